@@ -1,0 +1,146 @@
+"""Bring a conversation into the shape that strict upstreams demand."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from switchyard.protocols import neutral
+from switchyard.protocols.ids import unique_call_ids
+
+NO_RESULT = "(no result recorded)"
+BILLING_LINE = "x-anthropic-billing-header:"
+
+
+def well_formed(messages: tuple[neutral.Message, ...]) -> tuple[neutral.Message, ...]:
+    """The conversation with every call answered once, at once and first, and nothing empty.
+
+    Blank texts are dropped; consecutive messages of one role are merged; the results of an assistant turn
+    stand first in the user message right after it, one each (the last told, or an error if none was); results
+    without a call become text; system messages between calls and results move behind the results.
+    """
+    messages, results = _settled_results(unique_call_ids(_without_blanks(messages)))
+    shaped: list[neutral.Message] = []
+    calls: tuple[neutral.ToolCall, ...] = ()
+    deferred: list[neutral.Message] = []
+    for message in messages:
+        if message.role == "system":
+            (deferred if calls else shaped).append(message)
+        elif message.role == "assistant":
+            _append(shaped, message)
+            calls = _calls(shaped[-1])
+        else:
+            said = tuple(block for block in message.content if not isinstance(block, neutral.ToolResult))
+            _append(shaped, neutral.Message("user", (*_answers(calls, results), *said)))
+            shaped += deferred
+            calls, deferred = (), []
+    if deferred:
+        _append(shaped, neutral.Message("user", _answers(calls, results)))
+        shaped += deferred
+    return tuple(shaped)
+
+
+def without_mid_system(messages: tuple[neutral.Message, ...]) -> tuple[neutral.Message, ...]:
+    """System messages after the first turn become reminders in the neighbouring user turn."""
+    folded: list[neutral.Message] = []
+    for message in messages:
+        if message.role == "system" and any(earlier.role != "system" for earlier in folded):
+            message = neutral.Message("user", (neutral.Text(as_reminder(text_of(message.content))),))
+        _append(folded, message)
+    return tuple(_results_first(message) for message in folded)
+
+
+def as_reminder(text: str) -> str:
+    return f"<system-reminder>\n{text}\n</system-reminder>"
+
+
+def without_billing_line(system: tuple[str, ...]) -> tuple[str, ...]:
+    """Without the attribution of the first block: its changing hash ruins prefix caches."""
+    if not system or BILLING_LINE not in system[0]:
+        return system
+    lines = [line for line in system[0].split("\n") if not line.startswith(BILLING_LINE)]
+    first = "\n".join(lines).strip("\n")
+    return (first, *system[1:]) if first.strip() else system[1:]
+
+
+def text_of(content: Iterable[neutral.Block]) -> str:
+    """All that the blocks say in words, joined with blank lines."""
+    return "\n\n".join(
+        block.text for block in content if isinstance(block, neutral.Text | neutral.Refusal) and block.text
+    )
+
+
+def _append(messages: list[neutral.Message], message: neutral.Message) -> None:
+    """Add the message, merged into the last one if that has the same role; system messages stay apart."""
+    if not message.content:
+        return
+    if messages and messages[-1].role == message.role != "system":
+        messages[-1] = replace(messages[-1], content=messages[-1].content + message.content)
+    else:
+        messages.append(message)
+
+
+def _without_blanks(messages: tuple[neutral.Message, ...]) -> tuple[neutral.Message, ...]:
+    kept = (replace(message, content=_told(message.content)) for message in messages)
+    return tuple(message for message in kept if message.content)
+
+
+def _told(content: tuple[neutral.Block, ...]) -> tuple[neutral.Block, ...]:
+    told = tuple(block for block in content if not _is_blank(block))
+    return tuple(
+        replace(block, content=tuple(part for part in block.content if not _is_blank(part)))
+        if isinstance(block, neutral.ToolResult)
+        else block
+        for block in told
+    )
+
+
+def _is_blank(block: neutral.Block) -> bool:
+    return isinstance(block, neutral.Text | neutral.Refusal) and not block.text.strip()
+
+
+def _settled_results(
+    messages: tuple[neutral.Message, ...],
+) -> tuple[tuple[neutral.Message, ...], dict[str, neutral.ToolResult]]:
+    """The messages with orphaned results told as text, and the last result of each call."""
+    called: set[str] = set()
+    results: dict[str, neutral.ToolResult] = {}
+    settled = []
+    for message in messages:
+        called.update(call.id for call in _calls(message))
+        content: list[neutral.Block] = []
+        for block in message.content:
+            if isinstance(block, neutral.ToolResult) and block.call_id not in called:
+                content += _orphan_told(block)
+                continue
+            if isinstance(block, neutral.ToolResult):
+                results[block.call_id] = block
+            content.append(block)
+        settled.append(replace(message, content=tuple(content)))
+    return tuple(settled), results
+
+
+def _orphan_told(result: neutral.ToolResult) -> Sequence[neutral.Block]:
+    text = f"[tool output {result.call_id}]\n{text_of(result.content)}".strip()
+    return neutral.Text(text), *(part for part in result.content if not isinstance(part, neutral.Text))
+
+
+def _answers(
+    calls: tuple[neutral.ToolCall, ...], results: dict[str, neutral.ToolResult]
+) -> tuple[neutral.ToolResult, ...]:
+    return tuple(results.get(call.id) or _no_result(call) for call in calls)
+
+
+def _no_result(call: neutral.ToolCall) -> neutral.ToolResult:
+    return neutral.ToolResult(call.id, (neutral.Text(NO_RESULT),), is_error=True, kind=call.kind)
+
+
+def _calls(message: neutral.Message) -> tuple[neutral.ToolCall, ...]:
+    return tuple(block for block in message.content if isinstance(block, neutral.ToolCall))
+
+
+def _results_first(message: neutral.Message) -> neutral.Message:
+    if message.role != "user":
+        return message
+    return replace(
+        message,
+        content=tuple(sorted(message.content, key=lambda block: not isinstance(block, neutral.ToolResult))),
+    )

@@ -1,0 +1,131 @@
+"""Read and write token counts, which each protocol adds up differently.
+
+Anthropic's `input_tokens` excludes what was read from and written to a cache; OpenAI's counts include it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from switchyard.protocols.neutral import Usage
+
+Raw = Mapping[str, Any]
+
+
+def usage_of_openai(raw: Raw, *, excludes_cache: bool = False) -> Usage:
+    """The usage of Chat (`prompt_tokens`) or Responses (`input_tokens`), in all the spellings met.
+
+    llama.cpp's `timings`, told beside the usage, may be passed in under that key.
+    """
+    read_details = _part(raw, "prompt_tokens_details", "input_tokens_details")
+    wrote_details = _part(raw, "completion_tokens_details", "output_tokens_details")
+    prompt = _first(raw, "prompt_tokens", "input_tokens")
+    completion = _first(raw, "completion_tokens", "output_tokens")
+    cache_read = _first(read_details, "cached_tokens") or _first(
+        raw, "cache_read_input_tokens", "prompt_cache_hit_tokens", "cached_tokens"
+    )
+    cache_write_5m, cache_write_1h = _cache_writes(
+        raw,
+        _first(read_details, "cache_write_tokens", "cache_creation_tokens")
+        or _first(raw, "cache_creation_input_tokens", "cache_write_tokens"),
+    )
+    reasoning = _first(wrote_details, "reasoning_tokens") or _first(raw, "reasoning_tokens")
+
+    timings = _part(raw, "timings")
+    if timings:
+        cache_read = cache_read or _first(timings, "cache_n")
+        prompt = prompt or cache_read + _first(timings, "prompt_n")
+        completion = completion or _first(timings, "predicted_n")
+
+    cached = cache_read + cache_write_5m + cache_write_1h
+    total = _first(raw, "total_tokens")
+    if not completion or completion + reasoning == total - prompt:
+        # some count reasoning beside the completion; the total knows
+        completion = max(completion, total - prompt) if prompt else completion
+    return Usage(
+        input=prompt if excludes_cache or cached > prompt else prompt - cached,
+        cache_read=cache_read,
+        cache_write_5m=cache_write_5m,
+        cache_write_1h=cache_write_1h,
+        output=completion,
+        reasoning=min(reasoning, completion),
+    )
+
+
+def usage_of_anthropic(raw: Raw) -> Usage:
+    cache_write_5m, cache_write_1h = _cache_writes(raw, _first(raw, "cache_creation_input_tokens"))
+    output = _first(raw, "output_tokens")
+    return Usage(
+        input=_first(raw, "input_tokens"),
+        cache_read=_first(raw, "cache_read_input_tokens"),
+        cache_write_5m=cache_write_5m,
+        cache_write_1h=cache_write_1h,
+        output=output,
+        reasoning=min(_first(_part(raw, "output_tokens_details"), "thinking_tokens"), output),
+    )
+
+
+def anthropic_usage(usage: Usage) -> dict[str, Any]:
+    """All four basic counts: Claude Code stumbles over a missing one."""
+    told: dict[str, Any] = {
+        "input_tokens": usage.input,
+        "cache_creation_input_tokens": usage.cache_write,
+        "cache_read_input_tokens": usage.cache_read,
+        "output_tokens": usage.output,
+    }
+    if usage.cache_write:
+        told["cache_creation"] = {
+            "ephemeral_5m_input_tokens": usage.cache_write_5m,
+            "ephemeral_1h_input_tokens": usage.cache_write_1h,
+        }
+    if usage.reasoning:
+        told["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    return told
+
+
+def chat_usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.total_input,
+        "completion_tokens": usage.output,
+        "total_tokens": usage.total,
+        "prompt_tokens_details": {"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
+    }
+
+
+def responses_usage(usage: Usage) -> dict[str, Any]:
+    """With both details: Codex cannot read a usage without them."""
+    return {
+        "input_tokens": usage.total_input,
+        "input_tokens_details": {"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write},
+        "output_tokens": usage.output,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning},
+        "total_tokens": usage.total,
+    }
+
+
+def _cache_writes(raw: Raw, told: int) -> tuple[int, int]:
+    """Tokens written for five minutes and for an hour; those of unknown term count as five minutes."""
+    terms = _part(raw, "cache_creation")
+    one_hour = _first(terms, "ephemeral_1h_input_tokens")
+    written = max(told, one_hour + _first(terms, "ephemeral_5m_input_tokens"))
+    return written - one_hour, one_hour
+
+
+def _part(raw: Raw, *names: str) -> Raw:
+    return next((raw[name] for name in names if isinstance(raw.get(name), Mapping)), {})
+
+
+def _first(raw: Raw, *names: str) -> int:
+    """The first of the counts that is told and not zero."""
+    return next((count for name in names if (count := _count(raw.get(name)))), 0)
+
+
+def _count(value: object) -> int:
+    match value:
+        case bool() | None:
+            return 0
+        case int() | float():
+            return max(0, int(value)) if value == value and abs(value) != float("inf") else 0
+        case str() if value.strip().isascii() and value.strip().isdigit():
+            return int(value)
+    return 0
