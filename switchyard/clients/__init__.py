@@ -1,0 +1,1 @@
+"""SETS UP: the configuration files of the clients."""

@@ -1,0 +1,1 @@
+"""ANSWERS: the embedded demo model."""

@@ -1,0 +1,104 @@
+"""What happened: one request of a client, its attempts, its end."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.neutral import Loss, Usage, WireError
+
+
+class FailureKind(StrEnum):
+    """Where an attempt failed; the first six are keys of `failover.on_error`."""
+
+    CONNECT = "connect"
+    CONNECT_TIMEOUT = "connect_timeout"
+    READ = "read"
+    FIRST_BYTE_TIMEOUT = "first_byte_timeout"
+    IDLE_TIMEOUT = "idle_timeout"
+    PROTOCOL = "protocol"
+    STATUS = "status"
+    """The upstream answered with an error status, or with an error inside a 200."""
+    REFUSED_REQUEST = "refused_request"
+    """The request cannot be said to this upstream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt failed. `error` is what a client may be told; `headers` are the upstream's retry hints."""
+
+    kind: FailureKind
+    error: WireError
+    body: bytes = b""
+    content_type: str = ""
+
+    @property
+    def status(self) -> int:
+        return self.error.status
+
+    @property
+    def message(self) -> str:
+        return self.error.message
+
+    @property
+    def retry_after(self) -> float | None:
+        return self.error.retry_after
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try at one upstream. Times in seconds since the exchange began."""
+
+    upstream: str
+    model: str
+    protocol: ProtocolName
+    url: str
+    why: str
+    started: float
+    status: int | None = None
+    first_byte: float | None = None
+    ended: float | None = None
+    failure: Failure | None = None
+    verdict: str = ""
+
+
+class Outcome(StrEnum):
+    RUNNING = "running"
+    OK = "ok"
+    FAILED = "failed"
+    TRUNCATED = "truncated"
+    """The answer broke off after content had reached the client."""
+    CANCELLED = "cancelled"
+    """The client left."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """The one value that grows along the walk of a request. `at` is wall-clock time, seconds since the epoch."""
+
+    id: str
+    at: float
+    client_protocol: ProtocolName
+    model_asked: str
+    client: str = ""
+    client_agent: str = ""
+    session: str = ""
+    stream: bool = False
+    kind: str = "request"
+    """request, activation or test"""
+    skipped: tuple[tuple[str, str], ...] = ()
+    attempts: list[Attempt] = field(default_factory=list)
+    outcome: Outcome = Outcome.RUNNING
+    status: int = 0
+    first_byte: float | None = None
+    """seconds until the first content byte reached the client"""
+    duration: float | None = None
+    usage: Usage | None = None
+    losses: tuple[Loss, ...] = ()
+    failure: WireError | None = None
+    cost: float | None = None
+
+    @property
+    def answered_by(self) -> Attempt | None:
+        """The attempt whose answer the client got."""
+        last = self.attempts[-1] if self.attempts else None
+        return last if last is not None and last.failure is None else None

@@ -1,0 +1,1 @@
+"""TRANSLATES: one neutral form, three codecs; pure, without I/O."""

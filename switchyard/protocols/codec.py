@@ -1,0 +1,131 @@
+"""A codec is a form to fill in: one protocol, read and written, as values and plain functions.
+
+Reading a client's request and writing its reply use the neutral `Request`; writing the upstream's request gives a
+`SentRequest`, which the reading of the upstream's reply needs again (renamed tools, emulated stops).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from re import Pattern
+from typing import Any, Protocol
+
+from switchyard.protocols import neutral
+from switchyard.protocols.capabilities import Capabilities
+from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.sse import Record
+
+
+class BadRequest(Exception):
+    """The client's request cannot be understood or cannot be said to this upstream: one sentence, naming the field."""
+
+    def __init__(self, message: str, param: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The upstream as an encoder sees it. `issuer` marks the opaque data that only this upstream can read."""
+
+    model: str
+    issuer: str
+    capabilities: Capabilities = Capabilities()
+
+
+@dataclass(frozen=True, slots=True)
+class SentRequest:
+    """A request in the upstream's protocol, and what is needed to read the reply.
+
+    `tools` maps the name on the wire to the client's own tool: a call of that name is given back under the tool's
+    kind, namespace and name. `stops` are stop sequences that the upstream was not told: to be scanned for.
+    """
+
+    body: bytes
+    target: Target
+    tools: Mapping[str, neutral.Tool] = field(default_factory=dict)
+    stops: tuple[str, ...] = ()
+    losses: tuple[neutral.Loss, ...] = ()
+    input_estimate: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What one record of an untouched stream says, read without state.
+
+    `content`: the model has begun to answer (the commit point). `finished`: the protocol's regular end.
+    `signature`: opaque continuity data that this record carries.
+    """
+
+    content: bool = False
+    finished: bool = False
+    usage: neutral.Usage | None = None
+    error: neutral.WireError | None = None
+    model: str | None = None
+    signature: str | None = None
+    stop_reason: neutral.StopReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WholeGlance:
+    """What a whole JSON reply of an untouched exchange says."""
+
+    usage: neutral.Usage | None = None
+    error: neutral.WireError | None = None
+    model: str | None = None
+    signatures: tuple[str, ...] = ()
+
+
+class StreamDecoder(Protocol):
+    """Upstream records in, neutral events out. Obeys the walk of `neutral`; ends with one Finished or Failed."""
+
+    def decode(self, record: Record) -> list[neutral.Event]: ...
+
+    def close(self) -> list[neutral.Event]:
+        """The upstream's connection ended: whatever is still owed, a truncation included."""
+        ...
+
+
+class StreamEncoder(Protocol):
+    """Neutral events in, bytes for the client out."""
+
+    def encode(self, event: neutral.Event) -> bytes: ...
+
+    def keep_alive(self) -> bytes:
+        """Bytes that tell the client we are alive; valid at any moment, before the first event too."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    protocol: ProtocolName
+
+    decode_request: Callable[[bytes], neutral.Request]
+    """The client's body as a neutral request. Raises BadRequest."""
+    encode_request: Callable[[neutral.Request, Target], SentRequest]
+    """The body for the upstream. Raises BadRequest when the meaning of the request would be lost."""
+
+    decode_response: Callable[[bytes, SentRequest], list[neutral.Event]]
+    """A whole JSON reply of the upstream as events, the same walk as a stream."""
+    encode_response: Callable[[neutral.Response, neutral.Request], bytes]
+    """A whole JSON reply for the client."""
+
+    stream_decoder: Callable[[SentRequest], StreamDecoder]
+    stream_encoder: Callable[[neutral.Request], StreamEncoder]
+
+    decode_error: Callable[[int, bytes], neutral.WireError]
+    """The upstream's error (status, body), whatever its shape."""
+    encode_error: Callable[[neutral.WireError], tuple[int, bytes]]
+    """Status and JSON body in the client's envelope."""
+    encode_break: Callable[[neutral.WireError], bytes]
+    """The record that ends a broken stream in the client's protocol, content already sent."""
+    keep_alive: bytes
+    """A record that shows life on an untouched stream before its first byte."""
+
+    glance: Callable[[Record], Glance]
+    glance_whole: Callable[[bytes], WholeGlance]
+    notable: Pattern[bytes]
+    """Occurs in every record after the commit point that `glance` needs to see: usage, errors, the end."""
+
+    repair_request: Callable[[dict[str, Any], Target], bool]
+    """Change the body of a same-protocol request where this upstream needs it; True if anything was changed."""

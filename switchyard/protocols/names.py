@@ -1,0 +1,54 @@
+"""Names that cross rooms: the three protocols, and how model names are read and matched."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal, get_args
+
+ProtocolName = Literal["messages", "chat", "responses"]
+PROTOCOLS: tuple[ProtocolName, ...] = get_args(ProtocolName)
+
+THINKING_SUFFIX = "-thinking"
+LONG_CONTEXT_SUFFIX = "[1m]"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelName:
+    """A model as a client spells it: `upstream,model[1m]` or `model-thinking`."""
+
+    model: str
+    upstream: str = ""
+    """the upstream that a vendor prefix forces, or "" """
+    thinking: bool = False
+    """asked for by a `-thinking` suffix, which `model` no longer carries"""
+
+    @classmethod
+    def read(cls, text: str) -> "ModelName":
+        """The name without vendor prefix and `[1m]`; a `-thinking` suffix stays until `without_thinking`."""
+        upstream, comma, model = text.rpartition(",")
+        if not comma:
+            upstream, model = "", text
+        return cls(_without(model, LONG_CONTEXT_SUFFIX), upstream.strip())
+
+    def without_thinking(self) -> "ModelName | None":
+        """The same with the `-thinking` suffix understood; None if there is none."""
+        bare = _without(self.model, THINKING_SUFFIX)
+        return None if bare == self.model or not bare else ModelName(bare, self.upstream, thinking=True)
+
+
+def _without(text: str, suffix: str) -> str:
+    return text[: -len(suffix)] if text.lower().endswith(suffix) else text
+
+
+def is_glob(pattern: str) -> bool:
+    return any(sign in pattern for sign in "*?")
+
+
+def matches(pattern: str, model: str) -> bool:
+    """True if the model name matches the exact name or glob, in whatever case. `[1m]` is text, not a class."""
+    pattern, model = pattern.lower(), model.lower()
+    return pattern == model or (is_glob(pattern) and fnmatchcase(model, pattern.replace("[", "[[]")))
+
+
+def specificity(pattern: str) -> tuple[bool, int]:
+    """Sorts patterns: exact names above globs, then the one with more literal characters."""
+    return (not is_glob(pattern), len(pattern.replace("*", "").replace("?", "")))

@@ -1,0 +1,407 @@
+"""The neutral form: what a request, a reply and a stream say, in whichever protocol they say it.
+
+A stream is a strict walk: ``Started block* (Finished | Failed)`` with ``block = BlockStarted Delta* BlockEnded``.
+One block is open at a time, so a `Delta` needs neither index nor type; decoders do the sorting.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Literal
+
+Role = Literal["user", "assistant", "system"]
+ToolKind = Literal["function", "custom", "local_shell", "shell", "apply_patch", "tool_search"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+Schema = Mapping[str, Any]
+
+
+# --- tokens -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens in disjoint parts: `input` excludes what was read from or written to a cache.
+
+    `reasoning` is the part of `output` spent on reasoning. `estimated` marks numbers that no upstream reported.
+    """
+
+    input: int = 0
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    output: int = 0
+    reasoning: int = 0
+    estimated: bool = False
+
+    @property
+    def cache_write(self) -> int:
+        return self.cache_write_5m + self.cache_write_1h
+
+    @property
+    def total_input(self) -> int:
+        """All tokens the model read, cached ones included."""
+        return self.input + self.cache_read + self.cache_write
+
+    @property
+    def total(self) -> int:
+        return self.total_input + self.output
+
+    def merged(self, later: "Usage") -> "Usage":
+        """What two reports of one exchange say together: a later number wins unless it is zero."""
+        return Usage(
+            input=later.input or self.input,
+            cache_read=later.cache_read or self.cache_read,
+            cache_write_5m=later.cache_write_5m or self.cache_write_5m,
+            cache_write_1h=later.cache_write_1h or self.cache_write_1h,
+            output=later.output or self.output,
+            reasoning=later.reasoning or self.reasoning,
+            estimated=self.estimated and later.estimated,
+        )
+
+
+# --- content ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Opaque continuity data of a thinking block, valid only at the upstream that issued it.
+
+    `issuer` is the `Target.issuer` of that upstream, or "" where the wire does not say (a native signature).
+    """
+
+    payload: str
+    issuer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The model declined; the text is its explanation."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Either base64 `data` with its `media_type`, or a `url`."""
+
+    media_type: str = ""
+    data: str = ""
+    url: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Either base64 `data` with its `media_type` (text/plain: `data` is the text itself), or a `url`."""
+
+    media_type: str = ""
+    data: str = ""
+    url: str = ""
+    title: str = ""
+    context: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """Reasoning text (possibly empty) and the issuer's opaque data; `redacted` when only the latter exists."""
+
+    text: str
+    signature: Signature | None = None
+    redacted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """`arguments` is the JSON text of an object, or, for kind "custom", the raw free-form input."""
+
+    id: str
+    name: str
+    arguments: str
+    kind: ToolKind = "function"
+    namespace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    call_id: str
+    content: tuple["Text | Image | Document", ...]
+    is_error: bool = False
+    kind: ToolKind = "function"
+
+
+@dataclass(frozen=True, slots=True)
+class WebSearch:
+    """A search that the upstream itself performed."""
+
+    id: str
+    query: str
+    sources: tuple["Citation", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """A conversation summary in a carrier (`carrier.py`) or in the issuer's own opaque form."""
+
+    payload: str
+
+
+Block = Text | Refusal | Image | Document | Thinking | ToolCall | ToolResult | WebSearch | Compaction
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Role
+    content: tuple[Block, ...]
+
+
+# --- request ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool that the client runs. `grammar` belongs to kind "custom": (syntax, definition)."""
+
+    name: str
+    description: str = ""
+    parameters: Schema = field(default_factory=dict)
+    kind: ToolKind = "function"
+    namespace: str = ""
+    strict: bool | None = None
+    grammar: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostedTool:
+    """A tool that the upstream runs; `name` is the neutral name, `options` its settings in neutral words.
+
+    web_search: allowed_domains, blocked_domains (lists), user_location (flat), max_uses, search_context_size.
+    """
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """`name` (and `namespace`) only with mode "named"; `allowed` restricts the list without changing the mode."""
+
+    mode: Literal["auto", "required", "none", "named"]
+    name: str = ""
+    namespace: str = ""
+    allowed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """What the client asked of thinking. All None: it said nothing.
+
+    `enabled` False: thinking off. `adaptive`: the model decides how much.
+    """
+
+    effort: Effort | None = None
+    budget_tokens: int | None = None
+    enabled: bool | None = None
+    adaptive: bool = False
+    summary: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFormat:
+    kind: Literal["json_object", "json_schema"]
+    name: str = "response"
+    schema: Schema = field(default_factory=dict)
+    strict: bool | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request as any client protocol can say it. Absent numbers are None: a codec invents no defaults."""
+
+    model: str
+    messages: tuple[Message, ...]
+    system: tuple[str, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    hosted_tools: tuple[HostedTool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop: tuple[str, ...] = ()
+    stream: bool = False
+    include_usage: bool = False
+    reasoning: Reasoning = Reasoning()
+    output_format: OutputFormat | None = None
+    verbosity: str | None = None
+    session_id: str = ""
+    user_id: str = ""
+    service_tier: str | None = None
+    seed: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    logit_bias: Mapping[str, float] | None = None
+    logprobs: int | None = None
+    metadata: Mapping[str, str] | None = None
+    compact: bool = False
+    """The client wants the conversation compacted: the reply must be one `Compaction` block."""
+    echo: Mapping[str, Any] = field(default_factory=dict)
+    """Request fields that the client's own protocol repeats in its reply (Responses); nobody else reads them."""
+    losses: tuple["Loss", ...] = ()
+    """What the decoder already had to leave out."""
+    received_at: int = 0
+    """Seconds since the epoch, for replies that tell when they were made; set by whoever has a clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Something that a conversion could not carry over: the client's field and why."""
+
+    field: str
+    why: str
+
+
+# --- errors -------------------------------------------------------------------
+
+
+class ErrorType(StrEnum):
+    """What went wrong, in words of no protocol."""
+
+    INVALID_REQUEST = "invalid_request"
+    CONTEXT_OVERFLOW = "context_overflow"
+    AUTHENTICATION = "authentication"
+    BILLING = "billing"
+    PERMISSION = "permission"
+    NOT_FOUND = "not_found"
+    MODEL_NOT_FOUND = "model_not_found"
+    TIMEOUT = "timeout"
+    CONFLICT = "conflict"
+    TOO_LARGE = "too_large"
+    RATE_LIMIT = "rate_limit"
+    QUOTA = "quota"
+    SERVER = "server"
+    OVERLOADED = "overloaded"
+
+
+@dataclass(frozen=True, slots=True)
+class WireError:
+    """An error as a protocol tells it; `retry_after` in seconds.
+
+    `tokens` and `limit` are known for some context overflows, `param` for some refused fields.
+    """
+
+    type: ErrorType
+    message: str
+    status: int
+    code: str = ""
+    param: str = ""
+    retry_after: float | None = None
+    tokens: int | None = None
+    limit: int | None = None
+
+
+# --- stream -------------------------------------------------------------------
+
+
+class StopReason(StrEnum):
+    END_TURN = "end_turn"
+    MAX_TOKENS = "max_tokens"
+    STOP_SEQUENCE = "stop_sequence"
+    TOOL_USE = "tool_use"
+    REFUSAL = "refusal"
+    CONTEXT_WINDOW = "context_window"
+    PAUSE = "pause"
+    COMPACTION = "compaction"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """`usage` where the upstream already tells what it read."""
+
+    id: str = ""
+    model: str = ""
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockStarted:
+    """Opens a block. The block's own text, thinking or arguments are empty: they follow as `Delta`s.
+
+    `WebSearch` and `Compaction` come whole, without deltas.
+    """
+
+    block: Text | Refusal | Thinking | ToolCall | WebSearch | Compaction
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A source of the open text block; may stand among its deltas."""
+
+    url: str
+    title: str = ""
+    cited_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockEnded:
+    """`signature` closes a thinking block; `complete` is False for a tool call cut off in its arguments."""
+
+    signature: Signature | None = None
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The regular end. `usage` is the merged final report, None when the upstream told nothing."""
+
+    stop_reason: StopReason
+    usage: Usage | None = None
+    stop_sequence: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The stream broke or the upstream told an error; nothing follows."""
+
+    error: WireError
+
+
+Event = Started | BlockStarted | Delta | Citation | BlockEnded | Finished | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole reply: what a stream of events adds up to. `incomplete` are ids of calls that were cut off."""
+
+    id: str
+    model: str
+    content: tuple[Block, ...]
+    stop_reason: StopReason
+    usage: Usage | None = None
+    stop_sequence: str | None = None
+    citations: Mapping[int, tuple[Citation, ...]] = field(default_factory=dict)
+    incomplete: frozenset[str] = frozenset()
+
+
+def with_estimate(usage: Usage | None, input_tokens: int, output_tokens: int) -> Usage:
+    """The usage, its missing halves filled with estimates and marked so."""
+    known = usage or Usage()
+    if known.total_input and known.output:
+        return known
+    return replace(
+        known,
+        input=known.input or (0 if known.total_input else input_tokens),
+        output=known.output or output_tokens,
+        estimated=True,
+    )

@@ -1,0 +1,1 @@
+"""CARRIES: walks the route, speaks to upstreams, delivers the answer."""

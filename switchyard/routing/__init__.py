@@ -1,0 +1,1 @@
+"""DECIDES: pure functions over settings, health, request and time."""

@@ -1,0 +1,1 @@
+"""REMEMBERS: files, settings, journal and statistics on disk."""

@@ -1,0 +1,1 @@
+"""RECEIVES: the doors for clients and for the dashboard."""
