@@ -1,0 +1,44 @@
+"""How busy each upstream is: requests under way, and those of the last minute. Time is given, never read."""
+
+from collections import deque
+
+from switchyard.settings import Upstream
+
+WINDOW_SECONDS = 60.0
+
+
+class Limits:
+    """Counts for `max_concurrency` and `requests_per_minute`."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[str, int] = {}
+        self._starts: dict[str, deque[float]] = {}
+
+    def under_way(self, upstream: str) -> int:
+        return self._under_way.get(upstream, 0)
+
+    def is_full(self, upstream: Upstream) -> bool:
+        return bool(upstream.max_concurrency) and self.under_way(upstream.name) >= upstream.max_concurrency
+
+    def free_at(self, upstream: Upstream, now: float) -> float:
+        """The moment from which the rate limit lets a request through; `now` if it does already."""
+        limit = upstream.requests_per_minute
+        starts = self._starts.get(upstream.name)
+        if not limit or starts is None:
+            return now
+        while starts and starts[0] <= now - WINDOW_SECONDS:
+            starts.popleft()
+        return now if len(starts) < limit else starts[len(starts) - limit] + WINDOW_SECONDS
+
+    def begin(self, upstream: Upstream, now: float) -> None:
+        name = upstream.name
+        self._under_way[name] = self._under_way.get(name, 0) + 1
+        if upstream.requests_per_minute:
+            self._starts.setdefault(name, deque()).append(now)
+
+    def end(self, upstream: str) -> None:
+        left = self._under_way.get(upstream, 0) - 1
+        if left > 0:
+            self._under_way[upstream] = left
+        else:
+            self._under_way.pop(upstream, None)

@@ -1,0 +1,44 @@
+"""Which upstream a conversation is with: a bounded memory, so that prompt caches keep their worth."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+MAX_SESSIONS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """The upstream a conversation sits at. Times in monotonic seconds."""
+
+    upstream: str
+    since: float
+    last_used: float
+
+
+class Sessions:
+    """Time is given, never read."""
+
+    def __init__(self, capacity: int = MAX_SESSIONS) -> None:
+        self._seats: OrderedDict[str, Seat] = OrderedDict()
+        self._capacity = capacity
+
+    def seat_of(self, session: str, now: float, keep_seconds: float) -> Seat | None:
+        """Where the conversation sat last; None if it is new, unknown, or has been silent for too long."""
+        seat = self._seats.get(session)
+        if seat is None or now - seat.last_used > keep_seconds:
+            return None
+        return seat
+
+    def sit(self, session: str, upstream: str, now: float) -> None:
+        """The upstream has answered this conversation."""
+        if not session:
+            return
+        before = self._seats.get(session)
+        since = before.since if before is not None and before.upstream == upstream else now
+        self._seats[session] = Seat(upstream, since, now)
+        self._seats.move_to_end(session)
+        while len(self._seats) > self._capacity:
+            self._seats.popitem(last=False)
+
+    def __len__(self) -> int:
+        return len(self._seats)
