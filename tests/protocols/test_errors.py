@@ -1,0 +1,264 @@
+"""Errors of upstreams in every shape that was met."""
+
+import msgspec
+import pytest
+
+from switchyard.protocols.errors import context_sentence, read_embedded_error, read_error
+from switchyard.protocols.neutral import ErrorType, WireError
+
+T = ErrorType
+
+JSON_BODIES = [
+    (
+        529,
+        {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}, "request_id": "req_1"},
+        WireError(T.OVERLOADED, "Overloaded", 529),
+    ),
+    (
+        400,
+        {"type": "error", "error": {"type": "invalid_request_error", "message": "messages: at least one"}},
+        WireError(T.INVALID_REQUEST, "messages: at least one", 400),
+    ),
+    (
+        404,
+        {"type": "error", "error": {"type": "not_found_error", "message": "model: claude-x"}},
+        WireError(T.MODEL_NOT_FOUND, "model: claude-x", 404),
+    ),
+    (
+        404,
+        {"type": "error", "error": {"type": "not_found_error", "message": "Not Found"}},
+        WireError(T.NOT_FOUND, "Not Found", 404),
+    ),
+    (
+        400,
+        {
+            "type": "error",
+            "error": {"type": "invalid_request_error", "message": "Your credit balance is too low to access"},
+        },
+        WireError(T.BILLING, "Your credit balance is too low to access", 400),
+    ),
+    (
+        400,
+        {"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens > 5 maximum"}},
+        WireError(T.CONTEXT_OVERFLOW, "prompt is too long: 9 tokens > 5 maximum", 400, tokens=9, limit=5),
+    ),
+    (
+        401,
+        {"error": {"message": "Incorrect API key", "type": "invalid_request_error", "code": "invalid_api_key", "param": None}},
+        WireError(T.AUTHENTICATION, "Incorrect API key", 401, code="invalid_api_key"),
+    ),
+    (
+        404,
+        {"error": {"message": "The model `x` does not exist", "type": "invalid_request_error", "code": "model_not_found"}},
+        WireError(T.MODEL_NOT_FOUND, "The model `x` does not exist", 404, code="model_not_found"),
+    ),
+    (
+        400,
+        {
+            "error": {
+                "message": "Unsupported parameter: 'max_tokens' is not supported with this model. Use x.",
+                "type": "invalid_request_error",
+                "param": "max_tokens",
+                "code": "unsupported_parameter",
+            }
+        },
+        WireError(
+            T.INVALID_REQUEST,
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use x.",
+            400,
+            code="unsupported_parameter",
+            param="max_tokens",
+        ),
+    ),
+    (
+        429,
+        {"error": {"message": "You exceeded your current quota, please", "type": "insufficient_quota", "code": "insufficient_quota"}},
+        WireError(T.QUOTA, "You exceeded your current quota, please", 429, code="insufficient_quota"),
+    ),
+    (
+        429,
+        {"error": {"message": "Rate limit reached. Please try again in 1.5s.", "type": "tokens", "code": "rate_limit_exceeded"}},
+        WireError(
+            T.RATE_LIMIT,
+            "Rate limit reached. Please try again in 1.5s.",
+            429,
+            code="rate_limit_exceeded",
+            retry_after=1.5,
+        ),
+    ),
+    (
+        429,
+        {"error": {"code": 429, "message": "You exceeded your current quota. Please retry in 20s", "status": "RESOURCE_EXHAUSTED"}},
+        WireError(
+            T.RATE_LIMIT, "You exceeded your current quota. Please retry in 20s", 429, code="429", retry_after=20
+        ),
+    ),
+    (
+        400,
+        {
+            "error": {
+                "message": "This model's maximum context length is 4096 tokens. However, your messages resulted in "
+                "5000 tokens.",
+                "type": "invalid_request_error",
+                "param": "messages",
+                "code": "context_length_exceeded",
+            }
+        },
+        WireError(
+            T.CONTEXT_OVERFLOW,
+            "This model's maximum context length is 4096 tokens. However, your messages resulted in 5000 tokens.",
+            400,
+            code="context_length_exceeded",
+            param="messages",
+            tokens=5000,
+            limit=4096,
+        ),
+    ),
+    (
+        400,
+        {"error": {"message": "max_tokens is too large: 9. This model supports at most 5 completion tokens, whereas", "type": "invalid_request_error"}},
+        WireError(
+            T.INVALID_REQUEST,
+            "max_tokens is too large: 9. This model supports at most 5 completion tokens, whereas",
+            400,
+            param="max_tokens",
+            limit=5,
+        ),
+    ),
+    (
+        400,
+        {"error": {"code": 400, "message": "too big", "type": "exceed_context_size_error", "n_prompt_tokens": 9, "n_ctx": 5}},
+        WireError(T.CONTEXT_OVERFLOW, "too big", 400, code="400", tokens=9, limit=5),
+    ),
+    (404, {"error": "model 'x' not found, try pulling it first"}, WireError(T.MODEL_NOT_FOUND, "model 'x' not found, try pulling it first", 404)),
+    (422, {"error": "Input validation", "error_type": "validation"}, WireError(T.INVALID_REQUEST, "Input validation", 422)),
+    (400, {"object": "error", "message": "m", "code": 40303}, WireError(T.CONTEXT_OVERFLOW, "m", 400, code="40303")),
+    (400, {"object": "error", "message": "m", "type": "BadRequestError", "param": None, "code": 400}, WireError(T.INVALID_REQUEST, "m", 400, code="400")),
+    (401, {"detail": "Unauthorized"}, WireError(T.AUTHENTICATION, "Unauthorized", 401)),
+    (
+        422,
+        {"detail": [{"type": "extra_forbidden", "loc": ["body", "tools", 0, "cache_control"], "msg": "Extra inputs are not permitted"}]},
+        WireError(
+            T.INVALID_REQUEST,
+            "tools.0.cache_control: Extra inputs are not permitted",
+            422,
+            param="tools.0.cache_control",
+        ),
+    ),
+    (500, {"message": "boom"}, WireError(T.SERVER, "boom", 500)),
+    (502, {"error": {"message": "Provider returned error", "code": 502, "metadata": {"raw": "busy"}}}, WireError(T.SERVER, "Provider returned error: busy", 502, code="502")),
+    (503, {"error": {"code": "model_not_found", "message": "No available channel for model x"}}, WireError(T.MODEL_NOT_FOUND, "No available channel for model x", 503, code="model_not_found")),
+    (400, {"base_resp": {"status_code": 2013, "status_msg": "invalid params"}}, WireError(T.INVALID_REQUEST, "invalid params", 400, code="2013")),
+    (500, {"error": {"type": "api_error", "message": "The server is overloaded"}}, WireError(T.OVERLOADED, "The server is overloaded", 500)),
+    (402, {"error": {"message": "Insufficient Balance"}}, WireError(T.BILLING, "Insufficient Balance", 402)),
+    (403, {"error": {"message": "用户额度不足"}}, WireError(T.BILLING, "用户额度不足", 403)),
+    (400, {"what": 1}, WireError(T.INVALID_REQUEST, '{"what":1}', 400)),
+    (400, {"error": {"message": "Prompt too long: 300 tokens exceeds max context window of 200"}}, WireError(T.CONTEXT_OVERFLOW, "Prompt too long: 300 tokens exceeds max context window of 200", 400, tokens=300, limit=200)),
+    (400, {"error": {"message": "Your input exceeds the context window of this model."}}, WireError(T.CONTEXT_OVERFLOW, "Your input exceeds the context window of this model.", 400)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "body", "expected"), JSON_BODIES)
+def test_an_error_in_json_is_read(status: int, body: dict[str, object], expected: WireError) -> None:
+    assert read_error(status, msgspec.json.encode(body)) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (
+            502,
+            b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>",
+            WireError(T.SERVER, "502 Bad Gateway", 502),
+        ),
+        (500, b"<p>It <b>broke</b></p>", WireError(T.SERVER, "It broke", 500)),
+        (503, b"upstream connect error", WireError(T.OVERLOADED, "upstream connect error", 503)),
+        (
+            504,
+            b"",
+            WireError(T.TIMEOUT, "the upstream answered 504 Gateway Timeout and did not say why", 504),
+        ),
+        (599, b"{}", WireError(T.SERVER, "the upstream answered 599 and did not say why", 599)),
+        (400, b"\xff", WireError(T.INVALID_REQUEST, "\ufffd", 400)),
+        (418, b"[]", WireError(T.INVALID_REQUEST, "[]", 418)),
+    ],
+)
+def test_an_error_in_no_json_is_read(status: int, body: bytes, expected: WireError) -> None:
+    assert read_error(status, body) == expected
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ({"error": {"message": "boom"}}, WireError(T.SERVER, "boom", 500)),
+        ({"error": {"message": "slow", "code": 429}}, WireError(T.RATE_LIMIT, "slow", 429, code="429")),
+        ({"type": "error", "error": {"type": "overloaded_error", "message": "m"}}, WireError(T.OVERLOADED, "m", 529)),
+        (
+            {"type": "error", "code": "rate_limit_exceeded", "message": "slow", "param": None, "sequence_number": 3},
+            WireError(T.RATE_LIMIT, "slow", 429, code="rate_limit_exceeded"),
+        ),
+        (
+            {"type": "response.failed", "response": {"id": "r", "output": [], "error": {"code": "server_error", "message": "m"}}},
+            WireError(T.SERVER, "m", 500, code="server_error"),
+        ),
+        ({"type": "response.failed", "response": {"error": None}}, WireError(T.SERVER, "the response failed", 500)),
+        ({"text": "out of memory", "error_code": 50002}, WireError(T.SERVER, "out of memory", 500, code="50002")),
+        ({"base_resp": {"status_code": 2013, "status_msg": "bad"}}, WireError(T.INVALID_REQUEST, "bad", 400, code="2013")),
+        ({"code": 500, "msg": "404 NOT_FOUND", "success": False}, WireError(T.SERVER, "404 NOT_FOUND", 500, code="500")),
+        ({"error": "went away"}, WireError(T.SERVER, "went away", 500)),
+        ({"choices": [], "error": None}, None),
+        ({"choices": [], "base_resp": {"status_code": 0, "status_msg": ""}}, None),
+        ({"type": "message_start", "message": {"id": "m"}}, None),
+        ({"type": "message_stop"}, None),
+        ({"type": "response.created", "response": {"error": None}}, None),
+        ({"type": "response.output_text.delta", "delta": "error"}, None),
+        ({}, None),
+    ],
+)  # fmt: skip
+def test_an_error_inside_a_regular_reply_is_found(
+    record: dict[str, object], expected: WireError | None
+) -> None:
+    assert read_embedded_error(record) == expected
+
+
+def test_an_empty_body_with_an_error_of_minimax_is_an_error_in_spite_of_its_choices() -> None:
+    error = read_embedded_error(
+        {"choices": None, "base_resp": {"status_code": 1008, "status_msg": "no balance"}}
+    )
+    assert error == WireError(T.BILLING, "no balance", 402, code="1008")
+
+
+@pytest.mark.parametrize(
+    ("secret", "shown"),
+    [
+        ("bad key sk-ant-api03-abcdefghijk given", "bad key [key] given"),
+        ("Incorrect API key provided: sk-proj-ab***xyz1.", "Incorrect API key provided: [key]"),
+        ("header Bearer abcdef0123456789", "header Bearer [key]"),
+        ("api_key=abcdefghijklmnop", "api_key=[key]"),
+        ("the task-runner and risk-averse sk-8 stay", "the task-runner and risk-averse sk-8 stay"),
+    ],
+)
+def test_keys_do_not_get_into_messages(secret: str, shown: str) -> None:
+    assert read_error(500, secret.encode()).message == shown
+
+
+def test_a_message_is_cut() -> None:
+    assert len(read_error(500, b"x" * 5000).message) == 2000
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            WireError(T.CONTEXT_OVERFLOW, "m", 400, tokens=9, limit=5),
+            "prompt is too long: 9 tokens > 5 maximum",
+        ),
+        (
+            WireError(T.CONTEXT_OVERFLOW, "too much context", 400, limit=5),
+            "prompt is too long: too much context",
+        ),
+        (WireError(T.CONTEXT_OVERFLOW, "prompt is too long", 400), "prompt is too long"),
+    ],
+)
+def test_an_overflow_is_told_so_that_clients_compact(error: WireError, sentence: str) -> None:
+    assert context_sentence(error) == sentence
