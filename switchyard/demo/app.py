@@ -1,0 +1,135 @@
+"""Serve the demo model as an ASGI application that speaks the three protocols."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from switchyard.demo.chat import CHAT
+from switchyard.demo.dialect import Dialect
+from switchyard.demo.messages import MESSAGES
+from switchyard.demo.prompt import NotUnderstood, Prompt
+from switchyard.demo.reply import Reply, count_tokens, reply_to
+from switchyard.demo.responses import RESPONSES
+from switchyard.protocols.ids import new_id
+
+Scope = MutableMapping[str, Any]
+Event = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+DASHBOARD = "http://localhost:5101/"
+COUNT_TOKENS = "/v1/messages/count_tokens"
+DIALECTS = {"/v1/messages": MESSAGES, "/v1/chat/completions": CHAT, "/v1/responses": RESPONSES}
+
+
+def build_demo(
+    dashboard: str = DASHBOARD,
+    *,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    now: Callable[[], float] = time.time,
+    next_id: Callable[[], str] = lambda: new_id(""),
+) -> AsgiApp:
+    """The demo model; `dashboard` is the address its answers name."""
+    model = _Model(dashboard, sleep, now, next_id)
+
+    async def demo_app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await model.serve(scope["method"], scope["path"], await _read_body(receive), send)
+
+    return demo_app
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    dashboard: str
+    sleep: Callable[[float], Awaitable[None]]
+    now: Callable[[], float]
+    next_id: Callable[[], str]
+
+    async def serve(self, method: str, path: str, body: bytes, send: Send) -> None:
+        if path == COUNT_TOKENS:
+            await _send_json(send, 200, msgspec.json.encode({"input_tokens": count_tokens(len(body))}))
+            return
+        dialect = DIALECTS.get(path)
+        if dialect is None or method != "POST":
+            await _send_json(send, 404, CHAT.fault(404, f"The demo model does not serve {method} {path}"))
+            return
+        try:
+            prompt = dialect.read(_decode(body))
+        except NotUnderstood as problem:
+            await _send_json(send, 400, dialect.fault(400, str(problem)))
+            return
+        reply = reply_to(prompt, body_length=len(body), new_id=self.next_id, dashboard=self.dashboard)
+        if reply.fail_status is not None:
+            message = f"The demo model fails with status {reply.fail_status}, as you asked."
+            await _send_json(send, reply.fail_status, dialect.fault(reply.fail_status, message))
+        elif prompt.stream:
+            await self._stream(dialect, reply, prompt, send)
+        else:
+            await self._answer(dialect, reply, prompt, send)
+
+    async def _answer(self, dialect: Dialect, reply: Reply, prompt: Prompt, send: Send) -> None:
+        await self._pause(reply)
+        whole = dialect.whole(reply, prompt, int(self.now()))
+        await _start(send, 200, "application/json", len(whole))
+        # an application that returns without its last chunk breaks the connection off
+        await _send_chunk(send, whole[: len(whole) // 2] if reply.cut else whole, more=reply.cut)
+
+    async def _stream(self, dialect: Dialect, reply: Reply, prompt: Prompt, send: Send) -> None:
+        walk = dialect.walk(reply, prompt, int(self.now()))
+        await _start(send, 200, "text/event-stream; charset=utf-8")
+        for record in walk.opening:
+            await _send_chunk(send, record)
+        await self._pause(reply)
+        content = walk.content[: max(3, len(walk.content) // 2)] if reply.cut else walk.content
+        for record in content:
+            await _send_chunk(send, record)
+        if reply.cut:
+            return
+        for record in walk.ending:
+            await _send_chunk(send, record)
+        await _send_chunk(send, b"", more=False)
+
+    async def _pause(self, reply: Reply) -> None:
+        if reply.delay_seconds:
+            await self.sleep(reply.delay_seconds)
+
+
+def _decode(body: bytes) -> dict[str, Any]:
+    try:
+        decoded = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise NotUnderstood("the body must be JSON") from None
+    if not isinstance(decoded, dict):
+        raise NotUnderstood("the body must be a JSON object")
+    return decoded
+
+
+async def _read_body(receive: Receive) -> bytes:
+    chunks: list[bytes] = []
+    while True:
+        event = await receive()
+        chunks.append(event.get("body", b""))
+        if not event.get("more_body", False):
+            return b"".join(chunks)
+
+
+async def _send_json(send: Send, status: int, body: bytes) -> None:
+    await _start(send, status, "application/json", len(body))
+    await _send_chunk(send, body, more=False)
+
+
+async def _start(send: Send, status: int, content_type: str, length: int | None = None) -> None:
+    headers = [(b"content-type", content_type.encode())]
+    if length is not None:
+        headers.append((b"content-length", str(length).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+async def _send_chunk(send: Send, body: bytes, more: bool = True) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": more})

@@ -1,0 +1,80 @@
+"""What the demo model is asked: the last user text, the tool results after it, the tools on offer."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from switchyard.protocols.neutral import ToolKind
+
+Turn = tuple[Literal["user", "result", "assistant"], str]
+
+# clients wrap what they add themselves: <system-reminder>...</system-reminder>, <environment_context>...
+ADDED_BY_CLIENT = re.compile(r"\s*<([\w-]+)>.*</\1>\s*", re.DOTALL)
+
+
+class NotUnderstood(Exception):
+    """The body is not a request of this protocol; the message names the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """How a tool on offer wants to be called."""
+
+    kind: ToolKind = "function"
+    namespace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    model: str
+    text: str
+    results: tuple[str, ...] = ()
+    tools: Mapping[str, Offered] = field(default_factory=dict)
+    stream: bool = False
+    include_usage: bool = False
+    follows_a_reply: bool = False
+
+
+def last_words(turns: Iterable[Turn]) -> tuple[str, tuple[str, ...], bool]:
+    """The last user text, the tool results since then, and whether the model has spoken before."""
+    text, spoken = "", False
+    results: tuple[str, ...] = ()
+    for who, said in turns:
+        if who == "assistant":
+            spoken = True
+        elif who == "result":
+            results = (*results, said)
+        elif said.strip() and not ADDED_BY_CLIENT.fullmatch(said):
+            text, results = said, ()
+    return text, results, spoken
+
+
+def texts(content: Any) -> Iterator[str]:
+    """The texts of a content that is a string or a list of parts, whatever their type is called."""
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, list):
+        for part in content:
+            if isinstance(part, dict) and isinstance(part.get("text"), str):
+                yield part["text"]
+
+
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    """The objects of a list, or nothing."""
+    if isinstance(value, list):
+        yield from (entry for entry in value if isinstance(entry, dict))
+
+
+def required_text(body: Mapping[str, Any], name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str) or not value:
+        raise NotUnderstood(f"`{name}` must be a non-empty string")
+    return value
+
+
+def required_list(body: Mapping[str, Any], name: str) -> list[Any]:
+    value = body.get(name)
+    if not isinstance(value, list) or not value:
+        raise NotUnderstood(f"`{name}` must be a non-empty list")
+    return value
