@@ -1,0 +1,200 @@
+"""Write and read tool calls and their outputs as Responses items: every kind of tool has types of its own.
+
+https://platform.openai.com/docs/api-reference/responses/object
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from switchyard.protocols import neutral
+from switchyard.protocols.ids import openai_call_id
+
+Item = dict[str, Any]
+
+CALL_KINDS: Mapping[str, neutral.ToolKind] = {
+    "function_call": "function",
+    "custom_tool_call": "custom",
+    "local_shell_call": "local_shell",
+    "shell_call": "shell",
+    "apply_patch_call": "apply_patch",
+    "tool_search_call": "tool_search",
+}
+CALL_TYPES: Mapping[neutral.ToolKind, str] = {kind: type for type, kind in CALL_KINDS.items()}
+
+OUTPUT_KINDS: Mapping[str, neutral.ToolKind] = {
+    "function_call_output": "function",
+    "custom_tool_call_output": "custom",
+    "local_shell_call_output": "local_shell",
+    "shell_call_output": "shell",
+    "apply_patch_call_output": "apply_patch",
+    "tool_search_output": "tool_search",
+}
+
+ID_PREFIXES: Mapping[neutral.ToolKind, str] = {
+    "function": "fc_",
+    "custom": "ctc_",
+    "local_shell": "lsh_",
+    "shell": "sh_",
+    "apply_patch": "apc_",
+    "tool_search": "tsc_",
+}
+
+FIXED_NAMES: Mapping[neutral.ToolKind, str] = {
+    "local_shell": "local_shell",
+    "shell": "shell",
+    "apply_patch": "apply_patch",
+    "tool_search": "tool_search",
+}
+"""Tools that the protocol itself names."""
+
+
+def read_call(item: Item) -> neutral.ToolCall:
+    """The call of an item whose type is in `CALL_KINDS`."""
+    kind = CALL_KINDS[item["type"]]
+    return neutral.ToolCall(
+        id=text(item.get("call_id")) or text(item.get("id")),
+        name=FIXED_NAMES.get(kind) or text(item.get("name")),
+        arguments=_READERS[kind](item),
+        kind=kind,
+        namespace=text(item.get("namespace")),
+    )
+
+
+def write_call(call: neutral.ToolCall, *, id: str = "", status: str = "") -> Item:
+    """The item of a call; `id` and `status` belong to replies, a history goes without."""
+    item: Item = {"type": CALL_TYPES[call.kind]}
+    if id:
+        item["id"] = id
+    if status:
+        item["status"] = status
+    item["call_id"] = openai_call_id(call.id)
+    return item | _WRITERS[call.kind](call)
+
+
+def text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def json_text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def parsed_object(arguments: str) -> Item:
+    """The object in the JSON text, or an empty one."""
+    try:
+        value = msgspec.json.decode(arguments)
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _read_function(item: Item) -> str:
+    return _object_text(item.get("arguments"))
+
+
+def _read_custom(item: Item) -> str:
+    return text(item.get("input"))
+
+
+def _read_local_shell(item: Item) -> str:
+    action = item.get("action") or {}
+    return _told(
+        command=action.get("command"),
+        workdir=action.get("working_directory"),
+        timeout_ms=action.get("timeout_ms"),
+        env=action.get("env") or None,
+    )
+
+
+def _read_shell(item: Item) -> str:
+    action = item.get("action") or {}
+    return _told(
+        commands=action.get("commands"),
+        timeout_ms=action.get("timeout_ms"),
+        max_output_length=action.get("max_output_length"),
+    )
+
+
+def _read_apply_patch(item: Item) -> str:
+    return _told(operation=item.get("operation"))
+
+
+def _write_function(call: neutral.ToolCall) -> Item:
+    return {**_named(call), "arguments": call.arguments or "{}"}
+
+
+def _write_custom(call: neutral.ToolCall) -> Item:
+    return {**_named(call), "input": call.arguments}
+
+
+def _write_local_shell(call: neutral.ToolCall) -> Item:
+    told = parsed_object(call.arguments)
+    command = told.get("command")
+    action = {
+        "type": "exec",
+        "command": ["bash", "-lc", command] if isinstance(command, str) else command or [],
+        "env": told.get("env") or {},
+    }
+    for field, value in (
+        ("timeout_ms", told.get("timeout_ms")),
+        ("working_directory", told.get("workdir") or told.get("working_directory")),
+    ):
+        if value is not None:
+            action[field] = value
+    return {"action": action}
+
+
+def _write_shell(call: neutral.ToolCall) -> Item:
+    told = parsed_object(call.arguments)
+    commands = told.get("commands")
+    return {
+        "action": {
+            "commands": [commands] if isinstance(commands, str) else commands or [],
+            "timeout_ms": told.get("timeout_ms"),
+            "max_output_length": told.get("max_output_length"),
+        }
+    }
+
+
+def _write_apply_patch(call: neutral.ToolCall) -> Item:
+    told = parsed_object(call.arguments)
+    return {"operation": told.get("operation", told)}
+
+
+def _write_tool_search(call: neutral.ToolCall) -> Item:
+    return {"execution": "client", "arguments": parsed_object(call.arguments)}
+
+
+_READERS: Mapping[neutral.ToolKind, Callable[[Item], str]] = {
+    "function": _read_function,
+    "custom": _read_custom,
+    "local_shell": _read_local_shell,
+    "shell": _read_shell,
+    "apply_patch": _read_apply_patch,
+    "tool_search": _read_function,
+}
+_WRITERS: Mapping[neutral.ToolKind, Callable[[neutral.ToolCall], Item]] = {
+    "function": _write_function,
+    "custom": _write_custom,
+    "local_shell": _write_local_shell,
+    "shell": _write_shell,
+    "apply_patch": _write_apply_patch,
+    "tool_search": _write_tool_search,
+}
+
+
+def _named(call: neutral.ToolCall) -> Item:
+    return {"name": call.name, "namespace": call.namespace} if call.namespace else {"name": call.name}
+
+
+def _object_text(arguments: object) -> str:
+    """Some servers send the object itself, or nothing for no arguments."""
+    if isinstance(arguments, str):
+        return arguments or "{}"
+    return json_text(arguments or {})
+
+
+def _told(**fields: object) -> str:
+    return json_text({name: value for name, value in fields.items() if value is not None})

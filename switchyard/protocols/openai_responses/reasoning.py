@@ -1,0 +1,72 @@
+"""Read and write reasoning items, which only their issuer can read again."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from switchyard.protocols import carrier, neutral
+from switchyard.protocols.openai_responses.calls import Item, json_text, parsed_object, text
+
+MODEL_FIELDS = ("text", "thinking")
+
+
+def read_reasoning(item: Item) -> neutral.Thinking | None:
+    """The reasoning of a history; None if nothing of it can be used."""
+    told = reasoning_text(item)
+    encrypted = text(item.get("encrypted_content"))
+    carried = carrier.unpack(encrypted) if encrypted else None
+    if carried is not None:
+        return _carried_thinking(carried, told)
+    if encrypted:
+        return neutral.Thinking(told, neutral.Signature(json_text(item)), redacted=not told)
+    return neutral.Thinking(told) if told else None
+
+
+def _carried_thinking(carried: carrier.Carrier, told: str) -> neutral.Thinking:
+    payload = carried.payload
+    if carried.kind == "reasoning":
+        signature = neutral.Signature(json_text(payload), carried.issuer)
+        return neutral.Thinking(told or reasoning_text(payload), signature, redacted=not told)
+    thought = next((payload[field] for field in MODEL_FIELDS if isinstance(payload.get(field), str)), told)
+    if carried.kind != "thinking":
+        return neutral.Thinking(thought)
+    signature = neutral.Signature(text(payload.get("signature")), carried.issuer)
+    return neutral.Thinking(thought, signature, redacted=payload.get("redacted") is True)
+
+
+def restored_item(thinking: neutral.Thinking, issuer: str) -> Item | None:
+    """The item that this issuer once made, or None: foreign reasoning is refused by every upstream."""
+    signature = thinking.signature
+    if signature is None or not issuer or signature.issuer != issuer:
+        return None
+    carried = carrier.unpack(signature.payload)
+    if carried is not None:
+        return dict(carried.payload) if is_own_item(carried, issuer) else None
+    item = parsed_object(signature.payload)
+    return item if item.get("type") == "reasoning" else None
+
+
+def is_own_item(carried: carrier.Carrier, issuer: str) -> bool:
+    return bool(issuer) and carried.kind == "reasoning" and carried.issuer == issuer
+
+
+def reply_signature(item: Item, issuer: str) -> neutral.Signature | None:
+    """The whole item of a reply in a carrier that any client can keep."""
+    if not text(item.get("encrypted_content")):
+        return None
+    return neutral.Signature(carrier.pack("reasoning", issuer, item), issuer)
+
+
+def reasoning_text(item: Item) -> str:
+    """The summaries, or else the reasoning itself, its parts apart by a blank line."""
+    return "\n\n".join(reasoning_parts(item))
+
+
+def reasoning_parts(item: Item, source: str = "") -> list[str]:
+    """The parts of `summary` or `content`, or of whichever there is."""
+    return _texts(item.get(source)) if source else _texts(item.get("summary")) or _texts(item.get("content"))
+
+
+def _texts(parts: Any) -> list[str]:
+    if not isinstance(parts, Iterable) or isinstance(parts, str):
+        return []
+    return [part["text"] for part in parts if isinstance(part, dict) and text(part.get("text"))]

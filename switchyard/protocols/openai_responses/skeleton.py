@@ -1,0 +1,68 @@
+"""The response object, which repeats what the request asked for."""
+
+from typing import Any
+
+import msgspec
+
+from switchyard.protocols import neutral
+
+Item = dict[str, Any]
+
+ECHO_DEFAULTS: Item = {
+    "instructions": None,
+    "max_output_tokens": None,
+    "metadata": {},
+    "parallel_tool_calls": True,
+    "previous_response_id": None,
+    "reasoning": {"effort": None, "summary": None},
+    "service_tier": "default",
+    "store": False,
+    "temperature": 1.0,
+    "text": {"format": {"type": "text"}},
+    "tool_choice": "auto",
+    "tools": [],
+    "top_p": 1.0,
+    "truncation": "disabled",
+    "user": None,
+}
+"""Fields of a request that its response tells again, and what they are when the request is silent."""
+
+
+def echo_of(body: Item) -> Item:
+    """What of the client's body its response will repeat."""
+    return {field: body[field] for field in ECHO_DEFAULTS if body.get(field) is not None}
+
+
+def skeleton(request: neutral.Request, id: str) -> Item:
+    """The part of the response object that stays the same; the echo as raw JSON, since it is told thrice."""
+    echo = {
+        field: msgspec.Raw(msgspec.json.encode(request.echo.get(field, default)))
+        for field, default in ECHO_DEFAULTS.items()
+    }
+    return {
+        "id": id,
+        "object": "response",
+        "created_at": request.received_at,
+        "model": request.model,
+        "background": False,
+        **echo,
+    }
+
+
+def response_object(
+    skeleton: Item,
+    status: str,
+    output: list[Item],
+    *,
+    usage: Item | None = None,
+    error: Item | None = None,
+    incomplete_details: Item | None = None,
+) -> Item:
+    return {
+        **skeleton,
+        "status": status,
+        "error": error,
+        "incomplete_details": incomplete_details,
+        "output": output,
+        "usage": usage,
+    }

@@ -1,0 +1,369 @@
+"""Tell a neutral stream in the events of the Responses protocol.
+
+https://platform.openai.com/docs/api-reference/responses-streaming
+"""
+
+import msgspec
+
+from switchyard.protocols import carrier, neutral, sse
+from switchyard.protocols.ids import new_id
+from switchyard.protocols.neutral import StopReason
+from switchyard.protocols.openai_responses.calls import ID_PREFIXES, Item, write_call
+from switchyard.protocols.openai_responses.errors import failure
+from switchyard.protocols.openai_responses.skeleton import response_object, skeleton
+from switchyard.protocols.usage import responses_usage
+
+INCOMPLETE = frozenset({StopReason.MAX_TOKENS, StopReason.CONTEXT_WINDOW})
+DECLINED = "The model declined to answer."
+STREAMED_KINDS = frozenset({"function", "custom"})
+"""Calls whose arguments travel as text; those of the other kinds are structured and travel whole."""
+
+_encode_text = msgspec.json.Encoder().encode
+
+
+class StreamEncoder:
+    """One item is open at a time. Codex builds its transcript from `response.output_item.done` alone.
+
+    Texts in a row become one message, which therefore stays open until something else comes.
+    """
+
+    def __init__(self, request: neutral.Request) -> None:
+        self.final: Item | None = None
+        """The response object of the terminal event."""
+        self._skeleton = skeleton(request, new_id("resp_"))
+        self._sequence = 0
+        self._is_open = False
+        self._output: list[Item] = []
+        self._message: Item | None = None
+        self._block: neutral.Block | None = None
+        self._pieces: list[str] = []
+        self._block_piece = 0
+        self._citations: list[neutral.Citation] = []
+        self._annotations: list[Item] = []
+        self._delta_prefix = b""
+        self._is_cut = False
+
+    def encode(self, event: neutral.Event) -> bytes:
+        if type(event) is neutral.Delta:
+            return self._delta(event.text)
+        if self.final is not None:
+            return b""
+        match event:
+            case neutral.Started():
+                return self._opened()
+            case neutral.BlockStarted(block):
+                return self._opened() + self._block_started(block)
+            case neutral.Citation():
+                self._citations.append(event)
+                return b""
+            case neutral.BlockEnded():
+                return self._block_ended(event)
+            case neutral.Finished():
+                return self._opened() + self._finished(event)
+            case neutral.Failed(error):
+                return self._opened() + self._failed(error)
+        return b""
+
+    def keep_alive(self) -> bytes:
+        """Codex is only kept waiting by events, not by comments."""
+        if self.final is not None:
+            return b""
+        return self._progress() if self._is_open else self._opened()
+
+    # --- the response ---------------------------------------------------------
+
+    def _opened(self) -> bytes:
+        if self._is_open:
+            return b""
+        self._is_open = True
+        created = self._record("response.created", response=self._response("in_progress", output=[]))
+        return created + self._progress()
+
+    def _progress(self) -> bytes:
+        return self._record("response.in_progress", response=self._response("in_progress", output=[]))
+
+    def _finished(self, event: neutral.Finished) -> bytes:
+        incomplete = event.stop_reason in INCOMPLETE or self._is_cut
+        declined = b""
+        if event.stop_reason is StopReason.REFUSAL and not self._has_answered():
+            declined = self._text_begun() + self._delta(DECLINED)
+        status = "incomplete" if incomplete else "completed"
+        closing = declined + self._message_closed(status)
+        usage = responses_usage(event.usage or neutral.Usage())
+        details = {"reason": "max_output_tokens"} if incomplete else None
+        self.final = self._response(status, usage=usage, incomplete_details=details)
+        return closing + self._record(f"response.{status}", response=self.final)
+
+    def _has_answered(self) -> bool:
+        return any(item["type"] != "reasoning" for item in self._output)
+
+    def _failed(self, error: neutral.WireError) -> bytes:
+        if self._message is not None:
+            self._message.update(self._message_payload("incomplete"))
+        elif isinstance(self._block, neutral.ToolCall) and self._block.kind in STREAMED_KINDS:
+            self._output[-1] = self._call_item(self._block, "incomplete")
+        self.final = self._response("failed", error=failure(error))
+        return self._record("response.failed", response=self.final)
+
+    def _response(self, status: str, *, output: list[Item] | None = None, **fields: Item | None) -> Item:
+        return response_object(self._skeleton, status, self._output if output is None else output, **fields)
+
+    # --- blocks ---------------------------------------------------------------
+
+    def _block_started(self, block: neutral.Block) -> bytes:
+        self._block = block
+        if isinstance(block, neutral.Text | neutral.Refusal):
+            return self._text_begun()
+        closing = self._message_closed("completed")
+        match block:
+            case neutral.Thinking():
+                return closing + self._thinking_begun()
+            case neutral.ToolCall():
+                return closing + self._call_begun(block)
+            case neutral.WebSearch():
+                return closing + self._search_told(block)
+            case neutral.Compaction():
+                return closing + self._compaction_told(block)
+        return closing
+
+    def _block_ended(self, event: neutral.BlockEnded) -> bytes:
+        block, self._block = self._block, None
+        match block:
+            case neutral.Text() | neutral.Refusal():
+                return self._text_ended()
+            case neutral.Thinking():
+                return self._thinking_ended(block, event.signature)
+            case neutral.ToolCall():
+                return self._call_ended(block, event.complete)
+        return b""
+
+    def _delta(self, text: str) -> bytes:
+        self._pieces.append(text)
+        if not self._delta_prefix:
+            return self._first_thought(text) if isinstance(self._block, neutral.Thinking) else b""
+        if not text:
+            return b""
+        sequence = self._sequence
+        self._sequence = sequence + 1
+        return b'%b%b,"sequence_number":%d}\n\n' % (self._delta_prefix, _encode_text(text), sequence)
+
+    # --- text -----------------------------------------------------------------
+
+    def _text_begun(self) -> bytes:
+        if self._message is not None:
+            self._block_piece = len(self._pieces)
+            return b""
+        self._message = {
+            "type": "message",
+            "id": new_id("msg_"),
+            "status": "in_progress",
+            "role": "assistant",
+            "content": [],
+        }
+        self._annotations = []
+        self._block_piece = 0
+        added = self._added(self._message)
+        part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+        added += self._record(
+            "response.content_part.added", **self._place(self._message), content_index=0, part=part
+        )
+        self._deltas("response.output_text.delta", self._message, content_index=0, logprobs=[])
+        return added
+
+    def _text_ended(self) -> bytes:
+        """Annotations follow the text that they are about, as only then its place is known."""
+        citations, self._citations = self._citations, []
+        if not citations or self._message is None:
+            return b""
+        start = sum(map(len, self._pieces[: self._block_piece]))
+        end = start + sum(map(len, self._pieces[self._block_piece :]))
+        return b"".join(self._annotated(citation, start, end) for citation in citations)
+
+    def _annotated(self, citation: neutral.Citation, start: int, end: int) -> bytes:
+        annotation = {
+            "type": "url_citation",
+            "start_index": start,
+            "end_index": end,
+            "url": citation.url,
+            "title": citation.title,
+        }
+        self._annotations.append(annotation)
+        assert self._message is not None
+        return self._record(
+            "response.output_text.annotation.added",
+            **self._place(self._message),
+            content_index=0,
+            annotation_index=len(self._annotations) - 1,
+            annotation=annotation,
+        )
+
+    def _message_closed(self, status: str) -> bytes:
+        message, self._message = self._message, None
+        if message is None:
+            return b""
+        payload = self._message_payload(status)
+        part = payload["content"][0]
+        place = {**self._place(message), "content_index": 0}
+        message.update(payload)
+        self._deltas("")
+        return (
+            self._record("response.output_text.done", **place, text=part["text"], logprobs=[])
+            + self._record("response.content_part.done", **place, part=part)
+            + self._done(message)
+        )
+
+    def _message_payload(self, status: str) -> Item:
+        part = {
+            "type": "output_text",
+            "text": "".join(self._pieces),
+            "annotations": self._annotations,
+            "logprobs": [],
+        }
+        return {"status": status, "content": [part]}
+
+    # --- reasoning ------------------------------------------------------------
+
+    def _thinking_begun(self) -> bytes:
+        self._deltas("")
+        return self._added({"type": "reasoning", "id": new_id("rs_"), "summary": []})
+
+    def _first_thought(self, text: str) -> bytes:
+        """The summary part is opened by the first words: some reasoning has none."""
+        self._pieces.pop()
+        if not text:
+            return b""
+        item = self._output[-1]
+        part = {"type": "summary_text", "text": ""}
+        place = {**self._place(item), "summary_index": 0}
+        opened = self._record("response.reasoning_summary_part.added", **place, part=part)
+        self._deltas("response.reasoning_summary_text.delta", item, summary_index=0)
+        return opened + self._delta(text)
+
+    def _thinking_ended(self, block: neutral.Thinking, signature: neutral.Signature | None) -> bytes:
+        item = self._output[-1]
+        thought = "".join(self._pieces)
+        told = b""
+        if thought:
+            part = {"type": "summary_text", "text": thought}
+            place = {**self._place(item), "summary_index": 0}
+            told = self._record("response.reasoning_summary_text.done", **place, text=thought)
+            told += self._record("response.reasoning_summary_part.done", **place, part=part)
+            item["summary"] = [part]
+        if signature := signature or block.signature:
+            item["encrypted_content"] = encrypted_content(signature, thought, redacted=block.redacted)
+        self._deltas("")
+        return told + self._done(item)
+
+    # --- calls ----------------------------------------------------------------
+
+    def _call_begun(self, block: neutral.ToolCall) -> bytes:
+        self._deltas("")
+        if block.kind not in STREAMED_KINDS:
+            return b""
+        item = write_call(block, id=new_id(ID_PREFIXES[block.kind]), status="in_progress")
+        item["input" if block.kind == "custom" else "arguments"] = ""
+        added = self._added(item)
+        self._deltas(_CALL_DELTAS[block.kind], item)
+        return added
+
+    def _call_ended(self, block: neutral.ToolCall, complete: bool) -> bytes:
+        """A call that was cut off is never told as done: Codex runs whatever is done."""
+        if not complete:
+            self._is_cut = True
+        if block.kind not in STREAMED_KINDS:
+            return self._structured_call(block) if complete else b""
+        missing = b""
+        if complete and block.kind == "function" and not "".join(self._pieces).strip():
+            self._pieces.clear()
+            missing = self._delta("{}")
+        item = self._call_item(block, "completed" if complete else "incomplete")
+        self._output[-1] = item
+        self._deltas("")
+        if not complete:
+            return b""
+        place = self._place(item)
+        if block.kind == "custom":
+            told = self._record("response.custom_tool_call_input.done", **place, input=item["input"])
+        else:
+            told = self._record(
+                "response.function_call_arguments.done",
+                **place,
+                name=item["name"],
+                arguments=item["arguments"],
+            )
+        return missing + told + self._done(item)
+
+    def _call_item(self, block: neutral.ToolCall, status: str) -> Item:
+        item = dict(self._output[-1])
+        item["status"] = status
+        item["input" if block.kind == "custom" else "arguments"] = "".join(self._pieces)
+        return item
+
+    def _structured_call(self, block: neutral.ToolCall) -> bytes:
+        whole = neutral.ToolCall(block.id, block.name, "".join(self._pieces), block.kind, block.namespace)
+        item = write_call(whole, id=new_id(ID_PREFIXES[block.kind]), status="in_progress")
+        added = self._added(item)
+        item["status"] = "completed"
+        return added + self._done(item)
+
+    # --- what comes whole -----------------------------------------------------
+
+    def _search_told(self, search: neutral.WebSearch) -> bytes:
+        item: Item = {
+            "type": "web_search_call",
+            "id": new_id("ws_"),
+            "status": "in_progress",
+            "action": {"type": "search", "query": search.query},
+        }
+        told = self._added(item)
+        for phase in ("in_progress", "searching", "completed"):
+            told += self._record(f"response.web_search_call.{phase}", **self._place(item))
+        item["status"] = "completed"
+        sources = [{"type": "url", "url": source.url} for source in search.sources]
+        item["action"] = {"type": "search", "query": search.query, "sources": sources}
+        return told + self._done(item)
+
+    def _compaction_told(self, compaction: neutral.Compaction) -> bytes:
+        item = {"type": "compaction", "id": new_id("cmp_"), "encrypted_content": compaction.payload}
+        return self._added(item) + self._done(item)
+
+    # --- records --------------------------------------------------------------
+
+    def _added(self, item: Item) -> bytes:
+        self._output.append(item)
+        self._pieces = []
+        return self._record("response.output_item.added", output_index=len(self._output) - 1, item=item)
+
+    def _done(self, item: Item) -> bytes:
+        return self._record("response.output_item.done", output_index=len(self._output) - 1, item=item)
+
+    def _place(self, item: Item) -> Item:
+        return {"item_id": item["id"], "output_index": len(self._output) - 1}
+
+    def _deltas(self, type: str, item: Item | None = None, **fields: object) -> None:
+        """Prepare all of a delta's record that stays the same; without a type deltas are only collected."""
+        if item is None:
+            self._delta_prefix = b""
+            self._pieces = []
+            return
+        head = _encode_text({"type": type, **self._place(item), **fields})
+        self._delta_prefix = b'event: %b\ndata: %b,"delta":' % (type.encode(), head[:-1])
+
+    def _record(self, type: str, **fields: object) -> bytes:
+        sequence = self._sequence
+        self._sequence = sequence + 1
+        return sse.encode(_encode_text({"type": type, **fields, "sequence_number": sequence}), type)
+
+
+_CALL_DELTAS = {
+    "function": "response.function_call_arguments.delta",
+    "custom": "response.custom_tool_call_input.delta",
+}
+
+
+def encrypted_content(signature: neutral.Signature, thought: str, *, redacted: bool) -> str:
+    """What the client keeps of the reasoning: a carrier, so that it finds back to its issuer."""
+    if carrier.unpack(signature.payload) is not None:
+        return signature.payload
+    payload = {"text": thought, "signature": signature.payload, "redacted": redacted}
+    return carrier.pack("thinking", signature.issuer, payload)
