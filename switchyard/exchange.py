@@ -71,6 +71,19 @@ class Outcome(StrEnum):
     """The client left."""
 
 
+@dataclass(frozen=True, slots=True)
+class PriceUsed:
+    """Money per million tokens that an exchange was charged with, before `multiplier`; `source` says whose price."""
+
+    input: float
+    output: float
+    cache_read: float
+    cache_write_5m: float
+    cache_write_1h: float
+    multiplier: float = 1.0
+    source: str = ""
+
+
 @dataclass(slots=True)
 class Exchange:
     """The one value that grows along the walk of a request. `at` is wall-clock time, seconds since the epoch."""
@@ -96,6 +109,8 @@ class Exchange:
     losses: tuple[Loss, ...] = ()
     failure: WireError | None = None
     cost: float | None = None
+    """None: unpriced"""
+    price: PriceUsed | None = None
 
     @property
     def answered_by(self) -> Attempt | None:

@@ -1,0 +1,254 @@
+"""Add up exchanges: a `Cell` of sums, and a `Day` of cells by hour, model, upstream, client and session.
+
+All sums are whole numbers, so that they do not depend on the order in which lines are added.
+"""
+
+from math import log2
+from typing import Any, NamedTuple
+
+import msgspec
+
+from switchyard.store.journal_line import Line, LineUsage
+
+NANOS = 1_000_000_000
+MAX_KEYS = 200
+"""Names of one kind in one day; clients choose model and session names, so their number needs a bound."""
+OTHER = "(other)"
+NONE = "(none)"
+BUCKETS_PER_OCTAVE = 4
+
+
+class Cell(msgspec.Struct, omit_defaults=True):
+    """Sums over exchanges. `requests` are those of clients; activations and tests are counted apart.
+
+    `first_byte` counts by logarithmic class of milliseconds; `cost` is in billionths.
+    """
+
+    requests: int = 0
+    activations: int = 0
+    tests: int = 0
+    errors: int = 0
+    cancelled: int = 0
+    truncated: int = 0
+    failed_attempts: int = 0
+    input: int = 0
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    output: int = 0
+    reasoning: int = 0
+    estimated: int = 0
+    first_byte_ms: int = 0
+    first_byte: dict[int, int] = {}
+    duration_ms: int = 0
+    timed: int = 0
+    stream_ms: int = 0
+    stream_tokens: int = 0
+    cost: int = 0
+    priced: int = 0
+    unpriced: int = 0
+
+    @property
+    def cache_write(self) -> int:
+        return self.cache_write_5m + self.cache_write_1h
+
+    @property
+    def total(self) -> int:
+        return self.input + self.cache_read + self.cache_write + self.output
+
+    def add(self, line: Line) -> None:
+        match line.kind:
+            case "activation":
+                self.activations += 1
+            case "test":
+                self.tests += 1
+            case _:
+                self.requests += 1
+        match line.outcome:
+            case "failed":
+                self.errors += 1
+            case "cancelled":
+                self.cancelled += 1
+            case "truncated":
+                self.truncated += 1
+        if line.usage is not None:
+            self._add_usage(line, line.usage)
+        if line.duration is not None:
+            self.duration_ms += _ms(line.duration)
+            self.timed += 1
+        if line.first_byte is not None:
+            self._add_first_byte(line, line.first_byte)
+
+    def _add_usage(self, line: Line, usage: LineUsage) -> None:
+        self.input += usage.input
+        self.cache_read += usage.cache_read
+        self.cache_write_5m += usage.cache_write_5m
+        self.cache_write_1h += usage.cache_write_1h
+        self.output += usage.output
+        self.reasoning += usage.reasoning
+        self.estimated += usage.estimated
+        if line.cost is not None:
+            self.cost += round(line.cost * NANOS)
+            self.priced += 1
+        elif usage.total:
+            self.unpriced += 1
+
+    def _add_first_byte(self, line: Line, seconds: float) -> None:
+        bucket = bucket_of(seconds)
+        self.first_byte[bucket] = self.first_byte.get(bucket, 0) + 1
+        self.first_byte_ms += _ms(seconds)
+        if line.stream and line.usage is not None and line.usage.output and line.duration is not None:
+            writing = _ms(line.duration - seconds)
+            if writing > 0:
+                self.stream_ms += writing
+                self.stream_tokens += line.usage.output
+
+    def merge(self, other: "Cell") -> None:
+        for name in SUMS:
+            amount = getattr(other, name)
+            if amount:
+                setattr(self, name, getattr(self, name) + amount)
+        for bucket, count in other.first_byte.items():
+            self.first_byte[bucket] = self.first_byte.get(bucket, 0) + count
+
+
+SUMS = tuple(name for name in Cell.__struct_fields__ if name != "first_byte")
+
+
+Cells = dict[str, Cell]
+
+
+class Day(msgspec.Struct, omit_defaults=True):
+    """The sums of one local day; `models` are the names clients asked for, `sent` those upstreams got."""
+
+    all: Cell = msgspec.field(default_factory=Cell)
+    hours: Cells = {}
+    models: Cells = {}
+    sent: Cells = {}
+    upstreams: Cells = {}
+    clients: Cells = {}
+    sessions: Cells = {}
+
+    def add(self, place: "Place", cell: Cell) -> None:
+        """Adds what happened at one place to all sums that it belongs to."""
+        self.all.merge(cell)
+        for name, key in (
+            ("hours", f"{place.hour:02}"),
+            ("models", place.model or NONE),
+            ("sent", place.sent),
+            ("upstreams", place.upstream),
+            ("clients", place.client),
+            ("sessions", place.session),
+        ):
+            if key:
+                cell_of(getattr(self, name), key).merge(cell)
+
+    def add_failed_attempts(self, upstream: str, count: int) -> None:
+        self.all.failed_attempts += count
+        cell_of(self.upstreams, upstream).failed_attempts += count
+
+    def merge(self, other: "Day") -> None:
+        self.all.merge(other.all)
+        for name in DIMENSIONS:
+            mine = getattr(self, name)
+            for key, cell in getattr(other, name).items():
+                cell_of(mine, key).merge(cell)
+
+
+DIMENSIONS = tuple(name for name in Day.__struct_fields__ if name != "all")
+
+
+class Place(NamedTuple):
+    """Where a line belongs: what lines of one place add up to is one cell."""
+
+    hour: int
+    model: str
+    sent: str
+    upstream: str
+    client: str
+    session: str
+
+
+def place_of(line: Line) -> Place:
+    return Place(line.hour, line.model, line.sent, line.upstream, line.client, line.session)
+
+
+def cell_of(cells: Cells, key: str) -> Cell:
+    cell = cells.get(key)
+    if cell is None:
+        if len(cells) >= MAX_KEYS:
+            key = OTHER
+        cell = cells.setdefault(key, Cell())
+    return cell
+
+
+def bucket_of(seconds: float) -> int:
+    """The class of a time: four to each doubling, so that a percentile is off by 9 % at most."""
+    return round(log2(max(seconds * 1000, 1.0)) * BUCKETS_PER_OCTAVE)
+
+
+def percentile(buckets: dict[int, int], share: float) -> int | None:
+    """The milliseconds that this share of the counted times stays under; None if none was counted."""
+    wanted = share * sum(buckets.values())
+    passed = 0
+    for bucket in sorted(buckets):
+        passed += buckets[bucket]
+        if passed >= wanted:
+            return round(2 ** (bucket / BUCKETS_PER_OCTAVE))
+    return None
+
+
+def shown(cell: Cell) -> dict[str, Any]:
+    """A cell in the words of the API: the ancestor's keys first, then what it did not know."""
+    counted = sum(cell.first_byte.values())
+    return {
+        **brief(cell),
+        "fresh_input_tokens": cell.input,
+        "cache_creation_5m_tokens": cell.cache_write_5m,
+        "cache_creation_1h_tokens": cell.cache_write_1h,
+        "reasoning_tokens": cell.reasoning,
+        "activations": cell.activations,
+        "tests": cell.tests,
+        "errors": cell.errors,
+        "cancelled": cell.cancelled,
+        "truncated": cell.truncated,
+        "failed_attempts": cell.failed_attempts,
+        "estimated": cell.estimated,
+        "first_byte_ms": round(cell.first_byte_ms / counted) if counted else None,
+        "first_byte_p50_ms": percentile(cell.first_byte, 0.5),
+        "first_byte_p95_ms": percentile(cell.first_byte, 0.95),
+        "duration_ms": round(cell.duration_ms / cell.timed) if cell.timed else None,
+        "tokens_per_second": round(cell.stream_tokens * 1000 / cell.stream_ms, 1) if cell.stream_ms else None,
+        "cost": cell.cost / NANOS if cell.priced else None,
+        "priced": cell.priced,
+        "unpriced": cell.unpriced,
+    }
+
+
+def brief(cell: Cell) -> dict[str, int]:
+    """A cell by the ancestor's keys. `input_tokens` are the fresh ones, as Anthropic counts them."""
+    return {
+        "input_tokens": cell.input,
+        "output_tokens": cell.output,
+        "cache_creation_tokens": cell.cache_write,
+        "cache_read_tokens": cell.cache_read,
+        "requests": cell.requests,
+        "total_tokens": cell.total,
+    }
+
+
+def summary(cell: Cell) -> dict[str, Any]:
+    """All sums by the ancestor's keys, with the rest of what is known."""
+    return {
+        "total_input_tokens": cell.input,
+        "total_output_tokens": cell.output,
+        "total_cache_creation_tokens": cell.cache_write,
+        "total_cache_read_tokens": cell.cache_read,
+        "total_tokens": cell.total,
+        "total_requests": cell.requests,
+        **{name: value for name, value in shown(cell).items() if name not in brief(cell)},
+    }
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

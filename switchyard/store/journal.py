@@ -1,0 +1,309 @@
+"""Append one line per exchange to the file of its month, and read the lines back.
+
+The usual way is one short `os.write`, done before the caller goes on. A slow disk sends later lines through
+a thread; a disk that refuses them leaves them in a bounded queue, from which they are written once it takes
+them again.
+"""
+
+import asyncio
+import errno
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from pathlib import Path
+
+from switchyard.store.files import PRIVATE_FILE, ensure_folder
+from switchyard.store.journal_line import Line, decode_line
+from switchyard.store.local_time import local_moment
+
+Position = dict[str, int]
+"""How much of each file has been taken note of: file name -> bytes."""
+
+SLOW_SECONDS = 0.020
+LONGEST_WAIT_SECONDS = 1.0
+RETRY_SECONDS = 2.0
+CLOSE_SECONDS = 5.0
+MAX_WAITING_BYTES = 32 * 1024 * 1024
+BATCH_BYTES = 1024 * 1024
+READ_BYTES = 1024 * 1024
+MAX_READ_LINE = 1024 * 1024
+
+REMEDIES = {
+    errno.ENOSPC: "the disk is full: free some space",
+    errno.EDQUOT: "the disk quota is used up: free some space",
+    errno.EROFS: "the folder is read-only: make it writable or choose another one with --data",
+    errno.EACCES: "the folder may not be written: change its owner or rights",
+    errno.EPERM: "the folder may not be written: change its owner or rights",
+}
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A line, or the rest of one, that is not in its file yet."""
+
+    file: str
+    rest: bytes
+    written: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of one write."""
+
+    size: int
+    seconds: float
+    error: OSError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Lines read from one file; `end` is the position behind the last of them."""
+
+    file: str
+    end: int
+    lines: list[Line]
+
+
+class Journal:
+    """The files `usage/YYYY-MM.jsonl` of the data folder, only ever appended to, by one process."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        zone: tzinfo | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        write: Callable[[int, bytes], int] = os.write,
+        retry_seconds: float = RETRY_SECONDS,
+    ) -> None:
+        self.folder = folder / "usage"
+        self.fault = ""
+        self.lost = 0
+        """Lines that found no place in the queue any more."""
+        self._zone = zone
+        self._clock = clock
+        self._write = write
+        self._retry_seconds = retry_seconds
+        self._file = ""
+        self._handle: int | None = None
+        self._waiting: deque[Waiting] = deque()
+        self._waiting_bytes = 0
+        self._slow = False
+        self._writer: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
+
+    # --- writing ---
+
+    @property
+    def pending(self) -> int:
+        """Lines that are not in their file yet."""
+        return len(self._waiting)
+
+    async def append(self, line: bytes, at: float) -> None:
+        """Returns when the system has the line, or when waiting for it longer would keep the client waiting.
+
+        What is not written by then stays in the queue. Never raises OSError.
+        """
+        file = f"{local_moment(at, self._zone).month}.jsonl"
+        if not self._waiting and not self._slow:
+            done = self._write_now(file, line)
+            if done.size == len(line):
+                return
+            line = line[done.size :]
+        waiting = self._enqueue(file, line)
+        if waiting is None or self.fault:
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(waiting.written.wait(), LONGEST_WAIT_SECONDS)
+
+    async def close(self) -> None:
+        """Writes what still waits, if the disk takes it."""
+        self._closing.set()
+        if self._writer is not None:
+            await asyncio.wait({self._writer}, timeout=CLOSE_SECONDS)
+        self._shut()
+
+    def _write_now(self, file: str, line: bytes) -> Written:
+        done = self._write_batch(file, line)
+        self._judge(done)
+        return done
+
+    def _enqueue(self, file: str, line: bytes) -> Waiting | None:
+        if self._waiting_bytes + len(line) > MAX_WAITING_BYTES:
+            self.lost += 1
+            self.fault = f"{self.fault.split(' (')[0]} ({self.lost} lines could not be kept)"
+            return None
+        waiting = Waiting(file, line)
+        self._waiting.append(waiting)
+        self._waiting_bytes += len(line)
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write_waiting(), name="journal writer")
+        return waiting
+
+    async def _write_waiting(self) -> None:
+        while self._waiting:
+            if self.fault and not self._closing.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._closing.wait(), self._retry_seconds)
+            self._settle(await asyncio.to_thread(self._write_batch, *self._batch()))
+            if self.fault and self._closing.is_set():
+                return
+
+    def _batch(self) -> tuple[str, bytes]:
+        """The next lines of one file, as one piece."""
+        file = self._waiting[0].file
+        pieces: list[bytes] = []
+        size = 0
+        for waiting in self._waiting:
+            if waiting.file != file or size > BATCH_BYTES:
+                break
+            pieces.append(waiting.rest)
+            size += len(waiting.rest)
+        return file, b"".join(pieces)
+
+    def _settle(self, done: Written) -> None:
+        """Takes from the queue what was written; a line written in part keeps its rest at the head."""
+        left = done.size
+        self._waiting_bytes -= left
+        while left and self._waiting:
+            first = self._waiting[0]
+            if len(first.rest) > left:
+                first.rest = first.rest[left:]
+                break
+            left -= len(first.rest)
+            self._waiting.popleft().written.set()
+        self._judge(done)
+
+    def _judge(self, done: Written) -> None:
+        self._slow = done.error is not None or done.seconds > SLOW_SECONDS
+        if done.error is None:
+            self.fault = ""
+            return
+        remedy = REMEDIES.get(done.error.errno or 0, done.error.strerror or type(done.error).__name__)
+        self.fault = (
+            f"The journal in {self.folder} cannot be written, {remedy}. Lines are kept in memory until then."
+        )
+        self._shut()
+
+    def _write_batch(self, file: str, content: bytes) -> Written:
+        """May run in a thread, but never twice at a time."""
+        began = self._clock()
+        size = 0
+        try:
+            handle = self._open(file)
+            while size < len(content):
+                size += self._write(handle, content[size:] if size else content)
+        except OSError as error:
+            return Written(size, self._clock() - began, error)
+        return Written(size, self._clock() - began)
+
+    def _open(self, file: str) -> int:
+        if self._handle is None or self._file != file:
+            self._shut()
+            ensure_folder(self.folder)
+            self._handle = os.open(self.folder / file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, PRIVATE_FILE)
+            self._file = file
+        return self._handle
+
+    def _shut(self) -> None:
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            with suppress(OSError):
+                os.close(handle)
+
+    # --- keeping ---
+
+    def repair(self) -> None:
+        """Ends the torn last line of each file, so that the next line begins on its own."""
+        for name in self.files():
+            try:
+                with (self.folder / name).open("rb+") as file:
+                    if file.seek(0, os.SEEK_END) and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+                        file.write(b"\n")
+            except OSError as error:
+                self._judge(Written(0, 0.0, error))
+
+    def refresh(self) -> None:
+        """Lets go of a file that somebody moved away, so that the next line makes a new one."""
+        if self._handle is None or self._waiting:
+            return
+        try:
+            there = os.stat(self.folder / self._file)
+        except OSError:
+            self._shut()
+            return
+        if not os.path.samestat(there, os.fstat(self._handle)):
+            self._shut()
+
+    def sync(self) -> None:
+        """Has the system put the lines on the disk. May run in a thread."""
+        for name in self.files()[-2:]:
+            with suppress(OSError):
+                handle = os.open(self.folder / name, os.O_RDONLY)
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
+
+    # --- reading ---
+
+    def files(self) -> list[str]:
+        """The names of the month files, oldest first."""
+        try:
+            names = os.listdir(self.folder)
+        except OSError:
+            return []
+        return sorted(name for name in names if name.endswith(".jsonl") and not name.startswith("."))
+
+    def position(self) -> Position:
+        """The ends of all files. With `pending` at 0 it covers every line appended so far."""
+        sizes: Position = {}
+        for name in self.files():
+            with suppress(OSError):
+                sizes[name] = os.stat(self.folder / name).st_size
+        return sizes
+
+    def fits(self, position: Mapping[str, int]) -> bool:
+        """False if a file was exchanged for another one since, as far as one can see."""
+        return all(self._is_line_end(name, offset) for name, offset in position.items())
+
+    def lines_since(self, position: Mapping[str, int]) -> Iterator[Batch]:
+        """The whole lines behind the position, without those that cannot be read."""
+        for name in self.files():
+            try:
+                yield from self._lines_of(name, position.get(name, 0))
+            except OSError as error:
+                self.fault = f"{self.folder / name} cannot be read: {error.strerror}"
+
+    def _is_line_end(self, name: str, offset: int) -> bool:
+        try:
+            with (self.folder / name).open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                if offset == 0 or size < offset:
+                    return True
+                file.seek(offset - 1)
+                return file.read(1) == b"\n"
+        except OSError:
+            return True
+
+    def _lines_of(self, name: str, start: int) -> Iterator[Batch]:
+        with (self.folder / name).open("rb") as file:
+            start = min(start, file.seek(0, os.SEEK_END))
+            file.seek(start)
+            end, rest = start, b""
+            while chunk := file.read(READ_BYTES):
+                content = rest + chunk
+                cut = content.rfind(b"\n") + 1
+                # a line of this length is garbage; its tail will not decode either
+                rest = content[cut:] if len(content) - cut < MAX_READ_LINE else b"?"
+                end = file.tell() - (len(content) - cut)
+                lines = [
+                    line
+                    for raw in content[:cut].split(b"\n")
+                    if raw and (line := decode_line(raw)) is not None
+                ]
+                yield Batch(name, end, lines)

@@ -1,0 +1,293 @@
+"""One exchange as one line of the journal: metadata and numbers, never bodies or keys."""
+
+import re
+from datetime import tzinfo
+from typing import Any
+
+import msgspec
+
+from switchyard.exchange import Attempt, Exchange, PriceUsed
+from switchyard.protocols.neutral import Usage, WireError
+from switchyard.store.local_time import local_moment
+
+SCHEMA_VERSION = 1
+MAX_LINE = 16 * 1024
+MAX_NAME = 200
+MAX_MESSAGE = 300
+MAX_ATTEMPTS = 20
+MAX_LOSSES = 40
+SHORT = 40
+RESET = "reset"
+"""The kind of a line that is no exchange: what stands before it is no longer counted."""
+
+# Upstreams repeat a refused key in their error message.
+SECRET = re.compile(
+    r"(?i)\b(?:sk|pk|rk|key|token|gsk|xai|AIza)[-_][\w.*-]{6,}|bearer\s+\S+|AIza[\w-]{10,}|eyJ[\w.-]{20,}"
+)
+
+
+class LineUsage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """Tokens in disjoint parts; `reasoning` is part of `output`."""
+
+    input: int = 0
+    cache_read: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    output: int = 0
+    reasoning: int = 0
+    estimated: bool = False
+
+    @property
+    def total(self) -> int:
+        return self.input + self.cache_read + self.cache_write_5m + self.cache_write_1h + self.output
+
+
+class LinePrice(msgspec.Struct, frozen=True, gc=False):
+    """Money per million tokens as it was used, before the multiplier."""
+
+    input: float
+    output: float
+    cache_read: float
+    cache_write_5m: float
+    cache_write_1h: float
+    multiplier: float = 1.0
+    source: str = ""
+
+
+class LineAttempt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One try; times in seconds since the exchange began."""
+
+    upstream: str
+    model: str = ""
+    why: str = ""
+    started: float = 0.0
+    status: int | None = None
+    first_byte: float | None = None
+    ended: float | None = None
+    failed: str = ""
+    message: str = ""
+    verdict: str = ""
+
+
+class LineError(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    type: str
+    status: int = 0
+    message: str = ""
+
+
+class LineLoss(msgspec.Struct, frozen=True, gc=False):
+    field: str
+    why: str
+
+
+class Line(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """What the journal knows of one exchange. `day` and `offset` are those of the place where it ended.
+
+    `newer` holds the fields that a later version of this program wrote.
+    """
+
+    v: int
+    at: float
+    day: str
+    offset: int = 0
+    id: str = ""
+    kind: str = "request"
+    began: float | None = None
+    client: str = ""
+    agent: str = ""
+    session: str = ""
+    client_protocol: str = ""
+    protocol: str = ""
+    model: str = ""
+    sent: str = ""
+    upstream: str = ""
+    stream: bool = False
+    outcome: str = ""
+    status: int = 0
+    first_byte: float | None = None
+    duration: float | None = None
+    usage: LineUsage | None = None
+    cost: float | None = None
+    price: LinePrice | None = None
+    attempts: list[LineAttempt] = []
+    losses: list[LineLoss] = []
+    error: LineError | None = None
+    shortened: bool = False
+    newer: dict[str, Any] = {}
+
+    @property
+    def hour(self) -> int:
+        """The hour of the clock on the wall at the place where the exchange ended."""
+        return int(self.at + self.offset * 60) // 3600 % 24
+
+
+def encode_line(exchange: Exchange, ended_at: float, zone: tzinfo | None = None) -> bytes:
+    """The line of a finished exchange, its newline included."""
+    return write_line(line_of(exchange, ended_at, zone))
+
+
+def line_of(exchange: Exchange, ended_at: float, zone: tzinfo | None = None) -> Line:
+    local = local_moment(ended_at, zone)
+    last = exchange.attempts[-1] if exchange.attempts else None
+    return Line(
+        v=SCHEMA_VERSION,
+        at=round(ended_at, 3),
+        day=local.day,
+        offset=local.offset,
+        id=exchange.id[:MAX_NAME],
+        kind=exchange.kind[:MAX_NAME],
+        began=round(exchange.at, 3),
+        client=exchange.client[:MAX_NAME],
+        agent=exchange.client_agent[:MAX_NAME],
+        session=exchange.session[:MAX_NAME],
+        client_protocol=exchange.client_protocol,
+        protocol=last.protocol if last else "",
+        model=exchange.model_asked[:MAX_NAME],
+        sent=last.model[:MAX_NAME] if last else "",
+        upstream=last.upstream[:MAX_NAME] if last else "",
+        stream=exchange.stream,
+        outcome=str(exchange.outcome),
+        status=exchange.status,
+        first_byte=_seconds(exchange.first_byte),
+        duration=_seconds(exchange.duration),
+        usage=_usage(exchange.usage),
+        cost=None if exchange.cost is None else round(exchange.cost, 9),
+        price=_price(exchange.price),
+        attempts=[_attempt(attempt) for attempt in exchange.attempts[-MAX_ATTEMPTS:]],
+        losses=[
+            LineLoss(loss.field[:MAX_NAME], loss.why[:MAX_NAME]) for loss in exchange.losses[:MAX_LOSSES]
+        ],
+        error=_error(exchange.failure),
+        shortened=len(exchange.attempts) > MAX_ATTEMPTS or len(exchange.losses) > MAX_LOSSES,
+    )
+
+
+def reset_line(at: float, zone: tzinfo | None = None) -> Line:
+    local = local_moment(at, zone)
+    return Line(v=SCHEMA_VERSION, at=round(at, 3), day=local.day, offset=local.offset, kind=RESET)
+
+
+def write_line(line: Line) -> bytes:
+    """The bytes of a line, no longer than MAX_LINE, with what a later version had added to it."""
+    written = _encode(line)
+    if len(written) >= MAX_LINE:
+        written = _encode(_short(line))
+    return written + b"\n"
+
+
+def decode_line(raw: bytes) -> Line | None:
+    """The line, or None for what is torn, garbage or empty."""
+    try:
+        line = LINE_DECODER.decode(raw)
+        if line.v > SCHEMA_VERSION:
+            return msgspec.structs.replace(line, newer=_unknown_fields(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return line
+
+
+LINE_DECODER = msgspec.json.Decoder(Line)
+KNOWN_FIELDS = frozenset(Line.__struct_fields__)
+
+
+def _encode(line: Line) -> bytes:
+    try:
+        if not line.newer:
+            return msgspec.json.encode(line)
+        known: dict[str, Any] = msgspec.to_builtins(line)
+        del known["newer"]
+        return msgspec.json.encode(known | line.newer)
+    except UnicodeEncodeError:
+        # A client may name a model by half of a surrogate pair, which no UTF-8 can say.
+        return _encode(msgspec.convert(_sayable(msgspec.to_builtins(line)), Line))
+
+
+def _sayable(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case dict():
+            return {_sayable(key): _sayable(entry) for key, entry in value.items()}
+        case list():
+            return [_sayable(entry) for entry in value]
+    return value
+
+
+def _unknown_fields(raw: bytes) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.json.decode(raw)
+    return {name: value for name, value in fields.items() if name not in KNOWN_FIELDS}
+
+
+def _short(line: Line) -> Line:
+    """The same numbers with their texts cut to a few characters."""
+    last = [
+        msgspec.structs.replace(
+            attempt, upstream=attempt.upstream[:SHORT], model=attempt.model[:SHORT], why="", message=""
+        )
+        for attempt in line.attempts[-3:]
+    ]
+    cut = {
+        name: value[:SHORT]
+        for name in Line.__struct_fields__
+        if name != "day" and isinstance(value := getattr(line, name), str)
+    }
+    error = line.error and LineError(line.error.type[:SHORT], line.error.status)
+    return msgspec.structs.replace(
+        line, **cut, attempts=last, losses=[], error=error, newer={}, shortened=True
+    )
+
+
+def _seconds(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _usage(usage: Usage | None) -> LineUsage | None:
+    if usage is None:
+        return None
+    return LineUsage(
+        usage.input,
+        usage.cache_read,
+        usage.cache_write_5m,
+        usage.cache_write_1h,
+        usage.output,
+        usage.reasoning,
+        usage.estimated,
+    )
+
+
+def _price(price: PriceUsed | None) -> LinePrice | None:
+    if price is None:
+        return None
+    return LinePrice(
+        price.input,
+        price.output,
+        price.cache_read,
+        price.cache_write_5m,
+        price.cache_write_1h,
+        price.multiplier,
+        price.source[:MAX_NAME],
+    )
+
+
+def _attempt(attempt: Attempt) -> LineAttempt:
+    failure = attempt.failure
+    return LineAttempt(
+        upstream=attempt.upstream[:MAX_NAME],
+        model=attempt.model[:MAX_NAME],
+        why=attempt.why[:MAX_NAME],
+        started=round(attempt.started, 4),
+        status=attempt.status,
+        first_byte=_seconds(attempt.first_byte),
+        ended=_seconds(attempt.ended),
+        failed=str(failure.kind) if failure else "",
+        message=_redacted(failure.message) if failure else "",
+        verdict=attempt.verdict[:MAX_NAME],
+    )
+
+
+def _error(error: WireError | None) -> LineError | None:
+    return None if error is None else LineError(str(error.type), error.status, _redacted(error.message))
+
+
+def _redacted(message: str) -> str:
+    return SECRET.sub("[key]", message[: 2 * MAX_MESSAGE])[:MAX_MESSAGE]

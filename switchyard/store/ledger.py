@@ -1,0 +1,58 @@
+"""Keep the books of the daemon: price each finished exchange, count it, and write it to the journal."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from switchyard.exchange import Exchange
+from switchyard.settings import Settings
+from switchyard.store.journal import Journal
+from switchyard.store.journal_line import line_of, write_line
+from switchyard.store.prices import settle
+from switchyard.store.stats import Statistics
+
+SAVE_SECONDS = 5.0
+
+
+class Ledger:
+    """`start`, then `record` per exchange while `run` saves the roll-up every few seconds, then `stop`."""
+
+    def __init__(self, folder: Path, settings: Callable[[], Settings], now: Callable[[], float]) -> None:
+        self.journal = Journal(folder)
+        self.statistics = Statistics(folder, self.journal, now)
+        self._settings = settings
+        self._now = now
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the books, in a sentence for the dashboard and the log; "" if nothing is."""
+        return self.journal.fault or self.statistics.fault
+
+    def start(self) -> None:
+        """Reads what was counted before. May take seconds if the roll-up is lost and the journal large."""
+        self.journal.repair()
+        self.statistics.start()
+
+    async def record(self, exchange: Exchange) -> None:
+        """Prices, counts and writes a finished exchange. Await it before the client's answer is closed.
+
+        Never raises; a disk that refuses the line does not delay the client.
+        """
+        settle(exchange, self._settings())
+        at = self._now() if exchange.duration is None else exchange.at + exchange.duration
+        line = line_of(exchange, at)
+        written = write_line(line)
+        # counted first: at any await, what is counted is what is written or waits to be
+        self.statistics.add(line)
+        await self.journal.append(written, at)
+
+    async def run(self) -> None:
+        """Saves the roll-up every few seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(SAVE_SECONDS)
+            await self.statistics.save()
+
+    async def stop(self) -> None:
+        """Writes everything that can be written."""
+        await self.journal.close()
+        await self.statistics.save()

@@ -1,0 +1,36 @@
+"""Say at which local day, hour and UTC offset something happened."""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+
+@dataclass(frozen=True, slots=True)
+class LocalMoment:
+    """`offset` is minutes east of UTC at that moment, so that a later move of the machine shifts nothing."""
+
+    day: str
+    hour: int
+    offset: int
+
+    @property
+    def month(self) -> str:
+        return self.day[:7]
+
+
+def local_moment(at: float, zone: tzinfo | None = None) -> LocalMoment:
+    """The local time of an instant, in the machine's zone unless one is given."""
+    if zone is None:
+        local = time.localtime(at)
+        day = f"{local.tm_year:04}-{local.tm_mon:02}-{local.tm_mday:02}"
+        return LocalMoment(day, local.tm_hour, local.tm_gmtoff // 60)
+    moment = datetime.fromtimestamp(at, zone)
+    offset = moment.utcoffset()
+    minutes = int(offset.total_seconds() // 60) if offset is not None else 0
+    return LocalMoment(moment.date().isoformat(), moment.hour, minutes)
+
+
+def notice_zone_change() -> None:
+    """Has the C library look again which zone the machine is in: laptops travel."""
+    if hasattr(time, "tzset"):
+        time.tzset()

@@ -1,0 +1,167 @@
+"""Say what an exchange cost by the price of the settings, else by the published one of the bundled table."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+import msgspec
+
+from switchyard.exchange import Exchange, PriceUsed
+from switchyard.protocols.names import LONG_CONTEXT_SUFFIX, THINKING_SUFFIX, matches, specificity
+from switchyard.protocols.neutral import Usage
+from switchyard.settings import Price, Settings, Upstream
+
+TABLE = "price_table.json"
+MILLION = 1_000_000
+LOCAL_SERVERS = frozenset({"vllm", "llama.cpp", "ollama", "lmstudio", "tgi", "fastchat"})
+# What vendors that publish cache prices as multiples of the input price ask for.
+CACHE_WRITE_5M_FACTOR = 1.25
+CACHE_WRITE_1H_FACTOR = 2.0
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """The published price of the models that a glob names."""
+
+    models: list[str]
+    price: Price
+    source: str
+
+
+class PriceTable(msgspec.Struct, frozen=True):
+    """Prices in US dollars per million tokens, as published on `date`."""
+
+    date: str
+    currency: str
+    sources: dict[str, str]
+    entries: list[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """A price, the multiplier of the upstream, and whose price it is."""
+
+    price: Price
+    multiplier: float
+    source: str
+
+
+@cache
+def price_table() -> PriceTable:
+    """The bundled table."""
+    content = resources.files("switchyard.store").joinpath(TABLE).read_bytes()
+    return msgspec.json.decode(content, type=PriceTable)
+
+
+def settle(exchange: Exchange, settings: Settings) -> None:
+    """Notes on the exchange what it cost and by which price, where both usage and price are known."""
+    last = exchange.attempts[-1] if exchange.attempts else None
+    if exchange.usage is None or last is None:
+        return
+    priced = price_for(last.upstream, last.model, settings)
+    if priced is not None:
+        exchange.price = price_used(exchange.usage, priced)
+        exchange.cost = cost_of(exchange.usage, exchange.price)
+
+
+def price_for(upstream_name: str, model: str, settings: Settings) -> Priced | None:
+    """The price of a model at an upstream; None if nobody has given or published one."""
+    upstream = settings.upstream(upstream_name)
+    multiplier = upstream.price_multiplier if upstream is not None else 1.0
+    name = _plain(model)
+    given = _given_price(settings.prices, upstream_name, name)
+    if given is not None:
+        pattern, price = given
+        return Priced(price, multiplier, f"settings: {pattern}")
+    if upstream is not None and (upstream.is_demo or is_local(upstream)):
+        return None
+    return _published(name, multiplier)
+
+
+def price_used(usage: Usage, priced: Priced) -> PriceUsed:
+    """The price per million tokens that holds for this usage: its tier, its cache prices."""
+    price = priced.price
+    is_long = 0 < price.long_context_over < usage.total_input
+    normal_input = price.input
+    input_price = _either(price.long_input if is_long else None, normal_input)
+    # a long request raises the cache prices as much as the input price
+    factor = input_price / normal_input if normal_input else 1.0
+    read = _either(price.cache_read, normal_input) * factor
+    return PriceUsed(
+        input=input_price,
+        output=_either(price.long_output if is_long else None, price.output),
+        cache_read=_either(price.long_cache_read if is_long else None, read),
+        cache_write_5m=_either(price.cache_write_5m, normal_input * CACHE_WRITE_5M_FACTOR) * factor,
+        cache_write_1h=_either(price.cache_write_1h, normal_input * CACHE_WRITE_1H_FACTOR) * factor,
+        multiplier=priced.multiplier,
+        source=priced.source,
+    )
+
+
+def cost_of(usage: Usage, price: PriceUsed) -> float:
+    """The money that this usage cost."""
+    sums = (
+        usage.input * price.input
+        + usage.cache_read * price.cache_read
+        + usage.cache_write_5m * price.cache_write_5m
+        + usage.cache_write_1h * price.cache_write_1h
+        + usage.output * price.output
+    )
+    return sums / MILLION * price.multiplier
+
+
+def is_local(upstream: Upstream) -> bool:
+    """True for a server of the user's own, whose electricity no table knows."""
+    if upstream.server in LOCAL_SERVERS:
+        return True
+    host = urlsplit(upstream.base_url).hostname or ""
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return host == "localhost" or host.endswith((".localhost", ".local"))
+
+
+def _given_price(prices: Mapping[str, Price], upstream: str, model: str) -> tuple[str, Price] | None:
+    """The most specific price of the settings; one that names the upstream goes before one that does not."""
+    for name in (f"{upstream}/{model}", model):
+        fitting = [
+            pattern
+            for pattern in prices
+            if matches(pattern, name) and _names_upstream(pattern, upstream, name)
+        ]
+        if fitting:
+            best = max(fitting, key=specificity)
+            return best, prices[best]
+    return None
+
+
+def _names_upstream(pattern: str, upstream: str, name: str) -> bool:
+    """A glob such as `*` must not count as one that names the upstream."""
+    begins = f"{upstream}/".lower()
+    return not name.lower().startswith(begins) or pattern.lower().startswith(begins)
+
+
+def _published(model: str, multiplier: float) -> Priced | None:
+    table = price_table()
+    # openrouter and others write "vendor/model"
+    for name in (model, model.rpartition("/")[2]):
+        fitting = [
+            (specificity(glob), glob, entry)
+            for entry in table.entries
+            for glob in entry.models
+            if matches(glob, name)
+        ]
+        if fitting:
+            entry = max(fitting, key=lambda found: found[0])[2]
+            return Priced(entry.price, multiplier, f"{entry.source} {table.date}")
+    return None
+
+
+def _plain(model: str) -> str:
+    return model.removesuffix(LONG_CONTEXT_SUFFIX).removesuffix(THINKING_SUFFIX)
+
+
+def _either(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else value

@@ -1,0 +1,361 @@
+"""Keep the totals by day that follow from the journal, and tell them for any span of days.
+
+`token_stats.json` is only a roll-up with the journal positions it covers: what lies behind them is read again
+at the next start, and the whole of it can be made anew from the journal.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from switchyard.store.cell import NANOS, Cell, Cells, Day, Place, brief, place_of, shown, summary
+from switchyard.store.files import read_or_none, set_aside, write_whole
+from switchyard.store.journal import Journal, Position
+from switchyard.store.journal_line import RESET, Line, reset_line, write_line
+from switchyard.store.local_time import local_moment, notice_zone_change
+
+FILE_NAME = "token_stats.json"
+SCHEMA = 1
+SESSION_DAYS = 31
+"""Older days forget their sessions: nobody asks for them, and they are the largest part."""
+HOURLY_DAYS = 35
+MAX_LATEST = 2000
+
+GROUPINGS = {
+    "model": "models",
+    "model_sent": "sent",
+    "upstream": "upstreams",
+    "client": "clients",
+    "session": "sessions",
+}
+
+
+class StoredDay(msgspec.Struct):
+    """A day in the file: the ancestor's keys stand beside `detail`, which is all that is read back."""
+
+    detail: Day
+
+
+class Stored(msgspec.Struct):
+    """The roll-up file, as far as it is read."""
+
+    schema: int
+    covers: Position
+    ever: Day
+    daily: dict[str, msgspec.Raw]
+
+
+class Statistics:
+    """Totals by local day, in three layers that are added up when asked for: stored days as their JSON text,
+    what came since to the newest days, and the latest lines by their place."""
+
+    def __init__(
+        self, folder: Path, journal: Journal, now: Callable[[], float], zone: tzinfo | None = None
+    ) -> None:
+        self.fault = ""
+        self._path = folder / FILE_NAME
+        self._journal = journal
+        self._now = now
+        self._zone = zone
+        self._stored: dict[str, msgspec.Raw] = {}
+        self._stored_ever = Day()
+        self._since: dict[str, Day] = {}
+        self._latest: dict[tuple[str, Place], Cell] = {}
+        self._spent: dict[str, dict[str, int]] = {}
+        self._changed = False
+        self._saving = asyncio.Lock()
+
+    # --- taking in ---
+
+    def start(self) -> None:
+        """Loads the roll-up and adds what the journal has beyond it; makes it anew if it cannot be used."""
+        covered = self._load()
+        if covered is None:
+            self.rebuild()
+        else:
+            self._catch_up(covered)
+
+    def rebuild(self) -> None:
+        """Makes the totals anew from the whole journal."""
+        self._clear()
+        self._catch_up({})
+        self._changed = True
+
+    def add(self, line: Line) -> None:
+        """Counts a line. Call it right before the journal gets the line, with no await between."""
+        self._changed = True
+        if line.kind == RESET:
+            self._clear()
+            return
+        where = line.day, place_of(line)
+        cell = self._latest.get(where)
+        if cell is None:
+            cell = self._latest[where] = Cell()
+        cell.add(line)
+        for attempt in line.attempts:
+            if attempt.failed:
+                self._since_on(line.day).add_failed_attempts(attempt.upstream, 1)
+        if line.cost:
+            self._add_spent(line)
+        if len(self._latest) > MAX_LATEST:
+            self._fold()
+
+    async def save(self) -> None:
+        """Replaces the file if something changed, unless lines wait for the disk: they would count twice."""
+        async with self._saving:
+            notice_zone_change()
+            self._journal.refresh()
+            if not self._changed or self._journal.pending:
+                return
+            self._changed = False
+            position = self._journal.position()
+            content = self._encode(position)
+            try:
+                await asyncio.to_thread(self._write, content)
+                self.fault = ""
+            except OSError as error:
+                self._changed = True
+                self.fault = f"The statistics file {self._path} cannot be written: {error.strerror}"
+
+    async def reset(self) -> Path | None:
+        """Starts from now. Returns the path of the copy with the old totals; the journal stays whole."""
+        now = self._now()
+        stamp = datetime.fromtimestamp(now, self._zone).strftime("%Y%m%d-%H%M%S")
+        copy = self._path.with_name(f"token_stats.before-{stamp}.json")
+        content = self._encode(self._journal.position())
+        try:
+            await asyncio.to_thread(write_whole, copy, content)
+        except OSError as error:
+            self.fault = (
+                f"The statistics were not reset: their copy {copy} cannot be written: {error.strerror}"
+            )
+            return None
+        line = reset_line(now, self._zone)
+        self.add(line)
+        await self._journal.append(write_line(line), now)
+        await self.save()
+        return copy
+
+    # --- telling ---
+
+    def days(self) -> list[str]:
+        """All days on which something happened, oldest first."""
+        self._fold()
+        return sorted(self._stored.keys() | self._since.keys())
+
+    def day(self, name: str) -> Day:
+        """The sums of a day; empty if nothing happened."""
+        self._fold()
+        stored = self._stored.get(name)
+        day = msgspec.json.decode(stored, type=StoredDay).detail if stored is not None else Day()
+        if name in self._since:
+            day.merge(self._since[name])
+        return day
+
+    def ever(self) -> Day:
+        """The sums since the last reset, without hours and sessions."""
+        self._fold()
+        total = Day()
+        for part in (self._stored_ever, *self._since.values()):
+            total.merge(part)
+        total.hours, total.sessions = {}, {}
+        return total
+
+    def today(self) -> str:
+        return local_moment(self._now(), self._zone).day
+
+    def span(self, start: str = "", end: str = "") -> Day:
+        """The sums of several days, both ends included; "" means from the first or to the last."""
+        total = Day()
+        for day in self._between(start, end):
+            total.merge(self.day(day))
+        return total
+
+    def spent(self, period: str) -> dict[str, int]:
+        """Cost in billionths by upstream, in a day (2026-11-21) or a month (2026-11)."""
+        if period not in self._spent:
+            costs: dict[str, int] = {}
+            for day in self.days():
+                if day.startswith(period):
+                    for name, cell in self.day(day).upstreams.items():
+                        costs[name] = costs.get(name, 0) + cell.cost
+            while len(self._spent) > 8:
+                del self._spent[next(iter(self._spent))]
+            self._spent[period] = costs
+        return self._spent[period]
+
+    def token_stats(self, start: str = "", end: str = "", by: str = "") -> dict[str, Any]:
+        """What `GET /api/token-stats` answers. Raises ValueError for a date or a grouping that is none."""
+        for given in (start, end):
+            if given:
+                date.fromisoformat(given)
+        if by not in ("", "day", "hour", "month", *GROUPINGS):
+            raise ValueError(f'"{by}" is not one of day, hour, month, ' + ", ".join(GROUPINGS))
+        total = Day()
+        daily: dict[str, Any] = {}
+        hourly: dict[str, Any] = {}
+        months: Cells = {}
+        first_hourly = _days_before(end or self.today(), HOURLY_DAYS)
+        for name in self._between(start, end):
+            day = self.day(name)
+            total.merge(day)
+            daily[name] = {**shown(day.all), "by_model": _shown_by(day.models, brief)}
+            months.setdefault(name[:7], Cell()).merge(day.all)
+            if name > first_hourly:
+                hourly |= {f"{name}T{hour}": shown(cell) for hour, cell in sorted(day.hours.items())}
+        groups: dict[str, dict[str, Any]] = {
+            name: _shown_by(getattr(total, cells), shown) for name, cells in GROUPINGS.items()
+        }
+        answer: dict[str, Any] = {
+            "summary": summary(total.all),
+            "by_model": groups["model"],
+            "daily": daily,
+            "generated_at": self._generated_at(),
+            "by_model_sent": groups["model_sent"],
+            "by_upstream": groups["upstream"],
+            "by_client": groups["client"],
+            "hourly": hourly,
+            "cost": _cost(total.all),
+            "from": start or (min(daily) if daily else None),
+            "to": end or (max(daily) if daily else None),
+        }
+        if by:
+            periods: dict[str, Any] = {"day": daily, "hour": hourly, "month": _shown_by(months, shown)}
+            groups |= periods
+            answer["by"] = by
+            answer["rows"] = [{"key": key, **cell} for key, cell in groups[by].items()]
+        return answer
+
+    # --- the file ---
+
+    def _load(self) -> Position | None:
+        try:
+            content = read_or_none(self._path)
+            if content is None:
+                return None
+            stored = msgspec.json.decode(content, type=Stored)
+            for day in stored.daily.values():
+                msgspec.json.decode(day, type=StoredDay)
+        except OSError as error:
+            self.fault = f"The statistics file {self._path} cannot be read: {error.strerror}"
+            return None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._set_aside()
+            return None
+        if stored.schema != SCHEMA or not self._journal.fits(stored.covers):
+            self._set_aside()
+            return None
+        self._stored_ever = stored.ever
+        # a copy each, so that the whole text of the file can go
+        self._stored = {name: msgspec.Raw(bytes(day)) for name, day in stored.daily.items()}
+        return stored.covers
+
+    def _set_aside(self) -> None:
+        stamp = datetime.fromtimestamp(self._now(), self._zone).strftime("%Y%m%d-%H%M%S")
+        try:
+            aside = set_aside(self._path, stamp)
+            self.fault = (
+                f"The statistics were made anew from the journal; the file that did not fit is {aside}"
+            )
+        except OSError as error:
+            self.fault = (
+                f"The statistics file {self._path} does not fit and cannot be renamed: {error.strerror}"
+            )
+
+    def _catch_up(self, covered: Position) -> None:
+        for batch in self._journal.lines_since(covered):
+            for line in batch.lines:
+                self.add(line)
+            self._store_days()
+
+    def _write(self, content: bytes) -> None:
+        # a roll-up must not survive a power cut that takes the lines it covers
+        self._journal.sync()
+        write_whole(self._path, content)
+
+    def _encode(self, position: Position) -> bytes:
+        self._store_days()
+        daily = self._stored | {name: _stored_day(self.day(name)) for name in self._since}
+        ever = self.ever()
+        return msgspec.json.encode(
+            {
+                "summary": summary(ever.all),
+                "by_model": _shown_by(ever.models, brief),
+                "daily": dict(sorted(daily.items())),
+                "generated_at": self._generated_at(),
+                "by_upstream": _shown_by(ever.upstreams, shown),
+                "by_client": _shown_by(ever.clients, shown),
+                "cost": _cost(ever.all),
+                "schema": SCHEMA,
+                "covers": position,
+                "ever": ever,
+            }
+        )
+
+    def _generated_at(self) -> str:
+        return (
+            datetime.fromtimestamp(self._now(), self._zone)
+            .astimezone(self._zone)
+            .isoformat(timespec="seconds")
+        )
+
+    # --- days ---
+
+    def _clear(self) -> None:
+        self._stored, self._stored_ever, self._since, self._latest, self._spent = {}, Day(), {}, {}, {}
+
+    def _since_on(self, name: str) -> Day:
+        day = self._since.get(name)
+        if day is None:
+            day = self._since[name] = Day()
+        return day
+
+    def _fold(self) -> None:
+        latest, self._latest = self._latest, {}
+        for (name, place), cell in latest.items():
+            self._since_on(name).add(place, cell)
+
+    def _store_days(self) -> None:
+        """Turns all days but the two newest into text."""
+        days = self.days()
+        for name in sorted(self._since)[:-2]:
+            day = self.day(name)
+            if name < _days_before(days[-1], SESSION_DAYS):
+                day.sessions = {}
+            self._stored[name] = _stored_day(day)
+            self._stored_ever.merge(self._since.pop(name))
+
+    def _add_spent(self, line: Line) -> None:
+        for period in (line.day, line.day[:7]):
+            if period in self._spent and line.upstream:
+                costs = self._spent[period]
+                costs[line.upstream] = costs.get(line.upstream, 0) + round((line.cost or 0) * NANOS)
+
+    def _between(self, start: str, end: str) -> Iterator[str]:
+        return (day for day in self.days() if (not start or day >= start) and (not end or day <= end))
+
+
+def _stored_day(day: Day) -> msgspec.Raw:
+    return msgspec.Raw(
+        msgspec.json.encode({**brief(day.all), "by_model": _shown_by(day.models, brief), "detail": day})
+    )
+
+
+def _shown_by(cells: Cells, show: Callable[[Cell], dict[str, Any]]) -> dict[str, Any]:
+    return {key: show(cells[key]) for key in sorted(cells, key=lambda key: (-cells[key].total, key))}
+
+
+def _cost(cell: Cell) -> dict[str, Any]:
+    return {
+        "total": cell.cost / NANOS if cell.priced else None,
+        "priced": cell.priced,
+        "unpriced": cell.unpriced,
+    }
+
+
+def _days_before(day: str, count: int) -> str:
+    return (date.fromisoformat(day) - timedelta(days=count)).isoformat()
