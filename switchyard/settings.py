@@ -1,16 +1,19 @@
-"""What the user wishes: the settings file as frozen values, with every fault named by its JSON path."""
+"""What the user wishes: the settings file as frozen values, read with every fault named by its JSON path."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
+from switchyard.faults import HIDDEN, Finding, Inspection, Meaning, child, described, shown
+from switchyard.faults import Fault as Fault
+from switchyard.faults import SettingsError as SettingsError
 from switchyard.protocols.capabilities import Capabilities
-from switchyard.protocols.names import PROTOCOLS, ProtocolName
+from switchyard.protocols.names import PROTOCOLS, ProtocolName, matches, specificity
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -18,16 +21,48 @@ Role = Literal["primary", "backup", "rescue"]
 Action = Literal["switch", "retry", "rescue", "return"]
 Auth = Literal["auto", "bearer", "x-api-key", "api-key"]
 ServerKind = Literal[
-    "auto", "anthropic", "openai", "azure", "vllm", "llama.cpp", "ollama", "lmstudio", "tgi", "fastchat", "deepseek"
+    "auto",
+    "anthropic",
+    "openai",
+    "azure",
+    "vllm",
+    "llama.cpp",
+    "ollama",
+    "lmstudio",
+    "tgi",
+    "fastchat",
+    "deepseek",
+]
+ERROR_KINDS = (
+    "connect",
+    "connect_timeout",
+    "read",
+    "first_byte_timeout",
+    "idle_timeout",
+    "protocol",
+    "default",
+)
+StatusKey = Annotated[
+    str,
+    Meta(pattern=r"^([1-5](\d\d|xx)|default)$", description='a status such as "429" or "5xx", or "default"'),
+]
+ErrorKey = Annotated[
+    str,
+    Meta(
+        pattern=f"^({'|'.join(ERROR_KINDS)})$",
+        description="one of " + ", ".join(f'"{k}"' for k in ERROR_KINDS),
+    ),
 ]
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 DollarsPerMillion = Annotated[float, Meta(ge=0)]
 
 DEMO_URL = "demo:"
+CLAUDE_SONNET = "claude-sonnet-4-5-20250929"
 SECRET_FIELDS = frozenset({"key", "headers", "proxy", "client_keys"})
 CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\Z")
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
+PROXY = re.compile(r"(https?|socks5h?)://[^/\s]+/?\Z")
 
 
 # --- the values ---------------------------------------------------------------
@@ -52,6 +87,15 @@ class Activation(msgspec.Struct, frozen=True, kw_only=True):
 
     at: str
     advance_minutes: Annotated[int, Meta(ge=0, le=1439)] = 0
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """Money limits in the currency of the price table; 0 means none."""
+
+    day_soft: Annotated[float, Meta(ge=0)] = 0
+    day_hard: Annotated[float, Meta(ge=0)] = 0
+    month_soft: Annotated[float, Meta(ge=0)] = 0
+    month_hard: Annotated[float, Meta(ge=0)] = 0
 
 
 class Upstream(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +126,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerKind = "auto"
     capabilities: dict[str, Any] = {}
     price_multiplier: Annotated[float, Meta(ge=0, le=1000)] = 1.0
-    budget: "Budget | None" = None
+    budget: Budget | None = None
     note: str = ""
 
     @property
@@ -100,14 +144,16 @@ class ModelRule(msgspec.Struct, frozen=True, kw_only=True):
     source: str = msgspec.field(name="from")
     to: Annotated[str, Meta(min_length=1)]
     clients: tuple[ProtocolName, ...] = PROTOCOLS
+    protocols: tuple[ProtocolName, ...] = PROTOCOLS
+    """what an upstream must speak for the rule to hold for it"""
 
 
 class Failover(msgspec.Struct, frozen=True, kw_only=True):
     error_threshold: Annotated[int, Meta(ge=1, le=1000)] = 3
     cooldown_seconds: Annotated[float, Meta(ge=0, le=86400)] = 600
     max_cooldown_seconds: Seconds = 1800
-    on_status: dict[str, Action] = {}
-    on_error: dict[str, Action] = {}
+    on_status: dict[StatusKey, Action] = {}
+    on_error: dict[ErrorKey, Action] = {}
     total_seconds: Seconds = 600
     """time budget for finding an upstream that answers"""
     keep_alive_seconds: Seconds = 15
@@ -119,17 +165,8 @@ class Failover(msgspec.Struct, frozen=True, kw_only=True):
     """a conversation that moved to another upstream may stay there for so long after its own has recovered"""
 
 
-class Budget(msgspec.Struct, frozen=True, kw_only=True):
-    """Money limits in the currency of the price table; 0 means none."""
-
-    day_soft: Annotated[float, Meta(ge=0)] = 0
-    day_hard: Annotated[float, Meta(ge=0)] = 0
-    month_soft: Annotated[float, Meta(ge=0)] = 0
-    month_hard: Annotated[float, Meta(ge=0)] = 0
-
-
 class Price(msgspec.Struct, frozen=True, kw_only=True):
-    """Money per million tokens. Cache prices default to multiples of the input price as vendors publish them."""
+    """Money per million tokens. Cache prices default to multiples of the input price, as published."""
 
     input: DollarsPerMillion
     output: DollarsPerMillion
@@ -177,7 +214,7 @@ def minutes_of(clock: str) -> int:
 
 
 def hours_span(hours: str) -> tuple[int, int] | None:
-    """Start and end in minutes since midnight; None means always. The end may lie before the start (midnight)."""
+    """Start and end in minutes since midnight; None means always. Over midnight the end is the smaller."""
     if not hours.strip():
         return None
     start, dash, end = hours.partition("-")
@@ -188,270 +225,208 @@ def hours_span(hours: str) -> tuple[int, int] | None:
 
 
 def _served_as(models: dict[str, str] | list[str], deployment: str, model: str) -> str | None:
-    from switchyard.protocols.names import matches, specificity
-
     if not models:
         return deployment or model
     fitting = [pattern for pattern in models if matches(pattern, model)]
     if not fitting:
         return None
-    best = max(fitting, key=specificity)
-    if isinstance(models, dict):
-        return models[best] or deployment or model
-    return deployment or model
+    if isinstance(models, list):
+        return deployment or model
+    sent = models[max(fitting, key=specificity)]
+    return model if sent == "*" else sent or deployment or model
 
 
-# --- faults -------------------------------------------------------------------
+# --- the default ----------------------------------------------------------------
 
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong: where (`$.upstreams[0].priority`), what was expected, what was found."""
-
-    path: str
-    expected: str
-    found: str = ""
-    line: int | None = None
-    column: int | None = None
-
-    def __str__(self) -> str:
-        where = f"{self.path} (line {self.line}, column {self.column})" if self.line else self.path
-        return f"{where}: expected {self.expected}" + (f", found {self.found}" if self.found else "")
-
-
-class SettingsError(Exception):
-    """The file cannot be used; `faults` holds every reason."""
-
-    def __init__(self, faults: tuple[Fault, ...]) -> None:
-        super().__init__("; ".join(map(str, faults)))
-        self.faults = faults
-
-
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    settings: Settings
-    warnings: tuple[str, ...]
-
-
-# --- reading ------------------------------------------------------------------
-
-
-def decode_document(content: bytes) -> dict[str, Any]:
-    """The JSON object of a settings file. Raises SettingsError with line and column."""
-    text = content.removeprefix(b"\xef\xbb\xbf")
-    try:
-        document = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise SettingsError((_syntax_fault(text, str(error)),)) from None
-    except (UnicodeDecodeError, RecursionError):
-        raise SettingsError((Fault("$", "UTF-8 JSON of sane depth", "something else"),)) from None
-    if not isinstance(document, dict):
-        raise SettingsError((Fault("$", "a JSON object", _shown(document, "")),))
-    return document
-
-
-def parse(document: dict[str, Any]) -> Parsed:
-    """The settings that a document states. Raises SettingsError with all its faults."""
-    faults: list[Fault] = []
-    warnings: list[str] = []
-    _check_struct(Settings, document, "$", faults, warnings)
-    if not faults:
-        _check_meaning(document, faults)
-    if faults:
-        raise SettingsError(tuple(faults))
-    try:
-        settings = msgspec.convert(document, Settings)
-    except msgspec.ValidationError as error:
-        raise SettingsError((_value_fault(str(error), document, "$"),)) from None
-    return Parsed(settings, tuple(warnings))
-
-
-def _syntax_fault(text: bytes, message: str) -> Fault:
-    found = re.search(r"byte (\d+)", message)
-    offset = min(int(found[1]), len(text)) if found else len(text)
-    before = text[:offset]
-    line = before.count(b"\n") + 1
-    column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
-    what = message.removeprefix("JSON is malformed: ").split(" (byte")[0]
-    return Fault("$", "valid JSON", what, line, column)
-
-
-LISTS_OF_STRUCTS: dict[str, type[msgspec.Struct]] = {"upstreams": Upstream, "model_rules": ModelRule}
-STRUCTS: dict[str, type[msgspec.Struct]] = {
-    "failover": Failover,
-    "timeouts": Timeouts,
-    "budget": Budget,
-    "activation": Activation,
-}
-
-
-def _check_struct(
-    kind: type[msgspec.Struct], raw: Any, path: str, faults: list[Fault], warnings: list[str]
-) -> None:
-    """Collects the faults of each field on its own, so that one does not hide the next."""
-    if not isinstance(raw, dict):
-        faults.append(Fault(path, "an object", _shown(raw, path)))
-        return
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    for name in raw:
-        if name not in fields and not name.startswith("$"):
-            close = get_close_matches(name, fields, 1)
-            hint = f"; did you mean `{close[0]}`?" if close else ""
-            warnings.append(f"{path}.{name}: unknown field, kept without effect{hint}")
-    for name, field in fields.items():
-        place = f"{path}.{name}"
-        if name not in raw:
-            if field.required:
-                faults.append(Fault(place, "a value", "nothing"))
-        elif name in LISTS_OF_STRUCTS and isinstance(raw[name], list):
-            for index, entry in enumerate(raw[name]):
-                _check_struct(LISTS_OF_STRUCTS[name], entry, f"{place}[{index}]", faults, warnings)
-        elif name in STRUCTS and isinstance(raw[name], dict):
-            nested = TimeoutOverrides if kind is Upstream and name == "timeouts" else STRUCTS[name]
-            _check_struct(nested, raw[name], place, faults, warnings)
-        else:
-            try:
-                msgspec.convert(raw[name], field.type)
-            except msgspec.ValidationError as error:
-                faults.append(_value_fault(str(error), raw[name], place))
-
-
-def _value_fault(message: str, raw: Any, base: str) -> Fault:
-    text, _, place = message.partition(" - at `")
-    path = base + place.rstrip("`").removeprefix("$")
-    expected, got, found = text.partition(", got ")
-    expected = expected.removeprefix("Expected ").replace("`", "")
-    choices = _choices(base, message)
-    if choices:
-        expected = "one of " + ", ".join(choices)
-    shown = _shown(_at(raw, place), path) if not got or choices else found.strip("`")
-    if got and not choices:
-        shown = f"{found.strip('`')}" + (f" {_shown(_at(raw, place), path)}" if found.strip("`") != "null" else "")
-    return Fault(path, expected, shown)
-
-
-def _choices(path: str, message: str) -> tuple[str, ...]:
-    """The allowed words of the field a message like "Invalid enum value 'x'" speaks of."""
-    if "Invalid enum value" not in message:
-        return ()
-    name = re.sub(r"\[.*", "", path.rsplit(".", 1)[-1])
-    known: dict[str, tuple[str, ...]] = {
-        "protocol": PROTOCOLS,
-        "clients": PROTOCOLS,
-        "role": ("primary", "backup", "rescue"),
-        "weekdays": WEEKDAYS,
-        "auth": ("auto", "bearer", "x-api-key", "api-key"),
-        "on_status": ("switch", "retry", "rescue", "return"),
-        "on_error": ("switch", "retry", "rescue", "return"),
-        "server": ("auto", *_SERVER_KINDS),
-    }
-    return known.get(name, ())
-
-
-_SERVER_KINDS = ("anthropic", "openai", "azure", "vllm", "llama.cpp", "ollama", "lmstudio", "tgi", "fastchat", "deepseek")
-
-
-def _at(raw: Any, place: str) -> Any:
-    """The value that a msgspec path such as `$[0]` or `$.connect` points at; the whole where it cannot tell."""
-    for index, name in re.findall(r"\[(\d+)\]|\.([\w-]+)", place):
-        try:
-            raw = raw[int(index)] if index else raw[name]
-        except (KeyError, IndexError, TypeError):
-            return raw
-    return raw
-
-
-def _shown(value: Any, path: str) -> str:
-    """The value for a message: short, and never a secret."""
-    if any(part.split("[")[0] in SECRET_FIELDS for part in path.split(".")):
-        return "(not shown)"
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-# --- meaning ------------------------------------------------------------------
-
-
-def _check_meaning(document: dict[str, Any], faults: list[Fault]) -> None:
-    """What types cannot say: unique names, readable times, addresses that can be called."""
-    seen: dict[str, int] = {}
-    for index, entry in enumerate(document.get("upstreams", ())):
-        path = f"$.upstreams[{index}]"
-        name = entry["name"]
-        if name in seen:
-            faults.append(Fault(f"{path}.name", "a unique name", f'"{name}" again, as in upstreams[{seen[name]}]'))
-        seen.setdefault(name, index)
-        _check_upstream(entry, path, faults)
-    for index, rule in enumerate(document.get("model_rules", ())):
-        if not rule["from"]:
-            faults.append(Fault(f"$.model_rules[{index}].from", "a model name or glob", '""'))
-    for status in document.get("failover", {}).get("on_status", ()):
-        if status != "default" and not re.fullmatch(r"[1-5](\d\d|xx)", status):
-            faults.append(Fault("$.failover.on_status", 'statuses such as "429", "5xx" or "default"', f'"{status}"'))
-    errors = document.get("failover", {}).get("on_error", ())
-    for kind in errors:
-        if kind not in ERROR_KINDS:
-            faults.append(Fault("$.failover.on_error", "one of " + ", ".join(ERROR_KINDS), f'"{kind}"'))
-
-
-ERROR_KINDS = (
-    "connect",
-    "connect_timeout",
-    "read",
-    "first_byte_timeout",
-    "idle_timeout",
-    "protocol",
-    "default",
+CHAT_MODEL_RULES: tuple[dict[str, Any], ...] = tuple(
+    {"from": name, "to": CLAUDE_SONNET, "clients": ["chat"], "protocols": ["messages"]}
+    for name in ("gpt-4", "gpt-4-turbo*", "gpt-3.5-turbo*")
 )
+"""names that programs for the OpenAI API send by default, for upstreams that know only Claude"""
 
 
-def _check_upstream(entry: dict[str, Any], path: str, faults: list[Fault]) -> None:
-    base_url = entry["base_url"]
-    if base_url != DEMO_URL:
-        if not _is_http_url(base_url):
-            faults.append(Fault(f"{path}.base_url", "an http:// or https:// address", _shown(base_url, "")))
-        if "protocol" not in entry:
-            faults.append(Fault(f"{path}.protocol", "one of " + ", ".join(PROTOCOLS), "nothing"))
-    for field, check in (("hours", hours_span), ("activation", _activation_time)):
-        try:
-            if entry.get(field):
-                check(entry[field])
-        except ValueError as error:
-            where = f"{path}.{field}" + (".at" if field == "activation" else "")
-            faults.append(Fault(where, "local time", str(error)))
-    for name, value in entry.get("headers", {}).items():
-        if not HEADER_NAME.match(name) or any(sign in value for sign in "\r\n\0"):
-            faults.append(Fault(f"{path}.headers", "header names and one-line values", f'"{name}"'))
-    key = entry.get("key", "")
-    if any(ord(sign) < 33 or ord(sign) == 127 for sign in key) and not key.startswith("keyring:"):
-        faults.append(Fault(f"{path}.key", "a key without spaces or line breaks", "(not shown)"))
-    proxy = entry.get("proxy", "")
-    if proxy and not re.match(r"(https?|socks5h?)://[^/\s]+", proxy):
-        faults.append(Fault(f"{path}.proxy", "http://, https:// or socks5://host:port", "(not shown)"))
-    try:
-        msgspec.convert(entry.get("capabilities", {}), Capabilities)
-    except msgspec.ValidationError as error:
-        faults.append(_value_fault(str(error), entry["capabilities"], f"{path}.capabilities"))
-    for name in entry.get("capabilities", {}):
-        if name not in Capabilities.__struct_fields__:
-            faults.append(Fault(f"{path}.capabilities", "the name of a capability", f'"{name}"'))
-
-
-def _activation_time(activation: dict[str, Any]) -> int:
-    return minutes_of(activation["at"])
-
-
-def _is_http_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in url
-    except ValueError:
-        return False
+def default_document() -> dict[str, Any]:
+    """What a first start writes: the demo, ready to be replaced."""
+    return {
+        "$schema": "./all_configs.schema.json",
+        "upstreams": [
+            {
+                "name": "demo",
+                "base_url": DEMO_URL,
+                "key": "",
+                "clients": list(PROTOCOLS),
+                "enabled": True,
+                "note": "Answers until you add an upstream of your own.",
+            }
+        ],
+        "model_rules": [dict(rule) for rule in CHAT_MODEL_RULES],
+        "client_keys": {},
+        "prices": {},
+    }
 
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of the file, for editors."""
     schema = msgspec.json.schema(Settings)
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "Switchyard settings"
-    return schema
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Switchyard settings",
+        **schema,
+    }
+
+
+# --- reading ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """Settings, and what the file says that has no effect."""
+
+    settings: Settings
+    warnings: tuple[str, ...]
+
+
+def decode_document(content: bytes) -> dict[str, Any]:
+    """The JSON object of a settings file. Raises SettingsError with line and column."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise SettingsError((Fault("$", "a file in UTF-8", "UTF-16; save it again as UTF-8"),))
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    try:
+        content.decode()
+        document = msgspec.json.decode(content)
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            (_place(Fault("$", "UTF-8 text", "other bytes"), content, error.start),)
+        ) from None
+    except msgspec.DecodeError as error:
+        raise SettingsError((_syntax_fault(content, str(error)),)) from None
+    except RecursionError:
+        raise SettingsError((Fault("$", "JSON", "brackets nested too deeply"),)) from None
+    if not isinstance(document, dict):
+        raise SettingsError((Fault("$", "a JSON object", shown(document)),))
+    return document
+
+
+def parse(document: dict[str, Any]) -> Parsed:
+    """The settings that a document states. Raises SettingsError with all its faults."""
+    inspection = Inspection(MEANINGS, SECRET_FIELDS)
+    inspection.struct(Settings, document, "$")
+    if inspection.faults:
+        raise SettingsError(tuple(inspection.faults))
+    return Parsed(msgspec.convert(document, Settings), tuple(inspection.warnings))
+
+
+def _syntax_fault(content: bytes, message: str) -> Fault:
+    found = re.search(r"byte (\d+)", message)
+    offset = min(int(found[1]), len(content)) if found else len(content)
+    what = message.removeprefix("JSON is malformed: ").split(" (byte")[0]
+    sign = content[offset:].decode(errors="ignore")[:1]
+    if not content.strip():
+        what = "an empty file"
+    elif not found:
+        what = "the end of the file, something is not closed"
+    elif what == "invalid character" and sign:
+        what = f"the unexpected sign {shown(sign)}"
+    return _place(Fault("$", "valid JSON", what), content, offset)
+
+
+def _place(fault: Fault, content: bytes, offset: int) -> Fault:
+    """The fault with the line and the column of a byte, both counted from 1."""
+    before = content[:offset]
+    column = len(before[before.rfind(b"\n") + 1 :].decode(errors="replace")) + 1
+    return Fault(fault.path, fault.expected, fault.found, before.count(b"\n") + 1, column)
+
+
+# --- what types cannot say ----------------------------------------------------
+
+
+def _upstream_list(upstreams: list[Any]) -> Iterator[Finding]:
+    seen: dict[str, int] = {}
+    for index, entry in enumerate(upstreams):
+        if not isinstance(entry, dict):
+            continue
+        name = entry.get("name")
+        if isinstance(name, str) and seen.setdefault(name, index) != index:
+            yield f"[{index}].name", "a name of its own", f"{shown(name)}, as $.upstreams[{seen[name]}] has"
+        if "protocol" not in entry and entry.get("base_url", DEMO_URL) != DEMO_URL:
+            yield f"[{index}].protocol", described(ProtocolName), "nothing"
+
+
+def _name(name: str) -> Iterator[Finding]:
+    if not name.strip() or not name.isprintable():
+        yield "", "a name in one line", shown(name)
+
+
+def _address(url: str) -> Iterator[Finding]:
+    if url != DEMO_URL and not _is_http_url(url):
+        yield "", "an http:// or https:// address", HIDDEN if "@" in url else shown(url)
+
+
+def _credential(key: str) -> Iterator[Finding]:
+    if not (key.isascii() and key.isprintable() and key == key.strip()):
+        yield "", "a key in one line, in plain ASCII, without spaces around it", HIDDEN
+
+
+def _proxy_address(proxy: str) -> Iterator[Finding]:
+    if proxy and not PROXY.match(proxy):
+        yield "", "http://, https:// or socks5:// with host and port", HIDDEN
+
+
+def _header_lines(headers: dict[str, Any]) -> Iterator[Finding]:
+    for name, value in headers.items():
+        if not HEADER_NAME.match(name):
+            yield child("", name, quoted=True), "the name of a header", shown(name)
+        elif isinstance(value, str) and any(sign in value for sign in "\r\n\0"):
+            yield child("", name, quoted=True), "a value in one line", HIDDEN
+
+
+def _span_of_hours(hours: str) -> Iterator[Finding]:
+    try:
+        hours_span(hours)
+    except ValueError:
+        yield "", "local times such as 08:00-23:30", shown(hours)
+
+
+def _time_of_day(at: str) -> Iterator[Finding]:
+    try:
+        minutes_of(at)
+    except ValueError:
+        yield "", "a local time such as 08:30", shown(at)
+
+
+def _known_capabilities(capabilities: dict[str, Any]) -> Iterator[Finding]:
+    inspection = Inspection({}, frozenset())
+    inspection.struct(Capabilities, capabilities, "")
+    for fault in inspection.faults:
+        yield fault.path, fault.expected, fault.found
+    for name in capabilities.keys() - set(Capabilities.__struct_fields__):
+        yield child("", name), "the name of a capability", shown(name)
+
+
+def _model_pattern(pattern: str) -> Iterator[Finding]:
+    if not pattern.strip():
+        yield "", "a model name or a pattern such as gpt-4*", shown(pattern)
+
+
+MEANINGS: dict[tuple[type, str], Meaning] = {
+    (Settings, "upstreams"): _upstream_list,
+    (Upstream, "name"): _name,
+    (Upstream, "base_url"): _address,
+    (Upstream, "key"): _credential,
+    (Upstream, "proxy"): _proxy_address,
+    (Upstream, "headers"): _header_lines,
+    (Upstream, "hours"): _span_of_hours,
+    (Upstream, "capabilities"): _known_capabilities,
+    (Activation, "at"): _time_of_day,
+    (ModelRule, "from"): _model_pattern,
+}
+
+
+def _is_http_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in url
+        )
+    except ValueError:
+        return False

@@ -1,0 +1,196 @@
+"""Compare a decoded document with its type, and name every fault by its JSON path in plain words."""
+
+import re
+import types
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+HIDDEN = "(not shown)"
+LONGEST_SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong: where (`$.upstreams[0].priority`), what was expected, what was found."""
+
+    path: str
+    expected: str
+    found: str = ""
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.path} (line {self.line}, column {self.column})" if self.line else self.path
+        return f"{where}: expected {self.expected}" + (f", found {self.found}" if self.found else "")
+
+
+class SettingsError(Exception):
+    """The file cannot be used; `faults` holds every reason."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("; ".join(map(str, faults)))
+        self.faults = faults
+
+
+Finding = tuple[str, str, str]
+"""what a check of meaning finds: the path below its field, what was expected, what was found"""
+Meaning = Callable[[Any], Iterator[Finding]]
+
+
+@dataclass(slots=True)
+class Inspection:
+    """Collects the faults of each value on its own, so that one does not hide the next."""
+
+    meanings: Mapping[tuple[type, str], Meaning]
+    """what types cannot say, by struct and field; checked if the value itself is of the right kind"""
+    secrets: frozenset[str]
+    """names of fields whose content never appears"""
+    faults: list[Fault] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def struct(self, kind: type[msgspec.Struct], raw: Any, path: str) -> None:
+        if not isinstance(raw, dict):
+            self._fault(path, "an object", raw)
+            return
+        hints = get_type_hints(kind, include_extras=True)
+        fields = {found.encode_name: found for found in msgspec.structs.fields(kind)}
+        unknown = [name for name in raw if name not in fields and not name.startswith("$")]
+        for name in unknown:
+            close = get_close_matches(name, fields, 1)
+            hint = f"; did you mean `{close[0]}`?" if close else ""
+            self.warnings.append(f"{child(path, name)}: unknown field, kept without effect{hint}")
+        for name, known in fields.items():
+            place = f"{path}.{name}"
+            if name in raw:
+                self._field(kind, name, hints[known.name], raw[name], place)
+            elif known.required:
+                close = get_close_matches(name, unknown, 1)
+                found = f'nothing, but the unknown field "{close[0]}"' if close else "nothing"
+                self.faults.append(Fault(place, described(hints[known.name]), found))
+
+    def _field(self, kind: type, name: str, hint: Any, raw: Any, path: str) -> None:
+        before = len(self.faults)
+        self.value(hint, raw, path)
+        meaning = self.meanings.get((kind, name))
+        misfit = any(fault.path == path for fault in self.faults[before:])
+        if meaning is not None and raw is not None and not misfit:
+            self.faults += [Fault(path + below, expected, found) for below, expected, found in meaning(raw)]
+
+    def value(self, hint: Any, raw: Any, path: str) -> None:
+        hint, meta = _unwrapped(hint)
+        origin = get_origin(hint)
+        if hint is Any:
+            return
+        if origin in (Union, types.UnionType):
+            self._union(hint, raw, path)
+        elif isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+            self.struct(hint, raw, path)
+        elif origin in (list, tuple) and isinstance(raw, list):
+            for index, item in enumerate(raw):
+                self.value(get_args(hint)[0], item, f"{path}[{index}]")
+        elif origin is dict and isinstance(raw, dict):
+            self._map(hint, raw, path)
+        elif not _fits(hint, meta, raw):
+            self._fault(path, described(hint, meta), raw)
+
+    def _union(self, hint: Any, raw: Any, path: str) -> None:
+        """Null if allowed; else the member of the value's own shape."""
+        members = [member for member in get_args(hint) if member is not type(None)]
+        if raw is None and len(members) < len(get_args(hint)):
+            return
+        fitting = [member for member in members if _shape(member) is type(raw)]
+        if fitting or len(members) == 1:
+            self.value((fitting or members)[0], raw, path)
+        else:
+            self._fault(path, " or ".join(described(member) for member in members), raw)
+
+    def _map(self, hint: Any, raw: dict[str, Any], path: str) -> None:
+        key_hint, value_hint = get_args(hint)
+        key_hint, meta = _unwrapped(key_hint)
+        secret = self._is_secret(path)
+        for key, item in raw.items():
+            place = child(path, HIDDEN if secret else key, quoted=meta is None)
+            if not _fits(key_hint, meta, key):
+                self.faults.append(Fault(place, described(key_hint, meta), f'"{key}"'))
+            self.value(value_hint, item, place)
+
+    def _fault(self, path: str, expected: str, raw: Any) -> None:
+        self.faults.append(Fault(path, expected, HIDDEN if self._is_secret(path) else shown(raw)))
+
+    def _is_secret(self, path: str) -> bool:
+        return any(re.split(r"[\[]", part)[0] in self.secrets for part in path.split("."))
+
+
+def described(hint: Any, meta: Meta | None = None) -> str:
+    """What a value of this type is, in the words of somebody who edits the file."""
+    hint, inner = _unwrapped(hint)
+    meta = meta or inner
+    if meta is not None and meta.description:
+        return meta.description
+    origin = get_origin(hint)
+    if origin is Literal:
+        return "one of " + ", ".join(f'"{word}"' for word in get_args(hint))
+    if origin in (Union, types.UnionType):
+        return " or ".join(described(member) for member in get_args(hint) if member is not type(None))
+    if hint in (int, float):
+        return ("a whole number" if hint is int else "a number") + _span(meta)
+    if hint is str:
+        return "text that is not empty" if meta is not None and meta.min_length else "text"
+    return NAMES.get(origin or hint, "an object")
+
+
+NAMES: dict[Any, str] = {bool: "true or false", list: "a list", tuple: "a list", dict: "an object"}
+
+
+def shown(value: Any) -> str:
+    """The value for a message, short."""
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
+
+
+def child(path: str, name: str, quoted: bool = False) -> str:
+    """The path of a member: `.name`, or `["name"]` where the name is the user's own or no plain word."""
+    if not quoted and re.fullmatch(r"\w+", name):
+        return f"{path}.{name}"
+    return f"{path}[{shown(name)}]"
+
+
+def _span(meta: Meta | None) -> str:
+    if meta is None:
+        return ""
+    if meta.ge is not None and meta.le is not None:
+        return f" from {meta.ge} to {meta.le}"
+    parts = (
+        f"at least {meta.ge}" if meta.ge is not None else "",
+        f"above {meta.gt}" if meta.gt is not None else "",
+        f"at most {meta.le}" if meta.le is not None else "",
+    )
+    return " " + " and ".join(part for part in parts if part)
+
+
+def _unwrapped(hint: Any) -> tuple[Any, Meta | None]:
+    if get_origin(hint) is not Annotated:
+        return hint, None
+    inner, *marks = get_args(hint)
+    return inner, next((mark for mark in marks if isinstance(mark, Meta)), None)
+
+
+def _shape(hint: Any) -> Any:
+    hint, _ = _unwrapped(hint)
+    origin = get_origin(hint) or hint
+    if isinstance(origin, type) and issubclass(origin, msgspec.Struct):
+        return dict
+    return list if origin is tuple else origin
+
+
+def _fits(hint: Any, meta: Meta | None, raw: Any) -> bool:
+    try:
+        msgspec.convert(raw, hint if meta is None else Annotated[hint, meta])
+    except msgspec.ValidationError:
+        return False
+    return True

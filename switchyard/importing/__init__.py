@@ -1,0 +1,22 @@
+"""Understand the files of other switchers: each becomes a document of ours, with notes on changes."""
+
+from switchyard.importing.accounts import from_accounts, is_accounts
+from switchyard.importing.ancestor import from_ancestor, is_ancestor
+from switchyard.importing.imported import Imported, UnknownFormat
+from switchyard.importing.merging import ImportReport, merge
+from switchyard.importing.recognition import recognise
+from switchyard.importing.router import from_router, is_router
+
+__all__ = [
+    "ImportReport",
+    "Imported",
+    "UnknownFormat",
+    "from_accounts",
+    "from_ancestor",
+    "from_router",
+    "is_accounts",
+    "is_ancestor",
+    "is_router",
+    "merge",
+    "recognise",
+]

@@ -1,0 +1,231 @@
+"""Read accounts of the Claude Relay Service: those of Azure OpenAI, of CCR and of similar types."""
+
+import re
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from switchyard.importing.imported import (
+    Imported,
+    Json,
+    Names,
+    first,
+    is_address,
+    is_sendable,
+    is_true,
+    number,
+    proxy_url,
+    text,
+    tidy,
+)
+
+ADDRESSES = ("azureEndpoint", "apiUrl", "baseApi", "baseUrl", "base_url", "apiEndpoint")
+WRAPPERS = ("accounts", "data", "items")
+FORMATS = {
+    "openai": "chat",
+    "openai-chat": "chat",
+    "chat": "chat",
+    "openai-responses": "responses",
+    "responses": "responses",
+    "codex": "responses",
+    "anthropic": "messages",
+    "claude": "messages",
+    "messages": "messages",
+}
+AZURE_HOSTS = re.compile(r"(^|\.)(azure\.com|azure-api\.net|azure\.us|azure\.cn)\Z", re.IGNORECASE)
+AZURE_VERSION = "2024-10-21"
+AZURE_PATH = re.compile(r"/openai/deployments/([^/]+)")
+WITHOUT_EFFECT = frozenset(
+    {
+        "responseFormat",
+        "accountType",
+        "groupId",
+        "groupIds",
+        "rateLimitDuration",
+        "quotaResetTime",
+        "platform",
+    }
+    | {"disableAutoProtection", "subscriptionExpiresAt", "expiresAt", "proxyId", "proxyGroupId"}
+)
+RUNTIME = frozenset(
+    {
+        "id",
+        "status",
+        "errorMessage",
+        "createdAt",
+        "updatedAt",
+        "lastUsedAt",
+        "rateLimitedAt",
+        "rateLimitStatus",
+    }
+    | {"rateLimitInfo", "dailyUsage", "lastResetDate", "quotaStoppedAt", "totalTokensUsed", "usage"}
+)
+KNOWN = frozenset(
+    {
+        *ADDRESSES,
+        "name",
+        "apiKey",
+        "api_key",
+        "key",
+        "deploymentName",
+        "apiVersion",
+        "supportedModels",
+        "priority",
+    }
+    | {"userAgent", "proxy", "apiFormat", "maxConcurrency", "maxConcurrentTasks", "rateLimitPerMinute"}
+    | {"customHeaders", "timeout", "isActive", "schedulable", "enabled", "description", "dailyQuota"}
+)
+
+
+def is_accounts(document: Any) -> bool:
+    """True for an account, an array of them, or an object around such an array."""
+    accounts = _accounts(document)
+    return bool(accounts) and all(
+        isinstance(account, dict) and any(name in account for name in ADDRESSES) for account in accounts
+    )
+
+
+def from_accounts(document: Any) -> Imported:
+    """One upstream for each account; what has no counterpart here is noted."""
+    upstreams: list[Json] = []
+    notes: list[str] = []
+    origins: list[str] = []
+    names = Names()
+    for index, account in enumerate(_accounts(document)):
+        origin = f"accounts[{index}]"
+        if not isinstance(account, dict):
+            notes.append(f"{origin}: left out, it is not an object")
+            continue
+        wanted = text(account.get("name")) or f"Account {index + 1}"
+        if not is_address(text(first(account, *ADDRESSES))):
+            notes.append(f'{origin} "{wanted}": left out, it has no http(s) address')
+            continue
+        name = names.unique(wanted[:280])
+        if name != wanted:
+            notes.append(f'{origin}: renamed from "{wanted}" to "{name}", names must be unique')
+        upstreams.append(_upstream(account, name, origin, notes))
+        origins.append(origin)
+    return Imported({"upstreams": upstreams}, tuple(notes), tuple(origins))
+
+
+def _accounts(document: Any) -> list[Any]:
+    if isinstance(document, list):
+        return document
+    if isinstance(document, dict):
+        for wrapper in WRAPPERS:
+            if isinstance(document.get(wrapper), list):
+                return list(document[wrapper])
+        return [document]
+    return []
+
+
+def _upstream(account: Json, name: str, origin: str, notes: list[str]) -> Json:
+    key = text(first(account, "apiKey", "api_key", "key"))
+    enabled = all(is_true(account.get(flag)) for flag in ("isActive", "schedulable", "enabled"))
+    if not is_sendable(key):
+        notes.append(f'{origin} "{name}": its key has signs that no key has; enter it again and enable it')
+        key, enabled = "", False
+    address = _azure_address(account) if "azureEndpoint" in account else _address(account)
+    upstream: Json = {"name": name, **address, "key": key, "enabled": enabled, **_models(account)}
+    for field, found in (
+        ("priority", _whole(account.get("priority"), 1, 100)),
+        ("user_agent", text(account.get("userAgent"))),
+        ("proxy", proxy_url(_decoded(account.get("proxy")))),
+        ("max_concurrency", _whole(first(account, "maxConcurrency", "maxConcurrentTasks"), 0, 100_000)),
+        ("requests_per_minute", _whole(account.get("rateLimitPerMinute"), 0, 1_000_000)),
+        ("headers", _headers(account.get("customHeaders"))),
+        ("timeouts", _limits(account.get("timeout"))),
+        ("budget", _budget(account.get("dailyQuota"))),
+        ("note", text(account.get("description"))),
+    ):
+        if found:
+            upstream[field] = found
+    ignored = sorted(WITHOUT_EFFECT & account.keys())
+    if ignored:
+        notes.append(f'{origin} "{name}": no longer has an effect: {", ".join(ignored)}')
+    unknown = {
+        field: value for field, value in account.items() if field not in KNOWN | WITHOUT_EFFECT | RUNTIME
+    }
+    if unknown:
+        notes.append(f'{origin} "{name}": unknown, kept without effect: {", ".join(unknown)}')
+    return upstream | {field: value for field, value in unknown.items() if field not in upstream}
+
+
+def _address(account: Json) -> Json:
+    kind = text(account.get("apiFormat")).lower()
+    fallback = "responses" if "baseApi" in account else "messages"
+    return {"base_url": text(first(account, *ADDRESSES)), "protocol": FORMATS.get(kind, fallback)}
+
+
+def _azure_address(account: Json) -> Json:
+    """Azure proper wants its own URL form and header; the same kind of account also holds local servers."""
+    given = text(account["azureEndpoint"])
+    parts = urlsplit(given)
+    is_azure = bool(AZURE_HOSTS.search(parts.hostname or ""))
+    version = text(account.get("apiVersion")) or "".join(parse_qs(parts.query).get("api-version", [])[:1])
+    address: Json = {"base_url": given, "protocol": "chat"}
+    deployment = text(account.get("deploymentName"))
+    found = AZURE_PATH.search(parts.path)
+    if found:
+        address["base_url"] = f"{parts.scheme}://{parts.netloc}"
+        deployment = deployment or found[1]
+    if deployment:
+        address["model"] = deployment
+    if is_azure or version:
+        address["auth"] = "api-key"
+    if version or (is_azure and "/openai/v1" not in parts.path):
+        address["api_version"] = version or AZURE_VERSION
+    return address
+
+
+def _models(account: Json) -> Json:
+    """`{}` and `[]` mean every model; both are left out."""
+    models = _decoded(account.get("supportedModels"))
+    if isinstance(models, dict):
+        models = {text(name): text(target) for name, target in models.items() if text(name)}
+    elif isinstance(models, list):
+        models = [text(name) for name in models if text(name)]
+    elif isinstance(models, str):
+        models = [name.strip() for name in models.split(",") if name.strip()]
+    return {"models": models} if models else {}
+
+
+def _decoded(value: Any) -> Any:
+    """Exports of a hash store hold lists and maps as JSON text."""
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        try:
+            return msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            return value
+    return value
+
+
+def _whole(value: Any, least: int, most: int) -> int:
+    found = number(value)
+    return 0 if found is None else int(min(max(found, least), most))
+
+
+def _headers(value: Any) -> dict[str, str]:
+    value = _decoded(value)
+    if isinstance(value, list):
+        value = {
+            text(first(pair, "name", "key")): pair.get("value") for pair in value if isinstance(pair, dict)
+        }
+    if not isinstance(value, dict):
+        return {}
+    return {text(name): text(content) for name, content in value.items() if text(name)}
+
+
+def _limits(milliseconds: Any) -> Json:
+    """A limit on the whole answer becomes one on silence."""
+    found = number(milliseconds)
+    if not found or found <= 0:
+        return {}
+    seconds = tidy(min(found / 1000, 86400))
+    return {"first_byte": seconds, "idle": seconds}
+
+
+def _budget(dollars: Any) -> Json:
+    found = number(dollars)
+    return {"day_hard": tidy(found)} if found and found > 0 else {}

@@ -1,0 +1,133 @@
+"""What an import gives, and the small readings that all foreign formats need."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+Json = dict[str, Any]
+
+TRUE_WORDS = frozenset({"true", "1", "yes", "on"})
+FALSE_WORDS = frozenset({"false", "0", "no", "off", ""})
+ENVIRONMENT_REFERENCE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?\Z")
+
+
+class UnknownFormat(ValueError):
+    """The file is of none of the known kinds; the message names those."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A document of ours made from a foreign one; `origins` says where each of its upstreams comes from."""
+
+    document: Json
+    notes: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+
+
+def first(source: Mapping[str, Any], *names: str, default: Any = None) -> Any:
+    """The value under the first of these spellings that is there and not null."""
+    for name in names:
+        if source.get(name) is not None:
+            return source[name]
+    return default
+
+
+def is_true(value: Any, default: bool = True) -> bool:
+    """Booleans as people and hash stores write them: true, 1, "1", "yes"."""
+    if isinstance(value, str):
+        word = value.strip().lower()
+        return True if word in TRUE_WORDS else False if word in FALSE_WORDS else default
+    if isinstance(value, bool | int | float):
+        return bool(value)
+    return default
+
+
+def number(value: Any) -> float | None:
+    """A number, also one written as text; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        found = float(value)
+    except ValueError:
+        return None
+    return found if abs(found) < 1e15 else None
+
+
+def tidy(value: float) -> int | float:
+    """60 rather than 60.0."""
+    return int(value) if value == int(value) else round(value, 3)
+
+
+def text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else "" if value is None else str(value)
+
+
+def is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme.lower() in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def is_sendable(key: str) -> bool:
+    """True if a header can carry it; placeholders such as "在此填写" cannot."""
+    return key.isascii() and key.isprintable()
+
+
+def environment_key(key: str) -> str:
+    """`$NAME` and `${NAME}` in the way our file says it."""
+    found = ENVIRONMENT_REFERENCE.match(key)
+    return f"env:{found[1]}" if found else key
+
+
+def proxy_url(value: Any) -> str:
+    """A proxy as a URL, from a URL or from an object of its parts."""
+    if isinstance(value, str):
+        return value.strip()
+    if not isinstance(value, dict):
+        return ""
+    host, port = text(first(value, "host", "hostname", "server")), text(first(value, "port"))
+    if not host:
+        return text(first(value, "url"))
+    kind = text(first(value, "type", "protocol", default="http")).lower().rstrip(":/")
+    user, password = text(first(value, "username", "user")), text(first(value, "password"))
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
+    host = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return f"{kind}://{login}{host}" + (f":{port}" if port else "")
+
+
+def entries(value: Any) -> Iterator[tuple[str, Json]]:
+    """The objects of a list with their index, or of a map with their key, which also serves as the name."""
+    if isinstance(value, list):
+        for index, entry in enumerate(value):
+            if isinstance(entry, dict):
+                yield str(index), entry
+    elif isinstance(value, dict):
+        for key, entry in value.items():
+            if isinstance(entry, dict):
+                yield key, {"name": key, **entry}
+
+
+class Names:
+    """Gives each upstream a name that no other has: "key", "key (2)", "key (3)"."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = set(taken)
+        self._next: dict[str, int] = {}
+
+    def unique(self, wanted: str) -> str:
+        name = wanted
+        while name in self._taken:
+            number = self._next.get(wanted, 2)
+            self._next[wanted] = number + 1
+            name = f"{wanted} ({number})"
+        self._taken.add(name)
+        return name
+
+
+def base_name(name: str) -> str:
+    """The name without the suffix of `Names`."""
+    return re.sub(r" \(\d+\)\Z", "", name)

@@ -1,0 +1,114 @@
+"""Add what was imported to a document, so that nothing of either is lost."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from switchyard.importing.imported import Imported, Json, Names, base_name
+from switchyard.settings import CHAT_MODEL_RULES
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What became of each part of an import."""
+
+    added: tuple[str, ...] = ()
+    """names of new upstreams, as they are called now"""
+    identical: tuple[str, ...] = ()
+    """names of upstreams that were there already"""
+    renamed: tuple[tuple[str, str], ...] = ()
+    """(name in the file, name now)"""
+    origins: tuple[tuple[str, str], ...] = ()
+    """(place in the file, name now), for a preview of what becomes what"""
+    notes: tuple[str, ...] = ()
+
+
+def merge(document: Json, imported: Imported) -> tuple[Json, ImportReport]:
+    """The document with the import added. What is already set here stays, and a note says so."""
+    merged = dict(document)
+    notes = list(imported.notes)
+    upstreams, report = _merge_upstreams(list(document.get("upstreams", [])), imported)
+    merged["upstreams"] = upstreams
+    rules = _merge_rules(
+        list(document.get("model_rules", [])), imported.document.get("model_rules", []), notes
+    )
+    if rules:
+        merged["model_rules"] = rules
+    for name, value in imported.document.items():
+        if name not in ("upstreams", "model_rules", "$schema"):
+            _merge_value(merged, name, value, name, notes)
+    return merged, ImportReport(report.added, report.identical, report.renamed, report.origins, tuple(notes))
+
+
+def _merge_upstreams(present: list[Json], imported: Imported) -> tuple[list[Json], ImportReport]:
+    by_base: dict[str, list[Json]] = {}
+    for entry in present:
+        by_base.setdefault(base_name(str(entry.get("name"))), []).append(entry)
+    names = Names(str(entry.get("name")) for entry in present)
+    added, identical, renamed, origins = [], [], [], []
+    matched: set[int] = set()
+    for index, entry in enumerate(imported.document.get("upstreams", [])):
+        wanted = str(entry.get("name"))
+        twin = _twin(by_base.get(base_name(wanted), []), entry, matched)
+        if twin is not None:
+            matched.add(id(twin))
+            name = str(twin["name"])
+            identical.append(name)
+        else:
+            name = names.unique(wanted)
+            present.append({**entry, "name": name})
+            added.append(name)
+            if name != wanted:
+                renamed.append((wanted, name))
+        origin = imported.origins[index] if index < len(imported.origins) else f"upstreams[{index}]"
+        origins.append((origin, name))
+    return present, ImportReport(tuple(added), tuple(identical), tuple(renamed), tuple(origins))
+
+
+def _twin(candidates: list[Json], entry: Json, matched: set[int]) -> Json | None:
+    """The entry that says the same in all but the suffix of its name, and is not spoken for."""
+    wanted = _without_name(entry)
+    for candidate in candidates:
+        if id(candidate) not in matched and _without_name(candidate) == wanted:
+            return candidate
+    return None
+
+
+def _without_name(entry: Json) -> Json:
+    return {field: value for field, value in entry.items() if field != "name"}
+
+
+def _merge_rules(present: list[Json], new: list[Json], notes: list[str]) -> list[Json]:
+    """The user's rules, then the imported, then those we ship: the first that fits is taken."""
+    own = [rule for rule in present if rule not in CHAT_MODEL_RULES]
+    shipped = [rule for rule in present if rule in CHAT_MODEL_RULES]
+    targets = {_rule_key(rule): rule.get("to") for rule in own}
+    for rule in new:
+        key = _rule_key(rule)
+        if rule in shipped:
+            continue
+        if key not in targets:
+            own.append(rule)
+            targets[key] = rule.get("to")
+        elif targets[key] != rule.get("to"):
+            notes.append(
+                f"model_rules: {rule.get('from')} stays with {targets[key]}, the file has {rule.get('to')}"
+            )
+    return own + shipped
+
+
+def _rule_key(rule: Json) -> tuple[str, tuple[str, ...]]:
+    return str(rule.get("from")).lower(), tuple(sorted(rule.get("clients", ())))
+
+
+def _merge_value(target: Json, name: str, value: Any, path: str, notes: list[str]) -> None:
+    if name not in target:
+        target[name] = value
+    elif isinstance(target[name], dict) and isinstance(value, dict):
+        target[name] = dict(target[name])
+        for key, inner in value.items():
+            _merge_value(target[name], key, inner, f"{path}.{key}", notes)
+    elif target[name] != value:
+        secret = path.startswith("client_keys")
+        notes.append(
+            f"{path}: stays as it is" + ("" if secret else f" ({target[name]}), the file has {value}")
+        )

@@ -1,0 +1,26 @@
+"""Tell which program a file belongs to."""
+
+from typing import Any
+
+from switchyard.importing.accounts import from_accounts, is_accounts
+from switchyard.importing.ancestor import from_ancestor, is_ancestor
+from switchyard.importing.imported import Imported, UnknownFormat
+from switchyard.importing.router import from_router, is_router
+
+
+def recognise(document: Any) -> Imported:
+    """Reads a decoded file of any known kind, ours included. Raises UnknownFormat."""
+    if isinstance(document, dict) and isinstance(document.get("upstreams"), list):
+        return Imported(
+            document, (), tuple(f"upstreams[{index}]" for index in range(len(document["upstreams"])))
+        )
+    if is_ancestor(document):
+        return from_ancestor(document)
+    if is_router(document):
+        return from_router(document)
+    if is_accounts(document):
+        return from_accounts(document)
+    raise UnknownFormat(
+        "The file is none of these: settings of this program, all_configs.json of codex_cc_switch, "
+        "accounts of the relay service (Azure OpenAI or CCR), config.json of claude-code-router."
+    )

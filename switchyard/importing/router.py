@@ -1,0 +1,132 @@
+"""Read the config.json of claude-code-router."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from switchyard.importing.imported import (
+    Imported,
+    Json,
+    Names,
+    entries,
+    environment_key,
+    first,
+    is_address,
+    is_sendable,
+    number,
+    proxy_url,
+    text,
+    tidy,
+)
+
+SMALL_MODELS = "*haiku*"
+PROTOCOL_OF_TRANSFORMER = {"anthropic": "messages", "openai-responses": "responses"}
+NATIVE_GEMINI = "generativelanguage.googleapis.com"
+GEMINI_CHAT = "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions"
+KNOWN = frozenset({"Providers", "providers", "Router", "PROXY_URL", "API_TIMEOUT_MS"})
+KNOWN_ROUTES = frozenset({"default", "background"})
+KNOWN_FIELDS = frozenset({"name", "api_base_url", "baseUrl", "api_key", "apiKey", "models", "transformer"})
+
+
+def is_router(document: Any) -> bool:
+    """True for a file with providers, or routes to them."""
+    return isinstance(document, dict) and any(name in document for name in ("Providers", "Router"))
+
+
+def from_router(document: Json) -> Imported:
+    """One upstream for each provider; the default route takes any name, the background route small ones."""
+    routes = document.get("Router") if isinstance(document.get("Router"), dict) else {}
+    notes = [f"{name}: no longer has an effect" for name in document if name not in KNOWN]
+    found: list[tuple[str, Json]] = []
+    names = Names()
+    for place, provider in entries(first(document, "Providers", "providers", default=[])):
+        origin = f"Providers[{place}]"
+        wanted = text(provider.get("name")) or f"Provider {len(found) + 1}"
+        address = text(first(provider, "api_base_url", "baseUrl"))
+        if not is_address(address):
+            notes.append(f'{origin} "{wanted}": left out, it has no http(s) address')
+            continue
+        upstream = _upstream(document, provider, names.unique(wanted[:280]), address, origin, notes)
+        found.append((origin, upstream))
+    _add_routes(found, routes or {}, notes)
+    return Imported(
+        {"upstreams": [upstream for _, upstream in found]}, tuple(notes), tuple(origin for origin, _ in found)
+    )
+
+
+def _upstream(document: Json, provider: Json, name: str, address: str, origin: str, notes: list[str]) -> Json:
+    transformers = _transformers(provider.get("transformer"))
+    key, enabled = environment_key(text(first(provider, "api_key", "apiKey"))), True
+    if not is_sendable(key):
+        notes.append(f'{origin} "{name}": its key has signs that no key has; enter it again and enable it')
+        key, enabled = "", False
+    upstream: Json = {"name": name, "base_url": address, "key": key, "enabled": enabled}
+    upstream["protocol"] = _protocol(transformers, address)
+    if NATIVE_GEMINI in address and "openai" not in address:
+        upstream["base_url"] = GEMINI_CHAT
+        notes.append(f'{origin} "{name}": uses the OpenAI form of the Gemini API')
+    models = provider.get("models")
+    if isinstance(models, list) and models:
+        upstream["models"] = [text(model) for model in models]
+    proxy = proxy_url(document.get("PROXY_URL"))
+    if proxy and not _is_local(address):
+        upstream["proxy"] = proxy
+    limit = number(document.get("API_TIMEOUT_MS"))
+    if limit and limit > 0:
+        seconds = tidy(min(limit / 1000, 86400))
+        upstream["timeouts"] = {"first_byte": seconds, "idle": seconds}
+    dropped = sorted(transformers - PROTOCOL_OF_TRANSFORMER.keys())
+    if dropped:
+        notes.append(f'{origin} "{name}": not needed here, or not known: transformers {", ".join(dropped)}')
+    unknown = {field: value for field, value in provider.items() if field not in KNOWN_FIELDS}
+    if unknown:
+        notes.append(f'{origin} "{name}": unknown, kept without effect: {", ".join(unknown)}')
+    return upstream | {field: value for field, value in unknown.items() if field not in upstream}
+
+
+def _transformers(value: Any) -> set[str]:
+    """The names of all transformers, those of single models included."""
+    if isinstance(value, str):
+        return {value.lower()}
+    if isinstance(value, list):
+        # an entry with options is a list of a name and those
+        return set().union(
+            *(_transformers(item[0] if isinstance(item, list) and item else item) for item in value)
+        )
+    if isinstance(value, dict):
+        return set().union(*(_transformers(item) for item in value.values()))
+    return set()
+
+
+def _protocol(transformers: set[str], address: str) -> str:
+    for name, protocol in PROTOCOL_OF_TRANSFORMER.items():
+        if name in transformers:
+            return protocol
+    path = urlsplit(address).path.rstrip("/")
+    if path.endswith("/messages"):
+        return "messages"
+    return "responses" if path.endswith("/responses") else "chat"
+
+
+def _is_local(address: str) -> bool:
+    return (urlsplit(address).hostname or "") in ("localhost", "127.0.0.1", "::1")
+
+
+def _add_routes(found: list[tuple[str, Json]], routes: Json, notes: list[str]) -> None:
+    """Puts the routes into the models of their upstreams; the one that takes every name has to come last."""
+    for route, pattern in (("background", SMALL_MODELS), ("default", "*")):
+        name, _, model = text(routes.get(route)).partition(",")
+        item = next((item for item in found if item[1]["name"].lower() == name.strip().lower()), None)
+        if not name:
+            continue
+        if item is None or not model.strip():
+            notes.append(f'Router.{route}: no provider "{name}"')
+            continue
+        upstream = item[1]
+        models = upstream.get("models", [])
+        own = models if isinstance(models, dict) else {listed: listed for listed in models}
+        upstream["models"] = {**own, pattern: model.strip()}
+        found.remove(item)
+        found.insert(0 if route == "background" else len(found), item)
+    for route in routes:
+        if route not in KNOWN_ROUTES and routes[route]:
+            notes.append(f"Router.{route}: no counterpart here")

@@ -1,0 +1,340 @@
+"""Keep the settings current: read from one file, watched for edits, saved whole, earlier versions kept.
+
+`SettingsFile.settings` is always usable: a fault in the file sets `faults` and leaves the last good settings.
+"""
+
+import asyncio
+import hashlib
+import os
+import re
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import watchfiles
+
+from switchyard import importing
+from switchyard.settings import (
+    Fault,
+    Parsed,
+    Settings,
+    SettingsError,
+    decode_document,
+    default_document,
+    json_schema,
+    parse,
+)
+from switchyard.store.files import ensure_folder, make_private, read_or_none, target_of, write_whole
+
+FILE_NAME = "all_configs.json"
+SCHEMA_NAME = "all_configs.schema.json"
+ANCESTOR_COPY = "all_configs.ancestor"
+HISTORY = "history"
+KEPT_VERSIONS = 20
+VERSION_ID = re.compile(r"\d{8}T\d{9}Z-[0-9a-f]{8}\Z")
+POLL_SECONDS = 2.0
+SETTLE_SECONDS = 0.15
+SETTLE_TRIES = 4
+MISSING = Fault("$", "the settings file", "no file of that name; the last good settings stay in use")
+
+Signature = tuple[str, int, int, int]
+
+
+class StaleRevision(Exception):
+    """The file on disk is newer than the one the change was based on; it wins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One earlier content of the file."""
+
+    id: str
+    time: float
+    size: int
+
+
+class SettingsFile:
+    """The settings of one data folder. Methods may be called from any thread."""
+
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self.folder = folder
+        self.path = folder / FILE_NAME
+        self.settings = Settings()
+        self.document: dict[str, Any] = {}
+        self.revision = ""
+        """of the file that the current settings come from"""
+        self.disk_revision = ""
+        """of the file as it is on disk; differs from `revision` while that one has faults"""
+        self.faults: tuple[Fault, ...] = ()
+        self.warnings: tuple[str, ...] = ()
+        self.is_ancestor = False
+        self._clock = clock
+        self._content = b""
+        self._busy = threading.RLock()
+        self._announce: Callable[[], None] = _nothing
+
+    def load(self, create: bool = True) -> None:
+        """Reads the file, on a first start after writing the default one. Raises SettingsError."""
+        try:
+            if create:
+                ensure_folder(self.folder)
+                self._write_schema()
+            content = read_or_none(self.path)
+            if content is None and create:
+                content = encode_document(default_document())
+                write_whole(self.path, content)
+            if create:
+                make_private(target_of(self.path))
+        except OSError as error:
+            place = error.filename or str(self.path)
+            raise SettingsError(
+                (Fault(str(place), "a file that can be read", error.strerror or str(error)),)
+            ) from None
+        if content is None:
+            raise SettingsError((Fault(str(self.path), "a settings file", "no file"),))
+        self.disk_revision = revision_of(content)
+        self._adopt(content)
+
+    def save(self, document: dict[str, Any], base_revision: str) -> str:
+        """Replaces the file and returns its new revision. Raises SettingsError, StaleRevision or OSError."""
+        if importing.is_ancestor(document):
+            document = importing.from_ancestor(document).document
+        parse(document)
+        return self._replace(encode_document(document), base_revision)
+
+    def restore(self, id: str, base_revision: str) -> str:
+        """Makes an earlier version the current one, in the form it had. Raises as `save`, and KeyError."""
+        content = self.version(id)
+        read_settings(content)
+        return self._replace(content, base_revision)
+
+    def history(self) -> list[Version]:
+        """The earlier versions, newest first."""
+        found = []
+        for path in (self.folder / HISTORY).glob("*.json"):
+            if VERSION_ID.match(path.stem):
+                found.append(Version(path.stem, _time_of(path.stem), path.stat().st_size))
+        return sorted(found, key=lambda version: version.id, reverse=True)
+
+    def version(self, id: str) -> bytes:
+        """The content of an earlier version. Raises KeyError."""
+        content = read_or_none(self._version_path(id)) if VERSION_ID.match(id) else None
+        if content is None:
+            raise KeyError(id)
+        return content
+
+    async def watch(self, on_change: Callable[[], None]) -> None:
+        """Follows the file until cancelled; calls back in this event loop when settings or faults changed."""
+        loop = asyncio.get_running_loop()
+        known: Signature | None = None
+        self._announce = lambda: _call_soon(loop, on_change)
+        try:
+            async for _ in self._changes():
+                seen = self._signature()
+                if seen != known:
+                    known = seen
+                    await self._reread()
+        finally:
+            self._announce = _nothing
+
+    # --- reading --------------------------------------------------------------
+
+    def _adopt(self, content: bytes) -> None:
+        """Makes this content the current settings. Raises SettingsError and changes nothing then."""
+        loaded = read_settings(content)
+        self.settings, self.document = loaded.parsed.settings, loaded.document
+        self.warnings, self.is_ancestor = loaded.parsed.warnings + loaded.notes, loaded.is_ancestor
+        self.faults = ()
+        self.revision = revision_of(content)
+        self._content = content
+
+    async def _reread(self) -> None:
+        """Takes over what is on disk; waits a moment for an editor that is still writing."""
+        for _ in range(SETTLE_TRIES):
+            if self._refresh(final=False):
+                return
+            await asyncio.sleep(SETTLE_SECONDS)
+        self._refresh(final=True)
+
+    def _refresh(self, final: bool) -> bool:
+        """Reads the file once; False if it cannot be used and a later look may find it whole."""
+        with self._busy:
+            before = (self.revision, self.faults)
+            previous = self._content
+            try:
+                content = read_or_none(self.path)
+                self.disk_revision = revision_of(content)
+                if content is None:
+                    raise SettingsError((MISSING,))
+                if content == self._content:
+                    self.faults = ()
+                else:
+                    self._adopt(content)
+                    self._keep(previous)
+            except (SettingsError, OSError) as error:
+                if not final:
+                    return False
+                self.faults = _faults_of(error, self.path)
+            changed = before != (self.revision, self.faults)
+        if changed:
+            self._announce()
+        return True
+
+    # --- writing --------------------------------------------------------------
+
+    def _replace(self, content: bytes, base_revision: str) -> str:
+        with self._busy:
+            on_disk = read_or_none(self.path)
+            if on_disk is not None and revision_of(on_disk) != base_revision:
+                raise StaleRevision(
+                    f"{FILE_NAME} has been changed on disk since it was read. "
+                    "Nothing was saved: load it again and repeat the change."
+                )
+            if on_disk is not None and on_disk != content:
+                self._keep_ancestor(on_disk)
+                self._keep(on_disk)
+            write_whole(self.path, content)
+            self._adopt(content)
+            self.disk_revision = self.revision
+        self._announce()
+        return self.revision
+
+    def _keep(self, content: bytes) -> None:
+        """Puts an outgoing content into the history, and lets the oldest go."""
+        if not content:
+            return
+        versions = self.history()
+        digest = revision_of(content)[:8]
+        if versions and versions[0].id.endswith(digest):
+            return
+        now = self._clock()
+        if versions:
+            now = max(now, versions[0].time + 0.001)
+        stamp = datetime.fromtimestamp(round(now, 3), UTC)
+        ensure_folder(self.folder / HISTORY)
+        write_whole(
+            self._version_path(f"{stamp:%Y%m%dT%H%M%S}{stamp.microsecond // 1000:03d}Z-{digest}"), content
+        )
+        for version in self.history()[KEPT_VERSIONS:]:
+            self._version_path(version.id).unlink(missing_ok=True)
+
+    def _keep_ancestor(self, content: bytes) -> None:
+        """The file another program may still want is kept beside ours for ever."""
+        try:
+            if not importing.is_ancestor(decode_document(content)):
+                return
+        except SettingsError:
+            return
+        copy = self.folder / f"{ANCESTOR_COPY}.json"
+        number = 1
+        while (kept := read_or_none(copy)) is not None and kept != content:
+            number += 1
+            copy = self.folder / f"{ANCESTOR_COPY}-{number}.json"
+        write_whole(copy, content)
+
+    def _version_path(self, id: str) -> Path:
+        return self.folder / HISTORY / f"{id}.json"
+
+    def _write_schema(self) -> None:
+        schema = encode_document(json_schema())
+        path = self.folder / SCHEMA_NAME
+        if read_or_none(path) != schema:
+            write_whole(path, schema)
+
+    # --- watching -------------------------------------------------------------
+
+    def _signature(self) -> Signature:
+        """Changes whenever the file may have; cheap enough to be looked at often."""
+        target = target_of(self.path)
+        try:
+            status = target.stat()
+        except OSError:
+            return (str(target), 0, 0, 0)
+        return (str(target), status.st_mtime_ns, status.st_size, status.st_ino)
+
+    async def _changes(self) -> AsyncIterator[None]:
+        """Yields at once, at every event near the file, and every two seconds in case no events arrive."""
+        yield None
+        while True:
+            folders = watched_folders(self.path)
+            try:
+                async for _ in watchfiles.awatch(
+                    *folders,
+                    recursive=False,
+                    debounce=200,
+                    step=30,
+                    rust_timeout=int(POLL_SECONDS * 1000),
+                    yield_on_timeout=True,
+                    watch_filter=None,
+                ):
+                    yield None
+                    if watched_folders(self.path) != folders:
+                        break
+            except (OSError, RuntimeError):
+                # no inotify watches left, or a file system that has none: looking now and then has to do
+                await asyncio.sleep(POLL_SECONDS)
+                yield None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a content says, in the new form."""
+
+    document: dict[str, Any]
+    parsed: Parsed
+    notes: tuple[str, ...] = ()
+    is_ancestor: bool = False
+
+
+def read_settings(content: bytes) -> Loaded:
+    """The settings in the bytes of a file, of the new form or the ancestor's. Raises SettingsError."""
+    document = decode_document(content)
+    if not importing.is_ancestor(document):
+        return Loaded(document, parse(document))
+    imported = importing.from_ancestor(document)
+    return Loaded(imported.document, parse(imported.document), imported.notes, True)
+
+
+def encode_document(document: dict[str, Any]) -> bytes:
+    """The bytes a document is written as: readable, in the order it has."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def revision_of(content: bytes | None) -> str:
+    return "" if content is None else hashlib.sha256(content).hexdigest()[:16]
+
+
+def watched_folders(path: Path) -> frozenset[str]:
+    """The folders in which a change can give `path` another content: those of each link and of the target."""
+    folders = {os.path.realpath(path.parent)}
+    for _ in range(40):
+        if not path.is_symlink():
+            break
+        path = path.parent / os.readlink(path)
+        folders |= {os.path.realpath(path.parent), os.path.realpath(path.parent.parent)}
+    return frozenset(folder for folder in folders if os.path.isdir(folder))
+
+
+def _time_of(id: str) -> float:
+    stamp = datetime.strptime(id[:15] + id[15:18] + "000", "%Y%m%dT%H%M%S%f")
+    return stamp.replace(tzinfo=UTC).timestamp()
+
+
+def _faults_of(error: SettingsError | OSError, path: Path) -> tuple[Fault, ...]:
+    if isinstance(error, SettingsError):
+        return error.faults
+    return (Fault(str(path), "a file that can be read", error.strerror or str(error)),)
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, on_change: Callable[[], None]) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(on_change)
+
+
+def _nothing() -> None:
+    """Nobody watches."""
