@@ -8,7 +8,7 @@ from switchyard.exchange import Exchange
 from switchyard.settings import Settings
 from switchyard.store.journal import Journal
 from switchyard.store.journal_line import line_of, write_line
-from switchyard.store.prices import settle
+from switchyard.store.prices import PriceBook
 from switchyard.store.stats import Statistics
 
 SAVE_SECONDS = 5.0
@@ -21,6 +21,7 @@ class Ledger:
         self.journal = Journal(folder)
         self.statistics = Statistics(folder, self.journal, now)
         self._settings = settings
+        self._prices = PriceBook(Settings())
         self._now = now
 
     @property
@@ -38,7 +39,10 @@ class Ledger:
 
         Never raises; a disk that refuses the line does not delay the client.
         """
-        settle(exchange, self._settings())
+        settings = self._settings()
+        if self._prices.settings is not settings:
+            self._prices = PriceBook(settings)
+        self._prices.settle(exchange)
         at = self._now() if exchange.duration is None else exchange.at + exchange.duration
         line = line_of(exchange, at)
         written = write_line(line)

@@ -1,7 +1,8 @@
 """Say what an exchange cost by the price of the settings, else by the published one of the bundled table."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from ipaddress import ip_address
@@ -16,22 +17,37 @@ from switchyard.settings import Price, Settings, Upstream
 
 TABLE = "price_table.json"
 MILLION = 1_000_000
+MAX_FOUND = 2000
 LOCAL_SERVERS = frozenset({"vllm", "llama.cpp", "ollama", "lmstudio", "tgi", "fastchat"})
 # What vendors that publish cache prices as multiples of the input price ask for.
 CACHE_WRITE_5M_FACTOR = 1.25
 CACHE_WRITE_1H_FACTOR = 2.0
 
 
+class Peak(msgspec.Struct, frozen=True):
+    """Hours (UTC) of some weekdays (Monday is 0) in which a vendor asks for `factor` times the price."""
+
+    factor: float
+    weekdays: list[int]
+    hours_utc: list[int]
+
+    def factor_at(self, at: float) -> float:
+        moment = datetime.fromtimestamp(at, UTC)
+        return self.factor if moment.weekday() in self.weekdays and moment.hour in self.hours_utc else 1.0
+
+
 class Entry(msgspec.Struct, frozen=True):
-    """The published price of the models that a glob names."""
+    """The price of the models that some names or globs mean, as `source` said on the day `checked`."""
 
     models: list[str]
-    price: Price
     source: str
+    checked: str
+    price: Price
+    peak: Peak | None = None
 
 
 class PriceTable(msgspec.Struct, frozen=True):
-    """Prices in US dollars per million tokens, as published on `date`."""
+    """Published prices per million tokens; `sources` tells where each vendor publishes its own."""
 
     date: str
     currency: str
@@ -55,29 +71,53 @@ def price_table() -> PriceTable:
     return msgspec.json.decode(content, type=PriceTable)
 
 
-def settle(exchange: Exchange, settings: Settings) -> None:
-    """Notes on the exchange what it cost and by which price, where both usage and price are known."""
-    last = exchange.attempts[-1] if exchange.attempts else None
-    if exchange.usage is None or last is None:
-        return
-    priced = price_for(last.upstream, last.model, settings)
-    if priced is not None:
-        exchange.price = price_used(exchange.usage, priced)
-        exchange.cost = cost_of(exchange.usage, exchange.price)
+class PriceBook:
+    """The prices that hold under one state of the settings, found once for each upstream and model."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._found: dict[tuple[str, str], tuple[Priced | None, Peak | None]] = {}
+
+    def price_for(self, upstream: str, model: str, at: float) -> Priced | None:
+        """The price of a model at an upstream at some time; None if nobody has given or published one."""
+        found = self._found.get((upstream, model))
+        if found is None:
+            if len(self._found) >= MAX_FOUND:
+                self._found.clear()
+            found = self._found[upstream, model] = self._find(upstream, _plain(model))
+        priced, peak = found
+        if priced is None or peak is None:
+            return priced
+        return replace(priced, multiplier=priced.multiplier * peak.factor_at(at))
+
+    def settle(self, exchange: Exchange) -> None:
+        """Notes on the exchange what it cost and by which price, where both usage and price are known."""
+        last = exchange.attempts[-1] if exchange.attempts else None
+        if exchange.usage is None or last is None:
+            return
+        priced = self.price_for(last.upstream, last.model, exchange.at)
+        if priced is not None:
+            exchange.price = price_used(exchange.usage, priced)
+            exchange.cost = cost_of(exchange.usage, exchange.price)
+
+    def _find(self, name: str, model: str) -> tuple[Priced | None, Peak | None]:
+        upstream = self.settings.upstream(name)
+        multiplier = upstream.price_multiplier if upstream is not None else 1.0
+        given = _given_price(self.settings.prices, name, model)
+        if given is not None:
+            pattern, price = given
+            return Priced(price, multiplier, f"settings: {pattern}"), None
+        if upstream is not None and (upstream.is_demo or is_local(upstream)):
+            return None, None
+        entry = _published(model)
+        if entry is None:
+            return None, None
+        return Priced(entry.price, multiplier, f"{entry.source} {entry.checked}"), entry.peak
 
 
-def price_for(upstream_name: str, model: str, settings: Settings) -> Priced | None:
-    """The price of a model at an upstream; None if nobody has given or published one."""
-    upstream = settings.upstream(upstream_name)
-    multiplier = upstream.price_multiplier if upstream is not None else 1.0
-    name = _plain(model)
-    given = _given_price(settings.prices, upstream_name, name)
-    if given is not None:
-        pattern, price = given
-        return Priced(price, multiplier, f"settings: {pattern}")
-    if upstream is not None and (upstream.is_demo or is_local(upstream)):
-        return None
-    return _published(name, multiplier)
+def price_for(upstream: str, model: str, settings: Settings, at: float = 0.0) -> Priced | None:
+    """The price of a model at an upstream at some time; None if nobody has given or published one."""
+    return PriceBook(settings).price_for(upstream, model, at)
 
 
 def price_used(usage: Usage, priced: Priced) -> PriceUsed:
@@ -143,19 +183,17 @@ def _names_upstream(pattern: str, upstream: str, name: str) -> bool:
     return not name.lower().startswith(begins) or pattern.lower().startswith(begins)
 
 
-def _published(model: str, multiplier: float) -> Priced | None:
-    table = price_table()
-    # openrouter and others write "vendor/model"
+def _published(model: str) -> Entry | None:
+    # some relays write "vendor/model"
     for name in (model, model.rpartition("/")[2]):
         fitting = [
-            (specificity(glob), glob, entry)
-            for entry in table.entries
+            (specificity(glob), entry)
+            for entry in price_table().entries
             for glob in entry.models
             if matches(glob, name)
         ]
         if fitting:
-            entry = max(fitting, key=lambda found: found[0])[2]
-            return Priced(entry.price, multiplier, f"{entry.source} {table.date}")
+            return max(fitting, key=lambda found: found[0])[1]
     return None
 
 

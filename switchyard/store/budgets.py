@@ -1,0 +1,99 @@
+"""Say which money limits are reached: soft ones warn, hard ones take upstreams out of the route."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from switchyard.settings import Budget, Settings
+from switchyard.store.cell import NANOS
+from switchyard.store.prices import is_local
+
+OVERALL = "all upstreams"
+
+
+class Spending(Protocol):
+    """What a budget needs of the statistics: cost in billionths by upstream, in a day or a month."""
+
+    def spent(self, period: str) -> Mapping[str, int]: ...
+
+
+class BudgetStatus(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    EXCEEDED = "exceeded"
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetLine:
+    """How one budget stands; `reason` is a sentence for the dashboard, the log and a skipped upstream."""
+
+    status: BudgetStatus = BudgetStatus.OK
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """How the budgets stand. `upstreams` names those with a budget, `taken_out` why some may not answer."""
+
+    overall: BudgetLine = BudgetLine()
+    upstreams: Mapping[str, BudgetLine] = field(default_factory=dict)
+    taken_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All reasons, for the dashboard and the log."""
+        lines = (self.overall, *self.upstreams.values())
+        return tuple(line.reason for line in lines if line.status is not BudgetStatus.OK)
+
+
+def budget_state(statistics: Spending, settings: Settings, day: str) -> BudgetState:
+    """How the budgets stand on a local day such as "2026-11-21"."""
+    if not any(_is_set(budget) for budget in _budgets(settings)):
+        return BudgetState()
+    today, month = statistics.spent(day), statistics.spent(day[:7])
+    overall = _line(OVERALL, settings.budget, sum(today.values()), sum(month.values()))
+    upstreams = {
+        upstream.name: _line(
+            f'upstream "{upstream.name}"',
+            upstream.budget,
+            today.get(upstream.name, 0),
+            month.get(upstream.name, 0),
+        )
+        for upstream in settings.upstreams
+        if upstream.budget is not None
+    }
+    taken_out = {
+        name: line.reason for name, line in upstreams.items() if line.status is BudgetStatus.EXCEEDED
+    }
+    if overall.status is BudgetStatus.EXCEEDED:
+        # what runs on the user's own machines costs nothing and may go on
+        costly = (upstream for upstream in settings.upstreams if not (upstream.is_demo or is_local(upstream)))
+        taken_out = {upstream.name: overall.reason for upstream in costly} | taken_out
+    return BudgetState(overall, upstreams, taken_out)
+
+
+def _budgets(settings: Settings) -> Iterator[Budget]:
+    yield settings.budget
+    for upstream in settings.upstreams:
+        if upstream.budget is not None:
+            yield upstream.budget
+
+
+def _is_set(budget: Budget) -> bool:
+    return bool(budget.day_soft or budget.day_hard or budget.month_soft or budget.month_hard)
+
+
+def _line(who: str, budget: Budget, today: int, month: int) -> BudgetLine:
+    limits = (
+        (BudgetStatus.EXCEEDED, budget.day_hard, today, "day"),
+        (BudgetStatus.EXCEEDED, budget.month_hard, month, "month"),
+        (BudgetStatus.WARN, budget.day_soft, today, "day"),
+        (BudgetStatus.WARN, budget.month_soft, month, "month"),
+    )
+    for status, limit, spent, period in limits:
+        if limit and spent >= limit * NANOS:
+            kind = "hard limit" if status is BudgetStatus.EXCEEDED else "soft limit"
+            reason = f"budget of {who}: {spent / NANOS:.2f} spent this {period}, {kind} {limit:g}"
+            return BudgetLine(status, reason)
+    return BudgetLine()
