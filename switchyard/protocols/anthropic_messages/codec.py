@@ -1,0 +1,28 @@
+"""The Messages codec, filled in."""
+
+from switchyard.protocols.anthropic_messages.errors import encode_break, encode_error
+from switchyard.protocols.anthropic_messages.repair import repair_request
+from switchyard.protocols.anthropic_messages.request import decode_request, encode_request
+from switchyard.protocols.anthropic_messages.response import decode_response, encode_response
+from switchyard.protocols.anthropic_messages.stream import PING, StreamDecoder, StreamEncoder
+from switchyard.protocols.anthropic_messages.watch import NOTABLE, glance, glance_whole
+from switchyard.protocols.codec import Codec
+from switchyard.protocols.errors import read_error
+
+CODEC = Codec(
+    protocol="messages",
+    decode_request=decode_request,
+    encode_request=encode_request,
+    decode_response=decode_response,
+    encode_response=encode_response,
+    stream_decoder=StreamDecoder,
+    stream_encoder=StreamEncoder,
+    decode_error=read_error,
+    encode_error=encode_error,
+    encode_break=encode_break,
+    keep_alive=PING,
+    glance=glance,
+    glance_whole=glance_whole,
+    notable=NOTABLE,
+    repair_request=repair_request,
+)

@@ -1,0 +1,92 @@
+"""What untouched traffic says: one record of a stream, or one whole reply, read without state.
+
+https://platform.claude.com/docs/en/build-with-claude/streaming
+"""
+
+import re
+from typing import Any
+
+from switchyard.protocols.anthropic_messages.wire import STOP_REASONS, WireEvent, read_event, read_object
+from switchyard.protocols.codec import Glance, WholeGlance
+from switchyard.protocols.errors import read_embedded_error
+from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
+from switchyard.protocols.sse import Record
+from switchyard.protocols.usage import usage_of_anthropic
+
+UNEXPLAINED = WireError(ErrorType.SERVER, "The upstream reported an error without saying which.", 502)
+NOTHING = Glance()
+
+NOTABLE = re.compile(
+    rb'"(?:message_stop|message_delta|usage|error|signature_delta|signature|message_start|redacted_thinking'
+    rb'|stop_reason)"|^event: ?error',
+    re.MULTILINE,
+)
+"""Quotes inside a text are escaped, so that no text looks like a field."""
+
+EMPTY_STARTS = frozenset({"text", "thinking"})
+"""Blocks that open empty; every other block says something with its start."""
+
+
+def glance(record: Record) -> Glance:
+    event = read_event(record)
+    if event is None:
+        return NOTHING
+    if event.error:
+        return Glance(error=read_embedded_error({"type": "error", "error": event.error}) or UNEXPLAINED)
+    match event.type:
+        case "content_block_delta":
+            return _delta(event)
+        case "content_block_start":
+            return _block_start(event.content_block or {})
+        case "message_start":
+            message = event.message or {}
+            return Glance(usage=_usage(message.get("usage")), model=_text(message, "model") or None)
+        case "message_delta":
+            told = event.delta.stop_reason if event.delta else None
+            return Glance(content=True, usage=_usage(event.usage), stop_reason=_stop_reason(told))
+        case "message_stop":
+            return Glance(finished=True)
+    return NOTHING
+
+
+def _delta(event: WireEvent) -> Glance:
+    delta = event.delta
+    if delta is None:
+        return NOTHING
+    if delta.signature:
+        return Glance(content=True, signature=delta.signature)
+    return Glance(content=bool(delta.text or delta.thinking or delta.partial_json or delta.citation))
+
+
+def _block_start(block: dict[str, Any]) -> Glance:
+    said = _text(block, "text") or _text(block, "thinking")
+    signature = _text(block, "signature") or _text(block, "data") or None
+    return Glance(content=bool(said) or block.get("type") not in EMPTY_STARTS, signature=signature)
+
+
+def glance_whole(body: bytes) -> WholeGlance:
+    message = read_object(body)
+    if message is None:
+        return WholeGlance()
+    content = message.get("content")
+    blocks = [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+    signatures = (_text(block, "signature") or _text(block, "data") for block in blocks)
+    return WholeGlance(
+        usage=_usage(message.get("usage")),
+        error=read_embedded_error(message),
+        model=_text(message, "model") or None,
+        signatures=tuple(signature for signature in signatures if signature),
+    )
+
+
+def _usage(raw: object) -> Usage | None:
+    return usage_of_anthropic(raw) if isinstance(raw, dict) else None
+
+
+def _stop_reason(told: str | None) -> StopReason | None:
+    return STOP_REASONS.get(told, StopReason.END_TURN) if told else None
+
+
+def _text(fields: dict[str, Any], name: str) -> str:
+    value = fields.get(name)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,125 @@
+"""The words of Anthropic Messages that more than one file needs.
+
+https://platform.claude.com/docs/en/api/messages
+https://platform.claude.com/docs/en/build-with-claude/streaming
+"""
+
+from typing import Any
+
+import msgspec
+
+from switchyard.protocols.neutral import StopReason
+from switchyard.protocols.sse import Record
+
+WEB_SEARCH_TOOL = "web_search_20250305"
+FABRICATED_SEARCH_ID = "srvtoolu_swyd_"
+"""Begins the ids of search blocks that were made from another vendor's search: they must not be sent back."""
+
+STOP_REASONS: dict[str, StopReason] = {
+    "end_turn": StopReason.END_TURN,
+    "max_tokens": StopReason.MAX_TOKENS,
+    "stop_sequence": StopReason.STOP_SEQUENCE,
+    "tool_use": StopReason.TOOL_USE,
+    "refusal": StopReason.REFUSAL,
+    "model_context_window_exceeded": StopReason.CONTEXT_WINDOW,
+    "pause_turn": StopReason.PAUSE,
+    "compaction": StopReason.COMPACTION,
+}
+STOP_WORDS: dict[StopReason, str] = {reason: word for word, reason in STOP_REASONS.items()}
+
+
+class WireDelta(msgspec.Struct):
+    """The `delta` of a block or of the message."""
+
+    type: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    partial_json: str | None = None
+    signature: str | None = None
+    citation: dict[str, Any] | None = None
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+    stop_details: dict[str, Any] | None = None
+
+
+class WireEvent(msgspec.Struct):
+    """Any event of a stream; typed, because reading one must cost next to nothing."""
+
+    type: str = ""
+    index: int = 0
+    delta: WireDelta | None = None
+    content_block: dict[str, Any] | None = None
+    message: dict[str, Any] | None = None
+    usage: dict[str, Any] | None = None
+    error: Any = None
+
+
+_decode_event = msgspec.json.Decoder(WireEvent).decode
+KEPT_TYPES: dict[str, type | tuple[type, ...]] = {
+    "type": str,
+    "index": int,
+    "content_block": dict,
+    "message": dict,
+    "usage": dict,
+    "error": object,
+}
+
+
+def read_event(record: Record) -> WireEvent | None:
+    """The event, its type taken from the `event:` line if the data has none; None if it is no JSON object."""
+    try:
+        event: WireEvent | None = _decode_event(record.data)
+    except msgspec.ValidationError:
+        event = _lenient_event(record.data)
+    except msgspec.DecodeError:
+        event = None
+    if record.event == "error" or (event is not None and event.type == "error"):
+        return WireEvent("error", error=event.error if event and event.error else _whole_error(record.data))
+    if event is not None and not event.type:
+        event.type = record.event
+    return event
+
+
+def read_object(body: bytes) -> dict[str, Any] | None:
+    """The JSON object in the body, None if it is anything else."""
+    try:
+        decoded = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return decoded if isinstance(decoded, dict) else None
+
+
+def arguments_of(text: str) -> msgspec.Raw:
+    """The argument text as a JSON object for `input`; what is none is kept under `_raw`."""
+    if not text.strip():
+        return msgspec.Raw(b"{}")
+    encoded = text.encode("utf-8", "replace")
+    if read_object(encoded) is not None:
+        return msgspec.Raw(encoded)
+    return msgspec.Raw(msgspec.json.encode({"_raw": text}))
+
+
+def _whole_error(data: bytes) -> Any:
+    """What an error record without `error` says: the fields of the error itself, or plain text."""
+    return read_object(data) or data.decode("utf-8", "replace")
+
+
+def _lenient_event(data: bytes) -> WireEvent | None:
+    """The event without the fields that have a wrong type."""
+    fields = read_object(data)
+    if fields is None:
+        return None
+    kept = {name: fields[name] for name, type_ in KEPT_TYPES.items() if isinstance(fields.get(name), type_)}
+    delta = fields.get("delta")
+    return WireEvent(**kept, delta=_lenient_delta(delta) if isinstance(delta, dict) else None)
+
+
+def _lenient_delta(fields: dict[str, Any]) -> WireDelta:
+    objects = ("citation", "stop_details")
+    return WireDelta(
+        **{
+            name: fields[name]
+            for name in WireDelta.__struct_fields__
+            if isinstance(fields.get(name), dict if name in objects else str)
+        }
+    )
