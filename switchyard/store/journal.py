@@ -279,6 +279,13 @@ class Journal:
             except OSError as error:
                 self.fault = f"{self.folder / name} cannot be read: {error.strerror}"
 
+    def lines_of_month(self, month: str) -> Iterator[Line]:
+        """All lines of a month such as "2026-11"."""
+        name = f"{month}.jsonl"
+        if name in self.files():
+            for batch in self._lines_of(name, 0):
+                yield from batch.lines
+
     def _is_line_end(self, name: str, offset: int) -> bool:
         try:
             with (self.folder / name).open("rb") as file:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from switchyard.exchange import Exchange
 from switchyard.settings import Settings
+from switchyard.store.budgets import BudgetState, budget_state
 from switchyard.store.journal import Journal
 from switchyard.store.journal_line import line_of, write_line
 from switchyard.store.prices import PriceBook
@@ -49,6 +50,10 @@ class Ledger:
         # counted first: at any await, what is counted is what is written or waits to be
         self.statistics.add(line)
         await self.journal.append(written, at)
+
+    def budget_state(self) -> BudgetState:
+        """Which money limits are reached now, and which upstreams that takes out of the route."""
+        return budget_state(self.statistics, self._settings(), self.statistics.today())
 
     async def run(self) -> None:
         """Saves the roll-up every few seconds, until cancelled."""

@@ -71,9 +71,12 @@ class Statistics:
 
     # --- taking in ---
 
-    def start(self) -> None:
-        """Loads the roll-up and adds what the journal has beyond it; makes it anew if it cannot be used."""
-        covered = self._load()
+    def start(self, read_only: bool = False) -> None:
+        """Loads the roll-up and adds what the journal has beyond it; makes it anew if it cannot be used.
+
+        `read_only` leaves a file that does not fit where it is: a daemon may be at work on it.
+        """
+        covered = self._load(read_only)
         if covered is None:
             self.rebuild()
         else:
@@ -232,7 +235,7 @@ class Statistics:
 
     # --- the file ---
 
-    def _load(self) -> Position | None:
+    def _load(self, read_only: bool) -> Position | None:
         try:
             content = read_or_none(self._path)
             if content is None:
@@ -244,17 +247,22 @@ class Statistics:
             self.fault = f"The statistics file {self._path} cannot be read: {error.strerror}"
             return None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self._set_aside()
+            self._set_aside(read_only)
             return None
         if stored.schema != SCHEMA or not self._journal.fits(stored.covers):
-            self._set_aside()
+            self._set_aside(read_only)
             return None
         self._stored_ever = stored.ever
         # a copy each, so that the whole text of the file can go
         self._stored = {name: msgspec.Raw(bytes(day)) for name, day in stored.daily.items()}
         return stored.covers
 
-    def _set_aside(self) -> None:
+    def _set_aside(self, read_only: bool) -> None:
+        if read_only:
+            self.fault = (
+                f"The statistics file {self._path} does not fit; the totals are made from the journal"
+            )
+            return
         stamp = datetime.fromtimestamp(self._now(), self._zone).strftime("%Y%m%d-%H%M%S")
         try:
             aside = set_aside(self._path, stamp)
