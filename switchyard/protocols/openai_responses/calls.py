@@ -77,6 +77,14 @@ def text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+def fields(value: object) -> Item:
+    return value if isinstance(value, dict) else {}
+
+
+def entries(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def json_text(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
@@ -84,10 +92,9 @@ def json_text(value: object) -> str:
 def parsed_object(arguments: str) -> Item:
     """The object in the JSON text, or an empty one."""
     try:
-        value = msgspec.json.decode(arguments)
+        return fields(msgspec.json.decode(arguments))
     except (msgspec.DecodeError, RecursionError):
         return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _read_function(item: Item) -> str:
@@ -99,7 +106,7 @@ def _read_custom(item: Item) -> str:
 
 
 def _read_local_shell(item: Item) -> str:
-    action = item.get("action") or {}
+    action = fields(item.get("action"))
     return _told(
         command=action.get("command"),
         workdir=action.get("working_directory"),
@@ -109,7 +116,7 @@ def _read_local_shell(item: Item) -> str:
 
 
 def _read_shell(item: Item) -> str:
-    action = item.get("action") or {}
+    action = fields(item.get("action"))
     return _told(
         commands=action.get("commands"),
         timeout_ms=action.get("timeout_ms"),

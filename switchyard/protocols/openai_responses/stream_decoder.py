@@ -2,9 +2,9 @@
 
 https://platform.openai.com/docs/api-reference/responses-streaming
 
-Imitators leave events out: items are never announced, texts and arguments come only when done, whole replies only
-at the end. So every event may open an item, and whatever tells a whole text tells the part of it that has not
-been told yet.
+Imitators leave events out: items are never announced, texts and arguments come only when done, whole replies
+only at the end. So every event may open an item, and whatever tells a whole text tells the part of it that is
+still untold.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from switchyard.protocols.codec import SentRequest
 from switchyard.protocols.errors import TYPE_STATUSES, read_embedded_error
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import ErrorType, StopReason, WireError
-from switchyard.protocols.openai_responses.calls import CALL_KINDS, Item, read_call, text
+from switchyard.protocols.openai_responses.calls import CALL_KINDS, Item, entries, fields, read_call, text
 from switchyard.protocols.openai_responses.reasoning import reasoning_parts, reply_signature
 from switchyard.protocols.sse import Record
 from switchyard.protocols.tools import raised_arguments, raised_call
@@ -266,8 +266,7 @@ class StreamDecoder:
             self._queue.append([neutral.BlockStarted(block), neutral.BlockEnded()])
 
     def _message_done(self, index: int, item: Item) -> None:
-        content = item.get("content")
-        for position, part in enumerate(content if isinstance(content, list) else []):
+        for position, part in enumerate(map(fields, entries(item.get("content")))):
             self._part_done(index, position, part)
         for strand in ("text", "refusal"):
             if (block := self._blocks.get((index, strand))) is not None:
@@ -278,10 +277,9 @@ class StreamDecoder:
             case "output_text" | "text" if part.get("text"):
                 block = self._texts(index, "text")
                 self._complete(block, position, text(part.get("text")))
-                annotations = part.get("annotations")
-                for annotation in (annotations or [])[block.citations :]:
+                for annotation in entries(part.get("annotations"))[block.citations :]:
                     block.citations += 1
-                    self._cite(block, annotation)
+                    self._cite(block, fields(annotation))
             case "refusal" if part.get("refusal"):
                 self._complete(self._texts(index, "refusal"), position, text(part.get("refusal")))
 
@@ -434,8 +432,7 @@ class StreamDecoder:
             told = read_embedded_error(body) if response.get("error") else None
             self._fail(told or _server_error(UNFINISHED.get(status, "the response failed")))
             return
-        output = response.get("output")
-        for index, item in self._matched(output if isinstance(output, list) else []):
+        for index, item in self._matched(entries(response.get("output"))):
             self._item_done(index, item)
         self._end_all(complete=status == "completed")
         usage = response.get("usage")
@@ -449,7 +446,7 @@ class StreamDecoder:
         streamed: dict[str, list[int]] = {}
         for index in sorted(self._types):
             streamed.setdefault(self._types[index], []).append(index)
-        matched = []
+        matched: list[tuple[int, Item]] = []
         for item in (item for item in output if isinstance(item, dict)):
             known = streamed.get(text(item.get("type")), [])
             free = max((*self._types, *(index for index, _ in matched)), default=-1) + 1
@@ -468,7 +465,7 @@ class StreamDecoder:
 
     def _stop_reason(self, response: Item, status: str) -> StopReason:
         if status == "incomplete":
-            details = response.get("incomplete_details") or {}
+            details = fields(response.get("incomplete_details"))
             return StopReason.REFUSAL if details.get("reason") == "content_filter" else StopReason.MAX_TOKENS
         if self._has_called:
             return StopReason.TOOL_USE
@@ -493,12 +490,11 @@ def _missing_arguments(block: _Block) -> list[neutral.Event]:
 
 
 def _web_search(item: Item) -> neutral.WebSearch:
-    action = item.get("action") or {}
-    queries = action.get("queries") or [""]
+    action = fields(item.get("action"))
+    queries = entries(action.get("queries")) or [""]
     sources = tuple(
         neutral.Citation(text(source.get("url")), text(source.get("title")))
-        for source in action.get("sources") or ()
-        if isinstance(source, dict)
+        for source in map(fields, entries(action.get("sources")))
     )
     query = text(action.get("query")) or text(action.get("url")) or text(queries[0])
     return neutral.WebSearch(text(item.get("id")), query, sources)

@@ -1,0 +1,131 @@
+"""Read off an untouched stream or body what the exchange needs to know: life, usage, errors, the end."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from switchyard.protocols.codec import Glance, WholeGlance
+from switchyard.protocols.errors import read_embedded_error
+from switchyard.protocols.neutral import StopReason, Usage
+from switchyard.protocols.openai_responses.calls import CALL_KINDS, Item, entries, fields, text
+from switchyard.protocols.sse import Record
+from switchyard.protocols.usage import usage_of_openai
+
+NOTABLE = re.compile(
+    rb'"(?:response\.(?:completed|incomplete|failed|created|in_progress)|error|encrypted_content)"'
+    rb"|^event: ?error|\nevent: ?error"
+)
+"""In the text of a delta every quote is escaped, so there none of these can occur."""
+
+
+class _Seen(msgspec.Struct):
+    type: str = ""
+    delta: Any = None
+    item: Item | None = None
+    response: Item | None = None
+
+
+_decode = msgspec.json.Decoder(_Seen).decode
+
+
+def glance(record: Record) -> Glance:
+    try:
+        seen = _decode(record.data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _perhaps_error(record)
+    type = seen.type or record.event
+    if type.endswith(".delta"):
+        return Glance(content=bool(seen.delta))
+    reader = _READERS.get(type)
+    if reader is not None:
+        return reader(seen)
+    return Glance() if type.startswith("response.") else _perhaps_error(record)
+
+
+def glance_whole(body: bytes) -> WholeGlance:
+    try:
+        response = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return WholeGlance()
+    if not isinstance(response, dict):
+        return WholeGlance()
+    signatures = (_signature(fields(item)) for item in entries(response.get("output")))
+    return WholeGlance(
+        usage=_usage(response),
+        error=read_embedded_error(response),
+        model=text(response.get("model")) or None,
+        signatures=tuple(signature for signature in signatures if signature),
+    )
+
+
+def _lifecycle(seen: _Seen) -> Glance:
+    return Glance(model=text(fields(seen.response).get("model")) or None)
+
+
+def _added(seen: _Seen) -> Glance:
+    """An empty message is no answer yet; a call is."""
+    return Glance(content=fields(seen.item).get("type") in CALL_KINDS)
+
+
+def _done(seen: _Seen) -> Glance:
+    return Glance(content=True, signature=_signature(fields(seen.item)))
+
+
+def _finished(seen: _Seen) -> Glance:
+    response = fields(seen.response)
+    if response.get("status") == "failed":
+        return _failed(seen)
+    return Glance(
+        content=True,
+        finished=True,
+        usage=_usage(response),
+        model=text(response.get("model")) or None,
+        stop_reason=_stop_reason(response),
+    )
+
+
+def _failed(seen: _Seen) -> Glance:
+    response = fields(seen.response)
+    error = read_embedded_error({"type": "response.failed", "response": response})
+    return Glance(usage=_usage(response), error=error, model=text(response.get("model")) or None)
+
+
+_READERS: Mapping[str, Callable[[_Seen], Glance]] = {
+    "response.created": _lifecycle,
+    "response.in_progress": _lifecycle,
+    "response.queued": _lifecycle,
+    "response.output_item.added": _added,
+    "response.output_item.done": _done,
+    "response.completed": _finished,
+    "response.incomplete": _finished,
+    "response.failed": _failed,
+}
+
+
+def _perhaps_error(record: Record) -> Glance:
+    try:
+        body = msgspec.json.decode(record.data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        body = {"error": record.data.decode("utf-8", "replace")} if record.event == "error" else None
+    if record.event == "error" and isinstance(body, dict) and "error" not in body:
+        body = {"error": body}
+    return Glance(error=read_embedded_error(body) if isinstance(body, dict) else None)
+
+
+def _usage(response: Item) -> Usage | None:
+    usage = fields(response.get("usage"))
+    return usage_of_openai(usage) if usage else None
+
+
+def _signature(item: Item) -> str | None:
+    return text(item.get("encrypted_content")) or None if item.get("type") == "reasoning" else None
+
+
+def _stop_reason(response: Item) -> StopReason:
+    if response.get("status") == "incomplete":
+        reason = fields(response.get("incomplete_details")).get("reason")
+        return StopReason.REFUSAL if reason == "content_filter" else StopReason.MAX_TOKENS
+    has_called = any(fields(item).get("type") in CALL_KINDS for item in entries(response.get("output")))
+    return StopReason.TOOL_USE if has_called else StopReason.END_TURN
