@@ -16,7 +16,7 @@ from switchyard.importing.imported import (
     text,
     tidy,
 )
-from switchyard.settings import CHAT_MODEL_RULES, CLAUDE_SONNET, WEEKDAYS, Weekday, minutes_of
+from switchyard.settings import CHAT_MODEL_RULES, WEEKDAYS, Weekday, minutes_of
 
 SECTIONS = frozenset(
     {
@@ -113,10 +113,8 @@ def from_ancestor(document: Json) -> Imported:
     result["model_rules"] = _model_rules(reading, source.get("model_conversions"))
     if any(entry["clients"] == ["chat"] for entry in reading.upstreams):
         # the ancestor sent every name it did not know from these clients to Claude
-        result["model_rules"] += [
-            *CHAT_MODEL_RULES,
-            {"from": "gpt-*", "to": CLAUDE_SONNET, "clients": ["chat"]},
-        ]
+        result["model_rules"] += [dict(rule) for rule in CHAT_MODEL_RULES]
+        result["model_rules"].append({**CHAT_MODEL_RULES[0], "from": "gpt-*"})
     failover = _actions(reading, source.get("error_handling_strategies"))
     if isinstance(limits, dict):
         result["timeouts"] = _limits(reading, limits, failover)
@@ -326,6 +324,4 @@ def _limits_by_meaning(limits: Json, meanings: dict[str, str]) -> Json:
 def _note_optimisations(reading: Reading, value: Any) -> None:
     for name in value if isinstance(value, dict) else ():
         if name not in BOOKKEEPING:
-            reading.notes.append(
-                f"optimization_settings.{name}: no longer has an effect, it is done where it is needed"
-            )
+            reading.notes.append(f"optimization_settings.{name}: no longer has an effect, done where needed")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from switchyard.importing.imported import Imported, Json, Names, base_name
-from switchyard.settings import CHAT_MODEL_RULES
+from switchyard.settings import CHAT_MODEL_RULES, SECRET_FIELDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +104,13 @@ def _merge_value(target: Json, name: str, value: Any, path: str, notes: list[str
     if name not in target:
         target[name] = value
     elif isinstance(target[name], dict) and isinstance(value, dict):
+        if path in SECRET_FIELDS:
+            clash = any(target[name].get(key, inner) != inner for key, inner in value.items())
+            target[name] = {**value, **target[name]}
+            notes += [f"{path}: some stay as they are"] if clash else []
+            return
         target[name] = dict(target[name])
         for key, inner in value.items():
             _merge_value(target[name], key, inner, f"{path}.{key}", notes)
     elif target[name] != value:
-        secret = path.startswith("client_keys")
-        notes.append(
-            f"{path}: stays as it is" + ("" if secret else f" ({target[name]}), the file has {value}")
-        )
+        notes.append(f"{path}: stays as it is ({target[name]}), the file has {value}")

@@ -1,0 +1,80 @@
+"""What is imported is added, and nothing of either side is lost."""
+
+from typing import Any
+
+from switchyard.importing import Imported, ImportReport, from_accounts, merge
+from switchyard.settings import default_document, parse
+
+
+def entry(name: str, key: str = "k") -> dict[str, Any]:
+    return {"name": name, "base_url": "https://a.example", "key": key, "protocol": "chat"}
+
+
+def document(*entries: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"upstreams": list(entries), **fields}
+
+
+def test_new_upstreams_are_added_behind_those_that_are_there() -> None:
+    merged, report = merge(document(entry("a")), Imported(document(entry("b")), (), ("file[0]",)))
+    assert merged == document(entry("a"), entry("b"))
+    assert report == ImportReport(added=("b",), origins=(("file[0]", "b"),))
+
+
+def test_a_taken_name_gets_a_suffix() -> None:
+    merged, report = merge(document(entry("a")), Imported(document(entry("a", key="other"))))
+    assert merged == document(entry("a"), entry("a (2)", key="other"))
+    assert (report.added, report.renamed) == (("a (2)",), (("a", "a (2)"),))
+
+
+def test_importing_twice_adds_nothing_the_second_time() -> None:
+    imported = Imported(document(entry("a", key="1"), entry("b", key="2"), entry("c", key="1")))
+    once, _ = merge(document(entry("a", key="0")), imported)
+    twice, report = merge(once, imported)
+    assert twice == once
+    assert (report.added, report.identical) == ((), ("a (2)", "b", "c"))
+
+
+def test_the_imported_rules_go_before_those_we_ship_and_after_the_users() -> None:
+    mine = {"from": "x", "to": "mine"}
+    shipped = default_document()["model_rules"]
+    imported = Imported(
+        document(model_rules=[{"from": "X", "to": "theirs"}, {"from": "gpt-4", "to": "t"}, shipped[1]])
+    )
+    merged, report = merge(document(model_rules=[mine, *shipped]), imported)
+    assert merged["model_rules"] == [mine, {"from": "gpt-4", "to": "t"}, *shipped]
+    assert report.notes == ("model_rules: X stays with mine, the file has theirs",)
+
+
+def test_what_is_set_here_stays_and_a_note_says_so() -> None:
+    here = document(failover={"error_threshold": 5}, client_keys={"abc": "laptop"})
+    there = document(
+        failover={"error_threshold": 3, "cooldown_seconds": 60}, timeouts={"idle": 9}, mine={"x": 1}
+    )
+    there["client_keys"] = {"abc": "desk"}
+    merged, report = merge(here, Imported(there))
+    assert merged == document(
+        failover={"error_threshold": 5, "cooldown_seconds": 60},
+        client_keys={"abc": "laptop"},
+        timeouts={"idle": 9},
+        mine={"x": 1},
+    )
+    assert report.notes == (
+        "failover.error_threshold: stays as it is (5), the file has 3",
+        "client_keys: some stay as they are",
+    )
+
+
+def test_the_documents_given_are_left_alone() -> None:
+    here, there = (
+        document(entry("a"), failover={"error_threshold": 5}),
+        document(entry("b"), failover={"x": 1}),
+    )
+    merge(here, Imported(there))
+    assert here == document(entry("a"), failover={"error_threshold": 5})
+    assert there == document(entry("b"), failover={"x": 1})
+
+
+def test_five_hundred_accounts_are_merged_in_one_go() -> None:
+    accounts = [{"name": "a", "apiUrl": "https://a.example", "apiKey": f"k{number}"} for number in range(500)]
+    merged, report = merge(default_document(), from_accounts(accounts))
+    assert (len(report.added), len(parse(merged).settings.upstreams)) == (500, 501)

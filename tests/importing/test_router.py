@@ -1,0 +1,149 @@
+"""The config.json of claude-code-router becomes upstreams whose models hold its routes."""
+
+from typing import Any
+
+import pytest
+
+from switchyard.importing import from_router, is_router
+from switchyard.settings import parse
+
+CONFIG: dict[str, Any] = {
+    "APIKEY": "secret",
+    "PROXY_URL": "http://127.0.0.1:7890",
+    "API_TIMEOUT_MS": 600000,
+    "Providers": [
+        {
+            "name": "deepseek",
+            "api_base_url": "https://api.deepseek.com/chat/completions",
+            "api_key": "$DEEPSEEK_KEY",
+            "models": ["deepseek-chat", "deepseek-reasoner"],
+            "transformer": {"use": ["deepseek"], "deepseek-chat": {"use": [["maxtoken", {"max_tokens": 1}]]}},
+        },
+        {
+            "name": "ollama",
+            "api_base_url": "http://localhost:11434/v1/chat/completions",
+            "api_key": "ollama",
+            "models": ["qwen2.5-coder:latest"],
+        },
+        {
+            "name": "claude",
+            "api_base_url": "https://api.anthropic.com/v1/messages",
+            "api_key": "${CLAUDE_KEY}",
+            "models": ["claude-opus-4"],
+            "transformer": {"use": ["Anthropic"]},
+        },
+    ],
+    "Router": {
+        "default": "deepseek,deepseek-chat",
+        "background": "ollama,qwen2.5-coder:latest",
+        "think": "deepseek,deepseek-reasoner",
+        "longContextThreshold": 60000,
+    },
+}
+LIMITS = {"first_byte": 600, "idle": 600}
+
+
+def test_providers_become_upstreams_in_an_order_that_serves_the_routes() -> None:
+    imported = from_router(CONFIG)
+    assert imported.document == {
+        "upstreams": [
+            {
+                "name": "ollama",
+                "base_url": "http://localhost:11434/v1/chat/completions",
+                "key": "ollama",
+                "enabled": True,
+                "protocol": "chat",
+                "models": {
+                    "qwen2.5-coder:latest": "qwen2.5-coder:latest",
+                    "*haiku*": "qwen2.5-coder:latest",
+                },
+                "timeouts": LIMITS,
+            },
+            {
+                "name": "claude",
+                "base_url": "https://api.anthropic.com/v1/messages",
+                "key": "env:CLAUDE_KEY",
+                "enabled": True,
+                "protocol": "messages",
+                "models": ["claude-opus-4"],
+                "proxy": "http://127.0.0.1:7890",
+                "timeouts": LIMITS,
+            },
+            {
+                "name": "deepseek",
+                "base_url": "https://api.deepseek.com/chat/completions",
+                "key": "env:DEEPSEEK_KEY",
+                "enabled": True,
+                "protocol": "chat",
+                "models": {
+                    "deepseek-chat": "deepseek-chat",
+                    "deepseek-reasoner": "deepseek-reasoner",
+                    "*": "deepseek-chat",
+                },
+                "proxy": "http://127.0.0.1:7890",
+                "timeouts": LIMITS,
+            },
+        ]
+    }
+    assert imported.origins == ("Providers[1]", "Providers[2]", "Providers[0]")
+    assert parse(imported.document).warnings == ()
+
+
+def test_what_has_no_counterpart_is_noted() -> None:
+    assert from_router(CONFIG).notes == (
+        "APIKEY: no longer has an effect",
+        'Providers[0] "deepseek": not needed here, or not known: transformers deepseek, maxtoken',
+        "Router.think: no counterpart here",
+        "Router.longContextThreshold: no counterpart here",
+    )
+
+
+def test_a_default_route_may_also_be_the_background() -> None:
+    config = {
+        "Providers": [{"name": "a", "api_base_url": "http://a.example", "models": ["m", "n"]}],
+        "Router": {"default": "a,m", "background": "a,n"},
+    }
+    (upstream,) = from_router(config).document["upstreams"]
+    assert upstream["models"] == {"m": "m", "n": "n", "*haiku*": "n", "*": "m"}
+
+
+def test_the_native_gemini_address_is_replaced_by_its_openai_form() -> None:
+    config = {
+        "Providers": [
+            {
+                "name": "g",
+                "api_base_url": "https://generativelanguage.googleapis.com/v1beta/models/",
+                "api_key": "k",
+                "models": ["gemini-2.5-pro"],
+                "transformer": {"use": ["gemini"]},
+            }
+        ]
+    }
+    imported = from_router(config)
+    assert imported.document["upstreams"][0]["base_url"] == (
+        "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions"
+    )
+    assert imported.notes[0] == 'Providers[0] "g": uses the OpenAI form of the Gemini API'
+
+
+def test_a_route_to_nowhere_and_a_provider_without_address_are_noted() -> None:
+    config = {"Providers": [{"name": "a"}], "Router": {"default": "b,m"}}
+    assert from_router(config).notes == (
+        'Providers[0] "a": left out, it has no http(s) address',
+        'Router.default: no provider "b"',
+    )
+
+
+@pytest.mark.parametrize(
+    ("document", "answer"),
+    [({"Providers": []}, True), ({"Router": {}}, True), ({"upstreams": []}, False), ([], False)],
+)
+def test_its_file_is_told_by_its_fields(document: Any, answer: bool) -> None:
+    assert is_router(document) is answer
+
+
+@pytest.mark.parametrize("junk", [None, 5, "x", [], {}, [None], {"a": 5}])
+def test_junk_is_survived(junk: Any) -> None:
+    parse(from_router({"Providers": junk, "Router": junk}).document)
+    provider = {"name": "a", "api_base_url": "http://a.example", "models": junk, "transformer": junk}
+    parse(from_router({"Providers": [provider]}).document)

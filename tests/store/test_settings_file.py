@@ -1,0 +1,302 @@
+"""The settings stay current, and no content of the file is ever lost."""
+
+import asyncio
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from switchyard.settings import Fault, SettingsError, default_document
+from switchyard.store.settings_file import (
+    KEPT_VERSIONS,
+    SettingsFile,
+    StaleRevision,
+    encode_document,
+    revision_of,
+    watched_folders,
+)
+
+ANCESTOR: dict[str, Any] = {
+    "api_configs": [
+        {"name": "Monday", "base_url": "https://a.example", "key": "sk-1", "time_enabled": [1] * 7}
+    ],
+    "codex_configs": [{"name": "Monday", "base_url": "https://a.example/openai", "key": "sk-2"}],
+}
+
+
+def document(*names: str, **fields: Any) -> dict[str, Any]:
+    entries = [{"name": name, "base_url": f"https://{name}.example", "protocol": "chat"} for name in names]
+    return {"upstreams": entries, **fields}
+
+
+def opened(folder: Path, content: dict[str, Any] | bytes | None = None) -> SettingsFile:
+    if content is not None:
+        folder.mkdir(exist_ok=True)
+        (folder / "all_configs.json").write_bytes(
+            content if isinstance(content, bytes) else encode_document(content)
+        )
+    file = SettingsFile(folder, clock=lambda: 1_700_000_000.0)
+    file.load()
+    return file
+
+
+def names_of(file: SettingsFile) -> list[str]:
+    return [upstream.name for upstream in file.settings.upstreams]
+
+
+# --- loading ------------------------------------------------------------------
+
+
+def test_a_first_start_writes_the_default_and_its_schema(tmp_path: Path) -> None:
+    file = opened(tmp_path / "data")
+    assert msgspec.json.decode(file.path.read_bytes()) == default_document() == file.document
+    assert names_of(file) == ["demo"]
+    assert b'"$defs"' in (tmp_path / "data" / "all_configs.schema.json").read_bytes()
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "data").iterdir()} == {
+        "all_configs.json": 0o600,
+        "all_configs.schema.json": 0o600,
+    }
+
+
+def test_a_check_of_a_missing_file_writes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no file"):
+        SettingsFile(tmp_path / "data").load(create=False)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_file_with_faults_is_refused_and_left_alone(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        opened(tmp_path, b'{"upstreams": [')
+    assert caught.value.faults == (
+        Fault("$", "valid JSON", "the end of the file, something is not closed", 1, 16),
+    )
+    assert (tmp_path / "all_configs.json").read_bytes() == b'{"upstreams": ['
+
+
+def test_a_folder_that_cannot_be_used_is_a_fault_too(tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(b"")
+    with pytest.raises(SettingsError, match="data: expected a file that can be read"):
+        SettingsFile(tmp_path / "data").load()
+
+
+def test_the_ancestors_file_is_understood_and_not_rewritten(tmp_path: Path) -> None:
+    file = opened(tmp_path, ANCESTOR)
+    assert (file.is_ancestor, names_of(file)) == (True, ["Monday", "Monday (2)"])
+    assert file.warnings == ('codex_configs[0]: renamed from "Monday" to "Monday (2)", names must be unique',)
+    assert msgspec.json.decode(file.path.read_bytes()) == ANCESTOR
+
+
+def test_a_file_others_can_read_is_closed_to_them(tmp_path: Path) -> None:
+    (tmp_path / "all_configs.json").write_bytes(encode_document(document("a")))
+    (tmp_path / "all_configs.json").chmod(0o644)
+    assert stat.S_IMODE(opened(tmp_path).path.stat().st_mode) == 0o600
+
+
+# --- saving -------------------------------------------------------------------
+
+
+def test_a_save_keeps_unknown_fields_and_the_previous_version(tmp_path: Path) -> None:
+    file = opened(tmp_path, document("a"))
+    before = file.path.read_bytes()
+    revision = file.save(document("a", "b", mine={"x": 1}), file.revision)
+    assert msgspec.json.decode(file.path.read_bytes()) == document("a", "b", mine={"x": 1})
+    assert (revision, names_of(file)) == (file.revision, ["a", "b"])
+    assert [file.version(version.id) for version in file.history()] == [before]
+
+
+def test_a_save_based_on_an_older_file_is_refused(tmp_path: Path) -> None:
+    file = opened(tmp_path, document("a"))
+    file.path.write_bytes(encode_document(document("by-hand")))
+    with pytest.raises(StaleRevision, match="has been changed on disk"):
+        file.save(document("b"), file.revision)
+    assert msgspec.json.decode(file.path.read_bytes()) == document("by-hand")
+
+
+def test_a_save_of_an_invalid_document_changes_nothing(tmp_path: Path) -> None:
+    file = opened(tmp_path, document("a"))
+    with pytest.raises(SettingsError, match="a name of its own"):
+        file.save(document("b", "b"), file.revision)
+    assert (names_of(file), file.history()) == (["a"], [])
+
+
+def test_the_first_save_over_the_ancestors_file_keeps_a_copy_of_it(tmp_path: Path) -> None:
+    file = opened(tmp_path, ANCESTOR)
+    file.save(file.document, file.revision)
+    assert msgspec.json.decode((tmp_path / "all_configs.ancestor.json").read_bytes()) == ANCESTOR
+    assert (file.is_ancestor, names_of(file)) == (False, ["Monday", "Monday (2)"])
+    assert "upstreams" in msgspec.json.decode(file.path.read_bytes())
+
+
+def test_a_document_of_the_ancestor_is_saved_in_the_new_form(tmp_path: Path) -> None:
+    file = opened(tmp_path, document("a"))
+    file.save(ANCESTOR, file.revision)
+    assert [entry["name"] for entry in file.document["upstreams"]] == ["Monday", "Monday (2)"]
+
+
+def test_the_last_versions_are_kept_newest_first_and_private(tmp_path: Path) -> None:
+    file = opened(tmp_path, document("u0"))
+    for number in range(1, KEPT_VERSIONS + 5):
+        file.save(document(f"u{number}"), file.revision)
+    contents = [msgspec.json.decode(file.version(version.id)) for version in file.history()]
+    assert contents == [document(f"u{number}") for number in range(KEPT_VERSIONS + 3, 3, -1)]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "history").iterdir()} == {0o600}
+
+
+def test_a_version_says_when_and_how_large(tmp_path: Path) -> None:
+    file = opened(tmp_path, document("a"))
+    size = file.path.stat().st_size
+    file.save(document("b"), file.revision)
+    (version,) = file.history()
+    assert (version.id[:19], version.time, version.size) == ("20231114T221320000Z", 1_700_000_000.0, size)
+
+
+def test_an_earlier_version_can_be_restored(tmp_path: Path) -> None:
+    file = opened(tmp_path, document("a"))
+    file.save(document("b"), file.revision)
+    file.restore(file.history()[0].id, file.revision)
+    assert (names_of(file), len(file.history())) == (["a"], 2)
+
+
+@pytest.mark.parametrize("id", ["", "../all_configs", "20231114T221320000Z-00000000"])
+def test_a_version_that_is_not_there_is_a_key_error(tmp_path: Path, id: str) -> None:
+    with pytest.raises(KeyError):
+        opened(tmp_path, document("a")).version(id)
+
+
+def test_revisions_are_hashes_of_the_bytes() -> None:
+    assert revision_of(b"a") == revision_of(b"a") != revision_of(b"b")
+    assert revision_of(None) == ""
+
+
+# --- watching -----------------------------------------------------------------
+
+
+class Watched:
+    """A settings file that is followed; `change` does something and waits until the follower has said so."""
+
+    def __init__(self, file: SettingsFile) -> None:
+        self.file = file
+        self._said = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Watched":
+        self._task = asyncio.create_task(self.file.watch(self._said.set))
+        await asyncio.sleep(0)  # lets it begin
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def change(self, act: Callable[[], object]) -> None:
+        self._said.clear()
+        act()
+        await asyncio.wait_for(self._said.wait(), 10)
+
+
+def follow(tmp_path: Path, *steps: Callable[[SettingsFile], None]) -> list[tuple[list[str], list[str]]]:
+    """Runs the steps on a watched file; after each: the names of the upstreams, and the faults."""
+
+    async def run() -> list[tuple[list[str], list[str]]]:
+        seen = []
+        async with Watched(opened(tmp_path / "data", document("a"))) as watched:
+            for step in steps:
+                await watched.change(lambda step=step: step(watched.file))  # type: ignore[misc]
+                seen.append((names_of(watched.file), [fault.found for fault in watched.file.faults]))
+        return seen
+
+    return asyncio.run(run())
+
+
+def write(*names: str) -> Callable[[SettingsFile], None]:
+    return lambda file: file.path.write_bytes(encode_document(document(*names))) and None
+
+
+def rename_over(*names: str) -> Callable[[SettingsFile], None]:
+    def act(file: SettingsFile) -> None:
+        aside = file.folder / "editor.tmp"
+        aside.write_bytes(encode_document(document(*names)))
+        os.replace(aside, file.path)
+
+    return act
+
+
+def link_to(name: str, *names: str) -> Callable[[SettingsFile], None]:
+    """Swaps the file for a link to another folder, in one step as deployment tools do."""
+
+    def act(file: SettingsFile) -> None:
+        target = file.folder.parent / name / "settings.json"
+        target.parent.mkdir()
+        target.write_bytes(encode_document(document(*names)))
+        (file.folder / "link.tmp").symlink_to(target)
+        os.replace(file.folder / "link.tmp", file.path)
+
+    return act
+
+
+def write_raw(content: bytes) -> Callable[[SettingsFile], None]:
+    return lambda file: file.path.write_bytes(content) and None
+
+
+def test_edits_in_place_renames_and_links_are_followed(tmp_path: Path) -> None:
+    seen = follow(tmp_path, write("b"), rename_over("c"), link_to("x", "d"), write("e"), link_to("y", "f"))
+    assert seen == [(["b"], []), (["c"], []), (["d"], []), (["e"], []), (["f"], [])]
+
+
+def test_an_invalid_file_leaves_the_last_good_settings_until_it_is_whole(tmp_path: Path) -> None:
+    seen = follow(
+        tmp_path, write_raw(b'{"upstreams": ['), write("b"), lambda file: file.path.unlink(), write("c")
+    )
+    assert seen == [
+        (["a"], ["the end of the file, something is not closed"]),
+        (["b"], []),
+        (["b"], ["no file of that name; the last good settings stay in use"]),
+        (["c"], []),
+    ]
+
+
+def test_the_content_an_edit_replaced_is_kept(tmp_path: Path) -> None:
+    file = opened(tmp_path / "data", document("a"))
+
+    async def run() -> None:
+        async with Watched(file) as watched:
+            await watched.change(lambda: write("b")(file))
+
+    asyncio.run(run())
+    assert [msgspec.json.decode(file.version(version.id)) for version in file.history()] == [document("a")]
+
+
+def test_a_save_is_announced_like_an_edit(tmp_path: Path) -> None:
+    assert follow(tmp_path, lambda file: file.save(document("b"), file.revision) and None) == [(["b"], [])]
+
+
+def test_a_save_is_refused_while_the_file_on_disk_has_faults_unless_those_bytes_are_meant(
+    tmp_path: Path,
+) -> None:
+    file = opened(tmp_path / "data", document("a"))
+
+    async def run() -> None:
+        async with Watched(file) as watched:
+            await watched.change(lambda: file.path.write_bytes(b"{"))
+            with pytest.raises(StaleRevision):
+                file.save(document("b"), file.revision)
+            await watched.change(lambda: file.save(document("b"), file.disk_revision))
+
+    asyncio.run(run())
+    assert (names_of(file), file.faults) == (["b"], ())
+    assert [file.version(version.id) for version in file.history()] == [b"{"]
+
+
+def test_every_folder_on_the_way_of_a_link_is_watched(tmp_path: Path) -> None:
+    (tmp_path / "v1").mkdir()
+    (tmp_path / "v1" / "s.json").write_bytes(b"{}")
+    (tmp_path / "current").symlink_to(tmp_path / "v1")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "all_configs.json").symlink_to(tmp_path / "current" / "s.json")
+    folders = watched_folders(tmp_path / "data" / "all_configs.json")
+    assert folders == {str(tmp_path / "data"), str(tmp_path / "v1"), str(tmp_path)}

@@ -1,0 +1,306 @@
+"""The settings file is read into values, and every fault is named."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from switchyard.settings import (
+    CLAUDE_SONNET,
+    ERROR_KINDS,
+    Activation,
+    Failover,
+    ModelRule,
+    Settings,
+    SettingsError,
+    TimeoutOverrides,
+    Timeouts,
+    Upstream,
+    decode_document,
+    default_document,
+    hours_span,
+    json_schema,
+    minutes_of,
+    parse,
+    timeouts_of,
+)
+
+SECRET = "sk-do-not-show-this"
+
+
+def entry(**fields: Any) -> dict[str, Any]:
+    return {"name": "a", "base_url": "https://a.example", "protocol": "chat", **fields}
+
+
+def faults_of(document: dict[str, Any]) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        parse(document)
+    return [str(fault) for fault in caught.value.faults]
+
+
+def faults_of_entry(**fields: Any) -> list[str]:
+    return [fault.removeprefix("$.upstreams[0]") for fault in faults_of({"upstreams": [entry(**fields)]})]
+
+
+def test_the_example_of_the_documentation_is_read_whole() -> None:
+    document = {
+        "$schema": "./all_configs.schema.json",
+        "upstreams": [
+            {
+                "name": "Monday key",
+                "base_url": "https://api-provider-1.example.com",
+                "key": "sk-...",
+                "protocol": "messages",
+                "clients": ["messages", "chat"],
+                "role": "backup",
+                "enabled": False,
+                "weekdays": ["mon"],
+                "hours": "08:00-23:30",
+                "priority": 100,
+                "models": {"claude-sonnet-4-5-*": "qwen3-235b", "gpt-4o": "qwen3-32b"},
+                "auth": "x-api-key",
+                "headers": {"X-Custom-Auth": "..."},
+                "user_agent": "mine",
+                "proxy": "socks5://127.0.0.1:1080",
+                "timeouts": {"first_byte": 120},
+                "max_concurrency": 50,
+                "requests_per_minute": 100,
+                "activation": {"at": "08:00"},
+                "context_window": 131072,
+                "note": "n",
+            }
+        ],
+        "model_rules": [{"from": "claude-3-5-haiku-*", "to": CLAUDE_SONNET}],
+        "failover": {"error_threshold": 2, "on_status": {"429": "switch", "default": "retry"}},
+        "timeouts": {"connect": 5},
+        "client_keys": {"123": "my laptop"},
+    }
+    assert parse(document).warnings == ()
+    assert parse(document).settings == Settings(
+        upstreams=(
+            Upstream(
+                name="Monday key",
+                base_url="https://api-provider-1.example.com",
+                key="sk-...",
+                protocol="messages",
+                clients=("messages", "chat"),
+                role="backup",
+                enabled=False,
+                weekdays=("mon",),
+                hours="08:00-23:30",
+                priority=100,
+                models={"claude-sonnet-4-5-*": "qwen3-235b", "gpt-4o": "qwen3-32b"},
+                auth="x-api-key",
+                headers={"X-Custom-Auth": "..."},
+                user_agent="mine",
+                proxy="socks5://127.0.0.1:1080",
+                timeouts=TimeoutOverrides(first_byte=120),
+                max_concurrency=50,
+                requests_per_minute=100,
+                activation=Activation(at="08:00"),
+                context_window=131072,
+                note="n",
+            ),
+        ),
+        model_rules=(ModelRule(source="claude-3-5-haiku-*", to=CLAUDE_SONNET),),
+        failover=Failover(error_threshold=2, on_status={"429": "switch", "default": "retry"}),
+        timeouts=Timeouts(connect=5),
+        client_keys={"123": "my laptop"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "faults"),
+    [
+        ({"priority": 0}, [".priority: expected a whole number from 1 to 100, found 0"]),
+        ({"priority": "50"}, ['.priority: expected a whole number from 1 to 100, found "50"']),
+        ({"enabled": "yes"}, ['.enabled: expected true or false, found "yes"']),
+        ({"role": "main"}, ['.role: expected one of "primary", "backup", "rescue", found "main"']),
+        (
+            {"clients": ["chat", "foo"]},
+            ['.clients[1]: expected one of "messages", "chat", "responses", found "foo"'],
+        ),
+        ({"models": {"a": 1}}, ['.models["a"]: expected text, found 1']),
+        ({"models": "x"}, ['.models: expected an object or a list, found "x"']),
+        ({"hours": "8-9"}, ['.hours: expected local times such as 08:00-23:30, found "8-9"']),
+        (
+            {"activation": {"at": "24:00"}},
+            ['.activation.at: expected a local time such as 08:30, found "24:00"'],
+        ),
+        ({"activation": {}}, [".activation.at: expected text, found nothing"]),
+        (
+            {"timeouts": {"idle": -1}},
+            [".timeouts.idle: expected a number above 0 and at most 86400, found -1"],
+        ),
+        (
+            {"base_url": "a.example"},
+            ['.base_url: expected an http:// or https:// address, found "a.example"'],
+        ),
+        (
+            {"base_url": "ftp://me:pw@a"},
+            [".base_url: expected an http:// or https:// address, found (not shown)"],
+        ),
+        ({"name": " "}, ['.name: expected a name in one line, found " "']),
+        ({"headers": {"a b": "c"}}, ['.headers["a b"]: expected the name of a header, found "a b"']),
+        ({"capabilities": {"tools": 1}}, [".capabilities.tools: expected true or false, found 1"]),
+        (
+            {"capabilities": {"tolls": True}},
+            ['.capabilities.tolls: expected the name of a capability, found "tolls"'],
+        ),
+    ],
+)
+def test_faults_of_an_upstream_have_its_path(fields: dict[str, Any], faults: list[str]) -> None:
+    assert faults_of_entry(**fields) == faults
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"key": 5},
+        {"key": SECRET + "\n"},
+        {"headers": {"x-key": SECRET + "\r\nx: y"}},
+        {"headers": SECRET},
+        {"proxy": "nowhere " + SECRET},
+        {"base_url": f"https://user:{SECRET}@"},
+    ],
+)
+def test_a_secret_never_appears_in_a_fault(fields: dict[str, Any]) -> None:
+    found = " ".join(faults_of_entry(**fields))
+    assert "(not shown)" in found and SECRET not in found
+
+
+def test_the_keys_of_clients_never_appear_in_a_path() -> None:
+    assert faults_of({"client_keys": {SECRET: 1}}) == [
+        '$.client_keys["(not shown)"]: expected text, found (not shown)'
+    ]
+
+
+def test_all_faults_are_reported_at_once() -> None:
+    document = {
+        "upstreams": [entry(priority=0), entry(hours="x"), 7, {"name": "b", "base_url": "https://b.example"}],
+        "model_rules": [{"from": "", "to": "x"}, {"from": "x"}],
+        "failover": {"on_status": {"429": "swich", "999": "switch"}, "on_error": {"foo": "switch"}},
+        "timeouts": [],
+    }
+    assert faults_of(document) == [
+        "$.upstreams[0].priority: expected a whole number from 1 to 100, found 0",
+        '$.upstreams[1].hours: expected local times such as 08:00-23:30, found "x"',
+        "$.upstreams[2]: expected an object, found 7",
+        '$.upstreams[1].name: expected a name of its own, found "a", as $.upstreams[0] has',
+        '$.upstreams[3].protocol: expected one of "messages", "chat", "responses", found nothing',
+        '$.model_rules[0].from: expected a model name or a pattern such as gpt-4*, found ""',
+        "$.model_rules[1].to: expected text that is not empty, found nothing",
+        '$.failover.on_status.429: expected one of "switch", "retry", "rescue", "return", found "swich"',
+        '$.failover.on_status.999: expected a status such as "429" or "5xx", or "default", found "999"',
+        "$.failover.on_error.foo: expected one of "
+        + ", ".join(f'"{kind}"' for kind in ERROR_KINDS)
+        + ', found "foo"',
+        "$.timeouts: expected an object, found []",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b'{"a": 1,}', "$ (line 1, column 9): expected valid JSON, found trailing comma in object"),
+        (b'{\n  "a": tru\n}', '$ (line 3, column 1): expected valid JSON, found the unexpected sign "}"'),
+        ('{"é": x}'.encode(), '$ (line 1, column 7): expected valid JSON, found the unexpected sign "x"'),
+        (b"// note\n{}", '$ (line 1, column 1): expected valid JSON, found the unexpected sign "/"'),
+        (
+            b'{"a": 1',
+            "$ (line 1, column 8): expected valid JSON, found the end of the file, something is not closed",
+        ),
+        (b" \n", "$ (line 2, column 1): expected valid JSON, found an empty file"),
+        (b'{"a":"\xff"}', "$ (line 1, column 7): expected UTF-8 text, found other bytes"),
+        ("{}".encode("utf-16"), "$: expected a file in UTF-8, found UTF-16; save it again as UTF-8"),
+        (b"[1]", "$: expected a JSON object, found [1]"),
+        (b"[" * 100_000, "$: expected JSON, found brackets nested too deeply"),
+    ],
+)
+def test_broken_json_is_told_with_line_and_column(content: bytes, fault: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        decode_document(content)
+    assert str(caught.value) == fault
+
+
+def test_a_byte_order_mark_is_no_fault() -> None:
+    assert decode_document(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+
+
+def test_unknown_fields_are_warned_of() -> None:
+    document = {"upstreams": [entry(priorty=5)], "$schema": "x"}
+    assert parse(document).warnings == (
+        "$.upstreams[0].priorty: unknown field, kept without effect; did you mean `priority`?",
+    )
+
+
+@pytest.mark.parametrize(
+    ("models", "deployment", "asked", "sent"),
+    [
+        ({}, "", "gpt-4", "gpt-4"),
+        ([], "", "gpt-4", "gpt-4"),
+        ({}, "dep", "gpt-4", "dep"),
+        (["gpt-4"], "", "GPT-4", "GPT-4"),
+        (["gpt-4"], "dep", "gpt-4", "dep"),
+        (["gpt-4"], "", "gpt-4o", None),
+        (["gpt-4*"], "", "gpt-4o", "gpt-4o"),
+        ({"gpt-4": "qwen"}, "", "Gpt-4", "qwen"),
+        ({"*": "any", "gpt-*": "glob", "gpt-4*": "longer", "gpt-4o": "exact"}, "", "gpt-4o", "exact"),
+        ({"*": "any", "gpt-*": "glob", "gpt-4*": "longer"}, "", "gpt-4o", "longer"),
+        ({"*": "any", "gpt-*": "glob"}, "", "claude", "any"),
+        ({"claude-*-haiku*": "small"}, "", "claude-3-5-haiku-20241022", "small"),
+        ({"claude-*-haiku*": "small"}, "", "claude-3-5-sonnet", None),
+        ({"big*": "*"}, "", "big-1", "big-1"),
+    ],
+)
+def test_an_upstream_knows_a_model_by_its_own_name(
+    models: dict[str, str] | list[str], deployment: str, asked: str, sent: str | None
+) -> None:
+    upstream = Upstream(name="a", base_url="https://a.example", models=models, model=deployment)
+    assert upstream.model_for(asked) == sent
+
+
+@pytest.mark.parametrize(
+    ("hours", "span"),
+    [("", None), ("08:00-23:30", (480, 1410)), ("22:00 - 6:00", (1320, 360)), ("00:00-24:00", (0, 1440))],
+)
+def test_hours_are_minutes_since_midnight(hours: str, span: tuple[int, int] | None) -> None:
+    assert hours_span(hours) == span
+
+
+@pytest.mark.parametrize("hours", ["8", "08:00", "08:00-", "24:00-08:00", "08:60-09:00", "x-y"])
+def test_unreadable_hours_are_refused(hours: str) -> None:
+    with pytest.raises(ValueError, match="is not a"):
+        hours_span(hours)
+
+
+def test_a_clock_is_read_in_minutes() -> None:
+    assert (minutes_of("00:00"), minutes_of("8:05"), minutes_of(" 23:59 ")) == (0, 485, 1439)
+
+
+def test_an_upstream_may_override_single_limits() -> None:
+    upstream = Upstream(name="a", base_url="https://a.example", timeouts=TimeoutOverrides(idle=7))
+    assert timeouts_of(upstream, Settings(timeouts=Timeouts(connect=3))) == Timeouts(connect=3, idle=7)
+
+
+def test_the_file_of_a_first_start_is_valid_and_holds_the_demo_alone() -> None:
+    document = default_document()
+    parsed = parse(document)
+    assert next(iter(document)) == "$schema"
+    assert parsed.warnings == ()
+    assert [(upstream.name, upstream.is_demo) for upstream in parsed.settings.upstreams] == [("demo", True)]
+
+
+def test_the_shipped_rules_rename_only_for_chat_clients_and_claude_upstreams() -> None:
+    rules = parse(default_document()).settings.model_rules
+    assert [(rule.source, rule.to, rule.clients, rule.protocols) for rule in rules] == [
+        (name, CLAUDE_SONNET, ("chat",), ("messages",))
+        for name in ("gpt-4", "gpt-4-turbo*", "gpt-3.5-turbo*")
+    ]
+
+
+def test_the_schema_names_every_field_for_editors() -> None:
+    schema = json_schema()
+    upstream = schema["$defs"]["Upstream"]
+    assert set(upstream["properties"]) == {field.encode_name for field in msgspec.structs.fields(Upstream)}
+    assert upstream["required"] == ["name", "base_url"]
