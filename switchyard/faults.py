@@ -5,6 +5,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -57,25 +58,25 @@ class Inspection:
         if not isinstance(raw, dict):
             self._fault(path, "an object", raw)
             return
-        hints = get_type_hints(kind, include_extras=True)
-        fields = {found.encode_name: found for found in msgspec.structs.fields(kind)}
+        fields = _fields_of(kind)
         unknown = [name for name in raw if name not in fields and not name.startswith("$")]
         for name in unknown:
             close = get_close_matches(name, fields, 1)
             hint = f"; did you mean `{close[0]}`?" if close else ""
             self.warnings.append(f"{child(path, name)}: unknown field, kept without effect{hint}")
-        for name, known in fields.items():
+        for name, (hint, required) in fields.items():
             place = f"{path}.{name}"
             if name in raw:
-                self._field(kind, name, hints[known.name], raw[name], place)
-            elif known.required:
+                self._field(kind, name, hint, raw[name], place)
+            elif required:
                 close = get_close_matches(name, unknown, 1)
                 found = f'nothing, but the unknown field "{close[0]}"' if close else "nothing"
-                self.faults.append(Fault(place, described(hints[known.name]), found))
+                self.faults.append(Fault(place, described(hint), found))
 
     def _field(self, kind: type, name: str, hint: Any, raw: Any, path: str) -> None:
         before = len(self.faults)
-        self.value(hint, raw, path)
+        if not (_is_plain(hint) and _fits(hint, None, raw)):
+            self.value(hint, raw, path)
         meaning = self.meanings.get((kind, name))
         misfit = any(fault.path == path for fault in self.faults[before:])
         if meaning is not None and raw is not None and not misfit:
@@ -158,6 +159,21 @@ def child(path: str, name: str, quoted: bool = False) -> str:
     if not quoted and re.fullmatch(r"\w+", name):
         return f"{path}.{name}"
     return f"{path}[{shown(name)}]"
+
+
+@cache
+def _is_plain(hint: Any) -> bool:
+    """True if no struct is inside, whose unknown fields would want a look even if everything fits."""
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return False
+    return all(_is_plain(part) for part in get_args(hint) if not isinstance(part, Meta | str))
+
+
+@cache
+def _fields_of(kind: type[msgspec.Struct]) -> dict[str, tuple[Any, bool]]:
+    """The type of each field by the name it has in the file, and whether it must be there."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {field.encode_name: (hints[field.name], field.required) for field in msgspec.structs.fields(kind)}
 
 
 def _span(meta: Meta | None) -> str:
