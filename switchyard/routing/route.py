@@ -184,7 +184,12 @@ def within_hours(hours: str, wall: datetime) -> bool:
 def served_model(
     rules: tuple[ModelRule, ...], upstream: Upstream, protocol: ProtocolName, asked: ModelName
 ) -> ModelName | None:
-    """The name to send to this upstream; a `-thinking` suffix is understood unless the full name is listed."""
+    """The name to send to this upstream; a `-thinking` suffix is understood unless the full name is listed.
+
+    No name at all stands for any model: the question is then only who would answer.
+    """
+    if not asked.model:
+        return asked
     bare = asked.without_thinking()
     if bare is None or _is_listed(rules, upstream, asked.model):
         sent = upstream.model_for(ruled_model(rules, protocol, asked.model))
@@ -256,9 +261,8 @@ def _ordered(candidates: list[Candidate], ask: Ask) -> list[Candidate]:
     def place(entry: tuple[int, Candidate]) -> tuple[int, int, bytes, int]:
         index, candidate = entry
         upstream = candidate.upstream
-        priority = upstream.priority or DEFAULT_PRIORITY
-        turn = b"" if upstream.priority is None else _turn(ask.session or ask.exchange, upstream.name)
-        return ROLE_ORDER[upstream.role], -priority, turn if _has_twin(upstream, candidates) else b"", index
+        turn = _turn(ask.session or ask.exchange, upstream.name) if _has_twin(upstream, candidates) else b""
+        return ROLE_ORDER[upstream.role], -(upstream.priority or DEFAULT_PRIORITY), turn, index
 
     return [candidate for _, candidate in sorted(enumerate(candidates), key=place)]
 

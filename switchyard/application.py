@@ -1,0 +1,137 @@
+"""Build the parts once and join them: the only place that knows them all."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+from switchyard.demo.app import build_demo
+from switchyard.exchange import Exchange
+from switchyard.logs import log_exchange
+from switchyard.protocols.codecs import CODECS
+from switchyard.relay.asgi_transport import AsgiTransport
+from switchyard.relay.failover import Relay, Surroundings, local_moment
+from switchyard.relay.token_count import TokenCounter
+from switchyard.relay.upstream import Wire
+from switchyard.routing.health import Health
+from switchyard.routing.limits import Limits
+from switchyard.routing.route import State
+from switchyard.routing.sessions import Sessions
+from switchyard.settings import Settings
+from switchyard.store.ledger import Ledger
+from switchyard.store.recent import RecentExchanges
+from switchyard.store.settings_file import SettingsFile
+from switchyard.web.admin import build_admin
+from switchyard.web.asgi import AsgiApp, Receive, Scope, Send
+from switchyard.web.gateway import Gateway
+from switchyard.web.guard import Guard
+
+log = logging.getLogger("switchyard")
+
+
+class Application:
+    """The daemon without its socket. `start`, serve `asgi`, `stop`."""
+
+    def __init__(
+        self,
+        settings_file: SettingsFile,
+        folder: Path,
+        static: Path,
+        *,
+        dashboard: str = "http://localhost:5101/",
+        own_names: frozenset[str] = frozenset(),
+        admin_token: str = "",
+    ) -> None:
+        self.folder = folder
+        self.dashboard = dashboard
+        self.started_at = time.time()
+        self.settings_file = settings_file
+        self.ledger = Ledger(folder, self.current, time.time)
+        self.recent = RecentExchanges()
+        self.health = Health()
+        self.limits = Limits()
+        self.sessions = Sessions()
+        self.codecs = CODECS
+        self.wire = Wire(AsgiTransport(build_demo(dashboard)))
+        self.around = Surroundings(
+            settings=self.current,
+            state=self.state,
+            sessions=self.sessions,
+            codecs=CODECS,
+            wire=self.wire,
+            opened=self.recent.begun,
+            record=self.record,
+            now=local_moment,
+        )
+        self.relay = Relay(self.around)
+        self.gateway = Gateway(self.relay, TokenCounter(self.around), CODECS, self.current)
+        self.asgi: AsgiApp = Guard(
+            _Doors(self.gateway, build_admin(self, static)),
+            self.current,
+            self.gateway.owns,
+            own_names,
+            admin_token,
+        )
+        self._listeners: list[Callable[[], None]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def current(self) -> Settings:
+        return self.settings_file.settings
+
+    def uptime_seconds(self) -> float:
+        return time.time() - self.started_at
+
+    def state(self) -> State:
+        return State(self.health, self.limits)
+
+    async def record(self, exchange: Exchange) -> None:
+        """The end of an exchange: journal and statistics first, then whoever looks on."""
+        await self.ledger.record(exchange)
+        self.recent.ended(exchange)
+        log_exchange(exchange)
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Calls the listener whenever settings or their faults have changed."""
+        self._listeners.append(listener)
+
+    async def start(self) -> None:
+        self.ledger.start()
+        self._tasks = [
+            asyncio.create_task(self.ledger.run()),
+            asyncio.create_task(self.settings_file.watch(self._settings_changed)),
+        ]
+
+    def _settings_changed(self) -> None:
+        for fault in self.settings_file.faults:
+            log.error("settings file, still using the last good one: %s", fault)
+        if not self.settings_file.faults:
+            log.info("settings loaded: %d upstreams", len(self.current().upstreams))
+            self.health.keep_only(upstream.name for upstream in self.current().upstreams)
+        for listener in self._listeners:
+            listener()
+
+    async def stop(self) -> None:
+        """Everything that must be on disk is there when this returns."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        await self.ledger.stop()
+        await self.wire.close()
+
+
+class _Doors:
+    """Clients to the gateway, everybody else to the dashboard and its API."""
+
+    def __init__(self, gateway: Gateway, admin: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+        self._gateway = gateway
+        self._admin = admin
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._gateway.owns(scope["method"], scope["path"]):
+            await self._gateway(scope, receive, send)
+        else:
+            await self._admin(scope, receive, send)

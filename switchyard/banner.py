@@ -1,0 +1,48 @@
+"""What the daemon says when it starts: where to point the clients, who would answer them, and why not the others."""
+
+from typing import TYPE_CHECKING
+
+from switchyard import VERSION
+from switchyard.protocols.names import PROTOCOLS, ProtocolName
+from switchyard.relay.failover import local_moment
+from switchyard.routing.route import Ask, Route, choose_route
+
+if TYPE_CHECKING:
+    from switchyard.application import Application
+
+BOLD, DIM, RESET = "\033[1m", "\033[2m", "\033[0m"
+TITLES: dict[ProtocolName, str] = {
+    "messages": "Claude Code (messages)",
+    "chat": "SDKs (chat)",
+    "responses": "Codex (responses)",
+}
+
+
+def banner(application: "Application", url: str, token: str, *, colour: bool) -> str:
+    bold, dim, reset = (BOLD, DIM, RESET) if colour else ("", "", "")
+    settings_file = application.settings_file
+    lines = [
+        f"{bold}Switchyard {VERSION}{reset}",
+        f"  Claude Code  ANTHROPIC_BASE_URL={url}/api",
+        f'  Codex        base_url = "{url}/openai"',
+        f"  SDKs         {url}/v1",
+        f"  Dashboard    {url}/" + (f"?token={token}" if token else ""),
+        f"  Settings     {settings_file.path}",
+    ]
+    for warning in settings_file.warnings:
+        lines.append(f"  {dim}note: {warning}{reset}")
+    for protocol in PROTOCOLS:
+        route = choose_route(settings_file.settings, application.state(), Ask(protocol, ""), local_moment())
+        lines.append(f"{bold}{TITLES[protocol]}{reset}")
+        lines += _route_lines(route, dim, reset)
+    return "\n".join(lines)
+
+
+def _route_lines(route: Route, dim: str, reset: str) -> list[str]:
+    lines = [
+        f"  {place}. {candidate.name} ({candidate.why})"
+        for place, candidate in enumerate(route.candidates, start=1)
+    ]
+    lines += [f"  rescue: {candidate.name}" for candidate in route.rescues]
+    lines += [f"  {dim}-  {skip.upstream}: {skip.text}{reset}" for skip in route.skipped]
+    return lines or ["  no upstream; add one in the dashboard"]

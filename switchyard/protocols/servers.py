@@ -1,0 +1,165 @@
+"""Starting rows of the capability record: what the known kinds of servers take.
+
+They come from the servers' own documentation; the file may override each, and refusals teach more.
+"""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from switchyard.protocols.capabilities import Capabilities
+from switchyard.protocols.names import ProtocolName
+
+LOCAL_RESPONSES: dict[str, Any] = {
+    "responses_items": False,
+    "custom_tools": False,
+    "hosted_web_search": False,
+}
+LOCAL_MESSAGES: dict[str, Any] = {
+    "billing_line": False,
+    "mid_system": False,
+    "context_management": False,
+    "cache_control": False,
+    "signed_thinking": False,
+    "hosted_web_search": False,
+    "files": False,
+}
+LOCAL_CHAT: dict[str, Any] = {
+    "developer_role": False,
+    "files": False,
+    "openai_extras": False,
+    "prompt_cache_key": False,
+    "hosted_web_search": False,
+}
+LOCAL: dict[ProtocolName, dict[str, Any]] = {
+    "messages": LOCAL_MESSAGES,
+    "chat": LOCAL_CHAT,
+    "responses": LOCAL_RESPONSES,
+}
+COMPATIBLE_CHAT: dict[str, Any] = {
+    "developer_role": False,
+    "hosted_web_search": False,
+    "openai_extras": False,
+    "prompt_cache_key": False,
+}
+
+ROWS: dict[str, dict[ProtocolName, dict[str, Any]]] = {
+    "anthropic": {"messages": {"reasoning_effort": "adaptive"}},
+    "openai": {
+        "chat": {"custom_tools": True, "top_k": False, "max_tokens_field": "max_completion_tokens"},
+        "responses": {"custom_tools": True, "top_k": False},
+    },
+    "azure": {
+        "chat": {"top_k": False, "max_tokens_field": "max_completion_tokens"},
+        "responses": {"custom_tools": True, "top_k": False},
+    },
+    "vllm": {
+        **LOCAL,
+        "chat": {
+            **LOCAL_CHAT,
+            "mid_system": False,
+            "reasoning_effort": "template",
+            "reasoning_history": "reasoning_content",
+            "max_stops": 64,
+        },
+    },
+    "llama.cpp": {
+        **LOCAL,
+        "chat": {
+            **LOCAL_CHAT,
+            "mid_system": False,
+            "reasoning_effort": "template",
+            "reasoning_history": "reasoning_content",
+            "max_stops": 64,
+        },
+    },
+    "ollama": {
+        **LOCAL,
+        "chat": {
+            **LOCAL_CHAT,
+            "image_urls": False,
+            "forced_tool_choice": False,
+            "top_k": False,
+            "max_stops": 64,
+        },
+        "messages": {**LOCAL_MESSAGES, "image_urls": False, "forced_tool_choice": False},
+    },
+    "lmstudio": {
+        **LOCAL,
+        "chat": {**LOCAL_CHAT, "image_urls": False, "mid_system": False, "max_stops": 64},
+    },
+    "tgi": {
+        **LOCAL,
+        "chat": {
+            **LOCAL_CHAT,
+            "mid_system": False,
+            "reasoning_effort": "none",
+            "forced_tool_choice": False,
+            "parallel_tool_calls": False,
+            "top_k": False,
+        },
+    },
+    "fastchat": {
+        **LOCAL,
+        "chat": {
+            **LOCAL_CHAT,
+            "mid_system": False,
+            "content_parts": False,
+            "tools": False,
+            "forced_tool_choice": False,
+            "parallel_tool_calls": False,
+            "include_usage": False,
+            "json_schema": False,
+            "reasoning_effort": "none",
+            "max_stops": 64,
+        },
+    },
+    "deepseek": {
+        "chat": {
+            **COMPATIBLE_CHAT,
+            "images": False,
+            "files": False,
+            "json_schema": False,
+            "reasoning_history": "required",
+            "efforts": ("high", "max"),
+            "top_k": False,
+            "max_stops": 16,
+        },
+        "messages": {**LOCAL_MESSAGES, "images": False},
+    },
+}
+UNKNOWN: dict[ProtocolName, dict[str, Any]] = {"chat": COMPATIBLE_CHAT}
+"""Resellers: mostly the vendors' own behaviour; Chat relays stand before every kind of model."""
+
+KNOWN_HOSTS: tuple[tuple[str, str], ...] = (
+    ("api.anthropic.com", "anthropic"),
+    ("api.openai.com", "openai"),
+    (".openai.azure.com", "azure"),
+    ("api.deepseek.com", "deepseek"),
+)
+KNOWN_PORTS = {11434: "ollama", 1234: "lmstudio"}
+
+
+def server_kind(kind: str, base_url: str) -> str:
+    """The kind the user names, or what the address tells; "" when nobody knows."""
+    if kind != "auto":
+        return kind
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    for suffix, known in KNOWN_HOSTS:
+        if host == suffix or (suffix.startswith(".") and host.endswith(suffix)):
+            return known
+    return KNOWN_PORTS.get(parts.port or 0, "")
+
+
+def capabilities_of(
+    kind: str, base_url: str, protocol: ProtocolName, *overrides: dict[str, Any]
+) -> Capabilities:
+    """The record of one upstream: its kind's row, then the overrides, the later the stronger."""
+    known = server_kind(kind, base_url)
+    row = ROWS[known].get(protocol, {}) if known in ROWS else UNKNOWN.get(protocol, {})
+    merged = dict(row)
+    for override in overrides:
+        merged.update(override)
+    return msgspec.convert(merged, Capabilities)

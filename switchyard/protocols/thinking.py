@@ -1,0 +1,97 @@
+"""The `-thinking` suffix of a model name, said in each protocol."""
+
+from dataclasses import replace
+from typing import Any
+
+from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.neutral import Reasoning, Request, Thinking
+
+BUDGET_TOKENS = 16_000
+ROOM_FOR_TEXT = 1024
+
+
+def with_thinking(request: Request) -> Request:
+    """The neutral request with thinking on, unless it already says something about thinking."""
+    if request.reasoning.enabled or request.reasoning.effort:
+        return request
+    return replace(
+        request,
+        reasoning=Reasoning(effort="high", enabled=True, summary="auto"),
+        temperature=None,
+        top_k=None,
+    )
+
+
+def turn_on(protocol: ProtocolName, body: dict[str, Any]) -> None:
+    """The same on the body of an untouched request."""
+    _TURN_ON[protocol](body)
+
+
+def _turn_on_messages(body: dict[str, Any]) -> None:
+    if (body.get("thinking") or {}).get("type") in ("enabled", "adaptive"):
+        return
+    limit = body.get("max_tokens") or BUDGET_TOKENS + ROOM_FOR_TEXT
+    budget = min(BUDGET_TOKENS, limit - ROOM_FOR_TEXT)
+    if budget < 1024:
+        budget, limit = 1024, 1024 + max(limit, ROOM_FOR_TEXT)
+    body["max_tokens"] = limit
+    body["thinking"] = {"type": "enabled", "budget_tokens": budget}
+    body["temperature"] = 1
+    body.pop("top_k", None)
+
+
+def _turn_on_chat(body: dict[str, Any]) -> None:
+    body.setdefault("reasoning_effort", "high")
+
+
+def _turn_on_responses(body: dict[str, Any]) -> None:
+    reasoning = body.get("reasoning") or {}
+    body["reasoning"] = {"effort": "high", "summary": "auto", **reasoning}
+
+
+_TURN_ON = {"messages": _turn_on_messages, "chat": _turn_on_chat, "responses": _turn_on_responses}
+
+
+def without_history(request: Request) -> Request:
+    """The request without the thinking of earlier turns: another upstream signed it."""
+    messages = tuple(
+        replace(message, content=tuple(block for block in message.content if not isinstance(block, Thinking)))
+        for message in request.messages
+    )
+    return replace(request, messages=messages)
+
+
+def strip_history(protocol: ProtocolName, body: dict[str, Any]) -> None:
+    """The same on the body of an untouched request."""
+    _STRIP[protocol](body)
+
+
+def _strip_messages(body: dict[str, Any]) -> None:
+    for message in body.get("messages", ()):
+        if isinstance(message.get("content"), list):
+            message["content"] = [
+                block for block in message["content"] if block.get("type") not in ("thinking", "redacted_thinking")
+            ]
+    if _awaits_tool_answer(body):
+        # in the middle of a tool loop the API wants the original thinking block, or no thinking at all
+        body.pop("thinking", None)
+
+
+def _awaits_tool_answer(body: dict[str, Any]) -> bool:
+    users = [message for message in body.get("messages", ()) if message.get("role") == "user"]
+    content = users[-1].get("content") if users else None
+    return isinstance(content, list) and any(block.get("type") == "tool_result" for block in content)
+
+
+def _strip_chat(body: dict[str, Any]) -> None:
+    for message in body.get("messages", ()):
+        for name in ("reasoning_content", "reasoning", "reasoning_details"):
+            message.pop(name, None)
+
+
+def _strip_responses(body: dict[str, Any]) -> None:
+    if isinstance(body.get("input"), list):
+        body["input"] = [item for item in body["input"] if item.get("type") != "reasoning"]
+
+
+_STRIP = {"messages": _strip_messages, "chat": _strip_chat, "responses": _strip_responses}

@@ -1,0 +1,147 @@
+"""A stream between two sides of the same protocol: bytes pass as they came, and are only watched."""
+
+from switchyard.protocols import neutral
+from switchyard.protocols.codec import Codec, Glance
+from switchyard.protocols.splice import StreamRenamer
+from switchyard.protocols.sse import MAX_RECORD_BYTES, Record, RecordTooLarge, SseDecoder
+
+BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
+
+
+class UntouchedStream:
+    """Feed it the upstream's bytes, forward what it gives back: whole records, the model renamed.
+
+    Attributes tell what was seen: `content_begun`, `finished`, `failed`, `usage`, `signatures`.
+    Every record is looked at until content has begun; afterwards only those the codec finds notable.
+    """
+
+    def __init__(self, codec: Codec, model_asked: str, hide_usage: bool = False) -> None:
+        self._codec = codec
+        self._renamer = StreamRenamer(model_asked)
+        self._hide_usage = hide_usage
+        self._pending: list[bytes] = []
+        self._pending_size = 0
+        self._last = b""
+        self.content_begun = False
+        self.finished = False
+        self.failed: neutral.WireError | None = None
+        self.usage: neutral.Usage | None = None
+        self.truncated = False
+        self.signatures: list[str] = []
+        self.records = 0
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What may go on to the client. Raises RecordTooLarge."""
+        end = _end_of_records(self._last, chunk)
+        self._last = chunk[-3:] if len(chunk) >= 3 else (self._last + chunk)[-3:]
+        if end <= 0:
+            self._pending.append(chunk)
+            self._pending_size += len(chunk)
+            if self._pending_size > MAX_RECORD_BYTES:
+                raise RecordTooLarge
+            return b""
+        records = chunk[:end] if end < len(chunk) else chunk
+        if self._pending:
+            self._pending.append(records)
+            records = b"".join(self._pending)
+        rest = chunk[end:]
+        self._pending = [rest] if rest else []
+        self._pending_size = len(rest)
+        return self._pass(records)
+
+    def close(self) -> bytes:
+        """The upstream's connection ended: the last record, if it forgot its blank line."""
+        rest, self._pending = b"".join(self._pending), []
+        return self._pass(rest) if rest else b""
+
+    def break_off(self, error: neutral.WireError) -> bytes:
+        """The record that tells the client that its stream broke."""
+        return self._codec.encode_break(error)
+
+    def keep_alive(self) -> bytes:
+        """Shows life between two records."""
+        return self._codec.keep_alive
+
+    @property
+    def owes_an_end(self) -> bool:
+        """True if the client still needs to be told that this stream is over."""
+        return not self.finished and (self.failed is None or self._codec.protocol == "responses")
+
+    def _pass(self, records: bytes) -> bytes:
+        self.records += records.count(b"\ndata:") + records.startswith(b"data:")
+        if not self.content_begun or self._codec.notable.search(records):
+            records = self._look(records)
+        return self._renamer.rename(records)
+
+    def _look(self, records: bytes) -> bytes:
+        """Reads the records one by one; gives them back without the ones the client did not ask for."""
+        kept: list[bytes] = []
+        hidden = False
+        for raw in _split(records):
+            hide = False
+            if not self.content_begun or self._codec.notable.search(raw):
+                for record in _decoded(raw):
+                    glance = self._codec.glance(record)
+                    self._note(glance, raw)
+                    hide = hide or (self._hide_usage and glance.usage is not None and not glance.content)
+            if hide:
+                hidden = True
+            else:
+                kept.append(raw)
+        return b"".join(kept) if hidden else records
+
+    def _note(self, glance: Glance, raw: bytes) -> None:
+        if glance.model is not None:
+            self._renamer.learn(raw, glance.model)
+        if glance.usage is not None:
+            self.usage = glance.usage if self.usage is None else self.usage.merged(glance.usage)
+        if glance.signature is not None:
+            self.signatures.append(glance.signature)
+        if glance.error is not None and self.failed is None and not self.finished:
+            self.failed = glance.error
+        self.content_begun = self.content_begun or glance.content
+        self.finished = self.finished or glance.finished
+
+
+def _end_of_records(last: bytes, chunk: bytes) -> int:
+    """How many bytes of the chunk belong to records that are whole now."""
+    end = chunk.rfind(b"\n\n")
+    if end >= 0:
+        best = end + 2
+        # a later record may still end with CRLF
+        return max(best, _rfind_end(chunk, b"\r\n\r\n", best))
+    best = max(_rfind_end(chunk, b"\r\n\r\n", 0), _rfind_end(chunk, b"\r\r", 0))
+    if best > 0 or not last:
+        return best
+    joined = last + chunk[:3]
+    for blank in BLANK_LINES:
+        at = joined.rfind(blank)
+        if at >= 0 and at + len(blank) > len(last):
+            return at + len(blank) - len(last)
+    return 0
+
+
+def _rfind_end(chunk: bytes, blank: bytes, start: int) -> int:
+    at = chunk.rfind(blank, start)
+    return at + len(blank) if at >= 0 else 0
+
+
+def _split(records: bytes) -> list[bytes]:
+    """The records, each with its blank line."""
+    if b"\r" in records:
+        pieces: list[bytes] = []
+        start = 0
+        while start < len(records):
+            ends = [at + len(blank) for blank in BLANK_LINES if (at := records.find(blank, start)) >= 0]
+            end = min(ends, default=len(records))
+            pieces.append(records[start:end])
+            start = end
+        return pieces
+    pieces = [piece + b"\n\n" for piece in records.split(b"\n\n")]
+    last = pieces.pop()[:-2]
+    return [*pieces, last] if last else pieces
+
+
+def _decoded(raw: bytes) -> list[Record]:
+    decoder = SseDecoder()
+    return decoder.feed(raw) + decoder.close()

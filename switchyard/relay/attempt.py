@@ -1,0 +1,184 @@
+"""Try one upstream until it has shown content: the commit point. Until then every failure is ours to mend."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from switchyard.exchange import Failure, FailureKind
+from switchyard.protocols.codec import Codec
+from switchyard.protocols.conversion import StreamConversion
+from switchyard.protocols.sse import RecordTooLarge
+from switchyard.protocols.untouched import UntouchedStream
+from switchyard.relay.failures import AttemptFailed, protocol_failure, timeout_failure, truncated_failure
+from switchyard.relay.headers import retry_after_seconds
+from switchyard.relay.silence import SilenceLimit
+from switchyard.relay.upstream import Call, Reply, Wire
+from switchyard.settings import Timeouts
+
+MAX_ERROR_BYTES = 1024 * 1024
+MAX_HELD_BYTES = 16 * 1024 * 1024
+MAX_WHOLE_BYTES = 128 * 1024 * 1024
+SHOWN_CHARS = 120
+
+Stream = UntouchedStream | StreamConversion
+
+
+@dataclass(slots=True)
+class Held:
+    """An answer past its commit point: what has come so far, and the rest on its way.
+
+    With `stream` None the answer is one JSON body, in `head`, still in the upstream's protocol.
+    """
+
+    reply: Reply
+    head: bytes
+    stream: Stream | None
+
+
+async def attempt(
+    wire: Wire, call: Call, codec: Codec, stream: Stream | None, timeouts: Timeouts, wall: float
+) -> Held:
+    """The answer, held at its commit point. `stream` is None when the client wants one whole body.
+
+    Raises AttemptFailed; the connection is closed then, and on cancellation.
+    """
+    seconds = timeouts.first_byte if stream is not None else max(timeouts.first_byte, timeouts.idle)
+    kind = FailureKind.FIRST_BYTE_TIMEOUT
+    reply: Reply | None = None
+    try:
+        async with asyncio.timeout(seconds):
+            reply = await wire.send(call)
+            _expect_success(reply)
+            if reply.status >= 400:
+                raise AttemptFailed(await _told_failure(reply, codec, wall))
+            first = await _first_bytes(reply.chunks())
+        kind, seconds = FailureKind.IDLE_TIMEOUT, timeouts.idle
+        async with SilenceLimit(seconds) as silence:
+            return await _hold(reply, first, codec, stream, silence)
+    except BaseException as error:
+        if reply is not None:
+            await reply.close()
+        if isinstance(error, TimeoutError):
+            raise AttemptFailed(timeout_failure(kind, seconds)) from None
+        if isinstance(error, RecordTooLarge):
+            raise AttemptFailed(protocol_failure("sent one event beyond all measure")) from None
+        raise
+
+
+def _expect_success(reply: Reply) -> None:
+    if reply.status < 200 or 300 <= reply.status < 400:
+        target = reply.header("location").partition("?")[0][:SHOWN_CHARS]
+        hint = f" to {target}; redirects are never followed, correct base_url" if target else ""
+        raise AttemptFailed(protocol_failure(f"answered {reply.status}{hint}"))
+
+
+async def _told_failure(reply: Reply, codec: Codec, wall: float) -> Failure:
+    """The error that the upstream tells in its body and headers."""
+    try:
+        body = await reply.read_up_to(MAX_ERROR_BYTES)
+    except AttemptFailed:
+        body = b""
+    error = codec.decode_error(reply.status, body)
+    wait = retry_after_seconds(dict(reply.headers), wall)
+    if wait is not None:
+        error = replace(error, retry_after=wait)
+    return Failure(FailureKind.STATUS, error, body, reply.content_type)
+
+
+async def _hold(
+    reply: Reply, first: bytes | None, codec: Codec, stream: Stream | None, silence: SilenceLimit
+) -> Held:
+    chunks = _heard(reply.chunks(), silence)
+    if first is None:
+        raise AttemptFailed(protocol_failure("answered without a body"))
+    looks_like = _form_of(first)
+    if looks_like == "json":
+        body = await _whole(first, chunks)
+        _reject_embedded_error(codec, body)
+        return Held(reply, body, None)
+    if looks_like == "other":
+        raise AttemptFailed(protocol_failure(f"answered {_described(reply, first)} instead of its protocol"))
+    if stream is None:
+        return Held(reply, await _whole(first, chunks), None)
+    return Held(reply, await _until_content(first, chunks, stream), stream)
+
+
+async def _heard(chunks: AsyncIterator[bytes], silence: SilenceLimit) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        silence.touch()
+        yield chunk
+
+
+async def _first_bytes(chunks: AsyncIterator[bytes]) -> bytes | None:
+    """Enough of the body to see what it is."""
+    seen = b""
+    async for chunk in chunks:
+        seen += chunk
+        if seen.removeprefix(b"\xef\xbb\xbf").strip():
+            return seen
+        if len(seen) > MAX_ERROR_BYTES:
+            break
+    return None
+
+
+SSE_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
+
+
+def _form_of(seen: bytes) -> str:
+    """Look at the body, not at the header: both kinds of wrong label exist."""
+    start = seen.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start[:1] in (b"{", b"["):
+        return "json"
+    if start.startswith(SSE_STARTS) or any(sign.startswith(start) for sign in SSE_STARTS):
+        return "sse"
+    return "other"
+
+
+def _described(reply: Reply, first: bytes) -> str:
+    kind = reply.content_type or "something"
+    text = " ".join(first[:400].decode("utf-8", "replace").split())[:SHOWN_CHARS]
+    return f"{kind} ({text})" if text.isprintable() else kind
+
+
+async def _whole(first: bytes, chunks: AsyncIterator[bytes]) -> bytes:
+    pieces, size = [first], len(first)
+    async for chunk in chunks:
+        pieces.append(chunk)
+        size += len(chunk)
+        if size > MAX_WHOLE_BYTES:
+            raise AttemptFailed(protocol_failure(f"sent more than {MAX_WHOLE_BYTES >> 20} MB in one answer"))
+    return b"".join(pieces)
+
+
+def _reject_embedded_error(codec: Codec, body: bytes) -> None:
+    """Some upstreams tell errors with status 200; others cut their JSON short."""
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        raise AttemptFailed(protocol_failure("sent JSON that breaks off or is broken")) from None
+    glance = codec.glance_whole(body)
+    if glance.error is not None:
+        raise AttemptFailed(Failure(FailureKind.STATUS, glance.error, body, "application/json"))
+
+
+async def _until_content(first: bytes, chunks: AsyncIterator[bytes], stream: Stream) -> bytes:
+    """What may go to the client as soon as the first content is there."""
+    held = [stream.feed(first)]
+    size = len(first)
+    while not stream.content_begun and stream.failed is None:
+        chunk = await anext(chunks, None)
+        if chunk is None:
+            held.append(stream.close())
+            break
+        size += len(chunk)
+        if size > MAX_HELD_BYTES:
+            raise AttemptFailed(protocol_failure("sent megabytes without any content"))
+        held.append(stream.feed(chunk))
+    if stream.failed is not None and not stream.content_begun:
+        kind = FailureKind.READ if stream.truncated else FailureKind.STATUS
+        raise AttemptFailed(Failure(kind, stream.failed))
+    if not stream.content_begun and not stream.finished:
+        raise AttemptFailed(truncated_failure())
+    return b"".join(held)

@@ -1,0 +1,80 @@
+"""Carry a stream past its commit point to the client: pump, watch, tell a break, settle before the end is seen."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from switchyard.exchange import Failure, FailureKind
+from switchyard.protocols.sse import RecordTooLarge
+from switchyard.relay.attempt import Held, Stream
+from switchyard.relay.failures import AttemptFailed, protocol_failure, timeout_failure, truncated_failure
+from switchyard.relay.keep_alive import KeepAlive
+from switchyard.relay.silence import SilenceLimit
+
+LINGER_SECONDS = 1.0
+
+Settle = Callable[[Failure | None], Awaitable[None]]
+"""Notes the end (and the failure, if it broke) in the journal: awaited before the client can see that end."""
+
+
+async def deliver_stream(
+    held: Held, stream: Stream, keep_alive: KeepAlive, idle_seconds: float, settle: Settle
+) -> None:
+    """Pump a held stream to its end. The caller has started the answer, and closes the reply."""
+    if _is_over(stream):
+        failure = _failure_told(stream)
+        out = held.head
+    else:
+        await keep_alive.write(held.head)
+        failure, out = await _pump(held, stream, keep_alive, idle_seconds)
+    if failure is not None and stream.owes_an_end:
+        out += stream.break_off(failure.error)
+    await settle(failure)
+    if out:
+        await keep_alive.write(out)
+
+
+async def _pump(
+    held: Held, stream: Stream, keep_alive: KeepAlive, idle_seconds: float
+) -> tuple[Failure | None, bytes]:
+    """Forward until the end is near: the failure, if any, and the last bytes, not yet written."""
+    try:
+        async with SilenceLimit(idle_seconds) as silence:
+            async for chunk in held.reply.chunks():
+                out = stream.feed(chunk)
+                if _is_over(stream):
+                    return _failure_told(stream), out
+                if out:
+                    await keep_alive.write(out)
+                silence.touch()
+            out = stream.close()
+    except TimeoutError:
+        return timeout_failure(FailureKind.IDLE_TIMEOUT, idle_seconds), b""
+    except AttemptFailed as broken:
+        return broken.failure, b""
+    except RecordTooLarge:
+        return protocol_failure("sent one event beyond all measure"), b""
+    if _is_over(stream):
+        return _failure_told(stream), out
+    return truncated_failure(), out
+
+
+def _is_over(stream: Stream) -> bool:
+    return stream.finished or stream.failed is not None
+
+
+def _failure_told(stream: Stream) -> Failure | None:
+    if stream.failed is None:
+        return None
+    if stream.truncated:
+        return truncated_failure()
+    return Failure(FailureKind.STATUS, stream.failed)
+
+
+async def drain(held: Held) -> None:
+    """Read the little that may follow the end, so that the connection can be used again."""
+    try:
+        async with asyncio.timeout(LINGER_SECONDS):
+            async for _ in held.reply.chunks():
+                pass
+    except (TimeoutError, AttemptFailed):
+        return

@@ -1,0 +1,39 @@
+"""The failures that we find ourselves: nothing was answered, or nothing that is an answer."""
+
+from switchyard.exchange import Failure, FailureKind
+from switchyard.protocols.neutral import ErrorType, WireError
+
+
+class AttemptFailed(Exception):
+    """The upstream did not answer; the failure says how."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def network_failure(kind: FailureKind, message: str) -> Failure:
+    """What went wrong on the way to or from the upstream."""
+    timed_out = kind in (
+        FailureKind.CONNECT_TIMEOUT,
+        FailureKind.FIRST_BYTE_TIMEOUT,
+        FailureKind.IDLE_TIMEOUT,
+    )
+    error_type = ErrorType.TIMEOUT if timed_out else ErrorType.SERVER
+    return Failure(kind, WireError(error_type, message, 504 if timed_out else 502))
+
+
+def timeout_failure(kind: FailureKind, seconds: float) -> Failure:
+    """The failure of an upstream that was silent for so long."""
+    what = "sent nothing" if kind is FailureKind.FIRST_BYTE_TIMEOUT else "fell silent"
+    return network_failure(kind, f"{what} for {seconds:g} s")
+
+
+def protocol_failure(message: str) -> Failure:
+    """The upstream answered with something that is not its protocol."""
+    return network_failure(FailureKind.PROTOCOL, message)
+
+
+def truncated_failure() -> Failure:
+    """The stream ended before the protocol's end."""
+    return network_failure(FailureKind.READ, "stream ended before the answer was complete")

@@ -1,0 +1,71 @@
+"""The one error a client gets when no upstream answered: the most telling one, shaped to end its retries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from switchyard.exchange import Attempt, FailureKind
+from switchyard.protocols.neutral import ErrorType, WireError
+from switchyard.relay.headers import Headers
+from switchyard.routing.route import Moment, Route
+
+NO_RETRY = ("x-should-retry", "false")
+TELLING = (
+    ErrorType.CONTEXT_OVERFLOW,
+    ErrorType.INVALID_REQUEST,
+    ErrorType.TOO_LARGE,
+    ErrorType.MODEL_NOT_FOUND,
+    ErrorType.AUTHENTICATION,
+    ErrorType.BILLING,
+    ErrorType.QUOTA,
+    ErrorType.PERMISSION,
+    ErrorType.RATE_LIMIT,
+    ErrorType.OVERLOADED,
+    ErrorType.SERVER,
+    ErrorType.TIMEOUT,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FinalError:
+    error: WireError
+    headers: Headers
+
+
+def nothing_could_answer(route: Route, model: str) -> FinalError:
+    """No upstream was even tried: says which exist and why each was skipped."""
+    reasons = "; ".join(f'"{skip.upstream}": {skip.text}' for skip in route.skipped)
+    message = f'No upstream can answer for model "{model}" now. ' + (
+        f"Skipped: {reasons}." if reasons else "None is configured; add one in the dashboard."
+    )
+    error = WireError(ErrorType.SERVER, message, 503, code="no_upstream")
+    return FinalError(error, [NO_RETRY])
+
+
+def all_failed(attempts: Sequence[Attempt], recovery: float | None, now: Moment) -> FinalError:
+    """Every candidate failed. The message names each upstream and its cause; `recovery` is the next chance."""
+    failed = [attempt for attempt in attempts if attempt.failure is not None]
+    chosen = min(failed, key=_rank)
+    assert chosen.failure is not None
+    error = chosen.failure.error
+    told = "; ".join(dict.fromkeys(_told(attempt) for attempt in failed))
+    again = f" Next try possible at {now.clock_at(recovery)}." if recovery is not None else ""
+    prefix = "All upstreams failed: " if len({attempt.upstream for attempt in failed}) > 1 else ""
+    headers: Headers = [NO_RETRY]
+    if error.type is ErrorType.CONTEXT_OVERFLOW:
+        return FinalError(error, headers)
+    return FinalError(replace(error, message=f"{prefix}{told}.{again}", retry_after=None), headers)
+
+
+def _rank(attempt: Attempt) -> tuple[bool, int]:
+    failure = attempt.failure
+    assert failure is not None
+    is_ours = failure.kind is FailureKind.REFUSED_REQUEST
+    kind = failure.error.type
+    return is_ours, TELLING.index(kind) if kind in TELLING else len(TELLING)
+
+
+def _told(attempt: Attempt) -> str:
+    failure = attempt.failure
+    assert failure is not None
+    status = f"{failure.status} " if failure.kind is FailureKind.STATUS else ""
+    return f'upstream "{attempt.upstream}": {status}{failure.message.rstrip(".")}'

@@ -1,0 +1,121 @@
+"""Which headers travel: to the upstream, and back to the client."""
+
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
+
+from switchyard import VERSION
+from switchyard.settings import Upstream
+
+Headers = list[tuple[str, str]]
+
+OUR_USER_AGENT = f"switchyard/{VERSION}"
+ANTHROPIC_VERSION = "2023-06-01"
+
+NEVER_FORWARDED = frozenset(
+    """
+    host content-length content-type content-encoding transfer-encoding connection keep-alive te trailer
+    upgrade expect accept accept-encoding proxy-authorization proxy-authenticate proxy-connection
+    authorization x-api-key api-key x-goog-api-key chatgpt-account-id cookie cookie2 origin referer
+    forwarded via x-real-ip x-client-ip true-client-ip cf-connecting-ip range if-none-match if-modified-since
+    """.split()
+)
+"""Hop-by-hop, credentials and traces of the client's machine."""
+NEVER_PREFIXES = ("x-forwarded-", "sec-", "proxy-", "x-switchyard-", "cf-", "access-control-")
+
+GIVEN_BACK = frozenset({"request-id", "x-request-id", "retry-after", "retry-after-ms", "x-should-retry"})
+GIVEN_BACK_PREFIXES = ("anthropic-", "openai-", "x-ratelimit-", "x-codex-", "x-openai-")
+
+
+def upstream_headers(
+    upstream: Upstream, key: str, client_headers: Headers, *, same_protocol: bool, stream: bool
+) -> Headers:
+    """What the upstream gets: the client's own headers where both speak the same protocol, our few otherwise.
+
+    The upstream's `headers` of the settings win over everything.
+    """
+    headers: dict[str, str] = {}
+    if same_protocol:
+        for name, value in client_headers:
+            if not is_private(name):
+                headers[name] = f"{headers[name]},{value}" if name in headers else value
+    else:
+        agent = next((value for name, value in client_headers if name == "user-agent"), "")
+        headers["user-agent"] = agent or OUR_USER_AGENT
+    headers.setdefault("user-agent", OUR_USER_AGENT)
+    headers["content-type"] = "application/json"
+    headers["accept"] = "text/event-stream" if stream else "application/json"
+    headers["accept-encoding"] = "identity"
+    if upstream.protocol == "messages":
+        headers.setdefault("anthropic-version", ANTHROPIC_VERSION)
+    if upstream.user_agent:
+        headers["user-agent"] = upstream.user_agent
+    headers.update(_credentials(upstream, key, client_headers))
+    headers.update({name.lower(): value for name, value in upstream.headers.items()})
+    return list(headers.items())
+
+
+def is_private(name: str) -> bool:
+    """True for headers that must not leave this machine."""
+    return name in NEVER_FORWARDED or name.startswith(NEVER_PREFIXES)
+
+
+def _credentials(upstream: Upstream, key: str, client_headers: Headers) -> dict[str, str]:
+    if upstream.key == "client":
+        return {name: value for name, value in client_headers if name in ("authorization", "x-api-key")}
+    if not key:
+        return {}
+    style = auth_style(upstream, key)
+    return {"authorization": f"Bearer {key}"} if style == "bearer" else {style: key}
+
+
+def auth_style(upstream: Upstream, key: str) -> str:
+    if upstream.auth != "auto":
+        return upstream.auth
+    official = urlsplit(upstream.base_url).hostname == "api.anthropic.com"
+    return "x-api-key" if official or key.startswith("sk-ant-") else "bearer"
+
+
+def given_back(upstream_headers: Iterable[tuple[str, str]]) -> Headers:
+    """The upstream's headers that a client may see: request ids and rate limits, nothing a browser obeys."""
+    return [
+        (name.lower(), value)
+        for name, value in upstream_headers
+        if name.lower() in GIVEN_BACK or name.lower().startswith(GIVEN_BACK_PREFIXES)
+    ]
+
+
+def retry_after_seconds(headers: Mapping[str, str], wall: float) -> float | None:
+    """How long the upstream asks to wait, in seconds, dates or reset times; None if it does not say."""
+    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        text = headers.get(name, "")
+        try:
+            return max(0.0, float(text) * scale)
+        except ValueError:
+            if text and (at := _http_date(text)) is not None:
+                return max(0.0, at - wall)
+    for name in RESET_HEADERS:
+        if (at := _reset_time(headers.get(name, ""), wall)) is not None:
+            return max(0.0, at - wall)
+    return None
+
+
+RESET_HEADERS = ("anthropic-ratelimit-unified-reset", "x-ratelimit-reset", "x-rate-limit-reset")
+
+
+def _http_date(text: str) -> float | None:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError):
+        return None
+
+
+def _reset_time(text: str, wall: float) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    if value > 1e12:
+        return value / 1000
+    return value if value > 1e9 else wall + value

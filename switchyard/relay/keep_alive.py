@@ -1,0 +1,73 @@
+"""Show the client that its stream is alive while the upstream is silent."""
+
+import asyncio
+from collections.abc import Callable
+
+from switchyard.relay.headers import Headers
+from switchyard.relay.values import Sink
+
+
+class KeepAlive:
+    """Writes `pulse()` after so many seconds without a word to the client; opens the stream if need be.
+
+    Nothing of the answer itself is sent, so failover still works afterwards.
+    """
+
+    def __init__(self, sink: Sink, seconds: float, headers: Headers, pulse: Callable[[bool], bytes]) -> None:
+        self._sink = sink
+        self._seconds = seconds
+        self._headers = headers
+        self._pulse = pulse
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()
+        self._busy = False
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = self._loop.call_later(seconds, self._check)
+
+    def speak_with(self, pulse: Callable[[bool], bytes]) -> None:
+        """From now on this says that we are alive."""
+        self._pulse = pulse
+
+    async def write(self, data: bytes) -> None:
+        """Write to the client; no pulse comes between."""
+        if self._task is not None:
+            await self._task
+        self._busy = True
+        try:
+            await self._sink.write(data)
+        finally:
+            self._busy = False
+            self._last = self._loop.time()
+
+    async def stop(self) -> None:
+        """No more pulses; waits for one that is on its way."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._task is not None:
+            await self._task
+
+    def abandon(self) -> None:
+        """The client has left."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._task is not None:
+            self._task.cancel()
+
+    def _check(self) -> None:
+        left = self._last + self._seconds - self._loop.time()
+        if left <= 0 and not self._busy and self._task is None:
+            self._task = self._loop.create_task(self._beat())
+            left = self._seconds
+        self._timer = self._loop.call_later(max(left, 0.01), self._check)
+
+    async def _beat(self) -> None:
+        try:
+            is_first = not self._sink.started
+            if is_first:
+                await self._sink.start(200, self._headers)
+            await self._sink.write(self._pulse(is_first))
+            self._last = self._loop.time()
+        finally:
+            self._task = None

@@ -1,0 +1,80 @@
+"""Answer how many tokens a Messages request has: ask the upstream if it can tell, else estimate. Never an error."""
+
+import asyncio
+
+import msgspec
+
+from switchyard.protocols.codec import BadRequest
+from switchyard.protocols.estimate import estimate_tokens
+from switchyard.protocols.head import read_head
+from switchyard.relay.credentials import KeyMissing, resolve_key
+from switchyard.relay.failover import Surroundings
+from switchyard.relay.failures import AttemptFailed
+from switchyard.relay.headers import Headers, upstream_headers
+from switchyard.relay.prepare import Preparation, target_for
+from switchyard.relay.upstream import Call
+from switchyard.relay.urls import request_url
+from switchyard.relay.values import ClientRequest
+from switchyard.routing.route import Ask, Candidate, choose_route
+
+WAIT_SECONDS = 3.0
+MAX_ANSWER_BYTES = 65536
+
+
+class TokenCounter:
+    """Counting says nothing about an upstream's health: a server without this endpoint is well all the same."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+
+    async def count(self, body: bytes, headers: Headers, query: str, client: str) -> int:
+        """Input tokens of the request, from the upstream that would answer it or by estimate."""
+        try:
+            head = read_head("messages", body, dict(headers))
+        except BadRequest:
+            return max(1, len(body) // 4)
+        request = ClientRequest("messages", body, head, headers, query, client)
+        counted = await self._asked(request)
+        return counted if counted is not None else self._estimated(request)
+
+    async def _asked(self, request: ClientRequest) -> int | None:
+        around, head = self._around, request.head
+        ask = Ask("messages", head.model, head.session)
+        route = choose_route(around.settings(), around.state(), ask, around.now())
+        candidate = route.candidates[0] if route.candidates else None
+        if candidate is None or candidate.upstream.is_demo or candidate.upstream.protocol != "messages":
+            return None
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                return await self._call(request, candidate)
+        except (TimeoutError, AttemptFailed, KeyMissing, BadRequest):
+            return None
+
+    async def _call(self, request: ClientRequest, candidate: Candidate) -> int | None:
+        upstream = candidate.upstream
+        target = target_for(candidate, "messages", {})
+        prepared = Preparation(request, self._around.codecs).prepare(candidate, target)
+        headers = upstream_headers(
+            upstream, resolve_key(upstream.key), request.headers, same_protocol=True, stream=False
+        )
+        url = request_url(upstream, candidate.model, "/count_tokens", request.query)
+        reply = await self._around.wire.send(Call(url, headers, prepared.body, WAIT_SECONDS, upstream.proxy))
+        try:
+            answer = await reply.read_up_to(MAX_ANSWER_BYTES)
+        finally:
+            await reply.close()
+        return _tokens_in(answer) if reply.status == 200 else None
+
+    def _estimated(self, request: ClientRequest) -> int:
+        try:
+            return estimate_tokens(self._around.codecs["messages"].decode_request(request.body))
+        except BadRequest:
+            return max(1, len(request.body) // 4)
+
+
+def _tokens_in(answer: bytes) -> int | None:
+    try:
+        tokens = msgspec.json.decode(answer)["input_tokens"]
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return None
+    return tokens if isinstance(tokens, int) and tokens > 0 else None

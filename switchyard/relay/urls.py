@@ -1,0 +1,72 @@
+"""The address a request goes to, from whatever form of base URL the user gave."""
+
+import re
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from switchyard.protocols.names import ProtocolName
+from switchyard.settings import Upstream
+
+ENDPOINTS: dict[ProtocolName, str] = {
+    "messages": "/messages",
+    "chat": "/chat/completions",
+    "responses": "/responses",
+}
+VERSION = re.compile(r"/v\d+[a-z0-9]*\Z")
+UNVERSIONED_ROOTS = re.compile(r"/openai\Z")
+"""Responses bases such as https://host/openai are complete as they stand."""
+
+
+def request_url(upstream: Upstream, model: str, suffix: str = "", client_query: str = "") -> str:
+    """The final URL of a request; `suffix` is for neighbours such as "/count_tokens"."""
+    parts = urlsplit(upstream.base_url.strip())
+    path = _endpoint(parts.path, upstream, model) + suffix
+    query = _query(parts.query, client_query, upstream.api_version)
+    return urlunsplit((parts.scheme, parts.netloc, path, query, ""))
+
+
+def sibling_urls(upstream: Upstream, model: str) -> tuple[str, ...]:
+    """Other forms worth trying when the usual one answers 404."""
+    parts = urlsplit(upstream.base_url.strip())
+    endpoint = ENDPOINTS[upstream.protocol]
+    base = parts.path.rstrip("/").removesuffix(endpoint)
+    bare = VERSION.sub("", base)
+    paths = dict.fromkeys(
+        [
+            f"{bare}/v1{endpoint}",
+            f"{bare}{endpoint}",
+            f"{bare}/api/v1{endpoint}",
+            f"{bare}/openai/v1{endpoint}",
+        ]
+    )
+    urls = [urlunsplit((parts.scheme, parts.netloc, path, parts.query, "")) for path in paths]
+    return tuple(url for url in urls if url != request_url(upstream, model))
+
+
+def _endpoint(path: str, upstream: Upstream, model: str) -> str:
+    endpoint = ENDPOINTS[upstream.protocol]
+    base = path.rstrip("/").removesuffix(endpoint)
+    if upstream.api_version and upstream.auth == "api-key":
+        return _azure_path(base, endpoint, model, upstream.protocol)
+    if VERSION.search(base) or (upstream.protocol == "responses" and UNVERSIONED_ROOTS.search(base)):
+        return base + endpoint
+    if path.rstrip("/").endswith(endpoint):
+        return base + endpoint
+    return f"{base}/v1{endpoint}"
+
+
+def _azure_path(base: str, endpoint: str, model: str, protocol: ProtocolName) -> str:
+    """https://learn.microsoft.com/azure/ai-services/openai/reference"""
+    root = VERSION.sub("", base).removesuffix("/openai")
+    if "/deployments/" in root:
+        return root + endpoint
+    if protocol == "responses":
+        return f"{root}/openai{endpoint}"
+    return f"{root}/openai/deployments/{quote(model, safe='')}{endpoint}"
+
+
+def _query(base_query: str, client_query: str, api_version: str) -> str:
+    pairs = dict(parse_qsl(base_query, keep_blank_values=True))
+    pairs.update(parse_qsl(client_query, keep_blank_values=True))
+    if api_version:
+        pairs["api-version"] = api_version
+    return urlencode(pairs)

@@ -1,0 +1,34 @@
+"""What the doors hand to the relay, and what the relay needs of them."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from switchyard.protocols.head import Head
+from switchyard.protocols.names import ProtocolName
+from switchyard.relay.headers import Headers
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRequest:
+    """One request of a client, its body unpacked. `headers` have lower-case names."""
+
+    protocol: ProtocolName
+    body: bytes
+    head: Head
+    headers: Headers
+    query: str = ""
+    client: str = ""
+    kind: str = "request"
+
+
+class Sink(Protocol):
+    """Where an answer goes. `write` and `end` only after `start`."""
+
+    @property
+    def started(self) -> bool: ...
+
+    async def start(self, status: int, headers: Headers) -> None: ...
+
+    async def write(self, data: bytes) -> None: ...
+
+    async def end(self) -> None: ...

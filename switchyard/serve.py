@@ -1,0 +1,221 @@
+"""Serve: lock the data folder, bind, say where to point the clients, run until told to stop, leave cleanly."""
+
+import asyncio
+import contextlib
+import errno
+import secrets
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from switchyard.application import Application
+from switchyard.banner import banner
+from switchyard.logs import Logs
+from switchyard.settings import SettingsError
+from switchyard.store.files import ensure_folder, write_whole
+from switchyard.store.lock import DataFolderLock, LockedError
+from switchyard.store.settings_file import SettingsFile
+from switchyard.web.guard import is_loopback
+
+GRACE_SECONDS = 10
+BACKLOG = 2048
+
+
+class CannotServe(Exception):
+    """One sentence with the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    host: str
+    port: int
+    data: Path
+    static: Path
+    cert: str = ""
+    cert_key: str = ""
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.cert else "http"
+
+    @property
+    def url(self) -> str:
+        """The address to give to clients."""
+        name = "localhost" if is_loopback(self.host) or self.host in ("0.0.0.0", "::") else self.host
+        return f"{self.scheme}://{f'[{name}]' if ':' in name else name}:{self.port}"
+
+
+def serve(options: Options) -> int:
+    """Runs the daemon; 0 after a clean end. Raises CannotServe."""
+    settings_file = _prepared_folder(options)
+    lock = DataFolderLock(options.data)
+    try:
+        lock.acquire(options.url)
+    except LockedError as held:
+        raise CannotServe(str(held)) from None
+    except OSError as error:
+        raise CannotServe(_folder_problem(options.data, error)) from None
+    try:
+        _load(settings_file)
+        token = _admin_token(options, settings_file)
+        return _run(options, settings_file, token)
+    finally:
+        lock.release()
+
+
+def _prepared_folder(options: Options) -> SettingsFile:
+    try:
+        ensure_folder(options.data)
+    except OSError as error:
+        raise CannotServe(_folder_problem(options.data, error)) from None
+    return SettingsFile(options.data)
+
+
+def _folder_problem(folder: Path, error: OSError) -> str:
+    why = error.strerror or str(error)
+    return f"the data folder {folder} cannot be used ({why}); correct its rights or name another with --data."
+
+
+def _load(settings_file: SettingsFile) -> None:
+    try:
+        settings_file.load()
+    except SettingsError as error:
+        faults = "\n  ".join(map(str, error.faults))
+        raise CannotServe(
+            f"{settings_file.path} is not usable; correct it (`python app.py check` lists the same):\n  {faults}"
+        ) from None
+
+
+def _admin_token(options: Options, settings_file: SettingsFile) -> str:
+    """Beyond loopback everybody needs a key: clients one of theirs, the dashboard this token."""
+    if is_loopback(options.host):
+        return ""
+    if not settings_file.settings.client_keys:
+        raise CannotServe(
+            f"listening on {options.host} would open your keys to the network; "
+            "add `client_keys` to the settings first, or listen on 127.0.0.1."
+        )
+    path = options.data / "admin_token"
+    try:
+        if not path.exists():
+            write_whole(path, secrets.token_urlsafe(24).encode() + b"\n")
+        return path.read_text().strip()
+    except OSError as error:
+        raise CannotServe(_folder_problem(options.data, error)) from None
+
+
+def _run(options: Options, settings_file: SettingsFile, token: str) -> int:
+    sockets = _bind(options)
+    logs = Logs(options.data / "logs")
+    own_names = frozenset({options.host.lower()}) - {"0.0.0.0", "::"}
+    application = Application(
+        settings_file,
+        options.data,
+        options.static,
+        dashboard=f"{options.url}/",
+        own_names=own_names,
+        admin_token=token,
+    )
+    print(banner(application, options.url, token, colour=sys.stdout.isatty()), flush=True)
+    config = uvicorn.Config(
+        application.asgi,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=75,
+        **_tls(options),
+    )
+    logs.start()
+    try:
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(_serve(application, _QuietServer(config), sockets))
+    finally:
+        logs.stop()
+    return 0
+
+
+def _tls(options: Options) -> dict[str, str]:
+    if not options.cert:
+        return {}
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(options.cert, options.cert_key)
+    except (OSError, ssl.SSLError) as error:
+        raise CannotServe(
+            f"the certificate {options.cert} and key {options.cert_key} cannot be used: {error}"
+        ) from None
+    return {"ssl_certfile": options.cert, "ssl_keyfile": options.cert_key}
+
+
+class _QuietServer(uvicorn.Server):
+    """Signals are ours: the process ends with 0, not by the signal."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve(application: Application, server: uvicorn.Server, sockets: list[socket.socket]) -> None:
+    loop = asyncio.get_running_loop()
+
+    def leave() -> None:
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, leave)
+        except NotImplementedError:
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(leave))
+    await application.start()
+    try:
+        await server.serve(sockets=sockets)
+    finally:
+        await application.stop()
+
+
+def _bind(options: Options) -> list[socket.socket]:
+    """The sockets to listen on: on loopback both families, as `localhost` may mean either."""
+    sockets = [_socket(options.host, options.port)]
+    if options.host in ("127.0.0.1", "localhost") and socket.has_ipv6:
+        with contextlib.suppress(CannotServe):
+            sockets.append(_socket("::1", options.port))
+    return sockets
+
+
+def _socket(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise CannotServe(f"--host {host} is not an address of this machine ({error.strerror}).") from None
+    try:
+        if sys.platform != "win32":
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        found.bind(address)
+        found.listen(BACKLOG)
+    except OSError as error:
+        found.close()
+        raise CannotServe(_bind_problem(host, port, error)) from None
+    found.set_inheritable(False)
+    return found
+
+
+def _bind_problem(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is taken; stop the other program or choose another with --port."
+    if error.errno == errno.EACCES:
+        return f"port {port} needs more rights; choose one above 1023 with --port."
+    return f"cannot listen on {host}:{port} ({error.strerror}); choose another --host or --port."

@@ -1,0 +1,91 @@
+"""The few words of ASGI that our doors speak: reading a body, writing an answer, noticing that the client left."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Event = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = list[tuple[str, str]]
+
+
+class BodyTooLarge(Exception):
+    """The client sends more than the limit."""
+
+
+class ClientLeft(Exception):
+    """The connection closed before the request was complete."""
+
+
+def header(scope: Scope, name: bytes) -> str:
+    """The first header of this lower-case name, or ""."""
+    return next((value.decode("latin-1") for found, value in scope["headers"] if found == name), "")
+
+
+def headers_of(scope: Scope) -> Headers:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The whole body. Raises BodyTooLarge (as soon as it is known) or ClientLeft."""
+    announced = header(scope, b"content-length")
+    if announced.isdigit() and int(announced) > limit:
+        raise BodyTooLarge
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise ClientLeft
+        piece = event.get("body", b"")
+        size += len(piece)
+        if size > limit:
+            raise BodyTooLarge
+        pieces.append(piece)
+        if not event.get("more_body"):
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def left(receive: Receive) -> None:
+    """Returns when the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def respond(send: Send, status: int, headers: Headers, body: bytes, *, is_head: bool = False) -> None:
+    """One whole answer."""
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [*_encoded(headers), (b"content-length", str(len(body)).encode())],
+        }
+    )
+    await send({"type": "http.response.body", "body": b"" if is_head else body})
+
+
+class AsgiSink:
+    """An answer that grows: what the relay writes goes to the client at once."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+        self._ended = False
+
+    async def start(self, status: int, headers: Headers) -> None:
+        self.started = True
+        await self._send({"type": "http.response.start", "status": status, "headers": _encoded(headers)})
+
+    async def write(self, data: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self) -> None:
+        if not self._ended:
+            self._ended = True
+            await self._send({"type": "http.response.body", "body": b""})
+
+
+def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]

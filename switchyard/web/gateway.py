@@ -1,0 +1,282 @@
+"""The clients' doors: which path speaks which protocol, who may enter, and the way to the relay."""
+
+import asyncio
+import hmac
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+
+from switchyard.protocols.codec import BadRequest, Codec
+from switchyard.protocols.head import read_head
+from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.neutral import ErrorType, WireError
+from switchyard.relay.decompress import UnpackError, unpack_whole
+from switchyard.relay.failover import Relay
+from switchyard.relay.token_count import TokenCounter
+from switchyard.relay.values import ClientRequest
+from switchyard.settings import Settings
+from switchyard.web import model_list
+from switchyard.web.asgi import (
+    AsgiSink,
+    BodyTooLarge,
+    ClientLeft,
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    header,
+    headers_of,
+    left,
+    read_body,
+    respond,
+)
+
+JSON: Headers = [("content-type", "application/json")]
+MEGABYTE = 1024 * 1024
+
+MESSAGES = ("/v1/messages", "/api/v1/messages", "/claude/v1/messages")
+CHAT = (
+    "/v1/chat/completions",
+    "/api/v1/chat/completions",
+    "/openai/v1/chat/completions",
+    "/openai/chat/completions",
+)
+RESPONSES = ("/openai/responses", "/openai/v1/responses", "/v1/responses", "/responses")
+MODELS = ("/v1/models", "/api/v1/models", "/openai/v1/models", "/openai/models")
+PROBES = ("/api", "/api/")
+
+DOORS: dict[str, ProtocolName] = {
+    **dict.fromkeys(MESSAGES, "messages"),
+    **dict.fromkeys(CHAT, "chat"),
+    **dict.fromkeys(RESPONSES, "responses"),
+}
+COUNTERS = frozenset(f"{path}/count_tokens" for path in MESSAGES)
+COMPACTORS = frozenset(f"{path}/compact" for path in RESPONSES)
+TELEMETRY = re.compile(r"(/api)?/(api/)?event_logging/")
+ROOMS_OF_CLIENTS = ("/v1/", "/api/v1/", "/claude/", "/openai/", "/responses/")
+
+Answerer = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Gateway:
+    """An ASGI application for the clients' paths; `owns` tells which those are."""
+
+    def __init__(
+        self,
+        relay: Relay,
+        counter: TokenCounter,
+        codecs: Mapping[ProtocolName, Codec],
+        settings: Callable[[], Settings],
+    ) -> None:
+        self._relay = relay
+        self._counter = counter
+        self._codecs = codecs
+        self._settings = settings
+
+    @staticmethod
+    def owns(method: str, path: str) -> bool:
+        """True for every path that clients may call, known or not."""
+        if path in DOORS or path in PROBES or (method == "HEAD" and path == "/"):
+            return True
+        return bool(path.startswith(ROOMS_OF_CLIENTS) or TELEMETRY.match(path))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method, path = scope["method"], scope["path"]
+        protocol = DOORS.get(path)
+        if protocol is not None and method == "POST":
+            await self._serve(protocol, scope, receive, send)
+        else:
+            await self._serve_neighbour(method, path, scope, receive, send)
+
+    # --- the three protocols ---------------------------------------------------
+
+    async def _serve(self, protocol: ProtocolName, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            request = await self._read(protocol, scope, receive)
+        except ClientLeft:
+            return
+        except _Refused as refused:
+            await self._refuse(protocol, refused.error, send)
+            return
+        await _until_client_leaves(self._relay.answer(request, AsgiSink(send)), receive)
+
+    async def _read(self, protocol: ProtocolName, scope: Scope, receive: Receive) -> ClientRequest:
+        """The request, checked. Raises _Refused or ClientLeft."""
+        client = self._admitted(scope)
+        body = await self._body(scope, receive)
+        headers = headers_of(scope)
+        try:
+            head = read_head(protocol, body, dict(headers))
+        except BadRequest as bad:
+            raise _Refused(WireError(ErrorType.INVALID_REQUEST, bad.message, 400, param=bad.param)) from None
+        query = scope["query_string"].decode("latin-1")
+        return ClientRequest(protocol, body, head, headers, query, client)
+
+    def _admitted(self, scope: Scope) -> str:
+        """The name of the client that the local key belongs to. Raises _Refused."""
+        keys = self._settings().client_keys
+        if not keys:
+            return ""
+        shown = _shown_keys(scope)
+        for key, name in keys.items():
+            if any(hmac.compare_digest(key.encode(), one.encode()) for one in shown):
+                return name or "client"
+        message = (
+            "The local client key is missing or wrong; send one of `client_keys` as Bearer or x-api-key."
+        )
+        raise _Refused(WireError(ErrorType.AUTHENTICATION, message, 401, code="invalid_api_key"))
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        limit = self._settings().max_body_megabytes * MEGABYTE
+        try:
+            body = await read_body(scope, receive, limit)
+            encoding = header(scope, b"content-encoding")
+            return unpack_whole(encoding, body, limit) if encoding else body
+        except BodyTooLarge:
+            message = f"Request too large: the limit is {limit // MEGABYTE} MB (`max_body_megabytes`)."
+            raise _Refused(WireError(ErrorType.TOO_LARGE, message, 413)) from None
+        except UnpackError as error:
+            too_large = "larger" in str(error) or "swells" in str(error)
+            kind = ErrorType.TOO_LARGE if too_large else ErrorType.INVALID_REQUEST
+            raise _Refused(WireError(kind, f"Request body: {error}.", 413 if too_large else 400)) from None
+
+    async def _refuse(self, protocol: ProtocolName, error: WireError, send: Send) -> None:
+        status, body = self._codecs[protocol].encode_error(error)
+        headers = [*JSON, ("x-should-retry", "false")]
+        if status == 413:
+            # what the client still sends is not read
+            headers.append(("connection", "close"))
+        await respond(send, status, headers, body)
+
+    # --- their neighbours ------------------------------------------------------
+
+    async def _serve_neighbour(
+        self, method: str, path: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if path in DOORS and method == "GET" and DOORS[path] == "responses":
+            await self._upgrade(scope, send)
+        elif path in COUNTERS and method == "POST":
+            await self._count(scope, receive, send)
+        elif path in COMPACTORS and method == "POST":
+            await self._compact(scope, receive, send)
+        elif path.startswith(MODELS) and method in ("GET", "HEAD"):
+            await self._models(path, scope, send, is_head=method == "HEAD")
+        elif method in ("GET", "HEAD") and (path in PROBES or path == "/"):
+            await respond(send, 200, JSON, b'{"status":"ok"}', is_head=method == "HEAD")
+        elif TELEMETRY.match(path):
+            await self._swallow(scope, receive, send)
+        else:
+            await self._not_found(method, path, send)
+
+    async def _upgrade(self, scope: Scope, send: Send) -> None:
+        """Codex falls back to POST at once on 426, and only then."""
+        error = WireError(ErrorType.INVALID_REQUEST, "WebSocket is not spoken here; use POST.", 426)
+        _, body = self._codecs["responses"].encode_error(error)
+        await respond(send, 426, [*JSON, ("upgrade", "HTTP/1.1"), ("connection", "close")], body)
+
+    async def _count(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            client = self._admitted(scope)
+            body = await self._body(scope, receive)
+        except ClientLeft:
+            return
+        except _Refused as refused:
+            await self._refuse("messages", refused.error, send)
+            return
+        query = scope["query_string"].decode("latin-1")
+        tokens = await self._counter.count(body, headers_of(scope), query, client)
+        await respond(send, 200, JSON, msgspec.json.encode({"input_tokens": tokens}))
+
+    async def _compact(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._not_found("POST", scope["path"], send)
+
+    async def _models(self, path: str, scope: Scope, send: Send, *, is_head: bool) -> None:
+        try:
+            self._admitted(scope)
+        except _Refused as refused:
+            await self._refuse(
+                "messages" if header(scope, b"anthropic-version") else "chat", refused.error, send
+            )
+            return
+        models = model_list.served_models(self._settings())
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        name = unquote(path[len(next(base for base in MODELS if path.startswith(base))) :].lstrip("/"))
+        is_anthropic = bool(header(scope, b"anthropic-version"))
+        if name:
+            await self._one_model(name, models, send, is_anthropic=is_anthropic)
+            return
+        shape: dict[str, Any]
+        if is_anthropic:
+            shape = model_list.anthropic_list(models, query)
+        elif "client_version" in query:
+            shape = model_list.codex_list(models)
+        else:
+            shape = model_list.openai_list(models)
+        await respond(send, 200, JSON, msgspec.json.encode(shape), is_head=is_head)
+
+    async def _one_model(self, name: str, models: dict[str, int], send: Send, *, is_anthropic: bool) -> None:
+        if name not in models:
+            error = WireError(
+                ErrorType.MODEL_NOT_FOUND, f'No enabled upstream lists the model "{name}".', 404
+            )
+            await self._refuse("messages" if is_anthropic else "chat", error, send)
+            return
+        shape = (
+            model_list.anthropic_model(name, models[name]) if is_anthropic else model_list.openai_model(name)
+        )
+        await respond(send, 200, JSON, msgspec.json.encode(shape))
+
+    async def _swallow(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Telemetry ends here."""
+        try:
+            await read_body(scope, receive, MEGABYTE)
+        except BodyTooLarge:
+            await respond(send, 200, [*JSON, ("connection", "close")], b"{}")
+        except ClientLeft:
+            return
+        else:
+            await respond(send, 200, JSON, b"{}")
+
+    async def _not_found(self, method: str, path: str, send: Send) -> None:
+        protocol: ProtocolName = (
+            "chat" if path.startswith(("/openai", "/responses")) or "chat" in path else "messages"
+        )
+        known = "/v1/messages, /v1/chat/completions, /v1/responses, /v1/models"
+        message = f"{method} {path[:200]} is not served here; clients may call {known}."
+        await self._refuse(protocol, WireError(ErrorType.NOT_FOUND, message, 404), send)
+
+
+class _Refused(Exception):
+    def __init__(self, error: WireError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+def _shown_keys(scope: Scope) -> list[str]:
+    """Whatever the client shows as its key."""
+    shown = [header(scope, b"x-api-key"), header(scope, b"api-key")]
+    scheme, _, token = header(scope, b"authorization").partition(" ")
+    if scheme.lower() == "bearer":
+        shown.append(token.strip())
+    return [key for key in shown if key]
+
+
+async def _until_client_leaves(work: Awaitable[None], receive: Receive) -> None:
+    """Does the work, and drops it at once in whatever phase when the client goes."""
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(left(receive))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+        if not task.done():
+            task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        current = asyncio.current_task()
+        if current is not None and current.cancelling():
+            raise

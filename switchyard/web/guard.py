@@ -1,0 +1,155 @@
+"""The door-keeper before every route: who calls by which name, and from which page."""
+
+import asyncio
+import hmac
+import ipaddress
+from collections.abc import Callable
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+
+from switchyard.settings import Settings
+from switchyard.web.asgi import AsgiApp, Event, Receive, Scope, Send, header, respond
+
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+COOKIE = "switchyard_admin"
+REFUSAL_SECONDS = 0.5
+"""each wrong token costs the caller this long"""
+OWN_SITES = frozenset({"", "same-origin", "none"})
+SECURITY_HEADERS = [
+    (
+        b"content-security-policy",
+        b"default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        b"object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+
+
+class Guard:
+    """Wraps the whole application. Refuses foreign names (DNS rebinding) and foreign pages (cross-site calls).
+
+    With an admin token (any bind beyond loopback) everything but the clients' doors needs it: as Bearer, or as
+    the cookie that one visit with `?token=` leaves.
+    """
+
+    def __init__(
+        self,
+        app: AsgiApp,
+        settings: Callable[[], Settings],
+        is_client_door: Callable[[str, str], bool],
+        own_names: frozenset[str] = frozenset(),
+        admin_token: str = "",
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._is_client_door = is_client_door
+        self._own_names = LOCAL_NAMES | own_names
+        self._admin_token = admin_token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_guarded(event: Event) -> None:
+            if event["type"] == "http.response.start":
+                event["headers"] = [*event.get("headers", ()), *SECURITY_HEADERS]
+            await send(event)
+
+        reason = self._refusal(scope)
+        if reason:
+            await _refuse(403, "permission_error", reason, send_guarded)
+        elif self._admin_token and not self._is_client_door(scope["method"], scope["path"]):
+            await self._admit_admin(scope, receive, send_guarded)
+        else:
+            await self._app(scope, receive, send_guarded)
+
+    async def _admit_admin(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The dashboard beyond loopback: the token as Bearer or cookie; a visit with `?token=` sets the cookie."""
+        visited = dict(parse_qsl(scope["query_string"].decode("latin-1"))).get("token", "")
+        if visited and same_secret(visited, self._admin_token):
+            await respond(send, 303, [("location", scope["path"]), ("set-cookie", self._cookie(scope))], b"")
+        elif any(same_secret(shown, self._admin_token) for shown in _shown_tokens(scope)):
+            await self._app(scope, receive, send)
+        else:
+            await asyncio.sleep(REFUSAL_SECONDS)
+            reason = "The admin token is missing; open the dashboard once with ?token=... as the banner shows."
+            await _refuse(401, "authentication_error", reason, send)
+
+    def _cookie(self, scope: Scope) -> str:
+        secure = "; Secure" if scope["scheme"] == "https" else ""
+        return f"{COOKIE}={self._admin_token}; HttpOnly; SameSite=Strict; Path=/{secure}"
+
+    def _refusal(self, scope: Scope) -> str:
+        """Why this request is not served; "" if it is."""
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1 or not self._is_ours(hosts[0].decode("latin-1")):
+            shown = hosts[0].decode("latin-1", "replace")[:100] if hosts else "none"
+            return f"Host {shown!r} is not allowed; add the name to `allowed_hosts` if it is yours."
+        origin = header(scope, b"origin")
+        if origin and not self._is_same_origin(origin, hosts[0].decode("latin-1"), scope["scheme"]):
+            return f"Requests from pages of {origin[:100]!r} are not served."
+        if header(scope, b"sec-fetch-site") not in OWN_SITES and not _is_plain_visit(scope):
+            return "Requests from pages of other sites are not served."
+        return ""
+
+    def _is_ours(self, host: str) -> bool:
+        name = _host_name(host)
+        return name in self._own_names or name in {one.lower() for one in self._settings().allowed_hosts}
+
+    def _is_same_origin(self, origin: str, host: str, scheme: str) -> bool:
+        parts = urlsplit(origin)
+        return parts.scheme == scheme and parts.netloc.lower() == host.lower()
+
+
+async def _refuse(status: int, kind: str, reason: str, send: Send) -> None:
+    error = {"type": kind, "message": reason, "code": "forbidden"}
+    body = msgspec.json.encode({"type": "error", "error": error})
+    await respond(send, status, [("content-type", "application/json"), ("connection", "close")], body)
+
+
+def _shown_tokens(scope: Scope) -> list[str]:
+    scheme, _, bearer = header(scope, b"authorization").partition(" ")
+    shown = [bearer.strip()] if scheme.lower() == "bearer" else []
+    for pair in header(scope, b"cookie").split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name == COOKIE:
+            shown.append(value)
+    return [token for token in shown if token]
+
+
+def _host_name(host: str) -> str:
+    """The name without port and brackets, in lower case; "" for nonsense."""
+    try:
+        parts = urlsplit(f"//{host}")
+        name = (parts.hostname or "").rstrip(".")
+        _ = parts.port
+    except ValueError:
+        return ""
+    return "" if parts.username is not None or parts.path else name
+
+
+def _is_plain_visit(scope: Scope) -> bool:
+    """Somebody followed a link to a page of ours: harmless, and it may not carry anything."""
+    return (
+        scope["method"] in ("GET", "HEAD")
+        and header(scope, b"sec-fetch-mode") == "navigate"
+        and header(scope, b"sec-fetch-dest") in ("document", "")
+        and scope["path"] in ("/", "/index.html", "/token-stats.html")
+    )
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def same_secret(one: str, other: str) -> bool:
+    """Constant-time comparison."""
+    return hmac.compare_digest(one.encode(), other.encode())

@@ -1,0 +1,110 @@
+"""The models that the clients can ask for, in the three shapes that clients read."""
+
+from typing import Any
+
+from switchyard.protocols.names import ProtocolName, is_glob
+from switchyard.settings import Settings, Upstream
+
+CREATED = 1_735_689_600
+CREATED_AT = "2025-01-01T00:00:00Z"
+DEFAULT_WINDOW = 200_000
+DEFAULT_LIMIT = 20
+MAX_LIMIT = 1000
+WELL_KNOWN: dict[ProtocolName, tuple[str, ...]] = {
+    "messages": ("claude-opus-4-5", "claude-sonnet-4-5", "claude-haiku-4-5"),
+    "chat": (),
+    "responses": ("gpt-5.5",),
+}
+"""Shown for upstreams that take every model, so that a client finds something to choose."""
+
+
+def served_models(settings: Settings) -> dict[str, int]:
+    """Model name -> context window (tokens): the names that some enabled upstream can serve."""
+    names: dict[str, int] = {}
+    for rule in settings.model_rules:
+        if not is_glob(rule.source):
+            target = rule.to
+            for upstream in settings.upstreams:
+                if upstream.enabled and upstream.model_for(target) is not None:
+                    names.setdefault(rule.source, _window(upstream))
+    for upstream in settings.upstreams:
+        if upstream.enabled:
+            for name in _names_of(upstream):
+                names[name] = min(names.get(name, _window(upstream)), _window(upstream))
+    return names
+
+
+def _names_of(upstream: Upstream) -> list[str]:
+    listed = [name for name in upstream.models if not is_glob(name)]
+    return listed or [name for client in upstream.clients for name in WELL_KNOWN[client]]
+
+
+def _window(upstream: Upstream) -> int:
+    return upstream.context_window or DEFAULT_WINDOW
+
+
+def anthropic_list(models: dict[str, int], query: dict[str, str]) -> dict[str, Any]:
+    """https://docs.anthropic.com/en/api/models-list"""
+    entries = [anthropic_model(name, window) for name, window in models.items()]
+    after, before = query.get("after_id"), query.get("before_id")
+    names = list(models)
+    start = names.index(after) + 1 if after in names else 0
+    end = names.index(before) if before in names else len(names)
+    limit = query.get("limit", "")
+    count = max(1, min(int(limit), MAX_LIMIT)) if limit.isdigit() else DEFAULT_LIMIT
+    page = entries[start:end][:count]
+    return {
+        "data": page,
+        "has_more": start + count < end,
+        "first_id": page[0]["id"] if page else None,
+        "last_id": page[-1]["id"] if page else None,
+    }
+
+
+def anthropic_model(name: str, window: int) -> dict[str, Any]:
+    return {
+        "type": "model",
+        "id": name,
+        "display_name": name,
+        "created_at": CREATED_AT,
+        "max_input_tokens": window,
+        "max_tokens": min(window, 64_000),
+    }
+
+
+def openai_list(models: dict[str, int]) -> dict[str, Any]:
+    return {"object": "list", "data": [openai_model(name) for name in models]}
+
+
+def openai_model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": CREATED, "owned_by": "switchyard"}
+
+
+def codex_list(models: dict[str, int]) -> dict[str, Any]:
+    """What Codex reads with `client_version`: its own catalogue entries."""
+    return {
+        "models": [codex_model(name, window, place) for place, (name, window) in enumerate(models.items())]
+    }
+
+
+def codex_model(name: str, window: int, place: int) -> dict[str, Any]:
+    efforts = [{"effort": effort, "description": effort} for effort in ("low", "medium", "high")]
+    return {
+        "slug": name,
+        "display_name": name,
+        "description": f"{name} through Switchyard",
+        "default_reasoning_level": "medium",
+        "supported_reasoning_levels": efforts,
+        "shell_type": "shell_command",
+        "visibility": "list",
+        "supported_in_api": True,
+        "priority": place,
+        "base_instructions": "You are a coding agent. Use the tools to read, change and run code.",
+        "supports_reasoning_summaries": True,
+        "support_verbosity": False,
+        "apply_patch_tool_type": "freeform",
+        "truncation_policy": {"mode": "tokens", "limit": 10_000},
+        "supports_parallel_tool_calls": True,
+        "context_window": window,
+        "experimental_supported_tools": [],
+    }

@@ -1,0 +1,254 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from switchyard.routing.health import Charge, Health
+from switchyard.routing.limits import Limits
+from switchyard.routing.route import Ask, Moment, Route, State, choose_route
+from switchyard.routing.sessions import Seat
+from switchyard.settings import Failover, Settings, parse
+
+MONDAY_NOON = Moment(datetime(2026, 11, 16, 12, 0, tzinfo=UTC), 1000.0)
+ASK = Ask("messages", "claude-sonnet-4-5")
+
+
+def settings(*entries: dict[str, Any], **rest: Any) -> Settings:
+    named = [
+        {"name": f"u{index}", "base_url": "https://h.example", "protocol": "messages", **entry}
+        for index, entry in enumerate(entries)
+    ]
+    return parse({"upstreams": named, **rest}).settings
+
+
+def route(found: Settings, ask: Ask = ASK, now: Moment = MONDAY_NOON, **more: Any) -> Route:
+    state = more.pop("state", State())
+    return choose_route(found, state, ask, now, **more)
+
+
+def names(found: Route) -> list[str]:
+    return [candidate.name for candidate in found.candidates]
+
+
+def skips(found: Route) -> dict[str, str]:
+    return {skip.upstream: skip.text for skip in found.skipped}
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason", "text"),
+    [
+        ({"enabled": False}, "disabled", "disabled"),
+        ({"clients": ["chat"]}, "client", "does not serve messages clients"),
+        ({"models": {"gpt-*": "x"}}, "model", 'model "claude-sonnet-4-5" not served'),
+        ({"models": ["claude-opus-4-5"]}, "model", 'model "claude-sonnet-4-5" not served'),
+        ({"weekdays": ["tue", "wed"]}, "weekday", "not today (tue, wed only)"),
+        ({"hours": "13:00-14:00"}, "hours", "outside its hours 13:00-14:00"),
+        ({"hours": "22:00-06:00"}, "hours", "outside its hours 22:00-06:00"),
+        ({"base_url": "demo:"}, "demo", "demo not needed: another upstream is configured"),
+    ],
+)
+def test_an_upstream_that_may_not_answer_is_skipped_with_its_reason(
+    entry: dict[str, Any], reason: str, text: str
+) -> None:
+    found = route(settings(entry, {}))
+    assert names(found) == ["u1"]
+    assert [(skip.upstream, skip.reason, skip.text) for skip in found.skipped] == [("u0", reason, text)]
+
+
+def test_primaries_come_before_backups_then_priority_then_the_order_of_the_file() -> None:
+    found = route(
+        settings(
+            {"role": "backup", "priority": 100},
+            {},
+            {"priority": 10},
+            {"priority": 90},
+            {},
+            {"role": "rescue"},
+        )
+    )
+    assert names(found) == ["u3", "u1", "u4", "u2", "u0"]
+    assert [candidate.name for candidate in found.rescues] == ["u5"]
+
+
+@pytest.mark.parametrize(
+    ("hours", "clock", "serves"),
+    [
+        ("", (3, 0), True),
+        ("08:00-23:30", (8, 0), True),
+        ("08:00-23:30", (7, 59), False),
+        ("08:00-23:30", (23, 30), False),
+        ("22:00-06:00", (23, 0), True),
+        ("22:00-06:00", (5, 59), True),
+        ("22:00-06:00", (6, 0), False),
+        ("00:00-24:00", (23, 59), True),
+    ],
+)
+def test_hours_hold_in_local_time_and_may_cross_midnight(
+    hours: str, clock: tuple[int, int], serves: bool
+) -> None:
+    now = Moment(MONDAY_NOON.wall.replace(hour=clock[0], minute=clock[1]), 0.0)
+    assert bool(names(route(settings({"hours": hours}), now=now))) is serves
+
+
+def test_hours_across_midnight_belong_to_the_day_on_which_they_are_asked_for() -> None:
+    tuesday_night = Moment(datetime(2026, 11, 17, 2, 0, tzinfo=UTC), 0.0)
+    found = route(settings({"hours": "22:00-06:00", "weekdays": ["tue"]}), now=tuesday_night)
+    assert names(found) == ["u0"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "asked", "sent"),
+    [
+        ({}, "anything", "anything"),
+        ({"models": {}}, "m", "m"),
+        ({"models": []}, "m", "m"),
+        ({"models": ["M"]}, "m", "m"),
+        ({"models": ["m"], "model": "deployment"}, "m", "deployment"),
+        ({"models": {"claude-sonnet-4-5-*": "qwen"}}, "Claude-Sonnet-4-5-20250929", "qwen"),
+        ({"models": {"*": "all", "claude-*": "c", "claude-*-haiku*": "h"}}, "claude-3-5-haiku-latest", "h"),
+        ({"models": {"*": "all", "claude-*": "c", "claude-opus": "exact"}}, "claude-opus", "exact"),
+        ({"models": {"m[1m]": "long"}}, "m", None),
+        ({}, "m[1m]", "m"),
+        ({}, "u0,m", "m"),
+        ({"models": {"a/b": "c"}}, "a/b", "c"),
+    ],
+)
+def test_the_model_is_renamed_by_the_most_specific_entry(
+    entry: dict[str, Any], asked: str, sent: str | None
+) -> None:
+    found = route(settings(entry), replace(ASK, model=asked))
+    assert [candidate.model for candidate in found.candidates] == ([] if sent is None else [sent])
+
+
+def test_the_first_model_rule_applies_once_and_before_the_models_of_the_upstream() -> None:
+    rules = [
+        {"from": "gpt-4*", "to": "claude-x", "clients": ["chat"]},
+        {"from": "claude-3-*", "to": "claude-x"},
+        {"from": "claude-x", "to": "never"},
+    ]
+    found = settings({"models": {"claude-x": "y"}}, model_rules=rules)
+    assert route(found, replace(ASK, model="claude-3-opus")).candidates[0].model == "y"
+    assert names(route(found, replace(ASK, model="gpt-4o"))) == []
+    assert route(found, Ask("chat", "gpt-4o")).candidates[0].model == "y"
+
+
+@pytest.mark.parametrize(
+    ("entry", "asked", "sent", "thinking"),
+    [
+        ({}, "claude-x-thinking", "claude-x", True),
+        ({"models": {"claude-x": "y"}}, "claude-x-thinking", "y", True),
+        ({"models": {"kimi-thinking": "k2"}}, "kimi-thinking", "k2", False),
+        ({"models": ["kimi-thinking"]}, "kimi-thinking", "kimi-thinking", False),
+        ({"models": {"*": "all"}}, "kimi-thinking", "all", True),
+    ],
+)
+def test_a_thinking_suffix_turns_thinking_on_unless_the_full_name_is_listed(
+    entry: dict[str, Any], asked: str, sent: str, thinking: bool
+) -> None:
+    [candidate] = route(settings(entry), replace(ASK, model=asked)).candidates
+    assert (candidate.model, candidate.thinking) == (sent, thinking)
+
+
+def test_a_vendor_prefix_forces_its_upstream() -> None:
+    found = route(settings({}, {"name": "Home Server"}), replace(ASK, model="home server,qwen"))
+    assert names(found) == ["Home Server"]
+    assert skips(found) == {"u0": 'the model name asks for upstream "home server"'}
+
+
+def test_the_demo_serves_a_protocol_only_while_nothing_else_is_configured_for_it() -> None:
+    found = settings({"base_url": "demo:"}, {"clients": ["messages"], "weekdays": ["sun"]})
+    assert names(route(found)) == []
+    assert names(route(found, Ask("chat", "m"))) == ["u0"]
+
+
+def resting(*which: str, now: float = 1000.0) -> State:
+    health = Health()
+    for seconds, name in enumerate(which, start=1):
+        charge = Charge("rest", retry_after=60.0 * seconds)
+        health.failed(name, "", charge, "401 bad key", Failover(), now)
+    return State(health=health)
+
+
+def test_a_resting_upstream_is_skipped_with_its_reason_and_time() -> None:
+    found = route(settings({}, {}), state=resting("u0"))
+    assert names(found) == ["u1"]
+    assert skips(found) == {"u0": "resting until 12:01 after 1 error: 401 bad key"}
+    assert not found.last_resort
+
+
+def test_when_all_rest_the_one_whose_rest_ends_first_is_tried() -> None:
+    found = route(settings({}, {}, {}), state=resting("u1", "u0", "u2"))
+    assert names(found) == ["u1"]
+    assert found.last_resort
+    assert set(skips(found)) == {"u0", "u2"}
+
+
+def test_a_resting_primary_gives_way_to_a_backup_rather_than_being_a_last_resort() -> None:
+    found = route(settings({}, {"role": "backup"}), state=resting("u0"))
+    assert names(found) == ["u1"]
+
+
+def test_after_its_rest_an_upstream_takes_one_request_on_trial() -> None:
+    state = resting("u0")
+    later = Moment(MONDAY_NOON.wall, 1061.0)
+    assert names(route(settings({}, {}), replace(ASK, exchange="a"), later, state=state)) == ["u0", "u1"]
+    state.health.begin("u0", "claude-sonnet-4-5", "a")
+    second = route(settings({}, {}), replace(ASK, exchange="b"), later, state=state)
+    assert names(second) == ["u1"]
+    assert second.skipped[0].reason == "trial"
+    assert names(route(settings({}, {}), replace(ASK, exchange="a"), later, state=state)) == ["u0", "u1"]
+
+
+def test_limits_are_reasons_too() -> None:
+    found = settings({"max_concurrency": 1}, {"requests_per_minute": 1}, {})
+    limits = Limits()
+    limits.begin(found.upstreams[0], 1000.0)
+    limits.begin(found.upstreams[1], 970.0)
+    result = route(found, state=State(limits=limits))
+    assert names(result) == ["u2"]
+    assert skips(result) == {
+        "u0": "at its limit of 1 concurrent requests",
+        "u1": "at its limit of 1 requests a minute until 12:00",
+    }
+
+
+def test_a_budget_and_a_pretended_fault_are_reasons_too() -> None:
+    state = State(
+        spent={"u0": "over its budget of 5.00 a day"}, pretended_down={"u1": "pretended down until 12:10"}
+    )
+    found = route(settings({}, {}, {}), state=state)
+    assert names(found) == ["u2"]
+    assert skips(found) == {"u0": "over its budget of 5.00 a day", "u1": "pretended down until 12:10"}
+
+
+def test_equal_explicit_priorities_take_turns_by_session_and_a_session_stays() -> None:
+    found = settings({"priority": 70}, {"priority": 70}, {"priority": 70})
+    firsts = [names(route(found, replace(ASK, session=f"s{number}")))[0] for number in range(60)]
+    assert set(firsts) == {"u0", "u1", "u2"}
+    assert all(firsts.count(name) >= 8 for name in firsts)
+    again = [names(route(found, replace(ASK, session=f"s{number}")))[0] for number in range(60)]
+    assert again == firsts
+
+
+def test_without_explicit_priority_the_order_of_the_file_holds_for_every_session() -> None:
+    found = settings({}, {})
+    assert {names(route(found, replace(ASK, session=f"s{number}")))[0] for number in range(20)} == {"u0"}
+
+
+def test_a_conversation_keeps_its_upstream_while_it_may_answer() -> None:
+    seat = Seat("u1", since=900.0, last_used=990.0)
+    found = route(settings({}, {}), seat=seat)
+    assert names(found) == ["u1", "u0"]
+    assert found.candidates[0].why == "keeps its conversation"
+    assert names(route(settings({}, {}), seat=seat, state=resting("u1"))) == ["u0"]
+
+
+def test_a_conversation_on_a_backup_returns_to_a_primary_after_the_set_time() -> None:
+    found = settings({}, {"role": "backup"}, failover={"return_to_primary_minutes": 10})
+    assert names(route(found, seat=Seat("u1", since=900.0, last_used=990.0))) == ["u1", "u0"]
+    assert names(route(found, seat=Seat("u1", since=300.0, last_used=990.0))) == ["u0", "u1"]
+
+
+def test_no_model_at_all_asks_who_would_answer_any() -> None:
+    assert names(route(settings({"models": ["x"]}, {}), Ask("messages", ""))) == ["u0", "u1"]
