@@ -27,70 +27,70 @@ class SseDecoder:
     Lines end with LF, CRLF or CR. Records without data are dropped unless they name an `error` event.
     """
 
-    __slots__ = ("_data", "_event", "_line", "_max", "_size", "_skip_lf", "_started")
+    __slots__ = ("_data", "_event", "_max", "_piece_size", "_pieces", "_size", "_skip_lf", "_started")
 
     def __init__(self, max_record_bytes: int = MAX_RECORD_BYTES) -> None:
-        self._line: list[bytes] = []
+        self._pieces: list[bytes] = []
+        """of the line that has not ended yet"""
+        self._piece_size = 0
         self._data: list[bytes] = []
+        self._size = 0
         self._event = ""
         self._skip_lf = False
         self._started = False
-        self._size = 0
         self._max = max_record_bytes
 
     def feed(self, chunk: bytes) -> list[Record]:
         """The records that this chunk completes. Raises RecordTooLarge."""
-        if not chunk:
-            return []
-        if self._skip_lf:
+        if self._skip_lf and chunk:
             self._skip_lf = False
-            if chunk.startswith(b"\n"):
-                chunk = chunk[1:]
+            chunk = chunk.removeprefix(b"\n")
         if b"\r" in chunk:
             self._skip_lf = chunk.endswith(b"\r")
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        records: list[Record] = []
         lines = chunk.split(b"\n")
-        for line in lines[:-1]:
-            if self._line:
-                self._line.append(line)
-                line = b"".join(self._line)
-                self._line = []
-            self._take_line(line, records)
-        if lines[-1]:
-            self._line.append(lines[-1])
-            self._size += len(lines[-1])
-            if self._size > self._max:
+        rest = lines.pop()
+        if lines and self._pieces:
+            lines[0] = b"".join((*self._pieces, lines[0]))
+            self._pieces, self._piece_size = [], 0
+        records = self._take(lines) if lines else []
+        if rest:
+            self._pieces.append(rest)
+            self._piece_size += len(rest)
+            if self._piece_size + self._size > self._max:
                 raise RecordTooLarge
         return records
 
     def close(self) -> list[Record]:
         """The record that the end of the stream completes, if any."""
-        records: list[Record] = []
-        if self._line:
-            line, self._line = b"".join(self._line), []
-            self._take_line(line, records)
-        self._take_line(b"", records)
-        return records
+        last, self._pieces, self._piece_size = b"".join(self._pieces), [], 0
+        return self._take([last, b""] if last else [b""])
 
-    def _take_line(self, line: bytes, records: list[Record]) -> None:
+    def _take(self, lines: list[bytes]) -> list[Record]:
         if not self._started:
             self._started = True
-            line = line.removeprefix(BOM)
-        if not line:
-            if self._data or self._event == "error":
-                records.append(Record(b"\n".join(self._data), self._event))
-            self._data, self._event, self._size = [], "", 0
-            return
-        name, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
-        if name == b"data":
-            self._data.append(value)
-            self._size += len(value)
-            if self._size > self._max:
-                raise RecordTooLarge
-        elif name == b"event":
-            self._event = value.decode("utf-8", "replace")
+            lines[0] = lines[0].removeprefix(BOM)
+        records: list[Record] = []
+        for line in lines:
+            if line.startswith(b"data:"):
+                self._take_data(line[6:] if line.startswith(b" ", 5) else line[5:])
+            elif not line:
+                if self._data or self._event == "error":
+                    data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+                    records.append(Record(data, self._event))
+                    self._data, self._size = [], 0
+                self._event = ""
+            elif line.startswith(b"event:"):
+                self._event = line[6:].removeprefix(b" ").decode("utf-8", "replace")
+            elif line == b"data":
+                self._take_data(b"")
+        return records
+
+    def _take_data(self, value: bytes) -> None:
+        self._data.append(value)
+        self._size += len(value)
+        if self._size > self._max:
+            raise RecordTooLarge
 
 
 def encode(data: bytes, event: str = "") -> bytes:
