@@ -1,0 +1,66 @@
+import pytest
+
+from switchyard.protocols.codec import BadRequest
+from switchyard.protocols.head import Head, read_head
+
+
+def test_the_head_of_a_claude_code_request() -> None:
+    body = (
+        b'{"model":"claude-x","messages":[],"stream":true,'
+        b'"metadata":{"user_id":"{\\"device_id\\":\\"d\\",\\"session_id\\":\\"s-1\\"}"}}'
+    )
+    assert read_head("messages", body, {}) == Head("claude-x", True, "s-1", False, False)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "body", "headers", "session"),
+    [
+        ("messages", b'{"model":"m"}', {"x-claude-code-session-id": "h"}, "h"),
+        (
+            "messages",
+            b'{"model":"m","metadata":{"user_id":"user_abc_account__session_0a1b2c3d-aa"}}',
+            {},
+            "0a1b2c3d-aa",
+        ),
+        ("messages", b'{"model":"m","metadata":{"user_id":"{broken"}}', {}, ""),
+        ("messages", b'{"model":"m","metadata":{"user_id":7}}', {}, ""),
+        ("messages", b'{"model":"m","metadata":{"user_id":"{\\"session_id\\":5}"}}', {}, ""),
+        ("responses", b'{"model":"m","prompt_cache_key":"k"}', {}, "k"),
+        ("responses", b'{"model":"m","prompt_cache_key":"k"}', {"session-id": "s"}, "s"),
+        ("chat", b'{"model":"m","prompt_cache_key":"k"}', {}, "k"),
+        ("chat", b'{"model":"m"}', {}, ""),
+    ],
+)
+def test_the_session_is_found_wherever_clients_put_it(
+    protocol: str, body: bytes, headers: dict[str, str], session: str
+) -> None:
+    assert read_head(protocol, body, headers).session == session  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "param"),
+    [
+        (b"", "the request body is not a JSON object", ""),
+        (b"[1]", "the request body is not a JSON object", ""),
+        (b'{"model":"m"', "the request body is not a JSON object", ""),
+        (b'{"model":"\xff"}', "the request body is not a JSON object", ""),
+        (b"[" * 100_000, "the request body is not a JSON object", ""),
+        (b"{}", "model: field required; name the model to use", "model"),
+        (b'{"model":""}', "model: field required; name the model to use", "model"),
+        (b'{"model":7}', "model: expected a string", "model"),
+        (b'{"model":"m","stream":"yes"}', "stream: expected true or false", "stream"),
+        (b'{"model":"m","stream":1}', "stream: expected true or false", "stream"),
+    ],
+)
+def test_what_cannot_be_read_is_named_in_one_sentence(body: bytes, message: str, param: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        read_head("chat", body, {})
+    assert caught.value.message.startswith(message)
+    assert caught.value.param == param
+    assert "\n" not in caught.value.message
+
+
+def test_an_absent_or_null_stream_means_no_stream() -> None:
+    assert not read_head("chat", b'{"model":"m","stream":null}', {}).stream
+    asked = read_head("chat", b'{"model":"m","stream":true,"stream_options":{"include_usage":true}}', {})
+    assert (asked.stream, asked.wants_usage, asked.has_stream_options) == (True, True, True)

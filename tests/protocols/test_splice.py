@@ -1,0 +1,51 @@
+import pytest
+
+from switchyard.protocols.splice import StreamRenamer, insert_member, splice_model
+
+
+@pytest.mark.parametrize(
+    ("body", "spliced"),
+    [
+        (b'{"model":"a","x":1}', b'{"model":"new","x":1}'),
+        (b'{ "x" : [ 1 ,2],\n\t"model" :  "a" , "y":{}}', b'{ "x" : [ 1 ,2],\n\t"model" :  "new" , "y":{}}'),
+        (b'{"tools":[{"model":"a"}],"model":"a"}', b'{"tools":[{"model":"a"}],"model":"new"}'),
+        (b'{"model":"a","deep":{"model":"a"}}', b'{"model":"new","deep":{"model":"a"}}'),
+        (
+            b'{"deep":{"model":"a"},"model":"b","z":{"model":"b"}}',
+            b'{"deep":{"model":"a"},"model":"new","z":{"model":"b"}}',
+        ),
+        (rb'{"text":"\"model\":\"a\"","model":"a"}', rb'{"text":"\"model\":\"a\"","model":"new"}'),
+        (b'{"n":{"model":"new"},"model":"a"}', b'{"n":{"model":"new"},"model":"new"}'),
+        (rb'{"model":"a\"b\\","x":1.0e5}', b'{"model":"new","x":1.0e5}'),
+        (b'{"model":"new"}', b'{"model":"new"}'),
+        (b'{"no":"model"}', b'{"no":"model"}'),
+        ('{"s":"中文\u2028","model":"a"}'.encode(), '{"s":"中文\u2028","model":"new"}'.encode()),
+    ],
+)
+def test_only_the_top_level_model_changes(body: bytes, spliced: bytes) -> None:
+    assert splice_model(body, "new") == spliced
+
+
+def test_a_name_is_written_as_json() -> None:
+    assert splice_model(b'{"model":"a"}', 'q"é') == '{"model":"q\\"é"}'.encode()
+
+
+def test_a_member_goes_to_the_head_of_the_object() -> None:
+    assert insert_member(b' { "a":1}', b'"b":2') == b' {"b":2, "a":1}'
+
+
+def test_the_renamer_learns_the_spelling_and_leaves_escaped_text_alone() -> None:
+    renamer = StreamRenamer("asked")
+    first = b'data: {"id":1, "model": "theirs", "choices":[]}\n\n'
+    assert renamer.rename(first) == first
+    renamer.learn(first, "theirs")
+    assert renamer.rename(first) == first.replace(b'"theirs"', b'"asked"')
+    text = rb'data: {"content":"\"model\": \"theirs\""}' + b"\n\n"
+    assert renamer.rename(text) == text
+
+
+def test_the_renamer_does_nothing_when_the_names_agree() -> None:
+    renamer = StreamRenamer("same")
+    record = b'data: {"model":"same"}\n\n'
+    renamer.learn(record, "same")
+    assert renamer.rename(record) is record

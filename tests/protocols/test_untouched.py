@@ -1,0 +1,97 @@
+"""Same-protocol streams: bytes in = bytes out but for the model, at every chunking."""
+
+import pytest
+
+from switchyard.protocols.anthropic_messages.codec import CODEC as MESSAGES
+from switchyard.protocols.codec import Codec
+from switchyard.protocols.neutral import ErrorType, Usage
+from switchyard.protocols.openai_responses.codec import CODEC as RESPONSES
+from switchyard.protocols.untouched import UntouchedStream
+
+MESSAGES_STREAM = (
+    'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant",'
+    '"model": "theirs","content":[],"stop_reason":null,"usage":{"input_tokens":25,"output_tokens":1}}}\n\n'
+    'event: content_block_start\ndata:{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}\n\n'
+    ": a comment\n\n"
+    'event: ping\ndata: {"type": "ping"}\n\n'
+    'event: brand_new\ndata: {"type":"brand_new","model":"theirs too","x":[1, 2]}\n\n'
+    'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hé 中"}}\n\n'
+    'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}\n\n'
+    'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":7}}\n\n'
+    'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+).encode()
+
+RESPONSES_STREAM = (
+    'event: response.created\ndata: {"type":"response.created","sequence_number":0,"response":{"id":"resp_1","object":'
+    '"response","model":"theirs","status":"in_progress","output":[]}}\n\n'
+    'data: {"type":"response.output_text.delta","sequence_number":1,"item_id":"m","output_index":0,"content_index":0,"delta":"x"}\n\n'
+    'data: {"type":"response.completed","sequence_number":2,"response":{"id":"resp_1","object":"response","model":"theirs",'
+    '"status":"completed","output":[],"usage":{"input_tokens":10,"input_tokens_details":{"cached_tokens":4},'
+    '"output_tokens":2,"output_tokens_details":{"reasoning_tokens":1},"total_tokens":12}}}\n\n'
+).encode()
+
+
+def run(codec: Codec, stream: bytes, size: int, asked: str = "asked") -> tuple[bytes, UntouchedStream]:
+    untouched = UntouchedStream(codec, asked)
+    out = [untouched.feed(stream[at : at + size]) for at in range(0, len(stream), size)]
+    out.append(untouched.close())
+    return b"".join(out), untouched
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 1000, 100_000])
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+def test_bytes_pass_as_they_came_but_for_the_model(size: int, line_end: bytes) -> None:
+    stream = MESSAGES_STREAM.replace(b"\n", line_end)
+    out, seen = run(MESSAGES, stream, size)
+    assert out == stream.replace(b'"theirs"', b'"asked"')
+    assert (seen.content_begun, seen.finished, seen.failed) == (True, True, None)
+    assert seen.usage == Usage(input=25, output=7)
+
+
+@pytest.mark.parametrize("size", [1, 5, 100_000])
+def test_with_equal_names_not_a_byte_changes(size: int) -> None:
+    out, _ = run(MESSAGES, MESSAGES_STREAM, size, "theirs")
+    assert out == MESSAGES_STREAM
+
+
+@pytest.mark.parametrize("size", [1, 3, 100_000])
+def test_responses_streams_are_renamed_wherever_they_name_the_model(size: int) -> None:
+    out, seen = run(RESPONSES, RESPONSES_STREAM, size)
+    assert out == RESPONSES_STREAM.replace(b'"theirs"', b'"asked"')
+    assert seen.usage == Usage(input=6, cache_read=4, output=2, reasoning=1)
+    assert seen.finished
+
+
+def test_content_begins_with_the_first_delta_not_with_the_opening() -> None:
+    untouched = UntouchedStream(MESSAGES, "asked")
+    begun = []
+    for record in MESSAGES_STREAM.split(b"\n\n"):
+        untouched.feed(record + b"\n\n")
+        begun.append(untouched.content_begun)
+    assert begun[:6] == [False, False, False, False, False, True]
+
+
+def test_a_last_record_without_its_blank_line_is_not_lost() -> None:
+    out, seen = run(MESSAGES, MESSAGES_STREAM.rstrip(b"\n"), 11)
+    assert out == MESSAGES_STREAM.rstrip(b"\n").replace(b'"theirs"', b'"asked"')
+    assert seen.finished
+
+
+def test_an_error_event_is_seen_before_and_after_content() -> None:
+    error = (
+        b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n'
+    )
+    for stream in (error, MESSAGES_STREAM.split(b"event: content_block_stop")[0] + error):
+        out, seen = run(MESSAGES, stream, 9)
+        assert seen.failed is not None and seen.failed.type is ErrorType.OVERLOADED
+        assert not seen.finished
+        assert not seen.owes_an_end
+        assert out.endswith(error)
+
+
+def test_a_responses_client_is_owed_an_end_after_a_bare_error_event() -> None:
+    start = RESPONSES_STREAM.split(b'data: {"type":"response.completed"')[0]
+    _, seen = run(RESPONSES, start + b'data: {"type":"error","code":"server_error","message":"x"}\n\n', 10)
+    assert seen.failed is not None
+    assert seen.owes_an_end
+    assert b"response.failed" in seen.break_off(seen.failed)
