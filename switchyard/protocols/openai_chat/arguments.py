@@ -1,0 +1,129 @@
+"""Follow the arguments of one tool call as they come in: what each piece adds, and when they are complete."""
+
+import re
+
+import msgspec
+
+IN_STRING = re.compile(r'["\\]')
+OUTSIDE = re.compile(r'["{}\[\]]')
+MAX_BLANK = 500
+"""Some models fall into an endless run of whitespace; no honest arguments hold that much."""
+EMPTY_OBJECT = "{}"
+
+
+class EndlessBlank(Exception):
+    """The model writes nothing but whitespace."""
+
+
+class Arguments:
+    """The JSON text of a call's arguments, piece by piece.
+
+    `is_complete`: an object with something in it has been closed, so that nothing can follow. A lone `{}` is
+    held back: some servers send it as a placeholder before the real arguments.
+    """
+
+    __slots__ = ("_blank", "_depth", "_escaped", "_held", "_in_string", "_pieces", "is_complete", "size")
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._held = ""
+        self._depth = 0
+        self._in_string = False
+        self._escaped = False
+        self._blank = 0
+        self.size = 0
+        self.is_complete = False
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces) or self._held
+
+    @property
+    def is_object(self) -> bool:
+        """Begins like an object; anything else (a string with JSON inside) makes sense only as a whole."""
+        return next((piece.lstrip()[0] for piece in self._pieces if piece.strip()), "") == "{"
+
+    def take(self, piece: str) -> str:
+        """What the piece adds. Raises EndlessBlank."""
+        self._count_blank(piece)
+        if not piece or self.is_complete:
+            return ""
+        if not self.size:
+            if not piece.strip():
+                return ""
+            if piece.strip() == EMPTY_OBJECT:
+                self._held = EMPTY_OBJECT
+                return ""
+            if self._held and not piece.lstrip().startswith("{"):
+                return ""
+            self._held = ""
+        elif len(piece) >= self.size >= 2:
+            piece = self._news(piece)
+        piece = self._scanned(piece)
+        self._pieces.append(piece)
+        self.size += len(piece)
+        return piece
+
+    def is_valid(self) -> bool:
+        return self.is_complete or _is_json(self.text)
+
+    def _news(self, piece: str) -> str:
+        """The end of a piece that repeats all that came before: some servers send snapshots."""
+        before = self.text
+        if piece.startswith(before) and not _may_become_json(before + piece):
+            return piece[len(before) :]
+        return piece
+
+    def _scanned(self, piece: str) -> str:
+        """The piece up to the end of the object."""
+        position = int(self._escaped)
+        self._escaped = False
+        while sign := (IN_STRING if self._in_string else OUTSIDE).search(piece, position):
+            position = sign.end()
+            match sign.group():
+                case "\\":
+                    self._escaped = position == len(piece)
+                    position += 1
+                case '"':
+                    self._in_string = not self._in_string
+                case "{" | "[":
+                    self._depth += 1
+                case _:
+                    self._depth -= 1
+                    if self._depth <= 0 and self._is_filled_object(piece[:position]):
+                        self.is_complete = True
+                        return piece[:position]
+        return piece
+
+    def _is_filled_object(self, end: str) -> bool:
+        if self.size > 64:
+            return self.is_object
+        whole = ("".join(self._pieces) + end).strip()
+        return whole.startswith("{") and whole[1:-1].strip() != ""
+
+    def _count_blank(self, piece: str) -> None:
+        if not piece.isspace() or self._in_string:
+            self._blank = 0
+            return
+        self._blank += len(piece)
+        if self._blank > MAX_BLANK:
+            raise EndlessBlank
+
+
+def _may_become_json(text: str) -> bool:
+    """Whether some JSON text begins so."""
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        return "truncated" in str(error)
+    except RecursionError:
+        return True
+    return True
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True

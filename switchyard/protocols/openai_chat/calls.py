@@ -1,0 +1,151 @@
+"""Gather the fragments of tool calls: which call a fragment continues, and what is known of it so far."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from switchyard.protocols.openai_chat.arguments import Arguments
+
+
+class Call:
+    """One tool call on its way. `is_custom`: a freeform call, whose input is text and no JSON."""
+
+    __slots__ = ("arguments", "ended", "id", "index", "input", "is_custom", "name", "streams")
+
+    def __init__(self, index: int | None, id: str, is_custom: bool) -> None:
+        self.index = index
+        self.id = id
+        self.name = ""
+        self.is_custom = is_custom
+        self.arguments = Arguments()
+        self.input: list[str] = []
+        self.ended = self.streams = False
+
+    @property
+    def is_telling(self) -> bool:
+        """The model has come as far as its arguments, so that the name is whole."""
+        return bool(self.name) and bool(self.arguments.size or self.input)
+
+    @property
+    def is_nothing(self) -> bool:
+        return not (self.id or self.name or self.arguments.text or self.input)
+
+    def learn(self, fragment: "Fragment") -> None:
+        self.id = self.id or fragment.id
+        if fragment.name and not self.arguments.size and not self.input:
+            self.name = _joined(self.name, fragment.name)
+
+    def take(self, fragment: "Fragment") -> str:
+        """What is new in the fragment. Raises EndlessBlank."""
+        if not self.is_custom:
+            return self.arguments.take(fragment.arguments)
+        if fragment.arguments:
+            self.input.append(fragment.arguments)
+        return fragment.arguments
+
+
+@dataclass(slots=True)
+class Fragment:
+    index: int | None
+    id: str
+    name: str
+    arguments: str
+    is_custom: bool
+
+
+class Calls:
+    """All calls of one reply in the order in which they came up."""
+
+    __slots__ = ("_by_id", "_by_index", "_last", "all")
+
+    def __init__(self) -> None:
+        self.all: list[Call] = []
+        self._by_index: dict[int, Call] = {}
+        self._by_id: dict[str, Call] = {}
+        self._last: Call | None = None
+
+    def of(self, fragment: Fragment) -> tuple[Call, bool]:
+        """The call that the fragment belongs to, and whether it is a new one."""
+        known = self._known(fragment)
+        call = known or Call(fragment.index, fragment.id, fragment.is_custom)
+        if known is None:
+            self.all.append(call)
+        if fragment.index is not None:
+            self._by_index[fragment.index] = call
+        if fragment.id:
+            self._by_id.setdefault(fragment.id, call)
+        self._last = call
+        call.learn(fragment)
+        return call, known is None
+
+    def _known(self, fragment: Fragment) -> Call | None:
+        if fragment.index is not None:
+            return self._continued(self._by_index.get(fragment.index), fragment)
+        if fragment.id:
+            return self._by_id.get(fragment.id)
+        last = self._last
+        if last is not None and fragment.name and last.arguments.is_valid():
+            return None
+        return last
+
+    def _continued(self, call: Call | None, fragment: Fragment) -> Call | None:
+        """Some servers send every call under one index: another id with a name of its own is another call."""
+        if call is None or not fragment.id or not call.id or fragment.id == call.id:
+            return call
+        return self._by_id.get(fragment.id) if fragment.name else call
+
+
+def fragments_in(tool_calls: object, is_whole: bool) -> Iterator[Fragment]:
+    """The fragments of one chunk; a single object instead of a list counts too.
+
+    A whole message lists every call once, without index.
+    """
+    for position, wire in enumerate(tool_calls if isinstance(tool_calls, list) else (tool_calls,)):
+        if isinstance(wire, dict):
+            fragment = _fragment(wire)
+            if is_whole and fragment.index is None:
+                fragment.index = position
+            yield fragment
+
+
+def legacy_fragment(function_call: Mapping[str, Any]) -> Fragment:
+    """The deprecated `function_call`: one call, without index and id."""
+    return _fragment({"index": 0, "function": function_call})
+
+
+def _fragment(wire: Mapping[str, Any]) -> Fragment:
+    custom = wire.get("custom")
+    function = custom if isinstance(custom, dict) else wire.get("function")
+    if not isinstance(function, dict):
+        function = wire
+    arguments = function.get("input") if isinstance(custom, dict) else function.get("arguments")
+    return Fragment(
+        index=_index(wire.get("index")),
+        id=_text(wire.get("id")),
+        name=_text(function.get("name")),
+        arguments=_argument_text(arguments),
+        is_custom=isinstance(custom, dict),
+    )
+
+
+def _argument_text(arguments: object) -> str:
+    if isinstance(arguments, str):
+        return arguments
+    return "" if arguments is None else msgspec.json.encode(arguments).decode()
+
+
+def _index(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _joined(name: str, piece: str) -> str:
+    """Names come whole, repeated, growing or in pieces."""
+    if piece.startswith(name):
+        return piece
+    return name if name.endswith(piece) else name + piece

@@ -1,0 +1,29 @@
+"""OpenAI Chat Completions as a codec."""
+
+from switchyard.protocols.codec import Codec
+from switchyard.protocols.errors import read_error
+from switchyard.protocols.openai_chat.errors import encode_break, encode_error
+from switchyard.protocols.openai_chat.repair import repair_request
+from switchyard.protocols.openai_chat.request import decode_request, encode_request
+from switchyard.protocols.openai_chat.response import decode_response, encode_response
+from switchyard.protocols.openai_chat.stream_decoder import StreamDecoder
+from switchyard.protocols.openai_chat.stream_encoder import KEEP_ALIVE, StreamEncoder
+from switchyard.protocols.openai_chat.watch import NOTABLE, glance, glance_whole
+
+CODEC = Codec(
+    protocol="chat",
+    decode_request=decode_request,
+    encode_request=encode_request,
+    decode_response=decode_response,
+    encode_response=encode_response,
+    stream_decoder=StreamDecoder,
+    stream_encoder=StreamEncoder,
+    decode_error=read_error,
+    encode_error=encode_error,
+    encode_break=encode_break,
+    keep_alive=KEEP_ALIVE,
+    glance=glance,
+    glance_whole=glance_whole,
+    notable=NOTABLE,
+    repair_request=repair_request,
+)

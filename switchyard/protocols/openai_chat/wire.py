@@ -1,0 +1,169 @@
+"""The shapes of Chat replies on the wire, read leniently: what imitators of the protocol send counts too.
+
+https://platform.openai.com/docs/api-reference/chat/streaming
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from switchyard.protocols import neutral
+from switchyard.protocols.errors import TYPE_STATUSES, read_embedded_error
+from switchyard.protocols.neutral import ErrorType, StopReason, WireError
+from switchyard.protocols.usage import usage_of_openai
+
+
+class Delta(msgspec.Struct, gc=False):
+    """A `delta` of a stream or the `message` of a whole reply. Reasoning stands under one of five names."""
+
+    content: Any = None
+    reasoning: Any = None
+    reasoning_content: Any = None
+    thinking: Any = None
+    reasoning_text: Any = None
+    reasoning_details: Any = None
+    refusal: Any = None
+    tool_calls: Any = None
+    function_call: Any = None
+    annotations: Any = None
+
+
+class Choice(msgspec.Struct, gc=False):
+    index: Any = 0
+    delta: Delta | None = None
+    message: Delta | None = None
+    text: Any = None
+    finish_reason: Any = None
+    stop_reason: Any = None
+    """vLLM: the stop sequence that matched, as text, or the number of a token."""
+    usage: Any = None
+    error: Any = None
+
+
+class Chunk(msgspec.Struct, gc=False):
+    id: Any = None
+    model: Any = None
+    choices: list[Choice] | None = None
+    usage: Any = None
+    timings: Any = None
+    x_groq: Any = None
+    error: Any = None
+
+
+read_chunk = msgspec.json.Decoder(Chunk).decode
+
+STOP_REASONS: Mapping[str, StopReason] = {
+    "stop": StopReason.END_TURN,
+    "eos": StopReason.END_TURN,
+    "eos_token": StopReason.END_TURN,
+    "end_turn": StopReason.END_TURN,
+    "stop_sequence": StopReason.STOP_SEQUENCE,
+    "length": StopReason.MAX_TOKENS,
+    "max_tokens": StopReason.MAX_TOKENS,
+    "model_length": StopReason.MAX_TOKENS,
+    "tool_calls": StopReason.TOOL_USE,
+    "tool_call": StopReason.TOOL_USE,
+    "tool_use": StopReason.TOOL_USE,
+    "function_call": StopReason.TOOL_USE,
+    "content_filter": StopReason.REFUSAL,
+    "sensitive": StopReason.REFUSAL,
+}
+"""A reason that is not listed is a regular end."""
+
+BROKEN_REASONS = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
+
+DONE = frozenset({b"[DONE]", b'"[DONE]"', b"[done]"})
+NO_CHOICES = "the upstream's reply has no choices"
+
+FINISH_REASONS: Mapping[StopReason, str] = {
+    StopReason.END_TURN: "stop",
+    StopReason.STOP_SEQUENCE: "stop",
+    StopReason.TOOL_USE: "tool_calls",
+    StopReason.MAX_TOKENS: "length",
+    StopReason.CONTEXT_WINDOW: "length",
+    StopReason.REFUSAL: "content_filter",
+    StopReason.PAUSE: "stop",
+    StopReason.COMPACTION: "stop",
+}
+
+
+def finish_reason(reason: StopReason, *, refused: bool) -> str:
+    """`refused`: the refusal is told in words, which OpenAI calls a regular stop."""
+    return "stop" if refused and reason is StopReason.REFUSAL else FINISH_REASONS[reason]
+
+
+def broken_off(choice: Choice | None) -> WireError:
+    """The error of a choice whose `finish_reason` says that the upstream failed."""
+    told = read_embedded_error({"error": choice.error}) if choice is not None and choice.error else None
+    message = "the upstream broke off its answer"
+    return told or WireError(ErrorType.SERVER, message, TYPE_STATUSES[ErrorType.SERVER])
+
+
+def first_choice(chunk: Chunk) -> Choice | None:
+    return next((choice for choice in chunk.choices or () if choice.index in (0, None)), None)
+
+
+def usage_in(chunk: Chunk, choice: Choice | None, *, excludes_cache: bool = False) -> neutral.Usage | None:
+    """The usage: in the chunk, in the choice (Kimi), in `x_groq` or in llama.cpp's timings."""
+    raw = chunk.usage
+    if not raw and choice is not None:
+        raw = choice.usage
+    if not raw and isinstance(chunk.x_groq, dict):
+        raw = chunk.x_groq.get("usage")
+    told = raw if isinstance(raw, dict) else {}
+    if isinstance(chunk.timings, dict):
+        told = {**told, "timings": chunk.timings}
+    return usage_of_openai(told, excludes_cache=excludes_cache) if told else None
+
+
+def reasoning_of(delta: Delta) -> str:
+    """The reasoning text. Many relays say the same under two names: the first that says anything counts."""
+    named = delta.reasoning or delta.reasoning_content or delta.thinking or delta.reasoning_text
+    if isinstance(named, str):
+        return named
+    if isinstance(named, dict):
+        return _text(named.get("text") or named.get("content"))
+    if delta.reasoning_details:
+        return "".join(_detail_texts(delta.reasoning_details))
+    return ""
+
+
+def parts_of(content: object) -> Iterator[tuple[str, str]]:
+    """("text" or "thinking", its text) for content in parts, as Mistral sends it."""
+    for part in content if isinstance(content, list) else ():
+        if isinstance(part, str):
+            yield "text", part
+        elif isinstance(part, dict):
+            if part.get("type") in ("thinking", "reasoning"):
+                yield "thinking", _thinking_text(part)
+            elif part.get("type") == "refusal":
+                yield "refusal", _text(part.get("refusal"))
+            else:
+                yield "text", _text(part.get("text"))
+
+
+def citations_in(annotations: object) -> Iterator[neutral.Citation]:
+    for annotation in annotations if isinstance(annotations, list) else ():
+        source = annotation.get("url_citation") if isinstance(annotation, dict) else None
+        if isinstance(source, dict) and source.get("url"):
+            yield neutral.Citation(
+                _text(source["url"]), _text(source.get("title")), _text(source.get("content"))
+            )
+
+
+def _detail_texts(details: object) -> Iterator[str]:
+    for detail in details if isinstance(details, list) else ():
+        if isinstance(detail, dict):
+            yield _text(detail.get("text")) or _text(detail.get("summary"))
+
+
+def _thinking_text(part: Mapping[str, Any]) -> str:
+    thinking = part.get("thinking") or part.get("text") or part.get("reasoning")
+    if isinstance(thinking, list):
+        return "".join(text for _, text in parts_of(thinking))
+    return _text(thinking)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
