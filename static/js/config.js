@@ -1,0 +1,48 @@
+// The settings file as the daemon tells it, and changes to it that carry the revision they are based on.
+import { get, post } from "./api.js";
+import { live, subscribe } from "./live.js";
+
+const listeners = new Set();
+let known = null;
+let loading = null;
+
+/** Calls back with the file now and whenever it has changed; returns the function that ends it. */
+export function onConfig(listener, onError) {
+  listeners.add(listener);
+  if (known) listener(known);
+  else reload().catch(onError);
+  return () => listeners.delete(listener);
+}
+
+export async function reload() {
+  loading ??= get("/api/configs").finally(() => (loading = null));
+  take(await loading);
+  return known;
+}
+
+export const config = () => known;
+
+/** A change of the file. On a conflict the newer file is fetched before the error goes on to the caller. */
+export async function save(path, body) {
+  try {
+    const answer = await post(path, { ...body, revision: body.revision ?? known?.revision });
+    await reload();
+    return answer;
+  } catch (error) {
+    if (error.status === 409 || error.status === 404) await reload().catch(() => null);
+    throw error;
+  }
+}
+
+export function followRevision() {
+  return subscribe("state", (state) => {
+    if (known && state.revision !== known.revision) reload().catch(() => null);
+  });
+}
+
+function take(config) {
+  known = config;
+  for (const listener of listeners) listener(config);
+}
+
+export const upstreamNames = () => (known?.upstreams ?? live.state?.upstreams ?? []).map((upstream) => upstream.name);

@@ -1,0 +1,87 @@
+// Numbers, times and amounts as people read them.
+import { language, t } from "./i18n.js";
+
+const locale = () => (language === "zh" ? "zh-CN" : "en-GB");
+const made = new Map();
+
+function numbers(options) {
+  const key = JSON.stringify(options);
+  if (!made.has(key)) made.set(key, new Intl.NumberFormat("en", options));
+  return made.get(key);
+}
+
+/** 1234567 -> "1.23M" */
+export function compact(count) {
+  if (count === null || count === undefined) return "–";
+  if (Math.abs(count) < 10000) return numbers({ maximumFractionDigits: 0 }).format(count);
+  return numbers({ notation: "compact", maximumSignificantDigits: 3 }).format(count).toLowerCase().replace("m", "M").replace("b", "B");
+}
+
+export function whole(count) {
+  return count === null || count === undefined ? "–" : numbers({ maximumFractionDigits: 0 }).format(count);
+}
+
+/** Money, with the digits that matter. */
+export function money(amount) {
+  if (amount === null || amount === undefined) return "–";
+  const digits = amount !== 0 && Math.abs(amount) < 0.1 ? 4 : 2;
+  return `$${numbers({ minimumFractionDigits: digits, maximumFractionDigits: digits }).format(amount)}`;
+}
+
+/** Seconds -> "0.84 s", "12.3 s", "2 m 05 s" */
+export function seconds(value) {
+  if (value === null || value === undefined) return "–";
+  if (value < 10) return `${value.toFixed(2)} s`;
+  if (value < 60) return `${value.toFixed(1)} s`;
+  if (value < 3600) return `${Math.floor(value / 60)} m ${String(Math.floor(value % 60)).padStart(2, "0")} s`;
+  return `${Math.floor(value / 3600)} h ${String(Math.floor((value % 3600) / 60)).padStart(2, "0")} m`;
+}
+
+export const milliseconds = (value) => (value === null || value === undefined ? "–" : seconds(value / 1000));
+
+/** "14:05" of a moment in seconds since 1970; with the day in front if it is another one. */
+export function clock(at, withSeconds = false) {
+  if (!at) return "–";
+  const date = new Date(at * 1000);
+  const time = date.toLocaleTimeString(locale(), {
+    hour: "2-digit",
+    minute: "2-digit",
+    second: withSeconds ? "2-digit" : undefined,
+    hour12: false,
+  });
+  return sameDay(date, new Date()) ? time : `${date.toLocaleDateString(locale(), { day: "numeric", month: "short" })} ${time}`;
+}
+
+export function moment(at) {
+  return new Date(at * 1000).toLocaleString(locale(), { dateStyle: "medium", timeStyle: "medium", hour12: false });
+}
+
+/** "2026-11-21" -> "21 Nov" */
+export function dayName(day, withWeekday = false) {
+  const [year, month, date] = day.split("-").map(Number);
+  return new Date(year, month - 1, date).toLocaleDateString(locale(), {
+    day: "numeric",
+    month: "short",
+    weekday: withWeekday ? "short" : undefined,
+  });
+}
+
+/** The local date as "2026-11-21", some days before today. */
+export function isoDay(daysAgo = 0) {
+  const date = new Date();
+  date.setDate(date.getDate() - daysAgo);
+  return [date.getFullYear(), date.getMonth() + 1, date.getDate()].map((part) => String(part).padStart(2, "0")).join("-");
+}
+
+export const bytes = (count) => (count < 1024 ? `${count} B` : `${(count / 1024).toFixed(1)} KB`);
+
+/** "codex_cli_rs/0.169.0 (...)" -> "codex_cli_rs 0.169.0" */
+export function agent(text) {
+  return (text ?? "").split(" ")[0].replace("/", " ") || t("requests.unknown-client");
+}
+
+export const totalInput = (usage) => usage.input + usage.cache_read + usage.cache_write_5m + usage.cache_write_1h;
+
+function sameDay(one, other) {
+  return one.toDateString() === other.toDateString();
+}

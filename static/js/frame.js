@@ -1,0 +1,73 @@
+// The head that all pages share: where one is, whether the daemon is there, language and theme.
+import { h, replace } from "./dom.js";
+import { chooseLanguage, language, t } from "./i18n.js";
+import { startLive, subscribe } from "./live.js";
+import { button, dot } from "./ui.js";
+
+export const PANELS = ["overview", "upstreams", "requests", "models", "failover", "clients", "file"];
+const STATISTICS = "/token-stats.html";
+const THEMES = [null, "light", "dark"];
+
+/** Fills the page's head; `current` is the name of the panel shown, or "tokens". Returns a function that marks another. */
+export function drawFrame(current) {
+  const links = new Map([
+    ...PANELS.map((name) => [name, h("a", { href: `/#/${name}` }, t(`nav.${name}`))]),
+    ["tokens", h("a", { href: STATISTICS }, t("nav.tokens"))],
+  ]);
+  const state = h("span.link-state", { role: "status" });
+  replace(
+    document.getElementById("top"),
+    h("a.brand", { href: "/#/overview" }, h("img", { src: "/icon.svg", alt: "" }), "Switchyard"),
+    h("nav", { "aria-label": t("nav.label") }, [...links.values()]),
+    state,
+    button(language === "zh" ? "EN" : "中文", () => chooseLanguage(language === "zh" ? "en" : "zh"), {
+      kind: "quiet small",
+      title: t("language.switch"),
+      key: "language",
+    }),
+    themeButton(),
+  );
+  const skip = document.querySelector(".skip");
+  skip.textContent = t("skip-to-content");
+  skip.onclick = (event) => {
+    event.preventDefault();
+    document.getElementById("main").focus();
+  };
+  subscribe("link", (linked) => replace(state, dot(linked ? "good" : "bad"), t(linked ? "link.on" : "link.off")));
+  startLive();
+
+  const mark = (name) => {
+    for (const [key, link] of links) {
+      if (key === name) {
+        link.setAttribute("aria-current", "page");
+        link.scrollIntoView({ block: "nearest", inline: "nearest" });
+      } else link.removeAttribute("aria-current");
+    }
+    document.title = `${t(`nav.${name}`)} · Switchyard`;
+  };
+  mark(current);
+  return mark;
+}
+
+function themeButton() {
+  const made = button("", next, { kind: "quiet", iconName: "theme", key: "theme" });
+  const name = () => {
+    const text = t(`theme.${document.documentElement.dataset.theme ?? "system"}`);
+    made.title = text;
+    made.setAttribute("aria-label", text);
+  };
+  function next() {
+    const chosen = THEMES[(THEMES.indexOf(document.documentElement.dataset.theme ?? null) + 1) % THEMES.length];
+    if (chosen) document.documentElement.dataset.theme = chosen;
+    else delete document.documentElement.dataset.theme;
+    try {
+      if (chosen) localStorage.setItem("theme", chosen);
+      else localStorage.removeItem("theme");
+    } catch {
+      // storage is switched off: the choice holds until the page is left
+    }
+    name();
+  }
+  name();
+  return made;
+}

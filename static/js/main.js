@@ -1,0 +1,48 @@
+// The dashboard: one panel at a time, chosen by the address.
+import { followRevision } from "./config.js";
+import { replace } from "./dom.js";
+import { drawFrame, PANELS } from "./frame.js";
+import { loadLanguage } from "./i18n.js";
+import { errorNote, loadingNote } from "./ui.js";
+
+const main = document.getElementById("main");
+let leave = null;
+let shown = null;
+
+/** "#/requests?id=x7" -> ["requests", { id: "x7" }] */
+function address() {
+  const [name, search] = location.hash.replace(/^#\/?/, "").split("?");
+  return [PANELS.includes(name) ? name : "overview", Object.fromEntries(new URLSearchParams(search))];
+}
+
+async function show(mark) {
+  const [name, given] = address();
+  if (name === shown && leave?.again) {
+    leave.again(given);
+    return;
+  }
+  if (leave?.mayLeave && !(await leave.mayLeave())) {
+    history.replaceState(null, "", `#/${shown}`);
+    mark(shown);
+    return;
+  }
+  leave?.();
+  leave = null;
+  shown = name;
+  mark(name);
+  replace(main, loadingNote());
+  try {
+    const panel = await import(`./panels/${name}.js`);
+    if (shown !== name) return;
+    replace(main);
+    leave = panel.mount(main, given) ?? null;
+  } catch (error) {
+    replace(main, errorNote(error, () => show(mark)));
+  }
+}
+
+await loadLanguage();
+const mark = drawFrame(address()[0]);
+followRevision();
+await show(mark);
+window.addEventListener("hashchange", () => show(mark));

@@ -1,0 +1,264 @@
+// Who answers each client now and why not the others; what is under way; today's numbers.
+import { get, post } from "../api.js";
+import { h, replace, section } from "../dom.js";
+import { agent, clock, compact, money, seconds, whole } from "../format.js";
+import { t } from "../i18n.js";
+import { live, refresh, subscribe } from "../live.js";
+import { outcomeBadge, outcomeDot, tokensText } from "../request_words.js";
+import { actionButton, badge, button, clientName, copyButton, dialog, dot, emptyNote, errorNote, faultText, loadingNote, protocolName, select, skipText } from "../ui.js";
+
+const SKIPS_SHOWN = 4;
+const RECENT = 8;
+const CLIENTS = ["messages", "responses", "chat"];
+const unfolded = new Set();
+
+export function mount(root) {
+  const faults = h("div.stack");
+  const lanes = h("div");
+  const recent = h("ul.lines");
+  const today = h("div");
+  const rests = h("div.stack.loose");
+  const panel = h(
+    "div.panel",
+    {},
+    h("div.panel-head", {}, h("h1", {}, t("overview.title")), button(t("explain.open"), () => explainDialog(), { key: "explain" })),
+    faults,
+    h("section.card", { "aria-label": t("overview.who") }, h("header", {}, h("h2", {}, t("overview.who"))), lanes),
+    h(
+      "div.columns",
+      {},
+      h(
+        "section.card",
+        { "aria-label": t("overview.requests") },
+        h("header", {}, h("h2", {}, t("overview.requests")), h("a", { href: "#/requests" }, t("overview.all-requests"))),
+        recent,
+      ),
+      h("div.stack.loose", {}, h("section.card", { "aria-label": t("overview.today") }, h("header", {}, h("h2", {}, t("overview.today")), h("a", { href: "/token-stats.html" }, t("overview.statistics"))), today), rests),
+    ),
+  );
+  replace(root, loadingNote());
+
+  const drawFaults = section(faults, faultBanners);
+  const drawLanes = section(lanes, (shown) => CLIENTS.map((client) => lane(shown.routes[client], shown, () => drawLanesNow())));
+  const drawRecent = section(recent, recentLines);
+  const drawToday = section(today, todayNumbers);
+  const drawRests = section(rests, restsCard);
+  const drawLanesNow = () => {
+    const { routes, urls, upstreams } = live.state;
+    drawLanes({ routes: withoutTimes(routes), urls, known: upstreams.length, unfolded: [...unfolded] });
+  };
+  const drawRequests = () => live.requests && drawRecent(live.requests.slice(0, RECENT));
+
+  const ends = [
+    subscribe("state", (state) => {
+      if (!panel.isConnected) replace(root, panel);
+      drawFaults({ file: state.file, problems: state.problems ?? [] });
+      drawLanesNow();
+      drawToday(state.today);
+      drawRests(state.upstreams.filter((one) => ["resting", "trial"].includes(one.state) || one.pretend || one.models?.length));
+    }),
+    subscribe("requests", drawRequests),
+    subscribe("link", (linked) => {
+      if (linked === false && !live.state) replace(root, errorNote(new Error("offline")));
+    }),
+  ];
+  if (!live.state) refresh().catch((error) => replace(root, errorNote(error, () => refresh().catch(() => null))));
+  return () => ends.forEach((end) => end());
+}
+
+/** Routes without the moment they were made at, so that an unchanged route is not drawn again. */
+const withoutTimes = (routes) => Object.fromEntries(Object.entries(routes).map(([client, route]) => [client, { ...route, at: null }]));
+
+// --- what is wrong ---
+
+function faultBanners({ file, problems }) {
+  return [
+    file.faults.length
+      ? h(
+          "div.banner.bad-line",
+          { role: "alert" },
+          h("strong", {}, t("overview.file-faulty", { path: file.path })),
+          h(
+            "ul",
+            {},
+            file.faults.map((fault) => h("li.wrap", {}, h("code", {}, fault.path), fault.line ? ` (${t("fault.place", fault)})` : "", ": ", faultText(fault))),
+          ),
+        )
+      : null,
+    problems.length ? h("div.banner.bad-line", { role: "alert" }, h("ul", {}, problems.map((problem) => h("li.wrap", {}, problem)))) : null,
+    file.warnings.length ? h("div.banner", {}, h("details", {}, h("summary", {}, t("overview.file-warnings", { count: file.warnings.length })), h("ul", {}, file.warnings.map((warning) => h("li.wrap", {}, warning))))) : null,
+    file.ancestor ? h("div.banner", {}, t("overview.ancestor")) : null,
+  ];
+}
+
+// --- who answers ---
+
+function lane(route, { urls, known }, redraw) {
+  return h(
+    "div.lane",
+    { dataset: { client: route.client } },
+    h(
+      "div.stack",
+      {},
+      h("div", {}, h("strong", {}, clientName(route.client))),
+      h("div.address", {}, h("code.cut", { title: urls[route.client] }, urls[route.client]), copyButton(urls[route.client])),
+      h("div.muted.cut", { title: route.model }, t("overview.for-model", { model: route.model })),
+    ),
+    h("div.stack", {}, track(route, known), skips(route, redraw)),
+  );
+}
+
+/** The rail from the client to the upstream that answers, and on to those that would follow. */
+export function track(route, known = 1) {
+  const first = route.candidates[0];
+  if (!first) return h("div.track", {}, dot("bad"), h("span", {}, ` ${t(known ? "overview.nobody" : "overview.no-upstreams")}`));
+  return h(
+    "div.track",
+    {},
+    route.candidates.map((candidate, index) => h("span.leg", {}, index ? h("span.rail", { "aria-hidden": "true" }) : null, stop(candidate, route, index))),
+    route.rescues.map((candidate) => h("span.leg", {}, h("span.rail.broken", { "aria-hidden": "true" }), stop(candidate, route, -1))),
+  );
+}
+
+function stop(candidate, route, index) {
+  const words = index === 0 ? (route.last_resort ? "overview.last-resort" : "overview.answers") : index > 0 ? "overview.then" : "overview.rescue";
+  const renamed = candidate.model !== route.model;
+  return h(
+    "span.stop",
+    { class: index === 0 ? (route.last_resort ? "first last-resort" : "first") : "", title: `${candidate.upstream} · ${protocolName(candidate.protocol)} · ${candidate.model} · ${candidate.why}` },
+    index === 0 ? dot(route.last_resort ? "warn" : "good") : null,
+    h("span.off-screen", {}, `${t(words)}: `),
+    h("span.cut", {}, candidate.upstream),
+    renamed ? h("span.sent.cut", {}, `→ ${candidate.model}`) : null,
+    index === 0 && route.last_resort ? badge(t("overview.last-resort"), "warn") : null,
+    index < 0 ? badge(t("overview.rescue")) : null,
+  );
+}
+
+function skips(route, redraw) {
+  if (!route.skipped.length) return null;
+  const all = unfolded.has(route.client) || route.skipped.length <= SKIPS_SHOWN + 1;
+  const shown = all ? route.skipped : route.skipped.slice(0, SKIPS_SHOWN);
+  return h(
+    "div",
+    {},
+    h(
+      "ul.skips",
+      { "aria-label": t("overview.not-now") },
+      shown.map((skip) => h("li", {}, h("span.cut", { title: skip.upstream }, skip.upstream), h("span.why", { title: skip.text }, `— ${skipText(skip)}`))),
+    ),
+    all ? null : button(t("overview.more-skips", { count: route.skipped.length - shown.length }), () => (unfolded.add(route.client), redraw()), { kind: "quiet small", key: `more-${route.client}` }),
+  );
+}
+
+// --- requests ---
+
+function recentLines(rows) {
+  if (!rows.length) return h("li", {}, emptyNote(t("requests.none")));
+  return rows.map((row) =>
+    h(
+      "li",
+      {},
+      outcomeDot(row),
+      h(
+        "div.grow",
+        {},
+        h("div.cut", {}, h("a", { href: `#/requests?id=${encodeURIComponent(row.id)}` }, row.model || "–"), h("span.muted", {}, row.upstream ? ` → ${row.upstream}` : "")),
+        h("div.faint.cut", {}, `${clock(row.at, true)} · ${agent(row.agent)}`, row.outcome === "running" ? "" : ` · ${seconds(row.duration)}`),
+      ),
+      h("div.number", {}, outcomeBadge(row), h("div.faint", {}, tokensText(row.usage))),
+    ),
+  );
+}
+
+// --- today ---
+
+function todayNumbers(today) {
+  const cells = [
+    [t("stats.requests"), whole(today.requests), today.errors ? t("stats.failed", { count: today.errors }) : ""],
+    [t("stats.cost"), today.priced ? money(today.cost) : "–", today.unpriced ? t("stats.unpriced", { count: today.unpriced }) : ""],
+    [t("stats.input"), compact(today.input), t("stats.fresh")],
+    [t("stats.output"), compact(today.output), today.reasoning ? t("stats.of-which-reasoning", { count: compact(today.reasoning) }) : ""],
+    [t("stats.cache-read"), compact(today.cache_read), ""],
+    [t("stats.cache-write"), compact(today.cache_write), ""],
+  ];
+  return h("dl.numbers", {}, cells.map(([name, value, under]) => h("div", {}, h("dt", {}, name), h("dd", {}, value, under ? h("div.under", {}, under) : null))));
+}
+
+// --- rests ---
+
+function restsCard(upstreams) {
+  if (!upstreams.length) return null;
+  return h(
+    "section.card",
+    { "aria-label": t("overview.resting") },
+    h("header", {}, h("h2", {}, t("overview.resting")), actionButton(t("overview.clear-all"), () => clear(), { kind: "small", key: "clear-all" })),
+    h(
+      "ul.lines",
+      {},
+      upstreams.map((one) =>
+        h(
+          "li",
+          {},
+          dot("warn"),
+          h("div.grow", {}, h("div.cut", { title: one.name }, one.name), h("div.muted.wrap", {}, restText(one))),
+          actionButton(t("upstreams.clear"), () => clear(one.name), { kind: "small", key: `clear-${one.name}` }),
+        ),
+      ),
+    ),
+  );
+}
+
+export function restText(upstream) {
+  const rests = [
+    upstream.pretend ? t("upstreams.pretending", { mode: t(`pretend.${upstream.pretend.mode}`), time: clock(upstream.pretend.until) }) : null,
+    upstream.state === "resting" && upstream.until ? t("upstreams.resting-until", { time: clock(upstream.until), reason: upstream.reason }) : null,
+    upstream.state === "trial" ? t("upstreams.on-trial", { reason: upstream.reason }) : null,
+    ...(upstream.models ?? []).map((rest) => t("upstreams.model-resting", { model: rest.model, time: clock(rest.until), reason: rest.reason })),
+  ];
+  return rests.filter(Boolean).join(" · ");
+}
+
+async function clear(name) {
+  await post("/api/upstreams/clear", name ? { name } : {});
+  await refresh();
+}
+
+// --- explain ---
+
+function explainDialog() {
+  let client = "messages";
+  const model = h("input", { type: "text", value: live.state?.routes.messages.model ?? "", "aria-label": t("explain.model"), autofocus: true });
+  const at = h("input", { type: "text", placeholder: t("explain.at-example"), "aria-label": t("explain.at") });
+  const answer = h("div.stack.loose", { "aria-live": "polite" });
+  const ask = async (event) => {
+    event?.preventDefault();
+    try {
+      const route = await get("/api/explain", { client, model: model.value, at: at.value });
+      replace(
+        answer,
+        h("div.muted", {}, t("explain.would")),
+        track(route),
+        h("ul.skips", {}, route.skipped.map((skip) => h("li", {}, h("span.cut", { title: skip.upstream }, skip.upstream), h("span.why", {}, `— ${skip.text}`)))),
+      );
+    } catch (error) {
+      replace(answer, errorNote(error));
+    }
+  };
+  return dialog(t("explain.title"), () => ({
+    body: h(
+      "form.stack.loose",
+      { onsubmit: ask },
+      h("p.muted", {}, t("explain.help")),
+      h(
+        "div.fields",
+        {},
+        h("label.field", {}, h("span", {}, t("explain.client")), select(CLIENTS.map((name) => [name, clientName(name)]), client, (chosen) => (client = chosen), { "aria-label": t("explain.client") })),
+        h("label.field", {}, h("span", {}, t("explain.at")), at),
+        h("label.field.whole", {}, h("span", {}, t("explain.model")), model),
+      ),
+      h("div", {}, h("button.primary", { type: "submit" }, t("explain.ask"))),
+      answer,
+    ),
+  }));
+}

@@ -1,0 +1,224 @@
+// Token statistics: a span of days as cards, stacked bars and tables.
+import { get, post, query } from "../api.js";
+import { legend, stackedBars } from "../chart.js";
+import { h, replace } from "../dom.js";
+import { compact, dayName, isoDay, milliseconds, money, whole } from "../format.js";
+import { t } from "../i18n.js";
+import { busy, button, confirm, emptyNote, loadInto, note, segments } from "../ui.js";
+
+const SPANS = { today: 0, week: 6, month: 29 };
+const GROUPS = ["model", "upstream", "client", "model_sent", "day"];
+const TABLES = { model: "by_model", model_sent: "by_model_sent", upstream: "by_upstream", client: "by_client", day: "daily" };
+const MEASURES = ["tokens", "cost", "requests"];
+const TOKEN_SERIES = ["fresh_input_tokens", "cache_creation_tokens", "cache_read_tokens", "output_tokens"];
+const REFRESH_MILLISECONDS = 30000;
+
+export function mount(root) {
+  const chosen = { span: "week", from: isoDay(6), to: isoDay(), measure: "tokens", group: "model", hidden: new Set(), sort: "total_tokens" };
+  const content = h("div.panel");
+  const load = (quiet = false) => {
+    const ask = () => get("/api/token-stats", { from: chosen.from, to: chosen.to });
+    const draw = (stats) => body(stats, chosen, () => replace(content, draw(stats)));
+    if (!quiet) return loadInto(content, ask, draw);
+    return ask().then((stats) => replace(content, draw(stats)), () => null);
+  };
+  replace(root, h("div.panel", {}, head(chosen, load), content));
+  load();
+  const timer = setInterval(() => {
+    if (!document.hidden && !content.contains(document.activeElement) && !content.matches(":hover")) load(true);
+  }, REFRESH_MILLISECONDS);
+  return () => clearInterval(timer);
+}
+
+function head(chosen, load) {
+  const from = dateInput("stats.from", chosen.from);
+  const to = dateInput("stats.to", chosen.to);
+  const range = h("span.row", { hidden: true }, from, h("span.muted", {}, "–"), to);
+  const download = h("a.button", { download: "" }, t("stats.csv"));
+  const apply = () => {
+    download.href = `/api/token-stats.csv${query({ from: chosen.from, to: chosen.to, by: chosen.group })}`;
+    load();
+  };
+  const pick = (span) => {
+    chosen.span = span;
+    range.hidden = span !== "range";
+    if (span !== "range") Object.assign(chosen, { from: isoDay(SPANS[span]), to: isoDay() });
+    from.value = chosen.from;
+    to.value = chosen.to;
+    apply();
+  };
+  for (const [input, name] of [[from, "from"], [to, "to"]]) {
+    input.addEventListener("change", () => {
+      if (!input.value) return;
+      chosen[name] = input.value;
+      if (chosen.from > chosen.to) chosen[name === "from" ? "to" : "from"] = input.value;
+      from.value = chosen.from;
+      to.value = chosen.to;
+      apply();
+    });
+  }
+  download.addEventListener("click", () => {
+    download.href = `/api/token-stats.csv${query({ from: chosen.from, to: chosen.to, by: chosen.group })}`;
+  });
+  const reset = button(t("stats.reset"), () => busy(reset, () => resetStatistics(load)));
+  return h(
+    "div.panel-head",
+    {},
+    h("h1", {}, t("nav.tokens")),
+    h(
+      "div.row",
+      {},
+      segments(t("stats.span"), ["today", "week", "month", "range"].map((span) => [span, t(`stats.span-${span}`)]), chosen.span, pick),
+      range,
+      download,
+      reset,
+    ),
+  );
+}
+
+const dateInput = (label, value) => h("input", { type: "date", "aria-label": t(label), value, class: "date" });
+
+async function resetStatistics(load) {
+  if (!(await confirm(t("stats.reset"), t("stats.reset-question"), t("stats.reset")))) return;
+  const { copy } = await post("/api/token-stats/reset");
+  note(t("stats.reset-done", { copy }), { kind: "good" });
+  load();
+}
+
+function body(stats, chosen, redraw) {
+  const nothing = !stats.summary.total_requests && !stats.summary.total_tokens && !stats.summary.errors;
+  if (nothing) return h("section.card", {}, emptyNote(t("stats.none")));
+  return [h("section.card", { "aria-label": t("stats.sums") }, cards(stats.summary)), chartCard(stats, chosen, redraw), tableCard(stats, chosen, redraw)];
+}
+
+function cards(sum) {
+  const read = sum.total_input_tokens + sum.total_cache_creation_tokens + sum.total_cache_read_tokens;
+  const cells = [
+    [t("stats.requests"), whole(sum.total_requests), sum.errors ? t("stats.failed", { count: whole(sum.errors) }) : ""],
+    [t("stats.cost"), sum.priced ? money(sum.cost) : "–", sum.unpriced ? t("stats.unpriced", { count: whole(sum.unpriced) }) : ""],
+    [t("stats.input"), compact(sum.total_input_tokens), t("stats.fresh")],
+    [t("stats.cache-read"), compact(sum.total_cache_read_tokens), read ? t("stats.share", { percent: Math.round((100 * sum.total_cache_read_tokens) / read) }) : ""],
+    [t("stats.cache-write"), compact(sum.total_cache_creation_tokens), ""],
+    [t("stats.output"), compact(sum.total_output_tokens), sum.reasoning_tokens ? t("stats.of-which-reasoning", { count: compact(sum.reasoning_tokens) }) : ""],
+    [t("stats.first-byte"), milliseconds(sum.first_byte_p50_ms), sum.first_byte_p95_ms ? t("stats.p95", { time: milliseconds(sum.first_byte_p95_ms) }) : ""],
+    [t("stats.speed"), sum.tokens_per_second ? whole(sum.tokens_per_second) : "–", t("stats.tokens-per-second")],
+  ];
+  return h("dl.numbers", {}, cells.map(([name, value, under]) => h("div", {}, h("dt", {}, name), h("dd", {}, value, under ? h("div.under", {}, under) : null))));
+}
+
+// --- chart ---
+
+function chartCard(stats, chosen, redraw) {
+  const hourly = chosen.from === chosen.to;
+  const columns = hourly ? hourColumns(stats.hourly, chosen) : dayColumns(stats.daily, chosen);
+  const { series, format } = measures(chosen.measure);
+  const shown = series.filter(({ key }) => !chosen.hidden.has(key));
+  const toggle = (key) => {
+    if (!chosen.hidden.delete(key)) chosen.hidden.add(key);
+    redrawKeepingFocus(redraw, `legend-${key}`);
+  };
+  return h(
+    "section.card",
+    {},
+    h(
+      "header",
+      {},
+      h("h2", {}, t(hourly ? "stats.by-hour" : "stats.by-day")),
+      h("div.row", {}, series.length > 1 ? legend(series, chosen.hidden, toggle) : null, segments(t("stats.measure"), MEASURES.map((name) => [name, t(`stats.measure-${name}`)]), chosen.measure, (measure) => {
+        chosen.measure = measure;
+        redrawKeepingFocus(redraw, `segment-${measure}`);
+      })),
+    ),
+    h("div.inside", {}, stackedBars({ columns, series: shown, hue: (key) => series.findIndex((one) => one.key === key) + 1, format, label: t(hourly ? "stats.by-hour" : "stats.by-day") })),
+  );
+}
+
+function redrawKeepingFocus(redraw, key) {
+  redraw();
+  document.querySelector(`[data-key="${key}"]`)?.focus();
+}
+
+function measures(measure) {
+  if (measure === "cost") return { series: [{ key: "cost", label: t("stats.cost") }], format: money };
+  if (measure === "requests") {
+    return { series: [{ key: "fine", label: t("stats.answered") }, { key: "errors", label: t("stats.failures") }], format: whole };
+  }
+  return { series: TOKEN_SERIES.map((key) => ({ key, label: t(`stats.${key}`) })), format: compact };
+}
+
+const withFine = (cell) => ({ ...cell, fine: cell.requests - (cell.errors ?? 0), cost: cell.cost ?? 0 });
+
+function dayColumns(daily, { from, to }) {
+  const columns = [];
+  const [year, month, day] = from.split("-").map(Number);
+  for (let date = new Date(year, month - 1, day); ; date.setDate(date.getDate() + 1)) {
+    const name = [date.getFullYear(), date.getMonth() + 1, date.getDate()].map((part) => String(part).padStart(2, "0")).join("-");
+    if (name > to || columns.length > 400) return columns;
+    columns.push({ label: dayName(name), title: dayName(name, true), values: daily[name] ? withFine(daily[name]) : {} });
+  }
+}
+
+function hourColumns(hourly, { from }) {
+  return Array.from({ length: 24 }, (_, hour) => {
+    const cell = hourly[`${from}T${String(hour).padStart(2, "0")}`];
+    const name = `${String(hour).padStart(2, "0")}:00`;
+    return { label: name, title: `${dayName(from, true)} ${name}`, values: cell ? withFine(cell) : {} };
+  });
+}
+
+// --- table ---
+
+const COLUMNS = [
+  ["requests", "stats.requests", whole],
+  ["errors", "stats.failures", whole],
+  ["fresh_input_tokens", "stats.fresh_input_tokens", compact],
+  ["cache_creation_tokens", "stats.cache_creation_tokens", compact],
+  ["cache_read_tokens", "stats.cache_read_tokens", compact],
+  ["output_tokens", "stats.output_tokens", compact],
+  ["total_tokens", "stats.total_tokens", compact],
+  ["cost", "stats.cost", (cost, cell) => (cell.unpriced && !cell.priced ? t("stats.unpriced-short") : `${money(cost)}${cell.unpriced ? " +" : ""}`)],
+];
+
+function tableCard(stats, chosen, redraw) {
+  const cells = Object.entries(stats[TABLES[chosen.group]] ?? {});
+  const byName = chosen.sort === "name";
+  cells.sort(([one, left], [other, right]) => (byName || chosen.group === "day" ? other.localeCompare(one) : (right[chosen.sort] ?? 0) - (left[chosen.sort] ?? 0)));
+  const sort = (key) => {
+    chosen.sort = key;
+    redrawKeepingFocus(redraw, `sort-${key}`);
+  };
+  return h(
+    "section.card",
+    {},
+    h(
+      "header",
+      {},
+      h("h2", {}, t(`stats.by-${chosen.group}`)),
+      segments(t("stats.group"), GROUPS.map((name) => [name, t(`stats.group-${name}`)]), chosen.group, (group) => {
+        chosen.group = group;
+        redrawKeepingFocus(redraw, `segment-${group}`);
+      }),
+    ),
+    h(
+      "div.table-holder",
+      {},
+      h(
+        "table.cards-when-narrow",
+        {},
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            h("th", { scope: "col" }, t(`stats.group-${chosen.group}`)),
+            COLUMNS.map(([key, label]) =>
+              h("th.number", { scope: "col", "aria-sort": chosen.sort === key && chosen.group !== "day" ? "descending" : null }, chosen.group === "day" ? t(label) : h("button.sort", { type: "button", dataset: { key: `sort-${key}` }, onclick: () => sort(key) }, t(label), chosen.sort === key ? " ↓" : "")),
+            ),
+          ),
+        ),
+        h("tbody", {}, cells.map(([name, cell]) => h("tr", {}, h("td.wrap", {}, chosen.group === "day" ? dayName(name, true) : name), COLUMNS.map(([key, label, format]) => h("td.number", { dataset: { label: t(label) } }, format(cell[key], cell)))))),
+      ),
+    ),
+  );
+}

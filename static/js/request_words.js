@@ -1,0 +1,20 @@
+// How an exchange is told in few words: its outcome, its tokens.
+import { compact, totalInput } from "./format.js";
+import { t } from "./i18n.js";
+import { badge, dot } from "./ui.js";
+
+const KINDS = { ok: "good", failed: "bad", truncated: "warn", cancelled: "", running: "accent" };
+
+export const OUTCOMES = ["running", "ok", "failed", "truncated", "cancelled"];
+
+export function outcomeBadge(row) {
+  const status = row.outcome === "failed" && row.status ? ` ${row.status}` : "";
+  return badge(t(`outcome.${row.outcome}`) + status, KINDS[row.outcome], row.error ?? "");
+}
+
+export const outcomeDot = (row) => dot({ ...KINDS, ok: row.attempts > 1 ? "warn" : "good", running: "running", cancelled: "off" }[row.outcome]);
+
+export function tokensText(usage) {
+  if (!usage) return "";
+  return `${usage.estimated ? "≈ " : ""}${compact(totalInput(usage))} → ${compact(usage.output)}`;
+}

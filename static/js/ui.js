@@ -1,0 +1,363 @@
+// The pieces every panel is made of: badges, buttons, fields, dialogs, notes.
+import { append, h, newId, replace } from "./dom.js";
+import { t } from "./i18n.js";
+
+const NOTE_MILLISECONDS = 8000;
+
+export const messageOf = (error) => (error.message === "offline" ? t("error.offline") : error.message);
+
+// --- small things ---
+
+export const badge = (text, kind = "", title = "") => h("span.badge", { class: kind, title: title || null }, text);
+
+export const dot = (kind) => h("span.dot", { class: kind, "aria-hidden": "true" });
+
+export function icon(name) {
+  return h("span.icon", { class: `icon-${name}`, "aria-hidden": "true" });
+}
+
+export function button(label, onclick, { kind = "", key = null, title = null, iconName = null, disabled = false } = {}) {
+  const content = iconName ? [icon(iconName), label && h("span", {}, label)] : label;
+  return h("button", { type: "button", class: kind, onclick, title, "aria-label": label ? null : title, disabled, dataset: key ? { key } : {} }, content);
+}
+
+/** A button that is busy while its action runs and tells what went wrong. */
+export function actionButton(label, action, options) {
+  const made = button(label, () => busy(made, action), options);
+  return made;
+}
+
+/** Runs the action with the control switched off meanwhile; errors become a note. */
+export async function busy(control, action) {
+  if (control.getAttribute("aria-busy") === "true") return;
+  control.setAttribute("aria-busy", "true");
+  try {
+    await action();
+  } catch (error) {
+    note(messageOf(error), { kind: "bad" });
+  } finally {
+    control.removeAttribute("aria-busy");
+  }
+}
+
+export function copyButton(text, label = t("copy")) {
+  const made = button(
+    label,
+    async () => {
+      await copyText(typeof text === "function" ? text() : text);
+      made.classList.add("done");
+      replace(made, t("copied"));
+      setTimeout(() => {
+        made.classList.remove("done");
+        replace(made, label);
+      }, 1500);
+    },
+    { kind: "quiet small" },
+  );
+  return made;
+}
+
+async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = h("textarea.off-screen", { value: text });
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+}
+
+/** An on/off switch; `change(on)` may fail, then it goes back. */
+export function toggle(on, label, change, key = null) {
+  const made = h("button.switch", {
+    type: "button",
+    role: "switch",
+    "aria-checked": String(on),
+    "aria-label": label,
+    title: label,
+    dataset: key ? { key } : {},
+    onclick: () => busy(made, () => change(made.getAttribute("aria-checked") !== "true")),
+  });
+  return made;
+}
+
+// --- states of a panel ---
+
+export const loadingNote = () => h("p.state", { role: "status" }, h("span.spinner", { "aria-hidden": "true" }), t("loading"));
+
+export const emptyNote = (text, ...actions) => h("div.state", {}, h("p", {}, text), actions.length ? h("p", {}, actions) : null);
+
+export function errorNote(error, retry) {
+  return h(
+    "div.state.bad",
+    { role: "alert" },
+    h("p", {}, messageOf(error)),
+    retry ? h("p", {}, button(t("retry"), retry)) : null,
+  );
+}
+
+/** Shows loading, then what `draw` makes of the loaded value, or the error with a way to try again. */
+export async function loadInto(element, load, draw) {
+  replace(element, loadingNote());
+  try {
+    replace(element, draw(await load()));
+  } catch (error) {
+    replace(element, errorNote(error, () => loadInto(element, load, draw)));
+  }
+}
+
+// --- notes ---
+
+export function note(text, { kind = "", action = null } = {}) {
+  let shelf = document.getElementById("notes");
+  if (!shelf) {
+    shelf = h("div.notes", { id: "notes", role: "status", "aria-live": "polite" });
+    document.body.append(shelf);
+  }
+  // an open dialog makes everything outside it inert
+  const host = [...document.querySelectorAll("dialog[open]")].pop() ?? document.body;
+  host.append(shelf);
+  const made = h("div.note", { class: kind }, h("span", {}, text));
+  const close = () => made.remove();
+  if (action) {
+    made.append(
+      button(action.label, async () => {
+        close();
+        try {
+          await action.run();
+        } catch (error) {
+          note(messageOf(error), { kind: "bad" });
+        }
+      }),
+    );
+  }
+  made.append(button("", close, { kind: "quiet", iconName: "close", title: t("close") }));
+  let timer = setTimeout(close, NOTE_MILLISECONDS);
+  made.onmouseenter = made.onfocusin = () => clearTimeout(timer);
+  made.onmouseleave = made.onfocusout = () => (timer = setTimeout(close, NOTE_MILLISECONDS));
+  shelf.append(made);
+}
+
+// --- dialogs ---
+
+/**
+ * Opens a modal dialog. `build(close)` returns { body, footer }; `mayClose()` may refuse (a promise of false).
+ * Resolves with what was given to `close`.
+ */
+export function dialog(title, build, { kind = "", mayClose = () => true } = {}) {
+  const returnTo = document.activeElement;
+  const headline = newId("title");
+  return new Promise((resolve) => {
+    const element = h("dialog", { class: kind, "aria-labelledby": headline });
+    const close = (value) => {
+      const shelf = element.querySelector("#notes");
+      if (shelf) document.body.append(shelf);
+      element.close();
+      element.remove();
+      if (returnTo?.isConnected) returnTo.focus();
+      resolve(value);
+    };
+    const dismiss = async () => {
+      if (await mayClose()) close(undefined);
+    };
+    const { body, footer } = build(close, dismiss);
+    append(element, [
+      h("header", {}, h("h2", { id: headline }, title), button("", dismiss, { kind: "quiet", iconName: "close", title: t("close") })),
+      h("div.dialog-body", {}, body),
+      footer ? h("footer", {}, footer) : null,
+    ]);
+    element.addEventListener("cancel", (event) => {
+      event.preventDefault();
+      dismiss();
+    });
+    element.addEventListener("mousedown", (event) => {
+      if (event.target === element) dismiss();
+    });
+    document.body.append(element);
+    element.showModal();
+    element.querySelector("[autofocus]")?.focus();
+  });
+}
+
+export async function confirm(title, text, label, kind = "bad") {
+  const answer = await dialog(
+    title,
+    (close) => ({
+      body: h("p", {}, text),
+      footer: [button(t("cancel"), () => close(false)), h("button", { type: "button", class: kind, autofocus: true, onclick: () => close(true) }, label)],
+    }),
+    { kind: "small" },
+  );
+  return answer === true;
+}
+
+// --- menus ---
+
+/** A button that opens a list of actions: [{ label, run, kind }]. */
+export function menu(label, items, key = null) {
+  let list = null;
+  const opener = button("", () => (list ? close() : open()), { kind: "quiet", iconName: "more", title: label, key });
+  opener.setAttribute("aria-haspopup", "menu");
+  opener.setAttribute("aria-expanded", "false");
+  const holder = h("span.menu", {}, opener);
+
+  const outside = (event) => {
+    if (!holder.contains(event.target)) close(false);
+  };
+  function close(refocus = true) {
+    list?.remove();
+    list = null;
+    opener.setAttribute("aria-expanded", "false");
+    document.removeEventListener("pointerdown", outside, true);
+    if (refocus) opener.focus();
+  }
+  function open() {
+    list = h(
+      "div.menu-list",
+      { role: "menu", onkeydown: move },
+      items.filter(Boolean).map((item) =>
+        h("button", { type: "button", role: "menuitem", class: item.kind ?? "", onclick: () => (close(), busy(opener, async () => item.run())) }, item.label),
+      ),
+    );
+    holder.append(list);
+    opener.setAttribute("aria-expanded", "true");
+    document.addEventListener("pointerdown", outside, true);
+    list.firstElementChild.focus();
+  }
+  function move(event) {
+    const entries = [...list.children];
+    const at = entries.indexOf(document.activeElement);
+    const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: entries.length - 1 }[event.key];
+    if (next !== undefined) {
+      event.preventDefault();
+      entries[(next + entries.length) % entries.length].focus();
+    } else if (event.key === "Escape" || event.key === "Tab") {
+      if (event.key === "Escape") event.preventDefault();
+      event.stopPropagation();
+      close(event.key === "Escape");
+    }
+  }
+  return holder;
+}
+
+// --- fields ---
+
+/** A labelled control with help below and a place for what is wrong with it; `path` names it in the server's faults. */
+export function field(label, control, { help = "", path = "", optional = "" } = {}) {
+  const id = control.id || newId("field");
+  control.id = id;
+  const helpId = help ? `${id}-help` : null;
+  const wrong = h("p.wrong", { id: `${id}-wrong`, hidden: true });
+  control.setAttribute("aria-describedby", [helpId, wrong.id].filter(Boolean).join(" "));
+  return h(
+    "div.field",
+    { dataset: { path } },
+    h("label", { for: id }, label, optional ? h("span.faint", {}, ` ${optional}`) : null),
+    control,
+    help ? h("p.help", { id: helpId }, help) : null,
+    wrong,
+  );
+}
+
+/** A group of controls under one name (checkboxes, a list of rows). */
+export function group(label, content, { help = "", path = "" } = {}) {
+  return h(
+    "fieldset.field",
+    { dataset: { path } },
+    h("legend", {}, label),
+    content,
+    help ? h("p.help", {}, help) : null,
+    h("p.wrong", { hidden: true }),
+  );
+}
+
+/** Puts each fault beside its field; returns those that no field of the form stands for. */
+export function showFaults(form, faults) {
+  const places = [...form.querySelectorAll("[data-path]")];
+  for (const place of places) tellWrong(place, []);
+  const found = new Map();
+  const rest = [];
+  for (const fault of faults) {
+    const fitting = places.filter((place) => place.dataset.path && covers(place.dataset.path, fault.path));
+    const best = fitting.sort((one, other) => other.dataset.path.length - one.dataset.path.length)[0];
+    if (best) found.set(best, [...(found.get(best) ?? []), fault]);
+    else rest.push(fault);
+  }
+  for (const [place, own] of found) tellWrong(place, own);
+  return rest;
+}
+
+const covers = (place, path) => path === place || [".", "["].includes(path.slice(place.length)[0]) && path.startsWith(place);
+
+function tellWrong(place, faults) {
+  const wrong = place.querySelector(":scope > .wrong");
+  if (!wrong) return;
+  wrong.textContent = faults.map(faultText).join(" · ");
+  wrong.hidden = faults.length === 0;
+  const control = place.querySelector("input,select,textarea");
+  if (faults.length) control?.setAttribute("aria-invalid", "true");
+  else control?.removeAttribute("aria-invalid");
+}
+
+export function faultText(fault) {
+  const found = fault.found ? t("fault.found", { found: fault.found }) : "";
+  return t("fault.text", { expected: fault.expected, found });
+}
+
+export function select(options, value, onchange = null, props = {}) {
+  const made = h("select", { onchange: onchange && (() => onchange(made.value)), ...props }, options.map(([key, label]) => h("option", { value: key }, label)));
+  made.value = value;
+  return made;
+}
+
+/** Tabs-like choice of one: [[value, label]]. */
+export function segments(label, options, value, onchange) {
+  const holder = h("div.segments", { role: "radiogroup", "aria-label": label });
+  const draw = (chosen) =>
+    replace(
+      holder,
+      options.map(([key, text]) =>
+        h("button", { type: "button", role: "radio", "aria-checked": String(key === chosen), tabindex: key === chosen ? "0" : "-1", dataset: { key: `segment-${key}` }, onclick: () => pick(key), onkeydown: move }, text),
+      ),
+    );
+  function pick(key) {
+    if (key === value) return;
+    value = key;
+    draw(key);
+    holder.querySelector("[aria-checked=true]").focus();
+    onchange(key);
+  }
+  function move(event) {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const at = options.findIndex(([key]) => key === value);
+    pick(options[(at + step + options.length) % options.length][0]);
+  }
+  draw(value);
+  return holder;
+}
+
+/** The lines of a unified diff, coloured. */
+export function diffView(text) {
+  const kinds = { "+": "added", "-": "removed", "@": "place" };
+  const lines = text.replace(/\n$/, "").split("\n");
+  return h(
+    "pre.diff",
+    { tabindex: "0" },
+    lines.map((line, index) => h("span", { class: (index > 1 && kinds[line[0]]) || (index < 2 && /^(---|\+\+\+)/.test(line) ? "place" : kinds[line[0]] ?? "") }, `${line}\n`)),
+  );
+}
+
+// --- words ---
+
+export const protocolName = (protocol) => t(`protocol.${protocol}`);
+export const clientName = (protocol) => t(`client.${protocol}`);
+
+/** Why an upstream is skipped; the daemon's own sentence in English, its short form elsewhere. */
+export function skipText(skip) {
+  const words = t(`skip.${skip.reason}`);
+  return words && words !== `skip.${skip.reason}` ? words : skip.text;
+}
