@@ -1,0 +1,206 @@
+"""Convert between two protocols: a request for the upstream, its stream or whole reply for the client.
+
+A request that asked for a stream gets one even if the reply came as JSON, and the other way round.
+"""
+
+from dataclasses import dataclass, replace
+
+from switchyard.protocols import neutral
+from switchyard.protocols.codec import Codec, SentRequest, Target
+from switchyard.protocols.estimate import StreamEstimate, estimate_tokens
+from switchyard.protocols.fold import fold, unfold
+from switchyard.protocols.sse import SseDecoder
+from switchyard.protocols.stops import StopScanner
+
+
+def convert_request(request: neutral.Request, upstream: Codec, target: Target) -> SentRequest:
+    """The request in the upstream's protocol, with an estimate of its tokens. Raises BadRequest."""
+    sent = upstream.encode_request(request, target)
+    return sent if sent.input_estimate else replace(sent, input_estimate=estimate_tokens(request))
+
+
+class StreamConversion:
+    """Feed it the upstream's bytes, forward what it gives back. Nothing follows the end.
+
+    Attributes tell what was seen: `started`, `content_begun` (the commit point), `finished` (the regular end),
+    `failed` (the upstream's error; `truncated` if it just stopped), `records`. `usage` is what the upstream
+    told, with estimates for what it kept to itself.
+    """
+
+    def __init__(self, upstream: Codec, client: Codec, sent: SentRequest, request: neutral.Request) -> None:
+        self._records = SseDecoder()
+        self._decoder = upstream.stream_decoder(sent)
+        self._stops = StopScanner(sent.stops) if sent.stops else None
+        self._encoder = client.stream_encoder(request)
+        self._tally = _Tally(sent, request)
+        self.started = False
+        self.content_begun = False
+        self.finished = False
+        self.failed: neutral.WireError | None = None
+        self.truncated = False
+        self.records = 0
+
+    @property
+    def usage(self) -> neutral.Usage | None:
+        return self._tally.usage if self.started else None
+
+    @property
+    def owes_an_end(self) -> bool:
+        """True if the client still needs to be told that this stream is over."""
+        return not self._is_over
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What may go on to the client. Raises RecordTooLarge."""
+        out: list[bytes] = []
+        for record in self._records.feed(chunk):
+            if self._is_over:
+                break
+            self.records += 1
+            self._tell(self._decoder.decode(record), out)
+        return b"".join(out)
+
+    def close(self) -> bytes:
+        """The upstream's connection ended: the last record, if it forgot its blank line, and the end owed."""
+        out: list[bytes] = []
+        for record in self._records.close():
+            if not self._is_over:
+                self.records += 1
+                self._tell(self._decoder.decode(record), out)
+        if not self._is_over:
+            self._tell(self._decoder.close(), out)
+            self.truncated = self.failed is not None
+        return b"".join(out)
+
+    def break_off(self, error: neutral.WireError) -> bytes:
+        """The record that tells the client that its stream broke."""
+        out: list[bytes] = []
+        self._tell([neutral.Failed(error)], out)
+        return b"".join(out)
+
+    def keep_alive(self) -> bytes:
+        """Shows life between two records."""
+        return self._encoder.keep_alive()
+
+    @property
+    def _is_over(self) -> bool:
+        return self.finished or self.failed is not None
+
+    def _tell(self, events: list[neutral.Event], out: list[bytes]) -> None:
+        if self._stops is not None:
+            events = [passed for event in events for passed in self._stops.feed(event)]
+        for event in events:
+            if self._is_over:
+                return
+            event = self._tally.filled(event)
+            self._note(event)
+            out.append(self._encoder.encode(event))
+
+    def _note(self, event: neutral.Event) -> None:
+        match event:
+            case neutral.Delta(text):
+                self.content_begun = self.content_begun or bool(text)
+            case neutral.BlockStarted(block):
+                empty = neutral.Text | neutral.Refusal | neutral.Thinking
+                self.content_begun = self.content_begun or not isinstance(block, empty)
+            case neutral.BlockEnded(signature) if signature is not None:
+                self.content_begun = True
+            case neutral.Started():
+                self.started = True
+            case neutral.Finished():
+                self.finished = True
+            case neutral.Failed(error):
+                self.failed = error
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertedReply:
+    """`body` is for the client, an error in its envelope if the reply `failed`."""
+
+    body: bytes
+    usage: neutral.Usage | None
+    failed: neutral.WireError | None = None
+
+
+def convert_response(
+    upstream: Codec, client: Codec, body: bytes, sent: SentRequest | None, request: neutral.Request
+) -> ConvertedReply:
+    """A whole reply for the client: JSON, or records if it asked for a stream.
+
+    `sent` may be None where both speak the same protocol and only the form of the reply changes.
+    """
+    sent = sent or SentRequest(b"", Target(request.model, ""))
+    tally = _Tally(sent, request)
+    events = [tally.filled(event) for event in _whole_walk(upstream, body, sent)]
+    response = fold(events)
+    if isinstance(response, neutral.WireError):
+        told = _streamed(client, events, request) if request.stream else client.encode_error(response)[1]
+        return ConvertedReply(told, tally.usage, response)
+    if request.stream:
+        return ConvertedReply(_streamed(client, unfold(response), request), response.usage)
+    return ConvertedReply(client.encode_response(response, request), response.usage)
+
+
+def _whole_walk(upstream: Codec, body: bytes, sent: SentRequest) -> list[neutral.Event]:
+    """The events of a whole reply, whichever form it came in."""
+    if body.lstrip()[:1] in (b"{", b"["):
+        events = upstream.decode_response(body, sent)
+    else:
+        decoder, records = upstream.stream_decoder(sent), SseDecoder()
+        events = [
+            event for record in records.feed(body) + records.close() for event in decoder.decode(record)
+        ]
+        events += decoder.close()
+    if not sent.stops:
+        return events
+    stops = StopScanner(sent.stops)
+    return [passed for event in events for passed in stops.feed(event)]
+
+
+def _streamed(client: Codec, events: list[neutral.Event], request: neutral.Request) -> bytes:
+    encoder = client.stream_encoder(request)
+    return b"".join(encoder.encode(event) for event in events)
+
+
+class _Tally:
+    """The usage of a reply, told or estimated; a client is always told one."""
+
+    def __init__(self, sent: SentRequest, request: neutral.Request) -> None:
+        self._sent = sent
+        self._request = request
+        self._told: neutral.Usage | None = None
+        self._output = StreamEstimate()
+        self._input_estimate = sent.input_estimate
+
+    @property
+    def usage(self) -> neutral.Usage:
+        known = self._told
+        if known is not None and known.total_input and known.output:
+            return known
+        return neutral.with_estimate(known, self._estimated_input(), self._output.tokens)
+
+    def filled(self, event: neutral.Event) -> neutral.Event:
+        match event:
+            case neutral.Delta(text):
+                self._output.add(text)
+            case neutral.Started():
+                self._note(event.usage)
+                return replace(event, usage=self._at_start())
+            case neutral.Finished():
+                self._note(event.usage)
+                return replace(event, usage=self.usage)
+        return event
+
+    def _note(self, usage: neutral.Usage | None) -> None:
+        if usage is not None:
+            self._told = self._told.merged(usage) if self._told is not None else usage
+
+    def _at_start(self) -> neutral.Usage:
+        """Clients show the size of the context live, but most upstreams tell it only at the end."""
+        if self._told is not None and self._told.total_input:
+            return self._told
+        return neutral.Usage(input=self._estimated_input(), estimated=True)
+
+    def _estimated_input(self) -> int:
+        if not self._input_estimate:
+            self._input_estimate = estimate_tokens(self._request)
+        return self._input_estimate

@@ -1,0 +1,202 @@
+"""Estimate tokens without a tokenizer: fast, close on code and prose, and rather too many than too few.
+
+The weights were fitted to a byte-pair vocabulary of 200,000 entries over code, prose, logs and JSON.
+"""
+
+import base64
+import binascii
+import re
+import struct
+from collections.abc import Iterator
+from math import ceil
+
+import msgspec
+
+from switchyard.protocols import neutral
+
+PER_MESSAGE = 4
+PER_TOOL = 12
+PER_REPLY = 3
+PER_IMAGE = 1600
+PIXELS_PER_TOKEN = 750
+PER_PDF_PAGE = 2000
+PDF_BYTES_PER_TOKEN = 50
+PDF_PAGE = re.compile(rb"/Type\s*/Page\b")
+SAFETY = 1.05
+
+HEADER_CHARACTERS = 400_000
+"""of base64 in which the size of an image is looked for: JPEG tells it behind its metadata"""
+
+
+def estimate_tokens(request: neutral.Request) -> int:
+    """All that the model reads: system, tools, messages with calls, results and thinking."""
+    text = "\n".join(_texts(request))
+    media = sum(_media_tokens(part) for message in request.messages for part in _media(message.content))
+    overhead = PER_MESSAGE * len(request.messages) + PER_TOOL * len(request.tools) + PER_REPLY
+    return estimate_text(text) + media + overhead
+
+
+def estimate_text(text: str) -> int:
+    return ceil(SAFETY * _weighed(text)) if text else 0
+
+
+class StreamEstimate:
+    """The tokens of a text that comes in pieces."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+
+    def add(self, piece: str) -> None:
+        self._pieces.append(piece)
+
+    @property
+    def tokens(self) -> int:
+        self._pieces = ["".join(self._pieces)]
+        return estimate_text(self._pieces[0])
+
+
+# --- text ---------------------------------------------------------------------
+
+
+def _class(byte: int) -> str:
+    """Of a UTF-8 byte: letter a or A, digit 0, sign ., underscore, newline n, blank, or the first of 2, 3, 4."""
+    if byte >= 0x80:
+        return " " if byte < 0xC0 else "2234"[(byte >> 4) - 12]
+    character = chr(byte)
+    if character.isalpha():
+        return "a" if character.islower() else "A"
+    if character.isdigit():
+        return "0"
+    if character.isspace():
+        return "n" if character in "\r\n" else " "
+    return "_" if character == "_" else "."
+
+
+def _table(classes: str, onto: str) -> bytes:
+    """A translation that keeps only what is of these classes, as one letter; the rest becomes blank."""
+    return bytes(ord(onto if _class(byte) in classes else " ") for byte in range(256))
+
+
+CLASSES = bytes(ord(_class(byte)) for byte in range(256))
+WORDS = _table("aA", "a")
+NUMBERS = _table("0", "0")
+SIGNS = _table("._", ".")
+
+
+def _weighed(text: str) -> float:
+    """Counting patterns over translated bytes is a hundred times faster than looking at characters."""
+    encoded = b" " + text.encode("utf-8", "surrogatepass")
+    classes = encoded.translate(CLASSES)
+    words = encoded.translate(WORDS)
+    numbers = encoded.translate(NUMBERS)
+    signs = encoded.translate(SIGNS)
+    return (
+        0.75 * words.count(b" a")
+        + 1.05 * words.count(b" aaaaa")
+        + 1.35 * classes.count(b"aA")
+        + 1.6 * numbers.count(b" 0")
+        + 0.45 * numbers.count(b"000")
+        + 0.43 * signs.count(b".")
+        + 0.1 * signs.count(b" .")
+        + 0.12 * classes.count(b"_")
+        + 0.58 * classes.count(b"n  ")
+        + 0.4 * classes.count(b"2")
+        + 0.77 * classes.count(b"3")
+        + 2.0 * classes.count(b"4")
+    )
+
+
+# --- requests -----------------------------------------------------------------
+
+
+def _texts(request: neutral.Request) -> Iterator[str]:
+    yield from request.system
+    for tool in request.tools:
+        yield tool.name
+        yield tool.description
+        yield msgspec.json.encode(tool.parameters).decode()
+        if tool.grammar:
+            yield tool.grammar[1]
+    if request.output_format is not None:
+        yield msgspec.json.encode(request.output_format.schema).decode()
+    for message in request.messages:
+        for block in message.content:
+            yield from _block_texts(block)
+
+
+def _block_texts(block: neutral.Block) -> Iterator[str]:
+    match block:
+        case neutral.Text(text) | neutral.Refusal(text) | neutral.Thinking(text):
+            yield text
+        case neutral.ToolCall():
+            yield block.name
+            yield block.arguments
+        case neutral.ToolResult():
+            for part in block.content:
+                yield from _block_texts(part)
+        case neutral.Document():
+            yield block.title
+            yield block.context
+            if block.media_type.startswith("text/"):
+                yield block.data
+        case neutral.WebSearch():
+            yield block.query
+            yield from (source.cited_text for source in block.sources)
+        case neutral.Compaction():
+            yield block.payload
+
+
+# --- media --------------------------------------------------------------------
+
+
+def _media(content: tuple[neutral.Block, ...]) -> Iterator[neutral.Image | neutral.Document]:
+    for block in content:
+        if isinstance(block, neutral.ToolResult):
+            yield from _media(block.content)
+        elif isinstance(block, neutral.Image | neutral.Document):
+            yield block
+
+
+def _media_tokens(part: neutral.Image | neutral.Document) -> int:
+    if isinstance(part, neutral.Image):
+        size = _image_size(_decoded(part.data[:HEADER_CHARACTERS]))
+        return min(PER_IMAGE, ceil(size[0] * size[1] / PIXELS_PER_TOKEN)) if size else PER_IMAGE
+    if part.media_type.startswith("text/"):
+        return 0
+    pdf = _decoded(part.data)
+    pages = len(PDF_PAGE.findall(pdf))
+    return pages * PER_PDF_PAGE or max(len(pdf) // PDF_BYTES_PER_TOKEN, PER_PDF_PAGE)
+
+
+def _decoded(data: str) -> bytes:
+    try:
+        return base64.b64decode(data[: len(data) // 4 * 4])
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _image_size(image: bytes) -> tuple[int, int] | None:
+    """Width and height as the file's header tells them."""
+    try:
+        if image.startswith(b"\x89PNG"):
+            width, height = struct.unpack(">II", image[16:24])
+        elif image.startswith(b"GIF8"):
+            width, height = struct.unpack("<HH", image[6:10])
+        elif image.startswith(b"\xff\xd8"):
+            return _jpeg_size(image)
+        else:
+            return None
+    except struct.error:
+        return None
+    return width, height
+
+
+def _jpeg_size(image: bytes) -> tuple[int, int] | None:
+    at = 2
+    while at + 9 <= len(image) and image[at] == 0xFF:
+        marker, length = image[at + 1], int.from_bytes(image[at + 2 : at + 4])
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack(">HH", image[at + 5 : at + 9])
+            return width, height
+        at += 2 + length
+    return None
