@@ -79,6 +79,7 @@ class Journal:
         clock: Callable[[], float] = time.monotonic,
         write: Callable[[int, bytes], int] = os.write,
         retry_seconds: float = RETRY_SECONDS,
+        max_waiting_bytes: int = MAX_WAITING_BYTES,
     ) -> None:
         self.folder = folder / "usage"
         self.fault = ""
@@ -88,6 +89,7 @@ class Journal:
         self._clock = clock
         self._write = write
         self._retry_seconds = retry_seconds
+        self._max_waiting_bytes = max_waiting_bytes
         self._file = ""
         self._handle: int | None = None
         self._waiting: deque[Waiting] = deque()
@@ -133,7 +135,7 @@ class Journal:
         return done
 
     def _enqueue(self, file: str, line: bytes) -> Waiting | None:
-        if self._waiting_bytes + len(line) > MAX_WAITING_BYTES:
+        if self._waiting_bytes + len(line) > self._max_waiting_bytes:
             self.lost += 1
             self.fault = f"{self.fault.split(' (')[0]} ({self.lost} lines could not be kept)"
             return None

@@ -1,0 +1,199 @@
+from datetime import UTC
+
+import msgspec
+import pytest
+
+from switchyard.exchange import Attempt, Exchange, Failure, FailureKind, Outcome, PriceUsed
+from switchyard.protocols.neutral import ErrorType, Loss, Usage, WireError
+from switchyard.store.journal_line import (
+    MAX_LINE,
+    Line,
+    LineAttempt,
+    LineError,
+    LineLoss,
+    LinePrice,
+    LineUsage,
+    decode_line,
+    encode_line,
+    write_line,
+)
+
+BEGAN = 1_763_683_200.25  # 2025-11-21T00:00:00.25Z
+
+
+def refused(message: str) -> Failure:
+    return Failure(FailureKind.STATUS, WireError(ErrorType.AUTHENTICATION, message, 401))
+
+
+def exchange() -> Exchange:
+    return Exchange(
+        id="x1",
+        at=BEGAN,
+        client_protocol="messages",
+        model_asked="claude-sonnet-4-5",
+        client="my laptop",
+        client_agent="claude-cli/2.1",
+        session="s1",
+        stream=True,
+        skipped=(("Monday key", "not today"),),
+        attempts=[
+            Attempt(
+                "first",
+                "m1",
+                "chat",
+                "http://a",
+                "primary",
+                0.0,
+                401,
+                None,
+                0.1,
+                refused("bad key"),
+                "switch",
+            ),
+            Attempt("second", "m2", "responses", "http://b", "backup", 0.1, 200, 0.6, 2.5),
+        ],
+        outcome=Outcome.OK,
+        status=200,
+        first_byte=0.65,
+        duration=2.75,
+        usage=Usage(100, 900, 50, 7, 20, 5),
+        losses=(Loss("top_k", "not known there"),),
+        cost=0.012345678912,
+        price=PriceUsed(3, 15, 0.3, 3.75, 6, 1.5, "Anthropic 2026-07-29"),
+    )
+
+
+WHOLE = Line(
+    v=1,
+    at=BEGAN + 2.75,
+    day="2025-11-21",
+    offset=0,
+    id="x1",
+    kind="request",
+    began=BEGAN,
+    client="my laptop",
+    agent="claude-cli/2.1",
+    session="s1",
+    client_protocol="messages",
+    protocol="responses",
+    model="claude-sonnet-4-5",
+    sent="m2",
+    upstream="second",
+    stream=True,
+    outcome="ok",
+    status=200,
+    first_byte=0.65,
+    duration=2.75,
+    usage=LineUsage(100, 900, 50, 7, 20, 5),
+    cost=0.012345679,
+    price=LinePrice(3, 15, 0.3, 3.75, 6, 1.5, "Anthropic 2026-07-29"),
+    attempts=[
+        LineAttempt("first", "m1", "primary", 0.0, 401, None, 0.1, "status", "bad key", "switch"),
+        LineAttempt("second", "m2", "backup", 0.1, 200, 0.6, 2.5),
+    ],
+    losses=[LineLoss("top_k", "not known there")],
+)
+
+
+def test_a_line_tells_the_whole_exchange() -> None:
+    raw = encode_line(exchange(), BEGAN + 2.75, UTC)
+    assert raw.endswith(b"}\n") and raw.count(b"\n") == 1
+    assert decode_line(raw) == WHOLE
+
+
+def test_every_line_names_its_schema_version_first() -> None:
+    assert encode_line(exchange(), BEGAN, UTC).startswith(b'{"v":1,')
+
+
+def test_an_exchange_without_any_attempt_has_a_line() -> None:
+    bare = Exchange("x2", BEGAN, "chat", "m", outcome=Outcome.FAILED, status=503)
+    bare.failure = WireError(ErrorType.OVERLOADED, "no upstream", 503)
+    line = decode_line(encode_line(bare, BEGAN, UTC))
+    assert line == Line(
+        v=1,
+        at=BEGAN,
+        day="2025-11-21",
+        id="x2",
+        began=BEGAN,
+        client_protocol="chat",
+        model="m",
+        outcome="failed",
+        status=503,
+        error=LineError("overloaded", 503, "no upstream"),
+    )
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "sk-ant-api03-abcdefgh1234",
+        "sk-proj-AAAA****************************BBBB",
+        "Bearer abc.def",
+        "AIzaSyA1234567890abcdef",
+        "eyJhbGciOiJIUzI1NiIsInR5cCI6.eyJzdWIiOiI",
+    ],
+)
+def test_keys_that_an_upstream_repeats_do_not_reach_the_journal(secret: str) -> None:
+    told = exchange()
+    told.attempts[0].failure = refused(f"Incorrect API key provided: {secret}.")
+    told.failure = WireError(ErrorType.AUTHENTICATION, f"key {secret} is wrong", 401)
+    raw = encode_line(told, BEGAN, UTC)
+    assert secret.encode() not in raw
+    assert b"[key]" in raw
+
+
+@pytest.mark.parametrize("sign", ["x", "é", "\x00", '"', "\U0001f600", "\ud800"])
+def test_a_line_has_a_bounded_length_whatever_the_client_sends(sign: str) -> None:
+    huge = exchange()
+    huge.model_asked = huge.session = huge.client = huge.client_agent = sign * 100_000
+    huge.attempts = [
+        Attempt(sign * 999, sign * 999, "chat", "u", sign * 999, 0.0, 401, failure=refused(sign * 9999))
+    ] * 500
+    huge.losses = (Loss(sign * 999, sign * 999),) * 500
+    raw = encode_line(huge, BEGAN, UTC)
+    line = decode_line(raw)
+    assert len(raw) <= MAX_LINE
+    assert line is not None and line.shortened
+    assert (line.usage, line.cost, line.day) == (WHOLE.usage, WHOLE.cost, WHOLE.day)
+
+
+def test_newer_fields_survive_a_re_read() -> None:
+    fields = msgspec.to_builtins(WHOLE) | {"v": 2, "carbon": {"grams": 3}}
+    line = decode_line(msgspec.json.encode(fields))
+    assert line is not None and line.newer == {"carbon": {"grams": 3}}
+    again = decode_line(write_line(line))
+    assert again == line
+    assert msgspec.json.decode(write_line(line))["carbon"] == {"grams": 3}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"v":1}',
+        b"\x00\x00\x00",
+        b"\xff\xfe",
+        b'{"v":1,"at":"soon","day":"x"}',
+        b"[" * 9999,
+    ],
+)
+def test_what_is_no_line_is_none(raw: bytes) -> None:
+    assert decode_line(raw) is None
+
+
+def test_no_part_of_a_line_is_taken_for_a_line() -> None:
+    raw = encode_line(exchange(), BEGAN, UTC)
+    whole = len(raw) - 1
+    assert [end for end in range(len(raw)) if decode_line(raw[:end]) is not None] == [whole]
+
+
+@pytest.mark.parametrize(
+    ("at", "offset", "hour"),
+    [(0.0, 0, 0), (3599.9, 0, 0), (3600.0, 0, 1), (0.0, -60, 23), (0.0, 330, 5), (86_399.0, 60, 0)],
+)
+def test_the_hour_is_that_of_the_place_where_it_happened(at: float, offset: int, hour: int) -> None:
+    assert Line(v=1, at=at, day="1970-01-01", offset=offset).hour == hour

@@ -1,0 +1,521 @@
+import asyncio
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from switchyard.exchange import Exchange, Outcome
+from switchyard.protocols.neutral import Usage
+from switchyard.store.cell import MAX_KEYS, OTHER, Cell
+from switchyard.store.journal import Journal
+from switchyard.store.journal_line import Line, LineAttempt, LineUsage, decode_line, encode_line, write_line
+from switchyard.store.stats import FILE_NAME, SESSION_DAYS, Statistics
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
+DAY = 86_400.0
+
+
+def a_line(at: float = NOON, **fields: Any) -> Line:
+    day = datetime.fromtimestamp(at, UTC).date().isoformat()
+    usual: dict[str, Any] = {
+        "v": 1,
+        "at": at,
+        "day": day,
+        "client": "laptop",
+        "session": "s1",
+        "model": "opus",
+        "sent": "qwen",
+        "upstream": "a",
+        "outcome": "ok",
+        "usage": LineUsage(100, 900, 50, 7, 20, 5),
+    }
+    return Line(**(usual | fields))
+
+
+def statistics(folder: Path, now: float = NOON, zone: ZoneInfo | Any = UTC) -> Statistics:
+    return Statistics(folder, Journal(folder, zone=zone), lambda: now, zone)
+
+
+def write_journal(folder: Path, lines: Sequence[Line]) -> None:
+    (folder / "usage").mkdir(exist_ok=True)
+    for line in lines:
+        with (folder / "usage" / f"{line.day[:7]}.jsonl").open("ab") as file:
+            file.write(write_line(line))
+
+
+def told(statistics: Statistics, **span: str) -> dict[str, Any]:
+    answer = statistics.token_stats(**span)
+    return {name: value for name, value in answer.items() if name != "generated_at"} | {
+        "sessions": {day: statistics.day(day).sessions for day in statistics.days()}
+    }
+
+
+def keep(folder: Path, lines: Sequence[Line], save: bool = True) -> None:
+    """A daemon that runs, counts the lines, and is killed."""
+
+    async def scenario() -> None:
+        journal = Journal(folder, zone=UTC)
+        journal.repair()
+        kept = Statistics(folder, journal, lambda: NOON, UTC)
+        kept.start()
+        for line in lines:
+            kept.add(line)
+            await journal.append(write_line(line), line.at)
+        if save:
+            await kept.save()
+
+    asyncio.run(scenario())
+
+
+# --- what is told ---
+
+
+def test_the_ancestor_s_keys_are_kept(tmp_path: Path) -> None:
+    kept = statistics(tmp_path)
+    kept.add(a_line())
+    kept.add(a_line(NOON - DAY, model="haiku", usage=LineUsage(1, 2, 3, 0, 4)))
+    answer = kept.token_stats()
+    keys = ("input", "output", "cache_creation", "cache_read")
+    assert [answer["summary"][f"total_{key}_tokens"] for key in keys] == [101, 24, 60, 902]
+    assert (answer["summary"]["total_tokens"], answer["summary"]["total_requests"]) == (1087, 2)
+    opus = {
+        "input_tokens": 100,
+        "output_tokens": 20,
+        "cache_creation_tokens": 57,
+        "cache_read_tokens": 900,
+        "requests": 1,
+        "total_tokens": 1077,
+    }
+    assert answer["by_model"]["opus"].items() >= opus.items()
+    assert answer["daily"]["2026-11-21"].items() >= opus.items()
+    assert answer["daily"]["2026-11-21"]["by_model"] == {"opus": opus}
+    assert list(answer["daily"]) == ["2026-11-20", "2026-11-21"]
+    assert answer["generated_at"] == "2026-11-21T12:00:00+00:00"
+
+
+def test_the_file_has_the_ancestor_s_shape_too(tmp_path: Path) -> None:
+    keep(tmp_path, [a_line()])
+    stored = msgspec.json.decode((tmp_path / FILE_NAME).read_bytes())
+    answer = statistics(tmp_path)
+    answer.start()
+    expected = answer.token_stats()
+    assert stored["summary"] == expected["summary"]
+    assert stored["by_model"]["opus"].items() <= expected["by_model"]["opus"].items()
+    daily = {name: value for name, value in stored["daily"]["2026-11-21"].items() if name != "detail"}
+    assert daily.items() <= expected["daily"]["2026-11-21"].items()
+    assert stored["generated_at"] == expected["generated_at"]
+    assert (tmp_path / FILE_NAME).stat().st_mode & 0o777 == 0o600
+
+
+LINES: list[tuple[Line, dict[str, Any]]] = [
+    (a_line(), {"requests": 1, "total_tokens": 1077, "reasoning_tokens": 5, "unpriced": 1, "cost": None}),
+    (a_line(cost=0.25), {"cost": 0.25, "priced": 1, "unpriced": 0}),
+    (a_line(cost=0.0), {"cost": 0.0, "priced": 1, "unpriced": 0}),
+    (a_line(usage=None), {"requests": 1, "total_tokens": 0, "unpriced": 0, "priced": 0, "cost": None}),
+    (a_line(usage=LineUsage()), {"total_tokens": 0, "unpriced": 0}),
+    (a_line(outcome="failed", usage=None), {"requests": 1, "errors": 1}),
+    (a_line(outcome="cancelled"), {"requests": 1, "cancelled": 1, "errors": 0, "output_tokens": 20}),
+    (a_line(outcome="truncated"), {"requests": 1, "truncated": 1, "output_tokens": 20}),
+    (a_line(kind="activation"), {"requests": 0, "activations": 1, "total_tokens": 1077}),
+    (a_line(kind="test"), {"requests": 0, "tests": 1, "total_tokens": 1077}),
+    (a_line(usage=LineUsage(output=9, estimated=True)), {"estimated": 1, "output_tokens": 9}),
+    (
+        a_line(usage=LineUsage(cache_write_1h=9)),
+        {"cache_creation_1h_tokens": 9, "cache_creation_5m_tokens": 0},
+    ),
+    (a_line(first_byte=0.5, duration=2.5, stream=True), {"first_byte_ms": 500, "tokens_per_second": 10.0}),
+    (a_line(first_byte=0.5, duration=2.5), {"duration_ms": 2500, "tokens_per_second": None}),
+    (
+        a_line(attempts=[LineAttempt("b", failed="connect"), LineAttempt("a")]),
+        {"failed_attempts": 1, "requests": 1},
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "expected"), LINES)
+def test_each_kind_of_exchange_is_counted_as_what_it_is(
+    tmp_path: Path, line: Line, expected: dict[str, Any]
+) -> None:
+    kept = statistics(tmp_path)
+    kept.add(line)
+    assert kept.token_stats()["daily"]["2026-11-21"].items() >= expected.items()
+
+
+def test_a_failed_attempt_is_charged_to_the_upstream_that_failed(tmp_path: Path) -> None:
+    kept = statistics(tmp_path)
+    kept.add(a_line(attempts=[LineAttempt("b", failed="connect"), LineAttempt("a")]))
+    upstreams = kept.token_stats()["by_upstream"]
+    assert [(name, cell["requests"], cell["failed_attempts"]) for name, cell in upstreams.items()] == [
+        ("a", 1, 0),
+        ("b", 0, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("by", "keys"),
+    [
+        ("day", ["2026-10-31", "2026-11-21"]),
+        ("hour", ["2026-10-31T12", "2026-11-21T12"]),
+        ("month", ["2026-11", "2026-10"]),
+        ("model", ["opus", "haiku"]),
+        ("model_sent", ["qwen"]),
+        ("upstream", ["a", "b"]),
+        ("client", ["laptop", "server"]),
+        ("session", ["s1", "s2"]),
+    ],
+)
+def test_rows_can_be_grouped(tmp_path: Path, by: str, keys: list[str]) -> None:
+    kept = statistics(tmp_path)
+    kept.add(a_line())
+    small = LineUsage(1)
+    kept.add(a_line(NOON - 21 * DAY, model="haiku", upstream="b", client="server", session="s2", usage=small))
+    answer = kept.token_stats(by=by)
+    assert [row["key"] for row in answer["rows"]] == keys
+    assert sum(row["requests"] for row in answer["rows"]) == 2
+
+
+def test_a_span_of_days_includes_both_ends(tmp_path: Path) -> None:
+    kept = statistics(tmp_path)
+    for back in range(10):
+        kept.add(a_line(NOON - back * DAY))
+    answer = kept.token_stats("2026-11-14", "2026-11-16")
+    assert list(answer["daily"]) == ["2026-11-14", "2026-11-15", "2026-11-16"]
+    assert answer["summary"]["total_requests"] == 3
+    assert (answer["from"], answer["to"]) == ("2026-11-14", "2026-11-16")
+
+
+@pytest.mark.parametrize(
+    "asked", [{"start": "yesterday"}, {"end": "2026-02-30"}, {"by": "colour"}, {"start": "2026"}]
+)
+def test_a_question_that_makes_no_sense_is_refused(tmp_path: Path, asked: dict[str, str]) -> None:
+    with pytest.raises(ValueError):
+        statistics(tmp_path).token_stats(**asked)
+
+
+def test_names_of_one_kind_are_bounded(tmp_path: Path) -> None:
+    kept = statistics(tmp_path)
+    for number in range(MAX_KEYS + 50):
+        kept.add(a_line(model=f"m{number:04}", session=f"s{number:04}"))
+    day = kept.day("2026-11-21")
+    assert len(day.models) == len(day.sessions) == MAX_KEYS + 1
+    assert day.models[OTHER].requests == 50
+    assert sum(cell.requests for cell in day.models.values()) == day.all.requests
+
+
+def test_old_days_forget_their_sessions_and_nothing_else(tmp_path: Path) -> None:
+    lines = [a_line(NOON - back * DAY) for back in range(SESSION_DAYS + 10, -1, -1)]
+    keep(tmp_path, lines)
+    kept = statistics(tmp_path)
+    kept.start()
+    days = kept.days()
+    assert [day for day in days if not kept.day(day).sessions] == days[:10]
+    assert kept.token_stats()["summary"]["total_requests"] == len(lines)
+
+
+# --- time ---
+
+
+def test_old_days_stay_where_they_are_when_the_machine_moves(tmp_path: Path) -> None:
+    berlin, tokyo = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Tokyo")
+    late = datetime(
+        2026, 11, 20, 22, 30, tzinfo=UTC
+    ).timestamp()  # 23:30 in Berlin, 07:30 of the next day in Tokyo
+    (tmp_path / "usage").mkdir()
+    journal = tmp_path / "usage" / "2026-11.jsonl"
+    journal.write_bytes(encode_line(exchange(), late, berlin) + encode_line(exchange(), late, tokyo))
+    for zone in (berlin, tokyo):
+        kept = statistics(tmp_path, zone=zone)
+        kept.rebuild()
+        assert list(kept.token_stats()["hourly"]) == ["2026-11-20T23", "2026-11-21T07"]
+
+
+def test_a_day_of_25_hours_has_its_double_hour_in_one_place(tmp_path: Path) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    kept = statistics(tmp_path, zone=berlin)
+    midnight = datetime(2026, 10, 25, tzinfo=berlin).timestamp()
+    for hour in range(25):
+        line = decode_line(encode_line(exchange(), midnight + hour * 3600, berlin))
+        assert line is not None
+        kept.add(line)
+    answer = kept.token_stats()
+    assert {day: cell["requests"] for day, cell in answer["daily"].items()} == {"2026-10-25": 25}
+    assert answer["hourly"]["2026-10-25T02"]["requests"] == 2
+
+
+def exchange() -> Exchange:
+    return Exchange("x", NOON, "messages", "opus", outcome=Outcome.OK, usage=Usage(input=10, output=1))
+
+
+# --- the roll-up ---
+
+
+def test_the_totals_survive_a_restart_without_reading_the_journal_again(tmp_path: Path) -> None:
+    keep(tmp_path, [a_line(NOON - back * DAY) for back in range(40, -1, -1)])
+    first = statistics(tmp_path)
+    first.start()
+    (tmp_path / "usage" / "2026-11.jsonl").unlink()
+    again = statistics(tmp_path)
+    again.start()
+    assert told(again) == told(first)
+    assert again.fault == ""
+
+
+def test_what_came_after_the_last_save_is_caught_up(tmp_path: Path) -> None:
+    keep(tmp_path, [a_line(), a_line(NOON - DAY)])
+    keep(tmp_path, [a_line(), a_line(NOON - DAY), a_line(NOON - 40 * DAY)], save=False)
+    kept = statistics(tmp_path)
+    kept.start()
+    assert kept.token_stats()["summary"]["total_requests"] == 5
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"null", b'{"schema":1}', b'{"summary":{},"daily":{}}', b"\xff" * 99]
+)
+def test_a_roll_up_that_cannot_be_used_is_set_aside_and_made_anew(tmp_path: Path, content: bytes) -> None:
+    keep(tmp_path, [a_line(), a_line(NOON - DAY)])
+    expected = statistics(tmp_path)
+    expected.start()
+    (tmp_path / FILE_NAME).write_bytes(content)
+    kept = statistics(tmp_path)
+    kept.start()
+    assert told(kept) == told(expected)
+    aside = list(tmp_path.glob(f"{FILE_NAME}.bad-*"))
+    assert [path.read_bytes() for path in aside] == [content]
+    assert str(aside[0]) in kept.fault
+
+
+def test_a_roll_up_of_an_unknown_schema_is_made_anew(tmp_path: Path) -> None:
+    keep(tmp_path, [a_line()])
+    stored = msgspec.json.decode((tmp_path / FILE_NAME).read_bytes())
+    (tmp_path / FILE_NAME).write_bytes(msgspec.json.encode(stored | {"schema": 99}))
+    kept = statistics(tmp_path)
+    kept.start()
+    assert kept.token_stats()["summary"]["total_requests"] == 1
+
+
+def test_reading_only_leaves_a_broken_file_where_it_is(tmp_path: Path) -> None:
+    keep(tmp_path, [a_line()])
+    (tmp_path / FILE_NAME).write_bytes(b"{")
+    kept = statistics(tmp_path)
+    kept.start(read_only=True)
+    assert kept.token_stats()["summary"]["total_requests"] == 1
+    assert (tmp_path / FILE_NAME).read_bytes() == b"{"
+
+
+def test_nothing_is_saved_while_lines_wait_for_the_disk(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        blocker = tmp_path / "usage"
+        blocker.write_bytes(b"in the way")
+        journal = Journal(tmp_path, zone=UTC, retry_seconds=0.001)
+        kept = Statistics(tmp_path, journal, lambda: NOON, UTC)
+        line = a_line()
+        kept.add(line)
+        await journal.append(write_line(line), line.at)
+        await kept.save()
+        assert not (tmp_path / FILE_NAME).exists()
+        assert kept.token_stats()["summary"]["total_requests"] == 1
+        blocker.unlink()
+        await journal.close()
+        await kept.save()
+        again = statistics(tmp_path)
+        again.start()
+        assert told(again) == told(kept)
+
+    asyncio.run(scenario())
+
+
+def test_a_roll_up_that_cannot_be_written_is_a_fault_until_it_can(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        kept = statistics(tmp_path)
+        kept.add(a_line())
+        (tmp_path / FILE_NAME).mkdir()
+        await kept.save()
+        assert str(tmp_path / FILE_NAME) in kept.fault
+        (tmp_path / FILE_NAME).rmdir()
+        await kept.save()
+        assert kept.fault == ""
+        assert (tmp_path / FILE_NAME).is_file()
+
+    asyncio.run(scenario())
+
+
+def test_a_reset_keeps_a_copy_and_starts_from_now(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        journal = Journal(tmp_path, zone=UTC)
+        kept = Statistics(tmp_path, journal, lambda: NOON, UTC)
+        for line in (a_line(), a_line(NOON - DAY)):
+            kept.add(line)
+            await journal.append(write_line(line), line.at)
+        before = kept.token_stats()["summary"]
+        copy = await kept.reset()
+        assert copy == tmp_path / "token_stats.before-20261121-120000.json"
+        assert msgspec.json.decode(copy.read_bytes())["summary"] == before
+        assert kept.token_stats()["daily"] == {}
+        kept.add(a_line())
+        await journal.append(write_line(a_line()), NOON)
+        again = statistics(tmp_path)
+        again.start()
+        rebuilt = statistics(tmp_path)
+        rebuilt.rebuild()
+        assert told(kept) == told(again) == told(rebuilt)
+        assert rebuilt.token_stats()["summary"]["total_requests"] == 1
+
+    asyncio.run(scenario())
+
+
+def test_spending_is_known_by_day_and_month(tmp_path: Path) -> None:
+    kept = statistics(tmp_path)
+    for back, upstream, cost in (
+        (0, "a", 0.25),
+        (1, "a", 1.0),
+        (1, "b", 2.0),
+        (40, "a", 9.0),
+        (0, "c", None),
+    ):
+        kept.add(a_line(NOON - back * DAY, upstream=upstream, cost=cost))
+    assert kept.spent("2026-11-21") == {"a": 250_000_000, "c": 0}
+    assert kept.spent("2026-11") == {"a": 1_250_000_000, "b": 2_000_000_000, "c": 0}
+    kept.add(a_line(upstream="b", cost=0.5))
+    assert kept.spent("2026-11-21")["b"] == 500_000_000
+    assert kept.spent("2026-11")["b"] == 2_500_000_000
+
+
+# --- properties ---
+
+NAMES = st.sampled_from(["", "a", "b", "c"])
+TOKENS = st.integers(0, 10**9)
+USAGES = st.none() | st.builds(LineUsage, TOKENS, TOKENS, TOKENS, TOKENS, TOKENS, TOKENS, st.booleans())
+MONEY = st.none() | st.floats(0, 1000).map(lambda cost: round(cost, 9))
+SECONDS = st.none() | st.floats(0, 4000).map(lambda seconds: round(seconds, 4))
+ATTEMPTS = st.lists(
+    st.builds(LineAttempt, st.sampled_from("ab"), failed=st.sampled_from(["", "status"])), max_size=3
+)
+
+
+@st.composite
+def some_line(draw: st.DrawFn) -> Line:
+    at = NOON - draw(st.integers(0, 45 * 24)) * 3600.0
+    return a_line(
+        at,
+        kind=draw(st.sampled_from(["request", "request", "activation", "test"])),
+        outcome=draw(st.sampled_from(["ok", "failed", "cancelled", "truncated"])),
+        stream=draw(st.booleans()),
+        usage=draw(USAGES),
+        cost=draw(MONEY),
+        first_byte=draw(SECONDS),
+        duration=draw(SECONDS),
+        attempts=draw(ATTEMPTS),
+        **{name: draw(NAMES) for name in ("model", "sent", "upstream", "client", "session")},
+    )
+
+
+SOME_LINES = st.lists(some_line(), max_size=12)
+
+
+def recent(answer: dict[str, Any]) -> dict[str, Any]:
+    """Without sessions: which days are old enough to forget them depends on when they were last saved."""
+    return {name: value for name, value in answer.items() if name != "sessions"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(SOME_LINES, st.randoms(use_true_random=False))
+def test_totals_do_not_depend_on_the_order_of_lines(lines: list[Line], chance: random.Random) -> None:
+    shuffled = list(lines)
+    chance.shuffle(shuffled)
+    with TemporaryDirectory() as one, TemporaryDirectory() as other:
+        in_order, mixed = statistics(Path(one)), statistics(Path(other))
+        for line in lines:
+            in_order.add(line)
+        for line in shuffled:
+            mixed.add(line)
+        assert told(in_order) == told(mixed)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.tuples(SOME_LINES, SOME_LINES, SOME_LINES))
+def test_journal_roll_up_and_totals_agree_over_several_lives(lives: tuple[list[Line], ...]) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        keep(folder, lives[0])
+        keep(folder, lives[1], save=False)
+        keep(folder, lives[2])
+        kept, rebuilt, expected = (statistics(folder) for _ in range(3))
+        kept.start()
+        rebuilt.rebuild()
+        for line in chain(*lives):
+            expected.add(line)
+        assert recent(told(kept)) == recent(told(rebuilt)) == recent(told(expected))
+
+
+@settings(max_examples=60, deadline=None)
+@given(SOME_LINES, SOME_LINES, st.floats(0, 1))
+def test_a_crash_that_cuts_the_journal_at_any_byte_loses_the_torn_line_only(
+    saved: list[Line], unsaved: list[Line], where: float
+) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        keep(folder, saved)
+        sizes = {path: path.stat().st_size for path in (folder / "usage").glob("*")}
+        keep(folder, unsaved, save=False)
+        expected = list(saved)
+        for path in sorted((folder / "usage").glob("*")):
+            content = path.read_bytes()
+            start = sizes.get(path, 0)
+            cut = start + round((len(content) - start) * where)
+            path.write_bytes(content[:cut])
+            # a line that lacks nothing but its newline is whole
+            rows = content[start:cut].split(b"\n")
+            expected += [line for raw in rows if (line := decode_line(raw)) is not None]
+        keep(folder, [a_line(NOON)])
+        kept, other = statistics(folder), statistics(folder)
+        kept.start()
+        for line in [*expected, a_line(NOON)]:
+            other.add(line)
+        assert recent(told(kept)) == recent(told(other))
+
+
+@settings(max_examples=60, deadline=None)
+@given(SOME_LINES.filter(bool), st.floats(0, 1))
+def test_a_roll_up_cut_at_any_byte_is_made_anew_from_the_journal(lines: list[Line], where: float) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        keep(folder, lines)
+        content = (folder / FILE_NAME).read_bytes()
+        (folder / FILE_NAME).write_bytes(content[: round(len(content) * where)])
+        kept, expected = statistics(folder), statistics(folder)
+        kept.start()
+        for line in lines:
+            expected.add(line)
+        assert recent(told(kept)) == recent(told(expected))
+
+
+def test_many_lines_are_not_read_again_at_the_next_start(tmp_path: Path) -> None:
+    lines = [a_line(NOON - minute * 60.0, session=f"s{minute % 50}") for minute in range(20_000)]
+    write_journal(tmp_path, lines)
+
+    async def scenario() -> None:
+        first = statistics(tmp_path)
+        first.start()
+        await first.save()
+
+    asyncio.run(scenario())
+    for path in (tmp_path / "usage").glob("*"):
+        content = path.read_bytes()
+        # the same length and line end, but nothing that could be read
+        path.write_bytes(b"?" * (len(content) - 1) + b"\n")
+    again = statistics(tmp_path)
+    again.start()
+    assert again.token_stats()["summary"]["total_requests"] == 20_000
+
+
+def test_cells_are_whole_numbers_only() -> None:
+    assert all(isinstance(getattr(Cell(), name), int | dict) for name in Cell.__struct_fields__)
