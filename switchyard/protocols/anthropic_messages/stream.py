@@ -430,12 +430,10 @@ class StreamEncoder:
     def encode(self, event: neutral.Event) -> bytes:
         if self._is_plain and type(event) is Delta:
             return self._delta_start + _json_text(event.text) + DELTA_END
+        owed, self._owed = self._owed, b""
         written = WRITERS[type(event)](self, event)
-        if self._owed:
-            # the end of a call that broke off is not told if the stream broke off with it
-            owed, self._owed = self._owed, b""
-            written = written if isinstance(event, neutral.Failed) else owed + written
-        return written
+        # the end of a block that broke off is not told if the stream broke off with it
+        return written if isinstance(event, neutral.Failed) else owed + written
 
     def keep_alive(self) -> bytes:
         """Clients skip it even before `message_start`."""

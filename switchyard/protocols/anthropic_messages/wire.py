@@ -10,6 +10,7 @@ import msgspec
 
 from switchyard.protocols.neutral import StopReason
 from switchyard.protocols.sse import Record
+from switchyard.protocols.tools import raised_arguments
 
 WEB_SEARCH_TOOL = "web_search_20250305"
 FABRICATED_SEARCH_ID = "srvtoolu_swyd_"
@@ -91,9 +92,7 @@ def read_object(body: bytes) -> dict[str, Any] | None:
 
 def arguments_of(text: str) -> msgspec.Raw:
     """The argument text as a JSON object for `input`; what is none is kept under `_raw`."""
-    if not text.strip():
-        return msgspec.Raw(b"{}")
-    encoded = text.encode("utf-8", "replace")
+    encoded = raised_arguments(text, None).encode("utf-8", "replace")
     if read_object(encoded) is not None:
         return msgspec.Raw(encoded)
     return msgspec.Raw(msgspec.json.encode({"_raw": text}))
@@ -109,7 +108,11 @@ def _lenient_event(data: bytes) -> WireEvent | None:
     fields = read_object(data)
     if fields is None:
         return None
-    kept = {name: fields[name] for name, type_ in KEPT_TYPES.items() if isinstance(fields.get(name), type_)}
+    kept = {
+        name: fields[name]
+        for name, type_ in KEPT_TYPES.items()
+        if name in fields and isinstance(fields[name], type_)
+    }
     delta = fields.get("delta")
     return WireEvent(**kept, delta=_lenient_delta(delta) if isinstance(delta, dict) else None)
 
