@@ -1,0 +1,120 @@
+import asyncio
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from switchyard.exchange import Attempt, Exchange, Outcome
+from switchyard.protocols.neutral import Usage
+from switchyard.settings import Budget, Price, Settings, Upstream
+from switchyard.store.journal_line import Line, decode_line
+from switchyard.store.ledger import Ledger
+from switchyard.store.stats import FILE_NAME
+
+NOW = datetime(2026, 11, 21, 12).timestamp()
+
+
+class Wishes:
+    """Settings that change while the daemon runs."""
+
+    def __init__(self, price: float) -> None:
+        self.set(price)
+
+    def set(self, price: float) -> None:
+        self.now = Settings(
+            upstreams=(Upstream(name="a", base_url="https://a.example.com"),),
+            prices={"*": Price(input=price, output=price)},
+            budget=Budget(day_hard=5),
+        )
+
+    def __call__(self) -> Settings:
+        return self.now
+
+
+def exchange(outcome: Outcome = Outcome.OK, duration: float | None = 2.5) -> Exchange:
+    attempt = Attempt("a", "m", "chat", "http://x", "primary", 0.0)
+    usage = Usage(input=1_000_000)
+    return Exchange(
+        "x", NOW, "chat", "m", attempts=[attempt], outcome=outcome, duration=duration, usage=usage
+    )
+
+
+def journal(folder: Path) -> list[Line | None]:
+    return [decode_line(raw) for raw in (folder / "usage" / "2026-11.jsonl").read_bytes().splitlines()]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.OK, Outcome.FAILED, Outcome.CANCELLED, Outcome.TRUNCATED])
+def test_a_recorded_exchange_is_priced_counted_and_written(tmp_path: Path, outcome: Outcome) -> None:
+    async def scenario() -> None:
+        ledger = Ledger(tmp_path, Wishes(3), lambda: NOW)
+        ledger.start()
+        finished = exchange(outcome)
+        await ledger.record(finished)
+        assert finished.cost == 3
+        [line] = journal(tmp_path)
+        assert line is not None
+        assert (line.outcome, line.cost, line.at) == (outcome, 3, NOW + 2.5)
+        assert line.price is not None and line.price.source == "settings: *"
+        assert ledger.statistics.token_stats()["summary"]["total_input_tokens"] == 1_000_000
+
+    asyncio.run(scenario())
+
+
+def test_a_new_price_holds_from_the_next_exchange_on(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        wishes = Wishes(1)
+        ledger = Ledger(tmp_path, wishes, lambda: NOW)
+        await ledger.record(exchange())
+        wishes.set(2)
+        await ledger.record(exchange())
+        assert [line and line.cost for line in journal(tmp_path)] == [1, 2]
+        assert ledger.statistics.token_stats()["cost"]["total"] == 3
+
+    asyncio.run(scenario())
+
+
+def test_a_budget_takes_upstreams_out_once_it_is_spent(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        ledger = Ledger(tmp_path, Wishes(3), lambda: NOW)
+        await ledger.record(exchange())
+        assert ledger.budget_state().taken_out == {}
+        await ledger.record(exchange())
+        assert list(ledger.budget_state().taken_out) == ["a"]
+
+    asyncio.run(scenario())
+
+
+def test_stopping_saves_the_roll_up(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        ledger = Ledger(tmp_path, Wishes(3), lambda: NOW)
+        ledger.start()
+        await ledger.record(exchange())
+        await ledger.stop()
+        assert msgspec.json.decode((tmp_path / FILE_NAME).read_bytes())["summary"]["total_requests"] == 1
+
+    asyncio.run(scenario())
+
+
+def test_an_exchange_that_has_no_duration_ended_now(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        ledger = Ledger(tmp_path, Wishes(3), lambda: NOW + 7)
+        await ledger.record(exchange(duration=None))
+        [line] = journal(tmp_path)
+        assert line is not None and line.at == NOW + 7
+
+    asyncio.run(scenario())
+
+
+def test_a_folder_that_cannot_be_written_is_told_and_does_not_stop_the_proxying(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        (tmp_path / "usage").write_bytes(b"in the way")
+        ledger = Ledger(tmp_path, Wishes(3), lambda: NOW)
+        ledger.start()
+        async with asyncio.timeout(1):
+            await ledger.record(exchange())
+        assert str(tmp_path) in ledger.fault
+        assert ledger.statistics.token_stats()["summary"]["total_requests"] == 1
+        await ledger.stop()
+
+    asyncio.run(scenario())

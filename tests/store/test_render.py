@@ -1,0 +1,181 @@
+import csv
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from switchyard.store.cell import NANOS, Cell
+from switchyard.store.journal import Journal
+from switchyard.store.journal_line import Line, LineAttempt, LineUsage
+from switchyard.store.render import cost, count, csv_text, json_text, prometheus, statusline, table
+from switchyard.store.stats import Statistics
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
+
+
+def a_line(back: int = 0, **fields: Any) -> Line:
+    at = NOON - back * 86_400
+    usual: dict[str, Any] = {
+        "v": 1,
+        "at": at,
+        "day": datetime.fromtimestamp(at, UTC).date().isoformat(),
+        "client": "laptop",
+        "model": "claude-opus-5-5",
+        "sent": "claude-opus-5-5",
+        "upstream": "Monday key",
+        "outcome": "ok",
+        "usage": LineUsage(100, 900, 50, 0, 20),
+    }
+    return Line(**(usual | fields))
+
+
+def kept(folder: Path, *lines: Line) -> Statistics:
+    statistics = Statistics(folder, Journal(folder), lambda: NOON, UTC)
+    for line in lines:
+        statistics.add(line)
+    return statistics
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0"),
+        (9_999, "9999"),
+        (10_000, "10.0k"),
+        (999_949, "999.9k"),
+        (999_950, "1.0M"),
+        (12_345_678, "12.3M"),
+        (999_949_999, "999.9M"),
+        (3_210_000_000, "3.2G"),
+    ],
+)
+def test_numbers_are_short(number: int, text: str) -> None:
+    assert count(number) == text
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        (Cell(), "-"),
+        (Cell(unpriced=2), "unpriced"),
+        (Cell(priced=1), "$0.00"),
+        (Cell(priced=1, cost=NANOS // 500), "$0.0020"),
+        (Cell(priced=1, cost=1_234_000_000), "$1.23"),
+        (Cell(priced=1, unpriced=1, cost=1_234_000_000), "$1.23*"),
+    ],
+)
+def test_what_has_no_price_is_never_shown_as_free(cell: Cell, text: str) -> None:
+    assert cost(cell) == text
+
+
+def test_the_table_shows_spans_bars_and_groups(tmp_path: Path) -> None:
+    statistics = kept(
+        tmp_path,
+        a_line(cost=0.5),
+        a_line(2, usage=LineUsage(input=2140), model="gpt-5", upstream="local"),
+        a_line(20, cost=1.0, outcome="failed"),
+    )
+    assert table(statistics) == (
+        "         requests  errors  fresh in  cache read  cache write  output  total    cost\n"
+        "today           1       0       100         900           50      20   1070   $0.50\n"
+        "7 days          2       0      2240         900           50      20   3210  $0.50*\n"
+        "30 days         3       1      2340        1800          100      40   4280  $1.50*\n"
+        "\n"
+        "tokens by day\n"
+        "2026-11-01 Sun     1070  ██████████████\n"
+        + "".join(f"2026-11-{day:02} {name}        0\n" for day, name in DAYS_WITHOUT)
+        + "2026-11-19 Thu     2140  ████████████████████████████\n"
+        "2026-11-20 Fri        0\n"
+        "2026-11-21 Sat     1070  ██████████████\n"
+        "\n"
+        "model            requests  errors  fresh in  cache read  cache write  output  total      cost\n"
+        "claude-opus-5-5         2       1       200        1800          100      40   2140     $1.50\n"
+        "gpt-5                   1       0      2140           0            0       0   2140  unpriced\n"
+        "\n"
+        "upstream    requests  errors  fresh in  cache read  cache write  output  total      cost\n"
+        "Monday key         2       1       200        1800          100      40   2140     $1.50\n"
+        "local              1       0      2140           0            0       0   2140  unpriced\n"
+        "\n"
+        "client  requests  errors  fresh in  cache read  cache write  output  total    cost\n"
+        "laptop         3       1      2340        1800          100      40   4280  $1.50*\n"
+        "\n"
+        "* 1 requests have no known price and are not in the sum.\n"
+    )
+
+
+DAYS_WITHOUT = [
+    (2, "Mon"), (3, "Tue"), (4, "Wed"), (5, "Thu"), (6, "Fri"), (7, "Sat"), (8, "Sun"), (9, "Mon"), (10, "Tue"),
+    (11, "Wed"), (12, "Thu"), (13, "Fri"), (14, "Sat"), (15, "Sun"), (16, "Mon"), (17, "Tue"), (18, "Wed"),
+]  # fmt: skip
+
+
+def test_a_table_of_nothing_is_still_a_table(tmp_path: Path) -> None:
+    assert table(kept(tmp_path)) == (
+        "         requests  errors  fresh in  cache read  cache write  output  total  cost\n"
+        "today           0       0         0           0            0       0      0     -\n"
+        "7 days          0       0         0           0            0       0      0     -\n"
+        "30 days         0       0         0           0            0       0      0     -\n"
+    )
+
+
+def test_a_model_name_cannot_command_the_terminal(tmp_path: Path) -> None:
+    text = table(kept(tmp_path, a_line(model="\x1b[2J\x07" + "m" * 99)))
+    assert "\x1b" not in text and "\x07" not in text
+    assert "?[2J?mmm" in text and "mmm..." in text
+
+
+def test_estimates_and_side_jobs_are_told_below_the_table(tmp_path: Path) -> None:
+    text = table(
+        kept(
+            tmp_path,
+            a_line(usage=LineUsage(1, estimated=True)),
+            a_line(kind="activation"),
+            a_line(kind="test"),
+        )
+    )
+    assert "1 requests have estimated tokens: their upstream told none." in text
+    assert "1 activations and 1 connection tests are counted in tokens and cost, not in requests." in text
+
+
+def test_csv_has_a_row_for_each_key(tmp_path: Path) -> None:
+    statistics = kept(tmp_path, a_line(cost=0.5), a_line(1, model="=cmd()"))
+    rows = list(csv.DictReader(io.StringIO(csv_text(statistics, by="model"))))
+    assert [row["key"] for row in rows] == ["'=cmd()", "claude-opus-5-5"]
+    assert [(row["requests"], row["total_tokens"], row["cost"]) for row in rows] == [
+        ("1", "1070", ""),
+        ("1", "1070", "0.5"),
+    ]
+    days = list(csv.DictReader(io.StringIO(csv_text(statistics, "2026-11-21", "2026-11-21"))))
+    assert [row["key"] for row in days] == ["2026-11-21"]
+    assert csv_text(kept(tmp_path)) == "key\n"
+
+
+def test_json_is_what_the_api_answers(tmp_path: Path) -> None:
+    statistics = kept(tmp_path, a_line())
+    answer = msgspec.json.decode(json_text(statistics, by="upstream"))
+    assert answer == msgspec.to_builtins(statistics.token_stats(by="upstream"))
+
+
+def test_the_status_line_is_one_short_line(tmp_path: Path) -> None:
+    statistics = kept(tmp_path, a_line(cost=0.5), a_line(1))
+    assert statusline(statistics, "Monday key") == "Monday key | 1070 tokens | $0.50"
+    assert statusline(kept(tmp_path), "") == "no upstream | 0 tokens | -"
+
+
+def test_metrics_are_counters_with_escaped_labels(tmp_path: Path) -> None:
+    attempts = [LineAttempt("Monday key", failed="connect"), LineAttempt('a "b"\\\n')]
+    statistics = kept(tmp_path, a_line(upstream='a "b"\\\n', attempts=attempts, cost=0.25, duration=1.5))
+    lines = prometheus(statistics).splitlines()
+    for expected in (
+        "# TYPE switchyard_requests_total counter",
+        'switchyard_requests_total{by="upstream",name="a \\"b\\"\\\\\\n"} 1',
+        'switchyard_requests_total{by="model",name="claude-opus-5-5"} 1',
+        'switchyard_failed_attempts_total{by="upstream",name="Monday key"} 1',
+        'switchyard_tokens_total{by="model",name="claude-opus-5-5",kind="cache_read"} 900',
+        'switchyard_cost_dollars_total{by="model",name="claude-opus-5-5"} 0.25',
+        'switchyard_duration_seconds_total{by="model",name="claude-opus-5-5"} 1.5',
+    ):
+        assert expected in lines
