@@ -6,15 +6,19 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 
 from switchyard.demo.app import build_demo
 from switchyard.exchange import Exchange
 from switchyard.logs import log_exchange
 from switchyard.protocols.codecs import CODECS
 from switchyard.relay.asgi_transport import AsgiTransport
-from switchyard.relay.failover import Relay, Surroundings, local_moment
+from switchyard.relay.failover import Relay
+from switchyard.relay.pretend import PretendingWire
+from switchyard.relay.surroundings import Surroundings, local_moment
 from switchyard.relay.token_count import TokenCounter
 from switchyard.relay.upstream import Wire
+from switchyard.relay.waiting import WaitingRoom
 from switchyard.routing.health import Health
 from switchyard.routing.limits import Limits
 from switchyard.routing.route import State
@@ -54,11 +58,13 @@ class Application:
         self.limits = Limits()
         self.sessions = Sessions()
         self.codecs = CODECS
-        self.wire = Wire(AsgiTransport(build_demo(dashboard)))
+        self.waiting = WaitingRoom(self.limits, monotonic)
+        self.wire = PretendingWire(Wire(AsgiTransport(build_demo(dashboard))), monotonic)
         self.around = Surroundings(
             settings=self.current,
             state=self.state,
             sessions=self.sessions,
+            waiting=self.waiting,
             codecs=CODECS,
             wire=self.wire,
             opened=self.recent.begun,

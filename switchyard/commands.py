@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from switchyard.protocols.names import PROTOCOLS
-from switchyard.relay.failover import local_moment
+from switchyard.relay.surroundings import local_moment
 from switchyard.routing.route import Ask, Moment, Route, State, choose_route
 from switchyard.settings import WEEKDAYS, SettingsError, minutes_of
 from switchyard.store.settings_file import SettingsFile
@@ -72,7 +72,7 @@ def moment_at(text: str, now: Moment) -> Moment:
         name = day[0][:3]
         if name not in WEEKDAYS or len(day) > 1:
             raise ValueError(f'"{text}" is not a time like "mon 09:00"')
-        wall += timedelta(days=(WEEKDAYS.index(name) - wall.weekday()) % 7)  # type: ignore[arg-type]
+        wall += timedelta(days=(WEEKDAYS.index(name) - wall.weekday()) % 7)
     return Moment(wall, now.monotonic + (wall - now.wall).total_seconds())
 
 

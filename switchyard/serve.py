@@ -111,6 +111,7 @@ def _admin_token(options: Options, settings_file: SettingsFile) -> str:
 
 
 def _run(options: Options, settings_file: SettingsFile, token: str) -> int:
+    _check_certificate(options)
     sockets = _bind(options)
     logs = Logs(options.data / "logs")
     own_names = frozenset({options.host.lower()}) - {"0.0.0.0", "::"}
@@ -134,7 +135,8 @@ def _run(options: Options, settings_file: SettingsFile, token: str) -> int:
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=75,
-        **_tls(options),
+        ssl_certfile=options.cert or None,
+        ssl_keyfile=options.cert_key or None,
     )
     logs.start()
     try:
@@ -145,16 +147,15 @@ def _run(options: Options, settings_file: SettingsFile, token: str) -> int:
     return 0
 
 
-def _tls(options: Options) -> dict[str, str]:
+def _check_certificate(options: Options) -> None:
     if not options.cert:
-        return {}
+        return
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(options.cert, options.cert_key)
     except (OSError, ssl.SSLError) as error:
         raise CannotServe(
             f"the certificate {options.cert} and key {options.cert_key} cannot be used: {error}"
         ) from None
-    return {"ssl_certfile": options.cert, "ssl_keyfile": options.cert_key}
 
 
 class _QuietServer(uvicorn.Server):

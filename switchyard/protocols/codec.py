@@ -15,6 +15,9 @@ from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.sse import Record
 
 
+DEFAULT_CAPABILITIES = Capabilities()
+
+
 class BadRequest(Exception):
     """The client's request cannot be understood or cannot be said to this upstream: one sentence, naming the field."""
 
@@ -30,7 +33,7 @@ class Target:
 
     model: str
     issuer: str
-    capabilities: Capabilities = Capabilities()
+    capabilities: Capabilities = DEFAULT_CAPABILITIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ class Codec:
     encode_break: Callable[[neutral.WireError], bytes]
     """The record that ends a broken stream in the client's protocol, content already sent."""
     keep_alive: bytes
-    """A record that shows life on an untouched stream before its first byte."""
+    """A record that shows life; valid at any place of a stream, before its first record too."""
 
     glance: Callable[[Record], Glance]
     glance_whole: Callable[[bytes], WholeGlance]

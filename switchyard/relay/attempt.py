@@ -13,8 +13,9 @@ from switchyard.protocols.sse import RecordTooLarge
 from switchyard.protocols.untouched import UntouchedStream
 from switchyard.relay.failures import AttemptFailed, protocol_failure, timeout_failure, truncated_failure
 from switchyard.relay.headers import retry_after_seconds
+from switchyard.relay.pretend import PretendingWire
 from switchyard.relay.silence import SilenceLimit
-from switchyard.relay.upstream import Call, Reply, Wire
+from switchyard.relay.upstream import Call, Reply
 from switchyard.settings import Timeouts
 
 MAX_ERROR_BYTES = 1024 * 1024
@@ -29,16 +30,17 @@ Stream = UntouchedStream | StreamConversion
 class Held:
     """An answer past its commit point: what has come so far, and the rest on its way.
 
-    With `stream` None the answer is one JSON body, in `head`, still in the upstream's protocol.
+    With `stream` None the whole answer is in `head`, still in the upstream's protocol.
     """
 
     reply: Reply
     head: bytes
     stream: Stream | None
+    is_json: bool = False
 
 
 async def attempt(
-    wire: Wire, call: Call, codec: Codec, stream: Stream | None, timeouts: Timeouts, wall: float
+    wire: PretendingWire, call: Call, codec: Codec, stream: Stream | None, timeouts: Timeouts, wall: float
 ) -> Held:
     """The answer, held at its commit point. `stream` is None when the client wants one whole body.
 
@@ -97,7 +99,7 @@ async def _hold(
     if looks_like == "json":
         body = await _whole(first, chunks)
         _reject_embedded_error(codec, body)
-        return Held(reply, body, None)
+        return Held(reply, body, None, is_json=True)
     if looks_like == "other":
         raise AttemptFailed(protocol_failure(f"answered {_described(reply, first)} instead of its protocol"))
     if stream is None:

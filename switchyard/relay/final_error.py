@@ -1,7 +1,7 @@
 """The one error a client gets when no upstream answered: the most telling one, shaped to end its retries."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from switchyard.exchange import Attempt, FailureKind
 from switchyard.protocols.neutral import ErrorType, WireError
@@ -28,7 +28,7 @@ TELLING = (
 @dataclass(frozen=True, slots=True)
 class FinalError:
     error: WireError
-    headers: Headers
+    headers: Headers = field(default_factory=list)
 
 
 def nothing_could_answer(route: Route, model: str) -> FinalError:

@@ -13,7 +13,7 @@ class KeepAlive:
     Nothing of the answer itself is sent, so failover still works afterwards.
     """
 
-    def __init__(self, sink: Sink, seconds: float, headers: Headers, pulse: Callable[[bool], bytes]) -> None:
+    def __init__(self, sink: Sink, seconds: float, headers: Headers, pulse: Callable[[], bytes]) -> None:
         self._sink = sink
         self._seconds = seconds
         self._headers = headers
@@ -24,7 +24,7 @@ class KeepAlive:
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = self._loop.call_later(seconds, self._check)
 
-    def speak_with(self, pulse: Callable[[bool], bytes]) -> None:
+    def speak_with(self, pulse: Callable[[], bytes]) -> None:
         """From now on this says that we are alive."""
         self._pulse = pulse
 
@@ -64,10 +64,9 @@ class KeepAlive:
 
     async def _beat(self) -> None:
         try:
-            is_first = not self._sink.started
-            if is_first:
+            if not self._sink.started:
                 await self._sink.start(200, self._headers)
-            await self._sink.write(self._pulse(is_first))
+            await self._sink.write(self._pulse())
             self._last = self._loop.time()
         finally:
             self._task = None

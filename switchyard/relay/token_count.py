@@ -8,10 +8,10 @@ from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.estimate import estimate_tokens
 from switchyard.protocols.head import read_head
 from switchyard.relay.credentials import KeyMissing, resolve_key
-from switchyard.relay.failover import Surroundings
 from switchyard.relay.failures import AttemptFailed
 from switchyard.relay.headers import Headers, upstream_headers
 from switchyard.relay.prepare import Preparation, target_for
+from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.upstream import Call
 from switchyard.relay.urls import request_url
 from switchyard.relay.values import ClientRequest
@@ -74,7 +74,10 @@ class TokenCounter:
 
 def _tokens_in(answer: bytes) -> int | None:
     try:
-        tokens = msgspec.json.decode(answer)["input_tokens"]
-    except (msgspec.DecodeError, KeyError, TypeError):
+        return msgspec.json.decode(answer, type=_Counted).input_tokens or None
+    except msgspec.DecodeError:
         return None
-    return tokens if isinstance(tokens, int) and tokens > 0 else None
+
+
+class _Counted(msgspec.Struct):
+    input_tokens: int

@@ -41,6 +41,7 @@ class Call:
     connect_seconds: float
     proxy: str = ""
     is_demo: bool = False
+    upstream: str = ""
     method: str = "POST"
 
 
@@ -67,6 +68,10 @@ class Reply:
         if self._chunks is None:
             self._chunks = self._read()
         return self._chunks
+
+    def replace_chunks(self, chunks: AsyncIterator[bytes]) -> None:
+        """From now on `chunks` gives these."""
+        self._chunks = chunks
 
     async def _read(self) -> AsyncIterator[bytes]:
         stream = self._response.stream

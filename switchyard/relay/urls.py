@@ -24,6 +24,11 @@ def request_url(upstream: Upstream, model: str, suffix: str = "", client_query: 
     return urlunsplit((parts.scheme, parts.netloc, path, query, ""))
 
 
+def demo_url(protocol: ProtocolName) -> str:
+    """Where the embedded demo model listens."""
+    return f"http://demo/v1{ENDPOINTS[protocol]}"
+
+
 def sibling_urls(upstream: Upstream, model: str) -> tuple[str, ...]:
     """Other forms worth trying when the usual one answers 404."""
     parts = urlsplit(upstream.base_url.strip())

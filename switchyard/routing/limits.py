@@ -17,24 +17,37 @@ class Limits:
     def under_way(self, upstream: str) -> int:
         return self._under_way.get(upstream, 0)
 
+    def in_last_minute(self, upstream: str, now: float) -> int:
+        """Starts counted in the window; 0 for upstreams without a rate limit."""
+        return len(self._window(upstream, now))
+
     def is_full(self, upstream: Upstream) -> bool:
         return bool(upstream.max_concurrency) and self.under_way(upstream.name) >= upstream.max_concurrency
 
     def free_at(self, upstream: Upstream, now: float) -> float:
         """The moment from which the rate limit lets a request through; `now` if it does already."""
         limit = upstream.requests_per_minute
-        starts = self._starts.get(upstream.name)
-        if not limit or starts is None:
+        if not limit:
             return now
-        while starts and starts[0] <= now - WINDOW_SECONDS:
-            starts.popleft()
+        starts = self._window(upstream.name, now)
         return now if len(starts) < limit else starts[len(starts) - limit] + WINDOW_SECONDS
 
-    def begin(self, upstream: Upstream, now: float) -> None:
-        name = upstream.name
-        self._under_way[name] = self._under_way.get(name, 0) + 1
+    def _window(self, upstream: str, now: float) -> deque[float]:
+        starts = self._starts.get(upstream)
+        if starts is None:
+            return deque()
+        while starts and starts[0] <= now - WINDOW_SECONDS:
+            starts.popleft()
+        return starts
+
+    def begin(self, upstream: str) -> None:
+        """A request is under way; as many `end`s must follow."""
+        self._under_way[upstream] = self._under_way.get(upstream, 0) + 1
+
+    def count_start(self, upstream: Upstream, now: float) -> None:
+        """Counts against the rate limit."""
         if upstream.requests_per_minute:
-            self._starts.setdefault(name, deque()).append(now)
+            self._starts.setdefault(upstream.name, deque()).append(now)
 
     def end(self, upstream: str) -> None:
         left = self._under_way.get(upstream, 0) - 1

@@ -24,12 +24,10 @@ SkipReason = Literal[
     "weekday",
     "hours",
     "budget",
-    "pretend",
     "resting",
     "trial",
     "concurrency",
     "rate",
-    "key",
 ]
 
 
@@ -96,7 +94,6 @@ class State:
     limits: Limits = field(default_factory=Limits)
     spent: Mapping[str, str] = field(default_factory=dict)
     """upstream -> why its budget forbids it"""
-    pretended_down: Mapping[str, str] = field(default_factory=dict)
 
 
 def choose_route(settings: Settings, state: State, ask: Ask, now: Moment, seat: Seat | None = None) -> Route:
@@ -214,8 +211,6 @@ def ruled_model(rules: tuple[ModelRule, ...], protocol: ProtocolName, model: str
 def _obstacle(candidate: Candidate, state: State, ask: Ask, now: Moment) -> Skip | None:
     """What keeps an allowed upstream from answering just now."""
     name = candidate.name
-    if name in state.pretended_down:
-        return Skip(name, "pretend", state.pretended_down[name])
     rest = state.health.rest_of(name, candidate.model, now.monotonic, ask.exchange)
     if rest is not None:
         return Skip(name, "trial" if rest.on_trial else "resting", _rest_text(rest, now), rest.until)

@@ -264,7 +264,7 @@ def _shown_keys(scope: Scope) -> list[str]:
     return [key for key in shown if key]
 
 
-async def _until_client_leaves(work: Awaitable[None], receive: Receive) -> None:
+async def _until_client_leaves(work: Awaitable[Any], receive: Receive) -> None:
     """Does the work, and drops it at once in whatever phase when the client goes."""
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(left(receive))

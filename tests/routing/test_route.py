@@ -203,8 +203,8 @@ def test_after_its_rest_an_upstream_takes_one_request_on_trial() -> None:
 def test_limits_are_reasons_too() -> None:
     found = settings({"max_concurrency": 1}, {"requests_per_minute": 1}, {})
     limits = Limits()
-    limits.begin(found.upstreams[0], 1000.0)
-    limits.begin(found.upstreams[1], 970.0)
+    limits.begin("u0")
+    limits.count_start(found.upstreams[1], 970.0)
     result = route(found, state=State(limits=limits))
     assert names(result) == ["u2"]
     assert skips(result) == {
@@ -213,13 +213,10 @@ def test_limits_are_reasons_too() -> None:
     }
 
 
-def test_a_budget_and_a_pretended_fault_are_reasons_too() -> None:
-    state = State(
-        spent={"u0": "over its budget of 5.00 a day"}, pretended_down={"u1": "pretended down until 12:10"}
-    )
-    found = route(settings({}, {}, {}), state=state)
-    assert names(found) == ["u2"]
-    assert skips(found) == {"u0": "over its budget of 5.00 a day", "u1": "pretended down until 12:10"}
+def test_a_budget_is_a_reason_too() -> None:
+    found = route(settings({}, {}), state=State(spent={"u0": "over its budget of 5.00 a day"}))
+    assert names(found) == ["u1"]
+    assert skips(found) == {"u0": "over its budget of 5.00 a day"}
 
 
 def test_equal_explicit_priorities_take_turns_by_session_and_a_session_stays() -> None:

@@ -1,0 +1,192 @@
+"""Give the client its answer, whatever it is: a stream, a body or an error; and note the end before it is seen."""
+
+from dataclasses import replace
+from urllib.parse import quote
+
+from switchyard.exchange import Exchange, Failure, Outcome
+from switchyard.protocols.conversion import convert_response
+from switchyard.protocols.neutral import Usage, with_estimate
+from switchyard.protocols.splice import splice_model
+from switchyard.relay.attempt import Held, Stream
+from switchyard.relay.delivery import deliver_stream, drain
+from switchyard.relay.final_error import FinalError
+from switchyard.relay.headers import Headers, given_back
+from switchyard.relay.keep_alive import KeepAlive
+from switchyard.relay.prepare import Prepared
+from switchyard.relay.search import Found, Search
+from switchyard.relay.surroundings import Surroundings
+from switchyard.relay.values import ClientRequest, Sink
+from switchyard.routing.verdict import charge_for
+from switchyard.settings import timeouts_of
+
+BREAK_REST_SECONDS = 60.0
+"""rest of an upstream whose stream broke after content: it must be resting when the client asks again"""
+MAX_LOSS_CHARS = 1000
+
+STREAM_HEADERS: Headers = [
+    ("content-type", "text/event-stream; charset=utf-8"),
+    ("cache-control", "no-cache"),
+    ("x-accel-buffering", "no"),
+]
+JSON_HEADERS: Headers = [("content-type", "application/json")]
+
+
+class Answering:
+    """The answer to one request."""
+
+    def __init__(
+        self, around: Surroundings, request: ClientRequest, exchange: Exchange, search: Search, sink: Sink
+    ) -> None:
+        self._around = around
+        self._request = request
+        self._exchange = exchange
+        self._search = search
+        self._sink = sink
+        self._codec = around.codecs[request.protocol]
+        self._settings = around.settings()
+        self._stream: Stream | None = None
+        self._settled = False
+        self._keep_alive: KeepAlive | None = None
+        if request.head.stream:
+            seconds = self._settings.failover.keep_alive_seconds
+            self._keep_alive = KeepAlive(sink, seconds, STREAM_HEADERS, lambda: self._codec.keep_alive)
+
+    async def give(self, found: Found) -> None:
+        """Deliver what was found, to its end."""
+        held = found.held
+        try:
+            if held.stream is not None:
+                await self._give_stream(found, held.stream)
+            else:
+                await self._give_whole(found)
+            await self._sink.end()
+            await drain(held)
+        finally:
+            self._around.waiting.leave(found.candidate.name)
+            await held.reply.close()
+
+    async def tell(self, final: FinalError) -> None:
+        """Nobody answered: one error in the client's own form."""
+        exchange = self._exchange
+        exchange.outcome, exchange.failure = Outcome.FAILED, final.error
+        await self._quieten()
+        if self._sink.started:
+            await self.settle(None)
+            await self._sink.write(self._codec.encode_break(final.error))
+        else:
+            exchange.status, body = self._codec.encode_error(final.error)
+            await self.settle(None)
+            attempts = ("x-switchyard-attempts", str(len(exchange.attempts)))
+            await self._sink.start(exchange.status, [*JSON_HEADERS, *final.headers, attempts])
+            await self._sink.write(body)
+        await self._sink.end()
+
+    async def abandoned(self) -> None:
+        """The client has left."""
+        self._exchange.outcome = Outcome.CANCELLED
+        await self.settle(None)
+
+    def stop(self) -> None:
+        """No more signs of life; call it in every case."""
+        if self._keep_alive is not None:
+            self._keep_alive.abandon()
+
+    # --- streams ---------------------------------------------------------------
+
+    async def _give_stream(self, found: Found, stream: Stream) -> None:
+        keep_alive = self._keep_alive
+        assert keep_alive is not None
+        self._stream = stream
+        keep_alive.speak_with(stream.keep_alive)
+        await self._start(STREAM_HEADERS, found)
+        self._note_first_content()
+
+        async def settle(failure: Failure | None) -> None:
+            await self._quieten()
+            if failure is not None:
+                self._note_break(found, failure)
+            else:
+                self._exchange.outcome = Outcome.OK
+            await self.settle(stream.usage)
+
+        idle_seconds = timeouts_of(found.candidate.upstream, self._settings).idle
+        await deliver_stream(found.held, stream, keep_alive, idle_seconds, settle)
+
+    def _note_break(self, found: Found, failure: Failure) -> None:
+        """The client is told, and asks again by itself: by then this upstream must rest."""
+        exchange = self._exchange
+        exchange.outcome, exchange.failure = Outcome.TRUNCATED, failure.error
+        exchange.attempts[-1].failure = failure
+        told = charge_for(failure)
+        wait = told.retry_after if told.retry_after is not None else BREAK_REST_SECONDS
+        self._search.charge(found.candidate, replace(told, weight="rest", retry_after=wait), failure)
+
+    # --- whole bodies ----------------------------------------------------------
+
+    async def _give_whole(self, found: Found) -> None:
+        """One JSON body; a client that wants a stream gets it as one."""
+        body, usage = self._whole(found.held, found.prepared)
+        self._note_first_content()
+        self._exchange.outcome = Outcome.OK
+        await self._quieten()
+        await self.settle(usage)
+        await self._start(STREAM_HEADERS if self._request.head.stream else JSON_HEADERS, found)
+        await self._sink.write(body)
+
+    def _whole(self, held: Held, prepared: Prepared) -> tuple[bytes, Usage | None]:
+        head = self._request.head
+        upstream_codec = self._around.codecs[prepared.protocol]
+        if prepared.sent is None and not head.stream and held.is_json:
+            return splice_model(held.head, head.model), upstream_codec.glance_whole(held.head).usage
+        request = prepared.request or self._search.preparation.decoded()
+        converted = convert_response(upstream_codec, self._codec, held.head, prepared.sent, request)
+        return converted.body, converted.usage
+
+    # --- both ------------------------------------------------------------------
+
+    async def _start(self, headers: Headers, found: Found) -> None:
+        if self._sink.started:
+            return
+        own = [
+            *given_back(found.held.reply.headers),
+            ("x-switchyard-upstream", _header_safe(found.candidate.name)),
+            ("x-switchyard-attempts", str(len(self._exchange.attempts))),
+        ]
+        if found.prepared.losses:
+            lost = ",".join(dict.fromkeys(loss.field for loss in found.prepared.losses))
+            own.append(("x-switchyard-dropped", _header_safe(lost)[:MAX_LOSS_CHARS]))
+        await self._sink.start(200, headers + own)
+
+    async def _quieten(self) -> None:
+        if self._keep_alive is not None:
+            await self._keep_alive.stop()
+
+    def _note_first_content(self) -> None:
+        self._exchange.first_byte = self._search.seconds()
+        self._exchange.status = 200
+
+    async def settle(self, usage: Usage | None) -> None:
+        """The journal line, once."""
+        if self._settled:
+            return
+        self._settled = True
+        exchange, prepared = self._exchange, self._search.prepared
+        exchange.duration = self._search.seconds()
+        if exchange.attempts and exchange.attempts[-1].ended is None:
+            exchange.attempts[-1].ended = exchange.duration
+        if prepared is not None:
+            exchange.losses = prepared.losses
+            if exchange.first_byte is not None:
+                exchange.usage = self._completed(usage, prepared)
+        await self._around.record(exchange)
+
+    def _completed(self, usage: Usage | None, prepared: Prepared) -> Usage:
+        """What the upstream reported; what it kept to itself is estimated and marked so."""
+        stream = self._stream
+        seen = usage if usage is not None or stream is None else stream.usage
+        return with_estimate(seen, prepared.input_estimate, stream.records if stream is not None else 0)
+
+
+def _header_safe(text: str) -> str:
+    """Header values are plain ASCII: anything else is percent-encoded."""
+    return quote(text, safe=" !#$&'()*+,-./:;<=>?@[]^_`{|}~")

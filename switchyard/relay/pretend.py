@@ -1,0 +1,73 @@
+"""Treat an upstream as down, slow or cutting for a while, so that its owner can watch the failover work."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from switchyard.exchange import FailureKind
+from switchyard.relay.failures import AttemptFailed, network_failure
+from switchyard.relay.upstream import Call, Reply, Wire
+
+Mode = Literal["down", "slow", "cut"]
+
+SLOW_SECONDS = 20.0
+CHUNKS_BEFORE_CUT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Pretence:
+    """`until` in monotonic seconds."""
+
+    mode: Mode
+    until: float
+
+
+class PretendingWire:
+    """A wire that misbehaves where it was asked to; everywhere else it is the real one."""
+
+    def __init__(self, wire: Wire, now: Callable[[], float]) -> None:
+        self._wire = wire
+        self._now = now
+        self._pretences: dict[str, Pretence] = {}
+
+    def pretend(self, upstream: str, mode: Mode | None, seconds: float) -> None:
+        """Begin, or with mode None end, to treat this upstream so."""
+        self._pretences.pop(upstream, None)
+        if mode is not None:
+            self._pretences[upstream] = Pretence(mode, self._now() + seconds)
+
+    def pretences(self) -> dict[str, Pretence]:
+        """Those that hold now, by upstream."""
+        now = self._now()
+        self._pretences = {name: one for name, one in self._pretences.items() if one.until > now}
+        return dict(self._pretences)
+
+    async def send(self, call: Call) -> Reply:
+        """As `Wire.send`. Raises AttemptFailed."""
+        found = self._pretences.get(call.upstream)
+        if found is None or found.until <= self._now():
+            return await self._wire.send(call)
+        if found.mode == "down":
+            raise AttemptFailed(network_failure(FailureKind.CONNECT, "pretended to be down"))
+        if found.mode == "slow":
+            await asyncio.sleep(SLOW_SECONDS)
+            return await self._wire.send(call)
+        reply = await self._wire.send(call)
+        reply.replace_chunks(_cut(reply.chunks()))
+        return reply
+
+    async def close(self) -> None:
+        await self._wire.close()
+
+
+async def _cut(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Some of the answer, however it was packed, then a broken connection."""
+    count = 0
+    async for chunk in chunks:
+        for record in chunk.split(b"\n\n"):
+            if count == CHUNKS_BEFORE_CUT:
+                raise AttemptFailed(network_failure(FailureKind.READ, "pretended to cut its answer"))
+            count += 1
+            yield record + b"\n\n" if chunk.count(b"\n\n") else record
+    raise AttemptFailed(network_failure(FailureKind.READ, "pretended to cut its answer"))

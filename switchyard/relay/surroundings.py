@@ -1,0 +1,40 @@
+"""What the relay is given by whoever builds it: settings, memories, the wire, and where to note an end."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from time import monotonic
+from typing import Any
+
+from switchyard.exchange import Exchange
+from switchyard.protocols.codec import Codec
+from switchyard.protocols.names import ProtocolName
+from switchyard.relay.pretend import PretendingWire
+from switchyard.relay.waiting import WaitingRoom
+from switchyard.routing.route import Moment, State
+from switchyard.routing.sessions import Sessions
+from switchyard.settings import Settings
+
+Learned = dict[str, dict[str, Any]]
+"""upstream -> capabilities that its refusals have taught"""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """`settings` and `state` are asked anew for each request: they may change at any time."""
+
+    settings: Callable[[], Settings]
+    state: Callable[[], State]
+    sessions: Sessions
+    waiting: WaitingRoom
+    codecs: Mapping[ProtocolName, Codec]
+    wire: PretendingWire
+    opened: Callable[[Exchange], None]
+    record: Callable[[Exchange], Awaitable[None]]
+    now: Callable[[], Moment]
+    learned: Learned = field(default_factory=dict)
+
+
+def local_moment() -> Moment:
+    """Now, read from the system's clocks."""
+    return Moment(datetime.now().astimezone(), monotonic())
