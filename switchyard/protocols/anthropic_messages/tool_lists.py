@@ -204,6 +204,12 @@ def encode_tools(request: neutral.Request, target: Target, losses: list[neutral.
     ]
     hosted = _encode_hosted(request, target, losses)
     choice = _encode_choice(request, names, hosted) if tools or hosted else None
+    if (
+        choice
+        and choice["type"] == "tool"
+        and choice["name"] not in [tool["name"] for tool in (*tools, *hosted)]
+    ):
+        raise BadRequest(f"tool_choice: {choice['name']!r} is not among the tools.", "tool_choice")
     if choice is None or target.capabilities.forced_tool_choice or choice["type"] in ("auto", "none"):
         return WrittenTools((*tools, *hosted), names, choice)
     called = f"the tool `{choice['name']}`" if choice["type"] == "tool" else "one of the tools"
