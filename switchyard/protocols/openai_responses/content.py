@@ -14,7 +14,7 @@ from switchyard.protocols import neutral
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.media import data_url, parse_data_url, sniffed_media_type
-from switchyard.protocols.openai_responses.calls import Item, text
+from switchyard.protocols.openai_responses.calls import Item, json_text, text
 
 Part = neutral.Text | neutral.Refusal | neutral.Image | neutral.Document
 OutputPart = neutral.Text | neutral.Image | neutral.Document
@@ -39,10 +39,10 @@ def read_output(output: object, place: str) -> tuple[OutputPart, ...]:
         output = _parsed_parts(output)
     if output is None:
         return ()
-    if not isinstance(output, str | list):
-        output = msgspec.json.encode(output).decode()
-    parts = read_content(output, place)
-    return tuple(neutral.Text(part.text) if isinstance(part, neutral.Refusal) else part for part in parts)
+    if not isinstance(output, list):
+        told = output if isinstance(output, str) else json_text(output)
+        return (neutral.Text(told),) if told else ()
+    return tuple(_read_output_part(part, f"{place}[{position}]") for position, part in enumerate(output))
 
 
 def write_parts(blocks: Iterable[neutral.Block], capabilities: Capabilities) -> list[Item]:
@@ -87,6 +87,14 @@ def _read_part(part: object, place: str) -> Part:
     if reader is None or not isinstance(part, dict):
         raise BadRequest(f"{place}: content of type {type!r} cannot be sent to this upstream", place)
     return reader(part, place)
+
+
+def _read_output_part(part: object, place: str) -> OutputPart:
+    """What only another service knows is still an answer to the model."""
+    if not isinstance(part, dict) or part.get("type") not in _READERS:
+        return neutral.Text(json_text(part))
+    read = _read_part(part, place)
+    return neutral.Text(read.text) if isinstance(read, neutral.Refusal) else read
 
 
 def _read_text(part: Item, _: str) -> Part:

@@ -18,6 +18,7 @@ from switchyard.protocols.openai_responses.calls import (
     OUTPUT_KINDS,
     Item,
     fields,
+    json_text,
     read_call,
     text,
     write_call,
@@ -99,7 +100,10 @@ class Conversation:
     def _output(self, item: Item, place: str) -> None:
         call_id = text(item.get("call_id")) or text(item.get("id"))
         kind = self._kinds.get(call_id, OUTPUT_KINDS[item["type"]])
-        content = read_output(item.get("output"), f"{place}.output")
+        output = item.get("output")
+        if item["type"] == "shell_call_output":
+            output = json_text(output)
+        content = read_output(output, f"{place}.output")
         is_error = item.get("status") == "failed"
         self._say("user", neutral.ToolResult(call_id, content, is_error, kind))
 
@@ -244,13 +248,16 @@ class ItemWriter:
         return {**item, "arguments": wire_arguments(call, custom=False)}
 
     def _result(self, result: neutral.ToolResult) -> Item:
-        output = write_output(result, self.target.capabilities)
-        type = "function_call_output"
-        if result.kind == "custom" and self.declared.custom:
-            type = "custom_tool_call_output"
-        item: Item = {"type": type, "call_id": openai_call_id(result.call_id), "output": output}
+        call_id = openai_call_id(result.call_id)
         writer = _RESULT_WRITERS.get(result.kind) if self.declared.is_native else None
-        return {**item, **writer(result)} if writer else item
+        if writer is not None:
+            return {"call_id": call_id, **writer(result)}
+        is_custom = result.kind == "custom" and self.declared.custom
+        return {
+            "type": "custom_tool_call_output" if is_custom else "function_call_output",
+            "call_id": call_id,
+            "output": write_output(result, self.target.capabilities),
+        }
 
     def _compaction(self, compaction: neutral.Compaction) -> list[Item]:
         if not self.target.capabilities.responses_items:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from switchyard.protocols import carrier, neutral
+from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import SentRequest, Target
 from switchyard.protocols.neutral import (
     BlockEnded,
@@ -369,21 +370,48 @@ GREP = Tool("grep", namespace="files")
 SEARCH = Tool("tool_search", kind="tool_search")
 
 RAISED: list[tuple[dict[str, Any], dict[str, Tool], ToolCall]] = [
-    (call("c", "apply_patch", arguments='{"input":"*** Begin Patch"}'), {"apply_patch": APPLY_PATCH},
-     ToolCall("c", "apply_patch", "*** Begin Patch", "custom")),
-    (call("c", "files__grep", arguments='{"q":1}'), {"files__grep": GREP}, ToolCall("c", "grep", '{"q":1}', namespace="files")),
-    (call("c", "grep", arguments="{}", namespace="files"), {}, ToolCall("c", "grep", "{}", namespace="files")),
-    (call("c", "tool_search", arguments='{"query":"x"}'), {"tool_search": SEARCH},
-     ToolCall("c", "tool_search", '{"query":"x"}', "tool_search")),
+    (
+        call("c", "apply_patch", arguments='{"input":"*** Begin Patch"}'),
+        {"apply_patch": APPLY_PATCH},
+        ToolCall("c", "apply_patch", "*** Begin Patch", "custom"),
+    ),
+    (
+        call("c", "files__grep", arguments='{"q":1}'),
+        {"files__grep": GREP},
+        ToolCall("c", "grep", '{"q":1}', namespace="files"),
+    ),
+    (
+        call("c", "grep", arguments="{}", namespace="files"),
+        {},
+        ToolCall("c", "grep", "{}", namespace="files"),
+    ),
+    (
+        call("c", "tool_search", arguments='{"query":"x"}'),
+        {"tool_search": SEARCH},
+        ToolCall("c", "tool_search", '{"query":"x"}', "tool_search"),
+    ),
     (call("c", "zzz", arguments="{}"), {"apply_patch": APPLY_PATCH}, ToolCall("c", "zzz", "{}")),
     (call("c", "f", arguments="{bad"), {}, ToolCall("c", "f", "{bad")),
-    ({"type": "custom_tool_call", "call_id": "c", "name": "apply_patch", "input": "raw"}, {"apply_patch": APPLY_PATCH},
-     ToolCall("c", "apply_patch", "raw", "custom")),
-    ({"type": "local_shell_call", "call_id": "c", "action": {"type": "exec", "command": ["ls"], "working_directory": "/x"}}, {},
-     ToolCall("c", "local_shell", '{"command":["ls"],"workdir":"/x"}', "local_shell")),
-    ({"type": "tool_search_call", "call_id": "c", "execution": "client", "arguments": {"query": "x"}}, {},
-     ToolCall("c", "tool_search", '{"query":"x"}', "tool_search")),
-]  # fmt: skip
+    (
+        {"type": "custom_tool_call", "call_id": "c", "name": "apply_patch", "input": "raw"},
+        {"apply_patch": APPLY_PATCH},
+        ToolCall("c", "apply_patch", "raw", "custom"),
+    ),
+    (
+        {
+            "type": "local_shell_call",
+            "call_id": "c",
+            "action": {"type": "exec", "command": ["ls"], "working_directory": "/x"},
+        },
+        {},
+        ToolCall("c", "local_shell", '{"command":["ls"],"workdir":"/x"}', "local_shell"),
+    ),
+    (
+        {"type": "tool_search_call", "call_id": "c", "execution": "client", "arguments": {"query": "x"}},
+        {},
+        ToolCall("c", "tool_search", '{"query":"x"}', "tool_search"),
+    ),
+]
 
 
 @pytest.mark.parametrize(("item", "tools", "expected"), RAISED)
@@ -406,11 +434,18 @@ def test_a_call_without_id_gets_one() -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["", "x", "function_call", "message", "reasoning"]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["type", "text", "content", "summary", "action", "status", "name"]), inner),
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 3)
+    | st.sampled_from(["", "x", "function_call", "message", "reasoning"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["type", "text", "content", "summary", "action", "status", "name"]), inner
+        )
+    ),
     max_leaves=6,
-)  # fmt: skip
+)
 FIELDS = [
     "item",
     "response",
@@ -424,11 +459,21 @@ FIELDS = [
     "error",
 ]
 TYPES = [
-    "response.created", "response.output_item.added", "response.output_item.done", "response.output_text.delta",
-    "response.output_text.annotation.added", "response.content_part.done", "response.reasoning_summary_text.delta",
-    "response.function_call_arguments.delta", "response.function_call_arguments.done", "response.completed",
-    "response.incomplete", "response.failed", "error", "",
-]  # fmt: skip
+    "response.created",
+    "response.output_item.added",
+    "response.output_item.done",
+    "response.output_text.delta",
+    "response.output_text.annotation.added",
+    "response.content_part.done",
+    "response.reasoning_summary_text.delta",
+    "response.function_call_arguments.delta",
+    "response.function_call_arguments.done",
+    "response.completed",
+    "response.incomplete",
+    "response.failed",
+    "error",
+    "",
+]
 
 
 @given(
@@ -442,8 +487,6 @@ def test_no_stream_makes_the_decoder_stumble(records: list[tuple[str, dict[str, 
 
 
 def test_tokens_beside_the_cache_are_not_subtracted_again() -> None:
-    from switchyard.protocols.capabilities import Capabilities
-
     target = Target("m", ISSUER, Capabilities(usage_excludes_cache=True))
     events = decoded(created() + ended(usage=USAGE), SentRequest(b"", target))
     assert events[-1] == finished("end_turn", Usage(50, 20, output=9, reasoning=4))

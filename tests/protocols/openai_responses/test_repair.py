@@ -1,0 +1,102 @@
+"""Requests between a Responses client and a Responses upstream: untouched unless they would be refused."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from switchyard.protocols import carrier
+from switchyard.protocols.capabilities import Capabilities
+from switchyard.protocols.codec import Target
+from switchyard.protocols.openai_responses.items import SUMMARY_HEADING
+from switchyard.protocols.openai_responses.repair import repair_request
+from tests.protocols.validators import check_responses_request
+
+NATIVE = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "opaque"}
+USER = {"role": "user", "content": [{"type": "input_text", "text": "hi"}]}
+CUSTOM = {"type": "custom", "name": "apply_patch", "description": "d"}
+BODY: dict[str, Any] = {
+    "model": "m",
+    "input": [
+        {"role": "developer", "content": "D"},
+        USER,
+        NATIVE,
+        {"type": "custom_tool_call", "call_id": "c", "name": "apply_patch", "input": "raw"},
+        {"type": "custom_tool_call_output", "call_id": "c", "output": "ok"},
+    ],
+    "tools": [CUSTOM, {"type": "web_search"}],
+    "reasoning": {"effort": "xhigh", "summary": "auto"},
+    "include": ["reasoning.encrypted_content"],
+    "prompt_cache_key": "s",
+    "metadata": {"a": "b"},
+    "temperature": 1,
+}
+
+
+def carried(kind: Any, issuer: str, payload: Any) -> dict[str, Any]:
+    return {"type": "reasoning", "summary": [], "encrypted_content": carrier.pack(kind, issuer, payload)}
+
+
+def repaired(capabilities: Capabilities, **fields: Any) -> tuple[bool, dict[str, Any]]:
+    body = {**copy.deepcopy(BODY), **fields}
+    return repair_request(body, Target("m", "gpt", capabilities)), body
+
+
+def test_what_nobody_refuses_stays_untouched() -> None:
+    assert repaired(Capabilities()) == (False, BODY)
+
+
+REASONING: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [
+    (carried("reasoning", "gpt", NATIVE), [NATIVE]),
+    (carried("reasoning", "other", NATIVE), []),
+    (carried("thinking", "claude", {"text": "t", "signature": "SIG"}), []),
+    (carried("text", "gpt", {"text": "t"}), []),
+    (
+        {"type": "compaction", "encrypted_content": carrier.pack("summary", "", {"text": "S"})},
+        [{"role": "user", "content": [{"type": "input_text", "text": f"{SUMMARY_HEADING}\n\nS"}]}],
+    ),
+]
+
+
+@pytest.mark.parametrize(("item", "expected"), REASONING)
+def test_carriers_go_back_to_their_issuer_alone(item: dict[str, Any], expected: list[dict[str, Any]]) -> None:
+    changed, body = repaired(Capabilities(), input=[USER, item, USER])
+    assert (changed, body["input"]) == (True, [USER, *expected, USER])
+
+
+REPAIRS: list[tuple[Capabilities, dict[str, Any]]] = [
+    (Capabilities(dropped_fields=("metadata", "store")), {"metadata": None}),
+    (Capabilities(openai_extras=False), {"metadata": None}),
+    (Capabilities(prompt_cache_key=False), {"prompt_cache_key": None}),
+    (Capabilities(sampling=False), {"temperature": None}),
+    (Capabilities(hosted_web_search=False), {"tools": [CUSTOM]}),
+    (Capabilities(efforts=("low", "high")), {"reasoning": {"effort": "high", "summary": "auto"}}),
+    (Capabilities(reasoning_effort="none"), {"reasoning": None, "include": []}),
+    (Capabilities(developer_role=False), {"input": [{"role": "system", "content": "D"}, *BODY["input"][1:]]}),
+]
+
+
+@pytest.mark.parametrize(("capabilities", "changes"), REPAIRS)
+def test_only_what_would_be_refused_is_changed(capabilities: Capabilities, changes: dict[str, Any]) -> None:
+    expected = {name: value for name, value in {**BODY, **changes}.items() if value is not None}
+    assert repaired(capabilities) == (True, expected)
+
+
+def test_a_local_server_gets_functions_alone() -> None:
+    changed, body = repaired(Capabilities(responses_items=False, hosted_web_search=False))
+    check_responses_request(body)
+    assert changed
+    assert [tool["type"] for tool in body["tools"]] == ["function"]
+    assert (body["instructions"], body["input"][1:]) == (
+        "D",
+        [
+            {"type": "function_call", "call_id": "c", "name": "apply_patch", "arguments": '{"input":"raw"}'},
+            {"type": "function_call_output", "call_id": "c", "output": "ok"},
+        ],
+    )
+
+
+def test_a_local_server_gets_plain_requests_as_they_are() -> None:
+    tools = [{"type": "function", "name": "f", "parameters": {}}]
+    changed, _ = repaired(Capabilities(responses_items=False), input=[USER], tools=tools)
+    assert not changed

@@ -1,0 +1,103 @@
+"""The official SDK reads what is emitted."""
+
+import httpx
+import pytest
+from openai import OpenAI
+
+from switchyard.protocols import neutral
+from switchyard.protocols.neutral import (
+    ErrorType,
+    Failed,
+    Finished,
+    Response,
+    StopReason,
+    Text,
+    ToolCall,
+    Usage,
+    WireError,
+)
+from switchyard.protocols.openai_responses.codec import CODEC
+from switchyard.protocols.openai_responses.stream_encoder import DECLINED
+from tests.protocols.openai_responses.test_stream_encoder import REQUEST, WALKS, encoded
+
+COMPLETED = [
+    name
+    for name in WALKS
+    if isinstance(WALKS[name][-1], Finished) and "cut" not in name and "window" not in name
+]
+
+
+def client(body: bytes, content_type: str, status: int = 200) -> OpenAI:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, content=body, headers={"content-type": content_type})
+
+    transport = httpx.MockTransport(answer)
+    return OpenAI(
+        api_key="k",
+        base_url="http://upstream/v1",
+        http_client=httpx.Client(transport=transport),
+        max_retries=0,
+    )
+
+
+@pytest.mark.parametrize("walk", COMPLETED)
+def test_the_stream_helper_reads_every_stream(walk: str) -> None:
+    with client(encoded(WALKS[walk]), "text/event-stream") as sdk:
+        with sdk.responses.stream(model="m", input="x") as stream:
+            for _ in stream:
+                pass
+            final = stream.get_final_response()
+    assert (final.status, final.output_text) == ("completed", text_of_walk(walk))
+
+
+def text_of_walk(walk: str) -> str:
+    if walk == "refusal without words":
+        return DECLINED
+    said, is_text = "", False
+    for event in WALKS[walk]:
+        match event:
+            case neutral.BlockStarted(block):
+                is_text = isinstance(block, neutral.Text | neutral.Refusal)
+            case neutral.Delta(words) if is_text:
+                said += words
+    return said
+
+
+def test_the_stream_helper_accepts_life_signs() -> None:
+    encoder = CODEC.stream_encoder(REQUEST)
+    stream = encoder.keep_alive() + encoder.keep_alive()
+    for event in WALKS["text"]:
+        stream += encoder.encode(event) + (b"" if isinstance(event, Finished) else encoder.keep_alive())
+    with client(stream, "text/event-stream") as sdk, sdk.responses.stream(model="m", input="x") as helper:
+        assert helper.get_final_response().output_text == 'Hél"lo\n'
+
+
+def test_the_plain_stream_accepts_a_sign_of_life_at_its_head() -> None:
+    body = CODEC.keep_alive + encoded(WALKS["text"])
+    with client(body, "text/event-stream") as sdk:
+        types = [event.type for event in sdk.responses.create(model="m", input="x", stream=True)]
+    assert (types[0], types[-1]) == ("keepalive", "response.completed")
+
+
+def test_a_broken_stream_ends_with_a_failed_response() -> None:
+    body = encoded([*WALKS["text"][:2]]) + CODEC.encode_break(WireError(ErrorType.SERVER, "broke off", 502))
+    with client(body, "text/event-stream") as sdk:
+        *_, last = sdk.responses.create(model="m", input="x", stream=True)
+    assert last.type == "response.failed"
+    assert last.response.error is not None and last.response.error.message == "broke off"
+
+
+def test_a_failed_stream_ends_with_a_failed_response() -> None:
+    with client(encoded([Failed(WireError(ErrorType.SERVER, "boom", 500))]), "text/event-stream") as sdk:
+        *_, last = sdk.responses.create(model="m", input="x", stream=True)
+    assert last.type == "response.failed"
+
+
+def test_a_body_is_read_as_a_response() -> None:
+    response = Response(
+        "up", "m", (Text("Hi"), ToolCall("a", "f", "{}")), StopReason.TOOL_USE, Usage(3, 2, output=1)
+    )
+    with client(CODEC.encode_response(response, REQUEST), "application/json") as sdk:
+        read = sdk.responses.create(model="m", input="x")
+    assert (read.output_text, read.status, read.output[1].type) == ("Hi", "completed", "function_call")
+    assert read.usage is not None and (read.usage.input_tokens, read.usage.total_tokens) == (5, 6)

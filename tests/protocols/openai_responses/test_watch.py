@@ -1,0 +1,141 @@
+"""What is read off untouched streams and bodies."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from switchyard.protocols.codec import Glance, WholeGlance
+from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
+from switchyard.protocols.openai_responses.watch import NOTABLE, glance, glance_whole
+from switchyard.protocols.sse import Record
+from tests.protocols.openai_responses.test_stream_encoder import WALKS, encoded
+from tests.protocols.validators import records_of
+
+USAGE = {"input_tokens": 50, "input_tokens_details": {"cached_tokens": 20}, "output_tokens": 9}
+READ = Usage(30, 20, output=9)
+BUSY = WireError(ErrorType.OVERLOADED, "busy", 529, "server_is_overloaded")
+REASONING = {"type": "reasoning", "summary": [], "encrypted_content": "opaque"}
+
+GLANCES: list[tuple[dict[str, Any], Glance, bool]] = [
+    (
+        {"type": "response.created", "response": {"model": "m", "usage": None, "error": None}},
+        Glance(model="m"),
+        True,
+    ),
+    ({"type": "response.in_progress", "response": {"model": "m"}}, Glance(model="m"), True),
+    ({"type": "response.output_item.added", "item": {"type": "message", "content": []}}, Glance(), False),
+    ({"type": "response.output_item.added", "item": {"type": "reasoning", "summary": []}}, Glance(), False),
+    ({"type": "response.content_part.added", "part": {"type": "output_text", "text": ""}}, Glance(), False),
+    (
+        {"type": "response.output_item.added", "item": {"type": "function_call", "name": "f"}},
+        Glance(content=True),
+        False,
+    ),
+    (
+        {"type": "response.output_item.added", "item": {"type": "custom_tool_call", "name": "f"}},
+        Glance(content=True),
+        False,
+    ),
+    (
+        {"type": "response.output_text.delta", "delta": 'say "error" and "response.completed"'},
+        Glance(content=True),
+        False,
+    ),
+    ({"type": "response.output_text.delta", "delta": ""}, Glance(), False),
+    ({"type": "response.reasoning_summary_text.delta", "delta": "x"}, Glance(content=True), False),
+    ({"type": "response.function_call_arguments.delta", "delta": '{"error":1}'}, Glance(content=True), False),
+    ({"type": "response.output_item.done", "item": {"type": "message"}}, Glance(content=True), False),
+    (
+        {"type": "response.output_item.done", "item": REASONING},
+        Glance(content=True, signature="opaque"),
+        True,
+    ),
+    (
+        {
+            "type": "response.completed",
+            "response": {"status": "completed", "model": "m", "usage": USAGE, "output": []},
+        },
+        Glance(content=True, finished=True, usage=READ, model="m", stop_reason=StopReason.END_TURN),
+        True,
+    ),
+    (
+        {"type": "response.completed", "response": {"output": [{"type": "function_call"}]}},
+        Glance(content=True, finished=True, stop_reason=StopReason.TOOL_USE),
+        True,
+    ),
+    (
+        {"type": "response.incomplete", "response": {"status": "incomplete", "usage": USAGE}},
+        Glance(content=True, finished=True, usage=READ, stop_reason=StopReason.MAX_TOKENS),
+        True,
+    ),
+    (
+        {
+            "type": "response.failed",
+            "response": {"status": "failed", "error": {"code": "server_is_overloaded", "message": "busy"}},
+        },
+        Glance(error=BUSY),
+        True,
+    ),
+    ({"type": "error", "code": "server_is_overloaded", "message": "busy"}, Glance(error=BUSY), True),
+    ({"error": {"code": "server_is_overloaded", "message": "busy"}}, Glance(error=BUSY), True),
+    ({"type": "ping"}, Glance(), False),
+]
+
+
+@pytest.mark.parametrize(("event", "expected", "is_notable"), GLANCES)
+def test_one_record_says_what_it_says(event: dict[str, Any], expected: Glance, is_notable: bool) -> None:
+    data = msgspec.json.encode(event)
+    assert glance(Record(data)) == expected
+    assert glance(Record(data, event.get("type", ""))) == expected
+    assert bool(NOTABLE.search(data)) == is_notable
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [(Record(b"gone", "error"), "gone"), (Record(b'{"message":"gone"}', "error"), "gone")],
+)
+def test_an_error_event_is_an_error_whatever_its_data(record: Record, message: str) -> None:
+    told = glance(record).error
+    assert told is not None and told.message == message
+    assert NOTABLE.search(b"event: error\ndata: " + record.data)
+
+
+@pytest.mark.parametrize("data", [b"[DONE]", b"{nonsense", b"[]", b'"x"', b""])
+def test_a_record_that_says_nothing_is_passed_over(data: bytes) -> None:
+    assert glance(Record(data)) == Glance()
+
+
+@pytest.mark.parametrize("walk", WALKS)
+def test_every_record_worth_a_glance_is_notable(walk: str) -> None:
+    for record in records_of(encoded(WALKS[walk])):
+        seen = glance(record)
+        if seen.usage or seen.error or seen.finished or seen.signature or seen.model:
+            assert NOTABLE.search(record.data)
+
+
+def test_a_whole_body_is_read() -> None:
+    body = {
+        "status": "completed",
+        "model": "m",
+        "usage": USAGE,
+        "error": None,
+        "output": [REASONING, {"type": "message"}],
+    }
+    assert glance_whole(msgspec.json.encode(body)) == WholeGlance(READ, None, "m", ("opaque",))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"code": "server_is_overloaded", "message": "busy"}},
+        {"status": "failed", "output": [], "error": {"code": "server_is_overloaded", "message": "busy"}},
+    ],
+)
+def test_an_error_in_a_whole_body_is_read(body: Any) -> None:
+    assert glance_whole(msgspec.json.encode(body)) == WholeGlance(error=BUSY)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"<html>"])
+def test_a_body_of_another_kind_says_nothing(body: bytes) -> None:
+    assert glance_whole(body) == WholeGlance()
