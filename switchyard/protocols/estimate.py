@@ -30,7 +30,7 @@ HEADER_CHARACTERS = 400_000
 
 def estimate_tokens(request: neutral.Request) -> int:
     """All that the model reads: system, tools, messages with calls, results and thinking."""
-    text = "\n".join(_texts(request))
+    text = "\n".join(text for text in _texts(request) if text)
     media = sum(_media_tokens(part) for message in request.messages for part in _media(message.content))
     overhead = PER_MESSAGE * len(request.messages) + PER_TOOL * len(request.tools) + PER_REPLY
     return estimate_text(text) + media + overhead
@@ -81,6 +81,7 @@ CLASSES = bytes(ord(_class(byte)) for byte in range(256))
 WORDS = _table("aA", "a")
 NUMBERS = _table("0", "0")
 SIGNS = _table("._", ".")
+NEWLINES = _table("n", "n")
 
 
 def _weighed(text: str) -> float:
@@ -91,15 +92,16 @@ def _weighed(text: str) -> float:
     numbers = encoded.translate(NUMBERS)
     signs = encoded.translate(SIGNS)
     return (
-        0.75 * words.count(b" a")
-        + 1.05 * words.count(b" aaaaa")
-        + 1.35 * classes.count(b"aA")
-        + 1.6 * numbers.count(b" 0")
-        + 0.45 * numbers.count(b"000")
-        + 0.43 * signs.count(b".")
-        + 0.1 * signs.count(b" .")
-        + 0.12 * classes.count(b"_")
-        + 0.58 * classes.count(b"n  ")
+        0.95 * words.count(b" a")
+        + 0.36 * words.count(b" aaaaaaa")
+        + 1.5 * classes.count(b"aA")
+        + 1.45 * numbers.count(b" 0")
+        + 0.44 * numbers.count(b"000")
+        + 0.18 * signs.count(b".")
+        + 0.44 * signs.count(b" .")
+        + 0.16 * signs.count(b"..")
+        + 1.1 * encoded.translate(NEWLINES).count(b" n")
+        + 0.21 * classes.count(b"n  ")
         + 0.4 * classes.count(b"2")
         + 0.77 * classes.count(b"3")
         + 2.0 * classes.count(b"4")
