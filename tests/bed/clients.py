@@ -1,0 +1,108 @@
+"""Run the real Claude Code and the real Codex, each in a home of its own and a clean environment."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(os.environ.get("SWITCHYARD_CLIENTS", ROOT / ".cache" / "clients" / "node_modules" / ".bin"))
+KEPT = ("PATH", "LANG", "TMPDIR")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a client did: its standard output, the rest of what it told, its exit code, the time it took."""
+
+    output: str
+    errors: str
+    code: int
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        return self.output.strip()
+
+
+def run_claude(
+    base_url: str,
+    home: Path,
+    prompt: str,
+    *options: str,
+    token: str = "123",
+    environment: dict[str, str] | None = None,
+    seconds: float = 60,
+) -> Run:
+    """`claude -p`, which may use its Bash tool; `base_url` as a user would paste it."""
+    own = {
+        "ANTHROPIC_BASE_URL": base_url,
+        "ANTHROPIC_AUTH_TOKEN": token,
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    }
+    command = [str(BIN / "claude"), "-p", prompt, "--allowedTools", "Bash", *options]
+    return _run(command, home, own | (environment or {}), seconds)
+
+
+def run_codex(
+    base_url: str,
+    home: Path,
+    prompt: str,
+    *options: str,
+    model: str = "gpt-5.5",
+    token: str = "123",
+    settings: str = "",
+    seconds: float = 60,
+) -> Run:
+    """`codex exec` without a sandbox. `settings` is more TOML for the provider's table."""
+    folder = home / ".codex"
+    folder.mkdir(parents=True, exist_ok=True)
+    config = [
+        f"model = {json.dumps(model)}",
+        'model_provider = "switchyard"',
+        "[model_providers.switchyard]",
+        'name = "switchyard"',
+        f"base_url = {json.dumps(base_url)}",
+        'wire_api = "responses"',
+        'env_key = "SWITCHYARD_TEST_KEY"',
+        settings,
+    ]
+    (folder / "config.toml").write_text("\n".join(config) + "\n")
+    command = [
+        str(BIN / "codex"),
+        "exec",
+        "--skip-git-repo-check",
+        "--dangerously-bypass-approvals-and-sandbox",
+    ]
+    return _run([*command, *options, prompt], home, {"SWITCHYARD_TEST_KEY": token}, seconds)
+
+
+def _run(command: list[str], home: Path, environment: dict[str, str], seconds: float) -> Run:
+    """Run in `home/work`; a client that takes too long is ended with its children."""
+    if shutil.which(command[0]) is None:
+        raise AssertionError(f"{command[0]} is not installed; scripts/check.py installs it")
+    work = home / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    clean = {name: os.environ[name] for name in KEPT if name in os.environ}
+    clean |= {"HOME": str(home), "NO_COLOR": "1", "TERM": "dumb", **environment}
+    began = time.monotonic()
+    with subprocess.Popen(
+        command,
+        cwd=work,
+        env=clean,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as client:
+        try:
+            output, errors = client.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(client.pid, signal.SIGKILL)
+            output, errors = client.communicate()
+            raise AssertionError(f"{command[0]} took more than {seconds} s:\n{output}\n{errors}") from None
+    return Run(output, errors, client.returncode, time.monotonic() - began)

@@ -1,0 +1,260 @@
+"""The daemon as users run it: `python app.py` in a process of its own, on a temporary data folder."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, Self, cast
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).resolve().parents[2]
+KEPT = ("PATH", "LANG", "TMPDIR", "SYSTEMROOT")
+READY_SECONDS = 20
+STOP_SECONDS = 15
+
+Document = dict[str, Any]
+
+
+def upstream(name: str, url: str, protocol: str = "messages", **more: Any) -> Document:
+    """One entry of the settings file, with a key that tells whose it is."""
+    return {"name": name, "base_url": url, "key": f"sk-of-{name}", "protocol": protocol, **more}
+
+
+def settings(*upstreams: Document, **more: Any) -> Document:
+    return {"upstreams": list(upstreams), **more}
+
+
+class Daemon:
+    """`with Daemon(folder, settings) as daemon:` runs it, and demands a clean end without a traceback."""
+
+    def __init__(
+        self, folder: Path, document: Document | None = None, environment: dict[str, str] | None = None
+    ):
+        self.data = folder / "data"
+        self.home = folder / "home"
+        self.port = free_port()
+        self._environment = environment or {}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._output = folder / "output.txt"
+        self.home.mkdir(parents=True, exist_ok=True)
+        if document is not None:
+            self.write_settings(document)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self._process is None:
+            return
+        if kind is None:
+            self.stop()
+        else:
+            self.kill()
+
+    # --- running ---------------------------------------------------------------
+
+    def start(self, *arguments: str, wait: bool = True) -> None:
+        self._process = self.spawn(*arguments, output=self._output.open("ab"))
+        if wait:
+            self._await_readiness()
+
+    def spawn(self, *arguments: str, output: IO[bytes] | int = subprocess.PIPE) -> subprocess.Popen[bytes]:
+        """A process of the same data folder and port, unless the arguments say otherwise."""
+        command = [sys.executable, str(ROOT / "app.py"), "--no-install"]
+        command += ["--port", str(self.port), "--data", str(self.data), *arguments]
+        environment = {name: os.environ[name] for name in KEPT if name in os.environ}
+        environment |= {"HOME": str(self.home), "PYTHONUNBUFFERED": "1", **self._environment}
+        try:
+            return subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        finally:
+            if not isinstance(output, int):
+                output.close()
+
+    def command(self, *arguments: str) -> tuple[int, str]:
+        """Run a sub-command on the same data folder: its exit code and all it said."""
+        with self.spawn(*arguments) as process:
+            said, _ = process.communicate(timeout=READY_SECONDS)
+        return process.returncode, said.decode()
+
+    def stop(self) -> None:
+        """SIGTERM, and everything that a clean end means."""
+        process = self._running()
+        process.send_signal(signal.SIGTERM)
+        try:
+            code = process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(
+                f"SIGTERM did not end the daemon within {STOP_SECONDS} s:\n{self.output}"
+            ) from None
+        self._process = None
+        assert "Traceback" not in self.output, self.output
+        assert code == 0, f"exit code {code}:\n{self.output}"
+
+    def kill(self) -> None:
+        """kill -9."""
+        process = self._running()
+        process.kill()
+        process.wait(STOP_SECONDS)
+        self._process = None
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    @property
+    def pid(self) -> int:
+        return self._running().pid
+
+    @property
+    def output(self) -> str:
+        """All that it printed, over all its starts."""
+        return self._output.read_text(errors="replace") if self._output.exists() else ""
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None, "the daemon does not run"
+        return self._process
+
+    def _await_readiness(self) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            if self._running().poll() is not None:
+                raise AssertionError(f"the daemon ended with {self._running().returncode}:\n{self.output}")
+            try:
+                if self.get("/health").status == 200:
+                    return
+            except OSError:
+                pass
+            if time.monotonic() > deadline:
+                self.kill()
+                raise AssertionError(f"the daemon was not ready within {READY_SECONDS} s:\n{self.output}")
+            time.sleep(0.02)
+
+    # --- talking to it ---------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str, headers: dict[str, str] | None = None) -> "Response":
+        return request(self.url, "GET", path, headers=headers)
+
+    def post(
+        self, path: str, document: Document | None = None, headers: dict[str, str] | None = None
+    ) -> "Response":
+        return request(self.url, "POST", path, document or {}, headers)
+
+    def token_stats(self) -> Document:
+        return self.get("/api/token-stats").json
+
+    # --- its files -------------------------------------------------------------
+
+    @property
+    def settings_path(self) -> Path:
+        return self.data / "all_configs.json"
+
+    def write_settings(self, document: Document) -> None:
+        """As an editor does: a temporary file, renamed over the old one."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        temporary = self.settings_path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(document, indent=2))
+        temporary.replace(self.settings_path)
+
+    def change_settings(self, document: Document) -> None:
+        """Write, and wait until the daemon uses them."""
+        before = self.get("/health").json["revision"]
+        self.write_settings(document)
+        wait_until(lambda: self.get("/health").json["revision"] != before, 5, "the new settings")
+
+    def journal(self) -> list[Document]:
+        lines: list[Document] = []
+        for path in sorted((self.data / "usage").glob("*.jsonl")):
+            lines += [cast(Document, json.loads(line)) for line in path.read_text().splitlines()]
+        return lines
+
+    def log(self) -> str:
+        return "".join(path.read_text() for path in sorted((self.data / "logs").glob("*")))
+
+    def all_written(self) -> str:
+        """Everything the daemon has written or printed but the settings, to search for what must not be there."""
+        kept_out = {"all_configs.json", "history"}
+        paths = [path for path in self.data.rglob("*") if path.is_file()]
+        files = [path for path in paths if kept_out.isdisjoint(path.relative_to(self.data).parts)]
+        return self.output + "".join(path.read_text(errors="replace") for path in files)
+
+
+class Response:
+    """A whole answer."""
+
+    def __init__(self, status: int, headers: list[tuple[str, str]], body: bytes, seconds: float) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.seconds = seconds
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key.lower() == name), None)
+
+    @property
+    def json(self) -> Document:
+        return cast(Document, json.loads(self.body))
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def records(self) -> list[Document]:
+        """The JSON of an event stream's records."""
+        lines = [line[6:] for line in self.text.splitlines() if line.startswith("data: ")]
+        return [cast(Document, json.loads(line)) for line in lines if line != "[DONE]"]
+
+
+def request(
+    url: str,
+    method: str,
+    path: str,
+    body: Document | bytes | None = None,
+    headers: dict[str, str] | None = None,
+    seconds: float = 30,
+) -> Response:
+    """One request on a connection of its own, with exactly the given headers (and JSON's, for a document)."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)
+    own = {"content-type": "application/json"} if isinstance(body, dict) else {}
+    octets = json.dumps(body).encode() if isinstance(body, dict) else body
+    began = time.monotonic()
+    try:
+        connection.request(method, path, octets, own | (headers or {}))
+        answer = connection.getresponse()
+        return Response(answer.status, answer.getheaders(), answer.read(), time.monotonic() - began)
+    finally:
+        connection.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(holds: Callable[[], bool], seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not come within {seconds} s")
+        time.sleep(0.01)
