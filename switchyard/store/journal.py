@@ -31,6 +31,8 @@ MAX_WAITING_BYTES = 32 * 1024 * 1024
 BATCH_BYTES = 1024 * 1024
 READ_BYTES = 1024 * 1024
 MAX_READ_LINE = 1024 * 1024
+# Windows would write every line end as two characters
+APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
 REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space",
@@ -207,7 +209,7 @@ class Journal:
         if self._handle is None or self._file != file:
             self._shut()
             ensure_folder(self.folder)
-            self._handle = os.open(self.folder / file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, PRIVATE_FILE)
+            self._handle = os.open(self.folder / file, APPEND, PRIVATE_FILE)
             self._file = file
         return self._handle
 
