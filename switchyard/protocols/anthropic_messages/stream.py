@@ -19,11 +19,11 @@ from switchyard.protocols.anthropic_messages.wire import (
     WireDelta,
     WireEvent,
     arguments_of,
+    error_of,
     read_event,
     read_object,
 )
 from switchyard.protocols.codec import SentRequest
-from switchyard.protocols.errors import read_embedded_error
 from switchyard.protocols.ids import anthropic_call_id, new_id
 from switchyard.protocols.neutral import Delta, ErrorType, StopReason, WireError
 from switchyard.protocols.sse import Record, encode
@@ -33,7 +33,6 @@ from switchyard.protocols.usage import anthropic_usage, usage_of_anthropic
 Events = list[neutral.Event]
 
 BROKEN_OFF = WireError(ErrorType.SERVER, "The upstream's stream ended before the answer was complete.", 502)
-UNEXPLAINED = WireError(ErrorType.SERVER, "The upstream reported an error without saying which.", 502)
 
 CUT_OFF = frozenset({StopReason.MAX_TOKENS, StopReason.CONTEXT_WINDOW})
 """Reasons after which the last tool call may lack its end."""
@@ -166,8 +165,7 @@ class StreamDecoder:
         self._finish(out)
 
     def _fail_with(self, event: WireEvent, out: Events) -> None:
-        error = read_embedded_error({"type": "error", "error": event.error}) if event.error else None
-        self.fail(error or UNEXPLAINED, out)
+        self.fail(error_of(event), out)
 
     def _start(self, out: Events) -> None:
         if not self._started:

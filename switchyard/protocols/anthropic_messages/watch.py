@@ -6,14 +6,19 @@ https://platform.claude.com/docs/en/build-with-claude/streaming
 import re
 from typing import Any
 
-from switchyard.protocols.anthropic_messages.wire import STOP_REASONS, WireEvent, read_event, read_object
+from switchyard.protocols.anthropic_messages.wire import (
+    STOP_REASONS,
+    WireEvent,
+    error_of,
+    read_event,
+    read_object,
+)
 from switchyard.protocols.codec import Glance, WholeGlance
 from switchyard.protocols.errors import read_embedded_error
-from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
+from switchyard.protocols.neutral import StopReason, Usage
 from switchyard.protocols.sse import Record
 from switchyard.protocols.usage import usage_of_anthropic
 
-UNEXPLAINED = WireError(ErrorType.SERVER, "The upstream reported an error without saying which.", 502)
 NOTHING = Glance()
 
 NOTABLE = re.compile(
@@ -31,8 +36,8 @@ def glance(record: Record) -> Glance:
     event = read_event(record)
     if event is None:
         return NOTHING
-    if event.error:
-        return Glance(error=read_embedded_error({"type": "error", "error": event.error}) or UNEXPLAINED)
+    if event.error or event.type == "error":
+        return Glance(error=error_of(event))
     match event.type:
         case "content_block_delta":
             return _delta(event)

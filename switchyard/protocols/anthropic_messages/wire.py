@@ -8,13 +8,16 @@ from typing import Any
 
 import msgspec
 
-from switchyard.protocols.neutral import StopReason
+from switchyard.protocols.errors import read_embedded_error
+from switchyard.protocols.neutral import ErrorType, StopReason, WireError
 from switchyard.protocols.sse import Record
 from switchyard.protocols.tools import raised_arguments
 
 WEB_SEARCH_TOOL = "web_search_20250305"
 FABRICATED_SEARCH_ID = "srvtoolu_swyd_"
 """Begins the ids of search blocks that were made from another vendor's search: they must not be sent back."""
+
+UNEXPLAINED = WireError(ErrorType.SERVER, "The upstream reported an error without saying which.", 502)
 
 STOP_REASONS: dict[str, StopReason] = {
     "end_turn": StopReason.END_TURN,
@@ -70,9 +73,11 @@ def read_event(record: Record) -> WireEvent | None:
     """The event, its type taken from the `event:` line if the data has none; None if it is no JSON object."""
     try:
         event: WireEvent | None = _decode_event(record.data)
+    except UnicodeDecodeError:
+        return read_event(Record(_mended(record.data), record.event))
     except msgspec.ValidationError:
         event = _lenient_event(record.data)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         event = None
     if record.event == "error" or (event is not None and event.type == "error"):
         return WireEvent("error", error=event.error if event and event.error else _whole_error(record.data))
@@ -81,10 +86,18 @@ def read_event(record: Record) -> WireEvent | None:
     return event
 
 
+def error_of(event: WireEvent) -> WireError:
+    """What an error event tells."""
+    told = read_embedded_error({"type": "error", "error": event.error}) if event.error else None
+    return told or UNEXPLAINED
+
+
 def read_object(body: bytes) -> dict[str, Any] | None:
     """The JSON object in the body, None if it is anything else."""
     try:
         decoded = msgspec.json.decode(body)
+    except UnicodeDecodeError:
+        return read_object(_mended(body))
     except (msgspec.DecodeError, RecursionError):
         return None
     return decoded if isinstance(decoded, dict) else None
@@ -96,6 +109,11 @@ def arguments_of(text: str) -> msgspec.Raw:
     if read_object(encoded) is not None:
         return msgspec.Raw(encoded)
     return msgspec.Raw(msgspec.json.encode({"_raw": text}))
+
+
+def _mended(data: bytes) -> bytes:
+    """With a sign for every broken character: one of them must not cost the whole answer."""
+    return data.decode("utf-8", "replace").encode()
 
 
 def _whole_error(data: bytes) -> Any:

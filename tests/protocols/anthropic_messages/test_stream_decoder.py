@@ -252,6 +252,14 @@ CASES: dict[str, tuple[bytes, list[neutral.Event]]] = {
         ms() + b"event: content_block_delta\ndata: {oops\n\n" + HI + END,
         [START, *text("Hi"), Finished(StopReason.END_TURN, USED)],
     ),
+    "a broken character": (
+        ms() + (bs(0, "text") + bd(0, "H?") + be(0)).replace(b"?", b"\xff") + END,
+        [START, *text("H\ufffd"), Finished(StopReason.END_TURN, USED)],
+    ),
+    "an endless nesting": (
+        ms() + b"event: content_block_delta\ndata: " + b'{"a":' * 50_000 + b"\n\n" + HI + END,
+        [START, *text("Hi"), Finished(StopReason.END_TURN, USED)],
+    ),
     "fields of wrong types": (
         ms()
         + record(
