@@ -29,7 +29,7 @@ RETRY_SECONDS = 2.0
 CLOSE_SECONDS = 5.0
 MAX_WAITING_BYTES = 32 * 1024 * 1024
 BATCH_BYTES = 1024 * 1024
-READ_BYTES = 1024 * 1024
+READ_BYTES = 256 * 1024
 MAX_READ_LINE = 1024 * 1024
 # Windows would write every line end as two characters
 APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
@@ -275,11 +275,14 @@ class Journal:
         """False if a file was exchanged for another one since, as far as one can see."""
         return all(self._is_line_end(name, offset) for name, offset in position.items())
 
-    def lines_since(self, position: Mapping[str, int]) -> Iterator[Batch]:
-        """The whole lines behind the position, without those that cannot be read."""
-        for name in self.files():
+    def lines_since(
+        self, position: Mapping[str, int], until: Mapping[str, int] | None = None
+    ) -> Iterator[Batch]:
+        """The whole lines behind the position, and before `until`, without those that cannot be read."""
+        for name in self.files() if until is None else sorted(until):
+            end = None if until is None else until[name]
             try:
-                yield from self._lines_of(name, position.get(name, 0))
+                yield from self._lines_of(name, position.get(name, 0), end)
             except OSError as error:
                 self.fault = f"{self.folder / name} cannot be read: {error.strerror}"
 
@@ -301,20 +304,18 @@ class Journal:
         except OSError:
             return True
 
-    def _lines_of(self, name: str, start: int) -> Iterator[Batch]:
+    def _lines_of(self, name: str, start: int, end: int | None = None) -> Iterator[Batch]:
         with (self.folder / name).open("rb") as file:
-            start = min(start, file.seek(0, os.SEEK_END))
-            file.seek(start)
-            end, rest = start, b""
-            while chunk := file.read(READ_BYTES):
+            size = file.seek(0, os.SEEK_END)
+            left = max(0, min(size, size if end is None else end) - start)
+            file.seek(min(start, size))
+            rest = b""
+            while chunk := file.read(min(READ_BYTES, left)):
+                left -= len(chunk)
                 content = rest + chunk
                 cut = content.rfind(b"\n") + 1
                 # a line of this length is garbage; its tail will not decode either
                 rest = content[cut:] if len(content) - cut < MAX_READ_LINE else b"?"
-                end = file.tell() - (len(content) - cut)
-                lines = [
-                    line
-                    for raw in content[:cut].split(b"\n")
-                    if raw and (line := decode_line(raw)) is not None
-                ]
-                yield Batch(name, end, lines)
+                raws = content[:cut].split(b"\n")
+                lines = [line for raw in raws if raw and (line := decode_line(raw)) is not None]
+                yield Batch(name, file.tell() - (len(content) - cut), lines)

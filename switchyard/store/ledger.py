@@ -13,15 +13,24 @@ from switchyard.store.prices import PriceBook
 from switchyard.store.stats import Statistics
 
 SAVE_SECONDS = 5.0
+PATIENCE_BYTES = 64 * 1024 * 1024
+"""So much of a journal is read in about a second."""
 
 
 class Ledger:
     """`start`, then `record` per exchange while `run` saves the roll-up every few seconds, then `stop`."""
 
-    def __init__(self, folder: Path, settings: Callable[[], Settings], now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: Callable[[], Settings],
+        now: Callable[[], float],
+        patience_bytes: int = PATIENCE_BYTES,
+    ) -> None:
         self.journal = Journal(folder)
         self.statistics = Statistics(folder, self.journal, now)
         self._settings = settings
+        self._patience_bytes = patience_bytes
         self._prices = PriceBook(Settings())
         self._now = now
 
@@ -31,9 +40,9 @@ class Ledger:
         return self.journal.fault or self.statistics.fault
 
     def start(self) -> None:
-        """Reads what was counted before. May take seconds if the roll-up is lost and the journal large."""
+        """Reads what was counted before; `run` reads the rest of a large journal whose roll-up is lost."""
         self.journal.repair()
-        self.statistics.start()
+        self.statistics.start(patience_bytes=self._patience_bytes)
 
     async def record(self, exchange: Exchange) -> None:
         """Prices, counts and writes a finished exchange. Await it before the client's answer is closed.
@@ -57,6 +66,7 @@ class Ledger:
 
     async def run(self) -> None:
         """Saves the roll-up every few seconds, until cancelled."""
+        await self.statistics.catch_up()
         while True:
             await asyncio.sleep(SAVE_SECONDS)
             await self.statistics.save()

@@ -14,7 +14,7 @@ import msgspec
 
 from switchyard.store.cell import NANOS, Cell, Cells, Day, Place, brief, place_of, shown, summary
 from switchyard.store.files import read_or_none, set_aside, write_whole
-from switchyard.store.journal import Journal, Position
+from switchyard.store.journal import Batch, Journal, Position
 from switchyard.store.journal_line import RESET, Line, reset_line, write_line
 from switchyard.store.local_time import local_moment, notice_zone_change
 
@@ -66,21 +66,51 @@ class Statistics:
         self._since: dict[str, Day] = {}
         self._latest: dict[tuple[str, Place], Cell] = {}
         self._spent: dict[str, dict[str, int]] = {}
+        self._behind: tuple[Position, Position] | None = None
         self._changed = False
         self._saving = asyncio.Lock()
 
     # --- taking in ---
 
-    def start(self, read_only: bool = False) -> None:
+    def start(self, read_only: bool = False, patience_bytes: int | None = None) -> None:
         """Loads the roll-up and adds what the journal has beyond it; makes it anew if it cannot be used.
 
         `read_only` leaves a file that does not fit where it is: a daemon may be at work on it.
+        If the journal has more than `patience_bytes` to read, that is left to `catch_up`.
         """
         covered = self._load(read_only)
         if covered is None:
-            self.rebuild()
+            self._clear()
+            self._changed = True
+            covered = {}
+        until = self._journal.position()
+        unread = sum(max(0, size - covered.get(name, 0)) for name, size in until.items())
+        if patience_bytes is not None and unread > patience_bytes:
+            self._behind = covered, until
+            self.fault = (
+                f"{self.fault} The totals of {unread >> 20} MB of journal are still being added up.".strip()
+            )
         else:
             self._catch_up(covered)
+
+    async def catch_up(self) -> None:
+        """Adds what `start` had no patience for, a little at a time, while new lines are counted."""
+        if self._behind is None:
+            return
+        covered, until = self._behind
+        past = Statistics(self._path.parent, self._journal, self._now, self._zone)
+        past._stored, past._stored_ever = self._stored, self._stored_ever
+        for batch in self._journal.lines_since(covered, until):
+            past._add_batch(batch)
+            await asyncio.sleep(0)
+        past._fold()
+        self._stored, self._stored_ever = past._stored, past._stored_ever
+        for name, day in past._since.items():
+            self._since_on(name).merge(day)
+        self._spent = {}
+        self._behind = None
+        self._changed = True
+        self.fault = ""
 
     def rebuild(self) -> None:
         """Makes the totals anew from the whole journal."""
@@ -112,7 +142,7 @@ class Statistics:
         async with self._saving:
             notice_zone_change()
             self._journal.refresh()
-            if not self._changed or self._journal.pending:
+            if not self._changed or self._journal.pending or self._behind is not None:
                 return
             self._changed = False
             position = self._journal.position()
@@ -126,6 +156,8 @@ class Statistics:
 
     async def reset(self) -> Path | None:
         """Starts from now. Returns the path of the copy with the old totals; the journal stays whole."""
+        if self._behind is not None:
+            return None
         now = self._now()
         stamp = datetime.fromtimestamp(now, self._zone).strftime("%Y%m%d-%H%M%S")
         copy = self._path.with_name(f"token_stats.before-{stamp}.json")
@@ -276,9 +308,12 @@ class Statistics:
 
     def _catch_up(self, covered: Position) -> None:
         for batch in self._journal.lines_since(covered):
-            for line in batch.lines:
-                self.add(line)
-            self._store_days()
+            self._add_batch(batch)
+
+    def _add_batch(self, batch: Batch) -> None:
+        for line in batch.lines:
+            self.add(line)
+        self._store_days()
 
     def _write(self, content: bytes) -> None:
         # a roll-up must not survive a power cut that takes the lines it covers
@@ -315,6 +350,7 @@ class Statistics:
 
     def _clear(self) -> None:
         self._stored, self._stored_ever, self._since, self._latest, self._spent = {}, Day(), {}, {}, {}
+        self._behind = None
 
     def _since_on(self, name: str) -> Day:
         day = self._since.get(name)
@@ -330,6 +366,8 @@ class Statistics:
     def _store_days(self) -> None:
         """Turns all days but the two newest into text."""
         days = self.days()
+        if self._behind is not None:
+            return
         for name in sorted(self._since)[:-2]:
             day = self.day(name)
             if name < _days_before(days[-1], SESSION_DAYS):

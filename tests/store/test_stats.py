@@ -17,7 +17,15 @@ from switchyard.exchange import Exchange, Outcome
 from switchyard.protocols.neutral import Usage
 from switchyard.store.cell import MAX_KEYS, OTHER, Cell
 from switchyard.store.journal import Journal
-from switchyard.store.journal_line import Line, LineAttempt, LineUsage, decode_line, encode_line, write_line
+from switchyard.store.journal_line import (
+    Line,
+    LineAttempt,
+    LineUsage,
+    decode_line,
+    encode_line,
+    reset_line,
+    write_line,
+)
 from switchyard.store.stats import FILE_NAME, SESSION_DAYS, Statistics
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
@@ -515,6 +523,51 @@ def test_many_lines_are_not_read_again_at_the_next_start(tmp_path: Path) -> None
     again = statistics(tmp_path)
     again.start()
     assert again.token_stats()["summary"]["total_requests"] == 20_000
+
+
+@pytest.mark.parametrize("saved", [0, 2])
+def test_a_large_journal_is_added_up_while_new_lines_are_counted(tmp_path: Path, saved: int) -> None:
+    past = [a_line(NOON - back * DAY, cost=0.5) for back in range(6)]
+    keep(tmp_path, past[:saved], save=bool(saved))
+    keep(tmp_path, past[saved:], save=False)
+
+    async def scenario() -> None:
+        journal = Journal(tmp_path, zone=UTC)
+        kept = Statistics(tmp_path, journal, lambda: NOON, UTC)
+        kept.start(patience_bytes=10)
+        assert kept.token_stats()["summary"]["total_requests"] == saved
+        assert "still being added up" in kept.fault
+        assert await kept.reset() is None
+        before = (tmp_path / FILE_NAME).exists()
+        new = a_line(cost=0.25)
+        catching_up = asyncio.create_task(kept.catch_up())
+        kept.add(new)
+        await journal.append(write_line(new), NOON)
+        await kept.save()
+        assert (tmp_path / FILE_NAME).exists() is before
+        await catching_up
+        assert kept.fault == ""
+        await kept.save()
+        again, expected = statistics(tmp_path), statistics(tmp_path)
+        again.start()
+        for line in [*past, new]:
+            expected.add(line)
+        assert told(kept) == told(again) == told(expected)
+        assert kept.spent("2026-11") == expected.spent("2026-11") == {"a": 3_250_000_000}
+
+    asyncio.run(scenario())
+
+
+def test_a_reset_in_the_past_does_not_take_new_lines_away(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        write_journal(tmp_path, [a_line(), reset_line(NOON, UTC), a_line()])
+        kept = statistics(tmp_path)
+        kept.start(patience_bytes=10)
+        kept.add(a_line())
+        await kept.catch_up()
+        assert kept.token_stats()["summary"]["total_requests"] == 2
+
+    asyncio.run(scenario())
 
 
 def test_cells_are_whole_numbers_only() -> None:
