@@ -21,14 +21,14 @@ def read_reasoning(item: Item) -> neutral.Thinking | None:
     return neutral.Thinking(told) if told else None
 
 
-def _carried_thinking(carried: carrier.Carrier, told: str) -> neutral.Thinking:
+def _carried_thinking(carried: carrier.Carrier, told: str) -> neutral.Thinking | None:
     payload = carried.payload
     if carried.kind == "reasoning":
         signature = neutral.Signature(json_text(payload), carried.issuer)
         return neutral.Thinking(told or reasoning_text(payload), signature, redacted=not told)
     thought = next((payload[field] for field in MODEL_FIELDS if isinstance(payload.get(field), str)), told)
     if carried.kind != "thinking":
-        return neutral.Thinking(thought)
+        return neutral.Thinking(thought) if thought else None
     signature = neutral.Signature(text(payload.get("signature")), carried.issuer)
     return neutral.Thinking(thought, signature, redacted=payload.get("redacted") is True)
 

@@ -296,6 +296,13 @@ ITEMS: dict[str, tuple[Any, tuple[Message, ...]]] = {
         (Message("assistant", (Thinking("t"),)),),
     ),
     "empty reasoning": ([{"type": "reasoning", "summary": []}, user("hi")], (HI,)),
+    "a carried mark": (
+        [
+            {"type": "reasoning", "summary": [], "encrypted_content": carrier.pack("text", "qwen", {})},
+            user("hi"),
+        ],
+        (HI,),
+    ),
     "a search of the upstream": (
         [{"type": "web_search_call", "id": "ws", "action": {"type": "search", "query": "q"}}],
         (Message("assistant", (WebSearch("ws", "q"),)),),

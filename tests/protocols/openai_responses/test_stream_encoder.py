@@ -109,6 +109,14 @@ WALKS: dict[str, list[neutral.Event]] = {
     ],
 }
 
+BOOM = Failed(WireError(ErrorType.SERVER, "boom", 500))
+WALKS |= {
+    "broken off in a text": [BlockStarted(Text("")), Delta("a"), BOOM],
+    "broken off in a thought": [BlockStarted(Thinking("")), Delta("a"), BOOM],
+    "broken off in a call": [BlockStarted(ToolCall("c", "f", "")), Delta("{"), BOOM],
+    "broken off in a structured call": [BlockStarted(ToolCall("c", "shell", "", "shell")), Delta("{"), BOOM],
+}
+
 
 def encoded(events: list[neutral.Event], request: Request = REQUEST) -> bytes:
     encoder = StreamEncoder(request)
