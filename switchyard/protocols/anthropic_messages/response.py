@@ -9,7 +9,7 @@ import msgspec
 
 from switchyard.protocols import neutral
 from switchyard.protocols.anthropic_messages.content import text_block
-from switchyard.protocols.anthropic_messages.signatures import sealed
+from switchyard.protocols.anthropic_messages.signatures import is_redacted, sealed
 from switchyard.protocols.anthropic_messages.stream import (
     StreamDecoder,
     citation_of,
@@ -128,9 +128,9 @@ def _blocks(block: neutral.Block, citations: tuple[neutral.Citation, ...]) -> li
 
 
 def _thinking(thinking: neutral.Thinking) -> list[Wire]:
-    if thinking.text:
-        signature = sealed(thinking.signature)
-        return [{"type": "thinking", "thinking": thinking.text, "signature": signature}]
-    if thinking.signature is not None:
-        return [{"type": "redacted_thinking", "data": sealed(thinking.signature)}]
-    return []
+    signature = thinking.signature
+    if not thinking.text and signature is None:
+        return []
+    if not thinking.text and signature is not None and is_redacted(signature):
+        return [{"type": "redacted_thinking", "data": sealed(signature)}]
+    return [{"type": "thinking", "thinking": thinking.text, "signature": sealed(signature)}]

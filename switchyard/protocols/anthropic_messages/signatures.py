@@ -17,8 +17,10 @@ def sealed(signature: Signature | None) -> str:
     """The string for the client. Never empty: clients forget thinking without a signature."""
     if signature is None:
         return carrier.pack("text", "", {})
-    if not signature.issuer or is_carrier(signature.payload):
+    if is_carrier(signature.payload):
         return signature.payload
+    if not signature.issuer:
+        return signature.payload.removeprefix(REDACTED)
     return carrier.pack("thinking", signature.issuer, {"signature": signature.payload})
 
 
@@ -38,6 +40,11 @@ def opened(text: str) -> Signature | None:
 
 def is_carrier(text: str) -> bool:
     return text.startswith(carrier.PREFIX)
+
+
+def is_redacted(signature: Signature) -> bool:
+    """True if thinking without text must reach the client as `redacted_thinking`: all but native signatures."""
+    return bool(signature.issuer) or is_carrier(signature.payload) or signature.payload.startswith(REDACTED)
 
 
 def native_block(text: str, payload: str) -> dict[str, Any]:

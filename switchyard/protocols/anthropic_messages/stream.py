@@ -11,7 +11,7 @@ import msgspec
 from switchyard.protocols import neutral
 from switchyard.protocols.anthropic_messages.content import sources_of
 from switchyard.protocols.anthropic_messages.errors import encode_break
-from switchyard.protocols.anthropic_messages.signatures import REDACTED, sealed
+from switchyard.protocols.anthropic_messages.signatures import REDACTED, is_redacted, sealed
 from switchyard.protocols.anthropic_messages.wire import (
     FABRICATED_SEARCH_ID,
     STOP_REASONS,
@@ -515,11 +515,12 @@ class StreamEncoder:
         before = b""
         match block:
             case neutral.Thinking():
-                if opening and event.signature is None:
+                signature = event.signature
+                if opening and signature is None:
                     return b""
-                if opening:
-                    return self._whole_block({"type": "redacted_thinking", "data": sealed(event.signature)})
-                before = self._signature(sealed(event.signature))
+                if opening and signature is not None and is_redacted(signature):
+                    return self._whole_block({"type": "redacted_thinking", "data": sealed(signature)})
+                before = opening + self._signature(sealed(signature))
             case neutral.ToolCall():
                 before = self._held_arguments()
             case neutral.Text() | neutral.Refusal() if not opening:

@@ -143,6 +143,14 @@ WRITE_CASES: dict[str, tuple[dict[str, Any], list[Any], str]] = {
         [{"type": "redacted_thinking", "data": FOREIGN}],
         "end_turn",
     ),
+    "native thinking": (
+        written(PLAIN, Thinking("", Signature("S")), Thinking("", Signature("redacted:D"), redacted=True)),
+        [
+            {"type": "thinking", "thinking": "", "signature": "S"},
+            {"type": "redacted_thinking", "data": "D"},
+        ],
+        "end_turn",
+    ),
     "unsigned thinking": (
         written(PLAIN, Thinking("T")),
         [{"type": "thinking", "thinking": "T", "signature": carrier.pack("text", "", {})}],

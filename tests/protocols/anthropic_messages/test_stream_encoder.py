@@ -150,6 +150,14 @@ CASES: dict[str, tuple[Events, list[Any]]] = {
         [*thinking(signature=Signature("ITEM", "upstream-r")), END],
         [(0, "redacted_thinking", FOREIGN), 0, "end_turn"],
     ),
+    "native thinking whose text was kept back": (
+        [*thinking(signature=Signature("NATIVE")), END],
+        [(0, "thinking"), (0, "NATIVE"), 0, "end_turn"],
+    ),
+    "native redacted thinking": (
+        [*thinking(signature=Signature("redacted:D")), END],
+        [(0, "redacted_thinking", "D"), 0, "end_turn"],
+    ),
     "empty thinking is not shown": ([*thinking(), *text("a"), END], [(0, "text"), (0, "a"), 0, "end_turn"]),
     "empty text is not shown": ([*text(), *text(""), END], ["end_turn"]),
     "nothing at all": ([END], ["end_turn"]),
