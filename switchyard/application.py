@@ -27,7 +27,7 @@ from switchyard.settings import Settings
 from switchyard.store.ledger import Ledger
 from switchyard.store.recent import RecentExchanges
 from switchyard.store.settings_file import SettingsFile
-from switchyard.web.admin import build_admin
+from switchyard.web.admin import Admin
 from switchyard.web.asgi import AsgiApp, Receive, Scope, Send
 from switchyard.web.gateway import Gateway
 from switchyard.web.guard import Guard
@@ -73,8 +73,9 @@ class Application:
         )
         self.relay = Relay(self.around)
         self.gateway = Gateway(self.relay, TokenCounter(self.around), CODECS, self.current)
+        self.admin = Admin(self, static)
         self.asgi: AsgiApp = Guard(
-            _Doors(self.gateway, build_admin(self, static)),
+            _Doors(self.gateway, self.admin),
             self.current,
             self.gateway.owns,
             own_names,
@@ -117,6 +118,10 @@ class Application:
             self.health.keep_only(upstream.name for upstream in self.current().upstreams)
         for listener in self._listeners:
             listener()
+
+    def leave(self) -> None:
+        """The end is near: nobody but the clients' answers is waited for."""
+        self.admin.close()
 
     async def stop(self) -> None:
         """Everything that must be on disk is there when this returns."""

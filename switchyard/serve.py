@@ -172,6 +172,7 @@ async def _serve(application: Application, server: uvicorn.Server, sockets: list
     def leave() -> None:
         server.force_exit = server.should_exit
         server.should_exit = True
+        application.leave()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         try:

@@ -1,50 +1,49 @@
-"""The dashboard's JSON API and pages: one place, one error shape."""
+"""The dashboard's pages and JSON API: which path does what. docs/api.md describes each."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from switchyard import VERSION
+from switchyard.relay.surroundings import local_moment
+from switchyard.web.answers import answer, told
+from switchyard.web.asgi import Receive, Scope, Send
+from switchyard.web.doing import Doing
+from switchyard.web.live import LiveEvents
+from switchyard.web.overview import Daemon, Overview
+from switchyard.web.reading import Reading
 
-if TYPE_CHECKING:
-    from switchyard.application import Application
+STATUS_WORDS = {404: "There is nothing at this address.", 405: "This address takes another method."}
 
 
-def build_admin(application: "Application", static: Path) -> Starlette:
+class Admin:
     """The ASGI application for everybody but the clients."""
 
-    async def health(request: Request) -> Response:
-        return JSONResponse(
-            {
-                "status": "ok",
-                "version": VERSION,
-                "uptime_seconds": round(application.uptime_seconds(), 1),
-                "revision": application.settings_file.revision,
-                "faults": len(application.settings_file.faults),
-            }
-        )
-
-    async def token_stats(request: Request) -> Response:
-        query = request.query_params
-        statistics = application.ledger.statistics
-        return JSONResponse(
-            statistics.token_stats(query.get("from", ""), query.get("to", ""), query.get("by", ""))
-        )
-
-    async def reset_stats(request: Request) -> Response:
-        copy = await application.ledger.statistics.reset()
-        return JSONResponse({"copy": copy.name if copy is not None else None})
-
-    return Starlette(
-        routes=[
-            Route("/health", health),
-            Route("/api/token-stats", token_stats),
-            Route("/api/token-stats/reset", reset_stats, methods=["POST"]),
+    def __init__(self, daemon: Daemon, static: Path) -> None:
+        overview = Overview(daemon, local_moment)
+        self._live = LiveEvents(overview, daemon.recent.listen)
+        reading = Reading(daemon, overview, self._live)
+        doing = Doing(daemon, overview)
+        self.routes: list[BaseRoute] = [
+            *(Route(path, told(handler), methods=["GET"]) for path, handler in reading.table().items()),
+            *(Route(path, told(handler), methods=["POST"]) for path, handler in doing.table().items()),
             Mount("/", StaticFiles(directory=static, html=True, check_dir=False)),
         ]
-    )
+        self._app = Starlette(routes=self.routes, exception_handlers={HTTPException: _http_error})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+    def close(self) -> None:
+        """Ends the live events, which would otherwise hold up the daemon's end."""
+        self._live.close()
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    message = STATUS_WORDS.get(error.status_code, error.detail)
+    return answer({"error": {"message": message}}, error.status_code)

@@ -1,0 +1,21 @@
+"""Read the moments that people write: "09:00", "mon 09:00"."""
+
+from datetime import timedelta
+
+from switchyard.routing.route import Moment
+from switchyard.settings import WEEKDAYS, minutes_of
+
+
+def moment_at(text: str, now: Moment) -> Moment:
+    """The moment that the text means, in the seven days from now; "" is now. Raises ValueError."""
+    if not text.strip():
+        return now
+    *day, clock = text.lower().split()
+    minutes = minutes_of(clock)
+    wall = now.wall.replace(hour=minutes // 60, minute=minutes % 60, second=0, microsecond=0)
+    if day:
+        found = [number for number, name in enumerate(WEEKDAYS) if name == day[0][:3]]
+        if not found or len(day) > 1:
+            raise ValueError(f'"{text}" is not a time like "mon 09:00"')
+        wall += timedelta(days=(found[0] - wall.weekday()) % 7)
+    return Moment(wall, now.monotonic + (wall - now.wall).total_seconds())

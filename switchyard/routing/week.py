@@ -1,0 +1,54 @@
+"""Lay out who serves when in the coming days, as the calendar alone decides it."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import pairwise
+
+from switchyard.routing.route import Ask, Moment, Route, State, choose_route
+from switchyard.settings import Settings, hours_span
+
+DAY = 24 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Minutes since the midnight that begins the plan; `place` 1 serves first, 2 next."""
+
+    start: int
+    end: int
+    place: int
+
+
+def plan(settings: Settings, ask: Ask, now: Moment, days: int = 7) -> dict[str, tuple[Span, ...]]:
+    """Upstream name -> when it would serve; rests and limits of this moment play no part."""
+    midnight = now.wall.replace(hour=0, minute=0, second=0, microsecond=0)
+    spans: dict[str, list[Span]] = {}
+    steps = _boundaries(settings, days)
+    for start, end in pairwise(steps):
+        wall = midnight + timedelta(minutes=start)
+        route = choose_route(settings, State(), ask, replace(now, wall=wall))
+        for place, name in enumerate(_names(route), 1):
+            _extend(spans.setdefault(name, []), Span(start, end, place))
+    return {name: tuple(found) for name, found in spans.items()}
+
+
+def _boundaries(settings: Settings, days: int) -> list[int]:
+    """Every minute at which the answer may change."""
+    minutes = {0}
+    for upstream in settings.upstreams:
+        span = hours_span(upstream.hours)
+        minutes.update(span or ())
+    return sorted({day * DAY + minute for day in range(days) for minute in minutes} | {days * DAY})
+
+
+def _names(route: Route) -> list[str]:
+    return [candidate.name for candidate in route.candidates]
+
+
+def _extend(spans: list[Span], span: Span) -> None:
+    """Joins what touches and means the same."""
+    last = spans[-1] if spans else None
+    if last is not None and last.end == span.start and last.place == span.place:
+        spans[-1] = replace(last, end=span.end)
+    else:
+        spans.append(span)

@@ -1,0 +1,103 @@
+"""How the dashboard's API takes bodies and tells what went wrong: one error shape for all of it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from switchyard.faults import SettingsError
+from switchyard.store.settings_file import StaleRevision
+from switchyard.web.views import fault_view
+
+MAX_BODY = 16 * 1024 * 1024
+
+Handler = Callable[[Request], Awaitable[Response]]
+Json = dict[str, Any]
+
+
+class Problem(Exception):
+    """What is told to the caller instead of an answer."""
+
+    def __init__(self, status: int, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.field = field
+
+
+def answer(value: Any, status: int = 200) -> Response:
+    return Response(
+        msgspec.json.encode(value), status, {"cache-control": "no-store"}, media_type="application/json"
+    )
+
+
+def told(handler: Handler) -> Handler:
+    """The handler with its exceptions turned into the error shape."""
+
+    async def handle(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except Problem as problem:
+            field = {"field": problem.field} if problem.field else {}
+            return _error(problem.status, problem.message, field)
+        except SettingsError as error:
+            faults = [fault_view(fault) for fault in error.faults]
+            return _error(422, str(error), {"field": error.faults[0].path, "faults": faults})
+        except StaleRevision as stale:
+            return _error(409, str(stale), {})
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            return _error(
+                507, f"The disk refused it: {error.strerror or error}{where}. Nothing was changed.", {}
+            )
+        except ClientDisconnect:
+            return Response(status_code=499)
+
+    return handle
+
+
+def _error(status: int, message: str, more: Json) -> Response:
+    return answer({"error": {"message": message, **more}}, status)
+
+
+async def read_json(request: Request) -> Any:
+    """The body of a write. Raises Problem."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Problem(415, "Writes need `content-type: application/json`.")
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > MAX_BODY:
+            raise Problem(413, f"The body is larger than {MAX_BODY // (1024 * 1024)} MB.")
+        pieces.append(piece)
+    try:
+        return msgspec.json.decode(b"".join(pieces) or b"{}")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Problem(400, "The body is not valid JSON.") from None
+
+
+async def read_object(request: Request) -> Json:
+    """The body of a write as an object. Raises Problem."""
+    body = await read_json(request)
+    if not isinstance(body, dict):
+        raise Problem(400, "The body must be a JSON object.")
+    return body
+
+
+def text_of(body: Json, name: str, default: str | None = None) -> str:
+    """A text of the body. Raises Problem; without a default it has to be there."""
+    value = body.get(name, default)
+    if not isinstance(value, str):
+        raise Problem(400, f"`{name}` must be a text.", name)
+    return value
+
+
+def object_of(body: Json, name: str) -> Json:
+    value = body.get(name)
+    if not isinstance(value, dict):
+        raise Problem(400, f"`{name}` must be an object.", name)
+    return value

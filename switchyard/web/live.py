@@ -1,0 +1,139 @@
+"""Live events for the dashboard: what has changed, told to every open page, with resume after a break.
+
+Nothing is computed while no page is open.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import msgspec
+
+from switchyard.exchange import Exchange
+from switchyard.protocols import sse
+from switchyard.web.overview import Overview
+from switchyard.web.views import Json, exchange_row
+
+TICK_SECONDS = 0.5
+ALIVE_SECONDS = 15.0
+KEPT_EVENTS = 1000
+MAX_READERS = 32
+ALIVE = b": alive\n\n"
+RETRY = b"retry: 1000\n\n"
+VOLATILE = frozenset({"now"})
+"""changes all the time and is no news"""
+
+
+class TooManyReaders(Exception):
+    """More pages are open than one person can look at."""
+
+
+class LiveEvents:
+    """One journal of events; each reader has its place in it."""
+
+    def __init__(
+        self, overview: Overview, listen: Callable[[Callable[[Exchange], None]], Callable[[], None]]
+    ) -> None:
+        self._overview = overview
+        self._listen = listen
+        self._events: deque[tuple[int, bytes]] = deque(maxlen=KEPT_EVENTS)
+        self._last = 0
+        self._news = asyncio.Event()
+        self._readers = 0
+        self._ticker: asyncio.Task[None] | None = None
+        self._state: Json = {}
+        self._rows: dict[str, Json] = {}
+        self._closed = False
+
+    async def follow(self, resume: str) -> AsyncIterator[bytes]:
+        """The events from where the reader left off, for ever. Raises TooManyReaders."""
+        if self._readers >= MAX_READERS:
+            raise TooManyReaders
+        self._readers += 1
+        if self._readers == 1:
+            self._begin()
+        try:
+            place = self._place(resume)
+            yield RETRY
+            if place is None:
+                place = self._last
+                yield sse.encode(b"{}", "reset") if resume else b""
+                yield self._record(place, "state", self._overview.state())
+            while not self._closed:
+                news = self._news
+                for number, event in list(self._events):
+                    if number > place:
+                        yield event
+                        place = number
+                try:
+                    async with asyncio.timeout(ALIVE_SECONDS):
+                        await news.wait()
+                except TimeoutError:
+                    yield ALIVE
+        finally:
+            self._readers -= 1
+            if self._readers == 0:
+                self._end()
+
+    def close(self) -> None:
+        """The daemon leaves: every reader is let go, so that nobody waits for it."""
+        self._closed = True
+        self._news.set()
+
+    def _place(self, resume: str) -> int | None:
+        """The number of the last event a returning reader has seen; None if the next one is lost."""
+        boot, _, number = resume.partition("-")
+        if boot != self._overview.boot or not number.isdigit():
+            return None
+        place = int(number)
+        oldest = self._events[0][0] if self._events else self._last + 1
+        return place if oldest - 1 <= place <= self._last else None
+
+    # --- writing ---
+
+    def _begin(self) -> None:
+        # what happened while nobody looked was not written down: returning readers start afresh
+        self._events.clear()
+        self._last += 1
+        self._state = {}
+        self._unlisten = self._listen(self._tell_row)
+        self._ticker = asyncio.create_task(self._tick())
+
+    def _end(self) -> None:
+        self._unlisten()
+        if self._ticker is not None:
+            self._ticker.cancel()
+            self._ticker = None
+
+    async def _tick(self) -> None:
+        while True:
+            state = self._overview.state()
+            for row in state["running"]:
+                if self._rows.get(row["id"]) not in (None, row):
+                    self._tell("request", row)
+                self._rows[row["id"]] = row
+            known = {name: value for name, value in state.items() if name not in VOLATILE}
+            known["routes"] = {client: route | {"at": None} for client, route in state["routes"].items()}
+            if known != self._state:
+                self._state = known
+                self._tell("state", state)
+            await asyncio.sleep(TICK_SECONDS)
+
+    def _tell_row(self, exchange: Exchange) -> None:
+        row = exchange_row(exchange)
+        if exchange.duration is None:
+            self._rows[exchange.id] = row
+        else:
+            self._rows.pop(exchange.id, None)
+        self._tell("request", row)
+
+    def _tell(self, kind: str, told: Any) -> None:
+        self._last += 1
+        self._events.append((self._last, self._record(self._last, kind, told)))
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    def _record(self, number: int, kind: str, told: Any) -> bytes:
+        head = f"id: {self._overview.boot}-{number}\n".encode()
+        return head + sse.encode(msgspec.json.encode(told), kind)

@@ -1,0 +1,110 @@
+"""What the dashboard is given of the daemon, and the overview made of it: who answers now, and what is under way."""
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from switchyard import VERSION
+from switchyard.protocols.names import PROTOCOLS, ProtocolName
+from switchyard.routing.health import Health
+from switchyard.routing.limits import Limits
+from switchyard.routing.route import Ask, Moment, Route, State, choose_route
+from switchyard.settings import CLAUDE_SONNET, Settings
+from switchyard.store.ledger import Ledger
+from switchyard.store.recent import RecentExchanges
+from switchyard.store.settings_file import SettingsFile
+from switchyard.web.views import Json, exchange_row, fault_view, route_view, today_view, upstream_state
+
+USUAL_MODEL: dict[ProtocolName, str] = {"messages": CLAUDE_SONNET, "chat": "gpt-5.5", "responses": "gpt-5.5"}
+"""what a client asks for as long as none has asked"""
+CLIENT_PATHS: dict[ProtocolName, str] = {"messages": "api", "chat": "v1", "responses": "openai"}
+
+
+class Daemon(Protocol):
+    """The parts of the daemon that the dashboard looks at and acts on."""
+
+    folder: Path
+    dashboard: str
+    started_at: float
+    settings_file: SettingsFile
+    ledger: Ledger
+    recent: RecentExchanges
+    health: Health
+    limits: Limits
+
+    def current(self) -> Settings: ...
+
+    def state(self) -> State: ...
+
+    def uptime_seconds(self) -> float: ...
+
+
+class Overview:
+    """Makes the overview anew whenever asked; the parts that cost something only when they can have changed."""
+
+    def __init__(self, daemon: Daemon, now: Callable[[], Moment]) -> None:
+        self._daemon = daemon
+        self.now = now
+        self._today: tuple[str, Json] | None = None
+        daemon.recent.listen(lambda _: self.recount())
+        self.boot = secrets.token_hex(4)
+        """tells one run of the daemon from the next"""
+
+    def state(self) -> Json:
+        daemon = self._daemon
+        settings, settings_file, now = daemon.current(), daemon.settings_file, self.now()
+        return {
+            "version": VERSION,
+            "boot": self.boot,
+            "started_at": daemon.started_at,
+            "now": now.wall.timestamp(),
+            "revision": settings_file.revision,
+            "urls": {name: f"{daemon.dashboard}{path}" for name, path in CLIENT_PATHS.items()},
+            "file": {
+                "path": str(settings_file.path),
+                "ancestor": settings_file.is_ancestor,
+                "faults": [fault_view(fault) for fault in settings_file.faults],
+                "warnings": list(settings_file.warnings),
+            },
+            "problems": self._problems(),
+            "routes": {client: self.route(client) for client in PROTOCOLS},
+            "upstreams": [
+                upstream_state(upstream, daemon.health, daemon.limits, now) for upstream in settings.upstreams
+            ],
+            "running": [exchange_row(exchange) for exchange in daemon.recent.running()],
+            "today": self._numbers_of_today(),
+        }
+
+    def recount(self) -> None:
+        """The numbers of today have changed."""
+        self._today = None
+
+    def route(
+        self, client: ProtocolName, model: str = "", session: str = "", now: Moment | None = None
+    ) -> Json:
+        """Who would answer this model, by default the one that was last asked for."""
+        asked, moment = model or self.last_asked(client), now or self.now()
+        return route_view(self._choose(client, asked, session, moment), client, asked, moment)
+
+    def _choose(self, client: ProtocolName, model: str, session: str, moment: Moment) -> Route:
+        ask = Ask(client, model, session)
+        return choose_route(self._daemon.current(), self._daemon.state(), ask, moment)
+
+    def last_asked(self, client: ProtocolName) -> str:
+        """The model that clients of this protocol asked for last."""
+        for exchange in self._daemon.recent.last():
+            if exchange.client_protocol == client and exchange.kind == "request" and exchange.model_asked:
+                return exchange.model_asked
+        return USUAL_MODEL[client]
+
+    def _problems(self) -> list[str]:
+        ledger = self._daemon.ledger
+        return [*([ledger.fault] if ledger.fault else []), *ledger.budget_state().warnings]
+
+    def _numbers_of_today(self) -> Json:
+        statistics = self._daemon.ledger.statistics
+        day = statistics.today()
+        if self._today is None or self._today[0] != day:
+            self._today = (day, today_view(day, statistics.day(day).all))
+        return self._today[1]

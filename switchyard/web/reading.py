@@ -1,0 +1,180 @@
+"""What the dashboard's API tells without changing anything."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from switchyard import VERSION
+from switchyard.protocols.names import PROTOCOLS, ProtocolName
+from switchyard.routing.moments import moment_at
+from switchyard.routing.route import Ask
+from switchyard.routing.verdict import RETURNED
+from switchyard.routing.week import plan
+from switchyard.settings import ERROR_KINDS, WEEKDAYS, Budget, Failover, Timeouts, Upstream
+from switchyard.store.render import csv_text
+from switchyard.web.answers import Handler, Problem, answer
+from switchyard.web.live import LiveEvents, TooManyReaders
+from switchyard.web.overview import Daemon, Overview
+from switchyard.web.views import entry_view, exchange_detail, exchange_row, key_id
+
+WEEK_DAYS = 7
+SETTINGS = ("model_rules", "failover", "timeouts", "prices", "budget", "allowed_hosts", "max_body_megabytes")
+DEFAULTS: dict[str, Any] = {
+    "upstream": msgspec.to_builtins(Upstream(name="", base_url="")),
+    "failover": {
+        **msgspec.to_builtins(Failover()),
+        "on_status": {**{str(status): "return" for status in sorted(RETURNED)}, "default": "switch"},
+        "on_error": dict.fromkeys(ERROR_KINDS, "switch"),
+    },
+    "timeouts": msgspec.to_builtins(Timeouts()),
+    "budget": msgspec.to_builtins(Budget()),
+}
+"""what a field means that is not set"""
+
+
+class Reading:
+    """The handlers of GET paths."""
+
+    def __init__(self, daemon: Daemon, overview: Overview, live: LiveEvents) -> None:
+        self._daemon = daemon
+        self._overview = overview
+        self._live = live
+
+    async def health(self, request: Request) -> Response:
+        settings_file = self._daemon.settings_file
+        return answer(
+            {
+                "status": "ok",
+                "version": VERSION,
+                "uptime_seconds": round(self._daemon.uptime_seconds(), 1),
+                "revision": settings_file.revision,
+                "faults": len(settings_file.faults),
+            }
+        )
+
+    async def state(self, request: Request) -> Response:
+        return answer(self._overview.state())
+
+    async def configs(self, request: Request) -> Response:
+        settings_file = self._daemon.settings_file
+        document, settings = settings_file.document, settings_file.settings
+        entries = zip(document.get("upstreams", []), settings.upstreams, strict=True)
+        return answer(
+            {
+                "revision": settings_file.revision,
+                "ancestor": settings_file.is_ancestor,
+                "upstreams": [entry_view(entry, upstream) for entry, upstream in entries],
+                "client_keys": [
+                    {"id": key_id(key), "label": label} for key, label in settings.client_keys.items()
+                ],
+                **{name: document[name] for name in SETTINGS if name in document},
+                "defaults": DEFAULTS,
+            }
+        )
+
+    async def week(self, request: Request) -> Response:
+        client, model, now = _client(request), request.query_params.get("model", ""), self._overview.now()
+        model = model or self._overview.last_asked(client)
+        spans = plan(self._daemon.current(), Ask(client, model), now, WEEK_DAYS)
+        today = now.wall.weekday()
+        return answer(
+            {
+                "start": now.wall.date().isoformat(),
+                "days": [WEEKDAYS[(today + day) % 7] for day in range(WEEK_DAYS)],
+                "now": now.wall.hour * 60 + now.wall.minute,
+                "client": client,
+                "model": model,
+                "rows": [
+                    {
+                        "upstream": upstream.name,
+                        "role": upstream.role,
+                        "spans": [
+                            {"from": span.start, "to": span.end, "place": span.place}
+                            for span in spans.get(upstream.name, ())
+                        ],
+                    }
+                    for upstream in self._daemon.current().upstreams
+                    if upstream.name in spans
+                ],
+            }
+        )
+
+    async def explain(self, request: Request) -> Response:
+        query = request.query_params
+        try:
+            moment = moment_at(query.get("at", ""), self._overview.now())
+        except ValueError as error:
+            raise Problem(400, f"{error}", "at") from None
+        return answer(
+            self._overview.route(_client(request), query.get("model", ""), query.get("session", ""), moment)
+        )
+
+    async def requests(self, request: Request) -> Response:
+        return answer({"requests": [exchange_row(one) for one in self._daemon.recent.last()]})
+
+    async def one_request(self, request: Request) -> Response:
+        exchange = self._daemon.recent.find(request.path_params["id"])
+        if exchange is None:
+            raise Problem(404, "This request is no longer in memory.")
+        return answer(exchange_detail(exchange))
+
+    def table(self) -> dict[str, Handler]:
+        return {
+            "/health": self.health,
+            "/api/state": self.state,
+            "/api/configs": self.configs,
+            "/api/week": self.week,
+            "/api/explain": self.explain,
+            "/api/requests": self.requests,
+            "/api/requests/{id}": self.one_request,
+            "/api/events": self.events,
+            "/api/token-stats": self.token_stats,
+            "/api/token-stats.csv": self.token_stats_csv,
+        }
+
+    async def events(self, request: Request) -> Response:
+        events = self._live.follow(request.headers.get("last-event-id", ""))
+        try:
+            first = await anext(events)
+        except TooManyReaders:
+            raise Problem(429, "Too many pages of the dashboard are open.") from None
+
+        async def all_of_them() -> AsyncIterator[bytes]:
+            yield first
+            async for event in events:
+                yield event
+
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(all_of_them(), media_type="text/event-stream", headers=headers)
+
+    async def token_stats(self, request: Request) -> Response:
+        query = request.query_params
+        statistics = self._daemon.ledger.statistics
+        try:
+            return answer(
+                statistics.token_stats(query.get("from", ""), query.get("to", ""), query.get("by", ""))
+            )
+        except ValueError as error:
+            raise Problem(400, f"{error}") from None
+
+    async def token_stats_csv(self, request: Request) -> Response:
+        query = request.query_params
+        start, end, by = query.get("from", ""), query.get("to", ""), query.get("by", "day")
+        try:
+            text = csv_text(self._daemon.ledger.statistics, start, end, by)
+        except ValueError as error:
+            raise Problem(400, f"{error}") from None
+        name = "-".join(part for part in ("tokens", by, start, end) if part) + ".csv"
+        return Response(
+            text, media_type="text/csv", headers={"content-disposition": f'attachment; filename="{name}"'}
+        )
+
+
+def _client(request: Request) -> ProtocolName:
+    client = request.query_params.get("client", "messages")
+    if client not in PROTOCOLS:
+        raise Problem(400, "`client` must be one of " + ", ".join(PROTOCOLS) + ".", "client")
+    return client

@@ -1,0 +1,248 @@
+"""Values as the dashboard's API tells them: plain JSON, never a secret."""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from hashlib import blake2b
+from typing import Any
+
+from switchyard.exchange import Attempt, Exchange, Failure
+from switchyard.faults import Fault
+from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.neutral import Usage
+from switchyard.relay.urls import request_url
+from switchyard.routing.health import Condition, Health
+from switchyard.routing.limits import Limits
+from switchyard.routing.route import Candidate, Moment, Route, Skip
+from switchyard.settings import Upstream
+from switchyard.store.cell import NANOS, Cell
+
+Json = dict[str, Any]
+PASSWORD = re.compile(r"(?<=//)([^/@:]*):([^/@]*)@")
+URL_SECRET = re.compile(r"(?i)\b((?:api[-_]?)?key|token|secret|sig|signature|password)=[^&#]*")
+
+
+def masked_url(url: str) -> str:
+    """The address without passwords and keys."""
+    return URL_SECRET.sub(r"\1=***", PASSWORD.sub(r"\1:***@", url))
+
+
+# --- exchanges ----------------------------------------------------------------
+
+
+def exchange_row(exchange: Exchange) -> Json:
+    """What the list of requests shows of an exchange."""
+    last = exchange.attempts[-1] if exchange.attempts else None
+    return {
+        "id": exchange.id,
+        "at": exchange.at,
+        "kind": exchange.kind,
+        "client": exchange.client,
+        "agent": exchange.client_agent,
+        "session": exchange.session,
+        "protocol": exchange.client_protocol,
+        "stream": exchange.stream,
+        "model": exchange.model_asked,
+        "upstream": last.upstream if last else "",
+        "upstream_protocol": last.protocol if last else "",
+        "sent": last.model if last else "",
+        "outcome": str(exchange.outcome),
+        "status": exchange.status,
+        "attempts": len(exchange.attempts),
+        "first_byte": exchange.first_byte,
+        "duration": exchange.duration,
+        "usage": usage_view(exchange.usage),
+        "cost": exchange.cost,
+        "losses": len(exchange.losses),
+        "error": exchange.failure.message if exchange.failure else None,
+    }
+
+
+def usage_view(usage: Usage | None) -> Json | None:
+    if usage is None:
+        return None
+    return {
+        "input": usage.input,
+        "cache_read": usage.cache_read,
+        "cache_write_5m": usage.cache_write_5m,
+        "cache_write_1h": usage.cache_write_1h,
+        "output": usage.output,
+        "reasoning": usage.reasoning,
+        "estimated": usage.estimated,
+    }
+
+
+def exchange_detail(exchange: Exchange) -> Json:
+    error, price = exchange.failure, exchange.price
+    return {
+        "row": exchange_row(exchange),
+        "attempts": [_attempt(attempt) for attempt in exchange.attempts],
+        "skipped": [{"upstream": name, "text": text} for name, text in exchange.skipped],
+        "losses": [{"field": loss.field, "why": loss.why} for loss in exchange.losses],
+        "error": error and {"type": str(error.type), "status": error.status, "message": error.message},
+        "price": price and {"input": price.input, "output": price.output, "source": price.source},
+    }
+
+
+def _attempt(attempt: Attempt) -> Json:
+    return {
+        "upstream": attempt.upstream,
+        "model": attempt.model,
+        "protocol": attempt.protocol,
+        "url": masked_url(attempt.url),
+        "why": attempt.why,
+        "started": attempt.started,
+        "status": attempt.status,
+        "first_byte": attempt.first_byte,
+        "ended": attempt.ended,
+        "failure": _failure(attempt.failure),
+        "verdict": attempt.verdict,
+    }
+
+
+def _failure(failure: Failure | None) -> Json | None:
+    return None if failure is None else {"kind": str(failure.kind), "message": failure.message}
+
+
+# --- routes and health --------------------------------------------------------
+
+
+def epoch(monotonic: float | None, now: Moment) -> float | None:
+    """A monotonic moment as seconds since 1970."""
+    if monotonic is None:
+        return None
+    return (now.wall + timedelta(seconds=monotonic - now.monotonic)).timestamp()
+
+
+def route_view(route: Route, client: ProtocolName, model: str, now: Moment) -> Json:
+    return {
+        "client": client,
+        "model": model,
+        "at": now.wall.timestamp(),
+        "candidates": [_candidate(one, client) for one in route.candidates],
+        "rescues": [_candidate(one, client) for one in route.rescues],
+        "skipped": [_skip(skip, now) for skip in route.skipped],
+        "last_resort": route.last_resort,
+    }
+
+
+def _candidate(candidate: Candidate, client: ProtocolName) -> Json:
+    upstream = candidate.upstream
+    return {
+        "upstream": upstream.name,
+        "model": candidate.model,
+        "protocol": client if upstream.is_demo else upstream.protocol,
+        "role": upstream.role,
+        "why": candidate.why,
+    }
+
+
+def _skip(skip: Skip, now: Moment) -> Json:
+    # the moment a sliding window opens moves with every request: whole seconds keep the overview quiet
+    until = epoch(skip.until, now)
+    return {
+        "upstream": skip.upstream,
+        "reason": skip.reason,
+        "text": skip.text,
+        "until": until and round(until),
+    }
+
+
+def upstream_state(upstream: Upstream, health: Health, limits: Limits, now: Moment) -> Json:
+    """How one upstream is doing."""
+    conditions = {
+        model: condition
+        for (name, model), condition in health.conditions().items()
+        if name == upstream.name and condition.rests
+    }
+    own = conditions.pop("", None)
+    return {
+        "name": upstream.name,
+        "protocol": upstream.protocol,
+        "role": upstream.role,
+        "enabled": upstream.enabled,
+        "demo": upstream.is_demo,
+        "state": _state_name(upstream, own, limits, now),
+        **_rest(own, now),
+        "models": [{"model": model, **_rest(rest, now)} for model, rest in conditions.items()],
+        "under_way": limits.under_way(upstream.name),
+    }
+
+
+def _state_name(upstream: Upstream, own: Condition | None, limits: Limits, now: Moment) -> str:
+    if not upstream.enabled:
+        return "off"
+    if own is not None:
+        return "resting" if now.monotonic < own.until else "trial"
+    return "busy" if limits.is_full(upstream) else "ready"
+
+
+def _rest(condition: Condition | None, now: Moment) -> Json:
+    until = epoch(condition.until, now) if condition else None
+    return {
+        "errors": condition.errors if condition else 0,
+        "until": until and round(until),
+        "reason": condition.reason if condition else "",
+    }
+
+
+def today_view(day: str, cell: Cell) -> Json:
+    return {
+        "day": day,
+        "requests": cell.requests,
+        "errors": cell.errors,
+        "input": cell.input,
+        "cache_read": cell.cache_read,
+        "cache_write": cell.cache_write,
+        "output": cell.output,
+        "reasoning": cell.reasoning,
+        "cost": cell.cost / NANOS if cell.priced else None,
+        "priced": cell.priced,
+        "unpriced": cell.unpriced,
+    }
+
+
+# --- the file -----------------------------------------------------------------
+
+
+def fault_view(fault: Fault) -> Json:
+    return {
+        "path": fault.path,
+        "expected": fault.expected,
+        "found": fault.found,
+        "line": fault.line,
+        "column": fault.column,
+        "message": str(fault),
+    }
+
+
+def entry_view(entry: Mapping[str, Any], upstream: Upstream) -> Json:
+    """An entry of the file as it stands there, its secrets blanked; `url` is where requests go."""
+    view = dict(entry)
+    view["key"] = key_view(upstream.key)
+    view["base_url"] = masked_url(upstream.base_url)
+    view["url"] = (
+        "demo:" if upstream.is_demo else masked_url(request_url(upstream, upstream.model or "MODEL"))
+    )
+    if upstream.headers:
+        view["headers"] = dict.fromkeys(upstream.headers, True)
+    if upstream.proxy:
+        view["proxy"] = masked_url(upstream.proxy)
+    return view
+
+
+def key_id(key: str) -> str:
+    """Names a client key without telling it."""
+    return blake2b(key.encode(), digest_size=6).hexdigest()
+
+
+def key_view(key: str) -> Json:
+    """What kind of key it is; the name of a variable or of a keychain entry is no secret."""
+    kind, colon, name = key.partition(":")
+    if not key:
+        return {"kind": "none"}
+    if key == "client":
+        return {"kind": "client"}
+    if colon and kind in ("env", "keyring"):
+        return {"kind": kind, "name": name}
+    return {"kind": "literal"}
