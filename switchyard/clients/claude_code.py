@@ -1,0 +1,124 @@
+"""Point Claude Code at the daemon through its settings.json, and take that back."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from switchyard.clients import json_edit, texts
+from switchyard.clients.edits import Record, apply_edits, undo_edits, value_at
+from switchyard.clients.plan import Plan, apply, change_of, read_record, record_change
+from switchyard.store.files import read_or_none
+
+__all__ = ["KNOBS", "apply", "plan", "settings_path", "undo"]
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+ANY_KEY = "switchyard"
+"""sent where the daemon asks for none: without a token Claude Code wants to log in"""
+BUILT_IN_WINDOW = 200_000
+KNOBS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "API_TIMEOUT_MS": ("3000000", "Wait long for slow local models."),
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": (
+            "1",
+            "No telemetry, no update checks, no error reports.",
+        ),
+        "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY": (
+            "1",
+            "Show models of the daemon whose names begin with claude.",
+        ),
+        "CLAUDE_CODE_ATTRIBUTION_HEADER": (
+            "0",
+            "Keep the changing first line out of prompts: prompt caches hold.",
+        ),
+    }
+)
+"""useful variables: the value, and what it is good for"""
+
+
+def settings_path(environment: Mapping[str, str], home: Path) -> Path:
+    """Where Claude Code reads the user's settings."""
+    folder = environment.get("CLAUDE_CONFIG_DIR")
+    return (Path(folder) if folder else home / ".claude") / "settings.json"
+
+
+def plan(
+    path: Path,
+    address: str,
+    key: str = "",
+    *,
+    knobs: Mapping[str, str] | None = None,
+    no_proxy: str = "",
+    context_window: int = 0,
+) -> Plan:
+    """What a set-up would change. `no_proxy` is the variable as the user's shell has it; `context_window` the
+    smallest one behind the models in use, 0 if it is not smaller than the client thinks. Raises Unparsable."""
+    content = read_or_none(path)
+    decoded = texts.decode(content or b"")
+    data = json_edit.data(decoded.text)
+    env = data.get("env", {})
+    if not isinstance(env, dict):
+        raise texts.Unparsable('"env" is not an object')
+    record = read_record(path)
+    wanted: dict[str, str | None] = {
+        "ANTHROPIC_BASE_URL": f"{address.rstrip('/')}/api",
+        "ANTHROPIC_AUTH_TOKEN": key or ANY_KEY,
+        "ANTHROPIC_API_KEY": None,
+        "NO_PROXY": _with_loopback(_own_no_proxy(record, env) or no_proxy),
+        **(knobs or {}),
+    }
+    if 0 < context_window < BUILT_IN_WINDOW:
+        wanted["CLAUDE_CODE_AUTO_COMPACT_WINDOW"] = str(context_window)
+        wanted["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] = str(context_window)
+    edited = apply_edits(
+        json_edit,
+        None if content is None else decoded.text,
+        {("env", name): value for name, value in wanted.items()},
+        record,
+    )
+    after = decoded.encode(edited.text)
+    changes = change_of(path, content, after)
+    if changes:
+        changes += record_change(path, edited.record)
+    return Plan(changes, _notes(data))
+
+
+def undo(path: Path) -> Plan:
+    """What taking our keys back would change; every other edit of the file stays. Raises Unparsable."""
+    content, record = read_or_none(path), read_record(path)
+    if record is None:
+        return Plan(notes=("There is no set-up of ours to take back.",))
+    if content is None:
+        return Plan(record_change(path, None))
+    decoded = texts.decode(content)
+    edited = undo_edits(json_edit, decoded.text, record)
+    gone = record.before is None and not json_edit.data(edited.text)
+    after = None if gone else decoded.encode(edited.text)
+    return Plan(change_of(path, content, after) + record_change(path, None), edited.notes)
+
+
+def _own_no_proxy(record: Record | None, env: Mapping[str, object]) -> str:
+    """The user's value, not the one we have made of it."""
+    found = env.get("NO_PROXY")
+    for touched in record.keys if record else ():
+        if touched.path == ("env", "NO_PROXY") and touched.after == json_edit.render(found):
+            found = value_at(json_edit.data('{"value": ' + (touched.before or "null") + "}"), ("value",))
+    return found if isinstance(found, str) else ""
+
+
+def _with_loopback(no_proxy: str) -> str:
+    hosts = [host.strip() for host in no_proxy.split(",") if host.strip()]
+    return ",".join([*hosts, *(host for host in LOOPBACK if host not in hosts)])
+
+
+def _notes(data: Mapping[str, object]) -> tuple[str, ...]:
+    notes = []
+    if "apiKeyHelper" in data:
+        notes.append(
+            "apiKeyHelper is set: its key goes to the daemon as well. Remove it if the daemon refuses it."
+        )
+    env = data.get("env")
+    if isinstance(env, dict):
+        for name in ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"):
+            if env.get(name):
+                notes.append(f"{name} is set: Claude Code ignores the base URL while it is.")
+    return tuple(notes)

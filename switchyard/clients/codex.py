@@ -1,0 +1,148 @@
+"""Point Codex at the daemon through its config.toml, and take that back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from switchyard.clients import texts, toml_edit
+from switchyard.clients.edits import apply_edits, undo_edits, value_at
+from switchyard.clients.plan import Plan, apply, change_of, read_record, record_change
+from switchyard.store.files import read_or_none
+
+__all__ = ["CatalogModel", "apply", "catalog", "config_path", "plan", "undo"]
+
+PROVIDER = "switchyard"
+"""never changes: Codex lists old sessions by it"""
+TABLE = ("model_providers", PROVIDER)
+CATALOG_NAME = "switchyard-models.json"
+DEFAULT_WINDOW = 128_000
+EFFORTS = {"low": "Fast", "medium": "Balanced", "high": "Thorough"}
+LEAKING = ("requires_openai_auth", "env_key", "env_key_instructions", "experimental_bearer_token", "auth")
+"""with these Codex would send a ChatGPT token or another credential to us"""
+BASE_INSTRUCTIONS = (
+    "You are a coding agent working in the user's terminal. Use the given tools to read and change files and to run "
+    "commands. Work until the task is done, keep changes small and in the style of the project, and say briefly "
+    "what you have done."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogModel:
+    """A model that Codex does not know by itself."""
+
+    name: str
+    context_window: int = 0
+    """0: not known"""
+    images: bool = False
+    reasoning: bool = True
+
+
+def config_path(environment: Mapping[str, str], home: Path) -> Path:
+    """Where Codex reads the user's configuration."""
+    folder = environment.get("CODEX_HOME")
+    return (Path(folder) if folder else home / ".codex") / "config.toml"
+
+
+def plan(
+    path: Path,
+    address: str,
+    key: str = "",
+    *,
+    model: str = "",
+    models: Sequence[CatalogModel] = (),
+) -> Plan:
+    """What a set-up would change; without `model` the user's own stays. Raises Unparsable."""
+    content = read_or_none(path)
+    decoded = texts.decode(content or b"")
+    data = toml_edit.data(decoded.text)
+    folder = path.parent
+    wanted: dict[texts.Path, Any] = {("model_provider",): PROVIDER}
+    if model:
+        wanted[("model",)] = model
+    if models:
+        wanted[("model_catalog_json",)] = str(folder / CATALOG_NAME)
+    wanted |= {
+        (*TABLE, "name"): "Switchyard",
+        (*TABLE, "base_url"): f"{address.rstrip('/')}/openai",
+        (*TABLE, "wire_api"): "responses",
+        (*TABLE, "http_headers"): {"x-api-key": key} if key else None,
+        **{(*TABLE, name): None for name in LEAKING},
+    }
+    edited = apply_edits(toml_edit, None if content is None else decoded.text, wanted, read_record(path))
+    changes = change_of(path, content, decoded.encode(edited.text))
+    if changes:
+        changes += record_change(path, edited.record)
+    listed = folder / CATALOG_NAME
+    changes += change_of(listed, read_or_none(listed), catalog(models) if models else None, ours=True)
+    return Plan(changes, _notes(data))
+
+
+def undo(path: Path) -> Plan:
+    """What taking our keys back would change; every other edit of the file stays. Raises Unparsable."""
+    folder = path.parent
+    content, record = read_or_none(path), read_record(path)
+    if record is None:
+        return Plan(notes=("There is no set-up of ours to take back.",))
+    listed = folder / CATALOG_NAME
+    ours = change_of(listed, read_or_none(listed), None, ours=True) + record_change(path, None)
+    if content is None:
+        return Plan(ours)
+    decoded = texts.decode(content)
+    edited = undo_edits(toml_edit, decoded.text, record)
+    text, notes = edited.text, edited.notes
+    if value_at(toml_edit.data(record.before or ""), TABLE) is None:
+        left = value_at(toml_edit.data(text), TABLE)
+        if left is not None:
+            # Codex refuses to start with a provider that has no name or address
+            text = toml_edit.drop(text, TABLE)
+            notes += (f"[model_providers.{PROVIDER}] is taken out whole, with: {', '.join(left)}",)
+    gone = record.before is None and not toml_edit.data(text)
+    changes = change_of(path, content, None if gone else decoded.encode(text))
+    session_note = "Codex lists the sessions of this set-up again as soon as it is set up again."
+    return Plan(changes + ours, (*notes, session_note))
+
+
+def catalog(models: Sequence[CatalogModel]) -> bytes:
+    """The content of `model_catalog_json`."""
+    entries = [_catalog_entry(model, priority) for priority, model in enumerate(models, 1)]
+    return msgspec.json.format(msgspec.json.encode({"models": entries}), indent=2) + b"\n"
+
+
+def _catalog_entry(model: CatalogModel, priority: int) -> dict[str, Any]:
+    """Codex refuses the whole file if one of these fields is missing."""
+    window = model.context_window or DEFAULT_WINDOW
+    levels = EFFORTS if model.reasoning else {}
+    return {
+        "slug": model.name,
+        "display_name": model.name,
+        "description": "Served by Switchyard",
+        "default_reasoning_level": "medium" if levels else None,
+        "supported_reasoning_levels": [
+            {"effort": effort, "description": text} for effort, text in levels.items()
+        ],
+        "shell_type": "shell_command",
+        "visibility": "list",
+        "supported_in_api": True,
+        "priority": priority,
+        "base_instructions": BASE_INSTRUCTIONS,
+        "supports_reasoning_summaries": False,
+        "support_verbosity": False,
+        "truncation_policy": {"mode": "tokens", "limit": min(10_000, window // 4)},
+        "supports_parallel_tool_calls": True,
+        "context_window": window,
+        "max_context_window": window,
+        "apply_patch_tool_type": "freeform",
+        "experimental_supported_tools": [],
+        "input_modalities": ["text", "image"] if model.images else ["text"],
+    }
+
+
+def _notes(data: Mapping[str, Any]) -> tuple[str, ...]:
+    profile = data.get("profile")
+    own = value_at(data, ("profiles", str(profile), "model_provider")) if profile else None
+    if own and own != PROVIDER:
+        return (f'The profile "{profile}" chooses the provider "{own}", which goes before the one set here.',)
+    return ()

@@ -1,0 +1,111 @@
+"""A set-up as a value: what each file is and what it would become, shown first and written only then."""
+
+import re
+from dataclasses import dataclass
+from difflib import unified_diff
+from pathlib import Path
+
+import msgspec
+
+from switchyard.clients.edits import Record
+from switchyard.store.files import read_or_none, write_whole
+
+RECORD_SUFFIX = ".switchyard-undo.json"
+SECRET_NAME = r"(?:[\w.-]*(?:token|secret|password|passwd|api[_-]?key|x-api-key|authorization)[\w.-]*)"
+SECRET_LINE = re.compile(rf"""(["']?{SECRET_NAME}["']?\s*[:=]\s*)(["'])(?:\\.|(?!\2).)+\2""", re.IGNORECASE)
+
+
+class ChangedMeanwhile(Exception):
+    """A file is no longer what the plan was made for; nothing has been written."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """None means that the file is not there, or will not be."""
+
+    path: Path
+    before: bytes | None
+    after: bytes | None
+    ours: bool = False
+    """a file that belongs to us alone: not backed up"""
+
+    def diff(self) -> str:
+        """The change as a unified diff; values that look secret are hidden."""
+        lines = unified_diff(_lines(self.before), _lines(self.after), str(self.path), str(self.path))
+        return "".join(SECRET_LINE.sub(r"\1\2(not shown)\2", line) for line in lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    changes: tuple[FileChange, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.changes
+
+    def diff(self) -> str:
+        return "".join(
+            change.diff() for change in self.changes if not change.path.name.endswith(RECORD_SUFFIX)
+        )
+
+
+def apply(plan: Plan, stamp: str) -> tuple[Path, ...]:
+    """Writes the plan and returns the backups made. Raises ChangedMeanwhile or OSError."""
+    for change in plan.changes:
+        if read_or_none(change.path) != change.before:
+            raise ChangedMeanwhile(
+                f"{change.path} has been changed meanwhile. Nothing was written; start again."
+            )
+    backups = []
+    for change in plan.changes:
+        if change.before is not None and not change.ours:
+            backups.append(_free_name(change.path, stamp))
+            write_whole(backups[-1], change.before)
+        if change.after is None:
+            change.path.unlink(missing_ok=True)
+        else:
+            change.path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(change.path, change.after, mode=None)
+    return tuple(backups)
+
+
+def change_of(
+    path: Path, before: bytes | None, after: bytes | None, ours: bool = False
+) -> tuple[FileChange, ...]:
+    """The change as a tuple of one, or of none if nothing changes."""
+    return () if before == after else (FileChange(path, before, after, ours),)
+
+
+def record_path(path: Path) -> Path:
+    """Beside the client's file, so that any copy of this program finds it."""
+    return path.with_name(path.stem + RECORD_SUFFIX)
+
+
+def read_record(path: Path) -> Record | None:
+    """What an earlier set-up of this file has noted; None if there was none."""
+    content = read_or_none(record_path(path))
+    try:
+        return None if content is None else msgspec.json.decode(content, type=Record)
+    except msgspec.MsgspecError:
+        return None
+
+
+def record_change(path: Path, record: Record | None) -> tuple[FileChange, ...]:
+    noted = record_path(path)
+    after = None if record is None else msgspec.json.encode(record)
+    return change_of(noted, read_or_none(noted), after, ours=True)
+
+
+def _free_name(path: Path, stamp: str) -> Path:
+    backup = path.with_name(f"{path.name}.backup-{stamp}")
+    number = 1
+    while backup.exists():
+        number += 1
+        backup = path.with_name(f"{path.name}.backup-{stamp}-{number}")
+    return backup
+
+
+def _lines(content: bytes | None) -> list[str]:
+    text = (content or b"").decode(errors="replace").replace("\r\n", "\n")
+    return [line + "\n" for line in text.removesuffix("\n").split("\n")] if text else []

@@ -1,0 +1,51 @@
+"""What both kinds of client files have in common: their text form, and how a fault in them is told."""
+
+from dataclasses import dataclass
+
+Path = tuple[str, ...]
+"""names from the root to a key: ("env", "ANTHROPIC_BASE_URL")"""
+
+BYTE_ORDER_MARK = "\ufeff"
+
+
+class Unparsable(Exception):
+    """The user's file cannot be read, so it is not touched; the message says where it is broken."""
+
+    def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
+        super().__init__(f"line {line}, column {column}: {message}" if line else message)
+        self.line, self.column = line, column
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A text file taken apart, so that it can be put together byte for byte."""
+
+    text: str
+    mark: str
+
+    def encode(self, text: str) -> bytes:
+        return (self.mark + text).encode()
+
+
+def decode(content: bytes) -> Decoded:
+    """Raises Unparsable for anything but UTF-8."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line, column = place_of(content[: error.start].decode(errors="replace"))
+        raise Unparsable("not UTF-8 text", line, column) from None
+    mark = BYTE_ORDER_MARK if text.startswith(BYTE_ORDER_MARK) else ""
+    return Decoded(text.removeprefix(mark), mark)
+
+
+def place_of(before: str) -> tuple[int, int]:
+    """Line and column, from 1, of what follows this text."""
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
+
+
+def newline_of(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
+
+
+def cut(text: str, start: int, end: int, replacement: str = "") -> str:
+    return text[:start] + replacement + text[end:]
