@@ -15,6 +15,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """freeform tools (`custom`) as such; otherwise they are lowered to functions"""
     responses_items: bool = True
     """the newer Responses items and tools: namespace, tool_search, additional_tools, compaction"""
+    compaction: bool = False
+    """compacts conversations itself; otherwise a summary is asked for"""
     forced_tool_choice: bool = True
     parallel_tool_calls: bool = True
     developer_role: bool = True

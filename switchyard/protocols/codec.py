@@ -14,7 +14,6 @@ from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.sse import Record
 
-
 DEFAULT_CAPABILITIES = Capabilities()
 
 
@@ -50,6 +49,8 @@ class SentRequest:
     stops: tuple[str, ...] = ()
     losses: tuple[neutral.Loss, ...] = ()
     input_estimate: int = 0
+    compacts: bool = False
+    """the answer is a summary, to be given as one `Compaction` block"""
 
 
 @dataclass(frozen=True, slots=True)

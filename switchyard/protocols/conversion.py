@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import Codec, SentRequest, Target
+from switchyard.protocols.compaction import CompactionFold
 from switchyard.protocols.estimate import StreamEstimate, estimate_tokens
 from switchyard.protocols.fold import fold, unfold
 from switchyard.protocols.sse import SseDecoder
@@ -31,6 +32,7 @@ class StreamConversion:
         self._records = SseDecoder()
         self._decoder = upstream.stream_decoder(sent)
         self._stops = StopScanner(sent.stops) if sent.stops else None
+        self._compaction = CompactionFold() if sent.compacts else None
         self._encoder = client.stream_encoder(request)
         self._tally = _Tally(sent, request)
         self.started = False
@@ -39,6 +41,8 @@ class StreamConversion:
         self.failed: neutral.WireError | None = None
         self.truncated = False
         self.records = 0
+        self.signatures: list[str] = []
+        """none: what is opaque travels in carriers here, which name their issuer"""
 
     @property
     def usage(self) -> neutral.Usage | None:
@@ -88,6 +92,8 @@ class StreamConversion:
     def _tell(self, events: list[neutral.Event], out: list[bytes]) -> None:
         if self._stops is not None:
             events = [passed for event in events for passed in self._stops.feed(event)]
+        if self._compaction is not None:
+            events = [folded for event in events for folded in self._compaction.fold(event)]
         for event in events:
             if self._is_over:
                 return
@@ -150,10 +156,13 @@ def _whole_walk(upstream: Codec, body: bytes, sent: SentRequest) -> list[neutral
             event for record in records.feed(body) + records.close() for event in decoder.decode(record)
         ]
         events += decoder.close()
-    if not sent.stops:
-        return events
-    stops = StopScanner(sent.stops)
-    return [passed for event in events for passed in stops.feed(event)]
+    if sent.stops:
+        stops = StopScanner(sent.stops)
+        events = [passed for event in events for passed in stops.feed(event)]
+    if sent.compacts:
+        compaction = CompactionFold()
+        events = [folded for event in events for folded in compaction.fold(event)]
+    return events
 
 
 def _streamed(client: Codec, events: list[neutral.Event], request: neutral.Request) -> bytes:

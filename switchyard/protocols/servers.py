@@ -22,6 +22,7 @@ LOCAL_MESSAGES: dict[str, Any] = {
     "context_management": False,
     "cache_control": False,
     "signed_thinking": False,
+    "reasoning_effort": "budget",
     "hosted_web_search": False,
     "files": False,
 }
@@ -48,11 +49,11 @@ ROWS: dict[str, dict[ProtocolName, dict[str, Any]]] = {
     "anthropic": {"messages": {"reasoning_effort": "adaptive"}},
     "openai": {
         "chat": {"custom_tools": True, "top_k": False, "max_tokens_field": "max_completion_tokens"},
-        "responses": {"custom_tools": True, "top_k": False},
+        "responses": {"custom_tools": True, "top_k": False, "compaction": True},
     },
     "azure": {
         "chat": {"top_k": False, "max_tokens_field": "max_completion_tokens"},
-        "responses": {"custom_tools": True, "top_k": False},
+        "responses": {"custom_tools": True, "top_k": False, "compaction": True},
     },
     "vllm": {
         **LOCAL,

@@ -61,37 +61,51 @@ def without_history(request: Request) -> Request:
     return replace(request, messages=messages)
 
 
-def strip_history(protocol: ProtocolName, body: dict[str, Any]) -> None:
-    """The same on the body of an untouched request."""
-    _STRIP[protocol](body)
+def strip_history(protocol: ProtocolName, body: dict[str, Any], only: frozenset[str] | None = None) -> None:
+    """The same on the body of an untouched request; with `only`, just the thinking signed so."""
+    _STRIP[protocol](body, only)
 
 
-def _strip_messages(body: dict[str, Any]) -> None:
+def _strip_messages(body: dict[str, Any], only: frozenset[str] | None) -> None:
+    stripped = False
     for message in body.get("messages", ()):
         if isinstance(message.get("content"), list):
-            message["content"] = [
-                block for block in message["content"] if block.get("type") not in ("thinking", "redacted_thinking")
-            ]
-    if _awaits_tool_answer(body):
+            kept = [block for block in message["content"] if not _is_stripped(block, MESSAGES_THINKING, only)]
+            stripped = stripped or len(kept) < len(message["content"])
+            message["content"] = kept
+    if stripped and _awaits_tool_answer(body):
         # in the middle of a tool loop the API wants the original thinking block, or no thinking at all
         body.pop("thinking", None)
+
+
+MESSAGES_THINKING = ("thinking", "redacted_thinking")
+
+
+def _is_stripped(block: Any, types: tuple[str, ...], only: frozenset[str] | None) -> bool:
+    if not isinstance(block, dict) or block.get("type") not in types:
+        return False
+    return only is None or any(block.get(name) in only for name in ("signature", "data", "encrypted_content"))
 
 
 def _awaits_tool_answer(body: dict[str, Any]) -> bool:
     users = [message for message in body.get("messages", ()) if message.get("role") == "user"]
     content = users[-1].get("content") if users else None
-    return isinstance(content, list) and any(block.get("type") == "tool_result" for block in content)
+    return isinstance(content, list) and any(
+        isinstance(block, dict) and block.get("type") == "tool_result" for block in content
+    )
 
 
-def _strip_chat(body: dict[str, Any]) -> None:
+def _strip_chat(body: dict[str, Any], only: frozenset[str] | None) -> None:
+    if only is not None:
+        return
     for message in body.get("messages", ()):
         for name in ("reasoning_content", "reasoning", "reasoning_details"):
             message.pop(name, None)
 
 
-def _strip_responses(body: dict[str, Any]) -> None:
+def _strip_responses(body: dict[str, Any], only: frozenset[str] | None) -> None:
     if isinstance(body.get("input"), list):
-        body["input"] = [item for item in body["input"] if item.get("type") != "reasoning"]
+        body["input"] = [item for item in body["input"] if not _is_stripped(item, ("reasoning",), only)]
 
 
 _STRIP = {"messages": _strip_messages, "chat": _strip_chat, "responses": _strip_responses}

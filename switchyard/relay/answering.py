@@ -6,6 +6,7 @@ from urllib.parse import quote
 from switchyard.exchange import Exchange, Failure, Outcome
 from switchyard.protocols.conversion import convert_response
 from switchyard.protocols.neutral import Usage, with_estimate
+from switchyard.protocols.openai_responses.compaction import encode_compact_response
 from switchyard.protocols.splice import splice_model
 from switchyard.relay.attempt import Held, Stream
 from switchyard.relay.delivery import deliver_stream, drain
@@ -107,6 +108,7 @@ class Answering:
                 self._note_break(found, failure)
             else:
                 self._exchange.outcome = Outcome.OK
+            self._around.signatures.note(found.prepared.target.issuer, stream.signatures)
             await self.settle(stream.usage)
 
         idle_seconds = timeouts_of(found.candidate.upstream, self._settings).idle
@@ -137,9 +139,14 @@ class Answering:
         head = self._request.head
         upstream_codec = self._around.codecs[prepared.protocol]
         if prepared.sent is None and not head.stream and held.is_json:
-            return splice_model(held.head, head.model), upstream_codec.glance_whole(held.head).usage
+            glance = upstream_codec.glance_whole(held.head)
+            self._around.signatures.note(prepared.target.issuer, glance.signatures)
+            return splice_model(held.head, head.model), glance.usage
         request = prepared.request or self._search.preparation.decoded()
-        converted = convert_response(upstream_codec, self._codec, held.head, prepared.sent, request)
+        client_codec = self._codec
+        if self._request.compact_endpoint:
+            client_codec = replace(client_codec, encode_response=encode_compact_response)
+        converted = convert_response(upstream_codec, client_codec, held.head, prepared.sent, request)
         return converted.body, converted.usage
 
     # --- both ------------------------------------------------------------------

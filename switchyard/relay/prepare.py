@@ -1,35 +1,34 @@
-"""The client's request as one upstream gets it: untouched but for the model where both speak the same protocol."""
+"""The client's request as one upstream gets it: untouched but for the model where both speak one protocol."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
-from switchyard.protocols import neutral, thinking
+from switchyard.protocols import diagonal, neutral, thinking
 from switchyard.protocols.capabilities import Capabilities
-from switchyard.protocols.carrier import PREFIX as CARRIER_PREFIX
 from switchyard.protocols.codec import Codec, SentRequest, Target
+from switchyard.protocols.compaction import compaction_request
+from switchyard.protocols.conversion import convert_request
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.servers import capabilities_of
-from switchyard.protocols.splice import insert_member, splice_model
+from switchyard.protocols.splice import splice_model
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.route import Candidate
 from switchyard.settings import Upstream
 
-MAX_CACHE_MARKS = 4
-CACHE_MARK = b'"cache_control"'
-INCLUDE_USAGE = b'"stream_options":{"include_usage":true}'
 BYTES_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """`sent` is None on the untouched path."""
+    """`sent` and `request` are None on the untouched path."""
 
     body: bytes
     protocol: ProtocolName
+    target: Target
     hide_usage: bool = False
     sent: SentRequest | None = None
     request: neutral.Request | None = None
@@ -47,14 +46,15 @@ def protocol_for(upstream: Upstream, client_protocol: ProtocolName) -> ProtocolN
     return client_protocol if upstream.is_demo else upstream.protocol
 
 
-def target_for(candidate: Candidate, protocol: ProtocolName, learned: dict[str, Any]) -> Target:
+def target_for(candidate: Candidate, protocol: ProtocolName, learned: Mapping[str, Any]) -> Target:
+    """The upstream as the codecs see it."""
     upstream = candidate.upstream
     if upstream.is_demo:
         return Target(candidate.model, "demo", Capabilities())
-    capabilities = capabilities_of(
-        upstream.server, upstream.base_url, protocol, learned, upstream.capabilities
+    known = capabilities_of(
+        upstream.server, upstream.base_url, protocol, dict(learned), upstream.capabilities
     )
-    return Target(candidate.model, issuer_of(upstream), capabilities)
+    return Target(candidate.model, issuer_of(upstream), known)
 
 
 class Preparation:
@@ -65,77 +65,77 @@ class Preparation:
         self._codecs = codecs
         self._neutral: neutral.Request | None = None
 
-    def prepare(self, candidate: Candidate, target: Target, *, strip_thinking: bool = False) -> Prepared:
-        """The body for this candidate. Raises BadRequest where its meaning would be lost."""
-        protocol = protocol_for(candidate.upstream, self._request.protocol)
-        if protocol == self._request.protocol:
-            return self._untouched(candidate, target, strip_thinking)
-        return self._converted(candidate, target, protocol, strip_thinking)
-
-    def _converted(
-        self, candidate: Candidate, target: Target, protocol: ProtocolName, strip_thinking: bool
+    def prepare(
+        self, candidate: Candidate, target: Target, stripped: frozenset[str] | None = frozenset()
     ) -> Prepared:
-        request = self.decoded()
-        if candidate.thinking:
-            request = thinking.with_thinking(request)
-        if strip_thinking:
-            request = thinking.without_history(request)
-        sent = self._codecs[protocol].encode_request(request, target)
-        return Prepared(
-            body=sent.body,
-            protocol=protocol,
-            sent=sent,
-            request=request,
-            losses=(*request.losses, *sent.losses),
-            input_estimate=sent.input_estimate or len(sent.body) // BYTES_PER_TOKEN,
-        )
+        """The body for this candidate, without the thinking that is `stripped` (by signature; None: all).
+
+        Raises BadRequest where the meaning of the request would be lost.
+        """
+        request = self._request
+        protocol = protocol_for(candidate.upstream, request.protocol)
+        same = protocol == request.protocol
+        if same and diagonal.passes_untouched(protocol, target, compacts=request.compacts):
+            return self._untouched(candidate, target, stripped)
+        return self._converted(candidate, target, protocol, strips_all=stripped is None)
 
     def decoded(self) -> neutral.Request:
         """The request in the neutral form. Raises BadRequest."""
         if self._neutral is None:
-            self._neutral = self._codecs[self._request.protocol].decode_request(self._request.body)
+            decoded = self._codecs[self._request.protocol].decode_request(self._request.body)
+            if self._request.compact_endpoint:
+                decoded = replace(decoded, compact=True, stream=False)
+            self._neutral = decoded
         return self._neutral
 
-    def _untouched(self, candidate: Candidate, target: Target, strip_thinking: bool) -> Prepared:
+    def _converted(
+        self, candidate: Candidate, target: Target, protocol: ProtocolName, *, strips_all: bool
+    ) -> Prepared:
+        request = asked = self.decoded()
+        if candidate.thinking:
+            asked = thinking.with_thinking(asked)
+        if strips_all:
+            asked = thinking.without_history(asked)
+        if request.compact:
+            asked = compaction_request(asked)
+        sent = replace(convert_request(asked, self._codecs[protocol], target), compacts=request.compact)
+        return Prepared(
+            body=sent.body,
+            protocol=protocol,
+            target=target,
+            sent=sent,
+            request=request,
+            losses=(*request.losses, *sent.losses),
+            input_estimate=sent.input_estimate,
+        )
+
+    def _untouched(self, candidate: Candidate, target: Target, stripped: frozenset[str] | None) -> Prepared:
         request, head = self._request, self._request.head
-        codec = self._codecs[request.protocol]
         body = request.body
-        if candidate.thinking or strip_thinking or _may_need_repair(body, target):
-            document = msgspec.json.decode(body)
-            changed = codec.repair_request(document, target)
-            if candidate.thinking:
-                thinking.turn_on(request.protocol, document)
-            if strip_thinking:
-                thinking.strip_history(request.protocol, document)
-            if changed or candidate.thinking or strip_thinking:
-                body = msgspec.json.encode(document)
-        hide_usage = self._wants_usage_injected(target)
+        if candidate.thinking or stripped or stripped is None or diagonal.may_need_repair(body, target):
+            body = self._repaired(candidate, target, stripped)
+        hide_usage = diagonal.injects_usage(request.protocol, head, target)
         if hide_usage and not head.has_stream_options:
-            body = insert_member(body, INCLUDE_USAGE)
+            body = diagonal.with_usage_asked(body)
         if head.model != target.model:
             body = splice_model(body, target.model)
         return Prepared(
             body=body,
             protocol=request.protocol,
+            target=target,
             hide_usage=hide_usage,
             input_estimate=len(body) // BYTES_PER_TOKEN,
         )
 
-    def _wants_usage_injected(self, target: Target) -> bool:
-        """Chat upstreams report usage in a stream only when asked."""
-        head = self._request.head
-        return (
-            self._request.protocol == "chat"
-            and head.stream
-            and not head.wants_usage
-            and target.capabilities.include_usage
-        )
-
-
-def _may_need_repair(body: bytes, target: Target) -> bool:
-    """False if the body can be sent as it is without even parsing it; the usual case."""
-    return (
-        target.capabilities != Capabilities()
-        or CARRIER_PREFIX.encode() in body
-        or body.count(CACHE_MARK) > MAX_CACHE_MARKS
-    )
+    def _repaired(self, candidate: Candidate, target: Target, stripped: frozenset[str] | None) -> bytes:
+        """The body with what this upstream cannot take changed; the very same bytes if nothing is."""
+        protocol = self._request.protocol
+        document = msgspec.json.decode(self._request.body)
+        changed = self._codecs[protocol].repair_request(document, target)
+        if candidate.thinking:
+            thinking.turn_on(protocol, document)
+            changed = True
+        if stripped or stripped is None:
+            thinking.strip_history(protocol, document, stripped)
+            changed = True
+        return msgspec.json.encode(document) if changed else self._request.body

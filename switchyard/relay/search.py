@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from switchyard.exchange import Attempt, Exchange, Failure, FailureKind
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.conversion import StreamConversion
+from switchyard.protocols.lessons import lesson_of
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.untouched import UntouchedStream
@@ -28,6 +29,7 @@ from switchyard.routing.verdict import Verdict, judge
 from switchyard.settings import timeouts_of
 
 OFF_LOOP_BYTES = 512 * 1024
+MAX_LESSONS = 4
 QUEUE_REASONS = ("concurrency", "rate")
 
 log = logging.getLogger("switchyard.relay")
@@ -55,6 +57,8 @@ class Search:
         self.preparation = Preparation(request, around.codecs)
         self.prepared: Prepared | None = None
         """what was last sent"""
+        self._strips_thinking = False
+        self._lessons = 0
 
     async def find(self) -> Found | FinalError:
         """The first answer with content, or the error to tell the client."""
@@ -128,11 +132,34 @@ class Search:
             granted = False
             if isinstance(outcome, Found):
                 return outcome
+            if self._learns(candidate, note, outcome):
+                continue
             verdict = self._judge(candidate, note, outcome, retries)
             if verdict.action != "retry":
                 return verdict
             retries += 1
             await asyncio.sleep(verdict.wait_seconds)
+
+    def _learns(self, candidate: Candidate, note: Attempt, failure: Failure) -> bool:
+        """True if the refusal has taught how to say the request to this upstream: it is asked once more."""
+        prepared = self.prepared
+        if failure.kind is not FailureKind.STATUS or prepared is None or candidate.upstream.is_demo:
+            return False
+        lesson = lesson_of(failure.error, prepared.target.capabilities)
+        if (
+            lesson is None
+            or self._lessons >= MAX_LESSONS
+            or (lesson.strip_thinking and self._strips_thinking)
+        ):
+            return False
+        self._lessons += 1
+        self._strips_thinking = self._strips_thinking or lesson.strip_thinking
+        self._around.learned.setdefault(candidate.name, {}).update(lesson.capabilities)
+        note.failure, note.ended, note.status = failure, self.seconds(), failure.status
+        note.verdict = f"learn: {lesson.why}"
+        self._state.health.release(self._exchange.id)
+        log.info('upstream "%s" refused (%s), asked again without it', candidate.name, lesson.why)
+        return True
 
     def _rests_by_now(self, candidate: Candidate) -> bool:
         now = self._around.now().monotonic
@@ -195,10 +222,15 @@ class Search:
 
     async def _prepare(self, candidate: Candidate, protocol: ProtocolName) -> Prepared:
         target = target_for(candidate, protocol, self._around.learned.get(candidate.name, {}))
+        stripped = (
+            None
+            if self._strips_thinking
+            else self._around.signatures.foreign(self._request.body, target.issuer)
+        )
         try:
             if len(self._request.body) > OFF_LOOP_BYTES:
-                return await asyncio.to_thread(self.preparation.prepare, candidate, target)
-            return self.preparation.prepare(candidate, target)
+                return await asyncio.to_thread(self.preparation.prepare, candidate, target, stripped)
+            return self.preparation.prepare(candidate, target, stripped)
         except BadRequest as refused:
             error = WireError(ErrorType.INVALID_REQUEST, refused.message, 400, param=refused.param)
             raise AttemptFailed(Failure(FailureKind.REFUSED_REQUEST, error)) from None

@@ -10,6 +10,7 @@ from switchyard.exchange import Exchange
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.names import ProtocolName
 from switchyard.relay.pretend import PretendingWire
+from switchyard.relay.signatures import SignatureLedger
 from switchyard.relay.waiting import WaitingRoom
 from switchyard.routing.route import Moment, State
 from switchyard.routing.sessions import Sessions
@@ -33,6 +34,7 @@ class Surroundings:
     record: Callable[[Exchange], Awaitable[None]]
     now: Callable[[], Moment]
     learned: Learned = field(default_factory=dict)
+    signatures: SignatureLedger = field(default_factory=SignatureLedger)
 
 
 def local_moment() -> Moment:

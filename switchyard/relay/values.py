@@ -19,6 +19,10 @@ class ClientRequest:
     query: str = ""
     client: str = ""
     kind: str = "request"
+    compacts: bool = False
+    """the client wants its conversation compacted"""
+    compact_endpoint: bool = False
+    """asked through the older endpoint for that, which answers with one body of its own form"""
 
 
 class Sink(Protocol):

@@ -4,11 +4,13 @@ import asyncio
 import hmac
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
+from switchyard.protocols import diagonal
 from switchyard.protocols.codec import BadRequest, Codec
 from switchyard.protocols.head import read_head
 from switchyard.protocols.names import ProtocolName
@@ -93,9 +95,14 @@ class Gateway:
 
     # --- the three protocols ---------------------------------------------------
 
-    async def _serve(self, protocol: ProtocolName, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(
+        self, protocol: ProtocolName, scope: Scope, receive: Receive, send: Send, *, compact: bool = False
+    ) -> None:
         try:
             request = await self._read(protocol, scope, receive)
+            if compact:
+                head = replace(request.head, stream=False)
+                request = replace(request, head=head, compacts=True, compact_endpoint=True)
         except ClientLeft:
             return
         except _Refused as refused:
@@ -113,7 +120,8 @@ class Gateway:
         except BadRequest as bad:
             raise _Refused(WireError(ErrorType.INVALID_REQUEST, bad.message, 400, param=bad.param)) from None
         query = scope["query_string"].decode("latin-1")
-        return ClientRequest(protocol, body, head, headers, query, client)
+        compacts = diagonal.wants_compaction(protocol, body)
+        return ClientRequest(protocol, body, head, headers, query, client, compacts=compacts)
 
     def _admitted(self, scope: Scope) -> str:
         """The name of the client that the local key belongs to. Raises _Refused."""
@@ -161,7 +169,7 @@ class Gateway:
         elif path in COUNTERS and method == "POST":
             await self._count(scope, receive, send)
         elif path in COMPACTORS and method == "POST":
-            await self._compact(scope, receive, send)
+            await self._serve("responses", scope, receive, send, compact=True)
         elif path.startswith(MODELS) and method in ("GET", "HEAD"):
             await self._models(path, scope, send, is_head=method == "HEAD")
         elif method in ("GET", "HEAD") and (path in PROBES or path == "/"):
@@ -189,9 +197,6 @@ class Gateway:
         query = scope["query_string"].decode("latin-1")
         tokens = await self._counter.count(body, headers_of(scope), query, client)
         await respond(send, 200, JSON, msgspec.json.encode({"input_tokens": tokens}))
-
-    async def _compact(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._not_found("POST", scope["path"], send)
 
     async def _models(self, path: str, scope: Scope, send: Send, *, is_head: bool) -> None:
         try:

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from switchyard.protocols import carrier, neutral
+from switchyard.protocols.compaction import ASSIGNMENT, CompactionFold, compaction_request
 from switchyard.protocols.neutral import (
     BlockEnded,
     BlockStarted,
@@ -22,13 +23,7 @@ from switchyard.protocols.neutral import (
     ToolChoice,
     Usage,
 )
-from switchyard.protocols.openai_responses.compaction import (
-    ASSIGNMENT,
-    as_compaction,
-    compaction_request,
-    decode_compact_request,
-    encode_compact_response,
-)
+from switchyard.protocols.openai_responses.compaction import encode_compact_response
 from switchyard.protocols.openai_responses.items import SUMMARY_HEADING
 from switchyard.protocols.openai_responses.request import decode_request
 from switchyard.protocols.openai_responses.stream_encoder import StreamEncoder
@@ -59,6 +54,11 @@ def answer(text: str) -> list[neutral.Event]:
         BlockEnded(),
         Finished(StopReason.END_TURN, USAGE),
     ]
+
+
+def as_compaction(events: list[neutral.Event]) -> list[neutral.Event]:
+    folding = CompactionFold()
+    return [folded for event in events for folded in folding.fold(event)]
 
 
 def test_the_upstream_is_asked_for_a_summary_without_tools() -> None:
@@ -93,10 +93,9 @@ def test_codex_gets_exactly_one_item_and_can_send_it_back() -> None:
 
 
 def test_the_older_endpoint_gets_what_the_user_said_and_the_compaction() -> None:
-    request = decode_compact_request(
+    request = decode_request(
         msgspec.json.encode({"model": "m", "input": [USER, {"role": "assistant", "content": "Hello"}]})
     )
-    assert request.compact
     body: dict[str, Any] = msgspec.json.decode(
         encode_compact_response(Response("x", "m", (SUMMARY,), StopReason.COMPACTION, USAGE), request)
     )

@@ -1,0 +1,47 @@
+"""Between two sides of one protocol: what passes untouched, and the few bytes that are added."""
+
+from switchyard.protocols.capabilities import Capabilities
+from switchyard.protocols.carrier import PREFIX
+from switchyard.protocols.codec import Target
+from switchyard.protocols.head import Head
+from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.splice import insert_member
+
+MAX_CACHE_MARKS = 4
+CACHE_MARK = b'"cache_control"'
+CARRIER = PREFIX.encode()
+OUR_SEARCHES = b"srvtoolu_swyd_"
+"""ids of search blocks that a conversion made up: their upstream would not know them"""
+COMPACTION_TRIGGER = b'"compaction_trigger"'
+INCLUDE_USAGE = b'"stream_options":{"include_usage":true}'
+
+
+def wants_compaction(protocol: ProtocolName, body: bytes) -> bool:
+    """True if the client asks for its conversation to be compacted."""
+    return protocol == "responses" and COMPACTION_TRIGGER in body
+
+
+def passes_untouched(protocol: ProtocolName, target: Target, *, compacts: bool) -> bool:
+    """False where even the same protocol needs a full conversation between us and the upstream.
+
+    A Responses server without the newer items needs its answers raised as well as its requests lowered.
+    """
+    if protocol != "responses":
+        return True
+    return target.capabilities.compaction if compacts else target.capabilities.responses_items
+
+
+def may_need_repair(body: bytes, target: Target) -> bool:
+    """False if the body can be sent as it is without even parsing it; the usual case."""
+    return (
+        target.capabilities != Capabilities() or CARRIER in body or body.count(CACHE_MARK) > MAX_CACHE_MARKS
+    )
+
+
+def injects_usage(protocol: ProtocolName, head: Head, target: Target) -> bool:
+    """Chat upstreams report usage in a stream only when asked; the client then must not see the report."""
+    return protocol == "chat" and head.stream and not head.wants_usage and target.capabilities.include_usage
+
+
+def with_usage_asked(body: bytes) -> bytes:
+    return insert_member(body, INCLUDE_USAGE)
