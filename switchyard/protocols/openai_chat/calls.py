@@ -34,7 +34,7 @@ class Call:
 
     def learn(self, fragment: "Fragment") -> None:
         self.id = self.id or fragment.id
-        if fragment.name and not self.arguments.size and not self.input:
+        if fragment.name and not (self.name and (self.arguments.size or self.input)):
             self.name = _joined(self.name, fragment.name)
 
     def take(self, fragment: "Fragment") -> str:

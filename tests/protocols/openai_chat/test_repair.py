@@ -1,0 +1,102 @@
+"""Same-protocol requests are changed only where the upstream asks for it."""
+
+from typing import Any
+
+import pytest
+
+from switchyard.protocols import carrier
+from switchyard.protocols.capabilities import Capabilities
+from switchyard.protocols.codec import Target
+from switchyard.protocols.openai_chat.repair import repair_request
+
+OWN = {"type": "reasoning.encrypted", "data": carrier.pack("reasoning", "issuer", {})}
+FOREIGN = {"type": "reasoning.encrypted", "data": carrier.pack("reasoning", "other", {})}
+NATIVE = {"type": "reasoning.encrypted", "data": "gAAAA"}
+CALLS = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+
+
+def repaired(body: dict[str, Any], **capabilities: Any) -> tuple[bool, dict[str, Any]]:
+    return repair_request(body, Target("m", "issuer", Capabilities(**capabilities))), body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"messages": [{"role": "developer", "content": "a"}], "max_completion_tokens": 5},
+        {"messages": [], "max_tokens": 5, "stop": ["A", "B", "C", "D", "E"], "unknown": {"x": 1}},
+        {"stream": True, "stream_options": {"include_usage": True}},
+        {"messages": [{"role": "assistant", "tool_calls": CALLS, "reasoning_details": [OWN, NATIVE]}]},
+        {},
+    ],
+)
+def test_nothing_is_changed_by_default(body: dict[str, Any]) -> None:
+    before = dict(body)
+    assert repaired(body) == (False, before)
+
+
+@pytest.mark.parametrize(
+    "body, capabilities, expected",
+    [
+        ({"stream": True}, {}, {"stream": True, "stream_options": {"include_usage": True}}),
+        (
+            {"stream": True, "stream_options": {"include_obfuscation": False}},
+            {},
+            {"stream": True, "stream_options": {"include_obfuscation": False, "include_usage": True}},
+        ),
+        (
+            {"max_tokens": 5},
+            {"max_tokens_field": "max_completion_tokens"},
+            {"max_completion_tokens": 5},
+        ),
+        (
+            {"max_tokens": 5, "max_completion_tokens": 6},
+            {"max_tokens_field": "max_completion_tokens"},
+            {"max_completion_tokens": 6},
+        ),
+        ({"max_completion_tokens": 5}, {"dropped_fields": ("max_completion_tokens",)}, {"max_tokens": 5}),
+        ({"stop": ["A"]}, {"stop": False}, {}),
+        ({"stop": ["A", "B", "C"]}, {"max_stops": 2}, {"stop": ["A", "B"]}),
+        ({"seed": 1, "user": "u"}, {"dropped_fields": ("seed", "absent")}, {"user": "u"}),
+        (
+            {"messages": [{"role": "developer", "content": "a"}]},
+            {"developer_role": False},
+            {"messages": [{"role": "system", "content": "a"}]},
+        ),
+        (
+            {"messages": [{"role": "assistant", "reasoning_details": [OWN, FOREIGN, NATIVE]}]},
+            {},
+            {"messages": [{"role": "assistant", "reasoning_details": [OWN, NATIVE]}]},
+        ),
+        (
+            {"messages": [{"role": "assistant", "tool_calls": CALLS}]},
+            {"reasoning_history": "required"},
+            {"messages": [{"role": "assistant", "tool_calls": CALLS, "reasoning_content": "(not recorded)"}]},
+        ),
+        (
+            {"messages": [{"role": "assistant", "tool_calls": CALLS, "reasoning": "T"}]},
+            {"reasoning_history": "required"},
+            {
+                "messages": [
+                    {"role": "assistant", "tool_calls": CALLS, "reasoning": "T", "reasoning_content": "T"}
+                ]
+            },
+        ),
+    ],
+)
+def test_a_request_is_fitted_to_its_upstream(
+    body: dict[str, Any], capabilities: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    assert repaired(body, **capabilities) == (True, expected)
+
+
+@pytest.mark.parametrize(
+    "body, capabilities",
+    [
+        ({"stream": True}, {"include_usage": False}),
+        ({"stream": False}, {}),
+        ({"messages": [{"role": "assistant", "content": "a"}]}, {"reasoning_history": "required"}),
+    ],
+)
+def test_repairs_stop_at_what_they_are_for(body: dict[str, Any], capabilities: dict[str, Any]) -> None:
+    before = dict(body)
+    assert repaired(body, **capabilities) == (False, before)

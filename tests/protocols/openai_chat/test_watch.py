@@ -1,0 +1,139 @@
+"""What the records of an untouched Chat stream say, and which of them are worth a look."""
+
+import pytest
+
+from switchyard.protocols.codec import Glance, WholeGlance
+from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
+from switchyard.protocols.openai_chat.watch import NOTABLE, glance, glance_whole
+from switchyard.protocols.openai_chat.wire import NO_CHOICES
+from switchyard.protocols.sse import SseDecoder
+from tests.protocols.openai_chat.chunks import (
+    DONE,
+    call,
+    choice,
+    counts,
+    delta,
+    finish,
+    record,
+    text,
+    usage,
+)
+
+USAGE = Usage(input=60, cache_read=40, output=10)
+COUNTS = counts(100, 40, 10)
+
+
+def at(stream: bytes) -> Glance:
+    (read,) = SseDecoder().feed(stream)
+    return glance(read)
+
+
+@pytest.mark.parametrize(
+    "stream, expected, notable",
+    [
+        (delta(role="assistant", content=""), Glance(model="m"), False),
+        (delta(role="assistant", content=None, tool_calls=[]), Glance(model="m"), False),
+        (record({"choices": [], "prompt_filter_results": []}), Glance(), False),
+        (text("a"), Glance(content=True, model="m"), False),
+        (delta(reasoning_content="t"), Glance(content=True, model="m"), False),
+        (delta(reasoning="t"), Glance(content=True, model="m"), False),
+        (delta(reasoning_details=[{"text": "t"}]), Glance(content=True, model="m"), False),
+        (delta(refusal="no"), Glance(content=True, model="m"), False),
+        (call(0, "a", "f", ""), Glance(content=True, model="m"), False),
+        (choice(message={"content": "a"}), Glance(content=True, model="m"), True),
+        (choice(text="a"), Glance(content=True, model="m"), False),
+        (finish("stop"), Glance(content=True, model="m", stop_reason=StopReason.END_TURN), True),
+        (finish("length"), Glance(content=True, model="m", stop_reason=StopReason.MAX_TOKENS), True),
+        (finish("tool_calls"), Glance(content=True, model="m", stop_reason=StopReason.TOOL_USE), True),
+        (usage(100, 40, 10), Glance(usage=USAGE, model="m"), True),
+        (record({"choices": [], "usage": None}), Glance(), False),
+        (
+            record({"choices": [{"delta": {"content": "a"}}], "usage": COUNTS}),
+            Glance(content=True, usage=USAGE),
+            True,
+        ),
+        (
+            finish("stop", usage=COUNTS),
+            Glance(content=True, usage=USAGE, model="m", stop_reason=StopReason.END_TURN),
+            True,
+        ),
+        (record({"choices": [], "x_groq": {"usage": COUNTS}}), Glance(usage=USAGE), True),
+        (
+            record({"choices": [], "timings": {"cache_n": 40, "prompt_n": 60, "predicted_n": 10}}),
+            Glance(usage=USAGE),
+            True,
+        ),
+        (DONE, Glance(finished=True), True),
+        (
+            record({"error": {"message": "boom", "type": "server_error"}}),
+            Glance(error=WireError(ErrorType.SERVER, "boom", 500)),
+            True,
+        ),
+        (
+            b"event: error\ndata: boom\n\n",
+            Glance(error=WireError(ErrorType.SERVER, "boom", 502)),
+            True,
+        ),
+        (b"data: what\n\n", Glance(), False),
+    ],
+)
+def test_a_record_at_a_glance(stream: bytes, expected: Glance, notable: bool) -> None:
+    assert at(stream) == expected
+    assert bool(NOTABLE.search(stream)) is notable
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        finish("error"),
+        record({"text": "boom", "error_code": 50001}),
+        record({"object": "error", "message": "boom"}),
+        record({"error": "boom"}),
+        record({"base_resp": {"status_code": 1013, "status_msg": "boom"}, "choices": None}),
+    ],
+)
+def test_errors_of_every_shape_are_seen_and_notable(stream: bytes) -> None:
+    assert at(stream).error is not None
+    assert NOTABLE.search(stream)
+
+
+@pytest.mark.parametrize("space", [b"", b" "])
+def test_notable_records_are_found_however_they_are_spaced(space: bytes) -> None:
+    for told in (b'"usage":%b{', b'"finish_reason":%b"stop"', b'"error":%b{', b'"timings":%b{'):
+        assert NOTABLE.search(told % space)
+    for idle in (b'"usage":%bnull', b'"finish_reason":%bnull', b'"delta":%b{"content":%b"an error, usage"}'):
+        assert not NOTABLE.search(idle.replace(b"%b", space))
+
+
+def test_the_reason_of_a_failed_choice_is_told() -> None:
+    assert at(finish("error", error={"message": "boom", "code": 502})).error == WireError(
+        ErrorType.SERVER, "boom", 502, code="502"
+    )
+
+
+def whole(text: str) -> WholeGlance:
+    return glance_whole(text.encode())
+
+
+def test_a_whole_reply_at_a_glance() -> None:
+    told = '{"model":"m","choices":[{"message":{"content":"a"}}],"usage":{"prompt_tokens":5,"completion_tokens":1}}'
+    assert whole(told) == WholeGlance(usage=Usage(input=5, output=1), model="m")
+    assert whole('{"choices": [ {"message":{}}]}') == WholeGlance()
+
+
+@pytest.mark.parametrize(
+    "body, expected",
+    [
+        ('{"error":{"message":"boom"}}', WireError(ErrorType.SERVER, "boom", 500)),
+        ('{"error":{"message":"boom"},"choices":[{"message":{}}]}', WireError(ErrorType.SERVER, "boom", 500)),
+        (
+            '{"choices":null,"base_resp":{"status_code":1004,"status_msg":"boom"}}',
+            WireError(ErrorType.AUTHENTICATION, "boom", 401, code="1004"),
+        ),
+        ('{"choices":[]}', WireError(ErrorType.SERVER, NO_CHOICES, 502)),
+        ("{}", WireError(ErrorType.SERVER, NO_CHOICES, 502)),
+        ("<html><title>Bad gateway</title></html>", WireError(ErrorType.SERVER, "Bad gateway", 502)),
+    ],
+)
+def test_an_error_inside_a_200_is_seen(body: str, expected: WireError) -> None:
+    assert whole(body) == WholeGlance(error=expected)
