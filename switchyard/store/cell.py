@@ -13,6 +13,8 @@ from switchyard.store.journal_line import Line, LineUsage
 NANOS = 1_000_000_000
 MAX_KEYS = 200
 """Names of one kind in one day; clients choose model and session names, so their number needs a bound."""
+MAX_KEYS_OF_SPAN = 5000
+"""The same for several days added up, where the newest names must not all be among the others."""
 OTHER = "(other)"
 NONE = "(none)"
 BUCKETS_PER_OCTAVE = 4
@@ -147,12 +149,12 @@ class Day(msgspec.Struct, omit_defaults=True):
         self.all.failed_attempts += count
         cell_of(self.upstreams, upstream).failed_attempts += count
 
-    def merge(self, other: "Day") -> None:
+    def merge(self, other: "Day", max_keys: int = MAX_KEYS) -> None:
         self.all.merge(other.all)
         for name in DIMENSIONS:
             mine = getattr(self, name)
             for key, cell in getattr(other, name).items():
-                cell_of(mine, key).merge(cell)
+                cell_of(mine, key, max_keys).merge(cell)
 
 
 DIMENSIONS = tuple(name for name in Day.__struct_fields__ if name != "all")
@@ -173,10 +175,10 @@ def place_of(line: Line) -> Place:
     return Place(line.hour, line.model, line.sent, line.upstream, line.client, line.session)
 
 
-def cell_of(cells: Cells, key: str) -> Cell:
+def cell_of(cells: Cells, key: str, max_keys: int = MAX_KEYS) -> Cell:
     cell = cells.get(key)
     if cell is None:
-        if len(cells) >= MAX_KEYS:
+        if len(cells) >= max_keys:
             key = OTHER
         cell = cells.setdefault(key, Cell())
     return cell

@@ -74,4 +74,4 @@ class Ledger:
     async def stop(self) -> None:
         """Writes everything that can be written."""
         await self.journal.close()
-        await self.statistics.save()
+        await self.statistics.save(final=True)

@@ -12,7 +12,18 @@ from typing import Any
 
 import msgspec
 
-from switchyard.store.cell import NANOS, Cell, Cells, Day, Place, brief, place_of, shown, summary
+from switchyard.store.cell import (
+    MAX_KEYS_OF_SPAN,
+    NANOS,
+    Cell,
+    Cells,
+    Day,
+    Place,
+    brief,
+    place_of,
+    shown,
+    summary,
+)
 from switchyard.store.files import read_or_none, set_aside, write_whole
 from switchyard.store.journal import Batch, Journal, Position
 from switchyard.store.journal_line import RESET, Line, reset_line, write_line
@@ -137,12 +148,16 @@ class Statistics:
         if len(self._latest) > MAX_LATEST:
             self._fold()
 
-    async def save(self) -> None:
-        """Replaces the file if something changed, unless lines wait for the disk: they would count twice."""
+    async def save(self, final: bool = False) -> None:
+        """Replaces the file if something changed, unless lines wait for the disk: they would count twice.
+
+        With `final` nothing will write them any more, and the roll-up is the only one to know them.
+        """
         async with self._saving:
             notice_zone_change()
             self._journal.refresh()
-            if not self._changed or self._journal.pending or self._behind is not None:
+            waits = self._journal.pending and not final
+            if not self._changed or waits or self._behind is not None:
                 return
             self._changed = False
             position = self._journal.position()
@@ -207,7 +222,7 @@ class Statistics:
         """The sums of several days, both ends included; "" means from the first or to the last."""
         total = Day()
         for day in self._between(start, end):
-            total.merge(self.day(day))
+            total.merge(self.day(day), MAX_KEYS_OF_SPAN)
         return total
 
     def spent(self, period: str) -> dict[str, int]:
@@ -225,9 +240,7 @@ class Statistics:
 
     def token_stats(self, start: str = "", end: str = "", by: str = "") -> dict[str, Any]:
         """What `GET /api/token-stats` answers. Raises ValueError for a date or a grouping that is none."""
-        for given in (start, end):
-            if given:
-                date.fromisoformat(given)
+        start, end = (date.fromisoformat(given).isoformat() if given else "" for given in (start, end))
         if by not in ("", "day", "hour", "month", *GROUPINGS):
             raise ValueError(f'"{by}" is not one of day, hour, month, ' + ", ".join(GROUPINGS))
         total = Day()
@@ -237,22 +250,19 @@ class Statistics:
         first_hourly = _days_before(end or self.today(), HOURLY_DAYS)
         for name in self._between(start, end):
             day = self.day(name)
-            total.merge(day)
+            total.merge(day, MAX_KEYS_OF_SPAN)
             daily[name] = {**shown(day.all), "by_model": _shown_by(day.models, brief)}
             months.setdefault(name[:7], Cell()).merge(day.all)
             if name > first_hourly:
                 hourly |= {f"{name}T{hour}": shown(cell) for hour, cell in sorted(day.hours.items())}
-        groups: dict[str, dict[str, Any]] = {
-            name: _shown_by(getattr(total, cells), shown) for name, cells in GROUPINGS.items()
-        }
         answer: dict[str, Any] = {
             "summary": summary(total.all),
-            "by_model": groups["model"],
+            "by_model": _shown_by(total.models, shown),
             "daily": daily,
             "generated_at": self._generated_at(),
-            "by_model_sent": groups["model_sent"],
-            "by_upstream": groups["upstream"],
-            "by_client": groups["client"],
+            "by_model_sent": _shown_by(total.sent, shown),
+            "by_upstream": _shown_by(total.upstreams, shown),
+            "by_client": _shown_by(total.clients, shown),
             "hourly": hourly,
             "cost": _cost(total.all),
             "from": start or (min(daily) if daily else None),
@@ -260,9 +270,9 @@ class Statistics:
         }
         if by:
             periods: dict[str, Any] = {"day": daily, "hour": hourly, "month": _shown_by(months, shown)}
-            groups |= periods
+            rows = periods[by] if by in periods else _shown_by(getattr(total, GROUPINGS[by]), shown)
             answer["by"] = by
-            answer["rows"] = [{"key": key, **cell} for key, cell in groups[by].items()]
+            answer["rows"] = [{"key": key, **cell} for key, cell in rows.items()]
         return answer
 
     # --- the file ---

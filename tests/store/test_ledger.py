@@ -114,7 +114,9 @@ def test_a_folder_that_cannot_be_written_is_told_and_does_not_stop_the_proxying(
         async with asyncio.timeout(1):
             await ledger.record(exchange())
         assert str(tmp_path) in ledger.fault
-        assert ledger.statistics.token_stats()["summary"]["total_requests"] == 1
         await ledger.stop()
+        again = Ledger(tmp_path, Wishes(3), lambda: NOW)
+        again.start()
+        assert again.statistics.token_stats()["summary"]["total_requests"] == 1
 
     asyncio.run(scenario())

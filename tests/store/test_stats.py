@@ -199,6 +199,7 @@ def test_a_span_of_days_includes_both_ends(tmp_path: Path) -> None:
     assert list(answer["daily"]) == ["2026-11-14", "2026-11-15", "2026-11-16"]
     assert answer["summary"]["total_requests"] == 3
     assert (answer["from"], answer["to"]) == ("2026-11-14", "2026-11-16")
+    assert kept.token_stats("20261114", "20261116") == answer
 
 
 @pytest.mark.parametrize(
