@@ -1,6 +1,8 @@
 """Every way in which Chat upstreams are known to stream becomes the strict walk."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from switchyard.protocols import carrier, neutral
 from switchyard.protocols.capabilities import Capabilities
@@ -560,3 +562,46 @@ def test_a_lowered_custom_tool_that_was_cut_off_is_told_so() -> None:
 def test_a_renamed_tool_gets_its_name_and_namespace_back() -> None:
     events = events_of(call(0, "c", "files__list", '{"a":1}') + CALLED, _with_tools())
     assert events[1] == neutral.BlockStarted(neutral.ToolCall("c", "list", "", namespace="files"))
+
+
+# --- anything at all ----------------------------------------------------------
+
+NAMES = st.sampled_from(
+    [
+        "content",
+        "reasoning",
+        "tool_calls",
+        "function",
+        "index",
+        "id",
+        "name",
+        "arguments",
+        "type",
+        "text",
+        "choices",
+        "delta",
+        "message",
+        "finish_reason",
+        "usage",
+        "error",
+        "refusal",
+        "annotations",
+        "custom",
+    ]
+)
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 3)
+    | st.sampled_from(["", "stop", "length", '{"a":', "1}", "f"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None, database=None)
+@given(st.lists(st.dictionaries(NAMES, ANYTHING, max_size=4), max_size=5), st.booleans())
+def test_whatever_comes_the_walk_is_kept(deltas: list[dict[str, object]], tags: bool) -> None:
+    capabilities = Capabilities(think_tags=tags, reasoning_history="reasoning_content")
+    stream = b"".join(choice(delta=each) + choice(**each) + record(each) for each in deltas)
+    check_walk(events_of(stream + DONE, sent(capabilities)))
