@@ -1,0 +1,161 @@
+"""Token counts in the words of each protocol."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from switchyard.protocols.neutral import Usage
+from switchyard.protocols.usage import (
+    anthropic_usage,
+    chat_usage,
+    responses_usage,
+    usage_of_anthropic,
+    usage_of_openai,
+)
+
+OPENAI: list[tuple[dict[str, Any], Usage]] = [
+    ({}, Usage()),
+    ({"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}, Usage(input=10, output=2)),
+    (
+        {
+            "prompt_tokens": 1050,
+            "completion_tokens": 20,
+            "total_tokens": 1070,
+            "prompt_tokens_details": {"cached_tokens": 900, "cache_write_tokens": 50},
+            "completion_tokens_details": {"reasoning_tokens": 5},
+        },
+        Usage(input=100, cache_read=900, cache_write_5m=50, output=20, reasoning=5),
+    ),
+    (
+        {
+            "input_tokens": 100,
+            "input_tokens_details": {"cached_tokens": 40},
+            "output_tokens": 10,
+            "output_tokens_details": {"reasoning_tokens": 4},
+            "total_tokens": 110,
+        },
+        Usage(input=60, cache_read=40, output=10, reasoning=4),
+    ),
+    ({"prompt_tokens": None, "completion_tokens": "7", "prompt_tokens_details": None}, Usage(output=7)),
+    ({"prompt_tokens": -5, "completion_tokens": True, "total_tokens": "x"}, Usage()),
+    ({"prompt_tokens": 3.0, "completion_tokens": float("nan")}, Usage(input=3)),
+    (
+        {"prompt_tokens": 100, "completion_tokens": 1, "prompt_cache_hit_tokens": 64},
+        Usage(input=36, cache_read=64, output=1),
+    ),
+    ({"prompt_tokens": 100, "completion_tokens": 1, "cached_tokens": 64}, Usage(36, 64, output=1)),
+    (
+        {
+            "prompt_tokens": 10,
+            "completion_tokens": 1,
+            "prompt_tokens_details": {"cached_tokens": 0},
+            "cache_read_input_tokens": 90,
+            "cache_creation_input_tokens": 5,
+        },
+        Usage(input=10, cache_read=90, cache_write_5m=5, output=1),
+    ),
+    (
+        {
+            "prompt_tokens": 100,
+            "completion_tokens": 10,
+            "total_tokens": 125,
+            "completion_tokens_details": {"reasoning_tokens": 15},
+        },
+        Usage(input=100, output=25, reasoning=15),
+    ),
+    ({"prompt_tokens": 100, "total_tokens": 125}, Usage(input=100, output=25)),
+    (
+        {"timings": {"prompt_n": 30, "cache_n": 70, "predicted_n": 5}},
+        Usage(input=30, cache_read=70, output=5),
+    ),
+    (
+        {"prompt_tokens": 100, "completion_tokens": 5, "timings": {"prompt_n": 30, "cache_n": 70}},
+        Usage(input=30, cache_read=70, output=5),
+    ),
+    (
+        {"completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 9}},
+        Usage(output=5, reasoning=5),
+    ),
+]
+
+
+@pytest.mark.parametrize(("raw", "usage"), OPENAI)
+def test_a_usage_in_openai_words_is_read(raw: dict[str, Any], usage: Usage) -> None:
+    assert usage_of_openai(raw) == usage
+
+
+def test_a_prompt_without_its_cached_tokens_is_taken_as_it_is() -> None:
+    raw = {"prompt_tokens": 100, "completion_tokens": 1, "cached_tokens": 40}
+    assert usage_of_openai(raw, excludes_cache=True) == Usage(input=100, cache_read=40, output=1)
+
+
+@pytest.mark.parametrize(
+    ("raw", "usage"),
+    [
+        ({}, Usage()),
+        (
+            {
+                "input_tokens": 100,
+                "cache_read_input_tokens": 900,
+                "cache_creation_input_tokens": 50,
+                "output_tokens": 20,
+                "output_tokens_details": {"thinking_tokens": 7},
+            },
+            Usage(input=100, cache_read=900, cache_write_5m=50, output=20, reasoning=7),
+        ),
+        (
+            {
+                "input_tokens": 1,
+                "cache_creation_input_tokens": 50,
+                "cache_creation": {"ephemeral_5m_input_tokens": 20, "ephemeral_1h_input_tokens": 30},
+                "output_tokens": 2,
+            },
+            Usage(input=1, cache_write_5m=20, cache_write_1h=30, output=2),
+        ),
+        ({"input_tokens": None, "cache_creation": None, "output_tokens": 2}, Usage(output=2)),
+    ],
+)
+def test_a_usage_in_anthropic_words_is_read(raw: dict[str, Any], usage: Usage) -> None:
+    assert usage_of_anthropic(raw) == usage
+
+
+def test_one_usage_in_all_words() -> None:
+    usage = Usage(input=100, cache_read=900, cache_write_5m=50, output=20, reasoning=5)
+    assert anthropic_usage(usage) == {
+        "input_tokens": 100,
+        "cache_creation_input_tokens": 50,
+        "cache_read_input_tokens": 900,
+        "output_tokens": 20,
+        "cache_creation": {"ephemeral_5m_input_tokens": 50, "ephemeral_1h_input_tokens": 0},
+        "output_tokens_details": {"thinking_tokens": 5},
+    }
+    assert chat_usage(usage) == {
+        "prompt_tokens": 1050,
+        "completion_tokens": 20,
+        "total_tokens": 1070,
+        "prompt_tokens_details": {"cached_tokens": 900, "cache_write_tokens": 50},
+        "completion_tokens_details": {"reasoning_tokens": 5},
+    }
+    assert responses_usage(usage) == {
+        "input_tokens": 1050,
+        "input_tokens_details": {"cached_tokens": 900, "cache_write_tokens": 50},
+        "output_tokens": 20,
+        "output_tokens_details": {"reasoning_tokens": 5},
+        "total_tokens": 1070,
+    }
+
+
+counts = st.integers(0, 10**9)
+
+
+@given(
+    st.builds(
+        Usage, input=counts, cache_read=counts, cache_write_5m=counts, output=counts, reasoning=st.just(0)
+    )
+)
+def test_every_usage_survives_every_protocol(usage: Usage) -> None:
+    assert usage_of_anthropic(anthropic_usage(usage)) == usage
+    assert usage_of_openai(chat_usage(usage)) == usage
+    assert usage_of_openai(responses_usage(usage)) == usage
