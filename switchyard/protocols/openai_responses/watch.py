@@ -14,10 +14,10 @@ from switchyard.protocols.sse import Record
 from switchyard.protocols.usage import usage_of_openai
 
 NOTABLE = re.compile(
-    rb'"(?:response\.(?:completed|incomplete|failed|created|in_progress)|error|encrypted_content)"'
-    rb"|^event: ?error|\nevent: ?error"
+    rb'"(?:response\.(?:completed|incomplete|failed|created|in_progress)|error|message|encrypted_content)"'
 )
-"""In the text of a delta every quote is escaped, so there none of these can occur."""
+"""In the text of a delta every quote is escaped, so there none of these can occur; `message` finds errors that
+only their event line names. A pattern that begins with one literal is searched ten times as fast as others."""
 
 
 class _Seen(msgspec.Struct):

@@ -24,7 +24,7 @@ GLANCES: list[tuple[dict[str, Any], Glance, bool]] = [
         True,
     ),
     ({"type": "response.in_progress", "response": {"model": "m"}}, Glance(model="m"), True),
-    ({"type": "response.output_item.added", "item": {"type": "message", "content": []}}, Glance(), False),
+    ({"type": "response.output_item.added", "item": {"type": "message", "content": []}}, Glance(), True),
     ({"type": "response.output_item.added", "item": {"type": "reasoning", "summary": []}}, Glance(), False),
     ({"type": "response.content_part.added", "part": {"type": "output_text", "text": ""}}, Glance(), False),
     (
@@ -45,7 +45,7 @@ GLANCES: list[tuple[dict[str, Any], Glance, bool]] = [
     ({"type": "response.output_text.delta", "delta": ""}, Glance(), False),
     ({"type": "response.reasoning_summary_text.delta", "delta": "x"}, Glance(content=True), False),
     ({"type": "response.function_call_arguments.delta", "delta": '{"error":1}'}, Glance(content=True), False),
-    ({"type": "response.output_item.done", "item": {"type": "message"}}, Glance(content=True), False),
+    ({"type": "response.output_item.done", "item": {"type": "message"}}, Glance(content=True), True),
     (
         {"type": "response.output_item.done", "item": REASONING},
         Glance(content=True, signature="opaque"),
@@ -98,7 +98,10 @@ def test_one_record_says_what_it_says(event: dict[str, Any], expected: Glance, i
 def test_an_error_event_is_an_error_whatever_its_data(record: Record, message: str) -> None:
     told = glance(record).error
     assert told is not None and told.message == message
-    assert NOTABLE.search(b"event: error\ndata: " + record.data)
+
+
+def test_an_error_that_only_its_event_line_names_is_notable() -> None:
+    assert NOTABLE.search(b'event: error\ndata: {"message":"gone"}\n\n')
 
 
 @pytest.mark.parametrize("data", [b"[DONE]", b"{nonsense", b"[]", b'"x"', b""])
