@@ -78,7 +78,8 @@ def plan(
     after = decoded.encode(edited.text)
     changes = change_of(path, content, after)
     if changes:
-        changes += record_change(path, edited.record)
+        # first, so that a crash in between can be undone
+        changes = record_change(path, edited.record) + changes
     return Plan(changes, _notes(data))
 
 

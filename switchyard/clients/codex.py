@@ -74,7 +74,8 @@ def plan(
     edited = apply_edits(toml_edit, None if content is None else decoded.text, wanted, read_record(path))
     changes = change_of(path, content, decoded.encode(edited.text))
     if changes:
-        changes += record_change(path, edited.record)
+        # first, so that a crash in between can be undone
+        changes = record_change(path, edited.record) + changes
     listed = folder / CATALOG_NAME
     changes += change_of(listed, read_or_none(listed), catalog(models) if models else None, ours=True)
     return Plan(changes, _notes(data))

@@ -158,13 +158,13 @@ def value_at(data: Any, path: Path) -> Any:
 
 
 def with_value(data: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
-    """A copy with the value at the path; None takes it out."""
+    """A copy with the value at the path; None takes it out. Raises Unparsable if a table is something else."""
     result = copy.deepcopy(data)
     owner: Any = result
     for name in path[:-1]:
+        owner = owner.setdefault(name, {}) if value is not None else owner.get(name, {})
         if not isinstance(owner, dict):
-            return result
-        owner = owner.setdefault(name, {})
+            raise Unparsable(f'"{name}" is there, but not as a table')
     if value is None:
         owner.pop(path[-1], None)
     else:

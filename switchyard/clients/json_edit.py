@@ -100,6 +100,8 @@ def _insert(text: str, path: Path, value: str) -> str:
     comment = REST_OF_LINE.match(text, behind)
     place = comment.end() if comment else behind
     blanks = text[_blanks_before(text, last.key_start) : last.key_start]
+    if not blanks and ": " in text[last.key_start : last.value.start]:
+        blanks = " "
     if comment and "//" in comment[0] and "\n" not in blanks:
         blanks = newline_of(text) + _line_indent(text, owner.start) + "  "
     if last.comma is not None:
@@ -122,6 +124,10 @@ def _insert_first(text: str, owner: Node, entry: str) -> str:
 def _without(text: str, members: tuple[Member, ...], index: int) -> str:
     member = members[index]
     start = _blanks_before(text, member.key_start)
+    if member.comma is not None and index == 0 and len(members) > 1:
+        behind = member.comma + 1
+        if not (text[member.value.end : member.comma] + text[behind : members[1].key_start]).strip():
+            return cut(text, member.key_start, members[1].key_start)
     if member.comma is not None:
         return cut(cut(text, member.comma, member.comma + 1), start, member.value.end)
     text = cut(text, start, member.value.end)

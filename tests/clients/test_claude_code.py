@@ -1,0 +1,157 @@
+"""Claude Code is pointed at the daemon through its own settings file, and freed again."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from switchyard.clients import claude_code, json_edit
+from switchyard.clients.texts import Unparsable
+from tests.clients.corpus import SETTINGS_JSON
+
+ADDRESS = "http://localhost:5101"
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "settings.json"
+    path.write_bytes(text.encode())
+    return path
+
+
+def env_of(path: Path) -> dict[str, str]:
+    env = json_edit.data(path.read_bytes().decode("utf-8-sig"))["env"]
+    assert isinstance(env, dict)
+    return env
+
+
+def test_a_new_file_points_at_the_daemon(tmp_path: Path) -> None:
+    path = tmp_path / ".claude" / "settings.json"
+    claude_code.apply(claude_code.plan(path, ADDRESS + "/"), "now")
+    assert path.read_text() == (
+        "{\n"
+        '  "env": {\n'
+        '    "ANTHROPIC_BASE_URL": "http://localhost:5101/api",\n'
+        '    "ANTHROPIC_AUTH_TOKEN": "switchyard",\n'
+        '    "NO_PROXY": "localhost,127.0.0.1,::1"\n'
+        "  }\n"
+        "}\n"
+    )
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_undoing_a_new_file_removes_it(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    claude_code.apply(claude_code.plan(path, ADDRESS), "1")
+    claude_code.apply(claude_code.undo(path), "2")
+    assert [file.name for file in tmp_path.iterdir()] == ["settings.json.backup-2"]
+
+
+@pytest.mark.parametrize("text", SETTINGS_JSON)
+def test_set_up_and_undo_leave_the_file_byte_for_byte(tmp_path: Path, text: str) -> None:
+    path = written(tmp_path, text)
+    claude_code.apply(claude_code.plan(path, ADDRESS, "123", knobs={"API_TIMEOUT_MS": "1"}), "1")
+    assert claude_code.plan(path, ADDRESS, "123", knobs={"API_TIMEOUT_MS": "1"}).is_empty
+    env = env_of(path)
+    assert env["ANTHROPIC_AUTH_TOKEN"] == "123" and "ANTHROPIC_API_KEY" not in env
+    claude_code.apply(claude_code.undo(path), "2")
+    assert path.read_bytes() == text.encode()
+    assert (tmp_path / "settings.json.backup-1").read_bytes() == text.encode()
+
+
+def test_exactly_one_credential_stays(tmp_path: Path) -> None:
+    path = written(tmp_path, '{"env": {"ANTHROPIC_API_KEY": "sk-ant-mine"}}')
+    claude_code.apply(claude_code.plan(path, ADDRESS), "1")
+    assert {name for name in env_of(path) if name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")} == {
+        "ANTHROPIC_AUTH_TOKEN"
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "shell", "expected"),
+    [
+        ("{}", "", "localhost,127.0.0.1,::1"),
+        ("{}", "corp.example, localhost", "corp.example,localhost,127.0.0.1,::1"),
+        ('{"env": {"NO_PROXY": ".internal"}}', "corp.example", ".internal,localhost,127.0.0.1,::1"),
+    ],
+)
+def test_loopback_is_added_to_the_users_exceptions_from_the_proxy(
+    tmp_path: Path, text: str, shell: str, expected: str
+) -> None:
+    path = written(tmp_path, text)
+    for stamp in "12":
+        claude_code.apply(claude_code.plan(path, ADDRESS, no_proxy=shell), stamp)
+        assert env_of(path)["NO_PROXY"] == expected
+
+
+@pytest.mark.parametrize(("window", "written_windows"), [(0, []), (32768, ["32768"] * 2), (200_000, [])])
+def test_a_window_smaller_than_the_client_thinks_is_written(
+    tmp_path: Path, window: int, written_windows: list[str]
+) -> None:
+    path = written(tmp_path, "{}")
+    claude_code.apply(claude_code.plan(path, ADDRESS, context_window=window), "1")
+    names = ("CLAUDE_CODE_AUTO_COMPACT_WINDOW", "CLAUDE_CODE_MAX_CONTEXT_TOKENS")
+    assert [env_of(path)[name] for name in names if name in env_of(path)] == written_windows
+
+
+def test_the_plan_shows_the_change_and_hides_secrets(tmp_path: Path) -> None:
+    path = written(tmp_path, '{\n  "env": {\n    "ANTHROPIC_API_KEY": "sk-ant-mine"\n  }\n}\n')
+    plan = claude_code.plan(path, ADDRESS, "local-secret")
+    assert plan.diff() == (
+        f"--- {path}\n+++ {path}\n@@ -1,5 +1,7 @@\n {{\n"
+        '   "env": {\n'
+        '-    "ANTHROPIC_API_KEY": "(not shown)"\n'
+        '+    "ANTHROPIC_BASE_URL": "http://localhost:5101/api",\n'
+        '+    "ANTHROPIC_AUTH_TOKEN": "(not shown)",\n'
+        '+    "NO_PROXY": "localhost,127.0.0.1,::1"\n'
+        "   }\n }\n"
+    )
+    assert b"sk-ant-mine" in path.read_bytes()
+
+
+def test_a_file_that_cannot_be_read_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = written(tmp_path, '{\n  "env": {,}\n}')
+    with pytest.raises(Unparsable, match="line 2, column 11"):
+        claude_code.plan(path, ADDRESS)
+    assert [file.name for file in tmp_path.iterdir()] == ["settings.json"]
+
+
+@pytest.mark.parametrize("content", [b'{"a": "\xff"}', b'{"env": 5}', b"[]"])
+def test_a_file_of_another_shape_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "settings.json"
+    path.write_bytes(content)
+    with pytest.raises(Unparsable):
+        claude_code.plan(path, ADDRESS)
+
+
+def test_a_symbolic_link_into_dotfiles_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "dotfiles").mkdir()
+    target = written(tmp_path / "dotfiles", "{}\n")
+    link = tmp_path / "settings.json"
+    link.symlink_to(target)
+    claude_code.apply(claude_code.plan(link, ADDRESS), "1")
+    assert link.is_symlink() and "ANTHROPIC_BASE_URL" in env_of(target)
+    claude_code.apply(claude_code.undo(link), "2")
+    assert link.is_symlink() and target.read_bytes() == b"{}\n"
+    assert [file.name for file in (tmp_path / "dotfiles").iterdir()] == ["settings.json"]
+
+
+def test_undoing_without_a_set_up_says_so(tmp_path: Path) -> None:
+    plan = claude_code.undo(written(tmp_path, "{}"))
+    assert (plan.is_empty, plan.notes) == (True, ("There is no set-up of ours to take back.",))
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ('{"apiKeyHelper": "x.sh"}', "apiKeyHelper is set"),
+        ('{"env": {"CLAUDE_CODE_USE_BEDROCK": "1"}}', "CLAUDE_CODE_USE_BEDROCK is set"),
+    ],
+)
+def test_settings_that_stand_in_the_way_are_pointed_out(tmp_path: Path, text: str, note: str) -> None:
+    (found,) = claude_code.plan(written(tmp_path, text), ADDRESS).notes
+    assert found.startswith(note)
+
+
+def test_the_file_is_where_the_client_looks(tmp_path: Path) -> None:
+    assert claude_code.settings_path({}, tmp_path) == tmp_path / ".claude" / "settings.json"
+    assert claude_code.settings_path({"CLAUDE_CONFIG_DIR": "/x"}, tmp_path) == Path("/x/settings.json")

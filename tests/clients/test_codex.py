@@ -1,0 +1,148 @@
+"""Codex is pointed at the daemon through its own configuration, and freed again."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from switchyard.clients import codex
+from switchyard.clients.codex import CatalogModel
+from switchyard.clients.texts import Unparsable
+from tests.clients.corpus import CONFIG_TOML
+
+ADDRESS = "http://localhost:5101"
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "config.toml"
+    path.write_bytes(text.encode())
+    return path
+
+
+def config_of(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+
+
+def test_a_new_file_points_at_the_daemon(tmp_path: Path) -> None:
+    path = tmp_path / ".codex" / "config.toml"
+    codex.apply(codex.plan(path, ADDRESS, model="gpt-5.5"), "now")
+    assert path.read_text() == (
+        'model_provider = "switchyard"\n'
+        'model = "gpt-5.5"\n'
+        "\n"
+        "[model_providers.switchyard]\n"
+        'name = "Switchyard"\n'
+        'base_url = "http://localhost:5101/openai"\n'
+        'wire_api = "responses"\n'
+    )
+
+
+def test_the_users_model_stays_unless_one_is_given(tmp_path: Path) -> None:
+    path = written(tmp_path, 'model = "mine"\n')
+    codex.apply(codex.plan(path, ADDRESS), "1")
+    assert config_of(path)["model"] == "mine"
+
+
+def test_a_key_goes_into_a_header_of_ours_alone(tmp_path: Path) -> None:
+    path = written(tmp_path, "")
+    codex.apply(codex.plan(path, ADDRESS, "123"), "1")
+    assert config_of(path)["model_providers"]["switchyard"]["http_headers"] == {"x-api-key": "123"}
+
+
+@pytest.mark.parametrize(
+    "setting", ["requires_openai_auth = true", 'env_key = "KEY"', 'experimental_bearer_token = "t"']
+)
+def test_no_other_credential_can_reach_the_daemon(tmp_path: Path, setting: str) -> None:
+    path = written(tmp_path, f'[model_providers.switchyard]\nname = "x"\n{setting}\n')
+    codex.apply(codex.plan(path, ADDRESS), "1")
+    assert config_of(path)["model_providers"]["switchyard"] == {
+        "name": "Switchyard",
+        "base_url": "http://localhost:5101/openai",
+        "wire_api": "responses",
+    }
+
+
+@pytest.mark.parametrize("text", CONFIG_TOML)
+def test_set_up_and_undo_leave_the_file_byte_for_byte(tmp_path: Path, text: str) -> None:
+    path = written(tmp_path, text)
+
+    def plan() -> codex.Plan:
+        return codex.plan(path, ADDRESS, "123", model="qwen", models=[CatalogModel("qwen", 32768)])
+
+    codex.apply(plan(), "1")
+    assert plan().is_empty
+    assert config_of(path)["model_provider"] == "switchyard"
+    codex.apply(codex.undo(path), "2")
+    assert path.read_bytes() == text.encode()
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "config.toml",
+        "config.toml.backup-1",
+        "config.toml.backup-2",
+    ]
+
+
+def test_undoing_keeps_what_the_user_has_added_since(tmp_path: Path) -> None:
+    path = written(tmp_path, 'model = "mine" # best\n\n[tui]\nx = 1\n')
+    codex.apply(codex.plan(path, ADDRESS, model="qwen"), "1")
+    path.write_text(path.read_text().replace("x = 1", "x = 2") + '\n[mcp_servers.new]\ncommand = "y"\n')
+    codex.apply(codex.undo(path), "2")
+    assert path.read_text() == 'model = "mine" # best\n\n[tui]\nx = 2\n\n[mcp_servers.new]\ncommand = "y"\n'
+
+
+def test_our_table_goes_whole_since_codex_refuses_half_of_one(tmp_path: Path) -> None:
+    path = written(tmp_path, "x = 1\n")
+    codex.apply(codex.plan(path, ADDRESS), "1")
+    path.write_text(path.read_text() + "request_max_retries = 1\n")
+    plan = codex.undo(path)
+    codex.apply(plan, "2")
+    assert path.read_text() == "x = 1\n"
+    assert plan.notes[0] == "[model_providers.switchyard] is taken out whole, with: request_max_retries"
+
+
+def test_the_catalog_names_every_model_with_its_window(tmp_path: Path) -> None:
+    path = written(tmp_path, "")
+    models = [CatalogModel("qwen", 32768), CatalogModel("eye", images=True, reasoning=False)]
+    codex.apply(codex.plan(path, ADDRESS, models=models), "1")
+    catalog = msgspec.json.decode(Path(config_of(path)["model_catalog_json"]).read_bytes())
+    fields = ("slug", "context_window", "input_modalities", "default_reasoning_level", "priority")
+    assert [tuple(entry[field] for field in fields) for entry in catalog["models"]] == [
+        ("qwen", 32768, ["text"], "medium", 1),
+        ("eye", 128_000, ["text", "image"], None, 2),
+    ]
+
+
+def test_a_catalog_no_longer_wanted_goes(tmp_path: Path) -> None:
+    path = written(tmp_path, "")
+    codex.apply(codex.plan(path, ADDRESS, models=[CatalogModel("qwen")]), "1")
+    codex.apply(codex.plan(path, ADDRESS), "2")
+    assert "model_catalog_json" not in config_of(path)
+    assert not (tmp_path / "switchyard-models.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [("a = \n", "line 1, column 5"), ("[t\n", "line 1, column 3"), ("a = 1\na = 2\n", "line 2")],
+)
+def test_a_file_that_cannot_be_read_is_refused_and_left_alone(tmp_path: Path, text: str, place: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(Unparsable, match=place):
+        codex.plan(path, ADDRESS)
+    assert [file.name for file in tmp_path.iterdir()] == ["config.toml"]
+
+
+def test_a_profile_that_goes_before_us_is_pointed_out(tmp_path: Path) -> None:
+    path = written(tmp_path, 'profile = "work"\n[profiles.work]\nmodel_provider = "openai"\n')
+    assert codex.plan(path, ADDRESS).notes == (
+        'The profile "work" chooses the provider "openai", which goes before the one set here.',
+    )
+
+
+def test_a_folder_with_a_windows_name_is_written_so_that_it_reads_back() -> None:
+    assert tomllib.loads(f"x = {codex.toml_edit.render('C:' + chr(92) + 'Users')}") == {"x": "C:\\Users"}
+
+
+def test_the_file_is_where_the_client_looks(tmp_path: Path) -> None:
+    assert codex.config_path({}, tmp_path) == tmp_path / ".codex" / "config.toml"
+    assert codex.config_path({"CODEX_HOME": "/x"}, tmp_path) == Path("/x/config.toml")
