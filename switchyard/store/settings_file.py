@@ -9,7 +9,8 @@ import os
 import re
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -134,11 +135,12 @@ class SettingsFile:
         known: Signature | None = None
         self._announce = lambda: _call_soon(loop, on_change)
         try:
-            async for _ in self._changes():
-                seen = self._signature()
-                if seen != known:
-                    known = seen
-                    await self._reread()
+            async with aclosing(self._changes()) as changes:
+                async for _ in changes:
+                    seen = self._signature()
+                    if seen != known:
+                        known = seen
+                        await self._reread()
         finally:
             self._announce = _nothing
 
@@ -257,24 +259,17 @@ class SettingsFile:
             return (str(target), 0, 0, 0)
         return (str(target), status.st_mtime_ns, status.st_size, status.st_ino)
 
-    async def _changes(self) -> AsyncIterator[None]:
+    async def _changes(self) -> AsyncGenerator[None, None]:
         """Yields at once, at every event near the file, and every two seconds in case no events arrive."""
         yield None
         while True:
             folders = watched_folders(self.path)
             try:
-                async for _ in watchfiles.awatch(
-                    *folders,
-                    recursive=False,
-                    debounce=200,
-                    step=30,
-                    rust_timeout=int(POLL_SECONDS * 1000),
-                    yield_on_timeout=True,
-                    watch_filter=None,
-                ):
-                    yield None
-                    if watched_folders(self.path) != folders:
-                        break
+                async with aclosing(_events(folders)) as events:
+                    async for _ in events:
+                        yield None
+                        if watched_folders(self.path) != folders:
+                            break
             except (OSError, RuntimeError):
                 # no inotify watches left, or a file system that has none: looking now and then has to do
                 await asyncio.sleep(POLL_SECONDS)
@@ -318,6 +313,18 @@ def watched_folders(path: Path) -> frozenset[str]:
         path = path.parent / os.readlink(path)
         folders |= {os.path.realpath(path.parent), os.path.realpath(path.parent.parent)}
     return frozenset(folder for folder in folders if os.path.isdir(folder))
+
+
+def _events(folders: frozenset[str]) -> AsyncGenerator[object, None]:
+    return watchfiles.awatch(
+        *folders,
+        recursive=False,
+        debounce=200,
+        step=30,
+        rust_timeout=int(POLL_SECONDS * 1000),
+        yield_on_timeout=True,
+        watch_filter=None,
+    )
 
 
 def _time_of(id: str) -> float:
