@@ -11,7 +11,11 @@ T = ErrorType
 JSON_BODIES = [
     (
         529,
-        {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}, "request_id": "req_1"},
+        {
+            "type": "error",
+            "error": {"type": "overloaded_error", "message": "Overloaded"},
+            "request_id": "req_1",
+        },
         WireError(T.OVERLOADED, "Overloaded", 529),
     ),
     (
@@ -39,17 +43,33 @@ JSON_BODIES = [
     ),
     (
         400,
-        {"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens > 5 maximum"}},
+        {
+            "type": "error",
+            "error": {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens > 5 maximum"},
+        },
         WireError(T.CONTEXT_OVERFLOW, "prompt is too long: 9 tokens > 5 maximum", 400, tokens=9, limit=5),
     ),
     (
         401,
-        {"error": {"message": "Incorrect API key", "type": "invalid_request_error", "code": "invalid_api_key", "param": None}},
+        {
+            "error": {
+                "message": "Incorrect API key",
+                "type": "invalid_request_error",
+                "code": "invalid_api_key",
+                "param": None,
+            }
+        },
         WireError(T.AUTHENTICATION, "Incorrect API key", 401, code="invalid_api_key"),
     ),
     (
         404,
-        {"error": {"message": "The model `x` does not exist", "type": "invalid_request_error", "code": "model_not_found"}},
+        {
+            "error": {
+                "message": "The model `x` does not exist",
+                "type": "invalid_request_error",
+                "code": "model_not_found",
+            }
+        },
         WireError(T.MODEL_NOT_FOUND, "The model `x` does not exist", 404, code="model_not_found"),
     ),
     (
@@ -72,12 +92,24 @@ JSON_BODIES = [
     ),
     (
         429,
-        {"error": {"message": "You exceeded your current quota, please", "type": "insufficient_quota", "code": "insufficient_quota"}},
+        {
+            "error": {
+                "message": "You exceeded your current quota, please",
+                "type": "insufficient_quota",
+                "code": "insufficient_quota",
+            }
+        },
         WireError(T.QUOTA, "You exceeded your current quota, please", 429, code="insufficient_quota"),
     ),
     (
         429,
-        {"error": {"message": "Rate limit reached. Please try again in 1.5s.", "type": "tokens", "code": "rate_limit_exceeded"}},
+        {
+            "error": {
+                "message": "Rate limit reached. Please try again in 1.5s.",
+                "type": "tokens",
+                "code": "rate_limit_exceeded",
+            }
+        },
         WireError(
             T.RATE_LIMIT,
             "Rate limit reached. Please try again in 1.5s.",
@@ -88,9 +120,19 @@ JSON_BODIES = [
     ),
     (
         429,
-        {"error": {"code": 429, "message": "You exceeded your current quota. Please retry in 20s", "status": "RESOURCE_EXHAUSTED"}},
+        {
+            "error": {
+                "code": 429,
+                "message": "You exceeded your current quota. Please retry in 20s",
+                "status": "RESOURCE_EXHAUSTED",
+            }
+        },
         WireError(
-            T.RATE_LIMIT, "You exceeded your current quota. Please retry in 20s", 429, code="429", retry_after=20
+            T.RATE_LIMIT,
+            "You exceeded your current quota. Please retry in 20s",
+            429,
+            code="429",
+            retry_after=20,
         ),
     ),
     (
@@ -116,7 +158,12 @@ JSON_BODIES = [
     ),
     (
         400,
-        {"error": {"message": "max_tokens is too large: 9. This model supports at most 5 completion tokens, whereas", "type": "invalid_request_error"}},
+        {
+            "error": {
+                "message": "max_tokens is too large: 9. This model supports at most 5 completion tokens, whereas",
+                "type": "invalid_request_error",
+            }
+        },
         WireError(
             T.INVALID_REQUEST,
             "max_tokens is too large: 9. This model supports at most 5 completion tokens, whereas",
@@ -127,17 +174,49 @@ JSON_BODIES = [
     ),
     (
         400,
-        {"error": {"code": 400, "message": "too big", "type": "exceed_context_size_error", "n_prompt_tokens": 9, "n_ctx": 5}},
+        {
+            "error": {
+                "code": 400,
+                "message": "too big",
+                "type": "exceed_context_size_error",
+                "n_prompt_tokens": 9,
+                "n_ctx": 5,
+            }
+        },
         WireError(T.CONTEXT_OVERFLOW, "too big", 400, code="400", tokens=9, limit=5),
     ),
-    (404, {"error": "model 'x' not found, try pulling it first"}, WireError(T.MODEL_NOT_FOUND, "model 'x' not found, try pulling it first", 404)),
-    (422, {"error": "Input validation", "error_type": "validation"}, WireError(T.INVALID_REQUEST, "Input validation", 422)),
-    (400, {"object": "error", "message": "m", "code": 40303}, WireError(T.CONTEXT_OVERFLOW, "m", 400, code="40303")),
-    (400, {"object": "error", "message": "m", "type": "BadRequestError", "param": None, "code": 400}, WireError(T.INVALID_REQUEST, "m", 400, code="400")),
+    (
+        404,
+        {"error": "model 'x' not found, try pulling it first"},
+        WireError(T.MODEL_NOT_FOUND, "model 'x' not found, try pulling it first", 404),
+    ),
+    (
+        422,
+        {"error": "Input validation", "error_type": "validation"},
+        WireError(T.INVALID_REQUEST, "Input validation", 422),
+    ),
+    (
+        400,
+        {"object": "error", "message": "m", "code": 40303},
+        WireError(T.CONTEXT_OVERFLOW, "m", 400, code="40303"),
+    ),
+    (
+        400,
+        {"object": "error", "message": "m", "type": "BadRequestError", "param": None, "code": 400},
+        WireError(T.INVALID_REQUEST, "m", 400, code="400"),
+    ),
     (401, {"detail": "Unauthorized"}, WireError(T.AUTHENTICATION, "Unauthorized", 401)),
     (
         422,
-        {"detail": [{"type": "extra_forbidden", "loc": ["body", "tools", 0, "cache_control"], "msg": "Extra inputs are not permitted"}]},
+        {
+            "detail": [
+                {
+                    "type": "extra_forbidden",
+                    "loc": ["body", "tools", 0, "cache_control"],
+                    "msg": "Extra inputs are not permitted",
+                }
+            ]
+        },
         WireError(
             T.INVALID_REQUEST,
             "tools.0.cache_control: Extra inputs are not permitted",
@@ -146,16 +225,46 @@ JSON_BODIES = [
         ),
     ),
     (500, {"message": "boom"}, WireError(T.SERVER, "boom", 500)),
-    (502, {"error": {"message": "Provider returned error", "code": 502, "metadata": {"raw": "busy"}}}, WireError(T.SERVER, "Provider returned error: busy", 502, code="502")),
-    (503, {"error": {"code": "model_not_found", "message": "No available channel for model x"}}, WireError(T.MODEL_NOT_FOUND, "No available channel for model x", 503, code="model_not_found")),
-    (400, {"base_resp": {"status_code": 2013, "status_msg": "invalid params"}}, WireError(T.INVALID_REQUEST, "invalid params", 400, code="2013")),
-    (500, {"error": {"type": "api_error", "message": "The server is overloaded"}}, WireError(T.OVERLOADED, "The server is overloaded", 500)),
+    (
+        502,
+        {"error": {"message": "Provider returned error", "code": 502, "metadata": {"raw": "busy"}}},
+        WireError(T.SERVER, "Provider returned error: busy", 502, code="502"),
+    ),
+    (
+        503,
+        {"error": {"code": "model_not_found", "message": "No available channel for model x"}},
+        WireError(T.MODEL_NOT_FOUND, "No available channel for model x", 503, code="model_not_found"),
+    ),
+    (
+        400,
+        {"base_resp": {"status_code": 2013, "status_msg": "invalid params"}},
+        WireError(T.INVALID_REQUEST, "invalid params", 400, code="2013"),
+    ),
+    (
+        500,
+        {"error": {"type": "api_error", "message": "The server is overloaded"}},
+        WireError(T.OVERLOADED, "The server is overloaded", 500),
+    ),
     (402, {"error": {"message": "Insufficient Balance"}}, WireError(T.BILLING, "Insufficient Balance", 402)),
     (403, {"error": {"message": "用户额度不足"}}, WireError(T.BILLING, "用户额度不足", 403)),
     (400, {"what": 1}, WireError(T.INVALID_REQUEST, '{"what":1}', 400)),
-    (400, {"error": {"message": "Prompt too long: 300 tokens exceeds max context window of 200"}}, WireError(T.CONTEXT_OVERFLOW, "Prompt too long: 300 tokens exceeds max context window of 200", 400, tokens=300, limit=200)),
-    (400, {"error": {"message": "Your input exceeds the context window of this model."}}, WireError(T.CONTEXT_OVERFLOW, "Your input exceeds the context window of this model.", 400)),
-]  # fmt: skip
+    (
+        400,
+        {"error": {"message": "Prompt too long: 300 tokens exceeds max context window of 200"}},
+        WireError(
+            T.CONTEXT_OVERFLOW,
+            "Prompt too long: 300 tokens exceeds max context window of 200",
+            400,
+            tokens=300,
+            limit=200,
+        ),
+    ),
+    (
+        400,
+        {"error": {"message": "Your input exceeds the context window of this model."}},
+        WireError(T.CONTEXT_OVERFLOW, "Your input exceeds the context window of this model.", 400),
+    ),
+]
 
 
 @pytest.mark.parametrize(("status", "body", "expected"), JSON_BODIES)
@@ -192,19 +301,43 @@ def test_an_error_in_no_json_is_read(status: int, body: bytes, expected: WireErr
     [
         ({"error": {"message": "boom"}}, WireError(T.SERVER, "boom", 500)),
         ({"error": {"message": "slow", "code": 429}}, WireError(T.RATE_LIMIT, "slow", 429, code="429")),
-        ({"type": "error", "error": {"type": "overloaded_error", "message": "m"}}, WireError(T.OVERLOADED, "m", 529)),
         (
-            {"type": "error", "code": "rate_limit_exceeded", "message": "slow", "param": None, "sequence_number": 3},
+            {"type": "error", "error": {"type": "overloaded_error", "message": "m"}},
+            WireError(T.OVERLOADED, "m", 529),
+        ),
+        (
+            {
+                "type": "error",
+                "code": "rate_limit_exceeded",
+                "message": "slow",
+                "param": None,
+                "sequence_number": 3,
+            },
             WireError(T.RATE_LIMIT, "slow", 429, code="rate_limit_exceeded"),
         ),
         (
-            {"type": "response.failed", "response": {"id": "r", "output": [], "error": {"code": "server_error", "message": "m"}}},
+            {
+                "type": "response.failed",
+                "response": {"id": "r", "output": [], "error": {"code": "server_error", "message": "m"}},
+            },
             WireError(T.SERVER, "m", 500, code="server_error"),
         ),
-        ({"type": "response.failed", "response": {"error": None}}, WireError(T.SERVER, "the response failed", 500)),
-        ({"text": "out of memory", "error_code": 50002}, WireError(T.SERVER, "out of memory", 500, code="50002")),
-        ({"base_resp": {"status_code": 2013, "status_msg": "bad"}}, WireError(T.INVALID_REQUEST, "bad", 400, code="2013")),
-        ({"code": 500, "msg": "404 NOT_FOUND", "success": False}, WireError(T.SERVER, "404 NOT_FOUND", 500, code="500")),
+        (
+            {"type": "response.failed", "response": {"error": None}},
+            WireError(T.SERVER, "the response failed", 500),
+        ),
+        (
+            {"text": "out of memory", "error_code": 50002},
+            WireError(T.SERVER, "out of memory", 500, code="50002"),
+        ),
+        (
+            {"base_resp": {"status_code": 2013, "status_msg": "bad"}},
+            WireError(T.INVALID_REQUEST, "bad", 400, code="2013"),
+        ),
+        (
+            {"code": 500, "msg": "404 NOT_FOUND", "success": False},
+            WireError(T.SERVER, "404 NOT_FOUND", 500, code="500"),
+        ),
         ({"error": "went away"}, WireError(T.SERVER, "went away", 500)),
         ({"choices": [], "error": None}, None),
         ({"choices": [], "base_resp": {"status_code": 0, "status_msg": ""}}, None),
@@ -214,7 +347,7 @@ def test_an_error_in_no_json_is_read(status: int, body: bytes, expected: WireErr
         ({"type": "response.output_text.delta", "delta": "error"}, None),
         ({}, None),
     ],
-)  # fmt: skip
+)
 def test_an_error_inside_a_regular_reply_is_found(
     record: dict[str, object], expected: WireError | None
 ) -> None:

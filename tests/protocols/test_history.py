@@ -101,7 +101,7 @@ CASES = {
         (assistant(call("1")), user(result("1", "a")), assistant(call("1")), user(result("1", "b"))),
         (assistant(call("1")), user(result("1", "a")), assistant(call("1_2")), user(result("1_2", "b"))),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("given", "shaped"), CASES.values(), ids=CASES.keys())

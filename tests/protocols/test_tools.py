@@ -215,7 +215,12 @@ def test_free_form_input_survives_its_wrapping(text: str) -> None:
             },
         ),
         (
-            {"allOf": [{"properties": {"a": {}}, "required": ["a"]}, {"properties": {"b": {}}, "required": ["b"]}]},
+            {
+                "allOf": [
+                    {"properties": {"a": {}}, "required": ["a"]},
+                    {"properties": {"b": {}}, "required": ["b"]},
+                ]
+            },
             {"type": "object", "properties": {"a": {}, "b": {}}, "required": ["a", "b"]},
         ),
         (
@@ -237,6 +242,6 @@ def test_free_form_input_survives_its_wrapping(text: str) -> None:
         ),
         ({"$ref": "urn:x"}, {"$ref": "urn:x", "type": "object", "properties": {}}),
     ],
-)  # fmt: skip
+)
 def test_a_schema_gets_an_object_at_its_root(schema: dict[str, Any], expected: dict[str, Any]) -> None:
     assert object_schema(schema) == expected
