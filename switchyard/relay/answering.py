@@ -5,7 +5,8 @@ from urllib.parse import quote
 
 from switchyard.exchange import Exchange, Failure, Outcome
 from switchyard.protocols.conversion import convert_response
-from switchyard.protocols.neutral import Usage, with_estimate
+from switchyard.protocols.last_word import LastWord, calmed_break, last_word
+from switchyard.protocols.neutral import Usage, WireError, with_estimate
 from switchyard.protocols.openai_responses.compaction import encode_compact_response
 from switchyard.protocols.splice import splice_model
 from switchyard.relay.attempt import Held, Stream
@@ -73,14 +74,24 @@ class Answering:
         await self._quieten()
         if self._sink.started:
             await self.settle(None)
-            await self._sink.write(self._codec.encode_break(final.error))
+            await self._sink.write(self._codec.encode_break(calmed_break(self._codec, final.error)))
         else:
-            exchange.status, body = self._codec.encode_error(final.error)
+            word = self._last_word(final)
+            exchange.status = final.error.status if word.status == 200 else word.status
             await self.settle(None)
             attempts = ("x-switchyard-attempts", str(len(exchange.attempts)))
-            await self._sink.start(exchange.status, [*JSON_HEADERS, *final.headers, attempts])
-            await self._sink.write(body)
+            await self._sink.start(
+                word.status, [("content-type", word.content_type), *word.headers, attempts]
+            )
+            await self._sink.write(word.body)
         await self._sink.end()
+
+    def _last_word(self, final: FinalError) -> LastWord:
+        told = final.told
+        if told is not None:
+            return LastWord(told.status, "application/json", (), told.body)
+        headers = dict(self._request.headers)
+        return last_word(self._codec, final.error, stream=self._request.head.stream, headers=headers)
 
     async def abandoned(self) -> None:
         """The client has left."""
@@ -112,7 +123,13 @@ class Answering:
             await self.settle(stream.usage)
 
         idle_seconds = timeouts_of(found.candidate.upstream, self._settings).idle
-        await deliver_stream(found.held, stream, keep_alive, idle_seconds, settle)
+
+        def phrase(failure: Failure) -> WireError:
+            message = f'upstream "{found.candidate.name}": {failure.message}'
+            error = replace(failure.error, message=message)
+            return calmed_break(self._codec, error) if found.last_resort else error
+
+        await deliver_stream(found.held, stream, keep_alive, idle_seconds, settle, phrase)
 
     def _note_break(self, found: Found, failure: Failure) -> None:
         """The client is told, and asks again by itself: by then this upstream must rest."""

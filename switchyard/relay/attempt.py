@@ -103,7 +103,9 @@ async def _hold(
     if looks_like == "other":
         raise AttemptFailed(protocol_failure(f"answered {_described(reply, first)} instead of its protocol"))
     if stream is None:
-        return Held(reply, await _whole(first, chunks), None)
+        body = await _whole(first, chunks)
+        _reject_broken_stream(codec, body)
+        return Held(reply, body, None)
     return Held(reply, await _until_content(first, chunks, stream), stream)
 
 
@@ -163,6 +165,17 @@ def _reject_embedded_error(codec: Codec, body: bytes) -> None:
     glance = codec.glance_whole(body)
     if glance.error is not None:
         raise AttemptFailed(Failure(FailureKind.STATUS, glance.error, body, "application/json"))
+
+
+def _reject_broken_stream(codec: Codec, body: bytes) -> None:
+    """The client wants one body and the upstream streamed: nothing has been sent, so even a late break is ours."""
+    seen = UntouchedStream(codec, "")
+    seen.feed(body)
+    seen.close()
+    if seen.failed is not None:
+        raise AttemptFailed(Failure(FailureKind.STATUS, seen.failed))
+    if not seen.finished:
+        raise AttemptFailed(truncated_failure())
 
 
 async def _until_content(first: bytes, chunks: AsyncIterator[bytes], stream: Stream) -> bytes:

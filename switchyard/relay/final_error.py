@@ -1,14 +1,12 @@
 """The one error a client gets when no upstream answered: the most telling one, shaped to end its retries."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from switchyard.exchange import Attempt, FailureKind
+from switchyard.exchange import Attempt, Failure, FailureKind
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.relay.headers import Headers
 from switchyard.routing.route import Moment, Route
 
-NO_RETRY = ("x-should-retry", "false")
 TELLING = (
     ErrorType.CONTEXT_OVERFLOW,
     ErrorType.INVALID_REQUEST,
@@ -28,7 +26,8 @@ TELLING = (
 @dataclass(frozen=True, slots=True)
 class FinalError:
     error: WireError
-    headers: Headers = field(default_factory=list)
+    told: Failure | None = None
+    """the upstream's own answer, in the client's protocol: given back as it came"""
 
 
 def nothing_could_answer(route: Route, model: str) -> FinalError:
@@ -38,7 +37,7 @@ def nothing_could_answer(route: Route, model: str) -> FinalError:
         f"Skipped: {reasons}." if reasons else "None is configured; add one in the dashboard."
     )
     error = WireError(ErrorType.SERVER, message, 503, code="no_upstream")
-    return FinalError(error, [NO_RETRY])
+    return FinalError(error)
 
 
 def all_failed(attempts: Sequence[Attempt], recovery: float | None, now: Moment) -> FinalError:
@@ -50,10 +49,9 @@ def all_failed(attempts: Sequence[Attempt], recovery: float | None, now: Moment)
     told = "; ".join(dict.fromkeys(_told(attempt) for attempt in failed))
     again = f" Next try possible at {now.clock_at(recovery)}." if recovery is not None else ""
     prefix = "All upstreams failed: " if len({attempt.upstream for attempt in failed}) > 1 else ""
-    headers: Headers = [NO_RETRY]
     if error.type is ErrorType.CONTEXT_OVERFLOW:
-        return FinalError(error, headers)
-    return FinalError(replace(error, message=f"{prefix}{told}.{again}", retry_after=None), headers)
+        return FinalError(error)
+    return FinalError(replace(error, message=f"{prefix}{told}.{again}", retry_after=None))
 
 
 def _rank(attempt: Attempt) -> tuple[bool, int]:

@@ -42,6 +42,7 @@ class Found:
     candidate: Candidate
     held: Held
     prepared: Prepared
+    last_resort: bool
 
 
 class Search:
@@ -128,7 +129,9 @@ class Search:
                     self._around.waiting.leave(candidate.name)
                 return Verdict("switch", Charge("none"), "rests since this request began")
             note = self._note_attempt(candidate)
-            outcome = await self._attempt_once(candidate, note, granted=granted)
+            outcome = await self._attempt_once(
+                candidate, note, granted=granted, last_resort=route.last_resort
+            )
             granted = False
             if isinstance(outcome, Found):
                 return outcome
@@ -166,7 +169,9 @@ class Search:
         name, model = candidate.name, candidate.model
         return self._state.health.rest_of(name, model, now, self._exchange.id) is not None
 
-    async def _attempt_once(self, candidate: Candidate, note: Attempt, *, granted: bool) -> Found | Failure:
+    async def _attempt_once(
+        self, candidate: Candidate, note: Attempt, *, granted: bool, last_resort: bool
+    ) -> Found | Failure:
         """Takes a place at the upstream; keeps it only with an answer in hand."""
         around, name = self._around, candidate.name
         around.waiting.enter(candidate.upstream, granted=granted)
@@ -184,7 +189,7 @@ class Search:
         around.sessions.sit(self._exchange.session, name, around.now().monotonic)
         note.first_byte, note.status = self.seconds(), held.reply.status
         assert self.prepared is not None
-        return Found(candidate, held, self.prepared)
+        return Found(candidate, held, self.prepared, last_resort)
 
     def _note_attempt(self, candidate: Candidate) -> Attempt:
         upstream = candidate.upstream
@@ -265,10 +270,17 @@ class Search:
     # --- nobody answered -------------------------------------------------------
 
     def _returned(self) -> FinalError:
-        """The upstream's own error, as its action says."""
-        failure = self._exchange.attempts[-1].failure
+        """The upstream's own error, as its action says; its very words where both sides speak alike."""
+        last = self._exchange.attempts[-1]
+        failure = last.failure
         assert failure is not None
-        return FinalError(failure.error)
+        speaks_alike = last.protocol == self._request.protocol and failure.kind is FailureKind.STATUS
+        # an overflow is encoded anew: clients compact only when they understand its words
+        unclear = failure.status < 400 or failure.error.type is ErrorType.CONTEXT_OVERFLOW
+        unclear = unclear or not failure.body.lstrip().startswith(b"{")
+        return FinalError(
+            failure.error, told=failure if speaks_alike and failure.body and not unclear else None
+        )
 
     def nobody_answered(self) -> FinalError:
         """The error that sums up all attempts."""

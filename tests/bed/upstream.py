@@ -190,8 +190,8 @@ class ScriptedUpstream:
                 while (request := _read_request(reader, connection)) is not None:
                     if not self._answer(connection, request):
                         return
-        except OSError:
-            return
+        except (OSError, ValueError, ClientGone):
+            return  # the client left, or does not speak HTTP (TLS, say)
         finally:
             with self._lock:
                 self._connections.discard(connection)
@@ -457,13 +457,13 @@ def stream(
     for record in records:
         octets = record if encoder is None else encoder.compress(record) + _flushed(encoder, encoding)
         if octets:
-            steps.append(Send(_chunk(octets)))
+            steps.append(Send(chunk(octets)))
         if seconds_between:
             steps.append(Wait(seconds_between))
     if end is not None:
         return [*steps, *end]
     rest = encoder.flush() if encoder is not None else b""
-    return [*steps, Send((_chunk(rest) if rest else b"") + b"0\r\n\r\n")]
+    return [*steps, Send((chunk(rest) if rest else b"") + b"0\r\n\r\n")]
 
 
 def _flushed(encoder: Any, encoding: str) -> bytes:
@@ -471,7 +471,7 @@ def _flushed(encoder: Any, encoding: str) -> bytes:
     return cast(bytes, encoder.flush(zlib.Z_SYNC_FLUSH)) if encoding in ("gzip", "deflate") else b""
 
 
-def _chunk(octets: bytes) -> bytes:
+def chunk(octets: bytes) -> bytes:
     return f"{len(octets):x}\r\n".encode() + octets + b"\r\n"
 
 
@@ -554,6 +554,7 @@ FAULTS: dict[str, Answer] = {
     "error as flat JSON in a 200": fixed(
         whole(200, b'{"code": 500, "msg": "quota exhausted", "success": false}')
     ),
+    "JSON without an answer": fixed(whole(200, b'{"status": "ok", "data": []}')),
     "HTML with 200": fixed(whole(200, HTML, content_type="text/html; charset=utf-8")),
     "HTML typed as event stream": fixed(stream([HTML])),
     "garbage bytes": fixed(whole(200, GARBAGE, content_type="application/octet-stream")),

@@ -266,7 +266,7 @@ def _responses_items(reply: Reply) -> list[Record]:
         part = {"type": "output_text", "text": reply.text, "annotations": [], "logprobs": []}
         message = {
             "type": "message",
-            "id": "msg_1",
+            "id": f"msg_{reply.id}_text",
             "status": "completed",
             "role": "assistant",
             "content": [part],

@@ -15,11 +15,12 @@ from switchyard.protocols.anthropic_messages.wire import (
 )
 from switchyard.protocols.codec import Glance, WholeGlance
 from switchyard.protocols.errors import read_embedded_error
-from switchyard.protocols.neutral import StopReason, Usage
+from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
 from switchyard.protocols.sse import Record
 from switchyard.protocols.usage import usage_of_anthropic
 
 NOTHING = Glance()
+NO_MESSAGE = WireError(ErrorType.SERVER, "The upstream's reply is not a message.", 502)
 
 NOTABLE = re.compile(
     rb'"(?:message_stop|message_delta|usage|error|signature_delta|signature|message_start|redacted_thinking'
@@ -78,7 +79,7 @@ def glance_whole(body: bytes) -> WholeGlance:
     signatures = (_text(block, "signature") or _text(block, "data") for block in blocks)
     return WholeGlance(
         usage=_usage(message.get("usage")),
-        error=read_embedded_error(message),
+        error=read_embedded_error(message) or (None if isinstance(content, list) else NO_MESSAGE),
         model=_text(message, "model") or None,
         signatures=tuple(signature for signature in signatures if signature),
     )

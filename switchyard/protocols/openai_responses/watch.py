@@ -8,7 +8,7 @@ import msgspec
 
 from switchyard.protocols.codec import Glance, WholeGlance
 from switchyard.protocols.errors import read_embedded_error
-from switchyard.protocols.neutral import StopReason, Usage
+from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
 from switchyard.protocols.openai_responses.calls import CALL_KINDS, Item, entries, fields, text
 from switchyard.protocols.sse import Record
 from switchyard.protocols.usage import usage_of_openai
@@ -18,6 +18,8 @@ NOTABLE = re.compile(
 )
 """In the text of a delta every quote is escaped, so there none of these can occur; `message` finds errors that
 only their event line names. A pattern that begins with one literal is searched ten times as fast as others."""
+
+NO_RESPONSE = WireError(ErrorType.SERVER, "The upstream's reply is not a response.", 502)
 
 
 class _Seen(msgspec.Struct):
@@ -54,7 +56,8 @@ def glance_whole(body: bytes) -> WholeGlance:
     signatures = (_signature(fields(item)) for item in entries(response.get("output")))
     return WholeGlance(
         usage=_usage(response),
-        error=read_embedded_error(response),
+        error=read_embedded_error(response)
+        or (None if isinstance(response.get("output"), list) else NO_RESPONSE),
         model=text(response.get("model")) or None,
         signatures=tuple(signature for signature in signatures if signature),
     )
@@ -87,9 +90,11 @@ def _finished(seen: _Seen) -> Glance:
 
 
 def _failed(seen: _Seen) -> Glance:
+    """An error that is also the end: unlike a bare `error` event, clients need no other."""
     response = fields(seen.response)
     error = read_embedded_error({"type": "response.failed", "response": response})
-    return Glance(usage=_usage(response), error=error, model=text(response.get("model")) or None)
+    model = text(response.get("model")) or None
+    return Glance(finished=True, usage=_usage(response), error=error, model=model)
 
 
 _READERS: Mapping[str, Callable[[_Seen], Glance]] = {

@@ -74,7 +74,7 @@ GLANCES: list[tuple[dict[str, Any], Glance, bool]] = [
             "type": "response.failed",
             "response": {"status": "failed", "error": {"code": "server_is_overloaded", "message": "busy"}},
         },
-        Glance(error=BUSY),
+        Glance(finished=True, error=BUSY),
         True,
     ),
     ({"type": "error", "code": "server_is_overloaded", "message": "busy"}, Glance(error=BUSY), True),

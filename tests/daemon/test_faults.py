@@ -1,0 +1,291 @@
+"""Whatever happens before content, the next upstream answers within the same request; afterwards the break is told."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.bed.asking import ask, error_of, text_of
+from tests.bed.daemon import Daemon, Response, settings, upstream, wait_until
+from tests.bed.upstream import (
+    CLIENT_STATUSES,
+    FAULTS,
+    Answer,
+    Close,
+    Received,
+    Script,
+    ScriptedUpstream,
+    Send,
+    Wait,
+    chunk,
+    closed_url,
+    cut_after_content,
+    fixed,
+    say,
+    status,
+    whole,
+)
+from tests.bed.wire import PROTOCOLS, Protocol, error_body, error_records
+
+UNREACHABLE = ("refused", "TLS to a plain port")
+NAMES = (*FAULTS, *UNREACHABLE)
+IMPATIENT = {"connect": 1, "first_byte": 0.3, "idle": 0.3}
+
+
+@dataclass(frozen=True)
+class Case:
+    fault: str
+    client: Protocol
+    spoken: Protocol
+    stream: bool
+
+    @property
+    def model(self) -> str:
+        """Each case has a model of its own, which only its own faulty upstream and the good one serve."""
+        how = "stream" if self.stream else "whole"
+        return f"{self.fault} {self.client} {self.spoken} {how}".replace(" ", "-").replace(",", "")
+
+    def __str__(self) -> str:
+        return self.model
+
+
+def next_of(protocol: Protocol) -> Protocol:
+    return PROTOCOLS[(PROTOCOLS.index(protocol) + 1) % len(PROTOCOLS)]
+
+
+CASES = [
+    Case(fault, client, spoken, stream)
+    for fault in NAMES
+    for client in PROTOCOLS
+    for spoken in (client, next_of(client))
+    for stream in (True, False)
+]
+
+
+@dataclass(frozen=True)
+class Bed:
+    daemon: Daemon
+    faulty: ScriptedUpstream
+    good: ScriptedUpstream
+
+    def asked(self, server: ScriptedUpstream, model: str) -> list[Received]:
+        return [request for request in server.requests if request.json["model"] == model]
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    def fail(request: Received) -> Script:
+        return FAULTS[NAMES[int(request.path.split("/")[1])]](request)
+
+    with ScriptedUpstream(fail) as faulty, ScriptedUpstream(say("The good one answers")) as good:
+        urls = {"refused": closed_url(), "TLS to a plain port": good.url.replace("http:", "https:")}
+        entries = [
+            upstream(
+                str(case),
+                urls.get(case.fault, f"{faulty.url}/{NAMES.index(case.fault)}"),
+                case.spoken,
+                models=[case.model],
+                timeouts=IMPATIENT,
+            )
+            for case in CASES
+        ]
+        backups = [
+            upstream(f"good {protocol}", good.url, protocol, clients=[protocol], role="backup")
+            for protocol in PROTOCOLS
+        ]
+        folder = tmp_path_factory.mktemp("faults")
+        with Daemon(folder, settings(*entries, *backups)) as daemon:
+            yield Bed(daemon, faulty, good)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_next_upstream_answers_within_the_same_request(bed: Bed, case: Case) -> None:
+    response = ask(bed.daemon.url, case.client, case.model, stream=case.stream)
+
+    assert (response.status, text_of(case.client, response)) == (200, "The good one answers"), response.body
+    assert len(bed.asked(bed.good, case.model)) == 1
+    assert len(bed.asked(bed.faulty, case.model)) == (0 if case.fault in UNREACHABLE else 1)
+
+
+def test_every_failed_attempt_is_in_the_journal_with_its_reason(bed: Bed) -> None:
+    lines = [line for line in bed.daemon.journal() if len(line["attempts"]) > 1]
+    if not lines:
+        ask(bed.daemon.url, CASES[0].client, CASES[0].model)
+        lines = bed.daemon.journal()
+    for line in lines:
+        failed, answered = line["attempts"]
+        assert failed["upstream"] == line["model"]
+        assert failed["failed"] and failed["message"]
+        assert answered["upstream"].startswith("good ") and "failed" not in answered
+        assert line["outcome"] == "ok"
+
+
+# --- the client's own mistakes -------------------------------------------------
+
+PLACES = 60
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A first upstream to be scripted and a good one behind it. Each test asks for a model of its own, which has an
+    entry of its own, so that nothing rests because of an earlier test."""
+
+    daemon: Daemon
+    first: ScriptedUpstream
+    second: ScriptedUpstream
+    numbers: Iterator[int]
+
+    def ask(self, protocol: Protocol, stream: bool = True) -> Response:
+        return ask(self.daemon.url, protocol, f"m-{protocol}-{next(self.numbers)}", stream=stream)
+
+    def asked(self) -> tuple[int, int]:
+        return len(self.first.requests), len(self.second.requests)
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    with ScriptedUpstream() as first, ScriptedUpstream() as second:
+        common = {"timeouts": IMPATIENT}
+        primaries = [
+            upstream(f"first {protocol} {n}", first.url, protocol, models=[f"m-{protocol}-{n}"], **common)
+            for protocol in PROTOCOLS
+            for n in range(PLACES)
+        ]
+        backups = [
+            upstream(f"second {protocol}", second.url, protocol, clients=[protocol], role="backup", **common)
+            for protocol in PROTOCOLS
+        ]
+        document = settings(*primaries, *backups, failover={"error_threshold": 1000})
+        with Daemon(tmp_path_factory.mktemp("pair"), document) as daemon:
+            yield Pair(daemon, first, second, iter(range(PLACES)))
+
+
+@pytest.fixture
+def pair(pairs: Pair) -> Pair:
+    pairs.first.script(say("The first one answers"))
+    pairs.second.script(say("The good one answers"))
+    return pairs
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("code", CLIENT_STATUSES)
+def test_a_mistake_of_the_client_is_told_by_the_first_upstream_unchanged(
+    pair: Pair, code: int, protocol: Protocol, stream: bool
+) -> None:
+    told = error_body(protocol, "temperature: expected at most 1", "invalid_request_error")
+    pair.first.script(fixed(whole(code, told)))
+
+    response = pair.ask(protocol, stream)
+
+    assert (response.status, response.json) == (code, json.loads(told))
+    assert pair.asked() == (1, 0)
+
+
+# --- breaks after content ------------------------------------------------------
+
+
+def told_in_the_stream(request: Received) -> Script:
+    error = b"".join(error_records(request.protocol, "Overloaded"))
+    return cut_after_content([Send(chunk(error) + b"0\r\n\r\n")])(request)
+
+
+BREAKS: dict[str, Answer] = {
+    "closed": cut_after_content(),
+    "reset": cut_after_content([Wait(0.05), Close(reset=True)]),
+    "silence": cut_after_content([Wait()]),
+    "a proper end": cut_after_content([Send(b"0\r\n\r\n")]),
+    "an error event": told_in_the_stream,
+}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_break_after_content_is_told_once_and_in_the_clients_protocol(
+    pair: Pair, name: str, protocol: Protocol
+) -> None:
+    pair.first.script(BREAKS[name])
+
+    response = pair.ask(protocol)
+
+    assert response.status == 200
+    assert text_of(protocol, response).startswith("The beg")
+    ends = [end for end in (end_told(record) for record in response.records) if end]
+    assert (ends, end_told(response.records[-1])) == (["failed"], "failed")
+    assert "[DONE]" not in response.text
+    assert pair.asked() == (1, 0)
+    assert pair.daemon.journal()[-1]["outcome"] == "truncated"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_break_of_a_whole_answer_is_no_break_for_the_client(
+    pair: Pair, name: str, protocol: Protocol
+) -> None:
+    pair.first.script(BREAKS[name])
+
+    response = pair.ask(protocol, stream=False)
+
+    assert (response.status, text_of(protocol, response)) == (200, "The good one answers")
+    assert pair.asked() == (1, 1)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_an_upstream_that_broke_rests_when_the_client_asks_again(pair: Pair, protocol: Protocol) -> None:
+    pair.first.script(BREAKS["closed"])
+    model = f"m-{protocol}-{next(pair.numbers)}"
+    ask(pair.daemon.url, protocol, model)
+
+    response = ask(pair.daemon.url, protocol, model, stream=False)
+
+    assert text_of(protocol, response) == "The good one answers"
+    assert pair.asked() == (1, 1)
+
+
+ENDS = {
+    "error": "failed",
+    "response.failed": "failed",
+    "message_stop": "finished",
+    "response.completed": "finished",
+    "response.incomplete": "finished",
+}
+
+
+def end_told(record: dict[str, Any]) -> str:
+    """Which end a record of any protocol tells: "finished", "failed" or none."""
+    if "choices" in record:
+        return "finished" if any(choice.get("finish_reason") for choice in record["choices"]) else ""
+    if "type" not in record:
+        return "failed" if "error" in record else ""
+    return ENDS.get(record["type"], "")
+
+
+# --- nothing left --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_when_nothing_is_left_the_client_gets_the_most_telling_error_in_its_own_envelope(
+    pair: Pair, protocol: Protocol, stream: bool
+) -> None:
+    pair.first.script(status(403, "this key may not use the model"))
+    pair.second.script(status(500, "something broke"))
+
+    response = pair.ask(protocol, stream)
+
+    assert response.status == 403, response.text
+    message = error_of(protocol, response)["message"]
+    assert "this key may not use the model" in message and f"first {protocol}" in message, message
+    assert response.header("x-should-retry") == "false"
+    assert pair.asked() == (1, 1)
+
+
+def test_a_hanging_upstream_is_left_when_its_time_is_up(pair: Pair) -> None:
+    pair.first.script(FAULTS["silence before headers"])
+
+    pair.ask("messages")
+
+    hung = pair.first.wait_for()[0]
+    wait_until(lambda: hung.gone_at is not None, 2, "the end of the hanging attempt")
