@@ -91,7 +91,7 @@ class Application:
         return time.time() - self.started_at
 
     def state(self) -> State:
-        return State(self.health, self.limits)
+        return State(self.health, self.limits, self.ledger.budget_state().taken_out)
 
     async def record(self, exchange: Exchange) -> None:
         """The end of an exchange: journal and statistics first, then whoever looks on."""

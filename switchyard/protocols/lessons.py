@@ -9,7 +9,10 @@ from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.neutral import ErrorType, WireError
 
 TEACHING_STATUSES = frozenset({400, 404, 415, 422, 500, 501})
-REFUSED = r"(unsupported|not supported|does not support|unknown|unrecognized|not permitted|not allowed|invalid|unexpected)"
+REFUSED = (
+    r"(unsupported|not supported|does not support|unknown|unrecognized"
+    r"|not permitted|not allowed|invalid|unexpected)"
+)
 
 FOREIGN_THINKING = re.compile(
     r"signature.*thinking|thinking.*signature|thinking.{0,40}(block|expected)|invalid_encrypted_content"

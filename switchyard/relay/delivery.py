@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from switchyard.exchange import Failure, FailureKind
+from switchyard.protocols.neutral import WireError
 from switchyard.protocols.sse import RecordTooLarge
 from switchyard.relay.attempt import Held, Stream
 from switchyard.relay.failures import AttemptFailed, protocol_failure, timeout_failure, truncated_failure
@@ -16,8 +17,12 @@ Settle = Callable[[Failure | None], Awaitable[None]]
 """Notes the end (and the failure, if it broke) in the journal: awaited before the client can see that end."""
 
 
+Phrase = Callable[[Failure], WireError]
+"""What the client is told of a break."""
+
+
 async def deliver_stream(
-    held: Held, stream: Stream, keep_alive: KeepAlive, idle_seconds: float, settle: Settle
+    held: Held, stream: Stream, keep_alive: KeepAlive, idle_seconds: float, settle: Settle, phrase: Phrase
 ) -> None:
     """Pump a held stream to its end. The caller has started the answer, and closes the reply."""
     if _is_over(stream):
@@ -27,7 +32,7 @@ async def deliver_stream(
         await keep_alive.write(held.head)
         failure, out = await _pump(held, stream, keep_alive, idle_seconds)
     if failure is not None and stream.owes_an_end:
-        out += stream.break_off(failure.error)
+        out += stream.break_off(phrase(failure))
     await settle(failure)
     if out:
         await keep_alive.write(out)

@@ -10,6 +10,7 @@ The only place that knows httpx. Every foreign error becomes `AttemptFailed(Fail
 
 import ipaddress
 import logging
+import os
 import ssl
 import urllib.request
 from collections.abc import AsyncIterator
@@ -83,7 +84,8 @@ class Reply:
         except UnpackError as error:
             raise AttemptFailed(network_failure(FailureKind.PROTOCOL, str(error))) from None
         except (httpx.HTTPError, OSError, aiohttp.ClientError) as error:
-            raise AttemptFailed(network_failure(FailureKind.READ, _told("connection broke", error))) from None
+            message = _told("the connection broke before the end of the answer", error)
+            raise AttemptFailed(network_failure(FailureKind.READ, message)) from None
 
     async def read_up_to(self, limit: int) -> bytes:
         """The body up to `limit` bytes; the rest is dropped. Raises AttemptFailed."""
@@ -236,6 +238,12 @@ def _kind_of(error: Exception) -> tuple[FailureKind, str] | None:
 
 
 def _told(text: str, error: Exception) -> str:
-    """The text with the cause in a few words; never a whole traceback or an address with a key in it."""
-    detail = str(error).split("\n")[0].partition("://")[0][:160].strip()
-    return f"{text} ({detail})" if detail and detail != text else text
+    """The text with the cause in a few words: no addresses, no names of library classes."""
+    system = getattr(error, "os_error", error)
+    reason = getattr(system, "strerror", None) or ""
+    reason = (
+        reason.partition("(")[0].partition("[")[0].strip(" .") if "Connect call failed" not in reason else ""
+    )
+    number = getattr(system, "errno", None)
+    detail = reason or (os.strerror(number) if isinstance(number, int) and number > 0 else "")
+    return f"{text} ({detail.lower()})" if detail else text

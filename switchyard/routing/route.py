@@ -189,9 +189,9 @@ def served_model(
         return asked
     bare = asked.without_thinking()
     if bare is None or _is_listed(rules, upstream, asked.model):
-        sent = upstream.model_for(ruled_model(rules, protocol, asked.model))
+        sent = upstream.model_for(ruled_model(rules, upstream, protocol, asked.model))
         return None if sent is None else replace(asked, model=sent)
-    sent = upstream.model_for(ruled_model(rules, protocol, bare.model))
+    sent = upstream.model_for(ruled_model(rules, upstream, protocol, bare.model))
     return None if sent is None else replace(bare, model=sent)
 
 
@@ -200,10 +200,10 @@ def _is_listed(rules: tuple[ModelRule, ...], upstream: Upstream, model: str) -> 
     return any(not is_glob(pattern) and matches(pattern, model) for pattern in patterns)
 
 
-def ruled_model(rules: tuple[ModelRule, ...], protocol: ProtocolName, model: str) -> str:
+def ruled_model(rules: tuple[ModelRule, ...], upstream: Upstream, protocol: ProtocolName, model: str) -> str:
     """The model after the first fitting rule; one step, no chaining."""
     for rule in rules:
-        if protocol in rule.clients and matches(rule.source, model):
+        if protocol in rule.clients and upstream.protocol in rule.protocols and matches(rule.source, model):
             return rule.to
     return model
 

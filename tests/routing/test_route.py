@@ -133,6 +133,13 @@ def test_the_first_model_rule_applies_once_and_before_the_models_of_the_upstream
     assert route(found, Ask("chat", "gpt-4o")).candidates[0].model == "y"
 
 
+def test_a_rule_may_hold_for_upstreams_of_some_protocols_only() -> None:
+    rules = [{"from": "gpt-4", "to": "claude-x", "protocols": ["messages"]}]
+    found = settings({}, {"protocol": "chat"}, model_rules=rules)
+    sent = {one.name: one.model for one in route(found, Ask("chat", "gpt-4")).candidates}
+    assert sent == {"u0": "claude-x", "u1": "gpt-4"}
+
+
 @pytest.mark.parametrize(
     ("entry", "asked", "sent", "thinking"),
     [
