@@ -7,6 +7,7 @@ from pathlib import Path
 
 from switchyard import VERSION
 from switchyard.commands import COMMANDS
+from switchyard.commands.command import CommandFailed
 from switchyard.serve import CannotServe, Options, serve
 
 HERE = Path(__file__).resolve().parent.parent
@@ -25,6 +26,9 @@ def main(argv: list[str]) -> int:
         return serve(_options(arguments))
     except CannotServe as reason:
         print(f"Switchyard cannot start: {reason}", file=sys.stderr)
+        return 1
+    except CommandFailed as reason:
+        print(reason, file=sys.stderr)
         return 1
     except BrokenPipeError:
         return 1

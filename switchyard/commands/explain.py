@@ -1,50 +1,14 @@
-"""The sub-commands of the command line, each a few lines over the rooms."""
+"""`explain`: who would answer, and why not the others."""
 
 import argparse
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
+from switchyard.commands.command import Command, loaded
 from switchyard.protocols.names import PROTOCOLS
 from switchyard.relay.surroundings import local_moment
 from switchyard.routing.route import Ask, Moment, Route, State, choose_route
-from switchyard.settings import WEEKDAYS, SettingsError, minutes_of
-from switchyard.store.settings_file import SettingsFile
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    help: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
-
-
-def loaded(arguments: argparse.Namespace) -> SettingsFile | None:
-    """The settings of the data folder; None after telling on stderr what is wrong with them."""
-    settings_file = SettingsFile(Path(arguments.data))
-    try:
-        settings_file.load(create=False)
-    except SettingsError as error:
-        for fault in error.faults:
-            print(fault, file=sys.stderr)
-        print(f"{settings_file.path}: {len(error.faults)} fault(s)", file=sys.stderr)
-        return None
-    return settings_file
-
-
-def check(arguments: argparse.Namespace) -> int:
-    settings_file = loaded(arguments)
-    if settings_file is None:
-        return 1
-    for warning in settings_file.warnings:
-        print(f"note: {warning}")
-    settings = settings_file.settings
-    print(
-        f"{settings_file.path}: valid, {len(settings.upstreams)} upstreams, {len(settings.model_rules)} model rules"
-    )
-    return 0
+from switchyard.settings import WEEKDAYS, minutes_of
 
 
 def explain(arguments: argparse.Namespace) -> int:
@@ -87,10 +51,6 @@ def route_text(route: Route) -> str:
     return "\n".join(lines) or "no upstream is configured"
 
 
-def _no_arguments(parser: argparse.ArgumentParser) -> None:
-    return
-
-
 def _explain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--client", choices=PROTOCOLS, default="messages", help="the client's protocol")
     parser.add_argument("--model", default="", help="the model the client asks for")
@@ -98,9 +58,4 @@ def _explain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--at", default="", help='local time such as "mon 09:00" (default: now)')
 
 
-COMMANDS: dict[str, Command] = {
-    "check": Command("validate the settings file and list every fault", _no_arguments, check),
-    "explain": Command(
-        "who would answer, in which order, and why not the others", _explain_arguments, explain
-    ),
-}
+EXPLAIN = Command("who would answer, in which order, and why not the others", _explain_arguments, explain)

@@ -1,0 +1,38 @@
+"""What every sub-command is made of."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from switchyard.settings import SettingsError
+from switchyard.store.settings_file import SettingsFile
+
+
+class CommandFailed(Exception):
+    """One sentence for the user; the exit code is 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def loaded(arguments: argparse.Namespace) -> SettingsFile | None:
+    """The settings of the data folder; None after telling on stderr what is wrong with them."""
+    settings_file = SettingsFile(Path(arguments.data))
+    try:
+        settings_file.load(create=False)
+    except SettingsError as error:
+        for fault in error.faults:
+            print(fault, file=sys.stderr)
+        print(f"{settings_file.path}: {len(error.faults)} fault(s)", file=sys.stderr)
+        return None
+    return settings_file
+
+
+def no_arguments(parser: argparse.ArgumentParser) -> None:
+    return
