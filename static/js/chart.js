@@ -157,6 +157,6 @@ export function timeline({ attempts, total, format }) {
       bar.style.width = percent(to - from);
       return bar;
     };
-    return h("div.timeline", { role: "img", "aria-label": `${format(started)} – ${format(end)}` }, part(failed ? "waiting failed" : "waiting", started, first), part("reading", first, end));
+    return h("div.timeline", { role: "img", "aria-label": `${format(started)} – ${format(end)}` }, part(failed ? "waiting failed" : "waiting", started, first), end > first ? part("reading", first, end) : "");
   });
 }

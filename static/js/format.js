@@ -37,7 +37,10 @@ export function seconds(value) {
   return `${Math.floor(value / 3600)} h ${String(Math.floor((value % 3600) / 60)).padStart(2, "0")} m`;
 }
 
-export const milliseconds = (value) => (value === null || value === undefined ? "–" : seconds(value / 1000));
+export function milliseconds(value) {
+  if (value === null || value === undefined) return "–";
+  return value < 1000 ? `${Math.round(value)} ms` : seconds(value / 1000);
+}
 
 /** "14:05" of a moment in seconds since 1970; with the day in front if it is another one. */
 export function clock(at, withSeconds = false) {

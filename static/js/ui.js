@@ -1,5 +1,6 @@
 // The pieces every panel is made of: badges, buttons, fields, dialogs, notes.
 import { append, h, newId, replace } from "./dom.js";
+import { clock } from "./format.js";
 import { t } from "./i18n.js";
 
 const NOTE_MILLISECONDS = 8000;
@@ -359,5 +360,6 @@ export const clientName = (protocol) => t(`client.${protocol}`);
 /** Why an upstream is skipped; the daemon's own sentence in English, its short form elsewhere. */
 export function skipText(skip) {
   const words = t(`skip.${skip.reason}`);
-  return words && words !== `skip.${skip.reason}` ? words : skip.text;
+  if (!words || words === `skip.${skip.reason}`) return skip.text;
+  return skip.until ? `${words} → ${clock(skip.until)}` : words;
 }

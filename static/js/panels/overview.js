@@ -6,6 +6,7 @@ import { t } from "../i18n.js";
 import { live, refresh, subscribe } from "../live.js";
 import { outcomeBadge, outcomeDot, tokensText } from "../request_words.js";
 import { actionButton, badge, button, clientName, copyButton, dialog, dot, emptyNote, errorNote, faultText, loadingNote, protocolName, select, skipText } from "../ui.js";
+import { healthText } from "../upstream_words.js";
 
 const SKIPS_SHOWN = 4;
 const RECENT = 8;
@@ -109,7 +110,7 @@ function lane(route, { urls, known }, redraw) {
 }
 
 /** The rail from the client to the upstream that answers, and on to those that would follow. */
-export function track(route, known = 1) {
+function track(route, known = 1) {
   const first = route.candidates[0];
   if (!first) return h("div.track", {}, dot("bad"), h("span", {}, ` ${t(known ? "overview.nobody" : "overview.no-upstreams")}`));
   return h(
@@ -201,22 +202,12 @@ function restsCard(upstreams) {
           "li",
           {},
           dot("warn"),
-          h("div.grow", {}, h("div.cut", { title: one.name }, one.name), h("div.muted.wrap", {}, restText(one))),
+          h("div.grow", {}, h("div.cut", { title: one.name }, one.name), h("div.muted.wrap", {}, healthText(one))),
           actionButton(t("upstreams.clear"), () => clear(one.name), { kind: "small", key: `clear-${one.name}` }),
         ),
       ),
     ),
   );
-}
-
-export function restText(upstream) {
-  const rests = [
-    upstream.pretend ? t("upstreams.pretending", { mode: t(`pretend.${upstream.pretend.mode}`), time: clock(upstream.pretend.until) }) : null,
-    upstream.state === "resting" && upstream.until ? t("upstreams.resting-until", { time: clock(upstream.until), reason: upstream.reason }) : null,
-    upstream.state === "trial" ? t("upstreams.on-trial", { reason: upstream.reason }) : null,
-    ...(upstream.models ?? []).map((rest) => t("upstreams.model-resting", { model: rest.model, time: clock(rest.until), reason: rest.reason })),
-  ];
-  return rests.filter(Boolean).join(" · ");
 }
 
 async function clear(name) {

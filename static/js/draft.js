@@ -1,0 +1,89 @@
+// A form over a part of the file: knows what has changed, is checked while one types, saves with its revision.
+import { post } from "./api.js";
+import { config, onConfig, reload, save } from "./config.js";
+import { debounced, h, replace } from "./dom.js";
+import { t } from "./i18n.js";
+import { busy, button, confirm, errorNote, loadingNote, messageOf, note, showFaults } from "./ui.js";
+
+const CHECK_MILLISECONDS = 250;
+
+/**
+ * Fills `root` with a form. `build(config, touched)` returns { content, changes } where `changes()` is what
+ * differs from the file (null: nothing). Returns the panel's leave function with its guard.
+ */
+export function mountDraft(root, title, intro, build) {
+  const body = h("div", {}, loadingNote());
+  const bar = h("div.save-bar", { hidden: true });
+  const rest = h("div.stack.bad", { role: "alert" });
+  let form = null;
+  let revision = null;
+
+  const changes = () => form?.changes() ?? null;
+  const guard = (event) => changes() && event.preventDefault();
+  const check = debounced(async () => {
+    const changed = changes();
+    bar.hidden = !changed;
+    if (!changed) {
+      replace(rest, showFaults(body, []).map(() => null));
+      return;
+    }
+    try {
+      const { faults } = await post("/api/settings/check", { changes: changed });
+      replace(rest, showFaults(body, faults).map((fault) => h("p.wrap", {}, fault.message)));
+    } catch (error) {
+      replace(rest, h("p", {}, messageOf(error)));
+    }
+  }, CHECK_MILLISECONDS);
+
+  function draw(known) {
+    revision = known.revision;
+    form = build(known, () => check());
+    replace(body, h("form.stack.loose", { oninput: () => check(), onchange: () => check(), onsubmit: (event) => (event.preventDefault(), busy(saving, submit)) }, form.content));
+    bar.hidden = true;
+    replace(rest);
+  }
+  async function submit() {
+    const changed = changes();
+    if (!changed) return;
+    try {
+      await save("/api/settings", { changes: changed, revision });
+    } catch (error) {
+      const others = showFaults(body, error.faults).map((fault) => h("p.wrap", {}, fault.message));
+      replace(rest, error.faults.length ? others : h("p.wrap", {}, messageOf(error)));
+      if (error.status === 409) rest.append(button(t("draft.reload"), () => draw(config()), { kind: "small" }));
+      return;
+    }
+    draw(config());
+    note(t("saved"), { kind: "good" });
+  }
+  const saving = button(t("save"), () => busy(saving, submit), { kind: "primary" });
+  replace(bar, h("span.muted", {}, t("draft.unsaved")), h("span.grow"), button(t("draft.revert"), () => draw(config())), saving);
+  replace(root, h("div.panel", {}, h("div.panel-head", {}, h("div", {}, h("h1", {}, title), intro ? h("p", {}, intro) : null)), body, rest, bar));
+
+  const stale = h("p.warn", {}, t("draft.changed-elsewhere"));
+  const end = onConfig(
+    (known) => {
+      if (!form || !changes()) draw(known);
+      else if (known.revision !== revision && !stale.isConnected) bar.prepend(stale);
+    },
+    (error) => replace(body, errorNote(error, () => reload().catch(() => null))),
+  );
+  window.addEventListener("beforeunload", guard);
+  const leave = () => {
+    end();
+    window.removeEventListener("beforeunload", guard);
+  };
+  leave.mayLeave = () => !changes() || confirm(t("editor.unsaved-title"), t("editor.unsaved"), t("editor.discard"));
+  return leave;
+}
+
+/** The members of `now` that differ from `then`; a member that is gone is null. */
+export function difference(now, then) {
+  const changed = {};
+  for (const name of new Set([...Object.keys(now), ...Object.keys(then)])) {
+    if (JSON.stringify(now[name]) !== JSON.stringify(then[name])) changed[name] = now[name] ?? null;
+  }
+  return changed;
+}
+
+export const orNull = (changed) => (Object.keys(changed).length ? changed : null);

@@ -1,0 +1,146 @@
+// Model rules, in their order; which model goes where; prices.
+import { get } from "../api.js";
+import { difference, mountDraft, orNull } from "../draft.js";
+import { h, replace } from "../dom.js";
+import { t } from "../i18n.js";
+import { live } from "../live.js";
+import { busy, button, errorNote, icon, protocolName, select, skipText } from "../ui.js";
+
+const CLIENTS = ["messages", "chat", "responses"];
+const PRICES = ["input", "output", "cache_read", "cache_write_5m", "cache_write_1h"];
+const EDITED = ["from", "to", "clients"];
+
+export function mount(root) {
+  const shell = h("div");
+  replace(root, shell, h("div.panel.after", {}, tryCard()));
+  return mountDraft(shell, t("nav.models"), t("models.intro"), build);
+}
+
+function build(config, touched) {
+  const stored = { model_rules: config.model_rules ?? [], prices: config.prices ?? {} };
+  const rules = ruleRows(stored.model_rules, touched);
+  const prices = priceRows(stored.prices, touched);
+  return {
+    content: [
+      h("section.card", { "aria-label": t("models.rules") }, h("header", {}, h("h2", {}, t("models.rules"))), h("div.inside.stack.loose", {}, h("p.muted", {}, t("models.rules-help")), rules.element)),
+      h("section.card", { "aria-label": t("models.prices") }, h("header", {}, h("h2", {}, t("models.prices"))), h("div.inside.stack.loose", {}, h("p.muted", {}, t("models.prices-help")), prices.element)),
+    ],
+    changes: () => orNull(difference({ model_rules: rules.read(), prices: prices.read() }, stored)),
+  };
+}
+
+// --- rules ---
+
+function ruleRows(stored, touched) {
+  const rows = h("div.stack");
+  const number = () => [...rows.children].forEach((row, index) => (row.dataset.path = `model_rules[${index}]`));
+  const add = (rule) => {
+    const from = input(rule.from ?? "", t("models.asked"));
+    const to = input(rule.to ?? "", t("models.sent"));
+    const chosen = rule.clients?.length === 1 ? rule.clients[0] : rule.clients && rule.clients.length < 3 ? "some" : "";
+    const some = chosen === "some" ? [["some", rule.clients.map((name) => protocolName(name)).join(", ")]] : [];
+    const clients = select([["", t("models.all-clients")], ...CLIENTS.map((name) => [name, protocolName(name)]), ...some], chosen, null, { "aria-label": t("field.clients") });
+    const row = h(
+      "div.rule-row",
+      { dataset: { path: "" } },
+      from,
+      h("span.arrow.faint", { "aria-hidden": "true" }, icon("arrow")),
+      to,
+      clients,
+      h("span.row.tight", {}, moveButton(-1, () => row), moveButton(1, () => row), button("", () => removeRow(row), { kind: "quiet", iconName: "close", title: t("editor.remove-row") })),
+      h("p.wrong", { hidden: true }),
+    );
+    const others = Object.fromEntries(Object.entries(rule).filter(([name]) => !EDITED.includes(name)));
+    row.read = () => ({ from: from.value.trim(), to: to.value.trim(), ...(clients.value === "some" ? { clients: rule.clients } : clients.value ? { clients: [clients.value] } : rule.clients?.length === 3 ? { clients: rule.clients } : {}), ...others });
+    rows.append(row);
+    number();
+    return row;
+  };
+  const changed = () => (number(), touched());
+  const removeRow = (row) => (row.remove(), changed());
+  function moveButton(step, rowOf) {
+    return button(step < 0 ? "↑" : "↓", (event) => {
+      const row = rowOf();
+      const other = step < 0 ? row.previousElementSibling : row.nextElementSibling;
+      if (!other) return;
+      if (step < 0) other.before(row);
+      else other.after(row);
+      event.currentTarget.focus();
+      changed();
+    }, { kind: "quiet small", title: t(step < 0 ? "upstreams.move-up" : "upstreams.move-down") });
+  }
+  stored.forEach(add);
+  const more = button(t("models.add-rule"), () => (add({}).querySelector("input").focus(), touched()), { kind: "small" });
+  return { element: h("div.stack", {}, rows, h("div", {}, more)), read: () => [...rows.children].map((row) => inOrder(row.read(), stored)).filter((rule) => rule.from || rule.to) };
+}
+
+/** A rule with its members in the order they have in the file, so that an untouched rule compares equal. */
+function inOrder(rule, stored) {
+  const twin = stored.find((one) => one.from === rule.from && one.to === rule.to);
+  const order = Object.keys(twin ?? {});
+  return Object.fromEntries(Object.entries(rule).sort(([one], [other]) => place(order, one) - place(order, other)));
+}
+
+const place = (order, name) => (order.includes(name) ? order.indexOf(name) : order.length);
+
+const input = (value, label) => h("input.mono", { type: "text", value, placeholder: label, "aria-label": label, spellcheck: "false", autocomplete: "off" });
+
+// --- prices ---
+
+function priceRows(stored, touched) {
+  const rows = h("tbody");
+  const add = (pattern, price) => {
+    const name = input(pattern, t("models.pattern"));
+    const parts = PRICES.map((part) => [part, h("input", { type: "number", min: "0", step: "any", value: price[part] ?? "", "aria-label": t(`price.${part}`) })]);
+    const row = h(
+      "tr",
+      {},
+      h("td", {}, name),
+      parts.map(([part, control]) => h("td", { dataset: { label: t(`price.${part}`) } }, control)),
+      h("td", {}, button("", () => (row.remove(), touched()), { kind: "quiet", iconName: "close", title: t("editor.remove-row") })),
+    );
+    const others = Object.fromEntries(Object.entries(price).filter(([part]) => !PRICES.includes(part)));
+    row.read = () => [name.value.trim(), { ...Object.fromEntries(parts.filter(([, control]) => control.value !== "").map(([part, control]) => [part, Number(control.value)])), ...others }];
+    rows.append(row);
+    return row;
+  };
+  Object.entries(stored).forEach(([pattern, price]) => add(pattern, price));
+  const table = h("div.table-holder", { dataset: { path: "prices" } }, h("table.cards-when-narrow", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("models.pattern")), PRICES.map((part) => h("th", { scope: "col" }, t(`price.${part}`))), h("th"))), rows), h("p.wrong", { hidden: true }));
+  const show = () => (table.hidden = !rows.children.length);
+  show();
+  const more = button(t("models.add-price"), () => {
+    const row = add("", {});
+    show();
+    row.querySelector("input").focus();
+    touched();
+  }, { kind: "small" });
+  return { element: h("div.stack", {}, table, h("div", {}, more)), read: () => Object.fromEntries([...rows.children].map((row) => row.read()).filter(([pattern]) => pattern)) };
+}
+
+// --- where does a model go? ---
+
+function tryCard() {
+  const model = input(live.state?.routes.messages.model ?? "claude-sonnet-4-5", t("explain.model"));
+  const answer = h("div.stack", { "aria-live": "polite" });
+  const ask = async () => {
+    try {
+      const routes = await Promise.all(CLIENTS.map((client) => get("/api/explain", { client, model: model.value })));
+      replace(answer, routes.map(outcome));
+    } catch (error) {
+      replace(answer, errorNote(error));
+    }
+  };
+  const go = button(t("explain.ask"), () => busy(go, ask), { kind: "primary" });
+  return h(
+    "section.card",
+    { "aria-label": t("models.try") },
+    h("header", {}, h("h2", {}, t("models.try"))),
+    h("form.inside.stack.loose", { onsubmit: (event) => (event.preventDefault(), busy(go, ask)) }, h("p.muted", {}, t("models.try-help")), h("div.row", {}, h("span.grow", {}, model), go), answer),
+  );
+}
+
+function outcome(route) {
+  const first = route.candidates[0];
+  const because = route.skipped.map((skip) => `${skip.upstream}: ${skipText(skip)}`).join(" · ");
+  return h("div.row", {}, h("strong", {}, protocolName(route.client)), first ? h("span.wrap", {}, `${first.upstream} → `, h("code", {}, first.model)) : h("span.bad.wrap", { title: because }, `${t("overview.nobody")} ${because}`));
+}

@@ -1,0 +1,280 @@
+// All upstreams in their order: switch, edit, move, test, and the week that shows who serves when.
+import { get, post } from "../api.js";
+import { weekStrip } from "../chart.js";
+import { config, onConfig, reload, save } from "../config.js";
+import { h, keyed, replace } from "../dom.js";
+import { clock } from "../format.js";
+import { t } from "../i18n.js";
+import { live, refresh, subscribe } from "../live.js";
+import { actionButton, badge, busy, button, clientName, confirm, dialog, dot, emptyNote, errorNote, icon, loadInto, loadingNote, menu, messageOf, note, protocolName, select, toggle } from "../ui.js";
+import { editUpstream } from "../upstream_editor.js";
+import { testUpstream } from "../upstream_test.js";
+import { healthText } from "../upstream_words.js";
+
+const CLIENTS = ["messages", "responses", "chat"];
+const DOTS = { ready: "good", resting: "warn", trial: "warn", busy: "warn", off: "off" };
+
+export function mount(root, given) {
+  const list = h("ul.entries", { "aria-label": t("nav.upstreams") });
+  const search = h("input", { type: "search", placeholder: t("upstreams.search"), "aria-label": t("upstreams.search"), oninput: () => draw() });
+  const week = weekCard();
+  const body = h("div", {}, loadingNote());
+  replace(
+    root,
+    h(
+      "div.panel",
+      {},
+      h("div.panel-head", {}, h("h1", {}, t("nav.upstreams")), h("div.row", {}, search, button(t("upstreams.add"), () => add(), { kind: "primary", key: "add" }))),
+      week.element,
+      h("section.card", { "aria-label": t("nav.upstreams") }, body),
+    ),
+  );
+  let revision = null;
+  const draw = () => {
+    const known = config();
+    if (!known) return;
+    const wanted = search.value.trim().toLowerCase();
+    const entries = known.upstreams.filter((entry) => !wanted || JSON.stringify([entry.name, entry.base_url, entry.protocol, entry.models, entry.note]).toLowerCase().includes(wanted));
+    if (!known.upstreams.length) replace(body, emptyNote(t("upstreams.none"), button(t("upstreams.add"), () => add(), { kind: "primary" })));
+    else if (!entries.length) replace(body, emptyNote(t("upstreams.no-match")));
+    else if (!list.isConnected) replace(body, list);
+    const states = new Map((live.state?.upstreams ?? []).map((one) => [one.name, one]));
+    const items = entries.map((entry) => ({ entry, state: withoutCounts(states.get(entry.name)), movable: !wanted }));
+    keyed(list, items, (item) => item.entry.name, (item) => row(item, list));
+    if (revision !== known.revision) week.load();
+    revision = known.revision;
+  };
+  const ends = [onConfig(draw, (error) => replace(body, errorNote(error, () => reload().catch(() => null)))), subscribe("state", draw)];
+  const again = (wanted) => wanted.edit && edit(wanted.edit);
+  again(given);
+  const leave = () => ends.forEach((end) => end());
+  leave.again = again;
+  return leave;
+}
+
+const withoutCounts = (state) => state && { ...state, last_minute: 0 };
+
+// --- a row ---
+
+function row({ entry, state, movable }, list) {
+  const name = entry.name;
+  const on = entry.enabled !== false;
+  const made = h(
+    "li.entry",
+    { class: on ? "" : "off" },
+    movable ? grip(name, list, () => made) : h("span"),
+    toggle(on, t(on ? "upstreams.switch-off" : "upstreams.switch-on", { name }), (enabled) => save("/api/upstreams/toggle", { name, enabled }), `toggle-${name}`),
+    h(
+      "div.stack",
+      {},
+      h("div.row", {}, dot(DOTS[state?.state] ?? "off"), h("button.link.entry-name", { type: "button", dataset: { key: `edit-${name}` }, onclick: () => edit(name), title: t("upstreams.edit") }, name), badge(protocolName(entry.protocol ?? "messages")), roleBadge(entry), entry.priority ? badge(t("upstreams.priority-badge", { priority: entry.priority })) : null, state?.under_way ? badge(t("upstreams.under-way", { count: state.under_way }), "accent") : null),
+      h("div.mono.muted.cut", { title: entry.url }, entry.url),
+      h("div.facts", {}, facts(entry).map((fact) => h("span.cut", { title: fact }, fact))),
+      healthText(state) ? h("div.warn.wrap", {}, healthText(state)) : null,
+      activationText(state) ? h("div.faint.wrap", {}, activationText(state)) : null,
+    ),
+    h("div.row.tight.actions", {}, actionButton(t("upstreams.test"), () => testUpstream({ name, protocol: entry.protocol, models: entry.models }), { kind: "small", key: `test-${name}` }), button(t("upstreams.edit"), () => edit(name), { kind: "small" }), menu(t("upstreams.more", { name }), actions(entry, state), `menu-${name}`)),
+  );
+  return made;
+}
+
+const roleBadge = (entry) => (entry.role && entry.role !== "primary" ? badge(t(`role.${entry.role}`), entry.role === "rescue" ? "warn" : "") : null);
+
+function facts(entry) {
+  const days = entry.weekdays && entry.weekdays.length < 7 ? entry.weekdays.map((day) => t(`day.${day}`)).join(" ") : "";
+  const when = [days, entry.hours].filter(Boolean).join(" ");
+  const models = entry.models ?? {};
+  const names = Array.isArray(models) ? models : Object.entries(models).map(([from, to]) => (from === to || !to ? from : `${from} → ${to}`));
+  const clients = entry.clients && entry.clients.length < 3 ? t("upstreams.only-for", { clients: entry.clients.map((client) => protocolName(client)).join(", ") }) : "";
+  return [when || t("upstreams.always"), names.length ? names.join(", ") : t("upstreams.all-models"), clients, keyText(entry.key), entry.note].filter(Boolean);
+}
+
+function keyText(key) {
+  if (!key || key.kind === "literal") return "";
+  return t(`key.${key.kind}`, { name: key.name ?? "" });
+}
+
+function activationText(state) {
+  const activation = state?.activation;
+  if (!activation) return "";
+  const last = activation.last ? t(activation.ok ? "upstreams.activated" : "upstreams.activation-failed", { time: clock(activation.last), detail: activation.detail ?? "" }) : "";
+  return [t("upstreams.activation", { at: activation.at }), last].filter(Boolean).join(" · ");
+}
+
+function actions(entry, state) {
+  const name = entry.name;
+  const at = config().upstreams.findIndex((one) => one.name === name);
+  const names = config().upstreams.map((one) => one.name);
+  const resting = state && (["resting", "trial"].includes(state.state) || state.models?.length);
+  return [
+    { label: t("upstreams.edit"), run: () => edit(name) },
+    { label: t("upstreams.duplicate"), run: () => duplicate(name) },
+    at > 0 ? { label: t("upstreams.move-up"), run: () => move(name, names[at - 1]) } : null,
+    at < names.length - 1 ? { label: t("upstreams.move-down"), run: () => move(name, names[at + 2] ?? null) } : null,
+    resting ? { label: t("upstreams.clear"), run: () => clear(name) } : null,
+    { label: t("upstreams.activate"), run: () => activate(name) },
+    state?.pretend ? { label: t("pretend.end"), run: () => pretend(name, null, 0) } : { label: t("pretend.begin"), run: () => pretendDialog(name) },
+    { label: t("delete"), kind: "bad", run: () => remove(name) },
+  ];
+}
+
+// --- order: by mouse, by keyboard ---
+
+function grip(name, list, rowOf) {
+  return h(
+    "button.grip",
+    {
+      type: "button",
+      draggable: "true",
+      title: t("upstreams.reorder"),
+      "aria-label": t("upstreams.reorder-name", { name }),
+      dataset: { key: `grip-${name}` },
+      ondragstart: (event) => startDrag(event, name, list, rowOf()),
+      onkeydown: (event) => moveByKey(event, name),
+    },
+    icon("grip"),
+  );
+}
+
+async function moveByKey(event, name) {
+  const step = { ArrowUp: -1, ArrowDown: 2 }[event.key];
+  if (!step) return;
+  event.preventDefault();
+  const names = config().upstreams.map((one) => one.name);
+  const at = names.indexOf(name);
+  if (at + step < 0 || (event.key === "ArrowDown" && at === names.length - 1)) return;
+  await busy(event.currentTarget, () => move(name, names[at + step] ?? null));
+}
+
+function startDrag(event, name, list, row) {
+  event.dataTransfer.effectAllowed = "move";
+  event.dataTransfer.setData("text/plain", name);
+  event.dataTransfer.setDragImage(row, 20, 20);
+  row.classList.add("dragged");
+  let target = null;
+  let after = false;
+  const unmark = () => target?.classList.remove("drop-before", "drop-after");
+  const over = (moved) => {
+    const found = moved.target.closest?.(".entry");
+    if (!found || found.parentElement !== list) return;
+    moved.preventDefault();
+    unmark();
+    target = found;
+    const box = found.getBoundingClientRect();
+    after = moved.clientY > box.top + box.height / 2;
+    target.classList.add(after ? "drop-after" : "drop-before");
+  };
+  const drop = (dropped) => {
+    if (!target) return;
+    dropped.preventDefault();
+    const before = after ? (target.nextElementSibling?.dataset.row ?? null) : target.dataset.row;
+    if (target !== row && before !== name) move(name, before).catch((error) => note(messageOf(error), { kind: "bad" }));
+  };
+  const end = () => {
+    unmark();
+    row.classList.remove("dragged");
+    list.removeEventListener("dragover", over);
+    list.removeEventListener("drop", drop);
+  };
+  list.addEventListener("dragover", over);
+  list.addEventListener("drop", drop);
+  event.currentTarget.addEventListener("dragend", end, { once: true });
+}
+
+const move = (name, before) => save("/api/upstreams/move", { name, before });
+
+// --- actions ---
+
+async function add() {
+  const saved = await editUpstream(null);
+  if (saved) offerTest(saved);
+}
+
+async function edit(name) {
+  const entry = config()?.upstreams.find((one) => one.name === name);
+  if (entry) await editUpstream(entry);
+}
+
+function offerTest({ name, protocol, models }) {
+  note(t("upstreams.added", { name }), { kind: "good", action: { label: t("upstreams.test"), run: () => testUpstream({ name, protocol, models }) } });
+}
+
+async function duplicate(name) {
+  const { name: copy } = await save("/api/upstreams/duplicate", { name });
+  note(t("upstreams.duplicated", { name: copy }), { kind: "good", action: { label: t("upstreams.edit"), run: () => edit(copy) } });
+}
+
+async function remove(name) {
+  if (!(await confirm(t("upstreams.delete-title"), t("upstreams.delete-question", { name }), t("delete")))) return;
+  const { version } = await save("/api/upstreams/delete", { name });
+  note(t("upstreams.deleted", { name }), { action: { label: t("undo"), run: () => save("/api/upstreams/undelete", { name, version }) } });
+}
+
+async function clear(name) {
+  await post("/api/upstreams/clear", { name });
+  await refresh();
+}
+
+async function activate(name) {
+  const { detail } = await post("/api/upstreams/activate", { name });
+  note(t("upstreams.activation-sent", { name, detail: detail ?? "" }), { kind: "good" });
+}
+
+async function pretend(upstream, mode, minutes) {
+  await post("/api/pretend", { upstream, mode, minutes });
+  await refresh();
+}
+
+function pretendDialog(name) {
+  let mode = "down";
+  const minutes = h("input", { type: "number", min: "1", max: "60", value: "5" });
+  return dialog(
+    t("pretend.title"),
+    (close) => ({
+      body: h(
+        "div.stack.loose",
+        {},
+        h("p.muted.wrap", {}, t("pretend.help", { name })),
+        h("label.field", {}, h("span", {}, t("pretend.as")), select(["down", "slow", "cut"].map((key) => [key, t(`pretend.${key}`)]), mode, (chosen) => (mode = chosen))),
+        h("label.field", {}, h("span", {}, t("pretend.minutes")), minutes),
+      ),
+      footer: [
+        button(t("cancel"), () => close()),
+        actionButton(t("pretend.begin-now"), async () => {
+          await pretend(name, mode, Number(minutes.value));
+          close();
+        }, { kind: "primary" }),
+      ],
+    }),
+    { kind: "small" },
+  );
+}
+
+// --- the week ---
+
+function weekCard() {
+  let client = "messages";
+  const strip = h("div.inside");
+  const load = () => loadInto(strip, () => get("/api/week", { client }), draw);
+  const element = h(
+    "section.card",
+    { "aria-label": t("week.title") },
+    h("header", {}, h("h2", {}, t("week.title")), select(CLIENTS.map((name) => [name, clientName(name)]), client, (chosen) => ((client = chosen), load()), { "aria-label": t("explain.client") })),
+    strip,
+  );
+  return { element, load };
+}
+
+function draw(plan) {
+  if (!plan.rows.length) return emptyNote(t("week.none"));
+  const time = (minutes) => `${String(Math.floor((minutes % 1440) / 60)).padStart(2, "0")}:${String(minutes % 60).padStart(2, "0")}`;
+  const span = ({ from, to, place }) => ({ from, to, place, title: `${t(`day.${plan.days[Math.floor(from / 1440)]}`)} ${time(from)} – ${time(to)} · ${place === 1 ? t("week.first") : t("week.later", { place })}` });
+  const rows = plan.rows.map((row) => ({ name: row.upstream, spans: row.spans.map(span), label: row.spans.map((one) => span(one).title).join("; ") }));
+  return h(
+    "div.stack",
+    {},
+    weekStrip({ rows, days: plan.days.map((day) => t(`day.${day}`)), now: plan.now, label: t("week.title") }),
+    h("div.row.faint", {}, h("span.swatch.week-first"), t("week.first"), h("span.swatch.week-later"), t("week.stands-by"), h("span.cut", {}, t("overview.for-model", { model: plan.model }))),
+  );
+}
+

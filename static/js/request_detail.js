@@ -1,0 +1,108 @@
+// One exchange, opened: its attempts in time, why it went where it went, what was lost, what it cost.
+import { get, post } from "./api.js";
+import { timeline } from "./chart.js";
+import { h, replace } from "./dom.js";
+import { agent, moment, money, seconds, totalInput, whole } from "./format.js";
+import { t } from "./i18n.js";
+import { subscribe } from "./live.js";
+import { outcomeBadge } from "./request_words.js";
+import { actionButton, badge, copyButton, dialog, dot, errorNote, loadingNote, protocolName, select } from "./ui.js";
+
+/** Shows the exchange until it is closed; resolves with the id of another one to open, if one was made. */
+export function showRequest(id, upstreams) {
+  let end = () => null;
+  return dialog(
+    t("request.title"),
+    (close) => {
+      const body = h("div.stack.loose", {}, loadingNote());
+      let shown = "";
+      const load = async () => {
+        try {
+          const detail = await get(`/api/requests/${encodeURIComponent(id)}`);
+          if (JSON.stringify(detail) === shown) return;
+          shown = JSON.stringify(detail);
+          replace(body, content(detail, upstreams, close));
+        } catch (error) {
+          replace(body, errorNote(error, load));
+        }
+      };
+      let seen = "";
+      end = subscribe("requests", (rows) => {
+        const row = JSON.stringify(rows.find((one) => one.id === id));
+        if (row !== seen && body.isConnected) load();
+        seen = row;
+      });
+      load();
+      return { body };
+    },
+    { kind: "wide" },
+  ).finally(() => end());
+}
+
+function content(detail, upstreams, close) {
+  const { row } = detail;
+  return [
+    h("div.row", {}, outcomeBadge(row), h("strong.wrap", {}, row.model || "–"), row.upstream ? h("span.muted.wrap", {}, `→ ${row.upstream}`) : null, row.stream ? badge(t("request.stream")) : null, row.kind === "request" ? null : badge(t(`kind.${row.kind}`))),
+    detail.error ? h("div.banner.bad-line", {}, h("p.wrap", {}, detail.error.message), h("p.faint", {}, `${detail.error.status} ${detail.error.type}`)) : null,
+    h("section.stack", {}, h("h3", {}, t("request.attempts", { count: detail.attempts.length })), attempts(detail)),
+    detail.skipped.length ? h("section.stack", {}, h("h3", {}, t("request.skipped")), h("ul.skips", {}, detail.skipped.map((skip) => h("li", {}, h("span.cut", { title: skip.upstream }, skip.upstream), h("span.why", {}, `— ${skip.text}`))))) : null,
+    detail.losses.length ? h("section.stack", {}, h("h3", {}, t("request.losses")), h("ul.skips", {}, detail.losses.map((loss) => h("li", {}, h("code", {}, loss.field), h("span.why", {}, `— ${loss.why}`))))) : null,
+    h("section.stack", {}, h("h3", {}, t("request.facts")), facts(detail)),
+    detail.curl ? h("section.stack", {}, h("div.row.spread", {}, h("h3", {}, t("request.curl")), copyButton(detail.curl)), h("pre.code", { tabindex: "0" }, detail.curl)) : null,
+    detail.captured ? captured(detail, upstreams, close) : null,
+  ];
+}
+
+function attempts({ row, attempts: tried }) {
+  if (!tried.length) return h("p.muted", {}, t("request.no-attempt"));
+  const total = Math.max(row.duration ?? 0, ...tried.map((one) => one.ended ?? one.first_byte ?? one.started));
+  const bars = timeline({ attempts: tried.map((one) => ({ started: one.started, firstByte: one.first_byte, ended: one.ended ?? row.duration, failed: Boolean(one.failure) })), total, format: seconds });
+  return h(
+    "ol.attempts",
+    {},
+    tried.map((one, index) =>
+      h(
+        "li.stack",
+        {},
+        h("div.row", {}, dot(one.failure ? "bad" : one.ended || row.duration ? "good" : "running"), h("strong.wrap", {}, one.upstream), badge(protocolName(one.protocol)), h("span.muted.wrap", {}, one.model), one.status ? badge(String(one.status), one.failure ? "bad" : "good") : null, h("span.faint", {}, one.why)),
+        bars[index],
+        h("div.faint.row", {}, h("span", {}, t("request.started", { time: seconds(one.started) })), one.first_byte ? h("span", {}, t("request.first-byte", { time: seconds(one.first_byte) })) : null, one.ended ? h("span", {}, t("request.ended", { time: seconds(one.ended) })) : null),
+        h("div.mono.faint.wrap", {}, one.url),
+        one.failure ? h("div.bad.wrap", {}, one.failure.message) : null,
+        one.verdict ? h("div.muted.wrap", {}, t("request.verdict", { verdict: one.verdict })) : null,
+      ),
+    ),
+  );
+}
+
+function facts({ row, price }) {
+  const { usage } = row;
+  const pairs = [
+    [t("request.at"), moment(row.at)],
+    [t("requests.column-client"), [row.client, agent(row.agent), protocolName(row.protocol)].filter(Boolean).join(" · ")],
+    [t("request.session"), row.session || "–"],
+    [t("request.id"), h("code", {}, row.id)],
+    [t("requests.column-duration"), `${seconds(row.duration)} (${t("requests.column-first")} ${seconds(row.first_byte)})`],
+    usage ? [t("stats.input"), `${usage.estimated ? "≈ " : ""}${whole(totalInput(usage))}: ${t("request.input-parts", { fresh: whole(usage.input), read: whole(usage.cache_read), write: whole(usage.cache_write_5m), write_1h: whole(usage.cache_write_1h) })}`] : null,
+    usage ? [t("stats.output"), `${usage.estimated ? "≈ " : ""}${whole(usage.output)}${usage.reasoning ? ` (${t("stats.of-which-reasoning", { count: whole(usage.reasoning) })})` : ""}`] : null,
+    [t("stats.cost"), row.cost === null ? t("stats.unpriced-short") : `${money(row.cost)}${price?.source ? ` · ${price.source}` : ""}`],
+  ];
+  return h("dl.pairs", {}, pairs.filter(Boolean).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+}
+
+function captured({ row, captured: bodies }, upstreams, close) {
+  const target = select(upstreams.map((name) => [name, name]), upstreams.find((name) => name !== row.upstream) ?? upstreams[0]);
+  const replay = actionButton(t("request.ask-other"), async () => {
+    const { id } = await post("/api/requests/replay", { id: row.id, upstream: target.value });
+    close(id);
+  });
+  return h(
+    "section.stack",
+    {},
+    h("h3", {}, t("request.captured")),
+    bodies.request ? h("div.row", {}, target, replay) : null,
+    h("details", {}, h("summary", {}, t("request.body")), h("div.stack", {}, h("div", {}, copyButton(bodies.request)), h("pre.code", { tabindex: "0" }, bodies.request))),
+    h("details", {}, h("summary", {}, t("request.answer")), h("pre.code", { tabindex: "0" }, bodies.answer || "–")),
+    bodies.truncated ? h("p.faint", {}, t("request.truncated")) : null,
+  );
+}

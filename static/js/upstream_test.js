@@ -1,0 +1,76 @@
+// The connection test: each step as it went, and the address that would work.
+import { post } from "./api.js";
+import { h, replace } from "./dom.js";
+import { milliseconds } from "./format.js";
+import { t } from "./i18n.js";
+import { save } from "./config.js";
+import { actionButton, busy, button, copyButton, dialog, dot, errorNote, note } from "./ui.js";
+
+const USUAL = { messages: "claude-sonnet-4-5-20250929", chat: "gpt-5.5", responses: "gpt-5.5" };
+
+/** Tests a saved upstream, or `entry`, the unsaved form of it; `useUrl(url)` puts a better address into that form. */
+export function testUpstream({ name, entry, protocol = "messages", models, useUrl }) {
+  const result = h("div.stack.loose", { "aria-live": "polite" });
+  const model = h("input", { type: "text", value: firstModel(models) ?? USUAL[protocol] ?? "", autofocus: true });
+  const again = button(t("test.run"), () => busy(again, run), { kind: "primary" });
+  const run = async () => {
+    replace(result, h("p.state", { role: "status" }, h("span.spinner", { "aria-hidden": "true" }), t("test.running")));
+    try {
+      const answer = await post("/api/upstreams/test", { name, entry, model: model.value });
+      replace(result, report(answer, { name, entry, useUrl, close: () => done?.() }));
+    } catch (error) {
+      replace(result, errorNote(error));
+    }
+  };
+  let done;
+  return dialog(t("test.title", { name: name ?? entry?.name ?? "" }), (close) => {
+    done = close;
+    return {
+      body: h(
+        "form.stack.loose",
+        {
+          onsubmit: (event) => {
+            event.preventDefault();
+            busy(again, run);
+          },
+        },
+        h("p.muted", {}, t("test.help")),
+        h("label.field", {}, h("span", {}, t("test.model")), model),
+        h("div", {}, again),
+        result,
+      ),
+    };
+  });
+}
+
+function firstModel(models) {
+  const names = Array.isArray(models) ? models : Object.keys(models ?? {});
+  return names.find((name) => !/[*?]/.test(name));
+}
+
+function report(answer, { name, entry, useUrl, close }) {
+  return [
+    h("p", { class: answer.ok ? "good" : "bad" }, h("strong", {}, answer.ok ? t("test.ok", { time: milliseconds(answer.latency_ms) }) : t("test.failed"))),
+    h(
+      "ol.steps",
+      {},
+      answer.steps.map((step) =>
+        h("li", {}, dot(step.ok ? "good" : "bad"), h("span", {}, t(`step.${step.step}`)), h("span.faint.number", {}, milliseconds(step.ms)), h("span.detail.wrap", { class: step.ok ? "" : "bad" }, step.detail)),
+      ),
+    ),
+    h("dl.pairs", {}, h("dt", {}, t("test.url")), h("dd", {}, h("code", {}, answer.url), " ", copyButton(answer.url)), h("dt", {}, t("test.model-sent")), h("dd", {}, answer.model), answer.answer ? [h("dt", {}, t("test.answer")), h("dd", {}, answer.answer)] : null),
+    answer.working_url ? workingUrl(answer.working_url, { name, entry, useUrl, close }) : null,
+  ];
+}
+
+function workingUrl(url, { name, entry, useUrl, close }) {
+  const use = async () => {
+    if (entry) useUrl(url);
+    else {
+      await save("/api/upstreams/update", { name, changes: { base_url: url } });
+      note(t("saved"), { kind: "good" });
+    }
+    close();
+  };
+  return h("div.banner", {}, h("p.wrap", {}, t("test.working-url"), " ", h("code", {}, url)), h("p", {}, actionButton(t("test.use-url"), use, { kind: "primary" })));
+}
