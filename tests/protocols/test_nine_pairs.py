@@ -275,6 +275,64 @@ def test_a_stream_cut_anywhere_never_looks_complete(upstream: ProtocolName, clie
             CHECK_STREAM[client](records_of(out))
 
 
+LESS_TOLD = {
+    "messages": {},
+    "chat": {
+        StopReason.STOP_SEQUENCE: StopReason.END_TURN,
+        StopReason.PAUSE: StopReason.END_TURN,
+        StopReason.CONTEXT_WINDOW: StopReason.MAX_TOKENS,
+    },
+    "responses": {
+        # Codex cannot read a refusal part and takes an incomplete reply for a failure to be retried
+        StopReason.REFUSAL: StopReason.END_TURN,
+        StopReason.STOP_SEQUENCE: StopReason.END_TURN,
+        StopReason.PAUSE: StopReason.END_TURN,
+        StopReason.CONTEXT_WINDOW: StopReason.MAX_TOKENS,
+    },
+}
+"""stop reasons that a protocol has no word of its own for"""
+REASONS = [reason for reason in StopReason if reason not in (StopReason.TOOL_USE, StopReason.COMPACTION)]
+
+
+@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize(("upstream", "client"), PAIRS)
+def test_the_reason_of_the_end_is_told_as_far_as_there_are_words(
+    upstream: ProtocolName, client: ProtocolName, reason: StopReason
+) -> None:
+    stop = "END" if reason is StopReason.STOP_SEQUENCE else None
+    content = (neutral.Refusal("Hi"),) if reason is StopReason.REFUSAL else (neutral.Text("Hi"),)
+    told = neutral.Response("id", "told", content, reason, neutral.Usage(1, output=1), stop)
+    sent = sent_to(upstream, client)
+    out = converted(upstream, client, sent, [streamed_by(upstream, told)])
+    CHECK_STREAM[client](records_of(out))
+    read = read_by(client, out)
+    by_upstream = LESS_TOLD[upstream].get(reason, reason)
+    assert read.stop_reason == LESS_TOLD[client].get(by_upstream, by_upstream)
+    assert read.stop_sequence == (stop if upstream == client == "messages" else None)
+    assert "Hi" in [block.text for block in read.content if isinstance(block, neutral.Text | neutral.Refusal)]
+
+
+@pytest.mark.parametrize("cut", range(len('{"path":"/a b"}')))
+@pytest.mark.parametrize(("upstream", "client"), PAIRS)
+def test_a_call_that_was_cut_off_is_never_told_as_complete(
+    upstream: ProtocolName, client: ProtocolName, cut: int
+) -> None:
+    call = neutral.ToolCall("call_1", "read", '{"path":"/a b"}'[:cut])
+    told = replace(
+        GOLDEN, content=(call,), stop_reason=StopReason.MAX_TOKENS, incomplete=frozenset({"call_1"})
+    )
+    sent = sent_to(upstream, client)
+    out = converted(upstream, client, sent, [streamed_by(upstream, as_upstream_tells(told, sent))])
+    CHECK_STREAM[client](records_of(out))
+    read = read_by(client, out)
+    assert read.stop_reason is StopReason.MAX_TOKENS
+    calls = [block.arguments for block in read.content if isinstance(block, neutral.ToolCall)]
+    assert calls in ([call.arguments], [])
+    assert client == "messages" or read.incomplete or not calls
+    if client == "responses":
+        assert b"response.function_call_arguments.done" not in out
+
+
 @pytest.mark.parametrize("upstream", PROTOCOLS)
 def test_a_request_is_valid_for_every_upstream(upstream: ProtocolName) -> None:
     call = neutral.ToolCall("functions.read:0", "read", '{"path":"/a"}')

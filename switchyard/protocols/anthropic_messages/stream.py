@@ -286,8 +286,8 @@ class StreamDecoder:
         if block is None:
             return
         block.ended = True
-        # a call without its closing brace is judged at the end, by the stop reason
-        if block is self._live and (block.is_whole() or not block.arguments):
+        # a call without arguments or closing brace is judged by what follows, at the end by the stop reason
+        if block is self._live and block.is_whole():
             self._close_live(out)
 
     def _append(self, index: int, kind: str, piece: str, out: Events) -> None:
@@ -340,7 +340,8 @@ class StreamDecoder:
         if block is None:
             return
         if block.kind == "tool":
-            self._tell_arguments(block, out)
+            if complete or block.arguments:
+                self._tell_arguments(block, out)
         elif block.signature is not None:
             self._announce(block, out)
         if block.announced:

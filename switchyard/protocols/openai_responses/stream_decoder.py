@@ -324,8 +324,9 @@ class StreamDecoder:
         block = self._called(index, item)
         if block.is_done:
             return
-        self._complete(block, 0, read_call(item).arguments)
         block.is_complete = item.get("status") != "incomplete"
+        if block.is_complete or item.get("arguments") or item.get("input"):
+            self._complete(block, 0, read_call(item).arguments)
         block.is_done = True
 
     def _call_of(self, event: Event) -> _Block | None:
