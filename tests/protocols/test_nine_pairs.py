@@ -309,7 +309,10 @@ def test_the_reason_of_the_end_is_told_as_far_as_there_are_words(
     by_upstream = LESS_TOLD[upstream].get(reason, reason)
     assert read.stop_reason == LESS_TOLD[client].get(by_upstream, by_upstream)
     assert read.stop_sequence == (stop if upstream == client == "messages" else None)
-    assert "Hi" in [block.text for block in read.content if isinstance(block, neutral.Text | neutral.Refusal)]
+    said_in_words = "".join(
+        block.text for block in read.content if isinstance(block, neutral.Text | neutral.Refusal)
+    )
+    assert "Hi" in said_in_words
 
 
 @pytest.mark.parametrize("cut", range(len('{"path":"/a b"}')))
