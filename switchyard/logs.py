@@ -2,9 +2,12 @@
 
 import logging
 import logging.handlers
+import os
 import queue
 import sys
+from io import TextIOWrapper
 from pathlib import Path
+from typing import cast
 
 from switchyard.exchange import Exchange, Outcome
 from switchyard.protocols.neutral import Usage
@@ -49,7 +52,7 @@ def _handlers(folder: Path) -> list[logging.Handler]:
     handlers: list[logging.Handler] = [console]
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        file = logging.handlers.RotatingFileHandler(
+        file = _PrivateFile(
             folder / "switchyard.log",
             maxBytes=FILE_BYTES,
             backupCount=FILES_KEPT,
@@ -60,6 +63,17 @@ def _handlers(folder: Path) -> list[logging.Handler]:
         return handlers
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     return [*handlers, file]
+
+
+class _PrivateFile(logging.handlers.RotatingFileHandler):
+    """Readable by its owner alone."""
+
+    def _open(self) -> TextIOWrapper:
+        def opener(path: str, flags: int) -> int:
+            return os.open(path, flags, 0o600)
+
+        file = open(self.baseFilename, self.mode, encoding=self.encoding, opener=opener)
+        return cast(TextIOWrapper, file)
 
 
 class _Console(logging.Formatter):

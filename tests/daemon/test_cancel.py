@@ -1,0 +1,154 @@
+"""The client leaves: the upstream call ends at once, in every phase, and nobody is blamed."""
+
+import json
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.bed.asking import PATHS, ask, question, text_of
+from tests.bed.daemon import Daemon, settings, upstream, wait_until
+from tests.bed.upstream import (
+    Answer,
+    Received,
+    Script,
+    ScriptedUpstream,
+    Send,
+    Wait,
+    cut_after_content,
+    head,
+    opening,
+    say,
+    stream,
+)
+from tests.bed.wire import PROTOCOLS, Protocol
+
+LIMIT_SECONDS = 0.05
+PATIENCE = 0.25
+"""how much a busy machine may add before the limit counts as missed, over several tries"""
+
+
+def slow_drip(request: Received) -> Script:
+    from tests.bed import wire
+
+    return stream(wire.records(request.protocol, wire.Reply("word " * 400), "m"), seconds_between=0.02)
+
+
+PHASES: dict[str, tuple[Answer, bool]] = {
+    "before the headers": (lambda request: [Wait()], False),
+    "after the headers": (
+        lambda request: [
+            head(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"}),
+            Wait(),
+        ],
+        False,
+    ),
+    "after the opening": (lambda request: stream(opening(request), end=[Wait()]), False),
+    "after content": (cut_after_content([Wait()]), True),
+    "while content flows": (slow_drip, True),
+    "inside a record": (
+        lambda request: [*stream(opening(request), end=[Send(b"40\r\ndata: {"), Wait()])],
+        False,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Bed:
+    daemon: Daemon
+    server: ScriptedUpstream
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    with ScriptedUpstream() as server:
+        entries = [upstream(protocol, server.url, protocol, clients=[protocol]) for protocol in PROTOCOLS]
+        with Daemon(tmp_path_factory.mktemp("cancel"), settings(*entries)) as daemon:
+            yield Bed(daemon, server)
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+@pytest.mark.parametrize("wants_stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("phase", PHASES)
+def test_the_upstream_call_ends_with_the_client(
+    bed: Bed, phase: str, protocol: Protocol, wants_stream: bool, reset: bool
+) -> None:
+    answer, shows_content = PHASES[phase]
+    delays: list[float] = []
+    for _ in range(5):
+        delays.append(
+            seconds_until_gone(bed, answer, protocol, wants_stream, shows_content and wants_stream, reset)
+        )
+        if delays[-1] < LIMIT_SECONDS:
+            break
+
+    assert min(delays) < LIMIT_SECONDS, delays
+    assert max(delays) < PATIENCE, delays
+
+
+def seconds_until_gone(
+    bed: Bed, answer: Answer, protocol: Protocol, wants_stream: bool, shows_content: bool, reset: bool
+) -> float:
+    """From the client's leaving to the end of the upstream's connection."""
+    bed.server.script(answer)
+    lines = len(bed.daemon.journal())
+    client = ask_and_wait(bed, protocol, wants_stream, shows_content)
+    left_at = time.monotonic()
+    leave(client, reset)
+    request = bed.server.requests[0]
+    wait_until(lambda: request.gone_at is not None, 3, "the end of the upstream call")
+    wait_until(lambda: len(bed.daemon.journal()) > lines, 3, "the journal line")
+    assert bed.daemon.journal()[-1]["outcome"] == "cancelled"
+    assert request.gone_at is not None
+    return request.gone_at - left_at
+
+
+def ask_and_wait(bed: Bed, protocol: Protocol, wants_stream: bool, shows_content: bool) -> socket.socket:
+    body = json.dumps(question(protocol, "m", stream=wants_stream)).encode()
+    client = socket.create_connection(("127.0.0.1", bed.daemon.port), timeout=10)
+    lines = [f"POST {PATHS[protocol]} HTTP/1.1", "host: 127.0.0.1", f"content-length: {len(body)}", "", ""]
+    client.sendall("\r\n".join(lines).encode() + body)
+    if shows_content:
+        seen = b""
+        while b"The beg" not in seen and b"word" not in seen:
+            seen += client.recv(65536)
+    else:
+        bed.server.wait_for()
+        time.sleep(0.03)  # so that the daemon has read what there is
+    return client
+
+
+def leave(client: socket.socket, reset: bool) -> None:
+    if reset:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_many_clients_that_leave_do_not_make_an_upstream_rest(bed: Bed, protocol: Protocol) -> None:
+    for _ in range(5):
+        seconds_until_gone(bed, PHASES["before the headers"][0], protocol, True, False, False)
+    bed.server.script(say("Still here"))
+
+    assert text_of(protocol, ask(bed.daemon.url, protocol)) == "Still here"
+
+
+def test_a_client_that_leaves_while_another_upstream_is_asked_ends_that_call_too(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    from tests.bed.upstream import FAULTS
+
+    with (
+        ScriptedUpstream(FAULTS["status 500"]) as first,
+        ScriptedUpstream(lambda request: [Wait()]) as second,
+    ):
+        entries = (upstream("first", first.url), upstream("second", second.url))
+        with Daemon(tmp_path_factory.mktemp("second"), settings(*entries)) as daemon:
+            seconds = seconds_until_gone(
+                Bed(daemon, second), lambda request: [Wait()], "messages", True, False, False
+            )
+    assert seconds < PATIENCE

@@ -1,0 +1,164 @@
+"""The file is watched: a valid change is live within a second, an invalid one changes nothing and is told."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.bed.asking import ask, text_of
+from tests.bed.daemon import Daemon, Document, Response, settings, upstream, wait_until
+from tests.bed.upstream import Hold, ScriptedUpstream, cut_after_content, say, stream
+from tests.bed.wire import Protocol
+
+WITHIN_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Bed:
+    daemon: Daemon
+    old: ScriptedUpstream
+    new: ScriptedUpstream
+
+    @property
+    def old_settings(self) -> Document:
+        return settings(upstream("old", self.old.url))
+
+    @property
+    def new_settings(self) -> Document:
+        return settings(upstream("new", self.new.url))
+
+    def answerer(self) -> str:
+        return text_of("messages", ask(self.daemon.url, "messages"))
+
+
+@pytest.fixture
+def bed(tmp_path: Path) -> Iterator[Bed]:
+    with ScriptedUpstream(say("old")) as old, ScriptedUpstream(say("new")) as new:
+        with Daemon(tmp_path, settings(upstream("old", old.url))) as daemon:
+            yield Bed(daemon, old, new)
+
+
+def renamed_over(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def edited_in_place(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def written_in_two_steps(path: Path, text: str) -> None:
+    with path.open("w") as file:
+        file.write(text[: len(text) // 2])
+        file.flush()
+        time.sleep(0.15)
+        file.write(text[len(text) // 2 :])
+
+
+@pytest.mark.parametrize("edit", [renamed_over, edited_in_place, written_in_two_steps])
+def test_a_valid_change_is_live_within_a_second(bed: Bed, edit: Callable[[Path, str], None]) -> None:
+    assert bed.answerer() == "old"
+
+    edit(bed.daemon.settings_path, json.dumps(bed.new_settings))
+    began = time.monotonic()
+    wait_until(lambda: bed.answerer() == "new", 3, "the new upstream")
+
+    assert time.monotonic() - began < WITHIN_SECONDS
+
+
+def test_a_change_behind_a_symbolic_link_is_seen(tmp_path: Path) -> None:
+    repository = tmp_path / "dotfiles"
+    repository.mkdir()
+    with ScriptedUpstream(say("old")) as old, ScriptedUpstream(say("new")) as new:
+        real = repository / "switchyard.json"
+        real.write_text(json.dumps(settings(upstream("old", old.url))))
+        daemon = Daemon(tmp_path)
+        daemon.data.mkdir()
+        daemon.settings_path.symlink_to(real)
+        with daemon:
+            assert text_of("messages", ask(daemon.url, "messages")) == "old"
+            renamed_over(real, json.dumps(settings(upstream("new", new.url))))
+            wait_until(
+                lambda: text_of("messages", ask(daemon.url, "messages")) == "new", 3, "the new upstream"
+            )
+        assert daemon.settings_path.is_symlink()
+
+
+INVALID = {
+    "broken JSON": ('{"upstreams": [}', "line 1"),
+    "a wrong type": (
+        '{"upstreams": [{"name": "x", "base_url": "http://h", "priority": "high"}]}',
+        "priority",
+    ),
+    "a name twice": (
+        json.dumps(
+            {"upstreams": [{"name": "x", "base_url": "http://h"}, {"name": "x", "base_url": "http://h"}]}
+        ),
+        "upstreams[1].name",
+    ),
+    "an empty file": ("", "all_configs.json"),
+}
+
+
+@pytest.mark.parametrize("name", INVALID)
+def test_an_invalid_file_keeps_the_last_good_one_and_is_told(bed: Bed, name: str) -> None:
+    text, told = INVALID[name]
+    renamed_over(bed.daemon.settings_path, text)
+    wait_until(lambda: bed.daemon.get("/health").json["faults"] > 0, 3, "the fault")
+
+    assert bed.answerer() == "old"
+    assert told in bed.daemon.output or told in bed.daemon.log()
+    code, said = bed.daemon.command("check")
+    assert code == 1 and told in said
+
+    renamed_over(bed.daemon.settings_path, json.dumps(bed.new_settings))
+    wait_until(lambda: bed.answerer() == "new", 3, "the new upstream")
+    assert bed.daemon.get("/health").json["faults"] == 0
+
+
+@pytest.mark.parametrize("protocol", ["messages", "chat", "responses"])
+def test_a_stream_in_flight_is_untouched(tmp_path: Path, protocol: Protocol) -> None:
+    go_on = threading.Event()
+    from tests.bed import wire
+
+    def slow(request):  # type: ignore[no-untyped-def]
+        records = wire.records(request.protocol, wire.Reply("The whole long answer"), "m")
+        steps = list(stream(records))
+        middle = len(steps) // 2
+        return [*steps[:middle], Hold(go_on), *steps[middle:]]
+
+    with ScriptedUpstream(slow) as old, ScriptedUpstream(say("new")) as new:
+        with Daemon(tmp_path, settings(upstream("old", old.url, protocol))) as daemon:
+            answers: list[Response] = []
+            client = threading.Thread(target=lambda: answers.append(ask(daemon.url, protocol)))
+            client.start()
+            old.wait_for()
+            daemon.change_settings(settings(upstream("new", new.url)))
+            assert text_of(protocol, ask(daemon.url, protocol)) == "new"
+            go_on.set()
+            client.join(10)
+
+    assert text_of(protocol, answers[0]) == "The whole long answer"
+
+
+def test_a_file_that_disappears_changes_nothing(bed: Bed) -> None:
+    bed.daemon.settings_path.unlink()
+    time.sleep(0.5)
+
+    assert bed.answerer() == "old"
+
+
+def test_edits_to_other_entries_do_not_end_a_rest(tmp_path: Path) -> None:
+    with ScriptedUpstream(cut_after_content()) as bad, ScriptedUpstream(say("good")) as good:
+        entries = (upstream("bad", bad.url), upstream("good", good.url))
+        with Daemon(tmp_path, settings(*entries)) as daemon:
+            ask(daemon.url, "messages")
+            daemon.change_settings(settings(*entries, upstream("third", good.url)))
+            ask(daemon.url, "messages")
+
+    assert (len(bad.requests), len(good.requests)) == (1, 1)

@@ -1,0 +1,145 @@
+"""No host ever sees what is not meant for it, and nothing that is secret is written down."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.bed.asking import ask, text_of
+from tests.bed.daemon import Daemon, settings, upstream
+from tests.bed.upstream import FAULTS, ScriptedUpstream, cut_after_content, say, status
+from tests.bed.wire import PROTOCOLS, Protocol
+
+LOCAL_KEY = "local-key-of-my-laptop"
+COOKIE = "session=cookie-of-the-browser"
+WAYS_TO_FAIL = (
+    "status 401",
+    "status 500",
+    "reset before headers",
+    "error event after the opening",
+    "HTML with 200",
+)
+
+PRIVATE_HEADERS = {
+    "cookie": COOKIE,
+    "forwarded": "for=10.1.2.3",
+    "x-forwarded-for": "10.1.2.3",
+    "x-forwarded-host": "intranet.example",
+    "x-real-ip": "10.1.2.3",
+    "via": "1.1 intranet.example",
+    "proxy-authorization": "Basic cHJveHk6c2VjcmV0",
+    "origin": "",
+    "referer": "http://intranet.example/",
+    "te": "trailers",
+}
+ADMITTED: tuple[dict[str, str], ...] = (
+    {"authorization": f"Bearer {LOCAL_KEY}"},
+    {"x-api-key": LOCAL_KEY},
+    {"authorization": f"Bearer {LOCAL_KEY}", "x-api-key": LOCAL_KEY, "api-key": LOCAL_KEY},
+)
+
+
+class Chain:
+    """Upstreams of mixed protocols that fail one after the other, until the last one answers."""
+
+    def __init__(self, daemon: Daemon, servers: dict[str, ScriptedUpstream]) -> None:
+        self.daemon = daemon
+        self.servers = servers
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    with ExitStack() as stack:
+        servers = {
+            f"{fault} of {protocol}": stack.enter_context(ScriptedUpstream(FAULTS[fault]))
+            for fault in WAYS_TO_FAIL
+            for protocol in PROTOCOLS
+        }
+        servers["last"] = stack.enter_context(ScriptedUpstream(say("The last one answers")))
+        auth = dict(zip(servers, ["auto", "bearer", "x-api-key", "api-key"] * len(servers), strict=False))
+        entries = [
+            upstream(name, server.url, name.split()[-1] if name != "last" else "messages")
+            | {"key": key_of(name), "auth": auth[name], "headers": {"x-custom": f"secret-header-{place}"}}
+            for place, (name, server) in enumerate(servers.items())
+        ]
+        document = settings(
+            *entries,
+            client_keys={LOCAL_KEY: "laptop"},
+            failover={"error_threshold": 1000, "session_hours": 0},
+        )
+        daemon = stack.enter_context(Daemon(tmp_path_factory.mktemp("secrets"), document))
+        yield Chain(daemon, servers)
+
+
+def key_of(name: str) -> str:
+    return "sk-secret-of-" + name.replace(" ", "-")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_no_host_sees_another_entrys_key_the_local_key_or_cookies(chain: Chain, protocol: Protocol) -> None:
+    for admitted in ADMITTED:
+        for stream in (True, False):
+            headers = {name: value for name, value in PRIVATE_HEADERS.items() if value} | admitted
+            response = ask(chain.daemon.url, protocol, stream=stream, headers=headers)
+            assert text_of(protocol, response) == "The last one answers", response.text
+
+    asked = {name: server for name, server in chain.servers.items() if server.requests}
+    assert len(asked) >= 4, "several hosts took part"
+    for place, name in enumerate(chain.servers):
+        for request in chain.servers[name].requests:
+            raw = request.raw.decode()
+            foreign = [other for other in chain.servers if other != name and key_of(other) in raw]
+            assert not foreign
+            assert raw.count(key_of(name)) == 1
+            assert request.header("x-custom") == f"secret-header-{place}"
+            for secret in (LOCAL_KEY, COOKIE, "10.1.2.3", "intranet.example", "cHJveHk6c2VjcmV0"):
+                assert secret not in raw
+            assert request.header("te") is None
+
+
+def test_secrets_are_neither_written_nor_told(chain: Chain) -> None:
+    for protocol in PROTOCOLS:
+        ask(chain.daemon.url, protocol, headers={"authorization": f"Bearer {LOCAL_KEY}", "cookie": COOKIE})
+    told = "".join(chain.daemon.get(path).text for path in ("/health", "/api/token-stats", "/", "/v1/models"))
+    written = chain.daemon.all_written()
+
+    for secret in (LOCAL_KEY, COOKIE, "sk-secret-of-", "secret-header-"):
+        assert secret not in written
+        assert secret not in told
+
+
+def test_a_key_that_an_upstream_repeats_in_its_error_goes_no_further(tmp_path: Path) -> None:
+    telling = status(401, "Incorrect API key provided: sk-of-talker. Find yours at https://example.com")
+    with (
+        ScriptedUpstream(telling) as talker,
+        Daemon(tmp_path, settings(upstream("talker", talker.url))) as daemon,
+    ):
+        response = ask(daemon.url, "messages")
+        written = daemon.all_written()
+
+    assert response.status == 401
+    assert "sk-of-talker" not in response.text
+    assert "sk-of-talker" not in written
+
+
+def test_the_clients_own_credential_reaches_only_the_upstream_that_asks_for_it(tmp_path: Path) -> None:
+    with ScriptedUpstream(FAULTS["status 500"]) as first, ScriptedUpstream(say("yes")) as second:
+        entries = (upstream("first", first.url), upstream("second", second.url) | {"key": "client"})
+        with Daemon(tmp_path, settings(*entries)) as daemon:
+            ask(daemon.url, "messages", headers={"authorization": "Bearer my-own-login"})
+
+    assert "my-own-login" not in first.requests[0].raw.decode()
+    assert second.requests[0].header("authorization") == "Bearer my-own-login"
+    assert "sk-of-" not in second.requests[0].raw.decode()
+
+
+def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+    with (
+        ScriptedUpstream(cut_after_content()) as server,
+        Daemon(tmp_path, settings(upstream("a", server.url))) as daemon,
+    ):
+        ask(daemon.url, "messages")
+    assert daemon.data.stat().st_mode & 0o777 == 0o700
+    open_ones = [path for path in daemon.data.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
+    assert [path for path in open_ones if path != daemon.settings_path] == []
