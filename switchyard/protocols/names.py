@@ -9,6 +9,8 @@ PROTOCOLS: tuple[ProtocolName, ...] = get_args(ProtocolName)
 
 THINKING_SUFFIX = "-thinking"
 LONG_CONTEXT_SUFFIX = "[1m]"
+CLAUDE_ALIAS = "claude-switchyard-"
+"""before a model's name where a client shows only names of Claude"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +25,12 @@ class ModelName:
 
     @classmethod
     def read(cls, text: str) -> "ModelName":
-        """The name without vendor prefix and `[1m]`; a `-thinking` suffix stays until `without_thinking`."""
+        """The name without vendor prefix, alias and `[1m]`; a `-thinking` suffix stays until `without_thinking`."""
         upstream, comma, model = text.rpartition(",")
         if not comma:
             upstream, model = "", text
+        if model.lower().startswith(CLAUDE_ALIAS) and len(model) > len(CLAUDE_ALIAS):
+            model = model[len(CLAUDE_ALIAS) :]
         return cls(_without(model, LONG_CONTEXT_SUFFIX), upstream.strip())
 
     def without_thinking(self) -> "ModelName | None":

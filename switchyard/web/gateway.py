@@ -13,12 +13,13 @@ import msgspec
 from switchyard.protocols import diagonal
 from switchyard.protocols.codec import BadRequest, Codec
 from switchyard.protocols.head import read_head
-from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.names import ModelName, ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.relay.decompress import UnpackError, unpack_whole
 from switchyard.relay.failover import Relay
 from switchyard.relay.token_count import TokenCounter
 from switchyard.relay.values import ClientRequest
+from switchyard.routing.served import served_models
 from switchyard.settings import Settings
 from switchyard.web import model_list
 from switchyard.web.asgi import (
@@ -206,7 +207,7 @@ class Gateway:
                 "messages" if header(scope, b"anthropic-version") else "chat", refused.error, send
             )
             return
-        models = model_list.served_models(self._settings())
+        models = served_models(self._settings())
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         name = unquote(path[len(next(base for base in MODELS if path.startswith(base))) :].lstrip("/"))
         is_anthropic = bool(header(scope, b"anthropic-version"))
@@ -223,14 +224,15 @@ class Gateway:
         await respond(send, 200, JSON, msgspec.json.encode(shape), is_head=is_head)
 
     async def _one_model(self, name: str, models: dict[str, int], send: Send, *, is_anthropic: bool) -> None:
-        if name not in models:
+        known = ModelName.read(name).model
+        if known not in models:
             error = WireError(
                 ErrorType.MODEL_NOT_FOUND, f'No enabled upstream lists the model "{name}".', 404
             )
             await self._refuse("messages" if is_anthropic else "chat", error, send)
             return
         shape = (
-            model_list.anthropic_model(name, models[name]) if is_anthropic else model_list.openai_model(name)
+            model_list.anthropic_model(name, models[known]) if is_anthropic else model_list.openai_model(name)
         )
         await respond(send, 200, JSON, msgspec.json.encode(shape))
 

@@ -2,45 +2,13 @@
 
 from typing import Any
 
-from switchyard.protocols.names import ProtocolName, is_glob
-from switchyard.settings import Settings, Upstream
+from switchyard.protocols.names import CLAUDE_ALIAS
 
 CREATED = 1_735_689_600
 CREATED_AT = "2025-01-01T00:00:00Z"
-DEFAULT_WINDOW = 200_000
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 1000
-WELL_KNOWN: dict[ProtocolName, tuple[str, ...]] = {
-    "messages": ("claude-opus-4-5", "claude-sonnet-4-5", "claude-haiku-4-5"),
-    "chat": (),
-    "responses": ("gpt-5.5",),
-}
-"""Shown for upstreams that take every model, so that a client finds something to choose."""
-
-
-def served_models(settings: Settings) -> dict[str, int]:
-    """Model name -> context window (tokens): the names that some enabled upstream can serve."""
-    names: dict[str, int] = {}
-    for rule in settings.model_rules:
-        if not is_glob(rule.source):
-            target = rule.to
-            for upstream in settings.upstreams:
-                if upstream.enabled and upstream.model_for(target) is not None:
-                    names.setdefault(rule.source, _window(upstream))
-    for upstream in settings.upstreams:
-        if upstream.enabled:
-            for name in _names_of(upstream):
-                names[name] = min(names.get(name, _window(upstream)), _window(upstream))
-    return names
-
-
-def _names_of(upstream: Upstream) -> list[str]:
-    listed = [name for name in upstream.models if not is_glob(name)]
-    return listed or [name for client in upstream.clients for name in WELL_KNOWN[client]]
-
-
-def _window(upstream: Upstream) -> int:
-    return upstream.context_window or DEFAULT_WINDOW
+SHOWN_BY_CLAUDE_CODE = ("claude", "anthropic")
 
 
 def anthropic_list(models: dict[str, int], query: dict[str, str]) -> dict[str, Any]:
@@ -53,12 +21,19 @@ def anthropic_list(models: dict[str, int], query: dict[str, str]) -> dict[str, A
     limit = query.get("limit", "")
     count = max(1, min(int(limit), MAX_LIMIT)) if limit.isdigit() else DEFAULT_LIMIT
     page = entries[start:end][:count]
+    if limit == str(MAX_LIMIT):
+        # so asks Claude Code, which shows only names that begin like those of Anthropic
+        page = [{**entry, "id": _shown_id(entry["id"])} for entry in page]
     return {
         "data": page,
         "has_more": start + count < end,
         "first_id": page[0]["id"] if page else None,
         "last_id": page[-1]["id"] if page else None,
     }
+
+
+def _shown_id(name: str) -> str:
+    return name if name.lower().startswith(SHOWN_BY_CLAUDE_CODE) else CLAUDE_ALIAS + name
 
 
 def anthropic_model(name: str, window: int) -> dict[str, Any]:

@@ -1,0 +1,68 @@
+"""Tell which models clients can ask for, and how much each of them can read."""
+
+from switchyard.protocols.names import PROTOCOLS, ModelName, ProtocolName, is_glob
+from switchyard.routing.route import demo_serves, served_model
+from switchyard.settings import Settings, Upstream
+
+DEFAULT_WINDOW = 200_000
+WELL_KNOWN: dict[ProtocolName, tuple[str, ...]] = {
+    "messages": ("claude-opus-4-5", "claude-sonnet-4-5", "claude-haiku-4-5"),
+    "chat": (),
+    "responses": ("gpt-5.5",),
+}
+"""shown for upstreams that take every model, so that a client finds something to choose"""
+
+
+def served_models(settings: Settings, protocol: ProtocolName | None = None) -> dict[str, int]:
+    """Model name -> context window (tokens): the names that some enabled upstream can serve to these clients."""
+    asking = PROTOCOLS if protocol is None else (protocol,)
+    serving = [
+        (upstream, clients)
+        for upstream in settings.upstreams
+        if (clients := _clients(settings, upstream, asking))
+    ]
+    names: dict[str, int] = {}
+    for rule in settings.model_rules:
+        if not is_glob(rule.source) and not set(rule.clients).isdisjoint(asking):
+            for upstream, _ in serving:
+                if upstream.model_for(rule.to) is not None:
+                    names.setdefault(rule.source, _window(upstream))
+    for upstream, clients in serving:
+        for name in _names_of(upstream, clients):
+            names[name] = min(names.get(name, _window(upstream)), _window(upstream))
+    return names
+
+
+def smallest_window(settings: Settings, protocol: ProtocolName, model: str = "") -> int:
+    """The smallest stated context window of the upstreams that may answer; 0 if none is stated."""
+    asked = ModelName.read(model)
+    windows = [
+        upstream.context_window
+        for upstream in settings.upstreams
+        if upstream.context_window
+        and _clients(settings, upstream, (protocol,))
+        and served_model(settings.model_rules, upstream, protocol, asked) is not None
+    ]
+    return min(windows, default=0)
+
+
+def _clients(
+    settings: Settings, upstream: Upstream, asking: tuple[ProtocolName, ...]
+) -> tuple[ProtocolName, ...]:
+    """Those of the asking clients that this upstream may answer."""
+    return tuple(
+        client
+        for client in asking
+        if upstream.enabled
+        and client in upstream.clients
+        and (not upstream.is_demo or demo_serves(settings, client))
+    )
+
+
+def _names_of(upstream: Upstream, clients: tuple[ProtocolName, ...]) -> list[str]:
+    listed = [name for name in upstream.models if not is_glob(name)]
+    return listed or [name for client in clients for name in WELL_KNOWN[client]]
+
+
+def _window(upstream: Upstream) -> int:
+    return upstream.context_window or DEFAULT_WINDOW
