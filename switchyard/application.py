@@ -21,6 +21,7 @@ from switchyard.relay.upstream import Wire
 from switchyard.relay.waiting import WaitingRoom
 from switchyard.routing.health import Health
 from switchyard.routing.limits import Limits
+from switchyard.routing.lineup import Lineups
 from switchyard.routing.route import State
 from switchyard.routing.sessions import Sessions
 from switchyard.settings import Settings
@@ -56,6 +57,7 @@ class Application:
         self.recent = RecentExchanges()
         self.health = Health()
         self.limits = Limits()
+        self.lineups = Lineups()
         self.sessions = Sessions()
         self.codecs = CODECS
         self.waiting = WaitingRoom(self.limits, monotonic)
@@ -91,7 +93,7 @@ class Application:
         return time.time() - self.started_at
 
     def state(self) -> State:
-        return State(self.health, self.limits, self.ledger.budget_state().taken_out)
+        return State(self.health, self.limits, self.ledger.budget_state().taken_out, self.lineups)
 
     async def record(self, exchange: Exchange) -> None:
         """The end of an exchange: journal and statistics first, then whoever looks on."""

@@ -7,7 +7,8 @@ from datetime import timedelta
 from switchyard.commands.command import Command, loaded
 from switchyard.protocols.names import PROTOCOLS
 from switchyard.relay.surroundings import local_moment
-from switchyard.routing.route import Ask, Moment, Route, State, choose_route
+from switchyard.routing.lineup import Moment
+from switchyard.routing.route import Ask, Route, State, choose_route
 from switchyard.settings import WEEKDAYS, minutes_of
 
 

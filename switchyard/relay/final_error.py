@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from switchyard.exchange import Attempt, Failure, FailureKind
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.routing.route import Moment, Route
+from switchyard.routing.lineup import Moment
+from switchyard.routing.route import Route
 
 TELLING = (
     ErrorType.CONTEXT_OVERFLOW,

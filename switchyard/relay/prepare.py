@@ -16,7 +16,7 @@ from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.servers import capabilities_of
 from switchyard.protocols.splice import splice_model
 from switchyard.relay.values import ClientRequest
-from switchyard.routing.route import Candidate
+from switchyard.routing.lineup import Candidate
 from switchyard.settings import Upstream
 
 BYTES_PER_TOKEN = 4

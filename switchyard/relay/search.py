@@ -24,7 +24,8 @@ from switchyard.relay.upstream import Call
 from switchyard.relay.urls import demo_url, request_url
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.health import Charge
-from switchyard.routing.route import Ask, Candidate, Route, choose_route
+from switchyard.routing.lineup import Candidate
+from switchyard.routing.route import Ask, Route, choose_route
 from switchyard.routing.verdict import Verdict, judge
 from switchyard.settings import timeouts_of
 
@@ -64,7 +65,7 @@ class Search:
     async def find(self) -> Found | FinalError:
         """The first answer with content, or the error to tell the client."""
         route, granted = await self._route()
-        self._exchange.skipped = tuple((skip.upstream, skip.text) for skip in route.skipped)
+        self._exchange.skipped = route.told
         if not route.candidates:
             return nothing_could_answer(route, self._request.head.model)
         queue, rescues = deque(route.candidates), deque(route.rescues)

@@ -12,7 +12,8 @@ from switchyard.protocols.names import ProtocolName
 from switchyard.relay.pretend import PretendingWire
 from switchyard.relay.signatures import SignatureLedger
 from switchyard.relay.waiting import WaitingRoom
-from switchyard.routing.route import Moment, State
+from switchyard.routing.lineup import Moment
+from switchyard.routing.route import State
 from switchyard.routing.sessions import Sessions
 from switchyard.settings import Settings
 

@@ -15,7 +15,8 @@ from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.upstream import Call
 from switchyard.relay.urls import request_url
 from switchyard.relay.values import ClientRequest
-from switchyard.routing.route import Ask, Candidate, choose_route
+from switchyard.routing.lineup import Candidate
+from switchyard.routing.route import Ask, choose_route
 
 WAIT_SECONDS = 3.0
 MAX_ANSWER_BYTES = 65536

@@ -62,6 +62,11 @@ class Health:
                 return Rest(condition.until, condition.errors, condition.reason, key[1], on_trial=True)
         return None
 
+    @property
+    def is_spotless(self) -> bool:
+        """True if nothing is held against anybody."""
+        return not self._conditions
+
     def is_on_probation(self, upstream: str, model: str) -> bool:
         """True if the next answer of this upstream decides whether it is well again."""
         return any(

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from switchyard.routing.route import Moment
+from switchyard.routing.lineup import Moment
 from switchyard.settings import WEEKDAYS, minutes_of
 
 

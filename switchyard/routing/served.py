@@ -1,7 +1,7 @@
 """Tell which models clients can ask for, and how much each of them can read."""
 
 from switchyard.protocols.names import PROTOCOLS, ModelName, ProtocolName, is_glob
-from switchyard.routing.route import demo_serves, served_model
+from switchyard.routing.lineup import demo_serves, served_model
 from switchyard.settings import Settings, Upstream
 
 DEFAULT_WINDOW = 200_000

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
 
-from switchyard.routing.route import Ask, Moment, Route, State, choose_route
+from switchyard.routing.lineup import Moment
+from switchyard.routing.route import Ask, Route, State, choose_route
 from switchyard.settings import Settings, hours_span
 
 DAY = 24 * 60

@@ -9,7 +9,8 @@ from switchyard import VERSION
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.routing.health import Health
 from switchyard.routing.limits import Limits
-from switchyard.routing.route import Ask, Moment, Route, State, choose_route
+from switchyard.routing.lineup import Moment
+from switchyard.routing.route import Ask, Route, State, choose_route
 from switchyard.settings import CLAUDE_SONNET, Settings
 from switchyard.store.ledger import Ledger
 from switchyard.store.recent import RecentExchanges

@@ -13,7 +13,8 @@ from switchyard.protocols.neutral import Usage
 from switchyard.relay.urls import request_url
 from switchyard.routing.health import Condition, Health
 from switchyard.routing.limits import Limits
-from switchyard.routing.route import Candidate, Moment, Route, Skip
+from switchyard.routing.lineup import Candidate, Moment, Skip
+from switchyard.routing.route import Route
 from switchyard.settings import Upstream
 from switchyard.store.cell import NANOS, Cell
 

@@ -6,7 +6,8 @@ import pytest
 
 from switchyard.routing.health import Charge, Health
 from switchyard.routing.limits import Limits
-from switchyard.routing.route import Ask, Moment, Route, State, choose_route
+from switchyard.routing.lineup import Moment
+from switchyard.routing.route import Ask, Route, State, choose_route
 from switchyard.routing.sessions import Seat
 from switchyard.settings import Failover, Settings, parse
 

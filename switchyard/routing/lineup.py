@@ -1,0 +1,213 @@
+"""Line up what the settings alone say: who may answer a model at a minute, in which order, and why not the others."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from switchyard.protocols.names import ModelName, ProtocolName, is_glob, matches
+from switchyard.settings import WEEKDAYS, ModelRule, Settings, Upstream, hours_span
+
+DEFAULT_PRIORITY = 50
+ROLE_ORDER = {"primary": 0, "backup": 1, "rescue": 2}
+MAX_LINEUPS = 512
+
+SkipReason = Literal[
+    "disabled",
+    "client",
+    "demo",
+    "not_forced",
+    "model",
+    "weekday",
+    "hours",
+    "budget",
+    "resting",
+    "trial",
+    "concurrency",
+    "rate",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Now, twice: `wall` in local time for calendars, `monotonic` seconds for waiting."""
+
+    wall: datetime
+    monotonic: float
+
+    def clock_at(self, monotonic: float) -> str:
+        """The local time of day of a coming monotonic moment, as hh:mm."""
+        return (self.wall + timedelta(seconds=monotonic - self.monotonic)).strftime("%H:%M")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One upstream that may answer, with everything an attempt needs; `why` says how it came to its place."""
+
+    upstream: Upstream
+    model: str
+    thinking: bool = False
+    why: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.upstream.name
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """`until`: the monotonic moment from which this reason no longer holds, where it is known."""
+
+    upstream: str
+    reason: SkipReason
+    text: str
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lineup:
+    """Candidates in order, rescue upstreams last. `told` is `skipped` as pairs of upstream and text."""
+
+    candidates: tuple[Candidate, ...]
+    skipped: tuple[Skip, ...]
+    told: tuple[tuple[str, str], ...]
+    takes_turns: bool
+    """some candidates of one role carry the same explicit priority"""
+    limited: bool
+    """some candidate has a limit on its concurrency or rate"""
+
+
+class Lineups:
+    """Remembers lineups while nothing they depend on changes: the cost of a request is flat in the upstreams."""
+
+    def __init__(self) -> None:
+        self._settings: Settings | None = None
+        self._minute: datetime | None = None
+        self._spent: Mapping[str, str] = {}
+        self._known: dict[tuple[ProtocolName, str], Lineup] = {}
+
+    def get(
+        self, settings: Settings, protocol: ProtocolName, model: str, wall: datetime, spent: Mapping[str, str]
+    ) -> Lineup:
+        """As `line_up`."""
+        minute = wall.replace(second=0, microsecond=0)
+        if settings is not self._settings or minute != self._minute or spent != self._spent:
+            self._settings, self._minute, self._spent = settings, minute, spent
+            self._known.clear()
+        found = self._known.get((protocol, model))
+        if found is None:
+            if len(self._known) >= MAX_LINEUPS:
+                self._known.clear()
+            found = self._known[protocol, model] = line_up(settings, protocol, model, wall, spent)
+        return found
+
+
+def line_up(
+    settings: Settings, protocol: ProtocolName, model: str, wall: datetime, spent: Mapping[str, str]
+) -> Lineup:
+    """Who may answer by the user's wishes, before anybody asks how the upstreams are doing."""
+    asked = ModelName.read(model)
+    candidates: list[Candidate] = []
+    skipped: list[Skip] = []
+    for upstream in settings.upstreams:
+        found = _allowed(upstream, settings, spent, protocol, asked, wall)
+        if isinstance(found, Skip):
+            skipped.append(found)
+        else:
+            candidates.append(found)
+    ordered = sorted(enumerate(candidates), key=lambda entry: (*rank(entry[1].upstream), entry[0]))
+    explicit = [rank(one.upstream) for one in candidates if one.upstream.priority is not None]
+    return Lineup(
+        candidates=tuple(candidate for _, candidate in ordered),
+        skipped=tuple(skipped),
+        told=tuple((skip.upstream, skip.text) for skip in skipped),
+        takes_turns=len(set(explicit)) < len(explicit),
+        limited=any(one.upstream.max_concurrency or one.upstream.requests_per_minute for one in candidates),
+    )
+
+
+def rank(upstream: Upstream) -> tuple[int, int]:
+    """Role, then priority; smaller comes first."""
+    return ROLE_ORDER[upstream.role], -(upstream.priority or DEFAULT_PRIORITY)
+
+
+def _allowed(
+    upstream: Upstream,
+    settings: Settings,
+    spent: Mapping[str, str],
+    protocol: ProtocolName,
+    asked: ModelName,
+    wall: datetime,
+) -> Candidate | Skip:
+    def skip(reason: SkipReason, text: str) -> Skip:
+        return Skip(upstream.name, reason, text)
+
+    if not upstream.enabled:
+        return skip("disabled", "disabled")
+    if protocol not in upstream.clients:
+        return skip("client", f"does not serve {protocol} clients")
+    if upstream.is_demo and not demo_serves(settings, protocol):
+        return skip("demo", "demo not needed: another upstream is configured")
+    if asked.upstream and asked.upstream.lower() != upstream.name.lower():
+        return skip("not_forced", f'the model name asks for upstream "{asked.upstream}"')
+    served = served_model(settings.model_rules, upstream, protocol, asked)
+    if served is None:
+        return skip("model", f'model "{asked.model}" not served')
+    if WEEKDAYS[wall.weekday()] not in upstream.weekdays:
+        return skip("weekday", f"not today ({', '.join(upstream.weekdays) or 'no day'} only)")
+    if not within_hours(upstream.hours, wall):
+        return skip("hours", f"outside its hours {upstream.hours}")
+    if upstream.name in spent:
+        return skip("budget", spent[upstream.name])
+    return Candidate(upstream, served.model, served.thinking, upstream.role)
+
+
+def demo_serves(settings: Settings, protocol: ProtocolName) -> bool:
+    """True while no real upstream is configured for these clients; a real one that is down still counts."""
+    return not any(
+        upstream.enabled and not upstream.is_demo and protocol in upstream.clients
+        for upstream in settings.upstreams
+    )
+
+
+def within_hours(hours: str, wall: datetime) -> bool:
+    span = hours_span(hours)
+    if span is None:
+        return True
+    start, end = span
+    minute = wall.hour * 60 + wall.minute
+    if start == end:
+        return True
+    if start < end:
+        return start <= minute < end
+    return minute >= start or minute < end
+
+
+def served_model(
+    rules: tuple[ModelRule, ...], upstream: Upstream, protocol: ProtocolName, asked: ModelName
+) -> ModelName | None:
+    """The name to send to this upstream; a `-thinking` suffix is understood unless the full name is listed.
+
+    No name at all stands for any model: the question is then only who would answer.
+    """
+    if not asked.model:
+        return asked
+    bare = asked.without_thinking()
+    if bare is None or _is_listed(rules, upstream, asked.model):
+        sent = upstream.model_for(ruled_model(rules, upstream, protocol, asked.model))
+        return None if sent is None else replace(asked, model=sent)
+    sent = upstream.model_for(ruled_model(rules, upstream, protocol, bare.model))
+    return None if sent is None else replace(bare, model=sent)
+
+
+def _is_listed(rules: tuple[ModelRule, ...], upstream: Upstream, model: str) -> bool:
+    patterns = [*upstream.models, *(rule.source for rule in rules)]
+    return any(not is_glob(pattern) and matches(pattern, model) for pattern in patterns)
+
+
+def ruled_model(rules: tuple[ModelRule, ...], upstream: Upstream, protocol: ProtocolName, model: str) -> str:
+    """The model after the first fitting rule; one step, no chaining."""
+    for rule in rules:
+        if protocol in rule.clients and upstream.protocol in rule.protocols and matches(rule.source, model):
+            return rule.to
+    return model
