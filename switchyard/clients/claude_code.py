@@ -24,7 +24,7 @@ KNOBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY": (
             "1",
-            "Show models of the daemon whose names begin with claude.",
+            "List the daemon's models in /model.",
         ),
         "CLAUDE_CODE_ATTRIBUTION_HEADER": (
             "0",

@@ -1,5 +1,6 @@
 """Point Codex at the daemon through its config.toml, and take that back."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from switchyard.clients.edits import apply_edits, undo_edits, value_at
 from switchyard.clients.plan import Plan, apply, change_of, read_record, record_change
 from switchyard.store.files import read_or_none
 
-__all__ = ["CatalogModel", "apply", "catalog", "config_path", "plan", "undo"]
+__all__ = ["CatalogModel", "apply", "catalog", "config_path", "knows", "model_in", "plan", "undo"]
 
 PROVIDER = "switchyard"
 """never changes: Codex lists old sessions by it"""
@@ -22,6 +23,8 @@ DEFAULT_WINDOW = 128_000
 EFFORTS = {"low": "Fast", "medium": "Balanced", "high": "Thorough"}
 LEAKING = ("requires_openai_auth", "env_key", "env_key_instructions", "experimental_bearer_token", "auth")
 """with these Codex would send a ChatGPT token or another credential to us"""
+KNOWN = re.compile(r"(gpt-[5-9]|gpt-daybreak|codex-)", re.IGNORECASE)
+"""how the names begin that Codex has in its own catalogue; a file of ours would replace that"""
 BASE_INSTRUCTIONS = (
     "You are a coding agent working in the user's terminal. Use the given tools to read and change files and to run "
     "commands. Work until the task is done, keep changes small and in the style of the project, and say briefly "
@@ -44,6 +47,17 @@ def config_path(environment: Mapping[str, str], home: Path) -> Path:
     """Where Codex reads the user's configuration."""
     folder = environment.get("CODEX_HOME")
     return (Path(folder) if folder else home / ".codex") / "config.toml"
+
+
+def knows(model: str) -> bool:
+    """True for models that Codex has instructions and a window for, so that no catalogue is needed."""
+    return KNOWN.match(model) is not None
+
+
+def model_in(path: Path) -> str:
+    """The model that the user's configuration asks for; "" if it names none. Raises Unparsable."""
+    model = toml_edit.data(texts.decode(read_or_none(path) or b"").text).get("model")
+    return model if isinstance(model, str) else ""
 
 
 def plan(

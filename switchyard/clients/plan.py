@@ -29,6 +29,11 @@ class FileChange:
     ours: bool = False
     """a file that belongs to us alone: not backed up"""
 
+    @property
+    def is_shown(self) -> bool:
+        """False for the record that undoing needs, which nobody wants to read."""
+        return not self.path.name.endswith(RECORD_SUFFIX)
+
     def diff(self) -> str:
         """The change as a unified diff; values that look secret are hidden."""
         lines = unified_diff(_lines(self.before), _lines(self.after), str(self.path), str(self.path))
@@ -45,9 +50,7 @@ class Plan:
         return not self.changes
 
     def diff(self) -> str:
-        return "".join(
-            change.diff() for change in self.changes if not change.path.name.endswith(RECORD_SUFFIX)
-        )
+        return "".join(change.diff() for change in self.changes if change.is_shown)
 
 
 def apply(plan: Plan, stamp: str) -> tuple[Path, ...]:

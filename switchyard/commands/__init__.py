@@ -3,10 +3,16 @@
 from switchyard.commands.check import CHECK
 from switchyard.commands.command import Command
 from switchyard.commands.explain import EXPLAIN
+from switchyard.commands.import_file import IMPORT
+from switchyard.commands.setup import SETUP
+from switchyard.commands.stats import STATS
 
 __all__ = ["COMMANDS", "Command"]
 
 COMMANDS: dict[str, Command] = {
     "check": CHECK,
     "explain": EXPLAIN,
+    "import": IMPORT,
+    "setup": SETUP,
+    "stats": STATS,
 }

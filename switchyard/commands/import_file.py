@@ -1,0 +1,124 @@
+"""`import`: take over the file of another switcher, after showing what becomes what."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from switchyard import importing
+from switchyard.commands.ask import agreed
+from switchyard.commands.command import Command, CommandFailed
+from switchyard.faults import SettingsError
+from switchyard.importing import Imported, ImportReport, UnknownFormat
+from switchyard.settings import decode_document, default_document, parse
+from switchyard.store.settings_file import SettingsFile, StaleRevision
+
+
+def import_file(arguments: argparse.Namespace) -> int:
+    imported = _recognised(Path(arguments.file))
+    settings_file = SettingsFile(Path(arguments.data))
+    present = _present(settings_file)
+    merged, report = importing.merge(present, imported)
+    try:
+        parse(merged)
+    except SettingsError as error:
+        raise CommandFailed(_listed(f"{arguments.file} would not be valid:", error)) from None
+    print(preview(merged, report))
+    if merged == present and not settings_file.is_ancestor:
+        print("Nothing to do: everything is there already.")
+        return 0
+    if arguments.dry_run or not agreed(f"Write this to {settings_file.path}?", arguments):
+        print("Nothing was written.")
+        return 0
+    _write(settings_file, merged)
+    print(f"Written to {settings_file.path}; a running daemon uses it at once.")
+    return 0
+
+
+def _present(settings_file: SettingsFile) -> dict[str, Any]:
+    """The document as it is, in our form; that of a first start if there is none. Writes nothing."""
+    if not os.path.lexists(settings_file.path):
+        return default_document()
+    try:
+        settings_file.load(create=False)
+    except SettingsError as error:
+        raise CommandFailed(_listed(f"{settings_file.path} has to be valid first:", error)) from None
+    return settings_file.document
+
+
+def _write(settings_file: SettingsFile, document: dict[str, Any]) -> None:
+    try:
+        if not settings_file.disk_revision:
+            settings_file.load()
+        settings_file.save(document, settings_file.disk_revision)
+    except (StaleRevision, SettingsError) as error:
+        raise CommandFailed(f"Nothing was written: {error}") from None
+    except OSError as error:
+        raise CommandFailed(
+            f"{settings_file.path} cannot be written: {error.strerror or error}. Nothing was changed."
+        ) from None
+
+
+def preview(merged: dict[str, Any], report: ImportReport) -> str:
+    """What becomes what, without a secret."""
+    by_name = {str(entry.get("name")): entry for entry in merged.get("upstreams", [])}
+    lines = []
+    for origin, name in report.origins:
+        entry = by_name.get(name, {})
+        state = "there already" if name in report.identical else _summary(entry)
+        lines.append(f"{origin} -> {name}: {state}")
+    lines += [f"renamed: {before} is now {after}" for before, after in report.renamed]
+    lines += [f"note: {note}" for note in report.notes]
+    lines.append(f"{len(report.added)} new, {len(report.identical)} there already.")
+    return "\n".join("".join(sign if sign.isprintable() else "?" for sign in line) for line in lines)
+
+
+def _summary(entry: dict[str, Any]) -> str:
+    models = entry.get("models") or {}
+    parts = [
+        f"{entry.get('protocol', 'messages')} at {entry.get('base_url')}",
+        f"clients {', '.join(entry['clients'])}" if "clients" in entry else "",
+        str(entry.get("role", "")),
+        f"{len(models)} models" if models else "",
+        "" if entry.get("enabled", True) else "disabled",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _recognised(path: Path) -> Imported:
+    try:
+        content = path.read_bytes()
+        document = msgspec.json.decode(content.removeprefix(b"\xef\xbb\xbf"))
+    except OSError as error:
+        raise CommandFailed(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise CommandFailed(f"{path} is not valid JSON: {_place(content)}") from None
+    try:
+        return importing.recognise(document)
+    except UnknownFormat as unknown:
+        raise CommandFailed(f"{path}: {unknown}") from None
+
+
+def _place(content: bytes) -> str:
+    try:
+        decode_document(content)
+    except SettingsError as error:
+        return str(error.faults[0])
+    return "no JSON at all."
+
+
+def _listed(sentence: str, error: SettingsError) -> str:
+    return "\n  ".join([sentence, *map(str, error.faults)])
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", help="all_configs.json of codex_cc_switch, accounts of the relay service, ..."
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only show what would become what")
+    parser.add_argument("--yes", action="store_true", help="write without asking")
+
+
+IMPORT = Command("take over the file of another switcher", _arguments, import_file)
