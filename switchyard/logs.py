@@ -3,8 +3,9 @@
 import logging
 import logging.handlers
 import os
-import queue
 import sys
+import threading
+from collections import deque
 from io import TextIOWrapper
 from pathlib import Path
 from typing import cast
@@ -14,6 +15,8 @@ from switchyard.protocols.neutral import Usage
 
 FILE_BYTES = 5 * 1024 * 1024
 FILES_KEPT = 3
+BATCH_SECONDS = 0.2
+MOST_WAITING = 20_000
 COLOURS = {logging.WARNING: "\033[33m", logging.ERROR: "\033[31m", logging.CRITICAL: "\033[31m"}
 DIM, GREEN, RED, YELLOW, RESET = "\033[2m", "\033[32m", "\033[31m", "\033[33m", "\033[0m"
 OUTCOME_COLOURS = {
@@ -27,23 +30,66 @@ log = logging.getLogger("switchyard")
 
 
 class Logs:
-    """Writing happens in a thread of its own: a slow disk or terminal delays no stream."""
+    """Writing happens in a thread of its own, a few times a second: a slow disk or terminal delays no stream."""
 
     def __init__(self, folder: Path) -> None:
-        lines: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
-        self._listener = logging.handlers.QueueListener(lines, *_handlers(folder), respect_handler_level=True)
-        self._handler = logging.handlers.QueueHandler(lines)
+        self._collector = _Collector(_handlers(folder))
 
     def start(self) -> None:
         root = logging.getLogger()
-        root.addHandler(self._handler)
+        root.addHandler(self._collector)
         root.setLevel(logging.WARNING)
         log.setLevel(logging.INFO)
-        self._listener.start()
+        self._collector.start()
 
     def stop(self) -> None:
-        logging.getLogger().removeHandler(self._handler)
-        self._listener.stop()
+        """Everything said so far is written when this returns."""
+        logging.getLogger().removeHandler(self._collector)
+        self._collector.finish()
+
+
+class _Collector(logging.Handler):
+    """Collects records; its thread sleeps while there are none, and writes them in batches."""
+
+    def __init__(self, handlers: list[logging.Handler]) -> None:
+        super().__init__()
+        self._handlers = handlers
+        self._records: deque[logging.LogRecord] = deque(maxlen=MOST_WAITING)
+        self._wanted = threading.Event()
+        self._finished = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="logs", daemon=True)
+
+    def createLock(self) -> None:
+        """None is needed: appending to a deque is atomic."""
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._records.append(record)
+        if not self._wanted.is_set():
+            self._wanted.set()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def finish(self) -> None:
+        self._finished.set()
+        self._wanted.set()
+        if self._thread.is_alive():
+            self._thread.join(5)
+        for handler in self._handlers:
+            handler.close()
+
+    def _work(self) -> None:
+        while True:
+            self._wanted.wait()
+            self._finished.wait(BATCH_SECONDS)
+            self._wanted.clear()
+            while self._records:
+                record = self._records.popleft()
+                for handler in self._handlers:
+                    handler.handle(record)
+            if self._finished.is_set():
+                return
 
 
 def _handlers(folder: Path) -> list[logging.Handler]:
@@ -90,7 +136,17 @@ class _Console(logging.Formatter):
 
 def log_exchange(exchange: Exchange) -> None:
     """The one line of a request: no bodies, no keys."""
-    log.info(line_of(exchange), extra={"outcome": exchange.outcome})
+    log.info("%s", _Line(exchange), extra={"outcome": exchange.outcome})
+
+
+class _Line:
+    """Put into words only when it is written."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def __str__(self) -> str:
+        return line_of(self._exchange)
 
 
 def line_of(exchange: Exchange) -> str:

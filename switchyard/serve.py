@@ -132,6 +132,7 @@ def _run(options: Options, settings_file: SettingsFile, token: str) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=75,

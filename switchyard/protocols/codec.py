@@ -131,5 +131,11 @@ class Codec:
     notable: Pattern[bytes]
     """Occurs in every record after the commit point that `glance` needs to see: usage, errors, the end."""
 
+    only_deltas: Callable[[bytes], bool]
+    """True if these whole records are nothing but content of the model: the cheap look that spares all others.
+
+    False says nothing. Quotes inside texts are escaped, so no text can pass for the name of an event.
+    """
+
     repair_request: Callable[[dict[str, Any], Target], bool]
     """Change the body of a same-protocol request where this upstream needs it; True if anything was changed."""

@@ -1,7 +1,7 @@
 """Make and adapt the ids that tie a tool result to its call."""
 
+import random
 import re
-import secrets
 from dataclasses import replace
 from hashlib import sha256
 
@@ -14,7 +14,7 @@ ANTHROPIC_FORBIDDEN = re.compile(r"[^a-zA-Z0-9_-]")
 
 def new_id(prefix: str) -> str:
     """A fresh id: the prefix and 24 random characters."""
-    return prefix + secrets.token_hex(12)
+    return f"{prefix}{random.getrandbits(96):024x}"
 
 
 def anthropic_call_id(id: str) -> str:

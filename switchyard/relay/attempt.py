@@ -1,6 +1,5 @@
 """Try one upstream until it has shown content: the commit point. Until then every failure is ours to mend."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
@@ -22,6 +21,7 @@ MAX_ERROR_BYTES = 1024 * 1024
 MAX_HELD_BYTES = 16 * 1024 * 1024
 MAX_WHOLE_BYTES = 128 * 1024 * 1024
 SHOWN_CHARS = 120
+SHORTEST_SECONDS = 0.05
 
 Stream = UntouchedStream | StreamConversion
 
@@ -40,24 +40,32 @@ class Held:
 
 
 async def attempt(
-    wire: PretendingWire, call: Call, codec: Codec, stream: Stream | None, timeouts: Timeouts, wall: float
+    wire: PretendingWire,
+    call: Call,
+    codec: Codec,
+    stream: Stream | None,
+    timeouts: Timeouts,
+    *,
+    seconds_left: float,
+    wall: float,
 ) -> Held:
     """The answer, held at its commit point. `stream` is None when the client wants one whole body.
 
     Raises AttemptFailed; the connection is closed then, and on cancellation.
     """
-    seconds = timeouts.first_byte if stream is not None else max(timeouts.first_byte, timeouts.idle)
+    patience = timeouts.first_byte if stream is not None else max(timeouts.first_byte, timeouts.idle)
+    seconds = max(min(patience, seconds_left), SHORTEST_SECONDS)
     kind = FailureKind.FIRST_BYTE_TIMEOUT
     reply: Reply | None = None
     try:
-        async with asyncio.timeout(seconds):
+        async with SilenceLimit(seconds) as silence:
             reply = await wire.send(call)
             _expect_success(reply)
             if reply.status >= 400:
                 raise AttemptFailed(await _told_failure(reply, codec, wall))
             first = await _first_bytes(reply.chunks())
-        kind, seconds = FailureKind.IDLE_TIMEOUT, timeouts.idle
-        async with SilenceLimit(seconds) as silence:
+            kind, seconds = FailureKind.IDLE_TIMEOUT, timeouts.idle
+            silence.restart(seconds)
             return await _hold(reply, first, codec, stream, silence)
     except BaseException as error:
         if reply is not None:

@@ -7,7 +7,7 @@ from switchyard.exchange import Exchange
 from switchyard.protocols.ids import new_id
 from switchyard.relay.answering import Answering
 from switchyard.relay.final_error import FinalError
-from switchyard.relay.search import Found, Search
+from switchyard.relay.search import Search
 from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.values import ClientRequest, Sink
 
@@ -27,7 +27,7 @@ class Relay:
         search = Search(self._around, request, exchange)
         answering = Answering(self._around, request, exchange, search, sink)
         try:
-            found = await self._search(search)
+            found = await search.find()
             if isinstance(found, FinalError):
                 await answering.tell(found)
             else:
@@ -39,14 +39,6 @@ class Relay:
         finally:
             answering.stop()
         return exchange
-
-    async def _search(self, search: Search) -> Found | FinalError:
-        """Within the time budget for finding an upstream; the answer itself may take as long as it takes."""
-        try:
-            async with asyncio.timeout(self._around.settings().failover.total_seconds):
-                return await search.find()
-        except TimeoutError:
-            return search.nobody_answered()
 
 
 def _opened(request: ClientRequest) -> Exchange:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -36,9 +37,10 @@ class Prepared:
     input_estimate: int = 0
 
 
-def issuer_of(upstream: Upstream) -> str:
+@lru_cache(maxsize=1024)
+def issuer_of(protocol: ProtocolName, base_url: str) -> str:
     """Marks opaque data: entries with the same address share it, whatever their keys."""
-    return blake2b(f"{upstream.protocol} {upstream.base_url.rstrip('/')}".encode(), digest_size=6).hexdigest()
+    return blake2b(f"{protocol} {base_url.rstrip('/')}".encode(), digest_size=6).hexdigest()
 
 
 def protocol_for(upstream: Upstream, client_protocol: ProtocolName) -> ProtocolName:

@@ -63,14 +63,17 @@ class Search:
         self._lessons = 0
 
     async def find(self) -> Found | FinalError:
-        """The first answer with content, or the error to tell the client."""
+        """The first answer with content, or the error to tell the client.
+
+        Within the time budget for finding an upstream; the answer itself may take as long as it takes.
+        """
         route, granted = await self._route()
         self._exchange.skipped = route.told
         if not route.candidates:
             return nothing_could_answer(route, self._request.head.model)
         queue, rescues = deque(route.candidates), deque(route.rescues)
         try:
-            while queue:
+            while queue and self._seconds_left() > 0:
                 candidate = queue.popleft()
                 place, granted = granted == candidate.name, None if granted == candidate.name else granted
                 outcome = await self._try(candidate, route, granted=place)
@@ -224,7 +227,15 @@ class Search:
         )
         codec = self._around.codecs[note.protocol]
         stream = self._new_stream(prepared, note.protocol) if request.head.stream else None
-        return await attempt(self._around.wire, call, codec, stream, timeouts, time.time())
+        return await attempt(
+            self._around.wire,
+            call,
+            codec,
+            stream,
+            timeouts,
+            seconds_left=self._seconds_left(),
+            wall=time.time(),
+        )
 
     async def _prepare(self, candidate: Candidate, protocol: ProtocolName) -> Prepared:
         target = target_for(candidate, protocol, self._around.learned.get(candidate.name, {}))
@@ -292,6 +303,9 @@ class Search:
             )
         waits = [skip.until for skip in self._choose().skipped if skip.until is not None]
         return all_failed(self._exchange.attempts, min(waits, default=None), self._around.now())
+
+    def _seconds_left(self) -> float:
+        return self._settings.failover.total_seconds - self.seconds()
 
     def seconds(self) -> float:
         """Since the search began."""

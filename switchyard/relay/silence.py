@@ -26,6 +26,14 @@ class SilenceLimit:
     def touch(self) -> None:
         self._last = self._loop.time()
 
+    def restart(self, seconds: float) -> None:
+        """From now on this limit holds."""
+        self.touch()
+        if seconds < self._seconds:
+            self._timer.cancel()
+            self._timer = self._loop.call_later(seconds, self._check)
+        self._seconds = seconds
+
     def _check(self) -> None:
         left = self._last + self._seconds - self._loop.time()
         if left > 0:

@@ -1,6 +1,7 @@
 """The address a request goes to, from whatever form of base URL the user gave."""
 
 import re
+from functools import lru_cache
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from switchyard.protocols.names import ProtocolName
@@ -18,10 +19,25 @@ UNVERSIONED_ROOTS = re.compile(r"/openai\Z")
 
 def request_url(upstream: Upstream, model: str, suffix: str = "", client_query: str = "") -> str:
     """The final URL of a request; `suffix` is for neighbours such as "/count_tokens"."""
-    parts = urlsplit(upstream.base_url.strip())
-    path = _endpoint(parts.path, upstream, model) + suffix
-    query = _query(parts.query, client_query, upstream.api_version)
-    return urlunsplit((parts.scheme, parts.netloc, path, query, ""))
+    azure_version = upstream.api_version if upstream.auth == "api-key" else ""
+    return _request_url(
+        upstream.base_url, upstream.protocol, upstream.api_version, azure_version, model, suffix, client_query
+    )
+
+
+@lru_cache(maxsize=4096)
+def _request_url(
+    base_url: str,
+    protocol: ProtocolName,
+    api_version: str,
+    azure_version: str,
+    model: str,
+    suffix: str,
+    client_query: str,
+) -> str:
+    parts = urlsplit(base_url.strip())
+    path = _endpoint(parts.path, protocol, azure_version, model) + suffix
+    return urlunsplit((parts.scheme, parts.netloc, path, _query(parts.query, client_query, api_version), ""))
 
 
 def demo_url(protocol: ProtocolName) -> str:
@@ -47,12 +63,12 @@ def sibling_urls(upstream: Upstream, model: str) -> tuple[str, ...]:
     return tuple(url for url in urls if url != request_url(upstream, model))
 
 
-def _endpoint(path: str, upstream: Upstream, model: str) -> str:
-    endpoint = ENDPOINTS[upstream.protocol]
+def _endpoint(path: str, protocol: ProtocolName, azure_version: str, model: str) -> str:
+    endpoint = ENDPOINTS[protocol]
     base = path.rstrip("/").removesuffix(endpoint)
-    if upstream.api_version and upstream.auth == "api-key":
-        return _azure_path(base, endpoint, model, upstream.protocol)
-    if VERSION.search(base) or (upstream.protocol == "responses" and UNVERSIONED_ROOTS.search(base)):
+    if azure_version:
+        return _azure_path(base, endpoint, model, protocol)
+    if VERSION.search(base) or (protocol == "responses" and UNVERSIONED_ROOTS.search(base)):
         return base + endpoint
     if path.rstrip("/").endswith(endpoint):
         return base + endpoint

@@ -72,7 +72,7 @@ class AsgiSink:
     def __init__(self, send: Send) -> None:
         self._send = send
         self.started = False
-        self._ended = False
+        self.ended = False
 
     async def start(self, status: int, headers: Headers) -> None:
         self.started = True
@@ -82,8 +82,8 @@ class AsgiSink:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self) -> None:
-        if not self._ended:
-            self._ended = True
+        if not self.ended:
+            self.ended = True
             await self._send({"type": "http.response.body", "body": b""})
 
 

@@ -109,7 +109,8 @@ class Gateway:
         except _Refused as refused:
             await self._refuse(protocol, refused.error, send)
             return
-        await _until_client_leaves(self._relay.answer(request, AsgiSink(send)), receive)
+        sink = AsgiSink(send)
+        await _until_client_leaves(self._relay.answer(request, sink), sink, receive)
 
     async def _read(self, protocol: ProtocolName, scope: Scope, receive: Receive) -> ClientRequest:
         """The request, checked. Raises _Refused or ClientLeft."""
@@ -271,19 +272,25 @@ def _shown_keys(scope: Scope) -> list[str]:
     return [key for key in shown if key]
 
 
-async def _until_client_leaves(work: Awaitable[Any], receive: Receive) -> None:
-    """Does the work, and drops it at once in whatever phase when the client goes."""
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(left(receive))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        gone.cancel()
-        if not task.done():
+async def _until_client_leaves(work: Awaitable[Any], sink: AsgiSink, receive: Receive) -> None:
+    """Does the work, and drops it at once in whatever phase when the client goes before its answer has ended."""
+    task = asyncio.current_task()
+    assert task is not None
+    has_left = False
+
+    def drop(_: asyncio.Future[None]) -> None:
+        nonlocal has_left
+        if not sink.ended:
+            has_left = True
             task.cancel()
+
+    gone = asyncio.ensure_future(left(receive))
+    gone.add_done_callback(drop)
     try:
-        await task
+        await work
     except asyncio.CancelledError:
-        current = asyncio.current_task()
-        if current is not None and current.cancelling():
+        if not has_left or task.uncancel() > 0:
             raise
+    finally:
+        gone.remove_done_callback(drop)
+        gone.cancel()

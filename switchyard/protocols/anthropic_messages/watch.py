@@ -96,3 +96,10 @@ def _stop_reason(told: str | None) -> StopReason | None:
 def _text(fields: dict[str, Any], name: str) -> str:
     value = fields.get(name)
     return value if isinstance(value, str) else ""
+
+
+def only_deltas(records: bytes) -> bool:
+    count = records.count
+    return count(b"\n\n") == count(b'"text_delta"') + count(b'"input_json_delta"') + count(
+        b'"thinking_delta"'
+    )

@@ -108,3 +108,12 @@ def _parsed(data: bytes) -> object:
         return msgspec.json.decode(data)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
+
+
+def only_deltas(records: bytes) -> bool:
+    count = records.count
+    return (
+        count(b"\n\n") == count(b'"finish_reason":null') + count(b'"finish_reason": null')
+        and count(b'"usage"') == count(b'"usage":null') + count(b'"usage": null')
+        and b'"error"' not in records
+    )

@@ -134,3 +134,13 @@ def _stop_reason(response: Item) -> StopReason:
         return StopReason.REFUSAL if reason == "content_filter" else StopReason.MAX_TOKENS
     has_called = any(fields(item).get("type") in CALL_KINDS for item in entries(response.get("output")))
     return StopReason.TOOL_USE if has_called else StopReason.END_TURN
+
+
+def only_deltas(records: bytes) -> bool:
+    count = records.count
+    return count(b"\n\n") == (
+        count(b'"response.output_text.delta"')
+        + count(b'"response.function_call_arguments.delta"')
+        + count(b'"response.reasoning_summary_text.delta"')
+        + count(b'"response.custom_tool_call_input.delta"')
+    )
