@@ -1,10 +1,12 @@
 """Answer a client's request from the upstreams of its route; the client notices nothing of those that fail."""
 
 import asyncio
+import logging
 import time
 
 from switchyard.exchange import Exchange
 from switchyard.protocols.ids import new_id
+from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.relay.answering import Answering
 from switchyard.relay.final_error import FinalError
 from switchyard.relay.search import Search
@@ -12,6 +14,8 @@ from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.values import ClientRequest, Sink
 
 MAX_AGENT_CHARS = 120
+
+log = logging.getLogger("switchyard.relay")
 
 
 class Relay:
@@ -36,9 +40,17 @@ class Relay:
             self._around.state().health.release(exchange.id)
             await answering.abandoned()
             raise
+        except Exception as fault:  # a fault of ours: the client still gets its one clear error
+            log.exception("fault in exchange %s", exchange.id)
+            await answering.tell(FinalError(_own_fault(fault)))
         finally:
             answering.stop()
         return exchange
+
+
+def _own_fault(fault: Exception) -> WireError:
+    message = f"Switchyard itself failed ({type(fault).__name__}); the log in json_data/logs has the details."
+    return WireError(ErrorType.SERVER, message, 500)
 
 
 def _opened(request: ClientRequest) -> Exchange:

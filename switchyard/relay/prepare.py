@@ -53,10 +53,15 @@ def target_for(candidate: Candidate, protocol: ProtocolName, learned: Mapping[st
     upstream = candidate.upstream
     if upstream.is_demo:
         return Target(candidate.model, "demo", Capabilities())
-    known = capabilities_of(
-        upstream.server, upstream.base_url, protocol, dict(learned), upstream.capabilities
-    )
-    return Target(candidate.model, issuer_of(upstream), known)
+    own = {**learned, **upstream.capabilities}
+    overrides = msgspec.json.encode(own) if own else b"{}"
+    known = _capabilities(upstream.server, upstream.base_url, protocol, overrides)
+    return Target(candidate.model, issuer_of(upstream.protocol, upstream.base_url), known)
+
+
+@lru_cache(maxsize=1024)
+def _capabilities(kind: str, base_url: str, protocol: ProtocolName, overrides: bytes) -> Capabilities:
+    return capabilities_of(kind, base_url, protocol, msgspec.json.decode(overrides))
 
 
 class Preparation:
