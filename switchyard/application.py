@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from time import monotonic
 
@@ -12,8 +13,10 @@ from switchyard.demo.app import build_demo
 from switchyard.exchange import Exchange
 from switchyard.logs import log_exchange
 from switchyard.protocols.codecs import CODECS
+from switchyard.relay.activation import Activations, ActivationState
 from switchyard.relay.asgi_transport import AsgiTransport
 from switchyard.relay.failover import Relay
+from switchyard.relay.local_zone import LOCAL
 from switchyard.relay.pretend import PretendingWire
 from switchyard.relay.surroundings import Surroundings, local_moment
 from switchyard.relay.token_count import TokenCounter
@@ -25,7 +28,9 @@ from switchyard.routing.lineup import Lineups
 from switchyard.routing.route import State
 from switchyard.routing.sessions import Sessions
 from switchyard.settings import Settings
+from switchyard.store.activations import ActivationMemory
 from switchyard.store.ledger import Ledger
+from switchyard.store.local_time import notice_zone_change
 from switchyard.store.recent import RecentExchanges
 from switchyard.store.settings_file import SettingsFile
 from switchyard.web.admin import Admin
@@ -74,6 +79,8 @@ class Application:
             now=local_moment,
         )
         self.relay = Relay(self.around)
+        self.activation_memory = ActivationMemory(folder, time.time)
+        self._activations = Activations(self.around, self.activation_memory, _local_now)
         self.gateway = Gateway(self.relay, TokenCounter(self.around), CODECS, self.current)
         self.admin = Admin(self, static)
         self.asgi: AsgiApp = Guard(
@@ -101,13 +108,23 @@ class Application:
         self.recent.ended(exchange)
         log_exchange(exchange)
 
+    async def activate(self, name: str) -> Exchange:
+        """One activation request to this upstream now. Raises KeyError for an unknown name."""
+        return await self._activations.activate(name)
+
+    def activations(self) -> dict[str, ActivationState]:
+        """By upstream: when it is activated next, and how it went last."""
+        return self._activations.states()
+
     def on_change(self, listener: Callable[[], None]) -> None:
         """Calls the listener whenever settings or their faults have changed."""
         self._listeners.append(listener)
 
     async def start(self) -> None:
         self.ledger.start()
+        self.activation_memory.load()
         self._tasks = [
+            asyncio.create_task(self._activations.run()),
             asyncio.create_task(self.ledger.run()),
             asyncio.create_task(self.settings_file.watch(self._settings_changed)),
         ]
@@ -118,6 +135,7 @@ class Application:
         if not self.settings_file.faults:
             log.info("settings loaded: %d upstreams", len(self.current().upstreams))
             self.health.keep_only(upstream.name for upstream in self.current().upstreams)
+        self._activations.replan()
         for listener in self._listeners:
             listener()
 
@@ -134,6 +152,11 @@ class Application:
                 await task
         await self.ledger.stop()
         await self.wire.close()
+
+
+def _local_now() -> datetime:
+    notice_zone_change()
+    return datetime.now(LOCAL)
 
 
 class _Doors:

@@ -117,3 +117,34 @@ class Exchange:
         """The attempt whose answer the client got."""
         last = self.attempts[-1] if self.attempts else None
         return last if last is not None and last.failure is None else None
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationResult:
+    """How one activation ended; `at` in seconds since the epoch, `status` 0 where nothing was answered."""
+
+    at: float
+    ok: bool
+    status: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Activated:
+    """What is remembered of the activations of one upstream.
+
+    Days are those of the plan, local, as "2026-11-21"; moments are seconds since the epoch.
+    """
+
+    day: str = ""
+    """the last day whose activation succeeded"""
+    succeeded_at: float = 0.0
+    tried_day: str = ""
+    tries: int = 0
+    """on `tried_day`"""
+    tried_at: float = 0.0
+    at: str = ""
+    """the time of the settings from which `minutes` was advanced"""
+    minutes: int | None = None
+    """the advanced time of day, since midnight"""
+    last: ActivationResult | None = None

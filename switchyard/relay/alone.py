@@ -1,0 +1,180 @@
+"""Ask one upstream alone, for ourselves: one tiny honest request, whatever its calendar and its rests."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace as changed
+
+from switchyard.exchange import Exchange, Outcome
+from switchyard.protocols import neutral
+from switchyard.protocols.codec import Codec, SentRequest, Target
+from switchyard.protocols.fold import fold
+from switchyard.protocols.head import read_head
+from switchyard.protocols.names import ModelName, ProtocolName, is_glob
+from switchyard.protocols.sse import SseDecoder
+from switchyard.relay.credentials import KeyMissing, resolve_key
+from switchyard.relay.failover import Relay
+from switchyard.relay.headers import OUR_USER_AGENT, Headers
+from switchyard.relay.surroundings import Surroundings
+from switchyard.relay.values import ClientRequest
+from switchyard.routing.health import Health
+from switchyard.routing.lineup import served_model
+from switchyard.routing.route import State
+from switchyard.routing.sessions import Sessions
+from switchyard.settings import (
+    CLAUDE_SONNET,
+    WEEKDAYS,
+    Failover,
+    ModelRule,
+    Settings,
+    TimeoutOverrides,
+    Upstream,
+    timeouts_of,
+)
+
+MAX_OUTPUT_TOKENS = 16
+SHOWN_CHARS = 200
+MAX_KEPT_BYTES = 256 * 1024
+WELL_KNOWN: dict[ProtocolName, str] = {"messages": CLAUDE_SONNET, "chat": "gpt-5.5", "responses": "gpt-5.5"}
+PINGS: dict[ProtocolName, Mapping[str, Any]] = {
+    "messages": {"max_tokens": MAX_OUTPUT_TOKENS, "messages": [{"role": "user", "content": "ping"}]},
+    "chat": {"max_tokens": MAX_OUTPUT_TOKENS, "messages": [{"role": "user", "content": "ping"}]},
+    # relays of Codex accounts answer in streams only, and store nothing
+    "responses": {
+        "max_output_tokens": MAX_OUTPUT_TOKENS,
+        "input": [{"role": "user", "content": [{"type": "input_text", "text": "ping"}]}],
+        "store": False,
+        "stream": True,
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """How it went; `text` is the model's answer, shortened, or what went wrong."""
+
+    exchange: Exchange
+    text: str
+
+    @property
+    def ok(self) -> bool:
+        return self.exchange.outcome is Outcome.OK
+
+
+async def ask_alone(
+    around: Surroundings,
+    upstream: Upstream,
+    kind: str,
+    patience_seconds: float,
+    model: str = "",
+    rules: tuple[ModelRule, ...] = (),
+) -> Heard:
+    """The answer of this upstream and no other. What clients know of its health and sessions stays as it is."""
+    protocol = upstream.protocol
+    body = msgspec.json.encode({"model": model or usual_model(upstream), **PINGS[protocol]})
+    headers: Headers = [("user-agent", OUR_USER_AGENT)]
+    request = ClientRequest(protocol, body, read_head(protocol, body, {}), headers, kind=kind)
+    sink = _Kept()
+    exchange = await Relay(_lonely(around, upstream, patience_seconds, rules)).answer(request, sink)
+    if exchange.outcome is Outcome.OK:
+        return Heard(exchange, answer_text(around.codecs[protocol], bytes(sink.body))[:SHOWN_CHARS])
+    return Heard(exchange, _without_key(what_failed(exchange), upstream))
+
+
+def usual_model(upstream: Upstream) -> str:
+    """A model that this upstream serves: the first it names, else one that its protocol is known for."""
+    known = WELL_KNOWN[upstream.protocol]
+    exact = [name for name in upstream.models if not is_glob(name)]
+    globs = [name.replace("*", "").replace("?", "") for name in upstream.models if is_glob(name)]
+    return next((name for name in (*exact, known, *globs) if name and _serves(upstream, name)), known)
+
+
+def _serves(upstream: Upstream, model: str) -> bool:
+    return served_model((), upstream, upstream.protocol, ModelName.read(model)) is not None
+
+
+def what_failed(exchange: Exchange) -> str:
+    """The failure in the words of the upstream, without what only clients need to be told."""
+    last = exchange.attempts[-1].failure if exchange.attempts else None
+    if last is not None:
+        return last.message
+    return exchange.failure.message if exchange.failure is not None else str(exchange.outcome)
+
+
+def _without_key(text: str, upstream: Upstream) -> str:
+    """Some upstreams repeat the key that they refuse."""
+    try:
+        key = resolve_key(upstream.key)
+    except KeyMissing:
+        return text
+    return text.replace(key, "[key]") if key else text
+
+
+def answer_text(codec: Codec, body: bytes) -> str:
+    """The text of a whole answer, whichever form it has."""
+    sent = SentRequest(b"", Target("", ""))
+    if body.lstrip()[:1] == b"{":
+        events = codec.decode_response(body, sent)
+    else:
+        decoder, records = codec.stream_decoder(sent), SseDecoder()
+        seen = records.feed(body) + records.close()
+        events = [event for record in seen for event in decoder.decode(record)] + decoder.close()
+    response = fold(events)
+    if isinstance(response, neutral.WireError):
+        return ""
+    texts = [block.text for block in response.content if isinstance(block, neutral.Text | neutral.Refusal)]
+    return " ".join(" ".join(texts).split())
+
+
+# --- the surroundings in which there is only one upstream ----------------------
+
+
+def _lonely(
+    around: Surroundings, upstream: Upstream, patience_seconds: float, rules: tuple[ModelRule, ...]
+) -> Surroundings:
+    """Its limits are kept count of, but do not hold this request up; its failures cost clients nothing."""
+    settings = _only(around.settings(), upstream, patience_seconds, rules)
+    state = State(Health(), around.state().limits)
+    return replace(around, settings=lambda: settings, state=lambda: state, sessions=Sessions())
+
+
+def _only(
+    settings: Settings, upstream: Upstream, patience_seconds: float, rules: tuple[ModelRule, ...]
+) -> Settings:
+    limits = timeouts_of(upstream, settings)
+    entry = changed(
+        upstream,
+        enabled=True,
+        clients=(upstream.protocol,),
+        role="primary",
+        weekdays=WEEKDAYS,
+        hours="",
+        max_concurrency=0,
+        requests_per_minute=0,
+        timeouts=TimeoutOverrides(
+            connect=min(limits.connect, patience_seconds),
+            first_byte=min(limits.first_byte, patience_seconds),
+            idle=min(limits.idle, patience_seconds),
+        ),
+    )
+    failover = Failover(total_seconds=2 * patience_seconds, keep_alive_seconds=3600)
+    return changed(settings, upstreams=(entry,), model_rules=rules, failover=failover)
+
+
+class _Kept:
+    """A sink that keeps what it is given, as far as it is of use."""
+
+    def __init__(self) -> None:
+        self.started = False
+        self.body = bytearray()
+
+    async def start(self, status: int, headers: Headers) -> None:
+        self.started = True
+
+    async def write(self, data: bytes) -> None:
+        self.body += data[: MAX_KEPT_BYTES - len(self.body)]
+
+    async def end(self) -> None:
+        return

@@ -1,0 +1,119 @@
+"""Decide which upstreams are to be activated now, and when each is next. Time is given, never read.
+
+A day's activation is due from its local time on, for two hours. A time that the clock skips in spring comes as much
+later as the clock was put forward; of a time that it shows twice in autumn the first counts.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta, tzinfo
+
+from switchyard.exchange import Activated, ActivationResult
+from switchyard.settings import WEEKDAYS, Activation, Settings, Upstream, minutes_of
+
+MAKE_UP_SECONDS = 2 * 3600.0
+MAX_TRIES = 20
+RETRY_SECONDS = 60.0
+DAY_MINUTES = 24 * 60
+NEVER = Activated()
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """The next activation of one upstream: that of the local day `day`, to be sent at `at` (since the epoch)."""
+
+    upstream: str
+    day: str
+    at: float
+    reason: str
+
+
+def due(settings: Settings, remembered: Mapping[str, Activated], now: datetime) -> tuple[Occasion, ...]:
+    """The activations to send at this moment."""
+    return tuple(one for one in plan(settings, remembered, now) if one.at <= now.timestamp())
+
+
+def plan(settings: Settings, remembered: Mapping[str, Activated], now: datetime) -> tuple[Occasion, ...]:
+    """The next activation of every enabled upstream that has one; `now` in the local zone, which knows its summers."""
+    found = (
+        _next(upstream, upstream.activation, remembered.get(upstream.name, NEVER), now)
+        for upstream in settings.upstreams
+        if upstream.enabled and upstream.activation is not None
+    )
+    return tuple(occasion for occasion in found if occasion is not None)
+
+
+def minutes_now(activation: Activation, memory: Activated) -> int:
+    """The time of day that holds now, in minutes since midnight: the user's, or what it has advanced to."""
+    if activation.advance_minutes and memory.minutes is not None and memory.at == activation.at:
+        return memory.minutes
+    return minutes_of(activation.at)
+
+
+# --- what becomes of the memory ------------------------------------------------
+
+
+def tried(memory: Activated, day: str, at: float) -> Activated:
+    """A try begins; it counts even if nobody lives to see its end."""
+    tries = memory.tries if memory.tried_day == day else 0
+    return replace(memory, tried_day=day, tries=tries + 1, tried_at=at)
+
+
+def ended(memory: Activated, activation: Activation | None, day: str, result: ActivationResult) -> Activated:
+    """A try has ended; `day` is "" for one that belongs to no occasion. After a success the time may move on."""
+    memory = replace(memory, last=result)
+    if not result.ok:
+        return memory
+    memory = replace(memory, succeeded_at=result.at)
+    if not day:
+        return memory
+    memory = replace(memory, day=day)
+    if activation is None or not activation.advance_minutes:
+        return memory
+    minutes = (minutes_now(activation, memory) + activation.advance_minutes) % DAY_MINUTES
+    return replace(memory, at=activation.at, minutes=minutes)
+
+
+# --- one upstream --------------------------------------------------------------
+
+
+def _next(upstream: Upstream, activation: Activation, memory: Activated, now: datetime) -> Occasion | None:
+    minutes = minutes_now(activation, memory)
+    for day in _days(now.date()):
+        if WEEKDAYS[day.weekday()] not in upstream.weekdays:
+            continue
+        planned = _instant(day, minutes, now.tzinfo)
+        moment = _moment(memory, day.isoformat(), planned, now.timestamp())
+        if moment is not None:
+            reason = _reason(memory, day.isoformat(), minutes, now.timestamp() - planned)
+            return Occasion(upstream.name, day.isoformat(), moment, reason)
+    return None
+
+
+def _days(today: date) -> Iterator[date]:
+    """Yesterday, whose two hours may not be over yet, until the same weekday comes round again."""
+    return (today + timedelta(days=offset) for offset in range(-1, 8))
+
+
+def _instant(day: date, minutes: int, zone: tzinfo | None) -> float:
+    return datetime.combine(day, time(minutes // 60, minutes % 60), zone).timestamp()
+
+
+def _moment(memory: Activated, day: str, planned: float, now: float) -> float | None:
+    """When the activation of this day is to be sent; None if it is done, given up or missed."""
+    if memory.day == day or planned <= memory.succeeded_at <= now:
+        return None
+    tries = memory.tries if memory.tried_day == day else 0
+    # a clock that was set back leaves the last try in the future: it holds nothing up
+    waits = tries > 0 and memory.tried_at <= now
+    moment = max(planned, memory.tried_at + RETRY_SECONDS) if waits else planned
+    ends = planned + MAKE_UP_SECONDS
+    return moment if max(moment, now) < ends and tries < MAX_TRIES else None
+
+
+def _reason(memory: Activated, day: str, minutes: int, late_seconds: float) -> str:
+    text = f"planned for {minutes // 60:02}:{minutes % 60:02}"
+    if memory.tried_day == day and memory.tries:
+        return f"try {memory.tries + 1} of {MAX_TRIES}, {text}"
+    late = int(late_seconds // 60)
+    return f"{text}, made up {late} minute{'s' if late != 1 else ''} later" if late > 0 else text

@@ -1,0 +1,85 @@
+"""Remember the activations of each upstream over restarts."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from switchyard.exchange import Activated
+from switchyard.store.files import make_private, read_or_none, set_aside, write_whole
+
+FILE_NAME = "activations.json"
+MAX_NAMES = 1000
+"""Renamed and deleted upstreams leave their memory behind; the oldest goes."""
+
+log = logging.getLogger("switchyard")
+
+
+class _File(msgspec.Struct):
+    upstreams: dict[str, Activated]
+    version: int = 1
+
+
+class ActivationMemory:
+    """`load` once, then `put`; what a disk refuses is still remembered until the daemon ends."""
+
+    def __init__(self, folder: Path, now: Callable[[], float]) -> None:
+        self.path = folder / FILE_NAME
+        self.fault = ""
+        """what is wrong with the file, in a sentence for the dashboard; "" if nothing is"""
+        self._now = now
+        self._known: dict[str, Activated] = {}
+        self._writing = asyncio.Lock()
+
+    def load(self) -> None:
+        """Reads the file; one that cannot be understood is set aside."""
+        try:
+            content = read_or_none(self.path)
+            if content is None:
+                return
+            make_private(self.path)
+            self._known = dict(msgspec.json.decode(content, type=_File).upstreams)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            self._set_aside(error)
+        except OSError as error:
+            self._note(
+                f"{self.path} cannot be read ({error.strerror}); activations may be sent once more today."
+            )
+
+    def all(self) -> Mapping[str, Activated]:
+        return self._known
+
+    def of(self, upstream: str) -> Activated:
+        return self._known.get(upstream, Activated())
+
+    async def put(self, upstream: str, activated: Activated) -> None:
+        """Remembers it, on disk when this returns if the disk allows it."""
+        self._known.pop(upstream, None)
+        self._known[upstream] = activated
+        for name in list(self._known)[:-MAX_NAMES]:
+            del self._known[name]
+        async with self._writing:
+            content = msgspec.json.format(msgspec.json.encode(_File(self._known)), indent=2) + b"\n"
+            try:
+                await asyncio.to_thread(write_whole, self.path, content)
+                self.fault = ""
+            except OSError as error:
+                self._note(
+                    f"{self.path} cannot be written ({error.strerror}); a restart forgets today's activations."
+                )
+
+    def _set_aside(self, error: Exception) -> None:
+        stamp = datetime.fromtimestamp(self._now(), UTC).strftime("%Y%m%dT%H%M%SZ")
+        try:
+            aside = set_aside(self.path, stamp)
+        except OSError:
+            aside = self.path
+        self._note(f"{self.path.name} is broken ({str(error)[:100]}); it was kept as {aside.name}.")
+
+    def _note(self, fault: str) -> None:
+        if fault != self.fault:
+            log.error("%s", fault)
+        self.fault = fault
