@@ -61,6 +61,8 @@ class Reply:
     """the protocol's own stop reason; empty: what fits"""
     id: str = "scripted"
     """Claude Code joins answers of the same id into one message, so a conversation needs different ones"""
+    seal: str = "c2VhbGVkIHRoaW5raW5n"
+    """the opaque data that stands beside the thinking"""
 
 
 def body(protocol: Protocol, reply: Reply, model: str = "m") -> bytes:
@@ -122,7 +124,7 @@ def _messages_usage(usage: Usage) -> Record:
 
 def _messages_blocks(reply: Reply) -> list[Record]:
     thinking = (
-        [{"type": "thinking", "thinking": reply.thinking, "signature": "c2lnbmVk"}] if reply.thinking else []
+        [{"type": "thinking", "thinking": reply.thinking, "signature": reply.seal}] if reply.thinking else []
     )
     text = [{"type": "text", "text": reply.text}] if reply.text else []
     calls = [
@@ -260,7 +262,7 @@ def _responses_items(reply: Reply) -> list[Record]:
     if reply.thinking:
         summary = [{"type": "summary_text", "text": reply.thinking}]
         items.append(
-            {"type": "reasoning", "id": f"rs_{reply.id}", "summary": summary, "encrypted_content": "c2VhbGVk"}
+            {"type": "reasoning", "id": f"rs_{reply.id}", "summary": summary, "encrypted_content": reply.seal}
         )
     if reply.text:
         part = {"type": "output_text", "text": reply.text, "annotations": [], "logprobs": []}
