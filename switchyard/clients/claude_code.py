@@ -9,12 +9,13 @@ from switchyard.clients.edits import Record, apply_edits, undo_edits, value_at
 from switchyard.clients.plan import Plan, apply, change_of, read_record, record_change
 from switchyard.store.files import read_or_none
 
-__all__ = ["KNOBS", "apply", "plan", "settings_path", "undo"]
+__all__ = ["KNOBS", "MODEL", "apply", "chosen", "plan", "settings_path", "undo"]
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 ANY_KEY = "switchyard"
 """sent where the daemon asks for none: without a token Claude Code wants to log in"""
 BUILT_IN_WINDOW = 200_000
+MODEL = "ANTHROPIC_MODEL"
 KNOBS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "API_TIMEOUT_MS": ("3000000", "Wait long for slow local models."),
@@ -39,6 +40,17 @@ def settings_path(environment: Mapping[str, str], home: Path) -> Path:
     """Where Claude Code reads the user's settings."""
     folder = environment.get("CLAUDE_CONFIG_DIR")
     return (Path(folder) if folder else home / ".claude") / "settings.json"
+
+
+def chosen(path: Path) -> dict[str, str]:
+    """The useful variables and the model that an earlier set-up of this file was asked for."""
+    record = read_record(path)
+    found = {}
+    for touched in record.keys if record else ():
+        name = touched.path[-1]
+        if touched.after is not None and (name in KNOBS or name == MODEL):
+            found[name] = _text_of(touched.after)
+    return found
 
 
 def plan(
@@ -102,7 +114,13 @@ def _own_no_proxy(record: Record | None, env: Mapping[str, object]) -> str:
     found = env.get("NO_PROXY")
     for touched in record.keys if record else ():
         if touched.path == ("env", "NO_PROXY") and touched.after == json_edit.render(found):
-            found = value_at(json_edit.data('{"value": ' + (touched.before or "null") + "}"), ("value",))
+            return _text_of(touched.before or "null")
+    return found if isinstance(found, str) else ""
+
+
+def _text_of(value: str) -> str:
+    """The string that a JSON text stands for; "" for anything else."""
+    found = value_at(json_edit.data('{"value": ' + value + "}"), ("value",))
     return found if isinstance(found, str) else ""
 
 

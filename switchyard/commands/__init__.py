@@ -2,6 +2,7 @@
 
 from switchyard.commands.check import CHECK
 from switchyard.commands.command import Command
+from switchyard.commands.doctor import DOCTOR
 from switchyard.commands.explain import EXPLAIN
 from switchyard.commands.import_file import IMPORT
 from switchyard.commands.setup import SETUP
@@ -15,4 +16,5 @@ COMMANDS: dict[str, Command] = {
     "import": IMPORT,
     "setup": SETUP,
     "stats": STATS,
+    "doctor": DOCTOR,
 }

@@ -2,34 +2,22 @@
 
 import argparse
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from switchyard.clients import claude_code, codex
+from switchyard import client_plans
+from switchyard.clients.claude_code import KNOBS, chosen
 from switchyard.clients.plan import ChangedMeanwhile, Plan, apply
 from switchyard.clients.texts import Unparsable
 from switchyard.commands.ask import address_of, agreed, coloured, stamp, wishes
 from switchyard.commands.command import Command, CommandFailed
-from switchyard.routing.served import served_models, smallest_window
 
 ALL = "all"
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
-    title: str
-    path: Callable[[], Path]
-    plan: Callable[[Path, argparse.Namespace], Plan]
-    undo: Callable[[Path], Plan]
-
-
 def setup(arguments: argparse.Namespace) -> int:
-    client = CLIENTS[arguments.client]
-    path = client.path()
+    path = client_plans.path_of(arguments.client, os.environ, Path.home())
     try:
-        plan = client.undo(path) if arguments.undo else client.plan(path, arguments)
-        return _carry_out(client, plan, arguments)
+        return _carry_out(_plan(path, arguments), arguments)
     except Unparsable as fault:
         raise CommandFailed(f"{path} cannot be read, so it is not touched: {fault}") from None
     except ChangedMeanwhile as changed:
@@ -38,11 +26,29 @@ def setup(arguments: argparse.Namespace) -> int:
         raise CommandFailed(f"{error.filename or path}: {error.strerror or error}") from None
 
 
-def _carry_out(client: Client, plan: Plan, arguments: argparse.Namespace) -> int:
+def _plan(path: Path, arguments: argparse.Namespace) -> Plan:
+    if arguments.undo:
+        return client_plans.undo(arguments.client, path)
+    knobs = tuple(KNOBS) if ALL in arguments.knobs else tuple(arguments.knobs)
+    address = arguments.url or address_of(arguments)
+    wanted = client_plans.Wanted(address, arguments.key, arguments.model, knobs)
+    plan = client_plans.plan(arguments.client, path, wanted, wishes(arguments), os.environ)
+    return Plan(plan.changes, plan.notes + (_offers(path, knobs) if arguments.client == "claude" else ()))
+
+
+def _offers(path: Path, knobs: tuple[str, ...]) -> tuple[str, ...]:
+    """What Claude Code could be told beside."""
+    taken = {*knobs, *chosen(path)}
+    return tuple(
+        f"--with {name} would also help: {why}" for name, (_, why) in KNOBS.items() if name not in taken
+    )
+
+
+def _carry_out(plan: Plan, arguments: argparse.Namespace) -> int:
     for note in plan.notes:
         print(f"note: {note}")
     if plan.is_empty:
-        print(f"Nothing to do for {client.title}.")
+        print(f"Nothing to do for {client_plans.TITLES[arguments.client]}.")
         return 0
     print(coloured(_shown(plan)), end="")
     if arguments.dry_run or not agreed("Write this?", arguments):
@@ -51,7 +57,7 @@ def _carry_out(client: Client, plan: Plan, arguments: argparse.Namespace) -> int
     backups = apply(plan, stamp())
     for backup in backups:
         print(f"Kept as it was: {backup}")
-    print(_done(client, arguments))
+    print(_done(arguments))
     return 0
 
 
@@ -62,75 +68,15 @@ def _shown(plan: Plan) -> str:
     return users.diff() + "".join(f"{'-' if one.after is None else '+'} {one.path}\n" for one in ours)
 
 
-def _done(client: Client, arguments: argparse.Namespace) -> str:
+def _done(arguments: argparse.Namespace) -> str:
+    title = client_plans.TITLES[arguments.client]
     if arguments.undo:
-        return f"{client.title} is as before."
-    return f"{client.title} now asks Switchyard. Take it back with: python app.py setup {arguments.client} --undo"
-
-
-# --- the two clients ------------------------------------------------------------
-
-
-def _plan_claude(path: Path, arguments: argparse.Namespace) -> Plan:
-    settings = wishes(arguments)
-    chosen = claude_code.KNOBS if ALL in arguments.knobs else arguments.knobs
-    knobs = {name: claude_code.KNOBS[name][0] for name in chosen}
-    if arguments.model:
-        knobs["ANTHROPIC_MODEL"] = arguments.model
-    plan = claude_code.plan(
-        path,
-        arguments.url or address_of(arguments),
-        _key(arguments),
-        knobs=knobs,
-        no_proxy=os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or "",
-        context_window=smallest_window(settings, "messages", arguments.model),
-    )
-    offers = tuple(
-        f"--with {name} would also help: {why}"
-        for name, (_, why) in claude_code.KNOBS.items()
-        if name not in knobs
-    )
-    return Plan(plan.changes, plan.notes + offers)
-
-
-def _plan_codex(path: Path, arguments: argparse.Namespace) -> Plan:
-    served = served_models(wishes(arguments), "responses")
-    model = arguments.model or codex.model_in(path) or next(iter(served), "")
-    names: dict[str, int] = {}
-    if model and not codex.knows(model):
-        names = {model: served.get(model, 0), **served}
-    return codex.plan(
-        path,
-        arguments.url or address_of(arguments),
-        _key(arguments),
-        model=model,
-        models=[codex.CatalogModel(name, window) for name, window in names.items()],
-    )
-
-
-def _key(arguments: argparse.Namespace) -> str:
-    """What the daemon asks of clients: the key given, or the first of the settings."""
-    return str(arguments.key) or next(iter(wishes(arguments).client_keys), "")
-
-
-CLIENTS = {
-    "claude": Client(
-        "Claude Code",
-        lambda: claude_code.settings_path(os.environ, Path.home()),
-        _plan_claude,
-        claude_code.undo,
-    ),
-    "codex": Client(
-        "Codex",
-        lambda: codex.config_path(os.environ, Path.home()),
-        _plan_codex,
-        codex.undo,
-    ),
-}
+        return f"{title} is as before."
+    return f"{title} now asks Switchyard. Take it back with: python app.py setup {arguments.client} --undo"
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("client", choices=CLIENTS)
+    parser.add_argument("client", choices=client_plans.TITLES)
     parser.add_argument("--undo", action="store_true", help="take back what an earlier set-up has written")
     parser.add_argument("--dry-run", action="store_true", help="only show the change")
     parser.add_argument("--yes", action="store_true", help="write without asking")
@@ -142,9 +88,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         dest="knobs",
         action="append",
         default=[],
-        choices=[*claude_code.KNOBS, ALL],
+        choices=[*KNOBS, ALL],
         metavar="NAME",
-        help=f"Claude Code: set a useful variable, too: {', '.join(claude_code.KNOBS)} or {ALL}",
+        help=f"Claude Code: set a useful variable, too: {', '.join(KNOBS)} or {ALL}",
     )
 
 

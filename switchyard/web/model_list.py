@@ -3,6 +3,7 @@
 from typing import Any
 
 from switchyard.protocols.names import CLAUDE_ALIAS
+from switchyard.routing.served import served_models as served_models
 
 CREATED = 1_735_689_600
 CREATED_AT = "2025-01-01T00:00:00Z"

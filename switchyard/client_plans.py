@@ -1,0 +1,68 @@
+"""Decide what the file of Claude Code or Codex has to say, given the settings; the files' own rooms do the rest."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from switchyard.clients import claude_code, codex
+from switchyard.clients.plan import Plan
+from switchyard.routing.served import served_models, smallest_window
+from switchyard.settings import Settings
+
+TITLES = {"claude": "Claude Code", "codex": "Codex"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """`address` of the daemon; `key` "" for the first of the settings; `model` "" for the user's own."""
+
+    address: str
+    key: str = ""
+    model: str = ""
+    knobs: Sequence[str] = ()
+    """names of `claude_code.KNOBS`, beside those that an earlier set-up has set"""
+
+
+def path_of(client: str, environment: Mapping[str, str], home: Path) -> Path:
+    """Where the client reads the user's settings; `client` is a key of TITLES."""
+    look = claude_code.settings_path if client == "claude" else codex.config_path
+    return look(environment, home)
+
+
+def plan(client: str, path: Path, wanted: Wanted, settings: Settings, environment: Mapping[str, str]) -> Plan:
+    """What a set-up would change. Raises Unparsable or OSError."""
+    key = wanted.key or next(iter(settings.client_keys), "")
+    if client == "claude":
+        return _plan_claude(path, wanted, key, settings, environment)
+    return _plan_codex(path, wanted, key, settings)
+
+
+def undo(client: str, path: Path) -> Plan:
+    """What taking a set-up back would change. Raises Unparsable or OSError."""
+    return claude_code.undo(path) if client == "claude" else codex.undo(path)
+
+
+def _plan_claude(
+    path: Path, wanted: Wanted, key: str, settings: Settings, environment: Mapping[str, str]
+) -> Plan:
+    knobs = claude_code.chosen(path) | {name: claude_code.KNOBS[name][0] for name in wanted.knobs}
+    if wanted.model:
+        knobs[claude_code.MODEL] = wanted.model
+    return claude_code.plan(
+        path,
+        wanted.address,
+        key,
+        knobs=knobs,
+        no_proxy=environment.get("NO_PROXY") or environment.get("no_proxy") or "",
+        context_window=smallest_window(settings, "messages", knobs.get(claude_code.MODEL, "")),
+    )
+
+
+def _plan_codex(path: Path, wanted: Wanted, key: str, settings: Settings) -> Plan:
+    served = served_models(settings, "responses")
+    model = wanted.model or codex.model_in(path) or next(iter(served), "")
+    names: dict[str, int] = {}
+    if model and not codex.knows(model):
+        names = {model: served.get(model, 0), **served}
+    models = [codex.CatalogModel(name, window) for name, window in names.items()]
+    return codex.plan(path, wanted.address, key, model=model, models=models)

@@ -1,0 +1,85 @@
+"""`doctor`: what is wrong between clients, daemon and upstreams, and how to mend it."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from switchyard.commands.ask import address_of, stamp
+from switchyard.commands.command import Command, CommandFailed
+from switchyard.doctor.examination import examine, exit_code, repaired
+from switchyard.doctor.finding import Finding, Patient
+from switchyard.settings import Settings, SettingsError
+from switchyard.store.settings_file import SettingsFile
+
+SIGNS = {"ok": ("ok     ", "\033[32m"), "warning": ("warning", "\033[33m"), "fault": ("FAULT  ", "\033[31m")}
+RESET = "\033[0m"
+CLEAR_LINE = "\r\033[K"
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    in_colour = sys.stdout.isatty()
+    findings = []
+    for finding in examine(_patient(arguments), _progress if in_colour else _silent):
+        shown = repaired(finding) if arguments.fix else finding
+        findings.append(shown)
+        print((CLEAR_LINE if in_colour else "") + lines_of(shown, in_colour), flush=True)
+    if in_colour:
+        print(CLEAR_LINE, end="")
+    print(_summary(findings))
+    return exit_code(findings)
+
+
+def lines_of(finding: Finding, in_colour: bool) -> str:
+    sign, colour = SIGNS[finding.level]
+    text = "".join(one if one.isprintable() else "?" for one in f"{finding.subject}: {finding.text}")
+    line = f"{colour}{sign}{RESET} {text}" if in_colour else f"{sign} {text}"
+    return line + (f"\n          fix: {finding.fix}" if finding.fix else "")
+
+
+def _summary(findings: list[Finding]) -> str:
+    faults = sum(finding.level == "fault" for finding in findings)
+    warnings = sum(finding.level == "warning" for finding in findings)
+    safe = sum(finding.repair is not None for finding in findings)
+    more = f"; python app.py doctor --fix repairs {safe} of them" if safe else ""
+    return f"{faults} faults, {warnings} warnings{more}."
+
+
+def _patient(arguments: argparse.Namespace) -> Patient:
+    if not str(arguments.port).isdigit() or not 0 < int(arguments.port) < 65536:
+        raise CommandFailed(f"--port {arguments.port!r} is not a port; give a number from 1 to 65535.")
+    return Patient(
+        data=Path(arguments.data),
+        host=arguments.host,
+        port=int(arguments.port),
+        address=address_of(arguments),
+        settings=_settings(Path(arguments.data)),
+        environment=os.environ,
+        home=Path.home(),
+        stamp=stamp(),
+    )
+
+
+def _settings(folder: Path) -> Settings:
+    """What the file says; nothing if it has faults, which are findings of their own."""
+    settings_file = SettingsFile(folder)
+    try:
+        settings_file.load(create=False)
+    except SettingsError:
+        return Settings()
+    return settings_file.settings
+
+
+def _progress(name: str) -> None:
+    print(f"{CLEAR_LINE}... {name}", end="", flush=True)
+
+
+def _silent(name: str) -> None:
+    return
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--fix", action="store_true", help="repair what can be repaired safely")
+
+
+DOCTOR = Command("find what keeps clients, daemon and upstreams apart", _arguments, doctor)

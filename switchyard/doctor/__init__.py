@@ -1,0 +1,1 @@
+"""EXAMINES: what could keep clients, daemon and upstreams from finding each other."""

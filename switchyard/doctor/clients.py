@@ -1,0 +1,265 @@
+"""Examine the clients: their versions, their files, their environment."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from switchyard import client_plans
+from switchyard.clients import json_edit, texts, toml_edit
+from switchyard.clients.codex import PROVIDER
+from switchyard.clients.plan import Plan, apply
+from switchyard.doctor.finding import Finding, Patient
+from switchyard.routing.served import smallest_window
+from switchyard.store.files import read_or_none
+
+VERSION_SECONDS = 15
+VERSION = re.compile(r"\d+\.\d+\.\d+")
+MEASURED: Mapping[str, frozenset[str]] = {
+    "claude": frozenset({"2.1.197"}),
+    "codex": frozenset({"0.169.0"}),
+}
+"""client versions that this program has been measured with"""
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+AUTH_VARIABLES = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY")
+PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+BUILT_IN_WINDOW = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFile:
+    """A client's configuration, decoded; `plan` is what setting it up again would change."""
+
+    client: str
+    path: str
+    config: dict[str, Any]
+    plan: Plan
+    stamp: str
+
+    @property
+    def title(self) -> str:
+        return client_plans.TITLES[self.client]
+
+
+Look = Callable[[ClientFile, Patient], list[Finding]]
+
+
+def examine_claude(patient: Patient) -> list[Finding]:
+    return _examine("claude", patient, _claude_findings)
+
+
+def examine_codex(patient: Patient) -> list[Finding]:
+    return _examine("codex", patient, _codex_findings)
+
+
+def _examine(client: str, patient: Patient, look: Look) -> list[Finding]:
+    title = client_plans.TITLES[client]
+    version = find_version(client, patient.environment)
+    found = [version_finding(client, version)]
+    path = client_plans.path_of(client, patient.environment, patient.home)
+    try:
+        content = read_or_none(path)
+        text = texts.decode(content or b"").text
+        config = (json_edit if client == "claude" else toml_edit).data(text)
+        wanted = client_plans.Wanted(patient.address)
+        plan = client_plans.plan(client, path, wanted, patient.settings, patient.environment)
+    except texts.Unparsable as fault:
+        return [*found, Finding("fault", title, f"{path}: {fault}", "Correct the file by hand.")]
+    except OSError as error:
+        return [*found, Finding("fault", title, f"{path}: {error.strerror or error}", "Correct its rights.")]
+    if content is None and not version:
+        return found
+    found += look(ClientFile(client, str(path), config, plan, patient.stamp), patient)
+    return found
+
+
+def find_version(client: str, environment: Mapping[str, str]) -> str:
+    """The version of the installed client; "" if there is none."""
+    program = shutil.which(client, path=environment.get("PATH"))
+    if program is None:
+        return ""
+    try:
+        said = subprocess.run(
+            [program, "--version"],
+            capture_output=True,
+            text=True,
+            timeout=VERSION_SECONDS,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    number = VERSION.search(said.stdout)
+    return number[0] if number else "unknown"
+
+
+def version_finding(client: str, version: str) -> Finding:
+    title = client_plans.TITLES[client]
+    measured = ", ".join(sorted(MEASURED[client]))
+    if not version:
+        return Finding("ok", title, "not installed")
+    if version in MEASURED[client]:
+        return Finding("ok", title, f"version {version}, known to work")
+    return Finding(
+        "warning",
+        title,
+        f"version {version} has not been measured (known to work: {measured})",
+        "See whether it behaves the same: python app.py selftest --real-clients",
+    )
+
+
+# --- Claude Code -----------------------------------------------------------------
+
+
+def _claude_findings(file: ClientFile, patient: Patient) -> list[Finding]:
+    env = file.config.get("env")
+    own = env if isinstance(env, dict) else {}
+    effective = {**patient.environment, **own}
+    base = str(effective.get("ANTHROPIC_BASE_URL", ""))
+    found = [_base_finding(file, base, f"{patient.address}/api")]
+    if not is_ours(base, patient):
+        return found
+    found += _auth_findings(file, own, patient.environment)
+    found += _window_findings(file, own, patient)
+    found += _proxy_findings(file, effective)
+    return found
+
+
+def is_ours(base: str, patient: Patient) -> bool:
+    """True for an address that leads to this daemon."""
+    try:
+        parts, wanted = urlsplit(base), urlsplit(patient.address)
+        hosts = {wanted.hostname, *(LOOPBACK if wanted.hostname in LOOPBACK else ())}
+        return parts.hostname in hosts and parts.port == wanted.port
+    except ValueError:
+        return False
+
+
+def _base_finding(file: ClientFile, base: str, wanted: str) -> Finding:
+    setup = f"python app.py setup {file.client}"
+    if base.rstrip("/") == wanted:
+        return Finding("ok", file.title, f"asks {base}")
+    if not base:
+        return Finding("warning", file.title, "does not ask this daemon: no base URL is set", setup)
+    return Finding("warning", file.title, f"asks {_without_login(base)} rather than {wanted}", setup)
+
+
+def _auth_findings(file: ClientFile, own: Mapping[str, Any], environment: Mapping[str, str]) -> list[Finding]:
+    places = [
+        f"{name} in {where}"
+        for where, source in ((file.path, own), ("the environment", environment))
+        for name in AUTH_VARIABLES
+        if source.get(name)
+    ]
+    names = {place.split()[0] for place in places}
+    if not names:
+        return [
+            Finding(
+                "fault",
+                file.title,
+                "has no token, so it wants to log in",
+                f"python app.py setup {file.client}",
+                _again(file),
+            )
+        ]
+    if len(names) == 1:
+        return [Finding("ok", file.title, f"has one token ({places[0]})")]
+    in_file = all(own.get(name) for name in AUTH_VARIABLES)
+    fix = (
+        f"python app.py setup {file.client}"
+        if in_file
+        else "Unset the one in the environment (shell profile)."
+    )
+    text = f"two tokens are set: {', '.join(places)}; Claude Code warns and may take the wrong one"
+    return [Finding("fault", file.title, text, fix, _again(file) if in_file else None)]
+
+
+def _window_findings(file: ClientFile, own: Mapping[str, Any], patient: Patient) -> list[Finding]:
+    window = smallest_window(patient.settings, "messages", str(own.get("ANTHROPIC_MODEL", "")))
+    known = str(own.get("CLAUDE_CODE_MAX_CONTEXT_TOKENS", ""))
+    limit = int(known) if known.isdigit() else BUILT_IN_WINDOW
+    if not window or limit <= window:
+        return []
+    text = f"counts on a window of {limit} tokens; the smallest upstream has {window}"
+    return [Finding("warning", file.title, text, f"python app.py setup {file.client}", _again(file))]
+
+
+# --- Codex -----------------------------------------------------------------------
+
+
+def _codex_findings(file: ClientFile, patient: Patient) -> list[Finding]:
+    provider = str(file.config.get("model_provider", "openai"))
+    tables = file.config.get("model_providers")
+    table = tables.get(provider, {}) if isinstance(tables, dict) else {}
+    base = str(table.get("base_url", "")) if isinstance(table, dict) else ""
+    found = [_base_finding(file, base, f"{patient.address}/openai")]
+    if not is_ours(base, patient):
+        return found
+    if provider != PROVIDER:
+        text = f'reaches this daemon as provider "{provider}"; sessions are listed by that id'
+        fix = f'Keep "{provider}", or move to the lasting id: python app.py setup codex'
+        found.append(Finding("warning", file.title, text, fix))
+    if table.get("requires_openai_auth"):
+        text = "requires_openai_auth sends your ChatGPT token to the daemon"
+        safe = _again(file) if provider == PROVIDER else None
+        found.append(Finding("fault", file.title, text, f"python app.py setup {file.client}", safe))
+    if table.get("wire_api", "responses") != "responses":
+        text = f'wire_api = "{table["wire_api"]}" is refused by Codex'
+        safe = _again(file) if provider == PROVIDER else None
+        found.append(Finding("fault", file.title, text, f"python app.py setup {file.client}", safe))
+    found += _catalog_findings(file, patient)
+    found += _proxy_findings(file, patient.environment)
+    return found
+
+
+def _catalog_findings(file: ClientFile, patient: Patient) -> list[Finding]:
+    """Models that Codex does not know, and windows that are larger there than here."""
+    model = str(file.config.get("model", ""))
+    window = smallest_window(patient.settings, "responses", model)
+    listed = _catalog_window(str(file.config.get("model_catalog_json", "")), model)
+    if not window or listed is None or listed <= window:
+        return []
+    text = f"counts on a window of {listed} tokens for {model}; the smallest upstream has {window}"
+    return [Finding("warning", file.title, text, f"python app.py setup {file.client}", _again(file))]
+
+
+def _catalog_window(path: str, model: str) -> int | None:
+    if not path:
+        return None
+    try:
+        with open(path, "rb") as file:
+            entries = msgspec.json.decode(file.read())["models"]
+        return next((int(entry["context_window"]) for entry in entries if entry["slug"] == model), None)
+    except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError):
+        return None
+
+
+# --- both ------------------------------------------------------------------------
+
+
+def _proxy_findings(file: ClientFile, effective: Mapping[str, Any]) -> list[Finding]:
+    """A proxy variable alone sends requests for the loopback address to that proxy."""
+    setting = next((name for name in PROXY_VARIABLES if effective.get(name)), "")
+    if not setting:
+        return []
+    exempt = str(effective.get("NO_PROXY") or effective.get("no_proxy") or "")
+    hosts = {host.strip() for host in exempt.split(",")}
+    if "*" in hosts or {"localhost", "127.0.0.1"} <= hosts:
+        return [Finding("ok", file.title, f"{setting} is set, NO_PROXY keeps the daemon out of it")]
+    text = f"{setting} would send requests for the daemon to that proxy"
+    if file.client == "claude":
+        return [Finding("fault", file.title, text, "python app.py setup claude", _again(file))]
+    return [Finding("fault", file.title, text, "Set NO_PROXY=localhost,127.0.0.1 in the shell profile.")]
+
+
+def _again(file: ClientFile) -> Callable[[], object]:
+    """Setting up anew: only our keys, and a copy of the file is kept."""
+    return lambda: apply(file.plan, file.stamp)
+
+
+def _without_login(url: str) -> str:
+    return re.sub(r"//[^/@]*@", "//", url)

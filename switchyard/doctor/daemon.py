@@ -1,0 +1,113 @@
+"""Examine the daemon: Python, the data folder, its lock, the settings file, the port."""
+
+import errno
+import http.client
+import os
+import platform
+import socket
+import stat
+import sys
+from functools import partial
+
+import msgspec
+
+from switchyard.doctor.finding import Finding, Patient
+from switchyard.settings import SettingsError
+from switchyard.store.files import PRIVATE_FILE, PRIVATE_FOLDER
+from switchyard.store.lock import holder_of
+from switchyard.store.settings_file import SettingsFile
+
+PROBE_SECONDS = 3
+
+
+def examine_python(patient: Patient) -> list[Finding]:
+    version = platform.python_version()
+    if sys.version_info < (3, 11):  # noqa: UP036
+        return [Finding("fault", "Python", f"{version} is too old", "Install Python 3.11 or newer.")]
+    return [Finding("ok", "Python", version)]
+
+
+def examine_folder(patient: Patient) -> list[Finding]:
+    """The settings file, and that nobody else can read the keys in it."""
+    settings_file = SettingsFile(patient.data)
+    if not settings_file.path.exists():
+        text = f"{settings_file.path} is not there yet; the first start writes it"
+        return [Finding("ok", "Settings", text)]
+    try:
+        settings_file.load(create=False)
+    except SettingsError as error:
+        fix = f"Correct it in an editor; every fault: python app.py check ({settings_file.path})"
+        return [Finding("fault", "Settings", str(fault), fix) for fault in error.faults]
+    count = len(settings_file.settings.upstreams)
+    found = [Finding("ok", "Settings", f"{settings_file.path} is valid, {count} upstreams")]
+    found += [Finding("warning", "Settings", warning) for warning in settings_file.warnings]
+    return found + _rights(patient)
+
+
+def _rights(patient: Patient) -> list[Finding]:
+    if os.name == "nt":
+        return []
+    found = []
+    for path, mode in (
+        (patient.data, PRIVATE_FOLDER),
+        (SettingsFile(patient.data).path, PRIVATE_FILE),
+    ):
+        now = stat.S_IMODE(path.stat().st_mode)
+        if now & 0o077:
+            text = f"{path} can be read by other users of this machine"
+            fix = f"chmod {mode:o} {path}"
+            found.append(Finding("warning", "Settings", text, fix, partial(os.chmod, path, mode)))
+    return found
+
+
+def examine_port(patient: Patient) -> list[Finding]:
+    """Free, ours or somebody else's; and whether the daemon of this folder runs."""
+    holder = holder_of(patient.data)
+    who = health(patient.host, patient.port)
+    place = f"port {patient.port}"
+    if holder is not None:
+        running = f"runs (process {holder.pid or 'unknown'}) at {holder.address or 'an unknown address'}"
+        if who is None and holder.address == patient.address:
+            return [Finding("fault", "Daemon", f"{running}, but does not answer", "Restart it.")]
+        return [Finding("ok", "Daemon", running)]
+    if who is not None and "switchyard" in who:
+        text = f"{place} is served by a Switchyard with another data folder"
+        return [Finding("warning", "Daemon", text, "Name its folder with --data, or another --port.")]
+    problem = _bind_problem(patient.host, patient.port)
+    if problem:
+        text = f"{place} is taken by another program" if problem == "taken" else f"{place}: {problem}"
+        return [Finding("fault", "Daemon", text, "Stop that program, or choose another port with --port.")]
+    return [Finding("warning", "Daemon", f"does not run; {place} is free", "Start it: python app.py")]
+
+
+def health(host: str, port: int) -> str | None:
+    """What answers on the port: its own words, or None if nothing speaks HTTP there."""
+    connection = http.client.HTTPConnection(_reachable(host), port, timeout=PROBE_SECONDS)
+    try:
+        connection.request("GET", "/health")
+        answer = msgspec.json.decode(connection.getresponse().read(10_000))
+    except (OSError, http.client.HTTPException):
+        return None
+    except msgspec.DecodeError:
+        return "something else"
+    finally:
+        connection.close()
+    is_ours = isinstance(answer, dict) and {"version", "revision", "faults"} <= answer.keys()
+    return "switchyard" if is_ours else "something else"
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+
+def _bind_problem(host: str, port: int) -> str:
+    """Why the port cannot be listened on; "" if it can."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            if sys.platform != "win32":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return "taken" if error.errno == errno.EADDRINUSE else (error.strerror or str(error))
+    return ""

@@ -1,0 +1,115 @@
+"""Examine the way to the upstreams: whether they can be reached, and what time it is there."""
+
+import http.client
+import os
+import socket
+import ssl
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from urllib.parse import SplitResult, urlsplit
+
+from switchyard.doctor.finding import Finding, Patient
+from switchyard.settings import Upstream
+
+REACH_SECONDS = 3
+MOST_AT_ONCE = 32
+CLOCK_TOLERANCE_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """`problem` "" after a connection; `clock` is how far our clock is ahead of theirs, where they say a time."""
+
+    problem: str = ""
+    clock: float | None = None
+
+
+def examine_upstreams(patient: Patient) -> list[Finding]:
+    """All at once: one that is down must not keep the others waiting."""
+    upstreams = [one for one in patient.settings.upstreams if one.enabled and not one.is_demo]
+    if not upstreams:
+        text = "none is configured: the demo model answers"
+        return [Finding("warning", "Upstreams", text, "Add one in the dashboard or in the settings file.")]
+    addresses = {_address(one): None for one in upstreams}
+    with ThreadPoolExecutor(min(MOST_AT_ONCE, len(addresses))) as pool:
+        reached = dict(zip(addresses, pool.map(lambda pair: reach(*pair), addresses), strict=True))
+    found = [_reach_finding(one, reached[_address(one)]) for one in upstreams]
+    found += [finding for one in upstreams for finding in _key_findings(one, patient)]
+    return found + clock_findings(one.clock for one in reached.values())
+
+
+def _address(upstream: Upstream) -> tuple[str, str]:
+    return upstream.base_url, upstream.proxy
+
+
+def reach(url: str, proxy: str) -> Reached:
+    """One connection, and one request without any key; an upstream behind a proxy: as far as the proxy."""
+    parts = urlsplit(proxy or url)
+    try:
+        with socket.create_connection((parts.hostname or "", _port(parts)), REACH_SECONDS):
+            pass
+        return Reached(clock=None if proxy else _clock(parts))
+    except ssl.SSLError as error:
+        return Reached(f"its certificate is not accepted ({error.reason or error})")
+    except socket.gaierror:
+        return Reached(f"the name {parts.hostname} is not known to this machine")
+    except (TimeoutError, ConnectionError) as error:
+        why = "no answer" if isinstance(error, TimeoutError) else (error.strerror or "refused")
+        return Reached(f"cannot connect to {parts.hostname}:{_port(parts)} ({why})")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return Reached(f"cannot be reached ({error})")
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port or {"https": 443, "socks5": 1080, "socks5h": 1080}.get(parts.scheme, 80)
+
+
+def _clock(parts: SplitResult) -> float | None:
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", _port(parts), timeout=REACH_SECONDS)
+    try:
+        connection.request("HEAD", parts.path or "/")
+        date = connection.getresponse().getheader("date")
+        return None if date is None else time.time() - parsedate_to_datetime(date).timestamp()
+    except ssl.SSLError:
+        raise
+    except (OSError, http.client.HTTPException, ValueError):
+        # it listens, which is all that is asked
+        return None
+    finally:
+        connection.close()
+
+
+def _reach_finding(upstream: Upstream, reached: Reached) -> Finding:
+    if not reached.problem:
+        way = "its proxy can be reached" if upstream.proxy else "can be reached"
+        return Finding("ok", upstream.name, way)
+    fix = f"Check base_url, network and server; then: python app.py test {_quoted(upstream.name)}"
+    return Finding("fault", upstream.name, reached.problem, fix)
+
+
+def _key_findings(upstream: Upstream, patient: Patient) -> list[Finding]:
+    kind, colon, name = upstream.key.partition(":")
+    if kind != "env" or not colon or patient.environment.get(name) or os.environ.get(name):
+        return []
+    fix = f"Export {name} where the daemon is started, or write the key into the settings."
+    return [Finding("fault", upstream.name, f"its key is in the variable {name}, which is not set", fix)]
+
+
+def clock_findings(differences: Iterable[float | None]) -> list[Finding]:
+    """Most upstreams agree on the time; the median of what they say is taken."""
+    known = sorted(difference for difference in differences if difference is not None)
+    if not known:
+        return []
+    ahead = known[len(known) // 2]
+    if abs(ahead) <= CLOCK_TOLERANCE_SECONDS:
+        return [Finding("ok", "Clock", "agrees with the upstreams")]
+    text = f"is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the upstreams' clocks"
+    return [Finding("warning", "Clock", text, "Set it, or turn on the system's time synchronisation.")]
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if " " in name else name
