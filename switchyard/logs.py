@@ -5,7 +5,10 @@ import logging.handlers
 import os
 import sys
 import threading
+import time
+import traceback
 from collections import deque
+from collections.abc import Callable
 from io import TextIOWrapper
 from pathlib import Path
 from typing import cast
@@ -26,6 +29,8 @@ OUTCOME_COLOURS = {
     Outcome.CANCELLED: YELLOW,
 }
 
+Place = tuple[logging.Handler, Callable[[logging.LogRecord, str], str]]
+
 log = logging.getLogger("switchyard")
 
 
@@ -33,7 +38,7 @@ class Logs:
     """Writing happens in a thread of its own, a few times a second: a slow disk or terminal delays no stream."""
 
     def __init__(self, folder: Path) -> None:
-        self._collector = _Collector(_handlers(folder))
+        self._collector = _Collector(_places(folder))
 
     def start(self) -> None:
         root = logging.getLogger()
@@ -51,9 +56,9 @@ class Logs:
 class _Collector(logging.Handler):
     """Collects records; its thread sleeps while there are none, and writes them in batches."""
 
-    def __init__(self, handlers: list[logging.Handler]) -> None:
+    def __init__(self, places: list[Place]) -> None:
         super().__init__()
-        self._handlers = handlers
+        self._places = places
         self._records: deque[logging.LogRecord] = deque(maxlen=MOST_WAITING)
         self._wanted = threading.Event()
         self._finished = threading.Event()
@@ -76,7 +81,7 @@ class _Collector(logging.Handler):
         self._wanted.set()
         if self._thread.is_alive():
             self._thread.join(5)
-        for handler in self._handlers:
+        for handler, _ in self._places:
             handler.close()
 
     def _work(self) -> None:
@@ -84,18 +89,31 @@ class _Collector(logging.Handler):
             self._wanted.wait()
             self._finished.wait(BATCH_SECONDS)
             self._wanted.clear()
-            while self._records:
-                record = self._records.popleft()
-                for handler in self._handlers:
-                    handler.handle(record)
+            self._write(self._taken())
             if self._finished.is_set():
                 return
 
+    def _taken(self) -> list[tuple[logging.LogRecord, str]]:
+        """What has been collected, each with its text."""
+        taken: list[tuple[logging.LogRecord, str]] = []
+        while self._records:
+            record = self._records.popleft()
+            taken.append((record, _text_of(record)))
+        return taken
 
-def _handlers(folder: Path) -> list[logging.Handler]:
+    def _write(self, taken: list[tuple[logging.LogRecord, str]]) -> None:
+        """One write for each place, however many lines: a write for each line would cost the streams dear."""
+        if not taken:
+            return
+        for handler, line_of_record in self._places:
+            lines = "\n".join(line_of_record(record, text) for record, text in taken)
+            handler.handle(logging.makeLogRecord({"msg": "%s", "args": (lines,)}))
+
+
+def _places(folder: Path) -> list[Place]:
+    """The console and, where the folder can be written, the rotating file; each with the form of its lines."""
     console = logging.StreamHandler(sys.stderr)
-    console.setFormatter(_Console(colour=sys.stderr.isatty()))
-    handlers: list[logging.Handler] = [console]
+    places: list[Place] = [(console, _coloured if sys.stderr.isatty() else _plain)]
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         file = _PrivateFile(
@@ -106,9 +124,31 @@ def _handlers(folder: Path) -> list[logging.Handler]:
             delay=True,
         )
     except OSError:
-        return handlers
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    return [*handlers, file]
+        return places
+    return [*places, (file, _dated)]
+
+
+def _text_of(record: logging.LogRecord) -> str:
+    text = record.getMessage()
+    if record.exc_info:
+        text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
+    return text
+
+
+def _plain(record: logging.LogRecord, text: str) -> str:
+    return f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {text}"
+
+
+def _coloured(record: logging.LogRecord, text: str) -> str:
+    outcome = getattr(record, "outcome", None)
+    colour = OUTCOME_COLOURS.get(outcome, "") if outcome else COLOURS.get(record.levelno, "")
+    line = _plain(record, text)
+    return f"{colour}{line}{RESET}" if colour else line
+
+
+def _dated(record: logging.LogRecord, text: str) -> str:
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
+    return f"{when} {record.levelname} {text}"
 
 
 class _PrivateFile(logging.handlers.RotatingFileHandler):
@@ -120,18 +160,6 @@ class _PrivateFile(logging.handlers.RotatingFileHandler):
 
         file = open(self.baseFilename, self.mode, encoding=self.encoding, opener=opener)
         return cast(TextIOWrapper, file)
-
-
-class _Console(logging.Formatter):
-    def __init__(self, colour: bool) -> None:
-        super().__init__("%(asctime)s %(message)s", "%H:%M:%S")
-        self._colour = colour
-
-    def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        outcome = getattr(record, "outcome", None)
-        colour = OUTCOME_COLOURS.get(outcome, "") if outcome else COLOURS.get(record.levelno, "")
-        return f"{colour}{text}{RESET}" if self._colour and colour else text
 
 
 def log_exchange(exchange: Exchange) -> None:
