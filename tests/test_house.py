@@ -1,0 +1,379 @@
+"""Who may import whom, read off the source: the rooms, the libraries each may touch, and the dashboard's modules."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "switchyard"
+STATIC = ROOT / "static"
+
+CODECS = ("anthropic_messages", "openai_chat", "openai_responses")
+ROOMS = ("protocols", "routing", "relay", "store", "clients", "web", "demo", "importing")
+COMPOSERS = ("application", "cli", "commands", "serve", "banner", "logs", "doctor", "client_plans")
+VALUES = ("protocols", "settings", "faults", "exchange")
+NETWORK = (
+    "httpx",
+    "httpx_aiohttp",
+    "aiohttp",
+    "starlette",
+    "uvicorn",
+    "requests",
+    "urllib.request",
+    "http.client",
+    "socket",
+)
+CLOCKS = ("time", "asyncio", "logging", "random", "secrets")
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import of the package's source; `module` is the full dotted name, `names` what was taken from it."""
+
+    path: Path
+    line: int
+    module: str
+    names: tuple[str, ...] = ()
+    for_types_only: bool = False
+
+    @property
+    def library(self) -> str:
+        return self.module.partition(".")[0]
+
+    @property
+    def room(self) -> str:
+        """The room of ours it reaches into; "" for a library."""
+        parts = self.module.split(".")
+        if parts[0] != "switchyard":
+            return ""
+        return parts[1] if len(parts) > 1 else (self.names[0] if self.names else "switchyard")
+
+    def reaches(self, module: str) -> bool:
+        mine = (self.module, *(f"{self.module}.{name}" for name in self.names))
+        return any(name == module or name.startswith(f"{module}.") for name in mine)
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(ROOT)}:{self.line} imports {self.module}"
+
+
+def imports_of(path: Path) -> Iterator[Import]:
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    typing_only = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test).endswith("TYPE_CHECKING")
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(path, node.lineno, alias.name, (), id(node) in typing_only)
+        elif isinstance(node, ast.ImportFrom):
+            names = tuple(alias.name for alias in node.names)
+            yield Import(path, node.lineno, _absolute(path, node), names, id(node) in typing_only)
+
+
+def _absolute(path: Path, node: ast.ImportFrom) -> str:
+    if not node.level:
+        return node.module or ""
+    package = path.relative_to(ROOT).with_suffix("").parts[: -node.level]
+    return ".".join([*package, *([node.module] if node.module else [])])
+
+
+def room_of(path: Path) -> str:
+    """The folder under `switchyard/`, or the name of the module that stands there by itself."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def sources(room: str = "") -> list[Path]:
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if not room or room_of(path) == room]
+
+
+def imports(room: str) -> list[Import]:
+    return [found for path in sources(room) for found in imports_of(path)]
+
+
+def told(broken: list[Import], rule: str) -> str:
+    return f"{rule}:\n" + "\n".join(f"  {one}" for one in broken)
+
+
+# --- rooms ---------------------------------------------------------------------
+
+MAY_IMPORT: dict[str, tuple[str, ...]] = {
+    "protocols": ("protocols",),
+    "settings": ("protocols", "faults"),
+    "faults": ("protocols",),
+    "exchange": ("protocols",),
+    "routing": ("routing", *VALUES),
+    "relay": ("relay", "routing", *VALUES),
+    "store": ("store", "importing", *VALUES),
+    "importing": ("importing", "settings", "faults", "protocols"),
+    "clients": ("clients", "store"),
+    "demo": ("demo", "protocols"),
+    "web": ("web", "relay", "routing", "store", "clients", "importing", *VALUES),
+}
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_imports_only_the_rooms_below_it(room: str) -> None:
+    allowed = {"", "switchyard", "VERSION", room, *MAY_IMPORT[room]}
+    broken = [found for found in imports(room) if found.room not in allowed and not found.for_types_only]
+    assert not broken, told(broken, f"{room} may import only {', '.join(MAY_IMPORT[room])}")
+
+
+def test_settings_and_exchange_use_only_the_names_and_values_of_the_protocols() -> None:
+    allowed = ("names", "neutral", "capabilities")
+    broken = [
+        found
+        for room in ("settings", "exchange")
+        for found in imports(room)
+        if found.room == "protocols"
+        and not any(found.reaches(f"switchyard.protocols.{name}") for name in allowed)
+    ]
+    assert not broken, told(broken, "settings and exchange may use the protocols' names and values only")
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_codec_knows_no_other_codec(codec: str) -> None:
+    others = [other for other in CODECS if other != codec]
+    broken = [
+        found
+        for path in sorted((PACKAGE / "protocols" / codec).rglob("*.py"))
+        for found in imports_of(path)
+        if any(found.reaches(f"switchyard.protocols.{other}") for other in others)
+    ]
+    assert not broken, told(broken, f"{codec} may not know another codec")
+
+
+def test_shared_protocol_modules_know_no_codec() -> None:
+    """Only the list of codecs names them; everything else gets a codec handed in."""
+    broken = [
+        found
+        for path in sorted((PACKAGE / "protocols").glob("*.py"))
+        if path.name != "codecs.py"
+        for found in imports_of(path)
+        if any(found.reaches(f"switchyard.protocols.{codec}") for codec in CODECS)
+    ]
+    assert not broken, told(broken, "only protocols/codecs.py may name the codecs")
+
+
+def test_the_clients_set_up_knows_only_how_to_write_files() -> None:
+    broken = [
+        found
+        for found in imports("clients")
+        if found.room not in ("", "clients") and not found.reaches("switchyard.store.files")
+    ]
+    assert not broken, told(broken, "clients may import store/files and nothing else of ours")
+
+
+def test_nobody_imports_the_composers_but_each_other_and_app() -> None:
+    broken = [
+        found
+        for path in sources()
+        if room_of(path) not in COMPOSERS
+        for found in imports_of(path)
+        if found.room in COMPOSERS and not found.for_types_only
+    ]
+    assert not broken, told(broken, "what joins the rooms may not be imported by them")
+
+
+def test_every_room_is_known_here() -> None:
+    found = {room_of(path) for path in sources()} - {"__init__"}
+    unknown = found - {*ROOMS, *COMPOSERS, *VALUES}
+    assert not unknown, (
+        f"say in tests/test_house.py who may import {', '.join(sorted(unknown))}, and whom they may"
+    )
+
+
+# --- libraries -----------------------------------------------------------------
+
+NEVER: dict[str, tuple[str, ...]] = {
+    "protocols": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
+    "routing": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
+    "settings": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
+    "exchange": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
+    "relay": ("starlette", "uvicorn"),
+    "store": ("httpx", "aiohttp", "starlette", "uvicorn"),
+    "importing": NETWORK,
+    "clients": NETWORK,
+    "demo": ("httpx", "aiohttp", "uvicorn"),
+    "web": ("httpx", "aiohttp", "uvicorn"),
+}
+
+
+@pytest.mark.parametrize("room", NEVER)
+def test_a_room_leaves_alone_what_is_not_its_business(room: str) -> None:
+    broken = [
+        found
+        for found in imports(room)
+        if any(found.reaches(library) for library in NEVER[room]) and not _is_granted(found)
+    ]
+    assert not broken, told(broken, f"{room} may not import these")
+
+
+GRANTED = {
+    ("protocols", "ids.py"): ("random", "secrets"),
+}
+"""Where a library is that file's very business: new identifiers need randomness."""
+
+
+def _is_granted(found: Import) -> bool:
+    return found.library in GRANTED.get((room_of(found.path), found.path.name), ())
+
+
+@pytest.mark.parametrize("room", ["protocols", "routing", "settings", "exchange"])
+def test_time_is_given_and_never_read(room: str) -> None:
+    reads = {"now", "utcnow", "today", "time", "monotonic", "perf_counter"}
+    broken = [
+        f"  {path.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)}"
+        for path in sources(room)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in reads
+        if ast.unparse(node.func.value) in ("datetime", "date", "time", "datetime.datetime", "datetime.date")
+    ]
+    assert not broken, f"{room} is given the time:\n" + "\n".join(broken)
+
+
+HTTP_CLIENT_FILES = ("upstream.py", "asgi_transport.py")
+"""The wire itself, and the way to the embedded demo, which is an httpx transport."""
+
+
+def test_the_relay_uses_its_http_client_in_one_place() -> None:
+    broken = [
+        found
+        for found in imports("relay")
+        if found.library in ("httpx", "httpx_aiohttp", "aiohttp") and found.path.name not in HTTP_CLIENT_FILES
+    ]
+    assert not broken, told(broken, f"only {' and '.join(HTTP_CLIENT_FILES)} may use the HTTP client")
+
+
+def test_the_bootstrap_needs_only_the_standard_library_until_its_packages_are_there() -> None:
+    at_once = [
+        found
+        for node in ast.parse((ROOT / "app.py").read_text()).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for found in imports_of(ROOT / "app.py")
+        if found.line == node.lineno
+    ]
+    broken = [found for found in at_once if found.library not in sys.stdlib_module_names]
+    assert at_once and not broken, told(broken, "app.py may import only the standard library at its head")
+
+
+def test_importing_a_module_does_nothing() -> None:
+    """At the level of a module only definitions and constants stand."""
+    quiet = (
+        ast.Import
+        | ast.ImportFrom
+        | ast.FunctionDef
+        | ast.AsyncFunctionDef
+        | ast.ClassDef
+        | ast.Assign
+        | ast.AnnAssign
+    )
+    broken = []
+    for path in sources():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            is_choice = isinstance(node, ast.If) and all(
+                isinstance(inner, ast.Import | ast.ImportFrom) for inner in [*node.body, *node.orelse]
+            )
+            if not (isinstance(node, quiet) or is_text or is_choice):
+                broken.append(f"  {path.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)[:80]}")
+    assert not broken, "these run when the module is imported:\n" + "\n".join(broken)
+
+
+def test_every_file_opens_with_its_purpose() -> None:
+    silent = [
+        str(path.relative_to(ROOT))
+        for path in [ROOT / "app.py", *sources()]
+        if not (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").strip()
+    ]
+    assert not silent, "these files do not say what they are for: " + ", ".join(silent)
+
+
+# --- the dashboard -------------------------------------------------------------
+
+IMPORTED = re.compile(
+    r"""\bfrom\s*["'](\.{1,2}/[^"']+)["']|(?:^|\n)\s*import\s*["'](\.{1,2}/[^"']+)["']|\bimport\(\s*["'](\.{1,2}/[^"']+)["']"""
+)
+COMMENT = re.compile(r"/\*.*?\*/|(?<![:\"'])//[^\n]*", re.DOTALL)
+BANNED = {
+    "innerHTML": "text from outside never becomes markup: use textContent",
+    "outerHTML": "text from outside never becomes markup: use textContent",
+    "insertAdjacentHTML": "text from outside never becomes markup: use textContent",
+    "document.write": "text from outside never becomes markup: use textContent",
+    "eval(": "the content policy forbids it",
+    "new Function(": "the content policy forbids it",
+}
+
+
+def scripts() -> list[Path]:
+    return sorted((STATIC / "js").rglob("*.js"))
+
+
+def code_of(path: Path) -> str:
+    return COMMENT.sub("", path.read_text(encoding="utf-8"))
+
+
+def modules_imported(path: Path) -> list[Path]:
+    return [(path.parent / "".join(found)).resolve() for found in IMPORTED.findall(code_of(path))]
+
+
+def shown(lines: list[str], rule: str) -> str:
+    return f"{rule}:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def test_only_the_api_module_talks_to_the_daemon() -> None:
+    talkers = re.compile(r"\b(fetch\s*\(|XMLHttpRequest|EventSource|WebSocket|sendBeacon)")
+    broken = [
+        f"{path.relative_to(ROOT)}: {found[1]}"
+        for path in scripts()
+        if path.name != "api.js"
+        for found in talkers.finditer(code_of(path))
+    ]
+    assert not broken, shown(broken, "only js/api.js may talk to the daemon")
+
+
+def test_panels_do_not_import_panels() -> None:
+    panels = STATIC / "js" / "panels"
+    broken = [
+        f"{path.relative_to(ROOT)} imports {found.name}"
+        for path in sorted(panels.glob("*.js"))
+        for found in modules_imported(path)
+        if found.parent == panels
+    ]
+    assert not broken, shown(broken, "a panel may not import another panel")
+
+
+def test_modules_import_what_exists() -> None:
+    broken = [
+        f"{path.relative_to(ROOT)} imports {found}"
+        for path in scripts()
+        for found in modules_imported(path)
+        if not found.is_file()
+    ]
+    assert not broken, shown(broken, "imported modules must exist, with their ending")
+
+
+@pytest.mark.parametrize("word", BANNED)
+def test_markup_is_never_made_of_text(word: str) -> None:
+    broken = [str(path.relative_to(ROOT)) for path in scripts() if word in code_of(path)]
+    assert not broken, shown(broken, f"{word}: {BANNED[word]}")
+
+
+def test_pages_hold_no_script_no_style_and_nothing_from_elsewhere() -> None:
+    inline = re.compile(
+        r"<script(?![^>]*\bsrc=)[^>]*>|<style\b|\sstyle=|\son\w+=|(?:src|href)=[\"'](?:https?:)?//",
+        re.IGNORECASE,
+    )
+    broken = [
+        f"{path.relative_to(ROOT)}: {found[0].strip()}"
+        for path in sorted(STATIC.glob("*.html"))
+        for found in inline.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert not broken, shown(broken, "pages work offline and under a strict content policy")
