@@ -15,7 +15,7 @@ from switchyard.logs import log_exchange
 from switchyard.protocols.codecs import CODECS
 from switchyard.relay.activation import Activations, ActivationState
 from switchyard.relay.asgi_transport import AsgiTransport
-from switchyard.relay.failover import Relay
+from switchyard.relay.capture import CapturingRelay
 from switchyard.relay.local_zone import LOCAL
 from switchyard.relay.pretend import PretendingWire
 from switchyard.relay.surroundings import Surroundings, local_moment
@@ -78,7 +78,7 @@ class Application:
             record=self.record,
             now=local_moment,
         )
-        self.relay = Relay(self.around)
+        self.relay = CapturingRelay(self.around)
         self.activation_memory = ActivationMemory(folder, time.time)
         self._activations = Activations(self.around, self.activation_memory, _local_now)
         self.gateway = Gateway(self.relay, TokenCounter(self.around), CODECS, self.current)

@@ -144,6 +144,10 @@ class SettingsFile:
         finally:
             self._announce = _nothing
 
+    def reread(self) -> None:
+        """Takes over what is on disk now; what is wrong with it is in `faults`."""
+        self._refresh(final=True)
+
     # --- reading --------------------------------------------------------------
 
     def _adopt(self, content: bytes) -> None:

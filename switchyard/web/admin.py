@@ -12,10 +12,12 @@ from starlette.staticfiles import StaticFiles
 from switchyard.relay.surroundings import local_moment
 from switchyard.web.answers import answer, told
 from switchyard.web.asgi import Receive, Scope, Send
+from switchyard.web.client_setup import ClientSetup
 from switchyard.web.doing import Doing
 from switchyard.web.live import LiveEvents
 from switchyard.web.overview import Daemon, Overview
 from switchyard.web.reading import Reading
+from switchyard.web.writing import Writing
 
 STATUS_WORDS = {404: "There is nothing at this address.", 405: "This address takes another method."}
 
@@ -27,10 +29,13 @@ class Admin:
         overview = Overview(daemon, local_moment)
         self._live = LiveEvents(overview, daemon.recent.listen)
         reading = Reading(daemon, overview, self._live)
-        doing = Doing(daemon, overview)
+        writing = Writing(daemon.settings_file)
+        clients = ClientSetup(daemon.current, daemon.dashboard)
+        told_by_get = reading.table() | writing.reading_table() | clients.reading_table()
+        done_by_post = writing.table() | Doing(daemon, overview).table() | clients.table()
         self.routes: list[BaseRoute] = [
-            *(Route(path, told(handler), methods=["GET"]) for path, handler in reading.table().items()),
-            *(Route(path, told(handler), methods=["POST"]) for path, handler in doing.table().items()),
+            *(Route(path, told(handler), methods=["GET"]) for path, handler in told_by_get.items()),
+            *(Route(path, told(handler), methods=["POST"]) for path, handler in done_by_post.items()),
             Mount("/", StaticFiles(directory=static, html=True, check_dir=False)),
         ]
         self._app = Starlette(routes=self.routes, exception_handlers={HTTPException: _http_error})

@@ -1,13 +1,14 @@
 """How the dashboard's API takes bodies and tells what went wrong: one error shape for all of it."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from switchyard.faults import SettingsError
+from switchyard.faults import Fault, SettingsError
 from switchyard.store.settings_file import StaleRevision
 from switchyard.web.views import fault_view
 
@@ -43,8 +44,9 @@ def told(handler: Handler) -> Handler:
             field = {"field": problem.field} if problem.field else {}
             return _error(problem.status, problem.message, field)
         except SettingsError as error:
-            faults = [fault_view(fault) for fault in error.faults]
-            return _error(422, str(error), {"field": error.faults[0].path, "faults": faults})
+            faults = within(error.faults, "$.")
+            told = {"field": faults[0].path, "faults": [fault_view(fault) for fault in faults]}
+            return _error(422, "; ".join(map(str, faults)), told)
         except StaleRevision as stale:
             return _error(409, str(stale), {})
         except OSError as error:
@@ -60,6 +62,11 @@ def told(handler: Handler) -> Handler:
 
 def _error(status: int, message: str, more: Json) -> Response:
     return answer({"error": {"message": message, **more}}, status)
+
+
+def within(faults: tuple[Fault, ...], prefix: str) -> tuple[Fault, ...]:
+    """The faults below this path, told from there; the others as they are."""
+    return tuple(replace(fault, path=fault.path.removeprefix(prefix)) for fault in faults)
 
 
 async def read_json(request: Request) -> Any:

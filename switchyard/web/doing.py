@@ -1,10 +1,27 @@
 """What the dashboard's API does without touching the settings file."""
 
+import asyncio
+from dataclasses import replace
+from typing import Any, get_args
+
 from starlette.requests import Request
 from starlette.responses import Response
 
-from switchyard.web.answers import Handler, Problem, answer, read_object
+from switchyard.relay.alone import usual_model
+from switchyard.relay.capture import Captured, CapturingRelay, NowhereSink
+from switchyard.relay.pretend import Mode
+from switchyard.relay.probe import Report, test_upstream
+from switchyard.relay.values import ClientRequest
+from switchyard.settings import Settings, Upstream
+from switchyard.web.answers import Handler, Json, Problem, answer, read_object, text_of
+from switchyard.web.drafts import draft_of
 from switchyard.web.overview import Daemon, Overview
+from switchyard.web.views import masked_url
+
+MODES: tuple[str, ...] = get_args(Mode)
+MAX_PRETEND_MINUTES = 24 * 60
+SHORTEST_SECRET = 6
+REDACTED = "[key]"
 
 
 class Doing:
@@ -13,9 +30,87 @@ class Doing:
     def __init__(self, daemon: Daemon, overview: Overview) -> None:
         self._daemon = daemon
         self._overview = overview
+        self._replays: set[asyncio.Task[Any]] = set()
 
     def table(self) -> dict[str, Handler]:
-        return {"/api/token-stats/reset": self.reset_statistics}
+        return {
+            "/api/upstreams/test": self.test,
+            "/api/upstreams/activate": self.activate,
+            "/api/upstreams/clear": self.clear,
+            "/api/pretend": self.pretend,
+            "/api/capture": self.capture,
+            "/api/requests/replay": self.replay,
+            "/api/token-stats/reset": self.reset_statistics,
+        }
+
+    async def test(self, request: Request) -> Response:
+        body = await read_object(request)
+        if "entry" in body and body["entry"] is not None:
+            upstream = draft_of(self._daemon.settings_file.document, body).upstream()
+        else:
+            upstream = self._named(text_of(body, "name"))
+        asked = text_of(body, "model", "") or usual_model(upstream)
+        return answer(_report_view(await test_upstream(self._daemon.around, upstream, asked)))
+
+    async def activate(self, request: Request) -> Response:
+        upstream = self._named(text_of(await read_object(request), "name"))
+        exchange = await self._daemon.activate(upstream.name)
+        if exchange.failure is not None:
+            raise Problem(502, f'"{upstream.name}" did not answer: {exchange.failure.message}')
+        return answer({"ok": True, "detail": f"{exchange.status or 200}, {exchange.duration or 0:.1f} s"})
+
+    async def clear(self, request: Request) -> Response:
+        body = await read_object(request)
+        name = text_of(body, "name") if body.get("name") is not None else None
+        self._daemon.health.clear(name)
+        return answer({"ok": True})
+
+    async def pretend(self, request: Request) -> Response:
+        body = await read_object(request)
+        upstream, mode, minutes = (
+            self._named(text_of(body, "upstream")),
+            body.get("mode"),
+            body.get("minutes", 5),
+        )
+        if mode is not None and mode not in MODES:
+            raise Problem(400, "`mode` must be one of " + ", ".join(MODES) + ", or null.", "mode")
+        if not isinstance(minutes, int | float) or not 0 <= minutes <= MAX_PRETEND_MINUTES:
+            raise Problem(400, f"`minutes` must be a number from 0 to {MAX_PRETEND_MINUTES}.", "minutes")
+        self._daemon.wire.pretend(upstream.name, mode, minutes * 60)
+        return answer({"ok": True})
+
+    async def capture(self, request: Request) -> Response:
+        on = (await read_object(request)).get("on")
+        if not isinstance(on, bool):
+            raise Problem(400, "`on` must be true or false.", "on")
+        self._daemon.relay.switch(on)
+        return answer({"on": on})
+
+    async def replay(self, request: Request) -> Response:
+        body = await read_object(request)
+        upstream = self._named(text_of(body, "upstream"))
+        captured = self._daemon.relay.find(text_of(body, "id"))
+        if captured is None or captured.request is None:
+            raise Problem(404, "The body of this request was not kept.")
+        return answer({"id": await self._ask_again(captured.request, upstream)})
+
+    async def _ask_again(self, request: ClientRequest, upstream: Upstream) -> str:
+        """Sends the request on its way to this upstream; its id as soon as it has one."""
+        head = replace(request.head, model=f"{upstream.name},{request.head.model}", session="")
+        again = replace(request, head=head, kind="replay")
+        known: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        unlisten = self._daemon.recent.listen(
+            lambda exchange: (
+                known.set_result(exchange.id) if exchange.kind == "replay" and not known.done() else None
+            )
+        )
+        task = asyncio.create_task(self._daemon.relay.answer(again, NowhereSink()))
+        self._replays.add(task)
+        task.add_done_callback(self._replays.discard)
+        try:
+            return await known
+        finally:
+            unlisten()
 
     async def reset_statistics(self, request: Request) -> Response:
         await read_object(request)
@@ -24,3 +119,51 @@ class Doing:
             raise Problem(507, self._daemon.ledger.fault)
         self._overview.recount()
         return answer({"copy": copy.name})
+
+    def _named(self, name: str) -> Upstream:
+        upstream = self._daemon.current().upstream(name)
+        if upstream is None:
+            raise Problem(404, f'There is no upstream "{name}" any more.')
+        return upstream
+
+
+def _report_view(report: Report) -> Json:
+    return {
+        "ok": report.ok,
+        "url": masked_url(report.url),
+        "working_url": masked_url(report.working_url) or None,
+        "model": report.model,
+        "answer": report.answer,
+        "latency_ms": round(report.seconds * 1000),
+        "steps": [
+            {"step": step.name, "ok": step.ok, "ms": round(step.seconds * 1000), "detail": step.detail}
+            for step in report.steps
+        ],
+    }
+
+
+def captured_view(relay: CapturingRelay, id: str, settings: Settings) -> Json | None:
+    """The bodies kept of an exchange, the secrets of the settings blanked."""
+    captured: Captured | None = relay.find(id)
+    if captured is None:
+        return None
+    body = captured.request.body if captured.request else b""
+    return {
+        "request": redacted(body, settings),
+        "answer": redacted(captured.answer, settings),
+        "truncated": captured.truncated,
+    }
+
+
+def redacted(content: bytes, settings: Settings) -> str:
+    text = content.decode(errors="replace")
+    for secret in _secrets(settings):
+        text = text.replace(secret, REDACTED)
+    return text
+
+
+def _secrets(settings: Settings) -> list[str]:
+    found = [*settings.client_keys]
+    for upstream in settings.upstreams:
+        found += [upstream.key, *upstream.headers.values()]
+    return sorted((one for one in found if len(one) >= SHORTEST_SECRET), key=len, reverse=True)

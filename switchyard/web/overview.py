@@ -1,21 +1,27 @@
 """What the dashboard is given of the daemon, and the overview made of it: who answers now, and what is under way."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from switchyard import VERSION
+from switchyard.exchange import Exchange
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
+from switchyard.relay.activation import ActivationState
+from switchyard.relay.capture import CapturingRelay
+from switchyard.relay.pretend import Pretence, PretendingWire
+from switchyard.relay.surroundings import Surroundings
 from switchyard.routing.health import Health
 from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Moment
 from switchyard.routing.route import Ask, Route, State, choose_route
 from switchyard.settings import CLAUDE_SONNET, Settings
+from switchyard.store.activations import ActivationMemory
 from switchyard.store.ledger import Ledger
 from switchyard.store.recent import RecentExchanges
 from switchyard.store.settings_file import SettingsFile
-from switchyard.web.views import Json, exchange_row, fault_view, route_view, today_view, upstream_state
+from switchyard.web.views import Json, epoch, exchange_row, fault_view, route_view, today_view, upstream_state
 
 USUAL_MODEL: dict[ProtocolName, str] = {"messages": CLAUDE_SONNET, "chat": "gpt-5.5", "responses": "gpt-5.5"}
 """what a client asks for as long as none has asked"""
@@ -30,15 +36,23 @@ class Daemon(Protocol):
     started_at: float
     settings_file: SettingsFile
     ledger: Ledger
+    activation_memory: ActivationMemory
     recent: RecentExchanges
     health: Health
     limits: Limits
+    wire: PretendingWire
+    around: Surroundings
+    relay: CapturingRelay
 
     def current(self) -> Settings: ...
 
     def state(self) -> State: ...
 
     def uptime_seconds(self) -> float: ...
+
+    def activations(self) -> Mapping[str, ActivationState]: ...
+
+    async def activate(self, name: str) -> Exchange: ...
 
 
 class Overview:
@@ -55,6 +69,7 @@ class Overview:
     def state(self) -> Json:
         daemon = self._daemon
         settings, settings_file, now = daemon.current(), daemon.settings_file, self.now()
+        pretences, activations = daemon.wire.pretences(), daemon.activations()
         return {
             "version": VERSION,
             "boot": self.boot,
@@ -70,8 +85,14 @@ class Overview:
             },
             "problems": self._problems(),
             "routes": {client: self.route(client) for client in PROTOCOLS},
+            "capture": daemon.relay.on,
             "upstreams": [
-                upstream_state(upstream, daemon.health, daemon.limits, now) for upstream in settings.upstreams
+                {
+                    **upstream_state(upstream, daemon.health, daemon.limits, now),
+                    "pretend": _pretence(pretences.get(upstream.name), now),
+                    "activation": _activation(activations.get(upstream.name)),
+                }
+                for upstream in settings.upstreams
             ],
             "running": [exchange_row(exchange) for exchange in daemon.recent.running()],
             "today": self._numbers_of_today(),
@@ -101,7 +122,8 @@ class Overview:
 
     def _problems(self) -> list[str]:
         ledger = self._daemon.ledger
-        return [*([ledger.fault] if ledger.fault else []), *ledger.budget_state().warnings]
+        faults = (ledger.fault, self._daemon.activation_memory.fault)
+        return [*(fault for fault in faults if fault), *ledger.budget_state().warnings]
 
     def _numbers_of_today(self) -> Json:
         statistics = self._daemon.ledger.statistics
@@ -109,3 +131,20 @@ class Overview:
         if self._today is None or self._today[0] != day:
             self._today = (day, today_view(day, statistics.day(day).all))
         return self._today[1]
+
+
+def _pretence(pretence: Pretence | None, now: Moment) -> Json | None:
+    until = epoch(pretence.until, now) if pretence else None
+    return {"mode": pretence.mode, "until": round(until)} if pretence and until else None
+
+
+def _activation(state: ActivationState | None) -> Json | None:
+    if state is None:
+        return None
+    return {
+        "at": state.at,
+        "next": state.next,
+        "last": state.last,
+        "ok": state.ok,
+        "detail": state.detail,
+    }

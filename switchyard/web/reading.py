@@ -16,6 +16,8 @@ from switchyard.routing.week import plan
 from switchyard.settings import ERROR_KINDS, WEEKDAYS, Budget, Failover, Timeouts, Upstream
 from switchyard.store.render import csv_text
 from switchyard.web.answers import Handler, Problem, answer
+from switchyard.web.curl import curl_command
+from switchyard.web.doing import captured_view, redacted
 from switchyard.web.live import LiveEvents, TooManyReaders
 from switchyard.web.overview import Daemon, Overview
 from switchyard.web.views import entry_view, exchange_detail, exchange_row, key_id
@@ -113,13 +115,28 @@ class Reading:
         )
 
     async def requests(self, request: Request) -> Response:
-        return answer({"requests": [exchange_row(one) for one in self._daemon.recent.last()]})
+        return answer(
+            {
+                "requests": [exchange_row(one) for one in self._daemon.recent.last()],
+                "capture": self._daemon.relay.on,
+            }
+        )
 
     async def one_request(self, request: Request) -> Response:
         exchange = self._daemon.recent.find(request.path_params["id"])
         if exchange is None:
             raise Problem(404, "This request is no longer in memory.")
-        return answer(exchange_detail(exchange))
+        settings, relay = self._daemon.current(), self._daemon.relay
+        captured = relay.find(exchange.id)
+        answered = exchange.attempts[-1].upstream if exchange.attempts else ""
+        curl = curl_command(exchange, settings.upstream(answered), captured)
+        return answer(
+            {
+                **exchange_detail(exchange),
+                "curl": redacted(curl.encode(), settings),
+                "captured": captured_view(relay, exchange.id, settings),
+            }
+        )
 
     def table(self) -> dict[str, Handler]:
         return {

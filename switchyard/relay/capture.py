@@ -1,0 +1,105 @@
+"""Keep the bodies of requests and answers in memory while the user wants to look at them."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from switchyard.exchange import Exchange
+from switchyard.relay.failover import Relay
+from switchyard.relay.headers import Headers
+from switchyard.relay.surroundings import Surroundings
+from switchyard.relay.values import ClientRequest, Sink
+
+MAX_EXCHANGES = 50
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+MAX_ANSWER_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """`request` is None where its body was too large to keep."""
+
+    request: ClientRequest | None
+    answer: bytes
+    truncated: bool
+
+
+class CapturingRelay(Relay):
+    """A relay that remembers the last bodies, if `on`. What it remembers is gone when that ends."""
+
+    def __init__(self, around: Surroundings) -> None:
+        super().__init__(around)
+        self._kept: OrderedDict[str, Captured] = OrderedDict()
+        self._on = False
+
+    @property
+    def on(self) -> bool:
+        return self._on
+
+    def switch(self, on: bool) -> None:
+        self._on = on
+        if not on:
+            self._kept.clear()
+
+    def find(self, exchange_id: str) -> Captured | None:
+        return self._kept.get(exchange_id)
+
+    async def answer(self, request: ClientRequest, sink: Sink) -> Exchange:
+        if not self._on:
+            return await super().answer(request, sink)
+        recording = _Recording(sink)
+        exchange = await super().answer(request, recording)
+        self._keep(exchange.id, request, recording)
+        return exchange
+
+    def _keep(self, exchange_id: str, request: ClientRequest, recording: "_Recording") -> None:
+        if not self._on:
+            return
+        fits = len(request.body) <= MAX_REQUEST_BYTES
+        answer = b"".join(recording.pieces)
+        self._kept[exchange_id] = Captured(request if fits else None, answer, recording.truncated or not fits)
+        while len(self._kept) > MAX_EXCHANGES:
+            self._kept.popitem(last=False)
+
+
+class _Recording:
+    """A sink that keeps the beginning of what passes."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._size = 0
+        self.pieces: list[bytes] = []
+        self.truncated = False
+
+    @property
+    def started(self) -> bool:
+        return self._sink.started
+
+    async def start(self, status: int, headers: Headers) -> None:
+        await self._sink.start(status, headers)
+
+    async def write(self, data: bytes) -> None:
+        left = MAX_ANSWER_BYTES - self._size
+        if left > 0:
+            self.pieces.append(data[:left])
+        self._size += len(data)
+        self.truncated = self._size > MAX_ANSWER_BYTES
+        await self._sink.write(data)
+
+    async def end(self) -> None:
+        await self._sink.end()
+
+
+class NowhereSink:
+    """Takes an answer that no client waits for."""
+
+    def __init__(self) -> None:
+        self.started = False
+
+    async def start(self, status: int, headers: Headers) -> None:
+        self.started = True
+
+    async def write(self, data: bytes) -> None:
+        return None
+
+    async def end(self) -> None:
+        return None

@@ -1,0 +1,199 @@
+"""The dashboard's part of setting up clients: what is there, what would change, do it, take it back."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from switchyard import client_plans
+from switchyard.clients.claude_code import ANY_KEY, KNOBS, chosen
+from switchyard.clients.plan import ChangedMeanwhile, Plan, apply, read_record
+from switchyard.clients.texts import Unparsable
+from switchyard.settings import Settings
+from switchyard.web.answers import Handler, Json, Problem, answer, read_object, text_of
+
+USUAL_KNOBS = frozenset({"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"})
+"""suggested where nothing was chosen before"""
+KEY_TO_FILL_IN = "YOUR-CLIENT-KEY"
+Planned = Callable[[str, Json], Plan]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whose files these are."""
+
+    environment: Mapping[str, str]
+    home: Path
+
+
+class ClientSetup:
+    """The handlers of `/api/clients`."""
+
+    def __init__(self, settings: Callable[[], Settings], address: str, place: Place | None = None) -> None:
+        self._settings = settings
+        self._address = address.rstrip("/")
+        self._place = place or Place(os.environ, Path.home())
+
+    def reading_table(self) -> dict[str, Handler]:
+        return {"/api/clients": self.clients}
+
+    def table(self) -> dict[str, Handler]:
+        return {
+            "/api/clients/preview": self.preview,
+            "/api/clients/apply": self.apply,
+            "/api/clients/undo": self.undo,
+        }
+
+    async def clients(self, request: Request) -> Response:
+        return answer(
+            {"clients": [await asyncio.to_thread(self._view, name) for name in client_plans.TITLES]}
+        )
+
+    async def preview(self, request: Request) -> Response:
+        body = await read_object(request)
+        client = _client(body)
+        planned = self._undo_plan if text_of(body, "action", "apply") == "undo" else self._plan
+        plan = await asyncio.to_thread(planned, client, body)
+        return answer(
+            {
+                "path": str(self._path(client)),
+                "diff": plan.diff(),
+                "changes": not plan.is_empty,
+                "note": " ".join(plan.notes),
+            }
+        )
+
+    async def apply(self, request: Request) -> Response:
+        return await self._write(request, self._plan)
+
+    async def undo(self, request: Request) -> Response:
+        return await self._write(request, self._undo_plan)
+
+    async def _write(self, request: Request, planned: Planned) -> Response:
+        body = await read_object(request)
+        client = _client(body)
+        plan = await asyncio.to_thread(planned, client, body)
+        try:
+            backups = await asyncio.to_thread(apply, plan, datetime.now().strftime("%Y%m%d-%H%M%S"))
+        except ChangedMeanwhile as changed:
+            raise Problem(409, str(changed)) from None
+        backup = str(backups[0]) if backups else None
+        return answer({"path": str(self._path(client)), "backup": backup, "note": " ".join(plan.notes)})
+
+    # --- plans ---
+
+    def _path(self, client: str) -> Path:
+        return client_plans.path_of(client, self._place.environment, self._place.home)
+
+    def _plan(self, client: str, body: Json) -> Plan:
+        """Raises Problem."""
+        options = body.get("options")
+        given = options if isinstance(options, dict) else {}
+        model = given.get("model", "")
+        knobs = tuple(name for name in KNOBS if given.get(name) is True)
+        wanted = client_plans.Wanted(
+            self._address, model=model if isinstance(model, str) else "", knobs=knobs
+        )
+        path = self._path(client)
+        with _readable(path):
+            return client_plans.plan(client, path, wanted, self._settings(), self._place.environment)
+
+    def _undo_plan(self, client: str, body: Json) -> Plan:
+        """Raises Problem."""
+        path = self._path(client)
+        with _readable(path):
+            return client_plans.undo(client, path)
+
+    # --- what is there ---
+
+    def _view(self, client: str) -> Json:
+        path = self._path(client)
+        state, detail = self._state(client, path)
+        key = KEY_TO_FILL_IN if self._settings().client_keys else ""
+        return {
+            "client": client,
+            "title": client_plans.TITLES[client],
+            "path": str(path),
+            "state": state,
+            "detail": detail,
+            "options": _claude_options(path) if client == "claude" else CODEX_OPTIONS,
+            "snippet": SNIPPETS[client](self._address, key),
+        }
+
+    def _state(self, client: str, path: Path) -> tuple[str, str]:
+        try:
+            plan = self._plan(client, {})
+        except Problem as unreadable:
+            return "unreadable", unreadable.message
+        if read_record(path) is not None:
+            return "ours", " ".join(plan.notes)
+        return "other" if path.exists() else "absent", " ".join(plan.notes)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turns what may be wrong with the user's file into a Problem."""
+    try:
+        yield
+    except Unparsable as broken:
+        raise Problem(422, f"{path} cannot be read, so it is not touched: {broken}") from None
+    except OSError as error:
+        raise Problem(507, f"{path}: {error.strerror or error}") from None
+
+
+def _client(body: Json) -> str:
+    """Raises Problem."""
+    name = text_of(body, "client")
+    if name not in client_plans.TITLES:
+        raise Problem(400, "`client` must be one of " + ", ".join(client_plans.TITLES) + ".", "client")
+    return name
+
+
+def _claude_options(path: Path) -> list[Json]:
+    taken = chosen(path).keys() if read_record(path) is not None else USUAL_KNOBS
+    return [
+        {"name": name, "type": "flag", "label": name, "help": text, "default": name in taken}
+        for name, (_, text) in KNOBS.items()
+    ]
+
+
+CODEX_OPTIONS: list[Json] = [
+    {
+        "name": "model",
+        "type": "text",
+        "label": "model",
+        "help": "The model Codex asks for; empty: the one it has.",
+        "default": "",
+    }
+]
+
+
+def _claude_snippet(address: str, key: str) -> str:
+    return "\n".join(
+        [
+            f"export ANTHROPIC_BASE_URL={address}/api",
+            f"export ANTHROPIC_AUTH_TOKEN={key or ANY_KEY}",
+            "export NO_PROXY=localhost,127.0.0.1",
+        ]
+    )
+
+
+def _codex_snippet(address: str, key: str) -> str:
+    lines = [
+        'model_provider = "switchyard"',
+        "",
+        "[model_providers.switchyard]",
+        'name = "Switchyard"',
+        f'base_url = "{address}/openai"',
+        'wire_api = "responses"',
+    ]
+    return "\n".join([*lines, f'http_headers = {{ "x-api-key" = "{key}" }}'] if key else lines)
+
+
+SNIPPETS: Mapping[str, Callable[[str, str], str]] = {"claude": _claude_snippet, "codex": _codex_snippet}

@@ -1,0 +1,47 @@
+"""An exchange as a curl command for its upstream: to be pasted into a shell, with the key left to fill in."""
+
+import shlex
+
+import msgspec
+
+from switchyard.exchange import Exchange
+from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.splice import splice_model
+from switchyard.relay.capture import Captured
+from switchyard.relay.headers import ANTHROPIC_VERSION, auth_style
+from switchyard.settings import Upstream
+from switchyard.web.views import masked_url
+
+SAMPLES: dict[ProtocolName, dict[str, object]] = {
+    "messages": {"max_tokens": 64, "messages": [{"role": "user", "content": "hello"}]},
+    "chat": {"messages": [{"role": "user", "content": "hello"}]},
+    "responses": {"input": "hello"},
+}
+
+
+def curl_command(exchange: Exchange, upstream: Upstream | None, captured: Captured | None) -> str:
+    """What was asked last; a sample body stands in where none was kept or it was converted. "" without an attempt."""
+    if not exchange.attempts or exchange.attempts[-1].url == "demo:":
+        return ""
+    last = exchange.attempts[-1]
+    headers = ["content-type: application/json"]
+    if last.protocol == "messages":
+        headers.append(f"anthropic-version: {ANTHROPIC_VERSION}")
+    lines = [f"curl {shlex.quote(masked_url(last.url))}"]
+    lines += [f"-H {shlex.quote(line)}" for line in headers]
+    lines.append(f'-H "{_credential(upstream)}"')
+    lines.append(f"-d {shlex.quote(_body(exchange, captured))}")
+    return " \\\n  ".join(lines)
+
+
+def _credential(upstream: Upstream | None) -> str:
+    style = auth_style(upstream, "") if upstream is not None else "bearer"
+    return "authorization: Bearer $KEY" if style == "bearer" else f"{style}: $KEY"
+
+
+def _body(exchange: Exchange, captured: Captured | None) -> str:
+    last = exchange.attempts[-1]
+    request = captured.request if captured else None
+    if request is not None and request.protocol == last.protocol:
+        return splice_model(request.body, last.model).decode(errors="replace")
+    return msgspec.json.encode({"model": last.model, **SAMPLES[last.protocol]}).decode()

@@ -1,0 +1,133 @@
+"""Edits of the settings document by the names of its upstreams: pure, the given document stays as it is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from switchyard.importing.imported import Names
+from switchyard.web.views import masked_url
+
+Document = dict[str, Any]
+Entry = dict[str, Any]
+KEPT = True
+"""stands for a stored secret in what the dashboard sends back"""
+WHOLE = ("model_rules", "prices", "allowed_hosts", "max_body_megabytes")
+PIECEWISE = ("failover", "timeouts", "budget")
+
+
+class NoSuchUpstream(Exception):
+    """There is no upstream of this name in the file."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f'There is no upstream "{name}" any more.')
+
+
+class UnknownSection(Exception):
+    """The settings have no such part, or not one that can be changed this way."""
+
+
+def entries_of(document: Document) -> list[Entry]:
+    return list(document.get("upstreams", []))
+
+
+def index_of(document: Document, name: str) -> int:
+    """Raises NoSuchUpstream."""
+    for index, entry in enumerate(entries_of(document)):
+        if entry.get("name") == name:
+            return index
+    raise NoSuchUpstream(name)
+
+
+def entry_of(document: Document, name: str) -> Entry:
+    return entries_of(document)[index_of(document, name)]
+
+
+def with_entries(document: Document, entries: list[Entry]) -> Document:
+    return {**document, "upstreams": entries}
+
+
+def added(document: Document, entry: Entry, before: str | None = None) -> Document:
+    entries = entries_of(document)
+    place = len(entries) if before is None else index_of(document, before)
+    return with_entries(document, [*entries[:place], entry, *entries[place:]])
+
+
+def replaced(document: Document, name: str, entry: Entry) -> Document:
+    entries = entries_of(document)
+    entries[index_of(document, name)] = entry
+    return with_entries(document, entries)
+
+
+def removed(document: Document, name: str) -> Document:
+    entries = entries_of(document)
+    del entries[index_of(document, name)]
+    return with_entries(document, entries)
+
+
+def moved(document: Document, name: str, before: str | None) -> Document:
+    """The entry right before another one, or at the end."""
+    if name == before:
+        return document
+    entry = entry_of(document, name)
+    return added(removed(document, name), entry, before)
+
+
+def duplicated(document: Document, name: str) -> tuple[Document, str]:
+    """A copy right behind the original, switched off so that it does nothing unasked; and its name."""
+    entries, index = entries_of(document), index_of(document, name)
+    copy_name = Names(str(entry.get("name")) for entry in entries).unique(name)
+    copy = {**entries[index], "name": copy_name, "enabled": False}
+    return with_entries(document, [*entries[: index + 1], copy, *entries[index + 1 :]]), copy_name
+
+
+def put_back(document: Document, earlier: Document, name: str) -> Document:
+    """The entry of an earlier version at the place it had there."""
+    index = index_of(earlier, name)
+    entries = entries_of(document)
+    entries.insert(min(index, len(entries)), entries_of(earlier)[index])
+    return with_entries(document, entries)
+
+
+def changed_entry(stored: Mapping[str, Any], changes: Mapping[str, Any]) -> Entry:
+    """The entry with these fields changed: null takes one out, a blanked secret stays as it is stored."""
+    entry = dict(stored)
+    for name, value in changes.items():
+        if value is None:
+            entry.pop(name, None)
+        else:
+            entry[name] = _with_secrets(name, value, stored.get(name))
+    return entry
+
+
+def _with_secrets(name: str, value: Any, stored: Any) -> Any:
+    if name == "headers" and isinstance(value, dict):
+        known = stored if isinstance(stored, dict) else {}
+        return {header: known.get(header, "") if text is KEPT else text for header, text in value.items()}
+    blanked = isinstance(value, str) and isinstance(stored, str) and "***" in value
+    if name in ("proxy", "base_url") and blanked and value == masked_url(stored):
+        return stored
+    return value
+
+
+def changed_settings(document: Document, changes: Mapping[str, Any]) -> Document:
+    """The document with these parts changed. Raises UnknownSection."""
+    changed = dict(document)
+    for name, value in changes.items():
+        if name in PIECEWISE and isinstance(value, dict):
+            changed[name] = _merged(document.get(name), value)
+        elif name not in WHOLE and name not in PIECEWISE:
+            raise UnknownSection(name)
+        elif value is None:
+            changed.pop(name, None)
+        else:
+            changed[name] = value
+    return changed
+
+
+def _merged(stored: Any, changes: Mapping[str, Any]) -> Document:
+    merged = dict(stored) if isinstance(stored, dict) else {}
+    for name, value in changes.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = value
+    return merged

@@ -1,0 +1,49 @@
+"""Blank the secrets of a settings document, for exports and for comparing versions."""
+
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+
+from switchyard.web.views import key_view, masked_url
+
+Document = dict[str, Any]
+Blank = Callable[[str], str]
+
+
+def nothing(secret: str) -> str:
+    """For an export: to be filled in again."""
+    return ""
+
+
+def mark(salt: bytes) -> Blank:
+    """For a comparison: equal secrets look equal, and nothing else can be told from the mark."""
+
+    def blank(secret: str) -> str:
+        return f"(not shown {blake2b(secret.encode(), key=salt, digest_size=3).hexdigest()})"
+
+    return blank
+
+
+def without_secrets(document: Document, blank: Blank) -> Document:
+    shown = dict(document)
+    if isinstance(document.get("upstreams"), list):
+        shown["upstreams"] = [
+            _entry(entry, blank) if isinstance(entry, dict) else entry for entry in document["upstreams"]
+        ]
+    if isinstance(document.get("client_keys"), dict):
+        blanked = {blank(key): label for key, label in document["client_keys"].items()}
+        shown["client_keys"] = {key: label for key, label in blanked.items() if key}
+    return shown
+
+
+def _entry(entry: Document, blank: Blank) -> Document:
+    shown = dict(entry)
+    key = entry.get("key")
+    if isinstance(key, str) and key_view(key)["kind"] == "literal":
+        shown["key"] = blank(key)
+    if isinstance(entry.get("headers"), dict):
+        shown["headers"] = {name: blank(str(value)) for name, value in entry["headers"].items()}
+    for name in ("proxy", "base_url"):
+        if isinstance(entry.get(name), str):
+            shown[name] = masked_url(entry[name])
+    return shown

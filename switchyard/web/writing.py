@@ -1,0 +1,287 @@
+"""What the dashboard's API changes in the settings file: one whole save for each request, based on a revision."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import unified_diff
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from switchyard import importing
+from switchyard.faults import SettingsError
+from switchyard.relay.urls import request_url
+from switchyard.settings import parse
+from switchyard.store.settings_file import SettingsFile, StaleRevision, encode_document, read_settings
+from switchyard.web import editing
+from switchyard.web.answers import (
+    Handler,
+    Json,
+    Problem,
+    answer,
+    object_of,
+    read_json,
+    read_object,
+    text_of,
+    within,
+)
+from switchyard.web.drafts import draft_of
+from switchyard.web.secrets import mark, nothing, without_secrets
+from switchyard.web.views import fault_view, key_id, masked_url
+
+CLIENT_KEY_BYTES = 24
+IMPORT_TRIES = 3
+CURRENT = "current"
+
+
+class Writing:
+    """The handlers that change the file or tell of its versions."""
+
+    def __init__(self, settings_file: SettingsFile) -> None:
+        self._file = settings_file
+        self._salt = secrets.token_bytes(16)
+
+    def reading_table(self) -> dict[str, Handler]:
+        return {"/api/history": self.history, "/api/history/diff": self.diff}
+
+    def table(self) -> dict[str, Handler]:
+        return {
+            "/api/upstreams/add": self.add,
+            "/api/upstreams/update": self.update,
+            "/api/upstreams/delete": self.delete,
+            "/api/upstreams/undelete": self.undelete,
+            "/api/upstreams/toggle": self.toggle,
+            "/api/upstreams/move": self.move,
+            "/api/upstreams/duplicate": self.duplicate,
+            "/api/upstreams/check": self.check,
+            "/api/settings": self.change_settings,
+            "/api/settings/check": self.check_settings,
+            "/api/client-keys/add": self.add_client_key,
+            "/api/client-keys/remove": self.remove_client_key,
+            "/api/history/restore": self.restore,
+            "/api/import": self.import_file,
+            "/api/admin/azure-openai/accounts": self.import_file,
+            "/api/export": self.export,
+            "/api/reload": self.reload,
+        }
+
+    # --- upstreams ---
+
+    async def add(self, request: Request) -> Response:
+        body = await read_object(request)
+        entry = editing.changed_entry({}, object_of(body, "entry"))
+        document = _edited(editing.added, self._file.document, entry, _other(body, "before"))
+        return await self._saved(document, body, entry.get("name"))
+
+    async def update(self, request: Request) -> Response:
+        body = await read_object(request)
+        name = text_of(body, "name")
+        stored = _edited(editing.entry_of, self._file.document, name)
+        entry = editing.changed_entry(stored, object_of(body, "changes"))
+        return await self._saved(editing.replaced(self._file.document, name, entry), body, entry.get("name"))
+
+    async def delete(self, request: Request) -> Response:
+        body = await read_object(request)
+        document = _edited(editing.removed, self._file.document, text_of(body, "name"))
+        revision = await self._save(document, body)
+        return answer({"revision": revision, "version": self._file.history()[0].id})
+
+    async def undelete(self, request: Request) -> Response:
+        body = await read_object(request)
+        name, earlier = text_of(body, "name"), self._version(text_of(body, "version"))
+        document = _edited(editing.put_back, self._file.document, earlier, name)
+        return await self._saved(document, body, name)
+
+    async def toggle(self, request: Request) -> Response:
+        body = await read_object(request)
+        name, enabled = text_of(body, "name"), body.get("enabled")
+        if not isinstance(enabled, bool):
+            raise Problem(400, "`enabled` must be true or false.", "enabled")
+        entry = _edited(editing.entry_of, self._file.document, name)
+        document = editing.replaced(self._file.document, name, {**entry, "enabled": enabled})
+        return await self._saved(document, body, name)
+
+    async def move(self, request: Request) -> Response:
+        body = await read_object(request)
+        name = text_of(body, "name")
+        document = _edited(editing.moved, self._file.document, name, _other(body, "before"))
+        return await self._saved(document, body, name)
+
+    async def duplicate(self, request: Request) -> Response:
+        body = await read_object(request)
+        document, name = _edited(editing.duplicated, self._file.document, text_of(body, "name"))
+        return await self._saved(document, body, name)
+
+    async def check(self, request: Request) -> Response:
+        """What a save would say of this entry, and where requests would go."""
+        draft = draft_of(self._file.document, await read_object(request))
+        try:
+            parsed = draft.parsed()
+        except SettingsError as error:
+            faults = [fault_view(fault) for fault in error.faults]
+            return answer({"faults": faults, "warnings": [], "url": None})
+        upstream = parsed.settings.upstreams[draft.place]
+        url = "demo:" if upstream.is_demo else request_url(upstream, upstream.model or "MODEL")
+        warnings = [text.removeprefix(draft.path) for text in parsed.warnings if text.startswith(draft.path)]
+        return answer({"faults": [], "warnings": warnings, "url": masked_url(url)})
+
+    # --- the rest of the file ---
+
+    async def change_settings(self, request: Request) -> Response:
+        body = await read_object(request)
+        return await self._saved(self._changed(body), body)
+
+    async def check_settings(self, request: Request) -> Response:
+        try:
+            parse(self._changed(await read_object(request)))
+        except SettingsError as error:
+            return answer({"faults": [fault_view(fault) for fault in within(error.faults, "$.")]})
+        return answer({"faults": []})
+
+    def _changed(self, body: Json) -> Json:
+        try:
+            return editing.changed_settings(self._file.document, object_of(body, "changes"))
+        except editing.UnknownSection as unknown:
+            raise Problem(400, f"`{unknown}` cannot be changed here.", str(unknown)) from None
+
+    async def add_client_key(self, request: Request) -> Response:
+        body = await read_object(request)
+        label = text_of(body, "label")
+        key = text_of(body, "key", "") or f"sy-{secrets.token_urlsafe(CLIENT_KEY_BYTES)}"
+        keys = {**self._file.document.get("client_keys", {}), key: label}
+        revision = await self._save({**self._file.document, "client_keys": keys}, body)
+        return answer({"revision": revision, "key": key})
+
+    async def remove_client_key(self, request: Request) -> Response:
+        body = await read_object(request)
+        id, keys = text_of(body, "id"), self._file.document.get("client_keys", {})
+        kept = {key: label for key, label in keys.items() if key_id(key) != id}
+        if len(kept) == len(keys):
+            raise Problem(404, "This key is not there any more.")
+        return await self._saved({**self._file.document, "client_keys": kept}, body)
+
+    async def reload(self, request: Request) -> Response:
+        await read_object(request)
+        await asyncio.to_thread(self._file.reread)
+        faults = [fault_view(fault) for fault in self._file.faults]
+        return answer({"revision": self._file.revision, "faults": faults})
+
+    # --- versions ---
+
+    async def history(self, request: Request) -> Response:
+        versions = [
+            {"id": version.id, "time": version.time, "size": version.size} for version in self._file.history()
+        ]
+        return answer({"revision": self._file.disk_revision, "versions": versions})
+
+    async def diff(self, request: Request) -> Response:
+        names = request.query_params.get("from", ""), request.query_params.get("to", CURRENT)
+        before, after = (self._shown(name) for name in names)
+        return answer({"diff": "".join(unified_diff(before, after, *names))})
+
+    def _shown(self, name: str) -> list[str]:
+        document = self._file.document if name == CURRENT else self._version(name)
+        return encode_document(without_secrets(document, mark(self._salt))).decode().splitlines(keepends=True)
+
+    def _version(self, id: str) -> Json:
+        try:
+            return read_settings(self._file.version(id)).document
+        except KeyError:
+            raise Problem(404, "This version is no longer kept.") from None
+        except SettingsError as error:
+            raise Problem(422, f"This version has faults: {error}") from None
+
+    async def restore(self, request: Request) -> Response:
+        body = await read_object(request)
+        id = text_of(body, "version")
+        try:
+            revision = await asyncio.to_thread(self._file.restore, id, _revision(body))
+        except KeyError:
+            raise Problem(404, "This version is no longer kept.") from None
+        return answer({"revision": revision})
+
+    # --- import and export ---
+
+    async def import_file(self, request: Request) -> Response:
+        """Adds what a foreign file holds; another save in between is no obstacle, as nothing is replaced."""
+        foreign = await read_json(request)
+        dry_run = request.query_params.get("dry_run", "") not in ("", "0", "false")
+        for left in reversed(range(IMPORT_TRIES)):
+            revision = self._file.disk_revision
+            try:
+                document, report = importing.merge(self._file.document, importing.recognise(foreign))
+            except importing.UnknownFormat as unknown:
+                raise Problem(422, str(unknown)) from None
+            try:
+                if dry_run:
+                    parse(document)
+                else:
+                    revision = await asyncio.to_thread(self._file.save, document, revision)
+            except StaleRevision:
+                if not left:
+                    raise
+                continue
+            break
+        return answer(
+            {
+                "success": True,
+                "revision": revision,
+                "added": report.added,
+                "identical": report.identical,
+                "renamed": [{"from": old, "to": new} for old, new in report.renamed],
+                "origins": [{"from": place, "to": name} for place, name in report.origins],
+                "notes": report.notes,
+            }
+        )
+
+    async def export(self, request: Request) -> Response:
+        body = await read_object(request)
+        document = self._file.document
+        return answer(document if body.get("keys") is True else without_secrets(document, nothing))
+
+    # --- saving ---
+
+    async def _saved(self, document: Json, body: Json, name: Any = None) -> Response:
+        with _relative(document, name):
+            revision = await self._save(document, body)
+        return answer({"revision": revision} | ({"name": name} if name is not None else {}))
+
+    async def _save(self, document: Json, body: Json) -> str:
+        return await asyncio.to_thread(self._file.save, document, _revision(body))
+
+
+def _revision(body: Json) -> str:
+    revision = body.get("revision")
+    if not isinstance(revision, str) or not revision:
+        raise Problem(
+            400, "`revision` must say which version of the file this change is based on.", "revision"
+        )
+    return revision
+
+
+def _other(body: Json, name: str) -> str | None:
+    """The name of another upstream, or None. Raises Problem."""
+    return None if body.get(name) is None else text_of(body, name)
+
+
+def _edited(edit: Any, *arguments: Any) -> Any:
+    """The edit's result. Raises Problem where it names an upstream that is not there."""
+    try:
+        return edit(*arguments)
+    except editing.NoSuchUpstream as missing:
+        raise Problem(404, str(missing)) from None
+
+
+@contextmanager
+def _relative(document: Json, name: Any) -> Iterator[None]:
+    """Faults of the entry that was sent are told by its own fields."""
+    try:
+        yield
+    except SettingsError as error:
+        places = [
+            index for index, entry in enumerate(editing.entries_of(document)) if entry.get("name") == name
+        ]
+        prefix = f"$.upstreams[{places[-1]}]." if places else "$."
+        raise SettingsError(within(error.faults, prefix) or error.faults) from None
