@@ -2,9 +2,11 @@
 
 from switchyard.commands.check import CHECK
 from switchyard.commands.command import Command
+from switchyard.commands.connection import TEST
 from switchyard.commands.doctor import DOCTOR
 from switchyard.commands.explain import EXPLAIN
 from switchyard.commands.import_file import IMPORT
+from switchyard.commands.service import SERVICE
 from switchyard.commands.setup import SETUP
 from switchyard.commands.stats import STATS
 
@@ -16,5 +18,7 @@ COMMANDS: dict[str, Command] = {
     "import": IMPORT,
     "setup": SETUP,
     "stats": STATS,
+    "test": TEST,
     "doctor": DOCTOR,
+    "service": SERVICE,
 }

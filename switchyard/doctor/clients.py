@@ -5,6 +5,8 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,13 +35,12 @@ BUILT_IN_WINDOW = 200_000
 
 @dataclass(frozen=True, slots=True)
 class ClientFile:
-    """A client's configuration, decoded; `plan` is what setting it up again would change."""
+    """A client's configuration, decoded; `repair` sets it up again: only our keys, and a copy is kept."""
 
     client: str
     path: str
     config: dict[str, Any]
-    plan: Plan
-    stamp: str
+    repair: Callable[[], object]
 
     @property
     def title(self) -> str:
@@ -66,16 +67,22 @@ def _examine(client: str, patient: Patient, look: Look) -> list[Finding]:
         content = read_or_none(path)
         text = texts.decode(content or b"").text
         config = (json_edit if client == "claude" else toml_edit).data(text)
-        wanted = client_plans.Wanted(patient.address)
-        plan = client_plans.plan(client, path, wanted, patient.settings, patient.environment)
+        plan = partial(_plan, client, path, patient)
+        plan()
     except texts.Unparsable as fault:
         return [*found, Finding("fault", title, f"{path}: {fault}", "Correct the file by hand.")]
     except OSError as error:
         return [*found, Finding("fault", title, f"{path}: {error.strerror or error}", "Correct its rights.")]
     if content is None and not version:
         return found
-    found += look(ClientFile(client, str(path), config, plan, patient.stamp), patient)
+    found += look(ClientFile(client, str(path), config, lambda: apply(plan(), patient.stamp)), patient)
     return found
+
+
+def _plan(client: str, path: Path, patient: Patient) -> Plan:
+    """Made anew for each repair: an earlier one may have mended this, too."""
+    wanted = client_plans.Wanted(patient.address)
+    return client_plans.plan(client, path, wanted, patient.settings, patient.environment)
 
 
 def find_version(client: str, environment: Mapping[str, str]) -> str:
@@ -163,7 +170,7 @@ def _auth_findings(file: ClientFile, own: Mapping[str, Any], environment: Mappin
                 file.title,
                 "has no token, so it wants to log in",
                 f"python app.py setup {file.client}",
-                _again(file),
+                file.repair,
             )
         ]
     if len(names) == 1:
@@ -175,7 +182,7 @@ def _auth_findings(file: ClientFile, own: Mapping[str, Any], environment: Mappin
         else "Unset the one in the environment (shell profile)."
     )
     text = f"two tokens are set: {', '.join(places)}; Claude Code warns and may take the wrong one"
-    return [Finding("fault", file.title, text, fix, _again(file) if in_file else None)]
+    return [Finding("fault", file.title, text, fix, file.repair if in_file else None)]
 
 
 def _window_findings(file: ClientFile, own: Mapping[str, Any], patient: Patient) -> list[Finding]:
@@ -185,7 +192,7 @@ def _window_findings(file: ClientFile, own: Mapping[str, Any], patient: Patient)
     if not window or limit <= window:
         return []
     text = f"counts on a window of {limit} tokens; the smallest upstream has {window}"
-    return [Finding("warning", file.title, text, f"python app.py setup {file.client}", _again(file))]
+    return [Finding("warning", file.title, text, f"python app.py setup {file.client}", file.repair)]
 
 
 # --- Codex -----------------------------------------------------------------------
@@ -194,8 +201,9 @@ def _window_findings(file: ClientFile, own: Mapping[str, Any], patient: Patient)
 def _codex_findings(file: ClientFile, patient: Patient) -> list[Finding]:
     provider = str(file.config.get("model_provider", "openai"))
     tables = file.config.get("model_providers")
-    table = tables.get(provider, {}) if isinstance(tables, dict) else {}
-    base = str(table.get("base_url", "")) if isinstance(table, dict) else ""
+    named = tables.get(provider) if isinstance(tables, dict) else None
+    table = named if isinstance(named, dict) else {}
+    base = str(table.get("base_url", ""))
     found = [_base_finding(file, base, f"{patient.address}/openai")]
     if not is_ours(base, patient):
         return found
@@ -205,11 +213,11 @@ def _codex_findings(file: ClientFile, patient: Patient) -> list[Finding]:
         found.append(Finding("warning", file.title, text, fix))
     if table.get("requires_openai_auth"):
         text = "requires_openai_auth sends your ChatGPT token to the daemon"
-        safe = _again(file) if provider == PROVIDER else None
+        safe = file.repair if provider == PROVIDER else None
         found.append(Finding("fault", file.title, text, f"python app.py setup {file.client}", safe))
     if table.get("wire_api", "responses") != "responses":
         text = f'wire_api = "{table["wire_api"]}" is refused by Codex'
-        safe = _again(file) if provider == PROVIDER else None
+        safe = file.repair if provider == PROVIDER else None
         found.append(Finding("fault", file.title, text, f"python app.py setup {file.client}", safe))
     found += _catalog_findings(file, patient)
     found += _proxy_findings(file, patient.environment)
@@ -224,7 +232,7 @@ def _catalog_findings(file: ClientFile, patient: Patient) -> list[Finding]:
     if not window or listed is None or listed <= window:
         return []
     text = f"counts on a window of {listed} tokens for {model}; the smallest upstream has {window}"
-    return [Finding("warning", file.title, text, f"python app.py setup {file.client}", _again(file))]
+    return [Finding("warning", file.title, text, f"python app.py setup {file.client}", file.repair)]
 
 
 def _catalog_window(path: str, model: str) -> int | None:
@@ -252,13 +260,8 @@ def _proxy_findings(file: ClientFile, effective: Mapping[str, Any]) -> list[Find
         return [Finding("ok", file.title, f"{setting} is set, NO_PROXY keeps the daemon out of it")]
     text = f"{setting} would send requests for the daemon to that proxy"
     if file.client == "claude":
-        return [Finding("fault", file.title, text, "python app.py setup claude", _again(file))]
+        return [Finding("fault", file.title, text, "python app.py setup claude", file.repair)]
     return [Finding("fault", file.title, text, "Set NO_PROXY=localhost,127.0.0.1 in the shell profile.")]
-
-
-def _again(file: ClientFile) -> Callable[[], object]:
-    """Setting up anew: only our keys, and a copy of the file is kept."""
-    return lambda: apply(file.plan, file.stamp)
 
 
 def _without_login(url: str) -> str:

@@ -1,0 +1,1 @@
+"""STARTS THE DAEMON WITH THE SESSION: systemd, launchd or the task scheduler, for this user alone."""

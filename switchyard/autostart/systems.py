@@ -1,0 +1,172 @@
+"""Put the daemon into the autostart of this system, take it out, and tell how it stands."""
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from switchyard.autostart.texts import LABEL, NAME, launchd_plist, shown, systemd_unit, windows_task
+from switchyard.store.files import ensure_folder, write_whole
+
+TOOL_SECONDS = 30
+
+
+class CannotAutostart(Exception):
+    """One sentence with the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to start, and for whom. `run` executes a tool of the system: exit code and all it said."""
+
+    command: Sequence[str]
+    folder: Path
+    data: Path
+    home: Path
+    environment: Mapping[str, str]
+    run: Callable[[Sequence[str]], tuple[int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One way to start a program with the session; the functions say what was done."""
+
+    title: str
+    file: Callable[[Job], Path]
+    content: Callable[[Job], bytes]
+    start: Callable[[Job], tuple[Sequence[str], ...]]
+    """the tools to call once the file is written"""
+    stop: Callable[[Job], tuple[Sequence[str], ...]]
+    """the tools to call before the file goes"""
+    query: Callable[[Job], Sequence[str]]
+
+
+def install(system: System, job: Job) -> str:
+    """Raises CannotAutostart; the file stays then, so that the user can finish by hand."""
+    path = system.file(job)
+    try:
+        if path.exists():
+            for command in system.stop(job):
+                job.run(command)
+        ensure_folder(job.data)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, system.content(job))
+    except OSError as error:
+        raise CannotAutostart(f"{path} cannot be written: {error.strerror or error}.") from None
+    for command in system.start(job):
+        _called(job, command, f"{path} is written, but")
+    return f"Starts with your session from now on, and now ({system.title}: {path})."
+
+
+def remove(system: System, job: Job) -> str:
+    path = system.file(job)
+    if not path.exists():
+        return f"Nothing to remove: {path} is not there."
+    problems = [problem for command in system.stop(job) if (problem := _problem(job, command))]
+    try:
+        path.unlink()
+    except OSError as error:
+        raise CannotAutostart(f"{path} cannot be removed: {error.strerror or error}.") from None
+    note = f" ({problems[0]})" if problems else ""
+    return f"No longer starts with your session; {path} is removed{note}."
+
+
+def status(system: System, job: Job) -> tuple[bool, str]:
+    """Whether it is installed and runs, and that in words."""
+    path = system.file(job)
+    if not path.exists():
+        return False, "Not installed; install it with: python app.py service install"
+    problem = _problem(job, system.query(job))
+    if problem:
+        return False, f"Installed ({path}), but not running: {problem}"
+    return True, f"Installed and running ({path})."
+
+
+def _called(job: Job, command: Sequence[str], before: str) -> None:
+    problem = _problem(job, command)
+    if problem:
+        raise CannotAutostart(f"{before} `{shown(command)}` failed: {problem}")
+
+
+def _problem(job: Job, command: Sequence[str]) -> str:
+    code, said = job.run(command)
+    last = said.strip().splitlines()[-1] if said.strip() else f"exit code {code}"
+    return "" if code == 0 else last
+
+
+def run_tool(command: Sequence[str]) -> tuple[int, str]:
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=TOOL_SECONDS,
+        )
+    except FileNotFoundError:
+        return 127, f"{command[0]} is not installed on this machine"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return 126, str(error)
+    return done.returncode, done.stdout
+
+
+# --- the systems ------------------------------------------------------------------
+
+
+def _systemd_file(job: Job) -> Path:
+    configured = job.environment.get("XDG_CONFIG_HOME")
+    base = Path(configured) if configured else job.home / ".config"
+    return base / "systemd" / "user" / f"{NAME}.service"
+
+
+def _launchd_file(job: Job) -> Path:
+    return job.home / "Library" / "LaunchAgents" / f"{LABEL}.plist"
+
+
+def _launchd_domain() -> str:
+    return f"gui/{os.getuid() if os.name != 'nt' else 0}"
+
+
+def _user(job: Job) -> str:
+    domain, name = job.environment.get("USERDOMAIN", ""), job.environment.get("USERNAME", "")
+    return f"{domain}\\{name}" if domain else name
+
+
+LINUX = System(
+    "systemd --user",
+    _systemd_file,
+    lambda job: systemd_unit(job.command, str(job.folder)).encode(),
+    lambda job: (
+        ("systemctl", "--user", "daemon-reload"),
+        ("systemctl", "--user", "enable", f"{NAME}.service"),
+        ("systemctl", "--user", "restart", f"{NAME}.service"),
+    ),
+    lambda job: (("systemctl", "--user", "disable", "--now", f"{NAME}.service"),),
+    lambda job: ("systemctl", "--user", "is-active", f"{NAME}.service"),
+)
+MACOS = System(
+    "launchd",
+    _launchd_file,
+    lambda job: launchd_plist(job.command, str(job.folder), str(job.data / "launchd.log")).encode(),
+    lambda job: (
+        ("launchctl", "bootstrap", _launchd_domain(), str(_launchd_file(job))),
+        ("launchctl", "kickstart", "-k", f"{_launchd_domain()}/{LABEL}"),
+    ),
+    lambda job: (("launchctl", "bootout", f"{_launchd_domain()}/{LABEL}"),),
+    lambda job: ("launchctl", "print", f"{_launchd_domain()}/{LABEL}"),
+)
+WINDOWS = System(
+    "task scheduler",
+    lambda job: job.data / f"{NAME}-task.xml",
+    lambda job: windows_task(job.command, str(job.folder), _user(job)).encode("utf-16"),
+    lambda job: (
+        ("schtasks", "/Create", "/F", "/TN", NAME, "/XML", str(job.data / f"{NAME}-task.xml")),
+        ("schtasks", "/Run", "/TN", NAME),
+    ),
+    lambda job: (("schtasks", "/End", "/TN", NAME), ("schtasks", "/Delete", "/F", "/TN", NAME)),
+    lambda job: ("schtasks", "/Query", "/TN", NAME),
+)
+SYSTEMS = {"linux": LINUX, "darwin": MACOS, "win32": WINDOWS}

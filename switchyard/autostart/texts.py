@@ -1,0 +1,123 @@
+"""The files that make each system start the daemon when the user logs in: pure texts."""
+
+import shlex
+from collections.abc import Sequence
+from xml.sax.saxutils import escape
+
+NAME = "switchyard"
+LABEL = "local.switchyard.daemon"
+DESCRIPTION = "Switchyard, switcher daemon for coding-agent APIs"
+Command = Sequence[str]
+"""the program and its arguments"""
+
+
+def systemd_unit(command: Command, folder: str) -> str:
+    """https://www.freedesktop.org/software/systemd/man/latest/systemd.service.html"""
+    return f"""[Unit]
+Description={DESCRIPTION}
+After=network-online.target
+
+[Service]
+Type=exec
+ExecStart={" ".join(map(_systemd_word, command))}
+WorkingDirectory={_systemd_path(folder)}
+Restart=on-failure
+RestartSec=5
+TimeoutStopSec=20
+
+[Install]
+WantedBy=default.target
+"""
+
+
+def _systemd_word(word: str) -> str:
+    """Quoted, and without the meaning that % and $ have in a unit."""
+    plain = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return plain if plain and all(sign.isalnum() or sign in "-_./=:,+@%$" for sign in plain) else f'"{plain}"'
+
+
+def _systemd_path(path: str) -> str:
+    # this setting takes the rest of the line as it is, quotation marks included
+    return path.replace("%", "%%")
+
+
+def launchd_plist(command: Command, folder: str, log: str) -> str:
+    """https://developer.apple.com/library/archive/documentation/MacOSX/Conceptual/BPSystemStartup"""
+    words = "\n".join(f"    <string>{escape(word)}</string>" for word in command)
+    return f"""<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+<plist version="1.0">
+<dict>
+  <key>Label</key>
+  <string>{LABEL}</string>
+  <key>ProgramArguments</key>
+  <array>
+{words}
+  </array>
+  <key>WorkingDirectory</key>
+  <string>{escape(folder)}</string>
+  <key>RunAtLoad</key>
+  <true/>
+  <key>KeepAlive</key>
+  <dict>
+    <key>SuccessfulExit</key>
+    <false/>
+  </dict>
+  <key>ThrottleInterval</key>
+  <integer>10</integer>
+  <key>StandardErrorPath</key>
+  <string>{escape(log)}</string>
+</dict>
+</plist>
+"""
+
+
+def windows_task(command: Command, folder: str, user: str) -> str:
+    """https://learn.microsoft.com/windows/win32/taskschd/task-scheduler-schema"""
+    return f"""<?xml version="1.0" encoding="UTF-16"?>
+<Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
+  <RegistrationInfo>
+    <Description>{DESCRIPTION}</Description>
+  </RegistrationInfo>
+  <Triggers>
+    <LogonTrigger>
+      <Enabled>true</Enabled>
+      <UserId>{escape(user)}</UserId>
+    </LogonTrigger>
+  </Triggers>
+  <Principals>
+    <Principal id="Author">
+      <UserId>{escape(user)}</UserId>
+      <LogonType>InteractiveToken</LogonType>
+      <RunLevel>LeastPrivilege</RunLevel>
+    </Principal>
+  </Principals>
+  <Settings>
+    <MultipleInstancesPolicy>IgnoreNew</MultipleInstancesPolicy>
+    <DisallowStartIfOnBatteries>false</DisallowStartIfOnBatteries>
+    <StopIfGoingOnBatteries>false</StopIfGoingOnBatteries>
+    <ExecutionTimeLimit>PT0S</ExecutionTimeLimit>
+    <RestartOnFailure>
+      <Interval>PT1M</Interval>
+      <Count>10</Count>
+    </RestartOnFailure>
+  </Settings>
+  <Actions Context="Author">
+    <Exec>
+      <Command>{escape(command[0])}</Command>
+      <Arguments>{escape(_windows_arguments(command[1:]))}</Arguments>
+      <WorkingDirectory>{escape(folder)}</WorkingDirectory>
+    </Exec>
+  </Actions>
+</Task>
+"""
+
+
+def _windows_arguments(words: Sequence[str]) -> str:
+    """Words with spaces in quotation marks, as the C runtime takes them apart again."""
+    return " ".join(f'"{word}"' if " " in word or not word else word for word in words)
+
+
+def shown(command: Command) -> str:
+    """For a person to paste into a shell."""
+    return shlex.join(command)

@@ -1,0 +1,97 @@
+"""`test`: does this upstream answer, and where does it fail if not?"""
+
+import argparse
+import asyncio
+from time import monotonic
+
+from switchyard.commands.command import Command, CommandFailed, loaded
+from switchyard.demo.app import build_demo
+from switchyard.exchange import Exchange
+from switchyard.protocols.codecs import CODECS
+from switchyard.relay.asgi_transport import AsgiTransport
+from switchyard.relay.connection_test import Report, check_connection
+from switchyard.relay.pretend import PretendingWire
+from switchyard.relay.reach import Step
+from switchyard.relay.surroundings import Surroundings, local_moment
+from switchyard.relay.upstream import Wire
+from switchyard.relay.waiting import WaitingRoom
+from switchyard.routing.limits import Limits
+from switchyard.routing.route import State
+from switchyard.routing.sessions import Sessions
+from switchyard.settings import Settings, Upstream
+
+
+def test(arguments: argparse.Namespace) -> int:
+    settings_file = loaded(arguments)
+    if settings_file is None:
+        return 1
+    settings = settings_file.settings
+    upstream = settings.upstream(arguments.name)
+    if upstream is None:
+        names = ", ".join(f'"{one.name}"' for one in settings.upstreams)
+        raise CommandFailed(f'There is no upstream "{arguments.name}"; there are {names or "none"}.')
+    report = asyncio.run(_tested(settings, upstream, arguments.model))
+    print(report_text(report))
+    return 0 if report.ok else 1
+
+
+async def _tested(settings: Settings, upstream: Upstream, model: str) -> Report:
+    around = _surroundings(settings)
+    try:
+        return await check_connection(
+            around, upstream, model, lambda step: print(step_text(step), flush=True)
+        )
+    finally:
+        await around.wire.close()
+
+
+def _surroundings(settings: Settings) -> Surroundings:
+    """Those of one request outside of any daemon: nothing is written, a running daemon notices nothing."""
+    limits = Limits()
+    state = State(limits=limits)
+    return Surroundings(
+        settings=lambda: settings,
+        state=lambda: state,
+        sessions=Sessions(),
+        waiting=WaitingRoom(limits, monotonic),
+        codecs=CODECS,
+        wire=PretendingWire(Wire(AsgiTransport(build_demo())), monotonic),
+        opened=lambda exchange: None,
+        record=_not_recorded,
+        now=local_moment,
+    )
+
+
+async def _not_recorded(exchange: Exchange) -> None:
+    return
+
+
+def step_text(step: Step) -> str:
+    mark = "ok  " if step.ok else "FAIL"
+    return f"{mark} {step.name:8}{step.seconds * 1000:7.0f} ms  {_harmless(step.detail)}"
+
+
+def report_text(report: Report) -> str:
+    """The end of the report; each step has been told."""
+    lines = [f"url   {report.url}", f"model {report.model}"]
+    if report.working_url:
+        lines.append(f"This form of the address answers; make it the entry's base_url: {report.working_url}")
+    lines.append(
+        f"It works: first answer after {report.seconds * 1000:.0f} ms." if report.ok else "It fails."
+    )
+    return _harmless("\n".join(lines))
+
+
+def _harmless(text: str) -> str:
+    """What upstreams say may hold control characters; none reaches the terminal."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in text)
+
+
+def _test_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the upstream, as the settings name it")
+    parser.add_argument(
+        "--model", default="", help="the model to ask for (default: the first that it serves)"
+    )
+
+
+TEST = Command("ask one upstream a tiny question and say step by step how it went", _test_arguments, test)

@@ -1,0 +1,57 @@
+"""`service`: start the daemon with the user's session."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from switchyard.autostart.systems import SYSTEMS, CannotAutostart, Job, install, remove, run_tool, status
+from switchyard.commands.command import Command, CommandFailed
+
+HERE = Path(__file__).resolve().parent.parent.parent
+
+
+def service(arguments: argparse.Namespace) -> int:
+    system = SYSTEMS.get(sys.platform)
+    if system is None:
+        raise CommandFailed(f"There is no autostart for {sys.platform}; start `python app.py` by hand.")
+    job = _job(arguments)
+    if arguments.print:
+        print(system.content(job).decode("utf-16" if sys.platform == "win32" else "utf-8"), end="")
+        return 0
+    try:
+        if arguments.action == "status":
+            runs, text = status(system, job)
+            print(text)
+            return 0 if runs else 1
+        print(install(system, job) if arguments.action == "install" else remove(system, job))
+    except CannotAutostart as reason:
+        raise CommandFailed(str(reason)) from None
+    return 0
+
+
+def _job(arguments: argparse.Namespace) -> Job:
+    data = Path(arguments.data).resolve()
+    flags = {"--data": str(data), "--host": arguments.host, "--port": arguments.port}
+    flags |= {"--cert": _absolute(arguments.cert), "--cert-key": _absolute(arguments.cert_key)}
+    given = [word for flag, value in flags.items() if value for word in (flag, value)]
+    return Job(
+        command=(sys.executable, str(HERE / "app.py"), *given),
+        folder=HERE,
+        data=data,
+        home=Path.home(),
+        environment=os.environ,
+        run=run_tool,
+    )
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).resolve()) if path else ""
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("install", "remove", "status"))
+    parser.add_argument("--print", action="store_true", help="only show the file that would be written")
+
+
+SERVICE = Command("start the daemon with your session", _arguments, service)
