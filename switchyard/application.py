@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -9,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from time import monotonic
 
+from switchyard.client_plans import ClientFiles
 from switchyard.demo.app import build_demo
 from switchyard.exchange import Exchange
 from switchyard.logs import log_exchange
@@ -82,6 +84,7 @@ class Application:
         self.activation_memory = ActivationMemory(folder, time.time)
         self._activations = Activations(self.around, self.activation_memory, _local_now)
         self.gateway = Gateway(self.relay, TokenCounter(self.around), CODECS, self.current)
+        self.client_files = ClientFiles(self.current, dashboard.rstrip("/"), os.environ, Path.home())
         self.admin = Admin(self, static)
         self.asgi: AsgiApp = Guard(
             _Doors(self.gateway, self.admin),

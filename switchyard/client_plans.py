@@ -1,7 +1,7 @@
 """Decide what the file of Claude Code or Codex has to say, given the settings; the files' own rooms do the rest."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from switchyard.clients import claude_code, codex
@@ -66,3 +66,26 @@ def _plan_codex(path: Path, wanted: Wanted, key: str, settings: Settings) -> Pla
         names = {model: served.get(model, 0), **served}
     models = [codex.CatalogModel(name, window) for name, window in names.items()]
     return codex.plan(path, wanted.address, key, model=model, models=models)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFiles:
+    """The set-up of one user's clients for one daemon, as the dashboard offers it."""
+
+    settings: Callable[[], Settings]
+    address: str
+    environment: Mapping[str, str]
+    home: Path
+    titles: Mapping[str, str] = field(default_factory=lambda: TITLES)
+
+    def path(self, client: str) -> Path:
+        return path_of(client, self.environment, self.home)
+
+    def plan(self, client: str, model: str, knobs: Sequence[str]) -> Plan:
+        """What a set-up would change. Raises Unparsable or OSError."""
+        wanted = Wanted(self.address, model=model, knobs=knobs)
+        return plan(client, self.path(client), wanted, self.settings(), self.environment)
+
+    def undo(self, client: str) -> Plan:
+        """What taking it back would change. Raises Unparsable or OSError."""
+        return undo(client, self.path(client))

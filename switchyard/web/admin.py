@@ -30,7 +30,7 @@ class Admin:
         self._live = LiveEvents(overview, daemon.recent.listen)
         reading = Reading(daemon, overview, self._live)
         writing = Writing(daemon.settings_file)
-        clients = ClientSetup(daemon.current, daemon.dashboard)
+        clients = ClientSetup(daemon.client_files, daemon.current)
         told_by_get = reading.table() | writing.reading_table() | clients.reading_table()
         done_by_post = writing.table() | Doing(daemon, overview).table() | clients.table()
         self.routes: list[BaseRoute] = [

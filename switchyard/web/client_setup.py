@@ -1,17 +1,15 @@
 """The dashboard's part of setting up clients: what is there, what would change, do it, take it back."""
 
 import asyncio
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from switchyard import client_plans
 from switchyard.clients.claude_code import ANY_KEY, KNOBS, chosen
 from switchyard.clients.plan import ChangedMeanwhile, Plan, apply, read_record
 from switchyard.clients.texts import Unparsable
@@ -24,21 +22,32 @@ KEY_TO_FILL_IN = "YOUR-CLIENT-KEY"
 Planned = Callable[[str, Json], Plan]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Whose files these are."""
+class ClientFiles(Protocol):
+    """The files of the clients that can be set up, and what a set-up would make of them."""
 
-    environment: Mapping[str, str]
-    home: Path
+    @property
+    def titles(self) -> Mapping[str, str]: ...
+
+    @property
+    def address(self) -> str: ...
+
+    def path(self, client: str) -> Path: ...
+
+    def plan(self, client: str, model: str, knobs: Sequence[str]) -> Plan:
+        """Raises Unparsable or OSError."""
+        ...
+
+    def undo(self, client: str) -> Plan:
+        """Raises Unparsable or OSError."""
+        ...
 
 
 class ClientSetup:
     """The handlers of `/api/clients`."""
 
-    def __init__(self, settings: Callable[[], Settings], address: str, place: Place | None = None) -> None:
+    def __init__(self, files: ClientFiles, settings: Callable[[], Settings]) -> None:
+        self._files = files
         self._settings = settings
-        self._address = address.rstrip("/")
-        self._place = place or Place(os.environ, Path.home())
 
     def reading_table(self) -> dict[str, Handler]:
         return {"/api/clients": self.clients}
@@ -51,18 +60,16 @@ class ClientSetup:
         }
 
     async def clients(self, request: Request) -> Response:
-        return answer(
-            {"clients": [await asyncio.to_thread(self._view, name) for name in client_plans.TITLES]}
-        )
+        return answer({"clients": [await asyncio.to_thread(self._view, name) for name in self._files.titles]})
 
     async def preview(self, request: Request) -> Response:
         body = await read_object(request)
-        client = _client(body)
+        client = self._client(body)
         planned = self._undo_plan if text_of(body, "action", "apply") == "undo" else self._plan
         plan = await asyncio.to_thread(planned, client, body)
         return answer(
             {
-                "path": str(self._path(client)),
+                "path": str(self._files.path(client)),
                 "diff": plan.diff(),
                 "changes": not plan.is_empty,
                 "note": " ".join(plan.notes),
@@ -77,19 +84,16 @@ class ClientSetup:
 
     async def _write(self, request: Request, planned: Planned) -> Response:
         body = await read_object(request)
-        client = _client(body)
+        client = self._client(body)
         plan = await asyncio.to_thread(planned, client, body)
         try:
             backups = await asyncio.to_thread(apply, plan, datetime.now().strftime("%Y%m%d-%H%M%S"))
         except ChangedMeanwhile as changed:
             raise Problem(409, str(changed)) from None
         backup = str(backups[0]) if backups else None
-        return answer({"path": str(self._path(client)), "backup": backup, "note": " ".join(plan.notes)})
+        return answer({"path": str(self._files.path(client)), "backup": backup, "note": " ".join(plan.notes)})
 
     # --- plans ---
-
-    def _path(self, client: str) -> Path:
-        return client_plans.path_of(client, self._place.environment, self._place.home)
 
     def _plan(self, client: str, body: Json) -> Plan:
         """Raises Problem."""
@@ -97,33 +101,35 @@ class ClientSetup:
         given = options if isinstance(options, dict) else {}
         model = given.get("model", "")
         knobs = tuple(name for name in KNOBS if given.get(name) is True)
-        wanted = client_plans.Wanted(
-            self._address, model=model if isinstance(model, str) else "", knobs=knobs
-        )
-        path = self._path(client)
-        with _readable(path):
-            return client_plans.plan(client, path, wanted, self._settings(), self._place.environment)
+        with _readable(self._files.path(client)):
+            return self._files.plan(client, model if isinstance(model, str) else "", knobs)
 
     def _undo_plan(self, client: str, body: Json) -> Plan:
         """Raises Problem."""
-        path = self._path(client)
-        with _readable(path):
-            return client_plans.undo(client, path)
+        with _readable(self._files.path(client)):
+            return self._files.undo(client)
+
+    def _client(self, body: Json) -> str:
+        """Raises Problem."""
+        name = text_of(body, "client")
+        if name not in self._files.titles:
+            raise Problem(400, "`client` must be one of " + ", ".join(self._files.titles) + ".", "client")
+        return name
 
     # --- what is there ---
 
     def _view(self, client: str) -> Json:
-        path = self._path(client)
+        path = self._files.path(client)
         state, detail = self._state(client, path)
         key = KEY_TO_FILL_IN if self._settings().client_keys else ""
         return {
             "client": client,
-            "title": client_plans.TITLES[client],
+            "title": self._files.titles[client],
             "path": str(path),
             "state": state,
             "detail": detail,
             "options": _claude_options(path) if client == "claude" else CODEX_OPTIONS,
-            "snippet": SNIPPETS[client](self._address, key),
+            "snippet": SNIPPETS[client](self._files.address, key),
         }
 
     def _state(self, client: str, path: Path) -> tuple[str, str]:
@@ -145,14 +151,6 @@ def _readable(path: Path) -> Iterator[None]:
         raise Problem(422, f"{path} cannot be read, so it is not touched: {broken}") from None
     except OSError as error:
         raise Problem(507, f"{path}: {error.strerror or error}") from None
-
-
-def _client(body: Json) -> str:
-    """Raises Problem."""
-    name = text_of(body, "client")
-    if name not in client_plans.TITLES:
-        raise Problem(400, "`client` must be one of " + ", ".join(client_plans.TITLES) + ".", "client")
-    return name
 
 
 def _claude_options(path: Path) -> list[Json]:

@@ -7,10 +7,9 @@ from typing import Any, get_args
 from starlette.requests import Request
 from starlette.responses import Response
 
-from switchyard.relay.alone import usual_model
 from switchyard.relay.capture import Captured, CapturingRelay, NowhereSink
+from switchyard.relay.connection_test import Report, check_connection
 from switchyard.relay.pretend import Mode
-from switchyard.relay.probe import Report, test_upstream
 from switchyard.relay.values import ClientRequest
 from switchyard.settings import Settings, Upstream
 from switchyard.web.answers import Handler, Json, Problem, answer, read_object, text_of
@@ -49,8 +48,8 @@ class Doing:
             upstream = draft_of(self._daemon.settings_file.document, body).upstream()
         else:
             upstream = self._named(text_of(body, "name"))
-        asked = text_of(body, "model", "") or usual_model(upstream)
-        return answer(_report_view(await test_upstream(self._daemon.around, upstream, asked)))
+        report = await check_connection(self._daemon.around, upstream, text_of(body, "model", ""))
+        return answer(_report_view(report))
 
     async def activate(self, request: Request) -> Response:
         upstream = self._named(text_of(await read_object(request), "name"))

@@ -21,6 +21,7 @@ from switchyard.store.activations import ActivationMemory
 from switchyard.store.ledger import Ledger
 from switchyard.store.recent import RecentExchanges
 from switchyard.store.settings_file import SettingsFile
+from switchyard.web.client_setup import ClientFiles
 from switchyard.web.views import Json, epoch, exchange_row, fault_view, route_view, today_view, upstream_state
 
 USUAL_MODEL: dict[ProtocolName, str] = {"messages": CLAUDE_SONNET, "chat": "gpt-5.5", "responses": "gpt-5.5"}
@@ -43,6 +44,9 @@ class Daemon(Protocol):
     wire: PretendingWire
     around: Surroundings
     relay: CapturingRelay
+
+    @property
+    def client_files(self) -> ClientFiles: ...
 
     def current(self) -> Settings: ...
 
