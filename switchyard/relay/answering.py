@@ -4,12 +4,9 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from switchyard.exchange import Exchange, Failure, Outcome
-from switchyard.protocols.conversion import convert_response
 from switchyard.protocols.last_word import LastWord, calmed_break, last_word
 from switchyard.protocols.neutral import Usage, WireError, with_estimate
-from switchyard.protocols.openai_responses.compaction import encode_compact_response
-from switchyard.protocols.splice import splice_model
-from switchyard.relay.attempt import Held, Stream
+from switchyard.relay.attempt import Stream
 from switchyard.relay.delivery import deliver_stream, drain
 from switchyard.relay.final_error import FinalError
 from switchyard.relay.headers import Headers, given_back
@@ -18,6 +15,7 @@ from switchyard.relay.prepare import Prepared
 from switchyard.relay.search import Found, Search
 from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.values import ClientRequest, Sink
+from switchyard.relay.whole import Whole
 from switchyard.routing.verdict import charge_for
 from switchyard.settings import timeouts_of
 
@@ -57,10 +55,10 @@ class Answering:
         """Deliver what was found, to its end."""
         held = found.held
         try:
-            if held.stream is not None:
+            if found.whole is not None:
+                await self._give_whole(found, found.whole)
+            elif held.stream is not None:
                 await self._give_stream(found, held.stream)
-            else:
-                await self._give_whole(found)
             await self._sink.end()
             await drain(held)
         finally:
@@ -142,29 +140,15 @@ class Answering:
 
     # --- whole bodies ----------------------------------------------------------
 
-    async def _give_whole(self, found: Found) -> None:
-        """One JSON body; a client that wants a stream gets it as one."""
-        body, usage = self._whole(found.held, found.prepared)
+    async def _give_whole(self, found: Found, whole: Whole) -> None:
+        """One body; a client that wants a stream gets it as one."""
         self._note_first_content()
         self._exchange.outcome = Outcome.OK
+        self._around.signatures.note(found.prepared.target.issuer, whole.signatures)
         await self._quieten()
-        await self.settle(usage)
+        await self.settle(whole.usage)
         await self._start(STREAM_HEADERS if self._request.head.stream else JSON_HEADERS, found)
-        await self._sink.write(body)
-
-    def _whole(self, held: Held, prepared: Prepared) -> tuple[bytes, Usage | None]:
-        head = self._request.head
-        upstream_codec = self._around.codecs[prepared.protocol]
-        if prepared.sent is None and not head.stream and held.is_json:
-            glance = upstream_codec.glance_whole(held.head)
-            self._around.signatures.note(prepared.target.issuer, glance.signatures)
-            return splice_model(held.head, head.model), glance.usage
-        request = prepared.request or self._search.preparation.decoded()
-        client_codec = self._codec
-        if self._request.compact_endpoint:
-            client_codec = replace(client_codec, encode_response=encode_compact_response)
-        converted = convert_response(upstream_codec, client_codec, held.head, prepared.sent, request)
-        return converted.body, converted.usage
+        await self._sink.write(whole.body)
 
     # --- both ------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from switchyard.exchange import Failure, FailureKind
-from switchyard.protocols.codec import Codec
+from switchyard.protocols.codec import Codec, WholeGlance
 from switchyard.protocols.conversion import StreamConversion
 from switchyard.protocols.sse import RecordTooLarge
 from switchyard.protocols.untouched import UntouchedStream
@@ -36,7 +36,8 @@ class Held:
     reply: Reply
     head: bytes
     stream: Stream | None
-    is_json: bool = False
+    glance: WholeGlance | None = None
+    """what a JSON answer says of itself; None for a stream, held whole or not"""
 
 
 async def attempt(
@@ -106,8 +107,7 @@ async def _hold(
     looks_like = _form_of(first)
     if looks_like == "json":
         body = await _whole(first, chunks)
-        _reject_embedded_error(codec, body)
-        return Held(reply, body, None, is_json=True)
+        return Held(reply, body, None, _glance_without_error(codec, body))
     if looks_like == "other":
         raise AttemptFailed(protocol_failure(f"answered {_described(reply, first)} instead of its protocol"))
     if stream is None:
@@ -164,8 +164,8 @@ async def _whole(first: bytes, chunks: AsyncIterator[bytes]) -> bytes:
     return b"".join(pieces)
 
 
-def _reject_embedded_error(codec: Codec, body: bytes) -> None:
-    """Some upstreams tell errors with status 200; others cut their JSON short."""
+def _glance_without_error(codec: Codec, body: bytes) -> WholeGlance:
+    """Some upstreams tell errors with status 200; others cut their JSON short. Raises AttemptFailed."""
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
     except msgspec.DecodeError:
@@ -173,6 +173,7 @@ def _reject_embedded_error(codec: Codec, body: bytes) -> None:
     glance = codec.glance_whole(body)
     if glance.error is not None:
         raise AttemptFailed(Failure(FailureKind.STATUS, glance.error, body, "application/json"))
+    return glance
 
 
 def _reject_broken_stream(codec: Codec, body: bytes) -> None:

@@ -81,7 +81,7 @@ class Preparation:
         """
         request = self._request
         protocol = protocol_for(candidate.upstream, request.protocol)
-        same = protocol == request.protocol
+        same = protocol == request.protocol and not request.compact_endpoint
         if same and diagonal.passes_untouched(protocol, target, compacts=request.compacts):
             return self._untouched(candidate, target, stripped)
         return self._converted(candidate, target, protocol, strips_all=stripped is None)

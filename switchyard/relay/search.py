@@ -23,6 +23,7 @@ from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.upstream import Call
 from switchyard.relay.urls import demo_url, request_url
 from switchyard.relay.values import ClientRequest
+from switchyard.relay.whole import Whole, whole_answer
 from switchyard.routing.health import Charge
 from switchyard.routing.lineup import Candidate
 from switchyard.routing.route import Ask, Route, choose_route
@@ -43,6 +44,8 @@ class Found:
     candidate: Candidate
     held: Held
     prepared: Prepared
+    whole: Whole | None
+    """the answer, where it came as one body; otherwise `held` holds a stream"""
     last_resort: bool
 
 
@@ -93,12 +96,12 @@ class Search:
 
     async def _route(self) -> tuple[Route, str | None]:
         """The route, after waiting for a place if limits are all that stands in the way; the place, if granted."""
-        ends = self._around.now().monotonic + self._settings.failover.queue_seconds
+        ends = self._around.monotonic() + self._settings.failover.queue_seconds
         while True:
             route = self._choose()
             full = frozenset(skip.upstream for skip in route.skipped if skip.reason == "concurrency")
             opens = [skip.until for skip in route.skipped if skip.reason == "rate" and skip.until is not None]
-            now = self._around.now().monotonic
+            now = self._around.monotonic()
             if route.candidates or not (full or opens) or now >= ends:
                 return route, None
             seconds = min([ends, *opens]) - now
@@ -169,7 +172,7 @@ class Search:
         return True
 
     def _rests_by_now(self, candidate: Candidate) -> bool:
-        now = self._around.now().monotonic
+        now = self._around.monotonic()
         name, model = candidate.name, candidate.model
         return self._state.health.rest_of(name, model, now, self._exchange.id) is not None
 
@@ -182,6 +185,7 @@ class Search:
         self._state.health.begin(name, candidate.model, self._exchange.id)
         try:
             held = await self._attempt(candidate, note)
+            whole = await self._whole(held)
         except AttemptFailed as failed:
             around.waiting.leave(name)
             return failed.failure
@@ -190,10 +194,10 @@ class Search:
             note.ended = self.seconds()
             raise
         self._state.health.succeeded(name, candidate.model)
-        around.sessions.sit(self._exchange.session, name, around.now().monotonic)
+        around.sessions.sit(self._exchange.session, name, around.monotonic())
         note.first_byte, note.status = self.seconds(), held.reply.status
         assert self.prepared is not None
-        return Found(candidate, held, self.prepared, last_resort)
+        return Found(candidate, held, self.prepared, whole, last_resort)
 
     def _note_attempt(self, candidate: Candidate) -> Attempt:
         upstream = candidate.upstream
@@ -237,6 +241,21 @@ class Search:
             wall=time.time(),
         )
 
+    async def _whole(self, held: Held) -> Whole | None:
+        """The client's answer, where it is one body. Raises AttemptFailed, the connection closed."""
+        if held.stream is not None:
+            return None
+        prepared = self.prepared
+        assert prepared is not None
+        arguments = (held, self._request, prepared, self.preparation, self._around.codecs)
+        try:
+            if len(held.head) > OFF_LOOP_BYTES:
+                return await asyncio.to_thread(whole_answer, *arguments)
+            return whole_answer(*arguments)
+        except BaseException:
+            await held.reply.close()
+            raise
+
     async def _prepare(self, candidate: Candidate, protocol: ProtocolName) -> Prepared:
         target = target_for(candidate, protocol, self._around.learned.get(candidate.name, {}))
         stripped = (
@@ -276,7 +295,7 @@ class Search:
             return
         status = f"{failure.status} " if failure.kind is FailureKind.STATUS else ""
         reason = f"{status}{failure.message}"[:200]
-        rules, now = self._settings.failover, self._around.now().monotonic
+        rules, now = self._settings.failover, self._around.monotonic()
         self._state.health.failed(candidate.name, candidate.model, charge, reason, rules, now)
 
     # --- nobody answered -------------------------------------------------------

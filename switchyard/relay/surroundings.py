@@ -34,6 +34,7 @@ class Surroundings:
     opened: Callable[[Exchange], None]
     record: Callable[[Exchange], Awaitable[None]]
     now: Callable[[], Moment]
+    monotonic: Callable[[], float] = monotonic
     learned: Learned = field(default_factory=dict)
     signatures: SignatureLedger = field(default_factory=SignatureLedger)
 

@@ -1,0 +1,46 @@
+"""Turn an upstream's whole answer into the client's: renamed where both speak one protocol, else converted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from switchyard.exchange import Failure, FailureKind
+from switchyard.protocols.codec import Codec
+from switchyard.protocols.conversion import convert_response
+from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.neutral import Usage
+from switchyard.protocols.openai_responses.compaction import encode_compact_response
+from switchyard.protocols.splice import splice_model
+from switchyard.relay.attempt import Held
+from switchyard.relay.failures import AttemptFailed
+from switchyard.relay.prepare import Preparation, Prepared
+from switchyard.relay.values import ClientRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An answer ready for the client: JSON, or records if it asked for a stream."""
+
+    body: bytes
+    usage: Usage | None
+    signatures: tuple[str, ...] = ()
+
+
+def whole_answer(
+    held: Held,
+    request: ClientRequest,
+    prepared: Prepared,
+    preparation: Preparation,
+    codecs: Mapping[ProtocolName, Codec],
+) -> Whole:
+    """The client's answer. Raises AttemptFailed if what came is no answer after all."""
+    glance = held.glance
+    if prepared.sent is None and not request.head.stream and glance is not None:
+        return Whole(splice_model(held.head, request.head.model), glance.usage, glance.signatures)
+    asked = prepared.request or preparation.decoded()
+    client = codecs[request.protocol]
+    if request.compact_endpoint:
+        client = replace(client, encode_response=encode_compact_response)
+    converted = convert_response(codecs[prepared.protocol], client, held.head, prepared.sent, asked)
+    if converted.failed is not None:
+        raise AttemptFailed(Failure(FailureKind.STATUS, converted.failed))
+    return Whole(converted.body, converted.usage)
