@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -155,11 +156,9 @@ class Gateway:
 
     async def _refuse(self, protocol: ProtocolName, error: WireError, send: Send) -> None:
         status, body = self._codecs[protocol].encode_error(error)
-        headers = [*JSON, ("x-should-retry", "false")]
-        if status == 413:
-            # what the client still sends is not read
-            headers.append(("connection", "close"))
-        await respond(send, status, headers, body)
+        # not "connection: close", even for 413: a client that still sends would get a reset in place of this answer;
+        # the server drops what still comes
+        await respond(send, status, [*JSON, ("x-should-retry", "false")], body)
 
     # --- their neighbours ------------------------------------------------------
 
@@ -176,7 +175,7 @@ class Gateway:
             await self._models(path, scope, send, is_head=method == "HEAD")
         elif method in ("GET", "HEAD") and (path in PROBES or path == "/"):
             await respond(send, 200, JSON, b'{"status":"ok"}', is_head=method == "HEAD")
-        elif TELEMETRY.match(path):
+        elif TELEMETRY.match(path) and method == "POST":
             await self._swallow(scope, receive, send)
         else:
             await self._not_found(method, path, send)
@@ -239,14 +238,9 @@ class Gateway:
 
     async def _swallow(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Telemetry ends here."""
-        try:
+        with suppress(BodyTooLarge, ClientLeft):
             await read_body(scope, receive, MEGABYTE)
-        except BodyTooLarge:
-            await respond(send, 200, [*JSON, ("connection", "close")], b"{}")
-        except ClientLeft:
-            return
-        else:
-            await respond(send, 200, JSON, b"{}")
+        await respond(send, 200, JSON, b"{}")
 
     async def _not_found(self, method: str, path: str, send: Send) -> None:
         protocol: ProtocolName = (
