@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import secrets
 import signal
 import socket
@@ -25,6 +26,7 @@ from switchyard.web.guard import is_loopback
 
 GRACE_SECONDS = 10
 BACKLOG = 2048
+GARBAGE_THRESHOLD = 20_000
 
 
 class CannotServe(Exception):
@@ -181,10 +183,18 @@ async def _serve(application: Application, server: uvicorn.Server, sockets: list
         except NotImplementedError:
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(leave))
     await application.start()
+    _spare_collections()
     try:
         await server.serve(sockets=sockets)
     finally:
         await application.stop()
+
+
+def _spare_collections() -> None:
+    """What is there at the start stays: the collector need not look at it again with every few requests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD, 20, 50)
 
 
 def _bind(options: Options) -> list[socket.socket]:
