@@ -1,0 +1,53 @@
+"""The relay's surroundings without a daemon around them, and what was recorded."""
+
+from dataclasses import dataclass, field
+from time import monotonic
+
+from switchyard.demo.app import build_demo
+from switchyard.exchange import Exchange
+from switchyard.protocols.codecs import CODECS
+from switchyard.relay.asgi_transport import AsgiTransport
+from switchyard.relay.pretend import PretendingWire
+from switchyard.relay.surroundings import Surroundings, local_moment
+from switchyard.relay.upstream import Wire
+from switchyard.relay.waiting import WaitingRoom
+from switchyard.routing.health import Health
+from switchyard.routing.limits import Limits
+from switchyard.routing.route import State
+from switchyard.routing.sessions import Sessions
+from switchyard.settings import Settings, Upstream
+
+
+@dataclass
+class Bed:
+    """`settings` may be replaced at any time."""
+
+    settings: Settings
+    health: Health = field(default_factory=Health)
+    limits: Limits = field(default_factory=Limits)
+    opened: list[Exchange] = field(default_factory=list)
+    recorded: list[Exchange] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        state = State(self.health, self.limits)
+        self.around = Surroundings(
+            settings=lambda: self.settings,
+            state=lambda: state,
+            sessions=Sessions(),
+            waiting=WaitingRoom(self.limits, monotonic),
+            codecs=CODECS,
+            wire=PretendingWire(Wire(AsgiTransport(build_demo())), monotonic),
+            opened=self.opened.append,
+            record=self._record,
+            now=local_moment,
+        )
+
+    async def _record(self, exchange: Exchange) -> None:
+        self.recorded.append(exchange)
+
+    async def close(self) -> None:
+        await self.around.wire.close()
+
+
+def bed_of(*upstreams: Upstream) -> Bed:
+    return Bed(Settings(upstreams=upstreams))
