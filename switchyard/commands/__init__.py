@@ -6,6 +6,7 @@ from switchyard.commands.connection import TEST
 from switchyard.commands.doctor import DOCTOR
 from switchyard.commands.explain import EXPLAIN
 from switchyard.commands.import_file import IMPORT
+from switchyard.commands.selftest import SELFTEST
 from switchyard.commands.service import SERVICE
 from switchyard.commands.setup import SETUP
 from switchyard.commands.stats import STATS
@@ -20,5 +21,6 @@ COMMANDS: dict[str, Command] = {
     "stats": STATS,
     "test": TEST,
     "doctor": DOCTOR,
+    "selftest": SELFTEST,
     "service": SERVICE,
 }

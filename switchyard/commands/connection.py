@@ -19,6 +19,7 @@ from switchyard.routing.limits import Limits
 from switchyard.routing.route import State
 from switchyard.routing.sessions import Sessions
 from switchyard.settings import Settings, Upstream
+from switchyard.web.views import masked_url
 
 
 def test(arguments: argparse.Namespace) -> int:
@@ -73,9 +74,10 @@ def step_text(step: Step) -> str:
 
 def report_text(report: Report) -> str:
     """The end of the report; each step has been told."""
-    lines = [f"url   {report.url}", f"model {report.model}"]
+    lines = [f"url   {masked_url(report.url)}", f"model {report.model}"]
     if report.working_url:
-        lines.append(f"This form of the address answers; make it the entry's base_url: {report.working_url}")
+        works = masked_url(report.working_url)
+        lines.append(f"This form of the address answers; make it the entry's base_url: {works}")
     lines.append(
         f"It works: first answer after {report.seconds * 1000:.0f} ms." if report.ok else "It fails."
     )

@@ -1,0 +1,72 @@
+"""Write down what a client asks, on its way to an application."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request of a client."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: dict[str, Any]
+    """empty if it was no JSON object"""
+
+
+class Recorder:
+    """An ASGI application around another one; `asked` grows with each request that has been read."""
+
+    def __init__(self, application: AsgiApp) -> None:
+        self._application = application
+        self.asked: list[Asked] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        body = bytearray()
+        seen = False
+
+        def note() -> None:
+            nonlocal seen
+            if not seen:
+                seen = True
+                self.asked.append(_asked(scope, bytes(body)))
+
+        async def listening() -> Message:
+            message = await receive()
+            if message["type"] == "http.request":
+                body.extend(message.get("body", b""))
+                if not message.get("more_body"):
+                    note()
+            return message
+
+        await self._application(scope, listening, send)
+        note()
+
+
+def _asked(scope: Scope, body: bytes) -> Asked:
+    try:
+        decoded = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        decoded = {}
+    return Asked(
+        scope["method"],
+        scope["path"],
+        dict(parse_qsl(scope["query_string"].decode("latin-1"))),
+        {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]},
+        decoded if isinstance(decoded, dict) else {},
+    )
