@@ -105,6 +105,8 @@ class Strict:
         for kind, part, known in _parts(protocol, body):
             assert known is not None, f"unknown kind {kind!r}"
             assert set(part) <= known, f"unknown fields {sorted(set(part) - known)} in {kind}"
+        if protocol == "messages":
+            _check_thinking_of_loop(body)
         for seal in _seals(body):
             assert NATIVE_SEAL.fullmatch(seal), f"no opaque data of any vendor: {seal[:40]!r}"
             assert seal in self.issued, f"opaque data that was not issued here: {seal!r}"
@@ -124,6 +126,17 @@ def _parts(protocol: Protocol, body: Json) -> Iterator[tuple[str, Json, frozense
         for item in body["input"]:
             kind = item.get("type", "message")
             yield kind, item, ITEMS.get(kind)
+
+
+def _check_thinking_of_loop(body: Json) -> None:
+    """With a budget for thinking, a running tool loop must show the thinking that led to its call."""
+    said = [message for message in body["messages"] if message["role"] != "system"]
+    results = said[-1]["content"] if isinstance(said[-1]["content"], list) else []
+    if (body.get("thinking") or {}).get("type") != "enabled" or not results or len(said) < 2:
+        return
+    if results[0]["type"] == "tool_result":
+        first = said[-2]["content"][0]["type"]
+        assert first in ("thinking", "redacted_thinking"), f"Expected `thinking`, but found `{first}`"
 
 
 def _seals(value: object) -> Iterable[str]:
