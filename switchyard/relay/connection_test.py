@@ -1,0 +1,137 @@
+"""Test the connection to one upstream, step by step, up to its model's answer; find the address it listens at."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from msgspec.structs import replace as changed
+
+from switchyard.exchange import Attempt, FailureKind
+from switchyard.protocols.neutral import ErrorType
+from switchyard.relay.alone import Heard, ask_alone, usual_model
+from switchyard.relay.reach import Step, reach
+from switchyard.relay.surroundings import Surroundings
+from switchyard.relay.upstream import environment_proxy
+from switchyard.relay.urls import request_url, sibling_urls
+from switchyard.settings import Upstream, timeouts_of
+
+PATIENCE_SECONDS = 60.0
+KIND = "test"
+CLIENTS_KEY = "this entry passes the client's key on, and a test has none"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How it went. `working_url`: a form of the address that answers where `url` does not; "" if there is none.
+
+    `model` is the name that was sent; `seconds` until the first content of the answer.
+    """
+
+    ok: bool
+    url: str
+    model: str
+    steps: tuple[Step, ...]
+    answer: str = ""
+    working_url: str = ""
+    seconds: float = 0.0
+
+
+def _nobody(step: Step) -> None:
+    return
+
+
+async def check_connection(
+    around: Surroundings, upstream: Upstream, model: str = "", tell: Callable[[Step], None] = _nobody
+) -> Report:
+    """Name, connection, TLS, status and answer, as far as they come; `tell` hears of each step.
+
+    `model` is named as clients name it; without one the upstream's usual model is asked for.
+    """
+    asked = model or usual_model(upstream)
+    sent = upstream.model_for(asked) or asked
+    url = upstream.base_url if upstream.is_demo else request_url(upstream, sent)
+    way = () if upstream.is_demo else await _way(around, upstream, url)
+    for step in way:
+        tell(step)
+    if any(not step.ok for step in way):
+        return Report(False, url, sent, way)
+    heard = await _asked(around, upstream, model)
+    steps = _steps_of(heard, upstream)
+    for step in steps:
+        tell(step)
+    report = _report(heard, url, sent, way + steps)
+    if not _is_wrong_address(heard) or upstream.is_demo:
+        return report
+    return await _with_sibling(around, upstream, model, report)
+
+
+async def _way(around: Surroundings, upstream: Upstream, url: str) -> tuple[Step, ...]:
+    proxy = upstream.proxy or environment_proxy(url)
+    return await reach(url, proxy, timeouts_of(upstream, around.settings()).connect)
+
+
+async def _asked(around: Surroundings, upstream: Upstream, model: str) -> Heard:
+    rules = around.settings().model_rules if model else ()
+    return await ask_alone(around, upstream, KIND, PATIENCE_SECONDS, model, rules)
+
+
+async def _with_sibling(around: Surroundings, upstream: Upstream, model: str, report: Report) -> Report:
+    """The report with the first other form of the address that answers."""
+    seen = {report.url}
+    for url in sibling_urls(upstream, report.model):
+        other = changed(upstream, base_url=url)
+        # the form may come out as one that was tried already
+        if request_url(other, report.model) in seen:
+            continue
+        seen.add(request_url(other, report.model))
+        heard = await _asked(around, other, model)
+        if heard.ok:
+            found = _report(heard, report.url, report.model, report.steps)
+            return Report(False, found.url, found.model, found.steps, heard.text, url, found.seconds)
+    return report
+
+
+# --- what was heard ------------------------------------------------------------
+
+
+def _report(heard: Heard, url: str, model: str, steps: tuple[Step, ...]) -> Report:
+    last = _last(heard)
+    seconds = last.first_byte - last.started if last is not None and last.first_byte is not None else 0.0
+    return Report(
+        heard.ok, url, last.model if last else model, steps, heard.text if heard.ok else "", seconds=seconds
+    )
+
+
+def _steps_of(heard: Heard, upstream: Upstream) -> tuple[Step, ...]:
+    """Status and answer; without the status where something came that is no answer of this protocol."""
+    last, whole = _last(heard), heard.exchange.duration or 0.0
+    if heard.ok and last is not None:
+        first = (last.first_byte or whole) - last.started
+        text = heard.text or "(no text in so few tokens)"
+        return (
+            Step("status", True, first, str(last.status)),
+            Step("answer", True, max(whole - last.started - first, 0.0), text),
+        )
+    if last is None or last.failure is None:
+        return (Step("status", False, whole, heard.text),)
+    took = (last.ended or whole) - last.started
+    failure = last.failure
+    if failure.kind is FailureKind.PROTOCOL:
+        return (Step("answer", False, took, heard.text),)
+    status = f"{failure.status} " if failure.kind is FailureKind.STATUS else ""
+    hint = f" ({CLIENTS_KEY})" if upstream.key == "client" and failure.status in (401, 403) else ""
+    return (Step("status", False, took, f"{status}{heard.text}{hint}"),)
+
+
+def _is_wrong_address(heard: Heard) -> bool:
+    """True for what servers say at paths they do not know: 404, 405, or a page for people."""
+    last = _last(heard)
+    if heard.ok or last is None or last.failure is None:
+        return False
+    failure = last.failure
+    if failure.kind is FailureKind.PROTOCOL:
+        return True
+    return failure.status in (404, 405) and failure.error.type is not ErrorType.MODEL_NOT_FOUND
+
+
+def _last(heard: Heard) -> Attempt | None:
+    return heard.exchange.attempts[-1] if heard.exchange.attempts else None
