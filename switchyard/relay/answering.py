@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from switchyard.exchange import Exchange, Failure, Outcome
 from switchyard.protocols.last_word import LastWord, calmed_break, last_word
-from switchyard.protocols.neutral import Usage, WireError, with_estimate
+from switchyard.protocols.neutral import ErrorType, Usage, WireError, with_estimate
 from switchyard.relay.attempt import Stream
 from switchyard.relay.delivery import deliver_stream, drain
 from switchyard.relay.final_error import FinalError
@@ -21,6 +21,7 @@ from switchyard.settings import timeouts_of
 
 BREAK_REST_SECONDS = 60.0
 """rest of an upstream whose stream broke after content: it must be resting when the client asks again"""
+SHUTTING_DOWN = WireError(ErrorType.OVERLOADED, "Switchyard is shutting down; ask again in a moment.", 503)
 MAX_LOSS_CHARS = 1000
 
 STREAM_HEADERS: Headers = [
@@ -95,6 +96,19 @@ class Answering:
         """The client has left."""
         self._exchange.outcome = Outcome.CANCELLED
         await self.settle(None)
+
+    async def interrupted(self) -> None:
+        """The daemon ends before the answer does: the client is told, in a stream by its last record."""
+        if self._settled:
+            return
+        if not self._sink.started or self._stream is None:
+            await self.tell(FinalError(SHUTTING_DOWN))
+            return
+        self._exchange.outcome, self._exchange.failure = Outcome.TRUNCATED, SHUTTING_DOWN
+        await self._quieten()
+        await self.settle(None)
+        await self._sink.write(self._stream.break_off(SHUTTING_DOWN))
+        await self._sink.end()
 
     def stop(self) -> None:
         """No more signs of life; call it in every case."""

@@ -36,10 +36,13 @@ class Relay:
                 await answering.tell(found)
             else:
                 await answering.give(found)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as cancelled:
             self._around.state().health.release(exchange.id)
-            await answering.abandoned()
-            raise
+            # the server gives its reason when it ends and can wait no longer; a client just leaves
+            if not cancelled.args:
+                await answering.abandoned()
+                raise
+            await answering.interrupted()
         except Exception as fault:  # a fault of ours: the client still gets its one clear error
             log.exception("fault in exchange %s", exchange.id)
             await answering.tell(FinalError(_own_fault(fault)))

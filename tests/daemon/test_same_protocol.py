@@ -1,0 +1,282 @@
+"""Same protocol on both sides: the bytes pass untouched but for the model's name, compressed and in any cut."""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bed import wire
+from tests.bed.asking import PATHS, ask, question, text_of
+from tests.bed.daemon import Daemon, request, settings, upstream, wait_until
+from tests.bed.upstream import (
+    ENCODERS,
+    Answer,
+    Close,
+    Received,
+    Script,
+    ScriptedUpstream,
+    answer,
+    fixed,
+    say,
+    stream,
+    whole,
+)
+from tests.bed.wire import PROTOCOLS, Call, Protocol, Reply, Usage
+
+USAGE = Usage(fresh=1000, cache_read=300, cache_write=20, output=70, reasoning=30)
+RICH = Reply(
+    "Some text, éàü 日本語 🚂, and more of it.",
+    thinking="First think.",
+    calls=(Call("run", {"command": "echo 'é' \"quoted\"", "n": 1}, "call_1"), Call("look", {}, "call_2")),
+    usage=USAGE,
+    id="fixed",
+)
+
+
+@dataclass(frozen=True)
+class Bed:
+    daemon: Daemon
+    server: ScriptedUpstream
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    with ScriptedUpstream() as server:
+        entries = [
+            upstream(
+                protocol,
+                f"{server.url}/v1",
+                protocol,
+                clients=[protocol],
+                models={"asked": "sent-to-upstream"},
+            )
+            for protocol in PROTOCOLS
+        ]
+        with Daemon(tmp_path_factory.mktemp("same"), settings(*entries)) as daemon:
+            yield Bed(daemon, server)
+
+
+def scripted(protocol: Protocol, wants_stream: bool, model: str, **more: Any) -> bytes:
+    """What the upstream sends, with this model name in it."""
+    if wants_stream:
+        return b"".join(wire.records(protocol, RICH, model, include_usage=more.get("include_usage", True)))
+    return wire.body(protocol, RICH, model)
+
+
+def exactly(request: Received) -> Script:
+    """The rich reply, in the name of the model that was sent."""
+    if request.wants_stream:
+        usage = request.protocol != "chat" or request.wants_usage
+        return stream([scripted(request.protocol, True, request.json["model"], include_usage=usage)])
+    return whole(200, scripted(request.protocol, False, request.json["model"]))
+
+
+@pytest.mark.parametrize("wants_stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_only_the_models_name_changes_both_ways(bed: Bed, protocol: Protocol, wants_stream: bool) -> None:
+    bed.server.script(exactly)
+    body = question(protocol, "asked", stream=wants_stream) | {"unknown_field": {"b": 1, "a": [1.50, "é"]}}
+    if protocol == "chat" and wants_stream:
+        body["stream_options"] = {"include_usage": True}
+    sent = json.dumps(body, ensure_ascii=False, indent=1).encode()
+
+    response = request(bed.daemon.url, "POST", PATHS[protocol], sent, {"content-type": "application/json"})
+
+    assert bed.server.requests[0].body == sent.replace(b'"asked"', b'"sent-to-upstream"')
+    assert response.body == scripted(protocol, wants_stream, "asked")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_model_named_twice_in_the_text_is_renamed_once(bed: Bed, protocol: Protocol) -> None:
+    bed.server.script(exactly)
+    text = 'the words "model": "asked" stand in a text'
+
+    ask(bed.daemon.url, protocol, "asked", text)
+
+    received = bed.server.requests[0]
+    assert received.json["model"] == "sent-to-upstream"
+    assert text in json.dumps(received.json, ensure_ascii=False).replace("\\", "")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_usage_is_counted_exactly(bed: Bed, protocol: Protocol) -> None:
+    for wants_stream in (True, False):
+        bed.server.script(answer(RICH))
+        ask(bed.daemon.url, protocol, "asked", stream=wants_stream)
+        told = bed.daemon.journal()[-1]
+        expected = {"input": 1000, "cache_read": 300, "output": 70}
+        assert {name: told["usage"][name] for name in expected} == expected
+        assert "estimated" not in told["usage"] or not told["usage"]["estimated"]
+
+
+def test_a_chat_client_that_asked_for_no_usage_sees_none_but_it_is_counted(bed: Bed) -> None:
+    bed.server.script(answer(RICH))
+
+    response = ask(bed.daemon.url, "chat", "asked")
+
+    assert bed.server.requests[0].wants_usage
+    assert not [record for record in response.records if record.get("usage") or not record["choices"]]
+    assert response.text.endswith("data: [DONE]\n\n")
+    assert bed.daemon.journal()[-1]["usage"]["output"] == 70
+
+
+@pytest.mark.parametrize("wants_stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("encoding", ENCODERS)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_compressed_answers_are_read(bed: Bed, protocol: Protocol, encoding: str, wants_stream: bool) -> None:
+    bed.server.script(answer(RICH, encoding=encoding))
+
+    response = ask(bed.daemon.url, protocol, "asked", stream=wants_stream)
+
+    assert (response.status, text_of(protocol, response)) == (200, RICH.text)
+    assert response.header("content-encoding") is None
+    assert bed.daemon.journal()[-1]["usage"]["output"] == 70
+
+
+CUTS: dict[str, Answer] = {
+    "one byte at a time": answer(Reply("ü 日本 🚂", usage=USAGE), octets_per_send=1),
+    "seven bytes at a time": answer(RICH, octets_per_send=7),
+    "a drip": answer(Reply("slow and steady wins the race", usage=USAGE), seconds_between=0.005),
+    "tiny pieces of text": answer(RICH, piece=1),
+}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("name", CUTS)
+def test_any_cut_of_the_stream_gives_the_same_answer(bed: Bed, name: str, protocol: Protocol) -> None:
+    bed.server.script(CUTS[name])
+
+    response = ask(bed.daemon.url, protocol, "asked")
+
+    assert text_of(protocol, response) in ("ü 日本 🚂", RICH.text, "slow and steady wins the race")
+    assert bed.daemon.journal()[-1]["outcome"] == "ok"
+    assert bed.daemon.journal()[-1]["usage"]["output"] == 70
+
+
+def test_content_reaches_the_client_before_the_upstream_has_ended(bed: Bed) -> None:
+    bed.server.script(answer(Reply("word " * 40), seconds_between=0.02))
+
+    response = ask(bed.daemon.url, "messages", "asked")
+
+    line = bed.daemon.journal()[-1]
+    assert response.status == 200
+    assert line["first_byte"] < 0.3 < line["duration"]
+
+
+VARIANTS = {
+    "CRLF": lambda text: text.replace(b"\n", b"\r\n"),
+    "no space after the colon": lambda text: text.replace(b"data: ", b"data:").replace(b"event: ", b"event:"),
+    "comments between": lambda text: text.replace(b"\n\n", b"\n\n: keep-alive\n\n"),
+    "no blank line at the end": lambda text: text.rstrip(b"\n"),
+    "a byte order mark": lambda text: b"\xef\xbb\xbf" + text,
+}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("name", VARIANTS)
+def test_spellings_of_event_streams_are_understood(bed: Bed, name: str, protocol: Protocol) -> None:
+    records = b"".join(wire.records(protocol, Reply("Got it.", usage=USAGE), "sent-to-upstream"))
+    bed.server.script(fixed(stream([VARIANTS[name](records)])))
+
+    response = ask(bed.daemon.url, protocol, "asked")
+
+    assert response.status == 200
+    assert b"Got it." in response.body
+    line = bed.daemon.journal()[-1]
+    assert (line["outcome"], line["usage"]["output"]) == ("ok", 70)
+
+
+# --- forms that do not fit -----------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_stream_for_a_client_that_wanted_none_is_gathered(bed: Bed, protocol: Protocol) -> None:
+    records = wire.records(protocol, Reply("Gathered", usage=USAGE), "sent-to-upstream")
+    bed.server.script(fixed(stream(records)))
+
+    response = ask(bed.daemon.url, protocol, "asked", stream=False)
+
+    assert (response.status, response.header("content-type")) == (200, "application/json")
+    assert text_of(protocol, response) == "Gathered"
+    assert response.json["model"] == "asked"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_whole_body_for_a_client_that_wanted_a_stream_is_streamed(bed: Bed, protocol: Protocol) -> None:
+    body = wire.body(protocol, Reply("Streamed after all", usage=USAGE), "sent-to-upstream")
+    bed.server.script(fixed(whole(200, body)))
+
+    response = ask(bed.daemon.url, protocol, "asked")
+
+    assert (response.header("content-type") or "").startswith("text/event-stream")
+    assert text_of(protocol, response) == "Streamed after all"
+
+
+# --- headers -------------------------------------------------------------------
+
+
+def test_headers_that_matter_pass_and_the_rest_stays(bed: Bed) -> None:
+    bed.server.script(
+        say("ok", headers={"request-id": "req_1", "set-cookie": "a=b", "x-ratelimit-remaining": "9"})
+    )
+    headers = {
+        "anthropic-version": "2023-06-01",
+        "anthropic-beta": "context-1m-2025-08-07,new-beta-2026",
+        "user-agent": "claude-cli/2.1.197",
+        "x-stainless-lang": "js",
+        "cookie": "c=d",
+        "connection": "close",
+        "accept-encoding": "gzip, br",
+    }
+    response = ask(bed.daemon.url, "messages", "asked", headers=headers)
+
+    received = bed.server.requests[0]
+    for name in ("anthropic-version", "anthropic-beta", "user-agent"):
+        assert received.header(name) == headers[name]
+    assert received.header("cookie") is None
+    assert received.header("host") == f"127.0.0.1:{bed.server.port}"
+    assert response.header("request-id") == "req_1"
+    assert response.header("set-cookie") is None
+
+
+def test_connections_to_an_upstream_are_used_again(tmp_path: Path) -> None:
+    with (
+        ScriptedUpstream(say("again")) as server,
+        Daemon(tmp_path, settings(upstream("a", server.url))) as daemon,
+    ):
+        for _ in range(20):
+            assert ask(daemon.url, "messages").status == 200
+        assert server.connection_count <= 3
+
+
+def test_a_connection_that_the_upstream_has_closed_meanwhile_costs_nothing(tmp_path: Path) -> None:
+    def answer_and_close(request: Received) -> Script:
+        return [*say("once")(request), Close()]
+
+    with ScriptedUpstream(answer_and_close) as server:
+        with Daemon(tmp_path, settings(upstream("a", server.url))) as daemon:
+            for _ in range(10):
+                assert text_of("messages", ask(daemon.url, "messages")) == "once"
+            lines = daemon.journal()
+    assert [len(line["attempts"]) for line in lines] == [1] * 10
+
+
+def test_many_at_once(bed: Bed) -> None:
+    bed.server.script(answer(RICH, seconds_between=0.002))
+    texts: list[str] = []
+
+    def one(protocol: Protocol) -> None:
+        texts.append(text_of(protocol, ask(bed.daemon.url, protocol, "asked")))
+
+    before = len(bed.daemon.journal())
+    threads = [threading.Thread(target=one, args=(PROTOCOLS[number % 3],)) for number in range(60)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert texts == [RICH.text] * 60
+    wait_until(lambda: len(bed.daemon.journal()) == before + 60, 3, "60 lines")

@@ -1,0 +1,312 @@
+"""Starting and ending: flags, the banner, one clear sentence for each thing that is wrong, and a clean way out."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.bed import wire
+from tests.bed.asking import ask, text_of
+from tests.bed.daemon import ROOT, Daemon, Response, free_port, request, settings, upstream, wait_until
+from tests.bed.upstream import Hold, Received, Script, ScriptedUpstream, answer, say, stream
+from tests.bed.wire import PROTOCOLS, Reply
+
+
+def one_sentence(said: str) -> str:
+    assert "Traceback" not in said, said
+    return said.strip()
+
+
+def test_the_first_start_writes_a_file_with_the_demo_and_a_schema(tmp_path: Path) -> None:
+    with Daemon(tmp_path) as daemon:
+        document = json.loads(daemon.settings_path.read_text())
+        schema = json.loads((daemon.data / "all_configs.schema.json").read_text())
+        for protocol in PROTOCOLS:
+            assert "demo" in text_of(protocol, ask(daemon.url, protocol)).lower()
+
+    assert [(entry["name"], entry["base_url"]) for entry in document["upstreams"]] == [("demo", "demo:")]
+    assert document["$schema"] == "./all_configs.schema.json"
+    assert "upstreams" in json.dumps(schema)
+    assert daemon.settings_path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_first_answer_comes_within_a_second_or_two(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path)
+    seconds: list[float] = []
+    for _ in range(3):
+        began = time.monotonic()
+        daemon.start()
+        ask(daemon.url, "messages")
+        seconds.append(time.monotonic() - began)
+        daemon.stop()
+    assert min(seconds) < 2.0, seconds
+
+
+def test_the_banner_says_who_answers_why_others_do_not_and_where_to_point_clients(tmp_path: Path) -> None:
+    document = settings(
+        upstream("one", "http://127.0.0.1:9/one"),
+        upstream("two", "http://127.0.0.1:9/two", role="backup", clients=["messages"]),
+        upstream("off", "http://127.0.0.1:9/off", enabled=False),
+    )
+    with Daemon(tmp_path, document) as daemon:
+        banner = daemon.output
+
+    for text in (
+        f"ANTHROPIC_BASE_URL=http://localhost:{daemon.port}/api",
+        f'base_url = "http://localhost:{daemon.port}/openai"',
+        f"http://localhost:{daemon.port}/",
+        "1. one",
+        "2. two",
+        "off: disabled",
+    ):
+        assert text in banner, banner
+    assert "sk-of-" not in banner
+
+
+def test_flags_have_twins_in_the_environment(tmp_path: Path) -> None:
+    port = free_port()
+    data = tmp_path / "elsewhere"
+    environment = {"SWITCHYARD_PORT": str(port), "SWITCHYARD_DATA": str(data), "SWITCHYARD_HOST": "127.0.0.1"}
+    command = [sys.executable, str(ROOT / "app.py"), "--no-install"]
+    keep = {name: os.environ[name] for name in ("PATH",) if name in os.environ}
+    with subprocess.Popen(
+        command,
+        env=keep | environment | {"HOME": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        try:
+            wait_until(lambda: answers(f"http://127.0.0.1:{port}"), 10, "the daemon")
+            assert (data / "all_configs.json").exists()
+        finally:
+            process.send_signal(signal.SIGTERM)
+            said, _ = process.communicate(timeout=15)
+    assert process.returncode == 0, said
+
+
+def answers(url: str) -> bool:
+    try:
+        return request(url, "GET", "/health").status == 200
+    except OSError:
+        return False
+
+
+def test_localhost_is_served_on_both_families(tmp_path: Path) -> None:
+    with Daemon(tmp_path) as daemon:
+        for host in ("127.0.0.1", "::1"):
+            try:
+                socket.create_connection((host, daemon.port), timeout=2).close()
+            except OSError:
+                assert host == "::1" and not has_ipv6_loopback()
+
+
+def has_ipv6_loopback() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+# --- what is wrong -------------------------------------------------------------
+
+
+def test_a_taken_port_is_named_with_the_remedy(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, settings())
+    with socket.create_server(("127.0.0.1", daemon.port)):
+        code, said = daemon.command()
+
+    assert code == 1
+    assert str(daemon.port) in one_sentence(said) and "--port" in said
+
+
+def test_a_second_daemon_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    with Daemon(tmp_path, settings()) as daemon:
+        code, said = daemon.command("--port", str(free_port()))
+        assert daemon.get("/health").status == 200
+
+    assert code == 1
+    assert str(daemon.data) in one_sentence(said)
+
+
+def test_the_lock_of_a_killed_daemon_holds_nobody_up(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, settings())
+    daemon.start()
+    daemon.kill()
+    with daemon:
+        assert daemon.get("/health").status == 200
+
+
+INVALID_FILES = {
+    "broken JSON": ('{"upstreams": [\n  {"name": "x",}\n]}', ("line 2",)),
+    "a wrong type": (
+        '{"upstreams": [{"name": "x", "base_url": "http://h", "priority": "high"}]}',
+        ("$.upstreams[0].priority",),
+    ),
+    "two faults": (
+        '{"upstreams": [{"name": "x", "base_url": "nonsense"}], "failover": {"error_threshold": 0}}',
+        ("base_url", "error_threshold"),
+    ),
+    "a list": ("[]", ("object",)),
+}
+
+
+@pytest.mark.parametrize("name", INVALID_FILES)
+def test_an_invalid_file_is_explained_and_left_as_it_is(tmp_path: Path, name: str) -> None:
+    text, told = INVALID_FILES[name]
+    daemon = Daemon(tmp_path)
+    daemon.data.mkdir()
+    daemon.settings_path.write_text(text)
+
+    code, said = daemon.command()
+
+    assert code == 1
+    for word in (*told, "all_configs.json"):
+        assert word in one_sentence(said)
+    assert daemon.settings_path.read_text() == text
+
+
+def test_a_data_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path)
+    daemon.data.write_text("not a folder")
+
+    code, said = daemon.command()
+
+    assert code == 1
+    assert str(daemon.data) in one_sentence(said) and "--data" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--port", "0"), "--port"),
+        (("--port", "seventy"), "--port"),
+        (("--port", "70000"), "--port"),
+        (("--host", "203.0.113.7"), "client_keys"),
+        (("--cert", "missing.pem"), "--cert-key"),
+        (("--cert", "missing.pem", "--cert-key", "missing.key"), "missing.pem"),
+    ],
+)
+def test_impossible_arguments_are_refused_in_one_sentence(
+    tmp_path: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    code, said = Daemon(tmp_path, settings()).command(*arguments)
+
+    assert code in (1, 2)
+    assert told in one_sentence(said)
+
+
+# --- the end -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    daemon = Daemon(tmp_path, settings())
+    daemon.start()
+    os.kill(daemon.pid, number)
+    wait_until(lambda: not answers(daemon.url), 5, "the end")
+    daemon.stop()
+
+
+def test_a_running_stream_may_finish_and_is_counted_while_new_clients_are_turned_away(tmp_path: Path) -> None:
+    go_on = threading.Event()
+
+    def slow(received: Received) -> Script:
+        steps = list(
+            stream(
+                wire.records(received.protocol, Reply("To the very end", usage=wire.Usage(output=42)), "m")
+            )
+        )
+        return [*steps[:6], Hold(go_on), *steps[6:]]
+
+    with ScriptedUpstream(slow) as server:
+        daemon = Daemon(tmp_path, settings(upstream("a", server.url)))
+        daemon.start()
+        answered: list[Response] = []
+        client = threading.Thread(target=lambda: answered.append(ask(daemon.url, "messages")))
+        client.start()
+        server.wait_for()
+        time.sleep(0.1)
+        os.kill(daemon.pid, signal.SIGTERM)
+        wait_until(lambda: not answers(daemon.url), 5, "the closed door")
+        go_on.set()
+        client.join(10)
+        daemon.stop()
+
+    assert text_of("messages", answered[0]) == "To the very end"
+    assert daemon.journal()[-1]["usage"]["output"] == 42
+    with daemon:
+        assert daemon.token_stats()["summary"]["total_output_tokens"] == 42
+
+
+def test_an_endless_stream_is_broken_off_with_words_when_the_time_is_up(tmp_path: Path) -> None:
+    with ScriptedUpstream(answer(Reply("word " * 100_000), seconds_between=0.05)) as server:
+        entries = [upstream(protocol, server.url, protocol, clients=[protocol]) for protocol in PROTOCOLS]
+        daemon = Daemon(tmp_path, settings(*entries))
+        daemon.start()
+        answered: list[Response] = []
+        clients = [
+            threading.Thread(target=lambda asked=protocol: answered.append(ask(daemon.url, asked)))
+            for protocol in PROTOCOLS
+        ]
+        for client in clients:
+            client.start()
+        server.wait_for(3)
+        time.sleep(0.3)
+        began = time.monotonic()
+        daemon.stop()
+        seconds = time.monotonic() - began
+        for client in clients:
+            client.join(5)
+
+    assert 9 < seconds < 13
+    assert [response.text.count("Switchyard is shutting down") for response in answered] == [1, 1, 1]
+    assert [line["outcome"] for line in daemon.journal()] == ["truncated"] * 3
+
+
+# --- sub-commands --------------------------------------------------------------
+
+
+def test_check_says_that_all_is_well_or_names_every_fault(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, settings(upstream("a", "http://127.0.0.1:9")))
+    assert daemon.command("check")[0] == 0
+    daemon.write_settings(settings(upstream("a", "nowhere"), upstream("a", "http://127.0.0.1:9", priority=0)))
+    code, said = daemon.command("check")
+
+    assert code == 1
+    for path in ("$.upstreams[0].base_url", "$.upstreams[1].priority"):
+        assert path in one_sentence(said)
+
+
+def test_explain_names_the_candidates_and_the_reasons_for_all_others(tmp_path: Path) -> None:
+    document = settings(
+        upstream("monday", "http://127.0.0.1:9", weekdays=["mon"]),
+        upstream("small", "http://127.0.0.1:9", models=["other-*"]),
+        upstream("off", "http://127.0.0.1:9", enabled=False),
+        upstream("always", "http://127.0.0.1:9"),
+    )
+    daemon = Daemon(tmp_path, document)
+    code, said = daemon.command("explain", "--client", "messages", "--model", "claude-x", "--at", "tue 09:00")
+
+    assert code == 0
+    for name in ("monday", "small", "off", "always"):
+        assert name in one_sentence(said)
+
+
+def test_it_serves_while_nothing_answers(tmp_path: Path) -> None:
+    with (
+        ScriptedUpstream(say("x")) as server,
+        Daemon(tmp_path, settings(upstream("a", server.url, enabled=False))) as daemon,
+    ):
+        response = ask(daemon.url, "messages")
+
+    assert response.status in (400, 503)
+    assert '"a"' in response.json["error"]["message"] and "disabled" in response.json["error"]["message"]
