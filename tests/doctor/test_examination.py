@@ -1,0 +1,342 @@
+"""What the doctor finds, and what it repairs."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from switchyard.doctor import clients, daemon, upstreams
+from switchyard.doctor.examination import exit_code, repaired
+from switchyard.doctor.finding import Finding, Patient
+from switchyard.settings import Settings, parse
+from switchyard.store.lock import DataFolderLock
+
+OURS = {"ANTHROPIC_BASE_URL": "http://localhost:5101/api", "NO_PROXY": "localhost,127.0.0.1"}
+PROVIDER = {"base_url": "http://127.0.0.1:5101/openai", "name": "x"}
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Patient:
+    (tmp_path / "data").mkdir(mode=0o700)
+    return Patient(
+        data=tmp_path / "data",
+        host="127.0.0.1",
+        port=5101,
+        address="http://localhost:5101",
+        settings=Settings(),
+        environment={"PATH": ""},
+        home=tmp_path,
+        stamp="now",
+    )
+
+
+def settings(**upstream: Any) -> Settings:
+    entry = {"name": "u", "base_url": "http://localhost:1", "protocol": "chat"}
+    return parse({"upstreams": [entry | upstream]}).settings
+
+
+def claude(patient: Patient, env: dict[str, str], **more: Any) -> list[Finding]:
+    path = patient.home / ".claude" / "settings.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"env": env}))
+    return clients.examine_claude(replace(patient, **more))[1:]
+
+
+def codex(patient: Patient, text: str, **more: Any) -> list[Finding]:
+    path = patient.home / ".codex" / "config.toml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return clients.examine_codex(replace(patient, **more))[1:]
+
+
+def told(findings: list[Finding]) -> list[tuple[str, str]]:
+    return [(finding.level, finding.text) for finding in findings]
+
+
+def program(folder: Path, name: str, says: str) -> str:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\necho '{says}'\n")
+    path.chmod(0o755)
+    return str(folder)
+
+
+# --- clients --------------------------------------------------------------------
+
+
+def test_a_measured_version_is_known_to_work(patient: Patient, tmp_path: Path) -> None:
+    path = program(tmp_path, "codex", "codex-cli 0.169.0")
+    found = clients.examine_codex(replace(patient, environment={"PATH": f"{path}:/bin:/usr/bin"}))
+    assert told(found) == [
+        ("ok", "version 0.169.0, known to work"),
+        ("warning", "does not ask this daemon: no base URL is set"),
+    ]
+
+
+def test_another_version_is_pointed_out_with_the_way_to_measure_it(patient: Patient, tmp_path: Path) -> None:
+    path = program(tmp_path, "claude", "3.0.0 (Claude Code)")
+    found = clients.examine_claude(replace(patient, environment={"PATH": f"{path}:/bin:/usr/bin"}))[0]
+    assert found.text == "version 3.0.0 has not been measured (known to work: 2.1.197)"
+    assert "selftest --real-clients" in found.fix
+
+
+def test_a_client_that_is_not_installed_is_no_fault(patient: Patient) -> None:
+    assert told(clients.examine_codex(patient)) == [("ok", "not installed")]
+
+
+@pytest.mark.parametrize(
+    ("env", "environment", "findings"),
+    [
+        ({}, {}, [("warning", "does not ask this daemon: no base URL is set")]),
+        (
+            {"ANTHROPIC_BASE_URL": "https://me:secret@relay.example.com"},
+            {},
+            [("warning", "asks https://relay.example.com rather than http://localhost:5101/api")],
+        ),
+        (
+            {**OURS, "ANTHROPIC_AUTH_TOKEN": "x"},
+            {},
+            [
+                ("ok", "asks http://localhost:5101/api"),
+                ("ok", "has one token (ANTHROPIC_AUTH_TOKEN in FILE)"),
+            ],
+        ),
+        (
+            {**OURS},
+            {},
+            [
+                ("ok", "asks http://localhost:5101/api"),
+                ("fault", "has no token, so it wants to log in"),
+            ],
+        ),
+        (
+            {**OURS, "ANTHROPIC_AUTH_TOKEN": "x"},
+            {"ANTHROPIC_API_KEY": "y"},
+            [
+                ("ok", "asks http://localhost:5101/api"),
+                (
+                    "fault",
+                    "two tokens are set: ANTHROPIC_AUTH_TOKEN in FILE, ANTHROPIC_API_KEY in the environment; "
+                    "Claude Code warns and may take the wrong one",
+                ),
+            ],
+        ),
+        (
+            {"ANTHROPIC_BASE_URL": OURS["ANTHROPIC_BASE_URL"], "ANTHROPIC_AUTH_TOKEN": "x"},
+            {"HTTPS_PROXY": "http://proxy:1"},
+            [
+                ("ok", "asks http://localhost:5101/api"),
+                ("ok", "has one token (ANTHROPIC_AUTH_TOKEN in FILE)"),
+                ("fault", "HTTPS_PROXY would send requests for the daemon to that proxy"),
+            ],
+        ),
+    ],
+)
+def test_what_is_said_of_claude_code(
+    patient: Patient, env: dict[str, str], environment: dict[str, str], findings: list[tuple[str, str]]
+) -> None:
+    found = claude(patient, env, environment={"PATH": "", **environment})
+    file = str(patient.home / ".claude" / "settings.json")
+    assert told(found) == [(level, text.replace("FILE", file)) for level, text in findings]
+
+
+def test_a_window_larger_than_the_smallest_upstream_is_a_warning_and_repaired(patient: Patient) -> None:
+    env = {**OURS, "ANTHROPIC_AUTH_TOKEN": "x"}
+    found = claude(patient, env, settings=settings(context_window=32_000))[-1]
+    assert found.text == "counts on a window of 200000 tokens; the smallest upstream has 32000"
+    assert repaired(found).level == "ok"
+    written = json.loads((patient.home / ".claude" / "settings.json").read_bytes())["env"]
+    assert written["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] == "32000"
+
+
+def test_two_repairs_of_one_file_do_not_get_in_each_others_way(patient: Patient) -> None:
+    env = {**OURS, "ANTHROPIC_AUTH_TOKEN": "x", "ANTHROPIC_API_KEY": "y"}
+    found = claude(patient, env, settings=settings(context_window=32_000))
+    broken = [finding for finding in found if finding.repair]
+    assert [repaired(finding).level for finding in broken] == ["ok", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("text", "findings"),
+    [
+        ('model_provider = "other"\n', [("warning", "does not ask this daemon: no base URL is set")]),
+        (
+            'model_provider = "mine"\n[model_providers.mine]\nbase_url = "http://127.0.0.1:5101/openai"\n',
+            [
+                ("warning", "asks http://127.0.0.1:5101/openai rather than http://localhost:5101/openai"),
+                ("warning", 'reaches this daemon as provider "mine"; sessions are listed by that id'),
+            ],
+        ),
+        (
+            'model_provider = "switchyard"\n[model_providers.switchyard]\n'
+            'base_url = "http://localhost:5101/openai"\nrequires_openai_auth = true\nwire_api = "chat"\n',
+            [
+                ("ok", "asks http://localhost:5101/openai"),
+                ("fault", "requires_openai_auth sends your ChatGPT token to the daemon"),
+                ("fault", 'wire_api = "chat" is refused by Codex'),
+            ],
+        ),
+    ],
+)
+def test_what_is_said_of_codex(patient: Patient, text: str, findings: list[tuple[str, str]]) -> None:
+    assert told(codex(patient, text)) == findings
+
+
+def test_a_catalogue_with_too_large_a_window_is_a_warning(patient: Patient) -> None:
+    catalogue = patient.home / "models.json"
+    catalogue.write_text(json.dumps({"models": [{"slug": "qwen3", "context_window": 200_000}]}))
+    text = (
+        f'model_provider = "switchyard"\nmodel = "qwen3"\nmodel_catalog_json = "{catalogue}"\n'
+        '[model_providers.switchyard]\nbase_url = "http://localhost:5101/openai"\n'
+    )
+    found = codex(patient, text, settings=settings(context_window=32_000))
+    assert found[-1].text == "counts on a window of 200000 tokens for qwen3; the smallest upstream has 32000"
+
+
+def test_a_broken_client_file_is_a_fault_with_its_place(patient: Patient) -> None:
+    found = codex(patient, "a = \n")
+    assert (found[0].level, "line 1, column 5" in found[0].text) == ("fault", True)
+
+
+# --- the daemon -----------------------------------------------------------------
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield int(listening.getsockname()[1])
+
+
+def test_a_free_port_and_no_daemon_is_a_warning(patient: Patient) -> None:
+    with taken_port() as port:
+        pass
+    found = daemon.examine_port(replace(patient, port=port))
+    assert [(one.level, one.fix) for one in found] == [("warning", "Start it: python app.py")]
+
+
+def test_a_port_of_another_program_is_a_fault(patient: Patient) -> None:
+    with served(lambda: None) as port:
+        found = daemon.examine_port(replace(patient, port=port))
+    assert told(found) == [("fault", f"port {port} is taken by another program")]
+
+
+def test_the_daemon_of_the_folder_is_recognised(patient: Patient) -> None:
+    with DataFolderLock(patient.data) as lock, taken_port() as port:
+        lock.note("http://localhost:9")
+        found = daemon.examine_port(replace(patient, port=port))
+    assert [one.level for one in found] == ["ok"]
+    assert found[0].text.endswith("at http://localhost:9")
+
+
+def test_every_fault_of_the_file_is_a_finding(patient: Patient) -> None:
+    (patient.data / "all_configs.json").write_text('{"upstreams": 5, "model_rules": 6}')
+    assert [(one.level, one.text) for one in daemon.examine_folder(patient)] == [
+        ("fault", "$.upstreams: expected a list, found 5"),
+        ("fault", "$.model_rules: expected a list, found 6"),
+    ]
+
+
+def test_keys_that_others_can_read_are_closed(patient: Patient) -> None:
+    path = patient.data / "all_configs.json"
+    path.write_text('{"upstreams": []}')
+    path.chmod(0o644)
+    found = daemon.examine_folder(patient)[-1]
+    assert (found.level, repaired(found).level, path.stat().st_mode & 0o777) == ("warning", "ok", 0o600)
+
+
+# --- upstreams ------------------------------------------------------------------
+
+
+@contextmanager
+def served(date: Any) -> Iterator[int]:
+    """A server whose answers say the time that `date` gives."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response_only(404)
+            stamp = date()
+            if stamp is not None:
+                self.send_header("Date", stamp)
+            self.end_headers()
+
+        do_GET = do_HEAD
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_an_upstream_that_listens_is_reached_and_tells_the_time(patient: Patient) -> None:
+    with served(lambda: formatdate(usegmt=True)) as port:
+        here = settings(base_url=f"http://127.0.0.1:{port}/v1")
+        found = upstreams.examine_upstreams(replace(patient, settings=here))
+    assert [(one.subject, one.level, one.text) for one in found] == [
+        ("u", "ok", "can be reached"),
+        ("Clock", "ok", "agrees with the upstreams"),
+    ]
+
+
+def test_one_that_does_not_listen_is_a_fault_and_no_other_waits(patient: Patient) -> None:
+    with taken_port() as port:
+        pass
+    here = settings(base_url=f"http://127.0.0.1:{port}", name="my box")
+    found = upstreams.examine_upstreams(replace(patient, settings=here))[0]
+    assert (found.level, found.text) == (
+        "fault",
+        f"cannot connect to 127.0.0.1:{port} (Connection refused)",
+    )
+    assert found.fix.endswith('python app.py test "my box"')
+
+
+@pytest.mark.parametrize(
+    ("differences", "text"),
+    [
+        ([], None),
+        ([1.0, None, -2.0], "agrees with the upstreams"),
+        ([700.0, 650.0, 1.0], "is 650 s ahead of the upstreams' clocks"),
+        ([-3600.0], "is 3600 s behind the upstreams' clocks"),
+    ],
+)
+def test_the_clock_is_compared_with_most_upstreams(differences: list[float | None], text: str | None) -> None:
+    found = upstreams.clock_findings(differences)
+    assert [one.text for one in found] == ([] if text is None else [text])
+
+
+def test_a_key_in_a_variable_that_is_not_set_is_a_fault(patient: Patient) -> None:
+    here = replace(patient, settings=settings(key="env:SWITCHYARD_NO_SUCH_KEY"))
+    found = upstreams.examine_upstreams(here)
+    assert found[1].text == "its key is in the variable SWITCHYARD_NO_SUCH_KEY, which is not set"
+
+
+# --- the whole ------------------------------------------------------------------
+
+
+def test_only_faults_count_for_scripts() -> None:
+    warning, fault = Finding("warning", "a", "b"), Finding("fault", "a", "b")
+    assert [exit_code([]), exit_code([warning]), exit_code([warning, fault])] == [0, 0, 1]
+
+
+def test_a_repair_that_fails_is_told() -> None:
+    def fails() -> None:
+        raise OSError("read-only")
+
+    finding = Finding("fault", "a", "b", "do it", fails)
+    assert repaired(finding).fix == "do it (could not be repaired: read-only)"

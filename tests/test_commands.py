@@ -1,0 +1,299 @@
+"""The sub-commands as a user calls them: what they print, write, and how they end."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from switchyard.cli import main
+from switchyard.store.lock import DataFolderLock
+
+ACCOUNTS = [
+    {
+        "name": "azure",
+        "azureEndpoint": "https://a.openai.azure.com",
+        "deploymentName": "gpt4",
+        "apiKey": "sk-secret-1",
+        "supportedModels": ["gpt-4"],
+        "odd": 1,
+    },
+    {
+        "name": "azure",
+        "apiUrl": "https://b.example.com",
+        "apiKey": "sk-secret-2",
+        "supportedModels": {"claude-*": "qwen3"},
+    },
+]
+
+
+class Shell:
+    """Runs `app.py ARGUMENTS` in this process, in a home and on a data folder of its own."""
+
+    def __init__(self, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
+        self.folder, self.data, self.home = folder, folder / "data", folder / "home"
+        self._capture = capture
+
+    def __call__(self, line: str) -> tuple[int, str, str]:
+        code = main(["--data", str(self.data), *shlex.split(line)])
+        said = self._capture.readouterr()
+        assert "Traceback" not in said.out + said.err
+        return code, said.out, said.err
+
+    def file(self, name: str, content: object) -> Path:
+        path = self.folder / name
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return path
+
+
+@pytest.fixture
+def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
+    for name in ("CODEX_HOME", "CLAUDE_CONFIG_DIR", "XDG_CONFIG_HOME", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    return Shell(tmp_path, capsys)
+
+
+# --- import ---------------------------------------------------------------------
+
+
+def test_a_preview_says_what_becomes_what_and_writes_nothing(shell: Shell) -> None:
+    file = shell.file("accounts.json", ACCOUNTS)
+    code, said, _ = shell(f"import {file} --dry-run")
+    assert (code, said.splitlines()) == (
+        0,
+        [
+            "accounts[0] -> azure: chat at https://a.openai.azure.com, 1 models",
+            "accounts[1] -> azure (2): messages at https://b.example.com, 1 models",
+            'note: accounts[0] "azure": unknown, kept without effect: odd',
+            'note: accounts[1]: renamed from "azure" to "azure (2)", names must be unique',
+            "2 new, 0 there already.",
+            "Nothing was written.",
+        ],
+    )
+    assert not shell.data.exists()
+
+
+def test_an_import_is_live_and_a_second_one_adds_nothing(shell: Shell) -> None:
+    file = shell.file("accounts.json", ACCOUNTS)
+    assert shell(f"import {file} --yes")[0] == 0
+    first = (shell.data / "all_configs.json").read_bytes()
+    names = [entry["name"] for entry in json.loads(first)["upstreams"]]
+    assert names == ["demo", "azure", "azure (2)"]
+    code, said, _ = shell(f"import {file} --yes")
+    assert (code, said.splitlines()[-1]) == (0, "Nothing to do: everything is there already.")
+    assert (shell.data / "all_configs.json").read_bytes() == first
+
+
+def test_five_hundred_accounts_come_in_one_call(shell: Shell) -> None:
+    many = [ACCOUNTS[1] | {"name": f"account {number}", "apiKey": f"k{number}"} for number in range(500)]
+    code, said, _ = shell(f"import {shell.file('many.json', many)} --yes")
+    assert (code, "500 new, 0 there already." in said) == (0, True)
+    assert len(json.loads((shell.data / "all_configs.json").read_bytes())["upstreams"]) == 501
+
+
+def test_the_ancestors_own_file_is_rewritten_in_place_and_kept(shell: Shell) -> None:
+    shell.data.mkdir()
+    path = shell.data / "all_configs.json"
+    path.write_text(
+        json.dumps({"api_configs": [{"name": "a", "base_url": "https://a.example.com", "key": "k"}]})
+    )
+    before = path.read_bytes()
+    assert shell(f"import {path} --yes")[0] == 0
+    assert json.loads(path.read_bytes())["upstreams"][0]["name"] == "a"
+    assert [copy.read_bytes() for copy in shell.data.glob("all_configs.ancestor*")] == [before]
+
+
+def test_without_a_terminal_nothing_is_written_unasked(shell: Shell) -> None:
+    code, _, complaint = shell(f"import {shell.file('accounts.json', ACCOUNTS)}")
+    assert (code, shell.data.exists()) == (1, False)
+    assert complaint == "Nothing was written: nobody is at the terminal to ask; repeat it with --yes.\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ('{"a": ', "is not valid JSON: $ (line 1, column 7): expected valid JSON"),
+        ("[1, 2]", "The file is none of these"),
+        ('{"upstreams": [{"name": "x", "base_url": "no"}]}', "would not be valid:"),
+        (None, "cannot be read: No such file or directory."),
+    ],
+)
+def test_a_file_that_cannot_be_imported_gets_one_sentence(
+    shell: Shell, content: str | None, complaint: str
+) -> None:
+    path = shell.folder / "foreign.json"
+    if content is not None:
+        path.write_text(content)
+    code, _, said = shell(f"import {path} --yes")
+    assert (code, complaint in said, str(path) in said) == (1, True, True)
+
+
+def test_no_import_on_top_of_a_broken_file(shell: Shell) -> None:
+    shell.data.mkdir()
+    (shell.data / "all_configs.json").write_text("{")
+    code, _, said = shell(f"import {shell.file('accounts.json', ACCOUNTS)} --yes")
+    assert (code, "has to be valid first:" in said) == (1, True)
+    assert (shell.data / "all_configs.json").read_text() == "{"
+
+
+# --- setup ----------------------------------------------------------------------
+
+
+def test_a_set_up_shows_its_diff_and_can_be_taken_back(shell: Shell) -> None:
+    path = shell.home / ".claude" / "settings.json"
+    path.parent.mkdir()
+    path.write_text('{\n  "model": "opus"\n}\n')
+    before = path.read_bytes()
+    code, said, _ = shell("setup claude --yes")
+    assert code == 0
+    assert '+    "ANTHROPIC_BASE_URL": "http://localhost:5101/api",' in said
+    assert json.loads(path.read_bytes())["env"]["NO_PROXY"] == "localhost,127.0.0.1,::1"
+    assert shell("setup claude --yes")[1].endswith("Nothing to do for Claude Code.\n")
+    code, said, _ = shell("setup claude --undo --yes")
+    assert (code, said.splitlines()[-1], path.read_bytes()) == (0, "Claude Code is as before.", before)
+
+
+@pytest.mark.parametrize("client", ["claude", "codex"])
+def test_a_dry_run_writes_nothing(shell: Shell, client: str) -> None:
+    code, said, _ = shell(f"setup {client} --dry-run")
+    assert (code, said.splitlines()[-1]) == (0, "Nothing was written.")
+    assert list(shell.home.iterdir()) == []
+
+
+def test_the_first_client_key_and_the_smallest_window_are_written(shell: Shell) -> None:
+    shell.data.mkdir()
+    upstream = {"name": "u", "base_url": "http://localhost:1", "protocol": "chat", "context_window": 32768}
+    document = {"upstreams": [upstream], "client_keys": {"key-1": "laptop", "key-2": "desk"}}
+    (shell.data / "all_configs.json").write_text(json.dumps(document))
+    shell("setup claude --yes --with API_TIMEOUT_MS --model qwen3")
+    assert json.loads((shell.home / ".claude" / "settings.json").read_bytes())["env"] == {
+        "ANTHROPIC_BASE_URL": "http://localhost:5101/api",
+        "ANTHROPIC_AUTH_TOKEN": "key-1",
+        "NO_PROXY": "localhost,127.0.0.1,::1",
+        "API_TIMEOUT_MS": "3000000",
+        "ANTHROPIC_MODEL": "qwen3",
+        "CLAUDE_CODE_AUTO_COMPACT_WINDOW": "32768",
+        "CLAUDE_CODE_MAX_CONTEXT_TOKENS": "32768",
+    }
+
+
+def test_what_an_earlier_set_up_was_asked_for_stays(shell: Shell) -> None:
+    shell("setup claude --yes --with API_TIMEOUT_MS --model qwen3")
+    assert shell("setup claude --yes")[1].endswith("Nothing to do for Claude Code.\n")
+
+
+@pytest.mark.parametrize(
+    ("model", "has_catalogue"), [("qwen3", True), ("gpt-5.5", False), ("gpt-6-sol", False)]
+)
+def test_codex_gets_a_catalogue_only_for_models_it_does_not_know(
+    shell: Shell, model: str, has_catalogue: bool
+) -> None:
+    shell(f"setup codex --yes --model {model}")
+    assert (shell.home / ".codex" / "switchyard-models.json").exists() is has_catalogue
+
+
+@pytest.mark.parametrize(
+    ("client", "name", "content", "place"),
+    [
+        ("claude", ".claude/settings.json", '{"env": {', "line 1"),
+        ("codex", ".codex/config.toml", "a = \n", "line 1, column 5"),
+    ],
+)
+def test_an_unreadable_file_of_the_user_is_refused(
+    shell: Shell, client: str, name: str, content: str, place: str
+) -> None:
+    path = shell.home / name
+    path.parent.mkdir()
+    path.write_text(content)
+    code, _, said = shell(f"setup {client} --yes")
+    assert (code, place in said, path.read_text()) == (1, True, content)
+
+
+def test_undo_without_a_set_up_says_so(shell: Shell) -> None:
+    code, said, _ = shell("setup codex --undo --yes")
+    assert (code, said) == (
+        0,
+        "note: There is no set-up of ours to take back.\nNothing to do for Codex.\n",
+    )
+
+
+def test_a_running_daemons_address_is_taken(shell: Shell) -> None:
+    shell.data.mkdir()
+    lock = DataFolderLock(shell.data)
+    lock.acquire("http://localhost:7777")
+    try:
+        assert "http://localhost:7777/openai" in shell("setup codex --dry-run")[1]
+    finally:
+        lock.release()
+
+
+def test_faults_of_the_settings_stop_a_set_up(shell: Shell) -> None:
+    shell.data.mkdir()
+    (shell.data / "all_configs.json").write_text('{"upstreams": 5}')
+    code, _, said = shell("setup claude --yes")
+    assert (code, "python app.py check" in said) == (1, True)
+
+
+# --- the others -----------------------------------------------------------------
+
+
+def test_statistics_of_an_empty_folder_are_zeros(shell: Shell) -> None:
+    assert shell("stats --days 7")[1].splitlines()[1].split()[:2] == ["today", "0"]
+    assert shell("stats --csv --by model")[0] == 0
+    assert json.loads(shell("stats --json")[1])["summary"] is not None
+
+
+def test_statistics_are_not_rebuilt_beside_a_daemon(shell: Shell) -> None:
+    shell.data.mkdir()
+    lock = DataFolderLock(shell.data)
+    lock.acquire("http://localhost:7777")
+    try:
+        assert shell("stats --rebuild")[1].startswith("Nothing was rebuilt: a daemon")
+    finally:
+        lock.release()
+
+
+def test_a_day_that_is_none_gets_one_sentence(shell: Shell) -> None:
+    assert shell("stats --verify monday") == (
+        1,
+        "",
+        '--verify: "monday" is not a day like 2026-11-21.\n',
+    )
+
+
+def test_a_doctor_ends_with_the_number_of_faults(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    shell.data.mkdir()
+    (shell.data / "all_configs.json").write_text('{"upstreams": 5, "model_rules": 6}')
+    code, said, _ = shell("doctor")
+    assert (code, said.count("FAULT   Settings:")) == (1, 2)
+
+
+def test_the_doctor_repairs_what_is_safe(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    shell("setup claude --yes")
+    path = shell.home / ".claude" / "settings.json"
+    before = path.read_text()
+    path.write_text(before.replace('"env": {', '"env": {\n    "ANTHROPIC_API_KEY": "sk-old",'))
+    assert "FAULT   Claude Code: two tokens are set" in shell("doctor")[1]
+    code, said, _ = shell("doctor --fix")
+    assert (code, "repaired: two tokens are set" in said) == (0, True)
+    assert "ANTHROPIC_API_KEY" not in path.read_text()
+
+
+def test_the_file_of_a_service_can_be_looked_at(shell: Shell) -> None:
+    code, said, _ = shell("service install --print")
+    assert (code, str(shell.data) in said) == (0, True)
+
+
+def test_a_self_test_without_clients_says_what_is_missing(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert shell("selftest --real-clients")[::2] == (
+        1,
+        "Neither claude nor codex is on the PATH; install one and try again.\n",
+    )
