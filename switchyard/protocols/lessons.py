@@ -6,59 +6,76 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from switchyard.protocols.capabilities import Capabilities
+from switchyard.protocols.effort import EFFORTS
 from switchyard.protocols.neutral import ErrorType, WireError
 
 TEACHING_STATUSES = frozenset({400, 404, 415, 422, 500, 501})
+MAX_READ_CHARS = 4000
+"""of a refusal: the rest quotes the request"""
 REFUSED = (
-    r"(unsupported|not supported|does not support|unknown|unrecognized"
-    r"|not permitted|not allowed|invalid|unexpected)"
+    r"(unsupported|not supported|does not support|doesn't support|unknown|unrecognized|not permitted"
+    r"|unavailable|deprecated|cannot both)"
 )
 
+
+def _near(words: str) -> str:
+    """The words in a refusal's own sentence, whichever comes first."""
+    return rf"{REFUSED}.{{0,100}}{words}|{words}.{{0,100}}{REFUSED}"
+
+
 FOREIGN_THINKING = re.compile(
-    r"signature.*thinking|thinking.*signature|thinking.{0,40}(block|expected)|invalid_encrypted_content"
-    r"|encrypted content.*(verified|decrypted)|reasoning.*without its required",
+    r"signature.{0,100}thinking|thinking.{0,100}signature|thinking.{0,40}(block|expected)"
+    r"|invalid_encrypted_content|encrypted content.{0,200}(verified|decrypted)"
+    r"|reasoning.{0,60}without its required|without its required.{0,20}reasoning|item with id .?rs_",
     re.IGNORECASE | re.DOTALL,
 )
 
 TAUGHT: tuple[tuple[str, Mapping[str, Any]], ...] = (
-    (r"max_tokens.*use.*max_completion_tokens", {"max_tokens_field": "max_completion_tokens"}),
+    (r"max_tokens.{0,100}use.{0,20}max_completion_tokens", {"max_tokens_field": "max_completion_tokens"}),
+    (_near("max_completion_tokens"), {"max_tokens_field": "max_tokens"}),
+    (_near("(temperature|top_p)"), {"sampling": False}),
+    (_near(r"\btop_k\b"), {"top_k": False}),
+    (_near("['\"`]stop['\"`]"), {"stop": False}),
+    (_near("parallel_tool_calls"), {"parallel_tool_calls": False}),
+    (_near("stream_options"), {"include_usage": False}),
+    (r"use .{0,3}thinking\.type\.adaptive", {"reasoning_effort": "adaptive"}),
+    (_near("(adaptive|effort parameter|output_config)"), {"reasoning_effort": "budget"}),
+    (r"'adaptive' found", {"reasoning_effort": "budget"}),
+    (_near(r"(reasoning_effort|reasoning\.effort|\bthink\b|\bthinking\b)"), {"reasoning_effort": "none"}),
+    (_near("context_management"), {"context_management": False}),
+    (_near("cache_control"), {"cache_control": False}),
+    (_near("developer") + "|unexpected role.{0,5}developer", {"developer_role": False}),
     (
-        rf"max_completion_tokens.*{REFUSED}|{REFUSED}.*max_completion_tokens",
-        {"max_tokens_field": "max_tokens"},
-    ),
-    (rf"{REFUSED}.*(temperature|top_p)|(temperature|top_p).*{REFUSED}", {"sampling": False}),
-    (rf"{REFUSED}.*\btop_k\b|\btop_k\b.*{REFUSED}", {"top_k": False}),
-    (rf"{REFUSED}.*['\"`]stop['\"`]|['\"`]stop['\"`].*{REFUSED}", {"stop": False}),
-    (rf"{REFUSED}.*parallel_tool_calls|parallel_tool_calls.*{REFUSED}", {"parallel_tool_calls": False}),
-    (rf"{REFUSED}.*stream_options|stream_options.*{REFUSED}", {"include_usage": False}),
-    (r"adaptive", {"reasoning_effort": "budget"}),
-    (rf"{REFUSED}.*(reasoning_effort|reasoning\.effort|output_config)", {"reasoning_effort": "none"}),
-    (rf"(reasoning_effort|output_config|thinking).*{REFUSED}", {"reasoning_effort": "none"}),
-    (rf"context_management.*{REFUSED}|{REFUSED}.*context_management", {"context_management": False}),
-    (rf"cache_control.*{REFUSED}|{REFUSED}.*cache_control", {"cache_control": False}),
-    (rf"{REFUSED}.*developer|developer.*{REFUSED}|unknown role: developer", {"developer_role": False}),
-    (
-        r"system message must be|role.{0,20}system.{0,60}(not supported|unexpected|invalid)",
+        r"system message must be|role.{0,20}system.{0,60}(not supported|unexpected|invalid)"
+        r"|unexpected role.{0,5}system|messages\.\d+\.role|input should be 'user' or 'assistant'"
+        r"|roles must alternate|unexpected message role",
         {"mid_system": False},
     ),
-    (r"messages\.\d+\.role|input should be 'user' or 'assistant'", {"mid_system": False}),
-    (rf"(image|vision|multimodal).*{REFUSED}|{REFUSED}.*(image|vision)|not a multimodal", {"images": False}),
     (
-        rf"(json_schema|response_format).*{REFUSED}|{REFUSED}.*(json_schema|response_format)",
-        {"json_schema": False},
+        r"(image|vision|multimodal)\w* ?(input|content|url)?s? (is|are) (not|only) supported"
+        r"|(not|n't|that) support.{0,30}(image|vision|multimodal)|not a multimodal|at most 0 image"
+        r"|unknown variant .?image_url",
+        {"images": False},
     ),
-    (r"reasoning_content.{0,40}(missing|must|required)", {"reasoning_history": "required"}),
+    (_near("(json_schema|response_format)"), {"json_schema": False}),
     (
-        rf"tools?.{{0,30}}(namespace|custom|tool_search).*|{REFUSED}.*(namespace|custom tool)",
+        r"reasoning_content.{0,40}(missing|must|required)|missing.{0,10}reasoning_content",
+        {"reasoning_history": "required"},
+    ),
+    (
+        r"(invalid value|unknown variant|unsupported tool type|tool type)"
+        r".{0,40}\b(namespace|custom|tool_search|additional_tools|custom_tool_call)"
+        r"|unknown parameter.{0,30}namespace|type'? of tool must be 'function'",
         {"responses_items": False, "custom_tools": False},
     ),
 )
+SUPPORTED_EFFORTS = re.compile(r"effort.{0,100}supported values are:([^.]*)", re.IGNORECASE | re.DOTALL)
 UNKNOWN_FIELD = (
-    re.compile(r"unsupported parameter:? ['\"`]?([a-z_]+)", re.IGNORECASE),
+    re.compile(r"unsupported param(?:eter)?:? ['\"`]?([a-z_]+)", re.IGNORECASE),
     re.compile(r"unknown (?:parameter|field|name):? ['\"`]?([a-z_]+)", re.IGNORECASE),
     re.compile(r"unrecognized request arguments? supplied: ([a-z_]+)", re.IGNORECASE),
-    re.compile(r"\b([a-z_]+): extra inputs are not permitted", re.IGNORECASE),
-    re.compile(r"extra_forbidden.*?body[',\s]+'?([a-z_]+)", re.IGNORECASE | re.DOTALL),
+    re.compile(r"(?:^|[\s'\"`])([a-z_]+): extra inputs are not permitted", re.IGNORECASE),
+    re.compile(r"extra_forbidden.{0,40}?body[',\s\"]+([a-z_]+)", re.IGNORECASE | re.DOTALL),
 )
 INDISPENSABLE = frozenset(
     {"model", "messages", "input", "tools", "stream", "max_tokens", "system", "instructions"}
@@ -83,13 +100,21 @@ def lesson_of(error: WireError, known: Capabilities) -> Lesson | None:
         ErrorType.MODEL_NOT_FOUND,
     ):
         return None
-    text = f"{error.param} {error.code} {error.message}"
+    text = f"{error.param} {error.code} {error.message}"[:MAX_READ_CHARS]
     if FOREIGN_THINKING.search(text):
         return Lesson("the thinking of earlier turns is not its own", strip_thinking=True)
+    efforts = _supported_efforts(text)
+    if efforts and efforts != known.efforts:
+        return Lesson(f"it knows only these efforts: {', '.join(efforts)}", {"efforts": efforts})
     for pattern, taught in _TAUGHT:
         if pattern.search(text) and _is_news(taught, known):
             return Lesson(f"it does not take {', '.join(taught)}", taught)
     return _unknown_field(error, text, known)
+
+
+def _supported_efforts(text: str) -> tuple[str, ...]:
+    found = SUPPORTED_EFFORTS.search(text)
+    return tuple(effort for effort in EFFORTS if found and f"'{effort}'" in found[1])
 
 
 def _is_news(taught: Mapping[str, Any], known: Capabilities) -> bool:
