@@ -37,6 +37,8 @@ from switchyard.settings import (
 MAX_OUTPUT_TOKENS = 16
 SHOWN_CHARS = 200
 MAX_KEPT_BYTES = 256 * 1024
+SHORTEST_KEY = 6
+"""Local servers take any key: a single letter is no secret, and would be found in every text."""
 WELL_KNOWN: dict[ProtocolName, str] = {"messages": CLAUDE_SONNET, "chat": "gpt-5.5", "responses": "gpt-5.5"}
 PINGS: dict[ProtocolName, Mapping[str, Any]] = {
     "messages": {"max_tokens": MAX_OUTPUT_TOKENS, "messages": [{"role": "user", "content": "ping"}]},
@@ -109,7 +111,7 @@ def _without_key(text: str, upstream: Upstream) -> str:
         key = resolve_key(upstream.key)
     except KeyMissing:
         return text
-    return text.replace(key, "[key]") if key else text
+    return text.replace(key, "[key]") if len(key) >= SHORTEST_KEY else text
 
 
 def answer_text(codec: Codec, body: bytes) -> str:

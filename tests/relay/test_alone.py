@@ -162,6 +162,12 @@ def test_a_failure_is_told_in_the_upstreams_words_and_costs_clients_nothing(
     assert [exchange.outcome for exchange in bed.recorded] == [Outcome.FAILED]
 
 
+def test_a_key_that_is_no_secret_leaves_the_text_as_it_is() -> None:
+    with ScriptedUpstream(status(500, "broken")) as server:
+        upstream = entry(server, key="k")
+        assert heard(bed_of(upstream), upstream).text == "broken"
+
+
 def test_a_missing_key_is_told_without_asking() -> None:
     upstream = entry(key="env:SWITCHYARD_NO_SUCH_KEY")
     got = heard(bed_of(upstream), upstream)
