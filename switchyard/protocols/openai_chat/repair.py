@@ -2,10 +2,14 @@
 
 from typing import Any
 
+import msgspec
+
 from switchyard.protocols import carrier
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import Target
-from switchyard.protocols.openai_chat.write_messages import LOST_REASONING
+from switchyard.protocols.effort import clamped
+from switchyard.protocols.openai_chat.request import JSON_SCHEMA_SENTENCE
+from switchyard.protocols.openai_chat.write_messages import LOST_REASONING, NO_VISION
 
 PROTOCOL_MAX_STOPS = 4
 OTHER_LIMIT_FIELD = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
@@ -18,12 +22,15 @@ def repair_request(body: dict[str, Any], target: Target) -> bool:
         _ask_for_usage(body, capabilities),
         _rename_limit(body, capabilities),
         _fit_stops(body, capabilities),
+        _fit_effort(body, capabilities),
+        _say_schema(body, capabilities),
         _drop_fields(body, capabilities),
     ]
     for message in body.get("messages") or ():
         if isinstance(message, dict):
             changes += (
                 _rename_developer(message, capabilities),
+                _replace_images(message, capabilities),
                 _drop_foreign_reasoning(message, target),
                 _fill_reasoning(message, capabilities),
             )
@@ -68,11 +75,56 @@ def _fit_stops(body: dict[str, Any], capabilities: Capabilities) -> bool:
     return True
 
 
+def _fit_effort(body: dict[str, Any], capabilities: Capabilities) -> bool:
+    effort = body.get("reasoning_effort")
+    if effort is None or effort in capabilities.efforts or effort not in Capabilities().efforts:
+        return False
+    body["reasoning_effort"] = clamped(effort, capabilities.efforts)
+    return True
+
+
 def _drop_fields(body: dict[str, Any], capabilities: Capabilities) -> bool:
-    dropped = [name for name in capabilities.dropped_fields if name in body]
+    refused = [*capabilities.dropped_fields]
+    if not capabilities.sampling:
+        refused += ("temperature", "top_p")
+    if not capabilities.parallel_tool_calls:
+        refused.append("parallel_tool_calls")
+    if not capabilities.include_usage:
+        refused.append("stream_options")
+    if capabilities.reasoning_effort == "none":
+        refused.append("reasoning_effort")
+    dropped = [name for name in refused if name in body]
     for name in dropped:
         del body[name]
     return bool(dropped)
+
+
+def _say_schema(body: dict[str, Any], capabilities: Capabilities) -> bool:
+    """Where the form of the answer cannot be forced, it is asked for in words."""
+    wanted = body.get("response_format")
+    if capabilities.json_schema or not isinstance(wanted, dict) or wanted.get("type") != "json_schema":
+        return False
+    del body["response_format"]
+    told = wanted.get("json_schema")
+    schema = msgspec.json.encode(told.get("schema") if isinstance(told, dict) else None).decode()
+    sentence = JSON_SCHEMA_SENTENCE.format(schema=schema)
+    body["messages"] = [{"role": "system", "content": sentence}, *(body.get("messages") or ())]
+    return True
+
+
+def _replace_images(message: dict[str, Any], capabilities: Capabilities) -> bool:
+    content = message.get("content")
+    if capabilities.images or not isinstance(content, list):
+        return False
+    told = [_without_image(part) for part in content]
+    changed = told != content
+    message["content"] = told
+    return changed
+
+
+def _without_image(part: object) -> object:
+    is_image = isinstance(part, dict) and part.get("type") == "image_url"
+    return {"type": "text", "text": NO_VISION} if is_image else part
 
 
 def _rename_developer(message: dict[str, Any], capabilities: Capabilities) -> bool:

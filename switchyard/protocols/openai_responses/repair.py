@@ -9,6 +9,7 @@ from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import Target
 from switchyard.protocols.effort import clamped
 from switchyard.protocols.openai_responses.calls import Item, entries, fields, text
+from switchyard.protocols.openai_responses.content import OMITTED_IMAGE
 from switchyard.protocols.openai_responses.items import SUMMARY_HEADING, summary_in
 from switchyard.protocols.openai_responses.reasoning import is_own_item
 from switchyard.protocols.openai_responses.request import encode_request, read_request
@@ -41,6 +42,7 @@ def repair_request(body: dict[str, Any], target: Target) -> bool:
         _restore_reasoning(body, target),
         not capabilities.responses_items and _lower(body, target),
         not capabilities.developer_role and _rename_developer(body),
+        not capabilities.images and _replace_images(body),
         _limit_reasoning(body, capabilities),
         _drop_hosted_search(body, capabilities),
         _drop_fields(body, capabilities),
@@ -94,6 +96,23 @@ def _rename_developer(body: Item) -> bool:
             item["role"] = "system"
             renamed = True
     return renamed
+
+
+def _replace_images(body: Item) -> bool:
+    replaced = False
+    for item in map(fields, entries(body.get("input"))):
+        for place in ("content", "output"):
+            parts = entries(item.get(place))
+            told = [_without_image(part) for part in parts]
+            if told != parts:
+                item[place] = told
+                replaced = True
+    return replaced
+
+
+def _without_image(part: Any) -> Any:
+    is_image = fields(part).get("type") == "input_image"
+    return {"type": "input_text", "text": OMITTED_IMAGE} if is_image else part
 
 
 def _limit_reasoning(body: Item, capabilities: Capabilities) -> bool:

@@ -8,6 +8,7 @@ from switchyard.protocols import carrier
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import Target
 from switchyard.protocols.openai_chat.repair import repair_request
+from switchyard.protocols.openai_chat.request import JSON_SCHEMA_SENTENCE
 
 OWN = {"type": "reasoning.encrypted", "data": carrier.pack("reasoning", "issuer", {})}
 FOREIGN = {"type": "reasoning.encrypted", "data": carrier.pack("reasoning", "other", {})}
@@ -57,6 +58,45 @@ def test_nothing_is_changed_by_default(body: dict[str, Any]) -> None:
         ({"stop": ["A"]}, {"stop": False}, {}),
         ({"stop": ["A", "B", "C"]}, {"max_stops": 2}, {"stop": ["A", "B"]}),
         ({"seed": 1, "user": "u"}, {"dropped_fields": ("seed", "absent")}, {"user": "u"}),
+        (
+            {"temperature": 0.2, "top_p": 1, "parallel_tool_calls": True, "seed": 1},
+            {"sampling": False, "parallel_tool_calls": False},
+            {"seed": 1},
+        ),
+        ({"stream_options": {"include_usage": True}}, {"include_usage": False}, {}),
+        ({"reasoning_effort": "max"}, {"efforts": ("low", "high")}, {"reasoning_effort": "high"}),
+        ({"reasoning_effort": "max"}, {"reasoning_effort": "none"}, {}),
+        (
+            {"response_format": {"type": "json_object"}, "seed": 1},
+            {"dropped_fields": ("seed",), "json_schema": False},
+            {"response_format": {"type": "json_object"}},
+        ),
+        (
+            {
+                "messages": [],
+                "response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}},
+            },
+            {"json_schema": False},
+            {
+                "messages": [
+                    {"role": "system", "content": JSON_SCHEMA_SENTENCE.format(schema='{"type":"object"}')}
+                ]
+            },
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "u"}}]}]},
+            {"images": False},
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [
+                            {"type": "text", "text": "[image omitted: the upstream model has no vision]"}
+                        ],
+                    }
+                ]
+            },
+        ),
         (
             {"messages": [{"role": "developer", "content": "a"}]},
             {"developer_role": False},

@@ -100,3 +100,17 @@ def test_a_local_server_gets_plain_requests_as_they_are() -> None:
     tools = [{"type": "function", "name": "f", "parameters": {}}]
     changed, _ = repaired(Capabilities(responses_items=False), input=[USER], tools=tools)
     assert not changed
+
+
+def test_images_are_replaced_for_a_model_that_reads_none() -> None:
+    image = {"type": "input_image", "image_url": "data:image/png;base64,AA=="}
+    note = {"type": "input_text", "text": "[image omitted: this model does not read images]"}
+    items = [
+        {"role": "user", "content": [{"type": "input_text", "text": "look"}, image]},
+        {"type": "function_call_output", "call_id": "c", "output": [image]},
+    ]
+    _, body = repaired(Capabilities(images=False), input=items)
+    assert body["input"] == [
+        {"role": "user", "content": [{"type": "input_text", "text": "look"}, note]},
+        {"type": "function_call_output", "call_id": "c", "output": [note]},
+    ]
