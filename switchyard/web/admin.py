@@ -16,6 +16,7 @@ from switchyard.web.client_setup import ClientSetup
 from switchyard.web.doing import Doing
 from switchyard.web.live import LiveEvents
 from switchyard.web.overview import Daemon, Overview
+from switchyard.web.plain import Plain
 from switchyard.web.reading import Reading
 from switchyard.web.writing import Writing
 
@@ -31,7 +32,12 @@ class Admin:
         reading = Reading(daemon, overview, self._live)
         writing = Writing(daemon.settings_file)
         clients = ClientSetup(daemon.client_files, daemon.current)
-        told_by_get = reading.table() | writing.reading_table() | clients.reading_table()
+        told_by_get = (
+            Plain(daemon, overview).table()
+            | reading.table()
+            | writing.reading_table()
+            | clients.reading_table()
+        )
         done_by_post = writing.table() | Doing(daemon, overview).table() | clients.table()
         self.routes: list[BaseRoute] = [
             *(Route(path, told(handler), methods=["GET"]) for path, handler in told_by_get.items()),

@@ -98,6 +98,8 @@ def test_claude_code_lists_the_daemons_models(tmp_path: Path) -> None:
         setup(daemon, "claude --with CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY")
         done = run(daemon.home, "claude", *CLAUDE, "--model", "claude-switchyard-qwen3")
         assert MARK in done.stdout, done.stdout
+        cache = json.loads((daemon.home / ".claude" / "cache" / "gateway-models.json").read_bytes())
+        assert cache["models"] == [{"id": "claude-switchyard-qwen3", "display_name": "qwen3"}]
         assert {line["sent"] for line in daemon.journal() if line["model"].endswith("qwen3")} == {"qwen3"}
 
 
