@@ -1,11 +1,9 @@
 """Tell numbers as plain text: to Prometheus, and to the status lines of Claude Code and tmux."""
 
-from typing import cast
-
 from starlette.requests import Request
 from starlette.responses import Response
 
-from switchyard.protocols.names import PROTOCOLS, ProtocolName
+from switchyard.protocols.names import PROTOCOLS
 from switchyard.store.render import prometheus, statusline
 from switchyard.web.answers import Handler, Problem
 from switchyard.web.overview import Daemon, Overview
@@ -31,6 +29,6 @@ class Plain:
         client = request.query_params.get("client", "messages")
         if client not in PROTOCOLS:
             raise Problem(400, "`client` must be one of " + ", ".join(PROTOCOLS) + ".", "client")
-        candidates = self._overview.route(cast(ProtocolName, client))["candidates"]
+        candidates = self._overview.route(client)["candidates"]
         active = candidates[0]["upstream"] if candidates else ""
         return Response(statusline(self._daemon.ledger.statistics, active) + "\n", media_type="text/plain")
