@@ -1,0 +1,299 @@
+"""A refusal that names what an upstream lacks is obeyed at once, within the client's own request, and remembered."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bed.asking import PATHS, error_of, question, text_of
+from tests.bed.daemon import Daemon, Response, request, settings, upstream
+from tests.bed.upstream import Received, Script, ScriptedUpstream, say, whole
+from tests.bed.wire import Protocol, error_body
+
+Body = dict[str, Any]
+TOOL = {"name": "look", "description": "d", "input_schema": {"type": "object", "properties": {}}}
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+SIGNED = [
+    {"role": "user", "content": "Hello"},
+    {
+        "role": "assistant",
+        "content": [
+            {"type": "thinking", "thinking": "T", "signature": "c2lnbmVkIGVsc2V3aGVyZQ=="},
+            {"type": "text", "text": "Hi"},
+        ],
+    },
+    {"role": "user", "content": "Go on"},
+]
+SEALED = [
+    {"role": "user", "content": "Hello"},
+    {"type": "reasoning", "summary": [], "encrypted_content": "c2VhbGVkIGVsc2V3aGVyZQ=="},
+    {"role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]},
+    {"role": "user", "content": "Go on"},
+]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A server that refuses, with `message`, every request in which it `finds` what it does not know."""
+
+    name: str
+    client: Protocol
+    spoken: Protocol
+    message: str
+    finds: Callable[[Body], Any]
+    more: Body = field(default_factory=dict)
+    status: int = 400
+    remembered: bool = True
+    body: bytes | None = None
+
+    def answers(self, received: Received) -> Script:
+        if not self.finds(received.json):
+            return say("Now it is fine.")(received)
+        told = self.body or error_body(self.spoken, self.message, "invalid_request_error")
+        return whole(self.status, told)
+
+
+def roles(body: Body) -> list[str]:
+    return [message["role"] for message in body["messages"]]
+
+
+def holds(text: str) -> Callable[[Body], bool]:
+    return lambda body: text in str(body)
+
+
+CASES = (
+    Case(
+        "max_tokens",
+        "messages",
+        "chat",
+        "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+        lambda body: "max_tokens" in body,
+    ),
+    Case(
+        "temperature",
+        "messages",
+        "chat",
+        "Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value is "
+        "supported.",
+        lambda body: "temperature" in body,
+        {"temperature": 0.2},
+    ),
+    Case(
+        "temperature of an SDK",
+        "chat",
+        "chat",
+        "Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value is "
+        "supported.",
+        lambda body: "temperature" in body,
+        {"temperature": 0.2},
+    ),
+    Case(
+        "an effort",
+        "messages",
+        "chat",
+        "Unsupported value: 'reasoning_effort' does not support 'max' with this model. Supported values are: 'low', "
+        "'medium', and 'high'.",
+        lambda body: body.get("reasoning_effort") == "max",
+        {"output_config": {"effort": "max"}, "thinking": {"type": "adaptive"}},
+    ),
+    Case(
+        "stream_options of vLLM",
+        "responses",
+        "chat",
+        "",
+        lambda body: "stream_options" in body,
+        body=b"{\"object\":\"error\",\"message\":\"[{'type': 'extra_forbidden', 'loc': ('body', 'stream_options'), "
+        b"'msg': 'Extra inputs are not permitted', 'input': {'include_usage': True}}]\",\"type\":"
+        b'"BadRequestError","param":null,"code":400}',
+    ),
+    Case(
+        "thinking of Ollama",
+        "messages",
+        "chat",
+        "",
+        lambda body: "reasoning_effort" in body,
+        {"output_config": {"effort": "high"}, "thinking": {"type": "adaptive"}},
+        body=b'{"error":{"message":"\\"qwen2.5:7b\\" does not support thinking","type":"api_error","param":null,'
+        b'"code":null}}',
+    ),
+    Case(
+        "an image for llama.cpp",
+        "messages",
+        "chat",
+        "",
+        holds("image_url"),
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {
+                            "type": "image",
+                            "source": {"type": "base64", "media_type": "image/png", "data": PNG},
+                        },
+                        {"type": "text", "text": "What is it?"},
+                    ],
+                }
+            ]
+        },
+        status=500,
+        body=b'{"error":{"code":500,"message":"image input is not supported - hint: if this is unexpected, you may '
+        b'need to provide the mmproj","type":"server_error"}}',
+    ),
+    Case(
+        "a system message in the middle",
+        "messages",
+        "messages",
+        "messages.1.role: Input should be 'user' or 'assistant'",
+        lambda body: "system" in roles(body),
+        {"messages": [{"role": "user", "content": "Hello"}, {"role": "system", "content": "Be brief."}]},
+    ),
+    Case(
+        "context management",
+        "messages",
+        "messages",
+        "context_management: Extra inputs are not permitted",
+        lambda body: "context_management" in body,
+        {"context_management": {"edits": []}},
+    ),
+    Case(
+        "adaptive thinking",
+        "messages",
+        "messages",
+        "adaptive thinking is not supported on this model",
+        lambda body: body.get("thinking", {}).get("type") == "adaptive",
+        {"thinking": {"type": "adaptive"}, "max_tokens": 9000},
+    ),
+    Case(
+        "a cache key",
+        "responses",
+        "responses",
+        "Unknown parameter: 'prompt_cache_key'.",
+        lambda body: "prompt_cache_key" in body,
+        {"prompt_cache_key": "k"},
+    ),
+    Case(
+        "cache marks",
+        "messages",
+        "messages",
+        "tools.0.cache_control: Extra inputs are not permitted",
+        holds("cache_control"),
+        {"tools": [{**TOOL, "cache_control": {"type": "ephemeral"}}]},
+    ),
+    Case(
+        "a foreign signature",
+        "messages",
+        "messages",
+        "messages.1.content.0: Invalid `signature` in `thinking` block",
+        holds("signature"),
+        {"messages": SIGNED},
+        remembered=False,
+    ),
+    Case(
+        "foreign encrypted content",
+        "responses",
+        "responses",
+        "The encrypted content c2Vh could not be verified. Reason: Encrypted content could not be decrypted or "
+        "parsed.",
+        holds("encrypted_content"),
+        {"input": SEALED},
+        remembered=False,
+    ),
+)
+UNKNOWN_REFUSAL = (
+    b'{"type": "error", "error":  {"type": "invalid_request_error", "message": "No idea."}, "more": 1}'
+)
+
+
+@dataclass(frozen=True)
+class Bed:
+    daemon: Daemon
+    server: ScriptedUpstream
+
+    def ask(self, client: Protocol, model: str, more: Body, stream: bool = True) -> Response:
+        return request(self.daemon.url, "POST", PATHS[client], question(client, model, stream=stream) | more)
+
+    def received(self, model: str) -> list[Received]:
+        return [one for one in self.server.requests if one.json["model"] == model]
+
+    def lines(self, model: str) -> list[Body]:
+        return [line for line in self.daemon.journal() if line["model"] == model]
+
+    def errors_of(self, name: str) -> tuple[str, int]:
+        state = self.daemon.get("/api/state").json["upstreams"]
+        return next((entry["state"], entry["errors"]) for entry in state if entry["name"] == name)
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    def answers(received: Received) -> Script:
+        place = received.path.split("/")[1]
+        if place == "unknown":
+            return whole(400, UNKNOWN_REFUSAL)
+        if place == "stubborn":
+            return whole(400, error_body("messages", f"Unknown parameter: '{next(_NAMES)}'."))
+        return CASES[int(place)].answers(received)
+
+    with ScriptedUpstream(answers) as server:
+        entries = [
+            upstream(case.name, f"{server.url}/{place}", case.spoken, models=[f"model-{place}"])
+            for place, case in enumerate(CASES)
+        ]
+        entries += [
+            upstream(name, f"{server.url}/{name}", models=[f"model-{name}"])
+            for name in ("unknown", "stubborn")
+        ]
+        with Daemon(tmp_path_factory.mktemp("lessons"), settings(*entries)) as daemon:
+            yield Bed(daemon, server)
+
+
+_NAMES = iter(["one", "two", "three", "four", "five", "six", "seven"])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_refused_request_is_said_again_without_it(bed: Bed, case: Case) -> None:
+    model = f"model-{CASES.index(case)}"
+
+    answers = [bed.ask(case.client, model, case.more) for _ in range(2)]
+
+    assert [(answer.status, text_of(case.client, answer)) for answer in answers] == [
+        (200, "Now it is fine.")
+    ] * 2
+    refused = [bool(case.finds(one.json)) for one in bed.received(model)]
+    assert refused == ([True, False, False] if case.remembered else [True, False, True, False])
+    first, second = bed.lines(model)
+    assert (first["outcome"], second["outcome"]) == ("ok", "ok")
+    told, retried = first["attempts"]
+    assert (told["status"], told["verdict"].startswith("learn: ")) == (case.status, True), told
+    assert (retried["status"], retried.get("failed", "")) == (200, "")
+    assert len(second["attempts"]) == (1 if case.remembered else 2)
+    assert bed.errors_of(case.name) == ("ready", 0)
+    assert answers[0].header("x-switchyard-attempts") == "2"
+
+
+def test_an_unknown_refusal_goes_to_the_client_as_it_came(bed: Bed) -> None:
+    answer = bed.ask("messages", "model-unknown", {})
+    assert (answer.status, answer.body) == (400, UNKNOWN_REFUSAL)
+    assert len(bed.received("model-unknown")) == 1
+    assert bed.errors_of("unknown") == ("ready", 0)
+
+
+def test_a_server_that_refuses_everything_is_not_asked_for_ever(bed: Bed) -> None:
+    answer = bed.ask("messages", "model-stubborn", {})
+    assert answer.status == 400
+    assert error_of("messages", answer)["message"] == "Unknown parameter: 'five'."
+    assert len(bed.received("model-stubborn")) == 5
+    assert bed.errors_of("stubborn") == ("ready", 0)
+
+
+def test_what_the_file_says_of_an_upstream_need_not_be_learned(tmp_path: Path) -> None:
+    case = CASES[0]
+    with ScriptedUpstream(case.answers) as server:
+        known = upstream(
+            "known", server.url, "chat", capabilities={"max_tokens_field": "max_completion_tokens"}
+        )
+        with Daemon(tmp_path, settings(known)) as daemon:
+            answer = request(daemon.url, "POST", PATHS["messages"], question("messages", "m"))
+    assert (answer.status, len(server.requests)) == (200, 1)
