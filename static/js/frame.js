@@ -40,13 +40,21 @@ export function drawFrame(current) {
     for (const [key, link] of links) {
       if (key === name) {
         link.setAttribute("aria-current", "page");
-        link.scrollIntoView({ block: "nearest", inline: "nearest" });
+        bringIntoView(link);
       } else link.removeAttribute("aria-current");
     }
     document.title = `${t(`nav.${name}`)} · Switchyard`;
   };
   mark(current);
   return mark;
+}
+
+/** Scrolls the row of links only: `scrollIntoView` would also move the place from which the Tab key goes on. */
+function bringIntoView(link) {
+  const row = link.parentElement;
+  const [inner, outer] = [link.getBoundingClientRect(), row.getBoundingClientRect()];
+  if (inner.left < outer.left) row.scrollLeft += inner.left - outer.left;
+  if (inner.right > outer.right) row.scrollLeft += inner.right - outer.right;
 }
 
 function themeButton() {

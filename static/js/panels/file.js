@@ -51,7 +51,7 @@ async function reread() {
 
 // --- history ---
 
-function versions({ versions: kept }, load) {
+function versions({ versions: kept, revision }, load) {
   if (!kept.length) return emptyNote(t("file.no-history"));
   return h(
     "ul.lines",
@@ -61,28 +61,28 @@ function versions({ versions: kept }, load) {
         "li",
         {},
         h("div.grow", {}, h("div", {}, moment(version.time)), h("div.faint", {}, bytes(version.size))),
-        actionButton(t("file.diff"), () => showDiff(version, load), { kind: "small" }),
-        actionButton(t("file.restore"), () => restore(version, load), { kind: "small" }),
+        actionButton(t("file.diff"), () => showDiff(version, revision, load), { kind: "small" }),
+        actionButton(t("file.restore"), () => restore(version, revision, load), { kind: "small" }),
       ),
     ),
   );
 }
 
-async function showDiff(version, load) {
+async function showDiff(version, revision, load) {
   const { diff } = await get("/api/history/diff", { from: version.id, to: "current" });
   await dialog(
     t("file.diff-title", { time: moment(version.time) }),
     (close) => ({
       body: h("div.stack", {}, h("p.muted", {}, t("file.diff-help")), diff.trim() ? diffView(diff) : h("p", {}, t("file.same"))),
-      footer: [button(t("close"), () => close()), actionButton(t("file.restore"), async () => (await restore(version, load)) && close(), { kind: "primary" })],
+      footer: [button(t("close"), () => close()), actionButton(t("file.restore"), async () => (await restore(version, revision, load)) && close(), { kind: "primary" })],
     }),
     { kind: "wide" },
   );
 }
 
-async function restore(version, load) {
+async function restore(version, revision, load) {
   if (!(await confirm(t("file.restore"), t("file.restore-question", { time: moment(version.time) }), t("file.restore"), "primary"))) return false;
-  await save("/api/history/restore", { version: version.id });
+  await save("/api/history/restore", { version: version.id, revision });
   note(t("file.restored", { time: moment(version.time) }), { kind: "good" });
   load();
   return true;

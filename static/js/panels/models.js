@@ -59,7 +59,8 @@ function ruleRows(stored, touched) {
   const changed = () => (number(), touched());
   const removeRow = (row) => (row.remove(), changed());
   function moveButton(step, rowOf) {
-    return button(step < 0 ? "↑" : "↓", (event) => {
+    const words = t(step < 0 ? "upstreams.move-up" : "upstreams.move-down");
+    const made = button(step < 0 ? "↑" : "↓", (event) => {
       const row = rowOf();
       const other = step < 0 ? row.previousElementSibling : row.nextElementSibling;
       if (!other) return;
@@ -67,7 +68,9 @@ function ruleRows(stored, touched) {
       else other.after(row);
       event.currentTarget.focus();
       changed();
-    }, { kind: "quiet small", title: t(step < 0 ? "upstreams.move-up" : "upstreams.move-down") });
+    }, { kind: "quiet small", title: words });
+    made.setAttribute("aria-label", words);
+    return made;
   }
   stored.forEach(add);
   const more = button(t("models.add-rule"), () => (add({}).querySelector("input").focus(), touched()), { kind: "small" });

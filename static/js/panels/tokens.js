@@ -34,18 +34,15 @@ function head(chosen, load) {
   const from = dateInput("stats.from", chosen.from);
   const to = dateInput("stats.to", chosen.to);
   const range = h("span.row", { hidden: true }, from, h("span.muted", {}, "–"), to);
-  const download = h("a.button", { download: "" }, t("stats.csv"));
-  const apply = () => {
-    download.href = `/api/token-stats.csv${query({ from: chosen.from, to: chosen.to, by: chosen.group })}`;
-    load();
-  };
+  const csv = () => `/api/token-stats.csv${query({ from: chosen.from, to: chosen.to, by: chosen.group })}`;
+  const download = h("a.button", { download: "", href: csv(), onclick: () => (download.href = csv()) }, t("stats.csv"));
   const pick = (span) => {
     chosen.span = span;
     range.hidden = span !== "range";
     if (span !== "range") Object.assign(chosen, { from: isoDay(SPANS[span]), to: isoDay() });
     from.value = chosen.from;
     to.value = chosen.to;
-    apply();
+    load();
   };
   for (const [input, name] of [[from, "from"], [to, "to"]]) {
     input.addEventListener("change", () => {
@@ -54,12 +51,9 @@ function head(chosen, load) {
       if (chosen.from > chosen.to) chosen[name === "from" ? "to" : "from"] = input.value;
       from.value = chosen.from;
       to.value = chosen.to;
-      apply();
+      load();
     });
   }
-  download.addEventListener("click", () => {
-    download.href = `/api/token-stats.csv${query({ from: chosen.from, to: chosen.to, by: chosen.group })}`;
-  });
   const reset = button(t("stats.reset"), () => busy(reset, () => resetStatistics(load)));
   return h(
     "div.panel-head",

@@ -1,0 +1,102 @@
+"""The overview: who answers each client and why not the others, live; faults, rests, a daemon that goes and comes."""
+
+import re
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.bed.daemon import Daemon, settings, upstream
+from tests.bed.upstream import ScriptedUpstream, say
+from tests.browser.conftest import CHINESE, HOSTILE, Open
+
+
+def lane(page: Page, client: str) -> Locator:
+    return page.locator(f".lane[data-client={client}]")
+
+
+def ask(daemon: Daemon, model: str = "claude-x") -> int:
+    body = {"model": model, "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}
+    return daemon.post("/v1/messages", body).status
+
+
+def test_it_shows_who_answers_each_client_and_why_not_the_others(daemon: Daemon, open_page: Open) -> None:
+    page = open_page(daemon)
+    messages = lane(page, "messages")
+    expect(messages.locator(".stop.first")).to_contain_text(re.compile(r"Monday key|<img"))
+    expect(messages.locator(".skips")).to_contain_text("disabled")
+    expect(messages.get_by_text(f"{daemon.port}/api")).to_be_visible()
+    chat = lane(page, "chat")
+    expect(chat.locator(".skips li").filter(has_text=HOSTILE)).to_contain_text("not served")
+    expect(chat.locator(".stop").filter(has_text=CHINESE)).to_be_visible()
+
+
+def test_requests_and_numbers_arrive_live(demo: Daemon, open_page: Open) -> None:
+    page = open_page(demo)
+    expect(page.get_by_text("No requests yet.")).to_be_visible()
+    assert ask(demo) == 200
+    expect(page.get_by_role("link", name="claude-x")).to_be_visible()
+    requests = page.locator(".numbers div").filter(has=page.get_by_text("Requests", exact=True))
+    expect(requests.locator("dd")).to_contain_text("1")
+    expect(lane(page, "messages").get_by_text("asked for claude-x")).to_be_visible()
+
+
+def test_a_resting_upstream_is_shown_with_its_reason_and_can_be_cleared(
+    demo: Daemon, open_page: Open
+) -> None:
+    with ScriptedUpstream(say("fine")) as server:
+        demo.change_settings(
+            settings(
+                upstream("broken", "http://127.0.0.1:9"),
+                upstream("fine", server.url),
+                failover={"error_threshold": 1},
+            )
+        )
+        page = open_page(demo)
+        expect(lane(page, "messages").locator(".stop.first")).to_have_text(re.compile("broken"))
+        assert ask(demo) == 200
+        expect(lane(page, "messages").locator(".stop.first")).to_have_text(re.compile("fine"))
+        expect(lane(page, "messages").locator(".skips")).to_contain_text("resting until")
+        page.get_by_role("button", name="Clear", exact=True).click()
+        expect(lane(page, "messages").locator(".stop.first")).to_have_text(re.compile("broken"))
+
+
+def test_faults_of_the_file_are_shown_and_go_away(daemon: Daemon, open_page: Open) -> None:
+    good = daemon.settings_path.read_text()
+    page = open_page(daemon)
+    expect(page.locator(".lane")).to_have_count(3)
+    daemon.settings_path.write_text(good.replace('"08:00-20:00"', '"late"'))
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("$.upstreams[0].hours")
+    expect(alert).to_contain_text("08:00-23:30")
+    daemon.settings_path.write_text('{"upstreams": [')
+    expect(alert).to_contain_text("line 1, column")
+    daemon.settings_path.write_text(good)
+    expect(alert).to_have_count(0)
+
+
+def test_a_restarted_daemon_is_noticed_and_followed_again(demo: Daemon, open_page: Open) -> None:
+    page = open_page(demo)
+    assert ask(demo, "before") == 200
+    expect(page.get_by_role("link", name="before")).to_be_visible()
+    demo.stop()
+    expect(page.get_by_text("no connection")).to_be_visible()
+    expect(lane(page, "messages")).to_be_visible()
+    demo.start()
+    expect(page.get_by_text("live", exact=True)).to_be_visible()
+    assert ask(demo, "after") == 200
+    expect(page.get_by_role("link", name="after")).to_be_visible()
+    expect(page.get_by_role("link", name="before")).to_have_count(0)
+
+
+def test_a_route_is_explained_without_asking_anybody(daemon: Daemon, open_page: Open) -> None:
+    page = open_page(daemon)
+    page.get_by_role("button", name="Explain a route").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Model asked for").fill("claude-opus")
+    dialog.get_by_label("At", exact=True).last.fill("tue 09:00")
+    dialog.get_by_role("button", name="Explain", exact=True).click()
+    expect(dialog.locator(".skips li").filter(has_text="Monday key")).to_contain_text("not today")
+    expect(dialog.locator(".stop.first")).to_contain_text("qwen3-32b")
+    dialog.get_by_label("At", exact=True).last.fill("some day")
+    dialog.get_by_role("button", name="Explain", exact=True).click()
+    expect(dialog.get_by_role("alert")).to_be_visible()
+    assert daemon.get("/api/requests").json["requests"] == []

@@ -1,0 +1,92 @@
+"""The page of token statistics: exact numbers, spans, bars, tables, CSV, reset."""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.bed.daemon import Daemon
+from tests.browser.conftest import HOSTILE, Open
+
+PAGE = "/token-stats.html"
+
+
+def ask(daemon: Daemon, model: str = "claude-x") -> None:
+    body = {"model": model, "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}
+    assert daemon.post("/v1/messages", body).status == 200
+
+
+def card(page: Page, name: str) -> Locator:
+    return page.locator(".numbers > div").filter(has=page.get_by_text(name, exact=True)).locator("dd")
+
+
+def test_an_empty_span_says_so(demo: Daemon, open_page: Open) -> None:
+    page = open_page(demo, PAGE)
+    expect(page.get_by_text("Nothing was counted in this span.")).to_be_visible()
+
+
+def test_cards_bars_and_tables_tell_what_was_counted(demo: Daemon, open_page: Open) -> None:
+    ask(demo)
+    ask(demo, HOSTILE)
+    told = demo.token_stats()["summary"]
+    page = open_page(demo, PAGE)
+    expect(card(page, "Requests")).to_contain_text("2")
+    expect(card(page, "Input")).to_contain_text(str(told["total_input_tokens"]))
+    expect(card(page, "Output")).to_contain_text(str(told["total_output_tokens"]))
+    columns = page.locator(".chart .column")
+    expect(columns).to_have_count(7)
+    columns.last.hover()
+    expect(page.locator(".tip")).to_contain_text(str(told["total_output_tokens"]))
+    columns.last.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(columns.nth(5)).to_be_focused()
+    expect(page.locator("tbody tr")).to_have_count(2)
+    expect(page.locator("tbody tr").filter(has_text=HOSTILE)).to_have_count(1)
+    page.get_by_role("radio", name="Upstream").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.locator("tbody tr td").first).to_have_text("demo")
+    expect(page.get_by_role("radio", name="Upstream")).to_be_focused()
+
+
+def test_today_shows_hours_and_a_range_is_chosen(demo: Daemon, open_page: Open) -> None:
+    ask(demo)
+    page = open_page(demo, PAGE)
+    page.get_by_role("radio", name="Today").click()
+    expect(page.locator(".chart .column")).to_have_count(24)
+    page.get_by_role("radio", name="Range").click()
+    long_ago = (date.today() - timedelta(days=200)).isoformat()
+    page.get_by_label("From").fill(long_ago)
+    page.get_by_label("To", exact=True).fill((date.today() - timedelta(days=190)).isoformat())
+    expect(page.get_by_text("Nothing was counted in this span.")).to_be_visible()
+
+
+def test_a_series_is_hidden_and_another_measure_is_shown(demo: Daemon, open_page: Open) -> None:
+    ask(demo)
+    page = open_page(demo, PAGE)
+    expect(page.locator("rect.series-4")).to_have_count(1)
+    page.locator(".legend").get_by_role("button", name="Output").click()
+    expect(page.locator("rect.series-4")).to_have_count(0)
+    page.get_by_role("radio", name="Requests").click()
+    expect(page.locator(".chart rect.series-1")).to_have_count(1)
+
+
+def test_the_table_is_downloaded_as_csv(demo: Daemon, open_page: Open, tmp_path: Path) -> None:
+    ask(demo)
+    page = open_page(demo, PAGE)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    path = tmp_path / "tokens.csv"
+    download.value.save_as(path)
+    lines = path.read_text().splitlines()
+    assert lines[0].startswith("key,input_tokens,output_tokens")
+    assert lines[1].startswith("claude-x,")
+
+
+def test_a_reset_keeps_a_copy(demo: Daemon, open_page: Open) -> None:
+    ask(demo)
+    page = open_page(demo, PAGE)
+    page.get_by_role("button", name="Reset …").click()
+    page.get_by_role("dialog").get_by_role("button", name="Reset …").click()
+    expect(page.get_by_text("Nothing was counted in this span.")).to_be_visible()
+    assert len(list(demo.data.glob("token_stats.before-*.json"))) == 1
+    assert demo.token_stats()["summary"]["total_requests"] == 0

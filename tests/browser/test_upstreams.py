@@ -1,0 +1,272 @@
+"""The panel of upstreams: what a user does there, and what the file says afterwards."""
+
+import json
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.bed.daemon import Daemon, Document, settings, upstream
+from tests.bed.upstream import ScriptedUpstream, say, whole
+from tests.browser.conftest import CHINESE, HOSTILE, LONG, Open
+
+PANEL = "/#/upstreams"
+
+
+def stored(daemon: Daemon) -> list[Document]:
+    entries: list[Document] = json.loads(daemon.settings_path.read_text())["upstreams"]
+    return entries
+
+
+def names(daemon: Daemon) -> list[str]:
+    return [entry["name"] for entry in stored(daemon)]
+
+
+def row(page: Page, name: str) -> Locator:
+    return page.locator(".entry").filter(has=page.get_by_role("button", name=name, exact=True))
+
+
+def choose(page: Page, name: str, action: str) -> None:
+    row(page, name).get_by_role("button", name="More actions").click()
+    page.get_by_role("menuitem", name=action, exact=True).click()
+
+
+def shown(page: Page) -> list[str]:
+    return page.locator(".entry .entry-name").all_inner_texts()
+
+
+def test_hostile_long_and_foreign_names_are_shown_as_text(daemon: Daemon, open_page: Open) -> None:
+    page = open_page(daemon, PANEL)
+    expect(page.locator(".entry")).to_have_count(4)
+    assert shown(page) == ["Monday key", HOSTILE, CHINESE, LONG]
+    assert page.locator("main img").count() == 0
+    expect(page).to_have_title("Upstreams · Switchyard")
+
+
+def test_an_upstream_is_added_and_its_key_is_never_shown_again(demo: Daemon, open_page: Open) -> None:
+    page = open_page(demo, PANEL)
+    page.get_by_role("button", name="Add upstream").click()
+    form = page.get_by_role("dialog")
+    form.get_by_label("Name", exact=True).fill("vLLM")
+    form.get_by_label("Base URL").fill("http://127.0.0.1:8000")
+    form.get_by_label("Protocol it speaks").select_option("chat")
+    form.get_by_label("Where the key comes from").select_option("literal")
+    form.get_by_label("Key", exact=True).fill("sk-very-secret")
+    expect(form.get_by_text("Requests go to http://127.0.0.1:8000/v1/chat/completions")).to_be_visible()
+    form.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("“vLLM” was added.")).to_be_visible()
+    assert stored(demo)[-1] == {
+        "name": "vLLM",
+        "base_url": "http://127.0.0.1:8000",
+        "protocol": "chat",
+        "key": "sk-very-secret",
+    }
+    row(page, "vLLM").get_by_role("button", name="vLLM", exact=True).click()
+    expect(page.get_by_label("Where the key comes from")).to_have_value("keep")
+    assert "sk-very-secret" not in page.content()
+    assert "sk-very-secret" not in demo.get("/api/configs").text
+
+
+def test_mistakes_are_told_beside_their_fields_while_typing(daemon: Daemon, open_page: Open) -> None:
+    page = open_page(daemon, PANEL)
+    row(page, "Monday key").get_by_role("button", name="Edit", exact=True).click()
+    form = page.get_by_role("dialog")
+    form.get_by_label("Priority").fill("300")
+    form.get_by_label("Hours").fill("8 till 9")
+    wrong = form.locator(".field:has([name=priority]) > .wrong")
+    expect(wrong).to_have_text("expected a whole number from 1 to 100, found 300")
+    expect(form.locator(".field:has([name=hours]) > .wrong")).to_contain_text("08:00-23:30")
+    expect(form.get_by_label("Priority")).to_have_attribute("aria-invalid", "true")
+    form.get_by_role("button", name="Save").click()
+    expect(form.get_by_label("Priority")).to_be_focused()
+    form.get_by_label("Priority").fill("30")
+    form.get_by_label("Hours").fill("08:00-09:00")
+    expect(wrong).to_be_hidden()
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_be_hidden()
+    assert {"priority": 30, "hours": "08:00-09:00", "key": "sk-of-Monday key"}.items() <= stored(daemon)[
+        0
+    ].items()
+
+
+def test_unsaved_changes_are_guarded(daemon: Daemon, open_page: Open) -> None:
+    page = open_page(daemon, PANEL)
+    row(page, "Monday key").get_by_role("button", name="Edit", exact=True).click()
+    page.get_by_label("Note").fill("something")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("heading", name="Unsaved changes")).to_be_visible()
+    page.get_by_role("button", name="Cancel").last.click()
+    expect(page.get_by_label("Note")).to_have_value("something")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Discard").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert "note" not in stored(daemon)[0]
+
+
+def test_stored_headers_stay_when_another_field_is_changed(daemon: Daemon, open_page: Open) -> None:
+    page = open_page(daemon, PANEL)
+    row(page, CHINESE).get_by_role("button", name="Edit", exact=True).click()
+    form = page.get_by_role("dialog")
+    expect(form.get_by_placeholder("stored, type to replace")).to_be_visible()
+    form.get_by_role("button", name="Add header").click()
+    form.get_by_label("Header").last.fill("X-New")
+    form.get_by_label("Value").last.fill("new-value")
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_be_hidden()
+    assert stored(daemon)[2]["headers"] == {"X-Secret": "hidden-value", "X-New": "new-value"}
+
+
+def test_an_upstream_is_switched_off_and_on(daemon: Daemon, open_page: Open) -> None:
+    page = open_page(daemon, PANEL)
+    row(page, HOSTILE).get_by_role("switch").click()
+    expect(row(page, HOSTILE).get_by_role("switch")).to_have_attribute("aria-checked", "false")
+    assert stored(daemon)[1]["enabled"] is False
+    row(page, HOSTILE).get_by_role("switch").click()
+    expect(row(page, HOSTILE).get_by_role("switch")).to_have_attribute("aria-checked", "true")
+    assert stored(daemon)[1]["enabled"] is True
+
+
+def test_a_copy_is_made_switched_off_with_its_key(daemon: Daemon, open_page: Open) -> None:
+    page = open_page(daemon, PANEL)
+    choose(page, "Monday key", "Duplicate")
+    expect(page.locator(".entry")).to_have_count(5)
+    assert names(daemon)[:2] == ["Monday key", "Monday key (2)"]
+    copy = stored(daemon)[1]
+    assert (copy["enabled"], copy["key"]) == (False, "sk-of-Monday key")
+
+
+def test_a_deleted_upstream_comes_back_whole_and_in_its_place(daemon: Daemon, open_page: Open) -> None:
+    before = stored(daemon)
+    page = open_page(daemon, PANEL)
+    choose(page, HOSTILE, "Delete")
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.locator(".entry")).to_have_count(3)
+    assert names(daemon) == ["Monday key", CHINESE, LONG]
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator(".entry")).to_have_count(4)
+    assert stored(daemon) == before
+
+
+def test_the_order_is_changed_by_keyboard_and_the_focus_stays(daemon: Daemon, open_page: Open) -> None:
+    page = open_page(daemon, PANEL)
+    grip = page.get_by_role("button", name="Reorder Monday key: arrow keys move it")
+    grip.focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".entry-name").first).to_have_text(HOSTILE)
+    assert names(daemon) == [HOSTILE, "Monday key", CHINESE, LONG]
+    expect(grip).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    expect(page.locator(".entry-name").first).to_have_text("Monday key")
+    assert names(daemon)[0] == "Monday key"
+
+
+def test_the_order_is_changed_by_dragging(daemon: Daemon, open_page: Open) -> None:
+    page = open_page(daemon, PANEL)
+    grip = page.get_by_role("button", name="Reorder Monday key: arrow keys move it")
+    grip.drag_to(row(page, CHINESE), target_position={"x": 200, "y": 60})
+    expect(page.locator(".entry-name").nth(2)).to_have_text("Monday key")
+    assert names(daemon) == [HOSTILE, CHINESE, "Monday key", LONG]
+
+
+def test_a_stale_page_cannot_overwrite_a_file_edited_on_disk(
+    daemon: Daemon, open_page: Open, document: Document
+) -> None:
+    page = open_page(daemon, PANEL)
+    row(page, "Monday key").get_by_role("button", name="Edit", exact=True).click()
+    page.get_by_label("Note").fill("from the page")
+    edited = json.loads(daemon.settings_path.read_text())
+    edited["upstreams"][0]["note"] = "from the editor"
+    daemon.change_settings(edited)
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("dialog").get_by_text("has been changed on disk")).to_be_visible()
+    assert stored(daemon)[0]["note"] == "from the editor"
+
+
+def test_a_file_edited_on_disk_is_shown_at_once(daemon: Daemon, open_page: Open) -> None:
+    page = open_page(daemon, PANEL)
+    expect(page.locator(".entry")).to_have_count(4)
+    daemon.change_settings(settings(upstream("brand new", "http://127.0.0.1:9")))
+    expect(page.locator(".entry-name")).to_have_text(["brand new"])
+
+
+def test_a_removed_upstream_cannot_be_changed_from_an_old_page(daemon: Daemon) -> None:
+    revision = daemon.get("/api/configs").json["revision"]
+    gone = daemon.post(
+        "/api/upstreams/update", {"name": "gone", "changes": {"note": "x"}, "revision": revision}
+    )
+    assert (gone.status, gone.json["error"]["message"]) == (404, 'There is no upstream "gone" any more.')
+
+
+def test_the_connection_test_shows_its_steps_and_offers_the_working_address(
+    demo: Daemon, open_page: Open
+) -> None:
+    def only_under_api(request: Any) -> Any:
+        return say("Hello there")(request) if request.path.startswith("/api/") else not_found(request)
+
+    def not_found(request: Any) -> Any:
+        return whole(404, b'{"error": "no such page"}')
+
+    with ScriptedUpstream(only_under_api) as server:
+        demo.change_settings(settings(upstream("relay", server.url)))
+        page = open_page(demo, PANEL)
+        row(page, "relay").get_by_role("button", name="Test", exact=True).click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_role("button", name="Test", exact=True).click()
+        expect(
+            dialog.get_by_text("It does not answer.").or_(dialog.get_by_text("It answers"))
+        ).to_be_visible()
+        expect(dialog.locator(".steps li").first).to_contain_text("Name")
+        expect(dialog.get_by_text("This address answers:")).to_be_visible()
+        dialog.get_by_role("button", name="Use this address").click()
+        expect(dialog).to_be_hidden()
+        row(page, "relay").get_by_role("button", name="Test", exact=True).click()
+        dialog.get_by_role("button", name="Test", exact=True).click()
+        expect(dialog.get_by_text("It answers, in")).to_be_visible()
+        expect(dialog.get_by_text("Hello there").first).to_be_visible()
+        assert stored(demo)[0]["base_url"] == f"{server.url}/api/v1/messages"
+
+
+def test_a_refused_connection_is_told_at_its_step(daemon: Daemon, open_page: Open) -> None:
+    page = open_page(daemon, PANEL)
+    row(page, HOSTILE).get_by_role("button", name="Test", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Test", exact=True).click()
+    expect(dialog.get_by_text("It does not answer.")).to_be_visible()
+    assert dialog.locator(".steps li .dot.bad").count() == 1
+    expect(dialog.locator(".steps li").last).to_contain_text("port 9")
+
+
+def test_a_pretended_failure_moves_the_route_and_ends(demo: Daemon, open_page: Open) -> None:
+    with ScriptedUpstream(say("one")) as one, ScriptedUpstream(say("two")) as two:
+        demo.change_settings(settings(upstream("one", one.url), upstream("two", two.url)))
+        page = open_page(demo, PANEL)
+        choose(page, "one", "Pretend a failure …")
+        page.get_by_role("dialog").get_by_role("button", name="Begin").click()
+        expect(row(page, "one").get_by_text("pretending to be down until")).to_be_visible()
+        answer = demo.post(
+            "/v1/messages", {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}
+        )
+        assert answer.json["content"][0]["text"] == "two"
+        choose(page, "one", "End the pretence")
+        expect(row(page, "one").get_by_text("pretending")).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [360, 1400])
+def test_the_menu_of_a_row_works_by_keyboard(daemon: Daemon, open_page: Open, width: int) -> None:
+    page = open_page(daemon, PANEL, width)
+    row(page, "Monday key").get_by_role("button", name="More actions").press("Enter")
+    expect(page.get_by_role("menuitem").first).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    expect(page.get_by_role("menuitem").last).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("menu")).to_have_count(0)
+    expect(row(page, "Monday key").get_by_role("button", name="More actions")).to_be_focused()
+
+
+def test_the_week_shows_who_serves_when(daemon: Daemon, open_page: Open) -> None:
+    page = open_page(daemon, PANEL)
+    week = page.get_by_role("table", name="The coming week")
+    expect(week.get_by_role("rowheader")).to_have_text(["Monday key", HOSTILE, CHINESE])
+    monday = week.get_by_role("row").nth(1).locator(".span")
+    expect(monday).to_have_count(1)
+    expect(monday).to_have_attribute("title", "Mon 08:00 – 20:00 · serves first")
