@@ -14,8 +14,18 @@ PACKAGE = ROOT / "switchyard"
 STATIC = ROOT / "static"
 
 CODECS = ("anthropic_messages", "openai_chat", "openai_responses")
-ROOMS = ("protocols", "routing", "relay", "store", "clients", "web", "demo", "importing")
-COMPOSERS = ("application", "cli", "commands", "serve", "banner", "logs", "doctor", "client_plans")
+ROOMS = ("protocols", "routing", "relay", "store", "clients", "web", "demo", "importing", "autostart")
+COMPOSERS = (
+    "application",
+    "cli",
+    "commands",
+    "serve",
+    "banner",
+    "logs",
+    "doctor",
+    "selftest",
+    "client_plans",
+)
 VALUES = ("protocols", "settings", "faults", "exchange")
 NETWORK = (
     "httpx",
@@ -115,6 +125,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "importing": ("importing", "settings", "faults", "protocols"),
     "clients": ("clients", "store"),
     "demo": ("demo", "protocols"),
+    "autostart": ("autostart", "store"),
     "web": ("web", "relay", "routing", "store", "clients", "importing", *VALUES),
 }
 
@@ -150,16 +161,25 @@ def test_a_codec_knows_no_other_codec(codec: str) -> None:
     assert not broken, told(broken, f"{codec} may not know another codec")
 
 
-def test_shared_protocol_modules_know_no_codec() -> None:
-    """Only the list of codecs names them; everything else gets a codec handed in."""
-    broken = [
-        found
-        for path in sorted((PACKAGE / "protocols").glob("*.py"))
-        if path.name != "codecs.py"
-        for found in imports_of(path)
-        if any(found.reaches(f"switchyard.protocols.{codec}") for codec in CODECS)
-    ]
-    assert not broken, told(broken, "only protocols/codecs.py may name the codecs")
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_codec_does_not_know_another_one_through_a_third_module(codec: str) -> None:
+    seen: set[Path] = set()
+    waiting = sorted((PACKAGE / "protocols" / codec).rglob("*.py"))
+    while waiting:
+        path = waiting.pop()
+        if path not in seen:
+            seen.add(path)
+            waiting += [module for found in imports_of(path) for module in _files_of(found)]
+    foreign = [path for path in seen for other in CODECS if other != codec and other in path.parts]
+    assert not foreign, f"{codec} reaches {', '.join(str(path.relative_to(ROOT)) for path in foreign)}"
+
+
+def _files_of(found: Import) -> list[Path]:
+    """The files of ours that an import loads, packages' own aside."""
+    if found.room == "":
+        return []
+    names = [found.module, *(f"{found.module}.{name}" for name in found.names)]
+    return [path for name in names if (path := (ROOT / name.replace(".", "/")).with_suffix(".py")).is_file()]
 
 
 def test_the_clients_set_up_knows_only_how_to_write_files() -> None:
@@ -239,17 +259,18 @@ def test_time_is_given_and_never_read(room: str) -> None:
     assert not broken, f"{room} is given the time:\n" + "\n".join(broken)
 
 
-HTTP_CLIENT_FILES = ("upstream.py", "asgi_transport.py")
-"""The wire itself, and the way to the embedded demo, which is an httpx transport."""
+HTTP_CLIENT_PLACES = ("upstream.py", "asgi_transport.py", "http1")
+"""The wire itself, the way to the embedded demo, and our own connections, which fail in the client's words."""
 
 
 def test_the_relay_uses_its_http_client_in_one_place() -> None:
     broken = [
         found
         for found in imports("relay")
-        if found.library in ("httpx", "httpx_aiohttp", "aiohttp") and found.path.name not in HTTP_CLIENT_FILES
+        if found.library in ("httpx", "httpx_aiohttp", "aiohttp")
+        and not set(HTTP_CLIENT_PLACES) & set(found.path.parts)
     ]
-    assert not broken, told(broken, f"only {' and '.join(HTTP_CLIENT_FILES)} may use the HTTP client")
+    assert not broken, told(broken, f"only {', '.join(HTTP_CLIENT_PLACES)} may use the HTTP client")
 
 
 def test_the_bootstrap_needs_only_the_standard_library_until_its_packages_are_there() -> None:
