@@ -33,9 +33,8 @@ def passes_untouched(protocol: ProtocolName, target: Target, *, compacts: bool) 
 
 def may_need_repair(body: bytes, target: Target) -> bool:
     """False if the body can be sent as it is without even parsing it; the usual case."""
-    return (
-        target.capabilities != Capabilities() or CARRIER in body or body.count(CACHE_MARK) > MAX_CACHE_MARKS
-    )
+    foreign = CARRIER in body or OUR_SEARCHES in body
+    return foreign or target.capabilities != Capabilities() or body.count(CACHE_MARK) > MAX_CACHE_MARKS
 
 
 def injects_usage(protocol: ProtocolName, head: Head, target: Target) -> bool:

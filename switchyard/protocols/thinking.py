@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from switchyard.protocols.anthropic_messages.repair import drop_thinking, is_in_unsigned_loop, rewrite_blocks
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Reasoning, Request, Thinking
 
@@ -67,15 +68,15 @@ def strip_history(protocol: ProtocolName, body: dict[str, Any], only: frozenset[
 
 
 def _strip_messages(body: dict[str, Any], only: frozenset[str] | None) -> None:
-    stripped = False
-    for message in body.get("messages", ()):
-        if isinstance(message.get("content"), list):
-            kept = [block for block in message["content"] if not _is_stripped(block, MESSAGES_THINKING, only)]
-            stripped = stripped or len(kept) < len(message["content"])
-            message["content"] = kept
-    if stripped and _awaits_tool_answer(body):
-        # in the middle of a tool loop the API wants the original thinking block, or no thinking at all
-        body.pop("thinking", None)
+    def kept(block: dict[str, Any]) -> dict[str, Any] | None:
+        return None if _is_stripped(block, MESSAGES_THINKING, only) else block
+
+    if not rewrite_blocks(body, kept) or not is_in_unsigned_loop(body):
+        return
+    thinking = body.get("thinking")
+    # in the middle of a tool loop the API wants the original thinking block, or no thinking at all
+    if only is None or (isinstance(thinking, dict) and thinking.get("type") == "enabled"):
+        drop_thinking(body)
 
 
 MESSAGES_THINKING = ("thinking", "redacted_thinking")
@@ -87,25 +88,33 @@ def _is_stripped(block: Any, types: tuple[str, ...], only: frozenset[str] | None
     return only is None or any(block.get(name) in only for name in ("signature", "data", "encrypted_content"))
 
 
-def _awaits_tool_answer(body: dict[str, Any]) -> bool:
-    users = [message for message in body.get("messages", ()) if message.get("role") == "user"]
-    content = users[-1].get("content") if users else None
-    return isinstance(content, list) and any(
-        isinstance(block, dict) and block.get("type") == "tool_result" for block in content
-    )
-
-
 def _strip_chat(body: dict[str, Any], only: frozenset[str] | None) -> None:
     if only is not None:
         return
-    for message in body.get("messages", ()):
+    for message in body.get("messages") or ():
         for name in ("reasoning_content", "reasoning", "reasoning_details"):
-            message.pop(name, None)
+            if isinstance(message, dict):
+                message.pop(name, None)
 
 
 def _strip_responses(body: dict[str, Any], only: frozenset[str] | None) -> None:
-    if isinstance(body.get("input"), list):
-        body["input"] = [item for item in body["input"] if not _is_stripped(item, ("reasoning",), only)]
+    items = body.get("input")
+    if not isinstance(items, list):
+        return
+    kept = [item for item in items if not _is_stripped(item, ("reasoning",), only)]
+    if len(kept) < len(items):
+        # by its id an item is known to have followed its reasoning, and refused without it
+        kept = [_without_id(item) for item in kept]
+    body["input"] = kept
+
+
+def _without_id(item: Any) -> Any:
+    if not isinstance(item, dict) or item.get("type", "message") not in IDENTIFIED:
+        return item
+    return {name: value for name, value in item.items() if name != "id"}
+
+
+IDENTIFIED = ("message", "function_call", "custom_tool_call")
 
 
 _STRIP = {"messages": _strip_messages, "chat": _strip_chat, "responses": _strip_responses}

@@ -88,16 +88,16 @@ def _settle_reasoning(body: Wire, target: Target) -> bool:
             return {**block, "signature": ""} if said else None
         return replayed(Thinking(said, opened(seal)), target.issuer)
 
-    if not _rewrite_blocks(body, settled):
+    if not rewrite_blocks(body, settled):
         return False
     thinking = body.get("thinking")
-    if isinstance(thinking, dict) and thinking.get("type") == "enabled" and _is_in_unsigned_loop(body):
+    if isinstance(thinking, dict) and thinking.get("type") == "enabled" and is_in_unsigned_loop(body):
         # with a budget, a running tool loop must begin with its own signed thinking
-        _drop_thinking(body)
+        drop_thinking(body)
     return True
 
 
-def _is_in_unsigned_loop(body: Wire) -> bool:
+def is_in_unsigned_loop(body: Wire) -> bool:
     turns = [message for message in body["messages"] if _role(message) in ("user", "assistant")]
     if len(turns) < 2 or not any(block.get("type") == "tool_result" for block in _blocks_of(turns[-1])):
         return False
@@ -128,7 +128,7 @@ def _drop_searches(body: Wire, target: Target) -> bool:
                 return bare | ({"citations": citations} if citations else {})
         return block
 
-    return _rewrite_blocks(body, kept)
+    return rewrite_blocks(body, kept)
 
 
 def _is_fabricated(block: Wire) -> bool:
@@ -159,7 +159,7 @@ def _adapt_thinking(body: Wire, target: Target) -> bool:
     if effort is not None:
         _set_effort(body, None)
     if mode != "budget":
-        _drop_thinking(body)
+        drop_thinking(body)
     elif adaptive:
         _set_budget(body, effort if effort in EFFORTS else DEFAULT_EFFORT)
     return True
@@ -187,12 +187,12 @@ def _set_budget(body: Wire, effort: Any) -> None:
     room = limit - LEAST_ANSWER if isinstance(limit, int) else LEAST_BUDGET
     budget = min(budget_for(effort), room)
     if budget < LEAST_BUDGET:
-        _drop_thinking(body)
+        drop_thinking(body)
     else:
         body["thinking"] = {"type": "enabled", "budget_tokens": budget}
 
 
-def _drop_thinking(body: Wire) -> None:
+def drop_thinking(body: Wire) -> None:
     """With the edits of the context that are an error where there is no thinking."""
     body.pop("thinking", None)
     management = body.get("context_management")
@@ -253,7 +253,7 @@ def _replace_media(body: Wire, target: Target) -> bool:
             return block if inner == nested else {**block, "content": inner}
         return block
 
-    return bool(replacements) and _rewrite_blocks(body, told)
+    return bool(replacements) and rewrite_blocks(body, told)
 
 
 def _drop_sampling(body: Wire, target: Target) -> bool:
@@ -302,7 +302,7 @@ def _markable(body: Wire) -> Iterator[Wire]:
 # --- helpers ------------------------------------------------------------------
 
 
-def _rewrite_blocks(body: Wire, rewrite: Callable[[Wire], Wire | None]) -> bool:
+def rewrite_blocks(body: Wire, rewrite: Callable[[Wire], Wire | None]) -> bool:
     """Each block of the history rewritten, or dropped with None; messages left empty go too."""
     changed = False
     emptied: list[int] = []
