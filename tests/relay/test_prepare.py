@@ -1,0 +1,210 @@
+"""The client's request as one upstream gets it."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from switchyard.protocols import carrier
+from switchyard.protocols.codec import BadRequest
+from switchyard.protocols.codecs import CODECS
+from switchyard.protocols.head import read_head
+from switchyard.protocols.names import ProtocolName
+from switchyard.relay.prepare import Preparation, Prepared, issuer_of, protocol_for, target_for
+from switchyard.relay.values import ClientRequest
+from switchyard.routing.route import Candidate
+from switchyard.settings import Upstream
+from tests.protocols.validators import check_chat_request, check_messages_request, check_responses_request
+
+CHECKS = {
+    "messages": check_messages_request,
+    "chat": check_chat_request,
+    "responses": check_responses_request,
+}
+BODIES: dict[ProtocolName, bytes] = {
+    "messages": b'{ "model": "asked",  "max_tokens":9000,"messages":[{"role":"user","content":"Hi"}] , "odd":1.0}',
+    "chat": b'{ "model": "asked",  "messages":[{"role":"user","content":"Hi"}] , "odd":1.0}',
+    "responses": b'{ "model": "asked",  "input":[{"role":"user","content":"Hi"}] , "odd":1.0}',
+}
+PROTOCOLS: tuple[ProtocolName, ...] = ("messages", "chat", "responses")
+
+
+def entry(protocol: ProtocolName, **more: Any) -> Upstream:
+    return Upstream(name="u", base_url="https://h.example/v1", protocol=protocol, **more)
+
+
+def candidate(upstream: Upstream, model: str = "sent", thinking: bool = False) -> Candidate:
+    return Candidate(upstream=upstream, model=model, why="primary", thinking=thinking)
+
+
+def prepared(
+    client: ProtocolName,
+    body: bytes,
+    chosen: Candidate,
+    stripped: frozenset[str] | None = frozenset(),
+    learned: dict[str, Any] | None = None,
+    **more: Any,
+) -> Prepared:
+    request = ClientRequest(client, body, read_head(client, body, {}), [], **more)
+    protocol = protocol_for(chosen.upstream, client)
+    return Preparation(request, CODECS).prepare(chosen, target_for(chosen, protocol, learned or {}), stripped)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_between_equals_only_the_model_changes(protocol: ProtocolName) -> None:
+    # a Chat upstream of the vendor itself: relays get fewer fields
+    chosen = candidate(entry(protocol, capabilities={}))
+    sent = prepared(protocol, BODIES[protocol], chosen)
+    assert sent.body == BODIES[protocol].replace(b'"asked"', b'"sent"')
+    assert (sent.sent, sent.request, sent.losses) == (None, None, ())
+
+
+@pytest.mark.parametrize("client", PROTOCOLS)
+@pytest.mark.parametrize("spoken", PROTOCOLS)
+def test_every_pair_gives_a_valid_request_with_an_estimate(
+    client: ProtocolName, spoken: ProtocolName
+) -> None:
+    sent = prepared(client, BODIES[client], candidate(entry(spoken)))
+    document = msgspec.json.decode(sent.body)
+    CHECKS[spoken](document)
+    assert document["model"] == "sent"
+    assert sent.protocol == spoken
+    assert sent.input_estimate > 0
+    assert (sent.sent is None) == (client == spoken)
+
+
+def test_usage_is_asked_of_a_chat_upstream_and_hidden_from_the_client() -> None:
+    sent = prepared(
+        "chat", BODIES["chat"].replace(b'"odd"', b'"stream":true,"odd"'), candidate(entry("chat"))
+    )
+    assert msgspec.json.decode(sent.body)["stream_options"] == {"include_usage": True}
+    assert sent.hide_usage
+
+
+def test_a_request_is_decoded_at_most_once() -> None:
+    body = BODIES["messages"]
+    preparation = Preparation(ClientRequest("messages", body, read_head("messages", body, {}), []), CODECS)
+    assert preparation.decoded() is preparation.decoded()
+
+
+def test_a_carrier_of_another_issuer_does_not_reach_an_upstream() -> None:
+    seal = carrier.pack("thinking", "somebody", {"signature": "s"})
+    document = {
+        "model": "asked",
+        "max_tokens": 100,
+        "messages": [
+            {"role": "user", "content": "a"},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": "T", "signature": seal},
+                    {"type": "text", "text": "b"},
+                ],
+            },
+            {"role": "user", "content": "c"},
+        ],
+    }
+    sent = prepared("messages", msgspec.json.encode(document), candidate(entry("messages")))
+    assert msgspec.json.decode(sent.body)["messages"][1]["content"] == [{"type": "text", "text": "b"}]
+
+
+SIGNED = msgspec.json.encode(
+    {
+        "model": "asked",
+        "max_tokens": 100,
+        "messages": [
+            {"role": "user", "content": "a"},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": "T", "signature": "own"},
+                    {"type": "thinking", "thinking": "T", "signature": "theirs"},
+                    {"type": "text", "text": "b"},
+                ],
+            },
+            {"role": "user", "content": "c"},
+        ],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("stripped", "left"), [(frozenset(), ["own", "theirs"]), (frozenset({"theirs"}), ["own"]), (None, [])]
+)
+def test_foreign_thinking_is_stripped_between_equals(
+    stripped: frozenset[str] | None, left: list[str]
+) -> None:
+    sent = prepared("messages", SIGNED, candidate(entry("messages")), stripped)
+    blocks = msgspec.json.decode(sent.body)["messages"][1]["content"]
+    assert [block["signature"] for block in blocks if block["type"] == "thinking"] == left
+
+
+def test_nothing_is_encoded_anew_while_nothing_is_stripped() -> None:
+    spaced = b" " + SIGNED
+    assert prepared("messages", spaced, candidate(entry("messages"), "asked")).body == spaced
+
+
+def test_what_was_learned_holds_and_the_file_is_stronger() -> None:
+    body = BODIES["messages"].replace(b'"odd"', b'"temperature":0.5,"odd"')
+    learned = {"sampling": False}
+    refused = prepared("messages", body, candidate(entry("messages")), learned=learned)
+    wanted = prepared(
+        "messages", body, candidate(entry("messages", capabilities={"sampling": True})), learned=learned
+    )
+    assert (
+        "temperature" in msgspec.json.decode(refused.body),
+        "temperature" in msgspec.json.decode(wanted.body),
+    ) == (
+        False,
+        True,
+    )
+
+
+@pytest.mark.parametrize("client", PROTOCOLS)
+@pytest.mark.parametrize("spoken", PROTOCOLS)
+def test_the_thinking_suffix_turns_thinking_on(client: ProtocolName, spoken: ProtocolName) -> None:
+    sent = prepared(client, BODIES[client], candidate(entry(spoken), thinking=True))
+    document = msgspec.json.decode(sent.body)
+    CHECKS[spoken](document)
+    words = {
+        "messages": lambda: document["thinking"]["type"] in ("enabled", "adaptive"),
+        "chat": lambda: document["reasoning_effort"] == "high",
+        "responses": lambda: document["reasoning"]["effort"] == "high",
+    }
+    assert words[spoken]()
+
+
+def test_compaction_is_asked_as_a_summary_of_upstreams_that_cannot() -> None:
+    body = msgspec.json.encode(
+        {"model": "m", "input": [{"role": "user", "content": "Hi"}, {"type": "compaction_trigger"}]}
+    )
+    for spoken in PROTOCOLS:
+        sent = prepared("responses", body, candidate(entry(spoken)), compacts=True)
+        assert sent.sent is not None and sent.sent.compacts
+        CHECKS[spoken](msgspec.json.decode(sent.body))
+        assert b"compaction_trigger" not in sent.body
+    own = prepared(
+        "responses",
+        body,
+        candidate(entry("responses", capabilities={"compaction": True}), "m"),
+        compacts=True,
+    )
+    assert (own.body, own.sent) == (body, None)
+
+
+def test_a_request_without_messages_is_refused_for_another_protocol() -> None:
+    with pytest.raises(BadRequest):
+        prepared("messages", b'{"model":"m","max_tokens":5,"messages":"x"}', candidate(entry("chat")))
+
+
+def test_entries_of_one_address_and_protocol_share_an_issuer() -> None:
+    issuer = issuer_of("messages", "https://h.example/v1")
+    assert issuer == issuer_of("messages", "https://h.example/v1/")
+    assert issuer != issuer_of("responses", "https://h.example/v1")
+    assert issuer != issuer_of("messages", "https://other.example/v1")
+
+
+@pytest.mark.parametrize("client", PROTOCOLS)
+def test_the_demo_speaks_what_the_client_does(client: ProtocolName) -> None:
+    demo = Upstream(name="demo", base_url="demo:")
+    assert prepared(client, BODIES[client], candidate(demo, "asked")).body == BODIES[client]
