@@ -121,7 +121,7 @@ def _install_browser() -> None:
         environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
         for command in (
             ["apt-get", "update", "-q"],
-            ["apt-get", "install", "-q", "-y", "--no-install-recommends", "chromium", "chromium-driver"],
+            ["apt-get", "install", "-q", "-y", "--no-install-recommends", "chromium"],
         ):
             done = subprocess.run(command, env=environment, capture_output=True, text=True)
             if done.returncode != 0:
