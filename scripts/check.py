@@ -52,12 +52,13 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def _checks(options: argparse.Namespace) -> list[tuple[str, list[str]]]:
     """Each check with its command; tests last, so that their closing line ends the output."""
-    tests = [str(BIN / "python"), "-m", "pytest", "-n", options.jobs, "--dist", "loadfile", "--durations=5"]
+    python = [str(BIN / "python"), "-m"]
+    tests = [*python, "pytest", "-n", options.jobs, "--dist", "loadfile", "--durations=5"]
     tests += ["-m", NEITHER_CLIENTS_NOR_BROWSER] if options.fast else ["--nothing-skipped"]
     return [
-        ("ruff format", [str(BIN / "ruff"), "format", "--check", "."]),
-        ("ruff check", [str(BIN / "ruff"), "check", "."]),
-        ("mypy --strict", [str(BIN / "mypy"), "--strict"]),
+        ("ruff format", [*python, "ruff", "format", "--check", "."]),
+        ("ruff check", [*python, "ruff", "check", "."]),
+        ("mypy --strict", [*python, "mypy", "--strict"]),
         ("pytest", [*tests, *options.tests]),
     ]
 
@@ -66,8 +67,8 @@ def _checks(options: argparse.Namespace) -> list[tuple[str, list[str]]]:
 
 
 def _install_packages() -> None:
-    """A virtual environment of our own, made anew only when the requirements have changed."""
-    contents = b"".join(path.read_bytes() for path in REQUIREMENTS) + sys.version.encode()
+    """A virtual environment of our own, made anew only when the requirements (or its place) have changed."""
+    contents = b"".join(path.read_bytes() for path in REQUIREMENTS) + f"{sys.version} {VENV}".encode()
     if _is_stamped(VENV, contents):
         return
     venv.create(VENV, clear=True, with_pip=True)
