@@ -90,6 +90,7 @@ class Preparation:
         """The request in the neutral form. Raises BadRequest."""
         if self._neutral is None:
             decoded = self._codecs[self._request.protocol].decode_request(self._request.body)
+            decoded = replace(decoded, received_at=self._request.received_at)
             if self._request.compact_endpoint:
                 decoded = replace(decoded, compact=True, stream=False)
             self._neutral = decoded

@@ -19,6 +19,8 @@ class ClientRequest:
     query: str = ""
     client: str = ""
     kind: str = "request"
+    received_at: int = 0
+    """seconds since the epoch: what answers that are built here name as their time"""
     compacts: bool = False
     """the client wants its conversation compacted"""
     compact_endpoint: bool = False

@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import re
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -16,7 +17,7 @@ from switchyard.protocols.codec import BadRequest, Codec
 from switchyard.protocols.head import read_head
 from switchyard.protocols.names import ModelName, ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.relay.decompress import UnpackError, unpack_whole
+from switchyard.relay.decompress import Swells, UnpackError, unpack_whole
 from switchyard.relay.failover import Relay
 from switchyard.relay.token_count import TokenCounter
 from switchyard.relay.values import ClientRequest
@@ -124,7 +125,9 @@ class Gateway:
             raise _Refused(WireError(ErrorType.INVALID_REQUEST, bad.message, 400, param=bad.param)) from None
         query = scope["query_string"].decode("latin-1")
         compacts = diagonal.wants_compaction(protocol, body)
-        return ClientRequest(protocol, body, head, headers, query, client, compacts=compacts)
+        return ClientRequest(
+            protocol, body, head, headers, query, client, received_at=int(time.time()), compacts=compacts
+        )
 
     def _admitted(self, scope: Scope) -> str:
         """The name of the client that the local key belongs to. Raises _Refused."""
@@ -150,9 +153,10 @@ class Gateway:
             message = f"Request too large: the limit is {limit // MEGABYTE} MB (`max_body_megabytes`)."
             raise _Refused(WireError(ErrorType.TOO_LARGE, message, 413)) from None
         except UnpackError as error:
-            too_large = "larger" in str(error) or "swells" in str(error)
-            kind = ErrorType.TOO_LARGE if too_large else ErrorType.INVALID_REQUEST
-            raise _Refused(WireError(kind, f"Request body: {error}.", 413 if too_large else 400)) from None
+            kind, status = (
+                (ErrorType.TOO_LARGE, 413) if isinstance(error, Swells) else (ErrorType.INVALID_REQUEST, 400)
+            )
+            raise _Refused(WireError(kind, f"Request body: {error}.", status)) from None
 
     async def _refuse(self, protocol: ProtocolName, error: WireError, send: Send) -> None:
         status, body = self._codecs[protocol].encode_error(error)
