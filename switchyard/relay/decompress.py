@@ -1,70 +1,113 @@
-"""Unpack what an upstream compressed although it was asked not to; every step is bounded."""
+"""Unpack what came compressed; how much may come out is bounded at every step, so that a bomb bursts early."""
 
 import zlib
 from collections.abc import Callable
-from typing import Protocol
+from typing import IO, Protocol, cast
 
 import brotli
 import zstandard
 
 STEP_BYTES = 1024 * 1024
-"""at most so much comes out of one step: a bomb shows itself to the limits of the reader"""
+SLICE_BYTES = 64 * 1024
+MOST_PER_CHUNK = 16 * 1024 * 1024
+"""what one chunk from the network may become: text packs ten to one, a bomb a thousand to one and more"""
+MAX_WINDOW = 2**27
 
 
 class UnpackError(Exception):
-    """The bytes are not what `content-encoding` says, or swell beyond all measure."""
+    """The bytes are not what `content-encoding` says."""
+
+
+class Swells(UnpackError):
+    """They become more than they may."""
 
 
 class _Unpacker(Protocol):
-    def feed(self, chunk: bytes) -> list[bytes]: ...
+    def feed(self, chunk: bytes, room: int) -> bytes:
+        """Raises Swells when more than `room` bytes come out."""
+        ...
 
 
 class _Zlib:
     def __init__(self, window_bits: int) -> None:
         self._inner = zlib.decompressobj(window_bits)
         self._raw_deflate_possible = window_bits == zlib.MAX_WBITS
+        self._begun = b""
 
-    def feed(self, chunk: bytes) -> list[bytes]:
-        try:
-            return self._steps(chunk)
-        except zlib.error:
-            if not self._raw_deflate_possible:
-                raise
-            # "deflate" means zlib by the standard, but raw deflate is common
-            self._inner = zlib.decompressobj(-zlib.MAX_WBITS)
-            self._raw_deflate_possible = False
-            return self._steps(chunk)
-
-    def _steps(self, chunk: bytes) -> list[bytes]:
-        pieces = [self._inner.decompress(chunk, STEP_BYTES)]
-        while self._inner.unconsumed_tail:
-            pieces.append(self._inner.decompress(self._inner.unconsumed_tail, STEP_BYTES))
-            if len(pieces) > MAX_STEPS:
-                raise UnpackError("compressed answer swells beyond 256 MB")
+    def feed(self, chunk: bytes, room: int) -> bytes:
+        if not self._raw_deflate_possible:
+            return self._steps(chunk, room)
+        # "deflate" means zlib by the standard, but raw deflate is common; the first two bytes tell
+        chunk = self._begun + chunk
+        if len(chunk) < 2:
+            self._begun = chunk
+            return b""
         self._raw_deflate_possible = False
-        return pieces
+        if int.from_bytes(chunk[:2]) % 31 or chunk[0] & 15 != zlib.DEFLATED:
+            self._inner = zlib.decompressobj(-zlib.MAX_WBITS)
+        return self._steps(chunk, room)
+
+    def _steps(self, chunk: bytes, room: int) -> bytes:
+        out = _Bounded(room)
+        out.write(self._inner.decompress(chunk, STEP_BYTES))
+        while self._inner.unconsumed_tail:
+            out.write(self._inner.decompress(self._inner.unconsumed_tail, STEP_BYTES))
+        return out.joined()
 
 
-MAX_STEPS = 256
+class _Brotli:
+    def __init__(self) -> None:
+        self._inner = brotli.Decompressor()
+
+    def feed(self, chunk: bytes, room: int) -> bytes:
+        out = _Bounded(room)
+        out.write(self._inner.process(chunk, output_buffer_limit=STEP_BYTES))
+        while not self._inner.can_accept_more_data():
+            out.write(self._inner.process(b"", output_buffer_limit=STEP_BYTES))
+        return out.joined()
 
 
-class _Simple:
-    """brotli and zstd: their own objects bound the window, the reader's limits bound the rest."""
+class _Zstd:
+    def __init__(self) -> None:
+        self._out = _Bounded(0)
+        inner = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
+        # the other interfaces of the library unpack a chunk at one go, however large it becomes
+        self._inner = inner.stream_writer(cast(IO[bytes], self), closefd=False)
 
-    def __init__(self, step: Callable[[bytes], bytes]) -> None:
-        self._step = step
+    def write(self, piece: bytes) -> int:
+        return self._out.write(piece)
 
-    def feed(self, chunk: bytes) -> list[bytes]:
-        # small slices keep one step's output small, whatever the ratio
-        return [self._step(chunk[at : at + 4096]) for at in range(0, len(chunk), 4096)]
+    def feed(self, chunk: bytes, room: int) -> bytes:
+        self._out = _Bounded(room)
+        self._inner.write(chunk)
+        return self._out.joined()
+
+
+class _Bounded:
+    """Pieces that together must not exceed the room there is."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._size = 0
+        self._pieces: list[bytes] = []
+
+    def write(self, piece: bytes) -> int:
+        self._size += len(piece)
+        if self._size > self._room:
+            raise Swells(f"the compressed data swells beyond {self._room >> 20} MB")
+        self._pieces.append(bytes(piece))
+        return len(piece)
+
+    def joined(self) -> bytes:
+        return b"".join(self._pieces)
 
 
 FACTORIES: dict[str, Callable[[], _Unpacker]] = {
     "gzip": lambda: _Zlib(zlib.MAX_WBITS | 16),
     "x-gzip": lambda: _Zlib(zlib.MAX_WBITS | 16),
     "deflate": lambda: _Zlib(zlib.MAX_WBITS),
-    "br": lambda: _Simple(brotli.Decompressor().process),
-    "zstd": lambda: _Simple(zstandard.ZstdDecompressor(max_window_size=2**27).decompressobj().decompress),
+    "br": _Brotli,
+    "zstd": _Zstd,
 }
 ERRORS = (zlib.error, brotli.error, zstandard.ZstdError)
 
@@ -77,20 +120,20 @@ class Unpacker:
         names = [name for name in names if name and name != "identity"]
         unknown = [name for name in names if name not in FACTORIES]
         if unknown or len(names) > 2:
-            raise UnpackError(f"content-encoding {encoding!r} is not understood")
+            raise UnpackError(f"content-encoding {encoding[:100]!r} is not understood")
         self._chain = [FACTORIES[name]() for name in reversed(names)]
 
     @property
     def is_needed(self) -> bool:
         return bool(self._chain)
 
-    def feed(self, chunk: bytes) -> bytes:
-        """The unpacked bytes of this chunk. Raises UnpackError."""
+    def feed(self, chunk: bytes, room: int = MOST_PER_CHUNK) -> bytes:
+        """The unpacked bytes of this chunk. Raises UnpackError; no coding of a chain may exceed the room."""
         try:
             for unpacker in self._chain:
-                chunk = b"".join(unpacker.feed(chunk))
+                chunk = unpacker.feed(chunk, room)
         except ERRORS as error:
-            raise UnpackError(f"compressed answer cannot be unpacked: {error}") from None
+            raise UnpackError(f"the compressed data cannot be unpacked: {error}") from None
         return chunk
 
 
@@ -101,9 +144,9 @@ def unpack_whole(encoding: str, body: bytes, limit: int) -> bytes:
         return body
     pieces: list[bytes] = []
     size = 0
-    for at in range(0, len(body), 65536):
-        pieces.append(unpacker.feed(body[at : at + 65536]))
+    for at in range(0, len(body), SLICE_BYTES):
+        pieces.append(unpacker.feed(body[at : at + SLICE_BYTES], limit))
         size += len(pieces[-1])
         if size > limit:
-            raise UnpackError(f"unpacked body is larger than {limit} bytes")
+            raise Swells(f"unpacked, it is larger than {limit >> 20} MB")
     return b"".join(pieces)
