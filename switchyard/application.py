@@ -24,7 +24,7 @@ from switchyard.relay.surroundings import Surroundings, local_moment
 from switchyard.relay.token_count import TokenCounter
 from switchyard.relay.upstream import Wire
 from switchyard.relay.waiting import WaitingRoom
-from switchyard.routing.health import Health
+from switchyard.routing.health import Health, same_accounts
 from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Lineups
 from switchyard.routing.route import State
@@ -93,6 +93,7 @@ class Application:
             own_names,
             admin_token,
         )
+        self._known = self.current()
         self._listeners: list[Callable[[], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -137,10 +138,17 @@ class Application:
             log.error("settings file, still using the last good one: %s", fault)
         if not self.settings_file.faults:
             log.info("settings loaded: %d upstreams", len(self.current().upstreams))
-            self.health.keep_only(upstream.name for upstream in self.current().upstreams)
+            self._forget_changed_accounts()
         self._activations.replan()
         for listener in self._listeners:
             listener()
+
+    def _forget_changed_accounts(self) -> None:
+        kept = same_accounts(self._known, self.current())
+        self._known = self.current()
+        self.health.keep_only(kept)
+        for name in self.around.learned.keys() - set(kept):
+            del self.around.learned[name]
 
     def leave(self) -> None:
         """The end is near: nobody but the clients' answers is waited for."""

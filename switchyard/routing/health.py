@@ -4,10 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from switchyard.settings import Failover
+from switchyard.settings import Failover, Settings
 
 Key = tuple[str, str]
 """(upstream, model); the model is "" for the upstream as a whole."""
+
+ACCOUNT = ("base_url", "key", "protocol", "auth", "api_version", "headers", "proxy")
+"""what decides at which door an entry knocks, and as whom"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class Condition:
     errors: int = 0
     rests: int = 0
     """rests in a row without a success between them"""
+    since: float = 0.0
+    """when the rest began: an attempt that began earlier says nothing about the time after it"""
     until: float = 0.0
     reason: str = ""
     trial_by: str = ""
@@ -67,13 +72,6 @@ class Health:
         """True if nothing is held against anybody."""
         return not self._conditions
 
-    def is_on_probation(self, upstream: str, model: str) -> bool:
-        """True if the next answer of this upstream decides whether it is well again."""
-        return any(
-            (found := self._conditions.get(key)) is not None and found.rests > 0
-            for key in ((upstream, ""), (upstream, model))
-        )
-
     def begin(self, upstream: str, model: str, exchange: str) -> None:
         """An attempt starts: after a rest it is the trial, and others wait for its end."""
         for key in ((upstream, ""), (upstream, model)):
@@ -87,29 +85,50 @@ class Health:
             if condition.trial_by == exchange:
                 condition.trial_by = ""
 
-    def succeeded(self, upstream: str, model: str) -> None:
-        """Clears what is held against the upstream that answered, and against this model of it."""
-        self._conditions.pop((upstream, ""), None)
-        self._conditions.pop((upstream, model), None)
+    def succeeded(self, upstream: str, model: str, begun: float | None = None) -> None:
+        """Clears what is held against the upstream that answered, and against this model of it.
+
+        `begun`: when its attempt began. A rest that is younger stays: a quota may be used up since.
+        """
+        for key in ((upstream, ""), (upstream, model)):
+            condition = self._conditions.get(key)
+            if condition is None or (condition.rests and begun is not None and begun < condition.since):
+                continue
+            del self._conditions[key]
 
     def failed(
-        self, upstream: str, model: str, charge: Charge, reason: str, rules: Failover, now: float
+        self,
+        upstream: str,
+        model: str,
+        charge: Charge,
+        reason: str,
+        rules: Failover,
+        now: float,
+        begun: float | None = None,
     ) -> bool:
-        """Notes a failure; True if the upstream rests now because of it."""
+        """Notes a failure of an attempt that began at `begun`; True if the upstream (or its model) rests now.
+
+        A failed trial is held against what was on trial, even where the failure itself is one of the model only.
+        """
         if charge.weight == "none":
             return False
-        condition = self._conditions.setdefault((upstream, model if charge.model_only else ""), Condition())
-        condition.errors += 1
-        condition.reason = reason
-        was_trial = condition.rests > 0 and now >= condition.until
-        condition.trial_by = ""
-        if charge.weight == "error" and not was_trial and condition.errors < rules.error_threshold:
-            return False
-        if condition.rests and now < condition.until and charge.retry_after is None:
-            return True
-        condition.rests += 1
-        condition.until = max(condition.until, now + rest_seconds(condition.rests, charge, rules))
-        return True
+        began = now if begun is None else begun
+        keys = {(upstream, model if charge.model_only else "")}
+        keys |= {key for key in ((upstream, ""), (upstream, model)) if self._was_tried(key, began, now)}
+        for key in keys:
+            condition = self._conditions.setdefault(key, Condition())
+            condition.reason = reason
+            _hold_against(condition, charge, rules, now, began)
+        return self.rest_of(upstream, model, now) is not None
+
+    def _was_tried(self, key: Key, began: float, now: float) -> bool:
+        condition = self._conditions.get(key)
+        return (
+            condition is not None
+            and condition.rests > 0
+            and condition.since <= began
+            and condition.until <= now
+        )
 
     def clear(self, upstream: str | None = None) -> None:
         """Forget what is held against one upstream, or against all."""
@@ -117,7 +136,7 @@ class Health:
             del self._conditions[key]
 
     def keep_only(self, upstreams: Iterable[str]) -> None:
-        """Drop the conditions of upstreams that no longer exist."""
+        """Drop the conditions of all others: they no longer exist, or are another account now."""
         kept = set(upstreams)
         for key in [key for key in self._conditions if key[0] not in kept]:
             del self._conditions[key]
@@ -127,6 +146,21 @@ class Health:
         return dict(self._conditions)
 
 
+def _hold_against(condition: Condition, charge: Charge, rules: Failover, now: float, began: float) -> None:
+    if condition.rests and (began < condition.since or now < condition.until):
+        # the rest has its length already, unless the upstream itself asks for more
+        if charge.retry_after is not None:
+            condition.until = max(condition.until, now + rest_seconds(condition.rests, charge, rules))
+        return
+    condition.errors += 1
+    rests_now = charge.weight == "rest" or charge.retry_after is not None or condition.rests > 0
+    if rests_now or condition.errors >= rules.error_threshold:
+        condition.rests += 1
+        condition.since = now
+        condition.until = now + rest_seconds(condition.rests, charge, rules)
+        condition.trial_by = ""
+
+
 def rest_seconds(rests: int, charge: Charge, rules: Failover) -> float:
     """The upstream's own hint, or the cooldown doubled for each rest in a row; capped either way."""
     if charge.retry_after is not None:
@@ -134,3 +168,14 @@ def rest_seconds(rests: int, charge: Charge, rules: Failover) -> float:
     else:
         wanted = rules.cooldown_seconds * 2 ** min(rests - 1, 16)
     return min(wanted, max(rules.max_cooldown_seconds, rules.cooldown_seconds))
+
+
+def same_accounts(before: Settings, after: Settings) -> tuple[str, ...]:
+    """The upstreams whose door and key an edit has left alone: what is known of them stays true."""
+    known = {upstream.name: upstream for upstream in before.upstreams}
+    return tuple(
+        upstream.name
+        for upstream in after.upstreams
+        if (old := known.get(upstream.name)) is not None
+        and all(getattr(old, field) == getattr(upstream, field) for field in ACCOUNT)
+    )

@@ -1,7 +1,9 @@
+from typing import Any
+
 import pytest
 
-from switchyard.routing.health import Charge, Health, rest_seconds
-from switchyard.settings import Failover
+from switchyard.routing.health import Charge, Health, rest_seconds, same_accounts
+from switchyard.settings import Failover, parse
 
 RULES = Failover(error_threshold=3, cooldown_seconds=100, max_cooldown_seconds=500)
 ERROR = Charge("error")
@@ -106,3 +108,111 @@ def test_edits_to_other_entries_clear_nothing() -> None:
         health.failed(name, "m", ERROR, "boom", RULES, 0.0)
     health.keep_only(["u", "new"])
     assert set(health.conditions()) == {("u", "")}
+
+
+def test_an_account_that_an_edit_changed_is_another_account() -> None:
+    before = parse(document({"name": "u"}, {"name": "v"}, {"name": "w"})).settings
+    after = parse(
+        document({"name": "new"}, {"name": "v", "key": "sk-2"}, {"name": "u", "weekdays": ["mon"]})
+    ).settings
+    assert same_accounts(before, after) == ("u",)
+
+
+@pytest.mark.parametrize(
+    ("change", "stays"),
+    [
+        ({"base_url": "https://elsewhere.example"}, False),
+        ({"key": "sk-2"}, False),
+        ({"protocol": "chat"}, False),
+        ({"auth": "bearer"}, False),
+        ({"headers": {"x-account": "2"}}, False),
+        ({"proxy": "http://localhost:3128"}, False),
+        ({"priority": 7}, True),
+        ({"role": "backup"}, True),
+        ({"enabled": False}, True),
+        ({"models": ["m"]}, True),
+        ({"note": "now mine"}, True),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_makes_an_account_another_one(change: dict[str, Any], stays: bool) -> None:
+    before, after = document({"name": "u"}), document({"name": "u", **change})
+    assert (same_accounts(parse(before).settings, parse(after).settings) == ("u",)) is stays
+
+
+def document(*entries: dict[str, Any]) -> dict[str, Any]:
+    common = {"base_url": "https://h.example", "protocol": "messages", "key": "sk-1"}
+    return {"upstreams": [{**common, **entry} for entry in entries]}
+
+
+# --- many requests at a time ---------------------------------------------------
+
+HINT = Charge("rest", retry_after=30.0)
+REST = Charge("rest")
+
+
+def test_many_that_fail_together_are_one_rest() -> None:
+    for charge, until in ((REST, 101.0), (HINT, 31.63)):
+        health = Health()
+        for number in range(64):
+            health.failed("u", "m", charge, "429", RULES, 1.0 + number / 100, begun=0.5)
+        found = health.conditions()["u", ""]
+        assert (found.rests, round(found.until, 6)) == (1, until)
+
+
+def test_who_began_before_the_rest_neither_clears_it_nor_is_a_trial() -> None:
+    health = Health()
+    health.failed("u", "m", HINT, "429", RULES, 10.0, begun=5.0)
+    health.succeeded("u", "m", begun=6.0)
+    assert health.rest_of("u", "m", 20.0) is not None
+    health.begin("u", "m", "trial")
+    health.failed("u", "m", ERROR, "reset", RULES, 50.0, begun=9.0)
+    found = health.conditions()["u", ""]
+    assert (found.rests, found.until, found.trial_by) == (1, 40.0, "trial")
+    health.succeeded("u", "m", begun=45.0)
+    assert health.is_spotless
+
+
+def test_who_was_asked_as_a_last_resort_while_it_rested_clears_the_rest() -> None:
+    health = Health()
+    health.failed("u", "m", REST, "401", RULES, 10.0)
+    health.succeeded("u", "m", begun=11.0)
+    assert health.is_spotless
+
+
+def test_a_break_told_with_its_time_of_rest_holds_whenever_its_attempt_began() -> None:
+    health = Health()
+    health.failed("u", "m", HINT, "429", RULES, 10.0, begun=0.0)
+    health.begin("u", "m", "trial")
+    health.failed("u", "m", Charge("rest", retry_after=60.0), "stream broke", RULES, 41.0, begun=1.0)
+    rest = health.rest_of("u", "m", 42.0, "trial")
+    assert rest is not None and rest.until == 101.0
+
+
+def test_a_hint_of_any_error_is_honoured() -> None:
+    health = Health()
+    assert failing(health, 1, charge=Charge("error", model_only=True, retry_after=7.0)) == [True]
+    assert health.rest_of("u", "m", 6.9) is not None
+    assert health.rest_of("u", "m", 7.0) is None
+
+
+def test_a_trial_that_meets_a_fault_of_the_model_has_failed_and_is_over() -> None:
+    health = Health()
+    failing(health, 3)
+    health.begin("u", "m", "trial")
+    assert health.failed("u", "m", Charge("error", model_only=True), "overloaded", RULES, 150.0, begun=140.0)
+    found = health.conditions()
+    assert (found["u", ""].trial_by, found["u", ""].until) == ("", 350.0)
+    assert found["u", "m"].errors == 1
+
+
+def test_of_64_requests_after_a_rest_exactly_one_is_the_trial() -> None:
+    health = Health()
+    failing(health, 3)
+    admitted = []
+    for number in range(64):
+        exchange = f"x{number}"
+        if health.rest_of("u", "m", 100.0, exchange) is None:
+            health.begin("u", "m", exchange)
+            admitted.append(exchange)
+    assert admitted == ["x0"]
