@@ -47,6 +47,7 @@ class Relay:
             log.exception("fault in exchange %s", exchange.id)
             await answering.tell(FinalError(_own_fault(fault)))
         finally:
+            self._around.state().health.release(exchange.id)
             answering.stop()
         return exchange
 

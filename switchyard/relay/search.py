@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections import deque
 from dataclasses import dataclass
 
 from switchyard.exchange import Attempt, Exchange, Failure, FailureKind
@@ -25,14 +24,16 @@ from switchyard.relay.urls import demo_url, request_url
 from switchyard.relay.values import ClientRequest
 from switchyard.relay.whole import Whole, whole_answer
 from switchyard.routing.health import Charge
-from switchyard.routing.lineup import Candidate
+from switchyard.routing.lineup import Candidate, rank
 from switchyard.routing.route import Ask, Route, choose_route
 from switchyard.routing.verdict import Verdict, judge
-from switchyard.settings import timeouts_of
+from switchyard.settings import Upstream, timeouts_of
 
 OFF_LOOP_BYTES = 512 * 1024
 MAX_LESSONS = 4
 QUEUE_REASONS = ("concurrency", "rate")
+ROUNDING = 0.001
+"""seconds; a timer may ring a little before the moment it was set to"""
 
 log = logging.getLogger("switchyard.relay")
 
@@ -47,6 +48,15 @@ class Found:
     whole: Whole | None
     """the answer, where it came as one body; otherwise `held` holds a stream"""
     last_resort: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Whom to ask next; `granted` if a place at it is counted already."""
+
+    candidate: Candidate
+    route: Route
+    granted: bool
 
 
 class Search:
@@ -64,91 +74,127 @@ class Search:
         """what was last sent"""
         self._strips_thinking = False
         self._lessons = 0
+        self._tried: set[str] = set()
+        self._is_rescuing = False
+        self._ticket: int | None = None
+        self._queue_ends = 0.0
+        self._attempt_began = 0.0
 
     async def find(self) -> Found | FinalError:
         """The first answer with content, or the error to tell the client.
 
-        Within the time budget for finding an upstream; the answer itself may take as long as it takes.
+        One pass over the upstreams, within the time budget for finding one; the answer itself may take as long as it
+        takes.
         """
-        route, granted = await self._route()
-        self._exchange.skipped = route.told
-        if not route.candidates:
-            return nothing_could_answer(route, self._request.head.model)
-        queue, rescues = deque(route.candidates), deque(route.rescues)
-        try:
-            while queue and self._seconds_left() > 0:
-                candidate = queue.popleft()
-                place, granted = granted == candidate.name, None if granted == candidate.name else granted
-                outcome = await self._try(candidate, route, granted=place)
-                if isinstance(outcome, Found):
-                    return outcome
-                if outcome.action == "return":
-                    return self._returned()
-                if outcome.action == "rescue":
-                    queue.extendleft(reversed(rescues))
-                    rescues.clear()
-        finally:
-            if granted is not None:
-                self._around.waiting.leave(granted)
-        return self.nobody_answered()
+        while (place := await self._next_place()) is not None:
+            outcome = await self._try(place)
+            if isinstance(outcome, Found):
+                return outcome
+            if outcome.action == "return":
+                return self._returned()
+            self._is_rescuing = self._is_rescuing or outcome.action == "rescue"
+        return self._nobody_answered()
 
-    # --- the route -------------------------------------------------------------
+    # --- the next candidate ----------------------------------------------------
 
-    async def _route(self) -> tuple[Route, str | None]:
-        """The route, after waiting for a place if limits are all that stands in the way; the place, if granted."""
-        ends = self._around.monotonic() + self._settings.failover.queue_seconds
-        while True:
-            route = self._choose()
-            full = frozenset(skip.upstream for skip in route.skipped if skip.reason == "concurrency")
-            opens = [skip.until for skip in route.skipped if skip.reason == "rate" and skip.until is not None]
-            now = self._around.monotonic()
-            if route.candidates or not (full or opens) or now >= ends:
-                return route, None
-            seconds = min([ends, *opens]) - now
-            granted = await self._around.waiting.wait(full, max(seconds, 0.01))
-            if granted is not None:
-                return self._with_place(granted), granted
+    async def _next_place(self) -> _Place | None:
+        """The next candidate, with a place if one had to be waited for; None when nobody is left.
 
-    def _with_place(self, granted: str) -> Route:
-        """The route in which the upstream that has just granted a place is not full."""
-        self._state.limits.end(granted)
-        try:
-            return self._choose()
-        finally:
-            self._state.limits.begin(granted)
+        The route is chosen anew each time: others may have found an upstream failing, or filled it, in the meantime.
+        """
+        room, granted = self._around.waiting, ""
+        while self._seconds_left() > 0:
+            room.hand_out()
+            route = self._choose(granted)
+            candidate = next((one for one in self._in_order(route) if one.name not in self._tried), None)
+            if granted and (candidate is None or candidate.name != granted):
+                room.give_back(granted)
+            if candidate is not None:
+                self._tried.add(candidate.name)
+                return _Place(candidate, route, granted == candidate.name)
+            wanted, seconds = self._to_wait_for(route)
+            if not wanted or seconds <= 0 or room.is_crowded:
+                return None
+            self._ticket = room.draw_ticket() if self._ticket is None else self._ticket
+            granted = await room.wait(self._ticket, wanted, seconds) or ""
+        if granted:
+            room.give_back(granted)
+        return None
 
-    def _choose(self) -> Route:
+    def _in_order(self, route: Route) -> tuple[Candidate, ...]:
+        # a last resort is for requests that found nobody else to ask
+        regular = () if route.last_resort and self._tried else route.candidates
+        return route.rescues + regular if self._is_rescuing else regular
+
+    def _to_wait_for(self, route: Route) -> tuple[list[Upstream], float]:
+        """The upstreams that nothing but a limit keeps from answering, and for how many seconds to wait for one."""
+        now = self._around.monotonic()
+        full = {skip.upstream for skip in route.skipped if skip.reason in QUEUE_REASONS}
+        roles = ("primary", "backup", "rescue") if self._is_rescuing else ("primary", "backup")
+        wanted = [
+            one
+            for one in self._settings.upstreams
+            if one.name in full and one.name not in self._tried and one.role in roles
+        ]
+        self._queue_ends = self._queue_ends or now + self._settings.failover.queue_seconds
+        ends = min(self._queue_ends, now + self._seconds_left())
+        rests_end = [
+            skip.until for skip in route.skipped if skip.reason == "resting" and skip.until is not None
+        ]
+        return sorted(wanted, key=rank), min([ends, *(until + ROUNDING for until in rests_end)]) - now
+
+    def _choose(self, holds: str = "") -> Route:
         head, around = self._request.head, self._around
         now = around.now()
         keep_seconds = self._settings.failover.session_hours * 3600
         seat = around.sessions.seat_of(head.session, now.monotonic, keep_seconds) if head.session else None
-        ask = Ask(self._request.protocol, head.model, head.session, self._exchange.id)
-        return choose_route(self._settings, self._state, ask, now, seat)
+        ask = Ask(self._request.protocol, head.model, head.session, self._exchange.id, holds)
+        route = choose_route(self._settings, self._state, ask, now, seat)
+        if not self._exchange.attempts:
+            self._exchange.skipped = route.told
+        return route
 
     # --- one candidate ---------------------------------------------------------
 
-    async def _try(self, candidate: Candidate, route: Route, *, granted: bool) -> Found | Verdict:
-        """One candidate, with the retries its failures allow."""
-        retries = 0
+    async def _try(self, place: _Place) -> Found | Verdict:
+        """One candidate, with the retries its failures allow; its place is left unless it answers."""
+        room, upstream = self._around.waiting, place.candidate.upstream
+        if not place.granted:
+            room.enter(upstream)
+        outcome: Found | Verdict | None = None
+        try:
+            outcome = await self._until_verdict(place)
+        finally:
+            if not isinstance(outcome, Found):
+                room.leave(upstream.name)
+        return outcome
+
+    async def _until_verdict(self, place: _Place) -> Found | Verdict:
+        candidate, retries = place.candidate, 0
         while True:
-            if not route.last_resort and self._rests_by_now(candidate):
-                if granted:
-                    self._around.waiting.leave(candidate.name)
-                return Verdict("switch", Charge("none"), "rests since this request began")
             note = self._note_attempt(candidate)
-            outcome = await self._attempt_once(
-                candidate, note, granted=granted, last_resort=route.last_resort
-            )
-            granted = False
+            outcome = await self._attempt_once(place, note)
             if isinstance(outcome, Found):
                 return outcome
-            if self._learns(candidate, note, outcome):
-                continue
-            verdict = self._judge(candidate, note, outcome, retries)
-            if verdict.action != "retry":
-                return verdict
-            retries += 1
-            await asyncio.sleep(verdict.wait_seconds)
+            if not self._learns(candidate, note, outcome):
+                verdict = self._judge(candidate, note, outcome, retries)
+                if verdict.action != "retry":
+                    return verdict
+                retries += 1
+                await asyncio.sleep(verdict.wait_seconds)
+            if not self._may_ask_again(place):
+                return Verdict("switch", Charge("none"), "may not be asked again")
+
+    def _may_ask_again(self, place: _Place) -> bool:
+        """True if nothing has come between; the new request counts against the rate limit as any."""
+        candidate, limits, now = place.candidate, self._state.limits, self._around.monotonic()
+        rest = self._state.health.rest_of(candidate.name, candidate.model, now, self._exchange.id)
+        if rest is not None and not place.route.last_resort:
+            return False
+        if self._seconds_left() <= 0 or limits.free_at(candidate.upstream, now) > now:
+            return False
+        limits.count_start(candidate.upstream, now)
+        return True
 
     def _learns(self, candidate: Candidate, note: Attempt, failure: Failure) -> bool:
         """True if the refusal has taught how to say the request to this upstream: it is asked once more."""
@@ -171,33 +217,26 @@ class Search:
         log.info('upstream "%s" refused (%s), asked again without it', candidate.name, lesson.why)
         return True
 
-    def _rests_by_now(self, candidate: Candidate) -> bool:
-        now = self._around.monotonic()
-        name, model = candidate.name, candidate.model
-        return self._state.health.rest_of(name, model, now, self._exchange.id) is not None
-
-    async def _attempt_once(
-        self, candidate: Candidate, note: Attempt, *, granted: bool, last_resort: bool
-    ) -> Found | Failure:
-        """Takes a place at the upstream; keeps it only with an answer in hand."""
-        around, name = self._around, candidate.name
-        around.waiting.enter(candidate.upstream, granted=granted)
+    async def _attempt_once(self, place: _Place, note: Attempt) -> Found | Failure:
+        """Ask once; the upstream's health learns of a success here, of a failure from its verdict."""
+        around, candidate = self._around, place.candidate
+        name = candidate.name
+        self._attempt_began = around.monotonic()
         self._state.health.begin(name, candidate.model, self._exchange.id)
         try:
             held = await self._attempt(candidate, note)
             whole = await self._whole(held)
         except AttemptFailed as failed:
-            around.waiting.leave(name)
             return failed.failure
         except BaseException:
-            around.waiting.leave(name)
             note.ended = self.seconds()
             raise
-        self._state.health.succeeded(name, candidate.model)
-        around.sessions.sit(self._exchange.session, name, around.monotonic())
+        self._state.health.succeeded(name, candidate.model, self._attempt_began)
+        self._state.health.release(self._exchange.id)
+        around.sessions.sit(self._exchange.session, name, around.monotonic(), stays=place.route.stays)
         note.first_byte, note.status = self.seconds(), held.reply.status
         assert self.prepared is not None
-        return Found(candidate, held, self.prepared, whole, last_resort)
+        return Found(candidate, held, self.prepared, whole, place.route.last_resort)
 
     def _note_attempt(self, candidate: Candidate) -> Attempt:
         upstream = candidate.upstream
@@ -289,14 +328,12 @@ class Search:
         return verdict
 
     def charge(self, candidate: Candidate, charge: Charge, failure: Failure) -> None:
-        """Hold the failure against its upstream, or just free its trial."""
-        if charge.weight == "none":
-            self._state.health.release(self._exchange.id)
-            return
+        """Hold the failure of the last attempt against its upstream, and free its trial."""
+        health, rules, now = self._state.health, self._settings.failover, self._around.monotonic()
         status = f"{failure.status} " if failure.kind is FailureKind.STATUS else ""
         reason = f"{status}{failure.message}"[:200]
-        rules, now = self._settings.failover, self._around.monotonic()
-        self._state.health.failed(candidate.name, candidate.model, charge, reason, rules, now)
+        health.failed(candidate.name, candidate.model, charge, reason, rules, now, self._attempt_began)
+        health.release(self._exchange.id)
 
     # --- nobody answered -------------------------------------------------------
 
@@ -313,15 +350,13 @@ class Search:
             failure.error, told=failure if speaks_alike and failure.body and not unclear else None
         )
 
-    def nobody_answered(self) -> FinalError:
-        """The error that sums up all attempts."""
-        if not any(attempt.failure for attempt in self._exchange.attempts):
-            seconds = self._settings.failover.total_seconds
-            return FinalError(
-                WireError(ErrorType.TIMEOUT, f"No upstream answered within {seconds:g} s.", 504)
-            )
-        waits = [skip.until for skip in self._choose().skipped if skip.until is not None]
-        return all_failed(self._exchange.attempts, min(waits, default=None), self._around.now())
+    def _nobody_answered(self) -> FinalError:
+        """The error that sums up all attempts, or says why there was none."""
+        attempts, route = self._exchange.attempts, self._choose()
+        if not attempts:
+            return nothing_could_answer(route, self._request.head.model)
+        waits = [skip.until for skip in route.skipped if skip.until is not None]
+        return all_failed(attempts, min(waits, default=None), self._around.now())
 
     def _seconds_left(self) -> float:
         return self._settings.failover.total_seconds - self.seconds()

@@ -24,6 +24,10 @@ class Limits:
     def is_full(self, upstream: Upstream) -> bool:
         return bool(upstream.max_concurrency) and self.under_way(upstream.name) >= upstream.max_concurrency
 
+    def has_room(self, upstream: Upstream, now: float) -> bool:
+        """True if both limits let a request through."""
+        return not self.is_full(upstream) and self.free_at(upstream, now) <= now
+
     def free_at(self, upstream: Upstream, now: float) -> float:
         """The moment from which the rate limit lets a request through; `now` if it does already."""
         limit = upstream.requests_per_minute
@@ -48,6 +52,11 @@ class Limits:
         """Counts against the rate limit."""
         if upstream.requests_per_minute:
             self._starts.setdefault(upstream.name, deque()).append(now)
+
+    def withdraw_start(self, upstream: str) -> None:
+        """The start that was counted last never came to be."""
+        if starts := self._starts.get(upstream):
+            starts.pop()
 
     def end(self, upstream: str) -> None:
         left = self._under_way.get(upstream, 0) - 1

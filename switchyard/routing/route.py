@@ -14,12 +14,16 @@ from switchyard.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What routing needs to know of a request. `exchange` tells requests without a session apart."""
+    """What routing needs to know of a request. `exchange` tells requests without a session apart.
+
+    `holds` names the upstream at which the request has a place already: its limits do not count.
+    """
 
     protocol: ProtocolName
     model: str
     session: str = ""
     exchange: str = ""
+    holds: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class Route:
     told: tuple[tuple[str, str], ...]
     last_resort: bool = False
     """every candidate rests: the one whose rest ends first is tried all the same"""
+    stays: bool = False
+    """the conversation keeps its upstream although a better one could answer"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +65,14 @@ def choose_route(settings: Settings, state: State, ask: Ask, now: Moment, seat: 
     regular = tuple(candidate for candidate in ready if candidate.upstream.role != "rescue")
     resort = _last_resort(waiting) if not regular else None
     kept_out = tuple(skip for candidate, skip in waiting if resort is None or candidate.name != resort.name)
+    candidates, stays = _seated((resort,) if resort is not None else regular, seat, settings, now)
     return Route(
-        candidates=_seated((resort,) if resort is not None else regular, seat, settings, now),
+        candidates=candidates,
         rescues=tuple(candidate for candidate in ready if candidate.upstream.role == "rescue"),
         skipped=lineup.skipped + kept_out,
         told=lineup.told + tuple((skip.upstream, skip.text) for skip in kept_out),
         last_resort=resort is not None,
+        stays=stays,
     )
 
 
@@ -74,6 +82,8 @@ def _obstacle(candidate: Candidate, state: State, ask: Ask, now: Moment) -> Skip
     rest = state.health.rest_of(name, candidate.model, now.monotonic, ask.exchange)
     if rest is not None:
         return Skip(name, "trial" if rest.on_trial else "resting", _rest_text(rest, now), rest.until)
+    if name == ask.holds:
+        return None
     if state.limits.is_full(candidate.upstream):
         limit = candidate.upstream.max_concurrency
         return Skip(name, "concurrency", f"at its limit of {limit} concurrent requests")
@@ -129,16 +139,23 @@ def _turn(session: str, name: str) -> bytes:
 
 def _seated(
     candidates: tuple[Candidate, ...], seat: Seat | None, settings: Settings, now: Moment
-) -> tuple[Candidate, ...]:
-    """The upstream that the conversation is with comes first, unless a better role has long recovered."""
+) -> tuple[tuple[Candidate, ...], bool]:
+    """The upstream that the conversation is with comes first, unless a better one has long recovered."""
     if seat is None:
-        return candidates
+        return candidates, False
     mine = next((one for one in candidates if one.name == seat.upstream), None)
     if mine is None:
-        return candidates
-    better = candidates[0].upstream.role != mine.upstream.role
+        return candidates, False
+    could_do_better = _is_better(candidates[0], mine)
     stay_seconds = settings.failover.return_to_primary_minutes * 60
-    if better and now.monotonic - seat.since > stay_seconds:
-        return candidates
+    stays_since = now.monotonic if seat.stays_since is None else seat.stays_since
+    if could_do_better and now.monotonic - stays_since >= stay_seconds:
+        return candidates, False
     others = [one for one in candidates if one.name != mine.name]
-    return (replace(mine, why="keeps its conversation"), *others)
+    return (replace(mine, why="keeps its conversation"), *others), could_do_better
+
+
+def _is_better(first: Candidate, mine: Candidate) -> bool:
+    """False among those that take turns: none of them is the conversation's own."""
+    takes_turns = rank(first.upstream) == rank(mine.upstream) and mine.upstream.priority is not None
+    return first.name != mine.name and not takes_turns

@@ -11,8 +11,9 @@ class Seat:
     """The upstream a conversation sits at. Times in monotonic seconds."""
 
     upstream: str
-    since: float
     last_used: float
+    stays_since: float | None = None
+    """since when it has stayed although a better one could answer"""
 
 
 class Sessions:
@@ -29,13 +30,15 @@ class Sessions:
             return None
         return seat
 
-    def sit(self, session: str, upstream: str, now: float) -> None:
-        """The upstream has answered this conversation."""
+    def sit(self, session: str, upstream: str, now: float, *, stays: bool = False) -> None:
+        """The upstream has answered this conversation; `stays` if a better one could have."""
         if not session:
             return
         before = self._seats.get(session)
-        since = before.since if before is not None and before.upstream == upstream else now
-        self._seats[session] = Seat(upstream, since, now)
+        stays_since = now if stays else None
+        if stays and before is not None and before.upstream == upstream and before.stays_since is not None:
+            stays_since = before.stays_since
+        self._seats[session] = Seat(upstream, now, stays_since)
         self._seats.move_to_end(session)
         while len(self._seats) > self._capacity:
             self._seats.popitem(last=False)

@@ -242,17 +242,56 @@ def test_without_explicit_priority_the_order_of_the_file_holds_for_every_session
 
 
 def test_a_conversation_keeps_its_upstream_while_it_may_answer() -> None:
-    seat = Seat("u1", since=900.0, last_used=990.0)
+    seat = Seat("u1", last_used=990.0)
     found = route(settings({}, {}), seat=seat)
     assert names(found) == ["u1", "u0"]
     assert found.candidates[0].why == "keeps its conversation"
     assert names(route(settings({}, {}), seat=seat, state=resting("u1"))) == ["u0"]
 
 
-def test_a_conversation_on_a_backup_returns_to_a_primary_after_the_set_time() -> None:
-    found = settings({}, {"role": "backup"}, failover={"return_to_primary_minutes": 10})
-    assert names(route(found, seat=Seat("u1", since=900.0, last_used=990.0))) == ["u1", "u0"]
-    assert names(route(found, seat=Seat("u1", since=300.0, last_used=990.0))) == ["u0", "u1"]
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [({}, {"role": "backup"}), ({}, {}), ({"priority": 90}, {"priority": 80}), ({"priority": 90}, {})],
+)
+@pytest.mark.parametrize(
+    ("stays_since", "order"), [(None, ["u1", "u0"]), (700.0, ["u1", "u0"]), (400.0, ["u0", "u1"])]
+)
+def test_a_conversation_returns_the_set_time_after_a_better_upstream_has_recovered(
+    first: dict[str, Any], second: dict[str, Any], stays_since: float | None, order: list[str]
+) -> None:
+    found = settings(first, second, failover={"return_to_primary_minutes": 10})
+    result = route(found, seat=Seat("u1", last_used=990.0, stays_since=stays_since))
+    assert (names(result), result.stays) == (order, order[0] == "u1")
+
+
+def test_a_conversation_has_no_home_among_upstreams_that_take_turns() -> None:
+    found = settings({"priority": 70}, {"priority": 70}, failover={"return_to_primary_minutes": 0})
+    for name in ("u0", "u1"):
+        result = route(found, seat=Seat(name, last_used=990.0, stays_since=0.0))
+        assert (names(result)[0], result.stays) == (name, False)
+
+
+def test_with_no_time_to_stay_a_conversation_returns_at_once() -> None:
+    found = settings({}, {"role": "backup"}, failover={"return_to_primary_minutes": 0})
+    assert names(route(found, seat=Seat("u1", last_used=990.0))) == ["u0", "u1"]
+
+
+def test_the_holder_of_a_place_is_not_kept_out_by_the_limits() -> None:
+    found = settings({"max_concurrency": 1, "requests_per_minute": 1}, {})
+    limits = Limits()
+    limits.begin("u0")
+    limits.count_start(found.upstreams[0], 990.0)
+    state = State(limits=limits)
+    assert names(route(found, state=state)) == ["u1"]
+    assert names(route(found, replace(ASK, holds="u0"), state=state)) == ["u0", "u1"]
+
+
+def test_one_who_is_full_is_waited_for_rather_than_one_who_rests() -> None:
+    found = settings({"max_concurrency": 1}, {})
+    state = resting("u1")
+    state.limits.begin("u0")
+    result = route(found, state=state)
+    assert (names(result), [skip.reason for skip in result.skipped]) == ([], ["concurrency", "resting"])
 
 
 def test_no_model_at_all_asks_who_would_answer_any() -> None:

@@ -1,0 +1,69 @@
+import pytest
+
+from switchyard.routing.sessions import Seat, Sessions
+
+HOUR = 3600.0
+
+
+@pytest.mark.parametrize(
+    ("asked", "now", "seat"),
+    [
+        ("s", 100.0, Seat("u", 100.0)),
+        ("s", 100.0 + HOUR, Seat("u", 100.0)),
+        ("s", 100.1 + HOUR, None),
+        ("other", 100.0, None),
+        ("", 100.0, None),
+    ],
+)
+def test_a_conversation_is_remembered_for_the_set_time(asked: str, now: float, seat: Seat | None) -> None:
+    sessions = Sessions()
+    sessions.sit("s", "u", 100.0)
+    assert sessions.seat_of(asked, now, HOUR) == seat
+
+
+def test_each_answer_begins_the_time_anew() -> None:
+    sessions = Sessions()
+    for now in (0.0, HOUR, 2 * HOUR):
+        sessions.sit("s", "u", now)
+    assert sessions.seat_of("s", 3 * HOUR, HOUR) == Seat("u", 2 * HOUR)
+
+
+def test_with_no_time_to_remember_a_conversation_is_forgotten_at_once() -> None:
+    sessions = Sessions()
+    sessions.sit("s", "u", 100.0)
+    assert sessions.seat_of("s", 100.1, 0.0) is None
+
+
+def test_requests_without_a_conversation_are_not_remembered() -> None:
+    sessions = Sessions()
+    sessions.sit("", "u", 0.0)
+    assert len(sessions) == 0
+
+
+def test_the_conversation_silent_for_longest_makes_room() -> None:
+    sessions = Sessions(capacity=2)
+    for now, session in enumerate(("a", "b", "a", "c")):
+        sessions.sit(session, "u", float(now))
+    assert [session for session in "abc" if sessions.seat_of(session, 4.0, HOUR)] == ["a", "c"]
+    assert len(sessions) == 2
+
+
+@pytest.mark.parametrize(
+    ("answers", "stays_since"),
+    [
+        ([("u", False)], None),
+        ([("u", True)], 0.0),
+        ([("u", False), ("u", True), ("u", True)], 1.0),
+        ([("u", True), ("u", False)], None),
+        ([("u", True), ("u", False), ("u", True)], 2.0),
+        ([("u", True), ("v", True)], 1.0),
+    ],
+)
+def test_it_is_known_since_when_a_conversation_could_have_gone_to_a_better_upstream(
+    answers: list[tuple[str, bool]], stays_since: float | None
+) -> None:
+    sessions = Sessions()
+    for now, (upstream, stays) in enumerate(answers):
+        sessions.sit("s", upstream, float(now), stays=stays)
+    seat = sessions.seat_of("s", 5.0, HOUR)
+    assert seat is not None and seat.stays_since == stays_since
