@@ -1,5 +1,6 @@
 """Try one upstream until it has shown content: the commit point. Until then every failure is ours to mend."""
 
+import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,13 @@ from switchyard.protocols.codec import Codec, WholeGlance
 from switchyard.protocols.conversion import StreamConversion
 from switchyard.protocols.sse import RecordTooLarge
 from switchyard.protocols.untouched import UntouchedStream
-from switchyard.relay.failures import AttemptFailed, protocol_failure, timeout_failure, truncated_failure
+from switchyard.relay.failures import (
+    AttemptFailed,
+    network_failure,
+    protocol_failure,
+    timeout_failure,
+    truncated_failure,
+)
 from switchyard.relay.headers import retry_after_seconds
 from switchyard.relay.pretend import PretendingWire
 from switchyard.relay.silence import SilenceLimit
@@ -52,14 +59,17 @@ async def attempt(
 ) -> Held:
     """The answer, held at its commit point. `stream` is None when the client wants one whole body.
 
+    A stream must show content within `seconds_left`, even if it is never silent; a whole answer only must begin.
     Raises AttemptFailed; the connection is closed then, and on cancellation.
     """
     patience = timeouts.first_byte if stream is not None else max(timeouts.first_byte, timeouts.idle)
-    seconds = max(min(patience, seconds_left), SHORTEST_SECONDS)
+    left = max(seconds_left, SHORTEST_SECONDS)
+    seconds = min(patience, left)
     kind = FailureKind.FIRST_BYTE_TIMEOUT
     reply: Reply | None = None
+    silence = SilenceLimit(seconds, left if stream is not None else math.inf)
     try:
-        async with SilenceLimit(seconds) as silence:
+        async with silence:
             reply = await wire.send(call)
             _expect_success(reply)
             if reply.status >= 400:
@@ -72,6 +82,8 @@ async def attempt(
         if reply is not None:
             await reply.close()
         if isinstance(error, TimeoutError):
+            if silence.is_over and kind is FailureKind.IDLE_TIMEOUT:
+                raise AttemptFailed(network_failure(kind, f"showed no content for {left:.3g} s")) from None
             raise AttemptFailed(timeout_failure(kind, seconds)) from None
         if isinstance(error, RecordTooLarge):
             raise AttemptFailed(protocol_failure("sent one event beyond all measure")) from None

@@ -49,6 +49,7 @@ async def _pump(
                 if _is_over(stream):
                     return _failure_told(stream), out
                 if out:
+                    silence.pause()  # a client that is slow to read is no fault of the upstream's
                     await keep_alive.write(out)
                 silence.touch()
             out = stream.close()

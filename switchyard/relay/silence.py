@@ -1,16 +1,20 @@
 """A limit on silence that costs almost nothing for each event."""
 
 import asyncio
+import math
 
 
 class SilenceLimit:
     """Raises TimeoutError in the task that entered it when nothing was `touch`ed for so many seconds.
 
-    Cheaper than `asyncio.timeout` for many events: a touch only notes the time.
+    Cheaper than `asyncio.timeout` for many events: a touch only notes the time. With `total_seconds` it is raised
+    after that time in any case.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, total_seconds: float = math.inf) -> None:
         self._seconds = seconds
+        self._total_seconds = total_seconds
+        self._is_paused = False
 
     async def __aenter__(self) -> "SilenceLimit":
         self._loop = asyncio.get_running_loop()
@@ -19,12 +23,23 @@ class SilenceLimit:
         self._task = task
         self._cancelling = task.cancelling()
         self._expired = False
+        self._ends = self._loop.time() + self._total_seconds
         self.touch()
-        self._timer = self._loop.call_later(self._seconds, self._check)
+        self._timer = self._loop.call_later(min(self._seconds, self._total_seconds), self._check)
         return self
 
+    @property
+    def is_over(self) -> bool:
+        """True if the total time is up, whatever was heard."""
+        return self._loop.time() >= self._ends
+
     def touch(self) -> None:
+        self._is_paused = False
         self._last = self._loop.time()
+
+    def pause(self) -> None:
+        """Until the next touch the silence is not the other side's."""
+        self._is_paused = True
 
     def restart(self, seconds: float) -> None:
         """From now on this limit holds."""
@@ -35,7 +50,8 @@ class SilenceLimit:
         self._seconds = seconds
 
     def _check(self) -> None:
-        left = self._last + self._seconds - self._loop.time()
+        now = self._loop.time()
+        left = min((now if self._is_paused else self._last) + self._seconds, self._ends) - now
         if left > 0:
             self._timer = self._loop.call_later(left, self._check)
         else:

@@ -1,0 +1,107 @@
+import asyncio
+
+import pytest
+
+from switchyard.relay.silence import SilenceLimit
+from tests.bed.fake_time import now, run
+
+
+def ended_at(limit: SilenceLimit, pauses: list[float], paused: bool = False) -> tuple[float, bool]:
+    """When a scenario with these seconds between its touches ends, and whether the limit ended it."""
+
+    async def scenario() -> tuple[float, bool]:
+        try:
+            async with limit:
+                for seconds in pauses:
+                    if paused:
+                        limit.pause()
+                    await asyncio.sleep(seconds)
+                    limit.touch()
+        except TimeoutError:
+            return now(), True
+        return now(), False
+
+    return run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("pauses", "end"),
+    [
+        ([], (0.0, False)),
+        ([9.9], (9.9, False)),
+        ([10.1], (10.0, True)),
+        ([9.0] * 200, (1800.0, False)),
+        ([9.0, 9.0, 11.0], (28.0, True)),
+        ([0.001] * 50 + [20.0], (10.05, True)),
+    ],
+)
+def test_only_silence_counts_never_the_length(pauses: list[float], end: tuple[float, bool]) -> None:
+    assert ended_at(SilenceLimit(10.0), pauses) == end
+
+
+@pytest.mark.parametrize(
+    ("pauses", "end"), [([4.0] * 7, (28.0, False)), ([4.0] * 10, (30.0, True)), ([11.0], (10.0, True))]
+)
+def test_a_total_time_holds_whatever_is_heard(pauses: list[float], end: tuple[float, bool]) -> None:
+    limit = SilenceLimit(10.0, total_seconds=30.0)
+    assert ended_at(limit, pauses) == end
+
+
+def test_time_for_which_it_is_paused_is_not_silence() -> None:
+    assert ended_at(SilenceLimit(10.0), [25.0, 9.0, 100.0], paused=True) == (134.0, False)
+
+
+def test_after_a_pause_silence_counts_from_the_next_touch() -> None:
+    async def scenario() -> float:
+        with pytest.raises(TimeoutError):
+            async with SilenceLimit(10.0) as limit:
+                limit.pause()
+                await asyncio.sleep(12.0)
+                limit.touch()
+                await asyncio.sleep(60.0)
+        return now()
+
+    assert run(scenario()) == 22.0
+
+
+@pytest.mark.parametrize(("seconds", "end"), [(3.0, 8.0), (50.0, 55.0)])
+def test_another_limit_may_follow(seconds: float, end: float) -> None:
+    async def scenario() -> float:
+        with pytest.raises(TimeoutError):
+            async with SilenceLimit(10.0) as limit:
+                await asyncio.sleep(5.0)
+                limit.restart(seconds)
+                await asyncio.sleep(100.0)
+        return now()
+
+    assert run(scenario()) == end
+
+
+def test_a_cancellation_from_outside_stays_one() -> None:
+    async def guarded() -> None:
+        async with SilenceLimit(10.0):
+            await asyncio.sleep(100.0)
+
+    async def scenario() -> float:
+        task = asyncio.create_task(guarded())
+        await asyncio.sleep(1.0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return now()
+
+    assert run(scenario()) == 1.0
+
+
+def test_a_cancellation_at_the_very_moment_of_the_limit_is_not_lost() -> None:
+    async def guarded() -> None:
+        async with SilenceLimit(10.0):
+            await asyncio.sleep(100.0)
+
+    async def scenario() -> bool:
+        task = asyncio.create_task(guarded())
+        asyncio.get_running_loop().call_later(10.0, task.cancel)
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    assert run(scenario())
