@@ -1,6 +1,7 @@
 """The way to an upstream, step by step: its name, a connection, TLS."""
 
 import asyncio
+import os
 import socket
 import ssl
 import time
@@ -44,9 +45,7 @@ async def _resolve(host: str, port: int, is_proxy: bool, connect_seconds: float)
     except TimeoutError:
         return Step("resolve", False, time.perf_counter() - began, f"no answer for {host} in time")
     except OSError as error:
-        return Step(
-            "resolve", False, time.perf_counter() - began, f"{host} is unknown ({error.strerror or error})"
-        )
+        return Step("resolve", False, time.perf_counter() - began, f"{host} is unknown ({_why(error)})")
     addresses = ", ".join(dict.fromkeys(str(entry[4][0]) for entry in found))
     what = f"proxy {host}: {addresses}" if is_proxy else addresses
     return Step("resolve", True, time.perf_counter() - began, what)
@@ -61,7 +60,7 @@ async def _connect(host: str, port: int, connect_seconds: float) -> Step:
     except TimeoutError:
         return Step("connect", False, time.perf_counter() - began, f"no connection to port {port} in time")
     except OSError as error:
-        return Step("connect", False, time.perf_counter() - began, f"port {port}: {error.strerror or error}")
+        return Step("connect", False, time.perf_counter() - began, f"port {port}: {_why(error)}")
     return Step("connect", True, time.perf_counter() - began, f"port {port}")
 
 
@@ -84,3 +83,8 @@ async def _handshake(host: str, port: int, connect_seconds: float) -> Step:
     except OSError as error:
         return Step("tls", False, time.perf_counter() - began, str(error)[:MAX_SHOWN])
     return Step("tls", True, time.perf_counter() - began, str(version))
+
+
+def _why(error: OSError) -> str:
+    """The system's own words: where several addresses were tried, the error itself names only those."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)

@@ -143,7 +143,7 @@ def test_a_page_of_another_origin_can_do_nothing(busy: Daemon, browser: Browser)
         page.goto(f"{elsewhere.url}/")
         outcomes = page.evaluate(ATTACK, busy.url)
         page.close()
-    assert outcomes == ["refused", "refused", "opaque"]
+    assert outcomes == ["refused", "refused", "refused"]
     assert busy.get("/api/state").json["capture"] is False
     assert busy.settings_path.read_text() == before
 

@@ -1,0 +1,33 @@
+"""Reading moments as people write them."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from switchyard.routing.lineup import Moment
+from switchyard.routing.moments import moment_at
+
+SATURDAY = Moment(datetime(2026, 11, 21, 14, 30, tzinfo=UTC), 1000.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "day", "clock"),
+    [
+        ("", 21, "14:30"),
+        ("  ", 21, "14:30"),
+        ("09:00", 21, "09:00"),
+        ("sat 15:00", 21, "15:00"),
+        ("mon 09:00", 23, "09:00"),
+        ("Friday 23:59", 27, "23:59"),
+    ],
+)
+def test_a_moment_lies_in_the_seven_days_from_now(text: str, day: int, clock: str) -> None:
+    found = moment_at(text, SATURDAY)
+    assert (found.wall.day, found.wall.strftime("%H:%M")) == (day, clock)
+    assert found.monotonic - SATURDAY.monotonic == (found.wall - SATURDAY.wall).total_seconds()
+
+
+@pytest.mark.parametrize("text", ["later", "mon", "noday 09:00", "mon tue 09:00", "25:00"])
+def test_anything_else_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a time"):
+        moment_at(text, SATURDAY)

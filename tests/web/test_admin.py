@@ -1,0 +1,218 @@
+"""The dashboard's API over the whole application: its documentation, its error shape, its rules."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.routing import Route
+
+from switchyard.application import Application
+from switchyard.store.settings_file import SettingsFile
+from tests.bed.daemon import Daemon, Response, request, settings, upstream
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTED = re.compile(r"^\| `(GET|POST) (/[^`]*)` \|", re.MULTILINE)
+OF_THE_RELAY_SERVICE = {("POST", "/api/admin/azure-openai/accounts")}
+
+
+def test_the_documentation_lists_exactly_the_paths_there_are(tmp_path: Path) -> None:
+    settings_file = SettingsFile(tmp_path)
+    settings_file.load()
+    admin = Application(settings_file, tmp_path, ROOT / "static").admin
+    served = {
+        (method, route.path)
+        for route in admin.routes
+        if isinstance(route, Route)
+        for method in route.methods or ()
+        if method != "HEAD"
+    }
+    documented = set(DOCUMENTED.findall((ROOT / "docs" / "api.md").read_text()))
+    assert documented | OF_THE_RELAY_SERVICE == served
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    document = settings(
+        upstream(
+            "a/b ü",
+            "http://127.0.0.1:9",
+            "chat",
+            key="sk-of-a",
+            headers={"X-Secret": "hidden-value"},
+            proxy="http://user:hidden-password@127.0.0.1:9",
+        ),
+        upstream("second", "http://127.0.0.1:9", enabled=False),
+        client_keys={"sy-hidden-client": "laptop"},
+    )
+    with Daemon(tmp_path_factory.mktemp("admin"), document) as running:
+        yield running
+
+
+def revision(daemon: Daemon) -> str:
+    found: str = daemon.get("/api/configs").json["revision"]
+    return found
+
+
+READ = [
+    "/health",
+    "/api/state",
+    "/api/configs",
+    "/api/week",
+    "/api/explain?client=chat&model=m",
+    "/api/requests",
+    "/api/token-stats",
+    "/api/history",
+    "/api/clients",
+]
+
+
+@pytest.mark.parametrize("path", READ)
+def test_no_answer_holds_a_secret(daemon: Daemon, path: str) -> None:
+    answer = daemon.get(path)
+    assert answer.status == 200
+    for secret in ("sk-of-a", "hidden-value", "hidden-password", "sy-hidden-client"):
+        assert secret not in answer.text
+
+
+def test_the_file_is_told_without_its_secrets(daemon: Daemon) -> None:
+    told = daemon.get("/api/configs").json
+    assert told["upstreams"][0] == {
+        "name": "a/b ü",
+        "base_url": "http://127.0.0.1:9",
+        "key": {"kind": "literal"},
+        "protocol": "chat",
+        "headers": {"X-Secret": True},
+        "proxy": "http://user:***@127.0.0.1:9",
+        "url": "http://127.0.0.1:9/v1/chat/completions",
+    }
+    assert [key["label"] for key in told["client_keys"]] == ["laptop"]
+
+
+PROBLEMS: list[tuple[str, Any, int, str]] = [
+    (
+        "/api/upstreams/toggle",
+        {"name": "gone", "enabled": True},
+        404,
+        'There is no upstream "gone" any more.',
+    ),
+    ("/api/upstreams/toggle", {"name": "second", "enabled": 1}, 400, "`enabled` must be true or false."),
+    ("/api/upstreams/toggle", {"name": 7, "enabled": True}, 400, "`name` must be a text."),
+    (
+        "/api/upstreams/move",
+        {"name": "second", "before": "gone"},
+        404,
+        'There is no upstream "gone" any more.',
+    ),
+    ("/api/upstreams/test", {"name": "gone"}, 404, 'There is no upstream "gone" any more.'),
+    ("/api/upstreams/activate", {"name": "gone"}, 404, 'There is no upstream "gone" any more.'),
+    ("/api/settings", {"changes": {"upstreams": []}}, 400, "`upstreams` cannot be changed here."),
+    ("/api/client-keys/remove", {"id": "none"}, 404, "This key is not there any more."),
+    ("/api/history/restore", {"version": "none"}, 404, "This version is no longer kept."),
+    ("/api/history/restore", {"version": "../../etc/passwd"}, 404, "This version is no longer kept."),
+    (
+        "/api/pretend",
+        {"upstream": "second", "mode": "gone"},
+        400,
+        "`mode` must be one of down, slow, cut, or null.",
+    ),
+    (
+        "/api/requests/replay",
+        {"id": "x", "upstream": "second"},
+        404,
+        "The body of this request was not kept.",
+    ),
+    ("/api/clients/preview", {"client": "emacs"}, 400, "`client` must be one of claude, codex."),
+    ("/api/capture", {"on": "yes"}, 400, "`on` must be true or false."),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "status", "message"), PROBLEMS)
+def test_every_problem_has_one_shape(daemon: Daemon, path: str, body: Any, status: int, message: str) -> None:
+    answer = daemon.post(path, {"revision": revision(daemon), **body})
+    assert (answer.status, answer.json["error"]["message"]) == (status, message)
+
+
+def test_faults_of_an_entry_are_told_by_its_own_fields(daemon: Daemon) -> None:
+    entry = {"name": "third", "base_url": "nowhere", "protocol": "chat", "priority": 300}
+    answer = daemon.post("/api/upstreams/add", {"entry": entry, "revision": revision(daemon)})
+    assert answer.status == 422
+    assert [fault["path"] for fault in answer.json["error"]["faults"]] == ["base_url", "priority"]
+    assert answer.json["error"]["field"] == "base_url"
+
+
+def test_a_name_that_is_taken_is_refused(daemon: Daemon) -> None:
+    entry = {"name": "second", "base_url": "http://h", "protocol": "chat"}
+    answer = daemon.post("/api/upstreams/add", {"entry": entry, "revision": revision(daemon)})
+    assert (answer.status, answer.json["error"]["field"]) == (422, "name")
+
+
+@pytest.mark.parametrize("given", [None, "", "0000000000000000"])
+def test_a_change_needs_the_revision_it_is_based_on(daemon: Daemon, given: str | None) -> None:
+    before = daemon.settings_path.read_bytes()
+    answer = daemon.post("/api/upstreams/delete", {"name": "second", "revision": given})
+    assert answer.status == (409 if given else 400)
+    assert daemon.settings_path.read_bytes() == before
+
+
+def raw(daemon: Daemon, body: bytes, headers: dict[str, str]) -> Response:
+    return request(daemon.url, "POST", "/api/capture", body, headers)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b'{"on": true}', {}, 415),
+        (b'{"on": true}', {"content-type": "text/plain"}, 415),
+        (b"on=true", {"content-type": "application/x-www-form-urlencoded"}, 415),
+        (b"{", {"content-type": "application/json"}, 400),
+        (b"[]", {"content-type": "application/json"}, 400),
+        (b"[" * 100_000, {"content-type": "application/json"}, 400),
+        (b'{"on": true}', {"content-type": "application/json", "origin": "https://evil.example"}, 403),
+        (b'{"on": true}', {"content-type": "application/json", "sec-fetch-site": "cross-site"}, 403),
+    ],
+)
+def test_a_write_that_is_no_json_or_from_elsewhere_is_refused(
+    daemon: Daemon, body: bytes, headers: dict[str, str], status: int
+) -> None:
+    answer = raw(daemon, body, headers)
+    assert answer.status == status
+    assert answer.json["error"]["message"]
+    assert daemon.get("/api/state").json["capture"] is False
+
+
+def test_an_unknown_path_and_another_method_are_told_in_the_same_shape(daemon: Daemon) -> None:
+    assert daemon.get("/api/nothing").json == {"error": {"message": "There is nothing at this address."}}
+    answer = daemon.get("/api/upstreams/add")
+    assert (answer.status, set(answer.json)) == (404, {"error"})
+
+
+def test_accounts_of_the_relay_service_are_taken_at_its_own_path(daemon: Daemon) -> None:
+    account = {
+        "name": "azure one",
+        "azureEndpoint": "https://h.openai.azure.com",
+        "deploymentName": "d",
+        "apiKey": "sk-azure",
+        "supportedModels": ["gpt-4o"],
+    }
+    body = request(
+        daemon.url,
+        "POST",
+        "/api/admin/azure-openai/accounts",
+        account,
+    )
+    assert (body.status, body.json["success"], body.json["added"]) == (200, True, ["azure one"])
+    again = request(daemon.url, "POST", "/api/import", account)
+    assert (again.json["added"], again.json["identical"]) == ([], ["azure one"])
+
+
+def test_a_reload_tells_the_faults_of_the_file(daemon: Daemon) -> None:
+    good = daemon.settings_path.read_text()
+    try:
+        daemon.settings_path.write_text(good.replace('"chat"', '"chatty"', 1))
+        faults = daemon.post("/api/reload").json["faults"]
+        assert [fault["path"] for fault in faults] == ["$.upstreams[0].protocol"]
+    finally:
+        daemon.settings_path.write_text(good)
+    assert daemon.post("/api/reload").json["faults"] == []

@@ -1,0 +1,129 @@
+"""Live events: what a page hears, and what it hears again after a break."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
+
+import pytest
+
+from switchyard.exchange import Exchange
+from switchyard.web.live import MAX_READERS, LiveEvents, TooManyReaders
+from switchyard.web.overview import Overview
+
+
+class Scene:
+    """An overview that says what the test wants, and exchanges that happen when it wants."""
+
+    boot = "b00t"
+
+    def __init__(self) -> None:
+        self.told: dict[str, Any] = {"running": [], "routes": {}, "now": 0, "number": 1}
+        self.listeners: list[Callable[[Exchange], None]] = []
+
+    def state(self) -> dict[str, Any]:
+        self.told["now"] += 1
+        return dict(self.told)
+
+    def listen(self, listener: Callable[[Exchange], None]) -> Callable[[], None]:
+        self.listeners.append(listener)
+        return lambda: self.listeners.remove(listener)
+
+    def happen(self, id: str) -> None:
+        for listener in self.listeners:
+            listener(Exchange(id=id, at=1.0, client_protocol="chat", model_asked="m"))
+
+
+def events_of(scene: Scene) -> LiveEvents:
+    return LiveEvents(cast(Overview, scene), scene.listen)
+
+
+def read(record: bytes) -> tuple[str, str, Any]:
+    fields = dict(line.split(": ", 1) for line in record.decode().strip().splitlines())
+    return fields.get("id", ""), fields["event"], json.loads(fields["data"])
+
+
+async def take(stream: AsyncIterator[bytes], count: int) -> list[tuple[str, str, Any]]:
+    found: list[tuple[str, str, Any]] = []
+    while len(found) < count:
+        record = await anext(stream)
+        if record.startswith((b"id", b"event")):
+            found.append(read(record))
+    return found
+
+
+async def closed(stream: AsyncIterator[bytes]) -> None:
+    await cast(Any, stream).aclose()
+
+
+def test_a_new_page_gets_the_state_and_then_what_happens() -> None:
+    async def scenario() -> list[tuple[str, str, Any]]:
+        scene = Scene()
+        stream = events_of(scene).follow("")
+        first = await take(stream, 2)
+        scene.happen("x1")
+        found = first + await take(stream, 1)
+        await closed(stream)
+        assert scene.listeners == []
+        return found
+
+    kinds = [(kind, told.get("id")) for _, kind, told in asyncio.run(scenario())]
+    assert kinds == [("state", None), ("state", None), ("request", "x1")]
+
+
+def test_an_unchanged_state_is_told_once() -> None:
+    async def scenario() -> list[str]:
+        scene = Scene()
+        stream = events_of(scene).follow("")
+        await take(stream, 2)
+        await asyncio.sleep(0)
+        scene.happen("x1")
+        return [kind for _, kind, _ in await take(stream, 1)]
+
+    assert asyncio.run(scenario()) == ["request"]
+
+
+def test_a_page_that_returns_gets_what_it_missed() -> None:
+    async def scenario() -> list[Any]:
+        scene = Scene()
+        live = events_of(scene)
+        watching = live.follow("")
+        seen = (await take(watching, 2))[-1][0]
+        for number in range(3):
+            scene.happen(f"x{number}")
+        returned = live.follow(seen)
+        return [told["id"] for _, _, told in await take(returned, 3)]
+
+    assert asyncio.run(scenario()) == ["x0", "x1", "x2"]
+
+
+@pytest.mark.parametrize("resume", ["b00t-99", "other-1", "nonsense", "b00t-"])
+def test_a_page_whose_place_is_lost_is_told_to_begin_again(resume: str) -> None:
+    async def scenario() -> list[str]:
+        stream = events_of(Scene()).follow(resume)
+        return [kind for _, kind, _ in await take(stream, 2)]
+
+    assert asyncio.run(scenario()) == ["reset", "state"]
+
+
+def test_nobody_is_kept_when_the_daemon_leaves() -> None:
+    async def scenario() -> list[bytes]:
+        live = events_of(Scene())
+        stream = live.follow("")
+        await take(stream, 2)
+        live.close()
+        return [record async for record in stream]
+
+    assert asyncio.run(scenario()) == []
+
+
+def test_there_is_an_end_to_the_number_of_readers() -> None:
+    async def scenario() -> None:
+        live = events_of(Scene())
+        streams = [live.follow("") for _ in range(MAX_READERS)]
+        for stream in streams:
+            await anext(stream)
+        with pytest.raises(TooManyReaders):
+            await anext(live.follow(""))
+
+    asyncio.run(scenario())
