@@ -1,0 +1,438 @@
+"""The nine pairs through the daemon: forms of answers, usage, losses and errors."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from tests.bed import wire
+from tests.bed.asking import PATHS, ask, error_of, question, text_of, usage_of
+from tests.bed.daemon import Daemon, Document, Response, request, settings, upstream
+from tests.bed.upstream import Received, Script, ScriptedUpstream, answer, stream, whole
+from tests.bed.wire import PROTOCOLS, Call, Protocol, Reply, Usage, error_body
+
+USAGE = Usage(fresh=1000, cache_read=300, cache_write=0, output=77, reasoning=0)
+CALL = Call("look", {"where": "ü", "deep": {"n": [1, 2]}}, "call_1")
+REPLY = Reply("Let me look.", calls=(CALL,), usage=USAGE)
+PAIRS = [(client, spoken) for client in PROTOCOLS for spoken in PROTOCOLS]
+FORMS = [True, False]
+SCHEMA = {"type": "object", "properties": {"where": {"type": "string"}}}
+TOOLS: dict[Protocol, list[Document]] = {
+    "messages": [{"name": "look", "description": "d", "input_schema": SCHEMA}],
+    "chat": [{"type": "function", "function": {"name": "look", "description": "d", "parameters": SCHEMA}}],
+    "responses": [
+        {"type": "function", "name": "look", "description": "d", "parameters": SCHEMA, "strict": False}
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Bed:
+    daemon: Daemon
+    server: ScriptedUpstream
+
+    def ask(self, client: Protocol, spoken: Protocol, streamed: bool, **more: Any) -> Response:
+        body = question(client, f"model-{spoken}", stream=streamed) | {"tools": TOOLS[client]} | more
+        if client == "chat" and streamed:
+            body["stream_options"] = {"include_usage": True}
+        return request(self.daemon.url, "POST", PATHS[client], body)
+
+    def last_line(self) -> Document:
+        return self.daemon.journal()[-1]
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    with ScriptedUpstream() as server:
+        entries = [upstream(name, server.url, name, models=[f"model-{name}"]) for name in PROTOCOLS]
+        document = settings(*entries, failover={"cooldown_seconds": 0})
+        with Daemon(tmp_path_factory.mktemp("conversion"), document) as daemon:
+            yield Bed(daemon, server)
+
+
+# --- what the client reads -----------------------------------------------------
+
+
+def calls_of(client: Protocol, response: Response) -> list[tuple[str, str, str]]:
+    """Id, name and arguments of the calls in an answer, streamed or whole."""
+    streamed = (response.header("content-type") or "").startswith("text/event-stream")
+    return _CALLS[client, streamed](response.records if streamed else response.json)
+
+
+def _messages_stream_calls(records: Any) -> list[tuple[str, str, str]]:
+    blocks = {
+        record["index"]: record["content_block"]
+        for record in records
+        if record["type"] == "content_block_start" and record["content_block"]["type"] == "tool_use"
+    }
+    arguments = dict.fromkeys(blocks, "")
+    for record in records:
+        if record["type"] == "content_block_delta" and record["index"] in blocks:
+            arguments[record["index"]] += record["delta"]["partial_json"]
+    return [(block["id"], block["name"], arguments[index]) for index, block in blocks.items()]
+
+
+def _messages_body_calls(body: Any) -> list[tuple[str, str, str]]:
+    blocks = [block for block in body["content"] if block["type"] == "tool_use"]
+    return [(block["id"], block["name"], wire.json.dumps(block["input"])) for block in blocks]
+
+
+def _chat_stream_calls(records: Any) -> list[tuple[str, str, str]]:
+    calls: dict[int, list[str]] = {}
+    for record in records:
+        for choice in record["choices"]:
+            for part in choice["delta"].get("tool_calls", ()):
+                call = calls.setdefault(part["index"], ["", "", ""])
+                call[0] += part.get("id") or ""
+                call[1] += part["function"].get("name") or ""
+                call[2] += part["function"].get("arguments") or ""
+    return [(id, name, arguments) for id, name, arguments in calls.values()]
+
+
+def _chat_body_calls(body: Any) -> list[tuple[str, str, str]]:
+    calls = body["choices"][0]["message"]["tool_calls"]
+    return [(call["id"], call["function"]["name"], call["function"]["arguments"]) for call in calls]
+
+
+def _responses_items_calls(items: Any) -> list[tuple[str, str, str]]:
+    calls = [item for item in items if item["type"] == "function_call"]
+    return [(call["call_id"], call["name"], call["arguments"]) for call in calls]
+
+
+_CALLS = {
+    ("messages", True): _messages_stream_calls,
+    ("messages", False): _messages_body_calls,
+    ("chat", True): _chat_stream_calls,
+    ("chat", False): _chat_body_calls,
+    ("responses", True): lambda records: _responses_items_calls(
+        [record["item"] for record in records if record["type"] == "response.output_item.done"]
+    ),
+    ("responses", False): lambda body: _responses_items_calls(body["output"]),
+}
+
+
+def spelled(client: Protocol, usage: Usage) -> Document:
+    """The usage in the words of the client's protocol, as far as clients count with it."""
+    if client == "messages":
+        return {
+            "input_tokens": usage.fresh,
+            "cache_read_input_tokens": usage.cache_read,
+            "cache_creation_input_tokens": usage.cache_write,
+            "output_tokens": usage.output,
+        }
+    total = {"total_tokens": usage.whole_input + usage.output}
+    if client == "chat":
+        return {"prompt_tokens": usage.whole_input, "completion_tokens": usage.output, **total}
+    return {"input_tokens": usage.whole_input, "output_tokens": usage.output, **total}
+
+
+def assert_is_reply(bed: Bed, client: Protocol, response: Response, streamed: bool) -> None:
+    assert response.status == 200, response.text
+    kind = "text/event-stream" if streamed else "application/json"
+    assert (response.header("content-type") or "").startswith(kind)
+    assert text_of(client, response) == REPLY.text
+    [(id, name, arguments)] = calls_of(client, response)
+    assert (id, name, wire.json.loads(arguments)) == (CALL.id, CALL.name, CALL.input)
+    told = usage_of(client, response)
+    expected = spelled(client, USAGE)
+    assert {field: told[field] for field in expected} == expected
+    line = bed.last_line()
+    assert line["usage"] == {"input": 1000, "cache_read": 300, "output": 77}
+    assert (line["outcome"], line["client_protocol"], line.get("stream", False)) == ("ok", client, streamed)
+
+
+# --- forms and usage -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("streamed", FORMS, ids=["stream", "whole"])
+@pytest.mark.parametrize(("client", "spoken"), PAIRS)
+def test_every_pair_tells_text_call_and_exact_usage(
+    bed: Bed, client: Protocol, spoken: Protocol, streamed: bool
+) -> None:
+    bed.server.script(answer(REPLY))
+    before = bed.daemon.token_stats()["by_upstream"].get(spoken, {})
+
+    assert_is_reply(bed, client, bed.ask(client, spoken, streamed), streamed)
+
+    after = bed.daemon.token_stats()["by_upstream"][spoken]
+    grown = {
+        name: after[name] - before.get(name, 0)
+        for name in ("input_tokens", "cache_read_tokens", "output_tokens")
+    }
+    assert grown == {"input_tokens": 1000, "cache_read_tokens": 300, "output_tokens": 77}
+
+
+def in_the_other_form(received: Received) -> Script:
+    """JSON for who asked for a stream, a stream for who did not."""
+    reply = replace(REPLY, id="other")
+    if received.wants_stream:
+        return whole(200, wire.body(received.protocol, reply))
+    return stream(wire.records(received.protocol, reply))
+
+
+@pytest.mark.parametrize("streamed", FORMS, ids=["JSON for a stream", "a stream for JSON"])
+@pytest.mark.parametrize(("client", "spoken"), PAIRS)
+def test_an_answer_in_the_other_form_reaches_the_client_in_its_own(
+    bed: Bed, client: Protocol, spoken: Protocol, streamed: bool
+) -> None:
+    bed.server.script(in_the_other_form)
+    assert_is_reply(bed, client, bed.ask(client, spoken, streamed), streamed)
+
+
+@pytest.mark.parametrize("streamed", FORMS, ids=["stream", "whole"])
+@pytest.mark.parametrize(("client", "spoken"), PAIRS)
+def test_usage_that_nobody_told_is_estimated_and_marked(
+    bed: Bed, client: Protocol, spoken: Protocol, streamed: bool
+) -> None:
+    def without_usage(received: Received) -> Script:
+        if received.wants_stream:
+            records = wire.records(received.protocol, Reply("Some words."), include_usage=False)
+            return stream(record.replace(b'"usage"', b'"unsaid"') for record in records)
+        return whole(200, wire.body(received.protocol, Reply("Some words.")).replace(b'"usage"', b'"unsaid"'))
+
+    bed.server.script(without_usage)
+    response = bed.ask(client, spoken, streamed)
+    assert text_of(client, response) == "Some words."
+    usage = bed.last_line()["usage"]
+    assert usage["estimated"] is True
+    assert usage["input"] > 0
+    if streamed or client != spoken:
+        assert usage["output"] > 0
+
+
+# --- losses --------------------------------------------------------------------
+
+LOSSES: tuple[tuple[Protocol, Protocol, Document, str], ...] = (
+    ("chat", "messages", {"logit_bias": {"50256": -100}}, "logit_bias"),
+    ("chat", "messages", {"seed": 7}, "seed"),
+    ("messages", "responses", {"top_k": 5}, "top_k"),
+    ("chat", "responses", {"seed": 7}, "seed"),
+    ("responses", "messages", {"tools": [{"type": "file_search", "vector_store_ids": ["v"]}]}, "tools"),
+    ("responses", "chat", {"tools": [{"type": "web_search"}]}, "web_search"),
+)
+
+
+@pytest.mark.parametrize("streamed", FORMS, ids=["stream", "whole"])
+@pytest.mark.parametrize(("client", "spoken", "more", "lost"), LOSSES)
+def test_what_is_lost_is_told(
+    bed: Bed, client: Protocol, spoken: Protocol, more: Document, lost: str, streamed: bool
+) -> None:
+    bed.server.script(answer(Reply("Fine.")))
+    response = bed.ask(client, spoken, streamed, **more)
+    assert response.status == 200, response.text
+    told = (response.header("x-switchyard-dropped") or "").split(",")
+    losses = bed.last_line()["losses"]
+    assert [loss["field"] for loss in losses] == told
+    assert any(lost in field for field in told), told
+    assert all(loss["why"] for loss in losses)
+
+
+@pytest.mark.parametrize(("client", "spoken"), PAIRS)
+def test_nothing_is_called_lost_where_nothing_is(bed: Bed, client: Protocol, spoken: Protocol) -> None:
+    bed.server.script(answer(REPLY))
+    response = bed.ask(client, spoken, True)
+    assert response.header("x-switchyard-dropped") is None
+    assert "losses" not in bed.last_line()
+
+
+# --- errors --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """An upstream's error, and what a client of each protocol must read: (type, code); None where any will do."""
+
+    name: str
+    status: int
+    kind: str
+    message: str
+    code: str | None
+    messages: str
+    chat: tuple[str, str | None]
+    responses: tuple[str, str | None]
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def answers(self, received: Received) -> Script:
+        return whole(
+            self.status,
+            error_body(received.protocol, self.message, self.kind, self.code),
+            headers=dict(self.headers),
+        )
+
+    def expected(self, client: Protocol) -> tuple[str, str | None]:
+        return {"messages": (self.messages, None), "chat": self.chat, "responses": self.responses}[client]
+
+
+SERVER = ("server_error", None)
+OVERLOADED = ("server_error", "server_is_overloaded")
+NO_KEY = ("invalid_request_error", "invalid_api_key")
+NO_MODEL = ("invalid_request_error", "model_not_found")
+TROUBLES = (
+    Trouble("401", 401, "authentication_error", "bad key", None, "authentication_error", NO_KEY, NO_KEY),
+    Trouble(
+        "403",
+        403,
+        "permission_error",
+        "not for you",
+        None,
+        "permission_error",
+        ("permission_error", None),
+        ("permission_error", None),
+    ),
+    Trouble(
+        "404 model",
+        404,
+        "not_found_error",
+        "model: x-9 not found",
+        "model_not_found",
+        "invalid_request_error",
+        NO_MODEL,
+        NO_MODEL,
+    ),
+    Trouble(
+        "429",
+        429,
+        "rate_limit_error",
+        "slow down",
+        None,
+        "rate_limit_error",
+        ("requests", "rate_limit_exceeded"),
+        ("rate_limit_error", "rate_limit_exceeded"),
+    ),
+    Trouble(
+        "429 with retry-after",
+        429,
+        "rate_limit_error",
+        "slow down",
+        None,
+        "rate_limit_error",
+        ("requests", "rate_limit_exceeded"),
+        ("rate_limit_error", "rate_limit_exceeded"),
+        (("retry-after", "7"),),
+    ),
+    Trouble("500", 500, "api_error", "it broke", None, "api_error", SERVER, SERVER),
+    Trouble("529", 529, "overloaded_error", "Overloaded", None, "api_error", OVERLOADED, OVERLOADED),
+    Trouble(
+        "400",
+        400,
+        "invalid_request_error",
+        "the third word is odd",
+        None,
+        "invalid_request_error",
+        ("invalid_request_error", None),
+        ("invalid_request_error", None),
+    ),
+)
+
+
+@pytest.mark.parametrize("streamed", FORMS, ids=["stream", "whole"])
+@pytest.mark.parametrize(("client", "spoken"), PAIRS)
+@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.name)
+def test_an_error_arrives_in_the_clients_envelope(
+    bed: Bed, trouble: Trouble, client: Protocol, spoken: Protocol, streamed: bool
+) -> None:
+    bed.server.script(trouble.answers)
+    response = bed.ask(client, spoken, streamed)
+    told = error_of(client, response)
+    assert response.status >= 400
+    assert (response.header("content-type") or "").startswith("application/json")
+    assert trouble.message in told["message"]
+    assert (told["type"], told.get("code")) == trouble.expected(client)
+    assert response.header("retry-after") is None
+    line = bed.last_line()
+    assert (line["outcome"], line["attempts"][-1]["status"]) == ("failed", trouble.status)
+    assert trouble.message in line["error"]["message"]
+
+
+OVERFLOWS: dict[str, tuple[Protocol, int, bytes, str]] = {
+    "Anthropic": (
+        "messages",
+        400,
+        error_body("messages", "prompt is too long: 215000 tokens > 200000 maximum", "invalid_request_error"),
+        "prompt is too long: 215000 tokens > 200000 maximum",
+    ),
+    "OpenAI Chat": (
+        "chat",
+        400,
+        error_body(
+            "chat",
+            "This model's maximum context length is 128000 tokens. However, your messages resulted in 130001 tokens. "
+            "Please reduce the length of the messages.",
+            "invalid_request_error",
+            "context_length_exceeded",
+        ),
+        "prompt is too long: 130001 tokens > 128000 maximum",
+    ),
+    "vLLM": (
+        "chat",
+        400,
+        b'{"object":"error","message":"This model\'s maximum context length is 8192 tokens. However, you requested '
+        b"9000 tokens (8500 in the messages, 500 in the completion). Please reduce the length of the messages or "
+        b'completion.","type":"BadRequestError","param":null,"code":400}',
+        "prompt is too long: ",
+    ),
+    "llama.cpp": (
+        "chat",
+        400,
+        b'{"error":{"code":400,"message":"the request exceeds the available context size, try increasing it","type":'
+        b'"exceed_context_size_error","n_prompt_tokens":5000,"n_ctx":4096}}',
+        "prompt is too long: 5000 tokens > 4096 maximum",
+    ),
+    "OpenAI Responses": (
+        "responses",
+        400,
+        error_body(
+            "responses",
+            "Your input exceeds the context window of this model. Please adjust your input and try again.",
+            "invalid_request_error",
+            "context_length_exceeded",
+        ),
+        "prompt is too long",
+    ),
+}
+
+
+@pytest.mark.parametrize("streamed", FORMS, ids=["stream", "whole"])
+@pytest.mark.parametrize("client", PROTOCOLS)
+@pytest.mark.parametrize("server", OVERFLOWS)
+def test_an_overflow_is_told_in_the_sentence_that_the_client_understands(
+    bed: Bed, server: str, client: Protocol, streamed: bool
+) -> None:
+    spoken, status, body, sentence = OVERFLOWS[server]
+    bed.server.script(lambda received: whole(status, body))
+    response = bed.ask(client, spoken, streamed)
+    told = error_of(client, response)
+    assert response.status == 400
+    if client == "messages":
+        assert told["type"] == "invalid_request_error"
+        assert sentence in told["message"]
+    else:
+        assert told["code"] == "context_length_exceeded"
+    assert len(bed.server.requests) == 1
+
+
+CODEX = {"originator": "codex_exec", "user-agent": "codex_exec/0.169.0"}
+
+
+@pytest.mark.parametrize("spoken", PROTOCOLS)
+def test_codex_gets_the_overflow_as_a_failed_response(bed: Bed, spoken: Protocol) -> None:
+    _, status, body, _ = next(told for told in OVERFLOWS.values() if told[0] == spoken)
+    bed.server.script(lambda received: whole(status, body))
+    response = ask(bed.daemon.url, "responses", f"model-{spoken}", headers=CODEX)
+    last = response.records[-1]
+    assert (response.status, last["type"]) == (200, "response.failed")
+    assert last["response"]["error"]["code"] == "context_length_exceeded"
+
+
+@pytest.mark.parametrize("streamed", FORMS, ids=["stream", "whole"])
+@pytest.mark.parametrize(("client", "spoken"), PAIRS)
+def test_an_error_inside_a_good_status_is_an_error_for_the_client(
+    bed: Bed, client: Protocol, spoken: Protocol, streamed: bool
+) -> None:
+    bed.server.script(
+        lambda received: whole(200, error_body(received.protocol, "Overloaded", "overloaded_error"))
+    )
+    response = bed.ask(client, spoken, streamed)
+    assert response.status >= 500
+    assert "Overloaded" in error_of(client, response)["message"]
