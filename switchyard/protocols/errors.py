@@ -11,6 +11,11 @@ import msgspec
 from switchyard.protocols.neutral import ErrorType, WireError
 
 MAX_MESSAGE_LENGTH = 2000
+MAX_READ_LENGTH = 8000
+"""so much of a message, or of a page that stands for one, is looked at: patterns take their time over more"""
+MAX_CODE_LENGTH = 100
+MAX_DIGITS = 15
+MAX_RETRY_SECONDS = 7 * 86400.0
 
 STATUS_TYPES: Mapping[int, ErrorType] = {
     400: ErrorType.INVALID_REQUEST,
@@ -92,26 +97,27 @@ OVERFLOW = re.compile(
 OVERFLOW_NUMBERS = tuple(
     re.compile(pattern)
     for pattern in (
-        r"(?i)(?P<tokens>\d+)\s*tokens? > (?P<limit>\d+)",
-        r"(?i)prompt too long: (?P<tokens>\d+) tokens exceeds [a-z ]*?(?P<limit>\d+)",
-        r"(?is)context (?:length|window|size) (?:is|of) (?P<limit>\d+).{0,200}?(?P<tokens>\d+) (input )?tokens",
-        r"(?i)\((?P<tokens>\d+)(?: tokens)?\)[^(]{0,80}context[^(]{0,40}\((?P<limit>\d+)",
-        r"(?i)prompt length is (?P<limit>\d+)[^.]{0,80}contains (?P<tokens>\d+) tokens",
-        r"(?i)(?P<tokens>\d+) (?:input )?tokens[^.]{0,80}(?:context|limit|maximum)[^.\d]{0,40}(?P<limit>\d+)",
-        r"(?i)context (?:length|window|size|limit)[^.\d]{0,20}(?P<limit>\d+)",
+        r"(?i)(?P<tokens>\d{1,12})\s*tokens? > (?P<limit>\d{1,12})",
+        r"(?i)prompt too long: (?P<tokens>\d{1,12}) tokens exceeds [a-z ]*?(?P<limit>\d{1,12})",
+        r"(?is)context (?:length|window|size) (?:is|of) (?P<limit>\d{1,12})"
+        r".{0,200}?(?P<tokens>\d{1,12}) (input )?tokens",
+        r"(?i)\((?P<tokens>\d{1,12})(?: tokens)?\)[^(]{0,80}context[^(]{0,40}\((?P<limit>\d{1,12})",
+        r"(?i)prompt length is (?P<limit>\d{1,12})[^.]{0,80}contains (?P<tokens>\d{1,12}) tokens",
+        r"(?i)(?P<tokens>\d{1,12}) (?:input )?tokens[^.]{0,80}(?:context|limit|maximum)[^.\d]{0,40}(?P<limit>\d{1,12})",
+        r"(?i)context (?:length|window|size|limit)[^.\d]{0,20}(?P<limit>\d{1,12})",
     )
 )
 OUTPUT_BUDGET = re.compile(
     r"(?i)max_(?:completion_|output_|new_)?tokens['`\"]?[^.]{0,60}"
     r"(?:is too large|exceeds?|must be|> \d|at most)"
-    r"|at most \d+ completion tokens|input length and `max_tokens` exceed"
+    r"|at most \d{1,12} completion tokens|input length and `max_tokens` exceed"
 )
 OUTPUT_LIMITS = tuple(
     re.compile(pattern)
     for pattern in (
-        r"(?i)at most (\d+) completion tokens",
-        r"(?i)max_tokens:? \d+ > (\d+)",
-        r"(?i)(?:less than or equal to|at most|<=|\[1, ?) ?`?(\d+)",
+        r"(?i)at most (\d{1,12}) completion tokens",
+        r"(?i)max_tokens:? \d{1,12} > (\d{1,12})",
+        r"(?i)(?:less than or equal to|at most|<=|\[1, ?) ?`?(\d{1,12})",
     )
 )
 EXHAUSTED = re.compile(
@@ -132,7 +138,7 @@ BAD_KEY = re.compile(
     r"(?i)(?:invalid|incorrect|missing|expired)[a-z ]{0,20} (?:api[ -]?key|x-api-key|token|credential)"
 )
 RETRY_HINT = re.compile(
-    r"(?i)(?:try again|retry)[a-z ]{0,12} in (\d+(?:\.\d+)?) ?(ms|s|seconds?|m|minutes?)\b"
+    r"(?i)(?:try again|retry)[a-z ]{0,12} in (\d{1,12}(?:\.\d{1,12})?) ?(ms|s|seconds?|m|minutes?)\b"
 )
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
@@ -147,8 +153,8 @@ KEYS = (
         r"\1\2[key]",
     ),
 )
-TAGS = re.compile(r"(?s)<(script|style)\b.*?</\1>|<!--.*?-->|<[^>]*>")
-TITLE = re.compile(r"(?is)<title[^>]*>(.*?)</title>")
+TAGS = re.compile(r"(?s)<(script|style)\b.*?</\1>|<!--.*?-->|<[^<>]*>")
+TITLE = re.compile(r"(?is)<title[^<>]*>(.*?)</title>")
 
 REPLY_FIELDS = ("choices", "content", "output", "delta", "response", "role", "item", "part", "data")
 """A body with one of these is a reply, whatever else it says."""
@@ -282,7 +288,7 @@ def _place(problem: Mapping[str, Any]) -> str:
 
 
 def _plain_text(body: bytes) -> str:
-    text = body.decode("utf-8", "replace").strip()
+    text = body.decode("utf-8", "replace").strip()[:MAX_READ_LENGTH]
     if "<" not in text[:200]:
         return text
     title = TITLE.search(text)
@@ -305,6 +311,7 @@ def _status_message(status: int) -> str:
 
 
 def _judged(told: _Told, status: int) -> WireError:
+    told = replace(told, message=told.message[:MAX_READ_LENGTH], code=told.code[:MAX_CODE_LENGTH])
     type = _type(told, status)
     error = WireError(
         type=type,
@@ -378,7 +385,9 @@ def _overflow_numbers(told: _Told) -> tuple[int | None, int | None]:
 
 
 def _output_limit(message: str) -> int | None:
-    return next((int(found.group(1)) for limit in OUTPUT_LIMITS if (found := limit.search(message))), None)
+    return next(
+        (_number(found.group(1)) for limit in OUTPUT_LIMITS if (found := limit.search(message))), None
+    )
 
 
 def _retry_after(message: str) -> float | None:
@@ -386,7 +395,7 @@ def _retry_after(message: str) -> float | None:
     if not found:
         return None
     unit = found.group(2).lower()
-    return float(found.group(1)) * (SECONDS.get(unit) or SECONDS[unit[0]])
+    return min(float(found.group(1)) * (SECONDS.get(unit) or SECONDS[unit[0]]), MAX_RETRY_SECONDS)
 
 
 def _presentable(message: str) -> str:
@@ -425,7 +434,7 @@ def _number(value: object) -> int | None:
         case bool():
             return None
         case int():
-            return value
-        case str() if value.isascii() and value.isdigit():
+            return value if abs(value) < 10**MAX_DIGITS else None
+        case str() if value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS:
             return int(value)
     return None

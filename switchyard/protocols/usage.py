@@ -9,6 +9,8 @@ from typing import Any
 from switchyard.protocols.neutral import Usage
 
 Raw = Mapping[str, Any]
+MOST_TOKENS = 10**10
+"""a larger count is nonsense, and would spoil all sums"""
 
 
 def usage_of_openai(raw: Raw, *, excludes_cache: bool = False) -> Usage:
@@ -125,7 +127,7 @@ def _count(value: object) -> int:
         case bool() | None:
             return 0
         case int() | float():
-            return max(0, int(value)) if value == value and abs(value) != float("inf") else 0
-        case str() if value.strip().isascii() and value.strip().isdigit():
-            return int(value)
+            return int(value) if 0 <= value <= MOST_TOKENS else 0
+        case str() if len(value) < 20 and value.strip().isascii() and value.strip().isdigit():
+            return _count(int(value))
     return 0

@@ -1,5 +1,6 @@
 """Which headers travel: to the upstream, and back to the client."""
 
+import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
@@ -24,6 +25,11 @@ NEVER_PREFIXES = ("x-forwarded-", "sec-", "proxy-", "x-switchyard-", "cf-", "acc
 
 GIVEN_BACK = frozenset({"request-id", "x-request-id", "retry-after", "retry-after-ms", "x-should-retry"})
 GIVEN_BACK_PREFIXES = ("anthropic-", "openai-", "x-ratelimit-", "x-codex-", "x-openai-")
+MAX_GIVEN_BACK = 8 * 1024
+"""clients refuse an answer with more than 16 KB of headers"""
+TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+MAX_RETRY_SECONDS = 7 * 86400.0
 
 
 def upstream_headers(
@@ -77,25 +83,35 @@ def auth_style(upstream: Upstream, key: str) -> str:
 
 def given_back(upstream_headers: Iterable[tuple[str, str]]) -> Headers:
     """The upstream's headers that a client may see: request ids and rate limits, nothing a browser obeys."""
-    return [
-        (name.lower(), value)
-        for name, value in upstream_headers
-        if name.lower() in GIVEN_BACK or name.lower().startswith(GIVEN_BACK_PREFIXES)
-    ]
+    given: Headers = []
+    room = MAX_GIVEN_BACK
+    for name, value in upstream_headers:
+        known = name.lower() in GIVEN_BACK or name.lower().startswith(GIVEN_BACK_PREFIXES)
+        if known and TOKEN.fullmatch(name) and not CONTROL.search(value):
+            room -= len(name) + len(value)
+            if room < 0:
+                break
+            given.append((name.lower(), value))
+    return given
 
 
 def retry_after_seconds(headers: Mapping[str, str], wall: float) -> float | None:
     """How long the upstream asks to wait, in seconds, dates or reset times; None if it does not say."""
+    asked = _asked_to_wait(headers, wall)
+    return None if asked is None else min(max(0.0, asked), MAX_RETRY_SECONDS)
+
+
+def _asked_to_wait(headers: Mapping[str, str], wall: float) -> float | None:
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         text = headers.get(name, "")
         try:
-            return max(0.0, float(text) * scale)
+            return float(text) * scale
         except ValueError:
             if text and (at := _http_date(text)) is not None:
-                return max(0.0, at - wall)
+                return at - wall
     for name in RESET_HEADERS:
         if (at := _reset_time(headers.get(name, ""), wall)) is not None:
-            return max(0.0, at - wall)
+            return at - wall
     return None
 
 
@@ -107,7 +123,7 @@ def _http_date(text: str) -> float | None:
 
     try:
         return parsedate_to_datetime(text).timestamp()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

@@ -1,5 +1,7 @@
 """Errors of upstreams in every shape that was met."""
 
+import time
+
 import msgspec
 import pytest
 
@@ -377,6 +379,38 @@ def test_keys_do_not_get_into_messages(secret: str, shown: str) -> None:
 
 def test_a_message_is_cut() -> None:
     assert len(read_error(500, b"x" * 5000).message) == 2000
+
+
+HUGE_NUMBER = b"9" * 5000
+HOSTILE = {
+    "opened tags": b"<html>" + b"<" * 500_000,
+    "opened scripts": b"<html>" + b"<script>" * 60_000,
+    "opened comments": b"<html>" + b"<!--" * 120_000,
+    "opened titles": b"<html>" + b"<title>" * 60_000,
+    "digits": b'{"error":{"code":"context_length_exceeded","message":"' + b"1" * 500_000 + b'"}}',
+    "a code of many digits": b'{"error":{"message":"no","code":"' + HUGE_NUMBER + b'"}}',
+    "a limit of many digits": b'{"error":{"message":"at most ' + HUGE_NUMBER + b' completion tokens"}}',
+    "a wait of many digits": b'{"error":{"type":"rate_limit_error","message":"retry in '
+    + HUGE_NUMBER
+    + b's"}}',
+    "an endless wait": b'{"error":{"type":"rate_limit_error","message":"try again in 999999999999 m"}}',
+    "words that begin every pattern": b'{"error":{"message":"'
+    + b"model invalid exceed context length " * 20_000
+    + b'"}}',
+    "deep nesting": b'{"error":' * 100_000 + b"1" + b"}" * 100_000,
+    "a code without end": b'{"error":{"message":"no","code":"' + b"x" * 500_000 + b'"}}',
+}
+
+
+@pytest.mark.parametrize("status", [400, 429, 500, 999])
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_body_costs_little_time_and_stays_small(name: str, status: int) -> None:
+    began = time.process_time()
+    error = read_error(status, HOSTILE[name])
+
+    assert time.process_time() - began < 2
+    assert len(error.message) <= 2000 and len(error.code) <= 100
+    assert (error.retry_after or 0) < 10**6
 
 
 @pytest.mark.parametrize(

@@ -159,3 +159,9 @@ def test_every_usage_survives_every_protocol(usage: Usage) -> None:
     assert usage_of_anthropic(anthropic_usage(usage)) == usage
     assert usage_of_openai(chat_usage(usage)) == usage
     assert usage_of_openai(responses_usage(usage)) == usage
+
+
+@pytest.mark.parametrize("count", ["9" * 5000, 10**400, 1e308, 2**70, -5, 1e999, float("nan"), [1], "²"])
+def test_a_count_that_no_request_can_have_counts_nothing(count: object) -> None:
+    assert usage_of_anthropic({"input_tokens": count, "output_tokens": 3}) == Usage(output=3)
+    assert usage_of_openai({"prompt_tokens": 5, "completion_tokens": count}) == Usage(input=5)

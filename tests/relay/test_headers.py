@@ -1,0 +1,56 @@
+"""What travels between the two sides, and what an upstream cannot smuggle to a client."""
+
+import pytest
+
+from switchyard.relay.headers import given_back, retry_after_seconds
+
+NOW = 1_800_000_000.0
+WEEK = 7 * 86400.0
+
+WAITS: list[tuple[dict[str, str], float | None]] = [
+    ({}, None),
+    ({"retry-after": "30"}, 30.0),
+    ({"retry-after-ms": "1500", "retry-after": "2"}, 1.5),
+    ({"retry-after": "Fri, 15 Jan 2027 08:01:00 GMT"}, 60.0),
+    ({"x-ratelimit-reset": "12"}, 12.0),
+    ({"x-ratelimit-reset": str(NOW + 90)}, 90.0),
+    ({"x-ratelimit-reset": str((NOW + 90) * 1000)}, 90.0),
+    ({"retry-after": "soon"}, None),
+    ({"retry-after": "-5"}, 0.0),
+    ({"retry-after": "nan"}, 0.0),
+    ({"retry-after": "inf"}, WEEK),
+    ({"retry-after": "1e999"}, WEEK),
+    ({"retry-after": "Thu, 01 Jan 9999999999999999 00:00:00 GMT"}, None),
+    ({"x-ratelimit-reset": "-inf"}, 0.0),
+    ({"retry-after": "9" * 60_000}, WEEK),
+]
+
+
+@pytest.mark.parametrize(("headers", "seconds"), WAITS)
+def test_a_wait_is_a_number_of_seconds_within_reason(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after_seconds(headers, NOW) == seconds
+
+
+def test_only_request_ids_and_rate_limits_go_back() -> None:
+    answered = [
+        ("Request-Id", "req_1"),
+        ("anthropic-ratelimit-requests-remaining", "9"),
+        ("content-type", "text/html"),
+        ("set-cookie", "a=b"),
+        ("location", "https://elsewhere.example"),
+        ("access-control-allow-origin", "*"),
+        ("content-security-policy", "default-src *"),
+        ("x-ratelimit-limit\r\nset-cookie", "a=b"),
+        ("openai-version", "1\r\nset-cookie: a=b"),
+        ("x-codex-plan", "\x1b[31mplus"),
+    ]
+    assert given_back(answered) == [
+        ("request-id", "req_1"),
+        ("anthropic-ratelimit-requests-remaining", "9"),
+    ]
+
+
+def test_what_goes_back_fits_into_what_clients_read() -> None:
+    many = [(f"x-ratelimit-{number}", "x" * 1000) for number in range(100)]
+
+    assert sum(len(name) + len(value) for name, value in given_back(many)) <= 8 * 1024
