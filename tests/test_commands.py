@@ -212,6 +212,12 @@ def test_an_unreadable_file_of_the_user_is_refused(
     assert (code, place in said, path.read_text()) == (1, True, content)
 
 
+@pytest.mark.parametrize("url", ["localhost:5101", "http://localhost:5101/api", "ftp://x"])
+def test_an_address_of_the_daemon_has_no_path(shell: Shell, url: str) -> None:
+    code, _, said = shell(f"setup claude --yes --url {url}")
+    assert (code, "is not an address like http://localhost:5101" in said) == (1, True)
+
+
 def test_undo_without_a_set_up_says_so(shell: Shell) -> None:
     code, said, _ = shell("setup codex --undo --yes")
     assert (code, said) == (

@@ -20,7 +20,10 @@ def agreed(question: str, arguments: argparse.Namespace) -> bool:
         return True
     if not sys.stdin.isatty():
         raise CommandFailed("Nothing was written: nobody is at the terminal to ask; repeat it with --yes.")
-    answer = input(f"{question} [y/N] ")
+    try:
+        answer = input(f"{question} [y/N] ")
+    except EOFError:
+        return False
     return answer.strip().lower() in ("y", "yes")
 
 
@@ -41,12 +44,20 @@ def stamp() -> str:
 
 
 def address_of(arguments: argparse.Namespace) -> str:
-    """Where the daemon of the data folder listens, or would."""
+    """Where the daemon of the data folder listens, or would. Raises CommandFailed for a port that is none."""
     holder = holder_of(Path(arguments.data))
     if holder is not None and holder.address:
         return holder.address
     scheme = "https" if arguments.cert else "http"
-    return f"{scheme}://localhost:{arguments.port}"
+    return f"{scheme}://localhost:{port_of(arguments)}"
+
+
+def port_of(arguments: argparse.Namespace) -> int:
+    """Raises CommandFailed."""
+    port = str(arguments.port)
+    if not port.isdigit() or not 0 < int(port) < 65536:
+        raise CommandFailed(f"--port {port!r} is not a port; give a number from 1 to 65535.")
+    return int(port)
 
 
 def wishes(arguments: argparse.Namespace) -> Settings:

@@ -5,8 +5,8 @@ import os
 import sys
 from pathlib import Path
 
-from switchyard.commands.ask import address_of, stamp
-from switchyard.commands.command import Command, CommandFailed
+from switchyard.commands.ask import address_of, port_of, stamp
+from switchyard.commands.command import Command
 from switchyard.doctor.examination import examine, exit_code, repaired
 from switchyard.doctor.finding import Finding, Patient
 from switchyard.settings import Settings, SettingsError
@@ -46,12 +46,10 @@ def _summary(findings: list[Finding]) -> str:
 
 
 def _patient(arguments: argparse.Namespace) -> Patient:
-    if not str(arguments.port).isdigit() or not 0 < int(arguments.port) < 65536:
-        raise CommandFailed(f"--port {arguments.port!r} is not a port; give a number from 1 to 65535.")
     return Patient(
         data=Path(arguments.data),
         host=arguments.host,
-        port=int(arguments.port),
+        port=port_of(arguments),
         address=address_of(arguments),
         settings=_settings(Path(arguments.data)),
         environment=os.environ,

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 from pathlib import Path
 
 from switchyard import client_plans
@@ -30,10 +31,21 @@ def _plan(path: Path, arguments: argparse.Namespace) -> Plan:
     if arguments.undo:
         return client_plans.undo(arguments.client, path)
     knobs = tuple(KNOBS) if ALL in arguments.knobs else tuple(arguments.knobs)
-    address = arguments.url or address_of(arguments)
+    address = _address(arguments)
     wanted = client_plans.Wanted(address, arguments.key, arguments.model, knobs)
     plan = client_plans.plan(arguments.client, path, wanted, wishes(arguments), os.environ)
     return Plan(plan.changes, plan.notes + (_offers(path, knobs) if arguments.client == "claude" else ()))
+
+
+def _address(arguments: argparse.Namespace) -> str:
+    """What the user gives is the daemon's own address: each client's path is added."""
+    if not arguments.url:
+        return address_of(arguments)
+    if not re.match(r"https?://[^/\s]+/?\Z", arguments.url):
+        raise CommandFailed(
+            f"--url {arguments.url} is not an address like http://localhost:5101 (without a path)."
+        )
+    return str(arguments.url).rstrip("/")
 
 
 def _offers(path: Path, knobs: tuple[str, ...]) -> tuple[str, ...]:

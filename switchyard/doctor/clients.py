@@ -17,7 +17,8 @@ from switchyard.clients import json_edit, texts, toml_edit
 from switchyard.clients.codex import PROVIDER
 from switchyard.clients.plan import Plan, apply
 from switchyard.doctor.finding import Finding, Patient
-from switchyard.routing.served import smallest_window
+from switchyard.protocols.names import ProtocolName
+from switchyard.routing.served import is_served, served_models, smallest_window
 from switchyard.store.files import read_or_none
 
 VERSION_SECONDS = 15
@@ -131,6 +132,7 @@ def _claude_findings(file: ClientFile, patient: Patient) -> list[Finding]:
     if not is_ours(base, patient):
         return found
     found += _auth_findings(file, own, patient.environment)
+    found += _model_findings(file, str(effective.get("ANTHROPIC_MODEL", "")), "messages", patient)
     found += _window_findings(file, own, patient)
     found += _proxy_findings(file, effective)
     return found
@@ -219,6 +221,7 @@ def _codex_findings(file: ClientFile, patient: Patient) -> list[Finding]:
         text = f'wire_api = "{table["wire_api"]}" is refused by Codex'
         safe = file.repair if provider == PROVIDER else None
         found.append(Finding("fault", file.title, text, f"python app.py setup {file.client}", safe))
+    found += _model_findings(file, str(file.config.get("model", "")), "responses", patient)
     found += _catalog_findings(file, patient)
     found += _proxy_findings(file, patient.environment)
     return found
@@ -247,6 +250,17 @@ def _catalog_window(path: str, model: str) -> int | None:
 
 
 # --- both ------------------------------------------------------------------------
+
+
+def _model_findings(file: ClientFile, model: str, protocol: ProtocolName, patient: Patient) -> list[Finding]:
+    """Whether anybody answers for the model that the client is told to ask for."""
+    if not model or not patient.settings.upstreams or is_served(patient.settings, protocol, model):
+        return []
+    names = ", ".join(served_models(patient.settings, protocol)) or "none"
+    fix = f"Add {model} to `models` of an upstream, or: python app.py setup {file.client} --model NAME"
+    return [
+        Finding("fault", file.title, f"asks for {model}, which no upstream serves (served: {names})", fix)
+    ]
 
 
 def _proxy_findings(file: ClientFile, effective: Mapping[str, Any]) -> list[Finding]:

@@ -5,9 +5,11 @@ import http.client
 import os
 import platform
 import socket
+import ssl
 import stat
 import sys
 from functools import partial
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -63,14 +65,14 @@ def _rights(patient: Patient) -> list[Finding]:
 def examine_port(patient: Patient) -> list[Finding]:
     """Free, ours or somebody else's; and whether the daemon of this folder runs."""
     holder = holder_of(patient.data)
-    who = health(patient.host, patient.port)
+    who = health((holder and holder.address) or _address(patient))
     place = f"port {patient.port}"
     if holder is not None:
         running = f"runs (process {holder.pid or 'unknown'}) at {holder.address or 'an unknown address'}"
-        if who is None and holder.address == patient.address:
+        if who is None and holder.address:
             return [Finding("fault", "Daemon", f"{running}, but does not answer", "Restart it.")]
         return [Finding("ok", "Daemon", running)]
-    if who is not None and "switchyard" in who:
+    if who == "switchyard":
         text = f"{place} is served by a Switchyard with another data folder"
         return [Finding("warning", "Daemon", text, "Name its folder with --data, or another --port.")]
     problem = _bind_problem(patient.host, patient.port)
@@ -80,9 +82,18 @@ def examine_port(patient: Patient) -> list[Finding]:
     return [Finding("warning", "Daemon", f"does not run; {place} is free", "Start it: python app.py")]
 
 
-def health(host: str, port: int) -> str | None:
-    """What answers on the port: its own words, or None if nothing speaks HTTP there."""
-    connection = http.client.HTTPConnection(_reachable(host), port, timeout=PROBE_SECONDS)
+def health(address: str) -> str | None:
+    """What answers at the address: "switchyard", "something else", or None if nothing speaks HTTP there."""
+    parts = urlsplit(address)
+    host, port = parts.hostname or "", parts.port or 0
+    connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        # who is there is all that is asked; a certificate of one's own is no reason not to answer that
+        connection = http.client.HTTPSConnection(
+            host, port, timeout=PROBE_SECONDS, context=_any_certificate()
+        )
+    else:
+        connection = http.client.HTTPConnection(host, port, timeout=PROBE_SECONDS)
     try:
         connection.request("GET", "/health")
         answer = msgspec.json.decode(connection.getresponse().read(10_000))
@@ -96,8 +107,17 @@ def health(host: str, port: int) -> str | None:
     return "switchyard" if is_ours else "something else"
 
 
-def _reachable(host: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+def _any_certificate() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _address(patient: Patient) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(patient.host, patient.host)
+    scheme = urlsplit(patient.address).scheme
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{patient.port}"
 
 
 def _bind_problem(host: str, port: int) -> str:

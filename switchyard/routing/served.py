@@ -46,6 +46,16 @@ def smallest_window(settings: Settings, protocol: ProtocolName, model: str = "")
     return min(windows, default=0)
 
 
+def is_served(settings: Settings, protocol: ProtocolName, model: str) -> bool:
+    """True if some enabled upstream takes this model from these clients, be it at another time."""
+    asked = ModelName.read(model)
+    return any(
+        _clients(settings, upstream, (protocol,))
+        and served_model(settings.model_rules, upstream, protocol, asked) is not None
+        for upstream in settings.upstreams
+    )
+
+
 def _clients(
     settings: Settings, upstream: Upstream, asking: tuple[ProtocolName, ...]
 ) -> tuple[ProtocolName, ...]:

@@ -200,6 +200,16 @@ def test_a_catalogue_with_too_large_a_window_is_a_warning(patient: Patient) -> N
     assert found[-1].text == "counts on a window of 200000 tokens for qwen3; the smallest upstream has 32000"
 
 
+def test_a_model_that_nobody_serves_is_a_fault(patient: Patient) -> None:
+    text = (
+        'model_provider = "switchyard"\nmodel = "gpt-5.5"\n'
+        '[model_providers.switchyard]\nbase_url = "http://localhost:5101/openai"\n'
+    )
+    found = codex(patient, text, settings=settings(models=["qwen3"]))
+    assert found[-1].text == "asks for gpt-5.5, which no upstream serves (served: qwen3)"
+    assert codex(patient, text, settings=settings(models={"gpt-*": "qwen3"}))[-1].level == "ok"
+
+
 def test_a_broken_client_file_is_a_fault_with_its_place(patient: Patient) -> None:
     found = codex(patient, "a = \n")
     assert (found[0].level, "line 1, column 5" in found[0].text) == ("fault", True)
@@ -229,12 +239,21 @@ def test_a_port_of_another_program_is_a_fault(patient: Patient) -> None:
     assert told(found) == [("fault", f"port {port} is taken by another program")]
 
 
-def test_the_daemon_of_the_folder_is_recognised(patient: Patient) -> None:
-    with DataFolderLock(patient.data) as lock, taken_port() as port:
-        lock.note("http://localhost:9")
-        found = daemon.examine_port(replace(patient, port=port))
+def test_the_daemon_of_the_folder_is_recognised_wherever_it_listens(patient: Patient) -> None:
+    with DataFolderLock(patient.data) as lock, served(lambda: None) as port:
+        lock.note(f"http://127.0.0.1:{port}")
+        found = daemon.examine_port(patient)
     assert [one.level for one in found] == ["ok"]
-    assert found[0].text.endswith("at http://localhost:9")
+    assert found[0].text.endswith(f"at http://127.0.0.1:{port}")
+
+
+def test_a_daemon_that_does_not_answer_is_a_fault(patient: Patient) -> None:
+    with taken_port() as port:
+        pass
+    with DataFolderLock(patient.data) as lock:
+        lock.note(f"http://127.0.0.1:{port}")
+        found = daemon.examine_port(patient)
+    assert [(one.level, one.fix) for one in found] == [("fault", "Restart it.")]
 
 
 def test_every_fault_of_the_file_is_a_finding(patient: Patient) -> None:
