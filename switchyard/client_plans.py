@@ -60,7 +60,7 @@ def _plan_claude(
 
 def _plan_codex(path: Path, wanted: Wanted, key: str, settings: Settings) -> Plan:
     served = served_models(settings, "responses")
-    model = wanted.model or codex.model_in(path) or next(iter(served), "")
+    model = wanted.model or codex.model_in(path) or _usual_model(served)
     names: dict[str, int] = {}
     if model and not codex.knows(model):
         names = {model: served.get(model, 0), **served}
@@ -89,3 +89,8 @@ class ClientFiles:
     def undo(self, client: str) -> Plan:
         """What taking it back would change. Raises Unparsable or OSError."""
         return undo(client, self.path(client))
+
+
+def _usual_model(served: Mapping[str, int]) -> str:
+    """One that Codex has instructions for, if any is served."""
+    return next(filter(codex.knows, served), next(iter(served), ""))

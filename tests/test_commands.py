@@ -218,6 +218,18 @@ def test_an_address_of_the_daemon_has_no_path(shell: Shell, url: str) -> None:
     assert (code, "is not an address like http://localhost:5101" in said) == (1, True)
 
 
+def test_codex_gets_a_model_it_knows_if_one_is_served(shell: Shell) -> None:
+    shell.data.mkdir()
+    upstream = {
+        "name": "u",
+        "base_url": "http://localhost:1",
+        "protocol": "chat",
+        "models": ["qwen3", "gpt-5.6"],
+    }
+    (shell.data / "all_configs.json").write_text(json.dumps({"upstreams": [upstream]}))
+    assert '+model = "gpt-5.6"' in shell("setup codex --dry-run")[1]
+
+
 def test_undo_without_a_set_up_says_so(shell: Shell) -> None:
     code, said, _ = shell("setup codex --undo --yes")
     assert (code, said) == (

@@ -16,16 +16,18 @@ ANY_KEY = "switchyard"
 """sent where the daemon asks for none: without a token Claude Code wants to log in"""
 BUILT_IN_WINDOW = 200_000
 MODEL = "ANTHROPIC_MODEL"
+QUIET = "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"
+DISCOVERY = "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY"
 KNOBS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "API_TIMEOUT_MS": ("3000000", "Wait long for slow local models."),
-        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": (
+        QUIET: (
             "1",
             "No telemetry, no update checks, no error reports.",
         ),
-        "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY": (
+        DISCOVERY: (
             "1",
-            "List the daemon's models in /model.",
+            "List the daemon's models in /model; not with traffic disabled.",
         ),
         "CLAUDE_CODE_ATTRIBUTION_HEADER": (
             "0",
@@ -92,7 +94,7 @@ def plan(
     if changes:
         # first, so that a crash in between can be undone
         changes = record_change(path, edited.record) + changes
-    return Plan(changes, _notes(data))
+    return Plan(changes, (*_notes(data), *_knob_notes(wanted)))
 
 
 def undo(path: Path) -> Plan:
@@ -127,6 +129,12 @@ def _text_of(value: str) -> str:
 def _with_loopback(no_proxy: str) -> str:
     hosts = [host.strip() for host in no_proxy.split(",") if host.strip()]
     return ",".join([*hosts, *(host for host in LOOPBACK if host not in hosts)])
+
+
+def _knob_notes(wanted: Mapping[str, str | None]) -> tuple[str, ...]:
+    if QUIET in wanted and DISCOVERY in wanted:
+        return (f"{QUIET} switches model discovery off as well: leave one of the two out.",)
+    return ()
 
 
 def _notes(data: Mapping[str, object]) -> tuple[str, ...]:

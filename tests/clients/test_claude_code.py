@@ -155,3 +155,18 @@ def test_settings_that_stand_in_the_way_are_pointed_out(tmp_path: Path, text: st
 def test_the_file_is_where_the_client_looks(tmp_path: Path) -> None:
     assert claude_code.settings_path({}, tmp_path) == tmp_path / ".claude" / "settings.json"
     assert claude_code.settings_path({"CLAUDE_CONFIG_DIR": "/x"}, tmp_path) == Path("/x/settings.json")
+
+
+def test_two_variables_that_exclude_each_other_are_pointed_out(tmp_path: Path) -> None:
+    knobs = {claude_code.QUIET: "1", claude_code.DISCOVERY: "1"}
+    assert claude_code.plan(tmp_path / "settings.json", "http://localhost:5101", knobs=knobs).notes == (
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC switches model discovery off as well: leave one of the two out.",
+    )
+
+
+def test_what_a_set_up_was_asked_for_can_be_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    knobs = {"API_TIMEOUT_MS": "3000000", claude_code.MODEL: "qwen3"}
+    claude_code.apply(claude_code.plan(path, "http://localhost:5101", knobs=knobs, context_window=1000), "1")
+    assert claude_code.chosen(path) == knobs
+    assert claude_code.chosen(tmp_path / "none.json") == {}
