@@ -55,7 +55,7 @@ CHAT_MESSAGE = frozenset("role content name tool_calls tool_call_id refusal".spl
 ITEMS: Mapping[str, frozenset[str]] = {
     kind: frozenset(f"type {fields}".split())
     for kind, fields in {
-        "message": "id role content status phase",
+        "message": "id role content status phase internal_chat_message_metadata_passthrough",
         "reasoning": "id summary content encrypted_content status",
         "function_call": "id call_id name arguments status namespace",
         "function_call_output": "id call_id output status",
@@ -98,7 +98,10 @@ class Strict:
         return script
 
     def check(self, request: Received) -> None:
-        body, protocol = request.json, request.protocol
+        body, protocol = dict(request.json), request.protocol
+        if body.get("tools") == [] and body.get("tool_choice") == "auto":
+            # Codex's own way to offer no tools, which its vendor takes
+            del body["tools"], body["tool_choice"]
         unknown = set(body) - FIELDS[protocol]
         assert not unknown, f"unknown fields {sorted(unknown)}"
         CHECKS[protocol](body)
