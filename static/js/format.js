@@ -28,19 +28,17 @@ export function money(amount) {
   return `$${numbers({ minimumFractionDigits: digits, maximumFractionDigits: digits }).format(amount)}`;
 }
 
-/** Seconds -> "0.84 s", "12.3 s", "2 m 05 s" */
+/** Seconds -> "840 ms", "1.84 s", "12.3 s", "2 m 05 s" */
 export function seconds(value) {
   if (value === null || value === undefined) return "–";
+  if (value < 0.9995) return `${Math.round(value * 1000)} ms`;
   if (value < 10) return `${value.toFixed(2)} s`;
   if (value < 60) return `${value.toFixed(1)} s`;
   if (value < 3600) return `${Math.floor(value / 60)} m ${String(Math.floor(value % 60)).padStart(2, "0")} s`;
   return `${Math.floor(value / 3600)} h ${String(Math.floor((value % 3600) / 60)).padStart(2, "0")} m`;
 }
 
-export function milliseconds(value) {
-  if (value === null || value === undefined) return "–";
-  return value < 1000 ? `${Math.round(value)} ms` : seconds(value / 1000);
-}
+export const milliseconds = (value) => seconds(value === null || value === undefined ? null : value / 1000);
 
 /** "14:05" of a moment in seconds since 1970; with the day in front if it is another one. */
 export function clock(at, withSeconds = false) {

@@ -15,6 +15,7 @@ from switchyard.clients.plan import ChangedMeanwhile, Plan, apply, read_record
 from switchyard.clients.texts import Unparsable
 from switchyard.settings import Settings
 from switchyard.web.answers import Handler, Json, Problem, answer, read_object, text_of
+from switchyard.web.views import shown_path
 
 USUAL_KNOBS = frozenset({"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"})
 """suggested where nothing was chosen before"""
@@ -69,7 +70,7 @@ class ClientSetup:
         plan = await asyncio.to_thread(planned, client, body)
         return answer(
             {
-                "path": str(self._files.path(client)),
+                "path": shown_path(self._files.path(client)),
                 "diff": plan.diff(),
                 "changes": not plan.is_empty,
                 "note": " ".join(plan.notes),
@@ -90,8 +91,10 @@ class ClientSetup:
             backups = await asyncio.to_thread(apply, plan, datetime.now().strftime("%Y%m%d-%H%M%S"))
         except ChangedMeanwhile as changed:
             raise Problem(409, str(changed)) from None
-        backup = str(backups[0]) if backups else None
-        return answer({"path": str(self._files.path(client)), "backup": backup, "note": " ".join(plan.notes)})
+        backup = shown_path(backups[0]) if backups else None
+        return answer(
+            {"path": shown_path(self._files.path(client)), "backup": backup, "note": " ".join(plan.notes)}
+        )
 
     # --- plans ---
 
@@ -125,7 +128,7 @@ class ClientSetup:
         return {
             "client": client,
             "title": self._files.titles[client],
-            "path": str(path),
+            "path": shown_path(path),
             "state": state,
             "detail": detail,
             "options": _claude_options(path) if client == "claude" else CODEX_OPTIONS,

@@ -22,7 +22,16 @@ from switchyard.store.ledger import Ledger
 from switchyard.store.recent import RecentExchanges
 from switchyard.store.settings_file import SettingsFile
 from switchyard.web.client_setup import ClientFiles
-from switchyard.web.views import Json, epoch, exchange_row, fault_view, route_view, today_view, upstream_state
+from switchyard.web.views import (
+    Json,
+    epoch,
+    exchange_row,
+    fault_view,
+    route_view,
+    shown_path,
+    today_view,
+    upstream_state,
+)
 
 USUAL_MODEL: dict[ProtocolName, str] = {"messages": CLAUDE_SONNET, "chat": "gpt-5.5", "responses": "gpt-5.5"}
 """what a client asks for as long as none has asked"""
@@ -82,7 +91,7 @@ class Overview:
             "revision": settings_file.revision,
             "urls": {name: f"{daemon.dashboard}{path}" for name, path in CLIENT_PATHS.items()},
             "file": {
-                "path": str(settings_file.path),
+                "path": shown_path(settings_file.path),
                 "ancestor": settings_file.is_ancestor,
                 "faults": [fault_view(fault) for fault in settings_file.faults],
                 "warnings": list(settings_file.warnings),

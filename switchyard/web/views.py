@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from switchyard.exchange import Attempt, Exchange, Failure
@@ -26,6 +27,14 @@ URL_SECRET = re.compile(r"(?i)\b((?:api[-_]?)?key|token|secret|sig|signature|pas
 def masked_url(url: str) -> str:
     """The address without passwords and keys."""
     return URL_SECRET.sub(r"\1=***", PASSWORD.sub(r"\1:***@", url))
+
+
+def shown_path(path: Path) -> str:
+    """The path as its owner writes it: from the home folder where it lies there."""
+    try:
+        return f"~/{path.absolute().relative_to(Path.home()).as_posix()}"
+    except (ValueError, RuntimeError):
+        return str(path)
 
 
 # --- exchanges ----------------------------------------------------------------

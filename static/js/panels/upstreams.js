@@ -67,7 +67,7 @@ function row({ entry, state, movable }, list) {
     h(
       "div.stack",
       {},
-      h("div.row", {}, dot(DOTS[state?.state] ?? "off"), h("button.link.entry-name", { type: "button", dataset: { key: `edit-${name}` }, onclick: () => edit(name), title: t("upstreams.edit") }, name), badge(protocolName(entry.protocol ?? "messages")), roleBadge(entry), entry.priority ? badge(t("upstreams.priority-badge", { priority: entry.priority })) : null, state?.under_way ? badge(t("upstreams.under-way", { count: state.under_way }), "accent") : null),
+      h("div.row", {}, dot(state?.models?.length && state.state === "ready" ? "warn" : (DOTS[state?.state] ?? "off")), h("button.link.entry-name", { type: "button", dataset: { key: `edit-${name}` }, onclick: () => edit(name), title: t("upstreams.edit") }, name), badge(protocolName(entry.protocol ?? "messages")), roleBadge(entry), entry.priority ? badge(t("upstreams.priority-badge", { priority: entry.priority })) : null, state?.under_way ? badge(t("upstreams.under-way", { count: state.under_way }), "accent") : null),
       h("div.mono.muted.cut", { title: entry.url }, entry.url),
       h("div.facts", {}, facts(entry).map((fact) => h("span.cut", { title: fact }, fact))),
       healthText(state) ? h("div.warn.wrap", {}, healthText(state)) : null,

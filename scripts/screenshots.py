@@ -1,0 +1,210 @@
+"""Make the screenshots of docs/images: a daemon with made-up upstreams and a month of statistics, seen in Chromium."""
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402
+
+from switchyard.store.journal_line import SCHEMA_VERSION, Line, LineUsage, write_line  # noqa: E402
+from tests.bed.daemon import Daemon, Document, settings, upstream  # noqa: E402
+from tests.bed.upstream import Answer, ScriptedUpstream, answer, status  # noqa: E402
+from tests.bed.wire import Reply, Usage  # noqa: E402
+
+IMAGES = ROOT / "docs" / "images"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
+WIDTH, HEIGHT, NARROW = 1280, 800, 390
+DAYS = 30
+SEED = 5101
+PORT = 5101
+"""as users see it; no other daemon may run"""
+REQUESTS = 24
+MODELS = ("claude-sonnet-4-5-20250929", "claude-haiku-4-5", "gpt-5.5", "gpt-4o")
+UPSTREAMS = ("Monday key", "Weekend reseller", "vLLM in the cellar")
+PANELS = {
+    "overview": "/",
+    "upstreams": "/#/upstreams",
+    "requests": "/#/requests",
+    "models": "/#/models",
+    "failover": "/#/failover",
+    "clients": "/#/clients",
+    "file": "/#/file",
+    "tokens": "/token-stats.html",
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--to", type=Path, default=IMAGES, help="folder for the images (default docs/images)")
+    folder: Path = parser.parse_args(argv).to
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        daemon = stack.enter_context(_prepared(stack))
+        _make_requests(daemon)
+        _make_history(daemon)
+        browser = stack.enter_context(sync_playwright()).chromium.launch(
+            executable_path=shutil.which("chromium"), args=ARGUMENTS
+        )
+        for name, path in PANELS.items():
+            _shoot(browser, daemon.url + path, folder / f"{name}.png")
+        _shoot(browser, f"{daemon.url}/", folder / "overview-dark.png", theme="dark")
+        _shoot(browser, f"{daemon.url}/", folder / "overview-zh.png", locale="zh-CN")
+        _shoot(browser, f"{daemon.url}/", folder / "overview-narrow.png", width=NARROW)
+        _shoot(browser, f"{daemon.url}/#/requests", folder / "request.png", _open_a_failover)
+        browser.close()
+    return 0
+
+
+# --- a daemon to look at -------------------------------------------------------
+
+
+def _prepared(stack: ExitStack) -> Daemon:
+    def server(*answers: Answer) -> str:
+        return stack.enter_context(ScriptedUpstream(*answers)).url
+
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    dice = random.Random(SEED)
+    good = [answer(Reply("Hello.", usage=_numbers(dice)), seconds_between=0.02) for _ in range(REQUESTS)]
+    failing = [*good[:9], status(529, "Overloaded")]
+    document = settings(
+        upstream("Monday key", server(*failing), priority=90, weekdays=_days(0, 5)),
+        upstream("Weekend reseller", server(*good), key="env:RESELLER_KEY", activation={"at": "08:00"}),
+        upstream("Night shift", server(*good), "responses", clients=["responses"], weekdays=_days(2, 3)),
+        upstream(
+            "vLLM in the cellar", server(*good), "chat", role="backup", models={"*": "qwen3-235b"}, key=""
+        ),
+        upstream("Old key", "https://api.example.com", enabled=False),
+        failover={"error_threshold": 1},
+        model_rules=[{"from": "claude-3-5-haiku-*", "to": "claude-haiku-4-5"}],
+        prices={"qwen3-*": {"input": 0.2, "output": 0.6}},
+    )
+    for entry in document["upstreams"]:
+        entry["key"] = "sk-example" if entry["key"].startswith("sk-") else entry["key"]
+    daemon = Daemon(folder, None, {"RESELLER_KEY": "sk-example"})
+    daemon.port = PORT
+    daemon.data = daemon.home / "switchyard" / "json_data"
+    daemon.write_settings(document)
+    _write_journal(daemon.data / "usage", dice)
+    return daemon
+
+
+def _days(first: int, count: int) -> list[str]:
+    """Counted from today, so that the picture shows the same on every day."""
+    names = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+    today = datetime.now().weekday()
+    return [names[(today + first + day) % 7] for day in range(count)]
+
+
+def _numbers(dice: random.Random) -> Usage:
+    return Usage(
+        dice.randint(500, 6000), dice.randint(4000, 40000), dice.randint(0, 4000), dice.randint(100, 2500)
+    )
+
+
+def _write_journal(folder: Path, dice: random.Random) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for line in _lines(dice):
+        with (folder / f"{line.day[:7]}.jsonl").open("ab") as file:
+            file.write(write_line(line))
+
+
+def _lines(dice: random.Random) -> Iterator[Line]:
+    """A month of somebody's work."""
+    now = datetime.now().astimezone()
+    for days_ago in range(DAYS, -1, -1):
+        morning = (now - timedelta(days=days_ago)).replace(hour=8, minute=0)
+        for _ in range(dice.randint(5, 15) if morning.weekday() > 4 else dice.randint(30, 70)):
+            at = morning + timedelta(minutes=dice.randint(0, 13 * 60))
+            if at < now:
+                yield _line(at, dice)
+
+
+def _line(at: datetime, dice: random.Random) -> Line:
+    failed = dice.random() < 0.02
+    offset = at.utcoffset() or timedelta()
+    return Line(
+        v=SCHEMA_VERSION,
+        at=at.timestamp(),
+        day=at.date().isoformat(),
+        offset=int(offset.total_seconds() // 60),
+        model=dice.choices(MODELS, (6, 2, 3, 1))[0],
+        upstream=dice.choices(UPSTREAMS, (5, 3, 2))[0],
+        outcome="failed" if failed else "ok",
+        stream=True,
+        first_byte=dice.uniform(0.4, 3),
+        duration=dice.uniform(4, 40),
+        usage=None if failed else _line_usage(_numbers(dice)),
+        cost=None if failed else dice.uniform(0.01, 0.3),
+    )
+
+
+def _line_usage(usage: Usage) -> LineUsage:
+    return LineUsage(usage.fresh, usage.cache_read, usage.cache_write, 0, usage.output)
+
+
+def _make_requests(daemon: Daemon) -> None:
+    for number in range(REQUESTS):
+        body: Document = {"model": MODELS[number % 2], "max_tokens": 99, "stream": True}
+        body["messages"] = [{"role": "user", "content": "hello"}]
+        if number % 3 == 2:
+            daemon.post("/v1/chat/completions", body, {"user-agent": "OpenAI/Python 3.52.0"})
+        else:
+            daemon.post("/v1/messages", body, {"user-agent": "claude-cli/2.1.197 (external, cli)"})
+
+
+def _make_history(daemon: Daemon) -> None:
+    for minutes in (3, 2):
+        revision = daemon.get("/api/configs").json["revision"]
+        changes = {"failover": {"cooldown_seconds": minutes * 60}}
+        daemon.post("/api/settings", {"changes": changes, "revision": revision})
+
+
+# --- taking pictures -----------------------------------------------------------
+
+
+def _shoot(
+    browser: Browser,
+    url: str,
+    path: Path,
+    act: Callable[[Page], None] | None = None,
+    *,
+    width: int = WIDTH,
+    theme: str = "light",
+    locale: str = "en-GB",
+) -> None:
+    viewport = {"width": width, "height": HEIGHT}
+    scheme = "dark" if theme == "dark" else "light"
+    page = browser.new_page(viewport=viewport, color_scheme=scheme, locale=locale)  # type: ignore[arg-type]
+    page.goto(url)
+    page.locator("h1").wait_for()
+    page.locator(".spinner").wait_for(state="detached")
+    if act is not None:
+        act(page)
+    page.wait_for_timeout(300)
+    page.screenshot(path=path)
+    page.close()
+    print(path)
+
+
+def _open_a_failover(page: Page) -> None:
+    page.locator(".request", has_text="×2").first.click()
+    page.locator(".attempts").wait_for()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
