@@ -1,0 +1,79 @@
+"""The strict upstream refuses what the vendors refuse: one broken rule at a time."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.bed.strict import Strict
+from tests.bed.upstream import Received
+from tests.bed.wire import Protocol
+
+PATHS: dict[Protocol, str] = {
+    "messages": "/v1/messages",
+    "chat": "/v1/chat/completions",
+    "responses": "/v1/responses",
+}
+ASKED = {"role": "user", "content": "Hi"}
+CALLED = {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "f", "input": {}}]}
+RESULT = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": "r"}]}
+THOUGHT = {"type": "thinking", "thinking": "T", "signature": "c2VhbA=="}
+BUDGET = {"type": "enabled", "budget_tokens": 1024}
+SEALED = {"type": "reasoning", "summary": [], "encrypted_content": "c2VhbA=="}
+FUNCTION = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+BROKEN: tuple[tuple[Protocol, dict[str, Any], str], ...] = (
+    ("messages", {"messages": [ASKED], "store": False}, "unknown fields"),
+    ("messages", {"messages": [ASKED, ASKED]}, "in a row"),
+    ("messages", {"messages": [ASKED, CALLED, ASKED]}, "for calls"),
+    ("messages", {"messages": [ASKED, CALLED, RESULT], "thinking": BUDGET}, "Expected `thinking`"),
+    (
+        "messages",
+        {"messages": [ASKED, {"role": "assistant", "content": [THOUGHT]}, ASKED]},
+        "not issued here",
+    ),
+    (
+        "messages",
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "odd": 1}]}]},
+        "odd",
+    ),
+    ("chat", {"messages": [ASKED], "system": "S"}, "unknown fields"),
+    ("chat", {"messages": [ASKED, {"role": "assistant", "tool_calls": [FUNCTION]}]}, "no results"),
+    (
+        "chat",
+        {"messages": [{"role": "assistant", "content": "x", "reasoning_content": "T"}]},
+        "reasoning_content",
+    ),
+    ("responses", {"input": [ASKED, SEALED, {"role": "assistant", "content": "x"}]}, "not issued here"),
+    ("responses", {"input": [ASKED], "max_tokens": 5}, "unknown fields"),
+    ("responses", {"input": [{"type": "tool_call", "id": "x"}]}, "unknown kind"),
+)
+KEPT: tuple[tuple[Protocol, dict[str, Any]], ...] = (
+    ("messages", {"messages": [ASKED]}),
+    ("chat", {"messages": [ASKED]}),
+    ("responses", {"input": [ASKED]}),
+)
+
+
+def received(protocol: Protocol, body: dict[str, Any]) -> Received:
+    whole = {"model": "m", **({"max_tokens": 9000} if protocol == "messages" else {}), **body}
+    return Received("POST", PATHS[protocol], [], json.dumps(whole).encode(), 0.0)
+
+
+@pytest.mark.parametrize(("protocol", "body", "fault"), BROKEN)
+def test_a_broken_rule_is_refused(protocol: Protocol, body: dict[str, Any], fault: str) -> None:
+    rules = Strict("u")
+    with pytest.raises(AssertionError, match=fault):
+        rules.check(received(protocol, body))
+
+
+@pytest.mark.parametrize(("protocol", "body"), KEPT)
+def test_a_proper_request_passes(protocol: Protocol, body: dict[str, Any]) -> None:
+    Strict("u").check(received(protocol, body))
+
+
+def test_what_was_issued_may_come_back() -> None:
+    rules = Strict("u")
+    seal = rules.issue("c2VhbA==")
+    rules.check(received("responses", {"input": [ASKED, SEALED, {"role": "assistant", "content": "x"}]}))
+    assert rules.returned == {seal}
