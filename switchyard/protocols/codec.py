@@ -121,10 +121,10 @@ class Codec:
     """The upstream's error (status, body), whatever its shape."""
     encode_error: Callable[[neutral.WireError], tuple[int, bytes]]
     """Status and JSON body in the client's envelope."""
-    encode_break: Callable[[neutral.WireError], bytes]
-    """The record that ends a broken stream in the client's protocol, content already sent."""
+    encode_break: Callable[[neutral.WireError, bytes], bytes]
+    """What ends a broken stream in the client's protocol; given its first record, empty if none was sent."""
     keep_alive: bytes
-    """A record that shows life; valid at any place of a stream, before its first record too."""
+    """A record that shows life, valid at any place of a stream."""
 
     glance: Callable[[Record], Glance]
     glance_whole: Callable[[bytes], WholeGlance]

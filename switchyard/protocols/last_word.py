@@ -41,7 +41,7 @@ class LastWord:
 def last_word(codec: Codec, error: WireError, *, stream: bool, headers: dict[str, str]) -> LastWord:
     """The answer for a client whose request nobody could serve; `headers` are the request's."""
     if codec.protocol == "responses" and stream and is_codex(headers):
-        return LastWord(200, SSE, (), codec.encode_break(calmed_break(codec, error)))
+        return LastWord(200, SSE, (), codec.encode_break(calmed_break(codec, error), b""))
     calm = CALM_TYPES[codec.protocol].get(error.type, error.type)
     told = replace(error, type=calm)
     if calm is ErrorType.INVALID_REQUEST:

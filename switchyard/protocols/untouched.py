@@ -22,6 +22,7 @@ class UntouchedStream:
         self._pending: list[bytes] = []
         self._pending_size = 0
         self._last = b""
+        self._opening = b""
         self.content_begun = False
         self.finished = False
         self.failed: neutral.WireError | None = None
@@ -56,7 +57,7 @@ class UntouchedStream:
 
     def break_off(self, error: neutral.WireError) -> bytes:
         """The record that tells the client that its stream broke."""
-        return self._codec.encode_break(error)
+        return self._codec.encode_break(error, self._opening)
 
     def keep_alive(self) -> bytes:
         """Shows life between two records."""
@@ -83,6 +84,7 @@ class UntouchedStream:
         kept: list[bytes] = []
         hidden = False
         for raw in _split(records):
+            self._opening = self._opening or raw.lstrip()
             hide = False
             if not self.content_begun or self._codec.notable.search(raw):
                 for record in _decoded(raw):

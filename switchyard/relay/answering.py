@@ -4,7 +4,8 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from switchyard.exchange import Exchange, Failure, Outcome
-from switchyard.protocols.last_word import LastWord, calmed_break, last_word
+from switchyard.protocols.codec import Codec
+from switchyard.protocols.last_word import LastWord, calmed_break, is_codex, last_word
 from switchyard.protocols.neutral import ErrorType, Usage, WireError, with_estimate
 from switchyard.relay.attempt import Stream
 from switchyard.relay.delivery import deliver_stream, drain
@@ -29,7 +30,16 @@ STREAM_HEADERS: Headers = [
     ("cache-control", "no-cache"),
     ("x-accel-buffering", "no"),
 ]
+COMMENT = b": keep-alive\n\n"
 JSON_HEADERS: Headers = [("content-type", "application/json")]
+
+
+def sign_of_life(codec: Codec, headers: dict[str, str]) -> bytes:
+    """What may be sent before anything of an answer.
+
+    Codex goes by events alone; the stream helpers of the SDKs take no event before `response.created`.
+    """
+    return COMMENT if codec.protocol == "responses" and not is_codex(headers) else codec.keep_alive
 
 
 class Answering:
@@ -50,7 +60,8 @@ class Answering:
         self._keep_alive: KeepAlive | None = None
         if request.head.stream:
             seconds = self._settings.failover.keep_alive_seconds
-            self._keep_alive = KeepAlive(sink, seconds, STREAM_HEADERS, lambda: self._codec.keep_alive)
+            sign = sign_of_life(self._codec, dict(request.headers))
+            self._keep_alive = KeepAlive(sink, seconds, STREAM_HEADERS, lambda: sign)
 
     async def give(self, found: Found) -> None:
         """Deliver what was found, to its end."""
@@ -73,7 +84,7 @@ class Answering:
         await self._quieten()
         if self._sink.started:
             await self.settle(None)
-            await self._sink.write(self._codec.encode_break(calmed_break(self._codec, final.error)))
+            await self._sink.write(self._codec.encode_break(calmed_break(self._codec, final.error), b""))
         else:
             word = self._last_word(final)
             exchange.status = final.error.status if word.status == 200 else word.status

@@ -39,7 +39,7 @@ def encode_error(error: WireError) -> tuple[int, bytes]:
     return status, _body(error)
 
 
-def encode_break(error: WireError) -> bytes:
+def encode_break(error: WireError, opening: bytes = b"") -> bytes:
     """The record that ends a stream in which content was already sent."""
     return encode(_body(error), "error")
 

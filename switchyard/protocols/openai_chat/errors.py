@@ -43,7 +43,7 @@ def encode_error(error: WireError) -> tuple[int, bytes]:
     return status, _envelope(error)
 
 
-def encode_break(error: WireError) -> bytes:
+def encode_break(error: WireError, opening: bytes = b"") -> bytes:
     """The last record of a broken stream. No `[DONE]` follows: nobody shall think the answer complete."""
     return sse.encode(_envelope(error))
 

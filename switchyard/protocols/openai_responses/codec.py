@@ -3,6 +3,8 @@
 https://platform.openai.com/docs/api-reference/responses
 """
 
+from typing import Any
+
 import msgspec
 
 from switchyard.protocols import sse
@@ -20,14 +22,43 @@ from switchyard.protocols.openai_responses.stream_encoder import StreamEncoder
 from switchyard.protocols.openai_responses.watch import NOTABLE, glance, glance_whole, only_deltas
 
 KEEP_ALIVE = sse.encode(b'{"type":"keepalive","sequence_number":0}', "keepalive")
-"""Codex is only kept waiting by events, and no event that names a response may come before the upstream's."""
+"""Codex is only kept waiting by events, not by comments; an event of no response fits between any two."""
 
 
-def encode_break(error: WireError) -> bytes:
-    """Codex passes over any other end of a failed stream."""
-    failed = response_object(skeleton(Request("", ()), new_id("resp_")), "failed", [], error=failure(error))
-    record = {"type": "response.failed", "response": failed, "sequence_number": 0}
-    return sse.encode(msgspec.json.encode(record), "response.failed")
+class _Named(msgspec.Struct):
+    id: str
+
+
+class _Opening(msgspec.Struct):
+    response: _Named
+
+
+def encode_break(error: WireError, opening: bytes = b"") -> bytes:
+    """Codex passes over any other end of a failed stream.
+
+    The stream helpers of the SDKs take a failure only of the response that the stream was opened with.
+    """
+    base = skeleton(Request("", ()), _id_told(opening) or new_id("resp_"))
+    failed = _record("response.failed", response_object(base, "failed", [], error=failure(error)), 1)
+    return (
+        failed
+        if opening
+        else _record("response.created", response_object(base, "in_progress", []), 0) + failed
+    )
+
+
+def _id_told(opening: bytes) -> str:
+    for record in sse.SseDecoder().feed(opening):
+        try:
+            return msgspec.json.decode(record.data, type=_Opening).response.id
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+    return ""
+
+
+def _record(type: str, response: dict[str, Any], sequence_number: int) -> bytes:
+    record = {"type": type, "response": response, "sequence_number": sequence_number}
+    return sse.encode(msgspec.json.encode(record), type)
 
 
 CODEC = Codec(

@@ -1,5 +1,7 @@
 """The official SDK reads what is emitted."""
 
+from typing import Any
+
 import httpx
 import pytest
 from openai import OpenAI
@@ -80,11 +82,24 @@ def test_the_plain_stream_accepts_a_sign_of_life_at_its_head() -> None:
 
 
 def test_a_broken_stream_ends_with_a_failed_response() -> None:
-    body = encoded([*WALKS["text"][:2]]) + CODEC.encode_break(WireError(ErrorType.SERVER, "broke off", 502))
+    error = WireError(ErrorType.SERVER, "broke off", 502)
+    body = encoded([*WALKS["text"][:2]]) + CODEC.encode_break(error, b"")
     with client(body, "text/event-stream") as sdk:
         *_, last = sdk.responses.create(model="m", input="x", stream=True)
     assert last.type == "response.failed"
     assert last.response.error is not None and last.response.error.message == "broke off"
+
+
+@pytest.mark.parametrize("sent", [b"", b": keep-alive\n\n", encoded([*WALKS["text"][:2]])])
+def test_the_stream_helper_is_told_of_a_break_whatever_came_before(sent: bytes) -> None:
+    opening = b"" if sent.startswith(b":") else sent.partition(b"\n\n")[0] + b"\n\n"
+    body = sent + CODEC.encode_break(WireError(ErrorType.SERVER, "broke off", 502), opening if sent else b"")
+    with (
+        client(body.lstrip(), "text/event-stream") as sdk,
+        sdk.responses.stream(model="m", input="x") as helper,
+    ):
+        last: Any = list(helper)[-1]
+    assert (last.type, last.response.error.message) == ("response.failed", "broke off")
 
 
 def test_a_failed_stream_ends_with_a_failed_response() -> None:

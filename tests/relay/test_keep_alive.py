@@ -1,0 +1,144 @@
+import asyncio
+
+import pytest
+
+from switchyard.protocols.codecs import CODECS
+from switchyard.relay.answering import sign_of_life
+from switchyard.relay.headers import Headers
+from switchyard.relay.keep_alive import KeepAlive
+from tests.bed.fake_time import now, run, settle
+
+HEADERS: Headers = [("content-type", "text/event-stream")]
+
+
+class ClientSide:
+    """Notes what a client is sent, and when; each write takes `write_seconds`."""
+
+    def __init__(self, write_seconds: float = 0.0) -> None:
+        self.started = False
+        self.said: list[tuple[float, str]] = []
+        self._write_seconds = write_seconds
+
+    async def start(self, status: int, headers: Headers) -> None:
+        assert not self.started and headers == HEADERS
+        self.started = True
+        self.said.append((now(), f"start {status}"))
+
+    async def write(self, data: bytes) -> None:
+        if self._write_seconds:
+            await asyncio.sleep(self._write_seconds)
+        self.said.append((now(), data.decode()))
+
+    async def end(self) -> None:
+        self.said.append((now(), "end"))
+
+
+def alive(sink: ClientSide, seconds: float = 15.0) -> KeepAlive:
+    return KeepAlive(sink, seconds, HEADERS, lambda: b"pulse")
+
+
+def test_a_silent_stream_is_opened_and_kept_alive() -> None:
+    async def scenario() -> list[tuple[float, str]]:
+        sink = ClientSide()
+        keep_alive = alive(sink)
+        await asyncio.sleep(50.0)
+        await keep_alive.stop()
+        await asyncio.sleep(50.0)
+        return sink.said
+
+    assert run(scenario()) == [(15.0, "start 200"), (15.0, "pulse"), (30.0, "pulse"), (45.0, "pulse")]
+
+
+def test_an_answer_in_time_meets_no_pulse() -> None:
+    async def scenario() -> list[tuple[float, str]]:
+        sink = ClientSide()
+        keep_alive = alive(sink)
+        await asyncio.sleep(14.9)
+        await keep_alive.stop()
+        return sink.said
+
+    assert run(scenario()) == []
+
+
+def test_only_silence_between_words_is_filled() -> None:
+    async def scenario() -> list[tuple[float, str]]:
+        sink = ClientSide()
+        sink.started = True
+        keep_alive = alive(sink)
+        for pause, word in ((10.0, "a"), (14.0, "b"), (20.0, "c")):
+            await asyncio.sleep(pause)
+            await keep_alive.write(word.encode())
+        await asyncio.sleep(16.0)
+        await keep_alive.stop()
+        return sink.said
+
+    said = [(10.0, "a"), (24.0, "b"), (39.0, "pulse"), (44.0, "c"), (59.0, "pulse")]
+    assert run(scenario()) == said
+
+
+def test_the_pulse_may_change_with_what_has_been_said() -> None:
+    async def scenario() -> list[str]:
+        sink = ClientSide()
+        keep_alive = alive(sink)
+        await asyncio.sleep(16.0)
+        keep_alive.speak_with(lambda: b"other")
+        await asyncio.sleep(16.0)
+        await keep_alive.stop()
+        return [word for _, word in sink.said]
+
+    assert run(scenario()) == ["start 200", "pulse", "other"]
+
+
+def test_no_pulse_comes_into_a_write_nor_a_write_into_a_pulse() -> None:
+    async def scenario() -> list[tuple[float, str]]:
+        sink = ClientSide(write_seconds=40.0)
+        sink.started = True
+        keep_alive = alive(sink)
+        await asyncio.sleep(16.0)
+        await keep_alive.write(b"word")
+        await keep_alive.stop()
+        return sink.said
+
+    assert run(scenario()) == [(55.0, "pulse"), (95.0, "word")]
+
+
+def test_stopping_waits_for_a_pulse_that_is_on_its_way() -> None:
+    async def scenario() -> tuple[float, list[tuple[float, str]]]:
+        sink = ClientSide(write_seconds=5.0)
+        keep_alive = alive(sink)
+        await asyncio.sleep(16.0)
+        await keep_alive.stop()
+        return now(), sink.said
+
+    assert run(scenario()) == (20.0, [(15.0, "start 200"), (20.0, "pulse")])
+
+
+@pytest.mark.parametrize("seconds", [1.0, 16.0])
+def test_when_the_client_has_left_nothing_is_left_running(seconds: float) -> None:
+    async def scenario() -> int:
+        keep_alive = alive(ClientSide(write_seconds=100.0))
+        await asyncio.sleep(seconds)
+        keep_alive.abandon()
+        await settle()
+        return len(asyncio.all_tasks())
+
+    assert run(scenario()) == 1
+
+
+@pytest.mark.parametrize(
+    ("protocol", "headers", "kind"),
+    [
+        ("messages", {}, "event"),
+        ("chat", {}, "comment"),
+        ("responses", {}, "comment"),
+        ("responses", {"user-agent": "OpenAI/Python 3.52"}, "comment"),
+        ("responses", {"originator": "codex_exec"}, "event"),
+        ("responses", {"user-agent": "codex_cli_rs/0.169.0"}, "event"),
+    ],
+)
+def test_each_program_is_shown_life_in_the_form_that_it_takes(
+    protocol: str, headers: dict[str, str], kind: str
+) -> None:
+    sign = sign_of_life(CODECS[protocol], headers)  # type: ignore[index]
+    assert sign.endswith(b"\n\n")
+    assert ("comment" if sign.startswith(b":") else "event") == kind
