@@ -1,0 +1,92 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from switchyard.exchange import Attempt, Failure, FailureKind
+from switchyard.protocols.neutral import ErrorType, WireError
+from switchyard.relay.failures import network_failure, timeout_failure
+from switchyard.relay.final_error import all_failed, nothing_could_answer
+from switchyard.routing.lineup import Moment, Skip
+from switchyard.routing.route import Route
+
+NOW = Moment(datetime(2026, 11, 21, 12, 0, tzinfo=UTC), 1000.0)
+
+
+def told(kind: ErrorType, status: int, message: str = "said so") -> Failure:
+    return Failure(FailureKind.STATUS, WireError(kind, message, status, retry_after=30.0))
+
+
+def attempts(*failures: Failure | None) -> list[Attempt]:
+    return [
+        Attempt(f"u{number}", "m", "messages", "https://h.example", "", 0.0, failure=failure)
+        for number, failure in enumerate(failures)
+    ]
+
+
+REFUSED = network_failure(FailureKind.CONNECT, "cannot connect")
+SILENT = timeout_failure(FailureKind.FIRST_BYTE_TIMEOUT, 120)
+UNSAYABLE = Failure(FailureKind.REFUSED_REQUEST, WireError(ErrorType.INVALID_REQUEST, "cannot be said", 400))
+
+
+@pytest.mark.parametrize(
+    ("failures", "status", "message"),
+    [
+        ([told(ErrorType.SERVER, 500)], 500, 'upstream "u0": 500 said so.'),
+        ([REFUSED], 502, 'upstream "u0": cannot connect.'),
+        ([SILENT], 504, 'upstream "u0": sent nothing for 120 s.'),
+        (
+            [told(ErrorType.SERVER, 500), told(ErrorType.AUTHENTICATION, 401), REFUSED],
+            401,
+            'All upstreams failed: upstream "u0": 500 said so; upstream "u1": 401 said so; '
+            'upstream "u2": cannot connect.',
+        ),
+        (
+            [told(ErrorType.RATE_LIMIT, 429), told(ErrorType.OVERLOADED, 529)],
+            429,
+            'All upstreams failed: upstream "u0": 429 said so; upstream "u1": 529 said so.',
+        ),
+        (
+            [UNSAYABLE, told(ErrorType.SERVER, 500)],
+            500,
+            'All upstreams failed: upstream "u0": cannot be said; upstream "u1": 500 said so.',
+        ),
+    ],
+)
+def test_the_most_telling_status_is_told_with_every_upstream_and_its_cause(
+    failures: list[Failure], status: int, message: str
+) -> None:
+    error = all_failed(attempts(*failures), None, NOW).error
+    assert (error.status, error.message) == (status, message)
+
+
+def test_retries_of_one_upstream_are_told_once() -> None:
+    same = attempts(REFUSED, REFUSED)
+    same[1].upstream = "u0"
+    assert all_failed(same, None, NOW).error.message == 'upstream "u0": cannot connect.'
+
+
+def test_the_time_of_the_next_chance_is_said_but_no_header_invites_a_retry() -> None:
+    error = all_failed(attempts(told(ErrorType.RATE_LIMIT, 429)), 1600.0, NOW).error
+    assert error.message == 'upstream "u0": 429 said so. Next try possible at 12:10.'
+    assert error.retry_after is None
+
+
+def test_an_overflow_keeps_the_words_that_clients_act_upon() -> None:
+    overflow = WireError(ErrorType.CONTEXT_OVERFLOW, "prompt is too long: 2 tokens > 1 maximum", 400)
+    final = all_failed(attempts(REFUSED, Failure(FailureKind.STATUS, overflow)), 1600.0, NOW)
+    assert (final.error, final.told) == (overflow, None)
+
+
+@pytest.mark.parametrize(
+    ("skips", "reason"),
+    [
+        ((), "None is configured; add one in the dashboard."),
+        (
+            (Skip("u0", "disabled", "disabled"), Skip("u1", "weekday", "not today (mon only)")),
+            'Skipped: "u0": disabled; "u1": not today (mon only).',
+        ),
+    ],
+)
+def test_when_nobody_may_answer_each_is_named_with_its_reason(skips: tuple[Skip, ...], reason: str) -> None:
+    error = nothing_could_answer(Route((), (), skips, ()), "gpt-x").error
+    assert (error.status, error.message) == (503, f'No upstream can answer for model "gpt-x" now. {reason}')
