@@ -1,6 +1,7 @@
 """Treat an upstream as down, slow or cutting for a while, so that its owner can watch the failover work."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +14,7 @@ Mode = Literal["down", "slow", "cut"]
 
 SLOW_SECONDS = 20.0
 CHUNKS_BEFORE_CUT = 8
+RECORDS = re.compile(rb".+?(?:\n\n|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,9 @@ async def _cut(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Some of the answer, however it was packed, then a broken connection."""
     count = 0
     async for chunk in chunks:
-        for record in chunk.split(b"\n\n"):
+        for record in RECORDS.findall(chunk):
             if count == CHUNKS_BEFORE_CUT:
                 raise AttemptFailed(network_failure(FailureKind.READ, "pretended to cut its answer"))
             count += 1
-            yield record + b"\n\n" if chunk.count(b"\n\n") else record
+            yield record
     raise AttemptFailed(network_failure(FailureKind.READ, "pretended to cut its answer"))
