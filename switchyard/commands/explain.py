@@ -2,14 +2,12 @@
 
 import argparse
 import sys
-from datetime import timedelta
 
 from switchyard.commands.command import Command, loaded
 from switchyard.protocols.names import PROTOCOLS
 from switchyard.relay.surroundings import local_moment
-from switchyard.routing.lineup import Moment
+from switchyard.routing.moments import moment_at
 from switchyard.routing.route import Ask, Route, State, choose_route
-from switchyard.settings import WEEKDAYS, minutes_of
 
 
 def explain(arguments: argparse.Namespace) -> int:
@@ -24,21 +22,6 @@ def explain(arguments: argparse.Namespace) -> int:
     ask = Ask(arguments.client, arguments.model, arguments.session)
     print(route_text(choose_route(settings_file.settings, State(), ask, now)))
     return 0
-
-
-def moment_at(text: str, now: Moment) -> Moment:
-    """The moment that "mon 09:00", "09:00" or "" means, in the seven days from now. Raises ValueError."""
-    if not text.strip():
-        return now
-    *day, clock = text.lower().split()
-    minutes = minutes_of(clock)
-    wall = now.wall.replace(hour=minutes // 60, minute=minutes % 60, second=0, microsecond=0)
-    if day:
-        name = day[0][:3]
-        if name not in WEEKDAYS or len(day) > 1:
-            raise ValueError(f'"{text}" is not a time like "mon 09:00"')
-        wall += timedelta(days=(WEEKDAYS.index(name) - wall.weekday()) % 7)
-    return Moment(wall, now.monotonic + (wall - now.wall).total_seconds())
 
 
 def route_text(route: Route) -> str:
