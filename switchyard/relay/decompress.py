@@ -61,9 +61,11 @@ class _Brotli:
 
     def feed(self, chunk: bytes, room: int) -> bytes:
         out = _Bounded(room)
-        out.write(self._inner.process(chunk, output_buffer_limit=STEP_BYTES))
-        while not self._inner.can_accept_more_data():
-            out.write(self._inner.process(b"", output_buffer_limit=STEP_BYTES))
+        piece = self._inner.process(chunk, output_buffer_limit=STEP_BYTES)
+        while piece:
+            out.write(piece)
+            # `can_accept_more_data` is true even while there is more to come
+            piece = self._inner.process(b"", output_buffer_limit=STEP_BYTES)
         return out.joined()
 
 

@@ -68,6 +68,14 @@ def test_a_body_larger_than_the_limit_is_told_from_a_broken_one(name: str) -> No
     assert not isinstance(broken.value, Swells)
 
 
+@pytest.mark.parametrize("name", PACKERS)
+def test_megabytes_out_of_a_few_bytes_come_whole(name: str) -> None:
+    encoding, pack = PACKERS[name]
+    content = b'{"input": "' + b"a" * 3_000_000 + b'"}'
+
+    assert unpack_whole(encoding, pack(content), 4_000_000) == content
+
+
 @pytest.mark.parametrize("encoding", ["rot13", "gzip, gzip, gzip", "x" * 5000])
 def test_other_codings_are_refused_in_a_short_sentence(encoding: str) -> None:
     with pytest.raises(UnpackError) as refused:
