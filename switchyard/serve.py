@@ -17,20 +17,26 @@ import uvicorn
 
 from switchyard.application import Application
 from switchyard.banner import banner
+from switchyard.connections import Limits, bounded, prepare_handles, sweep
 from switchyard.logs import Logs
 from switchyard.settings import SettingsError
-from switchyard.store.files import ensure_folder, write_whole
+from switchyard.store.files import ensure_folder, make_private, read_or_none, write_whole
 from switchyard.store.lock import DataFolderLock, LockedError
 from switchyard.store.settings_file import SettingsFile
 from switchyard.web.guard import is_loopback
 
 GRACE_SECONDS = 10
 BACKLOG = 2048
+SHORTEST_TOKEN = 16
 GARBAGE_THRESHOLD = 20_000
 
 
 class CannotServe(Exception):
     """One sentence with the remedy."""
+
+
+class PortTaken(CannotServe):
+    """Another program listens there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +111,12 @@ def _admin_token(options: Options, settings_file: SettingsFile) -> str:
         )
     path = options.data / "admin_token"
     try:
-        if not path.exists():
-            write_whole(path, secrets.token_urlsafe(24).encode() + b"\n")
-        return path.read_text().strip()
+        token = (read_or_none(path) or b"").decode("ascii", "ignore").strip()
+        if len(token) < SHORTEST_TOKEN:
+            token = secrets.token_urlsafe(24)
+            write_whole(path, token.encode() + b"\n")
+        make_private(path)
+        return token
     except OSError as error:
         raise CannotServe(_folder_problem(options.data, error)) from None
 
@@ -126,9 +135,10 @@ def _run(options: Options, settings_file: SettingsFile, token: str) -> int:
         admin_token=token,
     )
     print(banner(application, options.url, token, colour=sys.stdout.isatty()), flush=True)
+    limits = Limits(connections=prepare_handles())
     config = uvicorn.Config(
         application.asgi,
-        http="httptools",
+        http=bounded(limits),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -184,9 +194,11 @@ async def _serve(application: Application, server: uvicorn.Server, sockets: list
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(leave))
     await application.start()
     _spare_collections()
+    sweeping = asyncio.create_task(sweep(server.server_state.connections, Limits().sweep_seconds))
     try:
         await server.serve(sockets=sockets)
     finally:
+        sweeping.cancel()
         await application.stop()
 
 
@@ -201,8 +213,14 @@ def _bind(options: Options) -> list[socket.socket]:
     """The sockets to listen on: on loopback both families, as `localhost` may mean either."""
     sockets = [_socket(options.host, options.port)]
     if options.host in ("127.0.0.1", "localhost") and socket.has_ipv6:
-        with contextlib.suppress(CannotServe):
+        try:
             sockets.append(_socket("::1", options.port))
+        except PortTaken:
+            # whoever listens there would be sent what clients send to `localhost`
+            sockets[0].close()
+            raise
+        except CannotServe:
+            pass  # a machine without IPv6
     return sockets
 
 
@@ -221,14 +239,16 @@ def _socket(host: str, port: int) -> socket.socket:
         found.listen(BACKLOG)
     except OSError as error:
         found.close()
-        raise CannotServe(_bind_problem(host, port, error)) from None
+        raise _bind_problem(host, port, error) from None
     found.set_inheritable(False)
     return found
 
 
-def _bind_problem(host: str, port: int, error: OSError) -> str:
+def _bind_problem(host: str, port: int, error: OSError) -> CannotServe:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is taken; stop the other program or choose another with --port."
+        return PortTaken(
+            f"port {port} on {host} is taken; stop the other program or choose another with --port."
+        )
     if error.errno == errno.EACCES:
-        return f"port {port} needs more rights; choose one above 1023 with --port."
-    return f"cannot listen on {host}:{port} ({error.strerror}); choose another --host or --port."
+        return CannotServe(f"port {port} needs more rights; choose one above 1023 with --port.")
+    return CannotServe(f"cannot listen on {host}:{port} ({error.strerror}); choose another --host or --port.")

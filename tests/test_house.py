@@ -20,6 +20,7 @@ COMPOSERS = (
     "cli",
     "commands",
     "serve",
+    "connections",
     "banner",
     "logs",
     "doctor",

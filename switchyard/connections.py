@@ -1,0 +1,151 @@
+"""Bound what a connection may hold: the bytes of its headers, the time until it has said its request, the number.
+
+The server itself waits for ever for a request that never ends, and keeps headers of any size.
+"""
+
+import asyncio
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+if sys.platform != "win32":
+    import resource
+
+MOST_CONNECTIONS = 1000
+FEWEST_CONNECTIONS = 8
+WANTED_HANDLES = 8192
+TOO_LARGE = b"The request's headers are too large."
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    connections: int = MOST_CONNECTIONS
+    head_bytes: int = 128 * 1024
+    head_seconds: float = 30
+    body_seconds: float = 300
+    """64 MB within that time is a slow network"""
+    sweep_seconds: float = 2
+
+
+class BoundedConnection(HttpToolsProtocol):
+    """One connection of a client. `sweep` must be called now and then for all of them."""
+
+    limits = Limits()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._phase = "head"
+        """what the client still owes: the head of a request, its body, or nothing"""
+        self._since = self.loop.time()
+        self._surplus = 0
+        """bytes that are no body, as far as they are not outweighed by body"""
+        self._ended = False
+        """a request has ended within what was just received: the rest belongs to another one"""
+        if len(self.connections) > self.limits.connections:
+            self._make_room()
+
+    def data_received(self, data: bytes) -> None:
+        self._ended = False
+        super().data_received(data)
+        if self._phase == "" and self.is_idle:
+            # not even the beginning of a request, but the server's own limit on idleness has ended with it
+            self._enter("head")
+        if not self._ended:
+            self._surplus = max(0, self._surplus + len(data))
+            if self._surplus > self.limits.head_bytes and not self.transport.is_closing():
+                self._refuse_head()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._surplus = 0
+        if self._phase == "":
+            self._enter("head")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # what comes behind a body must not change what was checked before it
+        if self._phase == "head":
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._enter("body")
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        # the frame of a one-byte chunk takes five bytes more
+        self._surplus -= 8 * len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._enter("")
+        self._ended = True
+        super().on_message_complete()
+
+    @property
+    def is_idle(self) -> bool:
+        """No request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def owes(self, now: float) -> float:
+        """The seconds by which the client is late with its request; negative while it is not."""
+        limit = {"head": self.limits.head_seconds, "body": self.limits.body_seconds}.get(self._phase)
+        if limit is None or (self._phase == "head" and not self.is_idle):
+            return -1.0
+        return now - self._since - limit
+
+    def _enter(self, phase: str) -> None:
+        self._phase = phase
+        self._since = self.loop.time()
+
+    def _make_room(self) -> None:
+        """Lets the connection go that has been idle longest; the new one if none is."""
+        known = [one for one in self.connections if not one.transport.is_closing()]
+        if len(known) > self.limits.connections:
+            idle = [one for one in known if isinstance(one, BoundedConnection) and one.is_idle]
+            # a client that reads nothing must not keep what is closed
+            min(idle, key=lambda one: one._since, default=self).transport.abort()
+
+    def _refuse_head(self) -> None:
+        if self.is_idle:
+            lines = [
+                STATUS_LINE[431],
+                b"content-type: text/plain; charset=utf-8\r\n",
+                b"content-length: %d\r\n" % len(TOO_LARGE),
+                b"connection: close\r\n\r\n",
+                TOO_LARGE,
+            ]
+            self.transport.write(b"".join(lines))
+        self.transport.close()
+
+
+async def sweep(connections: set[Any], every_seconds: float) -> None:
+    """Closes the connections of clients that are late with their requests, until cancelled."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(every_seconds)
+        now = loop.time()
+        for connection in [one for one in connections if isinstance(one, BoundedConnection)]:
+            if connection.owes(now) > 0:
+                connection.transport.close()
+
+
+def prepare_handles() -> int:
+    """Asks the system for enough file handles; the number of connections that go well with what it gives."""
+    if sys.platform == "win32":
+        return MOST_CONNECTIONS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = WANTED_HANDLES if hard == resource.RLIM_INFINITY else min(WANTED_HANDLES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    given = WANTED_HANDLES if soft == resource.RLIM_INFINITY else soft
+    # one request takes a handle on either side, and files want some
+    return max(FEWEST_CONNECTIONS, min(MOST_CONNECTIONS, given // 3))
+
+
+def bounded(limits: Limits) -> type[asyncio.Protocol]:
+    """The protocol for a server that keeps these limits."""
+    return cast(type[asyncio.Protocol], type("Connection", (BoundedConnection,), {"limits": limits}))

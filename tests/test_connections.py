@@ -1,0 +1,221 @@
+"""What a client's connection may hold of the daemon: a small server with small limits, over real sockets."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+
+from switchyard.connections import Limits, bounded, sweep
+from switchyard.web.asgi import Receive, Scope, Send, header, read_body, respond
+
+LIMITS = Limits(connections=8, head_bytes=4096, head_seconds=0.4, body_seconds=0.8, sweep_seconds=0.05)
+PATIENCE = 5.0
+GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+OPEN_BODY = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+class Server:
+    """Answers with the length of the body and of the headers; `/slow` only when it is let go."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = self._listener.getsockname()
+        self.let_go = asyncio.Event()
+        self.works = threading.Event()
+        config = uvicorn.Config(
+            self._answer,
+            http=bounded(LIMITS),
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            proxy_headers=False,
+            log_config=None,
+            access_log=False,
+            timeout_keep_alive=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        sweeping = asyncio.create_task(sweep(self.connections, LIMITS.sweep_seconds))
+        await self._server.serve(sockets=[self._listener])
+        sweeping.cancel()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await read_body(scope, receive, 10**9)
+        if scope["path"] == "/slow":
+            self.works.set()
+            await self.let_go.wait()
+        told = f"{len(body)} {len(scope['headers'])} {header(scope, b'x-late')}"
+        await respond(send, 200, [], told.encode())
+
+    @property
+    def connections(self) -> set[Any]:
+        return self._server.server_state.connections
+
+    def release(self) -> None:
+        self._loop.call_soon_threadsafe(self.let_go.set)
+
+    def stop(self) -> None:
+        self.release()
+        self._server.should_exit = True
+        self._thread.join(10)
+
+    def connect(self, octets: bytes = b"") -> socket.socket:
+        connection = socket.create_connection(self.address, timeout=PATIENCE)
+        connection.sendall(octets)
+        return connection
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    running = Server()
+    yield running
+    running.stop()
+
+
+def rest_of(connection: socket.socket) -> bytes:
+    """What still comes until the server closes. Fails if it does not."""
+    told = b""
+    try:
+        while piece := connection.recv(65536):
+            told += piece
+    except ConnectionResetError:
+        pass
+    return told
+
+
+def answer_of(connection: socket.socket) -> bytes:
+    """The body of one small answer."""
+    told = b""
+    while True:
+        head, blank, body = told.partition(b"\r\n\r\n")
+        if blank and len(body) >= int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0]):
+            return body
+        piece = connection.recv(65536)
+        assert piece, told
+        told += piece
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"",
+        b"G",
+        b"\r\n",
+        b"GET / HTTP/1.1\r\n",
+        b"GET / HTTP/1.1\r\nhost: x\r\nx-slow: ",
+        GET + b"G",
+        GET + b"\r\n",
+    ],
+    ids=repr,
+)
+def test_who_does_not_say_its_request_is_not_waited_for(server: Server, beginning: bytes) -> None:
+    with server.connect(beginning) as connection:
+        began = time.monotonic()
+        rest_of(connection)
+
+    assert time.monotonic() - began < PATIENCE
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [OPEN_BODY, OPEN_BODY + b"5\r\nab", b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n1"],
+)
+def test_a_body_that_never_ends_is_not_waited_for(server: Server, beginning: bytes) -> None:
+    with server.connect(beginning) as connection:
+        assert b"200 OK" not in rest_of(connection)
+
+
+def test_a_header_in_drips_is_too_late_however_regular_the_drips(server: Server) -> None:
+    with server.connect(b"GET / HTTP/1.1\r\n") as connection:
+        deadline = time.monotonic() + PATIENCE
+        with pytest.raises(OSError):
+            while time.monotonic() < deadline:
+                connection.sendall(b"x: y\r\n")
+                time.sleep(0.05)
+        assert time.monotonic() < deadline
+
+
+ENDLESS = {
+    "a path": b"GET /",
+    "a header": b"GET / HTTP/1.1\r\nhost: x\r\nx: ",
+    "a header's name": b"GET / HTTP/1.1\r\nhost: x\r\n",
+    "a trailer": OPEN_BODY + b"0\r\nx: ",
+    "a chunk's extension": OPEN_BODY + b"1;x=",
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_an_endless_line_is_not_kept(server: Server, name: str) -> None:
+    sent = 0
+    with server.connect(ENDLESS[name]) as connection:
+        try:
+            while sent < 50_000_000:
+                sent += connection.send(b"a" * 65536)
+        except OSError:
+            pass
+
+    assert sent < 20_000_000
+
+
+def test_large_headers_are_refused_with_a_status(server: Server) -> None:
+    lines = b"".join(b"x-%d: %s\r\n" % (number, b"v" * 500) for number in range(20))
+    with server.connect(b"GET / HTTP/1.1\r\nhost: x\r\n" + lines[:-2]) as connection:
+        assert rest_of(connection).startswith(b"HTTP/1.1 431 ")
+
+
+def test_a_trailer_does_not_become_a_header(server: Server) -> None:
+    with server.connect(OPEN_BODY + b"2\r\nab\r\n0\r\nx-late: 1\r\n\r\n") as connection:
+        assert answer_of(connection) == b"2 2 "
+
+
+def test_bodies_in_the_smallest_chunks_are_no_abuse(server: Server) -> None:
+    chunks = b"1\r\na\r\n" * 20_000
+    with server.connect(OPEN_BODY + chunks + b"0\r\n\r\n") as connection:
+        assert answer_of(connection) == b"20000 2 "
+
+
+def test_a_connection_serves_many_requests_and_pipelined_ones_in_order(server: Server) -> None:
+    with server.connect() as connection:
+        for size in (3, 5000, 0):
+            body = b"b" * size
+            connection.sendall(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % size + body)
+            assert answer_of(connection) == b"%d 2 " % size
+        post = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nabcd"
+        connection.sendall((GET + post) * 200 + b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        told = rest_of(connection)
+
+    assert told.count(b"HTTP/1.1 200") == 401
+    assert told.count(b"4 2 ") == 200
+
+
+def test_when_too_many_connect_the_idlest_go_and_who_works_stays(server: Server) -> None:
+    with server.connect(GET.replace(b"/", b"/slow", 1)) as working:
+        assert server.works.wait(PATIENCE)
+        crowd = [server.connect() for _ in range(5 * LIMITS.connections)]
+        with server.connect(GET) as newcomer:
+            assert answer_of(newcomer) == b"0 1 "
+        assert len(server.connections) <= LIMITS.connections + 1
+        server.release()
+        assert answer_of(working) == b"0 1 "
+        for connection in crowd:
+            connection.close()
+
+
+def test_a_long_answer_is_not_cut_by_the_limits_on_requests(server: Server) -> None:
+    with server.connect(GET.replace(b"/", b"/slow", 1)) as working:
+        time.sleep(LIMITS.head_seconds + LIMITS.body_seconds + 0.2)
+        server.release()
+        assert answer_of(working) == b"0 1 "
