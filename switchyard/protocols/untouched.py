@@ -6,6 +6,8 @@ from switchyard.protocols.splice import StreamRenamer
 from switchyard.protocols.sse import MAX_RECORD_BYTES, Record, RecordTooLarge, SseDecoder
 
 BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
+FORGOTTEN_ENDS = {"chat": b"data: [DONE]\n\n"}
+"""Some Chat servers close the connection after the reason why the answer ended; it is complete all the same."""
 
 
 class UntouchedStream:
@@ -23,6 +25,7 @@ class UntouchedStream:
         self._pending_size = 0
         self._last = b""
         self._opening = b""
+        self._stop_told = False
         self.content_begun = False
         self.finished = False
         self.failed: neutral.WireError | None = None
@@ -53,7 +56,12 @@ class UntouchedStream:
     def close(self) -> bytes:
         """The upstream's connection ended: the last record, if it forgot its blank line."""
         rest, self._pending = b"".join(self._pending), []
-        return self._pass(rest) if rest else b""
+        out = self._pass(rest) if rest else b""
+        end = FORGOTTEN_ENDS.get(self._codec.protocol)
+        if end is None or not self._stop_told or self.finished or self.failed is not None:
+            return out
+        self.finished = True
+        return out + (b"\n\n" if rest else b"") + end
 
     def break_off(self, error: neutral.WireError) -> bytes:
         """The record that tells the client that its stream broke."""
@@ -106,6 +114,7 @@ class UntouchedStream:
             self.signatures.append(glance.signature)
         if glance.error is not None and self.failed is None and not self.finished:
             self.failed = glance.error
+        self._stop_told = self._stop_told or glance.stop_reason is not None
         self.content_begun = self.content_begun or glance.content
         self.finished = self.finished or glance.finished
 

@@ -5,30 +5,37 @@ import pytest
 from switchyard.protocols.anthropic_messages.codec import CODEC as MESSAGES
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.neutral import ErrorType, Usage
+from switchyard.protocols.openai_chat.codec import CODEC as CHAT
 from switchyard.protocols.openai_responses.codec import CODEC as RESPONSES
 from switchyard.protocols.untouched import UntouchedStream
+from tests.protocols.validators import records_of
 
 MESSAGES_STREAM = (
     'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant",'
     '"model": "theirs","content":[],"stop_reason":null,"usage":{"input_tokens":25,"output_tokens":1}}}\n\n'
-    'event: content_block_start\ndata:{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}\n\n'
+    'event: content_block_start\ndata:{"type":"content_block_start","index":0,"content_block":{"type":"text",'
+    '"text":""}}\n\n'
     ": a comment\n\n"
     'event: ping\ndata: {"type": "ping"}\n\n'
     'event: brand_new\ndata: {"type":"brand_new","model":"theirs too","x":[1, 2]}\n\n'
-    'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hé 中"}}\n\n'
+    'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta",'
+    '"text":"Hé 中"}}\n\n'
     'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}\n\n'
-    'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":7}}\n\n'
+    'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"},'
+    '"usage":{"output_tokens":7}}\n\n'
     'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 ).encode()
 
 RESPONSES_STREAM = (
-    'event: response.created\ndata: {"type":"response.created","sequence_number":0,"response":{"id":"resp_1","object":'
-    '"response","model":"theirs","status":"in_progress","output":[]}}\n\n'
-    'data: {"type":"response.output_text.delta","sequence_number":1,"item_id":"m","output_index":0,"content_index":0,"delta":"x"}\n\n'
-    'data: {"type":"response.completed","sequence_number":2,"response":{"id":"resp_1","object":"response","model":"theirs",'
-    '"status":"completed","output":[],"usage":{"input_tokens":10,"input_tokens_details":{"cached_tokens":4},'
-    '"output_tokens":2,"output_tokens_details":{"reasoning_tokens":1},"total_tokens":12}}}\n\n'
-).encode()
+    b'event: response.created\ndata: {"type":"response.created","sequence_number":0,"response":{"id":"resp_1","object":'
+    b'"response","model":"theirs","status":"in_progress","output":[]}}\n\n'
+    b'data: {"type":"response.output_text.delta","sequence_number":1,"item_id":"m","output_index":0,'
+    b'"content_index":0,"delta":"x"}\n\n'
+    b'data: {"type":"response.completed","sequence_number":2,"response":{"id":"resp_1","object":"response",'
+    b'"model":"theirs",'
+    b'"status":"completed","output":[],"usage":{"input_tokens":10,"input_tokens_details":{"cached_tokens":4},'
+    b'"output_tokens":2,"output_tokens_details":{"reasoning_tokens":1},"total_tokens":12}}}\n\n'
+)
 
 
 def run(codec: Codec, stream: bytes, size: int, asked: str = "asked") -> tuple[bytes, UntouchedStream]:
@@ -95,3 +102,29 @@ def test_a_responses_client_is_owed_an_end_after_a_bare_error_event() -> None:
     assert seen.failed is not None
     assert seen.owes_an_end
     assert b"response.failed" in seen.break_off(seen.failed)
+
+
+CHAT_STREAM = (
+    b'data: {"id":"1","object":"chat.completion.chunk","created":1,"model":"asked","choices":[{"index":0,'
+    b'"delta":{"role":"assistant","content":"Hi"}}]}\n\n'
+    b'data: {"id":"1","object":"chat.completion.chunk","created":1,"model":"asked","choices":[{"index":0,'
+    b'"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}\n\n'
+)
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+@pytest.mark.parametrize("forgotten", [0, 1, 2])
+def test_a_chat_server_that_forgets_its_end_has_told_a_whole_answer(size: int, forgotten: int) -> None:
+    stream = CHAT_STREAM[: len(CHAT_STREAM) - forgotten]
+    out, seen = run(CHAT, stream, size)
+    assert (seen.finished, seen.failed, seen.usage) == (True, None, Usage(input=3, output=2))
+    assert out.startswith(stream)
+    assert out.removeprefix(stream).lstrip(b"\n") == b"data: [DONE]\n\n"
+    assert [record.data for record in records_of(out)][-1] == b"[DONE]"
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_a_chat_stream_without_a_reason_for_its_end_is_cut_off(size: int) -> None:
+    stream = CHAT_STREAM[: CHAT_STREAM.index(b"\n\n") + 2]
+    out, seen = run(CHAT, stream, size)
+    assert (out, seen.finished, seen.owes_an_end) == (stream, False, True)
