@@ -41,6 +41,8 @@ from switchyard.web.asgi import (
 
 JSON: Headers = [("content-type", "application/json")]
 MEGABYTE = 1024 * 1024
+REFUSAL_SECONDS = 0.5
+"""each wrong key costs the caller this long"""
 
 MESSAGES = ("/v1/messages", "/api/v1/messages", "/claude/v1/messages")
 CHAT = (
@@ -159,6 +161,8 @@ class Gateway:
             raise _Refused(WireError(kind, f"Request body: {error}.", status)) from None
 
     async def _refuse(self, protocol: ProtocolName, error: WireError, send: Send) -> None:
+        if error.type is ErrorType.AUTHENTICATION:
+            await asyncio.sleep(REFUSAL_SECONDS)
         status, body = self._codecs[protocol].encode_error(error)
         # not "connection: close", even for 413: a client that still sends would get a reset in place of this answer;
         # the server drops what still comes

@@ -3,8 +3,9 @@
 import asyncio
 import hmac
 import ipaddress
+import re
 from collections.abc import Callable
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import msgspec
 
@@ -15,6 +16,7 @@ LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 COOKIE = "switchyard_admin"
 REFUSAL_SECONDS = 0.5
 """each wrong token costs the caller this long"""
+HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]*)?|\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
 OWN_SITES = frozenset({"", "same-origin", "none"})
 SECURITY_HEADERS = [
     (
@@ -65,6 +67,9 @@ class Guard:
             await _refuse(403, "permission_error", reason, send_guarded)
         elif self._admin_token and not self._is_client_door(scope["method"], scope["path"]):
             await self._admit_admin(scope, receive, send_guarded)
+        elif self._admin_token and not self._settings().client_keys:
+            reason = "`client_keys` is empty: nobody is served beyond this machine until it holds a key."
+            await _refuse(401, "authentication_error", reason, send_guarded)
         else:
             await self._app(scope, receive, send_guarded)
 
@@ -72,12 +77,18 @@ class Guard:
         """The dashboard beyond loopback: the token as Bearer or cookie; a visit with `?token=` sets the cookie."""
         visited = dict(parse_qsl(scope["query_string"].decode("latin-1"))).get("token", "")
         if visited and same_secret(visited, self._admin_token):
-            await respond(send, 303, [("location", scope["path"]), ("set-cookie", self._cookie(scope))], b"")
+            headers = [
+                ("location", "/" + quote(scope["path"].lstrip("/\\"))),
+                ("set-cookie", self._cookie(scope)),
+            ]
+            await respond(send, 303, headers, b"")
         elif any(same_secret(shown, self._admin_token) for shown in _shown_tokens(scope)):
             await self._app(scope, receive, send)
         else:
             await asyncio.sleep(REFUSAL_SECONDS)
-            reason = "The admin token is missing; open the dashboard once with ?token=... as the banner shows."
+            reason = (
+                "The admin token is missing; open the dashboard once with ?token=... as the banner shows."
+            )
             await _refuse(401, "authentication_error", reason, send)
 
     def _cookie(self, scope: Scope) -> str:
@@ -90,20 +101,17 @@ class Guard:
         if len(hosts) != 1 or not self._is_ours(hosts[0].decode("latin-1")):
             shown = hosts[0].decode("latin-1", "replace")[:100] if hosts else "none"
             return f"Host {shown!r} is not allowed; add the name to `allowed_hosts` if it is yours."
-        origin = header(scope, b"origin")
-        if origin and not self._is_same_origin(origin, hosts[0].decode("latin-1"), scope["scheme"]):
-            return f"Requests from pages of {origin[:100]!r} are not served."
-        if header(scope, b"sec-fetch-site") not in OWN_SITES and not _is_plain_visit(scope):
+        own_origin = f"{scope['scheme']}://{hosts[0].decode('latin-1')}".lower()
+        for origin in _values(scope, b"origin"):
+            if origin.lower() != own_origin:
+                return f"Requests from pages of {origin[:100]!r} are not served."
+        if not OWN_SITES.issuperset(_values(scope, b"sec-fetch-site")) and not _is_plain_visit(scope):
             return "Requests from pages of other sites are not served."
         return ""
 
     def _is_ours(self, host: str) -> bool:
         name = _host_name(host)
         return name in self._own_names or name in {one.lower() for one in self._settings().allowed_hosts}
-
-    def _is_same_origin(self, origin: str, host: str, scheme: str) -> bool:
-        parts = urlsplit(origin)
-        return parts.scheme == scheme and parts.netloc.lower() == host.lower()
 
 
 async def _refuse(status: int, kind: str, reason: str, send: Send) -> None:
@@ -122,15 +130,22 @@ def _shown_tokens(scope: Scope) -> list[str]:
     return [token for token in shown if token]
 
 
+def _values(scope: Scope, name: bytes) -> list[str]:
+    """All headers of this lower-case name."""
+    return [value.decode("latin-1") for found, value in scope["headers"] if found == name]
+
+
 def _host_name(host: str) -> str:
     """The name without port and brackets, in lower case; "" for nonsense."""
+    if not HOST.fullmatch(host):
+        return ""
     try:
         parts = urlsplit(f"//{host}")
         name = (parts.hostname or "").rstrip(".")
         _ = parts.port
     except ValueError:
         return ""
-    return "" if parts.username is not None or parts.path else name
+    return name
 
 
 def _is_plain_visit(scope: Scope) -> bool:
