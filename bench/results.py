@@ -1,0 +1,158 @@
+"""Write the figures down: sections of RESULTS.md, each replaced by the run that measured it."""
+
+import math
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from goals import GOALS, NGINX, Judgement, judge
+from rounds import ROWS, Rounds
+from stage import ROOT
+
+RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
+TITLE = "# Results"
+SECTIONS = ("Side by side", "Growth", "Fairness", "Life", "Peers")
+PACKAGES = ("starlette", "uvicorn", "uvloop", "httptools", "httpx", "aiohttp", "msgspec")
+
+
+def save(section: str, text: str) -> None:
+    """Replaces one section of the file and keeps the others."""
+    found = _sections(RESULTS.read_text() if RESULTS.exists() else "")
+    found[section] = text.strip()
+    named = [name for name in SECTIONS if name in found]
+    parts = [TITLE, *(f"## {name}\n\n{found[name]}" for name in named)]
+    RESULTS.write_text("\n\n".join(parts) + "\n")
+
+
+def _sections(text: str) -> dict[str, str]:
+    parts = text.split("\n## ")[1:]
+    return {name: body.strip() for name, _, body in (part.partition("\n") for part in parts)}
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    rule = "|".join(["---"] + ["---:"] * (len(head) - 1))
+    lines = [" | ".join(cells) for cells in (head, *rows)]
+    return "\n".join([f"| {lines[0]} |", f"|{rule}|", *(f"| {line} |" for line in lines[1:])])
+
+
+def number(value: float) -> str:
+    """Three digits, and no more than one can read."""
+    if math.isnan(value):
+        return "-"
+    if abs(value) >= 1000:
+        return f"{round(value, 2 - math.floor(math.log10(abs(value)))):,.0f}"
+    return f"{value:.3g}"
+
+
+def machine() -> str:
+    """The machine and the versions, without its name."""
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    versions = [f"{name} {_version(name)}" for name in PACKAGES]
+    facts = [
+        f"{_cpu()}, {os.cpu_count()} cores, {_memory()} GB",
+        f"{platform.system()} {platform.release().split('-')[0]}",
+        f"Python {platform.python_version()}",
+        *versions,
+        _nginx(),
+    ]
+    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"{when}, commit {_commit()}, load before {load}. {', '.join(fact for fact in facts if fact)}."
+
+
+def side_by_side(rounds: Rounds, taken_on: str, options: str) -> str:
+    names = [target.name for target in rounds.targets]
+    judged = [judge(goal, rounds, names) for goal in GOALS]
+    base = NGINX if NGINX in names else ""
+    head = ["Row", *names, "Goal", "Met"]
+    rows = [_row(row, rounds, names, base, judged) for row in ROWS]
+    met = sum(one.is_met for one in judged)
+    notes = [
+        f"`python bench/run.py{options}`: {taken_on}",
+        f"Medians of {rounds.plan.rounds} rounds of {rounds.seconds:.1f} s a step; the slow streams are "
+        f"{rounds.plan.slow_streams:,}, measured once."
+        + (" In brackets: the ratio to nginx." if base else ""),
+        _cores(rounds),
+        table(head, rows),
+        f"{met} of {len(judged)} goals met." + _errors(rounds),
+    ]
+    return "\n\n".join(notes)
+
+
+def _cores(rounds: Rounds) -> str:
+    place = (
+        "Each program runs on the first core, the load and the upstream on the last one."
+        if rounds.stage.is_pinned
+        else "No program is bound to a core."
+    )
+    return (
+        f"{place} Switchyard runs with 20 upstreams, 30 rules (one of them renames the model of the untouched "
+        "route), prices, sessions, statistics and journal; the converting route has a Chat upstream for a "
+        "Messages client."
+    )
+
+
+def _row(row: str, rounds: Rounds, names: Sequence[str], base: str, judged: Sequence[Judgement]) -> list[str]:
+    unit = ROWS[row].unit
+    cells = [_cell(row, rounds, name, base) for name in names]
+    mine = [one for one in judged if one.goal.row == row]
+    goals = "<br>".join(str(one) + _which(one) for one in mine)
+    met = "<br>".join("met" if one.is_met else "**not met**" for one in mine)
+    return [f"{ROWS[row].label}{', ' + unit if unit else ''}", *cells, goals, met]
+
+
+def _which(judgement: Judgement) -> str:
+    return " (converting)" if "converting" in judgement.goal.target else ""
+
+
+def _cell(row: str, rounds: Rounds, name: str, base: str) -> str:
+    value = rounds.median(row, name)
+    ratio = rounds.ratio(row, name, base) if base and name != base else math.nan
+    shown = number(value)
+    return shown if math.isnan(ratio) or shown == "-" else f"{shown} ({number(ratio)}x)"
+
+
+def _errors(rounds: Rounds) -> str:
+    return "".join(f" {count} errors of {name}." for name, count in rounds.errors.items())
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "none"
+
+
+def _cpu() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _memory() -> int:
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3)
+
+
+def _commit() -> str:
+    return _output(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]) or "unknown"
+
+
+def _nginx() -> str:
+    return _output(["nginx", "-v"]).removeprefix("nginx version: ").replace("/", " ")
+
+
+def _output(command: list[str]) -> str:
+    try:
+        ran = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PATH": _path()})
+    except OSError:
+        return ""
+    return (ran.stdout or ran.stderr).strip() if ran.returncode == 0 else ""
+
+
+def _path() -> str:
+    return f"{os.environ.get('PATH', '')}:/usr/sbin:{Path(sys.executable).parent}"

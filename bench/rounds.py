@@ -1,0 +1,255 @@
+"""Measure targets side by side: in each round they take turns at every step, so that noise hits all of them."""
+
+import asyncio
+import math
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import processes
+from load import Outcome, ask_again, stream_again, stream_once
+from stage import Stage, Upstream
+from traffic import Target
+
+MEGABYTE = 1024 * 1024
+DIRECT = "direct"
+QUIET_SHARE = 0.1
+"""of a core: a program that uses less is taken to be done with what it was asked"""
+MAX_SECONDS, MIN_SECONDS = 2.0, 0.5
+PAUSE_SECONDS = 0.4
+"""between two steps, for settling"""
+PACE_MS = 50
+LEAVERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table."""
+
+    label: str
+    unit: str = ""
+    added: bool = False
+    """as the difference to the direct connection of the same round"""
+
+
+ROWS = {
+    "small": Row("small request, 1 client, p50", "ms"),
+    "rate16": Row("requests/s, 16 clients"),
+    "rate64": Row("requests/s, 64 clients"),
+    "request_cpu": Row("CPU per small request, 64 clients", "µs"),
+    "first": Row("added time to first event, p50", "ms", added=True),
+    "single": Row("events/s, one event a packet, 1 stream"),
+    "glued": Row("events/s, many events a packet, 1 stream"),
+    "paced_cpu": Row("CPU per paced event, 64 streams", "µs"),
+    "body1": Row("1 MB request, added p50", "ms", added=True),
+    "body8": Row("8 MB request, added p50", "ms", added=True),
+    "idle_memory": Row("idle memory", "MB"),
+    "slow_delivered": Row("slow streams (20 events/s): delivered", "%"),
+    "slow_memory": Row("slow streams: peak memory", "MB"),
+    "slow_transit": Row("slow streams: p99 on the way", "ms"),
+    "left_running": Row("upstream calls still running after 16 clients left, after 50 ms"),
+}
+
+Figures = dict[tuple[str, str], dict[int, float]]
+"""(row, target) -> by round"""
+Step = Callable[[Target], Awaitable[dict[str, float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    rounds: int
+    budget_seconds: float
+    """for all rounds together"""
+    slow_streams: int
+    slow_seconds: float
+
+
+FULL = Plan(rounds=3, budget_seconds=420, slow_streams=1000, slow_seconds=5)
+QUICK = Plan(rounds=1, budget_seconds=35, slow_streams=200, slow_seconds=2)
+
+
+@dataclass
+class Rounds:
+    """The steps, and the figures that they gave."""
+
+    stage: Stage
+    upstream: Upstream
+    targets: Sequence[Target]
+    plan: Plan
+    figures: Figures = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
+    _done: int = 0
+    _began: float = field(default_factory=time.monotonic)
+
+    async def run(self) -> None:
+        for target in self.targets:
+            await self._take("idle memory", self.idle, target, 0)
+        for number in range(self.plan.rounds):
+            for label, step in self._steps().items():
+                for target in _turned(self.targets, number):
+                    await self._take(label, step, target, number)
+        for target in self.targets:
+            await self._take("slow streams", self.slow_streams, target, 0)
+
+    def median(self, row: str, target: str) -> float:
+        values = list(self._rounds_of(row, target).values())
+        return statistics.median(values) if values else math.nan
+
+    def ratio(self, row: str, target: str, base: str) -> float:
+        """The median of the ratios within each round."""
+        mine, others = self._rounds_of(row, target), self._rounds_of(row, base)
+        ratios = [value / others[number] for number, value in mine.items() if others.get(number, 0) > 0]
+        return statistics.median(ratios) if ratios else math.nan
+
+    def _rounds_of(self, row: str, target: str) -> dict[int, float]:
+        mine = self.figures.get((row, target), {})
+        if not ROWS[row].added:
+            return mine
+        direct = self.figures.get((row, DIRECT), {})
+        return {number: value - direct[number] for number, value in mine.items() if number in direct}
+
+    # --- running ---
+
+    def _steps(self) -> dict[str, Step]:
+        return {
+            "1 client": self.one_client,
+            "16 clients": self.sixteen_clients,
+            "64 clients": self.many_clients,
+            "first event": self.first_event,
+            "single events": self.single_events,
+            "glued events": self.glued_events,
+            "paced events": self.paced_events,
+            "1 MB": self.one_megabyte,
+            "8 MB": self.eight_megabytes,
+            "clients leave": self.clients_leave,
+        }
+
+    @property
+    def seconds(self) -> float:
+        """for one step of one target"""
+        count = len(self._steps()) * len(self.targets) * self.plan.rounds
+        return min(MAX_SECONDS, max(MIN_SECONDS, self.plan.budget_seconds / count - PAUSE_SECONDS))
+
+    async def _take(self, label: str, step: Step, target: Target, number: int) -> None:
+        await self.settle(target)
+        found = await step(target)
+        for row, value in found.items():
+            self.figures.setdefault((row, target.name), {})[number] = value
+        self._done += 1
+        count = len(self.targets) * (2 + self.plan.rounds * len(self._steps()))
+        shown = "  ".join(f"{row} {value:.4g}" for row, value in found.items())
+        elapsed = time.monotonic() - self._began
+        print(f"[{self._done:3}/{count}] {elapsed:4.0f} s  {label:14} {target.name:24} {shown}", flush=True)
+
+    async def settle(self, target: Target) -> None:
+        """Waits until the program is idle, so that no step pays for what another one has left over."""
+        pids = _pids(target)
+        for _ in range(50):
+            before = processes.cpu_seconds(pids)
+            await asyncio.sleep(0.1)
+            if processes.cpu_seconds(pids) - before < 0.1 * QUIET_SHARE:
+                return
+
+    async def with_cpu(self, target: Target, work: Awaitable[Outcome]) -> tuple[Outcome, float]:
+        """The outcome, and the microseconds of CPU that the program used meanwhile."""
+        pids = _pids(target)
+        before = processes.cpu_seconds(pids)
+        outcome = await work
+        if outcome.errors:
+            self.errors[target.name] = self.errors.get(target.name, 0) + outcome.errors
+        return outcome, (processes.cpu_seconds(pids) - before) * 1e6
+
+    # --- the steps ---
+
+    async def one_client(self, target: Target) -> dict[str, float]:
+        outcome, _ = await self.with_cpu(target, ask_again(target, 1, self.seconds))
+        return {"small": outcome.latency()}
+
+    async def sixteen_clients(self, target: Target) -> dict[str, float]:
+        outcome, _ = await self.with_cpu(target, ask_again(target, 16, self.seconds))
+        return {"rate16": outcome.answers / outcome.seconds}
+
+    async def many_clients(self, target: Target) -> dict[str, float]:
+        outcome, cpu = await self.with_cpu(target, ask_again(target, 64, self.seconds))
+        return {
+            "rate64": outcome.answers / outcome.seconds,
+            "request_cpu": cpu / max(1, outcome.answers),
+        }
+
+    async def first_event(self, target: Target) -> dict[str, float]:
+        await self.upstream.look(count=3, batch=1)
+        outcome, _ = await self.with_cpu(target, stream_again(target, 1, self.seconds))
+        return {"first": outcome.latency()}
+
+    async def single_events(self, target: Target) -> dict[str, float]:
+        return {"single": await self._event_rate(target, batch=1)}
+
+    async def glued_events(self, target: Target) -> dict[str, float]:
+        return {"glued": await self._event_rate(target, batch=0)}
+
+    async def _event_rate(self, target: Target, batch: int) -> float:
+        await self.upstream.look(count=20_000, batch=batch)
+        outcome, _ = await self.with_cpu(target, stream_again(target, 1, self.seconds))
+        return outcome.events / outcome.seconds
+
+    async def paced_events(self, target: Target) -> dict[str, float]:
+        seconds = min(4.0, 2 * self.seconds)
+        await self.upstream.look(count=int(seconds * 1000 / PACE_MS), delay_ms=PACE_MS)
+        run = stream_once(target, 64, seconds + 10, ramp=0.5)
+        outcome, cpu = await self.with_cpu(target, run)
+        return {"paced_cpu": cpu / max(1, outcome.events)}
+
+    async def one_megabyte(self, target: Target) -> dict[str, float]:
+        return {"body1": await self._body_latency(target, MEGABYTE)}
+
+    async def eight_megabytes(self, target: Target) -> dict[str, float]:
+        return {"body8": await self._body_latency(target, 8 * MEGABYTE)}
+
+    async def _body_latency(self, target: Target, size: int) -> float:
+        run = ask_again(target, 1, self.seconds, limit=40, size=size)
+        outcome, _ = await self.with_cpu(target, run)
+        return outcome.latency()
+
+    async def clients_leave(self, target: Target) -> dict[str, float]:
+        await self.upstream.look(count=1000, delay_ms=PACE_MS)
+        await self.with_cpu(target, stream_again(target, LEAVERS, self.seconds / 2))
+        await asyncio.sleep(0.050)
+        left = await self.upstream.counter("live")
+        await self.upstream.cut()
+        return {"left_running": left}
+
+    async def idle(self, target: Target) -> dict[str, float]:
+        await self.upstream.look()
+        await self.with_cpu(target, ask_again(target, 1, 5, limit=30))
+        await self.settle(target)
+        pids = _pids(target)
+        return {"idle_memory": processes.memory_mb(pids)} if pids else {}
+
+    async def slow_streams(self, target: Target) -> dict[str, float]:
+        streams, seconds = self.plan.slow_streams, self.plan.slow_seconds
+        ramp = streams / 400
+        count = int(seconds * 1000 / PACE_MS)
+        await self.upstream.look(count=count, delay_ms=PACE_MS)
+        pids = _pids(target)
+        run = stream_once(target, streams, seconds + ramp + 10, ramp=ramp)
+        job = asyncio.create_task(self.with_cpu(target, run))
+        peak = 0.0
+        while not job.done():
+            await asyncio.wait({job}, timeout=0.5)
+            peak = max(peak, processes.memory_mb(pids))
+        outcome, _ = job.result()
+        found = {
+            "slow_delivered": 100 * outcome.events / (streams * count),
+            "slow_transit": outcome.transit(0.99),
+        }
+        return found | {"slow_memory": peak} if pids else found
+
+
+def _turned(targets: Sequence[Target], number: int) -> list[Target]:
+    at = number % len(targets)
+    return [*targets[at:], *targets[:at]]
+
+
+def _pids(target: Target) -> list[int]:
+    return processes.tree(target.root) if target.root else []
