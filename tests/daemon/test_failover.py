@@ -1,0 +1,391 @@
+"""Failover end to end: actions, rests, trials, limits and conversations, also under many requests at a time."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bed.asking import ask, error_of, text_of
+from tests.bed.daemon import Daemon, Document, Response, settings, upstream, wait_until
+from tests.bed.upstream import (
+    FAULTS,
+    Answer,
+    Hold,
+    Received,
+    Script,
+    ScriptedUpstream,
+    Wait,
+    closed_url,
+    cut_after_content,
+    fixed,
+    say,
+    status,
+)
+from tests.bed.wire import PROTOCOLS, Protocol
+
+MANY = 64
+
+
+@dataclass
+class Crowd:
+    """An answer that counts how many requests it serves at a time, and in which order they came."""
+
+    text: str
+    seconds: float = 0.0
+    now: int = 0
+    most: int = 0
+    order: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, request: Received) -> Iterator[Any]:
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+            self.order.append(request.json["messages"][0]["content"])
+        if self.seconds:
+            yield Wait(self.seconds)
+        # the last bytes may be read, and the next request sent, before this thread goes on
+        with self.lock:
+            self.now -= 1
+        yield from say(self.text)(request)
+
+
+def at_once(count: int, work: Callable[[int], Response]) -> list[Response]:
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(work, range(count)))
+
+
+def texts(responses: list[Response]) -> set[tuple[int, str]]:
+    return {(response.status, text_of("messages", response)) for response in responses}
+
+
+def upstream_state(daemon: Daemon, name: str) -> Document:
+    states = daemon.get("/api/state").json["upstreams"]
+    return next(dict(state) for state in states if state["name"] == name)
+
+
+# --- actions -------------------------------------------------------------------
+
+ACTIONS = {
+    "on_status": {"418": "retry", "451": "rescue", "409": "return", "5xx": "rescue", "default": "return"},
+    "on_error": {"connect": "rescue", "read": "return", "protocol": "switch", "default": "retry"},
+    "error_threshold": 1000,
+}
+TEAPOT, LEGAL, CONFLICT = status(418), status(451), status(409, "said by the first")
+HINTED = status(418, headers={"retry-after": "30"})
+WAITS_A_LITTLE = status(418, headers={"retry-after-ms": "20"})
+GOOD = say("first")
+SILENCE = FAULTS["silence before headers"]
+
+
+@dataclass(frozen=True)
+class Bed:
+    daemon: Daemon
+    first: ScriptedUpstream
+    second: ScriptedUpstream
+    rescue: ScriptedUpstream
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    with ScriptedUpstream() as first, ScriptedUpstream() as second, ScriptedUpstream() as rescue:
+        hurry: dict[str, Any] = {"timeouts": {"first_byte": 0.3, "idle": 0.3}}
+        entries = (
+            upstream("refusing", closed_url(), models=["refused"], **hurry),
+            upstream("first", first.url, models=["m"], **hurry),
+            upstream("second", second.url, role="backup", **hurry),
+            upstream("rescue", rescue.url, role="rescue", **hurry),
+        )
+        with Daemon(tmp_path_factory.mktemp("actions"), settings(*entries, failover=ACTIONS)) as daemon:
+            yield Bed(daemon, first, second, rescue)
+
+
+@pytest.mark.parametrize(
+    ("answers", "rescue", "status", "text", "asked"),
+    [
+        pytest.param([WAITS_A_LITTLE, GOOD], None, 200, "first", (2, 0, 0), id="a retry that helps"),
+        pytest.param([WAITS_A_LITTLE], None, 200, "second", (3, 1, 0), id="retries used up"),
+        pytest.param([HINTED, GOOD], None, 200, "second", (1, 1, 0), id="too long a wait for a retry"),
+        pytest.param([SILENCE, GOOD], None, 200, "first", (2, 0, 0), id="a retry after silence"),
+        pytest.param([LEGAL], say("rescue"), 200, "rescue", (1, 0, 1), id="rescued"),
+        pytest.param([status(503)], say("rescue"), 200, "rescue", (1, 0, 1), id="rescued for a class"),
+        pytest.param([LEGAL], LEGAL, 200, "second", (1, 1, 1), id="the rescue fails too"),
+        pytest.param([CONFLICT], None, 409, "said by the first", (1, 0, 0), id="returned"),
+        pytest.param([status(404, "by default")], None, 404, "by default", (1, 0, 0), id="default"),
+        pytest.param([FAULTS["not HTTP"]], None, 200, "second", (1, 1, 0), id="switched for a network error"),
+        pytest.param([cut_after_content(text="x" * 99)], None, 502, "", (1, 0, 0), id="returned for one"),
+    ],
+)
+def test_each_failure_has_its_action(
+    bed: Bed,
+    answers: list[Answer],
+    rescue: Answer | None,
+    status: int,
+    text: str,
+    asked: tuple[int, int, int],
+) -> None:
+    bed.first.script(*answers)
+    bed.second.script(say("second"))
+    bed.rescue.script(rescue or say("not wanted"))
+    bed.daemon.post("/api/upstreams/clear", {})
+
+    response = ask(bed.daemon.url, "messages", stream=False)
+
+    told = (
+        text_of("messages", response) if response.status == 200 else error_of("messages", response)["message"]
+    )
+    assert response.status == status and text in told, response.text
+    assert (len(bed.first.requests), len(bed.second.requests), len(bed.rescue.requests)) == asked
+
+
+def test_a_refused_connection_may_be_rescued(bed: Bed) -> None:
+    bed.rescue.script(say("rescue"))
+    response = ask(bed.daemon.url, "messages", "refused")
+    assert text_of("messages", response) == "rescue"
+    assert response.header("x-switchyard-upstream") == "rescue"
+    assert response.header("x-switchyard-attempts") == "2"
+
+
+def test_the_reasons_are_in_the_journal(bed: Bed) -> None:
+    bed.first.script(LEGAL)
+    bed.rescue.script(LEGAL)
+    bed.second.script(say("second"))
+    bed.daemon.post("/api/upstreams/clear", {})
+    ask(bed.daemon.url, "messages")
+    line = bed.daemon.journal()[-1]
+    told = [(one["upstream"], one.get("verdict", "")) for one in line["attempts"]]
+    assert told == [
+        ("first", "rescue: 451 scripted failure"),
+        ("rescue", "rescue: 451 scripted failure"),
+        ("second", ""),
+    ]
+
+
+# --- rests and trials under many requests --------------------------------------
+
+
+def test_64_requests_at_a_time_meet_a_dying_upstream_a_trial_and_a_recovery(tmp_path: Path) -> None:
+    let_go = threading.Event()
+
+    def held(request: Received) -> Script:
+        return [Hold(let_go), *say("first")(request)]
+
+    with ScriptedUpstream(status(500)) as first, ScriptedUpstream(say("second")) as second:
+        entries = (upstream("first", first.url), upstream("second", second.url, role="backup"))
+        rules = {"error_threshold": 3, "cooldown_seconds": 1}
+        with Daemon(tmp_path, settings(*entries, failover=rules)) as daemon:
+            dying = at_once(MANY, lambda _: ask(daemon.url, "messages"))
+            assert texts(dying) == {(200, "second")}
+            assert len(second.requests) == MANY
+            died_for = len(first.requests)
+            assert 3 <= died_for <= MANY
+
+            first.script(held)
+            second.script(say("second"))
+            wait_until(
+                lambda: upstream_state(daemon, "first")["state"] != "resting", 5, "the end of the rest"
+            )
+            with ThreadPoolExecutor(MANY) as pool:
+                asking = [pool.submit(ask, daemon.url, "messages") for _ in range(MANY)]
+                wait_until(lambda: len(second.requests) >= MANY - 1, 10, "the others' answers")
+                trials = len(first.requests)
+                let_go.set()
+                trying = [answer.result() for answer in asking]
+            assert trials == 1
+            assert sorted(text_of("messages", response) for response in trying) == ["first"] + ["second"] * 63
+
+            recovered = at_once(MANY, lambda _: ask(daemon.url, "messages"))
+            assert texts(recovered) == {(200, "first")}
+            assert upstream_state(daemon, "first")["state"] == "ready"
+            assert upstream_state(daemon, "first")["under_way"] == 0
+            summary = daemon.token_stats()["summary"]
+            lines = daemon.journal()
+
+    assert (summary["total_requests"], len(lines)) == (3 * MANY, 3 * MANY)
+    assert summary["total_output_tokens"] == 3 * MANY * 7
+    answered = [line["upstream"] for line in lines]
+    assert (answered.count("first"), answered.count("second")) == (MANY + 1, 2 * MANY - 1)
+    attempts = [one["upstream"] for line in lines for one in line["attempts"]]
+    assert attempts.count("first") == died_for + 1 + MANY
+
+
+def test_a_sole_upstream_is_never_locked_out_by_its_own_rest(tmp_path: Path) -> None:
+    with ScriptedUpstream(status(401), say("back")) as only:
+        with Daemon(tmp_path, settings(upstream("only", only.url))) as daemon:
+            assert ask(daemon.url, "messages").status == 401
+            assert upstream_state(daemon, "only")["state"] == "resting"
+            assert texts(at_once(8, lambda _: ask(daemon.url, "messages"))) == {(200, "back")}
+            assert upstream_state(daemon, "only")["state"] == "ready"
+
+
+def test_an_edit_clears_only_what_is_held_against_a_changed_account(tmp_path: Path) -> None:
+    with ScriptedUpstream(status(401)) as first, ScriptedUpstream(status(401)) as second:
+        entries = [upstream("first", first.url), upstream("second", second.url)]
+        with Daemon(tmp_path, settings(*entries)) as daemon:
+            ask(daemon.url, "messages")
+            entries[1] |= {"key": "sk-another", "note": "a new key"}
+            entries[0] |= {"note": "the same key"}
+            daemon.change_settings(settings(*entries))
+            states = [upstream_state(daemon, name)["state"] for name in ("first", "second")]
+    assert states == ["resting", "ready"]
+
+
+# --- limits --------------------------------------------------------------------
+
+
+def test_32_clients_of_an_upstream_for_two_are_served_two_at_a_time_in_their_order(tmp_path: Path) -> None:
+    crowd = Crowd("served", seconds=0.05)
+    with ScriptedUpstream(crowd) as limited:
+        entry = upstream("limited", limited.url, max_concurrency=2)
+        with Daemon(tmp_path, settings(entry)) as daemon:
+            names = [f"client {number}" for number in range(32)]
+            crowd.seconds = 2.0  # nobody leaves before all have come
+            with ThreadPoolExecutor(32) as pool:
+                asking = []
+                for count, name in enumerate(names, start=1):
+                    asking.append(pool.submit(ask, daemon.url, "messages", text=name))
+                    wait_until(lambda: under_way(daemon) >= count, 5, name)  # noqa: B023
+                crowd.seconds = 0.02
+                responses = [answer.result() for answer in asking]
+            left = upstream_state(daemon, "limited")["under_way"]
+            lines = daemon.journal()
+    assert texts(responses) == {(200, "served")}
+    assert (crowd.most, left, len(lines)) == (2, 0, 32)
+    assert crowd.order == names
+
+
+def under_way(daemon: Daemon) -> int:
+    return len(daemon.get("/api/state").json["running"])
+
+
+def test_who_fails_over_keeps_to_the_limits_of_the_next_upstream(tmp_path: Path) -> None:
+    crowd = Crowd("served", seconds=0.02)
+    with ScriptedUpstream(status(500)) as failing, ScriptedUpstream(crowd) as limited:
+        entries = (upstream("failing", failing.url), upstream("limited", limited.url, max_concurrency=2))
+        rules = {"error_threshold": 1000}
+        with Daemon(tmp_path, settings(*entries, failover=rules)) as daemon:
+            responses = at_once(32, lambda _: ask(daemon.url, "messages"))
+    assert texts(responses) == {(200, "served")}
+    assert crowd.most == 2
+
+
+def test_a_full_upstream_is_passed_over_while_another_can_serve(tmp_path: Path) -> None:
+    let_go = threading.Event()
+
+    def held(request: Received) -> Script:
+        return [Hold(let_go), *say("first")(request)]
+
+    with ScriptedUpstream(held) as first, ScriptedUpstream(say("second")) as second:
+        entries = (upstream("first", first.url, max_concurrency=1), upstream("second", second.url))
+        with Daemon(tmp_path, settings(*entries)) as daemon, ThreadPoolExecutor(1) as pool:
+            holding = pool.submit(ask, daemon.url, "messages")
+            first.wait_for()
+            response = ask(daemon.url, "messages")
+            row = next(one for one in daemon.get("/api/requests").json["requests"] if one["outcome"] == "ok")
+            told = daemon.get(f"/api/requests/{row['id']}").json
+            let_go.set()
+            held_text = text_of("messages", holding.result())
+    assert (text_of("messages", response), held_text) == ("second", "first")
+    assert told["skipped"] == [{"upstream": "first", "text": "at its limit of 1 concurrent requests"}]
+
+
+def test_a_limit_of_requests_a_minute_is_a_reason_and_its_wait_is_bounded(tmp_path: Path) -> None:
+    with ScriptedUpstream(say("served")) as limited:
+        entry = upstream("limited", limited.url, requests_per_minute=3)
+        with Daemon(tmp_path, settings(entry, failover={"queue_seconds": 0.3})) as daemon:
+            responses = at_once(5, lambda _: ask(daemon.url, "messages"))
+    assert sorted(response.status for response in responses) == [200, 200, 200, 503, 503]
+    refused = [error_of("messages", one)["message"] for one in responses if one.status == 503]
+    assert all('"limited": at its limit of 3 requests a minute until' in message for message in refused)
+    assert len(limited.requests) == 3
+
+
+# --- conversations -------------------------------------------------------------
+
+
+def test_a_conversation_stays_where_it_went_and_new_ones_go_to_the_recovered(tmp_path: Path) -> None:
+    with ScriptedUpstream(status(500), say("first")) as first, ScriptedUpstream(say("second")) as second:
+        entries = (upstream("first", first.url), upstream("second", second.url))
+        with Daemon(tmp_path, settings(*entries)) as daemon:
+
+            def says(session: str) -> str:
+                headers = {"x-claude-code-session-id": session}
+                return text_of("messages", ask(daemon.url, "messages", headers=headers))
+
+            told = [says(session) for session in ("old", "old", "new", "old", "new")]
+    assert told == ["second", "second", "first", "second", "first"]
+
+
+# --- pretended faults ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("mode", ["down", "slow", "cut"])
+def test_the_owner_can_watch_the_failover_work(tmp_path: Path, mode: str, protocol: Protocol) -> None:
+    with ScriptedUpstream(say("first " * 40)) as first, ScriptedUpstream(say("second")) as second:
+        hurry: dict[str, Any] = {"timeouts": {"first_byte": 0.3, "idle": 0.3}}
+        entries = [
+            upstream(*one, protocol, **hurry) for one in (("first", first.url), ("second", second.url))
+        ]
+        with Daemon(tmp_path, settings(*entries)) as daemon:
+            daemon.post("/api/pretend", {"upstream": "first", "mode": mode, "minutes": 5})
+            assert upstream_state(daemon, "first")["pretend"]["mode"] == mode
+            during = ask(daemon.url, protocol, stream=False)
+            broken = ask(daemon.url, protocol)
+            again = ask(daemon.url, protocol)
+            daemon.post("/api/pretend", {"upstream": "first", "mode": None})
+            daemon.post("/api/upstreams/clear", {"name": "first"})
+            after = ask(daemon.url, protocol)
+            outcomes = [line["outcome"] for line in daemon.journal()]
+    assert text_of(protocol, during) == "second"
+    assert text_of(protocol, again) == "second"
+    assert text_of(protocol, after).startswith("first first")
+    assert outcomes == ["ok", "truncated" if mode == "cut" else "ok", "ok", "ok"]
+    assert ("pretended to cut" in broken.text) is (mode == "cut")
+
+
+# --- everything is down --------------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_error_of_a_dead_end_tells_every_upstream_and_its_cause(
+    tmp_path: Path, protocol: Protocol
+) -> None:
+    with ScriptedUpstream(SILENCE) as silent, ScriptedUpstream(status(529, "too busy")) as busy:
+        entries = (
+            upstream("refusing", closed_url(), protocol),
+            upstream("silent", silent.url, protocol, timeouts={"first_byte": 0.2}),
+            upstream("busy", busy.url, protocol),
+        )
+        with Daemon(tmp_path, settings(*entries)) as daemon:
+            began = time.monotonic()
+            response = ask(daemon.url, protocol)
+            seconds = time.monotonic() - began
+            line = daemon.journal()[-1]
+    message = error_of(protocol, response)["message"]
+    for told in ('"refusing": cannot connect', '"silent": sent nothing for 0.2 s', '"busy": 529 too busy'):
+        assert told in message, message
+    assert (response.header("retry-after"), response.header("x-should-retry")) == (None, "false")
+    assert response.header("x-switchyard-attempts") == "3"
+    assert (line["outcome"], len(line["attempts"]), seconds < 3) == ("failed", 3, True)
+    assert json.dumps(line).count("sk-of-") == 0
+
+
+def test_a_client_error_is_not_asked_of_anybody_else(tmp_path: Path) -> None:
+    with ScriptedUpstream(fixed(list(status(400)(_none())))) as first, ScriptedUpstream() as second:
+        entries = (upstream("first", first.url), upstream("second", second.url))
+        with Daemon(tmp_path, settings(*entries)) as daemon:
+            responses = at_once(16, lambda _: ask(daemon.url, "messages"))
+            state = upstream_state(daemon, "first")
+    assert {response.status for response in responses} == {400}
+    assert (len(first.requests), len(second.requests), state["state"]) == (16, 0, "ready")
+
+
+def _none() -> Received:
+    return Received("POST", "/v1/messages", [], b"{}", 0.0)
