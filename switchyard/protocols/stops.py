@@ -31,9 +31,10 @@ class StopScanner:
         return [event]
 
     def _scanned(self, text: str) -> list[neutral.Event]:
-        found = [(at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]
+        found = [(at + len(stop), at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]
         if found:
-            at, stop = min(found, key=lambda place: place[0])
+            # the one complete first ends the text, however it was cut into pieces
+            _, at, stop = min(found)
             self.matched, self._held = True, ""
             end = neutral.Finished(StopReason.STOP_SEQUENCE, stop_sequence=stop)
             return [*_delta(text[:at]), neutral.BlockEnded(), end]

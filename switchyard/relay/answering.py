@@ -12,7 +12,7 @@ from switchyard.relay.delivery import deliver_stream, drain
 from switchyard.relay.final_error import FinalError
 from switchyard.relay.headers import Headers, given_back
 from switchyard.relay.keep_alive import KeepAlive
-from switchyard.relay.prepare import Prepared
+from switchyard.relay.prepare import BYTES_PER_TOKEN, Prepared
 from switchyard.relay.search import Found, Search
 from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.values import ClientRequest, Sink
@@ -56,6 +56,7 @@ class Answering:
         self._codec = around.codecs[request.protocol]
         self._settings = around.settings()
         self._stream: Stream | None = None
+        self._whole_bytes = 0
         self._settled = False
         self._keep_alive: KeepAlive | None = None
         if request.head.stream:
@@ -170,6 +171,7 @@ class Answering:
         self._note_first_content()
         self._exchange.outcome = Outcome.OK
         self._around.signatures.note(found.prepared.target.issuer, whole.signatures)
+        self._whole_bytes = len(whole.body)
         await self._quieten()
         await self.settle(whole.usage)
         await self._start(STREAM_HEADERS if self._request.head.stream else JSON_HEADERS, found)
@@ -217,7 +219,8 @@ class Answering:
         """What the upstream reported; what it kept to itself is estimated and marked so."""
         stream = self._stream
         seen = usage if usage is not None or stream is None else stream.usage
-        return with_estimate(seen, prepared.input_estimate, stream.records if stream is not None else 0)
+        told = stream.records if stream is not None else self._whole_bytes // BYTES_PER_TOKEN
+        return with_estimate(seen, prepared.input_estimate, told)
 
 
 def _header_safe(text: str) -> str:
