@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from switchyard.exchange import Attempt, Failure, FailureKind
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.routing.lineup import Moment
+from switchyard.routing.lineup import Moment, Skip
 from switchyard.routing.route import Route
 
 TELLING = (
@@ -22,6 +22,9 @@ TELLING = (
     ErrorType.SERVER,
     ErrorType.TIMEOUT,
 )
+
+PASSING = frozenset({"resting", "trial", "concurrency", "rate"})
+"""reasons that will not last"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +44,20 @@ def nothing_could_answer(route: Route, model: str) -> FinalError:
     return FinalError(error)
 
 
-def all_failed(attempts: Sequence[Attempt], recovery: float | None, now: Moment) -> FinalError:
-    """Every candidate failed. The message names each upstream and its cause; `recovery` is the next chance."""
+def all_failed(attempts: Sequence[Attempt], skipped: Sequence[Skip], now: Moment) -> FinalError:
+    """Every candidate failed. The message names each upstream and its cause, and those who could not be asked now."""
     failed = [attempt for attempt in attempts if attempt.failure is not None]
     chosen = min(failed, key=_rank)
     assert chosen.failure is not None
     error = chosen.failure.error
-    told = "; ".join(dict.fromkeys(_told(attempt) for attempt in failed))
+    asked = {attempt.upstream for attempt in failed}
+    passing = [skip for skip in skipped if skip.reason in PASSING]
+    causes = [_told(attempt) for attempt in failed]
+    causes += [f'upstream "{skip.upstream}": {skip.text}' for skip in passing if skip.upstream not in asked]
+    told = "; ".join(dict.fromkeys(causes))
+    recovery = min((skip.until for skip in passing if skip.until is not None), default=None)
     again = f" Next try possible at {now.clock_at(recovery)}." if recovery is not None else ""
-    prefix = "All upstreams failed: " if len({attempt.upstream for attempt in failed}) > 1 else ""
+    prefix = "All upstreams failed: " if len(asked) > 1 else ""
     if error.type is ErrorType.CONTEXT_OVERFLOW:
         return FinalError(error)
     return FinalError(replace(error, message=f"{prefix}{told}.{again}", retry_after=None))

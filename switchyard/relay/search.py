@@ -355,8 +355,8 @@ class Search:
         attempts, route = self._exchange.attempts, self._choose()
         if not attempts:
             return nothing_could_answer(route, self._request.head.model)
-        waits = [skip.until for skip in route.skipped if skip.until is not None]
-        return all_failed(attempts, min(waits, default=None), self._around.now())
+        self._exchange.skipped = tuple(told for told in route.told if told[0] not in self._tried)
+        return all_failed(attempts, route.skipped, self._around.now())
 
     def _seconds_left(self) -> float:
         return self._settings.failover.total_seconds - self.seconds()

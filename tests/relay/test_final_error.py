@@ -55,25 +55,43 @@ UNSAYABLE = Failure(FailureKind.REFUSED_REQUEST, WireError(ErrorType.INVALID_REQ
 def test_the_most_telling_status_is_told_with_every_upstream_and_its_cause(
     failures: list[Failure], status: int, message: str
 ) -> None:
-    error = all_failed(attempts(*failures), None, NOW).error
+    error = all_failed(attempts(*failures), (), NOW).error
     assert (error.status, error.message) == (status, message)
 
 
 def test_retries_of_one_upstream_are_told_once() -> None:
     same = attempts(REFUSED, REFUSED)
     same[1].upstream = "u0"
-    assert all_failed(same, None, NOW).error.message == 'upstream "u0": cannot connect.'
+    assert all_failed(same, (), NOW).error.message == 'upstream "u0": cannot connect.'
 
 
 def test_the_time_of_the_next_chance_is_said_but_no_header_invites_a_retry() -> None:
-    error = all_failed(attempts(told(ErrorType.RATE_LIMIT, 429)), 1600.0, NOW).error
+    skips = (
+        Skip("u0", "resting", "resting until 12:10", 1600.0),
+        Skip("other", "weekday", "not today", 1100.0),
+    )
+    error = all_failed(attempts(told(ErrorType.RATE_LIMIT, 429)), skips, NOW).error
     assert error.message == 'upstream "u0": 429 said so. Next try possible at 12:10.'
     assert error.retry_after is None
 
 
+def test_who_could_not_be_asked_now_is_named_too() -> None:
+    skips = (
+        Skip("u0", "resting", "resting until 12:10 after 3 errors: 500", 1600.0),
+        Skip("u1", "resting", "resting until 12:05 after 1 error: 401 bad key", 1300.0),
+        Skip("u2", "concurrency", "at its limit of 2 concurrent requests"),
+        Skip("u3", "disabled", "disabled"),
+    )
+    error = all_failed(attempts(REFUSED), skips, NOW).error
+    assert error.message == (
+        'upstream "u0": cannot connect; upstream "u1": resting until 12:05 after 1 error: 401 bad key; '
+        'upstream "u2": at its limit of 2 concurrent requests. Next try possible at 12:05.'
+    )
+
+
 def test_an_overflow_keeps_the_words_that_clients_act_upon() -> None:
     overflow = WireError(ErrorType.CONTEXT_OVERFLOW, "prompt is too long: 2 tokens > 1 maximum", 400)
-    final = all_failed(attempts(REFUSED, Failure(FailureKind.STATUS, overflow)), 1600.0, NOW)
+    final = all_failed(attempts(REFUSED, Failure(FailureKind.STATUS, overflow)), (), NOW)
     assert (final.error, final.told) == (overflow, None)
 
 
