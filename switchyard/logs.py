@@ -20,6 +20,7 @@ FILE_BYTES = 5 * 1024 * 1024
 FILES_KEPT = 3
 BATCH_SECONDS = 0.2
 MOST_WAITING = 20_000
+SHOWN_CHARS = 200
 COLOURS = {logging.WARNING: "\033[33m", logging.ERROR: "\033[31m", logging.CRITICAL: "\033[31m"}
 DIM, GREEN, RED, YELLOW, RESET = "\033[2m", "\033[32m", "\033[31m", "\033[33m", "\033[0m"
 OUTCOME_COLOURS = {
@@ -28,6 +29,11 @@ OUTCOME_COLOURS = {
     Outcome.TRUNCATED: RED,
     Outcome.CANCELLED: YELLOW,
 }
+CONTROLS = dict.fromkeys(
+    [*range(32), *range(127, 160), *range(0x2028, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000)],
+    " ",
+)
+"""control characters, line ends, changes of direction and halves of characters"""
 
 Place = tuple[logging.Handler, Callable[[logging.LogRecord, str], str]]
 
@@ -129,10 +135,16 @@ def _places(folder: Path) -> list[Place]:
 
 
 def _text_of(record: logging.LogRecord) -> str:
-    text = record.getMessage()
+    text = harmless(record.getMessage())
     if record.exc_info:
-        text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
+        lines = "".join(traceback.format_exception(*record.exc_info)).rstrip().splitlines()
+        text = "\n    ".join([text, *map(harmless, lines)])
     return text
+
+
+def harmless(text: str) -> str:
+    """One line without anything that a terminal obeys: much of what is told comes from upstreams and clients."""
+    return text if text.isprintable() else text.translate(CONTROLS)
 
 
 def _plain(record: logging.LogRecord, text: str) -> str:
@@ -179,14 +191,18 @@ class _Line:
 
 def line_of(exchange: Exchange) -> str:
     last = exchange.attempts[-1] if exchange.attempts else None
-    way = f'"{last.upstream}" {_bare(last.url)} as {last.model}' if last is not None else "no upstream"
+    way = (
+        f'"{last.upstream}" {_bare(last.url)} as {last.model[:SHOWN_CHARS]}'
+        if last is not None
+        else "no upstream"
+    )
     duration = f"{(exchange.duration or 0) * 1000:.0f} ms"
     told = f": {exchange.failure.message[:300]}" if exchange.failure is not None else ""
-    text = (
-        f"{exchange.client_protocol} {exchange.model_asked} -> {way}: {exchange.outcome} {exchange.status or ''}"
+    return (
+        f"{exchange.client_protocol} {exchange.model_asked[:SHOWN_CHARS]} -> {way}:"
+        f" {exchange.outcome} {exchange.status or ''}"
         f" attempts={len(exchange.attempts)} {_tokens(exchange.usage)} {duration}{told}"
     )
-    return text.replace("\n", " ").replace("\r", " ")
 
 
 def _bare(url: str) -> str:

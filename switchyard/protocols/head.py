@@ -11,6 +11,7 @@ from switchyard.protocols.names import ProtocolName
 
 SESSION_IN_USER_ID = re.compile(r"session_([0-9a-fA-F-]{8,64})\Z")
 MAX_SESSION_CHARS = 200
+MAX_MODEL_CHARS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ def read_head(protocol: ProtocolName, body: bytes, headers: dict[str, str]) -> H
         raise BadRequest("model: field required; name the model to use", "model")
     if not isinstance(wire.model, str):
         raise BadRequest("model: expected a string", "model")
+    if len(wire.model) > MAX_MODEL_CHARS:
+        raise BadRequest(f"model: longer than {MAX_MODEL_CHARS} characters", "model")
     if not isinstance(wire.stream, bool | None):
         raise BadRequest("stream: expected true or false", "stream")
     options = wire.stream_options if isinstance(wire.stream_options, dict) else {}
@@ -77,7 +80,7 @@ def _session_of_user_id(user_id: Any) -> str:
     if user_id.startswith("{"):
         try:
             found = msgspec.json.decode(user_id)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return ""
         session = found.get("session_id") if isinstance(found, dict) else None
         return session if isinstance(session, str) else ""

@@ -64,3 +64,9 @@ def test_an_absent_or_null_stream_means_no_stream() -> None:
     assert not read_head("chat", b'{"model":"m","stream":null}', {}).stream
     asked = read_head("chat", b'{"model":"m","stream":true,"stream_options":{"include_usage":true}}', {})
     assert (asked.stream, asked.wants_usage, asked.has_stream_options) == (True, True, True)
+
+
+def test_a_model_name_of_any_length_is_not_carried_about() -> None:
+    with pytest.raises(BadRequest) as refused:
+        read_head("chat", b'{"model": "' + b"m" * 100_000 + b'"}', {})
+    assert refused.value.param == "model"

@@ -1,0 +1,52 @@
+"""The log says what happened in plain lines, whatever upstreams and clients put into their words."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from switchyard.exchange import Exchange
+from switchyard.logs import Logs, harmless, line_of
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("plain words, 中文 and ünïcode", "plain words, 中文 and ünïcode"),
+        ("two\r\nlines", "two  lines"),
+        ("\x1b[2J\x1b]0;title\x07", " [2J ]0;title "),
+        ("\x9b31m", " 31m"),
+        ("a\u2028b\u202ec\u2066d", "a b c d"),
+        ("half \ud800 a character", "half   a character"),
+        ("nul\0", "nul "),
+    ],
+)
+def test_nothing_that_a_terminal_obeys_is_shown(told: str, shown: str) -> None:
+    assert harmless(told) == shown
+
+
+def test_a_record_stays_one_line_and_a_traceback_is_indented(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = Logs(tmp_path)
+    logs.start()
+    log = logging.getLogger("switchyard.test")
+    log.info("answered %s", "no\n2026-01-01 00:00:00 INFO a forged line\x1b[31m")
+    try:
+        raise ValueError("broken\n2026-01-01 00:00:00 INFO another one")
+    except ValueError:
+        log.exception("fault")
+    logs.stop()
+
+    lines = (tmp_path / "switchyard.log").read_text().splitlines()
+    assert [line.split(" ", 2)[2] for line in lines if not line.startswith(" ")] == [
+        "INFO answered no 2026-01-01 00:00:00 INFO a forged line [31m",
+        "ERROR fault",
+    ]
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def test_a_long_model_name_is_cut() -> None:
+    exchange = Exchange(id="x", at=0.0, client_protocol="chat", model_asked="m" * 100_000)
+
+    assert len(line_of(exchange)) < 1000
