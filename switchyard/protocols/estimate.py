@@ -24,6 +24,10 @@ PDF_BYTES_PER_TOKEN = 50
 PDF_PAGE = re.compile(rb"/Type\s*/Page\b")
 SAFETY = 1.05
 
+SAMPLES = 64
+SAMPLE_CHARACTERS = 2048
+"""Of a text longer than all samples together only these are weighed: a megabyte takes 17 milliseconds."""
+
 HEADER_CHARACTERS = 400_000
 """of base64 in which the size of an image is looked for: JPEG tells it behind its metadata"""
 
@@ -37,7 +41,19 @@ def estimate_tokens(request: neutral.Request) -> int:
 
 
 def estimate_text(text: str) -> int:
-    return ceil(SAFETY * _weighed(text)) if text else 0
+    if not text:
+        return 0
+    if len(text) <= SAMPLES * SAMPLE_CHARACTERS:
+        return ceil(SAFETY * _weighed(text))
+    sample = _sample(text)
+    return ceil(SAFETY * _weighed(sample) * len(text) / len(sample))
+
+
+def _sample(text: str) -> str:
+    """Pieces from everywhere, at equal distances from the beginning to the end."""
+    spare = len(text) - SAMPLE_CHARACTERS
+    starts = (spare * number // (SAMPLES - 1) for number in range(SAMPLES))
+    return "".join(text[start : start + SAMPLE_CHARACTERS] for start in starts)
 
 
 class StreamEstimate:

@@ -167,6 +167,14 @@ def test_a_stream_is_estimated_as_its_whole_text() -> None:
     assert StreamEstimate().tokens == 0
 
 
+@pytest.mark.parametrize("names", [("english",), ("english", "python"), ("python", "english", "chinese")])
+def test_a_long_text_is_estimated_by_samples_within_three_percent(names: tuple[str, ...]) -> None:
+    texts = [counted(name)[1] for name in names]
+    long = "\n".join((text + "\n") * (200_000 // len(text)) for text in texts)
+    weighed = sum(estimate_text(text + "\n") * (200_000 // len(text)) for text in texts)
+    assert estimate_text(long) == pytest.approx(weighed, rel=0.03)
+
+
 def user(*content: neutral.Block) -> neutral.Request:
     return neutral.Request("m", (neutral.Message("user", content),))
 
