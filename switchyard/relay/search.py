@@ -74,7 +74,9 @@ class Search:
         """what was last sent"""
         self._strips_thinking = False
         self._lessons = 0
-        self._tried: set[str] = set()
+        self._tried: frozenset[str] = frozenset()
+        self._may_resort = True
+        self._route = Route((), (), (), ())
         self._is_rescuing = False
         self._ticket: int | None = None
         self._queue_ends = 0.0
@@ -106,11 +108,13 @@ class Search:
         while self._seconds_left() > 0:
             room.hand_out()
             route = self._choose(granted)
-            candidate = next((one for one in self._in_order(route) if one.name not in self._tried), None)
+            in_order = route.rescues + route.candidates if self._is_rescuing else route.candidates
+            candidate = next(iter(in_order), None)
             if granted and (candidate is None or candidate.name != granted):
                 room.give_back(granted)
             if candidate is not None:
-                self._tried.add(candidate.name)
+                self._tried |= {candidate.name}
+                self._may_resort = self._may_resort and not route.last_resort
                 return _Place(candidate, route, granted == candidate.name)
             wanted, seconds = self._to_wait_for(route)
             if not wanted or seconds <= 0 or room.is_crowded:
@@ -121,21 +125,12 @@ class Search:
             room.give_back(granted)
         return None
 
-    def _in_order(self, route: Route) -> tuple[Candidate, ...]:
-        # a last resort is for requests that found nobody else to ask
-        regular = () if route.last_resort and self._tried else route.candidates
-        return route.rescues + regular if self._is_rescuing else regular
-
     def _to_wait_for(self, route: Route) -> tuple[list[Upstream], float]:
         """The upstreams that nothing but a limit keeps from answering, and for how many seconds to wait for one."""
         now = self._around.monotonic()
         full = {skip.upstream for skip in route.skipped if skip.reason in QUEUE_REASONS}
         roles = ("primary", "backup", "rescue") if self._is_rescuing else ("primary", "backup")
-        wanted = [
-            one
-            for one in self._settings.upstreams
-            if one.name in full and one.name not in self._tried and one.role in roles
-        ]
+        wanted = [one for one in self._settings.upstreams if one.name in full and one.role in roles]
         self._queue_ends = self._queue_ends or now + self._settings.failover.queue_seconds
         ends = min(self._queue_ends, now + self._seconds_left())
         rests_end = [
@@ -148,11 +143,19 @@ class Search:
         now = around.now()
         keep_seconds = self._settings.failover.session_hours * 3600
         seat = around.sessions.seat_of(head.session, now.monotonic, keep_seconds) if head.session else None
-        ask = Ask(self._request.protocol, head.model, head.session, self._exchange.id, holds)
-        route = choose_route(self._settings, self._state, ask, now, seat)
-        if not self._exchange.attempts:
-            self._exchange.skipped = route.told
-        return route
+        ask = Ask(
+            self._request.protocol,
+            head.model,
+            head.session,
+            self._exchange.id,
+            holds,
+            self._tried,
+            self._may_resort,
+        )
+        self._route = choose_route(self._settings, self._state, ask, now, seat)
+        if not self._tried:
+            self._exchange.skipped = self._route.told
+        return self._route
 
     # --- one candidate ---------------------------------------------------------
 
@@ -352,10 +355,10 @@ class Search:
 
     def _nobody_answered(self) -> FinalError:
         """The error that sums up all attempts, or says why there was none."""
-        attempts, route = self._exchange.attempts, self._choose()
+        attempts, route = self._exchange.attempts, self._route
         if not attempts:
             return nothing_could_answer(route, self._request.head.model)
-        self._exchange.skipped = tuple(told for told in route.told if told[0] not in self._tried)
+        self._exchange.skipped = route.told
         return all_failed(attempts, route.skipped, self._around.now())
 
     def _seconds_left(self) -> float:

@@ -16,7 +16,8 @@ from switchyard.settings import Settings
 class Ask:
     """What routing needs to know of a request. `exchange` tells requests without a session apart.
 
-    `holds` names the upstream at which the request has a place already: its limits do not count.
+    `holds` names the upstream at which the request has a place already: its limits do not count. Those that it has
+    `tried` are left out. A request that `may_resort` no more has asked its last resort already.
     """
 
     protocol: ProtocolName
@@ -24,6 +25,8 @@ class Ask:
     session: str = ""
     exchange: str = ""
     holds: str = ""
+    tried: frozenset[str] = frozenset()
+    may_resort: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Route:
     skipped: tuple[Skip, ...]
     told: tuple[tuple[str, str], ...]
     last_resort: bool = False
-    """every candidate rests: the one whose rest ends first is tried all the same"""
+    """all that are left rest: the one whose rest ends first is tried all the same"""
     stays: bool = False
     """the conversation keeps its upstream although a better one could answer"""
 
@@ -55,6 +58,8 @@ def choose_route(settings: Settings, state: State, ask: Ask, now: Moment, seat: 
     """The candidates in the order to try, the rescue upstreams, and every other upstream with its reason."""
     lineup = state.lineups.get(settings, ask.protocol, ask.model, now.wall, state.spent)
     ready = lineup.candidates
+    if ask.tried:
+        ready = tuple(candidate for candidate in ready if candidate.name not in ask.tried)
     waiting: list[tuple[Candidate, Skip]] = []
     if lineup.limited or not state.health.is_spotless:
         obstacles = [(candidate, _obstacle(candidate, state, ask, now)) for candidate in ready]
@@ -63,7 +68,7 @@ def choose_route(settings: Settings, state: State, ask: Ask, now: Moment, seat: 
     if lineup.takes_turns:
         ready = _taking_turns(ready, ask)
     regular = tuple(candidate for candidate in ready if candidate.upstream.role != "rescue")
-    resort = _last_resort(waiting) if not regular else None
+    resort = _last_resort(waiting) if not regular and ask.may_resort else None
     kept_out = tuple(skip for candidate, skip in waiting if resort is None or candidate.name != resort.name)
     candidates, stays = _seated((resort,) if resort is not None else regular, seat, settings, now)
     return Route(

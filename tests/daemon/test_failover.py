@@ -257,7 +257,8 @@ def test_32_clients_of_an_upstream_for_two_are_served_two_at_a_time_in_their_ord
             lines = daemon.journal()
     assert texts(responses) == {(200, "served")}
     assert (crowd.most, left, len(lines)) == (2, 0, 32)
-    assert crowd.order == names
+    # the two that are under way at a time may overtake each other on their way to the upstream
+    assert all(abs(crowd.order.index(name) - place) <= 1 for place, name in enumerate(names)), crowd.order
 
 
 def under_way(daemon: Daemon) -> int:

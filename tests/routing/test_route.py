@@ -296,3 +296,18 @@ def test_one_who_is_full_is_waited_for_rather_than_one_who_rests() -> None:
 
 def test_no_model_at_all_asks_who_would_answer_any() -> None:
     assert names(route(settings({"models": ["x"]}, {}), Ask("messages", ""))) == ["u0", "u1"]
+
+
+def test_whom_a_request_has_tried_it_does_not_try_again() -> None:
+    found = settings({}, {}, {"role": "rescue"}, {"role": "rescue"})
+    result = route(found, replace(ASK, tried=frozenset({"u0", "u2"})))
+    assert (names(result), [one.name for one in result.rescues], result.skipped) == (["u1"], ["u3"], ())
+
+
+def test_when_all_others_have_failed_one_that_rests_is_the_last_resort_and_only_one() -> None:
+    found, state = settings({}, {}, {}), resting("u1", "u2")
+    assert names(route(found, state=state)) == ["u0"]
+    after_failure = route(found, replace(ASK, tried=frozenset({"u0"})), state=state)
+    assert (names(after_failure), after_failure.last_resort) == (["u1"], True)
+    after_resort = route(found, replace(ASK, tried=frozenset({"u0", "u1"}), may_resort=False), state=state)
+    assert (names(after_resort), list(skips(after_resort))) == ([], ["u2"])
