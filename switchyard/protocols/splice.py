@@ -6,6 +6,9 @@ from typing import Any
 import msgspec
 
 MODEL_MEMBER = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
+MODEL_KEY = b'"model"'
+ESCAPED_LETTER = b"\\u00"
+MAX_LOOKS = 8
 
 
 class _Top(msgspec.Struct):
@@ -13,22 +16,49 @@ class _Top(msgspec.Struct):
 
 
 _decode_top = msgspec.json.Decoder(_Top).decode
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def splice_model(body: bytes, model: str) -> bytes:
     """The JSON object with its top-level `model` replaced; unchanged where it has none.
 
-    A candidate is verified by reading the result again, so that a `model` deeper inside is never touched.
+    What may be a member of something deeper is verified by reading the result again, a few times at most.
     """
     new = msgspec.json.encode(model)
-    for found in MODEL_MEMBER.finditer(body):
+    already: bool | None = None
+    found = None
+    for number, found in enumerate(MODEL_MEMBER.finditer(body)):
         start, end = found.span(1)
-        if body[start:end] == new and _is_top_level(body, found.start()):
-            return body
-        spliced = b"".join((body[:start], new, body[end:]))
-        if _is_top_level(body, found.start()) or _decode_top(spliced).model == model:
+        spliced = body if body[start:end] == new else b"".join((body[:start], new, body[end:]))
+        if _is_top_level(body, found.start()) and body.find(MODEL_KEY, end) < 0:
             return spliced
-    return body
+        if already is None:
+            already = _model_of(body) == model
+        if already:
+            return body
+        if _model_of(spliced) == model:
+            return spliced
+        if number == MAX_LOOKS:
+            break
+    return body if found is None and ESCAPED_LETTER not in body else _rewritten(body, model)
+
+
+def _model_of(body: bytes) -> Any:
+    try:
+        return _decode_top(body).model
+    except msgspec.ValidationError:
+        return None  # not an object
+
+
+def _rewritten(body: bytes, model: str) -> bytes:
+    """For the rare body whose `model` is told twice, spelled with escapes or lost among many others."""
+    try:
+        members = _decode_members(body)
+    except msgspec.ValidationError:
+        return body
+    if "model" not in members:
+        return body
+    return msgspec.json.encode(members | {"model": msgspec.Raw(msgspec.json.encode(model))})
 
 
 def _is_top_level(body: bytes, position: int) -> bool:
@@ -62,10 +92,17 @@ class StreamRenamer:
             return
         name = msgspec.json.encode(model)
         for found in MODEL_MEMBER.finditer(record):
-            if found[1] == name or msgspec.json.decode(found[1]) == model:
+            if found[1] == name or _text(found[1]) == model:
                 self._old = found[0]
                 self._new = self._old[: found.start(1) - found.start()] + msgspec.json.encode(self._asked)
                 return
 
     def rename(self, records: bytes) -> bytes:
         return records.replace(self._old, self._new) if self._old else records
+
+
+def _text(literal: bytes) -> str | None:
+    try:
+        return msgspec.json.decode(literal, type=str)
+    except msgspec.DecodeError:
+        return None

@@ -5,7 +5,9 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 from dataclasses import dataclass
 
-MAX_RECORD_BYTES = 64 * 1024 * 1024
+MAX_RECORD_BYTES = 32 * 1024 * 1024
+PIECE_COST = 64
+"""what a piece takes in memory besides its bytes: many tiny ones weigh more than they say"""
 BOM = b"\xef\xbb\xbf"
 
 
@@ -56,7 +58,7 @@ class SseDecoder:
         records = self._take(lines) if lines else []
         if rest:
             self._pieces.append(rest)
-            self._piece_size += len(rest)
+            self._piece_size += len(rest) + PIECE_COST
             if self._piece_size + self._size > self._max:
                 raise RecordTooLarge
         return records
@@ -88,7 +90,7 @@ class SseDecoder:
 
     def _take_data(self, value: bytes) -> None:
         self._data.append(value)
-        self._size += len(value)
+        self._size += len(value) + PIECE_COST
         if self._size > self._max:
             raise RecordTooLarge
 

@@ -3,7 +3,7 @@
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import Codec, Glance
 from switchyard.protocols.splice import StreamRenamer
-from switchyard.protocols.sse import MAX_RECORD_BYTES, Record, RecordTooLarge, SseDecoder
+from switchyard.protocols.sse import MAX_RECORD_BYTES, PIECE_COST, Record, RecordTooLarge, SseDecoder
 
 BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
 FORGOTTEN_ENDS = {"chat": b"data: [DONE]\n\n"}
@@ -40,7 +40,7 @@ class UntouchedStream:
         self._last = chunk[-3:] if len(chunk) >= 3 else (self._last + chunk)[-3:]
         if end <= 0:
             self._pending.append(chunk)
-            self._pending_size += len(chunk)
+            self._pending_size += len(chunk) + PIECE_COST
             if self._pending_size > MAX_RECORD_BYTES:
                 raise RecordTooLarge
             return b""

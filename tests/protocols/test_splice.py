@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from switchyard.protocols.splice import StreamRenamer, insert_member, splice_model
@@ -20,10 +22,31 @@ from switchyard.protocols.splice import StreamRenamer, insert_member, splice_mod
         (b'{"model":"new"}', b'{"model":"new"}'),
         (b'{"no":"model"}', b'{"no":"model"}'),
         ('{"s":"中文\u2028","model":"a"}'.encode(), '{"s":"中文\u2028","model":"new"}'.encode()),
+        (b'{"n":{"model":"a"},"model":"new"}', b'{"n":{"model":"a"},"model":"new"}'),
+        (b'{"model":"a","x":{"model":"b"},"model":"c"}', b'{"model":"a","x":{"model":"b"},"model":"new"}'),
+        (rb'{"mod\u0065l":"a","x": [1]}', b'{"model":"new","x":[1]}'),
+        (rb'{"text":"\u00e9"}', rb'{"text":"\u00e9"}'),
+        (b'[{"model":"a"}]', b'[{"model":"a"}]'),
     ],
 )
 def test_only_the_top_level_model_changes(body: bytes, spliced: bytes) -> None:
     assert splice_model(body, "new") == spliced
+
+
+def test_a_model_among_very_many_others_is_found_in_little_time() -> None:
+    others = b'{"x":[' + b",".join([b'{"model":"q"}'] * 200_000) + b"]"
+    began = time.process_time()
+
+    assert splice_model(others + b',"model":"a"}', "new") == others + b',"model":"new"}'
+    assert time.process_time() - began < 2
+
+
+def test_the_renamer_does_not_stumble_over_what_is_no_json() -> None:
+    renamer = StreamRenamer("asked")
+    record = rb': "model":"\q"' + b'\ndata: {"model":"theirs"}\n\n'
+    renamer.learn(record, "theirs")
+
+    assert renamer.rename(record).endswith(b'data: {"model":"asked"}\n\n')
 
 
 def test_a_name_is_written_as_json() -> None:

@@ -90,13 +90,21 @@ def test_a_record_beyond_the_limit_is_refused(chunks: list[bytes]) -> None:
 
 
 def test_the_limit_is_for_each_record_alone() -> None:
-    decoder = SseDecoder(max_record_bytes=100)
-    stream = (b"data: " + b"x" * 80 + b"\n\n") * 3
-    for at in range(0, len(stream), 7):
-        decoder.feed(stream[at : at + 7])
+    decoder = SseDecoder(max_record_bytes=2000)
+    stream = (b"data: " + b"x" * 600 + b"\n\n") * 3
+    for at in range(0, len(stream), 100):
+        decoder.feed(stream[at : at + 100])
     assert decoder.close() == []
 
 
 def test_what_is_encoded_is_decoded() -> None:
     stream = encode(b'{"a":1}', "x") + encode(b"[DONE]")
     assert decoded([stream]) == [Record(b'{"a":1}', "x"), Record(b"[DONE]")]
+
+
+@pytest.mark.parametrize("chunk", [b"data:\n", b"x", b"data: x", b"event: y"])
+def test_tiny_pieces_are_weighed_by_what_they_cost(chunk: bytes) -> None:
+    decoder = SseDecoder(max_record_bytes=10_000)
+    with pytest.raises(RecordTooLarge):
+        for _ in range(1000):
+            decoder.feed(chunk)
