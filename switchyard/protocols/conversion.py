@@ -97,14 +97,17 @@ class StreamConversion:
         for event in events:
             if self._is_over:
                 return
-            event = self._tally.filled(event)
-            self._note(event)
+            if type(event) is neutral.Delta:
+                # nearly all events are these
+                self._tally.heard(event.text)
+                self.content_begun = self.content_begun or bool(event.text)
+            else:
+                event = self._tally.filled(event)
+                self._note(event)
             out.append(self._encoder.encode(event))
 
     def _note(self, event: neutral.Event) -> None:
         match event:
-            case neutral.Delta(text):
-                self.content_begun = self.content_begun or bool(text)
             case neutral.BlockStarted(block):
                 empty = neutral.Text | neutral.Refusal | neutral.Thinking
                 self.content_begun = self.content_begun or not isinstance(block, empty)
@@ -187,10 +190,13 @@ class _Tally:
             return known
         return neutral.with_estimate(known, self._estimated_input(), self._output.tokens)
 
+    def heard(self, text: str) -> None:
+        self._output.add(text)
+
     def filled(self, event: neutral.Event) -> neutral.Event:
         match event:
             case neutral.Delta(text):
-                self._output.add(text)
+                self.heard(text)
             case neutral.Started():
                 self._note(event.usage)
                 return replace(event, usage=self._at_start())

@@ -101,7 +101,10 @@ def broken_off(choice: Choice | None) -> WireError:
 
 
 def first_choice(chunk: Chunk) -> Choice | None:
-    return next((choice for choice in chunk.choices or () if choice.index in (0, None)), None)
+    for choice in chunk.choices or ():
+        if choice.index in (0, None):
+            return choice
+    return None
 
 
 def usage_in(chunk: Chunk, choice: Choice | None, *, excludes_cache: bool = False) -> neutral.Usage | None:
