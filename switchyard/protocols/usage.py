@@ -114,17 +114,25 @@ def _cache_writes(raw: Raw, told: int) -> tuple[int, int]:
 
 
 def _part(raw: Raw, *names: str) -> Raw:
-    return next((raw[name] for name in names if isinstance(raw.get(name), Mapping)), {})
+    for name in names:
+        part = raw.get(name)
+        if isinstance(part, dict):
+            return part
+    return {}
 
 
 def _first(raw: Raw, *names: str) -> int:
     """The first of the counts that is told and not zero."""
-    return next((count for name in names if (count := _count(raw.get(name)))), 0)
+    for name in names:
+        value = raw.get(name)
+        if value is not None and (count := _count(value)):
+            return count
+    return 0
 
 
 def _count(value: object) -> int:
     match value:
-        case bool() | None:
+        case bool():
             return 0
         case int() | float():
             return int(value) if 0 <= value <= MOST_TOKENS else 0
