@@ -1,0 +1,204 @@
+"""The real Claude Code and Codex while upstreams die: turns that finish all the same, and errors without a storm."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from tests.bed.clients import Run, run_claude, run_codex
+from tests.bed.daemon import Daemon, Document, settings, upstream
+from tests.bed.upstream import (
+    FAULTS,
+    Answer,
+    Received,
+    Script,
+    ScriptedUpstream,
+    Wait,
+    agent,
+    closed_url,
+    cut_after_content,
+    status,
+)
+from tests.bed.wire import Call, Protocol, Reply
+
+pytestmark = pytest.mark.real_clients
+
+Client = Literal["claude", "codex"]
+CLIENTS: tuple[Client, ...] = ("claude", "codex")
+SPEAKS: dict[Client, Protocol] = {"claude": "messages", "codex": "responses"}
+AT_A_TIME = 3
+COMMAND = "echo once >> done.txt"
+
+
+def run(client: Client, daemon: Daemon, home: Path, prompt: str, model: str = "") -> Run:
+    if client == "claude":
+        options = ("--model", model) if model else ()
+        return run_claude(f"{daemon.url}/api", home, prompt, *options, seconds=90)
+    return run_codex(f"{daemon.url}/openai", home, prompt, model=model or "gpt-5.5", seconds=90)
+
+
+# --- a turn that finishes ------------------------------------------------------
+
+
+def turn(request: Received) -> Script:
+    """A shell call, and when its result is in the history the closing text."""
+    call = {
+        "messages": Call("Bash", {"command": COMMAND, "description": "a test"}),
+        "responses": Call("exec_command", {"cmd": COMMAND}),
+    }
+    replies = (Reply("Let me see.", calls=(call[request.protocol],)), Reply("All is done."))
+    return agent(*replies)(request)
+
+
+def then(*answers: Answer) -> Answer:
+    """The answers in this order to each protocol, the last one for ever."""
+    counts: dict[Protocol, Iterator[int]] = {"messages": itertools.count(), "responses": itertools.count()}
+
+    def answer(request: Received) -> Script:
+        return answers[min(next(counts[request.protocol]), len(answers) - 1)](request)
+
+    return answer
+
+
+RESET = FAULTS["reset before headers"]
+DEATHS: dict[str, Callable[[], Answer]] = {
+    "before the first byte": lambda: then(RESET),
+    "before any content": lambda: then(FAULTS["opening only, then reset"], RESET),
+    "after content": lambda: then(cut_after_content(), RESET),
+    "silent after content": lambda: then(cut_after_content([Wait()]), RESET),
+    "between two turns": lambda: then(turn, RESET),
+    "after content of the second turn": lambda: then(turn, cut_after_content(), RESET),
+    "by hanging": lambda: then(FAULTS["silence before headers"]),
+    "by hanging in the second turn": lambda: then(turn, FAULTS["headers only, then silence"]),
+}
+BROKEN = ("after content", "silent after content", "after content of the second turn")
+HURRY = {"first_byte": 1, "idle": 1}
+
+
+@pytest.mark.parametrize("death", DEATHS)
+def test_an_agent_turn_survives_the_death_of_the_primary(tmp_path: Path, death: str) -> None:
+    with ScriptedUpstream(DEATHS[death]()) as primary, ScriptedUpstream(turn) as backup:
+        entries = [
+            upstream(f"{name} {client}", server.url, SPEAKS[client], clients=[SPEAKS[client]], role=name)
+            for client in CLIENTS
+            for name, server in (("primary", primary), ("backup", backup))
+        ]
+        with Daemon(tmp_path, settings(*entries, timeouts=HURRY)) as daemon:
+            with ThreadPoolExecutor(len(CLIENTS)) as pool:
+                runs = dict(
+                    zip(
+                        CLIENTS,
+                        pool.map(lambda client: run(client, daemon, tmp_path / client, "Do it"), CLIENTS),
+                        strict=True,
+                    )
+                )
+            lines = daemon.journal()
+
+    for client in CLIENTS:
+        mine = [line for line in lines if line["client_protocol"] == SPEAKS[client]]
+        outcomes = [line["outcome"] for line in mine]
+        assert (runs[client].code, runs[client].text.endswith("All is done.")) == (0, True), runs[client]
+        assert (tmp_path / client / "work" / "done.txt").read_text() == "once\n"
+        assert outcomes.count("truncated") == (1 if death in BROKEN else 0), mine
+        assert outcomes.count("ok") == 2 and len(mine) <= 3, mine
+        assert mine[-1]["upstream"] == f"backup {client}"
+
+
+# --- nothing left --------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Down:
+    """`asked`: how many requests of one prompt reach the daemon, and the upstream, at most."""
+
+    answer: Answer | None
+    cause: str
+    asked: int = 1
+
+
+DOWN: dict[str, Down] = {
+    "401": Down(status(401, "this key is not ours"), "this key is not ours"),
+    "403": Down(status(403, "not for this key"), "not for this key"),
+    "404": Down(status(404, "no such thing here"), "no such thing here"),
+    "429": Down(status(429, "too many of them"), "too many of them"),
+    "429 with retry-after": Down(status(429, "too many of them", {"retry-after": "7"}), "too many of them"),
+    "500": Down(status(500, "it broke"), "it broke"),
+    "503": Down(status(503, "not now"), "not now"),
+    "529": Down(status(529, "too busy"), "too busy"),
+    "refused": Down(None, "cannot connect"),
+    "hang": Down(FAULTS["silence before headers"], "sent nothing for 1 s"),
+    "cut": Down(cut_after_content(), "the connection broke", asked=2),
+}
+
+
+@dataclass(frozen=True)
+class Storm:
+    run: Run
+    lines: list[Document]
+    received: int
+
+
+@pytest.fixture(scope="module")
+def storms(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, Client], Storm]:
+    """Every client against every upstream that is down, a few at a time. Each pair has a model of its own."""
+    cases = [(name, client) for name in DOWN for client in CLIENTS]
+    places = {case: number for number, case in enumerate(cases)}
+
+    def fail(request: Received) -> Script:
+        answer = DOWN[cases[int(request.path.split("/")[1])][0]].answer
+        assert answer is not None
+        return answer(request)
+
+    with ScriptedUpstream(fail) as server:
+        entries = [
+            upstream(
+                f"mine-{places[name, client]}",
+                f"{server.url}/{places[name, client]}" if DOWN[name].answer else closed_url(),
+                SPEAKS[client],
+                clients=[SPEAKS[client]],
+                models=[model_of(places[name, client])],
+            )
+            for name, client in cases
+        ]
+        folder = tmp_path_factory.mktemp("storms")
+        with Daemon(folder, settings(*entries, timeouts=HURRY)) as daemon:
+
+            def suffer(case: tuple[str, Client]) -> Run:
+                number = places[case]
+                return run(case[1], daemon, folder / f"home-{number}", "hello", model_of(number))
+
+            with ThreadPoolExecutor(AT_A_TIME) as pool:
+                runs = list(pool.map(suffer, cases))
+            lines = daemon.journal()
+        asked = [request.path.split("/")[1] for request in server.requests]
+    return {
+        case: Storm(
+            found,
+            [line for line in lines if line["model"] == model_of(places[case])],
+            asked.count(str(places[case])),
+        )
+        for case, found in zip(cases, runs, strict=True)
+    }
+
+
+def model_of(number: int) -> str:
+    return f"claude-model-{number}"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("name", DOWN)
+def test_when_all_is_down_a_prompt_costs_the_fewest_requests_and_shows_the_cause(
+    storms: dict[tuple[str, Client], Storm], name: str, client: Client
+) -> None:
+    storm, down = storms[name, client], DOWN[name]
+    told = storm.run.output + storm.run.errors
+    assert len(storm.lines) == down.asked, (told, storm.lines)
+    assert storm.received == (0 if down.answer is None else down.asked)
+    assert storm.run.code != 0
+    assert down.cause in told, told
+    assert storm.lines[0]["attempts"][0]["upstream"] in told, told
+    assert storm.run.seconds < 30
