@@ -64,6 +64,24 @@ def last_record(response: Response) -> dict[str, Any]:
     return response.records[-1]
 
 
+ENDS = {
+    "error": "failed",
+    "response.failed": "failed",
+    "message_stop": "finished",
+    "response.completed": "finished",
+    "response.incomplete": "finished",
+}
+
+
+def end_told(record: dict[str, Any]) -> str:
+    """Which end a record of any protocol tells: "finished", "failed" or none."""
+    if "choices" in record:
+        return "finished" if any(choice.get("finish_reason") for choice in record["choices"]) else ""
+    if "type" not in record:
+        return "failed" if "error" in record else ""
+    return ENDS.get(record["type"], "")
+
+
 def _chat_text(records: list[dict[str, Any]]) -> str:
     deltas = [choice["delta"] for record in records for choice in record.get("choices", [])]
     return "".join(delta.get("content") or "" for delta in deltas)

@@ -3,11 +3,10 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
-from tests.bed.asking import ask, error_of, text_of
+from tests.bed.asking import ask, end_told, error_of, text_of
 from tests.bed.daemon import Daemon, Response, settings, upstream, wait_until
 from tests.bed.upstream import (
     CLIENT_STATUSES,
@@ -242,24 +241,6 @@ def test_an_upstream_that_broke_rests_when_the_client_asks_again(pair: Pair, pro
 
     assert text_of(protocol, response) == "The good one answers"
     assert pair.asked() == (1, 1)
-
-
-ENDS = {
-    "error": "failed",
-    "response.failed": "failed",
-    "message_stop": "finished",
-    "response.completed": "finished",
-    "response.incomplete": "finished",
-}
-
-
-def end_told(record: dict[str, Any]) -> str:
-    """Which end a record of any protocol tells: "finished", "failed" or none."""
-    if "choices" in record:
-        return "finished" if any(choice.get("finish_reason") for choice in record["choices"]) else ""
-    if "type" not in record:
-        return "failed" if "error" in record else ""
-    return ENDS.get(record["type"], "")
 
 
 # --- nothing left --------------------------------------------------------------
