@@ -4,6 +4,9 @@ import { follow, get } from "./api.js";
 const KEPT_REQUESTS = 500;
 const listeners = { state: new Set(), requests: new Set(), link: new Set() };
 
+/** Rows told while the list is being loaded, which may be older than they are; null at other times. */
+let toldMeanwhile = null;
+
 export const live = { state: null, requests: null, linked: null, error: null };
 
 /** Calls back at once with what is known and on every change; returns the function that ends it. */
@@ -36,26 +39,38 @@ function takeState(state) {
 }
 
 function takeLink(linked) {
-  if (linked && live.linked === false) loadRequests();
+  // also the first time: what ended between the first answer and this link was told to nobody
+  if (linked) loadRequests();
   live.linked = linked;
   tell("link", linked);
 }
 
 async function loadRequests() {
+  const told = [];
+  toldMeanwhile = told;
   try {
     const { requests } = await get("/api/requests");
+    if (toldMeanwhile !== told) return; // a later load is on its way
     live.requests = requests;
-    tell("requests", requests);
+    told.forEach(put);
+    tell("requests", live.requests);
   } catch {
     // the link will come back and ask again
+  } finally {
+    if (toldMeanwhile === told) toldMeanwhile = null;
   }
 }
 
 function takeRequest(row) {
+  toldMeanwhile?.push(row);
   if (live.requests === null) return;
+  put(row);
+  tell("requests", live.requests);
+}
+
+function put(row) {
   const index = live.requests.findIndex((known) => known.id === row.id);
   if (index >= 0) live.requests[index] = row;
   else live.requests.unshift(row);
   if (live.requests.length > KEPT_REQUESTS) live.requests.length = KEPT_REQUESTS;
-  tell("requests", live.requests);
 }
