@@ -8,6 +8,7 @@ from dataclasses import dataclass
 MAX_RECORD_BYTES = 32 * 1024 * 1024
 PIECE_COST = 64
 """what a piece takes in memory besides its bytes: many tiny ones weigh more than they say"""
+MAX_CONTAINERS = 1_000_000
 BOM = b"\xef\xbb\xbf"
 
 
@@ -79,6 +80,8 @@ class SseDecoder:
             elif not line:
                 if self._data or self._event == "error":
                     data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+                    if is_overgrown(data):
+                        raise RecordTooLarge
                     records.append(Record(data, self._event))
                     self._data, self._size = [], 0
                 self._event = ""
@@ -93,6 +96,11 @@ class SseDecoder:
         self._size += len(value) + PIECE_COST
         if self._size > self._max:
             raise RecordTooLarge
+
+
+def is_overgrown(data: bytes) -> bool:
+    """True for JSON that would take a hundred times its size in memory: empty lists by the million."""
+    return len(data) > MAX_CONTAINERS and data.count(b"[") + data.count(b"{") > MAX_CONTAINERS
 
 
 def encode(data: bytes, event: str = "") -> bytes:

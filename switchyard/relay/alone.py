@@ -14,7 +14,6 @@ from switchyard.protocols.fold import fold
 from switchyard.protocols.head import read_head
 from switchyard.protocols.names import ModelName, ProtocolName, is_glob
 from switchyard.protocols.sse import SseDecoder
-from switchyard.relay.credentials import KeyMissing, resolve_key
 from switchyard.relay.failover import Relay
 from switchyard.relay.headers import OUR_USER_AGENT, Headers
 from switchyard.relay.surroundings import Surroundings
@@ -37,8 +36,6 @@ from switchyard.settings import (
 MAX_OUTPUT_TOKENS = 16
 SHOWN_CHARS = 200
 MAX_KEPT_BYTES = 256 * 1024
-SHORTEST_KEY = 6
-"""Local servers take any key: a single letter is no secret, and would be found in every text."""
 WELL_KNOWN: dict[ProtocolName, str] = {"messages": CLAUDE_SONNET, "chat": "gpt-5.5", "responses": "gpt-5.5"}
 PINGS: dict[ProtocolName, Mapping[str, Any]] = {
     "messages": {"max_tokens": MAX_OUTPUT_TOKENS, "messages": [{"role": "user", "content": "ping"}]},
@@ -82,7 +79,7 @@ async def ask_alone(
     exchange = await Relay(_lonely(around, upstream, patience_seconds, rules)).answer(request, sink)
     if exchange.outcome is Outcome.OK:
         return Heard(exchange, answer_text(around.codecs[protocol], bytes(sink.body))[:SHOWN_CHARS])
-    return Heard(exchange, _without_key(what_failed(exchange), upstream))
+    return Heard(exchange, what_failed(exchange))
 
 
 def usual_model(upstream: Upstream) -> str:
@@ -103,15 +100,6 @@ def what_failed(exchange: Exchange) -> str:
     if last is not None:
         return last.message
     return exchange.failure.message if exchange.failure is not None else str(exchange.outcome)
-
-
-def _without_key(text: str, upstream: Upstream) -> str:
-    """Some upstreams repeat the key that they refuse."""
-    try:
-        key = resolve_key(upstream.key)
-    except KeyMissing:
-        return text
-    return text.replace(key, "[key]") if len(key) >= SHORTEST_KEY else text
 
 
 def answer_text(codec: Codec, body: bytes) -> str:

@@ -13,6 +13,7 @@ from switchyard.relay.final_error import FinalError
 from switchyard.relay.headers import Headers, given_back
 from switchyard.relay.keep_alive import KeepAlive
 from switchyard.relay.prepare import BYTES_PER_TOKEN, Prepared
+from switchyard.relay.redaction import redacted, secrets_of
 from switchyard.relay.search import Found, Search
 from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.values import ClientRequest, Sink
@@ -137,10 +138,12 @@ class Answering:
         await self._start(STREAM_HEADERS, found)
         self._note_first_content()
 
+        secrets = secrets_of(found.candidate.upstream, self._request.headers)
+
         async def settle(failure: Failure | None) -> None:
             await self._quieten()
             if failure is not None:
-                self._note_break(found, failure)
+                self._note_break(found, redacted(failure, secrets))
             else:
                 self._exchange.outcome = Outcome.OK
             self._around.signatures.note(found.prepared.target.issuer, stream.signatures)
@@ -149,8 +152,8 @@ class Answering:
         idle_seconds = timeouts_of(found.candidate.upstream, self._settings).idle
 
         def phrase(failure: Failure) -> WireError:
-            message = f'upstream "{found.candidate.name}": {failure.message}'
-            error = replace(failure.error, message=message)
+            told = redacted(failure, secrets)
+            error = replace(told.error, message=f'upstream "{found.candidate.name}": {told.message}')
             return calmed_break(self._codec, error) if found.last_resort else error
 
         await deliver_stream(found.held, stream, keep_alive, idle_seconds, settle, phrase)

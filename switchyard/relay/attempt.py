@@ -9,9 +9,11 @@ import msgspec
 from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.codec import Codec, WholeGlance
 from switchyard.protocols.conversion import StreamConversion
-from switchyard.protocols.sse import RecordTooLarge
+from switchyard.protocols.neutral import WireError
+from switchyard.protocols.sse import PIECE_COST, RecordTooLarge, is_overgrown
 from switchyard.protocols.untouched import UntouchedStream
 from switchyard.relay.failures import (
+    NESTED,
     AttemptFailed,
     network_failure,
     protocol_failure,
@@ -26,7 +28,10 @@ from switchyard.settings import Timeouts
 
 MAX_ERROR_BYTES = 1024 * 1024
 MAX_HELD_BYTES = 16 * 1024 * 1024
-MAX_WHOLE_BYTES = 128 * 1024 * 1024
+MAX_WHOLE_BYTES = 64 * 1024 * 1024
+MAX_KEPT_BYTES = 32 * 1024
+"""of an error's body: the exchange is remembered, with all its attempts"""
+LAST_STATUS = 599
 SHOWN_CHARS = 120
 SHORTEST_SECONDS = 0.05
 
@@ -87,11 +92,13 @@ async def attempt(
             raise AttemptFailed(timeout_failure(kind, seconds)) from None
         if isinstance(error, RecordTooLarge):
             raise AttemptFailed(protocol_failure("sent one event beyond all measure")) from None
+        if isinstance(error, RecursionError):
+            raise AttemptFailed(protocol_failure(NESTED)) from None
         raise
 
 
 def _expect_success(reply: Reply) -> None:
-    if reply.status < 200 or 300 <= reply.status < 400:
+    if not 200 <= reply.status <= LAST_STATUS or 300 <= reply.status < 400:
         target = reply.header("location").partition("?")[0][:SHOWN_CHARS]
         hint = f" to {target}; redirects are never followed, correct base_url" if target else ""
         raise AttemptFailed(protocol_failure(f"answered {reply.status}{hint}"))
@@ -107,7 +114,11 @@ async def _told_failure(reply: Reply, codec: Codec, wall: float) -> Failure:
     wait = retry_after_seconds(dict(reply.headers), wall)
     if wait is not None:
         error = replace(error, retry_after=wait)
-    return Failure(FailureKind.STATUS, error, body, reply.content_type)
+    return _failure(error, body, reply.content_type)
+
+
+def _failure(error: WireError, body: bytes, content_type: str) -> Failure:
+    return Failure(FailureKind.STATUS, error, body if len(body) <= MAX_KEPT_BYTES else b"", content_type)
 
 
 async def _hold(
@@ -137,16 +148,18 @@ async def _heard(chunks: AsyncIterator[bytes], silence: SilenceLimit) -> AsyncIt
 
 async def _first_bytes(chunks: AsyncIterator[bytes]) -> bytes | None:
     """Enough of the body to see what it is."""
-    seen = b""
+    blank = 0
     async for chunk in chunks:
-        seen += chunk
-        if seen.removeprefix(b"\xef\xbb\xbf").strip():
-            return seen
-        if len(seen) > MAX_ERROR_BYTES:
+        if chunk.strip(BLANKS):
+            return chunk
+        blank += len(chunk) + PIECE_COST
+        if blank > MAX_ERROR_BYTES:
             break
     return None
 
 
+BLANKS = b" \t\r\n\xef\xbb\xbf"
+"""what may come before everything, in pieces of any size, and is dropped; the mark of UTF-8 is one of it"""
 SSE_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 
@@ -173,7 +186,10 @@ async def _whole(first: bytes, chunks: AsyncIterator[bytes]) -> bytes:
         size += len(chunk)
         if size > MAX_WHOLE_BYTES:
             raise AttemptFailed(protocol_failure(f"sent more than {MAX_WHOLE_BYTES >> 20} MB in one answer"))
-    return b"".join(pieces)
+    body = b"".join(pieces)
+    if is_overgrown(body):
+        raise AttemptFailed(protocol_failure("sent more lists and objects than any answer has"))
+    return body
 
 
 def _glance_without_error(codec: Codec, body: bytes) -> WholeGlance:
@@ -184,7 +200,7 @@ def _glance_without_error(codec: Codec, body: bytes) -> WholeGlance:
         raise AttemptFailed(protocol_failure("sent JSON that breaks off or is broken")) from None
     glance = codec.glance_whole(body)
     if glance.error is not None:
-        raise AttemptFailed(Failure(FailureKind.STATUS, glance.error, body, "application/json"))
+        raise AttemptFailed(_failure(glance.error, body, "application/json"))
     return glance
 
 

@@ -7,7 +7,13 @@ from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.neutral import WireError
 from switchyard.protocols.sse import RecordTooLarge
 from switchyard.relay.attempt import Held, Stream
-from switchyard.relay.failures import AttemptFailed, protocol_failure, timeout_failure, truncated_failure
+from switchyard.relay.failures import (
+    NESTED,
+    AttemptFailed,
+    protocol_failure,
+    timeout_failure,
+    truncated_failure,
+)
 from switchyard.relay.keep_alive import KeepAlive
 from switchyard.relay.silence import SilenceLimit
 
@@ -59,6 +65,8 @@ async def _pump(
         return broken.failure, b""
     except RecordTooLarge:
         return protocol_failure("sent one event beyond all measure"), b""
+    except RecursionError:
+        return protocol_failure(NESTED), b""
     if _is_over(stream):
         return _failure_told(stream), out
     return truncated_failure(), out

@@ -3,6 +3,8 @@
 from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.neutral import ErrorType, WireError
 
+NESTED = "sent JSON that is nested beyond all measure"
+
 
 class AttemptFailed(Exception):
     """The upstream did not answer; the failure says how."""

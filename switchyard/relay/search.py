@@ -14,10 +14,11 @@ from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.untouched import UntouchedStream
 from switchyard.relay.attempt import Held, Stream, attempt
 from switchyard.relay.credentials import KeyMissing, resolve_key
-from switchyard.relay.failures import AttemptFailed
+from switchyard.relay.failures import NESTED, AttemptFailed, protocol_failure
 from switchyard.relay.final_error import FinalError, all_failed, nothing_could_answer
 from switchyard.relay.headers import upstream_headers
 from switchyard.relay.prepare import Preparation, Prepared, protocol_for, target_for
+from switchyard.relay.redaction import redacted, secrets_of
 from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.upstream import Call
 from switchyard.relay.urls import demo_url, request_url
@@ -230,7 +231,7 @@ class Search:
             held = await self._attempt(candidate, note)
             whole = await self._whole(held)
         except AttemptFailed as failed:
-            return failed.failure
+            return redacted(failed.failure, secrets_of(candidate.upstream, self._request.headers))
         except BaseException:
             note.ended = self.seconds()
             raise
@@ -294,8 +295,10 @@ class Search:
             if len(held.head) > OFF_LOOP_BYTES:
                 return await asyncio.to_thread(whole_answer, *arguments)
             return whole_answer(*arguments)
-        except BaseException:
+        except BaseException as error:
             await held.reply.close()
+            if isinstance(error, RecursionError):
+                raise AttemptFailed(protocol_failure(NESTED)) from None
             raise
 
     async def _prepare(self, candidate: Candidate, protocol: ProtocolName) -> Prepared:
@@ -311,6 +314,9 @@ class Search:
             return self.preparation.prepare(candidate, target, stripped)
         except BadRequest as refused:
             error = WireError(ErrorType.INVALID_REQUEST, refused.message, 400, param=refused.param)
+            raise AttemptFailed(Failure(FailureKind.REFUSED_REQUEST, error)) from None
+        except RecursionError:
+            error = WireError(ErrorType.INVALID_REQUEST, "the request's JSON is nested too deeply", 400)
             raise AttemptFailed(Failure(FailureKind.REFUSED_REQUEST, error)) from None
 
     def _new_stream(self, prepared: Prepared, protocol: ProtocolName) -> Stream:
