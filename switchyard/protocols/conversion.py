@@ -75,6 +75,10 @@ class StreamConversion:
             self.truncated = self.failed is not None
         return b"".join(out)
 
+    def break_forgiven(self) -> bytes:
+        """Nothing: the client has not been told yet why the answer ends, so it is not complete for it."""
+        return b""
+
     def break_off(self, error: neutral.WireError) -> bytes:
         """The record that tells the client that its stream broke."""
         out: list[bytes] = []

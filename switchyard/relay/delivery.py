@@ -60,9 +60,9 @@ async def _pump(
                 silence.touch()
             out = stream.close()
     except TimeoutError:
-        return timeout_failure(FailureKind.IDLE_TIMEOUT, idle_seconds), b""
+        return _broken(stream, timeout_failure(FailureKind.IDLE_TIMEOUT, idle_seconds))
     except AttemptFailed as broken:
-        return broken.failure, b""
+        return _broken(stream, broken.failure)
     except RecordTooLarge:
         return protocol_failure("sent one event beyond all measure"), b""
     except RecursionError:
@@ -70,6 +70,11 @@ async def _pump(
     if _is_over(stream):
         return _failure_told(stream), out
     return truncated_failure(), out
+
+
+def _broken(stream: Stream, failure: Failure) -> tuple[Failure | None, bytes]:
+    out = stream.break_forgiven()
+    return (None, out) if stream.finished else (failure, b"")
 
 
 def _is_over(stream: Stream) -> bool:

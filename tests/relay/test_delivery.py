@@ -1,0 +1,173 @@
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+
+from switchyard.exchange import Failure, FailureKind
+from switchyard.protocols.codecs import CODECS
+from switchyard.protocols.neutral import WireError
+from switchyard.protocols.untouched import UntouchedStream
+from switchyard.relay.attempt import Held
+from switchyard.relay.delivery import deliver_stream
+from switchyard.relay.failures import AttemptFailed, network_failure
+from switchyard.relay.headers import Headers
+from switchyard.relay.keep_alive import KeepAlive
+from switchyard.relay.upstream import Reply
+from tests.bed import wire
+from tests.bed.fake_time import now, run
+from tests.bed.wire import PROTOCOLS, Protocol
+
+TEXT = "A long answer that comes in many small pieces. " * 4
+BROKE = "the connection broke"
+
+
+class FakeReply:
+    """Sends its records so many seconds apart, and then ends, breaks or falls silent."""
+
+    def __init__(self, records: list[bytes], seconds: float, end: str = "end") -> None:
+        self._chunks = self._read(records, seconds, end)
+
+    async def _read(self, records: list[bytes], seconds: float, end: str) -> AsyncIterator[bytes]:
+        for record in records:
+            await asyncio.sleep(seconds)
+            yield record
+        if end == "silence":
+            await asyncio.sleep(1e9)
+        if end == "break":
+            raise AttemptFailed(network_failure(FailureKind.READ, BROKE))
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        return self._chunks
+
+
+@dataclass
+class Delivered:
+    """What the client got, and what was settled when."""
+
+    write_seconds: float = 0.0
+    started: bool = True
+    body: bytes = b""
+    settled: list[Failure | None] = field(default_factory=list)
+    body_when_settled: bytes = b""
+    at: float = 0.0
+
+    async def start(self, status: int, headers: Headers) -> None:
+        raise AssertionError("it has started")
+
+    async def write(self, data: bytes) -> None:
+        if self.write_seconds:
+            await asyncio.sleep(self.write_seconds)
+        self.body += data
+
+    async def end(self) -> None:
+        return
+
+    async def settle(self, failure: Failure | None) -> None:
+        self.settled.append(failure)
+        self.body_when_settled = self.body
+
+    @property
+    def kind(self) -> FailureKind | None:
+        (failure,) = self.settled
+        return failure.kind if failure else None
+
+    @property
+    def beats(self) -> int:
+        return (
+            self.body.count(b"keep-alive") + self.body.count(b"event: ping") + self.body.count(b'"keepalive"')
+        )
+
+
+def deliver(
+    protocol: Protocol,
+    records: list[bytes],
+    *,
+    seconds: float = 0.0,
+    end: str = "end",
+    idle: float = 60.0,
+    write_seconds: float = 0.0,
+) -> Delivered:
+    async def scenario() -> Delivered:
+        got = Delivered(write_seconds)
+        stream = UntouchedStream(CODECS[protocol], "m")
+        held = Held(cast(Reply, FakeReply(records, seconds, end)), b"", stream)
+        keep_alive = KeepAlive(got, 15.0, [], stream.keep_alive)
+
+        def phrase(failure: Failure) -> WireError:
+            return failure.error
+
+        await deliver_stream(held, stream, keep_alive, idle, got.settle, phrase)
+        await keep_alive.stop()
+        got.at = now()
+        return got
+
+    return run(scenario())
+
+
+def records_of(protocol: Protocol) -> list[bytes]:
+    return wire.records(protocol, wire.Reply(TEXT), "m")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_stream_of_many_minutes_survives_and_is_kept_alive(protocol: Protocol) -> None:
+    records = records_of(protocol)
+    got = deliver(protocol, records, seconds=50.0)
+    assert (got.kind, got.at) == (None, 50.0 * len(records))
+    assert got.at > 20 * 60
+    # three signs of life fit between two events, but none into the time after the last
+    assert got.beats >= 3 * (len(records) - 2)
+    assert got.body.replace(CODECS[protocol].keep_alive, b"") == b"".join(records)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_silence_after_content_is_a_break_that_is_told_once(protocol: Protocol) -> None:
+    got = deliver(protocol, records_of(protocol)[:6], end="silence", idle=60.0)
+    assert (got.kind, got.at) == (FailureKind.IDLE_TIMEOUT, 60.0)
+    assert got.body.count(b"fell silent for 60 s") == 1
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_broken_connection_is_told_once_and_is_in_the_books_before(protocol: Protocol) -> None:
+    got = deliver(protocol, records_of(protocol)[:6], end="break")
+    assert got.kind is FailureKind.READ
+    assert got.body.count(BROKE.encode()) == 1
+    assert BROKE.encode() not in got.body_when_settled
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_an_end_before_the_end_of_the_protocol_is_a_break(protocol: Protocol) -> None:
+    got = deliver(protocol, records_of(protocol)[:6])
+    assert got.kind is FailureKind.READ
+    assert got.body.count(b"ended before the answer was complete") == 1
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_end_is_in_the_books_before_the_client_sees_it(protocol: Protocol) -> None:
+    records = records_of(protocol)
+    got = deliver(protocol, records)
+    assert (got.kind, got.body) == (None, b"".join(records))
+    assert got.body_when_settled == b"".join(records[:-1])
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_client_that_reads_slowly_is_not_the_upstreams_silence(protocol: Protocol) -> None:
+    got = deliver(protocol, records_of(protocol), write_seconds=100.0, idle=60.0)
+    assert got.kind is None
+
+
+@pytest.mark.parametrize("end", ["break", "silence"])
+def test_a_chat_answer_that_broke_after_its_reason_to_stop_is_complete(end: str) -> None:
+    records = records_of("chat")
+    stop = next(place for place, record in enumerate(records) if b'"finish_reason": "stop"' in record)
+    got = deliver("chat", [*records[: stop + 1], b'data: {"half a rec'], end=end)
+    assert got.kind is None
+    body = got.body.replace(CODECS["chat"].keep_alive, b"")
+    assert body == b"".join(records[: stop + 1]) + b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize("protocol", ["messages", "responses"])
+def test_in_the_other_protocols_only_the_end_is_the_end(protocol: Protocol) -> None:
+    got = deliver(protocol, records_of(protocol)[:-1], end="break")
+    assert got.kind is FailureKind.READ
