@@ -71,16 +71,13 @@ class _Brotli:
 
 class _Zstd:
     def __init__(self) -> None:
-        self._out = _Bounded(0)
+        self._out = _Bounded()
         inner = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
         # the other interfaces of the library unpack a chunk at one go, however large it becomes
-        self._inner = inner.stream_writer(cast(IO[bytes], self), closefd=False)
-
-    def write(self, piece: bytes) -> int:
-        return self._out.write(piece)
+        self._inner = inner.stream_writer(cast(IO[bytes], self._out), closefd=False)
 
     def feed(self, chunk: bytes, room: int) -> bytes:
-        self._out = _Bounded(room)
+        self._out.make_room(room)
         self._inner.write(chunk)
         return self._out.joined()
 
@@ -88,7 +85,10 @@ class _Zstd:
 class _Bounded:
     """Pieces that together must not exceed the room there is."""
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, room: int = 0) -> None:
+        self.make_room(room)
+
+    def make_room(self, room: int) -> None:
         self._room = room
         self._size = 0
         self._pieces: list[bytes] = []
@@ -96,12 +96,14 @@ class _Bounded:
     def write(self, piece: bytes) -> int:
         self._size += len(piece)
         if self._size > self._room:
+            self._pieces.clear()
             raise Swells(f"the compressed data swells beyond {self._room >> 20} MB")
         self._pieces.append(bytes(piece))
         return len(piece)
 
     def joined(self) -> bytes:
-        return b"".join(self._pieces)
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
 
 
 FACTORIES: dict[str, Callable[[], _Unpacker]] = {

@@ -10,7 +10,7 @@ import msgspec
 
 from switchyard.protocols import diagonal, neutral, thinking
 from switchyard.protocols.capabilities import Capabilities
-from switchyard.protocols.codec import Codec, SentRequest, Target
+from switchyard.protocols.codec import BadRequest, Codec, SentRequest, Target
 from switchyard.protocols.compaction import compaction_request
 from switchyard.protocols.conversion import convert_request
 from switchyard.protocols.names import ProtocolName
@@ -138,7 +138,7 @@ class Preparation:
     def _repaired(self, candidate: Candidate, target: Target, stripped: frozenset[str] | None) -> bytes:
         """The body with what this upstream cannot take changed; the very same bytes if nothing is."""
         protocol = self._request.protocol
-        document = msgspec.json.decode(self._request.body)
+        document = _decoded(self._request.body)
         changed = self._codecs[protocol].repair_request(document, target)
         if candidate.thinking:
             thinking.turn_on(protocol, document)
@@ -147,3 +147,11 @@ class Preparation:
             thinking.strip_history(protocol, document, stripped)
             changed = True
         return msgspec.json.encode(document) if changed else self._request.body
+
+
+def _decoded(body: bytes) -> Any:
+    """Raises BadRequest."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"the request body cannot be read: {str(error)[:120]}") from None

@@ -208,3 +208,13 @@ def test_entries_of_one_address_and_protocol_share_an_issuer() -> None:
 def test_the_demo_speaks_what_the_client_does(client: ProtocolName) -> None:
     demo = Upstream(name="demo", base_url="demo:")
     assert prepared(client, BODIES[client], candidate(demo, "asked")).body == BODIES[client]
+
+
+@pytest.mark.parametrize("number", ["1e999", "9" * 5000])
+def test_a_body_that_cannot_be_repaired_is_the_clients_fault(number: str) -> None:
+    marks = b'"cache_control":{},' * 5
+    body = b'{"model":"asked",%b"messages":[],"temperature":%b}' % (marks, number.encode())
+    request = ClientRequest("chat", body, read_head("chat", body, {}), [])
+    upstream = entry("chat")
+    with pytest.raises(BadRequest):
+        Preparation(request, CODECS).prepare(candidate(upstream), target_for(candidate(upstream), "chat", {}))
