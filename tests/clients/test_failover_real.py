@@ -87,7 +87,8 @@ def test_an_agent_turn_survives_the_death_of_the_primary(tmp_path: Path, death: 
             for client in CLIENTS
             for name, server in (("primary", primary), ("backup", backup))
         ]
-        with Daemon(tmp_path, settings(*entries, timeouts=HURRY)) as daemon:
+        document = settings(*entries, timeouts=HURRY, failover={"keep_alive_seconds": 0.3})
+        with Daemon(tmp_path, document) as daemon:
             with ThreadPoolExecutor(len(CLIENTS)) as pool:
                 runs = dict(
                     zip(
