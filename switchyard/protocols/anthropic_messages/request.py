@@ -27,6 +27,7 @@ from switchyard.protocols.anthropic_messages.tool_lists import (
 from switchyard.protocols.anthropic_messages.wire import read_object
 from switchyard.protocols.codec import BadRequest, SentRequest, Target
 from switchyard.protocols.history import text_of, well_formed, without_billing_line, without_mid_system
+from switchyard.protocols.large import encode_large
 
 MAX_USER_ID = 256
 HIGHEST_TEMPERATURE = 1.0
@@ -198,7 +199,7 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
     for name in capabilities.dropped_fields:
         body.pop(name, None)
     return SentRequest(
-        body=msgspec.json.encode(body),
+        body=encode_large(body),
         target=target,
         tools=tools.names,
         stops=unsaid_stops,

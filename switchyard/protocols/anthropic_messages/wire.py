@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from switchyard.protocols.errors import read_embedded_error
+from switchyard.protocols.large import decode_large
 from switchyard.protocols.neutral import ErrorType, StopReason, WireError
 from switchyard.protocols.sse import Record
 from switchyard.protocols.tools import raised_arguments
@@ -95,7 +96,7 @@ def error_of(event: WireEvent) -> WireError:
 def read_object(body: bytes) -> dict[str, Any] | None:
     """The JSON object in the body, None if it is anything else."""
     try:
-        decoded = msgspec.json.decode(body)
+        decoded = decode_large(body)
     except UnicodeDecodeError:
         return read_object(_mended(body))
     except (msgspec.DecodeError, RecursionError):

@@ -13,6 +13,7 @@ from switchyard.protocols import neutral
 from switchyard.protocols.codec import BadRequest, SentRequest, Target
 from switchyard.protocols.effort import EFFORTS, budget_for, clamped, wanted_effort
 from switchyard.protocols.ids import shortened
+from switchyard.protocols.large import decode_large, encode_large
 from switchyard.protocols.neutral import Loss
 from switchyard.protocols.openai_chat.read_messages import read_messages
 from switchyard.protocols.openai_chat.tool_lists import (
@@ -85,7 +86,7 @@ def decode_request(body: bytes) -> neutral.Request:
 
 def _object(body: bytes) -> Json:
     try:
-        wire = msgspec.json.decode(body)
+        wire = decode_large(body)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise BadRequest(f"The body is not valid JSON: {error}") from None
     if not isinstance(wire, dict):
@@ -220,7 +221,7 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
     losses = [*tools.losses, *writer.losses, *losses, *_unsaid(request)]
     losses += _drop_fields(body, target)
     return SentRequest(
-        body=msgspec.json.encode(body),
+        body=encode_large(body),
         target=target,
         tools=tools.names,
         stops=stops_left,

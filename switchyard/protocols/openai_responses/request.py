@@ -14,6 +14,7 @@ from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import BadRequest, SentRequest, Target
 from switchyard.protocols.effort import clamped, wanted_effort
 from switchyard.protocols.history import well_formed, without_billing_line, without_mid_system
+from switchyard.protocols.large import decode_large, encode_large
 from switchyard.protocols.openai_responses.calls import Item, fields, json_text, text
 from switchyard.protocols.openai_responses.items import NO_STATE, Conversation, ItemWriter
 from switchyard.protocols.openai_responses.skeleton import echo_of
@@ -36,7 +37,7 @@ UNSAID_FIELDS = ("top_k", "seed", "frequency_penalty", "presence_penalty", "logi
 def decode_request(body: bytes) -> neutral.Request:
     """Raises BadRequest."""
     try:
-        told = msgspec.json.decode(body)
+        told = decode_large(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"the request body is not valid JSON: {error}") from None
     if not isinstance(told, dict):
@@ -172,7 +173,7 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
     for field in capabilities.dropped_fields:
         body.pop(field, None)
     return SentRequest(
-        body=msgspec.json.encode(body),
+        body=encode_large(body),
         target=target,
         tools=declared.names,
         stops=request.stop,

@@ -1,0 +1,42 @@
+"""Read and write large JSON in steps, so that other threads get their turn: one call would hold them all up."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+LARGE_BYTES = 256 * 1024
+MANY_ITEMS = 64
+
+_encode = msgspec.json.Encoder().encode
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def decode_large(text: bytes | memoryview) -> Any:
+    """As `msgspec.json.decode`; raises what that raises."""
+    if len(text) < LARGE_BYTES:
+        return msgspec.json.decode(text)
+    match bytes(text[:64]).lstrip()[:1]:
+        case b"{":
+            return {name: decode_large(memoryview(part)) for name, part in _decode_members(text).items()}
+        case b"[":
+            return [decode_large(memoryview(part)) for part in _decode_items(text)]
+    return msgspec.json.decode(text)
+
+
+def encode_large(members: Mapping[str, Any]) -> bytes:
+    """As `msgspec.json.encode` of an object, whose long lists are written item by item."""
+    written = [
+        b"%b:%b" % (_encode(name), _encode_items(value) if _is_long(value) else _encode(value))
+        for name, value in members.items()
+    ]
+    return b"{%b}" % b",".join(written)
+
+
+def _is_long(value: object) -> bool:
+    return isinstance(value, list) and len(value) > MANY_ITEMS
+
+
+def _encode_items(items: list[Any]) -> bytes:
+    return b"[%b]" % b",".join([_encode(item) for item in items])
