@@ -29,6 +29,8 @@ GRACE_SECONDS = 10
 BACKLOG = 2048
 SHORTEST_TOKEN = 16
 GARBAGE_THRESHOLD = 20_000
+SWITCH_SECONDS = 0.001
+"""A thread that converts a large body gives way this often, or each event of the streams would wait for it longer."""
 
 
 class CannotServe(Exception):
@@ -193,7 +195,7 @@ async def _serve(application: Application, server: uvicorn.Server, sockets: list
         except NotImplementedError:
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(leave))
     await application.start()
-    _spare_collections()
+    _tune_interpreter()
     sweeping = asyncio.create_task(sweep(server.server_state.connections, Limits().sweep_seconds))
     try:
         await server.serve(sockets=sockets)
@@ -202,11 +204,12 @@ async def _serve(application: Application, server: uvicorn.Server, sockets: list
         await application.stop()
 
 
-def _spare_collections() -> None:
+def _tune_interpreter() -> None:
     """What is there at the start stays: the collector need not look at it again with every few requests."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD, 20, 50)
+    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 def _bind(options: Options) -> list[socket.socket]:
