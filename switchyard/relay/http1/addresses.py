@@ -1,0 +1,92 @@
+"""From a host's name to a connection: its addresses race, a little apart, and the first one wins.
+
+https://www.rfc-editor.org/rfc/rfc8305
+"""
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import chain, zip_longest
+from typing import TypeVar
+
+NEXT_ADDRESS_SECONDS = 0.25
+SOCKET_OPTIONS = (
+    ("IPPROTO_TCP", "TCP_NODELAY", 1),
+    # while a model thinks nothing is sent for minutes: keep the way open, and notice when it is gone
+    ("SOL_SOCKET", "SO_KEEPALIVE", 1),
+    ("IPPROTO_TCP", "TCP_KEEPIDLE", 60),
+    ("IPPROTO_TCP", "TCP_KEEPALIVE", 60),
+    ("IPPROTO_TCP", "TCP_KEEPINTVL", 30),
+    ("IPPROTO_TCP", "TCP_KEEPCNT", 5),
+)
+"""as far as the system knows them: the idle time has two names"""
+
+Address = tuple[str, int]
+Opened = TypeVar("Opened", bound=asyncio.Protocol)
+
+
+async def addresses_of(host: str, port: int) -> list[Address]:
+    """The families by turns. Raises OSError."""
+    if any(_is_literal(family, host) for family in (socket.AF_INET, socket.AF_INET6)):
+        return [(host, port)]
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:
+        raise socket.gaierror(socket.EAI_NONAME, "not the name of a server") from None
+    first = [str(address[0]) for family, *_, address in found if family == found[0][0]]
+    others = [str(address[0]) for family, *_, address in found if family != found[0][0]]
+    by_turns = chain.from_iterable(zip_longest(first, others))
+    return [(address, port) for address in by_turns if address is not None]
+
+
+def _is_literal(family: socket.AddressFamily, host: str) -> bool:
+    try:
+        socket.inet_pton(family, host)
+    except OSError:
+        return False
+    return True
+
+
+async def connect_first(
+    addresses: list[Address], new: Callable[[], Opened]
+) -> tuple[asyncio.Transport, Opened]:
+    """Raises OSError, the last address's, if none can be reached."""
+    if len(addresses) == 1:
+        return await _connect(addresses[0], new)
+    waiting = deque(addresses)
+    racing: set[asyncio.Task[tuple[asyncio.Transport, Opened]]] = set()
+    failure: BaseException | None = None
+    try:
+        while waiting or racing:
+            if waiting:
+                racing.add(asyncio.create_task(_connect(waiting.popleft(), new)))
+            seconds = NEXT_ADDRESS_SECONDS if waiting else None
+            done, _ = await asyncio.wait(racing, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                racing.discard(task)
+                failure = task.exception()
+                if failure is None:
+                    return task.result()
+        assert failure is not None
+        raise failure
+    finally:
+        for task in racing:
+            task.cancel()
+            task.add_done_callback(_close_late_winner)
+
+
+def _close_late_winner(task: asyncio.Task[tuple[asyncio.Transport, Opened]]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result()[0].abort()
+
+
+async def _connect(address: Address, new: Callable[[], Opened]) -> tuple[asyncio.Transport, Opened]:
+    transport, protocol = await asyncio.get_running_loop().create_connection(new, *address)
+    opened = transport.get_extra_info("socket")
+    for level, option, value in SOCKET_OPTIONS:
+        if hasattr(socket, option):
+            with suppress(OSError):  # closed by now: the first use will tell
+                opened.setsockopt(getattr(socket, level), getattr(socket, option), value)
+    return transport, protocol

@@ -1,0 +1,257 @@
+"""One connection to a server: a request out, its answer in, one after the other.
+
+httptools parses; the methods and lists named `on_...` are its callbacks. Whatever a server sends is bounded.
+"""
+
+import asyncio
+from typing import Protocol, cast
+
+import httptools
+import httpx
+
+from switchyard.relay.http1.errors import NotHttp, Unanswered
+from switchyard.relay.http1.raw_reply import Headers, RawReply
+from switchyard.relay.http1.request import Origin
+
+MAX_HEAD_BYTES = 64 * 1024
+MAX_HEADERS = 200
+MAX_INTERIM_ANSWERS = 32
+SMALL_BODY_BYTES = 64 * 1024
+SLICE_BYTES = 256 * 1024
+NOTHING = memoryview(b"")
+
+
+class Owner(Protocol):
+    """Is told what becomes of a connection."""
+
+    def freed(self, connection: "Connection") -> None:
+        """The next request may be sent."""
+
+    def lost(self, connection: "Connection") -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """Serves one exchange at a time; its owner takes care of that."""
+
+    def __init__(self, origin: Origin, owner: Owner) -> None:
+        self.origin = origin
+        self.idle_since = (0.0, 0.0)
+        """the owner's note, by the monotonic and by the wall clock"""
+        self._owner = owner
+        self._transport: asyncio.Transport | None = None
+        self._reply: RawReply | None = None
+        self._headers: Headers = []
+        self._skips_body = False
+        self._heard = False
+        self._complete = False
+        self._stays_open = False
+        self._interim_answers = 0
+        self._barren_bytes = 0
+        self._unsent = NOTHING
+        self._full = False
+        self._pieces: list[bytes] = []
+        self.on_body = self._pieces.append
+        self._parser: httptools.HttpResponseParser | None = self._new_parser()
+
+    def _new_parser(self) -> httptools.HttpResponseParser:
+        parser = httptools.HttpResponseParser(self)
+        # home-made servers end lines with a bare LF or pad their chunk sizes: harmless in an answer
+        parser.set_dangerous_leniencies(
+            lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+        )
+        return parser
+
+    # --- used by the transport -------------------------------------------------
+
+    @property
+    def is_usable(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def wire(self) -> asyncio.Transport:
+        assert self._transport is not None
+        return self._transport
+
+    async def exchange(self, head: bytes, body: bytes = b"", *, skips_body: bool = False) -> RawReply:
+        """The answer once its headers are there. `skips_body`: it has none, whatever its headers say.
+
+        Raises httpx errors; the connection is closed then, and on cancellation.
+        """
+        reply = self._reply = RawReply(self)
+        self._skips_body = skips_body
+        self._heard = self._complete = False
+        self._interim_answers = self._barren_bytes = 0
+        try:
+            self._write(head, body)
+            await reply.begun()
+        except BaseException:
+            self.abort()
+            raise
+        return reply
+
+    def abort(self) -> None:
+        """Closes the socket at once, whatever is under way."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def pause(self) -> None:
+        if self.is_usable:
+            self.wire.pause_reading()
+
+    def resume(self) -> None:
+        if self.is_usable:
+            self.wire.resume_reading()
+
+    # --- writing ---------------------------------------------------------------
+
+    def _write(self, head: bytes, body: bytes) -> None:
+        if not self.is_usable:
+            raise Unanswered("closed the connection without an answer")
+        if len(body) <= SMALL_BODY_BYTES:
+            self.wire.write(head + body)
+            return
+        self.wire.write(head)
+        self._unsent = memoryview(body)
+        self._write_more()
+
+    def _write_more(self) -> None:
+        """Slice by slice and uncopied, so that neither encryption nor a slow server holds anybody else up."""
+        if self._unsent and not self._full and self.is_usable:
+            piece, self._unsent = self._unsent[:SLICE_BYTES], self._unsent[SLICE_BYTES:]
+            self.wire.write(piece)
+            if not self._full:
+                asyncio.get_running_loop().call_soon(self._write_more)
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self._write_more()
+
+    # --- reading ---------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's only behave like one
+
+    def data_received(self, data: bytes) -> None:
+        if self._reply is None or self._parser is None:
+            self.abort()  # nobody asked: whatever it is, it is no answer to the next request
+            return
+        self._heard = True
+        error = self._parsed(data)
+        if self._complete:
+            self._finish(self._reply, clean=error is None)
+            return
+        if self._pieces:
+            self._deliver(self._reply)
+            self._barren_bytes = 0
+        else:
+            self._barren_bytes += len(data)
+            if error is None and self._barren_bytes > MAX_HEAD_BYTES:
+                error = NotHttp("endless headers")
+        if error is not None:
+            reply, self._reply = self._reply, None
+            reply.fail(error)
+            self.abort()
+
+    def _parsed(self, data: bytes) -> NotHttp | None:
+        """What is wrong with it, if anything."""
+        assert self._parser is not None
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            ours = error.__context__
+            return ours if isinstance(ours, NotHttp) else NotHttp(str(error))
+        return None
+
+    def _deliver(self, reply: RawReply) -> None:
+        """What one packet has brought becomes one chunk, however many pieces it was in."""
+        reply.push(self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces))
+        self._pieces.clear()
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            raise NotHttp("more than one answer")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        assert self._reply is not None
+        if not self._reply.status:  # else it is a trailer
+            self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1").rstrip()))
+
+    def on_headers_complete(self) -> None:
+        assert self._reply is not None and self._parser is not None
+        headers, self._headers = self._headers, []
+        status = self._parser.get_status_code()
+        if status < 200:
+            self._interim_answers += 1
+            if status < 100 or status == 101 or self._interim_answers > MAX_INTERIM_ANSWERS:
+                raise NotHttp(f"status {status}, unasked for")
+            return
+        if not self._parser.get_http_version().startswith("1."):
+            raise NotHttp("not version 1.1")
+        size = sum(len(name) + len(value) + 4 for name, value in headers)
+        if len(headers) > MAX_HEADERS or size > MAX_HEAD_BYTES:
+            raise NotHttp("endless headers")
+        self._barren_bytes = 0
+        self._reply.begin(status, headers)
+        if self._skips_body:
+            self._complete = True
+            self._stays_open = self._parser.should_keep_alive()
+
+    def on_message_complete(self) -> None:
+        assert self._reply is not None and self._parser is not None
+        if self._reply.status and not self._complete:
+            self._complete = True
+            self._stays_open = self._parser.should_keep_alive()
+            if self._pieces:
+                self._deliver(self._reply)
+
+    def _finish(self, reply: RawReply, *, clean: bool) -> None:
+        """The answer is complete; the connection can be used again unless anything speaks against it."""
+        self._reply = None
+        excess, all_sent = bool(self._pieces), not self._unsent and not self.wire.get_write_buffer_size()
+        self._pieces.clear()
+        reply.end()
+        if clean and self._stays_open and not excess and all_sent and self.is_usable:
+            if self._skips_body:
+                self._parser = self._new_parser()  # the old one waits for the body
+            self._owner.freed(self)
+        else:
+            self.abort()
+
+    # --- the end ---------------------------------------------------------------
+
+    def eof_received(self) -> None:
+        self._settle(None)
+        self.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._settle(error)
+        self._parser = None
+        self._owner.lost(self)
+
+    def _settle(self, error: Exception | None) -> None:
+        """Tell the reader of an answer what the end of the connection means for it."""
+        self._unsent = NOTHING
+        reply, self._reply = self._reply, None
+        if reply is None:
+            return
+        if error is None and reply.status and _ends_by_close(reply.headers):
+            reply.end()
+        else:
+            reply.fail(self._broken_off(reply, error))
+
+    def _broken_off(self, reply: RawReply, error: Exception | None) -> httpx.ReadError:
+        if not self._heard:
+            failure: httpx.ReadError = Unanswered("closed the connection without an answer")
+        else:
+            where = "before the end of" if reply.status else "within the headers of"
+            failure = httpx.ReadError(f"the connection broke {where} the answer")
+        failure.__cause__ = error
+        return failure
+
+
+def _ends_by_close(headers: Headers) -> bool:
+    fields = dict(headers)
+    return "content-length" not in fields and "chunked" not in fields.get("transfer-encoding", "").lower()

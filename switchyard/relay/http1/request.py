@@ -1,0 +1,126 @@
+"""Say a request in the bytes of HTTP/1.1 (https://www.rfc-editor.org/rfc/rfc9112)."""
+
+import re
+from base64 import b64encode
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+from urllib.parse import unquote_to_bytes
+
+import httpx
+
+Headers = list[tuple[str, str]]
+Framing = Literal["", "host", "length"]
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+METHODS_WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a connection leads. `host` is bare: no brackets, internationalised names encoded."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @property
+    def authority(self) -> str:
+        """With the port in every case, as CONNECT wants it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A URL, taken apart for the wire."""
+
+    origin: Origin
+    path: str
+    host: str
+    """as the `host` header says it"""
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """An HTTP proxy; `credentials` is the value of its `proxy-authorization`, or empty."""
+
+    origin: Origin
+    credentials: str
+
+
+@lru_cache(2048)
+def target_of(url: str) -> Target:
+    """Raises httpx.InvalidURL, httpx.UnsupportedProtocol."""
+    parsed = httpx.URL(url)
+    if parsed.scheme not in DEFAULT_PORTS or not parsed.host:
+        raise httpx.UnsupportedProtocol("it needs http:// or https:// and a host")
+    port = DEFAULT_PORTS[parsed.scheme] if parsed.port is None else parsed.port
+    if not 0 < port < 65536:
+        raise httpx.InvalidURL("its port is beyond all ports")
+    origin = Origin(parsed.scheme, parsed.raw_host.decode("ascii"), port)
+    return Target(origin, parsed.raw_path.decode("ascii"), parsed.netloc.decode("ascii"))
+
+
+def proxy_of(url: str) -> Proxy:
+    """Raises httpx.InvalidURL, httpx.UnsupportedProtocol."""
+    target = target_of(url)
+    userinfo = unquote_to_bytes(httpx.URL(url).userinfo)
+    return Proxy(target.origin, f"Basic {b64encode(userinfo).decode()}" if userinfo else "")
+
+
+def request_head(
+    method: str, target: Target, headers: Headers, body_length: int, proxy: Proxy | None = None
+) -> bytes:
+    """Request line and headers: the given ones as they are, in their order, after our own.
+
+    The body is ours to frame, so a given `content-length` or `transfer-encoding` is left out.
+    Raises httpx.LocalProtocolError.
+    """
+    through_proxy = proxy is not None and target.origin.scheme == "http"
+    place = f"http://{target.host}{target.path}" if through_proxy else target.path
+    lines = [f"{method} {place} HTTP/1.1"]
+    names_host = False
+    given = []
+    for name, value in headers:
+        framing = _framing(name)
+        if framing != "length":
+            given.append(f"{name}: {value}")
+        names_host = names_host or framing == "host"
+    if not names_host:
+        lines.append(f"host: {target.host}")
+    lines += given
+    if through_proxy and proxy is not None and proxy.credentials:
+        lines.append(f"proxy-authorization: {proxy.credentials}")
+    if body_length or method not in METHODS_WITHOUT_BODY:
+        lines.append(f"content-length: {body_length}")
+    return _joined(lines)
+
+
+def connect_head(origin: Origin, proxy: Proxy) -> bytes:
+    """The request to a proxy for a tunnel to the origin."""
+    lines = [f"CONNECT {origin.authority} HTTP/1.1", f"host: {origin.authority}"]
+    if proxy.credentials:
+        lines.append(f"proxy-authorization: {proxy.credentials}")
+    return _joined(lines)
+
+
+def _joined(lines: list[str]) -> bytes:
+    head = "\r\n".join(lines)
+    breaks = len(lines) - 1
+    if head.count("\r") != breaks or head.count("\n") != breaks or "\0" in head:
+        raise httpx.LocalProtocolError("a header holds a line break or a null byte")
+    try:
+        return (head + "\r\n\r\n").encode("latin-1")
+    except UnicodeEncodeError:
+        raise httpx.LocalProtocolError("a header holds characters that HTTP cannot carry") from None
+
+
+@lru_cache(1024)
+def _framing(name: str) -> Framing:
+    if not TOKEN.fullmatch(name):
+        raise httpx.LocalProtocolError("a header has a name that HTTP does not allow")
+    lowered = name.lower()
+    if lowered in ("content-length", "transfer-encoding"):
+        return "length"
+    return "host" if lowered == "host" else ""

@@ -1,0 +1,126 @@
+"""Send requests over pooled connections; a stale connection never looks like a failure of its server."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from switchyard.relay.http1.connection import Connection
+from switchyard.relay.http1.dial import Dialer, TlsContext, tls_context
+from switchyard.relay.http1.errors import Unanswered
+from switchyard.relay.http1.raw_reply import RawReply
+from switchyard.relay.http1.request import Headers, Origin, proxy_of, request_head, target_of
+
+IDLE_SECONDS = 60.0
+MAX_IDLE_PER_ORIGIN = 100
+CLOSING_SECONDS = 1.0
+
+Clock = Callable[[], float]
+
+
+class Http1Transport:
+    """All connections of one way to the network: direct, or through one HTTP proxy."""
+
+    def __init__(
+        self,
+        proxy: str = "",
+        tls: TlsContext = tls_context,
+        monotonic: Clock = time.monotonic,
+        wall: Clock = time.time,
+    ) -> None:
+        self._proxy = proxy_of(proxy) if proxy else None
+        self._dialer = Dialer(self._proxy, tls)
+        self._monotonic = monotonic
+        self._wall = wall
+        self._open: set[Connection] = set()
+        self._idle: dict[Origin, list[Connection]] = {}
+        """by the time they became idle: the last one is used first"""
+        self._sweep: asyncio.TimerHandle | None = None
+        self._all_lost = asyncio.Event()
+
+    async def send(
+        self, method: str, url: str, headers: Headers, body: bytes, connect_seconds: float
+    ) -> RawReply:
+        """The answer once its headers are there. Raises httpx errors, as `errors` draws them."""
+        target = target_of(url)
+        head = request_head(method, target, headers, len(body), self._proxy)
+        skips_body = method == "HEAD"
+        connection = self._take(target.origin)
+        if connection is not None:
+            try:
+                return await connection.exchange(head, body, skips_body=skips_body)
+            except Unanswered:
+                pass  # it was closed while idle, and the news came too late
+        connection = await self._dialer.dial(
+            target.origin, connect_seconds, lambda: Connection(target.origin, self)
+        )
+        if connection.is_usable:
+            self._open.add(connection)
+        return await connection.exchange(head, body, skips_body=skips_body)
+
+    @property
+    def open_count(self) -> int:
+        """Connections, in use or idle."""
+        return len(self._open)
+
+    @property
+    def idle_count(self) -> int:
+        return sum(map(len, self._idle.values()))
+
+    async def close(self) -> None:
+        """Closes every connection, whatever is under way."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
+        self._idle.clear()
+        for connection in self._open:
+            connection.abort()
+        if self._open:
+            self._all_lost.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._all_lost.wait(), CLOSING_SECONDS)
+
+    # --- what connections tell -------------------------------------------------
+
+    def freed(self, connection: Connection) -> None:
+        connection.idle_since = (self._monotonic(), self._wall())
+        idle = self._idle.setdefault(connection.origin, [])
+        idle.append(connection)
+        if len(idle) > MAX_IDLE_PER_ORIGIN:
+            idle.pop(0).abort()
+        if self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._close_stale)
+
+    def lost(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        idle = self._idle.get(connection.origin, [])
+        if connection in idle:
+            idle.remove(connection)
+        if not self._open:
+            self._all_lost.set()
+
+    # --- idle ones -------------------------------------------------------------
+
+    def _take(self, origin: Origin) -> Connection | None:
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
+            if connection.is_usable and not self._is_stale(connection):
+                return connection
+            connection.abort()
+        return None
+
+    def _is_stale(self, connection: Connection) -> bool:
+        """The monotonic clock stands still while the machine sleeps, the wall clock may be set back."""
+        monotonic, wall = connection.idle_since
+        return self._monotonic() - monotonic > IDLE_SECONDS or self._wall() - wall > IDLE_SECONDS
+
+    def _close_stale(self) -> None:
+        self._sweep = None
+        for idle in self._idle.values():
+            for connection in [one for one in idle if self._is_stale(one)]:
+                idle.remove(connection)
+                connection.abort()
+        self._idle = {origin: idle for origin, idle in self._idle.items() if idle}
+        if self._idle:
+            self._sweep = asyncio.get_running_loop().call_later(IDLE_SECONDS / 2, self._close_stale)
