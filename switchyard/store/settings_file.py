@@ -324,7 +324,7 @@ def _events(folders: frozenset[str]) -> AsyncGenerator[object, None]:
         *folders,
         recursive=False,
         debounce=200,
-        step=30,
+        step=100,  # a thread wakes up this often, also when nothing happens
         rust_timeout=int(POLL_SECONDS * 1000),
         yield_on_timeout=True,
         watch_filter=None,
