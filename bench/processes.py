@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -48,6 +49,24 @@ def cpu_seconds(pids: Iterable[int]) -> float:
         except OSError:
             continue
     return total / 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSeconds:
+    """So far: of all cores together, those in which they worked, and our share of them."""
+
+    all: float
+    busy: float
+    ours: float
+
+
+def machine_seconds() -> MachineSeconds:
+    """Ours are this process and its ended descendants."""
+    fields = [int(field) for field in (PROC / "stat").read_text().split("\n", 1)[0].split()[1:9]]
+    idle = fields[3] + fields[4]
+    tick = os.sysconf("SC_CLK_TCK")
+    ours = sum(os.times()[:4])
+    return MachineSeconds(sum(fields) / tick, (sum(fields) - idle) / tick, ours)
 
 
 def memory_mb(pids: Iterable[int]) -> float:

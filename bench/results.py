@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from goals import GOALS, NGINX, Judgement, judge
+from processes import MachineSeconds
 from rounds import ROWS, Rounds
 from stage import ROOT
 
@@ -62,6 +63,13 @@ def machine() -> str:
     ]
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return f"{when}, commit {_commit()}, load before {load}. {', '.join(fact for fact in facts if fact)}."
+
+
+def others(before: MachineSeconds, after: MachineSeconds) -> str:
+    """How much of the machine other programs took meanwhile, so that a reader knows what to think of the figures."""
+    foreign = (after.busy - before.busy) - (after.ours - before.ours)
+    share = max(0.0, foreign / max(0.01, after.all - before.all))
+    return f"Other programs used {share:.0%} of the machine meanwhile."
 
 
 def side_by_side(rounds: Rounds, taken_on: str, options: str) -> str:
