@@ -108,9 +108,12 @@ class Application:
 
     async def record(self, exchange: Exchange) -> None:
         """The end of an exchange: journal and statistics first, then whoever looks on."""
-        await self.ledger.record(exchange)
-        self.recent.ended(exchange)
-        log_exchange(exchange)
+        try:
+            await self.ledger.record(exchange)
+        finally:
+            # a client that leaves while a busy disk takes the line: the line is on its way all the same
+            self.recent.ended(exchange)
+            log_exchange(exchange)
 
     async def activate(self, name: str) -> Exchange:
         """One activation request to this upstream now. Raises KeyError for an unknown name."""

@@ -106,9 +106,10 @@ class Answering:
         return last_word(self._codec, final.error, stream=self._request.head.stream, headers=headers)
 
     async def abandoned(self) -> None:
-        """The client has left."""
-        self._exchange.outcome = Outcome.CANCELLED
-        await self.settle(None)
+        """The client has left; if its answer had ended by then, that end holds."""
+        if not self._settled:
+            self._exchange.outcome = Outcome.CANCELLED
+            await self.settle(None)
 
     async def interrupted(self) -> None:
         """The daemon ends before the answer does: the client is told, in a stream by its last record."""

@@ -68,7 +68,9 @@ def choose_route(settings: Settings, state: State, ask: Ask, now: Moment, seat: 
     if lineup.takes_turns:
         ready = _taking_turns(ready, ask)
     regular = tuple(candidate for candidate in ready if candidate.upstream.role != "rescue")
-    resort = _last_resort(waiting) if not regular and ask.may_resort else None
+    resort: Candidate | None = None
+    if not regular and ask.may_resort:
+        resort, waiting = _last_resort(waiting, state, ask, now)
     kept_out = tuple(skip for candidate, skip in waiting if resort is None or candidate.name != resort.name)
     candidates, stays = _seated((resort,) if resort is not None else regular, seat, settings, now)
     return Route(
@@ -87,6 +89,12 @@ def _obstacle(candidate: Candidate, state: State, ask: Ask, now: Moment) -> Skip
     rest = state.health.rest_of(name, candidate.model, now.monotonic, ask.exchange)
     if rest is not None:
         return Skip(name, "trial" if rest.on_trial else "resting", _rest_text(rest, now), rest.until)
+    return _limit(candidate, state, ask, now)
+
+
+def _limit(candidate: Candidate, state: State, ask: Ask, now: Moment) -> Skip | None:
+    """The limit that an upstream is at."""
+    name = candidate.name
     if name == ask.holds:
         return None
     if state.limits.is_full(candidate.upstream):
@@ -108,21 +116,21 @@ def _rest_text(rest: Rest, now: Moment) -> str:
     return f"{what}resting until {now.clock_at(rest.until)} after {count}: {rest.reason}"
 
 
-def _last_resort(waiting: list[tuple[Candidate, Skip]]) -> Candidate | None:
-    """The upstream whose rest ends first, if rests are what keeps the candidates away."""
-    resting = [
-        (skip.until or 0.0, candidate)
-        for candidate, skip in waiting
-        if skip.reason in ("resting", "trial") and candidate.upstream.role != "rescue"
-    ]
-    limited = any(
-        skip.reason in ("concurrency", "rate") and candidate.upstream.role != "rescue"
-        for candidate, skip in waiting
-    )
-    if not resting or limited:
-        return None
-    best = min(resting, key=lambda entry: entry[0])[1]
-    return replace(best, why="last resort: all are resting")
+def _last_resort(
+    waiting: list[tuple[Candidate, Skip]], state: State, ask: Ask, now: Moment
+) -> tuple[Candidate | None, list[tuple[Candidate, Skip]]]:
+    """The upstream whose rest ends first, if rests are what keeps the candidates away; and why each waits.
+
+    Its limits hold for a last resort too: at a limit it must be waited for.
+    """
+    regular = [(candidate, skip) for candidate, skip in waiting if candidate.upstream.role != "rescue"]
+    if not regular or any(skip.reason in ("concurrency", "rate") for _, skip in regular):
+        return None, waiting
+    best = min(regular, key=lambda entry: entry[1].until or 0.0)[0]
+    limit = _limit(best, state, ask, now)
+    if limit is None:
+        return replace(best, why="last resort: all are resting"), waiting
+    return None, [(candidate, limit if candidate is best else skip) for candidate, skip in waiting]
 
 
 def _taking_turns(candidates: tuple[Candidate, ...], ask: Ask) -> tuple[Candidate, ...]:

@@ -276,6 +276,16 @@ def test_who_fails_over_keeps_to_the_limits_of_the_next_upstream(tmp_path: Path)
     assert crowd.most == 2
 
 
+def test_a_last_resort_keeps_to_its_limit(tmp_path: Path) -> None:
+    crowd = Crowd("served", seconds=0.02)
+    with ScriptedUpstream(status(401), crowd) as only:
+        with Daemon(tmp_path, settings(upstream("only", only.url, max_concurrency=2))) as daemon:
+            assert ask(daemon.url, "messages").status == 401
+            responses = at_once(16, lambda _: ask(daemon.url, "messages"))
+    assert texts(responses) == {(200, "served")}
+    assert crowd.most <= 2
+
+
 def test_a_full_upstream_is_passed_over_while_another_can_serve(tmp_path: Path) -> None:
     let_go = threading.Event()
 

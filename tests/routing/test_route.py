@@ -311,3 +311,13 @@ def test_when_all_others_have_failed_one_that_rests_is_the_last_resort_and_only_
     assert (names(after_failure), after_failure.last_resort) == (["u1"], True)
     after_resort = route(found, replace(ASK, tried=frozenset({"u0", "u1"}), may_resort=False), state=state)
     assert (names(after_resort), list(skips(after_resort))) == ([], ["u2"])
+
+
+def test_the_limits_of_a_last_resort_hold_too() -> None:
+    found, state = settings({"max_concurrency": 1}, {}), resting("u0", "u1")
+    assert names(route(found, state=state)) == ["u0"]
+    state.limits.begin("u0")
+    full = route(found, state=state)
+    assert (names(full), [skip.reason for skip in full.skipped]) == ([], ["concurrency", "resting"])
+    granted = route(found, replace(ASK, holds="u0"), state=state)
+    assert (names(granted), granted.last_resort) == (["u0"], True)
