@@ -1,0 +1,363 @@
+"""Let 32 clients loose on the daemon while its three upstreams fail at random; then look for what was lost or leaked.
+
+    python bench/soak.py --seconds 180
+
+Every request must be answered whole by a healthy upstream, or be told one honest error; a stream that breaks after
+content is told once. Afterwards the daemon must hold what it held before: handles, connections, places, trials, tasks.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
+
+import httpx  # noqa: E402
+from soak_upstream import FaultyUpstream, change_moods, expected_text  # noqa: E402
+
+from tests.bed.asking import PATHS, end_told, error_of, question, text_of  # noqa: E402
+from tests.bed.daemon import Response, free_port, upstream  # noqa: E402
+from tests.bed.wire import PROTOCOLS, Protocol  # noqa: E402
+
+CLIENTS = 32
+CONVERSATIONS = 40
+ABORTS = 0.12
+MAX_CONCURRENCY = 6
+PATIENCE = {"connect": 1, "first_byte": 0.4, "idle": 0.4}
+RULES = {
+    "error_threshold": 3,
+    "cooldown_seconds": 0.5,
+    "max_cooldown_seconds": 1.5,
+    "keep_alive_seconds": 0.2,
+    "total_seconds": 20,
+    "return_to_primary_minutes": 0.05,
+    "on_status": {"502": "retry"},
+}
+SPEAK: dict[str, Protocol] = {"alpha": "messages", "beta": "chat", "gamma": "responses"}
+
+
+@dataclass
+class Tally:
+    """What the clients saw. `wrong` must stay empty."""
+
+    seen: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    slowest: float = 0.0
+
+    @property
+    def received(self) -> int:
+        return sum(count for what, count in self.seen.items() if what != "aborted")
+
+
+class Soak:
+    def __init__(self, seconds: float, seed: int, folder: Path) -> None:
+        self.seconds = seconds
+        self.tally = Tally()
+        self.folder = folder
+        self.port = free_port()
+        self._pick = random.Random(seed)
+        self.upstreams = [FaultyUpstream(name, seed + index) for index, name in enumerate(SPEAK)]
+        self._by_name = {one.name: one for one in self.upstreams}
+        self._numbers = iter(range(1, 100_000_000))
+        self._url = f"http://127.0.0.1:{self.port}"
+        self.moods: list[str] = []
+
+    # --- the run ---------------------------------------------------------------
+
+    async def run(self) -> list[str]:
+        """Everything that is wrong afterwards."""
+        for one in self.upstreams:
+            await one.listen()
+        self._write_settings()
+        with (self.folder / "output.txt").open("wb") as output:
+            command = [
+                sys.executable,
+                str(ROOT / "bench" / "soak_daemon.py"),
+                str(self.port),
+                str(self.folder),
+            ]
+            daemon = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+            try:
+                return await self._with(daemon)
+            finally:
+                daemon.send_signal(signal.SIGTERM)
+                daemon.wait(20)
+                for one in self.upstreams:
+                    await one.refuse()
+
+    async def _with(self, daemon: "subprocess.Popen[bytes]") -> list[str]:
+        one = httpx.Limits(max_keepalive_connections=1)
+        async with httpx.AsyncClient(base_url=self._url, timeout=30, trust_env=False, limits=one) as admin:
+            await self._ready(admin)
+            await self._warm_up()
+            before = await self._counts(daemon)
+            began = time.monotonic()
+            moods = asyncio.create_task(change_moods(self.upstreams, self._pick, self.moods.append))
+            clients = [self._client(number, began + self.seconds, admin) for number in range(CLIENTS)]
+            await asyncio.gather(*clients)
+            moods.cancel()
+            with suppress(asyncio.CancelledError):
+                await moods
+            await self._settled(admin)
+            after = await self._counts(daemon)
+            statistics = (await admin.get("/api/token-stats")).json()["summary"]
+        wrong = [*self.tally.wrong, *_differences(before, after)]
+        wrong += self._miscounts(statistics)
+        self._report(before, after, time.monotonic() - began, wrong)
+        return wrong
+
+    def _write_settings(self) -> None:
+        entries = [upstream(one.name, one.url, SPEAK[one.name], timeouts=PATIENCE) for one in self.upstreams]
+        entries[1]["max_concurrency"] = MAX_CONCURRENCY
+        entries[2]["requests_per_minute"] = 100_000
+        self.folder.mkdir(parents=True, exist_ok=True)
+        document = {"upstreams": entries, "failover": RULES}
+        (self.folder / "all_configs.json").write_text(json.dumps(document))
+
+    async def _ready(self, admin: httpx.AsyncClient) -> None:
+        for _ in range(400):
+            with suppress(httpx.HTTPError):
+                if (await admin.get("/health")).status_code == 200:
+                    return
+            await asyncio.sleep(0.05)
+        raise SystemExit((self.folder / "output.txt").read_text())
+
+    async def _warm_up(self) -> None:
+        async with httpx.AsyncClient(base_url=self._url, timeout=30, trust_env=False) as client:
+            for protocol in PROTOCOLS:
+                for stream in (True, False):
+                    await self._ask(client, protocol, stream, "warm")
+
+    async def _settled(self, admin: httpx.AsyncClient) -> None:
+        """Nothing under way any more, and no rest left: trials are over."""
+        for _ in range(200):
+            state = (await admin.get("/api/state")).json()
+            if not state["running"]:
+                return
+            await asyncio.sleep(0.05)
+
+    # --- one client ------------------------------------------------------------
+
+    async def _client(self, seat: int, ends: float, admin: httpx.AsyncClient) -> None:
+        pick = random.Random(seat * 7919 + 1)
+        async with httpx.AsyncClient(base_url=self._url, timeout=40, trust_env=False) as client:
+            while time.monotonic() < ends:
+                protocol, stream = pick.choice(PROTOCOLS), pick.random() < 0.6
+                session = f"conversation-{pick.randrange(CONVERSATIONS)}"
+                if pick.random() < ABORTS:
+                    await self._abort(client, protocol, stream, session, pick.uniform(0.0, 0.3))
+                    continue
+                number, response = await self._ask(client, protocol, stream, session)
+                what = self._judged(protocol, number, response)
+                self.tally.seen[what] += 1
+                if what == "error":
+                    await self._check_honesty(admin, number, protocol, response)
+                if what == "broken":
+                    # as the real clients do: the whole turn again, without streaming
+                    number, response = await self._ask(client, protocol, False, session)
+                    self.tally.seen[f"after a break: {self._judged(protocol, number, response)}"] += 1
+
+    async def _ask(
+        self, client: httpx.AsyncClient, protocol: Protocol, stream: bool, session: str
+    ) -> tuple[int, Response]:
+        number = next(self._numbers)
+        body = question(protocol, "m", f"prompt-{number}-", stream)
+        headers = {"x-claude-code-session-id": session, "user-agent": f"soak/{number}"}
+        if number % 3 == 0 and protocol == "responses":
+            headers["originator"] = "codex_exec"
+        began = time.monotonic()
+        answer = await client.post(PATHS[protocol], json=body, headers=headers)
+        seconds = time.monotonic() - began
+        self.tally.slowest = max(self.tally.slowest, seconds)
+        return number, Response(answer.status_code, list(answer.headers.items()), answer.content, seconds)
+
+    async def _abort(
+        self, client: httpx.AsyncClient, protocol: Protocol, stream: bool, session: str, seconds: float
+    ) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                number, response = await self._ask(client, protocol, stream, session)
+        except TimeoutError:
+            self.tally.seen["aborted"] += 1
+        else:
+            self.tally.seen[self._judged(protocol, number, response)] += 1
+
+    # --- what is right ---------------------------------------------------------
+
+    def _judged(self, protocol: Protocol, number: int, response: Response) -> str:
+        """ "whole", "error" or "broken"; anything else is noted as wrong."""
+        try:
+            what, problem = self._read(protocol, number, response)
+        except Exception as fault:  # whatever cannot be read is wrong, and the run goes on
+            what, problem = "unreadable", repr(fault)
+        if problem:
+            played = {one.name: one.asked.get(number) for one in self.upstreams}
+            self.tally.wrong.append(
+                f"prompt {number} ({protocol}, {response.status}): {problem}; {played}; {response.text[:600]!r}"
+            )
+        return what
+
+    def _read(self, protocol: Protocol, number: int, response: Response) -> tuple[str, str]:
+        is_stream = (response.header("content-type") or "").startswith("text/event-stream")
+        if not is_stream and response.status != 200:
+            return "error", "" if error_of(protocol, response)["message"] else "an error without a message"
+        text = text_of(protocol, response)
+        if not is_stream:
+            return "whole", "" if text == expected_text(number) else "not the expected text"
+        ends = [end for end in map(end_told, response.records) if end]
+        if ends == ["finished"]:
+            return "whole", "" if text == expected_text(number) else "not the expected text"
+        if ends == ["failed"]:
+            is_last = bool(end_told(response.records[-1]))
+            return "broken" if text else "error", "" if is_last else "something follows the end"
+        return "unended", f"ends told: {ends}"
+
+    async def _check_honesty(
+        self, admin: httpx.AsyncClient, number: int, protocol: Protocol, response: Response
+    ) -> None:
+        """An error is honest if every upstream failed this very request, or could not be asked and that is said."""
+        rows = (await admin.get("/api/requests")).json()["requests"]
+        found = next((row for row in rows if row["agent"] == f"soak/{number}"), None)
+        if found is None:
+            self.tally.wrong.append(f"prompt {number}: no such request in the list")
+            return
+        detail = (await admin.get(f"/api/requests/{found['id']}")).json()
+        if any(number in one.whole for one in self.upstreams):
+            self.tally.wrong.append(
+                f"prompt {number}: an error although there was an answer: {detail['attempts']}"
+            )
+        failed = {one["upstream"] for one in detail["attempts"] if one["failure"]}
+        kept_out = {one["upstream"] for one in detail["skipped"]}
+        if failed | kept_out != set(SPEAK):
+            self.tally.wrong.append(f"prompt {number}: not all were asked: {detail}")
+        if any(name not in response.text for name in SPEAK):
+            self.tally.wrong.append(f"prompt {number}: not all are named: {response.text[:600]}; {detail}")
+
+    # --- the books -------------------------------------------------------------
+
+    async def _counts(self, daemon: "subprocess.Popen[bytes]") -> dict[str, Any]:
+        """What the daemon holds, once the upstreams have hung up and it has noticed."""
+        for one in self.upstreams:
+            one.hang_up()
+        await asyncio.sleep(1.5)
+        path = self.folder / "counts.json"
+        path.unlink(missing_ok=True)
+        daemon.send_signal(signal.SIGUSR1)
+        while not path.exists():
+            await asyncio.sleep(0.02)
+        counts: dict[str, Any] = json.loads(path.read_text())
+        counts["handles"] = _handles(daemon.pid, {one.port for one in self.upstreams})
+        return counts
+
+    def _journal(self) -> list[dict[str, Any]]:
+        paths = sorted((self.folder / "usage").glob("*.jsonl"))
+        return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+
+    def _miscounts(self, statistics: dict[str, Any]) -> list[str]:
+        lines = self._journal()
+        outcomes = Counter(line["outcome"] for line in lines)
+        seen = self.tally.seen
+        warm = 2 * len(PROTOCOLS)
+        told = sum(count for what, count in seen.items() if what != "aborted")
+        wrong = []
+        done = len(lines) - outcomes["cancelled"]
+        # an aborted request may have ended in the daemon before its client left, or never have reached it
+        if not warm + told <= done <= warm + told + seen["aborted"]:
+            wrong.append(f"{done} finished lines in the journal for {told} answers")
+        if outcomes["cancelled"] > seen["aborted"]:
+            wrong.append(f"{outcomes['cancelled']} cancelled lines for {seen['aborted']} aborts")
+        if statistics["total_requests"] != len(lines):
+            wrong.append(
+                f"{statistics['total_requests']} requests in the statistics, {len(lines)} in the journal"
+            )
+        if len({line["id"] for line in lines}) != len(lines):
+            wrong.append("a request is twice in the journal")
+        most = self._by_name["beta"].most
+        if most > MAX_CONCURRENCY:
+            wrong.append(f"{most} requests at a time at an upstream for {MAX_CONCURRENCY}")
+        return wrong
+
+    def _report(
+        self, before: dict[str, Any], after: dict[str, Any], seconds: float, wrong: Sequence[str]
+    ) -> None:
+        outcomes = Counter(line["outcome"] for line in self._journal())
+        played: Counter[str] = sum((one.played for one in self.upstreams), Counter())
+        good = played.pop("good")
+        print(
+            f"{seconds:.0f} s, {CLIENTS} clients, {self.tally.received} answers, slowest {self.tally.slowest:.1f} s"
+        )
+        print(f"  clients saw:      {dict(self.tally.seen.most_common())}")
+        print(f"  journal:          {dict(outcomes.most_common())}")
+        print(f"  upstreams played: {good} good answers, {played.total()} faults of {len(played)} kinds")
+        print(f"  before: {before}\n  after:  {after}")
+        print(f"  {len(wrong)} wrong")
+        for problem in wrong[:20]:
+            print(f"    {problem}")
+
+
+def _handles(pid: int, upstreams: set[int]) -> dict[str, int]:
+    """Open handles by kind."""
+    kinds: Counter[str] = Counter()
+    states = _states(upstreams)
+    for handle in (Path("/proc") / str(pid) / "fd").iterdir():
+        with suppress(OSError):
+            target = os.readlink(handle)
+            kind = target.partition(":")[0].partition("/")[0] or "file"
+            kinds[states.get(target[8:-1], kind) if kind == "socket" else kind] += 1
+    return dict(sorted(kinds.items()))
+
+
+def _states(upstreams: set[int]) -> dict[str, str]:
+    """What a TCP socket is in the middle of and with whom, by its inode."""
+    names = {"01": "established", "08": "half closed", "0A": "listening"}
+    found: dict[str, str] = {}
+    for family in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{family}").read_text().splitlines()[1:]:
+            _, _, remote, state, *rest = line.split()
+            peer = "with upstream" if int(remote.rpartition(":")[2], 16) in upstreams else "with client"
+            found[rest[5]] = f"socket {names.get(state, 'closing')} {peer if state != '0A' else ''}".rstrip()
+    return found
+
+
+def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    free = ("sessions",)
+    return [
+        f"{name}: {before[name]} before, {after[name]} after"
+        for name in before
+        if name not in free and before[name] != after[name]
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=180)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    options = parser.parse_args()
+    print(f"seed {options.seed}")
+    with tempfile.TemporaryDirectory() as folder:
+        wrong = asyncio.run(Soak(options.seconds, options.seed, Path(folder) / "data").run())
+        output = (Path(folder) / "data" / "output.txt").read_text()
+    if "Traceback" in output or "fault in exchange" in output:
+        print(output[-6000:])
+        return 1
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

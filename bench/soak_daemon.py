@@ -1,0 +1,51 @@
+"""The daemon as it is, and on SIGUSR1 it counts what it holds: for the soak, which compares before and after."""
+
+import asyncio
+import gc
+import json
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from switchyard import serve  # noqa: E402
+from switchyard.application import Application  # noqa: E402
+
+
+class CountingApplication(Application):
+    async def start(self) -> None:
+        await super().start()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._tell)
+
+    def _tell(self) -> None:
+        gc.collect()
+        names = [upstream.name for upstream in self.current().upstreams]
+        conditions = self.health.conditions()
+        counts = {
+            "tasks": dict(Counter(_work_of(task) for task in asyncio.all_tasks())),
+            "waiting": len(self.waiting),
+            "under_way": {name: self.limits.under_way(name) for name in names},
+            "on_trial": [list(key) for key, condition in conditions.items() if condition.trial_by],
+            "running": len(self.recent.running()),
+            "sessions": len(self.sessions),
+        }
+        path = self.folder / "counts.json"
+        path.with_suffix(".tmp").write_text(json.dumps(counts))
+        path.with_suffix(".tmp").replace(path)
+
+
+def _work_of(task: asyncio.Task[object]) -> str:
+    return getattr(task.get_coro(), "__qualname__", "?")
+
+
+def main() -> int:
+    port, folder = int(sys.argv[1]), Path(sys.argv[2])
+    serve.Application = CountingApplication  # type: ignore[misc]
+    return serve.serve(serve.Options("127.0.0.1", port, folder, ROOT / "static"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
