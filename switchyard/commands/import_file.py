@@ -99,6 +99,8 @@ def _recognised(path: Path) -> Imported:
         return importing.recognise(document)
     except UnknownFormat as unknown:
         raise CommandFailed(f"{path}: {unknown}") from None
+    except SettingsError as error:
+        raise CommandFailed(_listed(f"{path} has faults:", error)) from None
 
 
 def _place(content: bytes) -> str:

@@ -6,11 +6,13 @@ from switchyard.importing.accounts import from_accounts, is_accounts
 from switchyard.importing.ancestor import from_ancestor, is_ancestor
 from switchyard.importing.imported import Imported, UnknownFormat
 from switchyard.importing.router import from_router, is_router
+from switchyard.settings import parse
 
 
 def recognise(document: Any) -> Imported:
-    """Reads a decoded file of any known kind, ours included. Raises UnknownFormat."""
+    """Reads a decoded file of any known kind, ours included. Raises UnknownFormat, and SettingsError for ours."""
     if isinstance(document, dict) and isinstance(document.get("upstreams"), list):
+        parse(document)
         return Imported(
             document, (), tuple(f"upstreams[{index}]" for index in range(len(document["upstreams"])))
         )

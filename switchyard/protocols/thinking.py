@@ -109,7 +109,7 @@ def _strip_responses(body: dict[str, Any], only: frozenset[str] | None) -> None:
 
 
 def _without_id(item: Any) -> Any:
-    if not isinstance(item, dict) or item.get("type", "message") not in IDENTIFIED:
+    if not isinstance(item, dict) or str(item.get("type", "message")) not in IDENTIFIED:
         return item
     return {name: value for name, value in item.items() if name != "id"}
 

@@ -64,7 +64,7 @@ def decode_content(
         place = Place(f"{path}.{number}", content)
         if not isinstance(wire, dict):
             raise place.refuse("Input should be an object")
-        read = READERS[role].get(wire.get("type", ""))
+        read = READERS[role].get(str(wire.get("type", "")))
         if read is not None:
             blocks += read(wire, place)
         elif role == "assistant":
@@ -147,7 +147,7 @@ def _read_parts(content: object, path: str) -> list[neutral.Text | neutral.Image
     parts: list[neutral.Text | neutral.Image | neutral.Document] = []
     for number, wire in enumerate(content):
         place = Place(f"{path}.{number}", content)
-        read = PART_READERS.get(wire.get("type", "")) if isinstance(wire, dict) else None
+        read = PART_READERS.get(str(wire.get("type", ""))) if isinstance(wire, dict) else None
         if read is None:
             raise place.refuse("only text, images, documents and search results are supported here")
         for part in read(wire, place):

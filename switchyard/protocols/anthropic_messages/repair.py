@@ -38,8 +38,10 @@ def _drop_billing_line(body: Wire, target: Target) -> bool:
     system = body.get("system")
     if target.capabilities.billing_line or not system:
         return False
-    first = _as_blocks(system)[0]
-    text = first.get("text") if isinstance(first, dict) else None
+    first = next(iter(_as_blocks(system)), None)
+    if not isinstance(first, dict):
+        return False
+    text = first.get("text")
     if not isinstance(text, str) or (kept := without_billing_line((text,))) == (text,):
         return False
     rest: Any = "".join(kept)
@@ -243,7 +245,7 @@ def _replace_media(body: Wire, target: Target) -> bool:
         replacements["document"] = NO_DOCUMENT
 
     def told(block: Wire) -> Wire:
-        kind = block.get("type")
+        kind = str(block.get("type"))
         if kind in replacements:
             source = block.get("source")
             is_text = kind == "document" and _field(source, "type") == "text"

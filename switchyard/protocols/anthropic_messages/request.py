@@ -248,7 +248,7 @@ def _obstacles(messages: list[Wire], tools: WrittenTools) -> Obstacles:
     last = messages[-1]
     in_tool_loop = last["role"] == "user" and _as_blocks(last)[0]["type"] == "tool_result"
     before = next((message for message in reversed(messages) if message["role"] == "assistant"), None)
-    signed = before is not None and _as_blocks(before)[0]["type"] in UNMARKABLE
+    signed = before is not None and str(_as_blocks(before)[0]["type"]) in UNMARKABLE
     return Obstacles(
         forced_call=tools.forces_a_call,
         prefill=last["role"] == "assistant",

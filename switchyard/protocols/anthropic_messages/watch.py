@@ -67,7 +67,7 @@ def _delta(event: WireEvent) -> Glance:
 def _block_start(block: dict[str, Any]) -> Glance:
     said = _text(block, "text") or _text(block, "thinking")
     signature = _text(block, "signature") or _text(block, "data") or None
-    return Glance(content=bool(said) or block.get("type") not in EMPTY_STARTS, signature=signature)
+    return Glance(content=bool(said) or str(block.get("type")) not in EMPTY_STARTS, signature=signature)
 
 
 def glance_whole(body: bytes) -> WholeGlance:

@@ -91,7 +91,7 @@ def _read_part(part: object, place: str) -> Part:
 
 def _read_output_part(part: object, place: str) -> OutputPart:
     """What only another service knows is still an answer to the model."""
-    if not isinstance(part, dict) or part.get("type") not in _READERS:
+    if not isinstance(part, dict) or str(part.get("type")) not in _READERS:
         return neutral.Text(json_text(part))
     read = _read_part(part, place)
     return neutral.Text(read.text) if isinstance(read, neutral.Refusal) else read

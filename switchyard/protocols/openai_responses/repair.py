@@ -79,7 +79,7 @@ def _lower(body: Item, target: Target) -> bool:
     """Tools and items of the newer types as functions and their calls."""
     is_plain = all(fields(tool).get("type", "function") == "function" for tool in entries(body.get("tools")))
     items = [fields(item) for item in entries(body.get("input"))]
-    if is_plain and not any(item.get("type") in NEWER_ITEMS or item.get("namespace") for item in items):
+    if is_plain and not any(str(item.get("type")) in NEWER_ITEMS or item.get("namespace") for item in items):
         return False
     lowered = msgspec.json.decode(encode_request(read_request(body), target).body)
     for field in LOWERED_FIELDS:

@@ -181,7 +181,7 @@ class StreamDecoder:
     def _on_added(self, event: Event) -> None:
         item = event.item or {}
         index = self._index(event, item)
-        if item.get("type") in CALL_KINDS and text(item.get("name")):
+        if text(item.get("type")) in CALL_KINDS and text(item.get("name")):
             self._called(index, item)
         self._advance()
 
