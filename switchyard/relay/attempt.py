@@ -27,7 +27,7 @@ from switchyard.relay.upstream import Call, Reply
 from switchyard.settings import Timeouts
 
 MAX_ERROR_BYTES = 1024 * 1024
-MAX_HELD_BYTES = 16 * 1024 * 1024
+MAX_HELD_BYTES = 8 * 1024 * 1024
 MAX_WHOLE_BYTES = 64 * 1024 * 1024
 MAX_KEPT_BYTES = 32 * 1024
 """of an error's body: the exchange is remembered, with all its attempts"""

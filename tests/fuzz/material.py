@@ -17,7 +17,7 @@ from switchyard.protocols.names import ProtocolName
 from tests.bed import wire
 
 Json = Any
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
 fuzzed = settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -1,0 +1,287 @@
+"""An upstream that means harm: memory stays bounded, the client gets one honest error, and the next one serves it."""
+
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import brotli
+import pytest
+import zstandard
+
+from tests.bed.asking import ask, error_of, text_of
+from tests.bed.daemon import Daemon, settings, upstream
+from tests.bed.upstream import (
+    Answer,
+    Close,
+    Received,
+    Script,
+    ScriptedUpstream,
+    Send,
+    Step,
+    fixed,
+    head,
+    say,
+    whole,
+)
+from tests.bed.wire import PROTOCOLS, Protocol, Reply, records
+
+MEGABYTE = 1 << 20
+MOST_MEGABYTES = 300
+"""above what the daemon takes at rest"""
+
+
+class Endless:
+    """A script that goes on until the other side has had enough, or 10 GB."""
+
+    def __init__(self, beginning: list[Step], more: bytes) -> None:
+        self._beginning = beginning
+        self._more = Send(more)
+        self._times = 10_000 * MEGABYTE // len(more)
+
+    def __iter__(self) -> Iterator[Step]:
+        yield from self._beginning
+        for _ in range(self._times):
+            yield self._more
+
+    def answer(self, _: Received) -> Script:
+        return self  # type: ignore[return-value]
+
+
+def endless(beginning: list[Step], more: bytes) -> Answer:
+    return Endless(beginning, more).answer
+
+
+def packed(encoding: str, beginning: bytes) -> bytes:
+    """A gigabyte behind this beginning."""
+    packers: dict[str, Any] = {
+        "gzip": lambda: zlib.compressobj(9, wbits=31),
+        "deflate": lambda: zlib.compressobj(9),
+        "br": lambda: brotli.Compressor(quality=1),
+        "zstd": lambda: zstandard.ZstdCompressor().compressobj(),
+    }
+    packer = packers[encoding]()
+    pack = getattr(packer, "compress", None) or packer.process
+    pieces = [pack(beginning), *(pack(b"a" * MEGABYTE) for _ in range(1024))]
+    return b"".join([*pieces, (getattr(packer, "finish", None) or packer.flush)()])
+
+
+def bomb(encoding: str, beginning: bytes, status: int = 200, kind: str = "application/json") -> Answer:
+    body = packed(encoding, beginning)
+    return fixed(
+        [head(status, {"content-type": kind, "content-encoding": encoding, **CLOSING}), Send(body), Close()]
+    )
+
+
+CLOSING = {"connection": "close"}
+JSON = head(200, {"content-type": "application/json", **CLOSING})
+STREAM = head(200, {"content-type": "text/event-stream", **CLOSING})
+BRACKETS = b"[]," * (20 * MEGABYTE)
+DEEP = b'{"content":' * 100_000 + b"1" + b"}" * 100_000
+
+HARM: dict[str, Answer] = {
+    "an endless status line": endless([Send(b"HTTP/1.1 200 ")], b"a" * MEGABYTE),
+    "an endless header": endless([Send(b"HTTP/1.1 200 OK\r\nx: ")], b"a" * MEGABYTE),
+    "endless headers": endless([Send(b"HTTP/1.1 200 OK\r\n")], b"x-y: " + b"z" * 100 + b"\r\n"),
+    "endless interim answers": endless([], b"HTTP/1.1 103 Early Hints\r\nx: y\r\n\r\n" * 1000),
+    "10 GB of JSON": endless([JSON, Send(b'{"a":"')], b"a" * MEGABYTE),
+    "10 GB in one line": endless([STREAM, Send(b'data: {"a":"')], b"a" * MEGABYTE),
+    "10 GB of comments": endless([STREAM], b": x\n\n" * 100_000),
+    "10 GB of empty lines of data": endless([STREAM], b"data:\n" * 100_000),
+    "10 GB of blanks": endless([JSON], b"\n" * MEGABYTE),
+    "10 GB of an error": endless([head(500, CLOSING), Send(b'{"error":"')], b"a" * MEGABYTE),
+    "60 MB of brackets": fixed([JSON, Send(b'{"content":[' + BRACKETS + b"[]]}"), Close()]),
+    "an event of brackets": fixed(
+        [STREAM, Send(b'data: {"choices":[' + BRACKETS[: 15 * MEGABYTE] + b"[]]}\n\n"), Close()]
+    ),
+    "100,000 levels": fixed([JSON, Send(DEEP), Close()]),
+    "an event of 100,000 levels": fixed([STREAM, Send(b"data: " + DEEP + b"\n\n"), Close()]),
+    "an event that is no UTF-8": fixed([STREAM, Send(b'data: {"type":"error","x":"\xff\xfe"}\n\n'), Close()]),
+    "a status of its own": fixed([Send(b"HTTP/1.1 999 Odd\r\ncontent-length: 2\r\n\r\n{}"), Close()]),
+    "an upgrade": fixed(
+        [Send(b"HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"), Close()]
+    ),
+    "two lengths": fixed(
+        [Send(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 7\r\n\r\n{}"), Close()]
+    ),
+    "headers in headers": fixed(
+        [Send(b"HTTP/1.1 429 X\r\nrequest-id: a\x00b\rset-cookie: a=b\r\n\r\n"), Close()]
+    ),
+    "half a page of '<'": fixed(whole(500, b"<html>" + b"<" * MEGABYTE, content_type="text/html")),
+    "a redirect": fixed(whole(307, b"", headers={"location": "http://127.0.0.1:9/steal"})),
+    "a wait for ever": fixed(whole(429, b"{}", headers={"retry-after": "1e999"})),
+    "JSON packed by gzip": bomb("gzip", b'{"a":"'),
+    "JSON packed by brotli": bomb("br", b'{"a":"'),
+    "JSON packed by zstd": bomb("zstd", b'{"a":"'),
+    "a stream packed by deflate": bomb("deflate", b'data: {"a":"', kind="text/event-stream"),
+    "a stream packed by zstd": bomb("zstd", b'data: {"a":"', kind="text/event-stream"),
+    "an error packed by brotli": bomb("br", b'{"error":"', status=500),
+}
+PATIENCE = {"connect": 2, "first_byte": 2, "idle": 2}
+
+
+@pytest.fixture(scope="module")
+def hostile() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def daemon(hostile: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with ScriptedUpstream(say("The good one answers")) as good:
+        document = settings(
+            *(
+                upstream(
+                    f"hostile {protocol}",
+                    hostile.url,
+                    protocol,
+                    timeouts=PATIENCE,
+                    models=[f"both-{protocol}", f"alone-{protocol}"],
+                )
+                for protocol in PROTOCOLS
+            ),
+            *(
+                upstream(f"good {protocol}", good.url, protocol, models=[f"both-{protocol}"], role="backup")
+                for protocol in PROTOCOLS
+            ),
+            failover={"error_threshold": 1000, "cooldown_seconds": 1, "max_cooldown_seconds": 1},
+        )
+        with Daemon(tmp_path_factory.mktemp("hostile"), document) as running:
+            ask(running.url, "messages", "warm-up")
+            yield running
+
+
+def peak_megabytes(daemon: Daemon) -> int:
+    """The most memory the daemon has had since it was last forgotten."""
+    status = Path(f"/proc/{daemon.pid}/status").read_text()
+    found = re.search(r"VmHWM:\s+(\d+)", status)
+    assert found is not None
+    return int(found[1]) >> 10
+
+
+def forget_peak(daemon: Daemon) -> None:
+    Path(f"/proc/{daemon.pid}/clear_refs").write_text("5")
+
+
+@pytest.mark.parametrize("name", HARM)
+def test_the_next_one_answers_and_memory_stays_bounded(
+    daemon: Daemon, hostile: ScriptedUpstream, name: str
+) -> None:
+    daemon.post("/api/upstreams/clear")
+    forget_peak(daemon)
+    before = peak_megabytes(daemon)
+    for spoken, stream in (("messages", True), ("chat", False)):
+        hostile.script(HARM[name])
+        response = ask(daemon.url, "messages", f"both-{spoken}", stream=stream)
+        assert text_of("messages", response) == "The good one answers", response.text[:300]
+
+    assert len(hostile.requests) == 1, "it was asked"
+    assert peak_megabytes(daemon) - before < MOST_MEGABYTES
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(
+    "name", ["10 GB of JSON", "100,000 levels", "a status of its own", "JSON packed by zstd"]
+)
+def test_alone_it_gives_the_client_one_honest_error(
+    daemon: Daemon, hostile: ScriptedUpstream, name: str, protocol: Protocol
+) -> None:
+    daemon.post("/api/upstreams/clear")
+    hostile.script(HARM[name])
+    response = ask(daemon.url, protocol, f"alone-{protocol}", stream=False)
+
+    assert response.status == 502
+    assert error_of(protocol, response)["message"].startswith(f'upstream "hostile {protocol}": ')
+
+
+BROWSER_WORDS = {
+    "content-type": "text/html",
+    "set-cookie": "session=theirs",
+    "access-control-allow-origin": "*",
+    "content-security-policy": "default-src *",
+    "refresh": "0;url=https://elsewhere.example",
+    "clear-site-data": '"*"',
+    "strict-transport-security": "max-age=1",
+}
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_nothing_that_a_browser_obeys_comes_through(
+    daemon: Daemon, hostile: ScriptedUpstream, protocol: Protocol, status: int
+) -> None:
+    body = b"<script>alert(1)</script>" if status != 200 else b""
+    headers = BROWSER_WORDS | {"content-type": "text/html"}
+    answer = say("fine", headers=headers) if status == 200 else fixed(whole(status, body, headers=headers))
+    hostile.script(answer)
+    response = ask(daemon.url, protocol, f"alone-{protocol}", stream=False)
+
+    assert response.status == status
+    assert response.header("content-type") == "application/json"
+    assert response.header("x-content-type-options") == "nosniff"
+    told = {name.lower(): value for name, value in response.headers}
+    assert not {"set-cookie", "access-control-allow-origin", "refresh", "clear-site-data"} & set(told)
+    assert "default-src *" not in told["content-security-policy"]
+    assert b"<script" not in response.body
+
+
+def test_an_event_of_50_megabytes_breaks_the_stream_honestly(
+    daemon: Daemon, hostile: ScriptedUpstream
+) -> None:
+    def script(request: Received) -> Script:
+        opening = b"".join(records("messages", Reply("Some words to begin with"))[:4])
+        return [STREAM, Send(opening + b'data: {"a":"'), *[Send(b"a" * MEGABYTE)] * 50, Close()]
+
+    forget_peak(daemon)
+    before = peak_megabytes(daemon)
+    hostile.script(script)
+    response = ask(daemon.url, "messages", "alone-messages", stream=True)
+
+    assert [record["type"] for record in response.records][-1] == "error"
+    assert peak_megabytes(daemon) - before < MOST_MEGABYTES
+
+
+def test_impossible_numbers_do_not_get_into_the_books(daemon: Daemon, hostile: ScriptedUpstream) -> None:
+    before = daemon.token_stats()["summary"]["total_input_tokens"]
+    body = json.dumps(
+        {
+            "id": "msg_1",
+            "type": "message",
+            "role": "assistant",
+            "model": "\x1b[2J\n\u2028",
+            "content": [{"type": "text", "text": "hi"}],
+            "stop_reason": "end_turn",
+            "usage": {"input_tokens": 10**25, "output_tokens": "9" * 5000, "cache_read_input_tokens": -4},
+        }
+    )
+    hostile.script(fixed(whole(200, body.encode())))
+    ask(daemon.url, "messages", "alone-messages", stream=False)
+
+    assert daemon.token_stats()["summary"]["total_input_tokens"] - before < 1000
+    assert daemon.journal()[-1]["outcome"] == "ok"
+
+
+@pytest.mark.parametrize("status", [400, 401, 500])
+def test_what_it_says_of_its_key_goes_no_further(
+    daemon: Daemon, hostile: ScriptedUpstream, status: int
+) -> None:
+    def script(request: Received) -> Script:
+        told = f"refused \x1b]0;x\x07 {request.header('x-api-key')} {request.header('authorization')}\n2026 forged"
+        return whole(status, json.dumps({"type": "error", "error": {"type": "x", "message": told}}).encode())
+
+    hostile.script(script)
+    response = ask(daemon.url, "messages", "alone-messages", stream=False)
+
+    assert response.status == status
+    assert "sk-of-hostile" not in response.text and "[key]" in response.text
+
+
+def test_nothing_of_all_this_shows_in_what_was_written(daemon: Daemon) -> None:
+    written = daemon.all_written()
+
+    assert "sk-of-" not in written
+    assert "Traceback" not in written
+    assert not [sign for sign in daemon.output + daemon.log() if not sign.isprintable() and sign != "\n"]
+    assert not [line for line in daemon.log().splitlines() if line.startswith("2026 forged")]
