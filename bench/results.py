@@ -18,7 +18,7 @@ from stage import ROOT
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 TITLE = "# Results"
 SECTIONS = ("Side by side", "Growth", "Fairness", "Life", "Peers")
-PACKAGES = ("starlette", "uvicorn", "uvloop", "httptools", "httpx", "aiohttp", "msgspec")
+PACKAGES = ("starlette", "uvicorn", "uvloop", "httptools", "httpx", "msgspec")
 
 
 def save(section: str, text: str) -> None:

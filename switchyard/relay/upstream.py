@@ -1,33 +1,34 @@
 """One attempt over the wire: send a request, give back the reply as it comes.
 
-The only place that knows httpx. Every foreign error becomes `AttemptFailed(Failure)` here:
+Every foreign error becomes `AttemptFailed(Failure)` here, by the tables below:
 
     httpx.ConnectTimeout, PoolTimeout        connect_timeout
     httpx.ConnectError, ProxyError, ...      connect
     httpx.ReadError, WriteError              read
-    httpx.RemoteProtocolError, DecodingError protocol
+    httpx.RemoteProtocolError                protocol
 """
 
 import ipaddress
 import logging
-import os
-import ssl
+import time
 import urllib.request
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
 from urllib.parse import urlsplit
 
-import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
 from switchyard.exchange import Failure, FailureKind
 from switchyard.relay.decompress import Unpacker, UnpackError
 from switchyard.relay.failures import AttemptFailed, network_failure
 from switchyard.relay.headers import Headers
+from switchyard.relay.http1.errors import NotHttp, Unanswered, in_words
+from switchyard.relay.http1.transport import Http1Transport
 
 KEEP_IDLE_SECONDS = 60.0
-MAX_HEADER_BYTES = 64 * 1024
+PROXY_PERIOD_SECONDS = 30
 
 log = logging.getLogger("switchyard.upstream")
 
@@ -46,15 +47,23 @@ class Call:
     method: str = "POST"
 
 
+class Body(Protocol):
+    """What a transport gives for the body of an answer."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Raises httpx errors."""
+
+    async def close(self) -> None: ...
+
+
 class Reply:
     """The upstream's answer: status and headers are known, the body is to come. Close it in every case."""
 
-    def __init__(self, response: httpx.Response) -> None:
-        self._response = response
-        self.status = response.status_code
-        self.headers: Headers = [
-            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers.raw
-        ]
+    def __init__(self, status: int, headers: Headers, body: Body) -> None:
+        self.status = status
+        self.headers = headers
+        """names in lower case"""
+        self._body = body
         self._chunks: AsyncIterator[bytes] | None = None
 
     def header(self, name: str) -> str:
@@ -75,15 +84,17 @@ class Reply:
         self._chunks = chunks
 
     async def _read(self) -> AsyncIterator[bytes]:
-        stream = self._response.stream
-        assert isinstance(stream, httpx.AsyncByteStream)
         try:
             unpacker = Unpacker(self.header("content-encoding"))
-            async for chunk in stream:
+            async for chunk in self._body.chunks():
                 yield unpacker.feed(chunk) if unpacker.is_needed else chunk
         except UnpackError as error:
             raise AttemptFailed(network_failure(FailureKind.PROTOCOL, str(error))) from None
-        except (httpx.HTTPError, OSError, aiohttp.ClientError) as error:
+        except NotHttp as error:
+            raise AttemptFailed(
+                network_failure(FailureKind.PROTOCOL, _told("answer is not HTTP", error))
+            ) from None
+        except (httpx.HTTPError, OSError) as error:
             message = _told("the connection broke before the end of the answer", error)
             raise AttemptFailed(network_failure(FailureKind.READ, message)) from None
 
@@ -101,8 +112,8 @@ class Reply:
     async def close(self) -> None:
         """Ends the exchange with the upstream at once; an unfinished answer closes its connection."""
         try:
-            await self._response.stream.aclose()  # type: ignore[union-attr]
-        except (httpx.HTTPError, OSError, aiohttp.ClientError) as error:
+            await self._body.close()
+        except (httpx.HTTPError, OSError) as error:
             log.debug("closing an upstream connection: %s", error)
 
 
@@ -111,41 +122,85 @@ class Wire:
 
     def __init__(self, demo: httpx.AsyncBaseTransport) -> None:
         self._demo = demo
-        self._transports: dict[str, httpx.AsyncBaseTransport] = {}
+        self._ways: dict[str, Http1Transport] = {}
+        self._socks_ways: dict[str, httpx.AsyncBaseTransport] = {}
 
     async def send(self, call: Call) -> Reply:
         """The reply once its headers are there. Raises AttemptFailed."""
-        timeout = {"connect": call.connect_seconds, "pool": None, "read": None, "write": None}
         try:
-            request = httpx.Request(
-                call.method,
-                call.url,
-                headers=call.headers,
-                content=call.body,
-                extensions={"timeout": timeout},
+            if call.is_demo:
+                return await _through_httpx(self._demo, call)
+            way = call.proxy or environment_proxy(call.url)
+            if way.startswith("socks"):
+                return await _through_httpx(self._socks_way(way), call)
+            raw = await self._way(way).send(
+                call.method, call.url, call.headers, call.body, call.connect_seconds
             )
-            transport = self._demo if call.is_demo else self._transport(call.url, call.proxy)
-            return Reply(await transport.handle_async_request(request))
+            return Reply(raw.status, raw.headers, raw)
         except Exception as error:
             failure = _as_failure(error)
             if failure is None:
                 raise
             raise AttemptFailed(failure) from None
 
-    def _transport(self, url: str, proxy: str) -> httpx.AsyncBaseTransport:
-        way = proxy or environment_proxy(url)
-        if way not in self._transports:
-            self._transports[way] = _socks_transport(way) if way.startswith("socks") else _fast_transport(way)
-        return self._transports[way]
+    def _way(self, proxy: str) -> Http1Transport:
+        if proxy not in self._ways:
+            self._ways[proxy] = Http1Transport(proxy)
+        return self._ways[proxy]
+
+    def _socks_way(self, proxy: str) -> httpx.AsyncBaseTransport:
+        if proxy not in self._socks_ways:
+            limits = httpx.Limits(
+                max_connections=None, max_keepalive_connections=100, keepalive_expiry=KEEP_IDLE_SECONDS
+            )
+            self._socks_ways[proxy] = httpx.AsyncHTTPTransport(
+                proxy=httpx.Proxy(proxy), limits=limits, trust_env=False
+            )
+        return self._socks_ways[proxy]
 
     async def close(self) -> None:
-        for transport in self._transports.values():
-            await transport.aclose()
-        self._transports.clear()
+        for way in self._ways.values():
+            await way.close()
+        for socks_way in self._socks_ways.values():
+            await socks_way.aclose()
+        self._ways.clear()
+        self._socks_ways.clear()
+
+
+class _HttpxBody:
+    """The body of an answer that came through one of httpx's transports."""
+
+    def __init__(self, stream: httpx.AsyncByteStream) -> None:
+        self._stream = stream
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        return aiter(self._stream)
+
+    async def close(self) -> None:
+        await self._stream.aclose()
+
+
+async def _through_httpx(transport: httpx.AsyncBaseTransport, call: Call) -> Reply:
+    timeout = {"connect": call.connect_seconds, "pool": None, "read": None, "write": None}
+    request = httpx.Request(
+        call.method, call.url, headers=call.headers, content=call.body, extensions={"timeout": timeout}
+    )
+    response = await transport.handle_async_request(request)
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    headers = [
+        (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers.raw
+    ]
+    return Reply(response.status_code, headers, _HttpxBody(response.stream))
 
 
 def environment_proxy(url: str) -> str:
     """The proxy that the environment names for this address; loopback is always direct."""
+    return _environment_proxy(url, int(time.monotonic() / PROXY_PERIOD_SECONDS))
+
+
+@lru_cache(1024)
+def _environment_proxy(url: str, period: int) -> str:
+    """Asked again in each period: on some systems the user changes it in a dialog."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if host == "localhost" or _is_loopback(host):
@@ -162,88 +217,43 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _fast_transport(proxy: str) -> httpx.AsyncBaseTransport:
-    context = httpx.create_ssl_context()
-
-    def session() -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
-            limit=0, ssl=context, keepalive_timeout=KEEP_IDLE_SECONDS, ttl_dns_cache=60
-        )
-        return aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            trust_env=False,
-            max_line_size=MAX_HEADER_BYTES,
-            max_field_size=MAX_HEADER_BYTES,
-            read_bufsize=256 * 1024,
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
-        )
-
-    return AiohttpTransport(client=session, proxy=httpx.Proxy(proxy) if proxy else None, verify=context)
-
-
-def _socks_transport(proxy: str) -> httpx.AsyncBaseTransport:
-    limits = httpx.Limits(
-        max_connections=None, max_keepalive_connections=100, keepalive_expiry=KEEP_IDLE_SECONDS
-    )
-    return httpx.AsyncHTTPTransport(proxy=httpx.Proxy(proxy), limits=limits, trust_env=False)
-
-
 ERROR_KINDS: tuple[tuple[type[Exception], FailureKind, str], ...] = (
     (httpx.ConnectTimeout, FailureKind.CONNECT_TIMEOUT, "no connection in time"),
     (httpx.PoolTimeout, FailureKind.CONNECT_TIMEOUT, "no connection in time"),
     (httpx.ConnectError, FailureKind.CONNECT, "cannot connect"),
-    (httpx.ProxyError, FailureKind.CONNECT, "proxy refused"),
+    (httpx.ProxyError, FailureKind.CONNECT, "the proxy refused"),
     (httpx.UnsupportedProtocol, FailureKind.CONNECT, "address cannot be used"),
     (httpx.InvalidURL, FailureKind.CONNECT, "address cannot be used"),
+    (httpx.LocalProtocolError, FailureKind.CONNECT, "request cannot be sent"),
     (httpx.RemoteProtocolError, FailureKind.PROTOCOL, "answer is not HTTP"),
     (httpx.TimeoutException, FailureKind.READ, "timed out"),
+    (Unanswered, FailureKind.READ, "closed the connection without an answer"),
     (httpx.HTTPError, FailureKind.READ, "connection broke"),
-    (aiohttp.ClientResponseError, FailureKind.PROTOCOL, "answer is not HTTP"),
-    (aiohttp.ServerDisconnectedError, FailureKind.READ, "closed the connection without an answer"),
-    (aiohttp.ClientError, FailureKind.READ, "connection broke"),
-    (ssl.SSLError, FailureKind.CONNECT, "TLS failed"),
     (OSError, FailureKind.CONNECT, "cannot connect"),
     (ValueError, FailureKind.CONNECT, "request cannot be sent"),
 )
 
 
 def _as_failure(error: Exception) -> Failure | None:
-    cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else None
-    found = _kind_of(cause) if cause is not None else None
-    found = found or _kind_of(error)
-    if found is None:
-        return None
-    kind, text = found
-    return network_failure(kind, _told(text, cause or error))
-
-
-REFINED: tuple[tuple[type[Exception], FailureKind, str], ...] = (
-    (aiohttp.ConnectionTimeoutError, FailureKind.CONNECT_TIMEOUT, "no connection in time"),
-    (aiohttp.ClientConnectorError, FailureKind.CONNECT, "cannot connect"),
-    (aiohttp.ServerDisconnectedError, FailureKind.READ, "closed the connection without an answer"),
-    (aiohttp.ClientOSError, FailureKind.READ, "connection broke"),
-    (aiohttp.ClientResponseError, FailureKind.PROTOCOL, "answer is not HTTP"),
-    (aiohttp.ClientPayloadError, FailureKind.READ, "answer broke off"),
-)
-
-
-def _kind_of(error: Exception) -> tuple[FailureKind, str] | None:
-    for table in (REFINED, ERROR_KINDS):
-        for kind_of_error, kind, text in table:
-            if isinstance(error, kind_of_error):
-                return kind, text
+    for kind_of_error, kind, text in ERROR_KINDS:
+        if isinstance(error, kind_of_error):
+            return network_failure(kind, _told(text, error))
     return None
 
 
 def _told(text: str, error: Exception) -> str:
     """The text with the cause in a few words: no addresses, no names of library classes."""
-    system = getattr(error, "os_error", error)
-    reason = getattr(system, "strerror", None) or ""
-    reason = (
-        reason.partition("(")[0].partition("[")[0].strip(" .") if "Connect call failed" not in reason else ""
-    )
-    number = getattr(system, "errno", None)
-    detail = reason or (os.strerror(number) if isinstance(number, int) and number > 0 else "")
-    return f"{text} ({detail.lower()})" if detail else text
+    detail = _detail(error)
+    return f"{text} ({detail})" if detail else text
+
+
+TELLING = (httpx.ConnectError, httpx.ProxyError, httpx.LocalProtocolError, NotHttp)
+"""those whose text, if it is our own transport's, is meant to be shown"""
+
+
+def _detail(error: Exception) -> str:
+    cause = error.__cause__
+    if isinstance(error, TELLING) and (cause is None or isinstance(cause, OSError)):
+        return str(error)
+    system = error if isinstance(error, OSError) else cause
+    return in_words(system) if isinstance(system, OSError) else ""

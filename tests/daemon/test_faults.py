@@ -105,7 +105,9 @@ def test_the_next_upstream_answers_within_the_same_request(bed: Bed, case: Case)
 
     assert (response.status, text_of(case.client, response)) == (200, "The good one answers"), response.body
     assert len(bed.asked(bed.good, case.model)) == 1
-    assert len(bed.asked(bed.faulty, case.model)) == (0 if case.fault in UNREACHABLE else 1)
+    # a kept connection that dies without a word may have been stale: then the request is sent once more on a new one
+    asked = len(bed.asked(bed.faulty, case.model))
+    assert asked == 0 if case.fault in UNREACHABLE else asked in (1, 2)
 
 
 def test_every_failed_attempt_is_in_the_journal_with_its_reason(bed: Bed) -> None:

@@ -14,6 +14,8 @@ from switchyard.relay.http1.request import Headers, Origin, proxy_of, request_he
 IDLE_SECONDS = 60.0
 MAX_IDLE_PER_ORIGIN = 100
 CLOSING_SECONDS = 1.0
+STALE_SECONDS = 1.0
+"""a stale connection shows itself within a round trip"""
 
 Clock = Callable[[], float]
 
@@ -27,11 +29,13 @@ class Http1Transport:
         tls: TlsContext = tls_context,
         monotonic: Clock = time.monotonic,
         wall: Clock = time.time,
+        idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         self._proxy = proxy_of(proxy) if proxy else None
         self._dialer = Dialer(self._proxy, tls)
         self._monotonic = monotonic
         self._wall = wall
+        self._idle_seconds = idle_seconds
         self._open: set[Connection] = set()
         self._idle: dict[Origin, list[Connection]] = {}
         """by the time they became idle: the last one is used first"""
@@ -47,10 +51,13 @@ class Http1Transport:
         skips_body = method == "HEAD"
         connection = self._take(target.origin)
         if connection is not None:
+            began = self._monotonic()
             try:
                 return await connection.exchange(head, body, skips_body=skips_body)
             except Unanswered:
-                pass  # it was closed while idle, and the news came too late
+                # closed while idle, and the news came too late; later it may be a request that was worked on
+                if self._monotonic() - began > STALE_SECONDS:
+                    raise
         connection = await self._dialer.dial(
             target.origin, connect_seconds, lambda: Connection(target.origin, self)
         )
@@ -89,7 +96,7 @@ class Http1Transport:
         if len(idle) > MAX_IDLE_PER_ORIGIN:
             idle.pop(0).abort()
         if self._sweep is None:
-            self._sweep = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._close_stale)
+            self._sweep = asyncio.get_running_loop().call_later(self._idle_seconds, self._close_stale)
 
     def lost(self, connection: Connection) -> None:
         self._open.discard(connection)
@@ -113,7 +120,8 @@ class Http1Transport:
     def _is_stale(self, connection: Connection) -> bool:
         """The monotonic clock stands still while the machine sleeps, the wall clock may be set back."""
         monotonic, wall = connection.idle_since
-        return self._monotonic() - monotonic > IDLE_SECONDS or self._wall() - wall > IDLE_SECONDS
+        longest = max(self._monotonic() - monotonic, self._wall() - wall)
+        return longest > self._idle_seconds
 
     def _close_stale(self) -> None:
         self._sweep = None
@@ -123,4 +131,4 @@ class Http1Transport:
                 connection.abort()
         self._idle = {origin: idle for origin, idle in self._idle.items() if idle}
         if self._idle:
-            self._sweep = asyncio.get_running_loop().call_later(IDLE_SECONDS / 2, self._close_stale)
+            self._sweep = asyncio.get_running_loop().call_later(self._idle_seconds / 2, self._close_stale)
