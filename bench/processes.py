@@ -53,19 +53,24 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class MachineSeconds:
-    """So far: of all cores together, those in which they worked, and our share of them."""
+    """So far: of all cores together, those in which they worked, and the part of some processes."""
 
     all: float
     busy: float
     ours: float
 
+    def others_since(self, before: "MachineSeconds") -> float:
+        """The share of the machine that other programs have used."""
+        foreign = (self.busy - before.busy) - (self.ours - before.ours)
+        return max(0.0, foreign / max(0.01, self.all - before.all))
 
-def machine_seconds() -> MachineSeconds:
-    """Ours are this process and its ended descendants."""
+
+def machine_seconds(roots: Iterable[int]) -> MachineSeconds:
+    """Ours are these processes and their descendants."""
     fields = [int(field) for field in (PROC / "stat").read_text().split("\n", 1)[0].split()[1:9]]
     idle = fields[3] + fields[4]
     tick = os.sysconf("SC_CLK_TCK")
-    ours = sum(os.times()[:4])
+    ours = cpu_seconds({pid for root in roots for pid in tree(root)})
     return MachineSeconds(sum(fields) / tick, (sum(fields) - idle) / tick, ours)
 
 

@@ -3,6 +3,7 @@
 import math
 import os
 import platform
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -11,7 +12,6 @@ from importlib import metadata
 from pathlib import Path
 
 from goals import GOALS, NGINX, Judgement, judge
-from processes import MachineSeconds
 from rounds import ROWS, Rounds
 from stage import ROOT
 
@@ -65,13 +65,6 @@ def machine() -> str:
     return f"{when}, commit {_commit()}, load before {load}. {', '.join(fact for fact in facts if fact)}."
 
 
-def others(before: MachineSeconds, after: MachineSeconds) -> str:
-    """How much of the machine other programs took meanwhile, so that a reader knows what to think of the figures."""
-    foreign = (after.busy - before.busy) - (after.ours - before.ours)
-    share = max(0.0, foreign / max(0.01, after.all - before.all))
-    return f"Other programs used {share:.0%} of the machine meanwhile."
-
-
 def side_by_side(rounds: Rounds, taken_on: str, options: str) -> str:
     names = [target.name for target in rounds.targets]
     judged = [judge(goal, rounds, names) for goal in GOALS]
@@ -87,6 +80,8 @@ def side_by_side(rounds: Rounds, taken_on: str, options: str) -> str:
         _cores(rounds),
         table(head, rows),
         f"{met} of {len(judged)} goals met." + _errors(rounds),
+        f"Other programs used {statistics.mean(rounds.others):.0%} of the machine during the steps that count; "
+        "a step that was disturbed much is repeated while there is time.",
     ]
     return "\n\n".join(notes)
 

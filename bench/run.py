@@ -60,15 +60,11 @@ PARTS = {
 
 def main() -> None:
     options = _options()
-    if options.priority:
-        os.nice(-15)
     chosen = [name for name in PARTS if getattr(options, name.lower(), False) or options.all]
     print(f"load now: {', '.join(f'{load:.1f}' for load in os.getloadavg())}", flush=True)
     for name in chosen or ["Side by side"]:
-        before = processes.machine_seconds()
         with Stage(options.pinned) as stage:
             text = run(PARTS[name](stage, options))
-        text += f"\n\n{results.others(before, processes.machine_seconds())}"
         results.save(name, text)
         print(f"\n## {name}\n\n{text}\n", flush=True)
     print(f"written to {results.RESULTS}")
@@ -86,9 +82,6 @@ def _options() -> argparse.Namespace:
         "--upstream-port", type=int, default=0, help="of the fake upstream; default: a free one"
     )
     parser.add_argument("--no-pin", dest="pinned", action="store_false")
-    parser.add_argument(
-        "--priority", action="store_true", help="go before other programs (needs the right to)"
-    )
     return parser.parse_args()
 
 
