@@ -206,8 +206,10 @@ def line_of(exchange: Exchange) -> str:
 
 
 def _bare(url: str) -> str:
-    """Without its query, which may hold a key."""
-    return url.partition("?")[0]
+    """Without its query and its user, which may hold a key and a password."""
+    scheme, slashes, rest = url.partition("?")[0].partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _tokens(usage: Usage | None) -> str:

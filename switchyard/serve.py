@@ -20,7 +20,7 @@ from switchyard.banner import banner
 from switchyard.connections import Limits, bounded, prepare_handles, sweep
 from switchyard.logs import Logs
 from switchyard.settings import SettingsError
-from switchyard.store.files import ensure_folder, make_private, read_or_none, write_whole
+from switchyard.store.files import ensure_folder, make_private, read_or_none, remove_leftovers, write_whole
 from switchyard.store.lock import DataFolderLock, LockedError
 from switchyard.store.settings_file import SettingsFile
 from switchyard.web.guard import is_loopback
@@ -72,6 +72,7 @@ def serve(options: Options) -> int:
     except OSError as error:
         raise CannotServe(_folder_problem(options.data, error)) from None
     try:
+        remove_leftovers(options.data)
         _load(settings_file)
         token = _admin_token(options, settings_file)
         return _run(options, settings_file, token)
@@ -136,7 +137,9 @@ def _run(options: Options, settings_file: SettingsFile, token: str) -> int:
         own_names=own_names,
         admin_token=token,
     )
-    print(banner(application, options.url, token, colour=sys.stdout.isatty()), flush=True)
+    # what is no terminal may be a log that others read
+    shown = token if sys.stdout.isatty() or not token else f"(see {options.data / 'admin_token'})"
+    print(banner(application, options.url, shown, colour=sys.stdout.isatty()), flush=True)
     limits = Limits(connections=prepare_handles())
     config = uvicorn.Config(
         application.asgi,

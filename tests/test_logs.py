@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from switchyard.exchange import Exchange
+from switchyard.exchange import Attempt, Exchange
 from switchyard.logs import Logs, harmless, line_of
 
 
@@ -50,3 +50,11 @@ def test_a_long_model_name_is_cut() -> None:
     exchange = Exchange(id="x", at=0.0, client_protocol="chat", model_asked="m" * 100_000)
 
     assert len(line_of(exchange)) < 1000
+
+
+def test_an_address_is_shown_without_passwords_and_keys() -> None:
+    exchange = Exchange(id="x", at=0.0, client_protocol="chat", model_asked="m")
+    url = "https://user:pass@h.example:8080/v1/chat/completions?key=secret"
+    exchange.attempts.append(Attempt("a", "m", "chat", url, "primary", 0.0))
+
+    assert '"a" https://h.example:8080/v1/chat/completions as m' in line_of(exchange)

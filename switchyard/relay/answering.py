@@ -139,12 +139,13 @@ class Answering:
         await self._start(STREAM_HEADERS, found)
         self._note_first_content()
 
-        secrets = secrets_of(found.candidate.upstream, self._request.headers)
+        def hidden(failure: Failure) -> Failure:
+            return redacted(failure, secrets_of(found.candidate.upstream, self._request.headers))
 
         async def settle(failure: Failure | None) -> None:
             await self._quieten()
             if failure is not None:
-                self._note_break(found, redacted(failure, secrets))
+                self._note_break(found, hidden(failure))
             else:
                 self._exchange.outcome = Outcome.OK
             self._around.signatures.note(found.prepared.target.issuer, stream.signatures)
@@ -153,7 +154,7 @@ class Answering:
         idle_seconds = timeouts_of(found.candidate.upstream, self._settings).idle
 
         def phrase(failure: Failure) -> WireError:
-            told = redacted(failure, secrets)
+            told = hidden(failure)
             error = replace(told.error, message=f'upstream "{found.candidate.name}": {told.message}')
             return calmed_break(self._codec, error) if found.last_resort else error
 

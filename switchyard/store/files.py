@@ -85,3 +85,10 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Takes away the halves of files that a kill has left: they may hold keys. Only while nobody else writes."""
+    with suppress(OSError):
+        for path in (*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")):
+            path.unlink(missing_ok=True)

@@ -26,6 +26,15 @@ def test_the_key_and_custom_headers_are_blanked_wherever_they_stand() -> None:
     assert seen.body == b'{"error": "key [key]", "plain": "[key]", "h": "[key]"}'
 
 
+def test_secrets_in_addresses_are_blanked_too() -> None:
+    entry = Upstream(
+        name="a",
+        base_url="https://user:pass%40word1@h/v1?api_key=query-key&model=gpt",
+        proxy="http://u:proxy-word@h:1",
+    )
+    assert set(secrets_of(entry)) == {"pass%40word1", "pass@word1", "query-key", "proxy-word"}
+
+
 @pytest.mark.parametrize("key", ["", "x", "12345", "env:NO_SUCH_VARIABLE", "client"])
 def test_what_is_no_secret_is_left_alone(key: str) -> None:
     assert secrets_of(Upstream(name="a", base_url="http://h", key=key)) == ()

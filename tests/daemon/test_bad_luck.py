@@ -1,0 +1,192 @@
+"""A full disk, no file handles, a kill in the middle of a save: the daemon goes on, and says what is wrong."""
+
+import os
+import resource
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.bed.asking import ask
+from tests.bed.daemon import Daemon, request, settings, upstream, wait_until
+from tests.bed.upstream import ScriptedUpstream, say
+
+if sys.platform == "darwin":
+    pytest.skip("limits of another process cannot be set here", allow_module_level=True)
+
+
+@contextmanager
+def limited(daemon: Daemon, what: int, most: int) -> Iterator[None]:
+    """The daemon under a limit of the system."""
+    before = resource.prlimit(daemon.pid, what)
+    resource.prlimit(daemon.pid, what, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(daemon.pid, what, before)
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream(say("Served")) as running:
+        yield running
+
+
+def test_a_full_disk_stops_no_request_and_loses_no_line(tmp_path: Path, server: ScriptedUpstream) -> None:
+    with Daemon(tmp_path, settings(upstream("a", server.url))) as daemon:
+        before, revision = daemon.settings_path.read_bytes(), daemon.get("/health").json["revision"]
+        with limited(daemon, resource.RLIMIT_FSIZE, 0):
+            for _ in range(5):
+                response = ask(daemon.url, "messages")
+                assert response.status == 200 and response.seconds < 5
+            saved = daemon.post(
+                "/api/upstreams/toggle", {"revision": revision, "name": "a", "enabled": False}
+            )
+            assert (saved.status, saved.json["error"]["message"][:22]) == (507, "The disk refused it: F")
+            assert ask(daemon.url, "messages").status == 200, "what could not be saved is not in use"
+        wait_until(lambda: len(daemon.journal()) == 6, 10, "the lines that waited")
+
+        assert daemon.token_stats()["summary"]["total_requests"] == 6
+        assert daemon.settings_path.read_bytes() == before
+        assert [path.name for path in daemon.data.iterdir() if path.name.endswith(".tmp")] == []
+        ask(daemon.url, "messages", "logged-again")
+        wait_until(lambda: "logged-again" in daemon.log(), 5, "the log")
+
+
+def test_without_file_handles_it_waits_for_better_times(tmp_path: Path, server: ScriptedUpstream) -> None:
+    with Daemon(tmp_path, settings(upstream("a", server.url))) as daemon:
+        open_ones = len(os.listdir(f"/proc/{daemon.pid}/fd"))
+        with limited(daemon, resource.RLIMIT_NOFILE, open_ones + 5):
+            crowd = [socket.create_connection(("127.0.0.1", daemon.port), timeout=5) for _ in range(30)]
+            ticks = _processor_ticks(daemon)
+            wait_until(lambda: _cannot_be_asked(daemon), 10, "exhaustion")
+            for connection in crowd:
+                connection.close()
+            assert _processor_ticks(daemon) - ticks < 100, "it does not spin"
+            wait_until(lambda: not _cannot_be_asked(daemon), 10, "an answer after the crowd has gone")
+        assert ask(daemon.url, "messages").status == 200
+        assert daemon.journal()[-1]["outcome"] == "ok"
+
+
+def _cannot_be_asked(daemon: Daemon) -> bool:
+    try:
+        return request(daemon.url, "GET", "/health", seconds=1).status != 200
+    except OSError:
+        return True
+
+
+def _processor_ticks(daemon: Daemon) -> int:
+    fields = Path(f"/proc/{daemon.pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_started_with_few_file_handles_it_keeps_some_for_itself(
+    tmp_path: Path, server: ScriptedUpstream
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    daemon = Daemon(tmp_path, settings(upstream("a", server.url)))
+    command = f'ulimit -n 64; exec "{sys.executable}" "$@"'
+    with _shell_before_python(daemon, command), daemon:
+        crowd = [socket.create_connection(("127.0.0.1", daemon.port), timeout=5) for _ in range(200)]
+        assert ask(daemon.url, "messages").status == 200
+        assert daemon.journal()[-1]["outcome"] == "ok"
+        for connection in crowd:
+            connection.close()
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
+
+
+@contextmanager
+def _shell_before_python(daemon: Daemon, command: str) -> Iterator[None]:
+    """Starts the daemon through a shell that sets limits first."""
+    folder = daemon.home / "bin"
+    folder.mkdir()
+    wrapper = folder / "python"
+    wrapper.write_text(f"#!/bin/sh\n{command}\n")
+    wrapper.chmod(0o700)
+    before, sys.executable = sys.executable, str(wrapper)
+    try:
+        yield
+    finally:
+        sys.executable = before
+
+
+def test_killed_while_it_saves_it_finds_its_file_whole_and_leaves_no_copies(tmp_path: Path) -> None:
+    daemon = Daemon(
+        tmp_path, settings(upstream("a", "http://127.0.0.1:9"), upstream("b", "http://127.0.0.1:9"))
+    )
+    for turn in range(4):
+        daemon.start()
+        saving = threading.Thread(target=_save_without_end, args=(daemon.url,))
+        saving.start()
+        wait_until(lambda: len(list((daemon.data / "history").glob("*.json"))) > 3, 10, "some saves")
+        daemon.kill()
+        saving.join(10)
+        (daemon.data / f".all_configs.json.killed{turn}.tmp").write_text('{"key": "sk-of-a')
+    with daemon:
+        names = [one["name"] for one in daemon.get("/api/configs").json["upstreams"]]
+        faults = daemon.get("/health").json["faults"]
+
+    assert (sorted(names), faults) == (["a", "b"], 0)
+    assert [str(path) for path in daemon.data.rglob("*.tmp")] == []
+
+
+def _save_without_end(url: str) -> None:
+    try:
+        revision = request(url, "GET", "/health").json["revision"]
+        while True:
+            for name in ("b", "a"):
+                body = {"revision": revision, "name": name, "before": None}
+                revision = request(url, "POST", "/api/upstreams/move", body).json["revision"]
+    except (OSError, KeyError, ValueError):
+        return
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the system lets root write everywhere")
+def test_a_read_only_folder_is_told_in_one_sentence(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, settings())
+    daemon.data.chmod(0o500)
+    try:
+        code, said = daemon.command()
+    finally:
+        daemon.data.chmod(0o700)
+
+    assert code == 1
+    assert "cannot be used" in said and "Traceback" not in said
+
+
+def test_a_stranger_on_the_other_loopback_address_is_not_left_there(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, settings())
+    try:
+        stranger = socket.create_server(("::1", daemon.port), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("no IPv6 here")
+    with stranger:
+        code, said = daemon.command()
+
+    assert code == 1
+    assert f"port {daemon.port} on ::1 is taken" in said and "Traceback" not in said
+
+
+def test_an_empty_admin_token_is_not_taken_for_none(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, settings(client_keys={"k": "laptop"}))
+    token = daemon.data / "admin_token"
+    token.write_text("\n")
+    try:
+        daemon.start("--host", "0.0.0.0", wait=False)
+        wait_until(lambda: not _cannot_be_asked_for_a_key(daemon), 10, "the daemon")
+        assert daemon.get("/api/configs").status == 401
+        assert len(token.read_text().strip()) >= 32
+        assert token.stat().st_mode & 0o777 == 0o600
+    finally:
+        daemon.stop()
+
+
+def _cannot_be_asked_for_a_key(daemon: Daemon) -> bool:
+    try:
+        return daemon.get("/api").status != 200
+    except OSError:
+        return True
