@@ -118,7 +118,7 @@ def decode_tools(declared: object) -> tuple[tuple[neutral.Tool, ...], tuple[neut
 
 def _custom_tool(wire: Wire, path: str) -> neutral.Tool:
     schema = wire.get("input_schema")
-    description = wire.get("description") or ""
+    description = str(wire.get("description") or "")
     if examples := wire.get("input_examples"):
         description = f"{description}\n\nExamples of input: {msgspec.json.encode(examples).decode()}".strip()
     return neutral.Tool(

@@ -132,7 +132,7 @@ def _stop_reason(response: Item) -> StopReason:
     if response.get("status") == "incomplete":
         reason = fields(response.get("incomplete_details")).get("reason")
         return StopReason.REFUSAL if reason == "content_filter" else StopReason.MAX_TOKENS
-    has_called = any(fields(item).get("type") in CALL_KINDS for item in entries(response.get("output")))
+    has_called = any(text(fields(item).get("type")) in CALL_KINDS for item in entries(response.get("output")))
     return StopReason.TOOL_USE if has_called else StopReason.END_TURN
 
 
