@@ -104,15 +104,21 @@ def _load(settings_file: SettingsFile) -> None:
 
 
 def _admin_token(options: Options, settings_file: SettingsFile) -> str:
-    """Beyond loopback everybody needs a key: clients one of theirs, the dashboard this token."""
-    if is_loopback(options.host):
+    """Where not only the user can connect, everybody needs a key: clients one of theirs, the dashboard this token.
+
+    That is beyond loopback, and on machines that are shared: there the user puts the token's file, which may be empty.
+    """
+    path = options.data / "admin_token"
+    if is_loopback(options.host) and not path.exists():
         return ""
     if not settings_file.settings.client_keys:
-        raise CannotServe(
-            f"listening on {options.host} would open your keys to the network; "
-            "add `client_keys` to the settings first, or listen on 127.0.0.1."
+        why = (
+            f"{path} demands a key of everybody who connects"
+            if is_loopback(options.host)
+            else f"listening on {options.host} would open your keys to the network"
         )
-    path = options.data / "admin_token"
+        remedy = "remove that file" if is_loopback(options.host) else "listen on 127.0.0.1"
+        raise CannotServe(f"{why}; add `client_keys` to the settings first, or {remedy}.")
     try:
         token = (read_or_none(path) or b"").decode("ascii", "ignore").strip()
         if len(token) < SHORTEST_TOKEN:

@@ -185,6 +185,25 @@ def test_an_empty_admin_token_is_not_taken_for_none(tmp_path: Path) -> None:
         daemon.stop()
 
 
+def test_on_a_shared_machine_an_empty_token_file_closes_the_dashboard_to_other_users(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, settings())
+    token = daemon.data / "admin_token"
+    token.touch()
+    code, said = daemon.command()
+    assert (code, "add `client_keys`" in said) == (1, True)
+
+    daemon.write_settings(settings(client_keys={"k": "laptop"}))
+    try:
+        daemon.start(wait=False)
+        wait_until(lambda: not _cannot_be_asked_for_a_key(daemon), 10, "the daemon")
+        assert daemon.post("/api/export", {"keys": True}).status == 401
+        shown = {"authorization": f"Bearer {token.read_text().strip()}"}
+        assert daemon.post("/api/export", {"keys": True}, shown).status == 200
+        assert token.read_text().strip() not in daemon.output
+    finally:
+        daemon.stop()
+
+
 def _cannot_be_asked_for_a_key(daemon: Daemon) -> bool:
     try:
         return daemon.get("/api").status != 200
