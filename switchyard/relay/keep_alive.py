@@ -17,7 +17,7 @@ class KeepAlive:
         self._sink = sink
         self._seconds = seconds
         self._headers = headers
-        self._pulse = pulse
+        self._pulse = self._next_pulse = pulse
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()
         self._busy = False
@@ -25,8 +25,8 @@ class KeepAlive:
         self._timer: asyncio.TimerHandle | None = self._loop.call_later(seconds, self._check)
 
     def speak_with(self, pulse: Callable[[], bytes]) -> None:
-        """From now on this says that we are alive."""
-        self._pulse = pulse
+        """After the next words this says that we are alive: a pulse that is due already must not come before them."""
+        self._next_pulse = pulse
 
     async def write(self, data: bytes) -> None:
         """Write to the client; no pulse comes between."""
@@ -38,6 +38,7 @@ class KeepAlive:
         finally:
             self._busy = False
             self._last = self._loop.time()
+            self._pulse = self._next_pulse
 
     async def stop(self) -> None:
         """No more pulses; waits for one that is on its way."""

@@ -76,17 +76,19 @@ def test_only_silence_between_words_is_filled() -> None:
     assert run(scenario()) == said
 
 
-def test_the_pulse_may_change_with_what_has_been_said() -> None:
+def test_the_pulse_changes_with_the_next_words_and_not_before_them() -> None:
     async def scenario() -> list[str]:
         sink = ClientSide()
         keep_alive = alive(sink)
         await asyncio.sleep(16.0)
         keep_alive.speak_with(lambda: b"other")
+        await asyncio.sleep(15.0)
+        await keep_alive.write(b"word")
         await asyncio.sleep(16.0)
         await keep_alive.stop()
         return [word for _, word in sink.said]
 
-    assert run(scenario()) == ["start 200", "pulse", "other"]
+    assert run(scenario()) == ["start 200", "pulse", "pulse", "word", "other"]
 
 
 def test_no_pulse_comes_into_a_write_nor_a_write_into_a_pulse() -> None:
