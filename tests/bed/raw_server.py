@@ -1,7 +1,10 @@
 """A server that says exactly what a test tells it, connection by connection, in the test's own event loop."""
 
 import asyncio
+import socket
 import ssl
+import struct
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Self
@@ -42,6 +45,9 @@ class Talk:
         self._writer.close()
 
     def reset(self) -> None:
+        """The impolite end."""
+        linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+        self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self._writer.transport.abort()
 
     async def encrypt(self, context: ssl.SSLContext) -> None:

@@ -263,6 +263,26 @@ def test_a_proxy_opens_a_tunnel_for_secure_requests(run: Run, certificates: Cert
     ]
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_may_itself_be_reached_by_tls(run: Run, certificates: Certificates, scheme: str) -> None:
+    async def script(talk: Talk) -> None:
+        if scheme == "https":
+            await talk.hear()
+            await talk.say(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            await talk.encrypt(certificates.server())
+        while await talk.hear():
+            await talk.say(ok())
+
+    async def main(_: Http1Transport) -> list[bytes]:
+        async with RawServer(script, certificates.server()) as proxy:
+            through = Http1Transport(f"https://127.0.0.1:{proxy.port}", tls=certificates.client)
+            bodies = [await get(through, f"{scheme}://localhost/v1") for _ in range(2)]
+            await through.close()
+            return bodies
+
+    assert run(main) == [b"hello", b"hello"]
+
+
 @pytest.mark.parametrize(
     ("answer", "text"),
     [

@@ -9,7 +9,12 @@ import pytest
 
 from switchyard.relay.http1.errors import NotHttp, Unanswered
 from switchyard.relay.http1.raw_reply import RawReply
-from switchyard.relay.http1.transport import IDLE_SECONDS, MAX_IDLE_PER_ORIGIN, Http1Transport
+from switchyard.relay.http1.transport import (
+    IDLE_SECONDS,
+    MAX_IDLE_PER_ORIGIN,
+    STALE_SECONDS,
+    Http1Transport,
+)
 from tests.bed.raw_server import RawServer, Talk, answers, answers_and_closes, ok
 from tests.relay.http1.conftest import Run
 
@@ -157,6 +162,18 @@ def test_a_connection_idle_for_too_long_is_not_used(run: Run, awake: float, wall
     assert (found, idle_count) == (count, 2 if count == 1 else 1)
 
 
+def test_idle_connections_are_closed_in_time_without_anybody_asking(run: Run) -> None:
+    async def work(transport: Http1Transport) -> int:
+        async with RawServer(answers(ok())) as server:
+            await asyncio.gather(*(post(transport, server.url) for _ in range(3)))
+            assert transport.idle_count == 3
+            while transport.open_count:
+                await asyncio.sleep(0.01)
+            return transport.idle_count
+
+    assert run(work, idle_seconds=0.05) == 0
+
+
 def test_more_idle_connections_than_are_kept_are_closed(run: Run) -> None:
     async def work(transport: Http1Transport) -> tuple[int, int]:
         async with RawServer(answers(ok())) as server:
@@ -198,6 +215,25 @@ def test_a_used_connection_that_dies_unanswered_is_replaced_once(run: Run, how: 
 
     assert run(work) == [b"hello"] * 3
     assert heard == [(0, b"11"), (0, b"22"), (1, b"22"), (1, b"33"), (2, b"33")]
+
+
+def test_a_request_that_was_perhaps_worked_on_is_not_sent_again(run: Run) -> None:
+    clocks = Clocks()
+
+    async def script(talk: Talk) -> None:
+        await talk.hear()
+        await talk.say(ok())
+        await talk.hear()
+        clocks.monotonic_now += STALE_SECONDS + 0.1
+
+    async def work(transport: Http1Transport) -> int:
+        async with RawServer(script) as server:
+            await post(transport, server.url)
+            with pytest.raises(Unanswered):
+                await post(transport, server.url)
+            return server.connection_count
+
+    assert run(work, monotonic=clocks.monotonic) == 1
 
 
 @pytest.mark.parametrize("how", ["closed", "reset"])

@@ -1,0 +1,187 @@
+"""The wire: what each break is called, and in which words; demo, proxies and headers."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from switchyard.exchange import FailureKind
+from switchyard.relay.asgi_transport import AsgiTransport
+from switchyard.relay.failures import AttemptFailed
+from switchyard.relay.upstream import Call, Reply, Wire, environment_proxy
+from tests.bed.raw_server import RawServer, Script, Talk, answers, answers_and_closes, ok
+
+
+async def demo(scope: Any, receive: Any, send: Any) -> None:
+    body = (await receive())["body"]
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"X-Demo", b"yes")]})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def on_the_wire(work: Callable[[Wire], Awaitable[Any]]) -> Any:
+    async def main() -> Any:
+        wire = Wire(AsgiTransport(demo))
+        try:
+            return await work(wire)
+        finally:
+            await wire.close()
+
+    return asyncio.run(main())
+
+
+async def whole(reply: Reply) -> bytes:
+    return b"".join([chunk async for chunk in reply.chunks()])
+
+
+async def failure_of(wire: Wire, call: Call) -> tuple[FailureKind, str]:
+    with pytest.raises(AttemptFailed) as caught:
+        await whole(await wire.send(call))
+    return caught.value.failure.kind, caught.value.failure.message
+
+
+async def resets(talk: Talk) -> None:
+    await talk.hear()
+    talk.reset()
+
+
+async def resets_within_the_body(talk: Talk) -> None:
+    await talk.hear()
+    await talk.say(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nall")
+    talk.reset()
+
+
+SCRIPTS: dict[str, tuple[Script, FailureKind, str]] = {
+    "closed": (
+        answers_and_closes(b""),
+        FailureKind.READ,
+        "closed the connection without an answer",
+    ),
+    "reset": (
+        resets,
+        FailureKind.READ,
+        "closed the connection without an answer (connection reset by peer)",
+    ),
+    "half a head": (answers_and_closes(b"HTTP/1.1 200"), FailureKind.READ, "connection broke"),
+    "half a body": (
+        answers_and_closes(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nall"),
+        FailureKind.READ,
+        "the connection broke before the end of the answer",
+    ),
+    "garbage": (
+        answers_and_closes(b"<html>"),
+        FailureKind.PROTOCOL,
+        "answer is not HTTP (Expected HTTP/, RTSP/ or ICE/)",
+    ),
+    "garbage within the body": (
+        answers_and_closes(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\nxyz"),
+        FailureKind.PROTOCOL,
+        "answer is not HTTP (Invalid character in chunk size)",
+    ),
+    "broken compression": (
+        answers(ok(b"no gzip", "content-encoding: gzip")),
+        FailureKind.PROTOCOL,
+        "the compressed data cannot be unpacked",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_each_break_has_its_kind_and_its_words(name: str) -> None:
+    script, kind, text = SCRIPTS[name]
+
+    async def work(wire: Wire) -> tuple[FailureKind, str]:
+        async with RawServer(script) as server:
+            return await failure_of(wire, Call(server.url, [], b"{}", 5))
+
+    found, told = on_the_wire(work)
+    assert found is kind
+    assert told.startswith(text), told
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "text"),
+    [
+        (
+            Call(f"http://127.0.0.1:{closed_port()}/", [], b"", 5),
+            FailureKind.CONNECT,
+            "cannot connect (connection refused)",
+        ),
+        (
+            Call("http://api.example/", [], b"", 5, f"http://127.0.0.1:{closed_port()}"),
+            FailureKind.CONNECT,
+            "cannot connect (connection refused)",
+        ),
+        (Call("ftp://host/", [], b"", 5), FailureKind.CONNECT, "address cannot be used"),
+        (Call("http://host:99999/", [], b"", 5), FailureKind.CONNECT, "address cannot be used"),
+        (
+            Call("http://127.0.0.1/", [("x-key", "secret\r\nx: y")], b"", 5),
+            FailureKind.CONNECT,
+            "request cannot be sent (a header holds a line break or a null byte)",
+        ),
+    ],
+)
+def test_what_cannot_be_reached_or_said_is_told_without_addresses_or_secrets(
+    call: Call, kind: FailureKind, text: str
+) -> None:
+    assert on_the_wire(lambda wire: failure_of(wire, call)) == (kind, text)
+
+
+def test_a_reset_within_the_body_is_told() -> None:
+    async def work(wire: Wire) -> tuple[FailureKind, str]:
+        async with RawServer(resets_within_the_body) as server:
+            return await failure_of(wire, Call(server.url, [], b"{}", 5))
+
+    assert on_the_wire(work) == (
+        FailureKind.READ,
+        "the connection broke before the end of the answer (connection reset by peer)",
+    )
+
+
+def test_the_answer_is_read_by_the_names_of_its_headers() -> None:
+    async def work(wire: Wire) -> tuple[Any, ...]:
+        answer = ok(b"hello", "Content-Type: Text/Event-Stream; charset=utf-8", "X-A: b")
+        async with RawServer(answers(answer)) as server:
+            reply = await wire.send(Call(server.url, [], b"{}", 5))
+            found = reply.status, reply.content_type, reply.header("x-a"), reply.header("x-b")
+            return *found, await reply.read_up_to(3)
+
+    assert on_the_wire(work) == (200, "text/event-stream", "b", "", b"hel")
+
+
+def test_the_demo_needs_no_network() -> None:
+    async def work(wire: Wire) -> tuple[str, bytes]:
+        reply = await wire.send(Call("http://demo/v1/messages", [], b"question", 5, is_demo=True))
+        try:
+            return reply.header("x-demo"), await whole(reply)
+        finally:
+            await reply.close()
+
+    assert on_the_wire(work) == ("yes", b"question")
+
+
+def test_a_socks_proxy_that_is_away_is_told() -> None:
+    call = Call("http://api.example/", [], b"", 5, f"socks5://127.0.0.1:{closed_port()}")
+    assert on_the_wire(lambda wire: failure_of(wire, call)) == (FailureKind.CONNECT, "cannot connect")
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "[::1]"])
+def test_loopback_is_always_reached_directly(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    assert environment_proxy(f"http://{host}:4000/v1") == ""
+
+
+def test_the_environment_names_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REQUEST_METHOD", raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", "inside.example")
+    assert environment_proxy("https://outside.example/v1") == "http://proxy.example:3128"
+    assert environment_proxy("https://inside.example/v1") == ""
