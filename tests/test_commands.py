@@ -117,7 +117,7 @@ def test_without_a_terminal_nothing_is_written_unasked(shell: Shell) -> None:
     [
         ('{"a": ', "is not valid JSON: $ (line 1, column 7): expected valid JSON"),
         ("[1, 2]", "The file is none of these"),
-        ('{"upstreams": [{"name": "x", "base_url": "no"}]}', "would not be valid:"),
+        ('{"upstreams": [{"name": "x", "base_url": "no"}]}', "has faults:"),
         (None, "cannot be read: No such file or directory."),
     ],
 )
