@@ -99,7 +99,7 @@ class UntouchedStream:
         for raw in _split(records):
             self._opening = self._opening or raw.lstrip()
             hide = False
-            if not self.content_begun or self._codec.notable.search(raw):
+            if _says_something(raw) and (not self.content_begun or self._codec.notable.search(raw)):
                 for record in _decoded(raw):
                     glance = self._codec.glance(record)
                     self._note(glance, raw)
@@ -161,6 +161,11 @@ def _split(records: bytes) -> list[bytes]:
     pieces = [piece + b"\n\n" for piece in records.split(b"\n\n")]
     last = pieces.pop()[:-2]
     return [*pieces, last] if last else pieces
+
+
+def _says_something(raw: bytes) -> bool:
+    """False for comments and the like, of which there may be very many."""
+    return b"data" in raw or b"event" in raw
 
 
 def _decoded(raw: bytes) -> list[Record]:

@@ -3,6 +3,7 @@
 import http.client
 import json
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -166,12 +167,14 @@ def _dashboard(daemon: Daemon, told: list[str]) -> None:
 
 
 def _events(daemon: Daemon) -> str:
-    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=2)
-    connection.request("GET", "/api/events", headers=ADMIN)
-    with connection.getresponse() as response:
-        told = response.read1(65536) + response.read1(65536)
-    connection.close()
-    return told.decode()
+    told = []
+    with closing(http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=2)) as connection:
+        connection.request("GET", "/api/events", headers=ADMIN)
+        with connection.getresponse() as response, suppress(TimeoutError):
+            told.append(response.read1(65536))
+            told.append(response.read1(65536))
+    assert told
+    return b"".join(told).decode()
 
 
 def _seen(response: Response) -> str:
