@@ -145,14 +145,13 @@ def _save_without_end(url: str) -> None:
         return
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the system lets root write everywhere")
-def test_a_read_only_folder_is_told_in_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_used_is_told_in_one_sentence(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path, settings())
-    daemon.data.chmod(0o500)
-    try:
-        code, said = daemon.command()
-    finally:
-        daemon.data.chmod(0o700)
+    in_the_way = tmp_path / "a file"
+    in_the_way.write_text("not a folder")
+    daemon.data = in_the_way / "data"
+
+    code, said = daemon.command()
 
     assert code == 1
     assert "cannot be used" in said and "Traceback" not in said
