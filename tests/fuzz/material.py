@@ -33,7 +33,7 @@ media_type base64 url image image_url input_image input_text output_text documen
 tool_choice auto any none metadata user_id stop usage choices delta index output item response error message code
 summary encrypted_content refusal finish_reason stop_reason input_tokens output_tokens prompt_tokens user assistant
 developer parallel_tool_calls stream stream_options include_usage max_tokens response_format json_schema schema
-strict parameters format partial_json input_json_delta text_delta content_block_delta message_start
+strict parameters format partial_json input_json_delta text_delta content_block_delta message_start citations
 """.split()
 
 leaves = (

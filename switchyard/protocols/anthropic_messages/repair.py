@@ -124,7 +124,7 @@ def _drop_searches(body: Wire, target: Target) -> bool:
                 return None
             case "web_search_tool_result" if block.get("tool_use_id") in fabricated:
                 return None
-            case "text" if any(_is_own_citation(citation) for citation in block.get("citations") or ()):
+            case "text" if any(map(_is_own_citation, _as_list(block.get("citations")))):
                 citations = [other for other in block["citations"] if not _is_own_citation(other)]
                 bare = {name: value for name, value in block.items() if name != "citations"}
                 return bare | ({"citations": citations} if citations else {})
@@ -353,6 +353,10 @@ def _messages(body: Wire) -> list[Wire]:
 def _blocks_of(message: Wire) -> list[Wire]:
     content = message.get("content")
     return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _as_blocks(content: Any) -> list[Any]:

@@ -18,6 +18,8 @@ OTHER_LIMIT_FIELD = {"max_tokens": "max_completion_tokens", "max_completion_toke
 def repair_request(body: dict[str, Any], target: Target) -> bool:
     """True if anything was changed. By default only usage is asked for."""
     capabilities = target.capabilities
+    if not isinstance(body.get("messages"), list):
+        return False  # the upstream will say what is wrong
     changes = [
         _ask_for_usage(body, capabilities),
         _rename_limit(body, capabilities),
@@ -26,7 +28,7 @@ def repair_request(body: dict[str, Any], target: Target) -> bool:
         _say_schema(body, capabilities),
         _drop_fields(body, capabilities),
     ]
-    for message in body.get("messages") or ():
+    for message in body["messages"]:
         if isinstance(message, dict):
             changes += (
                 _rename_developer(message, capabilities),
@@ -108,7 +110,7 @@ def _say_schema(body: dict[str, Any], capabilities: Capabilities) -> bool:
     told = wanted.get("json_schema")
     schema = msgspec.json.encode(told.get("schema") if isinstance(told, dict) else None).decode()
     sentence = JSON_SCHEMA_SENTENCE.format(schema=schema)
-    body["messages"] = [{"role": "system", "content": sentence}, *(body.get("messages") or ())]
+    body["messages"] = [{"role": "system", "content": sentence}, *body["messages"]]
     return True
 
 
