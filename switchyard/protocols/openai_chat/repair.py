@@ -18,8 +18,6 @@ OTHER_LIMIT_FIELD = {"max_tokens": "max_completion_tokens", "max_completion_toke
 def repair_request(body: dict[str, Any], target: Target) -> bool:
     """True if anything was changed. By default only usage is asked for."""
     capabilities = target.capabilities
-    if not isinstance(body.get("messages"), list):
-        return False  # the upstream will say what is wrong
     changes = [
         _ask_for_usage(body, capabilities),
         _rename_limit(body, capabilities),
@@ -28,7 +26,7 @@ def repair_request(body: dict[str, Any], target: Target) -> bool:
         _say_schema(body, capabilities),
         _drop_fields(body, capabilities),
     ]
-    for message in body["messages"]:
+    for message in _messages(body):
         if isinstance(message, dict):
             changes += (
                 _rename_developer(message, capabilities),
@@ -37,6 +35,12 @@ def repair_request(body: dict[str, Any], target: Target) -> bool:
                 _fill_reasoning(message, capabilities),
             )
     return any(changes)
+
+
+def _messages(body: dict[str, Any]) -> list[Any]:
+    """None where they are no list: the upstream will say what is wrong with them."""
+    messages = body.get("messages")
+    return messages if isinstance(messages, list) else []
 
 
 def _ask_for_usage(body: dict[str, Any], capabilities: Capabilities) -> bool:
@@ -105,6 +109,8 @@ def _say_schema(body: dict[str, Any], capabilities: Capabilities) -> bool:
     """Where the form of the answer cannot be forced, it is asked for in words."""
     wanted = body.get("response_format")
     if capabilities.json_schema or not isinstance(wanted, dict) or wanted.get("type") != "json_schema":
+        return False
+    if not isinstance(body.get("messages"), list):
         return False
     del body["response_format"]
     told = wanted.get("json_schema")

@@ -129,6 +129,14 @@ def test_a_request_is_fitted_to_its_upstream(
     assert repaired(body, **capabilities) == (True, expected)
 
 
+@pytest.mark.parametrize("messages", ["a question", {"role": "user"}, 5, None])
+def test_messages_that_are_no_list_are_left_to_the_upstreams_own_words(messages: object) -> None:
+    schema = {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}
+    body = {"messages": messages, "response_format": schema, "seed": 1}
+    refused = {"json_schema": False, "dropped_fields": ("seed",), "reasoning_history": "required"}
+    assert repaired(body, **refused) == (True, {"messages": messages, "response_format": schema})
+
+
 @pytest.mark.parametrize(
     "body, capabilities",
     [
