@@ -28,6 +28,7 @@ class Relay:
         """Answer the request into the sink. Cancel it when the client leaves: everything ends at once."""
         exchange = _opened(request)
         self._around.opened(exchange)
+        health = self._around.state().health
         search = Search(self._around, request, exchange)
         answering = Answering(self._around, request, exchange, search, sink)
         try:
@@ -37,7 +38,7 @@ class Relay:
             else:
                 await answering.give(found)
         except asyncio.CancelledError as cancelled:
-            self._around.state().health.release(exchange.id)
+            health.release(exchange.id)
             # the server gives its reason when it ends and can wait no longer; a client just leaves
             if not cancelled.args:
                 await answering.abandoned()
@@ -47,7 +48,7 @@ class Relay:
             log.exception("fault in exchange %s", exchange.id)
             await answering.tell(FinalError(_own_fault(fault)))
         finally:
-            self._around.state().health.release(exchange.id)
+            health.release(exchange.id)
             answering.stop()
         return exchange
 

@@ -49,7 +49,7 @@ class BudgetState:
 
 def budget_state(statistics: Spending, settings: Settings, day: str) -> BudgetState:
     """How the budgets stand on a local day such as "2026-11-21"."""
-    if not any(_is_set(budget) for budget in _budgets(settings)):
+    if not has_budgets(settings):
         return BudgetState()
     today, month = statistics.spent(day), statistics.spent(day[:7])
     overall = _line(OVERALL, settings.budget, sum(today.values()), sum(month.values()))
@@ -71,6 +71,10 @@ def budget_state(statistics: Spending, settings: Settings, day: str) -> BudgetSt
         costly = (upstream for upstream in settings.upstreams if not (upstream.is_demo or is_local(upstream)))
         taken_out = {upstream.name: overall.reason for upstream in costly} | taken_out
     return BudgetState(overall, upstreams, taken_out)
+
+
+def has_budgets(settings: Settings) -> bool:
+    return any(_is_set(budget) for budget in _budgets(settings))
 
 
 def _budgets(settings: Settings) -> Iterator[Budget]:

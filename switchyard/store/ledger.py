@@ -6,7 +6,7 @@ from pathlib import Path
 
 from switchyard.exchange import Exchange
 from switchyard.settings import Settings
-from switchyard.store.budgets import BudgetState, budget_state
+from switchyard.store.budgets import BudgetState, budget_state, has_budgets
 from switchyard.store.journal import Journal
 from switchyard.store.journal_line import line_of, write_line
 from switchyard.store.prices import PriceBook
@@ -32,6 +32,8 @@ class Ledger:
         self._settings = settings
         self._patience_bytes = patience_bytes
         self._prices = PriceBook(Settings())
+        self._unbounded: Settings | None = None
+        """settings that are known to have no budget"""
         self._now = now
 
     @property
@@ -62,7 +64,12 @@ class Ledger:
 
     def budget_state(self) -> BudgetState:
         """Which money limits are reached now, and which upstreams that takes out of the route."""
-        return budget_state(self.statistics, self._settings(), self.statistics.today())
+        settings = self._settings()
+        if settings is self._unbounded:
+            return BudgetState()
+        if not has_budgets(settings):
+            self._unbounded = settings
+        return budget_state(self.statistics, settings, self.statistics.today())
 
     async def run(self) -> None:
         """Saves the roll-up every few seconds, until cancelled."""
