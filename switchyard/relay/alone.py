@@ -166,5 +166,5 @@ class _Kept:
     async def write(self, data: bytes) -> None:
         self.body += data[: MAX_KEPT_BYTES - len(self.body)]
 
-    async def end(self) -> None:
-        return
+    async def end(self, data: bytes = b"") -> None:
+        await self.write(data)

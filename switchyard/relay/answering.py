@@ -73,8 +73,8 @@ class Answering:
                 await self._give_whole(found, found.whole)
             elif held.stream is not None:
                 await self._give_stream(found, held.stream)
-            await self._sink.end()
-            await drain(held)
+                await self._sink.end()
+                await drain(held)
         finally:
             self._around.waiting.leave(found.candidate.name)
             await held.reply.close()
@@ -86,7 +86,7 @@ class Answering:
         await self._quieten()
         if self._sink.started:
             await self.settle(None)
-            await self._sink.write(self._codec.encode_break(calmed_break(self._codec, final.error), b""))
+            await self._sink.end(self._codec.encode_break(calmed_break(self._codec, final.error), b""))
         else:
             word = self._last_word(final)
             exchange.status = final.error.status if word.status == 200 else word.status
@@ -95,8 +95,7 @@ class Answering:
             await self._sink.start(
                 word.status, [("content-type", word.content_type), *word.headers, attempts]
             )
-            await self._sink.write(word.body)
-        await self._sink.end()
+            await self._sink.end(word.body)
 
     def _last_word(self, final: FinalError) -> LastWord:
         told = final.told
@@ -121,8 +120,7 @@ class Answering:
         self._exchange.outcome, self._exchange.failure = Outcome.TRUNCATED, SHUTTING_DOWN
         await self._quieten()
         await self.settle(None)
-        await self._sink.write(self._stream.break_off(SHUTTING_DOWN))
-        await self._sink.end()
+        await self._sink.end(self._stream.break_off(SHUTTING_DOWN))
 
     def stop(self) -> None:
         """No more signs of life; call it in every case."""
@@ -179,8 +177,11 @@ class Answering:
         self._whole_bytes = len(whole.body)
         await self._quieten()
         await self.settle(whole.usage)
-        await self._start(STREAM_HEADERS if self._request.head.stream else JSON_HEADERS, found)
-        await self._sink.write(whole.body)
+        if self._request.head.stream:
+            await self._start(STREAM_HEADERS, found)
+        else:
+            await self._start([*JSON_HEADERS, ("content-length", str(len(whole.body)))], found)
+        await self._sink.end(whole.body)
 
     # --- both ------------------------------------------------------------------
 

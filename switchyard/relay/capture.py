@@ -78,15 +78,19 @@ class _Recording:
         await self._sink.start(status, headers)
 
     async def write(self, data: bytes) -> None:
+        self._keep(data)
+        await self._sink.write(data)
+
+    async def end(self, data: bytes = b"") -> None:
+        self._keep(data)
+        await self._sink.end(data)
+
+    def _keep(self, data: bytes) -> None:
         left = MAX_ANSWER_BYTES - self._size
         if left > 0:
             self.pieces.append(data[:left])
         self._size += len(data)
         self.truncated = self._size > MAX_ANSWER_BYTES
-        await self._sink.write(data)
-
-    async def end(self) -> None:
-        await self._sink.end()
 
 
 class NowhereSink:
@@ -101,5 +105,5 @@ class NowhereSink:
     async def write(self, data: bytes) -> None:
         return None
 
-    async def end(self) -> None:
+    async def end(self, data: bytes = b"") -> None:
         return None

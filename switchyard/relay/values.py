@@ -37,4 +37,5 @@ class Sink(Protocol):
 
     async def write(self, data: bytes) -> None: ...
 
-    async def end(self) -> None: ...
+    async def end(self, data: bytes = b"") -> None:
+        """With the last bytes of the answer."""

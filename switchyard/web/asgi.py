@@ -81,10 +81,10 @@ class AsgiSink:
     async def write(self, data: bytes) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
-    async def end(self) -> None:
+    async def end(self, data: bytes = b"") -> None:
         if not self.ended:
             self.ended = True
-            await self._send({"type": "http.response.body", "body": b""})
+            await self._send({"type": "http.response.body", "body": data})
 
 
 def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:

@@ -25,8 +25,8 @@ class Client:
     async def write(self, data: bytes) -> None:
         self.body += data
 
-    async def end(self) -> None:
-        return
+    async def end(self, data: bytes = b"") -> None:
+        self.body += data
 
 
 def left_during(record: Callable[[asyncio.Event, Exchange], Awaitable[None]]) -> list[Exchange]:

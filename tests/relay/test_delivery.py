@@ -61,8 +61,8 @@ class Delivered:
             await asyncio.sleep(self.write_seconds)
         self.body += data
 
-    async def end(self) -> None:
-        return
+    async def end(self, data: bytes = b"") -> None:
+        self.body += data
 
     async def settle(self, failure: Failure | None) -> None:
         self.settled.append(failure)

@@ -29,8 +29,8 @@ class ClientSide:
             await asyncio.sleep(self._write_seconds)
         self.said.append((now(), data.decode()))
 
-    async def end(self) -> None:
-        self.said.append((now(), "end"))
+    async def end(self, data: bytes = b"") -> None:
+        self.said.append((now(), f"{data.decode()}end"))
 
 
 def alive(sink: ClientSide, seconds: float = 15.0) -> KeepAlive:
