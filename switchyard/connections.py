@@ -11,6 +11,8 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from switchyard.web.asgi import DEPARTURE, Departure, Scope, departure_of
+
 if sys.platform != "win32":
     import resource
 
@@ -58,8 +60,14 @@ class BoundedConnection(HttpToolsProtocol):
             if self._surplus > self.limits.head_bytes and not self.transport.is_closing():
                 self._refuse_head()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.cycle is not None and self.cycle.disconnected:
+            departure_of(cast(Scope, self.cycle.scope)).happen()
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        cast(Scope, self.scope)["extensions"] = {DEPARTURE: Departure()}
         self._surplus = 0
         if self._phase == "":
             self._enter("head")

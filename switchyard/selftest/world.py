@@ -10,6 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from switchyard.application import Application
+from switchyard.connections import Limits, bounded
 from switchyard.demo.app import build_demo
 from switchyard.selftest.recorder import AsgiApp, Receive, Recorder, Scope, Send
 from switchyard.store.settings_file import SettingsFile
@@ -53,6 +54,7 @@ async def _served(application: AsgiApp) -> AsyncGenerator[Place]:
         listening.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
             recorder,
+            http=bounded(Limits()),
             ws="none",
             lifespan="off",
             log_config=None,

@@ -9,6 +9,8 @@ Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[str, str]]
+DEPARTURE = "switchyard.departure"
+"""the extension of the scope that holds its `Departure`"""
 
 
 class BodyTooLarge(Exception):
@@ -48,10 +50,34 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-async def left(receive: Receive) -> None:
-    """Returns when the client has gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+class Departure:
+    """Tells at once that the client has closed its connection; the server puts one into each request's scope.
+
+    ASGI itself says so only to a task that waits for it, and a task for each request is dear.
+    """
+
+    __slots__ = ("_happened", "_listener")
+
+    def __init__(self) -> None:
+        self._happened = False
+        self._listener: Callable[[], None] | None = None
+
+    def listen(self, listener: Callable[[], None] | None) -> None:
+        """Calls this one, and no earlier one, when the client leaves, or now if it has left."""
+        self._listener = listener
+        if self._happened and listener is not None:
+            listener()
+
+    def happen(self) -> None:
+        self._happened = True
+        if self._listener is not None:
+            self._listener()
+
+
+def departure_of(scope: Scope) -> Departure:
+    departure = scope["extensions"][DEPARTURE]
+    assert isinstance(departure, Departure)
+    return departure
 
 
 async def respond(send: Send, status: int, headers: Headers, body: bytes, *, is_head: bool = False) -> None:

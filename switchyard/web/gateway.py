@@ -28,13 +28,14 @@ from switchyard.web.asgi import (
     AsgiSink,
     BodyTooLarge,
     ClientLeft,
+    Departure,
     Headers,
     Receive,
     Scope,
     Send,
+    departure_of,
     header,
     headers_of,
-    left,
     read_body,
     respond,
 )
@@ -114,7 +115,7 @@ class Gateway:
             await self._refuse(protocol, refused.error, send)
             return
         sink = AsgiSink(send)
-        await _until_client_leaves(self._relay.answer(request, sink), sink, receive)
+        await _until_client_leaves(self._relay.answer(request, sink), sink, departure_of(scope))
 
     async def _read(self, protocol: ProtocolName, scope: Scope, receive: Receive) -> ClientRequest:
         """The request, checked. Raises _Refused or ClientLeft."""
@@ -274,25 +275,23 @@ def _shown_keys(scope: Scope) -> list[str]:
     return [key for key in shown if key]
 
 
-async def _until_client_leaves(work: Awaitable[Any], sink: AsgiSink, receive: Receive) -> None:
+async def _until_client_leaves(work: Awaitable[Any], sink: AsgiSink, departure: Departure) -> None:
     """Does the work, and drops it at once in whatever phase when the client goes before its answer has ended."""
     task = asyncio.current_task()
     assert task is not None
     has_left = False
 
-    def drop(_: asyncio.Future[None]) -> None:
+    def drop() -> None:
         nonlocal has_left
         if not sink.ended:
             has_left = True
             task.cancel()
 
-    gone = asyncio.ensure_future(left(receive))
-    gone.add_done_callback(drop)
+    departure.listen(drop)
     try:
         await work
     except asyncio.CancelledError:
         if not has_left or task.uncancel() > 0:
             raise
     finally:
-        gone.remove_done_callback(drop)
-        gone.cancel()
+        departure.listen(None)
