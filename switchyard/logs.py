@@ -9,6 +9,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from io import TextIOWrapper
 from pathlib import Path
 from typing import cast
@@ -51,12 +52,19 @@ class Logs:
         root.addHandler(self._collector)
         root.setLevel(logging.WARNING)
         log.setLevel(logging.INFO)
+        _leave_out_what_no_line_shows()
         self._collector.start()
 
     def stop(self) -> None:
         """Everything said so far is written when this returns."""
         logging.getLogger().removeHandler(self._collector)
         self._collector.finish()
+
+
+def _leave_out_what_no_line_shows() -> None:
+    """Caller, thread and process: https://docs.python.org/3/howto/logging.html#optimization."""
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 class _Collector(logging.Handler):
@@ -148,7 +156,7 @@ def harmless(text: str) -> str:
 
 
 def _plain(record: logging.LogRecord, text: str) -> str:
-    return f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {text}"
+    return f"{_clock('%H:%M:%S', int(record.created))} {text}"
 
 
 def _coloured(record: logging.LogRecord, text: str) -> str:
@@ -159,8 +167,12 @@ def _coloured(record: logging.LogRecord, text: str) -> str:
 
 
 def _dated(record: logging.LogRecord, text: str) -> str:
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
-    return f"{when} {record.levelname} {text}"
+    return f"{_clock('%Y-%m-%d %H:%M:%S', int(record.created))} {record.levelname} {text}"
+
+
+@lru_cache(4)
+def _clock(form: str, at: int) -> str:
+    return time.strftime(form, time.localtime(at))
 
 
 class _PrivateFile(logging.handlers.RotatingFileHandler):
