@@ -1,5 +1,7 @@
 """Between two sides of one protocol: what passes untouched, and the few bytes that are added."""
 
+import re
+
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.carrier import PREFIX
 from switchyard.protocols.codec import Target
@@ -9,9 +11,10 @@ from switchyard.protocols.splice import insert_member
 
 MAX_CACHE_MARKS = 4
 CACHE_MARK = b'"cache_control"'
-CARRIER = PREFIX.encode()
-OUR_SEARCHES = b"srvtoolu_swyd_"
+OUR_SEARCHES = "srvtoolu_swyd_"
 """ids of search blocks that a conversion made up: their upstream would not know them"""
+OURS = re.compile("|".join(map(re.escape, (PREFIX, OUR_SEARCHES))).encode())
+"""what a conversion has left in a conversation; one pattern, as both begin with the same letter"""
 COMPACTION_TRIGGER = b'"compaction_trigger"'
 INCLUDE_USAGE = b'"stream_options":{"include_usage":true}'
 
@@ -33,8 +36,9 @@ def passes_untouched(protocol: ProtocolName, target: Target, *, compacts: bool) 
 
 def may_need_repair(body: bytes, target: Target) -> bool:
     """False if the body can be sent as it is without even parsing it; the usual case."""
-    foreign = CARRIER in body or OUR_SEARCHES in body
-    return foreign or target.capabilities != Capabilities() or body.count(CACHE_MARK) > MAX_CACHE_MARKS
+    if target.capabilities != Capabilities() or body.count(CACHE_MARK) > MAX_CACHE_MARKS:
+        return True
+    return OURS.search(body) is not None
 
 
 def injects_usage(protocol: ProtocolName, head: Head, target: Target) -> bool:
