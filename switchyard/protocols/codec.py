@@ -131,10 +131,10 @@ class Codec:
     notable: Pattern[bytes]
     """Occurs in every record after the commit point that `glance` needs to see: usage, errors, the end."""
 
-    only_deltas: Callable[[bytes], bool]
-    """True if these whole records are nothing but content of the model: the cheap look that spares all others.
+    count_deltas: Callable[[bytes], int]
+    """How many records these are, if they are nothing but content of the model: the cheap look that spares all others.
 
-    False says nothing. Quotes inside texts are escaped, so no text can pass for the name of an event.
+    They are whole and end with LF. 0 says nothing. Quotes inside texts are escaped, so no text can pass for a name.
     """
 
     repair_request: Callable[[dict[str, Any], Target], bool]

@@ -82,15 +82,19 @@ class UntouchedStream:
         return not self.finished and (self.failed is None or self._codec.protocol == "responses")
 
     def _pass(self, records: bytes) -> bytes:
-        self.records += records.count(b"\ndata:") + records.startswith(b"data:")
-        if not self.content_begun or not self._can_pass_unseen(records):
+        deltas = self._unseen(records) if self.content_begun else 0
+        if deltas:
+            self.records += deltas
+        else:
+            self.records += records.count(b"\ndata:") + records.startswith(b"data:")
             records = self._look(records)
         return self._renamer.rename(records)
 
-    def _can_pass_unseen(self, records: bytes) -> bool:
-        # the cheap look counts records by their usual end
+    def _unseen(self, records: bytes) -> int:
+        """How many records may pass unseen; 0 unless it is all of them."""
+        # the cheap look counts lines by their usual end
         is_usual = records.endswith(b"\n\n") and b"\r" not in records
-        return is_usual and self._codec.only_deltas(records)
+        return self._codec.count_deltas(records) if is_usual else 0
 
     def _look(self, records: bytes) -> bytes:
         """Reads the records one by one; gives them back without the ones the client did not ask for."""

@@ -128,3 +128,52 @@ def test_a_chat_stream_without_a_reason_for_its_end_is_cut_off(size: int) -> Non
     stream = CHAT_STREAM[: CHAT_STREAM.index(b"\n\n") + 2]
     out, seen = run(CHAT, stream, size)
     assert (out, seen.finished, seen.owes_an_end) == (stream, False, True)
+
+
+DELTAS = {
+    "messages": b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta",'
+    b'"text":"a \\"usage\\" and an \\"error\\""}}\n\n',
+    "chat": b'data: {"choices":[{"index":0,"delta":{"content":"a \\"usage\\""},"finish_reason":null}]}\n\n',
+    "responses": b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","delta":"a"}\n\n',
+}
+TELLING = {
+    "messages": (
+        b'event: error\ndata: {"type":"error","error":{"type":"api_error","message":"it broke"}}\n\n',
+        b'data: {"type":"error","error":{"type":"api_error","message":"it broke"}}\n\n',
+        b'event: error\r\ndata: {"type":"error","error":{"type":"api_error","message":"it broke"}}\r\n\r\n',
+        b'event: error\rdata: {"type":"error","error":{"type":"api_error","message":"it broke"}}\r\r',
+        b"event: error\n\n",
+    ),
+    "chat": (
+        b'data: {"error":{"message":"it broke"}}\n\n',
+        b'event: error\ndata: {"message":"it broke"}\n\n',
+        b'data: {"error":{"message":"it broke"}}\r\n\r\n',
+    ),
+    "responses": (
+        b'event: response.failed\ndata: {"type":"response.failed","response":{"error":{"message":"it broke"}}}\n\n',
+        b'event: error\ndata: {"type":"error","message":"it broke"}\n\n',
+        b'data: {"type":"error","message":"it broke"}\r\r',
+    ),
+}
+CODECS = {"messages": MESSAGES, "chat": CHAT, "responses": RESPONSES}
+
+
+@pytest.mark.parametrize("place", range(5))
+@pytest.mark.parametrize("protocol, telling", [(name, one) for name, told in TELLING.items() for one in told])
+def test_an_error_among_plain_deltas_of_one_packet_is_seen(protocol: str, telling: bytes, place: int) -> None:
+    stream = UntouchedStream(CODECS[protocol], "asked")
+    stream.feed(DELTAS[protocol])
+    assert stream.content_begun and stream.failed is None
+    packet = [DELTAS[protocol]] * 4
+    packet.insert(place, telling)
+    assert stream.feed(b"".join(packet)) + stream.close() == b"".join(packet)
+    assert stream.failed is not None
+
+
+@pytest.mark.parametrize("protocol", DELTAS)
+def test_plain_deltas_are_counted_and_say_nothing(protocol: str) -> None:
+    codec, deltas = CODECS[protocol], DELTAS[protocol] * 5
+    assert codec.count_deltas(deltas) == 5
+    stream = UntouchedStream(codec, "asked")
+    assert stream.feed(DELTAS[protocol]) + stream.feed(deltas) == DELTAS[protocol] + deltas
+    assert (stream.records, stream.failed, stream.usage, stream.finished) == (6, None, None, False)

@@ -5,7 +5,7 @@ from switchyard.protocols.anthropic_messages.repair import repair_request
 from switchyard.protocols.anthropic_messages.request import decode_request, encode_request
 from switchyard.protocols.anthropic_messages.response import decode_response, encode_response
 from switchyard.protocols.anthropic_messages.stream import PING, StreamDecoder, StreamEncoder
-from switchyard.protocols.anthropic_messages.watch import NOTABLE, glance, glance_whole, only_deltas
+from switchyard.protocols.anthropic_messages.watch import NOTABLE, count_deltas, glance, glance_whole
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.errors import read_error
 
@@ -24,6 +24,6 @@ CODEC = Codec(
     glance=glance,
     glance_whole=glance_whole,
     notable=NOTABLE,
-    only_deltas=only_deltas,
+    count_deltas=count_deltas,
     repair_request=repair_request,
 )

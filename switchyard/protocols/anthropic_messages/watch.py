@@ -16,7 +16,7 @@ from switchyard.protocols.anthropic_messages.wire import (
 from switchyard.protocols.codec import Glance, WholeGlance
 from switchyard.protocols.errors import read_embedded_error
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
-from switchyard.protocols.sse import Record
+from switchyard.protocols.sse import Record, count_if_all
 from switchyard.protocols.usage import usage_of_anthropic
 
 NOTHING = Glance()
@@ -29,6 +29,7 @@ NOTABLE = re.compile(
 )
 """Quotes inside a text are escaped, so that no text looks like a field."""
 
+DELTAS = (b'"text_delta"', b'"input_json_delta"', b'"thinking_delta"')
 EMPTY_STARTS = frozenset({"text", "thinking"})
 """Blocks that open empty; every other block says something with its start."""
 
@@ -98,8 +99,6 @@ def _text(fields: dict[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def only_deltas(records: bytes) -> bool:
-    count = records.count
-    return count(b"\n\n") == count(b'"text_delta"') + count(b'"input_json_delta"') + count(
-        b'"thinking_delta"'
-    )
+def count_deltas(records: bytes) -> int:
+    """As `Codec.count_deltas`."""
+    return count_if_all(records, DELTAS)

@@ -8,7 +8,7 @@ from switchyard.protocols.openai_chat.request import decode_request, encode_requ
 from switchyard.protocols.openai_chat.response import decode_response, encode_response
 from switchyard.protocols.openai_chat.stream_decoder import StreamDecoder
 from switchyard.protocols.openai_chat.stream_encoder import KEEP_ALIVE, StreamEncoder
-from switchyard.protocols.openai_chat.watch import NOTABLE, glance, glance_whole, only_deltas
+from switchyard.protocols.openai_chat.watch import NOTABLE, count_deltas, glance, glance_whole
 
 CODEC = Codec(
     protocol="chat",
@@ -25,6 +25,6 @@ CODEC = Codec(
     glance=glance,
     glance_whole=glance_whole,
     notable=NOTABLE,
-    only_deltas=only_deltas,
+    count_deltas=count_deltas,
     repair_request=repair_request,
 )

@@ -19,7 +19,7 @@ from switchyard.protocols.openai_responses.response import decode_response, enco
 from switchyard.protocols.openai_responses.skeleton import response_object, skeleton
 from switchyard.protocols.openai_responses.stream_decoder import StreamDecoder
 from switchyard.protocols.openai_responses.stream_encoder import StreamEncoder
-from switchyard.protocols.openai_responses.watch import NOTABLE, glance, glance_whole, only_deltas
+from switchyard.protocols.openai_responses.watch import NOTABLE, count_deltas, glance, glance_whole
 
 KEEP_ALIVE = sse.encode(b'{"type":"keepalive","sequence_number":0}', "keepalive")
 """Codex is only kept waiting by events, not by comments; an event of no response fits between any two."""
@@ -76,6 +76,6 @@ CODEC = Codec(
     glance=glance,
     glance_whole=glance_whole,
     notable=NOTABLE,
-    only_deltas=only_deltas,
+    count_deltas=count_deltas,
     repair_request=repair_request,
 )
