@@ -1,6 +1,7 @@
 """Give the client its answer, whatever it is: a stream, a body or an error; and note the end before it is seen."""
 
 from dataclasses import replace
+from functools import lru_cache
 from urllib.parse import quote
 
 from switchyard.exchange import Exchange, Failure, Outcome
@@ -229,6 +230,7 @@ class Answering:
         return with_estimate(seen, prepared.input_estimate, told)
 
 
+@lru_cache(64)
 def _header_safe(text: str) -> str:
     """Header values are plain ASCII: anything else is percent-encoded."""
     return quote(text, safe=" !#$&'()*+,-./:;<=>?@[]^_`{|}~")

@@ -124,7 +124,7 @@ def _failure(error: WireError, body: bytes, content_type: str) -> Failure:
 async def _hold(
     reply: Reply, first: bytes | None, codec: Codec, stream: Stream | None, silence: SilenceLimit
 ) -> Held:
-    chunks = _heard(reply.chunks(), silence)
+    chunks = _Heard(reply.chunks(), silence)
     if first is None:
         raise AttemptFailed(protocol_failure("answered without a body"))
     looks_like = _form_of(first)
@@ -140,10 +140,20 @@ async def _hold(
     return Held(reply, await _until_content(first, chunks, stream), stream)
 
 
-async def _heard(chunks: AsyncIterator[bytes], silence: SilenceLimit) -> AsyncIterator[bytes]:
-    async for chunk in chunks:
-        silence.touch()
-        yield chunk
+class _Heard:
+    """The chunks, each noted as a sign of life."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], silence: SilenceLimit) -> None:
+        self._chunks = chunks
+        self._silence = silence
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await anext(self._chunks)
+        self._silence.touch()
+        return chunk
 
 
 async def _first_bytes(chunks: AsyncIterator[bytes]) -> bytes | None:

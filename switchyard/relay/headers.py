@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from switchyard import VERSION
@@ -77,8 +78,12 @@ def _credentials(upstream: Upstream, key: str, client_headers: Headers) -> dict[
 def auth_style(upstream: Upstream, key: str) -> str:
     if upstream.auth != "auto":
         return upstream.auth
-    official = urlsplit(upstream.base_url).hostname == "api.anthropic.com"
-    return "x-api-key" if official or key.startswith("sk-ant-") else "bearer"
+    return "x-api-key" if _is_official(upstream.base_url) or key.startswith("sk-ant-") else "bearer"
+
+
+@lru_cache(1024)
+def _is_official(base_url: str) -> bool:
+    return urlsplit(base_url).hostname == "api.anthropic.com"
 
 
 def given_back(upstream_headers: Iterable[tuple[str, str]]) -> Headers:

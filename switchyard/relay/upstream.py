@@ -76,27 +76,12 @@ class Reply:
     def chunks(self) -> AsyncIterator[bytes]:
         """The body, unpacked, as it arrives. Raises AttemptFailed. Always the same iterator."""
         if self._chunks is None:
-            self._chunks = self._read()
+            self._chunks = _Unpacked(self._body.chunks(), self.header("content-encoding"))
         return self._chunks
 
     def replace_chunks(self, chunks: AsyncIterator[bytes]) -> None:
         """From now on `chunks` gives these."""
         self._chunks = chunks
-
-    async def _read(self) -> AsyncIterator[bytes]:
-        try:
-            unpacker = Unpacker(self.header("content-encoding"))
-            async for chunk in self._body.chunks():
-                yield unpacker.feed(chunk) if unpacker.is_needed else chunk
-        except UnpackError as error:
-            raise AttemptFailed(network_failure(FailureKind.PROTOCOL, str(error))) from None
-        except NotHttp as error:
-            raise AttemptFailed(
-                network_failure(FailureKind.PROTOCOL, _told("answer is not HTTP", error))
-            ) from None
-        except (httpx.HTTPError, OSError) as error:
-            message = _told("the connection broke before the end of the answer", error)
-            raise AttemptFailed(network_failure(FailureKind.READ, message)) from None
 
     async def read_up_to(self, limit: int) -> bytes:
         """The body up to `limit` bytes; the rest is dropped. Raises AttemptFailed."""
@@ -115,6 +100,34 @@ class Reply:
             await self._body.close()
         except (httpx.HTTPError, OSError) as error:
             log.debug("closing an upstream connection: %s", error)
+
+
+class _Unpacked:
+    """The chunks of a body, unpacked, with foreign errors in our words."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], encoding: str) -> None:
+        self._chunks = chunks
+        self._encoding = encoding
+        self._unpacker: Unpacker | None = None
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            if self._unpacker is None:
+                self._unpacker = Unpacker(self._encoding)
+            chunk = await anext(self._chunks)
+            return self._unpacker.feed(chunk) if self._unpacker.is_needed else chunk
+        except UnpackError as error:
+            raise AttemptFailed(network_failure(FailureKind.PROTOCOL, str(error))) from None
+        except NotHttp as error:
+            raise AttemptFailed(
+                network_failure(FailureKind.PROTOCOL, _told("answer is not HTTP", error))
+            ) from None
+        except (httpx.HTTPError, OSError) as error:
+            message = _told("the connection broke before the end of the answer", error)
+            raise AttemptFailed(network_failure(FailureKind.READ, message)) from None
 
 
 class Wire:

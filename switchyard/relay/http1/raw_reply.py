@@ -57,20 +57,26 @@ class RawReply:
                 raise self._error
             await self._news()
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises httpx errors, after all that came before them."""
-        while True:
-            while self._chunks:
-                chunk = self._chunks.popleft()
-                self._buffered -= len(chunk)
-                if self._paused and self._buffered <= BUFFER_BYTES // 2:
-                    self._flow()
-                yield chunk
+        return self
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        # no generator: the event loop registers each of them, which costs more than a chunk
+        while not self._chunks:
             if self._error is not None:
                 raise self._error
             if self._ended:
-                return
+                raise StopAsyncIteration
             await self._news()
+        chunk = self._chunks.popleft()
+        self._buffered -= len(chunk)
+        if self._paused and self._buffered <= BUFFER_BYTES // 2:
+            self._flow()
+        return chunk
 
     async def close(self) -> None:
         """An unfinished answer closes its connection at once; a finished one has long given it back."""
