@@ -131,8 +131,8 @@ def test_a_chat_stream_without_a_reason_for_its_end_is_cut_off(size: int) -> Non
 
 
 DELTAS = {
-    "messages": b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta",'
-    b'"text":"a \\"usage\\" and an \\"error\\""}}\n\n',
+    "messages": b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":'
+    b'{"type":"text_delta","text":"a \\"usage\\" and an \\"error\\""}}\n\n',
     "chat": b'data: {"choices":[{"index":0,"delta":{"content":"a \\"usage\\""},"finish_reason":null}]}\n\n',
     "responses": b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","delta":"a"}\n\n',
 }
