@@ -41,7 +41,7 @@ def _same(value: float) -> tuple[tuple[Limit, ...], ...]:
 
 
 GOALS = (
-    Goal("small", "<=", _same(0.6)),
+    Goal("small", "<=", ((Limit(0.6),), (Limit(4, NGINX), Limit(0.6)))),
     Goal("rate16", ">=", ((Limit(3, ROUTER), Limit(0.084, NGINX), Limit(4, FLOOR)),)),
     Goal(
         "rate64",
