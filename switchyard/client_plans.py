@@ -53,7 +53,7 @@ def _plan_claude(
         wanted.address,
         key,
         knobs=knobs,
-        no_proxy=environment.get("NO_PROXY") or environment.get("no_proxy") or "",
+        environment=environment,
         context_window=smallest_window(settings, "messages", knobs.get(claude_code.MODEL, "")),
     )
 

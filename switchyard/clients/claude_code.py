@@ -15,6 +15,9 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 ANY_KEY = "switchyard"
 """sent where the daemon asks for none: without a token Claude Code wants to log in"""
 BUILT_IN_WINDOW = 200_000
+NO_PROXY = "NO_PROXY"
+NO_PROXY_LOWER = "no_proxy"
+"""goes before the other for Claude Code, so both have to name the loopback addresses where it is there"""
 MODEL = "ANTHROPIC_MODEL"
 QUIET = "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"
 DISCOVERY = "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY"
@@ -61,11 +64,11 @@ def plan(
     key: str = "",
     *,
     knobs: Mapping[str, str] | None = None,
-    no_proxy: str = "",
+    environment: Mapping[str, str] = MappingProxyType({}),
     context_window: int = 0,
 ) -> Plan:
-    """What a set-up would change. `no_proxy` is the variable as the user's shell has it; `context_window` the
-    smallest one behind the models in use, 0 if it is not smaller than the client thinks. Raises Unparsable."""
+    """What a set-up would change. `environment` is that of the user's shell; `context_window` the smallest one
+    behind the models in use, 0 if it is not known. Raises Unparsable."""
     content = read_or_none(path)
     decoded = texts.decode(content or b"")
     data = json_edit.data(decoded.text)
@@ -77,7 +80,7 @@ def plan(
         "ANTHROPIC_BASE_URL": f"{address.rstrip('/')}/api",
         "ANTHROPIC_AUTH_TOKEN": key or ANY_KEY,
         "ANTHROPIC_API_KEY": None,
-        "NO_PROXY": _with_loopback(_own_no_proxy(record, env) or no_proxy),
+        **_no_proxy(record, env, environment),
         **(knobs or {}),
     }
     if 0 < context_window < BUILT_IN_WINDOW:
@@ -111,11 +114,22 @@ def undo(path: Path) -> Plan:
     return Plan(change_of(path, content, after) + record_change(path, None), edited.notes)
 
 
-def _own_no_proxy(record: Record | None, env: Mapping[str, object]) -> str:
+def _no_proxy(
+    record: Record | None, env: Mapping[str, object], environment: Mapping[str, str]
+) -> dict[str, str]:
+    """The exceptions from a proxy that the user has, with the loopback addresses."""
+    upper, lower = (
+        _own(record, env, name) or environment.get(name, "") for name in (NO_PROXY, NO_PROXY_LOWER)
+    )
+    found = {NO_PROXY: _with_loopback(upper or lower)}
+    return found | {NO_PROXY_LOWER: _with_loopback(lower)} if lower else found
+
+
+def _own(record: Record | None, env: Mapping[str, object], name: str) -> str:
     """The user's value, not the one we have made of it."""
-    found = env.get("NO_PROXY")
+    found = env.get(name)
     for touched in record.keys if record else ():
-        if touched.path == ("env", "NO_PROXY") and touched.after == json_edit.render(found):
+        if touched.path == ("env", name) and touched.after == json_edit.render(found):
             return _text_of(touched.before or "null")
     return found if isinstance(found, str) else ""
 
@@ -127,6 +141,9 @@ def _text_of(value: str) -> str:
 
 
 def _with_loopback(no_proxy: str) -> str:
+    if no_proxy.strip() == "*":
+        # means every host only while it stands alone
+        return no_proxy
     hosts = [host.strip() for host in no_proxy.split(",") if host.strip()]
     return ",".join([*hosts, *(host for host in LOOPBACK if host not in hosts)])
 

@@ -31,6 +31,8 @@ MEASURED: Mapping[str, frozenset[str]] = {
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 AUTH_VARIABLES = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY")
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+EXEMPTING = {"claude": ("no_proxy", "NO_PROXY"), "codex": ("NO_PROXY", "no_proxy")}
+"""of the two spellings each client takes the first that is set"""
 BUILT_IN_WINDOW = 200_000
 
 
@@ -268,10 +270,10 @@ def _proxy_findings(file: ClientFile, effective: Mapping[str, Any]) -> list[Find
     setting = next((name for name in PROXY_VARIABLES if effective.get(name)), "")
     if not setting:
         return []
-    exempt = str(effective.get("NO_PROXY") or effective.get("no_proxy") or "")
-    hosts = {host.strip() for host in exempt.split(",")}
-    if "*" in hosts or {"localhost", "127.0.0.1"} <= hosts:
-        return [Finding("ok", file.title, f"{setting} is set, NO_PROXY keeps the daemon out of it")]
+    name = next((name for name in EXEMPTING[file.client] if effective.get(name)), "NO_PROXY")
+    exempt = str(effective.get(name, "")).strip()
+    if exempt == "*" or {"localhost", "127.0.0.1"} <= set(re.split(r"[,\s]+", exempt)):
+        return [Finding("ok", file.title, f"{setting} is set, {name} keeps the daemon out of it")]
     text = f"{setting} would send requests for the daemon to that proxy"
     if file.client == "claude":
         return [Finding("fault", file.title, text, "python app.py setup claude", file.repair)]

@@ -72,6 +72,8 @@ def test_exactly_one_credential_stays(tmp_path: Path) -> None:
         ("{}", "", "localhost,127.0.0.1,::1"),
         ("{}", "corp.example, localhost", "corp.example,localhost,127.0.0.1,::1"),
         ('{"env": {"NO_PROXY": ".internal"}}', "corp.example", ".internal,localhost,127.0.0.1,::1"),
+        ("{}", "*", "*"),
+        ('{"env": {"NO_PROXY": 5}}', "", "localhost,127.0.0.1,::1"),
     ],
 )
 def test_loopback_is_added_to_the_users_exceptions_from_the_proxy(
@@ -79,8 +81,28 @@ def test_loopback_is_added_to_the_users_exceptions_from_the_proxy(
 ) -> None:
     path = written(tmp_path, text)
     for stamp in "12":
-        claude_code.apply(claude_code.plan(path, ADDRESS, no_proxy=shell), stamp)
+        claude_code.apply(claude_code.plan(path, ADDRESS, environment={"NO_PROXY": shell}), stamp)
         assert env_of(path)["NO_PROXY"] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "shell"),
+    [
+        ("{}", {"no_proxy": "corp"}),
+        ('{"env": {"no_proxy": "corp"}}', {}),
+        ("{}", {"no_proxy": "corp", "NO_PROXY": "x"}),
+    ],
+)
+def test_the_spelling_that_goes_before_the_other_names_loopback_too(
+    tmp_path: Path, text: str, shell: dict[str, str]
+) -> None:
+    path = written(tmp_path, text)
+    for stamp in "12":
+        claude_code.apply(claude_code.plan(path, ADDRESS, environment=shell), stamp)
+        assert env_of(path)["no_proxy"] == "corp,localhost,127.0.0.1,::1"
+        assert env_of(path)["NO_PROXY"] == f"{shell.get('NO_PROXY', 'corp')},localhost,127.0.0.1,::1"
+    claude_code.apply(claude_code.undo(path), "3")
+    assert path.read_text() == text
 
 
 @pytest.mark.parametrize(("window", "written_windows"), [(0, []), (32768, ["32768"] * 2), (200_000, [])])

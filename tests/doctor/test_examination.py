@@ -147,6 +147,37 @@ def test_what_is_said_of_claude_code(
     assert told(found) == [(level, text.replace("FILE", file)) for level, text in findings]
 
 
+@pytest.mark.parametrize(
+    ("exempt", "finding"),
+    [
+        (
+            {"NO_PROXY": "localhost,127.0.0.1"},
+            ("ok", "http_proxy is set, NO_PROXY keeps the daemon out of it"),
+        ),
+        ({"NO_PROXY": "*"}, ("ok", "http_proxy is set, NO_PROXY keeps the daemon out of it")),
+        (
+            {"no_proxy": "corp localhost 127.0.0.1"},
+            ("ok", "http_proxy is set, no_proxy keeps the daemon out of it"),
+        ),
+        (
+            {"NO_PROXY": "localhost,127.0.0.1", "no_proxy": "corp"},
+            ("fault", "http_proxy would send requests for the daemon to that proxy"),
+        ),
+    ],
+)
+def test_the_spelling_that_the_client_takes_decides_about_the_proxy(
+    patient: Patient, exempt: dict[str, str], finding: tuple[str, str]
+) -> None:
+    env = {"ANTHROPIC_BASE_URL": OURS["ANTHROPIC_BASE_URL"], "ANTHROPIC_AUTH_TOKEN": "x"}
+    shell = {"PATH": "", "http_proxy": "http://proxy:1", **exempt}
+    found = claude(patient, env, environment=shell)[-1]
+    assert (found.level, found.text) == finding
+    if found.repair:
+        repaired(found)
+        own = json.loads((patient.home / ".claude" / "settings.json").read_bytes())["env"]
+        assert claude(patient, own, environment=shell)[-1].level == "ok"
+
+
 def test_a_window_larger_than_the_smallest_upstream_is_a_warning_and_repaired(patient: Patient) -> None:
     env = {**OURS, "ANTHROPIC_AUTH_TOKEN": "x"}
     found = claude(patient, env, settings=settings(context_window=32_000))[-1]
