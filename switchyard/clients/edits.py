@@ -95,8 +95,11 @@ def _set(dialect: Dialect, text: str, path: Path, value: Any) -> str:
     data = dialect.data(text)
     if same(value_at(data, path), value):
         return text
-    changed = dialect.drop(text, path) if value is None else dialect.put(text, path, dialect.render(value))
-    return _verified(dialect, changed, with_value(data, path, value), path)
+    if value is None:
+        return _verified(dialect, dialect.drop(text, path), without_key(data, path), path)
+    return _verified(
+        dialect, dialect.put(text, path, dialect.render(value)), with_value(data, path, value), path
+    )
 
 
 def _revert(
@@ -112,7 +115,7 @@ def _revert(
         data = dialect.data(text)
         if touched.before is None:
             changed = dialect.drop(text, touched.path)
-            text = _verified(dialect, changed, with_value(data, touched.path, None), touched.path)
+            text = _verified(dialect, changed, without_key(data, touched.path), touched.path)
             text = _without_empty_owners(dialect, text, touched.path, record)
         else:
             changed = dialect.put(text, touched.path, touched.before)
@@ -158,17 +161,23 @@ def value_at(data: Any, path: Path) -> Any:
 
 
 def with_value(data: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
-    """A copy with the value at the path; None takes it out. Raises Unparsable if a table is something else."""
+    """A copy with the value at the path. Raises Unparsable if a table is something else."""
     result = copy.deepcopy(data)
     owner: Any = result
     for name in path[:-1]:
-        owner = owner.setdefault(name, {}) if value is not None else owner.get(name, {})
+        owner = owner.setdefault(name, {})
         if not isinstance(owner, dict):
             raise Unparsable(f'"{name}" is there, but not as a table')
-    if value is None:
+    owner[path[-1]] = value
+    return result
+
+
+def without_key(data: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A copy without the key at the path."""
+    result = copy.deepcopy(data)
+    owner = value_at(result, path[:-1])
+    if isinstance(owner, dict):
         owner.pop(path[-1], None)
-    else:
-        owner[path[-1]] = value
     return result
 
 

@@ -70,14 +70,14 @@ def put(text: str, path: Path, value: str) -> str:
 
 
 def drop(text: str, path: Path) -> str:
-    """Takes the key out, with the comma and the blanks that belong to it."""
-    owner = _object(text, path[:-1])
-    if owner is None or owner.members is None:
-        return text
-    for index in range(len(owner.members) - 1, -1, -1):
-        if owner.members[index].key == path[-1]:
-            return _without(text, owner.members, index)
-    return text
+    """Takes the key out, as often as it is there, with the comma and the blanks that belong to it."""
+    while True:
+        owner = _object(text, path[:-1])
+        members = (owner and owner.members) or ()
+        index = next((place for place, member in enumerate(members) if member.key == path[-1]), None)
+        if index is None:
+            return text
+        text = _without(text, members, index)
 
 
 def drop_if_empty(text: str, path: Path) -> str:
@@ -274,7 +274,15 @@ def _value(text: str, node: Node) -> Any:
     if node.items is not None:
         return [_value(text, item) for item in node.items]
     word = text[node.start : node.end]
-    return _word(word) if word.startswith('"') else msgspec.json.decode(word)
+    return _word(word) if word.startswith('"') else _scalar(word)
+
+
+def _scalar(word: str) -> Any:
+    try:
+        return msgspec.json.decode(word)
+    except msgspec.ValidationError:
+        # too large for a float: infinite to JavaScript, too
+        return float(word)
 
 
 def _broken(text: str, position: int, expected: str) -> Unparsable:

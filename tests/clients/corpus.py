@@ -1,6 +1,9 @@
 """Files as users have them, which a set-up must survive byte for byte."""
 
 SETTINGS_JSON: tuple[str, ...] = (
+    "",
+    "\n",
+    "\ufeff",
     "{}",
     "{}\n",
     "{\n}\n",
@@ -8,6 +11,9 @@ SETTINGS_JSON: tuple[str, ...] = (
     "\n\n{\n\t\n}\n",
     '{"model":"opus"}',
     '{"env":{},"model":"opus"}',
+    '{"env":{"NO_PROXY":null,"ANTHROPIC_API_KEY":"","ANTHROPIC_BASE_URL":"a","ANTHROPIC_BASE_URL":"b"}}',
+    '{"env":{"ANTHROPIC_API_KEY":"a","ANTHROPIC_API_KEY":"b"},"env":{"\\u0041NTHROPIC_API_KEY":"c"}}',
+    '{"huge":[1e999,-1E+400,123456789012345678901234567890],"half":"\\ud83d"}',
     '{"env":{"FOO":"1"}}',
     '{\n  "env": {}\n}\n',
     '{\n  "env": { "FOO": "1" },\n  "model": "opus"\n}',

@@ -166,6 +166,18 @@ def test_the_record_names_each_key_with_its_text_before_and_after() -> None:
     )
 
 
+def test_a_null_that_was_there_comes_back_even_after_an_edit() -> None:
+    edited = apply_edits(JSON, '{"env": {"NO_PROXY": null}}', CLAUDE)
+    assert undo_edits(JSON, edited.text + "\n", edited.record).text == '{"env": {"NO_PROXY": null}}\n'
+
+
+def test_a_key_that_is_there_twice_goes_as_often() -> None:
+    text = '{"env": {"ANTHROPIC_API_KEY": "1", "A": "2", "ANTHROPIC_API_KEY": "3"}}'
+    edited = apply_edits(JSON, text, CLAUDE)
+    assert "ANTHROPIC_API_KEY" not in edited.text
+    assert undo_edits(JSON, edited.text, edited.record).text == text
+
+
 def test_what_cannot_be_edited_safely_is_refused() -> None:
     with pytest.raises(Unparsable):
         apply_edits(TOML, "[[model_providers]]\nname = 1\n", CODEX)
