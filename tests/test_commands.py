@@ -67,8 +67,8 @@ def test_a_preview_says_what_becomes_what_and_writes_nothing(shell: Shell) -> No
         [
             "accounts[0] -> azure: chat at https://a.openai.azure.com, 1 models",
             "accounts[1] -> azure (2): messages at https://b.example.com, 1 models",
-            'note: accounts[0] "azure": unknown, kept without effect: odd',
             'note: accounts[1]: renamed from "azure" to "azure (2)", names must be unique',
+            "note: accounts[0].odd: unknown field, kept without effect",
             "2 new, 0 there already.",
             "Nothing was written.",
         ],
@@ -94,6 +94,21 @@ def test_five_hundred_accounts_come_in_one_call(shell: Shell) -> None:
     assert len(json.loads((shell.data / "all_configs.json").read_bytes())["upstreams"]) == 501
 
 
+def test_a_foreign_file_may_have_comments(shell: Shell) -> None:
+    path = shell.folder / "config.json"
+    path.write_text(
+        '{\n  // mine\n  "Providers": [{"name": "a", "api_base_url": "http://a.example", "x": 1,},],\n}\n'
+    )
+    code, said, _ = shell(f"import {path} --yes")
+    assert (code, said.splitlines()[:2]) == (
+        0,
+        [
+            "Providers[0] -> a: chat at http://a.example",
+            "note: Providers[0].x: unknown field, kept without effect",
+        ],
+    )
+
+
 def test_the_ancestors_own_file_is_rewritten_in_place_and_kept(shell: Shell) -> None:
     shell.data.mkdir()
     path = shell.data / "all_configs.json"
@@ -115,7 +130,7 @@ def test_without_a_terminal_nothing_is_written_unasked(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ('{"a": ', "is not valid JSON: $ (line 1, column 7): expected valid JSON"),
+        ('{"a": ', "is not valid JSON: line 1, column 7: expected a value, found the end of the file"),
         ("[1, 2]", "The file is none of these"),
         ('{"upstreams": [{"name": "x", "base_url": "no"}]}', "has faults:"),
         (None, "cannot be read: No such file or directory."),

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from switchyard.clients.texts import Path, Unparsable, cut, newline_of, place_of
+from switchyard.clients.texts import decode as decode_text
 
 TRIVIA = re.compile(r"(?:[ \t\r\n]|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 REST_OF_LINE = re.compile(r"[ \t]*(?:/\*[^\n]*?\*/[ \t]*)*(?://[^\n]*?(?=\r?\n|\Z)|/\*[^\n]*?\*/)")
@@ -44,6 +45,12 @@ def data(text: str) -> dict[str, Any]:
     found = _value(text, _root(text))
     assert isinstance(found, dict)
     return found
+
+
+def decode(content: bytes) -> Any:
+    """What a file stands for, be it an object or not. Raises Unparsable."""
+    text = decode_text(content).text
+    return _value(text, _document(text))
 
 
 def render(value: Any) -> str:
@@ -187,12 +194,17 @@ def _member(text: str, path: Path) -> Member | None:
 
 
 def _root(text: str) -> Node:
+    node = _document(text)
+    if node.members is None:
+        raise _broken(text, node.start, "an object")
+    return node
+
+
+def _document(text: str) -> Node:
     node = _node(text, _skip(text, 0), 0)
     end = _skip(text, node.end)
     if end < len(text):
-        raise _broken(text, end, "nothing after the end of the object")
-    if node.members is None:
-        raise _broken(text, node.start, "an object")
+        raise _broken(text, end, "nothing more")
     return node
 
 

@@ -6,6 +6,7 @@ Path = tuple[str, ...]
 """names from the root to a key: ("env", "ANTHROPIC_BASE_URL")"""
 
 BYTE_ORDER_MARK = "\ufeff"
+UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 class Unparsable(Exception):
@@ -29,6 +30,8 @@ class Decoded:
 
 def decode(content: bytes) -> Decoded:
     """Raises Unparsable for anything but UTF-8."""
+    if content.startswith(UTF_16_MARKS):
+        raise Unparsable("UTF-16 text; save it again as UTF-8")
     try:
         text = content.decode()
     except UnicodeDecodeError as error:

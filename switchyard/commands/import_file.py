@@ -8,12 +8,15 @@ from typing import Any
 import msgspec
 
 from switchyard import importing
+from switchyard.clients import json_edit
+from switchyard.clients.texts import Unparsable
 from switchyard.commands.ask import agreed
 from switchyard.commands.command import Command, CommandFailed
 from switchyard.faults import SettingsError
 from switchyard.importing import Imported, ImportReport, UnknownFormat
-from switchyard.settings import decode_document, default_document, parse
+from switchyard.settings import default_document, parse
 from switchyard.store.settings_file import SettingsFile, StaleRevision
+from switchyard.web.views import masked_url
 
 
 def import_file(arguments: argparse.Namespace) -> int:
@@ -78,7 +81,7 @@ def preview(merged: dict[str, Any], report: ImportReport) -> str:
 def _summary(entry: dict[str, Any]) -> str:
     models = entry.get("models") or {}
     parts = [
-        f"{entry.get('protocol', 'messages')} at {entry.get('base_url')}",
+        f"{entry.get('protocol', 'messages')} at {masked_url(str(entry.get('base_url')))}",
         f"clients {', '.join(entry['clients'])}" if "clients" in entry else "",
         str(entry.get("role", "")),
         f"{len(models)} models" if models else "",
@@ -89,12 +92,11 @@ def _summary(entry: dict[str, Any]) -> str:
 
 def _recognised(path: Path) -> Imported:
     try:
-        content = path.read_bytes()
-        document = msgspec.json.decode(content.removeprefix(b"\xef\xbb\xbf"))
+        document = _decoded(path.read_bytes())
     except OSError as error:
         raise CommandFailed(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise CommandFailed(f"{path} is not valid JSON: {_place(content)}") from None
+    except Unparsable as broken:
+        raise CommandFailed(f"{path} is not valid JSON: {broken}") from None
     try:
         return importing.recognise(document)
     except UnknownFormat as unknown:
@@ -103,12 +105,12 @@ def _recognised(path: Path) -> Imported:
         raise CommandFailed(_listed(f"{path} has faults:", error)) from None
 
 
-def _place(content: bytes) -> str:
+def _decoded(content: bytes) -> Any:
+    """Other programs allow comments in their files. Raises Unparsable."""
     try:
-        decode_document(content)
-    except SettingsError as error:
-        return str(error.faults[0])
-    return "no JSON at all."
+        return msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return json_edit.decode(content)
 
 
 def _listed(sentence: str, error: SettingsError) -> str:

@@ -15,7 +15,7 @@ from switchyard.importing.imported import (
     is_sendable,
     is_true,
     number,
-    proxy_url,
+    proxy_of,
     text,
     tidy,
 )
@@ -126,12 +126,16 @@ def _upstream(account: Json, name: str, origin: str, notes: list[str]) -> Json:
     if not is_sendable(key):
         notes.append(f'{origin} "{name}": its key has signs that no key has; enter it again and enable it')
         key, enabled = "", False
+    proxy = proxy_of(_decoded(account.get("proxy")))
+    if proxy is None:
+        notes.append(f'{origin} "{name}": its proxy is of an unknown kind; enter it again and enable it')
+        enabled = False
     address = _azure_address(account) if "azureEndpoint" in account else _address(account)
     upstream: Json = {"name": name, **address, "key": key, "enabled": enabled, **_models(account)}
     for field, found in (
         ("priority", _whole(account.get("priority"), 1, 100)),
         ("user_agent", text(account.get("userAgent"))),
-        ("proxy", proxy_url(_decoded(account.get("proxy")))),
+        ("proxy", proxy),
         ("max_concurrency", _whole(first(account, "maxConcurrency", "maxConcurrentTasks"), 0, 100_000)),
         ("requests_per_minute", _whole(account.get("rateLimitPerMinute"), 0, 1_000_000)),
         ("headers", _headers(account.get("customHeaders"))),
@@ -144,12 +148,8 @@ def _upstream(account: Json, name: str, origin: str, notes: list[str]) -> Json:
     ignored = sorted(WITHOUT_EFFECT & account.keys())
     if ignored:
         notes.append(f'{origin} "{name}": no longer has an effect: {", ".join(ignored)}')
-    unknown = {
-        field: value for field, value in account.items() if field not in KNOWN | WITHOUT_EFFECT | RUNTIME
-    }
-    if unknown:
-        notes.append(f'{origin} "{name}": unknown, kept without effect: {", ".join(unknown)}')
-    return upstream | {field: value for field, value in unknown.items() if field not in upstream}
+    understood = KNOWN | WITHOUT_EFFECT | RUNTIME | upstream.keys()
+    return upstream | {field: value for field, value in account.items() if field not in understood}
 
 
 def _address(account: Json) -> Json:
@@ -188,6 +188,8 @@ def _models(account: Json) -> Json:
         models = [text(name) for name in models if text(name)]
     elif isinstance(models, str):
         models = [name.strip() for name in models.split(",") if name.strip()]
+    else:
+        models = None
     return {"models": models} if models else {}
 
 

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from switchyard.settings import PROXY
+
 Json = dict[str, Any]
 
 TRUE_WORDS = frozenset({"true", "1", "yes", "on"})
 FALSE_WORDS = frozenset({"false", "0", "no", "off", ""})
+HOST_AND_PORT = re.compile(r"(?:[^\s/@]+@)?[^\s/@:]+:\d+\Z")
 ENVIRONMENT_REFERENCE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?\Z")
 
 
@@ -83,8 +86,16 @@ def environment_key(key: str) -> str:
     return f"env:{found[1]}" if found else key
 
 
-def proxy_url(value: Any) -> str:
-    """A proxy as a URL, from a URL or from an object of its parts."""
+def proxy_of(value: Any) -> str | None:
+    """The URL of a proxy; "" if there is none, None if it is of a kind that cannot be used."""
+    url = _proxy_url(value)
+    if HOST_AND_PORT.match(url):
+        url = f"http://{url}"
+    return url if not url or PROXY.match(url) else None
+
+
+def _proxy_url(value: Any) -> str:
+    """From a URL or from an object of its parts."""
     if isinstance(value, str):
         return value.strip()
     if not isinstance(value, dict):

@@ -1,10 +1,14 @@
 """Add what was imported to a document, so that nothing of either is lost."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from switchyard.importing.imported import Imported, Json, Names, base_name
-from switchyard.settings import CHAT_MODEL_RULES, SECRET_FIELDS
+from switchyard.settings import CHAT_MODEL_RULES, SECRET_FIELDS, SettingsError, parse
+
+UPSTREAM_PLACE = re.compile(r"\$\.upstreams\[(\d+)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class ImportReport:
 def merge(document: Json, imported: Imported) -> tuple[Json, ImportReport]:
     """The document with the import added. What is already set here stays, and a note says so."""
     merged = dict(document)
-    notes = list(imported.notes)
+    notes = [*imported.notes, *_unknown_fields(imported)]
     upstreams, report = _merge_upstreams(list(document.get("upstreams", [])), imported)
     merged["upstreams"] = upstreams
     rules = _merge_rules(
@@ -37,6 +41,22 @@ def merge(document: Json, imported: Imported) -> tuple[Json, ImportReport]:
         if name not in ("upstreams", "model_rules", "$schema"):
             _merge_value(merged, name, value, name, notes)
     return merged, ImportReport(report.added, report.identical, report.renamed, report.origins, tuple(notes))
+
+
+def _unknown_fields(imported: Imported) -> Iterator[str]:
+    """What the file says that has no effect here, by its place in that file."""
+    try:
+        warnings = parse(imported.document).warnings
+    except SettingsError:
+        # whoever checks the merged document tells the faults
+        return
+    for warning in warnings:
+        told = UPSTREAM_PLACE.sub(lambda found: _origin(imported, int(found[1])), warning)
+        yield told.removeprefix("$.")
+
+
+def _origin(imported: Imported, index: int) -> str:
+    return imported.origins[index] if index < len(imported.origins) else f"upstreams[{index}]"
 
 
 def _merge_upstreams(present: list[Json], imported: Imported) -> tuple[list[Json], ImportReport]:
@@ -59,8 +79,7 @@ def _merge_upstreams(present: list[Json], imported: Imported) -> tuple[list[Json
             added.append(name)
             if name != wanted:
                 renamed.append((wanted, name))
-        origin = imported.origins[index] if index < len(imported.origins) else f"upstreams[{index}]"
-        origins.append((origin, name))
+        origins.append((_origin(imported, index), name))
     return present, ImportReport(tuple(added), tuple(identical), tuple(renamed), tuple(origins))
 
 

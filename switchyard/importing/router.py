@@ -13,7 +13,7 @@ from switchyard.importing.imported import (
     is_address,
     is_sendable,
     number,
-    proxy_url,
+    proxy_of,
     text,
     tidy,
 )
@@ -67,8 +67,11 @@ def _upstream(document: Json, provider: Json, name: str, address: str, origin: s
     models = provider.get("models")
     if isinstance(models, list) and models:
         upstream["models"] = [text(model) for model in models]
-    proxy = proxy_url(document.get("PROXY_URL"))
-    if proxy and not _is_local(address):
+    proxy = "" if _is_local(address) else proxy_of(document.get("PROXY_URL"))
+    if proxy is None:
+        notes.append(f'{origin} "{name}": PROXY_URL is of an unknown kind; enter its proxy and enable it')
+        upstream["enabled"] = False
+    elif proxy:
         upstream["proxy"] = proxy
     limit = number(document.get("API_TIMEOUT_MS"))
     if limit and limit > 0:
@@ -77,10 +80,8 @@ def _upstream(document: Json, provider: Json, name: str, address: str, origin: s
     dropped = sorted(transformers - PROTOCOL_OF_TRANSFORMER.keys())
     if dropped:
         notes.append(f'{origin} "{name}": not needed here, or not known: transformers {", ".join(dropped)}')
-    unknown = {field: value for field, value in provider.items() if field not in KNOWN_FIELDS}
-    if unknown:
-        notes.append(f'{origin} "{name}": unknown, kept without effect: {", ".join(unknown)}')
-    return upstream | {field: value for field, value in unknown.items() if field not in upstream}
+    understood = KNOWN_FIELDS | upstream.keys()
+    return upstream | {field: value for field, value in provider.items() if field not in understood}
 
 
 def _transformers(value: Any) -> set[str]:

@@ -69,7 +69,7 @@ def within(faults: tuple[Fault, ...], prefix: str) -> tuple[Fault, ...]:
     return tuple(replace(fault, path=fault.path.removeprefix(prefix)) for fault in faults)
 
 
-async def read_json(request: Request) -> Any:
+async def read_json(request: Request, decode: Callable[[bytes], Any] = msgspec.json.decode) -> Any:
     """The body of a write. Raises Problem."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
@@ -82,7 +82,7 @@ async def read_json(request: Request) -> Any:
             raise Problem(413, f"The body is larger than {MAX_BODY // (1024 * 1024)} MB.")
         pieces.append(piece)
     try:
-        return msgspec.json.decode(b"".join(pieces) or b"{}")
+        return decode(b"".join(pieces) or b"{}")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Problem(400, "The body is not valid JSON.") from None
 

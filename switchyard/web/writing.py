@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from difflib import unified_diff
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from switchyard import importing
+from switchyard.clients import json_edit
+from switchyard.clients.texts import Unparsable
 from switchyard.faults import SettingsError
 from switchyard.relay.urls import request_url
 from switchyard.settings import parse
@@ -206,7 +209,7 @@ class Writing:
 
     async def import_file(self, request: Request) -> Response:
         """Adds what a foreign file holds; another save in between is no obstacle, as nothing is replaced."""
-        foreign = await read_json(request)
+        foreign = await read_json(request, _foreign)
         dry_run = request.query_params.get("dry_run", "") not in ("", "0", "false")
         for left in reversed(range(IMPORT_TRIES)):
             revision = self._file.disk_revision
@@ -231,7 +234,7 @@ class Writing:
                 "added": report.added,
                 "identical": report.identical,
                 "renamed": [{"from": old, "to": new} for old, new in report.renamed],
-                "origins": [{"from": place, "to": name} for place, name in report.origins],
+                "origins": _becoming(document, report.origins),
                 "notes": report.notes,
             }
         )
@@ -250,6 +253,32 @@ class Writing:
 
     async def _save(self, document: Json, body: Json) -> str:
         return await asyncio.to_thread(self._file.save, document, _revision(body))
+
+
+def _foreign(content: bytes) -> Any:
+    """Other programs allow comments in their files. Raises Problem with the place of what is wrong."""
+    try:
+        return msgspec.json.decode(content)
+    except msgspec.DecodeError:
+        try:
+            return json_edit.decode(content)
+        except Unparsable as broken:
+            raise Problem(400, f"The text is not valid JSON: {broken}") from None
+
+
+def _becoming(document: Json, origins: tuple[tuple[str, str], ...]) -> list[Json]:
+    """What each part of an import becomes."""
+    by_name = {entry.get("name"): entry for entry in editing.entries_of(document)}
+    return [
+        {
+            "from": place,
+            "to": name,
+            "protocol": by_name[name].get("protocol", "messages"),
+            "url": masked_url(str(by_name[name].get("base_url"))),
+            "enabled": by_name[name].get("enabled", True),
+        }
+        for place, name in origins
+    ]
 
 
 def _revision(body: Json) -> str:

@@ -144,10 +144,7 @@ def test_a_ccr_account_is_mapped_whole() -> None:
             "weird": 1,
         }
     ]
-    assert imported.notes == (
-        'accounts[0] "vllm": no longer has an effect: responseFormat',
-        'accounts[0] "vllm": unknown, kept without effect: weird',
-    )
+    assert imported.notes == ('accounts[0] "vllm": no longer has an effect: responseFormat',)
     assert parse(imported.document).warnings == ("$.upstreams[0].weird: unknown field, kept without effect",)
 
 
@@ -182,6 +179,9 @@ def test_an_account_of_the_responses_type_is_known_by_its_address() -> None:
         ({"proxy": "http://h:1"}, {"proxy": "http://h:1"}),
         ({"proxy": '{"protocol": "http", "host": "h", "port": "1"}'}, {"proxy": "http://h:1"}),
         ({"proxy": None}, {}),
+        ({"proxy": "127.0.0.1:7890"}, {"proxy": "http://127.0.0.1:7890"}),
+        ({"proxy": {"type": "SOCKS5", "host": "::1", "port": 1080}}, {"proxy": "socks5://[::1]:1080"}),
+        ({"supportedModels": True}, {}),
         ({"priority": 500}, {"priority": 100}),
         ({"maxConcurrentTasks": "3"}, {"max_concurrency": 3}),
         ({"timeout": "1500"}, {"timeouts": {"first_byte": 1.5, "idle": 1.5}}),
@@ -227,4 +227,17 @@ def test_an_account_without_address_is_left_out_with_a_note() -> None:
             'accounts[0] "a": left out, it has no http(s) address',
             "accounts[1]: left out, it is not an object",
         ),
+    )
+
+
+@pytest.mark.parametrize(
+    "proxy", ["socks4://h:1", {"type": "socks4", "host": "h", "port": 1}, "somewhere", "null"]
+)
+def test_an_account_whose_proxy_cannot_be_used_is_off_rather_than_sent_without(proxy: Any) -> None:
+    imported = from_accounts([{"name": "a", "apiUrl": "https://a.example", "apiKey": "k", "proxy": proxy}])
+    parse(imported.document)
+    (upstream,) = imported.document["upstreams"]
+    assert (upstream["enabled"], "proxy" in upstream) == (False, False)
+    assert imported.notes == (
+        'accounts[0] "a": its proxy is of an unknown kind; enter it again and enable it',
     )

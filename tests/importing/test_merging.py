@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from switchyard.importing import Imported, ImportReport, from_accounts, merge
+import pytest
+
+from switchyard.importing import Imported, ImportReport, from_accounts, merge, recognise
 from switchyard.settings import default_document, parse
 
 
@@ -59,9 +61,50 @@ def test_what_is_set_here_stays_and_a_note_says_so() -> None:
         mine={"x": 1},
     )
     assert report.notes == (
+        "mine: unknown field, kept without effect",
         "failover.error_threshold: stays as it is (5), the file has 3",
         "client_keys: some stay as they are",
     )
+
+
+@pytest.mark.parametrize(
+    ("foreign", "notes"),
+    [
+        (
+            {
+                "api_configs": [
+                    {"name": "b", "base_url": "https://b.example", "weird": 1, "hours": "08:00-09:00"}
+                ],
+                "more": {"x": 1},
+            },
+            (
+                "more: unknown field, kept without effect",
+                "api_configs[0].weird: unknown field, kept without effect",
+            ),
+        ),
+        (
+            [{"name": "b", "apiUrl": "https://b.example", "weird": 1}],
+            ("accounts[0].weird: unknown field, kept without effect",),
+        ),
+        (
+            {"Providers": [{"name": "b", "api_base_url": "https://b.example", "weird": 1}]},
+            ("Providers[0].weird: unknown field, kept without effect",),
+        ),
+        (
+            document(entry("b") | {"weird": 1}, failover={"weird": 2}),
+            (
+                "upstreams[0].weird: unknown field, kept without effect",
+                "failover.weird: unknown field, kept without effect",
+            ),
+        ),
+    ],
+)
+def test_unknown_fields_of_every_kind_of_file_are_kept_and_listed(
+    foreign: Any, notes: tuple[str, ...]
+) -> None:
+    merged, report = merge(document(entry("a")), recognise(foreign))
+    assert report.notes == notes
+    assert merged["upstreams"][1]["weird"] == 1
 
 
 def test_the_documents_given_are_left_alone() -> None:

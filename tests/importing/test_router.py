@@ -126,6 +126,15 @@ def test_the_native_gemini_address_is_replaced_by_its_openai_form() -> None:
     assert imported.notes[0] == 'Providers[0] "g": uses the OpenAI form of the Gemini API'
 
 
+def test_a_proxy_that_cannot_be_used_leaves_the_provider_off() -> None:
+    providers = [{"name": name, "api_base_url": f"http://{name}"} for name in ("a.example", "localhost:1")]
+    imported = from_router({"PROXY_URL": "socks4://h:1", "Providers": providers})
+    assert [entry["enabled"] for entry in imported.document["upstreams"]] == [False, True]
+    assert imported.notes == (
+        'Providers[0] "a.example": PROXY_URL is of an unknown kind; enter its proxy and enable it',
+    )
+
+
 def test_a_route_to_nowhere_and_a_provider_without_address_are_noted() -> None:
     config = {"Providers": [{"name": "a"}], "Router": {"default": "b,m"}}
     assert from_router(config).notes == (

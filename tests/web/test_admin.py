@@ -207,6 +207,43 @@ def test_accounts_of_the_relay_service_are_taken_at_its_own_path(daemon: Daemon)
     assert (again.json["added"], again.json["identical"]) == ([], ["azure one"])
 
 
+def test_a_preview_of_an_import_says_what_becomes_what(daemon: Daemon) -> None:
+    foreign = '{"Providers": [{"name": "router", "api_base_url": "http://me:secret@h.example/v1", "x": 1},], // mine\n}'
+    headers = {"content-type": "application/json"}
+    body = request(daemon.url, "POST", "/api/import?dry_run=1", foreign.encode(), headers).json
+    assert body["origins"] == [
+        {
+            "from": "Providers[0]",
+            "to": "router",
+            "protocol": "chat",
+            "url": "http://me:***@h.example/v1",
+            "enabled": True,
+        }
+    ]
+    assert body["notes"] == ["Providers[0].x: unknown field, kept without effect"]
+    broken = request(daemon.url, "POST", "/api/import?dry_run=1", b'{\n"a": }', headers)
+    assert (broken.status, broken.json["error"]["message"]) == (
+        400,
+        'The text is not valid JSON: line 2, column 6: expected a value, found "}"',
+    )
+
+
+def test_a_set_up_writes_only_what_its_preview_has_shown(daemon: Daemon) -> None:
+    path = daemon.home / ".claude" / "settings.json"
+    path.parent.mkdir()
+    path.write_text("{}\n")
+    seen = daemon.post("/api/clients/preview", {"client": "claude"}).json["revision"]
+    path.write_text('{"env": {"NO_PROXY": "corp"}}\n')
+    late = daemon.post("/api/clients/apply", {"client": "claude", "revision": seen})
+    assert (late.status, "look at the preview again" in late.json["error"]["message"]) == (409, True)
+    assert path.read_text() == '{"env": {"NO_PROXY": "corp"}}\n'
+    seen = daemon.post("/api/clients/preview", {"client": "claude"}).json["revision"]
+    assert daemon.post("/api/clients/apply", {"client": "claude", "revision": seen}).status == 200
+    assert "ANTHROPIC_BASE_URL" in path.read_text()
+    assert daemon.post("/api/clients/undo", {"client": "claude"}).status == 200
+    assert path.read_text() == '{"env": {"NO_PROXY": "corp"}}\n'
+
+
 def test_a_reload_tells_the_faults_of_the_file(daemon: Daemon) -> None:
     good = daemon.settings_path.read_text()
     try:

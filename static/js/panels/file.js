@@ -115,14 +115,18 @@ function importDialog() {
   });
 }
 
-function importReport({ added, identical = [], renamed, notes }) {
+function importReport({ added, identical = [], renamed, origins = [], notes }) {
   return [
     h("p", {}, h("strong", {}, t("file.import-would", { count: added.length }))),
-    added.length ? h("ul.plain", {}, added.map((name) => h("li.wrap", {}, name))) : null,
+    origins.length ? h("ul.plain", {}, origins.filter((one) => added.includes(one.to)).map(becoming)) : null,
     identical.length ? h("p.muted.wrap", {}, t("file.import-identical", { names: identical.join(", ") })) : null,
     renamed.length ? h("ul.plain", {}, renamed.map((one) => h("li.warn.wrap", {}, `${one.from} → ${one.to}`))) : null,
     notes.length ? h("ul.plain", {}, notes.map((text) => h("li.muted.wrap", {}, text))) : null,
   ];
+}
+
+function becoming({ from, to, protocol, url, enabled }) {
+  return h("li.wrap", {}, h("span.muted", {}, `${from} → `), to, h("span.muted", {}, ` · ${t(`protocol.${protocol}`)} · ${url}`), enabled ? null : h("span.warn", {}, ` · ${t("file.import-off")}`));
 }
 
 function exportDialog() {
