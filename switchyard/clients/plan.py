@@ -1,5 +1,6 @@
 """A set-up as a value: what each file is and what it would become, shown first and written only then."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 from difflib import unified_diff
@@ -48,6 +49,14 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         return not self.changes
+
+    @property
+    def revision(self) -> str:
+        """Differs as soon as the plan would do something else."""
+        mark = hashlib.sha256()
+        for change in self.changes:
+            mark.update(repr((str(change.path), change.before, change.after)).encode())
+        return mark.hexdigest()[:16]
 
     def diff(self) -> str:
         return "".join(change.diff() for change in self.changes if change.is_shown)

@@ -19,6 +19,7 @@ from switchyard.web.views import shown_path
 
 USUAL_KNOBS = frozenset({"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"})
 """suggested where nothing was chosen before"""
+LOOK_AGAIN = "Nothing was written: look at the preview again."
 KEY_TO_FILL_IN = "YOUR-CLIENT-KEY"
 Planned = Callable[[str, Json], Plan]
 
@@ -71,6 +72,7 @@ class ClientSetup:
         return answer(
             {
                 "path": shown_path(self._files.path(client)),
+                "revision": plan.revision,
                 "diff": plan.diff(),
                 "changes": not plan.is_empty,
                 "note": " ".join(plan.notes),
@@ -87,6 +89,8 @@ class ClientSetup:
         body = await read_object(request)
         client = self._client(body)
         plan = await asyncio.to_thread(planned, client, body)
+        if text_of(body, "revision", plan.revision) != plan.revision:
+            raise Problem(409, f"{self._files.path(client)} or the settings have changed since. {LOOK_AGAIN}")
         try:
             backups = await asyncio.to_thread(apply, plan, datetime.now().strftime("%Y%m%d-%H%M%S"))
         except ChangedMeanwhile as changed:

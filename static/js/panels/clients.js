@@ -65,7 +65,7 @@ function optionField(option) {
 async function preview(client, action, options, reload) {
   const plan = await post("/api/clients/preview", { client: client.client, action, options });
   const act = async (close) => {
-    const { path, backup } = await post(`/api/clients/${action}`, { client: client.client, options });
+    const { path, backup } = await post(`/api/clients/${action}`, { client: client.client, options, revision: plan.revision });
     close();
     note(backup ? t("clients.written-backup", { path, backup }) : t("clients.written", { path }), { kind: "good" });
     reload();
