@@ -61,9 +61,10 @@ def _plan_claude(
 def _plan_codex(path: Path, wanted: Wanted, key: str, settings: Settings) -> Plan:
     served = served_models(settings, "responses")
     model = wanted.model or codex.model_in(path) or _usual_model(served)
-    names: dict[str, int] = {}
-    if model and not codex.knows(model):
-        names = {model: served.get(model, 0), **served}
+    if not model or codex.knows(model):
+        window = smallest_window(settings, "responses", model)
+        return codex.plan(path, wanted.address, key, model=model, context_window=window)
+    names = {model: served.get(model, 0), **served}
     models = [codex.CatalogModel(name, window) for name, window in names.items()]
     return codex.plan(path, wanted.address, key, model=model, models=models)
 

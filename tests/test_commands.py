@@ -191,7 +191,8 @@ def test_the_first_client_key_and_the_smallest_window_are_written(shell: Shell) 
         "API_TIMEOUT_MS": "3000000",
         "ANTHROPIC_MODEL": "qwen3",
         "CLAUDE_CODE_AUTO_COMPACT_WINDOW": "32768",
-        "CLAUDE_CODE_MAX_CONTEXT_TOKENS": "32768",
+        "CLAUDE_CODE_MAX_CONTEXT_TOKENS": "100000",
+        "CLAUDE_AUTOCOMPACT_PCT_OVERRIDE": "30",
     }
 
 

@@ -9,12 +9,17 @@ from switchyard.clients.edits import Record, apply_edits, undo_edits, value_at
 from switchyard.clients.plan import Plan, apply, change_of, read_record, record_change
 from switchyard.store.files import read_or_none
 
-__all__ = ["KNOBS", "MODEL", "apply", "chosen", "plan", "settings_path", "undo"]
+__all__ = ["KNOBS", "MODEL", "apply", "chosen", "plan", "settings_path", "undo", "window_variables"]
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 ANY_KEY = "switchyard"
 """sent where the daemon asks for none: without a token Claude Code wants to log in"""
-BUILT_IN_WINDOW = 200_000
+LARGEST_WINDOW = 1_000_000
+"""what Claude Code takes its newest models for"""
+SMALLEST_WINDOW = 100_000
+"""a smaller CLAUDE_CODE_AUTO_COMPACT_WINDOW counts as this"""
+ROOM_FOR_ANSWER = 20_000
+"""what Claude Code takes off a window before it takes the percentage"""
 NO_PROXY = "NO_PROXY"
 NO_PROXY_LOWER = "no_proxy"
 """goes before the other for Claude Code, so both have to name the loopback addresses where it is there"""
@@ -82,10 +87,8 @@ def plan(
         "ANTHROPIC_API_KEY": None,
         **_no_proxy(record, env, environment),
         **(knobs or {}),
+        **window_variables(context_window),
     }
-    if 0 < context_window < BUILT_IN_WINDOW:
-        wanted["CLAUDE_CODE_AUTO_COMPACT_WINDOW"] = str(context_window)
-        wanted["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] = str(context_window)
     edited = apply_edits(
         json_edit,
         None if content is None else decoded.text,
@@ -98,6 +101,23 @@ def plan(
         # first, so that a crash in between can be undone
         changes = record_change(path, edited.record) + changes
     return Plan(changes, (*_notes(data), *_knob_notes(wanted)))
+
+
+def window_variables(context_window: int) -> dict[str, str]:
+    """What makes Claude Code compact in time; nothing where it counts on no more anyway, or the window is not known."""
+    if not 0 < context_window < LARGEST_WINDOW:
+        return {}
+    counted = max(context_window, SMALLEST_WINDOW)
+    found = {
+        "CLAUDE_CODE_AUTO_COMPACT_WINDOW": str(context_window),
+        # for names that do not begin with claude-
+        "CLAUDE_CODE_MAX_CONTEXT_TOKENS": str(counted),
+    }
+    if context_window < counted:
+        # three quarters of the window, so that the next tool result and an answer still fit
+        percent = 75 * context_window // (counted - ROOM_FOR_ANSWER)
+        found["CLAUDE_AUTOCOMPACT_PCT_OVERRIDE"] = str(max(1, percent))
+    return found
 
 
 def undo(path: Path) -> Plan:

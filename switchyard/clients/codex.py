@@ -9,11 +9,21 @@ from typing import Any
 import msgspec
 
 from switchyard.clients import texts, toml_edit
-from switchyard.clients.edits import apply_edits, undo_edits, value_at
+from switchyard.clients.edits import Record, apply_edits, undo_edits, value_at
 from switchyard.clients.plan import Plan, apply, change_of, read_record, record_change
 from switchyard.store.files import read_or_none
 
-__all__ = ["CatalogModel", "apply", "catalog", "config_path", "knows", "model_in", "plan", "undo"]
+__all__ = [
+    "KNOWN_WINDOW",
+    "CatalogModel",
+    "apply",
+    "catalog",
+    "config_path",
+    "knows",
+    "model_in",
+    "plan",
+    "undo",
+]
 
 PROVIDER = "switchyard"
 """never changes: Codex lists old sessions by it"""
@@ -25,6 +35,9 @@ LEAKING = ("requires_openai_auth", "env_key", "env_key_instructions", "experimen
 """with these Codex would send a ChatGPT token or another credential to us"""
 KNOWN = re.compile(r"(gpt-[5-9]|gpt-daybreak|codex-)", re.IGNORECASE)
 """how the names begin that Codex has in its own catalogue; a file of ours would replace that"""
+KNOWN_WINDOW = 272_000
+"""what Codex takes most of its own models for"""
+WINDOW = ("model_context_window",)
 BASE_INSTRUCTIONS = (
     "You are a coding agent working in the user's terminal. Use the given tools to read and change files and to run "
     "commands. Work until the task is done, keep changes small and in the style of the project, and say briefly "
@@ -67,9 +80,11 @@ def plan(
     *,
     model: str = "",
     models: Sequence[CatalogModel] = (),
+    context_window: int = 0,
 ) -> Plan:
-    """What a set-up would change; without `model` the user's own stays. Raises Unparsable."""
-    content = read_or_none(path)
+    """What a set-up would change; without `model` the user's own stays. `context_window` is for a model that is
+    not among `models`: the smallest one behind it, 0 if it is not known. Raises Unparsable."""
+    content, record = read_or_none(path), read_record(path)
     decoded = texts.decode(content or b"")
     data = toml_edit.data(decoded.text)
     folder = path.parent
@@ -78,6 +93,8 @@ def plan(
         wanted[("model",)] = model
     if models:
         wanted[("model_catalog_json",)] = str(folder / CATALOG_NAME)
+    if context_window and not _is_tighter(data, record, context_window):
+        wanted[WINDOW] = context_window
     wanted |= {
         (*TABLE, "name"): "Switchyard",
         (*TABLE, "base_url"): f"{address.rstrip('/')}/openai",
@@ -85,7 +102,7 @@ def plan(
         (*TABLE, "http_headers"): {"x-api-key": key} if key else None,
         **{(*TABLE, name): None for name in LEAKING},
     }
-    edited = apply_edits(toml_edit, None if content is None else decoded.text, wanted, read_record(path))
+    edited = apply_edits(toml_edit, None if content is None else decoded.text, wanted, record)
     changes = change_of(path, content, decoded.encode(edited.text))
     if changes:
         # first, so that a crash in between can be undone
@@ -93,6 +110,14 @@ def plan(
     listed = folder / CATALOG_NAME
     changes += change_of(listed, read_or_none(listed), catalog(models) if models else None, ours=True)
     return Plan(changes, _notes(data))
+
+
+def _is_tighter(data: Mapping[str, Any], record: Record | None, context_window: int) -> bool:
+    """True if the user has set a smaller window already."""
+    found = data.get(*WINDOW)
+    keys = record.keys if record else ()
+    ours = any(touched.path == WINDOW and touched.after == str(found) for touched in keys)
+    return isinstance(found, int) and 0 < found < context_window and not ours
 
 
 def undo(path: Path) -> Plan:

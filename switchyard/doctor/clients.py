@@ -14,7 +14,8 @@ import msgspec
 
 from switchyard import client_plans
 from switchyard.clients import json_edit, texts, toml_edit
-from switchyard.clients.codex import PROVIDER
+from switchyard.clients.claude_code import window_variables
+from switchyard.clients.codex import KNOWN_WINDOW, PROVIDER, knows
 from switchyard.clients.plan import Plan, apply
 from switchyard.doctor.finding import Finding, Patient
 from switchyard.protocols.names import ProtocolName
@@ -30,10 +31,13 @@ MEASURED: Mapping[str, frozenset[str]] = {
 """client versions that this program has been measured with"""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 AUTH_VARIABLES = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY")
-PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+PROXY_VARIABLES = {
+    "claude": ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"),
+    "codex": ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"),
+}
+"""those by which each client sends a request for a local http address to a proxy"""
 EXEMPTING = {"claude": ("no_proxy", "NO_PROXY"), "codex": ("NO_PROXY", "no_proxy")}
 """of the two spellings each client takes the first that is set"""
-BUILT_IN_WINDOW = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +195,16 @@ def _auth_findings(file: ClientFile, own: Mapping[str, Any], environment: Mappin
 
 def _window_findings(file: ClientFile, own: Mapping[str, Any], patient: Patient) -> list[Finding]:
     window = smallest_window(patient.settings, "messages", str(own.get("ANTHROPIC_MODEL", "")))
-    known = str(own.get("CLAUDE_CODE_MAX_CONTEXT_TOKENS", ""))
-    limit = int(known) if known.isdigit() else BUILT_IN_WINDOW
-    if not window or limit <= window:
+    wanted = window_variables(window)
+    missing = [name for name in wanted if not _is_at_most(own.get(name), wanted[name])]
+    if not missing:
         return []
-    text = f"counts on a window of {limit} tokens; the smallest upstream has {window}"
+    text = f"may count on more than the {window} tokens of the smallest upstream: {', '.join(missing)}"
     return [Finding("warning", file.title, text, f"python app.py setup {file.client}", file.repair)]
+
+
+def _is_at_most(found: Any, most: str) -> bool:
+    return str(found).isdecimal() and int(found) <= int(most)
 
 
 # --- Codex -----------------------------------------------------------------------
@@ -224,20 +232,28 @@ def _codex_findings(file: ClientFile, patient: Patient) -> list[Finding]:
         safe = file.repair if provider == PROVIDER else None
         found.append(Finding("fault", file.title, text, f"python app.py setup {file.client}", safe))
     found += _model_findings(file, str(file.config.get("model", "")), "responses", patient)
-    found += _catalog_findings(file, patient)
+    found += _codex_window_findings(file, patient)
     found += _proxy_findings(file, patient.environment)
     return found
 
 
-def _catalog_findings(file: ClientFile, patient: Patient) -> list[Finding]:
-    """Models that Codex does not know, and windows that are larger there than here."""
+def _codex_window_findings(file: ClientFile, patient: Patient) -> list[Finding]:
+    """A window that is larger there than here."""
     model = str(file.config.get("model", ""))
     window = smallest_window(patient.settings, "responses", model)
-    listed = _catalog_window(str(file.config.get("model_catalog_json", "")), model)
-    if not window or listed is None or listed <= window:
+    counted = _codex_window(file.config, model)
+    if not window or counted <= window:
         return []
-    text = f"counts on a window of {listed} tokens for {model}; the smallest upstream has {window}"
+    text = f"counts on a window of {counted} tokens for {model}; the smallest upstream has {window}"
     return [Finding("warning", file.title, text, f"python app.py setup {file.client}", file.repair)]
+
+
+def _codex_window(config: Mapping[str, Any], model: str) -> int:
+    """What Codex takes the model for; 0 if that is not known."""
+    listed = _catalog_window(str(config.get("model_catalog_json", "")), model)
+    known = listed or (KNOWN_WINDOW if knows(model) else 0)
+    stated = config.get("model_context_window")
+    return min(known, stated) if isinstance(stated, int) else known
 
 
 def _catalog_window(path: str, model: str) -> int | None:
@@ -267,7 +283,7 @@ def _model_findings(file: ClientFile, model: str, protocol: ProtocolName, patien
 
 def _proxy_findings(file: ClientFile, effective: Mapping[str, Any]) -> list[Finding]:
     """A proxy variable alone sends requests for the loopback address to that proxy."""
-    setting = next((name for name in PROXY_VARIABLES if effective.get(name)), "")
+    setting = next((name for name in PROXY_VARIABLES[file.client] if effective.get(name)), "")
     if not setting:
         return []
     name = next((name for name in EXEMPTING[file.client] if effective.get(name)), "NO_PROXY")

@@ -105,14 +105,29 @@ def test_the_spelling_that_goes_before_the_other_names_loopback_too(
     assert path.read_text() == text
 
 
-@pytest.mark.parametrize(("window", "written_windows"), [(0, []), (32768, ["32768"] * 2), (200_000, [])])
+@pytest.mark.parametrize(
+    ("window", "variables"),
+    [
+        (0, ()),
+        (32_768, ("32768", "100000", "30")),
+        (65_536, ("65536", "100000", "61")),
+        (262_144, ("262144", "262144")),
+        (1_000_000, ()),
+    ],
+)
 def test_a_window_smaller_than_the_client_thinks_is_written(
-    tmp_path: Path, window: int, written_windows: list[str]
+    tmp_path: Path, window: int, variables: tuple[str, ...]
 ) -> None:
     path = written(tmp_path, "{}")
     claude_code.apply(claude_code.plan(path, ADDRESS, context_window=window), "1")
-    names = ("CLAUDE_CODE_AUTO_COMPACT_WINDOW", "CLAUDE_CODE_MAX_CONTEXT_TOKENS")
-    assert [env_of(path)[name] for name in names if name in env_of(path)] == written_windows
+    names = (
+        "CLAUDE_CODE_AUTO_COMPACT_WINDOW",
+        "CLAUDE_CODE_MAX_CONTEXT_TOKENS",
+        "CLAUDE_AUTOCOMPACT_PCT_OVERRIDE",
+    )
+    assert tuple(env_of(path)[name] for name in names if name in env_of(path)) == variables
+    claude_code.apply(claude_code.undo(path), "2")
+    assert path.read_text() == "{}"
 
 
 def test_the_plan_shows_the_change_and_hides_secrets(tmp_path: Path) -> None:

@@ -113,6 +113,29 @@ def test_the_catalog_names_every_model_with_its_window(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "window", "written_window"),
+    [
+        ("", 65536, 65536),
+        ("", 0, None),
+        ("model_context_window = 900000\n", 65536, 65536),
+        ("model_context_window = 30000\n", 65536, 30000),
+    ],
+)
+def test_the_window_behind_a_model_that_codex_knows_is_written(
+    tmp_path: Path, text: str, window: int, written_window: int | None
+) -> None:
+    path = written(tmp_path, text)
+    codex.apply(codex.plan(path, ADDRESS, model="gpt-5.5", context_window=window), "1")
+    assert config_of(path).get("model_context_window") == written_window
+    codex.apply(codex.plan(path, ADDRESS, model="gpt-5.5", context_window=window and window * 2), "2")
+    assert config_of(path).get("model_context_window") == (
+        written_window * 2 if written_window == 65536 else written_window
+    )
+    codex.apply(codex.undo(path), "3")
+    assert path.read_text() == text
+
+
 def test_a_catalog_no_longer_wanted_goes(tmp_path: Path) -> None:
     path = written(tmp_path, "")
     codex.apply(codex.plan(path, ADDRESS, models=[CatalogModel("qwen")]), "1")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.bed.clients import BIN
-from tests.bed.daemon import Daemon, settings
+from tests.bed.daemon import Daemon, settings, upstream
+from tests.bed.upstream import Answer, Received, Script, ScriptedUpstream, answer
+from tests.bed.wire import Call, Reply, Usage
 
 pytestmark = pytest.mark.real_clients
 
@@ -91,6 +94,43 @@ def test_a_model_that_codex_does_not_know_comes_with_its_window(tmp_path: Path) 
         models = json.loads(listed[listed.index("{") :])["models"]
         assert ("qwen3", 65536) in [(model["slug"], model["context_window"]) for model in models]
         assert daemon.journal()[-1]["model"] == "qwen3"
+
+
+def test_codex_counts_on_the_window_behind_a_model_it_knows(tmp_path: Path) -> None:
+    with demo(tmp_path) as daemon:
+        setup(daemon, "codex --model gpt-5.5")
+        assert MARK in run(daemon.home, "codex", *CODEX).stdout
+    (rollout,) = (daemon.home / ".codex" / "sessions").rglob("*.jsonl")
+    # Codex counts on 95 % of it
+    assert set(re.findall(r'"model_context_window":(\d+)', rollout.read_text())) == {str(65536 * 95 // 100)}
+
+
+SUMMARY = b"detailed summary"
+
+
+def growing(*tokens: int) -> Answer:
+    """Calls a tool in each turn, with a prompt of so many tokens; answers to the end after a summary."""
+    left = list(tokens)
+
+    def script(request: Received) -> Script:
+        if SUMMARY in request.body or not left:
+            left.clear()
+            return answer(Reply("<summary>All is well.</summary>"))(request)
+        call = Call("Bash", {"command": "echo x", "description": "a test"}, f"call_{len(left)}")
+        return answer(Reply(calls=(call,), usage=Usage(fresh=left.pop(0), output=9)))(request)
+
+    return script
+
+
+@pytest.mark.parametrize("model", ["claude-opus-4-8", "qwen3"])
+def test_claude_code_compacts_before_a_small_window_is_full(tmp_path: Path, model: str) -> None:
+    with ScriptedUpstream(growing(30_000, 45_000, 52_000, 59_000, 66_000)) as server:
+        entry = upstream("local", server.url, "chat", models={"*": "qwen3"}, context_window=65_536)
+        with Daemon(tmp_path, settings(entry)) as daemon:
+            setup(daemon, "claude --with CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC")
+            run(daemon.home, "claude", "-p", "Hello", "--allowedTools", "Bash", "--model", model)
+    asked = [SUMMARY in request.body for request in server.requests]
+    assert asked[:4] == [False, False, False, True], asked
 
 
 def test_claude_code_lists_the_daemons_models(tmp_path: Path) -> None:

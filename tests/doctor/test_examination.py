@@ -181,10 +181,14 @@ def test_the_spelling_that_the_client_takes_decides_about_the_proxy(
 def test_a_window_larger_than_the_smallest_upstream_is_a_warning_and_repaired(patient: Patient) -> None:
     env = {**OURS, "ANTHROPIC_AUTH_TOKEN": "x"}
     found = claude(patient, env, settings=settings(context_window=32_000))[-1]
-    assert found.text == "counts on a window of 200000 tokens; the smallest upstream has 32000"
+    assert found.text == (
+        "may count on more than the 32000 tokens of the smallest upstream: CLAUDE_CODE_AUTO_COMPACT_WINDOW, "
+        "CLAUDE_CODE_MAX_CONTEXT_TOKENS, CLAUDE_AUTOCOMPACT_PCT_OVERRIDE"
+    )
     assert repaired(found).level == "ok"
     written = json.loads((patient.home / ".claude" / "settings.json").read_bytes())["env"]
-    assert written["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] == "32000"
+    assert written["CLAUDE_CODE_AUTO_COMPACT_WINDOW"] == "32000"
+    assert claude(patient, written, settings=settings(context_window=32_000))[-1].level == "ok"
 
 
 def test_two_repairs_of_one_file_do_not_get_in_each_others_way(patient: Patient) -> None:
@@ -229,6 +233,38 @@ def test_a_catalogue_with_too_large_a_window_is_a_warning(patient: Patient) -> N
     )
     found = codex(patient, text, settings=settings(context_window=32_000))
     assert found[-1].text == "counts on a window of 200000 tokens for qwen3; the smallest upstream has 32000"
+
+
+CODEX_KNOWN = (
+    'model_provider = "switchyard"\nmodel = "gpt-5.5"\nMORE\n'
+    '[model_providers.switchyard]\nname = "x"\nbase_url = "http://localhost:5101/openai"\n'
+)
+
+
+def test_a_model_that_codex_knows_but_another_answers_has_its_window_written(patient: Patient) -> None:
+    here = settings(context_window=32_000)
+    found = codex(patient, CODEX_KNOWN.replace("MORE", ""), settings=here)[-1]
+    assert found.text == "counts on a window of 272000 tokens for gpt-5.5; the smallest upstream has 32000"
+    assert repaired(found).level == "ok"
+    written = (patient.home / ".codex" / "config.toml").read_text()
+    assert "model_context_window = 32000\n" in written
+    assert codex(patient, written, settings=here)[-1].level == "ok"
+
+
+@pytest.mark.parametrize(
+    ("shell", "level"),
+    [
+        ({"HTTPS_PROXY": "http://p:1"}, []),
+        ({"ALL_PROXY": "http://p:1"}, ["fault"]),
+        ({"http_proxy": "http://p:1", "no_proxy": "corp", "NO_PROXY": "localhost,127.0.0.1"}, ["ok"]),
+        ({"http_proxy": "http://p:1", "NO_PROXY": "corp", "no_proxy": "localhost,127.0.0.1"}, ["fault"]),
+    ],
+)
+def test_codex_has_a_way_of_its_own_with_proxy_variables(
+    patient: Patient, shell: dict[str, str], level: list[str]
+) -> None:
+    found = codex(patient, CODEX_KNOWN.replace("MORE", ""), environment={"PATH": "", **shell})
+    assert [one.level for one in found[1:]] == level
 
 
 def test_a_model_that_nobody_serves_is_a_fault(patient: Patient) -> None:
