@@ -9,7 +9,17 @@ from switchyard.clients.edits import Record, apply_edits, undo_edits, value_at
 from switchyard.clients.plan import Plan, apply, change_of, read_record, record_change
 from switchyard.store.files import read_or_none
 
-__all__ = ["KNOBS", "MODEL", "apply", "chosen", "plan", "settings_path", "undo", "window_variables"]
+__all__ = [
+    "KNOBS",
+    "MODEL",
+    "apply",
+    "chosen",
+    "ignored",
+    "plan",
+    "settings_path",
+    "undo",
+    "window_variables",
+]
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 ANY_KEY = "switchyard"
@@ -100,7 +110,7 @@ def plan(
     if changes:
         # first, so that a crash in between can be undone
         changes = record_change(path, edited.record) + changes
-    return Plan(changes, (*_notes(data), *_knob_notes(wanted)))
+    return Plan(changes, (*_notes(data), *_knob_notes(wanted), *ignored(edited.text)))
 
 
 def window_variables(context_window: int) -> dict[str, str]:
@@ -118,6 +128,17 @@ def window_variables(context_window: int) -> dict[str, str]:
         percent = 75 * context_window // (counted - ROOM_FOR_ANSWER)
         found["CLAUDE_AUTOCOMPACT_PCT_OVERRIDE"] = str(max(1, percent))
     return found
+
+
+def ignored(text: str) -> tuple[str, ...]:
+    """Why Claude Code does not read this file, if it does not."""
+    place = json_edit.not_strict(text) if text.strip() else None
+    if place is None:
+        return ()
+    return (
+        f"Claude Code ignores the whole file, because it has a comment or a trailing comma (line {place[0]}, "
+        f"column {place[1]}). Take those out.",
+    )
 
 
 def undo(path: Path) -> Plan:

@@ -3,6 +3,7 @@
 Comments and trailing commas are understood, since editors allow them in settings files.
 """
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,15 @@ def data(text: str) -> dict[str, Any]:
     found = _value(text, _root(text))
     assert isinstance(found, dict)
     return found
+
+
+def not_strict(text: str) -> tuple[int, int] | None:
+    """Line and column of the first comment or trailing comma, at which strict readers give up; None without."""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return error.lineno, error.colno
+    return None
 
 
 def decode(content: bytes) -> Any:
@@ -204,7 +214,7 @@ def _document(text: str) -> Node:
     node = _node(text, _skip(text, 0), 0)
     end = _skip(text, node.end)
     if end < len(text):
-        raise _broken(text, end, "nothing more")
+        raise _broken(text, end, "nothing after the end of the object or list")
     return node
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from switchyard import client_plans
 from switchyard.clients import json_edit, texts, toml_edit
-from switchyard.clients.claude_code import window_variables
+from switchyard.clients.claude_code import ignored, window_variables
 from switchyard.clients.codex import KNOWN_WINDOW, PROVIDER, knows
 from switchyard.clients.plan import Plan, apply
 from switchyard.doctor.finding import Finding, Patient
@@ -46,6 +46,7 @@ class ClientFile:
 
     client: str
     path: str
+    text: str
     config: dict[str, Any]
     repair: Callable[[], object]
 
@@ -82,7 +83,7 @@ def _examine(client: str, patient: Patient, look: Look) -> list[Finding]:
         return [*found, Finding("fault", title, f"{path}: {error.strerror or error}", "Correct its rights.")]
     if content is None and not version:
         return found
-    found += look(ClientFile(client, str(path), config, lambda: apply(plan(), patient.stamp)), patient)
+    found += look(ClientFile(client, str(path), text, config, lambda: apply(plan(), patient.stamp)), patient)
     return found
 
 
@@ -134,7 +135,10 @@ def _claude_findings(file: ClientFile, patient: Patient) -> list[Finding]:
     own = env if isinstance(env, dict) else {}
     effective = {**patient.environment, **own}
     base = str(effective.get("ANTHROPIC_BASE_URL", ""))
-    found = [_base_finding(file, base, f"{patient.address}/api")]
+    found = [
+        Finding("fault", file.title, f"{file.path}: {why}", "Edit it by hand.") for why in ignored(file.text)
+    ]
+    found.append(_base_finding(file, base, f"{patient.address}/api"))
     if not is_ours(base, patient):
         return found
     found += _auth_findings(file, own, patient.environment)

@@ -180,6 +180,8 @@ def test_undoing_without_a_set_up_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "note"),
     [
+        ('{"a": 1, // mine\n}', "Claude Code ignores the whole file"),
+        ('{"a": 1,}', "Claude Code ignores the whole file"),
         ('{"apiKeyHelper": "x.sh"}', "apiKeyHelper is set"),
         ('{"env": {"CLAUDE_CODE_USE_BEDROCK": "1"}}', "CLAUDE_CODE_USE_BEDROCK is set"),
     ],

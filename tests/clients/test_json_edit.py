@@ -65,7 +65,7 @@ def test_a_key_is_taken_out_with_its_comma_and_blanks(
         ("{\"a\": 'x'}", 'line 1, column 7: expected a value, found "\'"'),
         ('{"a": "x\n"}', 'line 1, column 7: expected a whole string in one line, found "\\""'),
         ('{"a": [1 2]}', 'line 1, column 10: expected a comma or ], found "2"'),
-        ("{} x", 'line 1, column 4: expected nothing after the end of the object, found "x"'),
+        ("{} x", 'line 1, column 4: expected nothing after the end of the object or list, found "x"'),
         ("[1]", 'line 1, column 1: expected an object, found "["'),
         ("/* open", 'line 1, column 1: expected a value, found "/"'),
         ('{"a":' + "[" * 300, 'line 1, column 206: expected fewer brackets inside one another, found "["'),

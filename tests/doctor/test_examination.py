@@ -198,6 +198,18 @@ def test_two_repairs_of_one_file_do_not_get_in_each_others_way(patient: Patient)
     assert [repaired(finding).level for finding in broken] == ["ok", "ok"]
 
 
+def test_a_file_that_claude_code_ignores_is_a_fault(patient: Patient) -> None:
+    path = patient.home / ".claude" / "settings.json"
+    path.parent.mkdir()
+    path.write_text("{\n  // mine\n}")
+    found = clients.examine_claude(patient)[1]
+    assert (found.level, found.text) == (
+        "fault",
+        f"{path}: Claude Code ignores the whole file, because it has a comment or a trailing comma "
+        "(line 2, column 3). Take those out.",
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "findings"),
     [
