@@ -40,6 +40,9 @@ class System:
     stop: Callable[[Job], tuple[Sequence[str], ...]]
     """the tools to call before the file goes"""
     query: Callable[[Job], Sequence[str]]
+    """the tool that succeeds if all is well"""
+    means: str
+    """what that success says"""
 
 
 def install(system: System, job: Job) -> str:
@@ -73,14 +76,14 @@ def remove(system: System, job: Job) -> str:
 
 
 def status(system: System, job: Job) -> tuple[bool, str]:
-    """Whether it is installed and runs, and that in words."""
+    """Whether it is installed and all is well as far as the system says, and that in words."""
     path = system.file(job)
     if not path.exists():
         return False, "Not installed; install it with: python app.py service install"
     problem = _problem(job, system.query(job))
     if problem:
-        return False, f"Installed ({path}), but not running: {problem}"
-    return True, f"Installed and running ({path})."
+        return False, f"Installed ({path}), but not {system.means}: {problem}"
+    return True, f"Installed and {system.means} ({path})."
 
 
 def _called(job: Job, command: Sequence[str], before: str) -> None:
@@ -146,6 +149,7 @@ LINUX = System(
     ),
     lambda job: (("systemctl", "--user", "disable", "--now", f"{NAME}.service"),),
     lambda job: ("systemctl", "--user", "is-active", f"{NAME}.service"),
+    "running",
 )
 MACOS = System(
     "launchd",
@@ -157,6 +161,7 @@ MACOS = System(
     ),
     lambda job: (("launchctl", "bootout", f"{_launchd_domain()}/{LABEL}"),),
     lambda job: ("launchctl", "print", f"{_launchd_domain()}/{LABEL}"),
+    "known to launchd",
 )
 WINDOWS = System(
     "task scheduler",
@@ -168,5 +173,6 @@ WINDOWS = System(
     ),
     lambda job: (("schtasks", "/End", "/TN", NAME), ("schtasks", "/Delete", "/F", "/TN", NAME)),
     lambda job: ("schtasks", "/Query", "/TN", NAME),
+    "known to the task scheduler",
 )
 SYSTEMS = {"linux": LINUX, "darwin": MACOS, "win32": WINDOWS}

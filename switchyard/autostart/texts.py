@@ -1,12 +1,15 @@
 """The files that make each system start the daemon when the user logs in: pure texts."""
 
+import re
 import shlex
+import subprocess
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 NAME = "switchyard"
 LABEL = "local.switchyard.daemon"
 DESCRIPTION = "Switchyard, switcher daemon for coding-agent APIs"
+REFUSED_SIGNS = re.compile(r"""['"\\$\x00-\x1f]""")
 Command = Sequence[str]
 """the program and its arguments"""
 
@@ -19,7 +22,7 @@ After=network-online.target
 
 [Service]
 Type=exec
-ExecStart={" ".join(map(_systemd_word, command))}
+ExecStart={" ".join(map(_systemd_word, _startable(command)))}
 WorkingDirectory={_systemd_path(folder)}
 Restart=on-failure
 RestartSec=5
@@ -28,6 +31,11 @@ TimeoutStopSec=20
 [Install]
 WantedBy=default.target
 """
+
+
+def _startable(command: Command) -> Command:
+    """systemd refuses some signs in the path of a program, as in /home/o'brien, but not in its arguments."""
+    return ("/bin/sh", "-c", 'exec "$0" "$@"', *command) if REFUSED_SIGNS.search(command[0]) else command
 
 
 def _systemd_word(word: str) -> str:
@@ -105,17 +113,12 @@ def windows_task(command: Command, folder: str, user: str) -> str:
   <Actions Context="Author">
     <Exec>
       <Command>{escape(command[0])}</Command>
-      <Arguments>{escape(_windows_arguments(command[1:]))}</Arguments>
+      <Arguments>{escape(subprocess.list2cmdline(command[1:]))}</Arguments>
       <WorkingDirectory>{escape(folder)}</WorkingDirectory>
     </Exec>
   </Actions>
 </Task>
 """
-
-
-def _windows_arguments(words: Sequence[str]) -> str:
-    """Words with spaces in quotation marks, as the C runtime takes them apart again."""
-    return " ".join(f'"{word}"' if " " in word or not word else word for word in words)
 
 
 def shown(command: Command) -> str:

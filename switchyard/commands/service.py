@@ -7,6 +7,7 @@ from pathlib import Path
 
 from switchyard.autostart.systems import SYSTEMS, CannotAutostart, Job, install, remove, run_tool, status
 from switchyard.commands.command import Command, CommandFailed
+from switchyard.store.lock import holder_of
 
 HERE = Path(__file__).resolve().parent.parent.parent
 
@@ -21,13 +22,21 @@ def service(arguments: argparse.Namespace) -> int:
         return 0
     try:
         if arguments.action == "status":
-            runs, text = status(system, job)
-            print(text)
-            return 0 if runs else 1
+            is_well, text = status(system, job)
+            print(f"{text}\n{_running(job.data)}")
+            return 0 if is_well else 1
         print(install(system, job) if arguments.action == "install" else remove(system, job))
     except CannotAutostart as reason:
         raise CommandFailed(str(reason)) from None
     return 0
+
+
+def _running(data: Path) -> str:
+    """Where the daemon can be reached: not every system tells whether it runs."""
+    holder = holder_of(data)
+    if holder is None:
+        return f"No daemon uses {data} now."
+    return f"A daemon uses {data}" + (f": {holder.address}" if holder.address else "") + "."
 
 
 def _job(arguments: argparse.Namespace) -> Job:

@@ -9,7 +9,17 @@ from xml.etree import ElementTree
 
 import pytest
 
-from switchyard.autostart.systems import LINUX, MACOS, WINDOWS, CannotAutostart, Job, install, remove, status
+from switchyard.autostart.systems import (
+    LINUX,
+    MACOS,
+    WINDOWS,
+    CannotAutostart,
+    Job,
+    System,
+    install,
+    remove,
+    status,
+)
 from switchyard.autostart.texts import systemd_unit, windows_task
 
 COMMAND = ("/opt/my python/bin/python", "/home/me/100% mine/app.py", "--port", "5101")
@@ -46,11 +56,14 @@ def test_the_unit_quotes_what_systemd_would_read_otherwise() -> None:
     assert "Restart=on-failure" in lines
 
 
-def test_systemd_itself_accepts_the_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["plain", "my home", "100% x", "o'brien", 'a"b', "cash$HOME", "back\\slash"])
+def test_systemd_itself_accepts_the_unit(tmp_path: Path, name: str) -> None:
     checker = shutil.which("systemd-analyze")
-    program = shutil.which("true") or "/bin/true"
+    program = tmp_path / name / "python"
+    program.parent.mkdir()
+    shutil.copy(shutil.which("true") or "/bin/true", program)
     path = tmp_path / "switchyard.service"
-    path.write_text(systemd_unit((program, "a b", "100%", "$HOME", 'say "x"'), str(tmp_path)))
+    path.write_text(systemd_unit((str(program), "a b", "100%", "$HOME", 'say "x"'), str(program.parent)))
     if checker is None:
         return
     done = subprocess.run(
@@ -60,6 +73,14 @@ def test_systemd_itself_accepts_the_unit(tmp_path: Path) -> None:
         env={"XDG_RUNTIME_DIR": str(tmp_path), "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
     )
     assert str(path.name) not in done.stderr
+
+
+def test_a_program_whose_path_systemd_refuses_is_started_by_the_shell() -> None:
+    command = ("/home/o'brien/python", "/home/o'brien/app.py", "--port", "5101")
+    (line,) = [line for line in systemd_unit(command, "/x").splitlines() if line.startswith("ExecStart=")]
+    assert line == (
+        'ExecStart=/bin/sh -c "exec \\"$$0\\" \\"$$@\\"" "/home/o\'brien/python" "/home/o\'brien/app.py" --port 5101'
+    )
 
 
 def test_launchd_reads_the_words_back(tmp_path: Path) -> None:
@@ -127,3 +148,11 @@ def test_the_state_is_told(tmp_path: Path) -> None:
     assert status(LINUX, job(tmp_path, Tools()))[0] is True
     runs, text = status(LINUX, job(tmp_path, Tools(3, "inactive")))
     assert (runs, text.endswith("but not running: inactive")) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("system", "means"), [(MACOS, "known to launchd"), (WINDOWS, "known to the task scheduler")]
+)
+def test_no_more_is_told_than_the_system_says(tmp_path: Path, system: System, means: str) -> None:
+    install(system, job(tmp_path, Tools()))
+    assert status(system, job(tmp_path, Tools()))[1].startswith(f"Installed and {means} (")
