@@ -52,7 +52,8 @@ class CatalogModel:
     name: str
     context_window: int = 0
     """0: not known"""
-    images: bool = False
+    images: bool = True
+    """False: Codex leaves images out; the daemon learns by itself which models refuse them"""
     reasoning: bool = True
 
 

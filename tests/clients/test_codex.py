@@ -103,13 +103,13 @@ def test_our_table_goes_whole_since_codex_refuses_half_of_one(tmp_path: Path) ->
 
 def test_the_catalog_names_every_model_with_its_window(tmp_path: Path) -> None:
     path = written(tmp_path, "")
-    models = [CatalogModel("qwen", 32768), CatalogModel("eye", images=True, reasoning=False)]
+    models = [CatalogModel("qwen", 32768), CatalogModel("blind", images=False, reasoning=False)]
     codex.apply(codex.plan(path, ADDRESS, models=models), "1")
     catalog = msgspec.json.decode(Path(config_of(path)["model_catalog_json"]).read_bytes())
     fields = ("slug", "context_window", "input_modalities", "default_reasoning_level", "priority")
     assert [tuple(entry[field] for field in fields) for entry in catalog["models"]] == [
-        ("qwen", 32768, ["text"], "medium", 1),
-        ("eye", 128_000, ["text", "image"], None, 2),
+        ("qwen", 32768, ["text", "image"], "medium", 1),
+        ("blind", 128_000, ["text"], None, 2),
     ]
 
 
