@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from switchyard.clients.edits import Record
-from switchyard.store.files import read_or_none, write_whole
+from switchyard.store.files import read_or_none, target_of, write_whole
 
 RECORD_SUFFIX = ".switchyard-undo.json"
 SECRET_NAME = r"(?:[\w.-]*(?:token|secret|password|passwd|api[_-]?key|x-api-key|authorization)[\w.-]*)"
@@ -75,7 +75,7 @@ def apply(plan: Plan, stamp: str) -> tuple[Path, ...]:
             backups.append(_free_name(change.path, stamp))
             write_whole(backups[-1], change.before)
         if change.after is None:
-            change.path.unlink(missing_ok=True)
+            target_of(change.path).unlink(missing_ok=True)
         else:
             change.path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(change.path, change.after, mode=None)

@@ -172,6 +172,17 @@ def test_a_symbolic_link_into_dotfiles_stays_a_link(tmp_path: Path) -> None:
     assert [file.name for file in (tmp_path / "dotfiles").iterdir()] == ["settings.json"]
 
 
+def test_a_link_to_a_file_that_is_not_there_yet_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "dotfiles").mkdir()
+    first, second = tmp_path / "settings.json", tmp_path / "dotfiles" / "link.json"
+    first.symlink_to(second)
+    second.symlink_to(tmp_path / "dotfiles" / "real.json")
+    claude_code.apply(claude_code.plan(first, ADDRESS), "1")
+    assert "ANTHROPIC_BASE_URL" in env_of(tmp_path / "dotfiles" / "real.json")
+    claude_code.apply(claude_code.undo(first), "2")
+    assert (first.is_symlink(), second.is_symlink(), first.exists()) == (True, True, False)
+
+
 def test_undoing_without_a_set_up_says_so(tmp_path: Path) -> None:
     plan = claude_code.undo(written(tmp_path, "{}"))
     assert (plan.is_empty, plan.notes) == (True, ("There is no set-up of ours to take back.",))
