@@ -318,6 +318,28 @@ def test_the_doctor_repairs_what_is_safe(shell: Shell, monkeypatch: pytest.Monke
     assert "ANTHROPIC_API_KEY" not in path.read_text()
 
 
+def test_a_client_that_is_missing_is_left_out_of_the_self_test(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = shell.folder / "claude"
+    program.write_text("#!/bin/sh\necho 9.9.9\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{shell.folder}:/bin")
+    code, said, _ = shell("selftest --real-clients")
+    assert (code, said.splitlines()[0]) == (1, "Codex: not on the PATH, left out")
+    assert "version 9.9.9 has not been measured" in said
+    assert "CHANGED a tool loop comes to its end: no (measured: yes)" in said
+
+
+def test_the_state_of_a_service_says_whether_a_daemon_runs(shell: Shell) -> None:
+    code, said, _ = shell("service status")
+    assert (code, said.splitlines()[-1]) == (1, f"No daemon uses {shell.data} now.")
+    shell.data.mkdir()
+    with DataFolderLock(shell.data) as lock:
+        lock.note("http://localhost:5101")
+        assert shell("service status")[1].endswith(f"\nA daemon uses {shell.data}: http://localhost:5101.\n")
+
+
 def test_the_file_of_a_service_can_be_looked_at(shell: Shell) -> None:
     code, said, _ = shell("service install --print")
     assert (code, str(shell.data) in said) == (0, True)

@@ -24,6 +24,8 @@ def selftest(arguments: argparse.Namespace) -> int:
     found = [client for client in client_plans.TITLES if shutil.which(client)]
     if not found:
         raise CommandFailed("Neither claude nor codex is on the PATH; install one and try again.")
+    for missing in client_plans.TITLES.keys() - set(found):
+        print(f"{client_plans.TITLES[missing]}: not on the PATH, left out")
     print("Each client runs three times in an empty home, against the demo model; about half a minute ...")
     results = asyncio.run(_all(found))
     for client, result in zip(found, results, strict=True):
