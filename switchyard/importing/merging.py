@@ -50,9 +50,12 @@ def _unknown_fields(imported: Imported) -> Iterator[str]:
     except SettingsError:
         # whoever checks the merged document tells the faults
         return
+    alike: dict[str, list[str]] = {}
     for warning in warnings:
         told = UPSTREAM_PLACE.sub(lambda found: _origin(imported, int(found[1])), warning)
-        yield told.removeprefix("$.")
+        alike.setdefault(UPSTREAM_PLACE.sub("", warning), []).append(told.removeprefix("$."))
+    for told, *others in alike.values():
+        yield told + (f" (and {len(others)} more like it)" if others else "")
 
 
 def _origin(imported: Imported, index: int) -> str:

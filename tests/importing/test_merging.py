@@ -83,8 +83,14 @@ def test_what_is_set_here_stays_and_a_note_says_so() -> None:
             ),
         ),
         (
-            [{"name": "b", "apiUrl": "https://b.example", "weird": 1}],
-            ("accounts[0].weird: unknown field, kept without effect",),
+            [{"name": "b", "apiUrl": f"https://b{number}.example", "weird": 1} for number in range(500)],
+            (
+                *(
+                    f'accounts[{number}]: renamed from "b" to "b ({number + 1})", names must be unique'
+                    for number in range(1, 500)
+                ),
+                "accounts[0].weird: unknown field, kept without effect (and 499 more like it)",
+            ),
         ),
         (
             {"Providers": [{"name": "b", "api_base_url": "https://b.example", "weird": 1}]},
