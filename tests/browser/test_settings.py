@@ -141,6 +141,10 @@ def test_claude_code_is_set_up_after_a_look_at_the_difference_and_taken_back(
     dialog = page.get_by_role("dialog")
     expect(dialog.locator(".diff .added").filter(has_text="ANTHROPIC_BASE_URL")).to_have_count(1)
     assert path.read_text() == original
+    path.write_text(original.replace("opus", "sonnet"))
+    dialog.get_by_role("button", name="Write").click()
+    expect(page.get_by_text("look at the preview again")).to_be_visible()
+    path.write_text(original)
     dialog.get_by_role("button", name="Write").click()
     expect(card.get_by_text("points here")).to_be_visible()
     written: Any = json.loads(path.read_text())
@@ -204,6 +208,7 @@ def test_accounts_are_imported_after_a_preview(demo: Daemon, open_page: Open) ->
     page.get_by_label("Text to import").fill(json.dumps([account]))
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_text("Would be added: 1")).to_be_visible()
+    expect(page.get_by_text("accounts[0] → local · Chat · http://127.0.0.1:8000/v1")).to_be_visible()
     assert len(stored(demo)["upstreams"]) == 1
     page.get_by_role("dialog").get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("1 upstreams were added.")).to_be_visible()
