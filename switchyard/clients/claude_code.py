@@ -110,7 +110,7 @@ def plan(
     if changes:
         # first, so that a crash in between can be undone
         changes = record_change(path, edited.record) + changes
-    return Plan(changes, (*_notes(data), *_knob_notes(wanted), *ignored(edited.text)))
+    return Plan(changes, (*_notes(data, environment), *_knob_notes(wanted), *ignored(edited.text)))
 
 
 def window_variables(context_window: int) -> dict[str, str]:
@@ -195,8 +195,13 @@ def _knob_notes(wanted: Mapping[str, str | None]) -> tuple[str, ...]:
     return ()
 
 
-def _notes(data: Mapping[str, object]) -> tuple[str, ...]:
+def _notes(data: Mapping[str, object], environment: Mapping[str, str]) -> tuple[str, ...]:
     notes = []
+    if environment.get("ANTHROPIC_API_KEY"):
+        notes.append(
+            "ANTHROPIC_API_KEY is set in the environment: Claude Code sends it beside the token written here, and "
+            "warns. Unset it (shell profile)."
+        )
     if "apiKeyHelper" in data:
         notes.append(
             "apiKeyHelper is set: its key goes to the daemon as well. Remove it if the daemon refuses it."

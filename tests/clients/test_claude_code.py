@@ -202,6 +202,12 @@ def test_settings_that_stand_in_the_way_are_pointed_out(tmp_path: Path, text: st
     assert found.startswith(note)
 
 
+def test_a_second_credential_of_the_shell_is_pointed_out(tmp_path: Path) -> None:
+    shell = {"ANTHROPIC_API_KEY": "sk-ant-mine"}
+    (note,) = claude_code.plan(tmp_path / "settings.json", ADDRESS, environment=shell).notes
+    assert note.startswith("ANTHROPIC_API_KEY is set in the environment") and "sk-ant-mine" not in note
+
+
 def test_the_file_is_where_the_client_looks(tmp_path: Path) -> None:
     assert claude_code.settings_path({}, tmp_path) == tmp_path / ".claude" / "settings.json"
     assert claude_code.settings_path({"CLAUDE_CONFIG_DIR": "/x"}, tmp_path) == Path("/x/settings.json")
