@@ -72,6 +72,7 @@ def preview(merged: dict[str, Any], report: ImportReport) -> str:
         entry = by_name.get(name, {})
         state = "there already" if name in report.identical else _summary(entry)
         lines.append(f"{origin} -> {name}: {state}")
+    lines += [f"set: {setting}" for setting in report.settings]
     lines += [f"renamed: {before} is now {after}" for before, after in report.renamed]
     lines += [f"note: {note}" for note in report.notes]
     lines.append(f"{len(report.added)} new, {len(report.identical)} there already.")

@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
+
+from switchyard.faults import HIDDEN
 from switchyard.importing.imported import Imported, Json, Names, base_name
 from switchyard.settings import CHAT_MODEL_RULES, SECRET_FIELDS, SettingsError, parse
 
@@ -23,6 +26,8 @@ class ImportReport:
     """(name in the file, name now)"""
     origins: tuple[tuple[str, str], ...] = ()
     """(place in the file, name now), for a preview of what becomes what"""
+    settings: tuple[str, ...] = ()
+    """what is set beside the upstreams: rules, limits and the like"""
     notes: tuple[str, ...] = ()
 
 
@@ -32,15 +37,17 @@ def merge(document: Json, imported: Imported) -> tuple[Json, ImportReport]:
     notes = [*imported.notes, *_unknown_fields(imported)]
     upstreams, report = _merge_upstreams(list(document.get("upstreams", [])), imported)
     merged["upstreams"] = upstreams
-    rules = _merge_rules(
-        list(document.get("model_rules", [])), imported.document.get("model_rules", []), notes
-    )
+    present = list(document.get("model_rules", []))
+    rules = _merge_rules(present, imported.document.get("model_rules", []), notes)
     if rules:
         merged["model_rules"] = rules
+    settings = [
+        f"model_rules: {rule.get('from')} -> {rule.get('to')}" for rule in rules if rule not in present
+    ]
     for name, value in imported.document.items():
         if name not in ("upstreams", "model_rules", "$schema"):
-            _merge_value(merged, name, value, name, notes)
-    return merged, ImportReport(report.added, report.identical, report.renamed, report.origins, tuple(notes))
+            _merge_value(merged, name, value, name, settings, notes)
+    return merged, replace(report, settings=tuple(settings), notes=tuple(notes))
 
 
 def _unknown_fields(imported: Imported) -> Iterator[str]:
@@ -122,17 +129,26 @@ def _rule_key(rule: Json) -> tuple[str, tuple[str, ...]]:
     return str(rule.get("from")).lower(), tuple(sorted(rule.get("clients", ())))
 
 
-def _merge_value(target: Json, name: str, value: Any, path: str, notes: list[str]) -> None:
+def _merge_value(
+    target: Json, name: str, value: Any, path: str, settings: list[str], notes: list[str]
+) -> None:
     if name not in target:
         target[name] = value
+        if value not in ({}, [], ""):
+            settings.append(f"{path}: {_shown(path, value)}")
     elif isinstance(target[name], dict) and isinstance(value, dict):
         if path in SECRET_FIELDS:
             clash = any(target[name].get(key, inner) != inner for key, inner in value.items())
+            settings += [f"{path}: {HIDDEN}"] if value.keys() - target[name].keys() else []
             target[name] = {**value, **target[name]}
             notes += [f"{path}: some stay as they are"] if clash else []
             return
         target[name] = dict(target[name])
         for key, inner in value.items():
-            _merge_value(target[name], key, inner, f"{path}.{key}", notes)
+            _merge_value(target[name], key, inner, f"{path}.{key}", settings, notes)
     elif target[name] != value:
         notes.append(f"{path}: stays as it is ({target[name]}), the file has {value}")
+
+
+def _shown(path: str, value: Any) -> str:
+    return HIDDEN if path in SECRET_FIELDS else msgspec.json.encode(value).decode()

@@ -235,6 +235,7 @@ class Writing:
                 "identical": report.identical,
                 "renamed": [{"from": old, "to": new} for old, new in report.renamed],
                 "origins": _becoming(document, report.origins),
+                "settings": report.settings,
                 "notes": report.notes,
             }
         )

@@ -44,6 +44,7 @@ def test_the_imported_rules_go_before_those_we_ship_and_after_the_users() -> Non
     )
     merged, report = merge(document(model_rules=[mine, *shipped]), imported)
     assert merged["model_rules"] == [mine, {"from": "gpt-4", "to": "t"}, *shipped]
+    assert report.settings == ("model_rules: gpt-4 -> t",)
     assert report.notes == ("model_rules: X stays with mine, the file has theirs",)
 
 
@@ -59,6 +60,11 @@ def test_what_is_set_here_stays_and_a_note_says_so() -> None:
         client_keys={"abc": "laptop"},
         timeouts={"idle": 9},
         mine={"x": 1},
+    )
+    assert report.settings == (
+        "failover.cooldown_seconds: 60",
+        'timeouts: {"idle":9}',
+        'mine: {"x":1}',
     )
     assert report.notes == (
         "mine: unknown field, kept without effect",
@@ -111,6 +117,12 @@ def test_unknown_fields_of_every_kind_of_file_are_kept_and_listed(
     merged, report = merge(document(entry("a")), recognise(foreign))
     assert report.notes == notes
     assert merged["upstreams"][1]["weird"] == 1
+
+
+def test_client_keys_are_counted_among_the_settings_without_being_shown() -> None:
+    foreign = Imported(document(client_keys={"sk-secret": "laptop"}))
+    reports = [merge(here, foreign)[1] for here in (document(), document(client_keys={"k": "desk"}))]
+    assert [report.settings for report in reports] == [("client_keys: (not shown)",)] * 2
 
 
 def test_the_documents_given_are_left_alone() -> None:

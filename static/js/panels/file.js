@@ -115,10 +115,11 @@ function importDialog() {
   });
 }
 
-function importReport({ added, identical = [], renamed, origins = [], notes }) {
+function importReport({ added, identical = [], renamed, origins = [], settings = [], notes }) {
   return [
     h("p", {}, h("strong", {}, t("file.import-would", { count: added.length }))),
     origins.length ? h("ul.plain", {}, origins.filter((one) => added.includes(one.to)).map(becoming)) : null,
+    settings.length ? h("ul.plain", {}, settings.map((text) => h("li.wrap", {}, text))) : null,
     identical.length ? h("p.muted.wrap", {}, t("file.import-identical", { names: identical.join(", ") })) : null,
     renamed.length ? h("ul.plain", {}, renamed.map((one) => h("li.warn.wrap", {}, `${one.from} → ${one.to}`))) : null,
     notes.length ? h("ul.plain", {}, notes.map((text) => h("li.muted.wrap", {}, text))) : null,
