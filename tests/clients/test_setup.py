@@ -1,5 +1,6 @@
 """The real clients after `setup`, with no variable in the environment, and after `--undo`."""
 
+import base64
 import json
 import os
 import re
@@ -103,6 +104,34 @@ def test_codex_counts_on_the_window_behind_a_model_it_knows(tmp_path: Path) -> N
     (rollout,) = (daemon.home / ".codex" / "sessions").rglob("*.jsonl")
     # Codex counts on 95 % of it
     assert set(re.findall(r'"model_context_window":(\d+)', rollout.read_text())) == {str(65536 * 95 // 100)}
+
+
+def chatgpt_login() -> str:
+    """What Codex keeps of a login, with a token that has no value."""
+    claims = {"exp": 4_000_000_000, "https://api.openai.com/auth": {"chatgpt_account_id": "account-4711"}}
+    parts = ({"alg": "none"}, claims, {"no": "signature"})
+    token = ".".join(
+        base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts
+    )
+    tokens = {"id_token": token, "access_token": token, "refresh_token": token, "account_id": "account-4711"}
+    return json.dumps({"tokens": tokens, "last_refresh": "2099-01-01T00:00:00Z"})
+
+
+def test_the_chatgpt_login_of_codex_stays_at_home(tmp_path: Path) -> None:
+    """The address of the set-up is that of a listener here, which sees all that the daemon would get."""
+    with ScriptedUpstream(answer(Reply("Nothing was told."))) as listener:
+        daemon = Daemon(tmp_path, settings(DEMO))
+        folder = daemon.home / ".codex"
+        folder.mkdir()
+        (folder / "auth.json").write_text(chatgpt_login())
+        (folder / "config.toml").write_text(
+            '[model_providers.switchyard]\nname = "x"\nrequires_openai_auth = true\n'
+        )
+        setup(daemon, f"codex --url {listener.url}")
+        assert "Nothing was told." in run(daemon.home, "codex", *CODEX).stdout
+    assert "POST" in {request.method for request in listener.requests}
+    told = json.dumps([request.headers for request in listener.requests])
+    assert "authorization" not in told.lower() and "account-4711" not in told
 
 
 SUMMARY = b"detailed summary"
