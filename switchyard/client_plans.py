@@ -21,6 +21,8 @@ class Wanted:
     model: str = ""
     knobs: Sequence[str] = ()
     """names of `claude_code.KNOBS`, beside those that an earlier set-up has set"""
+    no_longer: Sequence[str] = ()
+    """those that an earlier set-up has set and that shall go"""
 
 
 def path_of(client: str, environment: Mapping[str, str], home: Path) -> Path:
@@ -45,7 +47,9 @@ def undo(client: str, path: Path) -> Plan:
 def _plan_claude(
     path: Path, wanted: Wanted, key: str, settings: Settings, environment: Mapping[str, str]
 ) -> Plan:
-    knobs = claude_code.chosen(path) | {name: claude_code.KNOBS[name][0] for name in wanted.knobs}
+    earlier = claude_code.chosen(path)
+    knobs = {name: value for name, value in earlier.items() if name not in wanted.no_longer}
+    knobs |= {name: claude_code.KNOBS[name][0] for name in wanted.knobs}
     if wanted.model:
         knobs[claude_code.MODEL] = wanted.model
     return claude_code.plan(
@@ -82,9 +86,11 @@ class ClientFiles:
     def path(self, client: str) -> Path:
         return path_of(client, self.environment, self.home)
 
-    def plan(self, client: str, model: str, knobs: Sequence[str]) -> Plan:
-        """What a set-up would change. Raises Unparsable or OSError."""
-        wanted = Wanted(self.address, model=model, knobs=knobs)
+    def plan(self, client: str, model: str, knobs: Mapping[str, bool]) -> Plan:
+        """What a set-up would change; knobs that are not named stay as they are. Raises Unparsable or OSError."""
+        chosen = [name for name, is_on in knobs.items() if is_on]
+        others = [name for name, is_on in knobs.items() if not is_on]
+        wanted = Wanted(self.address, model=model, knobs=chosen, no_longer=others)
         return plan(client, self.path(client), wanted, self.settings(), self.environment)
 
     def undo(self, client: str) -> Plan:

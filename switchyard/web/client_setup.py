@@ -1,7 +1,7 @@
 """The dashboard's part of setting up clients: what is there, what would change, do it, take it back."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -35,8 +35,8 @@ class ClientFiles(Protocol):
 
     def path(self, client: str) -> Path: ...
 
-    def plan(self, client: str, model: str, knobs: Sequence[str]) -> Plan:
-        """Raises Unparsable or OSError."""
+    def plan(self, client: str, model: str, knobs: Mapping[str, bool]) -> Plan:
+        """Knobs that are not named stay as they are. Raises Unparsable or OSError."""
         ...
 
     def undo(self, client: str) -> Plan:
@@ -107,7 +107,7 @@ class ClientSetup:
         options = body.get("options")
         given = options if isinstance(options, dict) else {}
         model = given.get("model", "")
-        knobs = tuple(name for name in KNOBS if given.get(name) is True)
+        knobs = {name: given[name] for name in KNOBS if isinstance(given.get(name), bool)}
         with _readable(self._files.path(client)):
             return self._files.plan(client, model if isinstance(model, str) else "", knobs)
 

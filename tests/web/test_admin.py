@@ -230,7 +230,7 @@ def test_a_preview_of_an_import_says_what_becomes_what(daemon: Daemon) -> None:
 
 def test_a_set_up_writes_only_what_its_preview_has_shown(daemon: Daemon) -> None:
     path = daemon.home / ".claude" / "settings.json"
-    path.parent.mkdir()
+    path.parent.mkdir(exist_ok=True)
     path.write_text("{}\n")
     seen = daemon.post("/api/clients/preview", {"client": "claude"}).json["revision"]
     path.write_text('{"env": {"NO_PROXY": "corp"}}\n')
@@ -242,6 +242,15 @@ def test_a_set_up_writes_only_what_its_preview_has_shown(daemon: Daemon) -> None
     assert "ANTHROPIC_BASE_URL" in path.read_text()
     assert daemon.post("/api/clients/undo", {"client": "claude"}).status == 200
     assert path.read_text() == '{"env": {"NO_PROXY": "corp"}}\n'
+
+
+def test_a_variable_that_is_no_longer_chosen_goes(daemon: Daemon) -> None:
+    path = daemon.home / ".claude" / "settings.json"
+    for chosen in (True, None, False):
+        options = {} if chosen is None else {"API_TIMEOUT_MS": chosen}
+        daemon.post("/api/clients/apply", {"client": "claude", "options": options})
+        assert ("API_TIMEOUT_MS" in path.read_text()) is (chosen is not False)
+    daemon.post("/api/clients/undo", {"client": "claude"})
 
 
 def test_a_reload_tells_the_faults_of_the_file(daemon: Daemon) -> None:
