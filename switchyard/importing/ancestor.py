@@ -12,6 +12,7 @@ from switchyard.importing.imported import (
     is_address,
     is_sendable,
     is_true,
+    left_out,
     number,
     text,
     tidy,
@@ -141,6 +142,7 @@ class Reading:
 
 
 def _read_section(reading: Reading, name: str, section: Section, value: Any) -> None:
+    reading.notes += left_out(name, value)
     for place, entry in entries(value):
         origin = f"{name}[{place}]"
         wanted = text(first(entry, "name")) or section.fallback_name.format(len(reading.upstreams) + 1)
@@ -215,7 +217,7 @@ def _add_activation(reading: Reading, origin: str, upstream: Json, at: str) -> N
 
 def _model_rules(reading: Reading, value: Any) -> list[Json]:
     rules: list[Json] = []
-    for place, source, target, enabled in _conversions(value):
+    for place, source, target, enabled in _conversions(reading, value):
         if not source or not target:
             reading.notes.append(
                 f"model_conversions[{place}]: left out, it needs a source and a target model"
@@ -229,9 +231,10 @@ def _model_rules(reading: Reading, value: Any) -> list[Json]:
     return rules
 
 
-def _conversions(value: Any) -> list[tuple[str, str, str, bool]]:
+def _conversions(reading: Reading, value: Any) -> list[tuple[str, str, str, bool]]:
     if isinstance(value, dict) and all(isinstance(target, str) for target in value.values()):
         return [(source, source, target, True) for source, target in value.items()]
+    reading.notes += left_out("model_conversions", value)
     found = []
     for place, entry in entries(value):
         source = text(

@@ -122,6 +122,20 @@ def entries(value: Any) -> Iterator[tuple[str, Json]]:
                 yield key, {"name": key, **entry}
 
 
+def left_out(name: str, value: Any) -> Iterator[str]:
+    """A note for everything that `entries` passes over."""
+    places: Iterable[tuple[object, Any]] = ()
+    if isinstance(value, list):
+        places = enumerate(value)
+    elif isinstance(value, dict):
+        places = value.items()
+    elif value is not None:
+        yield f"{name}: left out, it is no list"
+    for place, entry in places:
+        if not isinstance(entry, dict):
+            yield f"{name}[{place}]: left out, it is not an object"
+
+
 class Names:
     """Gives each upstream a name that no other has: "key", "key (2)", "key (3)"."""
 

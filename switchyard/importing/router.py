@@ -12,6 +12,7 @@ from switchyard.importing.imported import (
     first,
     is_address,
     is_sendable,
+    left_out,
     number,
     proxy_of,
     text,
@@ -38,7 +39,9 @@ def from_router(document: Json) -> Imported:
     notes = [f"{name}: no longer has an effect" for name in document if name not in KNOWN]
     found: list[tuple[str, Json]] = []
     names = Names()
-    for place, provider in entries(first(document, "Providers", "providers", default=[])):
+    providers = first(document, "Providers", "providers", default=[])
+    notes += left_out("Providers", providers)
+    for place, provider in entries(providers):
         origin = f"Providers[{place}]"
         wanted = text(provider.get("name")) or f"Provider {len(found) + 1}"
         address = text(first(provider, "api_base_url", "baseUrl"))

@@ -261,6 +261,7 @@ def test_an_entry_that_cannot_be_called_does_not_keep_the_others_from_loading() 
         ("API-3", "", True),
     ]
     assert imported.notes == (
+        "api_configs[4]: left out, it is not an object",
         'api_configs[0] "draft": left out, it has no http(s) address',
         'api_configs[1] "placeholder": its key has signs that no key has; enter it again and enable it',
         'api_configs[2] "late": no activation, "soon" is not a time of day',
@@ -283,6 +284,15 @@ def test_model_conversions_are_read_in_every_spelling(conversions: Any) -> None:
     assert from_ancestor({"model_conversions": conversions}).document["model_rules"] == [
         {"from": "a", "to": "b"}
     ]
+
+
+def test_what_is_no_entry_is_named() -> None:
+    document = {"api_configs": "x", "retry_configs": [None], "model_conversions": {"a": ["b"]}}
+    assert from_ancestor(document).notes == (
+        "api_configs: left out, it is no list",
+        "retry_configs[0]: left out, it is not an object",
+        "model_conversions[a]: left out, it is not an object",
+    )
 
 
 def test_the_single_conversion_entry_of_old_files_is_read() -> None:

@@ -136,8 +136,9 @@ def test_a_proxy_that_cannot_be_used_leaves_the_provider_off() -> None:
 
 
 def test_a_route_to_nowhere_and_a_provider_without_address_are_noted() -> None:
-    config = {"Providers": [{"name": "a"}], "Router": {"default": "b,m"}}
+    config = {"Providers": [{"name": "a"}, 5], "Router": {"default": "b,m"}}
     assert from_router(config).notes == (
+        "Providers[1]: left out, it is not an object",
         'Providers[0] "a": left out, it has no http(s) address',
         'Router.default: no provider "b"',
     )
