@@ -21,6 +21,12 @@ from switchyard.importing.imported import (
 
 SMALL_MODELS = "*haiku*"
 PROTOCOL_OF_TRANSFORMER = {"anthropic": "messages", "openai-responses": "responses"}
+NOT_NEEDED = frozenset(
+    {"openai", "openrouter", "deepseek", "groq", "cerebras", "gemini", "maxtoken", "maxcompletiontokens"}
+    | {"tooluse", "enhancetool", "reasoning", "forcereasoning", "extrathinktag", "sampling", "cleancache"}
+    | {"customparams", "streamoptions"}
+)
+"""what these do is done here where an upstream needs it, or has no counterpart"""
 NATIVE_GEMINI = "generativelanguage.googleapis.com"
 GEMINI_CHAT = "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions"
 KNOWN = frozenset({"Providers", "providers", "Router", "PROXY_URL", "API_TIMEOUT_MS"})
@@ -80,9 +86,14 @@ def _upstream(document: Json, provider: Json, name: str, address: str, origin: s
     if limit and limit > 0:
         seconds = tidy(min(limit / 1000, 86400))
         upstream["timeouts"] = {"first_byte": seconds, "idle": seconds}
-    dropped = sorted(transformers - PROTOCOL_OF_TRANSFORMER.keys())
+    dropped = sorted(transformers & NOT_NEEDED)
     if dropped:
-        notes.append(f'{origin} "{name}": not needed here, or not known: transformers {", ".join(dropped)}')
+        notes.append(f'{origin} "{name}": transformers without effect here: {", ".join(dropped)}')
+    unknown = sorted(transformers - NOT_NEEDED - PROTOCOL_OF_TRANSFORMER.keys())
+    if unknown:
+        notes.append(
+            f'{origin} "{name}": transformers not known here: {", ".join(unknown)}; test it before use'
+        )
     understood = KNOWN_FIELDS | upstream.keys()
     return upstream | {field: value for field, value in provider.items() if field not in understood}
 

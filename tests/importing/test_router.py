@@ -92,9 +92,21 @@ def test_providers_become_upstreams_in_an_order_that_serves_the_routes() -> None
 def test_what_has_no_counterpart_is_noted() -> None:
     assert from_router(CONFIG).notes == (
         "APIKEY: no longer has an effect",
-        'Providers[0] "deepseek": not needed here, or not known: transformers deepseek, maxtoken',
+        'Providers[0] "deepseek": transformers without effect here: deepseek, maxtoken',
         "Router.think: no counterpart here",
         "Router.longContextThreshold: no counterpart here",
+    )
+
+
+def test_a_transformer_that_may_stand_for_another_protocol_is_pointed_out() -> None:
+    provider = {
+        "name": "g",
+        "api_base_url": "http://g.example",
+        "transformer": {"use": ["gemini-cli", "sampling"]},
+    }
+    assert from_router({"Providers": [provider]}).notes == (
+        'Providers[0] "g": transformers without effect here: sampling',
+        'Providers[0] "g": transformers not known here: gemini-cli; test it before use',
     )
 
 
