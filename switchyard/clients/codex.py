@@ -109,8 +109,9 @@ def plan(
         # first, so that a crash in between can be undone
         changes = record_change(path, edited.record) + changes
     listed = folder / CATALOG_NAME
-    changes += change_of(listed, read_or_none(listed), catalog(models) if models else None, ours=True)
-    return Plan(changes, _notes(data))
+    listing = change_of(listed, read_or_none(listed), catalog(models) if models else None, ours=True)
+    # Codex does not start with the name of a catalogue that is not there
+    return Plan(listing + changes if models else changes + listing, _notes(data))
 
 
 def _is_tighter(data: Mapping[str, Any], record: Record | None, context_window: int) -> bool:

@@ -136,6 +136,15 @@ def test_the_window_behind_a_model_that_codex_knows_is_written(
     assert path.read_text() == text
 
 
+def test_the_catalog_is_there_whenever_the_configuration_names_it(tmp_path: Path) -> None:
+    path = written(tmp_path, "")
+    for models, order in (([CatalogModel("qwen")], -1), ([], 1)):
+        plan = codex.plan(path, ADDRESS, models=models)
+        names = [change.path.name for change in plan.changes if change.is_shown]
+        assert names == ["config.toml", "switchyard-models.json"][::order]
+        codex.apply(plan, "1")
+
+
 def test_a_catalog_no_longer_wanted_goes(tmp_path: Path) -> None:
     path = written(tmp_path, "")
     codex.apply(codex.plan(path, ADDRESS, models=[CatalogModel("qwen")]), "1")
