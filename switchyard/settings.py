@@ -265,16 +265,6 @@ def default_document() -> dict[str, Any]:
     }
 
 
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of the file, for editors."""
-    schema = msgspec.json.schema(Settings)
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Switchyard settings",
-        **schema,
-    }
-
-
 # --- reading ------------------------------------------------------------------
 
 

@@ -27,7 +27,7 @@ COMPOSERS = (
     "selftest",
     "client_plans",
 )
-VALUES = ("protocols", "settings", "faults", "exchange")
+VALUES = ("protocols", "settings", "schema", "faults", "exchange")
 NETWORK = (
     "httpx",
     "httpx_aiohttp",
@@ -118,6 +118,7 @@ def told(broken: list[Import], rule: str) -> str:
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "protocols": ("protocols",),
     "settings": ("protocols", "faults"),
+    "schema": ("protocols", "settings"),
     "faults": ("protocols",),
     "exchange": ("protocols",),
     "routing": ("routing", *VALUES),

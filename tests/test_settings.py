@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from switchyard.settings import (
@@ -19,7 +18,6 @@ from switchyard.settings import (
     decode_document,
     default_document,
     hours_span,
-    json_schema,
     minutes_of,
     parse,
     timeouts_of,
@@ -297,10 +295,3 @@ def test_the_shipped_rules_rename_only_for_chat_clients_and_claude_upstreams() -
         (name, CLAUDE_SONNET, ("chat",), ("messages",))
         for name in ("gpt-4", "gpt-4-turbo*", "gpt-3.5-turbo*")
     ]
-
-
-def test_the_schema_names_every_field_for_editors() -> None:
-    schema = json_schema()
-    upstream = schema["$defs"]["Upstream"]
-    assert set(upstream["properties"]) == {field.encode_name for field in msgspec.structs.fields(Upstream)}
-    assert upstream["required"] == ["name", "base_url"]

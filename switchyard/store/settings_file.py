@@ -20,6 +20,7 @@ import msgspec
 import watchfiles
 
 from switchyard import importing
+from switchyard.schema import json_schema
 from switchyard.settings import (
     Fault,
     Parsed,
@@ -27,7 +28,6 @@ from switchyard.settings import (
     SettingsError,
     decode_document,
     default_document,
-    json_schema,
     parse,
 )
 from switchyard.store.files import ensure_folder, make_private, read_or_none, target_of, write_whole

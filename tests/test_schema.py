@@ -1,0 +1,108 @@
+"""What an editor is told: every field with a sentence, and refusals where the reader refuses."""
+
+import re
+from typing import Any
+
+import msgspec
+import pytest
+
+from switchyard.protocols.capabilities import Capabilities
+from switchyard.schema import PATTERNS, TEXTS, json_schema
+from switchyard.settings import (
+    Activation,
+    Budget,
+    Failover,
+    ModelRule,
+    Price,
+    Settings,
+    SettingsError,
+    TimeoutOverrides,
+    Timeouts,
+    Upstream,
+    parse,
+)
+
+KINDS = (Settings, Upstream, TimeoutOverrides, Timeouts, Activation, Budget, ModelRule, Failover, Price)
+SCHEMA = json_schema()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_field_has_its_sentence(kind: type[msgspec.Struct]) -> None:
+    assert set(TEXTS[kind.__name__]) == {field.encode_name for field in msgspec.structs.fields(kind)}
+
+
+def test_every_kind_of_the_file_is_described() -> None:
+    assert set(SCHEMA["$defs"]) - {"Capabilities"} == set(TEXTS) == {kind.__name__ for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", ["Settings", "Upstream", "ModelRule"])
+def test_every_field_is_offered_with_its_sentence(kind: str) -> None:
+    offered = SCHEMA["$defs"][kind]["properties"]
+    assert {name: field["description"] for name, field in offered.items() if name != "$schema"} == TEXTS[kind]
+
+
+def test_a_protocol_is_demanded_of_everything_but_the_demo() -> None:
+    upstream = SCHEMA["$defs"]["Upstream"]
+    assert upstream["required"] == ["name", "base_url"]
+    assert (upstream["if"], upstream["else"]) == (
+        {"properties": {"base_url": {"const": "demo:"}}},
+        {"required": ["protocol"]},
+    )
+    assert "default" not in upstream["properties"]["protocol"]
+
+
+def test_words_are_offered_where_only_some_are_allowed() -> None:
+    upstream = SCHEMA["$defs"]["Upstream"]["properties"]
+    assert upstream["protocol"]["enum"] == ["chat", "messages", "responses"]
+    assert upstream["role"]["enum"] == ["backup", "primary", "rescue"]
+    assert SCHEMA["$defs"]["Failover"]["properties"]["on_status"]["additionalProperties"]["enum"] == [
+        "rescue",
+        "retry",
+        "return",
+        "switch",
+    ]
+
+
+def test_capabilities_are_offered_by_name() -> None:
+    capabilities = SCHEMA["$defs"]["Capabilities"]
+    assert set(capabilities["properties"]) == set(Capabilities.__struct_fields__)
+    assert capabilities["additionalProperties"] is False
+    assert SCHEMA["$defs"]["Upstream"]["properties"]["capabilities"]["$ref"] == "#/$defs/Capabilities"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("base_url", "demo:"),
+        ("base_url", "https://h/v1?x=1"),
+        ("base_url", "http://[::1]:8000"),
+        ("base_url", "h/v1"),
+        ("base_url", "ftp://h"),
+        ("base_url", "https://h /v1"),
+        ("hours", ""),
+        ("hours", "8:00-24:00"),
+        ("hours", "22:00 - 06:00"),
+        ("hours", "08:00"),
+        ("hours", "24:00-08:00"),
+        ("hours", "08:60-09:00"),
+        ("proxy", ""),
+        ("proxy", "socks5://user:word@h:1080"),
+        ("proxy", "h:1080"),
+        ("activation", "08:30"),
+        ("activation", "8:30"),
+        ("activation", "soon"),
+    ],
+)
+def test_an_editor_refuses_what_the_reader_refuses(field: str, value: str) -> None:
+    kind, name = ("Activation", "at") if field == "activation" else ("Upstream", field)
+    entry: dict[str, Any] = {"name": "a", "base_url": "https://h", "protocol": "chat"}
+    entry[field] = {"at": value} if field == "activation" else value
+    assert (re.search(PATTERNS[kind][name], value) is not None) == is_read(entry)
+
+
+def is_read(entry: dict[str, Any]) -> bool:
+    try:
+        parse({"upstreams": [entry]})
+    except SettingsError:
+        return False
+    return True
