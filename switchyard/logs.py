@@ -9,10 +9,11 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from io import TextIOWrapper
 from pathlib import Path
-from typing import cast
+from typing import TextIO, cast
 
 from switchyard.exchange import Exchange, Outcome
 from switchyard.protocols.neutral import Usage
@@ -105,6 +106,7 @@ class _Collector(logging.Handler):
             self._wanted.clear()
             self._write(self._taken())
             if self._finished.is_set():
+                self._write(self._taken())  # what the writing itself has said
                 return
 
     def _taken(self) -> list[tuple[logging.LogRecord, str]]:
@@ -125,21 +127,17 @@ class _Collector(logging.Handler):
 
 
 def _places(folder: Path) -> list[Place]:
-    """The console and, where the folder can be written, the rotating file; each with the form of its lines."""
-    console = logging.StreamHandler(sys.stderr)
-    places: list[Place] = [(console, _coloured if sys.stderr.isatty() else _plain)]
-    try:
+    """The console and the rotating file, each with the form of its lines."""
+    with suppress(OSError):  # the file says it when it is written
         folder.mkdir(mode=0o700, exist_ok=True)
-        file = _PrivateFile(
-            folder / "switchyard.log",
-            maxBytes=FILE_BYTES,
-            backupCount=FILES_KEPT,
-            encoding="utf-8",
-            delay=True,
-        )
-    except OSError:
-        return places
-    return [*places, (file, _dated)]
+    file = _LogFile(
+        folder / "switchyard.log",
+        maxBytes=FILE_BYTES,
+        backupCount=FILES_KEPT,
+        encoding="utf-8",
+        delay=True,
+    )
+    return [(_Console(sys.stderr), _coloured if sys.stderr.isatty() else _plain), (file, _dated)]
 
 
 def _text_of(record: logging.LogRecord) -> str:
@@ -175,8 +173,25 @@ def _clock(form: str, at: int) -> str:
     return time.strftime(form, time.localtime(at))
 
 
-class _PrivateFile(logging.handlers.RotatingFileHandler):
-    """Readable by its owner alone."""
+class _Console(logging.StreamHandler[TextIO]):
+    def handleError(self, record: logging.LogRecord) -> None:
+        """The terminal has gone: there is nobody left to tell."""
+
+
+class _LogFile(logging.handlers.RotatingFileHandler):
+    """Readable by its owner alone. While the disk refuses it, its lines are missing, which is told once."""
+
+    _told = ""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        reason = getattr(sys.exc_info()[1], "strerror", None) or str(sys.exc_info()[1])
+        if reason != self._told:
+            self._told = reason
+            log.error("%s cannot be written (%s): lines are missing there", self.baseFilename, reason)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
 
     def _open(self) -> TextIOWrapper:
         def opener(path: str, flags: int) -> int:

@@ -1,6 +1,8 @@
 """The log says what happened in plain lines, whatever upstreams and clients put into their words."""
 
 import logging
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,48 @@ def test_a_record_stays_one_line_and_a_traceback_is_indented(
         "ERROR fault",
     ]
     assert "\x1b" not in capsys.readouterr().err
+
+
+def a_file_for_the_folder(folder: Path) -> None:
+    folder.write_text("no folder")
+
+
+def a_folder_for_the_file(folder: Path) -> None:
+    (folder / "switchyard.log").mkdir(parents=True)
+
+
+def a_full_disk(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "switchyard.log").symlink_to("/dev/full")
+
+
+OBSTACLES = [a_file_for_the_folder, a_folder_for_the_file]
+
+
+@pytest.mark.parametrize("obstacle", [*OBSTACLES, *([a_full_disk] if Path("/dev/full").exists() else [])])
+def test_a_file_that_cannot_be_written_is_told_once_and_the_console_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], obstacle: Callable[[Path], None]
+) -> None:
+    folder = tmp_path / "logs"
+    obstacle(folder)
+    logs = Logs(folder)
+    logs.start()
+    log = logging.getLogger("switchyard.test")
+    log.warning("first")
+    said = ""
+    while "cannot be written" not in said:
+        time.sleep(0.01)
+        said += capsys.readouterr().err
+    log.warning("second")
+    logs.stop()
+    said += capsys.readouterr().err
+
+    lines = [line.split(" ", 1)[1] for line in said.splitlines()]
+    assert [line.partition(" cannot be written (")[0] for line in lines] == [
+        "first",
+        str(folder / "switchyard.log"),
+        "second",
+    ]
 
 
 def test_a_long_model_name_is_cut() -> None:
