@@ -7,12 +7,21 @@ from pathlib import Path
 
 from switchyard import VERSION
 from switchyard.commands import COMMANDS
+from switchyard.commands.ask import port_of
 from switchyard.commands.command import CommandFailed
 from switchyard.serve import CannotServe, Options, serve
 
 HERE = Path(__file__).resolve().parent.parent
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 5101
+FLAGS = (
+    ("--host", "SWITCHYARD_HOST", DEFAULT_HOST, "address to listen on"),
+    ("--port", "SWITCHYARD_PORT", str(DEFAULT_PORT), "port to listen on"),
+    ("--data", "SWITCHYARD_DATA", str(HERE / "json_data"), "folder of settings and statistics"),
+    ("--cert", "SWITCHYARD_CERT", "", "certificate (PEM) to serve HTTPS; needs --cert-key"),
+    ("--cert-key", "SWITCHYARD_CERT_KEY", "", "private key (PEM) of the certificate"),
+)
+"""name, twin in the environment, default, meaning"""
 
 
 def main(argv: list[str]) -> int:
@@ -38,35 +47,32 @@ def main(argv: list[str]) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="app.py", description="Switchyard: a personal switcher daemon for coding-agent APIs."
+        prog="app.py",
+        description="Switchyard: a personal switcher daemon for coding-agent APIs. Without a command it serves.",
     )
     parser.add_argument("--version", action="version", version=f"switchyard {VERSION}")
-    _add(parser, "--host", "SWITCHYARD_HOST", DEFAULT_HOST, "address to listen on")
-    _add(parser, "--port", "SWITCHYARD_PORT", str(DEFAULT_PORT), "port to listen on")
-    _add(parser, "--data", "SWITCHYARD_DATA", str(HERE / "json_data"), "folder of settings and statistics")
-    _add(parser, "--cert", "SWITCHYARD_CERT", "", "certificate (PEM) to serve HTTPS; needs --cert-key")
-    _add(parser, "--cert-key", "SWITCHYARD_CERT_KEY", "", "private key (PEM) of the certificate")
+    for flag, variable, default, text in FLAGS:
+        shown = f"{text} (default: {default or 'none'}; environment: {variable})"
+        parser.add_argument(flag, default=os.environ.get(variable) or default, help=shown)
     parser.add_argument("--no-install", action="store_true", help="never install missing packages")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     for name, command in COMMANDS.items():
-        command.add_arguments(commands.add_parser(name, help=command.help, description=command.help))
+        added = commands.add_parser(name, help=command.help, description=command.help)
+        command.add_arguments(added)
+        # people also write them behind the command; left out there, what stands before it holds
+        daemon = added.add_argument_group("the daemon")
+        for flag, _, _, text in FLAGS:
+            daemon.add_argument(flag, default=argparse.SUPPRESS, help=text)
     return parser
 
 
-def _add(parser: argparse.ArgumentParser, flag: str, variable: str, default: str, text: str) -> None:
-    shown = f"{text} (default: {default or 'none'}; environment: {variable})"
-    parser.add_argument(flag, default=os.environ.get(variable) or default, help=shown)
-
-
 def _options(arguments: argparse.Namespace) -> Options:
-    port = arguments.port
-    if not port.isdigit() or not 0 < int(port) < 65536:
-        raise CannotServe(f"--port {port!r} is not a port; give a number from 1 to 65535.")
+    port = port_of(arguments)
     if bool(arguments.cert) != bool(arguments.cert_key):
         raise CannotServe("--cert and --cert-key belong together; give both or neither.")
     return Options(
         host=arguments.host,
-        port=int(port),
+        port=port,
         data=Path(arguments.data),
         static=HERE / "static",
         cert=arguments.cert,

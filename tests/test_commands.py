@@ -63,6 +63,24 @@ def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     return Shell(tmp_path, capsys)
 
 
+# --- flags ----------------------------------------------------------------------
+
+
+def test_flags_of_the_daemon_may_stand_behind_the_command(shell: Shell) -> None:
+    other = shell.folder / "other"
+    other.mkdir()
+    (other / "all_configs.json").write_text('{"upstreams": []}')
+    assert shell(f"check --data {other}")[1].startswith(str(other))
+    assert "http://localhost:6000/api" in shell("setup claude --dry-run --port 6000")[1]
+    assert "http://localhost:7000/api" in shell("--port 7000 setup claude --dry-run")[1]
+
+
+@pytest.mark.parametrize("line", ["setup claude --port ²", "doctor --port 70000", "--port 0 setup codex"])
+def test_a_port_that_is_none_gets_one_sentence(shell: Shell, line: str) -> None:
+    code, _, said = shell(line)
+    assert (code, "is not a port; give a number from 1 to 65535." in said) == (1, True)
+
+
 # --- import ---------------------------------------------------------------------
 
 

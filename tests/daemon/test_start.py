@@ -190,6 +190,8 @@ def test_a_data_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
         (("--port", "0"), "--port"),
         (("--port", "seventy"), "--port"),
         (("--port", "70000"), "--port"),
+        (("--port", "²"), "--port"),
+        (("--port", "9" * 5000), "--port"),
         (("--host", "203.0.113.7"), "client_keys"),
         (("--cert", "missing.pem"), "--cert-key"),
         (("--cert", "missing.pem", "--cert-key", "missing.key"), "missing.pem"),
