@@ -251,7 +251,7 @@ def _actions(reading: Reading, value: Any) -> Json:
     statuses = strategies.get("http_status_codes")
     for status, strategy in statuses.items() if isinstance(statuses, dict) else ():
         action = ACTIONS.get(text(strategy))
-        known = status == "default" or (status.isdigit() and 100 <= int(status) <= 599)
+        known = status == "default" or (status.isdecimal() and len(status) == 3 and 100 <= int(status) <= 599)
         if action and known:
             failover.setdefault("on_status", {})[status] = action
         else:

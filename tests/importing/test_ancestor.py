@@ -308,6 +308,15 @@ def test_a_timeout_of_any_kind_is_one_word_for_three() -> None:
     }
 
 
+@pytest.mark.parametrize("status", ["²²²", "99", "600", "4xx", "9" * 5000])
+def test_a_status_that_is_none_is_noted_and_left_out(status: str) -> None:
+    imported = from_ancestor(
+        {"error_handling_strategies": {"http_status_codes": {status: "switch_api", "429": "switch_api"}}}
+    )
+    assert imported.document["failover"] == {"on_status": {"429": "switch"}}
+    assert [note.rpartition(":")[2] for note in imported.notes] == [" switch_api is not understood"]
+
+
 def test_thresholds_may_stand_with_the_strategies() -> None:
     strategies = {"api_cooldown_seconds": 60, "api_error_threshold": 5}
     assert from_ancestor({"error_handling_strategies": strategies}).document["failover"] == {
