@@ -284,10 +284,10 @@ def _add_threshold(failover: Json, name: str, value: Any) -> None:
 
 
 LIMITS = {
+    "base_timeout": "first_byte",  # held for reading where no limit on that was given, so the others overrule it
     "connect_timeout": "connect",
     "streaming_read_timeout": "idle",
     "non_streaming_read_timeout": "first_byte",
-    "base_timeout": "first_byte",
 }
 CODEX_LIMITS = {"codex_connect_timeout": "connect", "codex_base_timeout": "idle"}
 RESCUE_LIMITS = {"retry_read_timeout": "first_byte", "strategy_retry_read_timeout": "first_byte"}

@@ -317,6 +317,20 @@ def test_a_status_that_is_none_is_noted_and_left_out(status: str) -> None:
     assert [note.rpartition(":")[2] for note in imported.notes] == [" switch_api is not understood"]
 
 
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"base_timeout": 60, "non_streaming_read_timeout": 300}, {"first_byte": 300}),
+        ({"non_streaming_read_timeout": 300, "base_timeout": 60}, {"first_byte": 300}),
+        ({"base_timeout": 60}, {"first_byte": 60}),
+    ],
+)
+def test_the_base_timeout_holds_where_no_other_is_given(
+    limits: dict[str, int], expected: dict[str, int]
+) -> None:
+    assert from_ancestor({"timeout_settings": limits}).document["timeouts"] == expected
+
+
 def test_thresholds_may_stand_with_the_strategies() -> None:
     strategies = {"api_cooldown_seconds": 60, "api_error_threshold": 5}
     assert from_ancestor({"error_handling_strategies": strategies}).document["failover"] == {
