@@ -61,7 +61,7 @@ class Inspection:
         fields = _fields_of(kind)
         unknown = [name for name in raw if name not in fields and not name.startswith("$")]
         for name in unknown:
-            close = get_close_matches(name, fields, 1)
+            close = get_close_matches(name, fields.keys() - raw.keys(), 1)
             hint = f"; did you mean `{close[0]}`?" if close else ""
             self.warnings.append(f"{child(path, name)}: unknown field, kept without effect{hint}")
         for name, (hint, required) in fields.items():

@@ -80,6 +80,12 @@ def test_unknown_fields_are_warnings_with_a_suggestion() -> None:
     ]
 
 
+def test_a_field_that_is_there_is_not_suggested() -> None:
+    inspection = Inspection({}, frozenset())
+    inspection.struct(Box, {"label": "a", "weight": 1, "last_weight": 2}, "$")
+    assert inspection.warnings == ["$.last_weight: unknown field, kept without effect"]
+
+
 def test_a_long_value_is_shortened() -> None:
     assert faults_of({"label": "a", "size": "x" * 100}) == [
         '$.size: expected one of "small", "large", found "' + "x" * 56 + "..."
