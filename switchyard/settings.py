@@ -310,14 +310,24 @@ def _syntax_fault(content: bytes, message: str) -> Fault:
     found = re.search(r"byte (\d+)", message)
     offset = min(int(found[1]), len(content)) if found else len(content)
     what = message.removeprefix("JSON is malformed: ").split(" (byte")[0]
+    what = SYNTAX_WORDS.get(what, what.replace("expected ", "something else than "))
     sign = content[offset:].decode(errors="ignore")[:1]
     if not content.strip():
         what = "an empty file"
+    elif "out of range" in what:
+        return Fault("$", "valid JSON", "a number that is too large")
     elif not found:
         what = "the end of the file, something is not closed"
     elif what == "invalid character" and sign:
         what = f"the unexpected sign {shown(sign)}"
     return _place(Fault("$", "valid JSON", what), content, offset)
+
+
+SYNTAX_WORDS = {
+    "object keys must be strings": "no name in double quotes",
+    "trailing characters": "more after the end",
+}
+"""what the JSON library says of what it found, where that is no noun"""
 
 
 def _place(fault: Fault, content: bytes, offset: int) -> Fault:
@@ -358,7 +368,7 @@ def _credential(key: str) -> Iterator[Finding]:
 
 
 def _proxy_address(proxy: str) -> Iterator[Finding]:
-    if proxy and not PROXY.match(proxy):
+    if proxy and not (PROXY.match(proxy) and _has_address(proxy)):
         yield "", "http://, https:// or socks5:// with host and port", HIDDEN
 
 
@@ -393,6 +403,12 @@ def _known_capabilities(capabilities: dict[str, Any]) -> Iterator[Finding]:
         yield child("", name), "the name of a capability", shown(name)
 
 
+def _client_key_list(keys: dict[str, Any]) -> Iterator[Finding]:
+    for key in keys:
+        if not key.strip() or key != key.strip():
+            yield child("", HIDDEN, quoted=True), "a key that is not empty, without spaces around it", HIDDEN
+
+
 def _model_pattern(pattern: str) -> Iterator[Finding]:
     if not pattern.strip():
         yield "", "a model name or a pattern such as gpt-4*", shown(pattern)
@@ -400,6 +416,7 @@ def _model_pattern(pattern: str) -> Iterator[Finding]:
 
 MEANINGS: dict[tuple[type, str], Meaning] = {
     (Settings, "upstreams"): _upstream_list,
+    (Settings, "client_keys"): _client_key_list,
     (Upstream, "name"): _name,
     (Upstream, "base_url"): _address,
     (Upstream, "key"): _credential,
@@ -413,10 +430,13 @@ MEANINGS: dict[tuple[type, str], Meaning] = {
 
 
 def _is_http_url(url: str) -> bool:
+    return _has_address(url) and urlsplit(url).scheme in ("http", "https") and " " not in url
+
+
+def _has_address(url: str) -> bool:
+    """A host, and a port that can be one."""
     try:
         parts = urlsplit(url)
-        return (
-            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in url
-        )
+        return bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False

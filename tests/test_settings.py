@@ -159,6 +159,7 @@ def test_faults_of_an_upstream_have_its_path(fields: dict[str, Any], faults: lis
         {"headers": {"x-key": SECRET + "\r\nx: y"}},
         {"headers": SECRET},
         {"proxy": "nowhere " + SECRET},
+        {"proxy": f"socks5://me:{SECRET}@h:99999"},
         {"base_url": f"https://user:{SECRET}@"},
     ],
 )
@@ -170,6 +171,13 @@ def test_a_secret_never_appears_in_a_fault(fields: dict[str, Any]) -> None:
 def test_the_keys_of_clients_never_appear_in_a_path() -> None:
     assert faults_of({"client_keys": {SECRET: 1}}) == [
         '$.client_keys["(not shown)"]: expected text, found (not shown)'
+    ]
+
+
+@pytest.mark.parametrize("key", ["", " ", " " + SECRET])
+def test_a_client_key_that_nobody_could_send_is_a_fault(key: str) -> None:
+    assert faults_of({"client_keys": {key: "laptop"}}) == [
+        '$.client_keys["(not shown)"]: expected a key that is not empty, without spaces around it, found (not shown)'
     ]
 
 
@@ -211,6 +219,10 @@ def test_all_faults_are_reported_at_once() -> None:
         (b" \n", "$ (line 2, column 1): expected valid JSON, found an empty file"),
         (b'{"a":"\xff"}', "$ (line 1, column 7): expected UTF-8 text, found other bytes"),
         ("{}".encode("utf-16"), "$: expected a file in UTF-8, found UTF-16; save it again as UTF-8"),
+        (b"{a: 1}", "$ (line 1, column 2): expected valid JSON, found no name in double quotes"),
+        (b'{"a" 1}', "$ (line 1, column 6): expected valid JSON, found something else than ':'"),
+        (b"{} x", "$ (line 1, column 5): expected valid JSON, found more after the end"),
+        (b'{"a": 1e999}', "$: expected valid JSON, found a number that is too large"),
         (b"[1]", "$: expected a JSON object, found [1]"),
         (b"[" * 100_000, "$: expected JSON, found brackets nested too deeply"),
     ],
