@@ -20,7 +20,10 @@ from switchyard.web.plain import Plain
 from switchyard.web.reading import Reading
 from switchyard.web.writing import Writing
 
-STATUS_WORDS = {404: "There is nothing at this address.", 405: "This address takes another method."}
+STATUS_WORDS = {
+    404: "There is nothing at this address; the dashboard is at /.",
+    405: "This address takes another method.",
+}
 
 
 class Admin:
@@ -56,5 +59,7 @@ class Admin:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    message = STATUS_WORDS.get(error.status_code, error.detail)
-    return answer({"error": {"message": message}}, error.status_code)
+    # the static files take any path, and complain of the method before they look whether there is such a file
+    is_file = isinstance(request.scope.get("endpoint"), StaticFiles)
+    status = 404 if is_file and error.status_code == 405 else error.status_code
+    return answer({"error": {"message": STATUS_WORDS.get(status, error.detail)}}, status)

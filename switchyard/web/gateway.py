@@ -65,6 +65,9 @@ COUNTERS = frozenset(f"{path}/count_tokens" for path in MESSAGES)
 COMPACTORS = frozenset(f"{path}/compact" for path in RESPONSES)
 TELEMETRY = re.compile(r"(/api)?/(api/)?event_logging/")
 ROOMS_OF_CLIENTS = ("/v1/", "/api/v1/", "/claude/", "/openai/", "/responses/")
+ENDPOINTS = ("/messages", "/completions", "/responses", "/embeddings")
+"""ends of paths that only clients call, be it with a wrong base URL"""
+OF_OPENAI = re.compile(r"/(openai|chat|completions|responses|embeddings|images|audio|moderations)(/|\Z)")
 
 Answerer = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -89,7 +92,9 @@ class Gateway:
         """True for every path that clients may call, known or not."""
         if path in DOORS or path in PROBES or (method == "HEAD" and path == "/"):
             return True
-        return bool(path.startswith(ROOMS_OF_CLIENTS) or TELEMETRY.match(path))
+        if f"{path}/".startswith(ROOMS_OF_CLIENTS) or path.endswith(ENDPOINTS):
+            return True
+        return bool(TELEMETRY.match(path))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
@@ -180,7 +185,7 @@ class Gateway:
             await self._count(scope, receive, send)
         elif path in COMPACTORS and method == "POST":
             await self._serve("responses", scope, receive, send, compact=True)
-        elif path.startswith(MODELS) and method in ("GET", "HEAD"):
+        elif _list_of_models(path) and method in ("GET", "HEAD"):
             await self._models(path, scope, send, is_head=method == "HEAD")
         elif method in ("GET", "HEAD") and (path in PROBES or path == "/"):
             await respond(send, 200, JSON, b'{"status":"ok"}', is_head=method == "HEAD")
@@ -218,7 +223,7 @@ class Gateway:
             return
         models = served_models(self._settings())
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-        name = unquote(path[len(next(base for base in MODELS if path.startswith(base))) :].lstrip("/"))
+        name = unquote(path.removeprefix(_list_of_models(path)).lstrip("/"))
         is_anthropic = bool(header(scope, b"anthropic-version"))
         if name:
             await self._one_model(name, models, send, is_anthropic=is_anthropic)
@@ -252,12 +257,22 @@ class Gateway:
         await respond(send, 200, JSON, b"{}")
 
     async def _not_found(self, method: str, path: str, send: Send) -> None:
-        protocol: ProtocolName = (
-            "chat" if path.startswith(("/openai", "/responses")) or "chat" in path else "messages"
-        )
-        known = "/v1/messages, /v1/chat/completions, /v1/responses, /v1/models"
-        message = f"{method} {path[:200]} is not served here; clients may call {known}."
+        protocol: ProtocolName = "chat" if OF_OPENAI.search(path) else "messages"
+        message = f"{method} {path[:200]} is not served here; {_remedy(path)}."
         await self._refuse(protocol, WireError(ErrorType.NOT_FOUND, message, 404), send)
+
+
+def _list_of_models(path: str) -> str:
+    """The path of the list that this one belongs to, as a whole or for one model; "" if it is none."""
+    return next((base for base in MODELS if path == base or path.startswith(f"{base}/")), "")
+
+
+def _remedy(path: str) -> str:
+    if path in DOORS or path in COUNTERS or path in COMPACTORS or TELEMETRY.match(path):
+        return "send a POST"
+    if _list_of_models(path):
+        return "send a GET"
+    return "clients may call /v1/messages, /v1/chat/completions, /v1/responses, /v1/models"
 
 
 class _Refused(Exception):

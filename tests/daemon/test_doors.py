@@ -117,13 +117,24 @@ def test_one_model(bed: Bed) -> None:
 
 UNKNOWN = [
     ("POST", "/v1/complete", "messages"),
-    ("POST", "/v1/embeddings", "messages"),
+    ("POST", "/v1/embeddings", "chat"),
+    ("POST", "/v1/completions", "chat"),
     ("GET", "/v1/messages", "messages"),
+    ("GET", "/v1/chat/completions", "chat"),
+    ("POST", "/v1/models", "messages"),
     ("POST", "/openai/v1/embeddings", "chat"),
     ("POST", "/openai/deployments/x", "chat"),
-    ("DELETE", "/v1/responses/resp_1", "messages"),
+    ("DELETE", "/v1/responses", "chat"),
+    ("DELETE", "/v1/responses/resp_1", "chat"),
+    ("POST", "/chat/completions", "chat"),
+    ("POST", "/messages", "messages"),
+    ("POST", "/v1/v1/messages", "messages"),
+    ("GET", "/v1", "messages"),
+    ("GET", "/openai", "chat"),
+    ("GET", "/v1/modelsy", "messages"),
     ("GET", "/api/oauth/profile", ""),
     ("POST", "/somewhere", ""),
+    ("PUT", "/", ""),
 ]
 
 
@@ -133,10 +144,30 @@ def test_anything_else_is_an_error_and_never_proxied(bed: Bed, method: str, path
 
     response = request(bed.daemon.url, method, path, {"model": "m"} if method == "POST" else None)
 
-    assert response.status in (404, 405)
-    assert not style or isinstance(response.json["error"]["message"], str)
+    assert response.status == 404
+    assert isinstance(response.json["error"]["message"], str)
     assert style != "messages" or response.json["type"] == "error"
+    assert style != "chat" or "code" in response.json["error"]
     assert bed.server.requests == [] and bed.server.probes == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "remedy"),
+    [
+        ("GET", "/v1/messages", "send a POST"),
+        ("PUT", "/responses", "send a POST"),
+        ("GET", "/v1/messages/count_tokens", "send a POST"),
+        ("POST", "/openai/models", "send a GET"),
+        ("POST", "/chat/completions", "clients may call /v1/messages, /v1/chat/completions"),
+        ("GET", "/v1", "clients may call /v1/messages, /v1/chat/completions"),
+    ],
+)
+def test_who_knocks_at_the_wrong_door_is_shown_the_right_one(
+    bed: Bed, method: str, path: str, remedy: str
+) -> None:
+    message = request(bed.daemon.url, method, path).json["error"]["message"]
+
+    assert f"{method} {path} is not served here; {remedy}" in message
 
 
 ENCODINGS: dict[str, Callable[[bytes], bytes]] = {

@@ -183,7 +183,9 @@ def test_a_write_that_is_no_json_or_from_elsewhere_is_refused(
 
 
 def test_an_unknown_path_and_another_method_are_told_in_the_same_shape(daemon: Daemon) -> None:
-    assert daemon.get("/api/nothing").json == {"error": {"message": "There is nothing at this address."}}
+    assert daemon.get("/api/nothing").json == {
+        "error": {"message": "There is nothing at this address; the dashboard is at /."}
+    }
     answer = daemon.get("/api/upstreams/add")
     assert (answer.status, set(answer.json)) == (404, {"error"})
 
