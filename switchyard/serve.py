@@ -175,11 +175,27 @@ def _check_certificate(options: Options) -> None:
     if not options.cert:
         return
     try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(options.cert, options.cert_key)
-    except (OSError, ssl.SSLError) as error:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(options.cert, options.cert_key, _passphrase)
+    except _NeedsPassphrase:
         raise CannotServe(
-            f"the certificate {options.cert} and key {options.cert_key} cannot be used: {error}"
+            f"the key {options.cert_key} has a passphrase; give one without, as made by "
+            f"`openssl pkey -in {options.cert_key} -out NEW`."
         ) from None
+    except OSError as error:
+        why = getattr(error, "reason", None) or error.strerror or error
+        raise CannotServe(
+            f"the certificate {options.cert} and key {options.cert_key} cannot be used ({why}); "
+            "--cert wants a certificate and --cert-key its private key, both in PEM."
+        ) from None
+
+
+class _NeedsPassphrase(Exception):
+    """Nobody can be asked for it where the daemon starts with the session."""
+
+
+def _passphrase() -> str:
+    raise _NeedsPassphrase
 
 
 class _QuietServer(uvicorn.Server):

@@ -1,5 +1,6 @@
 """Starting and ending: flags, the banner, one clear sentence for each thing that is wrong, and a clean way out."""
 
+import http.client
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ import pytest
 
 from tests.bed import wire
 from tests.bed.asking import ask, text_of
+from tests.bed.certificates import Certificates, make_certificates
 from tests.bed.daemon import ROOT, Daemon, Response, free_port, request, settings, upstream, wait_until
 from tests.bed.upstream import Hold, Received, Script, ScriptedUpstream, answer, say, stream
 from tests.bed.wire import PROTOCOLS, Reply
@@ -204,6 +206,62 @@ def test_impossible_arguments_are_refused_in_one_sentence(
 
     assert code in (1, 2)
     assert told in one_sentence(said)
+
+
+# --- HTTPS ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+def test_with_a_certificate_https_is_served_and_told(tmp_path: Path, certificates: Certificates) -> None:
+    daemon = Daemon(tmp_path, settings())
+    own = certificates.folder
+    daemon.start("--cert", str(own / "good.pem"), "--cert-key", str(own / "good.key"), wait=False)
+    try:
+        wait_until(lambda: _answers_https(daemon, certificates), 15, "the daemon")
+        assert not answers(daemon.url)
+        assert f"ANTHROPIC_BASE_URL=https://localhost:{daemon.port}/api" in daemon.output
+    finally:
+        daemon.stop()
+
+
+def _answers_https(daemon: Daemon, certificates: Certificates) -> bool:
+    connection = http.client.HTTPSConnection(
+        "localhost", daemon.port, timeout=5, context=certificates.client()
+    )
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def test_a_key_of_another_certificate_is_refused_in_one_sentence(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    own = certificates.folder
+    daemon = Daemon(tmp_path, settings())
+    code, said = daemon.command("--cert", str(own / "good.pem"), "--cert-key", str(own / "other.key"))
+
+    assert code == 1
+    assert "other.key cannot be used" in one_sentence(said) and "--cert-key" in said
+
+
+def test_nobody_is_asked_for_a_passphrase(tmp_path: Path, certificates: Certificates) -> None:
+    own, key = certificates.folder, tmp_path / "locked.key"
+    command = ["openssl", "pkey", "-in", own / "good.key", "-aes256", "-passout", "pass:word", "-out", key]
+    subprocess.run([str(part) for part in command], check=True, capture_output=True)
+    code, said = Daemon(tmp_path, settings()).command("--cert", str(own / "good.pem"), "--cert-key", str(key))
+
+    assert code == 1
+    assert one_sentence(said).endswith(
+        f"has a passphrase; give one without, as made by `openssl pkey -in {key} -out NEW`."
+    )
 
 
 # --- the end -------------------------------------------------------------------
