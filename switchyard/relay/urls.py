@@ -2,7 +2,7 @@
 
 import re
 from functools import lru_cache
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
 
 from switchyard.protocols.names import ProtocolName
 from switchyard.settings import Upstream
@@ -13,6 +13,9 @@ ENDPOINTS: dict[ProtocolName, str] = {
     "responses": "/responses",
 }
 VERSION = re.compile(r"/v\d+[a-z0-9]*\Z")
+VERSION_ANYWHERE = re.compile(r"/v\d+[a-z0-9]*(/|\Z)")
+"""Chat bases such as https://host/v1beta/openai have theirs in the middle."""
+API_VERSION = "api-version"
 UNVERSIONED_ROOTS = re.compile(r"/openai\Z")
 """Responses bases such as https://host/openai are complete as they stand."""
 
@@ -70,6 +73,8 @@ def _endpoint(path: str, protocol: ProtocolName, azure_version: str, model: str)
         return _azure_path(base, endpoint, model, protocol)
     if VERSION.search(base) or (protocol == "responses" and UNVERSIONED_ROOTS.search(base)):
         return base + endpoint
+    if protocol == "chat" and VERSION_ANYWHERE.search(base):
+        return base + endpoint
     if path.rstrip("/").endswith(endpoint):
         return base + endpoint
     return f"{base}/v1{endpoint}"
@@ -86,8 +91,17 @@ def _azure_path(base: str, endpoint: str, model: str, protocol: ProtocolName) ->
 
 
 def _query(base_query: str, client_query: str, api_version: str) -> str:
-    pairs = dict(parse_qsl(base_query, keep_blank_values=True))
-    pairs.update(parse_qsl(client_query, keep_blank_values=True))
+    """All parts as they were written; of the same name, the client's hold."""
+    parts = client_query.split("&")
     if api_version:
-        pairs["api-version"] = api_version
-    return urlencode(pairs)
+        parts = [*_others(parts, API_VERSION), f"{API_VERSION}={quote(api_version, safe='')}"]
+    names = {_name(part) for part in parts}
+    return "&".join(part for part in [*_others(base_query.split("&"), *names), *parts] if part)
+
+
+def _others(parts: list[str], *names: str) -> list[str]:
+    return [part for part in parts if _name(part) not in names]
+
+
+def _name(part: str) -> str:
+    return unquote_plus(part.partition("=")[0])

@@ -24,6 +24,14 @@ def upstream(protocol: str, base: str, **more: object) -> Upstream:
         ("chat", "http://h:8000/v1/chat/completions", "http://h:8000/v1/chat/completions"),
         ("chat", "https://h/api/paas/v4", "https://h/api/paas/v4/chat/completions"),
         ("chat", "https://h/v1beta", "https://h/v1beta/chat/completions"),
+        ("chat", "https://h/v1beta/openai/", "https://h/v1beta/openai/chat/completions"),
+        (
+            "chat",
+            "https://h/v1/account/gateway/compat",
+            "https://h/v1/account/gateway/compat/chat/completions",
+        ),
+        ("chat", "https://h/video", "https://h/video/v1/chat/completions"),
+        ("messages", "https://h/v1/account/anthropic", "https://h/v1/account/anthropic/v1/messages"),
         ("chat", "https://h/compatible", "https://h/compatible/v1/chat/completions"),
         ("chat", "https://h/custom/chat/completions", "https://h/custom/chat/completions"),
         ("responses", "https://h/v1", "https://h/v1/responses"),
@@ -40,6 +48,25 @@ def test_every_form_of_base_url_leads_to_the_endpoint(protocol: str, base: str, 
 def test_queries_of_the_base_and_of_the_client_are_kept() -> None:
     found = request_url(upstream("messages", "https://h?a=1"), "m", "/count_tokens", "beta=true")
     assert found == "https://h/v1/messages/count_tokens?a=1&beta=true"
+
+
+@pytest.mark.parametrize(
+    ("base", "client", "query"),
+    [
+        ("", "", ""),
+        ("?a=1&a=2&flag", "b=x%20y&b=z+z", "?a=1&a=2&flag&b=x%20y&b=z+z"),
+        ("?a=1&b=2", "b=3", "?a=1&b=3"),
+        ("?key=a%26b", "beta", "?key=a%26b&beta"),
+    ],
+)
+def test_a_query_stays_as_it_was_written(base: str, client: str, query: str) -> None:
+    found = request_url(upstream("messages", f"https://h/v1{base}"), "m", "", client)
+    assert found == f"https://h/v1/messages{query}"
+
+
+def test_an_api_version_of_the_entry_holds_above_all() -> None:
+    entry = upstream("chat", "https://h/v1?api-version=1&a=1", api_version="2 3")
+    assert request_url(entry, "m", "", "api-version=0&b=2").endswith("?a=1&b=2&api-version=2%203")
 
 
 @pytest.mark.parametrize(
