@@ -71,7 +71,12 @@ def _install_packages() -> None:
     contents = b"".join(path.read_bytes() for path in REQUIREMENTS) + f"{sys.version} {VENV}".encode()
     if _is_stamped(VENV, contents):
         return
-    venv.create(VENV, clear=True, with_pip=True)
+    try:
+        venv.create(VENV, clear=True, with_pip=True)
+    except subprocess.CalledProcessError:
+        raise CannotCheck(
+            "Python's venv module is incomplete (Debian, Ubuntu: apt install python3-venv)."
+        ) from None
     pip = [
         str(BIN / "python"),
         "-m",
