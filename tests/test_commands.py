@@ -315,6 +315,15 @@ def test_statistics_are_not_rebuilt_beside_a_daemon(shell: Shell) -> None:
         lock.release()
 
 
+@pytest.mark.parametrize("days", ["-1", "0", "99999999999"])
+def test_days_that_no_calendar_has_get_one_sentence(shell: Shell, days: str) -> None:
+    assert shell(f"stats --days {days}") == (
+        1,
+        "",
+        f"--days {days} is not possible; give a number from 1 to 36500.\n",
+    )
+
+
 def test_a_day_that_is_none_gets_one_sentence(shell: Shell) -> None:
     assert shell("stats --verify monday") == (
         1,

@@ -11,10 +11,13 @@ from switchyard.store import report
 
 GROUPS = ("day", "hour", "month", "model", "model_sent", "upstream", "client", "session")
 TODAY = "today"
+MOST_DAYS = 36_500
 
 
 def stats(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.data)
+    if not 1 <= arguments.days <= MOST_DAYS:
+        raise CommandFailed(f"--days {arguments.days} is not possible; give a number from 1 to {MOST_DAYS}.")
     try:
         sys.stdout.write(_text(arguments, folder))
     except ValueError as error:
