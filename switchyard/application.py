@@ -39,6 +39,7 @@ from switchyard.web.admin import Admin
 from switchyard.web.asgi import AsgiApp, Receive, Scope, Send
 from switchyard.web.gateway import Gateway
 from switchyard.web.guard import Guard
+from switchyard.web.views import shown_path
 
 log = logging.getLogger("switchyard")
 
@@ -68,7 +69,9 @@ class Application:
         self.sessions = Sessions()
         self.codecs = CODECS
         self.waiting = WaitingRoom(self.limits, monotonic)
-        self.wire = PretendingWire(Wire(AsgiTransport(build_demo(dashboard))), monotonic)
+        self.wire = PretendingWire(
+            Wire(AsgiTransport(build_demo(dashboard, shown_path(settings_file.path)))), monotonic
+        )
         self.around = Surroundings(
             settings=self.current,
             state=self.state,

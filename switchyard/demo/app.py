@@ -12,7 +12,7 @@ from switchyard.demo.chat import CHAT
 from switchyard.demo.dialect import Dialect
 from switchyard.demo.messages import MESSAGES
 from switchyard.demo.prompt import NotUnderstood, Prompt
-from switchyard.demo.reply import Reply, count_tokens, reply_to
+from switchyard.demo.reply import GREETING, Reply, count_tokens, reply_to
 from switchyard.demo.responses import RESPONSES
 from switchyard.protocols.ids import new_id
 
@@ -23,19 +23,22 @@ Send = Callable[[Event], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 DASHBOARD = "http://localhost:5101/"
+SETTINGS_FILE = "json_data/all_configs.json"
 COUNT_TOKENS = "/v1/messages/count_tokens"
 DIALECTS = {"/v1/messages": MESSAGES, "/v1/chat/completions": CHAT, "/v1/responses": RESPONSES}
 
 
 def build_demo(
     dashboard: str = DASHBOARD,
+    settings_file: str = SETTINGS_FILE,
     *,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     now: Callable[[], float] = time.time,
     next_id: Callable[[], str] = lambda: new_id(""),
 ) -> AsgiApp:
-    """The demo model; `dashboard` is the address its answers name."""
-    model = _Model(dashboard, sleep, now, next_id)
+    """The demo model; its answers name the dashboard's address and the settings file."""
+    greeting = GREETING.format(dashboard=dashboard, file=settings_file)
+    model = _Model(greeting, sleep, now, next_id)
 
     async def demo_app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -46,7 +49,7 @@ def build_demo(
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    dashboard: str
+    greeting: str
     sleep: Callable[[float], Awaitable[None]]
     now: Callable[[], float]
     next_id: Callable[[], str]
@@ -64,7 +67,7 @@ class _Model:
         except NotUnderstood as problem:
             await _send_json(send, 400, dialect.fault(400, str(problem)))
             return
-        reply = reply_to(prompt, body_length=len(body), new_id=self.next_id, dashboard=self.dashboard)
+        reply = reply_to(prompt, body_length=len(body), new_id=self.next_id, greeting=self.greeting)
         if reply.fail_status is not None:
             message = f"The demo model fails with status {reply.fail_status}, as you asked."
             await _send_json(send, reply.fail_status, dialect.fault(reply.fail_status, message))

@@ -24,7 +24,7 @@ CUT = re.compile(r"demo:\s*cut\b")
 
 GREETING = (
     "This is Switchyard's demo model: your client reaches the daemon, but no real model was asked.\n"
-    "To get real answers, add an upstream in the dashboard ({dashboard}) or in json_data/all_configs.json."
+    "To get real answers, add an upstream in the dashboard ({dashboard}) or in {file}."
 )
 
 
@@ -42,9 +42,9 @@ class Reply:
     cut: bool = False
 
 
-def reply_to(prompt: Prompt, *, body_length: int, new_id: Callable[[], str], dashboard: str) -> Reply:
+def reply_to(prompt: Prompt, *, body_length: int, new_id: Callable[[], str], greeting: str) -> Reply:
     calls = () if prompt.results else _calls(prompt, new_id)
-    text = _text(prompt, calls, dashboard)
+    text = _text(prompt, calls, greeting)
     fail, slow = FAIL.search(prompt.text), SLOW.search(prompt.text)
     return Reply(
         id=new_id(),
@@ -89,12 +89,12 @@ def _free_form(arguments: object) -> str:
     return msgspec.json.encode(arguments).decode()
 
 
-def _text(prompt: Prompt, calls: tuple[ToolCall, ...], dashboard: str) -> str:
+def _text(prompt: Prompt, calls: tuple[ToolCall, ...], greeting: str) -> str:
     if prompt.results:
         return f"The tool answered: {_shortened(' | '.join(prompt.results))}"
     if calls:
         return f"Calling {', '.join(call.name for call in calls)} as you asked."
-    lines = [GREETING.format(dashboard=dashboard)]
+    lines = [greeting]
     if CALL.search(prompt.text):
         lines.append("A tool is called by: demo: call <tool> <JSON arguments>")
     if prompt.text:

@@ -31,7 +31,9 @@ def test_the_first_start_writes_a_file_with_the_demo_and_a_schema(tmp_path: Path
         document = json.loads(daemon.settings_path.read_text())
         schema = json.loads((daemon.data / "all_configs.schema.json").read_text())
         for protocol in PROTOCOLS:
-            assert "demo" in text_of(protocol, ask(daemon.url, protocol)).lower()
+            said = text_of(protocol, ask(daemon.url, protocol))
+            assert "demo" in said and f"{daemon.url}/".replace("127.0.0.1", "localhost") in said
+            assert str(daemon.settings_path) in said
 
     assert [(entry["name"], entry["base_url"]) for entry in document["upstreams"]] == [("demo", "demo:")]
     assert document["$schema"] == "./all_configs.schema.json"

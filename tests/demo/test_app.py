@@ -23,7 +23,11 @@ SCHEMA = {"type": "object", "properties": {"cmd": {"type": "string"}}}
 def demo(sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> AsgiApp:
     ids: Iterator[int] = count(1)
     return build_demo(
-        "http://here/", sleep=sleep, now=lambda: 1_700_000_000.0, next_id=lambda: f"id{next(ids)}"
+        "http://here/",
+        "~/there/all_configs.json",
+        sleep=sleep,
+        now=lambda: 1_700_000_000.0,
+        next_id=lambda: f"id{next(ids)}",
     )
 
 
@@ -67,7 +71,7 @@ def openai_client(app: AsgiApp) -> openai.AsyncOpenAI:
 def text_is_the_greeting(text: str, prompt: str) -> bool:
     return (
         "http://here/" in text
-        and "json_data/all_configs.json" in text
+        and "or in ~/there/all_configs.json." in text
         and text.endswith(f"You wrote: {prompt}")
     )
 
