@@ -315,6 +315,14 @@ def test_statistics_are_not_rebuilt_beside_a_daemon(shell: Shell) -> None:
         lock.release()
 
 
+@pytest.mark.parametrize("line", ["stats", "doctor", "check", "explain", "setup claude --yes", "test demo"])
+def test_a_data_folder_that_is_none_is_told(shell: Shell, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    monkeypatch.setenv("PATH", "")
+    shell.data.write_text("no folder")
+    code, said, complaint = shell(line)
+    assert (code, "Not a directory" in said + complaint) == (1, True)
+
+
 @pytest.mark.parametrize("days", ["-1", "0", "99999999999"])
 def test_days_that_no_calendar_has_get_one_sentence(shell: Shell, days: str) -> None:
     assert shell(f"stats --days {days}") == (

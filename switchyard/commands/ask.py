@@ -7,6 +7,7 @@ from pathlib import Path
 
 from switchyard.commands.command import CommandFailed
 from switchyard.settings import Settings, SettingsError
+from switchyard.store.files import is_missing
 from switchyard.store.lock import holder_of
 from switchyard.store.settings_file import SettingsFile
 
@@ -63,7 +64,7 @@ def port_of(arguments: argparse.Namespace) -> int:
 def wishes(arguments: argparse.Namespace) -> Settings:
     """The settings of the data folder, those of a first start if there is no file yet. Raises CommandFailed."""
     settings_file = SettingsFile(Path(arguments.data))
-    if not settings_file.path.exists():
+    if is_missing(settings_file.path):
         return Settings()
     try:
         settings_file.load(create=False)

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -19,6 +20,8 @@ def stats(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.days <= MOST_DAYS:
         raise CommandFailed(f"--days {arguments.days} is not possible; give a number from 1 to {MOST_DAYS}.")
     try:
+        with suppress(FileNotFoundError):
+            os.scandir(folder).close()  # a folder that cannot be read is no empty one
         sys.stdout.write(_text(arguments, folder))
     except ValueError as error:
         raise CommandFailed(f"stats: {error}") from None

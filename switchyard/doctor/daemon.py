@@ -15,7 +15,7 @@ import msgspec
 
 from switchyard.doctor.finding import Finding, Patient
 from switchyard.settings import SettingsError
-from switchyard.store.files import PRIVATE_FILE, PRIVATE_FOLDER
+from switchyard.store.files import PRIVATE_FILE, PRIVATE_FOLDER, is_missing
 from switchyard.store.lock import holder_of
 from switchyard.store.settings_file import SettingsFile
 
@@ -32,7 +32,7 @@ def examine_python(patient: Patient) -> list[Finding]:
 def examine_folder(patient: Patient) -> list[Finding]:
     """The settings file, and that nobody else can read the keys in it."""
     settings_file = SettingsFile(patient.data)
-    if not settings_file.path.exists():
+    if is_missing(settings_file.path):
         text = f"{settings_file.path} is not there yet; the first start writes it"
         return [Finding("ok", "Settings", text)]
     try:

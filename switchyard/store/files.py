@@ -18,6 +18,17 @@ def read_or_none(path: Path) -> bytes | None:
         return None
 
 
+def is_missing(path: Path) -> bool:
+    """True if there is no such file; a place that cannot be looked at is another matter."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def target_of(path: Path) -> Path:
     """Where the bytes really live: dotfiles are often symbolic links into a repository."""
     return Path(os.path.realpath(path))
