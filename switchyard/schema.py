@@ -103,6 +103,8 @@ TEXTS["TimeoutOverrides"] = TEXTS["Timeouts"]
 CLOCK = "([01]?[0-9]|2[0-3]):[0-5][0-9]"
 PATTERNS: dict[str, dict[str, str]] = {
     "Upstream": {
+        "name": r"\S",
+        "key": "^([!-~]([ -~]*[!-~])?)?$",
         "base_url": f"^({DEMO_URL}|https?://[^ ]+)$",
         "hours": rf"^(\s*|\s*{CLOCK}\s*-\s*({CLOCK}|24:00)\s*)$",
         "proxy": r"^((https?|socks5h?)://[^/\s]+/?)?$",

@@ -73,6 +73,14 @@ def test_capabilities_are_offered_by_name() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
+        ("name", "a b"),
+        ("name", " "),
+        ("key", ""),
+        ("key", "k"),
+        ("key", "sk-a b"),
+        ("key", "env:NAME"),
+        ("key", " k"),
+        ("key", "schlüssel"),
         ("base_url", "demo:"),
         ("base_url", "https://h/v1?x=1"),
         ("base_url", "http://[::1]:8000"),
