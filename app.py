@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib import metadata
+from importlib import metadata, util
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -89,7 +89,8 @@ def _continue_elsewhere(argv: list[str], missing: list[str], may_install: bool) 
         raise CannotStart(
             f"{', '.join(missing)} is missing even after the installation; run {_pip_command(sys.executable)}"
         )
-    if not inside:
+    # after an update of the system's Python the folder's interpreter is the new one, and all packages those of the old
+    if not inside or util.find_spec("pip") is None:
         _make_venv(missing)
     _install(missing)
     os.environ[INSTALLED_ONCE] = "1"
@@ -144,7 +145,12 @@ def _run_in_venv(argv: list[str]) -> int:
     command = [str(VENV_PYTHON), str(HERE / "app.py"), *argv]
     if os.name != "nt":
         sys.stdout.flush()
-        os.execv(command[0], command)
+        try:
+            os.execv(command[0], command)
+        except OSError as error:
+            raise CannotStart(
+                f"{VENV_PYTHON} does not run ({error.strerror}); delete the folder {VENV} and start again"
+            ) from None
     # Windows has no exec that keeps the console: wait for the child, which gets Ctrl-C itself.
     child = subprocess.Popen(command)
     while True:
