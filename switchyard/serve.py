@@ -26,6 +26,7 @@ from switchyard.store.settings_file import SettingsFile
 from switchyard.web.guard import is_loopback
 
 GRACE_SECONDS = 10
+TELL_SECONDS = 2
 BACKLOG = 2048
 SHORTEST_TOKEN = 16
 GARBAGE_THRESHOLD = 20_000
@@ -224,9 +225,20 @@ async def _serve(application: Application, server: uvicorn.Server, sockets: list
     sweeping = asyncio.create_task(sweep(server.server_state.connections, Limits().sweep_seconds))
     try:
         await server.serve(sockets=sockets)
+        if server.force_exit:
+            await _break_off(server.server_state.tasks)
     finally:
         sweeping.cancel()
         await application.stop()
+
+
+async def _break_off(answers: set[asyncio.Task[None]]) -> None:
+    """A second signal: nobody is waited for any longer, but everybody is told."""
+    running = list(answers)
+    for answer in running:
+        answer.cancel("the daemon ends at once")
+    if running:
+        await asyncio.wait(running, timeout=TELL_SECONDS)
 
 
 def _tune_interpreter() -> None:

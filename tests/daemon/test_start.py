@@ -334,6 +334,42 @@ def test_an_endless_stream_is_broken_off_with_words_when_the_time_is_up(tmp_path
     assert [line["outcome"] for line in daemon.journal()] == ["truncated"] * 3
 
 
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_second_signal_ends_it_at_once_and_clients_are_told(tmp_path: Path, begun: bool) -> None:
+    never = threading.Event()
+
+    def endless(received: Received) -> Script:
+        steps = list(stream(wire.records(received.protocol, Reply("Never to the end"), "m")))
+        return [*(steps[:6] if begun else []), Hold(never)]
+
+    with ScriptedUpstream(endless) as server:
+        entries = [upstream(protocol, server.url, protocol, clients=[protocol]) for protocol in PROTOCOLS]
+        daemon = Daemon(tmp_path, settings(*entries))
+        daemon.start()
+        answered: list[Response] = []
+        clients = [
+            threading.Thread(target=lambda asked=protocol: answered.append(ask(daemon.url, asked)))
+            for protocol in PROTOCOLS
+        ]
+        for client in clients:
+            client.start()
+        server.wait_for(3)
+        time.sleep(0.3)
+        began = time.monotonic()
+        os.kill(daemon.pid, signal.SIGINT)
+        wait_until(lambda: not answers(daemon.url), 5, "the closed door")
+        daemon.stop()
+        seconds = time.monotonic() - began
+        for client in clients:
+            client.join(5)
+        never.set()
+
+    assert seconds < 9, "the first signal alone leaves ten seconds"
+    assert [response.text.count("Switchyard is shutting down") for response in answered] == [1, 1, 1]
+    assert [response.status for response in answered] == [200 if begun else 503] * 3
+    assert [line["outcome"] for line in daemon.journal()] == ["truncated" if begun else "failed"] * 3
+
+
 # --- sub-commands --------------------------------------------------------------
 
 
