@@ -39,14 +39,14 @@ def main(argv: list[str]) -> int:
         missing = missing_packages(REQUIREMENTS.read_text(encoding="utf-8"))
         if missing:
             return _continue_elsewhere(argv, missing, may_install=arguments == argv)
+        from switchyard.cli import main as command_line
+
+        return command_line(arguments)
     except CannotStart as reason:
         print(f"Switchyard cannot start: {reason}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    from switchyard.cli import main as command_line
-
-    return command_line(arguments)
 
 
 def missing_packages(requirements: str) -> list[str]:

@@ -120,6 +120,14 @@ def test_a_virtual_environment_that_does_not_run_is_named(tmp_path: Path) -> Non
     assert f"delete the folder {tmp_path / '.venv'} and start again" in said
 
 
+def test_a_ctrl_c_while_it_loads_is_no_fault(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path)
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "switchyard" / "cli.py").write_text("raise KeyboardInterrupt\n")
+
+    assert checkout.start() == (130, "")
+
+
 def test_no_install_prints_the_command_and_touches_nothing(tmp_path: Path) -> None:
     code, said = Checkout(tmp_path).start("--no-install")
 
