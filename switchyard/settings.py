@@ -365,6 +365,8 @@ def _address(url: str) -> Iterator[Finding]:
 def _credential(key: str) -> Iterator[Finding]:
     if not (key.isascii() and key.isprintable() and key == key.strip()):
         yield "", "a key in one line, in plain ASCII, without spaces around it", HIDDEN
+    if key in ("env:", "keyring:"):
+        yield "", f"a name behind {key}", shown(key)
 
 
 def _proxy_address(proxy: str) -> Iterator[Finding]:

@@ -138,6 +138,7 @@ def test_the_example_of_the_documentation_is_read_whole() -> None:
             {"base_url": "ftp://me:pw@a"},
             [".base_url: expected an http:// or https:// address, found (not shown)"],
         ),
+        ({"key": "env:"}, ['.key: expected a name behind env:, found "env:"']),
         ({"name": " "}, ['.name: expected a name in one line, found " "']),
         ({"headers": {"a b": "c"}}, ['.headers["a b"]: expected the name of a header, found "a b"']),
         ({"capabilities": {"tools": 1}}, [".capabilities.tools: expected true or false, found 1"]),
