@@ -3,7 +3,7 @@ import { post } from "./api.js";
 import { config, save } from "./config.js";
 import { append, debounced, h, replace } from "./dom.js";
 import { t } from "./i18n.js";
-import { busy, button, confirm, dialog, faultText, field, group, messageOf, note, protocolName, select, showFaults } from "./ui.js";
+import { actionButton, busy, button, confirm, dialog, faultText, field, group, messageOf, note, protocolName, select, showFaults } from "./ui.js";
 import { testUpstream } from "./upstream_test.js";
 
 const CHECK_MILLISECONDS = 250;
@@ -15,9 +15,15 @@ const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 /** Opens the form for an entry, or for a new one (null). Resolves with the saved name and protocol, or undefined. */
 export function editUpstream(original) {
   const entry = original ?? { protocol: "messages" };
-  const revision = config().revision;
+  let revision = config().revision;
   const defaults = config().defaults.upstream;
-  const fields = allFields(entry, defaults);
+  const moveKey = async () => {
+    const answer = await save("/api/upstreams/move-key", { name: original.name, revision });
+    revision = answer.revision;
+    note(t("editor.key-moved", { name: answer.key.name }), { kind: "good" });
+    return answer.key;
+  };
+  const fields = allFields(entry, defaults, original && config().keyring ? moveKey : null);
   const before = fields.map(({ read }) => read());
   const changes = () => Object.fromEntries(fields.map((one, index) => [one.name, one.read(), before[index]]).filter(([, now, then]) => !same(now, then)).map(([name, now]) => [name, now ?? null]));
   const whole = () => Object.fromEntries(fields.map((one) => [one.name, one.read()]).filter(([, value]) => value !== undefined));
@@ -111,7 +117,7 @@ function layout(form, fields, url, entry) {
 
 // --- fields: { name, element, read } ---
 
-function allFields(entry, defaults) {
+function allFields(entry, defaults, moveKey) {
   const word = (name) => t(`field.${name}`);
   const text = (name, options = {}) => textField(name, entry[name], { label: word(name), help: helpOf(name), ...options });
   const number = (name, options = {}) => numberField(name, entry[name], { label: word(name), help: helpOf(name), fallback: defaults[name], ...options });
@@ -120,7 +126,7 @@ function allFields(entry, defaults) {
     text("name", { required: true, wide: true }),
     text("base_url", { required: true, wide: true, mono: true, placeholder: "https://api.example.com" }),
     { ...choice("protocol", CLIENTS.map((name) => [name, t(`protocol-long.${name}`)])), required: true },
-    keyField(entry.key),
+    keyField(entry.key, moveKey),
     choice("role", ["primary", "backup", "rescue"].map((role) => [role, t(`role-long.${role}`)])),
     number("priority", { min: 1, max: 100 }),
     modelsField(entry.models),
@@ -174,25 +180,40 @@ function choiceField(name, value, { label, help, fallback, options }) {
   return { name, element: field(label, input, { help, path: name }), read: () => input.value };
 }
 
-function keyField(stored) {
-  const kind = stored?.kind ?? "none";
-  const KINDS = [...(kind === "literal" ? ["keep"] : []), "literal", "env", "keyring", "client", "none"];
-  const start = kind === "literal" ? "keep" : kind;
-  const input = h("input", { type: "password", name: "key", value: ["env", "keyring"].includes(kind) ? stored.name : "", autocomplete: "off", "aria-label": t("field.key") });
-  const choose = select(KINDS.map((name) => [name, t(`key-choice.${name}`)]), start, () => adapt(), { "aria-label": t("key-choice.label") });
+/** `moveKey()` puts a stored literal key into the system keychain and tells what the entry holds then; null: not offered. */
+function keyField(stored, moveKey) {
+  let kind = stored?.kind ?? "none";
+  const input = h("input", { type: "password", name: "key", autocomplete: "off", "aria-label": t("field.key") });
+  const choose = h("select", { "aria-label": t("key-choice.label") });
+  const mover = actionButton(t("editor.move-key"), async () => {
+    stored = await moveKey();
+    kind = stored.kind;
+    start();
+    choose.focus();
+  }, { kind: "small" });
+  const offer = h("div", {}, mover);
   const adapt = () => {
     input.hidden = !["literal", "env", "keyring"].includes(choose.value);
     input.type = choose.value === "literal" ? "password" : "text";
     input.placeholder = choose.value === "env" ? "NAME_OF_VARIABLE" : "";
+    offer.hidden = !moveKey || choose.value !== "keep";
+  };
+  const start = () => {
+    const kinds = [...(kind === "literal" ? ["keep"] : []), "literal", "env", "keyring", "client", "none"];
+    replace(choose, kinds.map((name) => h("option", { value: name }, t(`key-choice.${name}`))));
+    choose.value = kind === "literal" ? "keep" : kind;
+    input.value = ["env", "keyring"].includes(kind) ? stored.name : "";
+    adapt();
   };
   choose.addEventListener("change", () => {
-    input.value = choose.value === kind && stored.name ? stored.name : "";
+    input.value = (choose.value === kind && stored?.name) || "";
+    adapt();
     if (!input.hidden) input.focus();
   });
-  adapt();
+  start();
   const says = { keep: () => undefined, literal: () => input.value, env: () => `env:${input.value}`, keyring: () => `keyring:${input.value}`, client: () => "client", none: () => (kind === "none" && !stored ? undefined : "") };
   const unchanged = () => choose.value === kind && (!stored?.name || input.value === stored.name);
-  return { name: "key", required: true, element: group(t("field.key"), h("div.stack", {}, choose, input), { help: t("help.key"), path: "key" }), read: () => (unchanged() ? undefined : says[choose.value]()) };
+  return { name: "key", required: true, element: group(t("field.key"), h("div.stack", {}, choose, input, offer), { help: t("help.key"), path: "key" }), read: () => (unchanged() ? undefined : says[choose.value]()) };
 }
 
 function checksField(name, value, options) {

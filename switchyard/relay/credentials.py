@@ -1,8 +1,12 @@
 """Where a key comes from: the file itself, the environment, or the system keychain."""
 
 import os
+import shlex
 from collections.abc import Mapping
-from importlib import import_module
+
+from switchyard.relay.keychain import SERVICE, KeychainRefused, look_up
+
+KEYRING = "keyring:"
 
 
 class KeyMissing(Exception):
@@ -20,22 +24,18 @@ def resolve_key(key: str, environment: Mapping[str, str] = os.environ) -> str:
                 f"environment variable {name} is not set; set it and restart, or enter the key itself"
             )
         return environment[name].strip()
-    if key.startswith("keyring:"):
-        return _from_keyring(key.removeprefix("keyring:"))
+    if key.startswith(KEYRING):
+        return _from_keyring(key.removeprefix(KEYRING))
     return key
 
 
 def _from_keyring(name: str) -> str:
     try:
-        keyring = import_module("keyring")
-    except ImportError:
-        raise KeyMissing("the package keyring is not installed; run: pip install keyring") from None
-    try:
-        found = keyring.get_password("switchyard", name)
-    except Exception as error:  # a keychain backend may raise anything
-        raise KeyMissing(f"the system keychain refused {name}: {type(error).__name__}") from None
+        found = look_up(name)
+    except KeychainRefused as refused:
+        raise KeyMissing(str(refused)) from None
     if not found:
         raise KeyMissing(
-            f"the system keychain has no entry {name}; add it with: keyring set switchyard {name}"
+            f"the system keychain has no entry {name}; add it with: keyring set {SERVICE} {shlex.quote(name)}"
         )
-    return str(found)
+    return found

@@ -129,6 +129,17 @@ class SettingsFile:
             raise KeyError(id)
         return content
 
+    def replace_in_history(self, key: str, instead: str) -> None:
+        """Puts another key in the place of one that has gone elsewhere, so that no earlier version holds it."""
+        with self._busy:
+            for version in self.history():
+                try:
+                    document = decode_document(self.version(version.id))
+                except (KeyError, SettingsError):
+                    continue
+                if _replace_key(document, key, instead):
+                    write_whole(self._version_path(version.id), encode_document(document))
+
     async def watch(self, on_change: Callable[[], None]) -> None:
         """Follows the file until cancelled; calls back in this event loop when settings or faults changed."""
         loop = asyncio.get_running_loop()
@@ -297,6 +308,19 @@ def read_settings(content: bytes) -> Loaded:
         return Loaded(document, parse(document))
     imported = importing.from_ancestor(document)
     return Loaded(imported.document, parse(imported.document), imported.notes, True)
+
+
+def _replace_key(document: dict[str, Any], key: str, instead: str) -> bool:
+    """In a document of the new form; True if the key was there."""
+    entries = document.get("upstreams")
+    holders = [
+        entry
+        for entry in (entries if isinstance(entries, list) else ())
+        if isinstance(entry, dict) and entry.get("key") == key
+    ]
+    for entry in holders:
+        entry["key"] = instead
+    return bool(holders)
 
 
 def encode_document(document: dict[str, Any]) -> bytes:

@@ -1,5 +1,6 @@
 """What the dashboard's API tells without changing anything."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from switchyard import VERSION
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
+from switchyard.relay import keychain
 from switchyard.routing.moments import moment_at
 from switchyard.routing.route import Ask
 from switchyard.routing.verdict import RETURNED
@@ -73,6 +75,7 @@ class Reading:
                     {"id": key_id(key), "label": label} for key, label in settings.client_keys.items()
                 ],
                 **{name: document[name] for name in SETTINGS if name in document},
+                "keyring": await asyncio.to_thread(keychain.is_usable),
                 "defaults": DEFAULTS,
             }
         )

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import unified_diff
 from typing import Any
 
@@ -15,6 +15,8 @@ from switchyard import importing
 from switchyard.clients import json_edit
 from switchyard.clients.texts import Unparsable
 from switchyard.faults import SettingsError
+from switchyard.relay import keychain
+from switchyard.relay.credentials import KEYRING
 from switchyard.relay.urls import request_url
 from switchyard.settings import parse
 from switchyard.store.settings_file import SettingsFile, StaleRevision, encode_document, read_settings
@@ -32,7 +34,7 @@ from switchyard.web.answers import (
 )
 from switchyard.web.drafts import draft_of
 from switchyard.web.secrets import mark, nothing, without_secrets
-from switchyard.web.views import fault_view, key_id, masked_url
+from switchyard.web.views import fault_view, key_id, key_view, masked_url
 
 CLIENT_KEY_BYTES = 24
 IMPORT_TRIES = 3
@@ -58,6 +60,7 @@ class Writing:
             "/api/upstreams/toggle": self.toggle,
             "/api/upstreams/move": self.move,
             "/api/upstreams/duplicate": self.duplicate,
+            "/api/upstreams/move-key": self.move_key,
             "/api/upstreams/check": self.check,
             "/api/settings": self.change_settings,
             "/api/settings/check": self.check_settings,
@@ -116,6 +119,35 @@ class Writing:
         body = await read_object(request)
         document, name = _edited(editing.duplicated, self._file.document, text_of(body, "name"))
         return await self._saved(document, body, name)
+
+    async def move_key(self, request: Request) -> Response:
+        """Puts the literal key of an entry into the system keychain; the file and its history only name it then."""
+        body = await read_object(request)
+        name, revision = text_of(body, "name"), _revision(body)
+        entry = _edited(editing.entry_of, self._file.document, name)
+        key = entry.get("key", "")
+        if key_view(key)["kind"] != "literal":
+            raise Problem(422, f'The file holds no key of "{name}" that could be moved.', "key")
+        try:
+            kept = await asyncio.to_thread(keychain.keep, name, key)
+        except keychain.KeychainRefused as refused:
+            raise Problem(503, f"The key stays in the file: {refused}.") from None
+        moved = {**entry, "key": f"{KEYRING}{kept.name}"}
+        try:
+            document = editing.replaced(self._file.document, name, moved)
+            revision = await asyncio.to_thread(self._file.save, document, revision)
+        except (SettingsError, StaleRevision, OSError):
+            if kept.is_new:
+                await asyncio.to_thread(_forget, kept.name)
+            raise
+        try:
+            await asyncio.to_thread(self._file.replace_in_history, key, moved["key"])
+        except OSError as error:
+            why = error.strerror or error
+            raise Problem(
+                507, f"The keychain has the key now, but the history still holds it: {why}."
+            ) from None
+        return answer({"revision": revision, "name": name, "key": key_view(moved["key"])})
 
     async def check(self, request: Request) -> Response:
         """What a save would say of this entry, and where requests would go."""
@@ -280,6 +312,12 @@ def _becoming(document: Json, origins: tuple[tuple[str, str], ...]) -> list[Json
         }
         for place, name in origins
     ]
+
+
+def _forget(name: str) -> None:
+    # the key is still in the file: an entry that stays behind in the keychain is only untidy
+    with suppress(keychain.KeychainRefused):
+        keychain.forget(name)
 
 
 def _revision(body: Json) -> str:

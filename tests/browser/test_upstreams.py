@@ -1,12 +1,14 @@
 """The panel of upstreams: what a user does there, and what the file says afterwards."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.bed.daemon import Daemon, Document, settings, upstream
+from tests.bed.keychain import FakeKeychain
 from tests.bed.upstream import ScriptedUpstream, say, whole
 from tests.browser.conftest import CHINESE, HOSTILE, LONG, Open
 
@@ -65,6 +67,56 @@ def test_an_upstream_is_added_and_its_key_is_never_shown_again(demo: Daemon, ope
     expect(page.get_by_label("Where the key comes from")).to_have_value("keep")
     assert "sk-very-secret" not in page.content()
     assert "sk-very-secret" not in demo.get("/api/configs").text
+
+
+def test_a_stored_key_is_moved_into_the_system_keychain(tmp_path: Path, open_page: Open) -> None:
+    keychain = FakeKeychain(tmp_path)
+    document = settings(
+        upstream("relay", "http://127.0.0.1:9"), upstream("local", "http://127.0.0.1:9", key="")
+    )
+    with Daemon(tmp_path, document, keychain.environment) as daemon:
+        page = open_page(daemon, PANEL)
+        offer = page.get_by_role("button", name="Move it into the system keychain")
+        row(page, "local").get_by_role("button", name="Edit", exact=True).click()
+        expect(page.get_by_label("Where the key comes from")).to_have_value("none")
+        expect(offer).to_be_hidden()
+        page.keyboard.press("Escape")
+        row(page, "relay").get_by_role("button", name="Edit", exact=True).click()
+        page.get_by_label("Note").fill("changed meanwhile")
+        offer.click()
+        expect(page.get_by_label("Where the key comes from")).to_have_value("keyring")
+        expect(page.get_by_label("Where the key comes from")).to_be_focused()
+        expect(page.get_by_label("Key", exact=True)).to_have_value("relay")
+        expect(offer).to_be_hidden()
+        assert keychain.keys == {"relay": "sk-of-relay"}
+        page.get_by_role("dialog").get_by_role("button", name="Save").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        expect(row(page, "relay").get_by_text("key from the keychain: relay")).to_be_visible()
+        assert stored(daemon)[0]["key"] == "keyring:relay"
+        assert stored(daemon)[0]["note"] == "changed meanwhile"
+
+
+def test_without_a_keychain_moving_the_key_is_not_offered_and_a_refusal_is_told(
+    tmp_path: Path, open_page: Open
+) -> None:
+    for broken, offered in (("absent", 0), ("locked", 1)):
+        folder = tmp_path / broken
+        keychain = FakeKeychain(tmp_path, broken)
+        with Daemon(
+            folder, settings(upstream("relay", "http://127.0.0.1:9")), keychain.environment
+        ) as daemon:
+            page = open_page(daemon, PANEL)
+            row(page, "relay").get_by_role("button", name="Edit", exact=True).click()
+            expect(page.get_by_label("Where the key comes from")).to_have_value("keep")
+            offer = page.get_by_role("button", name="Move it into the system keychain")
+            expect(offer).to_have_count(offered)
+            if offered:
+                offer.click()
+                expect(
+                    page.get_by_text("The key stays in the file: the system keychain refused relay")
+                ).to_be_visible()
+                expect(page.get_by_label("Where the key comes from")).to_have_value("keep")
+            assert stored(daemon)[0]["key"] == "sk-of-relay"
 
 
 def test_mistakes_are_told_beside_their_fields_while_typing(daemon: Daemon, open_page: Open) -> None:

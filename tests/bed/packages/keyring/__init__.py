@@ -1,0 +1,43 @@
+"""A stand-in for the package `keyring`, for daemons of the tests: a keychain in a JSON file, or one that refuses."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+FILE, BROKEN = "FAKE_KEYCHAIN", "FAKE_KEYCHAIN_BROKEN"
+"""the environment: where the keys are; "absent" for no keychain at all, "locked" for one that raises"""
+
+
+@dataclass(frozen=True)
+class Keychain:
+    priority: float
+
+
+def get_keyring() -> Keychain:
+    return Keychain(0 if os.environ.get(BROKEN) == "absent" else 5)
+
+
+def get_password(service: str, name: str) -> str | None:
+    return _keys().get(f"{service} {name}")
+
+
+def set_password(service: str, name: str, key: str) -> None:
+    if os.environ.get(BROKEN) == "locked":
+        raise RuntimeError(f"cannot store {key}")
+    _write(_keys() | {f"{service} {name}": key})
+
+
+def delete_password(service: str, name: str) -> None:
+    keys = _keys()
+    del keys[f"{service} {name}"]
+    _write(keys)
+
+
+def _keys() -> dict[str, str]:
+    path = Path(os.environ[FILE])
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _write(keys: dict[str, str]) -> None:
+    Path(os.environ[FILE]).write_text(json.dumps(keys))
