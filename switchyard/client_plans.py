@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from switchyard.clients import claude_code, codex
 from switchyard.clients.plan import Plan
 from switchyard.routing.served import served_models, smallest_window
 from switchyard.settings import Settings
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 TITLES = {"claude": "Claude Code", "codex": "Codex"}
 
 
@@ -42,6 +44,16 @@ def plan(client: str, path: Path, wanted: Wanted, settings: Settings, environmen
 def undo(client: str, path: Path) -> Plan:
     """What taking a set-up back would change. Raises Unparsable or OSError."""
     return claude_code.undo(path) if client == "claude" else codex.undo(path)
+
+
+def leads_to(base: str, address: str) -> bool:
+    """True for a base URL that reaches the daemon at this address; loopback has several names."""
+    try:
+        parts, wanted = urlsplit(base), urlsplit(address)
+        hosts = {wanted.hostname, *(LOOPBACK if wanted.hostname in LOOPBACK else ())}
+        return parts.hostname in hosts and parts.port == wanted.port
+    except ValueError:
+        return False
 
 
 def _plan_claude(
@@ -92,6 +104,12 @@ class ClientFiles:
         others = [name for name, is_on in knobs.items() if not is_on]
         wanted = Wanted(self.address, model=model, knobs=chosen, no_longer=others)
         return plan(client, self.path(client), wanted, self.settings(), self.environment)
+
+    def leads_here(self, client: str) -> bool | None:
+        """Does the file send the client to this daemon? None if it says nothing. Raises Unparsable or OSError."""
+        path = self.path(client)
+        base = claude_code.base_url_in(path) if client == "claude" else codex.base_url_in(path)
+        return leads_to(base, self.address) if base else None
 
     def undo(self, client: str) -> Plan:
         """What taking it back would change. Raises Unparsable or OSError."""

@@ -13,6 +13,7 @@ __all__ = [
     "KNOBS",
     "MODEL",
     "apply",
+    "base_url_in",
     "chosen",
     "ignored",
     "plan",
@@ -60,6 +61,13 @@ def settings_path(environment: Mapping[str, str], home: Path) -> Path:
     """Where Claude Code reads the user's settings."""
     folder = environment.get("CLAUDE_CONFIG_DIR")
     return (Path(folder) if folder else home / ".claude") / "settings.json"
+
+
+def base_url_in(path: Path) -> str:
+    """Where the user's settings send Claude Code; "" if they do not say. Raises Unparsable."""
+    data = json_edit.data(texts.decode(read_or_none(path) or b"").text)
+    found = value_at(data, ("env", "ANTHROPIC_BASE_URL"))
+    return found if isinstance(found, str) else ""
 
 
 def chosen(path: Path) -> dict[str, str]:

@@ -17,6 +17,7 @@ __all__ = [
     "KNOWN_WINDOW",
     "CatalogModel",
     "apply",
+    "base_url_in",
     "catalog",
     "config_path",
     "knows",
@@ -72,6 +73,13 @@ def model_in(path: Path) -> str:
     """The model that the user's configuration asks for; "" if it names none. Raises Unparsable."""
     model = toml_edit.data(texts.decode(read_or_none(path) or b"").text).get("model")
     return model if isinstance(model, str) else ""
+
+
+def base_url_in(path: Path) -> str:
+    """Where the user's configuration sends Codex; "" if it does not say. Raises Unparsable."""
+    data = toml_edit.data(texts.decode(read_or_none(path) or b"").text)
+    found = value_at(data, ("model_providers", str(data.get("model_provider")), "base_url"))
+    return found if isinstance(found, str) else ""
 
 
 def plan(

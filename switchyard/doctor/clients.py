@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -29,7 +28,6 @@ MEASURED: Mapping[str, frozenset[str]] = {
     "codex": frozenset({"0.169.0"}),
 }
 """client versions that this program has been measured with"""
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 AUTH_VARIABLES = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY")
 PROXY_VARIABLES = {
     "claude": ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"),
@@ -150,12 +148,7 @@ def _claude_findings(file: ClientFile, patient: Patient) -> list[Finding]:
 
 def is_ours(base: str, patient: Patient) -> bool:
     """True for an address that leads to this daemon."""
-    try:
-        parts, wanted = urlsplit(base), urlsplit(patient.address)
-        hosts = {wanted.hostname, *(LOOPBACK if wanted.hostname in LOOPBACK else ())}
-        return parts.hostname in hosts and parts.port == wanted.port
-    except ValueError:
-        return False
+    return client_plans.leads_to(base, patient.address)
 
 
 def _base_finding(file: ClientFile, base: str, wanted: str) -> Finding:

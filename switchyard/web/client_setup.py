@@ -21,6 +21,7 @@ USUAL_KNOBS = frozenset({"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"})
 """suggested where nothing was chosen before"""
 LOOK_AGAIN = "Nothing was written: look at the preview again."
 KEY_TO_FILL_IN = "YOUR-CLIENT-KEY"
+STATES = {True: "ours", False: "other", None: "absent"}
 Planned = Callable[[str, Json], Plan]
 
 
@@ -37,6 +38,10 @@ class ClientFiles(Protocol):
 
     def plan(self, client: str, model: str, knobs: Mapping[str, bool]) -> Plan:
         """Knobs that are not named stay as they are. Raises Unparsable or OSError."""
+        ...
+
+    def leads_here(self, client: str) -> bool | None:
+        """Does the file send the client to this daemon? None if it says nothing. Raises Unparsable or OSError."""
         ...
 
     def undo(self, client: str) -> Plan:
@@ -135,6 +140,7 @@ class ClientSetup:
             "path": shown_path(path),
             "state": state,
             "detail": detail,
+            "undoable": read_record(path) is not None,
             "options": _claude_options(path) if client == "claude" else CODEX_OPTIONS,
             "snippet": SNIPPETS[client](self._files.address, key),
         }
@@ -142,11 +148,11 @@ class ClientSetup:
     def _state(self, client: str, path: Path) -> tuple[str, str]:
         try:
             plan = self._plan(client, {})
+            with _readable(path):
+                leads_here = self._files.leads_here(client)
         except Problem as unreadable:
             return "unreadable", unreadable.message
-        if read_record(path) is not None:
-            return "ours", " ".join(plan.notes)
-        return "other" if path.exists() else "absent", " ".join(plan.notes)
+        return STATES[leads_here], " ".join(plan.notes)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The panels of models, failover, clients and file: what is changed there is what the file and the clients get."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,25 @@ def test_claude_code_is_set_up_after_a_look_at_the_difference_and_taken_back(
     dialog.get_by_role("button", name="Undo …").click()
     expect(card.get_by_text("points here")).to_have_count(0)
     assert path.read_text() == original
+
+
+def test_an_option_of_a_set_up_is_taken_back_alone(demo: Daemon, open_page: Open) -> None:
+    path = demo.home / ".claude" / "settings.json"
+    page = open_page(demo, "/#/clients")
+    card = page.locator("[data-client=claude]")
+
+    def write_with(name: str, chosen: bool) -> Any:
+        card.get_by_label(name).set_checked(chosen)
+        card.get_by_role("button", name=re.compile("Set up|Update")).click()
+        page.get_by_role("dialog").get_by_role("button", name="Write").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        expect(card.get_by_text("points here")).to_be_visible()
+        expect(card.get_by_label(name)).to_be_checked(checked=chosen)
+        return json.loads(path.read_text())["env"]
+
+    before = write_with("CLAUDE_CODE_ATTRIBUTION_HEADER", False)
+    assert write_with("API_TIMEOUT_MS", True) == before | {"API_TIMEOUT_MS": "3000000"}
+    assert write_with("API_TIMEOUT_MS", False) == before
 
 
 def test_an_unreadable_client_file_is_told_and_not_touched(demo: Daemon, open_page: Open) -> None:

@@ -2,7 +2,7 @@
 import { get, post } from "../api.js";
 import { onConfig, save } from "../config.js";
 import { h, replace } from "../dom.js";
-import { t } from "../i18n.js";
+import { knows, t } from "../i18n.js";
 import { subscribe } from "../live.js";
 import { actionButton, badge, button, confirm, copyButton, dialog, diffView, emptyNote, errorNote, loadInto, messageOf, note } from "../ui.js";
 
@@ -45,8 +45,8 @@ function card(client, reload) {
       h(
         "div.row",
         {},
-        actionButton(t(client.state === "ours" ? "clients.update" : "clients.set-up"), () => preview(client, "apply", chosen(), reload), { kind: "primary", disabled: unreadable }),
-        client.state === "ours" ? actionButton(t("clients.undo"), () => preview(client, "undo", {}, reload)) : null,
+        actionButton(t(client.undoable ? "clients.update" : "clients.set-up"), () => preview(client, "apply", chosen(), reload), { kind: "primary", disabled: unreadable }),
+        client.undoable ? actionButton(t("clients.undo"), () => preview(client, "undo", {}, reload)) : null,
       ),
       h("details", {}, h("summary", {}, t("clients.by-hand")), h("div.stack", {}, h("pre.code", { tabindex: "0" }, client.snippet), h("div", {}, copyButton(client.snippet)))),
     ),
@@ -54,12 +54,14 @@ function card(client, reload) {
 }
 
 function optionField(option) {
+  // the daemon's own sentence in English, as with the reasons of a skip
+  const help = (knows(`option.${option.name}`) && t(`option.${option.name}`)) || option.help;
   if (option.type === "flag") {
     const box = h("input", { type: "checkbox", checked: option.default === true });
-    return { name: option.name, element: h("label.check", {}, box, h("span", {}, h("code", {}, option.label), h("span.muted", {}, ` ${option.help}`))), read: () => box.checked };
+    return { name: option.name, element: h("label.check", {}, box, h("span", {}, h("code", {}, option.label), h("span.muted", {}, ` ${help}`))), read: () => box.checked };
   }
   const input = h("input", { type: "text", value: option.default ?? "", spellcheck: "false" });
-  return { name: option.name, element: h("label.field", {}, h("span", {}, h("code", {}, option.label), h("span.muted", {}, ` ${option.help}`)), input), read: () => input.value };
+  return { name: option.name, element: h("label.field", {}, h("span", {}, h("code", {}, option.label), h("span.muted", {}, ` ${help}`)), input), read: () => input.value };
 }
 
 async function preview(client, action, options, reload) {
