@@ -12,7 +12,7 @@ from switchyard.clients.edits import Record
 from switchyard.store.files import read_or_none, target_of, write_whole
 
 RECORD_SUFFIX = ".switchyard-undo.json"
-SECRET_NAME = r"(?:[\w.-]*(?:token|secret|password|passwd|api[_-]?key|x-api-key|authorization)[\w.-]*)"
+SECRET_NAME = r"(?:[\w.-]*(?:token(?!s)|secret|password|passwd|api[_-]?key|x-api-key|authorization)[\w.-]*)"
 SECRET_LINE = re.compile(rf"""(["']?{SECRET_NAME}["']?\s*[:=]\s*)(["'])(?:\\.|(?!\2).)+\2""", re.IGNORECASE)
 
 

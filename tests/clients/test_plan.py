@@ -55,6 +55,7 @@ def test_a_file_changed_meanwhile_stops_everything(tmp_path: Path) -> None:
         ('http_headers = { "x-api-key" = "s3cret" }', 'http_headers = { "x-api-key" = "(not shown)" }'),
         ("experimental_bearer_token = 's3cret'", "experimental_bearer_token = '(not shown)'"),
         ('"model": "opus"', '"model": "opus"'),
+        ('"CLAUDE_CODE_MAX_CONTEXT_TOKENS": "65536"', '"CLAUDE_CODE_MAX_CONTEXT_TOKENS": "65536"'),
     ],
 )
 def test_secrets_do_not_show_in_a_diff(tmp_path: Path, line: str, shown: str) -> None:
