@@ -56,11 +56,14 @@ export function section(element, draw) {
 
 /** Redraws and puts the focus back on the control with the same data-key. */
 function keepingFocus(element, redraw) {
-  const active = element.contains(document.activeElement) ? document.activeElement : null;
-  const key = active?.dataset.key;
+  const key = focusedKey(element);
   redraw();
-  if (key) [...element.querySelectorAll("[data-key]")].find((found) => found.dataset.key === key)?.focus();
+  if (key) focusOn(element, key);
 }
+
+const focusedKey = (element) => (element.contains(document.activeElement) ? document.activeElement.dataset.key : undefined);
+
+const focusOn = (element, key) => [...element.querySelectorAll("[data-key]")].find((found) => found.dataset.key === key)?.focus();
 
 /** Makes the children of `parent` the items in their order; rows whose item is the same object text stay as they are. */
 export function keyed(parent, items, keyOf, create) {
@@ -76,10 +79,12 @@ export function keyed(parent, items, keyOf, create) {
       fresh.dataset.row = key;
       fresh.rowVersion = version;
       if (row) {
-        const focused = row.contains(document.activeElement);
+        const hasFocus = row.contains(document.activeElement);
+        const key = focusedKey(row);
         if (row === place) place = fresh;
         row.replaceWith(fresh);
-        if (focused) (fresh.matches("[tabindex]") ? fresh : fresh.querySelector("[tabindex],button"))?.focus();
+        if (key) focusOn(fresh, key);
+        else if (hasFocus) fresh.querySelector("button")?.focus();
       }
       row = fresh;
     }

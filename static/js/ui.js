@@ -41,7 +41,7 @@ export async function busy(control, action) {
   }
 }
 
-export function copyButton(text, label = t("copy")) {
+export function copyButton(text, label = t("copy"), key = null) {
   const made = button(
     label,
     async () => {
@@ -53,7 +53,7 @@ export function copyButton(text, label = t("copy")) {
         replace(made, label);
       }, 1500);
     },
-    { kind: "quiet small" },
+    { kind: "quiet small", key },
   );
   return made;
 }
@@ -213,6 +213,7 @@ export function menu(label, items, key = null) {
     opener.setAttribute("aria-expanded", "false");
     document.removeEventListener("pointerdown", outside, true);
     if (refocus) opener.focus();
+    holder.dispatchEvent(new Event("menuclose", { bubbles: true }));
   }
   function open() {
     list = h(

@@ -303,6 +303,24 @@ def test_a_pretended_failure_moves_the_route_and_ends(demo: Daemon, open_page: O
         expect(row(page, "one").get_by_text("pretending")).to_have_count(0)
 
 
+def test_an_open_menu_stays_while_requests_change_its_row(daemon: Daemon, open_page: Open) -> None:
+    daemon.change_settings(
+        settings(upstream("broken", "http://127.0.0.1:9"), failover={"error_threshold": 1})
+    )
+    page = open_page(daemon, PANEL)
+    row(page, "broken").get_by_role("button", name="More actions").click()
+    item = page.get_by_role("menuitem", name="Duplicate")
+    expect(item).to_be_visible()
+    body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}
+    assert daemon.post("/v1/messages", body).status >= 400
+    overview = open_page(daemon)
+    expect(overview.get_by_label("Resting").get_by_text("rests until")).to_be_visible()
+    expect(item).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(row(page, "broken").get_by_text("rests until")).to_be_visible()
+    expect(row(page, "broken").get_by_role("button", name="More actions")).to_be_focused()
+
+
 @pytest.mark.parametrize("width", [360, 1400])
 def test_the_menu_of_a_row_works_by_keyboard(daemon: Daemon, open_page: Open, width: int) -> None:
     page = open_page(daemon, PANEL, width)

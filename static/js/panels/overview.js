@@ -102,7 +102,7 @@ function lane(route, { urls, known }, redraw) {
       "div.stack",
       {},
       h("div", {}, h("strong", {}, clientName(route.client))),
-      h("div.address", {}, h("code.cut", { title: urls[route.client] }, urls[route.client]), copyButton(urls[route.client])),
+      h("div.address", {}, h("code.cut", { title: urls[route.client] }, urls[route.client]), copyButton(urls[route.client], t("copy"), `copy-${route.client}`)),
       h("div.muted.cut", { title: route.model }, t("overview.for-model", { model: route.model })),
     ),
     h("div.stack", {}, track(route, known), skips(route, redraw)),
@@ -164,7 +164,7 @@ function recentLines(rows) {
       h(
         "div.grow",
         {},
-        h("div.cut", {}, h("a", { href: `#/requests?id=${encodeURIComponent(row.id)}` }, row.model || "–"), h("span.muted", {}, row.upstream ? ` → ${row.upstream}` : "")),
+        h("div.cut", {}, h("a", { href: `#/requests?id=${encodeURIComponent(row.id)}`, dataset: { key: `request-${row.id}` } }, row.model || "–"), h("span.muted", {}, row.upstream ? ` → ${row.upstream}` : "")),
         h("div.faint.cut", {}, `${clock(row.at, true)} · ${agent(row.agent)}`, row.outcome === "running" ? "" : ` · ${seconds(row.duration)}`),
       ),
       h("div.number", {}, outcomeBadge(row), h("div.faint", {}, tokensText(row.usage))),

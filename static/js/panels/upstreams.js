@@ -30,9 +30,11 @@ export function mount(root, given) {
     ),
   );
   let revision = null;
+  // a row with an open menu, or one that is being dragged, must not be exchanged under the user's hand
+  const isInUse = () => list.querySelector("[aria-expanded=true], .dragged");
   const draw = () => {
     const known = config();
-    if (!known) return;
+    if (!known || isInUse()) return;
     const wanted = search.value.trim().toLowerCase();
     const entries = known.upstreams.filter((entry) => !wanted || JSON.stringify([entry.name, entry.base_url, entry.protocol, entry.models, entry.note]).toLowerCase().includes(wanted));
     if (!known.upstreams.length) replace(body, emptyNote(t("upstreams.none"), button(t("upstreams.add"), () => add(), { kind: "primary" })));
@@ -44,6 +46,7 @@ export function mount(root, given) {
     if (revision !== known.revision) week.load();
     revision = known.revision;
   };
+  for (const end of ["menuclose", "dragend"]) list.addEventListener(end, draw);
   const ends = [onConfig(draw, (error) => replace(body, errorNote(error, () => reload().catch(() => null)))), subscribe("state", draw)];
   const again = (wanted) => wanted.edit && edit(wanted.edit);
   again(given);
@@ -73,7 +76,7 @@ function row({ entry, state, movable }, list) {
       healthText(state) ? h("div.warn.wrap", {}, healthText(state)) : null,
       activationText(state) ? h("div.faint.wrap", {}, activationText(state)) : null,
     ),
-    h("div.row.tight.actions", {}, actionButton(t("upstreams.test"), () => testUpstream({ name, protocol: entry.protocol, models: entry.models }), { kind: "small", key: `test-${name}` }), button(t("upstreams.edit"), () => edit(name), { kind: "small" }), menu(t("upstreams.more", { name }), actions(entry, state), `menu-${name}`)),
+    h("div.row.tight.actions", {}, actionButton(t("upstreams.test"), () => testUpstream({ name, protocol: entry.protocol, models: entry.models }), { kind: "small", key: `test-${name}` }), button(t("upstreams.edit"), () => edit(name), { kind: "small", key: `edit-button-${name}` }), menu(t("upstreams.more", { name }), actions(entry, state), `menu-${name}`)),
   );
   return made;
 }
