@@ -97,6 +97,7 @@ class Overview:
                 "warnings": list(settings_file.warnings),
             },
             "problems": self._problems(),
+            "notices": list(daemon.ledger.budget_state().warnings),
             "routes": {client: self.route(client) for client in PROTOCOLS},
             "capture": daemon.relay.on,
             "upstreams": [
@@ -136,7 +137,7 @@ class Overview:
     def _problems(self) -> list[str]:
         ledger = self._daemon.ledger
         faults = (ledger.fault, self._daemon.activation_memory.fault)
-        return [*(fault for fault in faults if fault), *ledger.budget_state().warnings]
+        return [fault for fault in faults if fault]
 
     def _numbers_of_today(self) -> Json:
         statistics = self._daemon.ledger.statistics

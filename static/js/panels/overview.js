@@ -53,7 +53,8 @@ export function mount(root) {
   const ends = [
     subscribe("state", (state) => {
       if (!panel.isConnected) replace(root, panel);
-      drawFaults({ file: state.file, problems: state.problems ?? [] });
+      drawFaults({ file: state.file, problems: state.problems, notices: state.notices });
+      drawStart(state.upstreams.length > 0 && state.upstreams.every((one) => one.demo));
       drawLanesNow();
       drawToday(state.today);
       drawRests(state.upstreams.filter((one) => ["resting", "trial"].includes(one.state) || one.pretend || one.models?.length));
@@ -72,7 +73,7 @@ const withoutTimes = (routes) => Object.fromEntries(Object.entries(routes).map((
 
 // --- what is wrong ---
 
-function faultBanners({ file, problems }) {
+function faultBanners({ file, problems, notices }) {
   return [
     file.faults.length
       ? h(
@@ -86,11 +87,14 @@ function faultBanners({ file, problems }) {
           ),
         )
       : null,
-    problems.length ? h("div.banner.bad-line", { role: "alert" }, h("ul", {}, problems.map((problem) => h("li.wrap", {}, problem)))) : null,
+    problems.length ? h("div.banner.bad-line", { role: "alert" }, lines(problems)) : null,
+    notices.length ? h("div.banner", {}, lines(notices)) : null,
     file.warnings.length ? h("div.banner", {}, h("details", {}, h("summary", {}, t("overview.file-warnings", { count: file.warnings.length })), h("ul", {}, file.warnings.map((warning) => h("li.wrap", {}, warning))))) : null,
     file.ancestor ? h("div.banner", {}, t("overview.ancestor")) : null,
   ];
 }
+
+const lines = (texts) => h("div.stack", {}, texts.map((text) => h("p.wrap", {}, text)));
 
 // --- who answers ---
 
