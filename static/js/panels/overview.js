@@ -15,6 +15,7 @@ const unfolded = new Set();
 
 export function mount(root) {
   const faults = h("div.stack");
+  const start = h("div.stack");
   const lanes = h("div");
   const recent = h("ul.lines");
   const today = h("div");
@@ -24,6 +25,7 @@ export function mount(root) {
     {},
     h("div.panel-head", {}, h("h1", {}, t("overview.title")), button(t("explain.open"), () => explainDialog(), { key: "explain" })),
     faults,
+    start,
     h("section.card", { "aria-label": t("overview.who") }, h("header", {}, h("h2", {}, t("overview.who"))), lanes),
     h(
       "div.columns",
@@ -40,6 +42,7 @@ export function mount(root) {
   replace(root, loadingNote());
 
   const drawFaults = section(faults, faultBanners);
+  const drawStart = section(start, startBanner);
   const drawLanes = section(lanes, (shown) => CLIENTS.map((client) => lane(shown.routes[client], shown, () => drawLanesNow())));
   const drawRecent = section(recent, recentLines);
   const drawToday = section(today, todayNumbers);
@@ -94,6 +97,11 @@ function faultBanners({ file, problems, notices }) {
   ];
 }
 
+/** For somebody who has just started the daemon. */
+const startBanner = (isOnlyDemo) => isOnlyDemo && h("div.banner.accent-line", {}, h("p.row", {}, t("overview.only-demo"), addLink(), h("a", { href: "#/clients" }, t("overview.point-client"))));
+
+const addLink = () => h("a", { href: "#/upstreams" }, t("upstreams.add"));
+
 const lines = (texts) => h("div.stack", {}, texts.map((text) => h("p.wrap", {}, text)));
 
 // --- who answers ---
@@ -116,7 +124,7 @@ function lane(route, { urls, known }, redraw) {
 /** The rail from the client to the upstream that answers, and on to those that would follow. */
 function track(route, known = 1) {
   const first = route.candidates[0];
-  if (!first) return h("div.track", {}, dot("bad"), h("span", {}, ` ${t(known ? "overview.nobody" : "overview.no-upstreams")}`));
+  if (!first) return h("div.row", {}, dot("bad"), h("span", {}, t(known ? "overview.nobody" : "overview.no-upstreams")), known ? null : addLink());
   return h(
     "div.track",
     {},
