@@ -4,6 +4,7 @@ import { h, replace, s } from "./dom.js";
 const TOP = 8;
 const BOTTOM = 22;
 const LEFT = 46;
+const NAME = 48;
 
 /**
  * Stacked bars that fill their holder. columns: [{ label, title, values: { key: number } }], series: [{ key, label }].
@@ -27,7 +28,7 @@ function bars({ columns, series, hue, format, height, width, tip, label }) {
   const y = (value) => TOP + (height - TOP - BOTTOM) * (1 - value / top);
   const step = (width - LEFT) / Math.max(columns.length, 1);
   const thickness = Math.max(2, Math.min(44, step * 0.72));
-  const every = Math.ceil(columns.length / Math.max(1, Math.floor((width - LEFT) / 56)));
+  const every = Math.ceil(columns.length / Math.max(1, Math.floor((width - LEFT) / (1.5 * NAME))));
 
   const grid = ticks.map((value) => [
     s("line.grid", { x1: LEFT, x2: width, y1: y(value), y2: y(value) }),
@@ -53,9 +54,14 @@ function bars({ columns, series, hue, format, height, width, tip, label }) {
     );
   });
   const names = columns.map((column, index) =>
-    (columns.length - 1 - index) % every === 0 ? s("text.axis", { x: LEFT + step * (index + 0.5), y: height - 6, "text-anchor": "middle" }, column.label) : null,
+    (columns.length - 1 - index) % every === 0 ? s("text.axis", nameAt(LEFT + step * (index + 0.5), width, height - 6), column.label) : null,
   );
   return s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "aria-label": label }, grid, stacks, names);
+}
+
+/** In the middle below its bar, but not over the edge. */
+function nameAt(centre, width, y) {
+  return centre > width - NAME / 2 ? { x: width, y, "text-anchor": "end" } : { x: centre, y, "text-anchor": "middle" };
 }
 
 function walk(event) {

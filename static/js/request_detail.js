@@ -82,7 +82,7 @@ function facts({ row, price }) {
     [t("requests.column-client"), [row.client, agent(row.agent), protocolName(row.protocol)].filter(Boolean).join(" · ")],
     [t("request.session"), row.session || "–"],
     [t("request.id"), h("code", {}, row.id)],
-    [t("requests.column-duration"), `${seconds(row.duration)} (${t("requests.column-first")} ${seconds(row.first_byte)})`],
+    [t("requests.column-duration"), row.first_byte ? `${seconds(row.duration)} (${t("request.first-byte", { time: seconds(row.first_byte) })})` : seconds(row.duration)],
     usage ? [t("stats.input"), `${usage.estimated ? "≈ " : ""}${whole(totalInput(usage))}: ${t("request.input-parts", { fresh: whole(usage.input), read: whole(usage.cache_read), write: whole(usage.cache_write_5m), write_1h: whole(usage.cache_write_1h) })}`] : null,
     usage ? [t("stats.output"), `${usage.estimated ? "≈ " : ""}${whole(usage.output)}${usage.reasoning ? ` (${t("stats.of-which-reasoning", { count: whole(usage.reasoning) })})` : ""}`] : null,
     [t("stats.cost"), row.cost === null ? t("stats.unpriced-short") : `${money(row.cost)}${price?.source ? ` · ${price.source}` : ""}`],

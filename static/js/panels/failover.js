@@ -62,7 +62,7 @@ function build(config, touched) {
 const card = (title, content) => h("section.card", { "aria-label": t(title) }, h("header", {}, h("h2", {}, t(title))), h("div.inside", {}, content));
 
 function numberOf(section, name, stored, defaults) {
-  const input = h("input", { type: "number", min: "0", step: "any", value: stored[name] ?? "", placeholder: String(defaults[name]) });
+  const input = h("input", { type: "number", min: "0", step: "any", value: stored[name] ?? "", placeholder: defaults[name] === 0 ? "–" : String(defaults[name]) });
   const help = t(`setting-help.${name}`);
   const text = [help === `setting-help.${name}` ? "" : help, section === "budget" ? "" : t("failover.default", { value: defaults[name] })].filter(Boolean).join(" ");
   return { name, element: field(t(`setting.${name}`), input, { help: text, path: `${section}.${name}` }), read: () => (input.value === "" ? undefined : Number(input.value)) };
@@ -80,7 +80,7 @@ const actionSelect = (value, label) => select(ACTIONS.map((action) => [action, t
 function statusRows(stored, defaults, touched) {
   const rows = h("div.stack");
   const add = (status, action, fixed) => {
-    const name = fixed ? h("code", {}, status === "default" ? t("failover.any-other") : status) : h("input.mono", { type: "text", value: status, placeholder: "429, 5xx", "aria-label": t("failover.status") });
+    const name = fixed ? status === "default" ? h("span", {}, t("failover.any-other")) : h("code", {}, status) : h("input.mono", { type: "text", value: status, placeholder: "429, 5xx", "aria-label": t("failover.status") });
     const choice = actionSelect(action, t("failover.action-for", { what: status }));
     const row = h("div.pair-row", {}, name, h("span.arrow.faint", { "aria-hidden": "true" }, "→"), choice, fixed ? h("span") : button("", () => (row.remove(), touched()), { kind: "quiet", iconName: "close", title: t("editor.remove-row") }));
     row.read = () => [fixed ? status : name.value.trim(), choice.value];

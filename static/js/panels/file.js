@@ -5,11 +5,11 @@ import { h, replace, section } from "../dom.js";
 import { bytes, moment } from "../format.js";
 import { t } from "../i18n.js";
 import { refresh, subscribe } from "../live.js";
-import { actionButton, badge, button, confirm, dialog, diffView, emptyNote, faultText, loadInto, note } from "../ui.js";
+import { actionButton, badge, button, confirm, dialog, diffView, emptyNote, faultText, loadInto, loadingNote, note } from "../ui.js";
 
 export function mount(root) {
   const state = h("div.inside.stack");
-  const history = h("div");
+  const history = h("div", {}, loadingNote());
   replace(
     root,
     h(
