@@ -3,7 +3,7 @@ import { followRevision } from "./config.js";
 import { replace } from "./dom.js";
 import { drawFrame, PANELS } from "./frame.js";
 import { loadLanguage } from "./i18n.js";
-import { errorNote, loadingNote } from "./ui.js";
+import { dismissDialogs, errorNote, loadingNote } from "./ui.js";
 
 const main = document.getElementById("main");
 let leave = null;
@@ -17,6 +17,10 @@ function address() {
 
 async function show(mark) {
   const [name, given] = address();
+  if (!(await dismissDialogs())) {
+    history.replaceState(null, "", `#/${shown}`);
+    return;
+  }
   if (name === shown && leave?.again) {
     leave.again(given);
     return;

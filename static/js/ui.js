@@ -143,6 +143,19 @@ export function note(text, { kind = "", action = null } = {}) {
 
 // --- dialogs ---
 
+/** How each open dialog is closed, the last opened one at the end. */
+const dismissals = [];
+
+/** Closes every open dialog, the last one first; false if one of them may not be closed. */
+export async function dismissDialogs() {
+  while (dismissals.length) {
+    const last = dismissals.at(-1);
+    await last();
+    if (dismissals.at(-1) === last) return false;
+  }
+  return true;
+}
+
 /**
  * Opens a modal dialog. `build(close)` returns { body, footer }; `mayClose()` may refuse (a promise of false).
  * Resolves with what was given to `close`.
@@ -157,6 +170,7 @@ export function dialog(title, build, { kind = "", mayClose = () => true } = {}) 
       if (shelf) document.body.append(shelf);
       element.close();
       element.remove();
+      if (dismissals.includes(dismiss)) dismissals.splice(dismissals.indexOf(dismiss), 1);
       if (returnTo?.isConnected) returnTo.focus();
       resolve(value);
     };
@@ -177,6 +191,7 @@ export function dialog(title, build, { kind = "", mayClose = () => true } = {}) 
       if (event.target === element) dismiss();
     });
     document.body.append(element);
+    dismissals.push(dismiss);
     element.showModal();
     element.querySelector("[autofocus]")?.focus();
   });

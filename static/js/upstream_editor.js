@@ -28,6 +28,8 @@ export function editUpstream(original) {
   const changes = () => Object.fromEntries(fields.map((one, index) => [one.name, one.read(), before[index]]).filter(([, now, then]) => !same(now, then)).map(([name, now]) => [name, now ?? null]));
   const whole = () => Object.fromEntries(fields.map((one) => [one.name, one.read()]).filter(([, value]) => value !== undefined));
   let finished = false;
+  const guard = (event) => !finished && Object.keys(changes()).length && event.preventDefault();
+  window.addEventListener("beforeunload", guard);
 
   return dialog(
     original ? t("editor.title", { name: original.name }) : t("editor.title-new"),
@@ -89,7 +91,7 @@ export function editUpstream(original) {
       return { body: form, footer: [test, h("span.grow"), button(t("cancel"), dismiss), saving] };
     },
     { mayClose: async () => finished || !Object.keys(changes()).length || confirm(t("editor.unsaved-title"), t("editor.unsaved"), t("editor.discard")) },
-  );
+  ).finally(() => window.removeEventListener("beforeunload", guard));
 }
 
 /** An empty new form is not scolded for what nobody has filled in yet. */

@@ -1,6 +1,7 @@
 """The panel of upstreams: what a user does there, and what the file says afterwards."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,26 @@ def test_unsaved_changes_are_guarded(daemon: Daemon, open_page: Open) -> None:
     page.get_by_role("button", name="Discard").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
     assert "note" not in stored(daemon)[0]
+
+
+def test_going_back_closes_the_form_but_not_over_unsaved_changes(daemon: Daemon, open_page: Open) -> None:
+    page = open_page(daemon)
+    page.get_by_role("link", name="Upstreams").click()
+    row(page, "Monday key").get_by_role("button", name="Edit", exact=True).click()
+    page.get_by_label("Note").fill("something")
+    page.evaluate("history.back()")
+    page.locator("dialog.small").get_by_role("button", name="Cancel").click()
+    expect(page.get_by_label("Note")).to_have_value("something")
+    expect(page).to_have_url(re.compile("#/upstreams$"))
+    with page.expect_event("dialog") as asked:
+        page.evaluate("setTimeout(() => location.reload())")
+    assert asked.value.type == "beforeunload"
+    asked.value.dismiss()
+    expect(page.get_by_label("Note")).to_have_value("something")
+    page.get_by_label("Note").fill("")
+    page.evaluate("location.hash = '#/file'")
+    expect(page.get_by_role("heading", name="File", exact=True)).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 def test_stored_headers_stay_when_another_field_is_changed(daemon: Daemon, open_page: Open) -> None:
