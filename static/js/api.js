@@ -45,11 +45,15 @@ async function call(path, options) {
 
 const RETRY_MILLISECONDS = 2000;
 
-/** Calls `handlers[event](data)` for each live event and `onLink(true | false)` when the connection comes or goes. */
+/**
+ * Calls `handlers[event](data)` for each live event and `onLink(true | false)` when the connection comes or goes.
+ * A hidden page lets go of its connection: a browser has only six for one daemon, and as many tabs would block each other.
+ */
 export function follow(path, handlers, onLink) {
   let source;
   let timer;
   const open = () => {
+    if (document.hidden) return;
     source = new EventSource(path);
     source.onopen = () => onLink(true);
     source.onerror = () => {
@@ -61,9 +65,13 @@ export function follow(path, handlers, onLink) {
       source.addEventListener(name, (event) => handle(event.data ? JSON.parse(event.data) : null));
     }
   };
-  open();
-  return () => {
+  const end = () => {
     clearTimeout(timer);
-    source.close();
+    source?.close();
   };
+  document.addEventListener("visibilitychange", () => {
+    end();
+    open();
+  });
+  open();
 }

@@ -19,7 +19,7 @@ export function subscribe(kind, listener) {
 
 export function startLive() {
   loadRequests();
-  return follow("/api/events", { state: takeState, request: takeRequest, reset: loadRequests }, takeLink);
+  follow("/api/events", { state: takeState, request: takeRequest, reset: loadRequests }, takeLink);
 }
 
 /** The state again, after something was done that the next event will only tell in a moment. */

@@ -29,6 +29,43 @@ def test_it_shows_who_answers_each_client_and_why_not_the_others(daemon: Daemon,
     expect(chat.locator(".stop").filter(has_text=CHINESE)).to_be_visible()
 
 
+def test_a_first_start_leads_to_the_first_upstream(demo: Daemon, open_page: Open) -> None:
+    page = open_page(demo)
+    expect(page.get_by_text("Only the built-in demo answers so far.")).to_be_visible()
+    expect(page.get_by_role("link", name="Point a client here")).to_have_attribute("href", "#/clients")
+    demo.change_settings(settings(upstream("mine", "http://127.0.0.1:9")))
+    expect(page.get_by_text("Only the built-in demo answers so far.")).to_have_count(0)
+    demo.change_settings(settings())
+    page.locator(".lane").first.get_by_role("link", name="Add upstream").click()
+    expect(page.get_by_role("heading", name="Upstreams")).to_be_visible()
+
+
+def test_a_hidden_page_lets_go_of_its_connection_and_catches_up(demo: Daemon, open_page: Open) -> None:
+    page = open_page(demo)
+    expect(page.get_by_text("live", exact=True)).to_be_visible()
+    hide = """(hidden) => {
+        Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.evaluate(hide, True)
+    assert ask(demo, "while-hidden") == 200
+    other = open_page(demo)
+    expect(other.get_by_role("link", name="while-hidden")).to_be_visible()
+    expect(page.get_by_role("link", name="while-hidden")).to_have_count(0)
+    page.evaluate(hide, False)
+    expect(page.get_by_role("link", name="while-hidden")).to_be_visible()
+
+
+def test_a_spent_budget_is_told_as_a_notice(demo: Daemon, open_page: Open) -> None:
+    with ScriptedUpstream(say("fine")) as server:
+        entry = upstream("paid", server.url, budget={"day_soft": 0.000001})
+        demo.change_settings(settings(entry, prices={"*": {"input": 1000, "output": 1000}}))
+        page = open_page(demo)
+        assert ask(demo) == 200
+        expect(page.locator(".banner").get_by_text('budget of upstream "paid"')).to_be_visible()
+        expect(page.locator(".bad-line")).to_have_count(0)
+
+
 def test_requests_and_numbers_arrive_live(demo: Daemon, open_page: Open) -> None:
     page = open_page(demo)
     expect(page.get_by_text("No requests yet.")).to_be_visible()
