@@ -12,9 +12,9 @@ export async function loadLanguage() {
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
 }
 
-/** The text of this key with {name} filled in. */
+/** The text of this key with {name} filled in; for a count of one its own form, where it has one. */
 export function t(key, values = {}) {
-  const text = words[key] ?? key;
+  const text = (values.count === 1 && words[`${key}.one`]) || (words[key] ?? key);
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 

@@ -208,7 +208,7 @@ def test_a_faulty_file_is_replaced_by_an_earlier_version(demo: Daemon, open_page
     demo.change_settings(before | {"timeouts": {"idle": 99}})
     demo.settings_path.write_text("{broken")
     page = open_page(demo, "/#/file")
-    expect(page.get_by_text("1 faults")).to_be_visible()
+    expect(page.get_by_text("1 fault")).to_be_visible()
     page.get_by_role("button", name="Restore").first.click()
     page.get_by_role("dialog").get_by_role("button", name="Restore").click()
     expect(page.get_by_text("valid", exact=True)).to_be_visible()
@@ -231,7 +231,7 @@ def test_accounts_are_imported_after_a_preview(demo: Daemon, open_page: Open) ->
     expect(page.get_by_text("accounts[0] → local · Chat · http://127.0.0.1:8000/v1")).to_be_visible()
     assert len(stored(demo)["upstreams"]) == 1
     page.get_by_role("dialog").get_by_role("button", name="Import", exact=True).click()
-    expect(page.get_by_text("1 upstreams were added.")).to_be_visible()
+    expect(page.get_by_text("1 upstream was added.")).to_be_visible()
     assert stored(demo)["upstreams"][1]["name"] == "local"
     page.get_by_role("button", name="Import …").click()
     page.get_by_label("Text to import").fill('{"something": "else"}')
