@@ -363,7 +363,9 @@ def _address(url: str) -> Iterator[Finding]:
 
 
 def _credential(key: str) -> Iterator[Finding]:
-    if not (key.isascii() and key.isprintable() and key == key.strip()):
+    # the keychain's entries bear any name, but a key itself goes into a header
+    sendable = key.isascii() or key.startswith("keyring:")
+    if not (sendable and key.isprintable() and key == key.strip()):
         yield "", "a key in one line, in plain ASCII, without spaces around it", HIDDEN
     if key in ("env:", "keyring:"):
         yield "", f"a name behind {key}", shown(key)

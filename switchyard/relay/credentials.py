@@ -23,7 +23,7 @@ def resolve_key(key: str, environment: Mapping[str, str] = os.environ) -> str:
             raise KeyMissing(
                 f"environment variable {name} is not set; set it and restart, or enter the key itself"
             )
-        return environment[name].strip()
+        return _sendable(environment[name], f"environment variable {name}")
     if key.startswith(KEYRING):
         return _from_keyring(key.removeprefix(KEYRING))
     return key
@@ -38,4 +38,12 @@ def _from_keyring(name: str) -> str:
         raise KeyMissing(
             f"the system keychain has no entry {name}; add it with: keyring set {SERVICE} {shlex.quote(name)}"
         )
-    return found
+    return _sendable(found, f"the entry {name} of the system keychain")
+
+
+def _sendable(key: str, place: str) -> str:
+    """The key, which has to fit into a header. Raises KeyMissing."""
+    stripped = key.strip()
+    if not (stripped.isascii() and stripped.isprintable()):
+        raise KeyMissing(f"{place} holds no key in one line, in plain ASCII")
+    return stripped

@@ -129,7 +129,7 @@ class Writing:
         if key_view(key)["kind"] != "literal":
             raise Problem(422, f'The file holds no key of "{name}" that could be moved.', "key")
         try:
-            kept = await asyncio.to_thread(keychain.keep, name, key)
+            kept = await asyncio.to_thread(keychain.keep, name.strip(), key)
         except keychain.KeychainRefused as refused:
             raise Problem(503, f"The key stays in the file: {refused}.") from None
         moved = {**entry, "key": f"{KEYRING}{kept.name}"}

@@ -56,6 +56,16 @@ def test_another_key_of_that_name_in_the_keychain_stays(tmp_path: Path) -> None:
     assert keychain.keys == {"relay": "sk-of-somebody-else", "relay (2)": KEY}
 
 
+@pytest.mark.parametrize("name", ["周一的密钥 🏠", " relay ", '"quoted" \\ name'])
+def test_a_key_is_moved_whatever_its_upstream_is_called(tmp_path: Path, name: str) -> None:
+    keychain = FakeKeychain(tmp_path)
+    entry = upstream(name, "http://127.0.0.1:9") | {"key": "sk-plain"}
+    with Daemon(tmp_path, settings(entry), keychain.environment) as daemon:
+        assert move(daemon, name).status == 200
+        assert entries(daemon)[0]["key"] == f"keyring:{name.strip()}"
+    assert keychain.keys == {name.strip(): "sk-plain"}
+
+
 def test_a_stale_page_moves_nothing(tmp_path: Path) -> None:
     keychain = FakeKeychain(tmp_path)
     with Daemon(tmp_path, settings(upstream("relay", "http://127.0.0.1:9")), keychain.environment) as daemon:
