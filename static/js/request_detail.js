@@ -8,6 +8,8 @@ import { subscribe } from "./live.js";
 import { outcomeBadge } from "./request_words.js";
 import { actionButton, badge, copyButton, dialog, dot, errorNote, loadingNote, protocolName, select } from "./ui.js";
 
+const SHOWN_CHARACTERS = 20000;
+
 /** Shows the exchange until it is closed; resolves with the id of another one to open, if one was made. */
 export function showRequest(id, upstreams) {
   let end = () => null;
@@ -48,9 +50,15 @@ function content(detail, upstreams, close) {
     detail.skipped.length ? h("section.stack", {}, h("h3", {}, t("request.skipped")), h("ul.skips", {}, detail.skipped.map((skip) => h("li", {}, h("span.cut", { title: skip.upstream }, skip.upstream), h("span.why", {}, `— ${skip.text}`))))) : null,
     detail.losses.length ? h("section.stack", {}, h("h3", {}, t("request.losses")), h("ul.skips", {}, detail.losses.map((loss) => h("li", {}, h("code", {}, loss.field), h("span.why", {}, `— ${loss.why}`))))) : null,
     h("section.stack", {}, h("h3", {}, t("request.facts")), facts(detail)),
-    detail.curl ? h("section.stack", {}, h("div.row.spread", {}, h("h3", {}, t("request.curl")), copyButton(detail.curl)), h("pre.code", { tabindex: "0" }, detail.curl)) : null,
+    detail.curl ? h("section.stack", {}, h("div.row.spread", {}, h("h3", {}, t("request.curl")), copyButton(detail.curl)), code(detail.curl)) : null,
     detail.captured ? captured(detail, upstreams, close) : null,
   ];
+}
+
+/** The beginning of a text, as megabytes of it would hold up the page; what is copied is the whole. */
+function code(text) {
+  const more = text.length - SHOWN_CHARACTERS;
+  return h("pre.code", { tabindex: "0" }, text.slice(0, SHOWN_CHARACTERS), more > 0 ? h("span.faint", {}, `\n… ${t("request.more-characters", { count: whole(more) })}`) : null);
 }
 
 function attempts({ row, attempts: tried }) {
@@ -101,8 +109,8 @@ function captured({ row, captured: bodies }, upstreams, close) {
     {},
     h("h3", {}, t("request.captured")),
     bodies.request ? h("div.row", {}, target, replay) : null,
-    h("details", {}, h("summary", {}, t("request.body")), h("div.stack", {}, h("div", {}, copyButton(bodies.request)), h("pre.code", { tabindex: "0" }, bodies.request))),
-    h("details", {}, h("summary", {}, t("request.answer")), h("pre.code", { tabindex: "0" }, bodies.answer || "–")),
+    h("details", {}, h("summary", {}, t("request.body")), h("div.stack", {}, h("div", {}, copyButton(bodies.request)), code(bodies.request))),
+    h("details", {}, h("summary", {}, t("request.answer")), h("div.stack", {}, h("div", {}, copyButton(bodies.answer)), code(bodies.answer || "–"))),
     bodies.truncated ? h("p.faint", {}, t("request.truncated")) : null,
   );
 }

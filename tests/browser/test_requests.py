@@ -96,6 +96,21 @@ def test_bodies_are_kept_only_when_asked_and_another_upstream_is_asked_again(
         expect(dialog.get_by_text("Captured bodies")).to_have_count(0)
 
 
+def test_a_long_body_is_shown_in_part_and_copied_whole(demo: Daemon, open_page: Open) -> None:
+    demo.post("/api/capture", {"on": True})
+    demo.post("/v1/messages", message("claude-x", "x" * 500_000 + " the end"))
+    page = open_page(demo, PANEL, permissions=["clipboard-read", "clipboard-write"])
+    rows(page).first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("Request body").click()
+    body = dialog.locator("details").first
+    expect(body.locator("pre")).to_contain_text("more characters; copying takes all of them")
+    assert len(body.locator("pre").inner_text()) < 21_000
+    body.get_by_role("button", name="Copy").click()
+    expect(body.get_by_role("button", name="Copied")).to_be_visible()
+    assert "the end" in page.evaluate("navigator.clipboard.readText()")
+
+
 def test_five_hundred_requests_are_listed_and_more_stream_in_without_jank(
     demo: Daemon, open_page: Open
 ) -> None:
