@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from starlette.routing import Route
 
 from switchyard.application import Application
+from switchyard.settings import Upstream
 from switchyard.store.settings_file import SettingsFile
 from tests.bed.daemon import Daemon, Response, request, settings, upstream
 
@@ -30,6 +32,43 @@ def test_the_documentation_lists_exactly_the_paths_there_are(tmp_path: Path) -> 
     }
     documented = set(DOCUMENTED.findall((ROOT / "docs" / "api.md").read_text()))
     assert documented | OF_THE_RELAY_SERVICE == served
+
+
+def names_told(value: Any, place: str = "") -> Iterator[str]:
+    """The members of an answer, with those inside of them; not the names that users give."""
+    if isinstance(value, list):
+        for one in value:
+            yield from names_told(one, place)
+    elif isinstance(value, dict) and place not in NAMED_BY_OTHERS:
+        for name, inner in value.items():
+            yield name
+            yield from names_told(inner, name)
+
+
+NAMED_BY_OTHERS = {
+    *("defaults", "headers", "models", "prices", "summary", "daily", "hourly"),
+    *("by_model", "by_model_sent", "by_upstream", "by_client"),
+}
+FIELDS_OF_THE_FILE = {field.name for field in msgspec.structs.fields(Upstream)}
+
+
+def test_the_documentation_names_every_member_of_the_answers(daemon: Daemon) -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+    daemon.post("/v1/chat/completions", body, {"x-api-key": "sy-hidden-client"})
+    id = daemon.get("/api/requests").json["requests"][0]["id"]
+    documented = set(re.findall(r'["`](\w+)["`]', (ROOT / "docs" / "api.md").read_text()))
+    answers = [daemon.get(path).json for path in (*READ, f"/api/requests/{id}")]
+    account = {
+        "name": "local",
+        "apiUrl": "http://127.0.0.1:9/v1",
+        "supportedModels": ["m"],
+        "apiFormat": "openai",
+    }
+    answers.append(daemon.post("/api/import?dry_run=1", account).json)
+    answers.append(daemon.post("/api/upstreams/test", {"name": "a/b ü", "model": "m"}).json)
+    answers.append(daemon.post("/api/clients/preview", {"client": "claude"}).json)
+    told = {name for answer in answers for name in names_told(answer)}
+    assert told - documented - FIELDS_OF_THE_FILE == set()
 
 
 @pytest.fixture(scope="module")
