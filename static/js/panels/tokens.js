@@ -211,7 +211,7 @@ function tableCard(stats, chosen, redraw) {
             ),
           ),
         ),
-        h("tbody", {}, cells.map(([name, cell]) => h("tr", {}, h("td.wrap", {}, chosen.group === "day" ? dayName(name, true) : name), COLUMNS.map(([key, label, format]) => h("td.number", { dataset: { label: t(label) } }, format(cell[key], cell)))))),
+        h("tbody", {}, cells.map(([name, cell]) => h("tr", {}, h("td.wrap", {}, chosen.group === "day" ? dayName(name, true) : name), COLUMNS.map(([key, label, format]) => h("td.number", { dataset: { label: t(label) }, title: key === "cost" && cell.unpriced ? t("stats.unpriced", { count: whole(cell.unpriced) }) : null }, format(cell[key], cell)))))),
       ),
     ),
   );
