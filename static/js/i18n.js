@@ -18,7 +18,8 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
-export const knows = (key) => key in words;
+/** The text of a key that need not be there; "" then. Sentences of the daemon stand for themselves in English. */
+export const translated = (key) => words[key] ?? "";
 
 export function chooseLanguage(name) {
   try {

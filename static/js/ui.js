@@ -1,7 +1,7 @@
 // The pieces every panel is made of: badges, buttons, fields, dialogs, notes.
 import { append, h, newId, replace } from "./dom.js";
 import { clock } from "./format.js";
-import { t } from "./i18n.js";
+import { t, translated } from "./i18n.js";
 
 const NOTE_MILLISECONDS = 8000;
 
@@ -319,9 +319,22 @@ function tellWrong(place, faults) {
 }
 
 export function faultText(fault) {
-  const found = fault.found ? t("fault.found", { found: fault.found }) : "";
-  return t("fault.text", { expected: fault.expected, found });
+  const found = fault.found ? t("fault.found", { found: translated(`found.${fault.found}`) || fault.found }) : "";
+  return t("fault.text", { expected: expectedText(fault.expected), found });
 }
+
+/** The daemon's own words in English; elsewhere they are looked up with their numbers taken out. */
+function expectedText(expected) {
+  const numbers = expected.match(NUMBER) ?? [];
+  const whole = translated(`expected.${expected.replace(NUMBER, "#")}`);
+  if (whole) return whole.replace(/#/g, () => numbers.shift());
+  if (expected.startsWith(ONE_OF) && translated("expected.one of")) return t("expected.one of", { values: expected.slice(ONE_OF.length) });
+  const parts = expected.split(" or ");
+  return parts.length > 1 && translated("expected.or") ? parts.map(expectedText).join(t("expected.or")) : expected;
+}
+
+const NUMBER = /\d+(\.\d+)?/g;
+const ONE_OF = "one of ";
 
 export function select(options, value, onchange = null, props = {}) {
   const made = h("select", { onchange: onchange && (() => onchange(made.value)), ...props }, options.map(([key, label]) => h("option", { value: key }, label)));
@@ -375,7 +388,7 @@ export const clientName = (protocol) => t(`client.${protocol}`);
 
 /** Why an upstream is skipped; the daemon's own sentence in English, its short form elsewhere. */
 export function skipText(skip) {
-  const words = t(`skip.${skip.reason}`);
-  if (!words || words === `skip.${skip.reason}`) return skip.text;
+  const words = translated(`skip.${skip.reason}`);
+  if (!words) return skip.text;
   return skip.until ? `${words} → ${clock(skip.until)}` : words;
 }

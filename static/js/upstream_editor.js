@@ -2,7 +2,7 @@
 import { post } from "./api.js";
 import { config, save } from "./config.js";
 import { append, debounced, h, replace } from "./dom.js";
-import { t } from "./i18n.js";
+import { t, translated } from "./i18n.js";
 import { actionButton, busy, button, confirm, dialog, faultText, field, group, messageOf, note, protocolName, select, showFaults } from "./ui.js";
 import { testUpstream } from "./upstream_test.js";
 
@@ -160,10 +160,7 @@ const unlessDefault = (read, stored, fallback) => () => {
   return stored === undefined && same(value, fallback) ? undefined : value;
 };
 
-function helpOf(name) {
-  const text = t(`help.${name}`);
-  return text === `help.${name}` ? "" : text;
-}
+const helpOf = (name) => translated(`help.${name}`);
 
 function textField(name, value, { label, help, wide = false, mono = false, placeholder = "", required = false }) {
   const input = h("input", { type: "text", name, value: value ?? "", placeholder, class: mono ? "mono" : "", spellcheck: "false", autocomplete: "off" });

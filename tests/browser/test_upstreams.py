@@ -142,6 +142,20 @@ def test_mistakes_are_told_beside_their_fields_while_typing(daemon: Daemon, open
     ].items()
 
 
+def test_mistakes_are_told_in_chinese(daemon: Daemon, open_page: Open) -> None:
+    page = open_page(daemon, PANEL, locale="zh-CN")
+    row(page, "Monday key").get_by_role("button", name="编辑", exact=True).click()
+    form = page.get_by_role("dialog")
+    form.get_by_label("优先级").fill("300")
+    form.get_by_label("时段").fill("8 till 9")
+    form.get_by_label("名称", exact=True).fill(" ")
+    expect(form.locator(".field:has([name=priority]) > .wrong")).to_have_text(
+        "应为 1 到 100 的整数，实为 300"
+    )
+    expect(form.locator(".field:has([name=hours]) > .wrong")).to_contain_text("应为 本地时段，如 08:00-23:30")
+    expect(form.locator(".field:has([name=name]) > .wrong").first).to_contain_text("应为 单行的名称")
+
+
 def test_unsaved_changes_are_guarded(daemon: Daemon, open_page: Open) -> None:
     page = open_page(daemon, PANEL)
     row(page, "Monday key").get_by_role("button", name="Edit", exact=True).click()

@@ -1,11 +1,18 @@
 """The two languages of the dashboard say the same things."""
 
+import ast
 import json
 import re
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
+import msgspec
 import pytest
 
+from switchyard.faults import described
+from switchyard.settings import Settings
+
+SOURCE = Path(__file__).resolve().parents[2] / "switchyard"
 STATIC = Path(__file__).resolve().parents[2] / "static"
 KEY = re.compile(r"""\bt\(\s*(?:[\w.]+ \? )?"([^"]+)"|\bt\([^")]*\? "([^"]+)" : "([^"]+)\"""")
 GAP = re.compile(r"\{(\w+)\}")
@@ -31,6 +38,41 @@ def test_both_languages_have_the_same_keys_and_gaps() -> None:
 def test_every_key_that_is_written_out_exists(path: Path) -> None:
     used = {key for groups in KEY.findall(path.read_text(encoding="utf-8")) for key in groups if key}
     assert used - set(words("en")) == set()
+
+
+def expectations() -> set[str]:
+    """What faults of the settings say was expected: by the types, and by the rules beside them."""
+    found: set[str] = set()
+    seen: set[Any] = set()
+    waiting: list[Any] = [Settings]
+    while waiting:
+        hint = waiting.pop()
+        found.add(described(hint))
+        waiting += [part for part in get_args(hint) if get_args(part) or isinstance(part, type)]
+        if isinstance(hint, type) and issubclass(hint, msgspec.Struct) and hint not in seen:
+            seen.add(hint)
+            waiting += get_type_hints(hint, include_extras=True).values()
+    for module in ("settings.py", "store/settings_file.py"):
+        for node in ast.walk(ast.parse((SOURCE / module).read_text(encoding="utf-8"))):
+            match node:
+                case ast.Yield(ast.Tuple([_, ast.Constant(str(expected)), _])):
+                    found.add(expected)
+                case ast.Call(ast.Name("Fault"), [_, ast.Constant(str(expected)), *_]):
+                    found.add(expected)
+    return found
+
+
+def is_told(expected: str, words: dict[str, str]) -> bool:
+    """As the dashboard looks it up: with the numbers taken out, or in parts."""
+    if words.get("expected." + re.sub(r"\d+(\.\d+)?", "#", expected)) or expected.startswith("one of "):
+        return True
+    parts = expected.split(" or ")
+    return len(parts) > 1 and all(is_told(part, words) for part in parts)
+
+
+def test_what_a_fault_expects_is_told_in_chinese() -> None:
+    chinese = words("zh")
+    assert [expected for expected in expectations() if not is_told(expected, chinese)] == []
 
 
 def test_no_text_reaches_the_page_as_markup() -> None:

@@ -2,7 +2,7 @@
 import { get, post } from "../api.js";
 import { onConfig, save } from "../config.js";
 import { h, replace } from "../dom.js";
-import { knows, t } from "../i18n.js";
+import { t, translated } from "../i18n.js";
 import { subscribe } from "../live.js";
 import { actionButton, badge, button, confirm, copyButton, dialog, diffView, emptyNote, errorNote, loadInto, messageOf, note } from "../ui.js";
 
@@ -54,8 +54,7 @@ function card(client, reload) {
 }
 
 function optionField(option) {
-  // the daemon's own sentence in English, as with the reasons of a skip
-  const help = (knows(`option.${option.name}`) && t(`option.${option.name}`)) || option.help;
+  const help = translated(`option.${option.name}`) || option.help;
   if (option.type === "flag") {
     const box = h("input", { type: "checkbox", checked: option.default === true });
     return { name: option.name, element: h("label.check", {}, box, h("span", {}, h("code", {}, option.label), h("span.muted", {}, ` ${help}`))), read: () => box.checked };

@@ -1,7 +1,7 @@
 // What happens when an upstream fails, and how long anything may take: each setting with its default and its meaning.
 import { difference, mountDraft, orNull } from "../draft.js";
 import { h } from "../dom.js";
-import { t } from "../i18n.js";
+import { t, translated } from "../i18n.js";
 import { button, field, group, select } from "../ui.js";
 
 const ACTIONS = ["switch", "retry", "rescue", "return"];
@@ -63,8 +63,7 @@ const card = (title, content) => h("section.card", { "aria-label": t(title) }, h
 
 function numberOf(section, name, stored, defaults) {
   const input = h("input", { type: "number", min: "0", step: "any", value: stored[name] ?? "", placeholder: defaults[name] === 0 ? "–" : String(defaults[name]) });
-  const help = t(`setting-help.${name}`);
-  const text = [help === `setting-help.${name}` ? "" : help, section === "budget" ? "" : t("failover.default", { value: defaults[name] })].filter(Boolean).join(" ");
+  const text = [translated(`setting-help.${name}`), section === "budget" ? "" : t("failover.default", { value: defaults[name] })].filter(Boolean).join(" ");
   return { name, element: field(t(`setting.${name}`), input, { help: text, path: `${section}.${name}` }), read: () => (input.value === "" ? undefined : Number(input.value)) };
 }
 
