@@ -1,5 +1,6 @@
 """Where a key comes from: the file itself, the environment, or the system keychain."""
 
+import asyncio
 import os
 import shlex
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from collections.abc import Mapping
 from switchyard.relay.keychain import SERVICE, KeychainRefused, look_up
 
 KEYRING = "keyring:"
+KEYCHAIN_SECONDS = 20
 
 
 class KeyMissing(Exception):
@@ -27,6 +29,19 @@ def resolve_key(key: str, environment: Mapping[str, str] = os.environ) -> str:
     if key.startswith(KEYRING):
         return _from_keyring(key.removeprefix(KEYRING))
     return key
+
+
+async def fetch_key(key: str) -> str:
+    """The same without holding up everybody else: a locked keychain asks its user first. Raises KeyMissing."""
+    if not key.startswith(KEYRING):
+        return resolve_key(key)
+    try:
+        async with asyncio.timeout(KEYCHAIN_SECONDS):
+            return await asyncio.to_thread(resolve_key, key)
+    except TimeoutError:
+        raise KeyMissing(
+            f"the system keychain did not answer for {KEYCHAIN_SECONDS} s; is it locked?"
+        ) from None
 
 
 def _from_keyring(name: str) -> str:

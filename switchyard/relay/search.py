@@ -13,7 +13,7 @@ from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.untouched import UntouchedStream
 from switchyard.relay.attempt import Held, Stream, attempt
-from switchyard.relay.credentials import KeyMissing, resolve_key
+from switchyard.relay.credentials import KeyMissing, fetch_key
 from switchyard.relay.failures import NESTED, AttemptFailed, protocol_failure
 from switchyard.relay.final_error import FinalError, all_failed, nothing_could_answer
 from switchyard.relay.headers import upstream_headers
@@ -258,7 +258,7 @@ class Search:
         timeouts = timeouts_of(upstream, self._settings)
         headers = upstream_headers(
             upstream,
-            _key_of(candidate),
+            await _key_of(candidate),
             request.headers,
             same_protocol=prepared.sent is None,
             stream=request.head.stream,
@@ -375,9 +375,9 @@ class Search:
         return time.perf_counter() - self._began
 
 
-def _key_of(candidate: Candidate) -> str:
+async def _key_of(candidate: Candidate) -> str:
     try:
-        return resolve_key(candidate.upstream.key)
+        return await fetch_key(candidate.upstream.key)
     except KeyMissing as missing:
         error = WireError(ErrorType.AUTHENTICATION, str(missing), 401)
         raise AttemptFailed(Failure(FailureKind.STATUS, error)) from None

@@ -7,7 +7,7 @@ import msgspec
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.estimate import estimate_tokens
 from switchyard.protocols.head import read_head
-from switchyard.relay.credentials import KeyMissing, resolve_key
+from switchyard.relay.credentials import KeyMissing, fetch_key
 from switchyard.relay.failures import AttemptFailed
 from switchyard.relay.headers import Headers, upstream_headers
 from switchyard.relay.prepare import Preparation, target_for
@@ -56,7 +56,7 @@ class TokenCounter:
         target = target_for(candidate, "messages", {})
         prepared = Preparation(request, self._around.codecs).prepare(candidate, target)
         headers = upstream_headers(
-            upstream, resolve_key(upstream.key), request.headers, same_protocol=True, stream=False
+            upstream, await fetch_key(upstream.key), request.headers, same_protocol=True, stream=False
         )
         url = request_url(upstream, candidate.model, "/count_tokens", request.query)
         reply = await self._around.wire.send(Call(url, headers, prepared.body, WAIT_SECONDS, upstream.proxy))

@@ -22,6 +22,10 @@ class FakeKeychain:
         found = json.loads(self._path.read_text()) if self._path.exists() else {}
         return {name.removeprefix("switchyard "): key for name, key in found.items()}
 
+    def unlock(self) -> None:
+        """Lets an "asking" one answer."""
+        self._path.with_name("unlocked").touch()
+
     def put(self, name: str, key: str) -> None:
         self._path.write_text(
             json.dumps({f"switchyard {one}": kept for one, kept in {**self.keys, name: key}.items()})
