@@ -24,8 +24,8 @@ class StreamConversion:
     """Feed it the upstream's bytes, forward what it gives back. Nothing follows the end.
 
     Attributes tell what was seen: `started`, `content_begun` (the commit point), `finished` (the regular end),
-    `failed` (the upstream's error; `truncated` if it just stopped), `records`. `usage` is what the upstream
-    told, with estimates for what it kept to itself.
+    `failed` (the upstream's error; `truncated` if it just stopped). `usage` is what the upstream told, with
+    estimates for what it kept to itself.
     """
 
     def __init__(self, upstream: Codec, client: Codec, sent: SentRequest, request: neutral.Request) -> None:
@@ -40,13 +40,16 @@ class StreamConversion:
         self.finished = False
         self.failed: neutral.WireError | None = None
         self.truncated = False
-        self.records = 0
         self.signatures: list[str] = []
         """none: what is opaque travels in carriers here, which name their issuer"""
 
     @property
     def usage(self) -> neutral.Usage | None:
         return self._tally.usage if self.started else None
+
+    def usage_with_estimate(self, input_tokens: int) -> neutral.Usage:
+        """The usage, with estimates for all that was not told."""
+        return self.usage or neutral.with_estimate(None, input_tokens, 0)
 
     @property
     def owes_an_end(self) -> bool:
@@ -59,7 +62,6 @@ class StreamConversion:
         for record in self._records.feed(chunk):
             if self._is_over:
                 break
-            self.records += 1
             self._tell(self._decoder.decode(record), out)
         return b"".join(out)
 
@@ -68,7 +70,6 @@ class StreamConversion:
         out: list[bytes] = []
         for record in self._records.close():
             if not self._is_over:
-                self.records += 1
                 self._tell(self._decoder.decode(record), out)
         if not self._is_over:
             self._tell(self._decoder.close(), out)
@@ -184,15 +185,18 @@ class _Tally:
         self._sent = sent
         self._request = request
         self._told: neutral.Usage | None = None
+        self._is_final = False
         self._output = StreamEstimate()
         self._input_estimate = sent.input_estimate
 
     @property
     def usage(self) -> neutral.Usage:
         known = self._told
-        if known is not None and known.total_input and known.output:
+        if self._is_final and known is not None and known.total_input and known.output:
             return known
-        return neutral.with_estimate(known, self._estimated_input(), self._output.tokens)
+        return neutral.with_estimate(
+            known, self._estimated_input(), self._output.tokens, is_final=self._is_final
+        )
 
     def heard(self, text: str) -> None:
         self._output.add(text)
@@ -206,6 +210,7 @@ class _Tally:
                 return replace(event, usage=self._at_start())
             case neutral.Finished():
                 self._note(event.usage)
+                self._is_final = True
                 return replace(event, usage=self.usage)
         return event
 

@@ -394,14 +394,20 @@ class Response:
     incomplete: frozenset[str] = frozenset()
 
 
-def with_estimate(usage: Usage | None, input_tokens: int, output_tokens: int) -> Usage:
-    """The usage, its missing halves filled with estimates and marked so."""
+def with_estimate(
+    usage: Usage | None, input_tokens: int, output_tokens: int, *, is_final: bool = True
+) -> Usage:
+    """The usage, its missing halves filled with estimates and marked so.
+
+    Of an answer that was cut short the usage is not final: its output may have been counted at the start only.
+    """
     known = usage or Usage()
-    if known.total_input and known.output:
+    output = known.output if known.output and is_final else max(known.output, output_tokens)
+    if known.total_input and known.output and output == known.output:
         return known
     return replace(
         known,
         input=known.input or (0 if known.total_input else input_tokens),
-        output=known.output or output_tokens,
+        output=output,
         estimated=True,
     )

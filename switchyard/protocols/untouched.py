@@ -76,6 +76,11 @@ class UntouchedStream:
         """Shows life between two records."""
         return self._codec.keep_alive
 
+    def usage_with_estimate(self, input_tokens: int) -> neutral.Usage:
+        """The usage as far as it was told; a record has about one token, where that has to do."""
+        is_final = self.finished or self._stop_told
+        return neutral.with_estimate(self.usage, input_tokens, self.records, is_final=is_final)
+
     @property
     def owes_an_end(self) -> bool:
         """True if the client still needs to be told that this stream is over."""

@@ -86,12 +86,12 @@ class Answering:
         exchange.outcome, exchange.failure = Outcome.FAILED, final.error
         await self._quieten()
         if self._sink.started:
-            await self.settle(None)
+            await self.settle()
             await self._sink.end(self._codec.encode_break(calmed_break(self._codec, final.error), b""))
         else:
             word = self._last_word(final)
             exchange.status = final.error.status if word.status == 200 else word.status
-            await self.settle(None)
+            await self.settle()
             attempts = ("x-switchyard-attempts", str(len(exchange.attempts)))
             await self._sink.start(
                 word.status, [("content-type", word.content_type), *word.headers, attempts]
@@ -109,7 +109,7 @@ class Answering:
         """The client has left; if its answer had ended by then, that end holds."""
         if not self._settled:
             self._exchange.outcome = Outcome.CANCELLED
-            await self.settle(None)
+            await self.settle()
 
     async def interrupted(self) -> None:
         """The daemon ends before the answer does: the client is told, in a stream by its last record."""
@@ -120,7 +120,7 @@ class Answering:
             return
         self._exchange.outcome, self._exchange.failure = Outcome.TRUNCATED, SHUTTING_DOWN
         await self._quieten()
-        await self.settle(None)
+        await self.settle()
         await self._sink.end(self._stream.break_off(SHUTTING_DOWN))
 
     def stop(self) -> None:
@@ -148,7 +148,7 @@ class Answering:
             else:
                 self._exchange.outcome = Outcome.OK
             self._around.signatures.note(found.prepared.target.issuer, stream.signatures)
-            await self.settle(stream.usage)
+            await self.settle()
 
         idle_seconds = timeouts_of(found.candidate.upstream, self._settings).idle
 
@@ -207,8 +207,8 @@ class Answering:
         self._exchange.first_byte = self._search.seconds()
         self._exchange.status = 200
 
-    async def settle(self, usage: Usage | None) -> None:
-        """The journal line, once."""
+    async def settle(self, of_whole: Usage | None = None) -> None:
+        """The journal line, once; a stream is asked for its usage."""
         if self._settled:
             return
         self._settled = True
@@ -218,16 +218,20 @@ class Answering:
             exchange.attempts[-1].ended = exchange.duration
         if prepared is not None:
             exchange.losses = prepared.losses
-            if exchange.first_byte is not None:
-                exchange.usage = self._completed(usage, prepared)
+            exchange.usage = self._usage(of_whole, prepared)
         await self._around.record(exchange)
 
-    def _completed(self, usage: Usage | None, prepared: Prepared) -> Usage:
+    def _usage(self, of_whole: Usage | None, prepared: Prepared) -> Usage | None:
         """What the upstream reported; what it kept to itself is estimated and marked so."""
-        stream = self._stream
-        seen = usage if usage is not None or stream is None else stream.usage
-        told = stream.records if stream is not None else self._whole_bytes // BYTES_PER_TOKEN
-        return with_estimate(seen, prepared.input_estimate, told)
+        stream, estimate = self._stream, prepared.input_estimate
+        if self._exchange.first_byte is None:
+            # the client left before any content: the prompt was read all the same if the upstream has said so
+            stream = self._search.stream if self._exchange.outcome is Outcome.CANCELLED else None
+            if stream is None or stream.usage is None:
+                return None
+        if stream is not None:
+            return stream.usage_with_estimate(estimate)
+        return with_estimate(of_whole, estimate, self._whole_bytes // BYTES_PER_TOKEN)
 
 
 @lru_cache(64)

@@ -73,6 +73,8 @@ class Search:
         self.preparation = Preparation(request, around.codecs)
         self.prepared: Prepared | None = None
         """what was last sent"""
+        self.stream: Stream | None = None
+        """what reads its answer, if that was to be a stream"""
         self._strips_thinking = False
         self._lessons = 0
         self._tried: frozenset[str] = frozenset()
@@ -273,7 +275,7 @@ class Search:
             upstream.name,
         )
         codec = self._around.codecs[note.protocol]
-        stream = self._new_stream(prepared, note.protocol) if request.head.stream else None
+        stream = self.stream = self._new_stream(prepared, note.protocol) if request.head.stream else None
         return await attempt(
             self._around.wire,
             call,

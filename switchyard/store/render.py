@@ -176,7 +176,9 @@ def _footnotes(cell: Cell) -> str:
     if cell.priced and cell.unpriced:
         notes.append(f"* {cell.unpriced} requests have no known price and are not in the sum.")
     if cell.estimated:
-        notes.append(f"{cell.estimated} requests have estimated tokens: their upstream told none.")
+        notes.append(
+            f"{cell.estimated} requests have estimated tokens: their upstream did not tell all of them."
+        )
     activations = [f"{cell.activations} activations"] if cell.activations else []
     tests = [f"{cell.tests} connection tests"] if cell.tests else []
     if activations or tests:

@@ -102,7 +102,10 @@ def seconds_until_gone(
     request = bed.server.requests[0]
     wait_until(lambda: request.gone_at is not None, 3, "the end of the upstream call")
     wait_until(lambda: len(bed.daemon.journal()) > lines, 3, "the journal line")
-    assert bed.daemon.journal()[-1]["outcome"] == "cancelled"
+    line = bed.daemon.journal()[-1]
+    assert line["outcome"] == "cancelled"
+    if shows_content:
+        assert line["usage"]["estimated"] and line["usage"]["output"] > 1, line
     assert request.gone_at is not None
     return request.gone_at - left_at
 
@@ -152,3 +155,16 @@ def test_a_client_that_leaves_while_another_upstream_is_asked_ends_that_call_too
                 Bed(daemon, second), lambda request: [Wait()], "messages", True, False, False
             )
     assert seconds < PATIENCE
+
+
+def test_a_prompt_that_the_upstream_has_read_counts_though_its_client_left_before_any_content(
+    bed: Bed,
+) -> None:
+    answer, _ = PHASES["after the opening"]
+    for _ in range(5):  # on a busy machine the client may leave before the opening is read
+        seconds_until_gone(bed, answer, "messages", True, False, False)
+        usage = bed.daemon.journal()[-1].get("usage")
+        if usage is not None:
+            break
+
+    assert usage["input"] == 11

@@ -217,7 +217,11 @@ def test_a_break_after_content_is_told_once_and_in_the_clients_protocol(
     assert (ends, end_told(response.records[-1])) == (["failed"], "failed")
     assert "[DONE]" not in response.text
     assert pair.asked() == (1, 0)
-    assert pair.daemon.journal()[-1]["outcome"] == "truncated"
+    line = pair.daemon.journal()[-1]
+    assert (line["outcome"], line["usage"]["estimated"]) == ("truncated", True)
+    # what the opening told is exact, what was written since is not
+    assert line["usage"]["input"] == 11 if protocol == "messages" else line["usage"]["input"] > 0
+    assert line["usage"]["output"] > 1
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

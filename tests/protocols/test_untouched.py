@@ -177,3 +177,33 @@ def test_plain_deltas_are_counted_and_say_nothing(protocol: str) -> None:
     stream = UntouchedStream(codec, "asked")
     assert stream.feed(DELTAS[protocol]) + stream.feed(deltas) == DELTAS[protocol] + deltas
     assert (stream.records, stream.failed, stream.usage, stream.finished) == (6, None, None, False)
+
+
+@pytest.mark.parametrize(
+    ("codec", "stream", "usage"),
+    [
+        # the opening says 1, before anything is written
+        (
+            MESSAGES,
+            MESSAGES_STREAM.split(b"event: content_block_stop")[0],
+            Usage(25, output=5, estimated=True),
+        ),
+        # the number came, the end did not
+        (MESSAGES, MESSAGES_STREAM.split(b"event: message_stop")[0], Usage(25, output=7)),
+        (MESSAGES, MESSAGES_STREAM, Usage(25, output=7)),
+        (CHAT, CHAT_STREAM[: CHAT_STREAM.index(b"\n\n") + 2], Usage(99, output=1, estimated=True)),
+        (CHAT, CHAT_STREAM, Usage(3, output=2)),
+        (
+            RESPONSES,
+            RESPONSES_STREAM.split(b'data: {"type":"response.completed')[0],
+            Usage(99, output=2, estimated=True),
+        ),
+        (RESPONSES, RESPONSES_STREAM, Usage(6, 4, output=2, reasoning=1)),
+    ],
+)
+def test_what_was_written_beyond_the_numbers_told_is_estimated_and_marked(
+    codec: Codec, stream: bytes, usage: Usage
+) -> None:
+    untouched = UntouchedStream(codec, "asked")
+    untouched.feed(stream)
+    assert untouched.usage_with_estimate(99) == usage

@@ -136,7 +136,7 @@ def test_estimates_and_side_jobs_are_told_below_the_table(tmp_path: Path) -> Non
             a_line(kind="test"),
         )
     )
-    assert "1 requests have estimated tokens: their upstream told none." in text
+    assert "1 requests have estimated tokens: their upstream did not tell all of them." in text
     assert "1 activations and 1 connection tests are counted in tokens and cost, not in requests." in text
 
 
