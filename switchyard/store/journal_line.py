@@ -2,13 +2,14 @@
 
 import re
 from datetime import tzinfo
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from switchyard.exchange import Attempt, Exchange, PriceUsed
 from switchyard.protocols.neutral import Usage, WireError
-from switchyard.store.local_time import local_moment
+from switchyard.store.local_time import is_day, local_moment
 
 SCHEMA_VERSION = 1
 MAX_LINE = 16 * 1024
@@ -26,15 +27,22 @@ SECRET = re.compile(
 )
 
 
+Tokens = Annotated[int, Meta(ge=0, le=10**15)]
+Seconds = Annotated[float, Meta(ge=0, le=10**9)]
+Money = Annotated[float, Meta(ge=0, le=10**15)]
+Moment = Annotated[float, Meta(ge=0, le=253_402_300_799)]
+"""until the end of the year 9999. Bounds on what is read: a damaged line must neither spoil sums nor stop a start."""
+
+
 class LineUsage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Tokens in disjoint parts; `reasoning` is part of `output`."""
 
-    input: int = 0
-    cache_read: int = 0
-    cache_write_5m: int = 0
-    cache_write_1h: int = 0
-    output: int = 0
-    reasoning: int = 0
+    input: Tokens = 0
+    cache_read: Tokens = 0
+    cache_write_5m: Tokens = 0
+    cache_write_1h: Tokens = 0
+    output: Tokens = 0
+    reasoning: Tokens = 0
     estimated: bool = False
 
     @property
@@ -87,9 +95,9 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
     """
 
     v: int
-    at: float
+    at: Moment
     day: str
-    offset: int = 0
+    offset: Annotated[int, Meta(ge=-1440, le=1440)] = 0
     id: str = ""
     kind: str = "request"
     began: float | None = None
@@ -104,10 +112,10 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
     stream: bool = False
     outcome: str = ""
     status: int = 0
-    first_byte: float | None = None
-    duration: float | None = None
+    first_byte: Seconds | None = None
+    duration: Seconds | None = None
     usage: LineUsage | None = None
-    cost: float | None = None
+    cost: Money | None = None
     price: LinePrice | None = None
     attempts: list[LineAttempt] = []
     losses: list[LineLoss] = []
@@ -127,11 +135,13 @@ def encode_line(exchange: Exchange, ended_at: float, zone: tzinfo | None = None)
 
 
 def line_of(exchange: Exchange, ended_at: float, zone: tzinfo | None = None) -> Line:
-    local = local_moment(ended_at, zone)
+    # rounded first, so that the day and the hour are those of the moment that is written down
+    at = round(ended_at, 3)
+    local = local_moment(at, zone)
     last = exchange.attempts[-1] if exchange.attempts else None
     return Line(
         v=SCHEMA_VERSION,
-        at=round(ended_at, 3),
+        at=at,
         day=local.day,
         offset=local.offset,
         id=exchange.id[:MAX_NAME],
@@ -180,10 +190,10 @@ def decode_line(raw: bytes) -> Line | None:
     try:
         line = LINE_DECODER.decode(raw)
         if line.v > SCHEMA_VERSION:
-            return msgspec.structs.replace(line, newer=_unknown_fields(raw))
+            line = msgspec.structs.replace(line, newer=_unknown_fields(raw))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return line
+    return line if is_day(line.day) else None
 
 
 LINE_DECODER = msgspec.json.Decoder(Line)

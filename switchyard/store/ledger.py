@@ -60,7 +60,7 @@ class Ledger:
         written = write_line(line)
         # counted first: at any await, what is counted is what is written or waits to be
         self.statistics.add(line)
-        await self.journal.append(written, at)
+        await self.journal.append(written, line.at)
 
     def budget_state(self) -> BudgetState:
         """Which money limits are reached now, and which upstreams that takes out of the route."""

@@ -2,7 +2,8 @@
 
 import time
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,15 @@ def local_moment(at: float, zone: tzinfo | None = None) -> LocalMoment:
     offset = moment.utcoffset()
     minutes = int(offset.total_seconds() // 60) if offset is not None else 0
     return LocalMoment(moment.date().isoformat(), moment.hour, minutes)
+
+
+@lru_cache(maxsize=4096)
+def is_day(text: str) -> bool:
+    """True for the one way in which days are written here: 2026-11-21."""
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def notice_zone_change() -> None:

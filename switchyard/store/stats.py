@@ -27,7 +27,7 @@ from switchyard.store.cell import (
 from switchyard.store.files import read_or_none, set_aside, write_whole
 from switchyard.store.journal import Batch, Journal, Position
 from switchyard.store.journal_line import RESET, Line, reset_line, write_line
-from switchyard.store.local_time import local_moment, notice_zone_change
+from switchyard.store.local_time import is_day, local_moment, notice_zone_change
 
 FILE_NAME = "token_stats.json"
 SCHEMA = 1
@@ -283,8 +283,10 @@ class Statistics:
             if content is None:
                 return None
             stored = msgspec.json.decode(content, type=Stored)
-            for day in stored.daily.values():
+            for name, day in stored.daily.items():
                 msgspec.json.decode(day, type=StoredDay)
+                if not is_day(name):
+                    raise msgspec.ValidationError(name)
         except OSError as error:
             self.fault = f"The statistics file {self._path} cannot be read: {error.strerror}"
             return None

@@ -177,7 +177,18 @@ def test_newer_fields_survive_a_re_read() -> None:
         b'{"v":1}',
         b"\x00\x00\x00",
         b"\xff\xfe",
-        b'{"v":1,"at":"soon","day":"x"}',
+        b'{"v":1,"at":"soon","day":"2026-11-21"}',
+        b'{"v":1,"at":1,"day":"2026-11-2x"}',
+        b'{"v":1,"at":1,"day":"2026-02-30"}',
+        b'{"v":1,"at":1,"day":"20261121"}',
+        b'{"v":1,"at":-1,"day":"2026-11-21"}',
+        b'{"v":1,"at":1e300,"day":"2026-11-21"}',
+        b'{"v":1,"at":1,"day":"2026-11-21","offset":1e9}',
+        b'{"v":1,"at":1,"day":"2026-11-21","cost":1e300}',
+        b'{"v":1,"at":1,"day":"2026-11-21","cost":-1}',
+        b'{"v":1,"at":1,"day":"2026-11-21","duration":1e308}',
+        b'{"v":1,"at":1,"day":"2026-11-21","usage":{"input":-5}}',
+        b'{"v":1,"at":1,"day":"2026-11-21","usage":{"output":99999999999999999999999}}',
         b"[" * 9999,
     ],
 )
@@ -189,6 +200,12 @@ def test_no_part_of_a_line_is_taken_for_a_line() -> None:
     raw = encode_line(exchange(), BEGAN, UTC)
     whole = len(raw) - 1
     assert [end for end in range(len(raw)) if decode_line(raw[:end]) is not None] == [whole]
+
+
+def test_a_moment_that_is_rounded_into_the_next_day_belongs_to_it() -> None:
+    line = decode_line(encode_line(exchange(), 1_763_683_199.9996, UTC))
+    assert line is not None
+    assert (line.at, line.day, line.hour) == (1_763_683_200.0, "2025-11-21", 0)
 
 
 @pytest.mark.parametrize(

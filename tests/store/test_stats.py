@@ -302,6 +302,23 @@ def test_a_roll_up_that_cannot_be_used_is_set_aside_and_made_anew(tmp_path: Path
     assert str(aside[0]) in kept.fault
 
 
+def test_damaged_lines_and_days_do_not_keep_it_from_starting(tmp_path: Path) -> None:
+    keep(tmp_path, [a_line(NOON - back * DAY) for back in range(4)])
+    with (tmp_path / "usage" / "2026-11.jsonl").open("ab") as journal:
+        journal.write(write_line(a_line()).replace(b"2026-11-21", b"2026-11-2~"))
+        journal.write(write_line(a_line(cost=1.0)).replace(b'"cost":1.0', b'"cost":1e300'))
+    kept = statistics(tmp_path)
+    kept.start()
+    assert kept.token_stats()["summary"]["total_requests"] == 4
+
+    damaged = (tmp_path / FILE_NAME).read_bytes().replace(b'"2026-11-19":', b'"2026-11-1\\u0001":')
+    (tmp_path / FILE_NAME).write_bytes(damaged)
+    again = statistics(tmp_path)
+    again.start()
+    assert again.token_stats()["summary"]["total_requests"] == 4
+    assert again.fault.startswith("The statistics were made anew from the journal")
+
+
 def test_a_roll_up_of_an_unknown_schema_is_made_anew(tmp_path: Path) -> None:
     keep(tmp_path, [a_line()])
     stored = msgspec.json.decode((tmp_path / FILE_NAME).read_bytes())
