@@ -84,7 +84,7 @@ class PriceBook:
         if found is None:
             if len(self._found) >= MAX_FOUND:
                 self._found.clear()
-            found = self._found[upstream, model] = self._find(upstream, _plain(model))
+            found = self._found[upstream, model] = self._find(upstream, model)
         priced, peak = found
         if priced is None or peak is None:
             return priced
@@ -165,11 +165,12 @@ def is_local(upstream: Upstream) -> bool:
 
 def _given_price(prices: Mapping[str, Price], upstream: str, model: str) -> tuple[str, Price] | None:
     """The most specific price of the settings; one that names the upstream goes before one that does not."""
-    for name in (f"{upstream}/{model}", model):
+    for prefix in (f"{upstream}/", ""):
         fitting = [
             pattern
             for pattern in prices
-            if matches(pattern, name) and _names_upstream(pattern, upstream, name)
+            for name in _spellings(model)
+            if matches(pattern, prefix + name) and _names_upstream(pattern, upstream, prefix + name)
         ]
         if fitting:
             best = max(fitting, key=specificity)
@@ -185,11 +186,12 @@ def _names_upstream(pattern: str, upstream: str, name: str) -> bool:
 
 def _published(model: str) -> Entry | None:
     # some relays write "vendor/model"
-    for name in (model, model.rpartition("/")[2]):
+    for known_as in (model, model.rpartition("/")[2]):
         fitting = [
             (specificity(glob), entry)
             for entry in price_table().entries
             for glob in entry.models
+            for name in _spellings(known_as)
             if matches(glob, name)
         ]
         if fitting:
@@ -197,8 +199,10 @@ def _published(model: str) -> Entry | None:
     return None
 
 
-def _plain(model: str) -> str:
-    return model.removesuffix(LONG_CONTEXT_SUFFIX).removesuffix(THINKING_SUFFIX)
+def _spellings(model: str) -> tuple[str, ...]:
+    """The name, and what it says without its suffixes: a few models are called so by their vendor."""
+    short = model.removesuffix(LONG_CONTEXT_SUFFIX)
+    return tuple(dict.fromkeys((model, short, short.removesuffix(THINKING_SUFFIX))))
 
 
 def _either(value: float | None, otherwise: float) -> float:

@@ -42,6 +42,8 @@ CHOICES = [
     ({"elsewhere/*": OTHER, "*": OWN}, "gpt-5", "settings: *"),
     ({"*": OWN}, "nobody-knows-it", "settings: *"),
     ({"claude-x": OWN}, "claude-x[1m]", "settings: claude-x"),
+    ({"*": OTHER, "claude-x": OWN}, "claude-x-thinking[1m]", "settings: claude-x"),
+    ({"k2-thinking": OWN, "k2": OTHER}, "k2-thinking", "settings: k2-thinking"),
     ({"claude-x": OWN}, "claude-x-thinking", "settings: claude-x"),
 ]
 
@@ -69,7 +71,11 @@ PUBLISHED = [
     ("gpt-4o-mini", 0.15, 0.6),
     ("gemini-2.5-pro", 1.25, 10),
     ("moonshotai/kimi-k2.6", 0.95, 4),
+    ("moonshotai/kimi-k2-thinking", 0.6, 2.5),
     ("glm-4.6", 0.6, 2.2),
+    ("claude-opus-4.0", 15, 75),
+    ("claude-opus-4.8", 5, 25),
+    ("claude-opus-4-5-thinking", 5, 25),
 ]
 
 
