@@ -294,13 +294,14 @@ class Journal:
                 yield from batch.lines
 
     def _is_line_end(self, name: str, offset: int) -> bool:
+        """True behind a newline, and before one: `repair` ends the line that a full disk has torn."""
         try:
             with (self.folder / name).open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
-                if offset == 0 or size < offset:
+                if offset == 0 or size <= offset:
                     return True
                 file.seek(offset - 1)
-                return file.read(1) == b"\n"
+                return b"\n" in file.read(2)
         except OSError:
             return True
 

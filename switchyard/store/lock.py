@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -50,12 +51,13 @@ class DataFolderLock:
         self.note(address)
 
     def note(self, address: str) -> None:
-        """Writes who holds the lock, for the message of a second daemon."""
+        """Writes who holds the lock, for the message of a second daemon; a full disk is no reason not to start."""
         if self._handle is None:
             return
-        os.ftruncate(self._handle, 0)
-        os.lseek(self._handle, 0, os.SEEK_SET)
-        os.write(self._handle, msgspec.json.encode({"pid": os.getpid(), "address": address}) + b"\n")
+        with suppress(OSError):
+            os.ftruncate(self._handle, 0)
+            os.lseek(self._handle, 0, os.SEEK_SET)
+            os.write(self._handle, msgspec.json.encode({"pid": os.getpid(), "address": address}) + b"\n")
 
     def release(self) -> None:
         if self._handle is None:

@@ -37,7 +37,9 @@ def stats_rebuilt(folder: Path, now: Clock = time.time) -> str:
     holder = holder_of(folder)
     if holder is not None:
         return f"Nothing was rebuilt: a daemon (process {holder.pid}) works on {folder}. Stop it first.\n"
-    statistics = Statistics(folder, Journal(folder), now)
+    journal = Journal(folder)
+    journal.repair()
+    statistics = Statistics(folder, journal, now)
     statistics.rebuild()
     asyncio.run(statistics.save())
     if statistics.fault:

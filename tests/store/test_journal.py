@@ -286,6 +286,7 @@ def test_garbage_between_the_lines_is_passed_over(tmp_path: Path) -> None:
         ({}, True),
         ({"2025-11.jsonl": len(line(0))}, True),
         ({"2025-11.jsonl": 10}, False),
+        ({"2025-11.jsonl": len(line(0)) - 1}, True),
         ({"2025-11.jsonl": 999_999}, True),
         ({"2024-01.jsonl": 10}, True),
     ],
@@ -296,6 +297,17 @@ def test_a_position_within_a_line_belongs_to_another_file(
     (tmp_path / "usage").mkdir()
     (tmp_path / "usage" / "2025-11.jsonl").write_bytes(line(0) + line(1))
     assert Journal(tmp_path).fits(covered) is fits
+
+
+def test_a_position_where_a_full_disk_tore_a_line_fits_before_and_after_the_repair(tmp_path: Path) -> None:
+    (tmp_path / "usage").mkdir()
+    (tmp_path / "usage" / "2025-11.jsonl").write_bytes(line(0) + line(1)[:20])
+    journal = Journal(tmp_path)
+    torn = journal.position()
+    assert journal.fits(torn)
+    journal.repair()
+    assert journal.fits(torn)
+    assert ids(journal, torn) == []
 
 
 def test_lines_of_one_month_can_be_read_alone(tmp_path: Path) -> None:

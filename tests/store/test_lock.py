@@ -62,3 +62,29 @@ def test_a_killed_daemon_holds_nothing(tmp_path: Path) -> None:
         holding.wait()
     with DataFolderLock(tmp_path):
         pass
+
+
+ON_A_FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from switchyard.store.lock import DataFolderLock, Holder, LockedError, holder_of
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+folder = Path(sys.argv[1])
+lock = DataFolderLock(folder)
+lock.acquire("http://127.0.0.1:5101")
+assert holder_of(folder) == Holder()
+try:
+    DataFolderLock(folder).acquire()
+except LockedError as held:
+    sys.stdout.write(str(held))
+lock.release()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
+def test_a_full_disk_keeps_nobody_from_holding_the_folder(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ON_A_FULL_DISK, str(tmp_path)], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f'Another Switchyard already uses the data folder "{tmp_path}".')

@@ -66,6 +66,18 @@ def test_a_rebuild_comes_to_the_same_totals(tmp_path: Path) -> None:
     assert stats_json(tmp_path, 60, now=now) == before
 
 
+def test_a_line_that_lacks_only_its_end_is_counted_once_by_a_rebuild_and_the_start_after_it(
+    tmp_path: Path,
+) -> None:
+    fill(tmp_path, 0, 1)
+    [month] = (tmp_path / "usage").glob("*")
+    month.write_bytes(month.read_bytes()[:-1])
+    assert stats_rebuilt(tmp_path, now) == "Rebuilt from the journal: 2 requests on 2 days.\n"
+    ledger = Ledger(tmp_path, Settings, now)
+    ledger.start()
+    assert (ledger.statistics.ever().all.requests, ledger.fault) == (2, "")
+
+
 def test_a_rebuild_beside_a_daemon_is_refused(tmp_path: Path) -> None:
     with DataFolderLock(tmp_path):
         assert stats_rebuilt(tmp_path, now).startswith("Nothing was rebuilt: a daemon")

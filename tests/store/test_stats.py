@@ -1,4 +1,6 @@
 import asyncio
+import errno
+import os
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -357,6 +359,32 @@ def test_nothing_is_saved_while_lines_wait_for_the_disk(tmp_path: Path) -> None:
         assert told(again) == told(kept)
 
     asyncio.run(scenario())
+
+
+def test_lines_that_a_full_disk_kept_out_are_in_the_roll_up_of_a_clean_end(tmp_path: Path) -> None:
+    room = 700
+
+    def write(handle: int, content: bytes) -> int:
+        nonlocal room
+        if not room:
+            raise OSError(errno.ENOSPC, "full")
+        content, room = content[:room], room - len(content[:room])
+        return os.write(handle, content)
+
+    async def scenario() -> None:
+        journal = Journal(tmp_path, zone=UTC, write=write, retry_seconds=0.001)
+        kept = Statistics(tmp_path, journal, lambda: NOON, UTC)
+        for _ in range(9):
+            kept.add(a_line())
+            await journal.append(write_line(a_line()), NOON)
+        await journal.close()
+        await kept.save(final=True)
+
+    asyncio.run(scenario())
+    keep(tmp_path, [a_line()])
+    again = statistics(tmp_path)
+    again.start()
+    assert (again.token_stats()["summary"]["total_requests"], again.fault) == (10, "")
 
 
 def test_a_roll_up_that_cannot_be_written_is_a_fault_until_it_can(tmp_path: Path) -> None:
