@@ -1,12 +1,14 @@
 """Keep the books of the daemon: price each finished exchange, count it, and write it to the journal."""
 
 import asyncio
-from collections.abc import Callable
+import logging
+import re
+from collections.abc import Callable, Hashable
 from pathlib import Path
 
 from switchyard.exchange import Exchange
 from switchyard.settings import Settings
-from switchyard.store.budgets import BudgetState, budget_state, has_budgets
+from switchyard.store.budgets import BudgetState, BudgetStatus, budget_state, has_budgets
 from switchyard.store.journal import Journal
 from switchyard.store.journal_line import line_of, write_line
 from switchyard.store.prices import PriceBook
@@ -15,6 +17,9 @@ from switchyard.store.stats import Statistics
 SAVE_SECONDS = 5.0
 PATIENCE_BYTES = 64 * 1024 * 1024
 """So much of a journal is read in about a second."""
+NUMBERS = re.compile(r"\d+")
+
+log = logging.getLogger("switchyard")
 
 
 class Ledger:
@@ -35,6 +40,7 @@ class Ledger:
         self._unbounded: Settings | None = None
         """settings that are known to have no budget"""
         self._now = now
+        self._told: frozenset[Hashable] = frozenset()
 
     @property
     def fault(self) -> str:
@@ -61,6 +67,7 @@ class Ledger:
         # counted first: at any await, what is counted is what is written or waits to be
         self.statistics.add(line)
         await self.journal.append(written, line.at)
+        self._tell_news()
 
     def budget_state(self) -> BudgetState:
         """Which money limits are reached now, and which upstreams that takes out of the route."""
@@ -73,12 +80,31 @@ class Ledger:
 
     async def run(self) -> None:
         """Saves the roll-up every few seconds, until cancelled."""
+        self._tell_news()
         await self.statistics.catch_up()
         while True:
             await asyncio.sleep(SAVE_SECONDS)
             await self.statistics.save()
+            self._tell_news()
 
     async def stop(self) -> None:
         """Writes everything that can be written."""
         await self.journal.close()
         await self.statistics.save(final=True)
+        self._tell_news()
+
+    def _tell_news(self) -> None:
+        """Logs a fault, or a limit that is reached, once: when it comes up."""
+        wrong = self._wrong()
+        for key in wrong.keys() - self._told:
+            log.warning("%s", wrong[key])
+        self._told = frozenset(wrong)
+
+    def _wrong(self) -> dict[Hashable, str]:
+        """What is wrong now, each under a key that stays the same all day while only its numbers grow."""
+        wrong: dict[Hashable, str] = {NUMBERS.sub("", self.fault): self.fault} if self.fault else {}
+        budgets = self.budget_state()
+        for name, line in {"": budgets.overall, **budgets.upstreams}.items():
+            if line.status is not BudgetStatus.OK:
+                wrong[self.statistics.today(), name, line.status] = line.reason
+        return wrong

@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from switchyard.exchange import Attempt, Exchange, Outcome
 from switchyard.protocols.neutral import Usage
 from switchyard.settings import Budget, Price, Settings, Upstream
+from switchyard.store.journal import Journal
 from switchyard.store.journal_line import Line, decode_line
 from switchyard.store.ledger import Ledger
 from switchyard.store.stats import FILE_NAME
@@ -21,9 +23,9 @@ class Wishes:
     def __init__(self, price: float) -> None:
         self.set(price)
 
-    def set(self, price: float) -> None:
+    def set(self, price: float, budget: Budget | None = None) -> None:
         self.now = Settings(
-            upstreams=(Upstream(name="a", base_url="https://a.example.com"),),
+            upstreams=(Upstream(name="a", base_url="https://a.example.com", budget=budget),),
             prices={"*": Price(input=price, output=price)},
             budget=Budget(day_hard=5),
         )
@@ -83,6 +85,64 @@ def test_a_budget_takes_upstreams_out_once_it_is_spent(tmp_path: Path) -> None:
         assert list(ledger.budget_state().taken_out) == ["a"]
 
     asyncio.run(scenario())
+
+
+def test_a_limit_is_logged_when_it_is_reached_and_not_with_every_request(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        wishes = Wishes(1)
+        wishes.set(1, Budget(day_soft=2, day_hard=4))
+        ledger = Ledger(tmp_path, wishes, lambda: NOW)
+        for _ in range(6):
+            await ledger.record(exchange())
+
+    asyncio.run(scenario())
+    assert [record.getMessage() for record in caplog.records] == [
+        'budget of upstream "a": 2.00 spent this day, soft limit 2',
+        'budget of upstream "a": 4.00 spent this day, hard limit 4',
+        "budget of all upstreams: 5.00 spent this day, hard limit 5",
+    ]
+
+
+def test_a_limit_of_the_day_is_over_at_local_midnight_and_logged_again_when_reached_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        now = datetime(2026, 11, 21, 23, 59).timestamp()
+        ledger = Ledger(tmp_path, Wishes(5), lambda: now)
+        for _ in range(2):
+            assert ledger.budget_state().taken_out == {}
+            await ledger.record(replace(exchange(), at=now))
+            assert list(ledger.budget_state().taken_out) == ["a"]
+            now += 120
+
+    asyncio.run(scenario())
+    assert len(caplog.records) == 2
+
+
+def test_a_fault_is_logged_once_and_again_when_it_comes_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        ledger = Ledger(tmp_path, Wishes(1), lambda: NOW)
+        ledger.journal = Journal(tmp_path, retry_seconds=0.01)
+        for number in range(2):
+            (tmp_path / "usage").write_bytes(b"in the way")
+            for _ in range(2):
+                await ledger.record(exchange())
+            assert ledger.journal.pending == 2
+            (tmp_path / "usage").unlink()
+            async with asyncio.timeout(20):
+                while ledger.journal.pending:
+                    await asyncio.sleep(0.01)
+            await ledger.record(exchange())
+            (tmp_path / "usage").rename(tmp_path / f"usage-{number}")
+            ledger.journal.refresh()
+
+    asyncio.run(scenario())
+    told = [record.getMessage() for record in caplog.records if "budget" not in record.getMessage()]
+    assert len(told) == 2 and all("cannot be written" in text for text in told), told
 
 
 def test_stopping_saves_the_roll_up(tmp_path: Path) -> None:
