@@ -19,7 +19,7 @@ MAX_ATTEMPTS = 20
 MAX_LOSSES = 40
 SHORT = 40
 RESET = "reset"
-"""The kind of a line that is no exchange: what stands before it is no longer counted."""
+"""The kind of a line that is no exchange: what was written before it is no longer counted."""
 
 # Upstreams repeat a refused key in their error message.
 SECRET = re.compile(
@@ -91,6 +91,7 @@ class LineLoss(msgspec.Struct, frozen=True, gc=False):
 class Line(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """What the journal knows of one exchange. `day` and `offset` are those of the place where it ended.
 
+    `before` says, of a reset, how far each file of the journal went when it was made.
     `newer` holds the fields that a later version of this program wrote.
     """
 
@@ -121,6 +122,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
     losses: list[LineLoss] = []
     error: LineError | None = None
     shortened: bool = False
+    before: dict[str, Annotated[int, Meta(ge=0)]] = {}
     newer: dict[str, Any] = {}
 
     @property
@@ -172,9 +174,11 @@ def line_of(exchange: Exchange, ended_at: float, zone: tzinfo | None = None) -> 
     )
 
 
-def reset_line(at: float, zone: tzinfo | None = None) -> Line:
+def reset_line(at: float, before: dict[str, int], zone: tzinfo | None = None) -> Line:
     local = local_moment(at, zone)
-    return Line(v=SCHEMA_VERSION, at=round(at, 3), day=local.day, offset=local.offset, kind=RESET)
+    return Line(
+        v=SCHEMA_VERSION, at=round(at, 3), day=local.day, offset=local.offset, kind=RESET, before=before
+    )
 
 
 def write_line(line: Line) -> bytes:

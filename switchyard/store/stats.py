@@ -111,7 +111,7 @@ class Statistics:
         covered, until = self._behind
         past = Statistics(self._path.parent, self._journal, self._now, self._zone)
         past._stored, past._stored_ever = self._stored, self._stored_ever
-        for batch in self._journal.lines_since(covered, until):
+        for batch in past._unread(covered, until):
             past._add_batch(batch)
             await asyncio.sleep(0)
         past._fold()
@@ -132,9 +132,6 @@ class Statistics:
     def add(self, line: Line) -> None:
         """Counts a line. Call it right before the journal gets the line, with no await between."""
         self._changed = True
-        if line.kind == RESET:
-            self._clear()
-            return
         where = line.day, place_of(line)
         cell = self._latest.get(where)
         if cell is None:
@@ -184,9 +181,13 @@ class Statistics:
                 f"The statistics were not reset: their copy {copy} cannot be written: {error.strerror}"
             )
             return None
-        line = reset_line(now, self._zone)
-        self.add(line)
-        await self._journal.append(write_line(line), now)
+        if self._journal.pending:
+            self.fault = "The statistics were not reset: lines of before still wait for the disk"
+            return None
+        line = reset_line(now, self._journal.position(), self._zone)
+        self._clear()
+        self._changed = True
+        await self._journal.append(write_line(line), line.at)
         await self.save()
         return copy
 
@@ -319,12 +320,30 @@ class Statistics:
             )
 
     def _catch_up(self, covered: Position) -> None:
-        for batch in self._journal.lines_since(covered):
+        for batch in self._unread(covered):
             self._add_batch(batch)
+
+    def _unread(self, covered: Position, until: Position | None = None) -> Iterator[Batch]:
+        """The journal behind the position; begins anew where a reset says that it is what counts.
+
+        The place of the reset does not tell: after a journey, or with its clock set back, a machine writes in
+        the file of a month that is over.
+        """
+        start, found = covered, True
+        while found:
+            found = False
+            for batch in self._journal.lines_since(start, until):
+                before = _last_reset(batch, start)
+                if before is not None:
+                    self._clear()
+                    start, found = {**start, **before}, True
+                    break
+                yield batch
 
     def _add_batch(self, batch: Batch) -> None:
         for line in batch.lines:
-            self.add(line)
+            if line.kind != RESET:
+                self.add(line)
         self._store_days()
 
     def _write(self, content: bytes) -> None:
@@ -395,6 +414,12 @@ class Statistics:
 
     def _between(self, start: str, end: str) -> Iterator[str]:
         return (day for day in self.days() if (not start or day >= start) and (not end or day <= end))
+
+
+def _last_reset(batch: Batch, start: Position) -> Position | None:
+    """How far the last reset of the batch goes, if that is beyond the start."""
+    resets = (line.before for line in reversed(batch.lines) if line.kind == RESET)
+    return next((one for one in resets if any(end > start.get(name, 0) for name, end in one.items())), None)
 
 
 def _stored_day(day: Day) -> msgspec.Raw:

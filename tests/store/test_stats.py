@@ -426,6 +426,25 @@ def test_a_reset_keeps_a_copy_and_starts_from_now(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_reset_waits_until_the_disk_has_the_lines_of_before(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        (tmp_path / "usage").write_bytes(b"in the way")
+        journal = Journal(tmp_path, zone=UTC, retry_seconds=0.001)
+        kept = Statistics(tmp_path, journal, lambda: NOON, UTC)
+        kept.add(a_line())
+        await journal.append(write_line(a_line()), NOON)
+        assert await kept.reset() is None
+        assert kept.fault == "The statistics were not reset: lines of before still wait for the disk"
+        (tmp_path / "usage").unlink()
+        await journal.close()
+        assert await kept.reset() is not None
+        again = statistics(tmp_path)
+        again.rebuild()
+        assert again.token_stats()["summary"]["total_requests"] == 0
+
+    asyncio.run(scenario())
+
+
 def test_spending_is_known_by_day_and_month(tmp_path: Path) -> None:
     kept = statistics(tmp_path)
     for back, upstream, cost in (
@@ -508,6 +527,41 @@ def test_journal_roll_up_and_totals_agree_over_several_lives(lives: tuple[list[L
         for line in chain(*lives):
             expected.add(line)
         assert recent(told(kept)) == recent(told(rebuilt)) == recent(told(expected))
+
+
+RESETS = st.builds(lambda days: NOON - days * DAY, st.integers(0, 45))
+"""when somebody starts anew, by the clock of the machine, which may have been set back or travelled"""
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(some_line() | RESETS, max_size=10), st.booleans())
+def test_a_reset_parts_what_was_written_before_it_from_what_came_later_whatever_the_clock_says(
+    events: list[Line | float], saved: bool
+) -> None:
+    async def scenario(folder: Path) -> None:
+        now = NOON
+        journal = Journal(folder, zone=UTC)
+        kept, expected = Statistics(folder, journal, lambda: now, UTC), statistics(folder)
+        for event in events:
+            if isinstance(event, Line):
+                kept.add(event)
+                expected.add(event)
+                await journal.append(write_line(event), event.at)
+            else:
+                now = event
+                (folder / FILE_NAME).unlink(missing_ok=True)
+                assert await kept.reset() is not None
+                expected = statistics(folder)
+                if not saved:
+                    (folder / FILE_NAME).unlink()
+        now = NOON
+        again, rebuilt = statistics(folder), statistics(folder)
+        again.start()
+        rebuilt.rebuild()
+        assert recent(told(kept)) == recent(told(again)) == recent(told(rebuilt)) == recent(told(expected))
+
+    with TemporaryDirectory() as name:
+        asyncio.run(scenario(Path(name)))
 
 
 @settings(max_examples=60, deadline=None)
@@ -606,7 +660,9 @@ def test_a_large_journal_is_added_up_while_new_lines_are_counted(tmp_path: Path,
 
 def test_a_reset_in_the_past_does_not_take_new_lines_away(tmp_path: Path) -> None:
     async def scenario() -> None:
-        write_journal(tmp_path, [a_line(), reset_line(NOON, UTC), a_line()])
+        write_journal(tmp_path, [a_line()])
+        before = Journal(tmp_path).position()
+        write_journal(tmp_path, [reset_line(NOON, before, UTC), a_line()])
         kept = statistics(tmp_path)
         kept.start(patience_bytes=10)
         kept.add(a_line())
