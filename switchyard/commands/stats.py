@@ -9,8 +9,9 @@ from pathlib import Path
 
 from switchyard.commands.command import Command, CommandFailed
 from switchyard.store import report
+from switchyard.store.stats import GROUPINGS, PERIODS
 
-GROUPS = ("day", "hour", "month", "model", "model_sent", "upstream", "client", "session")
+GROUPS = (*PERIODS, *GROUPINGS)
 TODAY = "today"
 MOST_DAYS = 36_500
 
@@ -39,7 +40,7 @@ def _text(arguments: argparse.Namespace, folder: Path) -> str:
         return report.stats_csv(folder, arguments.days, arguments.by)
     if arguments.json:
         return report.stats_json(folder, arguments.days, arguments.by)
-    return report.stats_text(folder, arguments.days)
+    return report.stats_text(folder, arguments.days, arguments.by)
 
 
 def _day(text: str) -> str:
@@ -60,7 +61,7 @@ def _session_folders() -> tuple[Path, Path]:
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--days", type=int, default=30, help="how many days back (default: 30)")
-    parser.add_argument("--by", choices=GROUPS, default="", help="how --csv and --json group the numbers")
+    parser.add_argument("--by", choices=GROUPS, default="", help="how to group the numbers")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="comma-separated values")
     form.add_argument("--json", action="store_true", help="as GET /api/token-stats answers")

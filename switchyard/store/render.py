@@ -27,18 +27,19 @@ COLUMNS: tuple[tuple[str, Callable[[Cell], str]], ...] = (
 )
 
 
-def table(statistics: Statistics, days: int = 30) -> str:
-    """What `stats` prints: today, 7 and `days` days; a bar for each day; by model and by upstream."""
+def table(statistics: Statistics, days: int = 30, by: str = "") -> str:
+    """What `stats` prints: today, 7 and `days` days; a bar for each day; by model, upstream and client, or by one
+    other grouping, whole."""
     today = statistics.today()
     spans = [("today", 1), ("7 days", 7), (f"{days} days", days)]
     seen: dict[str, Day] = {name: statistics.span(_first(today, length), today) for name, length in spans}
     longest = seen[spans[-1][0]]
+    groups = {"model": longest.models, "upstream": longest.upstreams, "client": longest.clients}
     parts = [
         _rows("", [(name, day.all) for name, day in seen.items()]),
         _bars(statistics, today, days),
-        _rows("model", _sorted(longest.models)),
-        _rows("upstream", _sorted(longest.upstreams)),
-        _rows("client", _sorted(longest.clients)),
+        *(_rows(name, _sorted(cells)[:MAX_ROWS], len(cells)) for name, cells in groups.items() if not by),
+        _rows(by, list(statistics.cells(by, _first(today, days), today).items())) if by else "",
     ]
     return "\n\n".join(part for part in parts if part) + _footnotes(longest.all) + "\n"
 
@@ -135,11 +136,11 @@ def cost(cell: Cell) -> str:
 # --- tables -------------------------------------------------------------------
 
 
-def _rows(title: str, named: Sequence[tuple[str, Cell]]) -> str:
+def _rows(title: str, named: Sequence[tuple[str, Cell]], of: int = 0) -> str:
     if not named:
         return ""
     heads = [title, *(name for name, _ in COLUMNS)]
-    rows = [[_cut(name), *(show(cell) for _, show in COLUMNS)] for name, cell in named[:MAX_ROWS]]
+    rows = [[_cut(name), *(show(cell) for _, show in COLUMNS)] for name, cell in named]
     widths = [max(len(row[index]) for row in [heads, *rows]) for index in range(len(heads))]
     lines = [
         "  ".join(
@@ -147,7 +148,7 @@ def _rows(title: str, named: Sequence[tuple[str, Cell]]) -> str:
         )
         for pairs in (list(zip(row, widths, strict=True)) for row in [heads, *rows])
     ]
-    left = len(named) - MAX_ROWS
+    left = of - len(named)
     return "\n".join(line.rstrip() for line in lines) + (f"\n... and {left} more" if left > 0 else "")
 
 

@@ -13,11 +13,12 @@ from switchyard.store.stats import Statistics
 from switchyard.store.verify import verify_text
 
 Clock = Callable[[], float]
+MOST_DAYS = 36_500
 
 
-def stats_text(folder: Path, days: int = 30, now: Clock = time.time) -> str:
+def stats_text(folder: Path, days: int = 30, by: str = "", now: Clock = time.time) -> str:
     """The table with bars: today, 7 and `days` days."""
-    return table(_read(folder, now), max(1, days))
+    return table(_read(folder, now), _possible(days), by)
 
 
 def stats_csv(folder: Path, days: int = 30, by: str = "", now: Clock = time.time) -> str:
@@ -66,4 +67,8 @@ def _read(folder: Path, now: Clock) -> Statistics:
 
 
 def _first_day(statistics: Statistics, days: int) -> str:
-    return (date.fromisoformat(statistics.today()) - timedelta(days=max(1, days) - 1)).isoformat()
+    return (date.fromisoformat(statistics.today()) - timedelta(days=_possible(days) - 1)).isoformat()
+
+
+def _possible(days: int) -> int:
+    return min(max(1, days), MOST_DAYS)

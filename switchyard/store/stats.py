@@ -6,7 +6,7 @@ at the next start, and the whole of it can be made anew from the journal.
 
 import asyncio
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ SESSION_DAYS = 31
 HOURLY_DAYS = 35
 MAX_LATEST = 2000
 
+PERIODS = ("day", "hour", "month")
 GROUPINGS = {
     "model": "models",
     "model_sent": "sent",
@@ -226,6 +227,19 @@ class Statistics:
             total.merge(self.day(day), MAX_KEYS_OF_SPAN)
         return total
 
+    def cells(self, by: str, start: str = "", end: str = "") -> Cells:
+        """The sums of a span of days by one grouping; periods in their order, names by their tokens."""
+        if by in GROUPINGS:
+            return dict(sorted(getattr(self.span(start, end), GROUPINGS[by]).items(), key=_most_first))
+        cells: Cells = {}
+        for name in self._between(start, end):
+            day = self.day(name)
+            if by == "hour":
+                cells |= {f"{name}T{hour}": cell for hour, cell in sorted(day.hours.items())}
+            else:
+                cells.setdefault(name[:7] if by == "month" else name, Cell()).merge(day.all)
+        return cells
+
     def spent(self, period: str) -> dict[str, int]:
         """Cost in billionths by upstream, in a day (2026-11-21) or a month (2026-11)."""
         if period not in self._spent:
@@ -242,18 +256,16 @@ class Statistics:
     def token_stats(self, start: str = "", end: str = "", by: str = "") -> dict[str, Any]:
         """What `GET /api/token-stats` answers. Raises ValueError for a date or a grouping that is none."""
         start, end = (date.fromisoformat(given).isoformat() if given else "" for given in (start, end))
-        if by not in ("", "day", "hour", "month", *GROUPINGS):
-            raise ValueError(f'"{by}" is not one of day, hour, month, ' + ", ".join(GROUPINGS))
+        if by not in ("", *PERIODS, *GROUPINGS):
+            raise ValueError(f'"{by}" is not one of ' + ", ".join((*PERIODS, *GROUPINGS)))
         total = Day()
         daily: dict[str, Any] = {}
         hourly: dict[str, Any] = {}
-        months: Cells = {}
         first_hourly = _days_before(end or self.today(), HOURLY_DAYS)
         for name in self._between(start, end):
             day = self.day(name)
             total.merge(day, MAX_KEYS_OF_SPAN)
             daily[name] = {**shown(day.all), "by_model": _shown_by(day.models, brief)}
-            months.setdefault(name[:7], Cell()).merge(day.all)
             if name > first_hourly:
                 hourly |= {f"{name}T{hour}": shown(cell) for hour, cell in sorted(day.hours.items())}
         answer: dict[str, Any] = {
@@ -270,8 +282,13 @@ class Statistics:
             "to": end or (max(daily) if daily else None),
         }
         if by:
-            periods: dict[str, Any] = {"day": daily, "hour": hourly, "month": _shown_by(months, shown)}
-            rows = periods[by] if by in periods else _shown_by(getattr(total, GROUPINGS[by]), shown)
+            rows = (
+                daily
+                if by == "day"
+                else _shown_by(getattr(total, GROUPINGS[by]), shown)
+                if by in GROUPINGS
+                else {key: shown(cell) for key, cell in self.cells(by, start, end).items()}
+            )
             answer["by"] = by
             answer["rows"] = [{"key": key, **cell} for key, cell in rows.items()]
         return answer
@@ -429,7 +446,11 @@ def _stored_day(day: Day) -> msgspec.Raw:
 
 
 def _shown_by(cells: Cells, show: Callable[[Cell], dict[str, Any]]) -> dict[str, Any]:
-    return {key: show(cells[key]) for key in sorted(cells, key=lambda key: (-cells[key].total, key))}
+    return {key: show(cell) for key, cell in sorted(cells.items(), key=_most_first)}
+
+
+def _most_first(entry: tuple[str, Cell]) -> tuple[int, str]:
+    return -entry[1].total, entry[0]
 
 
 def _cost(cell: Cell) -> dict[str, Any]:
@@ -441,4 +462,4 @@ def _cost(cell: Cell) -> dict[str, Any]:
 
 
 def _days_before(day: str, count: int) -> str:
-    return (date.fromisoformat(day) - timedelta(days=count)).isoformat()
+    return date.fromordinal(max(1, date.fromisoformat(day).toordinal() - count)).isoformat()

@@ -106,6 +106,28 @@ def test_the_table_shows_spans_bars_and_groups(tmp_path: Path) -> None:
     )
 
 
+def test_the_table_can_group_by_anything_and_then_shows_all_of_it(tmp_path: Path) -> None:
+    lines = [
+        a_line(number % 2, session=f"s{number:02}", usage=LineUsage(input=number)) for number in range(30)
+    ]
+    groups = {
+        "session": [f"s{number:02}" for number in range(29, -1, -1)],
+        "model_sent": ["claude-opus-5-5"],
+        "hour": ["2026-11-20T12", "2026-11-21T12"],
+        "day": ["2026-11-20", "2026-11-21"],
+        "month": ["2026-11"],
+    }
+    for by, keys in groups.items():
+        rows = table(kept(tmp_path, *lines), by=by).rpartition("\n\n" + by)[2].splitlines()[1:]
+        assert [row.split()[0] for row in rows if row and not row.startswith("*")] == keys, by
+        assert "more" not in rows[-1]
+
+
+def test_a_short_table_says_how_much_is_left_out(tmp_path: Path) -> None:
+    text = table(kept(tmp_path, *(a_line(model=f"m{number:02}") for number in range(25))))
+    assert "\n... and 5 more\n" in text
+
+
 DAYS_WITHOUT = [
     (2, "Mon"), (3, "Tue"), (4, "Wed"), (5, "Thu"), (6, "Fri"), (7, "Sat"), (8, "Sun"), (9, "Mon"), (10, "Tue"),
     (11, "Wed"), (12, "Thu"), (13, "Fri"), (14, "Sat"), (15, "Sun"), (16, "Mon"), (17, "Tue"), (18, "Wed"),

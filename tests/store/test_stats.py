@@ -175,7 +175,7 @@ def test_a_failed_attempt_is_charged_to_the_upstream_that_failed(tmp_path: Path)
     [
         ("day", ["2026-10-31", "2026-11-21"]),
         ("hour", ["2026-10-31T12", "2026-11-21T12"]),
-        ("month", ["2026-11", "2026-10"]),
+        ("month", ["2026-10", "2026-11"]),
         ("model", ["opus", "haiku"]),
         ("model_sent", ["qwen"]),
         ("upstream", ["a", "b"]),
@@ -202,6 +202,16 @@ def test_a_span_of_days_includes_both_ends(tmp_path: Path) -> None:
     assert answer["summary"]["total_requests"] == 3
     assert (answer["from"], answer["to"]) == ("2026-11-14", "2026-11-16")
     assert kept.token_stats("20261114", "20261116") == answer
+    assert kept.token_stats("0001-01-01", "0001-01-01")["daily"] == {}
+
+
+def test_hours_of_long_ago_are_told_when_they_are_asked_for(tmp_path: Path) -> None:
+    kept = statistics(tmp_path)
+    kept.add(a_line())
+    kept.add(a_line(NOON - 200 * DAY))
+    answer = kept.token_stats(by="hour")
+    assert list(answer["hourly"]) == ["2026-11-21T12"]
+    assert [row["key"] for row in answer["rows"]] == ["2026-05-05T12", "2026-11-21T12"]
 
 
 @pytest.mark.parametrize(
