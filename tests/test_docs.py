@@ -69,6 +69,14 @@ def check_shell(text: str) -> None:
                 check_own_path(urlsplit(word).path)
 
 
+def check_tmux(text: str) -> None:
+    for line in text.splitlines():
+        command, flag, option, _ = shlex.split(line)
+        assert (command, flag, option.startswith("status-right")) == ("set", "-g", True)
+    for address in re.findall(r"http://localhost:5101\S*(?=\))", text):
+        check_own_path(urlsplit(address).path)
+
+
 def check_own_path(path: str) -> None:
     bases = ("", "/", "/v1", "/openai")
     assert path in bases or path.startswith(OWN_PATHS) or Gateway.owns("POST", path), path
@@ -86,6 +94,7 @@ CHECKS = {
     "yaml": check_yaml,
     "python": ast.parse,
     "sh": check_shell,
+    "tmux": check_tmux,
 }
 
 

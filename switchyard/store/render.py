@@ -63,7 +63,7 @@ def json_text(statistics: Statistics, start: str = "", end: str = "", by: str = 
 def statusline(statistics: Statistics, active_upstream: str) -> str:
     """One line for a status bar: who answers, today's tokens and cost."""
     today = statistics.day(statistics.today()).all
-    return f"{active_upstream or 'no upstream'} | {count(today.total)} tokens | {cost(today)}"
+    return f"{_cut(active_upstream) or 'no upstream'} | {count(today.total)} tokens | {cost(today)}"
 
 
 def prometheus(statistics: Statistics) -> str:
@@ -205,7 +205,7 @@ def _weekday(day: str) -> str:
 
 
 def _cut(name: str) -> str:
-    # control characters of a client's model name must not reach a terminal
+    # control characters of a client's model name must not reach a terminal, nor make two lines of one
     name = "".join(sign if sign.isprintable() else "?" for sign in name)
     return name if len(name) <= NAME_WIDTH else name[: NAME_WIDTH - 3] + "..."
 

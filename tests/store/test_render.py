@@ -185,6 +185,7 @@ def test_the_status_line_is_one_short_line(tmp_path: Path) -> None:
     statistics = kept(tmp_path, a_line(cost=0.5), a_line(1))
     assert statusline(statistics, "Monday key") == "Monday key | 1070 tokens | $0.50"
     assert statusline(kept(tmp_path), "") == "no upstream | 0 tokens | -"
+    assert statusline(kept(tmp_path), "two\nlines") == "two?lines | 0 tokens | -"
 
 
 def test_metrics_are_counters_with_escaped_labels(tmp_path: Path) -> None:
