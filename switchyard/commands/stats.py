@@ -24,6 +24,8 @@ def stats(arguments: argparse.Namespace) -> int:
         with suppress(FileNotFoundError):
             os.scandir(folder).close()  # a folder that cannot be read is no empty one
         sys.stdout.write(_text(arguments, folder))
+    except report.NotRebuilt as reason:
+        raise CommandFailed(str(reason)) from None
     except ValueError as error:
         raise CommandFailed(f"stats: {error}") from None
     except OSError as error:

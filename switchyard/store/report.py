@@ -16,6 +16,10 @@ Clock = Callable[[], float]
 MOST_DAYS = 36_500
 
 
+class NotRebuilt(Exception):
+    """Why the roll-up stays as it is, in a sentence."""
+
+
 def stats_text(folder: Path, days: int = 30, by: str = "", now: Clock = time.time) -> str:
     """The table with bars: today, 7 and `days` days."""
     return table(_read(folder, now), _possible(days), by)
@@ -34,17 +38,19 @@ def stats_json(folder: Path, days: int = 30, by: str = "", now: Clock = time.tim
 
 
 def stats_rebuilt(folder: Path, now: Clock = time.time) -> str:
-    """Makes the roll-up anew from the journal; not beside a daemon, which would write over it."""
+    """Makes the roll-up anew from the journal. Raises NotRebuilt, also beside a daemon, which would write over it."""
     holder = holder_of(folder)
     if holder is not None:
-        return f"Nothing was rebuilt: a daemon (process {holder.pid}) works on {folder}. Stop it first.\n"
+        raise NotRebuilt(
+            f"Nothing was rebuilt: a daemon (process {holder.pid}) works on {folder}. Stop it first."
+        )
     journal = Journal(folder)
     journal.repair()
     statistics = Statistics(folder, journal, now)
     statistics.rebuild()
     asyncio.run(statistics.save())
     if statistics.fault:
-        return f"{statistics.fault}\n"
+        raise NotRebuilt(statistics.fault)
     requests = statistics.ever().all.requests
     return f"Rebuilt from the journal: {requests} requests on {len(statistics.days())} days.\n"
 

@@ -10,7 +10,14 @@ from switchyard.protocols.neutral import Usage
 from switchyard.settings import Settings
 from switchyard.store.ledger import Ledger
 from switchyard.store.lock import DataFolderLock
-from switchyard.store.report import stats_csv, stats_json, stats_rebuilt, stats_text, stats_verified
+from switchyard.store.report import (
+    NotRebuilt,
+    stats_csv,
+    stats_json,
+    stats_rebuilt,
+    stats_text,
+    stats_verified,
+)
 from switchyard.store.stats import FILE_NAME
 
 NOON = datetime(2026, 11, 21, 12).timestamp()
@@ -87,7 +94,8 @@ def test_a_line_that_lacks_only_its_end_is_counted_once_by_a_rebuild_and_the_sta
 
 def test_a_rebuild_beside_a_daemon_is_refused(tmp_path: Path) -> None:
     with DataFolderLock(tmp_path):
-        assert stats_rebuilt(tmp_path, now).startswith("Nothing was rebuilt: a daemon")
+        with pytest.raises(NotRebuilt, match="Nothing was rebuilt: a daemon"):
+            stats_rebuilt(tmp_path, now)
     assert not (tmp_path / FILE_NAME).exists()
 
 
