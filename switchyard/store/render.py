@@ -73,6 +73,8 @@ def prometheus(statistics: Statistics) -> str:
     for name, help_text, samples in METRICS:
         lines += (f"# HELP switchyard_{name} {help_text}", f"# TYPE switchyard_{name} counter")
         for dimension, cells in (("upstream", ever.upstreams), ("model", ever.models)):
+            if dimension == "model" and name in OF_UPSTREAMS:
+                continue
             for key, cell in sorted(cells.items()):
                 for labels, value in samples(cell):
                     label = f'by="{dimension}",name="{_escaped(key)}"{labels}'
@@ -108,6 +110,10 @@ METRICS: tuple[tuple[str, str, Samples], ...] = (
     ("first_byte_seconds_total", "Seconds until the first content, added up.", _one("first_byte_ms", 1000)),
     ("duration_seconds_total", "Seconds of requests, added up.", _one("duration_ms", 1000)),
 )
+
+
+OF_UPSTREAMS = frozenset({"failed_attempts_total"})
+"""what is not counted by model"""
 
 
 # --- numbers ------------------------------------------------------------------

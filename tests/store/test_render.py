@@ -1,11 +1,16 @@
+import asyncio
 import csv
 import io
+import re
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from switchyard.store.cell import NANOS, Cell
 from switchyard.store.journal import Journal
@@ -202,3 +207,49 @@ def test_metrics_are_counters_with_escaped_labels(tmp_path: Path) -> None:
         'switchyard_duration_seconds_total{by="model",name="claude-opus-5-5"} 1.5',
     ):
         assert expected in lines
+    assert not [line for line in lines if "failed_attempts" in line and 'by="model"' in line]
+
+
+LABEL = r'[a-z]+="(?:[^"\\\n]|\\[\\"n])*"'
+SAMPLE = re.compile(r"([a-z_]+)\{(" + LABEL + r"(?:," + LABEL + r")*)\} ([0-9.e+-]+)")
+
+
+def samples(text: str) -> dict[tuple[str, str], float]:
+    """All samples of an exposition, which must be one by the format's own rules."""
+    found: dict[tuple[str, str], float] = {}
+    announced = ""
+    assert text.endswith("\n")
+    for line in text[:-1].split("\n"):
+        if line.startswith("# HELP "):
+            announced = line.split(" ")[2]
+        elif line.startswith("# TYPE "):
+            assert line == f"# TYPE {announced} counter"
+        else:
+            match = SAMPLE.fullmatch(line)
+            assert match is not None and match[1] == announced, line
+            assert (announced, match[2]) not in found, "one sample for each set of labels"
+            found[announced, match[2]] = float(match[3])
+    return found
+
+
+NASTY = ["", 'a "b"\\\n', "{}", "a,b=c", "é\u2028\r\t", "=1+1", "#", "\x00", "日本"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(NASTY), st.integers(0, 4), st.floats(0, 9)), max_size=20))
+def test_metrics_keep_to_the_format_and_only_grow(told: list[tuple[str, int, float]]) -> None:
+    with TemporaryDirectory() as folder:
+        statistics = kept(Path(folder))
+        before: dict[tuple[str, str], float] = {}
+        for name, back, cost in told:
+            attempts = [LineAttempt(name, failed="status")]
+            statistics.add(a_line(back, model=name, upstream=name, cost=cost, attempts=attempts))
+            asyncio.run(statistics.save())
+            now = samples(prometheus(statistics))
+            assert all(now[sample] >= value for sample, value in before.items())
+            before = now
+
+
+def test_metrics_of_nothing_are_none() -> None:
+    with TemporaryDirectory() as folder:
+        assert samples(prometheus(kept(Path(folder)))) == {}
