@@ -92,6 +92,8 @@ class Journal:
         self._write = write
         self._retry_seconds = retry_seconds
         self._max_waiting_bytes = max_waiting_bytes
+        self._torn: set[str] = set()
+        """files that `repair` could not write to: their last line is ended before the next one"""
         self._file = ""
         self._handle: int | None = None
         self._waiting: deque[Waiting] = deque()
@@ -211,6 +213,9 @@ class Journal:
             ensure_folder(self.folder)
             self._handle = os.open(self.folder / file, APPEND, PRIVATE_FILE)
             self._file = file
+        if file in self._torn:
+            self._write(self._handle, b"\n")
+            self._torn.discard(file)
         return self._handle
 
     def _shut(self) -> None:
@@ -227,7 +232,9 @@ class Journal:
             try:
                 with (self.folder / name).open("rb+") as file:
                     if file.seek(0, os.SEEK_END) and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+                        self._torn.add(name)
                         file.write(b"\n")
+                self._torn.discard(name)
             except OSError as error:
                 self._judge(Written(0, 0.0, error))
 
@@ -320,3 +327,6 @@ class Journal:
                 raws = content[:cut].split(b"\n")
                 lines = [line for raw in raws if raw and (line := decode_line(raw)) is not None]
                 yield Batch(name, file.tell() - (len(content) - cut), lines)
+            # a line that lacks nothing but its end is whole
+            if (last := decode_line(rest)) is not None:
+                yield Batch(name, file.tell(), [last])

@@ -92,6 +92,8 @@ class Ledger:
         await self.journal.close()
         await self.statistics.save(final=True)
         self._tell_news()
+        if self.journal.pending:
+            log.error("%d lines could not be written to the journal before the end.", self.journal.pending)
 
     def _tell_news(self) -> None:
         """Logs a fault, or a limit that is reached, once: when it comes up."""

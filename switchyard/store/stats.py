@@ -99,9 +99,8 @@ class Statistics:
         unread = sum(max(0, size - covered.get(name, 0)) for name, size in until.items())
         if patience_bytes is not None and unread > patience_bytes:
             self._behind = covered, until
-            self.fault = (
-                f"{self.fault} The totals of {unread >> 20} MB of journal are still being added up.".strip()
-            )
+            news = f"The totals of {unread >> 20} MB of journal are still being added up."
+            self.fault = f"{self.fault}. {news}" if self.fault else news
         else:
             self._catch_up(covered)
 

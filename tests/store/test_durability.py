@@ -63,6 +63,28 @@ asyncio.run(main())
 """
 
 
+STARTS_ON_A_FULL_DISK = """
+import os, resource
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+
+async def main():
+    await ledger.record(exchange(1))
+    [name] = ledger.journal.files()
+    path = ledger.journal.folder / name
+    os.truncate(path, path.stat().st_size - 20)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, hard))
+    again = Ledger(Path(sys.argv[1]), Settings, time.time)
+    again.start()
+    assert "cannot be written" in again.fault, again.fault
+    await again.record(exchange(2))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    await again.record(exchange(3))
+    await again.stop()
+
+asyncio.run(main())
+"""
+
+
 def a_process(code: str, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", COMMON + code, str(folder)],
@@ -104,3 +126,13 @@ def test_a_limit_of_the_system_in_the_midst_of_a_line_loses_nothing(tmp_path: Pa
     assert totals(tmp_path) == (50, 50 * 51 // 2)
     [journal] = (tmp_path / "usage").glob("*.jsonl")
     assert journal.read_bytes().count(b"\n") == 50
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
+def test_a_torn_line_that_a_full_disk_keeps_from_being_ended_spoils_no_later_one(tmp_path: Path) -> None:
+    process = a_process(STARTS_ON_A_FULL_DISK, tmp_path)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert totals(tmp_path) == (2, 5)
+    (tmp_path / "token_stats.json").unlink()
+    assert totals(tmp_path) == (2, 5)

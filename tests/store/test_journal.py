@@ -256,6 +256,14 @@ def test_a_torn_last_line_is_ended_so_that_the_next_one_is_whole(tmp_path: Path,
     run(scenario())
 
 
+def test_a_line_that_lacks_nothing_but_its_end_is_read(tmp_path: Path) -> None:
+    (tmp_path / "usage").mkdir()
+    (tmp_path / "usage" / "2025-11.jsonl").write_bytes(line(0) + line(1)[:-1])
+    journal = Journal(tmp_path)
+    assert ids(journal, {}) == ["x0", "x1"]
+    assert ids(journal, journal.position()) == []
+
+
 def test_only_what_lies_behind_the_position_is_read(tmp_path: Path) -> None:
     async def scenario() -> None:
         journal = Journal(tmp_path, zone=UTC)
