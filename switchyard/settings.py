@@ -55,7 +55,7 @@ ErrorKey = Annotated[
 ]
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
-DollarsPerMillion = Annotated[float, Meta(ge=0)]
+DollarsPerMillion = Annotated[float, Meta(ge=0, le=1_000_000_000)]
 
 DEMO_URL = "demo:"
 CLAUDE_SONNET = "claude-sonnet-4-5-20250929"

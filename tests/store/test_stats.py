@@ -259,6 +259,29 @@ def test_old_days_stay_where_they_are_when_the_machine_moves(tmp_path: Path) -> 
         assert list(kept.token_stats()["hourly"]) == ["2026-11-20T23", "2026-11-21T07"]
 
 
+@pytest.mark.parametrize("zone", ["America/New_York", "America/Santiago", "Africa/Cairo", "Asia/Kathmandu"])
+def test_every_hour_of_an_autumn_is_in_the_file_of_its_month_and_counted_once(tmp_path: Path, zone: str) -> None:
+    async def scenario() -> None:
+        place = ZoneInfo(zone)
+        journal = Journal(tmp_path, zone=place)
+        begin = datetime(2026, 8, 31, 20, tzinfo=place).timestamp()
+        hours = 24 * 95  # over all changes of the clock in autumn, and three ends of months
+        for hour in range(hours):
+            at = begin + hour * 3600
+            await journal.append(encode_line(exchange(), at, place), at)
+        for name in journal.files():
+            assert {line.day[:7] for line in journal.lines_of_month(name[:7])} == {name[:7]}
+        kept = statistics(tmp_path, zone=place)
+        kept.start()
+        assert kept.token_stats()["summary"]["total_requests"] == hours
+        rows = kept.token_stats(by="month")["rows"]
+        assert [(row["key"], row["requests"]) for row in rows][1:3] == [
+            (month, len(list(journal.lines_of_month(month)))) for month in ("2026-09", "2026-10")
+        ]
+
+    asyncio.run(scenario())
+
+
 def test_a_day_of_25_hours_has_its_double_hour_in_one_place(tmp_path: Path) -> None:
     berlin = ZoneInfo("Europe/Berlin")
     kept = statistics(tmp_path, zone=berlin)
