@@ -9,7 +9,7 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,7 +146,12 @@ def _run(options: Options, settings_file: SettingsFile, token: str) -> int:
     )
     # what is no terminal may be a log that others read
     shown = token if sys.stdout.isatty() or not token else f"(see {options.data / 'admin_token'})"
-    print(banner(application, options.url, shown, colour=sys.stdout.isatty()), flush=True)
+
+    def greet() -> None:
+        # a full disk under what standard output goes to is no reason not to serve
+        with contextlib.suppress(OSError):
+            print(banner(application, options.url, shown, colour=sys.stdout.isatty()), flush=True)
+
     limits = Limits(connections=prepare_handles())
     config = uvicorn.Config(
         application.asgi,
@@ -166,7 +171,7 @@ def _run(options: Options, settings_file: SettingsFile, token: str) -> int:
     logs.start()
     try:
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_serve(application, _QuietServer(config), sockets))
+            runner.run(_serve(application, _QuietServer(config), sockets, greet))
     finally:
         logs.stop()
     return 0
@@ -207,7 +212,9 @@ class _QuietServer(uvicorn.Server):
         yield
 
 
-async def _serve(application: Application, server: uvicorn.Server, sockets: list[socket.socket]) -> None:
+async def _serve(
+    application: Application, server: uvicorn.Server, sockets: list[socket.socket], greet: Callable[[], None]
+) -> None:
     loop = asyncio.get_running_loop()
 
     def leave() -> None:
@@ -224,6 +231,7 @@ async def _serve(application: Application, server: uvicorn.Server, sockets: list
     _tune_interpreter()
     sweeping = asyncio.create_task(sweep(server.server_state.connections, Limits().sweep_seconds))
     try:
+        greet()  # now that the books are read, which say whose budget is spent
         await server.serve(sockets=sockets)
         if server.force_exit:
             await _break_off(server.server_state.tasks)

@@ -67,8 +67,12 @@ def budget_state(statistics: Spending, settings: Settings, day: str) -> BudgetSt
         name: line.reason for name, line in upstreams.items() if line.status is BudgetStatus.EXCEEDED
     }
     if overall.status is BudgetStatus.EXCEEDED:
-        # what runs on the user's own machines costs nothing and may go on
-        costly = (upstream for upstream in settings.upstreams if not (upstream.is_demo or is_local(upstream)))
+        # what runs on the user's own machines and has cost nothing may go on; a relay may stand there too
+        costly = (
+            upstream
+            for upstream in settings.upstreams
+            if month.get(upstream.name) or not (upstream.is_demo or is_local(upstream))
+        )
         taken_out = {upstream.name: overall.reason for upstream in costly} | taken_out
     return BudgetState(overall, upstreams, taken_out)
 

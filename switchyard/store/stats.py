@@ -316,6 +316,7 @@ class Statistics:
         self._stored_ever = stored.ever
         # a copy each, so that the whole text of the file can go
         self._stored = {name: msgspec.Raw(bytes(day)) for name, day in stored.daily.items()}
+        self._spent = {}
         return stored.covers
 
     def _set_aside(self, read_only: bool) -> None:

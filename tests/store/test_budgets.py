@@ -56,14 +56,15 @@ def test_the_overall_limit_adds_all_upstreams_up_and_spares_what_costs_nothing()
             upstream("a"),
             upstream("b"),
             upstream("gpu", url="http://localhost:8000"),
+            upstream("relay", url="http://localhost:4000"),
             upstream("d", url="demo:"),
         ),
         budget=Budget(day_hard=3),
     )
-    state = budget_state(Spent(day={"a": 1, "b": 2}), settings, DAY)
+    state = budget_state(Spent(day={"a": 1, "b": 2}, month={"a": 1, "b": 2, "relay": 5}), settings, DAY)
     reason = "budget of all upstreams: 3.00 spent this day, hard limit 3"
     assert state.overall == BudgetLine(BudgetStatus.EXCEEDED, reason)
-    assert state.taken_out == {"a": reason, "b": reason}
+    assert state.taken_out == {"a": reason, "b": reason, "relay": reason}
 
 
 def test_an_upstream_s_own_reason_is_told_before_the_overall_one() -> None:

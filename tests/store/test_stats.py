@@ -260,7 +260,9 @@ def test_old_days_stay_where_they_are_when_the_machine_moves(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "America/Santiago", "Africa/Cairo", "Asia/Kathmandu"])
-def test_every_hour_of_an_autumn_is_in_the_file_of_its_month_and_counted_once(tmp_path: Path, zone: str) -> None:
+def test_every_hour_of_an_autumn_is_in_the_file_of_its_month_and_counted_once(
+    tmp_path: Path, zone: str
+) -> None:
     async def scenario() -> None:
         place = ZoneInfo(zone)
         journal = Journal(tmp_path, zone=place)
@@ -493,6 +495,15 @@ def test_spending_is_known_by_day_and_month(tmp_path: Path) -> None:
     kept.add(a_line(upstream="b", cost=0.5))
     assert kept.spent("2026-11-21")["b"] == 500_000_000
     assert kept.spent("2026-11")["b"] == 2_500_000_000
+
+
+def test_what_was_spent_is_known_after_a_start_though_it_was_asked_for_before(tmp_path: Path) -> None:
+    keep(tmp_path, [a_line(cost=0.25)])
+    keep(tmp_path, [a_line(cost=0.5)], save=False)
+    kept = statistics(tmp_path)
+    assert (kept.spent("2026-11-21"), kept.spent("2026-11")) == ({}, {})
+    kept.start()
+    assert kept.spent("2026-11-21") == kept.spent("2026-11") == {"a": 750_000_000}
 
 
 # --- properties ---

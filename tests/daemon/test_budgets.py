@@ -1,0 +1,49 @@
+"""A spent budget takes its upstream out of the route, with that reason, and says so in the dashboard and the log."""
+
+from pathlib import Path
+
+from tests.bed.asking import ask, text_of
+from tests.bed.daemon import Daemon, settings, upstream, wait_until
+from tests.bed.upstream import ScriptedUpstream, answer, say
+from tests.bed.wire import Reply, Usage
+
+DEAR = Usage(fresh=1_000_000, output=1)
+
+
+def test_a_soft_limit_warns_and_a_hard_one_sends_the_next_request_elsewhere(tmp_path: Path) -> None:
+    with ScriptedUpstream(answer(Reply("dear", usage=DEAR))) as paid, ScriptedUpstream(say("free")) as free:
+        entries = [
+            upstream("paid", paid.url, budget={"day_soft": 3, "day_hard": 6}, server="anthropic"),
+            upstream("free", free.url, role="backup"),
+        ]
+        with Daemon(tmp_path, settings(*entries, prices={"*": {"input": 3, "output": 0}})) as daemon:
+            said, problems = [], []
+            for _ in range(3):
+                said.append(text_of("messages", ask(daemon.url, "messages")))
+                problems.append(daemon.get("/api/state").json["problems"])
+            route = daemon.get("/api/explain?client=messages&model=m").json
+
+            soft = 'budget of upstream "paid": 3.00 spent this day, soft limit 3'
+            hard = 'budget of upstream "paid": 6.00 spent this day, hard limit 6'
+            assert said == ["dear", "dear", "free"]
+            assert problems == [[soft], [hard], [hard]]
+            assert [(skip["upstream"], skip["reason"]) for skip in route["skipped"]] == [("paid", "budget")]
+            assert hard in route["skipped"][0]["text"]
+            wait_until(lambda: hard in daemon.log(), 5, "the log")
+            assert [daemon.log().count(told) for told in (soft, hard)] == [1, 1]
+
+            daemon.restart()
+            assert hard in daemon.output.rpartition("Switchyard 0")[2]
+            assert text_of("messages", ask(daemon.url, "messages")) == "free"
+
+
+def test_when_every_budget_is_spent_the_client_is_told_why(tmp_path: Path) -> None:
+    with ScriptedUpstream(answer(Reply("dear", usage=DEAR))) as paid:
+        document = settings(
+            upstream("paid", paid.url), prices={"*": {"input": 3, "output": 0}}, budget={"month_hard": 3}
+        )
+        with Daemon(tmp_path, document) as daemon:
+            ask(daemon.url, "messages")
+            refused = ask(daemon.url, "messages")
+    assert refused.status == 503
+    assert "budget of all upstreams: 3.00 spent this month, hard limit 3" in refused.text
