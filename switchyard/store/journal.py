@@ -8,6 +8,7 @@ them again.
 import asyncio
 import errno
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +32,7 @@ MAX_WAITING_BYTES = 32 * 1024 * 1024
 BATCH_BYTES = 1024 * 1024
 READ_BYTES = 256 * 1024
 MAX_READ_LINE = 1024 * 1024
+MONTH_FILE = re.compile(r"\d{4}-\d\d\.jsonl")
 # Windows would write every line end as two characters
 APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
 
@@ -268,7 +270,8 @@ class Journal:
             names = os.listdir(self.folder)
         except OSError:
             return []
-        return sorted(name for name in names if name.endswith(".jsonl") and not name.startswith("."))
+        # a copy that somebody keeps beside them must not count
+        return sorted(name for name in names if MONTH_FILE.fullmatch(name))
 
     def position(self) -> Position:
         """The ends of all files. With `pending` at 0 it covers every line appended so far."""

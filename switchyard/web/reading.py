@@ -182,7 +182,7 @@ class Reading:
 
     async def token_stats_csv(self, request: Request) -> Response:
         query = request.query_params
-        start, end, by = query.get("from", ""), query.get("to", ""), query.get("by", "day")
+        start, end, by = query.get("from", ""), query.get("to", ""), query.get("by") or "day"
         try:
             text = csv_text(self._daemon.ledger.statistics, start, end, by)
         except ValueError as error:

@@ -318,6 +318,14 @@ def test_a_position_where_a_full_disk_tore_a_line_fits_before_and_after_the_repa
     assert ids(journal, torn) == []
 
 
+def test_copies_beside_the_files_of_the_months_do_not_count(tmp_path: Path) -> None:
+    (tmp_path / "usage").mkdir()
+    for name in ("2025-11.jsonl", "2025-11 (copy).jsonl", "old-2025-11.jsonl", "2025-11.jsonl.bak", ".jsonl"):
+        (tmp_path / "usage" / name).write_bytes(line(0))
+    journal = Journal(tmp_path)
+    assert (journal.files(), ids(journal, {})) == (["2025-11.jsonl"], ["x0"])
+
+
 def test_lines_of_one_month_can_be_read_alone(tmp_path: Path) -> None:
     (tmp_path / "usage").mkdir()
     for number, name in enumerate(("2025-10", "2025-11", "2025-12")):
