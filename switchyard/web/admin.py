@@ -41,7 +41,7 @@ class Admin:
             | writing.reading_table()
             | clients.reading_table()
         )
-        done_by_post = writing.table() | Doing(daemon, overview).table() | clients.table()
+        done_by_post = writing.table() | Doing(daemon).table() | clients.table()
         self.routes: list[BaseRoute] = [
             *(Route(path, told(handler), methods=["GET"]) for path, handler in told_by_get.items()),
             *(Route(path, told(handler), methods=["POST"]) for path, handler in done_by_post.items()),

@@ -14,7 +14,7 @@ from switchyard.relay.values import ClientRequest
 from switchyard.settings import Settings, Upstream
 from switchyard.web.answers import Handler, Json, Problem, answer, read_object, text_of
 from switchyard.web.drafts import draft_of
-from switchyard.web.overview import Daemon, Overview
+from switchyard.web.overview import Daemon
 from switchyard.web.views import masked_url
 
 MODES: tuple[str, ...] = get_args(Mode)
@@ -26,9 +26,8 @@ REDACTED = "[key]"
 class Doing:
     """The handlers of POST paths that act at once."""
 
-    def __init__(self, daemon: Daemon, overview: Overview) -> None:
+    def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
-        self._overview = overview
         self._replays: set[asyncio.Task[Any]] = set()
 
     def table(self) -> dict[str, Handler]:
@@ -116,7 +115,6 @@ class Doing:
         copy = await self._daemon.ledger.statistics.reset()
         if copy is None:
             raise Problem(507, self._daemon.ledger.fault)
-        self._overview.recount()
         return answer({"copy": copy.name})
 
     def _named(self, name: str) -> Upstream:

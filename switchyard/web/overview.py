@@ -69,13 +69,11 @@ class Daemon(Protocol):
 
 
 class Overview:
-    """Makes the overview anew whenever asked; the parts that cost something only when they can have changed."""
+    """Makes the overview anew whenever asked."""
 
     def __init__(self, daemon: Daemon, now: Callable[[], Moment]) -> None:
         self._daemon = daemon
         self.now = now
-        self._today: tuple[str, Json] | None = None
-        daemon.recent.listen(lambda _: self.recount())
         self.boot = secrets.token_hex(4)
         """tells one run of the daemon from the next"""
 
@@ -112,10 +110,6 @@ class Overview:
             "today": self._numbers_of_today(),
         }
 
-    def recount(self) -> None:
-        """The numbers of today have changed."""
-        self._today = None
-
     def route(
         self, client: ProtocolName, model: str = "", session: str = "", now: Moment | None = None
     ) -> Json:
@@ -142,9 +136,7 @@ class Overview:
     def _numbers_of_today(self) -> Json:
         statistics = self._daemon.ledger.statistics
         day = statistics.today()
-        if self._today is None or self._today[0] != day:
-            self._today = (day, today_view(day, statistics.day(day).all))
-        return self._today[1]
+        return today_view(day, statistics.day(day).all)
 
 
 def _pretence(pretence: Pretence | None, now: Moment) -> Json | None:
