@@ -107,10 +107,47 @@ def test_usage_is_counted_exactly(bed: Bed, protocol: Protocol) -> None:
     for wants_stream in (True, False):
         bed.server.script(answer(RICH))
         ask(bed.daemon.url, protocol, "asked", stream=wants_stream)
-        told = bed.daemon.journal()[-1]
-        expected = {"input": 1000, "cache_read": 300, "output": 70}
-        assert {name: told["usage"][name] for name in expected} == expected
-        assert "estimated" not in told["usage"] or not told["usage"]["estimated"]
+        assert bed.daemon.journal()[-1]["usage"] == counted(protocol)
+
+
+def counted(protocol: Protocol) -> dict[str, int]:
+    """The parts of USAGE; Messages does not tell here how much of the output was reasoning."""
+    parts = {"input": 1000, "cache_read": 300, "cache_write_5m": 20, "output": 70}
+    return parts if protocol == "messages" else parts | {"reasoning": 30}
+
+
+@pytest.mark.parametrize("wants_stream", [True, False], ids=["stream", "whole"])
+def test_the_terms_of_a_cache_are_counted_apart(bed: Bed, wants_stream: bool) -> None:
+    usage = {
+        "input_tokens": 1234,
+        "cache_read_input_tokens": 650,
+        "cache_creation_input_tokens": 50,
+        "cache_creation": {"ephemeral_5m_input_tokens": 20, "ephemeral_1h_input_tokens": 30},
+        "output_tokens": 42,
+    }
+
+    def as_told_in_two_records(received: Received) -> Script:
+        if not wants_stream:
+            return whole(200, json.dumps(json.loads(wire.body("messages", RICH)) | {"usage": usage}).encode())
+        first, *others, delta, stop = wire.records("messages", RICH)
+        start = json.loads(first.partition(b"data: ")[2])
+        start["message"]["usage"] = usage | {"output_tokens": 1}
+        end = json.loads(delta.partition(b"data: ")[2])
+        end["usage"] = {"output_tokens": 42, "input_tokens": None, "cache_read_input_tokens": 0}
+        told = [
+            f"event: {record['type']}\ndata: {json.dumps(record)}\n\n".encode() for record in (start, end)
+        ]
+        return stream([told[0], *others, told[1], stop])
+
+    bed.server.script(as_told_in_two_records)
+    ask(bed.daemon.url, "messages", "asked", stream=wants_stream)
+    assert bed.daemon.journal()[-1]["usage"] == {
+        "input": 1234,
+        "cache_read": 650,
+        "cache_write_5m": 20,
+        "cache_write_1h": 30,
+        "output": 42,
+    }
 
 
 def test_a_chat_client_that_asked_for_no_usage_sees_none_but_it_is_counted(bed: Bed) -> None:
@@ -134,7 +171,7 @@ def test_compressed_answers_are_read(bed: Bed, protocol: Protocol, encoding: str
 
     assert (response.status, text_of(protocol, response)) == (200, RICH.text)
     assert response.header("content-encoding") is None
-    assert bed.daemon.journal()[-1]["usage"]["output"] == 70
+    assert bed.daemon.journal()[-1]["usage"] == counted(protocol)
 
 
 CUTS: dict[str, Answer] = {
