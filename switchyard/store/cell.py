@@ -137,8 +137,8 @@ class Day(msgspec.Struct, omit_defaults=True):
         for name, key in (
             ("hours", f"{place.hour:02}"),
             ("models", place.model or NONE),
-            ("sent", place.sent),
-            ("upstreams", place.upstream),
+            ("sent", place.sent or NONE),
+            ("upstreams", place.upstream or NONE),
             ("clients", place.client),
             ("sessions", place.session),
         ):

@@ -193,6 +193,16 @@ def test_rows_can_be_grouped(tmp_path: Path, by: str, keys: list[str]) -> None:
     assert sum(row["requests"] for row in answer["rows"]) == 2
 
 
+@pytest.mark.parametrize("by", ["day", "hour", "month", "model", "model_sent", "upstream"])
+def test_requests_that_no_upstream_was_asked_for_are_in_every_sum(tmp_path: Path, by: str) -> None:
+    kept = statistics(tmp_path)
+    kept.add(a_line())
+    kept.add(a_line(model="", sent="", upstream="", outcome="failed", usage=None))
+    answer = kept.token_stats(by=by)
+    assert sum(row["requests"] for row in answer["rows"]) == answer["summary"]["total_requests"] == 2
+    assert sum(row["errors"] for row in answer["rows"]) == 1
+
+
 def test_a_span_of_days_includes_both_ends(tmp_path: Path) -> None:
     kept = statistics(tmp_path)
     for back in range(10):
