@@ -93,7 +93,7 @@ function facts({ row, price }) {
     [t("requests.column-duration"), row.first_byte ? `${seconds(row.duration)} (${t("request.first-byte", { time: seconds(row.first_byte) })})` : seconds(row.duration)],
     usage ? [t("stats.input"), `${usage.estimated ? "≈ " : ""}${whole(totalInput(usage))}: ${t("request.input-parts", { fresh: whole(usage.input), read: whole(usage.cache_read), write: whole(usage.cache_write_5m), write_1h: whole(usage.cache_write_1h) })}`] : null,
     usage ? [t("stats.output"), `${usage.estimated ? "≈ " : ""}${whole(usage.output)}${usage.reasoning ? ` (${t("stats.of-which-reasoning", { count: whole(usage.reasoning) })})` : ""}`] : null,
-    [t("stats.cost"), row.cost === null ? t("stats.unpriced-short") : `${money(row.cost)}${price?.source ? ` · ${price.source}` : ""}`],
+    [t("stats.cost"), row.cost === null ? t("stats.unpriced-short") : [money(row.cost), price?.source, price && price.multiplier !== 1 && `× ${price.multiplier}`].filter(Boolean).join(" · ")],
   ];
   return h("dl.pairs", {}, pairs.filter(Boolean).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
 }

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import timedelta
 from hashlib import blake2b
 from pathlib import Path
@@ -90,7 +91,7 @@ def exchange_detail(exchange: Exchange) -> Json:
         "skipped": [{"upstream": name, "text": text} for name, text in exchange.skipped],
         "losses": [{"field": loss.field, "why": loss.why} for loss in exchange.losses],
         "error": error and {"type": str(error.type), "status": error.status, "message": error.message},
-        "price": price and {"input": price.input, "output": price.output, "source": price.source},
+        "price": price and asdict(price),
     }
 
 
