@@ -17,16 +17,16 @@ def test_a_soft_limit_warns_and_a_hard_one_sends_the_next_request_elsewhere(tmp_
             upstream("free", free.url, role="backup"),
         ]
         with Daemon(tmp_path, settings(*entries, prices={"*": {"input": 3, "output": 0}})) as daemon:
-            said, problems = [], []
+            said, notices = [], []
             for _ in range(3):
                 said.append(text_of("messages", ask(daemon.url, "messages")))
-                problems.append(daemon.get("/api/state").json["problems"])
+                notices.append(daemon.get("/api/state").json["notices"])
             route = daemon.get("/api/explain?client=messages&model=m").json
 
             soft = 'budget of upstream "paid": 3.00 spent this day, soft limit 3'
             hard = 'budget of upstream "paid": 6.00 spent this day, hard limit 6'
             assert said == ["dear", "dear", "free"]
-            assert problems == [[soft], [hard], [hard]]
+            assert notices == [[soft], [hard], [hard]]
             assert [(skip["upstream"], skip["reason"]) for skip in route["skipped"]] == [("paid", "budget")]
             assert hard in route["skipped"][0]["text"]
             wait_until(lambda: hard in daemon.log(), 5, "the log")
