@@ -1,6 +1,6 @@
 """What one upstream can take: the record that replaces `if vendor ==` in the codecs."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -9,6 +9,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Every flag answers "does this upstream take it?"; the defaults suit the vendor that owns the protocol."""
 
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    max_output_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """the longest answer it gives; asking for more is refused"""
     include_usage: bool = True
     tools: bool = True
     custom_tools: bool = False
@@ -30,6 +32,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     json_schema: bool = True
     reasoning_effort: Literal["effort", "budget", "adaptive", "template", "none"] = "effort"
     """how reasoning is asked for; "template" is `chat_template_kwargs.enable_thinking`"""
+    thinking_budgets: bool = True
+    """Messages: thinking of type "enabled" with a budget; newer models know only "adaptive" """
     efforts: tuple[str, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
     reasoning_history: Literal["none", "reasoning_content", "required"] = "none"
     """whether reasoning text goes back in the history of Chat requests; "required": a placeholder when lost"""

@@ -8,6 +8,13 @@ from typing import Any
 
 import msgspec
 
+from switchyard.protocols.excess import (
+    OUTPUT_BUDGET,
+    OVERFLOW,
+    output_limit,
+    overflow_numbers,
+    shared_window,
+)
 from switchyard.protocols.neutral import ErrorType, WireError
 
 MAX_MESSAGE_LENGTH = 2000
@@ -86,40 +93,6 @@ NAMED_TYPES = {name: type for type, names in NAMES.items() for name in names.spl
 VAGUE_TYPES = {ErrorType.INVALID_REQUEST, ErrorType.SERVER, ErrorType.NOT_FOUND}
 """Names so general that a status says more."""
 
-OVERFLOW = re.compile(
-    r"(?i)prompt is too long|prompt too long|input is too long|maximum context length|maximum prompt length"
-    r"|exceeds? (?:the |this |your )?(?:model'?s? )?(?:available |maximum |max )?context"
-    r"|context (?:window|length|size|limit)[^.]{0,40}(?:exceed|overflow|too)"
-    r"|(?:exceed|overflow|greater than|larger than|longer than)[^.]{0,60}context (?:window|length|size|limit)"
-    r"|too many (?:input )?tokens in|input tokens? exceeds?|reduce the length|tokens? limit exceeded"
-    r"|exceeded model token limit"
-)
-OVERFLOW_NUMBERS = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"(?i)(?P<tokens>\d{1,12})\s*tokens? > (?P<limit>\d{1,12})",
-        r"(?i)prompt too long: (?P<tokens>\d{1,12}) tokens exceeds [a-z ]*?(?P<limit>\d{1,12})",
-        r"(?is)context (?:length|window|size) (?:is|of) (?P<limit>\d{1,12})"
-        r".{0,200}?(?P<tokens>\d{1,12}) (input )?tokens",
-        r"(?i)\((?P<tokens>\d{1,12})(?: tokens)?\)[^(]{0,80}context[^(]{0,40}\((?P<limit>\d{1,12})",
-        r"(?i)prompt length is (?P<limit>\d{1,12})[^.]{0,80}contains (?P<tokens>\d{1,12}) tokens",
-        r"(?i)(?P<tokens>\d{1,12}) (?:input )?tokens[^.]{0,80}(?:context|limit|maximum)[^.\d]{0,40}(?P<limit>\d{1,12})",
-        r"(?i)context (?:length|window|size|limit)[^.\d]{0,20}(?P<limit>\d{1,12})",
-    )
-)
-OUTPUT_BUDGET = re.compile(
-    r"(?i)max_(?:completion_|output_|new_)?tokens['`\"]?[^.]{0,60}"
-    r"(?:is too large|exceeds?|must be|> \d|at most)"
-    r"|at most \d{1,12} completion tokens|input length and `max_tokens` exceed"
-)
-OUTPUT_LIMITS = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"(?i)at most (\d{1,12}) completion tokens",
-        r"(?i)max_tokens:? \d{1,12} > (\d{1,12})",
-        r"(?i)(?:less than or equal to|at most|<=|\[1, ?) ?`?(\d{1,12})",
-    )
-)
 EXHAUSTED = re.compile(
     r"(?i)insufficient[_ ](?:quota|balance|credits?|funds)|exceeded your current quota"
     r"|quota (?:is |has been )?(?:exceeded|exhausted)|out of (?:credits?|quota)|credit balance is too low"
@@ -323,11 +296,25 @@ def _judged(told: _Told, status: int) -> WireError:
         if type in (ErrorType.RATE_LIMIT, ErrorType.OVERLOADED)
         else None,
     )
-    if type is ErrorType.CONTEXT_OVERFLOW:
+    return _with_numbers(error, told)
+
+
+def _with_numbers(error: WireError, told: _Told) -> WireError:
+    """How many tokens were too many. A prompt that leaves room for a shorter answer is not itself too long."""
+    if error.type not in (ErrorType.CONTEXT_OVERFLOW, ErrorType.INVALID_REQUEST):
+        return error
+    shared = shared_window(told.message)
+    if shared is not None and shared.leaves_room:
+        invalid = replace(error, type=ErrorType.INVALID_REQUEST, param="max_tokens")
+        return replace(invalid, tokens=shared.prompt, limit=shared.window)
+    if shared is not None:
+        overflow = replace(error, type=ErrorType.CONTEXT_OVERFLOW)
+        return replace(overflow, tokens=shared.prompt + shared.answer, limit=shared.window)
+    if error.type is ErrorType.CONTEXT_OVERFLOW:
         tokens, limit = _overflow_numbers(told)
         return replace(error, tokens=tokens, limit=limit)
-    if type is ErrorType.INVALID_REQUEST and OUTPUT_BUDGET.search(told.message):
-        return replace(error, param=told.param or "max_tokens", limit=_output_limit(told.message))
+    if OUTPUT_BUDGET.search(told.message):
+        return replace(error, param=told.param or "max_tokens", limit=output_limit(told.message))
     return error
 
 
@@ -376,18 +363,8 @@ TEXT_TYPES: tuple[tuple[re.Pattern[str], ErrorType], ...] = (
 def _overflow_numbers(told: _Told) -> tuple[int | None, int | None]:
     if told.tokens and told.limit:
         return told.tokens, told.limit
-    text = told.message.replace(",", "")
-    for pattern in OVERFLOW_NUMBERS:
-        if found := pattern.search(text):
-            numbers = found.groupdict()
-            return _number(numbers.get("tokens")), _number(numbers.get("limit"))
-    return told.tokens, told.limit
-
-
-def _output_limit(message: str) -> int | None:
-    return next(
-        (_number(found.group(1)) for limit in OUTPUT_LIMITS if (found := limit.search(message))), None
-    )
+    tokens, limit = overflow_numbers(told.message)
+    return tokens or told.tokens, limit or told.limit
 
 
 def _retry_after(message: str) -> float | None:

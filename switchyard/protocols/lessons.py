@@ -38,7 +38,10 @@ TAUGHT: tuple[tuple[str, Mapping[str, Any]], ...] = (
     (_near("['\"`]stop['\"`]"), {"stop": False}),
     (_near("parallel_tool_calls"), {"parallel_tool_calls": False}),
     (_near("stream_options"), {"include_usage": False}),
-    (r"use .{0,3}thinking\.type\.adaptive", {"reasoning_effort": "adaptive"}),
+    (
+        r"use .{0,3}thinking\.type\.adaptive",
+        {"reasoning_effort": "adaptive", "thinking_budgets": False},
+    ),
     (_near("(adaptive|effort parameter|output_config)"), {"reasoning_effort": "budget"}),
     (r"'adaptive' found", {"reasoning_effort": "budget"}),
     (_near(r"(reasoning_effort|reasoning\.effort|\bthink\b|\bthinking\b)"), {"reasoning_effort": "none"}),
@@ -86,20 +89,27 @@ _TAUGHT = tuple((re.compile(pattern, re.IGNORECASE | re.DOTALL), taught) for pat
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """`capabilities` holds for the upstream from now on; `strip_thinking` only for the request at hand."""
+    """`capabilities` hold for this model of the upstream from now on, unless they and `strip_thinking` are only
+    `for_now`, for the request at hand."""
 
     why: str
     capabilities: Mapping[str, Any] = field(default_factory=dict)
     strip_thinking: bool = False
+    for_now: bool = False
 
 
-def lesson_of(error: WireError, known: Capabilities) -> Lesson | None:
-    """What to change before asking the same upstream again; None if its refusal teaches nothing new."""
+def lesson_of(error: WireError, known: Capabilities, input_estimate: int = 0) -> Lesson | None:
+    """What to change before asking the same upstream again; None if its refusal teaches nothing new.
+
+    `input_estimate`: the tokens of the prompt, for servers that stop counting where the window is full.
+    """
     if error.status not in TEACHING_STATUSES or error.type in (
         ErrorType.CONTEXT_OVERFLOW,
         ErrorType.MODEL_NOT_FOUND,
     ):
         return None
+    if error.param == "max_tokens" and error.limit is not None:
+        return _shorter_answer(error.limit, error.tokens, known, input_estimate)
     text = f"{error.param} {error.code} {error.message}"[:MAX_READ_CHARS]
     if FOREIGN_THINKING.search(text):
         return Lesson("the thinking of earlier turns is not its own", strip_thinking=True)
@@ -110,6 +120,15 @@ def lesson_of(error: WireError, known: Capabilities) -> Lesson | None:
         if pattern.search(text) and _is_news(taught, known):
             return Lesson(f"it does not take {', '.join(taught)}", taught)
     return _unknown_field(error, text, known)
+
+
+def _shorter_answer(limit: int, prompt: int | None, known: Capabilities, estimate: int) -> Lesson | None:
+    """The limit of the model, or what this prompt leaves of the window."""
+    room = limit if prompt is None else limit - max(prompt, estimate if estimate < limit else 0)
+    if room < 1 or (known.max_output_tokens is not None and room >= known.max_output_tokens):
+        return None
+    why = f"it gives at most {room} tokens"
+    return Lesson(why, {"max_output_tokens": room}, for_now=prompt is not None)
 
 
 def _supported_efforts(text: str) -> tuple[str, ...]:

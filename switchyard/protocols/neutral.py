@@ -293,7 +293,9 @@ class ErrorType(StrEnum):
 class WireError:
     """An error as a protocol tells it; `retry_after` in seconds.
 
-    `tokens` and `limit` are known for some context overflows, `param` for some refused fields.
+    `tokens` and `limit` are known for some context overflows, `param` for some refused fields. With the param
+    "max_tokens" the answer would be too long: `limit` is the most it may have, or, where `tokens` tells those of
+    the prompt, what both may have together.
     """
 
     type: ErrorType

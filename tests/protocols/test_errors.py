@@ -274,6 +274,71 @@ def test_an_error_in_json_is_read(status: int, body: dict[str, object], expected
     assert read_error(status, msgspec.json.encode(body)) == expected
 
 
+TOO_MANY = (
+    (
+        "This model's maximum context length is 32768 tokens. However, you requested 44000 tokens (12000 in the "
+        "messages, 32000 in the completion). Please reduce the length of the messages or completion.",
+        (T.INVALID_REQUEST, "max_tokens", 12000, 32768),
+    ),
+    (
+        "'max_tokens' or 'max_completion_tokens' is too large: 32000. This model's maximum context length is 32768 "
+        "tokens and your request has 12000 input tokens (32000 > 32768 - 12000).",
+        (T.INVALID_REQUEST, "max_tokens", 12000, 32768),
+    ),
+    (
+        "This model's maximum context length is 32768 tokens. However, you requested 32000 output tokens and your "
+        "prompt contains at least 769 input tokens, for a total of at least 32769 tokens.",
+        (T.INVALID_REQUEST, "max_tokens", 769, 32768),
+    ),
+    (
+        "This endpoint's maximum context length is 131072 tokens. However, you requested about 150000 tokens "
+        "(118000 of text input, 32000 in the output). Please reduce the length of either one.",
+        (T.INVALID_REQUEST, "max_tokens", 118000, 131072),
+    ),
+    (
+        "Requested token count exceeds the model's maximum context length of 131072 tokens. You requested a total "
+        "of 150000 tokens: 118000 tokens from the input messages and 32000 tokens for the completion.",
+        (T.INVALID_REQUEST, "max_tokens", 118000, 131072),
+    ),
+    (
+        "input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000, decrease input length or "
+        "`max_tokens` and try again",
+        (T.INVALID_REQUEST, "max_tokens", 190000, 200000),
+    ),
+    (
+        "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 3000 `inputs` tokens "
+        "and 2000 `max_new_tokens`",
+        (T.INVALID_REQUEST, "max_tokens", 3000, 4096),
+    ),
+    (
+        # what is left would be no answer
+        "This model's maximum context length is 32768 tokens. However, you requested 64000 tokens (32000 in the "
+        "messages, 32000 in the completion). Please reduce the length of the messages or completion.",
+        (T.CONTEXT_OVERFLOW, "", 64000, 32768),
+    ),
+    (
+        "max_tokens: 64000 > 8192, which is the maximum allowed number of output tokens for claude-3-5-haiku",
+        (T.INVALID_REQUEST, "max_tokens", None, 8192),
+    ),
+    (
+        "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]",
+        (T.INVALID_REQUEST, "max_tokens", None, 8192),
+    ),
+    ("Range of max_tokens should be [1, 8,192]", (T.INVALID_REQUEST, "max_tokens", None, 8192)),
+    (
+        "max_output_tokens 64000 exceeds the limit of 32768",
+        (T.INVALID_REQUEST, "max_tokens", None, 32768),
+    ),
+    ("max_tokens must be at least 1, got -1000.", (T.INVALID_REQUEST, "max_tokens", None, None)),
+)
+
+
+@pytest.mark.parametrize(("message", "expected"), TOO_MANY)
+def test_it_is_told_whether_the_prompt_or_the_answer_is_too_long(message: str, expected: object) -> None:
+    error = read_error(400, msgspec.json.encode({"error": {"message": message}}))
+    assert (error.type, error.param, error.tokens, error.limit) == expected
+
+
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
     [

@@ -154,7 +154,7 @@ ANTHROPIC: tuple[Case, ...] = (
     (
         '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" and '
         '"output_config.effort" to control thinking behavior.',
-        {"reasoning_effort": "adaptive"},
+        {"reasoning_effort": "adaptive", "thinking_budgets": False},
     ),
     ("This model does not support the effort parameter.", {"reasoning_effort": "budget"}),
     ("output_config: Extra inputs are not permitted", {"reasoning_effort": "budget"}),
@@ -252,8 +252,30 @@ def test_a_refusal_is_understood_in_its_own_envelope(
     assert taught(lesson_of(CODECS[protocol].decode_error(status, body), Capabilities())) == expected
 
 
+def test_the_most_a_model_answers_is_remembered() -> None:
+    error = refusal("max_tokens is too large", param="max_tokens", limit=8192)
+    lesson = Lesson("it gives at most 8192 tokens", {"max_output_tokens": 8192})
+    assert lesson_of(error, Capabilities()) == lesson
+    assert lesson_of(error, Capabilities(max_output_tokens=9000)) == lesson
+    assert lesson_of(error, Capabilities(max_output_tokens=8192)) is None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "estimate", "room"),
+    [(12000, 0, 20768), (769, 13000, 19768), (12000, 40000, 20768), (32768, 0, None)],
+)
+def test_what_one_prompt_leaves_for_the_answer_holds_for_it_alone(
+    prompt: int, estimate: int, room: int | None
+) -> None:
+    error = refusal("too long together", param="max_tokens", tokens=prompt, limit=32768)
+    lesson = lesson_of(error, Capabilities(), estimate)
+    assert (lesson and (lesson.capabilities, lesson.for_now)) == (
+        room and ({"max_output_tokens": room}, True)
+    )
+
+
 NOTHING = (
-    refusal("max_tokens: 4096 > 2048, which is the maximum allowed number of output tokens"),
+    refusal("max_tokens must be at least 1, got -1000.", param="max_tokens"),
     refusal("messages: at least one message is required"),
     refusal("messages: field required"),
     refusal("tools.0.custom.defer_loading: Extra inputs are not permitted"),

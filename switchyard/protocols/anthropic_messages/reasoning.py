@@ -11,6 +11,7 @@ from typing import Any, cast
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import BadRequest, Target
 from switchyard.protocols.effort import EFFORTS, budget_for, clamped, wanted_effort
+from switchyard.protocols.limits import answer_limit, answer_limit_losses
 from switchyard.protocols.neutral import Effort
 
 DEFAULT_MAX_TOKENS = 8192
@@ -66,7 +67,9 @@ def encode_reasoning(
 ) -> WrittenReasoning:
     """Adaptive thinking with an effort, or a budget, whichever the model knows."""
     wanted = wanted_effort(request.reasoning)
-    max_tokens = DEFAULT_MAX_TOKENS if request.max_tokens is None else request.max_tokens
+    asked = DEFAULT_MAX_TOKENS if request.max_tokens is None else request.max_tokens
+    max_tokens = answer_limit(asked, target.capabilities)
+    losses += answer_limit_losses(request.max_tokens, target.capabilities)
     if wanted is None and not request.reasoning.enabled:
         return WrittenReasoning(max_tokens)
     if target.capabilities.reasoning_effort not in ("effort", "adaptive", "budget"):
@@ -74,6 +77,9 @@ def encode_reasoning(
             losses.append(neutral.Loss("reasoning", "this upstream's thinking cannot be steered"))
         return WrittenReasoning(max_tokens)
     effort = clamped(wanted, target.capabilities.efforts) if wanted else None
+    if request.max_tokens is None:
+        thought = request.reasoning.budget_tokens or budget_for(effort or DEFAULT_EFFORT)
+        max_tokens = answer_limit(asked + thought, target.capabilities)
     if target.capabilities.reasoning_effort == "budget":
         return _with_budget(request, effort, max_tokens, obstacles, losses)
     return _adaptive(request, effort, max_tokens, obstacles, losses)
@@ -92,8 +98,6 @@ def _adaptive(
     if obstacles.forced_call or obstacles.prefill:
         losses.append(_no_thinking(obstacles))
         return WrittenReasoning(max_tokens, None, told)
-    if request.max_tokens is None:
-        max_tokens += budget_for(effort or DEFAULT_EFFORT)
     thinking = {"type": "adaptive"}
     if request.reasoning.summary:
         thinking["display"] = "summarized"
@@ -113,8 +117,6 @@ def _with_budget(
         losses.append(_no_thinking(obstacles))
         return WrittenReasoning(max_tokens)
     budget = request.reasoning.budget_tokens or budget_for(effort or DEFAULT_EFFORT)
-    if request.max_tokens is None:
-        max_tokens += budget
     budget = min(budget, max_tokens - LEAST_ANSWER)
     if budget < LEAST_BUDGET:
         losses.append(neutral.Loss("reasoning", f"max_tokens {max_tokens} leaves no room for thinking"))

@@ -10,14 +10,15 @@ from switchyard.protocols.anthropic_messages.signatures import is_carrier, opene
 from switchyard.protocols.anthropic_messages.tool_lists import CLIENT_TOOLS, UNSPEAKABLE, VERSION
 from switchyard.protocols.anthropic_messages.wire import FABRICATED_SEARCH_ID
 from switchyard.protocols.codec import Target
-from switchyard.protocols.effort import EFFORTS, budget_for, clamped
+from switchyard.protocols.effort import EFFORTS, budget_for, clamped, effort_for
 from switchyard.protocols.history import as_reminder, without_billing_line
-from switchyard.protocols.neutral import Thinking
+from switchyard.protocols.limits import limit_answer
+from switchyard.protocols.neutral import Effort, Thinking
 
 MAX_CACHE_MARKS = 4
 LEAST_BUDGET = 1024
 LEAST_ANSWER = 1024
-DEFAULT_EFFORT = "high"
+DEFAULT_EFFORT: Effort = "high"
 
 NO_IMAGE = "[image omitted: the model reads no images]"
 NO_DOCUMENT = "[document omitted: the model reads no documents]"
@@ -148,10 +149,35 @@ def _is_own_citation(citation: object) -> bool:
 # --- what this upstream does not know -----------------------------------------
 
 
+def _limit_answer(body: Wire, target: Target) -> bool:
+    """Its thinking included, which must leave room for words."""
+    if not limit_answer(body, ("max_tokens",), target.capabilities):
+        return False
+    budget = _field(body.get("thinking"), "budget_tokens")
+    if isinstance(budget, int):
+        _fit_budget(body, budget)
+    return True
+
+
+def _adapt_budget(body: Wire, target: Target) -> bool:
+    """A budget of tokens for models that know only how hard to think."""
+    thinking, capabilities = body.get("thinking"), target.capabilities
+    if not isinstance(thinking, dict) or thinking.get("type") != "enabled":
+        return False
+    if capabilities.thinking_budgets or capabilities.reasoning_effort not in ("effort", "adaptive"):
+        return False
+    body["thinking"] = {name: value for name, value in thinking.items() if name != "budget_tokens"}
+    body["thinking"]["type"] = "adaptive"
+    budget, output = thinking.get("budget_tokens"), body.get("output_config")
+    if isinstance(budget, int):
+        body["output_config"] = {"effort": effort_for(budget), **(output if isinstance(output, dict) else {})}
+    return True
+
+
 def _adapt_thinking(body: Wire, target: Target) -> bool:
     """Adaptive thinking and its effort for models that know only budgets, or nothing of it."""
     thinking, output = body.get("thinking"), body.get("output_config")
-    effort = output.get("effort") if isinstance(output, dict) else None
+    effort: Any = output.get("effort") if isinstance(output, dict) else None
     mode = target.capabilities.reasoning_effort
     if mode in ("effort", "adaptive"):
         return _clamp_effort(body, effort, target)
@@ -163,7 +189,7 @@ def _adapt_thinking(body: Wire, target: Target) -> bool:
     if mode != "budget":
         drop_thinking(body)
     elif adaptive:
-        _set_budget(body, effort if effort in EFFORTS else DEFAULT_EFFORT)
+        _fit_budget(body, budget_for(effort if effort in EFFORTS else DEFAULT_EFFORT))
     return True
 
 
@@ -184,10 +210,10 @@ def _set_effort(body: Wire, effort: str | None) -> None:
         del body["output_config"]
 
 
-def _set_budget(body: Wire, effort: Any) -> None:
+def _fit_budget(body: Wire, budget: int) -> None:
+    """The budget for thinking, as far as it leaves room for an answer."""
     limit = body.get("max_tokens")
-    room = limit - LEAST_ANSWER if isinstance(limit, int) else LEAST_BUDGET
-    budget = min(budget_for(effort), room)
+    budget = min(budget, limit - LEAST_ANSWER if isinstance(limit, int) else LEAST_BUDGET)
     if budget < LEAST_BUDGET:
         drop_thinking(body)
     else:
@@ -380,6 +406,8 @@ REPAIRS: tuple[Callable[[Wire, Target], bool], ...] = (
     _fold_mid_system,
     _replace_media,
     _drop_hosted_tools,
+    _limit_answer,
+    _adapt_budget,
     _adapt_thinking,
     _drop_sampling,
     _drop_refused_fields,

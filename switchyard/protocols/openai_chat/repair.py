@@ -8,6 +8,7 @@ from switchyard.protocols import carrier
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import Target
 from switchyard.protocols.effort import clamped
+from switchyard.protocols.limits import limit_answer
 from switchyard.protocols.openai_chat.request import JSON_SCHEMA_SENTENCE
 from switchyard.protocols.openai_chat.write_messages import LOST_REASONING, NO_VISION
 
@@ -20,6 +21,7 @@ def repair_request(body: dict[str, Any], target: Target) -> bool:
     capabilities = target.capabilities
     changes = [
         _ask_for_usage(body, capabilities),
+        limit_answer(body, tuple(OTHER_LIMIT_FIELD), capabilities),
         _rename_limit(body, capabilities),
         _fit_stops(body, capabilities),
         _fit_effort(body, capabilities),

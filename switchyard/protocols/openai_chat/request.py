@@ -14,6 +14,7 @@ from switchyard.protocols.codec import BadRequest, SentRequest, Target
 from switchyard.protocols.effort import EFFORTS, budget_for, clamped, wanted_effort
 from switchyard.protocols.ids import shortened
 from switchyard.protocols.large import decode_large, encode_large
+from switchyard.protocols.limits import answer_limit, answer_limit_losses
 from switchyard.protocols.neutral import Loss
 from switchyard.protocols.openai_chat.read_messages import read_messages
 from switchyard.protocols.openai_chat.tool_lists import (
@@ -219,6 +220,7 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
         "messages": messages,
     }
     losses = [*tools.losses, *writer.losses, *losses, *_unsaid(request)]
+    losses += answer_limit_losses(request.max_tokens, target.capabilities)
     losses += _drop_fields(body, target)
     return SentRequest(
         body=encode_large(body),
@@ -230,7 +232,10 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
 
 
 def _limits(request: neutral.Request, target: Target) -> Json:
-    return {} if request.max_tokens is None else {target.capabilities.max_tokens_field: request.max_tokens}
+    if request.max_tokens is None:
+        return {}
+    capabilities = target.capabilities
+    return {capabilities.max_tokens_field: answer_limit(request.max_tokens, capabilities)}
 
 
 def _written_reasoning(request: neutral.Request, target: Target, losses: list[Loss]) -> Json:

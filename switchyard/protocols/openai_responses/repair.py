@@ -8,6 +8,7 @@ from switchyard.protocols import carrier
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import Target
 from switchyard.protocols.effort import clamped
+from switchyard.protocols.limits import limit_answer
 from switchyard.protocols.openai_responses.calls import Item, entries, fields, text
 from switchyard.protocols.openai_responses.content import OMITTED_IMAGE
 from switchyard.protocols.openai_responses.items import SUMMARY_HEADING, summary_in
@@ -43,6 +44,7 @@ def repair_request(body: dict[str, Any], target: Target) -> bool:
         not capabilities.responses_items and _lower(body, target),
         not capabilities.developer_role and _rename_developer(body),
         not capabilities.images and _replace_images(body),
+        limit_answer(body, ("max_output_tokens",), capabilities),
         _limit_reasoning(body, capabilities),
         _drop_hosted_search(body, capabilities),
         _drop_fields(body, capabilities),

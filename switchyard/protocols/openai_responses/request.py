@@ -15,6 +15,7 @@ from switchyard.protocols.codec import BadRequest, SentRequest, Target
 from switchyard.protocols.effort import clamped, wanted_effort
 from switchyard.protocols.history import well_formed, without_billing_line, without_mid_system
 from switchyard.protocols.large import decode_large, encode_large
+from switchyard.protocols.limits import answer_limit, answer_limit_losses
 from switchyard.protocols.openai_responses.calls import Item, fields, json_text, text
 from switchyard.protocols.openai_responses.items import NO_STATE, Conversation, ItemWriter
 from switchyard.protocols.openai_responses.skeleton import echo_of
@@ -177,7 +178,11 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
         target=target,
         tools=declared.names,
         stops=request.stop,
-        losses=(*writer.losses, *_unsaid(request, capabilities)),
+        losses=(
+            *writer.losses,
+            *_unsaid(request, capabilities),
+            *answer_limit_losses(request.max_tokens, capabilities),
+        ),
     )
 
 
@@ -198,7 +203,7 @@ def _tool_settings(request: neutral.Request, capabilities: Capabilities) -> Item
 
 def _settings(request: neutral.Request, capabilities: Capabilities) -> Item:
     told: Item = {
-        "max_output_tokens": request.max_tokens and max(MIN_OUTPUT_TOKENS, request.max_tokens),
+        "max_output_tokens": _limit(request.max_tokens, capabilities),
         "reasoning": _reasoning(request.reasoning, capabilities),
         "text": _text(request, capabilities),
         "include": _include(request, capabilities),
@@ -259,6 +264,10 @@ def _include(request: neutral.Request, capabilities: Capabilities) -> list[str]:
     if capabilities.hosted_web_search and any(tool.name == WEB_SEARCH for tool in request.hosted_tools):
         include.append("web_search_call.action.sources")
     return include
+
+
+def _limit(asked: int | None, capabilities: Capabilities) -> int | None:
+    return None if asked is None else answer_limit(asked, capabilities, MIN_OUTPUT_TOKENS)
 
 
 def _limited(value: float | None, limit: float) -> float | None:

@@ -267,6 +267,27 @@ def test_reasoning_of_models_with_a_budget(
     assert thinking_of(written(asked, reasoning_effort="budget")) == expected
 
 
+LIMITED = [
+    (Reasoning(), 9000, (None, None, 5000)),
+    (Reasoning(), 0, (None, None, 1)),
+    (Reasoning(effort="high"), None, ({"type": "enabled", "budget_tokens": 3976}, None, 5000)),
+    (Reasoning(effort="high"), 9000, ({"type": "enabled", "budget_tokens": 3976}, None, 5000)),
+    (Reasoning(effort="low"), 4000, ({"type": "enabled", "budget_tokens": 2047}, None, 4000)),
+]
+
+
+@pytest.mark.parametrize(("reasoning", "max_tokens", "expected"), LIMITED)
+def test_an_answer_is_asked_for_no_longer_than_the_upstream_gives(
+    reasoning: Reasoning, max_tokens: int | None, expected: tuple[Any, Any, int]
+) -> None:
+    sent = send(
+        request(reasoning=reasoning, max_tokens=max_tokens), reasoning_effort="budget", max_output_tokens=5000
+    )
+    assert thinking_of(msgspec.json.decode(sent.body)) == expected
+    lost = [Loss("max_tokens", "this upstream gives at most 5000")] if max_tokens == 9000 else []
+    assert list(sent.losses) == lost
+
+
 def test_reasoning_is_lost_where_it_cannot_be_steered() -> None:
     sent = send(request(reasoning=Reasoning(effort="high")), reasoning_effort="none")
     assert "thinking" not in msgspec.json.decode(sent.body)

@@ -269,6 +269,29 @@ REPAIRS: dict[str, tuple[Wire, Wire, Wire]] = {
         {"reasoning_effort": "none"},
         body(context_management={"edits": [{"type": "clear_tool_uses_20250919"}]}),
     ),
+    "a budget for a model that only knows efforts": (
+        body(thinking=BUDGET | {"display": "omitted"}, output_config={"format": {"a": 1}}),
+        {"thinking_budgets": False},
+        body(
+            thinking={"type": "adaptive", "display": "omitted"},
+            output_config={"effort": "medium", "format": {"a": 1}},
+        ),
+    ),
+    "a budget beside an effort of its own": (
+        body(thinking=BUDGET, output_config={"effort": "max"}),
+        {"thinking_budgets": False},
+        body(thinking={"type": "adaptive"}, output_config={"effort": "max"}),
+    ),
+    "a longer answer than it gives": (
+        body(max_tokens=64000, thinking={"type": "enabled", "budget_tokens": 32000}),
+        {"max_output_tokens": 8192},
+        body(max_tokens=8192, thinking={"type": "enabled", "budget_tokens": 7168}),
+    ),
+    "a longer answer than it gives, no room for thoughts": (
+        body(max_tokens=64000, thinking={"type": "enabled", "budget_tokens": 32000}),
+        {"max_output_tokens": 2000},
+        body(max_tokens=2000),
+    ),
     "an effort that the model does not know": (
         body(output_config={"effort": "max"}),
         {"efforts": ("low", "high")},

@@ -54,6 +54,12 @@ def test_nothing_is_changed_by_default(body: dict[str, Any]) -> None:
             {"max_tokens_field": "max_completion_tokens"},
             {"max_completion_tokens": 6},
         ),
+        ({"max_tokens": 9, "seed": 1}, {"max_output_tokens": 5}, {"max_tokens": 5, "seed": 1}),
+        (
+            {"max_tokens": 9},
+            {"max_output_tokens": 5, "max_tokens_field": "max_completion_tokens"},
+            {"max_completion_tokens": 5},
+        ),
         ({"max_completion_tokens": 5}, {"dropped_fields": ("max_completion_tokens",)}, {"max_tokens": 5}),
         ({"stop": ["A"]}, {"stop": False}, {}),
         ({"stop": ["A", "B", "C"]}, {"max_stops": 2}, {"stop": ["A", "B"]}),

@@ -416,6 +416,8 @@ def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
     [
         ({"max_tokens": 5}, {}, {"max_tokens": 5}),
         ({"max_tokens": 5}, {"max_tokens_field": "max_completion_tokens"}, {"max_completion_tokens": 5}),
+        ({"max_tokens": 9}, {"max_output_tokens": 5}, {"max_tokens": 5}),
+        ({"max_tokens": 0}, {}, {"max_tokens": 1}),
         ({"temperature": 1.5, "top_p": 0.9}, {}, {"temperature": 1.5, "top_p": 0.9}),
         ({"temperature": 1.5}, {"max_temperature": 1.0}, {"temperature": 1.0}),
         ({"temperature": 1.5, "top_p": 0.9}, {"sampling": False}, {}),
@@ -490,6 +492,7 @@ def test_fields_are_written_as_the_upstream_takes_them(
     [
         ({"temperature": 1.0, "top_p": 0.5}, {"sampling": False}, ["temperature", "top_p"]),
         ({"top_k": 3}, {"top_k": False}, ["top_k"]),
+        ({"max_tokens": 9}, {"max_output_tokens": 5}, ["max_tokens"]),
         ({"reasoning": Reasoning(effort="high")}, {"reasoning_effort": "none"}, ["reasoning"]),
         ({"verbosity": "low"}, {"openai_extras": False}, ["verbosity"]),
         ({"metadata": {"a": "b"}}, {}, ["metadata"]),

@@ -46,6 +46,12 @@ def test_what_nobody_refuses_stays_untouched() -> None:
     assert repaired(Capabilities()) == (False, BODY)
 
 
+def test_a_longer_answer_than_it_gives_is_not_asked_for() -> None:
+    can = Capabilities(max_output_tokens=5000)
+    assert repaired(can, max_output_tokens=9000) == (True, {**BODY, "max_output_tokens": 5000})
+    assert repaired(can, max_output_tokens=4000) == (False, {**BODY, "max_output_tokens": 4000})
+
+
 REASONING: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [
     (carried("reasoning", "gpt", NATIVE), [NATIVE]),
     (carried("reasoning", "other", NATIVE), []),

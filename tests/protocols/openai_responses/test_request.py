@@ -828,6 +828,8 @@ def test_hosted_search_is_written() -> None:
 
 SETTINGS: list[tuple[dict[str, Any], Capabilities, dict[str, Any]]] = [
     ({"max_tokens": 5}, Capabilities(), {"max_output_tokens": 16}),
+    ({"max_tokens": 0}, Capabilities(), {"max_output_tokens": 16}),
+    ({"max_tokens": 99}, Capabilities(max_output_tokens=50), {"max_output_tokens": 50}),
     ({"stream": True}, Capabilities(), {"stream": True}),
     ({}, Capabilities(stream_only=True), {"stream": True}),
     ({"stream": True}, Capabilities(streams=False), {}),
@@ -953,6 +955,7 @@ UNSAID: list[tuple[Request, Capabilities, list[str]]] = [
         ["top_k", "seed", "frequency_penalty", "logprobs"],
     ),
     (said(HI, temperature=1), Capabilities(sampling=False), ["temperature"]),
+    (said(HI, max_tokens=99), Capabilities(max_output_tokens=50), ["max_tokens"]),
     (
         said(HI, hosted_tools=(HostedTool("web_search"),)),
         Capabilities(hosted_web_search=False),

@@ -1,0 +1,30 @@
+"""How long an answer may be: what the client asked for, as this upstream takes it."""
+
+from typing import Any
+
+from switchyard.protocols.capabilities import Capabilities
+from switchyard.protocols.neutral import Loss
+
+
+def answer_limit(asked: int, capabilities: Capabilities, least: int = 1) -> int:
+    """`least`: fewer are refused; a client that asks for none only wants its prompt cached."""
+    most = capabilities.max_output_tokens
+    return max(least, asked if most is None else min(asked, most))
+
+
+def answer_limit_losses(asked: int | None, capabilities: Capabilities) -> list[Loss]:
+    most = capabilities.max_output_tokens
+    if asked is None or most is None or asked <= most:
+        return []
+    return [Loss("max_tokens", f"this upstream gives at most {most}")]
+
+
+def limit_answer(body: dict[str, Any], names: tuple[str, ...], capabilities: Capabilities) -> bool:
+    """The same on the body of an untouched request; True if that changed anything."""
+    most = capabilities.max_output_tokens
+    too_many = [
+        name for name in names if isinstance(asked := body.get(name), int) and asked > (most or asked)
+    ]
+    for name in too_many:
+        body[name] = most
+    return bool(too_many)
