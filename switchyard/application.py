@@ -153,8 +153,9 @@ class Application:
         kept = same_accounts(self._known, self.current())
         self._known = self.current()
         self.health.keep_only(kept)
-        for name in self.around.learned.keys() - set(kept):
-            del self.around.learned[name]
+        for name, model in tuple(self.around.learned):
+            if name not in kept:
+                del self.around.learned[name, model]
 
     def leave(self) -> None:
         """The end is near: nobody but the clients' answers is waited for."""

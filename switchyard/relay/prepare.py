@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -48,12 +49,17 @@ def protocol_for(upstream: Upstream, client_protocol: ProtocolName) -> ProtocolN
     return client_protocol if upstream.is_demo else upstream.protocol
 
 
-def target_for(candidate: Candidate, protocol: ProtocolName, learned: Mapping[str, Any]) -> Target:
-    """The upstream as the codecs see it."""
+def target_for(
+    candidate: Candidate,
+    protocol: ProtocolName,
+    learned: Mapping[str, Any],
+    for_now: Mapping[str, Any] = MappingProxyType({}),
+) -> Target:
+    """The upstream as the codecs see it: the file is stronger than what was learned, except for this request."""
     upstream = candidate.upstream
     if upstream.is_demo:
         return Target(candidate.model, "demo", Capabilities())
-    own = {**learned, **upstream.capabilities}
+    own = {**learned, **upstream.capabilities, **for_now}
     overrides = msgspec.json.encode(own) if own else b"{}"
     known = _capabilities(upstream.server, upstream.base_url, protocol, overrides)
     return Target(candidate.model, issuer_of(upstream.protocol, upstream.base_url), known)
@@ -139,10 +145,9 @@ class Preparation:
         """The body with what this upstream cannot take changed; the very same bytes if nothing is."""
         protocol = self._request.protocol
         document = _decoded(self._request.body)
-        changed = self._codecs[protocol].repair_request(document, target)
         if candidate.thinking:
             thinking.turn_on(protocol, document)
-            changed = True
+        changed = self._codecs[protocol].repair_request(document, target) or candidate.thinking
         if stripped or stripped is None:
             thinking.strip_history(protocol, document, stripped)
             changed = True

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from switchyard.exchange import Attempt, Exchange, Failure, FailureKind
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.conversion import StreamConversion
-from switchyard.protocols.lessons import lesson_of
+from switchyard.protocols.lessons import Lesson, lesson_of
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.untouched import UntouchedStream
@@ -19,7 +19,7 @@ from switchyard.relay.final_error import FinalError, all_failed, nothing_could_a
 from switchyard.relay.headers import upstream_headers
 from switchyard.relay.prepare import Preparation, Prepared, protocol_for, target_for
 from switchyard.relay.redaction import redacted, secrets_of
-from switchyard.relay.surroundings import Surroundings
+from switchyard.relay.surroundings import Learned, Surroundings
 from switchyard.relay.upstream import Call
 from switchyard.relay.urls import demo_url, request_url
 from switchyard.relay.values import ClientRequest
@@ -32,6 +32,7 @@ from switchyard.settings import Upstream, timeouts_of
 
 OFF_LOOP_BYTES = 512 * 1024
 MAX_LESSONS = 4
+MAX_LEARNED = 1000
 QUEUE_REASONS = ("concurrency", "rate")
 ROUNDING = 0.001
 """seconds; a timer may ring a little before the moment it was set to"""
@@ -76,6 +77,7 @@ class Search:
         self.stream: Stream | None = None
         """what reads its answer, if that was to be a stream"""
         self._strips_thinking = False
+        self._learned_for_now: Learned = {}
         self._lessons = 0
         self._tried: frozenset[str] = frozenset()
         self._may_resort = True
@@ -207,21 +209,34 @@ class Search:
         prepared = self.prepared
         if failure.kind is not FailureKind.STATUS or prepared is None or candidate.upstream.is_demo:
             return False
-        lesson = lesson_of(failure.error, prepared.target.capabilities)
+        lesson = lesson_of(failure.error, prepared.target.capabilities, prepared.input_estimate)
         if (
             lesson is None
             or self._lessons >= MAX_LESSONS
             or (lesson.strip_thinking and self._strips_thinking)
+            or self._is_settled(candidate, lesson)
         ):
             return False
         self._lessons += 1
         self._strips_thinking = self._strips_thinking or lesson.strip_thinking
-        self._around.learned.setdefault(candidate.name, {}).update(lesson.capabilities)
+        self._remember(candidate, lesson)
         note.failure, note.ended, note.status = failure, self.seconds(), failure.status
         note.verdict = f"learn: {lesson.why}"
         self._state.health.release(self._exchange.id)
-        log.info('upstream "%s" refused (%s), asked again without it', candidate.name, lesson.why)
+        log.info('upstream "%s" refused (%s), asked again accordingly', candidate.name, lesson.why)
         return True
+
+    def _is_settled(self, candidate: Candidate, lesson: Lesson) -> bool:
+        """The file says otherwise, and the file is stronger."""
+        told = candidate.upstream.capabilities
+        return bool(lesson.capabilities) and not lesson.for_now and lesson.capabilities.keys() <= told.keys()
+
+    def _remember(self, candidate: Candidate, lesson: Lesson) -> None:
+        memory = self._learned_for_now if lesson.for_now else self._around.learned
+        key = candidate.name, candidate.model
+        if key not in memory and len(memory) >= MAX_LEARNED:
+            del memory[next(iter(memory))]
+        memory.setdefault(key, {}).update(lesson.capabilities)
 
     async def _attempt_once(self, place: _Place, note: Attempt) -> Found | Failure:
         """Ask once; the upstream's health learns of a success here, of a failure from its verdict."""
@@ -304,7 +319,9 @@ class Search:
             raise
 
     async def _prepare(self, candidate: Candidate, protocol: ProtocolName) -> Prepared:
-        target = target_for(candidate, protocol, self._around.learned.get(candidate.name, {}))
+        key = candidate.name, candidate.model
+        learned = self._around.learned.get(key, {})
+        target = target_for(candidate, protocol, learned, self._learned_for_now.get(key, {}))
         stripped = (
             None
             if self._strips_thinking

@@ -17,8 +17,8 @@ from switchyard.routing.route import State
 from switchyard.routing.sessions import Sessions
 from switchyard.settings import Settings
 
-Learned = dict[str, dict[str, Any]]
-"""upstream -> capabilities that its refusals have taught"""
+Learned = dict[tuple[str, str], dict[str, Any]]
+"""(upstream, model) -> capabilities that refusals have taught: one model may lack what another has"""
 
 
 @dataclass(frozen=True, slots=True)

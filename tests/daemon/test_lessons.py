@@ -167,6 +167,42 @@ CASES = (
         {"thinking": {"type": "adaptive"}, "max_tokens": 9000},
     ),
     Case(
+        "the most of a model",
+        "messages",
+        "chat",
+        "max_tokens is too large: 32000. This model supports at most 16384 completion tokens, whereas you provided "
+        "32000.",
+        lambda body: body["max_tokens"] > 16384,
+        {"max_tokens": 32000},
+    ),
+    Case(
+        "the most of a model of an SDK",
+        "chat",
+        "chat",
+        "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]",
+        lambda body: body["max_tokens"] > 8192,
+        {"max_tokens": 32000},
+    ),
+    Case(
+        "the room beside a prompt",
+        "messages",
+        "chat",
+        "This model's maximum context length is 32768 tokens. However, you requested 44000 tokens (12000 in the "
+        "messages, 32000 in the completion). Please reduce the length of the messages or completion.",
+        lambda body: body["max_tokens"] > 20768,
+        {"max_tokens": 32000},
+        remembered=False,
+    ),
+    Case(
+        "a budget for thinking",
+        "messages",
+        "messages",
+        '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" and '
+        '"output_config.effort" to control thinking behavior.',
+        lambda body: body.get("thinking", {}).get("type") == "enabled",
+        {"thinking": {"type": "enabled", "budget_tokens": 2000}, "max_tokens": 9000},
+    ),
+    Case(
         "a cache key",
         "responses",
         "responses",
@@ -286,6 +322,29 @@ def test_a_server_that_refuses_everything_is_not_asked_for_ever(bed: Bed) -> Non
     assert error_of("messages", answer)["message"] == "Unknown parameter: 'five'."
     assert len(bed.received("model-stubborn")) == 5
     assert bed.errors_of("stubborn") == ("ready", 0)
+
+
+def test_what_one_model_lacks_is_not_held_against_another(tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.name == "an image for llama.cpp")
+
+    def answers(received: Received) -> Script:
+        return case.answers(received) if received.json["model"] == "blind" else say("A dot.")(received)
+
+    with ScriptedUpstream(answers) as server:
+        with Daemon(tmp_path, settings(upstream("both", server.url, "chat"))) as daemon:
+            for model in ("blind", "seeing", "blind"):
+                request(daemon.url, "POST", PATHS["messages"], question("messages", model) | case.more)
+    seen = [(one.json["model"], "image_url" in str(one.json)) for one in server.requests]
+    assert seen == [("blind", True), ("blind", False), ("seeing", True), ("blind", False)]
+
+
+def test_what_the_file_settles_is_not_asked_about_again(tmp_path: Path) -> None:
+    case = CASES[0]
+    with ScriptedUpstream(case.answers) as server:
+        wrong = upstream("wrong", server.url, "chat", capabilities={"max_tokens_field": "max_tokens"})
+        with Daemon(tmp_path, settings(wrong)) as daemon:
+            answer = request(daemon.url, "POST", PATHS["messages"], question("messages", "m"))
+    assert (answer.status, len(server.requests)) == (400, 1)
 
 
 def test_what_the_file_says_of_an_upstream_need_not_be_learned(tmp_path: Path) -> None:

@@ -174,6 +174,19 @@ def test_the_thinking_suffix_turns_thinking_on(client: ProtocolName, spoken: Pro
     assert words[spoken]()
 
 
+def test_the_thinking_suffix_is_said_as_the_model_takes_it() -> None:
+    efforts_only = candidate(entry("messages", capabilities={"thinking_budgets": False}), thinking=True)
+    document = msgspec.json.decode(prepared("messages", BODIES["messages"], efforts_only).body)
+    assert (document["thinking"], document["output_config"]) == ({"type": "adaptive"}, {"effort": "medium"})
+
+
+def test_what_holds_for_this_request_is_stronger_than_the_file() -> None:
+    told = candidate(entry("messages", capabilities={"max_output_tokens": 8000}))
+    assert target_for(told, "messages", {"max_output_tokens": 9}).capabilities.max_output_tokens == 8000
+    for_now = target_for(told, "messages", {}, {"max_output_tokens": 9})
+    assert for_now.capabilities.max_output_tokens == 9
+
+
 def test_compaction_is_asked_as_a_summary_of_upstreams_that_cannot() -> None:
     body = msgspec.json.encode(
         {"model": "m", "input": [{"role": "user", "content": "Hi"}, {"type": "compaction_trigger"}]}
