@@ -151,6 +151,14 @@ CASES = (
         {"messages": [{"role": "user", "content": "Hello"}, {"role": "system", "content": "Be brief."}]},
     ),
     Case(
+        "a system message in the middle for a template",
+        "chat",
+        "chat",
+        "Jinja Exception: System message must be at the beginning.",
+        lambda body: "system" in roles(body)[1:],
+        {"messages": [{"role": "user", "content": "Hello"}, {"role": "system", "content": "Be brief."}]},
+    ),
+    Case(
         "context management",
         "messages",
         "messages",

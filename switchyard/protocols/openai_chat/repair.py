@@ -8,6 +8,7 @@ from switchyard.protocols import carrier
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import Target
 from switchyard.protocols.effort import clamped
+from switchyard.protocols.history import as_reminder
 from switchyard.protocols.limits import limit_answer
 from switchyard.protocols.openai_chat.request import JSON_SCHEMA_SENTENCE
 from switchyard.protocols.openai_chat.write_messages import LOST_REASONING, NO_VISION
@@ -26,6 +27,7 @@ def repair_request(body: dict[str, Any], target: Target) -> bool:
         _fit_stops(body, capabilities),
         _fit_effort(body, capabilities),
         _say_schema(body, capabilities),
+        _fold_system(body, capabilities),
         _drop_fields(body, capabilities),
     ]
     for message in _messages(body):
@@ -43,6 +45,64 @@ def _messages(body: dict[str, Any]) -> list[Any]:
     """None where they are no list: the upstream will say what is wrong with them."""
     messages = body.get("messages")
     return messages if isinstance(messages, list) else []
+
+
+def _fold_system(body: dict[str, Any], capabilities: Capabilities) -> bool:
+    """One system message, at the head; later ones become reminders of the user, behind the results of tools."""
+    messages = _messages(body)
+    if capabilities.mid_system or not any(_is_system(message) for message in messages[1:]):
+        return False
+    folded: list[Any] = []
+    held: list[Any] = []
+    for message in messages:
+        if _is_system(message) and not all(map(_is_system, folded)):
+            held.append({**message, "role": "user", "content": as_reminder(_text_of(message.get("content")))})
+            continue
+        if held and _role(message) != "tool":
+            # nothing may stand between calls and their results
+            folded, held = [*folded, *held], []
+        folded.append(message)
+    body["messages"] = _joined([*folded, *held])
+    return True
+
+
+def _joined(messages: list[Any]) -> list[Any]:
+    """Neighbouring messages of the system, or of the user, as one."""
+    joined: list[Any] = []
+    for message in messages:
+        last = joined[-1] if joined else {}
+        both_system = _is_system(last) and _is_system(message)
+        if both_system or _role(last) == _role(message) == "user":
+            joined[-1] = {**joined[-1], "content": _joined_content(last, message)}
+        else:
+            joined.append(message)
+    return joined
+
+
+def _joined_content(first: dict[str, Any], second: dict[str, Any]) -> str | list[Any]:
+    contents = first.get("content"), second.get("content")
+    if any(isinstance(content, list) for content in contents):
+        return [part for content in contents for part in _as_parts(content)]
+    return "\n\n".join(content for content in contents if isinstance(content, str))
+
+
+def _as_parts(content: object) -> list[Any]:
+    if isinstance(content, list):
+        return content
+    return [{"type": "text", "text": content}] if isinstance(content, str) and content else []
+
+
+def _text_of(content: object) -> str:
+    parts = (part.get("text") for part in _as_parts(content) if isinstance(part, dict))
+    return "\n\n".join(text for text in parts if isinstance(text, str))
+
+
+def _is_system(message: object) -> bool:
+    return _role(message) in ("system", "developer")
+
+
+def _role(message: object) -> object:
+    return message.get("role") if isinstance(message, dict) else None
 
 
 def _ask_for_usage(body: dict[str, Any], capabilities: Capabilities) -> bool:

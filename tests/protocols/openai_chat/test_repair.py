@@ -7,12 +7,14 @@ import pytest
 from switchyard.protocols import carrier
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import Target
+from switchyard.protocols.history import as_reminder
 from switchyard.protocols.openai_chat.repair import repair_request
 from switchyard.protocols.openai_chat.request import JSON_SCHEMA_SENTENCE
 
 OWN = {"type": "reasoning.encrypted", "data": carrier.pack("reasoning", "issuer", {})}
 FOREIGN = {"type": "reasoning.encrypted", "data": carrier.pack("reasoning", "other", {})}
 NATIVE = {"type": "reasoning.encrypted", "data": "gAAAA"}
+TEXT_S = {"type": "text", "text": "S"}
 CALLS = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
 
 
@@ -61,6 +63,45 @@ def test_nothing_is_changed_by_default(body: dict[str, Any]) -> None:
             {"max_completion_tokens": 5},
         ),
         ({"max_completion_tokens": 5}, {"dropped_fields": ("max_completion_tokens",)}, {"max_tokens": 5}),
+        (
+            {
+                "messages": [
+                    {"role": "system", "content": "S"},
+                    {"role": "developer", "content": [{"type": "text", "text": "D"}]},
+                    {"role": "user", "content": "a"},
+                    {"role": "system", "content": "b"},
+                    {"role": "user", "content": [{"type": "text", "text": "c"}]},
+                    {"role": "assistant", "content": None, "tool_calls": CALLS},
+                    {"role": "system", "content": [{"type": "text", "text": "d"}]},
+                    {"role": "tool", "tool_call_id": "1", "content": "r"},
+                    {"role": "assistant", "content": "e"},
+                    {"role": "system", "content": "f"},
+                ]
+            },
+            {"mid_system": False},
+            {
+                "messages": [
+                    {"role": "system", "content": [TEXT_S, {"type": "text", "text": "D"}]},
+                    {
+                        "role": "user",
+                        "content": [
+                            {"type": "text", "text": f"a\n\n{as_reminder('b')}"},
+                            {"type": "text", "text": "c"},
+                        ],
+                    },
+                    {"role": "assistant", "content": None, "tool_calls": CALLS},
+                    {"role": "tool", "tool_call_id": "1", "content": "r"},
+                    {"role": "user", "content": as_reminder("d")},
+                    {"role": "assistant", "content": "e"},
+                    {"role": "user", "content": as_reminder("f")},
+                ]
+            },
+        ),
+        (
+            {"messages": [{"role": "system", "content": "S"}, {"role": "system", "content": "T"}]},
+            {"mid_system": False},
+            {"messages": [{"role": "system", "content": "S\n\nT"}]},
+        ),
         ({"stop": ["A"]}, {"stop": False}, {}),
         ({"stop": ["A", "B", "C"]}, {"max_stops": 2}, {"stop": ["A", "B"]}),
         ({"seed": 1, "user": "u"}, {"dropped_fields": ("seed", "absent")}, {"user": "u"}),
