@@ -32,10 +32,8 @@ def well_formed(messages: tuple[neutral.Message, ...]) -> tuple[neutral.Message,
             _append(shaped, neutral.Message("user", (*_answers(calls, results), *said)))
             shaped += deferred
             calls, deferred = (), []
-    if deferred:
-        _append(shaped, neutral.Message("user", _answers(calls, results)))
-        shaped += deferred
-    return tuple(shaped)
+    _append(shaped, neutral.Message("user", _answers(calls, results)))
+    return (*shaped, *deferred)
 
 
 def without_mid_system(messages: tuple[neutral.Message, ...]) -> tuple[neutral.Message, ...]:

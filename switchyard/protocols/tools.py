@@ -130,10 +130,15 @@ def wire_name(name: str, namespace: str, tools: Mapping[str, neutral.Tool]) -> s
 
 
 def wire_arguments(call: neutral.ToolCall, *, custom: bool) -> str:
-    """The arguments as JSON text; the input of a custom call is wrapped unless `custom` is allowed."""
-    if call.kind != "custom":
-        return call.arguments if call.arguments.strip() else "{}"
-    return call.arguments if custom else _json({"input": call.arguments})
+    """The arguments as JSON text; the input of a custom call is wrapped unless `custom` is allowed.
+
+    What a model once wrote that is no JSON is wrapped too: many servers read the arguments of a history.
+    """
+    if call.kind == "custom":
+        return call.arguments if custom else _json({"input": call.arguments})
+    if not call.arguments.strip():
+        return "{}"
+    return call.arguments if _is_json(call.arguments) else _json({"_raw": call.arguments})
 
 
 # --- calls, from the upstream -------------------------------------------------
@@ -288,6 +293,14 @@ def _bare_patch(text: str) -> str:
         return text
     patch = PATCH_WRAPPED.search(text)
     return patch.group() if patch else text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _parsed(text: str) -> object:

@@ -78,13 +78,16 @@ CASES = {
     ),
     "a result before its call is an orphan too": (
         (user(result("1")), assistant(call("1"))),
-        (user("[tool output 1]\n3C"), assistant(call("1"))),
+        (user("[tool output 1]\n3C"), assistant(call("1")), user(missing("1"))),
     ),
     "a call without result gets one when the talk went on": (
         (assistant(call("1"), call("2")), user(result("2"), "go on")),
         (assistant(call("1"), call("2")), user(missing("1"), result("2"), "go on")),
     ),
-    "calls at the very end stay open": ((user("a"), assistant(call("1"))), (user("a"), assistant(call("1")))),
+    "calls at the very end are answered too: every upstream demands it": (
+        (user("a"), assistant(call("1"), "b")),
+        (user("a"), assistant(call("1"), "b"), user(missing("1"))),
+    ),
     "a system message between calls and results moves behind them": (
         (assistant(call("1")), system("s"), user(result("1"), "b"), assistant("c")),
         (assistant(call("1")), user(result("1"), "b"), system("s"), assistant("c")),

@@ -118,7 +118,9 @@ def test_a_tool_that_is_no_longer_declared_has_a_name_all_the_same() -> None:
     [
         (ToolCall("c", "f", '{"b":1, "a":2}'), False, '{"b":1, "a":2}'),
         (ToolCall("c", "f", " "), False, "{}"),
-        (ToolCall("c", "f", "{bad"), False, "{bad"),
+        (ToolCall("c", "f", "{bad"), False, '{"_raw":"{bad"}'),
+        (ToolCall("c", "f", '{"a":1} {"b":2}'), True, '{"_raw":"{\\"a\\":1} {\\"b\\":2}"}'),
+        (ToolCall("c", "f", "[1]"), False, "[1]"),
         (ToolCall("c", "p", 'a "b"\né', "custom"), False, '{"input":"a \\"b\\"\\né"}'),
         (ToolCall("c", "p", 'a "b"', "custom"), True, 'a "b"'),
         (ToolCall("c", "p", "", "custom"), True, ""),

@@ -4,7 +4,7 @@ https://platform.openai.com/docs/api-reference/responses/create
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -237,7 +237,7 @@ class ItemWriter:
 
     def _call(self, call: neutral.ToolCall) -> Item:
         if self.declared.is_native and (call.kind not in ("function", "custom") or call.namespace):
-            return write_call(call)
+            return write_call(replace(call, arguments=wire_arguments(call, custom=True)))
         item: Item = {
             "type": "function_call",
             "call_id": openai_call_id(call.id),
