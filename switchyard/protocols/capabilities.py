@@ -35,6 +35,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     thinking_budgets: bool = True
     """Messages: thinking of type "enabled" with a budget; newer models know only "adaptive" """
     efforts: tuple[str, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+    thinking_switch: bool = False
+    """Chat: `thinking.type` "disabled" turns thinking off, as no effort does"""
+    continues_answer: bool = False
+    """Chat: goes on with an answer that the request begins only when told so (`continue_final_message`)"""
     reasoning_history: Literal["none", "reasoning_content", "required"] = "none"
     """whether reasoning text goes back in the history of Chat requests; "required": a placeholder when lost"""
     signed_thinking: bool = True

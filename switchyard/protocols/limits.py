@@ -1,4 +1,4 @@
-"""How long an answer may be: what the client asked for, as this upstream takes it."""
+"""What this upstream takes less of: the length of an answer, and fields that it has refused."""
 
 from typing import Any
 
@@ -28,3 +28,11 @@ def limit_answer(body: dict[str, Any], names: tuple[str, ...], capabilities: Cap
     for name in too_many:
         body[name] = most
     return bool(too_many)
+
+
+def drop_refused(body: dict[str, Any], capabilities: Capabilities) -> list[Loss]:
+    """Take the fields out of the body that the upstream is known to refuse."""
+    refused = [name for name in capabilities.dropped_fields if name in body]
+    for name in refused:
+        del body[name]
+    return [Loss(name, "this upstream refuses it") for name in refused]

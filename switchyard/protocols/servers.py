@@ -59,6 +59,7 @@ ROWS: dict[str, dict[ProtocolName, dict[str, Any]]] = {
         **LOCAL,
         "chat": {
             **LOCAL_CHAT,
+            "continues_answer": True,
             "mid_system": False,
             "reasoning_effort": "template",
             "reasoning_history": "reasoning_content",
@@ -124,6 +125,7 @@ ROWS: dict[str, dict[ProtocolName, dict[str, Any]]] = {
             "json_schema": False,
             "reasoning_history": "required",
             "efforts": ("high", "max"),
+            "thinking_switch": True,
             "top_k": False,
             "max_stops": 16,
         },

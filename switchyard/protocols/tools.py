@@ -119,6 +119,28 @@ def object_schema(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return schema
 
 
+def fits_strict(schema: object) -> bool:
+    """OpenAI's strict mode: every object closed, all of its properties required."""
+    if isinstance(schema, list):
+        return all(fits_strict(item) for item in schema)
+    if not isinstance(schema, Mapping):
+        return True
+    properties = schema.get("properties")
+    if schema.get("type") == "object" or isinstance(properties, Mapping):
+        properties = properties if isinstance(properties, Mapping) else {}
+        if schema.get("additionalProperties") is not False:
+            return False
+        if set(properties) != set(schema.get("required") or ()):
+            return False
+    nested = [*(properties or {}).values(), *_definitions(schema)]
+    return all(fits_strict(part) for part in (*nested, schema.get("items"), schema.get("anyOf")))
+
+
+def _definitions(schema: Mapping[str, Any]) -> list[Any]:
+    parts = (schema.get(name) for name in ("$defs", "definitions"))
+    return [definition for part in parts if isinstance(part, Mapping) for definition in part.values()]
+
+
 # --- calls, to the upstream ---------------------------------------------------
 
 

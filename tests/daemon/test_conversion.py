@@ -207,6 +207,7 @@ LOSSES: tuple[tuple[Protocol, Protocol, Document, str], ...] = (
     ("chat", "messages", {"logit_bias": {"50256": -100}}, "logit_bias"),
     ("chat", "messages", {"seed": 7}, "seed"),
     ("messages", "responses", {"top_k": 5}, "top_k"),
+    ("messages", "chat", {"context_management": {"edits": [{"type": "e"}]}}, "context_management"),
     ("chat", "responses", {"seed": 7}, "seed"),
     ("responses", "messages", {"tools": [{"type": "file_search", "vector_store_ids": ["v"]}]}, "tools"),
     ("responses", "chat", {"tools": [{"type": "web_search"}]}, "web_search"),

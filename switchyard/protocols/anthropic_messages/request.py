@@ -28,6 +28,8 @@ from switchyard.protocols.anthropic_messages.wire import read_object
 from switchyard.protocols.codec import BadRequest, SentRequest, Target
 from switchyard.protocols.history import text_of, well_formed, without_billing_line, without_mid_system
 from switchyard.protocols.large import encode_large
+from switchyard.protocols.limits import drop_refused
+from switchyard.protocols.tools import fits_strict
 
 MAX_USER_ID = 256
 HIGHEST_TEMPERATURE = 1.0
@@ -35,6 +37,15 @@ LEAST_THINKING_TOP_P = 0.95
 MARKED_TURNS = 2
 FALLBACK_TURN = "Continue."
 JSON_ONLY = "Respond with a single JSON object and nothing else."
+
+UNDERSTOOD = frozenset(
+    """
+    model max_tokens messages system stream temperature top_p top_k stop_sequences tools tool_choice thinking
+    output_config output_format metadata service_tier mcp_servers cache_control
+    """.split()
+)
+"""Every other field is lost in a conversion, and said to be. Marks for caching are set anew."""
+NOTHING_LOST: tuple[object, ...] = (None, False, [], {}, "")
 
 ROLES: dict[str, neutral.Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 SESSION_IN_USER_ID = re.compile(r"_session_([0-9a-fA-F-]{8,})$")
@@ -55,7 +66,7 @@ def decode_request(body: bytes) -> neutral.Request:
     wire = read_object(body)
     if wire is None:
         raise BadRequest("The request body is not a valid JSON object.")
-    losses: list[neutral.Loss] = []
+    losses = _not_understood(wire)
     tools, hosted = decode_tools(wire.get("tools"))
     choice, parallel = decode_tool_choice(wire.get("tool_choice"))
     output_config = wire["output_config"] if isinstance(wire.get("output_config"), dict) else {}
@@ -82,6 +93,14 @@ def decode_request(body: bytes) -> neutral.Request:
         service_tier=READ_TIERS.get(str(wire.get("service_tier"))),
         losses=tuple(losses),
     )
+
+
+def _not_understood(wire: Wire) -> list[neutral.Loss]:
+    return [
+        neutral.Loss(name, "no other protocol has it")
+        for name, value in wire.items()
+        if name not in UNDERSTOOD and value not in NOTHING_LOST
+    ]
 
 
 def _model(wire: Wire) -> str:
@@ -133,8 +152,9 @@ def _stop(stop: object) -> tuple[str, ...]:
 def _output_format(told: object) -> neutral.OutputFormat | None:
     if not isinstance(told, dict) or told.get("type") != "json_schema":
         return None
-    schema = told.get("schema")
-    return neutral.OutputFormat("json_schema", schema=schema if isinstance(schema, dict) else {}, strict=True)
+    schema = told["schema"] if isinstance(told.get("schema"), dict) else {}
+    # this protocol knows no other way, but OpenAI's takes fewer schemas
+    return neutral.OutputFormat("json_schema", schema=schema, strict=fits_strict(schema) or None)
 
 
 def _user_id(metadata: object) -> str:
@@ -196,8 +216,7 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
     if capabilities.cache_control:
         _mark_for_caching(body)
     _note_ignored(request, losses)
-    for name in capabilities.dropped_fields:
-        body.pop(name, None)
+    losses += drop_refused(body, capabilities)
     return SentRequest(
         body=encode_large(body),
         target=target,
@@ -341,7 +360,15 @@ def _blocks_of(content: str | list[Wire]) -> list[Wire]:
     return [text_block(content)] if isinstance(content, str) else content
 
 
-IGNORED = ("seed", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "verbosity")
+IGNORED = (
+    "seed",
+    "frequency_penalty",
+    "presence_penalty",
+    "logit_bias",
+    "logprobs",
+    "verbosity",
+    "metadata",
+)
 
 
 def _note_ignored(request: neutral.Request, losses: list[neutral.Loss]) -> None:
@@ -350,3 +377,7 @@ def _note_ignored(request: neutral.Request, losses: list[neutral.Loss]) -> None:
         for name in IGNORED
         if getattr(request, name) is not None
     )
+    if request.service_tier is not None and request.service_tier not in WRITTEN_TIERS:
+        losses.append(
+            neutral.Loss("service_tier", f"Anthropic Messages has no tier {request.service_tier!r}")
+        )

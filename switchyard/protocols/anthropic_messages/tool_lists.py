@@ -4,7 +4,7 @@ https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -203,6 +203,8 @@ def encode_tools(request: neutral.Request, target: Target, losses: list[neutral.
         if not allowed or tool.tool.name in allowed or tool.wire_name in allowed
     ]
     hosted = _encode_hosted(request, target, losses)
+    if request.hosted_tools and not (tools or hosted) and _must_call(request):
+        raise BadRequest("A tool must be called, but this upstream runs none of them.", "tool_choice")
     choice = _encode_choice(request, names, hosted) if tools or hosted else None
     if (
         choice
@@ -217,17 +219,29 @@ def encode_tools(request: neutral.Request, target: Target, losses: list[neutral.
     return WrittenTools((*tools, *hosted), names, {"type": "auto", **_parallel(request)}, instruction)
 
 
+def _must_call(request: neutral.Request) -> bool:
+    return request.tool_choice is not None and request.tool_choice.mode == "required"
+
+
 def _encode_hosted(request: neutral.Request, target: Target, losses: list[neutral.Loss]) -> tuple[Wire, ...]:
     encoded: list[Wire] = []
     forced = request.tool_choice.name if request.tool_choice and request.tool_choice.mode == "named" else ""
     for tool in request.hosted_tools:
         if tool.name == "web_search" and target.capabilities.hosted_web_search:
             encoded.append(_encode_search(tool.options))
+            losses += _lost_options(tool.options)
         elif tool.name in (forced, "mcp"):
             raise BadRequest(f"This upstream cannot run the tool {tool.name!r} itself.", "tools")
         else:
             losses.append(neutral.Loss(f"tools ({tool.name})", "this upstream does not run it"))
     return tuple(encoded)
+
+
+def _lost_options(options: Mapping[str, Any]) -> Iterator[neutral.Loss]:
+    if options.get("search_context_size"):
+        yield neutral.Loss("web_search.search_context_size", "Anthropic Messages has no such option")
+    if options.get("allowed_domains") and options.get("blocked_domains"):
+        yield neutral.Loss("web_search.blocked_domains", "only one of the two lists can be told")
 
 
 def _encode_search(options: Mapping[str, Any]) -> Wire:

@@ -147,7 +147,11 @@ def _fit_effort(body: dict[str, Any], capabilities: Capabilities) -> bool:
     effort = body.get("reasoning_effort")
     if effort is None or effort in capabilities.efforts or effort not in Capabilities().efforts:
         return False
-    body["reasoning_effort"] = clamped(effort, capabilities.efforts)
+    if effort == "none" and capabilities.thinking_switch:
+        del body["reasoning_effort"]
+        body["thinking"] = {"type": "disabled"}
+    else:
+        body["reasoning_effort"] = clamped(effort, capabilities.efforts)
     return True
 
 

@@ -14,7 +14,7 @@ from switchyard.protocols.codec import BadRequest, SentRequest, Target
 from switchyard.protocols.effort import EFFORTS, budget_for, clamped, wanted_effort
 from switchyard.protocols.ids import shortened
 from switchyard.protocols.large import decode_large, encode_large
-from switchyard.protocols.limits import answer_limit, answer_limit_losses
+from switchyard.protocols.limits import answer_limit, answer_limit_losses, drop_refused
 from switchyard.protocols.neutral import Loss
 from switchyard.protocols.openai_chat.read_messages import read_messages
 from switchyard.protocols.openai_chat.tool_lists import (
@@ -217,11 +217,12 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
         **_sampling(request, target, losses),
         **_extras(request, target, losses),
         **_streaming(request, target),
+        **_continuation(messages, target),
         "messages": messages,
     }
     losses = [*tools.losses, *writer.losses, *losses, *_unsaid(request)]
     losses += answer_limit_losses(request.max_tokens, target.capabilities)
-    losses += _drop_fields(body, target)
+    losses += drop_refused(body, target.capabilities)
     return SentRequest(
         body=encode_large(body),
         target=target,
@@ -245,6 +246,8 @@ def _written_reasoning(request: neutral.Request, target: Target, losses: list[Lo
     if wanted is None:
         return {}
     match capabilities.reasoning_effort:
+        case "effort" if effort == "none" and capabilities.thinking_switch:
+            return {"thinking": {"type": "disabled"}}
         case "effort":
             supported = clamped(effort, capabilities.efforts) if effort is not None else None
             return {"reasoning_effort": supported} if supported is not None else {}
@@ -354,12 +357,14 @@ def _streaming(request: neutral.Request, target: Target) -> Json:
     }
 
 
+def _continuation(messages: list[Json], target: Target) -> Json:
+    """An answer that the client has begun is gone on with, not answered anew."""
+    last = messages[-1] if messages else {}
+    begun = last.get("role") == "assistant" and not last.get("tool_calls")
+    if not begun or not target.capabilities.continues_answer:
+        return {}
+    return {"continue_final_message": True, "add_generation_prompt": False}
+
+
 def _unsaid(request: neutral.Request) -> list[Loss]:
     return [Loss("logprobs", "the reply could not tell them")] if request.logprobs is not None else []
-
-
-def _drop_fields(body: Json, target: Target) -> list[Loss]:
-    dropped = [name for name in target.capabilities.dropped_fields if name in body]
-    for name in dropped:
-        del body[name]
-    return [Loss(name, "this upstream refuses it") for name in dropped]

@@ -6,10 +6,11 @@ from typing import Any
 
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import BadRequest, Target
-from switchyard.protocols.tools import LoweredTool, lower_tools, wire_name
+from switchyard.protocols.tools import LoweredTool, fits_strict, lower_tools, wire_name
 
 Json = dict[str, Any]
 WEB_SEARCH = "web_search"
+UNSAID_OPTIONS = ("allowed_domains", "blocked_domains", "max_uses")
 SEARCH_MODELS = "-search-"
 """OpenAI's models that search by themselves are called so; the others refuse `web_search_options`."""
 REMOTE_TOOLS = frozenset({"mcp"})
@@ -149,6 +150,11 @@ def _write_hosted(request: neutral.Request, target: Target, written: WrittenTool
             raise BadRequest(f"This upstream cannot reach {tool.name} servers.", "tools")
         if tool.name == WEB_SEARCH and searches:
             written.fields["web_search_options"] = _search_options(tool.options)
+            written.losses += [
+                neutral.Loss(f"web_search.{option}", "Chat has no such option")
+                for option in UNSAID_OPTIONS
+                if option in tool.options
+            ]
         else:
             written.losses.append(neutral.Loss(f"tools ({tool.name})", "this upstream does not run it"))
     choice = request.tool_choice
@@ -214,25 +220,3 @@ def _named(name: str, target: Target, written: WrittenTools) -> Json:
     tool = written.names.get(name)
     kind = "custom" if tool and tool.kind == "custom" and target.capabilities.custom_tools else "function"
     return {"type": kind, kind: {"name": name}}
-
-
-def fits_strict(schema: object) -> bool:
-    """OpenAI's strict mode: every object closed, all of its properties required."""
-    if isinstance(schema, list):
-        return all(fits_strict(item) for item in schema)
-    if not isinstance(schema, Mapping):
-        return True
-    properties = schema.get("properties")
-    if schema.get("type") == "object" or isinstance(properties, Mapping):
-        properties = properties if isinstance(properties, Mapping) else {}
-        if schema.get("additionalProperties") is not False:
-            return False
-        if set(properties) != set(schema.get("required") or ()):
-            return False
-    nested = [*(properties or {}).values(), *_definitions(schema)]
-    return all(fits_strict(part) for part in (*nested, schema.get("items"), schema.get("anyOf")))
-
-
-def _definitions(schema: Mapping[str, Any]) -> list[Any]:
-    parts = (schema.get(name) for name in ("$defs", "definitions"))
-    return [definition for part in parts if isinstance(part, Mapping) for definition in part.values()]

@@ -144,6 +144,10 @@ class MessageWriter:
     def _reasoning(self, message: neutral.Message, has_calls: bool) -> str:
         history = self._capabilities.reasoning_history
         if history == "none":
+            if any(isinstance(block, neutral.Thinking) for block in message.content):
+                self.losses.append(
+                    neutral.Loss("thinking", "this upstream takes no reasoning of earlier turns")
+                )
             return ""
         thoughts = (_thought(block) for block in message.content if isinstance(block, neutral.Thinking))
         text = "\n\n".join(thought for thought in thoughts if thought)

@@ -90,15 +90,18 @@ class Conversation:
         else:
             raise BadRequest(f"{place}.role: {role!r} is none of user, assistant, developer, system", place)
 
-    def _call(self, item: Item, _: str) -> None:
-        call = read_call(item)
+    def _call(self, item: Item, place: str) -> None:
         if item["type"] == "tool_search_call" and item.get("execution") == "server":
             return
+        call = read_call(item)
+        _require(call.id, f"{place}.call_id")
+        _require(call.name, f"{place}.name")
         self._kinds[call.id] = call.kind
         self._say("assistant", call)
 
     def _output(self, item: Item, place: str) -> None:
         call_id = text(item.get("call_id")) or text(item.get("id"))
+        _require(call_id, f"{place}.call_id")
         kind = self._kinds.get(call_id, OUTPUT_KINDS[item["type"]])
         output = item.get("output")
         if item["type"] == "shell_call_output":
@@ -143,6 +146,11 @@ class Conversation:
     def _reference(self, item: Item, place: str) -> None:
         id = text(item.get("id"))
         raise BadRequest(f"{place}: item {id!r} is not known: {NO_STATE}", place)
+
+
+def _require(value: str, place: str) -> None:
+    if not value:
+        raise BadRequest(f"{place}: field required", place)
 
 
 def summary_in(payload: str) -> str | None:
@@ -261,8 +269,9 @@ class ItemWriter:
 
     def _compaction(self, compaction: neutral.Compaction) -> list[Item]:
         if not self.target.capabilities.responses_items:
-            self._lost("compaction", "only the service that compacted the conversation can read it")
-            return []
+            raise BadRequest(
+                "This compacted conversation can only be read by the upstream that compacted it.", "input"
+            )
         return [{"type": "compaction", "encrypted_content": compaction.payload}]
 
     def _lost(self, field: str, why: str) -> None:

@@ -15,7 +15,7 @@ from switchyard.protocols.codec import BadRequest, SentRequest, Target
 from switchyard.protocols.effort import clamped, wanted_effort
 from switchyard.protocols.history import well_formed, without_billing_line, without_mid_system
 from switchyard.protocols.large import decode_large, encode_large
-from switchyard.protocols.limits import answer_limit, answer_limit_losses
+from switchyard.protocols.limits import answer_limit, answer_limit_losses, drop_refused
 from switchyard.protocols.openai_responses.calls import Item, fields, json_text, text
 from switchyard.protocols.openai_responses.items import NO_STATE, Conversation, ItemWriter
 from switchyard.protocols.openai_responses.skeleton import echo_of
@@ -28,11 +28,13 @@ from switchyard.protocols.openai_responses.tools import (
 )
 
 MIN_OUTPUT_TOKENS = 16
+FALLBACK_TURN = neutral.Text("Continue.")
 MAX_IDENTIFIER_LENGTH = 64
 STATEFUL_FIELDS = ("previous_response_id", "conversation", "prompt", "background")
 UNCARRIED_FIELDS = ("top_logprobs", "max_tool_calls", "moderation", "context_management")
 UNSAID_FIELDS = ("top_k", "seed", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs")
-"""What a neutral request may ask for and this protocol has no words for."""
+UNSAID_OPTIONS = ("blocked_domains", "max_uses")
+"""What a neutral request, and its web search, may ask for and this protocol has no words for."""
 
 
 def decode_request(body: bytes) -> neutral.Request:
@@ -161,18 +163,16 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
     instructions = _instructions(request, capabilities)
     if instructions:
         body["instructions"] = instructions
-    body["input"] = writer.write(messages)
+    body["input"] = writer.write(messages) or writer.write((neutral.Message("user", (FALLBACK_TURN,)),))
     if request.compact and capabilities.responses_items:
         body["input"].append({"type": "compaction_trigger"})
     if declared.items:
         body["tools"] = declared.items
         body |= _tool_settings(request, capabilities)
-    if request.tool_choice is not None:
-        choice = write_choice(request.tool_choice, declared, capabilities)
-        body |= {"tool_choice": choice} if choice else {}
+    if choice := write_choice(request, declared, capabilities):
+        body["tool_choice"] = choice
     body |= _settings(request, capabilities)
-    for field in capabilities.dropped_fields:
-        body.pop(field, None)
+    refused = drop_refused(body, capabilities)
     return SentRequest(
         body=encode_large(body),
         target=target,
@@ -182,6 +182,7 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
             *writer.losses,
             *_unsaid(request, capabilities),
             *answer_limit_losses(request.max_tokens, capabilities),
+            *refused,
         ),
     )
 
@@ -284,6 +285,11 @@ def _identifier(id: str) -> str | None:
 def _unsaid(request: neutral.Request, capabilities: Capabilities) -> list[neutral.Loss]:
     lost = [field for field in UNSAID_FIELDS if getattr(request, field) is not None]
     lost += [field for field, is_lost in _CAPABILITY_LOSSES.items() if is_lost(request, capabilities)]
+    if capabilities.hosted_web_search:
+        searches = (tool for tool in request.hosted_tools if tool.name == WEB_SEARCH)
+        lost += [
+            f"web_search.{option}" for tool in searches for option in UNSAID_OPTIONS if option in tool.options
+        ]
     return [neutral.Loss(field, "this upstream does not know it") for field in lost]
 
 

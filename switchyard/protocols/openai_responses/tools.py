@@ -11,7 +11,7 @@ from switchyard.protocols import neutral
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.openai_responses.calls import FIXED_NAMES, Item, entries, fields, text
-from switchyard.protocols.tools import LoweredTool, lower_tools, wire_name
+from switchyard.protocols.tools import LoweredTool, fits_strict, lower_tools, wire_name
 
 WEB_SEARCH = "web_search"
 REFUSED_TYPES = ("mcp", "computer", "computer_use", "computer_use_preview")
@@ -44,6 +44,8 @@ class Toolbox:
         reader = _READERS.get(type)
         if reader is not None:
             tool = reader(declaration, namespace)
+            if tool is not None and not tool.name:
+                raise BadRequest(f"{place}.name: field required", f"{place}.name")
             return [self.tools.setdefault((tool.namespace, tool.name), tool)] if tool else []
         if type.startswith(REFUSED_TYPES):
             raise BadRequest(f"{place}: tools of type {type!r} cannot be sent to this upstream", place)
@@ -172,6 +174,8 @@ def write_tools(request: neutral.Request, capabilities: Capabilities) -> Declare
     """Raises BadRequest if the upstream knows no tools at all."""
     if request.tools and not capabilities.tools:
         raise BadRequest("this upstream has no tool support", "tools")
+    if any(tool.name == "mcp" for tool in request.hosted_tools):
+        raise BadRequest("This upstream cannot be given the MCP servers of this request.", "mcp_servers")
     native = capabilities.responses_items
     custom = native or capabilities.custom_tools
     choice = request.tool_choice
@@ -229,7 +233,7 @@ def _write_named(tool: LoweredTool, name: str) -> Item:
         "name": name,
         "description": tool.description,
         "parameters": tool.parameters,
-        "strict": tool.strict is True,
+        "strict": tool.strict is True and fits_strict(tool.parameters),
     }
 
 
@@ -246,10 +250,15 @@ def _write_web_search(tool: neutral.HostedTool) -> Item:
 
 
 def write_choice(
-    choice: neutral.ToolChoice, declared: Declared, capabilities: Capabilities
+    request: neutral.Request, declared: Declared, capabilities: Capabilities
 ) -> str | Item | None:
     """None where no tools are left to choose from. Raises BadRequest for a forced tool that is not there."""
+    choice = request.tool_choice
+    if choice is None:
+        return None
     if not declared.items and choice.mode != "named":
+        if choice.mode == "required" and request.hosted_tools:
+            raise BadRequest("A tool must be called, but this upstream runs none of them.", "tool_choice")
         return None
     if choice.mode in ("required", "named") and not capabilities.forced_tool_choice:
         return "auto"

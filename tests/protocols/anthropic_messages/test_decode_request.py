@@ -31,6 +31,7 @@ from switchyard.protocols.neutral import (
 PNG = "iVBORw0KGgoAAAANSUhEUg=="
 ASK = {"role": "user", "content": "x"}
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+CLOSED = {**SCHEMA, "required": ["city"], "additionalProperties": False}
 
 
 def read(**fields: Any) -> Request:
@@ -90,12 +91,12 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"output_config": {"effort": "xhigh"}}, {"reasoning": Reasoning(effort="xhigh")}),
     ({"output_config": {"effort": "extreme"}}, {"reasoning": Reasoning()}),
     (
-        {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}},
-        {"output_format": OutputFormat("json_schema", schema=SCHEMA, strict=True)},
+        {"output_config": {"format": {"type": "json_schema", "schema": CLOSED}}},
+        {"output_format": OutputFormat("json_schema", schema=CLOSED, strict=True)},
     ),
     (
         {"output_format": {"type": "json_schema", "schema": SCHEMA}},
-        {"output_format": OutputFormat("json_schema", schema=SCHEMA, strict=True)},
+        {"output_format": OutputFormat("json_schema", schema=SCHEMA)},
     ),
     (
         {"metadata": {"user_id": '{"device_id":"d","account_uuid":"","session_id":"5e1f"}'}},
@@ -177,7 +178,12 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
             "fallbacks": [],
             "thread": {},
         },
-        {},
+        {
+            "losses": tuple(
+                Loss(name, "no other protocol has it")
+                for name in ("container", "inference_geo", "context_management", "speed")
+            )
+        },
     ),
 ]
 

@@ -198,6 +198,24 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ),
     ({"metadata": {"k": "v"}, "echo": {"a": 1}}, {}),
 ]
+LOST: list[tuple[dict[str, Any], list[str]]] = [
+    ({"metadata": {"k": "v"}, "verbosity": "low"}, ["verbosity", "metadata"]),
+    ({"service_tier": "flex"}, ["service_tier"]),
+    ({"service_tier": "auto"}, []),
+    (
+        {"hosted_tools": (HostedTool("web_search", {"search_context_size": "low"}),)},
+        ["web_search.search_context_size"],
+    ),
+    (
+        {"hosted_tools": (HostedTool("web_search", {"allowed_domains": ["a"], "blocked_domains": ["b"]}),)},
+        ["web_search.blocked_domains"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "lost"), LOST, ids=lambda value: str(value)[:60])
+def test_what_this_protocol_has_no_words_for_is_a_loss(fields: dict[str, Any], lost: list[str]) -> None:
+    assert [loss.field for loss in send(request(**fields)).losses] == lost
 
 
 @pytest.mark.parametrize(("fields", "expected"), FIELDS, ids=lambda value: str(value)[:60])
@@ -628,6 +646,7 @@ def test_capabilities_that_take_something_away() -> None:
         "top_k",
         "seed",
         "logprobs",
+        "max_tokens",
     }
 
 
@@ -657,6 +676,11 @@ REFUSED: list[tuple[Request, dict[str, Any], str]] = [
         request(hosted_tools=(HostedTool("file_search"),), tool_choice=ToolChoice("named", "file_search")),
         {},
         "cannot run the tool 'file_search'",
+    ),
+    (
+        request(hosted_tools=(HostedTool("file_search"),), tool_choice=ToolChoice("required")),
+        {},
+        "runs none of them",
     ),
     (request(tools=(TOOL,), tool_choice=ToolChoice("named", "zzz")), {}, "'zzz' is not among the tools"),
 ]

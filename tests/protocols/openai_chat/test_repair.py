@@ -114,6 +114,11 @@ def test_nothing_is_changed_by_default(body: dict[str, Any]) -> None:
         ({"reasoning_effort": "max"}, {"efforts": ("low", "high")}, {"reasoning_effort": "high"}),
         ({"reasoning_effort": "max"}, {"reasoning_effort": "none"}, {}),
         (
+            {"reasoning_effort": "none"},
+            {"efforts": ("high", "max"), "thinking_switch": True},
+            {"thinking": {"type": "disabled"}},
+        ),
+        (
             {"response_format": {"type": "json_object"}, "seed": 1},
             {"dropped_fields": ("seed",), "json_schema": False},
             {"response_format": {"type": "json_object"}},

@@ -453,6 +453,16 @@ def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
         ({"reasoning": Reasoning(enabled=True, budget_tokens=8191)}, {}, {"reasoning_effort": "medium"}),
         ({"reasoning": Reasoning(enabled=True, adaptive=True)}, {}, {}),
         (
+            {"reasoning": Reasoning(enabled=False)},
+            {"efforts": ("high", "max"), "thinking_switch": True},
+            {"thinking": {"type": "disabled"}},
+        ),
+        (
+            {"reasoning": Reasoning(effort="low")},
+            {"efforts": ("high",), "thinking_switch": True},
+            {"reasoning_effort": "high"},
+        ),
+        (
             {"reasoning": Reasoning(effort="high")},
             {"reasoning_effort": "template"},
             {"chat_template_kwargs": {"enable_thinking": True}},
@@ -505,6 +515,21 @@ def test_what_the_upstream_does_not_take_is_said(
     fields: dict[str, Any], capabilities: dict[str, Any], lost: list[str]
 ) -> None:
     assert losses(asked(**fields), **capabilities) == lost
+
+
+def test_a_begun_answer_is_gone_on_with() -> None:
+    begun = asked(*SAID_HELLO, Message("assistant", (Text("{"),)))
+    told = {"continue_final_message": True, "add_generation_prompt": False}
+    body = written(begun, continues_answer=True)
+    assert {name: body.get(name) for name in told} == told
+    assert not told.keys() & written(begun).keys()
+    assert not told.keys() & written(asked(), continues_answer=True).keys()
+
+
+def test_thoughts_that_stay_behind_are_said() -> None:
+    thought = asked(*SAID_HELLO, Message("assistant", (Thinking("T"), Text("a"))))
+    assert losses(thought) == ["thinking"]
+    assert losses(thought, reasoning_history="reasoning_content") == []
 
 
 @pytest.mark.parametrize(

@@ -527,6 +527,14 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "input[0].content[0]",
     ),
     ({"input": [{"role": "robot", "content": "x"}]}, "input[0]"),
+    ({"input": [{"type": "function_call", "name": "f", "arguments": "{}"}]}, "input[0].call_id"),
+    ({"input": [{"type": "function_call", "call_id": "c", "arguments": "{}"}]}, "input[0].name"),
+    ({"input": [{"type": "custom_tool_call_output", "output": "x"}]}, "input[0].call_id"),
+    ({"tools": [{"type": "function", "parameters": {}}]}, "tools[0].name"),
+    (
+        {"tools": [{"type": "namespace", "name": "n", "tools": [{"type": "custom"}]}]},
+        "tools[0].tools[0].name",
+    ),
     ({"tools": [{"type": "mcp", "server_label": "x"}]}, "tools[0]"),
     ({"tools": [{"type": "computer_use_preview"}]}, "tools[0]"),
     ({"tool_choice": {"type": "file_search"}}, "tool_choice"),
@@ -666,19 +674,20 @@ def test_foreign_and_dangling_reasoning_stays_behind(content: tuple[neutral.Bloc
     assert [loss.field for loss in sent.losses] == ["input.reasoning"]
 
 
+EMPTY = {"type": "object", "properties": {}}
+CLOSED = {**EMPTY, "additionalProperties": False}
 KINDS = (
-    Tool("f", strict=True),
+    Tool("f", parameters=CLOSED, strict=True),
     Tool("apply_patch", "d", kind="custom", grammar=("lark", "start: x")),
     Tool("grep", namespace="ns"),
     Tool("tool_search", "d", WEATHER, "tool_search"),
     Tool("local_shell", kind="local_shell"),
 )
-EMPTY = {"type": "object", "properties": {}}
 
 
 def test_native_tools_are_declared_as_they_are() -> None:
     assert body_of(write(said(HI, tools=KINDS)))["tools"] == [
-        {"type": "function", "name": "f", "description": "", "parameters": EMPTY, "strict": True},
+        {"type": "function", "name": "f", "description": "", "parameters": CLOSED, "strict": True},
         {"type": "custom", "name": "apply_patch", "description": "d", "format": GRAMMAR},
         {
             "type": "namespace",
@@ -691,6 +700,11 @@ def test_native_tools_are_declared_as_they_are() -> None:
         {"type": "tool_search", "execution": "client", "description": "d", "parameters": WEATHER},
         {"type": "local_shell"},
     ]
+
+
+def test_a_schema_that_the_strict_mode_refuses_is_not_called_strict() -> None:
+    (tool,) = body_of(write(said(HI, tools=(Tool("w", parameters=WEATHER, strict=True),))))["tools"]
+    assert tool["strict"] is False
 
 
 def test_tools_are_lowered_for_local_servers() -> None:
@@ -898,6 +912,14 @@ def test_settings_are_written_as_the_upstream_takes_them(
     assert body == expected
 
 
+def test_instructions_alone_get_a_turn_to_answer() -> None:
+    body = body_of(write(said(system=("S",))))
+    assert (body["instructions"], body["input"]) == (
+        "S",
+        [{"role": "user", "content": [{"type": "input_text", "text": "Continue."}]}],
+    )
+
+
 def test_long_identifiers_are_hashed() -> None:
     body = body_of(write(said(HI, user_id="u" * 65)))
     assert len(body["safety_identifier"]) == 64 and body["safety_identifier"] != "u" * 64
@@ -939,6 +961,12 @@ UNSAYABLE: list[tuple[Request, Capabilities]] = [
     ),
     (said(Message("user", (Document("application/pdf", "x"),))), Capabilities(files=False)),
     (said(Message("user", (Image(url="https://x"),))), Capabilities(image_urls=False)),
+    (said(HI, Message("assistant", (neutral.Compaction("x"), Text("a"))), HI), LOCAL),
+    (
+        said(HI, hosted_tools=(HostedTool("code_execution"),), tool_choice=ToolChoice("required")),
+        Capabilities(),
+    ),
+    (said(HI, hosted_tools=(HostedTool("mcp", {"name": "n", "url": "u"}),)), Capabilities()),
 ]
 
 
@@ -962,7 +990,12 @@ UNSAID: list[tuple[Request, Capabilities, list[str]]] = [
         ["web_search"],
     ),
     (said(Message("user", (Text("a"), Image("image/png", PNG)))), Capabilities(images=False), ["images"]),
-    (said(HI, Message("assistant", (neutral.Compaction("x"), Text("a"))), HI), LOCAL, ["input.compaction"]),
+    (said(HI, seed=1, temperature=1), Capabilities(dropped_fields=("temperature",)), ["seed", "temperature"]),
+    (
+        said(HI, hosted_tools=(HostedTool("web_search", {"blocked_domains": ["x"], "max_uses": 3}),)),
+        Capabilities(),
+        ["web_search.blocked_domains", "web_search.max_uses"],
+    ),
 ]
 
 
