@@ -1,12 +1,13 @@
 """An upstream as strict as the vendors' own: what breaks a rule of its protocol is answered 400, in plain words."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.bed.shapes import check_shape
 from tests.bed.upstream import Answer, Received, Script, whole
-from tests.bed.wire import Protocol, error_body
+from tests.bed.wire import error_body
 from tests.protocols.validators import (
     check_chat_request,
     check_messages_request,
@@ -21,50 +22,6 @@ CHECKS = {
     "responses": check_responses_request,
 }
 
-FIELDS: Mapping[Protocol, frozenset[str]] = {
-    "messages": frozenset(
-        """model messages max_tokens system metadata stop_sequences stream temperature top_k top_p tools
-        tool_choice thinking output_config context_management service_tier container mcp_servers""".split()
-    ),
-    "chat": frozenset(
-        """model messages max_tokens max_completion_tokens stream stream_options temperature top_p stop tools
-        tool_choice parallel_tool_calls reasoning_effort response_format seed frequency_penalty n
-        presence_penalty logit_bias logprobs top_logprobs user metadata store service_tier verbosity
-        prompt_cache_key safety_identifier modalities prediction web_search_options""".split()
-    ),
-    "responses": frozenset(
-        """model input instructions stream stream_options max_output_tokens temperature top_p tools tool_choice
-        parallel_tool_calls reasoning text include store metadata user service_tier truncation
-        prompt_cache_key previous_response_id safety_identifier top_logprobs client_metadata background
-        max_tool_calls conversation""".split()
-    ),
-}
-BLOCKS: Mapping[str, frozenset[str]] = {
-    kind: frozenset(f"type {fields}".split())
-    for kind, fields in {
-        "text": "text cache_control citations",
-        "thinking": "thinking signature",
-        "redacted_thinking": "data",
-        "tool_use": "id name input cache_control caller",
-        "tool_result": "tool_use_id content is_error cache_control",
-        "image": "source cache_control",
-        "document": "source cache_control title context citations",
-    }.items()
-}
-CHAT_MESSAGE = frozenset("role content name tool_calls tool_call_id refusal".split())
-ITEMS: Mapping[str, frozenset[str]] = {
-    kind: frozenset(f"type {fields}".split())
-    for kind, fields in {
-        "message": "id role content status phase internal_chat_message_metadata_passthrough",
-        "reasoning": "id summary content encrypted_content status",
-        "function_call": "id call_id name arguments status namespace",
-        "function_call_output": "id call_id output status",
-        "custom_tool_call": "id call_id name input status namespace",
-        "custom_tool_call_output": "id call_id output status",
-        "compaction": "id encrypted_content",
-        "additional_tools": "id role tools",
-    }.items()
-}
 SEALS = frozenset({"signature", "encrypted_content"})
 NATIVE_SEAL = re.compile(r"[A-Za-z0-9+/=]+")
 
@@ -102,33 +59,14 @@ class Strict:
         if body.get("tools") == [] and body.get("tool_choice") == "auto":
             # Codex's own way to offer no tools, which its vendor takes
             del body["tools"], body["tool_choice"]
-        unknown = set(body) - FIELDS[protocol]
-        assert not unknown, f"unknown fields {sorted(unknown)}"
+        check_shape(protocol, body)
         CHECKS[protocol](body)
-        for kind, part, known in _parts(protocol, body):
-            assert known is not None, f"unknown kind {kind!r}"
-            assert set(part) <= known, f"unknown fields {sorted(set(part) - known)} in {kind}"
         if protocol == "messages":
             _check_thinking_of_loop(body)
         for seal in _seals(body):
             assert NATIVE_SEAL.fullmatch(seal), f"no opaque data of any vendor: {seal[:40]!r}"
             assert seal in self.issued, f"opaque data that was not issued here: {seal!r}"
             self.returned.add(seal)
-
-
-def _parts(protocol: Protocol, body: Json) -> Iterator[tuple[str, Json, frozenset[str] | None]]:
-    """Each part of the history with the fields it may have."""
-    if protocol == "chat":
-        for message in body["messages"]:
-            yield message["role"], message, CHAT_MESSAGE
-    elif protocol == "messages":
-        for message in body["messages"]:
-            for block in message["content"] if isinstance(message["content"], list) else ():
-                yield block["type"], block, BLOCKS.get(block["type"])
-    elif isinstance(body["input"], list):
-        for item in body["input"]:
-            kind = item.get("type", "message")
-            yield kind, item, ITEMS.get(kind)
 
 
 def _check_thinking_of_loop(body: Json) -> None:

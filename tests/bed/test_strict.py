@@ -21,6 +21,15 @@ THOUGHT = {"type": "thinking", "thinking": "T", "signature": "c2VhbA=="}
 BUDGET = {"type": "enabled", "budget_tokens": 1024}
 SEALED = {"type": "reasoning", "summary": [], "encrypted_content": "c2VhbA=="}
 FUNCTION = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+TOOL = {"name": "f", "input_schema": {"type": "object", "properties": {}}}
+PICTURE = {"type": "image", "source": {"type": "base64", "media_type": "image/bmp", "data": "Qk0="}}
+MARKED = {**THOUGHT, "cache_control": {"type": "ephemeral"}}
+OPEN_FORMAT = {
+    "type": "json_schema",
+    "json_schema": {"name": "n", "schema": {"type": "object", "properties": {}}, "strict": True},
+}
+BROKEN_CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{"}}
+ANSWER = {"role": "tool", "tool_call_id": "c", "content": "r"}
 
 BROKEN: tuple[tuple[Protocol, dict[str, Any], str], ...] = (
     ("messages", {"messages": [ASKED], "store": False}, "unknown fields"),
@@ -37,7 +46,36 @@ BROKEN: tuple[tuple[Protocol, dict[str, Any], str], ...] = (
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "odd": 1}]}]},
         "odd",
     ),
+    ("messages", {"messages": [ASKED, CALLED]}, "no results"),
+    ("messages", {"messages": [ASKED], "max_tokens": 0}, "max_tokens"),
+    ("messages", {"messages": [ASKED], "temperature": 1.5}, "temperature"),
+    ("messages", {"messages": [ASKED], "metadata": {"user_id": "u" * 257}}, "user_id"),
+    ("messages", {"messages": [ASKED], "tools": [TOOL | {"parameters": {}}]}, "parameters"),
+    ("messages", {"messages": [ASKED], "tools": [TOOL | {"type": "function"}]}, "unknown kind"),
+    ("messages", {"messages": [ASKED], "tools": [TOOL], "tool_choice": "auto"}, "tool_choice"),
+    ("messages", {"messages": [ASKED], "output_config": {"effort": "minimal"}}, "effort"),
+    ("messages", {"messages": [{"role": "user", "content": [PICTURE]}]}, "media_type"),
+    ("messages", {"messages": [ASKED, {"role": "assistant", "content": [MARKED]}, ASKED]}, "cache_control"),
     ("chat", {"messages": [ASKED], "system": "S"}, "unknown fields"),
+    ("chat", {"messages": [ASKED], "stop": ["a", "b", "c", "d", "e"]}, "stop"),
+    ("chat", {"messages": [ASKED], "tool_choice": {"type": "function", "name": "f"}}, "tool_choice"),
+    ("chat", {"messages": [ASKED], "prompt_cache_key": "k" * 65}, "prompt_cache_key"),
+    ("chat", {"messages": [ASKED], "response_format": OPEN_FORMAT}, "json_schema"),
+    (
+        "chat",
+        {"messages": [ASKED, {"role": "assistant", "content": None, "tool_calls": [BROKEN_CALL]}, ANSWER]},
+        "arguments",
+    ),
+    (
+        "chat",
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "u"}]}]},
+        "image_url",
+    ),
+    (
+        "chat",
+        {"messages": [{"role": "user", "content": [{"type": "input_text", "text": "x"}]}]},
+        "unknown kind",
+    ),
     ("chat", {"messages": [ASKED, {"role": "assistant", "tool_calls": [FUNCTION]}]}, "no results"),
     (
         "chat",
@@ -47,6 +85,21 @@ BROKEN: tuple[tuple[Protocol, dict[str, Any], str], ...] = (
     ("responses", {"input": [ASKED, SEALED, {"role": "assistant", "content": "x"}]}, "not issued here"),
     ("responses", {"input": [ASKED], "max_tokens": 5}, "unknown fields"),
     ("responses", {"input": [{"type": "tool_call", "id": "x"}]}, "unknown kind"),
+    ("responses", {"input": [ASKED], "max_output_tokens": 5}, "max_output_tokens"),
+    ("responses", {"input": []}, "empty"),
+    ("responses", {"input": [ASKED], "include": ["everything"]}, "include"),
+    ("responses", {"input": [ASKED], "reasoning": {"effort": "high", "budget": 1}}, "budget"),
+    (
+        "responses",
+        {"input": [ASKED], "tools": [{"type": "function", "name": "f", "parameters": {}}]},
+        "strict",
+    ),
+    (
+        "responses",
+        {"input": [ASKED], "text": {"format": {"type": "json_schema", "json_schema": {}}}},
+        "json_schema",
+    ),
+    ("responses", {"input": [{"role": "user", "content": [{"type": "text", "text": "x"}]}]}, "unknown kind"),
 )
 KEPT: tuple[tuple[Protocol, dict[str, Any]], ...] = (
     ("messages", {"messages": [ASKED]}),

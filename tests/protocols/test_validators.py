@@ -308,6 +308,14 @@ REQUEST_FAULTS = [
     ("messages", lambda body: body.update(thinking={"type": "adaptive"}, tool_choice={"type": "any"})),
     ("messages", lambda body: body.update(tool_choice={"type": "tool", "name": "x"})),
     ("messages", lambda body: body["tools"][0].update(input_schema={"anyOf": []})),
+    ("messages", lambda body: body["messages"].pop(2)),
+    (
+        "messages",
+        lambda body: (
+            body["messages"].append({"role": "assistant", "content": "so"})
+            or body.update(thinking={"type": "adaptive"})
+        ),
+    ),
     ("chat", lambda body: body["messages"].pop(1)),
     ("chat", lambda body: body["messages"].pop(2)),
     ("chat", lambda body: body["messages"].insert(2, {"role": "user", "content": "and"})),
@@ -318,6 +326,8 @@ REQUEST_FAULTS = [
     ("responses", lambda body: body["tools"][0].pop("strict")),
     ("responses", lambda body: body["input"].pop(3)),
     ("responses", lambda body: body["input"].pop(2)),
+    ("responses", lambda body: body["input"][3].update(type="custom_tool_call_output")),
+    ("responses", lambda body: body.update(tool_choice={"type": "function", "name": "w", "namespace": "n"})),
     ("responses", lambda body: body.update(stop=["a"])),
     ("responses", lambda body: body["input"].append({"type": "reasoning", "summary": []})),
 ]

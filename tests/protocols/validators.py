@@ -57,6 +57,10 @@ RESPONSES_CALLS = {
 }
 
 
+SHELLS_OUTPUT = {"local_shell_call": "function_call_output"}
+"""Codex answers its own shell so."""
+
+
 def records_of(stream: bytes) -> list[Record]:
     decoder = SseDecoder()
     return decoder.feed(stream) + decoder.close()
@@ -536,6 +540,7 @@ def _check_messages_calls(turns: Sequence[tuple[str, list[Json]]]) -> None:
             assert CALL_ID.fullmatch(id), f"call id {id!r}"
             assert id not in called, f"call id {id!r} twice"
             called.add(id)
+    assert not waiting, f"no results of {waiting}"
 
 
 def _check_messages_block(block: Json) -> None:
@@ -582,6 +587,7 @@ def _check_messages_thinking(body: Json) -> None:
     assert (body.get("tool_choice") or {"type": "auto"})["type"] in ("auto", "none"), (
         "forced tool with thinking"
     )
+    assert body["messages"][-1]["role"] != "assistant", "a prefill with thinking"
     if thinking["type"] == "enabled":
         assert 1024 <= thinking["budget_tokens"] < body["max_tokens"], f"budget {thinking['budget_tokens']}"
 
@@ -690,6 +696,9 @@ def _check_responses_items(items: Sequence[Json]) -> None:
         elif kind in RESPONSES_CALLS.values():
             id = item["call_id"]
             assert id in called and id not in answered, f"output {id!r} without call, or twice"
+            assert kind in (RESPONSES_CALLS[called[id]], SHELLS_OUTPUT.get(called[id])), (
+                f"{kind} for a {called[id]}"
+            )
             answered.add(id)
         elif kind == "reasoning":
             assert isinstance(item["summary"], list)
@@ -720,15 +729,24 @@ def _check_responses_tools(body: Json) -> None:
     if not tools:
         assert tools is None and "tool_choice" not in body, "tools is empty, or tool_choice without tools"
         return
-    names = [tool["name"] for tool in tools if tool["type"] in ("function", "custom")]
-    _check_tool_names(names)
-    for tool in tools:
+    _check_tool_names([tool["name"] for tool in tools if tool["type"] in ("function", "custom")])
+    names = [(tool.get("namespace"), tool["name"]) for tool in _with_namespaces(tools)]
+    assert len(set(names)) == len(names), f"tool names {names}"
+    for tool in _with_namespaces(tools):
         if tool["type"] == "function":
             assert isinstance(tool["strict"], bool), "strict is not told"
             _check_object_schema(tool["parameters"])
     choice = body.get("tool_choice")
     if isinstance(choice, dict) and choice["type"] in ("function", "custom"):
-        assert choice["name"] in names, f"tool_choice {choice}"
+        assert (choice.get("namespace"), choice["name"]) in names, f"tool_choice {choice}"
+
+
+def _with_namespaces(tools: Sequence[Json]) -> Iterator[Json]:
+    for tool in tools:
+        if tool["type"] == "namespace":
+            yield from ({**inner, "namespace": tool["name"]} for inner in tool["tools"])
+        elif tool["type"] in ("function", "custom"):
+            yield tool
 
 
 # --- values -------------------------------------------------------------------
