@@ -63,5 +63,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     streams: bool = True
     """can stream at all"""
     stream_only: bool = False
+    refused_betas: tuple[str, ...] = ()
+    """values of `anthropic-beta` that are not passed on; "*": none is"""
     dropped_fields: tuple[str, ...] = ()
     """top-level body fields learned to be refused: removed before sending"""

@@ -80,6 +80,10 @@ UNKNOWN_FIELD = (
     re.compile(r"(?:^|[\s'\"`])([a-z_]+): extra inputs are not permitted", re.IGNORECASE),
     re.compile(r"extra_forbidden.{0,40}?body[',\s\"]+([a-z_]+)", re.IGNORECASE | re.DOTALL),
 )
+UNKNOWN_BETAS = re.compile(
+    r"(invalid beta flag)|unexpected value\(?s?\)? (.{1,500}?) for the .?anthropic-beta", re.I
+)
+BETA = re.compile(r"[a-z0-9][a-z0-9-]+")
 INDISPENSABLE = frozenset(
     {"model", "messages", "input", "tools", "stream", "max_tokens", "system", "instructions"}
 )
@@ -113,6 +117,10 @@ def lesson_of(error: WireError, known: Capabilities, input_estimate: int = 0) ->
     text = f"{error.param} {error.code} {error.message}"[:MAX_READ_CHARS]
     if FOREIGN_THINKING.search(text):
         return Lesson("the thinking of earlier turns is not its own", strip_thinking=True)
+    betas = _refused_betas(text)
+    if not set(betas) <= set(known.refused_betas):
+        both = tuple(dict.fromkeys((*known.refused_betas, *betas)))
+        return Lesson(f"it does not know these betas: {', '.join(betas)}", {"refused_betas": both})
     efforts = _supported_efforts(text)
     if efforts and efforts != known.efforts:
         return Lesson(f"it knows only these efforts: {', '.join(efforts)}", {"efforts": efforts})
@@ -129,6 +137,13 @@ def _shorter_answer(limit: int, prompt: int | None, known: Capabilities, estimat
         return None
     why = f"it gives at most {room} tokens"
     return Lesson(why, {"max_output_tokens": room}, for_now=prompt is not None)
+
+
+def _refused_betas(text: str) -> tuple[str, ...]:
+    found = UNKNOWN_BETAS.search(text)
+    if found is None:
+        return ()
+    return ("*",) if found[1] else tuple(BETA.findall(found[2]))
 
 
 def _supported_efforts(text: str) -> tuple[str, ...]:

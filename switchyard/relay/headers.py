@@ -12,6 +12,7 @@ Headers = list[tuple[str, str]]
 
 OUR_USER_AGENT = f"switchyard/{VERSION}"
 ANTHROPIC_VERSION = "2023-06-01"
+BETAS = "anthropic-beta"
 
 NEVER_FORWARDED = frozenset(
     """
@@ -34,7 +35,13 @@ MAX_RETRY_SECONDS = 7 * 86400.0
 
 
 def upstream_headers(
-    upstream: Upstream, key: str, client_headers: Headers, *, same_protocol: bool, stream: bool
+    upstream: Upstream,
+    key: str,
+    client_headers: Headers,
+    *,
+    same_protocol: bool,
+    stream: bool,
+    refused_betas: tuple[str, ...] = (),
 ) -> Headers:
     """What the upstream gets: the client's own headers where both speak the same protocol, our few otherwise.
 
@@ -45,6 +52,7 @@ def upstream_headers(
         for name, value in client_headers:
             if not is_private(name):
                 headers[name] = f"{headers[name]},{value}" if name in headers else value
+        _drop_betas(headers, refused_betas)
     else:
         agent = next((value for name, value in client_headers if name == "user-agent"), "")
         headers["user-agent"] = agent or OUR_USER_AGENT
@@ -59,6 +67,17 @@ def upstream_headers(
     headers.update(_credentials(upstream, key, client_headers))
     headers.update({name.lower(): value for name, value in upstream.headers.items()})
     return list(headers.items())
+
+
+def _drop_betas(headers: dict[str, str], refused: tuple[str, ...]) -> None:
+    told = headers.get(BETAS)
+    if told is None or not refused:
+        return
+    kept = [beta for beta in told.split(",") if "*" not in refused and beta.strip() not in refused]
+    if kept:
+        headers[BETAS] = ",".join(kept)
+    else:
+        del headers[BETAS]
 
 
 def is_private(name: str) -> bool:

@@ -279,6 +279,7 @@ class Search:
             request.headers,
             same_protocol=prepared.sent is None,
             stream=request.head.stream,
+            refused_betas=prepared.target.capabilities.refused_betas,
         )
         call = Call(
             note.url,

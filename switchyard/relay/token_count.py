@@ -53,10 +53,16 @@ class TokenCounter:
 
     async def _call(self, request: ClientRequest, candidate: Candidate) -> int | None:
         upstream = candidate.upstream
-        target = target_for(candidate, "messages", {})
+        learned = self._around.learned.get((candidate.name, candidate.model), {})
+        target = target_for(candidate, "messages", learned)
         prepared = Preparation(request, self._around.codecs).prepare(candidate, target)
         headers = upstream_headers(
-            upstream, await fetch_key(upstream.key), request.headers, same_protocol=True, stream=False
+            upstream,
+            await fetch_key(upstream.key),
+            request.headers,
+            same_protocol=True,
+            stream=False,
+            refused_betas=target.capabilities.refused_betas,
         )
         url = request_url(upstream, candidate.model, "/count_tokens", request.query)
         reply = await self._around.wire.send(Call(url, headers, prepared.body, WAIT_SECONDS, upstream.proxy))

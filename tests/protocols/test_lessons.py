@@ -172,6 +172,12 @@ ANTHROPIC: tuple[Case, ...] = (
     ),
     ("`temperature` is deprecated for this model.", {"sampling": False}),
     ("service_tier: Extra inputs are not permitted", {"dropped_fields": ("service_tier",)}),
+    ("invalid beta flag", {"refused_betas": ("*",)}),
+    (
+        "Unexpected value(s) `effort-2025-11-24`, `new-1` for the `anthropic-beta` header. Please consult our "
+        "documentation",
+        {"refused_betas": ("effort-2025-11-24", "new-1")},
+    ),
 )
 TABLE: tuple[tuple[ProtocolName, Case], ...] = (
     *(("chat", case) for case in (*OPENAI, *VLLM, *LLAMA_CPP, *OLLAMA, *DEEPSEEK)),
@@ -321,6 +327,12 @@ def test_refused_fields_add_up() -> None:
     known = Capabilities(dropped_fields=("store",))
     lesson = lesson_of(refusal("Unknown parameter: 'user'."), known)
     assert taught(lesson) == {"dropped_fields": ("store", "user")}
+
+
+def test_refused_betas_add_up() -> None:
+    error = refusal("Unexpected value(s) `b-2` for the `anthropic-beta` header.")
+    assert taught(lesson_of(error, Capabilities(refused_betas=("a-1",)))) == {"refused_betas": ("a-1", "b-2")}
+    assert lesson_of(error, Capabilities(refused_betas=("b-2",))) is None
 
 
 def test_a_lesson_says_why() -> None:

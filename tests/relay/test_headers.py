@@ -2,7 +2,8 @@
 
 import pytest
 
-from switchyard.relay.headers import given_back, retry_after_seconds
+from switchyard.relay.headers import given_back, retry_after_seconds, upstream_headers
+from switchyard.settings import Upstream
 
 NOW = 1_800_000_000.0
 WEEK = 7 * 86400.0
@@ -29,6 +30,17 @@ WAITS: list[tuple[dict[str, str], float | None]] = [
 @pytest.mark.parametrize(("headers", "seconds"), WAITS)
 def test_a_wait_is_a_number_of_seconds_within_reason(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after_seconds(headers, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("refused", "left"),
+    [((), "a-1, b-2,c-3"), (("b-2",), "a-1,c-3"), (("a-1", "b-2", "c-3"), None), (("*",), None)],
+)
+def test_betas_that_an_upstream_refuses_are_not_passed_on(refused: tuple[str, ...], left: str | None) -> None:
+    upstream = Upstream(name="u", base_url="https://h")
+    told = [("anthropic-beta", "a-1, b-2"), ("anthropic-beta", "c-3")]
+    sent = upstream_headers(upstream, "k", told, same_protocol=True, stream=False, refused_betas=refused)
+    assert dict(sent).get("anthropic-beta") == left
 
 
 def test_only_request_ids_and_rate_limits_go_back() -> None:
