@@ -73,6 +73,19 @@ def test_every_pair_gives_a_valid_request_with_an_estimate(
     assert (sent.sent is None) == (client == spoken)
 
 
+@pytest.mark.parametrize(
+    "options", [b"", b'"stream_options":null,', b'"stream_options":{"include_usage":false},']
+)
+def test_usage_is_asked_for_once(options: bytes) -> None:
+    body = BODIES["chat"].replace(b'"odd"', b'"stream":true,' + options + b'"odd"')
+    sent = prepared("chat", body, candidate(entry("chat")))
+    assert sent.body.count(b'"stream_options"') == 1
+    assert msgspec.json.decode(sent.body)["stream_options"] == {"include_usage": True}
+    if not options:
+        asked = sent.body.replace(b'"stream_options":{"include_usage":true},', b"", 1)
+        assert asked == body.replace(b'"asked"', b'"sent"')
+
+
 def test_usage_is_asked_of_a_chat_upstream_and_hidden_from_the_client() -> None:
     sent = prepared(
         "chat", BODIES["chat"].replace(b'"odd"', b'"stream":true,"odd"'), candidate(entry("chat"))

@@ -18,7 +18,7 @@ OTHER_LIMIT_FIELD = {"max_tokens": "max_completion_tokens", "max_completion_toke
 
 
 def repair_request(body: dict[str, Any], target: Target) -> bool:
-    """True if anything was changed. By default only usage is asked for."""
+    """True if anything was changed."""
     capabilities = target.capabilities
     changes = [
         _ask_for_usage(body, capabilities),
@@ -106,10 +106,13 @@ def _role(message: object) -> object:
 
 
 def _ask_for_usage(body: dict[str, Any], capabilities: Capabilities) -> bool:
-    if body.get("stream") is not True or not capabilities.include_usage:
+    """Among options that are told already; to a body without any they are added without reading it."""
+    if body.get("stream") is not True or not capabilities.include_usage or "stream_options" not in body:
         return False
-    options = body.get("stream_options")
-    options = options if isinstance(options, dict) else {}
+    options = body["stream_options"]
+    if not isinstance(options, dict):
+        del body["stream_options"]
+        return True
     if options.get("include_usage") is True:
         return False
     body["stream_options"] = {**options, "include_usage": True}

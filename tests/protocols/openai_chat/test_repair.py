@@ -40,7 +40,7 @@ def test_nothing_is_changed_by_default(body: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "body, capabilities, expected",
     [
-        ({"stream": True}, {}, {"stream": True, "stream_options": {"include_usage": True}}),
+        ({"stream": True, "stream_options": None}, {}, {"stream": True}),
         (
             {"stream": True, "stream_options": {"include_obfuscation": False}},
             {},
@@ -193,6 +193,7 @@ def test_messages_that_are_no_list_are_left_to_the_upstreams_own_words(messages:
     "body, capabilities",
     [
         ({"stream": True}, {"include_usage": False}),
+        ({"stream": True}, {}),
         ({"stream": False}, {}),
         ({"messages": [{"role": "assistant", "content": "a"}]}, {"reasoning_history": "required"}),
     ],
