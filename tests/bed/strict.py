@@ -1,5 +1,6 @@
 """An upstream as strict as the vendors' own: what breaks a rule of its protocol is answered 400, in plain words."""
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -55,7 +56,8 @@ class Strict:
         return script
 
     def check(self, request: Received) -> None:
-        body, protocol = dict(request.json), request.protocol
+        body: Json = json.loads(request.body, object_pairs_hook=_told_once)
+        protocol = request.protocol
         if body.get("tools") == [] and body.get("tool_choice") == "auto":
             # Codex's own way to offer no tools, which its vendor takes
             del body["tools"], body["tool_choice"]
@@ -67,6 +69,13 @@ class Strict:
             assert NATIVE_SEAL.fullmatch(seal), f"no opaque data of any vendor: {seal[:40]!r}"
             assert seal in self.issued, f"opaque data that was not issued here: {seal!r}"
             self.returned.add(seal)
+
+
+def _told_once(members: list[tuple[str, Any]]) -> Json:
+    """Many servers refuse an object in which a name stands twice."""
+    told = dict(members)
+    assert len(told) == len(members), f"told twice: {[name for name, _ in members]}"
+    return told
 
 
 def _check_thinking_of_loop(body: Json) -> None:

@@ -125,6 +125,13 @@ def test_a_proper_request_passes(protocol: Protocol, body: dict[str, Any]) -> No
     Strict("u").check(received(protocol, body))
 
 
+def test_a_name_that_stands_twice_is_refused() -> None:
+    request = received("chat", {"messages": [ASKED]})
+    request.body = request.body[:-1] + b',"model":"m"}'
+    with pytest.raises(AssertionError, match="told twice"):
+        Strict("u").check(request)
+
+
 def test_what_was_issued_may_come_back() -> None:
     rules = Strict("u")
     seal = rules.issue("c2VhbA==")
