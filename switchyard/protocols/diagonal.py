@@ -1,12 +1,15 @@
 """Between two sides of one protocol: what passes untouched, and the few bytes that are added."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.carrier import PREFIX
 from switchyard.protocols.codec import Target
 from switchyard.protocols.head import Head
 from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.neutral import Loss
 from switchyard.protocols.splice import insert_member
 
 MAX_CACHE_MARKS = 4
@@ -16,6 +19,17 @@ OUR_SEARCHES = "srvtoolu_swyd_"
 OURS = re.compile("|".join(map(re.escape, (PREFIX, OUR_SEARCHES))).encode())
 """what a conversion has left in a conversation; one pattern, as both begin with the same letter"""
 COMPACTION_TRIGGER = b'"compaction_trigger"'
+HINTS = frozenset({"cache_control", "prompt_cache_key", "stream_options"})
+"""Without these the answer is the same."""
+LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+SAID_ELSEWHERE = {
+    "max_tokens": "max_completion_tokens",
+    "max_completion_tokens": "max_tokens",
+    "reasoning_effort": "thinking",
+    "response_format": "messages",
+}
+OMITTED = {"image": b"[image omitted", "document": b"[document omitted"}
+"""How the notes begin that stand for what a model cannot read."""
 INCLUDE_USAGE = b'"stream_options":{"include_usage":true}'
 
 
@@ -48,3 +62,24 @@ def injects_usage(protocol: ProtocolName, head: Head, target: Target) -> bool:
 
 def with_usage_asked(body: bytes) -> bytes:
     return insert_member(body, INCLUDE_USAGE)
+
+
+def repair_losses(
+    before: Mapping[str, Any], after: Mapping[str, Any], body: bytes, sent: bytes
+) -> tuple[Loss, ...]:
+    """What a repair took out of a body; `before` and `after` are its members."""
+    gone = [
+        name
+        for name, value in before.items()
+        if name not in after and value and name not in HINTS and SAID_ELSEWHERE.get(name) not in after
+    ]
+    fewer = [
+        name for name in ("tools", "stop") if name in after and _size(after[name]) < _size(before.get(name))
+    ]
+    less = [name for name in LIMITS if name in after and after[name] != before.get(name, after[name])]
+    omitted = [kind for kind, marker in OMITTED.items() if sent.count(marker) > body.count(marker)]
+    return tuple(Loss(name, "this upstream does not take it") for name in (*gone, *fewer, *less, *omitted))
+
+
+def _size(value: object) -> int:
+    return len(value) if isinstance(value, list) else 0

@@ -22,6 +22,7 @@ from switchyard.routing.lineup import Candidate
 from switchyard.settings import Upstream
 
 BYTES_PER_TOKEN = 4
+NOTHING_LOST: tuple[neutral.Loss, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +126,9 @@ class Preparation:
 
     def _untouched(self, candidate: Candidate, target: Target, stripped: frozenset[str] | None) -> Prepared:
         request, head = self._request, self._request.head
-        body = request.body
+        body, losses = request.body, NOTHING_LOST
         if candidate.thinking or stripped or stripped is None or diagonal.may_need_repair(body, target):
-            body = self._repaired(candidate, target, stripped)
+            body, losses = self._repaired(candidate, target, stripped)
         hide_usage = diagonal.injects_usage(request.protocol, head, target)
         if hide_usage and not head.has_stream_options:
             body = diagonal.with_usage_asked(body)
@@ -138,20 +139,27 @@ class Preparation:
             protocol=request.protocol,
             target=target,
             hide_usage=hide_usage,
+            losses=losses,
             input_estimate=len(body) // BYTES_PER_TOKEN,
         )
 
-    def _repaired(self, candidate: Candidate, target: Target, stripped: frozenset[str] | None) -> bytes:
-        """The body with what this upstream cannot take changed; the very same bytes if nothing is."""
+    def _repaired(
+        self, candidate: Candidate, target: Target, stripped: frozenset[str] | None
+    ) -> tuple[bytes, tuple[neutral.Loss, ...]]:
+        """The body with what this upstream cannot take changed, the very same bytes if nothing is; what was lost."""
         protocol = self._request.protocol
         document = _decoded(self._request.body)
+        before = dict(document)
         if candidate.thinking:
             thinking.turn_on(protocol, document)
         changed = self._codecs[protocol].repair_request(document, target) or candidate.thinking
         if stripped or stripped is None:
             thinking.strip_history(protocol, document, stripped)
             changed = True
-        return msgspec.json.encode(document) if changed else self._request.body
+        if not changed:
+            return self._request.body, NOTHING_LOST
+        body = msgspec.json.encode(document)
+        return body, diagonal.repair_losses(before, document, self._request.body, body)
 
 
 def _decoded(body: bytes) -> Any:

@@ -1,5 +1,6 @@
 """Between two sides of one protocol: what passes untouched, and what cannot."""
 
+import json
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from switchyard.protocols.diagonal import (
     injects_usage,
     may_need_repair,
     passes_untouched,
+    repair_losses,
     wants_compaction,
     with_usage_asked,
 )
@@ -37,6 +39,30 @@ def test_only_a_responses_server_without_the_newer_items_is_converted_for(
     protocol: ProtocolName, capabilities: dict[str, Any], compacts: bool, untouched: bool
 ) -> None:
     assert passes_untouched(protocol, target(**capabilities), compacts=compacts) == untouched
+
+
+LOSSES: tuple[tuple[dict[str, Any], dict[str, Any], list[str]], ...] = (
+    ({"a": 1, "b": 2}, {"a": 1}, ["b"]),
+    ({"a": None, "b": []}, {}, []),
+    ({"cache_control": {"type": "ephemeral"}, "prompt_cache_key": "k"}, {}, []),
+    ({"max_tokens": 5}, {"max_completion_tokens": 5}, []),
+    ({"max_tokens": 5}, {"max_tokens": 4}, ["max_tokens"]),
+    ({"max_tokens": 5}, {}, ["max_tokens"]),
+    ({"reasoning_effort": "none"}, {"thinking": {"type": "disabled"}}, []),
+    ({"response_format": {}, "messages": [1]}, {"messages": [1, 2]}, []),
+    ({"tools": [1, 2]}, {"tools": [1]}, ["tools"]),
+    ({"stop": ["a", "b"], "tools": [1]}, {"stop": ["a"]}, ["tools", "stop"]),
+    ({"messages": ["an image"]}, {"messages": ["[image omitted: the model reads no images]"]}, ["image"]),
+    ({"messages": ["[image omitted"]}, {"messages": ["[image omitted"]}, []),
+)
+
+
+@pytest.mark.parametrize(("before", "after", "lost"), LOSSES)
+def test_what_a_repair_takes_out_is_a_loss(
+    before: dict[str, Any], after: dict[str, Any], lost: list[str]
+) -> None:
+    bodies = json.dumps(before).encode(), json.dumps(after).encode()
+    assert [loss.field for loss in repair_losses(before, after, *bodies)] == lost
 
 
 MARK = b'{"cache_control":{"type":"ephemeral"}}'

@@ -59,6 +59,13 @@ def test_between_equals_only_the_model_changes(protocol: ProtocolName) -> None:
     assert (sent.sent, sent.request, sent.losses) == (None, None, ())
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_what_an_upstream_of_the_same_protocol_is_not_told_is_a_loss(protocol: ProtocolName) -> None:
+    body = BODIES[protocol].replace(b'"odd"', b'"temperature":0.5,"odd"')
+    sent = prepared(protocol, body, candidate(entry(protocol, capabilities={"sampling": False})))
+    assert [loss.field for loss in sent.losses] == ["temperature"]
+
+
 @pytest.mark.parametrize("client", PROTOCOLS)
 @pytest.mark.parametrize("spoken", PROTOCOLS)
 def test_every_pair_gives_a_valid_request_with_an_estimate(
