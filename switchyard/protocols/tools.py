@@ -121,19 +121,24 @@ def object_schema(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 def fits_strict(schema: object) -> bool:
     """OpenAI's strict mode: every object closed, all of its properties required."""
-    if isinstance(schema, list):
-        return all(fits_strict(item) for item in schema)
-    if not isinstance(schema, Mapping):
-        return True
-    properties = schema.get("properties")
-    if schema.get("type") == "object" or isinstance(properties, Mapping):
-        properties = properties if isinstance(properties, Mapping) else {}
-        if schema.get("additionalProperties") is not False:
-            return False
-        if set(properties) != set(schema.get("required") or ()):
-            return False
-    nested = [*(properties or {}).values(), *_definitions(schema)]
-    return all(fits_strict(part) for part in (*nested, schema.get("items"), schema.get("anyOf")))
+    parts = [schema]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, list):
+            parts += part
+        elif isinstance(part, Mapping):
+            told = part.get("properties")
+            properties = told if isinstance(told, Mapping) else {}
+            if (told is not None or part.get("type") == "object") and not _is_closed(part, properties):
+                return False
+            parts += (*properties.values(), *_definitions(part), part.get("items"), part.get("anyOf"))
+    return True
+
+
+def _is_closed(schema: Mapping[str, Any], properties: Mapping[str, Any]) -> bool:
+    required = schema.get("required")
+    names = set(map(str, required)) if isinstance(required, list) else set()
+    return schema.get("additionalProperties") is False and names == set(properties)
 
 
 def _definitions(schema: Mapping[str, Any]) -> list[Any]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from switchyard.protocols.neutral import Tool, ToolCall
 from switchyard.protocols.tools import (
     CUSTOM_SCHEMA,
+    fits_strict,
     lower_tools,
     object_schema,
     raised_arguments,
@@ -128,6 +129,37 @@ def test_a_tool_that_is_no_longer_declared_has_a_name_all_the_same() -> None:
 )
 def test_arguments_are_told_as_json(call: ToolCall, custom: bool, wire: str) -> None:
     assert wire_arguments(call, custom=custom) == wire
+
+
+CLOSED = {"type": "object", "properties": {}, "additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("schema", "fits"),
+    [
+        (CLOSED, True),
+        (CLOSED | {"properties": {"a": {}}, "required": ["a"]}, True),
+        (CLOSED | {"properties": {"a": {}}}, False),
+        (CLOSED | {"required": ["a"]}, False),
+        (CLOSED | {"properties": {"a": EMPTY}, "required": ["a"]}, False),
+        (CLOSED | {"$defs": {"a": EMPTY}}, False),
+        ({"anyOf": [CLOSED, EMPTY]}, False),
+        ({"type": "array", "items": CLOSED}, True),
+        (EMPTY, False),
+        ({"properties": {}}, False),
+        ({"type": "object", "properties": 5, "required": 5}, False),
+        ({}, True),
+    ],
+)
+def test_only_closed_schemas_fit_the_strict_mode(schema: dict[str, Any], fits: bool) -> None:
+    assert fits_strict(schema) == fits
+
+
+def test_a_deep_schema_is_read_all_the_same() -> None:
+    deep: dict[str, Any] = CLOSED
+    for _ in range(5000):
+        deep = {"type": "array", "items": deep}
+    assert fits_strict(deep)
 
 
 BARE = "*** Begin Patch\n*** Add File: a\n+x\n*** End Patch"

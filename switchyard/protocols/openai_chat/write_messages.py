@@ -133,6 +133,10 @@ class MessageWriter:
         text = "\n\n".join((*summaries, *([text] if text else ())))
         if not text and not calls:
             return []
+        if calls and not self._capabilities.tools:
+            raise BadRequest(
+                "This upstream takes no tools, but tools were called in this conversation.", "messages"
+            )
         empty = None if self._capabilities.content_parts else ""
         written: Json = {"role": "assistant", "content": text or empty}
         if reasoning := self._reasoning(message, bool(calls)):

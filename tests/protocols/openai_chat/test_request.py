@@ -526,6 +526,12 @@ def test_a_begun_answer_is_gone_on_with() -> None:
     assert not told.keys() & written(asked(), continues_answer=True).keys()
 
 
+def test_calls_are_not_told_to_a_server_that_knows_none() -> None:
+    told = asked(*SAID_HELLO, Message("assistant", (ToolCall("1", "f", "{}"),)))
+    with pytest.raises(BadRequest, match="takes no tools"):
+        written(told, tools=False)
+
+
 def test_thoughts_that_stay_behind_are_said() -> None:
     thought = asked(*SAID_HELLO, Message("assistant", (Thinking("T"), Text("a"))))
     assert losses(thought) == ["thinking"]
