@@ -8,7 +8,8 @@ import msgspec
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Every flag answers "does this upstream take it?"; the defaults suit the vendor that owns the protocol."""
 
-    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    max_tokens_field: Literal["either", "max_tokens", "max_completion_tokens"] = "either"
+    """Chat: the only name that is understood for the limit of an answer"""
     max_output_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """the longest answer it gives; asking for more is refused"""
     include_usage: bool = True

@@ -26,6 +26,7 @@ SAID_ELSEWHERE = {
     "max_tokens": "max_completion_tokens",
     "max_completion_tokens": "max_tokens",
     "reasoning_effort": "thinking",
+    "output_config": "thinking",
     "response_format": "messages",
 }
 OMITTED = {"image": b"[image omitted", "document": b"[document omitted"}

@@ -80,6 +80,7 @@ ROWS: dict[str, dict[ProtocolName, dict[str, Any]]] = {
         **LOCAL,
         "chat": {
             **LOCAL_CHAT,
+            "max_tokens_field": "max_tokens",
             "image_urls": False,
             "forced_tool_choice": False,
             "top_k": False,
@@ -89,12 +90,19 @@ ROWS: dict[str, dict[ProtocolName, dict[str, Any]]] = {
     },
     "lmstudio": {
         **LOCAL,
-        "chat": {**LOCAL_CHAT, "image_urls": False, "mid_system": False, "max_stops": 64},
+        "chat": {
+            **LOCAL_CHAT,
+            "max_tokens_field": "max_tokens",
+            "image_urls": False,
+            "mid_system": False,
+            "max_stops": 64,
+        },
     },
     "tgi": {
         **LOCAL,
         "chat": {
             **LOCAL_CHAT,
+            "max_tokens_field": "max_tokens",
             "mid_system": False,
             "reasoning_effort": "none",
             "forced_tool_choice": False,
@@ -106,6 +114,7 @@ ROWS: dict[str, dict[ProtocolName, dict[str, Any]]] = {
         **LOCAL,
         "chat": {
             **LOCAL_CHAT,
+            "max_tokens_field": "max_tokens",
             "mid_system": False,
             "content_parts": False,
             "tools": False,
@@ -120,6 +129,7 @@ ROWS: dict[str, dict[ProtocolName, dict[str, Any]]] = {
     "deepseek": {
         "chat": {
             **COMPATIBLE_CHAT,
+            "max_tokens_field": "max_tokens",
             "images": False,
             "files": False,
             "json_schema": False,

@@ -49,6 +49,7 @@ LOSSES: tuple[tuple[dict[str, Any], dict[str, Any], list[str]], ...] = (
     ({"max_tokens": 5}, {"max_tokens": 4}, ["max_tokens"]),
     ({"max_tokens": 5}, {}, ["max_tokens"]),
     ({"reasoning_effort": "none"}, {"thinking": {"type": "disabled"}}, []),
+    ({"output_config": {"effort": "low"}}, {"thinking": {"type": "enabled"}}, []),
     ({"response_format": {}, "messages": [1]}, {"messages": [1, 2]}, []),
     ({"tools": [1, 2]}, {"tools": [1]}, ["tools"]),
     ({"stop": ["a", "b"], "tools": [1]}, {"stop": ["a"]}, ["tools", "stop"]),

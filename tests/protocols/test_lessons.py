@@ -24,6 +24,10 @@ OPENAI: tuple[Case, ...] = (
         "supported.",
         {"sampling": False},
     ),
+    (
+        "Unrecognized request argument supplied: max_completion_tokens",
+        {"max_tokens_field": "max_tokens"},
+    ),
     ("Unsupported parameter: 'top_p' is not supported with this model.", {"sampling": False}),
     ("Unsupported parameter: 'stop' is not supported with this model.", {"stop": False}),
     (

@@ -120,11 +120,9 @@ def _ask_for_usage(body: dict[str, Any], capabilities: Capabilities) -> bool:
 
 
 def _rename_limit(body: dict[str, Any], capabilities: Capabilities) -> bool:
-    """To the other name where this one is refused; to `max_tokens` only then, as reasoning models refuse that."""
     wanted = capabilities.max_tokens_field
-    other = OTHER_LIMIT_FIELD[wanted]
-    refused = wanted == "max_completion_tokens" or other in capabilities.dropped_fields
-    if not refused or body.get(other) is None:
+    other = OTHER_LIMIT_FIELD.get(wanted)
+    if other is None or body.get(other) is None:
         return False
     limit = body.pop(other)
     body.setdefault(wanted, limit)

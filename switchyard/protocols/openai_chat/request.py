@@ -235,8 +235,8 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
 def _limits(request: neutral.Request, target: Target) -> Json:
     if request.max_tokens is None:
         return {}
-    capabilities = target.capabilities
-    return {capabilities.max_tokens_field: answer_limit(request.max_tokens, capabilities)}
+    name, limit = target.capabilities.max_tokens_field, answer_limit(request.max_tokens, target.capabilities)
+    return {"max_tokens" if name == "either" else name: limit}
 
 
 def _written_reasoning(request: neutral.Request, target: Target, losses: list[Loss]) -> Json:

@@ -62,7 +62,7 @@ def test_nothing_is_changed_by_default(body: dict[str, Any]) -> None:
             {"max_output_tokens": 5, "max_tokens_field": "max_completion_tokens"},
             {"max_completion_tokens": 5},
         ),
-        ({"max_completion_tokens": 5}, {"dropped_fields": ("max_completion_tokens",)}, {"max_tokens": 5}),
+        ({"max_completion_tokens": 5}, {"max_tokens_field": "max_tokens"}, {"max_tokens": 5}),
         (
             {
                 "messages": [
