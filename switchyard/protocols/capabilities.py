@@ -44,6 +44,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """whether reasoning text goes back in the history of Chat requests; "required": a placeholder when lost"""
     signed_thinking: bool = True
     """thinking blocks need a signature of this upstream; otherwise unsigned ones are welcome"""
+    error_results: bool = True
+    """Messages: heeds `is_error` of a tool's result; otherwise the result says so itself"""
     stop: bool = True
     max_stops: int = 4
     top_k: bool = True

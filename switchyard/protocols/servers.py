@@ -86,7 +86,12 @@ ROWS: dict[str, dict[ProtocolName, dict[str, Any]]] = {
             "top_k": False,
             "max_stops": 64,
         },
-        "messages": {**LOCAL_MESSAGES, "image_urls": False, "forced_tool_choice": False},
+        "messages": {
+            **LOCAL_MESSAGES,
+            "image_urls": False,
+            "forced_tool_choice": False,
+            "error_results": False,
+        },
     },
     "lmstudio": {
         **LOCAL,

@@ -17,6 +17,7 @@ from switchyard.protocols.ids import anthropic_call_id
 from switchyard.protocols.media import sniffed_media_type
 from switchyard.protocols.tools import wire_arguments, wire_name
 
+ERROR = "Error"
 IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 
 Wire = dict[str, Any]
@@ -325,7 +326,19 @@ class ContentWriter:
         told["content"] = parts[0]["text"] if plain else parts
         if result.is_error:
             told["is_error"] = True
+            if not self.target.capabilities.error_results:
+                told["content"] = as_error(told["content"])
         return told
+
+
+def as_error(content: str | list[Wire]) -> str | list[Wire]:
+    """The content of a failed result, which says itself that it failed."""
+    if isinstance(content, str):
+        return content if content.startswith(ERROR) else f"{ERROR}: {content}"
+    first = content[0] if content else {}
+    if first.get("type") != "text":
+        return [text_block(f"{ERROR}:"), *content]
+    return [{**first, "text": as_error(str(first.get("text")))}, *content[1:]]
 
 
 def text_block(text: str) -> Wire:

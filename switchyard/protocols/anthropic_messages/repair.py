@@ -6,6 +6,7 @@ https://platform.claude.com/docs/en/api/messages
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from switchyard.protocols.anthropic_messages.content import as_error
 from switchyard.protocols.anthropic_messages.signatures import is_carrier, opened, replayed
 from switchyard.protocols.anthropic_messages.tool_lists import CLIENT_TOOLS, UNSPEAKABLE, VERSION
 from switchyard.protocols.anthropic_messages.wire import FABRICATED_SEARCH_ID
@@ -284,6 +285,25 @@ def _replace_media(body: Wire, target: Target) -> bool:
     return bool(replacements) and rewrite_blocks(body, told)
 
 
+def _say_errors(body: Wire, target: Target) -> bool:
+    """In the results of tools, for servers that overlook `is_error`."""
+
+    def told(block: Wire) -> Wire:
+        content = block.get("content") or ""
+        if block.get("type") != "tool_result" or not block.get("is_error") or not _is_content(content):
+            return block
+        said = as_error(content)
+        return block if said == content else {**block, "content": said}
+
+    return not target.capabilities.error_results and rewrite_blocks(body, told)
+
+
+def _is_content(content: object) -> bool:
+    return isinstance(content, str) or (
+        isinstance(content, list) and all(isinstance(part, dict) for part in content)
+    )
+
+
 def _drop_sampling(body: Wire, target: Target) -> bool:
     capabilities = target.capabilities
     refused = () if capabilities.sampling else ("temperature", "top_p")
@@ -405,6 +425,7 @@ REPAIRS: tuple[Callable[[Wire, Target], bool], ...] = (
     _drop_searches,
     _fold_mid_system,
     _replace_media,
+    _say_errors,
     _drop_hosted_tools,
     _limit_answer,
     _adapt_budget,

@@ -650,6 +650,16 @@ def test_capabilities_that_take_something_away() -> None:
     }
 
 
+def test_an_error_says_so_itself_where_the_flag_is_overlooked() -> None:
+    failed = neutral.ToolResult("a", (Text("no such file"),), is_error=True)
+    asked = request(
+        user(Text("x")), neutral.Message("assistant", (neutral.ToolCall("a", "w", "{}"),)), user(failed)
+    )
+    for heeds, said in ((True, "no such file"), (False, "Error: no such file")):
+        (result,) = written(asked, error_results=heeds)["messages"][2]["content"]
+        assert (result["content"], result["is_error"]) == (said, True)
+
+
 def test_models_without_eyes_get_a_note() -> None:
     sent = send(request(user(Image("image/png", PNG), Text("x"))), images=False)
     assert msgspec.json.decode(sent.body)["messages"][0]["content"] == [

@@ -240,6 +240,27 @@ REPAIRS: dict[str, tuple[Wire, Wire, Wire]] = {
         {"images": False},
         body(user(NO_IMAGE, RESULT | {"content": [NO_IMAGE, text("t")]})),
     ),
+    "results that are errors": (
+        body(
+            user(
+                RESULT | {"is_error": True},
+                RESULT | {"is_error": True, "content": [IMAGE]},
+                RESULT | {"is_error": True, "content": [text("Error: t")]},
+                {"type": "tool_result", "tool_use_id": "a", "is_error": True},
+                RESULT,
+            )
+        ),
+        {"error_results": False},
+        body(
+            user(
+                RESULT | {"is_error": True, "content": "Error: 3C"},
+                RESULT | {"is_error": True, "content": [text("Error:"), IMAGE]},
+                RESULT | {"is_error": True, "content": [text("Error: t")]},
+                {"type": "tool_result", "tool_use_id": "a", "is_error": True, "content": "Error: "},
+                RESULT,
+            )
+        ),
+    ),
     "documents": (
         body(user(PDF, NOTE)),
         {"files": False},
