@@ -84,6 +84,7 @@ UNKNOWN_BETAS = re.compile(
     r"(invalid beta flag)|unexpected value\(?s?\)? (.{1,500}?) for the .?anthropic-beta", re.I
 )
 BETA = re.compile(r"[a-z0-9][a-z0-9-]+")
+LOWER_BOUND = re.compile(r"at least \d{1,12} input tokens", re.IGNORECASE)
 INDISPENSABLE = frozenset(
     {"model", "messages", "input", "tools", "stream", "max_tokens", "system", "instructions"}
 )
@@ -113,7 +114,8 @@ def lesson_of(error: WireError, known: Capabilities, input_estimate: int = 0) ->
     ):
         return None
     if error.param == "max_tokens" and error.limit is not None:
-        return _shorter_answer(error.limit, error.tokens, known, input_estimate)
+        stopped_counting = LOWER_BOUND.search(error.message) is not None
+        return _shorter_answer(error.limit, error.tokens, known, input_estimate if stopped_counting else 0)
     text = f"{error.param} {error.code} {error.message}"[:MAX_READ_CHARS]
     if FOREIGN_THINKING.search(text):
         return Lesson("the thinking of earlier turns is not its own", strip_thinking=True)

@@ -271,14 +271,20 @@ def test_the_most_a_model_answers_is_remembered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "estimate", "room"),
-    [(12000, 0, 20768), (769, 13000, 19768), (12000, 40000, 20768), (32768, 0, None)],
+    ("message", "prompt", "estimate", "room"),
+    [
+        ("12000 input tokens", 12000, 13000, 20768),
+        ("at least 769 input tokens", 769, 13000, 19768),
+        ("at least 769 input tokens", 769, 40000, 31999),
+        ("32768 input tokens", 32768, 0, None),
+    ],
 )
 def test_what_one_prompt_leaves_for_the_answer_holds_for_it_alone(
-    prompt: int, estimate: int, room: int | None
+    message: str, prompt: int, estimate: int, room: int | None
 ) -> None:
-    error = refusal("too long together", param="max_tokens", tokens=prompt, limit=32768)
+    error = refusal(message, param="max_tokens", tokens=prompt, limit=32768)
     lesson = lesson_of(error, Capabilities(), estimate)
+
     assert (lesson and (lesson.capabilities, lesson.for_now)) == (
         room and ({"max_output_tokens": room}, True)
     )
