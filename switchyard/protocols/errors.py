@@ -64,7 +64,7 @@ NAMES: Mapping[ErrorType, str] = {
         unsupported_parameter unsupported_value invalid_value 40001 40302 2013""",
     ErrorType.CONTEXT_OVERFLOW: """
         context_length_exceeded context_length_exceeded_error context_window_exceeded
-        model_context_window_exceeded exceed_context_size_error 40303 1039""",
+        model_context_window_exceeded exceed_context_size_error 40303 1039 1261""",
     ErrorType.AUTHENTICATION: """
         authentication_error invalid_authentication_error invalid_api_key unauthorized unauthenticated
         40101 40102 1004 2049""",
@@ -88,7 +88,7 @@ NAMES: Mapping[ErrorType, str] = {
         overloaded_error overloaded server_overloaded server_is_overloaded engine_overloaded_error slow_down
         unavailable service_unavailable service_unavailable_error 42903""",
 }
-"""Types, codes and states as upstreams spell them; the numbers are FastChat's (five digits) and MiniMax's."""
+"""Types, codes and states as upstreams spell them; the numbers are FastChat's (five digits), MiniMax's and Zhipu's."""
 NAMED_TYPES = {name: type for type, names in NAMES.items() for name in names.split()}
 VAGUE_TYPES = {ErrorType.INVALID_REQUEST, ErrorType.SERVER, ErrorType.NOT_FOUND}
 """Names so general that a status says more."""

@@ -13,11 +13,22 @@ OVERFLOW = re.compile(
     r"|context (?:window|length|size|limit)[^.]{0,40}(?:exceed|overflow|too)"
     r"|(?:exceed|overflow|greater than|larger than|longer than)[^.]{0,60}context (?:window|length|size|limit)"
     r"|too many (?:input )?tokens in|input tokens? exceeds?|reduce the length|tokens? limit exceeded"
-    r"|exceeded model token limit"
+    r"|exceeded model token limit|longer than the maximum model length|input token count[^.]{0,30}exceeds"
+    r"|range of input length should be|context length of only|must have less than \d{1,12} tokens"
+    r"|(?:prompt|input)(?: length)?(?: \(\d{1,12} tokens\))? exceeds? (?:the )?max(?:imum)?(?: allowed)? length"
 )
 OVERFLOW_NUMBERS = tuple(
     re.compile(pattern)
     for pattern in (
+        r"(?i)passed (?P<tokens>\d{1,12}) input tokens.{0,100}?context length is only (?P<limit>\d{1,12})",
+        r"(?i)length (?P<tokens>\d{1,12})\) is longer than the maximum model length of (?P<limit>\d{1,12})",
+        r"(?i)tokens \((?P<tokens>\d{1,12})\) exceed context window of (?P<limit>\d{1,12})",
+        r"(?i)token count \((?P<tokens>\d{1,12})\) exceeds [a-z ]{1,40}\((?P<limit>\d{1,12})",
+        r"(?i)contains (?P<tokens>\d{1,12}) tokens.{0,40}?too large for model with (?P<limit>\d{1,12})",
+        r"(?i)limit of (?P<limit>\d{1,12}) tokens\. your messages resulted in (?P<tokens>\d{1,12})",
+        r"(?i)\((?P<tokens>\d{1,12}) tokens\) exceeds the maximum allowed length \((?P<limit>\d{1,12})",
+        r"(?i)less than (?P<limit>\d{1,12}) tokens\. given: (?P<tokens>\d{1,12})",
+        r"(?i)first (?P<tokens>\d{1,12}) tokens.{0,80}?context length of only (?P<limit>\d{1,12})",
         r"(?i)(?P<tokens>\d{1,12})\s*tokens? > (?P<limit>\d{1,12})",
         r"(?i)prompt too long: (?P<tokens>\d{1,12}) tokens exceeds [a-z ]*?(?P<limit>\d{1,12})",
         r"(?is)context (?:length|window|size) (?:is|of) (?P<limit>\d{1,12})"
@@ -26,6 +37,7 @@ OVERFLOW_NUMBERS = tuple(
         r"(?i)prompt length is (?P<limit>\d{1,12})[^.]{0,80}contains (?P<tokens>\d{1,12}) tokens",
         r"(?i)(?P<tokens>\d{1,12}) (?:input )?tokens[^.]{0,80}(?:context|limit|maximum)[^.\d]{0,40}(?P<limit>\d{1,12})",
         r"(?i)context (?:length|window|size|limit)[^.\d]{0,20}(?P<limit>\d{1,12})",
+        r"(?i)(?:token limit:?|input length should be \[1,|the maximum length) (?P<limit>\d{1,12})",
     )
 )
 SHARED_NUMBERS = tuple(
@@ -41,8 +53,10 @@ SHARED_NUMBERS = tuple(
         # newer vLLM: you requested 32000 output tokens and your prompt contains at least 12000 input tokens
         r"(?is)context length is (?P<window>\d{1,12}).{0,60}?requested (?P<answer>\d{1,12}) output tokens"
         r".{0,60}?(?P<prompt>\d{1,12}) input tokens",
+        r"(?is)passed (?P<prompt>\d{1,12}) input tokens and requested (?P<answer>\d{1,12}) output tokens"
+        r".{0,60}?context length is only (?P<window>\d{1,12})",
         # TGI: must be <= 4096. Given: 3000 `inputs` tokens and 2000 `max_new_tokens`
-        r"(?i)<= (?P<window>\d{1,12})\. Given: (?P<prompt>\d{1,12}) `inputs` tokens and (?P<answer>\d{1,12})",
+        r"(?i)<= (?P<window>\d{1,12})\. Given: (?P<prompt>\d{1,12}) `?inputs`? tokens and (?P<answer>\d{1,12})",
     )
 )
 OUTPUT_BUDGET = re.compile(

@@ -274,6 +274,69 @@ def test_an_error_in_json_is_read(status: int, body: dict[str, object], expected
     assert read_error(status, msgspec.json.encode(body)) == expected
 
 
+OVERFLOWS = (
+    (
+        "This model's maximum context length is 32768 tokens. However, your request has 40000 input tokens.",
+        40000,
+        32768,
+    ),
+    (
+        "You passed 32769 input tokens and requested 0 output tokens. However, the model's context length is only "
+        "32768 tokens, resulting in a maximum input length of 32768 tokens.",
+        32769,
+        32768,
+    ),
+    ("The decoder prompt (length 40000) is longer than the maximum model length of 32768.", 40000, 32768),
+    ("the request exceeds the available context size, try increasing it", None, None),
+    ("Requested tokens (5000) exceed context window of 4096", 5000, 4096),
+    ("The number of tokens to keep from the initial prompt is greater than the context length.", None, None),
+    (
+        "Trying to keep the first 12000 tokens when context the overflows. However, the model is loaded with context "
+        "length of only 4096 tokens, which is not enough.",
+        12000,
+        4096,
+    ),
+    ("`inputs` must have less than 4095 tokens. Given: 5000", 5000, 4095),
+    ("`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 `inputs` tokens and 20", 5020, 4096),
+    (
+        "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+        1200000,
+        1048576,
+    ),
+    ("Input is too long for requested model.", None, None),
+    ("Range of input length should be [1, 30720]", None, 30720),
+    ("Invalid request: Your request exceeded model token limit: 131072", None, 131072),
+    ("Prompt exceeds max length", None, None),
+    ("invalid params, context window exceeds limit", None, None),
+    (
+        "Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 maximum context length",
+        40000,
+        32768,
+    ),
+    (
+        "Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in 300000 tokens.",
+        300000,
+        272000,
+    ),
+    (
+        "This model's maximum prompt length is 131072 but the request contains 150000 tokens.",
+        150000,
+        131072,
+    ),
+    ("Input length (40000 tokens) exceeds the maximum allowed length (32768 tokens).", 40000, 32768),
+    ("The input (40000 tokens) is longer than the model's context length (32768 tokens).", 40000, 32768),
+    ("Prompt is too long: 1,200,000 tokens > 200,000 maximum", 1200000, 200000),
+)
+
+
+@pytest.mark.parametrize(("message", "tokens", "limit"), OVERFLOWS)
+def test_a_prompt_that_is_too_long_is_known_by_every_servers_words(
+    message: str, tokens: int | None, limit: int | None
+) -> None:
+    error = read_error(400, msgspec.json.encode({"error": {"message": message}}))
+    assert (error.type, error.tokens, error.limit) == (T.CONTEXT_OVERFLOW, tokens, limit)
+
+
 TOO_MANY = (
     (
         "This model's maximum context length is 32768 tokens. However, you requested 44000 tokens (12000 in the "
@@ -309,6 +372,11 @@ TOO_MANY = (
         "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 3000 `inputs` tokens "
         "and 2000 `max_new_tokens`",
         (T.INVALID_REQUEST, "max_tokens", 3000, 4096),
+    ),
+    (
+        "You passed 20000 input tokens and requested 32000 output tokens. However, the model's context length is "
+        "only 32768 tokens, resulting in a maximum input length of 768 tokens.",
+        (T.INVALID_REQUEST, "max_tokens", 20000, 32768),
     ),
     (
         # what is left would be no answer
