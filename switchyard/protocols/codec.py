@@ -20,10 +20,11 @@ DEFAULT_CAPABILITIES = Capabilities()
 class BadRequest(Exception):
     """The client's request cannot be understood or cannot be said to this upstream: one sentence, naming the field."""
 
-    def __init__(self, message: str, param: str = "") -> None:
+    def __init__(self, message: str, param: str = "", code: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.param = param
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)

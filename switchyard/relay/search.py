@@ -333,7 +333,7 @@ class Search:
                 return await asyncio.to_thread(self.preparation.prepare, candidate, target, stripped)
             return self.preparation.prepare(candidate, target, stripped)
         except BadRequest as refused:
-            error = WireError(ErrorType.INVALID_REQUEST, refused.message, 400, param=refused.param)
+            error = WireError(ErrorType.INVALID_REQUEST, refused.message, 400, refused.code, refused.param)
             raise AttemptFailed(Failure(FailureKind.REFUSED_REQUEST, error)) from None
         except RecursionError:
             error = WireError(ErrorType.INVALID_REQUEST, "the request's JSON is nested too deeply", 400)

@@ -76,7 +76,8 @@ def encode_reasoning(
         if wanted != "none":
             losses.append(neutral.Loss("reasoning", "this upstream's thinking cannot be steered"))
         return WrittenReasoning(max_tokens)
-    effort = clamped(wanted, target.capabilities.efforts) if wanted else None
+    # to turn thinking off needs no effort
+    effort = clamped(wanted, target.capabilities.efforts) if wanted and wanted != "none" else wanted
     if request.max_tokens is None:
         thought = request.reasoning.budget_tokens or budget_for(effort or DEFAULT_EFFORT)
         max_tokens = answer_limit(asked + thought, target.capabilities)

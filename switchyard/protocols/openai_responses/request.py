@@ -30,7 +30,7 @@ from switchyard.protocols.openai_responses.tools import (
 MIN_OUTPUT_TOKENS = 16
 FALLBACK_TURN = neutral.Text("Continue.")
 MAX_IDENTIFIER_LENGTH = 64
-STATEFUL_FIELDS = ("previous_response_id", "conversation", "prompt", "background")
+STATEFUL_FIELDS = ("conversation", "prompt", "background")
 UNCARRIED_FIELDS = ("top_logprobs", "max_tool_calls", "moderation", "context_management")
 UNSAID_FIELDS = ("top_k", "seed", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs")
 UNSAID_OPTIONS = ("blocked_domains", "max_uses")
@@ -86,9 +86,12 @@ def read_request(body: Item) -> neutral.Request:
 def _check(body: Item) -> None:
     if not text(body.get("model")):
         raise BadRequest("model: field required; name the model to use", "model")
+    if previous := body.get("previous_response_id"):
+        message = f"previous_response_id: Previous response with id {text(previous)!r} not found: {NO_STATE}"
+        raise BadRequest(message, "previous_response_id", "previous_response_not_found")
     for field in STATEFUL_FIELDS:
         if body.get(field):
-            raise BadRequest(f"{field}: not supported: {NO_STATE}", field)
+            raise BadRequest(f"{field}: not supported: {NO_STATE}", field, "unsupported_parameter")
     if body.get("input") is None:
         raise BadRequest("input: field required", "input")
     for field, types in _TYPES.items():

@@ -316,7 +316,7 @@ def test_efforts_are_clamped_to_what_the_model_knows() -> None:
     asked = request(reasoning=Reasoning(effort="max"), max_tokens=9000)
     assert thinking_of(written(asked, efforts=("low", "medium", "high"))) == (ON, "high", 9000)
     off = request(reasoning=Reasoning(effort="none"), max_tokens=9000)
-    assert thinking_of(written(off, efforts=("low", "high"))) == (ON, "low", 9000)
+    assert thinking_of(written(off, efforts=("low", "high"))) == ({"type": "disabled"}, None, 9000)
 
 
 @pytest.mark.parametrize("effort", [effort for effort in EFFORTS if effort not in ("none", "minimal")])

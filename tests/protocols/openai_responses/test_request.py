@@ -551,6 +551,19 @@ def test_what_cannot_be_understood_is_refused_by_name(fields: dict[str, Any], pa
     assert refusal.value.param == param and param in refusal.value.message
 
 
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"previous_response_id": "resp_1"}, "previous_response_not_found"),
+        ({"conversation": "c"}, "unsupported_parameter"),
+    ],
+)
+def test_what_needs_a_store_is_refused_by_the_services_own_code(fields: dict[str, Any], code: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        read(**fields)
+    assert refused.value.code == code
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b'"x"', b"\xff"])
 def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
     with pytest.raises(BadRequest):
