@@ -59,15 +59,16 @@ class KeepAlive:
     def _check(self) -> None:
         left = self._last + self._seconds - self._loop.time()
         if left <= 0 and not self._busy and self._task is None:
-            self._task = self._loop.create_task(self._beat())
+            # made up now: what is said while it is on its way is numbered after it, and waits for it
+            self._task = self._loop.create_task(self._beat(self._pulse()))
             left = self._seconds
         self._timer = self._loop.call_later(max(left, 0.01), self._check)
 
-    async def _beat(self) -> None:
+    async def _beat(self, pulse: bytes) -> None:
         try:
             if not self._sink.started:
                 await self._sink.start(200, self._headers)
-            await self._sink.write(self._pulse())
+            await self._sink.write(pulse)
             self._last = self._loop.time()
         finally:
             self._task = None

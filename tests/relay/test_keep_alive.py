@@ -1,4 +1,5 @@
 import asyncio
+from itertools import count
 
 import pytest
 
@@ -102,6 +103,23 @@ def test_no_pulse_comes_into_a_write_nor_a_write_into_a_pulse() -> None:
         return sink.said
 
     assert run(scenario()) == [(55.0, "pulse"), (95.0, "word")]
+
+
+def test_a_pulse_is_made_up_before_the_words_that_wait_for_it() -> None:
+    async def scenario() -> list[str]:
+        numbers = count()
+        sink = ClientSide()
+        sink.started = True
+        # the upstream's next words come in the very turn of the loop in which a pulse is due
+        words_came = asyncio.Event()
+        asyncio.get_running_loop().call_later(15.0, words_came.set)
+        keep_alive = KeepAlive(sink, 15.0, HEADERS, lambda: b"pulse %d" % next(numbers))
+        await words_came.wait()
+        await keep_alive.write(b"word %d" % next(numbers))
+        await keep_alive.stop()
+        return [word for _, word in sink.said]
+
+    assert run(scenario()) == ["pulse 0", "word 1"]
 
 
 def test_stopping_waits_for_a_pulse_that_is_on_its_way() -> None:
