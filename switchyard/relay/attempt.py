@@ -10,7 +10,7 @@ from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.codec import Codec, WholeGlance
 from switchyard.protocols.conversion import StreamConversion
 from switchyard.protocols.neutral import WireError
-from switchyard.protocols.sse import PIECE_COST, RecordTooLarge, is_overgrown
+from switchyard.protocols.sse import BOM, PIECE_COST, RecordTooLarge, is_overgrown
 from switchyard.protocols.untouched import UntouchedStream
 from switchyard.relay.failures import (
     NESTED,
@@ -157,25 +157,26 @@ class _Heard:
 
 
 async def _first_bytes(chunks: AsyncIterator[bytes]) -> bytes | None:
-    """Enough of the body to see what it is."""
+    """Enough of the body to see what it is, without a byte order mark: programs that read no further than we
+    forward would take it for a part of the first field's name."""
     blank = 0
     async for chunk in chunks:
         if chunk.strip(BLANKS):
-            return chunk
+            return chunk.lstrip(BOM)
         blank += len(chunk) + PIECE_COST
         if blank > MAX_ERROR_BYTES:
             break
     return None
 
 
-BLANKS = b" \t\r\n\xef\xbb\xbf"
+BLANKS = b" \t\r\n" + BOM
 """what may come before everything, in pieces of any size, and is dropped; the mark of UTF-8 is one of it"""
 SSE_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 
 def _form_of(seen: bytes) -> str:
     """Look at the body, not at the header: both kinds of wrong label exist."""
-    start = seen.removeprefix(b"\xef\xbb\xbf").lstrip()
+    start = seen.lstrip()
     if start[:1] in (b"{", b"["):
         return "json"
     if start.startswith(SSE_STARTS) or any(sign.startswith(start) for sign in SSE_STARTS):

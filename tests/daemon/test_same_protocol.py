@@ -223,6 +223,8 @@ def test_spellings_of_event_streams_are_understood(bed: Bed, name: str, protocol
 
     assert response.status == 200
     assert b"Got it." in response.body
+    assert not response.body.startswith(b"\xef\xbb\xbf"), "programs lose the first record with it"
+    assert response.body.endswith((b"\n\n", b"\r\n\r\n")), "and the last one without its blank line"
     line = bed.daemon.journal()[-1]
     assert (line["outcome"], line["usage"]["output"]) == ("ok", 70)
 

@@ -1,0 +1,63 @@
+from collections.abc import AsyncIterator
+from typing import cast
+
+import pytest
+
+from switchyard.protocols.codecs import CODECS
+from switchyard.protocols.untouched import UntouchedStream
+from switchyard.relay.attempt import Held, attempt
+from switchyard.relay.pretend import PretendingWire
+from switchyard.relay.upstream import Call, Reply
+from switchyard.settings import Timeouts
+from tests.bed import wire
+from tests.bed.fake_time import run
+from tests.bed.wire import PROTOCOLS, Protocol
+
+BOM = b"\xef\xbb\xbf"
+CALL = Call("https://h.example", [], b"", 10.0, upstream="u")
+
+
+class FakeBody:
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            yield piece
+
+    async def close(self) -> None:
+        return
+
+
+class FakeWire:
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+
+    async def send(self, call: Call) -> Reply:
+        return Reply(200, [], FakeBody(self._pieces))
+
+
+def attempted(protocol: Protocol, pieces: list[bytes], *, wants_stream: bool) -> bytes:
+    """All that the client would get."""
+
+    async def scenario() -> bytes:
+        codec = CODECS[protocol]
+        stream = UntouchedStream(codec, "m") if wants_stream else None
+        around = cast(PretendingWire, FakeWire(pieces))
+        held: Held = await attempt(around, CALL, codec, stream, Timeouts(), seconds_left=9.0, wall=0.0)
+        rest = b"".join([chunk async for chunk in held.reply.chunks()])
+        return held.head + (stream.feed(rest) if stream is not None else rest)
+
+    return run(scenario())
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 3, 4, 9])
+@pytest.mark.parametrize("wants_stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_byte_order_mark_goes_no_further_however_it_is_cut(
+    protocol: Protocol, wants_stream: bool, cut: int
+) -> None:
+    reply = wire.Reply("Got it.")
+    sent = b"".join(wire.records(protocol, reply, "m")) if wants_stream else wire.body(protocol, reply, "m")
+    marked = BOM + sent
+    assert attempted(protocol, [marked[:cut], marked[cut:]], wants_stream=wants_stream) == sent
