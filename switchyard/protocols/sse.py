@@ -91,6 +91,9 @@ class SseDecoder:
                 self._event = line[6:].removeprefix(b" ").decode("utf-8", "replace")
             elif line == b"data":
                 self._take_data(b"")
+            elif line.startswith(b"{"):
+                # no field at all: an error of a server that forgot what it was writing
+                self._take_data(line)
         return records
 
     def _take_data(self, value: bytes) -> None:

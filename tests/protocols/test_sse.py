@@ -66,6 +66,11 @@ def test_an_empty_stream_has_no_records() -> None:
     assert decoded([]) == decoded([b""]) == decoded([b"\n\n\r\n"]) == []
 
 
+@pytest.mark.parametrize("end", [b"", b"\n", b"\n\n"])
+def test_json_that_is_no_field_is_read_all_the_same(end: bytes) -> None:
+    assert decoded([b"data: a\n\n", b'{"error": "x"}', end]) == [Record(b"a"), Record(b'{"error": "x"}')]
+
+
 def test_a_long_line_in_many_pieces_is_one_record() -> None:
     line = b"x" * 5_000_000
     stream = b"data: " + line + b"\n\n"
