@@ -59,7 +59,8 @@ class Glance:
     """What one record of an untouched stream says, read without state.
 
     `content`: the model has begun to answer (the commit point). `finished`: the protocol's regular end.
-    `signature`: opaque continuity data that this record carries.
+    `signature`: opaque continuity data that this record carries. `is_odd`: the error has no form of this protocol,
+    so that its programs would not know it for one.
     """
 
     content: bool = False
@@ -69,6 +70,7 @@ class Glance:
     model: str | None = None
     signature: str | None = None
     stop_reason: neutral.StopReason | None = None
+    is_odd: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,24 @@
 """A stream between two sides of the same protocol: bytes pass as they came, and are only watched."""
 
+import re
+
+import msgspec
+
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import Codec, Glance
 from switchyard.protocols.splice import StreamRenamer
 from switchyard.protocols.sse import MAX_RECORD_BYTES, PIECE_COST, Record, RecordTooLarge, SseDecoder
 
 BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
-FORGOTTEN_ENDS = {"chat": b"data: [DONE]\n\n"}
-"""Some Chat servers close the connection after the reason why the answer ended; it is complete all the same."""
+FORGOTTEN_ENDS = {
+    "chat": b"data: [DONE]\n\n",
+    "messages": b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
+}
+"""Some servers close the connection after the reason why the answer ended; it is complete all the same."""
+SENTINEL = b"[DONE]"
+ERROR_EVENT = re.compile(rb"\s*event: ?error")
+BARE_JSON = re.compile(rb"\s*\{")
+"""Some servers break off with an error that is no event at all."""
 
 
 class UntouchedStream:
@@ -26,6 +37,7 @@ class UntouchedStream:
         self._last = b""
         self._opening = b""
         self._stop_told = False
+        self._failed_oddly = False
         self.content_begun = False
         self.finished = False
         self.failed: neutral.WireError | None = None
@@ -54,14 +66,17 @@ class UntouchedStream:
         return self._pass(records)
 
     def close(self) -> bytes:
-        """The upstream's connection ended: the last record, if it forgot its blank line."""
+        """The upstream's connection ended: the last record, if it forgot its blank line.
+
+        Programs pass over a record without one, and half a record would swallow what is said after it.
+        """
         rest, self._pending = b"".join(self._pending), []
-        out = self._pass(rest) if rest else b""
+        out = self._pass(rest) + b"\n\n" if _holds_record(rest) else b""
         end = FORGOTTEN_ENDS.get(self._codec.protocol)
         if end is None or not self._stop_told or self.finished or self.failed is not None:
             return out
         self.finished = True
-        return out + (b"\n\n" if rest else b"") + end
+        return out + end
 
     def break_forgiven(self) -> bytes:
         """The connection broke: what is still owed if the answer was complete all the same; `finished` tells."""
@@ -84,7 +99,9 @@ class UntouchedStream:
     @property
     def owes_an_end(self) -> bool:
         """True if the client still needs to be told that this stream is over."""
-        return not self.finished and (self.failed is None or self._codec.protocol == "responses")
+        if self.finished:
+            return False
+        return self.failed is None or self._failed_oddly or self._codec.protocol == "responses"
 
     def _pass(self, records: bytes) -> bytes:
         deltas = self._unseen(records) if self.content_begun else 0
@@ -102,22 +119,30 @@ class UntouchedStream:
         return self._codec.count_deltas(records) if is_usual else 0
 
     def _look(self, records: bytes) -> bytes:
-        """Reads the records one by one; gives them back without the ones the client did not ask for."""
+        """Reads the records one by one; gives them back without the ones the client did not ask for.
+
+        Nor does it get an error that it would not know for one, and what follows it: the break is told instead.
+        """
         kept: list[bytes] = []
         hidden = False
         for raw in _split(records):
             self._opening = self._opening or raw.lstrip()
             hide = False
-            if _says_something(raw) and (not self.content_begun or self._codec.notable.search(raw)):
+            if _says_something(raw) and (not self.content_begun or self._is_notable(raw)):
                 for record in _decoded(raw):
                     glance = self._codec.glance(record)
                     self._note(glance, raw)
-                    hide = hide or (self._hide_usage and glance.usage is not None and not glance.content)
+                    hide = hide or (self._hide_usage and _accounts(glance, raw))
+            if self._failed_oddly:
+                return b"".join(kept)
             if hide:
                 hidden = True
             else:
                 kept.append(raw)
         return b"".join(kept) if hidden else records
+
+    def _is_notable(self, raw: bytes) -> bool:
+        return self._codec.notable.search(raw) is not None or ERROR_EVENT.match(raw) is not None
 
     def _note(self, glance: Glance, raw: bytes) -> None:
         if glance.model is not None:
@@ -128,6 +153,7 @@ class UntouchedStream:
             self.signatures.append(glance.signature)
         if glance.error is not None and self.failed is None and not self.finished:
             self.failed = glance.error
+            self._failed_oddly = glance.is_odd or BARE_JSON.match(raw) is not None
         self._stop_told = self._stop_told or glance.stop_reason is not None
         self.content_begun = self.content_begun or glance.content
         self.finished = self.finished or glance.finished
@@ -174,7 +200,26 @@ def _split(records: bytes) -> list[bytes]:
 
 def _says_something(raw: bytes) -> bool:
     """False for comments and the like, of which there may be very many."""
-    return b"data" in raw or b"event" in raw
+    return b"data" in raw or b"event" in raw or BARE_JSON.match(raw) is not None
+
+
+def _accounts(glance: Glance, raw: bytes) -> bool:
+    """True for a record that tells usage and nothing else."""
+    return glance.usage is not None and not glance.content and b'"role"' not in raw
+
+
+def _holds_record(rest: bytes) -> bool:
+    """True if the last record is whole but for its blank line."""
+    records = _decoded(rest)
+    return bool(records) and all(_is_whole(record) for record in records)
+
+
+def _is_whole(record: Record) -> bool:
+    try:
+        msgspec.json.decode(record.data, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return record.event == "error" or record.data.strip() == SENTINEL
+    return True
 
 
 def _decoded(raw: bytes) -> list[Record]:

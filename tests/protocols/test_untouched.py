@@ -1,12 +1,15 @@
 """Same-protocol streams: bytes in = bytes out but for the model, at every chunking."""
 
+import msgspec
 import pytest
 
 from switchyard.protocols.anthropic_messages.codec import CODEC as MESSAGES
 from switchyard.protocols.codec import Codec
-from switchyard.protocols.neutral import ErrorType, Usage
+from switchyard.protocols.codecs import CODECS
+from switchyard.protocols.neutral import ErrorType, Usage, WireError
 from switchyard.protocols.openai_chat.codec import CODEC as CHAT
 from switchyard.protocols.openai_responses.codec import CODEC as RESPONSES
+from switchyard.protocols.sse import Record
 from switchyard.protocols.untouched import UntouchedStream
 from tests.protocols.validators import records_of
 
@@ -78,9 +81,13 @@ def test_content_begins_with_the_first_delta_not_with_the_opening() -> None:
     assert begun[:6] == [False, False, False, False, False, True]
 
 
-def test_a_last_record_without_its_blank_line_is_not_lost() -> None:
-    out, seen = run(MESSAGES, MESSAGES_STREAM.rstrip(b"\n"), 11)
-    assert out == MESSAGES_STREAM.rstrip(b"\n").replace(b'"theirs"', b'"asked"')
+@pytest.mark.parametrize("codec, stream", [(MESSAGES, MESSAGES_STREAM), (RESPONSES, RESPONSES_STREAM)])
+@pytest.mark.parametrize("size", [1, 11, 100_000])
+def test_a_last_record_is_given_the_blank_line_without_which_programs_pass_over_it(
+    codec: Codec, stream: bytes, size: int
+) -> None:
+    out, seen = run(codec, stream.rstrip(b"\n"), size)
+    assert out == stream.replace(b'"theirs"', b'"asked"')
     assert seen.finished
 
 
@@ -155,7 +162,6 @@ TELLING = {
         b'data: {"type":"error","message":"it broke"}\r\r',
     ),
 }
-CODECS = {"messages": MESSAGES, "chat": CHAT, "responses": RESPONSES}
 
 
 @pytest.mark.parametrize("place", range(5))
@@ -166,7 +172,7 @@ def test_an_error_among_plain_deltas_of_one_packet_is_seen(protocol: str, tellin
     assert stream.content_begun and stream.failed is None
     packet = [DELTAS[protocol]] * 4
     packet.insert(place, telling)
-    assert stream.feed(b"".join(packet)) + stream.close() == b"".join(packet)
+    assert stream.feed(b"".join(packet)).startswith(b"".join(packet[:place]))
     assert stream.failed is not None
 
 
@@ -207,3 +213,104 @@ def test_what_was_written_beyond_the_numbers_told_is_estimated_and_marked(
     untouched = UntouchedStream(codec, "asked")
     untouched.feed(stream)
     assert untouched.usage_with_estimate(99) == usage
+
+
+# --- breaks -------------------------------------------------------------------
+
+STREAMS = {
+    "messages": MESSAGES_STREAM,
+    "chat": CHAT_STREAM + b"data: [DONE]\n\n",
+    "responses": RESPONSES_STREAM,
+}
+TERMINAL = {"messages": b"message_stop", "chat": b"[DONE]", "responses": b"response.completed"}
+BREAK = WireError(ErrorType.SERVER, "broke off", 502)
+
+
+def told(protocol: str, stream: bytes, size: int = 100_000) -> list[Record]:
+    """All that the client is told of a stream that ends so, the break included."""
+    untouched, out = UntouchedStream(CODECS[protocol], "asked"), b""
+    for at in range(0, len(stream), size):
+        out += untouched.feed(stream[at : at + size])
+        if untouched.finished or untouched.failed is not None:
+            break
+    else:
+        out += untouched.close()
+    if not untouched.finished and untouched.owes_an_end:
+        out += untouched.break_off(untouched.failed or BREAK)
+    assert out.endswith(b"\n\n"), "programs pass over what has no blank line"
+    return records_of(out)
+
+
+@pytest.mark.parametrize("protocol", STREAMS)
+def test_a_stream_cut_at_any_byte_is_whole_or_told_to_be_broken(protocol: str) -> None:
+    stream = STREAMS[protocol]
+    for cut in range(len(stream) + 1):
+        for record in (records := told(protocol, stream[:cut])):
+            assert record.data == b"[DONE]" or msgspec.json.decode(record.data)
+        *before, last = (CODECS[protocol].glance(record) for record in records)
+        assert last.finished or b"broke off" in records[-1].data
+        assert not any(glance.finished or glance.error for glance in before)
+
+
+SOUND = b'data: {"a": "record that nobody knows"}\n\n'
+BARE = b'{"error":{"message":"boom"}}'
+ODD = {
+    "an error without its event line": ("messages", b"data: %b\n\n" % BARE),
+    "an error that is no event": ("messages", BARE + b"\n\n"),
+    "an error that is no event and no line": ("messages", BARE),
+    "an error event without error": ("chat", b'event: error\ndata: {"message":"boom"}\n\n'),
+    "an error event in plain text": ("chat", b"event: error\ndata: boom\n\n"),
+    "FastChat's error": ("chat", b'data: {"text":"boom","error_code":50001}\n\n'),
+    "vLLM's old error": ("chat", b'data: {"object":"error","message":"boom","code":50001}\n\n'),
+    "MiniMax's error": (
+        "chat",
+        b'data: {"choices":null,"base_resp":{"status_code":1013,"status_msg":"boom"}}\n\n',
+    ),
+    "a finish called error": (
+        "chat",
+        b'data: {"choices":[{"delta":{},"finish_reason":"error","error":{"message":"boom"}}]}\n\n',
+    ),
+    "an error that is no Chat event": ("chat", BARE + b"\n\n"),
+    "an error event in plain text, of Responses": ("responses", b"event: error\ndata: boom\n\n"),
+    "an error that is no event, of Responses": ("responses", BARE),
+}
+
+
+@pytest.mark.parametrize("more", [b"", b"data: [DONE]\n\n", SOUND])
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+@pytest.mark.parametrize("name", ODD)
+def test_an_error_that_programs_would_not_see_is_told_in_their_words_and_nothing_follows(
+    name: str, size: int, more: bytes
+) -> None:
+    protocol, error = ODD[name]
+    begun = STREAMS[protocol].split(TERMINAL[protocol])[0].rpartition(b"\n\n")[0] + b"\n\n"
+    begun = begun.replace(b'"stop_reason":"end_turn"', b'"stop_reason":null').replace(b'"stop"', b"null")
+    records = told(protocol, begun + error + (more if error.endswith(b"\n\n") else b""), size)
+    assert records[:-1] == records_of(begun.replace(b'"theirs"', b'"asked"'))
+    assert b"boom" in records[-1].data
+    assert CODECS[protocol].glance(records[-1]).error is not None
+    assert not CODECS[protocol].glance(records[-1]).is_odd
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_an_error_that_programs_know_passes_as_it_came(size: int) -> None:
+    for protocol, error in (
+        ("messages", b'event: error\ndata: {"type":"error","error":{"type":"x","message":"boom"}}\n\n'),
+        ("messages", b"event: error\ndata: boom\n\n"),
+        ("chat", b'data: {"error":"boom"}\n\n'),
+        ("chat", b'event: error\ndata: {"error":{"message":"boom"},"choices":[]}\n\n'),
+    ):
+        begun = STREAMS[protocol].partition(b"\n\n")[0] + b"\n\n"
+        assert told(protocol, begun + error, size)[-1:] == records_of(error)
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_of_usage_that_nobody_asked_for_only_the_record_that_tells_nothing_else_is_hidden(size: int) -> None:
+    usage = b'"usage":{"prompt_tokens":3,"completion_tokens":2}'
+    opening = b'data: {"choices":[{"delta":{"role":"assistant","content":""}}],%b}\n\n' % usage
+    ending = b'data: {"choices":[],%b}\n\n' % usage
+    untouched = UntouchedStream(CHAT, "asked", hide_usage=True)
+    stream = opening + CHAT_STREAM + ending + b"data: [DONE]\n\n"
+    out = b"".join(untouched.feed(stream[at : at + size]) for at in range(0, len(stream), size))
+    assert out == opening + CHAT_STREAM + b"data: [DONE]\n\n"
+    assert untouched.usage == Usage(input=3, output=2)

@@ -8,7 +8,7 @@ import pytest
 from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.neutral import WireError
-from switchyard.protocols.untouched import UntouchedStream
+from switchyard.protocols.untouched import FORGOTTEN_ENDS, UntouchedStream
 from switchyard.relay.attempt import Held
 from switchyard.relay.delivery import deliver_stream
 from switchyard.relay.failures import AttemptFailed, network_failure
@@ -157,17 +157,24 @@ def test_a_client_that_reads_slowly_is_not_the_upstreams_silence(protocol: Proto
     assert got.kind is None
 
 
-@pytest.mark.parametrize("end", ["break", "silence"])
-def test_a_chat_answer_that_broke_after_its_reason_to_stop_is_complete(end: str) -> None:
-    records = records_of("chat")
-    stop = next(place for place, record in enumerate(records) if b'"finish_reason": "stop"' in record)
-    got = deliver("chat", [*records[: stop + 1], b'data: {"half a rec'], end=end)
+REASONS: dict[Protocol, bytes] = {
+    "chat": b'"finish_reason": "stop"',
+    "messages": b'"stop_reason": "end_turn"',
+}
+"""to stop; what follows is no part of the answer"""
+
+
+@pytest.mark.parametrize("end", ["end", "break", "silence"])
+@pytest.mark.parametrize("protocol", REASONS)
+def test_an_answer_that_broke_after_its_reason_to_stop_is_complete(protocol: Protocol, end: str) -> None:
+    records = records_of(protocol)
+    stop = next(place for place, record in enumerate(records) if REASONS[protocol] in record)
+    got = deliver(protocol, [*records[: stop + 1], b'data: {"half a rec'], end=end)
     assert got.kind is None
-    body = got.body.replace(CODECS["chat"].keep_alive, b"")
-    assert body == b"".join(records[: stop + 1]) + b"data: [DONE]\n\n"
+    body = got.body.replace(CODECS[protocol].keep_alive, b"")
+    assert body == b"".join(records[: stop + 1]) + FORGOTTEN_ENDS[protocol]
 
 
-@pytest.mark.parametrize("protocol", ["messages", "responses"])
-def test_in_the_other_protocols_only_the_end_is_the_end(protocol: Protocol) -> None:
-    got = deliver(protocol, records_of(protocol)[:-1], end="break")
+def test_a_response_is_complete_only_with_its_end() -> None:
+    got = deliver("responses", records_of("responses")[:-1], end="break")
     assert got.kind is FailureKind.READ

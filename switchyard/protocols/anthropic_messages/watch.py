@@ -39,7 +39,8 @@ def glance(record: Record) -> Glance:
     if event is None:
         return NOTHING
     if event.error or event.type == "error":
-        return Glance(error=error_of(event))
+        # programs find errors by the event line alone
+        return Glance(error=error_of(event), is_odd=record.event != "error")
     match event.type:
         case "content_block_delta":
             return _delta(event)

@@ -32,12 +32,12 @@ def glance(record: Record) -> Glance:
     if record.event == "error" or chunk.error or not chunk.choices:
         error = _error_in(record)
         if error is not None:
-            return Glance(error=error)
+            return Glance(error=error, is_odd=not chunk.error)
     choice = wire.first_choice(chunk)
     reason = choice.finish_reason if choice is not None else None
     reason = reason if isinstance(reason, str) else ""
     if reason in wire.BROKEN_REASONS:
-        return Glance(error=wire.broken_off(choice))
+        return Glance(error=wire.broken_off(choice), is_odd=True)
     return Glance(
         content=bool(reason) or (choice is not None and _has_content(choice)),
         usage=wire.usage_in(chunk, choice),
@@ -51,8 +51,9 @@ def _glance_odd(record: Record) -> Glance:
     if data in wire.DONE:
         return Glance(finished=True)
     if record.event == "error":
-        return Glance(error=read_error(BAD_GATEWAY, data))
-    return Glance(error=_error_in(record))
+        return Glance(error=read_error(BAD_GATEWAY, data), is_odd=True)
+    error = _error_in(record)
+    return Glance(error=error, is_odd=error is not None)
 
 
 def _error_in(record: Record) -> WireError | None:

@@ -119,7 +119,10 @@ def _perhaps_error(record: Record) -> Glance:
     try:
         body = msgspec.json.decode(record.data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        body = {"error": record.data.decode("utf-8", "replace")} if record.event == "error" else None
+        if record.event != "error":
+            return Glance()
+        told = {"error": record.data.decode("utf-8", "replace")}
+        return Glance(error=read_embedded_error(told), is_odd=True)
     if record.event == "error" and isinstance(body, dict) and "error" not in body:
         body = {"error": body}
     return Glance(error=read_embedded_error(body) if isinstance(body, dict) else None)

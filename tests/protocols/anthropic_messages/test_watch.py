@@ -52,7 +52,7 @@ GLANCES: dict[str, tuple[bytes, Glance]] = {
     "no reason yet": (md(None, {"output_tokens": 3}), Glance(content=True, usage=Usage(output=3))),
     "the end": (MST, Glance(finished=True)),
     "an error": (record(BUSY), Glance(error=OVERLOADED)),
-    "an error without name": (b'data: {"error":{"message":"boom"}}\n\n', Glance(error=BOOM)),
+    "an error without name": (b'data: {"error":{"message":"boom"}}\n\n', Glance(error=BOOM, is_odd=True)),
     "an error of another shape": (b'event: error\ndata: {"message":"boom"}\n\n', Glance(error=BOOM)),
     "an error in plain text": (b"event: error\ndata: boom\n\n", Glance(error=BOOM)),
     "garbage": (b"data: {oops\n\n", Glance()),

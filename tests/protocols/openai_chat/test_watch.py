@@ -71,7 +71,7 @@ def at(stream: bytes) -> Glance:
         ),
         (
             b"event: error\ndata: boom\n\n",
-            Glance(error=WireError(ErrorType.SERVER, "boom", 502)),
+            Glance(error=WireError(ErrorType.SERVER, "boom", 502), is_odd=True),
             True,
         ),
         (b"data: what\n\n", Glance(), False),

@@ -96,8 +96,9 @@ def test_one_record_says_what_it_says(event: dict[str, Any], expected: Glance, i
     [(Record(b"gone", "error"), "gone"), (Record(b'{"message":"gone"}', "error"), "gone")],
 )
 def test_an_error_event_is_an_error_whatever_its_data(record: Record, message: str) -> None:
-    told = glance(record).error
-    assert told is not None and told.message == message
+    seen = glance(record)
+    assert seen.error is not None and seen.error.message == message
+    assert seen.is_odd is (record.data == b"gone"), "no program could read it"
 
 
 def test_an_error_that_only_its_event_line_names_is_notable() -> None:
