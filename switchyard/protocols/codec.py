@@ -92,6 +92,11 @@ class StreamDecoder(Protocol):
         """The upstream's connection ended: whatever is still owed, a truncation included."""
         ...
 
+    @property
+    def is_complete(self) -> bool:
+        """True if nothing is awaited but the end: why the model stopped is told, and the usage."""
+        ...
+
 
 class StreamEncoder(Protocol):
     """Neutral events in, bytes for the client out."""

@@ -77,8 +77,17 @@ class StreamConversion:
         return b"".join(out)
 
     def break_forgiven(self) -> bytes:
-        """Nothing: the client has not been told yet why the answer ends, so it is not complete for it."""
-        return b""
+        """The connection broke: what is still owed if the answer was complete all the same; `finished` tells."""
+        out: list[bytes] = []
+        owed = self._decoder.close()
+        if owed and isinstance(owed[-1], neutral.Finished):
+            self._tell(owed, out)
+        return b"".join(out)
+
+    @property
+    def is_complete(self) -> bool:
+        """True if nothing is awaited from the upstream but the end."""
+        return self._decoder.is_complete
 
     def break_off(self, error: neutral.WireError) -> bytes:
         """The record that tells the client that its stream broke."""

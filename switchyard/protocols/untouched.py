@@ -97,6 +97,11 @@ class UntouchedStream:
         return neutral.with_estimate(self.usage, input_tokens, self.records, is_final=is_final)
 
     @property
+    def is_complete(self) -> bool:
+        """True if nothing is awaited from the upstream but the end."""
+        return self._stop_told and self.usage is not None
+
+    @property
     def owes_an_end(self) -> bool:
         """True if the client still needs to be told that this stream is over."""
         if self.finished:

@@ -18,6 +18,8 @@ from switchyard.relay.keep_alive import KeepAlive
 from switchyard.relay.silence import SilenceLimit
 
 LINGER_SECONDS = 1.0
+END_SECONDS = 3.0
+"""so long an answer that is complete waits for its end: some servers just keep the connection open"""
 
 Settle = Callable[[Failure | None], Awaitable[None]]
 """Notes the end (and the failure, if it broke) in the journal: awaited before the client can see that end."""
@@ -50,6 +52,8 @@ async def _pump(
     """Forward until the end is near: the failure, if any, and the last bytes, not yet written."""
     try:
         async with SilenceLimit(idle_seconds) as silence:
+            if stream.is_complete:
+                silence.restart(min(END_SECONDS, idle_seconds))
             async for chunk in held.reply.chunks():
                 out = stream.feed(chunk)
                 if _is_over(stream):
@@ -58,6 +62,8 @@ async def _pump(
                     silence.pause()  # a client that is slow to read is no fault of the upstream's
                     await keep_alive.write(out)
                 silence.touch()
+                if stream.is_complete:
+                    silence.restart(min(END_SECONDS, idle_seconds))
             out = stream.close()
     except TimeoutError:
         return _broken(stream, timeout_failure(FailureKind.IDLE_TIMEOUT, idle_seconds))

@@ -126,6 +126,10 @@ class StreamDecoder:
                 self.fail(BROKEN_OFF, out)
         return out
 
+    @property
+    def is_complete(self) -> bool:
+        return self._stop is not None and self._usage is not None
+
     def fail(self, error: WireError, out: Events) -> None:
         self._over = True
         self._waiting = []

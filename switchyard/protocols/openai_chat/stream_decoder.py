@@ -85,6 +85,10 @@ class StreamDecoder:
             self._finish(self._stop_reason)
         return self._taken()
 
+    @property
+    def is_complete(self) -> bool:
+        return self._stop_reason is not None and self._usage is not None
+
     def decode_whole(self, body: bytes) -> list[Event]:
         """A whole JSON reply: the same walk."""
         events = self.decode(Record(body))

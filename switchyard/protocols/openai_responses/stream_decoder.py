@@ -130,6 +130,11 @@ class StreamDecoder:
             return []
         return self._taken(lambda: self._fail(_server_error(STREAM_ENDED)))
 
+    @property
+    def is_complete(self) -> bool:
+        """Reason, usage and end come in one event."""
+        return self._is_over
+
     def decode_whole(self, response: Item) -> list[neutral.Event]:
         """A reply that did not come as a stream."""
         if "output" not in response:
