@@ -20,6 +20,7 @@ from switchyard.protocols.anthropic_messages.wire import (
     WireEvent,
     arguments_of,
     error_of,
+    may_become_object,
     read_event,
     read_object,
 )
@@ -497,7 +498,7 @@ class StreamEncoder:
         if self._held is not None:
             self._held.append(text)
             text = "".join(self._held)
-            if not text.lstrip().startswith("{"):
+            if not may_become_object(text):
                 return b""
             self._held = None
         if not text or self._block is None:
@@ -543,7 +544,7 @@ class StreamEncoder:
         return _record({"type": "content_block_delta", "index": self._index, "delta": delta})
 
     def _held_arguments(self) -> bytes:
-        """Arguments that never began like an object, as the object they are made into."""
+        """Arguments that did not begin like an object, as the object they are made into."""
         held, self._held = "".join(self._held or ()), None
         if not held.strip():
             return b""

@@ -112,6 +112,19 @@ def arguments_of(text: str) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode({"_raw": text}))
 
 
+def may_become_object(beginning: str) -> bool:
+    """False if no JSON object begins so."""
+    if not beginning.lstrip().startswith("{"):
+        return False
+    try:
+        msgspec.json.decode(beginning.encode("utf-8", "replace"), type=msgspec.Raw)
+    except msgspec.DecodeError as error:
+        return "truncated" in str(error)
+    except RecursionError:
+        return True
+    return True
+
+
 def _mended(data: bytes) -> bytes:
     """With a sign for every broken character: one of them must not cost the whole answer."""
     return data.decode("utf-8", "replace").encode()
