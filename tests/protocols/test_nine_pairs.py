@@ -20,6 +20,7 @@ from switchyard.protocols.conversion import StreamConversion, convert_request, c
 from switchyard.protocols.fold import fold, unfold
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.protocols.neutral import StopReason
+from tests.protocols.sdks import Said, said_to
 from tests.protocols.validators import (
     check_chat_request,
     check_chat_stream,
@@ -172,6 +173,35 @@ def said(call: neutral.ToolCall) -> str:
     return json.dumps(json.loads(call.arguments or "{}"))
 
 
+def by_its_sdk(client: ProtocolName, stream: bytes, response: neutral.Response) -> Said:
+    said = replace(said_to(client, stream), stop=None)
+    # at the limit a call may just have begun
+    return said if response.stop_reason is not StopReason.MAX_TOKENS else replace(said, calls=())
+
+
+def as_an_sdk_says(client: ProtocolName, response: neutral.Response) -> Said:
+    told = meaning(response)
+    usage = response.usage or neutral.Usage()
+    fresh = usage.input if client == "messages" else usage.input + usage.cache_write
+    calls = [block for block in response.content if isinstance(block, neutral.ToolCall)]
+    return Said(
+        text=str(told["text"]),
+        thinking=str(told["thinking"]),
+        calls=tuple((full_name(call), given_to(call)) for call in calls)
+        if response.stop_reason is not StopReason.MAX_TOKENS
+        else (),
+        usage=(fresh, usage.cache_read, usage.output),
+    )
+
+
+def full_name(call: neutral.ToolCall) -> str:
+    return f"{call.namespace}.{call.name}" if call.namespace else call.name
+
+
+def given_to(call: neutral.ToolCall) -> object:
+    return call.arguments if call.kind == "custom" else json.loads(call.arguments or "{}")
+
+
 def pieces(stream: bytes, points: Sequence[float]) -> list[bytes]:
     edges = [0, *sorted(int(point * len(stream)) for point in points), len(stream)]
     return [stream[start:end] for start, end in pairwise(edges)]
@@ -206,6 +236,7 @@ def test_a_stream_says_the_same_to_every_client(
     out = converted(upstream, client, sent, pieces(stream, points))
     CHECK_STREAM[client](records_of(out))
     assert meaning(read_by(client, out)) == meaning(response)
+    assert by_its_sdk(client, out, response) == as_an_sdk_says(client, response)
 
 
 @pytest.mark.parametrize(("upstream", "client"), PAIRS)
