@@ -10,6 +10,7 @@ from switchyard.protocols.codec import Codec, SentRequest, Target
 from switchyard.protocols.compaction import CompactionFold
 from switchyard.protocols.estimate import StreamEstimate, estimate_tokens
 from switchyard.protocols.fold import fold, unfold
+from switchyard.protocols.ids import ReplyIds
 from switchyard.protocols.sse import SseDecoder
 from switchyard.protocols.stops import StopScanner
 
@@ -33,6 +34,7 @@ class StreamConversion:
         self._decoder = upstream.stream_decoder(sent)
         self._stops = StopScanner(sent.stops) if sent.stops else None
         self._compaction = CompactionFold() if sent.compacts else None
+        self._ids = ReplyIds()
         self._encoder = client.stream_encoder(request)
         self._tally = _Tally(sent, request)
         self.started = False
@@ -116,7 +118,7 @@ class StreamConversion:
                 self._tally.heard(event.text)
                 self.content_begun = self.content_begun or bool(event.text)
             else:
-                event = self._tally.filled(event)
+                event = self._tally.filled(self._ids.unique(event))
                 self._note(event)
             out.append(self._encoder.encode(event))
 
@@ -179,7 +181,8 @@ def _whole_walk(upstream: Codec, body: bytes, sent: SentRequest) -> list[neutral
     if sent.compacts:
         compaction = CompactionFold()
         events = [folded for event in events for folded in compaction.fold(event)]
-    return events
+    ids = ReplyIds()
+    return [ids.unique(event) for event in events]
 
 
 def _streamed(client: Codec, events: list[neutral.Event], request: neutral.Request) -> bytes:

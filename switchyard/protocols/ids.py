@@ -39,6 +39,24 @@ def short_hash(text: str) -> str:
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:HASH_LENGTH]
 
 
+class ReplyIds:
+    """Gives a call whose id was already used in the same reply an id of its own: results find their call by it."""
+
+    __slots__ = ("_used",)
+
+    def __init__(self) -> None:
+        self._used: set[str] = set()
+
+    def unique(self, event: neutral.Event) -> neutral.Event:
+        if not isinstance(event, neutral.BlockStarted) or not isinstance(event.block, neutral.ToolCall):
+            return event
+        call = event.block
+        if call.id in self._used:
+            call = replace(call, id=new_id("call_"))
+        self._used.add(call.id)
+        return neutral.BlockStarted(call)
+
+
 def unique_call_ids(messages: tuple[neutral.Message, ...]) -> tuple[neutral.Message, ...]:
     """The n-th call of an already used id is renamed with the suffix `_n`, and so is its result.
 

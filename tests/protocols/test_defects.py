@@ -196,6 +196,9 @@ CHAT = {
     "D43 one index for all calls": Case(
         c.call(0, "x", "f", '{"a":1}') + c.call(0, "y", "g", '{"b":2}') + CALLS, calls=(A1, B2), stop=CALLED
     ),
+    "one id for two calls": Case(
+        c.call(0, "t0", "f", '{"a":1}') + c.call(1, "t0", "g", '{"b":2}') + CALLS, calls=(A1, B2), stop=CALLED
+    ),
     "D44 snapshots of the arguments": Case(
         c.call(0, "t0", "f", '{"a"') + c.call(0, None, None, '{"a":1}') + CALLS, calls=(A1,), stop=CALLED
     ),
@@ -554,6 +557,41 @@ MESSAGES = {
         calls=(A1, B2),
         stop=CALLED,
     ),
+    "one id for two calls": Case(
+        ms()
+        + bs(0, "tool_use", id="t", input={"a": 1})
+        + be(0)
+        + bs(1, "tool_use", id="t", name="g", input={"b": 2})
+        + be(1)
+        + USE,
+        calls=(A1, B2),
+        stop=CALLED,
+    ),
+    "D71 a call without name": Case(
+        ms() + HI + bs(1, "tool_use", name="") + args(1, '{"a":1}') + be(1) + USE,
+        text="Hi",
+        stop=None,
+        broke="without naming it",
+    ),
+    "a start told twice": Case(
+        ms() + bs(0, "tool_use") + args(0, '{"a"') + bs(0, "tool_use") + args(0, ":1}") + be(0) + USE,
+        calls=(A1,),
+        stop=CALLED,
+    ),
+    "a stop sequence after a call": Case(
+        ms()
+        + bs(0, "tool_use", input={"a": 1})
+        + be(0)
+        + bs(1, "text")
+        + bd(1, "Hi")
+        + be(1)
+        + md("stop_sequence", OUT, stop_sequence="END")
+        + MST,
+        text="Hi",
+        calls=(A1,),
+        stop=CALLED,
+        stops=("END",),
+    ),
     "a freeform tool": Case(
         ms() + bs(0, "tool_use", name="apply_patch") + args(0, '{"input":"*** Begin"}') + be(0) + USE,
         calls=(("apply_patch", "*** Begin"),),
@@ -720,6 +758,24 @@ RESPONSES = {
     "D199 other ids at the end": Case(
         r.created() + r.added(0, **r.message()) + r.said(0, "Hi") + r.ended(output=[r.message("Hi", id="x")]),
         text="Hi",
+    ),
+    "D71 a call without name": Case(
+        r.created()
+        + r.said(0, "Hi")
+        + r.added(1, **r.call(name=""))
+        + r.done(1, **r.call(name="", arguments="{}"))
+        + r.ended(),
+        text="Hi",
+        stop=None,
+        broke="without naming it",
+    ),
+    "one id for two calls": Case(
+        r.created()
+        + r.done(0, **r.call("a", "f", arguments='{"a":1}'))
+        + r.done(1, **r.call("a", "g", arguments='{"b":2}'))
+        + r.ended(),
+        calls=(A1, B2),
+        stop=CALLED,
     ),
     "S19 no end": Case(
         r.created() + r.said(0, "Hi"), text="Hi", stop=None, broke="ended before the response was completed"

@@ -85,6 +85,7 @@ class _MessagesStream:
     def __init__(self) -> None:
         self.started = self.delivered = self.stopped = self.failed = False
         self.types: list[str] = []
+        self.ids: set[str] = set()
         self.open: Json | None = None
         self.arguments: dict[int, str] = {}
         self.signed = False
@@ -142,6 +143,8 @@ class _MessagesStream:
             assert block.get(name) == value, f"{block['type']} block starts with {name}={block.get(name)!r}"
         if block["type"] in ("tool_use", "server_tool_use"):
             assert CALL_ID.fullmatch(block["id"]), f"tool id {block['id']!r}"
+            assert block["id"] not in self.ids, f"tool id {block['id']!r} twice"
+            self.ids.add(block["id"])
             assert block["name"], "a tool block without name"
         self.open, self.signed = block, False
         self.types.append(block["type"])
@@ -194,6 +197,7 @@ class _ChatStream:
         self.envelope: tuple[object, ...] | None = None
         self.role_told = self.finished = self.usage_told = self.done = self.failed = False
         self.tools: list[str] = []
+        self.ids: set[str] = set()
 
     def check(self, records: Iterable[Record]) -> None:
         for record in records:
@@ -257,6 +261,8 @@ class _ChatStream:
     def _check_call(self, call: Json) -> None:
         kind = "custom" if "custom" in call else "function"
         if call["index"] == len(self.tools):
+            assert call["id"] not in self.ids, f"call id {call['id']!r} twice"
+            self.ids.add(call["id"])
             assert call["id"] and len(call["id"]) <= 64, f"call id {call['id']!r}"
             assert call["type"] == kind, f"call type {call['type']!r} with a {kind}"
             assert call[kind]["name"], "a call without name"
@@ -338,6 +344,8 @@ class _ResponsesStream:
         if item["type"] in CALL_ITEMS:
             payload = CALL_ITEMS[item["type"]]
             assert item["call_id"] and item["name"] and item[payload] == "", f"added call {item}"
+            calls = [other.get("call_id") for other in self.added]
+            assert item["call_id"] not in calls, f"call id {item['call_id']!r} twice"
             self.parts[index, payload, 0] = ""
         elif item["type"] == "message":
             assert item["content"] == [] and item["role"] == "assistant"

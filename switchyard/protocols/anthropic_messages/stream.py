@@ -35,8 +35,12 @@ Events = list[neutral.Event]
 
 BROKEN_OFF = WireError(ErrorType.SERVER, "The upstream's stream ended before the answer was complete.", 502)
 
+NAMELESS = WireError(ErrorType.SERVER, "The upstream called a tool without naming it.", 502)
+
 CUT_OFF = frozenset({StopReason.MAX_TOKENS, StopReason.CONTEXT_WINDOW})
 """Reasons after which the last tool call may lack its end."""
+REGULAR_STOPS = frozenset({StopReason.END_TURN, StopReason.STOP_SEQUENCE, StopReason.PAUSE})
+"""After these the client still has to run the tools that were called."""
 
 
 # --- reading ------------------------------------------------------------------
@@ -199,7 +203,8 @@ class StreamDecoder:
                 return StopReason.TOOL_USE
             # an end with a null reason is how vLLM tells that a filter stopped the answer
             return StopReason.REFUSAL if self._ending else StopReason.END_TURN
-        if self._stop is StopReason.END_TURN and self._called:
+        if self._stop in REGULAR_STOPS and self._called:
+            self._stop_sequence = None
             return StopReason.TOOL_USE
         if self._stop is StopReason.TOOL_USE and not self._called:
             return StopReason.END_TURN
@@ -232,6 +237,11 @@ class StreamDecoder:
 
     def _start_tool(self, index: int, block: dict[str, Any], out: Events) -> None:
         name = _string(block, "name")
+        if not name:
+            self.fail(NAMELESS, out)
+            return
+        if self._is_told_again(index, _string(block, "id")):
+            return
         call = raised_call(_string(block, "id") or new_id("toolu_"), name, self._tools)
         opened = _Block("tool", index, call)
         opened.tool = self._tools.get(name)
@@ -239,6 +249,10 @@ class StreamDecoder:
         opened.given = msgspec.json.encode(given).decode() if given else ""
         self._called = True
         self._open(opened, out)
+
+    def _is_told_again(self, index: int, id: str) -> bool:
+        block = self._find(index, "tool")
+        return block is not None and isinstance(block.opening, neutral.ToolCall) and block.opening.id == id
 
     def _start_search(self, index: int, block: dict[str, Any], out: Events) -> None:
         if block.get("name") == "web_search":

@@ -18,7 +18,15 @@ from switchyard.protocols.codec import SentRequest
 from switchyard.protocols.errors import TYPE_STATUSES, read_embedded_error
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import ErrorType, StopReason, WireError
-from switchyard.protocols.openai_responses.calls import CALL_KINDS, Item, entries, fields, read_call, text
+from switchyard.protocols.openai_responses.calls import (
+    CALL_KINDS,
+    FIXED_NAMES,
+    Item,
+    entries,
+    fields,
+    read_call,
+    text,
+)
 from switchyard.protocols.openai_responses.reasoning import reasoning_parts, reply_signature
 from switchyard.protocols.sse import Record
 from switchyard.protocols.tools import raised_arguments, raised_call
@@ -26,6 +34,7 @@ from switchyard.protocols.usage import usage_of_openai
 
 TEXT_DELTA = "response.output_text.delta"
 STREAM_ENDED = "the upstream's stream ended before the response was completed"
+NAMELESS = "the upstream called a tool without naming it"
 UNFINISHED: Mapping[str, str] = {
     "cancelled": "the upstream cancelled the response",
     "queued": "the upstream only queued the request",
@@ -103,6 +112,7 @@ class StreamDecoder:
         self._live: _Block | None = None
         self._out: list[neutral.Event] = []
         self._has_called = False
+        self._has_nameless_call = False
         self._has_refused = False
 
     def decode(self, record: Record) -> list[neutral.Event]:
@@ -324,7 +334,8 @@ class StreamDecoder:
         return _Block(call, raised_from=tool if was_lowered else None)
 
     def _call_done(self, index: int, item: Item) -> None:
-        if not text(item.get("name")) and "name" in item:
+        if (index, "call") not in self._blocks and not _is_named(item):
+            self._has_nameless_call = True
             return
         block = self._called(index, item)
         if block.is_done:
@@ -440,6 +451,9 @@ class StreamDecoder:
             return
         for index, item in self._matched(entries(response.get("output"))):
             self._item_done(index, item)
+        if self._has_nameless_call:
+            self._fail(_server_error(NAMELESS))
+            return
         self._end_all(complete=status == "completed")
         usage = response.get("usage")
         excludes_cache = self._sent.target.capabilities.usage_excludes_cache
@@ -483,6 +497,11 @@ class StreamDecoder:
         self._end_all(complete=False)
         self._out.append(neutral.Failed(error))
         self._is_over = True
+
+
+def _is_named(item: Item) -> bool:
+    """True for a call that tells its tool, by name or, for those of the protocol itself, by its type."""
+    return bool(text(item.get("name"))) or CALL_KINDS[item["type"]] in FIXED_NAMES
 
 
 def _missing_arguments(block: _Block) -> list[neutral.Event]:
