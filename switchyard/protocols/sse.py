@@ -12,6 +12,8 @@ LINES_OF_NAMED_RECORD = 3
 """event, data and the blank one"""
 MAX_CONTAINERS = 1_000_000
 BOM = b"\xef\xbb\xbf"
+LINE_SEPARATORS = ((b"\xe2\x80\xa8", rb"\u2028"), (b"\xe2\x80\xa9", rb"\u2029"))
+"""Legal in JSON, but some readers of lines stop there."""
 
 
 class RecordTooLarge(Exception):
@@ -121,8 +123,17 @@ def count_if_all(records: bytes, names: tuple[bytes, ...]) -> int:
     return 0
 
 
+def on_one_line(json: bytes) -> bytes:
+    """The JSON without anything that a program could take for the end of its line."""
+    if b"\xe2\x80" in json:
+        for separator, escaped in LINE_SEPARATORS:
+            json = json.replace(separator, escaped)
+    return json
+
+
 def encode(data: bytes, event: str = "") -> bytes:
-    """One record; `data` must be a single line."""
+    """One record of JSON or words without line ends."""
+    data = on_one_line(data)
     if event:
         return b"event: %b\ndata: %b\n\n" % (event.encode(), data)
     return b"data: %b\n\n" % data

@@ -843,6 +843,7 @@ PAIRS = [
     for name, case in cases.items()
     for client in case.clients
 ]
+LINE_SEPARATORS = re.compile(rb"\xe2\x80[\xa8\xa9]")
 IDS = re.compile(rb"[0-9a-f]{24}")
 
 
@@ -900,6 +901,7 @@ def test_every_program_is_told_what_was_meant(
     broke = case.broke if said.error and case.broke in said.error[1] else None
     error = (said.error[0], broke or said.error[1]) if said.error else None
     assert replace(said, usage=usage, error=error) == replace(expected(case, client), usage=case.usage)
+    assert not LINE_SEPARATORS.search(out), "some programs end a line there"
     for size in SIZES[1:]:
         assert nameless(converted(case, upstream, client, size)) == nameless(out), f"in pieces of {size}"
 

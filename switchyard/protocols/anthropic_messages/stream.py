@@ -27,7 +27,7 @@ from switchyard.protocols.anthropic_messages.wire import (
 from switchyard.protocols.codec import SentRequest
 from switchyard.protocols.ids import anthropic_call_id, new_id
 from switchyard.protocols.neutral import Delta, ErrorType, StopReason, WireError
-from switchyard.protocols.sse import Record, encode
+from switchyard.protocols.sse import Record, encode, on_one_line
 from switchyard.protocols.tools import raised_arguments, raised_call
 from switchyard.protocols.usage import anthropic_usage, usage_of_anthropic
 
@@ -421,8 +421,6 @@ STARTS: Mapping[str, Callable[[StreamDecoder, int, dict[str, Any], Events], None
 PING = encode(b'{"type":"ping"}', "ping")
 MESSAGE_STOP = encode(b'{"type":"message_stop"}', "message_stop")
 DELTA_END = b"}}\n\n"
-LINE_SEPARATORS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
-"""Legal in JSON, but some readers of lines stop there."""
 
 _encode_json = msgspec.json.encode
 
@@ -652,16 +650,9 @@ def search_blocks(search: neutral.WebSearch) -> tuple[dict[str, Any], dict[str, 
 
 
 def _record(event: dict[str, Any]) -> bytes:
-    return encode(_on_one_line(_encode_json(event)), event["type"])
+    return encode(_encode_json(event), event["type"])
 
 
 def _json_text(text: str) -> bytes:
     encoded = _encode_json(text)
-    return encoded if text.isascii() else _on_one_line(encoded)
-
-
-def _on_one_line(encoded: bytes) -> bytes:
-    for separator, escaped in LINE_SEPARATORS:
-        if separator in encoded:
-            encoded = encoded.replace(separator, escaped)
-    return encoded
+    return encoded if text.isascii() else on_one_line(encoded)

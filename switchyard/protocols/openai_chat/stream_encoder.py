@@ -12,6 +12,7 @@ from switchyard.protocols import neutral
 from switchyard.protocols.ids import new_id, openai_call_id
 from switchyard.protocols.openai_chat.errors import encode_break
 from switchyard.protocols.openai_chat.wire import finish_reason
+from switchyard.protocols.sse import on_one_line
 from switchyard.protocols.usage import chat_usage
 
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -19,7 +20,6 @@ DONE = b"data: [DONE]\n\n"
 EMPTY_ARGUMENTS = "{}"
 
 _encode = msgspec.json.Encoder().encode
-_LINE_SEPARATORS = ((b"\xe2\x80\xa8", rb"\u2028"), (b"\xe2\x80\xa9", rb"\u2029"))
 
 
 class StreamEncoder:
@@ -142,19 +142,16 @@ def url_citation(citation: neutral.Citation, start: int, end: int) -> dict[str, 
 
 
 def quoted(text: str) -> bytes:
-    """The JSON string; line separators escaped, because some clients break lines at them."""
+    """The JSON string, on one line."""
     try:
         json = _encode(text)
     except UnicodeEncodeError:
         json = _encode(text.encode("utf-8", "replace").decode())
-    if b"\xe2\x80" in json:
-        for separator, escaped in _LINE_SEPARATORS:
-            json = json.replace(separator, escaped)
-    return json
+    return on_one_line(json)
 
 
 def encoded(value: object) -> bytes:
-    return _encode(value)
+    return on_one_line(_encode(value))
 
 
 def _head(id: str, request: neutral.Request) -> bytes:

@@ -145,7 +145,8 @@ class StreamEncoder:
             return b""
         sequence = self._sequence
         self._sequence = sequence + 1
-        return b'%b%b,"sequence_number":%d}\n\n' % (self._delta_prefix, _encode_text(text), sequence)
+        told = sse.on_one_line(_encode_text(text))
+        return b'%b%b,"sequence_number":%d}\n\n' % (self._delta_prefix, told, sequence)
 
     # --- text -----------------------------------------------------------------
 
