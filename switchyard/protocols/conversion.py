@@ -11,8 +11,11 @@ from switchyard.protocols.compaction import CompactionFold
 from switchyard.protocols.estimate import StreamEstimate, estimate_tokens
 from switchyard.protocols.fold import fold, unfold
 from switchyard.protocols.ids import ReplyIds
-from switchyard.protocols.sse import SseDecoder
+from switchyard.protocols.sse import RecordTooLarge, SseDecoder
 from switchyard.protocols.stops import StopScanner
+
+MAX_STREAM_BYTES = 256 * 1024 * 1024
+"""several times the longest answer of any model: what is converted is also kept, to be told whole at the end"""
 
 
 def convert_request(request: neutral.Request, upstream: Codec, target: Target) -> SentRequest:
@@ -31,6 +34,7 @@ class StreamConversion:
 
     def __init__(self, upstream: Codec, client: Codec, sent: SentRequest, request: neutral.Request) -> None:
         self._records = SseDecoder()
+        self._size = 0
         self._decoder = upstream.stream_decoder(sent)
         self._stops = StopScanner(sent.stops) if sent.stops else None
         self._compaction = CompactionFold() if sent.compacts else None
@@ -59,7 +63,10 @@ class StreamConversion:
         return not self._is_over
 
     def feed(self, chunk: bytes) -> bytes:
-        """What may go on to the client. Raises RecordTooLarge."""
+        """What may go on to the client. Raises RecordTooLarge, also for an answer without end."""
+        self._size += len(chunk)
+        if self._size > MAX_STREAM_BYTES:
+            raise RecordTooLarge
         out: list[bytes] = []
         for record in self._records.feed(chunk):
             if self._is_over:

@@ -70,7 +70,7 @@ async def _pump(
     except AttemptFailed as broken:
         return _broken(stream, broken.failure)
     except RecordTooLarge:
-        return protocol_failure("sent one event beyond all measure"), b""
+        return protocol_failure("sent an event or an answer beyond all measure"), b""
     except RecursionError:
         return protocol_failure(NESTED), b""
     if _is_over(stream):

@@ -8,8 +8,14 @@ import pytest
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import SentRequest, Target
 from switchyard.protocols.codecs import CODECS
-from switchyard.protocols.conversion import StreamConversion, convert_request, convert_response
+from switchyard.protocols.conversion import (
+    MAX_STREAM_BYTES,
+    StreamConversion,
+    convert_request,
+    convert_response,
+)
 from switchyard.protocols.neutral import ErrorType, Usage, WireError
+from switchyard.protocols.sse import RecordTooLarge
 from tests.protocols.validators import (
     check_chat_stream,
     check_messages_stream,
@@ -150,6 +156,13 @@ def test_a_last_record_without_blank_line_is_read() -> None:
     out = stream.feed(TEXT + STOP + DONE.rstrip()) + stream.close()
     check_messages_stream(records_of(out))
     assert stream.finished
+
+
+def test_an_answer_without_end_is_too_much() -> None:
+    stream, chunk = conversion(), b": %b\n" % (b"x" * 1024 * 1024)
+    with pytest.raises(RecordTooLarge):
+        for _ in range(MAX_STREAM_BYTES // len(chunk) + 1):
+            stream.feed(chunk)
 
 
 def test_a_stream_broken_by_us_is_told_as_such_in_every_protocol() -> None:
