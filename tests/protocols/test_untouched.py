@@ -3,14 +3,17 @@
 import msgspec
 import pytest
 
+from switchyard.protocols import neutral
 from switchyard.protocols.anthropic_messages.codec import CODEC as MESSAGES
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.codecs import CODECS
-from switchyard.protocols.neutral import ErrorType, Usage, WireError
+from switchyard.protocols.names import PROTOCOLS, ProtocolName
+from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
 from switchyard.protocols.openai_chat.codec import CODEC as CHAT
 from switchyard.protocols.openai_responses.codec import CODEC as RESPONSES
 from switchyard.protocols.sse import Record
 from switchyard.protocols.untouched import UntouchedStream
+from tests.protocols.sdks import said_to
 from tests.protocols.validators import records_of
 
 MESSAGES_STREAM = (
@@ -250,6 +253,28 @@ def test_a_stream_cut_at_any_byte_is_whole_or_told_to_be_broken(protocol: str) -
         *before, last = (CODECS[protocol].glance(record) for record in records)
         assert last.finished or b"broke off" in records[-1].data
         assert not any(glance.finished or glance.error for glance in before)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_signs_of_life_between_any_two_records_change_nothing_for_a_program(protocol: ProtocolName) -> None:
+    request = neutral.Request("m", (), stream=True, include_usage=True)
+    encoder = CODECS[protocol].stream_encoder(request)
+    events = (
+        neutral.Started(),
+        neutral.BlockStarted(neutral.Text("")),
+        neutral.Delta("a"),
+        neutral.Delta("b"),
+    )
+    stream = b"".join(
+        map(encoder.encode, (*events, neutral.BlockEnded(), neutral.Finished(StopReason.END_TURN)))
+    )
+    untouched, out = UntouchedStream(CODECS[protocol], "m"), b""
+    for at in range(0, len(stream), 30):
+        out += untouched.feed(stream[at : at + 30])
+        # before the first words another sign is given, which depends on the program
+        out += untouched.keep_alive() if out and not untouched.finished else b""
+    assert out.count(untouched.keep_alive()) > 5
+    assert said_to(protocol, out) == said_to(protocol, stream)
 
 
 SOUND = b'data: {"a": "record that nobody knows"}\n\n'

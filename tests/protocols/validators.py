@@ -177,8 +177,8 @@ class _MessagesStream:
             "stop_sequence with another reason"
         )
         _check_messages_usage(event["usage"])
-        if self.stop_reason == "tool_use":
-            assert "tool_use" in self.types, "stop_reason tool_use without tool_use block"
+        assert self.stop_reason != "tool_use" or "tool_use" in self.types, "tool_use without tool_use block"
+        if self.stop_reason not in ("max_tokens", "model_context_window_exceeded"):
             for arguments in self.arguments.values():
                 assert not arguments or _is_object(arguments), f"arguments are no object: {arguments!r}"
         assert self.stop_reason != "end_turn" or "tool_use" not in self.types, (
