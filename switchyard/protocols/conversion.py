@@ -139,7 +139,8 @@ class StreamConversion:
             case neutral.Started():
                 self.started = True
             case neutral.Finished():
-                self.finished = True
+                # an answer may be empty
+                self.finished = self.content_begun = True
             case neutral.Failed(error):
                 self.failed = error
 

@@ -222,7 +222,7 @@ def _reject_broken_stream(codec: Codec, body: bytes) -> None:
     seen.close()
     if seen.failed is not None:
         raise AttemptFailed(Failure(FailureKind.STATUS, seen.failed))
-    if not seen.finished:
+    if not (seen.finished and seen.content_begun):
         raise AttemptFailed(truncated_failure())
 
 
@@ -242,6 +242,7 @@ async def _until_content(first: bytes, chunks: AsyncIterator[bytes], stream: Str
     if stream.failed is not None and not stream.content_begun:
         kind = FailureKind.READ if stream.truncated else FailureKind.STATUS
         raise AttemptFailed(Failure(kind, stream.failed))
-    if not stream.content_begun and not stream.finished:
+    if not stream.content_begun:
+        # an end alone, without a reason for it, is no answer either
         raise AttemptFailed(truncated_failure())
     return b"".join(held)

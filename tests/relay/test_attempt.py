@@ -6,6 +6,7 @@ import pytest
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.untouched import UntouchedStream
 from switchyard.relay.attempt import Held, attempt
+from switchyard.relay.failures import AttemptFailed
 from switchyard.relay.pretend import PretendingWire
 from switchyard.relay.upstream import Call, Reply
 from switchyard.settings import Timeouts
@@ -49,6 +50,26 @@ def attempted(protocol: Protocol, pieces: list[bytes], *, wants_stream: bool) ->
         return held.head + (stream.feed(rest) if stream is not None else rest)
 
     return run(scenario())
+
+
+ONLY_ENDS: dict[Protocol, bytes] = {
+    "messages": b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
+    "chat": b'data: {"choices":[]}\n\ndata: [DONE]\n\n',
+    "responses": b"data: [DONE]\n\n",
+}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("wants_stream", [True, False], ids=["stream", "whole"])
+def test_an_end_alone_is_no_answer(protocol: Protocol, wants_stream: bool) -> None:
+    with pytest.raises(AttemptFailed):
+        attempted(protocol, [ONLY_ENDS[protocol]], wants_stream=wants_stream)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_an_empty_answer_is_one(protocol: Protocol) -> None:
+    sent = b"".join(wire.records(protocol, wire.Reply(""), "m"))
+    assert attempted(protocol, [sent], wants_stream=True) == sent
 
 
 @pytest.mark.parametrize("cut", [0, 1, 2, 3, 4, 9])
