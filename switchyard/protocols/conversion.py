@@ -11,6 +11,7 @@ from switchyard.protocols.compaction import CompactionFold
 from switchyard.protocols.estimate import StreamEstimate, estimate_tokens
 from switchyard.protocols.fold import fold, unfold
 from switchyard.protocols.ids import ReplyIds
+from switchyard.protocols.misplaced import MisplacedAnswer
 from switchyard.protocols.sse import RecordTooLarge, SseDecoder
 from switchyard.protocols.stops import StopScanner
 
@@ -37,6 +38,7 @@ class StreamConversion:
         self._size = 0
         self._decoder = upstream.stream_decoder(sent)
         self._stops = StopScanner(sent.stops) if sent.stops else None
+        self._misplaced = MisplacedAnswer() if request.output_format is not None else None
         self._compaction = CompactionFold() if sent.compacts else None
         self._ids = ReplyIds()
         self._encoder = client.stream_encoder(request)
@@ -115,6 +117,8 @@ class StreamConversion:
     def _tell(self, events: list[neutral.Event], out: list[bytes]) -> None:
         if self._stops is not None:
             events = [passed for event in events for passed in self._stops.feed(event)]
+        if self._misplaced is not None:
+            events = [passed for event in events for passed in self._misplaced.feed(event)]
         if self._compaction is not None:
             events = [folded for event in events for folded in self._compaction.fold(event)]
         for event in events:
@@ -163,7 +167,7 @@ def convert_response(
     """
     sent = sent or SentRequest(b"", Target(request.model, ""))
     tally = _Tally(sent, request)
-    events = [tally.filled(event) for event in _whole_walk(upstream, body, sent)]
+    events = [tally.filled(event) for event in _whole_walk(upstream, body, sent, request)]
     response = fold(events)
     if isinstance(response, neutral.WireError):
         told = _streamed(client, events, request) if request.stream else client.encode_error(response)[1]
@@ -173,7 +177,9 @@ def convert_response(
     return ConvertedReply(client.encode_response(response, request), response.usage)
 
 
-def _whole_walk(upstream: Codec, body: bytes, sent: SentRequest) -> list[neutral.Event]:
+def _whole_walk(
+    upstream: Codec, body: bytes, sent: SentRequest, request: neutral.Request
+) -> list[neutral.Event]:
     """The events of a whole reply, whichever form it came in."""
     if body.lstrip()[:1] in (b"{", b"["):
         events = upstream.decode_response(body, sent)
@@ -186,6 +192,9 @@ def _whole_walk(upstream: Codec, body: bytes, sent: SentRequest) -> list[neutral
     if sent.stops:
         stops = StopScanner(sent.stops)
         events = [passed for event in events for passed in stops.feed(event)]
+    if request.output_format is not None:
+        misplaced = MisplacedAnswer()
+        events = [passed for event in events for passed in misplaced.feed(event)]
     if sent.compacts:
         compaction = CompactionFold()
         events = [folded for event in events for folded in compaction.fold(event)]

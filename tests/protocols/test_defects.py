@@ -62,6 +62,7 @@ class Case:
     capabilities: Capabilities = Capabilities()  # noqa: RUF009
     tools: tuple[neutral.Tool, ...] = TOOLS
     stops: tuple[str, ...] = ()
+    wants_json: bool = False
     raw: str = ""
     """arguments that are no object, as Messages, which knows only objects, tells them"""
     clients: tuple[ProtocolName, ...] = PROTOCOLS
@@ -173,6 +174,16 @@ CHAT = {
         c.delta(reasoning_content="t", content="a") + END, thinking="t", text="a"
     ),
     "D34 blanks in reasoning": Case(c.delta(reasoning="a ") + c.delta(reasoning=" b") + END, thinking="a  b"),
+    "D197 the demanded object in the reasoning": Case(
+        c.delta(reasoning_content='{"a":') + c.delta(reasoning_content="1}") + END,
+        thinking='{"a":1}',
+        text='{"a":1}',
+        wants_json=True,
+    ),
+    "D197 reasoning that is no object": Case(c.delta(reasoning="hm") + END, thinking="hm", wants_json=True),
+    "D197 reasoning and an object": Case(
+        c.delta(reasoning="{}") + c.text('{"a":1}') + END, thinking="{}", text='{"a":1}', wants_json=True
+    ),
     "D35 reasoning alone": Case(c.delta(reasoning_content="t") + END, thinking="t"),
     "D37 a finish without delta": Case(c.text("a") + c.choice(finish_reason="stop") + c.DONE, text="a"),
     "D37 a call without index": Case(
@@ -755,6 +766,14 @@ RESPONSES = {
         thinking="hm",
         text="Hi",
     ),
+    "D197 the demanded object in the reasoning": Case(
+        r.created()
+        + r.event("response.reasoning_text.done", output_index=0, content_index=0, text='{"a": 1}\n')
+        + r.ended(),
+        thinking='{"a": 1}\n',
+        text='{"a": 1}',
+        wants_json=True,
+    ),
     "D199 other ids at the end": Case(
         r.created() + r.added(0, **r.message()) + r.said(0, "Hi") + r.ended(output=[r.message("Hi", id="x")]),
         text="Hi",
@@ -859,6 +878,9 @@ def request_for(case: Case) -> neutral.Request:
         tools=case.tools,
         max_tokens=100,
         stop=case.stops,
+        output_format=neutral.OutputFormat("json_schema", schema={"type": "object"})
+        if case.wants_json
+        else None,
         stream=True,
         include_usage=True,
     )
