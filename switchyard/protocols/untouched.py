@@ -144,7 +144,14 @@ class UntouchedStream:
                 hidden = True
             else:
                 kept.append(raw)
+            if self._is_over:
+                return b"".join(kept)
         return b"".join(kept) if hidden else records
+
+    @property
+    def _is_over(self) -> bool:
+        """True if nothing may follow: the end was told, or an error that is one."""
+        return self.finished or (self.failed is not None and not self.owes_an_end)
 
     def _is_notable(self, raw: bytes) -> bool:
         return self._codec.notable.search(raw) is not None or ERROR_EVENT.match(raw) is not None

@@ -317,6 +317,17 @@ def test_an_error_that_programs_would_not_see_is_told_in_their_words_and_nothing
     assert not CODECS[protocol].glance(records[-1]).is_odd
 
 
+@pytest.mark.parametrize("protocol", STREAMS)
+def test_nothing_follows_the_end_though_it_came_with_it(protocol: str) -> None:
+    untouched = UntouchedStream(CODECS[protocol], "asked")
+    end = b"data: [DONE]\n\n" + ENDS_OF_OTHERS
+    assert untouched.feed(STREAMS[protocol] + end) == STREAMS[protocol].replace(b'"theirs"', b'"asked"')
+    assert untouched.finished and untouched.failed is None
+
+
+ENDS_OF_OTHERS = b'event: error\ndata: {"type":"error","error":{"message":"late"}}\n\n' + MESSAGES_STREAM
+
+
 @pytest.mark.parametrize("size", [1, 7, 100_000])
 def test_an_error_that_programs_know_passes_as_it_came(size: int) -> None:
     for protocol, error in (
