@@ -131,9 +131,11 @@ class UntouchedStream:
         kept: list[bytes] = []
         hidden = False
         for raw in _split(records):
-            self._opening = self._opening or raw.lstrip()
             hide = False
-            if _says_something(raw) and (not self.content_begun or self._is_notable(raw)):
+            says_something = _says_something(raw)
+            if says_something and not self._opening:
+                self._opening = raw.lstrip()
+            if says_something and (not self.content_begun or self._is_notable(raw)):
                 for record in _decoded(raw):
                     glance = self._codec.glance(record)
                     self._note(glance, raw)

@@ -317,6 +317,14 @@ def test_an_error_that_programs_would_not_see_is_told_in_their_words_and_nothing
     assert not CODECS[protocol].glance(records[-1]).is_odd
 
 
+@pytest.mark.parametrize("before", [b"", b": queued\n\n", b"\n: a\n\n: b\n\n"])
+def test_a_broken_response_is_the_one_that_was_begun(before: bytes) -> None:
+    begun = RESPONSES_STREAM.split(b'data: {"type":"response.completed"')[0]
+    last = told("responses", before + begun)[-1]
+    assert last.event == "response.failed"
+    assert msgspec.json.decode(last.data)["response"]["id"] == "resp_1"
+
+
 @pytest.mark.parametrize("protocol", STREAMS)
 def test_nothing_follows_the_end_though_it_came_with_it(protocol: str) -> None:
     untouched = UntouchedStream(CODECS[protocol], "asked")
