@@ -52,6 +52,7 @@ async def _pump(
     """Forward until the end is near: the failure, if any, and the last bytes, not yet written."""
     try:
         async with SilenceLimit(idle_seconds) as silence:
+            records = stream.records
             if stream.is_complete:
                 silence.restart(min(END_SECONDS, idle_seconds))
             async for chunk in held.reply.chunks():
@@ -61,9 +62,13 @@ async def _pump(
                 if out:
                     silence.pause()  # a client that is slow to read is no fault of the upstream's
                     await keep_alive.write(out)
-                silence.touch()
-                if stream.is_complete:
+                if not stream.is_complete:
+                    silence.touch()
+                elif stream.records > records:
                     silence.restart(min(END_SECONDS, idle_seconds))
+                    records = stream.records
+                else:
+                    silence.resume()  # signs of life, of an upstream that has nothing more to say
             out = stream.close()
     except TimeoutError:
         return _broken(stream, timeout_failure(FailureKind.IDLE_TIMEOUT, idle_seconds))

@@ -41,6 +41,10 @@ class SilenceLimit:
         """Until the next touch the silence is not the other side's."""
         self._is_paused = True
 
+    def resume(self) -> None:
+        """The pause is over, and still nothing was heard."""
+        self._is_paused = False
+
     def restart(self, seconds: float) -> None:
         """From now on this limit holds."""
         self.touch()

@@ -221,6 +221,24 @@ def test_a_server_that_keeps_its_connection_open_is_not_waited_for(
     assert (got.kind, got.at) == (None, 3.0)
 
 
+@pytest.mark.parametrize("client", PROTOCOLS)
+@pytest.mark.parametrize("protocol", REASONS)
+def test_nor_are_its_signs_of_life(protocol: Protocol, client: Protocol) -> None:
+    records = until_the_reason(protocol)
+    records += [USAGE] if protocol == "chat" else []
+    said = len(records)
+    got = deliver(protocol, records + [b": here\n\n"] * 100, seconds=1.0, end="silence", client=client)
+    assert (got.kind, got.at) == (None, said + 3.0)
+
+
+def test_words_after_the_reason_to_stop_are_waited_for() -> None:
+    records = [*until_the_reason("chat"), USAGE]
+    later = [record.replace(b'"stop"', b"null") for record in records[1:-2]] * 4
+    got = deliver("chat", records + later, seconds=2.0, end="silence")
+    assert (got.kind, got.at) == (None, 2.0 * len(records + later) + 3.0)
+    assert got.body.startswith(b"".join(records + later))
+
+
 def test_usage_is_waited_for() -> None:
     got = deliver("chat", until_the_reason("chat"), end="silence", idle=300.0)
     assert (got.kind, got.at) == (None, 300.0)
