@@ -134,8 +134,9 @@ async def _hold(
     if looks_like == "other":
         raise AttemptFailed(protocol_failure(f"answered {_described(reply, first)} instead of its protocol"))
     if stream is None:
-        body = await _whole(first, chunks)
-        _reject_broken_stream(codec, body)
+        seen = UntouchedStream(codec, "")
+        body = await _whole(first, _until_end(first, chunks, seen))
+        _reject_broken_stream(seen)
         return Held(reply, body, None)
     return Held(reply, await _until_content(first, chunks, stream), stream)
 
@@ -215,11 +216,28 @@ def _glance_without_error(codec: Codec, body: bytes) -> WholeGlance:
     return glance
 
 
-def _reject_broken_stream(codec: Codec, body: bytes) -> None:
+async def _until_end(
+    first: bytes, chunks: AsyncIterator[bytes], seen: UntouchedStream
+) -> AsyncIterator[bytes]:
+    """What follows the first bytes, as far as the protocol's end: some servers just keep the connection open."""
+    seen.feed(first)
+    while not seen.finished and seen.failed is None:
+        try:
+            chunk = await anext(chunks, None)
+        except AttemptFailed:
+            seen.break_forgiven()
+            if not seen.finished:
+                raise
+            return
+        if chunk is None:
+            seen.close()
+            return
+        seen.feed(chunk)
+        yield chunk
+
+
+def _reject_broken_stream(seen: UntouchedStream) -> None:
     """The client wants one body and the upstream streamed: nothing has been sent, so even a late break is ours."""
-    seen = UntouchedStream(codec, "")
-    seen.feed(body)
-    seen.close()
     if seen.failed is not None:
         raise AttemptFailed(Failure(FailureKind.STATUS, seen.failed))
     if not (seen.finished and seen.content_begun):

@@ -19,11 +19,15 @@ CALL = Call("https://h.example", [], b"", 10.0, upstream="u")
 
 
 class FakeBody:
+    """An empty piece is a connection that breaks."""
+
     def __init__(self, pieces: list[bytes]) -> None:
         self._pieces = pieces
 
     async def chunks(self) -> AsyncIterator[bytes]:
         for piece in self._pieces:
+            if not piece:
+                raise OSError("reset by peer")
             yield piece
 
     async def close(self) -> None:
@@ -38,7 +42,7 @@ class FakeWire:
         return Reply(200, [], FakeBody(self._pieces))
 
 
-def attempted(protocol: Protocol, pieces: list[bytes], *, wants_stream: bool) -> bytes:
+def attempted(protocol: Protocol, pieces: list[bytes], *, wants_stream: bool, reads_on: bool = True) -> bytes:
     """All that the client would get."""
 
     async def scenario() -> bytes:
@@ -46,10 +50,28 @@ def attempted(protocol: Protocol, pieces: list[bytes], *, wants_stream: bool) ->
         stream = UntouchedStream(codec, "m") if wants_stream else None
         around = cast(PretendingWire, FakeWire(pieces))
         held: Held = await attempt(around, CALL, codec, stream, Timeouts(), seconds_left=9.0, wall=0.0)
-        rest = b"".join([chunk async for chunk in held.reply.chunks()])
+        rest = b"".join([chunk async for chunk in held.reply.chunks()]) if reads_on else b""
         return held.head + (stream.feed(rest) if stream is not None else rest)
 
     return run(scenario())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_stream_for_a_client_that_wants_none_is_read_to_its_end_and_no_further(protocol: Protocol) -> None:
+    records = wire.records(protocol, wire.Reply("Got it."), "m")
+    sent = attempted(protocol, [*records, b": still here\n\n"], wants_stream=False, reads_on=False)
+    assert sent == b"".join(records)
+
+
+@pytest.mark.parametrize("forgotten", [1, 5])
+@pytest.mark.parametrize("protocol", ["messages", "chat"])
+def test_a_connection_may_break_after_the_reason_to_stop(protocol: Protocol, forgotten: int) -> None:
+    records = wire.records(protocol, wire.Reply("Got it."), "m")[:-forgotten]
+    if forgotten == 1:
+        assert attempted(protocol, [*records, b""], wants_stream=False) == b"".join(records)
+    else:
+        with pytest.raises(AttemptFailed):
+            attempted(protocol, [*records, b""], wants_stream=False)
 
 
 ONLY_ENDS: dict[Protocol, bytes] = {
@@ -81,4 +103,5 @@ def test_a_byte_order_mark_goes_no_further_however_it_is_cut(
     reply = wire.Reply("Got it.")
     sent = b"".join(wire.records(protocol, reply, "m")) if wants_stream else wire.body(protocol, reply, "m")
     marked = BOM + sent
-    assert attempted(protocol, [marked[:cut], marked[cut:]], wants_stream=wants_stream) == sent
+    pieces = [piece for piece in (marked[:cut], marked[cut:]) if piece]
+    assert attempted(protocol, pieces, wants_stream=wants_stream) == sent
