@@ -131,11 +131,12 @@ class UntouchedStream:
         kept: list[bytes] = []
         hidden = False
         for raw in _split(records):
+            if not _says_something(raw):
+                kept.append(raw)
+                continue
+            self._opening = self._opening or raw.lstrip()
             hide = False
-            says_something = _says_something(raw)
-            if says_something and not self._opening:
-                self._opening = raw.lstrip()
-            if says_something and (not self.content_begun or self._is_notable(raw)):
+            if not self.content_begun or self._is_notable(raw):
                 for record in _decoded(raw):
                     glance = self._codec.glance(record)
                     self._note(glance, raw)
@@ -214,7 +215,7 @@ def _split(records: bytes) -> list[bytes]:
 
 def _says_something(raw: bytes) -> bool:
     """False for comments and the like, of which there may be very many."""
-    return b"data" in raw or b"event" in raw or BARE_JSON.match(raw) is not None
+    return b"{" in raw or b"data" in raw or b"event" in raw
 
 
 def _accounts(glance: Glance, raw: bytes) -> bool:
