@@ -31,6 +31,7 @@ MAX_HELD_BYTES = 8 * 1024 * 1024
 MAX_WHOLE_BYTES = 64 * 1024 * 1024
 MAX_KEPT_BYTES = 32 * 1024
 """of an error's body: the exchange is remembered, with all its attempts"""
+NO_CONTENT = "sent megabytes without any content"
 LAST_STATUS = 599
 SHOWN_CHARS = 120
 SHORTEST_SECONDS = 0.05
@@ -221,6 +222,7 @@ async def _until_end(
 ) -> AsyncIterator[bytes]:
     """What follows the first bytes, as far as the protocol's end: some servers just keep the connection open."""
     seen.feed(first)
+    size = len(first)
     while not seen.finished and seen.failed is None:
         try:
             chunk = await anext(chunks, None)
@@ -233,6 +235,9 @@ async def _until_end(
             seen.close()
             return
         seen.feed(chunk)
+        size += len(chunk)
+        if size > MAX_HELD_BYTES and not seen.content_begun:
+            raise AttemptFailed(protocol_failure(NO_CONTENT))
         yield chunk
 
 
@@ -255,7 +260,7 @@ async def _until_content(first: bytes, chunks: AsyncIterator[bytes], stream: Str
             break
         size += len(chunk)
         if size > MAX_HELD_BYTES:
-            raise AttemptFailed(protocol_failure("sent megabytes without any content"))
+            raise AttemptFailed(protocol_failure(NO_CONTENT))
         held.append(stream.feed(chunk))
     if stream.failed is not None and not stream.content_begun:
         kind = FailureKind.READ if stream.truncated else FailureKind.STATUS
