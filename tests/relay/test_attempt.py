@@ -35,20 +35,23 @@ class FakeBody:
 
 
 class FakeWire:
-    def __init__(self, pieces: list[bytes]) -> None:
+    def __init__(self, pieces: list[bytes], label: str) -> None:
         self._pieces = pieces
+        self._label = label
 
     async def send(self, call: Call) -> Reply:
-        return Reply(200, [], FakeBody(self._pieces))
+        return Reply(200, [("content-type", self._label)], FakeBody(self._pieces))
 
 
-def attempted(protocol: Protocol, pieces: list[bytes], *, wants_stream: bool, reads_on: bool = True) -> bytes:
+def attempted(
+    protocol: Protocol, pieces: list[bytes], *, wants_stream: bool, reads_on: bool = True, label: str = ""
+) -> bytes:
     """All that the client would get."""
 
     async def scenario() -> bytes:
         codec = CODECS[protocol]
         stream = UntouchedStream(codec, "m") if wants_stream else None
-        around = cast(PretendingWire, FakeWire(pieces))
+        around = cast(PretendingWire, FakeWire(pieces, label))
         held: Held = await attempt(around, CALL, codec, stream, Timeouts(), seconds_left=9.0, wall=0.0)
         rest = b"".join([chunk async for chunk in held.reply.chunks()]) if reads_on else b""
         return held.head + (stream.feed(rest) if stream is not None else rest)
@@ -72,6 +75,17 @@ def test_a_connection_may_break_after_the_reason_to_stop(protocol: Protocol, for
     else:
         with pytest.raises(AttemptFailed):
             attempted(protocol, [*records, b""], wants_stream=False)
+
+
+@pytest.mark.parametrize("label", ["application/json", "text/event-stream", "text/plain", ""])
+@pytest.mark.parametrize("wants_stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_an_answer_is_what_it_looks_like_whatever_its_label(
+    protocol: Protocol, wants_stream: bool, label: str
+) -> None:
+    reply = wire.Reply("Got it.")
+    for sent in (b"".join(wire.records(protocol, reply, "m")), wire.body(protocol, reply, "m")):
+        assert attempted(protocol, [sent], wants_stream=wants_stream, label=label) == sent
 
 
 ONLY_ENDS: dict[Protocol, bytes] = {
