@@ -1019,6 +1019,46 @@ def test_d20_d61_a_call_cut_at_the_limit_is_told_as_far_as_it_came_and_never_as_
     assert (said.calls, said.stop) == (calls[client], ENDS[StopReason.MAX_TOKENS][PROTOCOLS.index(client)])
 
 
+BLOCKS: list[tuple[ProtocolName, str, str]] = [
+    ("chat", "D02 a name repeated in each chunk", "call"),
+    ("chat", "D08 a late name", "call"),
+    ("chat", "D10 an id on every delta", "call"),
+    ("chat", "D11 empty lists of calls beside text", "text"),
+    ("chat", "D16 nothing but a call", "call"),
+    ("chat", "D17 a call after text", "text call"),
+    ("chat", "D23 calls there and back", "call call"),
+    ("chat", "D31 reasoning told twice", "thought"),
+    ("chat", "D32 reasoning and text in one chunk", "thought text"),
+    ("chat", "S24 reasoning between texts", "thought text thought text"),
+    ("messages", "a start told twice", "call"),
+    ("messages", "S43 no ends of blocks, no end, two starts", "text call"),
+    ("responses", "D77 two summaries, one thought", "thought text"),
+    ("responses", "D199 other ids at the end", "text"),
+]
+KINDS = {
+    "text": "text",
+    "thinking": "thought",
+    "tool_use": "call",
+    "message": "text",
+    "reasoning": "thought",
+    "function_call": "call",
+}
+
+
+@pytest.mark.parametrize("client", ["messages", "responses"])
+@pytest.mark.parametrize(("upstream", "name", "blocks"), BLOCKS)
+def test_blocks_are_neither_split_nor_made_up(
+    upstream: ProtocolName, name: str, blocks: str, client: ProtocolName
+) -> None:
+    out = converted(CASES[upstream][name], upstream, client, 7)
+    events = [msgspec.json.decode(record.data) for record in records_of(out)]
+    begun = [event.get("content_block") or event.get("item") for event in events if event["type"] in OPENINGS]
+    assert " ".join(KINDS[block["type"]] for block in begun) == blocks
+
+
+OPENINGS = ("content_block_start", "response.output_item.added")
+
+
 def test_d77_one_thought_has_one_signature_at_its_end() -> None:
     out = between("responses", "messages").feed(RESPONSES["D77 two summaries, one thought"].stream)
     assert out.count(b'"signature_delta"') == 1
