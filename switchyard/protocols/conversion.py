@@ -36,6 +36,7 @@ class StreamConversion:
     def __init__(self, upstream: Codec, client: Codec, sent: SentRequest, request: neutral.Request) -> None:
         self._records = SseDecoder()
         self._size = 0
+        self.records = 0
         self._decoder = upstream.stream_decoder(sent)
         self._stops = StopScanner(sent.stops) if sent.stops else None
         self._misplaced = MisplacedAnswer() if request.output_format is not None else None
@@ -70,7 +71,9 @@ class StreamConversion:
         if self._size > MAX_STREAM_BYTES:
             raise RecordTooLarge
         out: list[bytes] = []
-        for record in self._records.feed(chunk):
+        seen = self._records.feed(chunk)
+        self.records += len(seen)
+        for record in seen:
             if self._is_over:
                 break
             self._tell(self._decoder.decode(record), out)
