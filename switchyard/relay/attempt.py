@@ -112,7 +112,7 @@ async def _told_failure(reply: Reply, codec: Codec, wall: float) -> Failure:
     except AttemptFailed:
         body = b""
     error = codec.decode_error(reply.status, body)
-    wait = retry_after_seconds(dict(reply.headers), wall)
+    wait = retry_after_seconds(dict(reply.headers), reply.status, wall)
     if wait is not None:
         error = replace(error, retry_after=wait)
     return _failure(error, body, reply.content_type)

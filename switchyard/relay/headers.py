@@ -119,13 +119,13 @@ def given_back(upstream_headers: Iterable[tuple[str, str]]) -> Headers:
     return given
 
 
-def retry_after_seconds(headers: Mapping[str, str], wall: float) -> float | None:
+def retry_after_seconds(headers: Mapping[str, str], status: int, wall: float) -> float | None:
     """How long the upstream asks to wait, in seconds, dates or reset times; None if it does not say."""
-    asked = _asked_to_wait(headers, wall)
+    asked = _asked_to_wait(headers, status, wall)
     return None if asked is None else min(max(0.0, asked), MAX_RETRY_SECONDS)
 
 
-def _asked_to_wait(headers: Mapping[str, str], wall: float) -> float | None:
+def _asked_to_wait(headers: Mapping[str, str], status: int, wall: float) -> float | None:
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         text = headers.get(name, "")
         try:
@@ -133,7 +133,8 @@ def _asked_to_wait(headers: Mapping[str, str], wall: float) -> float | None:
         except ValueError:
             if text and (at := _http_date(text)) is not None:
                 return at - wall
-    for name in RESET_HEADERS:
+    # with every answer some upstreams tell when a window of hours ends: it matters only to who has used it up
+    for name in RESET_HEADERS if status == 429 else ():
         if (at := _reset_time(headers.get(name, ""), wall)) is not None:
             return at - wall
     return None

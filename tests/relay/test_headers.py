@@ -29,7 +29,16 @@ WAITS: list[tuple[dict[str, str], float | None]] = [
 
 @pytest.mark.parametrize(("headers", "seconds"), WAITS)
 def test_a_wait_is_a_number_of_seconds_within_reason(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after_seconds(headers, NOW) == seconds
+    assert retry_after_seconds(headers, 429, NOW) == seconds
+
+
+@pytest.mark.parametrize("status", [401, 500, 503, 529])
+def test_the_end_of_a_quota_window_is_no_time_to_wait_for_after_another_error(status: int) -> None:
+    """Anthropic tells with every answer when the subscription's five hours end."""
+    window = {"anthropic-ratelimit-unified-reset": str(int(NOW) + 4 * 3600)}
+    assert retry_after_seconds(window, status, NOW) is None
+    assert retry_after_seconds({**window, "retry-after": "5"}, status, NOW) == 5.0
+    assert retry_after_seconds(window, 429, NOW) == 4 * 3600
 
 
 @pytest.mark.parametrize(
