@@ -27,6 +27,7 @@ from switchyard.relay.whole import Whole, whole_answer
 from switchyard.routing.health import Charge
 from switchyard.routing.lineup import Candidate, rank
 from switchyard.routing.route import Ask, Route, choose_route
+from switchyard.routing.sessions import conversation_of
 from switchyard.routing.verdict import Verdict, judge
 from switchyard.settings import Upstream, timeouts_of
 
@@ -70,6 +71,7 @@ class Search:
         self._exchange = exchange
         self._settings = around.settings()
         self._state = around.state()
+        self._conversation = conversation_of(request.head.session, request.head.model)
         self._began = time.perf_counter()
         self.preparation = Preparation(request, around.codecs)
         self.prepared: Prepared | None = None
@@ -147,7 +149,7 @@ class Search:
         head, around = self._request.head, self._around
         now = around.now()
         keep_seconds = self._settings.failover.session_hours * 3600
-        seat = around.sessions.seat_of(head.session, now.monotonic, keep_seconds) if head.session else None
+        seat = around.sessions.seat_of(self._conversation, now.monotonic, keep_seconds)
         ask = Ask(
             self._request.protocol,
             head.model,
@@ -254,7 +256,7 @@ class Search:
             raise
         self._state.health.succeeded(name, candidate.model, self._attempt_began)
         self._state.health.release(self._exchange.id)
-        around.sessions.sit(self._exchange.session, name, around.monotonic(), stays=place.route.stays)
+        around.sessions.sit(self._conversation, name, around.monotonic(), stays=place.route.stays)
         note.first_byte, note.status = self.seconds(), held.reply.status
         assert self.prepared is not None
         return Found(candidate, held, self.prepared, whole, place.route.last_resort)

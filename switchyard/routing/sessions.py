@@ -16,6 +16,11 @@ class Seat:
     """since when it has stayed although a better one could answer"""
 
 
+def conversation_of(session: str, model: str) -> str:
+    """What has a seat: a client asks other models beside its conversation, and a prompt cache is one model's."""
+    return f"{session}\0{model}" if session else ""
+
+
 class Sessions:
     """Time is given, never read."""
 
@@ -23,23 +28,23 @@ class Sessions:
         self._seats: OrderedDict[str, Seat] = OrderedDict()
         self._capacity = capacity
 
-    def seat_of(self, session: str, now: float, keep_seconds: float) -> Seat | None:
+    def seat_of(self, conversation: str, now: float, keep_seconds: float) -> Seat | None:
         """Where the conversation sat last; None if it is new, unknown, or has been silent for too long."""
-        seat = self._seats.get(session)
+        seat = self._seats.get(conversation)
         if seat is None or now - seat.last_used > keep_seconds:
             return None
         return seat
 
-    def sit(self, session: str, upstream: str, now: float, *, stays: bool = False) -> None:
+    def sit(self, conversation: str, upstream: str, now: float, *, stays: bool = False) -> None:
         """The upstream has answered this conversation; `stays` if a better one could have."""
-        if not session:
+        if not conversation:
             return
-        before = self._seats.get(session)
+        before = self._seats.get(conversation)
         stays_since = now if stays else None
         if stays and before is not None and before.upstream == upstream and before.stays_since is not None:
             stays_since = before.stays_since
-        self._seats[session] = Seat(upstream, now, stays_since)
-        self._seats.move_to_end(session)
+        self._seats[conversation] = Seat(upstream, now, stays_since)
+        self._seats.move_to_end(conversation)
         while len(self._seats) > self._capacity:
             self._seats.popitem(last=False)
 

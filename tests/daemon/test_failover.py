@@ -333,6 +333,20 @@ def test_a_conversation_stays_where_it_went_and_new_ones_go_to_the_recovered(tmp
     assert told == ["second", "second", "first", "second", "first"]
 
 
+def test_another_model_asked_beside_a_conversation_does_not_move_it(tmp_path: Path) -> None:
+    """Claude Code asks a small model for titles, under the same session."""
+    with ScriptedUpstream(say("large")) as large, ScriptedUpstream(say("any")) as every:
+        entries = (upstream("large", large.url, models=["claude-large"]), upstream("any", every.url))
+        with Daemon(tmp_path, settings(*entries)) as daemon:
+
+            def says(model: str) -> str:
+                headers = {"x-claude-code-session-id": "one"}
+                return text_of("messages", ask(daemon.url, "messages", model, headers=headers))
+
+            told = [says(f"claude-{size}") for size in ("large", "small", "large")]
+    assert told == ["large", "any", "large"]
+
+
 # --- pretended faults ----------------------------------------------------------
 
 
