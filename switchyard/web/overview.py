@@ -16,6 +16,7 @@ from switchyard.routing.health import Health
 from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Moment
 from switchyard.routing.route import Ask, Route, State, choose_route
+from switchyard.routing.sessions import conversation_of
 from switchyard.settings import CLAUDE_SONNET, Settings
 from switchyard.store.activations import ActivationMemory
 from switchyard.store.ledger import Ledger
@@ -118,8 +119,10 @@ class Overview:
         return route_view(self._choose(client, asked, session, moment), client, asked, moment)
 
     def _choose(self, client: ProtocolName, model: str, session: str, moment: Moment) -> Route:
-        ask = Ask(client, model, session)
-        return choose_route(self._daemon.current(), self._daemon.state(), ask, moment)
+        settings, sessions = self._daemon.current(), self._daemon.around.sessions
+        keep_seconds = settings.failover.session_hours * 3600
+        seat = sessions.seat_of(conversation_of(session, model), moment.monotonic, keep_seconds)
+        return choose_route(settings, self._daemon.state(), Ask(client, model, session), moment, seat)
 
     def last_asked(self, client: ProtocolName) -> str:
         """The model that clients of this protocol asked for last."""

@@ -330,7 +330,9 @@ def test_a_conversation_stays_where_it_went_and_new_ones_go_to_the_recovered(tmp
                 return text_of("messages", ask(daemon.url, "messages", headers=headers))
 
             told = [says(session) for session in ("old", "old", "new", "old", "new")]
+            explained = daemon.get("/api/explain?model=m&session=old").json["candidates"]
     assert told == ["second", "second", "first", "second", "first"]
+    assert (explained[0]["upstream"], explained[0]["why"]) == ("second", "keeps its conversation")
 
 
 def test_another_model_asked_beside_a_conversation_does_not_move_it(tmp_path: Path) -> None:
