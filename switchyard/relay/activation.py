@@ -148,10 +148,11 @@ class Activations:
         memory, name = self._memory, upstream.name
         if day:
             await memory.put(name, tried(memory.of(name), day, self._now().timestamp()))
+        began = self._around.monotonic()
         heard = await ask_alone(self._around, upstream, KIND, PATIENCE_SECONDS)
         if heard.ok:
             sent = heard.exchange.attempts[-1].model
-            self._around.state().health.succeeded(name, sent)
+            self._around.state().health.succeeded(name, sent, began)
         result = self._result(heard)
         await memory.put(name, ended(memory.of(name), upstream.activation, day, result))
         log.info('activation of "%s" %s: %s', name, "succeeded" if result.ok else "failed", result.detail)

@@ -268,7 +268,8 @@ def test_a_success_ends_the_rest_of_its_upstream_and_a_failure_begins_none() -> 
     async def scenario(server: ScriptedUpstream) -> None:
         async with running(entry(server), now=EIGHT - timedelta(hours=1)) as run:
             health, rules = run.bed.health, run.bed.settings.failover
-            health.failed("u", CLAUDE_SONNET, Charge("rest"), "quota used up", rules, 1e12)
+            began = run.bed.around.monotonic()
+            health.failed("u", CLAUDE_SONNET, Charge("rest"), "quota used up", rules, began)
             await run.activations.activate("u")
             assert health.is_spotless
             await run.activations.activate("u")
@@ -277,3 +278,23 @@ def test_a_success_ends_the_rest_of_its_upstream_and_a_failure_begins_none() -> 
 
     with ScriptedUpstream(say("pong"), status(403, "not for you")) as server:
         asyncio.run(scenario(server))
+
+
+def test_a_rest_that_began_during_an_activation_outlives_its_success() -> None:
+    async def scenario(server: ScriptedUpstream, let_go: threading.Event) -> None:
+        async with running(entry(server), now=EIGHT - timedelta(hours=1)) as run:
+            asked = asyncio.create_task(run.activations.activate("u"))
+            await asyncio.to_thread(server.wait_for)
+            health, rules, now = run.bed.health, run.bed.settings.failover, run.bed.around.monotonic()
+            health.failed("u", CLAUDE_SONNET, Charge("rest"), "quota used up", rules, now)
+            let_go.set()
+            assert (await asked).outcome is Outcome.OK
+            assert not health.is_spotless
+
+    let_go = threading.Event()
+
+    def held(request: Received) -> Script:
+        return [Hold(let_go), *say("pong")(request)]
+
+    with ScriptedUpstream(held) as server:
+        asyncio.run(scenario(server, let_go))
