@@ -24,7 +24,7 @@ from switchyard.relay.upstream import Call
 from switchyard.relay.urls import demo_url, request_url
 from switchyard.relay.values import ClientRequest
 from switchyard.relay.whole import Whole, whole_answer
-from switchyard.routing.health import Charge
+from switchyard.routing.health import Charge, is_same_account
 from switchyard.routing.lineup import Candidate, rank
 from switchyard.routing.route import Ask, Route, choose_route
 from switchyard.routing.sessions import conversation_of
@@ -254,7 +254,8 @@ class Search:
         except BaseException:
             note.ended = self.seconds()
             raise
-        self._state.health.succeeded(name, candidate.model, self._attempt_began)
+        if self._is_known_still(candidate.upstream):
+            self._state.health.succeeded(name, candidate.model, self._attempt_began)
         self._state.health.release(self._exchange.id)
         around.sessions.sit(self._conversation, name, around.monotonic(), stays=place.route.stays)
         note.first_byte, note.status = self.seconds(), held.reply.status
@@ -363,8 +364,17 @@ class Search:
         health, rules, now = self._state.health, self._settings.failover, self._around.monotonic()
         status = f"{failure.status} " if failure.kind is FailureKind.STATUS else ""
         reason = f"{status}{failure.message}"[:200]
-        health.failed(candidate.name, candidate.model, charge, reason, rules, now, self._attempt_began)
+        if self._is_known_still(candidate.upstream):
+            health.failed(candidate.name, candidate.model, charge, reason, rules, now, self._attempt_began)
         health.release(self._exchange.id)
+
+    def _is_known_still(self, upstream: Upstream) -> bool:
+        """False once its entry is gone or names another account: a key that was corrected pays for no old one."""
+        settings = self._around.settings()
+        if settings is self._settings:
+            return True
+        entry = settings.upstream(upstream.name)
+        return entry is not None and is_same_account(entry, upstream)
 
     # --- nobody answered -------------------------------------------------------
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from switchyard.settings import Failover, Settings
+from switchyard.settings import Failover, Settings, Upstream
 
 Key = tuple[str, str]
 """(upstream, model); the model is "" for the upstream as a whole."""
@@ -176,6 +176,9 @@ def same_accounts(before: Settings, after: Settings) -> tuple[str, ...]:
     return tuple(
         upstream.name
         for upstream in after.upstreams
-        if (old := known.get(upstream.name)) is not None
-        and all(getattr(old, field) == getattr(upstream, field) for field in ACCOUNT)
+        if (old := known.get(upstream.name)) is not None and is_same_account(old, upstream)
     )
+
+
+def is_same_account(one: Upstream, other: Upstream) -> bool:
+    return all(getattr(one, field) == getattr(other, field) for field in ACCOUNT)

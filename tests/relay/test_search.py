@@ -1,0 +1,152 @@
+"""One request's search, in fake time over a wire that does as it is told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import Any, cast
+
+import msgspec.structs
+import pytest
+
+from switchyard.exchange import Exchange, FailureKind, Outcome
+from switchyard.protocols.head import read_head
+from switchyard.relay.capture import NowhereSink
+from switchyard.relay.failover import Relay
+from switchyard.relay.failures import AttemptFailed, network_failure
+from switchyard.relay.pretend import PretendingWire
+from switchyard.relay.upstream import Call, Reply, Wire
+from switchyard.relay.values import ClientRequest, Sink
+from switchyard.routing.health import Charge
+from switchyard.routing.lineup import Moment
+from switchyard.settings import Failover, Settings, Upstream
+from tests.bed.around import Bed
+from tests.bed.fake_time import run, settle
+
+ANSWER = (
+    b'{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"Hello"}],'
+    b'"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}'
+)
+BODY = b'{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hello"}]}'
+
+Answer = Callable[[Call], Awaitable[Reply]]
+
+
+def upstream(name: str, **more: Any) -> Upstream:
+    return Upstream(name=name, base_url=f"https://{name}.example", key="k", **more)
+
+
+class Told:
+    """A wire that answers as it is told."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self.asked: list[str] = []
+
+    async def send(self, call: Call) -> Reply:
+        self.asked.append(call.upstream)
+        return await self._answer(call)
+
+
+class Body:
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        yield self._content
+
+    async def close(self) -> None:
+        return
+
+
+def reply(status: int = 200, content: bytes = ANSWER, **headers: str) -> Reply:
+    told = {
+        "content-type": "application/json",
+        **{key.replace("_", "-"): one for key, one in headers.items()},
+    }
+    return Reply(status, list(told.items()), Body(content))
+
+
+def refused() -> AttemptFailed:
+    return AttemptFailed(network_failure(FailureKind.CONNECT, "cannot connect"))
+
+
+class Stage:
+    """The relay in the running loop's time."""
+
+    def __init__(self, settings: Settings, answer: Answer) -> None:
+        loop = asyncio.get_running_loop()
+        self.bed = Bed(settings)
+        self.wire = Told(answer)
+        self.around = replace(
+            self.bed.around,
+            wire=PretendingWire(cast(Wire, self.wire), loop.time),
+            now=lambda: Moment(self.bed.around.now().wall, loop.time()),
+            monotonic=loop.time,
+        )
+
+    async def ask(self, sink: Sink | None = None) -> Exchange:
+        request = ClientRequest("messages", BODY, read_head("messages", BODY, {}), [])
+        return await Relay(self.around).answer(request, sink or NowhereSink())
+
+
+@pytest.mark.parametrize("edit", ["another key", "deleted"])
+def test_a_failure_of_an_account_that_was_edited_meanwhile_is_not_held_against_the_new_one(edit: str) -> None:
+    async def scenario() -> object:
+        old = upstream("u")
+        changed = asyncio.Event()
+
+        async def answer(call: Call) -> Reply:
+            await changed.wait()
+            return reply(401, b'{"error":{"message":"bad key"}}')
+
+        stage = Stage(Settings(upstreams=(old,)), answer)
+        asking = asyncio.create_task(stage.ask())
+        await settle()
+        edited = () if edit == "deleted" else (msgspec.structs.replace(old, key="corrected"),)
+        stage.bed.settings = Settings(upstreams=edited)
+        changed.set()
+        outcome = (await asking).outcome
+        return outcome, stage.bed.health.conditions()
+
+    assert run(scenario()) == (Outcome.FAILED, {})
+
+
+def test_a_success_of_the_account_before_an_edit_does_not_clear_the_new_one() -> None:
+    async def scenario() -> object:
+        old = upstream("u")
+        changed = asyncio.Event()
+
+        async def answer(call: Call) -> Reply:
+            await changed.wait()
+            return reply()
+
+        stage = Stage(Settings(upstreams=(old,)), answer)
+        asking = asyncio.create_task(stage.ask())
+        await settle()
+        stage.bed.settings = Settings(upstreams=(msgspec.structs.replace(old, key="another"),))
+        stage.bed.health.failed("u", "m", Charge("error"), "500", Failover(), 0.0)
+        changed.set()
+        outcome = (await asking).outcome
+        return outcome, list(stage.bed.health.conditions())
+
+    assert run(scenario()) == (Outcome.OK, [("u", "")])
+
+
+def test_an_edit_of_anything_else_leaves_failures_where_they_belong() -> None:
+    async def scenario() -> object:
+        old = upstream("u")
+        changed = asyncio.Event()
+
+        async def answer(call: Call) -> Reply:
+            await changed.wait()
+            raise refused()
+
+        stage = Stage(Settings(upstreams=(old,)), answer)
+        asking = asyncio.create_task(stage.ask())
+        await settle()
+        stage.bed.settings = Settings(upstreams=(msgspec.structs.replace(old, note="mine"),))
+        changed.set()
+        await asking
+        return {key: found.errors for key, found in stage.bed.health.conditions().items()}
+
+    assert run(scenario()) == {("u", ""): 1}
