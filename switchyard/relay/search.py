@@ -28,7 +28,7 @@ from switchyard.routing.health import Charge, is_same_account
 from switchyard.routing.lineup import Candidate, rank
 from switchyard.routing.route import Ask, Route, choose_route
 from switchyard.routing.sessions import conversation_of
-from switchyard.routing.verdict import Verdict, judge
+from switchyard.routing.verdict import Verdict, charge_for, judge
 from switchyard.settings import Upstream, timeouts_of
 
 OFF_LOOP_BYTES = 512 * 1024
@@ -193,6 +193,8 @@ class Search:
                 retries += 1
                 await asyncio.sleep(verdict.wait_seconds)
             if not self._may_ask_again(place):
+                note.verdict = f"switch: may not be asked again ({note.verdict})"
+                self.charge(candidate, charge_for(outcome), outcome)
                 return Verdict("switch", Charge("none"), "may not be asked again")
 
     def _may_ask_again(self, place: _Place) -> bool:

@@ -150,3 +150,25 @@ def test_an_edit_of_anything_else_leaves_failures_where_they_belong() -> None:
         return {key: found.errors for key, found in stage.bed.health.conditions().items()}
 
     assert run(scenario()) == {("u", ""): 1}
+
+
+def test_a_failure_that_was_to_be_retried_and_may_not_counts_as_any_other() -> None:
+    """The second request of the minute would be one too many."""
+
+    async def scenario() -> object:
+        async def answer(call: Call) -> Reply:
+            if call.upstream == "u":
+                raise refused()
+            return reply()
+
+        entries = (upstream("u", requests_per_minute=1), upstream("other"))
+        stage = Stage(Settings(upstreams=entries, failover=Failover(on_error={"default": "retry"})), answer)
+        exchange = await stage.ask()
+        verdicts = [attempt.verdict for attempt in exchange.attempts]
+        return stage.wire.asked, verdicts, [one.errors for one in stage.bed.health.conditions().values()]
+
+    assert run(scenario()) == (
+        ["u", "other"],
+        ["switch: may not be asked again (retry: cannot connect)", ""],
+        [1],
+    )
