@@ -60,6 +60,8 @@ class Answering:
         self._stream: Stream | None = None
         self._whole_bytes = 0
         self._settled = False
+        self._place = ""
+        """the upstream at which a place is still held"""
         self._keep_alive: KeepAlive | None = None
         if request.head.stream:
             seconds = self._settings.failover.keep_alive_seconds
@@ -68,7 +70,7 @@ class Answering:
 
     async def give(self, found: Found) -> None:
         """Deliver what was found, to its end."""
-        held = found.held
+        held, self._place = found.held, found.candidate.name
         try:
             if found.whole is not None:
                 await self._give_whole(found, found.whole)
@@ -77,8 +79,14 @@ class Answering:
                 await self._sink.end()
                 await drain(held)
         finally:
-            self._around.waiting.leave(found.candidate.name)
+            self._leave_place()
             await held.reply.close()
+
+    def _leave_place(self) -> None:
+        """When the upstream has ended, before the client can see that: its next request finds the place free."""
+        if self._place:
+            self._around.waiting.leave(self._place)
+            self._place = ""
 
     async def tell(self, final: FinalError) -> None:
         """Nobody answered: one error in the client's own form."""
@@ -142,6 +150,7 @@ class Answering:
             return redacted(failure, secrets_of(found.candidate.upstream, self._request.headers))
 
         async def settle(failure: Failure | None) -> None:
+            self._leave_place()
             await self._quieten()
             if failure is not None:
                 self._note_break(found, hidden(failure))
@@ -172,6 +181,7 @@ class Answering:
 
     async def _give_whole(self, found: Found, whole: Whole) -> None:
         """One body; a client that wants a stream gets it as one."""
+        self._leave_place()
         self._note_first_content()
         self._exchange.outcome = Outcome.OK
         self._around.signatures.note(found.prepared.target.issuer, whole.signatures)

@@ -19,6 +19,7 @@ from switchyard.relay.values import ClientRequest, Sink
 from switchyard.routing.health import Charge
 from switchyard.routing.lineup import Moment
 from switchyard.settings import Failover, Settings, Upstream
+from tests.bed import wire
 from tests.bed.around import Bed
 from tests.bed.fake_time import run, settle
 
@@ -48,11 +49,16 @@ class Told:
 
 
 class Body:
-    def __init__(self, content: bytes) -> None:
+    """`lingers`: seconds between the last word and the end of the connection."""
+
+    def __init__(self, content: bytes, lingers: float = 0.0) -> None:
         self._content = content
+        self._lingers = lingers
 
     async def chunks(self) -> AsyncIterator[bytes]:
         yield self._content
+        if self._lingers:
+            await asyncio.sleep(self._lingers)
 
     async def close(self) -> None:
         return
@@ -84,8 +90,9 @@ class Stage:
             monotonic=loop.time,
         )
 
-    async def ask(self, sink: Sink | None = None) -> Exchange:
-        request = ClientRequest("messages", BODY, read_head("messages", BODY, {}), [])
+    async def ask(self, sink: Sink | None = None, *, stream: bool = False) -> Exchange:
+        body = BODY.replace(b"{", b'{"stream":true,', 1) if stream else BODY
+        request = ClientRequest("messages", body, read_head("messages", body, {}), [])
         return await Relay(self.around).answer(request, sink or NowhereSink())
 
 
@@ -172,3 +179,35 @@ def test_a_failure_that_was_to_be_retried_and_may_not_counts_as_any_other() -> N
         ["switch: may not be asked again (retry: cannot connect)", ""],
         [1],
     )
+
+
+class Seen(NowhereSink):
+    """A client that acts as soon as it has the last word of its answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last_word = asyncio.Event()
+
+    async def write(self, data: bytes) -> None:
+        if b"message_stop" in data:
+            self.last_word.set()
+
+
+def test_the_place_is_free_when_the_client_sees_the_end_of_its_answer() -> None:
+    """Else the next request of a client that asks one by one would go to another upstream, without its cache."""
+
+    async def scenario() -> object:
+        async def answer(call: Call) -> Reply:
+            content = b"".join(wire.records("messages", wire.Reply("Hello"), "m"))
+            return Reply(200, [("content-type", "text/event-stream")], Body(content, lingers=0.5))
+
+        stage = Stage(Settings(upstreams=(upstream("u", max_concurrency=1), upstream("other"))), answer)
+        for _ in range(3):
+            client = Seen()
+            asking = asyncio.create_task(stage.ask(client, stream=True))
+            await client.last_word.wait()
+        await asking
+        await asyncio.sleep(1)
+        return stage.wire.asked, stage.bed.limits.under_way("u")
+
+    assert run(scenario()) == (["u", "u", "u"], 0)
