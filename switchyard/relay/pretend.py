@@ -45,10 +45,16 @@ class PretendingWire:
         self._pretences = {name: one for name, one in self._pretences.items() if one.until > now}
         return dict(self._pretences)
 
+    def seconds_left(self, upstream: str) -> float | None:
+        """For how long this upstream will still be treated so; None if it is not."""
+        found = self._pretences.get(upstream)
+        left = 0.0 if found is None else found.until - self._now()
+        return left if left > 0 else None
+
     async def send(self, call: Call) -> Reply:
         """As `Wire.send`. Raises AttemptFailed."""
         found = self._pretences.get(call.upstream)
-        if found is None or found.until <= self._now():
+        if found is None or self.seconds_left(call.upstream) is None:
             return await self._wire.send(call)
         if found.mode == "down":
             raise AttemptFailed(network_failure(FailureKind.CONNECT, "pretended to be down"))

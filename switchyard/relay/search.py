@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from switchyard.exchange import Attempt, Exchange, Failure, FailureKind
 from switchyard.protocols.codec import BadRequest
@@ -28,7 +28,7 @@ from switchyard.routing.health import Charge, is_same_account
 from switchyard.routing.lineup import Candidate, rank
 from switchyard.routing.route import Ask, Route, choose_route
 from switchyard.routing.sessions import conversation_of
-from switchyard.routing.verdict import Verdict, charge_for, judge
+from switchyard.routing.verdict import NETWORK, Verdict, charge_for, judge
 from switchyard.settings import Upstream, timeouts_of
 
 OFF_LOOP_BYTES = 512 * 1024
@@ -366,6 +366,8 @@ class Search:
         health, rules, now = self._state.health, self._settings.failover, self._around.monotonic()
         status = f"{failure.status} " if failure.kind is FailureKind.STATUS else ""
         reason = f"{status}{failure.message}"[:200]
+        if failure.kind in NETWORK:  # the only faults that are ever pretended
+            charge = replace(charge, pretended_seconds=self._around.wire.seconds_left(candidate.name))
         if self._is_known_still(candidate.upstream):
             health.failed(candidate.name, candidate.model, charge, reason, rules, now, self._attempt_began)
         health.release(self._exchange.id)

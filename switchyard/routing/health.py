@@ -21,6 +21,8 @@ class Charge:
     model_only: bool = False
     retry_after: float | None = None
     """seconds of rest that the upstream itself asked for"""
+    pretended_seconds: float | None = None
+    """the failure was only pretended, and so it is for so many seconds more"""
 
 
 @dataclass(slots=True)
@@ -36,6 +38,8 @@ class Condition:
     reason: str = ""
     trial_by: str = ""
     """the exchange that is trying it after its rest"""
+    pretended: bool = True
+    """nothing is held against it but what was pretended"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,7 @@ class Health:
         for key in keys:
             condition = self._conditions.setdefault(key, Condition())
             condition.reason = reason
+            condition.pretended = condition.pretended and charge.pretended_seconds is not None
             _hold_against(condition, charge, rules, now, began)
         return self.rest_of(upstream, model, now) is not None
 
@@ -133,6 +138,11 @@ class Health:
     def clear(self, upstream: str | None = None) -> None:
         """Forget what is held against one upstream, or against all."""
         for key in [key for key in self._conditions if upstream in (None, key[0])]:
+            del self._conditions[key]
+
+    def forget_pretended(self, upstream: str) -> None:
+        """A pretence has ended: forget what nothing else has caused."""
+        for key in [key for key, found in self._conditions.items() if key[0] == upstream and found.pretended]:
             del self._conditions[key]
 
     def keep_only(self, upstreams: Iterable[str]) -> None:
@@ -162,12 +172,18 @@ def _hold_against(condition: Condition, charge: Charge, rules: Failover, now: fl
 
 
 def rest_seconds(rests: int, charge: Charge, rules: Failover) -> float:
-    """The upstream's own hint, or the cooldown doubled for each rest in a row; capped either way."""
+    """The upstream's own hint, or the cooldown doubled for each rest in a row; capped either way.
+
+    What was only pretended rests until the pretence ends at the latest.
+    """
     if charge.retry_after is not None:
         wanted = max(charge.retry_after, 1.0)
     else:
         wanted = rules.cooldown_seconds * 2 ** min(rests - 1, 16)
-    return min(wanted, max(rules.max_cooldown_seconds, rules.cooldown_seconds))
+    longest = max(rules.max_cooldown_seconds, rules.cooldown_seconds)
+    if charge.pretended_seconds is not None:
+        longest = min(longest, charge.pretended_seconds)
+    return min(wanted, longest)
 
 
 def same_accounts(before: Settings, after: Settings) -> tuple[str, ...]:

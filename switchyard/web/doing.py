@@ -75,6 +75,7 @@ class Doing:
         if not isinstance(minutes, int | float) or not 0 <= minutes <= MAX_PRETEND_MINUTES:
             raise Problem(400, f"`minutes` must be a number from 0 to {MAX_PRETEND_MINUTES}.", "minutes")
         self._daemon.wire.pretend(upstream.name, mode, minutes * 60)
+        self._daemon.health.forget_pretended(upstream.name)
         return answer({"ok": True})
 
     async def capture(self, request: Request) -> Response:

@@ -367,7 +367,6 @@ def test_the_owner_can_watch_the_failover_work(tmp_path: Path, mode: str, protoc
             broken = ask(daemon.url, protocol)
             again = ask(daemon.url, protocol)
             daemon.post("/api/pretend", {"upstream": "first", "mode": None})
-            daemon.post("/api/upstreams/clear", {"name": "first"})
             after = ask(daemon.url, protocol)
             outcomes = [line["outcome"] for line in daemon.journal()]
     assert text_of(protocol, during) == "second"

@@ -13,12 +13,12 @@ from switchyard.protocols.head import read_head
 from switchyard.relay.capture import NowhereSink
 from switchyard.relay.failover import Relay
 from switchyard.relay.failures import AttemptFailed, network_failure
-from switchyard.relay.pretend import PretendingWire
+from switchyard.relay.pretend import Mode, PretendingWire
 from switchyard.relay.upstream import Call, Reply, Wire
 from switchyard.relay.values import ClientRequest, Sink
 from switchyard.routing.health import Charge
 from switchyard.routing.lineup import Moment
-from switchyard.settings import Failover, Settings, Upstream
+from switchyard.settings import Failover, Settings, TimeoutOverrides, Upstream
 from tests.bed import wire
 from tests.bed.around import Bed
 from tests.bed.fake_time import run, settle
@@ -211,3 +211,26 @@ def test_the_place_is_free_when_the_client_sees_the_end_of_its_answer() -> None:
         return stage.wire.asked, stage.bed.limits.under_way("u")
 
     assert run(scenario()) == (["u", "u", "u"], 0)
+
+
+@pytest.mark.parametrize("end", ["by hand", "by itself"])
+@pytest.mark.parametrize("mode", ["down", "slow", "cut"])
+def test_a_pretence_leaves_no_rest_behind(mode: Mode, end: str) -> None:
+    async def scenario() -> object:
+        async def answer(call: Call) -> Reply:
+            return reply()
+
+        entries = (upstream("u", timeouts=TimeoutOverrides(first_byte=1.0, idle=1.0)), upstream("other"))
+        stage = Stage(Settings(upstreams=entries, failover=Failover(error_threshold=2)), answer)
+        stage.around.wire.pretend("u", mode, 60.0)
+        during = [(await stage.ask()).attempts[-1].upstream for _ in range(3)]
+        resting = ("u", "") in stage.bed.health.conditions()
+        if end == "by hand":
+            stage.around.wire.pretend("u", None, 0.0)
+            stage.bed.health.forget_pretended("u")
+        else:
+            await asyncio.sleep(60.0)
+        after = [len((await stage.ask()).attempts) for _ in range(2)]
+        return during, resting, after, stage.bed.health.is_spotless
+
+    assert run(scenario()) == (["other"] * 3, True, [1, 1], True)

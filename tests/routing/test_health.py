@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -216,3 +217,31 @@ def test_of_64_requests_after_a_rest_exactly_one_is_the_trial() -> None:
             health.begin("u", "m", exchange)
             admitted.append(exchange)
     assert admitted == ["x0"]
+
+
+# --- what was only pretended ---------------------------------------------------
+
+
+def test_a_pretended_fault_rests_until_the_pretence_ends_at_the_latest() -> None:
+    for left, until in ((30.0, 30.0), (300.0, 100.0)):
+        health = Health()
+        failing(health, 3, charge=Charge("error", pretended_seconds=left))
+        rest = health.rest_of("u", "m", 1.0)
+        assert rest is not None and rest.until == until
+    assert rest_seconds(1, Charge("rest", retry_after=60.0, pretended_seconds=5.0), RULES) == 5.0
+
+
+def test_the_end_of_a_pretence_clears_what_nothing_else_has_caused() -> None:
+    pretended = Charge("error", pretended_seconds=300.0)
+    health = Health()
+    failing(health, 3, charge=pretended)
+    health.failed("u", "other", replace(pretended, model_only=True), "boom", RULES, 0.0)
+    health.failed("v", "m", pretended, "boom", RULES, 0.0)
+    health.forget_pretended("u")
+    assert set(health.conditions()) == {("v", "")}
+    for charges in ((pretended, ERROR, pretended), (ERROR, pretended, pretended)):
+        health = Health()
+        for charge in charges:
+            failing(health, 1, charge=charge)
+        health.forget_pretended("u")
+        assert health.rest_of("u", "m", 1.0) is not None
