@@ -41,7 +41,7 @@ export function mount(root, given) {
     else if (!entries.length) replace(body, emptyNote(t("upstreams.no-match")));
     else if (!list.isConnected) replace(body, list);
     const states = new Map((live.state?.upstreams ?? []).map((one) => [one.name, one]));
-    const items = entries.map((entry) => ({ entry, state: withoutCounts(states.get(entry.name)), movable: !wanted }));
+    const items = entries.map((entry) => ({ entry, state: states.get(entry.name), movable: !wanted }));
     keyed(list, items, (item) => item.entry.name, (item) => row(item, list));
     if (revision !== known.revision) week.load();
     revision = known.revision;
@@ -54,8 +54,6 @@ export function mount(root, given) {
   leave.again = again;
   return leave;
 }
-
-const withoutCounts = (state) => state && { ...state, last_minute: 0 };
 
 // --- a row ---
 
