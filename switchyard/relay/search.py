@@ -9,7 +9,7 @@ from switchyard.exchange import Attempt, Exchange, Failure, FailureKind
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.conversion import StreamConversion
 from switchyard.protocols.lessons import Lesson, lesson_of
-from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.names import ModelName, ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.untouched import UntouchedStream
 from switchyard.relay.attempt import Held, Stream, attempt
@@ -136,8 +136,12 @@ class Search:
         """The upstreams that nothing but a limit keeps from answering, and for how many seconds to wait for one."""
         now = self._around.monotonic()
         full = {skip.upstream for skip in route.skipped if skip.reason in QUEUE_REASONS}
-        roles = ("primary", "backup", "rescue") if self._is_rescuing else ("primary", "backup")
-        wanted = [one for one in self._settings.upstreams if one.name in full and one.role in roles]
+        with_rescues = self._is_rescuing or bool(ModelName.read(self._request.head.model).upstream)
+        wanted = [
+            one
+            for one in self._settings.upstreams
+            if one.name in full and (with_rescues or one.role != "rescue")
+        ]
         self._queue_ends = self._queue_ends or now + self._settings.failover.queue_seconds
         ends = min(self._queue_ends, now + self._seconds_left())
         rests_end = [

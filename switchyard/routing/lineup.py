@@ -48,10 +48,16 @@ class Candidate:
     model: str
     thinking: bool = False
     why: str = ""
+    forced: bool = False
+    """the request names it: neither its role nor the calendar nor a rest keeps it from answering"""
 
     @property
     def name(self) -> str:
         return self.upstream.name
+
+    @property
+    def only_rescues(self) -> bool:
+        return self.upstream.role == "rescue" and not self.forced
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +159,15 @@ def _allowed(
     served = served_model(settings.model_rules, upstream, protocol, asked)
     if served is None:
         return skip("model", f'model "{asked.model}" not served')
-    if WEEKDAYS[wall.weekday()] not in upstream.weekdays:
+    forced = bool(asked.upstream)
+    if not forced and WEEKDAYS[wall.weekday()] not in upstream.weekdays:
         return skip("weekday", f"not today ({', '.join(upstream.weekdays) or 'no day'} only)")
-    if not within_hours(upstream.hours, wall):
+    if not forced and not within_hours(upstream.hours, wall):
         return skip("hours", f"outside its hours {upstream.hours}")
     if upstream.name in spent:
         return skip("budget", spent[upstream.name])
-    return Candidate(upstream, served.model, served.thinking, upstream.role)
+    why = "asked for by name" if forced else upstream.role
+    return Candidate(upstream, served.model, served.thinking, why, forced)
 
 
 def demo_serves(settings: Settings, protocol: ProtocolName) -> bool:

@@ -67,7 +67,7 @@ def choose_route(settings: Settings, state: State, ask: Ask, now: Moment, seat: 
         waiting = [(candidate, obstacle) for candidate, obstacle in obstacles if obstacle is not None]
     if lineup.takes_turns:
         ready = _taking_turns(ready, ask)
-    regular = tuple(candidate for candidate in ready if candidate.upstream.role != "rescue")
+    regular = tuple(candidate for candidate in ready if not candidate.only_rescues)
     resort: Candidate | None = None
     if not regular and ask.may_resort:
         resort, waiting = _last_resort(waiting, state, ask, now)
@@ -75,7 +75,7 @@ def choose_route(settings: Settings, state: State, ask: Ask, now: Moment, seat: 
     candidates, stays = _seated((resort,) if resort is not None else regular, seat, settings, now)
     return Route(
         candidates=candidates,
-        rescues=tuple(candidate for candidate in ready if candidate.upstream.role == "rescue"),
+        rescues=tuple(candidate for candidate in ready if candidate.only_rescues),
         skipped=lineup.skipped + kept_out,
         told=lineup.told + tuple((skip.upstream, skip.text) for skip in kept_out),
         last_resort=resort is not None,
@@ -123,13 +123,13 @@ def _last_resort(
 
     Its limits hold for a last resort too: at a limit it must be waited for.
     """
-    regular = [(candidate, skip) for candidate, skip in waiting if candidate.upstream.role != "rescue"]
+    regular = [(candidate, skip) for candidate, skip in waiting if not candidate.only_rescues]
     if not regular or any(skip.reason in ("concurrency", "rate") for _, skip in regular):
         return None, waiting
     best = min(regular, key=lambda entry: entry[1].until or 0.0)[0]
     limit = _limit(best, state, ask, now)
     if limit is None:
-        return replace(best, why="last resort: all are resting"), waiting
+        return best if best.forced else replace(best, why="last resort: all are resting"), waiting
     return None, [(candidate, limit if candidate is best else skip) for candidate, skip in waiting]
 
 

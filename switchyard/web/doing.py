@@ -91,11 +91,14 @@ class Doing:
         captured = self._daemon.relay.find(text_of(body, "id"))
         if captured is None or captured.request is None:
             raise Problem(404, "The body of this request was not kept.")
+        if not upstream.enabled:
+            raise Problem(409, f'"{upstream.name}" is disabled; enable it first.', "upstream")
         return answer({"id": await self._ask_again(captured.request, upstream)})
 
     async def _ask_again(self, request: ClientRequest, upstream: Upstream) -> str:
         """Sends the request on its way to this upstream; its id as soon as it has one."""
-        head = replace(request.head, model=f"{upstream.name},{request.head.model}", session="")
+        model = request.head.model.rpartition(",")[2]  # without the upstream that it may have named itself
+        head = replace(request.head, model=f"{upstream.name},{model}", session="")
         again = replace(request, head=head, kind="replay")
         known: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         unlisten = self._daemon.recent.listen(

@@ -349,6 +349,37 @@ def test_another_model_asked_beside_a_conversation_does_not_move_it(tmp_path: Pa
     assert told == ["large", "any", "large"]
 
 
+def test_another_upstream_can_be_asked_the_same_whatever_its_role_and_rest(tmp_path: Path) -> None:
+    answers = (status(401), say("first"))
+    with ScriptedUpstream(*answers) as first, ScriptedUpstream(say("rescue")) as rescue:
+        entries = (
+            upstream("first", first.url),
+            upstream("second", closed_url()),
+            upstream("rescue", rescue.url, role="rescue", hours="00:00-00:01", weekdays=[]),
+            upstream("off", closed_url(), enabled=False),
+        )
+        with Daemon(tmp_path, settings(*entries)) as daemon:
+            daemon.post("/api/capture", {"on": True})
+            ask(daemon.url, "messages", "first,m")
+            assert upstream_state(daemon, "first")["state"] == "resting"
+            id = daemon.get("/api/requests").json["requests"][0]["id"]
+
+            def replayed(name: str) -> Response:
+                return daemon.post("/api/requests/replay", {"id": id, "upstream": name})
+
+            for name in ("first", "rescue"):
+                again = replayed(name).json["id"]
+                wait_until(lambda: outcome_of(daemon, again) == "ok", 5, f"the answer of {name}")  # noqa: B023
+                attempts = daemon.get(f"/api/requests/{again}").json["attempts"]
+                assert [(one["upstream"], one["why"]) for one in attempts] == [(name, "asked for by name")]
+            refused = replayed("off")
+    assert (refused.status, refused.json["error"]["message"]) == (409, '"off" is disabled; enable it first.')
+
+
+def outcome_of(daemon: Daemon, id: str) -> str:
+    return str(daemon.get(f"/api/requests/{id}").json["row"]["outcome"])
+
+
 # --- pretended faults ----------------------------------------------------------
 
 

@@ -90,8 +90,9 @@ class Stage:
             monotonic=loop.time,
         )
 
-    async def ask(self, sink: Sink | None = None, *, stream: bool = False) -> Exchange:
-        body = BODY.replace(b"{", b'{"stream":true,', 1) if stream else BODY
+    async def ask(self, sink: Sink | None = None, *, stream: bool = False, model: str = "m") -> Exchange:
+        body = BODY.replace(b'"model":"m"', b'"model":"%s"' % model.encode())
+        body = body.replace(b"{", b'{"stream":true,', 1) if stream else body
         request = ClientRequest("messages", body, read_head("messages", body, {}), [])
         return await Relay(self.around).answer(request, sink or NowhereSink())
 
@@ -234,3 +235,17 @@ def test_a_pretence_leaves_no_rest_behind(mode: Mode, end: str) -> None:
         return during, resting, after, stage.bed.health.is_spotless
 
     assert run(scenario()) == (["other"] * 3, True, [1, 1], True)
+
+
+def test_a_rescue_asked_for_by_name_is_waited_for_as_any() -> None:
+    async def scenario() -> object:
+        async def answer(call: Call) -> Reply:
+            await asyncio.sleep(3)
+            return reply()
+
+        entries = (upstream("u"), upstream("r", role="rescue", max_concurrency=1))
+        stage = Stage(Settings(upstreams=entries), answer)
+        both = await asyncio.gather(*(stage.ask(model="r,m") for _ in range(2)))
+        return [one.outcome for one in both], stage.wire.asked, asyncio.get_running_loop().time() >= 6
+
+    assert run(scenario()) == ([Outcome.OK, Outcome.OK], ["r", "r"], True)

@@ -164,6 +164,40 @@ def test_a_vendor_prefix_forces_its_upstream() -> None:
     assert skips(found) == {"u0": 'the model name asks for upstream "home server"'}
 
 
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({}, None),
+        ({"role": "rescue"}, None),
+        ({"role": "backup"}, None),
+        ({"weekdays": ["sun"]}, None),
+        ({"hours": "22:00-06:00"}, None),
+        ({"enabled": False}, "disabled"),
+        ({"clients": ["chat"]}, "client"),
+        ({"models": ["other"]}, "model"),
+    ],
+)
+@pytest.mark.parametrize("state", ["ready", "resting"])
+def test_who_is_asked_for_by_name_answers_whatever_its_calendar_role_and_rest(
+    entry: dict[str, Any], reason: str | None, state: str
+) -> None:
+    found = route(
+        settings({}, entry),
+        replace(ASK, model="u1,m"),
+        state=resting("u1") if state == "resting" else State(),
+    )
+    told = [(one.name, one.model, one.why) for one in found.candidates]
+    assert (told, found.rescues) == ([("u1", "m", "asked for by name")] if reason is None else [], ())
+    assert {skip.upstream: skip.reason for skip in found.skipped} == (
+        {"u0": "not_forced"} | ({"u1": reason} if reason else {})
+    )
+
+
+def test_a_budget_holds_also_for_who_is_asked_for_by_name() -> None:
+    found = route(settings({}), replace(ASK, model="u0,m"), state=State(spent={"u0": "over its budget"}))
+    assert (names(found), skips(found)) == ([], {"u0": "over its budget"})
+
+
 def test_the_demo_serves_a_protocol_only_while_nothing_else_is_configured_for_it() -> None:
     found = settings({"base_url": "demo:"}, {"clients": ["messages"], "weekdays": ["sun"]})
     assert names(route(found)) == []
