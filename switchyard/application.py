@@ -24,7 +24,7 @@ from switchyard.relay.surroundings import Surroundings, local_moment
 from switchyard.relay.token_count import TokenCounter
 from switchyard.relay.upstream import Wire
 from switchyard.relay.waiting import WaitingRoom
-from switchyard.routing.health import Health, same_accounts
+from switchyard.routing.health import Health, renamed, same_accounts
 from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Lineups
 from switchyard.routing.route import State
@@ -144,18 +144,28 @@ class Application:
             log.error("settings file, still using the last good one: %s", fault)
         if not self.settings_file.faults:
             log.info("settings loaded: %d upstreams", len(self.current().upstreams))
-            self._forget_changed_accounts()
+            self._follow_accounts()
         self._activations.replan()
         for listener in self._listeners:
             listener()
 
-    def _forget_changed_accounts(self) -> None:
-        kept = same_accounts(self._known, self.current())
-        self._known = self.current()
+    def _follow_accounts(self) -> None:
+        """What is known of an account stays with it under a new name, and is forgotten with it."""
+        before, self._known = self._known, self.current()
+        names, learned = renamed(before, self._known), self.around.learned
+        if names:
+            self.health.rename(names)
+            self.sessions.rename(names)
+            for name, model in tuple(learned):
+                if name in names:
+                    learned[names[name], model] = learned.pop((name, model))
+            self.activation_memory.rename(names)
+            self._tasks.append(asyncio.create_task(self.activation_memory.save()))
+        kept = {*same_accounts(before, self._known), *names.values()}
         self.health.keep_only(kept)
-        for name, model in tuple(self.around.learned):
+        for name, model in tuple(learned):
             if name not in kept:
-                del self.around.learned[name, model]
+                del learned[name, model]
 
     def leave(self) -> None:
         """The end is near: nobody but the clients' answers is waited for."""

@@ -1,6 +1,6 @@
 """Who rests and until when. Time is given (monotonic seconds), never read."""
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +9,7 @@ from switchyard.settings import Failover, Settings, Upstream
 Key = tuple[str, str]
 """(upstream, model); the model is "" for the upstream as a whole."""
 
+Account = tuple[Hashable, ...]
 ACCOUNT = ("base_url", "key", "protocol", "auth", "api_version", "headers", "proxy")
 """what decides at which door an entry knocks, and as whom"""
 
@@ -145,6 +146,12 @@ class Health:
         for key in [key for key, found in self._conditions.items() if key[0] == upstream and found.pretended]:
             del self._conditions[key]
 
+    def rename(self, names: Mapping[str, str]) -> None:
+        """What was known under an old name is known under its new one."""
+        self._conditions = {
+            (names.get(name, name), model): found for (name, model), found in self._conditions.items()
+        }
+
     def keep_only(self, upstreams: Iterable[str]) -> None:
         """Drop the conditions of all others: they no longer exist, or are another account now."""
         kept = set(upstreams)
@@ -196,5 +203,28 @@ def same_accounts(before: Settings, after: Settings) -> tuple[str, ...]:
     )
 
 
+def renamed(before: Settings, after: Settings) -> dict[str, str]:
+    """Old name -> new name of the entries that an edit gave another name, and left their door and key."""
+    gone, come = _names_by_account(before, after), _names_by_account(after, before)
+    pairs = ((names, come.get(account, [])) for account, names in gone.items())
+    # of several entries of one account nobody can tell which has become which
+    return {old[0]: new[0] for old, new in pairs if len(old) == len(new) == 1}
+
+
+def _names_by_account(settings: Settings, others: Settings) -> dict[Account, list[str]]:
+    """The entries whose names the other settings do not have."""
+    known = {upstream.name for upstream in others.upstreams}
+    found: dict[Account, list[str]] = {}
+    for upstream in settings.upstreams:
+        if upstream.name not in known:
+            found.setdefault(_account_of(upstream), []).append(upstream.name)
+    return found
+
+
 def is_same_account(one: Upstream, other: Upstream) -> bool:
-    return all(getattr(one, field) == getattr(other, field) for field in ACCOUNT)
+    return _account_of(one) == _account_of(other)
+
+
+def _account_of(upstream: Upstream) -> Account:
+    values = (getattr(upstream, field) for field in ACCOUNT)
+    return tuple(frozenset(value.items()) if isinstance(value, dict) else value for value in values)

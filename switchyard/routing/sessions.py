@@ -1,7 +1,8 @@
 """Which upstream a conversation is with: a bounded memory, so that prompt caches keep their worth."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 MAX_SESSIONS = 10_000
 
@@ -47,6 +48,12 @@ class Sessions:
         self._seats.move_to_end(conversation)
         while len(self._seats) > self._capacity:
             self._seats.popitem(last=False)
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Upstreams have new names: old name -> new name."""
+        for conversation, seat in self._seats.items():
+            if seat.upstream in names:
+                self._seats[conversation] = replace(seat, upstream=names[seat.upstream])
 
     def __len__(self) -> int:
         return len(self._seats)

@@ -61,6 +61,14 @@ class ActivationMemory:
         self._known[upstream] = activated
         for name in list(self._known)[:-MAX_NAMES]:
             del self._known[name]
+        await self.save()
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Upstreams have new names: old name -> new name. `save` afterwards."""
+        self._known |= {new: self._known.pop(old) for old, new in names.items() if old in self._known}
+
+    async def save(self) -> None:
+        """All of it, to disk if the disk allows it."""
         async with self._writing:
             content = msgspec.json.format(msgspec.json.encode(_File(self._known)), indent=2) + b"\n"
             try:

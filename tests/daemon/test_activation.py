@@ -76,6 +76,20 @@ def test_a_time_entered_while_the_daemon_runs_is_kept_at_once(tmp_path: Path) ->
             server.wait_for(1)
 
 
+def test_a_new_name_is_no_new_occasion(tmp_path: Path) -> None:
+    with ScriptedUpstream(say("pong")) as server:
+        entry = upstream("u", server.url, key="sk", activation={"at": minutes_ago(5)})
+        with Daemon(tmp_path, settings(entry)) as daemon:
+            wait_until(lambda: has_ended(daemon, "u"), SECONDS, "the activation")
+            daemon.change_settings(settings({**entry, "name": "renamed"}))
+            wait_until(lambda: has_ended(daemon, "renamed"), SECONDS, "the memory under the new name")
+            daemon.restart()
+            assert activated(daemon, "renamed")["last"] is not None
+            ask(daemon.url, "messages")
+        assert [line["upstream"] for line in of_kind(daemon, "activation")] == ["u"]
+        assert len(server.requests) == 2
+
+
 def test_what_is_not_due_is_not_sent(tmp_path: Path) -> None:
     with ScriptedUpstream(say("pong")) as server:
         missed = upstream("missed", server.url, activation={"at": minutes_ago(180)})

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from switchyard.routing.health import Charge, Health, rest_seconds, same_accounts
+from switchyard.routing.health import Charge, Health, renamed, rest_seconds, same_accounts
 from switchyard.settings import Failover, parse
 
 RULES = Failover(error_threshold=3, cooldown_seconds=100, max_cooldown_seconds=500)
@@ -139,6 +139,37 @@ def test_an_account_that_an_edit_changed_is_another_account() -> None:
 def test_what_makes_an_account_another_one(change: dict[str, Any], stays: bool) -> None:
     before, after = document({"name": "u"}), document({"name": "u", **change})
     assert (same_accounts(parse(before).settings, parse(after).settings) == ("u",)) is stays
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "names"),
+    [
+        ([{"name": "u"}], [{"name": "v"}], {"u": "v"}),
+        ([{"name": "u"}], [{"name": "v", "priority": 7, "hours": "08:00-09:00"}], {"u": "v"}),
+        ([{"name": "u"}], [{"name": "v", "key": "sk-2"}], {}),
+        ([{"name": "u"}], [{"name": "u"}, {"name": "copy"}], {}),
+        ([{"name": "u"}, {"name": "v"}], [{"name": "u"}], {}),
+        ([{"name": "u"}, {"name": "v"}], [{"name": "v"}, {"name": "w"}], {"u": "w"}),
+        ([{"name": "u"}, {"name": "v"}], [{"name": "x"}, {"name": "y"}], {}),
+        (
+            [{"name": "u"}, {"name": "v", "key": "sk-2"}],
+            [{"name": "x", "key": "sk-2"}, {"name": "y"}],
+            {"u": "y", "v": "x"},
+        ),
+    ],
+)
+def test_an_entry_of_the_same_account_under_another_name_was_renamed(
+    before: list[dict[str, Any]], after: list[dict[str, Any]], names: dict[str, str]
+) -> None:
+    assert renamed(parse(document(*before)).settings, parse(document(*after)).settings) == names
+
+
+def test_a_rest_goes_with_the_name() -> None:
+    health = Health()
+    failing(health, 3)
+    health.rename({"u": "new"})
+    assert health.rest_of("u", "m", 1.0) is None
+    assert health.rest_of("new", "m", 1.0) is not None
 
 
 def document(*entries: dict[str, Any]) -> dict[str, Any]:

@@ -67,3 +67,12 @@ def test_it_is_known_since_when_a_conversation_could_have_gone_to_a_better_upstr
         sessions.sit("s", upstream, float(now), stays=stays)
     seat = sessions.seat_of("s", 5.0, HOUR)
     assert seat is not None and seat.stays_since == stays_since
+
+
+def test_a_conversation_stays_with_an_upstream_that_has_a_new_name() -> None:
+    sessions = Sessions()
+    sessions.sit("s", "u", 0.0)
+    sessions.sit("other", "v", 0.0)
+    sessions.rename({"u": "new"})
+    seats = [sessions.seat_of(name, 1.0, HOUR) for name in ("s", "other")]
+    assert seats == [Seat("new", 0.0), Seat("v", 0.0)]
