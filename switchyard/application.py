@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from time import monotonic
 
 from switchyard.client_plans import ClientFiles
 from switchyard.demo.app import build_demo
@@ -20,7 +19,7 @@ from switchyard.relay.asgi_transport import AsgiTransport
 from switchyard.relay.capture import CapturingRelay
 from switchyard.relay.local_zone import LOCAL
 from switchyard.relay.pretend import PretendingWire
-from switchyard.relay.surroundings import Surroundings, local_moment
+from switchyard.relay.surroundings import Surroundings, local_moment, steady_seconds
 from switchyard.relay.token_count import TokenCounter
 from switchyard.relay.upstream import Wire
 from switchyard.relay.waiting import WaitingRoom
@@ -68,9 +67,9 @@ class Application:
         self.lineups = Lineups()
         self.sessions = Sessions()
         self.codecs = CODECS
-        self.waiting = WaitingRoom(self.limits, monotonic)
+        self.waiting = WaitingRoom(self.limits, steady_seconds)
         self.wire = PretendingWire(
-            Wire(AsgiTransport(build_demo(dashboard, shown_path(settings_file.path)))), monotonic
+            Wire(AsgiTransport(build_demo(dashboard, shown_path(settings_file.path)))), steady_seconds
         )
         self.around = Surroundings(
             settings=self.current,

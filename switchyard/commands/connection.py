@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-from time import monotonic
 
 from switchyard.commands.command import Command, CommandFailed, loaded
 from switchyard.demo.app import build_demo
@@ -12,7 +11,7 @@ from switchyard.relay.asgi_transport import AsgiTransport
 from switchyard.relay.connection_test import Report, check_connection
 from switchyard.relay.pretend import PretendingWire
 from switchyard.relay.reach import Step
-from switchyard.relay.surroundings import Surroundings, local_moment
+from switchyard.relay.surroundings import Surroundings, local_moment, steady_seconds
 from switchyard.relay.upstream import Wire
 from switchyard.relay.waiting import WaitingRoom
 from switchyard.routing.limits import Limits
@@ -54,9 +53,9 @@ def _surroundings(settings: Settings) -> Surroundings:
         settings=lambda: settings,
         state=lambda: state,
         sessions=Sessions(),
-        waiting=WaitingRoom(limits, monotonic),
+        waiting=WaitingRoom(limits, steady_seconds),
         codecs=CODECS,
-        wire=PretendingWire(Wire(AsgiTransport(build_demo())), monotonic),
+        wire=PretendingWire(Wire(AsgiTransport(build_demo())), steady_seconds),
         opened=lambda exchange: None,
         record=_not_recorded,
         now=local_moment,

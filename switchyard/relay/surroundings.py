@@ -1,9 +1,9 @@
 """What the relay is given by whoever builds it: settings, memories, the wire, and where to note an end."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from time import monotonic
 from typing import Any
 
 from switchyard.exchange import Exchange
@@ -16,6 +16,15 @@ from switchyard.routing.lineup import Moment
 from switchyard.routing.route import State
 from switchyard.routing.sessions import Sessions
 from switchyard.settings import Settings
+
+COUNTS_SLEEP = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+"""Linux, then macOS; on Windows every monotonic clock does."""
+
+
+def steady_seconds() -> float:
+    """Seconds that only ever go on, also while the machine sleeps: a rest is not longer for a closed lid."""
+    return time.monotonic() if COUNTS_SLEEP is None else time.clock_gettime(COUNTS_SLEEP)
+
 
 Learned = dict[tuple[str, str], dict[str, Any]]
 """(upstream, model) -> capabilities that refusals have taught: one model may lack what another has"""
@@ -34,11 +43,11 @@ class Surroundings:
     opened: Callable[[Exchange], None]
     record: Callable[[Exchange], Awaitable[None]]
     now: Callable[[], Moment]
-    monotonic: Callable[[], float] = monotonic
+    monotonic: Callable[[], float] = steady_seconds
     learned: Learned = field(default_factory=dict)
     signatures: SignatureLedger = field(default_factory=SignatureLedger)
 
 
 def local_moment() -> Moment:
     """Now, read from the system's clocks."""
-    return Moment(datetime.now().astimezone(), monotonic())
+    return Moment(datetime.now().astimezone(), steady_seconds())

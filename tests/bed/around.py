@@ -1,14 +1,13 @@
 """The relay's surroundings without a daemon around them, and what was recorded."""
 
 from dataclasses import dataclass, field
-from time import monotonic
 
 from switchyard.demo.app import build_demo
 from switchyard.exchange import Exchange
 from switchyard.protocols.codecs import CODECS
 from switchyard.relay.asgi_transport import AsgiTransport
 from switchyard.relay.pretend import PretendingWire
-from switchyard.relay.surroundings import Surroundings, local_moment
+from switchyard.relay.surroundings import Surroundings, local_moment, steady_seconds
 from switchyard.relay.upstream import Wire
 from switchyard.relay.waiting import WaitingRoom
 from switchyard.routing.health import Health
@@ -34,9 +33,9 @@ class Bed:
             settings=lambda: self.settings,
             state=lambda: state,
             sessions=Sessions(),
-            waiting=WaitingRoom(self.limits, monotonic),
+            waiting=WaitingRoom(self.limits, steady_seconds),
             codecs=CODECS,
-            wire=PretendingWire(Wire(AsgiTransport(build_demo())), monotonic),
+            wire=PretendingWire(Wire(AsgiTransport(build_demo())), steady_seconds),
             opened=self.opened.append,
             record=self._record,
             now=local_moment,
