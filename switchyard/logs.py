@@ -219,7 +219,7 @@ class _Line:
 def line_of(exchange: Exchange) -> str:
     last = exchange.attempts[-1] if exchange.attempts else None
     way = (
-        f'"{last.upstream}" {_bare(last.url)} as {last.model[:SHOWN_CHARS]}'
+        f'"{last.upstream}" {_bare(last.url)} as {last.model[:SHOWN_CHARS]} ({last.why})'
         if last is not None
         else "no upstream"
     )
@@ -228,8 +228,16 @@ def line_of(exchange: Exchange) -> str:
     return (
         f"{exchange.client_protocol} {exchange.model_asked[:SHOWN_CHARS]} -> {way}:"
         f" {exchange.outcome} {exchange.status or ''}"
-        f" attempts={len(exchange.attempts)} {_tokens(exchange.usage)} {duration}{told}"
+        f" attempts={len(exchange.attempts)} {_tokens(exchange.usage)} {duration}{told}{_skipped(exchange)}"
     )
+
+
+def _skipped(exchange: Exchange) -> str:
+    """The reasons that `explain` and the dashboard show; where nobody was asked the error has told them."""
+    if not exchange.attempts or not exchange.skipped:
+        return ""
+    text = "; ".join(f'"{upstream}" {reason}' for upstream, reason in exchange.skipped)
+    return f"; skipped: {text[: SHOWN_CHARS - 1]}…" if len(text) > SHOWN_CHARS else f"; skipped: {text}"
 
 
 def _bare(url: str) -> str:

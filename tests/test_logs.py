@@ -101,4 +101,16 @@ def test_an_address_is_shown_without_passwords_and_keys() -> None:
     url = "https://user:pass@h.example:8080/v1/chat/completions?key=secret"
     exchange.attempts.append(Attempt("a", "m", "chat", url, "primary", 0.0))
 
-    assert '"a" https://h.example:8080/v1/chat/completions as m' in line_of(exchange)
+    assert '"a" https://h.example:8080/v1/chat/completions as m (primary)' in line_of(exchange)
+
+
+def test_who_was_skipped_is_told_with_the_reasons_that_explain_gives() -> None:
+    exchange = Exchange(id="x", at=0.0, client_protocol="chat", model_asked="m")
+    exchange.skipped = (("b", "disabled"), ("c", "resting until 09:10 after 3 errors: 500 boom"))
+    assert "skipped" not in line_of(exchange)  # the error of a request that nobody was asked names them all
+    exchange.attempts.append(Attempt("a", "m", "chat", "https://h.example", "keeps its conversation", 0.0))
+    line = line_of(exchange)
+    assert '"a" https://h.example as m (keeps its conversation): ' in line
+    assert line.endswith('; skipped: "b" disabled; "c" resting until 09:10 after 3 errors: 500 boom')
+    exchange.skipped *= 100
+    assert len(line_of(exchange)) < 1000
