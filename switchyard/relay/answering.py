@@ -1,5 +1,6 @@
 """Give the client its answer, whatever it is: a stream, a body or an error; and note the end before it is seen."""
 
+import math
 from dataclasses import replace
 from functools import lru_cache
 from urllib.parse import quote
@@ -91,14 +92,15 @@ class Answering:
     async def tell(self, final: FinalError) -> None:
         """Nobody answered: one error in the client's own form."""
         exchange = self._exchange
-        exchange.outcome, exchange.failure = Outcome.FAILED, final.error
+        exchange.outcome, exchange.failure, exchange.status = Outcome.FAILED, final.error, final.error.status
         await self._quieten()
         if self._sink.started:
             await self.settle()
             await self._sink.end(self._codec.encode_break(calmed_break(self._codec, final.error), b""))
         else:
             word = self._last_word(final)
-            exchange.status = final.error.status if word.status == 200 else word.status
+            if word.status != 200:
+                exchange.status = word.status
             await self.settle()
             attempts = ("x-switchyard-attempts", str(len(exchange.attempts)))
             await self._sink.start(
@@ -109,7 +111,9 @@ class Answering:
     def _last_word(self, final: FinalError) -> LastWord:
         told = final.told
         if told is not None:
-            return LastWord(told.status, "application/json", (), told.body)
+            wait = told.retry_after
+            hint = () if wait is None else (("retry-after", str(math.ceil(wait))),)
+            return LastWord(told.status, "application/json", hint, told.body)
         headers = dict(self._request.headers)
         return last_word(self._codec, final.error, stream=self._request.head.stream, headers=headers)
 

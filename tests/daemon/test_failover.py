@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.bed import wire
 from tests.bed.asking import ask, error_of, text_of
 from tests.bed.daemon import Daemon, Document, Response, settings, upstream, wait_until
 from tests.bed.upstream import (
@@ -142,6 +143,14 @@ def test_each_failure_has_its_action(
     )
     assert response.status == status and text in told, response.text
     assert (len(bed.first.requests), len(bed.second.requests), len(bed.rescue.requests)) == asked
+
+
+def test_a_returned_error_keeps_its_words_and_its_time_to_wait(bed: Bed) -> None:
+    bed.first.script(status(409, "said by the first", {"retry-after": "7"}))
+    bed.daemon.post("/api/upstreams/clear", {})
+    response = ask(bed.daemon.url, "messages", stream=False)
+    assert (response.status, response.header("retry-after")) == (409, "7")
+    assert response.json == json.loads(wire.error_body("messages", "said by the first"))
 
 
 def test_a_refused_connection_may_be_rescued(bed: Bed) -> None:
