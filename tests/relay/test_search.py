@@ -16,6 +16,7 @@ from switchyard.relay.failures import AttemptFailed, network_failure
 from switchyard.relay.pretend import Mode, PretendingWire
 from switchyard.relay.upstream import Call, Reply, Wire
 from switchyard.relay.values import ClientRequest, Sink
+from switchyard.relay.waiting import WaitingRoom
 from switchyard.routing.health import Charge
 from switchyard.routing.lineup import Moment
 from switchyard.settings import Failover, Settings, TimeoutOverrides, Upstream
@@ -85,6 +86,7 @@ class Stage:
         self.wire = Told(answer)
         self.around = replace(
             self.bed.around,
+            waiting=WaitingRoom(self.bed.limits, loop.time),
             wire=PretendingWire(cast(Wire, self.wire), loop.time),
             now=lambda: Moment(self.bed.around.now().wall, loop.time()),
             monotonic=loop.time,
@@ -249,3 +251,21 @@ def test_a_rescue_asked_for_by_name_is_waited_for_as_any() -> None:
         return [one.outcome for one in both], stage.wire.asked, asyncio.get_running_loop().time() >= 6
 
     assert run(scenario()) == ([Outcome.OK, Outcome.OK], ["r", "r"], True)
+
+
+def test_a_place_that_was_waited_for_is_given_back_when_a_better_upstream_has_recovered() -> None:
+    async def scenario() -> object:
+        async def answer(call: Call) -> Reply:
+            return reply()
+
+        full = upstream("full", role="backup", max_concurrency=1, requests_per_minute=5)
+        stage = Stage(Settings(upstreams=(upstream("better"), full)), answer)
+        room, limits = stage.around.waiting, stage.bed.limits
+        stage.bed.health.failed("better", "m", Charge("rest", retry_after=3.0), "429", Failover(), 0.0)
+        room.enter(full)
+        asyncio.get_running_loop().call_at(3.0, room.leave, "full")
+        exchange = await stage.ask()
+        counted = limits.under_way("full"), limits.in_last_minute("full", 3.0)
+        return [one.upstream for one in exchange.attempts], counted
+
+    assert run(scenario()) == (["better"], (0, 1))
