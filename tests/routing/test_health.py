@@ -2,8 +2,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from switchyard.routing.health import Charge, Health, renamed, rest_seconds, same_accounts
+from switchyard.routing.health import Charge, Condition, Health, renamed, rest_seconds, same_accounts
 from switchyard.settings import Failover, parse
 
 RULES = Failover(error_threshold=3, cooldown_seconds=100, max_cooldown_seconds=500)
@@ -276,3 +279,68 @@ def test_the_end_of_a_pretence_clears_what_nothing_else_has_caused() -> None:
             failing(health, 1, charge=charge)
         health.forget_pretended("u")
         assert health.rest_of("u", "m", 1.0) is not None
+
+
+# --- any order of events -------------------------------------------------------
+
+CHARGES = (ERROR, HINT, Charge("none"), Charge("error", model_only=True), Charge("rest", retry_after=1e9))
+
+
+class Breaker(RuleBasedStateMachine):
+    """Attempts begin, succeed, fail and end without a word in any order, while time goes on."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.health, self.now, self.count = Health(), 0.0, 0
+        self.under_way: dict[str, float] = {}
+        """exchange -> when its attempt began"""
+
+    def _resting(self) -> list[Condition]:
+        return [found for found in self.health.conditions().values() if found.rests]
+
+    @rule()
+    def ask(self) -> None:
+        """A request that has another upstream to go to."""
+        self.count += 1
+        exchange = f"x{self.count}"
+        if self.health.rest_of("u", "m", self.now, exchange) is None:
+            assert all(found.until <= self.now and not found.trial_by for found in self._resting())
+            self.health.begin("u", "m", exchange)
+            assert all(found.trial_by == exchange for found in self._resting())
+            self.under_way[exchange] = self.now
+
+    @rule()
+    def ask_as_a_last_resort(self) -> None:
+        self.count += 1
+        self.health.begin("u", "m", f"x{self.count}")
+        self.under_way[f"x{self.count}"] = self.now
+
+    @precondition(lambda self: self.under_way)
+    @rule(data=st.data(), end=st.sampled_from(["nothing", "success", *CHARGES]))
+    def end(self, data: Any, end: Charge | str) -> None:
+        exchange = data.draw(st.sampled_from(sorted(self.under_way)))
+        began = self.under_way.pop(exchange)
+        before = [(found.since, found.rests) for found in self._resting()]
+        if end == "success":
+            self.health.succeeded("u", "m", began)
+            assert [(one.since, one.rests) for one in self._resting()] == [
+                one for one in before if one[0] > began
+            ]
+        elif isinstance(end, Charge):
+            self.health.failed("u", "m", end, "boom", RULES, self.now, began)
+        self.health.release(exchange)
+
+    @rule(seconds=st.integers(1, 700))
+    def time_goes_on(self, seconds: int) -> None:
+        self.now += seconds
+
+    @invariant()
+    def nobody_is_locked_out(self) -> None:
+        if hasattr(self, "health"):
+            conditions = self.health.conditions().values()
+            assert all(found.until - self.now <= RULES.max_cooldown_seconds for found in conditions)
+            assert {found.trial_by for found in conditions} <= {"", *self.under_way}
+
+
+Breaker.TestCase.settings = hypothesis_settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestBreaker = Breaker.TestCase
