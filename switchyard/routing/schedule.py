@@ -46,7 +46,7 @@ def plan(settings: Settings, remembered: Mapping[str, Activated], now: datetime)
 def minutes_now(activation: Activation, memory: Activated) -> int:
     """The time of day that holds now, in minutes since midnight: the user's, or what it has advanced to."""
     if activation.advance_minutes and memory.minutes is not None and memory.at == activation.at:
-        return memory.minutes
+        return memory.minutes % DAY_MINUTES  # it was read from a file
     return minutes_of(activation.at)
 
 

@@ -1,7 +1,7 @@
 """When upstreams are activated: tables over a fake clock in real time zones."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -283,6 +283,7 @@ def test_a_new_time_in_the_settings_forgets_how_far_the_old_one_had_advanced() -
     assert minutes_now(Activation(at="08:00", advance_minutes=1), moved) == 8 * 60 + 17
     assert minutes_now(Activation(at="09:00", advance_minutes=1), moved) == 9 * 60
     assert minutes_now(Activation(at="08:00"), moved) == 8 * 60
+    assert 0 <= minutes_now(Activation(at="08:00", advance_minutes=1), replace(moved, minutes=5000)) < 24 * 60
 
 
 # --- clocks that jump ----------------------------------------------------------
