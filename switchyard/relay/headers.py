@@ -126,6 +126,8 @@ def retry_after_seconds(headers: Mapping[str, str], status: int, wall: float) ->
 
 
 def _asked_to_wait(headers: Mapping[str, str], status: int, wall: float) -> float | None:
+    # moments are told by the upstream's clock: ours may be wrong
+    wall = _http_date(headers.get("date", "")) or wall
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         text = headers.get(name, "")
         try:
