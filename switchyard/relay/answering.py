@@ -25,6 +25,8 @@ from switchyard.settings import timeouts_of
 
 BREAK_REST_SECONDS = 60.0
 """rest of an upstream whose stream broke after content: it must be resting when the client asks again"""
+LAST_BYTE_SECONDS = 0.05
+"""after the last word, which it holds up by so much at most"""
 SHUTTING_DOWN = WireError(ErrorType.OVERLOADED, "Switchyard is shutting down; ask again in a moment.", 503)
 MAX_LOSS_CHARS = 1000
 
@@ -83,8 +85,18 @@ class Answering:
             self._leave_place()
             await held.reply.close()
 
+    async def _part_from(self, found: Found, *, broken: bool) -> None:
+        """The upstream has ended, and the client cannot see it yet: its next request is to find the place free.
+
+        An upstream that counts as well does so until its connection is closed, or its last byte sent.
+        """
+        if broken:
+            await found.held.reply.close()
+        elif found.candidate.upstream.max_concurrency:
+            await drain(found.held, LAST_BYTE_SECONDS)
+        self._leave_place()
+
     def _leave_place(self) -> None:
-        """When the upstream has ended, before the client can see that: its next request finds the place free."""
         if self._place:
             self._around.waiting.leave(self._place)
             self._place = ""
@@ -154,8 +166,8 @@ class Answering:
             return redacted(failure, secrets_of(found.candidate.upstream, self._request.headers))
 
         async def settle(failure: Failure | None) -> None:
-            self._leave_place()
             await self._quieten()
+            await self._part_from(found, broken=failure is not None)
             if failure is not None:
                 self._note_break(found, hidden(failure))
             else:

@@ -100,10 +100,10 @@ def _failure_told(stream: Stream) -> Failure | None:
     return Failure(FailureKind.STATUS, stream.failed)
 
 
-async def drain(held: Held) -> None:
+async def drain(held: Held, seconds: float = LINGER_SECONDS) -> None:
     """Read the little that may follow the end, so that the connection can be used again."""
     try:
-        async with asyncio.timeout(LINGER_SECONDS):
+        async with asyncio.timeout(seconds):
             async for _ in held.reply.chunks():
                 pass
     except (TimeoutError, AttemptFailed):

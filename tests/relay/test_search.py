@@ -253,6 +253,28 @@ def test_a_rescue_asked_for_by_name_is_waited_for_as_any() -> None:
     assert run(scenario()) == ([Outcome.OK, Outcome.OK], ["r", "r"], True)
 
 
+def test_a_place_is_left_only_when_the_connection_of_a_silent_upstream_is_closed() -> None:
+    """The upstream counts too: one request more than its limit it would refuse."""
+
+    async def scenario() -> object:
+        told: list[str] = []
+
+        class Silent(Body):
+            async def close(self) -> None:
+                told.append(f"closed with {stage.bed.limits.under_way('u')} under way")
+
+        async def answer(call: Call) -> Reply:
+            opening = wire.records("messages", wire.Reply("Hello"), "m")[:4]
+            return Reply(200, [("content-type", "text/event-stream")], Silent(b"".join(opening), 100.0))
+
+        entry = upstream("u", max_concurrency=1, timeouts=TimeoutOverrides(idle=5.0))
+        stage = Stage(Settings(upstreams=(entry,)), answer)
+        exchange = await stage.ask(stream=True)
+        return exchange.outcome, told[0], stage.bed.limits.under_way("u")
+
+    assert run(scenario()) == (Outcome.TRUNCATED, "closed with 1 under way", 0)
+
+
 def test_a_place_that_was_waited_for_is_given_back_when_a_better_upstream_has_recovered() -> None:
     async def scenario() -> object:
         async def answer(call: Call) -> Reply:
