@@ -114,10 +114,11 @@ class Answering:
             if word.status != 200:
                 exchange.status = word.status
             await self.settle()
-            attempts = ("x-switchyard-attempts", str(len(exchange.attempts)))
-            await self._sink.start(
-                word.status, [("content-type", word.content_type), *word.headers, attempts]
-            )
+            headers = [("content-type", word.content_type), *word.headers]
+            if final.upstream:
+                headers.append(("x-switchyard-upstream", _header_safe(final.upstream)))
+            headers.append(("x-switchyard-attempts", str(len(exchange.attempts))))
+            await self._sink.start(word.status, headers)
             await self._sink.end(word.body)
 
     def _last_word(self, final: FinalError) -> LastWord:

@@ -32,6 +32,8 @@ class FinalError:
     error: WireError
     told: Failure | None = None
     """the upstream's own answer, in the client's protocol: given back as it came"""
+    upstream: str = ""
+    """whose error is returned"""
 
 
 def nothing_could_answer(route: Route, model: str) -> FinalError:

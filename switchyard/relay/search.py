@@ -395,9 +395,8 @@ class Search:
         # an overflow is encoded anew: clients compact only when they understand its words
         unclear = failure.status < 400 or failure.error.type is ErrorType.CONTEXT_OVERFLOW
         unclear = unclear or not failure.body.lstrip().startswith(b"{")
-        return FinalError(
-            failure.error, told=failure if speaks_alike and failure.body and not unclear else None
-        )
+        told = failure if speaks_alike and failure.body and not unclear else None
+        return FinalError(failure.error, told, last.upstream)
 
     def _nobody_answered(self) -> FinalError:
         """The error that sums up all attempts, or says why there was none."""

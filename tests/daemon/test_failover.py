@@ -151,6 +151,8 @@ def test_a_returned_error_keeps_its_words_and_its_time_to_wait(bed: Bed) -> None
     response = ask(bed.daemon.url, "messages", stream=False)
     assert (response.status, response.header("retry-after")) == (409, "7")
     assert response.json == json.loads(wire.error_body("messages", "said by the first"))
+    told = response.header("x-switchyard-upstream"), response.header("x-switchyard-attempts")
+    assert told == ("first", "1")
 
 
 def test_a_refused_connection_may_be_rescued(bed: Bed) -> None:
