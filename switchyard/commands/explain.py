@@ -2,8 +2,11 @@
 
 import argparse
 import sys
+from pathlib import Path
+from typing import Any
 
 from switchyard.commands.command import Command, loaded
+from switchyard.commands.running import told_by_daemon
 from switchyard.protocols.names import PROTOCOLS
 from switchyard.relay.surroundings import local_moment
 from switchyard.routing.moments import moment_at
@@ -20,18 +23,49 @@ def explain(arguments: argparse.Namespace) -> int:
         print(f"--at: {error}", file=sys.stderr)
         return 1
     ask = Ask(arguments.client, arguments.model, arguments.session)
-    print(route_text(choose_route(settings_file.settings, State(), ask, now)))
+    running = _route_of_daemon(arguments)
+    if running is not None:
+        print(told_text(running, names_model=not arguments.model))
+    else:
+        print(route_text(choose_route(settings_file.settings, State(), ask, now)))
     return 0
+
+
+def _route_of_daemon(arguments: argparse.Namespace) -> dict[str, Any] | None:
+    """A daemon that runs knows of rests, limits and conversations too."""
+    query = {"client": arguments.client, "model": arguments.model}
+    query |= {"session": arguments.session, "at": arguments.at}
+    return told_by_daemon(Path(arguments.data), "/api/explain", query)
 
 
 def route_text(route: Route) -> str:
     """The decision in lines that a person reads."""
+    return _text(
+        [(one.name, one.model, one.why) for one in route.candidates],
+        [(one.name, one.model) for one in route.rescues],
+        [(skip.upstream, skip.text) for skip in route.skipped],
+    )
+
+
+def told_text(told: dict[str, Any], *, names_model: bool) -> str:
+    """The same of a route as the API tells it; where none was asked for it chose the model."""
+    first = f"for the model that was last asked for, {told['model']}:\n" if names_model else ""
+    return first + _text(
+        [(one["upstream"], one["model"], one["why"]) for one in told["candidates"]],
+        [(one["upstream"], one["model"]) for one in told["rescues"]],
+        [(skip["upstream"], skip["text"]) for skip in told["skipped"]],
+    )
+
+
+def _text(
+    candidates: list[tuple[str, str, str]], rescues: list[tuple[str, str]], skipped: list[tuple[str, str]]
+) -> str:
     lines = [
-        f"{place}. {one.name} -> {one.model or 'any model'} ({one.why})"
-        for place, one in enumerate(route.candidates, start=1)
+        f"{place}. {name} -> {model or 'any model'} ({why})"
+        for place, (name, model, why) in enumerate(candidates, start=1)
     ]
-    lines += [f"rescue: {one.name} -> {one.model}" for one in route.rescues]
-    lines += [f"skipped: {skip.upstream}: {skip.text}" for skip in route.skipped]
+    lines += [f"rescue: {name} -> {model}" for name, model in rescues]
+    lines += [f"skipped: {name}: {text}" for name, text in skipped]
     return "\n".join(lines) or "no upstream is configured"
 
 

@@ -457,3 +457,27 @@ def test_a_client_error_is_not_asked_of_anybody_else(tmp_path: Path) -> None:
 
 def _none() -> Received:
     return Received("POST", "/v1/messages", [], b"{}", 0.0)
+
+
+# --- one reason, told everywhere -----------------------------------------------
+
+
+def test_the_command_the_api_the_list_and_the_log_tell_the_same_reason(tmp_path: Path) -> None:
+    with ScriptedUpstream(status(401, "no such key")) as first, ScriptedUpstream(say("second")) as second:
+        entries = (upstream("first", first.url), upstream("second", second.url))
+        with Daemon(tmp_path, settings(*entries)) as daemon:
+            ask(daemon.url, "messages")
+            ask(daemon.url, "messages")
+            row = daemon.get("/api/requests").json["requests"][0]
+            (listed,) = daemon.get(f"/api/requests/{row['id']}").json["skipped"]
+            (explained,) = daemon.get("/api/explain?model=m").json["skipped"]
+            (routed,) = daemon.get("/api/state").json["routes"]["messages"]["skipped"]
+            code, said = daemon.command("explain", "--model", "m")
+            without_model = daemon.command("explain")
+        log = daemon.log()
+    reason = str(listed["text"])
+    assert reason.startswith("resting until ") and reason.endswith(" after 1 error: 401 no such key")
+    assert (explained["text"], routed["text"]) == (reason, reason)
+    assert (code, said.splitlines()) == (0, ["1. second -> m (primary)", f"skipped: first: {reason}"])
+    assert without_model == (0, f"for the model that was last asked for, m:\n{said}")
+    assert f'; skipped: "first" {reason}\n' in log

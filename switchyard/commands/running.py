@@ -1,0 +1,45 @@
+"""Ask the daemon that runs on the data folder: it knows what no file says."""
+
+import http.client
+import ssl
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from switchyard.store.files import read_or_none
+from switchyard.store.lock import holder_of
+
+PATIENCE_SECONDS = 3
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+
+
+def told_by_daemon(folder: Path, path: str, query: dict[str, str]) -> dict[str, Any] | None:
+    """What the API answers to this GET; None if no daemon runs there, or it does not answer."""
+    holder = holder_of(folder)
+    if holder is None or not holder.address:
+        return None
+    connection = _connection(holder.address)
+    try:
+        token = (read_or_none(folder / "admin_token") or b"").decode().strip()
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        connection.request("GET", f"{path}?{urlencode(query)}", headers=headers)
+        answer = connection.getresponse()
+        content = answer.read(MAX_ANSWER_BYTES)
+        return msgspec.json.decode(content, type=dict[str, Any]) if answer.status == 200 else None
+    except (OSError, ValueError, http.client.HTTPException, msgspec.MsgspecError):
+        return None
+    finally:
+        connection.close()
+
+
+def _connection(address: str) -> http.client.HTTPConnection:
+    parts = urlsplit(address)
+    host, port = parts.hostname or "", parts.port
+    if parts.scheme != "https":
+        return http.client.HTTPConnection(host, port, timeout=PATIENCE_SECONDS)
+    # the address is that of the private lock file, the certificate may be one of the user's own making
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection(host, port, timeout=PATIENCE_SECONDS, context=context)
