@@ -51,8 +51,10 @@ def last_word(codec: Codec, error: WireError, *, stream: bool, headers: dict[str
 
 
 def calmed_break(codec: Codec, error: WireError) -> WireError:
-    """The same for a stream that has begun: a code that ends the matter."""
-    if codec.protocol != "responses" or error.type in CODES_OF_THEIR_OWN:
+    """The same for a stream that has begun: a type, or a code, that ends the matter."""
+    if codec.protocol != "responses":
+        return replace(error, type=CALM_TYPES[codec.protocol].get(error.type, error.type))
+    if error.type in CODES_OF_THEIR_OWN:
         return error
     return replace(error, code=TERMINAL_CODE, type=ErrorType.INVALID_REQUEST)
 

@@ -203,3 +203,24 @@ def test_when_all_is_down_a_prompt_costs_the_fewest_requests_and_shows_the_cause
     assert down.cause in told, told
     assert storm.lines[0]["attempts"][0]["upstream"] in told, told
     assert storm.run.seconds < 30
+
+
+@pytest.mark.parametrize(("client", "asked"), [("claude", 2), ("codex", 1)])
+def test_an_overload_told_after_signs_of_life_is_no_storm_either(
+    tmp_path: Path, client: Client, asked: int
+) -> None:
+    """Claude Code asks once more, without streaming, whatever ends a stream that has begun."""
+
+    def slowly_busy(request: Received) -> Script:
+        return [Wait(0.7), *status(529, "too busy")(request)]
+
+    with ScriptedUpstream(slowly_busy) as server:
+        entry = upstream("mine", server.url, SPEAKS[client])
+        rules = {"keep_alive_seconds": 0.2}
+        patience = {"first_byte": 10, "idle": 10}
+        with Daemon(tmp_path, settings(entry, timeouts=patience, failover=rules)) as daemon:
+            found = run(client, daemon, tmp_path / "home", "hello", "claude-model-1")
+            lines = daemon.journal()
+    told = found.output + found.errors
+    assert (len(lines), len(server.requests), found.code != 0) == (asked, asked, True), told
+    assert 'upstream "mine": 529 too busy' in told

@@ -74,9 +74,15 @@ def test_a_stream_that_has_begun_ends_with_such_a_code_too(kind: ErrorType) -> N
     assert ended(codec.encode_break(calmed_break(codec, error(kind)), b""))["code"] in TERMINAL_CODES
 
 
-@pytest.mark.parametrize("protocol", ["messages", "chat"])
-def test_breaks_of_the_other_protocols_are_told_as_they_are(protocol: ProtocolName) -> None:
-    assert all(calmed_break(CODECS[protocol], error(kind)) == error(kind) for kind in ErrorType)
+@pytest.mark.parametrize("kind", ErrorType)
+def test_a_stream_of_claude_code_that_has_begun_ends_with_no_type_that_it_repeats(kind: ErrorType) -> None:
+    told = calmed_break(CODECS["messages"], error(kind))
+    assert told.type not in (ErrorType.OVERLOADED, ErrorType.TIMEOUT, ErrorType.NOT_FOUND)
+    assert (told.message, told.status) == (error(kind).message, error(kind).status)
+
+
+def test_a_break_of_a_chat_stream_is_told_as_it_is() -> None:
+    assert all(calmed_break(CODECS["chat"], error(kind)) == error(kind) for kind in ErrorType)
 
 
 def ended(body: bytes) -> dict[str, Any]:
