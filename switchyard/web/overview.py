@@ -125,10 +125,10 @@ class Overview:
         return choose_route(settings, self._daemon.state(), Ask(client, model, session), moment, seat)
 
     def last_asked(self, client: ProtocolName) -> str:
-        """The model that clients of this protocol asked for last."""
+        """The model that clients of this protocol asked for last, whomever they asked."""
         for exchange in self._daemon.recent.last():
             if exchange.client_protocol == client and exchange.kind == "request" and exchange.model_asked:
-                return exchange.model_asked
+                return exchange.model_asked.rpartition(",")[2]
         return USUAL_MODEL[client]
 
     def _problems(self) -> list[str]:

@@ -373,6 +373,7 @@ def test_another_upstream_can_be_asked_the_same_whatever_its_role_and_rest(tmp_p
             daemon.post("/api/capture", {"on": True})
             ask(daemon.url, "messages", "first,m")
             assert upstream_state(daemon, "first")["state"] == "resting"
+            assert daemon.get("/api/state").json["routes"]["messages"]["model"] == "m"
             id = daemon.get("/api/requests").json["requests"][0]["id"]
 
             def replayed(name: str) -> Response:
