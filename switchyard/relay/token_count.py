@@ -65,7 +65,9 @@ class TokenCounter:
             refused_betas=target.capabilities.refused_betas,
         )
         url = request_url(upstream, candidate.model, "/count_tokens", request.query)
-        reply = await self._around.wire.send(Call(url, headers, prepared.body, WAIT_SECONDS, upstream.proxy))
+        reply = await self._around.wire.send(
+            Call(url, headers, prepared.body, WAIT_SECONDS, upstream.proxy, upstream=upstream.name)
+        )
         try:
             answer = await reply.read_up_to(MAX_ANSWER_BYTES)
         finally:

@@ -419,6 +419,14 @@ def test_the_owner_can_watch_the_failover_work(tmp_path: Path, mode: str, protoc
     assert ("pretended to cut" in broken.text) is (mode == "cut")
 
 
+def test_an_upstream_that_is_pretended_to_be_down_counts_no_tokens_either(tmp_path: Path) -> None:
+    with ScriptedUpstream(status(500)) as first:
+        with Daemon(tmp_path, settings(upstream("first", first.url))) as daemon:
+            daemon.post("/api/pretend", {"upstream": "first", "mode": "down", "minutes": 5})
+            counted = daemon.post("/v1/messages/count_tokens", {"model": "m", "messages": []})
+    assert (counted.status, counted.json["input_tokens"] > 0, first.requests) == (200, True, [])
+
+
 # --- everything is down --------------------------------------------------------
 
 
