@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from switchyard.web.asgi import DEPARTURE, Departure, Scope, departure_of
@@ -19,6 +20,7 @@ if sys.platform != "win32":
 MOST_CONNECTIONS = 1000
 FEWEST_CONNECTIONS = 8
 WANTED_HANDLES = 8192
+NO_HTTP = "Invalid HTTP request received."
 TOO_LARGE = b"The request's headers are too large."
 
 
@@ -46,12 +48,19 @@ class BoundedConnection(HttpToolsProtocol):
         """bytes that are no body, as far as they are not outweighed by body"""
         self._ended = False
         """a request has ended within what was just received: the rest belongs to another one"""
+        self._repeats = False
+        """the parser is told again what it knows"""
         if len(self.connections) > self.limits.connections:
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
         self._ended = False
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.logger.warning(NO_HTTP)
+            self.send_400_response(NO_HTTP)
         if self._phase == "" and self.is_idle:
             # not even the beginning of a request, but the server's own limit on idleness has ended with it
             self._enter("head")
@@ -65,12 +74,44 @@ class BoundedConnection(HttpToolsProtocol):
         if self.cycle is not None and self.cycle.disconnected:
             departure_of(cast(Scope, self.cycle.scope)).happen()
 
+    def _parse(self, data: bytes) -> None:
+        """Raises HttpParserError. The wish for another protocol is ignored, as it may be (RFC 9110, 7.8)."""
+        while data:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+                if framing := self._framing():
+                    self._begin_body(framing)
+
+    def _framing(self) -> bytes:
+        """The header that says how long the body is; none if there is no body."""
+        fields = dict(self.headers)
+        if b"transfer-encoding" in fields:
+            return b"transfer-encoding: chunked"
+        length = fields.get(b"content-length", b"")
+        return b"content-length: " + length if length.strip(b"0") else b""
+
+    def _begin_body(self, framing: bytes) -> None:
+        """The old parser would take the body for the next request: one that has heard of no upgrade goes on."""
+        self.parser = httptools.HttpRequestParser(self)
+        self._repeats = True
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
+        self._repeats = False
+
     def on_message_begin(self) -> None:
+        if self._repeats:
+            return
         super().on_message_begin()
         cast(Scope, self.scope)["extensions"] = {DEPARTURE: Departure()}
         self._surplus = 0
         if self._phase == "":
             self._enter("head")
+
+    def on_url(self, url: bytes) -> None:
+        if not self._repeats:
+            super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # what comes behind a body must not change what was checked before it
@@ -78,6 +119,8 @@ class BoundedConnection(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if self._repeats:
+            return
         self._enter("body")
         super().on_headers_complete()
 
@@ -87,6 +130,8 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade() and self._framing():
+            return  # so says the parser of what it would leave to another protocol
         self._enter("")
         self._ended = True
         super().on_message_complete()

@@ -13,7 +13,13 @@ import uvicorn
 from switchyard.connections import Limits, bounded, sweep
 from switchyard.web.asgi import Receive, Scope, Send, header, read_body, respond
 
-LIMITS = Limits(connections=8, head_bytes=4096, head_seconds=0.4, body_seconds=0.8, sweep_seconds=0.05)
+LIMITS = Limits(
+    connections=8,
+    head_bytes=4096,
+    head_seconds=0.4,
+    body_seconds=0.8,
+    sweep_seconds=0.05,
+)
 PATIENCE = 5.0
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 OPEN_BODY = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -219,3 +225,33 @@ def test_a_long_answer_is_not_cut_by_the_limits_on_requests(server: Server) -> N
         time.sleep(LIMITS.head_seconds + LIMITS.body_seconds + 0.2)
         server.release()
         assert answer_of(working) == b"0 1 "
+
+
+# --- requests that ask for another protocol --------------------------------------
+
+UPGRADE = b"host: x\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
+IN_BODY = b"GET /stolen HTTP/1.1\r\nhost: y\r\n\r\n"
+FRAMED = {
+    "a length": b"content-length: %d\r\n\r\n%b" % (len(IN_BODY), IN_BODY),
+    "chunks": b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(IN_BODY), IN_BODY),
+}
+
+
+@pytest.mark.parametrize("framing", FRAMED)
+@pytest.mark.parametrize("split", [0, 100, 10_000])
+def test_the_body_of_a_request_with_an_upgrade_is_its_body(server: Server, framing: str, split: int) -> None:
+    """Programs in Java ask for HTTP/2 with every request; the parser takes what follows for another protocol."""
+    request = b"POST / HTTP/1.1\r\n" + UPGRADE + FRAMED[framing]
+    head = request.index(b"\r\n\r\n") + 4
+    with server.connect() as connection:
+        for piece in (request[: head - split], request[max(head - split, 0) :]):
+            connection.sendall(piece)
+            time.sleep(0.05)
+        assert answer_of(connection).startswith(b"%d 5 " % len(IN_BODY))
+        connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        assert rest_of(connection).count(b"HTTP/1.1 ") == 1
+
+
+def test_an_upgrade_without_a_body_is_ignored(server: Server) -> None:
+    with server.connect(b"GET / HTTP/1.1\r\n" + UPGRADE + b"\r\n" + GET) as connection:
+        assert answer_of(connection).startswith(b"0 4 ")
