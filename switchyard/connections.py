@@ -31,6 +31,8 @@ class Limits:
     head_seconds: float = 30
     body_seconds: float = 300
     """64 MB within that time is a slow network"""
+    unread_seconds: float = 300
+    """who takes nothing of its answer for so long has gone, or will not let go of what it holds"""
     sweep_seconds: float = 2
 
 
@@ -50,6 +52,9 @@ class BoundedConnection(HttpToolsProtocol):
         """a request has ended within what was just received: the rest belongs to another one"""
         self._repeats = False
         """the parser is told again what it knows"""
+        self._unread = 0
+        self._unread_since = self._since
+        self._is_dropped = False
         if len(self.connections) > self.limits.connections:
             self._make_room()
 
@@ -148,17 +153,36 @@ class BoundedConnection(HttpToolsProtocol):
             return -1.0
         return now - self._since - limit
 
+    def resume_writing(self) -> None:
+        # what waits may always be of one size, and yet be always something else
+        self._unread_since = self.loop.time()
+        super().resume_writing()
+
+    def takes_nothing(self, now: float) -> bool:
+        """True if what waits for the client has waited too long; to be asked at every sweep."""
+        unread = self.transport.get_write_buffer_size()
+        if not unread or unread < self._unread:
+            self._unread_since = now
+        self._unread = unread
+        return now - self._unread_since > self.limits.unread_seconds
+
+    def drop(self) -> None:
+        """A client that reads nothing must not keep what is closed."""
+        self._is_dropped = True
+        self.transport.abort()
+
     def _enter(self, phase: str) -> None:
         self._phase = phase
         self._since = self.loop.time()
 
     def _make_room(self) -> None:
         """Lets the connection go that has been idle longest; the new one if none is."""
-        known = [one for one in self.connections if not one.transport.is_closing()]
+        known = [
+            one for one in self.connections if isinstance(one, BoundedConnection) and not one._is_dropped
+        ]
         if len(known) > self.limits.connections:
-            idle = [one for one in known if isinstance(one, BoundedConnection) and one.is_idle]
-            # a client that reads nothing must not keep what is closed
-            min(idle, key=lambda one: one._since, default=self).transport.abort()
+            idle = [one for one in known if one.is_idle]
+            min(idle, key=lambda one: one._since, default=self).drop()
 
     def _refuse_head(self) -> None:
         if self.is_idle:
@@ -174,13 +198,15 @@ class BoundedConnection(HttpToolsProtocol):
 
 
 async def sweep(connections: set[Any], every_seconds: float) -> None:
-    """Closes the connections of clients that are late with their requests, until cancelled."""
+    """Closes the connections of clients that are late with their requests or do not read, until cancelled."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(every_seconds)
         now = loop.time()
         for connection in [one for one in connections if isinstance(one, BoundedConnection)]:
-            if connection.owes(now) > 0:
+            if connection.takes_nothing(now):
+                connection.drop()
+            elif connection.owes(now) > 0:
                 connection.transport.close()
 
 

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -18,19 +18,27 @@ LIMITS = Limits(
     head_bytes=4096,
     head_seconds=0.4,
     body_seconds=0.8,
+    unread_seconds=0.5,
     sweep_seconds=0.05,
 )
 PATIENCE = 5.0
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+LARGE = b"l" * 8_000_000
+"""more than the system keeps on the way to a client"""
 OPEN_BODY = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 class Server:
-    """Answers with the length of the body and of the headers; `/slow` only when it is let go."""
+    """Answers with the length of the body and of the headers; `/slow` only when it is let go.
+
+    `/large` is one large answer, `/stream` comes in many pieces.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._listener = socket.create_server(("127.0.0.1", 0))
+        # its connections have it from here: the less the system keeps, the sooner a client's reading shows
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
         self.address = self._listener.getsockname()
         self.let_go = asyncio.Event()
         self.works = threading.Event()
@@ -63,8 +71,21 @@ class Server:
         if scope["path"] == "/slow":
             self.works.set()
             await self.let_go.wait()
+        if scope["path"] == "/stream":
+            await self._stream(send)
+            return
+        if scope["path"] == "/large":
+            await respond(send, 200, [], LARGE)
+            return
         told = f"{len(body)} {len(scope['headers'])} {header(scope, b'x-late')}"
         await respond(send, 200, [], told.encode())
+
+    async def _stream(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for start in range(0, len(LARGE), 65536):
+            piece = LARGE[start : start + 65536]
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
     @property
     def connections(self) -> set[Any]:
@@ -225,6 +246,57 @@ def test_a_long_answer_is_not_cut_by_the_limits_on_requests(server: Server) -> N
         time.sleep(LIMITS.head_seconds + LIMITS.body_seconds + 0.2)
         server.release()
         assert answer_of(working) == b"0 1 "
+
+
+# --- clients that do not read -----------------------------------------------------
+
+
+def connect_narrow(server: Server, octets: bytes) -> socket.socket:
+    """A client whose system takes little unasked."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    connection.settimeout(PATIENCE)
+    connection.connect(server.address)
+    connection.sendall(octets)
+    return connection
+
+
+@pytest.mark.parametrize("path", [b"/large", b"/stream"])
+def test_who_does_not_read_its_answer_is_let_go(server: Server, path: bytes) -> None:
+    with connect_narrow(server, GET.replace(b"/", path, 1)):
+        assert wait_for(lambda: len(server.connections) == 1)
+        assert wait_for(lambda: not server.connections)
+
+
+def test_who_reads_slowly_gets_all_of_its_answer(server: Server) -> None:
+    with connect_narrow(server, b"GET /stream HTTP/1.0\r\nhost: x\r\n\r\n") as connection:
+        size, began = 0, time.monotonic()
+        while piece := connection.recv(256 * 1024):
+            size += len(piece)
+            time.sleep(0.01)
+
+    assert size > len(LARGE)
+    assert time.monotonic() - began > LIMITS.unread_seconds
+
+
+def test_closed_connections_that_nobody_reads_count_as_well(server: Server) -> None:
+    closing = b"GET /large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    crowd = []
+    for _ in range(2 * LIMITS.connections):
+        crowd.append(connect_narrow(server, closing))
+        assert crowd[-1].recv(1), "it has been answered"
+    with server.connect(GET) as newcomer:
+        assert answer_of(newcomer) == b"0 1 "
+    assert len(server.connections) <= LIMITS.connections + 1
+    for connection in crowd:
+        connection.close()
+
+
+def wait_for(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + PATIENCE
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return holds()
 
 
 # --- requests that ask for another protocol --------------------------------------
