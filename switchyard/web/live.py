@@ -4,6 +4,7 @@ Nothing is computed while no page is open.
 """
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -19,6 +20,7 @@ TICK_SECONDS = 0.5
 ALIVE_SECONDS = 15.0
 KEPT_EVENTS = 1000
 MAX_READERS = 32
+NUMBER = re.compile(r"[0-9]{1,18}")
 ALIVE = b": alive\n\n"
 RETRY = b"retry: 1000\n\n"
 VOLATILE = frozenset({"now"})
@@ -84,7 +86,7 @@ class LiveEvents:
     def _place(self, resume: str) -> int | None:
         """The number of the last event a returning reader has seen; None if the next one is lost."""
         boot, _, number = resume.partition("-")
-        if boot != self._overview.boot or not number.isdigit():
+        if boot != self._overview.boot or not NUMBER.fullmatch(number):
             return None
         place = int(number)
         oldest = self._events[0][0] if self._events else self._last + 1

@@ -1,5 +1,6 @@
 """The models that the clients can ask for, in the three shapes that clients read."""
 
+import re
 from typing import Any
 
 from switchyard.protocols.names import CLAUDE_ALIAS
@@ -9,6 +10,7 @@ CREATED = 1_735_689_600
 CREATED_AT = "2025-01-01T00:00:00Z"
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 1000
+NUMBER = re.compile(r"[0-9]{1,9}")
 SHOWN_BY_CLAUDE_CODE = ("claude", "anthropic")
 
 
@@ -20,7 +22,7 @@ def anthropic_list(models: dict[str, int], query: dict[str, str]) -> dict[str, A
     start = names.index(after) + 1 if after in names else 0
     end = names.index(before) if before in names else len(names)
     limit = query.get("limit", "")
-    count = max(1, min(int(limit), MAX_LIMIT)) if limit.isdigit() else DEFAULT_LIMIT
+    count = max(1, min(int(limit), MAX_LIMIT)) if NUMBER.fullmatch(limit) else DEFAULT_LIMIT
     page = entries[start:end][:count]
     if limit == str(MAX_LIMIT):
         # so asks Claude Code, which shows only names that begin like those of Anthropic

@@ -156,6 +156,9 @@ class Reading:
         }
 
     async def events(self, request: Request) -> Response:
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream", headers=headers)
         events = self._live.follow(request.headers.get("last-event-id", ""))
         try:
             first = await anext(events)
@@ -167,7 +170,6 @@ class Reading:
             async for event in events:
                 yield event
 
-        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(all_of_them(), media_type="text/event-stream", headers=headers)
 
     async def token_stats(self, request: Request) -> Response:

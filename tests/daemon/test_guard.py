@@ -1,6 +1,7 @@
 """The door-keeper on every route: foreign names and foreign pages are turned away, nothing is opened to others."""
 
 import http.client
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,6 +104,73 @@ def test_every_answer_carries_the_security_headers(daemon: Daemon, method: str, 
     assert "default-src 'self'" in policy and "unsafe-inline" not in policy and "unsafe-eval" not in policy
     assert response.header("x-content-type-options") == "nosniff"
     assert response.header("x-frame-options") == "DENY"
+
+
+HEAD_END = b"\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+POST = b"POST /v1/messages HTTP/1.1\r\n"
+ODD_REQUESTS: dict[str, tuple[bytes, set[int]]] = {
+    "another address than the host says": (b"GET http://evil.example/health HTTP/1.1" + HEAD_END, {200}),
+    "an address without a path": (b"GET http://evil.example HTTP/1.1" + HEAD_END, {400}),
+    "our address for another host": (
+        b"GET http://localhost/health HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n",
+        {403},
+    ),
+    "a tunnel": (b"CONNECT evil.example:80 HTTP/1.1" + HEAD_END, {400}),
+    "a method that is none": (b"BREW / HTTP/1.1" + HEAD_END, {400}),
+    "a method of WebDAV": (b"PROPFIND / HTTP/1.1" + HEAD_END, {404, 405}),
+    "an echo": (b"TRACE / HTTP/1.1" + HEAD_END, {404, 405}),
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", {400}),
+    "HTTP/1.0 without a host": (b"GET /health HTTP/1.0\r\n\r\n", {403}),
+    "two hosts": (b"GET /health HTTP/1.1\r\nhost: localhost" + HEAD_END, {403}),
+    "a folded host": (b"GET /health HTTP/1.1\r\nhost:\r\n localhost\r\n\r\n", {400}),
+    "a folded header": (b"GET /health HTTP/1.1\r\nx: a\r\n b" + HEAD_END, {400}),
+    "a blank before the colon": (b"GET /health HTTP/1.1\r\nhost : localhost\r\n\r\n", {400}),
+    "a bare CR": (b"GET /health HTTP/1.1\r\nx: a\rhost: evil" + HEAD_END, {400}),
+    "a null byte": (b"GET /health HTTP/1.1\r\nx: a\0b" + HEAD_END, {400}),
+    "a length and chunks": (
+        POST + b"content-length: 4\r\ntransfer-encoding: chunked" + HEAD_END + b"0\r\n\r\n",
+        {400},
+    ),
+    "two lengths": (POST + b"content-length: 2\r\ncontent-length: 3" + HEAD_END + b"{}", {400}),
+    "a length with a sign": (POST + b"content-length: +2" + HEAD_END + b"{}", {400}),
+    "an unknown coding": (POST + b"transfer-encoding: xchunked" + HEAD_END + b"0\r\n\r\n", {400}),
+    "chunks that are not last": (POST + b"transfer-encoding: chunked, identity" + HEAD_END + b"0\r\n\r\n", {400}),
+    "a chunk of negative size": (POST + b"transfer-encoding: chunked" + HEAD_END + b"-2\r\n{}\r\n", {400}),
+    "a chunk beyond all numbers": (POST + b"transfer-encoding: chunked" + HEAD_END + b"f" * 17 + b"\r\n", {400}),
+    "a request in a request": (POST + b"content-length: 2" + HEAD_END + b"{}GET /health HTTP/1.1" + HEAD_END, {400}),
+    "a path of other bytes": (b"GET /\xff HTTP/1.1" + HEAD_END, {400}),
+    "a path with a null byte": (b"GET /%00 HTTP/1.1" + HEAD_END, {404}),
+    "a path of half a character": (b"GET /%ed%a0%80 HTTP/1.1" + HEAD_END, {404}),
+    "a path that climbs": (b"GET /" + b"%2e%2e/" * 2000 + b"etc/passwd HTTP/1.1" + HEAD_END, {404}),
+    "a path of Windows": (b"GET /..\\..\\app.py HTTP/1.1" + HEAD_END, {404}),
+    "a folder": (b"GET //evil.example/..//js HTTP/1.1" + HEAD_END, {404}),
+    "thousands of ranges": (
+        b"GET /style.css HTTP/1.1\r\nrange: bytes=" + b",".join(b"%d-%d" % (n, n) for n in range(9000)) + HEAD_END,
+        {200, 400, 416},
+    ),
+    "live events without a body": (b"HEAD /api/events HTTP/1.1" + HEAD_END, {200}),
+    "a limit that is no number": (
+        b"GET /v1/models?limit=%C2%B2 HTTP/1.1\r\nanthropic-version: x" + HEAD_END,
+        {200},
+    ),
+    "the first of all days": (b"GET /api/token-stats?to=0001-01-01 HTTP/1.1" + HEAD_END, {200}),
+    "a header in a file's name": (b"GET /api/token-stats.csv?by=day%0d%0ax:y HTTP/1.1" + HEAD_END, {400}),
+    "an earlier version elsewhere": (b"GET /api/history/diff?from=../../x HTTP/1.1" + HEAD_END, {404}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD_REQUESTS)
+def test_odd_requests_are_refused_or_answered_once(daemon: Daemon, name: str) -> None:
+    sent, allowed = ODD_REQUESTS[name]
+    told = b""
+    with socket.create_connection(("127.0.0.1", daemon.port), timeout=10) as connection:
+        connection.sendall(sent)
+        while piece := connection.recv(65536):
+            told += piece
+
+    assert told.count(b"HTTP/1.1 ") == 1
+    assert int(told.split()[1]) in allowed, told[:300]
+    assert "Traceback" not in daemon.log()
 
 
 FORMS = ("application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x", "")

@@ -232,6 +232,10 @@ def test_a_question_that_makes_no_sense_is_refused(tmp_path: Path, asked: dict[s
         statistics(tmp_path).token_stats(**asked)
 
 
+def test_the_first_of_all_days_is_a_day(tmp_path: Path) -> None:
+    assert statistics(tmp_path).token_stats(end="0001-01-01")["daily"] == {}
+
+
 def test_names_of_one_kind_are_bounded(tmp_path: Path) -> None:
     kept = statistics(tmp_path)
     for number in range(MAX_KEYS + 50):

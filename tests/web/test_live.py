@@ -127,3 +127,14 @@ def test_there_is_an_end_to_the_number_of_readers() -> None:
             await anext(live.follow(""))
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("number", ["²", "9" * 5000, "-1", "x", ""])
+def test_a_page_that_returns_with_nonsense_starts_afresh(number: str) -> None:
+    async def scenario() -> list[str]:
+        stream = events_of(Scene()).follow(f"{Scene.boot}-{number}")
+        kinds = [kind for _, kind, _ in await take(stream, 2)]
+        await closed(stream)
+        return kinds
+
+    assert asyncio.run(scenario()) == ["reset", "state"]
