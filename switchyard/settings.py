@@ -59,7 +59,7 @@ DollarsPerMillion = Annotated[float, Meta(ge=0, le=1_000_000_000)]
 
 DEMO_URL = "demo:"
 CLAUDE_SONNET = "claude-sonnet-4-5-20250929"
-SECRET_FIELDS = frozenset({"key", "headers", "proxy", "client_keys"})
+SECRET_FIELDS = frozenset({"key", "headers", "base_url", "proxy", "client_keys"})
 CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\Z")
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 PROXY = re.compile(r"(https?|socks5h?)://[^/\s]+/?\Z")
@@ -359,7 +359,7 @@ def _name(name: str) -> Iterator[Finding]:
 
 def _address(url: str) -> Iterator[Finding]:
     if url != DEMO_URL and not _is_http_url(url):
-        yield "", "an http:// or https:// address", HIDDEN if "@" in url else shown(url)
+        yield "", "an http:// or https:// address", HIDDEN if "@" in url or "?" in url else shown(url)
 
 
 def _credential(key: str) -> Iterator[Finding]:

@@ -308,3 +308,10 @@ def test_the_shipped_rules_rename_only_for_chat_clients_and_claude_upstreams() -
         (name, CLAUDE_SONNET, ("chat",), ("messages",))
         for name in ("gpt-4", "gpt-4-turbo*", "gpt-3.5-turbo*")
     ]
+
+
+@pytest.mark.parametrize("url", ["htp://h/v1?key=hidden", ["http://h/v1?key=hidden"], "http://u:hidden@h:x"])
+def test_a_key_in_an_address_with_a_fault_is_not_told(url: Any) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse({"upstreams": [{"name": "a", "protocol": "chat", "base_url": url}]})
+    assert "hidden" not in str(caught.value)

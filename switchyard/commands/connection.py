@@ -11,6 +11,7 @@ from switchyard.relay.asgi_transport import AsgiTransport
 from switchyard.relay.connection_test import Report, check_connection
 from switchyard.relay.pretend import PretendingWire
 from switchyard.relay.reach import Step
+from switchyard.relay.redaction import masked_url
 from switchyard.relay.surroundings import Surroundings, local_moment, steady_seconds
 from switchyard.relay.upstream import Wire
 from switchyard.relay.waiting import WaitingRoom
@@ -18,7 +19,6 @@ from switchyard.routing.limits import Limits
 from switchyard.routing.route import State
 from switchyard.routing.sessions import Sessions
 from switchyard.settings import Settings, Upstream
-from switchyard.web.views import masked_url
 
 
 def test(arguments: argparse.Namespace) -> int:

@@ -14,9 +14,9 @@ from switchyard.commands.ask import agreed
 from switchyard.commands.command import Command, CommandFailed
 from switchyard.faults import SettingsError
 from switchyard.importing import Imported, ImportReport, UnknownFormat
+from switchyard.relay.redaction import masked_url
 from switchyard.settings import default_document, parse
 from switchyard.store.settings_file import SettingsFile, StaleRevision
-from switchyard.web.views import masked_url
 
 
 def import_file(arguments: argparse.Namespace) -> int:

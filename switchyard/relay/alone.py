@@ -1,5 +1,6 @@
 """Ask one upstream alone, for ourselves: one tiny honest request, whatever its calendar and its rests."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ from switchyard.protocols.names import ModelName, ProtocolName, is_glob
 from switchyard.protocols.sse import SseDecoder
 from switchyard.relay.failover import Relay
 from switchyard.relay.headers import OUR_USER_AGENT, Headers
+from switchyard.relay.redaction import redacted_text, secrets_of
 from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.health import Health
@@ -78,7 +80,9 @@ async def ask_alone(
     sink = _Kept()
     exchange = await Relay(_lonely(around, upstream, patience_seconds, rules)).answer(request, sink)
     if exchange.outcome is Outcome.OK:
-        return Heard(exchange, answer_text(around.codecs[protocol], bytes(sink.body))[:SHOWN_CHARS])
+        secrets = await asyncio.to_thread(secrets_of, upstream)
+        text = redacted_text(answer_text(around.codecs[protocol], bytes(sink.body)), secrets)
+        return Heard(exchange, text[:SHOWN_CHARS])
     return Heard(exchange, what_failed(exchange))
 
 

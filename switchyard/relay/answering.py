@@ -15,7 +15,7 @@ from switchyard.relay.final_error import FinalError
 from switchyard.relay.headers import Headers, given_back
 from switchyard.relay.keep_alive import KeepAlive
 from switchyard.relay.prepare import BYTES_PER_TOKEN, Prepared
-from switchyard.relay.redaction import redacted, secrets_of
+from switchyard.relay.redaction import redacted, redacted_bytes, redacted_text, secrets_of
 from switchyard.relay.search import Found, Search
 from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.values import ClientRequest, Sink
@@ -164,7 +164,10 @@ class Answering:
         self._note_first_content()
 
         def hidden(failure: Failure) -> Failure:
-            return redacted(failure, secrets_of(found.candidate.upstream, self._request.headers))
+            return redacted(failure, self._secrets_shown_to(found))
+
+        def hide(out: bytes) -> bytes:
+            return redacted_bytes(out, self._secrets_shown_to(found))
 
         async def settle(failure: Failure | None) -> None:
             await self._quieten()
@@ -183,7 +186,7 @@ class Answering:
             error = replace(told.error, message=f'upstream "{found.candidate.name}": {told.message}')
             return calmed_break(self._codec, error) if found.last_resort else error
 
-        await deliver_stream(found.held, stream, keep_alive, idle_seconds, settle, phrase)
+        await deliver_stream(found.held, stream, keep_alive, idle_seconds, settle, phrase, hide)
 
     def _note_break(self, found: Found, failure: Failure) -> None:
         """The client is told, and asks again by itself: by then this upstream must rest."""
@@ -216,8 +219,9 @@ class Answering:
     async def _start(self, headers: Headers, found: Found) -> None:
         if self._sink.started:
             return
+        secrets = self._secrets_shown_to(found)
         own = [
-            *given_back(found.held.reply.headers),
+            *((name, redacted_text(value, secrets)) for name, value in given_back(found.held.reply.headers)),
             ("x-switchyard-upstream", _header_safe(found.candidate.name)),
             ("x-switchyard-attempts", str(len(self._exchange.attempts))),
         ]
@@ -225,6 +229,9 @@ class Answering:
             lost = ",".join(dict.fromkeys(loss.field for loss in found.prepared.losses))
             own.append(("x-switchyard-dropped", _header_safe(lost)[:MAX_LOSS_CHARS]))
         await self._sink.start(200, headers + own)
+
+    def _secrets_shown_to(self, found: Found) -> tuple[str, ...]:
+        return secrets_of(found.candidate.upstream, self._request.headers, self._search.key)
 
     async def _quieten(self) -> None:
         if self._keep_alive is not None:

@@ -29,8 +29,18 @@ Phrase = Callable[[Failure], WireError]
 """What the client is told of a break."""
 
 
+Hide = Callable[[bytes], bytes]
+"""Blanks what the upstream must not repeat in its own last words."""
+
+
 async def deliver_stream(
-    held: Held, stream: Stream, keep_alive: KeepAlive, idle_seconds: float, settle: Settle, phrase: Phrase
+    held: Held,
+    stream: Stream,
+    keep_alive: KeepAlive,
+    idle_seconds: float,
+    settle: Settle,
+    phrase: Phrase,
+    hide: Hide,
 ) -> None:
     """Pump a held stream to its end. The caller has started the answer, and closes the reply."""
     if _is_over(stream):
@@ -39,6 +49,8 @@ async def deliver_stream(
     else:
         await keep_alive.write(held.head)
         failure, out = await _pump(held, stream, keep_alive, idle_seconds)
+    if failure is not None:
+        out = hide(out)
     if failure is not None and stream.owes_an_end:
         out += stream.break_off(phrase(failure))
     await settle(failure)

@@ -1,9 +1,11 @@
-"""Blank the secrets that an upstream repeats when it refuses them."""
+"""Blank the secrets that an upstream repeats when it refuses them, and those that stand in an address."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -14,46 +16,104 @@ from switchyard.settings import Upstream
 
 SHORTEST_SECRET = 6
 """Local servers take any key: a single letter is no secret, and would be found in every text."""
+LONGEST_BEGINNING = 12
+"""Many keys begin alike: `sk-ant-api03-` is no secret."""
 BLANK = "[key]"
-SECRET_NAME = re.compile(r"(?i)key|token|secret|sig|password")
+MASK = "***"
+SECRET_NAME = re.compile(r"(?i)key|token|secret|sig|passw|pwd|auth|credential")
 CREDENTIALS = ("authorization", "x-api-key")
 
 
-def secrets_of(upstream: Upstream, client_headers: Iterable[tuple[str, str]] = ()) -> tuple[str, ...]:
-    """What this upstream is shown and nobody else may see; the longest first."""
+def secrets_of(
+    upstream: Upstream, client_headers: Iterable[tuple[str, str]] = (), key: str | None = None
+) -> tuple[str, ...]:
+    """What this upstream is shown and nobody else may see; the longest first.
+
+    Without the `key` that it was shown this looks it up, which may take a while.
+    """
     found = {*upstream.headers.values(), *_secrets_in(upstream.base_url), *_secrets_in(upstream.proxy)}
     with suppress(KeyMissing):
-        found.add(resolve_key(upstream.key))
+        found.add(resolve_key(upstream.key) if key is None else key)
     if upstream.key == "client":
         found |= {value.rpartition(" ")[2] for name, value in client_headers if name in CREDENTIALS}
-    return tuple(sorted((one for one in found if len(one) >= SHORTEST_SECRET), key=len, reverse=True))
+    return worth_hiding(found)
 
 
-def _secrets_in(url: str) -> set[str]:
+def worth_hiding(found: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({one for one in found if len(one) >= SHORTEST_SECRET}, key=len, reverse=True))
+
+
+@lru_cache(1024)
+def _secrets_in(url: str) -> frozenset[str]:
     """The password and the values of what is named like a key, as they stand there and decoded."""
     parts = urlsplit(url)
-    password = parts.netloc.rpartition("@")[0].partition(":")[2]
+    user, colon, password = parts.netloc.rpartition("@")[0].partition(":")
     told = [pair.partition("=") for pair in parts.query.split("&")]
-    found = [password, *(value for name, _, value in told if SECRET_NAME.search(name))]
-    return {spelled for one in found for spelled in (one, unquote(one))}
+    found = [password if colon else user, *(value for name, _, value in told if SECRET_NAME.search(name))]
+    return frozenset(spelled for one in found for spelled in (one, unquote(one)))
+
+
+def masked_url(url: str) -> str:
+    """The address without passwords and keys."""
+    place, mark, query = url.partition("?")
+    scheme, slashes, rest = place.partition("//")
+    network, slash, path = rest.partition("/")
+    user, at, host = network.rpartition("@")
+    if at:
+        name, colon, _ = user.partition(":")
+        network = f"{name}:{MASK}@{host}" if colon else f"{MASK}@{host}"
+    return f"{scheme}{slashes}{network}{slash}{path}{mark}{'&'.join(map(_masked_pair, query.split('&')))}"
+
+
+def without_named(value: Any, blank: Callable[[str], Any]) -> Any:
+    """JSON in which each text that has the name of a secret is blanked."""
+    if isinstance(value, list):
+        return [without_named(one, blank) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: blank(one) if isinstance(one, str) and SECRET_NAME.search(name) else without_named(one, blank)
+        for name, one in value.items()
+    }
+
+
+def _masked_pair(pair: str) -> str:
+    name, equals, _ = pair.partition("=")
+    return f"{name}={MASK}" if equals and SECRET_NAME.search(name) else pair
 
 
 def redacted_text(text: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
-        text = text.replace(secret, BLANK)
+        begin = secret[: _telling(secret)]
+        while (at := text.find(begin)) >= 0:
+            end = at + len(begin)
+            while text.startswith(secret[: end + 1 - at], at) and end + 1 - at <= len(secret):
+                end += 1
+            text = text[:at] + BLANK + text[end:]
     return text
+
+
+def redacted_bytes(content: bytes, secrets: Iterable[str]) -> bytes:
+    """As `redacted_text`, for what may be JSON."""
+    for secret in secrets:
+        in_json = msgspec.json.encode(secret)[1:-1]
+        # some write a slash in JSON as it is, some do not
+        for spelled in {secret.encode(), in_json, in_json.replace(b"/", rb"\/")}:
+            content = content.replace(spelled, BLANK.encode())
+    return content
+
+
+def _telling(secret: str) -> int:
+    """So much of its beginning is not told either: texts are cut, and the cut may go through a key."""
+    return min(len(secret), max(LONGEST_BEGINNING, len(secret) // 2))
 
 
 def redacted(failure: Failure, secrets: tuple[str, ...]) -> Failure:
     """The same failure for logs, journals and clients."""
-    error, body = failure.error, failure.body
-    for secret in secrets:
-        for spelled in {secret.encode(), msgspec.json.encode(secret)[1:-1]}:
-            body = body.replace(spelled, BLANK.encode())
     error = replace(
-        error,
-        message=redacted_text(error.message, secrets),
-        code=redacted_text(error.code, secrets),
-        param=redacted_text(error.param, secrets),
+        failure.error,
+        message=redacted_text(failure.error.message, secrets),
+        code=redacted_text(failure.error.code, secrets),
+        param=redacted_text(failure.error.param, secrets),
     )
-    return replace(failure, error=error, body=body)
+    return replace(failure, error=error, body=redacted_bytes(failure.body, secrets))

@@ -74,6 +74,8 @@ class Search:
         self._conversation = conversation_of(request.head.session, request.head.model)
         self._began = time.perf_counter()
         self.preparation = Preparation(request, around.codecs)
+        self.key = ""
+        """what was last shown"""
         self.prepared: Prepared | None = None
         """what was last sent"""
         self.stream: Stream | None = None
@@ -256,7 +258,7 @@ class Search:
             held = await self._attempt(candidate, note)
             whole = await self._whole(held)
         except AttemptFailed as failed:
-            return redacted(failed.failure, secrets_of(candidate.upstream, self._request.headers))
+            return redacted(failed.failure, secrets_of(candidate.upstream, self._request.headers, self.key))
         except BaseException:
             note.ended = self.seconds()
             raise
@@ -282,9 +284,10 @@ class Search:
         upstream, request = candidate.upstream, self._request
         prepared = self.prepared = await self._prepare(candidate, note.protocol)
         timeouts = timeouts_of(upstream, self._settings)
+        self.key = await _key_of(candidate)
         headers = upstream_headers(
             upstream,
-            await _key_of(candidate),
+            self.key,
             request.headers,
             same_protocol=prepared.sent is None,
             stream=request.head.stream,

@@ -9,8 +9,8 @@ from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.splice import splice_model
 from switchyard.relay.capture import Captured
 from switchyard.relay.headers import ANTHROPIC_VERSION, auth_style
+from switchyard.relay.redaction import masked_url
 from switchyard.settings import Upstream
-from switchyard.web.views import masked_url
 
 SAMPLES: dict[ProtocolName, dict[str, object]] = {
     "messages": {"max_tokens": 64, "messages": [{"role": "user", "content": "hello"}]},

@@ -7,20 +7,19 @@ from typing import Any, get_args
 from starlette.requests import Request
 from starlette.responses import Response
 
-from switchyard.relay.capture import Captured, CapturingRelay, NowhereSink
+from switchyard.exchange import Exchange
+from switchyard.relay.capture import Captured, NowhereSink
 from switchyard.relay.connection_test import Report, check_connection
 from switchyard.relay.pretend import Mode
+from switchyard.relay.redaction import masked_url, redacted_bytes, secrets_of, worth_hiding
 from switchyard.relay.values import ClientRequest
 from switchyard.settings import Settings, Upstream
 from switchyard.web.answers import Handler, Json, Problem, answer, read_object, text_of
 from switchyard.web.drafts import draft_of
 from switchyard.web.overview import Daemon
-from switchyard.web.views import masked_url
 
 MODES: tuple[str, ...] = get_args(Mode)
 MAX_PRETEND_MINUTES = 24 * 60
-SHORTEST_SECRET = 6
-REDACTED = "[key]"
 
 
 class Doing:
@@ -143,28 +142,22 @@ def _report_view(report: Report) -> Json:
     }
 
 
-def captured_view(relay: CapturingRelay, id: str, settings: Settings) -> Json | None:
-    """The bodies kept of an exchange, the secrets of the settings blanked."""
-    captured: Captured | None = relay.find(id)
-    if captured is None:
-        return None
+def captured_view(captured: Captured, secrets: tuple[str, ...]) -> Json:
+    """The bodies kept of an exchange, with these secrets blanked."""
     body = captured.request.body if captured.request else b""
     return {
-        "request": redacted(body, settings),
-        "answer": redacted(captured.answer, settings),
+        "request": redacted_bytes(body, secrets).decode(errors="replace"),
+        "answer": redacted_bytes(captured.answer, secrets).decode(errors="replace"),
         "truncated": captured.truncated,
     }
 
 
-def redacted(content: bytes, settings: Settings) -> str:
-    text = content.decode(errors="replace")
-    for secret in _secrets(settings):
-        text = text.replace(secret, REDACTED)
-    return text
-
-
-def _secrets(settings: Settings) -> list[str]:
-    found = [*settings.client_keys]
+def secrets_around(exchange: Exchange, settings: Settings) -> tuple[str, ...]:
+    """All that is secret in the settings, and what the upstreams that were asked have been shown."""
+    asked = {attempt.upstream for attempt in exchange.attempts}
+    found = {*settings.client_keys}
     for upstream in settings.upstreams:
-        found += [upstream.key, *upstream.headers.values()]
-    return sorted((one for one in found if len(one) >= SHORTEST_SECRET), key=len, reverse=True)
+        # a keychain may ask the user: only for what can be there
+        shown = secrets_of(upstream) if upstream.name in asked else (upstream.key, *upstream.headers.values())
+        found.update(shown)
+    return worth_hiding(found)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from switchyard.importing.imported import Names
-from switchyard.web.views import masked_url
+from switchyard.relay.redaction import MASK, masked_url
 
 Document = dict[str, Any]
 Entry = dict[str, Any]
@@ -102,7 +102,7 @@ def _with_secrets(name: str, value: Any, stored: Any) -> Any:
     if name == "headers" and isinstance(value, dict):
         known = stored if isinstance(stored, dict) else {}
         return {header: known.get(header, "") if text is KEPT else text for header, text in value.items()}
-    blanked = isinstance(value, str) and isinstance(stored, str) and "***" in value
+    blanked = isinstance(value, str) and isinstance(stored, str) and MASK in value
     if name in ("proxy", "base_url") and blanked and value == masked_url(stored):
         return stored
     return value

@@ -11,6 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from switchyard import VERSION
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.relay import keychain
+from switchyard.relay.redaction import redacted_bytes
 from switchyard.routing.moments import moment_at
 from switchyard.routing.route import Ask
 from switchyard.routing.verdict import RETURNED
@@ -19,7 +20,7 @@ from switchyard.settings import ERROR_KINDS, WEEKDAYS, Budget, Failover, Timeout
 from switchyard.store.render import csv_text
 from switchyard.web.answers import Handler, Problem, answer
 from switchyard.web.curl import curl_command
-from switchyard.web.doing import captured_view, redacted
+from switchyard.web.doing import captured_view, secrets_around
 from switchyard.web.live import LiveEvents, TooManyReaders
 from switchyard.web.overview import Daemon, Overview
 from switchyard.web.views import entry_view, exchange_detail, exchange_row, key_id
@@ -129,15 +130,16 @@ class Reading:
         exchange = self._daemon.recent.find(request.path_params["id"])
         if exchange is None:
             raise Problem(404, "This request is no longer in memory.")
-        settings, relay = self._daemon.current(), self._daemon.relay
-        captured = relay.find(exchange.id)
+        settings = self._daemon.current()
+        captured = self._daemon.relay.find(exchange.id)
+        secrets = await asyncio.to_thread(secrets_around, exchange, settings)
         answered = exchange.attempts[-1].upstream if exchange.attempts else ""
         curl = curl_command(exchange, settings.upstream(answered), captured)
         return answer(
             {
                 **exchange_detail(exchange),
-                "curl": redacted(curl.encode(), settings),
-                "captured": captured_view(relay, exchange.id, settings),
+                "curl": redacted_bytes(curl.encode(), secrets).decode(),
+                "captured": captured_view(captured, secrets) if captured is not None else None,
             }
         )
 

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
-from switchyard.web.views import key_view, masked_url
+from switchyard.relay.redaction import masked_url
+from switchyard.settings import Settings, Upstream
+from switchyard.web.views import key_view, without_strays
 
 Document = dict[str, Any]
 Blank = Callable[[str], str]
@@ -25,7 +27,7 @@ def mark(salt: bytes) -> Blank:
 
 
 def without_secrets(document: Document, blank: Blank) -> Document:
-    shown = dict(document)
+    shown = without_strays(document, Settings, blank)
     if isinstance(document.get("upstreams"), list):
         shown["upstreams"] = [
             _entry(entry, blank) if isinstance(entry, dict) else entry for entry in document["upstreams"]
@@ -37,7 +39,7 @@ def without_secrets(document: Document, blank: Blank) -> Document:
 
 
 def _entry(entry: Document, blank: Blank) -> Document:
-    shown = dict(entry)
+    shown = without_strays(entry, Upstream, blank)
     key = entry.get("key")
     if isinstance(key, str) and key_view(key)["kind"] == "literal":
         shown["key"] = blank(key)

@@ -1,17 +1,19 @@
 """Values as the dashboard's API tells them: plain JSON, never a secret."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from switchyard.exchange import Attempt, Exchange, Failure
 from switchyard.faults import Fault
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Usage
+from switchyard.relay.redaction import MASK, masked_url, without_named
 from switchyard.relay.urls import request_url
 from switchyard.routing.health import Condition, Health
 from switchyard.routing.limits import Limits
@@ -21,13 +23,6 @@ from switchyard.settings import Upstream
 from switchyard.store.cell import NANOS, Cell
 
 Json = dict[str, Any]
-PASSWORD = re.compile(r"(?<=//)([^/@:]*):([^/@]*)@")
-URL_SECRET = re.compile(r"(?i)\b((?:api[-_]?)?key|token|secret|sig|signature|password)=[^&#]*")
-
-
-def masked_url(url: str) -> str:
-    """The address without passwords and keys."""
-    return URL_SECRET.sub(r"\1=***", PASSWORD.sub(r"\1:***@", url))
 
 
 def shown_path(path: Path) -> str:
@@ -229,7 +224,7 @@ def fault_view(fault: Fault) -> Json:
 
 def entry_view(entry: Mapping[str, Any], upstream: Upstream) -> Json:
     """An entry of the file as it stands there, its secrets blanked; `url` is where requests go."""
-    view = dict(entry)
+    view = without_strays(entry, Upstream, lambda _: MASK)
     view["key"] = key_view(upstream.key)
     view["base_url"] = masked_url(upstream.base_url)
     view["url"] = (
@@ -240,6 +235,15 @@ def entry_view(entry: Mapping[str, Any], upstream: Upstream) -> Json:
     if upstream.proxy:
         view["proxy"] = masked_url(upstream.proxy)
     return view
+
+
+def without_strays(document: Mapping[str, Any], kind: type[Struct], blank: Callable[[str], Any]) -> Json:
+    """Fields that we do not know are kept in the file; one with a misspelt name may hold a key all the same."""
+    known = kind.__struct_fields__
+    return {
+        name: one if name in known else without_named({name: one}, blank)[name]
+        for name, one in document.items()
+    }
 
 
 def key_id(key: str) -> str:

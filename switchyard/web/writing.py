@@ -17,6 +17,7 @@ from switchyard.clients.texts import Unparsable
 from switchyard.faults import SettingsError
 from switchyard.relay import keychain
 from switchyard.relay.credentials import KEYRING
+from switchyard.relay.redaction import masked_url
 from switchyard.relay.urls import request_url
 from switchyard.settings import parse
 from switchyard.store.settings_file import SettingsFile, StaleRevision, encode_document, read_settings
@@ -34,7 +35,7 @@ from switchyard.web.answers import (
 )
 from switchyard.web.drafts import draft_of
 from switchyard.web.secrets import mark, nothing, without_secrets
-from switchyard.web.views import fault_view, key_id, key_view, masked_url
+from switchyard.web.views import fault_view, key_id, key_view
 
 CLIENT_KEY_BYTES = 24
 IMPORT_TRIES = 3

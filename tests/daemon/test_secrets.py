@@ -6,9 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.bed import wire
 from tests.bed.asking import ask, text_of
 from tests.bed.daemon import Daemon, settings, upstream
-from tests.bed.upstream import FAULTS, ScriptedUpstream, cut_after_content, say, status
+from tests.bed.upstream import (
+    FAULTS,
+    Received,
+    Script,
+    ScriptedUpstream,
+    cut_after_content,
+    say,
+    status,
+    stream,
+)
 from tests.bed.wire import PROTOCOLS, Protocol
 
 LOCAL_KEY = "local-key-of-my-laptop"
@@ -79,9 +89,9 @@ def key_of(name: str) -> str:
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_no_host_sees_another_entrys_key_the_local_key_or_cookies(chain: Chain, protocol: Protocol) -> None:
     for admitted in ADMITTED:
-        for stream in (True, False):
+        for streams in (True, False):
             headers = {name: value for name, value in PRIVATE_HEADERS.items() if value} | admitted
-            response = ask(chain.daemon.url, protocol, stream=stream, headers=headers)
+            response = ask(chain.daemon.url, protocol, stream=streams, headers=headers)
             assert text_of(protocol, response) == "The last one answers", response.text
 
     asked = {name: server for name, server in chain.servers.items() if server.requests}
@@ -121,6 +131,38 @@ def test_a_key_that_an_upstream_repeats_in_its_error_goes_no_further(tmp_path: P
     assert response.status == 401
     assert "sk-of-talker" not in response.text
     assert "sk-of-talker" not in written
+
+
+HEADERS_WITH_KEYS = {"x-request-id": "sk-of-talker", "openai-organization": "of sk-of-talker"}
+
+
+def says_its_key_midway(request: Received) -> Script:
+    sent = wire.records(request.protocol, wire.Reply("The beginning"), "m")
+    shown = {"messages": 4, "chat": 4, "responses": 6}[request.protocol]
+    broken = wire.error_records(request.protocol, "the key sk-of-talker was revoked")
+    return stream([*sent[:shown], *broken], headers=HEADERS_WITH_KEYS)
+
+
+@pytest.mark.parametrize("spoken", PROTOCOLS)
+@pytest.mark.parametrize("client", PROTOCOLS)
+def test_a_key_in_the_last_words_of_a_stream_or_a_header_goes_no_further(
+    talkers: Daemon, client: Protocol, spoken: Protocol
+) -> None:
+    response = ask(talkers.url, client, f"{spoken},m")
+
+    assert "was revoked" in response.text and "[key]" in response.text
+    assert "[key]" in (response.header("x-request-id") or "")
+    assert "sk-of-talker" not in response.text + str(response.headers)
+
+
+@pytest.fixture(scope="module")
+def talkers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    with ScriptedUpstream(says_its_key_midway) as server:
+        entries = [upstream(one, server.url, one) | {"key": "env:TALKER"} for one in PROTOCOLS]
+        document = settings(*entries, failover={"error_threshold": 1000, "cooldown_seconds": 0})
+        with Daemon(tmp_path_factory.mktemp("talkers"), document, {"TALKER": "sk-of-talker"}) as daemon:
+            yield daemon
+            assert "sk-of-talker" not in daemon.all_written()
 
 
 def test_the_clients_own_credential_reaches_only_the_upstream_that_asks_for_it(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ SECRETS = {
     "password of a proxy": "proxy-password-0004",
     "password in an address": "address-password-0005",
     "key in an address": "address-key-0006",
+    "token in an address": "address-token-0011",
+    "key under a misspelt name": "misspelt-key-0012",
     "client key": "client-key-of-the-laptop-0007",
     "admin token": "admin-token-admin-token-0008",
     "cookie": "cookie-of-the-browser-0009",
@@ -41,6 +43,11 @@ def telling_as_text(request: Received) -> Script:
     return whole(
         500, f"I saw {dict(request.headers)} at {request.target}".encode(), content_type="text/plain"
     )
+
+
+def telling_in_its_answer(request: Received) -> Script:
+    """What an answer says is the client's; whoever else looks at it must not see the key."""
+    return answer(Reply(f"I saw {dict(request.headers)} at {request.target}"))(request)
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +70,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Daemon, list
 def _document(server: ScriptedUpstream) -> dict[str, Any]:
     address = server.url.removeprefix("http://")
     with_password = f"http://user:{SECRETS['password in an address']}@{address}/v1"
-    with_key = f"{server.url}/v1?key={SECRETS['key in an address']}"
+    with_key = (
+        f"{server.url}/v1?key={SECRETS['key in an address']}&access_token={SECRETS['token in an address']}"
+    )
     proxy = f"http://user:{SECRETS['password of a proxy']}@127.0.0.1:9"
     custom = {"x-custom-auth": SECRETS["custom header"]}
     entries = [
         upstream("literal", server.url, "messages", headers=custom) | {"key": SECRETS["literal key"]},
-        upstream("odd", server.url, "chat") | {"key": SECRETS["key without a form"]},
+        upstream("odd", server.url, "chat", api_key=SECRETS["key under a misspelt name"])
+        | {"key": SECRETS["key without a form"]},
         upstream("environment", with_password, "responses") | {"key": "env:KEY_OF_A"},
         upstream("address", with_key, "chat") | {"key": "env:KEY_OF_A"},
         upstream("behind", server.url, "chat", proxy=proxy, models=["behind"]) | {"key": "env:KEY_OF_A"},
@@ -115,6 +125,10 @@ def _clients(daemon: Daemon, server: ScriptedUpstream, told: list[str]) -> None:
                     )
             told.append(_seen(ask(daemon.url, protocol, stream=True, headers=CLIENT)))
         daemon.post("/api/upstreams/clear", {}, ADMIN)
+    server.script(telling_in_its_answer)
+    for protocol in PROTOCOLS:
+        for forced in ("literal", "odd", "environment", "address"):
+            assert ask(daemon.url, protocol, f"{forced},m", headers=CLIENT).status == 200
     told.append(_seen(ask(daemon.url, "chat", "behind,behind", headers=CLIENT)))
     told.append(_seen(ask(daemon.url, "chat", headers={"x-api-key": SECRETS["wrong client key"]})))
     body = question("messages", "m")

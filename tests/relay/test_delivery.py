@@ -102,7 +102,7 @@ def deliver(
         def phrase(failure: Failure) -> WireError:
             return failure.error
 
-        await deliver_stream(held, stream, keep_alive, idle, got.settle, phrase)
+        await deliver_stream(held, stream, keep_alive, idle, got.settle, phrase, lambda out: out)
         await keep_alive.stop()
         got.at = now()
         return got

@@ -4,7 +4,14 @@ import pytest
 
 from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.relay.redaction import redacted, secrets_of
+from switchyard.relay.redaction import (
+    masked_url,
+    redacted,
+    redacted_bytes,
+    redacted_text,
+    secrets_of,
+    without_named,
+)
 from switchyard.settings import Upstream
 
 KEY = 'odd/"key"\\1'
@@ -50,3 +57,61 @@ def test_the_clients_own_credential_is_a_secret_where_it_is_passed_on() -> None:
     assert secrets_of(Upstream(name="a", base_url="http://h", key="key-of-its-own"), headers) == (
         "key-of-its-own",
     )
+
+
+LONG = "zq-0123456789-0123456789-0123456789"
+
+
+@pytest.mark.parametrize(
+    ("told", "seen"),
+    [
+        (f"bad {LONG}!", "bad [key]!"),
+        (f"cut in the key: {LONG[:-1]}", "cut in the key: [key]"),
+        (f"({LONG[:20]}) and {LONG}{LONG}", "([key]) and [key][key]"),
+        (f"begins alike: {LONG[:12]}", f"begins alike: {LONG[:12]}"),
+        (f"another one: {LONG[:-2]}xx", "another one: [key]xx"),
+    ],
+)
+def test_a_key_that_a_limit_on_texts_has_cut_is_blanked_as_well(told: str, seen: str) -> None:
+    assert redacted_text(told, (LONG,)) == seen
+
+
+def test_a_secret_that_begins_like_its_blank_ends() -> None:
+    assert redacted_text("[key]aaaaaaaaaaaa", ("[key]aaaaaaaaa",)) == "[key]aaa"
+
+
+@pytest.mark.parametrize("spelled", [b"a/b+c==d", rb"a\/b+c==d"])
+def test_a_slash_in_json_hides_no_key(spelled: bytes) -> None:
+    assert redacted_bytes(b'{"e": "' + spelled + b'"}', ("a/b+c==d",)) == b'{"e": "[key]"}'
+
+
+@pytest.mark.parametrize(
+    ("url", "seen"),
+    [
+        ("https://h/v1", "https://h/v1"),
+        ("https://user:pass@h:1/v1", "https://user:***@h:1/v1"),
+        ("https://user:p@ss:w@h/v1", "https://user:***@h/v1"),
+        ("https://token@h/v1", "https://***@h/v1"),
+        ("https://h/v1?key=a&model=gpt&x_api_key=b", "https://h/v1?key=***&model=gpt&x_api_key=***"),
+        ("https://h?access_token=a#f", "https://h?access_token=***"),
+        ("https://h/a?client_secret=a=b&sig&sig=", "https://h/a?client_secret=***&sig&sig=***"),
+        (
+            "https://h/v1?api-version=2024-10-21&deployment=d",
+            "https://h/v1?api-version=2024-10-21&deployment=d",
+        ),
+        ("demo:", "demo:"),
+        ("", ""),
+    ],
+)
+def test_an_address_is_told_without_what_is_secret_in_it(url: str, seen: str) -> None:
+    assert masked_url(url) == seen
+
+
+def test_a_long_query_is_masked_in_no_time() -> None:
+    assert masked_url("http://h?" + "key" * 100_000).endswith("keykey")
+
+
+def test_texts_with_the_name_of_a_secret_are_blanked_at_any_depth() -> None:
+    told = {"apiKey": "a", "x": [{"auth_token": "b", "max_tokens": 5}, "c"], "note": "d"}
+    seen = {"apiKey": "*", "x": [{"auth_token": "*", "max_tokens": 5}, "c"], "note": "d"}
+    assert without_named(told, lambda _: "*") == seen

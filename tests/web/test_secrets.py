@@ -52,3 +52,14 @@ def test_a_comparison_shows_only_whether_secrets_are_equal() -> None:
 def test_a_document_of_odd_shape_is_left_as_it_is() -> None:
     odd = {"upstreams": "none", "client_keys": [], "x": 1}
     assert without_secrets(odd, nothing) == odd
+
+
+def test_a_key_under_a_misspelt_name_is_blanked_and_kept_in_the_file() -> None:
+    document = {
+        "upstreams": [{"name": "a", "base_url": "http://h", "api_key": "sk-one", "extra": {"token": "two"}}],
+        "api_configs": [{"key": "three", "name": "old"}],
+    }
+    assert without_secrets(document, nothing) == {
+        "upstreams": [{"name": "a", "base_url": "http://h", "api_key": "", "extra": {"token": ""}}],
+        "api_configs": [{"key": "", "name": "old"}],
+    }
