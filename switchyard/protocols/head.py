@@ -12,6 +12,7 @@ from switchyard.protocols.names import ProtocolName
 SESSION_IN_USER_ID = re.compile(r"session_([0-9a-fA-F-]{8,64})\Z")
 MAX_SESSION_CHARS = 200
 MAX_MODEL_CHARS = 500
+MAX_VALUE_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,39 +25,56 @@ class Head:
     has_stream_options: bool
 
 
+TOO_LONG = f"model: longer than {MAX_MODEL_CHARS} characters"
+NOTHING = msgspec.Raw(b"null")
+
+
 class _Wire(msgspec.Struct):
-    model: Any = None
-    stream: Any = None
-    metadata: Any = None
-    prompt_cache_key: Any = None
-    stream_options: Any = None
+    """Each as it stands there: a client may put megabytes of empty lists into any of them."""
+
+    model: msgspec.Raw = NOTHING
+    stream: msgspec.Raw = NOTHING
+    metadata: msgspec.Raw = NOTHING
+    prompt_cache_key: msgspec.Raw = NOTHING
+    stream_options: msgspec.Raw = NOTHING
 
 
 _decode = msgspec.json.Decoder(_Wire).decode
+_decode_value = msgspec.json.Decoder().decode
 
 
 def read_head(protocol: ProtocolName, body: bytes, headers: dict[str, str]) -> Head:
     """What the request asks for. Raises BadRequest with one sentence that names the field."""
     try:
         wire = _decode(body)
+        if len(wire.model) > MAX_VALUE_BYTES:
+            raise BadRequest(TOO_LONG, "model")
+        model, stream = _read(wire.model), _read(wire.stream)
+        options, session = _read(wire.stream_options), _session(protocol, wire, headers)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"the request body is not a JSON object: {_shortened(error)}") from None
-    if wire.model is None or wire.model == "":
+    if model is None or model == "":
         raise BadRequest("model: field required; name the model to use", "model")
-    if not isinstance(wire.model, str):
+    if not isinstance(model, str):
         raise BadRequest("model: expected a string", "model")
-    if len(wire.model) > MAX_MODEL_CHARS:
-        raise BadRequest(f"model: longer than {MAX_MODEL_CHARS} characters", "model")
-    if not isinstance(wire.stream, bool | None):
+    if len(model) > MAX_MODEL_CHARS:
+        raise BadRequest(TOO_LONG, "model")
+    if not isinstance(stream, bool | None):
         raise BadRequest("stream: expected true or false", "stream")
-    options = wire.stream_options if isinstance(wire.stream_options, dict) else {}
     return Head(
-        model=wire.model,
-        stream=bool(wire.stream),
-        session=_session(protocol, wire, headers)[:MAX_SESSION_CHARS],
-        wants_usage=bool(options.get("include_usage")),
-        has_stream_options=wire.stream_options is not None,
+        model=model,
+        stream=bool(stream),
+        session=session[:MAX_SESSION_CHARS],
+        wants_usage=isinstance(options, dict) and bool(options.get("include_usage")),
+        has_stream_options=options is not None,
     )
+
+
+def _read(raw: msgspec.Raw) -> Any:
+    """The value; one that is too large for its place tells nothing."""
+    if raw is NOTHING:
+        return None
+    return _decode_value(raw) if len(raw) <= MAX_VALUE_BYTES else ()
 
 
 def _shortened(error: Exception) -> str:
@@ -68,9 +86,11 @@ def _session(protocol: ProtocolName, wire: _Wire, headers: dict[str, str]) -> st
     for name in ("x-claude-code-session-id", "session-id", "session_id"):
         if headers.get(name):
             return headers[name]
-    if protocol == "messages" and isinstance(wire.metadata, dict):
-        return _session_of_user_id(wire.metadata.get("user_id"))
-    return wire.prompt_cache_key if isinstance(wire.prompt_cache_key, str) else ""
+    metadata = _read(wire.metadata) if protocol == "messages" else None
+    if isinstance(metadata, dict):
+        return _session_of_user_id(metadata.get("user_id"))
+    key = _read(wire.prompt_cache_key)
+    return key if isinstance(key, str) else ""
 
 
 def _session_of_user_id(user_id: Any) -> str:

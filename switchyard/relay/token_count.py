@@ -11,6 +11,7 @@ from switchyard.relay.credentials import KeyMissing, fetch_key
 from switchyard.relay.failures import AttemptFailed
 from switchyard.relay.headers import Headers, upstream_headers
 from switchyard.relay.prepare import Preparation, target_for
+from switchyard.relay.search import OFF_LOOP_BYTES
 from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.upstream import Call
 from switchyard.relay.urls import request_url
@@ -36,7 +37,11 @@ class TokenCounter:
             return max(1, len(body) // 4)
         request = ClientRequest("messages", body, head, headers, query, client)
         counted = await self._asked(request)
-        return counted if counted is not None else self._estimated(request)
+        if counted is not None:
+            return counted
+        if len(body) > OFF_LOOP_BYTES:
+            return await asyncio.to_thread(self._estimated, request)
+        return self._estimated(request)
 
     async def _asked(self, request: ClientRequest) -> int | None:
         around, head = self._around, request.head

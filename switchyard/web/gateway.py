@@ -17,7 +17,7 @@ from switchyard.protocols.codec import BadRequest, Codec
 from switchyard.protocols.head import read_head
 from switchyard.protocols.names import ModelName, ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.relay.decompress import Swells, UnpackError, unpack_whole
+from switchyard.relay.decompress import Swells, UnpackError
 from switchyard.relay.failover import Relay
 from switchyard.relay.token_count import TokenCounter
 from switchyard.relay.values import ClientRequest
@@ -39,6 +39,7 @@ from switchyard.web.asgi import (
     read_body,
     respond,
 )
+from switchyard.web.bodies import Crowded, take_body
 
 JSON: Headers = [("content-type", "application/json")]
 MEGABYTE = 1024 * 1024
@@ -154,9 +155,7 @@ class Gateway:
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         limit = self._settings().max_body_megabytes * MEGABYTE
         try:
-            body = await read_body(scope, receive, limit)
-            encoding = header(scope, b"content-encoding")
-            return unpack_whole(encoding, body, limit) if encoding else body
+            return await take_body(scope, receive, limit)
         except BodyTooLarge:
             message = f"Request too large: the limit is {limit // MEGABYTE} MB (`max_body_megabytes`)."
             raise _Refused(WireError(ErrorType.TOO_LARGE, message, 413)) from None
@@ -165,6 +164,9 @@ class Gateway:
                 (ErrorType.TOO_LARGE, 413) if isinstance(error, Swells) else (ErrorType.INVALID_REQUEST, 400)
             )
             raise _Refused(WireError(kind, f"Request body: {error}.", status)) from None
+        except Crowded:
+            message = "Request body: it has more lists and objects than any request."
+            raise _Refused(WireError(ErrorType.INVALID_REQUEST, message, 400)) from None
 
     async def _refuse(self, protocol: ProtocolName, error: WireError, send: Send) -> None:
         if error.type is ErrorType.AUTHENTICATION:

@@ -116,6 +116,25 @@ def test_a_bomb_is_refused_with_413_and_bounded_memory(daemon: Daemon, encoding:
     assert peak_megabytes(daemon) - before < 250
 
 
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is measured in /proc")
+@pytest.mark.parametrize("field", ["metadata", "messages", "input", "tools"])
+def test_a_pile_of_brackets_is_refused_with_bounded_memory(daemon: Daemon, field: str) -> None:
+    pile = b'{"model":"over-chat","max_tokens":5,"%b":[%b[]]}' % (field.encode(), b"[]," * 10 * MEGABYTE)
+    Path(f"/proc/{daemon.pid}/clear_refs").write_text("5")
+    before = peak_megabytes(daemon)
+    for path in (*PATHS.values(), "/v1/messages/count_tokens"):
+        assert request(daemon.url, "POST", path, pile, JSON, 60).status == 400
+
+    assert peak_megabytes(daemon) - before < 200
+
+
+def test_tokens_of_odd_bodies_are_counted_all_the_same(daemon: Daemon) -> None:
+    for name in ODD:
+        body = body_with("over-messages", ODD[name])
+        response = request(daemon.url, "POST", "/v1/messages/count_tokens", body, JSON, 60)
+        assert response.json["input_tokens"] > 0, name
+
+
 def peak_megabytes(daemon: Daemon) -> int:
     found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{daemon.pid}/status").read_text())
     assert found is not None

@@ -70,3 +70,21 @@ def test_a_model_name_of_any_length_is_not_carried_about() -> None:
     with pytest.raises(BadRequest) as refused:
         read_head("chat", b'{"model": "' + b"m" * 100_000 + b'"}', {})
     assert refused.value.param == "model"
+
+
+PILE = b"[" + b"[]," * 100_000 + b"[]]"
+
+
+@pytest.mark.parametrize("field", ["metadata", "prompt_cache_key", "stream_options"])
+def test_what_is_too_large_for_its_place_is_not_read(field: str) -> None:
+    body = b'{"model":"m","%b":%b}' % (field.encode(), PILE)
+    for protocol in ("messages", "chat", "responses"):
+        head = read_head(protocol, body, {})  # type: ignore[arg-type]
+        assert (head.model, head.session, head.wants_usage) == ("m", "", False)
+
+
+@pytest.mark.parametrize("field", ["model", "stream"])
+def test_what_is_no_name_and_no_wish_is_refused_however_large(field: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        read_head("chat", b'{"model":"m","%b":%b}' % (field.encode(), PILE), {})
+    assert refused.value.param == field
