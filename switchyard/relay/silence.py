@@ -3,6 +3,9 @@
 import asyncio
 import math
 
+LAST_LOOKS = 5
+"""turns of the event loop that it grants in the end: after a standstill, what came meanwhile is heard only now"""
+
 
 class SilenceLimit:
     """Raises TimeoutError in the task that entered it when nothing was `touch`ed for so many seconds.
@@ -15,6 +18,8 @@ class SilenceLimit:
         self._seconds = seconds
         self._total_seconds = total_seconds
         self._is_paused = False
+        self._looks = 0
+        self._timer: asyncio.Handle
 
     async def __aenter__(self) -> "SilenceLimit":
         self._loop = asyncio.get_running_loop()
@@ -57,7 +62,11 @@ class SilenceLimit:
         now = self._loop.time()
         left = min((now if self._is_paused else self._last) + self._seconds, self._ends) - now
         if left > 0:
+            self._looks = 0
             self._timer = self._loop.call_later(left, self._check)
+        elif self._looks < LAST_LOOKS:
+            self._looks += 1
+            self._timer = self._loop.call_soon(self._check)
         else:
             self._expired = True
             self._task.cancel()

@@ -1,4 +1,8 @@
 import asyncio
+import socket
+import sys
+import time
+from collections.abc import Callable
 
 import pytest
 
@@ -105,3 +109,34 @@ def test_a_cancellation_at_the_very_moment_of_the_limit_is_not_lost() -> None:
         return task.cancelled()
 
     assert run(scenario())
+
+
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+if sys.platform != "win32":
+    import uvloop
+
+    LOOPS["uvloop"] = uvloop.new_event_loop
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_what_came_while_the_machine_stood_still_is_heard_first(loop: str) -> None:
+    async def scenario() -> bytes:
+        ours, theirs = socket.socketpair()
+        reader, writer = await asyncio.open_connection(sock=ours)
+        try:
+            with theirs:
+                async with SilenceLimit(0.2) as limit:
+                    asyncio.get_running_loop().call_soon(stand_still, theirs)
+                    heard = await reader.read(100)
+                    limit.touch()
+                    return heard
+        finally:
+            writer.close()
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        assert runner.run(scenario()) == b"said in time"
+
+
+def stand_still(theirs: socket.socket) -> None:
+    theirs.send(b"said in time")
+    time.sleep(0.5)
