@@ -4,6 +4,7 @@ https://www.rfc-editor.org/rfc/rfc8305
 """
 
 import asyncio
+import errno
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -39,6 +40,17 @@ async def addresses_of(host: str, port: int) -> list[Address]:
     others = [str(address[0]) for family, *_, address in found if family != found[0][0]]
     by_turns = chain.from_iterable(zip_longest(first, others))
     return [(address, port) for address in by_turns if address is not None]
+
+
+def has_address(local: tuple[str, int] | tuple[str, int, int, int]) -> bool:
+    """False if this machine has moved to another network and lost the address of a connection's own end."""
+    family = socket.AF_INET if len(local) == 2 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((local[0], 0, *local[2:]))
+    except OSError as error:
+        return error.errno != errno.EADDRNOTAVAIL
+    return True
 
 
 def _is_literal(family: socket.AddressFamily, host: str) -> bool:

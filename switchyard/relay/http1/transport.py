@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from switchyard.relay.http1.addresses import has_address
 from switchyard.relay.http1.connection import Connection
 from switchyard.relay.http1.dial import Dialer, TlsContext, tls_context
 from switchyard.relay.http1.errors import Unanswered
@@ -13,6 +14,8 @@ from switchyard.relay.http1.request import Headers, Origin, proxy_of, request_he
 
 IDLE_SECONDS = 60.0
 MAX_IDLE_PER_ORIGIN = 100
+SETTLED_SECONDS = 1.0
+"""networks do not change between two requests that follow each other"""
 CLOSING_SECONDS = 1.0
 STALE_SECONDS = 1.0
 """a stale connection shows itself within a round trip"""
@@ -118,10 +121,15 @@ class Http1Transport:
         return None
 
     def _is_stale(self, connection: Connection) -> bool:
-        """The monotonic clock stands still while the machine sleeps, the wall clock may be set back."""
+        """The monotonic clock stands still while the machine sleeps, the wall clock may be set back.
+
+        What is left of another network would be silent until the time limit.
+        """
         monotonic, wall = connection.idle_since
         longest = max(self._monotonic() - monotonic, self._wall() - wall)
-        return longest > self._idle_seconds
+        if longest > self._idle_seconds:
+            return True
+        return longest > SETTLED_SECONDS and not has_address(connection.wire.get_extra_info("sockname"))
 
     def _close_stale(self) -> None:
         self._sweep = None

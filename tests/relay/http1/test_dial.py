@@ -7,7 +7,7 @@ import ssl
 import httpx
 import pytest
 
-from switchyard.relay.http1.addresses import connect_first
+from switchyard.relay.http1.addresses import connect_first, has_address
 from switchyard.relay.http1.transport import Http1Transport
 from tests.bed.certificates import Certificates, make_certificates
 from tests.bed.raw_server import RawServer, Talk, answers, ok
@@ -53,6 +53,13 @@ def test_a_name_leads_to_its_addresses(run: Run) -> None:
             return await get(transport, f"http://localhost:{server.port}/")
 
     assert run(work) == b"hello"
+
+
+def test_a_machine_knows_which_addresses_it_has() -> None:
+    found = [
+        has_address(one) for one in (("127.0.0.1", 5101), ("192.0.2.1", 5101), ("2001:db8::1", 5101, 0, 0))
+    ]
+    assert found == [True, False, False]
 
 
 @pytest.mark.parametrize("first", ["refuses", "is silent"])
