@@ -162,6 +162,13 @@ class ScriptedUpstream:
             self._answers = answers
             self.requests.clear()
 
+    def hang_up(self) -> None:
+        """Close all connections; new ones are welcome."""
+        with self._lock:
+            open_ones = list(self._connections)
+        for connection in open_ones:
+            _shut(connection)
+
     def wait_for(self, count: int = 1, seconds: float = 10) -> list[Received]:
         """The first `count` requests, once they have come."""
         _until(lambda: len(self.requests) >= count, seconds, f"{count} requests at {self.url}")

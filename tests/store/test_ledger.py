@@ -1,6 +1,7 @@
 import asyncio
+import time
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -8,6 +9,7 @@ import pytest
 
 from switchyard.exchange import Attempt, Exchange, Outcome
 from switchyard.protocols.neutral import Usage
+from switchyard.relay.surroundings import local_moment
 from switchyard.settings import Budget, Price, Settings, Upstream
 from switchyard.store.journal import Journal
 from switchyard.store.journal_line import Line, decode_line
@@ -180,3 +182,60 @@ def test_a_folder_that_cannot_be_written_is_told_and_does_not_stop_the_proxying(
         assert again.statistics.token_stats()["summary"]["total_requests"] == 1
 
     asyncio.run(scenario())
+
+
+# --- clocks and zones that change -----------------------------------------------
+
+
+def test_a_clock_that_is_set_back_loses_nothing_and_counts_nothing_twice(tmp_path: Path) -> None:
+    """Back over midnight and over the border of a month, and forth again; the daemon ends and starts in between."""
+    clock = [datetime(2026, 12, 1, 0, 30).timestamp()]
+    moves = [0.0, -3600.0, -7200.0, 86400.0, -86400.0, 3600.0]
+
+    async def life(move: float) -> dict[str, int]:
+        ledger = Ledger(tmp_path, Wishes(3), lambda: clock[0])
+        ledger.start()
+        for step in (0.0, move):
+            clock[0] += step
+            await ledger.record(exchange(duration=None))
+            await ledger.statistics.save()
+        await ledger.stop()
+        told = ledger.statistics.token_stats()
+        return {day: cell["requests"] for day, cell in told["daily"].items()}
+
+    counted = [sum(asyncio.run(life(move)).values()) for move in moves]
+
+    assert counted == [2 * (place + 1) for place in range(len(moves))]
+    assert len(list((tmp_path / "usage").glob("*.jsonl"))) == 2
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone of a process is fixed here")
+def test_a_change_of_the_time_zone_is_noticed_while_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine moves from Berlin to Tokyo at half past eleven in the evening."""
+    late = datetime(2026, 11, 21, 22, 30, tzinfo=UTC).timestamp()
+
+    async def scenario() -> list[tuple[str, int]]:
+        ledger = Ledger(tmp_path, Wishes(3), lambda: late)
+        ledger.start()
+        await ledger.record(exchange(duration=None))
+        monkeypatch.setenv("TZ", "Asia/Tokyo")
+        await ledger.statistics.save()
+        await ledger.record(exchange(duration=None))
+        assert local_moment().wall.utcoffset() == timedelta(hours=9)
+        assert {day: cell["requests"] for day, cell in ledger.statistics.token_stats()["daily"].items()} == {
+            "2026-11-21": 1,
+            "2026-11-22": 1,
+        }
+        return [(line.day, line.offset) for line in journal(tmp_path) if line is not None]
+
+    with monkeypatch.context() as before:
+        before.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        try:
+            assert asyncio.run(scenario()) == [("2026-11-21", 60), ("2026-11-22", 540)]
+        finally:
+            monkeypatch.undo()
+            before.undo()
+            time.tzset()
