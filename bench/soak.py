@@ -1,9 +1,11 @@
 """Let 32 clients loose on the daemon while its three upstreams fail at random; then look for what was lost or leaked.
 
     python bench/soak.py --seconds 180
+    python bench/soak.py --seconds 600 --abuse
 
 Every request must be answered whole by a healthy upstream, or be told one honest error; a stream that breaks after
 content is told once. Afterwards the daemon must hold what it held before: handles, connections, places, trials, tasks.
+With `--abuse` others disturb: clients that are slow, rude or broken, and an upstream that means harm.
 """
 
 import argparse
@@ -27,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 
 import httpx  # noqa: E402
+from soak_abuse import AGENT, MODEL, Abuse, HostileUpstream  # noqa: E402
 from soak_upstream import FaultyUpstream, change_moods, expected_text  # noqa: E402
 
 from tests.bed.asking import PATHS, end_told, error_of, question, text_of  # noqa: E402
@@ -47,6 +50,11 @@ RULES = {
     "return_to_primary_minutes": 0.05,
     "on_status": {"502": "retry"},
 }
+MOST_MEGABYTES = 500
+"""above what the daemon takes at rest: under abuse several bodies of 64 MB are under way at a time"""
+MOST_GROWTH_MEGABYTES = 60
+SECONDS_TO_SETTLE = 90
+"""the allocator keeps what was needed once"""
 SPEAK: dict[str, Protocol] = {"alpha": "messages", "beta": "chat", "gamma": "responses"}
 
 
@@ -57,6 +65,8 @@ class Tally:
     seen: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     slowest: float = 0.0
+    answered: set[int] = field(default_factory=set)
+    """prompts whose answer has come to its end"""
 
     @property
     def received(self) -> int:
@@ -64,7 +74,7 @@ class Tally:
 
 
 class Soak:
-    def __init__(self, seconds: float, seed: int, folder: Path) -> None:
+    def __init__(self, seconds: float, seed: int, folder: Path, abuse: bool = False) -> None:
         self.seconds = seconds
         self.tally = Tally()
         self.folder = folder
@@ -75,6 +85,9 @@ class Soak:
         self._numbers = iter(range(1, 100_000_000))
         self._url = f"http://127.0.0.1:{self.port}"
         self.moods: list[str] = []
+        self.abuse = Abuse(self.port, seed) if abuse else None
+        self.hostile = HostileUpstream(seed)
+        self.megabytes: list[int] = []
 
     # --- the run ---------------------------------------------------------------
 
@@ -82,6 +95,7 @@ class Soak:
         """Everything that is wrong afterwards."""
         for one in self.upstreams:
             await one.listen()
+        await self.hostile.listen()
         self._write_settings()
         with (self.folder / "output.txt").open("wb") as output:
             command = [
@@ -96,6 +110,7 @@ class Soak:
             finally:
                 daemon.send_signal(signal.SIGTERM)
                 daemon.wait(20)
+                await self.hostile.close()
                 for one in self.upstreams:
                     await one.refuse()
 
@@ -106,17 +121,26 @@ class Soak:
             await self._warm_up()
             before = await self._counts(daemon)
             began = time.monotonic()
-            moods = asyncio.create_task(change_moods(self.upstreams, self._pick, self.moods.append))
+            disturbing = [
+                asyncio.create_task(change_moods(self.upstreams, self._pick, self.moods.append)),
+                asyncio.create_task(self._watch_memory(daemon.pid)),
+            ]
+            if self.abuse is not None:
+                disturbing.append(asyncio.create_task(self.abuse.run()))
             clients = [self._client(number, began + self.seconds, admin) for number in range(CLIENTS)]
             await asyncio.gather(*clients)
-            moods.cancel()
-            with suppress(asyncio.CancelledError):
-                await moods
+            for task in disturbing:
+                task.cancel()
+            for task in disturbing:
+                with suppress(asyncio.CancelledError):
+                    await task
             await self._settled(admin)
             after = await self._counts(daemon)
             statistics = (await admin.get("/api/token-stats")).json()["summary"]
         wrong = [*self.tally.wrong, *_differences(before, after)]
-        wrong += self._miscounts(statistics)
+        wrong += self._miscounts(statistics) + self._growth()
+        if self.abuse is not None:
+            wrong += self.abuse.wrong
         self._report(before, after, time.monotonic() - began, wrong)
         return wrong
 
@@ -125,7 +149,11 @@ class Soak:
         entries[1]["max_concurrency"] = MAX_CONCURRENCY
         entries[2]["requests_per_minute"] = 100_000
         self.folder.mkdir(parents=True, exist_ok=True)
-        document = {"upstreams": entries, "failover": RULES}
+        harmful = [
+            upstream(f"hostile {one}", self.hostile.url, one, timeouts=PATIENCE, models=[MODEL])
+            for one in PROTOCOLS
+        ]
+        document = {"upstreams": [*harmful, *entries] if self.abuse else entries, "failover": RULES}
         (self.folder / "all_configs.json").write_text(json.dumps(document))
 
     async def _ready(self, admin: httpx.AsyncClient) -> None:
@@ -149,6 +177,11 @@ class Soak:
             if not state["running"]:
                 return
             await asyncio.sleep(0.05)
+
+    async def _watch_memory(self, pid: int) -> None:
+        while True:
+            self.megabytes.append(_megabytes(pid))
+            await asyncio.sleep(0.25)
 
     # --- one client ------------------------------------------------------------
 
@@ -183,6 +216,7 @@ class Soak:
         answer = await client.post(PATHS[protocol], json=body, headers=headers)
         seconds = time.monotonic() - began
         self.tally.slowest = max(self.tally.slowest, seconds)
+        self.tally.answered.add(number)
         return number, Response(answer.status_code, list(answer.headers.items()), answer.content, seconds)
 
     async def _abort(
@@ -243,7 +277,7 @@ class Soak:
             )
         failed = {one["upstream"] for one in detail["attempts"] if one["failure"]}
         kept_out = {one["upstream"] for one in detail["skipped"]}
-        if failed | kept_out != set(SPEAK):
+        if not set(SPEAK) <= failed | kept_out:
             self.tally.wrong.append(f"prompt {number}: not all were asked: {detail}")
         if any(name not in response.text for name in SPEAK):
             self.tally.wrong.append(f"prompt {number}: not all are named: {response.text[:600]}; {detail}")
@@ -269,7 +303,8 @@ class Soak:
         return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
 
     def _miscounts(self, statistics: dict[str, Any]) -> list[str]:
-        lines = self._journal()
+        journal = self._journal()
+        lines = [line for line in journal if line.get("agent") != AGENT]
         outcomes = Counter(line["outcome"] for line in lines)
         seen = self.tally.seen
         warm = 2 * len(PROTOCOLS)
@@ -281,15 +316,37 @@ class Soak:
             wrong.append(f"{done} finished lines in the journal for {told} answers")
         if outcomes["cancelled"] > seen["aborted"]:
             wrong.append(f"{outcomes['cancelled']} cancelled lines for {seen['aborted']} aborts")
-        if statistics["total_requests"] != len(lines):
+        lost = self.tally.answered - {_number_of(line) for line in lines}
+        if lost:
+            wrong.append(f"answered, and not in the journal: {sorted(lost)[:20]}")
+        if self.abuse is not None and len(journal) - len(lines) < self.abuse.answered:
+            wrong.append(f"{self.abuse.answered} answers under abuse, {len(journal) - len(lines)} lines")
+        if statistics["total_requests"] != len(journal):
             wrong.append(
-                f"{statistics['total_requests']} requests in the statistics, {len(lines)} in the journal"
+                f"{statistics['total_requests']} requests in the statistics, {len(journal)} in the journal"
             )
-        if len({line["id"] for line in lines}) != len(lines):
+        if len({line["id"] for line in journal}) != len(journal):
             wrong.append("a request is twice in the journal")
         most = self._by_name["beta"].most
         if most > MAX_CONCURRENCY:
             wrong.append(f"{most} requests at a time at an upstream for {MAX_CONCURRENCY}")
+        return wrong
+
+    def _growth(self) -> list[str]:
+        """Memory that is beyond the bound, or that does not come back."""
+        if self.abuse is None:
+            return []
+        wrong = []
+        if max(self.megabytes) > self.megabytes[0] + MOST_MEGABYTES:
+            wrong.append(f"{max(self.megabytes)} MB at most, {self.megabytes[0]} MB at the start")
+        if self.seconds < SECONDS_TO_SETTLE:
+            return wrong
+        quarter = len(self.megabytes) // 4
+        early, late = (
+            min(part) for part in (self.megabytes[quarter : 2 * quarter], self.megabytes[-quarter:])
+        )
+        if late > early + MOST_GROWTH_MEGABYTES:
+            wrong.append(f"{early} MB at least in the second quarter, {late} MB in the last one")
         return wrong
 
     def _report(
@@ -305,9 +362,27 @@ class Soak:
         print(f"  journal:          {dict(outcomes.most_common())}")
         print(f"  upstreams played: {good} good answers, {played.total()} faults of {len(played)} kinds")
         print(f"  before: {before}\n  after:  {after}")
+        quarter = max(1, len(self.megabytes) // 4)
+        lowest = [min(self.megabytes[at : at + quarter]) for at in range(0, 4 * quarter, quarter)]
+        print(f"  memory: {self.megabytes[0]} MB at first, {max(self.megabytes)} MB at most,"
+              f" {lowest} MB at least in each quarter")  # fmt: skip
+        if self.abuse is not None:
+            print(f"  abuse:  {dict(self.abuse.done.most_common())}")
+            print(f"  harm:   {dict(self.hostile.played.most_common())}")
         print(f"  {len(wrong)} wrong")
         for problem in wrong[:20]:
             print(f"    {problem}")
+
+
+def _number_of(line: dict[str, Any]) -> int:
+    name, _, number = str(line.get("agent", "")).partition("/")
+    return int(number) if name == "soak" else 0
+
+
+def _megabytes(pid: int) -> int:
+    """What the process has in memory now."""
+    status = (Path("/proc") / str(pid) / "status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) >> 10
 
 
 def _is_late(attempt: dict[str, Any]) -> bool:
@@ -354,11 +429,12 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=180)
+    parser.add_argument("--abuse", action="store_true", help="hostile clients and upstreams beside it")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
     print(f"seed {options.seed}")
     with tempfile.TemporaryDirectory() as folder:
-        wrong = asyncio.run(Soak(options.seconds, options.seed, Path(folder) / "data").run())
+        wrong = asyncio.run(Soak(options.seconds, options.seed, Path(folder) / "data", options.abuse).run())
         output = (Path(folder) / "data" / "output.txt").read_text()
     if "Traceback" in output or "fault in exchange" in output:
         print(output[-6000:])

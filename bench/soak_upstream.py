@@ -79,7 +79,7 @@ class FaultyUpstream:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         try:
-            while (request := await _read(reader)) is not None:
+            while (request := await read_request(reader)) is not None:
                 if not await self._answer(request, reader, writer):
                     return
         except (OSError, asyncio.IncompleteReadError):
@@ -125,7 +125,7 @@ class FaultyUpstream:
         return name, list(ALL_FAULTS[name](request))
 
 
-async def _read(reader: asyncio.StreamReader) -> Received | None:
+async def read_request(reader: asyncio.StreamReader) -> Received | None:
     try:
         head = await reader.readuntil(HEAD_END)
     except asyncio.IncompleteReadError:
