@@ -175,8 +175,7 @@ class Abuse:
         """Refused, or answered by an upstream; never a fault of ours."""
         status, body = await self._ask(request)
         self.done[name] += 1
-        if status == 500 or b"Switchyard itself failed" in body:
-            self.wrong.append(f"{name}: {status} {body[:300]!r}")
+        self._note_fault(name, status, body)
         if name.endswith("bombs") and status not in REFUSED:
             self.wrong.append(f"{name}: {status}")
 
@@ -200,10 +199,12 @@ class Abuse:
         status, answer = await self._ask(self._request(PATHS[protocol], body))
         self.done["questions to the hostile upstream"] += 1
         self.answered += 1
-        if status not in (200, 502, 503, 504, 529, 400, 429, 401, 402, 403, 404):
-            self.wrong.append(f"through the hostile upstream: {status} {answer[:300]!r}")
-        if b"Switchyard itself failed" in answer:
-            self.wrong.append(f"through the hostile upstream: {answer[:300]!r}")
+        self._note_fault("through the hostile upstream", status, answer)
+
+    def _note_fault(self, name: str, status: int, answer: bytes) -> None:
+        """Errors are the upstreams' business, unless they are ours."""
+        if status not in range(200, 600) or b"Switchyard itself failed" in answer:
+            self.wrong.append(f"{name}: {status} {answer[:300]!r}")
 
     # --- on the wire -----------------------------------------------------------
 
