@@ -1,5 +1,6 @@
 """A client that is broken or means harm: refused in its own protocol, with bounded memory, while others are served."""
 
+import http.client
 import re
 import resource
 import socket
@@ -13,7 +14,8 @@ import pytest
 import zstandard
 
 from tests.bed.asking import PATHS, ask, error_of, text_of
-from tests.bed.daemon import Daemon, Response, request, settings, upstream
+from tests.bed.certificates import Certificates, make_certificates
+from tests.bed.daemon import Daemon, Response, request, settings, upstream, wait_until
 from tests.bed.upstream import ScriptedUpstream, say
 from tests.bed.wire import PROTOCOLS, Protocol
 
@@ -158,6 +160,34 @@ def test_thousands_of_idle_connections_keep_nobody_out(daemon: Daemon) -> None:
         for connection in crowd:
             connection.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_over_tls_who_never_shakes_hands_keeps_nobody_out(tmp_path: Path, server: ScriptedUpstream) -> None:
+    certificates = make_certificates(tmp_path)
+    daemon = Daemon(tmp_path, settings(upstream("a", server.url)))
+    daemon.start("--cert", f"{tmp_path}/good.pem", "--cert-key", f"{tmp_path}/good.key", wait=False)
+    crowd: list[socket.socket] = []
+    try:
+        wait_until(lambda: status_over_tls(daemon, certificates) == 200, 20, "the daemon")
+        crowd += [socket.create_connection(("127.0.0.1", daemon.port), timeout=10) for _ in range(300)]
+        assert status_over_tls(daemon, certificates) == 200
+    finally:
+        for connection in crowd:
+            connection.close()
+        daemon.stop()
+
+
+def status_over_tls(daemon: Daemon, certificates: Certificates) -> int:
+    connection = http.client.HTTPSConnection(
+        "localhost", daemon.port, timeout=10, context=certificates.client()
+    )
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status
+    except OSError:
+        return 0
+    finally:
+        connection.close()
 
 
 def test_pipelined_requests_are_answered_in_their_order(daemon: Daemon) -> None:
