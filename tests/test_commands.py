@@ -396,3 +396,13 @@ def test_a_self_test_without_clients_says_what_is_missing(
         1,
         "Neither claude nor codex is on the PATH; install one and try again.\n",
     )
+
+
+def test_a_preview_shows_no_key_of_an_address(shell: Shell) -> None:
+    account = {
+        "name": "a",
+        "apiUrl": "https://user:hidden-1@b.example.com/v1?key=hidden-2",
+        "apiKey": "hidden-3",
+    }
+    _, said, _ = shell(f"import {shell.file('accounts.json', [account])} --dry-run")
+    assert "user:***@b.example.com" in said and "hidden" not in said

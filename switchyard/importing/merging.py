@@ -9,7 +9,7 @@ import msgspec
 
 from switchyard.faults import HIDDEN
 from switchyard.importing.imported import Imported, Json, Names, base_name
-from switchyard.settings import CHAT_MODEL_RULES, SECRET_FIELDS, SettingsError, parse
+from switchyard.settings import CHAT_MODEL_RULES, SECRET_FIELDS, SECRET_NAME, Settings, SettingsError, parse
 
 UPSTREAM_PLACE = re.compile(r"\$\.upstreams\[(\d+)\]")
 
@@ -147,8 +147,16 @@ def _merge_value(
         for key, inner in value.items():
             _merge_value(target[name], key, inner, f"{path}.{key}", settings, notes)
     elif target[name] != value:
-        notes.append(f"{path}: stays as it is ({target[name]}), the file has {value}")
+        told = f" ({target[name]}), the file has {value}" if _may_be_told(path, value) else ""
+        notes.append(f"{path}: stays as it is{told}")
 
 
 def _shown(path: str, value: Any) -> str:
-    return HIDDEN if path in SECRET_FIELDS else msgspec.json.encode(value).decode()
+    return msgspec.json.encode(value).decode() if _may_be_told(path, value) else HIDDEN
+
+
+def _may_be_told(path: str, value: Any) -> bool:
+    """What we do not know may be a key under a misspelt name."""
+    if path.partition(".")[0] in Settings.__struct_fields__:
+        return path not in SECRET_FIELDS
+    return not SECRET_NAME.search(f"{path} {value}")

@@ -1,6 +1,5 @@
 """Blank the secrets that an upstream repeats when it refuses them, and those that stand in an address."""
 
-import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -12,7 +11,7 @@ import msgspec
 
 from switchyard.exchange import Failure
 from switchyard.relay.credentials import KeyMissing, resolve_key
-from switchyard.settings import Upstream
+from switchyard.settings import SECRET_NAME, Upstream
 
 SHORTEST_SECRET = 6
 """Local servers take any key: a single letter is no secret, and would be found in every text."""
@@ -20,7 +19,6 @@ LONGEST_BEGINNING = 12
 """Many keys begin alike: `sk-ant-api03-` is no secret."""
 BLANK = "[key]"
 MASK = "***"
-SECRET_NAME = re.compile(r"(?i)key|token|secret|sig|passw|pwd|auth|credential")
 CREDENTIALS = ("authorization", "x-api-key")
 
 

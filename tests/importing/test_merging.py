@@ -139,3 +139,10 @@ def test_five_hundred_accounts_are_merged_in_one_go() -> None:
     accounts = [{"name": "a", "apiUrl": "https://a.example", "apiKey": f"k{number}"} for number in range(500)]
     merged, report = merge(default_document(), from_accounts(accounts))
     assert (len(report.added), len(parse(merged).settings.upstreams)) == (500, 501)
+
+
+def test_what_nobody_knows_is_kept_and_not_told() -> None:
+    merged, report = merge(document(api_key="mine"), Imported(document(api_key="theirs", token="new")))
+    assert (merged["api_key"], merged["token"]) == ("mine", "new")
+    assert "api_key: stays as it is" in report.notes
+    assert not any(secret in str(report) for secret in ("mine", "theirs", "new"))
