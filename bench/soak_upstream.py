@@ -3,6 +3,7 @@
 import asyncio
 import random
 import re
+import select
 import socket
 import struct
 import time
@@ -52,7 +53,7 @@ class FaultyUpstream:
         self.most = 0
         self.played: Counter[str] = Counter()
         self._random = random.Random(seed)
-        self._serving: dict[asyncio.StreamWriter, asyncio.StreamReader] = {}
+        self._serving: set[asyncio.StreamWriter] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
@@ -97,24 +98,24 @@ class FaultyUpstream:
         name, script = self._script(request, number)
         self.asked.setdefault(number, []).append(name)
         self.played[name] += 1
-        self._serving[writer] = reader
+        self._serving.add(writer)
         # who left a moment before this one came is gone by now
         await asyncio.sleep(NOTICE_SECONDS)
-        self.most = max(self.most, sum(not one.at_eof() for one in self._serving.values()))
+        self.most = max(self.most, sum(not _has_left(one) for one in self._serving))
         try:
             last = len(script) - 1
             for index, step in enumerate(script):
                 if index == last:
                     # the last bytes may be read, and the next request sent, before this task goes on
-                    self._serving.pop(writer, None)
+                    self._serving.discard(writer)
                 if not await _play(step, reader, writer):
                     return False
             await asyncio.sleep(NOTICE_SECONDS)
-            if name == "good" and not reader.at_eof():
+            if name == "good" and not _has_left(writer):
                 self.whole.add(number)
             return True
         finally:
-            self._serving.pop(writer, None)
+            self._serving.discard(writer)
 
     def _script(self, request: Received, number: int) -> tuple[str, Script]:
         if number < 0 or self._random.random() >= self.mood:
@@ -123,6 +124,15 @@ class FaultyUpstream:
             return "good", list(good(request))
         name = self._random.choice(list(ALL_FAULTS))
         return name, list(ALL_FAULTS[name](request))
+
+
+def _has_left(writer: asyncio.StreamWriter) -> bool:
+    """True if either side has closed the connection; asked of the system, as a busy event loop hears of it late."""
+    if writer.is_closing():
+        return True
+    asked = select.poll()
+    asked.register(writer.get_extra_info("socket").fileno(), select.POLLRDHUP)
+    return bool(asked.poll(0))
 
 
 async def read_request(reader: asyncio.StreamReader) -> Received | None:
