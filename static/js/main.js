@@ -48,5 +48,6 @@ async function show(mark) {
 await loadLanguage();
 const mark = drawFrame(address()[0]);
 followRevision();
-await show(mark);
+// before the first panel is there: a click must not be lost while it loads
 window.addEventListener("hashchange", () => show(mark));
+await show(mark);

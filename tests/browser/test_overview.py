@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.bed.daemon import Daemon, settings, upstream
 from tests.bed.upstream import ScriptedUpstream, say
@@ -137,3 +137,16 @@ def test_a_route_is_explained_without_asking_anybody(daemon: Daemon, open_page: 
     dialog.get_by_role("button", name="Explain", exact=True).click()
     expect(dialog.get_by_role("alert")).to_be_visible()
     assert daemon.get("/api/requests").json["requests"] == []
+
+
+def test_a_click_while_the_first_panel_loads_is_not_lost(demo: Daemon, open_page: Open) -> None:
+    page = open_page(demo)
+    expect(lane(page, "messages")).to_be_visible()
+    waiting: list[Route] = []
+    page.route("**/panels/overview.js", lambda route: waiting.append(route))
+    page.reload(wait_until="commit")
+    page.get_by_role("link", name="Upstreams").click()
+    expect(page.get_by_role("button", name="Add upstream").first).to_be_visible()
+    for route in waiting:
+        route.continue_()
+    expect(page.get_by_role("heading", name="Upstreams", exact=True)).to_be_visible()
