@@ -232,7 +232,10 @@ def request(
     headers: dict[str, str] | None = None,
     seconds: float = 30,
 ) -> Response:
-    """One request on a connection of its own, with exactly the given headers (and JSON's, for a document)."""
+    """One request on a connection of its own, with exactly the given headers (and JSON's, for a document).
+
+    Raises OSError, also where the connection ends within the answer.
+    """
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)
     own = {"content-type": "application/json"} if isinstance(body, dict) else {}
@@ -242,6 +245,8 @@ def request(
         connection.request(method, path, octets, own | (headers or {}))
         answer = connection.getresponse()
         return Response(answer.status, answer.getheaders(), answer.read(), time.monotonic() - began)
+    except http.client.HTTPException as broken:
+        raise ConnectionError(f"the answer is not whole: {broken!r}") from broken
     finally:
         connection.close()
 
