@@ -17,7 +17,7 @@ from switchyard.web.asgi import DEPARTURE, Departure, Scope, departure_of
 if sys.platform != "win32":
     import resource
 
-MOST_CONNECTIONS = 1000
+MOST_CONNECTIONS = 2500
 FEWEST_CONNECTIONS = 8
 WANTED_HANDLES = 8192
 NO_HTTP = "Invalid HTTP request received."
