@@ -309,18 +309,24 @@ def test_a_running_stream_may_finish_and_is_counted_while_new_clients_are_turned
         assert daemon.token_stats()["summary"]["total_output_tokens"] == 42
 
 
+def all_ask(daemon: Daemon) -> tuple[list[threading.Thread], list[Response]]:
+    """A client of each protocol that waits for its answer, and the answers as they come."""
+    answered: list[Response] = []
+    clients = [
+        threading.Thread(target=lambda asked=protocol: answered.append(ask(daemon.url, asked)))
+        for protocol in PROTOCOLS
+    ]
+    for client in clients:
+        client.start()
+    return clients, answered
+
+
 def test_an_endless_stream_is_broken_off_with_words_when_the_time_is_up(tmp_path: Path) -> None:
     with ScriptedUpstream(answer(Reply("word " * 100_000), seconds_between=0.05)) as server:
         entries = [upstream(protocol, server.url, protocol, clients=[protocol]) for protocol in PROTOCOLS]
         daemon = Daemon(tmp_path, settings(*entries))
         daemon.start()
-        answered: list[Response] = []
-        clients = [
-            threading.Thread(target=lambda asked=protocol: answered.append(ask(daemon.url, asked)))
-            for protocol in PROTOCOLS
-        ]
-        for client in clients:
-            client.start()
+        clients, answered = all_ask(daemon)
         server.wait_for(3)
         time.sleep(0.3)
         began = time.monotonic()
@@ -346,13 +352,7 @@ def test_a_second_signal_ends_it_at_once_and_clients_are_told(tmp_path: Path, be
         entries = [upstream(protocol, server.url, protocol, clients=[protocol]) for protocol in PROTOCOLS]
         daemon = Daemon(tmp_path, settings(*entries))
         daemon.start()
-        answered: list[Response] = []
-        clients = [
-            threading.Thread(target=lambda asked=protocol: answered.append(ask(daemon.url, asked)))
-            for protocol in PROTOCOLS
-        ]
-        for client in clients:
-            client.start()
+        clients, answered = all_ask(daemon)
         server.wait_for(3)
         time.sleep(0.3)
         began = time.monotonic()
