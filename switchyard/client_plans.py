@@ -1,9 +1,10 @@
 """Decide what the file of Claude Code or Codex has to say, given the settings; the files' own rooms do the rest."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import msgspec
 
 from switchyard.clients import claude_code, codex
 from switchyard.clients.plan import Plan
@@ -14,8 +15,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 TITLES = {"claude": "Claude Code", "codex": "Codex"}
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """`address` of the daemon; `key` "" for the first of the settings; `model` "" for the user's own."""
 
     address: str
@@ -85,15 +85,14 @@ def _plan_codex(path: Path, wanted: Wanted, key: str, settings: Settings) -> Pla
     return codex.plan(path, wanted.address, key, model=model, models=models)
 
 
-@dataclass(frozen=True, slots=True)
-class ClientFiles:
+class ClientFiles(msgspec.Struct, frozen=True):
     """The set-up of one user's clients for one daemon, as the dashboard offers it."""
 
     settings: Callable[[], Settings]
     address: str
     environment: Mapping[str, str]
     home: Path
-    titles: Mapping[str, str] = field(default_factory=lambda: TITLES)
+    titles: Mapping[str, str] = msgspec.field(default_factory=lambda: TITLES)
 
     def path(self, client: str) -> Path:
         return path_of(client, self.environment, self.home)

@@ -6,10 +6,10 @@ The server itself waits for ever for a request that never ends, and keeps header
 import asyncio
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, cast
 
 import httptools
+import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from switchyard.web.asgi import DEPARTURE, Departure, Scope, departure_of
@@ -24,8 +24,7 @@ NO_HTTP = "Invalid HTTP request received."
 TOO_LARGE = b"The request's headers are too large."
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     connections: int = MOST_CONNECTIONS
     head_bytes: int = 128 * 1024
     head_seconds: float = 30

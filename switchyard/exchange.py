@@ -1,7 +1,8 @@
 """What happened: one request of a client, its attempts, its end."""
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Loss, Usage, WireError
@@ -22,8 +23,7 @@ class FailureKind(StrEnum):
     """The request cannot be said to this upstream."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     """Why an attempt failed. `error` is what a client may be told; `headers` are the upstream's retry hints."""
 
     kind: FailureKind
@@ -44,8 +44,7 @@ class Failure:
         return self.error.retry_after
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(msgspec.Struct):
     """One try at one upstream. Times in seconds since the exchange began."""
 
     upstream: str
@@ -71,8 +70,7 @@ class Outcome(StrEnum):
     """The client left."""
 
 
-@dataclass(frozen=True, slots=True)
-class PriceUsed:
+class PriceUsed(msgspec.Struct, frozen=True):
     """Money per million tokens that an exchange was charged with, before `multiplier`; `source` says whose price."""
 
     input: float
@@ -84,8 +82,7 @@ class PriceUsed:
     source: str = ""
 
 
-@dataclass(slots=True)
-class Exchange:
+class Exchange(msgspec.Struct):
     """The one value that grows along the walk of a request. `at` is wall-clock time, seconds since the epoch."""
 
     id: str
@@ -99,7 +96,7 @@ class Exchange:
     kind: str = "request"
     """request, activation or test"""
     skipped: tuple[tuple[str, str], ...] = ()
-    attempts: list[Attempt] = field(default_factory=list)
+    attempts: list[Attempt] = msgspec.field(default_factory=list)
     outcome: Outcome = Outcome.RUNNING
     status: int = 0
     first_byte: float | None = None
@@ -119,8 +116,7 @@ class Exchange:
         return last if last is not None and last.failure is None else None
 
 
-@dataclass(frozen=True, slots=True)
-class ActivationResult:
+class ActivationResult(msgspec.Struct, frozen=True):
     """How one activation ended; `at` in seconds since the epoch, `status` 0 where nothing was answered."""
 
     at: float
@@ -129,8 +125,7 @@ class ActivationResult:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Activated:
+class Activated(msgspec.Struct, frozen=True):
     """What is remembered of the activations of one upstream.
 
     Days are those of the plan, local, as "2026-11-21"; moments are seconds since the epoch.

@@ -15,8 +15,7 @@ HIDDEN = "(not shown)"
 LONGEST_SHOWN = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True):
     """One thing that is wrong: where (`$.upstreams[0].priority`), what was expected, what was found."""
 
     path: str

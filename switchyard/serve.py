@@ -10,9 +10,9 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import uvicorn
 
 from switchyard.application import Application
@@ -44,8 +44,7 @@ class PortTaken(CannotServe):
     """Another program listens there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(msgspec.Struct, frozen=True):
     host: str
     port: int
     data: Path

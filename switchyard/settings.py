@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -270,8 +269,7 @@ def default_document() -> dict[str, Any]:
 # --- reading ------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(msgspec.Struct, frozen=True):
     """Settings, and what the file says that has no effect."""
 
     settings: Settings

@@ -3,8 +3,9 @@
 import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from switchyard.autostart.texts import LABEL, NAME, launchd_plist, shown, systemd_unit, windows_task
 from switchyard.store.files import ensure_folder, write_whole
@@ -16,8 +17,7 @@ class CannotAutostart(Exception):
     """One sentence with the remedy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True):
     """What to start, and for whom. `run` executes a tool of the system: exit code and all it said."""
 
     command: Sequence[str]
@@ -28,8 +28,7 @@ class Job:
     run: Callable[[Sequence[str]], tuple[int, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class System:
+class System(msgspec.Struct, frozen=True):
     """One way to start a program with the session; the functions say what was done."""
 
     title: str

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +45,7 @@ BASE_INSTRUCTIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CatalogModel:
+class CatalogModel(msgspec.Struct, frozen=True):
     """A model that Codex does not know by itself."""
 
     name: str

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
@@ -38,8 +37,7 @@ class Record(msgspec.Struct, frozen=True):
     keys: tuple[Touched, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Edited:
+class Edited(msgspec.Struct, frozen=True):
     """The new text, what to remember of it, and what the user should know."""
 
     text: str

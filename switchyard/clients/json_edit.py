@@ -5,7 +5,6 @@ Comments and trailing commas are understood, since editors allow them in setting
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -20,8 +19,7 @@ SCALAR = re.compile(r"true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)
 DEEPEST = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(msgspec.Struct, frozen=True):
     """A value and where its text stands; `members` only for objects."""
 
     start: int
@@ -30,8 +28,7 @@ class Node:
     items: "tuple[Node, ...] | None" = None
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True):
     key: str
     key_start: int
     value: Node

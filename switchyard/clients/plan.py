@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
 
@@ -20,8 +19,7 @@ class ChangedMeanwhile(Exception):
     """A file is no longer what the plan was made for; nothing has been written."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileChange:
+class FileChange(msgspec.Struct, frozen=True):
     """None means that the file is not there, or will not be."""
 
     path: Path
@@ -41,8 +39,7 @@ class FileChange:
         return "".join(SECRET_LINE.sub(r"\1\2(not shown)\2", line) for line in lines)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     changes: tuple[FileChange, ...] = ()
     notes: tuple[str, ...] = ()
 

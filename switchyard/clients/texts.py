@@ -1,6 +1,6 @@
 """What both kinds of client files have in common: their text form, and how a fault in them is told."""
 
-from dataclasses import dataclass
+import msgspec
 
 Path = tuple[str, ...]
 """names from the root to a key: ("env", "ANTHROPIC_BASE_URL")"""
@@ -17,8 +17,7 @@ class Unparsable(Exception):
         self.line, self.column = line, column
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(msgspec.Struct, frozen=True):
     """A text file taken apart, so that it can be put together byte for byte."""
 
     text: str

@@ -2,9 +2,9 @@
 
 import re
 import tomllib
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import tomli_w
 
 from switchyard.clients.texts import Path, Unparsable, cut, newline_of, place_of
@@ -23,8 +23,7 @@ ERROR_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)\
 ARRAY_MARK = "[]"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """A key with its value; `table` is the header it stands under."""
 
     path: Path
@@ -37,8 +36,7 @@ class Entry:
     inline: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(msgspec.Struct, frozen=True):
     path: Path
     start: int
     end: int

@@ -3,8 +3,9 @@
 import argparse
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from switchyard.settings import SettingsError
 from switchyard.store.settings_file import SettingsFile
@@ -14,8 +15,7 @@ class CommandFailed(Exception):
     """One sentence for the user; the exit code is 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(msgspec.Struct, frozen=True):
     help: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]

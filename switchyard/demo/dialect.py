@@ -1,8 +1,9 @@
 """A dialect is a form to fill in: how the demo model reads and writes one protocol."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from switchyard.demo.prompt import Prompt
 from switchyard.demo.reply import Reply
@@ -10,8 +11,7 @@ from switchyard.demo.reply import Reply
 PIECE_LENGTH = 48
 
 
-@dataclass(frozen=True, slots=True)
-class Walk:
+class Walk(msgspec.Struct, frozen=True):
     """A streamed answer: what is sent at once, what the model says, and the regular end."""
 
     opening: tuple[bytes, ...]
@@ -19,8 +19,7 @@ class Walk:
     ending: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(msgspec.Struct, frozen=True):
     read: Callable[[Mapping[str, Any]], Prompt]
     """Raises NotUnderstood."""
     walk: Callable[[Reply, Prompt, int], Walk]

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import msgspec
 
 from switchyard.protocols.neutral import ToolKind
 
@@ -17,20 +18,18 @@ class NotUnderstood(Exception):
     """The body is not a request of this protocol; the message names the field."""
 
 
-@dataclass(frozen=True, slots=True)
-class Offered:
+class Offered(msgspec.Struct, frozen=True):
     """How a tool on offer wants to be called."""
 
     kind: ToolKind = "function"
     namespace: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(msgspec.Struct, frozen=True):
     model: str
     text: str
     results: tuple[str, ...] = ()
-    tools: Mapping[str, Offered] = field(default_factory=dict)
+    tools: Mapping[str, Offered] = msgspec.field(default_factory=dict)
     stream: bool = False
     include_usage: bool = False
     follows_a_reply: bool = False

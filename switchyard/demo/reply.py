@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 # msgspec cannot say where a JSON value ends inside a longer text
 from json import JSONDecoder
 
 import msgspec
+from msgspec.structs import replace
 
 from switchyard.demo.prompt import Offered, Prompt
 from switchyard.protocols.neutral import ToolCall, Usage
@@ -28,8 +28,7 @@ GREETING = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """`fail_status` instead of an answer; `cut` breaks the answer off after some content."""
 
     id: str

@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,8 +37,7 @@ EXEMPTING = {"claude": ("no_proxy", "NO_PROXY"), "codex": ("NO_PROXY", "no_proxy
 """of the two spellings each client takes the first that is set"""
 
 
-@dataclass(frozen=True, slots=True)
-class ClientFile:
+class ClientFile(msgspec.Struct, frozen=True):
     """A client's configuration, decoded; `repair` sets it up again: only our keys, and a copy is kept."""
 
     client: str

@@ -1,7 +1,8 @@
 """Examine everything in order, and repair what can be repaired safely."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from switchyard.doctor.clients import examine_claude, examine_codex
 from switchyard.doctor.daemon import examine_folder, examine_port, examine_python

@@ -1,17 +1,17 @@
 """What an examination gives, and what it is given."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 from switchyard.settings import Settings
 
 Level = Literal["ok", "warning", "fault"]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """`fix` says what to do; `repair` does it where that is safe, and raises OSError if it cannot."""
 
     level: Level
@@ -21,8 +21,7 @@ class Finding:
     repair: Callable[[], object] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Patient:
+class Patient(msgspec.Struct, frozen=True):
     """Everything an examination may look at."""
 
     data: Path

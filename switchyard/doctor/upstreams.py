@@ -7,9 +7,10 @@ import ssl
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from urllib.parse import SplitResult, urlsplit
+
+import msgspec
 
 from switchyard.doctor.finding import Finding, Patient
 from switchyard.settings import Upstream
@@ -19,8 +20,7 @@ MOST_AT_ONCE = 32
 CLOCK_TOLERANCE_SECONDS = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Reached:
+class Reached(msgspec.Struct, frozen=True):
     """`problem` "" after a connection; `clock` is how far our clock is ahead of theirs, where they say a time."""
 
     problem: str = ""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from switchyard.importing.imported import (
     Imported,
     Json,
@@ -34,8 +36,7 @@ SECTIONS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(msgspec.Struct, frozen=True):
     """What the entries of one section become."""
 
     protocol: str

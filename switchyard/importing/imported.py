@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
+
+import msgspec
 
 from switchyard.settings import PROXY
 
@@ -20,8 +21,7 @@ class UnknownFormat(ValueError):
     """The file is of none of the known kinds; the message names those."""
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
+class Imported(msgspec.Struct, frozen=True):
     """A document of ours made from a foreign one; `origins` says where each of its upstreams comes from."""
 
     document: Json

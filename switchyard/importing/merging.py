@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from switchyard.faults import HIDDEN
 from switchyard.importing.imported import Imported, Json, Names, base_name
@@ -14,8 +14,7 @@ from switchyard.settings import CHAT_MODEL_RULES, SECRET_FIELDS, SECRET_NAME, Se
 UPSTREAM_PLACE = re.compile(r"\$\.upstreams\[(\d+)\]")
 
 
-@dataclass(frozen=True, slots=True)
-class ImportReport:
+class ImportReport(msgspec.Struct, frozen=True):
     """What became of each part of an import."""
 
     added: tuple[str, ...] = ()

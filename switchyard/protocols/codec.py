@@ -5,9 +5,10 @@ Reading a client's request and writing its reply use the neutral `Request`; writ
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from re import Pattern
 from typing import Any, Protocol
+
+import msgspec
 
 from switchyard.protocols import neutral
 from switchyard.protocols.capabilities import Capabilities
@@ -27,8 +28,7 @@ class BadRequest(Exception):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """The upstream as an encoder sees it. `issuer` marks the opaque data that only this upstream can read."""
 
     model: str
@@ -36,8 +36,7 @@ class Target:
     capabilities: Capabilities = DEFAULT_CAPABILITIES
 
 
-@dataclass(frozen=True, slots=True)
-class SentRequest:
+class SentRequest(msgspec.Struct, frozen=True):
     """A request in the upstream's protocol, and what is needed to read the reply.
 
     `tools` maps the name on the wire to the client's own tool: a call of that name is given back under the tool's
@@ -46,7 +45,7 @@ class SentRequest:
 
     body: bytes
     target: Target
-    tools: Mapping[str, neutral.Tool] = field(default_factory=dict)
+    tools: Mapping[str, neutral.Tool] = msgspec.field(default_factory=dict)
     stops: tuple[str, ...] = ()
     losses: tuple[neutral.Loss, ...] = ()
     input_estimate: int = 0
@@ -54,8 +53,7 @@ class SentRequest:
     """the answer is a summary, to be given as one `Compaction` block"""
 
 
-@dataclass(frozen=True, slots=True)
-class Glance:
+class Glance(msgspec.Struct, frozen=True):
     """What one record of an untouched stream says, read without state.
 
     `content`: the model has begun to answer (the commit point). `finished`: the protocol's regular end.
@@ -73,8 +71,7 @@ class Glance:
     is_odd: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class WholeGlance:
+class WholeGlance(msgspec.Struct, frozen=True):
     """What a whole JSON reply of an untouched exchange says."""
 
     usage: neutral.Usage | None = None
@@ -108,8 +105,7 @@ class StreamEncoder(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Codec:
+class Codec(msgspec.Struct, frozen=True):
     protocol: ProtocolName
 
     decode_request: Callable[[bytes], neutral.Request]

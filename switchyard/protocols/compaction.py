@@ -1,6 +1,6 @@
 """Compact a conversation at an upstream without that service: have a summary written, give it as one block."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from switchyard.protocols import carrier, neutral
 from switchyard.protocols.errors import TYPE_STATUSES

@@ -3,7 +3,8 @@
 A request that asked for a stream gets one even if the reply came as JSON, and the other way round.
 """
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import Codec, SentRequest, Target
@@ -152,8 +153,7 @@ class StreamConversion:
                 self.failed = error
 
 
-@dataclass(frozen=True, slots=True)
-class ConvertedReply:
+class ConvertedReply(msgspec.Struct, frozen=True):
     """`body` is for the client, an error in its envelope if the reply `failed`."""
 
     body: bytes

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from switchyard.protocols.excess import (
     OUTPUT_BUDGET,
@@ -133,8 +133,7 @@ REPLY_FIELDS = ("choices", "content", "output", "delta", "response", "role", "it
 """A body with one of these is a reply, whatever else it says."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
+class _Told(msgspec.Struct, frozen=True):
     """What an error body says, not yet judged. `names` are its codes and types."""
 
     message: str

@@ -1,7 +1,8 @@
 """Fold a stream of events into a whole reply, and unfold it again: one walk, so that both forms always agree."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from switchyard.protocols import neutral
 from switchyard.protocols.neutral import ErrorType, WireError

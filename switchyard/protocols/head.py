@@ -1,7 +1,6 @@
 """The few fields of a client's request that routing needs, read without decoding the rest."""
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -15,8 +14,7 @@ MAX_MODEL_CHARS = 500
 MAX_VALUE_BYTES = 16 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     model: str
     stream: bool
     session: str

@@ -1,7 +1,8 @@
 """Bring a conversation into the shape that strict upstreams demand."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from switchyard.protocols import neutral
 from switchyard.protocols.ids import unique_call_ids

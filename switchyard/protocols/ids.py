@@ -2,8 +2,9 @@
 
 import random
 import re
-from dataclasses import replace
 from hashlib import sha256
+
+from msgspec.structs import replace
 
 from switchyard.protocols import neutral
 

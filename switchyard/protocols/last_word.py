@@ -5,7 +5,8 @@ times, an unknown model twice, a server error with `x-should-retry: false` once)
 but 400 and a 429 without `retry-after`, and shows the message of a failed response with a terminal code.
 """
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.names import ProtocolName
@@ -30,8 +31,7 @@ TERMINAL_CODE = "invalid_prompt"
 CODES_OF_THEIR_OWN = frozenset({ErrorType.CONTEXT_OVERFLOW, ErrorType.QUOTA})
 
 
-@dataclass(frozen=True, slots=True)
-class LastWord:
+class LastWord(msgspec.Struct, frozen=True):
     status: int
     content_type: str
     headers: tuple[tuple[str, str], ...]

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.effort import EFFORTS
@@ -92,13 +93,12 @@ INDISPENSABLE = frozenset(
 _TAUGHT = tuple((re.compile(pattern, re.IGNORECASE | re.DOTALL), taught) for pattern, taught in TAUGHT)
 
 
-@dataclass(frozen=True, slots=True)
-class Lesson:
+class Lesson(msgspec.Struct, frozen=True):
     """`capabilities` hold for this model of the upstream from now on, unless they and `strip_thinking` are only
     `for_now`, for the request at hand."""
 
     why: str
-    capabilities: Mapping[str, Any] = field(default_factory=dict)
+    capabilities: Mapping[str, Any] = msgspec.field(default_factory=dict)
     strip_thinking: bool = False
     for_now: bool = False
 

@@ -1,8 +1,9 @@
 """Names that cross rooms: the three protocols, and how model names are read and matched."""
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
+
+import msgspec
 
 ProtocolName = Literal["messages", "chat", "responses"]
 PROTOCOLS: tuple[ProtocolName, ...] = get_args(ProtocolName)
@@ -13,8 +14,7 @@ CLAUDE_ALIAS = "claude-switchyard-"
 """before a model's name where a client shows only names of Claude"""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelName:
+class ModelName(msgspec.Struct, frozen=True):
     """A model as a client spells it: `upstream,model[1m]` or `model-thinking`."""
 
     model: str

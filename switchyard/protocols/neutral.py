@@ -5,9 +5,11 @@ One block is open at a time, so a `Delta` needs neither index nor type; decoders
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
+
+import msgspec
+from msgspec.structs import replace
 
 Role = Literal["user", "assistant", "system"]
 ToolKind = Literal["function", "custom", "local_shell", "shell", "apply_patch", "tool_search"]
@@ -18,8 +20,7 @@ Schema = Mapping[str, Any]
 # --- tokens -------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Tokens in disjoint parts: `input` excludes what was read from or written to a cache.
 
     `reasoning` is the part of `output` spent on reasoning. `estimated` marks numbers that no upstream reported.
@@ -62,8 +63,7 @@ class Usage:
 # --- content ------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(msgspec.Struct, frozen=True):
     """Opaque continuity data of a thinking block, valid only at the upstream that issued it.
 
     `issuer` is the `Target.issuer` of that upstream, or "" where the wire does not say (a native signature).
@@ -73,20 +73,17 @@ class Signature:
     issuer: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(msgspec.Struct, frozen=True):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """The model declined; the text is its explanation."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(msgspec.Struct, frozen=True):
     """Either base64 `data` with its `media_type`, or a `url`."""
 
     media_type: str = ""
@@ -95,8 +92,7 @@ class Image:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """Either base64 `data` with its `media_type` (text/plain: `data` is the text itself), or a `url`."""
 
     media_type: str = ""
@@ -106,8 +102,7 @@ class Document:
     context: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Thinking:
+class Thinking(msgspec.Struct, frozen=True):
     """Reasoning text (possibly empty) and the issuer's opaque data; `redacted` when only the latter exists."""
 
     text: str
@@ -115,8 +110,7 @@ class Thinking:
     redacted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(msgspec.Struct, frozen=True):
     """`arguments` is the JSON text of an object, or, for kind "custom", the raw free-form input."""
 
     id: str
@@ -126,16 +120,14 @@ class ToolCall:
     namespace: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolResult:
+class ToolResult(msgspec.Struct, frozen=True):
     call_id: str
     content: tuple["Text | Image | Document", ...]
     is_error: bool = False
     kind: ToolKind = "function"
 
 
-@dataclass(frozen=True, slots=True)
-class WebSearch:
+class WebSearch(msgspec.Struct, frozen=True):
     """A search that the upstream itself performed."""
 
     id: str
@@ -143,8 +135,7 @@ class WebSearch:
     sources: tuple["Citation", ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Compaction:
+class Compaction(msgspec.Struct, frozen=True):
     """A conversation summary in a carrier (`carrier.py`) or in the issuer's own opaque form."""
 
     payload: str
@@ -153,8 +144,7 @@ class Compaction:
 Block = Text | Refusal | Image | Document | Thinking | ToolCall | ToolResult | WebSearch | Compaction
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     role: Role
     content: tuple[Block, ...]
 
@@ -162,32 +152,29 @@ class Message:
 # --- request ------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(msgspec.Struct, frozen=True):
     """A tool that the client runs. `grammar` belongs to kind "custom": (syntax, definition)."""
 
     name: str
     description: str = ""
-    parameters: Schema = field(default_factory=dict)
+    parameters: Schema = msgspec.field(default_factory=dict)
     kind: ToolKind = "function"
     namespace: str = ""
     strict: bool | None = None
     grammar: tuple[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HostedTool:
+class HostedTool(msgspec.Struct, frozen=True):
     """A tool that the upstream runs; `name` is the neutral name, `options` its settings in neutral words.
 
     web_search: allowed_domains, blocked_domains (lists), user_location (flat), max_uses, search_context_size.
     """
 
     name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ToolChoice:
+class ToolChoice(msgspec.Struct, frozen=True):
     """`name` (and `namespace`) only with mode "named"; `allowed` restricts the list without changing the mode."""
 
     mode: Literal["auto", "required", "none", "named"]
@@ -196,8 +183,7 @@ class ToolChoice:
     allowed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Reasoning:
+class Reasoning(msgspec.Struct, frozen=True):
     """What the client asked of thinking. All None: it said nothing.
 
     `enabled` False: thinking off. `adaptive`: the model decides how much.
@@ -210,17 +196,15 @@ class Reasoning:
     summary: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OutputFormat:
+class OutputFormat(msgspec.Struct, frozen=True):
     kind: Literal["json_object", "json_schema"]
     name: str = "response"
-    schema: Schema = field(default_factory=dict)
+    schema: Schema = msgspec.field(default_factory=dict)
     strict: bool | None = None
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """One request as any client protocol can say it. Absent numbers are None: a codec invents no defaults."""
 
     model: str
@@ -251,7 +235,7 @@ class Request:
     metadata: Mapping[str, str] | None = None
     compact: bool = False
     """The client wants the conversation compacted: the reply must be one `Compaction` block."""
-    echo: Mapping[str, Any] = field(default_factory=dict)
+    echo: Mapping[str, Any] = msgspec.field(default_factory=dict)
     """Request fields that the client's own protocol repeats in its reply (Responses); nobody else reads them."""
     losses: tuple["Loss", ...] = ()
     """What the decoder already had to leave out."""
@@ -259,8 +243,7 @@ class Request:
     """Seconds since the epoch, for replies that tell when they were made; set by whoever has a clock."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(msgspec.Struct, frozen=True):
     """Something that a conversion could not carry over: the client's field and why."""
 
     field: str
@@ -289,8 +272,7 @@ class ErrorType(StrEnum):
     OVERLOADED = "overloaded"
 
 
-@dataclass(frozen=True, slots=True)
-class WireError:
+class WireError(msgspec.Struct, frozen=True):
     """An error as a protocol tells it; `retry_after` in seconds.
 
     `tokens` and `limit` are known for some context overflows, `param` for some refused fields. With the param
@@ -322,8 +304,7 @@ class StopReason(StrEnum):
     COMPACTION = "compaction"
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(msgspec.Struct, frozen=True):
     """`usage` where the upstream already tells what it read."""
 
     id: str = ""
@@ -331,8 +312,7 @@ class Started:
     usage: Usage | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BlockStarted:
+class BlockStarted(msgspec.Struct, frozen=True):
     """Opens a block. The block's own text, thinking or arguments are empty: they follow as `Delta`s.
 
     `WebSearch` and `Compaction` come whole, without deltas.
@@ -341,13 +321,11 @@ class BlockStarted:
     block: Text | Refusal | Thinking | ToolCall | WebSearch | Compaction
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(msgspec.Struct, frozen=True):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Citation:
+class Citation(msgspec.Struct, frozen=True):
     """A source of the open text block; may stand among its deltas."""
 
     url: str
@@ -355,16 +333,14 @@ class Citation:
     cited_text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class BlockEnded:
+class BlockEnded(msgspec.Struct, frozen=True):
     """`signature` closes a thinking block; `complete` is False for a tool call cut off in its arguments."""
 
     signature: Signature | None = None
     complete: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True):
     """The regular end. `usage` is the merged final report, None when the upstream told nothing."""
 
     stop_reason: StopReason
@@ -372,8 +348,7 @@ class Finished:
     stop_sequence: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True):
     """The stream broke or the upstream told an error; nothing follows."""
 
     error: WireError
@@ -382,8 +357,7 @@ class Failed:
 Event = Started | BlockStarted | Delta | Citation | BlockEnded | Finished | Failed
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """A whole reply: what a stream of events adds up to. `incomplete` are ids of calls that were cut off."""
 
     id: str
@@ -392,7 +366,7 @@ class Response:
     stop_reason: StopReason
     usage: Usage | None = None
     stop_sequence: str | None = None
-    citations: Mapping[int, tuple[Citation, ...]] = field(default_factory=dict)
+    citations: Mapping[int, tuple[Citation, ...]] = msgspec.field(default_factory=dict)
     incomplete: frozenset[str] = frozenset()
 
 

@@ -3,7 +3,7 @@
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
-from dataclasses import dataclass
+import msgspec
 
 MAX_RECORD_BYTES = 32 * 1024 * 1024
 PIECE_COST = 64
@@ -20,8 +20,7 @@ class RecordTooLarge(Exception):
     """One record exceeds `MAX_RECORD_BYTES`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """One event: `data` joined with newlines, `event` name or ""."""
 
     data: bytes

@@ -1,7 +1,8 @@
 """The `-thinking` suffix of a model name, said in each protocol."""
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from switchyard.protocols.anthropic_messages.repair import drop_thinking, is_in_unsigned_loop, rewrite_blocks
 from switchyard.protocols.names import ProtocolName

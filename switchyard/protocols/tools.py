@@ -6,7 +6,6 @@ schemas below: only kind "custom" needs its arguments wrapped.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -79,8 +78,7 @@ CONTROL_CHARACTERS = {code: f"\\u{code:04x}" for code in range(32)}
 UNIONS = ("anyOf", "oneOf", "allOf")
 
 
-@dataclass(frozen=True, slots=True)
-class LoweredTool:
+class LoweredTool(msgspec.Struct, frozen=True):
     """A tool as it goes over the wire: a function, unless `tool.kind` is "custom" and that was allowed."""
 
     wire_name: str

@@ -4,9 +4,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+import msgspec
 
 from switchyard.exchange import Activated, ActivationResult, Exchange
 from switchyard.relay.alone import Heard, ask_alone
@@ -32,8 +33,7 @@ class Memory(Protocol):
     async def put(self, upstream: str, activated: Activated) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class ActivationState:
+class ActivationState(msgspec.Struct, frozen=True):
     """For the dashboard: `at` the time of day that holds now, `next` and `last` in seconds since the epoch.
 
     `next` is None while a request is under way and where none is planned.

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from msgspec.structs import replace as changed
 
 from switchyard.exchange import Exchange, Outcome
@@ -52,8 +52,7 @@ PINGS: dict[ProtocolName, Mapping[str, Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(msgspec.Struct, frozen=True):
     """How it went; `text` is the model's answer, shortened, or what went wrong."""
 
     exchange: Exchange

@@ -1,9 +1,10 @@
 """Give the client its answer, whatever it is: a stream, a body or an error; and note the end before it is seen."""
 
 import math
-from dataclasses import replace
 from functools import lru_cache
 from urllib.parse import quote
+
+from msgspec.structs import replace
 
 from switchyard.exchange import Exchange, Failure, Outcome
 from switchyard.protocols.codec import Codec

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
 
 import msgspec
+from msgspec.structs import replace
 
 from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.codec import Codec, WholeGlance
@@ -39,8 +39,7 @@ SHORTEST_SECONDS = 0.05
 Stream = UntouchedStream | StreamConversion
 
 
-@dataclass(slots=True)
-class Held:
+class Held(msgspec.Struct):
     """An answer past its commit point: what has come so far, and the rest on its way.
 
     With `stream` None the whole answer is in `head`, still in the upstream's protocol.

@@ -1,7 +1,8 @@
 """Keep the bodies of requests and answers in memory while the user wants to look at them."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+
+import msgspec
 
 from switchyard.exchange import Exchange
 from switchyard.relay.failover import Relay
@@ -14,8 +15,7 @@ MAX_REQUEST_BYTES = 4 * 1024 * 1024
 MAX_ANSWER_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Captured:
+class Captured(msgspec.Struct, frozen=True):
     """`request` is None where its body was too large to keep."""
 
     request: ClientRequest | None

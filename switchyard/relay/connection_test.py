@@ -1,8 +1,8 @@
 """Test the connection to one upstream, step by step, up to its model's answer; find the address it listens at."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import msgspec
 from msgspec.structs import replace as changed
 
 from switchyard.exchange import Attempt, FailureKind
@@ -19,8 +19,7 @@ KIND = "test"
 CLIENTS_KEY = "this entry passes the client's key on, and a test has none"
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """How it went. `working_url`: a form of the address that answers where `url` does not; "" if there is none.
 
     `model` is the name that was sent; `seconds` until the first content of the answer.

@@ -1,7 +1,9 @@
 """The one error a client gets when no upstream answered: the most telling one, shaped to end its retries."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from switchyard.exchange import Attempt, Failure, FailureKind
 from switchyard.protocols.neutral import ErrorType, WireError
@@ -27,8 +29,7 @@ PASSING = frozenset({"resting", "trial", "concurrency", "rate"})
 """reasons that will not last"""
 
 
-@dataclass(frozen=True, slots=True)
-class FinalError:
+class FinalError(msgspec.Struct, frozen=True):
     error: WireError
     told: Failure | None = None
     """the upstream's own answer, in the client's protocol: given back as it came"""

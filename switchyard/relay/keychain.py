@@ -1,10 +1,11 @@
 """The system keychain, through the optional package `keyring`: look a key up, put one there."""
 
 import sys
-from dataclasses import dataclass
 from importlib import import_module
 from itertools import count
 from typing import Any
+
+import msgspec
 
 SERVICE = "switchyard"
 UNUSABLE = 0
@@ -15,8 +16,7 @@ class KeychainRefused(Exception):
     """The keychain cannot be used; the message says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True):
     """Where the keychain holds a key."""
 
     name: str

@@ -1,13 +1,13 @@
 """The client's request as one upstream gets it: untouched but for the model where both speak one protocol."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from switchyard.protocols import diagonal, neutral, thinking
 from switchyard.protocols.capabilities import Capabilities
@@ -25,8 +25,7 @@ BYTES_PER_TOKEN = 4
 NOTHING_LOST: tuple[neutral.Loss, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True):
     """`sent` and `request` are None on the untouched path."""
 
     body: bytes

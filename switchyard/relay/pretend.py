@@ -3,8 +3,9 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from switchyard.exchange import FailureKind
 from switchyard.relay.failures import AttemptFailed, network_failure
@@ -17,8 +18,7 @@ CHUNKS_BEFORE_CUT = 8
 RECORDS = re.compile(rb".+?(?:\n\n|\Z)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Pretence:
+class Pretence(msgspec.Struct, frozen=True):
     """`until` in monotonic seconds."""
 
     mode: Mode

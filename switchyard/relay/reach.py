@@ -5,15 +5,15 @@ import os
 import socket
 import ssl
 import time
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+import msgspec
 
 MAX_SHOWN = 300
 DEFAULT_PORTS = {"https": 443, "http": 80, "socks5": 1080, "socks5h": 1080}
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """`name` is resolve, connect, tls, status or answer."""
 
     name: str

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from switchyard.exchange import Attempt, Exchange, Failure, FailureKind
 from switchyard.protocols.codec import BadRequest
@@ -41,8 +43,7 @@ ROUNDING = 0.001
 log = logging.getLogger("switchyard.relay")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """The upstream that answers, its place taken: whoever gets this must leave it in the waiting room's care."""
 
     candidate: Candidate
@@ -53,8 +54,7 @@ class Found:
     last_resort: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(msgspec.Struct, frozen=True):
     """Whom to ask next; `granted` if a place at it is counted already."""
 
     candidate: Candidate

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from switchyard.exchange import Exchange
 from switchyard.protocols.codec import Codec
@@ -30,8 +31,7 @@ Learned = dict[tuple[str, str], dict[str, Any]]
 """(upstream, model) -> capabilities that refusals have taught: one model may lack what another has"""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(msgspec.Struct, frozen=True):
     """`settings` and `state` are asked anew for each request: they may change at any time."""
 
     settings: Callable[[], Settings]
@@ -44,8 +44,8 @@ class Surroundings:
     record: Callable[[Exchange], Awaitable[None]]
     now: Callable[[], Moment]
     monotonic: Callable[[], float] = steady_seconds
-    learned: Learned = field(default_factory=dict)
-    signatures: SignatureLedger = field(default_factory=SignatureLedger)
+    learned: Learned = msgspec.field(default_factory=dict)
+    signatures: SignatureLedger = msgspec.field(default_factory=SignatureLedger)
 
 
 def local_moment() -> Moment:

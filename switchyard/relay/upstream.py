@@ -13,12 +13,12 @@ import logging
 import time
 import urllib.request
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
 
 from switchyard.exchange import Failure, FailureKind
 from switchyard.relay.decompress import Unpacker, UnpackError
@@ -33,8 +33,7 @@ PROXY_PERIOD_SECONDS = 30
 log = logging.getLogger("switchyard.upstream")
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One request as it goes out."""
 
     url: str

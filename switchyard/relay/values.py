@@ -1,15 +1,15 @@
 """What the doors hand to the relay, and what the relay needs of them."""
 
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from switchyard.protocols.head import Head
 from switchyard.protocols.names import ProtocolName
 from switchyard.relay.headers import Headers
 
 
-@dataclass(frozen=True, slots=True)
-class ClientRequest:
+class ClientRequest(msgspec.Struct, frozen=True):
     """One request of a client, its body unpacked. `headers` have lower-case names."""
 
     protocol: ProtocolName

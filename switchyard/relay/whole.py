@@ -1,7 +1,9 @@
 """Turn an upstream's whole answer into the client's: renamed where both speak one protocol, else converted."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.codec import Codec
@@ -16,8 +18,7 @@ from switchyard.relay.prepare import Preparation, Prepared
 from switchyard.relay.values import ClientRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(msgspec.Struct, frozen=True):
     """An answer ready for the client: JSON, or records if it asked for a stream."""
 
     body: bytes

@@ -4,6 +4,8 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 from switchyard.settings import Failover, Settings, Upstream
 
 Key = tuple[str, str]
@@ -14,8 +16,7 @@ ACCOUNT = ("base_url", "key", "protocol", "auth", "api_version", "headers", "pro
 """what decides at which door an entry knocks, and as whom"""
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(msgspec.Struct, frozen=True):
     """What a failure costs its upstream: nothing, one of the errors that make the threshold, or rest at once."""
 
     weight: Literal["none", "error", "rest"]
@@ -43,8 +44,7 @@ class Condition:
     """nothing is held against it but what was pretended"""
 
 
-@dataclass(frozen=True, slots=True)
-class Rest:
+class Rest(msgspec.Struct, frozen=True):
     """Why not now. `until` in monotonic seconds; `on_trial` when the rest is over and one request tries it."""
 
     until: float

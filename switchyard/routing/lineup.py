@@ -1,9 +1,11 @@
 """Line up what the settings alone say: who may answer a model at a minute, in which order, and why not the others."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from switchyard.protocols.names import ModelName, ProtocolName, is_glob, matches
 from switchyard.settings import WEEKDAYS, ModelRule, Settings, Upstream, hours_span
@@ -28,8 +30,7 @@ SkipReason = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(msgspec.Struct, frozen=True):
     """Now, twice: `wall` in local time for calendars, `monotonic` seconds for waiting."""
 
     wall: datetime
@@ -40,8 +41,7 @@ class Moment:
         return (self.wall + timedelta(seconds=monotonic - self.monotonic)).strftime("%H:%M")
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """One upstream that may answer, with everything an attempt needs; `why` says how it came to its place."""
 
     upstream: Upstream
@@ -60,8 +60,7 @@ class Candidate:
         return self.upstream.role == "rescue" and not self.forced
 
 
-@dataclass(frozen=True, slots=True)
-class Skip:
+class Skip(msgspec.Struct, frozen=True):
     """`until`: the monotonic moment from which this reason no longer holds, where it is known."""
 
     upstream: str
@@ -70,8 +69,7 @@ class Skip:
     until: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Lineup:
+class Lineup(msgspec.Struct, frozen=True):
     """Candidates in order, rescue upstreams last. `told` is `skipped` as pairs of upstream and text."""
 
     candidates: tuple[Candidate, ...]

@@ -1,8 +1,10 @@
 """Decide which upstreams may answer, in which order, and why the others may not."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+
+import msgspec
+from msgspec.structs import replace
 
 from switchyard.protocols.names import ProtocolName
 from switchyard.routing.health import Health, Rest
@@ -12,8 +14,7 @@ from switchyard.routing.sessions import Seat
 from switchyard.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """What routing needs to know of a request. `exchange` tells requests without a session apart.
 
     `holds` names the upstream at which the request has a place already: its limits do not count. Those that it has
@@ -29,8 +30,7 @@ class Ask:
     may_resort: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """`told` is `skipped` as pairs of upstream and text."""
 
     candidates: tuple[Candidate, ...]
@@ -43,15 +43,14 @@ class Route:
     """the conversation keeps its upstream although a better one could answer"""
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(msgspec.Struct, frozen=True):
     """What is known of the upstreams beside the settings."""
 
-    health: Health = field(default_factory=Health)
-    limits: Limits = field(default_factory=Limits)
-    spent: Mapping[str, str] = field(default_factory=dict)
+    health: Health = msgspec.field(default_factory=Health)
+    limits: Limits = msgspec.field(default_factory=Limits)
+    spent: Mapping[str, str] = msgspec.field(default_factory=dict)
     """upstream -> why its budget forbids it"""
-    lineups: Lineups = field(default_factory=Lineups)
+    lineups: Lineups = msgspec.field(default_factory=Lineups)
 
 
 def choose_route(settings: Settings, state: State, ask: Ask, now: Moment, seat: Seat | None = None) -> Route:

@@ -5,8 +5,10 @@ later as the clock was put forward; of a time that it shows twice in autumn the 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta, tzinfo
+
+import msgspec
+from msgspec.structs import replace
 
 from switchyard.exchange import Activated, ActivationResult
 from switchyard.settings import WEEKDAYS, Activation, Settings, Upstream, minutes_of
@@ -18,8 +20,7 @@ DAY_MINUTES = 24 * 60
 NEVER = Activated()
 
 
-@dataclass(frozen=True, slots=True)
-class Occasion:
+class Occasion(msgspec.Struct, frozen=True):
     """The next activation of one upstream: that of the local day `day`, to be sent at `at` (since the epoch)."""
 
     upstream: str

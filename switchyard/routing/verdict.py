@@ -1,6 +1,6 @@
 """What follows a failure: which action, and what it costs the upstream. A table with a few readings of the text."""
 
-from dataclasses import dataclass
+import msgspec
 
 from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.neutral import ErrorType
@@ -26,8 +26,7 @@ NETWORK = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """`wait_seconds` only with action "retry"."""
 
     action: Action

@@ -1,8 +1,10 @@
 """Lay out who serves when in the coming days, as the calendar alone decides it."""
 
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
+
+import msgspec
+from msgspec.structs import replace
 
 from switchyard.routing.lineup import Moment
 from switchyard.routing.route import Ask, Route, State, choose_route
@@ -11,8 +13,7 @@ from switchyard.settings import Settings, hours_span
 DAY = 24 * 60
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True):
     """Minutes since the midnight that begins the plan; `place` 1 serves first, 2 next."""
 
     start: int

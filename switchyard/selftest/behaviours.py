@@ -1,7 +1,6 @@
 """What the measured versions of the clients do, as a table to compare any other version with."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -12,8 +11,7 @@ MARK = "switchyard-4711"
 """what the tool of the tool loop prints"""
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(msgspec.Struct, frozen=True):
     """What came of one run: the client's output, and all it asked."""
 
     output: str = ""
@@ -34,8 +32,7 @@ class Session:
 MODEL_PATHS = ("/messages", "/responses")
 
 
-@dataclass(frozen=True, slots=True)
-class Runs:
+class Runs(msgspec.Struct, frozen=True):
     """A tool loop and a failing request through the daemon, and the same failure from a bare upstream."""
 
     loop: Session
@@ -43,15 +40,13 @@ class Runs:
     bare: Session
 
 
-@dataclass(frozen=True, slots=True)
-class Behaviour:
+class Behaviour(msgspec.Struct, frozen=True):
     text: str
     measured: str
     observe: Callable[[Runs], str]
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(msgspec.Struct, frozen=True):
     text: str
     measured: str
     found: str

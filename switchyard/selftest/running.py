@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from switchyard import client_plans
 from switchyard.clients.plan import apply
@@ -22,8 +23,7 @@ KEPT = ("PATH", "LANG", "TMPDIR", "SYSTEMROOT", "TEMP", "COMSPEC", "PATHEXT")
 FAIL = "demo: fail 500"
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(msgspec.Struct, frozen=True):
     """How a client is run without a person, and what it is told."""
 
     words: Sequence[str]

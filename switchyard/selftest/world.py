@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncGenerator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import uvicorn
 
 from switchyard.application import Application
@@ -18,16 +18,14 @@ from switchyard.store.settings_file import SettingsFile
 START_SECONDS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """An address for clients, and what they ask there."""
 
     address: str
     recorder: Recorder
 
 
-@dataclass(frozen=True, slots=True)
-class World:
+class World(msgspec.Struct, frozen=True):
     daemon: Place
     bare: Place
 

@@ -1,9 +1,10 @@
 """Say which money limits are reached: soft ones warn, hard ones take upstreams out of the route."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
+
+import msgspec
 
 from switchyard.settings import Budget, Settings
 from switchyard.store.cell import NANOS
@@ -24,21 +25,19 @@ class BudgetStatus(StrEnum):
     EXCEEDED = "exceeded"
 
 
-@dataclass(frozen=True, slots=True)
-class BudgetLine:
+class BudgetLine(msgspec.Struct, frozen=True):
     """How one budget stands; `reason` is a sentence for the dashboard, the log and a skipped upstream."""
 
     status: BudgetStatus = BudgetStatus.OK
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class BudgetState:
+class BudgetState(msgspec.Struct, frozen=True):
     """How the budgets stand. `upstreams` names those with a budget, `taken_out` why some may not answer."""
 
     overall: BudgetLine = BudgetLine()
-    upstreams: Mapping[str, BudgetLine] = field(default_factory=dict)
-    taken_out: Mapping[str, str] = field(default_factory=dict)
+    upstreams: Mapping[str, BudgetLine] = msgspec.field(default_factory=dict)
+    taken_out: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
 
+import msgspec
+
 from switchyard.store.files import PRIVATE_FILE, ensure_folder
 from switchyard.store.journal_line import Line, decode_line
 from switchyard.store.local_time import local_moment
@@ -54,8 +56,7 @@ class Waiting:
     written: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """What became of one write."""
 
     size: int
@@ -63,8 +64,7 @@ class Written:
     error: OSError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """Lines read from one file; `end` is the position behind the last of them."""
 
     file: str

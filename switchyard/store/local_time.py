@@ -1,13 +1,13 @@
 """Say at which local day, hour and UTC offset something happened."""
 
 import time
-from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from functools import lru_cache
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class LocalMoment:
+
+class LocalMoment(msgspec.Struct, frozen=True):
     """`offset` is minutes east of UTC at that moment, so that a later move of the machine shifts nothing."""
 
     day: str

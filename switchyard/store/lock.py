@@ -4,7 +4,6 @@ import errno
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -25,8 +24,7 @@ class LockedError(Exception):
     """Another daemon uses the folder; the message says which one, and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(msgspec.Struct, frozen=True):
     """The daemon that uses a data folder, as far as it has said."""
 
     pid: int = 0

@@ -1,7 +1,6 @@
 """Say what an exchange cost by the price of the settings, else by the published one of the bundled table."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -9,6 +8,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from switchyard.exchange import Exchange, PriceUsed
 from switchyard.protocols.names import LONG_CONTEXT_SUFFIX, THINKING_SUFFIX, matches, specificity
@@ -55,8 +55,7 @@ class PriceTable(msgspec.Struct, frozen=True):
     entries: list[Entry]
 
 
-@dataclass(frozen=True, slots=True)
-class Priced:
+class Priced(msgspec.Struct, frozen=True):
     """A price, the multiplier of the upstream, and whose price it is."""
 
     price: Price

@@ -1,7 +1,6 @@
 """Read what Claude Code and Codex themselves noted about the tokens of their sessions."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ SYNTHETIC = "<synthetic>"
 """The model of messages that Claude Code wrote itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedTurn:
+class LoggedTurn(msgspec.Struct, frozen=True):
     """The tokens of one answer, in disjoint parts, as the client understood them."""
 
     client: str

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -50,8 +49,7 @@ class StaleRevision(Exception):
     """The file on disk is newer than the one the change was based on; it wins."""
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(msgspec.Struct, frozen=True):
     """One earlier content of the file."""
 
     id: str
@@ -291,8 +289,7 @@ class SettingsFile:
                 yield None
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(msgspec.Struct, frozen=True):
     """What a content says, in the new form."""
 
     document: dict[str, Any]

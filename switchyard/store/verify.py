@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
 
+import msgspec
+
 from switchyard.store.journal import Journal
 from switchyard.store.journal_line import Line
 from switchyard.store.session_logs import LoggedTurn, claude_turns, codex_turns
@@ -26,8 +28,7 @@ class Sums:
         self.tokens = [total + part for total, part in zip(self.tokens, parts, strict=True)]
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(msgspec.Struct, frozen=True):
     """One model of one client: its own log, and the journal in the sessions that the log knows."""
 
     client: str
@@ -44,8 +45,7 @@ class Comparison:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
+class Verification(msgspec.Struct, frozen=True):
     """`outside` are counted requests of sessions that no log knows, by model: other clients, side tasks."""
 
     day: str

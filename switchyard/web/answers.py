@@ -1,10 +1,10 @@
 """How the dashboard's API takes bodies and tells what went wrong: one error shape for all of it."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 

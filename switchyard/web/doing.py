@@ -1,9 +1,9 @@
 """What the dashboard's API does without touching the settings file."""
 
 import asyncio
-from dataclasses import replace
 from typing import Any, get_args
 
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 

@@ -1,7 +1,8 @@
 """An entry as it is being edited in the dashboard: in the place it would have in the file."""
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from switchyard.faults import SettingsError
 from switchyard.settings import Parsed, Upstream, parse
@@ -11,8 +12,7 @@ from switchyard.web.answers import Problem, object_of, within
 Document = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """The document as a save would write it, and the place of the entry in it."""
 
     document: Document

@@ -6,11 +6,11 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
+from msgspec.structs import replace
 
 from switchyard.protocols import diagonal
 from switchyard.protocols.codec import BadRequest, Codec

@@ -1,13 +1,13 @@
 """Values as the dashboard's API tells them: plain JSON, never a secret."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from datetime import timedelta
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from switchyard.exchange import Attempt, Exchange, Failure
 from switchyard.faults import Fault

@@ -2,21 +2,21 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import anthropic
 import httpx
+import msgspec
 import openai
+from msgspec.structs import replace
 
 from switchyard.protocols.names import ProtocolName
 
 Arguments = Any
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(msgspec.Struct, frozen=True):
     """What a program was told. `stop` is the protocol's own word; `error` the type and the words of a break."""
 
     text: str = ""

@@ -1,9 +1,8 @@
 """Streams and whole replies on their way from one protocol to another."""
 
-from dataclasses import replace
-
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import SentRequest, Target

@@ -6,11 +6,12 @@ emitted stream is checked besides.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from switchyard.protocols import carrier, neutral
 from switchyard.protocols.capabilities import Capabilities

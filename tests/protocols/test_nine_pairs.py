@@ -5,13 +5,13 @@ A random walk of events is written by the upstream's codec, converted, checked, 
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import SentRequest, Target

@@ -1,6 +1,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from switchyard.exchange import Exchange, Outcome
 from switchyard.protocols.head import read_head

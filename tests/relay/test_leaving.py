@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import cast
 
 import pytest
+from msgspec.structs import replace
 
 from switchyard.exchange import Exchange, FailureKind, Outcome
 from switchyard.protocols.head import read_head

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from typing import Any, cast
 
 import msgspec.structs
 import pytest
+from msgspec.structs import replace
 
 from switchyard.exchange import Exchange, FailureKind, Outcome
 from switchyard.protocols.head import read_head

@@ -1,10 +1,10 @@
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec.structs import replace
 
 from switchyard.routing.health import Charge, Condition, Health, renamed, rest_seconds, same_accounts
 from switchyard.settings import Failover, parse

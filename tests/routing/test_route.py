@@ -1,8 +1,8 @@
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from switchyard.routing.health import Charge, Health
 from switchyard.routing.limits import Limits

@@ -1,13 +1,14 @@
 """When upstreams are activated: tables over a fake clock in real time zones."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from switchyard.exchange import Activated, ActivationResult
 from switchyard.routing.schedule import MAX_TRIES, Occasion, due, ended, minutes_now, plan, tried

@@ -1,11 +1,11 @@
 import asyncio
 import time
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from switchyard.exchange import Attempt, Exchange, Outcome
 from switchyard.protocols.neutral import Usage

@@ -26,8 +26,7 @@ Wire = dict[str, Any]
 # --- reading ------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where a block stands: its path for error messages, and the blocks beside it."""
 
     path: str

@@ -5,8 +5,9 @@ https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, cast
+
+import msgspec
 
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import BadRequest, Target
@@ -40,8 +41,7 @@ def decode_reasoning(thinking: object, output_config: Mapping[str, Any]) -> neut
     )
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenReasoning:
+class WrittenReasoning(msgspec.Struct, frozen=True):
     """What the body says of it: `thinking`, the `effort` of `output_config`, a `max_tokens` with room."""
 
     max_tokens: int
@@ -53,8 +53,7 @@ class WrittenReasoning:
         return self.thinking is not None and self.thinking["type"] != "disabled"
 
 
-@dataclass(frozen=True, slots=True)
-class Obstacles:
+class Obstacles(msgspec.Struct, frozen=True):
     """What forbids thinking: a call is forced, the reply is begun, the loop's own thinking is lost."""
 
     forced_call: bool = False

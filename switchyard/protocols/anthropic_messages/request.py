@@ -5,10 +5,10 @@ https://platform.claude.com/docs/en/api/messages
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from switchyard.protocols import neutral
 from switchyard.protocols.anthropic_messages.content import ContentWriter, decode_content, text_block

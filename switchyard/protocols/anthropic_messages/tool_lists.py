@@ -5,7 +5,6 @@ https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -173,8 +172,7 @@ def decode_tool_choice(choice: object) -> tuple[neutral.ToolChoice | None, bool 
 # --- writing ------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenTools:
+class WrittenTools(msgspec.Struct, frozen=True):
     """`names` gives the client's own tool for a name on the wire; `instruction` goes to the system prompt."""
 
     tools: tuple[Wire, ...]

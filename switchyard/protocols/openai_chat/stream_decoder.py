@@ -4,7 +4,6 @@ https://platform.openai.com/docs/api-reference/chat/streaming
 """
 
 import re
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
@@ -409,8 +408,7 @@ class StreamDecoder:
         self._out.append(neutral.Failed(error))
 
 
-@dataclass(frozen=True, slots=True)
-class _Speech:
+class _Speech(msgspec.Struct, frozen=True):
     """Text that waits for a call to end."""
 
     kind: Kind

@@ -4,10 +4,11 @@ https://platform.openai.com/docs/api-reference/responses/create
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from switchyard.protocols import carrier, neutral
 from switchyard.protocols.codec import BadRequest, Target

@@ -8,10 +8,11 @@ still untold.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import SentRequest

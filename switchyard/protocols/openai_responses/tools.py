@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from switchyard.protocols import neutral
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import BadRequest
@@ -155,8 +157,7 @@ def _allowed_names(tools: Iterable[Any]) -> Iterable[str]:
 # --- writing ------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(msgspec.Struct, frozen=True):
     """Tools as they go over the wire, and which tool each name there means."""
 
     items: list[Item]

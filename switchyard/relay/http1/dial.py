@@ -3,10 +3,10 @@
 import asyncio
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 
 import httpx
+import msgspec
 
 from switchyard.relay.http1.addresses import Opened, addresses_of, connect_first
 from switchyard.relay.http1.connection import Connection
@@ -32,8 +32,7 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
-@dataclass(frozen=True, slots=True)
-class Dialer:
+class Dialer(msgspec.Struct, frozen=True):
     """The way to the network: direct, or through an HTTP proxy."""
 
     proxy: Proxy | None

@@ -2,12 +2,12 @@
 
 import re
 from base64 import b64encode
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 from urllib.parse import unquote_to_bytes
 
 import httpx
+import msgspec
 
 Headers = list[tuple[str, str]]
 Framing = Literal["", "host", "length"]
@@ -17,8 +17,7 @@ TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 METHODS_WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True):
     """Where a connection leads. `host` is bare: no brackets, internationalised names encoded."""
 
     scheme: str
@@ -31,8 +30,7 @@ class Origin:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """A URL, taken apart for the wire."""
 
     origin: Origin
@@ -41,8 +39,7 @@ class Target:
     """as the `host` header says it"""
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(msgspec.Struct, frozen=True):
     """An HTTP proxy; `credentials` is the value of its `proxy-authorization`, or empty."""
 
     origin: Origin

@@ -192,7 +192,7 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 def test_each_field_is_read(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     told = read(**fields)
     defaults = read()
-    for name in Request.__dataclass_fields__:
+    for name in Request.__struct_fields__:
         assert getattr(told, name) == expected.get(name, getattr(defaults, name)), name
 
 

@@ -351,7 +351,7 @@ def test_adaptive_models_think_on_without_it() -> None:
 
 
 def fields_of(asked: Request) -> dict[str, Any]:
-    return {name: getattr(asked, name) for name in Request.__dataclass_fields__}
+    return {name: getattr(asked, name) for name in Request.__struct_fields__}
 
 
 def test_thinking_takes_the_sampling_away() -> None:

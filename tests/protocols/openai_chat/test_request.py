@@ -1,10 +1,10 @@
 """Chat requests, read from clients and written for upstreams of every capability."""
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from switchyard.protocols import carrier, neutral
 from switchyard.protocols.capabilities import Capabilities

@@ -1,12 +1,12 @@
 """Requests of Codex and others as neutral requests; neutral requests for Responses upstreams."""
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from switchyard.protocols import carrier, neutral
 from switchyard.protocols.capabilities import Capabilities
