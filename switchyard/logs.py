@@ -240,9 +240,12 @@ def line_of(exchange: Exchange) -> str:
 
 def _skipped(exchange: Exchange) -> str:
     """The reasons that `explain` and the dashboard show; where nobody was asked the error has told them."""
-    if not exchange.attempts or not exchange.skipped:
-        return ""
-    text = "; ".join(f'"{upstream}" {reason}' for upstream, reason in exchange.skipped)
+    return _told(exchange.skipped) if exchange.attempts and exchange.skipped else ""
+
+
+@lru_cache(64)
+def _told(skipped: tuple[tuple[str, str], ...]) -> str:
+    text = "; ".join(f'"{upstream}" {reason}' for upstream, reason in skipped)
     return f"; skipped: {text[: SHOWN_CHARS - 1]}…" if len(text) > SHOWN_CHARS else f"; skipped: {text}"
 
 

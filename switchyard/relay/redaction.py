@@ -29,12 +29,17 @@ def secrets_of(
 
     Without the `key` that it was shown this looks it up, which may take a while.
     """
-    found = {*upstream.headers.values(), *_secrets_in(upstream.base_url), *_secrets_in(upstream.proxy)}
+    shown = [*upstream.headers.values()]
     with suppress(KeyMissing):
-        found.add(resolve_key(upstream.key) if key is None else key)
+        shown.append(resolve_key(upstream.key) if key is None else key)
     if upstream.key == "client":
-        found |= {value.rpartition(" ")[2] for name, value in client_headers if name in CREDENTIALS}
-    return worth_hiding(found)
+        shown += [value.rpartition(" ")[2] for name, value in client_headers if name in CREDENTIALS]
+    return _secrets_among(upstream.base_url, upstream.proxy, *shown)
+
+
+@lru_cache(128)
+def _secrets_among(base_url: str, proxy: str, *shown: str) -> tuple[str, ...]:
+    return worth_hiding({*shown, *_secrets_in(base_url), *_secrets_in(proxy)})
 
 
 def worth_hiding(found: Iterable[str]) -> tuple[str, ...]:

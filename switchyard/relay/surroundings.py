@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -49,5 +50,10 @@ class Surroundings(msgspec.Struct, frozen=True):
 
 
 def local_moment() -> Moment:
-    """Now, read from the system's clocks."""
-    return Moment(datetime.now().astimezone(), steady_seconds())
+    """Now, read from the system's clocks; the calendar's to the second."""
+    return Moment(_wall(int(time.time())), steady_seconds())
+
+
+@lru_cache(1)
+def _wall(second: int) -> datetime:
+    return datetime.fromtimestamp(second).astimezone()

@@ -86,6 +86,7 @@ class Lineups:
 
     def __init__(self) -> None:
         self._settings: Settings | None = None
+        self._wall: datetime | None = None
         self._minute: datetime | None = None
         self._spent: Mapping[str, str] = {}
         self._known: dict[tuple[ProtocolName, str], Lineup] = {}
@@ -94,16 +95,21 @@ class Lineups:
         self, settings: Settings, protocol: ProtocolName, model: str, wall: datetime, spent: Mapping[str, str]
     ) -> Lineup:
         """As `line_up`."""
-        minute = wall.replace(second=0, microsecond=0)
-        if settings is not self._settings or minute != self._minute or spent != self._spent:
-            self._settings, self._minute, self._spent = settings, minute, spent
-            self._known.clear()
+        if wall is not self._wall or settings is not self._settings or spent != self._spent:
+            self._keep_up(settings, wall, spent)
         found = self._known.get((protocol, model))
         if found is None:
             if len(self._known) >= MAX_LINEUPS:
                 self._known.clear()
             found = self._known[protocol, model] = line_up(settings, protocol, model, wall, spent)
         return found
+
+    def _keep_up(self, settings: Settings, wall: datetime, spent: Mapping[str, str]) -> None:
+        self._wall = wall
+        minute = wall.replace(second=0, microsecond=0)
+        if settings is not self._settings or minute != self._minute or spent != self._spent:
+            self._settings, self._minute, self._spent = settings, minute, spent
+            self._known.clear()
 
 
 def line_up(

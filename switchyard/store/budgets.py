@@ -46,10 +46,13 @@ class BudgetState(msgspec.Struct, frozen=True):
         return tuple(line.reason for line in lines if line.status is not BudgetStatus.OK)
 
 
+UNBOUNDED = BudgetState()
+
+
 def budget_state(statistics: Spending, settings: Settings, day: str) -> BudgetState:
     """How the budgets stand on a local day such as "2026-11-21"."""
     if not has_budgets(settings):
-        return BudgetState()
+        return UNBOUNDED
     today, month = statistics.spent(day), statistics.spent(day[:7])
     overall = _line(OVERALL, settings.budget, sum(today.values()), sum(month.values()))
     upstreams = {

@@ -50,18 +50,6 @@ class LineUsage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         return self.input + self.cache_read + self.cache_write_5m + self.cache_write_1h + self.output
 
 
-class LinePrice(msgspec.Struct, frozen=True, gc=False):
-    """Money per million tokens as it was used, before the multiplier."""
-
-    input: float
-    output: float
-    cache_read: float
-    cache_write_5m: float
-    cache_write_1h: float
-    multiplier: float = 1.0
-    source: str = ""
-
-
 class LineAttempt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One try; times in seconds since the exchange began."""
 
@@ -117,7 +105,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
     duration: Seconds | None = None
     usage: LineUsage | None = None
     cost: Money | None = None
-    price: LinePrice | None = None
+    price: PriceUsed | None = None
     attempts: list[LineAttempt] = []
     losses: list[LineLoss] = []
     error: LineError | None = None
@@ -164,7 +152,7 @@ def line_of(exchange: Exchange, ended_at: float, zone: tzinfo | None = None) -> 
         duration=_seconds(exchange.duration),
         usage=_usage(exchange.usage),
         cost=None if exchange.cost is None else round(exchange.cost, 9),
-        price=_price(exchange.price),
+        price=exchange.price,
         attempts=[_attempt(attempt) for attempt in exchange.attempts[-MAX_ATTEMPTS:]],
         losses=[
             LineLoss(loss.field[:MAX_NAME], loss.why[:MAX_NAME]) for loss in exchange.losses[:MAX_LOSSES]
@@ -266,20 +254,6 @@ def _usage(usage: Usage | None) -> LineUsage | None:
         usage.output,
         usage.reasoning,
         usage.estimated,
-    )
-
-
-def _price(price: PriceUsed | None) -> LinePrice | None:
-    if price is None:
-        return None
-    return LinePrice(
-        price.input,
-        price.output,
-        price.cache_read,
-        price.cache_write_5m,
-        price.cache_write_1h,
-        price.multiplier,
-        price.source[:MAX_NAME],
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from switchyard.exchange import Exchange
 from switchyard.settings import Settings
-from switchyard.store.budgets import BudgetState, BudgetStatus, budget_state, has_budgets
+from switchyard.store.budgets import UNBOUNDED, BudgetState, BudgetStatus, budget_state, has_budgets
 from switchyard.store.journal import Journal
 from switchyard.store.journal_line import line_of, write_line
 from switchyard.store.prices import PriceBook
@@ -73,7 +73,7 @@ class Ledger:
         """Which money limits are reached now, and which upstreams that takes out of the route."""
         settings = self._settings()
         if settings is self._unbounded:
-            return BudgetState()
+            return UNBOUNDED
         if not has_budgets(settings):
             self._unbounded = settings
         return budget_state(self.statistics, settings, self.statistics.today())
@@ -97,6 +97,8 @@ class Ledger:
 
     def _tell_news(self) -> None:
         """Logs a fault, or a limit that is reached, once: when it comes up."""
+        if not self._told and not self.fault and self.budget_state() is UNBOUNDED:
+            return
         wrong = self._wrong()
         for key in wrong.keys() - self._told:
             log.warning("%s", wrong[key])

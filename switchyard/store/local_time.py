@@ -3,6 +3,7 @@
 import time
 from datetime import date, datetime, tzinfo
 from functools import lru_cache
+from math import floor
 
 import msgspec
 
@@ -21,6 +22,11 @@ class LocalMoment(msgspec.Struct, frozen=True):
 
 def local_moment(at: float, zone: tzinfo | None = None) -> LocalMoment:
     """The local time of an instant, in the machine's zone unless one is given."""
+    return _at_second(floor(at), zone)
+
+
+@lru_cache(maxsize=256)
+def _at_second(at: int, zone: tzinfo | None) -> LocalMoment:
     if zone is None:
         local = time.localtime(at)
         day = f"{local.tm_year:04}-{local.tm_mon:02}-{local.tm_mday:02}"
@@ -44,3 +50,4 @@ def notice_zone_change() -> None:
     """Has the C library look again which zone the machine is in: laptops travel."""
     if hasattr(time, "tzset"):
         time.tzset()
+    _at_second.cache_clear()

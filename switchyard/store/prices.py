@@ -18,6 +18,7 @@ from switchyard.settings import Price, Settings, Upstream
 TABLE = "price_table.json"
 MILLION = 1_000_000
 MAX_FOUND = 2000
+MAX_SOURCE = 200
 LOCAL_SERVERS = frozenset({"vllm", "llama.cpp", "ollama", "lmstudio", "tgi", "fastchat"})
 # What vendors that publish cache prices as multiples of the input price ask for.
 CACHE_WRITE_5M_FACTOR = 1.25
@@ -105,7 +106,7 @@ class PriceBook:
         given = _given_price(self.settings.prices, name, model)
         if given is not None:
             pattern, price = given
-            return Priced(price, multiplier, f"settings: {pattern}"), None
+            return Priced(price, multiplier, f"settings: {pattern}"[:MAX_SOURCE]), None
         if upstream is not None and (upstream.is_demo or is_local(upstream)):
             return None, None
         entry = _published(model)

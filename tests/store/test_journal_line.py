@@ -11,7 +11,6 @@ from switchyard.store.journal_line import (
     LineAttempt,
     LineError,
     LineLoss,
-    LinePrice,
     LineUsage,
     decode_line,
     encode_line,
@@ -86,7 +85,7 @@ WHOLE = Line(
     duration=2.75,
     usage=LineUsage(100, 900, 50, 7, 20, 5),
     cost=0.012345679,
-    price=LinePrice(3, 15, 0.3, 3.75, 6, 1.5, "Anthropic 2026-07-29"),
+    price=PriceUsed(3, 15, 0.3, 3.75, 6, 1.5, "Anthropic 2026-07-29"),
     attempts=[
         LineAttempt("first", "m1", "primary", 0.0, 401, None, 0.1, "status", "bad key", "switch"),
         LineAttempt("second", "m2", "backup", 0.1, 200, 0.6, 2.5),
