@@ -74,14 +74,15 @@ async def attempt(
     reply: Reply | None = None
     silence = SilenceLimit(seconds, left if stream is not None else math.inf)
     try:
-        async with silence:
+        with silence:
             reply = await wire.send(call)
             _expect_success(reply)
             if reply.status >= 400:
                 raise AttemptFailed(await _told_failure(reply, codec, wall))
             first = await _first_bytes(reply.chunks())
             kind, seconds = FailureKind.IDLE_TIMEOUT, timeouts.idle
-            silence.restart(seconds)
+            if not reply.has_ended:
+                silence.restart(seconds)
             return await _hold(reply, first, codec, stream, silence)
     except BaseException as error:
         if reply is not None:
@@ -129,13 +130,13 @@ async def _hold(
         raise AttemptFailed(protocol_failure("answered without a body"))
     looks_like = _form_of(first)
     if looks_like == "json":
-        body = await _whole(first, chunks)
+        body = _accepted(first if reply.has_ended else await _whole(first, chunks))
         return Held(reply, body, None, _glance_without_error(codec, body))
     if looks_like == "other":
         raise AttemptFailed(protocol_failure(f"answered {_described(reply, first)} instead of its protocol"))
     if stream is None:
         seen = UntouchedStream(codec, "")
-        body = await _whole(first, _until_end(first, chunks, seen))
+        body = _accepted(await _whole(first, _until_end(first, chunks, seen)))
         _reject_broken_stream(seen)
         return Held(reply, body, None)
     return Held(reply, await _until_content(first, chunks, stream), stream)
@@ -198,7 +199,11 @@ async def _whole(first: bytes, chunks: AsyncIterator[bytes]) -> bytes:
         size += len(chunk)
         if size > MAX_WHOLE_BYTES:
             raise AttemptFailed(protocol_failure(f"sent more than {MAX_WHOLE_BYTES >> 20} MB in one answer"))
-    body = b"".join(pieces)
+    return b"".join(pieces)
+
+
+def _accepted(body: bytes) -> bytes:
+    """Raises AttemptFailed."""
     if is_overgrown(body):
         raise AttemptFailed(protocol_failure("sent more lists and objects than any answer has"))
     return body

@@ -63,7 +63,7 @@ async def _pump(
 ) -> tuple[Failure | None, bytes]:
     """Forward until the end is near: the failure, if any, and the last bytes, not yet written."""
     try:
-        async with SilenceLimit(idle_seconds) as silence:
+        with SilenceLimit(idle_seconds) as silence:
             records = stream.records
             if stream.is_complete:
                 silence.restart(min(END_SECONDS, idle_seconds))

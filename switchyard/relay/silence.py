@@ -21,7 +21,7 @@ class SilenceLimit:
         self._looks = 0
         self._timer: asyncio.Handle
 
-    async def __aenter__(self) -> "SilenceLimit":
+    def __enter__(self) -> "SilenceLimit":
         self._loop = asyncio.get_running_loop()
         task = asyncio.current_task()
         assert task is not None
@@ -71,7 +71,7 @@ class SilenceLimit:
             self._expired = True
             self._task.cancel()
 
-    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._timer.cancel()
         if self._expired and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise TimeoutError from error

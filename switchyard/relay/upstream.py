@@ -49,6 +49,10 @@ class Call(msgspec.Struct, frozen=True):
 class Body(Protocol):
     """What a transport gives for the body of an answer."""
 
+    @property
+    def has_ended(self) -> bool:
+        """True if it is known that no more chunks will come."""
+
     def chunks(self) -> AsyncIterator[bytes]:
         """Raises httpx errors."""
 
@@ -64,6 +68,7 @@ class Reply:
         """names in lower case"""
         self._body = body
         self._chunks: AsyncIterator[bytes] | None = None
+        self._is_replaced = False
 
     def header(self, name: str) -> str:
         return next((value for found, value in self.headers if found == name), "")
@@ -81,6 +86,12 @@ class Reply:
     def replace_chunks(self, chunks: AsyncIterator[bytes]) -> None:
         """From now on `chunks` gives these."""
         self._chunks = chunks
+        self._is_replaced = True
+
+    @property
+    def has_ended(self) -> bool:
+        """True if it is known that `chunks` will give no more."""
+        return self._body.has_ended and not self._is_replaced
 
     async def read_up_to(self, limit: int) -> bytes:
         """The body up to `limit` bytes; the rest is dropped. Raises AttemptFailed."""
@@ -101,21 +112,24 @@ class Reply:
             log.debug("closing an upstream connection: %s", error)
 
 
+NO_PACKING = Unpacker("")
+
+
 class _Unpacked:
     """The chunks of a body, unpacked, with foreign errors in our words."""
 
     def __init__(self, chunks: AsyncIterator[bytes], encoding: str) -> None:
         self._chunks = chunks
         self._encoding = encoding
-        self._unpacker: Unpacker | None = None
+        self._unpacker = NO_PACKING
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
         try:
-            if self._unpacker is None:
-                self._unpacker = Unpacker(self._encoding)
+            if self._encoding:
+                self._unpacker, self._encoding = Unpacker(self._encoding), ""
             chunk = await anext(self._chunks)
             return self._unpacker.feed(chunk) if self._unpacker.is_needed else chunk
         except UnpackError as error:
@@ -184,6 +198,10 @@ class _HttpxBody:
 
     def __init__(self, stream: httpx.AsyncByteStream) -> None:
         self._stream = stream
+
+    @property
+    def has_ended(self) -> bool:
+        return False
 
     def chunks(self) -> AsyncIterator[bytes]:
         return aiter(self._stream)

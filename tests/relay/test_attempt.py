@@ -21,6 +21,8 @@ CALL = Call("https://h.example", [], b"", 10.0, upstream="u")
 class FakeBody:
     """An empty piece is a connection that breaks."""
 
+    has_ended = False
+
     def __init__(self, pieces: list[bytes]) -> None:
         self._pieces = pieces
 

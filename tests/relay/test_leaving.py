@@ -33,6 +33,8 @@ RULES = Failover(error_threshold=1, keep_alive_seconds=0.6, on_error={"connect":
 class Body:
     """A stream: its opening at once, a record each half second, and half a second until the connection ends."""
 
+    has_ended = False
+
     def __init__(self, stage: "Stage") -> None:
         self._stage = stage
         stage.open.add(self)

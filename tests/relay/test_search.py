@@ -52,6 +52,8 @@ class Told:
 class Body:
     """`lingers`: seconds between the last word and the end of the connection."""
 
+    has_ended = False
+
     def __init__(self, content: bytes, lingers: float = 0.0) -> None:
         self._content = content
         self._lingers = lingers

@@ -15,7 +15,7 @@ def ended_at(limit: SilenceLimit, pauses: list[float], paused: bool = False) -> 
 
     async def scenario() -> tuple[float, bool]:
         try:
-            async with limit:
+            with limit:
                 for seconds in pauses:
                     if paused:
                         limit.pause()
@@ -58,7 +58,7 @@ def test_time_for_which_it_is_paused_is_not_silence() -> None:
 def test_after_a_pause_silence_counts_from_the_next_touch() -> None:
     async def scenario() -> float:
         with pytest.raises(TimeoutError):
-            async with SilenceLimit(10.0) as limit:
+            with SilenceLimit(10.0) as limit:
                 limit.pause()
                 await asyncio.sleep(12.0)
                 limit.touch()
@@ -72,7 +72,7 @@ def test_after_a_pause_silence_counts_from_the_next_touch() -> None:
 def test_another_limit_may_follow(seconds: float, end: float) -> None:
     async def scenario() -> float:
         with pytest.raises(TimeoutError):
-            async with SilenceLimit(10.0) as limit:
+            with SilenceLimit(10.0) as limit:
                 await asyncio.sleep(5.0)
                 limit.restart(seconds)
                 await asyncio.sleep(100.0)
@@ -83,7 +83,7 @@ def test_another_limit_may_follow(seconds: float, end: float) -> None:
 
 def test_a_cancellation_from_outside_stays_one() -> None:
     async def guarded() -> None:
-        async with SilenceLimit(10.0):
+        with SilenceLimit(10.0):
             await asyncio.sleep(100.0)
 
     async def scenario() -> float:
@@ -99,7 +99,7 @@ def test_a_cancellation_from_outside_stays_one() -> None:
 
 def test_a_cancellation_at_the_very_moment_of_the_limit_is_not_lost() -> None:
     async def guarded() -> None:
-        async with SilenceLimit(10.0):
+        with SilenceLimit(10.0):
             await asyncio.sleep(100.0)
 
     async def scenario() -> bool:
@@ -125,7 +125,7 @@ def test_what_came_while_the_machine_stood_still_is_heard_first(loop: str) -> No
         reader, writer = await asyncio.open_connection(sock=ours)
         try:
             with theirs:
-                async with SilenceLimit(0.2) as limit:
+                with SilenceLimit(0.2) as limit:
                     asyncio.get_running_loop().call_soon(stand_still, theirs)
                     heard = await reader.read(100)
                     limit.touch()

@@ -108,18 +108,20 @@ class Connection(asyncio.Protocol):
         if not self.is_usable:
             raise Unanswered("closed the connection without an answer")
         if len(body) <= SMALL_BODY_BYTES:
-            self.wire.write(head + body)
-            return
-        self.wire.write(head)
-        self._unsent = memoryview(body)
-        self._write_more()
+            # together with the others of this turn of the loop: whoever reads them is woken up once
+            self._unsent = memoryview(head + body)
+            asyncio.get_running_loop().call_soon(self._write_more)
+        else:
+            self.wire.write(head)
+            self._unsent = memoryview(body)
+            self._write_more()
 
     def _write_more(self) -> None:
         """Slice by slice and uncopied, so that neither encryption nor a slow server holds anybody else up."""
         if self._unsent and not self._full and self.is_usable:
             piece, self._unsent = self._unsent[:SLICE_BYTES], self._unsent[SLICE_BYTES:]
             self.wire.write(piece)
-            if not self._full:
+            if self._unsent and not self._full:
                 asyncio.get_running_loop().call_soon(self._write_more)
 
     def pause_writing(self) -> None:

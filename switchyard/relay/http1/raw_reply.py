@@ -57,6 +57,11 @@ class RawReply:
                 raise self._error
             await self._news()
 
+    @property
+    def has_ended(self) -> bool:
+        """True if the whole body has come and been read."""
+        return self._ended and not self._chunks
+
     def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises httpx errors, after all that came before them."""
         return self
@@ -124,10 +129,6 @@ class RawReply:
         self._error = error
         self._source = None
         self._wake()
-
-    @property
-    def is_over(self) -> bool:
-        return self._source is None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

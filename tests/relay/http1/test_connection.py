@@ -65,8 +65,10 @@ class Bench:
         self, packets: list[bytes], end: str = "", *, skips_body: bool = False
     ) -> tuple[RawReply, asyncio.Task[RawReply]]:
         """Ask, and let the server answer so."""
+        before = len(self.wire.written)
         asking = asyncio.create_task(self.connection.exchange(b"head", skips_body=skips_body))
-        await asyncio.sleep(0)
+        while len(self.wire.written) == before:
+            await asyncio.sleep(0)
         for packet in packets:
             if not self.wire.closed:
                 self.connection.data_received(packet)
@@ -339,6 +341,19 @@ def test_a_finished_answer_gives_its_connection_back_before_it_is_read() -> None
         return bench.wire.notes, bench.freed_count, (await whole(first))[-2:], await whole(second)
 
     assert asyncio.run(work()) == (["pause", "resume"], 2, b"xy", b"z")
+
+
+def test_an_answer_that_comes_before_its_request_has_left_ends_the_connection() -> None:
+    async def work() -> tuple[bytes, bool, list[bytes]]:
+        bench = Bench()
+        asking = asyncio.create_task(bench.connection.exchange(b"head"))
+        await asyncio.sleep(0)
+        bench.connection.data_received(HEAD + b"content-length: 1\r\n\r\na")
+        await asyncio.sleep(0)
+        return await whole(await asking), bench.was_kept, bench.wire.written
+
+    # the request must not be what a later one's answer is an answer to
+    assert asyncio.run(work()) == (b"a", False, [])
 
 
 def test_bytes_that_nobody_asked_for_end_an_idle_connection() -> None:
