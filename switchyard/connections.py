@@ -10,8 +10,10 @@ from typing import Any, cast
 
 import httptools
 import msgspec
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn._types import ASGI3Application, ASGISendCallable
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from switchyard.answer_writer import AnswerWriter, CommonHead
 from switchyard.web.asgi import DEPARTURE, Departure, Scope, departure_of
 
 if sys.platform != "win32":
@@ -28,6 +30,8 @@ class Limits(msgspec.Struct, frozen=True):
     connections: int = MOST_CONNECTIONS
     head_bytes: int = 128 * 1024
     head_seconds: float = 30
+    idle_seconds: float = 75
+    """between two requests"""
     body_seconds: float = 300
     """64 MB within that time is a slow network"""
     unread_seconds: float = 300
@@ -39,6 +43,7 @@ class BoundedConnection(HttpToolsProtocol):
     """One connection of a client. `sweep` must be called now and then for all of them."""
 
     limits = Limits()
+    common_head = CommonHead()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -59,14 +64,13 @@ class BoundedConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._ended = False
-        self._unset_keepalive_if_required()
         try:
             self._parse(data)
         except httptools.HttpParserError:
             self.logger.warning(NO_HTTP)
             self.send_400_response(NO_HTTP)
         if self._phase == "" and self.is_idle:
-            # not even the beginning of a request, but the server's own limit on idleness has ended with it
+            # not even the beginning of a request: from now on it has the time for one
             self._enter("head")
         if not self._ended:
             self._surplus = max(0, self._surplus + len(data))
@@ -120,7 +124,10 @@ class BoundedConnection(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         # what comes behind a body must not change what was checked before it
         if self._phase == "head":
-            super().on_header(name, value)
+            name = name.lower()
+            self.headers.append((name, value))
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
 
     def on_headers_complete(self) -> None:
         if self._repeats:
@@ -140,6 +147,20 @@ class BoundedConnection(HttpToolsProtocol):
         self._ended = True
         super().on_message_complete()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        send = cast(ASGISendCallable, AnswerWriter(cycle, self.common_head).send)
+        super()._start_asgi_task(cycle, lambda scope, receive, _: app(scope, receive, send))
+
+    def on_response_complete(self) -> None:
+        """Without the server's own timer for each answer: `sweep` closes what has been idle for too long."""
+        if self.pipeline:
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self._since = self.loop.time()
+            self.flow.resume_reading()
+
     @property
     def is_idle(self) -> bool:
         """No request is being answered."""
@@ -147,9 +168,13 @@ class BoundedConnection(HttpToolsProtocol):
 
     def owes(self, now: float) -> float:
         """The seconds by which the client is late with its request; negative while it is not."""
-        limit = {"head": self.limits.head_seconds, "body": self.limits.body_seconds}.get(self._phase)
-        if limit is None or (self._phase == "head" and not self.is_idle):
+        if self._phase != "body" and not self.is_idle:
             return -1.0
+        limit = {
+            "": self.limits.idle_seconds,
+            "head": self.limits.head_seconds,
+            "body": self.limits.body_seconds,
+        }[self._phase]
         return now - self._since - limit
 
     def resume_writing(self) -> None:
@@ -187,6 +212,7 @@ class BoundedConnection(HttpToolsProtocol):
         if self.is_idle:
             lines = [
                 STATUS_LINE[431],
+                self.common_head.written(self.server_state.default_headers),
                 b"content-type: text/plain; charset=utf-8\r\n",
                 b"content-length: %d\r\n" % len(TOO_LARGE),
                 b"connection: close\r\n\r\n",

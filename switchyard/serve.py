@@ -23,7 +23,7 @@ from switchyard.settings import SettingsError
 from switchyard.store.files import ensure_folder, make_private, read_or_none, remove_leftovers, write_whole
 from switchyard.store.lock import DataFolderLock, LockedError
 from switchyard.store.settings_file import SettingsFile
-from switchyard.web.guard import is_loopback
+from switchyard.web.guard import SECURITY_HEADERS, is_loopback
 
 GRACE_SECONDS = 10
 TELL_SECONDS = 2
@@ -162,10 +162,10 @@ def _run(options: Options, settings_file: SettingsFile, token: str) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        headers=SECURITY_HEADERS,
         proxy_headers=False,
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_SECONDS,
-        timeout_keep_alive=75,
         ssl_certfile=options.cert or None,
         ssl_keyfile=options.cert_key or None,
     )

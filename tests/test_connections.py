@@ -17,6 +17,7 @@ LIMITS = Limits(
     connections=8,
     head_bytes=4096,
     head_seconds=0.4,
+    idle_seconds=1.0,
     body_seconds=0.8,
     unread_seconds=0.5,
     sweep_seconds=0.05,
@@ -51,7 +52,6 @@ class Server:
             proxy_headers=False,
             log_config=None,
             access_log=False,
-            timeout_keep_alive=1,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run)
@@ -226,6 +226,18 @@ def test_a_connection_serves_many_requests_and_pipelined_ones_in_order(server: S
 
     assert told.count(b"HTTP/1.1 200") == 401
     assert told.count(b"4 2 ") == 200
+
+
+def test_an_idle_connection_is_kept_for_a_while_and_then_closed(server: Server) -> None:
+    with server.connect(GET) as connection:
+        answer_of(connection)
+        time.sleep(LIMITS.idle_seconds / 2)
+        connection.sendall(GET)
+        assert answer_of(connection) == b"0 1 "
+        began = time.monotonic()
+        assert rest_of(connection) == b""
+
+    assert LIMITS.idle_seconds <= time.monotonic() - began < PATIENCE
 
 
 def test_when_too_many_connect_the_idlest_go_and_who_works_stays(server: Server) -> None:

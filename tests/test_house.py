@@ -21,6 +21,7 @@ COMPOSERS = (
     "commands",
     "serve",
     "connections",
+    "answer_writer",
     "banner",
     "logs",
     "doctor",

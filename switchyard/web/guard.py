@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import msgspec
 
 from switchyard.settings import Settings
-from switchyard.web.asgi import AsgiApp, Event, Receive, Scope, Send, header, respond
+from switchyard.web.asgi import AsgiApp, Receive, Scope, Send, header, respond
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 COOKIE = "switchyard_admin"
@@ -22,15 +22,16 @@ MAX_HOST_CHARS = 300
 OWN_SITES = frozenset({"", "same-origin", "none"})
 SECURITY_HEADERS = [
     (
-        b"content-security-policy",
-        b"default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        b"object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        "content-security-policy",
+        "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     ),
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-resource-policy", "same-origin"),
 ]
+"""for every answer, the server's own included"""
 
 
 class Guard:
@@ -59,21 +60,16 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
-        async def send_guarded(event: Event) -> None:
-            if event["type"] == "http.response.start":
-                event["headers"] = [*event.get("headers", ()), *SECURITY_HEADERS]
-            await send(event)
-
         reason = self._refusal(scope)
         if reason:
-            await _refuse(403, "permission_error", reason, send_guarded)
+            await _refuse(403, "permission_error", reason, send)
         elif self._admin_token and not self._is_client_door(scope["method"], scope["path"]):
-            await self._admit_admin(scope, receive, send_guarded)
+            await self._admit_admin(scope, receive, send)
         elif self._admin_token and not self._settings().client_keys:
             reason = "`client_keys` is empty: nobody is served beyond this machine until it holds a key."
-            await _refuse(401, "authentication_error", reason, send_guarded)
+            await _refuse(401, "authentication_error", reason, send)
         else:
-            await self._app(scope, receive, send_guarded)
+            await self._app(scope, receive, send)
 
     async def _admit_admin(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The dashboard beyond loopback: the token as Bearer or cookie; a visit with `?token=` sets the cookie."""
@@ -103,6 +99,9 @@ class Guard:
         if len(hosts) != 1 or not self._is_ours(hosts[0].decode("latin-1")):
             shown = hosts[0].decode("latin-1", "replace")[:100] if hosts else "none"
             return f"Host {shown!r} is not allowed; add the name to `allowed_hosts` if it is yours."
+        names = [name for name, _ in scope["headers"]]
+        if b"origin" not in names and b"sec-fetch-site" not in names:
+            return ""
         own_origin = f"{scope['scheme']}://{hosts[0].decode('latin-1')}".lower()
         for origin in _values(scope, b"origin"):
             if origin.lower() != own_origin:

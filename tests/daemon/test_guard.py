@@ -104,6 +104,15 @@ def test_every_answer_carries_the_security_headers(daemon: Daemon, method: str, 
     assert "default-src 'self'" in policy and "unsafe-inline" not in policy and "unsafe-eval" not in policy
     assert response.header("x-content-type-options") == "nosniff"
     assert response.header("x-frame-options") == "DENY"
+    assert response.header("cross-origin-resource-policy") == "same-origin"
+    assert "frame-ancestors 'none'" in policy
+
+
+def test_a_refusal_carries_them_too(daemon: Daemon) -> None:
+    response = call(daemon, "GET", "/", {"host": "evil.example"})
+
+    assert response.status == 403
+    assert "frame-ancestors 'none'" in (response.header("content-security-policy") or "")
 
 
 HEAD_END = b"\r\nhost: localhost\r\nconnection: close\r\n\r\n"

@@ -169,13 +169,9 @@ def test_a_link_to_the_dashboard_works_and_nothing_else_does() -> None:
     assert ask(OURS, *link, path="/api/events").status == 403
 
 
-def test_every_answer_forbids_frames_and_foreign_scripts() -> None:
+def test_no_answer_invites_other_origins() -> None:
     for headers in ((OURS,), (("host", "evil.example"),)):
-        told = ask(*headers).headers
-        assert b"frame-ancestors 'none'" in told[b"content-security-policy"]
-        assert told[b"x-content-type-options"] == b"nosniff"
-        assert told[b"cross-origin-resource-policy"] == b"same-origin"
-        assert not [name for name in told if name.startswith(b"access-control-")]
+        assert not [name for name in ask(*headers).headers if name.startswith(b"access-control-")]
 
 
 # --- beyond loopback ------------------------------------------------------------

@@ -1,0 +1,123 @@
+"""Write the application's answer to its connection: the head leaves together with the first of the body.
+
+That is one packet and one system call in place of two, and what ASGI asks for: a server must not begin to send before
+the first `http.response.body`. Headers that every answer carries are put into bytes once.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from switchyard.web.asgi import Event
+
+LARGE_BYTES = 64 * 1024
+"""so large a body is not copied behind its head"""
+BODILESS = frozenset({204, 304})
+
+Fields = Iterable[tuple[bytes, bytes]]
+
+
+class CommonHead:
+    """The headers of every answer; the server makes a new list of them when the date changes."""
+
+    def __init__(self) -> None:
+        self._fields: Fields = ()
+        self._written = b""
+
+    def written(self, fields: Fields) -> bytes:
+        if fields is not self._fields:
+            self._fields, self._written = fields, _lines(fields)
+        return self._written
+
+
+class AnswerWriter:
+    """Says one answer, in the place of the server's own `send`; what the server knows of it is kept up to date."""
+
+    __slots__ = ("_common", "_cycle", "_head", "_is_bodiless", "_left")
+
+    def __init__(self, cycle: RequestResponseCycle, common: CommonHead) -> None:
+        self._cycle = cycle
+        self._common = common
+        self._head = b""
+        self._left: int | None = None
+        """bytes of the body that are still owed; None where its length is not told"""
+        self._is_bodiless = False
+
+    async def send(self, event: Event) -> None:
+        """As ASGI's `send`. Raises RuntimeError for an answer that would not be HTTP."""
+        cycle = self._cycle
+        if cycle.flow.write_paused and not cycle.disconnected:
+            await cycle.flow.drain()
+        if cycle.disconnected:
+            return
+        if event["type"] == "http.response.start":
+            self._begin(event["status"], event.get("headers", ()))
+            return
+        is_last = not event.get("more_body", False)
+        if is_last and self._head:
+            await asyncio.sleep(0)  # the whole answers of one turn of the loop go out one after the other
+            if cycle.disconnected:
+                return
+        self._go_on(event.get("body", b""), is_last=is_last)
+
+    def _begin(self, status: int, fields: Fields) -> None:
+        cycle = self._cycle
+        if self._head or cycle.response_started:
+            raise RuntimeError("a second head for one answer")
+        told = dict(fields)
+        self._is_bodiless = cycle.scope["method"] == "HEAD" or status in BODILESS
+        length = told.get(b"content-length")
+        self._left = None if length is None else int(length)
+        if b"close" in told.get(b"connection", b"").lower():
+            cycle.keep_alive = False
+        pieces = [STATUS_LINE[status], self._common.written(cycle.default_headers), _lines(fields)]
+        if not cycle.keep_alive and b"connection" not in told:
+            pieces.append(b"connection: close\r\n")
+        if length is None and not self._is_bodiless:
+            pieces.append(b"transfer-encoding: chunked\r\n")
+        pieces.append(b"\r\n")
+        self._head = b"".join(pieces)
+        cycle.waiting_for_100_continue = False
+
+    def _go_on(self, body: bytes, *, is_last: bool) -> None:
+        cycle = self._cycle
+        if cycle.response_complete or not (self._head or cycle.response_started):
+            raise RuntimeError("more of an answer after its end, or before its head")
+        head, self._head = self._head, b""
+        cycle.response_started = True
+        if len(body) > LARGE_BYTES and head:
+            cycle.transport.write(head)
+            head = b""
+        if piece := head + self._framed(body, is_last=is_last):
+            cycle.transport.write(piece)
+        if is_last:
+            self._end()
+
+    def _framed(self, body: bytes, *, is_last: bool) -> bytes:
+        if self._is_bodiless:
+            return b""
+        if self._left is not None:
+            self._left -= len(body)
+            if self._left < 0 or (is_last and self._left):
+                raise RuntimeError("the body of an answer has not the length that its head tells")
+            return body
+        chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+        return chunk + b"0\r\n\r\n" if is_last else chunk
+
+    def _end(self) -> None:
+        cycle = self._cycle
+        cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
+
+
+def _lines(fields: Fields) -> bytes:
+    """Raises RuntimeError for what would say more than its fields."""
+    lines = [b"%b: %b\r\n" % field for field in fields]
+    written = b"".join(lines)
+    if written.count(b"\n") != len(lines) or written.count(b"\r") != len(lines) or b"\0" in written:
+        raise RuntimeError("a header holds a line break or a null byte")
+    return written

@@ -1,0 +1,190 @@
+"""How answers are written: whole ones in one piece, and none that is not HTTP."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import uvicorn
+
+from switchyard.connections import Limits, bounded
+from switchyard.web.asgi import AsgiApp, Receive, Scope, Send, read_body
+
+GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+LAST = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+PATIENCE = 5.0
+
+
+@contextmanager
+def served(app: AsgiApp) -> Iterator[socket.socket]:
+    """A connection to a server of this application."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        app,
+        http=bounded(Limits()),
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        headers=[("x-common", "yes")],
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
+    thread.start()
+    try:
+        with socket.create_connection(listener.getsockname(), PATIENCE) as connection:
+            yield connection
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def rest_of(connection: socket.socket) -> bytes:
+    told = b""
+    while piece := connection.recv(65536):
+        told += piece
+    return told
+
+
+def asked(app: AsgiApp, request: bytes = LAST) -> tuple[bytes, bytes]:
+    """Head and body of the answer to a request that is the connection's last."""
+    with served(app) as connection:
+        connection.sendall(request)
+        head, _, body = rest_of(connection).partition(b"\r\n\r\n")
+    return head.lower(), body
+
+
+def whole(body: bytes, status: int = 200, *more: tuple[bytes, bytes]) -> AsgiApp:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-length", b"%d" % len(body)), *more]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
+
+
+def test_a_whole_answer_comes_in_one_piece() -> None:
+    with served(whole(b"Hello")) as connection:
+        for _ in range(50):
+            connection.sendall(GET)
+            answer = connection.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and answer.endswith(b"\r\n\r\nHello")
+            assert b"x-common: yes\r\n" in answer
+
+
+@pytest.mark.parametrize("size", [0, 65_536, 65_537, 3_000_000])
+def test_a_body_of_any_size_arrives(size: int) -> None:
+    head, body = asked(whole(b"b" * size))
+
+    assert body == b"b" * size
+    assert b"content-length: %d" % size in head and b"transfer-encoding" not in head
+    assert b"connection: close" in head
+
+
+def test_a_body_that_grows_comes_in_chunks_and_its_head_with_the_first_of_them() -> None:
+    gate = threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"one", "more_body": True})
+        await asyncio.to_thread(gate.wait, PATIENCE)
+        await send({"type": "http.response.body", "body": b"", "more_body": True})
+        await send({"type": "http.response.body", "body": b"two", "more_body": True})
+        await send({"type": "http.response.body"})
+
+    with served(app) as connection:
+        connection.sendall(LAST)
+        first = connection.recv(65536)
+        assert first.endswith(b"transfer-encoding: chunked\r\n\r\n3\r\none\r\n")
+        gate.set()
+        assert rest_of(connection) == b"3\r\ntwo\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("method", "status"), [(b"HEAD", 200), (b"GET", 204), (b"GET", 304)], ids=lambda value: str(value)
+)
+def test_some_answers_have_no_body(method: bytes, status: int) -> None:
+    head, body = asked(whole(b"", status), LAST.replace(b"GET", method))
+    assert body == b"" and head.startswith(b"http/1.1 %d" % status)
+
+    async def no_length(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b"never sent"})
+
+    head, body = asked(no_length, LAST.replace(b"GET", method))
+    assert body == b"" and b"transfer-encoding" not in head
+
+
+def test_who_waits_for_leave_to_send_its_body_gets_it() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await whole(await read_body(scope, receive, 100))(scope, receive, send)
+
+    with served(app) as connection:
+        connection.sendall(
+            b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n"
+        )
+        assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"said")
+        assert rest_of(connection).endswith(b"\r\n\r\nsaid")
+
+
+def test_an_answer_may_be_the_last_one() -> None:
+    with served(whole(b"Hello", 200, (b"connection", b"close"))) as connection:
+        connection.sendall(GET)
+        told = rest_of(connection)
+
+    assert told.endswith(b"Hello") and told.lower().count(b"connection: close") == 1
+
+
+def test_an_old_client_is_told_by_the_end_of_the_connection() -> None:
+    head, body = asked(whole(b"Hello"), b"GET / HTTP/1.0\r\nhost: x\r\n\r\n")
+
+    assert body == b"Hello" and b"connection: close" in head
+
+
+@pytest.mark.parametrize("value", [b"a\r\nx-more: b", b"a\nb", b"a\rb", b"a\0b"])
+def test_a_header_cannot_say_more_than_itself(value: bytes) -> None:
+    head, body = asked(whole(b"Hello", 200, (b"x-odd", value)), GET)
+
+    assert head.startswith(b"http/1.1 500") and body == b"Internal Server Error"
+    assert b"x-odd" not in head and b"x-more" not in head
+
+
+@pytest.mark.parametrize(("told", "body"), [(b"4", b"Hello"), (b"6", b"Hello")])
+def test_a_body_of_another_length_than_told_ends_the_connection(told: bytes, body: bytes) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", told)]})
+        await send({"type": "http.response.body", "body": body})
+
+    with served(app) as connection:
+        connection.sendall(GET + GET)
+        assert rest_of(connection).count(b"HTTP/1.1") <= 1
+
+
+async def _no_answer(scope: Scope, receive: Receive, send: Send) -> None:
+    return
+
+
+async def _fault_after_the_head(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    raise ValueError("a fault of ours")
+
+
+async def _two_heads(scope: Scope, receive: Receive, send: Send) -> None:
+    for _ in range(2):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+
+async def _no_head(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.body", "body": b"Hello"})
+
+
+@pytest.mark.parametrize("app", [_no_answer, _fault_after_the_head, _two_heads, _no_head])
+def test_a_faulty_application_is_told_as_a_fault(app: AsgiApp) -> None:
+    head, _ = asked(app, GET)
+
+    assert head.startswith(b"http/1.1 500")
