@@ -246,9 +246,10 @@ def _skipped(exchange: Exchange) -> str:
 @lru_cache(64)
 def _told(skipped: tuple[tuple[str, str], ...]) -> str:
     text = "; ".join(f'"{upstream}" {reason}' for upstream, reason in skipped)
-    return f"; skipped: {text[: SHOWN_CHARS - 1]}…" if len(text) > SHOWN_CHARS else f"; skipped: {text}"
+    return f"; skipped: {text[: SHOWN_CHARS - 3]}..." if len(text) > SHOWN_CHARS else f"; skipped: {text}"
 
 
+@lru_cache(256)
 def _bare(url: str) -> str:
     """Without its query and its user, which may hold a key and a password."""
     scheme, slashes, rest = url.partition("?")[0].partition("://")

@@ -4,9 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.carrier import PREFIX
-from switchyard.protocols.codec import Target
+from switchyard.protocols.codec import DEFAULT_CAPABILITIES, Target
 from switchyard.protocols.head import Head
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Loss
@@ -51,7 +50,7 @@ def passes_untouched(protocol: ProtocolName, target: Target, *, compacts: bool) 
 
 def may_need_repair(body: bytes, target: Target) -> bool:
     """False if the body can be sent as it is without even parsing it; the usual case."""
-    if target.capabilities != Capabilities() or body.count(CACHE_MARK) > MAX_CACHE_MARKS:
+    if target.capabilities != DEFAULT_CAPABILITIES or body.count(CACHE_MARK) > MAX_CACHE_MARKS:
         return True
     return OURS.search(body) is not None
 

@@ -23,7 +23,7 @@ class SilenceLimit:
 
     def __enter__(self) -> "SilenceLimit":
         self._loop = asyncio.get_running_loop()
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         assert task is not None
         self._task = task
         self._cancelling = task.cancelling()

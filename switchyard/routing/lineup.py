@@ -73,6 +73,8 @@ class Lineup(msgspec.Struct, frozen=True):
     """Candidates in order, rescue upstreams last. `told` is `skipped` as pairs of upstream and text."""
 
     candidates: tuple[Candidate, ...]
+    regular: tuple[Candidate, ...]
+    rescues: tuple[Candidate, ...]
     skipped: tuple[Skip, ...]
     told: tuple[tuple[str, str], ...]
     takes_turns: bool
@@ -125,10 +127,12 @@ def line_up(
             skipped.append(found)
         else:
             candidates.append(found)
-    ordered = sorted(enumerate(candidates), key=lambda entry: (*rank(entry[1].upstream), entry[0]))
+    ordered = tuple(sorted(candidates, key=lambda candidate: rank(candidate.upstream)))
     explicit = [rank(one.upstream) for one in candidates if one.upstream.priority is not None]
     return Lineup(
-        candidates=tuple(candidate for _, candidate in ordered),
+        candidates=ordered,
+        regular=tuple(candidate for candidate in ordered if not candidate.only_rescues),
+        rescues=tuple(candidate for candidate in ordered if candidate.only_rescues),
         skipped=tuple(skipped),
         told=tuple((skip.upstream, skip.text) for skip in skipped),
         takes_turns=len(set(explicit)) < len(explicit),

@@ -56,6 +56,10 @@ class State(msgspec.Struct, frozen=True):
 def choose_route(settings: Settings, state: State, ask: Ask, now: Moment, seat: Seat | None = None) -> Route:
     """The candidates in the order to try, the rescue upstreams, and every other upstream with its reason."""
     lineup = state.lineups.get(settings, ask.protocol, ask.model, now.wall, state.spent)
+    is_plain = not ask.tried and not lineup.limited and not lineup.takes_turns and bool(lineup.regular)
+    if is_plain and state.health.is_spotless:  # the usual case
+        candidates, stays = _seated(lineup.regular, seat, settings, now)
+        return Route(candidates, lineup.rescues, lineup.skipped, lineup.told, stays=stays)
     ready = lineup.candidates
     if ask.tried:
         ready = tuple(candidate for candidate in ready if candidate.name not in ask.tried)

@@ -126,7 +126,7 @@ def encode_line(exchange: Exchange, ended_at: float, zone: tzinfo | None = None)
 
 def line_of(exchange: Exchange, ended_at: float, zone: tzinfo | None = None) -> Line:
     # rounded first, so that the day and the hour are those of the moment that is written down
-    at = round(ended_at, 3)
+    at = _rounded(ended_at, 1e3)
     local = local_moment(at, zone)
     last = exchange.attempts[-1] if exchange.attempts else None
     return Line(
@@ -136,7 +136,7 @@ def line_of(exchange: Exchange, ended_at: float, zone: tzinfo | None = None) -> 
         offset=local.offset,
         id=exchange.id[:MAX_NAME],
         kind=exchange.kind[:MAX_NAME],
-        began=round(exchange.at, 3),
+        began=_rounded(exchange.at, 1e3),
         client=exchange.client[:MAX_NAME],
         agent=exchange.client_agent[:MAX_NAME],
         session=exchange.session[:MAX_NAME],
@@ -151,7 +151,7 @@ def line_of(exchange: Exchange, ended_at: float, zone: tzinfo | None = None) -> 
         first_byte=_seconds(exchange.first_byte),
         duration=_seconds(exchange.duration),
         usage=_usage(exchange.usage),
-        cost=None if exchange.cost is None else round(exchange.cost, 9),
+        cost=None if exchange.cost is None else _rounded(exchange.cost, 1e9),
         price=exchange.price,
         attempts=[_attempt(attempt) for attempt in exchange.attempts[-MAX_ATTEMPTS:]],
         losses=[
@@ -240,7 +240,12 @@ def _short(line: Line) -> Line:
 
 
 def _seconds(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
+    return None if value is None else _rounded(value, 1e4)
+
+
+def _rounded(value: float, parts: float) -> float:
+    """To so many parts of one; never negative values. Several times as fast as `round`."""
+    return int(value * parts + 0.5) / parts
 
 
 def _usage(usage: Usage | None) -> LineUsage | None:
@@ -263,7 +268,7 @@ def _attempt(attempt: Attempt) -> LineAttempt:
         upstream=attempt.upstream[:MAX_NAME],
         model=attempt.model[:MAX_NAME],
         why=attempt.why[:MAX_NAME],
-        started=round(attempt.started, 4),
+        started=_rounded(attempt.started, 1e4),
         status=attempt.status,
         first_byte=_seconds(attempt.first_byte),
         ended=_seconds(attempt.ended),

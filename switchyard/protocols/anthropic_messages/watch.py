@@ -78,12 +78,12 @@ def glance_whole(body: bytes) -> WholeGlance:
         return WholeGlance()
     content = message.get("content")
     blocks = [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
-    signatures = (_text(block, "signature") or _text(block, "data") for block in blocks)
+    signatures = [_text(block, "signature") or _text(block, "data") for block in blocks]
     return WholeGlance(
         usage=_usage(message.get("usage")),
         error=read_embedded_error(message) or (None if isinstance(content, list) else NO_MESSAGE),
         model=_text(message, "model") or None,
-        signatures=tuple(signature for signature in signatures if signature),
+        signatures=tuple([signature for signature in signatures if signature]),
     )
 
 

@@ -77,16 +77,12 @@ def request_head(
     through_proxy = proxy is not None and target.origin.scheme == "http"
     place = f"http://{target.host}{target.path}" if through_proxy else target.path
     lines = [f"{method} {place} HTTP/1.1"]
-    names_host = False
-    given = []
-    for name, value in headers:
-        framing = _framing(name)
-        if framing != "length":
-            given.append(f"{name}: {value}")
-        names_host = names_host or framing == "host"
-    if not names_host:
+    framings = _framings(tuple([name for name, _ in headers]))
+    if "host" not in framings:
         lines.append(f"host: {target.host}")
-    lines += given
+    if "length" in framings:
+        headers = [header for header, framing in zip(headers, framings, strict=True) if framing != "length"]
+    lines += [f"{name}: {value}" for name, value in headers]
     if through_proxy and proxy is not None and proxy.credentials:
         lines.append(f"proxy-authorization: {proxy.credentials}")
     if body_length or method not in METHODS_WITHOUT_BODY:
@@ -114,6 +110,11 @@ def _joined(lines: list[str]) -> bytes:
 
 
 @lru_cache(1024)
+def _framings(names: tuple[str, ...]) -> tuple[Framing, ...]:
+    """Clients send the same headers again and again."""
+    return tuple(map(_framing, names))
+
+
 def _framing(name: str) -> Framing:
     if not TOKEN.fullmatch(name):
         raise httpx.LocalProtocolError("a header has a name that HTTP does not allow")
