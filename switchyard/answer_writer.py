@@ -1,10 +1,12 @@
 """Write the application's answer to its connection: the head leaves together with the first of the body.
 
 That is one packet and one system call in place of two, and what ASGI asks for: a server must not begin to send before
-the first `http.response.body`. Headers that every answer carries are put into bytes once.
+the first `http.response.body`. Headers that every answer carries are put into bytes once, and the small pieces of a
+burst leave together.
 """
 
 import asyncio
+import math
 from collections.abc import Iterable
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -13,6 +15,9 @@ from switchyard.web.asgi import Event
 
 LARGE_BYTES = 64 * 1024
 """so large a body is not copied behind its head"""
+SMALL_BYTES = 4 * 1024
+TOGETHER_SECONDS = 0.001
+"""small pieces that follow each other faster leave together; no model talks that fast, but a cache or a replay does"""
 BODILESS = frozenset({204, 304})
 
 Fields = Iterable[tuple[bytes, bytes]]
@@ -34,7 +39,7 @@ class CommonHead:
 class AnswerWriter:
     """Says one answer, in the place of the server's own `send`; what the server knows of it is kept up to date."""
 
-    __slots__ = ("_common", "_cycle", "_head", "_is_bodiless", "_left")
+    __slots__ = ("_common", "_cycle", "_head", "_held", "_is_bodiless", "_left", "_written_at")
 
     def __init__(self, cycle: RequestResponseCycle, common: CommonHead) -> None:
         self._cycle = cycle
@@ -43,6 +48,9 @@ class AnswerWriter:
         self._left: int | None = None
         """bytes of the body that are still owed; None where its length is not told"""
         self._is_bodiless = False
+        self._held: list[bytes] = []
+        """what is written together, a moment later"""
+        self._written_at = -math.inf
 
     async def send(self, event: Event) -> None:
         """As ASGI's `send`. Raises RuntimeError for an answer that would not be HTTP."""
@@ -86,11 +94,14 @@ class AnswerWriter:
             raise RuntimeError("more of an answer after its end, or before its head")
         head, self._head = self._head, b""
         cycle.response_started = True
-        if len(body) > LARGE_BYTES and head:
-            cycle.transport.write(head)
+        if len(body) > LARGE_BYTES:
+            self._write_now(head)
             head = b""
-        if piece := head + self._framed(body, is_last=is_last):
-            cycle.transport.write(piece)
+        piece = head + self._framed(body, is_last=is_last)
+        if is_last or len(piece) > SMALL_BYTES:
+            self._write_now(piece)
+        else:
+            self._write_soon(piece)
         if is_last:
             self._end()
 
@@ -104,6 +115,30 @@ class AnswerWriter:
             return body
         chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
         return chunk + b"0\r\n\r\n" if is_last else chunk
+
+    def _write_soon(self, piece: bytes) -> None:
+        """At once, unless something was just written: a burst of small pieces would cost both sides a call for each."""
+        loop = asyncio.get_running_loop()
+        if self._held:
+            self._held.append(piece)
+        elif loop.time() - self._written_at >= TOGETHER_SECONDS:
+            self._write_now(piece)
+            self._written_at = loop.time()
+        elif piece:
+            self._held.append(piece)
+            loop.call_later(TOGETHER_SECONDS, self._write_held)
+
+    def _write_held(self) -> None:
+        if self._held and not self._cycle.disconnected:
+            self._write_now(b"")
+            self._written_at = asyncio.get_running_loop().time()
+
+    def _write_now(self, piece: bytes) -> None:
+        if self._held:
+            piece = b"".join([*self._held, piece])
+            self._held.clear()
+        if piece:
+            self._cycle.transport.write(piece)
 
     def _end(self) -> None:
         cycle = self._cycle

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -102,6 +103,53 @@ def test_a_body_that_grows_comes_in_chunks_and_its_head_with_the_first_of_them()
         assert first.endswith(b"transfer-encoding: chunked\r\n\r\n3\r\none\r\n")
         gate.set()
         assert rest_of(connection) == b"3\r\ntwo\r\n0\r\n\r\n"
+
+
+def burst(*pieces: bytes) -> AsgiApp:
+    """An answer whose pieces follow each other at once, and whose end does not come."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    return app
+
+
+def test_what_is_held_back_for_company_comes_without_any() -> None:
+    with served(burst(b"one", b"two", b"three")) as connection:
+        connection.sendall(GET)
+        began = time.monotonic()
+        told = b""
+        while not told.endswith(b"3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n"):
+            told += connection.recv(65536)
+
+    assert time.monotonic() - began < 0.5
+
+
+def test_a_burst_of_small_and_large_pieces_leaves_in_order() -> None:
+    pieces = [b"%04d" % number * (1 + number % 7 * number % 11 * 200) for number in range(1500)]
+    expected = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+    with served(burst(*pieces)) as connection:
+        connection.sendall(GET)
+        told = b""
+        while not told.endswith(expected[-4000:]):
+            told += connection.recv(1 << 20)
+
+    assert told.partition(b"\r\n\r\n")[2] == expected
+
+
+@pytest.mark.parametrize("count", [2, 3, 50])
+def test_the_end_takes_along_what_is_held_back(count: int) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(count):
+            await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        await send({"type": "http.response.body", "body": b"z"})
+
+    assert asked(app)[1] == b"1\r\na\r\n" * count + b"1\r\nz\r\n0\r\n\r\n"
 
 
 @pytest.mark.parametrize(
