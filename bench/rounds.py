@@ -87,6 +87,8 @@ class Rounds:
     errors: dict[str, int] = field(default_factory=dict)
     others: list[float] = field(default_factory=list)
     """which share of the machine other programs used during each step"""
+    _last: list[int] = field(default_factory=list)
+    """the processes that the step before has measured"""
     _done: int = 0
     _began: float = field(default_factory=time.monotonic)
 
@@ -181,8 +183,9 @@ class Rounds:
         return self._elapsed > self.plan.limit_seconds * self._done / self._count
 
     async def settle(self, target: Target) -> None:
-        """Waits until the program is idle, so that no step pays for what another one has left over."""
-        pids = _pids(target)
+        """Waits until the program and the one before it are idle: no step pays for what another one has left over."""
+        pids = [*_pids(target), *self._last]
+        self._last = _pids(target)
         for _ in range(50):
             before = processes.cpu_seconds(pids)
             await asyncio.sleep(0.1)
