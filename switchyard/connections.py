@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import httptools
 import msgspec
-from uvicorn._types import ASGI3Application, ASGISendCallable
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from switchyard.answer_writer import AnswerWriter, CommonHead
-from switchyard.web.asgi import DEPARTURE, Departure, Scope, departure_of
+from switchyard.web.asgi import DEPARTURE, AsgiApp, Departure, Scope, departure_of
 
 if sys.platform != "win32":
     import resource
@@ -148,8 +148,8 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        send = cast(ASGISendCallable, AnswerWriter(cycle, self.common_head).send)
-        super()._start_asgi_task(cycle, lambda scope, receive, _: app(scope, receive, send))
+        writer = AnswerWriter(cast(AsgiApp, app), cycle, self.common_head)
+        super()._start_asgi_task(cycle, cast(ASGI3Application, writer.answer))
 
     def on_response_complete(self) -> None:
         """Without the server's own timer for each answer: `sweep` closes what has been idle for too long."""

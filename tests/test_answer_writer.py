@@ -152,6 +152,30 @@ def test_the_end_takes_along_what_is_held_back(count: int) -> None:
     assert asked(app)[1] == b"1\r\na\r\n" * count + b"1\r\nz\r\n0\r\n\r\n"
 
 
+@pytest.mark.parametrize("crashes", [True, False])
+def test_an_answer_without_an_end_keeps_what_was_held_back(crashes: bool) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(3):
+            await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        if crashes:
+            raise ValueError("a fault of ours")
+
+    assert asked(app, GET)[1] == b"1\r\na\r\n" * 3
+
+
+def test_a_whole_answer_that_has_been_given_is_not_taken_back_by_a_cancellation() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        asyncio.get_running_loop().call_soon(task.cancel)
+        await send({"type": "http.response.body", "body": b"Hello"})
+
+    head, body = asked(app, GET)
+    assert head.startswith(b"http/1.1 200") and body == b"5\r\nHello\r\n0\r\n\r\n"
+
+
 @pytest.mark.parametrize(
     ("method", "status"), [(b"HEAD", 200), (b"GET", 204), (b"GET", 304)], ids=lambda value: str(value)
 )
