@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from switchyard.web.asgi import Event
+from switchyard.web.asgi import AsgiApp, Event, Receive, Scope
 
 LARGE_BYTES = 64 * 1024
 """so large a body is not copied behind its head"""
@@ -39,9 +39,10 @@ class CommonHead:
 class AnswerWriter:
     """Says one answer, in the place of the server's own `send`; what the server knows of it is kept up to date."""
 
-    __slots__ = ("_common", "_cycle", "_head", "_held", "_is_bodiless", "_left", "_written_at")
+    __slots__ = ("_app", "_common", "_cycle", "_head", "_held", "_is_bodiless", "_left", "_written_at")
 
-    def __init__(self, cycle: RequestResponseCycle, common: CommonHead) -> None:
+    def __init__(self, app: AsgiApp, cycle: RequestResponseCycle, common: CommonHead) -> None:
+        self._app = app
         self._cycle = cycle
         self._common = common
         self._head = b""
@@ -51,6 +52,13 @@ class AnswerWriter:
         self._held: list[bytes] = []
         """what is written together, a moment later"""
         self._written_at = -math.inf
+
+    async def answer(self, scope: Scope, receive: Receive, _: object) -> None:
+        """The application, with our `send` for the server's; however it ends, what it has said is written."""
+        try:
+            await self._app(scope, receive, self.send)
+        finally:
+            self._write_held()
 
     async def send(self, event: Event) -> None:
         """As ASGI's `send`. Raises RuntimeError for an answer that would not be HTTP."""
@@ -62,12 +70,16 @@ class AnswerWriter:
         if event["type"] == "http.response.start":
             self._begin(event["status"], event.get("headers", ()))
             return
-        is_last = not event.get("more_body", False)
-        if is_last and self._head:
+        body, is_last = event.get("body", b""), not event.get("more_body", False)
+        if not (is_last and self._head):
+            self._go_on(body, is_last=is_last)
+            return
+        try:
             await asyncio.sleep(0)  # the whole answers of one turn of the loop go out one after the other
-            if cycle.disconnected:
-                return
-        self._go_on(event.get("body", b""), is_last=is_last)
+        finally:
+            # a cancellation comes too late: for the application this answer has been given
+            if not cycle.disconnected:
+                self._go_on(body, is_last=True)
 
     def _begin(self, status: int, fields: Fields) -> None:
         cycle = self._cycle

@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import httptools
 import msgspec
-from uvicorn._types import ASGI3Application, ASGISendCallable
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from switchyard.answer_writer import AnswerWriter, CommonHead
-from switchyard.web.asgi import DEPARTURE, Departure, Scope, departure_of
+from switchyard.web.asgi import DEPARTURE, AsgiApp, Departure, Scope, departure_of
 
 if sys.platform != "win32":
     import resource
@@ -59,6 +59,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._unread = 0
         self._unread_since = self._since
         self._is_dropped = False
+        self._answered: RequestResponseCycle | None = None
+        """the request that is or was answered last; `cycle` is the last that came"""
         if len(self.connections) > self.limits.connections:
             self._make_room()
 
@@ -79,8 +81,11 @@ class BoundedConnection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if self.cycle is not None and self.cycle.disconnected:
-            departure_of(cast(Scope, self.cycle.scope)).happen()
+        answered = self._answered
+        if answered is not None and not answered.response_complete:
+            answered.disconnected = True
+            answered.message_event.set()
+            departure_of(cast(Scope, answered.scope)).happen()
 
     def _parse(self, data: bytes) -> None:
         """Raises HttpParserError. The wish for another protocol is ignored, as it may be (RFC 9110, 7.8)."""
@@ -148,8 +153,9 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_message_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        send = cast(ASGISendCallable, AnswerWriter(cycle, self.common_head).send)
-        super()._start_asgi_task(cycle, lambda scope, receive, _: app(scope, receive, send))
+        self._answered = cycle
+        writer = AnswerWriter(cast(AsgiApp, app), cycle, self.common_head)
+        super()._start_asgi_task(cycle, cast(ASGI3Application, writer.answer))
 
     def on_response_complete(self) -> None:
         """Without the server's own timer for each answer: `sweep` closes what has been idle for too long."""

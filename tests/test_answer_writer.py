@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 
 from switchyard.connections import Limits, bounded
-from switchyard.web.asgi import AsgiApp, Receive, Scope, Send, read_body
+from switchyard.web.asgi import AsgiApp, Receive, Scope, Send, departure_of, read_body
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 LAST = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
@@ -150,6 +150,51 @@ def test_the_end_takes_along_what_is_held_back(count: int) -> None:
         await send({"type": "http.response.body", "body": b"z"})
 
     assert asked(app)[1] == b"1\r\na\r\n" * count + b"1\r\nz\r\n0\r\n\r\n"
+
+
+def test_who_leaves_is_missed_although_its_next_request_waits() -> None:
+    missed = threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        left = asyncio.Event()
+        departure_of(scope).listen(left.set)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        async with asyncio.timeout(PATIENCE):
+            while not left.is_set():
+                await send({"type": "http.response.body", "body": b"a", "more_body": True})
+                await asyncio.sleep(0.001)
+        await send({"type": "http.response.body", "body": b"nobody hears this"})
+        missed.set()
+
+    with served(app) as connection:
+        connection.sendall(GET + GET)
+        connection.recv(65536)
+        connection.close()
+        assert missed.wait(2 * PATIENCE)
+
+
+@pytest.mark.parametrize("crashes", [True, False])
+def test_an_answer_without_an_end_keeps_what_was_held_back(crashes: bool) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(3):
+            await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        if crashes:
+            raise ValueError("a fault of ours")
+
+    assert asked(app, GET)[1] == b"1\r\na\r\n" * 3
+
+
+def test_a_whole_answer_that_has_been_given_is_not_taken_back_by_a_cancellation() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        asyncio.get_running_loop().call_soon(task.cancel)
+        await send({"type": "http.response.body", "body": b"Hello"})
+
+    head, body = asked(app, GET)
+    assert head.startswith(b"http/1.1 200") and body == b"5\r\nHello\r\n0\r\n\r\n"
 
 
 @pytest.mark.parametrize(

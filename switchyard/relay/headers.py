@@ -80,7 +80,7 @@ def _drop_betas(headers: dict[str, str], refused: tuple[str, ...]) -> None:
         del headers[BETAS]
 
 
-@lru_cache(1024)
+@lru_cache(128)
 def is_private(name: str) -> bool:
     """True for headers that must not leave this machine."""
     return name in NEVER_FORWARDED or name.startswith(NEVER_PREFIXES)

@@ -1,8 +1,11 @@
 """What travels between the two sides, and what an upstream cannot smuggle to a client."""
 
+import tracemalloc
+
 import pytest
 
 from switchyard.relay.headers import given_back, retry_after_seconds, upstream_headers
+from switchyard.relay.http1.request import request_head, target_of
 from switchyard.settings import Upstream
 
 NOW = 1_800_000_000.0
@@ -78,3 +81,19 @@ def test_what_goes_back_fits_into_what_clients_read() -> None:
     many = [(f"x-ratelimit-{number}", "x" * 1000) for number in range(100)]
 
     assert sum(len(name) + len(value) for name, value in given_back(many)) <= 8 * 1024
+
+
+@pytest.mark.parametrize(("count", "length"), [(1000, 5), (1, 20_000)], ids=["many", "long"])
+def test_headers_that_are_others_each_time_are_forgotten(count: int, length: int) -> None:
+    upstream, target = Upstream(name="u", base_url="http://host", key="k"), target_of("http://host/")
+    tracemalloc.start()
+    try:
+        for turn in range(300):
+            told = [(f"x-{turn}-{number}-{'n' * length}", "") for number in range(count)]
+            sent = upstream_headers(upstream, "k", told, same_protocol=True, stream=True)
+            request_head("POST", target, sent, 0)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert held < 4_000_000

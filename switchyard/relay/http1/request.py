@@ -14,6 +14,8 @@ Framing = Literal["", "host", "length"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+USUAL_HEADERS = 64
+"""who sends more of them sends others each time, thousands perhaps: they are not remembered"""
 METHODS_WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
 
 
@@ -77,7 +79,8 @@ def request_head(
     through_proxy = proxy is not None and target.origin.scheme == "http"
     place = f"http://{target.host}{target.path}" if through_proxy else target.path
     lines = [f"{method} {place} HTTP/1.1"]
-    framings = _framings(tuple([name for name, _ in headers]))
+    names = tuple([name for name, _ in headers])
+    framings = _known_framings(names) if len(names) <= USUAL_HEADERS else _framings(names)
     if "host" not in framings:
         lines.append(f"host: {target.host}")
     if "length" in framings:
@@ -109,9 +112,13 @@ def _joined(lines: list[str]) -> bytes:
         raise httpx.LocalProtocolError("a header holds characters that HTTP cannot carry") from None
 
 
-@lru_cache(1024)
-def _framings(names: tuple[str, ...]) -> tuple[Framing, ...]:
+@lru_cache(128)
+def _known_framings(names: tuple[str, ...]) -> tuple[Framing, ...]:
     """Clients send the same headers again and again."""
+    return _framings(names)
+
+
+def _framings(names: tuple[str, ...]) -> tuple[Framing, ...]:
     return tuple(map(_framing, names))
 
 
