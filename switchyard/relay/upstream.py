@@ -228,7 +228,7 @@ def environment_proxy(url: str) -> str:
     return _environment_proxy(url, int(time.monotonic() / PROXY_PERIOD_SECONDS))
 
 
-@lru_cache(1024)
+@lru_cache(256)
 def _environment_proxy(url: str, period: int) -> str:
     """Asked again in each period: on some systems the user changes it in a dialog."""
     parts = urlsplit(url)

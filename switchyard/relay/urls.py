@@ -28,7 +28,7 @@ def request_url(upstream: Upstream, model: str, suffix: str = "", client_query: 
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def _request_url(
     base_url: str,
     protocol: ProtocolName,

@@ -14,8 +14,6 @@ Framing = Literal["", "host", "length"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-USUAL_HEADERS = 64
-"""who sends more of them sends others each time, thousands perhaps: they are not remembered"""
 METHODS_WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
 
 
@@ -48,7 +46,7 @@ class Proxy(msgspec.Struct, frozen=True):
     credentials: str
 
 
-@lru_cache(2048)
+@lru_cache(256)
 def target_of(url: str) -> Target:
     """Raises httpx.InvalidURL, httpx.UnsupportedProtocol."""
     parsed = httpx.URL(url)
@@ -79,13 +77,16 @@ def request_head(
     through_proxy = proxy is not None and target.origin.scheme == "http"
     place = f"http://{target.host}{target.path}" if through_proxy else target.path
     lines = [f"{method} {place} HTTP/1.1"]
-    names = tuple([name for name, _ in headers])
-    framings = _known_framings(names) if len(names) <= USUAL_HEADERS else _framings(names)
-    if "host" not in framings:
+    names_host = False
+    given = []
+    for name, value in headers:
+        framing = _framing(name)
+        if framing != "length":
+            given.append(f"{name}: {value}")
+        names_host = names_host or framing == "host"
+    if not names_host:
         lines.append(f"host: {target.host}")
-    if "length" in framings:
-        headers = [header for header, framing in zip(headers, framings, strict=True) if framing != "length"]
-    lines += [f"{name}: {value}" for name, value in headers]
+    lines += given
     if through_proxy and proxy is not None and proxy.credentials:
         lines.append(f"proxy-authorization: {proxy.credentials}")
     if body_length or method not in METHODS_WITHOUT_BODY:
@@ -113,15 +114,6 @@ def _joined(lines: list[str]) -> bytes:
 
 
 @lru_cache(128)
-def _known_framings(names: tuple[str, ...]) -> tuple[Framing, ...]:
-    """Clients send the same headers again and again."""
-    return _framings(names)
-
-
-def _framings(names: tuple[str, ...]) -> tuple[Framing, ...]:
-    return tuple(map(_framing, names))
-
-
 def _framing(name: str) -> Framing:
     if not TOKEN.fullmatch(name):
         raise httpx.LocalProtocolError("a header has a name that HTTP does not allow")
