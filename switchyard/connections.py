@@ -52,6 +52,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._since = self.loop.time()
         self._surplus = 0
         """bytes that are no body, as far as they are not outweighed by body"""
+        self._at_hand = 0
+        """bytes of which the head that is being read can consist, at most"""
         self._ended = False
         """a request has ended within what was just received: the rest belongs to another one"""
         self._repeats = False
@@ -66,11 +68,15 @@ class BoundedConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._ended = False
+        self._at_hand = self._surplus + len(data)
         try:
             self._parse(data)
-        except httptools.HttpParserError:
-            self.logger.warning(NO_HTTP)
-            self.send_400_response(NO_HTTP)
+        except httptools.HttpParserError as error:
+            if isinstance(error.__context__, _HeadTooLarge):
+                self._refuse_head()
+            else:
+                self.logger.warning(NO_HTTP)
+                self.send_400_response(NO_HTTP)
         if self._phase == "" and self.is_idle:
             # not even the beginning of a request: from now on it has the time for one
             self._enter("head")
@@ -137,6 +143,8 @@ class BoundedConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self._repeats:
             return
+        if self._at_hand > self.limits.head_bytes and self._head_bytes() > self.limits.head_bytes:
+            raise _HeadTooLarge
         self._enter("body")
         super().on_headers_complete()
 
@@ -214,6 +222,9 @@ class BoundedConnection(HttpToolsProtocol):
             idle = [one for one in known if one.is_idle]
             min(idle, key=lambda one: one._since, default=self).drop()
 
+    def _head_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
     def _refuse_head(self) -> None:
         if self.is_idle:
             lines = [
@@ -226,6 +237,10 @@ class BoundedConnection(HttpToolsProtocol):
             ]
             self.transport.write(b"".join(lines))
         self.transport.close()
+
+
+class _HeadTooLarge(Exception):
+    """A whole head that came at one go."""
 
 
 async def sweep(connections: set[Any], every_seconds: float) -> None:

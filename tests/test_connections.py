@@ -203,6 +203,17 @@ def test_large_headers_are_refused_with_a_status(server: Server) -> None:
         assert rest_of(connection).startswith(b"HTTP/1.1 431 ")
 
 
+@pytest.mark.parametrize("end", [b"\r\n", b"content-length: 2\r\n\r\nab"])
+def test_large_headers_are_refused_even_if_they_come_at_one_go(server: Server, end: bytes) -> None:
+    lines = b"".join(b"x-%d: %s\r\n" % (number, b"v" * 500) for number in range(20))
+    for beginning in (b"", GET):
+        with server.connect(beginning) as connection:
+            if beginning:
+                assert answer_of(connection) == b"0 1 "
+            connection.sendall(b"POST / HTTP/1.1\r\nhost: x\r\n" + lines + end)
+            assert rest_of(connection).startswith(b"HTTP/1.1 431 ")
+
+
 def test_a_trailer_does_not_become_a_header(server: Server) -> None:
     with server.connect(OPEN_BODY + b"2\r\nab\r\n0\r\nx-late: 1\r\n\r\n") as connection:
         assert answer_of(connection) == b"2 2 "
