@@ -112,7 +112,7 @@ class AnswerWriter:
         piece = head + self._framed(body, is_last=is_last)
         if is_last or len(piece) > SMALL_BYTES:
             self._write_now(piece)
-        else:
+        elif piece:
             self._write_soon(piece)
         if is_last:
             self._end()
@@ -136,7 +136,7 @@ class AnswerWriter:
         elif loop.time() - self._written_at >= TOGETHER_SECONDS:
             self._write_now(piece)
             self._written_at = loop.time()
-        elif piece:
+        else:
             self._held.append(piece)
             loop.call_later(TOGETHER_SECONDS, self._write_held)
 

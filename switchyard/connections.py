@@ -133,6 +133,7 @@ class BoundedConnection(HttpToolsProtocol):
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """As the server's own, which would be a second call for each header."""
         # what comes behind a body must not change what was checked before it
         if self._phase == "head":
             name = name.lower()

@@ -125,7 +125,7 @@ def _first(raw: Raw, *names: str) -> int:
     """The first of the counts that is told and not zero."""
     for name in names:
         value = raw.get(name)
-        if value and (count := value if type(value) is int and 0 < value <= MOST_TOKENS else _count(value)):
+        if value and (count := _count(value)):
             return count
     return 0
 

@@ -203,7 +203,7 @@ async def _whole(first: bytes, chunks: AsyncIterator[bytes]) -> bytes:
 
 
 def _accepted(body: bytes) -> bytes:
-    """Raises AttemptFailed."""
+    """The body, unless it has more lists and objects than any answer. Raises AttemptFailed."""
     if is_overgrown(body):
         raise AttemptFailed(protocol_failure("sent more lists and objects than any answer has"))
     return body

@@ -121,15 +121,15 @@ class _Unpacked:
     def __init__(self, chunks: AsyncIterator[bytes], encoding: str) -> None:
         self._chunks = chunks
         self._encoding = encoding
-        self._unpacker = NO_PACKING
+        self._unpacker = None if encoding else NO_PACKING
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
         try:
-            if self._encoding:
-                self._unpacker, self._encoding = Unpacker(self._encoding), ""
+            if self._unpacker is None:
+                self._unpacker = Unpacker(self._encoding)
             chunk = await anext(self._chunks)
             return self._unpacker.feed(chunk) if self._unpacker.is_needed else chunk
         except UnpackError as error:
