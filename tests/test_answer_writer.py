@@ -12,6 +12,7 @@ import uvicorn
 
 from switchyard.connections import Limits, bounded
 from switchyard.web.asgi import AsgiApp, Receive, Scope, Send, departure_of, read_body
+from tests.bed.raw_client import rest_of
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 LAST = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
@@ -42,13 +43,6 @@ def served(app: AsgiApp) -> Iterator[socket.socket]:
     finally:
         server.should_exit = True
         thread.join()
-
-
-def rest_of(connection: socket.socket) -> bytes:
-    told = b""
-    while piece := connection.recv(65536):
-        told += piece
-    return told
 
 
 def asked(app: AsgiApp, request: bytes = LAST) -> tuple[bytes, bytes]:

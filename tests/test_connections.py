@@ -12,6 +12,7 @@ import uvicorn
 
 from switchyard.connections import Limits, bounded, sweep
 from switchyard.web.asgi import Receive, Scope, Send, header, read_body, respond
+from tests.bed.raw_client import rest_of
 
 LIMITS = Limits(
     connections=8,
@@ -110,17 +111,6 @@ def server() -> Iterator[Server]:
     running = Server()
     yield running
     running.stop()
-
-
-def rest_of(connection: socket.socket) -> bytes:
-    """What still comes until the server closes. Fails if it does not."""
-    told = b""
-    try:
-        while piece := connection.recv(65536):
-            told += piece
-    except ConnectionResetError:
-        pass
-    return told
 
 
 def answer_of(connection: socket.socket) -> bytes:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.bed.asking import question
 from tests.bed.daemon import Daemon, Response, request, settings, upstream
+from tests.bed.raw_client import rest_of
 from tests.bed.upstream import ScriptedUpstream, say
 
 ROUTES = [
@@ -171,11 +172,9 @@ ODD_REQUESTS: dict[str, tuple[bytes, set[int]]] = {
 @pytest.mark.parametrize("name", ODD_REQUESTS)
 def test_odd_requests_are_refused_or_answered_once(daemon: Daemon, name: str) -> None:
     sent, allowed = ODD_REQUESTS[name]
-    told = b""
     with socket.create_connection(("127.0.0.1", daemon.port), timeout=10) as connection:
         connection.sendall(sent)
-        while piece := connection.recv(65536):
-            told += piece
+        told = rest_of(connection)
 
     assert told.count(b"HTTP/1.1 ") == 1
     assert int(told.split()[1]) in allowed, told[:300]
