@@ -56,7 +56,8 @@ class SentRequest(msgspec.Struct, frozen=True):
 class Glance(msgspec.Struct, frozen=True):
     """What one record of an untouched stream says, read without state.
 
-    `content`: the model has begun to answer (the commit point). `finished`: the protocol's regular end.
+    `content`: the model has begun to answer (the commit point). `opens`: it has opened a block that may be filled much
+    later. `finished`: the protocol's regular end.
     `signature`: opaque continuity data that this record carries. `is_odd`: the error has no form of this protocol,
     so that its programs would not know it for one.
     """
@@ -69,6 +70,7 @@ class Glance(msgspec.Struct, frozen=True):
     signature: str | None = None
     stop_reason: neutral.StopReason | None = None
     is_odd: bool = False
+    opens: bool = False
 
 
 class WholeGlance(msgspec.Struct, frozen=True):

@@ -29,9 +29,9 @@ def convert_request(request: neutral.Request, upstream: Codec, target: Target) -
 class StreamConversion:
     """Feed it the upstream's bytes, forward what it gives back. Nothing follows the end.
 
-    Attributes tell what was seen: `started`, `content_begun` (the commit point), `finished` (the regular end),
-    `failed` (the upstream's error; `truncated` if it just stopped). `usage` is what the upstream told, with
-    estimates for what it kept to itself.
+    Attributes tell what was seen: `started`, `work_begun` (a block is open), `content_begun` (the commit point),
+    `finished` (the regular end), `failed` (the upstream's error; `truncated` if it just stopped). `usage` is what the
+    upstream reported, with estimates for the rest.
     """
 
     def __init__(self, upstream: Codec, client: Codec, sent: SentRequest, request: neutral.Request) -> None:
@@ -46,6 +46,7 @@ class StreamConversion:
         self._encoder = client.stream_encoder(request)
         self._tally = _Tally(sent, request)
         self.started = False
+        self.work_begun = False
         self.content_begun = False
         self.finished = False
         self.failed: neutral.WireError | None = None
@@ -141,6 +142,7 @@ class StreamConversion:
         match event:
             case neutral.BlockStarted(block):
                 empty = neutral.Text | neutral.Refusal | neutral.Thinking
+                self.work_begun = True
                 self.content_begun = self.content_begun or not isinstance(block, empty)
             case neutral.BlockEnded(signature) if signature is not None:
                 self.content_begun = True

@@ -24,7 +24,7 @@ BARE_JSON = re.compile(rb"\s*\{")
 class UntouchedStream:
     """Feed it the upstream's bytes, forward what it gives back: whole records, the model renamed.
 
-    Attributes tell what was seen: `content_begun`, `finished`, `failed`, `usage`, `signatures`.
+    Attributes tell what was seen: `work_begun`, `content_begun`, `finished`, `failed`, `usage`, `signatures`.
     Every record is looked at until content has begun; afterwards only those the codec finds notable.
     """
 
@@ -38,6 +38,7 @@ class UntouchedStream:
         self._opening = b""
         self._stop_told = False
         self._failed_oddly = False
+        self.work_begun = False
         self.content_begun = False
         self.finished = False
         self.failed: neutral.WireError | None = None
@@ -171,6 +172,7 @@ class UntouchedStream:
             self._failed_oddly = glance.is_odd or BARE_JSON.match(raw) is not None
         self._stop_told = self._stop_told or glance.stop_reason is not None
         self.content_begun = self.content_begun or glance.content
+        self.work_begun = self.work_begun or glance.opens or self.content_begun
         self.finished = self.finished or glance.finished
 
 

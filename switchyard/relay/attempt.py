@@ -1,6 +1,5 @@
 """Try one upstream until it has shown content: the commit point. Until then every failure is ours to mend."""
 
-import math
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -15,14 +14,12 @@ from switchyard.protocols.untouched import UntouchedStream
 from switchyard.relay.failures import (
     NESTED,
     AttemptFailed,
-    network_failure,
     protocol_failure,
-    timeout_failure,
     truncated_failure,
 )
 from switchyard.relay.headers import retry_after_seconds
+from switchyard.relay.patience import Patience
 from switchyard.relay.pretend import PretendingWire
-from switchyard.relay.silence import SilenceLimit
 from switchyard.relay.upstream import Call, Reply
 from switchyard.settings import Timeouts
 
@@ -64,33 +61,26 @@ async def attempt(
 ) -> Held:
     """The answer, held at its commit point. `stream` is None when the client wants one whole body.
 
-    A stream must show content within `seconds_left`, even if it is never silent; a whole answer only must begin.
+    The model must begin to answer within `timeouts.first_byte` and show content within `seconds_left`, whatever else
+    the upstream sends until then; the body of a whole answer may take as long as it is never idle.
     Raises AttemptFailed; the connection is closed then, and on cancellation.
     """
-    patience = timeouts.first_byte if stream is not None else max(timeouts.first_byte, timeouts.idle)
-    left = max(seconds_left, SHORTEST_SECONDS)
-    seconds = min(patience, left)
-    kind = FailureKind.FIRST_BYTE_TIMEOUT
+    first_byte = timeouts.first_byte if stream is not None else max(timeouts.first_byte, timeouts.idle)
+    patience = Patience(first_byte, timeouts.idle, max(seconds_left, SHORTEST_SECONDS))
     reply: Reply | None = None
-    silence = SilenceLimit(seconds, left if stream is not None else math.inf)
     try:
-        with silence:
+        with patience.limit:
             reply = await wire.send(call)
             _expect_success(reply)
             if reply.status >= 400:
                 raise AttemptFailed(await _told_failure(reply, codec, wall))
             first = await _first_bytes(reply.chunks())
-            kind, seconds = FailureKind.IDLE_TIMEOUT, timeouts.idle
-            if not reply.has_ended:
-                silence.restart(seconds)
-            return await _hold(reply, first, codec, stream, silence)
+            return await _hold(reply, first, codec, stream, patience)
     except BaseException as error:
         if reply is not None:
             await reply.close()
         if isinstance(error, TimeoutError):
-            if silence.is_over and kind is FailureKind.IDLE_TIMEOUT:
-                raise AttemptFailed(network_failure(kind, f"showed no content for {left:.3g} s")) from None
-            raise AttemptFailed(timeout_failure(kind, seconds)) from None
+            raise AttemptFailed(patience.failure(has_received=reply is not None)) from None
         if isinstance(error, RecordTooLarge):
             raise AttemptFailed(protocol_failure("sent one event beyond all measure")) from None
         if isinstance(error, RecursionError):
@@ -123,39 +113,32 @@ def _failure(error: WireError, body: bytes, content_type: str) -> Failure:
 
 
 async def _hold(
-    reply: Reply, first: bytes | None, codec: Codec, stream: Stream | None, silence: SilenceLimit
+    reply: Reply, first: bytes | None, codec: Codec, stream: Stream | None, patience: Patience
 ) -> Held:
-    chunks = _Heard(reply.chunks(), silence)
+    chunks = reply.chunks()
     if first is None:
         raise AttemptFailed(protocol_failure("answered without a body"))
     looks_like = _form_of(first)
     if looks_like == "json":
-        body = _accepted(first if reply.has_ended else await _whole(first, chunks))
+        body = _accepted(first if reply.has_ended else await _whole(first, _pieces(chunks, patience)))
         return Held(reply, body, None, _glance_without_error(codec, body))
     if looks_like == "other":
         raise AttemptFailed(protocol_failure(f"answered {_described(reply, first)} instead of its protocol"))
     if stream is None:
         seen = UntouchedStream(codec, "")
-        body = _accepted(await _whole(first, _until_end(first, chunks, seen)))
+        body = _accepted(await _whole(first, _until_end(first, chunks, seen, patience)))
         _reject_broken_stream(seen)
         return Held(reply, body, None)
-    return Held(reply, await _until_content(first, chunks, stream), stream)
+    return Held(reply, await _until_content(first, chunks, stream, patience), stream)
 
 
-class _Heard:
-    """The chunks, each noted as a sign of life."""
-
-    def __init__(self, chunks: AsyncIterator[bytes], silence: SilenceLimit) -> None:
-        self._chunks = chunks
-        self._silence = silence
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        chunk = await anext(self._chunks)
-        self._silence.touch()
-        return chunk
+async def _pieces(chunks: AsyncIterator[bytes], patience: Patience) -> AsyncIterator[bytes]:
+    """The rest of a JSON body: what has begun is the answer itself."""
+    patience.note(work_begun=True, content_begun=True)
+    async for chunk in chunks:
+        if not chunk.isspace():
+            patience.note(work_begun=True, content_begun=True)
+        yield chunk
 
 
 async def _first_bytes(chunks: AsyncIterator[bytes]) -> bytes | None:
@@ -222,12 +205,13 @@ def _glance_without_error(codec: Codec, body: bytes) -> WholeGlance:
 
 
 async def _until_end(
-    first: bytes, chunks: AsyncIterator[bytes], seen: UntouchedStream
+    first: bytes, chunks: AsyncIterator[bytes], seen: UntouchedStream, patience: Patience
 ) -> AsyncIterator[bytes]:
     """What follows the first bytes, as far as the protocol's end: some servers just keep the connection open."""
     seen.feed(first)
     size = len(first)
     while not seen.finished and seen.failed is None:
+        patience.note(seen.work_begun, seen.content_begun)
         try:
             chunk = await anext(chunks, None)
         except AttemptFailed:
@@ -253,11 +237,14 @@ def _reject_broken_stream(seen: UntouchedStream) -> None:
         raise AttemptFailed(truncated_failure())
 
 
-async def _until_content(first: bytes, chunks: AsyncIterator[bytes], stream: Stream) -> bytes:
+async def _until_content(
+    first: bytes, chunks: AsyncIterator[bytes], stream: Stream, patience: Patience
+) -> bytes:
     """What may go to the client as soon as the first content is there."""
     held = [stream.feed(first)]
     size = len(first)
     while not stream.content_begun and stream.failed is None:
+        patience.note(stream.work_begun, stream.content_begun)
         chunk = await anext(chunks, None)
         if chunk is None:
             held.append(stream.close())

@@ -35,8 +35,12 @@ class SilenceLimit:
 
     @property
     def is_over(self) -> bool:
-        """True if the total time is up, whatever was heard."""
+        """True if the total time is up, whatever was received."""
         return self._loop.time() >= self._ends
+
+    def lift_total(self) -> None:
+        """From now on only silence counts."""
+        self._ends = math.inf
 
     def touch(self) -> None:
         self._is_paused = False

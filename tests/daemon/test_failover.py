@@ -17,14 +17,17 @@ from tests.bed.daemon import Daemon, Document, Response, settings, upstream, wai
 from tests.bed.upstream import (
     FAULTS,
     Answer,
+    Close,
     Hold,
     Received,
     Script,
     ScriptedUpstream,
+    Send,
     Wait,
     closed_url,
     cut_after_content,
     fixed,
+    head,
     say,
     status,
 )
@@ -326,6 +329,31 @@ def test_a_limit_of_requests_a_minute_is_a_reason_and_its_wait_is_bounded(tmp_pa
     refused = [error_of("messages", one)["message"] for one in responses if one.status == 503]
     assert all('"limited": at its limit of 3 requests a minute until' in message for message in refused)
     assert len(limited.requests) == 3
+
+
+FILLERS = {
+    "comments": b": PROCESSING\n\n",
+    "pings": b'event: ping\ndata: {"type": "ping"}\n\n',
+    "empty lines": b"\n\n",
+}
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("filler", FILLERS)
+def test_an_upstream_that_only_shows_it_is_alive_is_replaced(
+    tmp_path: Path, filler: str, stream: bool
+) -> None:
+    drip = [step for _ in range(200) for step in (Send(FILLERS[filler]), Wait(0.1))]
+    opening = head(200, {"content-type": "text/event-stream", "connection": "close"})
+    with (
+        ScriptedUpstream(fixed([opening, *drip, Close()])) as alive,
+        ScriptedUpstream(say("second")) as second,
+    ):
+        limits = {"first_byte": 1, "idle": 1}
+        entries = (upstream("alive", alive.url, timeouts=limits), upstream("second", second.url))
+        with Daemon(tmp_path, settings(*entries)) as daemon:
+            response = ask(daemon.url, "messages", stream=stream)
+    assert text_of("messages", response) == "second"
 
 
 # --- conversations -------------------------------------------------------------

@@ -1,8 +1,11 @@
+import asyncio
 from collections.abc import AsyncIterator
+from itertools import zip_longest
 from typing import cast
 
 import pytest
 
+from switchyard.exchange import FailureKind
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.untouched import UntouchedStream
 from switchyard.relay.attempt import Held, attempt
@@ -11,7 +14,7 @@ from switchyard.relay.pretend import PretendingWire
 from switchyard.relay.upstream import Call, Reply
 from switchyard.settings import Timeouts
 from tests.bed import wire
-from tests.bed.fake_time import run
+from tests.bed.fake_time import now, run
 from tests.bed.wire import PROTOCOLS, Protocol
 
 BOM = b"\xef\xbb\xbf"
@@ -19,42 +22,55 @@ CALL = Call("https://h.example", [], b"", 10.0, upstream="u")
 
 
 class FakeBody:
-    """An empty piece is a connection that breaks."""
+    """An empty piece is a connection that breaks; `pauses` are the seconds before each piece, 0 where none is left."""
 
     has_ended = False
 
-    def __init__(self, pieces: list[bytes]) -> None:
+    def __init__(self, pieces: list[bytes], pauses: list[float]) -> None:
         self._pieces = pieces
+        self._pauses = pauses
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        for piece in self._pieces:
+        for piece, pause in zip_longest(self._pieces, self._pauses[: len(self._pieces)], fillvalue=0.0):
+            await asyncio.sleep(cast(float, pause))
             if not piece:
                 raise OSError("reset by peer")
-            yield piece
+            yield cast(bytes, piece)
 
     async def close(self) -> None:
         return
 
 
 class FakeWire:
-    def __init__(self, pieces: list[bytes], label: str) -> None:
+    def __init__(self, pieces: list[bytes], label: str, pauses: list[float]) -> None:
         self._pieces = pieces
         self._label = label
+        self._pauses = pauses
 
     async def send(self, call: Call) -> Reply:
-        return Reply(200, [("content-type", self._label)], FakeBody(self._pieces))
+        return Reply(200, [("content-type", self._label)], FakeBody(self._pieces, self._pauses))
 
 
 def attempted(
-    protocol: Protocol, pieces: list[bytes], *, wants_stream: bool, reads_on: bool = True, label: str = ""
+    protocol: Protocol,
+    pieces: list[bytes],
+    *,
+    wants_stream: bool,
+    reads_on: bool = True,
+    label: str = "",
+    pauses: list[float] | None = None,
+    timeouts: Timeouts | None = None,
+    seconds_left: float = 9.0,
 ) -> bytes:
     """All that the client would get."""
 
     async def scenario() -> bytes:
         codec = CODECS[protocol]
         stream = UntouchedStream(codec, "m") if wants_stream else None
-        around = cast(PretendingWire, FakeWire(pieces, label))
-        held: Held = await attempt(around, CALL, codec, stream, Timeouts(), seconds_left=9.0, wall=0.0)
+        around = cast(PretendingWire, FakeWire(pieces, label, pauses or []))
+        held: Held = await attempt(
+            around, CALL, codec, stream, timeouts or Timeouts(), seconds_left=seconds_left, wall=0.0
+        )
         rest = b"".join([chunk async for chunk in held.reply.chunks()]) if reads_on else b""
         return held.head + (stream.feed(rest) if stream is not None else rest)
 
@@ -121,3 +137,85 @@ def test_a_byte_order_mark_goes_no_further_however_it_is_cut(
     marked = BOM + sent
     pieces = [piece for piece in (marked[:cut], marked[cut:]) if piece]
     assert attempted(protocol, pieces, wants_stream=wants_stream) == sent
+
+
+# --- what counts as an answer while none has come --------------------------------
+
+FILLERS: dict[str, bytes] = {
+    "comment": b": PROCESSING\n\n",
+    "ping": b'event: ping\ndata: {"type":"ping"}\n\n',
+    "blank": b"\n\n",
+    "retry": b"retry: 1000\n\n",
+}
+OPENINGS: dict[Protocol, int] = {"messages": 1, "chat": 1, "responses": 2}
+"""how many records begin an answer and say nothing of it"""
+LIMITS = Timeouts(first_byte=120, idle=200)
+
+
+def failed_at(protocol: Protocol, pieces: list[bytes], pauses: list[float], wants_stream: bool) -> object:
+    """How the attempt fails, and when."""
+
+    async def scenario() -> object:
+        codec = CODECS[protocol]
+        stream = UntouchedStream(codec, "m") if wants_stream else None
+        around = cast(PretendingWire, FakeWire(pieces, "text/event-stream", pauses))
+        with pytest.raises(AttemptFailed) as failed:
+            await attempt(around, CALL, codec, stream, LIMITS, seconds_left=600.0, wall=0.0)
+        return failed.value.failure.kind, now()
+
+    return run(scenario())
+
+
+@pytest.mark.parametrize("filler", FILLERS)
+@pytest.mark.parametrize("wants_stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_an_upstream_that_sends_no_content_has_no_longer_than_a_silent_one(
+    protocol: Protocol, wants_stream: bool, filler: str
+) -> None:
+    first_byte = 120.0 if wants_stream else 200.0  # a whole answer may be generated before its first byte
+    drip = [FILLERS[filler]] * 10_000
+    found = failed_at(protocol, drip, [0.1] * len(drip), wants_stream)
+    assert found == (FailureKind.FIRST_BYTE_TIMEOUT, first_byte)
+
+
+@pytest.mark.parametrize("wants_stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_an_opening_without_content_is_none(protocol: Protocol, wants_stream: bool) -> None:
+    opening = wire.records(protocol, wire.Reply("Got it."), "m")[: OPENINGS[protocol]]
+    pieces = [*opening, *[b": PROCESSING\n\n"] * 10_000]
+    first_byte = 120.0 if wants_stream else 200.0
+    found = failed_at(protocol, pieces, [0.1] * len(pieces), wants_stream)
+    assert found == (FailureKind.FIRST_BYTE_TIMEOUT, first_byte)
+
+
+@pytest.mark.parametrize("wants_stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_after_the_first_content_comments_keep_an_answer_alive(
+    protocol: Protocol, wants_stream: bool
+) -> None:
+    begin, *rest = wire.records(protocol, wire.Reply("Got it."), "m", piece=2)
+    middle = len(rest) // 2
+    pieces = [begin, *rest[:middle], *[b": PROCESSING\n\n"] * 20, *rest[middle:]]
+    pauses = [0.0] * (1 + middle) + [100.0] * 20
+    sent = attempted(
+        protocol, pieces, wants_stream=wants_stream, pauses=pauses, timeouts=LIMITS, seconds_left=600.0
+    )
+    assert sent == b"".join(pieces)
+
+
+@pytest.mark.parametrize("protocol", ["messages", "responses"])
+def test_a_model_that_thinks_in_an_open_block_is_at_work(protocol: Protocol) -> None:
+    records = wire.records(protocol, wire.Reply("Got it.", thinking="Hm."), "m")
+    opened = OPENINGS[protocol] + 1
+    pieces = [*records[:opened], b": PROCESSING\n\n", b": PROCESSING\n\n", *records[opened:]]
+    pauses = [0.0] * opened + [180.0, 180.0, 180.0]
+    sent = attempted(protocol, pieces, wants_stream=True, pauses=pauses, timeouts=LIMITS, seconds_left=600.0)
+    assert sent == b"".join(pieces)
+
+
+@pytest.mark.parametrize("protocol", ["messages", "responses"])
+def test_an_open_block_is_filled_within_the_time_budget(protocol: Protocol) -> None:
+    records = wire.records(protocol, wire.Reply("Got it.", thinking="Hm."), "m")[: OPENINGS[protocol] + 1]
+    pieces = [*records, *[b": PROCESSING\n\n"] * 10_000]
+    found = failed_at(protocol, pieces, [1.0] * len(pieces), wants_stream=True)
+    assert found == (FailureKind.IDLE_TIMEOUT, 600.0)

@@ -69,7 +69,8 @@ def _delta(event: WireEvent) -> Glance:
 def _block_start(block: dict[str, Any]) -> Glance:
     said = _text(block, "text") or _text(block, "thinking")
     signature = _text(block, "signature") or _text(block, "data") or None
-    return Glance(content=bool(said) or str(block.get("type")) not in EMPTY_STARTS, signature=signature)
+    has_content = bool(said) or str(block.get("type")) not in EMPTY_STARTS
+    return Glance(content=has_content, signature=signature, opens=True)
 
 
 def glance_whole(body: bytes) -> WholeGlance:

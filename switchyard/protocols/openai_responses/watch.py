@@ -75,7 +75,7 @@ def _lifecycle(seen: _Seen) -> Glance:
 
 def _added(seen: _Seen) -> Glance:
     """An empty message is no answer yet; a call is."""
-    return Glance(content=text(fields(seen.item).get("type")) in CALL_KINDS)
+    return Glance(content=text(fields(seen.item).get("type")) in CALL_KINDS, opens=True)
 
 
 def _done(seen: _Seen) -> Glance:

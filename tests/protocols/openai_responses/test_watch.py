@@ -24,17 +24,25 @@ GLANCES: list[tuple[dict[str, Any], Glance, bool]] = [
         True,
     ),
     ({"type": "response.in_progress", "response": {"model": "m"}}, Glance(model="m"), True),
-    ({"type": "response.output_item.added", "item": {"type": "message", "content": []}}, Glance(), True),
-    ({"type": "response.output_item.added", "item": {"type": "reasoning", "summary": []}}, Glance(), False),
+    (
+        {"type": "response.output_item.added", "item": {"type": "message", "content": []}},
+        Glance(opens=True),
+        True,
+    ),
+    (
+        {"type": "response.output_item.added", "item": {"type": "reasoning", "summary": []}},
+        Glance(opens=True),
+        False,
+    ),
     ({"type": "response.content_part.added", "part": {"type": "output_text", "text": ""}}, Glance(), False),
     (
         {"type": "response.output_item.added", "item": {"type": "function_call", "name": "f"}},
-        Glance(content=True),
+        Glance(content=True, opens=True),
         False,
     ),
     (
         {"type": "response.output_item.added", "item": {"type": "custom_tool_call", "name": "f"}},
-        Glance(content=True),
+        Glance(content=True, opens=True),
         False,
     ),
     (

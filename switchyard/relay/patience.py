@@ -1,0 +1,42 @@
+"""How long an upstream may take until its answer has content: comments and pings are no answer."""
+
+from switchyard.exchange import Failure, FailureKind
+from switchyard.relay.failures import network_failure, timeout_failure
+from switchyard.relay.silence import SilenceLimit
+
+
+class Patience:
+    """`first_byte` seconds until the model is at work, then `idle` seconds between two chunks; content by `total`.
+
+    A server that is at work may think for long before it shows anything (an open thinking block, a reasoning item):
+    from then on everything it sends keeps it alive. With content the total time no longer counts.
+    """
+
+    def __init__(self, first_byte: float, idle: float, total: float) -> None:
+        self._idle = idle
+        self._total = total
+        self._first_byte = min(first_byte, total)
+        self._work_begun = False
+        self.limit = SilenceLimit(self._first_byte, total)
+
+    def note(self, work_begun: bool, content_begun: bool) -> None:
+        """A chunk was received; what is known of the answer with it."""
+        if not work_begun:
+            return
+        if content_begun:
+            self.limit.lift_total()
+        if self._work_begun:
+            self.limit.touch()
+        else:
+            self._work_begun = True
+            self.limit.restart(self._idle)
+
+    def failure(self, *, has_received: bool) -> Failure:
+        """What the upstream is charged with once the limit has ended the attempt."""
+        kind = FailureKind.IDLE_TIMEOUT if self._work_begun else FailureKind.FIRST_BYTE_TIMEOUT
+        if self._work_begun and not self.limit.is_over:
+            return timeout_failure(kind, self._idle)
+        if self._work_begun or has_received:
+            seconds = self._total if self._work_begun else self._first_byte
+            return network_failure(kind, f"showed no content for {seconds:.3g} s")
+        return timeout_failure(kind, self._first_byte)
