@@ -25,7 +25,7 @@ TELLING = (
     ErrorType.TIMEOUT,
 )
 
-PASSING = frozenset({"resting", "trial", "concurrency", "rate"})
+PASSING = frozenset({"resting", "trial", "concurrency", "rate", "time"})
 """reasons that will not last"""
 
 

@@ -27,7 +27,7 @@ from switchyard.relay.urls import demo_url, request_url
 from switchyard.relay.values import ClientRequest
 from switchyard.relay.whole import Whole, whole_answer
 from switchyard.routing.health import Charge, is_same_account
-from switchyard.routing.lineup import Candidate, rank
+from switchyard.routing.lineup import Candidate, Skip, rank
 from switchyard.routing.route import Ask, Route, choose_route
 from switchyard.routing.sessions import conversation_of
 from switchyard.routing.verdict import NETWORK, Verdict, charge_for, judge
@@ -72,7 +72,7 @@ class Search:
         self._settings = around.settings()
         self._state = around.state()
         self._conversation = conversation_of(request.head.session, request.head.model)
-        self._began = time.perf_counter()
+        self._began = around.awake()
         self.preparation = Preparation(request, around.codecs)
         self.key = ""
         """what was last shown"""
@@ -406,15 +406,25 @@ class Search:
         attempts, route = self._exchange.attempts, self._route
         if not attempts:
             return nothing_could_answer(route, self._request.head.model)
-        self._exchange.skipped = route.told
-        return all_failed(attempts, route.skipped, self._around.now())
+        unasked = self._unasked()
+        self._exchange.skipped = route.told + tuple((skip.upstream, skip.text) for skip in unasked)
+        return all_failed(attempts, route.skipped + unasked, self._around.now())
+
+    def _unasked(self) -> tuple[Skip, ...]:
+        """The candidates whose turn never came because the time budget was used up."""
+        if self._seconds_left() > 0:
+            return ()
+        route, budget = self._route, self._settings.failover.total_seconds
+        in_order = route.rescues + route.candidates if self._is_rescuing else route.candidates
+        text = f"not asked: the time budget of {budget:g} s (failover.total_seconds) was used up"
+        return tuple(Skip(one.name, "time", text) for one in in_order if one.name not in self._tried)
 
     def _seconds_left(self) -> float:
         return self._settings.failover.total_seconds - self.seconds()
 
     def seconds(self) -> float:
         """Since the search began."""
-        return time.perf_counter() - self._began
+        return self._around.awake() - self._began
 
 
 async def _key_of(candidate: Candidate) -> str:

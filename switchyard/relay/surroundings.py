@@ -45,6 +45,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     record: Callable[[Exchange], Awaitable[None]]
     now: Callable[[], Moment]
     monotonic: Callable[[], float] = steady_seconds
+    awake: Callable[[], float] = time.perf_counter
+    """seconds that stand still while the machine sleeps: a closed lid uses up nobody's time budget"""
     learned: Learned = msgspec.field(default_factory=dict)
     signatures: SignatureLedger = msgspec.field(default_factory=SignatureLedger)
 

@@ -27,6 +27,7 @@ SkipReason = Literal[
     "trial",
     "concurrency",
     "rate",
+    "time",
 ]
 
 

@@ -92,6 +92,7 @@ class Stage:
             wire=PretendingWire(cast(Wire, self.wire), loop.time),
             now=lambda: Moment(self.bed.around.now().wall, loop.time()),
             monotonic=loop.time,
+            awake=loop.time,
         )
 
     async def ask(self, sink: Sink | None = None, *, stream: bool = False, model: str = "m") -> Exchange:
@@ -293,3 +294,39 @@ def test_a_place_that_was_waited_for_is_given_back_when_a_better_upstream_has_re
         return [one.upstream for one in exchange.attempts], counted
 
     assert run(scenario()) == (["better"], (0, 1))
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("asked", [1, 2])
+def test_upstreams_whose_turn_never_came_are_named_with_the_time_budget(asked: int, stream: bool) -> None:
+    async def scenario() -> object:
+        async def answer(call: Call) -> Reply:
+            await asyncio.sleep(30)
+            raise refused()
+
+        entries = tuple(upstream(name) for name in ("a", "b", "c", "d"))
+        stage = Stage(Settings(upstreams=entries, failover=Failover(total_seconds=30.0 * asked - 1)), answer)
+        exchange = await stage.ask(stream=stream)
+        assert exchange.failure is not None
+        return stage.wire.asked, dict(exchange.skipped), exchange.failure.message
+
+    names = ["a", "b", "c", "d"]
+    text = f"not asked: the time budget of {30 * asked - 1} s (failover.total_seconds) was used up"
+    found_asked, skipped, message = cast(tuple[list[str], dict[str, str], str], run(scenario()))
+    assert found_asked == names[:asked]
+    assert skipped == dict.fromkeys(names[asked:], text)
+    assert all(f'upstream "{name}": {text}' in message for name in names[asked:])
+
+
+def test_a_rescue_upstream_whose_turn_never_came_is_named_too() -> None:
+    async def scenario() -> object:
+        async def answer(call: Call) -> Reply:
+            await asyncio.sleep(30)
+            raise refused()
+
+        entries = (upstream("a"), upstream("b"), upstream("r", role="rescue"))
+        rules = Failover(total_seconds=29.0, on_error={"default": "rescue"})
+        exchange = await Stage(Settings(upstreams=entries, failover=rules), answer).ask()
+        return [name for name, _ in exchange.skipped]
+
+    assert run(scenario()) == ["r", "b"]
