@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from switchyard.web.asgi import AsgiApp, Event, Receive, Scope
+from switchyard.web.asgi import CUT, AsgiApp, Event, Receive, Scope
 
 LARGE_BYTES = 64 * 1024
 """so large a body is not copied behind its head"""
@@ -63,6 +63,9 @@ class AnswerWriter:
     async def send(self, event: Event) -> None:
         """As ASGI's `send`. Raises RuntimeError for an answer that would not be HTTP."""
         cycle = self._cycle
+        if event["type"] == CUT["type"]:
+            self._cut()
+            return
         if cycle.flow.write_paused and not cycle.disconnected:
             await cycle.flow.drain()
         if cycle.disconnected:
@@ -151,6 +154,15 @@ class AnswerWriter:
             self._held.clear()
         if piece:
             self._cycle.transport.write(piece)
+
+    def _cut(self) -> None:
+        """Close the connection behind what is written; for the server the client has left."""
+        cycle = self._cycle
+        self._write_held()
+        self._head = b""
+        cycle.disconnected = True
+        cycle.message_event.set()
+        cycle.transport.close()
 
     def _end(self) -> None:
         cycle = self._cycle

@@ -1,17 +1,20 @@
 """How answers are written: whole ones in one piece, and none that is not HTTP."""
 
 import asyncio
+import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import uvicorn
 
 from switchyard.connections import Limits, bounded
-from switchyard.web.asgi import AsgiApp, Receive, Scope, Send, departure_of, read_body
+from switchyard.web.asgi import AsgiApp, AsgiSink, Receive, Scope, Send, departure_of, read_body
+from tests.bed.certificates import make_certificates
 from tests.bed.raw_client import rest_of
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -20,7 +23,7 @@ PATIENCE = 5.0
 
 
 @contextmanager
-def served(app: AsgiApp) -> Iterator[socket.socket]:
+def served(app: AsgiApp, **more: Any) -> Iterator[socket.socket]:
     """A connection to a server of this application."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
@@ -33,6 +36,7 @@ def served(app: AsgiApp) -> Iterator[socket.socket]:
         access_log=False,
         server_header=False,
         headers=[("x-common", "yes")],
+        **more,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
@@ -275,3 +279,85 @@ def test_a_faulty_application_is_told_as_a_fault(app: AsgiApp) -> None:
     head, _ = asked(app, GET)
 
     assert head.startswith(b"http/1.1 500")
+
+
+# --- an answer that is cut -----------------------------------------------------
+
+Tunnel = Callable[[socket.socket], socket.socket]
+
+
+@pytest.fixture(scope="module", params=["plain HTTP", "TLS"])
+def way(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, Any], Tunnel]:
+    """The server's options, and what the client does with its connection before it speaks."""
+    if request.param == "plain HTTP":
+        return {}, lambda connection: connection
+    folder = tmp_path_factory.mktemp("certificates")
+    context = make_certificates(folder).client()
+    # an end without the closing alert of TLS is an error, as it is for programs that check it
+    options = {"ssl_certfile": folder / "good.pem", "ssl_keyfile": folder / "good.key"}
+    return options, lambda connection: context.wrap_socket(
+        connection, server_hostname="localhost", suppress_ragged_eofs=False
+    )
+
+
+def cut_after(*pieces: bytes) -> tuple[AsgiApp, list[bool]]:
+    """An answer that is cut behind these pieces, and whether its sink has ended."""
+    ended: list[bool] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        sink = AsgiSink(send)
+        if pieces:
+            await sink.start(200, [])
+        for piece in pieces:
+            await sink.write(piece)
+        await sink.cut()
+        await sink.end(b"more")
+        ended.append(sink.ended)
+
+    return app, ended
+
+
+def seen_of(way: tuple[dict[str, Any], Tunnel], app: AsgiApp) -> bytes:
+    options, tunnel = way
+    with served(app, **options) as plain, tunnel(plain) as connection:
+        connection.sendall(GET)
+        return rest_of(connection)
+
+
+def test_a_cut_ends_the_connection_without_the_last_chunk(way: tuple[dict[str, Any], Tunnel]) -> None:
+    app, ended = cut_after(b"one", b"two")
+    head, _, body = seen_of(way, app).partition(b"\r\n\r\n")
+    assert b"transfer-encoding: chunked" in head
+    assert body == b"3\r\none\r\n3\r\ntwo\r\n"
+    assert ended == [True]
+
+
+def test_a_cut_before_the_answer_leaves_the_client_without_a_byte(way: tuple[dict[str, Any], Tunnel]) -> None:
+    app, _ = cut_after()
+    assert seen_of(way, app) == b""
+
+
+def test_a_cut_is_no_error_of_the_application(
+    way: tuple[dict[str, Any], Tunnel], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        seen_of(way, cut_after(b"one")[0])
+        seen_of(way, cut_after()[0])
+    assert caplog.messages == []
+
+
+def test_a_cut_does_not_wait_for_a_client_that_reads_nothing() -> None:
+    done = threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        sink = AsgiSink(send)
+        await sink.start(200, [])
+        await sink.write(b"l" * 8_000_000)
+        await sink.cut()
+        done.set()
+
+    with served(app) as connection:
+        connection.sendall(GET)
+        assert done.wait(PATIENCE)

@@ -171,3 +171,6 @@ class _Kept:
 
     async def end(self, data: bytes = b"") -> None:
         await self.write(data)
+
+    async def cut(self) -> None:
+        return None

@@ -85,6 +85,9 @@ class _Recording:
         self._keep(data)
         await self._sink.end(data)
 
+    async def cut(self) -> None:
+        await self._sink.cut()
+
     def _keep(self, data: bytes) -> None:
         left = MAX_ANSWER_BYTES - self._size
         if left > 0:
@@ -106,4 +109,7 @@ class NowhereSink:
         return None
 
     async def end(self, data: bytes = b"") -> None:
+        return None
+
+    async def cut(self) -> None:
         return None

@@ -28,7 +28,7 @@ class ClientRequest(msgspec.Struct, frozen=True):
 
 
 class Sink(Protocol):
-    """Where an answer goes. `write` and `end` only after `start`."""
+    """Where an answer goes. `write` and `end` only after `start`, `cut` at any time."""
 
     @property
     def started(self) -> bool: ...
@@ -39,3 +39,6 @@ class Sink(Protocol):
 
     async def end(self, data: bytes = b"") -> None:
         """With the last bytes of the answer."""
+
+    async def cut(self) -> None:
+        """Close the client's connection in place of an end, so that no client takes the answer as complete."""

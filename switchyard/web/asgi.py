@@ -11,6 +11,8 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[str, str]]
 DEPARTURE = "switchyard.departure"
 """the extension of the scope that holds its `Departure`"""
+CUT: Event = {"type": "switchyard.response.cut"}
+"""sent in place of the rest of an answer: the server closes the connection, so that the client sees it broken"""
 
 
 class BodyTooLarge(Exception):
@@ -111,6 +113,11 @@ class AsgiSink:
         if not self.ended:
             self.ended = True
             await self._send({"type": "http.response.body", "body": data})
+
+    async def cut(self) -> None:
+        if not self.ended:
+            self.ended = True
+            await self._send(CUT)
 
 
 def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:

@@ -20,6 +20,7 @@ BODY = b'{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","c
 class Client:
     started: bool = False
     body: bytes = b""
+    is_cut: bool = False
 
     async def start(self, status: int, headers: Headers) -> None:
         self.started = True
@@ -29,6 +30,9 @@ class Client:
 
     async def end(self, data: bytes = b"") -> None:
         self.body += data
+
+    async def cut(self) -> None:
+        self.is_cut = True
 
 
 def left_during(record: Callable[[asyncio.Event, Exchange], Awaitable[None]]) -> list[Exchange]:
