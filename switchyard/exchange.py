@@ -1,6 +1,7 @@
 """What happened: one request of a client, its attempts, its end."""
 
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
@@ -23,13 +24,18 @@ class FailureKind(StrEnum):
     """The request cannot be said to this upstream."""
 
 
+FailureCause = Literal["", "unknown_host", "tls", "address", "redirect"]
+"""What is known of a network failure beyond its kind; the last three never pass by themselves."""
+
+
 class Failure(msgspec.Struct, frozen=True):
-    """Why an attempt failed. `error` is what a client may be told; `headers` are the upstream's retry hints."""
+    """Why an attempt failed. `error` is what a client may be told."""
 
     kind: FailureKind
     error: WireError
     body: bytes = b""
     content_type: str = ""
+    cause: FailureCause = ""
 
     @property
     def status(self) -> int:
@@ -105,6 +111,8 @@ class Exchange(msgspec.Struct):
     usage: Usage | None = None
     losses: tuple[Loss, ...] = ()
     failure: WireError | None = None
+    held: float = 0.0
+    """seconds for which it was held because every upstream was failing"""
     cost: float | None = None
     """None: unpriced"""
     price: PriceUsed | None = None

@@ -92,7 +92,8 @@ def _expect_success(reply: Reply) -> None:
     if not 200 <= reply.status <= LAST_STATUS or 300 <= reply.status < 400:
         target = reply.header("location").partition("?")[0][:SHOWN_CHARS]
         hint = f" to {target}; redirects are never followed, correct base_url" if target else ""
-        raise AttemptFailed(protocol_failure(f"answered {reply.status}{hint}"))
+        failure = protocol_failure(f"answered {reply.status}{hint}")
+        raise AttemptFailed(replace(failure, cause="redirect" if target else ""))
 
 
 async def _told_failure(reply: Reply, codec: Codec, wall: float) -> Failure:

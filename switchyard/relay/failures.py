@@ -1,6 +1,6 @@
 """The failures that we find ourselves: nothing was answered, or nothing that is an answer."""
 
-from switchyard.exchange import Failure, FailureKind
+from switchyard.exchange import Failure, FailureCause, FailureKind
 from switchyard.protocols.neutral import ErrorType, WireError
 
 NESTED = "sent JSON that is nested beyond all measure"
@@ -14,7 +14,7 @@ class AttemptFailed(Exception):
         self.failure = failure
 
 
-def network_failure(kind: FailureKind, message: str) -> Failure:
+def network_failure(kind: FailureKind, message: str, cause: FailureCause = "") -> Failure:
     """What went wrong on the way to or from the upstream."""
     timed_out = kind in (
         FailureKind.CONNECT_TIMEOUT,
@@ -22,7 +22,7 @@ def network_failure(kind: FailureKind, message: str) -> Failure:
         FailureKind.IDLE_TIMEOUT,
     )
     error_type = ErrorType.TIMEOUT if timed_out else ErrorType.SERVER
-    return Failure(kind, WireError(error_type, message, 504 if timed_out else 502))
+    return Failure(kind, WireError(error_type, message, 504 if timed_out else 502), cause=cause)
 
 
 def timeout_failure(kind: FailureKind, seconds: float) -> Failure:

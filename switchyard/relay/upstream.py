@@ -10,6 +10,8 @@ Every foreign error becomes `AttemptFailed(Failure)` here, by the tables below:
 
 import ipaddress
 import logging
+import socket
+import ssl
 import time
 import urllib.request
 from collections.abc import AsyncIterator
@@ -20,7 +22,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from switchyard.exchange import Failure, FailureKind
+from switchyard.exchange import Failure, FailureCause, FailureKind
 from switchyard.relay.decompress import Unpacker, UnpackError
 from switchyard.relay.failures import AttemptFailed, network_failure
 from switchyard.relay.headers import Headers
@@ -264,11 +266,37 @@ ERROR_KINDS: tuple[tuple[type[Exception], FailureKind, str], ...] = (
 )
 
 
+LASTING_ERRORS = (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError, ValueError)
+TLS_MISMATCHES = frozenset(
+    {
+        "CERTIFICATE_VERIFY_FAILED",
+        "WRONG_VERSION_NUMBER",
+        "HTTP_REQUEST",
+        "UNSUPPORTED_PROTOCOL",
+        "TLSV1_ALERT_PROTOCOL_VERSION",
+        "SSLV3_ALERT_HANDSHAKE_FAILURE",
+    }
+)
+"""OpenSSL's reasons that name a disagreement, not a broken connection"""
+
+
 def _as_failure(error: Exception) -> Failure | None:
     for kind_of_error, kind, text in ERROR_KINDS:
         if isinstance(error, kind_of_error):
-            return network_failure(kind, _told(text, error))
+            return network_failure(kind, _told(text, error), _cause(error))
     return None
+
+
+def _cause(error: Exception) -> FailureCause:
+    below: BaseException | None = error
+    while below is not None:
+        if isinstance(below, ssl.SSLError) and below.reason in TLS_MISMATCHES:
+            return "tls"
+        if isinstance(below, socket.gaierror):
+            # EAI_AGAIN is what a machine without a network says
+            return "" if below.errno == socket.EAI_AGAIN else "unknown_host"
+        below = below.__cause__ or below.__context__
+    return "address" if isinstance(error, LASTING_ERRORS) else ""
 
 
 def _told(text: str, error: Exception) -> str:
