@@ -17,6 +17,7 @@ from switchyard.protocols.codecs import CODECS
 from switchyard.relay.activation import Activations, ActivationState
 from switchyard.relay.asgi_transport import AsgiTransport
 from switchyard.relay.capture import CapturingRelay
+from switchyard.relay.hold import Hold
 from switchyard.relay.local_zone import LOCAL
 from switchyard.relay.pretend import PretendingWire
 from switchyard.relay.surroundings import Surroundings, local_moment, steady_seconds
@@ -71,6 +72,7 @@ class Application:
         self.wire = PretendingWire(
             Wire(AsgiTransport(build_demo(dashboard, shown_path(settings_file.path)))), steady_seconds
         )
+        self.hold = Hold(time.perf_counter)
         self.around = Surroundings(
             settings=self.current,
             state=self.state,
@@ -81,6 +83,7 @@ class Application:
             opened=self.recent.begun,
             record=self.record,
             now=local_moment,
+            hold=self.hold,
         )
         self.relay = CapturingRelay(self.around)
         self.activation_memory = ActivationMemory(folder, time.time)
@@ -132,11 +135,18 @@ class Application:
     async def start(self) -> None:
         self.ledger.start()
         self.activation_memory.load()
+        self.around.answered.update(self._answered_before())
         self._tasks = [
             asyncio.create_task(self._activations.run()),
             asyncio.create_task(self.ledger.run()),
             asyncio.create_task(self.settings_file.watch(self._settings_changed)),
         ]
+
+    def _answered_before(self) -> set[str]:
+        """The upstreams that have answered before this start, as far as the statistics know."""
+        cells = self.ledger.statistics.ever().upstreams
+        demo = {upstream.name for upstream in self.current().upstreams if upstream.is_demo}
+        return demo | {name for name, cell in cells.items() if cell.requests > cell.errors + cell.cancelled}
 
     def _settings_changed(self) -> None:
         for fault in self.settings_file.faults:
@@ -144,6 +154,7 @@ class Application:
         if not self.settings_file.faults:
             log.info("settings loaded: %d upstreams", len(self.current().upstreams))
             self._follow_accounts()
+            self.hold.edited()
         self._activations.replan()
         for listener in self._listeners:
             listener()
@@ -162,12 +173,16 @@ class Application:
             self._tasks.append(asyncio.create_task(self.activation_memory.save()))
         kept = {*same_accounts(before, self._known), *names.values()}
         self.health.keep_only(kept)
+        answered = self.around.answered
+        answered |= {new for old, new in names.items() if old in answered}
+        answered &= kept
         for name, model in tuple(learned):
             if name not in kept:
                 del learned[name, model]
 
     def leave(self) -> None:
-        """The end is near: nobody but the clients' answers is waited for."""
+        """The end is near: nobody but the clients' answers is waited for, and not for those that are held."""
+        self.hold.cut_all()
         self.admin.close()
 
     async def stop(self) -> None:

@@ -157,6 +157,8 @@ class Failover(msgspec.Struct, frozen=True, kw_only=True):
     on_error: dict[ErrorKey, Action] = {}
     total_seconds: Seconds = 600
     """time budget for finding an upstream that answers"""
+    hold_seconds: Annotated[float, Meta(ge=0, le=86400)] = 300
+    """how long a request is held while every upstream fails in a way that passes; 0 turns it off"""
     keep_alive_seconds: Seconds = 15
     queue_seconds: Annotated[float, Meta(ge=0, le=3600)] = 30
     """how long a request may wait for a free place at a full upstream"""

@@ -152,7 +152,7 @@ def _only(
             idle=min(limits.idle, patience_seconds),
         ),
     )
-    failover = Failover(total_seconds=2 * patience_seconds, keep_alive_seconds=3600)
+    failover = Failover(total_seconds=2 * patience_seconds, keep_alive_seconds=3600, hold_seconds=0)
     return changed(settings, upstreams=(entry,), model_rules=rules, failover=failover)
 
 

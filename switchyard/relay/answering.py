@@ -149,6 +149,14 @@ class Answering:
         await self.settle()
         await self._sink.end(self._stream.break_off(SHUTTING_DOWN))
 
+    async def cut(self, error: WireError) -> None:
+        """Close the connection without an end, so that the client's program repeats its request."""
+        exchange = self._exchange
+        exchange.outcome, exchange.failure, exchange.status = Outcome.FAILED, error, error.status
+        await self._quieten()
+        await self.settle()
+        await self._sink.cut()
+
     def stop(self) -> None:
         """No more signs of life; call it in every case."""
         if self._keep_alive is not None:

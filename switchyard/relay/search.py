@@ -19,6 +19,8 @@ from switchyard.relay.credentials import KeyMissing, fetch_key
 from switchyard.relay.failures import NESTED, AttemptFailed, protocol_failure
 from switchyard.relay.final_error import FinalError, all_failed, nothing_could_answer
 from switchyard.relay.headers import upstream_headers
+from switchyard.relay.held_search import HeldSearch
+from switchyard.relay.hold import Wake
 from switchyard.relay.prepare import Preparation, Prepared, protocol_for, target_for
 from switchyard.relay.redaction import redacted, secrets_of
 from switchyard.relay.surroundings import Learned, Surroundings
@@ -84,7 +86,10 @@ class Search:
         self._learned_for_now: Learned = {}
         self._lessons = 0
         self._tried: frozenset[str] = frozenset()
-        self._may_resort = True
+        self._may_be_held = request.kind == "request" and self._settings.failover.hold_seconds > 0
+        self._may_resort = not self._may_be_held
+        self._held = HeldSearch(around, request, exchange)
+        self._probing = ""
         self._route = Route((), (), (), ())
         self._is_rescuing = False
         self._ticket: int | None = None
@@ -92,11 +97,21 @@ class Search:
         self._attempt_began = 0.0
 
     async def find(self) -> Found | FinalError:
-        """The first answer with content, or the error to tell the client.
+        """The first answer with content, or the final error.
 
-        One pass over the upstreams, within the time budget for finding one; the answer itself may take as long as it
-        takes.
+        One pass over the upstreams; then, if a failure passes by itself, the request is held and they are tried again.
+        Within the time budget for finding an upstream: the answer itself may take as long as it takes.
         """
+        outcome = await self._pass()
+        if outcome is None and self._may_be_held:
+            outcome = await self._while_held()
+        if outcome is None and not self._may_resort and not self._exchange.held:
+            self._may_resort = True
+            outcome = await self._pass()
+        return outcome or self._nobody_answered()
+
+    async def _pass(self) -> Found | FinalError | None:
+        """Each candidate once: the answer, an error to return as it is, or None."""
         while (place := await self._next_place()) is not None:
             outcome = await self._try(place)
             if isinstance(outcome, Found):
@@ -104,7 +119,41 @@ class Search:
             if outcome.action == "return":
                 return self._returned()
             self._is_rescuing = self._is_rescuing or outcome.action == "rescue"
-        return self._nobody_answered()
+        return None
+
+    # --- held ------------------------------------------------------------------
+
+    async def _while_held(self) -> Found | FinalError | None:
+        """Try again what may pass, until somebody answers, nothing can be expected any more or the time is used up."""
+        held = self._held
+        if not held.begin(self._route, self._seconds_left(), self.seconds()):
+            return None
+        try:
+            while (wake := await held.wait()) is not None:
+                self._renew(wake)
+                try:
+                    outcome = await self._pass()
+                finally:
+                    held.note_pass(wake, self._route)
+                if outcome is not None:
+                    return outcome
+        except asyncio.CancelledError:
+            if not held.takes_up_giving_up():
+                raise
+        finally:
+            held.end()
+        return None
+
+    def _renew(self, wake: Wake) -> None:
+        """The next pass: by the settings as they are now, over the target that may be tried and what is new."""
+        before, self._settings = self._settings, self._around.settings()
+        self._state = self._around.state()
+        failing = {
+            name for name in self._held.failing if self._settings.upstream(name) == before.upstream(name)
+        }
+        self._tried = frozenset(failing - {wake.target[0]})
+        self._probing = wake.target[0] if wake.reason == "probe" else ""
+        self._queue_ends = self._around.monotonic() + self._held.seconds_left
 
     # --- the next candidate ----------------------------------------------------
 
@@ -164,6 +213,7 @@ class Search:
             holds,
             self._tried,
             self._may_resort,
+            self._probing,
         )
         self._route = choose_route(self._settings, self._state, ask, now, seat)
         if not self._tried:
@@ -254,14 +304,18 @@ class Search:
         name = candidate.name
         self._attempt_began = around.monotonic()
         self._state.health.begin(name, candidate.model, self._exchange.id)
+        self._held.begin_attempt(candidate)
         try:
             held = await self._attempt(candidate, note)
             whole = await self._whole(held)
         except AttemptFailed as failed:
+            self._held.attempt_failed(candidate, failed.failure)
             return redacted(failed.failure, secrets_of(candidate.upstream, self._request.headers, self.key))
         except BaseException:
+            self._held.attempt_ended(candidate)
             note.ended = self.seconds()
             raise
+        self._held.attempt_succeeded(candidate)
         if self._is_known_still(candidate.upstream):
             self._state.health.succeeded(name, candidate.model, self._attempt_began)
         self._state.health.release(self._exchange.id)

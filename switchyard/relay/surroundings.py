@@ -11,12 +11,14 @@ import msgspec
 from switchyard.exchange import Exchange
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.names import ProtocolName
+from switchyard.relay.hold import Hold
 from switchyard.relay.pretend import PretendingWire
 from switchyard.relay.signatures import SignatureLedger
 from switchyard.relay.waiting import WaitingRoom
 from switchyard.routing.lineup import Moment
 from switchyard.routing.route import State
 from switchyard.routing.sessions import Sessions
+from switchyard.routing.turns import HoldBudgets
 from switchyard.settings import Settings
 
 COUNTS_SLEEP = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
@@ -47,6 +49,10 @@ class Surroundings(msgspec.Struct, frozen=True):
     monotonic: Callable[[], float] = steady_seconds
     awake: Callable[[], float] = time.perf_counter
     """seconds that stand still while the machine sleeps: a closed lid uses up nobody's time budget"""
+    hold: Hold = msgspec.field(default_factory=lambda: Hold(time.perf_counter))
+    budgets: HoldBudgets = msgspec.field(default_factory=HoldBudgets)
+    answered: set[str] = msgspec.field(default_factory=set)
+    """the upstreams that have answered since their entries were last edited"""
     learned: Learned = msgspec.field(default_factory=dict)
     signatures: SignatureLedger = msgspec.field(default_factory=SignatureLedger)
 

@@ -52,6 +52,10 @@ class Rest(msgspec.Struct, frozen=True):
     reason: str
     model: str = ""
     on_trial: bool = False
+    passes: bool = True
+    """the cause passes by itself: a request may be held for it"""
+    hinted: bool = False
+    """the upstream itself has asked for this time"""
 
 
 class Health:

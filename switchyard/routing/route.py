@@ -18,7 +18,8 @@ class Ask(msgspec.Struct, frozen=True):
     """What routing needs to know of a request. `exchange` tells requests without a session apart.
 
     `holds` names the upstream at which the request has a place already: its limits do not count. Those that it has
-    `tried` are left out. A request that `may_resort` no more has asked its last resort already.
+    `tried` are left out. A request that `may_resort` no more has asked its last resort already, or is held instead.
+    Whom it is `probing` may be cooling down.
     """
 
     protocol: ProtocolName
@@ -28,6 +29,14 @@ class Ask(msgspec.Struct, frozen=True):
     holds: str = ""
     tried: frozenset[str] = frozenset()
     may_resort: bool = True
+    probing: str = ""
+
+
+class Cooling(msgspec.Struct, frozen=True):
+    """A regular candidate that nothing but its cooldown keeps from answering."""
+
+    candidate: Candidate
+    rest: Rest
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -41,6 +50,7 @@ class Route(msgspec.Struct, frozen=True):
     """all that are left rest: the one whose rest ends first is tried all the same"""
     stays: bool = False
     """the conversation keeps its upstream although a better one could answer"""
+    cooling: tuple[Cooling, ...] = ()
 
 
 class State(msgspec.Struct, frozen=True):
@@ -83,14 +93,26 @@ def choose_route(settings: Settings, state: State, ask: Ask, now: Moment, seat: 
         told=lineup.told + tuple((skip.upstream, skip.text) for skip in kept_out),
         last_resort=resort is not None,
         stays=stays,
+        cooling=_cooling(waiting, state, ask, now),
     )
+
+
+def _cooling(
+    waiting: list[tuple[Candidate, Skip]], state: State, ask: Ask, now: Moment
+) -> tuple[Cooling, ...]:
+    found = (
+        (candidate, state.health.rest_of(candidate.name, candidate.model, now.monotonic, ask.exchange))
+        for candidate, skip in waiting
+        if skip.reason in ("resting", "trial") and not candidate.only_rescues
+    )
+    return tuple(Cooling(candidate, rest) for candidate, rest in found if rest is not None)
 
 
 def _obstacle(candidate: Candidate, state: State, ask: Ask, now: Moment) -> Skip | None:
     """What keeps an allowed upstream from answering just now."""
     name = candidate.name
     rest = state.health.rest_of(name, candidate.model, now.monotonic, ask.exchange)
-    if rest is not None:
+    if rest is not None and name != ask.probing:
         return Skip(name, "trial" if rest.on_trial else "resting", _rest_text(rest, now), rest.until)
     return _limit(candidate, state, ask, now)
 

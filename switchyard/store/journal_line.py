@@ -103,6 +103,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
     status: int = 0
     first_byte: Seconds | None = None
     duration: Seconds | None = None
+    held: Seconds = 0.0
     usage: LineUsage | None = None
     cost: Money | None = None
     price: PriceUsed | None = None
@@ -150,6 +151,7 @@ def line_of(exchange: Exchange, ended_at: float, zone: tzinfo | None = None) -> 
         status=exchange.status,
         first_byte=_seconds(exchange.first_byte),
         duration=_seconds(exchange.duration),
+        held=_rounded(exchange.held, 1e3),
         usage=_usage(exchange.usage),
         cost=None if exchange.cost is None else _rounded(exchange.cost, 1e9),
         price=exchange.price,

@@ -57,6 +57,7 @@ def exchange_row(exchange: Exchange) -> Json:
         "attempts": len(exchange.attempts),
         "first_byte": exchange.first_byte,
         "duration": exchange.duration,
+        "held": exchange.held,
         "usage": usage_view(exchange.usage),
         "cost": exchange.cost,
         "losses": len(exchange.losses),

@@ -27,7 +27,9 @@ def upstream(name: str, url: str, protocol: str = "messages", **more: Any) -> Do
 
 
 def settings(*upstreams: Document, **more: Any) -> Document:
-    return {"upstreams": list(upstreams), **more}
+    """A settings file whose failures end at once, unless `failover` says for how long a request is held."""
+    failover = {"hold_seconds": 0, **more.pop("failover", {})}
+    return {"upstreams": list(upstreams), "failover": failover, **more}
 
 
 class Daemon:

@@ -1,105 +1,22 @@
 """One request's search, in fake time over a wire that does as it is told."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, cast
+from typing import cast
 
 import msgspec.structs
 import pytest
-from msgspec.structs import replace
 
-from switchyard.exchange import Exchange, FailureKind, Outcome
-from switchyard.protocols.head import read_head
+from switchyard.exchange import Outcome
 from switchyard.relay.capture import NowhereSink
-from switchyard.relay.failover import Relay
-from switchyard.relay.failures import AttemptFailed, network_failure
-from switchyard.relay.pretend import Mode, PretendingWire
-from switchyard.relay.upstream import Call, Reply, Wire
-from switchyard.relay.values import ClientRequest, Sink
-from switchyard.relay.waiting import WaitingRoom
+from switchyard.relay.pretend import Mode
+from switchyard.relay.upstream import Call, Reply
 from switchyard.routing.health import Charge
-from switchyard.routing.lineup import Moment
-from switchyard.settings import Failover, Settings, TimeoutOverrides, Upstream
+from switchyard.settings import Failover, Settings, TimeoutOverrides
 from tests.bed import wire
-from tests.bed.around import Bed
 from tests.bed.fake_time import run, settle
+from tests.bed.stage import Body, Stage, refused, reply, upstream
 
-ANSWER = (
-    b'{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"Hello"}],'
-    b'"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}'
-)
-BODY = b'{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hello"}]}'
-
-Answer = Callable[[Call], Awaitable[Reply]]
-
-
-def upstream(name: str, **more: Any) -> Upstream:
-    return Upstream(name=name, base_url=f"https://{name}.example", key="k", **more)
-
-
-class Told:
-    """A wire that answers as it is told."""
-
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-        self.asked: list[str] = []
-
-    async def send(self, call: Call) -> Reply:
-        self.asked.append(call.upstream)
-        return await self._answer(call)
-
-
-class Body:
-    """`lingers`: seconds between the last word and the end of the connection."""
-
-    has_ended = False
-
-    def __init__(self, content: bytes, lingers: float = 0.0) -> None:
-        self._content = content
-        self._lingers = lingers
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        yield self._content
-        if self._lingers:
-            await asyncio.sleep(self._lingers)
-
-    async def close(self) -> None:
-        return
-
-
-def reply(status: int = 200, content: bytes = ANSWER, **headers: str) -> Reply:
-    told = {
-        "content-type": "application/json",
-        **{key.replace("_", "-"): one for key, one in headers.items()},
-    }
-    return Reply(status, list(told.items()), Body(content))
-
-
-def refused() -> AttemptFailed:
-    return AttemptFailed(network_failure(FailureKind.CONNECT, "cannot connect"))
-
-
-class Stage:
-    """The relay in the running loop's time."""
-
-    def __init__(self, settings: Settings, answer: Answer) -> None:
-        loop = asyncio.get_running_loop()
-        self.bed = Bed(settings)
-        self.wire = Told(answer)
-        self.around = replace(
-            self.bed.around,
-            waiting=WaitingRoom(self.bed.limits, loop.time),
-            wire=PretendingWire(cast(Wire, self.wire), loop.time),
-            now=lambda: Moment(self.bed.around.now().wall, loop.time()),
-            monotonic=loop.time,
-            awake=loop.time,
-        )
-
-    async def ask(self, sink: Sink | None = None, *, stream: bool = False, model: str = "m") -> Exchange:
-        body = BODY.replace(b'"model":"m"', b'"model":"%s"' % model.encode())
-        body = body.replace(b"{", b'{"stream":true,', 1) if stream else body
-        request = ClientRequest("messages", body, read_head("messages", body, {}), [])
-        return await Relay(self.around).answer(request, sink or NowhereSink())
+NOT_HELD = Failover(hold_seconds=0)
 
 
 @pytest.mark.parametrize("edit", ["another key", "deleted"])
@@ -112,7 +29,7 @@ def test_a_failure_of_an_account_that_was_edited_meanwhile_is_not_held_against_t
             await changed.wait()
             return reply(401, b'{"error":{"message":"bad key"}}')
 
-        stage = Stage(Settings(upstreams=(old,)), answer)
+        stage = Stage(Settings(upstreams=(old,), failover=NOT_HELD), answer)
         asking = asyncio.create_task(stage.ask())
         await settle()
         edited = () if edit == "deleted" else (msgspec.structs.replace(old, key="corrected"),)
@@ -133,7 +50,7 @@ def test_a_success_of_the_account_before_an_edit_does_not_clear_the_new_one() ->
             await changed.wait()
             return reply()
 
-        stage = Stage(Settings(upstreams=(old,)), answer)
+        stage = Stage(Settings(upstreams=(old,), failover=NOT_HELD), answer)
         asking = asyncio.create_task(stage.ask())
         await settle()
         stage.bed.settings = Settings(upstreams=(msgspec.structs.replace(old, key="another"),))
@@ -154,7 +71,7 @@ def test_an_edit_of_anything_else_leaves_failures_where_they_belong() -> None:
             await changed.wait()
             raise refused()
 
-        stage = Stage(Settings(upstreams=(old,)), answer)
+        stage = Stage(Settings(upstreams=(old,), failover=NOT_HELD), answer)
         asking = asyncio.create_task(stage.ask())
         await settle()
         stage.bed.settings = Settings(upstreams=(msgspec.structs.replace(old, note="mine"),))

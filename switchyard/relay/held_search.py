@@ -1,0 +1,151 @@
+"""What one request waits for while it is held: which targets may still answer, and until when."""
+
+import asyncio
+import logging
+
+from switchyard.exchange import Exchange, Failure
+from switchyard.protocols.turn import turn_of
+from switchyard.relay.hold import Waited, Wake
+from switchyard.relay.surroundings import Surroundings
+from switchyard.relay.values import ClientRequest
+from switchyard.routing.hold import Outlook, Target, client_seconds, outlook, prospect_of
+from switchyard.routing.lineup import Candidate
+from switchyard.routing.route import Route
+
+ROUNDING = 0.01
+"""seconds; a timer may ring a little before the moment it was set to"""
+
+log = logging.getLogger("switchyard.relay")
+
+
+class HeldSearch:
+    """Reports each attempt to the hold; `begin`, then `wait` again and again, then `end`."""
+
+    def __init__(self, around: Surroundings, request: ClientRequest, exchange: Exchange) -> None:
+        self._around = around
+        self._request = request
+        self._exchange = exchange
+        self._hold = around.hold
+        self._turn = ""
+        self._began = 0.0
+        self._seconds = 0.0
+        self._attempt_began = 0.0
+        self._cooling: dict[Target, Waited] = {}
+        """targets that were cooling down when their turn came, and have not been asked since"""
+        self._releases: dict[Target, int] = {}
+
+    # --- attempts, held or not -----------------------------------------------------
+
+    def begin_attempt(self, candidate: Candidate) -> None:
+        self._attempt_began = self._around.awake()
+        self._hold.begin(self._exchange.id, _target(candidate))
+
+    def attempt_ended(self, candidate: Candidate) -> None:
+        self._hold.end(self._exchange.id, _target(candidate))
+
+    def attempt_failed(self, candidate: Candidate, failure: Failure) -> None:
+        after = prospect_of(failure).after
+        if prospect_of(failure).passes and after <= self._around.settings().failover.hold_seconds:
+            self._hold.failed(self._exchange.id, _target(candidate), self._attempt_began, after)
+        else:
+            self._hold.end(self._exchange.id, _target(candidate))
+
+    def attempt_succeeded(self, candidate: Candidate) -> None:
+        self._around.answered.add(candidate.name)
+        self._hold.succeeded(self._exchange.id, _target(candidate))
+
+    # --- held ------------------------------------------------------------------------
+
+    def begin(self, route: Route, seconds_left: float, seconds_so_far: float) -> bool:
+        """Hold the request; False where nothing can be expected of that, or its time is used up.
+
+        `seconds_left` are those of the time budget, `seconds_so_far` those since the request came.
+        """
+        self._note_cooling(route)
+        if not self._waits(0.0, seconds_left):
+            return False
+        headers = dict(self._request.headers)
+        now, hold_seconds = self._around.awake(), self._around.settings().failover.hold_seconds
+        self._turn = turn_of(self._request.protocol, self._request.head, headers, self._request.body)
+        of_turn = self._around.budgets.seconds_left(self._turn, hold_seconds, now)
+        of_client = client_seconds(headers, stream=self._request.head.stream) - seconds_so_far
+        self._began, self._seconds = now, min(of_turn, of_client, seconds_left)
+        if not self._waits(0.0, self._seconds):
+            return False
+        if not self._hold.enter(self._exchange, len(self._request.body), self._seconds):
+            log.warning(
+                "exchange %s is not held: too many requests or bytes are held already", self._exchange.id
+            )
+            return False
+        names = ", ".join(f'"{name}"' for name in sorted(self.failing))
+        log.info("exchange %s is held for up to %.0f s: %s", self._exchange.id, self._seconds, names)
+        return True
+
+    async def wait(self) -> Wake | None:
+        """The next reason to try again; None when nothing can be expected any more or the time is used up."""
+        while self.seconds_left > ROUNDING:
+            held, left = self._held_seconds, self.seconds_left
+            view = self._outlook(held, left)
+            waits = self._waits(held, left)
+            if not waits:
+                return None
+            expires = min((hope.until for hope in view.hopes), default=left + held) - held
+            wake = await self._hold.wait(self._exchange, waits, min(left, expires))
+            if wake.reason == "released":
+                self._releases[wake.target] = self._releases.get(wake.target, 0) + 1
+            if wake.reason != "time":
+                return wake
+        return None
+
+    def note_pass(self, wake: Wake, route: Route) -> None:
+        """A pass over the upstreams is over: what is not tried again, and what was cooling down meanwhile."""
+        self._hold.end(self._exchange.id, wake.target)  # a grant that was not used
+        self._note_cooling(route)
+
+    def takes_up_giving_up(self) -> bool:
+        """True if the user has given the request up: then the cancellation ends here."""
+        task = asyncio.current_task()
+        if task is None or not self._hold.was_given_up(self._exchange):
+            return False
+        task.uncancel()
+        return True
+
+    def end(self) -> None:
+        self._exchange.held += self._hold.leave(self._exchange)
+        self._around.budgets.spend(self._turn, self._exchange.held, self._around.awake())
+
+    @property
+    def failing(self) -> frozenset[str]:
+        """The upstreams that have failed for this request, or were cooling down."""
+        asked = {attempt.upstream for attempt in self._exchange.attempts if attempt.failure is not None}
+        return frozenset(asked | {upstream for upstream, _ in self._cooling})
+
+    @property
+    def seconds_left(self) -> float:
+        return self._seconds - self._held_seconds
+
+    @property
+    def _held_seconds(self) -> float:
+        return self._around.awake() - self._began
+
+    def _waits(self, held: float, left: float) -> list[Waited]:
+        hopes = [Waited(hope.target) for hope in self._outlook(held, left).hopes]
+        now = self._around.awake()
+        return hopes + [waited for waited in self._cooling.values() if waited.not_before - now <= left]
+
+    def _outlook(self, held: float, left: float) -> Outlook:
+        attempts = self._exchange.attempts
+        return outlook(attempts, self._releases, self._around.answered, held + ROUNDING, left)
+
+    def _note_cooling(self, route: Route) -> None:
+        now, asked = self._around.awake(), {(one.upstream, one.model) for one in self._exchange.attempts}
+        for cooling in route.cooling:
+            target, rest = _target(cooling.candidate), cooling.rest
+            if rest.passes:
+                wait = rest.until - self._around.monotonic() if rest.hinted else 0.0
+                self._cooling.setdefault(target, Waited(target, now + wait))
+        self._cooling = {target: waited for target, waited in self._cooling.items() if target not in asked}
+
+
+def _target(candidate: Candidate) -> Target:
+    return candidate.name, candidate.model

@@ -1,0 +1,197 @@
+"""Hold requests while every upstream is failing: each waits here until it may try again, is released or given up."""
+
+import asyncio
+import math
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from switchyard.exchange import Exchange
+from switchyard.routing.hold import Target
+from switchyard.routing.probes import Probes
+
+MAX_HELD = 200
+MAX_HELD_BYTES = 256 * 1024 * 1024
+CUT = "held when the daemon ended"
+"""reason of a cancellation: the connection is cut, so that the client repeats its request"""
+GIVEN_UP = "given up by the user"
+SHORTEST_TIMER = 0.001
+
+
+class Wake(msgspec.Struct, frozen=True):
+    """Why a held request goes on: it may probe a target, one has recovered, the settings were edited, time is up."""
+
+    reason: Literal["probe", "released", "edited", "time"]
+    target: Target = ("", "")
+
+
+class Waited(msgspec.Struct, frozen=True):
+    """One target that a held request waits for; not tried before the moment `not_before`."""
+
+    target: Target
+    not_before: float = 0.0
+
+
+@dataclass(slots=True)
+class Held:
+    """One held request. `since` and the moments of `waits` in the clock of the hold."""
+
+    exchange: Exchange
+    task: asyncio.Task[object]
+    size: int
+    since: float
+    until: float
+    waits: tuple[Target, ...] = ()
+    wake: asyncio.Future[Wake] | None = None
+    is_given_up: bool = False
+
+
+class Hold:
+    """All held requests, and the probes that they share. `now` stands still while the machine sleeps."""
+
+    def __init__(self, now: Callable[[], float], jitter: Callable[[], float] = random.random) -> None:
+        self._now = now
+        self._jitter = jitter
+        self._probes = Probes()
+        self._held: dict[str, Held] = {}
+        self._bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._changed: Callable[[], None] = lambda: None
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Calls the listener whenever a request is held or goes on."""
+        self._changed = listener
+
+    # --- what every attempt reports --------------------------------------------------
+
+    def begin(self, exchange: str, target: Target) -> None:
+        self._probes.begin(exchange, target, self._now())
+
+    def end(self, exchange: str, target: Target) -> None:
+        """The attempt is over without a word on the target: the client left, or a failure that does not pass."""
+        self._probes.end(exchange, target)
+        if self._held:
+            self._hand_out()
+
+    def failed(self, exchange: str, target: Target, began: float, after: float) -> None:
+        """The attempt failed in a way that passes; the upstream asks for `after` seconds."""
+        self._probes.end(exchange, target)
+        self._probes.failed(target, began, self._now(), after, self._jitter())
+        if self._held:
+            self._hand_out()
+
+    def succeeded(self, exchange: str, target: Target) -> None:
+        """The attempt has shown content: who waits for this target goes on at once."""
+        self._probes.end(exchange, target)
+        for waiting in self._probes.succeeded(target):
+            self._wake(waiting, Wake("released", target))
+        if self._held:
+            self._hand_out()
+
+    # --- held requests ------------------------------------------------------------------
+
+    def enter(self, exchange: Exchange, size: int, seconds: float) -> bool:
+        """The running task's request is held from now on, for `seconds` at most; False if too many are."""
+        task = asyncio.current_task()
+        if task is None or len(self._held) >= MAX_HELD or self._bytes + size > MAX_HELD_BYTES:
+            return False
+        now = self._now()
+        self._held[exchange.id] = Held(exchange, task, size, now, now + seconds)
+        self._bytes += size
+        self._changed()
+        return True
+
+    def leave(self, exchange: Exchange) -> float:
+        """The request is held no longer: the seconds for which it was."""
+        held = self._held.pop(exchange.id)
+        self._bytes -= held.size
+        self._probes.leave(exchange.id)
+        for target in held.waits:
+            self._probes.end(exchange.id, target)
+        self._hand_out()
+        self._changed()
+        return self._now() - held.since
+
+    async def wait(self, exchange: Exchange, waits: Sequence[Waited], seconds: float) -> Wake:
+        """Wait for the next try; "time" after so many seconds."""
+        held, now = self._held[exchange.id], self._now()
+        for waited in waits:
+            self._probes.join(exchange.id, waited.target, now, waited.not_before)
+        held.waits = tuple(waited.target for waited in waits)
+        held.wake = asyncio.get_running_loop().create_future()
+        self._hand_out()
+        self._changed()
+        try:
+            async with asyncio.timeout(seconds if seconds < math.inf else None):
+                return await asyncio.shield(held.wake)
+        except TimeoutError:
+            return held.wake.result() if held.wake.done() else Wake("time")
+        finally:
+            held.wake = None
+            self._probes.leave(exchange.id)
+
+    def was_given_up(self, exchange: Exchange) -> bool:
+        return self._held[exchange.id].is_given_up
+
+    # --- what the user and the daemon do ------------------------------------------------
+
+    def hasten(self, upstreams: Iterable[str] | None = None) -> None:
+        """Try these upstreams, or all, now."""
+        self._probes.hasten(self._now(), upstreams)
+        self._hand_out()
+
+    def edited(self) -> None:
+        """The settings have changed: every held request looks at its upstreams anew."""
+        for exchange in self._held:
+            self._probes.leave(exchange)
+            self._wake(exchange, Wake("edited"))
+
+    def give_up(self, exchange: str | None = None) -> int:
+        """End the waiting of one request, or of all, with its final error: how many it was."""
+        wanted = [held for held in self._held.values() if exchange in (None, held.exchange.id)]
+        for held in wanted:
+            held.is_given_up = True
+            held.task.cancel(GIVEN_UP)
+        return len(wanted)
+
+    def cut_all(self) -> None:
+        """The daemon ends: the clients of held requests repeat them, to whoever serves then."""
+        for held in list(self._held.values()):
+            held.task.cancel(CUT)
+
+    def held(self) -> tuple[Held, ...]:
+        """The held requests, the oldest first."""
+        return tuple(self._held.values())
+
+    def next_try_at(self, targets: Iterable[Target]) -> float | None:
+        """The moment of the next try of these targets, by anybody; None while one is under way."""
+        wanted = set(targets)
+        lines = [line for line in self._probes.lines() if line.target in wanted]
+        if any(line.probing for line in lines):
+            return None
+        return min((line.next_at for line in lines), default=None)
+
+    def seconds_until(self, moment: float) -> float:
+        return max(0.0, moment - self._now())
+
+    # --- handing out ---------------------------------------------------------------------
+
+    def _wake(self, exchange: str, wake: Wake) -> None:
+        held = self._held.get(exchange)
+        if held is not None and held.wake is not None and not held.wake.done():
+            held.wake.set_result(wake)
+
+    def _hand_out(self) -> None:
+        """Wake those whose turn it is, and look again when time opens the next line."""
+        for grant in self._probes.grants(self._now()):
+            self._wake(grant.exchange, Wake("probe", grant.target))  # who waits in a line waits for its wake
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        next_at = self._probes.next_at()
+        if self._held and next_at < math.inf:
+            seconds = max(next_at - self._now(), SHORTEST_TIMER)
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._hand_out)

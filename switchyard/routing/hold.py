@@ -1,0 +1,192 @@
+"""Decide which failures pass by themselves, and for how long a request may be held for them."""
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+
+import msgspec
+from msgspec.structs import replace
+
+from switchyard.exchange import Attempt, Failure, FailureKind
+from switchyard.protocols.neutral import ErrorType
+
+Target = tuple[str, str]
+"""(upstream, model): what is tried again"""
+
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 15.0
+JITTER = 0.2
+"""a pause is up to so much shorter: requests of several daemons do not beat in step"""
+UNKNOWN_HOST_SECONDS = 15.0
+NEVER_ANSWERED_SECONDS = 20.0
+CRASH_TRIES = 3
+REPEATS = 2
+"""so often a failure may come again after another request has succeeded there, before it belongs to the request"""
+WHOLE_SECONDS = 60.0
+"""a client that names no time limit of its own for a whole answer"""
+CLIENT_SHARE = 0.9
+CLIENT_LIMITS = ("x-stainless-timeout", "x-stainless-read-timeout")
+"""what the official SDKs say of their limits, in seconds; the first may read NOT_GIVEN"""
+
+LASTING_CAUSES = frozenset({"tls", "address", "redirect"})
+"""what no waiting mends"""
+PASSING_NETWORK = frozenset(
+    {
+        FailureKind.CONNECT,
+        FailureKind.CONNECT_TIMEOUT,
+        FailureKind.READ,
+        FailureKind.FIRST_BYTE_TIMEOUT,
+        FailureKind.IDLE_TIMEOUT,
+    }
+)
+LOAD = frozenset({ErrorType.RATE_LIMIT, ErrorType.OVERLOADED, ErrorType.QUOTA})
+"""causes of the upstream's, even where others succeed at the same time"""
+PASSING_TYPES = LOAD | {ErrorType.TIMEOUT}
+LASTING_TYPES = frozenset(
+    {
+        ErrorType.AUTHENTICATION,
+        ErrorType.PERMISSION,
+        ErrorType.BILLING,
+        ErrorType.MODEL_NOT_FOUND,
+        ErrorType.NOT_FOUND,
+        ErrorType.CONTEXT_OVERFLOW,
+        ErrorType.INVALID_REQUEST,
+        ErrorType.TOO_LARGE,
+        ErrorType.CONFLICT,
+    }
+)
+CRASH_STATUSES = frozenset({500, 501})
+TOO_EARLY = 425
+
+
+class Prospect(msgspec.Struct, frozen=True):
+    """What waiting may bring after one failure: how long, how often, and not before which moment to try again.
+
+    `seconds` count from the beginning of the hold, `after` from the failure.
+    """
+
+    seconds: float = math.inf
+    tries: int = 1_000_000
+    after: float = 0.0
+    why: str = ""
+
+    @property
+    def passes(self) -> bool:
+        return self.seconds > 0
+
+
+def prospect_of(failure: Failure, has_answered: bool = True) -> Prospect:
+    """`has_answered`: the upstream has answered since its entry was last edited.
+
+    Where it has, a host name that is not known means that the network is down.
+    """
+    found = _prospect(failure)
+    if not found.passes or has_answered:
+        return found
+    if failure.cause == "unknown_host":
+        return replace(found, seconds=UNKNOWN_HOST_SECONDS, why="its host name is not known")
+    why = "it has never answered since its entry was last edited"
+    return replace(found, seconds=NEVER_ANSWERED_SECONDS, why=why)
+
+
+def _prospect(failure: Failure) -> Prospect:
+    error = failure.error
+    if failure.kind is FailureKind.REFUSED_REQUEST:
+        return Prospect(0, why="this request cannot be sent to it")
+    if failure.cause in LASTING_CAUSES:
+        return Prospect(0, why=f"{failure.message}: waiting does not help")
+    if failure.kind in PASSING_NETWORK:
+        return Prospect()
+    if failure.kind is FailureKind.PROTOCOL or (
+        error.status in CRASH_STATUSES and error.type not in PASSING_TYPES | LASTING_TYPES
+    ):
+        return Prospect(tries=CRASH_TRIES, why=f"tried {CRASH_TRIES} times at most")
+    if error.type in LASTING_TYPES and error.status != TOO_EARLY:
+        return Prospect(0, why=f"{error.type} does not pass by itself")
+    if error.type is ErrorType.QUOTA and error.retry_after is None:
+        return Prospect(0, why="its quota is used up")
+    if error.type in PASSING_TYPES or error.status >= 500 or error.status == TOO_EARLY:
+        return Prospect(after=error.retry_after or 0.0)
+    return Prospect(0, why=f"status {error.status} does not pass by itself")
+
+
+def pause_seconds(failures: int, jitter: float) -> float:
+    """How long to wait after so many failures in a row (1 and more); `jitter` is from 0 to 1."""
+    pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 10), LONGEST_PAUSE_SECONDS)
+    return pause * (1 - JITTER * jitter)
+
+
+def client_seconds(headers: Mapping[str, str], *, stream: bool) -> float:
+    """How long after its request the client still waits; no limit for a stream, which is kept alive."""
+    if stream:
+        return math.inf
+    told = [seconds for name in CLIENT_LIMITS if (seconds := _seconds(headers.get(name, ""))) is not None]
+    return min(told) * CLIENT_SHARE if told else WHOLE_SECONDS
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return seconds if 0 < seconds < math.inf else None
+
+
+class Hope(msgspec.Struct, frozen=True):
+    """An upstream whose failure passes: `until` in seconds since the hold began, `after` from its last failure."""
+
+    target: Target
+    until: float
+    after: float
+
+
+class Outlook(msgspec.Struct, frozen=True):
+    """What may still come of a request that nobody has answered: the hopes, and why each other is none."""
+
+    hopes: tuple[Hope, ...]
+    lasting: tuple[tuple[str, str], ...]
+
+
+def outlook(
+    attempts: Iterable[Attempt],
+    releases: Mapping[Target, int],
+    answered: Collection[str],
+    held_seconds: float,
+    seconds_left: float,
+) -> Outlook:
+    """Judge the last failure of each target.
+
+    `answered`: the upstreams that have answered since their entries were last edited. `releases`: how often another
+    request has succeeded at a target while this one was held for it.
+    """
+    last: dict[Target, Failure] = {}
+    tries: dict[Target, int] = {}
+    for attempt in attempts:
+        if attempt.failure is not None and not attempt.verdict.startswith("learn"):
+            target = attempt.upstream, attempt.model
+            last[target] = attempt.failure
+            tries[target] = tries.get(target, 0) + 1
+    hopes: list[Hope] = []
+    lasting: list[tuple[str, str]] = []
+    for target, failure in last.items():
+        prospect = prospect_of(failure, target[0] in answered)
+        why = _why_no_hope(
+            prospect, failure, tries[target], releases.get(target, 0), held_seconds, seconds_left
+        )
+        if why:
+            lasting.append((target[0], why))
+        else:
+            hopes.append(Hope(target, prospect.seconds, prospect.after))
+    return Outlook(tuple(hopes), tuple(lasting))
+
+
+def _why_no_hope(
+    prospect: Prospect, failure: Failure, tries: int, releases: int, held_seconds: float, seconds_left: float
+) -> str:
+    """Why this target is not tried again; "" if it is."""
+    if not prospect.passes or tries >= prospect.tries or held_seconds >= prospect.seconds:
+        return prospect.why or "its time is used up"
+    if prospect.after > seconds_left:
+        return f"it asks to wait {prospect.after:.0f} s, longer than this request is held"
+    if releases >= REPEATS and failure.error.type not in LOAD:
+        return "it answers other requests: the failure belongs to this one"
+    return ""

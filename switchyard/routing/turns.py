@@ -1,0 +1,38 @@
+"""How long each turn of a conversation has been held: a client that repeats its request gets only what is left."""
+
+from collections import OrderedDict
+
+import msgspec
+
+REMEMBERED_SECONDS = 60.0
+MAX_TURNS = 1000
+
+
+class _Spent(msgspec.Struct, frozen=True):
+    seconds: float
+    ended_at: float
+
+
+class HoldBudgets:
+    """Time is given, never read. Turns are named by `protocols.turn`."""
+
+    def __init__(self, capacity: int = MAX_TURNS) -> None:
+        self._spent: OrderedDict[str, _Spent] = OrderedDict()
+        self._capacity = capacity
+
+    def seconds_left(self, turn: str, hold_seconds: float, now: float) -> float:
+        """What is left of the turn's budget."""
+        return max(0.0, hold_seconds - self._seconds_spent(turn, now))
+
+    def spend(self, turn: str, seconds: float, now: float) -> None:
+        """A request of the turn was held for so long, until now."""
+        self._spent[turn] = _Spent(self._seconds_spent(turn, now) + seconds, now)
+        self._spent.move_to_end(turn)
+        while len(self._spent) > self._capacity:
+            self._spent.popitem(last=False)
+
+    def _seconds_spent(self, turn: str, now: float) -> float:
+        spent = self._spent.get(turn)
+        if spent is None or now - spent.ended_at > REMEMBERED_SECONDS:
+            return 0.0
+        return spent.seconds
