@@ -32,23 +32,30 @@ class HeldSearch:
         self._attempt_began = 0.0
         self._cooling: dict[Target, Waited] = {}
         """targets that were cooling down when their turn came, and have not been asked since"""
-        self._releases: dict[Target, int] = {}
+        self._is_alone = False
+        self._released: set[Target] = set()
+        """targets at which another request has succeeded while this one was held for them"""
+        self._repeats: dict[Target, int] = {}
+        """how often this request has failed all the same, though it was the only one to try"""
 
     # --- attempts, held or not -----------------------------------------------------
 
     def begin_attempt(self, candidate: Candidate) -> None:
         self._attempt_began = self._around.awake()
-        self._hold.begin(self._exchange.id, _target(candidate))
+        self._is_alone = self._hold.begin(self._exchange.id, _target(candidate))
 
     def attempt_ended(self, candidate: Candidate) -> None:
         self._hold.end(self._exchange.id, _target(candidate))
 
     def attempt_failed(self, candidate: Candidate, failure: Failure) -> None:
-        after = prospect_of(failure).after
-        if prospect_of(failure).passes and after <= self._around.settings().failover.hold_seconds:
-            self._hold.failed(self._exchange.id, _target(candidate), self._attempt_began, after)
+        target, prospect = _target(candidate), prospect_of(failure)
+        if target in self._released and self._is_alone:
+            self._repeats[target] = self._repeats.get(target, 0) + 1
+        self._released.discard(target)
+        if prospect.passes and prospect.after <= self._around.settings().failover.hold_seconds:
+            self._hold.failed(self._exchange.id, target, self._attempt_began, prospect.after)
         else:
-            self._hold.end(self._exchange.id, _target(candidate))
+            self._hold.end(self._exchange.id, target)
 
     def attempt_succeeded(self, candidate: Candidate) -> None:
         self._around.answered.add(candidate.name)
@@ -92,7 +99,7 @@ class HeldSearch:
             expires = min((hope.until for hope in view.hopes), default=left + held) - held
             wake = await self._hold.wait(self._exchange, waits, min(left, expires))
             if wake.reason == "released":
-                self._releases[wake.target] = self._releases.get(wake.target, 0) + 1
+                self._released.add(wake.target)
             if wake.reason != "time":
                 return wake
         return None
@@ -135,7 +142,7 @@ class HeldSearch:
 
     def _outlook(self, held: float, left: float) -> Outlook:
         attempts = self._exchange.attempts
-        return outlook(attempts, self._releases, self._around.answered, held + ROUNDING, left)
+        return outlook(attempts, self._repeats, self._around.answered, held + ROUNDING, left)
 
     def _note_cooling(self, route: Route) -> None:
         now, asked = self._around.awake(), {(one.upstream, one.model) for one in self._exchange.attempts}

@@ -67,8 +67,9 @@ class Hold:
 
     # --- what every attempt reports --------------------------------------------------
 
-    def begin(self, exchange: str, target: Target) -> None:
-        self._probes.begin(exchange, target, self._now())
+    def begin(self, exchange: str, target: Target) -> bool:
+        """An attempt starts; True if no other is under way at this target."""
+        return self._probes.begin(exchange, target, self._now())
 
     def end(self, exchange: str, target: Target) -> None:
         """The attempt is over without a word on the target: the client left, or a failure that does not pass."""

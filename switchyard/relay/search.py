@@ -90,6 +90,8 @@ class Search:
         self._may_resort = not self._may_be_held
         self._held = HeldSearch(around, request, exchange)
         self._probing = ""
+        self._exceeded = 0
+        """tokens of the largest window that the prompt did not fit into"""
         self._route = Route((), (), (), ())
         self._is_rescuing = False
         self._ticket: int | None = None
@@ -214,6 +216,7 @@ class Search:
             self._tried,
             self._may_resort,
             self._probing,
+            self._exceeded,
         )
         self._route = choose_route(self._settings, self._state, ask, now, seat)
         if not self._tried:
@@ -414,6 +417,9 @@ class Search:
 
     def _judge(self, candidate: Candidate, note: Attempt, failure: Failure, retries: int) -> Verdict:
         verdict = judge(failure, self._settings.failover, retries)
+        if failure.error.type is ErrorType.CONTEXT_OVERFLOW:
+            window = failure.error.limit or candidate.upstream.context_window
+            self._exceeded = max(self._exceeded, window)
         note.failure, note.ended = failure, self.seconds()
         note.status = failure.status if failure.kind is FailureKind.STATUS else None
         note.verdict = f"{verdict.action}: {verdict.why}"

@@ -19,7 +19,7 @@ JITTER = 0.2
 UNKNOWN_HOST_SECONDS = 15.0
 NEVER_ANSWERED_SECONDS = 20.0
 CRASH_TRIES = 3
-REPEATS = 2
+MAX_REPEATS = 2
 """so often a failure may come again after another request has succeeded there, before it belongs to the request"""
 WHOLE_SECONDS = 60.0
 """a client that names no time limit of its own for a whole answer"""
@@ -148,15 +148,15 @@ class Outlook(msgspec.Struct, frozen=True):
 
 def outlook(
     attempts: Iterable[Attempt],
-    releases: Mapping[Target, int],
+    repeats: Mapping[Target, int],
     answered: Collection[str],
     held_seconds: float,
     seconds_left: float,
 ) -> Outlook:
     """Judge the last failure of each target.
 
-    `answered`: the upstreams that have answered since their entries were last edited. `releases`: how often another
-    request has succeeded at a target while this one was held for it.
+    `answered`: the upstreams that have answered since their entries were last edited. `repeats`: how often this
+    request has failed again at a target, alone, after another one had succeeded there.
     """
     last: dict[Target, Failure] = {}
     tries: dict[Target, int] = {}
@@ -170,7 +170,7 @@ def outlook(
     for target, failure in last.items():
         prospect = prospect_of(failure, target[0] in answered)
         why = _why_no_hope(
-            prospect, failure, tries[target], releases.get(target, 0), held_seconds, seconds_left
+            prospect, failure, tries[target], repeats.get(target, 0), held_seconds, seconds_left
         )
         if why:
             lasting.append((target[0], why))
@@ -180,13 +180,13 @@ def outlook(
 
 
 def _why_no_hope(
-    prospect: Prospect, failure: Failure, tries: int, releases: int, held_seconds: float, seconds_left: float
+    prospect: Prospect, failure: Failure, tries: int, repeats: int, held_seconds: float, seconds_left: float
 ) -> str:
     """Why this target is not tried again; "" if it is."""
     if not prospect.passes or tries >= prospect.tries or held_seconds >= prospect.seconds:
         return prospect.why or "its time is used up"
     if prospect.after > seconds_left:
         return f"it asks to wait {prospect.after:.0f} s, longer than this request is held"
-    if releases >= REPEATS and failure.error.type not in LOAD:
+    if repeats >= MAX_REPEATS and failure.error.type not in LOAD:
         return "it answers other requests: the failure belongs to this one"
     return ""

@@ -28,6 +28,7 @@ SkipReason = Literal[
     "concurrency",
     "rate",
     "time",
+    "window",
 ]
 
 

@@ -58,8 +58,8 @@ class Probes:
 
     # --- attempts ----------------------------------------------------------------
 
-    def begin(self, exchange: str, target: Target, now: float) -> None:
-        """An attempt starts; where the exchange was granted one, this is it."""
+    def begin(self, exchange: str, target: Target, now: float) -> bool:
+        """An attempt starts (where the exchange was granted one, it is this): True if no other is under way."""
         attempts = self._attempts.get(target)
         if attempts is None:
             attempts = self._attempts[target] = {}
@@ -67,6 +67,7 @@ class Probes:
             granted.began = now
         else:
             attempts[exchange] = _Attempt(now)
+        return len(attempts) == 1
 
     def end(self, exchange: str, target: Target) -> None:
         """The attempt has shown content, has failed or was given up; also for a grant that was not used."""

@@ -19,7 +19,7 @@ class Ask(msgspec.Struct, frozen=True):
 
     `holds` names the upstream at which the request has a place already: its limits do not count. Those that it has
     `tried` are left out. A request that `may_resort` no more has asked its last resort already, or is held instead.
-    Whom it is `probing` may be cooling down.
+    Whom it is `probing` may be cooling down. The prompt did not fit into a window of `exceeded` tokens.
     """
 
     protocol: ProtocolName
@@ -30,6 +30,7 @@ class Ask(msgspec.Struct, frozen=True):
     tried: frozenset[str] = frozenset()
     may_resort: bool = True
     probing: str = ""
+    exceeded: int = 0
 
 
 class Cooling(msgspec.Struct, frozen=True):
@@ -73,6 +74,10 @@ def choose_route(settings: Settings, state: State, ask: Ask, now: Moment, seat: 
     ready = lineup.candidates
     if ask.tried:
         ready = tuple(candidate for candidate in ready if candidate.name not in ask.tried)
+    too_small: tuple[Skip, ...] = ()
+    if ask.exceeded:
+        too_small = tuple(_window_skip(one) for one in ready if _is_too_small(one, ask))
+        ready = tuple(one for one in ready if not _is_too_small(one, ask))
     waiting: list[tuple[Candidate, Skip]] = []
     if lineup.limited or not state.health.is_spotless:
         obstacles = [(candidate, _obstacle(candidate, state, ask, now)) for candidate in ready]
@@ -89,8 +94,8 @@ def choose_route(settings: Settings, state: State, ask: Ask, now: Moment, seat: 
     return Route(
         candidates=candidates,
         rescues=tuple(candidate for candidate in ready if candidate.only_rescues),
-        skipped=lineup.skipped + kept_out,
-        told=lineup.told + tuple((skip.upstream, skip.text) for skip in kept_out),
+        skipped=lineup.skipped + too_small + kept_out,
+        told=lineup.told + tuple((skip.upstream, skip.text) for skip in too_small + kept_out),
         last_resort=resort is not None,
         stays=stays,
         cooling=_cooling(waiting, state, ask, now),
@@ -106,6 +111,18 @@ def _cooling(
         if skip.reason in ("resting", "trial") and not candidate.only_rescues
     )
     return tuple(Cooling(candidate, rest) for candidate, rest in found if rest is not None)
+
+
+def _is_too_small(candidate: Candidate, ask: Ask) -> bool:
+    """The entry's window is known, and no larger than one that the prompt has exceeded."""
+    return 0 < candidate.upstream.context_window <= ask.exceeded
+
+
+def _window_skip(candidate: Candidate) -> Skip:
+    window = candidate.upstream.context_window
+    return Skip(
+        candidate.name, "window", f"its context window of {window} tokens is too small for this prompt"
+    )
 
 
 def _obstacle(candidate: Candidate, state: State, ask: Ask, now: Moment) -> Skip | None:
