@@ -16,7 +16,9 @@ from switchyard.settings import Upstream, timeouts_of
 
 PATIENCE_SECONDS = 60.0
 KIND = "test"
-CLIENTS_KEY = "this entry passes the client's key on, and a test has none"
+CLIENTS_KEY = (
+    "this entry passes the client's own key on, and a test has none; send a request with a client instead"
+)
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -116,9 +118,10 @@ def _steps_of(heard: Heard, upstream: Upstream) -> tuple[Step, ...]:
     failure = last.failure
     if failure.kind is FailureKind.PROTOCOL:
         return (Step("answer", False, took, heard.text),)
+    if failure.kind is FailureKind.REFUSED_REQUEST and upstream.key == "client":
+        return (Step("status", False, took, CLIENTS_KEY),)
     status = f"{failure.status} " if failure.kind is FailureKind.STATUS else ""
-    hint = f" ({CLIENTS_KEY})" if upstream.key == "client" and failure.status in (401, 403) else ""
-    return (Step("status", False, took, f"{status}{heard.text}{hint}"),)
+    return (Step("status", False, took, f"{status}{heard.text}"),)
 
 
 def _is_wrong_address(heard: Heard) -> bool:

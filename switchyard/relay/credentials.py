@@ -5,14 +5,24 @@ import os
 import shlex
 from collections.abc import Mapping
 
+from switchyard.relay.headers import CREDENTIALS, Headers, own_credentials
 from switchyard.relay.keychain import SERVICE, KeychainRefused, look_up
+from switchyard.settings import Upstream
 
 KEYRING = "keyring:"
 KEYCHAIN_SECONDS = 20
+NONE_SHOWN = (
+    'it passes the client\'s own key on (`"key": "client"`), and this request has none beside the local client key; '
+    "send one as Bearer or x-api-key, or give the entry a key of its own"
+)
 
 
 class KeyMissing(Exception):
     """The key that the settings name cannot be had; the message says what to do."""
+
+
+class NoneShown(KeyMissing):
+    """The entry passes the client's own key on, and the client has shown none: a matter of this request alone."""
 
 
 def resolve_key(key: str, environment: Mapping[str, str] = os.environ) -> str:
@@ -31,8 +41,14 @@ def resolve_key(key: str, environment: Mapping[str, str] = os.environ) -> str:
     return key
 
 
-async def fetch_key(key: str) -> str:
-    """The same without holding up everybody else: a locked keychain asks its user first. Raises KeyMissing."""
+async def fetch_key(upstream: Upstream, client_headers: Headers) -> str:
+    """The key of the entry, "" where the client's own is passed on or none is needed. Raises KeyMissing.
+
+    It holds up nobody else: a locked keychain asks its user first.
+    """
+    key = upstream.key
+    if key == "client" and not upstream.is_demo and not _shows_some(upstream, client_headers):
+        raise NoneShown(NONE_SHOWN)
     if not key.startswith(KEYRING):
         return resolve_key(key)
     try:
@@ -42,6 +58,11 @@ async def fetch_key(key: str) -> str:
         raise KeyMissing(
             f"the system keychain did not answer for {KEYCHAIN_SECONDS} s; is it locked?"
         ) from None
+
+
+def _shows_some(upstream: Upstream, client_headers: Headers) -> bool:
+    own = any(name.lower() in CREDENTIALS for name in upstream.headers)
+    return own or bool(own_credentials(client_headers))
 
 
 def _from_keyring(name: str) -> str:

@@ -13,6 +13,9 @@ Headers = list[tuple[str, str]]
 OUR_USER_AGENT = f"switchyard/{VERSION}"
 ANTHROPIC_VERSION = "2023-06-01"
 BETAS = "anthropic-beta"
+CREDENTIALS = ("authorization", "x-api-key", "api-key")
+"""the headers in which clients show their keys"""
+SCHEMES = frozenset({"", "bearer", "basic"})
 
 NEVER_FORWARDED = frozenset(
     """
@@ -88,11 +91,17 @@ def is_private(name: str) -> bool:
 
 def _credentials(upstream: Upstream, key: str, client_headers: Headers) -> dict[str, str]:
     if upstream.key == "client":
-        return {name: value for name, value in client_headers if name in ("authorization", "x-api-key")}
+        return own_credentials(client_headers)
     if not key:
         return {}
     style = auth_style(upstream, key)
     return {"authorization": f"Bearer {key}"} if style == "bearer" else {style: key}
+
+
+def own_credentials(client_headers: Headers) -> dict[str, str]:
+    """What the client shows for the upstream; the local client keys have been taken out of its headers before."""
+    shown = [(name, value.strip()) for name, value in client_headers if name in CREDENTIALS]
+    return {name: value for name, value in shown if value.lower() not in SCHEMES}
 
 
 def auth_style(upstream: Upstream, key: str) -> str:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from switchyard.exchange import Failure
 from switchyard.relay.credentials import KeyMissing, resolve_key
+from switchyard.relay.headers import CREDENTIALS
 from switchyard.settings import SECRET_NAME, Upstream
 
 SHORTEST_SECRET = 6
@@ -19,7 +20,6 @@ LONGEST_BEGINNING = 12
 """Many keys begin alike: `sk-ant-api03-` is no secret."""
 BLANK = "[key]"
 MASK = "***"
-CREDENTIALS = ("authorization", "x-api-key")
 
 
 def secrets_of(

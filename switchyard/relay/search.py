@@ -15,12 +15,13 @@ from switchyard.protocols.names import ModelName, ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.untouched import UntouchedStream
 from switchyard.relay.attempt import Held, Stream, attempt
-from switchyard.relay.credentials import KeyMissing, fetch_key
+from switchyard.relay.credentials import KeyMissing, NoneShown, fetch_key
 from switchyard.relay.failures import NESTED, AttemptFailed, protocol_failure
 from switchyard.relay.final_error import FinalError, all_failed, nothing_could_answer
-from switchyard.relay.headers import upstream_headers
+from switchyard.relay.headers import Headers, upstream_headers
 from switchyard.relay.held_search import HeldSearch
 from switchyard.relay.hold import Wake
+from switchyard.relay.local_keys import without_local_keys
 from switchyard.relay.prepare import Preparation, Prepared, protocol_for, target_for
 from switchyard.relay.redaction import redacted, secrets_of
 from switchyard.relay.surroundings import Learned, Surroundings
@@ -150,6 +151,9 @@ class Search:
         """The next pass: by the settings as they are now, over the target that may be tried and what is new."""
         before, self._settings = self._settings, self._around.settings()
         self._state = self._around.state()
+        if self._settings.client_keys != before.client_keys:
+            self._request = without_local_keys(self._request, self._settings.client_keys)
+            self.preparation = Preparation(self._request, self._around.codecs)
         failing = {
             name for name in self._held.failing if self._settings.upstream(name) == before.upstream(name)
         }
@@ -341,7 +345,7 @@ class Search:
         upstream, request = candidate.upstream, self._request
         prepared = self.prepared = await self._prepare(candidate, note.protocol)
         timeouts = timeouts_of(upstream, self._settings)
-        self.key = await _key_of(candidate)
+        self.key = await _key_of(candidate, request.headers)
         headers = upstream_headers(
             upstream,
             self.key,
@@ -487,9 +491,11 @@ class Search:
         return self._around.awake() - self._began
 
 
-async def _key_of(candidate: Candidate) -> str:
+async def _key_of(candidate: Candidate, client_headers: Headers) -> str:
     try:
-        return await fetch_key(candidate.upstream.key)
+        return await fetch_key(candidate.upstream, client_headers)
     except KeyMissing as missing:
         error = WireError(ErrorType.AUTHENTICATION, str(missing), 401)
-        raise AttemptFailed(Failure(FailureKind.STATUS, error)) from None
+        # a client that shows no key must not close the entry to those that do
+        kind = FailureKind.REFUSED_REQUEST if isinstance(missing, NoneShown) else FailureKind.STATUS
+        raise AttemptFailed(Failure(kind, error)) from None

@@ -63,7 +63,7 @@ class TokenCounter:
         prepared = Preparation(request, self._around.codecs).prepare(candidate, target)
         headers = upstream_headers(
             upstream,
-            await fetch_key(upstream.key),
+            await fetch_key(upstream, request.headers),
             request.headers,
             same_protocol=True,
             stream=False,

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from switchyard.exchange import Exchange
 from switchyard.relay.capture import Captured, NowhereSink
 from switchyard.relay.connection_test import Report, check_connection
+from switchyard.relay.local_keys import without_local_keys
 from switchyard.relay.pretend import Mode
 from switchyard.relay.redaction import masked_url, redacted_bytes, secrets_of, worth_hiding
 from switchyard.relay.values import ClientRequest
@@ -98,6 +99,7 @@ class Doing:
         """Sends the request on its way to this upstream; its id as soon as it has one."""
         model = request.head.model.rpartition(",")[2]  # without the upstream that it may have named itself
         head = replace(request.head, model=f"{upstream.name},{model}", session="")
+        request = without_local_keys(request, self._daemon.current().client_keys)
         again = replace(request, head=head, kind="replay")
         known: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         unlisten = self._daemon.recent.listen(

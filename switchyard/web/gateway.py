@@ -19,6 +19,7 @@ from switchyard.protocols.names import ModelName, ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.relay.decompress import Swells, UnpackError
 from switchyard.relay.failover import Relay
+from switchyard.relay.local_keys import local_keys
 from switchyard.relay.token_count import TokenCounter
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.served import served_models
@@ -125,32 +126,18 @@ class Gateway:
 
     async def _read(self, protocol: ProtocolName, scope: Scope, receive: Receive) -> ClientRequest:
         """The request, checked. Raises _Refused or ClientLeft."""
-        client = self._admitted(scope)
-        body = await self._body(scope, receive)
-        headers = headers_of(scope)
+        keys = self._settings().client_keys
+        client = _admitted(scope, keys)
+        received = await self._body(scope, receive)
+        headers, query, body = _without_local_keys(scope, received, keys)
         try:
             head = read_head(protocol, body, dict(headers))
         except BadRequest as bad:
             raise _Refused(WireError(ErrorType.INVALID_REQUEST, bad.message, 400, param=bad.param)) from None
-        query = scope["query_string"].decode("latin-1")
         compacts = diagonal.wants_compaction(protocol, body)
         return ClientRequest(
             protocol, body, head, headers, query, client, received_at=int(time.time()), compacts=compacts
         )
-
-    def _admitted(self, scope: Scope) -> str:
-        """The name of the client that the local key belongs to. Raises _Refused."""
-        keys = self._settings().client_keys
-        if not keys:
-            return ""
-        shown = _shown_keys(scope)
-        for key, name in keys.items():
-            if any(hmac.compare_digest(key.encode(), one.encode()) for one in shown):
-                return name or "client"
-        message = (
-            "The local client key is missing or wrong; send one of `client_keys` as Bearer or x-api-key."
-        )
-        raise _Refused(WireError(ErrorType.AUTHENTICATION, message, 401, code="invalid_api_key"))
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         limit = self._settings().max_body_megabytes * MEGABYTE
@@ -204,20 +191,21 @@ class Gateway:
 
     async def _count(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            client = self._admitted(scope)
-            body = await self._body(scope, receive)
+            keys = self._settings().client_keys
+            client = _admitted(scope, keys)
+            received = await self._body(scope, receive)
         except ClientLeft:
             return
         except _Refused as refused:
             await self._refuse("messages", refused.error, send)
             return
-        query = scope["query_string"].decode("latin-1")
-        tokens = await self._counter.count(body, headers_of(scope), query, client)
+        headers, query, body = _without_local_keys(scope, received, keys)
+        tokens = await self._counter.count(body, headers, query, client)
         await respond(send, 200, JSON, msgspec.json.encode({"input_tokens": tokens}))
 
     async def _models(self, path: str, scope: Scope, send: Send, *, is_head: bool) -> None:
         try:
-            self._admitted(scope)
+            _admitted(scope, self._settings().client_keys)
         except _Refused as refused:
             await self._refuse(
                 "messages" if header(scope, b"anthropic-version") else "chat", refused.error, send
@@ -281,6 +269,24 @@ class _Refused(Exception):
     def __init__(self, error: WireError) -> None:
         super().__init__(error.message)
         self.error = error
+
+
+def _admitted(scope: Scope, keys: Mapping[str, str]) -> str:
+    """The name of the client that the local key belongs to; "" where none is needed. Raises _Refused."""
+    if not keys:
+        return ""
+    shown = _shown_keys(scope)
+    for key, name in keys.items():
+        if any(hmac.compare_digest(key.encode(), one.encode()) for one in shown):
+            return name or "client"
+    message = "The local client key is missing or wrong; send one of `client_keys` as Bearer or x-api-key."
+    raise _Refused(WireError(ErrorType.AUTHENTICATION, message, 401, code="invalid_api_key"))
+
+
+def _without_local_keys(scope: Scope, body: bytes, keys: Mapping[str, str]) -> tuple[Headers, str, bytes]:
+    """Headers, query and body of the request as upstreams may see them."""
+    local, query = local_keys(tuple(keys)), scope["query_string"].decode("latin-1")
+    return local.out_of_headers(headers_of(scope)), local.out_of_query(query), local.out_of_body(body)
 
 
 def _shown_keys(scope: Scope) -> list[str]:
