@@ -211,7 +211,7 @@ function keyField(stored, moveKey) {
   });
   start();
   const says = { keep: () => undefined, literal: () => input.value, env: () => `env:${input.value}`, keyring: () => `keyring:${input.value}`, client: () => "client", none: () => (kind === "none" && !stored ? undefined : "") };
-  const unchanged = () => choose.value === kind && (!stored?.name || input.value === stored.name);
+  const unchanged = () => choose.value === kind && input.value === (stored?.name ?? "");
   return { name: "key", required: true, element: group(t("field.key"), h("div.stack", {}, choose, input, offer), { help: t("help.key"), path: "key" }), read: () => (unchanged() ? undefined : says[choose.value]()) };
 }
 
