@@ -59,6 +59,7 @@ class Application:
     ) -> None:
         self.folder = folder
         self.dashboard = dashboard
+        self.has_admin_token = bool(admin_token)
         self.started_at = time.time()
         self.settings_file = settings_file
         self.ledger = Ledger(folder, self.current, time.time)

@@ -5,7 +5,10 @@ import { t, translated } from "./i18n.js";
 
 const NOTE_MILLISECONDS = 8000;
 
-export const messageOf = (error) => (error.message === "offline" ? t("error.offline") : error.message);
+export function messageOf(error) {
+  if (error.faults?.length) return error.faults.map((fault) => `${fault.path}: ${faultText(fault)}`).join(" · ");
+  return error.message === "offline" ? t("error.offline") : error.message;
+}
 
 // --- small things ---
 

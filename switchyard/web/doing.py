@@ -44,7 +44,9 @@ class Doing:
     async def test(self, request: Request) -> Response:
         body = await read_object(request)
         if "entry" in body and body["entry"] is not None:
-            upstream = draft_of(self._daemon.settings_file.document, body).upstream()
+            upstream = draft_of(self._daemon.settings_file.document, body).upstream(
+                any_name=self._daemon.has_admin_token
+            )
         else:
             upstream = self._named(text_of(body, "name"))
         report = await check_connection(self._daemon.around, upstream, text_of(body, "model", ""))

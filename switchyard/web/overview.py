@@ -44,6 +44,8 @@ class Daemon(Protocol):
 
     folder: Path
     dashboard: str
+    has_admin_token: bool
+    """whoever reaches the dashboard has shown it"""
     started_at: float
     settings_file: SettingsFile
     ledger: Ledger

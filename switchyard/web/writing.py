@@ -33,7 +33,7 @@ from switchyard.web.answers import (
     text_of,
     within,
 )
-from switchyard.web.drafts import draft_of
+from switchyard.web.drafts import Draft, draft_of, update_of
 from switchyard.web.secrets import mark, nothing, without_secrets
 from switchyard.web.views import fault_view, key_id, key_view
 
@@ -84,10 +84,10 @@ class Writing:
 
     async def update(self, request: Request) -> Response:
         body = await read_object(request)
-        name = text_of(body, "name")
-        stored = _edited(editing.entry_of, self._file.document, name)
-        entry = editing.changed_entry(stored, object_of(body, "changes"))
-        return await self._saved(editing.replaced(self._file.document, name, entry), body, entry.get("name"))
+        name, changes = text_of(body, "name"), object_of(body, "changes")
+        draft: Draft = _edited(update_of, self._file.document, name, changes)
+        draft.parsed()
+        return await self._saved(draft.document, body, changes.get("name", name))
 
     async def delete(self, request: Request) -> Response:
         body = await read_object(request)

@@ -70,6 +70,38 @@ def test_an_upstream_is_added_and_its_key_is_never_shown_again(demo: Daemon, ope
     assert "sk-very-secret" not in demo.get("/api/configs").text
 
 
+def test_a_stored_key_is_replaced_by_another_one(daemon: Daemon, open_page: Open) -> None:
+    page = open_page(daemon, PANEL)
+    row(page, "Monday key").get_by_role("button", name="Monday key", exact=True).click()
+    form = page.get_by_role("dialog")
+    form.get_by_label("Where the key comes from").select_option("literal")
+    form.get_by_label("Key", exact=True).fill("sk-renewed")
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_be_hidden()
+    assert stored(daemon)[0]["key"] == "sk-renewed"
+
+
+def test_another_base_url_asks_for_the_stored_key_again(daemon: Daemon, open_page: Open) -> None:
+    page = open_page(daemon, PANEL, locale="zh-CN")
+    row(page, "Monday key").get_by_role("button", name="Monday key", exact=True).click()
+    form = page.get_by_role("dialog")
+    form.locator("[name=base_url]").fill("http://127.0.0.1:10")
+    wrong = form.locator("[data-path=key] > .wrong")
+    expect(wrong).to_have_text("应为 重新输入的值（已保存的值只会发往保存时的 Base URL）")
+    form.get_by_role("button", name="保存").click()
+    expect(form).to_be_visible()
+    assert stored(daemon)[0]["base_url"] == "http://127.0.0.1:9"
+    form.locator("select").filter(has=page.locator("option[value=keep]")).select_option("literal")
+    form.locator("input[name=key]").fill("sk-for-the-new-one")
+    expect(wrong).to_be_hidden()
+    form.get_by_role("button", name="保存").click()
+    expect(form).to_be_hidden()
+    assert (stored(daemon)[0]["base_url"], stored(daemon)[0]["key"]) == (
+        "http://127.0.0.1:10",
+        "sk-for-the-new-one",
+    )
+
+
 def test_a_stored_key_is_moved_into_the_system_keychain(tmp_path: Path, open_page: Open) -> None:
     keychain = FakeKeychain(tmp_path)
     document = settings(

@@ -45,3 +45,47 @@ def test_faults_are_told_by_the_fields_of_the_entry() -> None:
 def test_an_entry_that_is_gone_is_told() -> None:
     with pytest.raises(Problem, match='no upstream "gone"'):
         draft_of(STORED, {"name": "gone", "entry": {}})
+
+
+def lent(stored: dict[str, Any], entry: dict[str, Any]) -> list[str]:
+    """The paths of secrets that the edit would take elsewhere."""
+    document = {"upstreams": [{"name": "a", "protocol": "chat", **stored}]}
+    body = {"name": "a", "entry": {"name": "a", "protocol": "chat", **entry}}
+    try:
+        draft_of(document, body).upstream()
+    except SettingsError as refused:
+        return [fault.path for fault in refused.faults]
+    return []
+
+
+HTTPS = {"base_url": "https://h/api", "key": "sk-a", "proxy": "http://me:secret@p:1"}
+AZURE = {"base_url": "https://h.azure", "key": "sk-a", "auth": "api-key", "api_version": "2025-01-01"}
+
+
+@pytest.mark.parametrize(
+    ("stored", "entry", "paths"),
+    [
+        (HTTPS, {"base_url": "https://h/api"}, []),
+        (HTTPS, {"base_url": "https://h/api", "proxy": "http://other:1"}, []),
+        (HTTPS, {"base_url": "https://h/api", "proxy": "http://me:***@p:1"}, []),
+        (HTTPS, {"base_url": "https://h/api/v1/chat/completions", "auth": "x-api-key"}, []),
+        (HTTPS, {"base_url": "https://h/api", "protocol": "responses", "api_version": "2"}, []),
+        (HTTPS, {"base_url": "demo:"}, []),
+        (HTTPS, {"base_url": "https://h/api2"}, ["key"]),
+        (HTTPS, {"base_url": "https://h/"}, ["key"]),
+        (HTTPS, {"base_url": "https://h/api/../other"}, ["key"]),
+        (HTTPS, {"base_url": "https://h:8443/api"}, ["key"]),
+        (HTTPS, {"base_url": "https://h/api", "headers": {"hOsT": "x"}}, ["key"]),
+        (AZURE, {**AZURE, "key": "sk-b", "base_url": "https://other"}, []),
+        ({**HTTPS, "base_url": "http://h"}, {"base_url": "http://h", "proxy": "http://other:1"}, ["key"]),
+        ({**HTTPS, "base_url": "http://h"}, {"base_url": "http://h", "proxy": ""}, []),
+        ({"base_url": "http://h", "key": ""}, {"base_url": "http://other"}, []),
+        ({"base_url": "http://h", "key": "client"}, {"base_url": "http://other"}, []),
+        ({"base_url": "http://h", "key": "env:A"}, {"base_url": "http://other"}, ["key"]),
+        ({"base_url": "http://h", "key": "env:A"}, {"base_url": "http://h/v1", "key": "env:A"}, []),
+        ({"base_url": "http://h", "key": "env:A"}, {"base_url": "http://h", "key": "env:B"}, ["key"]),
+        ({"base_url": "http://h", "key": "env:A"}, {"base_url": "http://h", "key": "keyring:A"}, ["key"]),
+    ],
+)  # fmt: skip
+def test_what_may_be_borrowed(stored: dict[str, Any], entry: dict[str, Any], paths: list[str]) -> None:
+    assert lent(stored, entry) == paths

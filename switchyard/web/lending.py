@@ -1,0 +1,71 @@
+"""Decide whether an edit would take a stored secret to another address than the one it was saved with."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from switchyard.faults import Fault, child, shown
+from switchyard.relay.urls import request_url, sibling_urls
+from switchyard.settings import Upstream
+from switchyard.web.editing import KEPT
+from switchyard.web.views import key_view
+
+ANY_MODEL = "m"
+
+
+def moved_secrets(stored: Upstream, edited: Upstream, sent: dict[str, Any]) -> tuple[Fault, ...]:
+    """The secrets that were not entered again, if requests of the edited entry would take them elsewhere."""
+    if not _goes_elsewhere(stored, edited):
+        return ()
+    return tuple(
+        Fault(path, "the value again, as a stored one goes only to the base URL it was saved with")
+        for path in _kept(edited, sent)
+    )
+
+
+def unsaved_name(saved: Sequence[Upstream], edited: Upstream) -> tuple[Fault, ...]:
+    """The variable or keychain entry that holds the key, unless the file has the same name for the same address.
+
+    Looking it up for a test would tell any key of this machine to any address.
+    """
+    if key_view(edited.key)["kind"] not in ("env", "keyring"):
+        return ()
+    if any(one.key == edited.key and not _goes_elsewhere(one, edited) for one in saved):
+        return ()
+    return (
+        Fault(
+            "key",
+            "a name that is saved with this base URL; save the entry first, then test it",
+            shown(edited.key),
+        ),
+    )
+
+
+def _kept(edited: Upstream, sent: dict[str, Any]) -> Iterator[str]:
+    """The paths of secrets that the edit leaves as they are stored. Names of variables are no secrets."""
+    if "key" not in sent and key_view(edited.key)["kind"] == "literal":
+        yield "key"
+    entered = sent.get("headers")
+    for name, value in edited.headers.items():
+        if value and (not isinstance(entered, dict) or entered.get(name) is KEPT):
+            yield child("headers", name, quoted=True)
+
+
+def _goes_elsewhere(stored: Upstream, edited: Upstream) -> bool:
+    """True if somebody else would see the key: another address, another host behind it, or a proxy without TLS.
+
+    A test of the stored entry asks its address in several forms, so those are the same address.
+    """
+    if edited.is_demo:
+        return False
+    there = replace(edited, base_url=stored.base_url)
+    url = request_url(edited, ANY_MODEL)
+    if url != request_url(there, ANY_MODEL) and url not in sibling_urls(there, ANY_MODEL):
+        return True
+    reads_along = bool(edited.proxy) and edited.proxy != stored.proxy and not url.startswith("https:")
+    return reads_along or _host_header(edited) != _host_header(stored)
+
+
+def _host_header(upstream: Upstream) -> str:
+    return next((value for name, value in upstream.headers.items() if name.lower() == "host"), "")
