@@ -57,7 +57,7 @@ class Inspection:
         if not isinstance(raw, dict):
             self._fault(path, "an object", raw)
             return
-        fields = _fields_of(kind)
+        fields = fields_of(kind)
         unknown = [name for name in raw if name not in fields and not name.startswith("$")]
         for name in unknown:
             close = get_close_matches(name, fields.keys() - raw.keys(), 1)
@@ -82,7 +82,7 @@ class Inspection:
             self.faults += [Fault(path + below, expected, found) for below, expected, found in meaning(raw)]
 
     def value(self, hint: Any, raw: Any, path: str) -> None:
-        hint, meta = _unwrapped(hint)
+        hint, meta = unwrapped(hint)
         origin = get_origin(hint)
         if hint is Any:
             return
@@ -103,7 +103,7 @@ class Inspection:
         members = [member for member in get_args(hint) if member is not type(None)]
         if raw is None and len(members) < len(get_args(hint)):
             return
-        fitting = [member for member in members if _shape(member) is type(raw)]
+        fitting = [member for member in members if shape(member) is type(raw)]
         if fitting or len(members) == 1:
             self.value((fitting or members)[0], raw, path)
         else:
@@ -111,7 +111,7 @@ class Inspection:
 
     def _map(self, hint: Any, raw: dict[str, Any], path: str) -> None:
         key_hint, value_hint = get_args(hint)
-        key_hint, meta = _unwrapped(key_hint)
+        key_hint, meta = unwrapped(key_hint)
         secret = self._is_secret(path)
         for key, item in raw.items():
             place = child(path, HIDDEN if secret else key, quoted=meta is None)
@@ -128,7 +128,7 @@ class Inspection:
 
 def described(hint: Any, meta: Meta | None = None) -> str:
     """What a value of this type is, in the words of somebody who edits the file."""
-    hint, inner = _unwrapped(hint)
+    hint, inner = unwrapped(hint)
     meta = meta or inner
     if meta is not None and meta.description:
         return meta.description
@@ -169,7 +169,7 @@ def _is_plain(hint: Any) -> bool:
 
 
 @cache
-def _fields_of(kind: type[msgspec.Struct]) -> dict[str, tuple[Any, bool]]:
+def fields_of(kind: type[msgspec.Struct]) -> dict[str, tuple[Any, bool]]:
     """The type of each field by the name it has in the file, and whether it must be there."""
     hints = get_type_hints(kind, include_extras=True)
     return {field.encode_name: (hints[field.name], field.required) for field in msgspec.structs.fields(kind)}
@@ -188,15 +188,17 @@ def _span(meta: Meta | None) -> str:
     return " " + " and ".join(part for part in parts if part)
 
 
-def _unwrapped(hint: Any) -> tuple[Any, Meta | None]:
+def unwrapped(hint: Any) -> tuple[Any, Meta | None]:
+    """The type without its annotations, and the limits among those."""
     if get_origin(hint) is not Annotated:
         return hint, None
     inner, *marks = get_args(hint)
     return inner, next((mark for mark in marks if isinstance(mark, Meta)), None)
 
 
-def _shape(hint: Any) -> Any:
-    hint, _ = _unwrapped(hint)
+def shape(hint: Any) -> Any:
+    """The type that a value has in JSON; of tuples, list."""
+    hint, _ = unwrapped(hint)
     origin = get_origin(hint) or hint
     if isinstance(origin, type) and issubclass(origin, msgspec.Struct):
         return dict

@@ -60,7 +60,7 @@ DEMO_URL = "demo:"
 CLAUDE_SONNET = "claude-sonnet-4-5-20250929"
 SECRET_FIELDS = frozenset({"key", "headers", "base_url", "proxy", "client_keys"})
 SECRET_NAME = re.compile(r"(?i)key|token|secret|sig|passw|pwd|auth|credential")
-"""so things are named that must not be told: in addresses, and in fields that we do not know"""
+"""so parameters of addresses are named whose values are not shown"""
 CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\Z")
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 PROXY = re.compile(r"(https?|socks5h?)://[^/\s]+/?\Z")

@@ -28,7 +28,7 @@ COMPOSERS = (
     "selftest",
     "client_plans",
 )
-VALUES = ("protocols", "settings", "schema", "faults", "exchange")
+VALUES = ("protocols", "settings", "schema", "faults", "unknown_fields", "exchange")
 NETWORK = (
     "httpx",
     "httpx_aiohttp",
@@ -121,11 +121,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "settings": ("protocols", "faults"),
     "schema": ("protocols", "settings"),
     "faults": ("protocols",),
+    "unknown_fields": ("faults",),
     "exchange": ("protocols",),
     "routing": ("routing", *VALUES),
     "relay": ("relay", "routing", *VALUES),
     "store": ("store", "importing", *VALUES),
-    "importing": ("importing", "settings", "faults", "protocols"),
+    "importing": ("importing", "settings", "faults", "unknown_fields", "protocols"),
     "clients": ("clients", "store"),
     "demo": ("demo", "protocols"),
     "autostart": ("autostart", "store"),

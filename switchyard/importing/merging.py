@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from switchyard.faults import HIDDEN
 from switchyard.importing.imported import Imported, Json, Names, base_name
-from switchyard.settings import CHAT_MODEL_RULES, SECRET_FIELDS, SECRET_NAME, Settings, SettingsError, parse
+from switchyard.settings import CHAT_MODEL_RULES, SECRET_FIELDS, Settings, SettingsError, parse
+from switchyard.unknown_fields import without_unknown
 
 UPSTREAM_PLACE = re.compile(r"\$\.upstreams\[(\d+)\]")
 
@@ -43,9 +44,11 @@ def merge(document: Json, imported: Imported) -> tuple[Json, ImportReport]:
     settings = [
         f"model_rules: {rule.get('from')} -> {rule.get('to')}" for rule in rules if rule not in present
     ]
+    shown = without_unknown(Settings, imported.document, lambda _: HIDDEN)
     for name, value in imported.document.items():
         if name not in ("upstreams", "model_rules", "$schema"):
-            _merge_value(merged, name, value, name, settings, notes)
+            told = HIDDEN if name in SECRET_FIELDS else shown[name]
+            _merge_value(merged, name, value, told, name, settings, notes)
     return merged, replace(report, settings=tuple(settings), notes=tuple(notes))
 
 
@@ -129,12 +132,13 @@ def _rule_key(rule: Json) -> tuple[str, tuple[str, ...]]:
 
 
 def _merge_value(
-    target: Json, name: str, value: Any, path: str, settings: list[str], notes: list[str]
+    target: Json, name: str, value: Any, shown: Any, path: str, settings: list[str], notes: list[str]
 ) -> None:
+    """`shown` is the value without what may be a secret."""
     if name not in target:
         target[name] = value
         if value not in ({}, [], ""):
-            settings.append(f"{path}: {_shown(path, value)}")
+            settings.append(f"{path}: {_text(shown)}")
     elif isinstance(target[name], dict) and isinstance(value, dict):
         if path in SECRET_FIELDS:
             clash = any(target[name].get(key, inner) != inner for key, inner in value.items())
@@ -144,18 +148,12 @@ def _merge_value(
             return
         target[name] = dict(target[name])
         for key, inner in value.items():
-            _merge_value(target[name], key, inner, f"{path}.{key}", settings, notes)
+            told = shown[key] if isinstance(shown, dict) else HIDDEN
+            _merge_value(target[name], key, inner, told, f"{path}.{key}", settings, notes)
     elif target[name] != value:
-        told = f" ({target[name]}), the file has {value}" if _may_be_told(path, value) else ""
-        notes.append(f"{path}: stays as it is{told}")
+        both = f" ({target[name]}), the file has {value}" if shown == value else ""
+        notes.append(f"{path}: stays as it is{both}")
 
 
-def _shown(path: str, value: Any) -> str:
-    return msgspec.json.encode(value).decode() if _may_be_told(path, value) else HIDDEN
-
-
-def _may_be_told(path: str, value: Any) -> bool:
-    """What we do not know may be a key under a misspelt name."""
-    if path.partition(".")[0] in Settings.__struct_fields__:
-        return path not in SECRET_FIELDS
-    return not SECRET_NAME.search(f"{path} {value}")
+def _text(shown: Any) -> str:
+    return HIDDEN if shown == HIDDEN else msgspec.json.encode(shown).decode()

@@ -1,9 +1,8 @@
 """Blank the secrets that an upstream repeats when it refuses them, and those that stand in an address."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -66,18 +65,6 @@ def masked_url(url: str) -> str:
         name, colon, _ = user.partition(":")
         network = f"{name}:{MASK}@{host}" if colon else f"{MASK}@{host}"
     return f"{scheme}{slashes}{network}{slash}{path}{mark}{'&'.join(map(_masked_pair, query.split('&')))}"
-
-
-def without_named(value: Any, blank: Callable[[str], Any]) -> Any:
-    """JSON in which each text that has the name of a secret is blanked."""
-    if isinstance(value, list):
-        return [without_named(one, blank) for one in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: blank(one) if isinstance(one, str) and SECRET_NAME.search(name) else without_named(one, blank)
-        for name, one in value.items()
-    }
 
 
 def _masked_pair(pair: str) -> str:

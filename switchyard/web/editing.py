@@ -3,15 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
+from switchyard.faults import fields_of
 from switchyard.importing.imported import Names
 from switchyard.relay.redaction import MASK, masked_url
+from switchyard.settings import Budget, Failover, Settings, Timeouts, Upstream
+from switchyard.unknown_fields import with_unknown
 
 Document = dict[str, Any]
 Entry = dict[str, Any]
 KEPT = True
 """stands for a stored secret in what the dashboard sends back"""
 WHOLE = ("model_rules", "prices", "allowed_hosts", "max_body_megabytes")
-PIECEWISE = ("failover", "timeouts", "budget")
+PIECEWISE: dict[str, type[msgspec.Struct]] = {"failover": Failover, "timeouts": Timeouts, "budget": Budget}
 
 
 class NoSuchUpstream(Exception):
@@ -105,7 +110,15 @@ def _with_secrets(name: str, value: Any, stored: Any) -> Any:
     blanked = isinstance(value, str) and isinstance(stored, str) and MASK in value
     if name in ("proxy", "base_url") and blanked and value == masked_url(stored):
         return stored
-    return value
+    return _with_unknown(Upstream, name, value, stored)
+
+
+def _with_unknown(kind: type[msgspec.Struct], name: str, value: Any, stored: Any) -> Any:
+    """The value of a field with what is shown of it blanked: an unknown field, or one that has some inside."""
+    fields = fields_of(kind)
+    if name in fields:
+        return with_unknown(fields[name][0], value, stored, MASK)
+    return stored if value == MASK and stored is not None else value
 
 
 def changed_settings(document: Document, changes: Mapping[str, Any]) -> Document:
@@ -113,21 +126,21 @@ def changed_settings(document: Document, changes: Mapping[str, Any]) -> Document
     changed = dict(document)
     for name, value in changes.items():
         if name in PIECEWISE and isinstance(value, dict):
-            changed[name] = _merged(document.get(name), value)
+            changed[name] = _merged(PIECEWISE[name], document.get(name), value)
         elif name not in WHOLE and name not in PIECEWISE:
             raise UnknownSection(name)
         elif value is None:
             changed.pop(name, None)
         else:
-            changed[name] = value
+            changed[name] = _with_unknown(Settings, name, value, document.get(name))
     return changed
 
 
-def _merged(stored: Any, changes: Mapping[str, Any]) -> Document:
+def _merged(kind: type[msgspec.Struct], stored: Any, changes: Mapping[str, Any]) -> Document:
     merged = dict(stored) if isinstance(stored, dict) else {}
     for name, value in changes.items():
         if value is None:
             merged.pop(name, None)
         else:
-            merged[name] = value
+            merged[name] = _with_unknown(kind, name, value, merged.get(name))
     return merged

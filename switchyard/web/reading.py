@@ -11,13 +11,14 @@ from starlette.responses import Response, StreamingResponse
 from switchyard import VERSION
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.relay import keychain
-from switchyard.relay.redaction import redacted_bytes
+from switchyard.relay.redaction import MASK, redacted_bytes
 from switchyard.routing.moments import moment_at
 from switchyard.routing.route import Ask
 from switchyard.routing.verdict import RETURNED
 from switchyard.routing.week import plan
-from switchyard.settings import ERROR_KINDS, WEEKDAYS, Budget, Failover, Timeouts, Upstream
+from switchyard.settings import ERROR_KINDS, WEEKDAYS, Budget, Failover, Settings, Timeouts, Upstream
 from switchyard.store.render import csv_text
+from switchyard.unknown_fields import without_unknown
 from switchyard.web.answers import Handler, Problem, answer
 from switchyard.web.curl import curl_command
 from switchyard.web.doing import captured_view, secrets_around
@@ -66,6 +67,7 @@ class Reading:
     async def configs(self, request: Request) -> Response:
         settings_file = self._daemon.settings_file
         document, settings = settings_file.document, settings_file.settings
+        shown = without_unknown(Settings, document, lambda _: MASK)
         entries = zip(document.get("upstreams", []), settings.upstreams, strict=True)
         return answer(
             {
@@ -75,7 +77,7 @@ class Reading:
                 "client_keys": [
                     {"id": key_id(key), "label": label} for key, label in settings.client_keys.items()
                 ],
-                **{name: document[name] for name in SETTINGS if name in document},
+                **{name: shown[name] for name in SETTINGS if name in shown},
                 "keyring": await asyncio.to_thread(keychain.is_usable),
                 "defaults": DEFAULTS,
             }

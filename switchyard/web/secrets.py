@@ -4,15 +4,18 @@ from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
+import msgspec
+
 from switchyard.relay.redaction import masked_url
-from switchyard.settings import Settings, Upstream
-from switchyard.web.views import key_view, without_strays
+from switchyard.settings import Settings
+from switchyard.unknown_fields import without_unknown
+from switchyard.web.views import key_view
 
 Document = dict[str, Any]
-Blank = Callable[[str], str]
+Blank = Callable[[Any], str]
 
 
-def nothing(secret: str) -> str:
+def nothing(secret: object) -> str:
     """For an export: to be filled in again."""
     return ""
 
@@ -20,17 +23,18 @@ def nothing(secret: str) -> str:
 def mark(salt: bytes) -> Blank:
     """For a comparison: equal secrets look equal, and nothing else can be told from the mark."""
 
-    def blank(secret: str) -> str:
-        return f"(not shown {blake2b(secret.encode(), key=salt, digest_size=3).hexdigest()})"
+    def blank(secret: Any) -> str:
+        content = secret.encode() if isinstance(secret, str) else msgspec.json.encode(secret)
+        return f"(not shown {blake2b(content, key=salt, digest_size=3).hexdigest()})"
 
     return blank
 
 
 def without_secrets(document: Document, blank: Blank) -> Document:
-    shown = without_strays(document, Settings, blank)
-    if isinstance(document.get("upstreams"), list):
+    shown: Document = without_unknown(Settings, document, blank)
+    if isinstance(shown.get("upstreams"), list):
         shown["upstreams"] = [
-            _entry(entry, blank) if isinstance(entry, dict) else entry for entry in document["upstreams"]
+            _entry(entry, blank) if isinstance(entry, dict) else entry for entry in shown["upstreams"]
         ]
     if isinstance(document.get("client_keys"), dict):
         blanked = {blank(key): label for key, label in document["client_keys"].items()}
@@ -39,7 +43,7 @@ def without_secrets(document: Document, blank: Blank) -> Document:
 
 
 def _entry(entry: Document, blank: Blank) -> Document:
-    shown = without_strays(entry, Upstream, blank)
+    shown = dict(entry)
     key = entry.get("key")
     if isinstance(key, str) and key_view(key)["kind"] == "literal":
         shown["key"] = blank(key)

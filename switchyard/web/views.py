@@ -1,19 +1,18 @@
 """Values as the dashboard's API tells them: plain JSON, never a secret."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import asdict
 
 from switchyard.exchange import Attempt, Exchange, Failure
 from switchyard.faults import Fault
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Usage
-from switchyard.relay.redaction import MASK, masked_url, without_named
+from switchyard.relay.redaction import MASK, masked_url
 from switchyard.relay.urls import request_url
 from switchyard.routing.health import Condition, Health
 from switchyard.routing.limits import Limits
@@ -21,6 +20,7 @@ from switchyard.routing.lineup import Candidate, Moment, Skip
 from switchyard.routing.route import Route
 from switchyard.settings import Upstream
 from switchyard.store.cell import NANOS, Cell
+from switchyard.unknown_fields import without_unknown
 
 Json = dict[str, Any]
 
@@ -225,7 +225,7 @@ def fault_view(fault: Fault) -> Json:
 
 def entry_view(entry: Mapping[str, Any], upstream: Upstream) -> Json:
     """An entry of the file as it stands there, its secrets blanked; `url` is where requests go."""
-    view = without_strays(entry, Upstream, lambda _: MASK)
+    view: Json = without_unknown(Upstream, dict(entry), lambda _: MASK)
     view["key"] = key_view(upstream.key)
     view["base_url"] = masked_url(upstream.base_url)
     view["url"] = (
@@ -236,15 +236,6 @@ def entry_view(entry: Mapping[str, Any], upstream: Upstream) -> Json:
     if upstream.proxy:
         view["proxy"] = masked_url(upstream.proxy)
     return view
-
-
-def without_strays(document: Mapping[str, Any], kind: type[Struct], blank: Callable[[str], Any]) -> Json:
-    """Fields that we do not know are kept in the file; one with a misspelt name may hold a key all the same."""
-    known = kind.__struct_fields__
-    return {
-        name: one if name in known else without_named({name: one}, blank)[name]
-        for name, one in document.items()
-    }
 
 
 def key_id(key: str) -> str:

@@ -24,6 +24,9 @@ SECRETS = {
     "key in an address": "address-key-0006",
     "token in an address": "address-token-0011",
     "key under a misspelt name": "misspelt-key-0012",
+    "key under a name that tells nothing": "misspelt-kye-0013",
+    "key as a name in an unknown table": "misspelt-client-key-0014",
+    "key in an unknown field of a section": "misspelt-in-a-section-0015",
     "client key": "client-key-of-the-laptop-0007",
     "admin token": "admin-token-admin-token-0008",
     "cookie": "cookie-of-the-browser-0009",
@@ -75,9 +78,13 @@ def _document(server: ScriptedUpstream) -> dict[str, Any]:
     )
     proxy = f"http://user:{SECRETS['password of a proxy']}@127.0.0.1:9"
     custom = {"x-custom-auth": SECRETS["custom header"]}
+    misspelt = {
+        "api_kye": [SECRETS["key under a name that tells nothing"]],
+        "timeouts": {"idle": 99, "kye": SECRETS["key in an unknown field of a section"]},
+    }
     entries = [
         upstream("literal", server.url, "messages", headers=custom) | {"key": SECRETS["literal key"]},
-        upstream("odd", server.url, "chat", api_key=SECRETS["key under a misspelt name"])
+        upstream("odd", server.url, "chat", api_key=SECRETS["key under a misspelt name"], **misspelt)
         | {"key": SECRETS["key without a form"]},
         upstream("environment", with_password, "responses") | {"key": "env:KEY_OF_A"},
         upstream("address", with_key, "chat") | {"key": "env:KEY_OF_A"},
@@ -86,10 +93,12 @@ def _document(server: ScriptedUpstream) -> dict[str, Any]:
     return settings(
         *entries,
         client_keys={SECRETS["client key"]: "laptop"},
+        client_kyes={SECRETS["key as a name in an unknown table"]: "laptop"},
         failover={
             "error_threshold": 1000,
             "cooldown_seconds": 1,
             "max_cooldown_seconds": 1,
+            "api_kye": SECRETS["key in an unknown field of a section"],
             "session_hours": 0,
         },
     )

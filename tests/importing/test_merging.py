@@ -64,7 +64,7 @@ def test_what_is_set_here_stays_and_a_note_says_so() -> None:
     assert report.settings == (
         "failover.cooldown_seconds: 60",
         'timeouts: {"idle":9}',
-        'mine: {"x":1}',
+        "mine: (not shown)",
     )
     assert report.notes == (
         "mine: unknown field, kept without effect",
@@ -142,7 +142,24 @@ def test_five_hundred_accounts_are_merged_in_one_go() -> None:
 
 
 def test_what_nobody_knows_is_kept_and_not_told() -> None:
-    merged, report = merge(document(api_key="mine"), Imported(document(api_key="theirs", token="new")))
-    assert (merged["api_key"], merged["token"]) == ("mine", "new")
-    assert "api_key: stays as it is" in report.notes
-    assert not any(secret in str(report) for secret in ("mine", "theirs", "new"))
+    here = document(api_kye="mine-1", failover={"api_kye": "mine-2"})
+    there = document(
+        api_kye="theirs-1",
+        client_kyes={"theirs-2": "laptop"},
+        failover={"api_kye": "theirs-3", "tokne": "theirs-4", "error_threshold": 3},
+        timeouts={"idle": 9, "kye": "theirs-5"},
+        prices={"gpt*": {"input": 1, "output": 2, "kye": "theirs-6"}},
+    )
+    merged, report = merge(here, Imported(there))
+    assert (merged["api_kye"], merged["failover"]["api_kye"]) == ("mine-1", "mine-2")
+    assert merged["client_kyes"] == {"theirs-2": "laptop"}
+    assert merged["failover"]["tokne"] == "theirs-4"
+    assert report.settings == (
+        "client_kyes: (not shown)",
+        "failover.tokne: (not shown)",
+        "failover.error_threshold: 3",
+        'timeouts: {"idle":9,"kye":"(not shown)"}',
+        'prices: {"gpt*":{"input":1,"output":2,"kye":"(not shown)"}}',
+    )
+    assert "api_kye: stays as it is" in report.notes and "failover.api_kye: stays as it is" in report.notes
+    assert not any(secret in str(report) for secret in ("mine-", "theirs-"))

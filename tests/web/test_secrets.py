@@ -49,17 +49,51 @@ def test_a_comparison_shows_only_whether_secrets_are_equal() -> None:
     assert not any(secret in shown for secret in ("sk-secret", "hidden", "sy-one", "password", "abc", "u:p@"))
 
 
-def test_a_document_of_odd_shape_is_left_as_it_is() -> None:
-    odd = {"upstreams": "none", "client_keys": [], "x": 1}
-    assert without_secrets(odd, nothing) == odd
+def test_what_has_the_wrong_shape_is_blanked() -> None:
+    odd = {"upstreams": "none", "client_keys": [], "timeouts": [1], "model_rules": [5], "x": 1}
+    blanked = {"upstreams": "", "client_keys": "", "timeouts": "", "model_rules": [""], "x": ""}
+    assert without_secrets(odd, nothing) == blanked
 
 
-def test_a_key_under_a_misspelt_name_is_blanked_and_kept_in_the_file() -> None:
+def test_what_nobody_knows_is_blanked_whatever_its_name() -> None:
     document = {
-        "upstreams": [{"name": "a", "base_url": "http://h", "api_key": "sk-one", "extra": {"token": "two"}}],
-        "api_configs": [{"key": "three", "name": "old"}],
+        "$schema": "./all_configs.schema.json",
+        "upstreams": [
+            {
+                "name": "a",
+                "base_url": "http://h",
+                "api_kye": "sk-one",
+                "extra": {"sk-two": "x"},
+                "pin": 1234,
+                "timeouts": {"idle": 9, "kye": "sk-three"},
+                "activation": {"at": "08:00", "kye": ["sk-four"]},
+            }
+        ],
+        "client_kyes": {"sy-five": "laptop"},
+        "prices": {"gpt*": {"input": 1, "output": 2, "kye": "sk-six"}},
+        "model_rules": [{"from": "a", "to": "b", "kye": "sk-seven"}],
+        "failover": {"on_status": {"429": "retry"}, "kye": "sk-eight"},
     }
     assert without_secrets(document, nothing) == {
-        "upstreams": [{"name": "a", "base_url": "http://h", "api_key": "", "extra": {"token": ""}}],
-        "api_configs": [{"key": "", "name": "old"}],
+        "$schema": "./all_configs.schema.json",
+        "upstreams": [
+            {
+                "name": "a",
+                "base_url": "http://h",
+                "api_kye": "",
+                "extra": "",
+                "pin": "",
+                "timeouts": {"idle": 9, "kye": ""},
+                "activation": {"at": "08:00", "kye": ""},
+            }
+        ],
+        "client_kyes": "",
+        "prices": {"gpt*": {"input": 1, "output": 2, "kye": ""}},
+        "model_rules": [{"from": "a", "to": "b", "kye": ""}],
+        "failover": {"on_status": {"429": "retry"}, "kye": ""},
     }
+
+
+def test_a_comparison_shows_whether_what_nobody_knows_has_changed() -> None:
+    shown = [without_secrets({"x": value}, mark(b"salt"))["x"] for value in ({"a": 1}, {"a": 1}, {"a": 2})]
+    assert shown[0] == shown[1] != shown[2]
