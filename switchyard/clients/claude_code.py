@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from switchyard.clients import json_edit, texts
 from switchyard.clients.edits import Record, apply_edits, undo_edits, value_at
-from switchyard.clients.plan import Plan, apply, change_of, read_record, record_change
+from switchyard.clients.plan import Plan, apply, change_of, mode_notes, read_record, record_change
 from switchyard.store.files import read_or_none
 
 __all__ = [
@@ -114,11 +114,12 @@ def plan(
         record,
     )
     after = decoded.encode(edited.text)
-    changes = change_of(path, content, after)
-    if changes:
+    changes = change_of(path, content, after, private=bool(key))
+    notes = (*_notes(data, environment), *_knob_notes(wanted), *ignored(edited.text), *mode_notes(changes))
+    if content != after:
         # first, so that a crash in between can be undone
         changes = record_change(path, edited.record) + changes
-    return Plan(changes, (*_notes(data, environment), *_knob_notes(wanted), *ignored(edited.text)))
+    return Plan(changes, notes)
 
 
 def window_variables(context_window: int) -> dict[str, str]:

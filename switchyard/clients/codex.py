@@ -9,7 +9,7 @@ import msgspec
 
 from switchyard.clients import texts, toml_edit
 from switchyard.clients.edits import Record, apply_edits, undo_edits, value_at
-from switchyard.clients.plan import Plan, apply, change_of, read_record, record_change
+from switchyard.clients.plan import Plan, apply, change_of, mode_notes, read_record, record_change
 from switchyard.store.files import read_or_none
 
 __all__ = [
@@ -110,14 +110,16 @@ def plan(
         **{(*TABLE, name): None for name in LEAKING},
     }
     edited = apply_edits(toml_edit, None if content is None else decoded.text, wanted, record)
-    changes = change_of(path, content, decoded.encode(edited.text))
-    if changes:
+    after = decoded.encode(edited.text)
+    changes = change_of(path, content, after, private=bool(key))
+    notes = (*_notes(data), *mode_notes(changes))
+    if content != after:
         # first, so that a crash in between can be undone
         changes = record_change(path, edited.record) + changes
     listed = folder / CATALOG_NAME
     listing = change_of(listed, read_or_none(listed), catalog(models) if models else None, ours=True)
     # Codex does not start with the name of a catalogue that is not there
-    return Plan(listing + changes if models else changes + listing, _notes(data))
+    return Plan(listing + changes if models else changes + listing, notes)
 
 
 def _is_tighter(data: Mapping[str, Any], record: Record | None, context_window: int) -> bool:

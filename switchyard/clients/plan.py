@@ -2,13 +2,14 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 from difflib import unified_diff
 from pathlib import Path
 
 import msgspec
 
 from switchyard.clients.edits import Record
-from switchyard.store.files import read_or_none, target_of, write_whole
+from switchyard.store.files import PRIVATE_FILE, is_open, read_or_none, target_of, write_whole
 
 RECORD_SUFFIX = ".switchyard-undo.json"
 SECRET_NAME = r"(?:[\w.-]*(?:token(?!s)|secret|password|passwd|api[_-]?key|x-api-key|authorization)[\w.-]*)"
@@ -27,6 +28,13 @@ class FileChange(msgspec.Struct, frozen=True):
     after: bytes | None
     ours: bool = False
     """a file that belongs to us alone: not backed up"""
+    private: bool = False
+    """it receives a key: only its owner may read it, whatever its mode was"""
+
+    @property
+    def narrows(self) -> bool:
+        """True if other users can read the file now, and will not afterwards."""
+        return self.private and is_open(self.path)
 
     @property
     def is_shown(self) -> bool:
@@ -52,7 +60,7 @@ class Plan(msgspec.Struct, frozen=True):
         """Differs as soon as the plan would do something else."""
         mark = hashlib.sha256()
         for change in self.changes:
-            mark.update(repr((str(change.path), change.before, change.after)).encode())
+            mark.update(repr((str(change.path), change.before, change.after, change.private)).encode())
         return mark.hexdigest()[:16]
 
     def diff(self) -> str:
@@ -68,22 +76,32 @@ def apply(plan: Plan, stamp: str) -> tuple[Path, ...]:
             )
     backups = []
     for change in plan.changes:
-        if change.before is not None and not change.ours:
+        if change.before not in (None, change.after) and not change.ours:
             backups.append(_free_name(change.path, stamp))
             write_whole(backups[-1], change.before)
         if change.after is None:
             target_of(change.path).unlink(missing_ok=True)
         else:
             change.path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(change.path, change.after, mode=None)
+            write_whole(change.path, change.after, PRIVATE_FILE if change.private else None)
     return tuple(backups)
 
 
 def change_of(
-    path: Path, before: bytes | None, after: bytes | None, ours: bool = False
+    path: Path, before: bytes | None, after: bytes | None, ours: bool = False, private: bool = False
 ) -> tuple[FileChange, ...]:
     """The change as a tuple of one, or of none if nothing changes."""
-    return () if before == after else (FileChange(path, before, after, ours),)
+    change = FileChange(path, before, after, ours, private)
+    return () if before == after and not change.narrows else (change,)
+
+
+def mode_notes(changes: Iterable[FileChange]) -> tuple[str, ...]:
+    """What the diff does not show: who will no longer be able to read a file."""
+    return tuple(
+        f"{change.path} holds a key and can be read by other users of this machine: it becomes yours alone (0600)."
+        for change in changes
+        if change.narrows
+    )
 
 
 def record_path(path: Path) -> Path:
@@ -103,7 +121,8 @@ def read_record(path: Path) -> Record | None:
 def record_change(path: Path, record: Record | None) -> tuple[FileChange, ...]:
     noted = record_path(path)
     after = None if record is None else msgspec.json.encode(record)
-    return change_of(noted, read_or_none(noted), after, ours=True)
+    # it repeats the whole file, key included
+    return change_of(noted, read_or_none(noted), after, ours=True, private=after is not None)
 
 
 def _free_name(path: Path, stamp: str) -> Path:

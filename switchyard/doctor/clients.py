@@ -18,7 +18,7 @@ from switchyard.clients.plan import Plan, apply
 from switchyard.doctor.finding import Finding, Patient
 from switchyard.protocols.names import ProtocolName
 from switchyard.routing.served import is_served, served_models, smallest_window
-from switchyard.store.files import read_or_none
+from switchyard.store.files import PRIVATE_FILE, is_open, make_private, read_or_none
 
 VERSION_SECONDS = 15
 VERSION = re.compile(r"\d+\.\d+\.\d+")
@@ -138,6 +138,7 @@ def _claude_findings(file: ClientFile, patient: Patient) -> list[Finding]:
     if not is_ours(base, patient):
         return found
     found += _auth_findings(file, own, patient.environment)
+    found += _rights_findings(file, [own.get(name) for name in AUTH_VARIABLES], patient)
     found += _model_findings(file, str(effective.get("ANTHROPIC_MODEL", "")), "messages", patient)
     found += _window_findings(file, own, patient)
     found += _proxy_findings(file, effective)
@@ -214,6 +215,8 @@ def _codex_findings(file: ClientFile, patient: Patient) -> list[Finding]:
     found = [_base_finding(file, base, f"{patient.address}/openai")]
     if not is_ours(base, patient):
         return found
+    headers = table.get("http_headers")
+    found += _rights_findings(file, list(headers.values()) if isinstance(headers, dict) else [], patient)
     if provider != PROVIDER:
         text = f'reaches this daemon as provider "{provider}"; sessions are listed by that id'
         fix = f'Keep "{provider}", or move to the lasting id: python app.py setup codex'
@@ -274,6 +277,16 @@ def _model_findings(file: ClientFile, model: str, protocol: ProtocolName, patien
     return [
         Finding("fault", file.title, f"asks for {model}, which no upstream serves (served: {names})", fix)
     ]
+
+
+def _rights_findings(file: ClientFile, shown: list[Any], patient: Patient) -> list[Finding]:
+    """A client key in a file that other users of this machine can read."""
+    path = Path(file.path)
+    if not is_open(path) or patient.settings.client_keys.keys().isdisjoint(map(str, shown)):
+        return []
+    text = f"{path} holds a client key and can be read by other users of this machine"
+    fix = f"chmod {PRIVATE_FILE:o} {path}"
+    return [Finding("warning", file.title, text, fix, partial(make_private, path))]
 
 
 def _proxy_findings(file: ClientFile, effective: Mapping[str, Any]) -> list[Finding]:

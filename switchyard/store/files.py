@@ -59,6 +59,14 @@ def ensure_folder(path: Path) -> Path:
     return path
 
 
+def is_open(path: Path) -> bool:
+    """True if other users of this machine have rights to the file."""
+    try:
+        return os.name != "nt" and bool(path.stat().st_mode & 0o077)
+    except OSError:
+        return False
+
+
 def make_private(path: Path, mode: int = PRIVATE_FILE) -> None:
     """Takes the rights of other users away, where the file is ours to change."""
     with suppress(OSError):

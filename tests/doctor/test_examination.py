@@ -351,6 +351,35 @@ def test_keys_that_others_can_read_are_closed(patient: Patient) -> None:
     assert (found.level, repaired(found).level, path.stat().st_mode & 0o777) == ("warning", "ok", 0o600)
 
 
+KEYED = {"client_keys": {"sy-key": "laptop"}}
+
+
+@pytest.mark.parametrize(("mode", "warns"), [(0o644, True), (0o640, True), (0o604, True), (0o600, False)])
+def test_a_client_key_that_others_can_read_is_a_warning_and_closed(
+    patient: Patient, mode: int, warns: bool
+) -> None:
+    settings = parse(KEYED).settings
+    claude(patient, OURS | {"ANTHROPIC_AUTH_TOKEN": "sy-key"})
+    text = f'model_provider = "p"\n[model_providers.p]\nbase_url = "{PROVIDER["base_url"]}"\n'
+    codex(patient, text + 'http_headers = { "x-api-key" = "sy-key" }\n')
+    for place, examine in (
+        (".claude/settings.json", clients.examine_claude),
+        (".codex/config.toml", clients.examine_codex),
+    ):
+        path = patient.home / place
+        path.chmod(mode)
+        found = [one for one in examine(replace(patient, settings=settings)) if "other users" in one.text]
+        assert [(one.level, one.fix) for one in found] == [("warning", f"chmod 600 {path}")] * warns
+        for one in found:
+            repaired(one)
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_without_a_client_key_may_be_open(patient: Patient) -> None:
+    found = claude(patient, OURS | {"ANTHROPIC_AUTH_TOKEN": "x"}, settings=parse(KEYED).settings)
+    assert not [one for one in found if "other users" in one.text]
+
+
 # --- upstreams ------------------------------------------------------------------
 
 
