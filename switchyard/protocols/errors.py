@@ -1,4 +1,4 @@
-"""Read the errors of upstreams, whatever their shape, and say what went wrong in words of no protocol."""
+"""Read the errors of upstreams, whatever their shape: what they report, and the numbers in it."""
 
 import re
 from collections.abc import Mapping
@@ -8,38 +8,19 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from switchyard.protocols.excess import (
-    OUTPUT_BUDGET,
-    OVERFLOW,
-    output_limit,
-    overflow_numbers,
-    shared_window,
-)
+from switchyard.protocols.excess import OUTPUT_BUDGET, output_limit, overflow_numbers, shared_window
+from switchyard.protocols.meaning import Report, type_of
 from switchyard.protocols.neutral import ErrorType, WireError
+from switchyard.protocols.retry_hints import LONG_WINDOW_SECONDS, BodyHints, read_body
 
 MAX_MESSAGE_LENGTH = 2000
 MAX_READ_LENGTH = 8000
 """so much of a message, or of a page that stands for one, is looked at: patterns take their time over more"""
 MAX_CODE_LENGTH = 100
 MAX_DIGITS = 15
-MAX_RETRY_SECONDS = 7 * 86400.0
+MAX_NESTED = 2
+"""errors inside the text of an error"""
 
-STATUS_TYPES: Mapping[int, ErrorType] = {
-    400: ErrorType.INVALID_REQUEST,
-    401: ErrorType.AUTHENTICATION,
-    402: ErrorType.BILLING,
-    403: ErrorType.PERMISSION,
-    404: ErrorType.NOT_FOUND,
-    408: ErrorType.TIMEOUT,
-    409: ErrorType.CONFLICT,
-    413: ErrorType.TOO_LARGE,
-    422: ErrorType.INVALID_REQUEST,
-    429: ErrorType.RATE_LIMIT,
-    503: ErrorType.OVERLOADED,
-    504: ErrorType.TIMEOUT,
-    524: ErrorType.TIMEOUT,
-    529: ErrorType.OVERLOADED,
-}
 TYPE_STATUSES: Mapping[ErrorType, int] = {
     ErrorType.INVALID_REQUEST: 400,
     ErrorType.CONTEXT_OVERFLOW: 400,
@@ -57,63 +38,6 @@ TYPE_STATUSES: Mapping[ErrorType, int] = {
     ErrorType.OVERLOADED: 529,
 }
 """The status of an error that came without one: in a stream, or in a body of status 200."""
-
-NAMES: Mapping[ErrorType, str] = {
-    ErrorType.INVALID_REQUEST: """
-        invalid_request_error invalid_request bad_request badrequesterror invalid_argument invalid_prompt
-        unsupported_parameter unsupported_value invalid_value 40001 40302 2013""",
-    ErrorType.CONTEXT_OVERFLOW: """
-        context_length_exceeded context_length_exceeded_error context_window_exceeded
-        model_context_window_exceeded exceed_context_size_error 40303 1039 1261""",
-    ErrorType.AUTHENTICATION: """
-        authentication_error invalid_authentication_error invalid_api_key unauthorized unauthenticated
-        40101 40102 1004 2049""",
-    ErrorType.BILLING: """
-        billing_error insufficient_balance insufficient_user_quota payment_required
-        billing_hard_limit_reached exceeded_current_quota_error 1008""",
-    ErrorType.PERMISSION: "permission_error permission_denied permission_denied_error forbidden 40103",
-    ErrorType.NOT_FOUND: "not_found_error not_found notfounderror",
-    ErrorType.MODEL_NOT_FOUND: "model_not_found model_not_found_error resource_not_found_error 40301",
-    ErrorType.TIMEOUT: "timeout_error timeout request_timeout deadline_exceeded 1001 50006",
-    ErrorType.CONFLICT: "conflict_error conflict",
-    ErrorType.TOO_LARGE: "request_too_large payload_too_large",
-    ErrorType.RATE_LIMIT: """
-        rate_limit_error rate_limit_exceeded rate_limit_reached_error ratelimiterror too_many_requests
-        resource_exhausted requests tokens 42901 1002""",
-    ErrorType.QUOTA: "insufficient_quota quota_exceeded usage_limit_reached usage_not_included 42902 2056",
-    ErrorType.SERVER: """
-        api_error server_error internal_error internal_server_error internalservererror internal
-        1000 1013 50001 50002 50003 50004 50005""",
-    ErrorType.OVERLOADED: """
-        overloaded_error overloaded server_overloaded server_is_overloaded engine_overloaded_error slow_down
-        unavailable service_unavailable service_unavailable_error 42903""",
-}
-"""Types, codes and states as upstreams spell them; the numbers are FastChat's (five digits), MiniMax's and Zhipu's."""
-NAMED_TYPES = {name: type for type, names in NAMES.items() for name in names.split()}
-VAGUE_TYPES = {ErrorType.INVALID_REQUEST, ErrorType.SERVER, ErrorType.NOT_FOUND}
-"""Names so general that a status says more."""
-
-EXHAUSTED = re.compile(
-    r"(?i)insufficient[_ ](?:quota|balance|credits?|funds)|exceeded your current quota"
-    r"|quota (?:is |has been )?(?:exceeded|exhausted)|out of (?:credits?|quota)|credit balance is too low"
-    r"|usage limit|billing hard limit|monthly (?:spend|usage|limit)|not enough (?:credits?|balance)"
-    r"|requires more credits|余额不足|额度|欠费"
-)
-UNKNOWN_MODEL = re.compile(
-    r"(?i)model\b[^.,;]{0,100}?(?:not found|does ?n[o']t exist|not exist|not available|is unknown)"
-    r"|(?:unknown|invalid|no such|unsupported) model\b|not a valid model|no available channel for model"
-    r"|^model: \S+$|模型不存在"
-)
-OVERLOAD = re.compile(
-    r"(?i)\boverloaded\b|over capacity|at capacity|server (?:is )?busy|no available channel"
-)
-BAD_KEY = re.compile(
-    r"(?i)(?:invalid|incorrect|missing|expired)[a-z ]{0,20} (?:api[ -]?key|x-api-key|token|credential)"
-)
-RETRY_HINT = re.compile(
-    r"(?i)(?:try again|retry)[a-z ]{0,12} in (\d{1,12}(?:\.\d{1,12})?) ?(ms|s|seconds?|m|minutes?)\b"
-)
-SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
 KEYS = (
     (
@@ -143,6 +67,10 @@ class _Told(msgspec.Struct, frozen=True):
     status: int = 0
     tokens: int | None = None
     limit: int | None = None
+    words: str = ""
+    """what to judge by, where that is more than the message"""
+    nested: tuple[object, ...] = ()
+    """the bodies inside the message"""
 
 
 def read_error(status: int, body: bytes) -> WireError:
@@ -157,20 +85,18 @@ def read_error(status: int, body: bytes) -> WireError:
     )
     if not told.message:
         told = replace(told, message=_status_message(status))
-    return _judged(told, status)
+    return _judged(told, status, parsed)
 
 
 def read_embedded_error(data: dict[str, Any]) -> WireError | None:
     """The error inside a body of status 200 or a stream record, or None if that is a regular one."""
     if data.get("type") == "response.failed" and isinstance(data.get("response"), dict):
-        told = _told(data["response"]) or _Told("the response failed")
-    else:
-        regular = not data.get("error") and any(data.get(field) is not None for field in REPLY_FIELDS)
-        found = None if regular else _told(data)
-        if found is None:
-            return None
-        told = found
-    return _judged(told, told.status if told.status >= 400 else 0)
+        response = data["response"]
+        told = _told(response) or _Told("the response failed")
+        return _judged(told, told.status, response.get("error"))
+    regular = not data.get("error") and any(data.get(field) is not None for field in REPLY_FIELDS)
+    told_here = None if regular else _told(data)
+    return None if told_here is None else _judged(told_here, told_here.status, data)
 
 
 def context_sentence(error: WireError) -> str:
@@ -187,14 +113,14 @@ def _told(body: dict[str, Any]) -> _Told | None:
     """The first shape that fits; None if the body tells no error."""
     error = body.get("error")
     if isinstance(error, dict) and error:
-        return _told_object(error)
+        told = _told_object(error)
+        return told if told.status else replace(told, status=_error_status(body.get("status_code")))
     if isinstance(error, str) and error:
         return _told_text(error, body)
     base = body.get("base_resp")
     if isinstance(base, dict) and base.get("status_code"):
-        return _Told(
-            _text(base.get("status_msg")), _names(base.get("status_code")), _text(base.get("status_code"))
-        )
+        code = _text(base.get("status_code"))
+        return _Told(_text(base.get("status_msg")), (f"minimax_{code}",), code)
     if body.get("error_code"):
         return _Told(_text(body.get("text")), _names(body["error_code"]), _text(body["error_code"]))
     if isinstance(body.get("detail"), str | list | dict) and body["detail"]:
@@ -212,7 +138,7 @@ def _told(body: dict[str, Any]) -> _Told | None:
 def _told_object(error: Mapping[str, Any]) -> _Told:
     """`{message, type, code, param}`, with Google's `status` and what OpenRouter and llama.cpp add."""
     code = error.get("code")
-    status = _number(code) or _number(error.get("status")) or _number(error.get("http_code")) or 0
+    statuses = (_error_status(error.get(name)) for name in ("code", "status", "http_code", "status_code"))
     message = _text(error.get("message")) or _text(error.get("detail")) or _text(error.get("msg"))
     metadata = error.get("metadata")
     raw = _text(metadata.get("raw")) if isinstance(metadata, Mapping) else ""
@@ -222,7 +148,7 @@ def _told_object(error: Mapping[str, Any]) -> _Told:
         names=names,
         code="" if code is None else _text(code),
         param=_text(error.get("param")),
-        status=status if 400 <= status < 600 else 0,
+        status=next(filter(None, statuses), 0),
         tokens=_number(error.get("n_prompt_tokens")),
         limit=_number(error.get("n_ctx")),
     )
@@ -281,21 +207,63 @@ def _status_message(status: int) -> str:
 
 # --- judgement ----------------------------------------------------------------
 
+ABOUT_REQUEST = frozenset(
+    {
+        ErrorType.INVALID_REQUEST,
+        ErrorType.CONTEXT_OVERFLOW,
+        ErrorType.TOO_LARGE,
+        ErrorType.NOT_FOUND,
+        ErrorType.MODEL_NOT_FOUND,
+    }
+)
+"""No wait helps after these, whatever else the body says."""
 
-def _judged(told: _Told, status: int) -> WireError:
-    told = replace(told, message=told.message[:MAX_READ_LENGTH], code=told.code[:MAX_CODE_LENGTH])
-    type = _type(told, status)
+
+def _judged(told: _Told, status: int, body: object) -> WireError:
+    told = _with_nested(
+        replace(told, message=told.message[:MAX_READ_LENGTH], code=told.code[:MAX_CODE_LENGTH])
+    )
+    words = told.words or told.message
+    hints = read_body((body, *told.nested), words)
+    wait = hints.reset if hints.pause is None else hints.pause
+    type = type_of(Report(told.names, words, told.param, wait), status)
     error = WireError(
         type=type,
         message=_presentable(told.message),
         status=status if status >= 400 else TYPE_STATUSES[type],
         code=told.code,
         param=told.param,
-        retry_after=_retry_after(told.message)
-        if type in (ErrorType.RATE_LIMIT, ErrorType.OVERLOADED)
-        else None,
     )
-    return _with_numbers(error, told)
+    return _with_numbers(error if type in ABOUT_REQUEST else _with_wait(error, hints), told)
+
+
+def _with_wait(error: WireError, hints: BodyHints) -> WireError:
+    """What the body says of a wait; a rate limit whose window ends late is a quota."""
+    is_long = (hints.reset or 0) >= LONG_WINDOW_SECONDS
+    if error.type is ErrorType.QUOTA or (error.type is ErrorType.RATE_LIMIT and is_long):
+        wait = max(filter(None, (hints.pause, hints.reset)), default=None)
+        return replace(error, type=ErrorType.QUOTA, retry_after=wait, resets_at=hints.resets_at)
+    wait = hints.reset if hints.pause is None else hints.pause
+    return replace(error, retry_after=wait, resets_at=hints.resets_at)
+
+
+def _with_nested(told: _Told, depth: int = MAX_NESTED) -> _Told:
+    """Relays pass an error on as text: `upstream error: {"error": {...}}`. What is inside counts as well."""
+    words = told.words or told.message
+    begin, end = words.find('{"'), words.rfind("}") + 1
+    parsed = _parsed(words[begin:end].encode("utf-8", "replace")) if depth and 0 <= begin < end else None
+    inner = _told(parsed) if isinstance(parsed, dict) else None
+    if inner is None:
+        return told
+    joined = f"{words[:begin]} {inner.message} {words[end:]}".strip()
+    found = replace(
+        told,
+        names=told.names + inner.names,
+        words=joined,
+        param=told.param or inner.param,
+        nested=(*told.nested, parsed),
+    )
+    return _with_nested(found, depth - 1)
 
 
 def _with_numbers(error: WireError, told: _Told) -> WireError:
@@ -317,61 +285,11 @@ def _with_numbers(error: WireError, told: _Told) -> WireError:
     return error
 
 
-def _type(told: _Told, status: int) -> ErrorType:
-    """The named type if it is a telling one, then the text, then the status, then a vague name."""
-    named = [NAMED_TYPES[name] for name in told.names if name in NAMED_TYPES]
-    telling = next((type for type in named if type not in VAGUE_TYPES), None)
-    if telling is ErrorType.CONTEXT_OVERFLOW:
-        return telling
-    vague = named[0] if named else None
-    known = telling or STATUS_TYPES.get(status) or vague or _type_of_range(status)
-    return _refined(known, told.message, status)
-
-
-def _type_of_range(status: int) -> ErrorType:
-    return ErrorType.INVALID_REQUEST if 400 <= status < 500 else ErrorType.SERVER
-
-
-def _refined(type: ErrorType, message: str, status: int) -> ErrorType:
-    """What the text adds to a type: the distinctions that many upstreams make only there."""
-    match type:
-        case ErrorType.INVALID_REQUEST | ErrorType.TOO_LARGE | ErrorType.SERVER | ErrorType.NOT_FOUND:
-            if OUTPUT_BUDGET.search(message) and type is ErrorType.INVALID_REQUEST:
-                return type
-            for pattern, refined in TEXT_TYPES:
-                if pattern.search(message):
-                    return refined
-        case ErrorType.RATE_LIMIT if EXHAUSTED.search(message) and not RETRY_HINT.search(message):
-            return ErrorType.QUOTA
-        case ErrorType.PERMISSION if EXHAUSTED.search(message):
-            return ErrorType.BILLING
-        case ErrorType.BILLING if status == 429:
-            return ErrorType.QUOTA
-    return type
-
-
-TEXT_TYPES: tuple[tuple[re.Pattern[str], ErrorType], ...] = (
-    (OVERFLOW, ErrorType.CONTEXT_OVERFLOW),
-    (UNKNOWN_MODEL, ErrorType.MODEL_NOT_FOUND),
-    (EXHAUSTED, ErrorType.BILLING),
-    (BAD_KEY, ErrorType.AUTHENTICATION),
-    (OVERLOAD, ErrorType.OVERLOADED),
-)
-
-
 def _overflow_numbers(told: _Told) -> tuple[int | None, int | None]:
     if told.tokens and told.limit:
         return told.tokens, told.limit
     tokens, limit = overflow_numbers(told.message)
     return tokens or told.tokens, limit or told.limit
-
-
-def _retry_after(message: str) -> float | None:
-    found = RETRY_HINT.search(message)
-    if not found:
-        return None
-    unit = found.group(2).lower()
-    return min(float(found.group(1)) * (SECONDS.get(unit) or SECONDS[unit[0]]), MAX_RETRY_SECONDS)
 
 
 def _presentable(message: str) -> str:
@@ -403,6 +321,12 @@ def _text(value: object) -> str:
 
 def _names(*values: object) -> tuple[str, ...]:
     return tuple(_text(value).strip().lower().replace(" ", "_") for value in values if value is not None)
+
+
+def _error_status(value: object) -> int:
+    """The status of an error; 0 for any other number."""
+    number = _number(value) or 0
+    return number if 400 <= number < 600 else 0
 
 
 def _number(value: object) -> int | None:

@@ -273,7 +273,8 @@ class ErrorType(StrEnum):
 
 
 class WireError(msgspec.Struct, frozen=True):
-    """An error as a protocol tells it; `retry_after` in seconds.
+    """An error as a protocol tells it; `retry_after` in seconds. `resets_at`, in seconds since the epoch, is the moment
+    that a body names for the end of a limit.
 
     `tokens` and `limit` are known for some context overflows, `param` for some refused fields. With the param
     "max_tokens" the answer would be too long: `limit` is the most it may have, or, where `tokens` tells those of
@@ -288,6 +289,7 @@ class WireError(msgspec.Struct, frozen=True):
     retry_after: float | None = None
     tokens: int | None = None
     limit: int | None = None
+    resets_at: float | None = None
 
 
 # --- stream -------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Try one upstream until it has shown content: the commit point. Until then every failure is ours to mend."""
 
+import time
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -9,6 +10,7 @@ from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.codec import Codec, WholeGlance
 from switchyard.protocols.conversion import StreamConversion
 from switchyard.protocols.neutral import WireError
+from switchyard.protocols.retry_hints import with_hints
 from switchyard.protocols.sse import BOM, PIECE_COST, RecordTooLarge, is_overgrown
 from switchyard.protocols.untouched import UntouchedStream
 from switchyard.relay.failures import (
@@ -17,7 +19,6 @@ from switchyard.relay.failures import (
     protocol_failure,
     truncated_failure,
 )
-from switchyard.relay.headers import retry_after_seconds
 from switchyard.relay.patience import Patience
 from switchyard.relay.pretend import PretendingWire
 from switchyard.relay.upstream import Call, Reply
@@ -73,7 +74,7 @@ async def attempt(
             reply = await wire.send(call)
             _expect_success(reply)
             if reply.status >= 400:
-                raise AttemptFailed(await _told_failure(reply, codec, wall))
+                raise AttemptFailed(await _told_failure(reply, codec))
             first = await _first_bytes(reply.chunks())
             return await _hold(reply, first, codec, stream, patience)
     except BaseException as error:
@@ -85,7 +86,17 @@ async def attempt(
             raise AttemptFailed(protocol_failure("sent one event beyond all measure")) from None
         if isinstance(error, RecursionError):
             raise AttemptFailed(protocol_failure(NESTED)) from None
+        if isinstance(error, AttemptFailed) and reply is not None:
+            raise AttemptFailed(_with_hints(error.failure, reply, wall)) from None
         raise
+
+
+def _with_hints(failure: Failure, reply: Reply, wall: float) -> Failure:
+    """The failure with the wait that headers and body ask for together, whatever status the error came with."""
+    if failure.kind is not FailureKind.STATUS:
+        return failure
+    utc_offset = time.localtime(wall).tm_gmtoff
+    return replace(failure, error=with_hints(failure.error, dict(reply.headers), wall, utc_offset))
 
 
 def _expect_success(reply: Reply) -> None:
@@ -96,17 +107,13 @@ def _expect_success(reply: Reply) -> None:
         raise AttemptFailed(replace(failure, cause="redirect" if target else ""))
 
 
-async def _told_failure(reply: Reply, codec: Codec, wall: float) -> Failure:
-    """The error that the upstream tells in its body and headers."""
+async def _told_failure(reply: Reply, codec: Codec) -> Failure:
+    """The error that the upstream returned in its body."""
     try:
         body = await reply.read_up_to(MAX_ERROR_BYTES)
     except AttemptFailed:
         body = b""
-    error = codec.decode_error(reply.status, body)
-    wait = retry_after_seconds(dict(reply.headers), reply.status, wall)
-    if wait is not None:
-        error = replace(error, retry_after=wait)
-    return _failure(error, body, reply.content_type)
+    return _failure(codec.decode_error(reply.status, body), body, reply.content_type)
 
 
 def _failure(error: WireError, body: bytes, content_type: str) -> Failure:

@@ -1,7 +1,7 @@
 """Which headers travel: to the upstream, and back to the client."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -34,7 +34,6 @@ MAX_GIVEN_BACK = 8 * 1024
 """clients refuse an answer with more than 16 KB of headers"""
 TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-MAX_RETRY_SECONDS = 7 * 86400.0
 
 
 def upstream_headers(
@@ -127,48 +126,3 @@ def given_back(upstream_headers: Iterable[tuple[str, str]]) -> Headers:
                 break
             given.append((name.lower(), value))
     return given
-
-
-def retry_after_seconds(headers: Mapping[str, str], status: int, wall: float) -> float | None:
-    """How long the upstream asks to wait, in seconds, dates or reset times; None if it does not say."""
-    asked = _asked_to_wait(headers, status, wall)
-    return None if asked is None else min(max(0.0, asked), MAX_RETRY_SECONDS)
-
-
-def _asked_to_wait(headers: Mapping[str, str], status: int, wall: float) -> float | None:
-    # moments are told by the upstream's clock: ours may be wrong
-    wall = _http_date(headers.get("date", "")) or wall
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        text = headers.get(name, "")
-        try:
-            return float(text) * scale
-        except ValueError:
-            if text and (at := _http_date(text)) is not None:
-                return at - wall
-    # with every answer some upstreams tell when a window of hours ends: it matters only to who has used it up
-    for name in RESET_HEADERS if status == 429 else ():
-        if (at := _reset_time(headers.get(name, ""), wall)) is not None:
-            return at - wall
-    return None
-
-
-RESET_HEADERS = ("anthropic-ratelimit-unified-reset", "x-ratelimit-reset", "x-rate-limit-reset")
-
-
-def _http_date(text: str) -> float | None:
-    from email.utils import parsedate_to_datetime
-
-    try:
-        return parsedate_to_datetime(text).timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
-def _reset_time(text: str, wall: float) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    if value > 1e12:
-        return value / 1000
-    return value if value > 1e9 else wall + value

@@ -1,5 +1,6 @@
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Sequence
 from itertools import zip_longest
 from typing import cast
 
@@ -7,6 +8,7 @@ import pytest
 
 from switchyard.exchange import FailureKind
 from switchyard.protocols.codecs import CODECS
+from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.untouched import UntouchedStream
 from switchyard.relay.attempt import Held, attempt
 from switchyard.relay.failures import AttemptFailed
@@ -18,6 +20,7 @@ from tests.bed.fake_time import now, run
 from tests.bed.wire import PROTOCOLS, Protocol
 
 BOM = b"\xef\xbb\xbf"
+Headers = Sequence[tuple[str, str]]
 CALL = Call("https://h.example", [], b"", 10.0, upstream="u")
 
 
@@ -42,13 +45,21 @@ class FakeBody:
 
 
 class FakeWire:
-    def __init__(self, pieces: list[bytes], label: str, pauses: list[float]) -> None:
+    def __init__(
+        self,
+        pieces: list[bytes],
+        label: str,
+        pauses: list[float],
+        status: int = 200,
+        headers: Headers = (),
+    ) -> None:
         self._pieces = pieces
-        self._label = label
+        self._headers = [("content-type", label), *headers]
         self._pauses = pauses
+        self._status = status
 
     async def send(self, call: Call) -> Reply:
-        return Reply(200, [("content-type", self._label)], FakeBody(self._pieces, self._pauses))
+        return Reply(self._status, self._headers, FakeBody(self._pieces, self._pauses))
 
 
 def attempted(
@@ -219,3 +230,44 @@ def test_an_open_block_is_filled_within_the_time_budget(protocol: Protocol) -> N
     pieces = [*records, *[b": PROCESSING\n\n"] * 10_000]
     found = failed_at(protocol, pieces, [1.0] * len(pieces), wants_stream=True)
     assert found == (FailureKind.IDLE_TIMEOUT, 600.0)
+
+
+# --- when to ask again -----------------------------------------------------------
+
+
+def refused(status: int, pieces: list[bytes], headers: Headers, *, wants_stream: bool) -> WireError:
+    async def scenario() -> WireError:
+        codec = CODECS["messages"]
+        stream = UntouchedStream(codec, "m") if wants_stream else None
+        around = cast(PretendingWire, FakeWire(pieces, "", [], status, headers))
+        with pytest.raises(AttemptFailed) as failed:
+            await attempt(around, CALL, codec, stream, Timeouts(), seconds_left=9.0, wall=1_800_000_000.0)
+        return failed.value.failure.error
+
+    return run(scenario())
+
+
+LIMITED = wire.error_body("messages", "slow down", "rate_limit_error")
+USED_UP = json.dumps(
+    {"type": "error", "error": {"type": "usage_limit_reached", "message": "no", "resets_at": 1_800_003_600}}
+).encode()
+IN_STREAM = b"".join(wire.error_records("messages", "slow down", "rate_limit_error"))
+
+
+@pytest.mark.parametrize("wants_stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "type", "seconds"),
+    [
+        (429, LIMITED, [("retry-after", "7")], ErrorType.RATE_LIMIT, 7.0),
+        (200, LIMITED, [("retry-after", "7")], ErrorType.RATE_LIMIT, 7.0),
+        (200, IN_STREAM, [("retry-after", "7")], ErrorType.RATE_LIMIT, 7.0),
+        (429, USED_UP, [("retry-after", "7")], ErrorType.QUOTA, 3600.0),
+        (200, USED_UP, [], ErrorType.QUOTA, 3600.0),
+        (400, USED_UP, [], ErrorType.QUOTA, 3600.0),
+    ],
+)
+def test_the_wait_is_read_from_headers_and_body_whatever_the_status(
+    status: int, body: bytes, headers: Headers, type: ErrorType, seconds: float, wants_stream: bool
+) -> None:
+    error = refused(status, [body], headers, wants_stream=wants_stream)
+    assert (error.type, error.retry_after) == (type, seconds)
