@@ -73,18 +73,29 @@ TEXTS: dict[str, dict[str, str]] = {
         "protocols": "What an upstream must speak for the rule to hold for it.",
     },
     "Failover": {
-        "error_threshold": "So many failures in a row let an upstream rest.",
-        "cooldown_seconds": "How long it rests; twice as long each time its trial fails.",
-        "max_cooldown_seconds": "The longest rest, whatever the upstream asks for.",
+        "error_threshold": "So many failures in a row start a cooldown.",
+        "cooldown_start_seconds": "The first cooldown; each further one in a row is twice as long, "
+        "up to cooldown_seconds.",
+        "cooldown_seconds": "The longest cooldown after failures in a row, and the cooldown after a bad key "
+        "or exhausted credit.",
+        "max_cooldown_seconds": "The longest cooldown that an upstream may ask for. "
+        "The reset of a quota may be up to 7 days away.",
+        "hold_seconds": "How long a request is held, and tried again, while every upstream fails in a way that passes; "
+        "0: not at all.",
         "on_status": "Status -> action: switch to the next upstream, retry the same one, "
         "ask the rescue upstreams, or return the error.",
         "on_error": "Network error -> action, as for a status.",
+        "on_text": "Actions by the text of the error message. The first rule that fits decides, before on_status.",
         "total_seconds": "Time budget for finding an upstream that answers.",
         "keep_alive_seconds": "After so much silence the client is sent a sign of life.",
         "queue_seconds": "How long a request may wait for a free place at a full upstream.",
         "session_hours": "How long a conversation keeps its upstream; 0: not at all.",
         "return_to_primary_minutes": "How long a conversation that had to move may stay away "
         "after its own upstream has recovered.",
+    },
+    "TextRule": {
+        "match": "Text that the error message contains, without regard to case.",
+        "action": "As for a status.",
     },
     "Price": {
         "input": "Fresh input tokens.",
@@ -110,6 +121,7 @@ PATTERNS: dict[str, dict[str, str]] = {
         "proxy": r"^((https?|socks5h?)://[^/\s]+/?)?$",
     },
     "Activation": {"at": rf"^\s*{CLOCK}\s*$"},
+    "TextRule": {"match": r"\S"},
 }
 """what an editor can check of the meanings"""
 

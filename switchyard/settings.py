@@ -53,6 +53,8 @@ ErrorKey = Annotated[
     ),
 ]
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
+SecondsOrNone = Annotated[float, Meta(ge=0, le=86400)]
+"""0 turns it off"""
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 DollarsPerMillion = Annotated[float, Meta(ge=0, le=1_000_000_000)]
 
@@ -149,15 +151,27 @@ class ModelRule(msgspec.Struct, frozen=True, kw_only=True):
     """what an upstream must speak for the rule to hold for it"""
 
 
+class TextRule(msgspec.Struct, frozen=True, kw_only=True):
+    """What follows an error whose message contains a text, without regard to case."""
+
+    match: Annotated[str, Meta(min_length=1, max_length=300)]
+    action: Action
+
+
 class Failover(msgspec.Struct, frozen=True, kw_only=True):
     error_threshold: Annotated[int, Meta(ge=1, le=1000)] = 3
-    cooldown_seconds: Annotated[float, Meta(ge=0, le=86400)] = 600
+    cooldown_start_seconds: SecondsOrNone = 15
+    """the first cooldown; each further one in a row is twice as long, up to `cooldown_seconds`"""
+    cooldown_seconds: SecondsOrNone = 600
     max_cooldown_seconds: Seconds = 1800
+    """the longest cooldown that an upstream may ask for; the reset of a quota may be later"""
     on_status: dict[StatusKey, Action] = {}
     on_error: dict[ErrorKey, Action] = {}
+    on_text: tuple[TextRule, ...] = ()
+    """the first rule that fits decides, before `on_status`"""
     total_seconds: Seconds = 600
     """time budget for finding an upstream that answers"""
-    hold_seconds: Annotated[float, Meta(ge=0, le=86400)] = 300
+    hold_seconds: SecondsOrNone = 300
     """how long a request is held while every upstream fails in a way that passes; 0 turns it off"""
     keep_alive_seconds: Seconds = 15
     queue_seconds: Annotated[float, Meta(ge=0, le=3600)] = 30
@@ -415,6 +429,11 @@ def _client_key_list(keys: dict[str, Any]) -> Iterator[Finding]:
             yield child("", HIDDEN, quoted=True), "a key that is not empty, without spaces around it", HIDDEN
 
 
+def _text_to_match(text: str) -> Iterator[Finding]:
+    if not text.strip():
+        yield "", "text that is not empty", shown(text)
+
+
 def _model_pattern(pattern: str) -> Iterator[Finding]:
     if not pattern.strip():
         yield "", "a model name or a pattern such as gpt-4*", shown(pattern)
@@ -432,6 +451,7 @@ MEANINGS: dict[tuple[type, str], Meaning] = {
     (Upstream, "capabilities"): _known_capabilities,
     (Activation, "at"): _time_of_day,
     (ModelRule, "from"): _model_pattern,
+    (TextRule, "match"): _text_to_match,
 }
 
 

@@ -16,13 +16,25 @@ from switchyard.settings import (
     Price,
     Settings,
     SettingsError,
+    TextRule,
     TimeoutOverrides,
     Timeouts,
     Upstream,
     parse,
 )
 
-KINDS = (Settings, Upstream, TimeoutOverrides, Timeouts, Activation, Budget, ModelRule, Failover, Price)
+KINDS = (
+    Settings,
+    Upstream,
+    TimeoutOverrides,
+    Timeouts,
+    Activation,
+    Budget,
+    ModelRule,
+    Failover,
+    TextRule,
+    Price,
+)
 SCHEMA = json_schema()
 
 

@@ -203,7 +203,7 @@ class Answering:
         exchange.outcome, exchange.failure = Outcome.TRUNCATED, failure.error
         exchange.attempts[-1].failure = failure
         told = charge_for(failure)
-        wait = told.retry_after if told.retry_after is not None else BREAK_REST_SECONDS
+        wait = BREAK_REST_SECONDS if told.retry_after is None and not told.full else told.retry_after
         self._search.charge(found.candidate, replace(told, weight="rest", retry_after=wait), failure)
 
     # --- whole bodies ----------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from switchyard.protocols.retry_hints import MAX_SECONDS
 from switchyard.settings import Failover, Settings, Upstream
 
 Key = tuple[str, str]
@@ -17,12 +18,16 @@ ACCOUNT = ("base_url", "key", "protocol", "auth", "api_version", "headers", "pro
 
 
 class Charge(msgspec.Struct, frozen=True):
-    """What a failure costs its upstream: nothing, one of the errors that make the threshold, or rest at once."""
+    """What a failure costs its upstream: nothing, one of the errors that make the threshold, or a cooldown at once."""
 
     weight: Literal["none", "error", "rest"]
     model_only: bool = False
     retry_after: float | None = None
-    """seconds of rest that the upstream itself asked for"""
+    """seconds of cooldown that the upstream itself asked for"""
+    full: bool = False
+    """the first cooldown is as long as the last: what is wrong does not pass by itself"""
+    is_reset: bool = False
+    """`retry_after` is when a quota begins anew: asking earlier is useless, however late it is"""
     pretended_seconds: float | None = None
     """the failure was only pretended, and so it is for so many seconds more"""
 
@@ -169,8 +174,8 @@ class Health:
 
 def _hold_against(condition: Condition, charge: Charge, rules: Failover, now: float, began: float) -> None:
     if condition.rests and (began < condition.since or now < condition.until):
-        # the rest has its length already, unless the upstream itself asks for more
-        if charge.retry_after is not None:
+        # the cooldown has its length already, unless the upstream itself asks for more or the cause does not pass
+        if charge.retry_after is not None or charge.full:
             condition.until = max(condition.until, now + rest_seconds(condition.rests, charge, rules))
         return
     condition.errors += 1
@@ -183,18 +188,18 @@ def _hold_against(condition: Condition, charge: Charge, rules: Failover, now: fl
 
 
 def rest_seconds(rests: int, charge: Charge, rules: Failover) -> float:
-    """The upstream's own hint, or the cooldown doubled for each rest in a row; capped either way.
+    """The upstream's own hint, else the first cooldown doubled for each further one in a row, up to the full one.
 
     What was only pretended rests until the pretence ends at the latest.
     """
     if charge.retry_after is not None:
-        wanted = max(charge.retry_after, 1.0)
+        capped = max(rules.max_cooldown_seconds, rules.cooldown_seconds)
+        seconds = min(max(charge.retry_after, 1.0), MAX_SECONDS if charge.is_reset else capped)
+    elif charge.full:
+        seconds = rules.cooldown_seconds
     else:
-        wanted = rules.cooldown_seconds * 2 ** min(rests - 1, 16)
-    longest = max(rules.max_cooldown_seconds, rules.cooldown_seconds)
-    if charge.pretended_seconds is not None:
-        longest = min(longest, charge.pretended_seconds)
-    return min(wanted, longest)
+        seconds = min(rules.cooldown_start_seconds * 2 ** min(rests - 1, 16), rules.cooldown_seconds)
+    return seconds if charge.pretended_seconds is None else min(seconds, charge.pretended_seconds)
 
 
 def same_accounts(before: Settings, after: Settings) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from switchyard.settings import WEEKDAYS, ModelRule, Settings, Upstream, hours_s
 DEFAULT_PRIORITY = 50
 ROLE_ORDER = {"primary": 0, "backup": 1, "rescue": 2}
 MAX_LINEUPS = 512
+DAY_SECONDS = 86400
 
 SkipReason = Literal[
     "disabled",
@@ -39,8 +40,10 @@ class Moment(msgspec.Struct, frozen=True):
     monotonic: float
 
     def clock_at(self, monotonic: float) -> str:
-        """The local time of day of a coming monotonic moment, as hh:mm."""
-        return (self.wall + timedelta(seconds=monotonic - self.monotonic)).strftime("%H:%M")
+        """The local time of day of a coming monotonic moment, as hh:mm; with its date where that is a day away."""
+        seconds = monotonic - self.monotonic
+        form = "%H:%M" if seconds < DAY_SECONDS else "%Y-%m-%d %H:%M"
+        return (self.wall + timedelta(seconds=seconds)).strftime(form)
 
 
 class Candidate(msgspec.Struct, frozen=True):

@@ -1,15 +1,24 @@
-"""What follows a failure: which action, and what it costs the upstream. A table with a few readings of the text."""
+"""What follows a failure: which action, and what it costs the upstream. Tables by the meaning of the error."""
+
+from collections.abc import Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from switchyard.exchange import Failure, FailureKind
+from switchyard.protocols.meaning import is_of_account
 from switchyard.protocols.neutral import ErrorType
 from switchyard.routing.health import Charge
 from switchyard.settings import Action, Failover
 
 RETURNED = frozenset({400, 413, 422})
-"""the request itself is at fault: another upstream would say the same"""
-AT_ONCE = frozenset({401, 402, 403, 429})
+"""the request itself is at fault, unless the error means something else: another upstream would say the same"""
+CLIENT_FAULTS = frozenset({ErrorType.INVALID_REQUEST, ErrorType.TOO_LARGE})
+ELSEWHERE = frozenset(
+    {ErrorType.QUOTA, ErrorType.BILLING, ErrorType.MODEL_NOT_FOUND, ErrorType.CONTEXT_OVERFLOW}
+)
+"""another upstream may answer, whatever the status and its default"""
+TOO_MANY_REQUESTS = 429
 SHORT_RETRY_SECONDS = 5.0
 RETRIES = 2
 BACKOFF_SECONDS = (0.5, 2.0)
@@ -25,14 +34,32 @@ NETWORK = frozenset(
     }
 )
 
+NOTHING = Charge("none")
+ERROR = Charge("error")
+CHARGES: Mapping[ErrorType, Charge] = {
+    ErrorType.INVALID_REQUEST: NOTHING,
+    ErrorType.TOO_LARGE: NOTHING,
+    ErrorType.CONTEXT_OVERFLOW: NOTHING,
+    ErrorType.MODEL_NOT_FOUND: NOTHING,
+    ErrorType.AUTHENTICATION: Charge("rest", full=True),
+    ErrorType.PERMISSION: Charge("rest", full=True),
+    ErrorType.BILLING: Charge("rest", full=True, is_reset=True),
+    ErrorType.QUOTA: Charge("rest", full=True, is_reset=True),
+    ErrorType.RATE_LIMIT: Charge("rest", model_only=True),
+    ErrorType.OVERLOADED: Charge("error", model_only=True),
+}
+"""What an error says about the upstream's health; any other is one of the failures that make the threshold."""
+
 
 class Verdict(msgspec.Struct, frozen=True):
-    """`wait_seconds` only with action "retry"."""
+    """`wait_seconds` only with action "retry"; `needs_larger_window` only with "switch": the prompt has outgrown the
+    window of this upstream, and only one with a larger or unknown window can help."""
 
     action: Action
     charge: Charge
     why: str
     wait_seconds: float = 0.0
+    needs_larger_window: bool = False
 
 
 def judge(failure: Failure, rules: Failover, retries_so_far: int) -> Verdict:
@@ -40,31 +67,29 @@ def judge(failure: Failure, rules: Failover, retries_so_far: int) -> Verdict:
     action, why = _action(failure, rules)
     charge = charge_for(failure)
     if action != "retry":
-        return Verdict(action, charge, why)
+        outgrown = action == "switch" and failure.error.type is ErrorType.CONTEXT_OVERFLOW
+        return Verdict(action, charge, why, needs_larger_window=outgrown)
     wait = failure.retry_after
     if retries_so_far >= RETRIES or (wait is not None and wait > SHORT_RETRY_SECONDS):
         return Verdict("switch", charge, f"{why}, retries used up")
     pause = wait if wait is not None else BACKOFF_SECONDS[min(retries_so_far, len(BACKOFF_SECONDS) - 1)]
-    return Verdict("retry", Charge("none"), why, pause)
+    return Verdict("retry", NOTHING, why, pause)
 
 
 def charge_for(failure: Failure) -> Charge:
     """What the failure says about the upstream's health."""
     error = failure.error
     if failure.kind in NETWORK:
-        return Charge("error")
-    if failure.kind is FailureKind.REFUSED_REQUEST or error.type in NEUTRAL_TYPES:
-        return Charge("none")
-    if error.type in (ErrorType.QUOTA, ErrorType.BILLING) or error.status in AT_ONCE:
-        return Charge("rest", retry_after=error.retry_after)
-    if error.status in RETURNED:
-        return Charge("none")
-    return Charge("error", model_only=error.type is ErrorType.OVERLOADED, retry_after=error.retry_after)
-
-
-NEUTRAL_TYPES = frozenset(
-    {ErrorType.MODEL_NOT_FOUND, ErrorType.CONTEXT_OVERFLOW, ErrorType.INVALID_REQUEST, ErrorType.TOO_LARGE}
-)
+        return ERROR
+    if failure.kind is FailureKind.REFUSED_REQUEST:
+        return NOTHING
+    charge = CHARGES.get(error.type, ERROR)
+    if charge.weight == "none":
+        return charge
+    if error.status == TOO_MANY_REQUESTS:
+        charge = replace(charge, weight="rest")
+    of_model = charge.model_only and not is_of_account(error)
+    return replace(charge, model_only=of_model, retry_after=error.retry_after)
 
 
 def _action(failure: Failure, rules: Failover) -> tuple[Action, str]:
@@ -77,12 +102,14 @@ def _action(failure: Failure, rules: Failover) -> tuple[Action, str]:
 
 
 def _status_action(failure: Failure, rules: Failover) -> Action:
-    status = failure.status
+    """The user's rules for the text, those for the status, the meaning, then the status itself."""
+    message, status, type = failure.message.casefold(), failure.status, failure.error.type
+    for rule in rules.on_text:
+        if rule.match.casefold() in message:
+            return rule.action
     for key in (str(status), f"{status // 100}xx"):
         if key in rules.on_status:
             return rules.on_status[key]
-    if failure.error.type in (ErrorType.QUOTA, ErrorType.MODEL_NOT_FOUND, ErrorType.BILLING):
+    if type in ELSEWHERE or (status in RETURNED and type not in CLIENT_FAULTS):
         return "switch"
-    if status in RETURNED:
-        return "return"
-    return rules.on_status.get("default", "switch")
+    return "return" if status in RETURNED else rules.on_status.get("default", "switch")

@@ -9,7 +9,9 @@ from msgspec.structs import replace
 from switchyard.routing.health import Charge, Condition, Health, renamed, rest_seconds, same_accounts
 from switchyard.settings import Failover, parse
 
-RULES = Failover(error_threshold=3, cooldown_seconds=100, max_cooldown_seconds=500)
+RULES = Failover(
+    error_threshold=3, cooldown_start_seconds=100, cooldown_seconds=400, max_cooldown_seconds=500
+)
 ERROR = Charge("error")
 
 
@@ -43,7 +45,7 @@ def test_a_fault_of_a_model_rests_that_model_only() -> None:
     assert health.rest_of("u", "other", 1.0) is None
 
 
-def test_a_bad_key_rests_at_once_and_a_hint_is_honoured_up_to_the_cap() -> None:
+def test_a_hint_is_obeyed_at_once_up_to_the_cap() -> None:
     health = Health()
     assert failing(health, 1, charge=Charge("rest", retry_after=20.0)) == [True]
     assert health.rest_of("u", "m", 19.0) is not None
@@ -51,10 +53,84 @@ def test_a_bad_key_rests_at_once_and_a_hint_is_honoured_up_to_the_cap() -> None:
     assert rest_seconds(1, Charge("rest", retry_after=86400.0), RULES) == 500
 
 
-def test_a_failed_trial_rests_again_twice_as_long_up_to_the_cap() -> None:
+@pytest.mark.parametrize(
+    ("rules", "lengths"),
+    [
+        ({}, [15, 30, 60, 120, 240, 480, 600, 600]),
+        ({"cooldown_start_seconds": 600}, [600, 600]),
+        ({"cooldown_seconds": 1}, [1, 1]),
+        ({"cooldown_seconds": 0}, [0, 0]),
+        ({"cooldown_start_seconds": 0}, [0, 0]),
+        ({"cooldown_start_seconds": 700, "cooldown_seconds": 3600}, [700, 1400, 2800, 3600]),
+    ],
+)
+def test_cooldowns_in_a_row_double_from_the_first_to_the_full_one(
+    rules: dict[str, float], lengths: list[int]
+) -> None:
+    found = [rest_seconds(number, ERROR, Failover(**rules)) for number in range(1, len(lengths) + 1)]  # type: ignore[arg-type]
+    assert found == lengths
+
+
+@pytest.mark.parametrize(
+    ("charge", "seconds"),
+    [
+        (Charge("rest", full=True), 600.0),
+        (Charge("rest", full=True, retry_after=20.0), 20.0),
+        (Charge("rest"), 15.0),
+        (Charge("rest", retry_after=3600.0), 1800.0),
+        (Charge("rest", full=True, is_reset=True, retry_after=3600.0), 3600.0),
+        (Charge("rest", full=True, is_reset=True, retry_after=30 * 86400.0), 7 * 86400.0),
+        (Charge("rest", full=True, is_reset=True), 600.0),
+        (Charge("rest", retry_after=0.0), 1.0),
+        (Charge("rest", full=True, pretended_seconds=5.0), 5.0),
+    ],
+)
+def test_the_first_cooldown_fits_the_cause(charge: Charge, seconds: float) -> None:
+    assert rest_seconds(1, charge, Failover()) == seconds
+
+
+def test_a_bad_key_found_during_a_short_cooldown_makes_it_a_full_one() -> None:
+    health = Health()
+    failing(health, 3)
+    failing(health, 1, now=10.0, charge=Charge("rest", full=True))
+    rest = health.rest_of("u", "m", 399.0)
+    assert rest is not None and rest.until == 410.0
+
+
+def test_the_reset_of_a_quota_found_during_a_short_cooldown_makes_it_last_until_then() -> None:
+    health = Health()
+    failing(health, 3)
+    failing(health, 1, now=10.0, charge=Charge("rest", full=True, is_reset=True, retry_after=7200.0))
+    assert health.conditions()["u", ""].until == 7210.0
+
+
+@pytest.mark.parametrize("charge", [ERROR, Charge("error", model_only=True), Charge("rest", model_only=True)])
+@pytest.mark.parametrize("every", [1, 5, 17])
+def test_a_recovered_upstream_is_asked_again_within_a_minute_of_a_short_outage(
+    charge: Charge, every: int
+) -> None:
+    """New conversations come every few seconds, and another upstream answers those that this one may not."""
+    for outage in range(1, 61):
+        health, begins = Health(), 7
+        for now in range(0, 300, every):
+            if health.rest_of("u", "m", now, f"x{now}") is not None:
+                continue
+            health.begin("u", "m", f"x{now}")
+            if begins <= now < begins + outage:
+                health.failed("u", "m", charge, "boom", Failover(), now, now)
+            else:
+                health.succeeded("u", "m", now)
+                if now >= begins + outage:
+                    break
+            health.release(f"x{now}")
+        assert now - (begins + outage) <= 60, outage
+        assert health.rest_of("u", "m", now) is None
+
+
+def test_a_failed_probe_doubles_the_cooldown_up_to_the_full_one() -> None:
     health = Health()
     failing(health, 3, now=0.0)
-    for now, until in ((100.0, 300.0), (300.0, 700.0), (700.0, 1200.0), (1200.0, 1700.0)):
+    for now, until in ((100.0, 300.0), (300.0, 700.0), (700.0, 1100.0), (1100.0, 1500.0)):
         health.begin("u", "m", "x")
         assert failing(health, 1, now=now) == [True]
         rest = health.rest_of("u", "m", now)

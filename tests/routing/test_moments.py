@@ -31,3 +31,11 @@ def test_a_moment_lies_in_the_seven_days_from_now(text: str, day: int, clock: st
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a time"):
         moment_at(text, SATURDAY)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(60, "14:31"), (23 * 3600, "13:30"), (86_400, "2026-11-22 14:30"), (7 * 86_400, "2026-11-28 14:30")],
+)
+def test_a_moment_that_is_a_day_away_is_shown_with_its_date(seconds: float, text: str) -> None:
+    assert SATURDAY.clock_at(SATURDAY.monotonic + seconds) == text
