@@ -154,7 +154,7 @@ class ModelRule(msgspec.Struct, frozen=True, kw_only=True):
 class TextRule(msgspec.Struct, frozen=True, kw_only=True):
     """What follows an error whose message contains a text, without regard to case."""
 
-    match: Annotated[str, Meta(min_length=1, max_length=300)]
+    match: Annotated[str, Meta(min_length=1)]
     action: Action
 
 

@@ -120,9 +120,21 @@ def test_an_editor_refuses_what_the_reader_refuses(field: str, value: str) -> No
     assert (re.search(PATTERNS[kind][name], value) is not None) == is_read(entry)
 
 
+@pytest.mark.parametrize("text", ["", " ", "\n", "x", " 负载过高 "])
+def test_an_editor_refuses_an_empty_text_to_match(text: str) -> None:
+    rule = {"match": text, "action": "switch"}
+    assert (re.search(PATTERNS["TextRule"]["match"], text) is not None) == is_valid(
+        {"failover": {"on_text": [rule]}}
+    )
+
+
 def is_read(entry: dict[str, Any]) -> bool:
+    return is_valid({"upstreams": [entry]})
+
+
+def is_valid(document: dict[str, Any]) -> bool:
     try:
-        parse({"upstreams": [entry]})
+        parse(document)
     except SettingsError:
         return False
     return True

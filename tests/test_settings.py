@@ -12,6 +12,7 @@ from switchyard.settings import (
     ModelRule,
     Settings,
     SettingsError,
+    TextRule,
     TimeoutOverrides,
     Timeouts,
     Upstream,
@@ -204,6 +205,54 @@ def test_all_faults_are_reported_at_once() -> None:
         + ', found "foo"',
         "$.timeouts: expected an object, found []",
     ]
+
+
+@pytest.mark.parametrize("seconds", [0, 0.5, 86400])
+def test_cooldowns_and_the_hold_may_be_switched_off_and_last_a_day(seconds: float) -> None:
+    parsed = parse(
+        {"failover": {"cooldown_start_seconds": seconds, "hold_seconds": seconds}}
+    ).settings.failover
+    assert (parsed.cooldown_start_seconds, parsed.hold_seconds) == (seconds, seconds)
+
+
+def test_actions_by_the_text_of_an_error_are_read_in_their_order() -> None:
+    rules = [{"match": "负载过高", "action": "switch"}, {"match": "no such", "action": "return"}]
+    assert parse({"failover": {"on_text": rules}}).settings.failover.on_text == (
+        TextRule(match="负载过高", action="switch"),
+        TextRule(match="no such", action="return"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("failover", "faults"),
+    [
+        (
+            {"cooldown_start_seconds": -1, "hold_seconds": 86401},
+            [
+                "$.failover.cooldown_start_seconds: expected a number from 0 to 86400, found -1",
+                "$.failover.hold_seconds: expected a number from 0 to 86400, found 86401",
+            ],
+        ),
+        ({"on_text": {"busy": "switch"}}, ['$.failover.on_text: expected a list, found {"busy":"switch"}']),
+        (
+            {
+                "on_text": [
+                    {"match": "", "action": "switch"},
+                    {"match": " ", "action": "swich"},
+                    {"match": "x"},
+                ]
+            },
+            [
+                '$.failover.on_text[0].match: expected text that is not empty, found ""',
+                '$.failover.on_text[1].match: expected text that is not empty, found " "',
+                '$.failover.on_text[1].action: expected one of "switch", "retry", "rescue", "return", found "swich"',
+                '$.failover.on_text[2].action: expected one of "switch", "retry", "rescue", "return", found nothing',
+            ],
+        ),
+    ],
+)
+def test_faults_of_the_failover_settings_are_named(failover: dict[str, object], faults: list[str]) -> None:
+    assert faults_of({"failover": failover}) == faults
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,24 @@ export function button(label, onclick, { kind = "", key = null, title = null, ic
   return h("button", { type: "button", class: kind, onclick, title, "aria-label": label ? null : title, disabled, dataset: key ? { key } : {} }, content);
 }
 
+/** Two buttons that move the row they stand in up and down among its siblings. */
+export function moveButtons(rowOf, moved) {
+  return [-1, 1].map((step) => {
+    const words = t(step < 0 ? "upstreams.move-up" : "upstreams.move-down");
+    const made = button(step < 0 ? "↑" : "↓", (event) => {
+      const row = rowOf();
+      const other = step < 0 ? row.previousElementSibling : row.nextElementSibling;
+      if (!other) return;
+      if (step < 0) other.before(row);
+      else other.after(row);
+      event.currentTarget.focus();
+      moved();
+    }, { kind: "quiet small", title: words });
+    made.setAttribute("aria-label", words);
+    return made;
+  });
+}
+
 /** A button that is busy while its action runs and tells what went wrong. */
 export function actionButton(label, action, options) {
   const made = button(label, () => busy(made, action), options);

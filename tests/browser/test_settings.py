@@ -62,9 +62,9 @@ def test_a_model_is_followed_to_its_upstream(demo: Daemon, open_page: Open) -> N
 
 def test_failover_settings_are_checked_and_saved_one_by_one(demo: Daemon, open_page: Open) -> None:
     page = open_page(demo, "/#/failover")
-    page.get_by_label("Failures in a row before a rest").fill("0")
+    page.get_by_label("Failures in a row before a cooldown").fill("0")
     expect(page.get_by_text("expected a whole number from 1 to 1000, found 0")).to_be_visible()
-    page.get_by_label("Failures in a row before a rest").fill("5")
+    page.get_by_label("Failures in a row before a cooldown").fill("5")
     page.get_by_label("First byte (seconds)").fill("240")
     page.get_by_label("fell silent").select_option("return")
     page.get_by_role("button", name="Add status").click()
@@ -84,6 +84,35 @@ def test_failover_settings_are_checked_and_saved_one_by_one(demo: Daemon, open_p
     page.locator(".save-bar").get_by_role("button", name="Save").click()
     expect(page.locator(".save-bar")).to_be_hidden()
     assert stored(demo)["timeouts"] == {}
+
+
+def test_rules_for_the_text_of_an_error_are_added_ordered_and_saved(demo: Daemon, open_page: Open) -> None:
+    page = open_page(demo, "/#/failover")
+    card = page.get_by_label("By the text of an error", exact=True)
+    card.get_by_role("button", name="Add text").click()
+    first = card.locator(".text-row").first
+    expect(first.locator(".wrong")).to_contain_text("text that is not empty")
+    first.get_by_label("Text of the error").fill("负载过高")
+    card.get_by_role("button", name="Add text").click()
+    last = card.locator(".text-row").last
+    last.get_by_label("Text of the error").fill(HOSTILE)
+    last.get_by_label("Action for this text").select_option("return")
+    last.get_by_role("button", name="Move up").click()
+    page.get_by_label("First cooldown (seconds)").fill("5")
+    page.get_by_label("Hold a request while every upstream fails (seconds)").fill("0")
+    save(page)
+    assert stored(demo)["failover"] == {
+        "cooldown_start_seconds": 5,
+        "hold_seconds": 0,
+        "on_text": [
+            {"match": HOSTILE, "action": "return"},
+            {"match": "负载过高", "action": "switch"},
+        ],
+    }
+    card.locator(".text-row").first.get_by_role("button", name="Remove").click()
+    page.locator(".save-bar").get_by_role("button", name="Save").click()
+    expect(page.locator(".save-bar")).to_be_hidden()
+    assert stored(demo)["failover"]["on_text"] == [{"match": "负载过高", "action": "switch"}]
 
 
 def test_leaving_a_panel_with_unsaved_changes_asks_first(demo: Daemon, open_page: Open) -> None:

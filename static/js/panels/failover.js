@@ -2,12 +2,12 @@
 import { difference, mountDraft, orNull } from "../draft.js";
 import { h } from "../dom.js";
 import { t, translated } from "../i18n.js";
-import { button, field, group, select } from "../ui.js";
+import { button, field, group, moveButtons, select } from "../ui.js";
 
 const ACTIONS = ["switch", "retry", "rescue", "return"];
 const GROUPS = {
-  rest: ["error_threshold", "cooldown_seconds", "max_cooldown_seconds"],
-  waiting: ["total_seconds", "queue_seconds", "keep_alive_seconds"],
+  cooldown: ["error_threshold", "cooldown_start_seconds", "cooldown_seconds", "max_cooldown_seconds"],
+  waiting: ["hold_seconds", "total_seconds", "queue_seconds", "keep_alive_seconds"],
   sessions: ["session_hours", "return_to_primary_minutes"],
 };
 const BUDGETS = ["day_soft", "day_hard", "month_soft", "month_hard"];
@@ -26,11 +26,12 @@ function build(config, touched) {
   const budget = BUDGETS.map((name) => numberOf("budget", name, stored.budget, defaults.budget));
   const statuses = statusRows(stored.failover.on_status ?? {}, defaults.failover.on_status, touched);
   const errors = errorRows(stored.failover.on_error ?? {}, defaults.failover.on_error);
+  const texts = textRows(stored.failover.on_text ?? [], touched);
   const hosts = h("textarea.mono", { rows: "2", spellcheck: "false" }, stored.allowed_hosts.join("\n"));
   const megabytes = h("input", { type: "number", min: "1", max: "1024", value: stored.max_body_megabytes ?? "", placeholder: "64" });
 
   const read = () => ({
-    failover: { ...others(stored.failover, failover), ...values(failover), ...some("on_status", statuses.read(), stored.failover), ...some("on_error", errors.read(), stored.failover) },
+    failover: { ...others(stored.failover, failover), ...values(failover), ...some("on_status", statuses.read(), stored.failover), ...some("on_error", errors.read(), stored.failover), ...some("on_text", texts.read(), stored.failover) },
     timeouts: { ...others(stored.timeouts, timeouts), ...values(timeouts) },
     budget: { ...others(stored.budget, budget), ...values(budget) },
   });
@@ -50,8 +51,9 @@ function build(config, touched) {
   return {
     changes,
     content: [
-      h("div.columns.even", {}, card("failover.timeouts", h("div.stack.loose", {}, timeouts.map((one) => one.element))), card("failover.rest", h("div.stack.loose", {}, GROUPS.rest.map((name) => byName.get(name))))),
+      h("div.columns.even", {}, card("failover.timeouts", h("div.stack.loose", {}, timeouts.map((one) => one.element))), card("failover.cooldown", h("div.stack.loose", {}, GROUPS.cooldown.map((name) => byName.get(name))))),
       h("div.columns.even", {}, card("failover.on-status", statuses.element), card("failover.on-error", errors.element)),
+      card("failover.on-text", h("div.stack.loose", {}, h("p.muted", {}, t("failover.on-text-help")), texts.element)),
       card("failover.actions", h("dl.pairs", {}, ACTIONS.map((action) => [h("dt", {}, t(`action.${action}`)), h("dd", {}, t(`action-help.${action}`))]))),
       h("div.columns.even", {}, card("failover.waiting", h("div.stack.loose", {}, GROUPS.waiting.map((name) => byName.get(name)))), card("failover.sessions", h("div.stack.loose", {}, GROUPS.sessions.map((name) => byName.get(name))))),
       h("div.columns.even", {}, card("failover.budget", h("div.stack.loose", {}, h("p.muted", {}, t("failover.budget-help")), h("div.fields", {}, budget.map((one) => one.element)))), card("failover.doors", h("div.stack.loose", {}, field(t("setting.max_body_megabytes"), megabytes, { help: t("setting-help.max_body_megabytes"), path: "max_body_megabytes" }), field(t("setting.allowed_hosts"), hosts, { help: t("setting-help.allowed_hosts"), path: "allowed_hosts" })))),
@@ -70,8 +72,9 @@ function numberOf(section, name, stored, defaults) {
 const values = (fields) => Object.fromEntries(fields.map((one) => [one.name, one.read()]).filter(([, value]) => value !== undefined));
 
 /** Members that this form does not show stay as they are. */
-const others = (stored, fields) => Object.fromEntries(Object.entries(stored).filter(([name]) => !fields.some((one) => one.name === name) && !["on_status", "on_error"].includes(name)));
+const others = (stored, fields) => Object.fromEntries(Object.entries(stored).filter(([name]) => !fields.some((one) => one.name === name) && !["on_status", "on_error", "on_text"].includes(name)));
 
+/** A table or a list, unless it is empty and was not in the file. */
 const some = (name, table, stored) => (Object.keys(table).length || stored[name] !== undefined ? { [name]: table } : {});
 
 const actionSelect = (value, label) => select(ACTIONS.map((action) => [action, t(`action.${action}`)]), value, null, { "aria-label": label });
@@ -91,7 +94,28 @@ function statusRows(stored, defaults, touched) {
     add(status, stored[status] ?? defaults[status], status in defaults);
   }
   const more = button(t("failover.add-status"), () => (add("", "switch", false).querySelector("input").focus(), touched()), { kind: "small" });
-  return { element: group(t("failover.on-status-help"), h("div.stack", {}, rows, h("div", {}, more)), { path: "failover.on_status" }), read: () => ordered(Object.fromEntries([...rows.children].filter((row) => row.keep()).map((row) => row.read())), stored) };
+  return { element: group(t("failover.on-status-help"), h("div.stack", {}, rows, h("div", {}, more)), { help: t("failover.on-status-note"), path: "failover.on_status" }), read: () => ordered(Object.fromEntries([...rows.children].filter((row) => row.keep()).map((row) => row.read())), stored) };
+}
+
+/** Rules for the text of an error, in their order: the first that fits decides. */
+function textRows(stored, touched) {
+  const rows = h("div.stack");
+  const number = () => [...rows.children].forEach((row, index) => (row.dataset.path = `failover.on_text[${index}]`));
+  const changed = () => (number(), touched());
+  const add = (rule) => {
+    const words = t("failover.text");
+    const text = h("input", { type: "text", value: rule.match ?? "", placeholder: words, "aria-label": words, autocomplete: "off" });
+    const choice = actionSelect(rule.action ?? "switch", t("failover.action-for-text"));
+    const remove = button("", () => (row.remove(), changed()), { kind: "quiet", iconName: "close", title: t("editor.remove-row") });
+    const row = h("div.text-row", { dataset: { path: "" } }, text, h("span.arrow.faint", { "aria-hidden": "true" }, "→"), choice, h("span.row.tight", {}, moveButtons(() => row, changed), remove), h("p.wrong", { hidden: true }));
+    row.read = () => ({ ...rule, match: text.value, action: choice.value });
+    rows.append(row);
+    number();
+    return row;
+  };
+  stored.forEach(add);
+  const more = button(t("failover.add-text"), () => (add({}).querySelector("input").focus(), changed()), { kind: "small" });
+  return { element: h("div.stack", {}, rows, h("div", {}, more)), read: () => [...rows.children].map((row) => row.read()) };
 }
 
 function errorRows(stored, defaults) {

@@ -4,7 +4,7 @@ import { difference, mountDraft, orNull } from "../draft.js";
 import { h, replace } from "../dom.js";
 import { t } from "../i18n.js";
 import { live } from "../live.js";
-import { busy, button, errorNote, icon, protocolName, select, skipText } from "../ui.js";
+import { busy, button, errorNote, icon, moveButtons, protocolName, select, skipText } from "../ui.js";
 
 const CLIENTS = ["messages", "chat", "responses"];
 const PRICES = ["input", "output", "cache_read", "cache_write_5m", "cache_write_1h"];
@@ -47,7 +47,7 @@ function ruleRows(stored, touched) {
       h("span.arrow.faint", { "aria-hidden": "true" }, icon("arrow")),
       to,
       clients,
-      h("span.row.tight", {}, moveButton(-1, () => row), moveButton(1, () => row), button("", () => removeRow(row), { kind: "quiet", iconName: "close", title: t("editor.remove-row") })),
+      h("span.row.tight", {}, moveButtons(() => row, changed), button("", () => removeRow(row), { kind: "quiet", iconName: "close", title: t("editor.remove-row") })),
       h("p.wrong", { hidden: true }),
     );
     const others = Object.fromEntries(Object.entries(rule).filter(([name]) => !EDITED.includes(name)));
@@ -58,20 +58,6 @@ function ruleRows(stored, touched) {
   };
   const changed = () => (number(), touched());
   const removeRow = (row) => (row.remove(), changed());
-  function moveButton(step, rowOf) {
-    const words = t(step < 0 ? "upstreams.move-up" : "upstreams.move-down");
-    const made = button(step < 0 ? "↑" : "↓", (event) => {
-      const row = rowOf();
-      const other = step < 0 ? row.previousElementSibling : row.nextElementSibling;
-      if (!other) return;
-      if (step < 0) other.before(row);
-      else other.after(row);
-      event.currentTarget.focus();
-      changed();
-    }, { kind: "quiet small", title: words });
-    made.setAttribute("aria-label", words);
-    return made;
-  }
   stored.forEach(add);
   const more = button(t("models.add-rule"), () => (add({}).querySelector("input").focus(), touched()), { kind: "small" });
   return { element: h("div.stack", {}, rows, h("div", {}, more)), read: () => [...rows.children].map((row) => inOrder(row.read(), stored)).filter((rule) => rule.from || rule.to) };
