@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from switchyard.protocols.excess import OUTPUT_BUDGET, output_limit, overflow_numbers, shared_window
-from switchyard.protocols.meaning import Report, type_of
+from switchyard.protocols.meaning import Report, quotes_request, type_of
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.retry_hints import LONG_WINDOW_SECONDS, BodyHints, read_body
 
@@ -251,7 +251,9 @@ def _with_nested(told: _Told, depth: int = MAX_NESTED) -> _Told:
     """Relays pass an error on as text: `upstream error: {"error": {...}}`. What is inside counts as well."""
     words = told.words or told.message
     begin, end = words.find('{"'), words.rfind("}") + 1
-    parsed = _parsed(words[begin:end].encode("utf-8", "replace")) if depth and 0 <= begin < end else None
+    if not depth or not 0 <= begin < end or quotes_request(words[:begin], told.param):
+        return told
+    parsed = _parsed(words[begin:end].encode("utf-8", "replace"))
     inner = _told(parsed) if isinstance(parsed, dict) else None
     if inner is None:
         return told

@@ -1,7 +1,7 @@
 """Judge what an error means: by its names, then by its words in English or Chinese, then by its status."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from switchyard.protocols.excess import OUTPUT_BUDGET, OVERFLOW
@@ -137,8 +137,9 @@ QUOTA = _words(
 )
 PER_MINUTE = re.compile(r"(?i)per[ _-]?(?:min|minute|second)\b|PerMinute|每分钟|每秒")
 BAD_KEY = _words(
-    r"(?:invalid|incorrect|missing|expired|revoked|disabled|wrong|no|no valid|didn't provide an)(?: [a-z]{1,12}){0,2} "
+    r"(?:invalid|incorrect|missing|expired|revoked|disabled|wrong)(?: [a-z]{1,12}){0,2} "
     r"(?:api[ -]?key|x-api-key|access token|auth token|credentials?)"
+    r"|(?:no|no valid|didn't provide an) (?:api[ -]?key|credentials?)"
     r"|(?:invalid|incorrect|expired|revoked) (?:api[ -]?key|token)\b(?! (?:in|at|near|id|count|limit)\b)"
     r"|(?:api[ -]?key|x-api-key|(?:this|access|auth|bearer) token|credentials?) "
     r"(?:is |has |was |are )?(?:been )?(?:invalid|incorrect|not (?:valid|correct|provided)|expired|revoked|disabled"
@@ -202,27 +203,32 @@ class Report(NamedTuple):
 
 
 def type_of(report: Report, status: int) -> ErrorType:
-    """The named type if it is a telling one, then the words, then the status, then a vague name."""
+    """The named type if it is a specific one, then the words, then the status, then a vague name."""
     names = [plain for name in report.names for plain in _spellings(name)]
     if FILTER_NAMES.intersection(names):
         return ErrorType.INVALID_REQUEST
     found = {name: NAMED_TYPES[name] for name in names if name in NAMED_TYPES}
-    name, telling = next(((name, one) for name, one in found.items() if one not in VAGUE_TYPES), ("", None))
-    if telling is not None and (telling is ErrorType.CONTEXT_OVERFLOW or name in EXACT_NAMES):
-        return telling
-    if telling is None and status in REFUSED and any(name not in GENERIC_NAMES for name in _servers(found)):
-        telling = ErrorType.SERVER
+    specific = {name: type for name, type in found.items() if type not in VAGUE_TYPES}
+    name, known = next(iter(specific.items()), ("", None))
+    if known is ErrorType.CONTEXT_OVERFLOW or (known is not None and name in EXACT_NAMES):
+        return known
+    if known is None and status in REFUSED and _says_server(found):
+        known = ErrorType.SERVER
     vague = next(iter(found.values()), None)
-    return _refined(telling or STATUS_TYPES.get(status) or vague or _type_of_range(status), report)
+    return _refined(known or STATUS_TYPES.get(status) or vague or _type_of_range(status), report)
 
 
-def _servers(found: Mapping[str, ErrorType]) -> Iterator[str]:
-    return (name for name, type in found.items() if type is ErrorType.SERVER)
+def _says_server(found: Mapping[str, ErrorType]) -> bool:
+    return any(type is ErrorType.SERVER and name not in GENERIC_NAMES for name, type in found.items())
 
 
-def _spellings(name: str) -> tuple[str, str]:
+DOTTED = re.compile(r"([a-z]+)(?:\.[a-z]+)+", re.IGNORECASE)
+
+
+def _spellings(name: str) -> tuple[str, ...]:
     """Aliyun and Volcengine put the special case behind the general one: `Throttling.RateQuota`."""
-    return plain_name(name), plain_name(name.partition(".")[0])
+    general = DOTTED.fullmatch(name)
+    return (plain_name(name), general[1].lower()) if general else (plain_name(name),)
 
 
 def _type_of_range(status: int) -> ErrorType:
@@ -233,33 +239,36 @@ def _refined(known: ErrorType, report: Report) -> ErrorType:
     """What the words add: the distinctions that many upstreams make only there."""
     if known is ErrorType.INVALID_REQUEST and OUTPUT_BUDGET.search(report.words):
         return known
-    words = unquoted(report.words)
-    is_overflow_only = _is_about_a_field(report)
+    words, is_about_field = unquoted(report.words), _is_about_field(report.words, report.param)
     for row in ROWS:
         is_overflow = row.meaning is ErrorType.CONTEXT_OVERFLOW
-        if known not in row.refines or (is_overflow_only and not is_overflow):
+        if known not in row.refines or (is_about_field and not is_overflow):
             continue
-        if row.words.search(report.words if is_overflow else words) and not _is_pause(row, report):
+        if row.words.search(report.words if is_overflow else words) and not _is_rate_limit(row, report):
             return row.meaning
     return known
 
 
-def _is_pause(row: Row, report: Report) -> bool:
-    """What is called a quota, but is one of a minute, or ends soon, is a rate limit."""
-    if row.meaning not in (ErrorType.QUOTA, ErrorType.BILLING):
-        return False
-    ends_soon = report.wait is not None and report.wait < LONG_WINDOW_SECONDS
-    return ends_soon or PER_MINUTE.search(report.words) is not None
+def _is_rate_limit(row: Row, report: Report) -> bool:
+    """What is called a quota, but is one of a minute, or ends soon."""
+    if row.meaning is ErrorType.QUOTA and report.wait is not None and report.wait < LONG_WINDOW_SECONDS:
+        return True
+    return row.meaning in (ErrorType.QUOTA, ErrorType.BILLING) and PER_MINUTE.search(report.words) is not None
 
 
-FIELD = re.compile(
-    r"(?:messages|tools|tool_choice|system|input|instructions|prompt|contents|metadata)(?:[.\[]\w|$)"
-)
+FIELDS = r"(?:messages|tools|tool_choice|system|input|instructions|prompt|contents|metadata)"
+FIELD = re.compile(rf"{FIELDS}(?:[.\[]|$)")
+PATH = re.compile(rf"{FIELDS}[.\[]\w")
 
 
-def _is_about_a_field(report: Report) -> bool:
-    """`messages.1.content: ...` is about the request, whatever words it quotes."""
-    return bool(FIELD.match(report.param) or re.match(rf"(?!\w+$){FIELD.pattern}", report.words))
+def quotes_request(words: str, param: str) -> bool:
+    """Whether an error is about the content of the request: what it quotes says nothing about the upstream."""
+    return _is_about_field(words, param) or FILTERED.search(words) is not None
+
+
+def _is_about_field(words: str, param: str) -> bool:
+    """As in `messages.1.content: ...`."""
+    return FIELD.match(param) is not None or PATH.match(words) is not None
 
 
 # --- quotes -------------------------------------------------------------------
@@ -273,7 +282,7 @@ INSIDE_OUT = re.compile(r"\{\s{0,9}['\"]")
 
 
 def unquoted(words: str) -> str:
-    """The words without quotations and addresses: what the user wrote, or is called, teaches nothing."""
+    """The words without quotations and addresses: names and what the user wrote say nothing about the upstream."""
     if INSIDE_OUT.search(words):
         return words
     left = QUOTED.sub(" ", words)
@@ -290,6 +299,6 @@ MODEL = _words(r"model\b|for [\w./:-]{1,100} in organization", r"模型")
 
 
 def is_of_account(error: WireError) -> bool:
-    """Whether a limit or an overload concerns the whole account and not only the model that was asked."""
+    """Whether a limit or an overload concerns the whole account and not only the requested model."""
     words = unquoted(error.message)
     return ACCOUNT.search(words) is not None and MODEL.search(words) is None

@@ -173,8 +173,8 @@ ROWS: tuple[Row, ...] = (
     Row("x-codex-*-reset-at", "window", _moment, "ChatGPT for Codex: primary and secondary"),
     Row("anthropic-ratelimit-requests-reset", "limit", _moment, "Anthropic"),
     Row("anthropic-ratelimit-*tokens-reset", "limit", _moment, "Anthropic: tokens, input-, output-tokens"),
-    Row("x-ratelimit-reset-after", "limit", _span, "gateways after Discord's example"),
-    Row("x-ratelimit-reset-*", "limit", _span, "OpenAI, Azure, Groq, Cerebras: requests and tokens"),
+    Row("x-ratelimit-reset-after", "limit", _moment, "gateways after Discord's example"),
+    Row("x-ratelimit-reset-*", "limit", _moment, "OpenAI, Azure, Groq, Cerebras: requests and tokens"),
     Row("x-ratelimit-reset", "limit", _moment, "OpenRouter (also in error.metadata.headers), GitHub Models"),
     Row("x-rate-limit-reset", "limit", _moment, "older gateways"),
 )
@@ -184,7 +184,7 @@ NOT_USED_UP = ("allowed", "active")
 
 
 def _used_up(name: str, fields: Mapping[str, str]) -> bool | None:
-    """Whether the limit that a reset belongs to is exhausted, by what is told beside it; None if nothing is."""
+    """Whether the limit that a reset belongs to is exhausted; None if no field beside it says so."""
     before = name.partition("reset")[0]
     if (remaining := _number(fields.get(name.replace("reset", "remaining"), ""))) is not None:
         return remaining <= 0
@@ -204,7 +204,7 @@ class _Hint(NamedTuple):
 def _hints(fields: Mapping[str, str], *, limits: bool) -> list[_Hint]:
     """What the fields say, best first. Limits and windows count where `limits` and only those that are used up."""
     certain: list[_Hint] = []
-    untold: list[_Hint] = []
+    possible: list[_Hint] = []
     for row in ROWS:
         for name in fields:
             when = row.read(fields[name]) if fnmatchcase(name, row.name) else None
@@ -212,9 +212,9 @@ def _hints(fields: Mapping[str, str], *, limits: bool) -> list[_Hint]:
             if when is None or used_up is False or (row.kind != "pause" and not limits):
                 continue
             sure = used_up or row.kind == "pause" or row.name in EXPLICIT
-            (certain if sure else untold).append(_Hint(row.kind, when))
-    # without a word on which limit is exhausted, the one that ends first is the better guess
-    return certain or sorted(untold, key=lambda hint: hint.when)[:1]
+            (certain if sure else possible).append(_Hint(row.kind, when))
+    # if no field says which limit is exhausted, the one that ends first is the better guess
+    return certain or sorted(possible, key=lambda hint: hint.when)[:1]
 
 
 EXPLICIT = frozenset(
@@ -241,8 +241,8 @@ def read_body(bodies: Sequence[object], words: str) -> BodyHints:
     resets = [hint.when.seconds for hint in hints if hint.kind != "pause" and not hint.when.is_moment]
     moments = [hint.when.seconds for hint in hints if hint.when.is_moment]
     return BodyHints(
-        _bounded(pauses[0] if pauses else _said(PAUSES, words)),
-        _bounded(max(resets) if resets else _said(RESETS, words)),
+        _bounded(pauses[0] if pauses else _first_span(PAUSES, words)),
+        _bounded(max(resets) if resets else _first_span(RESETS, words)),
         max(moments, default=None),
     )
 
@@ -295,12 +295,12 @@ RESETS = tuple(
 """Your quota will reset after 3h12m37s (Google Code Assist); resets in 5 hours; 2小时后重置."""
 
 
-def _said(patterns: tuple[re.Pattern[str], ...], words: str) -> float | None:
-    """Seconds in the first sentence that fits."""
+def _first_span(patterns: tuple[re.Pattern[str], ...], words: str) -> float | None:
+    """Seconds of the span in the first sentence that fits."""
     for pattern in patterns:
         if found := pattern.search(words[:MAX_SENTENCE_CHARS]):
-            told = found.groupdict()
-            return _sum(told["span"]) if told.get("span") else float(told["number"])
+            groups = found.groupdict()
+            return _sum(groups["span"]) if groups.get("span") else float(groups["number"])
     return None
 
 
@@ -323,11 +323,11 @@ EPOCH = re.compile(r"limit reached\|(\d{10})(?:\d{3})?\b", re.IGNORECASE)
 """Claude AI usage limit reached|1790000000"""
 
 
-def said_moment(message: str, wall: float, utc_offset: float) -> float | None:
+def named_moment(message: str, wall: float, utc_offset: float) -> float | None:
     """Seconds until the moment that a sentence names.
 
-    Where it names no zone, the first coming one of UTC, this machine and China is meant: asked too early, the upstream
-    says it again; asked too late, hours are lost.
+    Where it names no zone, the earliest one of UTC, this machine and China counts: an upstream that is probed too early
+    repeats the hint; one that is probed too late is lost for hours.
     """
     message = message[:MAX_SENTENCE_CHARS]
     if epoch := EPOCH.search(message):
@@ -340,27 +340,27 @@ def said_moment(message: str, wall: float, utc_offset: float) -> float | None:
     return None
 
 
-def _moments(told: Mapping[str, str | None], wall: float, utc_offset: float) -> Iterator[float]:
+def _moments(parts: Mapping[str, str | None], wall: float, utc_offset: float) -> Iterator[float]:
     """Seconds until the moment, for each zone it may be meant in."""
-    if not (told.get("date") or told["minute"] or told["half"]):
+    if not (parts.get("date") or parts["minute"] or parts["half"]):
         return
-    zone = _zone(told["zone"])
+    zone = _zone(parts["zone"])
     for offset in (0.0, utc_offset, CHINA_SECONDS) if zone is None else (zone,):
         try:
-            yield _until(told, wall, offset)
+            yield _until(parts, wall, offset)
         except (ValueError, OverflowError):
             return
 
 
-def _until(told: Mapping[str, str | None], wall: float, offset: float) -> float:
+def _until(parts: Mapping[str, str | None], wall: float, offset: float) -> float:
     """Raises ValueError and OverflowError for what is no time."""
     zone = timezone(timedelta(seconds=offset))
-    date = told.get("date")
+    date = parts.get("date")
     day = datetime.fromisoformat(date) if date else datetime.fromtimestamp(wall, zone)
-    hour = int(told["hour"] or 0)
-    if told["half"]:
-        hour = hour % 12 + (12 if told["half"].lower() == "pm" else 0)
-    minute, second = int(told["minute"] or 0), int(told["second"] or 0)
+    hour = int(parts["hour"] or 0)
+    if parts["half"]:
+        hour = hour % 12 + (12 if parts["half"].lower() == "pm" else 0)
+    minute, second = int(parts["minute"] or 0), int(parts["second"] or 0)
     moment = day.replace(hour=hour, minute=minute, second=second, microsecond=0, tzinfo=zone)
     seconds = moment.timestamp() - wall
     return seconds + 86400 if seconds <= 0 and not date else seconds
@@ -393,25 +393,25 @@ def with_hints(
     An explicit pause counts first, for a quota the latest of all. `wall`: epoch seconds; `utc_offset`: of this machine.
     """
     fields = {_plain_name(name): value for name, value in headers.items()}
-    # moments are told by the upstream's clock: ours may be wrong
+    # moments are those of the upstream's clock: ours may be wrong
     theirs = http_date(fields.get("date", "")) or wall
     is_limited = error.status == TOO_MANY_REQUESTS or error.type in (ErrorType.RATE_LIMIT, ErrorType.QUOTA)
     waits = [
         _Wait(kind, when.seconds - theirs if when.is_moment else when.seconds)
         for kind, when in _hints(fields, limits=is_limited)
     ]
-    return _folded(error, waits + _told_before(error, theirs, utc_offset))
+    return _folded(error, waits + _from_body(error, theirs, utc_offset))
 
 
-def _told_before(error: WireError, wall: float, utc_offset: float) -> list[_Wait]:
-    """What the body said."""
+def _from_body(error: WireError, wall: float, utc_offset: float) -> list[_Wait]:
+    """The hints that were read with the body, and the moment that its message names."""
     waits = []
     if error.retry_after is not None:
         waits.append(_Wait("window" if error.type is ErrorType.QUOTA else "pause", error.retry_after))
     if error.resets_at is not None:
         waits.append(_Wait("window", error.resets_at - wall))
-    said = said_moment(error.message, wall, utc_offset) if error.type in LIMITS else None
-    return waits if said is None else [*waits, _Wait("window", said)]
+    named = named_moment(error.message, wall, utc_offset) if error.type in LIMITS else None
+    return waits if named is None else [*waits, _Wait("window", named)]
 
 
 def _folded(error: WireError, waits: list[_Wait]) -> WireError:

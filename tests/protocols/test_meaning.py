@@ -259,6 +259,9 @@ QUOTES: list[tuple[int, object]] = [
     (400, said("Invalid value “余额不足” for stop")),
     (400, said("Invalid value 「无可用渠道」 for stop")),
     (422, {"detail": [{"loc": ["body", "messages", 0, "content"], "msg": "rate limit exceeded"}]}),
+    (400, said('Blocked by the content filter: {"error":{"message":"no","type":"insufficient_quota"}}')),
+    (400, said('messages.1.content: bad value {"error":{"message":"余额不足"}}')),
+    (400, said('bad value {"error":{"message":"余额不足"}}', param="messages[1].content")),
 ]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from switchyard.protocols.errors import read_embedded_error, read_error
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.protocols.retry_hints import ROWS, duration, http_date, said_moment, with_hints
+from switchyard.protocols.retry_hints import ROWS, duration, http_date, named_moment, with_hints
 
 NOW = 1_800_000_000.0
 """2027-01-15T08:00:00Z, a Friday"""
@@ -66,6 +66,7 @@ HEADERS: list[tuple[Headers, ErrorType, float | None]] = [
     ({"x-ratelimit-reset-tokens": "6m0s", "x-ratelimit-remaining-tokens": "0"}, RATE, 360.0),
     ({"x-ratelimit-reset-tokens": "20ms", "x-ratelimit-remaining-tokens": "0"}, RATE, 0.02),
     ({"x-ratelimit-reset-tokens": "49", "x-ratelimit-remaining-tokens": "0"}, RATE, 49.0),
+    ({"x-ratelimit-reset-tokens": str(NOW + 9), "x-ratelimit-remaining-tokens": "0"}, RATE, 9.0),
     ({"x-ratelimit-reset-tokens-minute": "12.4", "x-ratelimit-remaining-tokens-minute": "0"}, RATE, 12.4),
     # only the limit that is used up counts
     (
@@ -701,7 +702,7 @@ def test_a_duration_is_written_in_many_ways(text: str, seconds: float | None) ->
     ],
 )
 def test_a_moment_without_a_zone_is_the_first_that_may_be_meant(message: str, seconds: float | None) -> None:
-    assert said_moment(message, NOW, HERE) == seconds
+    assert named_moment(message, NOW, HERE) == seconds
 
 
 def test_http_dates_are_read() -> None:
