@@ -32,6 +32,9 @@ class Charge(msgspec.Struct, frozen=True):
     """the failure was only pretended, and so it is for so many seconds more"""
 
 
+NOTHING_CHARGED = Charge("none")
+
+
 @dataclass(slots=True)
 class Condition:
     """How one upstream (or one of its models) is doing."""
@@ -45,6 +48,8 @@ class Condition:
     reason: str = ""
     trial_by: str = ""
     """the exchange that is trying it after its rest"""
+    charge: Charge = NOTHING_CHARGED
+    """the last one"""
     pretended: bool = True
     """nothing is held against it but what was pretended"""
 
@@ -58,7 +63,7 @@ class Rest(msgspec.Struct, frozen=True):
     model: str = ""
     on_trial: bool = False
     passes: bool = True
-    """the cause passes by itself: a request may be held for it"""
+    """the cause passes by itself within the cooldown: a request may be held for it"""
     hinted: bool = False
     """the upstream itself has asked for this time"""
 
@@ -76,9 +81,9 @@ class Health:
             if condition is None or not condition.rests:
                 continue
             if now < condition.until:
-                return Rest(condition.until, condition.errors, condition.reason, key[1])
+                return _rest(condition, key[1], on_trial=False)
             if condition.trial_by and condition.trial_by != asking:
-                return Rest(condition.until, condition.errors, condition.reason, key[1], on_trial=True)
+                return _rest(condition, key[1], on_trial=True)
         return None
 
     @property
@@ -131,7 +136,7 @@ class Health:
         keys |= {key for key in ((upstream, ""), (upstream, model)) if self._was_tried(key, began, now)}
         for key in keys:
             condition = self._conditions.setdefault(key, Condition())
-            condition.reason = reason
+            condition.reason, condition.charge = reason, charge
             condition.pretended = condition.pretended and charge.pretended_seconds is not None
             _hold_against(condition, charge, rules, now, began)
         return self.rest_of(upstream, model, now) is not None
@@ -170,6 +175,12 @@ class Health:
     def conditions(self) -> dict[Key, Condition]:
         """A copy for display."""
         return dict(self._conditions)
+
+
+def _rest(condition: Condition, model: str, *, on_trial: bool) -> Rest:
+    hinted = condition.charge.retry_after is not None
+    passes = hinted or not condition.charge.full
+    return Rest(condition.until, condition.errors, condition.reason, model, on_trial, passes, hinted)
 
 
 def _hold_against(condition: Condition, charge: Charge, rules: Failover, now: float, began: float) -> None:

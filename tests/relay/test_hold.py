@@ -398,3 +398,81 @@ def test_an_upstream_that_recovers_first_answers_whoever_is_held() -> None:
 
     outage: Callable[[], Outage] = lambda: Outage(FAULTS["refused"], {"a": 1e6, "b": 10.0})  # noqa: E731
     assert played(outage, act, upstream("a"), upstream("b", role="backup")) == {(Outcome.OK, "b")}
+
+
+def test_a_new_request_is_told_at_once_of_a_cause_that_lasts() -> None:
+    """The key was refused, the upstream cools down for ten minutes: nothing can be expected of waiting for that."""
+
+    async def act(stage: Stage, outage: Outage) -> object:
+        first = await stage.ask(stream=True)
+        second = await stage.ask(stream=True, prompt="another")
+        assert second.failure is not None
+        return first.outcome, second.outcome, second.held, second.failure.status, now()
+
+    found = played(lambda: Outage(LASTING["bad key"], 1000.0), act)
+    assert found == (Outcome.FAILED, Outcome.FAILED, 0.0, 401, 0.0)
+
+
+def test_a_new_request_waits_for_the_moment_that_the_upstream_has_named() -> None:
+    async def act(stage: Stage, outage: Outage) -> object:
+        leaving = asyncio.create_task(stage.ask(stream=True))
+        await asyncio.sleep(1)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        exchange = await stage.ask(stream=True, prompt="another")
+        return exchange.outcome, [at for _, at in outage.asked]
+
+    def fault() -> Reply:
+        return reply(429, b'{"error":{"message":"slow down"}}', retry_after="40")
+
+    assert played(lambda: Outage(fault, 30.0), act) == (Outcome.OK, [0.0, 40.0])
+
+
+@pytest.mark.parametrize(
+    ("windows", "asked"),
+    [((8000, 4000, 0), ["a", "c"]), ((8000, 32000, 8000), ["a", "b"]), ((0, 8000, 0), ["a", "b"])],
+)
+def test_a_prompt_that_is_too_long_goes_to_a_larger_window(
+    windows: tuple[int, ...], asked: list[str]
+) -> None:
+    """The window that the answer names counts more than the file's."""
+
+    async def scenario() -> object:
+        async def answer(call: Call) -> Reply:
+            if call.upstream != "a":
+                return reply()
+            text = "prompt is too long: 9000 tokens > 8000 maximum" if windows[0] else "prompt is too long"
+            return reply(
+                400,
+                b'{"type":"error","error":{"type":"invalid_request_error","message":"%s"}}' % text.encode(),
+            )
+
+        entries = tuple(
+            upstream(name, context_window=size) for name, size in zip("abc", windows, strict=True)
+        )
+        stage = Stage(Settings(upstreams=entries), answer)
+        exchange = await stage.ask(stream=True)
+        return exchange.outcome, stage.wire.asked
+
+    assert run(scenario()) == (Outcome.OK, asked)
+
+
+def test_an_overflow_of_every_window_is_told_in_the_words_of_the_clients() -> None:
+    async def scenario() -> object:
+        async def answer(call: Call) -> Reply:
+            text = b"prompt is too long: 9000 tokens > 8000 maximum"
+            return reply(
+                400, b'{"type":"error","error":{"type":"invalid_request_error","message":"%s"}}' % text
+            )
+
+        entries = (upstream("a", context_window=8000), upstream("b", context_window=4000), upstream("c"))
+        stage = Stage(Settings(upstreams=entries), answer)
+        exchange = await stage.ask(stream=True)
+        assert exchange.failure is not None
+        return stage.wire.asked, exchange.failure.message, dict(exchange.skipped)["b"]
+
+    assert run(scenario()) == (
+        ["a", "c"],
+        "prompt is too long: 9000 tokens > 8000 maximum",
+        "its context window of 4000 tokens is too small for this prompt",
+    )
