@@ -7,8 +7,19 @@ from urllib.parse import quote
 from msgspec.structs import replace
 
 from switchyard.exchange import Exchange, Failure, Outcome
+from switchyard.protocols.client_program import ClientProgram, program_of
 from switchyard.protocols.codec import Codec
-from switchyard.protocols.last_word import LastWord, calmed_break, is_codex, last_word
+from switchyard.protocols.final_reply import (
+    ENDINGS,
+    JSON,
+    Ending,
+    Form,
+    Reply,
+    Situation,
+    cause_of,
+    error_in_stream,
+    reply,
+)
 from switchyard.protocols.neutral import ErrorType, Usage, WireError, with_estimate
 from switchyard.relay.attempt import Stream
 from switchyard.relay.delivery import deliver_stream, drain
@@ -17,6 +28,7 @@ from switchyard.relay.headers import Headers, given_back
 from switchyard.relay.keep_alive import KeepAlive
 from switchyard.relay.prepare import BYTES_PER_TOKEN, Prepared
 from switchyard.relay.redaction import redacted, redacted_bytes, redacted_text, secrets_of
+from switchyard.relay.repeats import remember
 from switchyard.relay.search import Found, Search
 from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.values import ClientRequest, Sink
@@ -28,6 +40,8 @@ BREAK_REST_SECONDS = 60.0
 """rest of an upstream whose stream broke after content: it must be resting when the client asks again"""
 LAST_BYTE_SECONDS = 0.05
 """after the last word, which it holds up by so much at most"""
+ASKS_ONCE_MORE = 404
+"""after this Claude Code repeats its stream as a whole request"""
 SHUTTING_DOWN = WireError(ErrorType.OVERLOADED, "Switchyard is shutting down; ask again in a moment.", 503)
 MAX_LOSS_CHARS = 1000
 
@@ -45,7 +59,8 @@ def sign_of_life(codec: Codec, headers: dict[str, str]) -> bytes:
 
     Codex goes by events alone; the stream helpers of the SDKs take no event before `response.created`.
     """
-    return COMMENT if codec.protocol == "responses" and not is_codex(headers) else codec.keep_alive
+    is_codex = program_of(codec.protocol, headers) is ClientProgram.CODEX
+    return COMMENT if codec.protocol == "responses" and not is_codex else codec.keep_alive
 
 
 class Answering:
@@ -60,6 +75,7 @@ class Answering:
         self._search = search
         self._sink = sink
         self._codec = around.codecs[request.protocol]
+        self._endings = ENDINGS[program_of(request.protocol, dict(request.headers))]
         self._settings = around.settings()
         self._stream: Stream | None = None
         self._whole_bytes = 0
@@ -102,34 +118,53 @@ class Answering:
             self._around.waiting.leave(self._place)
             self._place = ""
 
-    async def tell(self, final: FinalError) -> None:
-        """Nobody answered: one error in the client's own form."""
-        exchange = self._exchange
-        exchange.outcome, exchange.failure, exchange.status = Outcome.FAILED, final.error, final.error.status
+    async def tell(self, final: FinalError, situation: Situation | None = None) -> None:
+        """Nobody answered: one error in the form that suits the client's program."""
+        exchange, error = self._exchange, final.error
+        exchange.outcome, exchange.failure, exchange.status = Outcome.FAILED, error, error.status
         await self._quieten()
-        if self._sink.started:
+        cause = situation or cause_of(error, final.recovery_seconds, hold_used_up=final.hold_used_up)
+        ending = self._endings[cause]
+        if ending.form is Form.CUT:
             await self.settle()
-            await self._sink.end(self._codec.encode_break(calmed_break(self._codec, final.error), b""))
+            await self._sink.cut()
+        elif self._sink.started:
+            self._expect_repeat(final, ending)
+            await self.settle()
+            shown = error_in_stream(error, ending, final.recovery_seconds)
+            await self._sink.end(self._codec.encode_break(shown, b""))
         else:
-            word = self._last_word(final)
-            if word.status != 200:
-                exchange.status = word.status
-            await self.settle()
-            headers = [("content-type", word.content_type), *word.headers]
-            if final.upstream:
-                headers.append(("x-switchyard-upstream", _header_safe(final.upstream)))
-            headers.append(("x-switchyard-attempts", str(len(exchange.attempts))))
-            await self._sink.start(word.status, headers)
-            await self._sink.end(word.body)
+            await self._reply(final, ending)
 
-    def _last_word(self, final: FinalError) -> LastWord:
+    async def _reply(self, final: FinalError, ending: Ending) -> None:
+        """The error as a whole answer."""
+        answer = self._whole_error(final, ending)
+        if answer.status != 200:
+            self._exchange.status = answer.status
+        if answer.status == ASKS_ONCE_MORE:
+            self._expect_repeat(final, ending)
+        await self.settle()
+        headers = [("content-type", answer.content_type), *answer.headers]
+        if final.upstream:
+            headers.append(("x-switchyard-upstream", _header_safe(final.upstream)))
+        headers.append(("x-switchyard-attempts", str(len(self._exchange.attempts))))
+        await self._sink.start(answer.status, headers)
+        await self._sink.end(answer.body)
+
+    def _whole_error(self, final: FinalError, ending: Ending) -> Reply:
         told = final.told
         if told is not None:
             wait = told.retry_after
             hint = () if wait is None else (("retry-after", str(math.ceil(wait))),)
-            return LastWord(told.status, "application/json", hint, told.body)
-        headers = dict(self._request.headers)
-        return last_word(self._codec, final.error, stream=self._request.head.stream, headers=headers)
+            return Reply(told.status, JSON, hint, told.body)
+        recovery = final.recovery_seconds if final.recovery_seconds is not None else final.error.retry_after
+        stream = self._request.head.stream
+        return reply(self._codec, final.error, ending, stream=stream, recovery_seconds=recovery)
+
+    def _expect_repeat(self, final: FinalError, ending: Ending) -> None:
+        """The client asks once more, without a stream; an error of its own it may correct by then."""
+        if ending.stops_retries and final.told is None and final.error.type is not ErrorType.INVALID_REQUEST:
+            remember(self._around, self._request, final.error, self._settings)
 
     async def abandoned(self) -> None:
         """The client has left; if its answer had ended by then, that end holds."""
@@ -142,20 +177,12 @@ class Answering:
         if self._settled:
             return
         if not self._sink.started or self._stream is None:
-            await self.tell(FinalError(SHUTTING_DOWN))
+            await self.tell(FinalError(SHUTTING_DOWN), Situation.SHUTTING_DOWN)
             return
         self._exchange.outcome, self._exchange.failure = Outcome.TRUNCATED, SHUTTING_DOWN
         await self._quieten()
         await self.settle()
         await self._sink.end(self._stream.break_off(SHUTTING_DOWN))
-
-    async def cut(self, error: WireError) -> None:
-        """Close the connection without an end, so that the client's program repeats its request."""
-        exchange = self._exchange
-        exchange.outcome, exchange.failure, exchange.status = Outcome.FAILED, error, error.status
-        await self._quieten()
-        await self.settle()
-        await self._sink.cut()
 
     def stop(self) -> None:
         """No more signs of life; call it in every case."""
@@ -193,7 +220,7 @@ class Answering:
         def phrase(failure: Failure) -> WireError:
             told = hidden(failure)
             error = replace(told.error, message=f'upstream "{found.candidate.name}": {told.message}')
-            return calmed_break(self._codec, error) if found.last_resort else error
+            return error_in_stream(error, self._endings[error.type]) if found.last_resort else error
 
         await deliver_stream(found.held, stream, keep_alive, idle_seconds, settle, phrase, hide)
 

@@ -7,9 +7,9 @@ import time
 from switchyard.exchange import Exchange
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.relay.answering import SHUTTING_DOWN, Answering
+from switchyard.relay.answering import Answering
 from switchyard.relay.final_error import FinalError
-from switchyard.relay.hold import CUT
+from switchyard.relay.repeats import recall
 from switchyard.relay.search import Search
 from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.values import ClientRequest, Sink
@@ -33,7 +33,7 @@ class Relay:
         search = Search(self._around, request, exchange)
         answering = Answering(self._around, request, exchange, search, sink)
         try:
-            found = await search.find()
+            found = recall(self._around, request) or await search.find()
             if isinstance(found, FinalError):
                 await answering.tell(found)
             else:
@@ -44,10 +44,7 @@ class Relay:
             if not cancelled.args:
                 await answering.abandoned()
                 raise
-            if cancelled.args == (CUT,):
-                await answering.cut(SHUTTING_DOWN)
-            else:
-                await answering.interrupted()
+            await answering.interrupted()
         except Exception as fault:  # a fault of ours: the client still gets its one clear error
             log.exception("fault in exchange %s", exchange.id)
             await answering.tell(FinalError(_own_fault(fault)))

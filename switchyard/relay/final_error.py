@@ -1,5 +1,6 @@
-"""The one error a client gets when no upstream answered: the most telling one, shaped to end its retries."""
+"""The one error a client gets when no upstream answered: the most telling one, with the earliest recovery."""
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -28,6 +29,17 @@ TELLING = (
 PASSING = frozenset({"resting", "trial", "concurrency", "rate", "time"})
 """reasons that will not last"""
 
+CLIENT_ERRORS = frozenset({ErrorType.INVALID_REQUEST, ErrorType.CONTEXT_OVERFLOW, ErrorType.TOO_LARGE})
+LASTING = CLIENT_ERRORS | {
+    ErrorType.AUTHENTICATION,
+    ErrorType.BILLING,
+    ErrorType.PERMISSION,
+    ErrorType.NOT_FOUND,
+    ErrorType.MODEL_NOT_FOUND,
+}
+"""causes that no wait removes: the end of such a cooldown is no recovery"""
+MINUTE = 60.0
+
 
 class FinalError(msgspec.Struct, frozen=True):
     error: WireError
@@ -35,6 +47,10 @@ class FinalError(msgspec.Struct, frozen=True):
     """the upstream's own answer, in the client's protocol: given back as it came"""
     upstream: str = ""
     """whose error is returned"""
+    recovery_seconds: float | None = None
+    """until the first upstream may answer again, where that is known"""
+    hold_used_up: bool = False
+    """the time for holding the turn has ended: a client that waits by itself is told for how long"""
 
 
 def nothing_could_answer(route: Route, model: str) -> FinalError:
@@ -53,17 +69,45 @@ def all_failed(attempts: Sequence[Attempt], skipped: Sequence[Skip], now: Moment
     chosen = min(failed, key=_rank)
     assert chosen.failure is not None
     error = chosen.failure.error
-    asked = {attempt.upstream for attempt in failed}
-    passing = [skip for skip in skipped if skip.reason in PASSING]
-    causes = [_told(attempt) for attempt in failed]
-    causes += [f'upstream "{skip.upstream}": {skip.text}' for skip in passing if skip.upstream not in asked]
-    told = "; ".join(dict.fromkeys(causes))
-    recovery = min((skip.until for skip in passing if skip.until is not None), default=None)
-    again = f" Next try possible at {now.clock_at(recovery)}." if recovery is not None else ""
-    prefix = "All upstreams failed: " if len(asked) > 1 else ""
     if error.type is ErrorType.CONTEXT_OVERFLOW:
         return FinalError(error)
-    return FinalError(replace(error, message=f"{prefix}{told}.{again}", retry_after=None))
+    asked = {attempt.upstream for attempt in failed}
+    passing = [skip for skip in skipped if skip.reason in PASSING]
+    causes = [_cause(attempt) for attempt in failed]
+    causes += [f'upstream "{skip.upstream}": {skip.text}' for skip in passing if skip.upstream not in asked]
+    listed = "; ".join(dict.fromkeys(causes))
+    recovery = None if error.type in CLIENT_ERRORS else _recovery_seconds(failed, passing, now)
+    prefix = "All upstreams failed: " if len(asked) > 1 else ""
+    message = f"{prefix}{listed}.{_next_try(recovery, now)}"
+    return FinalError(replace(error, message=message, retry_after=None), recovery_seconds=recovery)
+
+
+def _recovery_seconds(failed: Sequence[Attempt], passing: Sequence[Skip], now: Moment) -> float | None:
+    """By the cooldowns, and by the hints of upstreams that have none."""
+    last = {attempt.upstream: attempt for attempt in failed}
+    lasting = {name for name, attempt in last.items() if _type(attempt) in LASTING}
+    cooling = {skip.upstream: skip.until - now.monotonic for skip in passing if skip.until is not None}
+    waits = {name: wait for name, attempt in last.items() if (wait := _hint(attempt, failed)) is not None}
+    return min(
+        (max(0.0, wait) for name, wait in (waits | cooling).items() if name not in lasting), default=None
+    )
+
+
+def _hint(attempt: Attempt, failed: Sequence[Attempt]) -> float | None:
+    """What is left of it at the end of the last attempt."""
+    assert attempt.failure is not None
+    wait = attempt.failure.retry_after
+    if wait is None:
+        return None
+    return wait - (max(one.ended or 0.0 for one in failed) - (attempt.ended or 0.0))
+
+
+def _next_try(recovery: float | None, now: Moment) -> str:
+    if recovery is None:
+        return ""
+    if recovery < MINUTE:
+        return f" Next try possible in {math.ceil(recovery)} s."
+    return f" Next try possible at {now.clock_at(now.monotonic + recovery)}."
 
 
 def _rank(attempt: Attempt) -> tuple[bool, int]:
@@ -74,7 +118,12 @@ def _rank(attempt: Attempt) -> tuple[bool, int]:
     return is_ours, TELLING.index(kind) if kind in TELLING else len(TELLING)
 
 
-def _told(attempt: Attempt) -> str:
+def _type(attempt: Attempt) -> ErrorType:
+    assert attempt.failure is not None
+    return attempt.failure.error.type
+
+
+def _cause(attempt: Attempt) -> str:
     failure = attempt.failure
     assert failure is not None
     status = f"{failure.status} " if failure.kind is FailureKind.STATUS else ""

@@ -16,7 +16,7 @@ from switchyard.routing.probes import Probes
 MAX_HELD = 200
 MAX_HELD_BYTES = 256 * 1024 * 1024
 CUT = "held when the daemon ended"
-"""reason of a cancellation: the connection is cut, so that the client repeats its request"""
+"""reason of a cancellation: clients that then repeat their request are cut off"""
 GIVEN_UP = "given up by the user"
 SHORTEST_TIMER = 0.001
 

@@ -15,6 +15,7 @@ from switchyard.relay.hold import Hold
 from switchyard.relay.pretend import PretendingWire
 from switchyard.relay.signatures import SignatureLedger
 from switchyard.relay.waiting import WaitingRoom
+from switchyard.routing.final_errors import FinalErrors
 from switchyard.routing.lineup import Moment
 from switchyard.routing.route import State
 from switchyard.routing.sessions import Sessions
@@ -55,6 +56,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     """the upstreams that have answered since their entries were last edited"""
     learned: Learned = msgspec.field(default_factory=dict)
     signatures: SignatureLedger = msgspec.field(default_factory=SignatureLedger)
+    final_errors: FinalErrors = msgspec.field(default_factory=FinalErrors)
 
 
 def local_moment() -> Moment:

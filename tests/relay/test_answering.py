@@ -1,13 +1,20 @@
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import pytest
 from msgspec.structs import replace
 
 from switchyard.exchange import Exchange, Outcome
 from switchyard.protocols.head import read_head
+from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.neutral import ErrorType, WireError
+from switchyard.relay.answering import Answering
 from switchyard.relay.failover import Relay
+from switchyard.relay.final_error import FinalError
 from switchyard.relay.headers import Headers
+from switchyard.relay.search import Search
 from switchyard.relay.values import ClientRequest
 from switchyard.settings import DEMO_URL, Upstream
 from tests.bed.around import bed_of
@@ -19,11 +26,13 @@ BODY = b'{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","c
 @dataclass
 class Client:
     started: bool = False
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     is_cut: bool = False
 
     async def start(self, status: int, headers: Headers) -> None:
-        self.started = True
+        self.started, self.status, self.headers = True, status, dict(headers)
 
     async def write(self, data: bytes) -> None:
         self.body += data
@@ -70,3 +79,70 @@ def test_an_answer_that_had_ended_when_its_client_left_is_recorded_once_and_stay
     (exchange,) = left_during(never_done)
     assert exchange.outcome is Outcome.OK
     assert exchange.usage is not None
+
+
+# --- final errors --------------------------------------------------------------
+
+CLAUDE_CODE = {"user-agent": "claude-cli/2.1.332"}
+CODEX = {"originator": "codex_exec"}
+RECOVERS = FinalError(WireError(ErrorType.OVERLOADED, "Busy.", 529), recovery_seconds=19.5, hold_used_up=True)
+
+
+def given(
+    final: FinalError, protocol: ProtocolName, headers: dict[str, str], *, stream: bool, begun: bool = False
+) -> tuple[Client, Exchange]:
+    """What the client sees of a final error, and what is recorded; `begun`: it has had a keep-alive."""
+    client = Client()
+    part = "input" if protocol == "responses" else "messages"
+    body = json.dumps({"model": "m", "stream": stream, part: []}).encode()
+
+    async def scenario() -> Exchange:
+        bed = bed_of(DEMO)
+        request = ClientRequest(protocol, body, read_head(protocol, body, headers), [*headers.items()])
+        exchange = Exchange("x_1", 0.0, protocol, "m")
+        answering = Answering(bed.around, request, exchange, Search(bed.around, request, exchange), client)
+        if begun:
+            await client.start(200, [])
+        await answering.tell(final)
+        await bed.close()
+        (recorded,) = bed.recorded
+        return recorded
+
+    return client, asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
+def test_claude_code_is_cut_off_when_a_recovery_is_near(stream: bool, begun: bool) -> None:
+    client, recorded = given(RECOVERS, "messages", CLAUDE_CODE, stream=stream, begun=begun)
+    assert (client.is_cut, client.body, client.started) == (True, b"", begun)
+    assert (recorded.outcome, recorded.status, recorded.failure) == (Outcome.FAILED, 529, RECOVERS.error)
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_codex_is_sent_to_wait_when_a_recovery_is_near(begun: bool) -> None:
+    client, _ = given(RECOVERS, "responses", CODEX, stream=True, begun=begun)
+    assert (client.status, client.is_cut) == (200, False)
+    assert b'"code":"rate_limit_exceeded","message":"Please try again in 20s. Busy."' in client.body
+
+
+@pytest.mark.parametrize("protocol", ["messages", "chat", "responses"])
+def test_another_program_gets_the_status_and_the_time_of_the_recovery(protocol: ProtocolName) -> None:
+    client, _ = given(RECOVERS, protocol, {}, stream=True)
+    assert (client.status, client.headers["retry-after"], client.is_cut) == (529, "20", False)
+    assert "x-should-retry" not in client.headers
+
+
+@pytest.mark.parametrize(
+    "final",
+    [
+        replace(RECOVERS, recovery_seconds=61.0),
+        replace(RECOVERS, recovery_seconds=None),
+        replace(RECOVERS, hold_used_up=False),
+    ],
+)
+def test_a_turn_ends_when_no_recovery_is_near_or_the_client_need_not_wait(final: FinalError) -> None:
+    claude, _ = given(final, "messages", CLAUDE_CODE, stream=True)
+    assert (claude.status, claude.headers["x-should-retry"], claude.is_cut) == (503, "false", False)
+    codex, _ = given(final, "responses", CODEX, stream=True)
+    assert b'"code":"invalid_prompt","message":"Busy."' in codex.body

@@ -12,8 +12,8 @@ from switchyard.routing.route import Route
 NOW = Moment(datetime(2026, 11, 21, 12, 0, tzinfo=UTC), 1000.0)
 
 
-def told(kind: ErrorType, status: int, message: str = "said so") -> Failure:
-    return Failure(FailureKind.STATUS, WireError(kind, message, status, retry_after=30.0))
+def told(kind: ErrorType, status: int, message: str = "said so", wait: float | None = None) -> Failure:
+    return Failure(FailureKind.STATUS, WireError(kind, message, status, retry_after=wait))
 
 
 def attempts(*failures: Failure | None) -> list[Attempt]:
@@ -65,14 +65,50 @@ def test_retries_of_one_upstream_are_told_once() -> None:
     assert all_failed(same, (), NOW).error.message == 'upstream "u0": cannot connect.'
 
 
-def test_the_time_of_the_next_chance_is_said_but_no_header_invites_a_retry() -> None:
-    skips = (
-        Skip("u0", "resting", "resting until 12:10", 1600.0),
-        Skip("other", "weekday", "not today", 1100.0),
-    )
-    error = all_failed(attempts(told(ErrorType.RATE_LIMIT, 429)), skips, NOW).error
-    assert error.message == 'upstream "u0": 429 said so. Next try possible at 12:10.'
-    assert error.retry_after is None
+def resting(upstream: str, until: float) -> Skip:
+    return Skip(upstream, "resting", "resting", NOW.monotonic + until)
+
+
+LIMITED = told(ErrorType.RATE_LIMIT, 429, wait=20.0)
+BROKE = told(ErrorType.SERVER, 500)
+BAD_KEY = told(ErrorType.AUTHENTICATION, 401)
+
+
+@pytest.mark.parametrize(
+    ("failures", "skips", "recovery", "ending"),
+    [
+        ((BROKE,), (resting("u0", 600.0),), 600.0, "Next try possible at 12:10."),
+        ((BROKE,), (resting("u0", 14.2),), 14.2, "Next try possible in 15 s."),
+        ((BROKE, BROKE), (resting("u0", 600.0), resting("u1", 15.0)), 15.0, "in 15 s."),
+        ((BROKE,), (resting("u0", 600.0), resting("u9", 300.0)), 300.0, "at 12:05."),
+        ((BROKE,), (Skip("other", "weekday", "not today", 1100.0),), None, "said so."),
+        ((BROKE,), (), None, "said so."),
+        ((LIMITED,), (), 20.0, "in 20 s."),
+        ((LIMITED,), (resting("u0", 30.0),), 30.0, "in 30 s."),
+        ((LIMITED, BROKE), (resting("u1", 90.0),), 20.0, "in 20 s."),
+        ((BAD_KEY,), (resting("u0", 600.0),), None, "said so."),
+        ((BAD_KEY, BROKE), (resting("u0", 5.0), resting("u1", 15.0)), 15.0, "in 15 s."),
+        ((told(ErrorType.MODEL_NOT_FOUND, 404),), (resting("u0", 600.0),), None, "said so."),
+        ((told(ErrorType.BILLING, 402),), (resting("u0", 600.0),), None, "said so."),
+        ((told(ErrorType.QUOTA, 429),), (resting("u0", 600.0),), 600.0, "at 12:10."),
+        ((told(ErrorType.INVALID_REQUEST, 400), BROKE), (resting("u1", 15.0),), None, "said so."),
+    ],
+)
+def test_the_earliest_recovery_is_the_end_of_a_cooldown_that_a_wait_can_help(
+    failures: tuple[Failure, ...], skips: tuple[Skip, ...], recovery: float | None, ending: str
+) -> None:
+    final = all_failed(attempts(*failures), skips, NOW)
+    assert final.recovery_seconds == (recovery if recovery is None else pytest.approx(recovery))
+    assert final.error.message.endswith(ending)
+    assert (final.error.retry_after, final.hold_used_up) == (None, False)
+
+
+def test_a_hint_has_run_since_the_attempt_that_it_came_with() -> None:
+    hinted, later = attempts(LIMITED, BROKE)
+    hinted.ended, later.ended = 3.0, 15.0
+    assert all_failed([hinted, later], (), NOW).recovery_seconds == 8.0
+    later.ended = 90.0
+    assert all_failed([hinted, later], (), NOW).recovery_seconds == 0.0
 
 
 def test_who_could_not_be_asked_now_is_named_too() -> None:
