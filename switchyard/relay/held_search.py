@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 
 from switchyard.exchange import Exchange, Failure
 from switchyard.protocols.turn import turn_of
@@ -35,6 +36,8 @@ class HeldSearch:
         self._is_alone = False
         self._released: set[Target] = set()
         """targets at which another request has succeeded while this one was held for them"""
+        self.is_used_up = False
+        """nothing but the end of its time keeps this request from waiting for a recovery"""
         self._repeats: dict[Target, int] = {}
         """how often this request has failed all the same, though it was the only one to try"""
 
@@ -78,6 +81,7 @@ class HeldSearch:
         of_client = client_seconds(headers, stream=self._request.head.stream) - seconds_so_far
         self._began, self._seconds = now, min(of_turn, of_client, seconds_left)
         if not self._waits(0.0, self._seconds):
+            self.is_used_up = True
             return False
         if not self._hold.enter(self._exchange, len(self._request.body), self._seconds):
             log.warning(
@@ -95,6 +99,7 @@ class HeldSearch:
             view = self._outlook(held, left)
             waits = self._waits(held, left)
             if not waits:
+                self.is_used_up = bool(self._waits(held, math.inf))
                 return None
             expires = min((hope.until for hope in view.hopes), default=left + held) - held
             wake = await self._hold.wait(self._exchange, waits, min(left, expires))
@@ -102,6 +107,7 @@ class HeldSearch:
                 self._released.add(wake.target)
             if wake.reason != "time":
                 return wake
+        self.is_used_up = bool(self._waits(self._held_seconds, math.inf))
         return None
 
     def note_pass(self, wake: Wake, route: Route) -> None:

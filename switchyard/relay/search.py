@@ -472,7 +472,8 @@ class Search:
             return nothing_could_answer(route, self._request.head.model)
         unasked = self._unasked()
         self._exchange.skipped = route.told + tuple((skip.upstream, skip.text) for skip in unasked)
-        return all_failed(attempts, route.skipped + unasked, self._around.now())
+        final = all_failed(attempts, route.skipped + unasked, self._around.now())
+        return replace(final, hold_used_up=self._held.is_used_up)
 
     def _unasked(self) -> tuple[Skip, ...]:
         """The candidates whose turn never came because the time budget was used up."""

@@ -2,6 +2,9 @@
 
 import itertools
 import json
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ from tests.bed.daemon import Daemon, Document, settings, upstream
 from tests.bed.upstream import (
     FAULTS,
     Answer,
+    Hold,
     Received,
     Script,
     ScriptedUpstream,
@@ -22,6 +26,7 @@ from tests.bed.upstream import (
     agent,
     closed_url,
     cut_after_content,
+    say,
     status,
     whole,
 )
@@ -243,3 +248,44 @@ def test_when_all_is_down_a_prompt_costs_the_fewest_requests_and_shows_the_cause
     if down.cause != PICK_ANOTHER:
         assert storm.lines[0]["attempts"][0]["upstream"] in told, told
     assert storm.run.seconds < 30
+
+
+# --- the client comes back -----------------------------------------------------
+
+
+def upstream_of(client: Client, server: ScriptedUpstream) -> Document:
+    return upstream("mine", server.url, SPEAKS[client])
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_turn_that_is_held_no_longer_is_saved_by_the_client_itself(tmp_path: Path, client: Client) -> None:
+    """Claude Code repeats a request whose connection is cut, Codex waits for as long as the message says."""
+    limited = status(429, "too many of them", {"retry-after": "4"})
+    with ScriptedUpstream(limited, say("All is done.")) as server:
+        rules = {"hold_seconds": 1, "keep_alive_seconds": 0.2}
+        with Daemon(tmp_path, settings(upstream_of(client, server), failover=rules)) as daemon:
+            found = run(client, daemon, tmp_path / "home", "hello", "claude-model-1")
+            lines = daemon.journal()
+        gap = server.requests[1].at - server.requests[0].at
+    assert (found.code, found.text) == (0, "All is done."), found
+    assert [line["outcome"] for line in lines] == ["failed", "ok"]
+    assert len(server.requests) == 2
+    assert client == "claude" or gap >= 4
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_turn_survives_a_restart_of_the_daemon(tmp_path: Path, client: Client) -> None:
+    never = threading.Event()
+    with ScriptedUpstream(lambda _: [Hold(never)], say("All is done.")) as server:
+        daemon = Daemon(tmp_path, settings(upstream_of(client, server), failover={"keep_alive_seconds": 0.2}))
+        daemon.start()
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(run, client, daemon, tmp_path / "home", "hello", "claude-model-1")
+            server.wait_for(1)
+            os.kill(daemon.pid, signal.SIGTERM)  # the second signal, of `stop`, ends it without the grace
+            daemon.restart()
+            found = running.result()
+        daemon.stop()
+        never.set()
+    assert (found.code, found.text) == (0, "All is done."), found
+    assert len(server.requests) == 2

@@ -1,0 +1,126 @@
+"""What a client gets when its request can be held no longer, in fake time."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from switchyard.exchange import Outcome
+from switchyard.relay.headers import Headers
+from switchyard.relay.upstream import Call, Reply
+from switchyard.settings import Failover, Settings
+from tests.bed.fake_time import now, run
+from tests.bed.stage import Stage, reply, upstream
+
+CLAUDE_CODE = {"user-agent": "claude-cli/2.1.332", "x-claude-code-session-id": "s"}
+
+
+@dataclass
+class Client:
+    """`seen`: the status, then what came, then how it ended."""
+
+    started: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+    seen: list[str] = field(default_factory=list)
+
+    async def start(self, status: int, headers: Headers) -> None:
+        self.started, self.headers = True, dict(headers)
+        self.seen.append(str(status))
+
+    async def write(self, data: bytes) -> None:
+        self.seen.append("ping" if b"ping" in data else data.decode())
+
+    async def end(self, data: bytes = b"") -> None:
+        self.seen.append(data.decode())
+
+    async def cut(self) -> None:
+        self.seen.append("cut")
+
+
+def limited(wait: str) -> Callable[[], Reply]:
+    return lambda: reply(
+        429, b'{"error":{"type":"rate_limit_error","message":"slow down"}}', retry_after=wait
+    )
+
+
+def busy() -> Reply:
+    return reply(503, b'{"error":{"type":"api_error","message":"busy"}}')
+
+
+def bad_key() -> Reply:
+    return reply(401, b'{"error":{"type":"authentication_error","message":"bad key"}}')
+
+
+def asked(
+    fault: Callable[[], Reply],
+    headers: dict[str, str],
+    *,
+    stream: bool = True,
+    known: bool = True,
+    **rules: float,
+) -> tuple[Client, float]:
+    """The client of one request to an upstream that always fails so, and when it had its end."""
+
+    async def answer(call: Call) -> Reply:
+        return fault()
+
+    async def scenario() -> tuple[Client, float]:
+        stage = Stage(Settings(upstreams=(upstream("a"),), failover=Failover(**rules)), answer)  # type: ignore[arg-type]
+        if not known:
+            stage.around.answered.clear()
+        client = Client()
+        exchange = await stage.ask(client, stream=stream, headers=headers)
+        assert exchange.outcome is Outcome.FAILED
+        return client, now()
+
+    return run(scenario())
+
+
+def error_of(client: Client) -> dict[str, str]:
+    _, _, data = client.seen[-1].rpartition("data: ")
+    return dict(json.loads(data)["error"])
+
+
+def test_claude_code_comes_back_where_the_next_try_is_near() -> None:
+    client, ended = asked(limited("20"), CLAUDE_CODE, hold_seconds=50)
+    assert (client.seen, ended) == (["200", "ping", "ping", "cut"], 40.0)
+
+
+def test_claude_code_comes_back_at_once_where_the_hint_is_longer_than_the_hold() -> None:
+    client, ended = asked(limited("20"), CLAUDE_CODE, hold_seconds=10)
+    assert (client.seen, ended) == (["cut"], 0.0)
+
+
+def test_its_whole_request_is_cut_too() -> None:
+    client, ended = asked(
+        limited("20"), {**CLAUDE_CODE, "x-stainless-timeout": "300"}, stream=False, hold_seconds=10
+    )
+    assert (client.seen, ended) == (["cut"], 0.0)
+
+
+def test_another_program_is_told_how_long_to_wait() -> None:
+    client, _ = asked(limited("20"), {}, hold_seconds=10)
+    assert (client.seen[0], client.headers["retry-after"]) == ("429", "20")
+
+
+@pytest.mark.parametrize(
+    ("fault", "rules"),
+    [
+        (limited("90"), {"hold_seconds": 10}),
+        (bad_key, {"hold_seconds": 10}),
+        (limited("20"), {"hold_seconds": 0}),
+        (busy, {"hold_seconds": 10, "error_threshold": 1000}),
+    ],
+    ids=["a recovery that is far", "a failure that does not pass", "no hold at all", "no known recovery"],
+)
+def test_the_turn_ends_with_a_sentence_otherwise(fault: Callable[[], Reply], rules: dict[str, float]) -> None:
+    client, _ = asked(fault, CLAUDE_CODE, **rules)
+    assert client.seen[-1] != "cut"
+    assert error_of(client)["message"].startswith('upstream "a": ')
+
+
+def test_the_turn_ends_where_the_entry_has_never_answered() -> None:
+    client, ended = asked(busy, CLAUDE_CODE, known=False, hold_seconds=300, error_threshold=1)
+    assert ended <= 20.0
+    assert (client.seen[0], error_of(client)["type"]) == ("200", "api_error")
