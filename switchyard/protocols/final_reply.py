@@ -33,8 +33,10 @@ class Form(StrEnum):
 class Situation(StrEnum):
     """What decides in place of the error's type."""
 
-    RECOVERS_SOON = "recovers within 60 s, and the time for holding is used up"
-    SHUTTING_DOWN = "Switchyard is shutting down, and nothing of the answer was sent"
+    RECOVERS_SOON = "recovers_soon"
+    """The next try is possible soon, and the time for holding the request is used up."""
+    SHUTTING_DOWN = "shutting_down"
+    """Switchyard ends while nothing of the answer has been sent."""
 
 
 Cause = ErrorType | Situation

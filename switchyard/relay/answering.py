@@ -12,6 +12,7 @@ from switchyard.protocols.codec import Codec
 from switchyard.protocols.final_reply import (
     ENDINGS,
     JSON,
+    Cause,
     Ending,
     Form,
     Reply,
@@ -42,7 +43,7 @@ LAST_BYTE_SECONDS = 0.05
 """after the last word, which it holds up by so much at most"""
 ASKS_ONCE_MORE = 404
 """after this Claude Code repeats its stream as a whole request"""
-SHUTTING_DOWN = WireError(ErrorType.OVERLOADED, "Switchyard is shutting down; ask again in a moment.", 503)
+SHUTTING_DOWN = WireError(ErrorType.SERVER, "Switchyard is shutting down; ask again in a moment.", 503)
 MAX_LOSS_CHARS = 1000
 
 STREAM_HEADERS: Headers = [
@@ -75,7 +76,6 @@ class Answering:
         self._search = search
         self._sink = sink
         self._codec = around.codecs[request.protocol]
-        self._endings = ENDINGS[program_of(request.protocol, dict(request.headers))]
         self._settings = around.settings()
         self._stream: Stream | None = None
         self._whole_bytes = 0
@@ -124,7 +124,7 @@ class Answering:
         exchange.outcome, exchange.failure, exchange.status = Outcome.FAILED, error, error.status
         await self._quieten()
         cause = situation or cause_of(error, final.recovery_seconds, hold_used_up=final.hold_used_up)
-        ending = self._endings[cause]
+        ending = self._ending(cause)
         if ending.form is Form.CUT:
             await self.settle()
             await self._sink.cut()
@@ -135,6 +135,9 @@ class Answering:
             await self._sink.end(self._codec.encode_break(shown, b""))
         else:
             await self._reply(final, ending)
+
+    def _ending(self, cause: Cause) -> Ending:
+        return ENDINGS[program_of(self._request.protocol, dict(self._request.headers))][cause]
 
     async def _reply(self, final: FinalError, ending: Ending) -> None:
         """The error as a whole answer."""
@@ -220,7 +223,7 @@ class Answering:
         def phrase(failure: Failure) -> WireError:
             told = hidden(failure)
             error = replace(told.error, message=f'upstream "{found.candidate.name}": {told.message}')
-            return error_in_stream(error, self._endings[error.type]) if found.last_resort else error
+            return error_in_stream(error, self._ending(error.type)) if found.last_resort else error
 
         await deliver_stream(found.held, stream, keep_alive, idle_seconds, settle, phrase, hide)
 

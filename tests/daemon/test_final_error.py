@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tests.bed.upstream import (
     ScriptedUpstream,
     Wait,
     closed_url,
+    cut_after_content,
     say,
     status,
     whole,
@@ -316,6 +318,20 @@ def test_a_stream_without_content_is_cut_for_programs_that_then_repeat_it(
     assert seen.startswith(b"HTTP/1.1 200 ")
     assert seen.endswith(b"\r\n0\r\n\r\n") is not is_cut
     assert (b"shutting down" in seen) is not is_cut
+
+
+def test_a_stream_of_codex_with_content_ends_with_a_code_that_it_repeats(tmp_path: Path) -> None:
+    never = threading.Event()
+    with ScriptedUpstream(cut_after_content([Hold(never)])) as server, ThreadPoolExecutor(1) as pool:
+        daemon = Daemon(tmp_path, settings(upstream("mine", server.url, "responses")))
+        daemon.start()
+        asking = pool.submit(ask, daemon.url, "responses", headers=CODEX)
+        wait_until(lambda: daemon.get("/api/overview").json["running"][0]["first_byte"], 5, "the content")
+        os.kill(daemon.pid, signal.SIGTERM)
+        wait_until(lambda: not listens(daemon), 10, "the closed listener")
+        daemon.stop()
+        never.set()
+    assert last_record(asking.result())["response"]["error"]["code"] == "server_error"
 
 
 def listens(daemon: Daemon) -> bool:

@@ -16,10 +16,6 @@ REASONS = re.compile(r"^- ((?:`\w+`, )*`\w+`): (.+)\.$", re.MULTILINE)
 CAUSES: list[Cause] = [*ErrorType, *Situation]
 
 
-def name(cause: Cause) -> str:
-    return cause.name.lower()
-
-
 def cell(program: ClientProgram, cause: Cause) -> str:
     ending = ENDINGS[program][cause]
     error = WireError(ErrorType.SERVER if isinstance(cause, Situation) else cause, "broke", 599)
@@ -37,7 +33,7 @@ def cell(program: ClientProgram, cause: Cause) -> str:
 
 def test_the_table_of_the_page_is_the_table_of_the_code() -> None:
     assert {found[0]: found[1:] for found in ROW.findall(PAGE)} == {
-        name(cause): tuple(cell(program, cause) for program in ClientProgram) for cause in CAUSES
+        str(cause): tuple(cell(program, cause) for program in ClientProgram) for cause in CAUSES
     }
 
 
@@ -51,7 +47,7 @@ def test_the_reasons_of_the_page_are_those_of_the_code() -> None:
         for program in (ClientProgram.CLAUDE_CODE, ClientProgram.CODEX)
     }
     assert listed == {
-        program: {name(cause): ENDINGS[program][cause].why for cause in CAUSES} for program in listed
+        program: {str(cause): ENDINGS[program][cause].why for cause in CAUSES} for program in listed
     }
 
 

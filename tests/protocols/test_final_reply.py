@@ -7,6 +7,7 @@ import pytest
 
 from switchyard.protocols.client_program import ClientProgram
 from switchyard.protocols.codecs import CODECS
+from switchyard.protocols.errors import TYPE_STATUSES
 from switchyard.protocols.final_reply import (
     ENDINGS,
     Cause,
@@ -21,22 +22,6 @@ from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
 
 CLAUDE_CODE, CODEX, OTHER = ClientProgram
-STATUSES: dict[ErrorType, int] = {
-    ErrorType.INVALID_REQUEST: 400,
-    ErrorType.CONTEXT_OVERFLOW: 400,
-    ErrorType.AUTHENTICATION: 401,
-    ErrorType.BILLING: 402,
-    ErrorType.PERMISSION: 403,
-    ErrorType.NOT_FOUND: 404,
-    ErrorType.MODEL_NOT_FOUND: 404,
-    ErrorType.CONFLICT: 409,
-    ErrorType.TOO_LARGE: 413,
-    ErrorType.RATE_LIMIT: 429,
-    ErrorType.QUOTA: 429,
-    ErrorType.SERVER: 500,
-    ErrorType.OVERLOADED: 529,
-    ErrorType.TIMEOUT: 504,
-}
 CLAUDE_STATUSES: dict[ErrorType, tuple[int, str]] = {
     **dict.fromkeys(ErrorType, (503, "api_error")),
     ErrorType.INVALID_REQUEST: (400, "invalid_request_error"),
@@ -52,7 +37,7 @@ CLIENT_ERRORS = (ErrorType.INVALID_REQUEST, ErrorType.CONTEXT_OVERFLOW, ErrorTyp
 
 
 def error(kind: ErrorType) -> WireError:
-    return WireError(kind, 'upstream "u": broke', STATUSES[kind])
+    return WireError(kind, 'upstream "u": broke', TYPE_STATUSES[kind])
 
 
 def replied(
@@ -74,7 +59,6 @@ def failed(records: bytes) -> dict[str, Any]:
 
 
 def test_every_program_has_an_ending_for_every_cause() -> None:
-    assert set(STATUSES) == set(ErrorType)
     assert all(set(endings) == {*ErrorType, *Situation} for endings in ENDINGS.values())
 
 
@@ -179,7 +163,7 @@ def test_another_program_gets_the_upstreams_status_in_its_own_envelope(
     protocol: ProtocolName, kind: ErrorType, stream: bool
 ) -> None:
     answer = replied(OTHER, protocol, kind, stream=stream)
-    assert (answer.status, answer.headers) == (STATUSES[kind], ())
+    assert (answer.status, answer.headers) == (TYPE_STATUSES[kind], ())
     assert in_body(answer) == json.loads(CODECS[protocol].encode_error(error(kind))[1])["error"]
 
 
