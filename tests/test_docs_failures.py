@@ -1,4 +1,4 @@
-"""The page on cooldowns says what the code does, in both languages."""
+"""The page on failures says what the code does, in both languages."""
 
 import re
 from pathlib import Path
@@ -10,24 +10,37 @@ from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.meaning import STATUS_TYPES
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.retry_hints import LONG_WINDOW_SECONDS, MAX_SECONDS, ROWS
+from switchyard.relay.hold import MAX_HELD, MAX_HELD_BYTES
 from switchyard.routing.health import Charge, rest_seconds
+from switchyard.routing.hold import (
+    CLIENT_SHARE,
+    LONGEST_PAUSE_SECONDS,
+    NEVER_ANSWERED_SECONDS,
+    UNKNOWN_HOST_SECONDS,
+    WHOLE_SECONDS,
+    pause_seconds,
+    prospect_of,
+)
+from switchyard.routing.probes import SILENT_SECONDS
+from switchyard.routing.turns import REMEMBERED_SECONDS
 from switchyard.routing.verdict import judge
 from switchyard.settings import Failover
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-PAGES = (DOCS / "cooldowns.md", DOCS / "cooldowns.zh-CN.md")
-TABLE_ROW = re.compile(r"^\| `(\w+)` \|(.*)\|([^|]*)\|([^|]*)\|([^|]*)\|$", re.MULTILINE)
+PAGES = (DOCS / "failures.md", DOCS / "failures.zh-CN.md")
+TABLE_ROW = re.compile(r"^\| `(\w+)` \|(.*)\|([^|\n]*)\|([^|\n]*)\|([^|\n]*)\|([^|\n]*)\|$", re.MULTILINE)
 
-Words = tuple[str, str, str]
-"""action, cooldown, scope, as the English page writes them"""
+Words = tuple[str, str, str, str]
+"""action, cooldown, scope, held or not, as the English page writes them"""
 
 
 def described(type: ErrorType) -> Words:
     status = next((status for status, known in STATUS_TYPES.items() if known is type), 500)
-    verdict = judge(Failure(FailureKind.STATUS, WireError(type, "no", status)), Failover(), 0)
+    failure = Failure(FailureKind.STATUS, WireError(type, "no", status))
+    verdict = judge(failure, Failover(), 0)
     charge = verdict.charge
     action = "the client" if verdict.action == "return" else "next upstream"
-    return action, cooldown(charge), scope(charge)
+    return action, cooldown(charge), scope(charge), held(failure)
 
 
 def cooldown(charge: Charge) -> str:
@@ -38,6 +51,19 @@ def cooldown(charge: Charge) -> str:
     if charge.is_reset:
         return "at once, "
     return "at once, `cooldown_seconds`" if charge.full else "at once, first cooldown"
+
+
+def held(failure: Failure) -> str:
+    with_hint = msgspec.structs.replace(
+        failure, error=msgspec.structs.replace(failure.error, retry_after=5.0)
+    )
+    prospect = prospect_of(failure)
+    if prospect.passes:
+        return f"yes; after 500 or 501: {TRIES[prospect.tries]} tries" if prospect.tries in TRIES else "yes"
+    return "only if the reset is near enough" if prospect_of(with_hint).passes else "no"
+
+
+TRIES = {3: "three"}
 
 
 def scope(charge: Charge) -> str:
@@ -84,3 +110,14 @@ def test_the_figures_are_the_defaults(page: Path) -> None:
         assert f'"{name}": {defaults[name]}' in text
     assert (LONG_WINDOW_SECONDS, MAX_SECONDS) == (600, 7 * 86400)
     assert re.search("10 (minutes|分钟)", text) and re.search("7 (days|天)", text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_figures_of_the_hold_are_those_of_the_code(page: Path) -> None:
+    text = page.read_text()
+    section = text[text.index("- Tries" if page is PAGES[0] else "- 尝试") :]
+    figures = [int(found) for found in re.findall(r"\d+", section.split("\n## ")[0])]
+    pauses = [pause_seconds(failures, 0.0) for failures in range(1, 5)]
+    expected = [*pauses, LONGEST_PAUSE_SECONDS, SILENT_SECONDS, REMEMBERED_SECONDS, 100 - 100 * CLIENT_SHARE]
+    expected += [WHOLE_SECONDS, NEVER_ANSWERED_SECONDS, UNKNOWN_HOST_SECONDS, MAX_HELD, MAX_HELD_BYTES >> 20]
+    assert figures == [round(one) for one in expected]
