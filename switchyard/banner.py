@@ -28,6 +28,7 @@ def banner(application: "Application", url: str, token: str, *, colour: bool) ->
         f"  SDKs         {url}/v1",
         f"  Dashboard    {url}/" + (f"?token={token}" if token else ""),
         f"  Settings     {settings_file.path}",
+        f"  Data folder  {application.folder}",
     ]
     for warning in settings_file.warnings:
         lines.append(f"  {dim}note: {warning}{reset}")

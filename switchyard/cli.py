@@ -9,27 +9,21 @@ from switchyard import VERSION
 from switchyard.commands import COMMANDS
 from switchyard.commands.ask import port_of
 from switchyard.commands.command import CommandFailed
+from switchyard.installation import default_data_folder, own_command, static_folder
 from switchyard.serve import CannotServe, Options, serve
+from switchyard.store.files import is_missing
 
-HERE = Path(__file__).resolve().parent.parent
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 5101
-FLAGS = (
-    ("--host", "SWITCHYARD_HOST", DEFAULT_HOST, "address to listen on"),
-    ("--port", "SWITCHYARD_PORT", str(DEFAULT_PORT), "port to listen on"),
-    ("--data", "SWITCHYARD_DATA", str(HERE / "json_data"), "folder of settings and statistics"),
-    ("--cert", "SWITCHYARD_CERT", "", "certificate (PEM) to serve HTTPS; needs --cert-key"),
-    ("--cert-key", "SWITCHYARD_CERT_KEY", "", "private key (PEM) of the certificate"),
-)
-"""name, twin in the environment, default, meaning"""
 
 
-def main(argv: list[str]) -> int:
-    """Runs one command; the exit code."""
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command, by default that of this process; the exit code."""
     parser = build_parser()
     arguments = parser.parse_args(argv)
     command = getattr(arguments, "command", None)
     try:
+        _check_data_folder(arguments)
         if command is not None:
             return int(COMMANDS[command].run(arguments))
         return serve(_options(arguments))
@@ -47,11 +41,12 @@ def main(argv: list[str]) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="app.py",
+        prog=own_command(),
         description="Switchyard: a personal switcher daemon for coding-agent APIs. Without a command it serves.",
     )
     parser.add_argument("--version", action="version", version=f"switchyard {VERSION}")
-    for flag, variable, default, text in FLAGS:
+    flags = _flags()
+    for flag, variable, default, text in flags:
         shown = f"{text} (default: {default or 'none'}; environment: {variable})"
         parser.add_argument(flag, default=os.environ.get(variable) or default, help=shown)
     parser.add_argument("--no-install", action="store_true", help="never install missing packages")
@@ -61,9 +56,31 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_arguments(added)
         # people also write them behind the command; left out there, what stands before it holds
         daemon = added.add_argument_group("the daemon")
-        for flag, _, _, text in FLAGS:
+        for flag, _, _, text in flags:
             daemon.add_argument(flag, default=argparse.SUPPRESS, help=text)
     return parser
+
+
+def _flags() -> tuple[tuple[str, str, str, str], ...]:
+    """Name, twin in the environment, default, meaning."""
+    data = str(default_data_folder())
+    return (
+        ("--host", "SWITCHYARD_HOST", DEFAULT_HOST, "address to listen on"),
+        ("--port", "SWITCHYARD_PORT", str(DEFAULT_PORT), "port to listen on"),
+        ("--data", "SWITCHYARD_DATA", data, "folder of settings and statistics"),
+        ("--cert", "SWITCHYARD_CERT", "", "certificate (PEM) to serve HTTPS; needs --cert-key"),
+        ("--cert-key", "SWITCHYARD_CERT_KEY", "", "private key (PEM) of the certificate"),
+    )
+
+
+def _check_data_folder(arguments: argparse.Namespace) -> None:
+    """A mistyped path must not become a new folder, with settings that nobody finds again."""
+    data = Path(arguments.data)
+    if data != default_data_folder() and is_missing(data.parent):
+        raise CommandFailed(
+            f"The data folder {data} cannot be created, because {data.parent} does not exist; "
+            "correct --data (or SWITCHYARD_DATA), or create that folder first."
+        )
 
 
 def _options(arguments: argparse.Namespace) -> Options:
@@ -74,7 +91,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         host=arguments.host,
         port=port,
         data=Path(arguments.data),
-        static=HERE / "static",
+        static=static_folder(),
         cert=arguments.cert,
         cert_key=arguments.cert_key,
     )

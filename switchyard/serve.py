@@ -18,6 +18,7 @@ import uvicorn
 from switchyard.application import Application
 from switchyard.banner import banner
 from switchyard.connections import Limits, bounded, prepare_handles, sweep
+from switchyard.installation import own_command
 from switchyard.logs import Logs
 from switchyard.settings import SettingsError
 from switchyard.store.files import ensure_folder, make_private, read_or_none, remove_leftovers, write_whole
@@ -101,7 +102,7 @@ def _load(settings_file: SettingsFile) -> None:
     except SettingsError as error:
         faults = "\n  ".join(map(str, error.faults))
         raise CannotServe(
-            f"{settings_file.path} is not usable; correct it (`python app.py check` lists the same):\n  {faults}"
+            f"{settings_file.path} is not usable; correct it (`{own_command('check')}` lists the same):\n  {faults}"
         ) from None
 
 

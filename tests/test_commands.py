@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from switchyard.cli import main
+from switchyard.installation import own_command
 from switchyard.store.lock import DataFolderLock
 
 ACCOUNTS = [
@@ -293,7 +294,7 @@ def test_faults_of_the_settings_stop_a_set_up(shell: Shell) -> None:
     shell.data.mkdir()
     (shell.data / "all_configs.json").write_text('{"upstreams": 5}')
     code, _, said = shell("setup claude --yes")
-    assert (code, "python app.py check" in said) == (1, True)
+    assert (code, own_command("check") in said) == (1, True)
 
 
 # --- the others -----------------------------------------------------------------

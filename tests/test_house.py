@@ -27,6 +27,7 @@ COMPOSERS = (
     "doctor",
     "selftest",
     "client_plans",
+    "installation",
 )
 VALUES = ("protocols", "settings", "schema", "faults", "unknown_fields", "exchange")
 NETWORK = (

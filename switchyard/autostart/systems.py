@@ -21,6 +21,8 @@ class Job(msgspec.Struct, frozen=True):
     """What to start, and for whom. `run` executes a tool of the system: exit code and all it said."""
 
     command: Sequence[str]
+    program: str
+    """what the user types for it, in messages"""
     folder: Path
     data: Path
     home: Path
@@ -78,7 +80,7 @@ def status(system: System, job: Job) -> tuple[bool, str]:
     """Whether it is installed and all is well as far as the system says, and that in words."""
     path = system.file(job)
     if not path.exists():
-        return False, "Not installed; install it with: python app.py service install"
+        return False, f"Not installed; install it with: {job.program} service install"
     problem = _problem(job, system.query(job))
     if problem:
         return False, f"Installed ({path}), but not {system.means}: {problem}"

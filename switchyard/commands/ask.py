@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from switchyard.commands.command import CommandFailed
+from switchyard.installation import own_command
 from switchyard.settings import Settings, SettingsError
 from switchyard.store.files import is_missing
 from switchyard.store.lock import holder_of
@@ -70,6 +71,7 @@ def wishes(arguments: argparse.Namespace) -> Settings:
         settings_file.load(create=False)
     except SettingsError as error:
         raise CommandFailed(
-            f"{settings_file.path} is not usable; correct it first (`python app.py check` lists all): {error.faults[0]}"
+            f"{settings_file.path} is not usable; correct it first "
+            f"(`{own_command('check')}` lists all): {error.faults[0]}"
         ) from None
     return settings_file.settings

@@ -9,6 +9,7 @@ from switchyard.commands.ask import address_of, port_of, stamp
 from switchyard.commands.command import Command
 from switchyard.doctor.examination import examine, exit_code, repaired
 from switchyard.doctor.finding import Finding, Patient
+from switchyard.installation import own_command
 from switchyard.settings import Settings, SettingsError
 from switchyard.store.settings_file import SettingsFile
 
@@ -41,7 +42,7 @@ def _summary(findings: list[Finding]) -> str:
     faults = sum(finding.level == "fault" for finding in findings)
     warnings = sum(finding.level == "warning" for finding in findings)
     safe = sum(finding.repair is not None for finding in findings)
-    more = f"; python app.py doctor --fix repairs {safe} of them" if safe else ""
+    more = f"; {own_command('doctor --fix')} repairs {safe} of them" if safe else ""
     return f"{faults} faults, {warnings} warnings{more}."
 
 

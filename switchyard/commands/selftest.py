@@ -11,6 +11,7 @@ from pathlib import Path
 from switchyard import client_plans
 from switchyard.commands.command import Command, CommandFailed
 from switchyard.doctor.clients import find_version, version_finding
+from switchyard.installation import own_command
 from switchyard.selftest.behaviours import Comparison, compare
 from switchyard.selftest.running import run_all
 
@@ -20,7 +21,7 @@ RESET = "\033[0m"
 
 def selftest(arguments: argparse.Namespace) -> int:
     if not arguments.real_clients:
-        raise CommandFailed("There is one self-test: python app.py selftest --real-clients")
+        raise CommandFailed(f"There is one self-test: {own_command('selftest --real-clients')}")
     found = [client for client in client_plans.TITLES if shutil.which(client)]
     if not found:
         raise CommandFailed("Neither claude nor codex is on the PATH; install one and try again.")

@@ -7,15 +7,19 @@ from pathlib import Path
 
 from switchyard.autostart.systems import SYSTEMS, CannotAutostart, Job, install, remove, run_tool, status
 from switchyard.commands.command import Command, CommandFailed
+from switchyard.installation import CHECKOUT, is_checkout, is_temporary, own_command, service_command
 from switchyard.store.lock import holder_of
-
-HERE = Path(__file__).resolve().parent.parent.parent
 
 
 def service(arguments: argparse.Namespace) -> int:
     system = SYSTEMS.get(sys.platform)
     if system is None:
-        raise CommandFailed(f"There is no autostart for {sys.platform}; start `python app.py` by hand.")
+        raise CommandFailed(f"There is no autostart for {sys.platform}; start `{own_command()}` by hand.")
+    if arguments.action == "install" and is_temporary():
+        raise CommandFailed(
+            "This copy runs from the cache of uvx or pipx, which is emptied now and then; "
+            "install it with `uv tool install` or `pipx install` first."
+        )
     job = _job(arguments)
     if arguments.print:
         print(system.content(job).decode("utf-16" if sys.platform == "win32" else "utf-8"), end="")
@@ -45,8 +49,9 @@ def _job(arguments: argparse.Namespace) -> Job:
     flags |= {"--cert": _absolute(arguments.cert), "--cert-key": _absolute(arguments.cert_key)}
     given = [word for flag, value in flags.items() if value for word in (flag, value)]
     return Job(
-        command=(sys.executable, str(HERE / "app.py"), *given),
-        folder=HERE,
+        command=(*service_command(), *given),
+        program=own_command(),
+        folder=CHECKOUT if is_checkout() else data,
         data=data,
         home=Path.home(),
         environment=os.environ,

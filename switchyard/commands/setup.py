@@ -11,6 +11,7 @@ from switchyard.clients.plan import ChangedMeanwhile, Plan, apply
 from switchyard.clients.texts import Unparsable
 from switchyard.commands.ask import address_of, agreed, coloured, stamp, wishes
 from switchyard.commands.command import Command, CommandFailed
+from switchyard.installation import own_command
 
 ALL = "all"
 
@@ -84,7 +85,8 @@ def _done(arguments: argparse.Namespace) -> str:
     title = client_plans.TITLES[arguments.client]
     if arguments.undo:
         return f"{title} is as before."
-    return f"{title} now asks Switchyard. Take it back with: python app.py setup {arguments.client} --undo"
+    undo = f"setup {arguments.client} --undo"
+    return f"{title} now asks Switchyard. Take it back with: {own_command(undo)}"
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,6 +16,7 @@ from switchyard.clients.claude_code import ignored, window_variables
 from switchyard.clients.codex import KNOWN_WINDOW, PROVIDER, knows
 from switchyard.clients.plan import Plan, apply
 from switchyard.doctor.finding import Finding, Patient
+from switchyard.installation import own_command
 from switchyard.protocols.names import ProtocolName
 from switchyard.routing.served import is_served, served_models, smallest_window
 from switchyard.store.files import PRIVATE_FILE, is_open, make_private, read_or_none
@@ -119,7 +120,7 @@ def version_finding(client: str, version: str) -> Finding:
         "warning",
         title,
         f"version {version} has not been measured (known to work: {measured})",
-        "See whether it behaves the same: python app.py selftest --real-clients",
+        f"See whether it behaves the same: {own_command('selftest --real-clients')}",
     )
 
 
@@ -151,7 +152,7 @@ def is_ours(base: str, patient: Patient) -> bool:
 
 
 def _base_finding(file: ClientFile, base: str, wanted: str) -> Finding:
-    setup = f"python app.py setup {file.client}"
+    setup = _setup(file)
     if base.rstrip("/") == wanted:
         return Finding("ok", file.title, f"asks {base}")
     if not base:
@@ -173,18 +174,14 @@ def _auth_findings(file: ClientFile, own: Mapping[str, Any], environment: Mappin
                 "fault",
                 file.title,
                 "has no token, so it wants to log in",
-                f"python app.py setup {file.client}",
+                _setup(file),
                 file.repair,
             )
         ]
     if len(names) == 1:
         return [Finding("ok", file.title, f"has one token ({places[0]})")]
     in_file = all(own.get(name) for name in AUTH_VARIABLES)
-    fix = (
-        f"python app.py setup {file.client}"
-        if in_file
-        else "Unset the one in the environment (shell profile)."
-    )
+    fix = _setup(file) if in_file else "Unset the one in the environment (shell profile)."
     text = f"two tokens are set: {', '.join(places)}; Claude Code warns and may take the wrong one"
     return [Finding("fault", file.title, text, fix, file.repair if in_file else None)]
 
@@ -196,7 +193,7 @@ def _window_findings(file: ClientFile, own: Mapping[str, Any], patient: Patient)
     if not missing:
         return []
     text = f"may count on more than the {window} tokens of the smallest upstream: {', '.join(missing)}"
-    return [Finding("warning", file.title, text, f"python app.py setup {file.client}", file.repair)]
+    return [Finding("warning", file.title, text, _setup(file), file.repair)]
 
 
 def _is_at_most(found: Any, most: str) -> bool:
@@ -219,16 +216,16 @@ def _codex_findings(file: ClientFile, patient: Patient) -> list[Finding]:
     found += _rights_findings(file, list(headers.values()) if isinstance(headers, dict) else [], patient)
     if provider != PROVIDER:
         text = f'reaches this daemon as provider "{provider}"; sessions are listed by that id'
-        fix = f'Keep "{provider}", or move to the lasting id: python app.py setup codex'
+        fix = f'Keep "{provider}", or move to the lasting id: {_setup(file)}'
         found.append(Finding("warning", file.title, text, fix))
     if table.get("requires_openai_auth"):
         text = "requires_openai_auth sends your ChatGPT token to the daemon"
         safe = file.repair if provider == PROVIDER else None
-        found.append(Finding("fault", file.title, text, f"python app.py setup {file.client}", safe))
+        found.append(Finding("fault", file.title, text, _setup(file), safe))
     if table.get("wire_api", "responses") != "responses":
         text = f'wire_api = "{table["wire_api"]}" is refused by Codex'
         safe = file.repair if provider == PROVIDER else None
-        found.append(Finding("fault", file.title, text, f"python app.py setup {file.client}", safe))
+        found.append(Finding("fault", file.title, text, _setup(file), safe))
     found += _model_findings(file, str(file.config.get("model", "")), "responses", patient)
     found += _codex_window_findings(file, patient)
     found += _proxy_findings(file, patient.environment)
@@ -243,7 +240,7 @@ def _codex_window_findings(file: ClientFile, patient: Patient) -> list[Finding]:
     if not window or counted <= window:
         return []
     text = f"counts on a window of {counted} tokens for {model}; the smallest upstream has {window}"
-    return [Finding("warning", file.title, text, f"python app.py setup {file.client}", file.repair)]
+    return [Finding("warning", file.title, text, _setup(file), file.repair)]
 
 
 def _codex_window(config: Mapping[str, Any], model: str) -> int:
@@ -273,7 +270,7 @@ def _model_findings(file: ClientFile, model: str, protocol: ProtocolName, patien
     if not model or not patient.settings.upstreams or is_served(patient.settings, protocol, model):
         return []
     names = ", ".join(served_models(patient.settings, protocol)) or "none"
-    fix = f"Add {model} to `models` of an upstream, or: python app.py setup {file.client} --model NAME"
+    fix = f"Add {model} to `models` of an upstream, or: {_setup(file)} --model NAME"
     return [
         Finding("fault", file.title, f"asks for {model}, which no upstream serves (served: {names})", fix)
     ]
@@ -300,8 +297,12 @@ def _proxy_findings(file: ClientFile, effective: Mapping[str, Any]) -> list[Find
         return [Finding("ok", file.title, f"{setting} is set, {name} keeps the daemon out of it")]
     text = f"{setting} would send requests for the daemon to that proxy"
     if file.client == "claude":
-        return [Finding("fault", file.title, text, "python app.py setup claude", file.repair)]
+        return [Finding("fault", file.title, text, _setup(file), file.repair)]
     return [Finding("fault", file.title, text, "Set NO_PROXY=localhost,127.0.0.1 in the shell profile.")]
+
+
+def _setup(file: ClientFile) -> str:
+    return own_command(f"setup {file.client}")
 
 
 def _without_login(url: str) -> str:

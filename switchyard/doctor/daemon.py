@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from switchyard.doctor.finding import Finding, Patient
+from switchyard.installation import own_command
 from switchyard.settings import SettingsError
 from switchyard.store.files import PRIVATE_FILE, PRIVATE_FOLDER, is_missing
 from switchyard.store.lock import holder_of
@@ -38,7 +39,7 @@ def examine_folder(patient: Patient) -> list[Finding]:
     try:
         settings_file.load(create=False)
     except SettingsError as error:
-        fix = f"Correct it in an editor; every fault: python app.py check ({settings_file.path})"
+        fix = f"Correct it in an editor; every fault: {own_command('check')} ({settings_file.path})"
         return [Finding("fault", "Settings", str(fault), fix) for fault in error.faults]
     count = len(settings_file.settings.upstreams)
     found = [Finding("ok", "Settings", f"{settings_file.path} is valid, {count} upstreams")]
@@ -79,7 +80,7 @@ def examine_port(patient: Patient) -> list[Finding]:
     if problem:
         text = f"{place} is taken by another program" if problem == "taken" else f"{place}: {problem}"
         return [Finding("fault", "Daemon", text, "Stop that program, or choose another port with --port.")]
-    return [Finding("warning", "Daemon", f"does not run; {place} is free", "Start it: python app.py")]
+    return [Finding("warning", "Daemon", f"does not run; {place} is free", f"Start it: {own_command()}")]
 
 
 def health(address: str) -> str | None:

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from switchyard.doctor.finding import Finding, Patient
+from switchyard.installation import own_command
 from switchyard.settings import Upstream
 
 REACH_SECONDS = 3
@@ -87,7 +88,7 @@ def _reach_finding(upstream: Upstream, reached: Reached) -> Finding:
     if not reached.problem:
         way = "its proxy can be reached" if upstream.proxy else "can be reached"
         return Finding("ok", upstream.name, way)
-    fix = f"Check base_url, network and server; then: python app.py test {_quoted(upstream.name)}"
+    fix = f"Check base_url, network and server; then: {own_command(f'test {_quoted(upstream.name)}')}"
     return Finding("fault", upstream.name, reached.problem, fix)
 
 

@@ -41,6 +41,7 @@ class Tools:
 def job(folder: Path, tools: Tools) -> Job:
     return Job(
         command=COMMAND,
+        program="python3 app.py",
         folder=Path("/home/me/100% mine"),
         data=folder / "data",
         home=folder,

@@ -210,6 +210,43 @@ def test_impossible_arguments_are_refused_in_one_sentence(
     assert told in one_sentence(said)
 
 
+# --- the data folder -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command", [(), ("check",), ("service", "install"), ("import", "x.json"), ("stats", "--rebuild")]
+)
+@pytest.mark.parametrize("given_by", ["flag", "environment"])
+def test_a_mistyped_data_folder_is_not_created(
+    tmp_path: Path, command: tuple[str, ...], given_by: str
+) -> None:
+    mistyped = tmp_path / "hmoe" / "json_data"
+    environment = {"SWITCHYARD_DATA": str(mistyped)} if given_by == "environment" else {}
+    arguments = [sys.executable, str(ROOT / "app.py"), "--no-install", "--port", str(free_port())]
+    done = subprocess.run(
+        [*arguments, *(("--data", str(mistyped)) if given_by == "flag" else ()), *command],
+        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"], **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=20,
+    )
+
+    assert (done.returncode, one_sentence(done.stdout)) == (
+        1,
+        f"The data folder {mistyped} cannot be created, because {mistyped.parent} does not exist; "
+        "correct --data (or SWITCHYARD_DATA), or create that folder first.",
+    )
+    assert not mistyped.parent.exists()
+
+
+def test_a_new_data_folder_in_a_folder_that_exists_is_created_and_shown(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path)
+    with daemon:
+        assert f"  Data folder  {daemon.data}\n" in daemon.output
+    assert daemon.data.stat().st_mode & 0o777 == 0o700
+
+
 # --- HTTPS ---------------------------------------------------------------------
 
 

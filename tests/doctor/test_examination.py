@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from switchyard.doctor import clients, daemon, upstreams
 from switchyard.doctor.examination import exit_code, repaired
 from switchyard.doctor.finding import Finding, Patient
+from switchyard.installation import own_command
 from switchyard.settings import Settings, parse
 from switchyard.store.lock import DataFolderLock
 
@@ -309,7 +310,7 @@ def test_a_free_port_and_no_daemon_is_a_warning(patient: Patient) -> None:
     with taken_port() as port:
         pass
     found = daemon.examine_port(replace(patient, port=port))
-    assert [(one.level, one.fix) for one in found] == [("warning", "Start it: python app.py")]
+    assert [(one.level, one.fix) for one in found] == [("warning", f"Start it: {own_command()}")]
 
 
 def test_a_port_of_another_program_is_a_fault(patient: Patient) -> None:
@@ -430,7 +431,7 @@ def test_one_that_does_not_listen_is_a_fault_and_no_other_waits(patient: Patient
         "fault",
         f"cannot connect to 127.0.0.1:{port} (Connection refused)",
     )
-    assert found.fix.endswith('python app.py test "my box"')
+    assert found.fix.endswith(own_command('test "my box"'))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,66 @@
+"""Where this copy lives and what starts it: in a checkout, installed, and for once."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from switchyard.installation import (
+    CHECKOUT,
+    default_data_folder,
+    is_checkout,
+    is_temporary,
+    service_command,
+    static_folder,
+    user_data_folder,
+)
+
+HOME = Path("/home/me")
+
+
+@pytest.mark.parametrize(
+    ("platform", "environment", "folder"),
+    [
+        ("linux", {}, "/home/me/.local/share/switchyard"),
+        ("linux", {"XDG_DATA_HOME": "/mnt/data"}, "/mnt/data/switchyard"),
+        ("linux", {"XDG_DATA_HOME": "relative/path"}, "/home/me/.local/share/switchyard"),
+        ("linux", {"XDG_DATA_HOME": ""}, "/home/me/.local/share/switchyard"),
+        ("darwin", {"XDG_DATA_HOME": "/mnt/data"}, "/home/me/Library/Application Support/switchyard"),
+        ("win32", {"LOCALAPPDATA": "/users/me/local"}, "/users/me/local/switchyard"),
+        ("win32", {}, "/home/me/AppData/Local/switchyard"),
+        ("freebsd14", {}, "/home/me/.local/share/switchyard"),
+    ],
+)
+def test_an_installed_command_keeps_its_data_where_the_platform_keeps_it(
+    platform: str, environment: Mapping[str, str], folder: str
+) -> None:
+    assert user_data_folder(platform, environment, HOME) == Path(folder)
+
+
+def test_a_checkout_keeps_everything_beside_app_py() -> None:
+    assert (CHECKOUT / "app.py").is_file() and is_checkout()
+    assert static_folder() == CHECKOUT / "static"
+    assert default_data_folder() == CHECKOUT / "json_data"
+    assert service_command() == (sys.executable, str(CHECKOUT / "app.py"))
+
+
+def test_an_installed_package_has_its_static_files_within(tmp_path: Path) -> None:
+    package = tmp_path / "site-packages" / "switchyard"
+    (package / "static").mkdir(parents=True)
+
+    assert not is_checkout(package)
+    assert static_folder(package) == package / "static"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "is_in_cache"),
+    [("uv/archive-v0/jKoirzx6KoN7tsiK", True), ("pipx/0e49708046bc35b", True), ("tools/switchyard", False)],
+)
+def test_a_copy_in_a_cache_is_temporary(tmp_path: Path, prefix: str, is_in_cache: bool) -> None:
+    """uv and pipx tag their caches as such, and also each environment itself."""
+    for folder in ("uv", "pipx", prefix):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / "CACHEDIR.TAG").touch()
+
+    assert is_temporary(tmp_path / prefix) is is_in_cache
