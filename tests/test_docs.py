@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from switchyard.bootstrap import dependencies
 from switchyard.cli import build_parser
 from switchyard.commands import COMMANDS
 from switchyard.settings import parse
@@ -156,6 +157,6 @@ def test_the_modules_that_the_readme_names_exist(path: Path) -> None:
 @pytest.mark.parametrize("path", READMES, ids=names)
 def test_the_readme_gives_a_reason_for_every_package(path: Path) -> None:
     text = path.read_text()
-    lines = (ROOT / "requirements.txt").read_text().split("\n")
-    packages = [re.split(r"[\[<>=; ]", line)[0] for line in lines if line]
+    demanded = dependencies(ROOT / "pyproject.toml")
+    packages = [re.split(r"[\[<>=~; ]", one)[0] for one in demanded]
     assert [package for package in packages if package not in text.split("##")[-1]] == []

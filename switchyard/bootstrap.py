@@ -1,0 +1,127 @@
+"""Start from a checkout: on the standard library alone until the packages are there, then the command line."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+from switchyard.environment import CannotInstall, install, manual_steps, python_of
+from switchyard.installation import CHECKOUT, PYTHON_NAME, python_name
+
+PROJECT = CHECKOUT / "pyproject.toml"
+LOCK = CHECKOUT / "requirements.txt"
+VENV = CHECKOUT / ".venv"
+INSTALLED_ONCE = "SWITCHYARD_INSTALLED"
+"""Set for the process that follows an installation, so that a failed one is never repeated without end."""
+
+REQUIREMENT = re.compile(
+    r"(?P<name>[\w.-]+)(\[[\w,.-]*\])?(?P<bounds>[^;]*)(;\s*sys_platform\s*(?P<test>[!=]=)\s*[\"'](?P<os>\w+)[\"'])?"
+)
+BOUND = re.compile(r"(>=|<|~=)\s*(\d+(?:\.\d+)*)")
+
+LONGEST_RELEASE = 6
+
+
+class CannotStart(Exception):
+    """One sentence for the user, with the remedy."""
+
+
+def main(argv: list[str]) -> int:
+    try:
+        arguments = [argument for argument in argv if argument != "--no-install"]
+        missing = missing_packages(dependencies(PROJECT))
+        if missing:
+            return _continue_elsewhere(argv, missing, may_install=arguments == argv)
+        from switchyard.cli import main as command_line
+
+        return command_line(arguments)
+    except (CannotStart, CannotInstall) as reason:
+        print(f"Switchyard cannot start: {reason}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def dependencies(project: Path) -> list[str]:
+    """What the project file demands."""
+    with project.open("rb") as file:
+        found: list[str] = tomllib.load(file)["project"]["dependencies"]
+    return found
+
+
+def missing_packages(requirements: list[str]) -> list[str]:
+    """Those that this interpreter does not satisfy."""
+    return [requirement for requirement in requirements if not _is_satisfied(requirement)]
+
+
+def _is_satisfied(requirement: str) -> bool:
+    found = REQUIREMENT.match(requirement)
+    if found is None:
+        return True
+    if found["os"] and (found["test"] == "==") != (sys.platform == found["os"]):
+        return True
+    try:
+        installed = _release(metadata.version(found["name"]))
+    except metadata.PackageNotFoundError:
+        return False
+    return all(_keeps(installed, sign, bound) for sign, bound in BOUND.findall(found["bounds"]))
+
+
+def _keeps(installed: tuple[int, ...], sign: str, bound: str) -> bool:
+    limit = _release(bound)
+    if sign == "<":
+        return installed < limit
+    # ~=0.54.0: at least that, and the same but for the last number
+    same = bound.count(".") if sign == "~=" else 0
+    return installed >= limit and installed[:same] == limit[:same]
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The numbers of a version, filled up with zeros, so that 1 and 1.0 are equal."""
+    numbers = re.match(r"\d+(\.\d+)*", version)
+    found = tuple(map(int, numbers[0].split("."))) if numbers else ()
+    return (*found, *(0,) * LONGEST_RELEASE)[:LONGEST_RELEASE]
+
+
+def _continue_elsewhere(argv: list[str], missing: list[str], may_install: bool) -> int:
+    """Run in the virtual environment of the checkout, making and filling it first if need be."""
+    is_inside = Path(sys.prefix).resolve() == VENV.resolve()
+    if not is_inside and python_of(VENV).exists():
+        return _run_in_venv(argv)
+    names = ", ".join(missing)
+    steps = "\n  ".join(manual_steps(VENV, LOCK))
+    if not may_install:
+        print(f"Switchyard needs packages that are not installed: {names}", file=sys.stderr)
+        print(f"Install them with:\n  {steps}", file=sys.stderr)
+        return 1
+    if os.environ.get(INSTALLED_ONCE):
+        raise CannotStart(f"{names} is missing even after the installation; run:\n  {steps}")
+    print(f"{len(missing)} packages are missing: {names}", flush=True)
+    install(VENV, LOCK)
+    print("Installed.", flush=True)
+    os.environ[INSTALLED_ONCE] = "1"
+    return _run_in_venv(argv)
+
+
+def _run_in_venv(argv: list[str]) -> int:
+    os.environ.setdefault(PYTHON_NAME, python_name())
+    python = python_of(VENV)
+    command = [str(python), str(CHECKOUT / "app.py"), *argv]
+    if os.name != "nt":
+        sys.stdout.flush()
+        try:
+            os.execv(command[0], command)
+        except OSError as error:
+            raise CannotStart(
+                f"{python} does not run ({error.strerror}); delete the folder {VENV} and start again"
+            ) from None
+    # Windows has no exec that keeps the console: wait for the child, which gets Ctrl-C itself.
+    child = subprocess.Popen(command)
+    while True:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            continue
