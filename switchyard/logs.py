@@ -79,14 +79,12 @@ class _Collector(logging.Handler):
         self._finished = threading.Event()
         self._thread = threading.Thread(target=self._work, name="logs", daemon=True)
 
-    def createLock(self) -> None:
-        """None is needed: appending to a deque is atomic."""
-        self.lock = None
-
-    def emit(self, record: logging.LogRecord) -> None:
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Without the lock of other handlers: appending to a deque is atomic."""
         self._records.append(record)
         if not self._wanted.is_set():
             self._wanted.set()
+        return True
 
     def start(self) -> None:
         self._thread.start()
