@@ -1,4 +1,8 @@
-"""Check everything, here and in CI: format, lint, types, all tests, real clients and a browser included."""
+"""Check everything, here and in CI: format, lint, types, all tests, real clients and a browser included.
+
+What this needs is installed into the folder .cache of the checkout; nothing else is changed on this machine, unless
+--install-system-packages is given.
+"""
 
 import argparse
 import hashlib
@@ -7,34 +11,51 @@ import shutil
 import subprocess
 import sys
 import time
-import venv
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from switchyard.environment import CannotInstall, install, python_of  # noqa: E402
+from tests.bed.chrome import find_chrome  # noqa: E402
+
 CACHE = ROOT / ".cache"
 VENV = CACHE / "check-venv"
-BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 CLIENTS = CACHE / "clients"
-REQUIREMENTS = (ROOT / "requirements.txt", ROOT / "requirements-dev.txt")
+LOCK = ROOT / "requirements-dev.txt"
 
 REAL_CLIENTS = {"codex": ("@openai/codex", "0.169.0"), "claude": ("@anthropic-ai/claude-code", "2.1.197")}
+PINNED = [f"{package}@{version}" for package, version in REAL_CLIENTS.values()]
 NEITHER_CLIENTS_NOR_BROWSER = "not real_clients and not browser"
+APT = (
+    ("apt-get", "update", "-q"),
+    ("apt-get", "install", "-q", "-y", "--no-install-recommends", "chromium"),
+)
 
 
 class CannotCheck(Exception):
     """What is missing on this machine, and the remedy."""
 
 
+class Need(NamedTuple):
+    """What the checks need beside Python. `install` is None where it is there."""
+
+    title: str
+    state: str
+    install: Callable[[], None] | None
+
+
 def main(argv: Sequence[str]) -> int:
     options = _parse(argv)
     began = time.monotonic()
     try:
-        _step("Python packages", _install_packages)
+        _prepare(_needs(options))
         if not options.fast:
-            _step("Real clients", _install_clients)
-            _step("Browser", _install_browser)
-    except CannotCheck as reason:
+            for name, (package, version) in REAL_CLIENTS.items():
+                _require_version(name, package, version)
+    except (CannotCheck, CannotInstall) as reason:
         print(f"\nCannot check: {reason}", file=sys.stderr)
         return 1
     failed = [name for name, command in _checks(options) if not _passes(name, command)]
@@ -43,8 +64,15 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--fast", action="store_true", help="leave out the real clients and the browser")
+    parser.add_argument(
+        "--install-system-packages",
+        action="store_true",
+        help="if there is no Chrome or Chromium, install it with apt-get (Debian, Ubuntu; as root)",
+    )
     parser.add_argument("--jobs", default="2", help="test processes (default 2)")
     parser.add_argument("tests", nargs="*", help="test paths (default: all)")
     return parser.parse_args(argv)
@@ -52,7 +80,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def _checks(options: argparse.Namespace) -> list[tuple[str, list[str]]]:
     """Each check with its command; tests last, so that their closing line ends the output."""
-    python = [str(BIN / "python"), "-m"]
+    python = [str(python_of(VENV)), "-m"]
     tests = [*python, "pytest", "-n", options.jobs, "--dist", "loadfile", "--durations=5"]
     tests += ["-m", NEITHER_CLIENTS_NOR_BROWSER] if options.fast else ["--nothing-skipped"]
     return [
@@ -66,50 +94,83 @@ def _checks(options: argparse.Namespace) -> list[tuple[str, list[str]]]:
 # --- what the checks need ------------------------------------------------------
 
 
-def _install_packages() -> None:
-    """A virtual environment of our own, made anew only when the requirements (or its place) have changed."""
-    contents = b"".join(path.read_bytes() for path in REQUIREMENTS) + f"{sys.version} {VENV}".encode()
-    if _is_stamped(VENV, contents):
-        return
-    try:
-        venv.create(VENV, clear=True, with_pip=True)
-    except subprocess.CalledProcessError:
-        raise CannotCheck(
-            "Python's venv module is incomplete (Debian, Ubuntu: apt install python3-venv)."
-        ) from None
-    pip = [
-        str(BIN / "python"),
-        "-m",
-        "pip",
-        "install",
-        "--disable-pip-version-check",
-        "--progress-bar",
-        "off",
-    ]
-    if subprocess.run([*pip, "--quiet", "-r", str(REQUIREMENTS[-1])]).returncode != 0:
-        raise CannotCheck("pip could not install requirements-dev.txt (see above).")
-    _stamp(VENV, contents)
+def _needs(options: argparse.Namespace) -> list[Need]:
+    """Raises CannotCheck, before anything is installed, for what this script cannot or may not install."""
+    if sys.version_info < (3, 11):  # noqa: UP036
+        raise CannotCheck(f"Python 3.11 or newer is needed; this is Python {sys.version.split()[0]}.")
+    needs = [_packages()]
+    return needs if options.fast else [*needs, _clients(), _browser(options.install_system_packages)]
 
 
-def _install_clients() -> None:
-    """The real Claude Code and Codex, pinned, in a cache; trusted only once they have told their version."""
-    wanted = [f"{package}@{version}" for package, version in REAL_CLIENTS.values()]
-    if not _is_stamped(CLIENTS, " ".join(wanted).encode()):
-        npm = shutil.which("npm")
-        if npm is None or shutil.which("node") is None:
-            raise CannotCheck("Node.js with npm is needed for the real clients; install it, or use --fast.")
+def _prepare(needs: list[Need]) -> None:
+    print("The checks need:")
+    for need in needs:
+        print(f"  {need.title}: {need.state}", flush=True)
+    for need in needs:
+        if need.install is not None:
+            print(f"-- Installing: {need.title}", flush=True)
+            began = time.monotonic()
+            need.install()
+            print(f"   {_seconds_since(began)}", flush=True)
+
+
+def _packages() -> Need:
+    """In a virtual environment of their own, made anew only when the lock, the Python or the place has changed."""
+    contents = LOCK.read_bytes() + f"{sys.version} {VENV}".encode()
+    title = f"Python packages ({LOCK.name})"
+
+    def install_packages() -> None:
+        shutil.rmtree(VENV, ignore_errors=True)
+        install(VENV, LOCK)
+        _stamp(VENV, contents)
+
+    return _cached(title, VENV, contents, install_packages)
+
+
+def _clients() -> Need:
+    """The real Claude Code and Codex, pinned."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        raise CannotCheck("Node.js with npm is needed for the real clients; install it, or use --fast.")
+    contents = " ".join(PINNED).encode()
+
+    def install_clients() -> None:
         shutil.rmtree(CLIENTS, ignore_errors=True)
         CLIENTS.mkdir(parents=True)
         (CLIENTS / "package.json").write_text('{"name": "clients", "private": true}\n')
-        command = [npm, "install", "--no-audit", "--no-fund", "--loglevel=error", "--save-exact", *wanted]
+        command = [npm, "install", "--no-audit", "--no-fund", "--loglevel=http", "--save-exact", *PINNED]
         if subprocess.run(command, cwd=CLIENTS).returncode != 0:
             raise CannotCheck("npm could not install the real clients (see above).")
-        _stamp(CLIENTS, " ".join(wanted).encode())
-    for name, (package, version) in REAL_CLIENTS.items():
-        _require_version(name, package, version)
+        _stamp(CLIENTS, contents)
+
+    return _cached(f"real clients, {' and '.join(PINNED)} (640 MB)", CLIENTS, contents, install_clients)
+
+
+def _cached(title: str, folder: Path, contents: bytes, install_it: Callable[[], None]) -> Need:
+    place = folder.relative_to(ROOT)
+    if _is_stamped(folder, contents):
+        return Need(title, f"there, in {place}", None)
+    return Need(title, f"to be installed into {place}", install_it)
+
+
+def _browser(may_install: bool) -> Need:
+    found, title = find_chrome(), "Chrome or Chromium"
+    if found is not None:
+        return Need(title, f"there, {found}", None)
+    if may_install and sys.platform != "win32" and os.geteuid() == 0 and shutil.which("apt-get"):
+        return Need(title, f"to be installed on this system ({shutil.which('apt-get')})", _install_browser)
+    remedy = "install one of them" if may_install else "install one of them, give --install-system-packages"
+    raise CannotCheck(f"the dashboard's tests need Chrome or Chromium; {remedy}, or use --fast.")
+
+
+def _install_browser() -> None:
+    for command in APT:
+        if subprocess.run(command, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}).returncode != 0:
+            raise CannotCheck(f"{' '.join(command)} failed (see above).")
 
 
 def _require_version(name: str, package: str, version: str) -> None:
+    """A client is trusted only once it has told its version."""
     command = [str(CLIENTS / "node_modules" / ".bin" / name), "--version"]
     try:
         told = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -117,21 +178,6 @@ def _require_version(name: str, package: str, version: str) -> None:
         raise CannotCheck(f"{package} does not run ({error}); delete {CLIENTS} and try again.") from None
     if told.returncode != 0 or version not in told.stdout:
         raise CannotCheck(f"{package} {version} does not run: {(told.stderr or told.stdout).strip()[:500]}")
-    print(f"   {told.stdout.strip()}")
-
-
-def _install_browser() -> None:
-    if shutil.which("chromium") is None:
-        if shutil.which("apt-get") is None or os.name == "nt" or os.geteuid() != 0:
-            raise CannotCheck("the dashboard's tests need Chromium as `chromium` on the path, or use --fast.")
-        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        for command in (
-            ["apt-get", "update", "-q"],
-            ["apt-get", "install", "-q", "-y", "--no-install-recommends", "chromium"],
-        ):
-            done = subprocess.run(command, env=environment, capture_output=True, text=True)
-            if done.returncode != 0:
-                raise CannotCheck(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
 
 
 def _is_stamped(folder: Path, contents: bytes) -> bool:
@@ -144,13 +190,6 @@ def _stamp(folder: Path, contents: bytes) -> None:
 
 
 # --- telling -------------------------------------------------------------------
-
-
-def _step(name: str, step: Callable[[], None]) -> None:
-    print(f"-- {name} ...", flush=True)
-    began = time.monotonic()
-    step()
-    print(f"   {_seconds_since(began)}", flush=True)
 
 
 def _passes(name: str, command: list[str]) -> bool:

@@ -2,7 +2,6 @@
 
 import argparse
 import random
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ sys.path.insert(0, str(ROOT))
 from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402
 
 from switchyard.store.journal_line import SCHEMA_VERSION, Line, LineUsage, write_line  # noqa: E402
+from tests.bed.chrome import find_chrome  # noqa: E402
 from tests.bed.daemon import Daemon, Document, settings, upstream  # noqa: E402
 from tests.bed.upstream import Answer, ScriptedUpstream, answer, status  # noqa: E402
 from tests.bed.wire import Reply, Usage  # noqa: E402
@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
         _make_requests(daemon)
         _make_history(daemon)
         browser = stack.enter_context(sync_playwright()).chromium.launch(
-            executable_path=shutil.which("chromium"), args=ARGUMENTS
+            executable_path=find_chrome(), args=ARGUMENTS
         )
         for name, path in PANELS.items():
             _shoot(browser, daemon.url + path, folder / f"{name}.png")

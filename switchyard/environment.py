@@ -31,7 +31,7 @@ def _install_with_uv(uv: str, folder: Path, requirements: Path) -> bool:
     python = python_of(folder)
     if not python.exists():
         _report(f"Creating {folder} with uv ...")
-        if subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)]).returncode != 0:
+        if subprocess.run([uv, "venv", "--quiet", "--python", _base_python(), str(folder)]).returncode != 0:
             return False
     _report(f"Installing the packages of {requirements.name} with uv ...")
     command = [uv, "pip", "install", "--python", str(python), "-r", str(requirements)]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from switchyard import bootstrap
+from tests.bed.tools import real_uv
 
 ROOT = Path(__file__).resolve().parent.parent
 BEFORE_THE_PACKAGES = ("__init__.py", "bootstrap.py", "environment.py", "installation.py")
@@ -163,12 +164,6 @@ def test_the_name_of_the_python_survives_the_change_into_the_environment(tmp_pat
 
 
 # --- uv --------------------------------------------------------------------------
-
-
-def real_uv() -> str:
-    found = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    assert found is not None, "uv is among the packages of requirements-dev.txt"
-    return found
 
 
 def test_uv_installs_the_packages_where_it_is_there(tmp_path: Path) -> None:

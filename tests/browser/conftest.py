@@ -1,6 +1,5 @@
-"""Debian's Chromium on the daemon's dashboard; a page that reports an error of its own fails its test."""
+"""Chrome or Chromium on the daemon's dashboard; a page that reports an error of its own fails its test."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
+from tests.bed.chrome import find_chrome
 from tests.bed.daemon import Daemon, Document, settings, upstream
 
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -36,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def browser() -> Iterator[Browser]:
     """One for each file: while it runs, an event loop holds this thread, and other files' tests need it."""
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        running = playwright.chromium.launch(executable_path=find_chrome(), args=ARGUMENTS)
         yield running
         running.close()
 

@@ -1,0 +1,122 @@
+"""scripts/check.py says what it installs before it does, and leaves the system alone unless it is told otherwise."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.bed.tools import real_uv
+
+ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the tools are stood in for by shell scripts")
+FILES = (
+    "scripts/check.py",
+    "switchyard/__init__.py",
+    "switchyard/environment.py",
+    "tests/bed/chrome.py",
+)
+PACKAGES = "  Python packages (requirements-dev.txt): to be installed into .cache/check-venv"
+CLIENTS = "  real clients, @openai/codex@0.169.0 and @anthropic-ai/claude-code@2.1.197 (640 MB): "
+
+
+class Machine:
+    """A checkout with one small package to install, on a machine whose tools only note that they were called."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.calls = folder / "calls.txt"
+        self.calls.touch()
+        for name in FILES:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+        (folder / "requirements-dev.txt").write_text("tomli-w==1.2.0\n")
+        (folder / "bin").mkdir()
+        for tool in ("node", "npm", "apt-get"):
+            self.add(tool)
+        (folder / "bin" / "uv").symlink_to(real_uv())
+
+    def add(self, tool: str) -> None:
+        path = self.folder / "bin" / tool
+        path.write_text(f'#!/bin/sh\necho "{tool} $*" >> "{self.calls}"\n')
+        path.chmod(0o755)
+
+    def check(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, str(self.folder / "scripts" / "check.py"), *arguments],
+            env={"PATH": str(self.folder / "bin"), "HOME": str(self.folder), **_network_settings()},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+        )
+        assert (done.returncode, "Traceback" in done.stdout) == (1, False), done.stdout
+        return done.stdout
+
+
+def _network_settings() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "UV_"))}
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_without_a_browser_and_the_flag_nothing_is_installed(machine: Machine) -> None:
+    said = machine.check()
+
+    assert said == (
+        "\nCannot check: the dashboard's tests need Chrome or Chromium; install one of them, "
+        "give --install-system-packages, or use --fast.\n"
+    )
+    assert machine.calls.read_text() == "" and not (machine.folder / ".cache").exists()
+
+
+def test_what_is_needed_is_said_before_anything_is_installed(machine: Machine) -> None:
+    machine.add("google-chrome")
+    said = machine.check()
+
+    assert said.splitlines()[:5] == [
+        "The checks need:",
+        PACKAGES,
+        f"{CLIENTS}to be installed into .cache/clients",
+        f"  Chrome or Chromium: there, {machine.folder / 'bin' / 'google-chrome'}",
+        "-- Installing: Python packages (requirements-dev.txt)",
+    ]
+    assert "-- Installing: real clients" in said and "with uv ..." in said
+    assert "apt-get" not in machine.calls.read_text()
+    assert "@openai/codex does not run" in said.splitlines()[-1]
+    # what is there is not installed again
+    assert "-- Installing" not in machine.check()
+
+
+def test_the_system_package_manager_is_called_only_with_the_flag(machine: Machine) -> None:
+    said = machine.check("--install-system-packages")
+
+    if os.geteuid() == 0:
+        assert f"Chrome or Chromium: to be installed on this system ({machine.folder}/bin/apt-get)" in said
+        assert [line for line in machine.calls.read_text().splitlines() if "apt-get" in line] == [
+            "apt-get update -q",
+            "apt-get install -q -y --no-install-recommends chromium",
+        ]
+    else:
+        assert "need Chrome or Chromium; install one of them, or use --fast." in said
+        assert machine.calls.read_text() == ""
+
+
+def test_the_fast_checks_need_the_packages_alone(machine: Machine) -> None:
+    said = machine.check("--fast")
+
+    assert said.splitlines()[:3] == [
+        "The checks need:",
+        PACKAGES,
+        "-- Installing: Python packages (requirements-dev.txt)",
+    ]
+    assert machine.calls.read_text() == ""
+
+
+def test_ci_gives_the_flag() -> None:
+    assert "--install-system-packages" in (ROOT / ".ci" / "run").read_text()
