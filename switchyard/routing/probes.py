@@ -14,7 +14,7 @@ SILENT_SECONDS = 20.0
 """a probe that has been silent for so long lets a second one go"""
 MOST_PROBES = 2
 STALE_SECONDS = 60.0
-"""a line in which nobody waits is forgotten so long after its last failure"""
+"""a line in which nobody waits is forgotten so long after its next try was due"""
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -80,10 +80,8 @@ class Probes:
 
         Attempts that ran side by side count as one failure.
         """
-        line = self._lines.get(target)
-        if line is None:
-            self._forget_stale(now)
-            line = self._lines[target] = _Line(now)
+        self._forget_stale(now)
+        line = self._lines.setdefault(target, _Line(now))
         if began >= line.failed_at:
             line.failures += 1
             line.failed_at = now
@@ -101,10 +99,9 @@ class Probes:
     # --- held requests -------------------------------------------------------------
 
     def join(self, exchange: str, target: Target, now: float, not_before: float = 0.0) -> None:
-        """The exchange waits at the end of the target's line."""
-        line = self._lines.get(target)
-        if line is None:
-            line = self._lines[target] = _Line(max(now, not_before))
+        """The exchange waits at the end of the target's line, which is not tried before the moment `not_before`."""
+        line = self._lines.setdefault(target, _Line(now))
+        line.next_at = max(line.next_at, not_before)
         line.waiting.setdefault(exchange)
 
     def leave(self, exchange: str) -> None:
@@ -154,7 +151,7 @@ class Probes:
         stale = [
             target
             for target, line in self._lines.items()
-            if not line.waiting and target not in self._attempts and now - line.failed_at > STALE_SECONDS
+            if not line.waiting and target not in self._attempts and now - line.next_at > STALE_SECONDS
         ]
         for target in stale:
             del self._lines[target]
