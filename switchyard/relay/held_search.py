@@ -28,6 +28,7 @@ class HeldSearch:
         self._exchange = exchange
         self._hold = around.hold
         self._turn = ""
+        self._came_at = 0.0
         self._began = 0.0
         self._seconds = 0.0
         self._attempt_began = 0.0
@@ -77,7 +78,8 @@ class HeldSearch:
         headers = dict(self._request.headers)
         now, hold_seconds = self._around.awake(), self._around.settings().failover.hold_seconds
         self._turn = turn_of(self._request.protocol, self._request.head, headers, self._request.body)
-        of_turn = self._around.budgets.seconds_left(self._turn, hold_seconds, now)
+        self._came_at = now - seconds_so_far
+        of_turn = self._around.budgets.seconds_left(self._turn, hold_seconds, self._came_at)
         of_client = client_seconds(headers, stream=self._request.head.stream) - seconds_so_far
         self._began, self._seconds = now, min(of_turn, of_client, seconds_left)
         if not self._waits(0.0, self._seconds):
@@ -125,7 +127,8 @@ class HeldSearch:
 
     def end(self) -> None:
         self._exchange.held += self._hold.leave(self._exchange)
-        self._around.budgets.spend(self._turn, self._exchange.held, self._around.awake())
+        now = self._around.awake()
+        self._around.budgets.spend(self._turn, self._exchange.held, self._came_at, now)
 
     @property
     def failing(self) -> frozenset[str]:

@@ -20,19 +20,19 @@ class HoldBudgets:
         self._spent: OrderedDict[str, _Spent] = OrderedDict()
         self._capacity = capacity
 
-    def seconds_left(self, turn: str, hold_seconds: float, now: float) -> float:
-        """What is left of the turn's budget."""
-        return max(0.0, hold_seconds - self._seconds_spent(turn, now))
+    def seconds_left(self, turn: str, hold_seconds: float, came_at: float) -> float:
+        """What is left of the turn's budget for a request that came at this moment."""
+        return max(0.0, hold_seconds - self._seconds_spent(turn, came_at))
 
-    def spend(self, turn: str, seconds: float, now: float) -> None:
-        """A request of the turn was held for so long, until now."""
-        self._spent[turn] = _Spent(self._seconds_spent(turn, now) + seconds, now)
+    def spend(self, turn: str, seconds: float, came_at: float, now: float) -> None:
+        """A request of the turn that came at `came_at` was held for so long, until now."""
+        self._spent[turn] = _Spent(self._seconds_spent(turn, came_at) + seconds, now)
         self._spent.move_to_end(turn)
         while len(self._spent) > self._capacity:
             self._spent.popitem(last=False)
 
-    def _seconds_spent(self, turn: str, now: float) -> float:
+    def _seconds_spent(self, turn: str, came_at: float) -> float:
         spent = self._spent.get(turn)
-        if spent is None or now - spent.ended_at > REMEMBERED_SECONDS:
+        if spent is None or came_at - spent.ended_at > REMEMBERED_SECONDS:
             return 0.0
         return spent.seconds

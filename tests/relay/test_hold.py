@@ -476,3 +476,17 @@ def test_an_overflow_of_every_window_is_told_in_the_words_of_the_clients() -> No
         "prompt is too long: 9000 tokens > 8000 maximum",
         "its context window of 4000 tokens is too small for this prompt",
     )
+
+
+def test_what_a_client_repeats_soon_gets_what_is_left_however_long_the_first_tries_take() -> None:
+    async def act(stage: Stage, outage: Outage) -> object:
+        session = {"x-claude-code-session-id": "s"}
+        first = await stage.ask(headers={**session, "x-stainless-timeout": "100"})
+        await asyncio.sleep(50)
+        second = await stage.ask(stream=True, headers=session)
+        return first.held + second.held
+
+    held = played(lambda: Outage(FAULTS["503"], 1e6, takes=30.0), act)
+    assert 300 <= held <= 300 + 2 * 30, (
+        "a probe that is under way when the time is used up goes on to its end"
+    )

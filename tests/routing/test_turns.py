@@ -1,0 +1,91 @@
+"""What a turn that is repeated may still be held for."""
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from switchyard.routing.turns import REMEMBERED_SECONDS, HoldBudgets
+
+HOLD = 300.0
+
+
+def test_a_turn_that_was_never_held_has_the_whole_budget() -> None:
+    assert HoldBudgets().seconds_left("t", HOLD, 5.0) == HOLD
+
+
+@pytest.mark.parametrize(
+    ("later", "left"), [(0.0, 200.0), (REMEMBERED_SECONDS, 200.0), (REMEMBERED_SECONDS + 0.1, HOLD)]
+)
+def test_what_is_repeated_soon_gets_what_is_left(later: float, left: float) -> None:
+    budgets = HoldBudgets()
+    budgets.spend("t", 100.0, 400.0, 500.0)
+    assert budgets.seconds_left("t", HOLD, 500.0 + later) == left
+    assert budgets.seconds_left("another", HOLD, 500.0 + later) == HOLD
+
+
+def test_nothing_is_left_of_a_budget_that_is_used_up_or_was_made_smaller() -> None:
+    budgets = HoldBudgets()
+    budgets.spend("t", 100.0, 400.0, 500.0)
+    assert (budgets.seconds_left("t", 100.0, 500.0), budgets.seconds_left("t", 30.0, 500.0)) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("held", [10.0, 59.0, 61.0, 100.0])
+@pytest.mark.parametrize("pause", [0.0, REMEMBERED_SECONDS])
+@pytest.mark.parametrize("tries_first", [0.0, 120.0])
+def test_a_turn_that_is_repeated_again_and_again_is_held_for_its_budget_in_all(
+    held: float, pause: float, tries_first: float
+) -> None:
+    """`tries_first`: seconds that pass until a request has found every upstream failing and is held."""
+    budgets, now, total = HoldBudgets(), 0.0, 0.0
+    for _ in range(50):
+        seconds = min(held, budgets.seconds_left("t", HOLD, now))
+        if not seconds:
+            break
+        came_at, now = now, now + tries_first + seconds
+        budgets.spend("t", seconds, came_at, now)
+        total += seconds
+        now += pause
+    assert total == pytest.approx(HOLD)
+
+
+def test_requests_of_one_turn_that_are_held_at_the_same_time_both_count() -> None:
+    budgets = HoldBudgets()
+    budgets.spend("t", 80.0, 20.0, 100.0)
+    budgets.spend("t", 90.0, 20.0, 110.0)
+    assert budgets.seconds_left("t", HOLD, 110.0) == HOLD - 170.0
+
+
+def test_the_oldest_turns_are_forgotten_first() -> None:
+    budgets = HoldBudgets(capacity=2)
+    for turn in ("a", "b", "a", "c"):
+        budgets.spend(turn, 10.0, 1.0, 1.0)
+    assert {turn: budgets.seconds_left(turn, HOLD, 1.0) for turn in "abc"} == {
+        "a": 280.0,
+        "b": HOLD,
+        "c": 290.0,
+    }
+
+
+Held = tuple[str, float, float]
+"""turn, seconds until it is asked for, seconds for which it would be held"""
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 130), st.floats(0.1, 400))))
+@hypothesis_settings(max_examples=200, deadline=None, derandomize=True)
+def test_no_turn_is_held_longer_than_its_budget_between_two_rests(requests: list[Held]) -> None:
+    """A rest: longer than the memory between the end of one request of the turn and the next."""
+    budgets, now = HoldBudgets(), 0.0
+    ended: dict[str, float] = {}
+    total = {"a": 0.0, "b": 0.0}
+    for turn, pause, wanted in requests:
+        now += pause
+        if now - ended.get(turn, -1000.0) > REMEMBERED_SECONDS:
+            total[turn] = 0.0
+        assert budgets.seconds_left(turn, HOLD, now) == pytest.approx(HOLD - total[turn])
+        seconds = min(wanted, budgets.seconds_left(turn, HOLD, now))
+        came_at, now = now, now + seconds
+        budgets.spend(turn, seconds, came_at, now)
+        ended[turn] = now
+        total[turn] += seconds
+        assert total[turn] <= HOLD + 1e-6
