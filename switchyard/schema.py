@@ -45,16 +45,17 @@ TEXTS: dict[str, dict[str, str]] = {
         "requests_per_minute": "0: no limit.",
         "activation": "Sends one tiny request at a local time, to start a quota window.",
         "context_window": "Tokens that a request and its answer may have together; 0: unknown.",
-        "server": "What is behind the address: decides what is sent. auto looks at the address and learns.",
+        "server": "What is behind the address: decides what is sent, and known local servers get longer for the "
+        "first byte. auto looks at the address and learns.",
         "capabilities": "What it can take, where that differs from what is known of its server.",
         "price_multiplier": "On the price table, for resellers.",
         "budget": "Money limits for this upstream; at a hard one it is no longer asked.",
         "note": "For you.",
     },
-    "Timeouts": {
-        "connect": "Seconds until the connection must stand.",
-        "first_byte": "Seconds until the answer must begin.",
-        "idle": "Seconds of silence within an answer.",
+    "TimeoutOverrides": {
+        "connect": "Seconds until the connection must stand. Unset: 10.",
+        "first_byte": "Seconds until the answer must begin. Unset: 120, and 600 for known local servers (see server).",
+        "idle": "Seconds of silence within an answer. Unset: 300.",
     },
     "Activation": {
         "at": "Local time, such as 08:00.",
@@ -86,7 +87,8 @@ TEXTS: dict[str, dict[str, str]] = {
         "ask the rescue upstreams, or return the error.",
         "on_error": "Network error -> action, as for a status.",
         "on_text": "Actions by the text of the error message. The first rule that fits decides, before on_status.",
-        "total_seconds": "Time budget for finding an upstream that answers.",
+        "total_seconds": "Time budget for finding an upstream that answers. Unset: 600, more where first_byte is over "
+        "120 or hold_seconds over 480.",
         "keep_alive_seconds": "After so much silence the client is sent a sign of life.",
         "queue_seconds": "How long a request may wait for a free place at a full upstream.",
         "session_hours": "How long a conversation keeps its upstream; 0: not at all.",
@@ -109,7 +111,6 @@ TEXTS: dict[str, dict[str, str]] = {
         "long_cache_read": "Input tokens of a long request, read from the cache.",
     },
 }
-TEXTS["TimeoutOverrides"] = TEXTS["Timeouts"]
 
 CLOCK = "([01]?[0-9]|2[0-3]):[0-5][0-9]"
 PATTERNS: dict[str, dict[str, str]] = {

@@ -1,7 +1,7 @@
 """What the user wishes: the settings file as frozen values, read with every fault named by its JSON path."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ from switchyard.faults import Fault as Fault
 from switchyard.faults import SettingsError as SettingsError
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.names import PROTOCOLS, ProtocolName, matches, specificity
+from switchyard.protocols.servers import is_local_server
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -71,15 +72,22 @@ PROXY = re.compile(r"(https?|socks5h?)://[^/\s]+/?\Z")
 # --- the values ---------------------------------------------------------------
 
 
-class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits on silence, in seconds; there is none on the length of an answer."""
+LOCAL_FIRST_BYTE_SECONDS = 600.0
+"""local models read long prompts for minutes, and have to be loaded first"""
+SEARCH_SECONDS = 600.0
 
-    connect: Seconds = 10
-    first_byte: Seconds = 120
-    idle: Seconds = 300
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits on silence that hold for an upstream, in seconds; there is none on the length of an answer."""
+
+    connect: float = 10
+    first_byte: float = 120
+    idle: float = 300
 
 
 class TimeoutOverrides(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits that the file sets, for all upstreams or for one."""
+
     connect: Seconds | None = None
     first_byte: Seconds | None = None
     idle: Seconds | None = None
@@ -169,8 +177,8 @@ class Failover(msgspec.Struct, frozen=True, kw_only=True):
     on_error: dict[ErrorKey, Action] = {}
     on_text: tuple[TextRule, ...] = ()
     """the first rule that fits decides, before `on_status`"""
-    total_seconds: Seconds = 600
-    """time budget for finding an upstream that answers"""
+    total_seconds: Seconds | None = None
+    """time budget for finding an upstream that answers; absent: see `search_seconds`"""
     hold_seconds: SecondsOrNone = 300
     """how long a request is held while every upstream fails in a way that passes; 0 turns it off"""
     keep_alive_seconds: Seconds = 15
@@ -201,7 +209,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     upstreams: tuple[Upstream, ...] = ()
     model_rules: tuple[ModelRule, ...] = ()
     failover: Failover = Failover()
-    timeouts: Timeouts = Timeouts()
+    timeouts: TimeoutOverrides = TimeoutOverrides()
     client_keys: dict[str, str] = {}
     prices: dict[str, Price] = {}
     budget: Budget = Budget()
@@ -213,13 +221,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def timeouts_of(upstream: Upstream, settings: Settings) -> Timeouts:
-    """The limits that hold for this upstream."""
-    own, common = upstream.timeouts, settings.timeouts
+    """The limits that hold for this upstream: its own, those of the file, else the defaults."""
+    own, common, default = upstream.timeouts, settings.timeouts, default_timeouts(upstream)
     return Timeouts(
-        connect=own.connect or common.connect,
-        first_byte=own.first_byte or common.first_byte,
-        idle=own.idle or common.idle,
+        connect=own.connect or common.connect or default.connect,
+        first_byte=own.first_byte or common.first_byte or default.first_byte,
+        idle=own.idle or common.idle or default.idle,
     )
+
+
+def default_timeouts(upstream: Upstream) -> Timeouts:
+    """The limits where the file sets none."""
+    if is_local_server(upstream.server, upstream.base_url):
+        return Timeouts(first_byte=LOCAL_FIRST_BYTE_SECONDS)
+    return Timeouts()
+
+
+def search_seconds(upstreams: Iterable[Upstream], settings: Settings) -> float:
+    """The time budget for finding one of these upstreams that answers.
+
+    Unless the user sets it: the longest wait for a first byte, and time for the others and for the hold after it.
+    """
+    rules = settings.failover
+    if rules.total_seconds is not None:
+        return rules.total_seconds
+    longest = max((timeouts_of(upstream, settings).first_byte for upstream in upstreams), default=0.0)
+    others = max(SEARCH_SECONDS - Timeouts().first_byte, rules.hold_seconds)
+    return max(SEARCH_SECONDS, longest + others)
 
 
 def minutes_of(clock: str) -> int:

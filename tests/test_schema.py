@@ -18,7 +18,6 @@ from switchyard.settings import (
     SettingsError,
     TextRule,
     TimeoutOverrides,
-    Timeouts,
     Upstream,
     parse,
 )
@@ -27,7 +26,6 @@ KINDS = (
     Settings,
     Upstream,
     TimeoutOverrides,
-    Timeouts,
     Activation,
     Budget,
     ModelRule,

@@ -3,6 +3,7 @@
 They come from the servers' own documentation; the file may override each, and refusals teach more.
 """
 
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -157,6 +158,8 @@ KNOWN_HOSTS: tuple[tuple[str, str], ...] = (
     ("api.deepseek.com", "deepseek"),
 )
 KNOWN_PORTS = {11434: "ollama", 1234: "lmstudio"}
+LOCAL_SERVERS = frozenset({"vllm", "llama.cpp", "ollama", "lmstudio", "tgi", "fastchat"})
+"""what people run on machines of their own"""
 
 
 def server_kind(kind: str, base_url: str) -> str:
@@ -169,6 +172,22 @@ def server_kind(kind: str, base_url: str) -> str:
         if host == suffix or (suffix.startswith(".") and host.endswith(suffix)):
             return known
     return KNOWN_PORTS.get(parts.port or 0, "")
+
+
+def is_local_server(kind: str, base_url: str) -> bool:
+    """True for a known local server: the user names its kind, or it stands at its usual port on a private address."""
+    if kind != "auto":
+        return kind in LOCAL_SERVERS
+    return server_kind(kind, base_url) in LOCAL_SERVERS and has_private_address(base_url)
+
+
+def has_private_address(base_url: str) -> bool:
+    """True for this machine and those of the same network, whatever listens there."""
+    host = urlsplit(base_url).hostname or ""
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return host == "localhost" or host.endswith((".localhost", ".local"))
 
 
 def capabilities_of(

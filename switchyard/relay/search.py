@@ -479,13 +479,14 @@ class Search:
         """The candidates whose turn never came because the time budget was used up."""
         if self._seconds_left() > 0:
             return ()
-        route, budget = self._route, self._settings.failover.total_seconds
+        route, budget = self._route, self._route.search_seconds
         in_order = route.rescues + route.candidates if self._is_rescuing else route.candidates
         text = f"not asked: the time budget of {budget:g} s (failover.total_seconds) was used up"
         return tuple(Skip(one.name, "time", text) for one in in_order if one.name not in self._tried)
 
     def _seconds_left(self) -> float:
-        return self._settings.failover.total_seconds - self.seconds()
+        """Of the time budget; without an end as long as no route was chosen."""
+        return self._route.search_seconds - self.seconds()
 
     def seconds(self) -> float:
         """Since the search began."""

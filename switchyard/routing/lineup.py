@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from switchyard.protocols.names import ModelName, ProtocolName, is_glob, matches
-from switchyard.settings import WEEKDAYS, ModelRule, Settings, Upstream, hours_span
+from switchyard.settings import WEEKDAYS, ModelRule, Settings, Upstream, hours_span, search_seconds
 
 DEFAULT_PRIORITY = 50
 ROLE_ORDER = {"primary": 0, "backup": 1, "rescue": 2}
@@ -86,6 +86,8 @@ class Lineup(msgspec.Struct, frozen=True):
     """some candidates of one role carry the same explicit priority"""
     limited: bool
     """some candidate has a limit on its concurrency or rate"""
+    search_seconds: float
+    """the time budget for finding one that answers"""
 
 
 class Lineups:
@@ -142,6 +144,7 @@ def line_up(
         told=tuple((skip.upstream, skip.text) for skip in skipped),
         takes_turns=len(set(explicit)) < len(explicit),
         limited=any(one.upstream.max_concurrency or one.upstream.requests_per_minute for one in candidates),
+        search_seconds=search_seconds((one.upstream for one in candidates), settings),
     )
 
 

@@ -1,5 +1,6 @@
 """Decide which upstreams may answer, in which order, and why the others may not."""
 
+import math
 from collections.abc import Mapping
 from hashlib import blake2b
 
@@ -52,6 +53,8 @@ class Route(msgspec.Struct, frozen=True):
     stays: bool = False
     """the conversation keeps its upstream although a better one could answer"""
     cooling: tuple[Cooling, ...] = ()
+    search_seconds: float = math.inf
+    """the time budget for finding one that answers"""
 
 
 class State(msgspec.Struct, frozen=True):
@@ -70,7 +73,14 @@ def choose_route(settings: Settings, state: State, ask: Ask, now: Moment, seat: 
     is_plain = not ask.tried and not lineup.limited and not lineup.takes_turns and bool(lineup.regular)
     if is_plain and state.health.is_spotless:  # the usual case
         candidates, stays = _seated(lineup.regular, seat, settings, now)
-        return Route(candidates, lineup.rescues, lineup.skipped, lineup.told, stays=stays)
+        return Route(
+            candidates,
+            lineup.rescues,
+            lineup.skipped,
+            lineup.told,
+            stays=stays,
+            search_seconds=lineup.search_seconds,
+        )
     ready = lineup.candidates
     if ask.tried:
         ready = tuple(candidate for candidate in ready if candidate.name not in ask.tried)
@@ -99,6 +109,7 @@ def choose_route(settings: Settings, state: State, ask: Ask, now: Moment, seat: 
         last_resort=resort is not None,
         stays=stays,
         cooling=_cooling(waiting, state, ask, now),
+        search_seconds=lineup.search_seconds,
     )
 
 

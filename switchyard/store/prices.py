@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec.structs import replace
@@ -13,13 +11,13 @@ from msgspec.structs import replace
 from switchyard.exchange import Exchange, PriceUsed
 from switchyard.protocols.names import LONG_CONTEXT_SUFFIX, THINKING_SUFFIX, matches, specificity
 from switchyard.protocols.neutral import Usage
+from switchyard.protocols.servers import LOCAL_SERVERS, has_private_address
 from switchyard.settings import Price, Settings, Upstream
 
 TABLE = "price_table.json"
 MILLION = 1_000_000
 MAX_FOUND = 2000
 MAX_SOURCE = 200
-LOCAL_SERVERS = frozenset({"vllm", "llama.cpp", "ollama", "lmstudio", "tgi", "fastchat"})
 # What vendors that publish cache prices as multiples of the input price ask for.
 CACHE_WRITE_5M_FACTOR = 1.25
 CACHE_WRITE_1H_FACTOR = 2.0
@@ -154,13 +152,7 @@ def cost_of(usage: Usage, price: PriceUsed) -> float:
 
 def is_local(upstream: Upstream) -> bool:
     """True for a server of the user's own, whose electricity no table knows."""
-    if upstream.server in LOCAL_SERVERS:
-        return True
-    host = urlsplit(upstream.base_url).hostname or ""
-    try:
-        return ip_address(host).is_private
-    except ValueError:
-        return host == "localhost" or host.endswith((".localhost", ".local"))
+    return upstream.server in LOCAL_SERVERS or has_private_address(upstream.base_url)
 
 
 def _given_price(prices: Mapping[str, Price], upstream: str, model: str) -> tuple[str, Price] | None:

@@ -16,7 +16,16 @@ from switchyard.routing.moments import moment_at
 from switchyard.routing.route import Ask
 from switchyard.routing.verdict import RETURNED
 from switchyard.routing.week import plan
-from switchyard.settings import ERROR_KINDS, WEEKDAYS, Budget, Failover, Settings, Timeouts, Upstream
+from switchyard.settings import (
+    ERROR_KINDS,
+    SEARCH_SECONDS,
+    WEEKDAYS,
+    Budget,
+    Failover,
+    Settings,
+    Timeouts,
+    Upstream,
+)
 from switchyard.store.render import csv_text
 from switchyard.unknown_fields import without_unknown
 from switchyard.web.answers import Handler, Problem, answer
@@ -32,6 +41,7 @@ DEFAULTS: dict[str, Any] = {
     "upstream": msgspec.to_builtins(Upstream(name="", base_url="")),
     "failover": {
         **msgspec.to_builtins(Failover()),
+        "total_seconds": SEARCH_SECONDS,
         "on_status": {**{str(status): "return" for status in sorted(RETURNED)}, "default": "switch"},
         "on_error": dict.fromkeys(ERROR_KINDS, "switch"),
     },

@@ -4,7 +4,7 @@ import pytest
 
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.names import PROTOCOLS
-from switchyard.protocols.servers import ROWS, capabilities_of, server_kind
+from switchyard.protocols.servers import LOCAL_SERVERS, ROWS, capabilities_of, is_local_server, server_kind
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,46 @@ from switchyard.protocols.servers import ROWS, capabilities_of, server_kind
 )
 def test_the_kind_of_server_is_named_or_told_by_the_address(kind: str, address: str, known: str) -> None:
     assert server_kind(kind, address) == known
+
+
+@pytest.mark.parametrize(
+    ("address", "is_local"),
+    [
+        ("http://localhost:11434/v1", True),
+        ("http://127.0.0.1:11434", True),
+        ("http://[::1]:1234/v1", True),
+        ("http://192.168.1.20:1234/v1/chat/completions", True),
+        ("http://10.0.0.7:11434", True),
+        ("http://172.16.3.4:11434", True),
+        ("http://[fd00::7]:11434", True),
+        ("http://box.local:11434", True),
+        ("http://app.localhost:1234", True),
+        # nothing tells what these are: relays listen on such ports too
+        ("http://127.0.0.1:5102", False),
+        ("http://localhost:8000/v1", False),
+        ("http://192.168.1.20", False),
+        ("https://localhost", False),
+        # a known port, but not a machine of the user's own
+        ("http://models.example.com:11434", False),
+        ("http://8.8.8.8:1234", False),
+        ("http://notlocalhost:11434", False),
+        ("https://api.openai.com/v1", False),
+        ("demo:", False),
+    ],
+)
+def test_a_local_server_is_known_by_its_port_at_an_address_of_ones_own(address: str, is_local: bool) -> None:
+    assert is_local_server("auto", address) is is_local
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:5102", "https://models.example.com/v1"])
+@pytest.mark.parametrize("kind", ROWS)
+def test_a_server_that_the_user_names_is_local_wherever_it_is(kind: str, address: str) -> None:
+    assert is_local_server(kind, address) is (kind in LOCAL_SERVERS)
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic", "deepseek"])
+def test_what_the_user_names_goes_before_the_port(kind: str) -> None:
+    assert not is_local_server(kind, "http://localhost:11434")
 
 
 @pytest.mark.parametrize("kind", ["auto", *ROWS])

@@ -13,8 +13,8 @@ from switchyard.relay.upstream import Call, Reply
 from switchyard.routing.health import Charge
 from switchyard.settings import Failover, Settings, TimeoutOverrides
 from tests.bed import wire
-from tests.bed.fake_time import run, settle
-from tests.bed.stage import Body, Stage, refused, reply, upstream
+from tests.bed.fake_time import now, run, settle
+from tests.bed.stage import Answer, Body, Stage, refused, reply, upstream
 
 NOT_HELD = Failover(hold_seconds=0)
 
@@ -247,3 +247,56 @@ def test_a_rescue_upstream_whose_turn_never_came_is_named_too() -> None:
         return [name for name, _ in exchange.skipped]
 
     assert run(scenario()) == ["r", "b"]
+
+
+OLLAMA = upstream("local", base_url="http://localhost:11434")
+
+
+def slow(takes: dict[str, float], down_until: float = 0.0) -> Answer:
+    """Each upstream answers after so many seconds; all refuse connections until a moment."""
+
+    async def answer(call: Call) -> Reply:
+        if now() < down_until:
+            raise refused()
+        await asyncio.sleep(takes[call.upstream])
+        return reply()
+
+    return answer
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize(
+    ("names", "takes", "down_until", "answered_by", "at"),
+    [
+        (["local"], {"local": 590.0}, 0.0, "local", 590),
+        (["other", "local"], {"other": 1e6, "local": 590.0}, 0.0, "local", 710),
+        (["local", "other"], {"local": 1e6, "other": 110.0}, 0.0, "other", 710),
+        (["local", "other", "third"], {"local": 1e6, "other": 1e6, "third": 110.0}, 0.0, "third", 830),
+        (["local"], {"local": 590.0}, 250.0, "local", 845),
+    ],
+    ids=["alone", "second", "first", "of three", "held"],
+)
+def test_the_long_wait_for_a_local_server_is_not_cut_short_and_leaves_time_for_the_next(
+    names: list[str], takes: dict[str, float], down_until: float, answered_by: str, at: float, stream: bool
+) -> None:
+    async def scenario() -> object:
+        entries = tuple(OLLAMA if name == "local" else upstream(name, timeouts=SHORT_IDLE) for name in names)
+        stage = Stage(Settings(upstreams=entries), slow(takes, down_until))
+        exchange = await stage.ask(stream=stream, headers={"x-stainless-timeout": "1200"})
+        return exchange.outcome, exchange.attempts[-1].upstream, round(now())
+
+    assert run(scenario()) == (Outcome.OK, answered_by, at)
+
+
+SHORT_IDLE = TimeoutOverrides(idle=100.0)
+"""a whole answer is waited for as long as `idle` where that is longer"""
+
+
+def test_a_relay_on_loopback_is_not_waited_for_like_a_local_server() -> None:
+    async def scenario() -> object:
+        entries = (upstream("relay", base_url="http://127.0.0.1:5102"), upstream("other"))
+        stage = Stage(Settings(upstreams=entries), slow({"relay": 1e6, "other": 0.0}))
+        exchange = await stage.ask(stream=True)
+        return exchange.attempts[-1].upstream, round(now())
+
+    assert run(scenario()) == ("other", 120)
