@@ -76,6 +76,47 @@ def test_flags_of_the_daemon_may_stand_behind_the_command(shell: Shell) -> None:
     assert "http://localhost:7000/api" in shell("--port 7000 setup claude --dry-run")[1]
 
 
+# --- limits for the first byte ----------------------------------------------------
+
+OLLAMA = {"name": "ollama", "base_url": "http://localhost:11434/v1", "protocol": "chat"}
+RESELLER = {"name": "reseller", "base_url": "https://h.example", "protocol": "chat"}
+BUDGET = "note: that is the whole time budget: failover.total_seconds is 60; unset, it fits the upstreams"
+
+
+@pytest.mark.parametrize(
+    ("entry", "more", "notes", "explained"),
+    [
+        (RESELLER, {}, [], "primary"),
+        (
+            OLLAMA,
+            {},
+            ['note: upstream "ollama" has 600 s for its first byte, as a known local server'],
+            "primary; has 600 s for its first byte",
+        ),
+        (
+            {**RESELLER, "timeouts": {"first_byte": 900}},
+            {},
+            ['note: upstream "reseller" has 900 s for its first byte'],
+            "primary; has 900 s for its first byte",
+        ),
+        (OLLAMA, {"timeouts": {"first_byte": 120}}, [], "primary"),
+        (
+            OLLAMA,
+            {"failover": {"total_seconds": 60}},
+            ['note: upstream "ollama" has 600 s for its first byte, as a known local server', BUDGET],
+            "primary; has 600 s for its first byte",
+        ),
+    ],
+)
+def test_check_and_explain_name_a_limit_for_the_first_byte_that_is_not_the_usual_one(
+    shell: Shell, entry: dict[str, object], more: dict[str, object], notes: list[str], explained: str
+) -> None:
+    shell.data.mkdir()
+    (shell.data / "all_configs.json").write_text(json.dumps({"upstreams": [entry], **more}))
+    assert shell("check")[1].splitlines()[:-1] == notes
+    assert shell("explain --model m")[1].strip() == f"1. {entry['name']} -> m ({explained})"
+
+
 @pytest.mark.parametrize("line", ["setup claude --port ²", "doctor --port 70000", "--port 0 setup codex"])
 def test_a_port_that_is_none_gets_one_sentence(shell: Shell, line: str) -> None:
     code, _, said = shell(line)

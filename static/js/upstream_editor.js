@@ -44,6 +44,7 @@ export function editUpstream(original) {
           const touched = answer.faults.filter((fault) => original || form.classList.contains("tried") || wasTouched(form, fault.path));
           replace(rest, showFaults(form, touched).map((fault) => h("p.wrap", {}, `${fault.path}: ${faultText(fault)}`)));
           url.textContent = answer.url ? t("editor.final-url", { url: answer.url }) : "";
+          fields.find((one) => one.name === "timeouts").expect(answer.timeouts ?? {});
         } catch (error) {
           replace(rest, h("p", {}, messageOf(error)));
         }
@@ -296,6 +297,8 @@ function numbersField(name, value, parts) {
   return {
     name,
     element,
+    /** Shows what holds where nothing is filled in. */
+    expect: (values) => inputs.forEach(([part, input]) => (input.placeholder = values[part] ?? "")),
     read: () => {
       const read = Object.fromEntries(inputs.filter(([, input]) => input.value !== "").map(([part, input]) => [part, Number(input.value)]));
       return value === undefined && !Object.keys(read).length ? undefined : read;

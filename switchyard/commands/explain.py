@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from switchyard.commands.check import first_byte_text
 from switchyard.commands.command import Command, loaded
 from switchyard.commands.running import told_by_daemon
 from switchyard.protocols.names import PROTOCOLS
 from switchyard.relay.surroundings import local_moment
 from switchyard.routing.moments import moment_at
 from switchyard.routing.route import Ask, Route, State, choose_route
+from switchyard.settings import Settings, Timeouts, timeouts_of
 
 
 def explain(arguments: argparse.Namespace) -> int:
@@ -27,7 +29,8 @@ def explain(arguments: argparse.Namespace) -> int:
     if running is not None:
         print(told_text(running, names_model=not arguments.model))
     else:
-        print(route_text(choose_route(settings_file.settings, State(), ask, now)))
+        settings = settings_file.settings
+        print(route_text(choose_route(settings, State(), ask, now), settings))
     return 0
 
 
@@ -38,10 +41,13 @@ def _route_of_daemon(arguments: argparse.Namespace) -> dict[str, Any] | None:
     return told_by_daemon(Path(arguments.data), "/api/explain", query)
 
 
-def route_text(route: Route) -> str:
+def route_text(route: Route, settings: Settings) -> str:
     """The decision in lines that a person reads."""
     return _text(
-        [(one.name, one.model, one.why) for one in route.candidates],
+        [
+            (one.name, one.model, _reason(one.why, timeouts_of(one.upstream, settings).first_byte))
+            for one in route.candidates
+        ],
         [(one.name, one.model) for one in route.rescues],
         [(skip.upstream, skip.text) for skip in route.skipped],
     )
@@ -51,10 +57,20 @@ def told_text(told: dict[str, Any], *, names_model: bool) -> str:
     """The same of a route as the API tells it; where none was asked for it chose the model."""
     first = f"for the model that was last asked for, {told['model']}:\n" if names_model else ""
     return first + _text(
-        [(one["upstream"], one["model"], one["why"]) for one in told["candidates"]],
+        [
+            (one["upstream"], one["model"], _reason(one["why"], one.get("first_byte")))
+            for one in told["candidates"]
+        ],
         [(one["upstream"], one["model"]) for one in told["rescues"]],
         [(skip["upstream"], skip["text"]) for skip in told["skipped"]],
     )
+
+
+def _reason(why: str, first_byte: float | None) -> str:
+    """With the limit for the first byte, where it is not the usual one; a daemon of an older version reports none."""
+    if first_byte is None or first_byte == Timeouts().first_byte:
+        return why
+    return f"{why}; {first_byte_text(first_byte)}"
 
 
 def _text(

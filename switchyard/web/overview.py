@@ -118,7 +118,8 @@ class Overview:
     ) -> Json:
         """Who would answer this model, by default the one that was last asked for."""
         asked, moment = model or self.last_asked(client), now or self.now()
-        return route_view(self._choose(client, asked, session, moment), client, asked, moment)
+        route = self._choose(client, asked, session, moment)
+        return route_view(route, client, asked, self._daemon.current(), moment)
 
     def _choose(self, client: ProtocolName, model: str, session: str, moment: Moment) -> Route:
         settings, sessions = self._daemon.current(), self._daemon.around.sessions

@@ -18,7 +18,7 @@ from switchyard.routing.health import Condition, Health
 from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Candidate, Moment, Skip
 from switchyard.routing.route import Route
-from switchyard.settings import Upstream
+from switchyard.settings import Settings, Upstream, timeouts_of
 from switchyard.store.cell import NANOS, Cell
 from switchyard.unknown_fields import without_unknown
 
@@ -121,19 +121,19 @@ def epoch(monotonic: float | None, now: Moment) -> float | None:
     return (now.wall + timedelta(seconds=monotonic - now.monotonic)).timestamp()
 
 
-def route_view(route: Route, client: ProtocolName, model: str, now: Moment) -> Json:
+def route_view(route: Route, client: ProtocolName, model: str, settings: Settings, now: Moment) -> Json:
     return {
         "client": client,
         "model": model,
         "at": now.wall.timestamp(),
-        "candidates": [_candidate(one, client) for one in route.candidates],
-        "rescues": [_candidate(one, client) for one in route.rescues],
+        "candidates": [_candidate(one, client, settings) for one in route.candidates],
+        "rescues": [_candidate(one, client, settings) for one in route.rescues],
         "skipped": [_skip(skip, now) for skip in route.skipped],
         "last_resort": route.last_resort,
     }
 
 
-def _candidate(candidate: Candidate, client: ProtocolName) -> Json:
+def _candidate(candidate: Candidate, client: ProtocolName, settings: Settings) -> Json:
     upstream = candidate.upstream
     return {
         "upstream": upstream.name,
@@ -141,6 +141,7 @@ def _candidate(candidate: Candidate, client: ProtocolName) -> Json:
         "protocol": client if upstream.is_demo else upstream.protocol,
         "role": upstream.role,
         "why": candidate.why,
+        "first_byte": timeouts_of(upstream, settings).first_byte,
     }
 
 

@@ -8,6 +8,7 @@ from difflib import unified_diff
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,7 +20,7 @@ from switchyard.relay import keychain
 from switchyard.relay.credentials import KEYRING
 from switchyard.relay.redaction import masked_url
 from switchyard.relay.urls import request_url
-from switchyard.settings import parse
+from switchyard.settings import parse, timeouts_of
 from switchyard.store.settings_file import SettingsFile, StaleRevision, encode_document, read_settings
 from switchyard.web import editing
 from switchyard.web.answers import (
@@ -151,17 +152,18 @@ class Writing:
         return answer({"revision": revision, "name": name, "key": key_view(moved["key"])})
 
     async def check(self, request: Request) -> Response:
-        """What a save would say of this entry, and where requests would go."""
+        """What a save would say of this entry, where requests would go, and which time limits would hold."""
         draft = draft_of(self._file.document, await read_object(request))
         try:
             parsed = draft.parsed()
         except SettingsError as error:
             faults = [fault_view(fault) for fault in error.faults]
-            return answer({"faults": faults, "warnings": [], "url": None})
+            return answer({"faults": faults, "warnings": [], "url": None, "timeouts": None})
         upstream = parsed.settings.upstreams[draft.place]
+        timeouts = asdict(timeouts_of(upstream, parsed.settings))
         url = "demo:" if upstream.is_demo else request_url(upstream, upstream.model or "MODEL")
         warnings = [text.removeprefix(draft.path) for text in parsed.warnings if text.startswith(draft.path)]
-        return answer({"faults": [], "warnings": warnings, "url": masked_url(url)})
+        return answer({"faults": [], "warnings": warnings, "url": masked_url(url), "timeouts": timeouts})
 
     # --- the rest of the file ---
 

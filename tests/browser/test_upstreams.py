@@ -152,6 +152,19 @@ def test_without_a_keychain_moving_the_key_is_not_offered_and_a_refusal_is_told(
             assert stored(daemon)[0]["key"] == "sk-of-relay"
 
 
+def test_the_form_shows_the_time_limits_that_hold_where_none_is_filled_in(
+    demo: Daemon, open_page: Open
+) -> None:
+    page = open_page(demo, PANEL)
+    page.get_by_role("button", name="Add upstream").click()
+    form = page.get_by_role("dialog")
+    form.get_by_label("Name", exact=True).fill("local")
+    first_byte = form.get_by_label("First byte", exact=True)
+    for address, seconds in (("https://h.example", "120"), ("http://localhost:11434", "600")):
+        form.get_by_label("Base URL").fill(address)
+        expect(first_byte).to_have_attribute("placeholder", seconds)
+
+
 def test_mistakes_are_told_beside_their_fields_while_typing(daemon: Daemon, open_page: Open) -> None:
     page = open_page(daemon, PANEL)
     row(page, "Monday key").get_by_role("button", name="Edit", exact=True).click()

@@ -129,6 +129,28 @@ def test_the_file_is_told_without_its_secrets(daemon: Daemon) -> None:
     assert [key["label"] for key in told["client_keys"]] == ["laptop"]
 
 
+@pytest.mark.parametrize(
+    ("entry", "first_byte"),
+    [
+        ({"base_url": "https://h.example"}, 120),
+        ({"base_url": "http://localhost:11434"}, 600),
+        ({"base_url": "https://h.example", "server": "vllm"}, 600),
+        ({"base_url": "http://localhost:11434", "timeouts": {"first_byte": 33}}, 33),
+    ],
+)
+def test_an_entry_that_is_being_edited_is_told_its_time_limits(
+    daemon: Daemon, entry: dict[str, Any], first_byte: float
+) -> None:
+    body = {"entry": {"name": "new", "protocol": "chat", **entry}}
+    checked = daemon.post("/api/upstreams/check", body).json
+    assert checked["timeouts"] == {"connect": 10, "first_byte": first_byte, "idle": 300}
+
+
+def test_a_route_tells_the_limit_for_the_first_byte(daemon: Daemon) -> None:
+    (candidate,) = daemon.get("/api/explain?client=chat&model=m").json["candidates"]
+    assert candidate["first_byte"] == 120
+
+
 PROBLEMS: list[tuple[str, Any, int, str]] = [
     (
         "/api/upstreams/toggle",

@@ -138,7 +138,7 @@ function stop(candidate, route, index) {
   const renamed = candidate.model !== route.model;
   return h(
     "span.stop",
-    { class: index === 0 ? (route.last_resort ? "first last-resort" : "first") : "", title: `${candidate.upstream} · ${protocolName(candidate.protocol)} · ${candidate.model} · ${candidate.why}` },
+    { class: index === 0 ? (route.last_resort ? "first last-resort" : "first") : "", title: [candidate.upstream, protocolName(candidate.protocol), candidate.model, candidate.why, t("overview.first-byte", { seconds: candidate.first_byte })].join(" · ") },
     index === 0 ? dot(route.last_resort ? "warn" : "good") : null,
     h("span.off-screen", {}, `${t(words)}: `),
     h("span.cut", {}, candidate.upstream),
