@@ -8,10 +8,12 @@ import msgspec
 
 from switchyard.clients import claude_code, codex
 from switchyard.clients.plan import Plan
-from switchyard.routing.served import served_models, smallest_window
-from switchyard.settings import Settings
+from switchyard.routing.served import served_models, smallest_window, upstreams_for
+from switchyard.settings import Settings, search_seconds, timeouts_of
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+CLAUDE_WAIT_SECONDS = 540
+"""Claude Code gives up after 600 s by itself: so long it waits for a first byte with time to spare"""
 TITLES = {"claude": "Claude Code", "codex": "Codex"}
 
 
@@ -71,7 +73,16 @@ def _plan_claude(
         knobs=knobs,
         environment=environment,
         context_window=smallest_window(settings, "messages", knobs.get(claude_code.MODEL, "")),
+        wait_seconds=_claude_waits(settings),
     )
+
+
+def _claude_waits(settings: Settings) -> float:
+    """How long the daemon may look for an answer; 0 where that needs no more patience than Claude Code has."""
+    serving = upstreams_for(settings, "messages")
+    total = search_seconds(serving, settings)
+    longest = max((timeouts_of(upstream, settings).first_byte for upstream in serving), default=0.0)
+    return total if min(longest, total) > CLAUDE_WAIT_SECONDS else 0.0
 
 
 def _plan_codex(path: Path, wanted: Wanted, key: str, settings: Settings) -> Plan:

@@ -269,6 +269,37 @@ def test_what_an_earlier_set_up_was_asked_for_stays(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize(
+    ("entries", "more", "milliseconds"),
+    [
+        ([{}], {}, "1140000"),
+        ([{"timeouts": {"first_byte": 540}}], {}, None),
+        ([{"timeouts": {"first_byte": 541}}], {}, "1081000"),
+        ([{"base_url": "https://h.example", "timeouts": {"first_byte": 900}}], {}, "1440000"),
+        ([{"base_url": "https://h.example"}], {}, None),
+        ([{"enabled": False}], {}, None),
+        ([{"clients": ["chat", "responses"]}], {}, None),
+        ([{"base_url": "https://h.example"}, {"name": "second"}], {}, "1140000"),
+        ([{}], {"timeouts": {"first_byte": 120}}, None),
+        ([{}], {"failover": {"total_seconds": 300}}, None),
+        ([{}], {"failover": {"hold_seconds": 900}}, "1560000"),
+    ],
+)
+def test_claude_code_waits_longer_only_where_an_upstream_may_take_longer(
+    shell: Shell, entries: list[dict[str, object]], more: dict[str, object], milliseconds: str | None
+) -> None:
+    shell.data.mkdir()
+    document = {"upstreams": [{**OLLAMA, **entry} for entry in entries], **more}
+    (shell.data / "all_configs.json").write_text(json.dumps(document))
+    said = shell("setup claude --yes")[1]
+    env = json.loads((shell.home / ".claude" / "settings.json").read_bytes())["env"]
+    assert env.get("API_TIMEOUT_MS") == milliseconds
+    assert ("note: API_TIMEOUT_MS is set" in said) is (milliseconds is not None)
+    assert "--with API_TIMEOUT_MS" not in said
+    shell("setup claude --undo --yes")
+    assert not (shell.home / ".claude" / "settings.json").exists()
+
+
+@pytest.mark.parametrize(
     ("model", "has_catalogue"), [("qwen3", True), ("gpt-5.5", False), ("gpt-6-sol", False)]
 )
 def test_codex_gets_a_catalogue_only_for_models_it_does_not_know(

@@ -1,5 +1,6 @@
 """Point Claude Code at the daemon through its settings.json, and take that back."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +13,7 @@ from switchyard.store.files import read_or_none
 __all__ = [
     "KNOBS",
     "MODEL",
+    "TIMEOUT",
     "apply",
     "base_url_in",
     "chosen",
@@ -35,11 +37,14 @@ NO_PROXY = "NO_PROXY"
 NO_PROXY_LOWER = "no_proxy"
 """goes before the other for Claude Code, so both have to name the loopback addresses where it is there"""
 MODEL = "ANTHROPIC_MODEL"
+TIMEOUT = "API_TIMEOUT_MS"
+"""how long Claude Code waits for a whole answer (unset: 300 s) and for the beginning of a stream (unset: 600 s)"""
+TIMEOUT_MARGIN_SECONDS = 60
 QUIET = "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"
 DISCOVERY = "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY"
 KNOBS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
-        "API_TIMEOUT_MS": ("3000000", "Wait long for slow local models."),
+        TIMEOUT: ("3000000", "Wait long for slow local models."),
         QUIET: (
             "1",
             "No telemetry, no update checks, no error reports.",
@@ -75,10 +80,15 @@ def chosen(path: Path) -> dict[str, str]:
     record = read_record(path)
     found = {}
     for touched in record.keys if record else ():
-        name = touched.path[-1]
-        if touched.after is not None and (name in KNOBS or name == MODEL):
-            found[name] = _text_of(touched.after)
+        name, value = touched.path[-1], _text_of(touched.after or "null")
+        if value and (name == MODEL or name in KNOBS) and not _is_automatic(name, value):
+            found[name] = value
     return found
+
+
+def _is_automatic(name: str, value: str) -> bool:
+    """The time-out also follows the upstreams, and then nobody has asked for it."""
+    return name == TIMEOUT and value != KNOBS[TIMEOUT][0]
 
 
 def plan(
@@ -89,9 +99,11 @@ def plan(
     knobs: Mapping[str, str] | None = None,
     environment: Mapping[str, str] = MappingProxyType({}),
     context_window: int = 0,
+    wait_seconds: float = 0,
 ) -> Plan:
     """What a set-up would change. `environment` is that of the user's shell; `context_window` the smallest one
-    behind the models in use, 0 if it is not known. Raises Unparsable."""
+    behind the models in use, 0 if it is not known; `wait_seconds` how long the daemon may look for an answer, 0 where
+    Claude Code waits long enough by itself. Raises Unparsable."""
     content = read_or_none(path)
     decoded = texts.decode(content or b"")
     data = json_edit.data(decoded.text)
@@ -99,11 +111,13 @@ def plan(
     if not isinstance(env, dict):
         raise texts.Unparsable('"env" is not an object')
     record = read_record(path)
+    timeout = _timeout(record, env, environment, wait_seconds)
     wanted: dict[str, str | None] = {
         "ANTHROPIC_BASE_URL": f"{address.rstrip('/')}/api",
         "ANTHROPIC_AUTH_TOKEN": key or ANY_KEY,
         "ANTHROPIC_API_KEY": None,
         **_no_proxy(record, env, environment),
+        **timeout,
         **(knobs or {}),
         **window_variables(context_window),
     }
@@ -119,7 +133,10 @@ def plan(
     if content != after:
         # first, so that a crash in between can be undone
         changes = record_change(path, edited.record) + changes
-    return Plan(changes, notes)
+    return Plan(changes, (*notes, TIMEOUT_NOTE) if timeout else notes)
+
+
+TIMEOUT_NOTE = f"{TIMEOUT} is set so that Claude Code waits as long as the slowest upstream may take."
 
 
 def window_variables(context_window: int) -> dict[str, str]:
@@ -173,6 +190,16 @@ def _no_proxy(
     )
     found = {NO_PROXY: _with_loopback(upper or lower)}
     return found | {NO_PROXY_LOWER: _with_loopback(lower)} if lower else found
+
+
+def _timeout(
+    record: Record | None, env: Mapping[str, object], environment: Mapping[str, str], wait_seconds: float
+) -> dict[str, str]:
+    """Enough for the daemon's wait, unless the user's own value is."""
+    own = _own(record, env, TIMEOUT) or environment.get(TIMEOUT, "")
+    wanted = math.ceil(wait_seconds + TIMEOUT_MARGIN_SECONDS) * 1000
+    is_enough = not wait_seconds or (own.isdecimal() and int(own) >= wanted)
+    return {} if is_enough else {TIMEOUT: str(wanted)}
 
 
 def _own(record: Record | None, env: Mapping[str, object], name: str) -> str:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from switchyard import client_plans
-from switchyard.clients.claude_code import KNOBS, chosen
+from switchyard.clients.claude_code import KNOBS, TIMEOUT, chosen
 from switchyard.clients.plan import ChangedMeanwhile, Plan, apply
 from switchyard.clients.texts import Unparsable
 from switchyard.commands.ask import address_of, agreed, coloured, stamp, wishes
@@ -50,8 +50,8 @@ def _address(arguments: argparse.Namespace) -> str:
 
 
 def _offers(path: Path, knobs: tuple[str, ...]) -> tuple[str, ...]:
-    """What Claude Code could be told beside."""
-    taken = {*knobs, *chosen(path)}
+    """What Claude Code could be told beside; its time-out follows the upstreams."""
+    taken = {TIMEOUT, *knobs, *chosen(path)}
     return tuple(
         f"--with {name} would also help: {why}" for name, (_, why) in KNOBS.items() if name not in taken
     )

@@ -56,6 +56,11 @@ def is_served(settings: Settings, protocol: ProtocolName, model: str) -> bool:
     )
 
 
+def upstreams_for(settings: Settings, protocol: ProtocolName) -> tuple[Upstream, ...]:
+    """The enabled upstreams that may answer these clients, be it at another time."""
+    return tuple(one for one in settings.upstreams if _clients(settings, one, (protocol,)))
+
+
 def _clients(
     settings: Settings, upstream: Upstream, asking: tuple[ProtocolName, ...]
 ) -> tuple[ProtocolName, ...]:

@@ -226,3 +226,51 @@ def test_what_a_set_up_was_asked_for_can_be_read_back(tmp_path: Path) -> None:
     claude_code.apply(claude_code.plan(path, "http://localhost:5101", knobs=knobs, context_window=1000), "1")
     assert claude_code.chosen(path) == knobs
     assert claude_code.chosen(tmp_path / "none.json") == {}
+
+
+# --- the time-out -----------------------------------------------------------------
+
+TIMEOUT = claude_code.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("text", "shell", "wait", "found"),
+    [
+        ("{}", {}, 0, None),
+        ("{}", {}, 1080, "1140000"),
+        ("{}", {}, 600.2, "661000"),
+        ('{"env": {"API_TIMEOUT_MS": "60000"}}', {}, 0, "60000"),
+        ('{"env": {"API_TIMEOUT_MS": "60000"}}', {}, 1080, "1140000"),
+        ('{"env": {"API_TIMEOUT_MS": "3000000"}}', {}, 1080, "3000000"),
+        ('{"env": {"API_TIMEOUT_MS": "long"}}', {}, 1080, "1140000"),
+        ("{}", {"API_TIMEOUT_MS": "3000000"}, 1080, None),
+        ("{}", {"API_TIMEOUT_MS": "60000"}, 1080, "1140000"),
+    ],
+)
+def test_the_time_out_is_set_where_the_daemon_may_take_longer_and_undone_to_what_it_was(
+    tmp_path: Path, text: str, shell: dict[str, str], wait: float, found: str | None
+) -> None:
+    path = written(tmp_path, text)
+    for stamp in "12":
+        plan = claude_code.plan(path, ADDRESS, environment=shell, wait_seconds=wait)
+        claude_code.apply(plan, stamp)
+        assert env_of(path).get(TIMEOUT) == found
+    assert plan.is_empty
+    claude_code.apply(claude_code.undo(path), "3")
+    assert path.read_text() == text
+
+
+def test_the_time_out_goes_with_the_slow_upstream(tmp_path: Path) -> None:
+    path = written(tmp_path, "{}")
+    claude_code.apply(claude_code.plan(path, ADDRESS, wait_seconds=1080), "1")
+    assert claude_code.chosen(path) == {}
+    claude_code.apply(claude_code.plan(path, ADDRESS, knobs=claude_code.chosen(path)), "2")
+    assert TIMEOUT not in env_of(path)
+
+
+def test_a_time_out_that_was_asked_for_stays_whatever_the_upstreams_need(tmp_path: Path) -> None:
+    path = written(tmp_path, "{}")
+    knobs = {TIMEOUT: claude_code.KNOBS[TIMEOUT][0]}
+    for stamp, wait in enumerate((1080, 0)):
+        claude_code.apply(claude_code.plan(path, ADDRESS, knobs=knobs, wait_seconds=wait), str(stamp))
+        assert (env_of(path)[TIMEOUT], claude_code.chosen(path)) == ("3000000", knobs)

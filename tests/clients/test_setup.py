@@ -179,3 +179,17 @@ def test_a_daemon_that_wants_a_key_gets_it(tmp_path: Path, client: str, argument
         done = run(daemon.home, client, *arguments)
         assert MARK in done.stdout, done.stdout
         assert {line["client"] for line in daemon.journal()} == {"laptop"}
+
+
+@pytest.mark.parametrize(("server_kind", "seconds"), [("vllm", "1140"), ("auto", "600")])
+def test_claude_code_waits_as_long_as_a_known_local_server_may_take(
+    tmp_path: Path, server_kind: str, seconds: str
+) -> None:
+    with ScriptedUpstream(answer(Reply("Done."))) as server:
+        entry = upstream("local", server.url, "messages", server=server_kind)
+        with Daemon(tmp_path, settings(entry)) as daemon:
+            setup(daemon, "claude --with CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC")
+            assert "Done." in run(daemon.home, "claude", "-p", "Hello").stdout
+            setup(daemon, "claude --undo")
+            assert not (daemon.home / ".claude" / "settings.json").exists()
+    assert {request.header("x-stainless-timeout") for request in server.requests} == {seconds}
