@@ -9,11 +9,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from switchyard.relay.surroundings import local_moment
+from switchyard.relay.surroundings import steady_seconds
 from switchyard.web.answers import answer, told
 from switchyard.web.asgi import Receive, Scope, Send
 from switchyard.web.client_setup import ClientSetup
 from switchyard.web.doing import Doing
+from switchyard.web.epochs import Epochs
 from switchyard.web.live import LiveEvents
 from switchyard.web.overview import Daemon, Overview
 from switchyard.web.plain import Plain
@@ -30,7 +31,7 @@ class Admin:
     """The ASGI application for everybody but the clients."""
 
     def __init__(self, daemon: Daemon, static: Path) -> None:
-        overview = Overview(daemon, local_moment)
+        overview = Overview(daemon, Epochs(steady_seconds).now)
         self._live = LiveEvents(overview, daemon.recent.listen)
         reading = Reading(daemon, overview, self._live)
         writing = Writing(daemon.settings_file)

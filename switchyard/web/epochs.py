@@ -1,0 +1,35 @@
+"""Date the moments of a steady clock: the same moment is the same second since 1970 each time it is shown."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from switchyard.routing.lineup import Moment
+
+STEP_SECONDS = 0.5
+"""the two clocks have parted by so much: the system's time was set, or the machine has slept"""
+
+
+class Epochs:
+    """Moments of the steady clock on the calendar. What is dated anew each time would change without any news."""
+
+    def __init__(self, steady: Callable[[], float], wall: Callable[[], float] = time.time) -> None:
+        self._steady = steady
+        self._wall = wall
+        self._offset = wall() - steady()
+
+    def now(self) -> Moment:
+        steady = self._steady()
+        return Moment(datetime.fromtimestamp(steady + self._current_offset()).astimezone(), steady)
+
+    def of(self, moment: float) -> int:
+        return round(moment + self._current_offset())
+
+    def seconds_until(self, moment: float) -> float:
+        return max(0.0, moment - self._steady())
+
+    def _current_offset(self) -> float:
+        offset = self._wall() - self._steady()
+        if abs(offset - self._offset) > STEP_SECONDS:
+            self._offset = offset
+        return self._offset
