@@ -24,6 +24,8 @@ class FailureKind(StrEnum):
     """The request cannot be said to this upstream."""
 
 
+SUMMARY_CHARS = 200
+
 FailureCause = Literal["", "unknown_host", "tls", "address", "redirect"]
 """What is known of a network failure beyond its kind; the last three never pass by themselves."""
 
@@ -48,6 +50,12 @@ class Failure(msgspec.Struct, frozen=True):
     @property
     def retry_after(self) -> float | None:
         return self.error.retry_after
+
+    @property
+    def summary(self) -> str:
+        """One line: the status, where the upstream answered with one, and the message."""
+        status = f"{self.status} " if self.kind is FailureKind.STATUS else ""
+        return f"{status}{self.message}".replace("\n", " ")[:SUMMARY_CHARS]
 
 
 class Attempt(msgspec.Struct):
@@ -113,6 +121,8 @@ class Exchange(msgspec.Struct):
     failure: WireError | None = None
     held: float = 0.0
     """seconds for which it was held because every upstream was failing"""
+    is_held: bool = False
+    """it is being held now"""
     cost: float | None = None
     """None: unpriced"""
     price: PriceUsed | None = None

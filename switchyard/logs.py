@@ -228,11 +228,12 @@ def line_of(exchange: Exchange) -> str:
         else "no upstream"
     )
     duration = f"{(exchange.duration or 0) * 1000:.0f} ms"
+    held = f" held={exchange.held:.1f}s" if exchange.held else ""
     told = f": {exchange.failure.message[:300]}" if exchange.failure is not None else ""
     return (
         f"{exchange.client_protocol} {exchange.model_asked[:SHOWN_CHARS]} -> {way}:"
         f" {exchange.outcome} {exchange.status or ''}"
-        f" attempts={len(exchange.attempts)} {_tokens(exchange.usage)} {duration}{told}{_skipped(exchange)}"
+        f" attempts={len(exchange.attempts)}{held} {_tokens(exchange.usage)} {duration}{told}{_skipped(exchange)}"
     )
 
 

@@ -104,6 +104,13 @@ def test_an_address_is_shown_without_passwords_and_keys() -> None:
     assert '"a" https://h.example:8080/v1/chat/completions as m (primary)' in line_of(exchange)
 
 
+def test_the_line_of_a_request_that_was_held_says_for_how_long() -> None:
+    exchange = Exchange(id="x", at=0.0, client_protocol="chat", model_asked="m")
+    assert "held" not in line_of(exchange)
+    exchange.held = 12.34
+    assert " attempts=0 held=12.3s tokens=?" in line_of(exchange)
+
+
 def test_who_was_skipped_is_told_with_the_reasons_that_explain_gives() -> None:
     exchange = Exchange(id="x", at=0.0, client_protocol="chat", model_asked="m")
     exchange.skipped = (("b", "disabled"), ("c", "resting until 09:10 after 3 errors: 500 boom"))

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import math
+from datetime import timedelta
 
 from switchyard.exchange import Exchange, Failure
 from switchyard.protocols.turn import turn_of
 from switchyard.relay.hold import Waited, Wake
 from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.values import ClientRequest
-from switchyard.routing.hold import Outlook, Target, client_seconds, outlook, prospect_of
+from switchyard.routing.hold import Outlook, Target, client_seconds, outlook, prospect_of, seconds_to_probe
 from switchyard.routing.lineup import Candidate
 from switchyard.routing.route import Route
 
@@ -31,6 +32,7 @@ class HeldSearch:
         self._came_at = 0.0
         self._began = 0.0
         self._seconds = 0.0
+        self._attempts_before = 0
         self._attempt_began = 0.0
         self._cooling: dict[Target, Waited] = {}
         """targets that were cooling down when their turn came, and have not been asked since"""
@@ -87,12 +89,21 @@ class HeldSearch:
             return False
         if not self._hold.enter(self._exchange, len(self._request.body), self._seconds):
             log.warning(
-                "exchange %s is not held: too many requests or bytes are held already", self._exchange.id
+                "request %s is not held: too many requests or bytes are held already", self._exchange.id
             )
             return False
-        names = ", ".join(f'"{name}"' for name in sorted(self.failing))
-        log.info("exchange %s is held for up to %.0f s: %s", self._exchange.id, self._seconds, names)
+        self._exchange.is_held = True
+        self._attempts_before = len(self._exchange.attempts)
+        self._log_begin()
         return True
+
+    def _log_begin(self) -> None:
+        ends = self._around.now().wall + timedelta(seconds=self._seconds)
+        waits = self._waits(0.0, self._seconds)
+        reasons = "; ".join(f'"{waited.target[0]}": {waited.reason}' for waited in waits)
+        log.info(
+            "request %s is held until %s at the latest: %s", self._exchange.id, f"{ends:%H:%M:%S}", reasons
+        )
 
     async def wait(self) -> Wake | None:
         """The next reason to try again; None when nothing can be expected any more or the time is used up."""
@@ -125,10 +136,23 @@ class HeldSearch:
         task.uncancel()
         return True
 
-    def end(self) -> None:
-        self._exchange.held += self._hold.leave(self._exchange)
+    def end(self, outcome: str) -> None:
+        """The request goes on or ends; `outcome` is "" if nobody answered it."""
+        exchange, outcome = self._exchange, outcome or self._why_nobody()
+        exchange.is_held = False
+        exchange.held += self._hold.leave(exchange)
         now = self._around.awake()
-        self._around.budgets.spend(self._turn, self._exchange.held, self._came_at, now)
+        self._around.budgets.spend(self._turn, exchange.held, self._came_at, now)
+        tries = len(exchange.attempts) - self._attempts_before
+        log.info("request %s was held for %.1f s, tries: %d; %s", exchange.id, exchange.held, tries, outcome)
+
+    def _why_nobody(self) -> str:
+        task = asyncio.current_task()
+        if self._hold.was_given_up(self._exchange):
+            return "given up by the user"
+        if task is not None and task.cancelling():
+            return "its connection ended"
+        return "its time is used up" if self.is_used_up else "there is nothing left to wait for"
 
     @property
     def failing(self) -> frozenset[str]:
@@ -145,7 +169,10 @@ class HeldSearch:
         return self._around.awake() - self._began
 
     def _waits(self, held: float, left: float) -> list[Waited]:
-        hopes = [Waited(hope.target) for hope in self._outlook(held, left).hopes]
+        hopes = [
+            Waited(hope.target, hope.reason, until=self._began + hope.until)
+            for hope in self._outlook(held, left).hopes
+        ]
         now = self._around.awake()
         return hopes + [waited for waited in self._cooling.values() if waited.not_before - now <= left]
 
@@ -157,9 +184,9 @@ class HeldSearch:
         now, asked = self._around.awake(), {(one.upstream, one.model) for one in self._exchange.attempts}
         for cooling in route.cooling:
             target, rest = _target(cooling.candidate), cooling.rest
-            if rest.passes:
-                wait = rest.until - self._around.monotonic() if rest.hinted else 0.0
-                self._cooling.setdefault(target, Waited(target, now + wait))
+            seconds = seconds_to_probe(rest, self._around.monotonic())
+            if seconds is not None:
+                self._cooling.setdefault(target, Waited(target, rest.reason, now + seconds))
         self._cooling = {target: waited for target, waited in self._cooling.items() if target not in asked}
 
 

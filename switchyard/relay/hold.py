@@ -1,6 +1,7 @@
 """Hold requests while every upstream is failing: each waits here until it may try again, is released or given up."""
 
 import asyncio
+import logging
 import math
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +21,8 @@ CUT = "held when the daemon ended"
 GIVEN_UP = "given up by the user"
 SHORTEST_TIMER = 0.001
 
+log = logging.getLogger("switchyard.relay")
+
 
 class Wake(msgspec.Struct, frozen=True):
     """Why a held request goes on: it may probe a target, one has recovered, the settings were edited, time is up."""
@@ -29,24 +32,31 @@ class Wake(msgspec.Struct, frozen=True):
 
 
 class Waited(msgspec.Struct, frozen=True):
-    """One target that a held request waits for; not tried before the moment `not_before`."""
+    """One target that a held request waits for, and why; not tried before `not_before` nor after `until`."""
 
     target: Target
+    reason: str = ""
     not_before: float = 0.0
+    until: float = math.inf
 
 
 @dataclass(slots=True)
 class Held:
-    """One held request. `since` and the moments of `waits` in the clock of the hold."""
+    """One held request. All moments are those of the hold's clock."""
 
     exchange: Exchange
     task: asyncio.Task[object]
     size: int
     since: float
     until: float
-    waits: tuple[Target, ...] = ()
+    waits: tuple[Waited, ...] = ()
     wake: asyncio.Future[Wake] | None = None
     is_given_up: bool = False
+
+    @property
+    def ends_at(self) -> float:
+        """The moment at which nothing is waited for any more."""
+        return min(self.until, max((waited.until for waited in self.waits), default=math.inf))
 
 
 class Hold:
@@ -59,11 +69,6 @@ class Hold:
         self._held: dict[str, Held] = {}
         self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._changed: Callable[[], None] = lambda: None
-
-    def on_change(self, listener: Callable[[], None]) -> None:
-        """Calls the listener whenever a request is held or goes on."""
-        self._changed = listener
 
     # --- what every attempt reports --------------------------------------------------
 
@@ -87,8 +92,9 @@ class Hold:
     def succeeded(self, exchange: str, target: Target) -> None:
         """The attempt has shown content: who waits for this target goes on at once."""
         self._probes.end(exchange, target)
-        for waiting in self._probes.succeeded(target):
-            self._wake(waiting, Wake("released", target))
+        waiting = self._probes.succeeded(target)
+        if waiting is not None:
+            self._release(exchange, target, waiting)
         if self._held:
             self._hand_out()
 
@@ -102,7 +108,6 @@ class Hold:
         now = self._now()
         self._held[exchange.id] = Held(exchange, task, size, now, now + seconds)
         self._bytes += size
-        self._changed()
         return True
 
     def leave(self, exchange: Exchange) -> float:
@@ -110,10 +115,9 @@ class Hold:
         held = self._held.pop(exchange.id)
         self._bytes -= held.size
         self._probes.leave(exchange.id)
-        for target in held.waits:
-            self._probes.end(exchange.id, target)
+        for waited in held.waits:
+            self._probes.end(exchange.id, waited.target)
         self._hand_out()
-        self._changed()
         return self._now() - held.since
 
     async def wait(self, exchange: Exchange, waits: Sequence[Waited], seconds: float) -> Wake:
@@ -121,10 +125,9 @@ class Hold:
         held, now = self._held[exchange.id], self._now()
         for waited in waits:
             self._probes.join(exchange.id, waited.target, now, waited.not_before)
-        held.waits = tuple(waited.target for waited in waits)
+        held.waits = tuple(waits)
         held.wake = asyncio.get_running_loop().create_future()
         self._hand_out()
-        self._changed()
         try:
             async with asyncio.timeout(seconds if seconds < math.inf else None):
                 return await asyncio.shield(held.wake)
@@ -169,16 +172,22 @@ class Hold:
 
     def next_try_at(self, targets: Iterable[Target]) -> float | None:
         """The moment of the next try of these targets, by anybody; None while one is under way."""
-        wanted = set(targets)
-        lines = [line for line in self._probes.lines() if line.target in wanted]
-        if any(line.probing for line in lines):
-            return None
-        return min((line.next_at for line in lines), default=None)
+        return self._probes.next_try_at(targets)
 
-    def seconds_until(self, moment: float) -> float:
-        return max(0.0, moment - self._now())
+    def is_queued(self, held: Held) -> bool:
+        """What it waited for answers again; it waits for a free slot there."""
+        return held.wake is None and not self._probes.is_trying(held.exchange.id)
 
     # --- handing out ---------------------------------------------------------------------
+
+    def _release(self, exchange: str, target: Target, waiting: Sequence[str]) -> None:
+        """Everybody who waits for the target goes on: the exchange has found that it answers again."""
+        for one in waiting:
+            self._wake(one, Wake("released", target))
+        if waiting or exchange in self._held:
+            count = len(waiting)
+            others = "1 held request goes on" if count == 1 else f"{count} held requests go on"
+            log.info('upstream "%s" answers again%s', target[0], f"; {others}" if count else "")
 
     def _wake(self, exchange: str, wake: Wake) -> None:
         held = self._held.get(exchange)

@@ -31,7 +31,7 @@ from switchyard.relay.values import ClientRequest
 from switchyard.relay.whole import Whole, whole_answer
 from switchyard.routing.health import Charge, is_same_account
 from switchyard.routing.lineup import Candidate, Skip, rank
-from switchyard.routing.route import Ask, Route, choose_route
+from switchyard.routing.route import QUEUE_REASONS, Ask, Route, choose_route
 from switchyard.routing.sessions import conversation_of
 from switchyard.routing.verdict import NETWORK, Verdict, charge_for, judge
 from switchyard.settings import Upstream, timeouts_of
@@ -39,7 +39,6 @@ from switchyard.settings import Upstream, timeouts_of
 OFF_LOOP_BYTES = 512 * 1024
 MAX_LESSONS = 4
 MAX_LEARNED = 1000
-QUEUE_REASONS = ("concurrency", "rate")
 ROUNDING = 0.001
 """seconds; a timer may ring a little before the moment it was set to"""
 
@@ -131,21 +130,20 @@ class Search:
         held = self._held
         if not held.begin(self._route, self._seconds_left(), self.seconds()):
             return None
+        outcome: Found | FinalError | None = None
         try:
-            while (wake := await held.wait()) is not None:
+            while outcome is None and (wake := await held.wait()) is not None:
                 self._renew(wake)
                 try:
                     outcome = await self._pass()
                 finally:
                     held.note_pass(wake, self._route)
-                if outcome is not None:
-                    return outcome
         except asyncio.CancelledError:
             if not held.takes_up_giving_up():
                 raise
         finally:
-            held.end()
-        return None
+            held.end(_outcome_text(outcome))
+        return outcome
 
     def _renew(self, wake: Wake) -> None:
         """The next pass: by the settings as they are now, over the target that may be tried and what is new."""
@@ -435,12 +433,12 @@ class Search:
     def charge(self, candidate: Candidate, charge: Charge, failure: Failure) -> None:
         """Hold the failure of the last attempt against its upstream, and free its trial."""
         health, rules, now = self._state.health, self._settings.failover, self._around.monotonic()
-        status = f"{failure.status} " if failure.kind is FailureKind.STATUS else ""
-        reason = f"{status}{failure.message}"[:200]
         if failure.kind in NETWORK:  # the only faults that are ever pretended
             charge = replace(charge, pretended_seconds=self._around.wire.seconds_left(candidate.name))
         if self._is_known_still(candidate.upstream):
-            health.failed(candidate.name, candidate.model, charge, reason, rules, now, self._attempt_began)
+            health.failed(
+                candidate.name, candidate.model, charge, failure.summary, rules, now, self._attempt_began
+            )
         health.release(self._exchange.id)
 
     def _is_known_still(self, upstream: Upstream) -> bool:
@@ -491,6 +489,14 @@ class Search:
     def seconds(self) -> float:
         """Since the search began."""
         return self._around.awake() - self._began
+
+
+def _outcome_text(outcome: Found | FinalError | None) -> str:
+    if outcome is None:
+        return ""
+    if isinstance(outcome, Found):
+        return f'"{outcome.candidate.name}" answers'
+    return f'its client gets the error of "{outcome.upstream}"'
 
 
 async def _key_of(candidate: Candidate, client_headers: Headers) -> str:

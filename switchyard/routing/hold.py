@@ -8,6 +8,8 @@ from msgspec.structs import replace
 
 from switchyard.exchange import Attempt, Failure, FailureKind
 from switchyard.protocols.neutral import ErrorType
+from switchyard.routing.health import Rest
+from switchyard.routing.route import QUEUE_REASONS, Route
 
 Target = tuple[str, str]
 """(upstream, model): what is tried again"""
@@ -137,6 +139,15 @@ class Hope(msgspec.Struct, frozen=True):
     target: Target
     until: float
     after: float
+    reason: str = ""
+    """the last failure"""
+
+
+class Probed(msgspec.Struct, frozen=True):
+    """What is cooling down and may be probed by a held request, after so many seconds."""
+
+    target: Target
+    seconds: float
 
 
 class Outlook(msgspec.Struct, frozen=True):
@@ -175,8 +186,27 @@ def outlook(
         if why:
             lasting.append((target[0], why))
         else:
-            hopes.append(Hope(target, prospect.seconds, prospect.after))
+            hopes.append(Hope(target, prospect.seconds, prospect.after, failure.summary))
     return Outlook(tuple(hopes), tuple(lasting))
+
+
+def seconds_to_probe(rest: Rest, now: float) -> float | None:
+    """How long a held request waits before it may probe what is cooling down; None where waiting does not help."""
+    if not rest.passes:
+        return None
+    return max(0.0, rest.until - now) if rest.hinted else 0.0
+
+
+def held_for(route: Route, now: float, hold_seconds: float) -> tuple[Probed, ...]:
+    """What a new request with this route is held for; nothing where somebody can answer, or has a slot soon."""
+    if route.candidates or hold_seconds <= 0 or any(skip.reason in QUEUE_REASONS for skip in route.skipped):
+        return ()
+    found = ((one, seconds_to_probe(one.rest, now)) for one in route.cooling)
+    return tuple(
+        Probed((one.candidate.name, one.candidate.model), seconds)
+        for one, seconds in found
+        if seconds is not None and seconds <= hold_seconds
+    )
 
 
 def _why_no_hope(

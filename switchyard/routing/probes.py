@@ -24,15 +24,6 @@ class Grant(msgspec.Struct, frozen=True):
     target: Target
 
 
-class LineState(msgspec.Struct, frozen=True):
-    """For display: how many wait, and the moment of the next try."""
-
-    target: Target
-    waiting: int
-    next_at: float
-    probing: bool
-
-
 @dataclass(slots=True)
 class _Line:
     """The held requests of one target, the oldest first."""
@@ -87,11 +78,11 @@ class Probes:
             line.failed_at = now
         line.next_at = max(line.next_at, now + max(pause_seconds(line.failures, jitter), after))
 
-    def succeeded(self, target: Target) -> tuple[str, ...]:
-        """The target answers again: those who waited for it, in their order."""
+    def succeeded(self, target: Target) -> tuple[str, ...] | None:
+        """The target answers: those who waited for it, in their order; None if it had not been failing."""
         line = self._lines.pop(target, None)
         if line is None:
-            return ()
+            return None
         for exchange in line.waiting:
             self.leave(exchange)
         return tuple(line.waiting)
@@ -103,6 +94,10 @@ class Probes:
         line = self._lines.setdefault(target, _Line(now))
         line.next_at = max(line.next_at, not_before)
         line.waiting.setdefault(exchange)
+
+    def is_trying(self, exchange: str) -> bool:
+        """An attempt of this exchange is under way."""
+        return any(exchange in attempts for attempts in self._attempts.values())
 
     def leave(self, exchange: str) -> None:
         """The exchange waits nowhere any more."""
@@ -132,11 +127,12 @@ class Probes:
             if wanted is None or upstream in wanted:
                 line.next_at = now
 
-    def lines(self) -> list[LineState]:
-        return [
-            LineState(target, len(line.waiting), line.next_at, target in self._attempts)
-            for target, line in self._lines.items()
-        ]
+    def next_try_at(self, targets: Iterable[Target]) -> float | None:
+        """The moment of the next try of these targets, by anybody; None while one is under way."""
+        wanted = [target for target in targets if target in self._lines]
+        if any(target in self._attempts for target in wanted):
+            return None
+        return min((self._lines[target].next_at for target in wanted), default=None)
 
     def _opens_at(self, target: Target, line: _Line) -> float:
         """When the next probe may go: after the pause, and when nothing that is under way may still bring an answer."""

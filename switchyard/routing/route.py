@@ -14,6 +14,9 @@ from switchyard.routing.lineup import Candidate, Lineups, Moment, Skip, rank
 from switchyard.routing.sessions import Seat
 from switchyard.settings import Settings
 
+QUEUE_REASONS = ("concurrency", "rate")
+"""why a request waits for a free slot"""
+
 
 class Ask(msgspec.Struct, frozen=True):
     """What routing needs to know of a request. `exchange` tells requests without a session apart.
@@ -177,7 +180,7 @@ def _last_resort(
     Its limits hold for a last resort too: at a limit it must be waited for.
     """
     regular = [(candidate, skip) for candidate, skip in waiting if not candidate.only_rescues]
-    if not regular or any(skip.reason in ("concurrency", "rate") for _, skip in regular):
+    if not regular or any(skip.reason in QUEUE_REASONS for _, skip in regular):
         return None, waiting
     best = min(regular, key=lambda entry: entry[1].until or 0.0)[0]
     limit = _limit(best, state, ask, now)

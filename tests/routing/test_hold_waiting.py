@@ -1,0 +1,78 @@
+"""Which cooling-down upstreams a new request is held for, and after how many seconds it may try them."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from switchyard.routing.health import Charge, Health, Rest
+from switchyard.routing.hold import Probed, held_for, seconds_to_probe
+from switchyard.routing.limits import Limits
+from switchyard.routing.lineup import Candidate, Moment
+from switchyard.routing.route import Ask, Cooling, Route, State, choose_route
+from switchyard.settings import Failover, Settings, Upstream
+
+NOW = Moment(datetime(2026, 11, 21, 12, tzinfo=UTC), 1000.0)
+
+
+@pytest.mark.parametrize(
+    ("rest", "seconds"),
+    [
+        (Rest(1040.0, 3, "503 busy"), 0.0),
+        (Rest(1040.0, 3, "503 busy", on_trial=True), 0.0),
+        (Rest(1040.0, 3, "429 slow down", hinted=True), 40.0),
+        (Rest(900.0, 3, "429 slow down", hinted=True), 0.0),
+        (Rest(1040.0, 3, "401 bad key", passes=False), None),
+    ],
+)
+def test_a_cooldown_is_probed_at_once_unless_the_upstream_asked_for_time(
+    rest: Rest, seconds: float | None
+) -> None:
+    assert seconds_to_probe(rest, NOW.monotonic) == seconds
+
+
+def route(health: Health, *upstreams: Upstream, limits: Limits | None = None) -> Route:
+    state = State(health, limits or Limits())
+    ask = Ask("messages", "m", may_resort=False)
+    return choose_route(Settings(upstreams=upstreams), state, ask, NOW)
+
+
+def entry(name: str, limit: int = 0) -> Upstream:
+    return Upstream(name=name, base_url=f"https://{name}.example", key="k", max_concurrency=limit)
+
+
+def failing(*names: str) -> Health:
+    health = Health()
+    for name in names:
+        health.failed(name, "m", Charge("rest"), "503 busy", Failover(), NOW.monotonic)
+    return health
+
+
+def test_a_new_request_is_held_for_all_that_are_cooling_down() -> None:
+    found = held_for(route(failing("a", "b"), entry("a"), entry("b")), NOW.monotonic, 300)
+    assert found == (Probed(("a", "m"), 0.0), Probed(("b", "m"), 0.0))
+
+
+def test_nobody_is_held_where_one_can_answer_or_has_a_slot_soon_or_holding_is_off() -> None:
+    limits = Limits()
+    limits.begin("b")
+    both = entry("a"), entry("b", limit=1)
+    assert held_for(route(failing("a"), entry("a"), entry("b")), NOW.monotonic, 300) == ()
+    assert held_for(route(failing("a"), *both, limits=limits), NOW.monotonic, 300) == ()
+    assert held_for(route(failing("a"), entry("a")), NOW.monotonic, 0) == ()
+
+
+@pytest.mark.parametrize(
+    ("rest", "held"),
+    [
+        (Rest(NOW.monotonic + 200, 1, "429 slow down", hinted=True), True),
+        (Rest(NOW.monotonic + 400, 1, "429 slow down", hinted=True), False),
+        (Rest(NOW.monotonic + 400, 1, "503 busy"), True),
+        (Rest(NOW.monotonic + 200, 1, "401 bad key", passes=False), False),
+    ],
+)
+def test_nobody_is_held_for_what_does_not_pass_or_asks_for_more_time_than_there_is(
+    rest: Rest, held: bool
+) -> None:
+    cooling = Cooling(Candidate(entry("a"), "m"), rest)
+    found = held_for(Route((), (), (), (), cooling=(cooling,)), NOW.monotonic, 300)
+    assert bool(found) is held
