@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from switchyard.relay.surroundings import local_moment
 from switchyard.routing.moments import moment_at
 from switchyard.routing.route import Ask, Route, State, choose_route
 from switchyard.settings import Settings, Timeouts, timeouts_of
+
+ALL_COOLING = "every upstream that could answer is cooling down: a new request is held and tries them again"
 
 
 def explain(arguments: argparse.Namespace) -> int:
@@ -63,6 +66,28 @@ def told_text(told: dict[str, Any], *, names_model: bool) -> str:
         ],
         [(one["upstream"], one["model"]) for one in told["rescues"]],
         [(skip["upstream"], skip["text"]) for skip in told["skipped"]],
+        _held_text(told),
+    )
+
+
+def _held_text(told: dict[str, Any]) -> list[str]:
+    """What a new request is held for where all are cooling down, and how many are held already."""
+    waiting = {(one["upstream"], one["model"]): _waiting(one, told["at"]) for one in told["held"]}
+    held_for = [((one["upstream"], one["model"]), one["not_before"]) for one in told["held_for"]]
+    whens = {target: waiting.get(target) or _from(not_before) for target, not_before in held_for}
+    lines = [f"held for: {name} -> {model}: {when}" for (name, model), when in (waiting | whens).items()]
+    return [ALL_COOLING, *lines] if held_for else lines
+
+
+def _from(epoch: float | None) -> str:
+    return "tried at once" if epoch is None else f"tried from {datetime.fromtimestamp(epoch):%H:%M:%S} on"
+
+
+def _waiting(one: dict[str, Any], now: float) -> str:
+    count, next_try = one["requests"], one["next_try"]
+    requests = "1 request is held" if count == 1 else f"{count} requests are held"
+    return f"{requests}, " + (
+        "a try is under way" if next_try is None else f"next try in {max(0.0, next_try - now):.0f} s"
     )
 
 
@@ -74,7 +99,10 @@ def _reason(why: str, first_byte: float | None) -> str:
 
 
 def _text(
-    candidates: list[tuple[str, str, str]], rescues: list[tuple[str, str]], skipped: list[tuple[str, str]]
+    candidates: list[tuple[str, str, str]],
+    rescues: list[tuple[str, str]],
+    skipped: list[tuple[str, str]],
+    held: list[str] | None = None,
 ) -> str:
     lines = [
         f"{place}. {name} -> {model or 'any model'} ({why})"
@@ -82,6 +110,7 @@ def _text(
     ]
     lines += [f"rescue: {name} -> {model}" for name, model in rescues]
     lines += [f"skipped: {name}: {text}" for name, text in skipped]
+    lines += held or []
     return "\n".join(lines) or "no upstream is configured"
 
 

@@ -44,6 +44,8 @@ class Cell(msgspec.Struct, omit_defaults=True):
     first_byte: dict[int, int] = {}
     duration_ms: int = 0
     timed: int = 0
+    held: int = 0
+    held_ms: int = 0
     stream_ms: int = 0
     stream_tokens: int = 0
     cost: int = 0
@@ -80,6 +82,9 @@ class Cell(msgspec.Struct, omit_defaults=True):
             self.timed += 1
         if line.first_byte is not None:
             self._add_first_byte(line, line.first_byte)
+        if line.held:
+            self.held += 1
+            self.held_ms += _ms(line.held)
 
     def _add_usage(self, line: Line, usage: LineUsage) -> None:
         self.input += usage.input
@@ -220,6 +225,8 @@ def shown(cell: Cell) -> dict[str, Any]:
         "first_byte_p50_ms": percentile(cell.first_byte, 0.5),
         "first_byte_p95_ms": percentile(cell.first_byte, 0.95),
         "duration_ms": round(cell.duration_ms / cell.timed) if cell.timed else None,
+        "held": cell.held,
+        "held_ms": round(cell.held_ms / cell.held) if cell.held else None,
         "tokens_per_second": round(cell.stream_tokens * 1000 / cell.stream_ms, 1) if cell.stream_ms else None,
         "cost": cell.cost / NANOS if cell.priced else None,
         "priced": cell.priced,

@@ -60,10 +60,19 @@ def json_text(statistics: Statistics, start: str = "", end: str = "", by: str = 
     return msgspec.json.format(msgspec.json.encode(statistics.token_stats(start, end, by))).decode() + "\n"
 
 
-def statusline(statistics: Statistics, active_upstream: str) -> str:
-    """One line for a status bar: who answers, today's tokens and cost."""
+def statusline(statistics: Statistics, who: str) -> str:
+    """One line for a status bar: who answers or what is held, today's tokens and cost."""
     today = statistics.day(statistics.today()).all
-    return f"{_cut(active_upstream) or 'no upstream'} | {count(today.total)} tokens | {cost(today)}"
+    return f"{_printable(who) or 'no upstream'} | {count(today.total)} tokens | {cost(today)}"
+
+
+def held_gauge(count: int) -> str:
+    """The requests held now, in the Prometheus text format."""
+    name = "switchyard_held_requests"
+    return (
+        f"# HELP {name} Requests held now because every upstream is failing.\n"
+        f"# TYPE {name} gauge\n{name} {count}\n"
+    )
 
 
 def prometheus(statistics: Statistics) -> str:
@@ -109,6 +118,8 @@ METRICS: tuple[tuple[str, str, Samples], ...] = (
     ("unpriced_total", "Requests whose price is not known.", _one("unpriced")),
     ("first_byte_seconds_total", "Seconds until the first content, added up.", _one("first_byte_ms", 1000)),
     ("duration_seconds_total", "Seconds of requests, added up.", _one("duration_ms", 1000)),
+    ("held_total", "Requests that were held.", _one("held")),
+    ("held_seconds_total", "Seconds for which requests were held, added up.", _one("held_ms", 1000)),
 )
 
 
@@ -146,7 +157,7 @@ def _rows(title: str, named: Sequence[tuple[str, Cell]], of: int = 0) -> str:
     if not named:
         return ""
     heads = [title, *(name for name, _ in COLUMNS)]
-    rows = [[_cut(name), *(show(cell) for _, show in COLUMNS)] for name, cell in named]
+    rows = [[short_name(name), *(show(cell) for _, show in COLUMNS)] for name, cell in named]
     widths = [max(len(row[index]) for row in [heads, *rows]) for index in range(len(heads))]
     lines = [
         "  ".join(
@@ -210,10 +221,14 @@ def _weekday(day: str) -> str:
     return ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")[date.fromisoformat(day).weekday()]
 
 
-def _cut(name: str) -> str:
-    # control characters of a client's model name must not reach a terminal, nor make two lines of one
-    name = "".join(sign if sign.isprintable() else "?" for sign in name)
+def short_name(name: str) -> str:
+    name = _printable(name)
     return name if len(name) <= NAME_WIDTH else name[: NAME_WIDTH - 3] + "..."
+
+
+def _printable(text: str) -> str:
+    # control characters of a client's model name must not reach a terminal, nor make two lines of one
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
 def _harmless(key: str) -> str:

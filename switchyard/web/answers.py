@@ -103,6 +103,11 @@ def text_of(body: Json, name: str, default: str | None = None) -> str:
     return value
 
 
+def optional_text_of(body: Json, name: str) -> str | None:
+    """A text of the body, None if it is not there. Raises Problem."""
+    return None if body.get(name) is None else text_of(body, name)
+
+
 def object_of(body: Json, name: str) -> Json:
     value = body.get(name)
     if not isinstance(value, dict):

@@ -10,12 +10,13 @@ from starlette.responses import Response
 from switchyard.exchange import Exchange
 from switchyard.relay.capture import Captured, NowhereSink
 from switchyard.relay.connection_test import Report, check_connection
+from switchyard.relay.hold import Hold
 from switchyard.relay.local_keys import without_local_keys
 from switchyard.relay.pretend import Mode
 from switchyard.relay.redaction import masked_url, redacted_bytes, secrets_of, worth_hiding
 from switchyard.relay.values import ClientRequest
 from switchyard.settings import Settings, Upstream
-from switchyard.web.answers import Handler, Json, Problem, answer, read_object, text_of
+from switchyard.web.answers import Handler, Json, Problem, answer, optional_text_of, read_object, text_of
 from switchyard.web.drafts import draft_of
 from switchyard.web.overview import Daemon
 
@@ -35,6 +36,8 @@ class Doing:
             "/api/upstreams/test": self.test,
             "/api/upstreams/activate": self.activate,
             "/api/upstreams/clear": self.clear,
+            "/api/held/try": self.try_held,
+            "/api/held/give-up": self.give_up_held,
             "/api/pretend": self.pretend,
             "/api/capture": self.capture,
             "/api/requests/replay": self.replay,
@@ -60,10 +63,22 @@ class Doing:
         return answer({"ok": True, "detail": f"{exchange.status or 200}, {exchange.duration or 0:.1f} s"})
 
     async def clear(self, request: Request) -> Response:
-        body = await read_object(request)
-        name = text_of(body, "name") if body.get("name") is not None else None
+        name = optional_text_of(await read_object(request), "name")
         self._daemon.health.clear(name)
+        self._hold.hasten(None if name is None else [name])
         return answer({"ok": True})
+
+    async def try_held(self, request: Request) -> Response:
+        name = optional_text_of(await read_object(request), "upstream")
+        self._hold.hasten(None if name is None else [self._named(name).name])
+        return answer({"ok": True})
+
+    async def give_up_held(self, request: Request) -> Response:
+        id = optional_text_of(await read_object(request), "id")
+        count = self._hold.give_up(id)
+        if id is not None and not count:
+            raise Problem(404, "This request is not held any more.", "id")
+        return answer({"given_up": count})
 
     async def pretend(self, request: Request) -> Response:
         body = await read_object(request)
@@ -78,6 +93,8 @@ class Doing:
             raise Problem(400, f"`minutes` must be a number from 0 to {MAX_PRETEND_MINUTES}.", "minutes")
         self._daemon.wire.pretend(upstream.name, mode, minutes * 60)
         self._daemon.health.forget_pretended(upstream.name)
+        if mode is None:
+            self._hold.hasten([upstream.name])
         return answer({"ok": True})
 
     async def capture(self, request: Request) -> Response:
@@ -123,6 +140,10 @@ class Doing:
         if copy is None:
             raise Problem(507, self._daemon.ledger.fault)
         return answer({"copy": copy.name})
+
+    @property
+    def _hold(self) -> Hold:
+        return self._daemon.around.hold
 
     def _named(self, name: str) -> Upstream:
         upstream = self._daemon.current().upstream(name)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from switchyard import VERSION
 from switchyard.exchange import Exchange
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
@@ -13,6 +15,7 @@ from switchyard.relay.capture import CapturingRelay
 from switchyard.relay.pretend import Pretence, PretendingWire
 from switchyard.relay.surroundings import Surroundings
 from switchyard.routing.health import Health
+from switchyard.routing.hold import Probed, held_for
 from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Moment
 from switchyard.routing.route import Ask, Route, State, choose_route
@@ -23,11 +26,14 @@ from switchyard.store.ledger import Ledger
 from switchyard.store.recent import RecentExchanges
 from switchyard.store.settings_file import SettingsFile
 from switchyard.web.client_setup import ClientFiles
+from switchyard.web.epochs import Epochs
+from switchyard.web.held import HeldRequests
 from switchyard.web.views import (
     Json,
     epoch,
     exchange_row,
     fault_view,
+    probed_view,
     route_view,
     shown_path,
     today_view,
@@ -77,6 +83,7 @@ class Overview:
     def __init__(self, daemon: Daemon, now: Callable[[], Moment]) -> None:
         self._daemon = daemon
         self.now = now
+        self.held = HeldRequests(daemon.around.hold, Epochs(daemon.around.awake))
         self.boot = secrets.token_hex(4)
         """tells one run of the daemon from the next"""
 
@@ -109,6 +116,7 @@ class Overview:
                 }
                 for upstream in settings.upstreams
             ],
+            "held": self.held.rows(),
             "running": [exchange_row(exchange) for exchange in daemon.recent.running()],
             "today": self._numbers_of_today(),
         }
@@ -116,16 +124,33 @@ class Overview:
     def route(
         self, client: ProtocolName, model: str = "", session: str = "", now: Moment | None = None
     ) -> Json:
-        """Who would answer this model, by default the one that was last asked for."""
-        asked, moment = model or self.last_asked(client), now or self.now()
-        route = self._choose(client, asked, session, moment)
-        return route_view(route, client, asked, self._daemon.current(), moment)
+        """Who would answer this model, by default the one that was last asked for, or what a request would be held for.
 
-    def _choose(self, client: ProtocolName, model: str, session: str, moment: Moment) -> Route:
+        Without a moment of its own it is that of now, with what is held.
+        """
+        asked, moment = model or self.last_asked(client), now or self.now()
+        route, waits = self._choose(client, asked, session, moment)
+        targets = [(one.name, one.model) for one in route.candidates + route.rescues]
+        targets += [(one.candidate.name, one.candidate.model) for one in route.cooling]
+        return {
+            **route_view(route, client, asked, self._daemon.current(), moment),
+            "held_for": [probed_view(one, moment) for one in waits],
+            "held": [] if now else self.held.of_targets(targets),
+        }
+
+    def _choose(
+        self, client: ProtocolName, model: str, session: str, moment: Moment
+    ) -> tuple[Route, tuple[Probed, ...]]:
+        """The route of a new request; and what it is held for, if all are cooling down."""
         settings, sessions = self._daemon.current(), self._daemon.around.sessions
         keep_seconds = settings.failover.session_hours * 3600
         seat = sessions.seat_of(conversation_of(session, model), moment.monotonic, keep_seconds)
-        return choose_route(settings, self._daemon.state(), Ask(client, model, session), moment, seat)
+        ask = Ask(client, model, session, may_resort=False)
+        route = choose_route(settings, self._daemon.state(), ask, moment, seat)
+        waits = held_for(route, moment.monotonic, settings.failover.hold_seconds)
+        if not route.candidates and not waits:
+            route = choose_route(settings, self._daemon.state(), replace(ask, may_resort=True), moment, seat)
+        return route, waits
 
     def last_asked(self, client: ProtocolName) -> str:
         """The model that clients of this protocol asked for last, whomever they asked."""

@@ -3,8 +3,8 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from switchyard.protocols.names import PROTOCOLS
-from switchyard.store.render import prometheus, statusline
+from switchyard.protocols.names import PROTOCOLS, ProtocolName
+from switchyard.store.render import held_gauge, prometheus, short_name, statusline
 from switchyard.web.answers import Handler, Problem
 from switchyard.web.overview import Daemon, Overview
 
@@ -22,13 +22,19 @@ class Plain:
         return {"/metrics": self.metrics, "/statusline": self.statusline}
 
     async def metrics(self, request: Request) -> Response:
-        return Response(prometheus(self._daemon.ledger.statistics), media_type=PROMETHEUS)
+        text = held_gauge(self._overview.held.count()) + prometheus(self._daemon.ledger.statistics)
+        return Response(text, media_type=PROMETHEUS)
 
     async def statusline(self, request: Request) -> Response:
-        """Who would answer the client now, of Claude Code unless `?client=` says another; tokens and cost."""
+        """Who would answer the client (Claude Code, or that of `?client=`), or what is held; tokens and cost."""
         client = request.query_params.get("client", "messages")
         if client not in PROTOCOLS:
             raise Problem(400, "`client` must be one of " + ", ".join(PROTOCOLS) + ".", "client")
-        candidates = self._overview.route(client)["candidates"]
-        active = candidates[0]["upstream"] if candidates else ""
-        return Response(statusline(self._daemon.ledger.statistics, active) + "\n", media_type="text/plain")
+        who = self._overview.held.phrase(client) or self._who_answers(client)
+        return Response(statusline(self._daemon.ledger.statistics, who) + "\n", media_type="text/plain")
+
+    def _who_answers(self, client: ProtocolName) -> str:
+        route = self._overview.route(client)
+        if route["candidates"]:
+            return short_name(route["candidates"][0]["upstream"])
+        return f"{short_name(route['held_for'][0]['upstream'])}, cooling down" if route["held_for"] else ""

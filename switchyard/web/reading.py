@@ -122,8 +122,9 @@ class Reading:
 
     async def explain(self, request: Request) -> Response:
         query = request.query_params
+        at = query.get("at", "").strip()
         try:
-            moment = moment_at(query.get("at", ""), self._overview.now())
+            moment = moment_at(at, self._overview.now()) if at else None
         except ValueError as error:
             raise Problem(400, f"{error}", "at") from None
         return answer(

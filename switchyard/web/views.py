@@ -15,6 +15,7 @@ from switchyard.protocols.neutral import Usage
 from switchyard.relay.redaction import MASK, masked_url
 from switchyard.relay.urls import request_url
 from switchyard.routing.health import Condition, Health
+from switchyard.routing.hold import Probed
 from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Candidate, Moment, Skip
 from switchyard.routing.route import Route
@@ -58,6 +59,7 @@ def exchange_row(exchange: Exchange) -> Json:
         "first_byte": exchange.first_byte,
         "duration": exchange.duration,
         "held": exchange.held,
+        "is_held": exchange.is_held,
         "usage": usage_view(exchange.usage),
         "cost": exchange.cost,
         "losses": len(exchange.losses),
@@ -154,6 +156,13 @@ def _skip(skip: Skip, now: Moment) -> Json:
         "text": skip.text,
         "until": until and round(until),
     }
+
+
+def probed_view(probed: Probed, now: Moment) -> Json:
+    """`not_before`: null if it may be tried at once."""
+    upstream, model = probed.target
+    until = epoch(now.monotonic + probed.seconds, now) if probed.seconds else None
+    return {"upstream": upstream, "model": model, "not_before": until and round(until)}
 
 
 def upstream_state(upstream: Upstream, health: Health, limits: Limits, now: Moment) -> Json:

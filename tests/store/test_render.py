@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 from switchyard.store.cell import NANOS, Cell
 from switchyard.store.journal import Journal
 from switchyard.store.journal_line import Line, LineAttempt, LineUsage
-from switchyard.store.render import cost, count, csv_text, json_text, prometheus, statusline, table
+from switchyard.store.render import (
+    cost,
+    count,
+    csv_text,
+    held_gauge,
+    json_text,
+    prometheus,
+    statusline,
+    table,
+)
 from switchyard.store.stats import Statistics
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
@@ -248,6 +257,22 @@ def test_metrics_keep_to_the_format_and_only_grow(told: list[tuple[str, int, flo
             now = samples(prometheus(statistics))
             assert all(now[sample] >= value for sample, value in before.items())
             before = now
+
+
+def test_the_time_for_which_requests_were_held_is_added_up(tmp_path: Path) -> None:
+    statistics = kept(tmp_path, a_line(held=12.25), a_line(), a_line(held=300.0))
+    lines = prometheus(statistics).splitlines()
+    assert 'switchyard_held_total{by="upstream",name="Monday key"} 2' in lines
+    assert 'switchyard_held_seconds_total{by="model",name="claude-opus-5-5"} 312.25' in lines
+    row = msgspec.json.decode(json_text(statistics, by="model"))["rows"][0]
+    assert (row["held"], row["held_ms"]) == (2, 156_125)
+
+
+def test_the_number_of_held_requests_is_a_gauge() -> None:
+    assert held_gauge(19).splitlines()[1:] == [
+        "# TYPE switchyard_held_requests gauge",
+        "switchyard_held_requests 19",
+    ]
 
 
 def test_metrics_of_nothing_are_none() -> None:

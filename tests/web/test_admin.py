@@ -186,6 +186,10 @@ PROBLEMS: list[tuple[str, Any, int, str]] = [
     ),
     ("/api/clients/preview", {"client": "emacs"}, 400, "`client` must be one of claude, codex."),
     ("/api/capture", {"on": "yes"}, 400, "`on` must be true or false."),
+    ("/api/held/give-up", {"id": "x_gone"}, 404, "This request is not held any more."),
+    ("/api/held/give-up", {"id": 7}, 400, "`id` must be a text."),
+    ("/api/held/try", {"upstream": "gone"}, 404, 'There is no upstream "gone" any more.'),
+    ("/api/held/try", {"upstream": ["second"]}, 400, "`upstream` must be a text."),
 ]
 
 
