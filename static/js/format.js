@@ -38,6 +38,14 @@ export function seconds(value) {
   return `${Math.floor(value / 3600)} h ${String(Math.floor((value % 3600) / 60)).padStart(2, "0")} m`;
 }
 
+/** Whole seconds that count: 42 -> "0:42", 3700 -> "1:01:40" */
+export function stopwatch(value) {
+  const total = Math.max(0, Math.floor(value));
+  const [hours, minutes, rest] = [Math.floor(total / 3600), Math.floor(total / 60) % 60, total % 60];
+  const two = (part) => String(part).padStart(2, "0");
+  return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+}
+
 export const milliseconds = (value) => seconds(value === null || value === undefined ? null : value / 1000);
 
 /** "14:05" of a moment in seconds since 1970; with the day in front if it is another one. */

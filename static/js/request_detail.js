@@ -91,6 +91,7 @@ function facts({ row, price }) {
     [t("request.session"), row.session || "–"],
     [t("request.id"), h("code", {}, row.id)],
     [t("requests.column-duration"), row.first_byte ? `${seconds(row.duration)} (${t("request.first-byte", { time: seconds(row.first_byte) })})` : seconds(row.duration)],
+    row.held ? [t("request.held"), seconds(row.held)] : null,
     usage ? [t("stats.input"), `${usage.estimated ? "≈ " : ""}${whole(totalInput(usage))}: ${t("request.input-parts", { fresh: whole(usage.input), read: whole(usage.cache_read), write: whole(usage.cache_write_5m), write_1h: whole(usage.cache_write_1h) })}`] : null,
     usage ? [t("stats.output"), `${usage.estimated ? "≈ " : ""}${whole(usage.output)}${usage.reasoning ? ` (${t("stats.of-which-reasoning", { count: whole(usage.reasoning) })})` : ""}`] : null,
     [t("stats.cost"), row.cost === null ? t("stats.unpriced-short") : [money(row.cost), price?.source, price && price.multiplier !== 1 && `× ${price.multiplier}`].filter(Boolean).join(" · ")],

@@ -8,6 +8,7 @@ const KINDS = { ok: "good", failed: "bad", truncated: "warn", cancelled: "", run
 export const OUTCOMES = ["running", "ok", "failed", "truncated", "cancelled"];
 
 export function outcomeBadge(row) {
+  if (row.is_held) return badge(t("outcome.held"), "warn");
   const status = row.outcome === "failed" && row.status ? ` ${row.status}` : "";
   return badge(t(`outcome.${row.outcome}`) + status, KINDS[row.outcome], row.error ?? "");
 }

@@ -2,6 +2,7 @@
 import { get, post } from "../api.js";
 import { h, replace, section } from "../dom.js";
 import { agent, clock, compact, money, seconds, whole } from "../format.js";
+import { heldSection } from "../held_requests.js";
 import { t } from "../i18n.js";
 import { live, refresh, subscribe } from "../live.js";
 import { outcomeBadge, outcomeDot, tokensText } from "../request_words.js";
@@ -20,12 +21,14 @@ export function mount(root) {
   const recent = h("ul.lines");
   const today = h("div");
   const rests = h("div.stack.loose");
+  const held = heldSection();
   const panel = h(
     "div.panel",
     {},
-    h("div.panel-head", {}, h("h1", {}, t("overview.title")), button(t("explain.open"), () => explainDialog(), { key: "explain" })),
+    h("div.panel-head", {}, h("h1", {}, t("overview.title")), button(t("explain.open"), () => explainDialog(), { key: "explain" }), held.announcement),
     faults,
     start,
+    held.element,
     h("section.card", { "aria-label": t("overview.who") }, h("header", {}, h("h2", {}, t("overview.who"))), lanes),
     h(
       "div.columns",
@@ -58,6 +61,7 @@ export function mount(root) {
       if (!panel.isConnected) replace(root, panel);
       drawFaults({ file: state.file, problems: state.problems, notices: state.notices });
       drawStart(state.upstreams.length > 0 && state.upstreams.every((one) => one.demo));
+      held.draw(state.held, state.now);
       drawLanesNow();
       drawToday(state.today);
       drawRests(state.upstreams.filter((one) => ["resting", "trial"].includes(one.state) || one.pretend || one.models?.length));
@@ -68,11 +72,11 @@ export function mount(root) {
     }),
   ];
   if (!live.state) refresh().catch((error) => replace(root, errorNote(error, () => refresh().catch(() => null))));
-  return () => ends.forEach((end) => end());
+  return () => [...ends, held.end].forEach((end) => end());
 }
 
-/** Routes without the moment they were made at, so that an unchanged route is not drawn again. */
-const withoutTimes = (routes) => Object.fromEntries(Object.entries(routes).map(([client, route]) => [client, { ...route, at: null }]));
+/** Routes without the moment they were made at and what else is not shown of them, so that an unchanged one is not drawn again. */
+const withoutTimes = (routes) => Object.fromEntries(Object.entries(routes).map(([client, route]) => [client, { ...route, at: null, held: null }]));
 
 // --- what is wrong ---
 
@@ -124,12 +128,35 @@ function lane(route, { urls, known }, redraw) {
 /** The rail from the client to the upstream that answers, and on to those that would follow. */
 function track(route, known = 1) {
   const first = route.candidates[0];
+  if (!first && route.held_for.length) return heldTrack(route);
   if (!first) return h("div.row", {}, dot("bad"), h("span", {}, t(known ? "overview.nobody" : "overview.no-upstreams")), known ? null : addLink());
   return h(
     "div.track",
     {},
     route.candidates.map((candidate, index) => h("span.leg", {}, index ? h("span.rail", { "aria-hidden": "true" }) : null, stop(candidate, route, index))),
     route.rescues.map((candidate) => h("span.leg", {}, h("span.rail.broken", { "aria-hidden": "true" }), stop(candidate, route, -1))),
+  );
+}
+
+/** All are cooling down: whom a new request waits for. */
+function heldTrack(route) {
+  return h(
+    "div.stack",
+    {},
+    h("p", {}, dot("warn"), " ", t("overview.held-for")),
+    h(
+      "div.track.waits",
+      {},
+      route.held_for.map((one) =>
+        h(
+          "span.stop.last-resort",
+          { title: `${one.upstream} · ${one.model}` },
+          h("span.cut", {}, one.upstream),
+          one.model === route.model ? null : h("span.sent.cut", {}, `→ ${one.model}`),
+          one.not_before === null ? null : badge(t("overview.held-from", { time: clock(one.not_before, true) }), "warn"),
+        ),
+      ),
+    ),
   );
 }
 
@@ -229,6 +256,12 @@ async function clear(name) {
 
 // --- explain ---
 
+/** How many requests are held for an upstream and model, and when the next try is. */
+function heldText({ requests: count, upstream, model, next_try: next }) {
+  const text = t("explain.held", { count, upstream, model });
+  return next === null ? `${text} ${t("explain.held-trying")}` : `${text} ${t("explain.held-next", { time: clock(next, true) })}`;
+}
+
 function explainDialog() {
   let client = "messages";
   const model = h("input", { type: "text", value: live.state?.routes.messages.model ?? "", "aria-label": t("explain.model"), autofocus: true });
@@ -242,6 +275,7 @@ function explainDialog() {
         answer,
         h("div.muted", {}, t("explain.would")),
         track(route),
+        route.held.map((one) => h("p", {}, heldText(one))),
         h("ul.skips", {}, route.skipped.map((skip) => h("li", {}, h("span.cut", { title: skip.upstream }, skip.upstream), h("span.why", {}, `— ${skip.text}`)))),
       );
     } catch (error) {

@@ -1,0 +1,118 @@
+// The requests that are held because every upstream is failing: why, for how long, and when the next try is.
+import { post } from "./api.js";
+import { h, keyed } from "./dom.js";
+import { agent, clock, stopwatch } from "./format.js";
+import { t } from "./i18n.js";
+import { refresh } from "./live.js";
+import { actionButton, dot, protocolName } from "./ui.js";
+
+const SHOWN = 6;
+const TICK_MILLISECONDS = 1000;
+/** A request that is held no longer than this is given up at a second worth telling. */
+const SHORT_SECONDS = 120;
+
+/** A section for the overview, hidden while nothing is held: { element, announcement, draw(held, now), end() }. */
+export function heldSection() {
+  const list = h("ul.lines");
+  const more = h("p.muted.more", { hidden: true });
+  const element = h(
+    "section.card",
+    { "aria-label": t("held.title"), hidden: true },
+    h(
+      "header",
+      {},
+      h("div", {}, h("h2", {}, t("held.title")), h("p.muted", {}, t("held.help"))),
+      actionButton(t("held.try-all"), () => act("/api/held/try"), { kind: "small", key: "try-all" }),
+    ),
+    list,
+    more,
+  );
+  const announcement = h("p.off-screen", { role: "status", "aria-live": "polite" });
+  let aheadBy = 0; // the daemon's clock may not be that of this machine
+  const count = () => [...list.children].forEach((row) => row.count(Date.now() / 1000 + aheadBy));
+  const timer = setInterval(count, TICK_MILLISECONDS);
+
+  const draw = (held, now) => {
+    aheadBy = now - Date.now() / 1000;
+    const hadFocus = element.contains(document.activeElement);
+    keyed(list, held.slice(0, SHOWN), (one) => one.id, heldRow);
+    count();
+    more.hidden = held.length <= SHOWN;
+    more.textContent = t("overview.more-skips", { count: held.length - SHOWN });
+    announce(announcement, held.length);
+    element.hidden = !held.length;
+    if (hadFocus && (element.hidden || document.activeElement === document.body)) focusNear(list);
+  };
+  return { element, announcement, draw, end: () => clearInterval(timer) };
+}
+
+function announce(place, count) {
+  const text = count ? t("held.count", { count }) : place.textContent && t("held.none");
+  if (place.textContent !== text) place.textContent = text;
+}
+
+/** The row with the focus has gone: its reader goes on with the next one, or where the page begins. */
+function focusNear(list) {
+  (list.querySelector("button") ?? document.getElementById("main")).focus();
+}
+
+function heldRow(held) {
+  const age = h("span");
+  const next = h("span");
+  const row = h(
+    "li.held",
+    {},
+    dot("running"),
+    h(
+      "div.grow.stack",
+      {},
+      h(
+        "div",
+        {},
+        h("div.row", {}, h("a.cut", { href: `#/requests?id=${encodeURIComponent(held.id)}`, title: held.model, dataset: { key: `held-${held.id}` } }, held.model || "–"), h("span.muted.cut", { title: held.agent }, whoAsks(held))),
+        h("div.row.muted", {}, age, next, h("span", {}, t("held.until", { time: clock(held.until, held.until - held.since < SHORT_SECONDS) }))),
+      ),
+      h("ul.skips", {}, held.upstreams.map(waitedFor)),
+    ),
+    h(
+      "div.row.tight",
+      {},
+      actionButton(t("held.try"), () => tryNow(held), { kind: "small", key: `try-${held.id}` }),
+      actionButton(t("held.give-up"), () => act("/api/held/give-up", { id: held.id }), { kind: "small bad", key: `give-up-${held.id}` }),
+    ),
+  );
+  row.count = (now) => {
+    write(age, t("held.for", { time: stopwatch(now - held.since) }));
+    write(next, nextTry(held, now));
+  };
+  return row;
+}
+
+const whoAsks = (held) => [held.client, agent(held.agent), protocolName(held.protocol), held.session].filter(Boolean).join(" · ");
+
+function waitedFor({ upstream, model, reason, tries }) {
+  const count = tries ? ` (${t("held.tries", { count: tries })})` : "";
+  return h("li", {}, h("span.cut", { title: `${upstream} · ${model}` }, upstream), h("span.why", {}, `— ${reason}${count}`));
+}
+
+function nextTry({ queued, next_try: next }, now) {
+  if (queued) return t("held.queued");
+  const left = next === null ? 0 : Math.ceil(next - now);
+  if (left <= 0) return t("held.trying");
+  return t("held.next", { time: left < 60 ? `${left} s` : stopwatch(left) });
+}
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+async function tryNow(held) {
+  const names = new Set(held.upstreams.map((one) => one.upstream));
+  await Promise.all([...names].map((upstream) => post("/api/held/try", { upstream })));
+  await refresh();
+}
+
+async function act(path, body) {
+  await post(path, body);
+  await refresh();
+}
