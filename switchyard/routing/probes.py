@@ -24,6 +24,15 @@ class Grant(msgspec.Struct, frozen=True):
     target: Target
 
 
+class LineState(msgspec.Struct, frozen=True):
+    """For display: how many wait, and the moment of the next try."""
+
+    target: Target
+    waiting: int
+    next_at: float
+    probing: bool
+
+
 @dataclass(slots=True)
 class _Line:
     """The held requests of one target, the oldest first."""
@@ -129,10 +138,17 @@ class Probes:
 
     def next_try_at(self, targets: Iterable[Target]) -> float | None:
         """The moment of the next try of these targets, by anybody; None while one is under way."""
-        wanted = [target for target in targets if target in self._lines]
-        if any(target in self._attempts for target in wanted):
+        wanted = set(targets)
+        lines = [line for line in self.lines() if line.target in wanted]
+        if any(line.probing for line in lines):
             return None
-        return min((self._lines[target].next_at for target in wanted), default=None)
+        return min((line.next_at for line in lines), default=None)
+
+    def lines(self) -> list[LineState]:
+        return [
+            LineState(target, len(line.waiting), line.next_at, target in self._attempts)
+            for target, line in self._lines.items()
+        ]
 
     def _opens_at(self, target: Target, line: _Line) -> float:
         """When the next probe may go: after the pause, and when nothing that is under way may still bring an answer."""

@@ -75,10 +75,10 @@ def test_what_passes_is_tried_again_for_as_long_as_the_request_is_held(what: str
 LASTING = {
     **{f"{cause} cause": network(FailureKind.CONNECT, cause) for cause in ("tls", "address")},
     "redirect": network(FailureKind.PROTOCOL, "redirect"),
-    **{f"{kind}": status(400, kind) for kind in LASTING_TYPES},
-    **{f"{kind} told with 503": status(503, kind) for kind in LASTING_TYPES},
-    **{f"{kind} told with 500": status(500, kind) for kind in LASTING_TYPES},
-    **{f"{kind} inside a 200": status(200, kind) for kind in LASTING_TYPES},
+    **{f"{kind}": status(400, kind) for kind in sorted(LASTING_TYPES)},
+    **{f"{kind} told with 503": status(503, kind) for kind in sorted(LASTING_TYPES)},
+    **{f"{kind} told with 500": status(500, kind) for kind in sorted(LASTING_TYPES)},
+    **{f"{kind} inside a 200": status(200, kind) for kind in sorted(LASTING_TYPES)},
     "quota without an end": status(429, ErrorType.QUOTA),
     "a client error of no known type": status(418),
     "not expressible": Failure(FailureKind.REFUSED_REQUEST, WireError(ErrorType.INVALID_REQUEST, "no", 400)),
@@ -182,7 +182,7 @@ def test_models_of_one_upstream_are_judged_apart() -> None:
     made = attempts(("a", status(503)), ("a", status(404, ErrorType.MODEL_NOT_FOUND)))
     made[1].model = "other"
     found = outlook(made, {}, {"a"}, 0.0, 300.0)
-    assert found.hopes == (Hope(("a", "m"), FOR_EVER, 0.0),)
+    assert found.hopes == (Hope(("a", "m"), FOR_EVER, 0.0, "503 boom"),)
     assert found.lasting == (("a", "model_not_found does not pass by itself"),)
 
 
