@@ -10,6 +10,7 @@ import msgspec
 from switchyard.demo.chat import CHAT
 from switchyard.demo.dialect import Dialect
 from switchyard.demo.messages import MESSAGES
+from switchyard.demo.outages import Outages
 from switchyard.demo.prompt import NotUnderstood, Prompt
 from switchyard.demo.reply import GREETING, Reply, count_tokens, reply_to
 from switchyard.demo.responses import RESPONSES
@@ -33,11 +34,12 @@ def build_demo(
     *,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     now: Callable[[], float] = time.time,
+    steady: Callable[[], float] = time.monotonic,
     next_id: Callable[[], str] = lambda: new_id(""),
 ) -> AsgiApp:
     """The demo model; its answers name the dashboard's address and the settings file."""
     greeting = GREETING.format(dashboard=dashboard, file=settings_file)
-    model = _Model(greeting, sleep, now, next_id)
+    model = _Model(greeting, sleep, now, steady, next_id, Outages())
 
     async def demo_app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -50,7 +52,9 @@ class _Model(msgspec.Struct, frozen=True):
     greeting: str
     sleep: Callable[[float], Awaitable[None]]
     now: Callable[[], float]
+    steady: Callable[[], float]
     next_id: Callable[[], str]
+    outages: Outages
 
     async def serve(self, method: str, path: str, body: bytes, send: Send) -> None:
         if path == COUNT_TOKENS:
@@ -65,10 +69,15 @@ class _Model(msgspec.Struct, frozen=True):
         except NotUnderstood as problem:
             await _send_json(send, 400, dialect.fault(400, str(problem)))
             return
-        reply = reply_to(prompt, body_length=len(body), new_id=self.next_id, greeting=self.greeting)
-        if reply.fail_status is not None:
-            message = f"The demo model fails with status {reply.fail_status}, as you asked."
-            await _send_json(send, reply.fail_status, dialect.fault(reply.fail_status, message))
+        reply = reply_to(
+            prompt,
+            body_length=len(body),
+            new_id=self.next_id,
+            greeting=self.greeting,
+            outage=self.outages.ask(prompt.text, self.steady()),
+        )
+        if (failing := reply.failing) is not None:
+            await _send_json(send, failing.status, dialect.fault(failing.status, failing.message))
         elif prompt.stream:
             await self._stream(dialect, reply, prompt, send)
         else:

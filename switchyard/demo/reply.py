@@ -9,6 +9,7 @@ from json import JSONDecoder
 import msgspec
 from msgspec.structs import replace
 
+from switchyard.demo.outages import Outage
 from switchyard.demo.prompt import Offered, Prompt
 from switchyard.protocols.neutral import ToolCall, Usage
 
@@ -28,32 +29,63 @@ GREETING = (
 )
 
 
+class Failing(msgspec.Struct, frozen=True):
+    status: int
+    message: str
+
+
 class Reply(msgspec.Struct, frozen=True):
-    """`fail_status` instead of an answer; `cut` breaks the answer off after some content."""
+    """`failing` instead of an answer; `cut` breaks the answer off after some content."""
 
     id: str
     model: str
     text: str
     usage: Usage
     calls: tuple[ToolCall, ...] = ()
-    fail_status: int | None = None
+    failing: Failing | None = None
     delay_seconds: float = 0
     cut: bool = False
 
 
-def reply_to(prompt: Prompt, *, body_length: int, new_id: Callable[[], str], greeting: str) -> Reply:
+def reply_to(
+    prompt: Prompt,
+    *,
+    body_length: int,
+    new_id: Callable[[], str],
+    greeting: str,
+    outage: Outage | None = None,
+) -> Reply:
+    """`outage`: the one that the prompt asks for, as it is now."""
     calls = () if prompt.results else _calls(prompt, new_id)
-    text = _text(prompt, calls, greeting)
-    fail, slow = FAIL.search(prompt.text), SLOW.search(prompt.text)
+    text = _text(prompt, calls, greeting if outage is None else _end_of(outage))
+    slow = SLOW.search(prompt.text)
     return Reply(
         id=new_id(),
         model=prompt.model,
         text=text,
         usage=_usage(prompt, body_length, text + "".join(call.arguments for call in calls)),
         calls=calls,
-        fail_status=int(fail[1]) if fail else None,
+        failing=_failing(prompt, outage),
         delay_seconds=min(float(slow[1]), MAX_DELAY_SECONDS) if slow else 0,
         cut=CUT.search(prompt.text) is not None,
+    )
+
+
+def _failing(prompt: Prompt, outage: Outage | None) -> Failing | None:
+    if outage is not None and outage.is_on:
+        message = f"The demo model simulates an outage of {outage.seconds:g} s, as you asked."
+        return Failing(outage.status, message)
+    fail = FAIL.search(prompt.text)
+    if fail is None:
+        return None
+    return Failing(int(fail[1]), f"The demo model fails with status {fail[1]}, as you asked.")
+
+
+def _end_of(outage: Outage) -> str:
+    requests = "request" if outage.failures == 1 else "requests"
+    return (
+        f"The demo model simulated an outage of {outage.seconds:g} s: {outage.failures} {requests} failed with status "
+        f"{outage.status}. This one is answered {outage.age:.1f} s after the first."
     )
 
 

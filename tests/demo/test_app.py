@@ -1,6 +1,7 @@
 """The demo model as its clients meet it: the official SDKs over the ASGI transport."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
 from typing import Any
@@ -20,13 +21,16 @@ ARGUMENTS = {"cmd": "ls -l", "n": 2}
 SCHEMA = {"type": "object", "properties": {"cmd": {"type": "string"}}}
 
 
-def demo(sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> AsgiApp:
+def demo(
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep, steady: Callable[[], float] = lambda: 0.0
+) -> AsgiApp:
     ids: Iterator[int] = count(1)
     return build_demo(
         "http://here/",
         "~/there/all_configs.json",
         sleep=sleep,
         now=lambda: 1_700_000_000.0,
+        steady=steady,
         next_id=lambda: f"id{next(ids)}",
     )
 
@@ -357,6 +361,54 @@ def test_it_fails_on_request_in_the_envelope_of_the_protocol(path: str, envelope
     told = response.json()
     assert told["error"].pop("message") == "The demo model fails with status 503, as you asked."
     assert (response.status_code, told) == (503, envelope)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(("more", "status"), [("", 503), (" 529", 529), (" 429", 429)])
+def test_it_is_down_on_request_until_its_outage_is_over(
+    path: str, stream: bool, more: str, status: int
+) -> None:
+    moments = iter((100.0, 101.5, 119.9, 121.2))
+    app = demo(steady=lambda: next(moments))
+    body = body_of(path, f"demo: outage 20{more}", stream)
+    failed = [post(path, body, app) for _ in range(3)]
+    assert [one.status_code for one in failed] == [status] * 3
+    assert {one.json()["error"]["message"] for one in failed} == {
+        "The demo model simulates an outage of 20 s, as you asked."
+    }
+    answered = post(path, body, app)
+    assert (answered.status_code, text_of(answered)) == (
+        200,
+        "The demo model simulated an outage of 20 s: 3 requests failed with status "
+        f"{status}. This one is answered 21.2 s after the first.\n\nYou wrote: demo: outage 20{more}",
+    )
+
+
+def text_of(response: httpx.Response) -> str:
+    """The text of an answer, whichever form it has."""
+    if response.headers["content-type"] == "application/json":
+        records = [response.json()]
+    else:
+        lines = response.text.splitlines()
+        records = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
+    return "".join(found for record in records for found in texts_in(record))
+
+
+def texts_in(record: Any) -> Iterator[str]:
+    match record:
+        case {"content": [{"text": str(text)}]} if "stop_reason" in record:
+            yield text
+        case {"type": "content_block_delta", "delta": {"text": str(text)}}:
+            yield text
+        case {"choices": [{"message": {"content": str(text)}}]}:
+            yield text
+        case {"choices": [{"delta": {"content": str(text)}}]}:
+            yield text
+        case {"type": "response.output_text.delta", "delta": str(text)}:
+            yield text
+        case {"object": "response", "output": [{"content": [{"text": str(text)}]}]}:
+            yield text
 
 
 @pytest.mark.parametrize("stream", [False, True])
