@@ -57,7 +57,7 @@ class PretendingWire:
         if found is None or self.seconds_left(call.upstream) is None:
             return await self._wire.send(call)
         if found.mode == "down":
-            raise AttemptFailed(network_failure(FailureKind.CONNECT, "pretended to be down"))
+            raise AttemptFailed(network_failure(FailureKind.CONNECT, "cannot connect (simulated)"))
         if found.mode == "slow":
             await asyncio.sleep(SLOW_SECONDS)
             return await self._wire.send(call)
@@ -76,7 +76,7 @@ async def _cut(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     async for chunk in chunks:
         for record in RECORDS.findall(chunk):
             if count == CHUNKS_BEFORE_CUT:
-                raise AttemptFailed(network_failure(FailureKind.READ, "pretended to cut its answer"))
+                raise AttemptFailed(network_failure(FailureKind.READ, "connection cut (simulated)"))
             count += 1
             yield record
-    raise AttemptFailed(network_failure(FailureKind.READ, "pretended to cut its answer"))
+    raise AttemptFailed(network_failure(FailureKind.READ, "connection cut (simulated)"))

@@ -97,6 +97,8 @@ class Search:
         self._ticket: int | None = None
         self._queue_ends = 0.0
         self._attempt_began = 0.0
+        self._is_simulated = False
+        """a failure was simulated when the attempt began"""
 
     async def find(self) -> Found | FinalError:
         """The first answer with content, or the final error.
@@ -308,6 +310,7 @@ class Search:
         around, candidate = self._around, place.candidate
         name = candidate.name
         self._attempt_began = around.monotonic()
+        self._is_simulated = around.wire.seconds_left(name) is not None
         self._state.health.begin(name, candidate.model, self._exchange.id)
         self._held.begin_attempt(candidate)
         try:
@@ -433,8 +436,10 @@ class Search:
     def charge(self, candidate: Candidate, charge: Charge, failure: Failure) -> None:
         """Hold the failure of the last attempt against its upstream, and free its trial."""
         health, rules, now = self._state.health, self._settings.failover, self._around.monotonic()
-        if failure.kind in NETWORK:  # the only faults that are ever pretended
-            charge = replace(charge, pretended_seconds=self._around.wire.seconds_left(candidate.name))
+        if failure.kind in NETWORK:  # the only failures that are ever simulated
+            left = self._around.wire.seconds_left(candidate.name)
+            has_ended = self._is_simulated and left is None
+            charge = Charge("none") if has_ended else replace(charge, pretended_seconds=left)
         if self._is_known_still(candidate.upstream):
             health.failed(
                 candidate.name, candidate.model, charge, failure.summary, rules, now, self._attempt_began

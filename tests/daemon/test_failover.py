@@ -444,7 +444,7 @@ def test_the_owner_can_watch_the_failover_work(tmp_path: Path, mode: str, protoc
     assert text_of(protocol, again) == "second"
     assert text_of(protocol, after).startswith("first first")
     assert outcomes == ["ok", "truncated" if mode == "cut" else "ok", "ok", "ok"]
-    assert ("pretended to cut" in broken.text) is (mode == "cut")
+    assert ("connection cut (simulated)" in broken.text) is (mode == "cut")
 
 
 def test_an_upstream_that_is_pretended_to_be_down_counts_no_tokens_either(tmp_path: Path) -> None:

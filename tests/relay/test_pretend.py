@@ -53,7 +53,7 @@ async def read(wire: PretendingWire, call: Call = CALL) -> tuple[bytes, FailureK
         async for chunk in (await wire.send(call)).chunks():
             got += chunk
     except AttemptFailed as failed:
-        assert "pretended" in failed.failure.message
+        assert failed.failure.message.endswith(" (simulated)")
         return got, failed.failure.kind
     return got, None
 

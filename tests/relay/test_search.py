@@ -300,3 +300,23 @@ def test_a_relay_on_loopback_is_not_waited_for_like_a_local_server() -> None:
         return exchange.attempts[-1].upstream, round(now())
 
     assert run(scenario()) == ("other", 120)
+
+
+@pytest.mark.parametrize("first_byte", [5.0, 15.0, 19.0])
+def test_an_attempt_that_began_while_a_failure_was_simulated_is_not_charged_when_it_fails_later(
+    first_byte: float,
+) -> None:
+    async def scenario() -> object:
+        async def answer(call: Call) -> Reply:
+            return reply()
+
+        entries = (
+            upstream("u", timeouts=TimeoutOverrides(first_byte=first_byte, idle=1.0)),
+            upstream("other"),
+        )
+        stage = Stage(Settings(upstreams=entries, failover=Failover(error_threshold=1)), answer)
+        stage.around.wire.pretend("u", "slow", 4.0)
+        exchange = await stage.ask(stream=True)
+        return exchange.attempts[-1].upstream, stage.bed.health.is_spotless
+
+    assert run(scenario()) == ("other", True)
