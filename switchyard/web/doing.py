@@ -22,6 +22,8 @@ from switchyard.web.overview import Daemon
 
 MODES: tuple[str, ...] = get_args(Mode)
 MAX_PRETEND_MINUTES = 24 * 60
+ROUNDING = 0.05
+"""seconds; a timer may ring a little before the moment it was set to"""
 
 
 class Doing:
@@ -82,20 +84,34 @@ class Doing:
 
     async def pretend(self, request: Request) -> Response:
         body = await read_object(request)
-        upstream, mode, minutes = (
-            self._named(text_of(body, "upstream")),
-            body.get("mode"),
-            body.get("minutes", 5),
-        )
+        names, mode, minutes = self._simulated(body), body.get("mode"), body.get("minutes", 5)
         if mode is not None and mode not in MODES:
             raise Problem(400, "`mode` must be one of " + ", ".join(MODES) + ", or null.", "mode")
         if not isinstance(minutes, int | float) or not 0 <= minutes <= MAX_PRETEND_MINUTES:
             raise Problem(400, f"`minutes` must be a number from 0 to {MAX_PRETEND_MINUTES}.", "minutes")
-        self._daemon.wire.pretend(upstream.name, mode, minutes * 60)
-        self._daemon.health.forget_pretended(upstream.name)
+        for name in names:
+            self._daemon.wire.pretend(name, mode, minutes * 60)
+            self._daemon.health.forget_pretended(name)
         if mode is None:
-            self._hold.hasten([upstream.name])
+            self._hold.hasten(names)
+        else:
+            asyncio.get_running_loop().call_later(minutes * 60 + ROUNDING, self._forget_simulated, names)
         return answer({"ok": True})
+
+    def _simulated(self, body: Json) -> tuple[str, ...]:
+        """The upstreams that a simulation is wanted for: one, or with null all."""
+        match body.get("upstream", ""):
+            case None:
+                return tuple(upstream.name for upstream in self._daemon.current().upstreams)
+            case str(name) if name:
+                return (self._named(name).name,)
+        raise Problem(400, "`upstream` must be a text, or null for all upstreams.", "upstream")
+
+    def _forget_simulated(self, names: tuple[str, ...]) -> None:
+        """Nothing stays of a simulation that has ended by itself."""
+        for name in names:
+            if self._daemon.wire.seconds_left(name) is None:
+                self._daemon.health.forget_pretended(name)
 
     async def capture(self, request: Request) -> Response:
         on = (await read_object(request)).get("on")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.bed.asking import ask
 from tests.bed.daemon import Daemon, Document, settings, upstream
 from tests.bed.keychain import FakeKeychain
 from tests.bed.upstream import ScriptedUpstream, say, whole
@@ -368,19 +369,40 @@ def test_a_refused_connection_is_told_at_its_step(daemon: Daemon, open_page: Ope
     expect(dialog.locator(".steps li").last).to_contain_text("port 9")
 
 
-def test_a_pretended_failure_moves_the_route_and_ends(demo: Daemon, open_page: Open) -> None:
+def test_a_simulated_failure_moves_the_route_and_ends(demo: Daemon, open_page: Open) -> None:
     with ScriptedUpstream(say("one")) as one, ScriptedUpstream(say("two")) as two:
         demo.change_settings(settings(upstream("one", one.url), upstream("two", two.url)))
         page = open_page(demo, PANEL)
-        choose(page, "one", "Pretend a failure …")
+        choose(page, "one", "Simulate a failure …")
         page.get_by_role("dialog").get_by_role("button", name="Begin").click()
-        expect(row(page, "one").get_by_text("pretending to be down until")).to_be_visible()
+        expect(row(page, "one").get_by_text("simulated failure until")).to_be_visible()
         answer = demo.post(
             "/v1/messages", {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}
         )
         assert answer.json["content"][0]["text"] == "two"
-        choose(page, "one", "End the pretence")
-        expect(row(page, "one").get_by_text("pretending")).to_have_count(0)
+        choose(page, "one", "End the simulation")
+        expect(row(page, "one").get_by_text("simulated")).to_have_count(0)
+
+
+@pytest.mark.parametrize("end", ["by hand", "by itself"])
+def test_a_simulated_outage_of_all_upstreams_ends_and_leaves_nothing_behind(
+    demo: Daemon, open_page: Open, end: str
+) -> None:
+    with ScriptedUpstream(say("one")) as one, ScriptedUpstream(say("two")) as two:
+        demo.change_settings(settings(upstream("one", one.url), upstream("two", two.url)))
+        page = open_page(demo, PANEL)
+        page.get_by_role("button", name="Simulate an outage …").click()
+        dialog = page.get_by_role("dialog", name="Simulate an outage")
+        dialog.get_by_label("For").select_option("2 minutes")
+        dialog.get_by_role("button", name="Begin").click()
+        expect(page.locator(".entry").get_by_text("simulated failure until")).to_have_count(2)
+        assert ask(demo.url, "messages").status != 200
+        if end == "by itself":
+            demo.post("/api/pretend", {"upstream": None, "mode": "down", "minutes": 0.02})
+        else:
+            page.get_by_role("button", name="End the simulation").click()
+        expect(page.locator(".entry .warn")).to_have_count(0)
+        expect(page.get_by_role("button", name="Simulate an outage …")).to_be_visible()
 
 
 def test_an_open_menu_stays_while_requests_change_its_row(daemon: Daemon, open_page: Open) -> None:

@@ -178,6 +178,14 @@ PROBLEMS: list[tuple[str, Any, int, str]] = [
         400,
         "`mode` must be one of down, slow, cut, or null.",
     ),
+    ("/api/pretend", {"upstream": "gone", "mode": "down"}, 404, 'There is no upstream "gone" any more.'),
+    ("/api/pretend", {"mode": "down"}, 400, "`upstream` must be a text, or null for all upstreams."),
+    (
+        "/api/pretend",
+        {"upstream": None, "mode": "down", "minutes": -1},
+        400,
+        "`minutes` must be a number from 0 to 1440.",
+    ),
     (
         "/api/requests/replay",
         {"id": "x", "upstream": "second"},

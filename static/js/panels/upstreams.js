@@ -2,7 +2,7 @@
 import { get, post } from "../api.js";
 import { weekStrip } from "../chart.js";
 import { config, onConfig, reload, save } from "../config.js";
-import { h, keyed, replace } from "../dom.js";
+import { h, keyed, replace, section } from "../dom.js";
 import { clock } from "../format.js";
 import { t } from "../i18n.js";
 import { live, refresh, subscribe } from "../live.js";
@@ -12,6 +12,7 @@ import { testUpstream } from "../upstream_test.js";
 import { healthText } from "../upstream_words.js";
 
 const CLIENTS = ["messages", "responses", "chat"];
+const OUTAGES = [["0.5", "pretend.30-seconds"], ["2", "pretend.2-minutes"], ["5", "pretend.5-minutes"]];
 const DOTS = { ready: "good", resting: "warn", trial: "warn", busy: "warn", off: "off" };
 
 export function mount(root, given) {
@@ -19,12 +20,14 @@ export function mount(root, given) {
   const search = h("input", { type: "search", placeholder: t("upstreams.search"), "aria-label": t("upstreams.search"), oninput: () => draw() });
   const week = weekCard();
   const body = h("div", {}, loadingNote());
+  const outage = h("span");
+  const drawOutage = section(outage, (isOn) => (isOn ? actionButton(t("pretend.end"), () => pretend(null, null, 0), { key: "outage" }) : button(t("pretend.outage"), () => outageDialog(), { key: "outage" })));
   replace(
     root,
     h(
       "div.panel",
       {},
-      h("div.panel-head", {}, h("h1", {}, t("nav.upstreams")), h("div.row", {}, search, button(t("upstreams.add"), () => add(), { kind: "primary", key: "add" }))),
+      h("div.panel-head", {}, h("h1", {}, t("nav.upstreams")), h("div.row", {}, search, outage, button(t("upstreams.add"), () => add(), { kind: "primary", key: "add" }))),
       week.element,
       h("section.card", { "aria-label": t("nav.upstreams") }, body),
     ),
@@ -41,6 +44,7 @@ export function mount(root, given) {
     else if (!entries.length) replace(body, emptyNote(t("upstreams.no-match")));
     else if (!list.isConnected) replace(body, list);
     const states = new Map((live.state?.upstreams ?? []).map((one) => [one.name, one]));
+    drawOutage([...states.values()].some((one) => one.pretend));
     const items = entries.map((entry) => ({ entry, state: states.get(entry.name), movable: !wanted }));
     keyed(list, items, (item) => item.entry.name, (item) => row(item, list));
     if (revision !== known.revision) week.load();
@@ -239,17 +243,31 @@ function pretendDialog(name) {
         h("label.field", {}, h("span", {}, t("pretend.as")), select(["down", "slow", "cut"].map((key) => [key, t(`pretend.${key}`)]), mode, (chosen) => (mode = chosen))),
         h("label.field", {}, h("span", {}, t("pretend.minutes")), minutes),
       ),
-      footer: [
-        button(t("cancel"), () => close()),
-        actionButton(t("pretend.begin-now"), async () => {
-          await pretend(name, mode, Number(minutes.value));
-          close();
-        }, { kind: "primary" }),
-      ],
+      footer: beginning(close, () => pretend(name, mode, Number(minutes.value))),
     }),
     { kind: "small" },
   );
 }
+
+/** Every upstream down for a while, so that one sees how requests are held. */
+function outageDialog() {
+  let minutes = OUTAGES[0][0];
+  return dialog(
+    t("pretend.outage-title"),
+    (close) => ({
+      body: h(
+        "div.stack.loose",
+        {},
+        h("p.muted.wrap", {}, t("pretend.outage-help")),
+        h("label.field", {}, h("span", {}, t("pretend.outage-for")), select(OUTAGES.map(([key, words]) => [key, t(words)]), minutes, (chosen) => (minutes = chosen))),
+      ),
+      footer: beginning(close, () => pretend(null, "down", Number(minutes))),
+    }),
+    { kind: "small" },
+  );
+}
+
+const beginning = (close, begin) => [button(t("cancel"), () => close()), actionButton(t("pretend.begin-now"), async () => (await begin(), close()), { kind: "primary" })];
 
 // --- the week ---
 
