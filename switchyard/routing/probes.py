@@ -138,11 +138,10 @@ class Probes:
 
     def next_try_at(self, targets: Iterable[Target]) -> float | None:
         """The moment of the next try of these targets, by anybody; None while one is under way."""
-        wanted = set(targets)
-        lines = [line for line in self.lines() if line.target in wanted]
-        if any(line.probing for line in lines):
+        failing = [target for target in targets if target in self._lines]
+        if any(target in self._attempts for target in failing):
             return None
-        return min((line.next_at for line in lines), default=None)
+        return min((self._lines[target].next_at for target in failing), default=None)
 
     def lines(self) -> list[LineState]:
         return [
