@@ -26,7 +26,7 @@ def test_requests_appear_live_and_are_filtered(demo: Daemon, open_page: Open) ->
     expect(page.get_by_text("No requests yet.")).to_be_visible()
     demo.post("/v1/messages", message("claude-x"))
     demo.post("/v1/messages", message(HOSTILE))
-    demo.post("/v1/chat/completions", message("gpt-x", "demo: fail 503"))
+    demo.post("/v1/chat/completions", message("gpt-x", "demo: fail 401"))
     expect(rows(page)).to_have_count(3)
     expect(rows(page).nth(1)).to_contain_text(HOSTILE)
     page.get_by_label("Outcome").select_option("failed")
