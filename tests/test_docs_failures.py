@@ -24,7 +24,7 @@ from switchyard.routing.hold import (
 from switchyard.routing.probes import SILENT_SECONDS
 from switchyard.routing.turns import REMEMBERED_SECONDS
 from switchyard.routing.verdict import judge
-from switchyard.settings import Failover
+from switchyard.settings import LOCAL_FIRST_BYTE_SECONDS, SEARCH_SECONDS, Failover, Timeouts
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGES = (DOCS / "failures.md", DOCS / "failures.zh-CN.md")
@@ -119,5 +119,11 @@ def test_the_figures_of_the_hold_are_those_of_the_code(page: Path) -> None:
     figures = [int(found) for found in re.findall(r"\d+", section.split("\n## ")[0])]
     pauses = [pause_seconds(failures, 0.0) for failures in range(1, 5)]
     expected = [*pauses, LONGEST_PAUSE_SECONDS, SILENT_SECONDS, REMEMBERED_SECONDS, 100 - 100 * CLIENT_SHARE]
-    expected += [WHOLE_SECONDS, NEVER_ANSWERED_SECONDS, UNKNOWN_HOST_SECONDS, MAX_HELD, MAX_HELD_BYTES >> 20]
+    expected += [
+        WHOLE_SECONDS,
+        SEARCH_SECONDS,
+        SEARCH_SECONDS - Timeouts().first_byte,
+        LOCAL_FIRST_BYTE_SECONDS,
+    ]
+    expected += [NEVER_ANSWERED_SECONDS, UNKNOWN_HOST_SECONDS, MAX_HELD, MAX_HELD_BYTES >> 20]
     assert figures == [round(one) for one in expected]

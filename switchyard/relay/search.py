@@ -422,7 +422,7 @@ class Search:
 
     def _judge(self, candidate: Candidate, note: Attempt, failure: Failure, retries: int) -> Verdict:
         verdict = judge(failure, self._settings.failover, retries)
-        if failure.error.type is ErrorType.CONTEXT_OVERFLOW:
+        if verdict.needs_larger_window:
             window = failure.error.limit or candidate.upstream.context_window
             self._exceeded = max(self._exceeded, window)
         note.failure, note.ended = failure, self.seconds()

@@ -7,7 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from switchyard.exchange import Attempt, Failure, FailureKind
-from switchyard.protocols.neutral import ErrorType
+from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.routing.health import Rest
 from switchyard.routing.route import QUEUE_REASONS, Route
 
@@ -56,7 +56,7 @@ LASTING_TYPES = frozenset(
         ErrorType.CONFLICT,
     }
 )
-CRASH_STATUSES = frozenset({500, 501})
+CRASH_STATUSES = frozenset({400, 422, 500, 501})
 TOO_EARLY = 425
 
 
@@ -98,9 +98,7 @@ def _prospect(failure: Failure) -> Prospect:
         return Prospect(0, why=f"{failure.message}: waiting does not help")
     if failure.kind in PASSING_NETWORK:
         return Prospect()
-    if failure.kind is FailureKind.PROTOCOL or (
-        error.status in CRASH_STATUSES and error.type not in PASSING_TYPES | LASTING_TYPES
-    ):
+    if failure.kind is FailureKind.PROTOCOL or _is_crash(error):
         return Prospect(tries=CRASH_TRIES, why=f"tried {CRASH_TRIES} times at most")
     if error.type in LASTING_TYPES and error.status != TOO_EARLY:
         return Prospect(0, why=f"{error.type} does not pass by itself")
@@ -109,6 +107,13 @@ def _prospect(failure: Failure) -> Prospect:
     if error.type in PASSING_TYPES or error.status >= 500 or error.status == TOO_EARLY:
         return Prospect(after=error.retry_after or 0.0)
     return Prospect(0, why=f"status {error.status} does not pass by itself")
+
+
+def _is_crash(error: WireError) -> bool:
+    """The server failed at this request and says nothing of load; some say so with a status of the client's errors."""
+    if error.type in PASSING_TYPES | LASTING_TYPES:
+        return False
+    return error.status in CRASH_STATUSES
 
 
 def pause_seconds(failures: int, jitter: float) -> float:
