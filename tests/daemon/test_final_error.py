@@ -32,6 +32,8 @@ from tests.bed.wire import PROTOCOLS, Protocol
 
 CODEX = {"originator": "codex_exec", "user-agent": "codex_exec/0.171.0", "session-id": "s", "thread-id": "s"}
 BEAT = 0.1
+PATIENCE = 15.0
+"""seconds: no keep-alive comes before the answer of a scripted upstream"""
 
 
 def refusal(code: int, kind: str, message: str) -> Answer:
@@ -79,14 +81,14 @@ class Bed:
     server: ScriptedUpstream
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
-    def script(self, name: str) -> None:
+    def script(self, name: str, *, late: bool = False) -> None:
         """The upstream of this cause, and a daemon that has not met it before."""
         answer = CAUSES[name]
-        self.server.script(answer or status(500))
-        self.use(self.server.url if answer else closed_url())
+        self.server.script(slowly(answer or status(500)) if late else answer or status(500))
+        self.use(self.server.url if answer else closed_url(), BEAT if late else PATIENCE)
 
-    def use(self, url: str) -> None:
-        wanted = document(url, next(self.numbers))
+    def use(self, url: str, keep_alive_seconds: float = BEAT) -> None:
+        wanted = document(url, next(self.numbers), keep_alive_seconds)
         self.daemon.change_settings(wanted)
         self.daemon.post("/api/upstreams/clear", {})
         self.server.requests.clear()
@@ -98,9 +100,9 @@ class Bed:
         return ask(self.daemon.url, "messages", text=text, stream=stream, headers=session)
 
 
-def document(url: str, number: int = 0) -> Document:
+def document(url: str, number: int = 0, keep_alive_seconds: float = BEAT) -> Document:
     entries = [upstream(f"mine {one}", url, one, clients=[one], note=str(number)) for one in PROTOCOLS]
-    rules = {"keep_alive_seconds": BEAT, "error_threshold": 1000}
+    rules = {"keep_alive_seconds": keep_alive_seconds, "error_threshold": 1000}
     return settings(*entries, failover=rules)
 
 
@@ -184,10 +186,7 @@ def test_an_error_that_the_settings_return_is_not_changed_for_anybody(tmp_path: 
 def test_the_whole_request_after_a_failed_stream_is_answered_without_asking_again(
     bed: Bed, name: str
 ) -> None:
-    bed.script(name)
-    answer = CAUSES[name]
-    assert answer is not None
-    bed.server.script(slowly(answer))
+    bed.script(name, late=True)
     session = bed.new_session()
 
     streamed = bed.claude(session)
@@ -205,8 +204,7 @@ def test_the_whole_request_after_a_failed_stream_is_answered_without_asking_agai
 
 
 def test_only_one_whole_request_of_the_same_turn_is_answered_from_memory(bed: Bed) -> None:
-    bed.script("unavailable")
-    bed.server.script(slowly(status(503, "not now")))
+    bed.script("unavailable", late=True)
     session = bed.new_session()
     bed.claude(session)
     asked = [len(bed.server.requests)]
@@ -224,8 +222,7 @@ def test_only_one_whole_request_of_the_same_turn_is_answered_from_memory(bed: Be
 
 
 def test_a_stream_of_the_same_turn_is_never_answered_from_memory(bed: Bed) -> None:
-    bed.script("unavailable")
-    bed.server.script(slowly(status(503, "not now")))
+    bed.script("unavailable", late=True)
     session = bed.new_session()
     bed.claude(session)
     bed.server.script(say("well again"))
@@ -233,8 +230,7 @@ def test_a_stream_of_the_same_turn_is_never_answered_from_memory(bed: Bed) -> No
 
 
 def test_a_changed_entry_is_asked_at_once(bed: Bed) -> None:
-    bed.script("unavailable")
-    bed.server.script(slowly(status(503, "not now")))
+    bed.script("unavailable", late=True)
     session = bed.new_session()
     bed.claude(session)
     bed.server.script(say("well again"))
@@ -250,8 +246,7 @@ def test_an_unknown_model_costs_one_upstream_request_although_claude_code_asks_t
 
 
 def test_another_program_is_never_answered_from_memory(bed: Bed) -> None:
-    bed.script("unavailable")
-    bed.server.script(slowly(status(503, "not now")))
+    bed.script("unavailable", late=True)
     for stream in (True, False):
         ask(bed.daemon.url, "messages", stream=stream)
     assert len(bed.server.requests) == 2
@@ -260,7 +255,7 @@ def test_another_program_is_never_answered_from_memory(bed: Bed) -> None:
 def test_an_error_of_the_request_is_repeated_to_the_upstream_that_may_take_it_in_another_form(
     bed: Bed,
 ) -> None:
-    bed.script("unavailable")
+    bed.script("unavailable", late=True)
     bed.server.script(slowly(status(400, "this beta is not known")))
     session = bed.new_session()
     streamed = bed.claude(session)
@@ -270,10 +265,7 @@ def test_an_error_of_the_request_is_repeated_to_the_upstream_that_may_take_it_in
 
 
 def test_a_stream_of_codex_that_has_begun_ends_with_the_same_failed_response(bed: Bed) -> None:
-    bed.script("quota until tomorrow")
-    answer = CAUSES["quota until tomorrow"]
-    assert answer is not None
-    bed.server.script(slowly(answer))
+    bed.script("quota until tomorrow", late=True)
     response = ask(bed.daemon.url, "responses", headers=CODEX)
     assert response.records[0]["type"] == "keepalive"
     assert last_record(response)["response"]["error"]["code"] == "invalid_prompt"
@@ -326,12 +318,17 @@ def test_a_stream_of_codex_with_content_ends_with_a_code_that_it_repeats(tmp_pat
         daemon = Daemon(tmp_path, settings(upstream("mine", server.url, "responses")))
         daemon.start()
         asking = pool.submit(ask, daemon.url, "responses", headers=CODEX)
-        wait_until(lambda: daemon.get("/api/overview").json["running"][0]["first_byte"], 5, "the content")
+        wait_until(lambda: has_content(daemon), 5, "the content")
         os.kill(daemon.pid, signal.SIGTERM)
         wait_until(lambda: not listens(daemon), 10, "the closed listener")
         daemon.stop()
         never.set()
     assert last_record(asking.result())["response"]["error"]["code"] == "server_error"
+
+
+def has_content(daemon: Daemon) -> bool:
+    """A request is being answered."""
+    return any(row["first_byte"] for row in daemon.get("/api/state").json["running"])
 
 
 def listens(daemon: Daemon) -> bool:
