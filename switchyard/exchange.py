@@ -26,8 +26,8 @@ class FailureKind(StrEnum):
 
 SUMMARY_CHARS = 200
 
-FailureCause = Literal["", "unknown_host", "tls", "address", "redirect"]
-"""What is known of a network failure beyond its kind; the last three never pass by themselves."""
+FailureCause = Literal["", "unknown_host", "tls", "address", "redirect", "said_final"]
+"""What is known of a failure beyond its kind; all but an unknown host never pass by themselves."""
 
 
 class Failure(msgspec.Struct, frozen=True):

@@ -21,7 +21,10 @@ Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+RawHeaders = tuple[tuple[bytes, bytes], ...]
 
+FINAL: RawHeaders = ((b"x-should-retry", b"false"),)
+"""trying again does not help; the official SDKs and Switchyard obey"""
 DASHBOARD = "http://localhost:5101/"
 SETTINGS_FILE = "json_data/all_configs.json"
 COUNT_TOKENS = "/v1/messages/count_tokens"
@@ -77,7 +80,8 @@ class _Model(msgspec.Struct, frozen=True):
             outage=self.outages.ask(prompt.text, self.steady()),
         )
         if (failing := reply.failing) is not None:
-            await _send_json(send, failing.status, dialect.fault(failing.status, failing.message))
+            fault = dialect.fault(failing.status, failing.message)
+            await _send_json(send, failing.status, fault, FINAL if not failing.passes else ())
         elif prompt.stream:
             await self._stream(dialect, reply, prompt, send)
         else:
@@ -129,13 +133,15 @@ async def _read_body(receive: Receive) -> bytes:
             return b"".join(chunks)
 
 
-async def _send_json(send: Send, status: int, body: bytes) -> None:
-    await _start(send, status, "application/json", len(body))
+async def _send_json(send: Send, status: int, body: bytes, headers: RawHeaders = ()) -> None:
+    await _start(send, status, "application/json", len(body), headers)
     await _send_chunk(send, body, more=False)
 
 
-async def _start(send: Send, status: int, content_type: str, length: int | None = None) -> None:
-    headers = [(b"content-type", content_type.encode())]
+async def _start(
+    send: Send, status: int, content_type: str, length: int | None = None, more: RawHeaders = ()
+) -> None:
+    headers = [(b"content-type", content_type.encode()), *more]
     if length is not None:
         headers.append((b"content-length", str(length).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})

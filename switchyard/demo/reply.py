@@ -30,8 +30,11 @@ GREETING = (
 
 
 class Failing(msgspec.Struct, frozen=True):
+    """One that does not pass fails however often the same is asked."""
+
     status: int
     message: str
+    passes: bool = False
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -74,7 +77,7 @@ def reply_to(
 def _failing(prompt: Prompt, outage: Outage | None) -> Failing | None:
     if outage is not None and outage.is_on:
         message = f"The demo model simulates an outage of {outage.seconds:g} s, as you asked."
-        return Failing(outage.status, message)
+        return Failing(outage.status, message, passes=True)
     fail = FAIL.search(prompt.text)
     if fail is None:
         return None

@@ -96,7 +96,10 @@ def _with_hints(failure: Failure, reply: Reply, wall: float) -> Failure:
     if failure.kind is not FailureKind.STATUS:
         return failure
     utc_offset = time.localtime(wall).tm_gmtoff
-    return replace(failure, error=with_hints(failure.error, dict(reply.headers), wall, utc_offset))
+    error = with_hints(failure.error, dict(reply.headers), wall, utc_offset)
+    # the official SDKs obey this header, and so does Switchyard, whose own final errors carry it
+    is_final = reply.header("x-should-retry").lower() == "false"
+    return replace(failure, error=error, cause="said_final" if is_final else failure.cause)
 
 
 def _expect_success(reply: Reply) -> None:

@@ -29,7 +29,7 @@ CLIENT_SHARE = 0.9
 CLIENT_LIMITS = ("x-stainless-timeout", "x-stainless-read-timeout")
 """what the official SDKs say of their limits, in seconds; the first may read NOT_GIVEN"""
 
-LASTING_CAUSES = frozenset({"tls", "address", "redirect"})
+LASTING_CAUSES = frozenset({"tls", "address", "redirect", "said_final"})
 """what no waiting mends"""
 PASSING_NETWORK = frozenset(
     {

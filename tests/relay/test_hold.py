@@ -139,6 +139,7 @@ LASTING: dict[str, Callable[[], Reply]] = {
         AttemptFailed(network_failure(FailureKind.CONNECT, "certificate not accepted", "tls"))
     ),
     "redirect": lambda: reply(307, b"", location="https://elsewhere.example"),
+    "the upstream says so": lambda: reply(503, BUSY, x_should_retry="false"),
     "the client's error": lambda: reply(400, b'{"error":{"message":"messages: at least one"}}'),
 }
 
