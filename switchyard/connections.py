@@ -22,6 +22,8 @@ if sys.platform != "win32":
 MOST_CONNECTIONS = 2500
 FEWEST_CONNECTIONS = 8
 WANTED_HANDLES = 8192
+MOST_QUEUED_BYTES = 64 * 1024
+"""received of requests that wait for the answer to an earlier one"""
 NO_HTTP = "Invalid HTTP request received."
 TOO_LARGE = b"The request's headers are too large."
 
@@ -56,6 +58,8 @@ class BoundedConnection(HttpToolsProtocol):
         """bytes of which the head that is being read can consist, at most"""
         self._ended = False
         """a request has ended within what was just received: the rest belongs to another one"""
+        self._queued_bytes = 0
+        """received since the first of the requests that wait for an earlier answer"""
         self._repeats = False
         """the parser is told again what it knows"""
         self._unread = 0
@@ -84,6 +88,23 @@ class BoundedConnection(HttpToolsProtocol):
             self._surplus = max(0, self._surplus + len(data))
             if self._surplus > self.limits.head_bytes and not self.transport.is_closing():
                 self._refuse_head()
+        self._queued_bytes = self._queued_bytes + len(data) if self.pipeline else 0
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Keep reading while a request is answered: only a connection that is read shows that its client has left.
+
+        The server stops reading at 64 KB of a body and when a second request arrives. It continues when the
+        application asks for more of the body, which it never does once the body is complete, or after the answer.
+        Requests that arrive during an earlier answer are bounded: beyond that nothing is read before it ends, and a
+        client that leaves is noticed at the next write.
+        """
+        if self.transport.is_closing():
+            return
+        if self._queued_bytes > MOST_QUEUED_BYTES:
+            self.flow.pause_reading()
+        elif self.pipeline or self._phase != "body":
+            self.flow.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -170,6 +191,11 @@ class BoundedConnection(HttpToolsProtocol):
         """Without the server's own timer for each answer: `sweep` closes what has been idle for too long."""
         if self.pipeline:
             super().on_response_complete()
+            self._queued_bytes = self._queued_bytes if self.pipeline else 0
+            self._since = (
+                self.loop.time()
+            )  # what is missing of the next request may not have been read so far
+            self._read_on()
             return
         self.server_state.total_requests += 1
         if not self.transport.is_closing():
@@ -183,7 +209,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def owes(self, now: float) -> float:
         """The seconds by which the client is late with its request; negative while it is not."""
-        if self._phase != "body" and not self.is_idle:
+        if self.pipeline or (self._phase != "body" and not self.is_idle):
             return -1.0
         limit = {
             "": self.limits.idle_seconds,

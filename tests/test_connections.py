@@ -5,14 +5,16 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
 
 from switchyard.connections import Limits, bounded, sweep
-from switchyard.web.asgi import Receive, Scope, Send, header, read_body, respond
-from tests.bed.raw_client import rest_of
+from switchyard.web.asgi import Receive, Scope, Send, departure_of, header, read_body, respond
+from tests.bed.certificates import Certificates, make_certificates
+from tests.bed.raw_client import leave, rest_of
 
 LIMITS = Limits(
     connections=8,
@@ -33,10 +35,10 @@ OPEN_BODY = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 class Server:
     """Answers with the length of the body and of the headers; `/slow` only when it is let go.
 
-    `/large` is one large answer, `/stream` comes in many pieces.
+    `/large` is one large answer, `/stream` comes in many pieces. `left` tells that the client of `/slow` has left.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, certificates: Certificates | None = None) -> None:
         self._loop = asyncio.new_event_loop()
         self._listener = socket.create_server(("127.0.0.1", 0))
         # its connections have it from here: the less the system keeps, the sooner a client's reading shows
@@ -44,6 +46,8 @@ class Server:
         self.address = self._listener.getsockname()
         self.let_go = asyncio.Event()
         self.works = threading.Event()
+        self.left = threading.Event()
+        folder = certificates.folder if certificates else None
         config = uvicorn.Config(
             self._answer,
             http=bounded(LIMITS),
@@ -53,6 +57,8 @@ class Server:
             proxy_headers=False,
             log_config=None,
             access_log=False,
+            ssl_certfile=folder and folder / "good.pem",
+            ssl_keyfile=folder and str(folder / "good.key"),
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run)
@@ -70,6 +76,7 @@ class Server:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(scope, receive, 10**9)
         if scope["path"] == "/slow":
+            departure_of(scope).listen(self.left.set)
             self.works.set()
             await self.let_go.wait()
         if scope["path"] == "/stream":
@@ -340,3 +347,102 @@ def test_the_body_of_a_request_with_an_upgrade_is_its_body(server: Server, frami
 def test_an_upgrade_without_a_body_is_ignored(server: Server) -> None:
     with server.connect(b"GET / HTTP/1.1\r\n" + UPGRADE + b"\r\n" + GET) as connection:
         assert answer_of(connection).startswith(b"0 4 ")
+
+
+# --- clients that leave -----------------------------------------------------------
+
+SLOW = b"POST /slow HTTP/1.1\r\nhost: x\r\n"
+
+
+def with_body(head: bytes, size: int) -> bytes:
+    return head + b"content-length: %d\r\n\r\n" % size + b"b" * size
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["FIN", "RST"])
+@pytest.mark.parametrize("size", [0, 65_536, 65_537, 150_000, 3_000_000])
+def test_who_leaves_while_its_request_is_worked_on_is_noticed(server: Server, size: int, reset: bool) -> None:
+    connection = server.connect(with_body(SLOW, size))
+    assert server.works.wait(PATIENCE)
+    leave(connection, reset=reset)
+
+    assert server.left.wait(PATIENCE)
+
+
+@pytest.mark.parametrize("last_bytes", [0, 1, 70_000])
+def test_so_is_one_whose_body_comes_in_two_pieces(server: Server, last_bytes: int) -> None:
+    request = with_body(SLOW, 300_000)
+    cut = len(request) - last_bytes
+    connection = server.connect(request[:cut])
+    time.sleep(0.05)
+    connection.sendall(request[cut:])
+    assert server.works.wait(PATIENCE)
+    leave(connection)
+
+    assert server.left.wait(PATIENCE)
+
+
+def test_so_is_one_behind_tls(tmp_path: Path) -> None:
+    certificates = make_certificates(tmp_path)
+    server = Server(certificates)
+    try:
+        for size in (1000, 300_000):
+            server.works.clear()
+            server.left.clear()
+            connection = certificates.client().wrap_socket(server.connect(), server_hostname="localhost")
+            connection.sendall(with_body(SLOW, size))
+            assert server.works.wait(PATIENCE)
+            leave(connection)
+            assert server.left.wait(PATIENCE), size
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("second", [b"", b"GET / HT", GET, GET * 5, with_body(SLOW, 20_000)], ids=len)
+@pytest.mark.parametrize("size", [0, 300_000])
+def test_so_is_one_that_has_sent_more_requests(server: Server, size: int, second: bytes) -> None:
+    connection = server.connect(with_body(SLOW, size))
+    assert server.works.wait(PATIENCE)
+    connection.sendall(second)
+    time.sleep(0.05)
+    leave(connection)
+
+    assert server.left.wait(PATIENCE)
+
+
+POST = b"POST / HTTP/1.1\r\nhost: x\r\n"
+CROWDS = {"many": GET * 1_000_000, "one": with_body(POST, 30_000_000)}
+"""far more than the system keeps on the way"""
+
+
+@pytest.mark.parametrize("crowd", CROWDS)
+def test_what_waits_for_the_answer_to_an_earlier_request_is_bounded(server: Server, crowd: str) -> None:
+    with server.connect(with_body(SLOW, 0)) as connection:
+        assert server.works.wait(PATIENCE)
+        connection.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            connection.sendall(CROWDS[crowd])
+        (one,) = server.connections
+        assert 0 < sum(len(cycle.body) + len(GET) for cycle, _ in one.pipeline) < 1_000_000
+
+
+def test_a_request_that_is_not_read_yet_is_not_late(server: Server) -> None:
+    with server.connect(with_body(SLOW, 0) + with_body(SLOW, len(LARGE))[:300_000]) as connection:
+        assert server.works.wait(PATIENCE)
+        time.sleep(LIMITS.body_seconds + 0.2)
+        server.release()
+        assert answer_of(connection) == b"0 2 "
+        connection.sendall(b"b" * (len(with_body(SLOW, len(LARGE))) - 300_000))
+        assert answer_of(connection) == b"%d 2 " % len(LARGE)
+
+
+def test_large_requests_that_were_sent_early_are_answered_in_their_order(server: Server) -> None:
+    sizes = [100_000, 3, 700_000, 70_000, 0, 65_536]
+    requests = [with_body(POST, size) for size in sizes]
+    closing = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    with server.connect() as connection:
+        sending = threading.Thread(target=connection.sendall, args=(b"".join([*requests, closing]),))
+        sending.start()
+        told = rest_of(connection)
+        sending.join()
+
+    assert [int(part.split()[0]) for part in told.split(b"\r\n\r\n")[1:]] == [*sizes, 0]

@@ -38,13 +38,16 @@ def run_claude(
     seconds: float = 60,
 ) -> Run:
     """`claude -p`, which may use its Bash tool; `base_url` as a user would paste it."""
-    own = {
+    command = [installed("claude"), "-p", prompt, "--allowedTools", "Bash", *options]
+    return _run(command, home, claude_environment(base_url, token) | (environment or {}), seconds)
+
+
+def claude_environment(base_url: str, token: str = "123") -> dict[str, str]:
+    return {
         "ANTHROPIC_BASE_URL": base_url,
         "ANTHROPIC_AUTH_TOKEN": token,
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     }
-    command = [str(BIN / "claude"), "-p", prompt, "--allowedTools", "Bash", *options]
-    return _run(command, home, own | (environment or {}), seconds)
 
 
 def run_codex(
@@ -72,7 +75,7 @@ def run_codex(
     ]
     (folder / "config.toml").write_text("\n".join(config) + "\n")
     command = [
-        str(BIN / "codex"),
+        installed("codex"),
         "exec",
         "--skip-git-repo-check",
         "--dangerously-bypass-approvals-and-sandbox",
@@ -80,19 +83,29 @@ def run_codex(
     return _run([*command, *options, prompt], home, {"SWITCHYARD_TEST_KEY": token}, seconds)
 
 
+def installed(client: str) -> str:
+    """The path of a real client's program."""
+    path = str(BIN / client)
+    if shutil.which(path) is None:
+        raise AssertionError(f"{path} is not installed; scripts/check.py installs it")
+    return path
+
+
+def clean_environment(home: Path, own: dict[str, str] | None = None) -> dict[str, str]:
+    """What a client finds: a home of its own, and nothing of the user's settings."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    return kept | {"HOME": str(home), "NO_COLOR": "1", "TERM": "dumb"} | (own or {})
+
+
 def _run(command: list[str], home: Path, environment: dict[str, str], seconds: float) -> Run:
     """Run in `home/work`; a client that takes too long is ended with its children."""
-    if shutil.which(command[0]) is None:
-        raise AssertionError(f"{command[0]} is not installed; scripts/check.py installs it")
     work = home / "work"
     work.mkdir(parents=True, exist_ok=True)
-    clean = {name: os.environ[name] for name in KEPT if name in os.environ}
-    clean |= {"HOME": str(home), "NO_COLOR": "1", "TERM": "dumb", **environment}
     began = time.monotonic()
     with subprocess.Popen(
         command,
         cwd=work,
-        env=clean,
+        env=clean_environment(home, environment),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

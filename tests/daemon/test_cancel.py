@@ -2,7 +2,6 @@
 
 import json
 import socket
-import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import pytest
 
 from tests.bed.asking import PATHS, ask, question, text_of
 from tests.bed.daemon import Daemon, settings, upstream, wait_until
+from tests.bed.raw_client import leave, post
 from tests.bed.upstream import (
     Answer,
     Received,
@@ -98,7 +98,7 @@ def seconds_until_gone(
     lines = len(bed.daemon.journal())
     client = ask_and_wait(bed, protocol, wants_stream, shows_content)
     left_at = time.monotonic()
-    leave(client, reset)
+    leave(client, reset=reset)
     request = bed.server.requests[0]
     wait_until(lambda: request.gone_at is not None, 3, "the end of the upstream call")
     wait_until(lambda: len(bed.daemon.journal()) > lines, 3, "the journal line")
@@ -112,9 +112,7 @@ def seconds_until_gone(
 
 def ask_and_wait(bed: Bed, protocol: Protocol, wants_stream: bool, shows_content: bool) -> socket.socket:
     body = json.dumps(question(protocol, "m", stream=wants_stream)).encode()
-    client = socket.create_connection(("127.0.0.1", bed.daemon.port), timeout=10)
-    lines = [f"POST {PATHS[protocol]} HTTP/1.1", "host: 127.0.0.1", f"content-length: {len(body)}", "", ""]
-    client.sendall("\r\n".join(lines).encode() + body)
+    client = post(bed.daemon.port, PATHS[protocol], body)
     if shows_content:
         seen = b""
         while b"The beg" not in seen and b"word" not in seen:
@@ -123,12 +121,6 @@ def ask_and_wait(bed: Bed, protocol: Protocol, wants_stream: bool, shows_content
         bed.server.wait_for()
         time.sleep(0.03)  # so that the daemon has read what there is
     return client
-
-
-def leave(client: socket.socket, reset: bool) -> None:
-    if reset:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    client.close()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
