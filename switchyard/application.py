@@ -193,6 +193,7 @@ class Application:
         for task in self._tasks:
             with suppress(asyncio.CancelledError):
                 await task
+        await self.around.draining.stop()
         await self.ledger.stop()
         await self.wire.close()
 

@@ -23,7 +23,7 @@ from switchyard.protocols.final_reply import (
 )
 from switchyard.protocols.neutral import ErrorType, Usage, WireError, with_estimate
 from switchyard.relay.attempt import Stream
-from switchyard.relay.delivery import deliver_stream, drain
+from switchyard.relay.delivery import deliver_stream
 from switchyard.relay.final_error import FinalError
 from switchyard.relay.headers import Headers, given_back
 from switchyard.relay.keep_alive import KeepAlive
@@ -39,8 +39,6 @@ from switchyard.settings import timeouts_of
 
 BREAK_REST_SECONDS = 60.0
 """rest of an upstream whose stream broke after content: it must be resting when the client asks again"""
-LAST_BYTE_SECONDS = 0.05
-"""after the last word, which it holds up by so much at most"""
 ASKS_ONCE_MORE = 404
 """after this Claude Code repeats its stream as a whole request"""
 SHUTTING_DOWN = WireError(ErrorType.SERVER, "Switchyard is shutting down; ask again in a moment.", 503)
@@ -80,8 +78,8 @@ class Answering:
         self._stream: Stream | None = None
         self._whole_bytes = 0
         self._settled = False
-        self._place = ""
-        """the upstream at which a place is still held"""
+        self._found: Found | None = None
+        """the answer whose connection and slot are to be released here"""
         self._keep_alive: KeepAlive | None = None
         if request.head.stream:
             seconds = self._settings.failover.keep_alive_seconds
@@ -90,33 +88,35 @@ class Answering:
 
     async def give(self, found: Found) -> None:
         """Deliver what was found, to its end."""
-        held, self._place = found.held, found.candidate.name
+        self._found = found
         try:
             if found.whole is not None:
                 await self._give_whole(found, found.whole)
-            elif held.stream is not None:
-                await self._give_stream(found, held.stream)
+            elif found.held.stream is not None:
+                await self._give_stream(found, found.held.stream)
                 await self._sink.end()
-                await drain(held)
         finally:
-            self._leave_place()
-            await held.reply.close()
+            await self._break_off()
 
-    async def _part_from(self, found: Found, *, broken: bool) -> None:
-        """The upstream has ended, and the client cannot see it yet: its next request is to find the place free.
+    def _hand_over(self, found: Found) -> None:
+        """The answer is complete, its body may not be: the upstream's slot is held until it is.
 
-        An upstream that counts as well does so until its connection is closed, or its last byte sent.
+        Call it before the client can see the end: its next request is to find the slot free if the body has ended.
         """
-        if broken:
-            await found.held.reply.close()
-        elif found.candidate.upstream.max_concurrency:
-            await drain(found.held, LAST_BYTE_SECONDS)
-        self._leave_place()
+        self._found = None
+        release = self._around.waiting.leave_after(found.candidate.name)
+        self._around.draining.take_over(found.held.reply, release)
 
-    def _leave_place(self) -> None:
-        if self._place:
-            self._around.waiting.leave(self._place)
-            self._place = ""
+    async def _break_off(self) -> None:
+        """Close the connection of an answer that is not complete, and release its slot."""
+        found = self._found
+        if found is None:
+            return
+        try:
+            await found.held.reply.close()
+        finally:
+            self._found = None
+            self._around.waiting.leave(found.candidate.name)
 
     async def tell(self, final: FinalError, situation: Situation | None = None) -> None:
         """Nobody answered: one error in the form that suits the client's program."""
@@ -210,10 +210,11 @@ class Answering:
 
         async def settle(failure: Failure | None) -> None:
             await self._quieten()
-            await self._part_from(found, broken=failure is not None)
             if failure is not None:
+                await self._break_off()
                 self._note_break(found, hidden(failure))
             else:
+                self._hand_over(found)
                 self._exchange.outcome = Outcome.OK
             self._around.signatures.note(found.prepared.target.issuer, stream.signatures)
             await self.settle()
@@ -240,7 +241,7 @@ class Answering:
 
     async def _give_whole(self, found: Found, whole: Whole) -> None:
         """One body; a client that wants a stream gets it as one."""
-        self._leave_place()
+        self._hand_over(found)
         self._note_first_content()
         self._exchange.outcome = Outcome.OK
         self._around.signatures.note(found.prepared.target.issuer, whole.signatures)

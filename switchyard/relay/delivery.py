@@ -1,6 +1,5 @@
 """Carry a stream past its commit point to the client: pump, watch, tell a break, settle before the end is seen."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from switchyard.exchange import Failure, FailureKind
@@ -17,7 +16,6 @@ from switchyard.relay.failures import (
 from switchyard.relay.keep_alive import KeepAlive
 from switchyard.relay.silence import SilenceLimit
 
-LINGER_SECONDS = 1.0
 END_SECONDS = 3.0
 """so long an answer that is complete waits for its end: some servers just keep the connection open"""
 
@@ -83,6 +81,7 @@ async def _pump(
                     silence.resume()  # signs of life, of an upstream that has nothing more to say
             out = stream.close()
     except TimeoutError:
+        await held.reply.close()  # the rest of a body is not waited for any longer than that
         return _broken(stream, timeout_failure(FailureKind.IDLE_TIMEOUT, idle_seconds))
     except AttemptFailed as broken:
         return _broken(stream, broken.failure)
@@ -110,13 +109,3 @@ def _failure_told(stream: Stream) -> Failure | None:
     if stream.truncated:
         return truncated_failure()
     return Failure(FailureKind.STATUS, stream.failed)
-
-
-async def drain(held: Held, seconds: float = LINGER_SECONDS) -> None:
-    """Read the little that may follow the end, so that the connection can be used again."""
-    try:
-        async with asyncio.timeout(seconds):
-            async for _ in held.reply.chunks():
-                pass
-    except (TimeoutError, AttemptFailed):
-        return

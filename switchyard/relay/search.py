@@ -16,6 +16,7 @@ from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.untouched import UntouchedStream
 from switchyard.relay.attempt import Held, Stream, attempt
 from switchyard.relay.credentials import KeyMissing, NoneShown, fetch_key
+from switchyard.relay.draining import LINGER_SECONDS
 from switchyard.relay.failures import NESTED, AttemptFailed, protocol_failure
 from switchyard.relay.final_error import FinalError, all_failed, nothing_could_answer
 from switchyard.relay.headers import Headers, upstream_headers
@@ -176,11 +177,15 @@ class Search:
             candidate = next(iter(in_order), None)
             if granted and (candidate is None or candidate.name != granted):
                 room.give_back(granted)
-            if candidate is not None:
+            has_slot = candidate is not None and granted == candidate.name
+            if candidate is not None and (has_slot or not self._state.limits.is_full(candidate.upstream)):
                 self._tried |= {candidate.name}
                 self._may_resort = self._may_resort and not route.last_resort
-                return _Place(candidate, route, granted == candidate.name)
+                return _Place(candidate, route, has_slot)
             wanted, seconds = self._to_wait_for(route)
+            if candidate is not None:
+                # to go elsewhere would lose the prompt cache for a moment's sake
+                wanted, seconds = [candidate.upstream], LINGER_SECONDS
             if not wanted or seconds <= 0 or room.is_crowded:
                 return None
             self._ticket = room.draw_ticket() if self._ticket is None else self._ticket
@@ -221,6 +226,7 @@ class Search:
             self._may_resort,
             self._probing,
             self._exceeded,
+            around.waiting.free_soon(),
         )
         self._route = choose_route(self._settings, self._state, ask, now, seat)
         if not self._tried:

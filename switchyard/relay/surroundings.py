@@ -11,6 +11,7 @@ import msgspec
 from switchyard.exchange import Exchange
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.names import ProtocolName
+from switchyard.relay.draining import Draining
 from switchyard.relay.hold import Hold
 from switchyard.relay.pretend import PretendingWire
 from switchyard.relay.signatures import SignatureLedger
@@ -57,6 +58,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     learned: Learned = msgspec.field(default_factory=dict)
     signatures: SignatureLedger = msgspec.field(default_factory=SignatureLedger)
     final_errors: FinalErrors = msgspec.field(default_factory=FinalErrors)
+    draining: Draining = msgspec.field(default_factory=Draining)
 
 
 def local_moment() -> Moment:

@@ -1,7 +1,8 @@
-"""Wait for a place at a full upstream: fair, bounded, and without a place ever being lost."""
+"""Wait for a slot at a full upstream: fair, bounded, and without a slot ever being lost."""
 
 import asyncio
 from bisect import insort
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -10,6 +11,7 @@ from switchyard.routing.limits import Limits
 from switchyard.settings import Upstream
 
 MAX_WAITING = 1000
+NONE: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -20,21 +22,22 @@ class _Waiter:
 
 
 class WaitingRoom:
-    """Hands a place that becomes free to the one who has waited longest for it, never to a newcomer.
+    """Hands a slot that becomes free to the request that has waited longest for it, never to a new one.
 
-    A place is counted from the moment it is taken or granted. Each `enter`, and each place that `wait` has granted,
-    must be followed by exactly one `leave` (or `give_back`).
+    A slot is counted from the moment it is taken or granted. Each `enter`, and each slot that `wait` has granted,
+    must be followed by exactly one `leave`, `give_back` or `leave_after`.
     """
 
     def __init__(self, limits: Limits, now: Callable[[], float]) -> None:
         self._limits = limits
         self._now = now
         self._waiters: list[_Waiter] = []
+        self._ending: Counter[str] = Counter()
         self._tickets = count()
         self._alarm: asyncio.TimerHandle | None = None
 
     def enter(self, upstream: Upstream) -> None:
-        """A request takes a place, without having waited for it."""
+        """A request takes a slot, without having waited for it."""
         self._limits.begin(upstream.name)
         self._limits.count_start(upstream, self._now())
 
@@ -44,9 +47,27 @@ class WaitingRoom:
         self.hand_out()
 
     def give_back(self, upstream: str) -> None:
-        """A place that `wait` has granted is not used after all."""
+        """A slot that `wait` has granted is not used after all."""
         self._limits.withdraw_start(upstream)
         self.leave(upstream)
+
+    def leave_after(self, upstream: str) -> Callable[[], None]:
+        """An answer is complete but its body may not be: call what is returned once the slot is free."""
+        self._ending[upstream] += 1
+
+        def leave() -> None:
+            self._ending -= Counter((upstream,))
+            self.leave(upstream)
+
+        return leave
+
+    def free_soon(self) -> frozenset[str]:
+        """The upstreams at which a slot is about to become free and nobody waits for it yet."""
+        if not self._ending or self.is_crowded:
+            return NONE
+        open_waits = (waiter.wanted for waiter in self._waiters if not waiter.granted.done())
+        awaited = Counter(upstream.name for wanted in open_waits for upstream in wanted)
+        return frozenset(name for name, count in self._ending.items() if count > awaited[name])
 
     @property
     def is_crowded(self) -> bool:
@@ -54,11 +75,11 @@ class WaitingRoom:
         return len(self._waiters) >= MAX_WAITING
 
     def draw_ticket(self) -> int:
-        """A place in the line, which holds for as many `wait`s as it takes."""
+        """A position in the queue, which holds for as many `wait`s as it takes."""
         return next(self._tickets)
 
     async def wait(self, ticket: int, wanted: Sequence[Upstream], seconds: float) -> str | None:
-        """The upstream at which the caller now has a place, the best first; None when there was none in time."""
+        """The upstream at which the caller now has a slot, the best first; None when there was none in time."""
         waiter = _Waiter(ticket, wanted)
         insort(self._waiters, waiter, key=lambda one: one.ticket)
         self.hand_out()
@@ -76,7 +97,7 @@ class WaitingRoom:
             self._set_alarm()
 
     def hand_out(self) -> None:
-        """Give what is free to those who wait for it; call it before somebody new looks for a place."""
+        """Give what is free to those who wait for it; call it before a new request looks for a slot."""
         if not self._waiters:
             return
         now = self._now()
@@ -90,7 +111,7 @@ class WaitingRoom:
         self._set_alarm()
 
     def _set_alarm(self) -> None:
-        """Look again when the next rate limit opens; a place is told of by whoever leaves it."""
+        """Look again when the next rate limit opens; whoever leaves a slot hands it out."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None

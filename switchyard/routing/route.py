@@ -23,7 +23,8 @@ class Ask(msgspec.Struct, frozen=True):
 
     `holds` names the upstream at which the request has a place already: its limits do not count. Those that it has
     `tried` are left out. A request that `may_resort` no more has asked its last resort already, or is held instead.
-    Whom it is `probing` may be cooling down. The prompt did not fit into a window of `exceeded` tokens.
+    Whom it is `probing` may be cooling down. The prompt did not fit into a window of `exceeded` tokens. Upstreams with
+    a slot that is `free_soon` count as if they had one: the request waits for it.
     """
 
     protocol: ProtocolName
@@ -35,6 +36,7 @@ class Ask(msgspec.Struct, frozen=True):
     may_resort: bool = True
     probing: str = ""
     exceeded: int = 0
+    free_soon: frozenset[str] = frozenset()
 
 
 class Cooling(msgspec.Struct, frozen=True):
@@ -153,7 +155,7 @@ def _limit(candidate: Candidate, state: State, ask: Ask, now: Moment) -> Skip | 
     name = candidate.name
     if name == ask.holds:
         return None
-    if state.limits.is_full(candidate.upstream):
+    if state.limits.is_full(candidate.upstream) and name not in ask.free_soon:
         limit = candidate.upstream.max_concurrency
         return Skip(name, "concurrency", f"at its limit of {limit} concurrent requests")
     free_at = state.limits.free_at(candidate.upstream, now.monotonic)

@@ -31,6 +31,7 @@ class FakeReply:
 
     def __init__(self, records: list[bytes], seconds: float, end: str = "end") -> None:
         self._chunks = self._read(records, seconds, end)
+        self.closed_at: float | None = None
 
     async def _read(self, records: list[bytes], seconds: float, end: str) -> AsyncIterator[bytes]:
         for record in records:
@@ -44,6 +45,9 @@ class FakeReply:
     def chunks(self) -> AsyncIterator[bytes]:
         return self._chunks
 
+    async def close(self) -> None:
+        self.closed_at = now()
+
 
 @dataclass
 class Delivered:
@@ -55,6 +59,8 @@ class Delivered:
     settled: list[Failure | None] = field(default_factory=list)
     body_when_settled: bytes = b""
     at: float = 0.0
+    closed_at: float | None = None
+    """when the upstream's connection was closed, if it was not left to the caller"""
 
     async def start(self, status: int, headers: Headers) -> None:
         raise AssertionError("it has started")
@@ -96,7 +102,8 @@ def deliver(
     async def scenario() -> Delivered:
         got = Delivered(write_seconds)
         stream = stream_between(protocol, client or protocol)
-        held = Held(cast(Reply, FakeReply(records, seconds, end)), b"", stream)
+        reply = FakeReply(records, seconds, end)
+        held = Held(cast(Reply, reply), b"", stream)
         keep_alive = KeepAlive(got, 15.0, [], stream.keep_alive)
 
         def phrase(failure: Failure) -> WireError:
@@ -104,7 +111,7 @@ def deliver(
 
         await deliver_stream(held, stream, keep_alive, idle, got.settle, phrase, lambda out: out)
         await keep_alive.stop()
-        got.at = now()
+        got.at, got.closed_at = now(), reply.closed_at
         return got
 
     return run(scenario())
@@ -218,7 +225,7 @@ def test_a_server_that_keeps_its_connection_open_is_not_waited_for(
     records = until_the_reason(protocol)
     records += [USAGE] if protocol == "chat" else []
     got = deliver(protocol, records, end="silence", idle=300.0, client=client)
-    assert (got.kind, got.at) == (None, 3.0)
+    assert (got.kind, got.at, got.closed_at) == (None, 3.0, 3.0)
 
 
 @pytest.mark.parametrize("client", PROTOCOLS)

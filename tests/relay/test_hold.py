@@ -352,8 +352,9 @@ def test_a_client_that_leaves_while_held_leaves_nothing_behind(takes: float) -> 
         leaving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await leaving
-        outcome = stage.bed.recorded[0].outcome
-        return outcome, (await staying).outcome, under_way(stage), stage.around.hold.held()
+        outcomes = stage.bed.recorded[0].outcome, (await staying).outcome
+        await settle()
+        return *outcomes, under_way(stage), stage.around.hold.held()
 
     found = played(lambda: Outage(FAULTS["503"], 30.0, takes), act)
     assert found == (Outcome.CANCELLED, Outcome.OK, 0, ())

@@ -116,24 +116,48 @@ class Seen(NowhereSink):
             self.last_word.set()
 
 
-def test_the_place_is_free_when_the_client_sees_the_end_of_its_answer() -> None:
-    """Else the next request of a client that asks one by one would go to another upstream, without its cache."""
+def ends_late(call: Call) -> Reply:
+    content = b"".join(wire.records("messages", wire.Reply("Hello"), "m"))
+    return Reply(200, [("content-type", "text/event-stream")], Body(content, lingers=0.5))
+
+
+@pytest.mark.parametrize("queue_seconds", [30.0, 0.0])
+def test_the_next_request_of_a_client_waits_for_the_slot_of_its_last_one(queue_seconds: float) -> None:
+    """Another upstream would have no cache of the conversation."""
 
     async def scenario() -> object:
         async def answer(call: Call) -> Reply:
-            content = b"".join(wire.records("messages", wire.Reply("Hello"), "m"))
-            return Reply(200, [("content-type", "text/event-stream")], Body(content, lingers=0.5))
+            return ends_late(call)
 
-        stage = Stage(Settings(upstreams=(upstream("u", max_concurrency=1), upstream("other"))), answer)
+        entries = (upstream("u", max_concurrency=1), upstream("other"))
+        rules = Failover(queue_seconds=queue_seconds)
+        stage = Stage(Settings(upstreams=entries, failover=rules), answer)
         for _ in range(3):
             client = Seen()
             asking = asyncio.create_task(stage.ask(client, stream=True))
             await client.last_word.wait()
         await asking
+        at = asyncio.get_running_loop().time()
         await asyncio.sleep(1)
-        return stage.wire.asked, stage.bed.limits.under_way("u")
+        return stage.wire.asked, at, stage.bed.limits.under_way("u")
 
-    assert run(scenario()) == (["u", "u", "u"], 0)
+    assert run(scenario()) == (["u", "u", "u"], 1.0, 0)
+
+
+def test_only_as_many_wait_for_a_slot_that_is_free_soon_as_there_are_such_slots() -> None:
+    async def scenario() -> object:
+        async def answer(call: Call) -> Reply:
+            return ends_late(call)
+
+        stage = Stage(Settings(upstreams=(upstream("u", max_concurrency=2), upstream("other"))), answer)
+        await asyncio.gather(*(stage.ask(stream=True) for _ in range(2)))
+        asking = [asyncio.create_task(stage.ask(stream=True)) for _ in range(5)]
+        await settle()
+        at_once = list(stage.wire.asked)
+        await asyncio.wait(asking)
+        return at_once, stage.wire.asked[len(at_once) :], asyncio.get_running_loop().time()
+
+    assert run(scenario()) == (["u", "u", "other", "other", "other"], ["u", "u"], 0.5)
 
 
 @pytest.mark.parametrize("end", ["by hand", "by itself"])

@@ -70,6 +70,30 @@ def test_who_waits_for_several_gets_the_first_that_is_free() -> None:
     assert run(scenario()) == [("a", "two", 0.0), ("b", "one", 0.0), ("c", "two", 0.0)]
 
 
+def test_a_slot_is_free_soon_from_the_end_of_its_answer_until_somebody_waits_for_it_or_it_is_free() -> None:
+    async def scenario() -> list[frozenset[str]]:
+        bed = Bed()
+        for upstream in (ONE, TWO, TWO):
+            bed.room.enter(upstream)
+        seen = [bed.room.free_soon()]
+        first, second = bed.room.leave_after("two"), bed.room.leave_after("two")
+        seen.append(bed.room.free_soon())
+        bed.come("a", ONE, TWO)
+        await settle()
+        seen.append(bed.room.free_soon())
+        bed.come("b", TWO)
+        await settle()
+        seen.append(bed.room.free_soon())
+        first()
+        second()
+        await settle()
+        assert sorted(name for name, *_ in bed.served) == ["a", "b"]
+        return [*seen, bed.room.free_soon()]
+
+    none, two = frozenset[str](), frozenset({"two"})
+    assert run(scenario()) == [none, two, two, none, none]
+
+
 def test_a_newcomer_finds_a_place_that_was_left_taken_by_who_waited() -> None:
     async def scenario() -> bool:
         bed = Bed()

@@ -320,6 +320,17 @@ def test_the_holder_of_a_place_is_not_kept_out_by_the_limits() -> None:
     assert names(route(found, replace(ASK, holds="u0"), state=state)) == ["u0", "u1"]
 
 
+def test_a_full_upstream_with_a_slot_that_is_free_soon_counts_as_free_within_its_rate() -> None:
+    found = settings({"max_concurrency": 1, "requests_per_minute": 1}, {})
+    state = State(limits=Limits())
+    state.limits.begin("u0")
+    ask = replace(ASK, free_soon=frozenset({"u0"}))
+    assert names(route(found, state=state)) == ["u1"]
+    assert names(route(found, ask, state=state)) == ["u0", "u1"]
+    state.limits.count_start(found.upstreams[0], 990.0)
+    assert names(route(found, ask, state=state)) == ["u1"]
+
+
 def test_one_who_is_full_is_waited_for_rather_than_one_who_rests() -> None:
     found = settings({"max_concurrency": 1}, {})
     state = resting("u1")

@@ -1,0 +1,271 @@
+"""A slot is held until the upstream's body has ended or its connection is closed; no client waits for that end."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bed import wire
+from tests.bed.asking import PATHS, ask, question, text_of
+from tests.bed.daemon import Daemon, Response, settings, upstream, wait_until
+from tests.bed.raw_client import leave, post, rest_of
+from tests.bed.upstream import (
+    ENCODERS,
+    Close,
+    Hold,
+    Received,
+    Script,
+    ScriptedUpstream,
+    Send,
+    Step,
+    Wait,
+    chunk,
+    head,
+    status,
+    stream,
+)
+from tests.bed.wire import PROTOCOLS, Protocol
+
+SECONDS_LATE = 0.2
+TEXT = "Served"
+RECORDS = {protocol: wire.records(protocol, wire.Reply(TEXT), "m") for protocol in PROTOCOLS}
+EVENT_STREAM = {"content-type": "text/event-stream"}
+
+
+# --- bodies that end later than their answers ------------------------------------
+
+
+def chunked(protocol: Protocol) -> tuple[Script, Script]:
+    return stream(RECORDS[protocol], end=[]), [Send(b"0\r\n\r\n")]
+
+
+def gzipped(protocol: Protocol) -> tuple[Script, Script]:
+    """The end of the compression comes with the end of the body."""
+    encoder = ENCODERS["gzip"]()
+    steps = stream([], headers={"content-encoding": "gzip"}, end=[])
+    packed = encoder.compress(b"".join(RECORDS[protocol])) + encoder.flush(2)
+    return [*steps, Send(chunk(packed))], [Send(chunk(encoder.flush()) + b"0\r\n\r\n")]
+
+
+def with_length(protocol: Protocol) -> tuple[Script, Script]:
+    body = b"".join(RECORDS[protocol])
+    return [head(200, EVENT_STREAM | {"content-length": str(len(body) + 1)}), Send(body)], [Send(b"\n")]
+
+
+def until_close(protocol: Protocol) -> tuple[Script, Script]:
+    body = b"".join(RECORDS[protocol])
+    return [head(200, EVENT_STREAM | {"connection": "close"}), Send(body)], [Close()]
+
+
+def with_a_trailing_comment(protocol: Protocol) -> tuple[Script, Script]:
+    return stream(RECORDS[protocol], end=[]), [Send(chunk(b": bye\n\n")), Send(b"0\r\n\r\n")]
+
+
+BODIES: dict[str, Callable[[Protocol], tuple[Script, Script]]] = {
+    "chunked": chunked,
+    "gzip": gzipped,
+    "a length": with_length,
+    "until it closes": until_close,
+    "a comment behind the end": with_a_trailing_comment,
+}
+"""the answer, and the end of its body"""
+
+
+@dataclass
+class OneAtATime:
+    """Refuses a request with 429 while the body of another one has not ended, as resellers and local servers do."""
+
+    body: Callable[[Protocol], tuple[Script, Script]] = chunked
+    pause: Step = field(default_factory=lambda: Wait(SECONDS_LATE))
+    """between the answer and the end of its body"""
+    refused: int = 0
+    served: int = 0
+    busy: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, request: Received) -> Iterator[Any]:
+        with self._lock:
+            refuses, self.busy = self.busy, True
+            self.refused += refuses
+            self.served += not refuses
+        if refuses:
+            yield from status(429)(request)
+            return
+        answer, end = self.body(request.protocol)
+        try:
+            yield from answer
+            yield self.pause
+        finally:
+            # the last bytes may be read, and the next request sent, before this thread goes on
+            self.busy = False
+        yield from end
+
+
+@dataclass(frozen=True)
+class Bed:
+    """One upstream for each protocol, all the same server; each for one request at a time."""
+
+    daemon: Daemon
+    server: ScriptedUpstream
+
+    def ask(self, client: Protocol, name: str, *, stream: bool = True) -> Response:
+        return ask(self.daemon.url, client, f"{name},m", stream=stream)
+
+    def under_way(self) -> int:
+        states = self.daemon.get("/api/state").json["upstreams"]
+        return sum(state["under_way"] for state in states)
+
+    def errors(self) -> int:
+        return sum(state["errors"] for state in self.daemon.get("/api/state").json["upstreams"])
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    with ScriptedUpstream() as server:
+        entries = [upstream(name, server.url, name, max_concurrency=1) for name in PROTOCOLS]
+        with Daemon(tmp_path_factory.mktemp("slots"), settings(*entries)) as daemon:
+            yield Bed(daemon, server)
+
+
+def check_one_by_one(
+    bed: Bed, client: Protocol, name: Protocol, upstream: OneAtATime, *, stream: bool
+) -> None:
+    """Three requests, each as soon as the answer to the one before has ended."""
+    bed.server.script(upstream)
+    responses = [bed.ask(client, name, stream=stream) for _ in range(3)]
+    assert [(one.status, text_of(client, one)) for one in responses] == [(200, TEXT)] * 3
+    assert (upstream.served, upstream.refused) == (3, 0)
+    wait_until(lambda: bed.under_way() == 0, 5, "the end of the last body")
+    assert bed.errors() == 0
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("body", BODIES)
+def test_a_client_that_asks_one_by_one_is_served_every_time(bed: Bed, body: str, name: Protocol) -> None:
+    check_one_by_one(bed, name, name, OneAtATime(BODIES[body]), stream=True)
+
+
+@pytest.mark.parametrize("wants_stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("client", PROTOCOLS)
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_converted_or_not_streamed_or_whole(
+    bed: Bed, client: Protocol, name: Protocol, wants_stream: bool
+) -> None:
+    """The upstream streams to those that want one body, too: that answer is complete before its body is."""
+    check_one_by_one(bed, client, name, OneAtATime(), stream=wants_stream)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_whole_answers_in_json_as_well(bed: Bed, name: Protocol) -> None:
+    octets = wire.body(name, wire.Reply(TEXT), "m")
+    json_head = head(200, {"content-type": "application/json", "transfer-encoding": "chunked"})
+    upstream = OneAtATime(lambda _: ([json_head, Send(chunk(octets))], [Send(b"0\r\n\r\n")]))
+    check_one_by_one(bed, name, name, upstream, stream=False)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_connection_whose_body_has_ended_serves_the_next_request(bed: Bed, name: Protocol) -> None:
+    bed.server.hang_up()
+    before = bed.server.connection_count
+    check_one_by_one(bed, name, name, OneAtATime(), stream=True)
+    assert bed.server.connection_count - before == 1
+
+
+# --- the end is told at once, and the next request waits -------------------------
+
+
+@pytest.mark.parametrize("wants_stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_the_answer_ends_before_its_body_and_the_next_request_waits_for_that(
+    bed: Bed, name: Protocol, wants_stream: bool
+) -> None:
+    ends = threading.Event()
+    upstream = OneAtATime(pause=Hold(ends))
+    bed.server.script(upstream)
+    assert text_of(name, bed.ask(name, name, stream=wants_stream)) == TEXT
+    assert (upstream.busy, bed.under_way()) == (True, 1)
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(bed.ask, name, name)
+        wait_until(lambda: len(bed.daemon.get("/api/state").json["running"]) == 1, 5, "the second request")
+        assert len(bed.server.requests) == 1
+        ends.set()
+        assert text_of(name, second.result()) == TEXT
+    assert upstream.refused == 0
+
+
+@pytest.mark.parametrize("body", ["chunked", "until it closes"])
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_body_that_never_ends_is_cut_off_after_a_moment(bed: Bed, name: Protocol, body: str) -> None:
+    upstream = OneAtATime(BODIES[body], pause=Wait())
+    bed.server.script(upstream)
+    responses = [bed.ask(name, name) for _ in range(2)]
+    assert [text_of(name, one) for one in responses] == [TEXT, TEXT]
+    first = bed.server.requests[0]
+    assert first.gone_at is not None and 0.5 < first.gone_at - first.at < 5
+    assert responses[0].seconds < 0.9, "nobody waits for the end of the body"
+    assert upstream.refused == 0
+    wait_until(lambda: bed.under_way() == 0, 5, "the end of the second call")
+
+
+def test_neither_is_one_that_goes_on_and_on(bed: Bed) -> None:
+    endless = OneAtATime(lambda name: (stream(RECORDS[name], end=[]), []), pause=Wait(0))
+    lots = Send(chunk(b": more\n\n" * 20_000))
+    bed.server.script(lambda request: [*endless(request), *[lots] * 200])
+    assert text_of("chat", bed.ask("chat", "chat")) == TEXT
+    wait_until(lambda: bed.server.requests[0].gone_at is not None, 5, "the end of the call")
+    wait_until(lambda: bed.under_way() == 0, 5, "a free slot")
+
+
+# --- clients that leave, send more, and a daemon that stops ----------------------
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["FIN", "RST"])
+def test_a_client_that_leaves_after_its_answer_changes_nothing(bed: Bed, reset: bool) -> None:
+    ends = threading.Event()
+    upstream = OneAtATime(pause=Hold(ends))
+    bed.server.script(upstream)
+    before = len(bed.daemon.journal())
+    connection = post(bed.daemon.port, PATHS["messages"], body_for("messages"))
+    said = b""
+    while not said.endswith(b"0\r\n\r\n"):
+        said += connection.recv(65536)
+    leave(connection, reset=reset)
+    assert (len(bed.server.requests), bed.under_way()) == (1, 1)
+    ends.set()
+    assert text_of("messages", bed.ask("messages", "messages")) == TEXT
+    assert (upstream.refused, bed.server.requests[0].gone_at) == (0, None)
+    assert [line["outcome"] for line in bed.daemon.journal()[before:]] == ["ok", "ok"]
+
+
+def test_requests_sent_at_once_on_one_connection_are_answered_one_after_the_other(bed: Bed) -> None:
+    upstream = OneAtATime()
+    bed.server.script(upstream)
+    body = body_for("chat")
+    request = f"POST {PATHS['chat']} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {len(body)}\r\n"
+    last = f"{request}connection: close\r\n\r\n".encode() + body
+    with socket.create_connection(("127.0.0.1", bed.daemon.port), timeout=10) as connection:
+        connection.sendall((f"{request}\r\n".encode() + body) * 3 + last)
+        told = rest_of(connection)
+    assert (told.count(b"HTTP/1.1 200"), told.count(b"[DONE]")) == (4, 4)
+    assert (upstream.served, upstream.refused) == (4, 0)
+
+
+def test_a_daemon_that_stops_loses_nothing_and_closes_what_is_left(tmp_path: Path) -> None:
+    upstream_ = OneAtATime(pause=Wait())
+    with ScriptedUpstream(upstream_) as server:
+        with Daemon(tmp_path, settings(upstream("one", server.url, max_concurrency=1))) as daemon:
+            assert text_of("messages", ask(daemon.url, "messages")) == TEXT
+        lines = daemon.journal()
+        wait_until(lambda: server.requests[0].gone_at is not None, 5, "the end of the call")
+    assert [line["outcome"] for line in lines] == ["ok"]
+    assert "never" not in daemon.output
+
+
+def body_for(name: Protocol) -> bytes:
+    return json.dumps(question(name, f"{name},m")).encode()
