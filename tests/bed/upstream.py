@@ -4,6 +4,7 @@ No HTTP library takes part, so that a fault can be any fault. One thread serves 
 watches the socket, so that a client's leaving is seen at once.
 """
 
+import hashlib
 import itertools
 import json
 import select
@@ -12,7 +13,7 @@ import struct
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self, cast
@@ -63,7 +64,7 @@ class Close:
 
 
 Step = Send | Wait | Hold | Close
-Script = Sequence[Step]
+Script = Iterable[Step]
 
 
 @dataclass
@@ -77,6 +78,8 @@ class Received:
     at: float
     gone_at: float | None = None
     """when the client left before the script had ended"""
+    ended_at: float | None = None
+    """when the script came to its last step, or the client left"""
     finished: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -104,6 +107,11 @@ class Received:
     @property
     def wants_usage(self) -> bool:
         return bool((self.json.get("stream_options") or {}).get("include_usage"))
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for two requests that ask the same."""
+        return hashlib.sha256(self.body).hexdigest()[:16]
 
     @property
     def raw(self) -> bytes:
@@ -216,7 +224,7 @@ class ScriptedUpstream:
         try:
             return _play(connection, answer(request))
         except ClientGone:
-            request.gone_at = time.monotonic()
+            request.gone_at = request.ended_at = time.monotonic()
             return False
         finally:
             request.finished.set()
