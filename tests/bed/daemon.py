@@ -32,6 +32,11 @@ def settings(*upstreams: Document, **more: Any) -> Document:
     return {"upstreams": list(upstreams), "failover": failover, **more}
 
 
+def holding_settings(*upstreams: Document, **more: Any) -> Document:
+    """A settings file with the hold that users have by default."""
+    return {"upstreams": list(upstreams), **more}
+
+
 class Daemon:
     """`with Daemon(folder, settings) as daemon:` runs it, and demands a clean end without a traceback."""
 

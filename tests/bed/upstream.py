@@ -394,7 +394,7 @@ def agent(*turns: Reply, aside: Reply | None = None) -> Answer:
     """
 
     def script(request: Received) -> Script:
-        if not _offers_tools(request.json):
+        if not offers_tools(request.json):
             return answer(aside or Reply("A title"))(request)
         turn = min(_rounds_of_calls(request), len(turns) - 1)
         return answer(turns[turn])(request)
@@ -402,7 +402,7 @@ def agent(*turns: Reply, aside: Reply | None = None) -> Answer:
     return script
 
 
-def _offers_tools(body: dict[str, Any]) -> bool:
+def offers_tools(body: dict[str, Any]) -> bool:
     items = body.get("input")
     inside = isinstance(items, list) and any(item.get("type") == "additional_tools" for item in items)
     return bool(body.get("tools")) or inside

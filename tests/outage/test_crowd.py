@@ -1,0 +1,167 @@
+"""Many held sessions over one upstream: one at a time asks whether it is back, and all are answered once it is."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pytest
+
+from tests.bed.asking import ask, text_of
+from tests.bed.daemon import Daemon, Document, Response, holding_settings, upstream
+from tests.bed.outage import Outage, OutageUpstream, most_at_once
+from tests.bed.upstream import Received, Script, Wait, say
+
+SESSIONS = 20
+OUTAGE_SECONDS = 8.0
+FAILS_AFTER = 1.5
+"""seconds that a failing request is under way: two at the same time are seen, and all first ones come meanwhile"""
+ANSWERS_AFTER = 1.5
+"""seconds that a good answer takes: one after the other they would take too long"""
+PROBES = 8
+ANSWERED_WITHIN = 20.0 + ANSWERS_AFTER
+"""seconds, from the end of the outage to the last answer"""
+TEXT = "Back again"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """`late` sessions come `LATE_AFTER` seconds later than the others."""
+
+    late: int = 0
+    max_concurrency: int | None = None
+
+    @property
+    def first_attempts(self) -> int:
+        """How many may fail before all are held: those that come later find the cooldown."""
+        return SESSIONS - self.late
+
+
+LATE_AFTER = 3.0
+SCENES = {
+    "all at once": Scene(),
+    "four at a time": Scene(max_concurrency=4),
+    "half of them during the outage": Scene(late=10),
+}
+
+
+@dataclass(frozen=True)
+class Played:
+    scene: Scene
+    responses: list[Response]
+    last_answer_at: float
+    ended_at: float
+    """when the outage was over"""
+    requests: list[Received]
+    answered: list[Received]
+    failed: list[Received]
+    rows: list[Document]
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Played]:
+    """All scenes at the same time, each with an upstream and a model of its own."""
+    folder = tmp_path_factory.mktemp("crowd")
+    with (
+        OutageUpstream(_slowly) as one,
+        OutageUpstream(_slowly) as two,
+        OutageUpstream(_slowly) as three,
+    ):
+        servers = dict(zip(SCENES, (one, two, three), strict=True))
+        with Daemon(folder, _settings(servers)) as daemon, ThreadPoolExecutor(len(SCENES)) as pool:
+            found = list(pool.map(lambda name: _play(name, servers[name], daemon), SCENES))
+    return dict(zip(SCENES, found, strict=True))
+
+
+def _slowly(request: Received) -> Script:
+    return [Wait(ANSWERS_AFTER), *say(TEXT)(request)]
+
+
+def _settings(servers: dict[str, OutageUpstream]) -> Document:
+    limits: dict[str, Document] = {
+        name: {"max_concurrency": scene.max_concurrency} if scene.max_concurrency else {}
+        for name, scene in SCENES.items()
+    }
+    entries = [upstream(name, server.url, models=[name], **limits[name]) for name, server in servers.items()]
+    return holding_settings(*entries)
+
+
+def _play(name: str, server: OutageUpstream, daemon: Daemon) -> Played:
+    scene, outage = SCENES[name], Outage(OUTAGE_SECONDS)
+    server.set_outage("503", outage, delay=FAILS_AFTER)
+
+    def session(number: int) -> tuple[Response, float]:
+        if number >= SESSIONS - scene.late:
+            time.sleep(LATE_AFTER)
+        headers = {"x-claude-code-session-id": f"{name} {number}"}
+        response = ask(daemon.url, "messages", name, f"I am {number}", headers=headers, seconds=120)
+        return response, time.monotonic()
+
+    with ThreadPoolExecutor(SESSIONS) as pool:
+        results = list(pool.map(session, range(SESSIONS)))
+    rows = [row for row in daemon.journal() if row["model"] == name]
+    return Played(
+        scene,
+        [response for response, _ in results],
+        max(moment for _, moment in results),
+        outage.ends,
+        list(server.requests),
+        list(server.answered),
+        list(server.failed),
+        rows,
+    )
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_every_session_is_answered_soon_after_the_recovery(played: dict[str, Played], name: str) -> None:
+    scene = played[name]
+    statuses = [response.status for response in scene.responses]
+    assert statuses == [200] * SESSIONS, scene.responses[0].text[:300]
+    assert {text_of("messages", response) for response in scene.responses} == {TEXT}
+    assert scene.last_answer_at - scene.ended_at < ANSWERED_WITHIN
+
+
+@pytest.mark.parametrize("name", ["all at once", "half of them during the outage"])
+def test_one_probe_at_a_time_is_under_way_once_the_first_attempts_have_failed(
+    played: dict[str, Played], name: str
+) -> None:
+    scene = played[name]
+    first_failure = min(_end(request) for request in scene.failed)
+    first_attempts = [request for request in scene.failed if request.at < first_failure]
+    since = max(_end(request) for request in first_attempts)
+    assert len(first_attempts) <= scene.scene.first_attempts
+    assert len(scene.failed) > len(first_attempts), "nothing was held: no probe came"
+    assert most_at_once(scene.requests, since, scene.ended_at) == 1
+
+
+def test_with_a_concurrency_limit_one_of_those_that_have_failed_probes_at_a_time(
+    played: dict[str, Played],
+) -> None:
+    scene = played["four at a time"]
+    probes = [request for request in scene.failed if request.at > _first_of(request, scene.requests).at]
+    assert probes, "nothing was held: no probe came"
+    assert most_at_once(probes, until=scene.ended_at) == 1
+    assert most_at_once(scene.requests) <= 4
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_the_upstream_is_spared_and_nothing_is_asked_twice(played: dict[str, Played], name: str) -> None:
+    scene = played[name]
+    assert len(scene.answered) == SESSIONS
+    assert len({request.fingerprint for request in scene.answered}) == SESSIONS
+    assert len(scene.requests) <= scene.scene.first_attempts + PROBES + SESSIONS
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_every_session_is_one_row_of_the_journal(played: dict[str, Played], name: str) -> None:
+    rows = played[name].rows
+    assert [row["outcome"] for row in rows] == ["ok"] * SESSIONS
+    assert [(row["usage"]["input"], row["usage"]["output"]) for row in rows] == [(11, 7)] * SESSIONS
+
+
+def _end(request: Received) -> float:
+    assert request.ended_at is not None
+    return request.ended_at
+
+
+def _first_of(request: Received, requests: list[Received]) -> Received:
+    return next(one for one in requests if one.fingerprint == request.fingerprint)

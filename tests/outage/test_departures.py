@@ -1,0 +1,139 @@
+"""A client that leaves while it is held: its probe and its slot are free at once, and the next in line goes on."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.bed.asking import PATHS, ask, question, text_of
+from tests.bed.daemon import Daemon, Document, Response, holding_settings, upstream, wait_until
+from tests.bed.outage import Outage, OutageUpstream, most_at_once
+from tests.bed.upstream import Received, say
+
+FAILS_AFTER = 1.0
+"""seconds that a failing request is under way, so that its client can leave meanwhile"""
+HELD_WITHIN = 20.0
+"""seconds, until a held request has been sent again"""
+GONE_WITHIN = 2.0
+
+
+@dataclass
+class Bed:
+    """One upstream in an outage that ends when the test says so, with one slot; two clients of it."""
+
+    daemon: Daemon
+    server: OutageUpstream
+    outage: Outage
+    pool: ThreadPoolExecutor
+
+    def leaver(self, stream: bool) -> socket.socket:
+        body = json.dumps(question("messages", "m", "I will leave", stream)).encode()
+        client = socket.create_connection(("127.0.0.1", self.daemon.port), timeout=10)
+        head = [f"POST {PATHS['messages']} HTTP/1.1", "host: 127.0.0.1", f"content-length: {len(body)}"]
+        client.sendall("\r\n".join([*head, "", ""]).encode() + body)
+        self.wait_for_requests("I will leave", 1)
+        return client
+
+    def stayer(self) -> "Future[Response]":
+        future = self.pool.submit(ask, self.daemon.url, "messages", "m", "I will stay", seconds=90)
+        self.wait_for_requests("I will stay", 1)
+        return future
+
+    def requests_of(self, text: str) -> list[Received]:
+        return [
+            request
+            for request in list(self.server.requests)
+            if request.json["messages"][0]["content"] == text
+        ]
+
+    def wait_for_requests(self, text: str, count: int) -> Received:
+        wait_until(
+            lambda: len(self.requests_of(text)) >= count,
+            HELD_WITHIN,
+            f'request {count} of "{text}" (is it held?)',
+        )
+        return self.requests_of(text)[count - 1]
+
+    def wait_for_the_end_of(self, request: Received) -> None:
+        wait_until(lambda: request.ended_at is not None, HELD_WITHIN, "the end of a request")
+
+    def rows(self) -> list[Document]:
+        return [row for row in self.daemon.journal() if row["model"] == "m"]
+
+    def row_of(self, outcome: str) -> Document:
+        def rows() -> list[Document]:
+            return [row for row in self.rows() if row["outcome"] == outcome]
+
+        wait_until(lambda: bool(rows()), 5, f"a row with the outcome {outcome}")
+        (row,) = rows()
+        return row
+
+
+@pytest.fixture
+def bed(tmp_path: Path) -> Iterator[Bed]:
+    outage = Outage(120)
+    with OutageUpstream(say("Back again")) as server:
+        entry = upstream("only", server.url, max_concurrency=1)
+        with Daemon(tmp_path, holding_settings(entry)) as daemon, ThreadPoolExecutor(1) as pool:
+            ask(
+                daemon.url, "messages", "before"
+            )  # for an entry that has never answered nobody is held for long
+            server.forget()
+            server.set_outage("503", outage, delay=FAILS_AFTER)
+            bed = Bed(daemon, server, outage, pool)
+            try:
+                yield bed
+            finally:
+                if outage.began is not None:
+                    outage.end()
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_a_client_that_leaves_during_its_probe_frees_it_for_the_next_in_line(bed: Bed, stream: bool) -> None:
+    client = bed.leaver(stream)
+    stays = bed.stayer()
+    probe = bed.wait_for_requests("I will leave", 2)
+
+    left_at = time.monotonic()
+    client.close()
+
+    wait_until(lambda: probe.gone_at is not None, 5, "the end of the probe")
+    assert probe.gone_at is not None and probe.gone_at - left_at < GONE_WITHIN
+    judge(bed, stays, left_at, next_within=5)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_a_client_that_leaves_when_its_turn_to_probe_comes_makes_way_for_the_next(
+    bed: Bed, stream: bool
+) -> None:
+    client = bed.leaver(stream)
+    stays = bed.stayer()
+    bed.wait_for_the_end_of(bed.wait_for_requests("I will leave", 2))
+    bed.wait_for_the_end_of(bed.wait_for_requests("I will stay", 2))
+
+    left_at = time.monotonic()
+    client.close()
+
+    judge(bed, stays, left_at, next_within=13)  # the pause after so many failures is 8 s
+
+
+def judge(bed: Bed, stays: "Future[Response]", left_at: float, next_within: float) -> None:
+    """The outage is over: the other one finds it out, and each of the two is one row."""
+    bed.outage.end()
+    response = stays.result(timeout=60)
+
+    asked_for_nobody = [one for one in bed.requests_of("I will leave") if one.at > left_at + GONE_WITHIN]
+    assert asked_for_nobody == []
+    assert min(one.at for one in bed.requests_of("I will stay") if one.at > left_at) - left_at < next_within
+    assert (response.status, text_of("messages", response)) == (200, "Back again")
+    assert most_at_once(bed.server.requests) == 1
+    assert bed.row_of("ok")["usage"]["input"] == 11
+    cancelled = bed.row_of("cancelled")
+    assert "usage" not in cancelled and len(cancelled["attempts"]) == len(bed.requests_of("I will leave"))
+    assert len(bed.rows()) == 2
+    assert bed.daemon.get("/api/state").json["running"] == []
