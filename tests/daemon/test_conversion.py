@@ -287,7 +287,7 @@ TROUBLES = (
         "not_found_error",
         "model: x-9 not found",
         "model_not_found",
-        "invalid_request_error",
+        "not_found_error",
         NO_MODEL,
         NO_MODEL,
     ),
@@ -313,7 +313,7 @@ TROUBLES = (
         (("retry-after", "7"),),
     ),
     Trouble("500", 500, "api_error", "it broke", None, "api_error", SERVER, SERVER),
-    Trouble("529", 529, "overloaded_error", "Overloaded", None, "api_error", OVERLOADED, OVERLOADED),
+    Trouble("529", 529, "overloaded_error", "Overloaded", None, "overloaded_error", OVERLOADED, OVERLOADED),
     Trouble(
         "400",
         400,
@@ -340,7 +340,7 @@ def test_an_error_arrives_in_the_clients_envelope(
     assert (response.header("content-type") or "").startswith("application/json")
     assert trouble.message in told["message"]
     assert (told["type"], told.get("code")) == trouble.expected(client)
-    assert response.header("retry-after") is None
+    assert response.header("retry-after") == dict(trouble.headers).get("retry-after")
     line = bed.last_line()
     assert (line["outcome"], line["attempts"][-1]["status"]) == ("failed", trouble.status)
     assert trouble.message in line["error"]["message"]

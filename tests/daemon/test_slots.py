@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -84,12 +85,17 @@ class OneAtATime:
     body: Callable[[Protocol], tuple[Script, Script]] = chunked
     pause: Step = field(default_factory=lambda: Wait(SECONDS_LATE))
     """between the answer and the end of its body"""
+    notices_within: float = 0.0
+    """seconds in which it learns that a connection was closed, where it is the client's side that closes it"""
     refused: int = 0
     served: int = 0
     busy: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, request: Received) -> Iterator[Any]:
+        notices_by = time.monotonic() + self.notices_within
+        while self.busy and time.monotonic() < notices_by:
+            time.sleep(0.005)
         with self._lock:
             refuses, self.busy = self.busy, True
             self.refused += refuses
@@ -202,7 +208,7 @@ def test_the_answer_ends_before_its_body_and_the_next_request_waits_for_that(
 @pytest.mark.parametrize("body", ["chunked", "until it closes"])
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_a_body_that_never_ends_is_cut_off_after_a_moment(bed: Bed, name: Protocol, body: str) -> None:
-    upstream = OneAtATime(BODIES[body], pause=Wait())
+    upstream = OneAtATime(BODIES[body], pause=Wait(), notices_within=0.4)
     bed.server.script(upstream)
     responses = [bed.ask(name, name) for _ in range(2)]
     assert [text_of(name, one) for one in responses] == [TEXT, TEXT]
