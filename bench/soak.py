@@ -1,10 +1,11 @@
-"""Let 32 clients loose on the daemon while its three upstreams fail at random; then look for what was lost or leaked.
+"""Let 32 clients loose on the daemon while its upstreams fail and others leave; then look for what was lost or leaked.
 
     python bench/soak.py --seconds 180
     python bench/soak.py --seconds 600 --abuse
 
 Every request must be answered whole by a healthy upstream, or be told one honest error; a stream that breaks after
-content is told once. Afterwards the daemon must hold what it held before: handles, connections, places, trials, tasks.
+content is told once. Requests have up to 2 MB, and clients leave in every phase: both sides must notice at once.
+Afterwards the daemon must hold what it held before: handles, connections, slots, trials, held requests, tasks.
 With `--abuse` others disturb: clients that are slow, rude or broken, and an upstream that means harm.
 """
 
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
 
 import httpx  # noqa: E402
 from soak_abuse import AGENT, MODEL, Abuse, HostileUpstream  # noqa: E402
+from soak_departures import AGENT as DEPARTURE  # noqa: E402
+from soak_departures import Departures  # noqa: E402
 from soak_upstream import FaultyUpstream, change_moods, expected_text  # noqa: E402
 
 from tests.bed.asking import PATHS, end_told, error_of, question, text_of  # noqa: E402
@@ -39,6 +42,10 @@ from tests.bed.wire import PROTOCOLS, Protocol  # noqa: E402
 CLIENTS = 32
 CONVERSATIONS = 40
 ABORTS = 0.12
+SIZES = (1,) * 30 + (20_000, 100_000, 300_000, 700_000, 2_000_000)
+"""bytes of a prompt: most are small, as all clients together have two cores"""
+CHUNKED = 0.3
+"""share of the requests whose body comes in chunks"""
 MAX_CONCURRENCY = 6
 PATIENCE = {"connect": 1, "first_byte": 0.6, "idle": 0.6}
 RULES = {
@@ -87,6 +94,7 @@ class Soak:
         self.moods: list[str] = []
         self.abuse = Abuse(self.port, seed) if abuse else None
         self.hostile = HostileUpstream(seed)
+        self.departures = Departures(self.port, seed)
         self.megabytes: list[int] = []
 
     # --- the run ---------------------------------------------------------------
@@ -96,6 +104,7 @@ class Soak:
         for one in self.upstreams:
             await one.listen()
         await self.hostile.listen()
+        await self.departures.listen()
         self._write_settings()
         with (self.folder / "output.txt").open("wb") as output:
             command = [
@@ -111,6 +120,7 @@ class Soak:
                 daemon.send_signal(signal.SIGTERM)
                 daemon.wait(20)
                 await self.hostile.close()
+                await self.departures.close()
                 for one in self.upstreams:
                     await one.refuse()
 
@@ -127,8 +137,9 @@ class Soak:
             ]
             if self.abuse is not None:
                 disturbing.append(asyncio.create_task(self.abuse.run()))
-            clients = [self._client(number, began + self.seconds, admin) for number in range(CLIENTS)]
-            await asyncio.gather(*clients)
+            ends = began + self.seconds
+            clients = [self._client(number, ends, admin) for number in range(CLIENTS)]
+            await asyncio.gather(*clients, self.departures.run(admin, ends))
             for task in disturbing:
                 task.cancel()
             for task in disturbing:
@@ -137,7 +148,7 @@ class Soak:
             await self._settled(admin)
             after = await self._counts(daemon)
             statistics = (await admin.get("/api/token-stats")).json()["summary"]
-        wrong = [*self.tally.wrong, *_differences(before, after)]
+        wrong = [*self.tally.wrong, *self.departures.wrong, *_differences(before, after)]
         wrong += self._miscounts(statistics) + self._growth()
         if self.abuse is not None:
             wrong += self.abuse.wrong
@@ -153,6 +164,7 @@ class Soak:
             upstream(f"hostile {one}", self.hostile.url, one, timeouts=PATIENCE, models=[MODEL])
             for one in PROTOCOLS
         ]
+        entries += self.departures.entries()
         document = {"upstreams": [*harmful, *entries] if self.abuse else entries, "failover": RULES}
         (self.folder / "all_configs.json").write_text(json.dumps(document))
 
@@ -208,12 +220,16 @@ class Soak:
         self, client: httpx.AsyncClient, protocol: Protocol, stream: bool, session: str
     ) -> tuple[int, Response]:
         number = next(self._numbers)
-        body = question(protocol, "m", f"prompt-{number}-", stream)
+        pick = random.Random(number)
+        body = json.dumps(
+            question(protocol, "m", f"prompt-{number}-" + "x" * pick.choice(SIZES), stream)
+        ).encode()
         headers = {"x-claude-code-session-id": session, "user-agent": f"soak/{number}"}
         if number % 3 == 0 and protocol == "responses":
             headers["originator"] = "codex_exec"
         began = time.monotonic()
-        answer = await client.post(PATHS[protocol], json=body, headers=headers)
+        content = _in_pieces(body) if pick.random() < CHUNKED else body
+        answer = await client.post(PATHS[protocol], content=content, headers=headers)
         seconds = time.monotonic() - began
         self.tally.slowest = max(self.tally.slowest, seconds)
         self.tally.answered.add(number)
@@ -286,7 +302,7 @@ class Soak:
 
     async def _counts(self, daemon: "subprocess.Popen[bytes]") -> dict[str, Any]:
         """What the daemon holds, once the upstreams have hung up and it has noticed."""
-        for one in self.upstreams:
+        for one in (*self.upstreams, self.departures.server):
             one.hang_up()
         await asyncio.sleep(1.5)
         path = self.folder / "counts.json"
@@ -295,7 +311,8 @@ class Soak:
         while not path.exists():
             await asyncio.sleep(0.02)
         counts: dict[str, Any] = json.loads(path.read_text())
-        counts["handles"] = _handles(daemon.pid, {one.port for one in self.upstreams})
+        ports = {one.port for one in self.upstreams} | self.departures.ports
+        counts["handles"] = _handles(daemon.pid, ports)
         return counts
 
     def _journal(self) -> list[dict[str, Any]]:
@@ -304,7 +321,7 @@ class Soak:
 
     def _miscounts(self, statistics: dict[str, Any]) -> list[str]:
         journal = self._journal()
-        lines = [line for line in journal if line.get("agent") != AGENT]
+        lines = [line for line in journal if line.get("agent") != AGENT and not _has_left(line)]
         outcomes = Counter(line["outcome"] for line in lines)
         seen = self.tally.seen
         warm = 2 * len(PROTOCOLS)
@@ -319,8 +336,12 @@ class Soak:
         lost = self.tally.answered - {_number_of(line) for line in lines}
         if lost:
             wrong.append(f"answered, and not in the journal: {sorted(lost)[:20]}")
-        if self.abuse is not None and len(journal) - len(lines) < self.abuse.answered:
-            wrong.append(f"{self.abuse.answered} answers under abuse, {len(journal) - len(lines)} lines")
+        of_abuse = sum(line.get("agent") == AGENT for line in journal)
+        if self.abuse is not None and of_abuse < self.abuse.answered:
+            wrong.append(f"{self.abuse.answered} answers under abuse, {of_abuse} lines")
+        of_departures = Counter(line["outcome"] for line in journal if _has_left(line))
+        if of_departures != self.departures.lines:
+            wrong.append(f"departures: {dict(self.departures.lines)}, in the journal {dict(of_departures)}")
         if statistics["total_requests"] != len(journal):
             wrong.append(
                 f"{statistics['total_requests']} requests in the statistics, {len(journal)} in the journal"
@@ -361,6 +382,10 @@ class Soak:
         print(f"  clients saw:      {dict(self.tally.seen.most_common())}")
         print(f"  journal:          {dict(outcomes.most_common())}")
         print(f"  upstreams played: {good} good answers, {played.total()} faults of {len(played)} kinds")
+        departures = self.departures
+        print(
+            f"  left:             {dict(departures.done.most_common())}, noticed within {departures.slowest:.2f} s"
+        )
         print(f"  before: {before}\n  after:  {after}")
         quarter = max(1, len(self.megabytes) // 4)
         lowest = [min(self.megabytes[at : at + quarter]) for at in range(0, 4 * quarter, quarter)]
@@ -372,6 +397,15 @@ class Soak:
         print(f"  {len(wrong)} wrong")
         for problem in wrong[:20]:
             print(f"    {problem}")
+
+
+async def _in_pieces(body: bytes) -> AsyncIterator[bytes]:
+    for at in range(0, len(body), 16 * 1024):
+        yield body[at : at + 16 * 1024]
+
+
+def _has_left(line: dict[str, Any]) -> bool:
+    return str(line.get("agent", "")).startswith(DEPARTURE)
 
 
 def _number_of(line: dict[str, Any]) -> int:

@@ -32,6 +32,8 @@ BREAKS: dict[str, Answer] = {
 }
 ALL_FAULTS = {**FAULTS, **BREAKS}
 NOTICE_SECONDS = 0.005
+LATE_ENDS = 0.2
+"""share of the streams"""
 HEAD_END = b"\r\n\r\n"
 
 
@@ -40,30 +42,20 @@ def expected_text(number: int) -> str:
     return f"answer {number} " * (1 + number * 7 % 40)
 
 
-class FaultyUpstream:
-    """`mood` is the share of requests that fail; `asked` and `answered` tell by prompt what became of each."""
+class PlayedUpstream:
+    """Reads request after request on each connection; what it answers is `_answer`'s."""
 
-    def __init__(self, name: str, seed: int) -> None:
-        self.name = name
-        self.mood = 0.0
-        self.asked: dict[int, list[str]] = {}
-        """prompt -> what was played for it, "good" or the name of a fault"""
-        self.whole: set[int] = set()
-        """prompts whose good answer was sent to its end"""
-        self.most = 0
-        self.played: Counter[str] = Counter()
-        self._random = random.Random(seed)
-        self._serving: set[asyncio.StreamWriter] = set()
+    def __init__(self) -> None:
+        self.port = 0
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
-        self.port = 0
 
     async def listen(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=512)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def refuse(self) -> None:
-        """Close the door and every connection; `listen` opens it again at the same address."""
+        """Close the listener and every connection; `listen` opens it again at the same address."""
         if self._server is not None:
             self._server.close()
             self.hang_up()
@@ -93,6 +85,29 @@ class FaultyUpstream:
     async def _answer(
         self, request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bool:
+        """False when the connection is over."""
+        raise NotImplementedError
+
+
+class FaultyUpstream(PlayedUpstream):
+    """`mood` is the share of requests that fail; `asked` and `whole` tell by prompt what became of each."""
+
+    def __init__(self, name: str, seed: int) -> None:
+        super().__init__()
+        self.name = name
+        self.mood = 0.0
+        self.asked: dict[int, list[str]] = {}
+        """prompt -> what was played for it, "good" or the name of a fault"""
+        self.whole: set[int] = set()
+        """prompts whose good answer was sent to its end"""
+        self.most = 0
+        self.played: Counter[str] = Counter()
+        self._random = random.Random(seed)
+        self._serving: set[asyncio.StreamWriter] = set()
+
+    async def _answer(
+        self, request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
         found = PROMPT.search(request.body)
         number = int(found[1]) if found else -1
         name, script = self._script(request, number)
@@ -108,7 +123,7 @@ class FaultyUpstream:
                 if index == last:
                     # the last bytes may be read, and the next request sent, before this task goes on
                     self._serving.discard(writer)
-                if not await _play(step, reader, writer):
+                if not await play(step, reader, writer):
                     return False
             await asyncio.sleep(NOTICE_SECONDS)
             if name == "good" and not _has_left(writer):
@@ -121,7 +136,11 @@ class FaultyUpstream:
         if number < 0 or self._random.random() >= self.mood:
             pause = self._random.choice((0.0, 0.0, 0.002))
             good = say(expected_text(number), piece=self._random.choice((5, 40, 400)), seconds_between=pause)
-            return "good", list(good(request))
+            script = list(good(request))
+            if request.wants_stream and self._random.random() < LATE_ENDS:
+                # the answer is complete, its body is not: the request still counts
+                script.insert(-1, Wait(self._random.uniform(0.01, 0.25)))
+            return "good", script
         name = self._random.choice(list(ALL_FAULTS))
         return name, list(ALL_FAULTS[name](request))
 
@@ -150,7 +169,7 @@ async def read_request(reader: asyncio.StreamReader) -> Received | None:
     return Received(method, target, headers, body, time.monotonic())
 
 
-async def _play(step: object, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+async def play(step: object, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
     match step:
         case Send(octets):
             writer.write(octets)
