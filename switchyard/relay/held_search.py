@@ -10,9 +10,17 @@ from switchyard.protocols.turn import turn_of
 from switchyard.relay.hold import Waited, Wake
 from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.values import ClientRequest
-from switchyard.routing.hold import Outlook, Target, client_seconds, outlook, prospect_of, seconds_to_probe
+from switchyard.routing.hold import (
+    FIRST_PAUSE_SECONDS,
+    Outlook,
+    Target,
+    client_seconds,
+    outlook,
+    prospect_of,
+    seconds_to_probe,
+)
 from switchyard.routing.lineup import Candidate
-from switchyard.routing.route import Route
+from switchyard.routing.route import QUEUE_REASONS, Route
 
 ROUNDING = 0.01
 """seconds; a timer may ring a little before the moment it was set to"""
@@ -43,6 +51,11 @@ class HeldSearch:
         """nothing but the end of its time keeps this request from waiting for a recovery"""
         self._repeats: dict[Target, int] = {}
         """how often this request has failed all the same, though it was the only one to try"""
+        self._attempts_at_wake = 0
+        self._dropped: set[Target] = set()
+        """targets that were this request's to try, and are none for it by the settings as they are now"""
+        self._must_pause = False
+        """it could not try: there was neither a slot nor room to wait for one"""
 
     # --- attempts, held or not -----------------------------------------------------
 
@@ -107,6 +120,9 @@ class HeldSearch:
 
     async def wait(self) -> Wake | None:
         """The next reason to try again; None when nothing can be expected any more or the time is used up."""
+        if self._must_pause:
+            self._must_pause = False
+            await asyncio.sleep(max(0.0, min(FIRST_PAUSE_SECONDS, self.seconds_left)))
         while self.seconds_left > ROUNDING:
             held, left = self._held_seconds, self.seconds_left
             view = self._outlook(held, left)
@@ -119,6 +135,7 @@ class HeldSearch:
             if wake.reason == "released":
                 self._released.add(wake.target)
             if wake.reason != "time":
+                self._attempts_at_wake = len(self._exchange.attempts)
                 return wake
         self.is_used_up = bool(self._waits(self._held_seconds, math.inf))
         return None
@@ -127,6 +144,20 @@ class HeldSearch:
         """A pass over the upstreams is over: what is not tried again, and what was cooling down meanwhile."""
         self._hold.end(self._exchange.id, wake.target)  # a grant that was not used
         self._note_cooling(route)
+        if wake.reason == "edited":
+            self._dropped.clear()
+        tried = {(one.upstream, one.model) for one in self._exchange.attempts[self._attempts_at_wake :]}
+        if wake.reason == "probe" and wake.target not in tried:
+            self._note_unused(wake.target, route)
+
+    def _note_unused(self, target: Target, route: Route) -> None:
+        """It was this request's turn and it did not try: it must not be granted the same again at once."""
+        candidates = {_target(one) for one in route.candidates + route.rescues}
+        full = {skip.upstream for skip in route.skipped if skip.reason in QUEUE_REASONS}
+        if target in candidates or target[0] in full:
+            self._must_pause = True
+        else:
+            self._dropped.add(target)
 
     def takes_up_giving_up(self) -> bool:
         """True if the user has given the request up: then the cancellation ends here."""
@@ -174,7 +205,8 @@ class HeldSearch:
             for hope in self._outlook(held, left).hopes
         ]
         now = self._around.awake()
-        return hopes + [waited for waited in self._cooling.values() if waited.not_before - now <= left]
+        cooling = [waited for waited in self._cooling.values() if waited.not_before - now <= left]
+        return [waited for waited in hopes + cooling if waited.target not in self._dropped]
 
     def _outlook(self, held: float, left: float) -> Outlook:
         attempts = self._exchange.attempts

@@ -135,7 +135,7 @@ class Search:
             return None
         outcome: Found | FinalError | None = None
         try:
-            while outcome is None and (wake := await held.wait()) is not None:
+            while outcome is None and (wake := await self._next_wake()) is not None:
                 self._renew(wake)
                 try:
                     outcome = await self._pass()
@@ -147,6 +147,13 @@ class Search:
         finally:
             held.end(_outcome_text(outcome))
         return outcome
+
+    async def _next_wake(self) -> Wake | None:
+        if self._seconds_left() <= 0:
+            return None
+        if self._settings is not self._around.settings():
+            return Wake("edited")  # while this request was trying
+        return await self._held.wait()
 
     def _renew(self, wake: Wake) -> None:
         """The next pass: by the settings as they are now, over the target that may be tried and what is new."""

@@ -1,0 +1,84 @@
+"""What the user edits while requests are held, in fake time."""
+
+import asyncio
+from typing import Any
+
+import msgspec.structs
+import pytest
+
+from switchyard.exchange import Outcome
+from switchyard.settings import Upstream
+from tests.bed.fake_time import now
+from tests.bed.stage import Stage, upstream
+from tests.relay.test_hold import FAULTS, Outage, played
+
+
+def edit(stage: Stage, *entries: Upstream, **rules: Any) -> None:
+    failover = msgspec.structs.replace(stage.bed.settings.failover, **rules)
+    stage.bed.settings = msgspec.structs.replace(stage.bed.settings, upstreams=entries, failover=failover)
+    stage.around.hold.edited()
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [(), (upstream("a", enabled=False),), (upstream("a", models=["another"]),)],
+    ids=["deleted", "disabled", "without the model"],
+)
+def test_an_entry_that_may_not_be_asked_any_more_is_waited_for_no_longer(entries: tuple[Upstream]) -> None:
+    async def act(stage: Stage, outage: Outage) -> object:
+        failed = asyncio.create_task(stage.ask(stream=True))
+        await asyncio.sleep(8)
+        new = asyncio.create_task(stage.ask(stream=True, prompt="another"))  # it is cooling down
+        await asyncio.sleep(12)
+        edit(stage, *entries)
+        exchanges = await asyncio.gather(failed, new)
+        return {one.outcome for one in exchanges}, now() < 45, stage.around.hold.held()
+
+    assert played(lambda: Outage(FAULTS["503"], 1e6), act) == ({Outcome.FAILED}, True, ())
+
+
+def test_an_entry_whose_model_has_another_name_now_is_asked_at_the_same_pace() -> None:
+    async def act(stage: Stage, outage: Outage) -> object:
+        asking = asyncio.create_task(stage.ask(stream=True))
+        await asyncio.sleep(20)
+        before = len(outage.asked)
+        edit(stage, upstream("a", models={"m": "other"}))
+        exchange = await asking
+        return exchange.outcome, exchange.attempts[-1].model, len(outage.asked) - before <= 8
+
+    assert played(lambda: Outage(FAULTS["503"], 60.0), act) == (Outcome.OK, "other", True)
+
+
+def test_a_time_budget_that_is_used_up_by_an_edit_ends_the_request() -> None:
+    async def act(stage: Stage, outage: Outage) -> object:
+        asking = asyncio.create_task(stage.ask(stream=True))
+        await asyncio.sleep(20)
+        edit(stage, upstream("a"), total_seconds=10)
+        return (await asking).outcome, now()
+
+    assert played(lambda: Outage(FAULTS["503"], 1e6), act) == (Outcome.FAILED, 20.0)
+
+
+def test_an_edit_while_a_held_request_tries_is_noticed_after_it() -> None:
+    async def act(stage: Stage, outage: Outage) -> object:
+        asking = asyncio.create_task(stage.ask(stream=True))
+        await asyncio.sleep(7)
+        edit(stage, upstream("a"), upstream("b"))
+        exchange = await asking
+        return exchange.outcome, exchange.attempts[-1].upstream, now()
+
+    outage = {"a": 1e6, "b": 0.0}
+    assert played(lambda: Outage(FAULTS["503"], outage, takes=5.0), act) == (Outcome.OK, "b", 11.0)
+
+
+def test_without_a_place_to_wait_for_a_slot_a_held_request_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def act(stage: Stage, outage: Outage) -> object:
+        long = asyncio.create_task(stage.ask(stream=True, prompt="long"))
+        asking = asyncio.create_task(stage.ask(stream=True))
+        await asyncio.sleep(2)
+        monkeypatch.setattr("switchyard.relay.waiting.MAX_WAITING", 0)
+        edit(stage, upstream("a", max_concurrency=1))
+        exchanges = await asyncio.gather(long, asking)
+        return {one.outcome for one in exchanges}
+
+    assert played(lambda: Outage(FAULTS["503"], 2.5, answers=20.0), act) == {Outcome.OK}
