@@ -31,6 +31,7 @@ from switchyard.relay.urls import demo_url, request_url
 from switchyard.relay.values import ClientRequest
 from switchyard.relay.whole import Whole, whole_answer
 from switchyard.routing.health import Charge, is_same_account
+from switchyard.routing.hold import LONGEST_PAUSE_SECONDS
 from switchyard.routing.lineup import Candidate, Skip, rank
 from switchyard.routing.route import QUEUE_REASONS, Ask, Route, choose_route
 from switchyard.routing.sessions import conversation_of
@@ -91,6 +92,8 @@ class Search:
         self._may_resort = not self._may_be_held
         self._held = HeldSearch(around, request, exchange)
         self._probing = ""
+        self._waits_for: str | None = None
+        """while held: at whom it may wait for a slot as long as it is held; anywhere else it waits for a moment"""
         self._exceeded = 0
         """tokens of the largest window that the prompt did not fit into"""
         self._route = Route((), (), (), ())
@@ -168,6 +171,7 @@ class Search:
         self._tried = frozenset(failing - {wake.target[0]})
         self._probing = wake.target[0] if wake.reason == "probe" else ""
         self._queue_ends = self._around.monotonic() + self._held.seconds_left
+        self._waits_for = wake.target[0]
 
     # --- the next candidate ----------------------------------------------------
 
@@ -212,6 +216,9 @@ class Search:
             if one.name in full and (with_rescues or one.role != "rescue")
         ]
         self._queue_ends = self._queue_ends or now + self._settings.failover.queue_seconds
+        if self._waits_for is not None and self._waits_for not in full:
+            # those that may recover meanwhile are not asked as long as it waits here
+            self._queue_ends, self._waits_for = min(self._queue_ends, now + LONGEST_PAUSE_SECONDS), None
         ends = min(self._queue_ends, now + self._seconds_left())
         rests_end = [
             skip.until for skip in route.skipped if skip.reason == "resting" and skip.until is not None

@@ -336,8 +336,8 @@ def test_a_request_that_is_given_up_ends_at_once_with_its_error(takes: float) ->
     assert played(lambda: Outage(FAULTS["503"], 1000.0, takes), act) == (Outcome.FAILED, 8.5, True, 0)
 
 
-def under_way(stage: Stage) -> int:
-    return stage.bed.limits.under_way("a")
+def under_way(stage: Stage, upstream: str = "a") -> int:
+    return stage.bed.limits.under_way(upstream)
 
 
 @pytest.mark.parametrize("takes", [0.0, 0.5, 1000.0], ids=["waiting", "between", "probing"])
@@ -492,3 +492,25 @@ def test_what_a_client_repeats_soon_gets_what_is_left_however_long_the_first_tri
     assert 300 <= held <= 300 + 2 * 30, (
         "a probe that is under way when the time is used up goes on to its end"
     )
+
+
+def test_a_held_request_does_not_wait_for_a_slot_elsewhere_while_its_upstream_recovers() -> None:
+    async def scenario() -> object:
+        async def answer(call: Call) -> Reply:
+            if call.upstream == "full":
+                await asyncio.sleep(110)
+            elif now() < 60:
+                return reply(503, BUSY)
+            return reply()
+
+        entries = upstream("a"), upstream("full", role="backup", max_concurrency=1)
+        stage = Stage(Settings(upstreams=entries), answer)
+        long = asyncio.create_task(stage.ask(stream=True, model="full,m", prompt="long"))
+        await asyncio.sleep(1)
+        exchange = await stage.ask(stream=True)
+        ended = now()
+        await long
+        await settle()
+        return exchange.outcome, exchange.attempts[-1].upstream, ended <= 60 + 2 * 15, under_way(stage, "full")
+
+    assert run(scenario()) == (Outcome.OK, "a", True, 0)
