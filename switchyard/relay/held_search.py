@@ -16,6 +16,7 @@ from switchyard.routing.hold import (
     Target,
     client_seconds,
     outlook,
+    pause_seconds,
     prospect_of,
     seconds_to_probe,
 )
@@ -54,8 +55,10 @@ class HeldSearch:
         self._attempts_at_wake = 0
         self._dropped: set[Target] = set()
         """targets that were this request's to try, and are none for it by the settings as they are now"""
-        self._must_pause = False
-        """it could not try: there was neither a slot nor room to wait for one"""
+        self._pause = 0.0
+        """seconds before it waits for its next try: its last one failed where others succeed, or there was no slot"""
+        self._failed_again: dict[Target, int] = {}
+        """how often this request has failed where another had succeeded meanwhile"""
 
     # --- attempts, held or not -----------------------------------------------------
 
@@ -68,8 +71,11 @@ class HeldSearch:
 
     def attempt_failed(self, candidate: Candidate, failure: Failure) -> None:
         target, prospect = _target(candidate), prospect_of(failure)
-        if target in self._released and self._is_alone:
-            self._repeats[target] = self._repeats.get(target, 0) + 1
+        if target in self._released:
+            again = self._failed_again[target] = self._failed_again.get(target, 0) + 1
+            self._pause = pause_seconds(again, jitter=0.0)
+            if self._is_alone:
+                self._repeats[target] = self._repeats.get(target, 0) + 1
         self._released.discard(target)
         if prospect.passes and prospect.after <= self._around.settings().failover.hold_seconds:
             self._hold.failed(self._exchange.id, target, self._attempt_began, prospect.after)
@@ -120,9 +126,6 @@ class HeldSearch:
 
     async def wait(self) -> Wake | None:
         """The next reason to try again; None when nothing can be expected any more or the time is used up."""
-        if self._must_pause:
-            self._must_pause = False
-            await asyncio.sleep(max(0.0, min(FIRST_PAUSE_SECONDS, self.seconds_left)))
         while self.seconds_left > ROUNDING:
             held, left = self._held_seconds, self.seconds_left
             view = self._outlook(held, left)
@@ -130,6 +133,11 @@ class HeldSearch:
             if not waits:
                 self.is_used_up = bool(self._waits(held, math.inf))
                 return None
+            if self._pause:
+                pause, self._pause = min(self._pause, left), 0.0
+                recovered = await self._hold.pause(self._exchange, pause)
+                self._released |= recovered & {waited.target for waited in waits}
+                continue
             expires = min((hope.until for hope in view.hopes), default=left + held) - held
             wake = await self._hold.wait(self._exchange, waits, min(left, expires))
             if wake.reason == "released":
@@ -155,7 +163,7 @@ class HeldSearch:
         candidates = {_target(one) for one in route.candidates + route.rescues}
         full = {skip.upstream for skip in route.skipped if skip.reason in QUEUE_REASONS}
         if target in candidates or target[0] in full:
-            self._must_pause = True
+            self._pause = FIRST_PAUSE_SECONDS
         else:
             self._dropped.add(target)
 

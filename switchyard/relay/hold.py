@@ -51,6 +51,8 @@ class Held:
     until: float
     waits: tuple[Waited, ...] = ()
     wake: asyncio.Future[Wake] | None = None
+    recovered: set[Target] | None = None
+    """the targets at which others have succeeded during its pause"""
     is_given_up: bool = False
 
     @property
@@ -137,6 +139,16 @@ class Hold:
             held.wake = None
             self._probes.leave(exchange.id)
 
+    async def pause(self, exchange: Exchange, seconds: float) -> set[Target]:
+        """Wait for nothing but the time: the targets at which others have succeeded meanwhile."""
+        held = self._held[exchange.id]
+        recovered = held.recovered = set()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            held.recovered = None
+        return recovered
+
     def was_given_up(self, exchange: Exchange) -> bool:
         return self._held[exchange.id].is_given_up
 
@@ -176,7 +188,8 @@ class Hold:
 
     def is_queued(self, held: Held) -> bool:
         """What it waited for answers again; it waits for a free slot there."""
-        return held.wake is None and not self._probes.is_trying(held.exchange.id)
+        is_waiting = held.wake is not None or held.recovered is not None
+        return not is_waiting and not self._probes.is_trying(held.exchange.id)
 
     # --- handing out ---------------------------------------------------------------------
 
@@ -184,6 +197,9 @@ class Hold:
         """Everybody who waits for the target goes on: the exchange has found that it answers again."""
         for one in waiting:
             self._wake(one, Wake("released", target))
+        for held in self._held.values():
+            if held.recovered is not None:
+                held.recovered.add(target)
         if waiting or exchange in self._held:
             count = len(waiting)
             others = "1 held request goes on" if count == 1 else f"{count} held requests go on"

@@ -208,7 +208,7 @@ def test_a_failure_that_comes_again_while_others_are_answered_belongs_to_the_req
         for _ in range(4):
             await asyncio.sleep(0.1)
             assert (await stage.ask()).outcome is Outcome.OK
-        return (await asking).outcome, poisoned["times"], now() < 1
+        return (await asking).outcome, poisoned["times"], now() < 2
 
     assert run(scenario()) == (Outcome.FAILED, 3, True)
 
@@ -226,6 +226,32 @@ def test_load_is_never_the_fault_of_a_request() -> None:
         return (await asking).outcome
 
     assert run(scenario()) is Outcome.OK
+
+
+@pytest.mark.parametrize("fault", ["502", "503", "529", "429"])
+def test_a_request_that_fails_while_others_are_answered_is_tried_at_its_own_pace(fault: str) -> None:
+    async def scenario() -> object:
+        tries = 0
+
+        async def answer(call: Call) -> Reply:
+            nonlocal tries
+            if b"unlucky" in call.body:
+                tries += 1
+                return FAULTS[fault]()
+            await asyncio.sleep(0.25)
+            return reply()
+
+        async def another(number: int) -> None:
+            await asyncio.sleep(number * 0.1)
+            await stage.ask(prompt=f"{number}")
+
+        stage = Stage(Settings(upstreams=(upstream("a"),)), answer)
+        asking = asyncio.create_task(stage.ask(stream=True, prompt="unlucky"))
+        await asyncio.gather(*(another(number) for number in range(600)))
+        asking.cancel()
+        return tries <= 10
+
+    assert run(scenario())
 
 
 @pytest.mark.parametrize("takes", [0.0, 0.5, 3.0])
