@@ -50,6 +50,8 @@ class HeldSearch:
         """targets at which another request has succeeded while this one was held for them"""
         self.is_used_up = False
         """nothing but the end of its time keeps this request from waiting for a recovery"""
+        self.is_crowded_out = False
+        """it would be held if not so many others were"""
         self._repeats: dict[Target, int] = {}
         """how often this request has failed all the same, though it was the only one to try"""
         self._attempts_at_wake = 0
@@ -107,6 +109,7 @@ class HeldSearch:
             self.is_used_up = True
             return False
         if not self._hold.enter(self._exchange, len(self._request.body), self._seconds):
+            self.is_crowded_out = True
             log.warning(
                 "request %s is not held: too many requests or bytes are held already", self._exchange.id
             )

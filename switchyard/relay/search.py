@@ -113,7 +113,8 @@ class Search:
         outcome = await self._pass()
         if outcome is None and self._may_be_held:
             outcome = await self._while_held()
-        if outcome is None and not self._may_resort and not self._exchange.held:
+        was_held = self._exchange.held or self._held.is_crowded_out
+        if outcome is None and not self._may_resort and not was_held:
             self._may_resort = True
             outcome = await self._pass()
         return outcome or self._nobody_answered()

@@ -410,6 +410,19 @@ def test_no_more_are_held_than_the_bounds_allow() -> None:
     assert played(lambda: Outage(FAULTS["503"], 8.0), act) == (10, 200)
 
 
+def test_those_that_cannot_be_held_do_not_ask_what_is_cooling_down() -> None:
+    async def act(stage: Stage, outage: Outage) -> object:
+        held = [asyncio.create_task(stage.ask(stream=True, prompt=f"{n}")) for n in range(200)]
+        await asyncio.sleep(5)
+        before = len(outage.asked)
+        others = [await stage.ask(stream=True, prompt=f"another {n}") for n in range(50)]
+        asked = len(outage.asked) - before
+        await asyncio.gather(*held)
+        return {one.outcome for one in others}, asked
+
+    assert played(lambda: Outage(FAULTS["503"], 20.0), act) == ({Outcome.FAILED}, 0)
+
+
 def test_hold_seconds_0_turns_it_off() -> None:
     async def act(stage: Stage, outage: Outage) -> object:
         exchange = await stage.ask(stream=True)
