@@ -53,14 +53,19 @@ class FinalError(msgspec.Struct, frozen=True):
     """the time for holding the turn has ended: a client that waits by itself is told for how long"""
 
 
-def nothing_could_answer(route: Route, model: str) -> FinalError:
+def nothing_could_answer(route: Route, model: str, now: Moment) -> FinalError:
     """No upstream was even tried: says which exist and why each was skipped."""
-    reasons = "; ".join(f'"{skip.upstream}": {skip.text}' for skip in route.skipped)
+    ends = [cooling.rest.until for cooling in route.cooling if cooling.rest.passes]
+    ends += [now.monotonic for _ in route.candidates]
+    told = [(skip.upstream, skip.text) for skip in route.skipped]
+    told += [(one.name, "this request had no try at it") for one in route.candidates]
+    reasons = "; ".join(f'"{upstream}": {text}' for upstream, text in told)
     message = f'No upstream can answer for model "{model}" now. ' + (
         f"Skipped: {reasons}." if reasons else "None is configured; add one in the dashboard."
     )
     error = WireError(ErrorType.SERVER, message, 503, code="no_upstream")
-    return FinalError(error)
+    recovery = max(0.0, min(ends) - now.monotonic) if ends else None
+    return FinalError(error, recovery_seconds=recovery)
 
 
 def all_failed(attempts: Sequence[Attempt], skipped: Sequence[Skip], now: Moment) -> FinalError:

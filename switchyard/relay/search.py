@@ -491,10 +491,16 @@ class Search:
 
     def _nobody_answered(self) -> FinalError:
         """The error that sums up all attempts, or says why there was none."""
-        attempts, route = self._exchange.attempts, self._route
+        attempts = self._exchange.attempts
         if not attempts:
-            return nothing_could_answer(route, self._request.head.model)
-        unasked = self._unasked()
+            if self._exchange.held:
+                # what was waited for is left out of a pass in which it is not this request's turn
+                self._tried, self._probing = frozenset(), ""
+                self._choose()
+            route = self._route
+            final = nothing_could_answer(route, self._request.head.model, self._around.now())
+            return replace(final, hold_used_up=self._held.is_used_up)
+        route, unasked = self._route, self._unasked()
         self._exchange.skipped = route.told + tuple((skip.upstream, skip.text) for skip in unasked)
         final = all_failed(attempts, route.skipped + unasked, self._around.now())
         return replace(final, hold_used_up=self._held.is_used_up)

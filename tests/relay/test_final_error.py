@@ -142,5 +142,5 @@ def test_an_overflow_keeps_the_words_that_clients_act_upon() -> None:
     ],
 )
 def test_when_nobody_may_answer_each_is_named_with_its_reason(skips: tuple[Skip, ...], reason: str) -> None:
-    error = nothing_could_answer(Route((), (), skips, ()), "gpt-x").error
+    error = nothing_could_answer(Route((), (), skips, ()), "gpt-x", NOW).error
     assert (error.status, error.message) == (503, f'No upstream can answer for model "gpt-x" now. {reason}')

@@ -550,6 +550,11 @@ def test_a_held_request_does_not_wait_for_a_slot_elsewhere_while_its_upstream_re
         ended = now()
         await long
         await settle()
-        return exchange.outcome, exchange.attempts[-1].upstream, ended <= 60 + 2 * 15, under_way(stage, "full")
+        return (
+            exchange.outcome,
+            exchange.attempts[-1].upstream,
+            ended <= 60 + 2 * 15,
+            under_way(stage, "full"),
+        )
 
     assert run(scenario()) == (Outcome.OK, "a", True, 0)

@@ -82,3 +82,18 @@ def test_without_a_place_to_wait_for_a_slot_a_held_request_pauses(monkeypatch: p
         return {one.outcome for one in exchanges}
 
     assert played(lambda: Outage(FAULTS["503"], 2.5, answers=20.0), act) == {Outcome.OK}
+
+
+def test_after_an_edit_the_error_still_names_what_was_waited_for() -> None:
+    async def act(stage: Stage, outage: Outage) -> object:
+        others = [asyncio.create_task(stage.ask(stream=True, prompt=f"{n}")) for n in range(10)]
+        await asyncio.sleep(5)
+        asking = asyncio.create_task(stage.ask(stream=True, prompt="late"))
+        await asyncio.sleep(1)
+        edit(stage, upstream("a"), upstream("off", enabled=False))
+        exchange = await asking
+        await asyncio.gather(*others)
+        assert exchange.failure is not None
+        return exchange.attempts, '"a": ' in exchange.failure.message
+
+    assert played(lambda: Outage(FAULTS["503"], 1e6), act, hold_seconds=20) == ([], True)

@@ -1,5 +1,6 @@
 """What a client gets when its request can be held no longer, in fake time."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -124,3 +125,27 @@ def test_the_turn_ends_where_the_entry_has_never_answered() -> None:
     client, ended = asked(busy, CLAUDE_CODE, known=False, hold_seconds=300, error_threshold=1)
     assert ended <= 20.0
     assert (client.seen[0], error_of(client)["type"]) == ("200", "api_error")
+
+
+def test_whoever_was_held_but_never_tried_comes_back_too() -> None:
+    """The tries are shared: with many held requests some have none of their own."""
+
+    async def answer(call: Call) -> Reply:
+        return busy()
+
+    async def scenario() -> tuple[Client, Client]:
+        stage = Stage(Settings(upstreams=(upstream("a"),), failover=Failover(hold_seconds=20)), answer)
+        first = [asyncio.create_task(stage.ask(stream=True, prompt=f"{n}")) for n in range(10)]
+        await asyncio.sleep(5)
+        client, other = Client(), Client()
+        exchange, _ = await asyncio.gather(
+            stage.ask(client, stream=True, headers=CLAUDE_CODE, prompt="late"),
+            stage.ask(other, prompt="late", headers={"x-stainless-timeout": "20"}),
+        )
+        assert (exchange.attempts, round(exchange.held)) == ([], 20)
+        await asyncio.gather(*first)
+        return client, other
+
+    client, other = run(scenario())
+    assert client.seen[-1] == "cut"
+    assert (other.seen[0], 0 < int(other.headers["retry-after"]) <= 60) == ("503", True)
