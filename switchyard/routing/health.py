@@ -33,6 +33,8 @@ class Charge(msgspec.Struct, frozen=True):
 
 
 NOTHING_CHARGED = Charge("none")
+MAX_CONDITIONS = 1000
+"""clients choose the names of models"""
 
 
 @dataclass(slots=True)
@@ -139,7 +141,16 @@ class Health:
             condition.reason, condition.charge = reason, charge
             condition.pretended = condition.pretended and charge.pretended_seconds is not None
             _hold_against(condition, charge, rules, now, began)
+        self._forget_surplus()
         return self.rest_of(upstream, model, now) is not None
+
+    def _forget_surplus(self) -> None:
+        """Beyond the bound, the model whose cooldown ends first."""
+        if len(self._conditions) <= MAX_CONDITIONS:
+            return
+        of_models = [key for key in self._conditions if key[1]]
+        if of_models:
+            del self._conditions[min(of_models, key=lambda key: self._conditions[key].until)]
 
     def _was_tried(self, key: Key, began: float, now: float) -> bool:
         condition = self._conditions.get(key)

@@ -45,6 +45,14 @@ def test_a_fault_of_a_model_rests_that_model_only() -> None:
     assert health.rest_of("u", "other", 1.0) is None
 
 
+def test_models_that_clients_make_up_fill_no_memory() -> None:
+    health = Health()
+    for number in range(3000):
+        health.failed("a", f"m{number}", Charge("rest", model_only=True), "slow down", RULES, now=number)
+    assert len(health.conditions()) == 1000
+    assert health.rest_of("a", "m2999", 3000.0) is not None
+
+
 def test_a_hint_is_obeyed_at_once_up_to_the_cap() -> None:
     health = Health()
     assert failing(health, 1, charge=Charge("rest", retry_after=20.0)) == [True]
