@@ -130,7 +130,7 @@ QUOTA = _words(
     r"insufficient[_ ]quota|exceeded (?:your|the) (?:current |[\w-]{1,20} )?(?:usage )?quota"
     r"|(?<!allocated )(?<!token )(?<!user )quota (?:is |has been |was )?(?:exceeded|exhausted)"
     r"|free allocated quota exceeded|out of quota|usage limits?\b|limit exhausted|free-models-per-day"
-    r"|(?:daily|weekly|monthly|\d-hour|spend|spending) (?:usage |request |token |spend |cost )?(?:limit|quota)"
+    r"|(?:daily|weekly|monthly|\d-hour|spend|spending) (?:usage |request |token |spend |cost |rate )?(?:limit|quota)"
     r"|monthly (?:spend|usage|limit)",
     r"配额(?:不足|已?用[尽完]|已?耗尽|超限)|使用上限|额度[^。]{0,20}(?:重置|恢复|刷新)"
     r"|(?:小时|每日|每天|每周|每月|今日|本周|本月)[^。，]{0,10}(?:上限|限额|限制|额度已)",

@@ -137,6 +137,11 @@ ROWS: list[tuple[int, object, ErrorType]] = [
     # quota
     (429, said("You exceeded your current quota", code="insufficient_quota"), QUOTA),
     (400, said("You have reached your specified API usage limits."), QUOTA),
+    (
+        429,
+        said("Number of request tokens has exceeded your daily rate limit", type="rate_limit_error"),
+        QUOTA,
+    ),
     (429, {"error": {"code": "1308", "message": "已达到 5 小时的使用上限。"}}, QUOTA),
     (429, said("You have exceeded the monthly usage quota.", code="AccountQuotaExceeded"), QUOTA),
     (429, said("You have exceeded the 5-hour usage quota.", type="TooManyRequests"), QUOTA),
