@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+from collections.abc import Iterable
 from datetime import timedelta
 
 from switchyard.exchange import Exchange, Failure
@@ -12,6 +13,7 @@ from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.hold import (
     FIRST_PAUSE_SECONDS,
+    Edited,
     Outlook,
     Target,
     client_seconds,
@@ -55,6 +57,8 @@ class HeldSearch:
         self._repeats: dict[Target, int] = {}
         """how often this request has failed all the same, though it was the only one to try"""
         self._attempts_at_wake = 0
+        self._edited: dict[str, Edited] = {}
+        """the upstreams whose entries were edited meanwhile"""
         self._dropped: set[Target] = set()
         """targets that were this request's to try, and are none for it by the settings as they are now"""
         self._pause = 0.0
@@ -151,6 +155,11 @@ class HeldSearch:
         self.is_used_up = bool(self._waits(self._held_seconds, math.inf))
         return None
 
+    def note_edited(self, upstreams: Iterable[str]) -> None:
+        """The entries of these upstreams have changed."""
+        edited = Edited(len(self._exchange.attempts), self._held_seconds)
+        self._edited |= dict.fromkeys(upstreams, edited)
+
     def note_pass(self, wake: Wake, route: Route) -> None:
         """A pass over the upstreams is over: what is not tried again, and what was cooling down meanwhile."""
         self._hold.end(self._exchange.id, wake.target)  # a grant that was not used
@@ -220,8 +229,15 @@ class HeldSearch:
         return [waited for waited in hopes + cooling if waited.target not in self._dropped]
 
     def _outlook(self, held: float, left: float) -> Outlook:
-        attempts = self._exchange.attempts
-        return outlook(attempts, self._repeats, self._around.answered, held + ROUNDING, left)
+        return outlook(
+            self._exchange.attempts,
+            self._repeats,
+            self._around.answered,
+            held + ROUNDING,
+            left,
+            self._began - self._came_at,
+            self._edited,
+        )
 
     def _note_cooling(self, route: Route) -> None:
         now, asked = self._around.awake(), {(one.upstream, one.model) for one in self._exchange.attempts}

@@ -155,6 +155,7 @@ class Search:
     async def _next_wake(self) -> Wake | None:
         if self._seconds_left() <= 0:
             return None
+        await asyncio.sleep(0)  # whatever this request does next, the others go on
         if self._settings is not self._around.settings():
             return Wake("edited")  # while this request was trying
         return await self._held.wait()
@@ -166,10 +167,10 @@ class Search:
         if self._settings.client_keys != before.client_keys:
             self._request = without_local_keys(self._request, self._settings.client_keys)
             self.preparation = Preparation(self._request, self._around.codecs)
-        failing = {
-            name for name in self._held.failing if self._settings.upstream(name) == before.upstream(name)
-        }
-        self._tried = frozenset(failing - {wake.target[0]})
+        failing = self._held.failing
+        edited = {name for name in failing if self._settings.upstream(name) != before.upstream(name)}
+        self._held.note_edited(edited)
+        self._tried = failing - edited - {wake.target[0]}
         self._probing = wake.target[0] if wake.reason == "probe" else ""
         self._queue_ends = self._around.monotonic() + self._held.seconds_left
         self._waits_for = wake.target[0]

@@ -1,7 +1,7 @@
 """Decide which failures pass by themselves, and for how long a request may be held for them."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -155,6 +155,13 @@ class Probed(msgspec.Struct, frozen=True):
     seconds: float
 
 
+class Edited(msgspec.Struct, frozen=True):
+    """An entry was edited during the hold: after so many attempts of the request, and seconds of the hold."""
+
+    attempts: int
+    seconds: float
+
+
 class Outlook(msgspec.Struct, frozen=True):
     """What may still come of a request that nobody has answered: the hopes, and why each other is none."""
 
@@ -162,36 +169,46 @@ class Outlook(msgspec.Struct, frozen=True):
     lasting: tuple[tuple[str, str], ...]
 
 
+NEVER = Edited(0, 0.0)
+NO_EDITS: Mapping[str, Edited] = {}
+
+
 def outlook(
-    attempts: Iterable[Attempt],
+    attempts: Sequence[Attempt],
     repeats: Mapping[Target, int],
     answered: Collection[str],
     held_seconds: float,
     seconds_left: float,
+    hold_began: float = 0.0,
+    edited: Mapping[str, Edited] = NO_EDITS,
 ) -> Outlook:
-    """Judge the last failure of each target.
+    """Judge the last failure of each target; its time counts from its first, or from the last edit of its entry.
+
+    `attempts` and `hold_began` in seconds since the request came, the other times since the hold began.
 
     `answered`: the upstreams that have answered since their entries were last edited. `repeats`: how often this
     request has failed again at a target, alone, after another one had succeeded there.
     """
     last: dict[Target, Failure] = {}
     tries: dict[Target, int] = {}
-    for attempt in attempts:
+    since: dict[Target, float] = {}
+    for number, attempt in enumerate(attempts):
         if attempt.failure is not None and not attempt.verdict.startswith("learn"):
-            target = attempt.upstream, attempt.model
+            target, edit = (attempt.upstream, attempt.model), edited.get(attempt.upstream, NEVER)
             last[target] = attempt.failure
-            tries[target] = tries.get(target, 0) + 1
+            tries[target] = tries.get(target, 0) + (number >= edit.attempts)
+            since.setdefault(target, max(edit.seconds, attempt.started - hold_began))
     hopes: list[Hope] = []
     lasting: list[tuple[str, str]] = []
     for target, failure in last.items():
         prospect = prospect_of(failure, target[0] in answered)
-        why = _why_no_hope(
-            prospect, failure, tries[target], repeats.get(target, 0), held_seconds, seconds_left
-        )
+        waited = held_seconds - since[target]
+        why = _why_no_hope(prospect, failure, tries[target], repeats.get(target, 0), waited, seconds_left)
         if why:
             lasting.append((target[0], why))
         else:
-            hopes.append(Hope(target, prospect.seconds, prospect.after, failure.summary))
+            until = since[target] + prospect.seconds
+            hopes.append(Hope(target, until, prospect.after, failure.summary))
     return Outlook(tuple(hopes), tuple(lasting))
 
 
@@ -215,10 +232,10 @@ def held_for(route: Route, now: float, hold_seconds: float) -> tuple[Probed, ...
 
 
 def _why_no_hope(
-    prospect: Prospect, failure: Failure, tries: int, repeats: int, held_seconds: float, seconds_left: float
+    prospect: Prospect, failure: Failure, tries: int, repeats: int, waited: float, seconds_left: float
 ) -> str:
     """Why this target is not tried again; "" if it is."""
-    if not prospect.passes or tries >= prospect.tries or held_seconds >= prospect.seconds:
+    if not prospect.passes or tries >= prospect.tries or waited >= prospect.seconds:
         return prospect.why or "its time is used up"
     if prospect.after > seconds_left:
         return f"it asks to wait {prospect.after:.0f} s, longer than this request is held"

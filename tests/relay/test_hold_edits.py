@@ -97,3 +97,20 @@ def test_after_an_edit_the_error_still_names_what_was_waited_for() -> None:
         return exchange.attempts, '"a": ' in exchange.failure.message
 
     assert played(lambda: Outage(FAULTS["503"], 1e6), act, hold_seconds=20) == ([], True)
+
+
+@pytest.mark.parametrize("edit", ["corrected", "added"])
+def test_an_entry_that_is_edited_late_has_its_whole_time(edit: str) -> None:
+    async def act(stage: Stage, outage: Outage) -> object:
+        asking = asyncio.create_task(stage.ask(stream=True))
+        await asyncio.sleep(25)
+        stage.around.answered.discard("a")
+        entries = (upstream("a", key="corrected"),) if edit == "corrected" else (upstream("a"), upstream("b"))
+        stage.bed.settings = msgspec.structs.replace(stage.bed.settings, upstreams=entries)
+        stage.around.hold.edited()
+        exchange = await asking
+        return exchange.outcome, exchange.attempts[-1].upstream, now() < 45
+
+    until = {"corrected": {"a": 35.0}, "added": {"a": 1e6, "b": 35.0}}[edit]
+    expected = (Outcome.OK, "a" if edit == "corrected" else "b", True)
+    assert played(lambda: Outage(FAULTS["refused"], until), act) == expected
