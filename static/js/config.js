@@ -22,6 +22,9 @@ export async function reload() {
 
 export const config = () => known;
 
+/** The file, also for a click that comes before it was first fetched. */
+export const loaded = async () => known ?? (await reload());
+
 /** A change of the file. On a conflict the newer file is fetched before the error goes on to the caller. */
 export async function save(path, body) {
   try {

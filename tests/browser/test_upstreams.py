@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.bed.asking import ask
 from tests.bed.daemon import Daemon, Document, settings, upstream
@@ -164,6 +164,21 @@ def test_the_form_shows_the_time_limits_that_hold_where_none_is_filled_in(
     for address, seconds in (("https://h.example", "120"), ("http://localhost:11434", "600")):
         form.get_by_label("Base URL").fill(address)
         expect(first_byte).to_have_attribute("placeholder", seconds)
+
+
+def test_a_click_before_the_settings_are_there_opens_the_form_once_they_are(
+    demo: Daemon, open_page: Open
+) -> None:
+    page = open_page(demo, PANEL)
+    late: list[Route] = []
+    page.route("**/api/configs", lambda route: late.append(route))
+    page.reload(wait_until="commit")
+    page.get_by_role("button", name="Add upstream").click()
+    page.wait_for_timeout(50)
+    for route in late:
+        route.continue_()
+    page.unroute("**/api/configs")
+    expect(page.get_by_role("dialog").get_by_label("Name", exact=True)).to_be_visible()
 
 
 def test_mistakes_are_told_beside_their_fields_while_typing(daemon: Daemon, open_page: Open) -> None:

@@ -1,7 +1,7 @@
 // All upstreams in their order: switch, edit, move, test, and the week that shows who serves when.
 import { get, post } from "../api.js";
 import { weekStrip } from "../chart.js";
-import { config, onConfig, reload, save } from "../config.js";
+import { config, loaded, onConfig, reload, save } from "../config.js";
 import { h, keyed, replace, section } from "../dom.js";
 import { clock } from "../format.js";
 import { t } from "../i18n.js";
@@ -191,12 +191,14 @@ const move = (name, before) => save("/api/upstreams/move", { name, before });
 // --- actions ---
 
 async function add() {
+  await loaded();
   const saved = await editUpstream(null);
   if (saved) offerTest(saved);
 }
 
 async function edit(name) {
-  const entry = config()?.upstreams.find((one) => one.name === name);
+  const { upstreams } = await loaded();
+  const entry = upstreams.find((one) => one.name === name);
   if (entry) await editUpstream(entry);
 }
 
