@@ -47,6 +47,8 @@ SIZES = (1,) * 30 + (20_000, 100_000, 300_000, 700_000, 2_000_000)
 CHUNKED = 0.3
 """share of the requests whose body comes in chunks"""
 MAX_CONCURRENCY = 6
+CUT = 0
+"""in place of a status: when nobody has answered in time, Claude Code and Codex come back after a cut connection"""
 PATIENCE = {"connect": 1, "first_byte": 0.6, "idle": 0.6}
 RULES = {
     "error_threshold": 3,
@@ -225,15 +227,19 @@ class Soak:
             question(protocol, "m", f"prompt-{number}-" + "x" * pick.choice(SIZES), stream)
         ).encode()
         headers = {"x-claude-code-session-id": session, "user-agent": f"soak/{number}"}
-        if number % 3 == 0 and protocol == "responses":
+        if _is_codex(number, protocol):
             headers["originator"] = "codex_exec"
         began = time.monotonic()
         content = _in_pieces(body) if pick.random() < CHUNKED else body
-        answer = await client.post(PATHS[protocol], content=content, headers=headers)
+        try:
+            answer = await client.post(PATHS[protocol], content=content, headers=headers)
+            status, told, octets = answer.status_code, list(answer.headers.items()), answer.content
+        except httpx.RemoteProtocolError:
+            status, told, octets = CUT, [], b""
         seconds = time.monotonic() - began
         self.tally.slowest = max(self.tally.slowest, seconds)
         self.tally.answered.add(number)
-        return number, Response(answer.status_code, list(answer.headers.items()), answer.content, seconds)
+        return number, Response(status, told, octets, seconds)
 
     async def _abort(
         self, client: httpx.AsyncClient, protocol: Protocol, stream: bool, session: str, seconds: float
@@ -249,7 +255,7 @@ class Soak:
     # --- what is right ---------------------------------------------------------
 
     def _judged(self, protocol: Protocol, number: int, response: Response) -> str:
-        """ "whole", "error" or "broken"; anything else is noted as wrong."""
+        """ "whole", "error", "broken" or, for the agents, "cut"; anything else is noted as wrong."""
         try:
             what, problem = self._read(protocol, number, response)
         except Exception as fault:  # whatever cannot be read is wrong, and the run goes on
@@ -262,6 +268,9 @@ class Soak:
         return what
 
     def _read(self, protocol: Protocol, number: int, response: Response) -> tuple[str, str]:
+        if response.status == CUT:
+            comes_back = protocol == "messages" or _is_codex(number, protocol)
+            return "cut", "" if comes_back else "its connection was cut"
         is_stream = (response.header("content-type") or "").startswith("text/event-stream")
         if not is_stream and response.status != 200:
             return "error", "" if error_of(protocol, response)["message"] else "an error without a message"
@@ -402,6 +411,10 @@ class Soak:
 async def _in_pieces(body: bytes) -> AsyncIterator[bytes]:
     for at in range(0, len(body), 16 * 1024):
         yield body[at : at + 16 * 1024]
+
+
+def _is_codex(number: int, protocol: Protocol) -> bool:
+    return number % 3 == 0 and protocol == "responses"
 
 
 def _has_left(line: dict[str, Any]) -> bool:
