@@ -150,10 +150,12 @@ class Soak:
             await self._settled(admin)
             after = await self._counts(daemon)
             statistics = (await admin.get("/api/token-stats")).json()["summary"]
-        wrong = [*self.tally.wrong, *self.departures.wrong, *_differences(before, after)]
-        wrong += self._miscounts(statistics) + self._growth()
+        # what was left behind comes first: only so many are shown
+        wrong = [*_differences(before, after), *self.departures.wrong, *self._miscounts(statistics)]
+        wrong += self._growth()
         if self.abuse is not None:
             wrong += self.abuse.wrong
+        wrong += self.tally.wrong
         self._report(before, after, time.monotonic() - began, wrong)
         return wrong
 
