@@ -493,13 +493,12 @@ class Search:
     def _nobody_answered(self) -> FinalError:
         """The error that sums up all attempts, or says why there was none."""
         attempts = self._exchange.attempts
+        if self._exchange.held:
+            # what was waited for is left out of a pass in which it is not this request's turn
+            self._tried, self._probing = frozenset(one.upstream for one in attempts), ""
+            self._choose()
         if not attempts:
-            if self._exchange.held:
-                # what was waited for is left out of a pass in which it is not this request's turn
-                self._tried, self._probing = frozenset(), ""
-                self._choose()
-            route = self._route
-            final = nothing_could_answer(route, self._request.head.model, self._around.now())
+            final = nothing_could_answer(self._route, self._request.head.model, self._around.now())
             return replace(final, hold_used_up=self._held.is_used_up)
         route, unasked = self._route, self._unasked()
         self._exchange.skipped = route.told + tuple((skip.upstream, skip.text) for skip in unasked)

@@ -10,6 +10,7 @@ import pytest
 from switchyard.exchange import Outcome
 from switchyard.relay.headers import Headers
 from switchyard.relay.upstream import Call, Reply
+from switchyard.routing.health import Charge
 from switchyard.settings import Failover, Settings
 from tests.bed.fake_time import now, run
 from tests.bed.stage import Stage, reply, upstream
@@ -149,3 +150,25 @@ def test_whoever_was_held_but_never_tried_comes_back_too() -> None:
     client, other = run(scenario())
     assert client.seen[-1] == "cut"
     assert (other.seen[0], 0 < int(other.headers["retry-after"]) <= 60) == ("503", True)
+
+
+def test_an_upstream_that_was_waited_for_and_never_asked_is_named_too() -> None:
+    async def scenario() -> object:
+        async def answer(call: Call) -> Reply:
+            return reply(503, b"{}")
+
+        stage = Stage(Settings(upstreams=(upstream("a"), upstream("b"))), answer)
+        hint = Charge("rest", retry_after=25.0)
+        stage.bed.health.failed("b", "m", hint, "429 slow down", Failover(), now())
+        asking = asyncio.create_task(stage.ask(stream=True))
+        await asyncio.sleep(10)
+        stage.around.hold.give_up()
+        exchange = await asking
+        assert exchange.failure is not None
+        return (
+            set(stage.wire.asked),
+            "429 slow down" in exchange.failure.message,
+            [one for one, _ in exchange.skipped],
+        )
+
+    assert run(scenario()) == ({"a"}, True, ["b"])
