@@ -1,6 +1,7 @@
 """The failures that we find ourselves: nothing was answered, or nothing that is an answer."""
 
 from switchyard.exchange import Failure, FailureCause, FailureKind
+from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.neutral import ErrorType, WireError
 
 NESTED = "sent JSON that is nested beyond all measure"
@@ -39,3 +40,9 @@ def protocol_failure(message: str) -> Failure:
 def truncated_failure() -> Failure:
     """The stream ended before the protocol's end."""
     return network_failure(FailureKind.READ, "stream ended before the answer was complete")
+
+
+def refused_failure(refused: BadRequest) -> Failure:
+    """The request cannot be sent to this upstream, or its answer not be converted for this request."""
+    error = WireError(ErrorType.INVALID_REQUEST, refused.message, 400, refused.code, refused.param)
+    return Failure(FailureKind.REFUSED_REQUEST, error)

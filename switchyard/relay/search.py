@@ -17,7 +17,7 @@ from switchyard.protocols.untouched import UntouchedStream
 from switchyard.relay.attempt import Held, Stream, attempt
 from switchyard.relay.credentials import KeyMissing, NoneShown, fetch_key
 from switchyard.relay.draining import LINGER_SECONDS
-from switchyard.relay.failures import NESTED, AttemptFailed, protocol_failure
+from switchyard.relay.failures import NESTED, AttemptFailed, protocol_failure, refused_failure
 from switchyard.relay.final_error import FinalError, all_failed, nothing_could_answer
 from switchyard.relay.headers import Headers, upstream_headers
 from switchyard.relay.held_search import HeldSearch
@@ -429,8 +429,7 @@ class Search:
                 return await asyncio.to_thread(self.preparation.prepare, candidate, target, stripped)
             return self.preparation.prepare(candidate, target, stripped)
         except BadRequest as refused:
-            error = WireError(ErrorType.INVALID_REQUEST, refused.message, 400, refused.code, refused.param)
-            raise AttemptFailed(Failure(FailureKind.REFUSED_REQUEST, error)) from None
+            raise AttemptFailed(refused_failure(refused)) from None
         except RecursionError:
             error = WireError(ErrorType.INVALID_REQUEST, "the request's JSON is nested too deeply", 400)
             raise AttemptFailed(Failure(FailureKind.REFUSED_REQUEST, error)) from None

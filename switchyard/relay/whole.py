@@ -6,14 +6,14 @@ import msgspec
 from msgspec.structs import replace
 
 from switchyard.exchange import Failure, FailureKind
-from switchyard.protocols.codec import Codec
+from switchyard.protocols.codec import BadRequest, Codec
 from switchyard.protocols.conversion import convert_response
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Usage
 from switchyard.protocols.openai_responses.compaction import encode_compact_response
 from switchyard.protocols.splice import splice_model
 from switchyard.relay.attempt import Held
-from switchyard.relay.failures import AttemptFailed
+from switchyard.relay.failures import AttemptFailed, refused_failure
 from switchyard.relay.prepare import Preparation, Prepared
 from switchyard.relay.values import ClientRequest
 
@@ -37,7 +37,10 @@ def whole_answer(
     glance = held.glance
     if prepared.sent is None and not request.head.stream and glance is not None:
         return Whole(splice_model(held.head, request.head.model), glance.usage, glance.signatures)
-    asked = prepared.request or preparation.decoded()
+    try:
+        asked = prepared.request or preparation.decoded()
+    except BadRequest as refused:
+        raise AttemptFailed(refused_failure(refused)) from None
     client = codecs[request.protocol]
     if request.compact_endpoint:
         client = replace(client, encode_response=encode_compact_response)

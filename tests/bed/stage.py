@@ -101,8 +101,9 @@ class Stage:
         model: str = "m",
         headers: dict[str, str] | None = None,
         prompt: str = "Hello",
+        body: bytes = BODY,
     ) -> Exchange:
-        body = BODY.replace(b'"model":"m"', b'"model":"%s"' % model.encode())
+        body = body.replace(b'"model":"m"', b'"model":"%s"' % model.encode())
         body = body.replace(b"{", b'{"stream":true,', 1) if stream else body
         body = body.replace(b"Hello", prompt.encode())
         told = headers or {}

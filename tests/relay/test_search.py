@@ -344,3 +344,20 @@ def test_an_attempt_that_began_while_a_failure_was_simulated_is_not_charged_when
         return exchange.attempts[-1].upstream, stage.bed.health.is_spotless
 
     assert run(scenario()) == ("other", True)
+
+
+@pytest.mark.parametrize("messages", [b"[]", b'[{"role":"user"}]', b'"Hello"'])
+def test_a_request_that_only_the_upstream_understands_gets_one_clear_error(messages: bytes) -> None:
+    """The upstream takes it and answers in another form than was wanted, which only its codec could convert."""
+
+    async def scenario() -> object:
+        async def answer(call: Call) -> Reply:
+            content = b"".join(wire.records("messages", wire.Reply("Hello"), "m"))
+            return Reply(200, [("content-type", "text/event-stream")], Body(content))
+
+        stage = Stage(Settings(upstreams=(upstream("u"),)), answer)
+        exchange = await stage.ask(body=b'{"model":"m","max_tokens":9,"messages":%b}' % messages)
+        assert exchange.failure is not None
+        return exchange.outcome, exchange.failure.status, "messages" in exchange.failure.message
+
+    assert run(scenario()) == (Outcome.FAILED, 400, True)
