@@ -213,9 +213,14 @@ def _noting_the_end(request: Received, script: Script) -> Iterator[Step]:
 # --- what was noted ------------------------------------------------------------
 
 
-def most_at_once(requests: Iterable[Received], since: float = 0.0, until: float | None = None) -> int:
-    """How many requests were under way at the same time, at most, between the two moments."""
+def most_at_once(
+    requests: Iterable[Received], since: float = 0.0, until: float | None = None, notices_within: float = 0.0
+) -> int:
+    """How many requests were under way at the same time, at most, between the two moments.
+
+    `notices_within`: the seconds in which the server learns that a connection was closed by the other side.
+    """
     until = time.monotonic() if until is None else until
-    spans = [(one.at, until if one.ended_at is None else one.ended_at) for one in requests]
+    spans = [(one.at + notices_within, until if one.ended_at is None else one.ended_at) for one in requests]
     spans = [(max(start, since), min(end, until)) for start, end in spans if start < until and end > since]
     return max((sum(start <= moment < end for start, end in spans) for moment, _ in spans), default=0)

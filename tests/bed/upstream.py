@@ -318,11 +318,16 @@ def _until(holds: Callable[[], bool], seconds: float, what: str) -> None:
         time.sleep(0.005)
 
 
+_RESERVED: list[socket.socket] = []
+"""bound and never listening: nobody else is given these ports"""
+
+
 def closed_url() -> str:
-    """An address that refuses connections."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+    """An address that refuses connections, for as long as the tests run."""
+    reserved = socket.socket()
+    reserved.bind(("127.0.0.1", 0))
+    _RESERVED.append(reserved)
+    return f"http://127.0.0.1:{reserved.getsockname()[1]}"
 
 
 # --- good answers --------------------------------------------------------------
