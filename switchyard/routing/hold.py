@@ -139,11 +139,10 @@ def _seconds(text: str) -> float | None:
 
 
 class Hope(msgspec.Struct, frozen=True):
-    """An upstream whose failure passes: `until` in seconds since the hold began, `after` from its last failure."""
+    """An upstream whose failure passes: `until` in seconds since the hold began."""
 
     target: Target
     until: float
-    after: float
     reason: str = ""
     """the last failure"""
 
@@ -208,7 +207,7 @@ def outlook(
             lasting.append((target[0], why))
         else:
             until = since[target] + prospect.seconds
-            hopes.append(Hope(target, until, prospect.after, failure.summary))
+            hopes.append(Hope(target, until, failure.summary))
     return Outlook(tuple(hopes), tuple(lasting))
 
 

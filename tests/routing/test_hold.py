@@ -184,7 +184,7 @@ def test_models_of_one_upstream_are_judged_apart() -> None:
     made = attempts(("a", status(503)), ("a", status(404, ErrorType.MODEL_NOT_FOUND)))
     made[1].model = "other"
     found = outlook(made, {}, {"a"}, 0.0, 300.0)
-    assert found.hopes == (Hope(("a", "m"), FOR_EVER, 0.0, "503 boom"),)
+    assert found.hopes == (Hope(("a", "m"), FOR_EVER, "503 boom"),)
     assert found.lasting == (("a", "model_not_found does not pass by itself"),)
 
 
