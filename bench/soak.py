@@ -201,8 +201,8 @@ class Soak:
 
     # --- one client ------------------------------------------------------------
 
-    async def _client(self, seat: int, ends: float, admin: httpx.AsyncClient) -> None:
-        pick = random.Random(seat * 7919 + 1)
+    async def _client(self, affinity: int, ends: float, admin: httpx.AsyncClient) -> None:
+        pick = random.Random(affinity * 7919 + 1)
         async with httpx.AsyncClient(base_url=self._url, timeout=40, trust_env=False) as client:
             while time.monotonic() < ends:
                 protocol, stream = pick.choice(PROTOCOLS), pick.random() < 0.6

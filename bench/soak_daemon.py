@@ -27,9 +27,9 @@ class CountingApplication(Application):
         counts = {
             "tasks": dict(Counter(_work_of(task) for task in asyncio.all_tasks())),
             "waiting": len(self.waiting),
-            "draining": len(self.around.draining),
+            "draining": len(self.dependencies.draining),
             "free_soon": sorted(self.waiting.free_soon()),
-            "held": len(self.around.hold.held()),
+            "held": len(self.dependencies.hold.held()),
             "under_way": {name: self.limits.under_way(name) for name in names},
             "on_trial": [list(key) for key, condition in conditions.items() if condition.trial_by],
             "running": len(self.recent.running()),

@@ -17,10 +17,10 @@ from switchyard.protocols.codecs import CODECS
 from switchyard.relay.activation import Activations, ActivationState
 from switchyard.relay.asgi_transport import AsgiTransport
 from switchyard.relay.capture import CapturingRelay
+from switchyard.relay.dependencies import Dependencies, local_moment, steady_seconds
 from switchyard.relay.hold import Hold
 from switchyard.relay.local_zone import LOCAL
-from switchyard.relay.pretend import PretendingWire
-from switchyard.relay.surroundings import Surroundings, local_moment, steady_seconds
+from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.token_count import TokenCounter
 from switchyard.relay.upstream import Wire
 from switchyard.relay.waiting import WaitingRoom
@@ -70,11 +70,11 @@ class Application:
         self.sessions = Sessions()
         self.codecs = CODECS
         self.waiting = WaitingRoom(self.limits, steady_seconds)
-        self.wire = PretendingWire(
+        self.wire = SimulatingWire(
             Wire(AsgiTransport(build_demo(dashboard, shown_path(settings_file.path)))), steady_seconds
         )
         self.hold = Hold(time.perf_counter)
-        self.around = Surroundings(
+        self.dependencies = Dependencies(
             settings=self.current,
             state=self.state,
             sessions=self.sessions,
@@ -86,10 +86,10 @@ class Application:
             now=local_moment,
             hold=self.hold,
         )
-        self.relay = CapturingRelay(self.around)
+        self.relay = CapturingRelay(self.dependencies)
         self.activation_memory = ActivationMemory(folder, time.time)
-        self._activations = Activations(self.around, self.activation_memory, _local_now)
-        self.gateway = Gateway(self.relay, TokenCounter(self.around), CODECS, self.current)
+        self._activations = Activations(self.dependencies, self.activation_memory, _local_now)
+        self.gateway = Gateway(self.relay, TokenCounter(self.dependencies), CODECS, self.current)
         self.client_files = ClientFiles(self.current, dashboard.rstrip("/"), os.environ, Path.home())
         self.admin = Admin(self, static)
         self.asgi: AsgiApp = Guard(
@@ -136,7 +136,7 @@ class Application:
     async def start(self) -> None:
         self.ledger.start()
         self.activation_memory.load()
-        self.around.answered.update(self._answered_before())
+        self.dependencies.answered.update(self._answered_before())
         self._tasks = [
             asyncio.create_task(self._activations.run()),
             asyncio.create_task(self.ledger.run()),
@@ -163,7 +163,7 @@ class Application:
     def _follow_accounts(self) -> None:
         """What is known of an account stays with it under a new name, and is forgotten with it."""
         before, self._known = self._known, self.current()
-        names, learned = renamed(before, self._known), self.around.learned
+        names, learned = renamed(before, self._known), self.dependencies.learned
         if names:
             self.health.rename(names)
             self.sessions.rename(names)
@@ -174,7 +174,7 @@ class Application:
             self._tasks.append(asyncio.create_task(self.activation_memory.save()))
         kept = {*same_accounts(before, self._known), *names.values()}
         self.health.keep_only(kept)
-        answered = self.around.answered
+        answered = self.dependencies.answered
         answered |= {new for old, new in names.items() if old in answered}
         answered &= kept
         for name, model in tuple(learned):
@@ -193,7 +193,7 @@ class Application:
         for task in self._tasks:
             with suppress(asyncio.CancelledError):
                 await task
-        await self.around.draining.stop()
+        await self.dependencies.draining.stop()
         await self.ledger.stop()
         await self.wire.close()
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from switchyard import VERSION
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
-from switchyard.relay.surroundings import local_moment
+from switchyard.relay.dependencies import local_moment
 from switchyard.routing.route import Ask, Route, choose_route
 
 if TYPE_CHECKING:

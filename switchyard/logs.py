@@ -43,7 +43,7 @@ log = logging.getLogger("switchyard")
 
 
 class Logs:
-    """Writing happens in a thread of its own, a few times a second: a slow disk or terminal delays no stream."""
+    """SettingsApi happens in a thread of its own, a few times a second: a slow disk or terminal delays no stream."""
 
     def __init__(self, folder: Path) -> None:
         self._collector = _Collector(_places(folder))

@@ -15,7 +15,7 @@ import uvicorn
 from switchyard.connections import Limits, bounded
 from switchyard.web.asgi import AsgiApp, AsgiSink, Receive, Scope, Send, departure_of, read_body
 from tests.bed.certificates import make_certificates
-from tests.bed.raw_client import rest_of
+from tests.bed.raw_client import cooldown_of
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 LAST = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
@@ -53,7 +53,7 @@ def asked(app: AsgiApp, request: bytes = LAST) -> tuple[bytes, bytes]:
     """Head and body of the answer to a request that is the connection's last."""
     with served(app) as connection:
         connection.sendall(request)
-        head, _, body = rest_of(connection).partition(b"\r\n\r\n")
+        head, _, body = cooldown_of(connection).partition(b"\r\n\r\n")
     return head.lower(), body
 
 
@@ -100,7 +100,7 @@ def test_a_body_that_grows_comes_in_chunks_and_its_head_with_the_first_of_them()
         first = connection.recv(65536)
         assert first.endswith(b"transfer-encoding: chunked\r\n\r\n3\r\none\r\n")
         gate.set()
-        assert rest_of(connection) == b"3\r\ntwo\r\n0\r\n\r\n"
+        assert cooldown_of(connection) == b"3\r\ntwo\r\n0\r\n\r\n"
 
 
 def burst(*pieces: bytes) -> AsgiApp:
@@ -220,13 +220,13 @@ def test_who_waits_for_leave_to_send_its_body_gets_it() -> None:
         )
         assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(b"said")
-        assert rest_of(connection).endswith(b"\r\n\r\nsaid")
+        assert cooldown_of(connection).endswith(b"\r\n\r\nsaid")
 
 
 def test_an_answer_may_be_the_last_one() -> None:
     with served(whole(b"Hello", 200, (b"connection", b"close"))) as connection:
         connection.sendall(GET)
-        told = rest_of(connection)
+        told = cooldown_of(connection)
 
     assert told.endswith(b"Hello") and told.lower().count(b"connection: close") == 1
 
@@ -253,7 +253,7 @@ def test_a_body_of_another_length_than_told_ends_the_connection(told: bytes, bod
 
     with served(app) as connection:
         connection.sendall(GET + GET)
-        assert rest_of(connection).count(b"HTTP/1.1") <= 1
+        assert cooldown_of(connection).count(b"HTTP/1.1") <= 1
 
 
 async def _no_answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -323,7 +323,7 @@ def seen_of(way: tuple[dict[str, Any], Tunnel], app: AsgiApp) -> bytes:
     options, tunnel = way
     with served(app, **options) as plain, tunnel(plain) as connection:
         connection.sendall(GET)
-        return rest_of(connection)
+        return cooldown_of(connection)
 
 
 def test_a_cut_ends_the_connection_without_the_last_chunk(way: tuple[dict[str, Any], Tunnel]) -> None:

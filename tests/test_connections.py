@@ -14,7 +14,7 @@ import uvicorn
 from switchyard.connections import Limits, bounded, sweep
 from switchyard.web.asgi import Receive, Scope, Send, departure_of, header, read_body, respond
 from tests.bed.certificates import Certificates, make_certificates
-from tests.bed.raw_client import leave, rest_of
+from tests.bed.raw_client import cooldown_of, leave
 
 LIMITS = Limits(
     connections=8,
@@ -148,7 +148,7 @@ def answer_of(connection: socket.socket) -> bytes:
 def test_who_does_not_say_its_request_is_not_waited_for(server: Server, beginning: bytes) -> None:
     with server.connect(beginning) as connection:
         began = time.monotonic()
-        rest_of(connection)
+        cooldown_of(connection)
 
     assert time.monotonic() - began < PATIENCE
 
@@ -159,7 +159,7 @@ def test_who_does_not_say_its_request_is_not_waited_for(server: Server, beginnin
 )
 def test_a_body_that_never_ends_is_not_waited_for(server: Server, beginning: bytes) -> None:
     with server.connect(beginning) as connection:
-        assert b"200 OK" not in rest_of(connection)
+        assert b"200 OK" not in cooldown_of(connection)
 
 
 def test_a_header_in_drips_is_too_late_however_regular_the_drips(server: Server) -> None:
@@ -197,7 +197,7 @@ def test_an_endless_line_is_not_kept(server: Server, name: str) -> None:
 def test_large_headers_are_refused_with_a_status(server: Server) -> None:
     lines = b"".join(b"x-%d: %s\r\n" % (number, b"v" * 500) for number in range(20))
     with server.connect(b"GET / HTTP/1.1\r\nhost: x\r\n" + lines[:-2]) as connection:
-        assert rest_of(connection).startswith(b"HTTP/1.1 431 ")
+        assert cooldown_of(connection).startswith(b"HTTP/1.1 431 ")
 
 
 @pytest.mark.parametrize("end", [b"\r\n", b"content-length: 2\r\n\r\nab"])
@@ -208,7 +208,7 @@ def test_large_headers_are_refused_even_if_they_come_at_one_go(server: Server, e
             if beginning:
                 assert answer_of(connection) == b"0 1 "
             connection.sendall(b"POST / HTTP/1.1\r\nhost: x\r\n" + lines + end)
-            assert rest_of(connection).startswith(b"HTTP/1.1 431 ")
+            assert cooldown_of(connection).startswith(b"HTTP/1.1 431 ")
 
 
 def test_a_trailer_does_not_become_a_header(server: Server) -> None:
@@ -230,7 +230,7 @@ def test_a_connection_serves_many_requests_and_pipelined_ones_in_order(server: S
             assert answer_of(connection) == b"%d 2 " % size
         post = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nabcd"
         connection.sendall((GET + post) * 200 + b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        told = rest_of(connection)
+        told = cooldown_of(connection)
 
     assert told.count(b"HTTP/1.1 200") == 401
     assert told.count(b"4 2 ") == 200
@@ -243,7 +243,7 @@ def test_an_idle_connection_is_kept_for_a_while_and_then_closed(server: Server) 
         connection.sendall(GET)
         assert answer_of(connection) == b"0 1 "
         began = time.monotonic()
-        assert rest_of(connection) == b""
+        assert cooldown_of(connection) == b""
 
     assert LIMITS.idle_seconds <= time.monotonic() - began < PATIENCE
 
@@ -341,7 +341,7 @@ def test_the_body_of_a_request_with_an_upgrade_is_its_body(server: Server, frami
             time.sleep(0.05)
         assert answer_of(connection).startswith(b"%d 5 " % len(IN_BODY))
         connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        assert rest_of(connection).count(b"HTTP/1.1 ") == 1
+        assert cooldown_of(connection).count(b"HTTP/1.1 ") == 1
 
 
 def test_an_upgrade_without_a_body_is_ignored(server: Server) -> None:
@@ -442,7 +442,7 @@ def test_large_requests_that_were_sent_early_are_answered_in_their_order(server:
     with server.connect() as connection:
         sending = threading.Thread(target=connection.sendall, args=(b"".join([*requests, closing]),))
         sending.start()
-        told = rest_of(connection)
+        told = cooldown_of(connection)
         sending.join()
 
     assert [int(part.split()[0]) for part in told.split(b"\r\n\r\n")[1:]] == [*sizes, 0]

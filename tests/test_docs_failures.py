@@ -11,7 +11,7 @@ from switchyard.protocols.meaning import STATUS_TYPES
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.retry_hints import LONG_WINDOW_SECONDS, MAX_SECONDS, ROWS
 from switchyard.relay.hold import MAX_HELD, MAX_HELD_BYTES
-from switchyard.routing.health import Charge, rest_seconds
+from switchyard.routing.health import Charge, cooldown_length
 from switchyard.routing.hold import (
     CLIENT_SHARE,
     LONGEST_PAUSE_SECONDS,
@@ -104,7 +104,7 @@ def test_every_hint_that_is_read_stands_in_the_table_and_no_other(page: Path) ->
 def test_the_figures_are_the_defaults(page: Path) -> None:
     text = page.read_text()
     defaults = msgspec.to_builtins(Failover())
-    lengths = [round(rest_seconds(number, Charge("error"), Failover())) for number in range(1, 8)]
+    lengths = [round(cooldown_length(number, Charge("error"), Failover())) for number in range(1, 8)]
     assert re.search(r"[,、] ?".join(map(str, lengths)), text)
     for name in ("error_threshold", "cooldown_start_seconds", "cooldown_seconds", "max_cooldown_seconds"):
         assert f'"{name}": {defaults[name]}' in text

@@ -48,7 +48,7 @@ class Edited(msgspec.Struct, frozen=True):
 def apply_edits(
     dialect: Dialect, text: str | None, wanted: Mapping[Path, Any], record: Record | None = None
 ) -> Edited:
-    """Sets the wanted keys; None takes a key out. Doing it again changes nothing. Raises Unparsable."""
+    """Sets the wanted keys; None takes a key out. ActionsApi it again changes nothing. Raises Unparsable."""
     before = text
     earlier = {touched.path: touched for touched in record.keys} if record else {}
     text = text or ""

@@ -93,11 +93,11 @@ def put(text: str, path: Path, value: str) -> str:
         if header.path == owner:
             end = own[-1].end if own else header.end
             return _insert_line(text, end, own, f"{render_key(name)} = {value}")
-    around = [
+    dependencies = [
         entry for entry in entries if entry.path == path[: len(entry.path)] and text[entry.value_start] == "{"
     ]
-    if around:
-        deepest = max(around, key=lambda entry: len(entry.path))
+    if dependencies:
+        deepest = max(dependencies, key=lambda entry: len(entry.path))
         return _insert_inline(text, entries, deepest, path[len(deepest.path) :], value)
     dotted = [entry for entry in entries if entry.path[: len(owner)] == owner and entry.table != owner]
     dotted = [entry for entry in dotted if len(entry.table) < len(owner) and not entry.inline]

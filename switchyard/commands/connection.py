@@ -9,10 +9,10 @@ from switchyard.exchange import Exchange
 from switchyard.protocols.codecs import CODECS
 from switchyard.relay.asgi_transport import AsgiTransport
 from switchyard.relay.connection_test import Report, check_connection
-from switchyard.relay.pretend import PretendingWire
+from switchyard.relay.dependencies import Dependencies, local_moment, steady_seconds
 from switchyard.relay.reach import Step
 from switchyard.relay.redaction import masked_url
-from switchyard.relay.surroundings import Surroundings, local_moment, steady_seconds
+from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.upstream import Wire
 from switchyard.relay.waiting import WaitingRoom
 from switchyard.routing.limits import Limits
@@ -36,26 +36,26 @@ def test(arguments: argparse.Namespace) -> int:
 
 
 async def _tested(settings: Settings, upstream: Upstream, model: str) -> Report:
-    around = _surroundings(settings)
+    dependencies = _dependencies(settings)
     try:
         return await check_connection(
-            around, upstream, model, lambda step: print(step_text(step), flush=True)
+            dependencies, upstream, model, lambda step: print(step_text(step), flush=True)
         )
     finally:
-        await around.wire.close()
+        await dependencies.wire.close()
 
 
-def _surroundings(settings: Settings) -> Surroundings:
+def _dependencies(settings: Settings) -> Dependencies:
     """Those of one request outside of any daemon: nothing is written, a running daemon notices nothing."""
     limits = Limits()
     state = State(limits=limits)
-    return Surroundings(
+    return Dependencies(
         settings=lambda: settings,
         state=lambda: state,
         sessions=Sessions(),
         waiting=WaitingRoom(limits, steady_seconds),
         codecs=CODECS,
-        wire=PretendingWire(Wire(AsgiTransport(build_demo())), steady_seconds),
+        wire=SimulatingWire(Wire(AsgiTransport(build_demo())), steady_seconds),
         opened=lambda exchange: None,
         record=_not_recorded,
         now=local_moment,

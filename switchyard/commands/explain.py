@@ -10,7 +10,7 @@ from switchyard.commands.check import first_byte_text
 from switchyard.commands.command import Command, loaded
 from switchyard.commands.running import told_by_daemon
 from switchyard.protocols.names import PROTOCOLS
-from switchyard.relay.surroundings import local_moment
+from switchyard.relay.dependencies import local_moment
 from switchyard.routing.moments import moment_at
 from switchyard.routing.route import Ask, Route, State, choose_route
 from switchyard.settings import Settings, Timeouts, timeouts_of

@@ -29,7 +29,7 @@ def import_file(arguments: argparse.Namespace) -> int:
     except SettingsError as error:
         raise CommandFailed(_listed(f"{arguments.file} would not be valid:", error)) from None
     print(preview(merged, report))
-    if merged == present and not settings_file.is_ancestor:
+    if merged == present and not settings_file.is_legacy:
         print("Nothing to do: everything is there already.")
         return 0
     if arguments.dry_run or not agreed(f"Write this to {settings_file.path}?", arguments):

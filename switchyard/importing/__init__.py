@@ -1,8 +1,8 @@
 """Understand the files of other switchers: each becomes a document of ours, with notes on changes."""
 
 from switchyard.importing.accounts import from_accounts, is_accounts
-from switchyard.importing.ancestor import from_ancestor, is_ancestor
 from switchyard.importing.imported import Imported, UnknownFormat
+from switchyard.importing.legacy import from_legacy, is_legacy
 from switchyard.importing.merging import ImportReport, merge
 from switchyard.importing.recognition import recognise
 from switchyard.importing.router import from_router, is_router
@@ -12,10 +12,10 @@ __all__ = [
     "Imported",
     "UnknownFormat",
     "from_accounts",
-    "from_ancestor",
+    "from_legacy",
     "from_router",
     "is_accounts",
-    "is_ancestor",
+    "is_legacy",
     "is_router",
     "merge",
     "recognise",

@@ -3,8 +3,8 @@
 from typing import Any
 
 from switchyard.importing.accounts import from_accounts, is_accounts
-from switchyard.importing.ancestor import from_ancestor, is_ancestor
 from switchyard.importing.imported import Imported, UnknownFormat
+from switchyard.importing.legacy import from_legacy, is_legacy
 from switchyard.importing.router import from_router, is_router
 from switchyard.settings import parse
 
@@ -16,8 +16,8 @@ def recognise(document: Any) -> Imported:
         return Imported(
             document, (), tuple(f"upstreams[{index}]" for index in range(len(document["upstreams"])))
         )
-    if is_ancestor(document):
-        return from_ancestor(document)
+    if is_legacy(document):
+        return from_legacy(document)
     if is_router(document):
         return from_router(document)
     if is_accounts(document):

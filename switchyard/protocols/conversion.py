@@ -12,7 +12,7 @@ from switchyard.protocols.compaction import CompactionFold
 from switchyard.protocols.estimate import StreamEstimate, estimate_tokens
 from switchyard.protocols.fold import fold, unfold
 from switchyard.protocols.ids import ReplyIds
-from switchyard.protocols.misplaced import MisplacedAnswer
+from switchyard.protocols.json_in_reasoning import JsonInReasoning
 from switchyard.protocols.sse import RecordTooLarge, SseDecoder
 from switchyard.protocols.stops import StopScanner
 
@@ -40,7 +40,7 @@ class StreamConversion:
         self.records = 0
         self._decoder = upstream.stream_decoder(sent)
         self._stops = StopScanner(sent.stops) if sent.stops else None
-        self._misplaced = MisplacedAnswer() if request.output_format is not None else None
+        self._misplaced = JsonInReasoning() if request.output_format is not None else None
         self._compaction = CompactionFold() if sent.compacts else None
         self._ids = ReplyIds()
         self._encoder = client.stream_encoder(request)
@@ -198,7 +198,7 @@ def _whole_walk(
         stops = StopScanner(sent.stops)
         events = [passed for event in events for passed in stops.feed(event)]
     if request.output_format is not None:
-        misplaced = MisplacedAnswer()
+        misplaced = JsonInReasoning()
         events = [passed for event in events for passed in misplaced.feed(event)]
     if sent.compacts:
         compaction = CompactionFold()

@@ -5,8 +5,8 @@ from hashlib import blake2b
 
 import msgspec
 
-from switchyard.protocols.head import Head
 from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.request_summary import Head
 
 DIGEST_BYTES = 16
 THREADS = ("x-claude-code-agent-id", "thread-id")

@@ -10,8 +10,8 @@ from typing import Protocol
 import msgspec
 
 from switchyard.exchange import Activated, ActivationResult, Exchange
-from switchyard.relay.alone import Heard, ask_alone
-from switchyard.relay.surroundings import Surroundings
+from switchyard.relay.dependencies import Dependencies
+from switchyard.relay.isolated import Heard, ask_isolated
 from switchyard.routing.schedule import Occasion, due, ended, minutes_now, plan, tried
 from switchyard.settings import Upstream
 
@@ -50,8 +50,8 @@ class ActivationState(msgspec.Struct, frozen=True):
 class Activations:
     """`run` sends what is due; `activate` sends one now. An upstream is never asked twice at the same time."""
 
-    def __init__(self, around: Surroundings, memory: Memory, now: Callable[[], datetime]) -> None:
-        self._around = around
+    def __init__(self, dependencies: Dependencies, memory: Memory, now: Callable[[], datetime]) -> None:
+        self._dependencies = dependencies
         self._memory = memory
         self._now = now
         self._under_way: dict[str, asyncio.Task[Exchange]] = {}
@@ -62,7 +62,7 @@ class Activations:
         try:
             while True:
                 self._changed.clear()
-                for occasion in due(self._around.settings(), self._memory.all(), self._now()):
+                for occasion in due(self._dependencies.settings(), self._memory.all(), self._now()):
                     self._begin(occasion)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._seconds_to_next()):
@@ -79,14 +79,14 @@ class Activations:
 
     async def activate(self, name: str) -> Exchange:
         """One activation now, or the end of the one that is under way. Raises KeyError for an unknown name."""
-        upstream = self._around.settings().upstream(name)
+        upstream = self._dependencies.settings().upstream(name)
         if upstream is None:
             raise KeyError(name)
         return await asyncio.shield(self._started(upstream, self._day_begun(name)))
 
     def states(self) -> dict[str, ActivationState]:
         """How it stands with every upstream that has a time, or has been activated by hand."""
-        settings, memory = self._around.settings(), self._memory.all()
+        settings, memory = self._dependencies.settings(), self._memory.all()
         planned = {one.upstream: one for one in plan(settings, memory, self._now())}
         return {
             upstream.name: self._state(upstream, planned.get(upstream.name))
@@ -113,19 +113,19 @@ class Activations:
     def _day_begun(self, name: str) -> str:
         """The day whose activation is due or waits for its next try; "" where none is."""
         now, tried_day = self._now(), self._memory.of(name).tried_day
-        for occasion in plan(self._around.settings(), self._memory.all(), now):
+        for occasion in plan(self._dependencies.settings(), self._memory.all(), now):
             if occasion.upstream == name and (occasion.at <= now.timestamp() or occasion.day == tried_day):
                 return occasion.day
         return ""
 
     def _seconds_to_next(self) -> float:
         now = self._now()
-        planned = plan(self._around.settings(), self._memory.all(), now)
+        planned = plan(self._dependencies.settings(), self._memory.all(), now)
         seconds = [one.at - now.timestamp() for one in planned if one.upstream not in self._under_way]
         return min([LOOK_SECONDS, *(max(wait, 0.0) for wait in seconds)])
 
     def _begin(self, occasion: Occasion) -> None:
-        upstream = self._around.settings().upstream(occasion.upstream)
+        upstream = self._dependencies.settings().upstream(occasion.upstream)
         if upstream is not None and upstream.name not in self._under_way:
             log.info('activating "%s": %s', upstream.name, occasion.reason)
             self._started(upstream, occasion.day)
@@ -148,11 +148,11 @@ class Activations:
         memory, name = self._memory, upstream.name
         if day:
             await memory.put(name, tried(memory.of(name), day, self._now().timestamp()))
-        began = self._around.monotonic()
-        heard = await ask_alone(self._around, upstream, KIND, PATIENCE_SECONDS)
+        began = self._dependencies.monotonic()
+        heard = await ask_isolated(self._dependencies, upstream, KIND, PATIENCE_SECONDS)
         if heard.ok:
             sent = heard.exchange.attempts[-1].model
-            self._around.state().health.succeeded(name, sent, began)
+            self._dependencies.state().health.succeeded(name, sent, began)
         result = self._result(heard)
         await memory.put(name, ended(memory.of(name), upstream.activation, day, result))
         log.info('activation of "%s" %s: %s', name, "succeeded" if result.ok else "failed", result.detail)

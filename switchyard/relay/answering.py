@@ -24,6 +24,7 @@ from switchyard.protocols.final_reply import (
 from switchyard.protocols.neutral import ErrorType, Usage, WireError, with_estimate
 from switchyard.relay.attempt import Stream
 from switchyard.relay.delivery import deliver_stream
+from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.final_error import FinalError
 from switchyard.relay.headers import Headers, given_back
 from switchyard.relay.keep_alive import KeepAlive
@@ -31,13 +32,12 @@ from switchyard.relay.prepare import BYTES_PER_TOKEN, Prepared
 from switchyard.relay.redaction import redacted, redacted_bytes, redacted_text, secrets_of
 from switchyard.relay.repeats import remember
 from switchyard.relay.search import Found, Search
-from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.values import ClientRequest, Sink
 from switchyard.relay.whole import Whole
 from switchyard.routing.verdict import charge_for
 from switchyard.settings import timeouts_of
 
-BREAK_REST_SECONDS = 60.0
+BREAK_COOLDOWN_SECONDS = 60.0
 """rest of an upstream whose stream broke after content: it must be resting when the client asks again"""
 ASKS_ONCE_MORE = 404
 """after this Claude Code repeats its stream as a whole request"""
@@ -53,7 +53,7 @@ COMMENT = b": keep-alive\n\n"
 JSON_HEADERS: Headers = [("content-type", "application/json")]
 
 
-def sign_of_life(codec: Codec, headers: dict[str, str]) -> bytes:
+def keep_alive_record(codec: Codec, headers: dict[str, str]) -> bytes:
     """What may be sent before anything of an answer.
 
     Codex goes by events alone; the stream helpers of the SDKs take no event before `response.created`.
@@ -66,15 +66,20 @@ class Answering:
     """The answer to one request."""
 
     def __init__(
-        self, around: Surroundings, request: ClientRequest, exchange: Exchange, search: Search, sink: Sink
+        self,
+        dependencies: Dependencies,
+        request: ClientRequest,
+        exchange: Exchange,
+        search: Search,
+        sink: Sink,
     ) -> None:
-        self._around = around
+        self._dependencies = dependencies
         self._request = request
         self._exchange = exchange
         self._search = search
         self._sink = sink
-        self._codec = around.codecs[request.protocol]
-        self._settings = around.settings()
+        self._codec = dependencies.codecs[request.protocol]
+        self._settings = dependencies.settings()
         self._stream: Stream | None = None
         self._whole_bytes = 0
         self._settled = False
@@ -83,7 +88,7 @@ class Answering:
         self._keep_alive: KeepAlive | None = None
         if request.head.stream:
             seconds = self._settings.failover.keep_alive_seconds
-            sign = sign_of_life(self._codec, dict(request.headers))
+            sign = keep_alive_record(self._codec, dict(request.headers))
             self._keep_alive = KeepAlive(sink, seconds, STREAM_HEADERS, lambda: sign)
 
     async def give(self, found: Found) -> None:
@@ -104,8 +109,8 @@ class Answering:
         Call it before the client can see the end: its next request is to find the slot free if the body has ended.
         """
         self._found = None
-        release = self._around.waiting.leave_after(found.candidate.name)
-        self._around.draining.take_over(found.held.reply, release)
+        release = self._dependencies.waiting.leave_after(found.candidate.name)
+        self._dependencies.draining.take_over(found.held.reply, release)
 
     async def _break_off(self) -> None:
         """Close the connection of an answer that is not complete, and release its slot."""
@@ -116,7 +121,7 @@ class Answering:
             await found.held.reply.close()
         finally:
             self._found = None
-            self._around.waiting.leave(found.candidate.name)
+            self._dependencies.waiting.leave(found.candidate.name)
 
     async def tell(self, final: FinalError, situation: Situation | None = None) -> None:
         """Nobody answered: one error in the form that suits the client's program."""
@@ -167,7 +172,7 @@ class Answering:
     def _expect_repeat(self, final: FinalError, ending: Ending) -> None:
         """The client asks once more, without a stream; an error of its own it may correct by then."""
         if ending.stops_retries and final.told is None and final.error.type is not ErrorType.INVALID_REQUEST:
-            remember(self._around, self._request, final.error, self._settings)
+            remember(self._dependencies, self._request, final.error, self._settings)
 
     async def abandoned(self) -> None:
         """The client has left; if its answer had ended by then, that end holds."""
@@ -216,7 +221,7 @@ class Answering:
             else:
                 self._hand_over(found)
                 self._exchange.outcome = Outcome.OK
-            self._around.signatures.note(found.prepared.target.issuer, stream.signatures)
+            self._dependencies.signatures.note(found.prepared.target.issuer, stream.signatures)
             await self.settle()
 
         idle_seconds = timeouts_of(found.candidate.upstream, self._settings).idle
@@ -234,7 +239,7 @@ class Answering:
         exchange.outcome, exchange.failure = Outcome.TRUNCATED, failure.error
         exchange.attempts[-1].failure = failure
         told = charge_for(failure)
-        wait = BREAK_REST_SECONDS if told.retry_after is None and not told.full else told.retry_after
+        wait = BREAK_COOLDOWN_SECONDS if told.retry_after is None and not told.full else told.retry_after
         self._search.charge(found.candidate, replace(told, weight="rest", retry_after=wait), failure)
 
     # --- whole bodies ----------------------------------------------------------
@@ -244,7 +249,7 @@ class Answering:
         self._hand_over(found)
         self._note_first_content()
         self._exchange.outcome = Outcome.OK
-        self._around.signatures.note(found.prepared.target.issuer, whole.signatures)
+        self._dependencies.signatures.note(found.prepared.target.issuer, whole.signatures)
         self._whole_bytes = len(whole.body)
         await self._quieten()
         await self.settle(whole.usage)
@@ -293,7 +298,7 @@ class Answering:
         if prepared is not None:
             exchange.losses = prepared.losses
             exchange.usage = self._usage(of_whole, prepared)
-        await self._around.record(exchange)
+        await self._dependencies.record(exchange)
 
     def _usage(self, of_whole: Usage | None, prepared: Prepared) -> Usage | None:
         """What the upstream reported; what it kept to itself is estimated and marked so."""

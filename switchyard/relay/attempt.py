@@ -10,9 +10,9 @@ from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.codec import Codec, WholeGlance
 from switchyard.protocols.conversion import StreamConversion
 from switchyard.protocols.neutral import WireError
+from switchyard.protocols.passthrough_stream import PassthroughStream
 from switchyard.protocols.retry_hints import with_hints
 from switchyard.protocols.sse import BOM, PIECE_COST, RecordTooLarge, is_overgrown
-from switchyard.protocols.untouched import UntouchedStream
 from switchyard.relay.failures import (
     NESTED,
     AttemptFailed,
@@ -20,7 +20,7 @@ from switchyard.relay.failures import (
     truncated_failure,
 )
 from switchyard.relay.patience import Patience
-from switchyard.relay.pretend import PretendingWire
+from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.upstream import Call, Reply
 from switchyard.settings import Timeouts
 
@@ -34,7 +34,7 @@ LAST_STATUS = 599
 SHOWN_CHARS = 120
 SHORTEST_SECONDS = 0.05
 
-Stream = UntouchedStream | StreamConversion
+Stream = PassthroughStream | StreamConversion
 
 
 class Held(msgspec.Struct):
@@ -51,7 +51,7 @@ class Held(msgspec.Struct):
 
 
 async def attempt(
-    wire: PretendingWire,
+    wire: SimulatingWire,
     call: Call,
     codec: Codec,
     stream: Stream | None,
@@ -136,7 +136,7 @@ async def _hold(
     if looks_like == "other":
         raise AttemptFailed(protocol_failure(f"answered {_described(reply, first)} instead of its protocol"))
     if stream is None:
-        seen = UntouchedStream(codec, "")
+        seen = PassthroughStream(codec, "")
         body = _accepted(await _whole(first, _until_end(first, chunks, seen, patience)))
         _reject_broken_stream(seen)
         return Held(reply, body, None)
@@ -216,7 +216,7 @@ def _glance_without_error(codec: Codec, body: bytes) -> WholeGlance:
 
 
 async def _until_end(
-    first: bytes, chunks: AsyncIterator[bytes], seen: UntouchedStream, patience: Patience
+    first: bytes, chunks: AsyncIterator[bytes], seen: PassthroughStream, patience: Patience
 ) -> AsyncIterator[bytes]:
     """What follows the first bytes, as far as the protocol's end: some servers just keep the connection open."""
     seen.feed(first)
@@ -240,7 +240,7 @@ async def _until_end(
         yield chunk
 
 
-def _reject_broken_stream(seen: UntouchedStream) -> None:
+def _reject_broken_stream(seen: PassthroughStream) -> None:
     """The client wants one body and the upstream streamed: nothing has been sent, so even a late break is ours."""
     if seen.failed is not None:
         raise AttemptFailed(Failure(FailureKind.STATUS, seen.failed))

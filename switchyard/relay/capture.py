@@ -5,9 +5,9 @@ from collections import OrderedDict
 import msgspec
 
 from switchyard.exchange import Exchange
+from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.failover import Relay
 from switchyard.relay.headers import Headers
-from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.values import ClientRequest, Sink
 
 MAX_EXCHANGES = 50
@@ -26,8 +26,8 @@ class Captured(msgspec.Struct, frozen=True):
 class CapturingRelay(Relay):
     """A relay that remembers the last bodies, if `on`. What it remembers is gone when that ends."""
 
-    def __init__(self, around: Surroundings) -> None:
-        super().__init__(around)
+    def __init__(self, dependencies: Dependencies) -> None:
+        super().__init__(dependencies)
         self._kept: OrderedDict[str, Captured] = OrderedDict()
         self._on = False
 

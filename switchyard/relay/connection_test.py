@@ -7,9 +7,9 @@ from msgspec.structs import replace as changed
 
 from switchyard.exchange import Attempt, FailureKind
 from switchyard.protocols.neutral import ErrorType
-from switchyard.relay.alone import Heard, ask_alone, usual_model
+from switchyard.relay.dependencies import Dependencies
+from switchyard.relay.isolated import Heard, ask_isolated, usual_model
 from switchyard.relay.reach import Step, reach
-from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.upstream import environment_proxy
 from switchyard.relay.urls import request_url, sibling_urls
 from switchyard.settings import Upstream, timeouts_of
@@ -41,7 +41,7 @@ def _nobody(step: Step) -> None:
 
 
 async def check_connection(
-    around: Surroundings, upstream: Upstream, model: str = "", tell: Callable[[Step], None] = _nobody
+    dependencies: Dependencies, upstream: Upstream, model: str = "", tell: Callable[[Step], None] = _nobody
 ) -> Report:
     """Name, connection, TLS, status and answer, as far as they come; `tell` hears of each step.
 
@@ -50,32 +50,32 @@ async def check_connection(
     asked = model or usual_model(upstream)
     sent = upstream.model_for(asked) or asked
     url = upstream.base_url if upstream.is_demo else request_url(upstream, sent)
-    way = () if upstream.is_demo else await _way(around, upstream, url)
+    way = () if upstream.is_demo else await _way(dependencies, upstream, url)
     for step in way:
         tell(step)
     if any(not step.ok for step in way):
         return Report(False, url, sent, way)
-    heard = await _asked(around, upstream, model)
+    heard = await _asked(dependencies, upstream, model)
     steps = _steps_of(heard, upstream)
     for step in steps:
         tell(step)
     report = _report(heard, url, sent, way + steps)
     if not _is_wrong_address(heard) or upstream.is_demo:
         return report
-    return await _with_sibling(around, upstream, model, report)
+    return await _with_sibling(dependencies, upstream, model, report)
 
 
-async def _way(around: Surroundings, upstream: Upstream, url: str) -> tuple[Step, ...]:
+async def _way(dependencies: Dependencies, upstream: Upstream, url: str) -> tuple[Step, ...]:
     proxy = upstream.proxy or environment_proxy(url)
-    return await reach(url, proxy, timeouts_of(upstream, around.settings()).connect)
+    return await reach(url, proxy, timeouts_of(upstream, dependencies.settings()).connect)
 
 
-async def _asked(around: Surroundings, upstream: Upstream, model: str) -> Heard:
-    rules = around.settings().model_rules if model else ()
-    return await ask_alone(around, upstream, KIND, PATIENCE_SECONDS, model, rules)
+async def _asked(dependencies: Dependencies, upstream: Upstream, model: str) -> Heard:
+    rules = dependencies.settings().model_rules if model else ()
+    return await ask_isolated(dependencies, upstream, KIND, PATIENCE_SECONDS, model, rules)
 
 
-async def _with_sibling(around: Surroundings, upstream: Upstream, model: str, report: Report) -> Report:
+async def _with_sibling(dependencies: Dependencies, upstream: Upstream, model: str, report: Report) -> Report:
     """The report with the first other form of the address that answers."""
     seen = {report.url}
     for url in sibling_urls(upstream, report.model):
@@ -84,7 +84,7 @@ async def _with_sibling(around: Surroundings, upstream: Upstream, model: str, re
         if request_url(other, report.model) in seen:
             continue
         seen.add(request_url(other, report.model))
-        heard = await _asked(around, other, model)
+        heard = await _asked(dependencies, other, model)
         if heard.ok:
             found = _report(heard, report.url, report.model, report.steps)
             return Report(False, found.url, found.model, found.steps, heard.text, url, found.seconds)

@@ -18,13 +18,13 @@ class UnpackError(Exception):
     """The bytes are not what `content-encoding` says."""
 
 
-class Swells(UnpackError):
+class DecompressionBomb(UnpackError):
     """They become more than they may."""
 
 
 class _Unpacker(Protocol):
     def feed(self, chunk: bytes, room: int) -> bytes:
-        """Raises Swells when more than `room` bytes come out."""
+        """Raises DecompressionBomb when more than `room` bytes come out."""
         ...
 
 
@@ -97,7 +97,7 @@ class _Bounded:
         self._size += len(piece)
         if self._size > self._room:
             self._pieces.clear()
-            raise Swells(f"the compressed data swells beyond {self._room >> 20} MB")
+            raise DecompressionBomb(f"the compressed data swells beyond {self._room >> 20} MB")
         self._pieces.append(bytes(piece))
         return len(piece)
 
@@ -152,5 +152,5 @@ def unpack_whole(encoding: str, body: bytes, limit: int) -> bytes:
         pieces.append(unpacker.feed(body[at : at + SLICE_BYTES], limit))
         size += len(pieces[-1])
         if size > limit:
-            raise Swells(f"unpacked, it is larger than {limit >> 20} MB")
+            raise DecompressionBomb(f"unpacked, it is larger than {limit >> 20} MB")
     return b"".join(pieces)

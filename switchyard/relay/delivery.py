@@ -13,8 +13,8 @@ from switchyard.relay.failures import (
     timeout_failure,
     truncated_failure,
 )
+from switchyard.relay.idle_timeout import IdleTimeout
 from switchyard.relay.keep_alive import KeepAlive
-from switchyard.relay.silence import SilenceLimit
 
 END_SECONDS = 3.0
 """so long an answer that is complete waits for its end: some servers just keep the connection open"""
@@ -61,7 +61,7 @@ async def _pump(
 ) -> tuple[Failure | None, bytes]:
     """Forward until the end is near: the failure, if any, and the last bytes, not yet written."""
     try:
-        with SilenceLimit(idle_seconds) as silence:
+        with IdleTimeout(idle_seconds) as silence:
             records = stream.records
             if stream.is_complete:
                 silence.restart(min(END_SECONDS, idle_seconds))

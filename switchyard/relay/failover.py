@@ -8,10 +8,10 @@ from switchyard.exchange import Exchange
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.relay.answering import Answering
+from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.final_error import FinalError
 from switchyard.relay.repeats import recall
 from switchyard.relay.search import Search
-from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.values import ClientRequest, Sink
 
 MAX_AGENT_CHARS = 120
@@ -22,18 +22,18 @@ log = logging.getLogger("switchyard.relay")
 class Relay:
     """Answers one request after another, and keeps nothing of them."""
 
-    def __init__(self, around: Surroundings) -> None:
-        self._around = around
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._dependencies = dependencies
 
     async def answer(self, request: ClientRequest, sink: Sink) -> Exchange:
         """Answer the request into the sink. Cancel it when the client leaves: everything ends at once."""
         exchange = _opened(request)
-        self._around.opened(exchange)
-        health = self._around.state().health
-        search = Search(self._around, request, exchange)
-        answering = Answering(self._around, request, exchange, search, sink)
+        self._dependencies.opened(exchange)
+        health = self._dependencies.state().health
+        search = Search(self._dependencies, request, exchange)
+        answering = Answering(self._dependencies, request, exchange, search, sink)
         try:
-            found = recall(self._around, request) or await search.find()
+            found = recall(self._dependencies, request) or await search.find()
             if isinstance(found, FinalError):
                 await answering.tell(found)
             else:

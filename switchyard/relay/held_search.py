@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from switchyard.exchange import Exchange, Failure
 from switchyard.protocols.turn import turn_of
+from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.hold import Waited, Wake
-from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.hold import (
     FIRST_PAUSE_SECONDS,
@@ -34,11 +34,11 @@ log = logging.getLogger("switchyard.relay")
 class HeldSearch:
     """Reports each attempt to the hold; `begin`, then `wait` again and again, then `end`."""
 
-    def __init__(self, around: Surroundings, request: ClientRequest, exchange: Exchange) -> None:
-        self._around = around
+    def __init__(self, dependencies: Dependencies, request: ClientRequest, exchange: Exchange) -> None:
+        self._dependencies = dependencies
         self._request = request
         self._exchange = exchange
-        self._hold = around.hold
+        self._hold = dependencies.hold
         self._turn = ""
         self._came_at = 0.0
         self._began = 0.0
@@ -69,7 +69,7 @@ class HeldSearch:
     # --- attempts, held or not -----------------------------------------------------
 
     def begin_attempt(self, candidate: Candidate) -> None:
-        self._attempt_began = self._around.awake()
+        self._attempt_began = self._dependencies.awake()
         self._is_alone = self._hold.begin(self._exchange.id, _target(candidate))
 
     def attempt_ended(self, candidate: Candidate) -> None:
@@ -83,13 +83,13 @@ class HeldSearch:
             if self._is_alone:
                 self._repeats[target] = self._repeats.get(target, 0) + 1
         self._released.discard(target)
-        if prospect.passes and prospect.after <= self._around.settings().failover.hold_seconds:
+        if prospect.passes and prospect.after <= self._dependencies.settings().failover.hold_seconds:
             self._hold.failed(self._exchange.id, target, self._attempt_began, prospect.after)
         else:
             self._hold.end(self._exchange.id, target)
 
     def attempt_succeeded(self, candidate: Candidate) -> None:
-        self._around.answered.add(candidate.name)
+        self._dependencies.answered.add(candidate.name)
         self._hold.succeeded(self._exchange.id, _target(candidate))
 
     # --- held ------------------------------------------------------------------------
@@ -103,10 +103,10 @@ class HeldSearch:
         if not self._waits(0.0, seconds_left):
             return False
         headers = dict(self._request.headers)
-        now, hold_seconds = self._around.awake(), self._around.settings().failover.hold_seconds
+        now, hold_seconds = self._dependencies.awake(), self._dependencies.settings().failover.hold_seconds
         self._turn = turn_of(self._request.protocol, self._request.head, headers, self._request.body)
         self._came_at = now - seconds_so_far
-        of_turn = self._around.budgets.seconds_left(self._turn, hold_seconds, self._came_at)
+        of_turn = self._dependencies.budgets.seconds_left(self._turn, hold_seconds, self._came_at)
         of_client = client_seconds(headers, stream=self._request.head.stream) - seconds_so_far
         self._began, self._seconds = now, min(of_turn, of_client, seconds_left)
         if not self._waits(0.0, self._seconds):
@@ -124,7 +124,7 @@ class HeldSearch:
         return True
 
     def _log_begin(self) -> None:
-        ends = self._around.now().wall + timedelta(seconds=self._seconds)
+        ends = self._dependencies.now().wall + timedelta(seconds=self._seconds)
         waits = self._waits(0.0, self._seconds)
         reasons = "; ".join(f'"{waited.target[0]}": {waited.reason}' for waited in waits)
         log.info(
@@ -192,8 +192,8 @@ class HeldSearch:
         exchange, outcome = self._exchange, outcome or self._why_nobody()
         exchange.is_held = False
         exchange.held += self._hold.leave(exchange)
-        now = self._around.awake()
-        self._around.budgets.spend(self._turn, exchange.held, self._came_at, now)
+        now = self._dependencies.awake()
+        self._dependencies.budgets.spend(self._turn, exchange.held, self._came_at, now)
         tries = len(exchange.attempts) - self._attempts_before
         log.info("request %s was held for %.1f s, tries: %d; %s", exchange.id, exchange.held, tries, outcome)
 
@@ -217,14 +217,14 @@ class HeldSearch:
 
     @property
     def _held_seconds(self) -> float:
-        return self._around.awake() - self._began
+        return self._dependencies.awake() - self._began
 
     def _waits(self, held: float, left: float) -> list[Waited]:
         hopes = [
             Waited(hope.target, hope.reason, until=self._began + hope.until)
             for hope in self._outlook(held, left).hopes
         ]
-        now = self._around.awake()
+        now = self._dependencies.awake()
         cooling = [waited for waited in self._cooling.values() if waited.not_before - now <= left]
         return [waited for waited in hopes + cooling if waited.target not in self._dropped]
 
@@ -232,7 +232,7 @@ class HeldSearch:
         return outlook(
             self._exchange.attempts,
             self._repeats,
-            self._around.answered,
+            self._dependencies.answered,
             held + ROUNDING,
             left,
             self._began - self._came_at,
@@ -240,10 +240,13 @@ class HeldSearch:
         )
 
     def _note_cooling(self, route: Route) -> None:
-        now, asked = self._around.awake(), {(one.upstream, one.model) for one in self._exchange.attempts}
+        now, asked = (
+            self._dependencies.awake(),
+            {(one.upstream, one.model) for one in self._exchange.attempts},
+        )
         for cooling in route.cooling:
             target, rest = _target(cooling.candidate), cooling.rest
-            seconds = seconds_to_probe(rest, self._around.monotonic())
+            seconds = seconds_to_probe(rest, self._dependencies.monotonic())
             if seconds is not None:
                 self._cooling.setdefault(target, Waited(target, rest.reason, now + seconds))
         self._cooling = {target: waited for target, waited in self._cooling.items() if target not in asked}

@@ -2,7 +2,7 @@
 
 from switchyard.exchange import Failure, FailureKind
 from switchyard.relay.failures import network_failure, timeout_failure
-from switchyard.relay.silence import SilenceLimit
+from switchyard.relay.idle_timeout import IdleTimeout
 
 
 class Patience:
@@ -17,7 +17,7 @@ class Patience:
         self._total = total
         self._first_byte = min(first_byte, total)
         self._work_begun = False
-        self.limit = SilenceLimit(self._first_byte, total)
+        self.limit = IdleTimeout(self._first_byte, total)
 
     def note(self, work_begun: bool, content_begun: bool) -> None:
         """A chunk was received; what is known of the answer with it."""

@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from switchyard.protocols import diagonal, neutral, thinking
+from switchyard.protocols import neutral, passthrough, thinking
 from switchyard.protocols.capabilities import Capabilities
+from switchyard.protocols.capability_presets import capabilities_of
 from switchyard.protocols.codec import BadRequest, Codec, SentRequest, Target
 from switchyard.protocols.compaction import compaction_request
 from switchyard.protocols.conversion import convert_request
+from switchyard.protocols.model_name_rewrite import rewrite_model_name
 from switchyard.protocols.names import ProtocolName
-from switchyard.protocols.servers import capabilities_of
-from switchyard.protocols.splice import splice_model
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.lineup import Candidate
 from switchyard.settings import Upstream
@@ -88,7 +88,7 @@ class Preparation:
         request = self._request
         protocol = protocol_for(candidate.upstream, request.protocol)
         same = protocol == request.protocol and not request.compact_endpoint
-        if same and diagonal.passes_untouched(protocol, target, compacts=request.compacts):
+        if same and passthrough.passes_through(protocol, target, compacts=request.compacts):
             return self._untouched(candidate, target, stripped)
         return self._converted(candidate, target, protocol, strips_all=stripped is None)
 
@@ -126,13 +126,13 @@ class Preparation:
     def _untouched(self, candidate: Candidate, target: Target, stripped: frozenset[str] | None) -> Prepared:
         request, head = self._request, self._request.head
         body, losses = request.body, NOTHING_LOST
-        if candidate.thinking or stripped or stripped is None or diagonal.may_need_repair(body, target):
+        if candidate.thinking or stripped or stripped is None or passthrough.may_need_repair(body, target):
             body, losses = self._repaired(candidate, target, stripped)
-        hide_usage = diagonal.injects_usage(request.protocol, head, target)
+        hide_usage = passthrough.injects_usage(request.protocol, head, target)
         if hide_usage and not head.has_stream_options:
-            body = diagonal.with_usage_asked(body)
+            body = passthrough.with_usage_asked(body)
         if head.model != target.model:
-            body = splice_model(body, target.model)
+            body = rewrite_model_name(body, target.model)
         return Prepared(
             body=body,
             protocol=request.protocol,
@@ -158,7 +158,7 @@ class Preparation:
         if not changed:
             return self._request.body, NOTHING_LOST
         body = msgspec.json.encode(document)
-        return body, diagonal.repair_losses(before, document, self._request.body, body)
+        return body, passthrough.repair_losses(before, document, self._request.body, body)
 
 
 def _decoded(body: bytes) -> Any:

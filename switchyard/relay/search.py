@@ -10,12 +10,13 @@ from msgspec.structs import replace
 from switchyard.exchange import Attempt, Exchange, Failure, FailureKind
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.conversion import StreamConversion
-from switchyard.protocols.lessons import Lesson, lesson_of
+from switchyard.protocols.learned_limits import LearnedLimit, learned_from
 from switchyard.protocols.names import ModelName, ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.protocols.untouched import UntouchedStream
+from switchyard.protocols.passthrough_stream import PassthroughStream
 from switchyard.relay.attempt import Held, Stream, attempt
 from switchyard.relay.credentials import KeyMissing, NoneShown, fetch_key
+from switchyard.relay.dependencies import Dependencies, Learned
 from switchyard.relay.draining import LINGER_SECONDS
 from switchyard.relay.failures import NESTED, AttemptFailed, protocol_failure, refused_failure
 from switchyard.relay.final_error import FinalError, all_failed, nothing_could_answer
@@ -25,7 +26,6 @@ from switchyard.relay.hold import Wake
 from switchyard.relay.local_keys import without_local_keys
 from switchyard.relay.prepare import Preparation, Prepared, protocol_for, target_for
 from switchyard.relay.redaction import redacted, secrets_of
-from switchyard.relay.surroundings import Learned, Surroundings
 from switchyard.relay.upstream import Call
 from switchyard.relay.urls import demo_url, request_url
 from switchyard.relay.values import ClientRequest
@@ -39,7 +39,7 @@ from switchyard.routing.verdict import NETWORK, Verdict, charge_for, judge
 from switchyard.settings import Upstream, timeouts_of
 
 OFF_LOOP_BYTES = 512 * 1024
-MAX_LESSONS = 4
+MAX_LEARNED_LIMITS = 4
 MAX_LEARNED = 1000
 ROUNDING = 0.001
 """seconds; a timer may ring a little before the moment it was set to"""
@@ -69,15 +69,15 @@ class _Place(msgspec.Struct, frozen=True):
 class Search:
     """The search for one request's answer; notes each attempt on the exchange."""
 
-    def __init__(self, around: Surroundings, request: ClientRequest, exchange: Exchange) -> None:
-        self._around = around
+    def __init__(self, dependencies: Dependencies, request: ClientRequest, exchange: Exchange) -> None:
+        self._dependencies = dependencies
         self._request = request
         self._exchange = exchange
-        self._settings = around.settings()
-        self._state = around.state()
+        self._settings = dependencies.settings()
+        self._state = dependencies.state()
         self._conversation = conversation_of(request.head.session, request.head.model)
-        self._began = around.awake()
-        self.preparation = Preparation(request, around.codecs)
+        self._began = dependencies.awake()
+        self.preparation = Preparation(request, dependencies.codecs)
         self.key = ""
         """what was last shown"""
         self.prepared: Prepared | None = None
@@ -86,11 +86,11 @@ class Search:
         """what reads its answer, if that was to be a stream"""
         self._strips_thinking = False
         self._learned_for_now: Learned = {}
-        self._lessons = 0
+        self._learned_limits = 0
         self._tried: frozenset[str] = frozenset()
         self._may_be_held = request.kind == "request" and self._settings.failover.hold_seconds > 0
         self._may_resort = not self._may_be_held
-        self._held = HeldSearch(around, request, exchange)
+        self._held = HeldSearch(dependencies, request, exchange)
         self._probing = ""
         self._waits_for: str | None = None
         """while held: at whom it may wait for a slot as long as it is held; anywhere else it waits for a moment"""
@@ -156,23 +156,23 @@ class Search:
         if self._seconds_left() <= 0:
             return None
         await asyncio.sleep(0)  # whatever this request does next, the others go on
-        if self._settings is not self._around.settings():
+        if self._settings is not self._dependencies.settings():
             return Wake("edited")  # while this request was trying
         return await self._held.wait()
 
     def _renew(self, wake: Wake) -> None:
         """The next pass: by the settings as they are now, over the target that may be tried and what is new."""
-        before, self._settings = self._settings, self._around.settings()
-        self._state = self._around.state()
+        before, self._settings = self._settings, self._dependencies.settings()
+        self._state = self._dependencies.state()
         if self._settings.client_keys != before.client_keys:
             self._request = without_local_keys(self._request, self._settings.client_keys)
-            self.preparation = Preparation(self._request, self._around.codecs)
+            self.preparation = Preparation(self._request, self._dependencies.codecs)
         failing = self._held.failing
         edited = {name for name in failing if self._settings.upstream(name) != before.upstream(name)}
         self._held.note_edited(edited)
         self._tried = failing - edited - {wake.target[0]}
         self._probing = wake.target[0] if wake.reason == "probe" else ""
-        self._queue_ends = self._around.monotonic() + self._held.seconds_left
+        self._queue_ends = self._dependencies.monotonic() + self._held.seconds_left
         self._waits_for = wake.target[0]
 
     # --- the next candidate ----------------------------------------------------
@@ -182,7 +182,7 @@ class Search:
 
         The route is chosen anew each time: others may have found an upstream failing, or filled it, in the meantime.
         """
-        room, granted = self._around.waiting, ""
+        room, granted = self._dependencies.waiting, ""
         while self._seconds_left() > 0:
             room.hand_out()
             route = self._choose(granted)
@@ -209,7 +209,7 @@ class Search:
 
     def _to_wait_for(self, route: Route) -> tuple[list[Upstream], float]:
         """The upstreams that nothing but a limit keeps from answering, and for how many seconds to wait for one."""
-        now = self._around.monotonic()
+        now = self._dependencies.monotonic()
         full = {skip.upstream for skip in route.skipped if skip.reason in QUEUE_REASONS}
         with_rescues = self._is_rescuing or bool(ModelName.read(self._request.head.model).upstream)
         wanted = [
@@ -222,16 +222,16 @@ class Search:
             # those that may recover meanwhile are not asked as long as it waits here
             self._queue_ends, self._waits_for = min(self._queue_ends, now + LONGEST_PAUSE_SECONDS), None
         ends = min(self._queue_ends, now + self._seconds_left())
-        rests_end = [
+        cooldowns_end = [
             skip.until for skip in route.skipped if skip.reason == "resting" and skip.until is not None
         ]
-        return sorted(wanted, key=rank), min([ends, *(until + ROUNDING for until in rests_end)]) - now
+        return sorted(wanted, key=rank), min([ends, *(until + ROUNDING for until in cooldowns_end)]) - now
 
     def _choose(self, holds: str = "") -> Route:
-        head, around = self._request.head, self._around
-        now = around.now()
+        head, dependencies = self._request.head, self._dependencies
+        now = dependencies.now()
         keep_seconds = self._settings.failover.session_hours * 3600
-        seat = around.sessions.seat_of(self._conversation, now.monotonic, keep_seconds)
+        affinity = dependencies.sessions.affinity_of(self._conversation, now.monotonic, keep_seconds)
         ask = Ask(
             self._request.protocol,
             head.model,
@@ -242,9 +242,9 @@ class Search:
             self._may_resort,
             self._probing,
             self._exceeded,
-            around.waiting.free_soon(),
+            dependencies.waiting.free_soon(),
         )
-        self._route = choose_route(self._settings, self._state, ask, now, seat)
+        self._route = choose_route(self._settings, self._state, ask, now, affinity)
         if not self._tried:
             self._exchange.skipped = self._route.told
         return self._route
@@ -253,7 +253,7 @@ class Search:
 
     async def _try(self, place: _Place) -> Found | Verdict:
         """One candidate, with the retries its failures allow; its place is left unless it answers."""
-        room, upstream = self._around.waiting, place.candidate.upstream
+        room, upstream = self._dependencies.waiting, place.candidate.upstream
         if not place.granted:
             room.enter(upstream)
         outcome: Found | Verdict | None = None
@@ -284,8 +284,8 @@ class Search:
 
     def _may_ask_again(self, place: _Place) -> bool:
         """True if nothing has come between; the new request counts against the rate limit as any."""
-        candidate, limits, now = place.candidate, self._state.limits, self._around.monotonic()
-        rest = self._state.health.rest_of(candidate.name, candidate.model, now, self._exchange.id)
+        candidate, limits, now = place.candidate, self._state.limits, self._dependencies.monotonic()
+        rest = self._state.health.cooldown_of(candidate.name, candidate.model, now, self._exchange.id)
         if rest is not None and not place.route.last_resort:
             return False
         if self._seconds_left() <= 0 or limits.free_at(candidate.upstream, now) > now:
@@ -298,41 +298,43 @@ class Search:
         prepared = self.prepared
         if failure.kind is not FailureKind.STATUS or prepared is None or candidate.upstream.is_demo:
             return False
-        lesson = lesson_of(failure.error, prepared.target.capabilities, prepared.input_estimate)
+        learned = learned_from(failure.error, prepared.target.capabilities, prepared.input_estimate)
         if (
-            lesson is None
-            or self._lessons >= MAX_LESSONS
-            or (lesson.strip_thinking and self._strips_thinking)
-            or self._is_settled(candidate, lesson)
+            learned is None
+            or self._learned_limits >= MAX_LEARNED_LIMITS
+            or (learned.strip_thinking and self._strips_thinking)
+            or self._is_settled(candidate, learned)
         ):
             return False
-        self._lessons += 1
-        self._strips_thinking = self._strips_thinking or lesson.strip_thinking
-        self._remember(candidate, lesson)
+        self._learned_limits += 1
+        self._strips_thinking = self._strips_thinking or learned.strip_thinking
+        self._remember(candidate, learned)
         note.failure, note.ended, note.status = failure, self.seconds(), failure.status
-        note.verdict = f"learn: {lesson.why}"
+        note.verdict = f"learn: {learned.why}"
         self._state.health.release(self._exchange.id)
-        log.info('upstream "%s" refused (%s), asked again accordingly', candidate.name, lesson.why)
+        log.info('upstream "%s" refused (%s), asked again accordingly', candidate.name, learned.why)
         return True
 
-    def _is_settled(self, candidate: Candidate, lesson: Lesson) -> bool:
+    def _is_settled(self, candidate: Candidate, learned: LearnedLimit) -> bool:
         """The file says otherwise, and the file is stronger."""
         told = candidate.upstream.capabilities
-        return bool(lesson.capabilities) and not lesson.for_now and lesson.capabilities.keys() <= told.keys()
+        return (
+            bool(learned.capabilities) and not learned.for_now and learned.capabilities.keys() <= told.keys()
+        )
 
-    def _remember(self, candidate: Candidate, lesson: Lesson) -> None:
-        memory = self._learned_for_now if lesson.for_now else self._around.learned
+    def _remember(self, candidate: Candidate, learned: LearnedLimit) -> None:
+        memory = self._learned_for_now if learned.for_now else self._dependencies.learned
         key = candidate.name, candidate.model
         if key not in memory and len(memory) >= MAX_LEARNED:
             del memory[next(iter(memory))]
-        memory.setdefault(key, {}).update(lesson.capabilities)
+        memory.setdefault(key, {}).update(learned.capabilities)
 
     async def _attempt_once(self, place: _Place, note: Attempt) -> Found | Failure:
         """Ask once; the upstream's health learns of a success here, of a failure from its verdict."""
-        around, candidate = self._around, place.candidate
+        dependencies, candidate = self._dependencies, place.candidate
         name = candidate.name
-        self._attempt_began = around.monotonic()
-        self._is_simulated = around.wire.seconds_left(name) is not None
+        self._attempt_began = dependencies.monotonic()
+        self._is_simulated = dependencies.wire.seconds_left(name) is not None
         self._state.health.begin(name, candidate.model, self._exchange.id)
         self._held.begin_attempt(candidate)
         try:
@@ -349,7 +351,9 @@ class Search:
         if self._is_known_still(candidate.upstream):
             self._state.health.succeeded(name, candidate.model, self._attempt_began)
         self._state.health.release(self._exchange.id)
-        around.sessions.sit(self._conversation, name, around.monotonic(), stays=place.route.stays)
+        dependencies.sessions.remember(
+            self._conversation, name, dependencies.monotonic(), stays=place.route.stays
+        )
         note.first_byte, note.status = self.seconds(), held.reply.status
         assert self.prepared is not None
         return Found(candidate, held, self.prepared, whole, place.route.last_resort)
@@ -386,10 +390,10 @@ class Search:
             upstream.is_demo,
             upstream.name,
         )
-        codec = self._around.codecs[note.protocol]
+        codec = self._dependencies.codecs[note.protocol]
         stream = self.stream = self._new_stream(prepared, note.protocol) if request.head.stream else None
         return await attempt(
-            self._around.wire,
+            self._dependencies.wire,
             call,
             codec,
             stream,
@@ -404,7 +408,7 @@ class Search:
             return None
         prepared = self.prepared
         assert prepared is not None
-        arguments = (held, self._request, prepared, self.preparation, self._around.codecs)
+        arguments = (held, self._request, prepared, self.preparation, self._dependencies.codecs)
         try:
             if len(held.head) > OFF_LOOP_BYTES:
                 return await asyncio.to_thread(whole_answer, *arguments)
@@ -417,12 +421,12 @@ class Search:
 
     async def _prepare(self, candidate: Candidate, protocol: ProtocolName) -> Prepared:
         key = candidate.name, candidate.model
-        learned = self._around.learned.get(key, {})
+        learned = self._dependencies.learned.get(key, {})
         target = target_for(candidate, protocol, learned, self._learned_for_now.get(key, {}))
         stripped = (
             None
             if self._strips_thinking
-            else self._around.signatures.foreign(self._request.body, target.issuer)
+            else self._dependencies.signatures.foreign(self._request.body, target.issuer)
         )
         try:
             if len(self._request.body) > OFF_LOOP_BYTES:
@@ -435,10 +439,10 @@ class Search:
             raise AttemptFailed(Failure(FailureKind.REFUSED_REQUEST, error)) from None
 
     def _new_stream(self, prepared: Prepared, protocol: ProtocolName) -> Stream:
-        codecs = self._around.codecs
+        codecs = self._dependencies.codecs
         client = codecs[self._request.protocol]
         if prepared.sent is None or prepared.request is None:
-            return UntouchedStream(client, self._request.head.model, prepared.hide_usage)
+            return PassthroughStream(client, self._request.head.model, prepared.hide_usage)
         return StreamConversion(codecs[protocol], client, prepared.sent, prepared.request)
 
     def _judge(self, candidate: Candidate, note: Attempt, failure: Failure, retries: int) -> Verdict:
@@ -456,11 +460,11 @@ class Search:
 
     def charge(self, candidate: Candidate, charge: Charge, failure: Failure) -> None:
         """Hold the failure of the last attempt against its upstream, and free its trial."""
-        health, rules, now = self._state.health, self._settings.failover, self._around.monotonic()
+        health, rules, now = self._state.health, self._settings.failover, self._dependencies.monotonic()
         if failure.kind in NETWORK:  # the only failures that are ever simulated
-            left = self._around.wire.seconds_left(candidate.name)
+            left = self._dependencies.wire.seconds_left(candidate.name)
             has_ended = self._is_simulated and left is None
-            charge = Charge("none") if has_ended else replace(charge, pretended_seconds=left)
+            charge = Charge("none") if has_ended else replace(charge, simulated_seconds=left)
         if self._is_known_still(candidate.upstream):
             health.failed(
                 candidate.name, candidate.model, charge, failure.summary, rules, now, self._attempt_began
@@ -469,7 +473,7 @@ class Search:
 
     def _is_known_still(self, upstream: Upstream) -> bool:
         """False once its entry is gone or names another account: a key that was corrected pays for no old one."""
-        settings = self._around.settings()
+        settings = self._dependencies.settings()
         if settings is self._settings:
             return True
         entry = settings.upstream(upstream.name)
@@ -497,11 +501,11 @@ class Search:
             self._tried, self._probing = frozenset(one.upstream for one in attempts), ""
             self._choose()
         if not attempts:
-            final = nothing_could_answer(self._route, self._request.head.model, self._around.now())
+            final = nothing_could_answer(self._route, self._request.head.model, self._dependencies.now())
             return replace(final, hold_used_up=self._held.is_used_up)
         route, unasked = self._route, self._unasked()
         self._exchange.skipped = route.told + tuple((skip.upstream, skip.text) for skip in unasked)
-        final = all_failed(attempts, route.skipped + unasked, self._around.now())
+        final = all_failed(attempts, route.skipped + unasked, self._dependencies.now())
         return replace(final, hold_used_up=self._held.is_used_up)
 
     def _unasked(self) -> tuple[Skip, ...]:
@@ -519,7 +523,7 @@ class Search:
 
     def seconds(self) -> float:
         """Since the search began."""
-        return self._around.awake() - self._began
+        return self._dependencies.awake() - self._began
 
 
 def _outcome_text(outcome: Found | FinalError | None) -> str:

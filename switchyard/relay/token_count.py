@@ -6,13 +6,13 @@ import msgspec
 
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.estimate import estimate_tokens
-from switchyard.protocols.head import read_head
+from switchyard.protocols.request_summary import read_head
 from switchyard.relay.credentials import KeyMissing, fetch_key
+from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.failures import AttemptFailed
 from switchyard.relay.headers import Headers, upstream_headers
 from switchyard.relay.prepare import Preparation, target_for
 from switchyard.relay.search import OFF_LOOP_BYTES
-from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.upstream import Call
 from switchyard.relay.urls import request_url
 from switchyard.relay.values import ClientRequest
@@ -26,8 +26,8 @@ MAX_ANSWER_BYTES = 65536
 class TokenCounter:
     """Counting says nothing about an upstream's health: a server without this endpoint is well all the same."""
 
-    def __init__(self, around: Surroundings) -> None:
-        self._around = around
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._dependencies = dependencies
 
     async def count(self, body: bytes, headers: Headers, query: str, client: str) -> int:
         """Input tokens of the request, from the upstream that would answer it or by estimate."""
@@ -44,9 +44,9 @@ class TokenCounter:
         return self._estimated(request)
 
     async def _asked(self, request: ClientRequest) -> int | None:
-        around, head = self._around, request.head
+        dependencies, head = self._dependencies, request.head
         ask = Ask("messages", head.model, head.session)
-        route = choose_route(around.settings(), around.state(), ask, around.now())
+        route = choose_route(dependencies.settings(), dependencies.state(), ask, dependencies.now())
         candidate = route.candidates[0] if route.candidates else None
         if candidate is None or candidate.upstream.is_demo or candidate.upstream.protocol != "messages":
             return None
@@ -58,9 +58,9 @@ class TokenCounter:
 
     async def _call(self, request: ClientRequest, candidate: Candidate) -> int | None:
         upstream = candidate.upstream
-        learned = self._around.learned.get((candidate.name, candidate.model), {})
+        learned = self._dependencies.learned.get((candidate.name, candidate.model), {})
         target = target_for(candidate, "messages", learned)
-        prepared = Preparation(request, self._around.codecs).prepare(candidate, target)
+        prepared = Preparation(request, self._dependencies.codecs).prepare(candidate, target)
         headers = upstream_headers(
             upstream,
             await fetch_key(upstream, request.headers),
@@ -70,7 +70,7 @@ class TokenCounter:
             refused_betas=target.capabilities.refused_betas,
         )
         url = request_url(upstream, candidate.model, "/count_tokens", request.query)
-        reply = await self._around.wire.send(
+        reply = await self._dependencies.wire.send(
             Call(url, headers, prepared.body, WAIT_SECONDS, upstream.proxy, upstream=upstream.name)
         )
         try:
@@ -81,7 +81,7 @@ class TokenCounter:
 
     def _estimated(self, request: ClientRequest) -> int:
         try:
-            return estimate_tokens(self._around.codecs["messages"].decode_request(request.body))
+            return estimate_tokens(self._dependencies.codecs["messages"].decode_request(request.body))
         except BadRequest:
             return max(1, len(request.body) // 4)
 

@@ -4,8 +4,8 @@ from typing import Protocol
 
 import msgspec
 
-from switchyard.protocols.head import Head
 from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.request_summary import Head
 from switchyard.relay.headers import Headers
 
 

@@ -8,10 +8,10 @@ from msgspec.structs import replace
 from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.codec import BadRequest, Codec
 from switchyard.protocols.conversion import convert_response
+from switchyard.protocols.model_name_rewrite import rewrite_model_name
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Usage
 from switchyard.protocols.openai_responses.compaction import encode_compact_response
-from switchyard.protocols.splice import splice_model
 from switchyard.relay.attempt import Held
 from switchyard.relay.failures import AttemptFailed, refused_failure
 from switchyard.relay.prepare import Preparation, Prepared
@@ -36,7 +36,7 @@ def whole_answer(
     """The client's answer. Raises AttemptFailed if what came is no answer after all."""
     glance = held.glance
     if prepared.sent is None and not request.head.stream and glance is not None:
-        return Whole(splice_model(held.head, request.head.model), glance.usage, glance.signatures)
+        return Whole(rewrite_model_name(held.head, request.head.model), glance.usage, glance.signatures)
     try:
         asked = prepared.request or preparation.decoded()
     except BadRequest as refused:

@@ -28,7 +28,7 @@ class Charge(msgspec.Struct, frozen=True):
     """the first cooldown is as long as the last: what is wrong does not pass by itself"""
     is_reset: bool = False
     """`retry_after` is when a quota begins anew: asking earlier is useless, however late it is"""
-    pretended_seconds: float | None = None
+    simulated_seconds: float | None = None
     """the failure was only pretended, and so it is for so many seconds more"""
 
 
@@ -52,11 +52,11 @@ class Condition:
     """the exchange that is trying it after its rest"""
     charge: Charge = NOTHING_CHARGED
     """the last one"""
-    pretended: bool = True
+    simulated: bool = True
     """nothing is held against it but what was pretended"""
 
 
-class Rest(msgspec.Struct, frozen=True):
+class Cooldown(msgspec.Struct, frozen=True):
     """Why not now. `until` in monotonic seconds; `on_trial` when the rest is over and one request tries it."""
 
     until: float
@@ -76,7 +76,7 @@ class Health:
     def __init__(self) -> None:
         self._conditions: dict[Key, Condition] = {}
 
-    def rest_of(self, upstream: str, model: str, now: float, asking: str = "") -> Rest | None:
+    def cooldown_of(self, upstream: str, model: str, now: float, asking: str = "") -> Cooldown | None:
         """The rest that keeps this model of this upstream from answering now; None when it may."""
         for key in ((upstream, ""), (upstream, model)):
             condition = self._conditions.get(key)
@@ -139,10 +139,10 @@ class Health:
         for key in keys:
             condition = self._conditions.setdefault(key, Condition())
             condition.reason, condition.charge = reason, charge
-            condition.pretended = condition.pretended and charge.pretended_seconds is not None
+            condition.simulated = condition.simulated and charge.simulated_seconds is not None
             _hold_against(condition, charge, rules, now, began)
         self._forget_surplus()
-        return self.rest_of(upstream, model, now) is not None
+        return self.cooldown_of(upstream, model, now) is not None
 
     def _forget_surplus(self) -> None:
         """Beyond the bound, the model whose cooldown ends first."""
@@ -166,9 +166,9 @@ class Health:
         for key in [key for key in self._conditions if upstream in (None, key[0])]:
             del self._conditions[key]
 
-    def forget_pretended(self, upstream: str) -> None:
+    def forget_simulated(self, upstream: str) -> None:
         """A pretence has ended: forget what nothing else has caused."""
-        for key in [key for key, found in self._conditions.items() if key[0] == upstream and found.pretended]:
+        for key in [key for key, found in self._conditions.items() if key[0] == upstream and found.simulated]:
             del self._conditions[key]
 
     def rename(self, names: Mapping[str, str]) -> None:
@@ -188,28 +188,28 @@ class Health:
         return dict(self._conditions)
 
 
-def _rest(condition: Condition, model: str, *, on_trial: bool) -> Rest:
+def _rest(condition: Condition, model: str, *, on_trial: bool) -> Cooldown:
     hinted = condition.charge.retry_after is not None
     passes = hinted or not condition.charge.full
-    return Rest(condition.until, condition.errors, condition.reason, model, on_trial, passes, hinted)
+    return Cooldown(condition.until, condition.errors, condition.reason, model, on_trial, passes, hinted)
 
 
 def _hold_against(condition: Condition, charge: Charge, rules: Failover, now: float, began: float) -> None:
     if condition.rests and (began < condition.since or now < condition.until):
         # the cooldown has its length already, unless the upstream itself asks for more or the cause does not pass
         if charge.retry_after is not None or charge.full:
-            condition.until = max(condition.until, now + rest_seconds(condition.rests, charge, rules))
+            condition.until = max(condition.until, now + cooldown_length(condition.rests, charge, rules))
         return
     condition.errors += 1
-    rests_now = charge.weight == "rest" or charge.retry_after is not None or condition.rests > 0
-    if rests_now or condition.errors >= rules.error_threshold:
+    cools_down_now = charge.weight == "rest" or charge.retry_after is not None or condition.rests > 0
+    if cools_down_now or condition.errors >= rules.error_threshold:
         condition.rests += 1
         condition.since = now
-        condition.until = now + rest_seconds(condition.rests, charge, rules)
+        condition.until = now + cooldown_length(condition.rests, charge, rules)
         condition.trial_by = ""
 
 
-def rest_seconds(rests: int, charge: Charge, rules: Failover) -> float:
+def cooldown_length(rests: int, charge: Charge, rules: Failover) -> float:
     """The upstream's own hint, else the first cooldown doubled for each further one in a row, up to the full one.
 
     What was only pretended rests until the pretence ends at the latest.
@@ -221,7 +221,7 @@ def rest_seconds(rests: int, charge: Charge, rules: Failover) -> float:
         seconds = rules.cooldown_seconds
     else:
         seconds = min(rules.cooldown_start_seconds * 2 ** min(rests - 1, 16), rules.cooldown_seconds)
-    return seconds if charge.pretended_seconds is None else min(seconds, charge.pretended_seconds)
+    return seconds if charge.simulated_seconds is None else min(seconds, charge.simulated_seconds)
 
 
 def same_accounts(before: Settings, after: Settings) -> tuple[str, ...]:

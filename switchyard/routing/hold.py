@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from switchyard.exchange import Attempt, Failure, FailureKind
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.routing.health import Rest
+from switchyard.routing.health import Cooldown
 from switchyard.routing.route import QUEUE_REASONS, Route
 
 Target = tuple[str, str]
@@ -211,7 +211,7 @@ def outlook(
     return Outlook(tuple(hopes), tuple(lasting))
 
 
-def seconds_to_probe(rest: Rest, now: float) -> float | None:
+def seconds_to_probe(rest: Cooldown, now: float) -> float | None:
     """How long a held request waits before it may probe what is cooling down; None where waiting does not help."""
     if not rest.passes:
         return None

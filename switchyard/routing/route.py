@@ -8,10 +8,10 @@ import msgspec
 from msgspec.structs import replace
 
 from switchyard.protocols.names import ProtocolName
-from switchyard.routing.health import Health, Rest
+from switchyard.routing.health import Cooldown, Health
 from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Candidate, Lineups, Moment, Skip, rank
-from switchyard.routing.sessions import Seat
+from switchyard.routing.sessions import Affinity
 from switchyard.settings import Settings
 
 QUEUE_REASONS = ("concurrency", "rate")
@@ -43,7 +43,7 @@ class Cooling(msgspec.Struct, frozen=True):
     """A regular candidate that nothing but its cooldown keeps from answering."""
 
     candidate: Candidate
-    rest: Rest
+    rest: Cooldown
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -72,12 +72,14 @@ class State(msgspec.Struct, frozen=True):
     lineups: Lineups = msgspec.field(default_factory=Lineups)
 
 
-def choose_route(settings: Settings, state: State, ask: Ask, now: Moment, seat: Seat | None = None) -> Route:
+def choose_route(
+    settings: Settings, state: State, ask: Ask, now: Moment, affinity: Affinity | None = None
+) -> Route:
     """The candidates in the order to try, the rescue upstreams, and every other upstream with its reason."""
     lineup = state.lineups.get(settings, ask.protocol, ask.model, now.wall, state.spent)
     is_plain = not ask.tried and not lineup.limited and not lineup.takes_turns and bool(lineup.regular)
     if is_plain and state.health.is_spotless:  # the usual case
-        candidates, stays = _seated(lineup.regular, seat, settings, now)
+        candidates, stays = _with_affinity(lineup.regular, affinity, settings, now)
         return Route(
             candidates,
             lineup.rescues,
@@ -105,7 +107,7 @@ def choose_route(settings: Settings, state: State, ask: Ask, now: Moment, seat: 
     if not regular and ask.may_resort:
         resort, waiting = _last_resort(waiting, state, ask, now)
     kept_out = tuple(skip for candidate, skip in waiting if resort is None or candidate.name != resort.name)
-    candidates, stays = _seated((resort,) if resort is not None else regular, seat, settings, now)
+    candidates, stays = _with_affinity((resort,) if resort is not None else regular, affinity, settings, now)
     return Route(
         candidates=candidates,
         rescues=tuple(candidate for candidate in ready if candidate.only_rescues),
@@ -122,7 +124,7 @@ def _cooling(
     waiting: list[tuple[Candidate, Skip]], state: State, ask: Ask, now: Moment
 ) -> tuple[Cooling, ...]:
     found = (
-        (candidate, state.health.rest_of(candidate.name, candidate.model, now.monotonic, ask.exchange))
+        (candidate, state.health.cooldown_of(candidate.name, candidate.model, now.monotonic, ask.exchange))
         for candidate, skip in waiting
         if skip.reason in ("resting", "trial") and not candidate.only_rescues
     )
@@ -144,9 +146,9 @@ def _window_skip(candidate: Candidate) -> Skip:
 def _obstacle(candidate: Candidate, state: State, ask: Ask, now: Moment) -> Skip | None:
     """What keeps an allowed upstream from answering just now."""
     name = candidate.name
-    rest = state.health.rest_of(name, candidate.model, now.monotonic, ask.exchange)
+    rest = state.health.cooldown_of(name, candidate.model, now.monotonic, ask.exchange)
     if rest is not None and name != ask.probing:
-        return Skip(name, "trial" if rest.on_trial else "resting", _rest_text(rest, now), rest.until)
+        return Skip(name, "trial" if rest.on_trial else "resting", _cooldown_text(rest, now), rest.until)
     return _limit(candidate, state, ask, now)
 
 
@@ -166,7 +168,7 @@ def _limit(candidate: Candidate, state: State, ask: Ask, now: Moment) -> Skip | 
     return None
 
 
-def _rest_text(rest: Rest, now: Moment) -> str:
+def _cooldown_text(rest: Cooldown, now: Moment) -> str:
     what = f"model {rest.model} " if rest.model else ""
     count = f"{rest.errors} error{'s' if rest.errors != 1 else ''}"
     if rest.on_trial:
@@ -208,18 +210,18 @@ def _turn(session: str, name: str) -> bytes:
     return blake2b(f"{session}\0{name}".encode(), digest_size=8).digest()
 
 
-def _seated(
-    candidates: tuple[Candidate, ...], seat: Seat | None, settings: Settings, now: Moment
+def _with_affinity(
+    candidates: tuple[Candidate, ...], affinity: Affinity | None, settings: Settings, now: Moment
 ) -> tuple[tuple[Candidate, ...], bool]:
     """The upstream that the conversation is with comes first, unless a better one has long recovered."""
-    if seat is None:
+    if affinity is None:
         return candidates, False
-    mine = next((one for one in candidates if one.name == seat.upstream), None)
+    mine = next((one for one in candidates if one.name == affinity.upstream), None)
     if mine is None:
         return candidates, False
     could_do_better = _is_better(candidates[0], mine)
     stay_seconds = settings.failover.return_to_primary_minutes * 60
-    stays_since = now.monotonic if seat.stays_since is None else seat.stays_since
+    stays_since = now.monotonic if affinity.stays_since is None else affinity.stays_since
     if could_do_better and now.monotonic - stays_since >= stay_seconds:
         return candidates, False
     others = [one for one in candidates if one.name != mine.name]

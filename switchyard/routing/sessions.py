@@ -9,7 +9,7 @@ from msgspec.structs import replace
 MAX_SESSIONS = 10_000
 
 
-class Seat(msgspec.Struct, frozen=True):
+class Affinity(msgspec.Struct, frozen=True):
     """The upstream a conversation sits at. Times in monotonic seconds."""
 
     upstream: str
@@ -27,34 +27,34 @@ class Sessions:
     """Time is given, never read."""
 
     def __init__(self, capacity: int = MAX_SESSIONS) -> None:
-        self._seats: OrderedDict[str, Seat] = OrderedDict()
+        self._affinities: OrderedDict[str, Affinity] = OrderedDict()
         self._capacity = capacity
 
-    def seat_of(self, conversation: str, now: float, keep_seconds: float) -> Seat | None:
+    def affinity_of(self, conversation: str, now: float, keep_seconds: float) -> Affinity | None:
         """Where the conversation sat last; None if it is new, unknown, or has been silent for too long."""
-        seat = self._seats.get(conversation)
-        if seat is None or now - seat.last_used > keep_seconds:
+        affinity = self._affinities.get(conversation)
+        if affinity is None or now - affinity.last_used > keep_seconds:
             return None
-        return seat
+        return affinity
 
-    def sit(self, conversation: str, upstream: str, now: float, *, stays: bool = False) -> None:
+    def remember(self, conversation: str, upstream: str, now: float, *, stays: bool = False) -> None:
         """The upstream has answered this conversation; `stays` if a better one could have."""
         if not conversation:
             return
-        before = self._seats.get(conversation)
+        before = self._affinities.get(conversation)
         stays_since = now if stays else None
         if stays and before is not None and before.upstream == upstream and before.stays_since is not None:
             stays_since = before.stays_since
-        self._seats[conversation] = Seat(upstream, now, stays_since)
-        self._seats.move_to_end(conversation)
-        while len(self._seats) > self._capacity:
-            self._seats.popitem(last=False)
+        self._affinities[conversation] = Affinity(upstream, now, stays_since)
+        self._affinities.move_to_end(conversation)
+        while len(self._affinities) > self._capacity:
+            self._affinities.popitem(last=False)
 
     def rename(self, names: Mapping[str, str]) -> None:
         """Upstreams have new names: old name -> new name."""
-        for conversation, seat in self._seats.items():
-            if seat.upstream in names:
-                self._seats[conversation] = replace(seat, upstream=names[seat.upstream])
+        for conversation, affinity in self._affinities.items():
+            if affinity.upstream in names:
+                self._affinities[conversation] = replace(affinity, upstream=names[affinity.upstream])
 
     def __len__(self) -> int:
-        return len(self._seats)
+        return len(self._affinities)

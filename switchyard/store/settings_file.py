@@ -71,7 +71,7 @@ class SettingsFile:
         """of the file as it is on disk; differs from `revision` while that one has faults"""
         self.faults: tuple[Fault, ...] = ()
         self.warnings: tuple[str, ...] = ()
-        self.is_ancestor = False
+        self.is_legacy = False
         self._clock = clock
         self._content = b""
         self._busy = threading.RLock()
@@ -101,8 +101,8 @@ class SettingsFile:
 
     def save(self, document: dict[str, Any], base_revision: str) -> str:
         """Replaces the file and returns its new revision. Raises SettingsError, StaleRevision or OSError."""
-        if importing.is_ancestor(document):
-            document = importing.from_ancestor(document).document
+        if importing.is_legacy(document):
+            document = importing.from_legacy(document).document
         parse(document)
         return self._replace(encode_document(document), base_revision)
 
@@ -163,7 +163,7 @@ class SettingsFile:
         """Makes this content the current settings. Raises SettingsError and changes nothing then."""
         loaded = read_settings(content)
         self.settings, self.document = loaded.parsed.settings, loaded.document
-        self.warnings, self.is_ancestor = loaded.parsed.warnings + loaded.notes, loaded.is_ancestor
+        self.warnings, self.is_legacy = loaded.parsed.warnings + loaded.notes, loaded.is_legacy
         self.faults = ()
         self.revision = revision_of(content)
         self._content = content
@@ -211,7 +211,7 @@ class SettingsFile:
                     "Nothing was saved: load it again and repeat the change."
                 )
             if on_disk is not None and on_disk != content:
-                self._keep_ancestor(on_disk)
+                self._keep_legacy(on_disk)
                 self._keep(on_disk)
             write_whole(self.path, content)
             self._adopt(content)
@@ -238,10 +238,10 @@ class SettingsFile:
         for version in self.history()[KEPT_VERSIONS:]:
             self._version_path(version.id).unlink(missing_ok=True)
 
-    def _keep_ancestor(self, content: bytes) -> None:
+    def _keep_legacy(self, content: bytes) -> None:
         """The file another program may still want is kept beside ours for ever."""
         try:
-            if not importing.is_ancestor(decode_document(content)):
+            if not importing.is_legacy(decode_document(content)):
                 return
         except SettingsError:
             return
@@ -295,15 +295,15 @@ class Loaded(msgspec.Struct, frozen=True):
     document: dict[str, Any]
     parsed: Parsed
     notes: tuple[str, ...] = ()
-    is_ancestor: bool = False
+    is_legacy: bool = False
 
 
 def read_settings(content: bytes) -> Loaded:
     """The settings in the bytes of a file, of the new form or the ancestor's. Raises SettingsError."""
     document = decode_document(content)
-    if not importing.is_ancestor(document):
+    if not importing.is_legacy(document):
         return Loaded(document, parse(document))
-    imported = importing.from_ancestor(document)
+    imported = importing.from_legacy(document)
     return Loaded(imported.document, parse(imported.document), imported.notes, True)
 
 

@@ -9,17 +9,17 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from switchyard.relay.surroundings import steady_seconds
+from switchyard.relay.dependencies import steady_seconds
+from switchyard.web.actions_api import ActionsApi
 from switchyard.web.answers import answer, told
 from switchyard.web.asgi import Receive, Scope, Send
 from switchyard.web.client_setup import ClientSetup
-from switchyard.web.doing import Doing
 from switchyard.web.epochs import Epochs
 from switchyard.web.live import LiveEvents
 from switchyard.web.overview import Daemon, Overview
 from switchyard.web.plain import Plain
-from switchyard.web.reading import Reading
-from switchyard.web.writing import Writing
+from switchyard.web.query_api import Reading
+from switchyard.web.settings_api import SettingsApi
 
 STATUS_WORDS = {
     404: "There is nothing at this address; the dashboard is at /.",
@@ -34,7 +34,7 @@ class Admin:
         overview = Overview(daemon, Epochs(steady_seconds).now)
         self._live = LiveEvents(overview, daemon.recent.listen)
         reading = Reading(daemon, overview, self._live)
-        writing = Writing(daemon.settings_file)
+        writing = SettingsApi(daemon.settings_file)
         clients = ClientSetup(daemon.client_files, daemon.current)
         told_by_get = (
             Plain(daemon, overview).table()
@@ -42,7 +42,7 @@ class Admin:
             | writing.reading_table()
             | clients.reading_table()
         )
-        done_by_post = writing.table() | Doing(daemon).table() | clients.table()
+        done_by_post = writing.table() | ActionsApi(daemon).table() | clients.table()
         self.routes: list[BaseRoute] = [
             *(Route(path, told(handler), methods=["GET"]) for path, handler in told_by_get.items()),
             *(Route(path, told(handler), methods=["POST"]) for path, handler in done_by_post.items()),

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from random import randrange
 
-from switchyard.relay.decompress import Swells, unpack_whole
+from switchyard.relay.decompress import DecompressionBomb, unpack_whole
 from switchyard.web.asgi import Receive, Scope, header, read_body
 
 AT_ONCE_BYTES = 1024 * 1024
@@ -15,18 +15,18 @@ MOST_CONTAINERS = 4_000_000
 """a list takes a hundred times its two bytes in memory; so many are more than any conversation has"""
 
 
-class Crowded(Exception):
+class TooManyContainers(Exception):
     """The body is made of lists and objects rather than of words."""
 
 
 async def take_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body, unpacked. Raises BodyTooLarge, ClientLeft, UnpackError or Crowded."""
+    """The whole body, unpacked. Raises BodyTooLarge, ClientLeft, UnpackError or TooManyContainers."""
     body = await read_body(scope, receive, limit)
     encoding = header(scope, b"content-encoding")
     if encoding:
         body = await unpacked(encoding, body, limit)
     if is_crowded(body):
-        raise Crowded
+        raise TooManyContainers
     return body
 
 
@@ -34,7 +34,7 @@ async def unpacked(encoding: str, body: bytes, limit: int) -> bytes:
     """A few bytes may become very many: those are unpacked in a thread. Raises UnpackError."""
     try:
         return unpack_whole(encoding, body, min(limit, AT_ONCE_BYTES))
-    except Swells:
+    except DecompressionBomb:
         return await asyncio.to_thread(unpack_whole, encoding, body, limit)
 
 

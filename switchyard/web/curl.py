@@ -5,8 +5,8 @@ import shlex
 import msgspec
 
 from switchyard.exchange import Exchange
+from switchyard.protocols.model_name_rewrite import rewrite_model_name
 from switchyard.protocols.names import ProtocolName
-from switchyard.protocols.splice import splice_model
 from switchyard.relay.capture import Captured
 from switchyard.relay.headers import ANTHROPIC_VERSION, auth_style
 from switchyard.relay.redaction import masked_url
@@ -43,5 +43,5 @@ def _body(exchange: Exchange, captured: Captured | None) -> str:
     last = exchange.attempts[-1]
     request = captured.request if captured else None
     if request is not None and request.protocol == last.protocol:
-        return splice_model(request.body, last.model).decode(errors="replace")
+        return rewrite_model_name(request.body, last.model).decode(errors="replace")
     return msgspec.json.encode({"model": last.model, **SAMPLES[last.protocol]}).decode()

@@ -12,12 +12,12 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 from msgspec.structs import replace
 
-from switchyard.protocols import diagonal
+from switchyard.protocols import passthrough
 from switchyard.protocols.codec import BadRequest, Codec
-from switchyard.protocols.head import read_head
 from switchyard.protocols.names import ModelName, ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.relay.decompress import Swells, UnpackError
+from switchyard.protocols.request_summary import read_head
+from switchyard.relay.decompress import DecompressionBomb, UnpackError
 from switchyard.relay.failover import Relay
 from switchyard.relay.local_keys import local_keys
 from switchyard.relay.token_count import TokenCounter
@@ -40,7 +40,7 @@ from switchyard.web.asgi import (
     read_body,
     respond,
 )
-from switchyard.web.bodies import Crowded, take_body
+from switchyard.web.bodies import TooManyContainers, take_body
 
 JSON: Headers = [("content-type", "application/json")]
 MEGABYTE = 1024 * 1024
@@ -134,7 +134,7 @@ class Gateway:
             head = read_head(protocol, body, dict(headers))
         except BadRequest as bad:
             raise _Refused(WireError(ErrorType.INVALID_REQUEST, bad.message, 400, param=bad.param)) from None
-        compacts = diagonal.wants_compaction(protocol, body)
+        compacts = passthrough.wants_compaction(protocol, body)
         return ClientRequest(
             protocol, body, head, headers, query, client, received_at=int(time.time()), compacts=compacts
         )
@@ -148,10 +148,12 @@ class Gateway:
             raise _Refused(WireError(ErrorType.TOO_LARGE, message, 413)) from None
         except UnpackError as error:
             kind, status = (
-                (ErrorType.TOO_LARGE, 413) if isinstance(error, Swells) else (ErrorType.INVALID_REQUEST, 400)
+                (ErrorType.TOO_LARGE, 413)
+                if isinstance(error, DecompressionBomb)
+                else (ErrorType.INVALID_REQUEST, 400)
             )
             raise _Refused(WireError(kind, f"Request body: {error}.", status)) from None
-        except Crowded:
+        except TooManyContainers:
             message = "Request body: it has more lists and objects than any request."
             raise _Refused(WireError(ErrorType.INVALID_REQUEST, message, 400)) from None
 

@@ -12,8 +12,8 @@ from switchyard.exchange import Exchange
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.relay.activation import ActivationState
 from switchyard.relay.capture import CapturingRelay
-from switchyard.relay.pretend import Pretence, PretendingWire
-from switchyard.relay.surroundings import Surroundings
+from switchyard.relay.dependencies import Dependencies
+from switchyard.relay.simulate import SimulatingWire, Simulation
 from switchyard.routing.health import Health
 from switchyard.routing.hold import Probed, held_for
 from switchyard.routing.limits import Limits
@@ -59,8 +59,8 @@ class Daemon(Protocol):
     recent: RecentExchanges
     health: Health
     limits: Limits
-    wire: PretendingWire
-    around: Surroundings
+    wire: SimulatingWire
+    dependencies: Dependencies
     relay: CapturingRelay
 
     @property
@@ -83,14 +83,14 @@ class Overview:
     def __init__(self, daemon: Daemon, now: Callable[[], Moment]) -> None:
         self._daemon = daemon
         self.now = now
-        self.held = HeldRequests(daemon.around.hold, Epochs(daemon.around.awake))
+        self.held = HeldRequests(daemon.dependencies.hold, Epochs(daemon.dependencies.awake))
         self.boot = secrets.token_hex(4)
         """tells one run of the daemon from the next"""
 
     def state(self) -> Json:
         daemon = self._daemon
         settings, settings_file, now = daemon.current(), daemon.settings_file, self.now()
-        pretences, activations = daemon.wire.pretences(), daemon.activations()
+        simulations, activations = daemon.wire.simulations(), daemon.activations()
         return {
             "version": VERSION,
             "boot": self.boot,
@@ -100,7 +100,7 @@ class Overview:
             "urls": {name: f"{daemon.dashboard}{path}" for name, path in CLIENT_PATHS.items()},
             "file": {
                 "path": shown_path(settings_file.path),
-                "ancestor": settings_file.is_ancestor,
+                "ancestor": settings_file.is_legacy,
                 "faults": [fault_view(fault) for fault in settings_file.faults],
                 "warnings": list(settings_file.warnings),
             },
@@ -111,7 +111,7 @@ class Overview:
             "upstreams": [
                 {
                     **upstream_state(upstream, daemon.health, daemon.limits, now),
-                    "pretend": _pretence(pretences.get(upstream.name), now),
+                    "pretend": _simulation(simulations.get(upstream.name), now),
                     "activation": _activation(activations.get(upstream.name)),
                 }
                 for upstream in settings.upstreams
@@ -142,14 +142,16 @@ class Overview:
         self, client: ProtocolName, model: str, session: str, moment: Moment
     ) -> tuple[Route, tuple[Probed, ...]]:
         """The route of a new request; and what it is held for, if all are cooling down."""
-        settings, sessions = self._daemon.current(), self._daemon.around.sessions
+        settings, sessions = self._daemon.current(), self._daemon.dependencies.sessions
         keep_seconds = settings.failover.session_hours * 3600
-        seat = sessions.seat_of(conversation_of(session, model), moment.monotonic, keep_seconds)
+        affinity = sessions.affinity_of(conversation_of(session, model), moment.monotonic, keep_seconds)
         ask = Ask(client, model, session, may_resort=False)
-        route = choose_route(settings, self._daemon.state(), ask, moment, seat)
+        route = choose_route(settings, self._daemon.state(), ask, moment, affinity)
         waits = held_for(route, moment.monotonic, settings.failover.hold_seconds)
         if not route.candidates and not waits:
-            route = choose_route(settings, self._daemon.state(), replace(ask, may_resort=True), moment, seat)
+            route = choose_route(
+                settings, self._daemon.state(), replace(ask, may_resort=True), moment, affinity
+            )
         return route, waits
 
     def last_asked(self, client: ProtocolName) -> str:
@@ -170,9 +172,9 @@ class Overview:
         return today_view(day, statistics.day(day).all)
 
 
-def _pretence(pretence: Pretence | None, now: Moment) -> Json | None:
-    until = epoch(pretence.until, now) if pretence else None
-    return {"mode": pretence.mode, "until": round(until)} if pretence and until else None
+def _simulation(simulation: Simulation | None, now: Moment) -> Json | None:
+    until = epoch(simulation.until, now) if simulation else None
+    return {"mode": simulation.mode, "until": round(until)} if simulation and until else None
 
 
 def _activation(state: ActivationState | None) -> Json | None:

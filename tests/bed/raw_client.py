@@ -27,7 +27,7 @@ def leave(connection: socket.socket, *, reset: bool = False) -> None:
     connection.close()
 
 
-def rest_of(connection: socket.socket) -> bytes:
+def cooldown_of(connection: socket.socket) -> bytes:
     """What still comes until the server closes. Fails if it does not; a reset is a close as well."""
     told = b""
     try:

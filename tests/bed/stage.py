@@ -7,18 +7,18 @@ from typing import Any, cast
 from msgspec.structs import replace
 
 from switchyard.exchange import Exchange, FailureKind
-from switchyard.protocols.head import read_head
+from switchyard.protocols.request_summary import read_head
 from switchyard.relay.capture import NowhereSink
 from switchyard.relay.failover import Relay
 from switchyard.relay.failures import AttemptFailed, network_failure
 from switchyard.relay.hold import Hold
-from switchyard.relay.pretend import PretendingWire
+from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.upstream import Call, Reply, Wire
 from switchyard.relay.values import ClientRequest, Sink
 from switchyard.relay.waiting import WaitingRoom
 from switchyard.routing.lineup import Moment
 from switchyard.settings import Settings, Upstream
-from tests.bed.around import Bed
+from tests.bed.dependencies import Bed
 
 ANSWER = (
     b'{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"Hello"}],'
@@ -82,11 +82,11 @@ class Stage:
         loop = asyncio.get_running_loop()
         self.bed = Bed(settings)
         self.wire = Told(answer)
-        self.around = replace(
-            self.bed.around,
+        self.dependencies = replace(
+            self.bed.dependencies,
             waiting=WaitingRoom(self.bed.limits, loop.time),
-            wire=PretendingWire(cast(Wire, self.wire), loop.time),
-            now=lambda: Moment(self.bed.around.now().wall, loop.time()),
+            wire=SimulatingWire(cast(Wire, self.wire), loop.time),
+            now=lambda: Moment(self.bed.dependencies.now().wall, loop.time()),
             monotonic=loop.time,
             awake=loop.time,
             hold=Hold(loop.time, jitter=lambda: 0.0),
@@ -108,4 +108,4 @@ class Stage:
         body = body.replace(b"Hello", prompt.encode())
         told = headers or {}
         request = ClientRequest("messages", body, read_head("messages", body, told), list(told.items()))
-        return await Relay(self.around).answer(request, sink or NowhereSink())
+        return await Relay(self.dependencies).answer(request, sink or NowhereSink())

@@ -16,7 +16,7 @@ import pytest
 from tests.bed.asking import PATHS, ask, error_of, last_record, question
 from tests.bed.certificates import make_certificates
 from tests.bed.daemon import Daemon, Document, Response, settings, upstream, wait_until
-from tests.bed.raw_client import rest_of
+from tests.bed.raw_client import cooldown_of
 from tests.bed.upstream import (
     Answer,
     Hold,
@@ -304,7 +304,7 @@ def test_a_stream_without_content_is_cut_for_programs_that_then_repeat_it(
             os.kill(daemon.pid, signal.SIGTERM)
             wait_until(lambda: not listens(daemon), 10, "the closed listener")
             daemon.stop()
-            seen = begun + rest_of(client)
+            seen = begun + cooldown_of(client)
         never.set()
     is_cut = bool(headers)
     assert seen.startswith(b"HTTP/1.1 200 ")

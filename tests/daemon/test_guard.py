@@ -9,7 +9,7 @@ import pytest
 
 from tests.bed.asking import question
 from tests.bed.daemon import Daemon, Response, request, settings, upstream
-from tests.bed.raw_client import rest_of
+from tests.bed.raw_client import cooldown_of
 from tests.bed.upstream import ScriptedUpstream, say
 
 ROUTES = [
@@ -174,7 +174,7 @@ def test_odd_requests_are_refused_or_answered_once(daemon: Daemon, name: str) ->
     sent, allowed = ODD_REQUESTS[name]
     with socket.create_connection(("127.0.0.1", daemon.port), timeout=10) as connection:
         connection.sendall(sent)
-        told = rest_of(connection)
+        told = cooldown_of(connection)
 
     assert told.count(b"HTTP/1.1 ") == 1
     assert int(told.split()[1]) in allowed, told[:300]

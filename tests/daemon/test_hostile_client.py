@@ -16,7 +16,7 @@ import zstandard
 from tests.bed.asking import PATHS, ask, error_of, text_of
 from tests.bed.certificates import Certificates, make_certificates
 from tests.bed.daemon import Daemon, Response, request, settings, upstream, wait_until
-from tests.bed.raw_client import rest_of
+from tests.bed.raw_client import cooldown_of
 from tests.bed.upstream import ScriptedUpstream, say
 from tests.bed.wire import PROTOCOLS, Protocol
 
@@ -199,7 +199,7 @@ def test_pipelined_requests_are_answered_in_their_order(daemon: Daemon) -> None:
     requests = b"".join(head + b"%d\r\n\r\n" % len(body) + body for body in bodies)
     with socket.create_connection(("127.0.0.1", daemon.port), timeout=20) as connection:
         connection.sendall(requests + b"GET /api HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-        told = rest_of(connection)
+        told = cooldown_of(connection)
 
     assert [found.decode() for found in re.findall(rb'"model": ?"([^"]+)"', told)] == [
         f"over-{one}" for one in PROTOCOLS * 5

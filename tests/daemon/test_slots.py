@@ -15,7 +15,7 @@ import pytest
 from tests.bed import wire
 from tests.bed.asking import PATHS, ask, question, text_of
 from tests.bed.daemon import Daemon, Response, settings, upstream, wait_until
-from tests.bed.raw_client import leave, post, rest_of
+from tests.bed.raw_client import cooldown_of, leave, post
 from tests.bed.upstream import (
     ENCODERS,
     Close,
@@ -257,7 +257,7 @@ def test_requests_sent_at_once_on_one_connection_are_answered_one_after_the_othe
     last = f"{request}connection: close\r\n\r\n".encode() + body
     with socket.create_connection(("127.0.0.1", bed.daemon.port), timeout=10) as connection:
         connection.sendall((f"{request}\r\n".encode() + body) * 3 + last)
-        told = rest_of(connection)
+        told = cooldown_of(connection)
     assert (told.count(b"HTTP/1.1 200"), told.count(b"[DONE]")) == (4, 4)
     assert (upstream.served, upstream.refused) == (4, 0)
 

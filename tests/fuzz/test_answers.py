@@ -12,8 +12,8 @@ from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.conversion import StreamConversion, convert_response
 from switchyard.protocols.errors import read_error
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
+from switchyard.protocols.passthrough_stream import PassthroughStream
 from switchyard.protocols.sse import Record, RecordTooLarge, SseDecoder, encode
-from switchyard.protocols.untouched import UntouchedStream
 from tests.fuzz.material import REQUESTS, answers, damaged, fuzzed, grows_linearly, octets, quickly, records
 
 LINES = [
@@ -66,7 +66,7 @@ def test_a_stream_is_carried_to_every_client_at_any_chunking(
     sent, size = data.draw(streams(protocol)), data.draw(st.sampled_from([1, 7, 100, 10**6]))
     chunks = [sent[at : at + size] for at in range(0, len(sent), size)]
     with quickly(20):
-        untouched = UntouchedStream(CODECS[protocol], "asked", hide_usage=True)
+        untouched = PassthroughStream(CODECS[protocol], "asked", hide_usage=True)
         for chunk in chunks:
             untouched.feed(chunk)
         untouched.close()
@@ -151,7 +151,7 @@ def test_time_grows_with_the_bytes_of_a_stream_and_no_faster(name: str) -> None:
         decoder.close()
 
     def watch(count: int) -> None:
-        stream = UntouchedStream(CODECS["chat"], "asked")
+        stream = PassthroughStream(CODECS["chat"], "asked")
         for _ in range(count // 100):
             stream.feed(LONG[name] * 100)
         stream.close()

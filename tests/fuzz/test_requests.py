@@ -13,9 +13,9 @@ from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import BadRequest, Target
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.estimate import estimate_tokens
-from switchyard.protocols.head import read_head
+from switchyard.protocols.model_name_rewrite import rewrite_model_name
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
-from switchyard.protocols.splice import splice_model
+from switchyard.protocols.request_summary import read_head
 from tests.fuzz.material import REQUESTS, damaged, fuzzed, grows_linearly, nested, octets, quickly, values
 
 TARGET = Target("sent", "issuer", Capabilities())
@@ -77,7 +77,7 @@ def test_splicing_changes_the_model_and_nothing_else(body: bytes, model: str) ->
     if isinstance(before, dict) and not isinstance(before.get("model", ""), str):
         return  # never sent anywhere
     model = model.encode("utf-8", "replace").decode()
-    after = msgspec.json.decode(splice_model(body, model))
+    after = msgspec.json.decode(rewrite_model_name(body, model))
 
     assert after == (before | {"model": model} if isinstance(before, dict) and "model" in before else before)
 
@@ -125,7 +125,10 @@ def test_time_grows_with_the_length_of_a_conversation_and_no_faster(
 
 def test_time_for_splicing_grows_with_the_body_and_no_faster() -> None:
     member = b'{"model":"q"},'
-    grows_linearly(lambda count: splice_model(b'{"x":[' + member * count + b'1],"model":"a"}', "new"), 20_000)
     grows_linearly(
-        lambda count: splice_model(b'{"x":"' + b'\\"model\\":' * count + b'","model":"a"}', "new"), 20_000
+        lambda count: rewrite_model_name(b'{"x":[' + member * count + b'1],"model":"a"}', "new"), 20_000
+    )
+    grows_linearly(
+        lambda count: rewrite_model_name(b'{"x":"' + b'\\"model\\":' * count + b'","model":"a"}', "new"),
+        20_000,
     )

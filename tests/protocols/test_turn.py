@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from switchyard.protocols.head import read_head
 from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.request_summary import read_head
 from switchyard.protocols.turn import turn_of
 
 MESSAGES = [{"role": "user", "content": "Fix the test"}]

@@ -14,7 +14,7 @@ from switchyard.exchange import Activated, ActivationResult, Outcome
 from switchyard.relay.activation import Activations, ActivationState
 from switchyard.routing.health import Charge
 from switchyard.settings import CLAUDE_SONNET, Activation, Settings, Upstream
-from tests.bed.around import Bed, bed_of
+from tests.bed.dependencies import Bed, bed_of
 from tests.bed.upstream import Hold, Received, Script, ScriptedUpstream, Wait, fixed, say, status
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -66,7 +66,7 @@ class Run:
         self.bed: Bed = bed_of(*upstreams)
         self.clock = Clock(now)
         self.memory = Memory()
-        self.activations = Activations(self.bed.around, self.memory, self.clock)
+        self.activations = Activations(self.bed.dependencies, self.memory, self.clock)
 
     def state(self, name: str = "u") -> ActivationState:
         return self.activations.states()[name]
@@ -268,7 +268,7 @@ def test_a_success_ends_the_rest_of_its_upstream_and_a_failure_begins_none() -> 
     async def scenario(server: ScriptedUpstream) -> None:
         async with running(entry(server), now=EIGHT - timedelta(hours=1)) as run:
             health, rules = run.bed.health, run.bed.settings.failover
-            began = run.bed.around.monotonic()
+            began = run.bed.dependencies.monotonic()
             health.failed("u", CLAUDE_SONNET, Charge("rest"), "quota used up", rules, began)
             await run.activations.activate("u")
             assert health.is_spotless
@@ -285,7 +285,7 @@ def test_a_rest_that_began_during_an_activation_outlives_its_success() -> None:
         async with running(entry(server), now=EIGHT - timedelta(hours=1)) as run:
             asked = asyncio.create_task(run.activations.activate("u"))
             await asyncio.to_thread(server.wait_for)
-            health, rules, now = run.bed.health, run.bed.settings.failover, run.bed.around.monotonic()
+            health, rules, now = run.bed.health, run.bed.settings.failover, run.bed.dependencies.monotonic()
             health.failed("u", CLAUDE_SONNET, Charge("rest"), "quota used up", rules, now)
             let_go.set()
             assert (await asked).outcome is Outcome.OK

@@ -7,9 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from switchyard.exchange import Exchange, Outcome
-from switchyard.protocols.head import read_head
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
+from switchyard.protocols.request_summary import read_head
 from switchyard.relay.answering import Answering
 from switchyard.relay.failover import Relay
 from switchyard.relay.final_error import FinalError
@@ -17,7 +17,7 @@ from switchyard.relay.headers import Headers
 from switchyard.relay.search import Search
 from switchyard.relay.values import ClientRequest
 from switchyard.settings import DEMO_URL, Upstream
-from tests.bed.around import bed_of
+from tests.bed.dependencies import bed_of
 
 DEMO = Upstream(name="demo", base_url=DEMO_URL)
 BODY = b'{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"Hello"}]}'
@@ -56,7 +56,7 @@ def left_during(record: Callable[[asyncio.Event, Exchange], Awaitable[None]]) ->
             recorded.append(exchange)
             await record(reached, exchange)
 
-        relay = Relay(replace(bed.around, record=slowly))
+        relay = Relay(replace(bed.dependencies, record=slowly))
         request = ClientRequest("messages", BODY, read_head("messages", BODY, {}), [])
         asking = asyncio.create_task(relay.answer(request, Client()))
         await reached.wait()
@@ -100,7 +100,9 @@ def given(
         bed = bed_of(DEMO)
         request = ClientRequest(protocol, body, read_head(protocol, body, headers), [*headers.items()])
         exchange = Exchange("x_1", 0.0, protocol, "m")
-        answering = Answering(bed.around, request, exchange, Search(bed.around, request, exchange), client)
+        answering = Answering(
+            bed.dependencies, request, exchange, Search(bed.dependencies, request, exchange), client
+        )
         if begun:
             await client.start(200, [])
         await answering.tell(final)

@@ -9,10 +9,10 @@ import pytest
 from switchyard.exchange import FailureKind
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.protocols.untouched import UntouchedStream
+from switchyard.protocols.passthrough_stream import PassthroughStream
 from switchyard.relay.attempt import Held, attempt
 from switchyard.relay.failures import AttemptFailed
-from switchyard.relay.pretend import PretendingWire
+from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.upstream import Call, Reply
 from switchyard.settings import Timeouts
 from tests.bed import wire
@@ -77,10 +77,10 @@ def attempted(
 
     async def scenario() -> bytes:
         codec = CODECS[protocol]
-        stream = UntouchedStream(codec, "m") if wants_stream else None
-        around = cast(PretendingWire, FakeWire(pieces, label, pauses or []))
+        stream = PassthroughStream(codec, "m") if wants_stream else None
+        dependencies = cast(SimulatingWire, FakeWire(pieces, label, pauses or []))
         held: Held = await attempt(
-            around, CALL, codec, stream, timeouts or Timeouts(), seconds_left=seconds_left, wall=0.0
+            dependencies, CALL, codec, stream, timeouts or Timeouts(), seconds_left=seconds_left, wall=0.0
         )
         rest = b"".join([chunk async for chunk in held.reply.chunks()]) if reads_on else b""
         return held.head + (stream.feed(rest) if stream is not None else rest)
@@ -168,10 +168,10 @@ def failed_at(protocol: Protocol, pieces: list[bytes], pauses: list[float], want
 
     async def scenario() -> object:
         codec = CODECS[protocol]
-        stream = UntouchedStream(codec, "m") if wants_stream else None
-        around = cast(PretendingWire, FakeWire(pieces, "text/event-stream", pauses))
+        stream = PassthroughStream(codec, "m") if wants_stream else None
+        dependencies = cast(SimulatingWire, FakeWire(pieces, "text/event-stream", pauses))
         with pytest.raises(AttemptFailed) as failed:
-            await attempt(around, CALL, codec, stream, LIMITS, seconds_left=600.0, wall=0.0)
+            await attempt(dependencies, CALL, codec, stream, LIMITS, seconds_left=600.0, wall=0.0)
         return failed.value.failure.kind, now()
 
     return run(scenario())
@@ -238,10 +238,12 @@ def test_an_open_block_is_filled_within_the_time_budget(protocol: Protocol) -> N
 def refused(status: int, pieces: list[bytes], headers: Headers, *, wants_stream: bool) -> WireError:
     async def scenario() -> WireError:
         codec = CODECS["messages"]
-        stream = UntouchedStream(codec, "m") if wants_stream else None
-        around = cast(PretendingWire, FakeWire(pieces, "", [], status, headers))
+        stream = PassthroughStream(codec, "m") if wants_stream else None
+        dependencies = cast(SimulatingWire, FakeWire(pieces, "", [], status, headers))
         with pytest.raises(AttemptFailed) as failed:
-            await attempt(around, CALL, codec, stream, Timeouts(), seconds_left=9.0, wall=1_800_000_000.0)
+            await attempt(
+                dependencies, CALL, codec, stream, Timeouts(), seconds_left=9.0, wall=1_800_000_000.0
+            )
         return failed.value.failure.error
 
     return run(scenario())

@@ -6,11 +6,11 @@ from typing import Any, cast
 import pytest
 
 from switchyard.exchange import Exchange
-from switchyard.protocols.head import read_head
+from switchyard.protocols.request_summary import read_head
 from switchyard.relay import capture
 from switchyard.relay.capture import CapturingRelay, NowhereSink
+from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.failover import Relay
-from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.values import ClientRequest, Sink
 
 BODY = b'{"model": "m", "messages": []}'
@@ -19,8 +19,8 @@ BODY = b'{"model": "m", "messages": []}'
 class Parrot(Relay):
     """Answers with the body of the request, in two pieces."""
 
-    def __init__(self, around: Surroundings) -> None:
-        super().__init__(around)
+    def __init__(self, dependencies: Dependencies) -> None:
+        super().__init__(dependencies)
         self._count = 0
 
     async def answer(self, request: ClientRequest, sink: Sink) -> Exchange:
@@ -43,7 +43,7 @@ def ask(relay: Capturing, body: bytes = BODY) -> str:
 
 @pytest.fixture
 def relay() -> Capturing:
-    return Capturing(cast(Surroundings, None))
+    return Capturing(cast(Dependencies, None))
 
 
 def kept(relay: Capturing, id: str) -> Any:

@@ -9,7 +9,7 @@ from switchyard.relay.connection_test import CLIENTS_KEY, Report, check_connecti
 from switchyard.relay.reach import Step
 from switchyard.settings import CLAUDE_SONNET, ModelRule, Settings, TimeoutOverrides, Upstream
 from tests.bed import wire
-from tests.bed.around import Bed, bed_of
+from tests.bed.dependencies import Bed, bed_of
 from tests.bed.upstream import (
     Answer,
     Received,
@@ -44,7 +44,7 @@ def report_on(upstream: Upstream, model: str = "", bed: Bed | None = None) -> Re
 
     async def scenario() -> Report:
         try:
-            return await check_connection(bed.around, upstream, model, told.append)
+            return await check_connection(bed.dependencies, upstream, model, told.append)
         finally:
             await bed.close()
 

@@ -11,7 +11,7 @@ import brotli
 import pytest
 import zstandard
 
-from switchyard.relay.decompress import MOST_PER_CHUNK, Swells, Unpacker, UnpackError, unpack_whole
+from switchyard.relay.decompress import MOST_PER_CHUNK, DecompressionBomb, Unpacker, UnpackError, unpack_whole
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = b"".join(b"line %d of a text that packs well\n" % number for number in range(20_000))
@@ -61,11 +61,11 @@ def test_the_content_comes_back_at_any_chunking(name: str, size: int) -> None:
 @pytest.mark.parametrize("name", [name for name in PACKERS if name != "nothing"])
 def test_a_body_larger_than_the_limit_is_told_from_a_broken_one(name: str) -> None:
     encoding, pack = PACKERS[name]
-    with pytest.raises(Swells):
+    with pytest.raises(DecompressionBomb):
         unpack_whole(encoding, pack(TEXT), len(TEXT) - 1)
     with pytest.raises(UnpackError) as broken:
         unpack_whole(encoding, b"\xff\x00 no such thing" * 10, len(TEXT))
-    assert not isinstance(broken.value, Swells)
+    assert not isinstance(broken.value, DecompressionBomb)
 
 
 @pytest.mark.parametrize("name", PACKERS)
@@ -86,14 +86,14 @@ def test_other_codings_are_refused_in_a_short_sentence(encoding: str) -> None:
 @pytest.mark.parametrize("name", ["gzip", "brotli", "zstd", "gzip in zstd"])
 def test_one_chunk_of_a_bomb_is_not_unpacked_to_its_end(name: str) -> None:
     encoding, pack = PACKERS[name]
-    with pytest.raises(Swells):
+    with pytest.raises(DecompressionBomb):
         Unpacker(encoding).feed(pack(bytes(4 * MOST_PER_CHUNK)))
 
 
 # 640 MB of zeros in a few kilobytes; a process of its own, so that nothing else has raised its peak before
 BOMB = """
 import sys, zlib, brotli, zstandard
-from switchyard.relay.decompress import Swells, unpack_whole
+from switchyard.relay.decompress import DecompressionBomb, unpack_whole
 from tests.relay.test_decompress import peak_megabytes
 
 def packed(packer):
@@ -112,7 +112,7 @@ if len(sys.argv) > 2:
 before = peak_megabytes()
 try:
     unpack_whole(sys.argv[1] + (", gzip" if len(sys.argv) > 2 else ""), bomb, 64 << 20)
-except Swells:
+except DecompressionBomb:
     print(peak_megabytes() - before)
 """
 

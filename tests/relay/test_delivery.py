@@ -11,7 +11,7 @@ from switchyard.protocols.codec import Target
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.conversion import StreamConversion, convert_request
 from switchyard.protocols.neutral import WireError
-from switchyard.protocols.untouched import FORGOTTEN_ENDS, UntouchedStream
+from switchyard.protocols.passthrough_stream import FORGOTTEN_ENDS, PassthroughStream
 from switchyard.relay.attempt import Held, Stream
 from switchyard.relay.delivery import deliver_stream
 from switchyard.relay.failures import AttemptFailed, network_failure
@@ -119,7 +119,7 @@ def deliver(
 
 def stream_between(upstream: Protocol, client: Protocol) -> Stream:
     if upstream == client:
-        return UntouchedStream(CODECS[client], "m")
+        return PassthroughStream(CODECS[client], "m")
     request = neutral.Request("m", (neutral.Message("user", (neutral.Text("Go"),)),), stream=True)
     sent = convert_request(request, CODECS[upstream], Target("m", "issuer"))
     return StreamConversion(CODECS[upstream], CODECS[client], sent, request)

@@ -200,7 +200,12 @@ class Crowd:
 
     def left_behind(self) -> list[str]:
         held = [self.stage.bed.limits.under_way(name) for name in self._slots]
-        left = (*held, *self._counted.values(), len(self.stage.around.waiting), len(asyncio.all_tasks()) - 1)
+        left = (
+            *held,
+            *self._counted.values(),
+            len(self.stage.dependencies.waiting),
+            len(asyncio.all_tasks()) - 1,
+        )
         return [f"left behind: {left}"] if any(left) else []
 
 

@@ -170,7 +170,7 @@ def test_a_lasting_failure_beside_a_passing_one_is_not_asked_again() -> None:
 @pytest.mark.parametrize(("fault", "seconds"), [("unknown_host", 15), ("", 20)])
 def test_an_entry_that_has_never_answered_is_not_waited_for_long(fault: Any, seconds: float) -> None:
     async def act(stage: Stage, outage: Outage) -> object:
-        stage.around.answered.clear()
+        stage.dependencies.answered.clear()
         exchange = await stage.ask(stream=True)
         return exchange.outcome, round(now())
 
@@ -320,7 +320,7 @@ def test_an_edit_takes_effect_at_once() -> None:
         await asyncio.sleep(20)
         entries = (upstream("a", key="corrected"), upstream("b"))
         stage.bed.settings = msgspec.structs.replace(stage.bed.settings, upstreams=entries)
-        stage.around.hold.edited()
+        stage.dependencies.hold.edited()
         exchanges = await asyncio.gather(*asking)
         return {one.outcome for one in exchanges}, {one.attempts[-1].upstream for one in exchanges}, now()
 
@@ -333,7 +333,7 @@ def test_try_now_is_one_probe() -> None:
         asking = [asyncio.create_task(stage.ask(stream=True, prompt=f"{n}")) for n in range(3)]
         await asyncio.sleep(20)
         before = len(outage.asked)
-        stage.around.hold.hasten()
+        stage.dependencies.hold.hasten()
         await settle()
         tried = len(outage.asked) - before
         exchanges = await asyncio.gather(*asking)
@@ -349,7 +349,7 @@ def test_a_request_that_is_given_up_ends_at_once_with_its_error(takes: float) ->
         stage.bed.settings = msgspec.structs.replace(stage.bed.settings, upstreams=(entry,))
         asking = asyncio.create_task(stage.ask(stream=True))
         await asyncio.sleep(8.5)
-        stage.around.hold.give_up()
+        stage.dependencies.hold.give_up()
         exchange: Exchange = await asking
         assert exchange.failure is not None
         return (
@@ -380,7 +380,7 @@ def test_a_client_that_leaves_while_held_leaves_nothing_behind(takes: float) -> 
             await leaving
         outcomes = stage.bed.recorded[0].outcome, (await staying).outcome
         await settle()
-        return *outcomes, under_way(stage), stage.around.hold.held()
+        return *outcomes, under_way(stage), stage.dependencies.hold.held()
 
     found = played(lambda: Outage(FAULTS["503"], 30.0, takes), act)
     assert found == (Outcome.CANCELLED, Outcome.OK, 0, ())

@@ -16,7 +16,7 @@ from tests.relay.test_hold import FAULTS, Outage, played
 def edit(stage: Stage, *entries: Upstream, **rules: Any) -> None:
     failover = msgspec.structs.replace(stage.bed.settings.failover, **rules)
     stage.bed.settings = msgspec.structs.replace(stage.bed.settings, upstreams=entries, failover=failover)
-    stage.around.hold.edited()
+    stage.dependencies.hold.edited()
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_an_entry_that_may_not_be_asked_any_more_is_waited_for_no_longer(entries
         await asyncio.sleep(12)
         edit(stage, *entries)
         exchanges = await asyncio.gather(failed, new)
-        return {one.outcome for one in exchanges}, now() < 45, stage.around.hold.held()
+        return {one.outcome for one in exchanges}, now() < 45, stage.dependencies.hold.held()
 
     assert played(lambda: Outage(FAULTS["503"], 1e6), act) == ({Outcome.FAILED}, True, ())
 
@@ -104,10 +104,10 @@ def test_an_entry_that_is_edited_late_has_its_whole_time(edit: str) -> None:
     async def act(stage: Stage, outage: Outage) -> object:
         asking = asyncio.create_task(stage.ask(stream=True))
         await asyncio.sleep(25)
-        stage.around.answered.discard("a")
+        stage.dependencies.answered.discard("a")
         entries = (upstream("a", key="corrected"),) if edit == "corrected" else (upstream("a"), upstream("b"))
         stage.bed.settings = msgspec.structs.replace(stage.bed.settings, upstreams=entries)
-        stage.around.hold.edited()
+        stage.dependencies.hold.edited()
         exchange = await asking
         return exchange.outcome, exchange.attempts[-1].upstream, now() < 45
 

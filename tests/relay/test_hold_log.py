@@ -97,11 +97,11 @@ def test_the_line_of_a_request_that_nobody_answered_says_why_its_waiting_ended(
         await asyncio.sleep(8.5)
         match ends:
             case "given up":
-                made.around.hold.give_up()
+                made.dependencies.hold.give_up()
             case "client left":
                 asking.cancel()
             case "cut":
-                made.around.hold.cut_all()
+                made.dependencies.hold.cut_all()
         await asyncio.wait([asking])
 
     seconds = 20.0 if ends == "time" else 8.5

@@ -70,7 +70,7 @@ def asked(
     async def scenario() -> tuple[Client, float]:
         stage = Stage(Settings(upstreams=(upstream("a"),), failover=Failover(**rules)), answer)  # type: ignore[arg-type]
         if not known:
-            stage.around.answered.clear()
+            stage.dependencies.answered.clear()
         client = Client()
         exchange = await stage.ask(client, stream=stream, headers=headers)
         assert exchange.outcome is Outcome.FAILED
@@ -162,7 +162,7 @@ def test_an_upstream_that_was_waited_for_and_never_asked_is_named_too() -> None:
         stage.bed.health.failed("b", "m", hint, "429 slow down", Failover(), now())
         asking = asyncio.create_task(stage.ask(stream=True))
         await asyncio.sleep(10)
-        stage.around.hold.give_up()
+        stage.dependencies.hold.give_up()
         exchange = await asking
         assert exchange.failure is not None
         return (

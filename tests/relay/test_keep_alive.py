@@ -4,7 +4,7 @@ from itertools import count
 import pytest
 
 from switchyard.protocols.codecs import CODECS
-from switchyard.relay.answering import sign_of_life
+from switchyard.relay.answering import keep_alive_record
 from switchyard.relay.headers import Headers
 from switchyard.relay.keep_alive import KeepAlive
 from tests.bed.fake_time import now, run, settle
@@ -159,6 +159,6 @@ def test_when_the_client_has_left_nothing_is_left_running(seconds: float) -> Non
 def test_each_program_is_shown_life_in_the_form_that_it_takes(
     protocol: str, headers: dict[str, str], kind: str
 ) -> None:
-    sign = sign_of_life(CODECS[protocol], headers)  # type: ignore[index]
+    sign = keep_alive_record(CODECS[protocol], headers)  # type: ignore[index]
     assert sign.endswith(b"\n\n")
     assert ("comment" if sign.startswith(b":") else "event") == kind

@@ -8,12 +8,12 @@ import pytest
 from msgspec.structs import replace
 
 from switchyard.exchange import Exchange, FailureKind, Outcome
-from switchyard.protocols.head import read_head
+from switchyard.protocols.request_summary import read_head
 from switchyard.relay.capture import NowhereSink
 from switchyard.relay.failover import Relay
 from switchyard.relay.failures import AttemptFailed, network_failure
 from switchyard.relay.headers import Headers
-from switchyard.relay.pretend import PretendingWire
+from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.upstream import Call, Reply, Wire
 from switchyard.relay.values import ClientRequest
 from switchyard.relay.waiting import WaitingRoom
@@ -22,7 +22,7 @@ from switchyard.routing.lineup import Moment
 from switchyard.routing.route import State
 from switchyard.settings import Failover, Settings, Upstream
 from tests.bed import wire
-from tests.bed.around import Bed
+from tests.bed.dependencies import Bed
 from tests.bed.fake_time import run
 
 RECORDS = wire.records("messages", wire.Reply("Hello, you"), "m")
@@ -74,13 +74,13 @@ class Stage:
         self.bed = Bed(Settings(upstreams=tuple(entries), failover=RULES))
         self.health, self.limits = self.bed.health, self.bed.limits
         state = State(self.health, self.limits)
-        self.around = replace(
-            self.bed.around,
+        self.dependencies = replace(
+            self.bed.dependencies,
             state=lambda: state,
             waiting=WaitingRoom(self.limits, self.loop.time),
-            wire=PretendingWire(cast(Wire, self), self.loop.time),
+            wire=SimulatingWire(cast(Wire, self), self.loop.time),
             record=self._record,
-            now=lambda: Moment(self.bed.around.now().wall, self.loop.time()),
+            now=lambda: Moment(self.bed.dependencies.now().wall, self.loop.time()),
             monotonic=self.loop.time,
         )
         self.health.failed("trial", "m", Charge("rest", retry_after=1.0), "429", RULES, -5.0)
@@ -98,15 +98,15 @@ class Stage:
     async def ask(self, model: str) -> None:
         body = b'{"model":"%s","max_tokens":9,"stream":true,"messages":[]}' % model.encode()
         request = ClientRequest("messages", body, read_head("messages", body, {}), [])
-        await Relay(self.around).answer(request, self.client)
+        await Relay(self.dependencies).answer(request, self.client)
 
 
 async def left(model: str, seconds: float, steps: int) -> tuple[object, ...]:
     """What remains of a request whose client leaves so many steps after so many seconds."""
     stage = Stage()
     if model == "last,m":
-        stage.around.waiting.enter(stage.bed.settings.upstreams[2])
-        stage.loop.call_later(4, stage.around.waiting.leave, "last")
+        stage.dependencies.waiting.enter(stage.bed.settings.upstreams[2])
+        stage.loop.call_later(4, stage.dependencies.waiting.leave, "last")
     asking = asyncio.create_task(stage.ask(model))
     await asyncio.sleep(seconds)
     for _ in range(steps):
@@ -117,14 +117,14 @@ async def left(model: str, seconds: float, steps: int) -> tuple[object, ...]:
     for _ in range(5):
         await asyncio.sleep(0)
     # the body of a complete answer may end in its own time
-    tasks = len(asyncio.all_tasks()) - 1 - len(stage.around.draining)
+    tasks = len(asyncio.all_tasks()) - 1 - len(stage.dependencies.draining)
     writes = stage.client.writes
     await asyncio.sleep(10)
     tasks += len(asyncio.all_tasks()) - 1
     under_way = [stage.limits.under_way(one.name) for one in stage.bed.settings.upstreams]
     trials = [found.trial_by for found in stage.health.conditions().values() if found.trial_by]
     outcomes = {one.outcome for one in stage.recorded} <= {Outcome.CANCELLED, Outcome.OK}
-    left_open = (len(stage.open), tasks, len(stage.around.waiting), stage.client.writes - writes)
+    left_open = (len(stage.open), tasks, len(stage.dependencies.waiting), stage.client.writes - writes)
     return under_way, trials, left_open, len(stage.recorded) <= 1 and outcomes
 
 

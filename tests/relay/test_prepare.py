@@ -8,8 +8,8 @@ import pytest
 from switchyard.protocols import carrier
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.codecs import CODECS
-from switchyard.protocols.head import read_head
 from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.request_summary import read_head
 from switchyard.relay.prepare import Preparation, Prepared, issuer_of, protocol_for, target_for
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.route import Candidate

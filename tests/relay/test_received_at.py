@@ -1,7 +1,7 @@
 import msgspec
 
 from switchyard.protocols.codecs import CODECS
-from switchyard.protocols.head import read_head
+from switchyard.protocols.request_summary import read_head
 from switchyard.relay.prepare import Preparation
 from switchyard.relay.values import ClientRequest
 

@@ -8,7 +8,7 @@ import pytest
 
 from switchyard.exchange import Outcome
 from switchyard.relay.capture import NowhereSink
-from switchyard.relay.pretend import Mode
+from switchyard.relay.simulate import Mode
 from switchyard.relay.upstream import Call, Reply
 from switchyard.routing.health import Charge
 from switchyard.settings import Failover, Settings, TimeoutOverrides
@@ -169,12 +169,12 @@ def test_a_pretence_leaves_no_rest_behind(mode: Mode, end: str) -> None:
 
         entries = (upstream("u", timeouts=TimeoutOverrides(first_byte=1.0, idle=1.0)), upstream("other"))
         stage = Stage(Settings(upstreams=entries, failover=Failover(error_threshold=2)), answer)
-        stage.around.wire.pretend("u", mode, 60.0)
+        stage.dependencies.wire.simulate("u", mode, 60.0)
         during = [(await stage.ask()).attempts[-1].upstream for _ in range(3)]
         resting = ("u", "") in stage.bed.health.conditions()
         if end == "by hand":
-            stage.around.wire.pretend("u", None, 0.0)
-            stage.bed.health.forget_pretended("u")
+            stage.dependencies.wire.simulate("u", None, 0.0)
+            stage.bed.health.forget_simulated("u")
         else:
             await asyncio.sleep(60.0)
         after = [len((await stage.ask()).attempts) for _ in range(2)]
@@ -226,7 +226,7 @@ def test_a_place_that_was_waited_for_is_given_back_when_a_better_upstream_has_re
 
         full = upstream("full", role="backup", max_concurrency=1, requests_per_minute=5)
         stage = Stage(Settings(upstreams=(upstream("better"), full)), answer)
-        room, limits = stage.around.waiting, stage.bed.limits
+        room, limits = stage.dependencies.waiting, stage.bed.limits
         stage.bed.health.failed("better", "m", Charge("rest", retry_after=3.0), "429", Failover(), 0.0)
         room.enter(full)
         asyncio.get_running_loop().call_at(3.0, room.leave, "full")
@@ -339,7 +339,7 @@ def test_an_attempt_that_began_while_a_failure_was_simulated_is_not_charged_when
             upstream("other"),
         )
         stage = Stage(Settings(upstreams=entries, failover=Failover(error_threshold=1)), answer)
-        stage.around.wire.pretend("u", "slow", 4.0)
+        stage.dependencies.wire.simulate("u", "slow", 4.0)
         exchange = await stage.ask(stream=True)
         return exchange.attempts[-1].upstream, stage.bed.health.is_spotless
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
-from switchyard.routing.health import Charge, Condition, Health, renamed, rest_seconds, same_accounts
+from switchyard.routing.health import Charge, Condition, Health, cooldown_length, renamed, same_accounts
 from switchyard.settings import Failover, parse
 
 RULES = Failover(
@@ -22,9 +22,9 @@ def failing(health: Health, times: int, now: float = 0.0, charge: Charge = ERROR
 def test_the_threshold_of_errors_in_a_row_makes_an_upstream_rest() -> None:
     health = Health()
     assert failing(health, 3) == [False, False, True]
-    rest = health.rest_of("u", "m", 50.0)
+    rest = health.cooldown_of("u", "m", 50.0)
     assert rest is not None and (rest.until, rest.errors, rest.reason) == (100.0, 3, "boom")
-    assert health.rest_of("u", "m", 100.0) is None
+    assert health.cooldown_of("u", "m", 100.0) is None
 
 
 def test_a_success_clears_the_count_of_the_upstream_that_answered_only() -> None:
@@ -41,8 +41,8 @@ def test_a_success_clears_the_count_of_the_upstream_that_answered_only() -> None
 def test_a_fault_of_a_model_rests_that_model_only() -> None:
     health = Health()
     failing(health, 3, charge=Charge("error", model_only=True))
-    assert health.rest_of("u", "m", 1.0) is not None
-    assert health.rest_of("u", "other", 1.0) is None
+    assert health.cooldown_of("u", "m", 1.0) is not None
+    assert health.cooldown_of("u", "other", 1.0) is None
 
 
 def test_models_that_clients_make_up_fill_no_memory() -> None:
@@ -50,15 +50,15 @@ def test_models_that_clients_make_up_fill_no_memory() -> None:
     for number in range(3000):
         health.failed("a", f"m{number}", Charge("rest", model_only=True), "slow down", RULES, now=number)
     assert len(health.conditions()) == 1000
-    assert health.rest_of("a", "m2999", 3000.0) is not None
+    assert health.cooldown_of("a", "m2999", 3000.0) is not None
 
 
 def test_a_hint_is_obeyed_at_once_up_to_the_cap() -> None:
     health = Health()
     assert failing(health, 1, charge=Charge("rest", retry_after=20.0)) == [True]
-    assert health.rest_of("u", "m", 19.0) is not None
-    assert health.rest_of("u", "m", 20.0) is None
-    assert rest_seconds(1, Charge("rest", retry_after=86400.0), RULES) == 500
+    assert health.cooldown_of("u", "m", 19.0) is not None
+    assert health.cooldown_of("u", "m", 20.0) is None
+    assert cooldown_length(1, Charge("rest", retry_after=86400.0), RULES) == 500
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_hint_is_obeyed_at_once_up_to_the_cap() -> None:
 def test_cooldowns_in_a_row_double_from_the_first_to_the_full_one(
     rules: dict[str, float], lengths: list[int]
 ) -> None:
-    found = [rest_seconds(number, ERROR, Failover(**rules)) for number in range(1, len(lengths) + 1)]  # type: ignore[arg-type]
+    found = [cooldown_length(number, ERROR, Failover(**rules)) for number in range(1, len(lengths) + 1)]  # type: ignore[arg-type]
     assert found == lengths
 
 
@@ -90,18 +90,18 @@ def test_cooldowns_in_a_row_double_from_the_first_to_the_full_one(
         (Charge("rest", full=True, is_reset=True, retry_after=30 * 86400.0), 7 * 86400.0),
         (Charge("rest", full=True, is_reset=True), 600.0),
         (Charge("rest", retry_after=0.0), 1.0),
-        (Charge("rest", full=True, pretended_seconds=5.0), 5.0),
+        (Charge("rest", full=True, simulated_seconds=5.0), 5.0),
     ],
 )
 def test_the_first_cooldown_fits_the_cause(charge: Charge, seconds: float) -> None:
-    assert rest_seconds(1, charge, Failover()) == seconds
+    assert cooldown_length(1, charge, Failover()) == seconds
 
 
 def test_a_bad_key_found_during_a_short_cooldown_makes_it_a_full_one() -> None:
     health = Health()
     failing(health, 3)
     failing(health, 1, now=10.0, charge=Charge("rest", full=True))
-    rest = health.rest_of("u", "m", 399.0)
+    rest = health.cooldown_of("u", "m", 399.0)
     assert rest is not None and rest.until == 410.0
 
 
@@ -121,7 +121,7 @@ def test_a_recovered_upstream_is_asked_again_within_a_minute_of_a_short_outage(
     for outage in range(1, 61):
         health, begins = Health(), 7
         for now in range(0, 300, every):
-            if health.rest_of("u", "m", now, f"x{now}") is not None:
+            if health.cooldown_of("u", "m", now, f"x{now}") is not None:
                 continue
             health.begin("u", "m", f"x{now}")
             if begins <= now < begins + outage:
@@ -132,7 +132,7 @@ def test_a_recovered_upstream_is_asked_again_within_a_minute_of_a_short_outage(
                     break
             health.release(f"x{now}")
         assert now - (begins + outage) <= 60, outage
-        assert health.rest_of("u", "m", now) is None
+        assert health.cooldown_of("u", "m", now) is None
 
 
 def test_a_failed_probe_doubles_the_cooldown_up_to_the_full_one() -> None:
@@ -141,19 +141,19 @@ def test_a_failed_probe_doubles_the_cooldown_up_to_the_full_one() -> None:
     for now, until in ((100.0, 300.0), (300.0, 700.0), (700.0, 1100.0), (1100.0, 1500.0)):
         health.begin("u", "m", "x")
         assert failing(health, 1, now=now) == [True]
-        rest = health.rest_of("u", "m", now)
+        rest = health.cooldown_of("u", "m", now)
         assert rest is not None and rest.until == until
 
 
 def test_one_trial_at_a_time_and_its_success_closes_the_matter() -> None:
     health = Health()
     failing(health, 3)
-    assert health.rest_of("u", "m", 100.0, "a") is None
+    assert health.cooldown_of("u", "m", 100.0, "a") is None
     health.begin("u", "m", "a")
-    waiting = health.rest_of("u", "m", 100.0, "b")
+    waiting = health.cooldown_of("u", "m", 100.0, "b")
     assert waiting is not None and waiting.on_trial
     health.succeeded("u", "m")
-    assert health.rest_of("u", "m", 100.0, "b") is None
+    assert health.cooldown_of("u", "m", 100.0, "b") is None
     assert failing(health, 2, now=101.0) == [False, False]
 
 
@@ -162,14 +162,14 @@ def test_an_abandoned_trial_frees_its_place() -> None:
     failing(health, 3)
     health.begin("u", "m", "a")
     health.release("a")
-    assert health.rest_of("u", "m", 100.0, "b") is None
+    assert health.cooldown_of("u", "m", 100.0, "b") is None
 
 
 def test_failures_while_resting_do_not_prolong_the_rest() -> None:
     health = Health()
     failing(health, 3)
     failing(health, 5, now=10.0)
-    rest = health.rest_of("u", "m", 50.0)
+    rest = health.cooldown_of("u", "m", 50.0)
     assert rest is not None and rest.until == 100.0
 
 
@@ -255,8 +255,8 @@ def test_a_rest_goes_with_the_name() -> None:
     health = Health()
     failing(health, 3)
     health.rename({"u": "new"})
-    assert health.rest_of("u", "m", 1.0) is None
-    assert health.rest_of("new", "m", 1.0) is not None
+    assert health.cooldown_of("u", "m", 1.0) is None
+    assert health.cooldown_of("new", "m", 1.0) is not None
 
 
 def document(*entries: dict[str, Any]) -> dict[str, Any]:
@@ -283,7 +283,7 @@ def test_who_began_before_the_rest_neither_clears_it_nor_is_a_trial() -> None:
     health = Health()
     health.failed("u", "m", HINT, "429", RULES, 10.0, begun=5.0)
     health.succeeded("u", "m", begun=6.0)
-    assert health.rest_of("u", "m", 20.0) is not None
+    assert health.cooldown_of("u", "m", 20.0) is not None
     health.begin("u", "m", "trial")
     health.failed("u", "m", ERROR, "reset", RULES, 50.0, begun=9.0)
     found = health.conditions()["u", ""]
@@ -304,15 +304,15 @@ def test_a_break_told_with_its_time_of_rest_holds_whenever_its_attempt_began() -
     health.failed("u", "m", HINT, "429", RULES, 10.0, begun=0.0)
     health.begin("u", "m", "trial")
     health.failed("u", "m", Charge("rest", retry_after=60.0), "stream broke", RULES, 41.0, begun=1.0)
-    rest = health.rest_of("u", "m", 42.0, "trial")
+    rest = health.cooldown_of("u", "m", 42.0, "trial")
     assert rest is not None and rest.until == 101.0
 
 
 def test_a_hint_of_any_error_is_honoured() -> None:
     health = Health()
     assert failing(health, 1, charge=Charge("error", model_only=True, retry_after=7.0)) == [True]
-    assert health.rest_of("u", "m", 6.9) is not None
-    assert health.rest_of("u", "m", 7.0) is None
+    assert health.cooldown_of("u", "m", 6.9) is not None
+    assert health.cooldown_of("u", "m", 7.0) is None
 
 
 def test_a_trial_that_meets_a_fault_of_the_model_has_failed_and_is_over() -> None:
@@ -331,7 +331,7 @@ def test_of_64_requests_after_a_rest_exactly_one_is_the_trial() -> None:
     admitted = []
     for number in range(64):
         exchange = f"x{number}"
-        if health.rest_of("u", "m", 100.0, exchange) is None:
+        if health.cooldown_of("u", "m", 100.0, exchange) is None:
             health.begin("u", "m", exchange)
             admitted.append(exchange)
     assert admitted == ["x0"]
@@ -343,26 +343,26 @@ def test_of_64_requests_after_a_rest_exactly_one_is_the_trial() -> None:
 def test_a_pretended_fault_rests_until_the_pretence_ends_at_the_latest() -> None:
     for left, until in ((30.0, 30.0), (300.0, 100.0)):
         health = Health()
-        failing(health, 3, charge=Charge("error", pretended_seconds=left))
-        rest = health.rest_of("u", "m", 1.0)
+        failing(health, 3, charge=Charge("error", simulated_seconds=left))
+        rest = health.cooldown_of("u", "m", 1.0)
         assert rest is not None and rest.until == until
-    assert rest_seconds(1, Charge("rest", retry_after=60.0, pretended_seconds=5.0), RULES) == 5.0
+    assert cooldown_length(1, Charge("rest", retry_after=60.0, simulated_seconds=5.0), RULES) == 5.0
 
 
 def test_the_end_of_a_pretence_clears_what_nothing_else_has_caused() -> None:
-    pretended = Charge("error", pretended_seconds=300.0)
+    simulated = Charge("error", simulated_seconds=300.0)
     health = Health()
-    failing(health, 3, charge=pretended)
-    health.failed("u", "other", replace(pretended, model_only=True), "boom", RULES, 0.0)
-    health.failed("v", "m", pretended, "boom", RULES, 0.0)
-    health.forget_pretended("u")
+    failing(health, 3, charge=simulated)
+    health.failed("u", "other", replace(simulated, model_only=True), "boom", RULES, 0.0)
+    health.failed("v", "m", simulated, "boom", RULES, 0.0)
+    health.forget_simulated("u")
     assert set(health.conditions()) == {("v", "")}
-    for charges in ((pretended, ERROR, pretended), (ERROR, pretended, pretended)):
+    for charges in ((simulated, ERROR, simulated), (ERROR, simulated, simulated)):
         health = Health()
         for charge in charges:
             failing(health, 1, charge=charge)
-        health.forget_pretended("u")
-        assert health.rest_of("u", "m", 1.0) is not None
+        health.forget_simulated("u")
+        assert health.cooldown_of("u", "m", 1.0) is not None
 
 
 # --- any order of events -------------------------------------------------------
@@ -387,7 +387,7 @@ class Breaker(RuleBasedStateMachine):
         """A request that has another upstream to go to."""
         self.count += 1
         exchange = f"x{self.count}"
-        if self.health.rest_of("u", "m", self.now, exchange) is None:
+        if self.health.cooldown_of("u", "m", self.now, exchange) is None:
             assert all(found.until <= self.now and not found.trial_by for found in self._resting())
             self.health.begin("u", "m", exchange)
             assert all(found.trial_by == exchange for found in self._resting())

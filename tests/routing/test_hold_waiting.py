@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from switchyard.routing.health import Charge, Health, Rest
+from switchyard.routing.health import Charge, Cooldown, Health
 from switchyard.routing.hold import Probed, held_for, seconds_to_probe
 from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Candidate, Moment
@@ -17,15 +17,15 @@ NOW = Moment(datetime(2026, 11, 21, 12, tzinfo=UTC), 1000.0)
 @pytest.mark.parametrize(
     ("rest", "seconds"),
     [
-        (Rest(1040.0, 3, "503 busy"), 0.0),
-        (Rest(1040.0, 3, "503 busy", on_trial=True), 0.0),
-        (Rest(1040.0, 3, "429 slow down", hinted=True), 40.0),
-        (Rest(900.0, 3, "429 slow down", hinted=True), 0.0),
-        (Rest(1040.0, 3, "401 bad key", passes=False), None),
+        (Cooldown(1040.0, 3, "503 busy"), 0.0),
+        (Cooldown(1040.0, 3, "503 busy", on_trial=True), 0.0),
+        (Cooldown(1040.0, 3, "429 slow down", hinted=True), 40.0),
+        (Cooldown(900.0, 3, "429 slow down", hinted=True), 0.0),
+        (Cooldown(1040.0, 3, "401 bad key", passes=False), None),
     ],
 )
 def test_a_cooldown_is_probed_at_once_unless_the_upstream_asked_for_time(
-    rest: Rest, seconds: float | None
+    rest: Cooldown, seconds: float | None
 ) -> None:
     assert seconds_to_probe(rest, NOW.monotonic) == seconds
 
@@ -64,14 +64,14 @@ def test_nobody_is_held_where_one_can_answer_or_has_a_slot_soon_or_holding_is_of
 @pytest.mark.parametrize(
     ("rest", "held"),
     [
-        (Rest(NOW.monotonic + 200, 1, "429 slow down", hinted=True), True),
-        (Rest(NOW.monotonic + 400, 1, "429 slow down", hinted=True), False),
-        (Rest(NOW.monotonic + 400, 1, "503 busy"), True),
-        (Rest(NOW.monotonic + 200, 1, "401 bad key", passes=False), False),
+        (Cooldown(NOW.monotonic + 200, 1, "429 slow down", hinted=True), True),
+        (Cooldown(NOW.monotonic + 400, 1, "429 slow down", hinted=True), False),
+        (Cooldown(NOW.monotonic + 400, 1, "503 busy"), True),
+        (Cooldown(NOW.monotonic + 200, 1, "401 bad key", passes=False), False),
     ],
 )
 def test_nobody_is_held_for_what_does_not_pass_or_asks_for_more_time_than_there_is(
-    rest: Rest, held: bool
+    rest: Cooldown, held: bool
 ) -> None:
     cooling = Cooling(Candidate(entry("a"), "m"), rest)
     found = held_for(Route((), (), (), (), cooling=(cooling,)), NOW.monotonic, 300)

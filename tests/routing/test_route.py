@@ -8,7 +8,7 @@ from switchyard.routing.health import Charge, Health
 from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Moment
 from switchyard.routing.route import Ask, Route, State, choose_route
-from switchyard.routing.sessions import Seat
+from switchyard.routing.sessions import Affinity
 from switchyard.settings import Failover, Settings, parse
 
 MONDAY_NOON = Moment(datetime(2026, 11, 16, 12, 0, tzinfo=UTC), 1000.0)
@@ -276,11 +276,11 @@ def test_without_explicit_priority_the_order_of_the_file_holds_for_every_session
 
 
 def test_a_conversation_keeps_its_upstream_while_it_may_answer() -> None:
-    seat = Seat("u1", last_used=990.0)
-    found = route(settings({}, {}), seat=seat)
+    affinity = Affinity("u1", last_used=990.0)
+    found = route(settings({}, {}), affinity=affinity)
     assert names(found) == ["u1", "u0"]
     assert found.candidates[0].why == "keeps its conversation"
-    assert names(route(settings({}, {}), seat=seat, state=resting("u1"))) == ["u0"]
+    assert names(route(settings({}, {}), affinity=affinity, state=resting("u1"))) == ["u0"]
 
 
 @pytest.mark.parametrize(
@@ -294,20 +294,20 @@ def test_a_conversation_returns_the_set_time_after_a_better_upstream_has_recover
     first: dict[str, Any], second: dict[str, Any], stays_since: float | None, order: list[str]
 ) -> None:
     found = settings(first, second, failover={"return_to_primary_minutes": 10})
-    result = route(found, seat=Seat("u1", last_used=990.0, stays_since=stays_since))
+    result = route(found, affinity=Affinity("u1", last_used=990.0, stays_since=stays_since))
     assert (names(result), result.stays) == (order, order[0] == "u1")
 
 
 def test_a_conversation_has_no_home_among_upstreams_that_take_turns() -> None:
     found = settings({"priority": 70}, {"priority": 70}, failover={"return_to_primary_minutes": 0})
     for name in ("u0", "u1"):
-        result = route(found, seat=Seat(name, last_used=990.0, stays_since=0.0))
+        result = route(found, affinity=Affinity(name, last_used=990.0, stays_since=0.0))
         assert (names(result)[0], result.stays) == (name, False)
 
 
 def test_with_no_time_to_stay_a_conversation_returns_at_once() -> None:
     found = settings({}, {"role": "backup"}, failover={"return_to_primary_minutes": 0})
-    assert names(route(found, seat=Seat("u1", last_used=990.0))) == ["u0", "u1"]
+    assert names(route(found, affinity=Affinity("u1", last_used=990.0))) == ["u0", "u1"]
 
 
 def test_the_holder_of_a_place_is_not_kept_out_by_the_limits() -> None:

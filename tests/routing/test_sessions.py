@@ -1,6 +1,6 @@
 import pytest
 
-from switchyard.routing.sessions import Seat, Sessions
+from switchyard.routing.sessions import Affinity, Sessions
 
 HOUR = 3600.0
 
@@ -8,43 +8,45 @@ HOUR = 3600.0
 @pytest.mark.parametrize(
     ("asked", "now", "seat"),
     [
-        ("s", 100.0, Seat("u", 100.0)),
-        ("s", 100.0 + HOUR, Seat("u", 100.0)),
+        ("s", 100.0, Affinity("u", 100.0)),
+        ("s", 100.0 + HOUR, Affinity("u", 100.0)),
         ("s", 100.1 + HOUR, None),
         ("other", 100.0, None),
         ("", 100.0, None),
     ],
 )
-def test_a_conversation_is_remembered_for_the_set_time(asked: str, now: float, seat: Seat | None) -> None:
+def test_a_conversation_is_remembered_for_the_set_time(
+    asked: str, now: float, affinity: Affinity | None
+) -> None:
     sessions = Sessions()
-    sessions.sit("s", "u", 100.0)
-    assert sessions.seat_of(asked, now, HOUR) == seat
+    sessions.remember("s", "u", 100.0)
+    assert sessions.affinity_of(asked, now, HOUR) == affinity
 
 
 def test_each_answer_begins_the_time_anew() -> None:
     sessions = Sessions()
     for now in (0.0, HOUR, 2 * HOUR):
-        sessions.sit("s", "u", now)
-    assert sessions.seat_of("s", 3 * HOUR, HOUR) == Seat("u", 2 * HOUR)
+        sessions.remember("s", "u", now)
+    assert sessions.affinity_of("s", 3 * HOUR, HOUR) == Affinity("u", 2 * HOUR)
 
 
 def test_with_no_time_to_remember_a_conversation_is_forgotten_at_once() -> None:
     sessions = Sessions()
-    sessions.sit("s", "u", 100.0)
-    assert sessions.seat_of("s", 100.1, 0.0) is None
+    sessions.remember("s", "u", 100.0)
+    assert sessions.affinity_of("s", 100.1, 0.0) is None
 
 
 def test_requests_without_a_conversation_are_not_remembered() -> None:
     sessions = Sessions()
-    sessions.sit("", "u", 0.0)
+    sessions.remember("", "u", 0.0)
     assert len(sessions) == 0
 
 
 def test_the_conversation_silent_for_longest_makes_room() -> None:
     sessions = Sessions(capacity=2)
     for now, session in enumerate(("a", "b", "a", "c")):
-        sessions.sit(session, "u", float(now))
-    assert [session for session in "abc" if sessions.seat_of(session, 4.0, HOUR)] == ["a", "c"]
+        sessions.remember(session, "u", float(now))
+    assert [session for session in "abc" if sessions.affinity_of(session, 4.0, HOUR)] == ["a", "c"]
     assert len(sessions) == 2
 
 
@@ -64,15 +66,15 @@ def test_it_is_known_since_when_a_conversation_could_have_gone_to_a_better_upstr
 ) -> None:
     sessions = Sessions()
     for now, (upstream, stays) in enumerate(answers):
-        sessions.sit("s", upstream, float(now), stays=stays)
-    seat = sessions.seat_of("s", 5.0, HOUR)
-    assert seat is not None and seat.stays_since == stays_since
+        sessions.remember("s", upstream, float(now), stays=stays)
+    affinity = sessions.affinity_of("s", 5.0, HOUR)
+    assert affinity is not None and affinity.stays_since == stays_since
 
 
 def test_a_conversation_stays_with_an_upstream_that_has_a_new_name() -> None:
     sessions = Sessions()
-    sessions.sit("s", "u", 0.0)
-    sessions.sit("other", "v", 0.0)
+    sessions.remember("s", "u", 0.0)
+    sessions.remember("other", "v", 0.0)
     sessions.rename({"u": "new"})
-    seats = [sessions.seat_of(name, 1.0, HOUR) for name in ("s", "other")]
-    assert seats == [Seat("new", 0.0), Seat("v", 0.0)]
+    seats = [sessions.affinity_of(name, 1.0, HOUR) for name in ("s", "other")]
+    assert seats == [Affinity("new", 0.0), Affinity("v", 0.0)]

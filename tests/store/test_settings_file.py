@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_used_is_a_fault_too(tmp_path: Path) -> None:
 
 def test_the_ancestors_file_is_understood_and_not_rewritten(tmp_path: Path) -> None:
     file = opened(tmp_path, ANCESTOR)
-    assert (file.is_ancestor, names_of(file)) == (True, ["Monday", "Monday (2)"])
+    assert (file.is_legacy, names_of(file)) == (True, ["Monday", "Monday (2)"])
     assert file.warnings == ('codex_configs[0]: renamed from "Monday" to "Monday (2)", names must be unique',)
     assert msgspec.json.decode(file.path.read_bytes()) == ANCESTOR
 
@@ -127,7 +127,7 @@ def test_the_first_save_over_the_ancestors_file_keeps_a_copy_of_it(tmp_path: Pat
     file = opened(tmp_path, ANCESTOR)
     file.save(file.document, file.revision)
     assert msgspec.json.decode((tmp_path / "all_configs.ancestor.json").read_bytes()) == ANCESTOR
-    assert (file.is_ancestor, names_of(file)) == (False, ["Monday", "Monday (2)"])
+    assert (file.is_legacy, names_of(file)) == (False, ["Monday", "Monday (2)"])
     assert "upstreams" in msgspec.json.decode(file.path.read_bytes())
 
 

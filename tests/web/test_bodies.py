@@ -6,7 +6,7 @@ import random
 import pytest
 import zstandard
 
-from switchyard.relay.decompress import Swells
+from switchyard.relay.decompress import DecompressionBomb
 from switchyard.web.bodies import is_crowded, unpacked
 
 MEGABYTE = 1 << 20
@@ -41,7 +41,7 @@ def test_what_stays_small_takes_no_detour() -> None:
 
 @pytest.mark.parametrize("limit", [MEGABYTE // 2, 4 * MEGABYTE])
 def test_what_swells_beyond_the_limit_is_refused(limit: int) -> None:
-    with pytest.raises(Swells):
+    with pytest.raises(DecompressionBomb):
         asyncio.run(beats_while_unpacking(bytes(8 * MEGABYTE), limit))
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from switchyard.exchange import Attempt, Exchange
-from switchyard.protocols.head import read_head
 from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.request_summary import read_head
 from switchyard.relay.capture import Captured
 from switchyard.relay.values import ClientRequest
 from switchyard.settings import Upstream

@@ -35,7 +35,7 @@ class Scene:
     def __init__(self, answer: Answer, *upstreams: Upstream, **rules: Any) -> None:
         loop = asyncio.get_running_loop()
         self.stage = Stage(Settings(upstreams=upstreams, failover=Failover(**rules)), answer)
-        self.held = HeldRequests(self.stage.around.hold, Epochs(loop.time, lambda: BEGAN + loop.time()))
+        self.held = HeldRequests(self.stage.dependencies.hold, Epochs(loop.time, lambda: BEGAN + loop.time()))
         self.tasks: list[asyncio.Task[Exchange]] = []
 
     def ask(self, model: str = "m", **headers: str) -> None:
@@ -44,7 +44,7 @@ class Scene:
 
     async def give_up(self) -> None:
         await settle()
-        self.stage.around.hold.give_up()
+        self.stage.dependencies.hold.give_up()
         await asyncio.gather(*self.tasks)
 
 
@@ -102,7 +102,7 @@ def test_the_oldest_comes_first_and_a_report_changes_only_with_what_it_reports()
 def test_what_has_never_answered_is_given_up_earlier_and_the_row_says_so() -> None:
     async def scenario() -> object:
         scene = Scene(busy, upstream("a"))
-        scene.stage.around.answered.clear()
+        scene.stage.dependencies.answered.clear()
         scene.ask()
         await settle()
         (row,) = scene.held.rows()

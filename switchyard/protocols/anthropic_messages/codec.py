@@ -1,11 +1,11 @@
 """The Messages codec, filled in."""
 
 from switchyard.protocols.anthropic_messages.errors import encode_break, encode_error
+from switchyard.protocols.anthropic_messages.record_summary import NOTABLE, count_deltas, glance, glance_whole
 from switchyard.protocols.anthropic_messages.repair import repair_request
 from switchyard.protocols.anthropic_messages.request import decode_request, encode_request
 from switchyard.protocols.anthropic_messages.response import decode_response, encode_response
 from switchyard.protocols.anthropic_messages.stream import PING, StreamDecoder, StreamEncoder
-from switchyard.protocols.anthropic_messages.watch import NOTABLE, count_deltas, glance, glance_whole
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.errors import read_error
 

@@ -3,12 +3,12 @@
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.errors import read_error
 from switchyard.protocols.openai_chat.errors import encode_break, encode_error
+from switchyard.protocols.openai_chat.record_summary import NOTABLE, count_deltas, glance, glance_whole
 from switchyard.protocols.openai_chat.repair import repair_request
 from switchyard.protocols.openai_chat.request import decode_request, encode_request
 from switchyard.protocols.openai_chat.response import decode_response, encode_response
 from switchyard.protocols.openai_chat.stream_decoder import StreamDecoder
 from switchyard.protocols.openai_chat.stream_encoder import KEEP_ALIVE, StreamEncoder
-from switchyard.protocols.openai_chat.watch import NOTABLE, count_deltas, glance, glance_whole
 
 CODEC = Codec(
     protocol="chat",

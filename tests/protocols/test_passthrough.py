@@ -8,16 +8,16 @@ import pytest
 from switchyard.protocols import carrier
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import Target
-from switchyard.protocols.diagonal import (
+from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.passthrough import (
     injects_usage,
     may_need_repair,
-    passes_untouched,
+    passes_through,
     repair_losses,
     wants_compaction,
     with_usage_asked,
 )
-from switchyard.protocols.head import read_head
-from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.request_summary import read_head
 
 
 def target(**capabilities: Any) -> Target:
@@ -38,7 +38,7 @@ def target(**capabilities: Any) -> Target:
 def test_only_a_responses_server_without_the_newer_items_is_converted_for(
     protocol: ProtocolName, capabilities: dict[str, Any], compacts: bool, untouched: bool
 ) -> None:
-    assert passes_untouched(protocol, target(**capabilities), compacts=compacts) == untouched
+    assert passes_through(protocol, target(**capabilities), compacts=compacts) == untouched
 
 
 LOSSES: tuple[tuple[dict[str, Any], dict[str, Any], list[str]], ...] = (

@@ -7,12 +7,12 @@ import pytest
 
 from switchyard.exchange import Outcome
 from switchyard.protocols.codecs import CODECS
-from switchyard.relay.alone import Heard, answer_text, ask_alone, usual_model
 from switchyard.relay.headers import OUR_USER_AGENT
+from switchyard.relay.isolated import Heard, answer_text, ask_isolated, usual_model
 from switchyard.routing.health import Charge
 from switchyard.settings import CLAUDE_SONNET, ModelRule, Upstream
 from tests.bed import wire
-from tests.bed.around import Bed, bed_of
+from tests.bed.dependencies import Bed, bed_of
 from tests.bed.upstream import Answer, ScriptedUpstream, closed_url, fixed, say, status, whole
 from tests.bed.wire import PROTOCOLS, Protocol, Reply
 
@@ -28,7 +28,7 @@ def entry(server: ScriptedUpstream | None = None, protocol: Protocol = "messages
 def heard(bed: Bed, upstream: Upstream, **more: Any) -> Heard:
     async def scenario() -> Heard:
         try:
-            return await ask_alone(bed.around, upstream, "activation", 5.0, **more)
+            return await ask_isolated(bed.dependencies, upstream, "activation", 5.0, **more)
         finally:
             await bed.close()
 

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from switchyard.protocols.splice import StreamRenamer, insert_member, splice_model
+from switchyard.protocols.model_name_rewrite import StreamRenamer, insert_member, rewrite_model_name
 
 
 @pytest.mark.parametrize(
@@ -30,14 +30,14 @@ from switchyard.protocols.splice import StreamRenamer, insert_member, splice_mod
     ],
 )
 def test_only_the_top_level_model_changes(body: bytes, spliced: bytes) -> None:
-    assert splice_model(body, "new") == spliced
+    assert rewrite_model_name(body, "new") == spliced
 
 
 def test_a_model_among_very_many_others_is_found_in_little_time() -> None:
     others = b'{"x":[' + b",".join([b'{"model":"q"}'] * 200_000) + b"]"
     began = time.process_time()
 
-    assert splice_model(others + b',"model":"a"}', "new") == others + b',"model":"new"}'
+    assert rewrite_model_name(others + b',"model":"a"}', "new") == others + b',"model":"new"}'
     assert time.process_time() - began < 2
 
 
@@ -50,7 +50,7 @@ def test_the_renamer_does_not_stumble_over_what_is_no_json() -> None:
 
 
 def test_a_name_is_written_as_json() -> None:
-    assert splice_model(b'{"model":"a"}', 'q"é') == '{"model":"q\\"é"}'.encode()
+    assert rewrite_model_name(b'{"model":"a"}', 'q"é') == '{"model":"q\\"é"}'.encode()
 
 
 def test_a_member_goes_to_the_head_of_the_object() -> None:

@@ -6,7 +6,7 @@ from switchyard.protocols import neutral
 from switchyard.protocols.neutral import StopReason
 
 
-class MisplacedAnswer:
+class JsonInReasoning:
     """Feed it the upstream's events, pass on what it gives back.
 
     LM Studio does so with models that reason: the text stays empty, the demanded object is all that was thought.

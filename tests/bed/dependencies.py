@@ -6,8 +6,8 @@ from switchyard.demo.app import build_demo
 from switchyard.exchange import Exchange
 from switchyard.protocols.codecs import CODECS
 from switchyard.relay.asgi_transport import AsgiTransport
-from switchyard.relay.pretend import PretendingWire
-from switchyard.relay.surroundings import Surroundings, local_moment, steady_seconds
+from switchyard.relay.dependencies import Dependencies, local_moment, steady_seconds
+from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.upstream import Wire
 from switchyard.relay.waiting import WaitingRoom
 from switchyard.routing.health import Health
@@ -29,13 +29,13 @@ class Bed:
 
     def __post_init__(self) -> None:
         state = State(self.health, self.limits)
-        self.around = Surroundings(
+        self.dependencies = Dependencies(
             settings=lambda: self.settings,
             state=lambda: state,
             sessions=Sessions(),
             waiting=WaitingRoom(self.limits, steady_seconds),
             codecs=CODECS,
-            wire=PretendingWire(Wire(AsgiTransport(build_demo())), steady_seconds),
+            wire=SimulatingWire(Wire(AsgiTransport(build_demo())), steady_seconds),
             opened=self.opened.append,
             record=self._record,
             now=local_moment,
@@ -45,7 +45,7 @@ class Bed:
         self.recorded.append(exchange)
 
     async def close(self) -> None:
-        await self.around.wire.close()
+        await self.dependencies.wire.close()
 
 
 def bed_of(*upstreams: Upstream) -> Bed:

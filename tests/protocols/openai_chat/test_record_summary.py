@@ -4,7 +4,7 @@ import pytest
 
 from switchyard.protocols.codec import Glance, WholeGlance
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
-from switchyard.protocols.openai_chat.watch import NOTABLE, glance, glance_whole
+from switchyard.protocols.openai_chat.record_summary import NOTABLE, glance, glance_whole
 from switchyard.protocols.openai_chat.wire import NO_CHOICES
 from switchyard.protocols.sse import SseDecoder
 from tests.protocols.openai_chat.chunks import (

@@ -6,10 +6,10 @@ from typing import Any
 
 from switchyard.protocols.carrier import PREFIX
 from switchyard.protocols.codec import DEFAULT_CAPABILITIES, Target
-from switchyard.protocols.head import Head
+from switchyard.protocols.model_name_rewrite import insert_member
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Loss
-from switchyard.protocols.splice import insert_member
+from switchyard.protocols.request_summary import Head
 
 MAX_CACHE_MARKS = 4
 CACHE_MARK = b'"cache_control"'
@@ -38,7 +38,7 @@ def wants_compaction(protocol: ProtocolName, body: bytes) -> bool:
     return protocol == "responses" and COMPACTION_TRIGGER in body
 
 
-def passes_untouched(protocol: ProtocolName, target: Target, *, compacts: bool) -> bool:
+def passes_through(protocol: ProtocolName, target: Target, *, compacts: bool) -> bool:
     """False where even the same protocol needs a full conversation between us and the upstream.
 
     A Responses server without the newer items needs its answers raised as well as its requests lowered.

@@ -1,7 +1,7 @@
 import pytest
 
 from switchyard.protocols.codec import BadRequest
-from switchyard.protocols.head import Head, read_head
+from switchyard.protocols.request_summary import Head, read_head
 
 
 def test_the_head_of_a_claude_code_request() -> None:

@@ -12,8 +12,8 @@ from switchyard.relay.capture import Captured, NowhereSink
 from switchyard.relay.connection_test import Report, check_connection
 from switchyard.relay.hold import Hold
 from switchyard.relay.local_keys import without_local_keys
-from switchyard.relay.pretend import Mode
 from switchyard.relay.redaction import masked_url, redacted_bytes, secrets_of, worth_hiding
+from switchyard.relay.simulate import Mode
 from switchyard.relay.values import ClientRequest
 from switchyard.settings import Settings, Upstream
 from switchyard.web.answers import Handler, Json, Problem, answer, optional_text_of, read_object, text_of
@@ -21,12 +21,12 @@ from switchyard.web.drafts import draft_of
 from switchyard.web.overview import Daemon
 
 MODES: tuple[str, ...] = get_args(Mode)
-MAX_PRETEND_MINUTES = 24 * 60
+MAX_SIMULATION_MINUTES = 24 * 60
 ROUNDING = 0.05
 """seconds; a timer may ring a little before the moment it was set to"""
 
 
-class Doing:
+class ActionsApi:
     """The handlers of POST paths that act at once."""
 
     def __init__(self, daemon: Daemon) -> None:
@@ -40,7 +40,7 @@ class Doing:
             "/api/upstreams/clear": self.clear,
             "/api/held/try": self.try_held,
             "/api/held/give-up": self.give_up_held,
-            "/api/pretend": self.pretend,
+            "/api/pretend": self.simulate,
             "/api/capture": self.capture,
             "/api/requests/replay": self.replay,
             "/api/token-stats/reset": self.reset_statistics,
@@ -54,7 +54,7 @@ class Doing:
             )
         else:
             upstream = self._named(text_of(body, "name"))
-        report = await check_connection(self._daemon.around, upstream, text_of(body, "model", ""))
+        report = await check_connection(self._daemon.dependencies, upstream, text_of(body, "model", ""))
         return answer(_report_view(report))
 
     async def activate(self, request: Request) -> Response:
@@ -82,16 +82,16 @@ class Doing:
             raise Problem(404, "This request is not held any more.", "id")
         return answer({"given_up": count})
 
-    async def pretend(self, request: Request) -> Response:
+    async def simulate(self, request: Request) -> Response:
         body = await read_object(request)
         names, mode, minutes = self._simulated(body), body.get("mode"), body.get("minutes", 5)
         if mode is not None and mode not in MODES:
             raise Problem(400, "`mode` must be one of " + ", ".join(MODES) + ", or null.", "mode")
-        if not isinstance(minutes, int | float) or not 0 <= minutes <= MAX_PRETEND_MINUTES:
-            raise Problem(400, f"`minutes` must be a number from 0 to {MAX_PRETEND_MINUTES}.", "minutes")
+        if not isinstance(minutes, int | float) or not 0 <= minutes <= MAX_SIMULATION_MINUTES:
+            raise Problem(400, f"`minutes` must be a number from 0 to {MAX_SIMULATION_MINUTES}.", "minutes")
         for name in names:
-            self._daemon.wire.pretend(name, mode, minutes * 60)
-            self._daemon.health.forget_pretended(name)
+            self._daemon.wire.simulate(name, mode, minutes * 60)
+            self._daemon.health.forget_simulated(name)
         if mode is None:
             self._hold.hasten(names)
         else:
@@ -111,7 +111,7 @@ class Doing:
         """Nothing stays of a simulation that has ended by itself."""
         for name in names:
             if self._daemon.wire.seconds_left(name) is None:
-                self._daemon.health.forget_pretended(name)
+                self._daemon.health.forget_simulated(name)
 
     async def capture(self, request: Request) -> Response:
         on = (await read_object(request)).get("on")
@@ -159,7 +159,7 @@ class Doing:
 
     @property
     def _hold(self) -> Hold:
-        return self._daemon.around.hold
+        return self._daemon.dependencies.hold
 
     def _named(self, name: str) -> Upstream:
         upstream = self._daemon.current().upstream(name)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from switchyard.relay.silence import SilenceLimit
+from switchyard.relay.idle_timeout import IdleTimeout
 from tests.bed.fake_time import now, run
 
 
-def ended_at(limit: SilenceLimit, pauses: list[float], paused: bool = False) -> tuple[float, bool]:
+def ended_at(limit: IdleTimeout, pauses: list[float], paused: bool = False) -> tuple[float, bool]:
     """When a scenario with these seconds between its touches ends, and whether the limit ended it."""
 
     async def scenario() -> tuple[float, bool]:
@@ -40,25 +40,25 @@ def ended_at(limit: SilenceLimit, pauses: list[float], paused: bool = False) -> 
     ],
 )
 def test_only_silence_counts_never_the_length(pauses: list[float], end: tuple[float, bool]) -> None:
-    assert ended_at(SilenceLimit(10.0), pauses) == end
+    assert ended_at(IdleTimeout(10.0), pauses) == end
 
 
 @pytest.mark.parametrize(
     ("pauses", "end"), [([4.0] * 7, (28.0, False)), ([4.0] * 10, (30.0, True)), ([11.0], (10.0, True))]
 )
 def test_a_total_time_holds_whatever_is_heard(pauses: list[float], end: tuple[float, bool]) -> None:
-    limit = SilenceLimit(10.0, total_seconds=30.0)
+    limit = IdleTimeout(10.0, total_seconds=30.0)
     assert ended_at(limit, pauses) == end
 
 
 def test_time_for_which_it_is_paused_is_not_silence() -> None:
-    assert ended_at(SilenceLimit(10.0), [25.0, 9.0, 100.0], paused=True) == (134.0, False)
+    assert ended_at(IdleTimeout(10.0), [25.0, 9.0, 100.0], paused=True) == (134.0, False)
 
 
 def test_after_a_pause_silence_counts_from_the_next_touch() -> None:
     async def scenario() -> float:
         with pytest.raises(TimeoutError):
-            with SilenceLimit(10.0) as limit:
+            with IdleTimeout(10.0) as limit:
                 limit.pause()
                 await asyncio.sleep(12.0)
                 limit.touch()
@@ -72,7 +72,7 @@ def test_after_a_pause_silence_counts_from_the_next_touch() -> None:
 def test_another_limit_may_follow(seconds: float, end: float) -> None:
     async def scenario() -> float:
         with pytest.raises(TimeoutError):
-            with SilenceLimit(10.0) as limit:
+            with IdleTimeout(10.0) as limit:
                 await asyncio.sleep(5.0)
                 limit.restart(seconds)
                 await asyncio.sleep(100.0)
@@ -83,7 +83,7 @@ def test_another_limit_may_follow(seconds: float, end: float) -> None:
 
 def test_a_cancellation_from_outside_stays_one() -> None:
     async def guarded() -> None:
-        with SilenceLimit(10.0):
+        with IdleTimeout(10.0):
             await asyncio.sleep(100.0)
 
     async def scenario() -> float:
@@ -99,7 +99,7 @@ def test_a_cancellation_from_outside_stays_one() -> None:
 
 def test_a_cancellation_at_the_very_moment_of_the_limit_is_not_lost() -> None:
     async def guarded() -> None:
-        with SilenceLimit(10.0):
+        with IdleTimeout(10.0):
             await asyncio.sleep(100.0)
 
     async def scenario() -> bool:
@@ -125,7 +125,7 @@ def test_what_came_while_the_machine_stood_still_is_heard_first(loop: str) -> No
         reader, writer = await asyncio.open_connection(sock=ours)
         try:
             with theirs:
-                with SilenceLimit(0.2) as limit:
+                with IdleTimeout(0.2) as limit:
                     asyncio.get_running_loop().call_soon(stand_still, theirs)
                     heard = await reader.read(100)
                     limit.touch()

@@ -6,7 +6,7 @@ import pytest
 
 from switchyard.exchange import FailureKind
 from switchyard.relay.failures import AttemptFailed
-from switchyard.relay.pretend import CHUNKS_BEFORE_CUT, SLOW_SECONDS, Mode, PretendingWire
+from switchyard.relay.simulate import CHUNKS_BEFORE_CUT, SLOW_SECONDS, Mode, SimulatingWire
 from switchyard.relay.upstream import Call, Reply, Wire
 from tests.bed.fake_time import now, run
 
@@ -40,13 +40,13 @@ class FakeWire:
         return cast(Reply, FakeReply(*self._answer))
 
 
-def wire_of(status: int = 200, pieces: list[bytes] | None = None) -> tuple[FakeWire, PretendingWire]:
+def wire_of(status: int = 200, pieces: list[bytes] | None = None) -> tuple[FakeWire, SimulatingWire]:
     """In the running loop's time."""
     real = FakeWire(status, pieces if pieces is not None else [b"all"])
-    return real, PretendingWire(cast(Wire, real), asyncio.get_running_loop().time)
+    return real, SimulatingWire(cast(Wire, real), asyncio.get_running_loop().time)
 
 
-async def read(wire: PretendingWire, call: Call = CALL) -> tuple[bytes, FailureKind | None]:
+async def read(wire: SimulatingWire, call: Call = CALL) -> tuple[bytes, FailureKind | None]:
     """What came of the answer, and how it failed."""
     got = b""
     try:
@@ -61,7 +61,7 @@ async def read(wire: PretendingWire, call: Call = CALL) -> tuple[bytes, FailureK
 def test_down_is_a_refused_connection_and_nothing_is_sent() -> None:
     async def scenario() -> object:
         real, wire = wire_of()
-        wire.pretend("u", "down", 60.0)
+        wire.simulate("u", "down", 60.0)
         return await read(wire), real.calls
 
     assert run(scenario()) == ((b"", FailureKind.CONNECT), 0)
@@ -70,7 +70,7 @@ def test_down_is_a_refused_connection_and_nothing_is_sent() -> None:
 def test_slow_answers_late_but_whole() -> None:
     async def scenario() -> object:
         _, wire = wire_of()
-        wire.pretend("u", "slow", 60.0)
+        wire.simulate("u", "slow", 60.0)
         return await read(wire), now()
 
     assert run(scenario()) == ((b"all", None), SLOW_SECONDS)
@@ -92,7 +92,7 @@ def test_cutting_breaks_a_stream_in_the_middle_however_it_was_packed(
 ) -> None:
     async def scenario() -> object:
         _, wire = wire_of(pieces=pieces)
-        wire.pretend("u", "cut", 60.0)
+        wire.simulate("u", "cut", 60.0)
         return await read(wire)
 
     assert run(scenario()) == (begins, FailureKind.READ)
@@ -101,7 +101,7 @@ def test_cutting_breaks_a_stream_in_the_middle_however_it_was_packed(
 def test_a_short_answer_is_cut_before_its_end() -> None:
     async def scenario() -> object:
         _, wire = wire_of(pieces=[b'{"short": 1}'])
-        wire.pretend("u", "cut", 60.0)
+        wire.simulate("u", "cut", 60.0)
         return await read(wire)
 
     assert run(scenario()) == (b'{"short": 1}', FailureKind.READ)
@@ -110,7 +110,7 @@ def test_a_short_answer_is_cut_before_its_end() -> None:
 def test_an_error_is_told_as_it_came() -> None:
     async def scenario() -> object:
         _, wire = wire_of(status=500, pieces=[b"no"])
-        wire.pretend("u", "cut", 60.0)
+        wire.simulate("u", "cut", 60.0)
         return await read(wire)
 
     assert run(scenario()) == (b"no", None)
@@ -121,13 +121,13 @@ def test_an_error_is_told_as_it_came() -> None:
 def test_a_pretence_ends_and_concerns_nobody_else(mode: Mode, end: str) -> None:
     async def scenario() -> object:
         _, wire = wire_of()
-        wire.pretend("u", mode, 60.0)
-        assert list(wire.pretences()) == ["u"]
+        wire.simulate("u", mode, 60.0)
+        assert list(wire.simulations()) == ["u"]
         if end == "time":
             await asyncio.sleep(60.0)
         if end == "owner":
-            wire.pretend("u", None, 0.0)
-        told = list(wire.pretences())
+            wire.simulate("u", None, 0.0)
+        told = list(wire.simulations())
         return await read(wire, OTHER if end == "another upstream" else CALL), told
 
     assert run(scenario()) == ((b"all", None), ["u"] if end == "another upstream" else [])

@@ -7,7 +7,7 @@ import pytest
 
 from switchyard.protocols.codec import Glance, WholeGlance
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
-from switchyard.protocols.openai_responses.watch import NOTABLE, glance, glance_whole
+from switchyard.protocols.openai_responses.record_summary import NOTABLE, glance, glance_whole
 from switchyard.protocols.sse import Record
 from tests.protocols.openai_responses.test_stream_encoder import WALKS, encoded
 from tests.protocols.validators import records_of

@@ -13,8 +13,8 @@ from switchyard.protocols.codec import Codec
 from switchyard.protocols.names import ProtocolName
 from switchyard.relay.draining import Draining
 from switchyard.relay.hold import Hold
-from switchyard.relay.pretend import PretendingWire
 from switchyard.relay.signatures import SignatureLedger
+from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.waiting import WaitingRoom
 from switchyard.routing.final_errors import FinalErrors
 from switchyard.routing.lineup import Moment
@@ -36,7 +36,7 @@ Learned = dict[tuple[str, str], dict[str, Any]]
 """(upstream, model) -> capabilities that refusals have taught: one model may lack what another has"""
 
 
-class Surroundings(msgspec.Struct, frozen=True):
+class Dependencies(msgspec.Struct, frozen=True):
     """`settings` and `state` are asked anew for each request: they may change at any time."""
 
     settings: Callable[[], Settings]
@@ -44,7 +44,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     sessions: Sessions
     waiting: WaitingRoom
     codecs: Mapping[ProtocolName, Codec]
-    wire: PretendingWire
+    wire: SimulatingWire
     opened: Callable[[Exchange], None]
     record: Callable[[Exchange], Awaitable[None]]
     now: Callable[[], Moment]

@@ -18,42 +18,42 @@ CHUNKS_BEFORE_CUT = 8
 RECORDS = re.compile(rb".+?(?:\n\n|\Z)", re.DOTALL)
 
 
-class Pretence(msgspec.Struct, frozen=True):
+class Simulation(msgspec.Struct, frozen=True):
     """`until` in monotonic seconds."""
 
     mode: Mode
     until: float
 
 
-class PretendingWire:
+class SimulatingWire:
     """A wire that misbehaves where it was asked to; everywhere else it is the real one."""
 
     def __init__(self, wire: Wire, now: Callable[[], float]) -> None:
         self._wire = wire
         self._now = now
-        self._pretences: dict[str, Pretence] = {}
+        self._simulations: dict[str, Simulation] = {}
 
-    def pretend(self, upstream: str, mode: Mode | None, seconds: float) -> None:
+    def simulate(self, upstream: str, mode: Mode | None, seconds: float) -> None:
         """Begin, or with mode None end, to treat this upstream so."""
-        self._pretences.pop(upstream, None)
+        self._simulations.pop(upstream, None)
         if mode is not None:
-            self._pretences[upstream] = Pretence(mode, self._now() + seconds)
+            self._simulations[upstream] = Simulation(mode, self._now() + seconds)
 
-    def pretences(self) -> dict[str, Pretence]:
+    def simulations(self) -> dict[str, Simulation]:
         """Those that hold now, by upstream."""
         now = self._now()
-        self._pretences = {name: one for name, one in self._pretences.items() if one.until > now}
-        return dict(self._pretences)
+        self._simulations = {name: one for name, one in self._simulations.items() if one.until > now}
+        return dict(self._simulations)
 
     def seconds_left(self, upstream: str) -> float | None:
         """For how long this upstream will still be treated so; None if it is not."""
-        found = self._pretences.get(upstream)
+        found = self._simulations.get(upstream)
         left = 0.0 if found is None else found.until - self._now()
         return left if left > 0 else None
 
     async def send(self, call: Call) -> Reply:
         """As `Wire.send`. Raises AttemptFailed."""
-        found = self._pretences.get(call.upstream)
+        found = self._simulations.get(call.upstream)
         if found is None or self.seconds_left(call.upstream) is None:
             return await self._wire.send(call)
         if found.mode == "down":

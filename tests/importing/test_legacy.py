@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from switchyard.importing import from_ancestor, is_ancestor
+from switchyard.importing import from_legacy, is_legacy
 from switchyard.settings import CHAT_MODEL_RULES, parse
 
 ALL_DAYS = [1, 1, 1, 1, 1, 1, 1]
@@ -91,7 +91,7 @@ WHOLE = {
 
 
 def test_the_whole_file_is_mapped() -> None:
-    imported = from_ancestor(WHOLE)
+    imported = from_legacy(WHOLE)
     assert imported.document == {
         "$schema": "./all_configs.schema.json",
         "upstreams": [
@@ -169,7 +169,7 @@ def test_the_whole_file_is_mapped() -> None:
 
 
 def test_every_change_of_meaning_is_noted() -> None:
-    assert from_ancestor(WHOLE).notes == (
+    assert from_legacy(WHOLE).notes == (
         'codex_configs[0]: renamed from "Pool" to "Pool (2)", names must be unique',
         'openai_to_claude_configs[0]: renamed from "Pool" to "Pool (3)", names must be unique',
         "model_conversions[2]: left out, it is switched off (a -> b)",
@@ -180,7 +180,7 @@ def test_every_change_of_meaning_is_noted() -> None:
 
 
 def test_every_upstream_says_where_it_comes_from() -> None:
-    assert from_ancestor(WHOLE).origins == (
+    assert from_legacy(WHOLE).origins == (
         "api_configs[0]",
         "api_configs[1]",
         "codex_configs[0]",
@@ -191,7 +191,7 @@ def test_every_upstream_says_where_it_comes_from() -> None:
 
 def one(**fields: Any) -> dict[str, Any]:
     entry = {"name": "a", "base_url": "https://a.example", "key": "k", **fields}
-    (upstream,) = from_ancestor({"api_configs": [entry]}).document["upstreams"]
+    (upstream,) = from_legacy({"api_configs": [entry]}).document["upstreams"]
     return {field: upstream[field] for field in upstream if field not in ("name", "protocol", "clients")}
 
 
@@ -239,7 +239,7 @@ def test_fields_are_read_tolerantly_and_unknown_ones_kept(
 
 
 def test_an_entry_that_cannot_be_called_does_not_keep_the_others_from_loading() -> None:
-    imported = from_ancestor(
+    imported = from_legacy(
         {
             "api_configs": [
                 {"name": "draft", "base_url": "", "key": ""},
@@ -281,14 +281,14 @@ def test_an_entry_that_cannot_be_called_does_not_keep_the_others_from_loading() 
     ],
 )
 def test_model_conversions_are_read_in_every_spelling(conversions: Any) -> None:
-    assert from_ancestor({"model_conversions": conversions}).document["model_rules"] == [
+    assert from_legacy({"model_conversions": conversions}).document["model_rules"] == [
         {"from": "a", "to": "b"}
     ]
 
 
 def test_what_is_no_entry_is_named() -> None:
     document = {"api_configs": "x", "retry_configs": [None], "model_conversions": {"a": ["b"]}}
-    assert from_ancestor(document).notes == (
+    assert from_legacy(document).notes == (
         "api_configs: left out, it is no list",
         "retry_configs[0]: left out, it is not an object",
         "model_conversions[a]: left out, it is not an object",
@@ -297,20 +297,20 @@ def test_what_is_no_entry_is_named() -> None:
 
 def test_the_single_conversion_entry_of_old_files_is_read() -> None:
     document = {"openai_to_claude_config": {"name": "x", "base_url": "https://a.example", "key": "k"}}
-    (upstream,) = from_ancestor(document).document["upstreams"]
+    (upstream,) = from_legacy(document).document["upstreams"]
     assert (upstream["protocol"], upstream["clients"]) == ("messages", ["chat"])
 
 
 def test_a_timeout_of_any_kind_is_one_word_for_three() -> None:
     strategies = {"network_errors": {"timeout": "strategy_retry"}}
-    assert from_ancestor({"error_handling_strategies": strategies}).document["failover"] == {
+    assert from_legacy({"error_handling_strategies": strategies}).document["failover"] == {
         "on_error": {"connect_timeout": "rescue", "first_byte_timeout": "rescue", "idle_timeout": "rescue"}
     }
 
 
 @pytest.mark.parametrize("status", ["²²²", "99", "600", "4xx", "9" * 5000])
 def test_a_status_that_is_none_is_noted_and_left_out(status: str) -> None:
-    imported = from_ancestor(
+    imported = from_legacy(
         {"error_handling_strategies": {"http_status_codes": {status: "switch_api", "429": "switch_api"}}}
     )
     assert imported.document["failover"] == {"on_status": {"429": "switch"}}
@@ -328,12 +328,12 @@ def test_a_status_that_is_none_is_noted_and_left_out(status: str) -> None:
 def test_the_base_timeout_holds_where_no_other_is_given(
     limits: dict[str, int], expected: dict[str, int]
 ) -> None:
-    assert from_ancestor({"timeout_settings": limits}).document["timeouts"] == expected
+    assert from_legacy({"timeout_settings": limits}).document["timeouts"] == expected
 
 
 def test_thresholds_may_stand_with_the_strategies() -> None:
     strategies = {"api_cooldown_seconds": 60, "api_error_threshold": 5}
-    assert from_ancestor({"error_handling_strategies": strategies}).document["failover"] == {
+    assert from_legacy({"error_handling_strategies": strategies}).document["failover"] == {
         "cooldown_seconds": 60,
         "error_threshold": 5,
     }
@@ -350,7 +350,7 @@ def test_thresholds_may_stand_with_the_strategies() -> None:
     ],
 )
 def test_the_ancestors_file_is_told_from_ours(document: Any, answer: bool) -> None:
-    assert is_ancestor(document) is answer
+    assert is_legacy(document) is answer
 
 
 @pytest.mark.parametrize("junk", [None, 5, "x", [], {}, [None], [[]], {"a": None}, {"a": 5}])
@@ -365,9 +365,9 @@ def test_junk_in_any_section_is_survived(junk: Any) -> None:
         "error_handling_strategies",
         "optimization_settings",
     )
-    parse(from_ancestor(dict.fromkeys(sections, junk)).document)
+    parse(from_legacy(dict.fromkeys(sections, junk)).document)
     parse(
-        from_ancestor(
+        from_legacy(
             {"error_handling_strategies": {"http_status_codes": junk, "network_errors": junk}}
         ).document
     )

@@ -6,7 +6,7 @@ import pytest
 
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codecs import CODECS
-from switchyard.protocols.lessons import Lesson, lesson_of
+from switchyard.protocols.learned_limits import LearnedLimit, learned_from
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
 
@@ -193,10 +193,10 @@ def refusal(message: str, status: int = 400, **more: Any) -> WireError:
     return WireError(ErrorType.INVALID_REQUEST, message, status, **more)
 
 
-def taught(lesson: Lesson | None) -> object:
-    if lesson is None:
+def taught(learned: LearnedLimit | None) -> object:
+    if learned is None:
         return None
-    return STRIP if lesson.strip_thinking else dict(lesson.capabilities)
+    return STRIP if learned.strip_thinking else dict(learned.capabilities)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def taught(lesson: Lesson | None) -> object:
 )
 def test_a_refusal_teaches_what_the_server_lacks(protocol: ProtocolName, case: Case) -> None:
     known = Capabilities(reasoning_effort="budget") if "adaptive" in str(case[1]) else Capabilities()
-    assert taught(lesson_of(refusal(case[0]), known)) == case[1]
+    assert taught(learned_from(refusal(case[0]), known)) == case[1]
 
 
 BODIES: tuple[tuple[ProtocolName, int, bytes, object], ...] = (
@@ -259,15 +259,15 @@ BODIES: tuple[tuple[ProtocolName, int, bytes, object], ...] = (
 def test_a_refusal_is_understood_in_its_own_envelope(
     protocol: ProtocolName, status: int, body: bytes, expected: object
 ) -> None:
-    assert taught(lesson_of(CODECS[protocol].decode_error(status, body), Capabilities())) == expected
+    assert taught(learned_from(CODECS[protocol].decode_error(status, body), Capabilities())) == expected
 
 
 def test_the_most_a_model_answers_is_remembered() -> None:
     error = refusal("max_tokens is too large", param="max_tokens", limit=8192)
-    lesson = Lesson("it gives at most 8192 tokens", {"max_output_tokens": 8192})
-    assert lesson_of(error, Capabilities()) == lesson
-    assert lesson_of(error, Capabilities(max_output_tokens=9000)) == lesson
-    assert lesson_of(error, Capabilities(max_output_tokens=8192)) is None
+    learned = LearnedLimit("it gives at most 8192 tokens", {"max_output_tokens": 8192})
+    assert learned_from(error, Capabilities()) == learned
+    assert learned_from(error, Capabilities(max_output_tokens=9000)) == learned
+    assert learned_from(error, Capabilities(max_output_tokens=8192)) is None
 
 
 @pytest.mark.parametrize(
@@ -283,9 +283,9 @@ def test_what_one_prompt_leaves_for_the_answer_holds_for_it_alone(
     message: str, prompt: int, estimate: int, room: int | None
 ) -> None:
     error = refusal(message, param="max_tokens", tokens=prompt, limit=32768)
-    lesson = lesson_of(error, Capabilities(), estimate)
+    learned = learned_from(error, Capabilities(), estimate)
 
-    assert (lesson and (lesson.capabilities, lesson.for_now)) == (
+    assert (learned and (learned.capabilities, learned.for_now)) == (
         room and ({"max_output_tokens": room}, True)
     )
 
@@ -318,33 +318,35 @@ NOTHING = (
 
 @pytest.mark.parametrize("error", NOTHING, ids=lambda error: error.message[:50])
 def test_any_other_refusal_teaches_nothing(error: WireError) -> None:
-    assert lesson_of(error, Capabilities()) is None
+    assert learned_from(error, Capabilities()) is None
 
 
 def test_a_far_away_word_teaches_nothing() -> None:
     quoted = "x" * 3000
-    assert lesson_of(refusal(f"Invalid body: {{'content': '{quoted} an image'}}"), Capabilities()) is None
+    assert learned_from(refusal(f"Invalid body: {{'content': '{quoted} an image'}}"), Capabilities()) is None
 
 
 def test_what_is_known_is_not_learned_again() -> None:
     error = refusal("Unsupported parameter: 'stop' is not supported with this model.")
-    lesson = lesson_of(error, Capabilities(stop=False))
-    assert taught(lesson) == {"dropped_fields": ("stop",)}
-    assert lesson_of(error, Capabilities(stop=False, dropped_fields=("stop",))) is None
+    learned = learned_from(error, Capabilities(stop=False))
+    assert taught(learned) == {"dropped_fields": ("stop",)}
+    assert learned_from(error, Capabilities(stop=False, dropped_fields=("stop",))) is None
 
 
 def test_refused_fields_add_up() -> None:
     known = Capabilities(dropped_fields=("store",))
-    lesson = lesson_of(refusal("Unknown parameter: 'user'."), known)
-    assert taught(lesson) == {"dropped_fields": ("store", "user")}
+    learned = learned_from(refusal("Unknown parameter: 'user'."), known)
+    assert taught(learned) == {"dropped_fields": ("store", "user")}
 
 
 def test_refused_betas_add_up() -> None:
     error = refusal("Unexpected value(s) `b-2` for the `anthropic-beta` header.")
-    assert taught(lesson_of(error, Capabilities(refused_betas=("a-1",)))) == {"refused_betas": ("a-1", "b-2")}
-    assert lesson_of(error, Capabilities(refused_betas=("b-2",))) is None
+    assert taught(learned_from(error, Capabilities(refused_betas=("a-1",)))) == {
+        "refused_betas": ("a-1", "b-2")
+    }
+    assert learned_from(error, Capabilities(refused_betas=("b-2",))) is None
 
 
 def test_a_lesson_says_why() -> None:
-    lesson = lesson_of(refusal("Unknown parameter: 'user'."), Capabilities())
-    assert lesson is not None and lesson.why == "it does not know user"
+    learned = learned_from(refusal("Unknown parameter: 'user'."), Capabilities())
+    assert learned is not None and learned.why == "it does not know user"

@@ -20,7 +20,7 @@ _decode_top = msgspec.json.Decoder(_Top).decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def splice_model(body: bytes, model: str) -> bytes:
+def rewrite_model_name(body: bytes, model: str) -> bytes:
     """The JSON object with its top-level `model` replaced; unchanged where it has none.
 
     What may be a member of something deeper is verified by reading the result again, a few times at most.

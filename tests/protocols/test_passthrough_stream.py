@@ -11,8 +11,8 @@ from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
 from switchyard.protocols.openai_chat.codec import CODEC as CHAT
 from switchyard.protocols.openai_responses.codec import CODEC as RESPONSES
+from switchyard.protocols.passthrough_stream import PassthroughStream
 from switchyard.protocols.sse import Record
-from switchyard.protocols.untouched import UntouchedStream
 from tests.protocols.sdks import said_to
 from tests.protocols.validators import records_of
 
@@ -44,8 +44,8 @@ RESPONSES_STREAM = (
 )
 
 
-def run(codec: Codec, stream: bytes, size: int, asked: str = "asked") -> tuple[bytes, UntouchedStream]:
-    untouched = UntouchedStream(codec, asked)
+def run(codec: Codec, stream: bytes, size: int, asked: str = "asked") -> tuple[bytes, PassthroughStream]:
+    untouched = PassthroughStream(codec, asked)
     out = [untouched.feed(stream[at : at + size]) for at in range(0, len(stream), size)]
     out.append(untouched.close())
     return b"".join(out), untouched
@@ -76,7 +76,7 @@ def test_responses_streams_are_renamed_wherever_they_name_the_model(size: int) -
 
 
 def test_content_begins_with_the_first_delta_not_with_the_opening() -> None:
-    untouched = UntouchedStream(MESSAGES, "asked")
+    untouched = PassthroughStream(MESSAGES, "asked")
     begun = []
     for record in MESSAGES_STREAM.split(b"\n\n"):
         untouched.feed(record + b"\n\n")
@@ -170,7 +170,7 @@ TELLING = {
 @pytest.mark.parametrize("place", range(5))
 @pytest.mark.parametrize("protocol, telling", [(name, one) for name, told in TELLING.items() for one in told])
 def test_an_error_among_plain_deltas_of_one_packet_is_seen(protocol: str, telling: bytes, place: int) -> None:
-    stream = UntouchedStream(CODECS[protocol], "asked")
+    stream = PassthroughStream(CODECS[protocol], "asked")
     stream.feed(DELTAS[protocol])
     assert stream.content_begun and stream.failed is None
     packet = [DELTAS[protocol]] * 4
@@ -184,7 +184,7 @@ def test_an_error_among_plain_deltas_of_one_packet_is_seen(protocol: str, tellin
 def test_plain_deltas_are_counted_and_say_nothing(protocol: str) -> None:
     codec, deltas = CODECS[protocol], DELTAS[protocol] * 5
     assert codec.count_deltas(deltas) == 5
-    stream = UntouchedStream(codec, "asked")
+    stream = PassthroughStream(codec, "asked")
     assert stream.feed(DELTAS[protocol]) + stream.feed(deltas) == DELTAS[protocol] + deltas
     assert (stream.records, stream.failed, stream.usage, stream.finished) == (6, None, None, False)
 
@@ -214,7 +214,7 @@ def test_plain_deltas_are_counted_and_say_nothing(protocol: str) -> None:
 def test_what_was_written_beyond_the_numbers_told_is_estimated_and_marked(
     codec: Codec, stream: bytes, usage: Usage
 ) -> None:
-    untouched = UntouchedStream(codec, "asked")
+    untouched = PassthroughStream(codec, "asked")
     untouched.feed(stream)
     assert untouched.usage_with_estimate(99) == usage
 
@@ -232,7 +232,7 @@ BREAK = WireError(ErrorType.SERVER, "broke off", 502)
 
 def told(protocol: str, stream: bytes, size: int = 100_000) -> list[Record]:
     """All that the client is told of a stream that ends so, the break included."""
-    untouched, out = UntouchedStream(CODECS[protocol], "asked"), b""
+    untouched, out = PassthroughStream(CODECS[protocol], "asked"), b""
     for at in range(0, len(stream), size):
         out += untouched.feed(stream[at : at + size])
         if untouched.finished or untouched.failed is not None:
@@ -269,7 +269,7 @@ def test_signs_of_life_between_any_two_records_change_nothing_for_a_program(prot
     stream = b"".join(
         map(encoder.encode, (*events, neutral.BlockEnded(), neutral.Finished(StopReason.END_TURN)))
     )
-    untouched, out = UntouchedStream(CODECS[protocol], "m"), b""
+    untouched, out = PassthroughStream(CODECS[protocol], "m"), b""
     for at in range(0, len(stream), 30):
         out += untouched.feed(stream[at : at + 30])
         # before the first words another sign is given, which depends on the program
@@ -328,7 +328,7 @@ def test_a_broken_response_is_the_one_that_was_begun(before: bytes) -> None:
 
 @pytest.mark.parametrize("protocol", STREAMS)
 def test_nothing_follows_the_end_though_it_came_with_it(protocol: str) -> None:
-    untouched = UntouchedStream(CODECS[protocol], "asked")
+    untouched = PassthroughStream(CODECS[protocol], "asked")
     end = b"data: [DONE]\n\n" + ENDS_OF_OTHERS
     assert untouched.feed(STREAMS[protocol] + end) == STREAMS[protocol].replace(b'"theirs"', b'"asked"')
     assert untouched.finished and untouched.failed is None
@@ -354,7 +354,7 @@ def test_of_usage_that_nobody_asked_for_only_the_record_that_tells_nothing_else_
     usage = b'"usage":{"prompt_tokens":3,"completion_tokens":2}'
     opening = b'data: {"choices":[{"delta":{"role":"assistant","content":""}}],%b}\n\n' % usage
     ending = b'data: {"choices":[],%b}\n\n' % usage
-    untouched = UntouchedStream(CHAT, "asked", hide_usage=True)
+    untouched = PassthroughStream(CHAT, "asked", hide_usage=True)
     stream = opening + CHAT_STREAM + ending + b"data: [DONE]\n\n"
     out = b"".join(untouched.feed(stream[at : at + size]) for at in range(0, len(stream), size))
     assert out == opening + CHAT_STREAM + b"data: [DONE]\n\n"

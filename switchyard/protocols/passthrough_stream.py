@@ -6,7 +6,7 @@ import msgspec
 
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import Codec, Glance
-from switchyard.protocols.splice import StreamRenamer
+from switchyard.protocols.model_name_rewrite import StreamRenamer
 from switchyard.protocols.sse import MAX_RECORD_BYTES, PIECE_COST, Record, RecordTooLarge, SseDecoder
 
 BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
@@ -21,7 +21,7 @@ BARE_JSON = re.compile(rb"\s*\{")
 """Some servers break off with an error that is no event at all."""
 
 
-class UntouchedStream:
+class PassthroughStream:
     """Feed it the upstream's bytes, forward what it gives back: whole records, the model renamed.
 
     Attributes tell what was seen: `work_begun`, `content_begun`, `finished`, `failed`, `usage`, `signatures`.

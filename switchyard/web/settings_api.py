@@ -43,7 +43,7 @@ IMPORT_TRIES = 3
 CURRENT = "current"
 
 
-class Writing:
+class SettingsApi:
     """The handlers that change the file or tell of its versions."""
 
     def __init__(self, settings_file: SettingsFile) -> None:

@@ -28,9 +28,9 @@ from switchyard.settings import (
 )
 from switchyard.store.render import csv_text
 from switchyard.unknown_fields import without_unknown
+from switchyard.web.actions_api import captured_view, secrets_around
 from switchyard.web.answers import Handler, Problem, answer
 from switchyard.web.curl import curl_command
-from switchyard.web.doing import captured_view, secrets_around
 from switchyard.web.live import LiveEvents, TooManyReaders
 from switchyard.web.overview import Daemon, Overview
 from switchyard.web.views import entry_view, exchange_detail, exchange_row, key_id
@@ -82,7 +82,7 @@ class Reading:
         return answer(
             {
                 "revision": settings_file.revision,
-                "ancestor": settings_file.is_ancestor,
+                "ancestor": settings_file.is_legacy,
                 "upstreams": [entry_view(entry, upstream) for entry, upstream in entries],
                 "client_keys": [
                     {"id": key_id(key), "label": label} for key, label in settings.client_keys.items()

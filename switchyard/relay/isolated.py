@@ -12,13 +12,13 @@ from switchyard.exchange import Exchange, Outcome
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import Codec, SentRequest, Target
 from switchyard.protocols.fold import fold
-from switchyard.protocols.head import read_head
 from switchyard.protocols.names import ModelName, ProtocolName, is_glob
+from switchyard.protocols.request_summary import read_head
 from switchyard.protocols.sse import SseDecoder
+from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.failover import Relay
 from switchyard.relay.headers import OUR_USER_AGENT, Headers
 from switchyard.relay.redaction import redacted_text, secrets_of
-from switchyard.relay.surroundings import Surroundings
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.health import Health
 from switchyard.routing.lineup import served_model
@@ -63,8 +63,8 @@ class Heard(msgspec.Struct, frozen=True):
         return self.exchange.outcome is Outcome.OK
 
 
-async def ask_alone(
-    around: Surroundings,
+async def ask_isolated(
+    dependencies: Dependencies,
     upstream: Upstream,
     kind: str,
     patience_seconds: float,
@@ -77,10 +77,10 @@ async def ask_alone(
     headers: Headers = [("user-agent", OUR_USER_AGENT)]
     request = ClientRequest(protocol, body, read_head(protocol, body, {}), headers, kind=kind)
     sink = _Kept()
-    exchange = await Relay(_lonely(around, upstream, patience_seconds, rules)).answer(request, sink)
+    exchange = await Relay(_lonely(dependencies, upstream, patience_seconds, rules)).answer(request, sink)
     if exchange.outcome is Outcome.OK:
         secrets = await asyncio.to_thread(secrets_of, upstream)
-        text = redacted_text(answer_text(around.codecs[protocol], bytes(sink.body)), secrets)
+        text = redacted_text(answer_text(dependencies.codecs[protocol], bytes(sink.body)), secrets)
         return Heard(exchange, text[:SHOWN_CHARS])
     return Heard(exchange, what_failed(exchange))
 
@@ -125,12 +125,12 @@ def answer_text(codec: Codec, body: bytes) -> str:
 
 
 def _lonely(
-    around: Surroundings, upstream: Upstream, patience_seconds: float, rules: tuple[ModelRule, ...]
-) -> Surroundings:
+    dependencies: Dependencies, upstream: Upstream, patience_seconds: float, rules: tuple[ModelRule, ...]
+) -> Dependencies:
     """Its limits are kept count of, but do not hold this request up; its failures cost clients nothing."""
-    settings = _only(around.settings(), upstream, patience_seconds, rules)
-    state = State(Health(), around.state().limits)
-    return replace(around, settings=lambda: settings, state=lambda: state, sessions=Sessions())
+    settings = _only(dependencies.settings(), upstream, patience_seconds, rules)
+    state = State(Health(), dependencies.state().limits)
+    return replace(dependencies, settings=lambda: settings, state=lambda: state, sessions=Sessions())
 
 
 def _only(

@@ -3,8 +3,14 @@
 import pytest
 
 from switchyard.protocols.capabilities import Capabilities
+from switchyard.protocols.capability_presets import (
+    LOCAL_SERVERS,
+    ROWS,
+    capabilities_of,
+    is_local_server,
+    server_kind,
+)
 from switchyard.protocols.names import PROTOCOLS
-from switchyard.protocols.servers import LOCAL_SERVERS, ROWS, capabilities_of, is_local_server, server_kind
 
 
 @pytest.mark.parametrize(

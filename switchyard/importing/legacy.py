@@ -97,12 +97,12 @@ KNOWN_FIELDS = frozenset(
 BOOKKEEPING = frozenset({"created_at", "updated_at", "id"})
 
 
-def is_ancestor(document: Any) -> bool:
+def is_legacy(document: Any) -> bool:
     """True for a file with sections of the ancestor and none of our own upstreams."""
     return isinstance(document, dict) and "upstreams" not in document and not SECTIONS.isdisjoint(document)
 
 
-def from_ancestor(document: Json) -> Imported:
+def from_legacy(document: Json) -> Imported:
     """The same wishes in our form; `notes` lists what changes its meaning or no longer has one."""
     reading = Reading()
     source = dict(document)

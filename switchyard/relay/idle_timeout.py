@@ -7,7 +7,7 @@ LAST_LOOKS = 5
 """turns of the event loop that it grants in the end: after a standstill, what came meanwhile is heard only now"""
 
 
-class SilenceLimit:
+class IdleTimeout:
     """Raises TimeoutError in the task that entered it when nothing was `touch`ed for so many seconds.
 
     Cheaper than `asyncio.timeout` for many events: a touch only notes the time. With `total_seconds` it is raised
@@ -21,7 +21,7 @@ class SilenceLimit:
         self._looks = 0
         self._timer: asyncio.Handle
 
-    def __enter__(self) -> "SilenceLimit":
+    def __enter__(self) -> "IdleTimeout":
         self._loop = asyncio.get_running_loop()
         task = asyncio.current_task(self._loop)
         assert task is not None

@@ -93,7 +93,7 @@ INDISPENSABLE = frozenset(
 _TAUGHT = tuple((re.compile(pattern, re.IGNORECASE | re.DOTALL), taught) for pattern, taught in TAUGHT)
 
 
-class Lesson(msgspec.Struct, frozen=True):
+class LearnedLimit(msgspec.Struct, frozen=True):
     """`capabilities` hold for this model of the upstream from now on, unless they and `strip_thinking` are only
     `for_now`, for the request at hand."""
 
@@ -103,7 +103,7 @@ class Lesson(msgspec.Struct, frozen=True):
     for_now: bool = False
 
 
-def lesson_of(error: WireError, known: Capabilities, input_estimate: int = 0) -> Lesson | None:
+def learned_from(error: WireError, known: Capabilities, input_estimate: int = 0) -> LearnedLimit | None:
     """What to change before asking the same upstream again; None if its refusal teaches nothing new.
 
     `input_estimate`: the tokens of the prompt, for servers that stop counting where the window is full.
@@ -118,27 +118,29 @@ def lesson_of(error: WireError, known: Capabilities, input_estimate: int = 0) ->
         return _shorter_answer(error.limit, error.tokens, known, input_estimate if stopped_counting else 0)
     text = f"{error.param} {error.code} {error.message}"[:MAX_READ_CHARS]
     if FOREIGN_THINKING.search(text):
-        return Lesson("the thinking of earlier turns is not its own", strip_thinking=True)
+        return LearnedLimit("the thinking of earlier turns is not its own", strip_thinking=True)
     betas = _refused_betas(text)
     if not set(betas) <= set(known.refused_betas):
         both = tuple(dict.fromkeys((*known.refused_betas, *betas)))
-        return Lesson(f"it does not know these betas: {', '.join(betas)}", {"refused_betas": both})
+        return LearnedLimit(f"it does not know these betas: {', '.join(betas)}", {"refused_betas": both})
     efforts = _supported_efforts(text)
     if efforts and efforts != known.efforts:
-        return Lesson(f"it knows only these efforts: {', '.join(efforts)}", {"efforts": efforts})
+        return LearnedLimit(f"it knows only these efforts: {', '.join(efforts)}", {"efforts": efforts})
     for pattern, taught in _TAUGHT:
         if pattern.search(text) and _is_news(taught, known):
-            return Lesson(f"it does not take {', '.join(taught)}", taught)
+            return LearnedLimit(f"it does not take {', '.join(taught)}", taught)
     return _unknown_field(error, text, known)
 
 
-def _shorter_answer(limit: int, prompt: int | None, known: Capabilities, estimate: int) -> Lesson | None:
+def _shorter_answer(
+    limit: int, prompt: int | None, known: Capabilities, estimate: int
+) -> LearnedLimit | None:
     """The limit of the model, or what this prompt leaves of the window."""
     room = limit if prompt is None else limit - max(prompt, estimate if estimate < limit else 0)
     if room < 1 or (known.max_output_tokens is not None and room >= known.max_output_tokens):
         return None
     why = f"it gives at most {room} tokens"
-    return Lesson(why, {"max_output_tokens": room}, for_now=prompt is not None)
+    return LearnedLimit(why, {"max_output_tokens": room}, for_now=prompt is not None)
 
 
 def _refused_betas(text: str) -> tuple[str, ...]:
@@ -157,12 +159,12 @@ def _is_news(taught: Mapping[str, Any], known: Capabilities) -> bool:
     return any(getattr(known, name) != value for name, value in taught.items())
 
 
-def _unknown_field(error: WireError, text: str, known: Capabilities) -> Lesson | None:
+def _unknown_field(error: WireError, text: str, known: Capabilities) -> LearnedLimit | None:
     for pattern in UNKNOWN_FIELD:
         found = pattern.search(text)
         if found is None:
             continue
         name = found[1]
         if name not in INDISPENSABLE and name not in known.dropped_fields:
-            return Lesson(f"it does not know {name}", {"dropped_fields": (*known.dropped_fields, name)})
+            return LearnedLimit(f"it does not know {name}", {"dropped_fields": (*known.dropped_fields, name)})
     return None
