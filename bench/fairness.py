@@ -49,7 +49,7 @@ async def measured(stage: Stage, options: argparse.Namespace) -> str:
                     f"{turn + 1} {disturbance[0]:40} {target.name:24} {outcome.transit(0.99):.2f} ms",
                     flush=True,
                 )
-    return _told(taken_on, seen)
+    return _reported(taken_on, seen)
 
 
 async def _watch(stage: Stage, calm: Upstream, target: Target, disturbance: Disturbance) -> Outcome:
@@ -78,7 +78,7 @@ def _settings(calm: Upstream, busy: Upstream) -> dict[str, Any]:
     return document
 
 
-def _told(taken_on: str, seen: dict[tuple[str, str], list[Outcome]]) -> str:
+def _reported(taken_on: str, seen: dict[tuple[str, str], list[Outcome]]) -> str:
     names = list(dict.fromkeys(name for _, name in seen))
     head = ["Beside it"]
     for name in names:

@@ -35,7 +35,7 @@ from soak_departures import AGENT as DEPARTURE  # noqa: E402
 from soak_departures import Departures  # noqa: E402
 from soak_upstream import FaultyUpstream, change_moods, expected_text  # noqa: E402
 
-from tests.bed.asking import PATHS, end_told, error_of, question, text_of  # noqa: E402
+from tests.bed.asking import PATHS, end_reported, error_of, question, text_of  # noqa: E402
 from tests.bed.daemon import Response, free_port, upstream  # noqa: E402
 from tests.bed.wire import PROTOCOLS, Protocol  # noqa: E402
 
@@ -235,13 +235,13 @@ class Soak:
         content = _in_pieces(body) if pick.random() < CHUNKED else body
         try:
             answer = await client.post(PATHS[protocol], content=content, headers=headers)
-            status, told, octets = answer.status_code, list(answer.headers.items()), answer.content
+            status, reported, octets = answer.status_code, list(answer.headers.items()), answer.content
         except httpx.RemoteProtocolError:
-            status, told, octets = CUT, [], b""
+            status, reported, octets = CUT, [], b""
         seconds = time.monotonic() - began
         self.tally.slowest = max(self.tally.slowest, seconds)
         self.tally.answered.add(number)
-        return number, Response(status, told, octets, seconds)
+        return number, Response(status, reported, octets, seconds)
 
     async def _abort(
         self, client: httpx.AsyncClient, protocol: Protocol, stream: bool, session: str, seconds: float
@@ -279,11 +279,11 @@ class Soak:
         text = text_of(protocol, response)
         if not is_stream:
             return "whole", "" if text == expected_text(number) else "not the expected text"
-        ends = [end for end in map(end_told, response.records) if end]
+        ends = [end for end in map(end_reported, response.records) if end]
         if ends == ["finished"]:
             return "whole", "" if text == expected_text(number) else "not the expected text"
         if ends == ["failed"]:
-            is_last = bool(end_told(response.records[-1]))
+            is_last = bool(end_reported(response.records[-1]))
             return "broken" if text else "error", "" if is_last else "something follows the end"
         return "unended", f"ends told: {ends}"
 
@@ -336,12 +336,12 @@ class Soak:
         outcomes = Counter(line["outcome"] for line in lines)
         seen = self.tally.seen
         warm = 2 * len(PROTOCOLS)
-        told = sum(count for what, count in seen.items() if what != "aborted")
+        reported = sum(count for what, count in seen.items() if what != "aborted")
         wrong = []
         done = len(lines) - outcomes["cancelled"]
         # an aborted request may have ended in the daemon before its client left, or never have reached it
-        if not warm + told <= done <= warm + told + seen["aborted"]:
-            wrong.append(f"{done} finished lines in the journal for {told} answers")
+        if not warm + reported <= done <= warm + reported + seen["aborted"]:
+            wrong.append(f"{done} finished lines in the journal for {reported} answers")
         if outcomes["cancelled"] > seen["aborted"]:
             wrong.append(f"{outcomes['cancelled']} cancelled lines for {seen['aborted']} aborts")
         lost = self.tally.answered - {_number_of(line) for line in lines}

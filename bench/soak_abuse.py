@@ -225,10 +225,10 @@ class Abuse:
         try:
             writer.write(request)
             async with asyncio.timeout(LIMIT_SECONDS):
-                told = await reader.read()
-            if not told:
+                reported = await reader.read()
+            if not reported:
                 raise ConnectionResetError
-            head, _, body = told.partition(b"\r\n\r\n")
+            head, _, body = reported.partition(b"\r\n\r\n")
             return int(head.split()[1]), body
         except TimeoutError:
             return 0, b"no end of an answer in time"

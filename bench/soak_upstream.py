@@ -200,7 +200,7 @@ async def _watch(reader: asyncio.StreamReader, seconds: float) -> bool:
 
 
 async def change_moods(
-    upstreams: Sequence[FaultyUpstream], pick: random.Random, told: Callable[[str], None]
+    upstreams: Sequence[FaultyUpstream], pick: random.Random, reported: Callable[[str], None]
 ) -> None:
     """Good times, bad times and outages, at random; now and then all are down at the same time."""
     while True:
@@ -212,7 +212,7 @@ async def change_moods(
         closed = [upstream for upstream in upstreams if pick.random() < 0.12]
         for upstream in closed:
             await upstream.refuse()
-        told(" ".join(f"{one.name}={'shut' if one in closed else one.mood}" for one in upstreams))
+        reported(" ".join(f"{one.name}={'shut' if one in closed else one.mood}" for one in upstreams))
         await asyncio.sleep(pick.uniform(0.5, 2.0))
         for upstream in closed:
             await upstream.listen()

@@ -173,11 +173,13 @@ def _require_version(name: str, package: str, version: str) -> None:
     """A client is trusted only once it has told its version."""
     command = [str(CLIENTS / "node_modules" / ".bin" / name), "--version"]
     try:
-        told = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        reported = subprocess.run(command, capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CannotCheck(f"{package} does not run ({error}); delete {CLIENTS} and try again.") from None
-    if told.returncode != 0 or version not in told.stdout:
-        raise CannotCheck(f"{package} {version} does not run: {(told.stderr or told.stdout).strip()[:500]}")
+    if reported.returncode != 0 or version not in reported.stdout:
+        raise CannotCheck(
+            f"{package} {version} does not run: {(reported.stderr or reported.stdout).strip()[:500]}"
+        )
 
 
 def _is_stamped(folder: Path, contents: bytes) -> bool:

@@ -88,14 +88,14 @@ class AnswerWriter:
         cycle = self._cycle
         if self._head or cycle.response_started:
             raise RuntimeError("a second head for one answer")
-        told = dict(fields)
+        sent = dict(fields)
         self._is_bodiless = cycle.scope["method"] == "HEAD" or status in BODILESS
-        length = told.get(b"content-length")
+        length = sent.get(b"content-length")
         self._left = None if length is None else int(length)
-        if b"close" in told.get(b"connection", b"").lower():
+        if b"close" in sent.get(b"connection", b"").lower():
             cycle.keep_alive = False
         pieces = [STATUS_LINE[status], self._common.written(cycle.default_headers), _lines(fields)]
-        if not cycle.keep_alive and b"connection" not in told:
+        if not cycle.keep_alive and b"connection" not in sent:
             pieces.append(b"connection: close\r\n")
         if length is None and not self._is_bodiless:
             pieces.append(b"transfer-encoding: chunked\r\n")

@@ -93,7 +93,7 @@ class Application:
         self.client_files = ClientFiles(self.current, dashboard.rstrip("/"), os.environ, Path.home())
         self.admin = Admin(self, static)
         self.asgi: AsgiApp = Guard(
-            _Doors(self.gateway, self.admin),
+            _Endpoints(self.gateway, self.admin),
             self.current,
             self.gateway.owns,
             own_names,
@@ -203,7 +203,7 @@ def _local_now() -> datetime:
     return datetime.now(LOCAL)
 
 
-class _Doors:
+class _Endpoints:
     """Clients to the gateway, everybody else to the dashboard and its API."""
 
     def __init__(self, gateway: Gateway, admin: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:

@@ -179,12 +179,12 @@ class _Console(logging.StreamHandler[TextIO]):
 class _LogFile(logging.handlers.RotatingFileHandler):
     """Readable by its owner alone. While the disk refuses it, its lines are missing, which is told once."""
 
-    _told = ""
+    _logged = ""
 
     def handleError(self, record: logging.LogRecord) -> None:
         reason = getattr(sys.exc_info()[1], "strerror", None) or str(sys.exc_info()[1])
-        if reason != self._told:
-            self._told = reason
+        if reason != self._logged:
+            self._logged = reason
             log.error("%s cannot be written (%s): lines are missing there", self.baseFilename, reason)
 
     def close(self) -> None:
@@ -229,21 +229,21 @@ def line_of(exchange: Exchange) -> str:
     )
     duration = f"{(exchange.duration or 0) * 1000:.0f} ms"
     held = f" held={exchange.held:.1f}s" if exchange.held else ""
-    told = f": {exchange.failure.message[:300]}" if exchange.failure is not None else ""
+    reported = f": {exchange.failure.message[:300]}" if exchange.failure is not None else ""
     return (
         f"{exchange.client_protocol} {exchange.model_asked[:SHOWN_CHARS]} -> {way}:"
         f" {exchange.outcome} {exchange.status or ''}"
-        f" attempts={len(exchange.attempts)}{held} {_tokens(exchange.usage)} {duration}{told}{_skipped(exchange)}"
+        f" attempts={len(exchange.attempts)}{held} {_tokens(exchange.usage)} {duration}{reported}{_skipped(exchange)}"
     )
 
 
 def _skipped(exchange: Exchange) -> str:
     """The reasons that `explain` and the dashboard show; where nobody was asked the error has told them."""
-    return _told(exchange.skipped) if exchange.attempts and exchange.skipped else ""
+    return _logged(exchange.skipped) if exchange.attempts and exchange.skipped else ""
 
 
 @lru_cache(64)
-def _told(skipped: tuple[tuple[str, str], ...]) -> str:
+def _logged(skipped: tuple[tuple[str, str], ...]) -> str:
     text = "; ".join(f'"{upstream}" {reason}' for upstream, reason in skipped)
     return f"; skipped: {text[: SHOWN_CHARS - 3]}..." if len(text) > SHOWN_CHARS else f"; skipped: {text}"
 

@@ -27,7 +27,7 @@ from switchyard.store.settings_file import SettingsFile
 from switchyard.web.guard import SECURITY_HEADERS, is_loopback
 
 GRACE_SECONDS = 10
-TELL_SECONDS = 2
+REPORT_SECONDS = 2
 TICK_SECONDS = 1.0
 """so often the date that answers carry is told anew"""
 BACKLOG = 2048
@@ -265,7 +265,7 @@ async def _break_off(answers: set[asyncio.Task[None]]) -> None:
     for answer in running:
         answer.cancel("the daemon ends at once")
     if running:
-        await asyncio.wait(running, timeout=TELL_SECONDS)
+        await asyncio.wait(running, timeout=REPORT_SECONDS)
 
 
 def _tune_interpreter() -> None:

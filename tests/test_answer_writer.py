@@ -120,9 +120,9 @@ def test_what_is_held_back_for_company_comes_without_any() -> None:
     with served(burst(b"one", b"two", b"three")) as connection:
         connection.sendall(GET)
         began = time.monotonic()
-        told = b""
-        while not told.endswith(b"3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n"):
-            told += connection.recv(65536)
+        reported = b""
+        while not reported.endswith(b"3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n"):
+            reported += connection.recv(65536)
 
     assert time.monotonic() - began < 0.5
 
@@ -132,11 +132,11 @@ def test_a_burst_of_small_and_large_pieces_leaves_in_order() -> None:
     expected = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
     with served(burst(*pieces)) as connection:
         connection.sendall(GET)
-        told = b""
-        while not told.endswith(expected[-4000:]):
-            told += connection.recv(1 << 20)
+        reported = b""
+        while not reported.endswith(expected[-4000:]):
+            reported += connection.recv(1 << 20)
 
-    assert told.partition(b"\r\n\r\n")[2] == expected
+    assert reported.partition(b"\r\n\r\n")[2] == expected
 
 
 @pytest.mark.parametrize("count", [2, 3, 50])
@@ -226,12 +226,12 @@ def test_who_waits_for_leave_to_send_its_body_gets_it() -> None:
 def test_an_answer_may_be_the_last_one() -> None:
     with served(whole(b"Hello", 200, (b"connection", b"close"))) as connection:
         connection.sendall(GET)
-        told = cooldown_of(connection)
+        reported = cooldown_of(connection)
 
-    assert told.endswith(b"Hello") and told.lower().count(b"connection: close") == 1
+    assert reported.endswith(b"Hello") and reported.lower().count(b"connection: close") == 1
 
 
-def test_an_old_client_is_told_by_the_end_of_the_connection() -> None:
+def test_an_old_client_is_reported_by_the_end_of_the_connection() -> None:
     head, body = asked(whole(b"Hello"), b"GET / HTTP/1.0\r\nhost: x\r\n\r\n")
 
     assert body == b"Hello" and b"connection: close" in head
@@ -245,10 +245,10 @@ def test_a_header_cannot_say_more_than_itself(value: bytes) -> None:
     assert b"x-odd" not in head and b"x-more" not in head
 
 
-@pytest.mark.parametrize(("told", "body"), [(b"4", b"Hello"), (b"6", b"Hello")])
-def test_a_body_of_another_length_than_told_ends_the_connection(told: bytes, body: bytes) -> None:
+@pytest.mark.parametrize(("reported", "body"), [(b"4", b"Hello"), (b"6", b"Hello")])
+def test_a_body_of_another_length_than_reported_ends_the_connection(reported: bytes, body: bytes) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", told)]})
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", reported)]})
         await send({"type": "http.response.body", "body": body})
 
     with served(app) as connection:
@@ -275,7 +275,7 @@ async def _no_head(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.mark.parametrize("app", [_no_answer, _fault_after_the_head, _two_heads, _no_head])
-def test_a_faulty_application_is_told_as_a_fault(app: AsgiApp) -> None:
+def test_a_faulty_application_is_reported_as_a_fault(app: AsgiApp) -> None:
     head, _ = asked(app, GET)
 
     assert head.startswith(b"http/1.1 500")

@@ -283,7 +283,7 @@ def test_python_2_7_can_read_the_front() -> None:
     assert source.isascii() and (ROOT / "switchyard" / "__init__.py").read_bytes().isascii()
 
 
-def test_an_old_python_is_told_in_one_sentence() -> None:
+def test_an_old_python_is_reported_in_one_sentence() -> None:
     """With each old Python that is found here, and with one that says that it is old."""
     says_so = (
         "import sys, runpy; sys.version_info = (3, 9, 18, 'final', 0); "

@@ -390,7 +390,9 @@ def test_statistics_are_not_rebuilt_beside_a_daemon(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("line", ["stats", "doctor", "check", "explain", "setup claude --yes", "test demo"])
-def test_a_data_folder_that_is_none_is_told(shell: Shell, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+def test_a_data_folder_that_is_none_is_reported(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
     monkeypatch.setenv("PATH", "")
     shell.data.write_text("no folder")
     code, said, complaint = shell(line)

@@ -85,8 +85,8 @@ class Server:
         if scope["path"] == "/large":
             await respond(send, 200, [], LARGE)
             return
-        told = f"{len(body)} {len(scope['headers'])} {header(scope, b'x-late')}"
-        await respond(send, 200, [], told.encode())
+        reported = f"{len(body)} {len(scope['headers'])} {header(scope, b'x-late')}"
+        await respond(send, 200, [], reported.encode())
 
     async def _stream(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -122,14 +122,14 @@ def server() -> Iterator[Server]:
 
 def answer_of(connection: socket.socket) -> bytes:
     """The body of one small answer."""
-    told = b""
+    reported = b""
     while True:
-        head, blank, body = told.partition(b"\r\n\r\n")
+        head, blank, body = reported.partition(b"\r\n\r\n")
         if blank and len(body) >= int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0]):
             return body
         piece = connection.recv(65536)
-        assert piece, told
-        told += piece
+        assert piece, reported
+        reported += piece
 
 
 @pytest.mark.parametrize(
@@ -230,10 +230,10 @@ def test_a_connection_serves_many_requests_and_pipelined_ones_in_order(server: S
             assert answer_of(connection) == b"%d 2 " % size
         post = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nabcd"
         connection.sendall((GET + post) * 200 + b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        told = cooldown_of(connection)
+        reported = cooldown_of(connection)
 
-    assert told.count(b"HTTP/1.1 200") == 401
-    assert told.count(b"4 2 ") == 200
+    assert reported.count(b"HTTP/1.1 200") == 401
+    assert reported.count(b"4 2 ") == 200
 
 
 def test_an_idle_connection_is_kept_for_a_while_and_then_closed(server: Server) -> None:
@@ -442,7 +442,7 @@ def test_large_requests_that_were_sent_early_are_answered_in_their_order(server:
     with server.connect() as connection:
         sending = threading.Thread(target=connection.sendall, args=(b"".join([*requests, closing]),))
         sending.start()
-        told = cooldown_of(connection)
+        reported = cooldown_of(connection)
         sending.join()
 
-    assert [int(part.split()[0]) for part in told.split(b"\r\n\r\n")[1:]] == [*sizes, 0]
+    assert [int(part.split()[0]) for part in reported.split(b"\r\n\r\n")[1:]] == [*sizes, 0]

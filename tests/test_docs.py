@@ -141,7 +141,7 @@ def test_the_readme_has_exactly_two_set_up_commands(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", READMES, ids=names)
-def test_the_readme_names_every_room_and_every_command(path: Path) -> None:
+def test_the_readme_names_every_module_and_every_command(path: Path) -> None:
     text = path.read_text()
     folders = [each.name for each in (ROOT / "switchyard").iterdir() if (each / "__init__.py").exists()]
     assert sorted(re.findall(r"`switchyard/(\w+)/`", text)) == sorted(folders)

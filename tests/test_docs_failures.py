@@ -78,8 +78,8 @@ def rows(page: Path) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("type", ErrorType)
 def test_the_table_says_what_follows_each_meaning(type: ErrorType) -> None:
-    _, *told = rows(PAGES[0])[type]
-    assert all(words.startswith(begin) for words, begin in zip(told, described(type), strict=True))
+    _, *reported = rows(PAGES[0])[type]
+    assert all(words.startswith(begin) for words, begin in zip(reported, described(type), strict=True))
 
 
 def test_both_languages_have_the_same_meanings() -> None:

@@ -12,7 +12,7 @@ from switchyard.logs import Logs, harmless, line_of
 
 
 @pytest.mark.parametrize(
-    ("told", "shown"),
+    ("reported", "shown"),
     [
         ("plain words, 中文 and ünïcode", "plain words, 中文 and ünïcode"),
         ("two\r\nlines", "two  lines"),
@@ -23,8 +23,8 @@ from switchyard.logs import Logs, harmless, line_of
         ("nul\0", "nul "),
     ],
 )
-def test_nothing_that_a_terminal_obeys_is_shown(told: str, shown: str) -> None:
-    assert harmless(told) == shown
+def test_nothing_that_a_terminal_obeys_is_shown(reported: str, shown: str) -> None:
+    assert harmless(reported) == shown
 
 
 def test_a_record_stays_one_line_and_a_traceback_is_indented(
@@ -65,7 +65,7 @@ OBSTACLES = [a_file_for_the_folder, a_folder_for_the_file]
 
 
 @pytest.mark.parametrize("obstacle", [*OBSTACLES, *([a_full_disk] if Path("/dev/full").exists() else [])])
-def test_a_file_that_cannot_be_written_is_told_once_and_the_console_goes_on(
+def test_a_file_that_cannot_be_written_is_reported_once_and_the_console_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], obstacle: Callable[[Path], None]
 ) -> None:
     folder = tmp_path / "logs"
@@ -111,7 +111,7 @@ def test_the_line_of_a_request_that_was_held_says_for_how_long() -> None:
     assert " attempts=0 held=12.3s tokens=?" in line_of(exchange)
 
 
-def test_who_was_skipped_is_told_with_the_reasons_that_explain_gives() -> None:
+def test_who_was_skipped_is_reported_with_the_reasons_that_explain_gives() -> None:
     exchange = Exchange(id="x", at=0.0, client_protocol="chat", model_asked="m")
     exchange.skipped = (("b", "disabled"), ("c", "resting until 09:10 after 3 errors: 500 boom"))
     assert "skipped" not in line_of(exchange)  # the error of a request that nobody was asked names them all

@@ -278,7 +278,7 @@ def test_faults_of_the_failover_settings_are_named(failover: dict[str, object], 
         (b"[" * 100_000, "$: expected JSON, found brackets nested too deeply"),
     ],
 )
-def test_broken_json_is_told_with_line_and_column(content: bytes, fault: str) -> None:
+def test_broken_json_is_reported_with_line_and_column(content: bytes, fault: str) -> None:
     with pytest.raises(SettingsError) as caught:
         decode_document(content)
     assert str(caught.value) == fault
@@ -419,7 +419,7 @@ def test_the_shipped_rules_rename_only_for_chat_clients_and_claude_upstreams() -
 
 
 @pytest.mark.parametrize("url", ["htp://h/v1?key=hidden", ["http://h/v1?key=hidden"], "http://u:hidden@h:x"])
-def test_a_key_in_an_address_with_a_fault_is_not_told(url: Any) -> None:
+def test_a_key_in_an_address_with_a_fault_is_not_reported(url: Any) -> None:
     with pytest.raises(SettingsError) as caught:
         parse({"upstreams": [{"name": "a", "protocol": "chat", "base_url": url}]})
     assert "hidden" not in str(caught.value)

@@ -31,7 +31,7 @@ LARGEST_WINDOW = 1_000_000
 """what Claude Code takes its newest models for"""
 SMALLEST_WINDOW = 100_000
 """a smaller CLAUDE_CODE_AUTO_COMPACT_WINDOW counts as this"""
-ROOM_FOR_ANSWER = 20_000
+ANSWER_RESERVE = 20_000
 """what Claude Code takes off a window before it takes the percentage"""
 NO_PROXY = "NO_PROXY"
 NO_PROXY_LOWER = "no_proxy"
@@ -151,7 +151,7 @@ def window_variables(context_window: int) -> dict[str, str]:
     }
     if context_window < counted:
         # three quarters of the window, so that the next tool result and an answer still fit
-        percent = 75 * context_window // (counted - ROOM_FOR_ANSWER)
+        percent = 75 * context_window // (counted - ANSWER_RESERVE)
         found["CLAUDE_AUTOCOMPACT_PCT_OVERRIDE"] = str(max(1, percent))
     return found
 

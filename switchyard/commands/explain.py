@@ -8,7 +8,7 @@ from typing import Any
 
 from switchyard.commands.check import first_byte_text
 from switchyard.commands.command import Command, loaded
-from switchyard.commands.running import told_by_daemon
+from switchyard.commands.running import explained_by_daemon
 from switchyard.protocols.names import PROTOCOLS
 from switchyard.relay.dependencies import local_moment
 from switchyard.routing.moments import moment_at
@@ -30,7 +30,7 @@ def explain(arguments: argparse.Namespace) -> int:
     ask = Ask(arguments.client, arguments.model, arguments.session)
     running = _route_of_daemon(arguments)
     if running is not None:
-        print(told_text(running, names_model=not arguments.model))
+        print(explain_text(running, names_model=not arguments.model))
     else:
         settings = settings_file.settings
         print(route_text(choose_route(settings, State(), ask, now), settings))
@@ -41,7 +41,7 @@ def _route_of_daemon(arguments: argparse.Namespace) -> dict[str, Any] | None:
     """A daemon that runs knows of rests, limits and conversations too."""
     query = {"client": arguments.client, "model": arguments.model}
     query |= {"session": arguments.session, "at": arguments.at}
-    return told_by_daemon(Path(arguments.data), "/api/explain", query)
+    return explained_by_daemon(Path(arguments.data), "/api/explain", query)
 
 
 def route_text(route: Route, settings: Settings) -> str:
@@ -56,24 +56,24 @@ def route_text(route: Route, settings: Settings) -> str:
     )
 
 
-def told_text(told: dict[str, Any], *, names_model: bool) -> str:
+def explain_text(reported: dict[str, Any], *, names_model: bool) -> str:
     """The same of a route as the API tells it; where none was asked for it chose the model."""
-    first = f"for the model that was last asked for, {told['model']}:\n" if names_model else ""
+    first = f"for the model that was last asked for, {reported['model']}:\n" if names_model else ""
     return first + _text(
         [
             (one["upstream"], one["model"], _reason(one["why"], one.get("first_byte")))
-            for one in told["candidates"]
+            for one in reported["candidates"]
         ],
-        [(one["upstream"], one["model"]) for one in told["rescues"]],
-        [(skip["upstream"], skip["text"]) for skip in told["skipped"]],
-        _held_text(told),
+        [(one["upstream"], one["model"]) for one in reported["rescues"]],
+        [(skip["upstream"], skip["text"]) for skip in reported["skipped"]],
+        _held_text(reported),
     )
 
 
-def _held_text(told: dict[str, Any]) -> list[str]:
+def _held_text(reported: dict[str, Any]) -> list[str]:
     """What a new request is held for where all are cooling down, and how many are held already."""
-    waiting = {(one["upstream"], one["model"]): _waiting(one, told["at"]) for one in told["held"]}
-    held_for = [((one["upstream"], one["model"]), one["not_before"]) for one in told["held_for"]]
+    waiting = {(one["upstream"], one["model"]): _waiting(one, reported["at"]) for one in reported["held"]}
+    held_for = [((one["upstream"], one["model"]), one["not_before"]) for one in reported["held_for"]]
     whens = {target: waiting.get(target) or _from(not_before) for target, not_before in held_for}
     lines = [f"held for: {name} -> {model}: {when}" for (name, model), when in (waiting | whens).items()]
     return [ALL_COOLING, *lines] if held_for else lines

@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 3
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 
-def told_by_daemon(folder: Path, path: str, query: dict[str, str]) -> dict[str, Any] | None:
+def explained_by_daemon(folder: Path, path: str, query: dict[str, str]) -> dict[str, Any] | None:
     """What the API answers to this GET; None if no daemon runs there, or it does not answer."""
     holder = holder_of(folder)
     if holder is None or not holder.address:

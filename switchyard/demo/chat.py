@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from switchyard.demo.dialect import Dialect, Walk, pieces
-from switchyard.demo.openai_fault import fault
+from switchyard.demo.openai_error import fault
 from switchyard.demo.prompt import (
     Offered,
     Prompt,
@@ -114,8 +114,8 @@ class _Chunk:
         )
 
     def encode(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None) -> bytes:
-        told = {"usage": usage} if self._include_usage else {}
-        return sse.encode(msgspec.json.encode(self._head | {"choices": choices} | told))
+        reported = {"usage": usage} if self._include_usage else {}
+        return sse.encode(msgspec.json.encode(self._head | {"choices": choices} | reported))
 
 
 def _call(call: ToolCall, arguments: str) -> dict[str, Any]:

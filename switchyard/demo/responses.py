@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from switchyard.demo.dialect import Dialect, Walk, pieces
-from switchyard.demo.openai_fault import fault
+from switchyard.demo.openai_error import fault
 from switchyard.demo.prompt import (
     NotUnderstood,
     Offered,
@@ -184,7 +184,7 @@ def _call(reply: Reply, call: ToolCall) -> dict[str, Any]:
 
 def _response(reply: Reply, at: int, status: str, output: list[dict[str, Any]]) -> dict[str, Any]:
     usage = reply.usage
-    told = {
+    usage_wire = {
         "input_tokens": usage.total_input,
         "input_tokens_details": {"cached_tokens": usage.cache_read},
         "output_tokens": usage.output,
@@ -207,7 +207,7 @@ def _response(reply: Reply, at: int, status: str, output: list[dict[str, Any]]) 
         "text": {"format": {"type": "text"}},
         "tool_choice": "auto",
         "tools": [],
-        "usage": told if status == "completed" else None,
+        "usage": usage_wire if status == "completed" else None,
         "metadata": {},
     }
 

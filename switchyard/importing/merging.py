@@ -47,8 +47,8 @@ def merge(document: Json, imported: Imported) -> tuple[Json, ImportReport]:
     shown = without_unknown(Settings, imported.document, lambda _: HIDDEN)
     for name, value in imported.document.items():
         if name not in ("upstreams", "model_rules", "$schema"):
-            told = HIDDEN if name in SECRET_FIELDS else shown[name]
-            _merge_value(merged, name, value, told, name, settings, notes)
+            reported = HIDDEN if name in SECRET_FIELDS else shown[name]
+            _merge_value(merged, name, value, reported, name, settings, notes)
     return merged, replace(report, settings=tuple(settings), notes=tuple(notes))
 
 
@@ -61,10 +61,10 @@ def _unknown_fields(imported: Imported) -> Iterator[str]:
         return
     alike: dict[str, list[str]] = {}
     for warning in warnings:
-        told = UPSTREAM_PLACE.sub(lambda found: _origin(imported, int(found[1])), warning)
-        alike.setdefault(UPSTREAM_PLACE.sub("", warning), []).append(told.removeprefix("$."))
-    for told, *others in alike.values():
-        yield told + (f" (and {len(others)} more like it)" if others else "")
+        reported = UPSTREAM_PLACE.sub(lambda found: _origin(imported, int(found[1])), warning)
+        alike.setdefault(UPSTREAM_PLACE.sub("", warning), []).append(reported.removeprefix("$."))
+    for reported, *others in alike.values():
+        yield reported + (f" (and {len(others)} more like it)" if others else "")
 
 
 def _origin(imported: Imported, index: int) -> str:
@@ -148,8 +148,8 @@ def _merge_value(
             return
         target[name] = dict(target[name])
         for key, inner in value.items():
-            told = shown[key] if isinstance(shown, dict) else HIDDEN
-            _merge_value(target[name], key, inner, told, f"{path}.{key}", settings, notes)
+            reported = shown[key] if isinstance(shown, dict) else HIDDEN
+            _merge_value(target[name], key, inner, reported, f"{path}.{key}", settings, notes)
     elif target[name] != value:
         both = f" ({target[name]}), the file has {value}" if shown == value else ""
         notes.append(f"{path}: stays as it is{both}")

@@ -53,7 +53,7 @@ class SentRequest(msgspec.Struct, frozen=True):
     """the answer is a summary, to be given as one `Compaction` block"""
 
 
-class Glance(msgspec.Struct, frozen=True):
+class RecordSummary(msgspec.Struct, frozen=True):
     """What one record of an untouched stream says, read without state.
 
     `content`: the model has begun to answer (the commit point). `opens`: it has opened a block that may be filled much
@@ -73,7 +73,7 @@ class Glance(msgspec.Struct, frozen=True):
     opens: bool = False
 
 
-class WholeGlance(msgspec.Struct, frozen=True):
+class WholeSummary(msgspec.Struct, frozen=True):
     """What a whole JSON reply of an untouched exchange says."""
 
     usage: neutral.Usage | None = None
@@ -132,8 +132,8 @@ class Codec(msgspec.Struct, frozen=True):
     keep_alive: bytes
     """A record that shows life, valid at any place of a stream."""
 
-    glance: Callable[[Record], Glance]
-    glance_whole: Callable[[bytes], WholeGlance]
+    summary: Callable[[Record], RecordSummary]
+    summarize_whole: Callable[[bytes], WholeSummary]
     notable: Pattern[bytes]
     """Occurs in every record after the commit point that `glance` needs to see: usage, errors, the end."""
 

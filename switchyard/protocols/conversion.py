@@ -40,7 +40,7 @@ class StreamConversion:
         self.records = 0
         self._decoder = upstream.stream_decoder(sent)
         self._stops = StopScanner(sent.stops) if sent.stops else None
-        self._misplaced = JsonInReasoning() if request.output_format is not None else None
+        self._json_in_reasoning = JsonInReasoning() if request.output_format is not None else None
         self._compaction = CompactionFold() if sent.compacts else None
         self._ids = ReplyIds()
         self._encoder = client.stream_encoder(request)
@@ -78,7 +78,7 @@ class StreamConversion:
         for record in seen:
             if self._is_over:
                 break
-            self._tell(self._decoder.decode(record), out)
+            self._encode(self._decoder.decode(record), out)
         return b"".join(out)
 
     def close(self) -> bytes:
@@ -86,9 +86,9 @@ class StreamConversion:
         out: list[bytes] = []
         for record in self._records.close():
             if not self._is_over:
-                self._tell(self._decoder.decode(record), out)
+                self._encode(self._decoder.decode(record), out)
         if not self._is_over:
-            self._tell(self._decoder.close(), out)
+            self._encode(self._decoder.close(), out)
             self.truncated = self.failed is not None
         return b"".join(out)
 
@@ -97,7 +97,7 @@ class StreamConversion:
         out: list[bytes] = []
         owed = self._decoder.close()
         if owed and isinstance(owed[-1], neutral.Finished):
-            self._tell(owed, out)
+            self._encode(owed, out)
         return b"".join(out)
 
     @property
@@ -108,7 +108,7 @@ class StreamConversion:
     def break_off(self, error: neutral.WireError) -> bytes:
         """The record that tells the client that its stream broke."""
         out: list[bytes] = []
-        self._tell([neutral.Failed(error)], out)
+        self._encode([neutral.Failed(error)], out)
         return b"".join(out)
 
     def keep_alive(self) -> bytes:
@@ -119,11 +119,11 @@ class StreamConversion:
     def _is_over(self) -> bool:
         return self.finished or self.failed is not None
 
-    def _tell(self, events: list[neutral.Event], out: list[bytes]) -> None:
+    def _encode(self, events: list[neutral.Event], out: list[bytes]) -> None:
         if self._stops is not None:
             events = [passed for event in events for passed in self._stops.feed(event)]
-        if self._misplaced is not None:
-            events = [passed for event in events for passed in self._misplaced.feed(event)]
+        if self._json_in_reasoning is not None:
+            events = [passed for event in events for passed in self._json_in_reasoning.feed(event)]
         if self._compaction is not None:
             events = [folded for event in events for folded in self._compaction.fold(event)]
         for event in events:
@@ -131,7 +131,7 @@ class StreamConversion:
                 return
             if type(event) is neutral.Delta:
                 # nearly all events are these
-                self._tally.heard(event.text)
+                self._tally.add_text(event.text)
                 self.content_begun = self.content_begun or bool(event.text)
             else:
                 event = self._tally.filled(self._ids.unique(event))
@@ -175,8 +175,8 @@ def convert_response(
     events = [tally.filled(event) for event in _whole_walk(upstream, body, sent, request)]
     response = fold(events)
     if isinstance(response, neutral.WireError):
-        told = _streamed(client, events, request) if request.stream else client.encode_error(response)[1]
-        return ConvertedReply(told, tally.usage, response)
+        encoded = _streamed(client, events, request) if request.stream else client.encode_error(response)[1]
+        return ConvertedReply(encoded, tally.usage, response)
     if request.stream:
         return ConvertedReply(_streamed(client, unfold(response), request), response.usage)
     return ConvertedReply(client.encode_response(response, request), response.usage)
@@ -198,8 +198,8 @@ def _whole_walk(
         stops = StopScanner(sent.stops)
         events = [passed for event in events for passed in stops.feed(event)]
     if request.output_format is not None:
-        misplaced = JsonInReasoning()
-        events = [passed for event in events for passed in misplaced.feed(event)]
+        json_filter = JsonInReasoning()
+        events = [passed for event in events for passed in json_filter.feed(event)]
     if sent.compacts:
         compaction = CompactionFold()
         events = [folded for event in events for folded in compaction.fold(event)]
@@ -218,27 +218,27 @@ class _Tally:
     def __init__(self, sent: SentRequest, request: neutral.Request) -> None:
         self._sent = sent
         self._request = request
-        self._told: neutral.Usage | None = None
+        self._reported: neutral.Usage | None = None
         self._is_final = False
         self._output = StreamEstimate()
         self._input_estimate = sent.input_estimate
 
     @property
     def usage(self) -> neutral.Usage:
-        known = self._told
+        known = self._reported
         if self._is_final and known is not None and known.total_input and known.output:
             return known
         return neutral.with_estimate(
             known, self._estimated_input(), self._output.tokens, is_final=self._is_final
         )
 
-    def heard(self, text: str) -> None:
+    def add_text(self, text: str) -> None:
         self._output.add(text)
 
     def filled(self, event: neutral.Event) -> neutral.Event:
         match event:
             case neutral.Delta(text):
-                self.heard(text)
+                self.add_text(text)
             case neutral.Started():
                 self._note(event.usage)
                 return replace(event, usage=self._at_start())
@@ -250,12 +250,12 @@ class _Tally:
 
     def _note(self, usage: neutral.Usage | None) -> None:
         if usage is not None:
-            self._told = self._told.merged(usage) if self._told is not None else usage
+            self._reported = self._reported.merged(usage) if self._reported is not None else usage
 
     def _at_start(self) -> neutral.Usage:
         """Clients show the size of the context live, but most upstreams tell it only at the end."""
-        if self._told is not None and self._told.total_input:
-            return self._told
+        if self._reported is not None and self._reported.total_input:
+            return self._reported
         return neutral.Usage(input=self._estimated_input(), estimated=True)
 
     def _estimated_input(self) -> int:

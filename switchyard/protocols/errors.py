@@ -57,7 +57,7 @@ REPLY_FIELDS = ("choices", "content", "output", "delta", "response", "role", "it
 """A body with one of these is a reply, whatever else it says."""
 
 
-class _Told(msgspec.Struct, frozen=True):
+class _Reported(msgspec.Struct, frozen=True):
     """What an error body says, not yet judged. `names` are its codes and types."""
 
     message: str
@@ -78,25 +78,25 @@ def read_error(status: int, body: bytes) -> WireError:
     parsed = _parsed(body)
     if isinstance(parsed, list) and parsed:
         parsed = parsed[0]
-    told = (
-        (_told(parsed) or _Told(_fallback_message(parsed)))
+    reported = (
+        (_reported(parsed) or _Reported(_fallback_message(parsed)))
         if isinstance(parsed, dict)
-        else _Told(_plain_text(body))
+        else _Reported(_plain_text(body))
     )
-    if not told.message:
-        told = replace(told, message=_status_message(status))
-    return _judged(told, status, parsed)
+    if not reported.message:
+        reported = replace(reported, message=_status_message(status))
+    return _judged(reported, status, parsed)
 
 
 def read_embedded_error(data: dict[str, Any]) -> WireError | None:
     """The error inside a body of status 200 or a stream record, or None if that is a regular one."""
     if data.get("type") == "response.failed" and isinstance(data.get("response"), dict):
         response = data["response"]
-        told = _told(response) or _Told("the response failed")
-        return _judged(told, told.status, response.get("error"))
+        reported = _reported(response) or _Reported("the response failed")
+        return _judged(reported, reported.status, response.get("error"))
     regular = not data.get("error") and any(data.get(field) is not None for field in REPLY_FIELDS)
-    told_here = None if regular else _told(data)
-    return None if told_here is None else _judged(told_here, told_here.status, data)
+    reported_here = None if regular else _reported(data)
+    return None if reported_here is None else _judged(reported_here, reported_here.status, data)
 
 
 def context_sentence(error: WireError) -> str:
@@ -109,33 +109,35 @@ def context_sentence(error: WireError) -> str:
 # --- shapes -------------------------------------------------------------------
 
 
-def _told(body: dict[str, Any]) -> _Told | None:
+def _reported(body: dict[str, Any]) -> _Reported | None:
     """The first shape that fits; None if the body tells no error."""
     error = body.get("error")
     if isinstance(error, dict) and error:
-        told = _told_object(error)
-        return told if told.status else replace(told, status=_error_status(body.get("status_code")))
+        reported = _reported_object(error)
+        return (
+            reported if reported.status else replace(reported, status=_error_status(body.get("status_code")))
+        )
     if isinstance(error, str) and error:
-        return _told_text(error, body)
+        return _reported_text(error, body)
     base = body.get("base_resp")
     if isinstance(base, dict) and base.get("status_code"):
         code = _text(base.get("status_code"))
-        return _Told(_text(base.get("status_msg")), (f"minimax_{code}",), code)
+        return _Reported(_text(base.get("status_msg")), (f"minimax_{code}",), code)
     if body.get("error_code"):
-        return _Told(_text(body.get("text")), _names(body["error_code"]), _text(body["error_code"]))
+        return _Reported(_text(body.get("text")), _names(body["error_code"]), _text(body["error_code"]))
     if isinstance(body.get("detail"), str | list | dict) and body["detail"]:
-        return _told_detail(body["detail"])
+        return _reported_detail(body["detail"])
     if body.get("type") == "error" or body.get("object") == "error" or isinstance(body.get("message"), str):
-        return _told_object(body)
+        return _reported_object(body)
     if isinstance(body.get("msg"), str) and body.get("code") not in (0, 200, None):
-        return _told_object({**body, "message": body["msg"]})
+        return _reported_object({**body, "message": body["msg"]})
     if isinstance(body.get("errors"), list) and body["errors"]:
         first = body["errors"][0]
-        return _told_object(first) if isinstance(first, dict) else _Told(_text(first))
+        return _reported_object(first) if isinstance(first, dict) else _Reported(_text(first))
     return None
 
 
-def _told_object(error: Mapping[str, Any]) -> _Told:
+def _reported_object(error: Mapping[str, Any]) -> _Reported:
     """`{message, type, code, param}`, with Google's `status` and what OpenRouter and llama.cpp add."""
     code = error.get("code")
     statuses = (_error_status(error.get(name)) for name in ("code", "status", "http_code", "status_code"))
@@ -143,7 +145,7 @@ def _told_object(error: Mapping[str, Any]) -> _Told:
     metadata = error.get("metadata")
     raw = _text(metadata.get("raw")) if isinstance(metadata, Mapping) else ""
     names = _names(code, error.get("type"), error.get("status"))
-    return _Told(
+    return _Reported(
         message=f"{message}: {raw}" if raw and raw != message else message,
         names=names,
         code="" if code is None else _text(code),
@@ -154,29 +156,29 @@ def _told_object(error: Mapping[str, Any]) -> _Told:
     )
 
 
-def _told_text(error: str, body: Mapping[str, Any]) -> _Told:
+def _reported_text(error: str, body: Mapping[str, Any]) -> _Reported:
     """`{"error": "text"}`, where some put a type or a message beside it."""
     message = _text(body.get("message")) or _text(body.get("error_description"))
     nested = _parsed(error.encode("utf-8", "replace")) if error.lstrip().startswith("{") else None
-    if isinstance(nested, dict) and (inner := _told(nested)):
+    if isinstance(nested, dict) and (inner := _reported(nested)):
         return inner
-    return _Told(
+    return _Reported(
         message or error,
         _names(body.get("code"), body.get("error_type"), body.get("type"), error),
         _text(body.get("code")),
     )
 
 
-def _told_detail(detail: Any) -> _Told:
+def _reported_detail(detail: Any) -> _Reported:
     """FastAPI's `detail`: a text, an object, or a list of refused fields."""
     if isinstance(detail, dict):
-        return _told(detail) or _told_object(detail)
+        return _reported(detail) or _reported_object(detail)
     if isinstance(detail, str):
-        return _Told(detail)
+        return _Reported(detail)
     problems = [problem for problem in detail if isinstance(problem, dict)]
     places = [_place(problem) for problem in problems]
-    told = "; ".join(f"{place}: {_text(p.get('msg'))}" for place, p in zip(places, problems, strict=True))
-    return _Told(told or "; ".join(map(str, detail)), param=places[0] if places else "")
+    reported = "; ".join(f"{place}: {_text(p.get('msg'))}" for place, p in zip(places, problems, strict=True))
+    return _Reported(reported or "; ".join(map(str, detail)), param=places[0] if places else "")
 
 
 def _place(problem: Mapping[str, Any]) -> str:
@@ -219,22 +221,22 @@ ABOUT_REQUEST = frozenset(
 """No wait helps after these, whatever else the body says."""
 
 
-def _judged(told: _Told, status: int, body: object) -> WireError:
-    told = _with_nested(
-        replace(told, message=told.message[:MAX_READ_LENGTH], code=told.code[:MAX_CODE_LENGTH])
+def _judged(reported: _Reported, status: int, body: object) -> WireError:
+    reported = _with_nested(
+        replace(reported, message=reported.message[:MAX_READ_LENGTH], code=reported.code[:MAX_CODE_LENGTH])
     )
-    words = told.words or told.message
-    hints = read_body((body, *told.nested), words)
+    words = reported.words or reported.message
+    hints = read_body((body, *reported.nested), words)
     wait = hints.reset if hints.pause is None else hints.pause
-    type = type_of(Report(told.names, words, told.param, wait), status)
+    type = type_of(Report(reported.names, words, reported.param, wait), status)
     error = WireError(
         type=type,
-        message=_presentable(told.message),
+        message=_presentable(reported.message),
         status=status if status >= 400 else TYPE_STATUSES[type],
-        code=told.code,
-        param=told.param,
+        code=reported.code,
+        param=reported.param,
     )
-    return _with_numbers(error if type in ABOUT_REQUEST else _with_wait(error, hints), told)
+    return _with_numbers(error if type in ABOUT_REQUEST else _with_wait(error, hints), reported)
 
 
 def _with_wait(error: WireError, hints: BodyHints) -> WireError:
@@ -247,51 +249,51 @@ def _with_wait(error: WireError, hints: BodyHints) -> WireError:
     return replace(error, retry_after=wait, resets_at=hints.resets_at)
 
 
-def _with_nested(told: _Told, depth: int = MAX_NESTED) -> _Told:
+def _with_nested(reported: _Reported, depth: int = MAX_NESTED) -> _Reported:
     """Relays pass an error on as text: `upstream error: {"error": {...}}`. What is inside counts as well."""
-    words = told.words or told.message
+    words = reported.words or reported.message
     begin, end = words.find('{"'), words.rfind("}") + 1
-    if not depth or not 0 <= begin < end or quotes_request(words[:begin], told.param):
-        return told
+    if not depth or not 0 <= begin < end or quotes_request(words[:begin], reported.param):
+        return reported
     parsed = _parsed(words[begin:end].encode("utf-8", "replace"))
-    inner = _told(parsed) if isinstance(parsed, dict) else None
+    inner = _reported(parsed) if isinstance(parsed, dict) else None
     if inner is None:
-        return told
+        return reported
     joined = f"{words[:begin]} {inner.message} {words[end:]}".strip()
     found = replace(
-        told,
-        names=told.names + inner.names,
+        reported,
+        names=reported.names + inner.names,
         words=joined,
-        param=told.param or inner.param,
-        nested=(*told.nested, parsed),
+        param=reported.param or inner.param,
+        nested=(*reported.nested, parsed),
     )
     return _with_nested(found, depth - 1)
 
 
-def _with_numbers(error: WireError, told: _Told) -> WireError:
+def _with_numbers(error: WireError, reported: _Reported) -> WireError:
     """How many tokens were too many. A prompt that leaves room for a shorter answer is not itself too long."""
     if error.type not in (ErrorType.CONTEXT_OVERFLOW, ErrorType.INVALID_REQUEST):
         return error
-    shared = shared_window(told.message)
-    if shared is not None and shared.leaves_room:
+    shared = shared_window(reported.message)
+    if shared is not None and shared.leaves_enough:
         invalid = replace(error, type=ErrorType.INVALID_REQUEST, param="max_tokens")
         return replace(invalid, tokens=shared.prompt, limit=shared.window)
     if shared is not None:
         overflow = replace(error, type=ErrorType.CONTEXT_OVERFLOW)
         return replace(overflow, tokens=shared.prompt + shared.answer, limit=shared.window)
     if error.type is ErrorType.CONTEXT_OVERFLOW:
-        tokens, limit = _overflow_numbers(told)
+        tokens, limit = _overflow_numbers(reported)
         return replace(error, tokens=tokens, limit=limit)
-    if OUTPUT_BUDGET.search(told.message):
-        return replace(error, param=told.param or "max_tokens", limit=output_limit(told.message))
+    if OUTPUT_BUDGET.search(reported.message):
+        return replace(error, param=reported.param or "max_tokens", limit=output_limit(reported.message))
     return error
 
 
-def _overflow_numbers(told: _Told) -> tuple[int | None, int | None]:
-    if told.tokens and told.limit:
-        return told.tokens, told.limit
-    tokens, limit = overflow_numbers(told.message)
-    return tokens or told.tokens, limit or told.limit
+def _overflow_numbers(reported: _Reported) -> tuple[int | None, int | None]:
+    if reported.tokens and reported.limit:
+        return reported.tokens, reported.limit
+    tokens, limit = overflow_numbers(reported.message)
+    return tokens or reported.tokens, limit or reported.limit
 
 
 def _presentable(message: str) -> str:

@@ -78,17 +78,17 @@ def _append(messages: list[neutral.Message], message: neutral.Message) -> None:
 
 
 def _without_blanks(messages: tuple[neutral.Message, ...]) -> tuple[neutral.Message, ...]:
-    kept = (replace(message, content=_told(message.content)) for message in messages)
+    kept = (replace(message, content=_visible(message.content)) for message in messages)
     return tuple(message for message in kept if message.content)
 
 
-def _told(content: tuple[neutral.Block, ...]) -> tuple[neutral.Block, ...]:
-    told = tuple(block for block in content if not _is_blank(block))
+def _visible(content: tuple[neutral.Block, ...]) -> tuple[neutral.Block, ...]:
+    visible = tuple(block for block in content if not _is_blank(block))
     return tuple(
         replace(block, content=tuple(part for part in block.content if not _is_blank(part)))
         if isinstance(block, neutral.ToolResult)
         else block
-        for block in told
+        for block in visible
     )
 
 
@@ -108,7 +108,7 @@ def _settled_results(
         content: list[neutral.Block] = []
         for block in message.content:
             if isinstance(block, neutral.ToolResult) and block.call_id not in called:
-                content += _orphan_told(block)
+                content += _orphan_as_text(block)
                 continue
             if isinstance(block, neutral.ToolResult):
                 results[block.call_id] = block
@@ -117,7 +117,7 @@ def _settled_results(
     return tuple(settled), results
 
 
-def _orphan_told(result: neutral.ToolResult) -> Sequence[neutral.Block]:
+def _orphan_as_text(result: neutral.ToolResult) -> Sequence[neutral.Block]:
     text = f"[tool output {result.call_id}]\n{text_of(result.content)}".strip()
     return neutral.Text(text), *(part for part in result.content if not isinstance(part, neutral.Text))
 

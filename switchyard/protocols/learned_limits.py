@@ -136,11 +136,11 @@ def _shorter_answer(
     limit: int, prompt: int | None, known: Capabilities, estimate: int
 ) -> LearnedLimit | None:
     """The limit of the model, or what this prompt leaves of the window."""
-    room = limit if prompt is None else limit - max(prompt, estimate if estimate < limit else 0)
-    if room < 1 or (known.max_output_tokens is not None and room >= known.max_output_tokens):
+    left = limit if prompt is None else limit - max(prompt, estimate if estimate < limit else 0)
+    if left < 1 or (known.max_output_tokens is not None and left >= known.max_output_tokens):
         return None
-    why = f"it gives at most {room} tokens"
-    return LearnedLimit(why, {"max_output_tokens": room}, for_now=prompt is not None)
+    why = f"it gives at most {left} tokens"
+    return LearnedLimit(why, {"max_output_tokens": left}, for_now=prompt is not None)
 
 
 def _refused_betas(text: str) -> tuple[str, ...]:

@@ -212,13 +212,13 @@ def type_of(report: Report, status: int) -> ErrorType:
     name, known = next(iter(specific.items()), ("", None))
     if known is ErrorType.CONTEXT_OVERFLOW or (known is not None and name in EXACT_NAMES):
         return known
-    if known is None and status in REFUSED and _says_server(found):
+    if known is None and status in REFUSED and _blames_server(found):
         known = ErrorType.SERVER
     vague = next(iter(found.values()), None)
     return _refined(known or STATUS_TYPES.get(status) or vague or _type_of_range(status), report)
 
 
-def _says_server(found: Mapping[str, ErrorType]) -> bool:
+def _blames_server(found: Mapping[str, ErrorType]) -> bool:
     return any(type is ErrorType.SERVER and name not in GENERIC_NAMES for name, type in found.items())
 
 

@@ -30,15 +30,15 @@ def rewrite_model_name(body: bytes, model: str) -> bytes:
     found = None
     for number, found in enumerate(MODEL_MEMBER.finditer(body)):
         start, end = found.span(1)
-        spliced = body if body[start:end] == new else b"".join((body[:start], new, body[end:]))
+        rewritten = body if body[start:end] == new else b"".join((body[:start], new, body[end:]))
         if _is_top_level(body, found.start()) and MODEL_KEY.search(body, end) is None:
-            return spliced
+            return rewritten
         if already is None:
             already = _model_of(body) == model
         if already:
             return body
-        if _model_of(spliced) == model:
-            return spliced
+        if _model_of(rewritten) == model:
+            return rewritten
         if number == MAX_LOOKS:
             break
     return body if found is None and ESCAPED_LETTER not in body else _rewritten(body, model)

@@ -9,7 +9,7 @@ from switchyard.protocols.codec import DEFAULT_CAPABILITIES, Target
 from switchyard.protocols.model_name_rewrite import insert_member
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Loss
-from switchyard.protocols.request_summary import Head
+from switchyard.protocols.request_summary import RequestSummary
 
 MAX_CACHE_MARKS = 4
 CACHE_MARK = b'"cache_control"'
@@ -21,7 +21,7 @@ COMPACTION_TRIGGER = b'"compaction_trigger"'
 HINTS = frozenset({"cache_control", "prompt_cache_key", "stream_options"})
 """Without these the answer is the same."""
 LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-SAID_ELSEWHERE = {
+EXPRESSED_ELSEWHERE = {
     "max_tokens": "max_completion_tokens",
     "max_completion_tokens": "max_tokens",
     "reasoning_effort": "thinking",
@@ -55,9 +55,14 @@ def may_need_repair(body: bytes, target: Target) -> bool:
     return OURS.search(body) is not None
 
 
-def injects_usage(protocol: ProtocolName, head: Head, target: Target) -> bool:
+def injects_usage(protocol: ProtocolName, summary: RequestSummary, target: Target) -> bool:
     """Chat upstreams report usage in a stream only when asked; the client then must not see the report."""
-    return protocol == "chat" and head.stream and not head.wants_usage and target.capabilities.include_usage
+    return (
+        protocol == "chat"
+        and summary.stream
+        and not summary.wants_usage
+        and target.capabilities.include_usage
+    )
 
 
 def with_usage_asked(body: bytes) -> bytes:
@@ -71,7 +76,7 @@ def repair_losses(
     gone = [
         name
         for name, value in before.items()
-        if name not in after and value and name not in HINTS and SAID_ELSEWHERE.get(name) not in after
+        if name not in after and value and name not in HINTS and EXPRESSED_ELSEWHERE.get(name) not in after
     ]
     fewer = [
         name for name in ("tools", "stop") if name in after and _size(after[name]) < _size(before.get(name))

@@ -5,7 +5,7 @@ import re
 import msgspec
 
 from switchyard.protocols import neutral
-from switchyard.protocols.codec import Codec, Glance
+from switchyard.protocols.codec import Codec, RecordSummary
 from switchyard.protocols.model_name_rewrite import StreamRenamer
 from switchyard.protocols.sse import MAX_RECORD_BYTES, PIECE_COST, Record, RecordTooLarge, SseDecoder
 
@@ -36,7 +36,7 @@ class PassthroughStream:
         self._pending_size = 0
         self._last = b""
         self._opening = b""
-        self._stop_told = False
+        self._stop_reported = False
         self._failed_oddly = False
         self.work_begun = False
         self.content_begun = False
@@ -74,7 +74,7 @@ class PassthroughStream:
         rest, self._pending = b"".join(self._pending), []
         out = self._pass(rest) + b"\n\n" if _holds_record(rest) else b""
         end = FORGOTTEN_ENDS.get(self._codec.protocol)
-        if end is None or not self._stop_told or self.finished or self.failed is not None:
+        if end is None or not self._stop_reported or self.finished or self.failed is not None:
             return out
         self.finished = True
         return out + end
@@ -94,13 +94,13 @@ class PassthroughStream:
 
     def usage_with_estimate(self, input_tokens: int) -> neutral.Usage:
         """The usage as far as it was told; a record has about one token, where that has to do."""
-        is_final = self.finished or self._stop_told
+        is_final = self.finished or self._stop_reported
         return neutral.with_estimate(self.usage, input_tokens, self.records, is_final=is_final)
 
     @property
     def is_complete(self) -> bool:
         """True if nothing is awaited from the upstream but the end."""
-        return self._stop_told and self.usage is not None
+        return self._stop_reported and self.usage is not None
 
     @property
     def owes_an_end(self) -> bool:
@@ -132,16 +132,16 @@ class PassthroughStream:
         kept: list[bytes] = []
         hidden = False
         for raw in _split(records):
-            if not _says_something(raw):
+            if not _has_content(raw):
                 kept.append(raw)
                 continue
             self._opening = self._opening or raw.lstrip()
             hide = False
             if not self.content_begun or self._is_notable(raw):
                 for record in _decoded(raw):
-                    glance = self._codec.glance(record)
-                    self._note(glance, raw)
-                    hide = hide or (self._hide_usage and _accounts(glance, raw))
+                    summary = self._codec.summary(record)
+                    self._note(summary, raw)
+                    hide = hide or (self._hide_usage and _accounts(summary, raw))
             if self._failed_oddly:
                 return b"".join(kept)
             if hide:
@@ -160,20 +160,20 @@ class PassthroughStream:
     def _is_notable(self, raw: bytes) -> bool:
         return self._codec.notable.search(raw) is not None or ERROR_EVENT.match(raw) is not None
 
-    def _note(self, glance: Glance, raw: bytes) -> None:
-        if glance.model is not None:
-            self._renamer.learn(raw, glance.model)
-        if glance.usage is not None:
-            self.usage = glance.usage if self.usage is None else self.usage.merged(glance.usage)
-        if glance.signature is not None:
-            self.signatures.append(glance.signature)
-        if glance.error is not None and self.failed is None and not self.finished:
-            self.failed = glance.error
-            self._failed_oddly = glance.is_odd or BARE_JSON.match(raw) is not None
-        self._stop_told = self._stop_told or glance.stop_reason is not None
-        self.content_begun = self.content_begun or glance.content
-        self.work_begun = self.work_begun or glance.opens or self.content_begun
-        self.finished = self.finished or glance.finished
+    def _note(self, summary: RecordSummary, raw: bytes) -> None:
+        if summary.model is not None:
+            self._renamer.learn(raw, summary.model)
+        if summary.usage is not None:
+            self.usage = summary.usage if self.usage is None else self.usage.merged(summary.usage)
+        if summary.signature is not None:
+            self.signatures.append(summary.signature)
+        if summary.error is not None and self.failed is None and not self.finished:
+            self.failed = summary.error
+            self._failed_oddly = summary.is_odd or BARE_JSON.match(raw) is not None
+        self._stop_reported = self._stop_reported or summary.stop_reason is not None
+        self.content_begun = self.content_begun or summary.content
+        self.work_begun = self.work_begun or summary.opens or self.content_begun
+        self.finished = self.finished or summary.finished
 
 
 def _end_of_records(last: bytes, chunk: bytes) -> int:
@@ -215,14 +215,14 @@ def _split(records: bytes) -> list[bytes]:
     return [*pieces, last] if last else pieces
 
 
-def _says_something(raw: bytes) -> bool:
+def _has_content(raw: bytes) -> bool:
     """False for comments and the like, of which there may be very many."""
     return b"{" in raw or b"data" in raw or b"event" in raw
 
 
-def _accounts(glance: Glance, raw: bytes) -> bool:
+def _accounts(summary: RecordSummary, raw: bytes) -> bool:
     """True for a record that tells usage and nothing else."""
-    return glance.usage is not None and not glance.content and b'"role"' not in raw
+    return summary.usage is not None and not summary.content and b'"role"' not in raw
 
 
 def _holds_record(rest: bytes) -> bool:

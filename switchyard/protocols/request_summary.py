@@ -14,7 +14,7 @@ MAX_MODEL_CHARS = 500
 MAX_VALUE_BYTES = 16 * 1024
 
 
-class Head(msgspec.Struct, frozen=True):
+class RequestSummary(msgspec.Struct, frozen=True):
     model: str
     stream: bool
     session: str
@@ -41,7 +41,7 @@ _decode = msgspec.json.Decoder(_Wire).decode
 _decode_value = msgspec.json.Decoder().decode
 
 
-def read_head(protocol: ProtocolName, body: bytes, headers: dict[str, str]) -> Head:
+def read_request_summary(protocol: ProtocolName, body: bytes, headers: dict[str, str]) -> RequestSummary:
     """What the request asks for. Raises BadRequest with one sentence that names the field."""
     try:
         wire = _decode(body)
@@ -59,7 +59,7 @@ def read_head(protocol: ProtocolName, body: bytes, headers: dict[str, str]) -> H
         raise BadRequest(TOO_LONG, "model")
     if not isinstance(stream, bool | None):
         raise BadRequest("stream: expected true or false", "stream")
-    return Head(
+    return RequestSummary(
         model=model,
         stream=bool(stream),
         session=session[:MAX_SESSION_CHARS],

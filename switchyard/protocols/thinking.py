@@ -9,7 +9,7 @@ from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Reasoning, Request, Thinking
 
 BUDGET_TOKENS = 16_000
-ROOM_FOR_TEXT = 1024
+TEXT_RESERVE = 1024
 
 
 def with_thinking(request: Request) -> Request:
@@ -32,10 +32,10 @@ def turn_on(protocol: ProtocolName, body: dict[str, Any]) -> None:
 def _turn_on_messages(body: dict[str, Any]) -> None:
     if (body.get("thinking") or {}).get("type") in ("enabled", "adaptive"):
         return
-    limit = body.get("max_tokens") or BUDGET_TOKENS + ROOM_FOR_TEXT
-    budget = min(BUDGET_TOKENS, limit - ROOM_FOR_TEXT)
+    limit = body.get("max_tokens") or BUDGET_TOKENS + TEXT_RESERVE
+    budget = min(BUDGET_TOKENS, limit - TEXT_RESERVE)
     if budget < 1024:
-        budget, limit = 1024, 1024 + max(limit, ROOM_FOR_TEXT)
+        budget, limit = 1024, 1024 + max(limit, TEXT_RESERVE)
     body["max_tokens"] = limit
     body["thinking"] = {"type": "enabled", "budget_tokens": budget}
     body["temperature"] = 1

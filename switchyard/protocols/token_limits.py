@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-LEAST_ROOM = 1024
+LEAST_LEFT = 1024
 """An answer with less room than this is not worth having: then the prompt is what is too long."""
 
 THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
@@ -82,9 +82,9 @@ class Window(NamedTuple):
     window: int
 
     @property
-    def leaves_room(self) -> bool:
+    def leaves_enough(self) -> bool:
         """A shorter answer would do."""
-        return self.window - self.prompt >= LEAST_ROOM
+        return self.window - self.prompt >= LEAST_LEFT
 
 
 def shared_window(message: str) -> Window | None:

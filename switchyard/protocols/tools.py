@@ -125,9 +125,9 @@ def fits_strict(schema: object) -> bool:
         if isinstance(part, list):
             parts += part
         elif isinstance(part, Mapping):
-            told = part.get("properties")
-            properties = told if isinstance(told, Mapping) else {}
-            if (told is not None or part.get("type") == "object") and not _is_closed(part, properties):
+            reported = part.get("properties")
+            properties = reported if isinstance(reported, Mapping) else {}
+            if (reported is not None or part.get("type") == "object") and not _is_closed(part, properties):
                 return False
             parts += (*properties.values(), *_definitions(part), part.get("items"), part.get("anyOf"))
     return True

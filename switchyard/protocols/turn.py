@@ -6,7 +6,7 @@ from hashlib import blake2b
 import msgspec
 
 from switchyard.protocols.names import ProtocolName
-from switchyard.protocols.request_summary import Head
+from switchyard.protocols.request_summary import RequestSummary
 
 DIGEST_BYTES = 16
 THREADS = ("x-claude-code-agent-id", "thread-id")
@@ -24,7 +24,7 @@ class _Conversation(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Conversation).decode
 
 
-def turn_of(protocol: ProtocolName, head: Head, headers: Mapping[str, str], body: bytes) -> str:
+def turn_of(protocol: ProtocolName, summary: RequestSummary, headers: Mapping[str, str], body: bytes) -> str:
     """The same key for every request of one turn, a different one for other turns, models and sub-agents.
 
     `headers` have lower-case names. Claude Code repeats a stream as a whole request with other `max_tokens`, so only
@@ -32,8 +32,8 @@ def turn_of(protocol: ProtocolName, head: Head, headers: Mapping[str, str], body
     It reads the whole body: compute it only after a failure.
     """
     threads = [headers.get(name, "") for name in THREADS]
-    owner = "\0".join((protocol, head.model, head.session, *threads))
-    is_named = bool(head.session or any(threads))
+    owner = "\0".join((protocol, summary.model, summary.session, *threads))
+    is_named = bool(summary.session or any(threads))
     digest = blake2b(owner.encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES)
     for part in _conversation(body) if is_named else (body,):
         digest.update(b"\0")

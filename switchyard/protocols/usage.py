@@ -68,20 +68,20 @@ def usage_of_anthropic(raw: Raw) -> Usage:
 
 def anthropic_usage(usage: Usage) -> dict[str, Any]:
     """All four basic counts: Claude Code stumbles over a missing one."""
-    told: dict[str, Any] = {
+    reported: dict[str, Any] = {
         "input_tokens": usage.input,
         "cache_creation_input_tokens": usage.cache_write,
         "cache_read_input_tokens": usage.cache_read,
         "output_tokens": usage.output,
     }
     if usage.cache_write:
-        told["cache_creation"] = {
+        reported["cache_creation"] = {
             "ephemeral_5m_input_tokens": usage.cache_write_5m,
             "ephemeral_1h_input_tokens": usage.cache_write_1h,
         }
     if usage.reasoning:
-        told["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
-    return told
+        reported["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    return reported
 
 
 def chat_usage(usage: Usage) -> dict[str, Any]:
@@ -105,11 +105,11 @@ def responses_usage(usage: Usage) -> dict[str, Any]:
     }
 
 
-def _cache_writes(raw: Raw, told: int) -> tuple[int, int]:
+def _cache_writes(raw: Raw, reported: int) -> tuple[int, int]:
     """Tokens written for five minutes and for an hour; those of unknown term count as five minutes."""
     terms = _part(raw, "cache_creation")
     one_hour = _first(terms, "ephemeral_1h_input_tokens")
-    written = max(told, one_hour + _first(terms, "ephemeral_5m_input_tokens"))
+    written = max(reported, one_hour + _first(terms, "ephemeral_5m_input_tokens"))
     return written - one_hour, one_hour
 
 

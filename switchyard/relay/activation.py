@@ -11,7 +11,7 @@ import msgspec
 
 from switchyard.exchange import Activated, ActivationResult, Exchange
 from switchyard.relay.dependencies import Dependencies
-from switchyard.relay.isolated import Heard, ask_isolated
+from switchyard.relay.isolated import ProbeResult, ask_isolated
 from switchyard.routing.schedule import Occasion, due, ended, minutes_now, plan, tried
 from switchyard.settings import Upstream
 
@@ -149,17 +149,17 @@ class Activations:
         if day:
             await memory.put(name, tried(memory.of(name), day, self._now().timestamp()))
         began = self._dependencies.monotonic()
-        heard = await ask_isolated(self._dependencies, upstream, KIND, PATIENCE_SECONDS)
-        if heard.ok:
-            sent = heard.exchange.attempts[-1].model
+        probed = await ask_isolated(self._dependencies, upstream, KIND, PATIENCE_SECONDS)
+        if probed.ok:
+            sent = probed.exchange.attempts[-1].model
             self._dependencies.state().health.succeeded(name, sent, began)
-        result = self._result(heard)
+        result = self._result(probed)
         await memory.put(name, ended(memory.of(name), upstream.activation, day, result))
         log.info('activation of "%s" %s: %s', name, "succeeded" if result.ok else "failed", result.detail)
-        return heard.exchange
+        return probed.exchange
 
-    def _result(self, heard: Heard) -> ActivationResult:
-        attempts = heard.exchange.attempts
+    def _result(self, probed: ProbeResult) -> ActivationResult:
+        attempts = probed.exchange.attempts
         status = attempts[-1].status if attempts else None
-        detail = heard.text.replace("\n", " ")[:200]
-        return ActivationResult(self._now().timestamp(), heard.ok, status or 0, detail)
+        detail = probed.text.replace("\n", " ")[:200]
+        return ActivationResult(self._now().timestamp(), probed.ok, status or 0, detail)

@@ -86,7 +86,7 @@ class Answering:
         self._found: Found | None = None
         """the answer whose connection and slot are to be released here"""
         self._keep_alive: KeepAlive | None = None
-        if request.head.stream:
+        if request.summary.stream:
             seconds = self._settings.failover.keep_alive_seconds
             sign = keep_alive_record(self._codec, dict(request.headers))
             self._keep_alive = KeepAlive(sink, seconds, STREAM_HEADERS, lambda: sign)
@@ -123,7 +123,7 @@ class Answering:
             self._found = None
             self._dependencies.waiting.leave(found.candidate.name)
 
-    async def tell(self, final: FinalError, situation: Situation | None = None) -> None:
+    async def return_error(self, final: FinalError, situation: Situation | None = None) -> None:
         """Nobody answered: one error in the form that suits the client's program."""
         exchange, error = self._exchange, final.error
         exchange.outcome, exchange.failure, exchange.status = Outcome.FAILED, error, error.status
@@ -160,18 +160,22 @@ class Answering:
         await self._sink.end(answer.body)
 
     def _whole_error(self, final: FinalError, ending: Ending) -> Reply:
-        told = final.told
-        if told is not None:
-            wait = told.retry_after
+        reported = final.reported
+        if reported is not None:
+            wait = reported.retry_after
             hint = () if wait is None else (("retry-after", str(math.ceil(wait))),)
-            return Reply(told.status, JSON, hint, told.body)
+            return Reply(reported.status, JSON, hint, reported.body)
         recovery = final.recovery_seconds if final.recovery_seconds is not None else final.error.retry_after
-        stream = self._request.head.stream
+        stream = self._request.summary.stream
         return reply(self._codec, final.error, ending, stream=stream, recovery_seconds=recovery)
 
     def _expect_repeat(self, final: FinalError, ending: Ending) -> None:
         """The client asks once more, without a stream; an error of its own it may correct by then."""
-        if ending.stops_retries and final.told is None and final.error.type is not ErrorType.INVALID_REQUEST:
+        if (
+            ending.stops_retries
+            and final.reported is None
+            and final.error.type is not ErrorType.INVALID_REQUEST
+        ):
             remember(self._dependencies, self._request, final.error, self._settings)
 
     async def abandoned(self) -> None:
@@ -185,7 +189,7 @@ class Answering:
         if self._settled:
             return
         if not self._sink.started or self._stream is None:
-            await self.tell(FinalError(SHUTTING_DOWN), Situation.SHUTTING_DOWN)
+            await self.return_error(FinalError(SHUTTING_DOWN), Situation.SHUTTING_DOWN)
             return
         self._exchange.outcome, self._exchange.failure = Outcome.TRUNCATED, SHUTTING_DOWN
         await self._quieten()
@@ -227,8 +231,8 @@ class Answering:
         idle_seconds = timeouts_of(found.candidate.upstream, self._settings).idle
 
         def phrase(failure: Failure) -> WireError:
-            told = hidden(failure)
-            error = replace(told.error, message=f'upstream "{found.candidate.name}": {told.message}')
+            reported = hidden(failure)
+            error = replace(reported.error, message=f'upstream "{found.candidate.name}": {reported.message}')
             return error_in_stream(error, self._ending(error.type)) if found.last_resort else error
 
         await deliver_stream(found.held, stream, keep_alive, idle_seconds, settle, phrase, hide)
@@ -238,9 +242,13 @@ class Answering:
         exchange = self._exchange
         exchange.outcome, exchange.failure = Outcome.TRUNCATED, failure.error
         exchange.attempts[-1].failure = failure
-        told = charge_for(failure)
-        wait = BREAK_COOLDOWN_SECONDS if told.retry_after is None and not told.full else told.retry_after
-        self._search.charge(found.candidate, replace(told, weight="rest", retry_after=wait), failure)
+        reported = charge_for(failure)
+        wait = (
+            BREAK_COOLDOWN_SECONDS
+            if reported.retry_after is None and not reported.full
+            else reported.retry_after
+        )
+        self._search.charge(found.candidate, replace(reported, weight="rest", retry_after=wait), failure)
 
     # --- whole bodies ----------------------------------------------------------
 
@@ -253,7 +261,7 @@ class Answering:
         self._whole_bytes = len(whole.body)
         await self._quieten()
         await self.settle(whole.usage)
-        if self._request.head.stream:
+        if self._request.summary.stream:
             await self._start(STREAM_HEADERS, found)
         else:
             await self._start([*JSON_HEADERS, ("content-length", str(len(whole.body)))], found)

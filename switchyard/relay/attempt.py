@@ -7,7 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from switchyard.exchange import Failure, FailureKind
-from switchyard.protocols.codec import Codec, WholeGlance
+from switchyard.protocols.codec import Codec, WholeSummary
 from switchyard.protocols.conversion import StreamConversion
 from switchyard.protocols.neutral import WireError
 from switchyard.protocols.passthrough_stream import PassthroughStream
@@ -44,9 +44,9 @@ class Held(msgspec.Struct):
     """
 
     reply: Reply
-    head: bytes
+    start: bytes
     stream: Stream | None
-    glance: WholeGlance | None = None
+    summary: WholeSummary | None = None
     """what a JSON answer says of itself; None for a stream, held whole or not"""
 
 
@@ -74,7 +74,7 @@ async def attempt(
             reply = await wire.send(call)
             _expect_success(reply)
             if reply.status >= 400:
-                raise AttemptFailed(await _told_failure(reply, codec))
+                raise AttemptFailed(await _reported_failure(reply, codec))
             first = await _first_bytes(reply.chunks())
             return await _hold(reply, first, codec, stream, patience)
     except BaseException as error:
@@ -110,7 +110,7 @@ def _expect_success(reply: Reply) -> None:
         raise AttemptFailed(replace(failure, cause="redirect" if target else ""))
 
 
-async def _told_failure(reply: Reply, codec: Codec) -> Failure:
+async def _reported_failure(reply: Reply, codec: Codec) -> Failure:
     """The error that the upstream returned in its body."""
     try:
         body = await reply.read_up_to(MAX_ERROR_BYTES)
@@ -132,7 +132,7 @@ async def _hold(
     looks_like = _form_of(first)
     if looks_like == "json":
         body = _accepted(first if reply.has_ended else await _whole(first, _pieces(chunks, patience)))
-        return Held(reply, body, None, _glance_without_error(codec, body))
+        return Held(reply, body, None, _summary_without_error(codec, body))
     if looks_like == "other":
         raise AttemptFailed(protocol_failure(f"answered {_described(reply, first)} instead of its protocol"))
     if stream is None:
@@ -203,16 +203,16 @@ def _accepted(body: bytes) -> bytes:
     return body
 
 
-def _glance_without_error(codec: Codec, body: bytes) -> WholeGlance:
+def _summary_without_error(codec: Codec, body: bytes) -> WholeSummary:
     """Some upstreams tell errors with status 200; others cut their JSON short. Raises AttemptFailed."""
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
     except msgspec.DecodeError:
         raise AttemptFailed(protocol_failure("sent JSON that breaks off or is broken")) from None
-    glance = codec.glance_whole(body)
-    if glance.error is not None:
-        raise AttemptFailed(_failure(glance.error, body, "application/json"))
-    return glance
+    summary = codec.summarize_whole(body)
+    if summary.error is not None:
+        raise AttemptFailed(_failure(summary.error, body, "application/json"))
+    return summary
 
 
 async def _until_end(

@@ -8,7 +8,7 @@ from msgspec.structs import replace as changed
 from switchyard.exchange import Attempt, FailureKind
 from switchyard.protocols.neutral import ErrorType
 from switchyard.relay.dependencies import Dependencies
-from switchyard.relay.isolated import Heard, ask_isolated, usual_model
+from switchyard.relay.isolated import ProbeResult, ask_isolated, usual_model
 from switchyard.relay.reach import Step, reach
 from switchyard.relay.upstream import environment_proxy
 from switchyard.relay.urls import request_url, sibling_urls
@@ -41,7 +41,10 @@ def _nobody(step: Step) -> None:
 
 
 async def check_connection(
-    dependencies: Dependencies, upstream: Upstream, model: str = "", tell: Callable[[Step], None] = _nobody
+    dependencies: Dependencies,
+    upstream: Upstream,
+    model: str = "",
+    report_step: Callable[[Step], None] = _nobody,
 ) -> Report:
     """Name, connection, TLS, status and answer, as far as they come; `tell` hears of each step.
 
@@ -52,15 +55,15 @@ async def check_connection(
     url = upstream.base_url if upstream.is_demo else request_url(upstream, sent)
     way = () if upstream.is_demo else await _way(dependencies, upstream, url)
     for step in way:
-        tell(step)
+        report_step(step)
     if any(not step.ok for step in way):
         return Report(False, url, sent, way)
-    heard = await _asked(dependencies, upstream, model)
-    steps = _steps_of(heard, upstream)
+    result = await _asked(dependencies, upstream, model)
+    steps = _steps_of(result, upstream)
     for step in steps:
-        tell(step)
-    report = _report(heard, url, sent, way + steps)
-    if not _is_wrong_address(heard) or upstream.is_demo:
+        report_step(step)
+    report = _report(result, url, sent, way + steps)
+    if not _is_wrong_address(result) or upstream.is_demo:
         return report
     return await _with_sibling(dependencies, upstream, model, report)
 
@@ -70,7 +73,7 @@ async def _way(dependencies: Dependencies, upstream: Upstream, url: str) -> tupl
     return await reach(url, proxy, timeouts_of(upstream, dependencies.settings()).connect)
 
 
-async def _asked(dependencies: Dependencies, upstream: Upstream, model: str) -> Heard:
+async def _asked(dependencies: Dependencies, upstream: Upstream, model: str) -> ProbeResult:
     rules = dependencies.settings().model_rules if model else ()
     return await ask_isolated(dependencies, upstream, KIND, PATIENCE_SECONDS, model, rules)
 
@@ -84,50 +87,55 @@ async def _with_sibling(dependencies: Dependencies, upstream: Upstream, model: s
         if request_url(other, report.model) in seen:
             continue
         seen.add(request_url(other, report.model))
-        heard = await _asked(dependencies, other, model)
-        if heard.ok:
-            found = _report(heard, report.url, report.model, report.steps)
-            return Report(False, found.url, found.model, found.steps, heard.text, url, found.seconds)
+        result = await _asked(dependencies, other, model)
+        if result.ok:
+            found = _report(result, report.url, report.model, report.steps)
+            return Report(False, found.url, found.model, found.steps, result.text, url, found.seconds)
     return report
 
 
 # --- what was heard ------------------------------------------------------------
 
 
-def _report(heard: Heard, url: str, model: str, steps: tuple[Step, ...]) -> Report:
-    last = _last(heard)
+def _report(result: ProbeResult, url: str, model: str, steps: tuple[Step, ...]) -> Report:
+    last = _last(result)
     seconds = last.first_byte - last.started if last is not None and last.first_byte is not None else 0.0
     return Report(
-        heard.ok, url, last.model if last else model, steps, heard.text if heard.ok else "", seconds=seconds
+        result.ok,
+        url,
+        last.model if last else model,
+        steps,
+        result.text if result.ok else "",
+        seconds=seconds,
     )
 
 
-def _steps_of(heard: Heard, upstream: Upstream) -> tuple[Step, ...]:
+def _steps_of(result: ProbeResult, upstream: Upstream) -> tuple[Step, ...]:
     """Status and answer; without the status where something came that is no answer of this protocol."""
-    last, whole = _last(heard), heard.exchange.duration or 0.0
-    if heard.ok and last is not None:
+    last, whole = _last(result), result.exchange.duration or 0.0
+    if result.ok and last is not None:
         first = (last.first_byte or whole) - last.started
-        text = heard.text or "(no text in so few tokens)"
+        text = result.text or "(no text in so few tokens)"
         return (
             Step("status", True, first, str(last.status)),
             Step("answer", True, max(whole - last.started - first, 0.0), text),
         )
     if last is None or last.failure is None:
-        return (Step("status", False, whole, heard.text),)
+        return (Step("status", False, whole, result.text),)
     took = (last.ended or whole) - last.started
     failure = last.failure
     if failure.kind is FailureKind.PROTOCOL:
-        return (Step("answer", False, took, heard.text),)
+        return (Step("answer", False, took, result.text),)
     if failure.kind is FailureKind.REFUSED_REQUEST and upstream.key == "client":
         return (Step("status", False, took, CLIENTS_KEY),)
     status = f"{failure.status} " if failure.kind is FailureKind.STATUS else ""
-    return (Step("status", False, took, f"{status}{heard.text}"),)
+    return (Step("status", False, took, f"{status}{result.text}"),)
 
 
-def _is_wrong_address(heard: Heard) -> bool:
+def _is_wrong_address(result: ProbeResult) -> bool:
     """True for what servers say at paths they do not know: 404, 405, or a page for people."""
-    last = _last(heard)
-    if heard.ok or last is None or last.failure is None:
+    last = _last(result)
+    if result.ok or last is None or last.failure is None:
         return False
     failure = last.failure
     if failure.kind is FailureKind.PROTOCOL:
@@ -135,5 +143,5 @@ def _is_wrong_address(heard: Heard) -> bool:
     return failure.status in (404, 405) and failure.error.type is not ErrorType.MODEL_NOT_FOUND
 
 
-def _last(heard: Heard) -> Attempt | None:
-    return heard.exchange.attempts[-1] if heard.exchange.attempts else None
+def _last(result: ProbeResult) -> Attempt | None:
+    return result.exchange.attempts[-1] if result.exchange.attempts else None

@@ -23,7 +23,7 @@ class DecompressionBomb(UnpackError):
 
 
 class _Unpacker(Protocol):
-    def feed(self, chunk: bytes, room: int) -> bytes:
+    def feed(self, chunk: bytes, bound: int) -> bytes:
         """Raises DecompressionBomb when more than `room` bytes come out."""
         ...
 
@@ -34,9 +34,9 @@ class _Zlib:
         self._raw_deflate_possible = window_bits == zlib.MAX_WBITS
         self._begun = b""
 
-    def feed(self, chunk: bytes, room: int) -> bytes:
+    def feed(self, chunk: bytes, bound: int) -> bytes:
         if not self._raw_deflate_possible:
-            return self._steps(chunk, room)
+            return self._steps(chunk, bound)
         # "deflate" means zlib by the standard, but raw deflate is common; the first two bytes tell
         chunk = self._begun + chunk
         if len(chunk) < 2:
@@ -45,10 +45,10 @@ class _Zlib:
         self._raw_deflate_possible = False
         if int.from_bytes(chunk[:2]) % 31 or chunk[0] & 15 != zlib.DEFLATED:
             self._inner = zlib.decompressobj(-zlib.MAX_WBITS)
-        return self._steps(chunk, room)
+        return self._steps(chunk, bound)
 
-    def _steps(self, chunk: bytes, room: int) -> bytes:
-        out = _Bounded(room)
+    def _steps(self, chunk: bytes, bound: int) -> bytes:
+        out = _Bounded(bound)
         out.write(self._inner.decompress(chunk, STEP_BYTES))
         while self._inner.unconsumed_tail:
             out.write(self._inner.decompress(self._inner.unconsumed_tail, STEP_BYTES))
@@ -59,8 +59,8 @@ class _Brotli:
     def __init__(self) -> None:
         self._inner = brotli.Decompressor()
 
-    def feed(self, chunk: bytes, room: int) -> bytes:
-        out = _Bounded(room)
+    def feed(self, chunk: bytes, bound: int) -> bytes:
+        out = _Bounded(bound)
         piece = self._inner.process(chunk, output_buffer_limit=STEP_BYTES)
         while piece:
             out.write(piece)
@@ -76,8 +76,8 @@ class _Zstd:
         # the other interfaces of the library unpack a chunk at one go, however large it becomes
         self._inner = inner.stream_writer(cast(IO[bytes], self._out), closefd=False)
 
-    def feed(self, chunk: bytes, room: int) -> bytes:
-        self._out.make_room(room)
+    def feed(self, chunk: bytes, bound: int) -> bytes:
+        self._out.set_bound(bound)
         self._inner.write(chunk)
         return self._out.joined()
 
@@ -85,19 +85,19 @@ class _Zstd:
 class _Bounded:
     """Pieces that together must not exceed the room there is."""
 
-    def __init__(self, room: int = 0) -> None:
-        self.make_room(room)
+    def __init__(self, bound: int = 0) -> None:
+        self.set_bound(bound)
 
-    def make_room(self, room: int) -> None:
-        self._room = room
+    def set_bound(self, bound: int) -> None:
+        self._bound = bound
         self._size = 0
         self._pieces: list[bytes] = []
 
     def write(self, piece: bytes) -> int:
         self._size += len(piece)
-        if self._size > self._room:
+        if self._size > self._bound:
             self._pieces.clear()
-            raise DecompressionBomb(f"the compressed data swells beyond {self._room >> 20} MB")
+            raise DecompressionBomb(f"the compressed data swells beyond {self._bound >> 20} MB")
         self._pieces.append(bytes(piece))
         return len(piece)
 
@@ -131,11 +131,11 @@ class Unpacker:
     def is_needed(self) -> bool:
         return bool(self._chain)
 
-    def feed(self, chunk: bytes, room: int = MOST_PER_CHUNK) -> bytes:
+    def feed(self, chunk: bytes, bound: int = MOST_PER_CHUNK) -> bytes:
         """The unpacked bytes of this chunk. Raises UnpackError; no coding of a chain may exceed the room."""
         try:
             for unpacker in self._chain:
-                chunk = unpacker.feed(chunk, room)
+                chunk = unpacker.feed(chunk, bound)
         except ERRORS as error:
             raise UnpackError(f"the compressed data cannot be unpacked: {error}") from None
         return chunk

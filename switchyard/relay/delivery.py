@@ -42,10 +42,10 @@ async def deliver_stream(
 ) -> None:
     """Pump a held stream to its end. The caller has started the answer, and closes the reply."""
     if _is_over(stream):
-        failure = _failure_told(stream)
-        out = held.head
+        failure = _failure_reported(stream)
+        out = held.start
     else:
-        await keep_alive.write(held.head)
+        await keep_alive.write(held.start)
         failure, out = await _pump(held, stream, keep_alive, idle_seconds)
     if failure is not None:
         out = hide(out)
@@ -61,24 +61,24 @@ async def _pump(
 ) -> tuple[Failure | None, bytes]:
     """Forward until the end is near: the failure, if any, and the last bytes, not yet written."""
     try:
-        with IdleTimeout(idle_seconds) as silence:
+        with IdleTimeout(idle_seconds) as idle:
             records = stream.records
             if stream.is_complete:
-                silence.restart(min(END_SECONDS, idle_seconds))
+                idle.restart(min(END_SECONDS, idle_seconds))
             async for chunk in held.reply.chunks():
                 out = stream.feed(chunk)
                 if _is_over(stream):
-                    return _failure_told(stream), out
+                    return _failure_reported(stream), out
                 if out:
-                    silence.pause()  # a client that is slow to read is no fault of the upstream's
+                    idle.pause()  # a client that is slow to read is no fault of the upstream's
                     await keep_alive.write(out)
                 if not stream.is_complete:
-                    silence.touch()
+                    idle.touch()
                 elif stream.records > records:
-                    silence.restart(min(END_SECONDS, idle_seconds))
+                    idle.restart(min(END_SECONDS, idle_seconds))
                     records = stream.records
                 else:
-                    silence.resume()  # signs of life, of an upstream that has nothing more to say
+                    idle.resume()  # signs of life, of an upstream that has nothing more to say
             out = stream.close()
     except TimeoutError:
         await held.reply.close()  # the rest of a body is not waited for any longer than that
@@ -90,7 +90,7 @@ async def _pump(
     except RecursionError:
         return protocol_failure(NESTED), b""
     if _is_over(stream):
-        return _failure_told(stream), out
+        return _failure_reported(stream), out
     return truncated_failure(), out
 
 
@@ -103,7 +103,7 @@ def _is_over(stream: Stream) -> bool:
     return stream.finished or stream.failed is not None
 
 
-def _failure_told(stream: Stream) -> Failure | None:
+def _failure_reported(stream: Stream) -> Failure | None:
     if stream.failed is None:
         return None
     if stream.truncated:

@@ -35,7 +35,7 @@ class Relay:
         try:
             found = recall(self._dependencies, request) or await search.find()
             if isinstance(found, FinalError):
-                await answering.tell(found)
+                await answering.return_error(found)
             else:
                 await answering.give(found)
         except asyncio.CancelledError as cancelled:
@@ -47,7 +47,7 @@ class Relay:
             await answering.interrupted()
         except Exception as fault:  # a fault of ours: the client still gets its one clear error
             log.exception("fault in exchange %s", exchange.id)
-            await answering.tell(FinalError(_own_fault(fault)))
+            await answering.return_error(FinalError(_own_fault(fault)))
         finally:
             health.release(exchange.id)
             answering.stop()
@@ -65,10 +65,10 @@ def _opened(request: ClientRequest) -> Exchange:
         id=new_id("x_"),
         at=time.time(),
         client_protocol=request.protocol,
-        model_asked=request.head.model,
+        model_asked=request.summary.model,
         client=request.client,
         client_agent=agent[:MAX_AGENT_CHARS],
-        session=request.head.session,
-        stream=request.head.stream,
+        session=request.summary.session,
+        stream=request.summary.stream,
         kind=request.kind,
     )

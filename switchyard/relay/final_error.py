@@ -11,7 +11,7 @@ from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.routing.lineup import Moment, Skip
 from switchyard.routing.route import Route
 
-TELLING = (
+MOST_DESCRIPTIVE = (
     ErrorType.CONTEXT_OVERFLOW,
     ErrorType.INVALID_REQUEST,
     ErrorType.TOO_LARGE,
@@ -43,7 +43,7 @@ MINUTE = 60.0
 
 class FinalError(msgspec.Struct, frozen=True):
     error: WireError
-    told: Failure | None = None
+    reported: Failure | None = None
     """the upstream's own answer, in the client's protocol: given back as it came"""
     upstream: str = ""
     """whose error is returned"""
@@ -55,11 +55,11 @@ class FinalError(msgspec.Struct, frozen=True):
 
 def nothing_could_answer(route: Route, model: str, now: Moment) -> FinalError:
     """No upstream was even tried: says which exist and why each was skipped."""
-    ends = [cooling.rest.until for cooling in route.cooling if cooling.rest.passes]
+    ends = [cooling.cooldown.until for cooling in route.cooling if cooling.cooldown.passes]
     ends += [now.monotonic for _ in route.candidates]
-    told = [(skip.upstream, skip.text) for skip in route.skipped]
-    told += [(one.name, "this request had no try at it") for one in route.candidates]
-    reasons = "; ".join(f'"{upstream}": {text}' for upstream, text in told)
+    reported = [(skip.upstream, skip.text) for skip in route.skipped]
+    reported += [(one.name, "this request had no try at it") for one in route.candidates]
+    reasons = "; ".join(f'"{upstream}": {text}' for upstream, text in reported)
     message = f'No upstream can answer for model "{model}" now. ' + (
         f"Skipped: {reasons}." if reasons else "None is configured; add one in the dashboard."
     )
@@ -120,7 +120,7 @@ def _rank(attempt: Attempt) -> tuple[bool, int]:
     assert failure is not None
     is_ours = failure.kind is FailureKind.REFUSED_REQUEST
     kind = failure.error.type
-    return is_ours, TELLING.index(kind) if kind in TELLING else len(TELLING)
+    return is_ours, MOST_DESCRIPTIVE.index(kind) if kind in MOST_DESCRIPTIVE else len(MOST_DESCRIPTIVE)
 
 
 def _type(attempt: Attempt) -> ErrorType:

@@ -72,10 +72,10 @@ def upstream_headers(
 
 
 def _drop_betas(headers: dict[str, str], refused: tuple[str, ...]) -> None:
-    told = headers.get(BETAS)
-    if told is None or not refused:
+    betas = headers.get(BETAS)
+    if betas is None or not refused:
         return
-    kept = [beta for beta in told.split(",") if "*" not in refused and beta.strip() not in refused]
+    kept = [beta for beta in betas.split(",") if "*" not in refused and beta.strip() not in refused]
     if kept:
         headers[BETAS] = ",".join(kept)
     else:
@@ -117,12 +117,12 @@ def _is_official(base_url: str) -> bool:
 def given_back(upstream_headers: Iterable[tuple[str, str]]) -> Headers:
     """The upstream's headers that a client may see: request ids and rate limits, nothing a browser obeys."""
     given: Headers = []
-    room = MAX_GIVEN_BACK
+    limit = MAX_GIVEN_BACK
     for name, value in upstream_headers:
         known = name.lower() in GIVEN_BACK or name.lower().startswith(GIVEN_BACK_PREFIXES)
         if known and TOKEN.fullmatch(name) and not CONTROL.search(value):
-            room -= len(name) + len(value)
-            if room < 0:
+            limit -= len(name) + len(value)
+            if limit < 0:
                 break
             given.append((name.lower(), value))
     return given

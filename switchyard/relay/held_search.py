@@ -47,12 +47,12 @@ class HeldSearch:
         self._attempt_began = 0.0
         self._cooling: dict[Target, Waited] = {}
         """targets that were cooling down when their turn came, and have not been asked since"""
-        self._is_alone = False
+        self._is_probe = False
         self._released: set[Target] = set()
         """targets at which another request has succeeded while this one was held for them"""
         self.is_used_up = False
         """nothing but the end of its time keeps this request from waiting for a recovery"""
-        self.is_crowded_out = False
+        self.is_displaced = False
         """it would be held if not so many others were"""
         self._repeats: dict[Target, int] = {}
         """how often this request has failed all the same, though it was the only one to try"""
@@ -70,7 +70,7 @@ class HeldSearch:
 
     def begin_attempt(self, candidate: Candidate) -> None:
         self._attempt_began = self._dependencies.awake()
-        self._is_alone = self._hold.begin(self._exchange.id, _target(candidate))
+        self._is_probe = self._hold.begin(self._exchange.id, _target(candidate))
 
     def attempt_ended(self, candidate: Candidate) -> None:
         self._hold.end(self._exchange.id, _target(candidate))
@@ -80,7 +80,7 @@ class HeldSearch:
         if target in self._released:
             again = self._failed_again[target] = self._failed_again.get(target, 0) + 1
             self._pause = pause_seconds(again, jitter=0.0)
-            if self._is_alone:
+            if self._is_probe:
                 self._repeats[target] = self._repeats.get(target, 0) + 1
         self._released.discard(target)
         if prospect.passes and prospect.after <= self._dependencies.settings().failover.hold_seconds:
@@ -104,16 +104,16 @@ class HeldSearch:
             return False
         headers = dict(self._request.headers)
         now, hold_seconds = self._dependencies.awake(), self._dependencies.settings().failover.hold_seconds
-        self._turn = turn_of(self._request.protocol, self._request.head, headers, self._request.body)
+        self._turn = turn_of(self._request.protocol, self._request.summary, headers, self._request.body)
         self._came_at = now - seconds_so_far
         of_turn = self._dependencies.budgets.seconds_left(self._turn, hold_seconds, self._came_at)
-        of_client = client_seconds(headers, stream=self._request.head.stream) - seconds_so_far
+        of_client = client_seconds(headers, stream=self._request.summary.stream) - seconds_so_far
         self._began, self._seconds = now, min(of_turn, of_client, seconds_left)
         if not self._waits(0.0, self._seconds):
             self.is_used_up = True
             return False
         if not self._hold.enter(self._exchange, len(self._request.body), self._seconds):
-            self.is_crowded_out = True
+            self.is_displaced = True
             log.warning(
                 "request %s is not held: too many requests or bytes are held already", self._exchange.id
             )
@@ -245,10 +245,10 @@ class HeldSearch:
             {(one.upstream, one.model) for one in self._exchange.attempts},
         )
         for cooling in route.cooling:
-            target, rest = _target(cooling.candidate), cooling.rest
-            seconds = seconds_to_probe(rest, self._dependencies.monotonic())
+            target, cooldown = _target(cooling.candidate), cooling.cooldown
+            seconds = seconds_to_probe(cooldown, self._dependencies.monotonic())
             if seconds is not None:
-                self._cooling.setdefault(target, Waited(target, rest.reason, now + seconds))
+                self._cooling.setdefault(target, Waited(target, cooldown.reason, now + seconds))
         self._cooling = {target: waited for target, waited in self._cooling.items() if target not in asked}
 
 

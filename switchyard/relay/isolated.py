@@ -13,7 +13,7 @@ from switchyard.protocols import neutral
 from switchyard.protocols.codec import Codec, SentRequest, Target
 from switchyard.protocols.fold import fold
 from switchyard.protocols.names import ModelName, ProtocolName, is_glob
-from switchyard.protocols.request_summary import read_head
+from switchyard.protocols.request_summary import read_request_summary
 from switchyard.protocols.sse import SseDecoder
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.failover import Relay
@@ -52,7 +52,7 @@ PINGS: dict[ProtocolName, Mapping[str, Any]] = {
 }
 
 
-class Heard(msgspec.Struct, frozen=True):
+class ProbeResult(msgspec.Struct, frozen=True):
     """How it went; `text` is the model's answer, shortened, or what went wrong."""
 
     exchange: Exchange
@@ -70,19 +70,19 @@ async def ask_isolated(
     patience_seconds: float,
     model: str = "",
     rules: tuple[ModelRule, ...] = (),
-) -> Heard:
+) -> ProbeResult:
     """The answer of this upstream and no other. What clients know of its health and sessions stays as it is."""
     protocol = upstream.protocol
     body = msgspec.json.encode({"model": model or usual_model(upstream), **PINGS[protocol]})
     headers: Headers = [("user-agent", OUR_USER_AGENT)]
-    request = ClientRequest(protocol, body, read_head(protocol, body, {}), headers, kind=kind)
+    request = ClientRequest(protocol, body, read_request_summary(protocol, body, {}), headers, kind=kind)
     sink = _Kept()
-    exchange = await Relay(_lonely(dependencies, upstream, patience_seconds, rules)).answer(request, sink)
+    exchange = await Relay(_isolated(dependencies, upstream, patience_seconds, rules)).answer(request, sink)
     if exchange.outcome is Outcome.OK:
         secrets = await asyncio.to_thread(secrets_of, upstream)
         text = redacted_text(answer_text(dependencies.codecs[protocol], bytes(sink.body)), secrets)
-        return Heard(exchange, text[:SHOWN_CHARS])
-    return Heard(exchange, what_failed(exchange))
+        return ProbeResult(exchange, text[:SHOWN_CHARS])
+    return ProbeResult(exchange, what_failed(exchange))
 
 
 def usual_model(upstream: Upstream) -> str:
@@ -124,7 +124,7 @@ def answer_text(codec: Codec, body: bytes) -> str:
 # --- the surroundings in which there is only one upstream ----------------------
 
 
-def _lonely(
+def _isolated(
     dependencies: Dependencies, upstream: Upstream, patience_seconds: float, rules: tuple[ModelRule, ...]
 ) -> Dependencies:
     """Its limits are kept count of, but do not hold this request up; its failures cost clients nothing."""

@@ -89,7 +89,7 @@ class Preparation:
         protocol = protocol_for(candidate.upstream, request.protocol)
         same = protocol == request.protocol and not request.compact_endpoint
         if same and passthrough.passes_through(protocol, target, compacts=request.compacts):
-            return self._untouched(candidate, target, stripped)
+            return self._passthrough_body(candidate, target, stripped)
         return self._converted(candidate, target, protocol, strips_all=stripped is None)
 
     def decoded(self) -> neutral.Request:
@@ -123,15 +123,17 @@ class Preparation:
             input_estimate=sent.input_estimate,
         )
 
-    def _untouched(self, candidate: Candidate, target: Target, stripped: frozenset[str] | None) -> Prepared:
-        request, head = self._request, self._request.head
+    def _passthrough_body(
+        self, candidate: Candidate, target: Target, stripped: frozenset[str] | None
+    ) -> Prepared:
+        request, summary = self._request, self._request.summary
         body, losses = request.body, NOTHING_LOST
         if candidate.thinking or stripped or stripped is None or passthrough.may_need_repair(body, target):
             body, losses = self._repaired(candidate, target, stripped)
-        hide_usage = passthrough.injects_usage(request.protocol, head, target)
-        if hide_usage and not head.has_stream_options:
+        hide_usage = passthrough.injects_usage(request.protocol, summary, target)
+        if hide_usage and not summary.has_stream_options:
             body = passthrough.with_usage_asked(body)
-        if head.model != target.model:
+        if summary.model != target.model:
             body = rewrite_model_name(body, target.model)
         return Prepared(
             body=body,

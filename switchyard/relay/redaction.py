@@ -50,8 +50,8 @@ def _secrets_in(url: str) -> frozenset[str]:
     """The password and the values of what is named like a key, as they stand there and decoded."""
     parts = urlsplit(url)
     user, colon, password = parts.netloc.rpartition("@")[0].partition(":")
-    told = [pair.partition("=") for pair in parts.query.split("&")]
-    found = [password if colon else user, *(value for name, _, value in told if SECRET_NAME.search(name))]
+    pairs = [pair.partition("=") for pair in parts.query.split("&")]
+    found = [password if colon else user, *(value for name, _, value in pairs if SECRET_NAME.search(name))]
     return frozenset(spelled for one in found for spelled in (one, unquote(one)))
 
 
@@ -74,7 +74,7 @@ def _masked_pair(pair: str) -> str:
 
 def redacted_text(text: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
-        begin = secret[: _telling(secret)]
+        begin = secret[: _with_secret(secret)]
         while (at := text.find(begin)) >= 0:
             end = at + len(begin)
             while text.startswith(secret[: end + 1 - at], at) and end + 1 - at <= len(secret):
@@ -93,7 +93,7 @@ def redacted_bytes(content: bytes, secrets: Iterable[str]) -> bytes:
     return content
 
 
-def _telling(secret: str) -> int:
+def _with_secret(secret: str) -> int:
     """So much of its beginning is not told either: texts are cut, and the cut may go through a key."""
     return min(len(secret), max(LONGEST_BEGINNING, len(secret) // 2))
 

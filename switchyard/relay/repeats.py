@@ -13,13 +13,13 @@ def remember(
     dependencies: Dependencies, request: ClientRequest, error: WireError, settings: Settings
 ) -> None:
     """The stream ends with this error under these settings; a whole request has no such repeat."""
-    if request.head.stream:
+    if request.summary.stream:
         dependencies.final_errors.remember(_turn(request), error, settings, dependencies.monotonic())
 
 
 def recall(dependencies: Dependencies, request: ClientRequest) -> FinalError | None:
     """The error by which the turn of this repeat has ended, so that no upstream is asked again."""
-    if request.head.stream or not dependencies.final_errors:
+    if request.summary.stream or not dependencies.final_errors:
         return None
     if program_of(request.protocol, dict(request.headers)) is not ClientProgram.CLAUDE_CODE:
         return None
@@ -28,4 +28,4 @@ def recall(dependencies: Dependencies, request: ClientRequest) -> FinalError | N
 
 
 def _turn(request: ClientRequest) -> str:
-    return turn_of(request.protocol, request.head, dict(request.headers), request.body)
+    return turn_of(request.protocol, request.summary, dict(request.headers), request.body)

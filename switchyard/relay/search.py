@@ -58,7 +58,7 @@ class Found(msgspec.Struct, frozen=True):
     last_resort: bool
 
 
-class _Place(msgspec.Struct, frozen=True):
+class _Next(msgspec.Struct, frozen=True):
     """Whom to ask next; `granted` if a place at it is counted already."""
 
     candidate: Candidate
@@ -75,7 +75,7 @@ class Search:
         self._exchange = exchange
         self._settings = dependencies.settings()
         self._state = dependencies.state()
-        self._conversation = conversation_of(request.head.session, request.head.model)
+        self._conversation = conversation_of(request.summary.session, request.summary.model)
         self._began = dependencies.awake()
         self.preparation = Preparation(request, dependencies.codecs)
         self.key = ""
@@ -113,7 +113,7 @@ class Search:
         outcome = await self._pass()
         if outcome is None and self._may_be_held:
             outcome = await self._while_held()
-        was_held = self._exchange.held or self._held.is_crowded_out
+        was_held = self._exchange.held or self._held.is_displaced
         if outcome is None and not self._may_resort and not was_held:
             self._may_resort = True
             outcome = await self._pass()
@@ -121,8 +121,8 @@ class Search:
 
     async def _pass(self) -> Found | FinalError | None:
         """Each candidate once: the answer, an error to return as it is, or None."""
-        while (place := await self._next_place()) is not None:
-            outcome = await self._try(place)
+        while (pick := await self._next()) is not None:
+            outcome = await self._try(pick)
             if isinstance(outcome, Found):
                 return outcome
             if outcome.action == "return":
@@ -177,41 +177,41 @@ class Search:
 
     # --- the next candidate ----------------------------------------------------
 
-    async def _next_place(self) -> _Place | None:
+    async def _next(self) -> _Next | None:
         """The next candidate, with a place if one had to be waited for; None when nobody is left.
 
         The route is chosen anew each time: others may have found an upstream failing, or filled it, in the meantime.
         """
-        room, granted = self._dependencies.waiting, ""
+        queue, granted = self._dependencies.waiting, ""
         while self._seconds_left() > 0:
-            room.hand_out()
+            queue.hand_out()
             route = self._choose(granted)
             in_order = route.rescues + route.candidates if self._is_rescuing else route.candidates
             candidate = next(iter(in_order), None)
             if granted and (candidate is None or candidate.name != granted):
-                room.give_back(granted)
+                queue.give_back(granted)
             has_slot = candidate is not None and granted == candidate.name
             if candidate is not None and (has_slot or not self._state.limits.is_full(candidate.upstream)):
                 self._tried |= {candidate.name}
                 self._may_resort = self._may_resort and not route.last_resort
-                return _Place(candidate, route, has_slot)
+                return _Next(candidate, route, has_slot)
             wanted, seconds = self._to_wait_for(route)
             if candidate is not None:
                 # to go elsewhere would lose the prompt cache for a moment's sake
                 wanted, seconds = [candidate.upstream], LINGER_SECONDS
-            if not wanted or seconds <= 0 or room.is_crowded:
+            if not wanted or seconds <= 0 or queue.is_at_limit:
                 return None
-            self._ticket = room.draw_ticket() if self._ticket is None else self._ticket
-            granted = await room.wait(self._ticket, wanted, seconds) or ""
+            self._ticket = queue.draw_ticket() if self._ticket is None else self._ticket
+            granted = await queue.wait(self._ticket, wanted, seconds) or ""
         if granted:
-            room.give_back(granted)
+            queue.give_back(granted)
         return None
 
     def _to_wait_for(self, route: Route) -> tuple[list[Upstream], float]:
         """The upstreams that nothing but a limit keeps from answering, and for how many seconds to wait for one."""
         now = self._dependencies.monotonic()
         full = {skip.upstream for skip in route.skipped if skip.reason in QUEUE_REASONS}
-        with_rescues = self._is_rescuing or bool(ModelName.read(self._request.head.model).upstream)
+        with_rescues = self._is_rescuing or bool(ModelName.read(self._request.summary.model).upstream)
         wanted = [
             one
             for one in self._settings.upstreams
@@ -228,14 +228,14 @@ class Search:
         return sorted(wanted, key=rank), min([ends, *(until + ROUNDING for until in cooldowns_end)]) - now
 
     def _choose(self, holds: str = "") -> Route:
-        head, dependencies = self._request.head, self._dependencies
+        summary, dependencies = self._request.summary, self._dependencies
         now = dependencies.now()
         keep_seconds = self._settings.failover.session_hours * 3600
         affinity = dependencies.sessions.affinity_of(self._conversation, now.monotonic, keep_seconds)
         ask = Ask(
             self._request.protocol,
-            head.model,
-            head.session,
+            summary.model,
+            summary.session,
             self._exchange.id,
             holds,
             self._tried,
@@ -246,29 +246,29 @@ class Search:
         )
         self._route = choose_route(self._settings, self._state, ask, now, affinity)
         if not self._tried:
-            self._exchange.skipped = self._route.told
+            self._exchange.skipped = self._route.reasons
         return self._route
 
     # --- one candidate ---------------------------------------------------------
 
-    async def _try(self, place: _Place) -> Found | Verdict:
+    async def _try(self, pick: _Next) -> Found | Verdict:
         """One candidate, with the retries its failures allow; its place is left unless it answers."""
-        room, upstream = self._dependencies.waiting, place.candidate.upstream
-        if not place.granted:
-            room.enter(upstream)
+        queue, upstream = self._dependencies.waiting, pick.candidate.upstream
+        if not pick.granted:
+            queue.enter(upstream)
         outcome: Found | Verdict | None = None
         try:
-            outcome = await self._until_verdict(place)
+            outcome = await self._until_verdict(pick)
         finally:
             if not isinstance(outcome, Found):
-                room.leave(upstream.name)
+                queue.leave(upstream.name)
         return outcome
 
-    async def _until_verdict(self, place: _Place) -> Found | Verdict:
-        candidate, retries = place.candidate, 0
+    async def _until_verdict(self, pick: _Next) -> Found | Verdict:
+        candidate, retries = pick.candidate, 0
         while True:
             note = self._note_attempt(candidate)
-            outcome = await self._attempt_once(place, note)
+            outcome = await self._attempt_once(pick, note)
             if isinstance(outcome, Found):
                 return outcome
             if not self._learns(candidate, note, outcome):
@@ -277,16 +277,16 @@ class Search:
                     return verdict
                 retries += 1
                 await asyncio.sleep(verdict.wait_seconds)
-            if not self._may_ask_again(place):
+            if not self._may_ask_again(pick):
                 note.verdict = f"switch: may not be asked again ({note.verdict})"
                 self.charge(candidate, charge_for(outcome), outcome)
                 return Verdict("switch", Charge("none"), "may not be asked again")
 
-    def _may_ask_again(self, place: _Place) -> bool:
+    def _may_ask_again(self, pick: _Next) -> bool:
         """True if nothing has come between; the new request counts against the rate limit as any."""
-        candidate, limits, now = place.candidate, self._state.limits, self._dependencies.monotonic()
-        rest = self._state.health.cooldown_of(candidate.name, candidate.model, now, self._exchange.id)
-        if rest is not None and not place.route.last_resort:
+        candidate, limits, now = pick.candidate, self._state.limits, self._dependencies.monotonic()
+        cooldown = self._state.health.cooldown_of(candidate.name, candidate.model, now, self._exchange.id)
+        if cooldown is not None and not pick.route.last_resort:
             return False
         if self._seconds_left() <= 0 or limits.free_at(candidate.upstream, now) > now:
             return False
@@ -317,9 +317,11 @@ class Search:
 
     def _is_settled(self, candidate: Candidate, learned: LearnedLimit) -> bool:
         """The file says otherwise, and the file is stronger."""
-        told = candidate.upstream.capabilities
+        shortened = candidate.upstream.capabilities
         return (
-            bool(learned.capabilities) and not learned.for_now and learned.capabilities.keys() <= told.keys()
+            bool(learned.capabilities)
+            and not learned.for_now
+            and learned.capabilities.keys() <= shortened.keys()
         )
 
     def _remember(self, candidate: Candidate, learned: LearnedLimit) -> None:
@@ -329,9 +331,9 @@ class Search:
             del memory[next(iter(memory))]
         memory.setdefault(key, {}).update(learned.capabilities)
 
-    async def _attempt_once(self, place: _Place, note: Attempt) -> Found | Failure:
+    async def _attempt_once(self, pick: _Next, note: Attempt) -> Found | Failure:
         """Ask once; the upstream's health learns of a success here, of a failure from its verdict."""
-        dependencies, candidate = self._dependencies, place.candidate
+        dependencies, candidate = self._dependencies, pick.candidate
         name = candidate.name
         self._attempt_began = dependencies.monotonic()
         self._is_simulated = dependencies.wire.seconds_left(name) is not None
@@ -352,11 +354,11 @@ class Search:
             self._state.health.succeeded(name, candidate.model, self._attempt_began)
         self._state.health.release(self._exchange.id)
         dependencies.sessions.remember(
-            self._conversation, name, dependencies.monotonic(), stays=place.route.stays
+            self._conversation, name, dependencies.monotonic(), stays=pick.route.stays
         )
         note.first_byte, note.status = self.seconds(), held.reply.status
         assert self.prepared is not None
-        return Found(candidate, held, self.prepared, whole, place.route.last_resort)
+        return Found(candidate, held, self.prepared, whole, pick.route.last_resort)
 
     def _note_attempt(self, candidate: Candidate) -> Attempt:
         upstream = candidate.upstream
@@ -378,7 +380,7 @@ class Search:
             self.key,
             request.headers,
             same_protocol=prepared.sent is None,
-            stream=request.head.stream,
+            stream=request.summary.stream,
             refused_betas=prepared.target.capabilities.refused_betas,
         )
         call = Call(
@@ -391,7 +393,7 @@ class Search:
             upstream.name,
         )
         codec = self._dependencies.codecs[note.protocol]
-        stream = self.stream = self._new_stream(prepared, note.protocol) if request.head.stream else None
+        stream = self.stream = self._new_stream(prepared, note.protocol) if request.summary.stream else None
         return await attempt(
             self._dependencies.wire,
             call,
@@ -410,7 +412,7 @@ class Search:
         assert prepared is not None
         arguments = (held, self._request, prepared, self.preparation, self._dependencies.codecs)
         try:
-            if len(held.head) > OFF_LOOP_BYTES:
+            if len(held.start) > OFF_LOOP_BYTES:
                 return await asyncio.to_thread(whole_answer, *arguments)
             return whole_answer(*arguments)
         except BaseException as error:
@@ -442,7 +444,7 @@ class Search:
         codecs = self._dependencies.codecs
         client = codecs[self._request.protocol]
         if prepared.sent is None or prepared.request is None:
-            return PassthroughStream(client, self._request.head.model, prepared.hide_usage)
+            return PassthroughStream(client, self._request.summary.model, prepared.hide_usage)
         return StreamConversion(codecs[protocol], client, prepared.sent, prepared.request)
 
     def _judge(self, candidate: Candidate, note: Attempt, failure: Failure, retries: int) -> Verdict:
@@ -454,8 +456,8 @@ class Search:
         note.status = failure.status if failure.kind is FailureKind.STATUS else None
         note.verdict = f"{verdict.action}: {verdict.why}"
         self.charge(candidate, verdict.charge, failure)
-        told = failure.message.replace("\n", " ")[:200]
-        log.info('upstream "%s" failed (%s): %s', candidate.name, verdict.action, told)
+        shortened = failure.message.replace("\n", " ")[:200]
+        log.info('upstream "%s" failed (%s): %s', candidate.name, verdict.action, shortened)
         return verdict
 
     def charge(self, candidate: Candidate, charge: Charge, failure: Failure) -> None:
@@ -490,8 +492,8 @@ class Search:
         # an overflow is encoded anew: clients compact only when they understand its words
         unclear = failure.status < 400 or failure.error.type is ErrorType.CONTEXT_OVERFLOW
         unclear = unclear or not failure.body.lstrip().startswith(b"{")
-        told = failure if speaks_alike and failure.body and not unclear else None
-        return FinalError(failure.error, told, last.upstream)
+        shortened = failure if speaks_alike and failure.body and not unclear else None
+        return FinalError(failure.error, shortened, last.upstream)
 
     def _nobody_answered(self) -> FinalError:
         """The error that sums up all attempts, or says why there was none."""
@@ -501,10 +503,10 @@ class Search:
             self._tried, self._probing = frozenset(one.upstream for one in attempts), ""
             self._choose()
         if not attempts:
-            final = nothing_could_answer(self._route, self._request.head.model, self._dependencies.now())
+            final = nothing_could_answer(self._route, self._request.summary.model, self._dependencies.now())
             return replace(final, hold_used_up=self._held.is_used_up)
         route, unasked = self._route, self._unasked()
-        self._exchange.skipped = route.told + tuple((skip.upstream, skip.text) for skip in unasked)
+        self._exchange.skipped = route.reasons + tuple((skip.upstream, skip.text) for skip in unasked)
         final = all_failed(attempts, route.skipped + unasked, self._dependencies.now())
         return replace(final, hold_used_up=self._held.is_used_up)
 

@@ -6,7 +6,7 @@ import msgspec
 
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.estimate import estimate_tokens
-from switchyard.protocols.request_summary import read_head
+from switchyard.protocols.request_summary import read_request_summary
 from switchyard.relay.credentials import KeyMissing, fetch_key
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.failures import AttemptFailed
@@ -32,10 +32,10 @@ class TokenCounter:
     async def count(self, body: bytes, headers: Headers, query: str, client: str) -> int:
         """Input tokens of the request, from the upstream that would answer it or by estimate."""
         try:
-            head = read_head("messages", body, dict(headers))
+            summary = read_request_summary("messages", body, dict(headers))
         except BadRequest:
             return max(1, len(body) // 4)
-        request = ClientRequest("messages", body, head, headers, query, client)
+        request = ClientRequest("messages", body, summary, headers, query, client)
         counted = await self._asked(request)
         if counted is not None:
             return counted
@@ -44,8 +44,8 @@ class TokenCounter:
         return self._estimated(request)
 
     async def _asked(self, request: ClientRequest) -> int | None:
-        dependencies, head = self._dependencies, request.head
-        ask = Ask("messages", head.model, head.session)
+        dependencies, summary = self._dependencies, request.summary
+        ask = Ask("messages", summary.model, summary.session)
         route = choose_route(dependencies.settings(), dependencies.state(), ask, dependencies.now())
         candidate = route.candidates[0] if route.candidates else None
         if candidate is None or candidate.upstream.is_demo or candidate.upstream.protocol != "messages":

@@ -138,10 +138,10 @@ class _Unpacked:
             raise AttemptFailed(network_failure(FailureKind.PROTOCOL, str(error))) from None
         except NotHttp as error:
             raise AttemptFailed(
-                network_failure(FailureKind.PROTOCOL, _told("answer is not HTTP", error))
+                network_failure(FailureKind.PROTOCOL, _described("answer is not HTTP", error))
             ) from None
         except (httpx.HTTPError, OSError) as error:
-            message = _told("the connection broke before the end of the answer", error)
+            message = _described("the connection broke before the end of the answer", error)
             raise AttemptFailed(network_failure(FailureKind.READ, message)) from None
 
 
@@ -283,7 +283,7 @@ TLS_MISMATCHES = frozenset(
 def _as_failure(error: Exception) -> Failure | None:
     for kind_of_error, kind, text in ERROR_KINDS:
         if isinstance(error, kind_of_error):
-            return network_failure(kind, _told(text, error), _cause(error))
+            return network_failure(kind, _described(text, error), _cause(error))
     return None
 
 
@@ -299,19 +299,19 @@ def _cause(error: Exception) -> FailureCause:
     return "address" if isinstance(error, LASTING_ERRORS) else ""
 
 
-def _told(text: str, error: Exception) -> str:
+def _described(text: str, error: Exception) -> str:
     """The text with the cause in a few words: no addresses, no names of library classes."""
     detail = _detail(error)
     return f"{text} ({detail})" if detail else text
 
 
-TELLING = (httpx.ConnectError, httpx.ProxyError, httpx.LocalProtocolError, NotHttp)
+DESCRIPTIVE = (httpx.ConnectError, httpx.ProxyError, httpx.LocalProtocolError, NotHttp)
 """those whose text, if it is our own transport's, is meant to be shown"""
 
 
 def _detail(error: Exception) -> str:
     cause = error.__cause__
-    if isinstance(error, TELLING) and (cause is None or isinstance(cause, OSError)):
+    if isinstance(error, DESCRIPTIVE) and (cause is None or isinstance(cause, OSError)):
         return str(error)
     system = error if isinstance(error, OSError) else cause
     return in_words(system) if isinstance(system, OSError) else ""

@@ -5,7 +5,7 @@ from typing import Protocol
 import msgspec
 
 from switchyard.protocols.names import ProtocolName
-from switchyard.protocols.request_summary import Head
+from switchyard.protocols.request_summary import RequestSummary
 from switchyard.relay.headers import Headers
 
 
@@ -14,7 +14,7 @@ class ClientRequest(msgspec.Struct, frozen=True):
 
     protocol: ProtocolName
     body: bytes
-    head: Head
+    summary: RequestSummary
     headers: Headers
     query: str = ""
     client: str = ""

@@ -63,14 +63,14 @@ class WaitingRoom:
 
     def free_soon(self) -> frozenset[str]:
         """The upstreams at which a slot is about to become free and nobody waits for it yet."""
-        if not self._ending or self.is_crowded:
+        if not self._ending or self.is_at_limit:
             return NONE
         open_waits = (waiter.wanted for waiter in self._waiters if not waiter.granted.done())
         awaited = Counter(upstream.name for wanted in open_waits for upstream in wanted)
         return frozenset(name for name, count in self._ending.items() if count > awaited[name])
 
     @property
-    def is_crowded(self) -> bool:
+    def is_at_limit(self) -> bool:
         """True if nobody else may wait."""
         return len(self._waiters) >= MAX_WAITING
 

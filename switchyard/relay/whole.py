@@ -34,9 +34,9 @@ def whole_answer(
     codecs: Mapping[ProtocolName, Codec],
 ) -> Whole:
     """The client's answer. Raises AttemptFailed if what came is no answer after all."""
-    glance = held.glance
-    if prepared.sent is None and not request.head.stream and glance is not None:
-        return Whole(rewrite_model_name(held.head, request.head.model), glance.usage, glance.signatures)
+    summary = held.summary
+    if prepared.sent is None and not request.summary.stream and summary is not None:
+        return Whole(rewrite_model_name(held.start, request.summary.model), summary.usage, summary.signatures)
     try:
         asked = prepared.request or preparation.decoded()
     except BadRequest as refused:
@@ -44,7 +44,7 @@ def whole_answer(
     client = codecs[request.protocol]
     if request.compact_endpoint:
         client = replace(client, encode_response=encode_compact_response)
-    converted = convert_response(codecs[prepared.protocol], client, held.head, prepared.sent, asked)
+    converted = convert_response(codecs[prepared.protocol], client, held.start, prepared.sent, asked)
     if converted.failed is not None:
         raise AttemptFailed(Failure(FailureKind.STATUS, converted.failed))
     return Whole(converted.body, converted.usage)

@@ -42,7 +42,7 @@ class Condition:
     """How one upstream (or one of its models) is doing."""
 
     errors: int = 0
-    rests: int = 0
+    cooldowns: int = 0
     """rests in a row without a success between them"""
     since: float = 0.0
     """when the rest began: an attempt that began earlier says nothing about the time after it"""
@@ -80,12 +80,12 @@ class Health:
         """The rest that keeps this model of this upstream from answering now; None when it may."""
         for key in ((upstream, ""), (upstream, model)):
             condition = self._conditions.get(key)
-            if condition is None or not condition.rests:
+            if condition is None or not condition.cooldowns:
                 continue
             if now < condition.until:
-                return _rest(condition, key[1], on_trial=False)
+                return _cooldown(condition, key[1], on_trial=False)
             if condition.trial_by and condition.trial_by != asking:
-                return _rest(condition, key[1], on_trial=True)
+                return _cooldown(condition, key[1], on_trial=True)
         return None
 
     @property
@@ -97,7 +97,7 @@ class Health:
         """An attempt starts: after a rest it is the trial, and others wait for its end."""
         for key in ((upstream, ""), (upstream, model)):
             condition = self._conditions.get(key)
-            if condition is not None and condition.rests and not condition.trial_by:
+            if condition is not None and condition.cooldowns and not condition.trial_by:
                 condition.trial_by = exchange
 
     def release(self, exchange: str) -> None:
@@ -113,7 +113,7 @@ class Health:
         """
         for key in ((upstream, ""), (upstream, model)):
             condition = self._conditions.get(key)
-            if condition is None or (condition.rests and begun is not None and begun < condition.since):
+            if condition is None or (condition.cooldowns and begun is not None and begun < condition.since):
                 continue
             del self._conditions[key]
 
@@ -156,7 +156,7 @@ class Health:
         condition = self._conditions.get(key)
         return (
             condition is not None
-            and condition.rests > 0
+            and condition.cooldowns > 0
             and condition.since <= began
             and condition.until <= now
         )
@@ -188,28 +188,28 @@ class Health:
         return dict(self._conditions)
 
 
-def _rest(condition: Condition, model: str, *, on_trial: bool) -> Cooldown:
+def _cooldown(condition: Condition, model: str, *, on_trial: bool) -> Cooldown:
     hinted = condition.charge.retry_after is not None
     passes = hinted or not condition.charge.full
     return Cooldown(condition.until, condition.errors, condition.reason, model, on_trial, passes, hinted)
 
 
 def _hold_against(condition: Condition, charge: Charge, rules: Failover, now: float, began: float) -> None:
-    if condition.rests and (began < condition.since or now < condition.until):
+    if condition.cooldowns and (began < condition.since or now < condition.until):
         # the cooldown has its length already, unless the upstream itself asks for more or the cause does not pass
         if charge.retry_after is not None or charge.full:
-            condition.until = max(condition.until, now + cooldown_length(condition.rests, charge, rules))
+            condition.until = max(condition.until, now + cooldown_length(condition.cooldowns, charge, rules))
         return
     condition.errors += 1
-    cools_down_now = charge.weight == "rest" or charge.retry_after is not None or condition.rests > 0
+    cools_down_now = charge.weight == "rest" or charge.retry_after is not None or condition.cooldowns > 0
     if cools_down_now or condition.errors >= rules.error_threshold:
-        condition.rests += 1
+        condition.cooldowns += 1
         condition.since = now
-        condition.until = now + cooldown_length(condition.rests, charge, rules)
+        condition.until = now + cooldown_length(condition.cooldowns, charge, rules)
         condition.trial_by = ""
 
 
-def cooldown_length(rests: int, charge: Charge, rules: Failover) -> float:
+def cooldown_length(cooldowns: int, charge: Charge, rules: Failover) -> float:
     """The upstream's own hint, else the first cooldown doubled for each further one in a row, up to the full one.
 
     What was only pretended rests until the pretence ends at the latest.
@@ -220,7 +220,7 @@ def cooldown_length(rests: int, charge: Charge, rules: Failover) -> float:
     elif charge.full:
         seconds = rules.cooldown_seconds
     else:
-        seconds = min(rules.cooldown_start_seconds * 2 ** min(rests - 1, 16), rules.cooldown_seconds)
+        seconds = min(rules.cooldown_start_seconds * 2 ** min(cooldowns - 1, 16), rules.cooldown_seconds)
     return seconds if charge.simulated_seconds is None else min(seconds, charge.simulated_seconds)
 
 

@@ -126,8 +126,8 @@ def client_seconds(headers: Mapping[str, str], *, stream: bool) -> float:
     """How long after its request the client still waits; no limit for a stream, which is kept alive."""
     if stream:
         return math.inf
-    told = [seconds for name in CLIENT_LIMITS if (seconds := _seconds(headers.get(name, ""))) is not None]
-    return min(told) * CLIENT_SHARE if told else WHOLE_SECONDS
+    limits = [seconds for name in CLIENT_LIMITS if (seconds := _seconds(headers.get(name, ""))) is not None]
+    return min(limits) * CLIENT_SHARE if limits else WHOLE_SECONDS
 
 
 def _seconds(text: str) -> float | None:
@@ -211,18 +211,18 @@ def outlook(
     return Outlook(tuple(hopes), tuple(lasting))
 
 
-def seconds_to_probe(rest: Cooldown, now: float) -> float | None:
+def seconds_to_probe(cooldown: Cooldown, now: float) -> float | None:
     """How long a held request waits before it may probe what is cooling down; None where waiting does not help."""
-    if not rest.passes:
+    if not cooldown.passes:
         return None
-    return max(0.0, rest.until - now) if rest.hinted else 0.0
+    return max(0.0, cooldown.until - now) if cooldown.hinted else 0.0
 
 
 def held_for(route: Route, now: float, hold_seconds: float) -> tuple[Probed, ...]:
     """What a new request with this route is held for; nothing where somebody can answer, or has a slot soon."""
     if route.candidates or hold_seconds <= 0 or any(skip.reason in QUEUE_REASONS for skip in route.skipped):
         return ()
-    found = ((one, seconds_to_probe(one.rest, now)) for one in route.cooling)
+    found = ((one, seconds_to_probe(one.cooldown, now)) for one in route.cooling)
     return tuple(
         Probed((one.candidate.name, one.candidate.model), seconds)
         for one, seconds in found

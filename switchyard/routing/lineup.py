@@ -81,7 +81,7 @@ class Lineup(msgspec.Struct, frozen=True):
     regular: tuple[Candidate, ...]
     rescues: tuple[Candidate, ...]
     skipped: tuple[Skip, ...]
-    told: tuple[tuple[str, str], ...]
+    reasons: tuple[tuple[str, str], ...]
     takes_turns: bool
     """some candidates of one role carry the same explicit priority"""
     limited: bool
@@ -141,7 +141,7 @@ def line_up(
         regular=tuple(candidate for candidate in ordered if not candidate.only_rescues),
         rescues=tuple(candidate for candidate in ordered if candidate.only_rescues),
         skipped=tuple(skipped),
-        told=tuple((skip.upstream, skip.text) for skip in skipped),
+        reasons=tuple((skip.upstream, skip.text) for skip in skipped),
         takes_turns=len(set(explicit)) < len(explicit),
         limited=any(one.upstream.max_concurrency or one.upstream.requests_per_minute for one in candidates),
         search_seconds=search_seconds((one.upstream for one in candidates), settings),

@@ -43,7 +43,7 @@ class Cooling(msgspec.Struct, frozen=True):
     """A regular candidate that nothing but its cooldown keeps from answering."""
 
     candidate: Candidate
-    rest: Cooldown
+    cooldown: Cooldown
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -52,7 +52,7 @@ class Route(msgspec.Struct, frozen=True):
     candidates: tuple[Candidate, ...]
     rescues: tuple[Candidate, ...]
     skipped: tuple[Skip, ...]
-    told: tuple[tuple[str, str], ...]
+    reasons: tuple[tuple[str, str], ...]
     last_resort: bool = False
     """all that are left rest: the one whose rest ends first is tried all the same"""
     stays: bool = False
@@ -84,7 +84,7 @@ def choose_route(
             candidates,
             lineup.rescues,
             lineup.skipped,
-            lineup.told,
+            lineup.reasons,
             stays=stays,
             search_seconds=lineup.search_seconds,
         )
@@ -112,7 +112,7 @@ def choose_route(
         candidates=candidates,
         rescues=tuple(candidate for candidate in ready if candidate.only_rescues),
         skipped=lineup.skipped + too_small + kept_out,
-        told=lineup.told + tuple((skip.upstream, skip.text) for skip in too_small + kept_out),
+        reasons=lineup.reasons + tuple((skip.upstream, skip.text) for skip in too_small + kept_out),
         last_resort=resort is not None,
         stays=stays,
         cooling=_cooling(waiting, state, ask, now),
@@ -128,7 +128,7 @@ def _cooling(
         for candidate, skip in waiting
         if skip.reason in ("resting", "trial") and not candidate.only_rescues
     )
-    return tuple(Cooling(candidate, rest) for candidate, rest in found if rest is not None)
+    return tuple(Cooling(candidate, cooldown) for candidate, cooldown in found if cooldown is not None)
 
 
 def _is_too_small(candidate: Candidate, ask: Ask) -> bool:
@@ -146,9 +146,11 @@ def _window_skip(candidate: Candidate) -> Skip:
 def _obstacle(candidate: Candidate, state: State, ask: Ask, now: Moment) -> Skip | None:
     """What keeps an allowed upstream from answering just now."""
     name = candidate.name
-    rest = state.health.cooldown_of(name, candidate.model, now.monotonic, ask.exchange)
-    if rest is not None and name != ask.probing:
-        return Skip(name, "trial" if rest.on_trial else "resting", _cooldown_text(rest, now), rest.until)
+    cooldown = state.health.cooldown_of(name, candidate.model, now.monotonic, ask.exchange)
+    if cooldown is not None and name != ask.probing:
+        return Skip(
+            name, "trial" if cooldown.on_trial else "resting", _cooldown_text(cooldown, now), cooldown.until
+        )
     return _limit(candidate, state, ask, now)
 
 
@@ -168,12 +170,12 @@ def _limit(candidate: Candidate, state: State, ask: Ask, now: Moment) -> Skip | 
     return None
 
 
-def _cooldown_text(rest: Cooldown, now: Moment) -> str:
-    what = f"model {rest.model} " if rest.model else ""
-    count = f"{rest.errors} error{'s' if rest.errors != 1 else ''}"
-    if rest.on_trial:
-        return f"{what}on trial by another request after {count}: {rest.reason}"
-    return f"{what}resting until {now.clock_at(rest.until)} after {count}: {rest.reason}"
+def _cooldown_text(cooldown: Cooldown, now: Moment) -> str:
+    what = f"model {cooldown.model} " if cooldown.model else ""
+    count = f"{cooldown.errors} error{'s' if cooldown.errors != 1 else ''}"
+    if cooldown.on_trial:
+        return f"{what}on trial by another request after {count}: {cooldown.reason}"
+    return f"{what}resting until {now.clock_at(cooldown.until)} after {count}: {cooldown.reason}"
 
 
 def _last_resort(

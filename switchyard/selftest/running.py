@@ -52,16 +52,16 @@ SCRIPTS = {
 
 async def run_all(client: str, folder: Path) -> Runs:
     """The three runs of a client, everything below the folder. Raises OSError or TimeoutError."""
-    async with world(folder / "data") as dependencies:
-        return await _three(client, folder, dependencies)
+    async with world(folder / "data") as servers:
+        return await _three(client, folder, servers)
 
 
-async def _three(client: str, folder: Path, dependencies: World) -> Runs:
+async def _three(client: str, folder: Path, servers: World) -> Runs:
     script = SCRIPTS[client]
-    bare = asyncio.create_task(_run(client, folder / "bare", dependencies.bare, script.bare_failure))
+    bare = asyncio.create_task(_run(client, folder / "bare", servers.bare, script.bare_failure))
     try:
-        loop = await _run(client, folder / "loop", dependencies.daemon, script.loop)
-        failing = await _run(client, folder / "failing", dependencies.daemon, FAIL)
+        loop = await _run(client, folder / "loop", servers.daemon, script.loop)
+        failing = await _run(client, folder / "failing", servers.daemon, FAIL)
         return Runs(loop, failing, await bare)
     finally:
         bare.cancel()

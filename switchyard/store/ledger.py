@@ -40,7 +40,7 @@ class Ledger:
         self._unbounded: Settings | None = None
         """settings that are known to have no budget"""
         self._now = now
-        self._told: frozenset[Hashable] = frozenset()
+        self._notified: frozenset[Hashable] = frozenset()
 
     @property
     def fault(self) -> str:
@@ -67,7 +67,7 @@ class Ledger:
         # counted first: at any await, what is counted is what is written or waits to be
         self.statistics.add(line)
         await self.journal.append(written, line.at)
-        self._tell_news()
+        self._notify_changes()
 
     def budget_state(self) -> BudgetState:
         """Which money limits are reached now, and which upstreams that takes out of the route."""
@@ -80,29 +80,29 @@ class Ledger:
 
     async def run(self) -> None:
         """Saves the roll-up every few seconds, until cancelled."""
-        self._tell_news()
+        self._notify_changes()
         await self.statistics.catch_up()
         while True:
             await asyncio.sleep(SAVE_SECONDS)
             await self.statistics.save()
-            self._tell_news()
+            self._notify_changes()
 
     async def stop(self) -> None:
         """Writes everything that can be written."""
         await self.journal.close()
         await self.statistics.save(final=True)
-        self._tell_news()
+        self._notify_changes()
         if self.journal.pending:
             log.error("%d lines could not be written to the journal before the end.", self.journal.pending)
 
-    def _tell_news(self) -> None:
+    def _notify_changes(self) -> None:
         """Logs a fault, or a limit that is reached, once: when it comes up."""
-        if not self._told and not self.fault and self.budget_state() is UNBOUNDED:
+        if not self._notified and not self.fault and self.budget_state() is UNBOUNDED:
             return
         wrong = self._wrong()
-        for key in wrong.keys() - self._told:
+        for key in wrong.keys() - self._notified:
             log.warning("%s", wrong[key])
-        self._told = frozenset(wrong)
+        self._notified = frozenset(wrong)
 
     def _wrong(self) -> dict[Hashable, str]:
         """What is wrong now, each under a key that stays the same all day while only its numbers grow."""

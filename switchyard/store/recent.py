@@ -18,12 +18,12 @@ class RecentExchanges:
 
     def begun(self, exchange: Exchange) -> None:
         self._running[exchange.id] = exchange
-        self._tell(exchange)
+        self._notify(exchange)
 
     def ended(self, exchange: Exchange) -> None:
         self._running.pop(exchange.id, None)
         self._ended.appendleft(exchange)
-        self._tell(exchange)
+        self._notify(exchange)
 
     def running(self) -> list[Exchange]:
         return list(self._running.values())[::-1]
@@ -40,6 +40,6 @@ class RecentExchanges:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def _tell(self, exchange: Exchange) -> None:
+    def _notify(self, exchange: Exchange) -> None:
         for listener in tuple(self._listeners):
             listener(exchange)

@@ -33,7 +33,7 @@ from switchyard.store.files import ensure_folder, make_private, read_or_none, ta
 
 FILE_NAME = "all_configs.json"
 SCHEMA_NAME = "all_configs.schema.json"
-ANCESTOR_COPY = "all_configs.ancestor"
+LEGACY_COPY = "all_configs.ancestor"
 HISTORY = "history"
 KEPT_VERSIONS = 20
 VERSION_ID = re.compile(r"\d{8}T\d{9}Z-[0-9a-f]{8}\Z")
@@ -245,11 +245,11 @@ class SettingsFile:
                 return
         except SettingsError:
             return
-        copy = self.folder / f"{ANCESTOR_COPY}.json"
+        copy = self.folder / f"{LEGACY_COPY}.json"
         number = 1
         while (kept := read_or_none(copy)) is not None and kept != content:
             number += 1
-            copy = self.folder / f"{ANCESTOR_COPY}-{number}.json"
+            copy = self.folder / f"{LEGACY_COPY}-{number}.json"
         write_whole(copy, content)
 
     def _version_path(self, id: str) -> Path:

@@ -132,10 +132,10 @@ class ActionsApi:
 
     async def _ask_again(self, request: ClientRequest, upstream: Upstream) -> str:
         """Sends the request on its way to this upstream; its id as soon as it has one."""
-        model = request.head.model.rpartition(",")[2]  # without the upstream that it may have named itself
-        head = replace(request.head, model=f"{upstream.name},{model}", session="")
+        model = request.summary.model.rpartition(",")[2]  # without the upstream that it may have named itself
+        summary = replace(request.summary, model=f"{upstream.name},{model}", session="")
         request = without_local_keys(request, self._daemon.current().client_keys)
-        again = replace(request, head=head, kind="replay")
+        again = replace(request, summary=summary, kind="replay")
         known: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         unlisten = self._daemon.recent.listen(
             lambda exchange: (

@@ -11,7 +11,7 @@ from starlette.staticfiles import StaticFiles
 
 from switchyard.relay.dependencies import steady_seconds
 from switchyard.web.actions_api import ActionsApi
-from switchyard.web.answers import answer, told
+from switchyard.web.answers import answer, answering
 from switchyard.web.asgi import Receive, Scope, Send
 from switchyard.web.client_setup import ClientSetup
 from switchyard.web.epochs import Epochs
@@ -36,16 +36,16 @@ class Admin:
         reading = Reading(daemon, overview, self._live)
         writing = SettingsApi(daemon.settings_file)
         clients = ClientSetup(daemon.client_files, daemon.current)
-        told_by_get = (
+        get_handlers = (
             Plain(daemon, overview).table()
             | reading.table()
             | writing.reading_table()
             | clients.reading_table()
         )
-        done_by_post = writing.table() | ActionsApi(daemon).table() | clients.table()
+        post_handlers = writing.table() | ActionsApi(daemon).table() | clients.table()
         self.routes: list[BaseRoute] = [
-            *(Route(path, told(handler), methods=["GET"]) for path, handler in told_by_get.items()),
-            *(Route(path, told(handler), methods=["POST"]) for path, handler in done_by_post.items()),
+            *(Route(path, answering(handler), methods=["GET"]) for path, handler in get_handlers.items()),
+            *(Route(path, answering(handler), methods=["POST"]) for path, handler in post_handlers.items()),
             Mount("/", StaticFiles(directory=static, html=True, check_dir=False)),
         ]
         self._app = Starlette(routes=self.routes, exception_handlers={HTTPException: _http_error})

@@ -34,7 +34,7 @@ def answer(value: Any, status: int = 200) -> Response:
     )
 
 
-def told(handler: Handler) -> Handler:
+def answering(handler: Handler) -> Handler:
     """The handler with its exceptions turned into the error shape."""
 
     async def handle(request: Request) -> Response:
@@ -45,8 +45,8 @@ def told(handler: Handler) -> Handler:
             return _error(problem.status, problem.message, field)
         except SettingsError as error:
             faults = within(error.faults, "$.")
-            told = {"field": faults[0].path, "faults": [fault_view(fault) for fault in faults]}
-            return _error(422, "; ".join(map(str, faults)), told)
+            details = {"field": faults[0].path, "faults": [fault_view(fault) for fault in faults]}
+            return _error(422, "; ".join(map(str, faults)), details)
         except StaleRevision as stale:
             return _error(409, str(stale), {})
         except OSError as error:

@@ -25,7 +25,7 @@ async def take_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     encoding = header(scope, b"content-encoding")
     if encoding:
         body = await unpacked(encoding, body, limit)
-    if is_crowded(body):
+    if has_too_many_containers(body):
         raise TooManyContainers
     return body
 
@@ -38,7 +38,7 @@ async def unpacked(encoding: str, body: bytes, limit: int) -> bytes:
         return await asyncio.to_thread(unpack_whole, encoding, body, limit)
 
 
-def is_crowded(body: bytes, pick: Callable[[int], int] = randrange) -> bool:
+def has_too_many_containers(body: bytes, pick: Callable[[int], int] = randrange) -> bool:
     """Judged by samples, at places that nobody can foresee: to count all takes longer than to read the head."""
     if len(body) <= MOST_CONTAINERS // 2:
         return False

@@ -16,7 +16,7 @@ from switchyard.protocols import passthrough
 from switchyard.protocols.codec import BadRequest, Codec
 from switchyard.protocols.names import ModelName, ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.protocols.request_summary import read_head
+from switchyard.protocols.request_summary import read_request_summary
 from switchyard.relay.decompress import DecompressionBomb, UnpackError
 from switchyard.relay.failover import Relay
 from switchyard.relay.local_keys import local_keys
@@ -58,7 +58,7 @@ RESPONSES = ("/openai/responses", "/openai/v1/responses", "/v1/responses", "/res
 MODELS = ("/v1/models", "/api/v1/models", "/openai/v1/models", "/openai/models")
 PROBES = ("/api", "/api/")
 
-DOORS: dict[str, ProtocolName] = {
+PROTOCOL_BY_PATH: dict[str, ProtocolName] = {
     **dict.fromkeys(MESSAGES, "messages"),
     **dict.fromkeys(CHAT, "chat"),
     **dict.fromkeys(RESPONSES, "responses"),
@@ -66,7 +66,7 @@ DOORS: dict[str, ProtocolName] = {
 COUNTERS = frozenset(f"{path}/count_tokens" for path in MESSAGES)
 COMPACTORS = frozenset(f"{path}/compact" for path in RESPONSES)
 TELEMETRY = re.compile(r"(/api)?/(api/)?event_logging/")
-ROOMS_OF_CLIENTS = ("/v1/", "/api/v1/", "/claude/", "/openai/", "/responses/")
+CLIENT_PREFIXES = ("/v1/", "/api/v1/", "/claude/", "/openai/", "/responses/")
 ENDPOINTS = ("/messages", "/completions", "/responses", "/embeddings")
 """ends of paths that only clients call, be it with a wrong base URL"""
 OF_OPENAI = re.compile(r"/(openai|chat|completions|responses|embeddings|images|audio|moderations)(/|\Z)")
@@ -92,15 +92,15 @@ class Gateway:
     @staticmethod
     def owns(method: str, path: str) -> bool:
         """True for every path that clients may call, known or not."""
-        if path in DOORS or path in PROBES or (method == "HEAD" and path == "/"):
+        if path in PROTOCOL_BY_PATH or path in PROBES or (method == "HEAD" and path == "/"):
             return True
-        if f"{path}/".startswith(ROOMS_OF_CLIENTS) or path.endswith(ENDPOINTS):
+        if f"{path}/".startswith(CLIENT_PREFIXES) or path.endswith(ENDPOINTS):
             return True
         return bool(TELEMETRY.match(path))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
-        protocol = DOORS.get(path)
+        protocol = PROTOCOL_BY_PATH.get(path)
         if protocol is not None and method == "POST":
             await self._serve(protocol, scope, receive, send)
         else:
@@ -114,8 +114,8 @@ class Gateway:
         try:
             request = await self._read(protocol, scope, receive)
             if compact:
-                head = replace(request.head, stream=False)
-                request = replace(request, head=head, compacts=True, compact_endpoint=True)
+                summary = replace(request.summary, stream=False)
+                request = replace(request, summary=summary, compacts=True, compact_endpoint=True)
         except ClientLeft:
             return
         except _Refused as refused:
@@ -131,12 +131,12 @@ class Gateway:
         received = await self._body(scope, receive)
         headers, query, body = _without_local_keys(scope, received, keys)
         try:
-            head = read_head(protocol, body, dict(headers))
+            summary = read_request_summary(protocol, body, dict(headers))
         except BadRequest as bad:
             raise _Refused(WireError(ErrorType.INVALID_REQUEST, bad.message, 400, param=bad.param)) from None
         compacts = passthrough.wants_compaction(protocol, body)
         return ClientRequest(
-            protocol, body, head, headers, query, client, received_at=int(time.time()), compacts=compacts
+            protocol, body, summary, headers, query, client, received_at=int(time.time()), compacts=compacts
         )
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
@@ -170,7 +170,7 @@ class Gateway:
     async def _serve_neighbour(
         self, method: str, path: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        if path in DOORS and method == "GET" and DOORS[path] == "responses":
+        if path in PROTOCOL_BY_PATH and method == "GET" and PROTOCOL_BY_PATH[path] == "responses":
             await self._upgrade(scope, send)
         elif path in COUNTERS and method == "POST":
             await self._count(scope, receive, send)
@@ -260,7 +260,7 @@ def _list_of_models(path: str) -> str:
 
 
 def _remedy(path: str) -> str:
-    if path in DOORS or path in COUNTERS or path in COMPACTORS or TELEMETRY.match(path):
+    if path in PROTOCOL_BY_PATH or path in COUNTERS or path in COMPACTORS or TELEMETRY.match(path):
         return "send a POST"
     if _list_of_models(path):
         return "send a GET"

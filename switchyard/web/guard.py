@@ -45,13 +45,13 @@ class Guard:
         self,
         app: AsgiApp,
         settings: Callable[[], Settings],
-        is_client_door: Callable[[str, str], bool],
+        is_client_endpoint: Callable[[str, str], bool],
         own_names: frozenset[str] = frozenset(),
         admin_token: str = "",
     ) -> None:
         self._app = app
         self._settings = settings
-        self._is_client_door = is_client_door
+        self._is_client_endpoint = is_client_endpoint
         self._own_names = LOCAL_NAMES | own_names
         self._admin_token = admin_token
 
@@ -63,7 +63,7 @@ class Guard:
         reason = self._refusal(scope)
         if reason:
             await _refuse(403, "permission_error", reason, send)
-        elif self._admin_token and not self._is_client_door(scope["method"], scope["path"]):
+        elif self._admin_token and not self._is_client_endpoint(scope["method"], scope["path"]):
             await self._admit_admin(scope, receive, send)
         elif self._admin_token and not self._settings().client_keys:
             reason = "`client_keys` is empty: nobody is served beyond this machine until it holds a key."

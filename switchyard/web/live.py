@@ -99,7 +99,7 @@ class LiveEvents:
         self._events.clear()
         self._last += 1
         self._state = {}
-        self._unlisten = self._listen(self._tell_row)
+        self._unlisten = self._listen(self._publish_row)
         self._ticker = asyncio.create_task(self._tick())
 
     def _end(self) -> None:
@@ -113,29 +113,29 @@ class LiveEvents:
             state = self._overview.state()
             for row in state["running"]:
                 if self._rows.get(row["id"]) not in (None, row):
-                    self._tell("request", row)
+                    self._publish("request", row)
                 self._rows[row["id"]] = row
             known = {name: value for name, value in state.items() if name not in VOLATILE}
             known["routes"] = {client: route | {"at": None} for client, route in state["routes"].items()}
             if known != self._state:
                 self._state = known
-                self._tell("state", state)
+                self._publish("state", state)
             await asyncio.sleep(TICK_SECONDS)
 
-    def _tell_row(self, exchange: Exchange) -> None:
+    def _publish_row(self, exchange: Exchange) -> None:
         row = exchange_row(exchange)
         if exchange.duration is None:
             self._rows[exchange.id] = row
         else:
             self._rows.pop(exchange.id, None)
-        self._tell("request", row)
+        self._publish("request", row)
 
-    def _tell(self, kind: str, told: Any) -> None:
+    def _publish(self, kind: str, payload: Any) -> None:
         self._last += 1
-        self._events.append((self._last, self._record(self._last, kind, told)))
+        self._events.append((self._last, self._record(self._last, kind, payload)))
         news, self._news = self._news, asyncio.Event()
         news.set()
 
-    def _record(self, number: int, kind: str, told: Any) -> bytes:
+    def _record(self, number: int, kind: str, payload: Any) -> bytes:
         head = f"id: {self._overview.boot}-{number}\n".encode()
-        return head + sse.encode(msgspec.json.encode(told), kind)
+        return head + sse.encode(msgspec.json.encode(payload), kind)

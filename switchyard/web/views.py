@@ -170,7 +170,7 @@ def upstream_state(upstream: Upstream, health: Health, limits: Limits, now: Mome
     conditions = {
         model: condition
         for (name, model), condition in health.conditions().items()
-        if name == upstream.name and condition.rests
+        if name == upstream.name and condition.cooldowns
     }
     own = conditions.pop("", None)
     return {
@@ -180,8 +180,10 @@ def upstream_state(upstream: Upstream, health: Health, limits: Limits, now: Mome
         "enabled": upstream.enabled,
         "demo": upstream.is_demo,
         "state": _state_name(upstream, own, limits, now),
-        **_rest(own, now),
-        "models": [{"model": model, **_rest(rest, now)} for model, rest in conditions.items()],
+        **_cooldown_view(own, now),
+        "models": [
+            {"model": model, **_cooldown_view(cooldown, now)} for model, cooldown in conditions.items()
+        ],
         "under_way": limits.under_way(upstream.name),
     }
 
@@ -194,7 +196,7 @@ def _state_name(upstream: Upstream, own: Condition | None, limits: Limits, now: 
     return "busy" if limits.is_full(upstream) else "ready"
 
 
-def _rest(condition: Condition | None, now: Moment) -> Json:
+def _cooldown_view(condition: Condition | None, now: Moment) -> Json:
     until = epoch(condition.until, now) if condition else None
     return {
         "errors": condition.errors if condition else 0,

@@ -120,7 +120,7 @@ def test_the_task_of_windows_starts_at_logon_without_more_rights() -> None:
         (MACOS, [("launchctl", "bootstrap"), ("launchctl", "kickstart")]),
     ],
 )
-def test_installing_writes_the_file_and_tells_the_system(
+def test_installing_writes_the_file_and_reports_the_system(
     tmp_path: Path, system: object, tools: list[tuple[str, ...]]
 ) -> None:
     called = Tools()
@@ -138,12 +138,12 @@ def test_removing_leaves_nothing_behind(tmp_path: Path) -> None:
     assert remove(LINUX, here).startswith("Nothing to remove")
 
 
-def test_a_system_that_refuses_is_told_in_its_own_words(tmp_path: Path) -> None:
+def test_a_system_that_refuses_is_reported_in_its_own_words(tmp_path: Path) -> None:
     with pytest.raises(CannotAutostart, match="daemon-reload` failed: Failed to connect to bus"):
         install(LINUX, job(tmp_path, Tools(1, "Failed to connect to bus\n")))
 
 
-def test_the_state_is_told(tmp_path: Path) -> None:
+def test_the_state_is_reported(tmp_path: Path) -> None:
     assert status(LINUX, job(tmp_path, Tools()))[0] is False
     install(LINUX, job(tmp_path, Tools()))
     assert status(LINUX, job(tmp_path, Tools()))[0] is True
@@ -154,6 +154,6 @@ def test_the_state_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("system", "means"), [(MACOS, "known to launchd"), (WINDOWS, "known to the task scheduler")]
 )
-def test_no_more_is_told_than_the_system_says(tmp_path: Path, system: System, means: str) -> None:
+def test_no_more_is_reported_than_the_system_says(tmp_path: Path, system: System, means: str) -> None:
     install(system, job(tmp_path, Tools()))
     assert status(system, job(tmp_path, Tools()))[1].startswith(f"Installed and {means} (")

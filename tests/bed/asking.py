@@ -73,7 +73,7 @@ ENDS = {
 }
 
 
-def end_told(record: dict[str, Any]) -> str:
+def end_reported(record: dict[str, Any]) -> str:
     """Which end a record of any protocol tells: "finished", "failed" or none."""
     if "choices" in record:
         return "finished" if any(choice.get("finish_reason") for choice in record["choices"]) else ""

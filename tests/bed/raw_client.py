@@ -29,10 +29,10 @@ def leave(connection: socket.socket, *, reset: bool = False) -> None:
 
 def cooldown_of(connection: socket.socket) -> bytes:
     """What still comes until the server closes. Fails if it does not; a reset is a close as well."""
-    told = b""
+    reported = b""
     try:
         while piece := connection.recv(65536):
-            told += piece
+            reported += piece
     except ConnectionResetError:
         pass
-    return told
+    return reported

@@ -7,7 +7,7 @@ from typing import Any, cast
 from msgspec.structs import replace
 
 from switchyard.exchange import Exchange, FailureKind
-from switchyard.protocols.request_summary import read_head
+from switchyard.protocols.request_summary import read_request_summary
 from switchyard.relay.capture import NowhereSink
 from switchyard.relay.failover import Relay
 from switchyard.relay.failures import AttemptFailed, network_failure
@@ -33,7 +33,7 @@ def upstream(name: str, **more: Any) -> Upstream:
     return Upstream(**{"name": name, "base_url": f"https://{name}.example", "key": "k", **more})
 
 
-class Told:
+class Reported:
     """A wire that answers as it is told."""
 
     def __init__(self, answer: Answer) -> None:
@@ -64,11 +64,11 @@ class Body:
 
 
 def reply(status: int = 200, content: bytes = ANSWER, **headers: str) -> Reply:
-    told = {
+    reported = {
         "content-type": "application/json",
         **{key.replace("_", "-"): one for key, one in headers.items()},
     }
-    return Reply(status, list(told.items()), Body(content))
+    return Reply(status, list(reported.items()), Body(content))
 
 
 def refused() -> AttemptFailed:
@@ -81,7 +81,7 @@ class Stage:
     def __init__(self, settings: Settings, answer: Answer) -> None:
         loop = asyncio.get_running_loop()
         self.bed = Bed(settings)
-        self.wire = Told(answer)
+        self.wire = Reported(answer)
         self.dependencies = replace(
             self.bed.dependencies,
             waiting=WaitingRoom(self.bed.limits, loop.time),
@@ -106,6 +106,8 @@ class Stage:
         body = body.replace(b'"model":"m"', b'"model":"%s"' % model.encode())
         body = body.replace(b"{", b'{"stream":true,', 1) if stream else body
         body = body.replace(b"Hello", prompt.encode())
-        told = headers or {}
-        request = ClientRequest("messages", body, read_head("messages", body, told), list(told.items()))
+        sent = headers or {}
+        request = ClientRequest(
+            "messages", body, read_request_summary("messages", body, sent), list(sent.items())
+        )
         return await Relay(self.dependencies).answer(request, sink or NowhereSink())

@@ -56,7 +56,7 @@ class Strict:
         return script
 
     def check(self, request: Received) -> None:
-        body: Json = json.loads(request.body, object_pairs_hook=_told_once)
+        body: Json = json.loads(request.body, object_pairs_hook=_reported_once)
         protocol = request.protocol
         if body.get("tools") == [] and body.get("tool_choice") == "auto":
             # Codex's own way to offer no tools, which its vendor takes
@@ -71,11 +71,11 @@ class Strict:
             self.returned.add(seal)
 
 
-def _told_once(members: list[tuple[str, Any]]) -> Json:
+def _reported_once(members: list[tuple[str, Any]]) -> Json:
     """Many servers refuse an object in which a name stands twice."""
-    told = dict(members)
-    assert len(told) == len(members), f"told twice: {[name for name, _ in members]}"
-    return told
+    reported = dict(members)
+    assert len(reported) == len(members), f"told twice: {[name for name, _ in members]}"
+    return reported
 
 
 def _check_thinking_of_loop(body: Json) -> None:

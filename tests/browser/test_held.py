@@ -125,7 +125,7 @@ def test_the_lane_says_what_a_new_request_would_be_held_for(outage: Holding, ope
     expect(dialog).to_contain_text("1 request is held for a → m. The next try is at ")
 
 
-def test_a_request_is_marked_while_it_is_held_and_tells_for_how_long_it_was(
+def test_a_request_is_marked_while_it_is_held_and_reports_for_how_long_it_was(
     outage: Holding, open_page: Open
 ) -> None:
     page = open_page(outage.daemon, "/#/requests")

@@ -56,7 +56,7 @@ def test_a_hidden_page_lets_go_of_its_connection_and_catches_up(demo: Daemon, op
     expect(page.get_by_role("link", name="while-hidden")).to_be_visible()
 
 
-def test_a_spent_budget_is_told_as_a_notice(demo: Daemon, open_page: Open) -> None:
+def test_a_spent_budget_is_reported_as_a_notice(demo: Daemon, open_page: Open) -> None:
     with ScriptedUpstream(say("fine")) as server:
         entry = upstream("paid", server.url, budget={"day_soft": 0.000001})
         demo.change_settings(settings(entry, prices={"*": {"input": 1000, "output": 1000}}))
@@ -76,7 +76,7 @@ def test_requests_and_numbers_arrive_live(demo: Daemon, open_page: Open) -> None
     expect(lane(page, "messages").get_by_text("asked for claude-x")).to_be_visible()
 
 
-def test_a_resting_upstream_is_shown_with_its_reason_and_can_be_cleared(
+def test_a_cooldowning_upstream_is_shown_with_its_reason_and_can_be_cleared(
     demo: Daemon, open_page: Open
 ) -> None:
     with ScriptedUpstream(say("fine")) as server:
@@ -110,7 +110,7 @@ def test_faults_of_the_file_are_shown_and_go_away(daemon: Daemon, open_page: Ope
     expect(alert).to_have_count(0)
 
 
-def test_a_restarted_daemon_is_noticed_and_followed_again(demo: Daemon, open_page: Open) -> None:
+def test_a_cooldownarted_daemon_is_noticed_and_followed_again(demo: Daemon, open_page: Open) -> None:
     page = open_page(demo)
     assert ask(demo, "before") == 200
     expect(page.get_by_role("link", name="before")).to_be_visible()

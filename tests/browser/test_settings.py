@@ -141,7 +141,7 @@ def test_a_draft_survives_an_edit_on_disk_and_does_not_overwrite_it(demo: Daemon
     expect(page.get_by_label("Silence within an answer (seconds)")).to_have_value("99")
 
 
-def test_a_client_key_is_made_told_once_and_removed(demo: Daemon, open_page: Open) -> None:
+def test_a_client_key_is_made_reported_once_and_removed(demo: Daemon, open_page: Open) -> None:
     page = open_page(demo, "/#/clients")
     page.get_by_role("button", name="Add key").click()
     page.get_by_label("Name of the client").fill(HOSTILE)
@@ -205,7 +205,7 @@ def test_an_option_of_a_set_up_is_taken_back_alone(demo: Daemon, open_page: Open
     assert write_with("API_TIMEOUT_MS", False) == before
 
 
-def test_an_unreadable_client_file_is_told_and_not_touched(demo: Daemon, open_page: Open) -> None:
+def test_an_unreadable_client_file_is_reported_and_not_touched(demo: Daemon, open_page: Open) -> None:
     path = demo.home / ".codex" / "config.toml"
     path.parent.mkdir(parents=True)
     path.write_text("model = [broken\n")

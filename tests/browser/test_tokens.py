@@ -25,18 +25,18 @@ def test_an_empty_span_says_so(demo: Daemon, open_page: Open) -> None:
     expect(page.get_by_text("Nothing was counted in this span.")).to_be_visible()
 
 
-def test_cards_bars_and_tables_tell_what_was_counted(demo: Daemon, open_page: Open) -> None:
+def test_cards_bars_and_tables_report_what_was_counted(demo: Daemon, open_page: Open) -> None:
     ask(demo)
     ask(demo, HOSTILE)
-    told = demo.token_stats()["summary"]
+    reported = demo.token_stats()["summary"]
     page = open_page(demo, PAGE)
     expect(card(page, "Requests")).to_contain_text("2")
-    expect(card(page, "Input")).to_contain_text(str(told["total_input_tokens"]))
-    expect(card(page, "Output")).to_contain_text(str(told["total_output_tokens"]))
+    expect(card(page, "Input")).to_contain_text(str(reported["total_input_tokens"]))
+    expect(card(page, "Output")).to_contain_text(str(reported["total_output_tokens"]))
     columns = page.locator(".chart .column")
     expect(columns).to_have_count(7)
     columns.last.hover()
-    expect(page.locator(".tip")).to_contain_text(str(told["total_output_tokens"]))
+    expect(page.locator(".tip")).to_contain_text(str(reported["total_output_tokens"]))
     columns.last.focus()
     page.keyboard.press("ArrowLeft")
     expect(columns.nth(5)).to_be_focused()

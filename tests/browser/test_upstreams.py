@@ -130,7 +130,7 @@ def test_a_stored_key_is_moved_into_the_system_keychain(tmp_path: Path, open_pag
         assert stored(daemon)[0]["note"] == "changed meanwhile"
 
 
-def test_without_a_keychain_moving_the_key_is_not_offered_and_a_refusal_is_told(
+def test_without_a_keychain_moving_the_key_is_not_offered_and_a_refusal_is_reported(
     tmp_path: Path, open_page: Open
 ) -> None:
     for broken, offered in (("absent", 0), ("locked", 1)):
@@ -181,7 +181,7 @@ def test_a_click_before_the_settings_are_there_opens_the_form_once_they_are(
     expect(page.get_by_role("dialog").get_by_label("Name", exact=True)).to_be_visible()
 
 
-def test_mistakes_are_told_beside_their_fields_while_typing(daemon: Daemon, open_page: Open) -> None:
+def test_mistakes_are_reported_beside_their_fields_while_typing(daemon: Daemon, open_page: Open) -> None:
     page = open_page(daemon, PANEL)
     row(page, "Monday key").get_by_role("button", name="Edit", exact=True).click()
     form = page.get_by_role("dialog")
@@ -203,7 +203,7 @@ def test_mistakes_are_told_beside_their_fields_while_typing(daemon: Daemon, open
     ].items()
 
 
-def test_mistakes_are_told_in_chinese(daemon: Daemon, open_page: Open) -> None:
+def test_mistakes_are_reported_in_chinese(daemon: Daemon, open_page: Open) -> None:
     page = open_page(daemon, PANEL, locale="zh-CN")
     row(page, "Monday key").get_by_role("button", name="编辑", exact=True).click()
     form = page.get_by_role("dialog")
@@ -374,7 +374,7 @@ def test_the_connection_test_shows_its_steps_and_offers_the_working_address(
         assert stored(demo)[0]["base_url"] == f"{server.url}/api/v1/messages"
 
 
-def test_a_refused_connection_is_told_at_its_step(daemon: Daemon, open_page: Open) -> None:
+def test_a_refused_connection_is_reported_at_its_step(daemon: Daemon, open_page: Open) -> None:
     page = open_page(daemon, PANEL)
     row(page, HOSTILE).get_by_role("button", name="Test", exact=True).click()
     dialog = page.get_by_role("dialog")

@@ -243,13 +243,13 @@ def test_when_all_is_down_a_prompt_costs_the_fewest_requests_and_shows_the_cause
     storms: dict[tuple[str, Client], Storm], name: str, client: Client
 ) -> None:
     storm, down = storms[name, client], DOWN[client][name]
-    told = storm.run.output + storm.run.errors
-    assert len(storm.lines) == down.asked, (told, storm.lines)
+    reported = storm.run.output + storm.run.errors
+    assert len(storm.lines) == down.asked, (reported, storm.lines)
     assert storm.received == down.received
     assert storm.run.code != 0
-    assert down.cause in told, told
+    assert down.cause in reported, reported
     if down.cause != PICK_ANOTHER:
-        assert storm.lines[0]["attempts"][0]["upstream"] in told, told
+        assert storm.lines[0]["attempts"][0]["upstream"] in reported, reported
     assert storm.run.seconds < 30
 
 
@@ -277,7 +277,7 @@ def test_a_turn_that_is_held_no_longer_is_saved_by_the_client_itself(tmp_path: P
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_turn_survives_a_restart_of_the_daemon(tmp_path: Path, client: Client) -> None:
+def test_a_turn_survives_a_cooldownart_of_the_daemon(tmp_path: Path, client: Client) -> None:
     never = threading.Event()
     with ScriptedUpstream(lambda _: [Hold(never)], say("All is done.")) as server:
         daemon = Daemon(tmp_path, settings(upstream_of(client, server), failover={"keep_alive_seconds": 0.2}))

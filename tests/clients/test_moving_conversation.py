@@ -67,7 +67,7 @@ class Model:
     tool: str
     argument: str
     rules: dict[str, Strict] = field(default_factory=lambda: {name: Strict(name) for name in SPOKEN})
-    told: list[tuple[int, Phase, str]] = field(default_factory=list)
+    reported: list[tuple[int, Phase, str]] = field(default_factory=list)
     """which upstream answered what"""
 
     def behind(self, name: str) -> Answer:
@@ -78,11 +78,11 @@ class Model:
         phase: Phase = "answer" if result_of(step).encode() in request.body else "call"
         if working_at(step, phase) != name:
             return status(529, "Overloaded")(request)
-        self.told.append((step, phase, name))
+        self.reported.append((step, phase, name))
         return answer(self._reply(name, step, phase))(request)
 
     def _reply(self, name: str, step: int, phase: Phase) -> Reply:
-        number = len(self.told)
+        number = len(self.reported)
         seal = self.rules[name].issue(base64.b64encode(f"sealed by {name}, {number}".encode()).decode())
         thinking = f"Thought {number} of {name}."
         if phase == "answer":
@@ -127,9 +127,9 @@ def test_a_conversation_moves_between_three_protocols_and_finishes(client: str, 
     said = [run.text.endswith(text_of(step)) for step, run in zip(STEPS, ended, strict=True)]
     assert said == [True] * 10, ended
     steps: list[tuple[int, Phase]] = [(step, phase) for step in STEPS for phase in ("call", "answer")]
-    assert model.told == [(step, phase, working_at(step, phase)) for step, phase in steps]
+    assert model.reported == [(step, phase, working_at(step, phase)) for step, phase in steps]
     assert [(line["outcome"], line["upstream"]) for line in journal] == [
-        ("ok", name) for *_, name in model.told
+        ("ok", name) for *_, name in model.reported
     ]
     last = servers["messages"].requests[-1].body.decode()
     assert [step for step in STEPS if result_of(step) not in last] == []

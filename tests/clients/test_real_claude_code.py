@@ -103,7 +103,7 @@ def test_a_failing_upstream_is_not_noticed(tmp_path: Path, fault: str) -> None:
     assert [attempt["upstream"] for attempt in first["attempts"]] == ["bad", "good"]
 
 
-def test_a_break_in_the_middle_is_mended_by_the_client_at_another_upstream(tmp_path: Path) -> None:
+def test_a_break_in_the_middle_is_fixed_by_the_client_at_another_upstream(tmp_path: Path) -> None:
     with ScriptedUpstream(cut_after_content()) as bad, ScriptedUpstream(say("The whole answer")) as good:
         entries = (upstream("bad", bad.url), upstream("good", good.url))
         with Daemon(tmp_path, settings(*entries)) as daemon:
@@ -128,7 +128,7 @@ def test_when_everything_fails_it_gives_up_soon_and_shows_the_reason(tmp_path: P
 
 
 def test_an_overflow_reaches_the_client_in_words_it_acts_upon(tmp_path: Path) -> None:
-    told = {
+    reported = {
         "error": {
             "message": "This model's maximum context length is 1000 tokens. However, your messages "
             "resulted in 2000 tokens.",
@@ -136,7 +136,7 @@ def test_an_overflow_reaches_the_client_in_words_it_acts_upon(tmp_path: Path) ->
             "code": "context_length_exceeded",
         }
     }
-    with ScriptedUpstream(fixed(whole(400, json.dumps(told).encode()))) as full:
+    with ScriptedUpstream(fixed(whole(400, json.dumps(reported).encode()))) as full:
         with Daemon(tmp_path, settings(upstream("full", full.url, "chat"))) as daemon:
             run = run_claude(f"{daemon.url}/api", tmp_path / "client", "Hello")
 

@@ -109,7 +109,7 @@ def test_a_failing_upstream_is_not_noticed(tmp_path: Path, fault: str) -> None:
     assert [attempt["upstream"] for attempt in first["attempts"]] == ["bad", "good"]
 
 
-def test_a_break_in_the_middle_is_mended_by_the_client_at_another_upstream(tmp_path: Path) -> None:
+def test_a_break_in_the_middle_is_fixed_by_the_client_at_another_upstream(tmp_path: Path) -> None:
     with ScriptedUpstream(cut_after_content()) as bad, ScriptedUpstream(say("The whole answer")) as good:
         entries = (upstream("bad", bad.url, "responses"), upstream("good", good.url, "responses"))
         with Daemon(tmp_path, settings(*entries)) as daemon:
@@ -132,11 +132,11 @@ def test_when_everything_fails_there_is_no_storm_of_retries(tmp_path: Path, code
 
 
 def test_an_overflow_reaches_the_client_as_one(tmp_path: Path) -> None:
-    told = {
+    reported = {
         "type": "error",
         "error": {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens > 8"},
     }
-    with ScriptedUpstream(fixed(whole(400, json.dumps(told).encode()))) as full:
+    with ScriptedUpstream(fixed(whole(400, json.dumps(reported).encode()))) as full:
         with Daemon(tmp_path, settings(upstream("full", full.url, "messages"))) as daemon:
             run = run_codex(f"{daemon.url}/openai", tmp_path / "client", "Hello")
 

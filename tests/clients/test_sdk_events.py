@@ -20,8 +20,8 @@ CALLS = (
 REPLY = Reply(TEXT, thinking=THINKING, calls=CALLS, usage=Usage(fresh=120, cache_read=30, output=50))
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {}}
 NAMES = ("add", "say")
-Told = dict[str, Any]
-EXPECTED: Told = {
+Reported = dict[str, Any]
+EXPECTED: Reported = {
     "thinking": THINKING,
     "text": TEXT,
     "calls": [(call.id, call.name, call.input) for call in CALLS],
@@ -29,9 +29,9 @@ EXPECTED: Told = {
 }
 
 
-def told_to_anthropic(url: str) -> Told:
+def reported_to_anthropic(url: str) -> Reported:
     tools: Any = [{"name": name, "description": "d", "input_schema": SCHEMA} for name in NAMES]
-    told: Told = {"thinking": "", "text": "", "calls": []}
+    reported: Reported = {"thinking": "", "text": "", "calls": []}
     with (
         anthropic.Anthropic(base_url=f"{url}/api", auth_token="123", max_retries=0) as client,
         client.messages.stream(
@@ -45,25 +45,25 @@ def told_to_anthropic(url: str) -> Told:
         for event in events:
             match event.type:
                 case "thinking":
-                    told["thinking"] += event.thinking
-                    assert event.snapshot == told["thinking"]
+                    reported["thinking"] += event.thinking
+                    assert event.snapshot == reported["thinking"]
                 case "text":
-                    told["text"] += event.text
-                    assert event.snapshot == told["text"]
+                    reported["text"] += event.text
+                    assert event.snapshot == reported["text"]
                 case "content_block_stop" if event.content_block.type == "tool_use":
                     block = event.content_block
-                    told["calls"].append((block.id, block.name, block.input))
+                    reported["calls"].append((block.id, block.name, block.input))
         message = events.get_final_message()
     assert [block.type for block in message.content] == ["thinking", "text", "tool_use", "tool_use"]
     assert message.stop_reason == "tool_use"
     usage = message.usage
     whole_input = usage.input_tokens + (usage.cache_read_input_tokens or 0)
-    return told | {"usage": (whole_input, usage.output_tokens)}
+    return reported | {"usage": (whole_input, usage.output_tokens)}
 
 
-def told_to_chat(url: str) -> Told:
+def reported_to_chat(url: str) -> Reported:
     tools: Any = [{"type": "function", "function": {"name": name, "parameters": SCHEMA}} for name in NAMES]
-    told: Told = {"thinking": "", "text": "", "calls": []}
+    reported: Reported = {"thinking": "", "text": "", "calls": []}
     arguments: Any = {
         "model": "m",
         "messages": [{"role": "user", "content": "Go"}],
@@ -78,13 +78,15 @@ def told_to_chat(url: str) -> Told:
         for event in events:
             match event.type:
                 case "chunk" if event.chunk.choices:
-                    told["thinking"] += getattr(event.chunk.choices[0].delta, "reasoning_content", None) or ""
+                    reported["thinking"] += (
+                        getattr(event.chunk.choices[0].delta, "reasoning_content", None) or ""
+                    )
                 case "content.delta":
-                    told["text"] += event.delta
+                    reported["text"] += event.delta
                 case "content.done":
-                    assert event.content == told["text"]
+                    assert event.content == reported["text"]
                 case "tool_calls.function.arguments.done":
-                    told["calls"].append((event.name, json.loads(event.arguments)))
+                    reported["calls"].append((event.name, json.loads(event.arguments)))
         completion = events.get_final_completion()
     message = completion.choices[0].message
     assert completion.choices[0].finish_reason == "tool_calls"
@@ -92,17 +94,17 @@ def told_to_chat(url: str) -> Told:
         (call.id, call.function.name, json.loads(call.function.arguments))
         for call in message.tool_calls or ()
     ]
-    assert [(name, arguments) for _, name, arguments in final] == told["calls"]
+    assert [(name, arguments) for _, name, arguments in final] == reported["calls"]
     assert completion.usage is not None
-    return told | {
+    return reported | {
         "calls": final,
         "usage": (completion.usage.prompt_tokens, completion.usage.completion_tokens),
     }
 
 
-def told_to_responses(url: str) -> Told:
+def reported_to_responses(url: str) -> Reported:
     tools: Any = [{"type": "function", "name": name, "parameters": SCHEMA, "strict": False} for name in NAMES]
-    told: Told = {"thinking": "", "text": "", "calls": []}
+    reported: Reported = {"thinking": "", "text": "", "calls": []}
     with (
         openai.OpenAI(base_url=f"{url}/v1", api_key="123", max_retries=0) as client,
         client.responses.stream(
@@ -112,13 +114,13 @@ def told_to_responses(url: str) -> Told:
         for event in events:
             match event.type:
                 case "response.reasoning_summary_text.delta":
-                    told["thinking"] += event.delta
+                    reported["thinking"] += event.delta
                 case "response.output_text.delta":
-                    told["text"] += event.delta
-                    assert event.snapshot == told["text"]
+                    reported["text"] += event.delta
+                    assert event.snapshot == reported["text"]
                 case "response.output_item.done" if event.item.type == "function_call":
                     item = event.item
-                    told["calls"].append((item.call_id, item.name, json.loads(item.arguments)))
+                    reported["calls"].append((item.call_id, item.name, json.loads(item.arguments)))
         response = events.get_final_response()
     assert [item.type for item in response.output] == [
         "reasoning",
@@ -128,13 +130,13 @@ def told_to_responses(url: str) -> Told:
     ]
     assert response.status == "completed" and response.output_text == TEXT
     assert response.usage is not None
-    return told | {"usage": (response.usage.input_tokens, response.usage.output_tokens)}
+    return reported | {"usage": (response.usage.input_tokens, response.usage.output_tokens)}
 
 
-CLIENTS: dict[Protocol, Callable[[str], Told]] = {
-    "messages": told_to_anthropic,
-    "chat": told_to_chat,
-    "responses": told_to_responses,
+CLIENTS: dict[Protocol, Callable[[str], Reported]] = {
+    "messages": reported_to_anthropic,
+    "chat": reported_to_chat,
+    "responses": reported_to_responses,
 }
 
 

@@ -130,8 +130,8 @@ def test_the_chatgpt_login_of_codex_stays_at_home(tmp_path: Path) -> None:
         setup(daemon, f"codex --url {listener.url}")
         assert "Nothing was told." in run(daemon.home, "codex", *CODEX).stdout
     assert "POST" in {request.method for request in listener.requests}
-    told = json.dumps([request.headers for request in listener.requests])
-    assert "authorization" not in told.lower() and "account-4711" not in told
+    reported = json.dumps([request.headers for request in listener.requests])
+    assert "authorization" not in reported.lower() and "account-4711" not in reported
 
 
 SUMMARY = b"detailed summary"

@@ -35,9 +35,9 @@ def test_the_clients_own_logs_reconcile_to_the_token(tmp_path: Path) -> None:
             claude = run_claude(f"{daemon.url}/api", home, "Look around")
             codex = run_codex(f"{daemon.url}/openai", home, "Look around")
             folder = daemon.settings_path.parent
-        told = stats_verified(folder, home / ".claude" / "projects", home / ".codex" / "sessions")
+        reported = stats_verified(folder, home / ".claude" / "projects", home / ".codex" / "sessions")
 
     assert (claude.text, codex.code) == ("It is all done.", 0), (claude, codex)
-    assert told.endswith("The tokens agree.\n"), told
-    assert [told.count(f"{client}, ") for client in ("Claude Code", "Codex")] == [1, 1], told
-    assert told.count("requests") == 2
+    assert reported.endswith("The tokens agree.\n"), reported
+    assert [reported.count(f"{client}, ") for client in ("Claude Code", "Codex")] == [1, 1], reported
+    assert reported.count("requests") == 2

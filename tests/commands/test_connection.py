@@ -60,6 +60,6 @@ def test_a_model_that_is_named_and_a_terminal_that_is_not_written_to_by_upstream
     assert (code, lines(said)[2]) == (1, "FAIL status # ms 400 no such?[31m thing")
 
 
-def test_an_unknown_name_tells_the_known_ones(tmp_path: Path) -> None:
+def test_an_unknown_name_reports_the_known_ones(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path, settings(upstream("a", "http://127.0.0.1:9"), upstream("b", "demo:")))
     assert daemon.command("test", "c") == (1, 'There is no upstream "c"; there are "a", "b".\n')

@@ -36,19 +36,23 @@ def of_kind(daemon: Daemon, kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_missed_activation_is_made_up_at_the_start_and_not_repeated_after_a_restart(
+def test_a_missed_activation_is_made_up_at_the_start_and_not_repeated_after_a_cooldownart(
     tmp_path: Path, protocol: Protocol
 ) -> None:
     with ScriptedUpstream(say("pong")) as server:
         entry = upstream("u", server.url, protocol, activation={"at": minutes_ago(5)})
         with Daemon(tmp_path, settings(entry)) as daemon:
             wait_until(lambda: has_ended(daemon, "u"), SECONDS, "the activation")
-            told = activated(daemon, "u")
-            assert (told["at"], told["ok"], told["detail"]) == (entry["activation"]["at"], True, "pong")
-            assert 20 * 3600 < told["next"] - told["last"] < 28 * 3600
+            reported = activated(daemon, "u")
+            assert (reported["at"], reported["ok"], reported["detail"]) == (
+                entry["activation"]["at"],
+                True,
+                "pong",
+            )
+            assert 20 * 3600 < reported["next"] - reported["last"] < 28 * 3600
             daemon.restart()
             assert text_of(protocol, ask(daemon.url, protocol)) == "pong"
-            assert activated(daemon, "u")["last"] == told["last"]
+            assert activated(daemon, "u")["last"] == reported["last"]
             [line] = of_kind(daemon, "activation")
             assert (line["upstream"], line["outcome"], line["client_protocol"]) == ("u", "ok", protocol)
             summary = daemon.token_stats()["summary"]
@@ -57,15 +61,15 @@ def test_a_missed_activation_is_made_up_at_the_start_and_not_repeated_after_a_re
         assert (server.requests[0].header("user-agent") or "").startswith("switchyard/")
 
 
-def test_an_activation_that_fails_is_told_and_costs_clients_nothing(tmp_path: Path) -> None:
+def test_an_activation_that_fails_is_reported_and_costs_clients_nothing(tmp_path: Path) -> None:
     refusing = status(403, "only coding agents")
     with ScriptedUpstream(refusing, say("Hello")) as server:
         entry = upstream("u", server.url, activation={"at": minutes_ago(5)})
         with Daemon(tmp_path, settings(entry)) as daemon:
             wait_until(lambda: has_ended(daemon, "u"), SECONDS, "the failure")
-            told = activated(daemon, "u")
-            assert (told["ok"], told["detail"]) == (False, "only coding agents")
-            assert 0 < told["next"] - told["last"] <= 61
+            reported = activated(daemon, "u")
+            assert (reported["ok"], reported["detail"]) == (False, "only coding agents")
+            assert 0 < reported["next"] - reported["last"] <= 61
             assert text_of("messages", ask(daemon.url, "messages")) == "Hello"
 
 

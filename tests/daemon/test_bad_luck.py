@@ -156,7 +156,7 @@ def _save_without_end(url: str) -> None:
         return
 
 
-def test_a_folder_that_cannot_be_used_is_told_in_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_used_is_reported_in_one_sentence(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path, settings())
     in_the_way = tmp_path / "a file"
     in_the_way.write_text("not a folder")

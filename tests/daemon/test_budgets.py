@@ -30,33 +30,33 @@ def test_a_soft_limit_warns_and_a_hard_one_sends_the_next_request_elsewhere(tmp_
             assert [(skip["upstream"], skip["reason"]) for skip in route["skipped"]] == [("paid", "budget")]
             assert hard in route["skipped"][0]["text"]
             wait_until(lambda: hard in daemon.log(), 5, "the log")
-            told = [line for line in daemon.log().splitlines() if " WARNING " in line]
-            assert [line.rpartition(" WARNING ")[2] for line in told] == [soft, hard]
+            reported = [line for line in daemon.log().splitlines() if " WARNING " in line]
+            assert [line.rpartition(" WARNING ")[2] for line in reported] == [soft, hard]
 
             daemon.restart()
             assert hard in daemon.output.rpartition("Switchyard 0")[2]
             assert text_of("messages", ask(daemon.url, "messages")) == "free"
 
 
-def test_a_cost_is_told_with_the_price_and_the_multiplier_it_was_made_of(tmp_path: Path) -> None:
+def test_a_cost_is_reported_with_the_price_and_the_multiplier_it_was_made_of(tmp_path: Path) -> None:
     price = {"input": 3, "output": 4, "cache_read": 0.5}
     with ScriptedUpstream(answer(Reply("dear", usage=DEAR))) as paid:
         entry = upstream("paid", paid.url, price_multiplier=0.25)
         with Daemon(tmp_path, settings(entry, prices={"*": price})) as daemon:
             ask(daemon.url, "messages")
             line = daemon.journal()[-1]
-            told = daemon.get(f"/api/requests/{line['id']}").json
-    assert line["cost"] == told["row"]["cost"] == 0.750001
+            reported = daemon.get(f"/api/requests/{line['id']}").json
+    assert line["cost"] == reported["row"]["cost"] == 0.750001
     expected = price | {
         "cache_write_5m": 3.75,
         "cache_write_1h": 6,
         "multiplier": 0.25,
         "source": "settings: *",
     }
-    assert line["price"] == told["price"] == expected
+    assert line["price"] == reported["price"] == expected
 
 
-def test_when_every_budget_is_spent_the_client_is_told_why(tmp_path: Path) -> None:
+def test_when_every_budget_is_spent_the_client_is_reported_why(tmp_path: Path) -> None:
     with ScriptedUpstream(answer(Reply("dear", usage=DEAR))) as paid:
         document = settings(
             upstream("paid", paid.url), prices={"*": {"input": 3, "output": 0}}, budget={"month_hard": 3}

@@ -124,7 +124,7 @@ def ask_and_wait(bed: Bed, protocol: Protocol, wants_stream: bool, shows_content
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_many_clients_that_leave_do_not_make_an_upstream_rest(bed: Bed, protocol: Protocol) -> None:
+def test_many_clients_that_leave_do_not_put_an_upstream_into_cooldown(bed: Bed, protocol: Protocol) -> None:
     for _ in range(5):
         seconds_until_gone(bed, PHASES["before the headers"][0], protocol, True, False, False)
     bed.server.script(say("Still here"))

@@ -112,7 +112,7 @@ def test_the_conversation_goes_on_from_its_compaction_anywhere(
 
 
 @pytest.mark.parametrize("spoken", PROTOCOLS)
-def test_an_upstream_that_calls_tools_instead_of_summing_up_is_told_as_a_failure(
+def test_an_upstream_that_calls_tools_instead_of_summing_up_is_reported_as_a_failure(
     bed: Bed, spoken: Protocol
 ) -> None:
     bed.server.script(strict_summary(spoken, Reply(calls=(Call("look", {}),)))[1])

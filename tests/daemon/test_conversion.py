@@ -134,9 +134,9 @@ def assert_is_reply(bed: Bed, client: Protocol, response: Response, streamed: bo
     assert text_of(client, response) == REPLY.text
     [(id, name, arguments)] = calls_of(client, response)
     assert (id, name, wire.json.loads(arguments)) == (CALL.id, CALL.name, CALL.input)
-    told = usage_of(client, response)
+    reported = usage_of(client, response)
     expected = spelled(client, USAGE)
-    assert {field: told[field] for field in expected} == expected
+    assert {field: reported[field] for field in expected} == expected
     line = bed.last_line()
     assert line["usage"] == {"input": 1000, "cache_read": 300, "output": 77}
     assert (line["outcome"], line["client_protocol"], line.get("stream", False)) == ("ok", client, streamed)
@@ -147,7 +147,7 @@ def assert_is_reply(bed: Bed, client: Protocol, response: Response, streamed: bo
 
 @pytest.mark.parametrize("streamed", FORMS, ids=["stream", "whole"])
 @pytest.mark.parametrize(("client", "spoken"), PAIRS)
-def test_every_pair_tells_text_call_and_exact_usage(
+def test_every_pair_reports_text_call_and_exact_usage(
     bed: Bed, client: Protocol, spoken: Protocol, streamed: bool
 ) -> None:
     bed.server.script(answer(REPLY))
@@ -182,7 +182,7 @@ def test_an_answer_in_the_other_form_reaches_the_client_in_its_own(
 
 @pytest.mark.parametrize("streamed", FORMS, ids=["stream", "whole"])
 @pytest.mark.parametrize(("client", "spoken"), PAIRS)
-def test_usage_that_nobody_told_is_estimated_and_marked(
+def test_usage_that_nobody_reported_is_estimated_and_marked(
     bed: Bed, client: Protocol, spoken: Protocol, streamed: bool
 ) -> None:
     def without_usage(received: Received) -> Script:
@@ -216,16 +216,16 @@ LOSSES: tuple[tuple[Protocol, Protocol, Document, str], ...] = (
 
 @pytest.mark.parametrize("streamed", FORMS, ids=["stream", "whole"])
 @pytest.mark.parametrize(("client", "spoken", "more", "lost"), LOSSES)
-def test_what_is_lost_is_told(
+def test_what_is_lost_is_reported(
     bed: Bed, client: Protocol, spoken: Protocol, more: Document, lost: str, streamed: bool
 ) -> None:
     bed.server.script(answer(Reply("Fine.")))
     response = bed.ask(client, spoken, streamed, **more)
     assert response.status == 200, response.text
-    told = (response.header("x-switchyard-dropped") or "").split(",")
+    reported = (response.header("x-switchyard-dropped") or "").split(",")
     losses = bed.last_line()["losses"]
-    assert [loss["field"] for loss in losses] == told
-    assert any(lost in field for field in told), told
+    assert [loss["field"] for loss in losses] == reported
+    assert any(lost in field for field in reported), reported
     assert all(loss["why"] for loss in losses)
 
 
@@ -335,11 +335,11 @@ def test_an_error_arrives_in_the_clients_envelope(
 ) -> None:
     bed.server.script(trouble.answers)
     response = bed.ask(client, spoken, streamed)
-    told = error_of(client, response)
+    reported = error_of(client, response)
     assert response.status >= 400
     assert (response.header("content-type") or "").startswith("application/json")
-    assert trouble.message in told["message"]
-    assert (told["type"], told.get("code")) == trouble.expected(client)
+    assert trouble.message in reported["message"]
+    assert (reported["type"], reported.get("code")) == trouble.expected(client)
     assert response.header("retry-after") == dict(trouble.headers).get("retry-after")
     line = bed.last_line()
     assert (line["outcome"], line["attempts"][-1]["status"]) == ("failed", trouble.status)
@@ -397,19 +397,19 @@ OVERFLOWS: dict[str, tuple[Protocol, int, bytes, str]] = {
 @pytest.mark.parametrize("streamed", FORMS, ids=["stream", "whole"])
 @pytest.mark.parametrize("client", PROTOCOLS)
 @pytest.mark.parametrize("server", OVERFLOWS)
-def test_an_overflow_is_told_in_the_sentence_that_the_client_understands(
+def test_an_overflow_is_reported_in_the_sentence_that_the_client_understands(
     bed: Bed, server: str, client: Protocol, streamed: bool
 ) -> None:
     spoken, status, body, sentence = OVERFLOWS[server]
     bed.server.script(lambda received: whole(status, body))
     response = bed.ask(client, spoken, streamed)
-    told = error_of(client, response)
+    reported = error_of(client, response)
     assert response.status == 400
     if client == "messages":
-        assert told["type"] == "invalid_request_error"
-        assert sentence in told["message"]
+        assert reported["type"] == "invalid_request_error"
+        assert sentence in reported["message"]
     else:
-        assert told["code"] == "context_length_exceeded"
+        assert reported["code"] == "context_length_exceeded"
     assert len(bed.server.requests) == 1
 
 
@@ -418,7 +418,7 @@ CODEX = {"originator": "codex_exec", "user-agent": "codex_exec/0.169.0"}
 
 @pytest.mark.parametrize("spoken", PROTOCOLS)
 def test_codex_gets_the_overflow_as_a_failed_response(bed: Bed, spoken: Protocol) -> None:
-    _, status, body, _ = next(told for told in OVERFLOWS.values() if told[0] == spoken)
+    _, status, body, _ = next(reported for reported in OVERFLOWS.values() if reported[0] == spoken)
     bed.server.script(lambda received: whole(status, body))
     response = ask(bed.daemon.url, "responses", f"model-{spoken}", headers=CODEX)
     last = response.records[-1]

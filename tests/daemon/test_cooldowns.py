@@ -95,8 +95,8 @@ def test_a_rule_for_a_text_goes_before_one_for_the_status(tmp_path: Path) -> Non
     }
     answers = status(400, "Try somebody else."), status(500, "that is Final"), status(400, "no")
     with pair(tmp_path, *answers, second=say("second"), **rules) as (daemon, _, second):
-        told = [said(ask(daemon.url, "messages", stream=False)) for _ in answers]
-        assert told == [(200, "second"), (500, ""), (400, "")]
+        reported = [said(ask(daemon.url, "messages", stream=False)) for _ in answers]
+        assert reported == [(200, "second"), (500, ""), (400, "")]
         assert len(second.requests) == 1
 
 
@@ -112,7 +112,7 @@ def test_a_prompt_that_is_too_long_for_one_upstream_goes_to_the_next(
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_prompt_that_is_too_long_for_all_is_told_so_that_the_client_compacts(
+def test_a_prompt_that_is_too_long_for_all_is_reported_so_that_the_client_compacts(
     tmp_path: Path, protocol: Protocol
 ) -> None:
     bed = pair(tmp_path, status(400, OVERFLOW), second=status(400, OVERFLOW), protocol=protocol)

@@ -103,7 +103,7 @@ def test_the_roll_up_on_disk_is_whole_after_a_clean_end(tmp_path: Path) -> None:
         with Daemon(tmp_path, settings(upstream("a", server.url))) as daemon:
             for _ in range(5):
                 ask(daemon.url, "messages")
-            told = daemon.token_stats()
+            reported = daemon.token_stats()
         with daemon:
-            assert daemon.token_stats()["summary"] == told["summary"]
-            assert daemon.token_stats()["by_model"] == told["by_model"]
+            assert daemon.token_stats()["summary"] == reported["summary"]
+            assert daemon.token_stats()["by_model"] == reported["by_model"]

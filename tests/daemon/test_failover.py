@@ -141,10 +141,10 @@ def test_each_failure_has_its_action(
 
     response = ask(bed.daemon.url, "messages", stream=False)
 
-    told = (
+    reported = (
         text_of("messages", response) if response.status == 200 else error_of("messages", response)["message"]
     )
-    assert response.status == status and text in told, response.text
+    assert response.status == status and text in reported, response.text
     assert (len(bed.first.requests), len(bed.second.requests), len(bed.rescue.requests)) == asked
 
 
@@ -154,8 +154,8 @@ def test_a_returned_error_keeps_its_words_and_its_time_to_wait(bed: Bed) -> None
     response = ask(bed.daemon.url, "messages", stream=False)
     assert (response.status, response.header("retry-after")) == (409, "7")
     assert response.json == json.loads(wire.error_body("messages", "said by the first"))
-    told = response.header("x-switchyard-upstream"), response.header("x-switchyard-attempts")
-    assert told == ("first", "1")
+    reported = response.header("x-switchyard-upstream"), response.header("x-switchyard-attempts")
+    assert reported == ("first", "1")
 
 
 def test_a_refused_connection_may_be_rescued(bed: Bed) -> None:
@@ -173,8 +173,8 @@ def test_the_reasons_are_in_the_journal(bed: Bed) -> None:
     bed.daemon.post("/api/upstreams/clear", {})
     ask(bed.daemon.url, "messages")
     line = bed.daemon.journal()[-1]
-    told = [(one["upstream"], one.get("verdict", "")) for one in line["attempts"]]
-    assert told == [
+    reported = [(one["upstream"], one.get("verdict", "")) for one in line["attempts"]]
+    assert reported == [
         ("first", "rescue: 451 scripted failure"),
         ("rescue", "rescue: 451 scripted failure"),
         ("second", ""),
@@ -313,11 +313,11 @@ def test_a_full_upstream_is_passed_over_while_another_can_serve(tmp_path: Path) 
             first.wait_for()
             response = ask(daemon.url, "messages")
             row = next(one for one in daemon.get("/api/requests").json["requests"] if one["outcome"] == "ok")
-            told = daemon.get(f"/api/requests/{row['id']}").json
+            reported = daemon.get(f"/api/requests/{row['id']}").json
             let_go.set()
             held_text = text_of("messages", holding.result())
     assert (text_of("messages", response), held_text) == ("second", "first")
-    assert told["skipped"] == [{"upstream": "first", "text": "at its limit of 1 concurrent requests"}]
+    assert reported["skipped"] == [{"upstream": "first", "text": "at its limit of 1 concurrent requests"}]
 
 
 def test_a_limit_of_requests_a_minute_is_a_reason_and_its_wait_is_bounded(tmp_path: Path) -> None:
@@ -368,9 +368,9 @@ def test_a_conversation_stays_where_it_went_and_new_ones_go_to_the_recovered(tmp
                 headers = {"x-claude-code-session-id": session}
                 return text_of("messages", ask(daemon.url, "messages", headers=headers))
 
-            told = [says(session) for session in ("old", "old", "new", "old", "new")]
+            reported = [says(session) for session in ("old", "old", "new", "old", "new")]
             explained = daemon.get("/api/explain?model=m&session=old").json["candidates"]
-    assert told == ["second", "second", "first", "second", "first"]
+    assert reported == ["second", "second", "first", "second", "first"]
     assert (explained[0]["upstream"], explained[0]["why"]) == ("second", "keeps its conversation")
 
 
@@ -384,11 +384,11 @@ def test_another_model_asked_beside_a_conversation_does_not_move_it(tmp_path: Pa
                 headers = {"x-claude-code-session-id": "one"}
                 return text_of("messages", ask(daemon.url, "messages", model, headers=headers))
 
-            told = [says(f"claude-{size}") for size in ("large", "small", "large")]
-    assert told == ["large", "any", "large"]
+            reported = [says(f"claude-{size}") for size in ("large", "small", "large")]
+    assert reported == ["large", "any", "large"]
 
 
-def test_another_upstream_can_be_asked_the_same_whatever_its_role_and_rest(tmp_path: Path) -> None:
+def test_another_upstream_can_be_asked_the_same_whatever_its_role_and_cooldown(tmp_path: Path) -> None:
     answers = (status(401), say("first"))
     with ScriptedUpstream(*answers) as first, ScriptedUpstream(say("rescue")) as rescue:
         entries = (
@@ -447,7 +447,7 @@ def test_the_owner_can_watch_the_failover_work(tmp_path: Path, mode: str, protoc
     assert ("connection cut (simulated)" in broken.text) is (mode == "cut")
 
 
-def test_an_upstream_that_is_pretended_to_be_down_counts_no_tokens_either(tmp_path: Path) -> None:
+def test_an_upstream_that_is_simulated_to_be_down_counts_no_tokens_either(tmp_path: Path) -> None:
     with ScriptedUpstream(status(500)) as first:
         with Daemon(tmp_path, settings(upstream("first", first.url))) as daemon:
             daemon.post("/api/pretend", {"upstream": "first", "mode": "down", "minutes": 5})
@@ -459,7 +459,7 @@ def test_an_upstream_that_is_pretended_to_be_down_counts_no_tokens_either(tmp_pa
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_the_error_of_a_dead_end_tells_every_upstream_and_its_cause(
+def test_the_error_of_a_dead_end_reports_every_upstream_and_its_cause(
     tmp_path: Path, protocol: Protocol
 ) -> None:
     with ScriptedUpstream(SILENCE) as silent, ScriptedUpstream(status(529, "too busy")) as busy:
@@ -474,8 +474,12 @@ def test_the_error_of_a_dead_end_tells_every_upstream_and_its_cause(
             seconds = time.monotonic() - began
             line = daemon.journal()[-1]
     message = error_of(protocol, response)["message"]
-    for told in ('"refusing": cannot connect', '"silent": sent nothing for 0.2 s', '"busy": 529 too busy'):
-        assert told in message, message
+    for reported in (
+        '"refusing": cannot connect',
+        '"silent": sent nothing for 0.2 s',
+        '"busy": 529 too busy',
+    ):
+        assert reported in message, message
     assert (response.header("retry-after"), response.header("x-should-retry")) == (None, None)
     assert response.header("x-switchyard-attempts") == "3"
     assert (line["outcome"], len(line["attempts"]), seconds < 3) == ("failed", 3, True)
@@ -499,7 +503,7 @@ def _none() -> Received:
 # --- one reason, told everywhere -----------------------------------------------
 
 
-def test_the_command_the_api_the_list_and_the_log_tell_the_same_reason(tmp_path: Path) -> None:
+def test_the_command_the_api_the_list_and_the_log_report_the_same_reason(tmp_path: Path) -> None:
     with ScriptedUpstream(status(401, "no such key")) as first, ScriptedUpstream(say("second")) as second:
         entries = (upstream("first", first.url), upstream("second", second.url))
         with Daemon(tmp_path, settings(*entries)) as daemon:

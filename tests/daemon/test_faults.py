@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.bed.asking import ask, end_told, error_of, text_of
+from tests.bed.asking import ask, end_reported, error_of, text_of
 from tests.bed.daemon import Daemon, Response, settings, upstream, wait_until
 from tests.bed.upstream import (
     CLIENT_STATUSES,
@@ -173,22 +173,22 @@ def pair(pairs: Pair) -> Pair:
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("code", CLIENT_STATUSES)
-def test_a_mistake_of_the_client_is_told_by_the_first_upstream_unchanged(
+def test_a_mistake_of_the_client_is_reported_by_the_first_upstream_unchanged(
     pair: Pair, code: int, protocol: Protocol, stream: bool
 ) -> None:
-    told = error_body(protocol, "temperature: expected at most 1", "invalid_request_error")
-    pair.first.script(fixed(whole(code, told)))
+    reported = error_body(protocol, "temperature: expected at most 1", "invalid_request_error")
+    pair.first.script(fixed(whole(code, reported)))
 
     response = pair.ask(protocol, stream)
 
-    assert (response.status, response.json) == (code, json.loads(told))
+    assert (response.status, response.json) == (code, json.loads(reported))
     assert pair.asked() == (1, 0)
 
 
 # --- breaks after content ------------------------------------------------------
 
 
-def told_in_the_stream(request: Received) -> Script:
+def reported_in_the_stream(request: Received) -> Script:
     error = b"".join(error_records(request.protocol, "Overloaded"))
     return cut_after_content([Send(chunk(error) + b"0\r\n\r\n")])(request)
 
@@ -198,13 +198,13 @@ BREAKS: dict[str, Answer] = {
     "reset": cut_after_content([Wait(0.05), Close(reset=True)]),
     "silence": cut_after_content([Wait()]),
     "a proper end": cut_after_content([Send(b"0\r\n\r\n")]),
-    "an error event": told_in_the_stream,
+    "an error event": reported_in_the_stream,
 }
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("name", BREAKS)
-def test_a_break_after_content_is_told_once_and_in_the_clients_protocol(
+def test_a_break_after_content_is_reported_once_and_in_the_clients_protocol(
     pair: Pair, name: str, protocol: Protocol
 ) -> None:
     pair.first.script(BREAKS[name])
@@ -213,8 +213,8 @@ def test_a_break_after_content_is_told_once_and_in_the_clients_protocol(
 
     assert response.status == 200
     assert text_of(protocol, response).startswith("The beg")
-    ends = [end for end in (end_told(record) for record in response.records) if end]
-    assert (ends, end_told(response.records[-1])) == (["failed"], "failed")
+    ends = [end for end in (end_reported(record) for record in response.records) if end]
+    assert (ends, end_reported(response.records[-1])) == (["failed"], "failed")
     assert "[DONE]" not in response.text
     assert pair.asked() == (1, 0)
     line = pair.daemon.journal()[-1]
@@ -238,7 +238,7 @@ def test_a_break_of_a_whole_answer_is_no_break_for_the_client(
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_an_upstream_that_broke_rests_when_the_client_asks_again(pair: Pair, protocol: Protocol) -> None:
+def test_an_upstream_that_broke_cools_down_when_the_client_asks_again(pair: Pair, protocol: Protocol) -> None:
     pair.first.script(BREAKS["closed"])
     model = f"m-{protocol}-{next(pair.numbers)}"
     ask(pair.daemon.url, protocol, model)
@@ -254,7 +254,7 @@ def test_an_upstream_that_broke_rests_when_the_client_asks_again(pair: Pair, pro
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_when_nothing_is_left_the_client_gets_the_most_telling_error_in_its_own_envelope(
+def test_when_nothing_is_left_the_client_gets_the_most_descriptive_error_in_its_own_envelope(
     pair: Pair, protocol: Protocol, stream: bool
 ) -> None:
     pair.first.script(status(403, "this key may not use the model"))

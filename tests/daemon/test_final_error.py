@@ -157,14 +157,14 @@ def test_another_program_gets_the_status_of_the_upstream(bed: Bed, name: str, pr
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_another_program_is_told_when_to_come_back(bed: Bed, protocol: Protocol) -> None:
+def test_another_program_is_reported_when_to_come_back(bed: Bed, protocol: Protocol) -> None:
     bed.script("rate limit")
     bed.server.script(status(429, "too many of them", {"retry-after": "30"}))
     assert ask(bed.daemon.url, protocol).header("retry-after") in ("29", "30")
 
 
 @pytest.mark.parametrize("name", ["bad key", "no credit", "no such model"])
-def test_no_time_is_told_where_no_wait_can_help(bed: Bed, name: str) -> None:
+def test_no_time_is_reported_where_no_wait_can_help(bed: Bed, name: str) -> None:
     bed.script(name)
     assert ask(bed.daemon.url, "messages").header("retry-after") is None
 

@@ -174,10 +174,10 @@ def test_odd_requests_are_refused_or_answered_once(daemon: Daemon, name: str) ->
     sent, allowed = ODD_REQUESTS[name]
     with socket.create_connection(("127.0.0.1", daemon.port), timeout=10) as connection:
         connection.sendall(sent)
-        told = cooldown_of(connection)
+        reported = cooldown_of(connection)
 
-    assert told.count(b"HTTP/1.1 ") == 1
-    assert int(told.split()[1]) in allowed, told[:300]
+    assert reported.count(b"HTTP/1.1 ") == 1
+    assert int(reported.split()[1]) in allowed, reported[:300]
     assert "Traceback" not in daemon.log()
 
 

@@ -158,8 +158,8 @@ def events(daemon: Daemon) -> Iterator[Iterator[tuple[str, Document]]]:
 
 
 def test_what_is_held_and_goes_on_is_pushed(outage: Holding) -> None:
-    with events(outage.daemon) as told:
-        states = (state for kind, state in told if kind == "state")
+    with events(outage.daemon) as reported:
+        states = (state for kind, state in reported if kind == "state")
         assert next(states)["held"] == []
         (asked,) = outage.hold()
         assert next(state["held"] for state in states if state["held"])[0]["model"] == "m"
@@ -171,12 +171,12 @@ def test_what_is_held_and_goes_on_is_pushed(outage: Holding) -> None:
 
 def test_while_nothing_changes_nothing_is_pushed(outage: Holding) -> None:
     outage.hold(2)
-    with events(outage.daemon) as told:
-        assert len(next(told)[1]["held"]) == 2
+    with events(outage.daemon) as reported:
+        assert len(next(reported)[1]["held"]) == 2
         outage.daemon.post("/api/capture", {"on": True})
-        changed = next(state for kind, state in told if kind == "state")
+        changed = next(state for kind, state in reported if kind == "state")
         assert changed["capture"] is True
         wait_until(lambda: int(outage.daemon.get("/api/state").json["now"]) > changed["now"] + 3, 10, "time")
         outage.daemon.post("/api/capture", {"on": False})
-        kind, state = next(told)
+        kind, state = next(reported)
         assert (kind, state["capture"]) == ("state", False)

@@ -89,7 +89,7 @@ def test_tools_nested_to_the_edge_of_what_can_be_read(daemon: Daemon, depth: int
             assert post(daemon, client, body_with(f"over-{spoken}", f'"tools":[{tool}]')).status in (200, 400)
 
 
-def test_of_a_model_told_twice_the_one_that_routes_is_the_one_that_is_sent(
+def test_of_a_model_reported_twice_the_one_that_routes_is_the_one_that_is_sent(
     daemon: Daemon, server: ScriptedUpstream
 ) -> None:
     server.script(say("Served"))
@@ -199,9 +199,9 @@ def test_pipelined_requests_are_answered_in_their_order(daemon: Daemon) -> None:
     requests = b"".join(head + b"%d\r\n\r\n" % len(body) + body for body in bodies)
     with socket.create_connection(("127.0.0.1", daemon.port), timeout=20) as connection:
         connection.sendall(requests + b"GET /api HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-        told = cooldown_of(connection)
+        reported = cooldown_of(connection)
 
-    assert [found.decode() for found in re.findall(rb'"model": ?"([^"]+)"', told)] == [
+    assert [found.decode() for found in re.findall(rb'"model": ?"([^"]+)"', reported)] == [
         f"over-{one}" for one in PROTOCOLS * 5
     ]
 

@@ -221,9 +221,9 @@ def test_nothing_that_a_browser_obeys_comes_through(
     assert response.status == status
     assert response.header("content-type") == "application/json"
     assert response.header("x-content-type-options") == "nosniff"
-    told = {name.lower(): value for name, value in response.headers}
-    assert not {"set-cookie", "access-control-allow-origin", "refresh", "clear-site-data"} & set(told)
-    assert "default-src *" not in told["content-security-policy"]
+    reported = {name.lower(): value for name, value in response.headers}
+    assert not {"set-cookie", "access-control-allow-origin", "refresh", "clear-site-data"} & set(reported)
+    assert "default-src *" not in reported["content-security-policy"]
     assert b"<script" not in response.body
 
 
@@ -268,8 +268,10 @@ def test_what_it_says_of_its_key_goes_no_further(
     daemon: Daemon, hostile: ScriptedUpstream, status: int
 ) -> None:
     def script(request: Received) -> Script:
-        told = f"refused \x1b]0;x\x07 {request.header('x-api-key')} {request.header('authorization')}\n2026 forged"
-        return whole(status, json.dumps({"type": "error", "error": {"type": "x", "message": told}}).encode())
+        reported = f"refused \x1b]0;x\x07 {request.header('x-api-key')} {request.header('authorization')}\n2026 forged"
+        return whole(
+            status, json.dumps({"type": "error", "error": {"type": "x", "message": reported}}).encode()
+        )
 
     hostile.script(script)
     response = ask(daemon.url, "messages", "alone-messages", stream=False)

@@ -9,7 +9,7 @@ import anthropic
 import openai
 import pytest
 
-from tests.bed.asking import ask, end_told, text_of
+from tests.bed.asking import ask, end_reported, text_of
 from tests.bed.daemon import Daemon, settings, upstream
 from tests.bed.upstream import (
     FAULTS,
@@ -98,12 +98,12 @@ def test_a_client_is_shown_life_and_failover_works_all_the_same(bed: Bed, client
     assert 2 <= before.count(sign) <= 6, before
     assert response.body.startswith(sign)
     assert text_of(protocol, response) == text
-    ends = [end for end in map(end_told, response.records) if end]
+    ends = [end for end in map(end_reported, response.records) if end]
     assert (response.status, ends) == (200, ["finished"])
 
 
 @pytest.mark.parametrize("client", SIGNS)
-def test_an_error_after_signs_of_life_is_told_in_the_stream(bed: Bed, client: str) -> None:
+def test_an_error_after_keep_alives_is_reported_in_the_stream(bed: Bed, client: str) -> None:
     protocol, headers, sign = SIGNS[client]
     bed.first.script(slow_then(status(500, "first cause")))
     bed.second.script(status(500, "second cause"))
@@ -111,7 +111,7 @@ def test_an_error_after_signs_of_life_is_told_in_the_stream(bed: Bed, client: st
     response = ask(bed.daemon.url, protocol, headers=headers)
 
     assert response.body.startswith(sign)
-    assert [end_told(record) for record in response.records if end_told(record)] == ["failed"]
+    assert [end_reported(record) for record in response.records if end_reported(record)] == ["failed"]
     # on a busy machine the first one may reach its limit on silence before it tells its cause
     assert f"first {protocol}" in response.text and "second cause" in response.text
     line = bed.daemon.journal()[-1]

@@ -51,8 +51,8 @@ class Case:
     def answers(self, received: Received) -> Script:
         if not self.finds(received.json):
             return say("Now it is fine.")(received)
-        told = self.body or error_body(self.spoken, self.message, "invalid_request_error")
-        return whole(self.status, told)
+        reported = self.body or error_body(self.spoken, self.message, "invalid_request_error")
+        return whole(self.status, reported)
 
 
 def roles(body: Body) -> list[str]:
@@ -309,8 +309,8 @@ def test_a_refused_request_is_said_again_without_it(bed: Bed, case: Case) -> Non
     assert refused == ([True, False, False] if case.remembered else [True, False, True, False])
     first, second = bed.lines(model)
     assert (first["outcome"], second["outcome"]) == ("ok", "ok")
-    told, retried = first["attempts"]
-    assert (told["status"], told["verdict"].startswith("learn: ")) == (case.status, True), told
+    reported, retried = first["attempts"]
+    assert (reported["status"], reported["verdict"].startswith("learn: ")) == (case.status, True), reported
     assert (retried["status"], retried.get("failed", "")) == (200, "")
     assert len(second["attempts"]) == (1 if case.remembered else 2)
     assert bed.errors_of(case.name) == ("ready", 0)

@@ -46,7 +46,7 @@ def shows(key: str) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_client_with_no_key_of_its_own_is_told_so_and_nothing_is_sent(
+def test_a_client_with_no_key_of_its_own_is_reported_so_and_nothing_is_sent(
     daemon: Daemon, server: ScriptedUpstream, protocol: Protocol, key: str
 ) -> None:
     server.script(say("never"))

@@ -29,11 +29,11 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 @pytest.mark.parametrize("path", ["/api/token-stats", "/api/token-stats.csv"])
 def test_every_grouping_answers_every_span(daemon: Daemon, path: str, by: str) -> None:
     for start, end in product(DATES, DATES):
-        told = daemon.get(f"{path}?{urlencode({'from': start, 'to': end, 'by': by})}")
-        assert told.status == 200, (start, end, told.text)
+        reported = daemon.get(f"{path}?{urlencode({'from': start, 'to': end, 'by': by})}")
+        assert reported.status == 200, (start, end, reported.text)
     for start, end in product(NO_DATES, DATES[:2]):
-        told = daemon.get(f"{path}?{urlencode({'from': start, 'to': end, 'by': by})}")
-        assert told.status == 400 and told.json["error"]["message"], (start, end, told.text)
+        reported = daemon.get(f"{path}?{urlencode({'from': start, 'to': end, 'by': by})}")
+        assert reported.status == 400 and reported.json["error"]["message"], (start, end, reported.text)
 
 
 def test_the_sums_of_every_grouping_are_the_same(daemon: Daemon) -> None:

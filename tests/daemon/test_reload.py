@@ -109,15 +109,17 @@ INVALID = {
 
 
 @pytest.mark.parametrize("name", INVALID)
-def test_an_invalid_file_keeps_the_last_good_one_and_is_told(bed: Bed, name: str) -> None:
-    text, told = INVALID[name]
+def test_an_invalid_file_keeps_the_last_good_one_and_is_reported(bed: Bed, name: str) -> None:
+    text, reported = INVALID[name]
     renamed_over(bed.daemon.settings_path, text)
     wait_until(lambda: bed.daemon.get("/health").json["faults"] > 0, 10, "the fault")
 
     assert bed.answerer() == "old"
-    wait_until(lambda: told in bed.daemon.output and told in bed.daemon.log(), 10, "the fault in the log")
+    wait_until(
+        lambda: reported in bed.daemon.output and reported in bed.daemon.log(), 10, "the fault in the log"
+    )
     code, said = bed.daemon.command("check")
-    assert code == 1 and told in said
+    assert code == 1 and reported in said
 
     renamed_over(bed.daemon.settings_path, json.dumps(bed.new_settings))
     wait_until(lambda: bed.answerer() == "new", 10, "the new upstream")
@@ -156,7 +158,7 @@ def test_a_file_that_disappears_changes_nothing(bed: Bed) -> None:
     assert bed.answerer() == "old"
 
 
-def test_edits_to_other_entries_do_not_end_a_rest(tmp_path: Path) -> None:
+def test_edits_to_other_entries_do_not_end_a_cooldown(tmp_path: Path) -> None:
     with ScriptedUpstream(cut_after_content()) as bad, ScriptedUpstream(say("good")) as good:
         entries = (upstream("bad", bad.url), upstream("good", good.url))
         with Daemon(tmp_path, settings(*entries)) as daemon:

@@ -134,10 +134,10 @@ def test_the_terms_of_a_cache_are_counted_apart(bed: Bed, wants_stream: bool) ->
         start["message"]["usage"] = usage | {"output_tokens": 1}
         end = json.loads(delta.partition(b"data: ")[2])
         end["usage"] = {"output_tokens": 42, "input_tokens": None, "cache_read_input_tokens": 0}
-        told = [
+        reported = [
             f"event: {record['type']}\ndata: {json.dumps(record)}\n\n".encode() for record in (start, end)
         ]
-        return stream([told[0], *others, told[1], stop])
+        return stream([reported[0], *others, reported[1], stop])
 
     bed.server.script(as_told_in_two_records)
     ask(bed.daemon.url, "messages", "asked", stream=wants_stream)
@@ -258,7 +258,7 @@ def test_a_whole_body_for_a_client_that_wanted_a_stream_is_streamed(bed: Bed, pr
 # --- headers -------------------------------------------------------------------
 
 
-def test_headers_that_matter_pass_and_the_rest_stays(bed: Bed) -> None:
+def test_headers_that_matter_pass_and_the_others_stay(bed: Bed) -> None:
     bed.server.script(
         say("ok", headers={"request-id": "req_1", "set-cookie": "a=b", "x-ratelimit-remaining": "9"})
     )

@@ -108,15 +108,17 @@ def test_no_host_sees_another_entrys_key_the_local_key_or_cookies(chain: Chain, 
             assert request.header("te") is None
 
 
-def test_secrets_are_neither_written_nor_told(chain: Chain) -> None:
+def test_secrets_are_neither_written_nor_reported(chain: Chain) -> None:
     for protocol in PROTOCOLS:
         ask(chain.daemon.url, protocol, headers={"authorization": f"Bearer {LOCAL_KEY}", "cookie": COOKIE})
-    told = "".join(chain.daemon.get(path).text for path in ("/health", "/api/token-stats", "/", "/v1/models"))
+    reported = "".join(
+        chain.daemon.get(path).text for path in ("/health", "/api/token-stats", "/", "/v1/models")
+    )
     written = chain.daemon.all_written()
 
     for secret in (LOCAL_KEY, COOKIE, "sk-secret-of-", "secret-header-"):
         assert secret not in written
-        assert secret not in told
+        assert secret not in reported
 
 
 def test_a_key_that_an_upstream_repeats_in_its_error_goes_no_further(tmp_path: Path) -> None:

@@ -56,18 +56,18 @@ def telling_in_its_answer(request: Received) -> Script:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Daemon, list[str]]]:
     folder = tmp_path_factory.mktemp("everywhere")
-    told: list[str] = []
+    reported: list[str] = []
     with ScriptedUpstream() as server:
         daemon = Daemon(folder, _document(server), {"KEY_OF_A": SECRETS["key of the environment"]})
         (daemon.data / "admin_token").write_text(SECRETS["admin token"])
         daemon.start("--host", "0.0.0.0", wait=False)
         try:
             wait_until(lambda: _answers(daemon), 20, "the daemon")
-            _clients(daemon, server, told)
-            _dashboard(daemon, told)
+            _clients(daemon, server, reported)
+            _dashboard(daemon, reported)
         finally:
             daemon.stop()
-        yield daemon, told
+        yield daemon, reported
 
 
 def _document(server: ScriptedUpstream) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def _answers(daemon: Daemon) -> bool:
         return False
 
 
-def _clients(daemon: Daemon, server: ScriptedUpstream, told: list[str]) -> None:
+def _clients(daemon: Daemon, server: ScriptedUpstream, reported: list[str]) -> None:
     daemon.post("/api/capture", {"on": True}, ADMIN)
     scripts = [
         answer(Reply("Hi", thinking="hm", calls=(Call("read", {"a": 1}),))),
@@ -129,26 +129,26 @@ def _clients(daemon: Daemon, server: ScriptedUpstream, told: list[str]) -> None:
         for protocol in PROTOCOLS:
             for forced in ("literal", "odd", "environment", "address"):
                 for stream in (True, False):
-                    told.append(
+                    reported.append(
                         _seen(ask(daemon.url, protocol, f"{forced},m", stream=stream, headers=CLIENT))
                     )
-            told.append(_seen(ask(daemon.url, protocol, stream=True, headers=CLIENT)))
+            reported.append(_seen(ask(daemon.url, protocol, stream=True, headers=CLIENT)))
         daemon.post("/api/upstreams/clear", {}, ADMIN)
     server.script(telling_in_its_answer)
     for protocol in PROTOCOLS:
         for forced in ("literal", "odd", "environment", "address"):
             assert ask(daemon.url, protocol, f"{forced},m", headers=CLIENT).status == 200
-    told.append(_seen(ask(daemon.url, "chat", "behind,behind", headers=CLIENT)))
-    told.append(_seen(ask(daemon.url, "chat", headers={"x-api-key": SECRETS["wrong client key"]})))
+    reported.append(_seen(ask(daemon.url, "chat", "behind,behind", headers=CLIENT)))
+    reported.append(_seen(ask(daemon.url, "chat", headers={"x-api-key": SECRETS["wrong client key"]})))
     body = question("messages", "m")
-    told.append(_seen(request(daemon.url, "POST", f"{PATHS['messages']}/count_tokens", body, CLIENT)))
-    told.append(_seen(daemon.get("/v1/models", CLIENT)))
+    reported.append(_seen(request(daemon.url, "POST", f"{PATHS['messages']}/count_tokens", body, CLIENT)))
+    reported.append(_seen(daemon.get("/v1/models", CLIENT)))
 
 
-def _dashboard(daemon: Daemon, told: list[str]) -> None:
+def _dashboard(daemon: Daemon, reported: list[str]) -> None:
     def get(path: str) -> Any:
         response = daemon.get(path, ADMIN)
-        told.append(_seen(response))
+        reported.append(_seen(response))
         return (
             response.json
             if response.status == 200 and "json" in (response.header("content-type") or "")
@@ -157,7 +157,7 @@ def _dashboard(daemon: Daemon, told: list[str]) -> None:
 
     def post(path: str, document: dict[str, Any]) -> Any:
         response = daemon.post(path, document, ADMIN)
-        told.append(_seen(response))
+        reported.append(_seen(response))
         return response.json
 
     revision = get("/api/configs")["revision"]
@@ -186,18 +186,18 @@ def _dashboard(daemon: Daemon, told: list[str]) -> None:
         "/api/import",
         {"upstreams": [{"name": "literal", "base_url": "http://h", "key": SECRETS["literal key"]}]},
     )
-    told.append(_events(daemon))
+    reported.append(_events(daemon))
 
 
 def _events(daemon: Daemon) -> str:
-    told = []
+    reported = []
     with closing(http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=2)) as connection:
         connection.request("GET", "/api/events", headers=ADMIN)
         with connection.getresponse() as response, suppress(TimeoutError):
-            told.append(response.read1(65536))
-            told.append(response.read1(65536))
-    assert told
-    return b"".join(told).decode()
+            reported.append(response.read1(65536))
+            reported.append(response.read1(65536))
+    assert reported
+    return b"".join(reported).decode()
 
 
 def _seen(response: Response) -> str:
@@ -205,12 +205,12 @@ def _seen(response: Response) -> str:
 
 
 @pytest.mark.parametrize("name", SECRETS)
-def test_no_secret_is_told_or_written(run: tuple[Daemon, list[str]], name: str) -> None:
-    daemon, told = run
+def test_no_secret_is_reported_or_written(run: tuple[Daemon, list[str]], name: str) -> None:
+    daemon, reported = run
     secret = SECRETS[name]
     spellings = {secret, json.dumps(secret)[1:-1], json.dumps(json.dumps(secret)[1:-1])[1:-1]}
 
-    for one in told:
+    for one in reported:
         for spelled in spellings:
             assert spelled not in one, one[max(0, one.find(spelled) - 300) :][:400]
     written = daemon.all_written().replace(SECRETS["admin token"], "", 1)  # its own file
@@ -218,11 +218,11 @@ def test_no_secret_is_told_or_written(run: tuple[Daemon, list[str]], name: str) 
 
 
 def test_the_run_was_a_mixed_one(run: tuple[Daemon, list[str]]) -> None:
-    daemon, told = run
+    daemon, reported = run
     outcomes = {line["outcome"] for line in daemon.journal()}
 
     assert {"ok", "failed"} <= outcomes
-    assert len(told) > 200 and len(daemon.journal()) > 150
+    assert len(reported) > 200 and len(daemon.journal()) > 150
 
 
 def test_files_are_for_their_owner_alone(run: tuple[Daemon, list[str]]) -> None:

@@ -257,8 +257,8 @@ def test_requests_sent_at_once_on_one_connection_are_answered_one_after_the_othe
     last = f"{request}connection: close\r\n\r\n".encode() + body
     with socket.create_connection(("127.0.0.1", bed.daemon.port), timeout=10) as connection:
         connection.sendall((f"{request}\r\n".encode() + body) * 3 + last)
-        told = cooldown_of(connection)
-    assert (told.count(b"HTTP/1.1 200"), told.count(b"[DONE]")) == (4, 4)
+        reported = cooldown_of(connection)
+    assert (reported.count(b"HTTP/1.1 200"), reported.count(b"[DONE]")) == (4, 4)
     assert (upstream.served, upstream.refused) == (4, 0)
 
 

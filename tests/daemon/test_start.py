@@ -165,7 +165,7 @@ INVALID_FILES = {
 
 @pytest.mark.parametrize("name", INVALID_FILES)
 def test_an_invalid_file_is_explained_and_left_as_it_is(tmp_path: Path, name: str) -> None:
-    text, told = INVALID_FILES[name]
+    text, reported = INVALID_FILES[name]
     daemon = Daemon(tmp_path)
     daemon.data.mkdir()
     daemon.settings_path.write_text(text)
@@ -173,7 +173,7 @@ def test_an_invalid_file_is_explained_and_left_as_it_is(tmp_path: Path, name: st
     code, said = daemon.command()
 
     assert code == 1
-    for word in (*told, "all_configs.json"):
+    for word in (*reported, "all_configs.json"):
         assert word in one_sentence(said)
     assert daemon.settings_path.read_text() == text
 
@@ -189,7 +189,7 @@ def test_a_data_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         (("--port", "0"), "--port"),
         (("--port", "seventy"), "--port"),
@@ -202,12 +202,12 @@ def test_a_data_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_impossible_arguments_are_refused_in_one_sentence(
-    tmp_path: Path, arguments: tuple[str, ...], told: str
+    tmp_path: Path, arguments: tuple[str, ...], reported: str
 ) -> None:
     code, said = Daemon(tmp_path, settings()).command(*arguments)
 
     assert code in (1, 2)
-    assert told in one_sentence(said)
+    assert reported in one_sentence(said)
 
 
 # --- the data folder -------------------------------------------------------------
@@ -255,7 +255,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
-def test_with_a_certificate_https_is_served_and_told(tmp_path: Path, certificates: Certificates) -> None:
+def test_with_a_certificate_https_is_served_and_reported(tmp_path: Path, certificates: Certificates) -> None:
     daemon = Daemon(tmp_path, settings())
     own = certificates.folder
     daemon.start("--cert", str(own / "good.pem"), "--cert-key", str(own / "good.key"), wait=False)
@@ -378,7 +378,7 @@ def test_an_endless_stream_is_broken_off_with_words_when_the_time_is_up(tmp_path
 
 
 @pytest.mark.parametrize("begun", [True, False])
-def test_a_second_signal_ends_it_at_once_and_clients_are_told(tmp_path: Path, begun: bool) -> None:
+def test_a_second_signal_ends_it_at_once_and_clients_are_reported(tmp_path: Path, begun: bool) -> None:
     never = threading.Event()
 
     def endless(received: Received) -> Script:

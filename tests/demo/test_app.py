@@ -189,7 +189,7 @@ def test_chat_calls_a_tool_and_quotes_its_result(stream: bool) -> None:
     assert asyncio.run(ask_chat(messages, stream)).choices[0].message.content == "The tool answered: total 0"
 
 
-def test_chat_tells_usage_in_a_stream_only_when_asked() -> None:
+def test_chat_reports_usage_in_a_stream_only_when_asked() -> None:
     async def ask() -> list[Any]:
         async with openai_client(demo()) as client:
             stream = await client.chat.completions.create(
@@ -313,11 +313,11 @@ async def ask_responses(asked: Any, stream: bool, tools: Any = None) -> Any:
 
 def on_the_wire(item: Any) -> Any:
     """The item without what the SDK adds to it."""
-    told = item.to_dict()
-    for part in (told, *told.get("content", ())):
+    reported = item.to_dict()
+    for part in (reported, *reported.get("content", ())):
         part.pop("parsed", None)
         part.pop("parsed_arguments", None)
-    return told
+    return reported
 
 
 # --- faults -------------------------------------------------------------------
@@ -358,9 +358,9 @@ def post(path: str, body: Any, app: AsgiApp | None = None) -> httpx.Response:
 )
 def test_it_fails_on_request_in_the_envelope_of_the_protocol(path: str, envelope: Any, stream: bool) -> None:
     response = post(path, body_of(path, "demo: fail 503", stream))
-    told = response.json()
-    assert told["error"].pop("message") == "The demo model fails with status 503, as you asked."
-    assert (response.status_code, told) == (503, envelope)
+    reported = response.json()
+    assert reported["error"].pop("message") == "The demo model fails with status 503, as you asked."
+    assert (response.status_code, reported) == (503, envelope)
 
 
 @pytest.mark.parametrize("stream", [False, True])

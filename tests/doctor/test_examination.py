@@ -58,7 +58,7 @@ def codex(patient: Patient, text: str, **more: Any) -> list[Finding]:
     return clients.examine_codex(replace(patient, **more))[1:]
 
 
-def told(findings: list[Finding]) -> list[tuple[str, str]]:
+def reported(findings: list[Finding]) -> list[tuple[str, str]]:
     return [(finding.level, finding.text) for finding in findings]
 
 
@@ -75,7 +75,7 @@ def program(folder: Path, name: str, says: str) -> str:
 def test_a_measured_version_is_known_to_work(patient: Patient, tmp_path: Path) -> None:
     path = program(tmp_path, "codex", "codex-cli 0.169.0")
     found = clients.examine_codex(replace(patient, environment={"PATH": f"{path}:/bin:/usr/bin"}))
-    assert told(found) == [
+    assert reported(found) == [
         ("ok", "version 0.169.0, known to work"),
         ("warning", "does not ask this daemon: no base URL is set"),
     ]
@@ -89,7 +89,7 @@ def test_another_version_is_pointed_out_with_the_way_to_measure_it(patient: Pati
 
 
 def test_a_client_that_is_not_installed_is_no_fault(patient: Patient) -> None:
-    assert told(clients.examine_codex(patient)) == [("ok", "not installed")]
+    assert reported(clients.examine_codex(patient)) == [("ok", "not installed")]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_what_is_said_of_claude_code(
 ) -> None:
     found = claude(patient, env, environment={"PATH": "", **environment})
     file = str(patient.home / ".claude" / "settings.json")
-    assert told(found) == [(level, text.replace("FILE", file)) for level, text in findings]
+    assert reported(found) == [(level, text.replace("FILE", file)) for level, text in findings]
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_a_file_that_claude_code_ignores_is_a_fault(patient: Patient) -> None:
     ],
 )
 def test_what_is_said_of_codex(patient: Patient, text: str, findings: list[tuple[str, str]]) -> None:
-    assert told(codex(patient, text)) == findings
+    assert reported(codex(patient, text)) == findings
 
 
 def test_a_catalogue_with_too_large_a_window_is_a_warning(patient: Patient) -> None:
@@ -316,7 +316,7 @@ def test_a_free_port_and_no_daemon_is_a_warning(patient: Patient) -> None:
 def test_a_port_of_another_program_is_a_fault(patient: Patient) -> None:
     with served(lambda: None) as port:
         found = daemon.examine_port(replace(patient, port=port))
-    assert told(found) == [("fault", f"port {port} is taken by another program")]
+    assert reported(found) == [("fault", f"port {port} is taken by another program")]
 
 
 def test_the_daemon_of_the_folder_is_recognised_wherever_it_listens(patient: Patient) -> None:
@@ -412,7 +412,7 @@ def served(date: Any) -> Iterator[int]:
         server.server_close()
 
 
-def test_an_upstream_that_listens_is_reached_and_tells_the_time(patient: Patient) -> None:
+def test_an_upstream_that_listens_is_reached_and_reports_the_time(patient: Patient) -> None:
     with served(lambda: formatdate(usegmt=True)) as port:
         here = settings(base_url=f"http://127.0.0.1:{port}/v1")
         found = upstreams.examine_upstreams(replace(patient, settings=here))
@@ -462,7 +462,7 @@ def test_only_faults_count_for_scripts() -> None:
     assert [exit_code([]), exit_code([warning]), exit_code([warning, fault])] == [0, 0, 1]
 
 
-def test_a_repair_that_fails_is_told() -> None:
+def test_a_repair_that_fails_is_reported() -> None:
     def fails() -> None:
         raise OSError("read-only")
 

@@ -56,13 +56,13 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applicatio
 
 
 async def ask(application: Application, method: str, path: str, query: str, body: bytes, last: bytes) -> int:
-    told: list[Event] = []
+    reported: list[Event] = []
 
     async def receive() -> Event:
         return {"type": "http.request", "body": body}
 
     async def send(event: Event) -> None:
-        told.append(event)
+        reported.append(event)
 
     headers = [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"anthropic-version", last)]
     scope: Scope = {
@@ -77,7 +77,7 @@ async def ask(application: Application, method: str, path: str, query: str, body
     }
     async with asyncio.timeout(20):
         await application.asgi(scope, receive, send)
-    return int(told[0]["status"])
+    return int(reported[0]["status"])
 
 
 @fuzzed

@@ -37,7 +37,7 @@ SENT = SentRequest(b"{}", Target("sent", "issuer", Capabilities()))
 def test_a_whole_answer_is_read_or_found_to_be_none(protocol: ProtocolName, data: st.DataObject) -> None:
     body = data.draw(octets(damaged(answers(protocol))))
     with quickly():
-        CODECS[protocol].glance_whole(body)
+        CODECS[protocol].summarize_whole(body)
         for client in PROTOCOLS:
             asked = CODECS[client].decode_request(json.dumps(REQUESTS[client][0]).encode())
             convert_response(CODECS[protocol], CODECS[client], body, SENT, asked)
@@ -66,10 +66,10 @@ def test_a_stream_is_carried_to_every_client_at_any_chunking(
     sent, size = data.draw(streams(protocol)), data.draw(st.sampled_from([1, 7, 100, 10**6]))
     chunks = [sent[at : at + size] for at in range(0, len(sent), size)]
     with quickly(20):
-        untouched = PassthroughStream(CODECS[protocol], "asked", hide_usage=True)
+        passthrough = PassthroughStream(CODECS[protocol], "asked", hide_usage=True)
         for chunk in chunks:
-            untouched.feed(chunk)
-        untouched.close()
+            passthrough.feed(chunk)
+        passthrough.close()
         for client in PROTOCOLS:
             asked = CODECS[client].decode_request(json.dumps(REQUESTS[client][0]).encode())
             stream = StreamConversion(CODECS[protocol], CODECS[client], SENT, asked)

@@ -15,7 +15,7 @@ from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.estimate import estimate_tokens
 from switchyard.protocols.model_name_rewrite import rewrite_model_name
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
-from switchyard.protocols.request_summary import read_head
+from switchyard.protocols.request_summary import read_request_summary
 from tests.fuzz.material import REQUESTS, damaged, fuzzed, grows_linearly, nested, octets, quickly, values
 
 TARGET = Target("sent", "issuer", Capabilities())
@@ -61,8 +61,8 @@ def test_repairing_changes_a_body_or_leaves_it(protocol: ProtocolName, data: st.
 def test_the_head_is_read_or_refused(protocol: ProtocolName, data: st.DataObject) -> None:
     body = data.draw(octets(damaged(REQUESTS[protocol]) | values))
     with suppress(BadRequest):
-        head = read_head(protocol, body, {})
-        assert head.model and len(head.session) <= 200
+        summary = read_request_summary(protocol, body, {})
+        assert summary.model and len(summary.session) <= 200
 
 
 @fuzzed
@@ -93,7 +93,7 @@ def test_deep_nesting_is_refused_or_understood(protocol: ProtocolName, depth: in
         % (tool % (schema, schema, schema))
     )
     with quickly(), suppress(BadRequest, RecursionError):
-        read_head(protocol, body, {})
+        read_request_summary(protocol, body, {})
         CODECS[protocol].encode_request(CODECS[protocol].decode_request(body), TARGET)
     assert nested(3) == {"properties": [{"properties": 1}]}
 

@@ -87,7 +87,7 @@ ACCOUNTS = [
 
 @fuzzed
 @given(octets(damaged([OURS, ANCESTOR])))
-def test_a_file_is_read_or_its_faults_are_told(content: bytes) -> None:
+def test_a_file_is_read_or_its_faults_are_reported(content: bytes) -> None:
     with quickly():
         try:
             loaded = read_settings(content)
@@ -100,7 +100,7 @@ def test_a_file_is_read_or_its_faults_are_told(content: bytes) -> None:
 
 @fuzzed
 @given(damaged([OURS]))
-def test_a_document_is_parsed_or_its_faults_are_told(document: object) -> None:
+def test_a_document_is_parsed_or_its_faults_are_reported(document: object) -> None:
     with quickly(), suppress(SettingsError):
         parse(document)  # type: ignore[arg-type]
 

@@ -349,7 +349,7 @@ def test_thresholds_may_stand_with_the_strategies() -> None:
         ([], False),
     ],
 )
-def test_the_ancestors_file_is_told_from_ours(document: Any, answer: bool) -> None:
+def test_the_legacy_file_is_distinguished_from_ours(document: Any, answer: bool) -> None:
     assert is_legacy(document) is answer
 
 

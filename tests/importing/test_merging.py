@@ -141,7 +141,7 @@ def test_five_hundred_accounts_are_merged_in_one_go() -> None:
     assert (len(report.added), len(parse(merged).settings.upstreams)) == (500, 501)
 
 
-def test_what_nobody_knows_is_kept_and_not_told() -> None:
+def test_what_nobody_knows_is_kept_and_not_reported() -> None:
     here = document(api_kye="mine-1", failover={"api_kye": "mine-2"})
     there = document(
         api_kye="theirs-1",

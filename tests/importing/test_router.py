@@ -160,7 +160,7 @@ def test_a_route_to_nowhere_and_a_provider_without_address_are_noted() -> None:
     ("document", "answer"),
     [({"Providers": []}, True), ({"Router": {}}, True), ({"upstreams": []}, False), ([], False)],
 )
-def test_its_file_is_told_by_its_fields(document: Any, answer: bool) -> None:
+def test_its_file_is_reported_by_its_fields(document: Any, answer: bool) -> None:
     assert is_router(document) is answer
 
 

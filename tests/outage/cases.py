@@ -224,8 +224,8 @@ class Turn:
         """An entry that has never answered is not held for long."""
         spoken = self.case.client.protocol
         for letter, server in zip(LETTERS, self.servers, strict=False):
-            told = ask(daemon.url, spoken, f"{self._entry(letter)},{self.model}", "Are you there?")
-            assert (told.status, len(server.answered)) == (200, 1), told.text
+            reported = ask(daemon.url, spoken, f"{self._entry(letter)},{self.model}", "Are you there?")
+            assert (reported.status, len(server.answered)) == (200, 1), reported.text
             server.forget()
 
     def set_outage(self) -> None:
@@ -355,12 +355,12 @@ def _request_problems(result: Result) -> Iterator[str]:
 
 
 def _row_problems(result: Result, cut: int) -> Iterator[str]:
-    told = sorted(str(_row(row)) for row in result.rows if row["outcome"] == "ok" or not cut)
-    if len(result.rows) > len(told) + cut:
+    reported = sorted(str(_row(row)) for row in result.rows if row["outcome"] == "ok" or not cut)
+    if len(result.rows) > len(reported) + cut:
         yield f"the journal has {len(result.rows)} rows"
     right = [str(("ok", *_numbers(result.usage)))] * len(result.answered)
-    if told != right:
-        yield f"the journal says {told}, the upstreams {right}"
+    if reported != right:
+        yield f"the journal says {reported}, the upstreams {right}"
 
 
 def _row(row: Document) -> tuple[object, ...]:

@@ -61,10 +61,10 @@ def _cell(
     direct: dict[str, Result], through: dict[str, Result], client: Client, fault: str, seconds: float
 ) -> str:
     name = Case(client, fault, 1, seconds).name
-    return f"{_told(direct.get(name))} / {_told(through.get(name))}"
+    return f"{_reported(direct.get(name))} / {_reported(through.get(name))}"
 
 
-def _told(result: Result | None) -> str:
+def _reported(result: Result | None) -> str:
     if result is None:
         return "-"
     asked = sum(map(len, result.asked))

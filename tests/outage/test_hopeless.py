@@ -94,7 +94,7 @@ class Ending:
     rows: list[Document]
 
     @property
-    def told(self) -> str:
+    def reported(self) -> str:
         body = getattr(self.error, "body", None)
         inside = body.get("error", body) if isinstance(body, dict) else None
         message = inside.get("message") if isinstance(inside, dict) else None
@@ -197,10 +197,10 @@ def test_it_ends_in_time_with_one_sentence_and_its_own_status(
     # an error after keep-alives stands in the stream and has no status
     status = getattr(ending.error, "status_code", None) or 0
     assert ending.error is not None, "it was answered"
-    assert status in hopeless.statuses or (hopeless.within > AT_ONCE and case[1].stream), ending.told
-    assert hopeless.says.lower() in ending.told.lower() and "\n" not in ending.told, ending.told
-    assert ending.rows[0]["upstream"] in ending.told, "it does not name the upstream"
-    assert ending.rows[0]["duration"] <= hopeless.within, ending.told
+    assert status in hopeless.statuses or (hopeless.within > AT_ONCE and case[1].stream), ending.reported
+    assert hopeless.says.lower() in ending.reported.lower() and "\n" not in ending.reported, ending.reported
+    assert ending.rows[0]["upstream"] in ending.reported, "it does not name the upstream"
+    assert ending.rows[0]["duration"] <= hopeless.within, ending.reported
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)

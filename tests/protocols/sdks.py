@@ -69,8 +69,8 @@ def _said_by_messages(stream: bytes) -> Said:
             for _ in reply:
                 message = reply.current_message_snapshot
     except anthropic.APIStatusError as raised:
-        told: Any = raised.body
-        error = (told["error"]["type"], told["error"]["message"])
+        reported: Any = raised.body
+        error = (reported["error"]["type"], reported["error"]["message"])
     if message is None:
         return Said(error=error)
     calls = [(block.name, block.input) for block in message.content if block.type == "tool_use"]
@@ -104,10 +104,10 @@ def _said_by_chat(stream: bytes) -> Said:
     choice = completion.choices[0]
     message, usage = choice.message, completion.usage
     calls = [
-        (told["custom"]["name"], told["custom"]["input"])
-        if told["type"] == "custom"
-        else (told["function"]["name"], parsed(told["function"]["arguments"]))
-        for told in (call.to_dict() for call in message.tool_calls or ())
+        (reported["custom"]["name"], reported["custom"]["input"])
+        if reported["type"] == "custom"
+        else (reported["function"]["name"], parsed(reported["function"]["arguments"]))
+        for reported in (call.to_dict() for call in message.tool_calls or ())
     ]
     return Said(
         text=(message.content or "") + (message.refusal or ""),

@@ -29,7 +29,7 @@ from switchyard.protocols.names import PROTOCOLS
         ("tgi", "https://api.openai.com", "tgi"),
     ],
 )
-def test_the_kind_of_server_is_named_or_told_by_the_address(kind: str, address: str, known: str) -> None:
+def test_the_kind_of_server_is_named_or_reported_by_the_address(kind: str, address: str, known: str) -> None:
     assert server_kind(kind, address) == known
 
 
@@ -85,7 +85,7 @@ def test_the_vendors_own_protocols_need_no_repair() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "protocol", "told"),
+    ("kind", "protocol", "reported"),
     [
         ("anthropic", "messages", {"mid_system": True, "billing_line": True, "reasoning_effort": "adaptive"}),
         (
@@ -114,9 +114,11 @@ def test_the_vendors_own_protocols_need_no_repair() -> None:
         ("auto", "chat", {"developer_role": False, "openai_extras": False, "images": True}),
     ],
 )
-def test_the_row_of_a_kind_tells_what_it_lacks(kind: str, protocol: str, told: dict[str, object]) -> None:
+def test_the_row_of_a_kind_reports_what_it_lacks(
+    kind: str, protocol: str, reported: dict[str, object]
+) -> None:
     record = capabilities_of(kind, "http://h", protocol)  # type: ignore[arg-type]
-    assert {name: getattr(record, name) for name in told} == told
+    assert {name: getattr(record, name) for name in reported} == reported
 
 
 def test_later_overrides_are_stronger() -> None:

@@ -26,12 +26,12 @@ def cell(program: ClientProgram, cause: Cause) -> str:
         case Form.CUT:
             return "cut"
         case Form.FAILED:
-            told = reply(CODECS["responses"], error, ending, stream=True, recovery_seconds=1.0)
-            return f"`{json.loads(told.body.split(b'data: ')[-1])['response']['error']['code']}`"
+            reported = reply(CODECS["responses"], error, ending, stream=True, recovery_seconds=1.0)
+            return f"`{json.loads(reported.body.split(b'data: ')[-1])['response']['error']['code']}`"
     if ending.status is None:
         return "as it is"
-    told = reply(CODECS["messages"], error, ending, stream=True)
-    return f"{told.status} `{json.loads(told.body)['error']['type']}`"
+    reported = reply(CODECS["messages"], error, ending, stream=True)
+    return f"{reported.status} `{json.loads(reported.body)['error']['type']}`"
 
 
 def test_the_table_of_the_page_is_the_table_of_the_code() -> None:

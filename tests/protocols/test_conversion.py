@@ -89,14 +89,14 @@ def test_a_stream_is_over_at_its_end_and_nothing_follows() -> None:
     assert stream.feed(TEXT) == stream.close() == b""
 
 
-def test_usage_that_was_not_told_is_estimated_for_the_client_too() -> None:
+def test_usage_that_was_not_reported_is_estimated_for_the_client_too() -> None:
     stream = conversion()
     out = stream.feed(TEXT + STOP + DONE)
     usage = stream.usage
     assert usage is not None and usage.estimated
     assert usage.input == sent_by().input_estimate and 5 <= usage.output <= 10
-    told = [msgspec.json.decode(record.data) for record in records_of(out)]
-    start, delta = told[0]["message"]["usage"], told[-2]["usage"]
+    reported = [msgspec.json.decode(record.data) for record in records_of(out)]
+    start, delta = reported[0]["message"]["usage"], reported[-2]["usage"]
     assert start["input_tokens"] == delta["input_tokens"] == usage.input
     assert delta["output_tokens"] == usage.output
 
@@ -135,7 +135,7 @@ def test_a_stop_sequence_that_the_upstream_does_not_know_ends_the_reply() -> Non
     assert msgspec.json.decode(whole.body)["content"] == [{"type": "text", "text": "Sunny, "}]
 
 
-def test_an_error_of_the_upstream_is_told_in_the_words_of_the_client() -> None:
+def test_an_error_of_the_upstream_is_reported_in_the_words_of_the_client() -> None:
     stream = conversion()
     out = stream.feed(TEXT + b'data: {"error":{"message":"overloaded","code":503}}\n\n')
     assert events_in(out)[-1] == "error"
@@ -164,7 +164,7 @@ def test_an_answer_without_end_is_too_much() -> None:
             stream.feed(chunk)
 
 
-def test_a_stream_broken_by_us_is_told_as_such_in_every_protocol() -> None:
+def test_a_stream_broken_by_us_is_reported_as_such_in_every_protocol() -> None:
     error = WireError(ErrorType.TIMEOUT, "silent for 60 s", 504)
     for client, check in (
         (MESSAGES, check_messages_stream),
@@ -187,13 +187,13 @@ JSON = (
 )
 
 
-def test_json_is_told_as_a_stream_where_one_was_asked_for() -> None:
+def test_json_is_reported_as_a_stream_where_one_was_asked_for() -> None:
     converted = convert_response(CHAT, MESSAGES, b"\n " + JSON, sent_by(), REQUEST)
     check_messages_stream(records_of(converted.body))
     assert converted.usage == Usage(input=30, cache_read=20, output=9)
 
 
-def test_a_stream_is_told_as_json_where_that_was_asked_for() -> None:
+def test_a_stream_is_reported_as_json_where_that_was_asked_for() -> None:
     request = replace(REQUEST, stream=False)
     converted = convert_response(CHAT, RESPONSES, TEXT + STOP + USAGE + DONE, sent_by(request), request)
     reply = msgspec.json.decode(converted.body)

@@ -913,7 +913,7 @@ def expected(case: Case, client: ProtocolName) -> Said:
 
 
 @pytest.mark.parametrize(("upstream", "name", "client"), PAIRS)
-def test_every_program_is_told_what_was_meant(
+def test_every_program_is_reported_what_was_meant(
     upstream: ProtocolName, name: str, client: ProtocolName
 ) -> None:
     case = CASES[upstream][name]
@@ -930,7 +930,7 @@ def test_every_program_is_told_what_was_meant(
 
 
 @pytest.mark.parametrize(("upstream", "name", "client"), PAIRS)
-def test_a_program_that_wants_no_stream_is_told_the_same(
+def test_a_program_that_wants_no_stream_is_reported_the_same(
     upstream: ProtocolName, name: str, client: ProtocolName
 ) -> None:
     defect = CASES[upstream][name]
@@ -945,20 +945,20 @@ def test_a_program_that_wants_no_stream_is_told_the_same(
     assert isinstance(reply, neutral.Response)
     # the words of a refusal stand in a Messages reply as its text, and once more beside its reason to stop
     spoken = neutral.Text if client == "messages" else neutral.Text | neutral.Refusal
-    told = [block.text for block in reply.content if isinstance(block, spoken)]
+    reported = [block.text for block in reply.content if isinstance(block, spoken)]
     thought = [block.text for block in reply.content if isinstance(block, neutral.Thinking)]
     calls = [(block.name, block.arguments) for block in reply.content if isinstance(block, neutral.ToolCall)]
     said = expected(defect, client)
-    assert ("".join(told), "".join(thought)) == (said.text, said.thinking)
+    assert ("".join(reported), "".join(thought)) == (said.text, said.thinking)
     assert [(name, parsed(given)) for name, given in calls] == list(said.calls)
-    assert stop_told(client, msgspec.json.decode(whole.body)) == said.stop
+    assert stop_reported(client, msgspec.json.decode(whole.body)) == said.stop
     if defect.usage is not None:
         assert reply.usage is not None
         usage = reply.usage
         assert (usage.input, usage.cache_read, usage.output) == defect.usage
 
 
-def stop_told(client: ProtocolName, body: dict[str, Any]) -> str:
+def stop_reported(client: ProtocolName, body: dict[str, Any]) -> str:
     match client:
         case "messages":
             stop = body["stop_reason"]
@@ -983,7 +983,7 @@ IN_PIECES = {
 
 @pytest.mark.parametrize("client", PROTOCOLS)
 @pytest.mark.parametrize("upstream", PROTOCOLS)
-def test_d22_arguments_are_told_as_they_come(upstream: ProtocolName, client: ProtocolName) -> None:
+def test_d22_arguments_are_reported_as_they_come(upstream: ProtocolName, client: ProtocolName) -> None:
     stream = between(upstream, client)
     first, second = (stream.feed(piece) for piece in IN_PIECES[upstream])
     assert rb'"{\"a\":"' in first and b'"1}"' in second
@@ -1002,7 +1002,7 @@ CUT_CALLS = {
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("client", PROTOCOLS)
 @pytest.mark.parametrize("upstream", PROTOCOLS)
-def test_d20_d61_a_call_cut_at_the_limit_is_told_as_far_as_it_came_and_never_as_done(
+def test_d20_d61_a_call_cut_at_the_limit_is_reported_as_far_as_it_came_and_never_as_done(
     upstream: ProtocolName, client: ProtocolName, size: int
 ) -> None:
     stream = between(upstream, client)
@@ -1089,7 +1089,7 @@ BEGUN = {
 
 @pytest.mark.parametrize("client", PROTOCOLS)
 @pytest.mark.parametrize("upstream", PROTOCOLS)
-def test_d25_a_connection_that_broke_is_told_in_a_known_form(
+def test_d25_a_connection_that_broke_is_reported_in_a_known_form(
     upstream: ProtocolName, client: ProtocolName
 ) -> None:
     stream = between(upstream, client)
@@ -1112,7 +1112,7 @@ WITHOUT_USAGE = {
 
 @pytest.mark.parametrize("client", PROTOCOLS)
 @pytest.mark.parametrize("upstream", PROTOCOLS)
-def test_d46_usage_that_nobody_told_is_estimated(upstream: ProtocolName, client: ProtocolName) -> None:
+def test_d46_usage_that_nobody_reported_is_estimated(upstream: ProtocolName, client: ProtocolName) -> None:
     stream = between(upstream, client)
     out = stream.feed(WITHOUT_USAGE[upstream])
     CHECKS[client](records_of(out))
@@ -1122,7 +1122,7 @@ def test_d46_usage_that_nobody_told_is_estimated(upstream: ProtocolName, client:
 
 
 @pytest.mark.parametrize("upstream", PROTOCOLS)
-def test_d95_usage_is_told_to_a_chat_client_only_if_it_asked(upstream: ProtocolName) -> None:
+def test_d95_usage_is_reported_to_a_chat_client_only_if_it_asked(upstream: ProtocolName) -> None:
     stream = between(upstream, "chat", include_usage=False)
     out = stream.feed(WITHOUT_USAGE[upstream])
     check_chat_stream(records_of(out), include_usage=False)
@@ -1167,7 +1167,7 @@ SEARCHED = {
 
 @pytest.mark.parametrize("client", PROTOCOLS)
 @pytest.mark.parametrize("upstream", PROTOCOLS)
-def test_d89_a_search_of_the_upstream_and_its_sources_are_told(
+def test_d89_a_search_of_the_upstream_and_its_sources_are_reported(
     upstream: ProtocolName, client: ProtocolName
 ) -> None:
     stream = between(upstream, client, hosted_tools=(neutral.HostedTool("web_search"),))
@@ -1197,7 +1197,7 @@ def test_d169_a_line_of_five_megabytes_is_one_record() -> None:
 
 
 @pytest.mark.parametrize(("upstream", "name", "client"), PAIRS)
-def test_d172_signs_of_life_between_any_two_pieces_change_nothing(
+def test_d172_keep_alives_between_any_two_pieces_change_nothing(
     upstream: ProtocolName, name: str, client: ProtocolName
 ) -> None:
     defect = CASES[upstream][name]

@@ -402,7 +402,7 @@ TOO_MANY = (
 
 
 @pytest.mark.parametrize(("message", "expected"), TOO_MANY)
-def test_it_is_told_whether_the_prompt_or_the_answer_is_too_long(message: str, expected: object) -> None:
+def test_it_is_reported_whether_the_prompt_or_the_answer_is_too_long(message: str, expected: object) -> None:
     error = read_error(400, msgspec.json.encode({"error": {"message": message}}))
     assert (error.type, error.param, error.tokens, error.limit) == expected
 
@@ -560,5 +560,5 @@ def test_a_hostile_body_costs_little_time_and_stays_small(name: str, status: int
         (WireError(T.CONTEXT_OVERFLOW, "prompt is too long", 400), "prompt is too long"),
     ],
 )
-def test_an_overflow_is_told_so_that_clients_compact(error: WireError, sentence: str) -> None:
+def test_an_overflow_is_reported_so_that_clients_compact(error: WireError, sentence: str) -> None:
     assert context_sentence(error) == sentence

@@ -188,7 +188,7 @@ def test_the_status_of_the_upstream_is_kept_whatever_its_type(
 
 @pytest.mark.parametrize("situation", Situation)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_another_program_is_told_the_time_of_the_recovery(
+def test_another_program_is_reported_the_time_of_the_recovery(
     protocol: ProtocolName, situation: Situation
 ) -> None:
     answer = replied(OTHER, protocol, situation, recovery_seconds=1799.5)

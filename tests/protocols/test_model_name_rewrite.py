@@ -6,7 +6,7 @@ from switchyard.protocols.model_name_rewrite import StreamRenamer, insert_member
 
 
 @pytest.mark.parametrize(
-    ("body", "spliced"),
+    ("body", "rewritten"),
     [
         (b'{"model":"a","x":1}', b'{"model":"new","x":1}'),
         (b'{ "x" : [ 1 ,2],\n\t"model" :  "a" , "y":{}}', b'{ "x" : [ 1 ,2],\n\t"model" :  "new" , "y":{}}'),
@@ -29,8 +29,8 @@ from switchyard.protocols.model_name_rewrite import StreamRenamer, insert_member
         (b'[{"model":"a"}]', b'[{"model":"a"}]'),
     ],
 )
-def test_only_the_top_level_model_changes(body: bytes, spliced: bytes) -> None:
-    assert rewrite_model_name(body, "new") == spliced
+def test_only_the_top_level_model_changes(body: bytes, rewritten: bytes) -> None:
+    assert rewrite_model_name(body, "new") == rewritten
 
 
 def test_a_model_among_very_many_others_is_found_in_little_time() -> None:

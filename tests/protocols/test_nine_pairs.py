@@ -111,7 +111,7 @@ def replies(draw: st.DrawFn, client: ProtocolName) -> neutral.Response:
 # --- the walk -----------------------------------------------------------------
 
 
-def as_upstream_tells(response: neutral.Response, sent: SentRequest) -> neutral.Response:
+def as_upstream_reports(response: neutral.Response, sent: SentRequest) -> neutral.Response:
     """The reply with the tools as the upstream was told them: other names, custom tools as functions."""
     declared = msgspec.json.decode(sent.body)["tools"]
     customs = {
@@ -180,13 +180,13 @@ def by_its_sdk(client: ProtocolName, stream: bytes, response: neutral.Response) 
 
 
 def as_an_sdk_says(client: ProtocolName, response: neutral.Response) -> Said:
-    told = meaning(response)
+    reported = meaning(response)
     usage = response.usage or neutral.Usage()
     fresh = usage.input if client == "messages" else usage.input + usage.cache_write
     calls = [block for block in response.content if isinstance(block, neutral.ToolCall)]
     return Said(
-        text=str(told["text"]),
-        thinking=str(told["thinking"]),
+        text=str(reported["text"]),
+        thinking=str(reported["thinking"]),
         calls=tuple((full_name(call), given_to(call)) for call in calls)
         if response.stop_reason is not StopReason.MAX_TOKENS
         else (),
@@ -231,7 +231,7 @@ def test_a_stream_says_the_same_to_every_client(
 ) -> None:
     response = data.draw(replies(client))
     sent = sent_to(upstream, client)
-    stream = streamed_by(upstream, as_upstream_tells(response, sent))
+    stream = streamed_by(upstream, as_upstream_reports(response, sent))
     CHECK_STREAM[upstream](records_of(stream))
     out = converted(upstream, client, sent, pieces(stream, points))
     CHECK_STREAM[client](records_of(out))
@@ -247,9 +247,9 @@ def test_a_whole_reply_says_the_same_to_every_client(
 ) -> None:
     response = data.draw(replies(client))
     sent = sent_to(upstream, client)
-    told = as_upstream_tells(response, sent)
-    body = CODECS[upstream].encode_response(told, request_of(upstream))
-    stream = streamed_by(upstream, told)
+    reported = as_upstream_reports(response, sent)
+    body = CODECS[upstream].encode_response(reported, request_of(upstream))
+    stream = streamed_by(upstream, reported)
 
     def meaning_for_client(reply: bytes, wants_stream: bool) -> dict[str, object]:
         request = replace(request_of(client), stream=wants_stream)
@@ -282,7 +282,7 @@ GOLDEN = neutral.Response(
 @pytest.mark.parametrize(("upstream", "client"), PAIRS)
 def test_a_stream_that_comes_byte_by_byte_says_the_same(upstream: ProtocolName, client: ProtocolName) -> None:
     sent = sent_to(upstream, client)
-    stream = streamed_by(upstream, as_upstream_tells(GOLDEN, sent))
+    stream = streamed_by(upstream, as_upstream_reports(GOLDEN, sent))
     out = converted(upstream, client, sent, [stream[at : at + 1] for at in range(len(stream))])
     CHECK_STREAM[client](records_of(out))
     assert meaning(read_by(client, out)) == meaning(GOLDEN)
@@ -291,7 +291,7 @@ def test_a_stream_that_comes_byte_by_byte_says_the_same(upstream: ProtocolName, 
 @pytest.mark.parametrize(("upstream", "client"), PAIRS)
 def test_a_stream_cut_anywhere_never_looks_complete(upstream: ProtocolName, client: ProtocolName) -> None:
     sent = sent_to(upstream, client)
-    stream = streamed_by(upstream, as_upstream_tells(GOLDEN, sent))
+    stream = streamed_by(upstream, as_upstream_reports(GOLDEN, sent))
     ends = {
         "messages": b"event: message_delta",
         "chat": b'"finish_reason":"',
@@ -306,7 +306,7 @@ def test_a_stream_cut_anywhere_never_looks_complete(upstream: ProtocolName, clie
             CHECK_STREAM[client](records_of(out))
 
 
-LESS_TOLD = {
+LESS_REPORTED = {
     "messages": {},
     "chat": {
         StopReason.STOP_SEQUENCE: StopReason.END_TURN,
@@ -327,18 +327,18 @@ REASONS = [reason for reason in StopReason if reason not in (StopReason.TOOL_USE
 
 @pytest.mark.parametrize("reason", REASONS)
 @pytest.mark.parametrize(("upstream", "client"), PAIRS)
-def test_the_reason_of_the_end_is_told_as_far_as_there_are_words(
+def test_the_reason_of_the_end_is_reported_as_far_as_there_are_words(
     upstream: ProtocolName, client: ProtocolName, reason: StopReason
 ) -> None:
     stop = "END" if reason is StopReason.STOP_SEQUENCE else None
     content = (neutral.Refusal("Hi"),) if reason is StopReason.REFUSAL else (neutral.Text("Hi"),)
-    told = neutral.Response("id", "told", content, reason, neutral.Usage(1, output=1), stop)
+    reported = neutral.Response("id", "told", content, reason, neutral.Usage(1, output=1), stop)
     sent = sent_to(upstream, client)
-    out = converted(upstream, client, sent, [streamed_by(upstream, told)])
+    out = converted(upstream, client, sent, [streamed_by(upstream, reported)])
     CHECK_STREAM[client](records_of(out))
     read = read_by(client, out)
-    by_upstream = LESS_TOLD[upstream].get(reason, reason)
-    assert read.stop_reason == LESS_TOLD[client].get(by_upstream, by_upstream)
+    by_upstream = LESS_REPORTED[upstream].get(reason, reason)
+    assert read.stop_reason == LESS_REPORTED[client].get(by_upstream, by_upstream)
     assert read.stop_sequence == (stop if upstream == client == "messages" else None)
     said_in_words = "".join(
         block.text for block in read.content if isinstance(block, neutral.Text | neutral.Refusal)
@@ -348,15 +348,15 @@ def test_the_reason_of_the_end_is_told_as_far_as_there_are_words(
 
 @pytest.mark.parametrize("cut", range(len('{"path":"/a b"}')))
 @pytest.mark.parametrize(("upstream", "client"), PAIRS)
-def test_a_call_that_was_cut_off_is_never_told_as_complete(
+def test_a_call_that_was_cut_off_is_never_reported_as_complete(
     upstream: ProtocolName, client: ProtocolName, cut: int
 ) -> None:
     call = neutral.ToolCall("call_1", "read", '{"path":"/a b"}'[:cut])
-    told = replace(
+    reported = replace(
         GOLDEN, content=(call,), stop_reason=StopReason.MAX_TOKENS, incomplete=frozenset({"call_1"})
     )
     sent = sent_to(upstream, client)
-    out = converted(upstream, client, sent, [streamed_by(upstream, as_upstream_tells(told, sent))])
+    out = converted(upstream, client, sent, [streamed_by(upstream, as_upstream_reports(reported, sent))])
     CHECK_STREAM[client](records_of(out))
     read = read_by(client, out)
     assert read.stop_reason is StopReason.MAX_TOKENS

@@ -17,7 +17,7 @@ from switchyard.protocols.passthrough import (
     wants_compaction,
     with_usage_asked,
 )
-from switchyard.protocols.request_summary import read_head
+from switchyard.protocols.request_summary import read_request_summary
 
 
 def target(**capabilities: Any) -> Target:
@@ -25,7 +25,7 @@ def target(**capabilities: Any) -> Target:
 
 
 @pytest.mark.parametrize(
-    ("protocol", "capabilities", "compacts", "untouched"),
+    ("protocol", "capabilities", "compacts", "unchanged"),
     [
         ("messages", {"responses_items": False}, False, True),
         ("chat", {"responses_items": False}, False, True),
@@ -36,9 +36,9 @@ def target(**capabilities: Any) -> Target:
     ],
 )
 def test_only_a_responses_server_without_the_newer_items_is_converted_for(
-    protocol: ProtocolName, capabilities: dict[str, Any], compacts: bool, untouched: bool
+    protocol: ProtocolName, capabilities: dict[str, Any], compacts: bool, unchanged: bool
 ) -> None:
-    assert passes_through(protocol, target(**capabilities), compacts=compacts) == untouched
+    assert passes_through(protocol, target(**capabilities), compacts=compacts) == unchanged
 
 
 LOSSES: tuple[tuple[dict[str, Any], dict[str, Any], list[str]], ...] = (
@@ -104,7 +104,9 @@ def test_searches_made_by_a_conversion_need_repair() -> None:
 def test_usage_is_asked_for_where_only_chat_needs_to_be_asked(
     protocol: ProtocolName, body: bytes, capabilities: dict[str, Any], injected: bool
 ) -> None:
-    assert injects_usage(protocol, read_head(protocol, body, {}), target(**capabilities)) == injected
+    assert (
+        injects_usage(protocol, read_request_summary(protocol, body, {}), target(**capabilities)) == injected
+    )
 
 
 def test_asking_for_usage_leaves_every_other_byte() -> None:

@@ -45,10 +45,10 @@ RESPONSES_STREAM = (
 
 
 def run(codec: Codec, stream: bytes, size: int, asked: str = "asked") -> tuple[bytes, PassthroughStream]:
-    untouched = PassthroughStream(codec, asked)
-    out = [untouched.feed(stream[at : at + size]) for at in range(0, len(stream), size)]
-    out.append(untouched.close())
-    return b"".join(out), untouched
+    passthrough = PassthroughStream(codec, asked)
+    out = [passthrough.feed(stream[at : at + size]) for at in range(0, len(stream), size)]
+    out.append(passthrough.close())
+    return b"".join(out), passthrough
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 1000, 100_000])
@@ -76,11 +76,11 @@ def test_responses_streams_are_renamed_wherever_they_name_the_model(size: int) -
 
 
 def test_content_begins_with_the_first_delta_not_with_the_opening() -> None:
-    untouched = PassthroughStream(MESSAGES, "asked")
+    passthrough = PassthroughStream(MESSAGES, "asked")
     begun = []
     for record in MESSAGES_STREAM.split(b"\n\n"):
-        untouched.feed(record + b"\n\n")
-        begun.append(untouched.content_begun)
+        passthrough.feed(record + b"\n\n")
+        begun.append(passthrough.content_begun)
     assert begun[:6] == [False, False, False, False, False, True]
 
 
@@ -124,7 +124,7 @@ CHAT_STREAM = (
 
 @pytest.mark.parametrize("size", [1, 7, 100_000])
 @pytest.mark.parametrize("forgotten", [0, 1, 2])
-def test_a_chat_server_that_forgets_its_end_has_told_a_whole_answer(size: int, forgotten: int) -> None:
+def test_a_chat_server_that_forgets_its_end_has_reported_a_whole_answer(size: int, forgotten: int) -> None:
     stream = CHAT_STREAM[: len(CHAT_STREAM) - forgotten]
     out, seen = run(CHAT, stream, size)
     assert (seen.finished, seen.failed, seen.usage) == (True, None, Usage(input=3, output=2))
@@ -146,7 +146,7 @@ DELTAS = {
     "chat": b'data: {"choices":[{"index":0,"delta":{"content":"a \\"usage\\""},"finish_reason":null}]}\n\n',
     "responses": b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","delta":"a"}\n\n',
 }
-TELLING = {
+DESCRIPTIVE = {
     "messages": (
         b'event: error\ndata: {"type":"error","error":{"type":"api_error","message":"it broke"}}\n\n',
         b'data: {"type":"error","error":{"type":"api_error","message":"it broke"}}\n\n',
@@ -168,7 +168,9 @@ TELLING = {
 
 
 @pytest.mark.parametrize("place", range(5))
-@pytest.mark.parametrize("protocol, telling", [(name, one) for name, told in TELLING.items() for one in told])
+@pytest.mark.parametrize(
+    "protocol, telling", [(name, one) for name, found in DESCRIPTIVE.items() for one in found]
+)
 def test_an_error_among_plain_deltas_of_one_packet_is_seen(protocol: str, telling: bytes, place: int) -> None:
     stream = PassthroughStream(CODECS[protocol], "asked")
     stream.feed(DELTAS[protocol])
@@ -211,12 +213,12 @@ def test_plain_deltas_are_counted_and_say_nothing(protocol: str) -> None:
         (RESPONSES, RESPONSES_STREAM, Usage(6, 4, output=2, reasoning=1)),
     ],
 )
-def test_what_was_written_beyond_the_numbers_told_is_estimated_and_marked(
+def test_what_was_written_beyond_the_numbers_reported_is_estimated_and_marked(
     codec: Codec, stream: bytes, usage: Usage
 ) -> None:
-    untouched = PassthroughStream(codec, "asked")
-    untouched.feed(stream)
-    assert untouched.usage_with_estimate(99) == usage
+    passthrough = PassthroughStream(codec, "asked")
+    passthrough.feed(stream)
+    assert passthrough.usage_with_estimate(99) == usage
 
 
 # --- breaks -------------------------------------------------------------------
@@ -230,34 +232,34 @@ TERMINAL = {"messages": b"message_stop", "chat": b"[DONE]", "responses": b"respo
 BREAK = WireError(ErrorType.SERVER, "broke off", 502)
 
 
-def told(protocol: str, stream: bytes, size: int = 100_000) -> list[Record]:
+def reported(protocol: str, stream: bytes, size: int = 100_000) -> list[Record]:
     """All that the client is told of a stream that ends so, the break included."""
-    untouched, out = PassthroughStream(CODECS[protocol], "asked"), b""
+    passthrough, out = PassthroughStream(CODECS[protocol], "asked"), b""
     for at in range(0, len(stream), size):
-        out += untouched.feed(stream[at : at + size])
-        if untouched.finished or untouched.failed is not None:
+        out += passthrough.feed(stream[at : at + size])
+        if passthrough.finished or passthrough.failed is not None:
             break
     else:
-        out += untouched.close()
-    if not untouched.finished and untouched.owes_an_end:
-        out += untouched.break_off(untouched.failed or BREAK)
+        out += passthrough.close()
+    if not passthrough.finished and passthrough.owes_an_end:
+        out += passthrough.break_off(passthrough.failed or BREAK)
     assert out.endswith(b"\n\n"), "programs pass over what has no blank line"
     return records_of(out)
 
 
 @pytest.mark.parametrize("protocol", STREAMS)
-def test_a_stream_cut_at_any_byte_is_whole_or_told_to_be_broken(protocol: str) -> None:
+def test_a_stream_cut_at_any_byte_is_whole_or_reported_to_be_broken(protocol: str) -> None:
     stream = STREAMS[protocol]
     for cut in range(len(stream) + 1):
-        for record in (records := told(protocol, stream[:cut])):
+        for record in (records := reported(protocol, stream[:cut])):
             assert record.data == b"[DONE]" or msgspec.json.decode(record.data)
-        *before, last = (CODECS[protocol].glance(record) for record in records)
+        *before, last = (CODECS[protocol].summary(record) for record in records)
         assert last.finished or b"broke off" in records[-1].data
-        assert not any(glance.finished or glance.error for glance in before)
+        assert not any(summary.finished or summary.error for summary in before)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_signs_of_life_between_any_two_records_change_nothing_for_a_program(protocol: ProtocolName) -> None:
+def test_keep_alives_between_any_two_records_change_nothing_for_a_program(protocol: ProtocolName) -> None:
     request = neutral.Request("m", (), stream=True, include_usage=True)
     encoder = CODECS[protocol].stream_encoder(request)
     events = (
@@ -269,12 +271,12 @@ def test_signs_of_life_between_any_two_records_change_nothing_for_a_program(prot
     stream = b"".join(
         map(encoder.encode, (*events, neutral.BlockEnded(), neutral.Finished(StopReason.END_TURN)))
     )
-    untouched, out = PassthroughStream(CODECS[protocol], "m"), b""
+    passthrough, out = PassthroughStream(CODECS[protocol], "m"), b""
     for at in range(0, len(stream), 30):
-        out += untouched.feed(stream[at : at + 30])
+        out += passthrough.feed(stream[at : at + 30])
         # before the first words another sign is given, which depends on the program
-        out += untouched.keep_alive() if out and not untouched.finished else b""
-    assert out.count(untouched.keep_alive()) > 5
+        out += passthrough.keep_alive() if out and not passthrough.finished else b""
+    assert out.count(passthrough.keep_alive()) > 5
     assert said_to(protocol, out) == said_to(protocol, stream)
 
 
@@ -305,33 +307,33 @@ ODD = {
 @pytest.mark.parametrize("more", [b"", b"data: [DONE]\n\n", SOUND])
 @pytest.mark.parametrize("size", [1, 7, 100_000])
 @pytest.mark.parametrize("name", ODD)
-def test_an_error_that_programs_would_not_see_is_told_in_their_words_and_nothing_follows(
+def test_an_error_that_programs_would_not_see_is_reported_in_their_words_and_nothing_follows(
     name: str, size: int, more: bytes
 ) -> None:
     protocol, error = ODD[name]
     begun = STREAMS[protocol].split(TERMINAL[protocol])[0].rpartition(b"\n\n")[0] + b"\n\n"
     begun = begun.replace(b'"stop_reason":"end_turn"', b'"stop_reason":null').replace(b'"stop"', b"null")
-    records = told(protocol, begun + error + (more if error.endswith(b"\n\n") else b""), size)
+    records = reported(protocol, begun + error + (more if error.endswith(b"\n\n") else b""), size)
     assert records[:-1] == records_of(begun.replace(b'"theirs"', b'"asked"'))
     assert b"boom" in records[-1].data
-    assert CODECS[protocol].glance(records[-1]).error is not None
-    assert not CODECS[protocol].glance(records[-1]).is_odd
+    assert CODECS[protocol].summary(records[-1]).error is not None
+    assert not CODECS[protocol].summary(records[-1]).is_odd
 
 
 @pytest.mark.parametrize("before", [b"", b": queued\n\n", b"\n: a\n\n: b\n\n"])
 def test_a_broken_response_is_the_one_that_was_begun(before: bytes) -> None:
     begun = RESPONSES_STREAM.split(b'data: {"type":"response.completed"')[0]
-    last = told("responses", before + begun)[-1]
+    last = reported("responses", before + begun)[-1]
     assert last.event == "response.failed"
     assert msgspec.json.decode(last.data)["response"]["id"] == "resp_1"
 
 
 @pytest.mark.parametrize("protocol", STREAMS)
 def test_nothing_follows_the_end_though_it_came_with_it(protocol: str) -> None:
-    untouched = PassthroughStream(CODECS[protocol], "asked")
+    passthrough = PassthroughStream(CODECS[protocol], "asked")
     end = b"data: [DONE]\n\n" + ENDS_OF_OTHERS
-    assert untouched.feed(STREAMS[protocol] + end) == STREAMS[protocol].replace(b'"theirs"', b'"asked"')
-    assert untouched.finished and untouched.failed is None
+    assert passthrough.feed(STREAMS[protocol] + end) == STREAMS[protocol].replace(b'"theirs"', b'"asked"')
+    assert passthrough.finished and passthrough.failed is None
 
 
 ENDS_OF_OTHERS = b'event: error\ndata: {"type":"error","error":{"message":"late"}}\n\n' + MESSAGES_STREAM
@@ -346,16 +348,18 @@ def test_an_error_that_programs_know_passes_as_it_came(size: int) -> None:
         ("chat", b'event: error\ndata: {"error":{"message":"boom"},"choices":[]}\n\n'),
     ):
         begun = STREAMS[protocol].partition(b"\n\n")[0] + b"\n\n"
-        assert told(protocol, begun + error, size)[-1:] == records_of(error)
+        assert reported(protocol, begun + error, size)[-1:] == records_of(error)
 
 
 @pytest.mark.parametrize("size", [1, 100_000])
-def test_of_usage_that_nobody_asked_for_only_the_record_that_tells_nothing_else_is_hidden(size: int) -> None:
+def test_of_usage_that_nobody_asked_for_only_the_record_that_reports_nothing_else_is_hidden(
+    size: int,
+) -> None:
     usage = b'"usage":{"prompt_tokens":3,"completion_tokens":2}'
     opening = b'data: {"choices":[{"delta":{"role":"assistant","content":""}}],%b}\n\n' % usage
     ending = b'data: {"choices":[],%b}\n\n' % usage
-    untouched = PassthroughStream(CHAT, "asked", hide_usage=True)
+    passthrough = PassthroughStream(CHAT, "asked", hide_usage=True)
     stream = opening + CHAT_STREAM + ending + b"data: [DONE]\n\n"
-    out = b"".join(untouched.feed(stream[at : at + size]) for at in range(0, len(stream), size))
+    out = b"".join(passthrough.feed(stream[at : at + size]) for at in range(0, len(stream), size))
     assert out == opening + CHAT_STREAM + b"data: [DONE]\n\n"
-    assert untouched.usage == Usage(input=3, output=2)
+    assert passthrough.usage == Usage(input=3, output=2)

@@ -1,7 +1,7 @@
 import pytest
 
 from switchyard.protocols.codec import BadRequest
-from switchyard.protocols.request_summary import Head, read_head
+from switchyard.protocols.request_summary import RequestSummary, read_request_summary
 
 
 def test_the_head_of_a_claude_code_request() -> None:
@@ -9,7 +9,7 @@ def test_the_head_of_a_claude_code_request() -> None:
         b'{"model":"claude-x","messages":[],"stream":true,'
         b'"metadata":{"user_id":"{\\"device_id\\":\\"d\\",\\"session_id\\":\\"s-1\\"}"}}'
     )
-    assert read_head("messages", body, {}) == Head("claude-x", True, "s-1", False, False)
+    assert read_request_summary("messages", body, {}) == RequestSummary("claude-x", True, "s-1", False, False)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_the_head_of_a_claude_code_request() -> None:
 def test_the_session_is_found_wherever_clients_put_it(
     protocol: str, body: bytes, headers: dict[str, str], session: str
 ) -> None:
-    assert read_head(protocol, body, headers).session == session  # type: ignore[arg-type]
+    assert read_request_summary(protocol, body, headers).session == session  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -54,21 +54,23 @@ def test_the_session_is_found_wherever_clients_put_it(
 )
 def test_what_cannot_be_read_is_named_in_one_sentence(body: bytes, message: str, param: str) -> None:
     with pytest.raises(BadRequest) as caught:
-        read_head("chat", body, {})
+        read_request_summary("chat", body, {})
     assert caught.value.message.startswith(message)
     assert caught.value.param == param
     assert "\n" not in caught.value.message
 
 
 def test_an_absent_or_null_stream_means_no_stream() -> None:
-    assert not read_head("chat", b'{"model":"m","stream":null}', {}).stream
-    asked = read_head("chat", b'{"model":"m","stream":true,"stream_options":{"include_usage":true}}', {})
+    assert not read_request_summary("chat", b'{"model":"m","stream":null}', {}).stream
+    asked = read_request_summary(
+        "chat", b'{"model":"m","stream":true,"stream_options":{"include_usage":true}}', {}
+    )
     assert (asked.stream, asked.wants_usage, asked.has_stream_options) == (True, True, True)
 
 
 def test_a_model_name_of_any_length_is_not_carried_about() -> None:
     with pytest.raises(BadRequest) as refused:
-        read_head("chat", b'{"model": "' + b"m" * 100_000 + b'"}', {})
+        read_request_summary("chat", b'{"model": "' + b"m" * 100_000 + b'"}', {})
     assert refused.value.param == "model"
 
 
@@ -79,12 +81,12 @@ PILE = b"[" + b"[]," * 100_000 + b"[]]"
 def test_what_is_too_large_for_its_place_is_not_read(field: str) -> None:
     body = b'{"model":"m","%b":%b}' % (field.encode(), PILE)
     for protocol in ("messages", "chat", "responses"):
-        head = read_head(protocol, body, {})  # type: ignore[arg-type]
-        assert (head.model, head.session, head.wants_usage) == ("m", "", False)
+        summary = read_request_summary(protocol, body, {})  # type: ignore[arg-type]
+        assert (summary.model, summary.session, summary.wants_usage) == ("m", "", False)
 
 
 @pytest.mark.parametrize("field", ["model", "stream"])
 def test_what_is_no_name_and_no_wish_is_refused_however_large(field: str) -> None:
     with pytest.raises(BadRequest) as refused:
-        read_head("chat", b'{"model":"m","%b":%b}' % (field.encode(), PILE), {})
+        read_request_summary("chat", b'{"model":"m","%b":%b}' % (field.encode(), PILE), {})
     assert refused.value.param == field

@@ -102,5 +102,5 @@ def test_the_text_passed_is_the_text_before_the_first_stop_sequence(
     text = "".join(pieces)
     passed = scanned(tuple(stops), BlockStarted(Text("")), *map(Delta, pieces), BlockEnded())
     complete_first = [(text.index(stop) + len(stop), text.index(stop)) for stop in stops if stop in text]
-    told = "".join(event.text for event in passed if isinstance(event, Delta))
-    assert told == text[: min(complete_first, default=(0, len(text)))[1]]
+    reported = "".join(event.text for event in passed if isinstance(event, Delta))
+    assert reported == text[: min(complete_first, default=(0, len(text)))[1]]

@@ -37,7 +37,7 @@ def test_a_function_stays_as_it_is() -> None:
     assert names == {"read": tool}
 
 
-def test_a_custom_tool_becomes_a_function_with_its_grammar_told() -> None:
+def test_a_custom_tool_becomes_a_function_with_its_grammar_reported() -> None:
     (lowered,), _ = lower_tools((PATCH,), custom=False)
     assert lowered.parameters == CUSTOM_SCHEMA
     assert lowered.description == (
@@ -127,7 +127,7 @@ def test_a_tool_that_is_no_longer_declared_has_a_name_all_the_same() -> None:
         (ToolCall("c", "p", "", "custom"), True, ""),
     ],
 )
-def test_arguments_are_told_as_json(call: ToolCall, custom: bool, wire: str) -> None:
+def test_arguments_are_reported_as_json(call: ToolCall, custom: bool, wire: str) -> None:
     assert wire_arguments(call, custom=custom) == wire
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from switchyard.protocols.names import ProtocolName
-from switchyard.protocols.request_summary import read_head
+from switchyard.protocols.request_summary import read_request_summary
 from switchyard.protocols.turn import turn_of
 
 MESSAGES = [{"role": "user", "content": "Fix the test"}]
@@ -14,7 +14,7 @@ CODEX = {"session-id": "s-1", "thread-id": "t-1"}
 
 def turn(body: dict[str, Any], headers: dict[str, str], protocol: ProtocolName = "messages") -> str:
     octets = json.dumps(body).encode()
-    return turn_of(protocol, read_head(protocol, octets, headers), headers, octets)
+    return turn_of(protocol, read_request_summary(protocol, octets, headers), headers, octets)
 
 
 def claude(**changes: Any) -> dict[str, Any]:

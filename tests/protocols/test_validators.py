@@ -128,8 +128,8 @@ def chat_chunks() -> list[Any]:
 
 
 def chat_records(chunks: list[Any]) -> list[Record]:
-    told = [b"[DONE]" if chunk == "[DONE]" else msgspec.json.encode(chunk) for chunk in chunks]
-    return records_of(b"".join(map(encode, told)))
+    reported = [b"[DONE]" if chunk == "[DONE]" else msgspec.json.encode(chunk) for chunk in chunks]
+    return records_of(b"".join(map(encode, reported)))
 
 
 CHAT_FAULTS = {

@@ -195,7 +195,7 @@ class _ChatStream:
     def __init__(self, include_usage: bool) -> None:
         self.include_usage = include_usage
         self.envelope: tuple[object, ...] | None = None
-        self.role_told = self.finished = self.usage_told = self.done = self.failed = False
+        self.role_reported = self.finished = self.usage_reported = self.done = self.failed = False
         self.tools: list[str] = []
         self.ids: set[str] = set()
 
@@ -211,7 +211,7 @@ class _ChatStream:
         assert self.done or self.failed, "the stream ends without [DONE] or error"
         if self.done:
             assert self.finished, "no finish_reason"
-            assert self.usage_told == self.include_usage, f"usage chunk told: {self.usage_told}"
+            assert self.usage_reported == self.include_usage, f"usage chunk told: {self.usage_reported}"
 
     def _check_chunk(self, chunk: Json) -> None:
         if chunk.get("error"):
@@ -222,7 +222,7 @@ class _ChatStream:
         envelope = (chunk["id"], chunk["created"], chunk["model"])
         assert self.envelope in (None, envelope), f"{envelope} after {self.envelope}"
         self.envelope = envelope
-        assert not self.usage_told, "a chunk after the usage chunk"
+        assert not self.usage_reported, "a chunk after the usage chunk"
         if not chunk["choices"]:
             self._check_usage_chunk(chunk)
             return
@@ -240,17 +240,17 @@ class _ChatStream:
         for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
             assert _is_count(usage[name]), f"usage.{name} is {usage[name]!r}"
         assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
-        self.usage_told = True
+        self.usage_reported = True
 
     def _check_choice(self, choice: Json) -> None:
         assert not self.finished, "a choice after finish_reason"
         assert choice["index"] == 0
         delta = choice["delta"]
-        if self.role_told:
+        if self.role_reported:
             assert "role" not in delta, "role repeated"
         else:
             assert delta.get("role") == "assistant", "the first chunk tells no role"
-            self.role_told = True
+            self.role_reported = True
         for name in ("content", "refusal", "reasoning_content"):
             assert delta.get(name) is None or isinstance(delta[name], str), f"delta.{name} is {delta[name]!r}"
         for call in delta.get("tool_calls", ()):
@@ -290,7 +290,7 @@ class _ResponsesStream:
         self.added: list[Json] = []
         self.done: dict[int, Json] = {}
         self.parts: dict[tuple[int, str, int], str] = {}
-        self.told: set[tuple[int, str, int]] = set()
+        self.reported: set[tuple[int, str, int]] = set()
         self.closed: set[tuple[int, str, int]] = set()
 
     def check(self, records: Iterable[Record]) -> None:
@@ -408,16 +408,16 @@ class _ResponsesStream:
 
     def _grow(self, part: tuple[int, str, int], delta: str) -> None:
         assert part in self.parts, f"a delta before its part {part}"
-        assert part not in self.told, f"a delta after the text of {part} was done"
+        assert part not in self.reported, f"a delta after the text of {part} was done"
         self.parts[part] += delta
 
     def _tell(self, part: tuple[int, str, int], text: str) -> None:
-        assert part in self.parts and part not in self.told, f"{part} done twice, or never begun"
+        assert part in self.parts and part not in self.reported, f"{part} done twice, or never begun"
         assert self.parts[part] == text, f"done says {text!r}, the deltas {self.parts[part]!r}"
-        self.told.add(part)
+        self.reported.add(part)
 
     def _close_part(self, part: tuple[int, str, int], text: str) -> None:
-        assert part in self.told and part not in self.closed, f"part {part} closed too early or twice"
+        assert part in self.reported and part not in self.closed, f"part {part} closed too early or twice"
         assert self.parts[part] == text, f"part done says {text!r}, the deltas {self.parts[part]!r}"
         self.closed.add(part)
 
@@ -430,7 +430,7 @@ class _ResponsesStream:
         self._check_payload(index, item)
         for part in self.parts:
             if part[0] == index:
-                assert part in self.told, f"item {index} done before its part {part[1:]}"
+                assert part in self.reported, f"item {index} done before its part {part[1:]}"
         self.done[index] = item
 
     def _check_payload(self, index: int, item: Json) -> None:

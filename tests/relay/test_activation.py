@@ -129,7 +129,7 @@ def test_what_is_due_is_sent_once_and_remembered() -> None:
         asyncio.run(scenario(server))
 
 
-def test_a_failure_is_told_and_tried_again_a_minute_later() -> None:
+def test_a_failure_is_reported_and_tried_again_a_minute_later() -> None:
     async def scenario(server: ScriptedUpstream) -> None:
         async with running(entry(server)) as run:
             await run.results(1)
@@ -264,7 +264,7 @@ def test_a_button_pressed_and_left_alone_ends_its_work_all_the_same() -> None:
 # --- health --------------------------------------------------------------------
 
 
-def test_a_success_ends_the_rest_of_its_upstream_and_a_failure_begins_none() -> None:
+def test_a_success_ends_the_cooldown_of_its_upstream_and_a_failure_begins_none() -> None:
     async def scenario(server: ScriptedUpstream) -> None:
         async with running(entry(server), now=EIGHT - timedelta(hours=1)) as run:
             health, rules = run.bed.health, run.bed.settings.failover
@@ -280,7 +280,7 @@ def test_a_success_ends_the_rest_of_its_upstream_and_a_failure_begins_none() -> 
         asyncio.run(scenario(server))
 
 
-def test_a_rest_that_began_during_an_activation_outlives_its_success() -> None:
+def test_a_cooldown_that_began_during_an_activation_outlives_its_success() -> None:
     async def scenario(server: ScriptedUpstream, let_go: threading.Event) -> None:
         async with running(entry(server), now=EIGHT - timedelta(hours=1)) as run:
             asked = asyncio.create_task(run.activations.activate("u"))

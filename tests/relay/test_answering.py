@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from switchyard.exchange import Exchange, Outcome
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.protocols.request_summary import read_head
+from switchyard.protocols.request_summary import read_request_summary
 from switchyard.relay.answering import Answering
 from switchyard.relay.failover import Relay
 from switchyard.relay.final_error import FinalError
@@ -57,7 +57,7 @@ def left_during(record: Callable[[asyncio.Event, Exchange], Awaitable[None]]) ->
             await record(reached, exchange)
 
         relay = Relay(replace(bed.dependencies, record=slowly))
-        request = ClientRequest("messages", BODY, read_head("messages", BODY, {}), [])
+        request = ClientRequest("messages", BODY, read_request_summary("messages", BODY, {}), [])
         asking = asyncio.create_task(relay.answer(request, Client()))
         await reached.wait()
         asking.cancel()
@@ -98,14 +98,16 @@ def given(
 
     async def scenario() -> Exchange:
         bed = bed_of(DEMO)
-        request = ClientRequest(protocol, body, read_head(protocol, body, headers), [*headers.items()])
+        request = ClientRequest(
+            protocol, body, read_request_summary(protocol, body, headers), [*headers.items()]
+        )
         exchange = Exchange("x_1", 0.0, protocol, "m")
         answering = Answering(
             bed.dependencies, request, exchange, Search(bed.dependencies, request, exchange), client
         )
         if begun:
             await client.start(200, [])
-        await answering.tell(final)
+        await answering.return_error(final)
         await bed.close()
         (recorded,) = bed.recorded
         return recorded

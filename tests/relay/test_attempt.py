@@ -83,7 +83,7 @@ def attempted(
             dependencies, CALL, codec, stream, timeouts or Timeouts(), seconds_left=seconds_left, wall=0.0
         )
         rest = b"".join([chunk async for chunk in held.reply.chunks()]) if reads_on else b""
-        return held.head + (stream.feed(rest) if stream is not None else rest)
+        return held.start + (stream.feed(rest) if stream is not None else rest)
 
     return run(scenario())
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from switchyard.exchange import Exchange
-from switchyard.protocols.request_summary import read_head
+from switchyard.protocols.request_summary import read_request_summary
 from switchyard.relay import capture
 from switchyard.relay.capture import CapturingRelay, NowhereSink
 from switchyard.relay.dependencies import Dependencies
@@ -37,7 +37,7 @@ class Capturing(CapturingRelay, Parrot):
 
 
 def ask(relay: Capturing, body: bytes = BODY) -> str:
-    request = ClientRequest("chat", body, read_head("chat", BODY, {}), [])
+    request = ClientRequest("chat", body, read_request_summary("chat", BODY, {}), [])
     return asyncio.run(relay.answer(request, NowhereSink())).id
 
 

@@ -40,20 +40,20 @@ def entry(url: str, protocol: Protocol = "messages", **more: Any) -> Upstream:
 def report_on(upstream: Upstream, model: str = "", bed: Bed | None = None) -> Report:
     """The report; its steps were told one by one as well."""
     bed = bed or bed_of(upstream)
-    told: list[Step] = []
+    reported: list[Step] = []
 
     async def scenario() -> Report:
         try:
-            return await check_connection(bed.dependencies, upstream, model, told.append)
+            return await check_connection(bed.dependencies, upstream, model, reported.append)
         finally:
             await bed.close()
 
     report = asyncio.run(scenario())
-    assert tuple(told) == report.steps
+    assert tuple(reported) == report.steps
     return report
 
 
-def told(report: Report) -> list[tuple[str, bool, str]]:
+def reported(report: Report) -> list[tuple[str, bool, str]]:
     return [(step.name, step.ok, step.detail) for step in report.steps]
 
 
@@ -72,11 +72,11 @@ def only(path: str, answer: Answer, elsewhere: Answer | None = None) -> Answer:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_an_upstream_that_works_is_told_with_its_answer(protocol: Protocol) -> None:
+def test_an_upstream_that_works_is_reported_with_its_answer(protocol: Protocol) -> None:
     with ScriptedUpstream(say("pong")) as server:
         bed = bed_of()
         report = report_on(entry(server.url, protocol), bed=bed)
-        assert told(report) == [*way(server), ("status", True, "200"), ("answer", True, "pong")]
+        assert reported(report) == [*way(server), ("status", True, "200"), ("answer", True, "pong")]
     assert (report.ok, report.answer, report.working_url) == (True, "pong", "")
     assert report.url == f"{server.url}{PATHS[protocol]}"
     assert 0 < report.seconds < 5
@@ -107,7 +107,7 @@ def test_an_upstream_that_works_is_told_with_its_answer(protocol: Protocol) -> N
 def test_where_it_fails(answer: Answer, step: tuple[str, bool, str], asked: int) -> None:
     with ScriptedUpstream(answer) as server:
         report = report_on(entry(server.url, timeouts=IMPATIENT))
-        assert told(report) == [*way(server), step]
+        assert reported(report) == [*way(server), step]
         assert len(server.requests) == asked
     assert (report.ok, report.answer, report.working_url) == (False, "", "")
 
@@ -147,7 +147,7 @@ def test_an_unknown_model_is_not_taken_for_a_wrong_address() -> None:
     answer = fixed(whole(404, wire.error_body("messages", unknown, "not_found_error")))
     with ScriptedUpstream(answer) as server:
         report = report_on(entry(server.url))
-        assert told(report)[-1] == ("status", False, f"404 {unknown}")
+        assert reported(report)[-1] == ("status", False, f"404 {unknown}")
         assert len(server.requests) == 1
 
 
@@ -186,7 +186,7 @@ def test_the_model_is_named_as_clients_name_it() -> None:
         assert report_on(upstream, "gpt-4", bed).model == "qwen3-235b"
         assert report_on(upstream).model == "qwen3-235b"
         refused = report_on(upstream, "unknown")
-        assert told(refused)[-1][:2] == ("status", False)
+        assert reported(refused)[-1][:2] == ("status", False)
         assert 'model "unknown" not served' in refused.steps[-1].detail
         assert len(server.requests) == 2
 
@@ -194,7 +194,7 @@ def test_the_model_is_named_as_clients_name_it() -> None:
 def test_an_entry_that_passes_keys_on_says_why_a_test_has_none() -> None:
     with ScriptedUpstream(say("never")) as server:
         report = report_on(entry(server.url, key="client"))
-        assert told(report) == [*way(server), ("status", False, CLIENTS_KEY)]
+        assert reported(report) == [*way(server), ("status", False, CLIENTS_KEY)]
         assert server.requests == []
 
 

@@ -23,7 +23,7 @@ def test_a_key_is_resolved(key: str, resolved: str) -> None:
         ("CHINESE", "environment variable CHINESE holds no key in one line, in plain ASCII"),
     ],
 )
-def test_what_is_no_key_is_told_without_its_value(name: str, why: str) -> None:
-    with pytest.raises(KeyMissing, match=why) as told:
+def test_what_is_no_key_is_reported_without_its_value(name: str, why: str) -> None:
+    with pytest.raises(KeyMissing, match=why) as reported:
         resolve_key(f"env:{name}", ENVIRONMENT)
-    assert "sk-" not in str(told.value)
+    assert "sk-" not in str(reported.value)

@@ -59,7 +59,7 @@ def test_the_content_comes_back_at_any_chunking(name: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in PACKERS if name != "nothing"])
-def test_a_body_larger_than_the_limit_is_told_from_a_broken_one(name: str) -> None:
+def test_a_body_larger_than_the_limit_is_distinguished_from_a_broken_one(name: str) -> None:
     encoding, pack = PACKERS[name]
     with pytest.raises(DecompressionBomb):
         unpack_whole(encoding, pack(TEXT), len(TEXT) - 1)

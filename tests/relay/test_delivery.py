@@ -142,14 +142,14 @@ def test_a_stream_of_many_minutes_survives_and_is_kept_alive(protocol: Protocol)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_silence_after_content_is_a_break_that_is_told_once(protocol: Protocol) -> None:
+def test_an_idle_timeout_after_content_is_a_break_that_is_reported_once(protocol: Protocol) -> None:
     got = deliver(protocol, records_of(protocol)[:6], end="silence", idle=60.0)
     assert (got.kind, got.at) == (FailureKind.IDLE_TIMEOUT, 60.0)
     assert got.body.count(b"fell silent for 60 s") == 1
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_broken_connection_is_told_once_and_is_in_the_books_before(protocol: Protocol) -> None:
+def test_a_broken_connection_is_reported_once_and_is_in_the_books_before(protocol: Protocol) -> None:
     got = deliver(protocol, records_of(protocol)[:6], end="break")
     assert got.kind is FailureKind.READ
     assert got.body.count(BROKE.encode()) == 1
@@ -230,7 +230,7 @@ def test_a_server_that_keeps_its_connection_open_is_not_waited_for(
 
 @pytest.mark.parametrize("client", PROTOCOLS)
 @pytest.mark.parametrize("protocol", REASONS)
-def test_nor_are_its_signs_of_life(protocol: Protocol, client: Protocol) -> None:
+def test_nor_are_its_keep_alives(protocol: Protocol, client: Protocol) -> None:
     records = until_the_reason(protocol)
     records += [USAGE] if protocol == "chat" else []
     said = len(records)

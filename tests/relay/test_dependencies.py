@@ -6,7 +6,7 @@ from switchyard.relay.dependencies import local_moment, steady_seconds
 
 
 @pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="only Linux has a clock of this name")
-def test_rests_are_measured_by_the_clock_that_goes_on_while_the_machine_sleeps() -> None:
+def test_cooldowns_are_measured_by_the_clock_that_goes_on_while_the_machine_sleeps() -> None:
     clock = time.CLOCK_BOOTTIME
     times = (
         time.clock_gettime(clock),

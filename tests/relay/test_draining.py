@@ -113,7 +113,7 @@ class RandomBody:
         self._gone = gone
         self._is_whole = not wants_stream and pick.random() < 0.5
         self._fails = pick.choice(FAILS[2:]) if pick.random() < 0.2 else ""
-        self._tells_end = pick.random() < 0.5
+        self._ends_visibly = pick.random() < 0.5
         """that it has ended: not every transport does"""
         self._counted = True
         self.has_ended = False
@@ -136,7 +136,7 @@ class RandomBody:
         self._end()
 
     def _maybe_end(self) -> None:
-        if self._tells_end and self._pick.random() < 0.4:
+        if self._ends_visibly and self._pick.random() < 0.4:
             self._end()
             self.has_ended = True
 

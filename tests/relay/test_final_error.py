@@ -12,7 +12,7 @@ from switchyard.routing.route import Route
 NOW = Moment(datetime(2026, 11, 21, 12, 0, tzinfo=UTC), 1000.0)
 
 
-def told(kind: ErrorType, status: int, message: str = "said so", wait: float | None = None) -> Failure:
+def reported(kind: ErrorType, status: int, message: str = "said so", wait: float | None = None) -> Failure:
     return Failure(FailureKind.STATUS, WireError(kind, message, status, retry_after=wait))
 
 
@@ -31,67 +31,67 @@ UNSAYABLE = Failure(FailureKind.REFUSED_REQUEST, WireError(ErrorType.INVALID_REQ
 @pytest.mark.parametrize(
     ("failures", "status", "message"),
     [
-        ([told(ErrorType.SERVER, 500)], 500, 'upstream "u0": 500 said so.'),
+        ([reported(ErrorType.SERVER, 500)], 500, 'upstream "u0": 500 said so.'),
         ([REFUSED], 502, 'upstream "u0": cannot connect.'),
         ([SILENT], 504, 'upstream "u0": sent nothing for 120 s.'),
         (
-            [told(ErrorType.SERVER, 500), told(ErrorType.AUTHENTICATION, 401), REFUSED],
+            [reported(ErrorType.SERVER, 500), reported(ErrorType.AUTHENTICATION, 401), REFUSED],
             401,
             'All upstreams failed: upstream "u0": 500 said so; upstream "u1": 401 said so; '
             'upstream "u2": cannot connect.',
         ),
         (
-            [told(ErrorType.RATE_LIMIT, 429), told(ErrorType.OVERLOADED, 529)],
+            [reported(ErrorType.RATE_LIMIT, 429), reported(ErrorType.OVERLOADED, 529)],
             429,
             'All upstreams failed: upstream "u0": 429 said so; upstream "u1": 529 said so.',
         ),
         (
-            [UNSAYABLE, told(ErrorType.SERVER, 500)],
+            [UNSAYABLE, reported(ErrorType.SERVER, 500)],
             500,
             'All upstreams failed: upstream "u0": cannot be said; upstream "u1": 500 said so.',
         ),
     ],
 )
-def test_the_most_telling_status_is_told_with_every_upstream_and_its_cause(
+def test_the_most_descriptive_status_is_reported_with_every_upstream_and_its_cause(
     failures: list[Failure], status: int, message: str
 ) -> None:
     error = all_failed(attempts(*failures), (), NOW).error
     assert (error.status, error.message) == (status, message)
 
 
-def test_retries_of_one_upstream_are_told_once() -> None:
+def test_retries_of_one_upstream_are_reported_once() -> None:
     same = attempts(REFUSED, REFUSED)
     same[1].upstream = "u0"
     assert all_failed(same, (), NOW).error.message == 'upstream "u0": cannot connect.'
 
 
-def resting(upstream: str, until: float) -> Skip:
+def cooling(upstream: str, until: float) -> Skip:
     return Skip(upstream, "resting", "resting", NOW.monotonic + until)
 
 
-LIMITED = told(ErrorType.RATE_LIMIT, 429, wait=20.0)
-BROKE = told(ErrorType.SERVER, 500)
-BAD_KEY = told(ErrorType.AUTHENTICATION, 401)
+LIMITED = reported(ErrorType.RATE_LIMIT, 429, wait=20.0)
+BROKE = reported(ErrorType.SERVER, 500)
+BAD_KEY = reported(ErrorType.AUTHENTICATION, 401)
 
 
 @pytest.mark.parametrize(
     ("failures", "skips", "recovery", "ending"),
     [
-        ((BROKE,), (resting("u0", 600.0),), 600.0, "Next try possible at 12:10."),
-        ((BROKE,), (resting("u0", 14.2),), 14.2, "Next try possible in 15 s."),
-        ((BROKE, BROKE), (resting("u0", 600.0), resting("u1", 15.0)), 15.0, "in 15 s."),
-        ((BROKE,), (resting("u0", 600.0), resting("u9", 300.0)), 300.0, "at 12:05."),
+        ((BROKE,), (cooling("u0", 600.0),), 600.0, "Next try possible at 12:10."),
+        ((BROKE,), (cooling("u0", 14.2),), 14.2, "Next try possible in 15 s."),
+        ((BROKE, BROKE), (cooling("u0", 600.0), cooling("u1", 15.0)), 15.0, "in 15 s."),
+        ((BROKE,), (cooling("u0", 600.0), cooling("u9", 300.0)), 300.0, "at 12:05."),
         ((BROKE,), (Skip("other", "weekday", "not today", 1100.0),), None, "said so."),
         ((BROKE,), (), None, "said so."),
         ((LIMITED,), (), 20.0, "in 20 s."),
-        ((LIMITED,), (resting("u0", 30.0),), 30.0, "in 30 s."),
-        ((LIMITED, BROKE), (resting("u1", 90.0),), 20.0, "in 20 s."),
-        ((BAD_KEY,), (resting("u0", 600.0),), None, "said so."),
-        ((BAD_KEY, BROKE), (resting("u0", 5.0), resting("u1", 15.0)), 15.0, "in 15 s."),
-        ((told(ErrorType.MODEL_NOT_FOUND, 404),), (resting("u0", 600.0),), None, "said so."),
-        ((told(ErrorType.BILLING, 402),), (resting("u0", 600.0),), None, "said so."),
-        ((told(ErrorType.QUOTA, 429),), (resting("u0", 600.0),), 600.0, "at 12:10."),
-        ((told(ErrorType.INVALID_REQUEST, 400), BROKE), (resting("u1", 15.0),), None, "said so."),
+        ((LIMITED,), (cooling("u0", 30.0),), 30.0, "in 30 s."),
+        ((LIMITED, BROKE), (cooling("u1", 90.0),), 20.0, "in 20 s."),
+        ((BAD_KEY,), (cooling("u0", 600.0),), None, "said so."),
+        ((BAD_KEY, BROKE), (cooling("u0", 5.0), cooling("u1", 15.0)), 15.0, "in 15 s."),
+        ((reported(ErrorType.MODEL_NOT_FOUND, 404),), (cooling("u0", 600.0),), None, "said so."),
+        ((reported(ErrorType.BILLING, 402),), (cooling("u0", 600.0),), None, "said so."),
+        ((reported(ErrorType.QUOTA, 429),), (cooling("u0", 600.0),), 600.0, "at 12:10."),
+        ((reported(ErrorType.INVALID_REQUEST, 400), BROKE), (cooling("u1", 15.0),), None, "said so."),
     ],
 )
 def test_the_earliest_recovery_is_the_end_of_a_cooldown_that_a_wait_can_help(
@@ -128,7 +128,7 @@ def test_who_could_not_be_asked_now_is_named_too() -> None:
 def test_an_overflow_keeps_the_words_that_clients_act_upon() -> None:
     overflow = WireError(ErrorType.CONTEXT_OVERFLOW, "prompt is too long: 2 tokens > 1 maximum", 400)
     final = all_failed(attempts(REFUSED, Failure(FailureKind.STATUS, overflow)), (), NOW)
-    assert (final.error, final.told) == (overflow, None)
+    assert (final.error, final.reported) == (overflow, None)
 
 
 @pytest.mark.parametrize(

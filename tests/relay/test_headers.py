@@ -15,8 +15,8 @@ from switchyard.settings import Upstream
 )
 def test_betas_that_an_upstream_refuses_are_not_passed_on(refused: tuple[str, ...], left: str | None) -> None:
     upstream = Upstream(name="u", base_url="https://h")
-    told = [("anthropic-beta", "a-1, b-2"), ("anthropic-beta", "c-3")]
-    sent = upstream_headers(upstream, "k", told, same_protocol=True, stream=False, refused_betas=refused)
+    reported = [("anthropic-beta", "a-1, b-2"), ("anthropic-beta", "c-3")]
+    sent = upstream_headers(upstream, "k", reported, same_protocol=True, stream=False, refused_betas=refused)
     assert dict(sent).get("anthropic-beta") == left
 
 
@@ -51,8 +51,8 @@ def test_headers_that_are_others_each_time_are_forgotten(count: int, length: int
     tracemalloc.start()
     try:
         for turn in range(300):
-            told = [(f"x-{turn}-{number}-{'n' * length}", "") for number in range(count)]
-            sent = upstream_headers(upstream, "k", told, same_protocol=True, stream=True)
+            reported = [(f"x-{turn}-{number}-{'n' * length}", "") for number in range(count)]
+            sent = upstream_headers(upstream, "k", reported, same_protocol=True, stream=True)
             request_head("POST", target, sent, 0)
         held, _ = tracemalloc.get_traced_memory()
     finally:

@@ -441,7 +441,7 @@ def test_an_upstream_that_recovers_first_answers_whoever_is_held() -> None:
     assert played(outage, act, upstream("a"), upstream("b", role="backup")) == {(Outcome.OK, "b")}
 
 
-def test_a_new_request_is_told_at_once_of_a_cause_that_lasts() -> None:
+def test_a_new_request_is_reported_at_once_of_a_cause_that_lasts() -> None:
     """The key was refused, the upstream cools down for ten minutes: nothing can be expected of waiting for that."""
 
     async def act(stage: Stage, outage: Outage) -> object:
@@ -498,7 +498,7 @@ def test_a_prompt_that_is_too_long_goes_to_a_larger_window(
     assert run(scenario()) == (Outcome.OK, asked)
 
 
-def test_an_overflow_of_every_window_is_told_in_the_words_of_the_clients() -> None:
+def test_an_overflow_of_every_window_is_reported_in_the_words_of_the_clients() -> None:
     async def scenario() -> object:
         async def answer(call: Call) -> Reply:
             text = b"prompt is too long: 9000 tokens > 8000 maximum"

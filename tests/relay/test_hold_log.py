@@ -53,7 +53,7 @@ def test_a_held_request_has_a_line_with_its_reasons_and_one_with_its_outcome(
     ]
 
 
-def test_the_recovery_of_an_upstream_is_told_once_with_those_who_go_on(
+def test_the_recovery_of_an_upstream_is_reported_once_with_those_who_go_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def scenario() -> None:
@@ -113,7 +113,7 @@ def test_the_line_of_a_request_that_nobody_answered_says_why_its_waiting_ended(
     ("status", "outcome"),
     [(401, "there is nothing left to wait for"), (400, 'its client gets the error of "a"')],
 )
-def test_a_failure_that_ends_the_waiting_is_told_as_such(
+def test_a_failure_that_ends_the_waiting_is_reported_as_such(
     caplog: pytest.LogCaptureFixture, status: int, outcome: str
 ) -> None:
     async def scenario() -> None:

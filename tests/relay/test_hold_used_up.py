@@ -101,7 +101,7 @@ def test_its_whole_request_is_cut_too() -> None:
     assert (client.seen, ended) == (["cut"], 0.0)
 
 
-def test_another_program_is_told_how_long_to_wait() -> None:
+def test_another_program_is_reported_how_long_to_wait() -> None:
     client, _ = asked(limited("20"), {}, hold_seconds=10)
     assert (client.seen[0], client.headers["retry-after"]) == ("429", "20")
 

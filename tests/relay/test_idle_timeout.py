@@ -127,9 +127,9 @@ def test_what_came_while_the_machine_stood_still_is_heard_first(loop: str) -> No
             with theirs:
                 with IdleTimeout(0.2) as limit:
                     asyncio.get_running_loop().call_soon(stand_still, theirs)
-                    heard = await reader.read(100)
+                    received = await reader.read(100)
                     limit.touch()
-                    return heard
+                    return received
         finally:
             writer.close()
 

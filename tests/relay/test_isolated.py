@@ -8,7 +8,7 @@ import pytest
 from switchyard.exchange import Outcome
 from switchyard.protocols.codecs import CODECS
 from switchyard.relay.headers import OUR_USER_AGENT
-from switchyard.relay.isolated import Heard, answer_text, ask_isolated, usual_model
+from switchyard.relay.isolated import ProbeResult, answer_text, ask_isolated, usual_model
 from switchyard.routing.health import Charge
 from switchyard.settings import CLAUDE_SONNET, ModelRule, Upstream
 from tests.bed import wire
@@ -25,8 +25,8 @@ def entry(server: ScriptedUpstream | None = None, protocol: Protocol = "messages
     return Upstream(**fields)
 
 
-def heard(bed: Bed, upstream: Upstream, **more: Any) -> Heard:
-    async def scenario() -> Heard:
+def received(bed: Bed, upstream: Upstream, **more: Any) -> ProbeResult:
+    async def scenario() -> ProbeResult:
         try:
             return await ask_isolated(bed.dependencies, upstream, "activation", 5.0, **more)
         finally:
@@ -57,7 +57,7 @@ def test_the_request_is_tiny_and_says_who_asks(protocol: Protocol) -> None:
     with ScriptedUpstream(say("pong pong")) as server:
         upstream = entry(server, protocol)
         bed = bed_of(upstream)
-        got = heard(bed, upstream)
+        got = received(bed, upstream)
         [request] = server.requests
     assert request.json == BODIES[protocol]
     assert request.header("user-agent") == OUR_USER_AGENT
@@ -82,7 +82,7 @@ def test_an_upstream_that_streams_unasked_or_does_not_stream_is_understood(proto
 
     with ScriptedUpstream(contrary) as server:
         upstream = entry(server, protocol)
-        got = heard(bed_of(upstream), upstream)
+        got = received(bed_of(upstream), upstream)
     assert (got.ok, got.text) == (True, "pong")
 
 
@@ -97,7 +97,7 @@ def test_a_field_that_the_upstream_refuses_is_said_otherwise() -> None:
 
     with ScriptedUpstream(picky) as server:
         upstream = entry(server, "chat")
-        got = heard(bed_of(upstream), upstream)
+        got = received(bed_of(upstream), upstream)
         bodies = [request.json for request in server.requests]
     assert (got.ok, got.text) == (True, "pong")
     assert bodies[1] == {
@@ -107,7 +107,7 @@ def test_a_field_that_the_upstream_refuses_is_said_otherwise() -> None:
     }
 
 
-def test_neither_calendar_nor_limits_nor_a_rest_hold_it_up() -> None:
+def test_neither_calendar_nor_limits_nor_a_cooldown_hold_it_up() -> None:
     with ScriptedUpstream(say("pong")) as server:
         upstream = entry(
             server,
@@ -123,7 +123,7 @@ def test_neither_calendar_nor_limits_nor_a_rest_hold_it_up() -> None:
         bed.limits.begin("u")
         rest = Charge("rest")
         bed.health.failed("u", CLAUDE_SONNET, rest, "boom", bed.settings.failover, 1e12)
-        got = heard(bed, upstream)
+        got = received(bed, upstream)
     assert got.ok
     assert bed.limits.under_way("u") == 1
 
@@ -131,7 +131,7 @@ def test_neither_calendar_nor_limits_nor_a_rest_hold_it_up() -> None:
 def test_another_upstream_never_answers_in_its_place() -> None:
     with ScriptedUpstream(say("I am the other")) as server:
         broken, other = entry(), entry(server, name="other")
-        got = heard(bed_of(other, broken), broken)
+        got = received(bed_of(other, broken), broken)
         assert server.requests == []
     assert (got.ok, got.text) == (False, "cannot connect (connection refused)")
 
@@ -149,13 +149,13 @@ def test_another_upstream_never_answers_in_its_place() -> None:
     ],
     ids=["401", "503", "400", "HTML"],
 )
-def test_a_failure_is_told_in_the_upstreams_words_and_costs_clients_nothing(
+def test_a_failure_is_reported_in_the_upstreams_words_and_costs_clients_nothing(
     answer: Answer, text: str
 ) -> None:
     with ScriptedUpstream(answer) as server:
         upstream = entry(server)
         bed = bed_of(upstream)
-        got = heard(bed, upstream)
+        got = received(bed, upstream)
         assert len(server.requests) == 1
     assert (got.ok, got.text) == (False, text)
     assert bed.health.is_spotless
@@ -165,12 +165,12 @@ def test_a_failure_is_told_in_the_upstreams_words_and_costs_clients_nothing(
 def test_a_key_that_is_no_secret_leaves_the_text_as_it_is() -> None:
     with ScriptedUpstream(status(500, "broken")) as server:
         upstream = entry(server, key="k")
-        assert heard(bed_of(upstream), upstream).text == "broken"
+        assert received(bed_of(upstream), upstream).text == "broken"
 
 
-def test_a_missing_key_is_told_without_asking() -> None:
+def test_a_missing_key_is_reported_without_asking() -> None:
     upstream = entry(key="env:SWITCHYARD_NO_SUCH_KEY")
-    got = heard(bed_of(upstream), upstream)
+    got = received(bed_of(upstream), upstream)
     assert got.text == (
         "environment variable SWITCHYARD_NO_SUCH_KEY is not set; set it and restart, or enter the key itself"
     )
@@ -197,9 +197,9 @@ def test_a_model_that_is_named_goes_through_the_rules_as_a_clients_would() -> No
     with ScriptedUpstream(say("pong")) as server:
         upstream = entry(server, models={"claude-big": "sonnet"})
         rules = (ModelRule(source="gpt-4", to="claude-big"),)
-        assert heard(bed_of(upstream), upstream, model="gpt-4", rules=rules).ok
+        assert received(bed_of(upstream), upstream, model="gpt-4", rules=rules).ok
         assert server.requests[0].json["model"] == "sonnet"
-        got = heard(bed_of(upstream), upstream, model="gpt-4")
+        got = received(bed_of(upstream), upstream, model="gpt-4")
     assert got.text == 'No upstream can answer for model "gpt-4" now. Skipped: "u": model "gpt-4" not served.'
 
 

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from switchyard.exchange import Exchange, FailureKind, Outcome
-from switchyard.protocols.request_summary import read_head
+from switchyard.protocols.request_summary import read_request_summary
 from switchyard.relay.capture import NowhereSink
 from switchyard.relay.failover import Relay
 from switchyard.relay.failures import AttemptFailed, network_failure
@@ -97,7 +97,7 @@ class Stage:
 
     async def ask(self, model: str) -> None:
         body = b'{"model":"%s","max_tokens":9,"stream":true,"messages":[]}' % model.encode()
-        request = ClientRequest("messages", body, read_head("messages", body, {}), [])
+        request = ClientRequest("messages", body, read_request_summary("messages", body, {}), [])
         await Relay(self.dependencies).answer(request, self.client)
 
 

@@ -9,7 +9,7 @@ from switchyard.protocols import carrier
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.names import ProtocolName
-from switchyard.protocols.request_summary import read_head
+from switchyard.protocols.request_summary import read_request_summary
 from switchyard.relay.prepare import Preparation, Prepared, issuer_of, protocol_for, target_for
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.route import Candidate
@@ -45,7 +45,7 @@ def prepared(
     learned: dict[str, Any] | None = None,
     **more: Any,
 ) -> Prepared:
-    request = ClientRequest(client, body, read_head(client, body, {}), [], **more)
+    request = ClientRequest(client, body, read_request_summary(client, body, {}), [], **more)
     protocol = protocol_for(chosen.upstream, client)
     return Preparation(request, CODECS).prepare(chosen, target_for(chosen, protocol, learned or {}), stripped)
 
@@ -60,7 +60,7 @@ def test_between_equals_only_the_model_changes(protocol: ProtocolName) -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_what_an_upstream_of_the_same_protocol_is_not_told_is_a_loss(protocol: ProtocolName) -> None:
+def test_what_an_upstream_of_the_same_protocol_is_not_reported_is_a_loss(protocol: ProtocolName) -> None:
     body = BODIES[protocol].replace(b'"odd"', b'"temperature":0.5,"odd"')
     sent = prepared(protocol, body, candidate(entry(protocol, capabilities={"sampling": False})))
     assert [loss.field for loss in sent.losses] == ["temperature"]
@@ -103,7 +103,9 @@ def test_usage_is_asked_of_a_chat_upstream_and_hidden_from_the_client() -> None:
 
 def test_a_request_is_decoded_at_most_once() -> None:
     body = BODIES["messages"]
-    preparation = Preparation(ClientRequest("messages", body, read_head("messages", body, {}), []), CODECS)
+    preparation = Preparation(
+        ClientRequest("messages", body, read_request_summary("messages", body, {}), []), CODECS
+    )
     assert preparation.decoded() is preparation.decoded()
 
 
@@ -201,9 +203,9 @@ def test_the_thinking_suffix_is_said_as_the_model_takes_it() -> None:
 
 
 def test_what_holds_for_this_request_is_stronger_than_the_file() -> None:
-    told = candidate(entry("messages", capabilities={"max_output_tokens": 8000}))
-    assert target_for(told, "messages", {"max_output_tokens": 9}).capabilities.max_output_tokens == 8000
-    for_now = target_for(told, "messages", {}, {"max_output_tokens": 9})
+    reported = candidate(entry("messages", capabilities={"max_output_tokens": 8000}))
+    assert target_for(reported, "messages", {"max_output_tokens": 9}).capabilities.max_output_tokens == 8000
+    for_now = target_for(reported, "messages", {}, {"max_output_tokens": 9})
     assert for_now.capabilities.max_output_tokens == 9
 
 
@@ -247,7 +249,7 @@ def test_the_demo_speaks_what_the_client_does(client: ProtocolName) -> None:
 def test_a_body_that_cannot_be_repaired_is_the_clients_fault(number: str) -> None:
     marks = b'"cache_control":{},' * 5
     body = b'{"model":"asked",%b"messages":[],"temperature":%b}' % (marks, number.encode())
-    request = ClientRequest("chat", body, read_head("chat", body, {}), [])
+    request = ClientRequest("chat", body, read_request_summary("chat", body, {}), [])
     upstream = entry("chat")
     with pytest.raises(BadRequest):
         Preparation(request, CODECS).prepare(candidate(upstream), target_for(candidate(upstream), "chat", {}))

@@ -18,18 +18,18 @@ def test_an_open_port_is_reached() -> None:
         assert steps(server.url) == [("resolve", True, "127.0.0.1"), ("connect", True, f"port {server.port}")]
 
 
-def test_a_closed_port_is_told() -> None:
+def test_a_closed_port_is_reported() -> None:
     url = closed_url()
     (resolved, connected) = steps(url)
     assert (resolved[1], connected[:2]) == (True, ("connect", False))
     assert "refused" in connected[2].lower()
 
 
-def test_an_unknown_name_is_told() -> None:
+def test_an_unknown_name_is_reported() -> None:
     assert steps("http://no-such-host.invalid")[-1][:2] == ("resolve", False)
 
 
-def test_a_server_without_tls_is_told_at_the_handshake() -> None:
+def test_a_server_without_tls_is_reported_at_the_handshake() -> None:
     with ScriptedUpstream() as server:
         assert steps(f"https://127.0.0.1:{server.port}")[-1][:2] == ("tls", False)
 

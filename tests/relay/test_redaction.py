@@ -20,8 +20,8 @@ ENTRY = Upstream(
 
 
 def test_the_key_and_custom_headers_are_blanked_wherever_they_stand() -> None:
-    told = f"key {KEY} with custom-secret, on"
-    error = WireError(ErrorType.INVALID_REQUEST, told, 400, code=KEY, param="custom-secret")
+    reported = f"key {KEY} with custom-secret, on"
+    error = WireError(ErrorType.INVALID_REQUEST, reported, 400, code=KEY, param="custom-secret")
     body = b'{"error": "key odd/\\"key\\"\\\\1", "plain": "' + KEY.encode() + b'", "h": "custom-secret"}'
 
     seen = redacted(Failure(FailureKind.STATUS, error, body), secrets_of(ENTRY))
@@ -62,7 +62,7 @@ LONG = "zq-0123456789-0123456789-0123456789"
 
 
 @pytest.mark.parametrize(
-    ("told", "seen"),
+    ("reported", "seen"),
     [
         (f"bad {LONG}!", "bad [key]!"),
         (f"cut in the key: {LONG[:-1]}", "cut in the key: [key]"),
@@ -71,8 +71,8 @@ LONG = "zq-0123456789-0123456789-0123456789"
         (f"another one: {LONG[:-2]}xx", "another one: [key]xx"),
     ],
 )
-def test_a_key_that_a_limit_on_texts_has_cut_is_blanked_as_well(told: str, seen: str) -> None:
-    assert redacted_text(told, (LONG,)) == seen
+def test_a_key_that_a_limit_on_texts_has_cut_is_blanked_as_well(reported: str, seen: str) -> None:
+    assert redacted_text(reported, (LONG,)) == seen
 
 
 def test_a_secret_that_begins_like_its_blank_ends() -> None:
@@ -102,7 +102,7 @@ def test_a_slash_in_json_hides_no_key(spelled: bytes) -> None:
         ("", ""),
     ],
 )
-def test_an_address_is_told_without_what_is_secret_in_it(url: str, seen: str) -> None:
+def test_an_address_is_reported_without_what_is_secret_in_it(url: str, seen: str) -> None:
     assert masked_url(url) == seen
 
 

@@ -162,7 +162,7 @@ def test_only_as_many_wait_for_a_slot_that_is_free_soon_as_there_are_such_slots(
 
 @pytest.mark.parametrize("end", ["by hand", "by itself"])
 @pytest.mark.parametrize("mode", ["down", "slow", "cut"])
-def test_a_pretence_leaves_no_rest_behind(mode: Mode, end: str) -> None:
+def test_a_simulation_leaves_no_cooldown_behind(mode: Mode, end: str) -> None:
     async def scenario() -> object:
         async def answer(call: Call) -> Reply:
             return reply()
@@ -171,14 +171,14 @@ def test_a_pretence_leaves_no_rest_behind(mode: Mode, end: str) -> None:
         stage = Stage(Settings(upstreams=entries, failover=Failover(error_threshold=2)), answer)
         stage.dependencies.wire.simulate("u", mode, 60.0)
         during = [(await stage.ask()).attempts[-1].upstream for _ in range(3)]
-        resting = ("u", "") in stage.bed.health.conditions()
+        cooling = ("u", "") in stage.bed.health.conditions()
         if end == "by hand":
             stage.dependencies.wire.simulate("u", None, 0.0)
             stage.bed.health.forget_simulated("u")
         else:
             await asyncio.sleep(60.0)
         after = [len((await stage.ask()).attempts) for _ in range(2)]
-        return during, resting, after, stage.bed.health.is_spotless
+        return during, cooling, after, stage.bed.health.is_spotless
 
     assert run(scenario()) == (["other"] * 3, True, [1, 1], True)
 
@@ -201,11 +201,11 @@ def test_a_place_is_left_only_when_the_connection_of_a_silent_upstream_is_closed
     """The upstream counts too: one request more than its limit it would refuse."""
 
     async def scenario() -> object:
-        told: list[str] = []
+        reported: list[str] = []
 
         class Silent(Body):
             async def close(self) -> None:
-                told.append(f"closed with {stage.bed.limits.under_way('u')} under way")
+                reported.append(f"closed with {stage.bed.limits.under_way('u')} under way")
 
         async def answer(call: Call) -> Reply:
             opening = wire.records("messages", wire.Reply("Hello"), "m")[:4]
@@ -214,7 +214,7 @@ def test_a_place_is_left_only_when_the_connection_of_a_silent_upstream_is_closed
         entry = upstream("u", max_concurrency=1, timeouts=TimeoutOverrides(idle=5.0))
         stage = Stage(Settings(upstreams=(entry,)), answer)
         exchange = await stage.ask(stream=True)
-        return exchange.outcome, told[0], stage.bed.limits.under_way("u")
+        return exchange.outcome, reported[0], stage.bed.limits.under_way("u")
 
     assert run(scenario()) == (Outcome.TRUNCATED, "closed with 1 under way", 0)
 

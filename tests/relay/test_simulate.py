@@ -107,7 +107,7 @@ def test_a_short_answer_is_cut_before_its_end() -> None:
     assert run(scenario()) == (b'{"short": 1}', FailureKind.READ)
 
 
-def test_an_error_is_told_as_it_came() -> None:
+def test_an_error_is_reported_as_it_came() -> None:
     async def scenario() -> object:
         _, wire = wire_of(status=500, pieces=[b"no"])
         wire.simulate("u", "cut", 60.0)
@@ -118,7 +118,7 @@ def test_an_error_is_told_as_it_came() -> None:
 
 @pytest.mark.parametrize("mode", ["down", "cut"])
 @pytest.mark.parametrize("end", ["another upstream", "time", "owner"])
-def test_a_pretence_ends_and_concerns_nobody_else(mode: Mode, end: str) -> None:
+def test_a_simulation_ends_and_concerns_nobody_else(mode: Mode, end: str) -> None:
     async def scenario() -> object:
         _, wire = wire_of()
         wire.simulate("u", mode, 60.0)
@@ -127,7 +127,7 @@ def test_a_pretence_ends_and_concerns_nobody_else(mode: Mode, end: str) -> None:
             await asyncio.sleep(60.0)
         if end == "owner":
             wire.simulate("u", None, 0.0)
-        told = list(wire.simulations())
-        return await read(wire, OTHER if end == "another upstream" else CALL), told
+        reported = list(wire.simulations())
+        return await read(wire, OTHER if end == "another upstream" else CALL), reported
 
     assert run(scenario()) == ((b"all", None), ["u"] if end == "another upstream" else [])

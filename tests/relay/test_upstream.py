@@ -95,9 +95,9 @@ def test_each_break_has_its_kind_and_its_words(name: str) -> None:
         async with RawServer(script) as server:
             return await failure_of(wire, Call(server.url, [], b"{}", 5))
 
-    found, told = on_the_wire(work)
+    found, reported = on_the_wire(work)
     assert found is kind
-    assert told.startswith(text), told
+    assert reported.startswith(text), reported
 
 
 def closed_port() -> int:
@@ -129,13 +129,13 @@ def closed_port() -> int:
         ),
     ],
 )
-def test_what_cannot_be_reached_or_said_is_told_without_addresses_or_secrets(
+def test_what_cannot_be_reached_or_said_is_reported_without_addresses_or_secrets(
     call: Call, kind: FailureKind, text: str
 ) -> None:
     assert on_the_wire(lambda wire: failure_of(wire, call)) == (kind, text)
 
 
-def test_a_reset_within_the_body_is_told() -> None:
+def test_a_reset_within_the_body_is_reported() -> None:
     async def work(wire: Wire) -> tuple[FailureKind, str]:
         async with RawServer(resets_within_the_body) as server:
             return await failure_of(wire, Call(server.url, [], b"{}", 5))
@@ -168,7 +168,7 @@ def test_the_demo_needs_no_network() -> None:
     assert on_the_wire(work) == ("yes", b"question")
 
 
-def test_a_socks_proxy_that_is_away_is_told() -> None:
+def test_a_socks_proxy_that_is_away_is_reported() -> None:
     call = Call("http://api.example/", [], b"", 5, f"socks5://127.0.0.1:{closed_port()}")
     assert on_the_wire(lambda wire: failure_of(wire, call)) == (FailureKind.CONNECT, "cannot connect")
 

@@ -203,9 +203,9 @@ def test_the_room_is_bounded() -> None:
         bed = Bed()
         bed.room.enter(ONE)
         tasks = [bed.come(str(number), ONE) for number in range(waiting.MAX_WAITING)]
-        before = bed.room.is_crowded
+        before = bed.room.is_at_limit
         await settle()
-        after = bed.room.is_crowded
+        after = bed.room.is_at_limit
         for task in tasks:
             task.cancel()
         return before, after

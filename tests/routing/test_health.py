@@ -19,11 +19,11 @@ def failing(health: Health, times: int, now: float = 0.0, charge: Charge = ERROR
     return [health.failed("u", "m", charge, "boom", RULES, now) for _ in range(times)]
 
 
-def test_the_threshold_of_errors_in_a_row_makes_an_upstream_rest() -> None:
+def test_the_threshold_of_errors_in_a_row_puts_an_upstream_into_cooldown() -> None:
     health = Health()
     assert failing(health, 3) == [False, False, True]
-    rest = health.cooldown_of("u", "m", 50.0)
-    assert rest is not None and (rest.until, rest.errors, rest.reason) == (100.0, 3, "boom")
+    cooldown = health.cooldown_of("u", "m", 50.0)
+    assert cooldown is not None and (cooldown.until, cooldown.errors, cooldown.reason) == (100.0, 3, "boom")
     assert health.cooldown_of("u", "m", 100.0) is None
 
 
@@ -38,7 +38,7 @@ def test_a_success_clears_the_count_of_the_upstream_that_answered_only() -> None
     assert failing(health, 2) == [False, False]
 
 
-def test_a_fault_of_a_model_rests_that_model_only() -> None:
+def test_a_fault_of_a_model_cools_down_that_model_only() -> None:
     health = Health()
     failing(health, 3, charge=Charge("error", model_only=True))
     assert health.cooldown_of("u", "m", 1.0) is not None
@@ -101,8 +101,8 @@ def test_a_bad_key_found_during_a_short_cooldown_makes_it_a_full_one() -> None:
     health = Health()
     failing(health, 3)
     failing(health, 1, now=10.0, charge=Charge("rest", full=True))
-    rest = health.cooldown_of("u", "m", 399.0)
-    assert rest is not None and rest.until == 410.0
+    cooldown = health.cooldown_of("u", "m", 399.0)
+    assert cooldown is not None and cooldown.until == 410.0
 
 
 def test_the_reset_of_a_quota_found_during_a_short_cooldown_makes_it_last_until_then() -> None:
@@ -141,8 +141,8 @@ def test_a_failed_probe_doubles_the_cooldown_up_to_the_full_one() -> None:
     for now, until in ((100.0, 300.0), (300.0, 700.0), (700.0, 1100.0), (1100.0, 1500.0)):
         health.begin("u", "m", "x")
         assert failing(health, 1, now=now) == [True]
-        rest = health.cooldown_of("u", "m", now)
-        assert rest is not None and rest.until == until
+        cooldown = health.cooldown_of("u", "m", now)
+        assert cooldown is not None and cooldown.until == until
 
 
 def test_one_trial_at_a_time_and_its_success_closes_the_matter() -> None:
@@ -165,12 +165,12 @@ def test_an_abandoned_trial_frees_its_place() -> None:
     assert health.cooldown_of("u", "m", 100.0, "b") is None
 
 
-def test_failures_while_resting_do_not_prolong_the_rest() -> None:
+def test_failures_during_a_cooldown_do_not_prolong_the_cooldown() -> None:
     health = Health()
     failing(health, 3)
     failing(health, 5, now=10.0)
-    rest = health.cooldown_of("u", "m", 50.0)
-    assert rest is not None and rest.until == 100.0
+    cooldown = health.cooldown_of("u", "m", 50.0)
+    assert cooldown is not None and cooldown.until == 100.0
 
 
 def test_neutral_failures_never_count() -> None:
@@ -251,7 +251,7 @@ def test_an_entry_of_the_same_account_under_another_name_was_renamed(
     assert renamed(parse(document(*before)).settings, parse(document(*after)).settings) == names
 
 
-def test_a_rest_goes_with_the_name() -> None:
+def test_a_cooldown_goes_with_the_name() -> None:
     health = Health()
     failing(health, 3)
     health.rename({"u": "new"})
@@ -267,19 +267,19 @@ def document(*entries: dict[str, Any]) -> dict[str, Any]:
 # --- many requests at a time ---------------------------------------------------
 
 HINT = Charge("rest", retry_after=30.0)
-REST = Charge("rest")
+COOLDOWN = Charge("rest")
 
 
-def test_many_that_fail_together_are_one_rest() -> None:
-    for charge, until in ((REST, 101.0), (HINT, 31.63)):
+def test_many_that_fail_together_are_one_cooldown() -> None:
+    for charge, until in ((COOLDOWN, 101.0), (HINT, 31.63)):
         health = Health()
         for number in range(64):
             health.failed("u", "m", charge, "429", RULES, 1.0 + number / 100, begun=0.5)
         found = health.conditions()["u", ""]
-        assert (found.rests, round(found.until, 6)) == (1, until)
+        assert (found.cooldowns, round(found.until, 6)) == (1, until)
 
 
-def test_who_began_before_the_rest_neither_clears_it_nor_is_a_trial() -> None:
+def test_who_began_before_the_cooldown_neither_clears_it_nor_is_a_trial() -> None:
     health = Health()
     health.failed("u", "m", HINT, "429", RULES, 10.0, begun=5.0)
     health.succeeded("u", "m", begun=6.0)
@@ -287,25 +287,25 @@ def test_who_began_before_the_rest_neither_clears_it_nor_is_a_trial() -> None:
     health.begin("u", "m", "trial")
     health.failed("u", "m", ERROR, "reset", RULES, 50.0, begun=9.0)
     found = health.conditions()["u", ""]
-    assert (found.rests, found.until, found.trial_by) == (1, 40.0, "trial")
+    assert (found.cooldowns, found.until, found.trial_by) == (1, 40.0, "trial")
     health.succeeded("u", "m", begun=45.0)
     assert health.is_spotless
 
 
-def test_who_was_asked_as_a_last_resort_while_it_rested_clears_the_rest() -> None:
+def test_who_was_asked_as_a_last_resort_during_its_cooldown_ends_the_cooldown() -> None:
     health = Health()
-    health.failed("u", "m", REST, "401", RULES, 10.0)
+    health.failed("u", "m", COOLDOWN, "401", RULES, 10.0)
     health.succeeded("u", "m", begun=11.0)
     assert health.is_spotless
 
 
-def test_a_break_told_with_its_time_of_rest_holds_whenever_its_attempt_began() -> None:
+def test_a_break_reported_with_its_time_of_cooldown_holds_whenever_its_attempt_began() -> None:
     health = Health()
     health.failed("u", "m", HINT, "429", RULES, 10.0, begun=0.0)
     health.begin("u", "m", "trial")
     health.failed("u", "m", Charge("rest", retry_after=60.0), "stream broke", RULES, 41.0, begun=1.0)
-    rest = health.cooldown_of("u", "m", 42.0, "trial")
-    assert rest is not None and rest.until == 101.0
+    cooldown = health.cooldown_of("u", "m", 42.0, "trial")
+    assert cooldown is not None and cooldown.until == 101.0
 
 
 def test_a_hint_of_any_error_is_honoured() -> None:
@@ -325,7 +325,7 @@ def test_a_trial_that_meets_a_fault_of_the_model_has_failed_and_is_over() -> Non
     assert found["u", "m"].errors == 1
 
 
-def test_of_64_requests_after_a_rest_exactly_one_is_the_trial() -> None:
+def test_of_64_requests_after_a_cooldown_exactly_one_is_the_trial() -> None:
     health = Health()
     failing(health, 3)
     admitted = []
@@ -340,16 +340,16 @@ def test_of_64_requests_after_a_rest_exactly_one_is_the_trial() -> None:
 # --- what was only pretended ---------------------------------------------------
 
 
-def test_a_pretended_fault_rests_until_the_pretence_ends_at_the_latest() -> None:
+def test_a_simulated_fault_cools_down_until_the_simulation_ends_at_the_latest() -> None:
     for left, until in ((30.0, 30.0), (300.0, 100.0)):
         health = Health()
         failing(health, 3, charge=Charge("error", simulated_seconds=left))
-        rest = health.cooldown_of("u", "m", 1.0)
-        assert rest is not None and rest.until == until
+        cooldown = health.cooldown_of("u", "m", 1.0)
+        assert cooldown is not None and cooldown.until == until
     assert cooldown_length(1, Charge("rest", retry_after=60.0, simulated_seconds=5.0), RULES) == 5.0
 
 
-def test_the_end_of_a_pretence_clears_what_nothing_else_has_caused() -> None:
+def test_the_end_of_a_simulation_clears_what_nothing_else_has_caused() -> None:
     simulated = Charge("error", simulated_seconds=300.0)
     health = Health()
     failing(health, 3, charge=simulated)
@@ -379,8 +379,8 @@ class Breaker(RuleBasedStateMachine):
         self.under_way: dict[str, float] = {}
         """exchange -> when its attempt began"""
 
-    def _resting(self) -> list[Condition]:
-        return [found for found in self.health.conditions().values() if found.rests]
+    def _cooling(self) -> list[Condition]:
+        return [found for found in self.health.conditions().values() if found.cooldowns]
 
     @rule()
     def ask(self) -> None:
@@ -388,9 +388,9 @@ class Breaker(RuleBasedStateMachine):
         self.count += 1
         exchange = f"x{self.count}"
         if self.health.cooldown_of("u", "m", self.now, exchange) is None:
-            assert all(found.until <= self.now and not found.trial_by for found in self._resting())
+            assert all(found.until <= self.now and not found.trial_by for found in self._cooling())
             self.health.begin("u", "m", exchange)
-            assert all(found.trial_by == exchange for found in self._resting())
+            assert all(found.trial_by == exchange for found in self._cooling())
             self.under_way[exchange] = self.now
 
     @rule()
@@ -404,10 +404,10 @@ class Breaker(RuleBasedStateMachine):
     def end(self, data: Any, end: Charge | str) -> None:
         exchange = data.draw(st.sampled_from(sorted(self.under_way)))
         began = self.under_way.pop(exchange)
-        before = [(found.since, found.rests) for found in self._resting()]
+        before = [(found.since, found.cooldowns) for found in self._cooling()]
         if end == "success":
             self.health.succeeded("u", "m", began)
-            assert [(one.since, one.rests) for one in self._resting()] == [
+            assert [(one.since, one.cooldowns) for one in self._cooling()] == [
                 one for one in before if one[0] > began
             ]
         elif isinstance(end, Charge):

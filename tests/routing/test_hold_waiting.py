@@ -15,7 +15,7 @@ NOW = Moment(datetime(2026, 11, 21, 12, tzinfo=UTC), 1000.0)
 
 
 @pytest.mark.parametrize(
-    ("rest", "seconds"),
+    ("cooldown", "seconds"),
     [
         (Cooldown(1040.0, 3, "503 busy"), 0.0),
         (Cooldown(1040.0, 3, "503 busy", on_trial=True), 0.0),
@@ -25,9 +25,9 @@ NOW = Moment(datetime(2026, 11, 21, 12, tzinfo=UTC), 1000.0)
     ],
 )
 def test_a_cooldown_is_probed_at_once_unless_the_upstream_asked_for_time(
-    rest: Cooldown, seconds: float | None
+    cooldown: Cooldown, seconds: float | None
 ) -> None:
-    assert seconds_to_probe(rest, NOW.monotonic) == seconds
+    assert seconds_to_probe(cooldown, NOW.monotonic) == seconds
 
 
 def route(health: Health, *upstreams: Upstream, limits: Limits | None = None) -> Route:
@@ -62,7 +62,7 @@ def test_nobody_is_held_where_one_can_answer_or_has_a_slot_soon_or_holding_is_of
 
 
 @pytest.mark.parametrize(
-    ("rest", "held"),
+    ("cooldown", "held"),
     [
         (Cooldown(NOW.monotonic + 200, 1, "429 slow down", hinted=True), True),
         (Cooldown(NOW.monotonic + 400, 1, "429 slow down", hinted=True), False),
@@ -71,8 +71,8 @@ def test_nobody_is_held_where_one_can_answer_or_has_a_slot_soon_or_holding_is_of
     ],
 )
 def test_nobody_is_held_for_what_does_not_pass_or_asks_for_more_time_than_there_is(
-    rest: Cooldown, held: bool
+    cooldown: Cooldown, held: bool
 ) -> None:
-    cooling = Cooling(Candidate(entry("a"), "m"), rest)
+    cooling = Cooling(Candidate(entry("a"), "m"), cooldown)
     found = held_for(Route((), (), (), (), cooling=(cooling,)), NOW.monotonic, 300)
     assert bool(found) is held

@@ -325,9 +325,9 @@ class HeldRequests(RuleBasedStateMachine):
     def _begin(self, target: Target) -> str:
         self.count += 1
         name = f"x{self.count}"
-        is_alone = self.probes.begin(name, target, self.now)
+        is_isolated = self.probes.begin(name, target, self.now)
         self.lines[target].under_way[name] = self.now
-        assert is_alone is (len(self.lines[target].under_way) == 1)
+        assert is_isolated is (len(self.lines[target].under_way) == 1)
         return name
 
     def _fail(self, name: str, target: Target, after: float) -> None:

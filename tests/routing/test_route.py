@@ -178,16 +178,16 @@ def test_a_vendor_prefix_forces_its_upstream() -> None:
     ],
 )
 @pytest.mark.parametrize("state", ["ready", "resting"])
-def test_who_is_asked_for_by_name_answers_whatever_its_calendar_role_and_rest(
+def test_who_is_asked_for_by_name_answers_whatever_its_calendar_role_and_cooldown(
     entry: dict[str, Any], reason: str | None, state: str
 ) -> None:
     found = route(
         settings({}, entry),
         replace(ASK, model="u1,m"),
-        state=resting("u1") if state == "resting" else State(),
+        state=cooling("u1") if state == "resting" else State(),
     )
-    told = [(one.name, one.model, one.why) for one in found.candidates]
-    assert (told, found.rescues) == ([("u1", "m", "asked for by name")] if reason is None else [], ())
+    reported = [(one.name, one.model, one.why) for one in found.candidates]
+    assert (reported, found.rescues) == ([("u1", "m", "asked for by name")] if reason is None else [], ())
     assert {skip.upstream: skip.reason for skip in found.skipped} == (
         {"u0": "not_forced"} | ({"u1": reason} if reason else {})
     )
@@ -204,7 +204,7 @@ def test_the_demo_serves_a_protocol_only_while_nothing_else_is_configured_for_it
     assert names(route(found, Ask("chat", "m"))) == ["u0"]
 
 
-def resting(*which: str, now: float = 1000.0) -> State:
+def cooling(*which: str, now: float = 1000.0) -> State:
     health = Health()
     for seconds, name in enumerate(which, start=1):
         charge = Charge("rest", retry_after=60.0 * seconds)
@@ -212,27 +212,27 @@ def resting(*which: str, now: float = 1000.0) -> State:
     return State(health=health)
 
 
-def test_a_resting_upstream_is_skipped_with_its_reason_and_time() -> None:
-    found = route(settings({}, {}), state=resting("u0"))
+def test_a_cooldowning_upstream_is_skipped_with_its_reason_and_time() -> None:
+    found = route(settings({}, {}), state=cooling("u0"))
     assert names(found) == ["u1"]
     assert skips(found) == {"u0": "resting until 12:01 after 1 error: 401 bad key"}
     assert not found.last_resort
 
 
-def test_when_all_rest_the_one_whose_rest_ends_first_is_tried() -> None:
-    found = route(settings({}, {}, {}), state=resting("u1", "u0", "u2"))
+def test_when_all_cool_down_the_one_whose_cooldown_ends_first_is_tried() -> None:
+    found = route(settings({}, {}, {}), state=cooling("u1", "u0", "u2"))
     assert names(found) == ["u1"]
     assert found.last_resort
     assert set(skips(found)) == {"u0", "u2"}
 
 
-def test_a_resting_primary_gives_way_to_a_backup_rather_than_being_a_last_resort() -> None:
-    found = route(settings({}, {"role": "backup"}), state=resting("u0"))
+def test_a_cooldowning_primary_gives_way_to_a_backup_rather_than_being_a_last_resort() -> None:
+    found = route(settings({}, {"role": "backup"}), state=cooling("u0"))
     assert names(found) == ["u1"]
 
 
-def test_after_its_rest_an_upstream_takes_one_request_on_trial() -> None:
-    state = resting("u0")
+def test_after_its_cooldown_an_upstream_takes_one_request_on_trial() -> None:
+    state = cooling("u0")
     later = Moment(MONDAY_NOON.wall, 1061.0)
     assert names(route(settings({}, {}), replace(ASK, exchange="a"), later, state=state)) == ["u0", "u1"]
     state.health.begin("u0", "claude-sonnet-4-5", "a")
@@ -280,7 +280,7 @@ def test_a_conversation_keeps_its_upstream_while_it_may_answer() -> None:
     found = route(settings({}, {}), affinity=affinity)
     assert names(found) == ["u1", "u0"]
     assert found.candidates[0].why == "keeps its conversation"
-    assert names(route(settings({}, {}), affinity=affinity, state=resting("u1"))) == ["u0"]
+    assert names(route(settings({}, {}), affinity=affinity, state=cooling("u1"))) == ["u0"]
 
 
 @pytest.mark.parametrize(
@@ -331,9 +331,9 @@ def test_a_full_upstream_with_a_slot_that_is_free_soon_counts_as_free_within_its
     assert names(route(found, ask, state=state)) == ["u1"]
 
 
-def test_one_who_is_full_is_waited_for_rather_than_one_who_rests() -> None:
+def test_one_who_is_full_is_waited_for_rather_than_one_that_cools_down() -> None:
     found = settings({"max_concurrency": 1}, {})
-    state = resting("u1")
+    state = cooling("u1")
     state.limits.begin("u0")
     result = route(found, state=state)
     assert (names(result), [skip.reason for skip in result.skipped]) == ([], ["concurrency", "resting"])
@@ -349,8 +349,8 @@ def test_whom_a_request_has_tried_it_does_not_try_again() -> None:
     assert (names(result), [one.name for one in result.rescues], result.skipped) == (["u1"], ["u3"], ())
 
 
-def test_when_all_others_have_failed_one_that_rests_is_the_last_resort_and_only_one() -> None:
-    found, state = settings({}, {}, {}), resting("u1", "u2")
+def test_when_all_others_have_failed_one_that_cools_down_is_the_last_resort_and_only_one() -> None:
+    found, state = settings({}, {}, {}), cooling("u1", "u2")
     assert names(route(found, state=state)) == ["u0"]
     after_failure = route(found, replace(ASK, tried=frozenset({"u0"})), state=state)
     assert (names(after_failure), after_failure.last_resort) == (["u1"], True)
@@ -359,7 +359,7 @@ def test_when_all_others_have_failed_one_that_rests_is_the_last_resort_and_only_
 
 
 def test_the_limits_of_a_last_resort_hold_too() -> None:
-    found, state = settings({"max_concurrency": 1}, {}), resting("u0", "u1")
+    found, state = settings({"max_concurrency": 1}, {}), cooling("u0", "u1")
     assert names(route(found, state=state)) == ["u0"]
     state.limits.begin("u0")
     full = route(found, state=state)

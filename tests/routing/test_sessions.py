@@ -6,7 +6,7 @@ HOUR = 3600.0
 
 
 @pytest.mark.parametrize(
-    ("asked", "now", "seat"),
+    ("asked", "now", "affinity"),
     [
         ("s", 100.0, Affinity("u", 100.0)),
         ("s", 100.0 + HOUR, Affinity("u", 100.0)),

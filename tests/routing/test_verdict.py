@@ -24,7 +24,7 @@ TYPES = {
 }
 
 
-def told(status: int, kind: ErrorType | None = None, retry_after: float | None = None) -> Failure:
+def reported(status: int, kind: ErrorType | None = None, retry_after: float | None = None) -> Failure:
     found = kind or TYPES.get(status, ErrorType.SERVER)
     return Failure(FailureKind.STATUS, WireError(found, "said so", status, retry_after=retry_after))
 
@@ -32,26 +32,26 @@ def told(status: int, kind: ErrorType | None = None, retry_after: float | None =
 @pytest.mark.parametrize(
     ("failure", "action", "weight", "model_only"),
     [
-        (told(400), "return", "none", False),
-        (told(413), "return", "none", False),
-        (told(422), "return", "none", False),
-        (told(400, ErrorType.CONTEXT_OVERFLOW), "switch", "none", False),
-        (told(400, ErrorType.QUOTA), "switch", "rest", False),
-        (told(400, ErrorType.MODEL_NOT_FOUND), "switch", "none", False),
-        (told(401), "switch", "rest", False),
-        (told(402), "switch", "rest", False),
-        (told(403), "switch", "rest", False),
-        (told(404), "switch", "error", False),
-        (told(404, ErrorType.MODEL_NOT_FOUND), "switch", "none", False),
-        (told(408), "switch", "error", False),
-        (told(409), "switch", "error", False),
-        (told(429), "switch", "rest", True),
-        (told(500), "switch", "error", False),
-        (told(502), "switch", "error", False),
-        (told(503), "switch", "error", True),
-        (told(529), "switch", "error", True),
-        (told(599), "switch", "error", False),
-        (told(418), "switch", "error", False),
+        (reported(400), "return", "none", False),
+        (reported(413), "return", "none", False),
+        (reported(422), "return", "none", False),
+        (reported(400, ErrorType.CONTEXT_OVERFLOW), "switch", "none", False),
+        (reported(400, ErrorType.QUOTA), "switch", "rest", False),
+        (reported(400, ErrorType.MODEL_NOT_FOUND), "switch", "none", False),
+        (reported(401), "switch", "rest", False),
+        (reported(402), "switch", "rest", False),
+        (reported(403), "switch", "rest", False),
+        (reported(404), "switch", "error", False),
+        (reported(404, ErrorType.MODEL_NOT_FOUND), "switch", "none", False),
+        (reported(408), "switch", "error", False),
+        (reported(409), "switch", "error", False),
+        (reported(429), "switch", "rest", True),
+        (reported(500), "switch", "error", False),
+        (reported(502), "switch", "error", False),
+        (reported(503), "switch", "error", True),
+        (reported(529), "switch", "error", True),
+        (reported(599), "switch", "error", False),
+        (reported(418), "switch", "error", False),
     ],
 )
 def test_each_status_has_its_action_and_its_price(
@@ -87,17 +87,17 @@ def test_network_errors_switch_and_count(kind: str) -> None:
 def test_the_file_may_set_an_action_for_a_status_a_class_or_all_others(
     rules: dict[str, str], status: int, action: str
 ) -> None:
-    assert judge(told(status), Failover(on_status=rules), 0).action == action  # type: ignore[arg-type]
+    assert judge(reported(status), Failover(on_status=rules), 0).action == action  # type: ignore[arg-type]
 
 
 def test_a_retry_waits_a_short_hint_and_gives_up_after_two() -> None:
     rules = Failover(on_status={"503": "retry"})
-    first, second, third = (judge(told(503), rules, retries) for retries in (0, 1, 2))
+    first, second, third = (judge(reported(503), rules, retries) for retries in (0, 1, 2))
     assert (first.action, first.wait_seconds, first.charge.weight) == ("retry", 0.5, "none")
     assert (second.action, second.wait_seconds) == ("retry", 2.0)
     assert (third.action, third.charge.weight) == ("switch", "error")
-    assert judge(told(503, retry_after=3.0), rules, 0).wait_seconds == 3.0
-    assert judge(told(503, retry_after=60.0), rules, 0).action == "switch"
+    assert judge(reported(503, retry_after=3.0), rules, 0).wait_seconds == 3.0
+    assert judge(reported(503, retry_after=60.0), rules, 0).action == "switch"
 
 
 def test_a_request_that_cannot_be_said_to_an_upstream_goes_to_the_next_at_no_cost() -> None:
@@ -226,7 +226,7 @@ def test_an_error_is_judged_by_what_it_means(
 
 def test_every_status_of_the_defaults_is_charged_as_its_type_says() -> None:
     """A type without a row is a plain error; only what the request is at fault for costs nothing."""
-    weights = {type: charge_for(told(500, type)).weight for type in ErrorType}
+    weights = {type: charge_for(reported(500, type)).weight for type in ErrorType}
     assert {type for type, weight in weights.items() if weight == "error"} == {
         ErrorType.NOT_FOUND,
         ErrorType.TIMEOUT,
@@ -269,7 +269,7 @@ def test_the_users_rules_go_before_the_meaning_and_those_for_the_text_first(
 @pytest.mark.parametrize("text", ["said so", "SAID", " So"])
 def test_a_text_is_matched_without_regard_to_case(text: str) -> None:
     rules = Failover(on_text=(TextRule(match=text, action="retry"),))
-    assert judge(told(400), rules, 0).action == "retry"
+    assert judge(reported(400), rules, 0).action == "retry"
 
 
 def test_a_rule_for_a_text_is_for_what_an_upstream_returned() -> None:

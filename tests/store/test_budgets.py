@@ -39,15 +39,15 @@ def test_a_limit_is_reached_when_so_much_is_spent(
 ) -> None:
     settings = Settings(upstreams=(upstream("a", budget), upstream("b")))
     state = budget_state(Spent(day={"a": day, "b": 999}, month={"a": month, "b": 999}), settings, DAY)
-    told = f'budget of upstream "a": {reason}' if reason else ""
-    line = BudgetLine(BudgetStatus(status), told)
+    reported = f'budget of upstream "a": {reason}' if reason else ""
+    line = BudgetLine(BudgetStatus(status), reported)
     limited = any((budget.day_soft, budget.day_hard, budget.month_soft, budget.month_hard))
     assert state == BudgetState(
         BudgetLine(),
         {"a": line} if limited else {},
-        {"a": told} if status == "exceeded" else {},
+        {"a": reported} if status == "exceeded" else {},
     )
-    assert state.warnings == ((told,) if told else ())
+    assert state.warnings == ((reported,) if reported else ())
 
 
 def test_the_overall_limit_adds_all_upstreams_up_and_spares_what_costs_nothing() -> None:
@@ -67,7 +67,7 @@ def test_the_overall_limit_adds_all_upstreams_up_and_spares_what_costs_nothing()
     assert state.taken_out == {"a": reason, "b": reason, "relay": reason}
 
 
-def test_an_upstream_s_own_reason_is_told_before_the_overall_one() -> None:
+def test_an_upstream_s_own_reason_is_reported_before_the_overall_one() -> None:
     settings = Settings(
         upstreams=(upstream("a", Budget(day_hard=1)), upstream("b")), budget=Budget(day_hard=1)
     )

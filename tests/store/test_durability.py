@@ -108,10 +108,10 @@ def test_a_kill_at_any_moment_loses_no_finished_exchange(tmp_path: Path, lines: 
     for _ in range(lines):
         process.stdout.readline()
     process.send_signal(signal.SIGKILL)
-    told = [int(number) for number in process.stdout.read().split()]
+    reported = [int(number) for number in process.stdout.read().split()]
     process.stdout.close()
     process.wait()
-    finished = max(told, default=lines)
+    finished = max(reported, default=lines)
     requests, tokens = totals(tmp_path)
     # the last one may have reached the journal without being told
     assert requests in (finished, finished + 1)

@@ -186,7 +186,7 @@ def test_lines_of_two_months_wait_for_their_own_files(tmp_path: Path) -> None:
     run(scenario())
 
 
-def test_what_finds_no_place_in_memory_is_counted_and_told(tmp_path: Path) -> None:
+def test_what_finds_no_place_in_memory_is_counted_and_reported(tmp_path: Path) -> None:
     async def scenario() -> None:
         disk = Disk()
         disk.room = 0

@@ -94,7 +94,7 @@ WHOLE = Line(
 )
 
 
-def test_a_line_tells_the_whole_exchange() -> None:
+def test_a_line_reports_the_whole_exchange() -> None:
     raw = encode_line(exchange(), BEGAN + 2.75, UTC)
     assert raw.endswith(b"}\n") and raw.count(b"\n") == 1
     assert decode_line(raw) == WHOLE
@@ -133,10 +133,10 @@ def test_an_exchange_without_any_attempt_has_a_line() -> None:
     ],
 )
 def test_keys_that_an_upstream_repeats_do_not_reach_the_journal(secret: str) -> None:
-    told = exchange()
-    told.attempts[0].failure = refused(f"Incorrect API key provided: {secret}.")
-    told.failure = WireError(ErrorType.AUTHENTICATION, f"key {secret} is wrong", 401)
-    raw = encode_line(told, BEGAN, UTC)
+    reported = exchange()
+    reported.attempts[0].failure = refused(f"Incorrect API key provided: {secret}.")
+    reported.failure = WireError(ErrorType.AUTHENTICATION, f"key {secret} is wrong", 401)
+    raw = encode_line(reported, BEGAN, UTC)
     assert secret.encode() not in raw
     assert b"[key]" in raw
 

@@ -143,8 +143,8 @@ def test_a_fault_is_logged_once_and_again_when_it_comes_back(
             ledger.journal.refresh()
 
     asyncio.run(scenario())
-    told = [record.getMessage() for record in caplog.records if "budget" not in record.getMessage()]
-    assert len(told) == 2 and all("cannot be written" in text for text in told), told
+    reported = [record.getMessage() for record in caplog.records if "budget" not in record.getMessage()]
+    assert len(reported) == 2 and all("cannot be written" in text for text in reported), reported
 
 
 def test_stopping_saves_the_roll_up(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_an_exchange_that_has_no_duration_ended_now(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_folder_that_cannot_be_written_is_told_and_does_not_stop_the_proxying(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported_and_does_not_stop_the_proxying(tmp_path: Path) -> None:
     async def scenario() -> None:
         (tmp_path / "usage").write_bytes(b"in the way")
         ledger = Ledger(tmp_path, Wishes(3), lambda: NOW)
@@ -200,8 +200,8 @@ def test_a_clock_that_is_set_back_loses_nothing_and_counts_nothing_twice(tmp_pat
             await ledger.record(exchange(duration=None))
             await ledger.statistics.save()
         await ledger.stop()
-        told = ledger.statistics.token_stats()
-        return {day: cell["requests"] for day, cell in told["daily"].items()}
+        reported = ledger.statistics.token_stats()
+        return {day: cell["requests"] for day, cell in reported["daily"].items()}
 
     counted = [sum(asyncio.run(life(move)).values()) for move in moves]
 

@@ -20,7 +20,7 @@ sys.stdin.read()
 """
 
 
-def test_a_second_daemon_is_told_who_holds_the_folder(tmp_path: Path) -> None:
+def test_a_second_daemon_is_reported_who_holds_the_folder(tmp_path: Path) -> None:
     first = DataFolderLock(tmp_path)
     first.acquire("http://127.0.0.1:5101")
     with pytest.raises(LockedError) as caught:

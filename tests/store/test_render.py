@@ -163,7 +163,7 @@ def test_a_model_name_cannot_command_the_terminal(tmp_path: Path) -> None:
     assert "?[2J?mmm" in text and "mmm..." in text
 
 
-def test_estimates_and_side_jobs_are_told_below_the_table(tmp_path: Path) -> None:
+def test_estimates_and_side_jobs_are_reported_below_the_table(tmp_path: Path) -> None:
     text = table(
         kept(
             tmp_path,
@@ -246,11 +246,11 @@ NASTY = ["", 'a "b"\\\n', "{}", "a,b=c", "Ã©\u2028\r\t", "=1+1", "#", "\x00", "æ
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(NASTY), st.integers(0, 4), st.floats(0, 9)), max_size=20))
-def test_metrics_keep_to_the_format_and_only_grow(told: list[tuple[str, int, float]]) -> None:
+def test_metrics_keep_to_the_format_and_only_grow(reported: list[tuple[str, int, float]]) -> None:
     with TemporaryDirectory() as folder:
         statistics = kept(Path(folder))
         before: dict[tuple[str, str], float] = {}
-        for name, back, cost in told:
+        for name, back, cost in reported:
             attempts = [LineAttempt(name, failed="status")]
             statistics.add(a_line(back, model=name, upstream=name, cost=cost, attempts=attempts))
             asyncio.run(statistics.save())

@@ -117,7 +117,7 @@ def test_each_new_running_total_of_codex_is_one_answer(tmp_path: Path) -> None:
     ]
 
 
-def test_an_older_codex_tells_running_totals_only(tmp_path: Path) -> None:
+def test_an_older_codex_reports_running_totals_only(tmp_path: Path) -> None:
     write(
         tmp_path / "rollout-1.jsonl",
         META,

@@ -83,7 +83,7 @@ def test_a_folder_that_cannot_be_used_is_a_fault_too(tmp_path: Path) -> None:
         SettingsFile(tmp_path / "data").load()
 
 
-def test_the_ancestors_file_is_understood_and_not_rewritten(tmp_path: Path) -> None:
+def test_the_legacy_file_is_understood_and_not_rewritten(tmp_path: Path) -> None:
     file = opened(tmp_path, ANCESTOR)
     assert (file.is_legacy, names_of(file)) == (True, ["Monday", "Monday (2)"])
     assert file.warnings == ('codex_configs[0]: renamed from "Monday" to "Monday (2)", names must be unique',)
@@ -123,7 +123,7 @@ def test_a_save_of_an_invalid_document_changes_nothing(tmp_path: Path) -> None:
     assert (names_of(file), file.history()) == (["a"], [])
 
 
-def test_the_first_save_over_the_ancestors_file_keeps_a_copy_of_it(tmp_path: Path) -> None:
+def test_the_first_save_over_the_legacy_file_keeps_a_copy_of_it(tmp_path: Path) -> None:
     file = opened(tmp_path, ANCESTOR)
     file.save(file.document, file.revision)
     assert msgspec.json.decode((tmp_path / "all_configs.ancestor.json").read_bytes()) == ANCESTOR

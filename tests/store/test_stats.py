@@ -62,7 +62,7 @@ def write_journal(folder: Path, lines: Sequence[Line]) -> None:
             file.write(write_line(line))
 
 
-def told(statistics: Statistics, **span: str) -> dict[str, Any]:
+def reported(statistics: Statistics, **span: str) -> dict[str, Any]:
     answer = statistics.token_stats(**span)
     return {name: value for name, value in answer.items() if name != "generated_at"} | {
         "sessions": {day: statistics.day(day).sessions for day in statistics.days()}
@@ -215,7 +215,7 @@ def test_a_span_of_days_includes_both_ends(tmp_path: Path) -> None:
     assert kept.token_stats("0001-01-01", "0001-01-01")["daily"] == {}
 
 
-def test_hours_of_long_ago_are_told_when_they_are_asked_for(tmp_path: Path) -> None:
+def test_hours_of_long_ago_are_reported_when_they_are_asked_for(tmp_path: Path) -> None:
     kept = statistics(tmp_path)
     kept.add(a_line())
     kept.add(a_line(NOON - 200 * DAY))
@@ -318,14 +318,14 @@ def exchange() -> Exchange:
 # --- the roll-up ---
 
 
-def test_the_totals_survive_a_restart_without_reading_the_journal_again(tmp_path: Path) -> None:
+def test_the_totals_survive_a_cooldownart_without_reading_the_journal_again(tmp_path: Path) -> None:
     keep(tmp_path, [a_line(NOON - back * DAY) for back in range(40, -1, -1)])
     first = statistics(tmp_path)
     first.start()
     (tmp_path / "usage" / "2026-11.jsonl").unlink()
     again = statistics(tmp_path)
     again.start()
-    assert told(again) == told(first)
+    assert reported(again) == reported(first)
     assert again.fault == ""
 
 
@@ -347,7 +347,7 @@ def test_a_roll_up_that_cannot_be_used_is_set_aside_and_made_anew(tmp_path: Path
     (tmp_path / FILE_NAME).write_bytes(content)
     kept = statistics(tmp_path)
     kept.start()
-    assert told(kept) == told(expected)
+    assert reported(kept) == reported(expected)
     aside = list(tmp_path.glob(f"{FILE_NAME}.bad-*"))
     assert [path.read_bytes() for path in aside] == [content]
     assert str(aside[0]) in kept.fault
@@ -405,7 +405,7 @@ def test_nothing_is_saved_while_lines_wait_for_the_disk(tmp_path: Path) -> None:
         await kept.save()
         again = statistics(tmp_path)
         again.start()
-        assert told(again) == told(kept)
+        assert reported(again) == reported(kept)
 
     asyncio.run(scenario())
 
@@ -469,7 +469,7 @@ def test_a_reset_keeps_a_copy_and_starts_from_now(tmp_path: Path) -> None:
         again.start()
         rebuilt = statistics(tmp_path)
         rebuilt.rebuild()
-        assert told(kept) == told(again) == told(rebuilt)
+        assert reported(kept) == reported(again) == reported(rebuilt)
         assert rebuilt.token_stats()["summary"]["total_requests"] == 1
 
     asyncio.run(scenario())
@@ -568,7 +568,7 @@ def test_totals_do_not_depend_on_the_order_of_lines(lines: list[Line], chance: r
             in_order.add(line)
         for line in shuffled:
             mixed.add(line)
-        assert told(in_order) == told(mixed)
+        assert reported(in_order) == reported(mixed)
 
 
 @settings(max_examples=60, deadline=None)
@@ -584,7 +584,7 @@ def test_journal_roll_up_and_totals_agree_over_several_lives(lives: tuple[list[L
         rebuilt.rebuild()
         for line in chain(*lives):
             expected.add(line)
-        assert recent(told(kept)) == recent(told(rebuilt)) == recent(told(expected))
+        assert recent(reported(kept)) == recent(reported(rebuilt)) == recent(reported(expected))
 
 
 RESETS = st.builds(lambda days: NOON - days * DAY, st.integers(0, 45))
@@ -616,7 +616,12 @@ def test_a_reset_parts_what_was_written_before_it_from_what_came_later_whatever_
         again, rebuilt = statistics(folder), statistics(folder)
         again.start()
         rebuilt.rebuild()
-        assert recent(told(kept)) == recent(told(again)) == recent(told(rebuilt)) == recent(told(expected))
+        assert (
+            recent(reported(kept))
+            == recent(reported(again))
+            == recent(reported(rebuilt))
+            == recent(reported(expected))
+        )
 
     with TemporaryDirectory() as name:
         asyncio.run(scenario(Path(name)))
@@ -647,7 +652,7 @@ def test_a_crash_that_cuts_the_journal_at_any_byte_loses_the_torn_line_only(
         rebuilt.rebuild()
         for line in [*expected, a_line(NOON)]:
             other.add(line)
-        assert recent(told(kept)) == recent(told(rebuilt)) == recent(told(other))
+        assert recent(reported(kept)) == recent(reported(rebuilt)) == recent(reported(other))
 
 
 @settings(max_examples=60, deadline=None)
@@ -662,7 +667,7 @@ def test_a_roll_up_cut_at_any_byte_is_made_anew_from_the_journal(lines: list[Lin
         kept.start()
         for line in lines:
             expected.add(line)
-        assert recent(told(kept)) == recent(told(expected))
+        assert recent(reported(kept)) == recent(reported(expected))
 
 
 def test_many_lines_are_not_read_again_at_the_next_start(tmp_path: Path) -> None:
@@ -711,7 +716,7 @@ def test_a_large_journal_is_added_up_while_new_lines_are_counted(tmp_path: Path,
         again.start()
         for line in [*past, new]:
             expected.add(line)
-        assert told(kept) == told(again) == told(expected)
+        assert reported(kept) == reported(again) == reported(expected)
         assert kept.spent("2026-11") == expected.spent("2026-11") == {"a": 3_250_000_000}
 
     asyncio.run(scenario())

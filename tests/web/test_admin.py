@@ -34,15 +34,15 @@ def test_the_documentation_lists_exactly_the_paths_there_are(tmp_path: Path) -> 
     assert documented | OF_THE_RELAY_SERVICE == served
 
 
-def names_told(value: Any, place: str = "") -> Iterator[str]:
+def names_reported(value: Any, place: str = "") -> Iterator[str]:
     """The members of an answer, with those inside of them; not the names that users give."""
     if isinstance(value, list):
         for one in value:
-            yield from names_told(one, place)
+            yield from names_reported(one, place)
     elif isinstance(value, dict) and place not in NAMED_BY_OTHERS:
         for name, inner in value.items():
             yield name
-            yield from names_told(inner, name)
+            yield from names_reported(inner, name)
 
 
 NAMED_BY_OTHERS = {
@@ -67,8 +67,8 @@ def test_the_documentation_names_every_member_of_the_answers(daemon: Daemon) -> 
     answers.append(daemon.post("/api/import?dry_run=1", account).json)
     answers.append(daemon.post("/api/upstreams/test", {"name": "a/b ü", "model": "m"}).json)
     answers.append(daemon.post("/api/clients/preview", {"client": "claude"}).json)
-    told = {name for answer in answers for name in names_told(answer)}
-    assert told - documented - FIELDS_OF_THE_FILE == set()
+    reported = {name for answer in answers for name in names_reported(answer)}
+    assert reported - documented - FIELDS_OF_THE_FILE == set()
 
 
 @pytest.fixture(scope="module")
@@ -115,9 +115,9 @@ def test_no_answer_holds_a_secret(daemon: Daemon, path: str) -> None:
         assert secret not in answer.text
 
 
-def test_the_file_is_told_without_its_secrets(daemon: Daemon) -> None:
-    told = daemon.get("/api/configs").json
-    assert told["upstreams"][0] == {
+def test_the_file_is_reported_without_its_secrets(daemon: Daemon) -> None:
+    reported = daemon.get("/api/configs").json
+    assert reported["upstreams"][0] == {
         "name": "a/b ü",
         "base_url": "http://127.0.0.1:9",
         "key": {"kind": "literal"},
@@ -126,7 +126,7 @@ def test_the_file_is_told_without_its_secrets(daemon: Daemon) -> None:
         "proxy": "http://user:***@127.0.0.1:9",
         "url": "http://127.0.0.1:9/v1/chat/completions",
     }
-    assert [key["label"] for key in told["client_keys"]] == ["laptop"]
+    assert [key["label"] for key in reported["client_keys"]] == ["laptop"]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_the_file_is_told_without_its_secrets(daemon: Daemon) -> None:
         ({"base_url": "http://localhost:11434", "timeouts": {"first_byte": 33}}, 33),
     ],
 )
-def test_an_entry_that_is_being_edited_is_told_its_time_limits(
+def test_an_entry_that_is_being_edited_is_reported_its_time_limits(
     daemon: Daemon, entry: dict[str, Any], first_byte: float
 ) -> None:
     body = {"entry": {"name": "new", "protocol": "chat", **entry}}
@@ -146,7 +146,7 @@ def test_an_entry_that_is_being_edited_is_told_its_time_limits(
     assert checked["timeouts"] == {"connect": 10, "first_byte": first_byte, "idle": 300}
 
 
-def test_a_route_tells_the_limit_for_the_first_byte(daemon: Daemon) -> None:
+def test_a_route_reports_the_limit_for_the_first_byte(daemon: Daemon) -> None:
     (candidate,) = daemon.get("/api/explain?client=chat&model=m").json["candidates"]
     assert candidate["first_byte"] == 120
 
@@ -207,7 +207,7 @@ def test_every_problem_has_one_shape(daemon: Daemon, path: str, body: Any, statu
     assert (answer.status, answer.json["error"]["message"]) == (status, message)
 
 
-def test_faults_of_an_entry_are_told_by_its_own_fields(daemon: Daemon) -> None:
+def test_faults_of_an_entry_are_reported_by_its_own_fields(daemon: Daemon) -> None:
     entry = {"name": "third", "base_url": "nowhere", "protocol": "chat", "priority": 300}
     answer = daemon.post("/api/upstreams/add", {"entry": entry, "revision": revision(daemon)})
     assert answer.status == 422
@@ -255,7 +255,7 @@ def test_a_write_that_is_no_json_or_from_elsewhere_is_refused(
     assert daemon.get("/api/state").json["capture"] is False
 
 
-def test_an_unknown_path_and_another_method_are_told_in_the_same_shape(daemon: Daemon) -> None:
+def test_an_unknown_path_and_another_method_are_reported_in_the_same_shape(daemon: Daemon) -> None:
     assert daemon.get("/api/nothing").json == {
         "error": {"message": "There is nothing at this address; the dashboard is at /."}
     }
@@ -328,7 +328,7 @@ def test_a_variable_that_is_no_longer_chosen_goes(daemon: Daemon) -> None:
     daemon.post("/api/clients/undo", {"client": "claude"})
 
 
-def test_a_reload_tells_the_faults_of_the_file(daemon: Daemon) -> None:
+def test_a_reload_reports_the_faults_of_the_file(daemon: Daemon) -> None:
     good = daemon.settings_path.read_text()
     try:
         daemon.settings_path.write_text(good.replace('"chat"', '"chatty"', 1))

@@ -3,27 +3,27 @@
 from switchyard.web.asgi import Departure
 
 
-def test_who_listens_is_told_when_the_client_leaves() -> None:
-    told: list[str] = []
+def test_who_listens_is_reported_when_the_client_leaves() -> None:
+    reported: list[str] = []
     departure = Departure()
-    departure.listen(lambda: told.append("first"))
-    departure.listen(lambda: told.append("second"))
+    departure.listen(lambda: reported.append("first"))
+    departure.listen(lambda: reported.append("second"))
     departure.happen()
-    assert told == ["second"]
+    assert reported == ["second"]
 
 
-def test_who_listens_too_late_is_told_at_once() -> None:
-    told: list[str] = []
+def test_who_listens_too_late_is_reported_at_once() -> None:
+    reported: list[str] = []
     departure = Departure()
     departure.happen()
-    departure.listen(lambda: told.append("gone"))
-    assert told == ["gone"]
+    departure.listen(lambda: reported.append("gone"))
+    assert reported == ["gone"]
 
 
-def test_who_no_longer_listens_is_told_nothing() -> None:
-    told: list[str] = []
+def test_who_no_longer_listens_is_reported_nothing() -> None:
+    reported: list[str] = []
     departure = Departure()
-    departure.listen(lambda: told.append("gone"))
+    departure.listen(lambda: reported.append("gone"))
     departure.listen(None)
     departure.happen()
-    assert told == []
+    assert reported == []

@@ -7,7 +7,7 @@ import pytest
 import zstandard
 
 from switchyard.relay.decompress import DecompressionBomb
-from switchyard.web.bodies import is_crowded, unpacked
+from switchyard.web.bodies import has_too_many_containers, unpacked
 
 MEGABYTE = 1 << 20
 
@@ -60,6 +60,6 @@ CODE = b'{"role":"user","content":"' + b"if (x[0]) { return f({a: [1, 2]}); } //
     ],
     ids=["few", "lists", "objects", "behind words", "words", "code"],
 )
-def test_a_pile_of_brackets_is_told_from_words(body: bytes, crowded: bool) -> None:
+def test_a_pile_of_brackets_is_distinguished_from_words(body: bytes, crowded: bool) -> None:
     for seed in range(5):
-        assert is_crowded(body, random.Random(seed).randrange) is crowded
+        assert has_too_many_containers(body, random.Random(seed).randrange) is crowded

@@ -4,7 +4,7 @@ import pytest
 
 from switchyard.exchange import Attempt, Exchange
 from switchyard.protocols.names import ProtocolName
-from switchyard.protocols.request_summary import read_head
+from switchyard.protocols.request_summary import read_request_summary
 from switchyard.relay.capture import Captured
 from switchyard.relay.values import ClientRequest
 from switchyard.settings import Upstream
@@ -32,7 +32,7 @@ def test_a_sample_stands_in_where_no_body_was_kept() -> None:
 @pytest.mark.parametrize(("protocol", "is_used"), [("chat", True), ("messages", False)])
 def test_a_kept_body_is_used_if_it_was_not_converted(protocol: ProtocolName, is_used: bool) -> None:
     body = b'{"model": "m", "messages": [], "quote": "it\'s"}'
-    request = ClientRequest(protocol, body, read_head(protocol, body, {}), [])
+    request = ClientRequest(protocol, body, read_request_summary(protocol, body, {}), [])
     command = curl_command(exchange("chat"), None, Captured(request, b"", False))
     assert ("it'\"'\"'s" in command) is is_used
     assert '"model": "sent-model"' in command if is_used else '"model":"sent-model"' in command

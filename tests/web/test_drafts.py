@@ -34,7 +34,7 @@ def test_a_header_that_is_not_shown_keeps_its_value() -> None:
     assert draft_of(STORED, {"name": "b", "entry": entry}).upstream().headers == {"X": "hidden", "Y": "new"}
 
 
-def test_faults_are_told_by_the_fields_of_the_entry() -> None:
+def test_faults_are_reported_by_the_fields_of_the_entry() -> None:
     with pytest.raises(SettingsError) as raised:
         draft_of(
             STORED, {"name": "b", "entry": {"name": "a", "base_url": "zzz", "protocol": "chat"}}
@@ -42,7 +42,7 @@ def test_faults_are_told_by_the_fields_of_the_entry() -> None:
     assert [fault.path for fault in raised.value.faults] == ["base_url", "name"]
 
 
-def test_an_entry_that_is_gone_is_told() -> None:
+def test_an_entry_that_is_gone_is_reported() -> None:
     with pytest.raises(Problem, match='no upstream "gone"'):
         draft_of(STORED, {"name": "gone", "entry": {}})
 

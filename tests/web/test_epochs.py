@@ -31,7 +31,7 @@ def test_a_clock_that_was_set_moves_what_is_shown() -> None:
     assert epochs.of(150.0) == 1_003_650
 
 
-def test_now_is_told_by_both_clocks() -> None:
+def test_now_is_reported_by_both_clocks() -> None:
     clocks = Clocks()
     epochs = clocks.epochs()
     clocks.go_on(0.25)

@@ -32,13 +32,13 @@ def ask(
     **settings: Any,
 ) -> Reply:
     """The guard's answer to a request with exactly these headers."""
-    told: list[Event] = []
+    reported: list[Event] = []
 
     async def receive() -> Event:
         return {"type": "http.request", "body": b""}
 
     async def send(event: Event) -> None:
-        told.append(event)
+        reported.append(event)
 
     scope: Scope = {
         "type": "http",
@@ -55,7 +55,7 @@ def ask(
         admin_token=admin_token,
     )
     asyncio.run(guard(scope, receive, send))
-    return Reply(told)
+    return Reply(reported)
 
 
 OURS = ("host", f"localhost:{PORT}")
@@ -213,6 +213,6 @@ def test_a_visit_with_the_token_is_led_nowhere_else() -> None:
     assert visit.headers[b"location"] == b"/%0D%0Aset-cookie%3A%20a%3Db%E4%B8%AD"
 
 
-def test_when_the_last_client_key_is_taken_out_the_doors_close_to_the_network() -> None:
+def test_when_the_last_client_key_is_taken_out_the_endpoints_close_to_the_network() -> None:
     assert ask(OURS, path="/v1/models", admin_token=TOKEN, client_keys={"k": "laptop"}).status == 200
     assert ask(OURS, path="/v1/models", admin_token=TOKEN).status == 401

@@ -39,8 +39,8 @@ class Scene:
         self.tasks: list[asyncio.Task[Exchange]] = []
 
     def ask(self, model: str = "m", **headers: str) -> None:
-        told = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.tasks.append(asyncio.create_task(self.stage.ask(stream=True, model=model, headers=told)))
+        reported = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.tasks.append(asyncio.create_task(self.stage.ask(stream=True, model=model, headers=reported)))
 
     async def give_up(self) -> None:
         await settle()
@@ -183,9 +183,9 @@ def test_no_reason_holds_a_key(key: str) -> None:
         await settle()
         scene.ask()
         await settle()
-        told = str(scene.held.rows()) + scene.held.phrase("messages")
+        reported = str(scene.held.rows()) + scene.held.phrase("messages")
         await scene.give_up()
-        return key in told, told.count("[key]")
+        return key in reported, reported.count("[key]")
 
     assert run(scenario()) == (False, 2)
 

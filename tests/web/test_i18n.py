@@ -62,17 +62,17 @@ def expectations() -> set[str]:
     return found
 
 
-def is_told(expected: str, words: dict[str, str]) -> bool:
+def is_reported(expected: str, words: dict[str, str]) -> bool:
     """As the dashboard looks it up: with the numbers taken out, or in parts."""
     if words.get("expected." + re.sub(r"\d+(\.\d+)?", "#", expected)) or expected.startswith("one of "):
         return True
     parts = expected.split(" or ")
-    return len(parts) > 1 and all(is_told(part, words) for part in parts)
+    return len(parts) > 1 and all(is_reported(part, words) for part in parts)
 
 
-def test_what_a_fault_expects_is_told_in_chinese() -> None:
+def test_what_a_fault_expects_is_reported_in_chinese() -> None:
     chinese = words("zh")
-    assert [expected for expected in expectations() if not is_told(expected, chinese)] == []
+    assert [expected for expected in expectations() if not is_reported(expected, chinese)] == []
 
 
 def test_no_text_reaches_the_page_as_markup() -> None:

@@ -18,12 +18,12 @@ class Scene:
     boot = "b00t"
 
     def __init__(self) -> None:
-        self.told: dict[str, Any] = {"running": [], "routes": {}, "now": 0, "number": 1}
+        self.reported: dict[str, Any] = {"running": [], "routes": {}, "now": 0, "number": 1}
         self.listeners: list[Callable[[Exchange], None]] = []
 
     def state(self) -> dict[str, Any]:
-        self.told["now"] += 1
-        return dict(self.told)
+        self.reported["now"] += 1
+        return dict(self.reported)
 
     def listen(self, listener: Callable[[Exchange], None]) -> Callable[[], None]:
         self.listeners.append(listener)
@@ -67,11 +67,11 @@ def test_a_new_page_gets_the_state_and_then_what_happens() -> None:
         assert scene.listeners == []
         return found
 
-    kinds = [(kind, told.get("id")) for _, kind, told in asyncio.run(scenario())]
+    kinds = [(kind, reported.get("id")) for _, kind, reported in asyncio.run(scenario())]
     assert kinds == [("state", None), ("state", None), ("request", "x1")]
 
 
-def test_an_unchanged_state_is_told_once() -> None:
+def test_an_unchanged_state_is_reported_once() -> None:
     async def scenario() -> list[str]:
         scene = Scene()
         stream = events_of(scene).follow("")
@@ -92,13 +92,13 @@ def test_a_page_that_returns_gets_what_it_missed() -> None:
         for number in range(3):
             scene.happen(f"x{number}")
         returned = live.follow(seen)
-        return [told["id"] for _, _, told in await take(returned, 3)]
+        return [reported["id"] for _, _, reported in await take(returned, 3)]
 
     assert asyncio.run(scenario()) == ["x0", "x1", "x2"]
 
 
 @pytest.mark.parametrize("resume", ["b00t-99", "other-1", "nonsense", "b00t-"])
-def test_a_page_whose_place_is_lost_is_told_to_begin_again(resume: str) -> None:
+def test_a_page_whose_place_is_lost_is_reported_to_begin_again(resume: str) -> None:
     async def scenario() -> list[str]:
         stream = events_of(Scene()).follow(resume)
         return [kind for _, kind, _ in await take(stream, 2)]

@@ -1,7 +1,12 @@
 """The Messages codec, filled in."""
 
 from switchyard.protocols.anthropic_messages.errors import encode_break, encode_error
-from switchyard.protocols.anthropic_messages.record_summary import NOTABLE, count_deltas, glance, glance_whole
+from switchyard.protocols.anthropic_messages.record_summary import (
+    NOTABLE,
+    count_deltas,
+    summarize_whole,
+    summary,
+)
 from switchyard.protocols.anthropic_messages.repair import repair_request
 from switchyard.protocols.anthropic_messages.request import decode_request, encode_request
 from switchyard.protocols.anthropic_messages.response import decode_response, encode_response
@@ -21,8 +26,8 @@ CODEC = Codec(
     encode_error=encode_error,
     encode_break=encode_break,
     keep_alive=PING,
-    glance=glance,
-    glance_whole=glance_whole,
+    summary=summary,
+    summarize_whole=summarize_whole,
     notable=NOTABLE,
     count_deltas=count_deltas,
     repair_request=repair_request,

@@ -296,8 +296,8 @@ class ContentWriter:
             parts = (document.title, document.context, document.data)
             return text_block("\n\n".join(part for part in parts if part))
         described = {"title": document.title, "context": document.context}
-        told = {name: value for name, value in described.items() if value}
-        return {"type": "document", "source": _document_source(document, is_text), **told}
+        reported = {name: value for name, value in described.items() if value}
+        return {"type": "document", "source": _document_source(document, is_text), **reported}
 
     def _thinking(self, thinking: neutral.Thinking) -> list[Wire]:
         if not self.target.capabilities.signed_thinking:
@@ -321,13 +321,13 @@ class ContentWriter:
     def _tool_result(self, result: neutral.ToolResult) -> Wire:
         parts = [wire for part in result.content for wire in self.blocks(part)]
         plain = len(parts) == 1 and parts[0]["type"] == "text"
-        told: Wire = {"type": "tool_result", "tool_use_id": anthropic_call_id(result.call_id)}
-        told["content"] = parts[0]["text"] if plain else parts
+        reported: Wire = {"type": "tool_result", "tool_use_id": anthropic_call_id(result.call_id)}
+        reported["content"] = parts[0]["text"] if plain else parts
         if result.is_error:
-            told["is_error"] = True
+            reported["is_error"] = True
             if not self.target.capabilities.error_results:
-                told["content"] = as_error(told["content"])
-        return told
+                reported["content"] = as_error(reported["content"])
+        return reported
 
 
 def as_error(content: str | list[Wire]) -> str | list[Wire]:

@@ -94,14 +94,14 @@ def _adaptive(
 ) -> WrittenReasoning:
     if effort == "none":
         return WrittenReasoning(max_tokens, {"type": "disabled"})
-    told = clamped(effort, OWN_EFFORTS) if effort else None
+    reported = clamped(effort, OWN_EFFORTS) if effort else None
     if obstacles.forced_call or obstacles.prefill:
         losses.append(_no_thinking(obstacles))
-        return WrittenReasoning(max_tokens, None, told)
+        return WrittenReasoning(max_tokens, None, reported)
     thinking = {"type": "adaptive"}
     if request.reasoning.summary:
         thinking["display"] = "summarized"
-    return WrittenReasoning(max_tokens, thinking, told)
+    return WrittenReasoning(max_tokens, thinking, reported)
 
 
 def _with_budget(

@@ -13,13 +13,13 @@ from switchyard.protocols.anthropic_messages.wire import (
     read_event,
     read_object,
 )
-from switchyard.protocols.codec import Glance, WholeGlance
+from switchyard.protocols.codec import RecordSummary, WholeSummary
 from switchyard.protocols.errors import read_embedded_error
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
 from switchyard.protocols.sse import Record, count_if_all
 from switchyard.protocols.usage import usage_of_anthropic
 
-NOTHING = Glance()
+NOTHING = RecordSummary()
 NO_MESSAGE = WireError(ErrorType.SERVER, "The upstream's reply is not a message.", 502)
 
 NOTABLE = re.compile(
@@ -34,13 +34,13 @@ EMPTY_STARTS = frozenset({"text", "thinking"})
 """Blocks that open empty; every other block says something with its start."""
 
 
-def glance(record: Record) -> Glance:
+def summary(record: Record) -> RecordSummary:
     event = read_event(record)
     if event is None:
         return NOTHING
     if event.error or event.type == "error":
         # programs find errors by the event line alone
-        return Glance(error=error_of(event), is_odd=record.event != "error")
+        return RecordSummary(error=error_of(event), is_odd=record.event != "error")
     match event.type:
         case "content_block_delta":
             return _delta(event)
@@ -48,39 +48,39 @@ def glance(record: Record) -> Glance:
             return _block_start(event.content_block or {})
         case "message_start":
             message = event.message or {}
-            return Glance(usage=_usage(message.get("usage")), model=_text(message, "model") or None)
+            return RecordSummary(usage=_usage(message.get("usage")), model=_text(message, "model") or None)
         case "message_delta":
-            told = event.delta.stop_reason if event.delta else None
-            return Glance(content=True, usage=_usage(event.usage), stop_reason=_stop_reason(told))
+            reported = event.delta.stop_reason if event.delta else None
+            return RecordSummary(content=True, usage=_usage(event.usage), stop_reason=_stop_reason(reported))
         case "message_stop":
-            return Glance(finished=True)
+            return RecordSummary(finished=True)
     return NOTHING
 
 
-def _delta(event: WireEvent) -> Glance:
+def _delta(event: WireEvent) -> RecordSummary:
     delta = event.delta
     if delta is None:
         return NOTHING
     if delta.signature:
-        return Glance(content=True, signature=delta.signature)
-    return Glance(content=bool(delta.text or delta.thinking or delta.partial_json or delta.citation))
+        return RecordSummary(content=True, signature=delta.signature)
+    return RecordSummary(content=bool(delta.text or delta.thinking or delta.partial_json or delta.citation))
 
 
-def _block_start(block: dict[str, Any]) -> Glance:
+def _block_start(block: dict[str, Any]) -> RecordSummary:
     said = _text(block, "text") or _text(block, "thinking")
     signature = _text(block, "signature") or _text(block, "data") or None
     has_content = bool(said) or str(block.get("type")) not in EMPTY_STARTS
-    return Glance(content=has_content, signature=signature, opens=True)
+    return RecordSummary(content=has_content, signature=signature, opens=True)
 
 
-def glance_whole(body: bytes) -> WholeGlance:
+def summarize_whole(body: bytes) -> WholeSummary:
     message = read_object(body)
     if message is None:
-        return WholeGlance()
+        return WholeSummary()
     content = message.get("content")
     blocks = [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
     signatures = [_text(block, "signature") or _text(block, "data") for block in blocks]
-    return WholeGlance(
+    return WholeSummary(
         usage=_usage(message.get("usage")),
         error=read_embedded_error(message) or (None if isinstance(content, list) else NO_MESSAGE),
         model=_text(message, "model") or None,
@@ -92,8 +92,8 @@ def _usage(raw: object) -> Usage | None:
     return usage_of_anthropic(raw) if isinstance(raw, dict) else None
 
 
-def _stop_reason(told: str | None) -> StopReason | None:
-    return STOP_REASONS.get(told, StopReason.END_TURN) if told else None
+def _stop_reason(reported: str | None) -> StopReason | None:
+    return STOP_REASONS.get(reported, StopReason.END_TURN) if reported else None
 
 
 def _text(fields: dict[str, Any], name: str) -> str:

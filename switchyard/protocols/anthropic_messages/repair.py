@@ -8,7 +8,7 @@ from typing import Any
 
 from switchyard.protocols.anthropic_messages.content import as_error
 from switchyard.protocols.anthropic_messages.signatures import is_carrier, opened, replayed
-from switchyard.protocols.anthropic_messages.tool_lists import CLIENT_TOOLS, UNSPEAKABLE, VERSION
+from switchyard.protocols.anthropic_messages.tool_lists import CLIENT_TOOLS, NOT_EXPRESSIBLE, VERSION
 from switchyard.protocols.anthropic_messages.wire import FABRICATED_SEARCH_ID
 from switchyard.protocols.codec import Target
 from switchyard.protocols.effort import EFFORTS, budget_for, clamped, effort_for
@@ -87,10 +87,10 @@ def _settle_reasoning(body: Wire, target: Target) -> bool:
         if not isinstance(seal, str) or not is_carrier(seal):
             return block
         text = block.get("thinking")
-        said = text if isinstance(text, str) else ""
+        expressed = text if isinstance(text, str) else ""
         if not target.capabilities.signed_thinking:
-            return {**block, "signature": ""} if said else None
-        return replayed(Thinking(said, opened(seal)), target.issuer)
+            return {**block, "signature": ""} if expressed else None
+        return replayed(Thinking(expressed, opened(seal)), target.issuer)
 
     if not rewrite_blocks(body, settled):
         return False
@@ -261,7 +261,7 @@ def _is_hosted(tool: object) -> bool:
     if not isinstance(type_, str) or type_ == "custom":
         return False
     family = VERSION.sub("", type_)
-    return family not in CLIENT_TOOLS and family not in UNSPEAKABLE
+    return family not in CLIENT_TOOLS and family not in NOT_EXPRESSIBLE
 
 
 def _replace_media(body: Wire, target: Target) -> bool:
@@ -271,31 +271,31 @@ def _replace_media(body: Wire, target: Target) -> bool:
     if not target.capabilities.files:
         replacements["document"] = NO_DOCUMENT
 
-    def told(block: Wire) -> Wire:
+    def reported(block: Wire) -> Wire:
         kind = str(block.get("type"))
         if kind in replacements:
             source = block.get("source")
             is_text = kind == "document" and _field(source, "type") == "text"
             return {"type": "text", "text": _field(source, "data") if is_text else replacements[kind]}
         if kind == "tool_result" and isinstance(nested := block.get("content"), list):
-            inner = [told(part) if isinstance(part, dict) else part for part in nested]
+            inner = [reported(part) if isinstance(part, dict) else part for part in nested]
             return block if inner == nested else {**block, "content": inner}
         return block
 
-    return bool(replacements) and rewrite_blocks(body, told)
+    return bool(replacements) and rewrite_blocks(body, reported)
 
 
-def _say_errors(body: Wire, target: Target) -> bool:
+def _mark_errors(body: Wire, target: Target) -> bool:
     """In the results of tools, for servers that overlook `is_error`."""
 
-    def told(block: Wire) -> Wire:
+    def reported(block: Wire) -> Wire:
         content = block.get("content") or ""
         if block.get("type") != "tool_result" or not block.get("is_error") or not _is_content(content):
             return block
-        said = as_error(content)
-        return block if said == content else {**block, "content": said}
+        expressed = as_error(content)
+        return block if expressed == content else {**block, "content": expressed}
 
-    return not target.capabilities.error_results and rewrite_blocks(body, told)
+    return not target.capabilities.error_results and rewrite_blocks(body, reported)
 
 
 def _is_content(content: object) -> bool:
@@ -327,10 +327,10 @@ def _drop_fields(body: Wire, names: tuple[str, ...]) -> bool:
 def _limit_cache_marks(body: Wire, target: Target) -> bool:
     """Four are allowed, tools counted; the oldest, which cover least, go first."""
     marked = [place for place in _markable(body) if place.get("cache_control") is not None]
-    excess = len(marked) - MAX_CACHE_MARKS if target.capabilities.cache_control else len(marked)
-    for place in marked[: max(0, excess)]:
+    surplus = len(marked) - MAX_CACHE_MARKS if target.capabilities.cache_control else len(marked)
+    for place in marked[: max(0, surplus)]:
         del place["cache_control"]
-    return excess > 0
+    return surplus > 0
 
 
 def _markable(body: Wire) -> Iterator[Wire]:
@@ -425,7 +425,7 @@ REPAIRS: tuple[Callable[[Wire, Target], bool], ...] = (
     _drop_searches,
     _fold_mid_system,
     _replace_media,
-    _say_errors,
+    _mark_errors,
     _drop_hosted_tools,
     _limit_answer,
     _adapt_budget,

@@ -111,13 +111,13 @@ def _model(wire: Wire) -> str:
 
 
 def _messages(wire: Wire, losses: list[neutral.Loss]) -> tuple[neutral.Message, ...]:
-    told = wire.get("messages")
-    if not isinstance(told, list):
+    given = wire.get("messages")
+    if not isinstance(given, list):
         raise BadRequest("messages: Field required", "messages")
-    if not told:
+    if not given:
         raise BadRequest("messages: at least one message is required", "messages")
     messages = []
-    for number, message in enumerate(told):
+    for number, message in enumerate(given):
         role = ROLES.get(str(message.get("role"))) if isinstance(message, dict) else None
         if role is None:
             path = f"messages.{number}.role"
@@ -149,10 +149,10 @@ def _stop(stop: object) -> tuple[str, ...]:
     return tuple(entry for entry in stop if entry)
 
 
-def _output_format(told: object) -> neutral.OutputFormat | None:
-    if not isinstance(told, dict) or told.get("type") != "json_schema":
+def _output_format(given: object) -> neutral.OutputFormat | None:
+    if not isinstance(given, dict) or given.get("type") != "json_schema":
         return None
-    schema = told["schema"] if isinstance(told.get("schema"), dict) else {}
+    schema = given["schema"] if isinstance(given.get("schema"), dict) else {}
     # this protocol knows no other way, but OpenAI's takes fewer schemas
     return neutral.OutputFormat("json_schema", schema=schema, strict=fits_strict(schema) or None)
 
@@ -164,9 +164,9 @@ def _user_id(metadata: object) -> str:
 
 def _session_id(user_id: str) -> str:
     """Claude Code hides the session in the user id: as JSON, in older versions as `…_session_<id>`."""
-    told = read_object(user_id.encode("utf-8", "replace")) if user_id.startswith("{") else None
-    if told is not None:
-        return str(told.get("session_id") or "")
+    given = read_object(user_id.encode("utf-8", "replace")) if user_id.startswith("{") else None
+    if given is not None:
+        return str(given.get("session_id") or "")
     found = SESSION_IN_USER_ID.search(user_id)
     return found.group(1) if found else ""
 
@@ -209,7 +209,7 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
     body |= _encode_reasoning_fields(request, target, reasoning)
     body |= _encode_sampling(request, target, reasoning, losses)
     body |= _encode_extras(request, target)
-    stop, unsaid_stops = _encode_stop(request, target)
+    stop, dropped_stops = _encode_stop(request, target)
     body |= stop
     if request.stream:
         body["stream"] = True
@@ -221,7 +221,7 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
         body=encode_large(body),
         target=target,
         tools=tools.names,
-        stops=unsaid_stops,
+        stops=dropped_stops,
         losses=tuple(dict.fromkeys(losses)),
     )
 
@@ -307,18 +307,18 @@ def _encode_sampling(
 ) -> Wire:
     """With thinking the sampling is fixed; several models refuse temperature and top_p together."""
     capabilities = target.capabilities
-    told: Wire = {}
+    given: Wire = {}
     if request.temperature is not None and capabilities.sampling and not reasoning.thinks:
-        told["temperature"] = min(request.temperature, HIGHEST_TEMPERATURE, capabilities.max_temperature)
-    if request.top_p is not None and capabilities.sampling and "temperature" not in told:
+        given["temperature"] = min(request.temperature, HIGHEST_TEMPERATURE, capabilities.max_temperature)
+    if request.top_p is not None and capabilities.sampling and "temperature" not in given:
         if not reasoning.thinks or request.top_p >= LEAST_THINKING_TOP_P:
-            told["top_p"] = request.top_p
+            given["top_p"] = request.top_p
     if request.top_k is not None and capabilities.top_k and not reasoning.thinks:
-        told["top_k"] = request.top_k
+        given["top_k"] = request.top_k
     for name in ("temperature", "top_p", "top_k"):
-        if getattr(request, name) is not None and name not in told:
+        if getattr(request, name) is not None and name not in given:
             losses.append(neutral.Loss(name, "this request cannot set it at this upstream"))
-    return told
+    return given
 
 
 def _encode_extras(request: neutral.Request, target: Target) -> Wire:
@@ -335,8 +335,8 @@ def _encode_extras(request: neutral.Request, target: Target) -> Wire:
 def _encode_stop(request: neutral.Request, target: Target) -> tuple[Wire, tuple[str, ...]]:
     """The stop sequences as a field, and those that must be watched for here: blank ones are refused."""
     sayable = [stop for stop in request.stop if stop.strip()] if target.capabilities.stop else []
-    unsaid = tuple(stop for stop in request.stop if stop not in sayable)
-    return ({"stop_sequences": sayable} if sayable else {}), unsaid
+    dropped = tuple(stop for stop in request.stop if stop not in sayable)
+    return ({"stop_sequences": sayable} if sayable else {}), dropped
 
 
 def _mark_for_caching(body: Wire) -> None:

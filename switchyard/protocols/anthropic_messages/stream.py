@@ -240,7 +240,7 @@ class StreamDecoder:
         if not name:
             self.fail(NAMELESS, out)
             return
-        if self._is_told_again(index, _string(block, "id")):
+        if self._is_repeated(index, _string(block, "id")):
             return
         call = raised_call(_string(block, "id") or new_id("toolu_"), name, self._tools)
         opened = _Block("tool", index, call)
@@ -250,7 +250,7 @@ class StreamDecoder:
         self._called = True
         self._open(opened, out)
 
-    def _is_told_again(self, index: int, id: str) -> bool:
+    def _is_repeated(self, index: int, id: str) -> bool:
         block = self._find(index, "tool")
         return block is not None and isinstance(block.opening, neutral.ToolCall) and block.opening.id == id
 
@@ -360,7 +360,7 @@ class StreamDecoder:
             return
         if block.kind == "tool":
             if complete or block.arguments:
-                self._tell_arguments(block, out)
+                self._emit_arguments(block, out)
         elif block.signature is not None:
             self._announce(block, out)
         if block.announced:
@@ -380,7 +380,7 @@ class StreamDecoder:
         if block.ended and (self._waiting or block.is_whole() or not block.arguments):
             self._close_live(out)
 
-    def _tell_arguments(self, block: _Block, out: Events) -> None:
+    def _emit_arguments(self, block: _Block, out: Events) -> None:
         """What the deltas have not told: unwrapped input, arguments given in the start, the empty object."""
         if block.is_held or not block.pieces:
             arguments = raised_arguments(block.arguments, block.tool)
@@ -589,10 +589,10 @@ class StreamEncoder:
         delta: dict[str, Any] = {"stop_reason": STOP_WORDS[reason], "stop_sequence": sequence}
         if reason is StopReason.REFUSAL:
             delta["stop_details"] = refusal_details("".join(self._refusal))
-        told = anthropic_usage(usage)
+        reported = anthropic_usage(usage)
         if self._searches:
-            told["server_tool_use"] = {"web_search_requests": self._searches}
-        return _record({"type": "message_delta", "delta": delta, "usage": told}) + MESSAGE_STOP
+            reported["server_tool_use"] = {"web_search_requests": self._searches}
+        return _record({"type": "message_delta", "delta": delta, "usage": reported}) + MESSAGE_STOP
 
     def _failed(self, event: neutral.Failed) -> bytes:
         return encode_break(event.error)

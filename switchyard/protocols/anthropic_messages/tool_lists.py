@@ -76,7 +76,7 @@ CLIENT_TOOLS: Mapping[str, tuple[str, Wire]] = {
 }
 """Tools that the client runs but whose schema only the vendor's models know."""
 
-UNSPEAKABLE = frozenset({"computer"})
+NOT_EXPRESSIBLE = frozenset({"computer"})
 """Client tools that no description can explain to another vendor's model."""
 
 UNNEEDED = frozenset({"tool_search_tool_regex", "tool_search_tool_bm25"})
@@ -108,7 +108,7 @@ def decode_tools(declared: object) -> tuple[tuple[neutral.Tool, ...], tuple[neut
         elif family in CLIENT_TOOLS:
             description, schema = CLIENT_TOOLS[family]
             tools.append(neutral.Tool(_name(wire, path), description, schema))
-        elif family in UNSPEAKABLE:
+        elif family in NOT_EXPRESSIBLE:
             raise BadRequest(f"{path}: tools of type {type_!r} are not supported by this upstream", path)
         elif family not in UNNEEDED:
             hosted.append(_hosted_tool(family, wire))
@@ -250,8 +250,8 @@ def _encode_search(options: Mapping[str, Any]) -> Wire:
         wire.pop("blocked_domains", None)
     location = options.get("user_location")
     if isinstance(location, Mapping) and location:
-        told = {name: location[name] for name in LOCATION if location.get(name)}
-        wire["user_location"] = {"type": "approximate", **told}
+        reported = {name: location[name] for name in LOCATION if location.get(name)}
+        wire["user_location"] = {"type": "approximate", **reported}
     return wire
 
 

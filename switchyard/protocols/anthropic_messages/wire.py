@@ -75,7 +75,7 @@ def read_event(record: Record) -> WireEvent | None:
     try:
         event: WireEvent | None = _decode_event(record.data)
     except UnicodeDecodeError:
-        return read_event(Record(_mended(record.data), record.event))
+        return read_event(Record(_fixed(record.data), record.event))
     except msgspec.ValidationError:
         event = _lenient_event(record.data)
     except (msgspec.DecodeError, RecursionError):
@@ -89,8 +89,8 @@ def read_event(record: Record) -> WireEvent | None:
 
 def error_of(event: WireEvent) -> WireError:
     """What an error event tells."""
-    told = read_embedded_error({"type": "error", "error": event.error}) if event.error else None
-    return told or UNEXPLAINED
+    reported = read_embedded_error({"type": "error", "error": event.error}) if event.error else None
+    return reported or UNEXPLAINED
 
 
 def read_object(body: bytes) -> dict[str, Any] | None:
@@ -98,7 +98,7 @@ def read_object(body: bytes) -> dict[str, Any] | None:
     try:
         decoded = decode_large(body)
     except UnicodeDecodeError:
-        return read_object(_mended(body))
+        return read_object(_fixed(body))
     except (msgspec.DecodeError, RecursionError):
         return None
     return decoded if isinstance(decoded, dict) else None
@@ -125,7 +125,7 @@ def may_become_object(beginning: str) -> bool:
     return True
 
 
-def _mended(data: bytes) -> bytes:
+def _fixed(data: bytes) -> bytes:
     """With a sign for every broken character: one of them must not cost the whole answer."""
     return data.decode("utf-8", "replace").encode()
 

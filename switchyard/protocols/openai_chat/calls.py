@@ -24,7 +24,7 @@ class Call:
         self.ended = self.streams = False
 
     @property
-    def is_telling(self) -> bool:
+    def is_descriptive(self) -> bool:
         """The model has come as far as its arguments, so that the name is whole."""
         return bool(self.name) and bool(self.arguments.size or self.input)
 

@@ -3,7 +3,7 @@
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.errors import read_error
 from switchyard.protocols.openai_chat.errors import encode_break, encode_error
-from switchyard.protocols.openai_chat.record_summary import NOTABLE, count_deltas, glance, glance_whole
+from switchyard.protocols.openai_chat.record_summary import NOTABLE, count_deltas, summarize_whole, summary
 from switchyard.protocols.openai_chat.repair import repair_request
 from switchyard.protocols.openai_chat.request import decode_request, encode_request
 from switchyard.protocols.openai_chat.response import decode_response, encode_response
@@ -22,8 +22,8 @@ CODEC = Codec(
     encode_error=encode_error,
     encode_break=encode_break,
     keep_alive=KEEP_ALIVE,
-    glance=glance,
-    glance_whole=glance_whole,
+    summary=summary,
+    summarize_whole=summarize_whole,
     notable=NOTABLE,
     count_deltas=count_deltas,
     repair_request=repair_request,

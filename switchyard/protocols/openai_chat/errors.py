@@ -15,7 +15,7 @@ SERVER = "server_error"
 OWN_STATUSES = frozenset({400, 413, 415, 422, 405, 408, 409, 410, 429, 500, 502, 504})
 """Statuses that are told as the upstream told them where the table gives none."""
 
-TOLD: Mapping[ErrorType, tuple[int | None, str, str | None]] = {
+REPORTED: Mapping[ErrorType, tuple[int | None, str, str | None]] = {
     ErrorType.INVALID_REQUEST: (None, INVALID, None),
     ErrorType.CONTEXT_OVERFLOW: (400, INVALID, "context_length_exceeded"),
     ErrorType.AUTHENTICATION: (401, INVALID, "invalid_api_key"),
@@ -37,7 +37,7 @@ DEFAULT_STATUS: Mapping[ErrorType, int] = {ErrorType.INVALID_REQUEST: 400, Error
 
 
 def encode_error(error: WireError) -> tuple[int, bytes]:
-    status = TOLD[error.type][0]
+    status = REPORTED[error.type][0]
     if status is None:
         status = error.status if error.status in OWN_STATUSES else DEFAULT_STATUS[error.type]
     return status, _envelope(error)
@@ -49,7 +49,7 @@ def encode_break(error: WireError, opening: bytes = b"") -> bytes:
 
 
 def _envelope(error: WireError) -> bytes:
-    _, type, code = TOLD[error.type]
+    _, type, code = REPORTED[error.type]
     return msgspec.json.encode(
         {
             "error": {

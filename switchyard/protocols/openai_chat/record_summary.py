@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from switchyard.protocols.codec import Glance, WholeGlance
+from switchyard.protocols.codec import RecordSummary, WholeSummary
 from switchyard.protocols.errors import read_embedded_error, read_error
 from switchyard.protocols.neutral import ErrorType, StopReason, WireError
 from switchyard.protocols.openai_chat import wire
@@ -24,21 +24,21 @@ LINES_OF_RECORD = 2
 CHOICES = re.compile(rb"\s*\[\s*\{")
 
 
-def glance(record: Record) -> Glance:
+def summary(record: Record) -> RecordSummary:
     try:
         chunk = wire.read_chunk(record.data)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return _glance_odd(record)
+        return _summarize_odd(record)
     if record.event == "error" or chunk.error or not chunk.choices:
         error = _error_in(record)
         if error is not None:
-            return Glance(error=error, is_odd=not chunk.error)
+            return RecordSummary(error=error, is_odd=not chunk.error)
     choice = wire.first_choice(chunk)
     reason = choice.finish_reason if choice is not None else None
     reason = reason if isinstance(reason, str) else ""
     if reason in wire.BROKEN_REASONS:
-        return Glance(error=wire.broken_off(choice), is_odd=True)
-    return Glance(
+        return RecordSummary(error=wire.broken_off(choice), is_odd=True)
+    return RecordSummary(
         content=bool(reason) or (choice is not None and _has_content(choice)),
         usage=wire.usage_in(chunk, choice),
         model=_name(chunk.model),
@@ -46,14 +46,14 @@ def glance(record: Record) -> Glance:
     )
 
 
-def _glance_odd(record: Record) -> Glance:
+def _summarize_odd(record: Record) -> RecordSummary:
     data = record.data.strip()
     if data in wire.DONE:
-        return Glance(finished=True)
+        return RecordSummary(finished=True)
     if record.event == "error":
-        return Glance(error=read_error(BAD_GATEWAY, data), is_odd=True)
+        return RecordSummary(error=read_error(BAD_GATEWAY, data), is_odd=True)
     error = _error_in(record)
-    return Glance(error=error, is_odd=error is not None)
+    return RecordSummary(error=error, is_odd=error is not None)
 
 
 def _error_in(record: Record) -> WireError | None:
@@ -85,21 +85,21 @@ class _Whole(msgspec.Struct):
 _read_whole = msgspec.json.Decoder(_Whole).decode
 
 
-def glance_whole(body: bytes) -> WholeGlance:
+def summarize_whole(body: bytes) -> WholeSummary:
     try:
         whole = _read_whole(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return WholeGlance(error=read_error(BAD_GATEWAY, body))
+        return WholeSummary(error=read_error(BAD_GATEWAY, body))
     if whole.error or not CHOICES.match(whole.choices):
-        return WholeGlance(error=_whole_error(body))
+        return WholeSummary(error=_whole_error(body))
     chunk = wire.Chunk(usage=whole.usage, timings=whole.timings)
-    return WholeGlance(usage=wire.usage_in(chunk, None), model=_name(whole.model))
+    return WholeSummary(usage=wire.usage_in(chunk, None), model=_name(whole.model))
 
 
 def _whole_error(body: bytes) -> WireError:
     parsed = _parsed(body)
-    told = read_embedded_error(parsed) if isinstance(parsed, dict) else None
-    return told or WireError(ErrorType.SERVER, wire.NO_CHOICES, BAD_GATEWAY)
+    reported = read_embedded_error(parsed) if isinstance(parsed, dict) else None
+    return reported or WireError(ErrorType.SERVER, wire.NO_CHOICES, BAD_GATEWAY)
 
 
 def _name(model: object) -> str | None:

@@ -26,7 +26,7 @@ def repair_request(body: dict[str, Any], target: Target) -> bool:
         _rename_limit(body, capabilities),
         _fit_stops(body, capabilities),
         _fit_effort(body, capabilities),
-        _say_schema(body, capabilities),
+        _describe_schema(body, capabilities),
         _fold_system(body, capabilities),
         _drop_fields(body, capabilities),
     ]
@@ -172,7 +172,7 @@ def _drop_fields(body: dict[str, Any], capabilities: Capabilities) -> bool:
     return bool(dropped)
 
 
-def _say_schema(body: dict[str, Any], capabilities: Capabilities) -> bool:
+def _describe_schema(body: dict[str, Any], capabilities: Capabilities) -> bool:
     """Where the form of the answer cannot be forced, it is asked for in words."""
     wanted = body.get("response_format")
     if capabilities.json_schema or not isinstance(wanted, dict) or wanted.get("type") != "json_schema":
@@ -180,8 +180,8 @@ def _say_schema(body: dict[str, Any], capabilities: Capabilities) -> bool:
     if not isinstance(body.get("messages"), list):
         return False
     del body["response_format"]
-    told = wanted.get("json_schema")
-    schema = msgspec.json.encode(told.get("schema") if isinstance(told, dict) else None).decode()
+    reported = wanted.get("json_schema")
+    schema = msgspec.json.encode(reported.get("schema") if isinstance(reported, dict) else None).decode()
     sentence = JSON_SCHEMA_SENTENCE.format(schema=schema)
     body["messages"] = [{"role": "system", "content": sentence}, *body["messages"]]
     return True
@@ -191,9 +191,9 @@ def _replace_images(message: dict[str, Any], capabilities: Capabilities) -> bool
     content = message.get("content")
     if capabilities.images or not isinstance(content, list):
         return False
-    told = [_without_image(part) for part in content]
-    changed = told != content
-    message["content"] = told
+    reported = [_without_image(part) for part in content]
+    changed = reported != content
+    message["content"] = reported
     return changed
 
 

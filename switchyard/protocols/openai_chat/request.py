@@ -139,8 +139,8 @@ def _reasoning(wire: Json) -> neutral.Reasoning:
         case {"enabled": bool(enabled)}:
             return neutral.Reasoning(enabled=enabled)
     template = wire.get("chat_template_kwargs")
-    told = template.get("enable_thinking") if isinstance(template, dict) else wire.get("enable_thinking")
-    return neutral.Reasoning(enabled=told if isinstance(told, bool) else None)
+    given = template.get("enable_thinking") if isinstance(template, dict) else wire.get("enable_thinking")
+    return neutral.Reasoning(enabled=given if isinstance(given, bool) else None)
 
 
 def _output_format(wire: object) -> neutral.OutputFormat | None:
@@ -150,8 +150,8 @@ def _output_format(wire: object) -> neutral.OutputFormat | None:
         case {"type": "json_object"}:
             return neutral.OutputFormat("json_object")
         case {"type": "json_schema", **rest}:
-            told = rest.get("json_schema")
-            return _schema_format(told if isinstance(told, dict) else rest)
+            given = rest.get("json_schema")
+            return _schema_format(given if isinstance(given, dict) else rest)
     raise BadRequest("response_format: expected text, json_object or json_schema", "response_format")
 
 
@@ -220,7 +220,7 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
         **_continuation(messages, target),
         "messages": messages,
     }
-    losses = [*tools.losses, *writer.losses, *losses, *_unsaid(request)]
+    losses = [*tools.losses, *writer.losses, *losses, *_not_expressible(request)]
     losses += answer_limit_losses(request.max_tokens, target.capabilities)
     losses += drop_refused(body, target.capabilities)
     return SentRequest(
@@ -277,12 +277,12 @@ def _written_format(request: neutral.Request, target: Target) -> tuple[Json, tup
         return {}, (JSON_SCHEMA_SENTENCE.format(schema=schema) if is_schema else JSON_OBJECT_SENTENCE,)
     if wanted.kind == "json_object":
         return {"response_format": {"type": "json_object"}}, ()
-    told: Json = {"name": wanted.name, "schema": wanted.schema}
+    given: Json = {"name": wanted.name, "schema": wanted.schema}
     if wanted.description:
-        told["description"] = wanted.description
+        given["description"] = wanted.description
     if wanted.strict is not None:
-        told["strict"] = wanted.strict
-    return {"response_format": {"type": "json_schema", "json_schema": told}}, ()
+        given["strict"] = wanted.strict
+    return {"response_format": {"type": "json_schema", "json_schema": given}}, ()
 
 
 def _written_stops(request: neutral.Request, target: Target) -> tuple[Json, tuple[str, ...]]:
@@ -299,7 +299,7 @@ def _sampling(request: neutral.Request, target: Target, losses: list[Loss]) -> J
     temperature = request.temperature
     if temperature is not None:
         temperature = min(temperature, capabilities.max_temperature)
-    told: Json = {}
+    given: Json = {}
     for name, value, taken in (
         ("temperature", temperature, capabilities.sampling),
         ("top_p", request.top_p, capabilities.sampling),
@@ -310,10 +310,10 @@ def _sampling(request: neutral.Request, target: Target, losses: list[Loss]) -> J
         ("seed", request.seed, True),
     ):
         if value is not None and taken:
-            told[name] = value
+            given[name] = value
         elif value is not None:
             losses.append(Loss(name, "this upstream does not take it"))
-    return told
+    return given
 
 
 SERVICE_TIERS: Mapping[str, str | None] = {"auto": None, "standard_only": "default", "ultrafast": "priority"}
@@ -322,9 +322,9 @@ SERVICE_TIERS: Mapping[str, str | None] = {"auto": None, "standard_only": "defau
 def _extras(request: neutral.Request, target: Target, losses: list[Loss]) -> Json:
     """What belongs to OpenAI's service rather than to the protocol. Metadata needs `store`, which we never ask."""
     capabilities = target.capabilities
-    told: Json = {}
+    given: Json = {}
     if capabilities.prompt_cache_key and request.session_id:
-        told["prompt_cache_key"] = shortened(request.session_id, MAX_ID_LENGTH)
+        given["prompt_cache_key"] = shortened(request.session_id, MAX_ID_LENGTH)
     if request.metadata:
         losses.append(Loss("metadata", "nothing is stored"))
     tier = SERVICE_TIERS.get(request.service_tier or "auto", request.service_tier)
@@ -334,10 +334,10 @@ def _extras(request: neutral.Request, target: Target, losses: list[Loss]) -> Jso
         ("verbosity", request.verbosity),
     ):
         if value and capabilities.openai_extras:
-            told[name] = value
+            given[name] = value
         elif value:
             losses.append(Loss(name, "this upstream does not take it"))
-    return told
+    return given
 
 
 def _safety_identifier(user_id: str) -> str:
@@ -366,5 +366,5 @@ def _continuation(messages: list[Json], target: Target) -> Json:
     return {"continue_final_message": True, "add_generation_prompt": False}
 
 
-def _unsaid(request: neutral.Request) -> list[Loss]:
+def _not_expressible(request: neutral.Request) -> list[Loss]:
     return [Loss("logprobs", "the reply could not tell them")] if request.logprobs is not None else []

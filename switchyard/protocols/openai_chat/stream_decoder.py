@@ -125,8 +125,8 @@ class StreamDecoder:
             self._fail(read_error(BAD_GATEWAY, data))
         elif (parsed := _parsed_object(data)) is not None:
             self._fail_if_error(parsed)
-        elif (mended := HALF_CHARACTERS.sub(_or_replacement, _utf8(data))) != data:
-            self._take(Record(mended, record.event))
+        elif (fixed := HALF_CHARACTERS.sub(_or_replacement, _utf8(data))) != data:
+            self._take(Record(fixed, record.event))
         elif b"\n" in data:
             for line in data.split(b"\n"):
                 self._take(Record(line))
@@ -194,8 +194,8 @@ class StreamDecoder:
     def _take_delta(self, delta: wire.Delta, *, is_whole: bool) -> None:
         if reasoning := wire.reasoning_of(delta):
             if self._tags is not None:
-                self._say_all(self._tags.stand_down())
-            self._say("thinking", reasoning)
+                self._text_pieces(self._tags.stand_down())
+            self._text("thinking", reasoning)
         content = delta.content
         if content:
             if isinstance(content, str):
@@ -203,7 +203,7 @@ class StreamDecoder:
             else:
                 self._take_parts(content)
         if delta.refusal:
-            self._say("refusal", str(delta.refusal))
+            self._text("refusal", str(delta.refusal))
         if delta.tool_calls:
             for fragment in fragments_in(delta.tool_calls, is_whole):
                 self._take_fragment(fragment)
@@ -214,16 +214,16 @@ class StreamDecoder:
 
     def _take_text(self, text: str) -> None:
         if self._tags is None:
-            self._say("text", text)
+            self._text("text", text)
         else:
-            self._say_all(self._tags.take(text))
+            self._text_pieces(self._tags.take(text))
 
     def _take_parts(self, content: object) -> None:
         for kind, text in wire.parts_of(content):
             if kind == "text":
                 self._take_text(text)
             else:
-                self._say("refusal" if kind == "refusal" else "thinking", text)
+                self._text("refusal" if kind == "refusal" else "thinking", text)
 
     def _take_finish(self, choice: wire.Choice) -> None:
         reason = choice.finish_reason
@@ -238,24 +238,24 @@ class StreamDecoder:
         if self._stop_reason is None or _rank(stop_reason) > _rank(self._stop_reason):
             self._stop_reason = stop_reason
 
-    def _regular_stop(self, told: StopReason, matched: object) -> StopReason:
+    def _regular_stop(self, reported: StopReason, matched: object) -> StopReason:
         """A stop sequence, if the upstream names one that it was given or can have meant only one."""
-        if not isinstance(matched, str) and told is StopReason.END_TURN:
-            return told
+        if not isinstance(matched, str) and reported is StopReason.END_TURN:
+            return reported
         stops = _stops_sent(self._sent.body)
         if isinstance(matched, str) and matched in stops:
             self._stop_sequence = matched
-        elif told is StopReason.STOP_SEQUENCE and len(stops) == 1:
+        elif reported is StopReason.STOP_SEQUENCE and len(stops) == 1:
             self._stop_sequence = stops[0]
         return StopReason.STOP_SEQUENCE if self._stop_sequence is not None else StopReason.END_TURN
 
     # --- text -----------------------------------------------------------------
 
-    def _say_all(self, spoken: list[tuple[Literal["text", "thinking"], str]]) -> None:
+    def _text_pieces(self, spoken: list[tuple[Literal["text", "thinking"], str]]) -> None:
         for kind, text in spoken:
-            self._say(kind, text)
+            self._text(kind, text)
 
-    def _say(self, kind: Kind, text: str) -> None:
+    def _text(self, kind: Kind, text: str) -> None:
         if not text:
             return
         if self._live is not None or self._waiting:
@@ -327,7 +327,7 @@ class StreamDecoder:
                     del self._waiting[0]
                     self._speak(speech.kind, "".join(speech.texts))
                 case call:
-                    if not call.is_telling or (call.index or 0) > self._begun:
+                    if not call.is_descriptive or (call.index or 0) > self._begun:
                         return
                     del self._waiting[0]
                     self._begin_call(call)
@@ -366,7 +366,7 @@ class StreamDecoder:
 
     def _finish(self, reason: StopReason) -> None:
         if self._tags is not None:
-            self._say_all(self._tags.finish())
+            self._text_pieces(self._tags.finish())
         cut = reason is StopReason.MAX_TOKENS
         if any(not call.name and not call.is_nothing for call in self._calls.all) and not cut:
             self._fail(_broken(NAMELESS))

@@ -37,7 +37,7 @@ class StreamEncoder:
         self._delta_tail = b',"logprobs":null,"finish_reason":null' + self._tail
         self._prefix = self._suffix = b""
         self._calls = -1
-        self._arguments_told = True
+        self._arguments_text = True
         self._text_length = self._text_start = 0
         self._measures = self._refused = self._ended = False
 
@@ -52,7 +52,7 @@ class StreamEncoder:
     def _delta(self, text: str) -> bytes:
         if not self._prefix or not text:
             return b""
-        self._arguments_told = True
+        self._arguments_text = True
         if self._measures:
             self._text_length += len(text)
         return self._prefix + quoted(text) + self._suffix
@@ -80,7 +80,7 @@ class StreamEncoder:
 
     def _start_call(self, call: neutral.ToolCall) -> bytes:
         self._calls += 1
-        self._arguments_told = call.kind == "custom"
+        self._arguments_text = call.kind == "custom"
         kind, field = (b"custom", b"input") if call.kind == "custom" else (b"function", b"arguments")
         at = b'{"tool_calls":[{"index":%d' % self._calls
         self._set_field(b'%b,"%b":{"%b":' % (at, kind, field), b"}}]}")
@@ -94,9 +94,9 @@ class StreamEncoder:
         return self._chunk(b'{"annotations":[%b]}' % encoded(annotation))
 
     def _end_block(self, event: neutral.BlockEnded) -> bytes:
-        owed = b"" if self._arguments_told or not event.complete else self._delta(EMPTY_ARGUMENTS)
+        owed = b"" if self._arguments_text or not event.complete else self._delta(EMPTY_ARGUMENTS)
         self._prefix = b""
-        self._arguments_told = True
+        self._arguments_text = True
         return owed
 
     def _finish(self, event: neutral.Finished) -> bytes:

@@ -35,7 +35,7 @@ class ThinkTags:
         if self._state == "thinking":
             self._think(spoken)
         if self._state == "text":
-            self._say("text", self._held, spoken)
+            self._emit("text", self._held, spoken)
             self._held = ""
         return spoken
 
@@ -43,7 +43,7 @@ class ThinkTags:
         """What was held back for a tag that never came."""
         spoken: Spoken = []
         kind: Literal["text", "thinking"] = "thinking" if self._state == "thinking" else "text"
-        self._say(kind, self._held, spoken)
+        self._emit(kind, self._held, spoken)
         self._held = ""
         return spoken
 
@@ -67,17 +67,17 @@ class ThinkTags:
     def _think(self, spoken: Spoken) -> None:
         thought, closing, rest = self._held.partition(CLOSING)
         if closing:
-            self._say("thinking", thought, spoken)
+            self._emit("thinking", thought, spoken)
             self._enter("text", rest)
             return
         kept = _begun_tag(self._held)
-        self._say("thinking", self._held[: len(self._held) - kept], spoken)
+        self._emit("thinking", self._held[: len(self._held) - kept], spoken)
         self._held = self._held[len(self._held) - kept :]
 
     def _enter(self, state: Literal["thinking", "text"], rest: str) -> None:
         self._state, self._held, self._trims = state, rest, True
 
-    def _say(self, kind: Literal["text", "thinking"], text: str, spoken: Spoken) -> None:
+    def _emit(self, kind: Literal["text", "thinking"], text: str, spoken: Spoken) -> None:
         if self._trims:
             text = text.lstrip()
             self._trims = not text

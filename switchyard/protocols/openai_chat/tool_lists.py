@@ -10,7 +10,7 @@ from switchyard.protocols.tools import LoweredTool, fits_strict, lower_tools, wi
 
 Json = dict[str, Any]
 WEB_SEARCH = "web_search"
-UNSAID_OPTIONS = ("allowed_domains", "blocked_domains", "max_uses")
+DROPPED_OPTIONS = ("allowed_domains", "blocked_domains", "max_uses")
 SEARCH_MODELS = "-search-"
 """OpenAI's models that search by themselves are called so; the others refuse `web_search_options`."""
 REMOTE_TOOLS = frozenset({"mcp"})
@@ -55,14 +55,14 @@ def read_choice(wire: Mapping[str, Any]) -> neutral.ToolChoice | None:
 
 
 def read_web_search(options: object) -> neutral.HostedTool:
-    told = options if isinstance(options, dict) else {}
-    location = told.get("user_location")
+    reported = options if isinstance(options, dict) else {}
+    location = reported.get("user_location")
     place = location.get("approximate") if isinstance(location, dict) else None
     settings: Json = {}
     if isinstance(place, dict):
         settings["user_location"] = {name: value for name, value in place.items() if name != "type"}
-    if told.get("search_context_size"):
-        settings["search_context_size"] = told["search_context_size"]
+    if reported.get("search_context_size"):
+        settings["search_context_size"] = reported["search_context_size"]
     return neutral.HostedTool(WEB_SEARCH, settings)
 
 
@@ -152,7 +152,7 @@ def _write_hosted(request: neutral.Request, target: Target, written: WrittenTool
             written.fields["web_search_options"] = _search_options(tool.options)
             written.losses += [
                 neutral.Loss(f"web_search.{option}", "Chat has no such option")
-                for option in UNSAID_OPTIONS
+                for option in DROPPED_OPTIONS
                 if option in tool.options
             ]
         else:

@@ -95,9 +95,9 @@ def finish_reason(reason: StopReason, *, refused: bool) -> str:
 
 def broken_off(choice: Choice | None) -> WireError:
     """The error of a choice whose `finish_reason` says that the upstream failed."""
-    told = read_embedded_error({"error": choice.error}) if choice is not None and choice.error else None
+    reported = read_embedded_error({"error": choice.error}) if choice is not None and choice.error else None
     message = "the upstream broke off its answer"
-    return told or WireError(ErrorType.SERVER, message, TYPE_STATUSES[ErrorType.SERVER])
+    return reported or WireError(ErrorType.SERVER, message, TYPE_STATUSES[ErrorType.SERVER])
 
 
 def first_choice(chunk: Chunk) -> Choice | None:
@@ -114,10 +114,10 @@ def usage_in(chunk: Chunk, choice: Choice | None, *, excludes_cache: bool = Fals
         raw = choice.usage
     if not raw and isinstance(chunk.x_groq, dict):
         raw = chunk.x_groq.get("usage")
-    told = raw if isinstance(raw, dict) else {}
+    reported = raw if isinstance(raw, dict) else {}
     if isinstance(chunk.timings, dict):
-        told = {**told, "timings": chunk.timings}
-    return usage_of_openai(told, excludes_cache=excludes_cache) if told else None
+        reported = {**reported, "timings": chunk.timings}
+    return usage_of_openai(reported, excludes_cache=excludes_cache) if reported else None
 
 
 def reasoning_of(delta: Delta) -> str:

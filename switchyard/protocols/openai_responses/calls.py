@@ -107,7 +107,7 @@ def _read_custom(item: Item) -> str:
 
 def _read_local_shell(item: Item) -> str:
     action = fields(item.get("action"))
-    return _told(
+    return _arguments(
         command=action.get("command"),
         workdir=action.get("working_directory"),
         timeout_ms=action.get("timeout_ms"),
@@ -117,7 +117,7 @@ def _read_local_shell(item: Item) -> str:
 
 def _read_shell(item: Item) -> str:
     action = fields(item.get("action"))
-    return _told(
+    return _arguments(
         commands=action.get("commands"),
         timeout_ms=action.get("timeout_ms"),
         max_output_length=action.get("max_output_length"),
@@ -125,7 +125,7 @@ def _read_shell(item: Item) -> str:
 
 
 def _read_apply_patch(item: Item) -> str:
-    return _told(operation=item.get("operation"))
+    return _arguments(operation=item.get("operation"))
 
 
 def _write_function(call: neutral.ToolCall) -> Item:
@@ -137,16 +137,16 @@ def _write_custom(call: neutral.ToolCall) -> Item:
 
 
 def _write_local_shell(call: neutral.ToolCall) -> Item:
-    told = parsed_object(call.arguments)
-    command = told.get("command")
+    reported = parsed_object(call.arguments)
+    command = reported.get("command")
     action = {
         "type": "exec",
         "command": ["bash", "-lc", command] if isinstance(command, str) else command or [],
-        "env": told.get("env") or {},
+        "env": reported.get("env") or {},
     }
     for field, value in (
-        ("timeout_ms", told.get("timeout_ms")),
-        ("working_directory", told.get("workdir") or told.get("working_directory")),
+        ("timeout_ms", reported.get("timeout_ms")),
+        ("working_directory", reported.get("workdir") or reported.get("working_directory")),
     ):
         if value is not None:
             action[field] = value
@@ -154,20 +154,20 @@ def _write_local_shell(call: neutral.ToolCall) -> Item:
 
 
 def _write_shell(call: neutral.ToolCall) -> Item:
-    told = parsed_object(call.arguments)
-    commands = told.get("commands")
+    reported = parsed_object(call.arguments)
+    commands = reported.get("commands")
     return {
         "action": {
             "commands": [commands] if isinstance(commands, str) else commands or [],
-            "timeout_ms": told.get("timeout_ms"),
-            "max_output_length": told.get("max_output_length"),
+            "timeout_ms": reported.get("timeout_ms"),
+            "max_output_length": reported.get("max_output_length"),
         }
     }
 
 
 def _write_apply_patch(call: neutral.ToolCall) -> Item:
-    told = parsed_object(call.arguments)
-    return {"operation": told.get("operation", told)}
+    reported = parsed_object(call.arguments)
+    return {"operation": reported.get("operation", reported)}
 
 
 def _write_tool_search(call: neutral.ToolCall) -> Item:
@@ -203,5 +203,5 @@ def _object_text(arguments: object) -> str:
     return json_text(arguments or {})
 
 
-def _told(**fields: object) -> str:
+def _arguments(**fields: object) -> str:
     return json_text({name: value for name, value in fields.items() if value is not None})

@@ -13,7 +13,12 @@ from switchyard.protocols.errors import read_error
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import Request, WireError
 from switchyard.protocols.openai_responses.errors import encode_error, failure
-from switchyard.protocols.openai_responses.record_summary import NOTABLE, count_deltas, glance, glance_whole
+from switchyard.protocols.openai_responses.record_summary import (
+    NOTABLE,
+    count_deltas,
+    summarize_whole,
+    summary,
+)
 from switchyard.protocols.openai_responses.repair import repair_request
 from switchyard.protocols.openai_responses.request import decode_request, encode_request
 from switchyard.protocols.openai_responses.response import decode_response, encode_response
@@ -38,7 +43,7 @@ def encode_break(error: WireError, opening: bytes = b"") -> bytes:
 
     The stream helpers of the SDKs take a failure only of the response that the stream was opened with.
     """
-    base = skeleton(Request("", ()), _id_told(opening) or new_id("resp_"))
+    base = skeleton(Request("", ()), _reported_id(opening) or new_id("resp_"))
     failed = _record("response.failed", response_object(base, "failed", [], error=failure(error)), 1)
     return (
         failed
@@ -47,7 +52,7 @@ def encode_break(error: WireError, opening: bytes = b"") -> bytes:
     )
 
 
-def _id_told(opening: bytes) -> str:
+def _reported_id(opening: bytes) -> str:
     for record in sse.SseDecoder().feed(opening):
         try:
             return msgspec.json.decode(record.data, type=_Opening).response.id
@@ -73,8 +78,8 @@ CODEC = Codec(
     encode_error=encode_error,
     encode_break=encode_break,
     keep_alive=KEEP_ALIVE,
-    glance=glance,
-    glance_whole=glance_whole,
+    summary=summary,
+    summarize_whole=summarize_whole,
     notable=NOTABLE,
     count_deltas=count_deltas,
     repair_request=repair_request,

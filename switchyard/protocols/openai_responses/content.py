@@ -40,8 +40,8 @@ def read_output(output: object, place: str) -> tuple[OutputPart, ...]:
     if output is None:
         return ()
     if not isinstance(output, list):
-        told = output if isinstance(output, str) else json_text(output)
-        return (neutral.Text(told),) if told else ()
+        text_value = output if isinstance(output, str) else json_text(output)
+        return (neutral.Text(text_value),) if text_value else ()
     return tuple(_read_output_part(part, f"{place}[{position}]") for position, part in enumerate(output))
 
 
@@ -72,9 +72,9 @@ def write_output(result: neutral.ToolResult, capabilities: Capabilities) -> str 
 def _marked_as_error(parts: list[Item]) -> list[Item]:
     """The protocol has no flag for it."""
     if parts and parts[0]["type"] == "input_text":
-        told = parts[0]["text"]
-        prefix = "" if told.startswith("Error") else "Error: "
-        return [{"type": "input_text", "text": prefix + told}, *parts[1:]]
+        text_value = parts[0]["text"]
+        prefix = "" if text_value.startswith("Error") else "Error: "
+        return [{"type": "input_text", "text": prefix + text_value}, *parts[1:]]
     return [{"type": "input_text", "text": "Error:"}, *parts]
 
 
@@ -174,8 +174,8 @@ def _write_image(image: neutral.Image, capabilities: Capabilities) -> Item:
 
 def _write_document(document: neutral.Document, capabilities: Capabilities) -> Item:
     if document.media_type == "text/plain" and document.data:
-        told = (document.title, document.context, document.data)
-        return {"type": "input_text", "text": "\n\n".join(words for words in told if words)}
+        text_value = (document.title, document.context, document.data)
+        return {"type": "input_text", "text": "\n\n".join(words for words in text_value if words)}
     if not capabilities.files:
         raise BadRequest(f"this upstream reads no documents: {document.title or document.media_type}")
     if document.url:

@@ -11,7 +11,7 @@ import msgspec
 from switchyard.protocols.neutral import ErrorType, WireError
 
 
-class _Told(NamedTuple):
+class _Reported(NamedTuple):
     """`status` None keeps the upstream's; `failed` is the code in `response.failed`."""
 
     status: int | None
@@ -22,21 +22,21 @@ class _Told(NamedTuple):
 
 INVALID = "invalid_request_error"
 
-_WORDS: Mapping[ErrorType, _Told] = {
-    ErrorType.INVALID_REQUEST: _Told(None, INVALID, None, "invalid_prompt"),
-    ErrorType.CONTEXT_OVERFLOW: _Told(400, INVALID, "context_length_exceeded", "context_length_exceeded"),
-    ErrorType.AUTHENTICATION: _Told(401, INVALID, "invalid_api_key", "invalid_prompt"),
-    ErrorType.BILLING: _Told(429, "insufficient_quota", "insufficient_quota", "insufficient_quota"),
-    ErrorType.PERMISSION: _Told(403, "permission_error", None, "invalid_prompt"),
-    ErrorType.NOT_FOUND: _Told(404, INVALID, None, "invalid_prompt"),
-    ErrorType.MODEL_NOT_FOUND: _Told(404, INVALID, "model_not_found", "invalid_prompt"),
-    ErrorType.TIMEOUT: _Told(504, "server_error", "timeout", "server_error"),
-    ErrorType.CONFLICT: _Told(409, INVALID, None, "server_error"),
-    ErrorType.TOO_LARGE: _Told(413, INVALID, "request_too_large", "invalid_prompt"),
-    ErrorType.RATE_LIMIT: _Told(429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_exceeded"),
-    ErrorType.QUOTA: _Told(429, "insufficient_quota", "insufficient_quota", "insufficient_quota"),
-    ErrorType.SERVER: _Told(None, "server_error", None, "server_error"),
-    ErrorType.OVERLOADED: _Told(503, "server_error", "server_is_overloaded", "server_is_overloaded"),
+_WORDS: Mapping[ErrorType, _Reported] = {
+    ErrorType.INVALID_REQUEST: _Reported(None, INVALID, None, "invalid_prompt"),
+    ErrorType.CONTEXT_OVERFLOW: _Reported(400, INVALID, "context_length_exceeded", "context_length_exceeded"),
+    ErrorType.AUTHENTICATION: _Reported(401, INVALID, "invalid_api_key", "invalid_prompt"),
+    ErrorType.BILLING: _Reported(429, "insufficient_quota", "insufficient_quota", "insufficient_quota"),
+    ErrorType.PERMISSION: _Reported(403, "permission_error", None, "invalid_prompt"),
+    ErrorType.NOT_FOUND: _Reported(404, INVALID, None, "invalid_prompt"),
+    ErrorType.MODEL_NOT_FOUND: _Reported(404, INVALID, "model_not_found", "invalid_prompt"),
+    ErrorType.TIMEOUT: _Reported(504, "server_error", "timeout", "server_error"),
+    ErrorType.CONFLICT: _Reported(409, INVALID, None, "server_error"),
+    ErrorType.TOO_LARGE: _Reported(413, INVALID, "request_too_large", "invalid_prompt"),
+    ErrorType.RATE_LIMIT: _Reported(429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_exceeded"),
+    ErrorType.QUOTA: _Reported(429, "insufficient_quota", "insufficient_quota", "insufficient_quota"),
+    ErrorType.SERVER: _Reported(None, "server_error", None, "server_error"),
+    ErrorType.OVERLOADED: _Reported(503, "server_error", "server_is_overloaded", "server_is_overloaded"),
 }
 """Codex retries after `server_error`, `rate_limit_exceeded` and unknown codes, and stops at the others."""
 
@@ -45,13 +45,13 @@ _FALLBACK_STATUS: Mapping[ErrorType, int] = {ErrorType.INVALID_REQUEST: 400, Err
 
 def encode_error(error: WireError) -> tuple[int, bytes]:
     """Status and body for the client."""
-    told = _WORDS[error.type]
-    status = told.status or (error.status if error.status >= 400 else _FALLBACK_STATUS[error.type])
+    reported = _WORDS[error.type]
+    status = reported.status or (error.status if error.status >= 400 else _FALLBACK_STATUS[error.type])
     body = {
         "message": error.message,
-        "type": told.type,
+        "type": reported.type,
         "param": error.param or None,
-        "code": told.code or error.code or None,
+        "code": reported.code or error.code or None,
     }
     return status, msgspec.json.encode({"error": body})
 

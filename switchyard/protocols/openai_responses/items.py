@@ -52,7 +52,7 @@ class Conversation:
     def read(self, items: object) -> None:
         """Raises BadRequest."""
         if isinstance(items, str):
-            self._say("user", neutral.Text(items))
+            self._append("user", neutral.Text(items))
             return
         if not isinstance(items, list):
             raise BadRequest("input: expected a string or a list of items", "input")
@@ -69,7 +69,7 @@ class Conversation:
         else:
             reader(self, item, place)
 
-    def _say(self, role: neutral.Role, *blocks: neutral.Block) -> None:
+    def _append(self, role: neutral.Role, *blocks: neutral.Block) -> None:
         """One message for all that one side says in a row."""
         if self._turns and self._turns[-1][0] == role != "system":
             self._turns[-1][1].extend(blocks)
@@ -83,11 +83,11 @@ class Conversation:
         content = read_content(item.get("content"), f"{place}.content")
         if role in SYSTEM_ROLES:
             if self._turns:
-                self._say("system", *content)
-            elif told := text_of(content):
-                self.system.append(told)
+                self._append("system", *content)
+            elif joined := text_of(content):
+                self.system.append(joined)
         elif role in ("user", "assistant"):
-            self._say("assistant" if role == "assistant" else "user", *content)
+            self._append("assistant" if role == "assistant" else "user", *content)
         else:
             raise BadRequest(f"{place}.role: {role!r} is none of user, assistant, developer, system", place)
 
@@ -98,7 +98,7 @@ class Conversation:
         _require(call.id, f"{place}.call_id")
         _require(call.name, f"{place}.name")
         self._kinds[call.id] = call.kind
-        self._say("assistant", call)
+        self._append("assistant", call)
 
     def _output(self, item: Item, place: str) -> None:
         call_id = text(item.get("call_id")) or text(item.get("id"))
@@ -109,7 +109,7 @@ class Conversation:
             output = json_text(output)
         content = read_output(output, f"{place}.output")
         is_error = item.get("status") == "failed"
-        self._say("user", neutral.ToolResult(call_id, content, is_error, kind))
+        self._append("user", neutral.ToolResult(call_id, content, is_error, kind))
 
     def _search_output(self, item: Item, place: str) -> None:
         """The tools that a search found are callable from now on."""
@@ -117,8 +117,8 @@ class Conversation:
         if not text(item.get("call_id")):
             return
         names = [f"{tool.namespace}__{tool.name}" if tool.namespace else tool.name for tool in found]
-        told = neutral.Text(f"Found tools: {', '.join(names)}" if names else "No tools found.")
-        self._say("user", neutral.ToolResult(item["call_id"], (told,), kind="tool_search"))
+        joined = neutral.Text(f"Found tools: {', '.join(names)}" if names else "No tools found.")
+        self._append("user", neutral.ToolResult(item["call_id"], (joined,), kind="tool_search"))
 
     def _additional_tools(self, item: Item, place: str) -> None:
         self.toolbox.read(item.get("tools"), f"{place}.tools")
@@ -126,20 +126,20 @@ class Conversation:
     def _reasoning(self, item: Item, _: str) -> None:
         thinking = read_reasoning(item)
         if thinking is not None:
-            self._say("assistant", thinking)
+            self._append("assistant", thinking)
 
     def _web_search(self, item: Item, _: str) -> None:
         action = fields(item.get("action"))
         query = text(action.get("query")) or text(action.get("url"))
-        self._say("assistant", neutral.WebSearch(text(item.get("id")), query))
+        self._append("assistant", neutral.WebSearch(text(item.get("id")), query))
 
     def _compaction(self, item: Item, _: str) -> None:
         payload = text(item.get("encrypted_content"))
         summary = summary_in(payload)
         if summary is None:
-            self._say("assistant", neutral.Compaction(payload))
+            self._append("assistant", neutral.Compaction(payload))
         else:
-            self._say("user", neutral.Text(f"{SUMMARY_HEADING}\n\n{summary}"))
+            self._append("user", neutral.Text(f"{SUMMARY_HEADING}\n\n{summary}"))
 
     def _trigger(self, _item: Item, _place: str) -> None:
         self.compact = True
@@ -202,16 +202,16 @@ class ItemWriter:
 
     def _user(self, content: tuple[neutral.Block, ...]) -> list[Item]:
         items: list[Item] = []
-        said: list[neutral.Block] = []
+        appended: list[neutral.Block] = []
         for block in content:
             if isinstance(block, neutral.ToolResult):
-                items += [*self._said(said), self._result(block)]
-                said = []
+                items += [*self._appended(appended), self._result(block)]
+                appended = []
             else:
-                said.append(block)
-        return items + self._said(said)
+                appended.append(block)
+        return items + self._appended(appended)
 
-    def _said(self, blocks: list[neutral.Block]) -> list[Item]:
+    def _appended(self, blocks: list[neutral.Block]) -> list[Item]:
         parts = write_parts(blocks, self.target.capabilities)
         return [{"role": "user", "content": parts}] if parts else []
 
@@ -294,18 +294,18 @@ def _local_shell_result(result: neutral.ToolResult) -> Item:
 
 
 def _shell_result(result: neutral.ToolResult) -> Item:
-    told = text_of(result.content)
+    joined = text_of(result.content)
     outcome = {"type": "exit", "exit_code": 1 if result.is_error else 0}
     return {
         "type": "shell_call_output",
-        "output": _shell_outputs(told) or [{"stdout": told, "stderr": "", "outcome": outcome}],
+        "output": _shell_outputs(joined) or [{"stdout": joined, "stderr": "", "outcome": outcome}],
     }
 
 
-def _shell_outputs(told: str) -> list[Any]:
+def _shell_outputs(joined: str) -> list[Any]:
     """The outputs of commands that were read as JSON text."""
     try:
-        outputs = msgspec.json.decode(told)
+        outputs = msgspec.json.decode(joined)
     except (msgspec.DecodeError, RecursionError):
         return []
     is_native = isinstance(outputs, list) and all(

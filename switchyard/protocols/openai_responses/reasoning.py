@@ -11,22 +11,24 @@ MODEL_FIELDS = ("text", "thinking")
 
 def read_reasoning(item: Item) -> neutral.Thinking | None:
     """The reasoning of a history; None if nothing of it can be used."""
-    told = reasoning_text(item)
+    reported = reasoning_text(item)
     encrypted = text(item.get("encrypted_content"))
     carried = carrier.unpack(encrypted) if encrypted else None
     if carried is not None:
-        return _carried_thinking(carried, told)
+        return _carried_thinking(carried, reported)
     if encrypted:
-        return neutral.Thinking(told, neutral.Signature(json_text(item)), redacted=not told)
-    return neutral.Thinking(told) if told else None
+        return neutral.Thinking(reported, neutral.Signature(json_text(item)), redacted=not reported)
+    return neutral.Thinking(reported) if reported else None
 
 
-def _carried_thinking(carried: carrier.Carrier, told: str) -> neutral.Thinking | None:
+def _carried_thinking(carried: carrier.Carrier, reported: str) -> neutral.Thinking | None:
     payload = carried.payload
     if carried.kind == "reasoning":
         signature = neutral.Signature(json_text(payload), carried.issuer)
-        return neutral.Thinking(told or reasoning_text(payload), signature, redacted=not told)
-    thought = next((payload[field] for field in MODEL_FIELDS if isinstance(payload.get(field), str)), told)
+        return neutral.Thinking(reported or reasoning_text(payload), signature, redacted=not reported)
+    thought = next(
+        (payload[field] for field in MODEL_FIELDS if isinstance(payload.get(field), str)), reported
+    )
     if carried.kind != "thinking":
         return neutral.Thinking(thought) if thought else None
     signature = neutral.Signature(text(payload.get("signature")), carried.issuer)

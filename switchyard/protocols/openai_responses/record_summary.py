@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from switchyard.protocols.codec import Glance, WholeGlance
+from switchyard.protocols.codec import RecordSummary, WholeSummary
 from switchyard.protocols.errors import read_embedded_error
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
 from switchyard.protocols.openai_responses.calls import CALL_KINDS, Item, entries, fields, text
@@ -38,29 +38,29 @@ class _Seen(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Seen).decode
 
 
-def glance(record: Record) -> Glance:
+def summary(record: Record) -> RecordSummary:
     try:
         seen = _decode(record.data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _perhaps_error(record)
     type = seen.type or record.event
     if type.endswith(".delta"):
-        return Glance(content=bool(seen.delta))
+        return RecordSummary(content=bool(seen.delta))
     reader = _READERS.get(type)
     if reader is not None:
         return reader(seen)
-    return Glance() if type.startswith("response.") else _perhaps_error(record)
+    return RecordSummary() if type.startswith("response.") else _perhaps_error(record)
 
 
-def glance_whole(body: bytes) -> WholeGlance:
+def summarize_whole(body: bytes) -> WholeSummary:
     try:
         response = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return WholeGlance()
+        return WholeSummary()
     if not isinstance(response, dict):
-        return WholeGlance()
+        return WholeSummary()
     signatures = (_signature(fields(item)) for item in entries(response.get("output")))
-    return WholeGlance(
+    return WholeSummary(
         usage=_usage(response),
         error=read_embedded_error(response)
         or (None if isinstance(response.get("output"), list) else NO_RESPONSE),
@@ -69,24 +69,24 @@ def glance_whole(body: bytes) -> WholeGlance:
     )
 
 
-def _lifecycle(seen: _Seen) -> Glance:
-    return Glance(model=text(fields(seen.response).get("model")) or None)
+def _lifecycle(seen: _Seen) -> RecordSummary:
+    return RecordSummary(model=text(fields(seen.response).get("model")) or None)
 
 
-def _added(seen: _Seen) -> Glance:
+def _added(seen: _Seen) -> RecordSummary:
     """An empty message is no answer yet; a call is."""
-    return Glance(content=text(fields(seen.item).get("type")) in CALL_KINDS, opens=True)
+    return RecordSummary(content=text(fields(seen.item).get("type")) in CALL_KINDS, opens=True)
 
 
-def _done(seen: _Seen) -> Glance:
-    return Glance(content=True, signature=_signature(fields(seen.item)))
+def _done(seen: _Seen) -> RecordSummary:
+    return RecordSummary(content=True, signature=_signature(fields(seen.item)))
 
 
-def _finished(seen: _Seen) -> Glance:
+def _finished(seen: _Seen) -> RecordSummary:
     response = fields(seen.response)
     if response.get("status") == "failed":
         return _failed(seen)
-    return Glance(
+    return RecordSummary(
         content=True,
         finished=True,
         usage=_usage(response),
@@ -95,15 +95,15 @@ def _finished(seen: _Seen) -> Glance:
     )
 
 
-def _failed(seen: _Seen) -> Glance:
+def _failed(seen: _Seen) -> RecordSummary:
     """An error that is also the end: unlike a bare `error` event, clients need no other."""
     response = fields(seen.response)
     error = read_embedded_error({"type": "response.failed", "response": response})
     model = text(response.get("model")) or None
-    return Glance(finished=True, usage=_usage(response), error=error, model=model)
+    return RecordSummary(finished=True, usage=_usage(response), error=error, model=model)
 
 
-_READERS: Mapping[str, Callable[[_Seen], Glance]] = {
+_READERS: Mapping[str, Callable[[_Seen], RecordSummary]] = {
     "response.created": _lifecycle,
     "response.in_progress": _lifecycle,
     "response.queued": _lifecycle,
@@ -115,17 +115,17 @@ _READERS: Mapping[str, Callable[[_Seen], Glance]] = {
 }
 
 
-def _perhaps_error(record: Record) -> Glance:
+def _perhaps_error(record: Record) -> RecordSummary:
     try:
         body = msgspec.json.decode(record.data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         if record.event != "error":
-            return Glance()
-        told = {"error": record.data.decode("utf-8", "replace")}
-        return Glance(error=read_embedded_error(told), is_odd=True)
+            return RecordSummary()
+        reported = {"error": record.data.decode("utf-8", "replace")}
+        return RecordSummary(error=read_embedded_error(reported), is_odd=True)
     if record.event == "error" and isinstance(body, dict) and "error" not in body:
         body = {"error": body}
-    return Glance(error=read_embedded_error(body) if isinstance(body, dict) else None)
+    return RecordSummary(error=read_embedded_error(body) if isinstance(body, dict) else None)
 
 
 def _usage(response: Item) -> Usage | None:

@@ -105,9 +105,9 @@ def _replace_images(body: Item) -> bool:
     for item in map(fields, entries(body.get("input"))):
         for place in ("content", "output"):
             parts = entries(item.get(place))
-            told = [_without_image(part) for part in parts]
-            if told != parts:
-                item[place] = told
+            reported = [_without_image(part) for part in parts]
+            if reported != parts:
+                item[place] = reported
                 replaced = True
     return replaced
 

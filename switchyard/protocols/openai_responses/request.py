@@ -32,20 +32,20 @@ FALLBACK_TURN = neutral.Text("Continue.")
 MAX_IDENTIFIER_LENGTH = 64
 STATEFUL_FIELDS = ("conversation", "prompt", "background")
 UNCARRIED_FIELDS = ("top_logprobs", "max_tool_calls", "moderation", "context_management")
-UNSAID_FIELDS = ("top_k", "seed", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs")
-UNSAID_OPTIONS = ("blocked_domains", "max_uses")
+DROPPED_FIELDS = ("top_k", "seed", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs")
+DROPPED_OPTIONS = ("blocked_domains", "max_uses")
 """What a neutral request, and its web search, may ask for and this protocol has no words for."""
 
 
 def decode_request(body: bytes) -> neutral.Request:
     """Raises BadRequest."""
     try:
-        told = decode_large(body)
+        given = decode_large(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"the request body is not valid JSON: {error}") from None
-    if not isinstance(told, dict):
+    if not isinstance(given, dict):
         raise BadRequest("the request body is not a JSON object")
-    return read_request(told)
+    return read_request(given)
 
 
 def read_request(body: Item) -> neutral.Request:
@@ -116,19 +116,19 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
-def _read_reasoning(told: Item) -> neutral.Reasoning:
-    effort = told.get("effort")
+def _read_reasoning(given: Item) -> neutral.Reasoning:
+    effort = given.get("effort")
     known = effort if effort in Capabilities().efforts else None
     return neutral.Reasoning(
         effort=known,
         enabled=None if known is None else known != "none",
-        summary=text(told.get("summary")) or text(told.get("generate_summary")) or None,
+        summary=text(given.get("summary")) or text(given.get("generate_summary")) or None,
     )
 
 
-def _read_text(told: Item) -> tuple[neutral.OutputFormat | None, str | None]:
-    format = fields(told.get("format"))
-    verbosity = text(told.get("verbosity")) or None
+def _read_text(given: Item) -> tuple[neutral.OutputFormat | None, str | None]:
+    format = fields(given.get("format"))
+    verbosity = text(given.get("verbosity")) or None
     match format.get("type"):
         case "json_object":
             return neutral.OutputFormat("json_object"), verbosity
@@ -183,7 +183,7 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
         stops=request.stop,
         losses=(
             *writer.losses,
-            *_unsaid(request, capabilities),
+            *_not_expressible(request, capabilities),
             *answer_limit_losses(request.max_tokens, capabilities),
             *refused,
         ),
@@ -191,12 +191,12 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
 
 
 def _instructions(request: neutral.Request, capabilities: Capabilities) -> str:
-    told = list(without_billing_line(request.system))
+    given = list(without_billing_line(request.system))
     format = request.output_format
     if format is not None and not capabilities.json_schema:
         schema = f" It must match this JSON schema: {json_text(format.schema)}" if format.schema else ""
-        told.append(f"Respond with a single JSON object and nothing else.{schema}")
-    return "\n\n".join(told)
+        given.append(f"Respond with a single JSON object and nothing else.{schema}")
+    return "\n\n".join(given)
 
 
 def _tool_settings(request: neutral.Request, capabilities: Capabilities) -> Item:
@@ -206,7 +206,7 @@ def _tool_settings(request: neutral.Request, capabilities: Capabilities) -> Item
 
 
 def _settings(request: neutral.Request, capabilities: Capabilities) -> Item:
-    told: Item = {
+    given: Item = {
         "max_output_tokens": _limit(request.max_tokens, capabilities),
         "reasoning": _reasoning(request.reasoning, capabilities),
         "text": _text(request, capabilities),
@@ -214,17 +214,17 @@ def _settings(request: neutral.Request, capabilities: Capabilities) -> Item:
         "store": False,
     }
     if capabilities.sampling:
-        told["temperature"] = _limited(request.temperature, capabilities.max_temperature)
-        told["top_p"] = request.top_p
+        given["temperature"] = _limited(request.temperature, capabilities.max_temperature)
+        given["top_p"] = request.top_p
     if capabilities.prompt_cache_key:
-        told["prompt_cache_key"] = _identifier(request.session_id)
+        given["prompt_cache_key"] = _identifier(request.session_id)
     if capabilities.openai_extras:
-        told["safety_identifier"] = _identifier(request.user_id)
-        told["service_tier"] = request.service_tier
-        told["metadata"] = dict(request.metadata) if request.metadata else None
+        given["safety_identifier"] = _identifier(request.user_id)
+        given["service_tier"] = request.service_tier
+        given["metadata"] = dict(request.metadata) if request.metadata else None
     if capabilities.stream_only or (request.stream and capabilities.streams):
-        told["stream"] = True
-    return {field: value for field, value in told.items() if value not in (None, [], {})}
+        given["stream"] = True
+    return {field: value for field, value in given.items() if value not in (None, [], {})}
 
 
 def _reasoning(reasoning: neutral.Reasoning, capabilities: Capabilities) -> Item | None:
@@ -238,27 +238,27 @@ def _reasoning(reasoning: neutral.Reasoning, capabilities: Capabilities) -> Item
 
 
 def _text(request: neutral.Request, capabilities: Capabilities) -> Item:
-    told: Item = {}
+    given: Item = {}
     if request.output_format is not None and capabilities.json_schema:
-        told["format"] = _format(request.output_format)
+        given["format"] = _format(request.output_format)
     if request.verbosity and capabilities.openai_extras:
-        told["verbosity"] = request.verbosity
-    return told
+        given["verbosity"] = request.verbosity
+    return given
 
 
 def _format(format: neutral.OutputFormat) -> Item:
     if format.kind == "json_object":
         return {"type": "json_object"}
-    told: Item = {
+    given: Item = {
         "type": "json_schema",
         "name": format.name,
         "schema": dict(format.schema),
     }
     if format.strict is not None:
-        told["strict"] = format.strict
+        given["strict"] = format.strict
     if format.description:
-        told["description"] = format.description
-    return told
+        given["description"] = format.description
+    return given
 
 
 def _include(request: neutral.Request, capabilities: Capabilities) -> list[str]:
@@ -285,13 +285,16 @@ def _identifier(id: str) -> str | None:
     return sha256(id.encode("utf-8", "surrogatepass")).hexdigest()[:MAX_IDENTIFIER_LENGTH]
 
 
-def _unsaid(request: neutral.Request, capabilities: Capabilities) -> list[neutral.Loss]:
-    lost = [field for field in UNSAID_FIELDS if getattr(request, field) is not None]
+def _not_expressible(request: neutral.Request, capabilities: Capabilities) -> list[neutral.Loss]:
+    lost = [field for field in DROPPED_FIELDS if getattr(request, field) is not None]
     lost += [field for field, is_lost in _CAPABILITY_LOSSES.items() if is_lost(request, capabilities)]
     if capabilities.hosted_web_search:
         searches = (tool for tool in request.hosted_tools if tool.name == WEB_SEARCH)
         lost += [
-            f"web_search.{option}" for tool in searches for option in UNSAID_OPTIONS if option in tool.options
+            f"web_search.{option}"
+            for tool in searches
+            for option in DROPPED_OPTIONS
+            if option in tool.options
         ]
     return [neutral.Loss(field, "this upstream does not know it") for field in lost]
 

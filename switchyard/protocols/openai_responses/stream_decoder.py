@@ -76,7 +76,7 @@ class _Block:
     start: Start
     raised_from: neutral.Tool | None = None
     """The custom tool that went as a function: its input can only be unwrapped once it is complete."""
-    told: dict[int, list[str]] = field(default_factory=dict)
+    reported: dict[int, list[str]] = field(default_factory=dict)
     """What was told so far, part by part."""
     last_part: int = 0
     source: str = ""
@@ -94,7 +94,7 @@ class _Block:
         return self.is_done or not isinstance(self.start, neutral.ToolCall)
 
     def whole(self) -> str:
-        return "".join(piece for pieces in self.told.values() for piece in pieces)
+        return "".join(piece for pieces in self.reported.values() for piece in pieces)
 
 
 class StreamDecoder:
@@ -108,7 +108,7 @@ class StreamDecoder:
         self._index_of_id: dict[str, int] = {}
         self._index_of_call: dict[str, int] = {}
         self._blocks: dict[tuple[int | None, Strand], _Block] = {}
-        self._told_whole: set[int] = set()
+        self._reported_whole: set[int] = set()
         self._queue: list[_Block | list[neutral.Event]] = []
         self._live: _Block | None = None
         self._out: list[neutral.Event] = []
@@ -126,7 +126,7 @@ class StreamDecoder:
         if event.type == TEXT_DELTA and event.delta:
             block = self._blocks.get((event.output_index, "text"))
             if block is not None and block is self._live:
-                block.told.setdefault(event.content_index or 0, []).append(event.delta)
+                block.reported.setdefault(event.content_index or 0, []).append(event.delta)
                 return [neutral.Delta(event.delta)]
         event.type = event.type or record.event
         handler = _HANDLERS.get(event.type)
@@ -154,7 +154,7 @@ class StreamDecoder:
         return self._taken(lambda: self._read_whole(response))
 
     def _read_whole(self, response: Item) -> None:
-        self._told_created(response)
+        self._reported_created(response)
         self._finish(response, text(response.get("status")) or "completed")
 
     # --- records --------------------------------------------------------------
@@ -170,8 +170,8 @@ class StreamDecoder:
             body = None
         error = read_embedded_error(body) if isinstance(body, dict) else None
         if error is None and is_error:
-            told = record.data.decode("utf-8", "replace")[:500]
-            error = _server_error(told or "the upstream told an error")
+            reported = record.data.decode("utf-8", "replace")[:500]
+            error = _server_error(reported or "the upstream told an error")
         if error is None:
             return []
         failure = error
@@ -188,9 +188,9 @@ class StreamDecoder:
     # --- events ---------------------------------------------------------------
 
     def _on_created(self, event: Event) -> None:
-        self._told_created(event.response or {})
+        self._reported_created(event.response or {})
 
-    def _told_created(self, response: Item) -> None:
+    def _reported_created(self, response: Item) -> None:
         if self._out:
             self._out[0] = neutral.Started(text(response.get("id")), text(response.get("model")))
 
@@ -207,13 +207,13 @@ class StreamDecoder:
         self._advance()
 
     def _on_text(self, event: Event) -> None:
-        self._tell(self._texts(self._index(event), "text"), event.content_index or 0, event.delta or "")
+        self._emit(self._texts(self._index(event), "text"), event.content_index or 0, event.delta or "")
 
     def _on_text_done(self, event: Event) -> None:
         self._complete(self._texts(self._index(event), "text"), event.content_index or 0, event.text or "")
 
     def _on_refusal(self, event: Event) -> None:
-        self._tell(self._texts(self._index(event), "refusal"), event.content_index or 0, event.delta or "")
+        self._emit(self._texts(self._index(event), "refusal"), event.content_index or 0, event.delta or "")
 
     def _on_refusal_done(self, event: Event) -> None:
         block = self._texts(self._index(event), "refusal")
@@ -237,7 +237,7 @@ class StreamDecoder:
     def _on_arguments(self, event: Event) -> None:
         block = self._call_of(event)
         if block is not None:
-            self._tell(block, 0, event.delta or "")
+            self._emit(block, 0, event.delta or "")
 
     def _on_arguments_done(self, event: Event) -> None:
         block = self._call_of(event)
@@ -276,8 +276,8 @@ class StreamDecoder:
             self._reasoning_done(index, item)
         elif type in CALL_KINDS:
             self._call_done(index, item)
-        elif type in _WHOLE_BLOCKS and index not in self._told_whole:
-            self._told_whole.add(index)
+        elif type in _WHOLE_BLOCKS and index not in self._reported_whole:
+            self._reported_whole.add(index)
             block = _WHOLE_BLOCKS[type](item)
             self._queue.append([neutral.BlockStarted(block), neutral.BlockEnded()])
 
@@ -307,8 +307,8 @@ class StreamDecoder:
             if not parts and signature is None:
                 return
             block = self._thinking(index, redacted=not parts, signature=None if parts else signature)
-        for position, told in enumerate(parts):
-            self._complete(block, position, told)
+        for position, reported in enumerate(parts):
+            self._complete(block, position, reported)
         if not block.is_done:
             block.signature = signature
             block.is_done = True
@@ -383,25 +383,25 @@ class StreamDecoder:
         if block.source != source:
             return
         if event.delta is not None:
-            self._tell(block, part, event.delta)
+            self._emit(block, part, event.delta)
         else:
             self._complete(block, part, event.text or "")
 
     def _complete(self, block: _Block, part: int, whole: str) -> None:
         """Tell what has not been told of this part."""
-        told = "".join(block.told.get(part, ()))
-        if len(whole) > len(told) and whole.startswith(told):
-            self._tell(block, part, whole[len(told) :])
+        reported = "".join(block.reported.get(part, ()))
+        if len(whole) > len(reported) and whole.startswith(reported):
+            self._emit(block, part, whole[len(reported) :])
 
-    def _tell(self, block: _Block, part: int, words: str) -> None:
+    def _emit(self, block: _Block, part: int, words: str) -> None:
         if not words or block.is_done:
             return
-        if isinstance(block.start, neutral.Thinking) and block.told and part != block.last_part:
+        if isinstance(block.start, neutral.Thinking) and block.reported and part != block.last_part:
             separated = "\n\n" + words
         else:
             separated = words
         block.last_part = part
-        block.told.setdefault(part, []).append(words)
+        block.reported.setdefault(part, []).append(words)
         if block.raised_from is None:
             self._place(block, neutral.Delta(separated))
 
@@ -447,8 +447,8 @@ class StreamDecoder:
     def _finish(self, response: Item, status: str) -> None:
         if status == "failed" or status in UNFINISHED:
             body = {"type": "response.failed", "response": response}
-            told = read_embedded_error(body) if response.get("error") else None
-            self._fail(told or _server_error(UNFINISHED.get(status, "the response failed")))
+            reported = read_embedded_error(body) if response.get("error") else None
+            self._fail(reported or _server_error(UNFINISHED.get(status, "the response failed")))
             return
         for index, item in self._matched(entries(response.get("output"))):
             self._item_done(index, item)

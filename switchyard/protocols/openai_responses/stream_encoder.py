@@ -121,9 +121,9 @@ class StreamEncoder:
             case neutral.ToolCall():
                 return closing + self._call_begun(block)
             case neutral.WebSearch():
-                return closing + self._search_told(block)
+                return closing + self._search_item(block)
             case neutral.Compaction():
-                return closing + self._compaction_told(block)
+                return closing + self._compaction_item(block)
         return closing
 
     def _block_ended(self, event: neutral.BlockEnded) -> bytes:
@@ -145,8 +145,8 @@ class StreamEncoder:
             return b""
         sequence = self._sequence
         self._sequence = sequence + 1
-        told = sse.on_one_line(_encode_text(text))
-        return b'%b%b,"sequence_number":%d}\n\n' % (self._delta_prefix, told, sequence)
+        reported = sse.on_one_line(_encode_text(text))
+        return b'%b%b,"sequence_number":%d}\n\n' % (self._delta_prefix, reported, sequence)
 
     # --- text -----------------------------------------------------------------
 
@@ -243,17 +243,17 @@ class StreamEncoder:
     def _thinking_ended(self, block: neutral.Thinking, signature: neutral.Signature | None) -> bytes:
         item = self._output[-1]
         thought = "".join(self._pieces)
-        told = b""
+        reported = b""
         if thought:
             part = {"type": "summary_text", "text": thought}
             place = {**self._place(item), "summary_index": 0}
-            told = self._record("response.reasoning_summary_text.done", **place, text=thought)
-            told += self._record("response.reasoning_summary_part.done", **place, part=part)
+            reported = self._record("response.reasoning_summary_text.done", **place, text=thought)
+            reported += self._record("response.reasoning_summary_part.done", **place, part=part)
             item["summary"] = [part]
         if signature := signature or block.signature:
             item["encrypted_content"] = encrypted_content(signature, thought, redacted=block.redacted)
         self._deltas("")
-        return told + self._done(item)
+        return reported + self._done(item)
 
     # --- calls ----------------------------------------------------------------
 
@@ -284,15 +284,15 @@ class StreamEncoder:
             return b""
         place = self._place(item)
         if block.kind == "custom":
-            told = self._record("response.custom_tool_call_input.done", **place, input=item["input"])
+            reported = self._record("response.custom_tool_call_input.done", **place, input=item["input"])
         else:
-            told = self._record(
+            reported = self._record(
                 "response.function_call_arguments.done",
                 **place,
                 name=item["name"],
                 arguments=item["arguments"],
             )
-        return missing + told + self._done(item)
+        return missing + reported + self._done(item)
 
     def _call_item(self, block: neutral.ToolCall, status: str) -> Item:
         item = dict(self._output[-1])
@@ -309,22 +309,22 @@ class StreamEncoder:
 
     # --- what comes whole -----------------------------------------------------
 
-    def _search_told(self, search: neutral.WebSearch) -> bytes:
+    def _search_item(self, search: neutral.WebSearch) -> bytes:
         item: Item = {
             "type": "web_search_call",
             "id": new_id("ws_"),
             "status": "in_progress",
             "action": {"type": "search", "query": search.query},
         }
-        told = self._added(item)
+        reported = self._added(item)
         for phase in ("in_progress", "searching", "completed"):
-            told += self._record(f"response.web_search_call.{phase}", **self._place(item))
+            reported += self._record(f"response.web_search_call.{phase}", **self._place(item))
         item["status"] = "completed"
         sources = [{"type": "url", "url": source.url} for source in search.sources]
         item["action"] = {"type": "search", "query": search.query, "sources": sources}
-        return told + self._done(item)
+        return reported + self._done(item)
 
-    def _compaction_told(self, compaction: neutral.Compaction) -> bytes:
+    def _compaction_item(self, compaction: neutral.Compaction) -> bytes:
         item = {"type": "compaction", "id": new_id("cmp_"), "encrypted_content": compaction.payload}
         return self._added(item) + self._done(item)
 

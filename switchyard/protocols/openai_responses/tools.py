@@ -57,13 +57,13 @@ class Toolbox:
 
 def _read_function(declaration: Item, namespace: str) -> neutral.Tool:
     # the nesting of Chat Completions is a common mistake
-    told = fields(declaration.get("function")) or declaration
+    reported = fields(declaration.get("function")) or declaration
     return neutral.Tool(
-        name=text(told.get("name")),
-        description=text(told.get("description")),
-        parameters=fields(told.get("parameters")),
+        name=text(reported.get("name")),
+        description=text(reported.get("description")),
+        parameters=fields(reported.get("parameters")),
         namespace=namespace,
-        strict=told.get("strict") is True or None,
+        strict=reported.get("strict") is True or None,
     )
 
 
@@ -122,13 +122,13 @@ def read_choice(choice: object, toolbox: Toolbox) -> neutral.ToolChoice | None:
     match choice:
         case "auto" | "required" | "none" as mode:
             return neutral.ToolChoice(mode)
-        case {"type": "function" | "custom", "name": str(name), **told}:
+        case {"type": "function" | "custom", "name": str(name), **reported}:
             return neutral.ToolChoice(
-                "named", name, _namespace_of(text(told.get("namespace")), name, toolbox)
+                "named", name, _namespace_of(text(reported.get("namespace")), name, toolbox)
             )
-        case {"type": "allowed_tools", "tools": list(tools), **told}:
+        case {"type": "allowed_tools", "tools": list(tools), **reported}:
             allowed = tuple(_allowed_names(tools))
-            if told.get("mode") == "required":
+            if reported.get("mode") == "required":
                 return neutral.ToolChoice("required", allowed=allowed)
             return neutral.ToolChoice("auto", allowed=allowed)
         case {"type": str(type)} if type in FIXED_NAMES.values():
@@ -141,10 +141,10 @@ def read_choice(choice: object, toolbox: Toolbox) -> neutral.ToolChoice | None:
     return None
 
 
-def _namespace_of(told: str, name: str, toolbox: Toolbox) -> str:
+def _namespace_of(reported: str, name: str, toolbox: Toolbox) -> str:
     """A choice need not tell the namespace where the name says enough."""
-    if told or ("", name) in toolbox.tools:
-        return told
+    if reported or ("", name) in toolbox.tools:
+        return reported
     return next((namespace for namespace, known in toolbox.tools if known == name), "")
 
 

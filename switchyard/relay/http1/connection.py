@@ -42,7 +42,7 @@ class Connection(asyncio.Protocol):
         self._reply: RawReply | None = None
         self._headers: Headers = []
         self._skips_body = False
-        self._heard = False
+        self._received = False
         self._complete = False
         self._stays_open = False
         self._interim_answers = 0
@@ -79,7 +79,7 @@ class Connection(asyncio.Protocol):
         """
         reply = self._reply = RawReply(self)
         self._skips_body = skips_body
-        self._heard = self._complete = False
+        self._received = self._complete = False
         self._interim_answers = self._barren_bytes = 0
         try:
             self._write(head, body)
@@ -140,7 +140,7 @@ class Connection(asyncio.Protocol):
         if self._reply is None or self._parser is None:
             self.abort()  # nobody asked: whatever it is, it is no answer to the next request
             return
-        self._heard = True
+        self._received = True
         error = self._parsed(data)
         if self._complete:
             self._finish(self._reply, clean=error is None)
@@ -212,10 +212,10 @@ class Connection(asyncio.Protocol):
     def _finish(self, reply: RawReply, *, clean: bool) -> None:
         """The answer is complete; the connection can be used again unless anything speaks against it."""
         self._reply = None
-        excess, all_sent = bool(self._pieces), not self._unsent and not self.wire.get_write_buffer_size()
+        surplus, all_sent = bool(self._pieces), not self._unsent and not self.wire.get_write_buffer_size()
         self._pieces.clear()
         reply.end()
-        if clean and self._stays_open and not excess and all_sent and self.is_usable:
+        if clean and self._stays_open and not surplus and all_sent and self.is_usable:
             if self._skips_body:
                 self._parser = self._new_parser()  # the old one waits for the body
             self._owner.freed(self)
@@ -245,7 +245,7 @@ class Connection(asyncio.Protocol):
             reply.fail(self._broken_off(reply, error))
 
     def _broken_off(self, reply: RawReply, error: Exception | None) -> httpx.ReadError:
-        if not self._heard:
+        if not self._received:
             failure: httpx.ReadError = Unanswered("closed the connection without an answer")
         else:
             where = "before the end of" if reply.status else "within the headers of"

@@ -190,10 +190,10 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("fields", "expected"), FIELDS, ids=lambda value: ",".join(value))
 def test_each_field_is_read(fields: dict[str, Any], expected: dict[str, Any]) -> None:
-    told = read(**fields)
+    reported = read(**fields)
     defaults = read()
     for name in Request.__struct_fields__:
-        assert getattr(told, name) == expected.get(name, getattr(defaults, name)), name
+        assert getattr(reported, name) == expected.get(name, getattr(defaults, name)), name
 
 
 @pytest.mark.parametrize("type_", ["bash_20250124", "text_editor_20250728", "memory_20250818"])
@@ -311,11 +311,11 @@ ASSISTANT_BLOCKS: list[tuple[tuple[dict[str, Any], ...], tuple[neutral.Block, ..
 ]
 
 
-@pytest.mark.parametrize(("told", "expected"), ASSISTANT_BLOCKS)
+@pytest.mark.parametrize(("reported", "expected"), ASSISTANT_BLOCKS)
 def test_each_block_of_an_assistant_is_read(
-    told: tuple[dict[str, Any], ...], expected: tuple[neutral.Block, ...]
+    reported: tuple[dict[str, Any], ...], expected: tuple[neutral.Block, ...]
 ) -> None:
-    assert blocks("assistant", *told) == expected
+    assert blocks("assistant", *reported) == expected
 
 
 def test_unknown_output_of_a_model_is_a_loss() -> None:

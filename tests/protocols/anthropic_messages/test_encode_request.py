@@ -227,8 +227,8 @@ def test_each_field_is_written(fields: dict[str, Any], expected: dict[str, Any])
 def test_a_custom_tool_becomes_a_function_and_is_remembered() -> None:
     tool = Tool("apply_patch", "Patches.", kind="custom", grammar=("lark", "start: x"))
     sent = send(request(tools=(tool,)))
-    (told,) = msgspec.json.decode(sent.body)["tools"]
-    assert told["input_schema"]["required"] == ["input"] and "start: x" in told["description"]
+    (reported,) = msgspec.json.decode(sent.body)["tools"]
+    assert reported["input_schema"]["required"] == ["input"] and "start: x" in reported["description"]
     assert sent.tools == {"apply_patch": tool}
 
 
@@ -364,8 +364,8 @@ def test_thinking_takes_the_sampling_away() -> None:
 # --- messages -----------------------------------------------------------------
 
 
-def messages(*told: Message, **capabilities: Any) -> list[Any]:
-    body = written(request(*told), **capabilities)
+def messages(*reported: Message, **capabilities: Any) -> list[Any]:
+    body = written(request(*reported), **capabilities)
     return [(message["role"], message["content"]) for message in body["messages"]]
 
 
@@ -509,14 +509,14 @@ MESSAGES: dict[str, tuple[tuple[Message, ...], list[Any]]] = {
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_conversations_obey_the_rules(name: str) -> None:
-    told, expected = MESSAGES[name]
-    assert messages(*told) == expected
+    reported, expected = MESSAGES[name]
+    assert messages(*reported) == expected
 
 
 def test_where_system_messages_are_unknown_they_become_reminders() -> None:
-    told = messages(ASK, Message("system", (Text("S"),)), assistant(Text("a")), ASK, mid_system=False)
+    reported = messages(ASK, Message("system", (Text("S"),)), assistant(Text("a")), ASK, mid_system=False)
     reminder = {"type": "text", "text": "<system-reminder>\nS\n</system-reminder>"}
-    assert told == [
+    assert reported == [
         ("user", [{"type": "text", "text": "x"}, reminder]),
         ("assistant", [{"type": "text", "text": "a"}]),
         ("user", "x"),
@@ -554,13 +554,13 @@ def test_only_the_upstreams_own_thinking_is_replayed(
 
 
 def test_upstreams_that_check_no_signatures_get_all_thinking() -> None:
-    told = messages(
+    reported = messages(
         ASK,
         assistant(Thinking("T", Signature("S", "r")), Thinking(""), Text("a")),
         ASK,
         signed_thinking=False,
     )
-    assert told[1][1] == [
+    assert reported[1][1] == [
         {"type": "thinking", "thinking": "T", "signature": ""},
         {"type": "text", "text": "a"},
     ]
@@ -669,9 +669,9 @@ def test_models_without_eyes_get_a_note() -> None:
     assert sent.losses == (Loss("image", "this upstream reads no images"),)
 
 
-def test_text_documents_are_told_where_files_are_unknown() -> None:
-    told = messages(user(Document("text/plain", "d", title="T", context="C")), files=False)
-    assert told == [("user", "T\n\nC\n\nd")]
+def test_text_documents_are_reported_where_files_are_unknown() -> None:
+    reported = messages(user(Document("text/plain", "d", title="T", context="C")), files=False)
+    assert reported == [("user", "T\n\nC\n\nd")]
 
 
 REFUSED: list[tuple[Request, dict[str, Any], str]] = [

@@ -121,9 +121,9 @@ FOREIGN = carrier.pack("thinking", "r", {"signature": "S"})
 
 
 def written(request: Request, *content: neutral.Block, **more: Any) -> dict[str, Any]:
-    told: dict[str, Any] = {"stop_reason": StopReason.END_TURN, "usage": READ} | more
+    reported: dict[str, Any] = {"stop_reason": StopReason.END_TURN, "usage": READ} | more
     reply: dict[str, Any] = msgspec.json.decode(
-        CODEC.encode_response(Response("x", "m", content, **told), request)
+        CODEC.encode_response(Response("x", "m", content, **reported), request)
     )
     return reply
 
@@ -216,7 +216,7 @@ def test_a_reply_is_written_for_the_client(name: str) -> None:
     assert reply["id"].startswith("msg_")
 
 
-def test_a_refusal_is_told_with_its_explanation() -> None:
+def test_a_refusal_is_reported_with_its_explanation() -> None:
     reply = written(PLAIN, Refusal("No."), stop_reason=StopReason.REFUSAL)
     assert reply["content"] == [{"type": "text", "text": "No."}]
     assert reply["stop_details"] == {"type": "refusal", "category": None, "explanation": "No."}
@@ -288,7 +288,7 @@ def test_errors_have_the_status_and_type_that_clients_know(
     assert CODEC.encode_error(error) == (status, msgspec.json.encode(body))
 
 
-def test_every_type_of_error_can_be_told() -> None:
+def test_every_type_of_error_can_be_reported() -> None:
     for type_ in ErrorType:
         assert CODEC.encode_error(WireError(type_, "m", 500))[0] >= 400
 

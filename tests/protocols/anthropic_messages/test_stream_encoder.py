@@ -36,7 +36,7 @@ from tests.protocols.validators import check_messages_stream, records_of
 Events = list[neutral.Event]
 
 USAGE = Usage(input=30, cache_read=20, output=9)
-TOLD = {
+REPORTED = {
     "input_tokens": 30,
     "cache_creation_input_tokens": 0,
     "cache_read_input_tokens": 20,
@@ -63,13 +63,13 @@ def thinking(*pieces: str, signature: Signature | None = None) -> Events:
 
 def shape(stream: bytes) -> list[Any]:
     """The stream in short: block starts, deltas, stops by index; the end with its reason."""
-    told: list[Any] = []
+    reported: list[Any] = []
     for record in records_of(stream):
         event = msgspec.json.decode(record.data)
         match event["type"]:
             case "content_block_start":
                 block = event["content_block"]
-                told.append(
+                reported.append(
                     (
                         event["index"],
                         block["type"],
@@ -77,14 +77,14 @@ def shape(stream: bytes) -> list[Any]:
                     )
                 )
             case "content_block_delta":
-                told.append((event["index"], next(v for k, v in event["delta"].items() if k != "type")))
+                reported.append((event["index"], next(v for k, v in event["delta"].items() if k != "type")))
             case "content_block_stop":
-                told.append(event["index"])
+                reported.append(event["index"])
             case "message_delta":
-                told.append(event["delta"]["stop_reason"])
+                reported.append(event["delta"]["stop_reason"])
             case "error":
-                told.append(event["error"])
-    return told
+                reported.append(event["error"])
+    return reported
 
 
 CASES: dict[str, tuple[Events, list[Any]]] = {
@@ -256,13 +256,13 @@ def end_of(stream: bytes) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("started", "finished", "expected"),
     [
-        (None, None, dict.fromkeys(TOLD, 0)),
-        (None, USAGE, TOLD),
-        (Usage(input=30, cache_read=20), Usage(output=9), TOLD),
-        (Usage(input=5, output=1), USAGE, TOLD),
+        (None, None, dict.fromkeys(REPORTED, 0)),
+        (None, USAGE, REPORTED),
+        (Usage(input=30, cache_read=20), Usage(output=9), REPORTED),
+        (Usage(input=5, output=1), USAGE, REPORTED),
     ],
 )
-def test_the_end_tells_all_counts(
+def test_the_end_reports_all_counts(
     started: Usage | None, finished: Usage | None, expected: dict[str, int]
 ) -> None:
     stream = encoded([Started(usage=started), *text("a"), Finished(StopReason.END_TURN, finished)])
@@ -300,7 +300,7 @@ def test_a_refusal_is_text_with_its_details_at_the_end() -> None:
     }
 
 
-def test_a_search_that_the_client_asked_for_is_told_as_its_own() -> None:
+def test_a_search_that_the_client_asked_for_is_reported_as_its_own() -> None:
     search = WebSearch("ws_1", "Oslo", (Citation("https://no", "Norway"),))
     cited: Events = [
         BlockStarted(Text("")),

@@ -38,9 +38,9 @@ def call(index: int | None, id: str | None = None, name: str | None = None, argu
 
 def fragment(index: int | None, id: str | None, name: str | None, arguments: Any) -> dict[str, Any]:
     function = {"name": name, "arguments": arguments}
-    told = {"index": index, "id": id, "type": "function"}
+    reported = {"index": index, "id": id, "type": "function"}
     return {
-        **{key: value for key, value in told.items() if value is not None},
+        **{key: value for key, value in reported.items() if value is not None},
         "function": {key: value for key, value in function.items() if value is not None},
     }
 

@@ -26,15 +26,15 @@ def test_an_object_cut_anywhere_is_complete_at_its_last_character(
     places = sorted({min(cut, len(text)) for cut in cuts} | {0, len(text)})
     pieces = [text[start:end] for start, end in itertools.pairwise(places)]
     arguments = Arguments()
-    told = ""
+    reported = ""
     for piece in pieces:
         assert not arguments.is_complete
-        told += arguments.take(piece)
-    assert (told, arguments.text, arguments.is_complete) == (text, text, True)
+        reported += arguments.take(piece)
+    assert (reported, arguments.text, arguments.is_complete) == (text, text, True)
 
 
 @pytest.mark.parametrize(
-    "pieces, told, is_complete",
+    "pieces, reported, is_complete",
     [
         (['{"a":1}', "x"], ['{"a":1}', ""], True),
         (['{"a":1} \n'], ['{"a":1}'], True),
@@ -51,9 +51,9 @@ def test_an_object_cut_anywhere_is_complete_at_its_last_character(
         (["[1]"], ["[1]"], False),
     ],
 )
-def test_what_each_piece_adds(pieces: list[str], told: list[str], is_complete: bool) -> None:
+def test_what_each_piece_adds(pieces: list[str], reported: list[str], is_complete: bool) -> None:
     arguments = Arguments()
-    assert [arguments.take(piece) for piece in pieces] == told
+    assert [arguments.take(piece) for piece in pieces] == reported
     assert arguments.is_complete is is_complete
 
 

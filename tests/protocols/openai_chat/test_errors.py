@@ -8,7 +8,7 @@ from switchyard.protocols.openai_chat.errors import encode_break, encode_error
 
 
 @pytest.mark.parametrize(
-    "type, upstream_status, status, told_type, code",
+    "type, upstream_status, status, reported_type, code",
     [
         (ErrorType.INVALID_REQUEST, 400, 400, "invalid_request_error", None),
         (ErrorType.INVALID_REQUEST, 422, 422, "invalid_request_error", None),
@@ -29,12 +29,12 @@ from switchyard.protocols.openai_chat.errors import encode_break, encode_error
     ],
 )
 def test_every_error_has_its_status_type_and_code(
-    type: ErrorType, upstream_status: int, status: int, told_type: str, code: str | None
+    type: ErrorType, upstream_status: int, status: int, reported_type: str, code: str | None
 ) -> None:
-    told, body = encode_error(WireError(type, "m", upstream_status))
-    assert told == status
+    reported, body = encode_error(WireError(type, "m", upstream_status))
+    assert reported == status
     assert msgspec.json.decode(body) == {
-        "error": {"message": "m", "type": told_type, "param": None, "code": code}
+        "error": {"message": "m", "type": reported_type, "param": None, "code": code}
     }
 
 

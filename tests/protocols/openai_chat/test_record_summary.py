@@ -2,9 +2,9 @@
 
 import pytest
 
-from switchyard.protocols.codec import Glance, WholeGlance
+from switchyard.protocols.codec import RecordSummary, WholeSummary
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
-from switchyard.protocols.openai_chat.record_summary import NOTABLE, glance, glance_whole
+from switchyard.protocols.openai_chat.record_summary import NOTABLE, summarize_whole, summary
 from switchyard.protocols.openai_chat.wire import NO_CHOICES
 from switchyard.protocols.sse import SseDecoder
 from tests.protocols.openai_chat.chunks import (
@@ -23,61 +23,61 @@ USAGE = Usage(input=60, cache_read=40, output=10)
 COUNTS = counts(100, 40, 10)
 
 
-def at(stream: bytes) -> Glance:
+def at(stream: bytes) -> RecordSummary:
     (read,) = SseDecoder().feed(stream)
-    return glance(read)
+    return summary(read)
 
 
 @pytest.mark.parametrize(
     "stream, expected, notable",
     [
-        (delta(role="assistant", content=""), Glance(model="m"), False),
-        (delta(role="assistant", content=None, tool_calls=[]), Glance(model="m"), False),
-        (record({"choices": [], "prompt_filter_results": []}), Glance(), False),
-        (text("a"), Glance(content=True, model="m"), False),
-        (delta(reasoning_content="t"), Glance(content=True, model="m"), False),
-        (delta(reasoning="t"), Glance(content=True, model="m"), False),
-        (delta(reasoning_details=[{"text": "t"}]), Glance(content=True, model="m"), False),
-        (delta(refusal="no"), Glance(content=True, model="m"), False),
-        (call(0, "a", "f", ""), Glance(content=True, model="m"), False),
-        (choice(message={"content": "a"}), Glance(content=True, model="m"), True),
-        (choice(text="a"), Glance(content=True, model="m"), False),
-        (finish("stop"), Glance(content=True, model="m", stop_reason=StopReason.END_TURN), True),
-        (finish("length"), Glance(content=True, model="m", stop_reason=StopReason.MAX_TOKENS), True),
-        (finish("tool_calls"), Glance(content=True, model="m", stop_reason=StopReason.TOOL_USE), True),
-        (usage(100, 40, 10), Glance(usage=USAGE, model="m"), True),
-        (record({"choices": [], "usage": None}), Glance(), False),
+        (delta(role="assistant", content=""), RecordSummary(model="m"), False),
+        (delta(role="assistant", content=None, tool_calls=[]), RecordSummary(model="m"), False),
+        (record({"choices": [], "prompt_filter_results": []}), RecordSummary(), False),
+        (text("a"), RecordSummary(content=True, model="m"), False),
+        (delta(reasoning_content="t"), RecordSummary(content=True, model="m"), False),
+        (delta(reasoning="t"), RecordSummary(content=True, model="m"), False),
+        (delta(reasoning_details=[{"text": "t"}]), RecordSummary(content=True, model="m"), False),
+        (delta(refusal="no"), RecordSummary(content=True, model="m"), False),
+        (call(0, "a", "f", ""), RecordSummary(content=True, model="m"), False),
+        (choice(message={"content": "a"}), RecordSummary(content=True, model="m"), True),
+        (choice(text="a"), RecordSummary(content=True, model="m"), False),
+        (finish("stop"), RecordSummary(content=True, model="m", stop_reason=StopReason.END_TURN), True),
+        (finish("length"), RecordSummary(content=True, model="m", stop_reason=StopReason.MAX_TOKENS), True),
+        (finish("tool_calls"), RecordSummary(content=True, model="m", stop_reason=StopReason.TOOL_USE), True),
+        (usage(100, 40, 10), RecordSummary(usage=USAGE, model="m"), True),
+        (record({"choices": [], "usage": None}), RecordSummary(), False),
         (
             record({"choices": [{"delta": {"content": "a"}}], "usage": COUNTS}),
-            Glance(content=True, usage=USAGE),
+            RecordSummary(content=True, usage=USAGE),
             True,
         ),
         (
             finish("stop", usage=COUNTS),
-            Glance(content=True, usage=USAGE, model="m", stop_reason=StopReason.END_TURN),
+            RecordSummary(content=True, usage=USAGE, model="m", stop_reason=StopReason.END_TURN),
             True,
         ),
-        (record({"choices": [], "x_groq": {"usage": COUNTS}}), Glance(usage=USAGE), True),
+        (record({"choices": [], "x_groq": {"usage": COUNTS}}), RecordSummary(usage=USAGE), True),
         (
             record({"choices": [], "timings": {"cache_n": 40, "prompt_n": 60, "predicted_n": 10}}),
-            Glance(usage=USAGE),
+            RecordSummary(usage=USAGE),
             True,
         ),
-        (DONE, Glance(finished=True), True),
+        (DONE, RecordSummary(finished=True), True),
         (
             record({"error": {"message": "boom", "type": "server_error"}}),
-            Glance(error=WireError(ErrorType.SERVER, "boom", 500)),
+            RecordSummary(error=WireError(ErrorType.SERVER, "boom", 500)),
             True,
         ),
         (
             b"event: error\ndata: boom\n\n",
-            Glance(error=WireError(ErrorType.SERVER, "boom", 502), is_odd=True),
+            RecordSummary(error=WireError(ErrorType.SERVER, "boom", 502), is_odd=True),
             True,
         ),
-        (b"data: what\n\n", Glance(), False),
+        (b"data: what\n\n", RecordSummary(), False),
     ],
 )
-def test_a_record_at_a_glance(stream: bytes, expected: Glance, notable: bool) -> None:
+def test_a_record_as_a_summary(stream: bytes, expected: RecordSummary, notable: bool) -> None:
     assert at(stream) == expected
     assert bool(NOTABLE.search(stream)) is notable
 
@@ -99,26 +99,26 @@ def test_errors_of_every_shape_are_seen_and_notable(stream: bytes) -> None:
 
 @pytest.mark.parametrize("space", [b"", b" "])
 def test_notable_records_are_found_however_they_are_spaced(space: bytes) -> None:
-    for told in (b'"usage":%b{', b'"finish_reason":%b"stop"', b'"error":%b{', b'"timings":%b{'):
-        assert NOTABLE.search(told % space)
+    for reported in (b'"usage":%b{', b'"finish_reason":%b"stop"', b'"error":%b{', b'"timings":%b{'):
+        assert NOTABLE.search(reported % space)
     for idle in (b'"usage":%bnull', b'"finish_reason":%bnull', b'"delta":%b{"content":%b"an error, usage"}'):
         assert not NOTABLE.search(idle.replace(b"%b", space))
 
 
-def test_the_reason_of_a_failed_choice_is_told() -> None:
+def test_the_reason_of_a_failed_choice_is_reported() -> None:
     assert at(finish("error", error={"message": "boom", "code": 502})).error == WireError(
         ErrorType.SERVER, "boom", 502, code="502"
     )
 
 
-def whole(text: str) -> WholeGlance:
-    return glance_whole(text.encode())
+def whole(text: str) -> WholeSummary:
+    return summarize_whole(text.encode())
 
 
-def test_a_whole_reply_at_a_glance() -> None:
-    told = '{"model":"m","choices":[{"message":{"content":"a"}}],"usage":{"prompt_tokens":5,"completion_tokens":1}}'
-    assert whole(told) == WholeGlance(usage=Usage(input=5, output=1), model="m")
-    assert whole('{"choices": [ {"message":{}}]}') == WholeGlance()
+def test_a_whole_reply_as_a_summary() -> None:
+    reported = '{"model":"m","choices":[{"message":{"content":"a"}}],"usage":{"prompt_tokens":5,"completion_tokens":1}}'
+    assert whole(reported) == WholeSummary(usage=Usage(input=5, output=1), model="m")
+    assert whole('{"choices": [ {"message":{}}]}') == WholeSummary()
 
 
 @pytest.mark.parametrize(
@@ -136,4 +136,4 @@ def test_a_whole_reply_at_a_glance() -> None:
     ],
 )
 def test_an_error_inside_a_200_is_seen(body: str, expected: WireError) -> None:
-    assert whole(body) == WholeGlance(error=expected)
+    assert whole(body) == WholeSummary(error=expected)

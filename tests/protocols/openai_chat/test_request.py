@@ -519,17 +519,17 @@ def test_what_the_upstream_does_not_take_is_said(
 
 def test_a_begun_answer_is_gone_on_with() -> None:
     begun = asked(*SAID_HELLO, Message("assistant", (Text("{"),)))
-    told = {"continue_final_message": True, "add_generation_prompt": False}
+    reported = {"continue_final_message": True, "add_generation_prompt": False}
     body = written(begun, continues_answer=True)
-    assert {name: body.get(name) for name in told} == told
-    assert not told.keys() & written(begun).keys()
-    assert not told.keys() & written(asked(), continues_answer=True).keys()
+    assert {name: body.get(name) for name in reported} == reported
+    assert not reported.keys() & written(begun).keys()
+    assert not reported.keys() & written(asked(), continues_answer=True).keys()
 
 
-def test_calls_are_not_told_to_a_server_that_knows_none() -> None:
-    told = asked(*SAID_HELLO, Message("assistant", (ToolCall("1", "f", "{}"),)))
+def test_calls_are_not_reported_to_a_server_that_knows_none() -> None:
+    reported = asked(*SAID_HELLO, Message("assistant", (ToolCall("1", "f", "{}"),)))
     with pytest.raises(BadRequest, match="takes no tools"):
-        written(told, tools=False)
+        written(reported, tools=False)
 
 
 def test_thoughts_that_stay_behind_are_said() -> None:
@@ -539,18 +539,18 @@ def test_thoughts_that_stay_behind_are_said() -> None:
 
 
 @pytest.mark.parametrize(
-    "stops, capabilities, told, left",
+    "stops, capabilities, reported, left",
     [
         (("A", "B", "C", "D"), {}, ["A", "B", "C", "D"], ()),
         (("A", "B", "C", "D", "E"), {}, None, ("A", "B", "C", "D", "E")),
         (("A",), {"stop": False}, None, ("A",)),
     ],
 )
-def test_stops_that_cannot_be_told_are_left_to_be_scanned_for(
-    stops: tuple[str, ...], capabilities: dict[str, Any], told: list[str] | None, left: tuple[str, ...]
+def test_stops_that_cannot_be_reported_are_left_to_be_scanned_for(
+    stops: tuple[str, ...], capabilities: dict[str, Any], reported: list[str] | None, left: tuple[str, ...]
 ) -> None:
     sent = encode_request(asked(stop=stops), Target("m", "i", Capabilities(**capabilities)))
-    assert msgspec.json.decode(sent.body).get("stop") == told
+    assert msgspec.json.decode(sent.body).get("stop") == reported
     assert sent.stops == left
 
 
@@ -584,8 +584,8 @@ def messages_of(
     *messages: Message, system: tuple[str, ...] = (), **capabilities: Any
 ) -> list[dict[str, Any]]:
     body = written(asked(*messages, system=system), **capabilities)
-    told: list[dict[str, Any]] = body["messages"]
-    return told
+    reported: list[dict[str, Any]] = body["messages"]
+    return reported
 
 
 def user(*content: neutral.Block) -> Message:
@@ -646,7 +646,7 @@ def test_images_of_results_follow_in_a_message_of_the_user() -> None:
     ]
 
 
-def test_a_result_that_is_missing_is_told_as_an_error() -> None:
+def test_a_result_that_is_missing_is_reported_as_an_error() -> None:
     assert messages_of(assistant(CALL), user(Text("go on")))[1:] == [
         {"role": "tool", "tool_call_id": "1", "content": "Error: (no result recorded)"},
         {"role": "user", "content": "go on"},
@@ -661,13 +661,16 @@ def test_call_ids_of_several_turns_stay_apart() -> None:
 
 def test_long_call_ids_are_shortened_on_both_sides() -> None:
     id = "x" * 100
-    told = messages_of(assistant(ToolCall(id, "w", "{}")), user(ToolResult(id, (Text("r"),))))
-    assert told[0]["tool_calls"][0]["id"] == told[1]["tool_call_id"] and len(told[1]["tool_call_id"]) == 64
+    reported = messages_of(assistant(ToolCall(id, "w", "{}")), user(ToolResult(id, (Text("r"),))))
+    assert (
+        reported[0]["tool_calls"][0]["id"] == reported[1]["tool_call_id"]
+        and len(reported[1]["tool_call_id"]) == 64
+    )
 
 
 def test_arguments_keep_their_order() -> None:
-    told = messages_of(assistant(ToolCall("1", "w", '{"b":1,"a":2}')), user(ToolResult("1", ())))
-    assert told[0]["tool_calls"][0]["function"]["arguments"] == '{"b":1,"a":2}'
+    reported = messages_of(assistant(ToolCall("1", "w", '{"b":1,"a":2}')), user(ToolResult("1", ())))
+    assert reported[0]["tool_calls"][0]["function"]["arguments"] == '{"b":1,"a":2}'
 
 
 MID_SYSTEM = (user(Text("a")), Message("system", (Text("S"),)), assistant(Text("b")), user(Text("c")))
@@ -683,19 +686,21 @@ def test_system_messages_stay_in_place_where_they_may() -> None:
 
 
 def test_system_messages_become_reminders_where_they_may_not_stand() -> None:
-    told = messages_of(*MID_SYSTEM, mid_system=False)
-    assert [message["role"] for message in told] == ["user", "assistant", "user"]
-    assert told[0]["content"] == "a\n\n<system-reminder>\nS\n</system-reminder>"
+    reported = messages_of(*MID_SYSTEM, mid_system=False)
+    assert [message["role"] for message in reported] == ["user", "assistant", "user"]
+    assert reported[0]["content"] == "a\n\n<system-reminder>\nS\n</system-reminder>"
 
 
 def test_a_leading_system_message_joins_the_prompt_where_only_one_is_taken() -> None:
-    told = messages_of(Message("system", (Text("T"),)), user(Text("a")), system=("S",), mid_system=False)
-    assert told == [{"role": "system", "content": "S\n\nT"}, {"role": "user", "content": "a"}]
+    reported = messages_of(Message("system", (Text("T"),)), user(Text("a")), system=("S",), mid_system=False)
+    assert reported == [{"role": "system", "content": "S\n\nT"}, {"role": "user", "content": "a"}]
 
 
 def test_a_system_message_does_not_part_calls_and_results() -> None:
-    told = messages_of(assistant(CALL), Message("system", (Text("S"),)), user(ToolResult("1", (Text("r"),))))
-    assert [message["role"] for message in told] == ["assistant", "tool", "system"]
+    reported = messages_of(
+        assistant(CALL), Message("system", (Text("S"),)), user(ToolResult("1", (Text("r"),)))
+    )
+    assert [message["role"] for message in reported] == ["assistant", "tool", "system"]
 
 
 @pytest.mark.parametrize(
@@ -721,8 +726,8 @@ def test_a_system_message_does_not_part_calls_and_results() -> None:
 def test_reasoning_goes_back_to_those_who_want_it(
     history: str, thinking: Thinking, expected: str | None
 ) -> None:
-    told = messages_of(assistant(thinking, CALL), user(ToolResult("1", ())), reasoning_history=history)
-    assert told[0].get("reasoning_content") == expected
+    reported = messages_of(assistant(thinking, CALL), user(ToolResult("1", ())), reasoning_history=history)
+    assert reported[0].get("reasoning_content") == expected
 
 
 def test_a_turn_that_was_only_thought_is_left_out() -> None:
@@ -733,8 +738,8 @@ def test_a_turn_that_was_only_thought_is_left_out() -> None:
 
 
 def test_upstreams_that_take_only_strings_get_no_null() -> None:
-    told = messages_of(assistant(CALL), user(ToolResult("1", ())), content_parts=False)
-    assert told[0]["content"] == ""
+    reported = messages_of(assistant(CALL), user(ToolResult("1", ())), content_parts=False)
+    assert reported[0]["content"] == ""
 
 
 def test_images_and_files() -> None:
@@ -815,7 +820,7 @@ def test_settings_of_tools_go_with_the_last_tool() -> None:
     assert body == {"model": "m", "messages": HELLO}
 
 
-def test_only_allowed_tools_are_told() -> None:
+def test_only_allowed_tools_are_reported() -> None:
     choice = ToolChoice("required", allowed=("w",))
     body = written(asked(tools=(WEATHER, Tool("x")), tool_choice=choice))
     assert (body["tools"], body["tool_choice"]) == ([WIRE_WEATHER], "required")
@@ -845,7 +850,7 @@ CLOSED = {
         (Tool("w", parameters=SCHEMA), None),
     ],
 )
-def test_strict_is_told_only_where_the_schema_allows_it(tool: Tool, strict: bool | None) -> None:
+def test_strict_is_reported_only_where_the_schema_allows_it(tool: Tool, strict: bool | None) -> None:
     assert written(asked(tools=(tool,)))["tools"][0]["function"].get("strict") is strict
 
 

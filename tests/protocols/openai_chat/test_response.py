@@ -78,14 +78,16 @@ def test_usage_of_a_whole_reply() -> None:
 REQUEST = neutral.Request("asked", (), received_at=1700000000)
 
 
-def told(*content: neutral.Block, stop: StopReason = StopReason.END_TURN, **fields: Any) -> dict[str, Any]:
+def reported(
+    *content: neutral.Block, stop: StopReason = StopReason.END_TURN, **fields: Any
+) -> dict[str, Any]:
     response = neutral.Response("r", "other", content, stop, **fields)
     written: dict[str, Any] = msgspec.json.decode(encode_response(response, REQUEST))
     return written
 
 
 def test_a_reply_is_written_whole() -> None:
-    written = told(
+    written = reported(
         neutral.Thinking("T"),
         neutral.Text("Look"),
         neutral.ToolCall("call_1", "w", '{"city":"Oslo"}'),
@@ -159,14 +161,14 @@ def test_messages_of_replies(
     content: tuple[neutral.Block, ...], expected: dict[str, Any], finish: str
 ) -> None:
     reasons = {"stop": StopReason.END_TURN, "tool_calls": StopReason.TOOL_USE}
-    choice = told(*content, stop=reasons.get(finish, StopReason.REFUSAL))["choices"][0]
+    choice = reported(*content, stop=reasons.get(finish, StopReason.REFUSAL))["choices"][0]
     assert choice["message"] == {"role": "assistant", "annotations": [], **expected}
     assert choice["finish_reason"] == finish
 
 
 def test_citations_point_into_the_whole_text() -> None:
     citations = {1: (neutral.Citation("https://x", "X"),)}
-    written = told(neutral.Text("ab"), neutral.Text("cde"), citations=citations)
+    written = reported(neutral.Text("ab"), neutral.Text("cde"), citations=citations)
     assert written["choices"][0]["message"]["annotations"] == [
         {
             "type": "url_citation",

@@ -359,7 +359,7 @@ def test_a_stream_that_breaks_fails_and_never_ends_well(
     assert script(events) == expected
 
 
-def test_the_first_chunk_tells_id_and_model() -> None:
+def test_the_first_chunk_reports_id_and_model() -> None:
     assert events_of(text("a") + END)[0] == neutral.Started("c1", "m")
 
 
@@ -380,8 +380,8 @@ def test_a_missing_call_id_is_made_up_once() -> None:
 def test_arguments_stream_in_step_with_the_upstream() -> None:
     decoder = StreamDecoder(sent())
     pieces = (call(0, "t0", "f", '{"a":'), call(0, None, None, "1}"))
-    told = [decoder.decode(Record(piece[6:-2])) for piece in pieces]
-    assert [script(events) for events in told] == [["+function t0 f", '{"a":'], ["1}", "-"]]
+    reported = [decoder.decode(Record(piece[6:-2])) for piece in pieces]
+    assert [script(events) for events in reported] == [["+function t0 f", '{"a":'], ["1}", "-"]]
 
 
 # --- usage --------------------------------------------------------------------
@@ -443,7 +443,7 @@ def test_usage_is_found_wherever_it_stands(stream: bytes, size: int) -> None:
     assert finished.usage == USAGE
 
 
-def test_usage_that_nobody_told_is_not_made_up() -> None:
+def test_usage_that_nobody_reported_is_not_made_up() -> None:
     assert events_of(text("a") + END)[-1] == neutral.Finished(StopReason.END_TURN)
 
 
@@ -471,7 +471,7 @@ def test_usage_that_excludes_the_cache_is_not_reduced() -> None:
         (b"{}", finish("eos_token"), "= end_turn"),
     ],
 )
-def test_the_stop_sequence_that_matched_is_told_if_the_upstream_tells(
+def test_the_stop_sequence_that_matched_is_reported_if_the_upstream_reports(
     body: bytes, end: bytes, expected: str
 ) -> None:
     events = events_of(text("a") + end + DONE, sent(body=body))
@@ -544,14 +544,14 @@ def _with_tools() -> SentRequest:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_lowered_custom_tool_is_told_whole_and_unwrapped(size: int) -> None:
+def test_a_lowered_custom_tool_is_reported_whole_and_unwrapped(size: int) -> None:
     stream = call(0, "c", "apply_patch", '{"input":"*** Beg') + call(0, None, None, 'in Patch"}') + CALLED
     events = events_of(stream, _with_tools(), size)
     check_walk(events)
     assert script(events) == ["+custom c apply_patch", "*** Begin Patch", "-", "= tool_use"]
 
 
-def test_a_lowered_custom_tool_that_was_cut_off_is_told_so() -> None:
+def test_a_lowered_custom_tool_that_was_cut_off_is_reported_so() -> None:
     events = events_of(
         call(0, "c", "apply_patch", '{"input":"*** Beg') + finish("length") + DONE, _with_tools()
     )

@@ -129,7 +129,7 @@ def test_what_is_said_becomes_deltas(
 
 
 @pytest.mark.parametrize(
-    "reason, told",
+    "reason, reported",
     [
         (StopReason.END_TURN, "stop"),
         (StopReason.STOP_SEQUENCE, "stop"),
@@ -141,10 +141,10 @@ def test_what_is_said_becomes_deltas(
         (StopReason.COMPACTION, "stop"),
     ],
 )
-def test_every_stop_reason_has_its_finish_reason(reason: StopReason, told: str) -> None:
+def test_every_stop_reason_has_its_finish_reason(reason: StopReason, reported: str) -> None:
     stream = written([Started(), Finished(reason)])
     last = msgspec.json.decode(records_of(stream)[-2].data)
-    assert last["choices"][0]["finish_reason"] == told
+    assert last["choices"][0]["finish_reason"] == reported
 
 
 def test_a_refusal_in_words_is_a_regular_stop() -> None:
@@ -152,7 +152,7 @@ def test_a_refusal_in_words_is_a_regular_stop() -> None:
     assert msgspec.json.decode(records_of(stream)[-2].data)["choices"][0]["finish_reason"] == "stop"
 
 
-def test_usage_is_told_once_at_the_end_if_it_was_asked_for() -> None:
+def test_usage_is_reported_once_at_the_end_if_it_was_asked_for() -> None:
     events = [Started(), *block(neutral.Text(""), "a"), Finished(StopReason.END_TURN, USAGE)]
     stream = written(events, WITH_USAGE)
     chunk = msgspec.json.decode(records_of(stream)[-2].data)

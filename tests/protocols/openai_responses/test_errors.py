@@ -7,7 +7,7 @@ from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.openai_responses.codec import CODEC
 
 T = ErrorType
-TOLD = [
+REPORTED = [
     (WireError(T.INVALID_REQUEST, "m", 422, param="x"), 422, "invalid_request_error", None),
     (
         WireError(T.INVALID_REQUEST, "m", 0, "unsupported_value"),
@@ -32,15 +32,17 @@ TOLD = [
 ]
 
 
-@pytest.mark.parametrize(("error", "status", "type", "code"), TOLD)
-def test_an_error_is_told_in_the_envelope(error: WireError, status: int, type: str, code: str | None) -> None:
-    told, body = CODEC.encode_error(error)
-    assert (told, msgspec.json.decode(body)) == (
+@pytest.mark.parametrize(("error", "status", "type", "code"), REPORTED)
+def test_an_error_is_reported_in_the_envelope(
+    error: WireError, status: int, type: str, code: str | None
+) -> None:
+    reported, body = CODEC.encode_error(error)
+    assert (reported, msgspec.json.decode(body)) == (
         status,
         {"error": {"message": "m", "type": type, "param": error.param or None, "code": code}},
     )
 
 
-def test_what_is_told_can_be_read_again() -> None:
+def test_what_is_reported_can_be_read_again() -> None:
     status, body = CODEC.encode_error(WireError(T.OVERLOADED, "busy", 529))
     assert CODEC.decode_error(status, body) == WireError(T.OVERLOADED, "busy", 503, "server_is_overloaded")

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from switchyard.protocols.codec import Glance, WholeGlance
+from switchyard.protocols.codec import RecordSummary, WholeSummary
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
-from switchyard.protocols.openai_responses.record_summary import NOTABLE, glance, glance_whole
+from switchyard.protocols.openai_responses.record_summary import NOTABLE, summarize_whole, summary
 from switchyard.protocols.sse import Record
 from tests.protocols.openai_responses.test_stream_encoder import WALKS, encoded
 from tests.protocols.validators import records_of
@@ -17,46 +17,54 @@ READ = Usage(30, 20, output=9)
 BUSY = WireError(ErrorType.OVERLOADED, "busy", 529, "server_is_overloaded")
 REASONING = {"type": "reasoning", "summary": [], "encrypted_content": "opaque"}
 
-GLANCES: list[tuple[dict[str, Any], Glance, bool]] = [
+SUMMARIES: list[tuple[dict[str, Any], RecordSummary, bool]] = [
     (
         {"type": "response.created", "response": {"model": "m", "usage": None, "error": None}},
-        Glance(model="m"),
+        RecordSummary(model="m"),
         True,
     ),
-    ({"type": "response.in_progress", "response": {"model": "m"}}, Glance(model="m"), True),
+    ({"type": "response.in_progress", "response": {"model": "m"}}, RecordSummary(model="m"), True),
     (
         {"type": "response.output_item.added", "item": {"type": "message", "content": []}},
-        Glance(opens=True),
+        RecordSummary(opens=True),
         True,
     ),
     (
         {"type": "response.output_item.added", "item": {"type": "reasoning", "summary": []}},
-        Glance(opens=True),
+        RecordSummary(opens=True),
         False,
     ),
-    ({"type": "response.content_part.added", "part": {"type": "output_text", "text": ""}}, Glance(), False),
+    (
+        {"type": "response.content_part.added", "part": {"type": "output_text", "text": ""}},
+        RecordSummary(),
+        False,
+    ),
     (
         {"type": "response.output_item.added", "item": {"type": "function_call", "name": "f"}},
-        Glance(content=True, opens=True),
+        RecordSummary(content=True, opens=True),
         False,
     ),
     (
         {"type": "response.output_item.added", "item": {"type": "custom_tool_call", "name": "f"}},
-        Glance(content=True, opens=True),
+        RecordSummary(content=True, opens=True),
         False,
     ),
     (
         {"type": "response.output_text.delta", "delta": 'say "error" and "response.completed"'},
-        Glance(content=True),
+        RecordSummary(content=True),
         False,
     ),
-    ({"type": "response.output_text.delta", "delta": ""}, Glance(), False),
-    ({"type": "response.reasoning_summary_text.delta", "delta": "x"}, Glance(content=True), False),
-    ({"type": "response.function_call_arguments.delta", "delta": '{"error":1}'}, Glance(content=True), False),
-    ({"type": "response.output_item.done", "item": {"type": "message"}}, Glance(content=True), True),
+    ({"type": "response.output_text.delta", "delta": ""}, RecordSummary(), False),
+    ({"type": "response.reasoning_summary_text.delta", "delta": "x"}, RecordSummary(content=True), False),
+    (
+        {"type": "response.function_call_arguments.delta", "delta": '{"error":1}'},
+        RecordSummary(content=True),
+        False,
+    ),
+    ({"type": "response.output_item.done", "item": {"type": "message"}}, RecordSummary(content=True), True),
     (
         {"type": "response.output_item.done", "item": REASONING},
-        Glance(content=True, signature="opaque"),
+        RecordSummary(content=True, signature="opaque"),
         True,
     ),
     (
@@ -64,17 +72,17 @@ GLANCES: list[tuple[dict[str, Any], Glance, bool]] = [
             "type": "response.completed",
             "response": {"status": "completed", "model": "m", "usage": USAGE, "output": []},
         },
-        Glance(content=True, finished=True, usage=READ, model="m", stop_reason=StopReason.END_TURN),
+        RecordSummary(content=True, finished=True, usage=READ, model="m", stop_reason=StopReason.END_TURN),
         True,
     ),
     (
         {"type": "response.completed", "response": {"output": [{"type": "function_call"}]}},
-        Glance(content=True, finished=True, stop_reason=StopReason.TOOL_USE),
+        RecordSummary(content=True, finished=True, stop_reason=StopReason.TOOL_USE),
         True,
     ),
     (
         {"type": "response.incomplete", "response": {"status": "incomplete", "usage": USAGE}},
-        Glance(content=True, finished=True, usage=READ, stop_reason=StopReason.MAX_TOKENS),
+        RecordSummary(content=True, finished=True, usage=READ, stop_reason=StopReason.MAX_TOKENS),
         True,
     ),
     (
@@ -82,20 +90,22 @@ GLANCES: list[tuple[dict[str, Any], Glance, bool]] = [
             "type": "response.failed",
             "response": {"status": "failed", "error": {"code": "server_is_overloaded", "message": "busy"}},
         },
-        Glance(finished=True, error=BUSY),
+        RecordSummary(finished=True, error=BUSY),
         True,
     ),
-    ({"type": "error", "code": "server_is_overloaded", "message": "busy"}, Glance(error=BUSY), True),
-    ({"error": {"code": "server_is_overloaded", "message": "busy"}}, Glance(error=BUSY), True),
-    ({"type": "ping"}, Glance(), False),
+    ({"type": "error", "code": "server_is_overloaded", "message": "busy"}, RecordSummary(error=BUSY), True),
+    ({"error": {"code": "server_is_overloaded", "message": "busy"}}, RecordSummary(error=BUSY), True),
+    ({"type": "ping"}, RecordSummary(), False),
 ]
 
 
-@pytest.mark.parametrize(("event", "expected", "is_notable"), GLANCES)
-def test_one_record_says_what_it_says(event: dict[str, Any], expected: Glance, is_notable: bool) -> None:
+@pytest.mark.parametrize(("event", "expected", "is_notable"), SUMMARIES)
+def test_one_record_says_what_it_says(
+    event: dict[str, Any], expected: RecordSummary, is_notable: bool
+) -> None:
     data = msgspec.json.encode(event)
-    assert glance(Record(data)) == expected
-    assert glance(Record(data, event.get("type", ""))) == expected
+    assert summary(Record(data)) == expected
+    assert summary(Record(data, event.get("type", ""))) == expected
     assert bool(NOTABLE.search(data)) == is_notable
 
 
@@ -104,7 +114,7 @@ def test_one_record_says_what_it_says(event: dict[str, Any], expected: Glance, i
     [(Record(b"gone", "error"), "gone"), (Record(b'{"message":"gone"}', "error"), "gone")],
 )
 def test_an_error_event_is_an_error_whatever_its_data(record: Record, message: str) -> None:
-    seen = glance(record)
+    seen = summary(record)
     assert seen.error is not None and seen.error.message == message
     assert seen.is_odd is (record.data == b"gone"), "no program could read it"
 
@@ -115,13 +125,13 @@ def test_an_error_that_only_its_event_line_names_is_notable() -> None:
 
 @pytest.mark.parametrize("data", [b"[DONE]", b"{nonsense", b"[]", b'"x"', b""])
 def test_a_record_that_says_nothing_is_passed_over(data: bytes) -> None:
-    assert glance(Record(data)) == Glance()
+    assert summary(Record(data)) == RecordSummary()
 
 
 @pytest.mark.parametrize("walk", WALKS)
-def test_every_record_worth_a_glance_is_notable(walk: str) -> None:
+def test_every_record_worth_a_summary_is_notable(walk: str) -> None:
     for record in records_of(encoded(WALKS[walk])):
-        seen = glance(record)
+        seen = summary(record)
         if seen.usage or seen.error or seen.finished or seen.signature or seen.model:
             assert NOTABLE.search(record.data)
 
@@ -134,7 +144,7 @@ def test_a_whole_body_is_read() -> None:
         "error": None,
         "output": [REASONING, {"type": "message"}],
     }
-    assert glance_whole(msgspec.json.encode(body)) == WholeGlance(READ, None, "m", ("opaque",))
+    assert summarize_whole(msgspec.json.encode(body)) == WholeSummary(READ, None, "m", ("opaque",))
 
 
 @pytest.mark.parametrize(
@@ -145,9 +155,9 @@ def test_a_whole_body_is_read() -> None:
     ],
 )
 def test_an_error_in_a_whole_body_is_read(body: Any) -> None:
-    assert glance_whole(msgspec.json.encode(body)) == WholeGlance(error=BUSY)
+    assert summarize_whole(msgspec.json.encode(body)) == WholeSummary(error=BUSY)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"<html>"])
 def test_a_body_of_another_kind_says_nothing(body: bytes) -> None:
-    assert glance_whole(body) == WholeGlance()
+    assert summarize_whole(body) == WholeSummary()

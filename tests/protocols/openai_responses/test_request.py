@@ -503,7 +503,7 @@ LOST: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("fields", "lost"), LOST)
-def test_what_gets_lost_is_told(fields: dict[str, Any], lost: str) -> None:
+def test_what_gets_lost_is_reported(fields: dict[str, Any], lost: str) -> None:
     assert [loss.field for loss in read(**fields).losses] == [lost]
 
 
@@ -989,7 +989,7 @@ def test_what_would_lose_its_meaning_is_refused(request_: Request, capabilities:
         write(request_, capabilities)
 
 
-UNSAID: list[tuple[Request, Capabilities, list[str]]] = [
+DROPPED: list[tuple[Request, Capabilities, list[str]]] = [
     (
         said(HI, top_k=5, seed=1, frequency_penalty=0.5, logprobs=2),
         Capabilities(),
@@ -1012,8 +1012,8 @@ UNSAID: list[tuple[Request, Capabilities, list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("request_", "capabilities", "fields"), UNSAID)
-def test_what_the_upstream_is_not_told_is_a_loss(
+@pytest.mark.parametrize(("request_", "capabilities", "fields"), DROPPED)
+def test_what_the_upstream_is_not_reported_is_a_loss(
     request_: Request, capabilities: Capabilities, fields: list[str]
 ) -> None:
     sent = write(request_, capabilities)

@@ -74,7 +74,7 @@ def test_the_stream_helper_accepts_life_signs() -> None:
         assert helper.get_final_response().output_text == 'Hél"lo\n'
 
 
-def test_the_plain_stream_accepts_a_sign_of_life_at_its_head() -> None:
+def test_the_plain_stream_accepts_a_keep_alive_at_its_head() -> None:
     body = CODEC.keep_alive + encoded(WALKS["text"])
     with client(body, "text/event-stream") as sdk:
         types = [event.type for event in sdk.responses.create(model="m", input="x", stream=True)]
@@ -91,7 +91,7 @@ def test_a_broken_stream_ends_with_a_failed_response() -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b": keep-alive\n\n", encoded([*WALKS["text"][:2]])])
-def test_the_stream_helper_is_told_of_a_break_whatever_came_before(sent: bytes) -> None:
+def test_the_stream_helper_is_reported_of_a_break_whatever_came_before(sent: bytes) -> None:
     opening = b"" if sent.startswith(b":") else sent.partition(b"\n\n")[0] + b"\n\n"
     body = sent + CODEC.encode_break(WireError(ErrorType.SERVER, "broke off", 502), opening if sent else b"")
     with (

@@ -358,7 +358,7 @@ def test_a_stream_is_read_as_a_walk(name: str, chunk_size: int) -> None:
     assert decoded(stream, chunk_size=chunk_size) == events
 
 
-def test_text_is_told_as_it_comes() -> None:
+def test_text_is_reported_as_it_comes() -> None:
     decoder = StreamDecoder(sent())
     record = Record(b'{"type":"response.output_text.delta","output_index":0,"delta":"a"}')
     decoder.decode(record)
@@ -422,8 +422,8 @@ def test_a_call_is_raised_to_the_clients_tool(
     events = decoded(created() + added(0, **started) + done(0, **item) + ended(), sent(**tools))
     start, words, end = events[1:4]
     assert isinstance(start, BlockStarted) and isinstance(start.block, ToolCall) and isinstance(words, Delta)
-    told = start.block
-    assert ToolCall(told.id, told.name, words.text, told.kind, told.namespace) == expected
+    reported = start.block
+    assert ToolCall(reported.id, reported.name, words.text, reported.kind, reported.namespace) == expected
     assert (end, events[-1]) == (BlockEnded(), finished("tool_use"))
 
 

@@ -123,12 +123,12 @@ def encoded(events: list[neutral.Event], request: Request = REQUEST) -> bytes:
     return b"".join(encoder.encode(event) for event in [Started("up", "upstream-model"), *events])
 
 
-def told(stream: bytes) -> list[dict[str, Any]]:
+def reported(stream: bytes) -> list[dict[str, Any]]:
     return [msgspec.json.decode(record.data) for record in records_of(stream)]
 
 
 def items_done(stream: bytes) -> list[dict[str, Any]]:
-    return [event["item"] for event in told(stream) if event["type"] == "response.output_item.done"]
+    return [event["item"] for event in reported(stream) if event["type"] == "response.output_item.done"]
 
 
 def without_ids(item: dict[str, Any]) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def test_nothing_follows_the_end(walk: str) -> None:
 
 
 def test_the_golden_reply() -> None:
-    events = told(
+    events = reported(
         encoded(
             [
                 *block(Thinking(""), "X"),
@@ -317,7 +317,7 @@ def test_only_finished_items_are_done(walk: str) -> None:
 
 def test_a_cut_call_stands_incomplete_in_an_incomplete_response() -> None:
     stream = encoded(WALKS["cut call"])
-    response = told(stream)[-1]["response"]
+    response = reported(stream)[-1]["response"]
     assert [item["type"] for item in items_done(stream)] == ["message"]
     assert response["incomplete_details"] == {"reason": "max_output_tokens"}
     assert without_ids(response["output"][-1]) == {
@@ -330,7 +330,7 @@ def test_a_cut_call_stands_incomplete_in_an_incomplete_response() -> None:
 
 
 def test_the_response_repeats_the_request() -> None:
-    response = told(encoded([END]))[-1]["response"]
+    response = reported(encoded([END]))[-1]["response"]
     assert {
         name: response[name] for name in ("instructions", "temperature", "model", "created_at", "tools")
     } == {
@@ -380,12 +380,12 @@ CODES = [
 
 @pytest.mark.parametrize(("error", "code", "message"), CODES)
 def test_a_failure_stops_codex_or_lets_it_retry(error: WireError, code: str, message: str) -> None:
-    response = told(encoded([Failed(error)]))[-1]["response"]
+    response = reported(encoded([Failed(error)]))[-1]["response"]
     assert (response["status"], response["error"]) == ("failed", {"code": code, "message": message})
 
 
 @pytest.mark.parametrize("type", ErrorType)
-def test_every_error_can_be_told(type: ErrorType) -> None:
+def test_every_error_can_be_reported(type: ErrorType) -> None:
     check_responses_stream(records_of(encoded([Failed(WireError(type, "m", 500))])))
 
 

@@ -251,7 +251,7 @@ BROKEN: dict[str, tuple[list[bytes], str, type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_answer_is_told_apart_and_ends_the_connection(name: str) -> None:
+def test_a_broken_answer_is_distinguished_and_ends_the_connection(name: str) -> None:
     packets, end, kind, text = BROKEN[name]
 
     async def work() -> tuple[type[Exception], str, bool]:

@@ -82,7 +82,7 @@ def test_the_address_that_answers_first_wins(run: Run, first: str) -> None:
     assert run(work) == (first == "refuses", True)
 
 
-def test_the_reason_of_the_last_address_is_told_when_none_answers(run: Run) -> None:
+def test_the_reason_of_the_last_address_is_reported_when_none_answers(run: Run) -> None:
     async def work(_: Http1Transport) -> None:
         addresses = [("::1", closed_port()), ("127.0.0.1", closed_port())]
         with pytest.raises(ConnectionRefusedError):
@@ -94,7 +94,7 @@ def test_the_reason_of_the_last_address_is_told_when_none_answers(run: Run) -> N
 # --- time ----------------------------------------------------------------------
 
 
-def test_a_server_that_does_not_accept_in_time_is_told(run: Run) -> None:
+def test_a_server_that_does_not_accept_in_time_is_reported(run: Run) -> None:
     async def work(transport: Http1Transport) -> str:
         with full_listener() as listener, socket.socket() as filler:
             filler.setblocking(False)
@@ -167,7 +167,7 @@ def test_an_answer_over_tls_may_end_with_its_connection(run: Run, certificates: 
     assert run(work, tls=certificates.client) == b"all"
 
 
-def test_a_broken_answer_over_tls_is_told(run: Run, certificates: Certificates) -> None:
+def test_a_broken_answer_over_tls_is_reported(run: Run, certificates: Certificates) -> None:
     async def script(talk: Talk) -> None:
         await talk.hear()
         await talk.say(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nall")
@@ -188,7 +188,7 @@ def test_a_broken_answer_over_tls_is_told(run: Run, certificates: Certificates) 
         ("other", True, "certificate not accepted: IP address mismatch"),
     ],
 )
-def test_a_certificate_that_is_not_accepted_is_told_in_words(
+def test_a_certificate_that_is_not_accepted_is_reported_in_words(
     run: Run, certificates: Certificates, server_name: str, trusting: bool, text: str
 ) -> None:
     async def work(transport: Http1Transport) -> tuple[str, int]:
@@ -197,11 +197,11 @@ def test_a_certificate_that_is_not_accepted_is_told_in_words(
                 await get(transport, server.url)
             return str(caught.value), transport.open_count
 
-    told, open_count = run(work, tls=certificates.client if trusting else ssl.create_default_context)
-    assert (told.startswith(text), open_count) == (True, 0), told
+    reported, open_count = run(work, tls=certificates.client if trusting else ssl.create_default_context)
+    assert (reported.startswith(text), open_count) == (True, 0), reported
 
 
-def test_tls_to_a_plain_port_is_told_in_words(run: Run) -> None:
+def test_tls_to_a_plain_port_is_reported_in_words(run: Run) -> None:
     async def script(talk: Talk) -> None:
         await talk.say(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
@@ -218,11 +218,11 @@ def test_tls_to_a_plain_port_is_told_in_words(run: Run) -> None:
 
 
 def test_a_proxy_carries_plain_requests(run: Run) -> None:
-    heard: list[bytes] = []
+    received: list[bytes] = []
 
     async def script(talk: Talk) -> None:
         while request := await talk.hear():
-            heard.append(request)
+            received.append(request)
             await talk.say(ok())
 
     async def main(transport: Http1Transport) -> tuple[list[bytes], int]:
@@ -234,7 +234,7 @@ def test_a_proxy_carries_plain_requests(run: Run) -> None:
 
     assert run(main) == ([b"hello", b"hello"], 1)
     assert (
-        heard
+        received
         == [
             b"GET http://api.example/v1?a=b HTTP/1.1\r\nhost: api.example\r\n"
             b"proxy-authorization: Basic dXNlcjp3b3Jk\r\n\r\n"
@@ -244,14 +244,14 @@ def test_a_proxy_carries_plain_requests(run: Run) -> None:
 
 
 def test_a_proxy_opens_a_tunnel_for_secure_requests(run: Run, certificates: Certificates) -> None:
-    heard: list[bytes] = []
+    received: list[bytes] = []
 
     async def script(talk: Talk) -> None:
-        heard.append(await talk.hear())
+        received.append(await talk.hear())
         await talk.say(b"HTTP/1.1 200 Connection established\r\n\r\n")
         await talk.encrypt(certificates.server())
         while request := await talk.hear():
-            heard.append(request)
+            received.append(request)
             await talk.say(ok())
 
     async def main(_: Http1Transport) -> tuple[list[bytes], int, int]:
@@ -263,7 +263,7 @@ def test_a_proxy_opens_a_tunnel_for_secure_requests(run: Run, certificates: Cert
             return bodies, proxy.connection_count, idle_count
 
     assert run(main) == ([b"hello", b"hello"], 1, 1)
-    assert heard == [
+    assert received == [
         b"CONNECT localhost:443 HTTP/1.1\r\nhost: localhost:443\r\n"
         b"proxy-authorization: Basic dXNlcjp3b3Jk\r\n\r\n",
         *[b"GET /v1 HTTP/1.1\r\nhost: localhost\r\n\r\n"] * 2,
@@ -302,7 +302,7 @@ def test_a_proxy_may_itself_be_reached_by_tls(run: Run, certificates: Certificat
         (b"HTTP/1.1 200 OK\r\n" + b"x-a: b\r\n" * 9000, "it does not speak HTTP"),
     ],
 )
-def test_a_tunnel_that_does_not_open_is_told_in_words(run: Run, answer: bytes, text: str) -> None:
+def test_a_tunnel_that_does_not_open_is_reported_in_words(run: Run, answer: bytes, text: str) -> None:
     async def script(talk: Talk) -> None:
         await talk.hear()
         await talk.say(answer)

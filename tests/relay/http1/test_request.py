@@ -94,7 +94,9 @@ def test_a_head_has_the_given_headers_and_no_others(
         ("é", "x"),
     ],
 )
-def test_a_header_that_cannot_be_said_is_refused_without_telling_its_value(header: tuple[str, str]) -> None:
+def test_a_header_that_cannot_be_said_is_refused_without_descriptive_its_value(
+    header: tuple[str, str],
+) -> None:
     with pytest.raises(httpx.LocalProtocolError) as caught:
         request_head("POST", HOST, [header], 0)
     assert str(caught.value) in {

@@ -30,10 +30,10 @@ async def whole(reply: RawReply) -> bytes:
 
 
 def test_the_server_hears_the_request_and_the_answer_comes_back(run: Run) -> None:
-    heard: list[bytes] = []
+    received: list[bytes] = []
 
     async def script(talk: Talk) -> None:
-        heard.append(await talk.hear())
+        received.append(await talk.hear())
         await talk.say(ok(b"hello", "X-Thing: a"))
 
     async def work(transport: Http1Transport) -> tuple[Any, ...]:
@@ -43,7 +43,7 @@ def test_the_server_hears_the_request_and_the_answer_comes_back(run: Run) -> Non
 
     port, *answer = run(work)
     assert answer == [200, [("content-length", "5"), ("x-thing", "a")], b"hello"]
-    assert heard == [
+    assert received == [
         f"POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nx-a: b\r\n"
         "content-length: 8\r\n\r\nquestion".encode()
     ]
@@ -200,13 +200,13 @@ def test_an_idle_connection_that_the_server_closes_is_forgotten(run: Run) -> Non
 
 @pytest.mark.parametrize("how", ["closed", "reset"])
 def test_a_used_connection_that_dies_unanswered_is_replaced_once(run: Run, how: str) -> None:
-    heard: list[tuple[int, bytes]] = []
+    received: list[tuple[int, bytes]] = []
 
     async def script(talk: Talk) -> None:
-        heard.append((talk.number, (await talk.hear())[-2:]))
+        received.append((talk.number, (await talk.hear())[-2:]))
         await talk.say(ok())
         if request := await talk.hear():
-            heard.append((talk.number, request[-2:]))
+            received.append((talk.number, request[-2:]))
             talk.close() if how == "closed" else talk.reset()
 
     async def work(transport: Http1Transport) -> list[bytes]:
@@ -214,7 +214,7 @@ def test_a_used_connection_that_dies_unanswered_is_replaced_once(run: Run, how: 
             return [await whole(await post(transport, server.url, body)) for body in (b"11", b"22", b"33")]
 
     assert run(work) == [b"hello"] * 3
-    assert heard == [(0, b"11"), (0, b"22"), (1, b"22"), (1, b"33"), (2, b"33")]
+    assert received == [(0, b"11"), (0, b"22"), (1, b"22"), (1, b"33"), (2, b"33")]
 
 
 def test_a_request_that_was_perhaps_worked_on_is_not_sent_again(run: Run) -> None:
@@ -352,7 +352,7 @@ def test_a_server_faster_than_its_reader_has_to_wait(run: Run) -> None:
         (b"220 mail.example ESMTP\r\n", NotHttp),
     ],
 )
-def test_a_broken_answer_is_told_apart(run: Run, octets: bytes, kind: type[Exception]) -> None:
+def test_a_broken_answer_is_distinguished(run: Run, octets: bytes, kind: type[Exception]) -> None:
     async def work(transport: Http1Transport) -> None:
         async with RawServer(answers_and_closes(octets)) as server:
             with pytest.raises(kind):

@@ -17,7 +17,7 @@ from tests.bed.daemon import Daemon, request, settings, upstream
 from tests.bed.upstream import ScriptedUpstream, say
 from tests.bed.wire import PROTOCOLS, Protocol
 
-DOORS: dict[Protocol, tuple[str, ...]] = {
+PROTOCOL_BY_PATH: dict[Protocol, tuple[str, ...]] = {
     "messages": ("/v1/messages", "/api/v1/messages", "/claude/v1/messages", "/api/v1/messages?beta=true"),
     "chat": (
         "/v1/chat/completions",
@@ -48,7 +48,8 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
 
 
 @pytest.mark.parametrize(
-    ("protocol", "path"), [(protocol, path) for protocol in DOORS for path in DOORS[protocol]]
+    ("protocol", "path"),
+    [(protocol, path) for protocol in PROTOCOL_BY_PATH for path in PROTOCOL_BY_PATH[protocol]],
 )
 def test_each_path_speaks_its_protocol(bed: Bed, protocol: Protocol, path: str) -> None:
     bed.server.script(say("Served"))
@@ -71,7 +72,7 @@ def test_probes_are_answered(bed: Bed, method: str, path: str) -> None:
     assert method == "GET" or response.body == b""
 
 
-@pytest.mark.parametrize("path", DOORS["responses"])
+@pytest.mark.parametrize("path", PROTOCOL_BY_PATH["responses"])
 def test_an_upgrade_is_declined_with_426(bed: Bed, path: str) -> None:
     headers = {
         "connection": "Upgrade",
@@ -162,7 +163,7 @@ def test_anything_else_is_an_error_and_never_proxied(bed: Bed, method: str, path
         ("GET", "/v1", "clients may call /v1/messages, /v1/chat/completions"),
     ],
 )
-def test_who_knocks_at_the_wrong_door_is_shown_the_right_one(
+def test_who_knocks_at_the_wrong_endpoint_is_shown_the_right_one(
     bed: Bed, method: str, path: str, remedy: str
 ) -> None:
     message = request(bed.daemon.url, method, path).json["error"]["message"]
@@ -241,7 +242,7 @@ def test_deep_nesting_is_refused_without_harm(bed: Bed, protocol: Protocol) -> N
     assert bed.daemon.get("/health").status == 200
 
 
-def test_tokens_are_counted_at_each_messages_door(bed: Bed) -> None:
+def test_tokens_are_counted_at_each_messages_endpoint(bed: Bed) -> None:
     body: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "word " * 100}]}
     for path in (
         "/v1/messages/count_tokens",
