@@ -1,5 +1,7 @@
 """Check everything, here and in CI: format, lint, types, all tests, real clients and a browser included.
 
+The Python is checked with ruff and mypy, the dashboard in static/ with prettier.
+
 What this needs is installed into the folder .cache of the checkout; nothing else is changed on this machine, unless
 --install-system-packages is given.
 """
@@ -24,10 +26,12 @@ from tests.bed.chrome import find_chrome  # noqa: E402
 CACHE = ROOT / ".cache"
 VENV = CACHE / "check-venv"
 CLIENTS = CACHE / "clients"
+DASHBOARD_TOOLS = CACHE / "dashboard-tools"
 LOCK = ROOT / "requirements-dev.txt"
 
 REAL_CLIENTS = {"codex": ("@openai/codex", "0.169.0"), "claude": ("@anthropic-ai/claude-code", "2.1.197")}
-PINNED = [f"{package}@{version}" for package, version in REAL_CLIENTS.values()]
+PINNED_CLIENTS = [f"{package}@{version}" for package, version in REAL_CLIENTS.values()]
+PINNED_DASHBOARD_TOOLS = ["prettier@3.10.1"]
 NEITHER_CLIENTS_NOR_BROWSER = "not real_clients and not browser"
 APT = (
     ("apt-get", "update", "-q"),
@@ -67,7 +71,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--fast", action="store_true", help="leave out the real clients and the browser")
+    parser.add_argument("--fast", action="store_true", help="leave out what needs Node.js or a browser")
     parser.add_argument(
         "--install-system-packages",
         action="store_true",
@@ -87,8 +91,15 @@ def _checks(options: argparse.Namespace) -> list[tuple[str, list[str]]]:
         ("ruff format", [*python, "ruff", "format", "--check", "."]),
         ("ruff check", [*python, "ruff", "check", "."]),
         ("mypy --strict", [*python, "mypy", "--strict"]),
+        *([] if options.fast else _dashboard_checks()),
         ("pytest", [*tests, *options.tests]),
     ]
+
+
+def _dashboard_checks() -> list[tuple[str, list[str]]]:
+    packages = DASHBOARD_TOOLS / "node_modules"
+    prettier = ["node", str(packages / "prettier" / "bin" / "prettier.cjs")]
+    return [("prettier (static/)", [*prettier, "--check", "static"])]
 
 
 # --- what the checks need ------------------------------------------------------
@@ -99,7 +110,7 @@ def _needs(options: argparse.Namespace) -> list[Need]:
     if sys.version_info < (3, 11):  # noqa: UP036
         raise CannotCheck(f"Python 3.11 or newer is needed; this is Python {sys.version.split()[0]}.")
     needs = [_packages()]
-    return needs if options.fast else [*needs, _clients(), _browser(options.install_system_packages)]
+    return needs if options.fast else [*needs, *_npm_packages(), _browser(options.install_system_packages)]
 
 
 def _prepare(needs: list[Need]) -> None:
@@ -127,23 +138,32 @@ def _packages() -> Need:
     return _cached(title, VENV, contents, install_packages)
 
 
-def _clients() -> Need:
-    """The real Claude Code and Codex, pinned."""
+def _npm_packages() -> list[Need]:
+    """The real Claude Code and Codex, and what checks the dashboard: all pinned."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
-        raise CannotCheck("Node.js with npm is needed for the real clients; install it, or use --fast.")
-    contents = " ".join(PINNED).encode()
+        raise CannotCheck(
+            "Node.js with npm is needed for the real clients and the dashboard; install it, or use --fast."
+        )
+    return [
+        _npm_need(npm, "real clients", " (640 MB)", CLIENTS, PINNED_CLIENTS),
+        _npm_need(npm, "dashboard tools", "", DASHBOARD_TOOLS, PINNED_DASHBOARD_TOOLS),
+    ]
 
-    def install_clients() -> None:
-        shutil.rmtree(CLIENTS, ignore_errors=True)
-        CLIENTS.mkdir(parents=True)
-        (CLIENTS / "package.json").write_text('{"name": "clients", "private": true}\n')
-        command = [npm, "install", "--no-audit", "--no-fund", "--loglevel=http", "--save-exact", *PINNED]
-        if subprocess.run(command, cwd=CLIENTS).returncode != 0:
-            raise CannotCheck("npm could not install the real clients (see above).")
-        _stamp(CLIENTS, contents)
 
-    return _cached(f"real clients, {' and '.join(PINNED)} (640 MB)", CLIENTS, contents, install_clients)
+def _npm_need(npm: str, title: str, size: str, folder: Path, packages: list[str]) -> Need:
+    contents = " ".join(packages).encode()
+
+    def install_packages() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / "package.json").write_text(f'{{"name": "{folder.name}", "private": true}}\n')
+        command = [npm, "install", "--no-audit", "--no-fund", "--loglevel=http", "--save-exact", *packages]
+        if subprocess.run(command, cwd=folder).returncode != 0:
+            raise CannotCheck(f"npm could not install the {title} (see above).")
+        _stamp(folder, contents)
+
+    return _cached(f"{title}, {' and '.join(packages)}{size}", folder, contents, install_packages)
 
 
 def _cached(title: str, folder: Path, contents: bytes, install_it: Callable[[], None]) -> Need:

@@ -20,6 +20,15 @@ FILES = (
 )
 PACKAGES = "  Python packages (requirements-dev.txt): to be installed into .cache/check-venv"
 CLIENTS = "  real clients, @openai/codex@0.169.0 and @anthropic-ai/claude-code@2.1.197 (640 MB): "
+DASHBOARD_TOOLS = "  dashboard tools, prettier@3.10.1: "
+
+# what npm leaves behind: clients that know their version
+INSTALL_CLIENTS = """/bin/mkdir -p node_modules/.bin
+for client in codex:0.169.0 claude:2.1.197; do
+  printf '#!/bin/sh\\necho %s\\n' "${client#*:}" > "node_modules/.bin/${client%:*}"
+  /bin/chmod 755 "node_modules/.bin/${client%:*}"
+done
+"""
 
 
 class Machine:
@@ -38,9 +47,9 @@ class Machine:
             self.add(tool)
         (folder / "bin" / "uv").symlink_to(real_uv())
 
-    def add(self, tool: str) -> None:
+    def add(self, tool: str, script: str = "") -> None:
         path = self.folder / "bin" / tool
-        path.write_text(f'#!/bin/sh\necho "{tool} $*" >> "{self.calls}"\n')
+        path.write_text(f'#!/bin/sh\necho "{tool} $*" >> "{self.calls}"\n{script}')
         path.chmod(0o755)
 
     def check(self, *arguments: str) -> str:
@@ -79,14 +88,16 @@ def test_what_is_needed_is_said_before_anything_is_installed(machine: Machine) -
     machine.add("google-chrome")
     said = machine.check()
 
-    assert said.splitlines()[:5] == [
+    assert said.splitlines()[:6] == [
         "The checks need:",
         PACKAGES,
         f"{CLIENTS}to be installed into .cache/clients",
+        f"{DASHBOARD_TOOLS}to be installed into .cache/dashboard-tools",
         f"  Chrome or Chromium: there, {machine.folder / 'bin' / 'google-chrome'}",
         "-- Installing: Python packages (requirements-dev.txt)",
     ]
     assert "-- Installing: real clients" in said and "with uv ..." in said
+    assert "-- Installing: dashboard tools" in said
     assert "apt-get" not in machine.calls.read_text()
     assert "@openai/codex does not run" in said.splitlines()[-1]
     # what is there is not installed again
@@ -116,6 +127,25 @@ def test_the_fast_checks_need_the_packages_alone(machine: Machine) -> None:
         "-- Installing: Python packages (requirements-dev.txt)",
     ]
     assert machine.calls.read_text() == ""
+
+
+def test_the_dashboard_is_checked_with_the_pinned_tools(machine: Machine) -> None:
+    machine.add("google-chrome")
+    machine.add("npm", INSTALL_CLIENTS)
+    output = machine.check()
+
+    assert "-- prettier (static/)\n   ok" in output
+    packages = machine.folder / ".cache" / "dashboard-tools" / "node_modules"
+    calls = machine.calls.read_text().splitlines()
+    assert [line for line in calls if line.startswith("node ")] == [
+        f"node {packages / 'prettier' / 'bin' / 'prettier.cjs'} --check static"
+    ]
+
+
+def test_a_fast_check_leaves_the_dashboard_out(machine: Machine) -> None:
+    output = machine.check("--fast")
+
+    assert "-- mypy --strict" in output and "-- prettier" not in output
 
 
 def test_ci_gives_the_flag() -> None:

@@ -26,7 +26,9 @@ export async function staticJson(path) {
 }
 
 export function query(params) {
-  const given = Object.entries(params ?? {}).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  const given = Object.entries(params ?? {}).filter(
+    ([, value]) => value !== undefined && value !== null && value !== "",
+  );
   return given.length ? `?${new URLSearchParams(given)}` : "";
 }
 

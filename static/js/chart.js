@@ -10,7 +10,14 @@ const NAME = 48;
  * Stacked bars that fill their holder. columns: [{ label, title, values: { key: number } }], series: [{ key, label }].
  * Every bar can be reached by keyboard (arrows) and shows its numbers in a tip.
  */
-export function stackedBars({ columns, series, hue = (key) => series.findIndex((one) => one.key === key) + 1, format, height = 220, label }) {
+export function stackedBars({
+  columns,
+  series,
+  hue = (key) => series.findIndex((one) => one.key === key) + 1,
+  format,
+  height = 220,
+  label,
+}) {
   const holder = h("div.chart", { role: "group", "aria-label": label });
   const tip = h("div.tip", { hidden: true, role: "status" });
   const draw = () => {
@@ -40,7 +47,13 @@ function bars({ columns, series, hue, format, height, width, tip, label }) {
     const parts = series.map(({ key }) => {
       const value = column.values[key] ?? 0;
       if (!value) return null;
-      const part = s("rect", { class: `series-${hue(key)}`, x: centre - thickness / 2, width: thickness, y: y(below + value), height: Math.max(0.5, y(below) - y(below + value)) });
+      const part = s("rect", {
+        class: `series-${hue(key)}`,
+        x: centre - thickness / 2,
+        width: thickness,
+        y: y(below + value),
+        height: Math.max(0.5, y(below) - y(below + value)),
+      });
       below += value;
       return part;
     });
@@ -48,13 +61,24 @@ function bars({ columns, series, hue, format, height, width, tip, label }) {
     const hide = () => (tip.hidden = true);
     return s(
       "g.column",
-      { tabindex: index === columns.length - 1 ? "0" : "-1", role: "img", "aria-label": spoken(column, series, format), onfocus: show, onblur: hide, onpointerenter: show, onpointerleave: hide, onkeydown: walk },
+      {
+        tabindex: index === columns.length - 1 ? "0" : "-1",
+        role: "img",
+        "aria-label": spoken(column, series, format),
+        onfocus: show,
+        onblur: hide,
+        onpointerenter: show,
+        onpointerleave: hide,
+        onkeydown: walk,
+      },
       s("rect.hit", { x: LEFT + step * index, width: step, y: TOP, height: height - TOP - BOTTOM }),
       parts,
     );
   });
   const names = columns.map((column, index) =>
-    (columns.length - 1 - index) % every === 0 ? s("text.axis", nameAt(LEFT + step * (index + 0.5), width, height - 6), column.label) : null,
+    (columns.length - 1 - index) % every === 0
+      ? s("text.axis", nameAt(LEFT + step * (index + 0.5), width, height - 6), column.label)
+      : null,
   );
   return s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "aria-label": label }, grid, stacks, names);
 }
@@ -81,10 +105,12 @@ function showTip({ tip, column, series, hue, format, total, centre, width }) {
     h(
       "dl",
       {},
-      [...series].reverse().map(({ key, label }) => [
-        h("dt", {}, h("span.swatch", { class: `series-${hue(key)}` }), label),
-        h("dd", {}, format(column.values[key] ?? 0)),
-      ]),
+      [...series]
+        .reverse()
+        .map(({ key, label }) => [
+          h("dt", {}, h("span.swatch", { class: `series-${hue(key)}` }), label),
+          h("dd", {}, format(column.values[key] ?? 0)),
+        ]),
       series.length > 1 ? [h("dt.total", {}, "Σ"), h("dd.total", {}, format(total))] : null,
     ),
   );
@@ -93,14 +119,25 @@ function showTip({ tip, column, series, hue, format, total, centre, width }) {
   tip.style.left = `${Math.max(0, left)}px`;
 }
 
-const spoken = (column, series, format) => [column.title, ...series.map(({ key, label }) => `${label} ${format(column.values[key] ?? 0)}`)].join(", ");
+const spoken = (column, series, format) =>
+  [column.title, ...series.map(({ key, label }) => `${label} ${format(column.values[key] ?? 0)}`)].join(", ");
 
 export function legend(series, hidden, onToggle) {
   return h(
     "div.legend",
     {},
     series.map(({ key, label }, index) =>
-      h("button.quiet", { type: "button", "aria-pressed": String(!hidden.has(key)), dataset: { key: `legend-${key}` }, onclick: () => onToggle(key) }, h("span.swatch", { class: `series-${index + 1}` }), label),
+      h(
+        "button.quiet",
+        {
+          type: "button",
+          "aria-pressed": String(!hidden.has(key)),
+          dataset: { key: `legend-${key}` },
+          onclick: () => onToggle(key),
+        },
+        h("span.swatch", { class: `series-${index + 1}` }),
+        label,
+      ),
     ),
   );
 }
@@ -123,7 +160,16 @@ export function weekStrip({ rows, days, now, label }) {
   return h(
     "div.week",
     { role: "table", "aria-label": label },
-    h("div.week-row.week-head", { role: "row" }, h("span.week-name", { role: "columnheader" }), h("div.week-days", { role: "cell" }, days.map((day, index) => h("span", { class: index === 0 ? "today" : "" }, day)))),
+    h(
+      "div.week-row.week-head",
+      { role: "row" },
+      h("span.week-name", { role: "columnheader" }),
+      h(
+        "div.week-days",
+        { role: "cell" },
+        days.map((day, index) => h("span", { class: index === 0 ? "today" : "" }, day)),
+      ),
+    ),
     rows.map((row) =>
       h(
         "div.week-row",
@@ -163,6 +209,11 @@ export function timeline({ attempts, total, format }) {
       bar.style.width = percent(to - from);
       return bar;
     };
-    return h("div.timeline", { role: "img", "aria-label": `${format(started)} – ${format(end)}` }, part(failed ? "waiting failed" : "waiting", started, first), end > first ? part("reading", first, end) : "");
+    return h(
+      "div.timeline",
+      { role: "img", "aria-label": `${format(started)} – ${format(end)}` },
+      part(failed ? "waiting failed" : "waiting", started, first),
+      end > first ? part("reading", first, end) : "",
+    );
   });
 }

@@ -61,9 +61,11 @@ function keepingFocus(element, redraw) {
   if (key) focusOn(element, key);
 }
 
-const focusedKey = (element) => (element.contains(document.activeElement) ? document.activeElement.dataset.key : undefined);
+const focusedKey = (element) =>
+  element.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
 
-const focusOn = (element, key) => [...element.querySelectorAll("[data-key]")].find((found) => found.dataset.key === key)?.focus();
+const focusOn = (element, key) =>
+  [...element.querySelectorAll("[data-key]")].find((found) => found.dataset.key === key)?.focus();
 
 /** Makes the children of `parent` the items in their order; rows whose item is the same object text stay as they are. */
 export function keyed(parent, items, keyOf, create) {

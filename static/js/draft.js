@@ -24,12 +24,18 @@ export function mountDraft(root, title, intro, build) {
     const changed = changes();
     bar.hidden = !changed;
     if (!changed) {
-      replace(rest, showFaults(body, []).map(() => null));
+      replace(
+        rest,
+        showFaults(body, []).map(() => null),
+      );
       return;
     }
     try {
       const { faults } = await post("/api/settings/check", { changes: changed });
-      replace(rest, showFaults(body, faults).map((fault) => h("p.wrap", {}, fault.message)));
+      replace(
+        rest,
+        showFaults(body, faults).map((fault) => h("p.wrap", {}, fault.message)),
+      );
     } catch (error) {
       replace(rest, h("p", {}, messageOf(error)));
     }
@@ -38,7 +44,18 @@ export function mountDraft(root, title, intro, build) {
   function draw(known) {
     revision = known.revision;
     form = build(known, () => check());
-    replace(body, h("form.stack.loose", { oninput: () => check(), onchange: () => check(), onsubmit: (event) => (event.preventDefault(), busy(saving, submit)) }, form.content));
+    replace(
+      body,
+      h(
+        "form.stack.loose",
+        {
+          oninput: () => check(),
+          onchange: () => check(),
+          onsubmit: (event) => (event.preventDefault(), busy(saving, submit)),
+        },
+        form.content,
+      ),
+    );
     bar.hidden = true;
     replace(rest);
   }
@@ -57,8 +74,24 @@ export function mountDraft(root, title, intro, build) {
     note(t("saved"), { kind: "good" });
   }
   const saving = button(t("save"), () => busy(saving, submit), { kind: "primary" });
-  replace(bar, h("span.muted", {}, t("draft.unsaved")), h("span.grow"), button(t("draft.revert"), () => draw(config())), saving);
-  replace(root, h("div.panel", {}, h("div.panel-head", {}, h("div", {}, h("h1", {}, title), intro ? h("p", {}, intro) : null)), body, rest, bar));
+  replace(
+    bar,
+    h("span.muted", {}, t("draft.unsaved")),
+    h("span.grow"),
+    button(t("draft.revert"), () => draw(config())),
+    saving,
+  );
+  replace(
+    root,
+    h(
+      "div.panel",
+      {},
+      h("div.panel-head", {}, h("div", {}, h("h1", {}, title), intro ? h("p", {}, intro) : null)),
+      body,
+      rest,
+      bar,
+    ),
+  );
 
   const stale = h("p.warn", {}, t("draft.changed-elsewhere"));
   const end = onConfig(
@@ -66,7 +99,11 @@ export function mountDraft(root, title, intro, build) {
       if (!form || !changes()) draw(known);
       else if (known.revision !== revision && !stale.isConnected) bar.prepend(stale);
     },
-    (error) => replace(body, errorNote(error, () => reload().catch(() => null))),
+    (error) =>
+      replace(
+        body,
+        errorNote(error, () => reload().catch(() => null)),
+      ),
   );
   window.addEventListener("beforeunload", guard);
   const leave = () => {

@@ -14,7 +14,11 @@ function numbers(options) {
 export function compact(count) {
   if (count === null || count === undefined) return "–";
   if (Math.abs(count) < 10000) return numbers({ maximumFractionDigits: 0 }).format(count);
-  return numbers({ notation: "compact", maximumSignificantDigits: 3 }).format(count).toLowerCase().replace("m", "M").replace("b", "B");
+  return numbers({ notation: "compact", maximumSignificantDigits: 3 })
+    .format(count)
+    .toLowerCase()
+    .replace("m", "M")
+    .replace("b", "B");
 }
 
 export function whole(count) {
@@ -58,7 +62,9 @@ export function clock(at, withSeconds = false) {
     second: withSeconds ? "2-digit" : undefined,
     hour12: false,
   });
-  return sameDay(date, new Date()) ? time : `${date.toLocaleDateString(locale(), { day: "numeric", month: "short" })} ${time}`;
+  return sameDay(date, new Date())
+    ? time
+    : `${date.toLocaleDateString(locale(), { day: "numeric", month: "short" })} ${time}`;
 }
 
 export function moment(at) {
@@ -79,7 +85,9 @@ export function dayName(day, withWeekday = false) {
 export function isoDay(daysAgo = 0) {
   const date = new Date();
   date.setDate(date.getDate() - daysAgo);
-  return [date.getFullYear(), date.getMonth() + 1, date.getDate()].map((part) => String(part).padStart(2, "0")).join("-");
+  return [date.getFullYear(), date.getMonth() + 1, date.getDate()]
+    .map((part) => String(part).padStart(2, "0"))
+    .join("-");
 }
 
 export const bytes = (count) => (count < 1024 ? `${count} B` : `${(count / 1024).toFixed(1)} KB`);

@@ -69,8 +69,27 @@ function heldRow(held) {
       h(
         "div",
         {},
-        h("div.row", {}, h("a.cut", { href: `#/requests?id=${encodeURIComponent(held.id)}`, title: held.model, dataset: { key: `held-${held.id}` } }, held.model || "–"), h("span.muted.cut", { title: held.agent }, whoAsks(held))),
-        h("div.row.muted", {}, age, next, h("span", {}, t("held.until", { time: clock(held.until, held.until - held.since < SHORT_SECONDS) }))),
+        h(
+          "div.row",
+          {},
+          h(
+            "a.cut",
+            {
+              href: `#/requests?id=${encodeURIComponent(held.id)}`,
+              title: held.model,
+              dataset: { key: `held-${held.id}` },
+            },
+            held.model || "–",
+          ),
+          h("span.muted.cut", { title: held.agent }, whoAsks(held)),
+        ),
+        h(
+          "div.row.muted",
+          {},
+          age,
+          next,
+          h("span", {}, t("held.until", { time: clock(held.until, held.until - held.since < SHORT_SECONDS) })),
+        ),
       ),
       h("ul.skips", {}, held.upstreams.map(waitedFor)),
     ),
@@ -78,7 +97,10 @@ function heldRow(held) {
       "div.row.tight",
       {},
       actionButton(t("held.try"), () => tryNow(held), { kind: "small", key: `try-${held.id}` }),
-      actionButton(t("held.give-up"), () => act("/api/held/give-up", { id: held.id }), { kind: "small bad", key: `give-up-${held.id}` }),
+      actionButton(t("held.give-up"), () => act("/api/held/give-up", { id: held.id }), {
+        kind: "small bad",
+        key: `give-up-${held.id}`,
+      }),
     ),
   );
   row.count = (now) => {
@@ -88,11 +110,17 @@ function heldRow(held) {
   return row;
 }
 
-const whoAsks = (held) => [held.client, agent(held.agent), protocolName(held.protocol), held.session].filter(Boolean).join(" · ");
+const whoAsks = (held) =>
+  [held.client, agent(held.agent), protocolName(held.protocol), held.session].filter(Boolean).join(" · ");
 
 function waitedFor({ upstream, model, reason, tries }) {
   const count = tries ? ` (${t("held.tries", { count: tries })})` : "";
-  return h("li", {}, h("span.cut", { title: `${upstream} · ${model}` }, upstream), h("span.why", {}, `— ${reason}${count}`));
+  return h(
+    "li",
+    {},
+    h("span.cut", { title: `${upstream} · ${model}` }, upstream),
+    h("span.why", {}, `— ${reason}${count}`),
+  );
 }
 
 function nextTry({ queued, next_try: next }, now) {

@@ -41,7 +41,10 @@ async function show(mark) {
     replace(main);
     leave = panel.mount(main, given) ?? null;
   } catch (error) {
-    replace(main, errorNote(error, () => show(mark)));
+    replace(
+      main,
+      errorNote(error, () => show(mark)),
+    );
   }
 }
 

@@ -44,13 +44,59 @@ export function showRequest(id, upstreams) {
 function content(detail, upstreams, close) {
   const { row } = detail;
   return [
-    h("div.row", {}, outcomeBadge(row), h("strong.wrap", {}, row.model || "–"), row.upstream ? h("span.muted.wrap", {}, `→ ${row.upstream}`) : null, row.stream ? badge(t("request.stream")) : null, row.kind === "request" ? null : badge(t(`kind.${row.kind}`))),
-    detail.error ? h("div.banner.bad-line", {}, h("p.wrap", {}, detail.error.message), h("p.faint", {}, `${detail.error.status} ${detail.error.type}`)) : null,
+    h(
+      "div.row",
+      {},
+      outcomeBadge(row),
+      h("strong.wrap", {}, row.model || "–"),
+      row.upstream ? h("span.muted.wrap", {}, `→ ${row.upstream}`) : null,
+      row.stream ? badge(t("request.stream")) : null,
+      row.kind === "request" ? null : badge(t(`kind.${row.kind}`)),
+    ),
+    detail.error
+      ? h(
+          "div.banner.bad-line",
+          {},
+          h("p.wrap", {}, detail.error.message),
+          h("p.faint", {}, `${detail.error.status} ${detail.error.type}`),
+        )
+      : null,
     h("section.stack", {}, h("h3", {}, t("request.attempts", { count: detail.attempts.length })), attempts(detail)),
-    detail.skipped.length ? h("section.stack", {}, h("h3", {}, t("request.skipped")), h("ul.skips", {}, detail.skipped.map((skip) => h("li", {}, h("span.cut", { title: skip.upstream }, skip.upstream), h("span.why", {}, `— ${skip.text}`))))) : null,
-    detail.losses.length ? h("section.stack", {}, h("h3", {}, t("request.losses")), h("ul.skips", {}, detail.losses.map((loss) => h("li", {}, h("code", {}, loss.field), h("span.why", {}, `— ${loss.why}`))))) : null,
+    detail.skipped.length
+      ? h(
+          "section.stack",
+          {},
+          h("h3", {}, t("request.skipped")),
+          h(
+            "ul.skips",
+            {},
+            detail.skipped.map((skip) =>
+              h("li", {}, h("span.cut", { title: skip.upstream }, skip.upstream), h("span.why", {}, `— ${skip.text}`)),
+            ),
+          ),
+        )
+      : null,
+    detail.losses.length
+      ? h(
+          "section.stack",
+          {},
+          h("h3", {}, t("request.losses")),
+          h(
+            "ul.skips",
+            {},
+            detail.losses.map((loss) => h("li", {}, h("code", {}, loss.field), h("span.why", {}, `— ${loss.why}`))),
+          ),
+        )
+      : null,
     h("section.stack", {}, h("h3", {}, t("request.facts")), facts(detail)),
-    detail.curl ? h("section.stack", {}, h("div.row.spread", {}, h("h3", {}, t("request.curl")), copyButton(detail.curl)), code(detail.curl)) : null,
+    detail.curl
+      ? h(
+          "section.stack",
+          {},
+          h("div.row.spread", {}, h("h3", {}, t("request.curl")), copyButton(detail.curl)),
+          code(detail.curl),
+        )
+      : null,
     detail.captured ? captured(detail, upstreams, close) : null,
   ];
 }
@@ -58,13 +104,27 @@ function content(detail, upstreams, close) {
 /** The beginning of a text, as megabytes of it would hold up the page; what is copied is the whole. */
 function code(text) {
   const more = text.length - SHOWN_CHARACTERS;
-  return h("pre.code", { tabindex: "0" }, text.slice(0, SHOWN_CHARACTERS), more > 0 ? h("span.faint", {}, `\n… ${t("request.more-characters", { count: whole(more) })}`) : null);
+  return h(
+    "pre.code",
+    { tabindex: "0" },
+    text.slice(0, SHOWN_CHARACTERS),
+    more > 0 ? h("span.faint", {}, `\n… ${t("request.more-characters", { count: whole(more) })}`) : null,
+  );
 }
 
 function attempts({ row, attempts: tried }) {
   if (!tried.length) return h("p.muted", {}, t("request.no-attempt"));
   const total = Math.max(row.duration ?? 0, ...tried.map((one) => one.ended ?? one.first_byte ?? one.started));
-  const bars = timeline({ attempts: tried.map((one) => ({ started: one.started, firstByte: one.first_byte, ended: one.ended ?? row.duration, failed: Boolean(one.failure) })), total, format: seconds });
+  const bars = timeline({
+    attempts: tried.map((one) => ({
+      started: one.started,
+      firstByte: one.first_byte,
+      ended: one.ended ?? row.duration,
+      failed: Boolean(one.failure),
+    })),
+    total,
+    format: seconds,
+  });
   return h(
     "ol.attempts",
     {},
@@ -72,9 +132,24 @@ function attempts({ row, attempts: tried }) {
       h(
         "li.stack",
         {},
-        h("div.row", {}, dot(one.failure ? "bad" : one.ended || row.duration ? "good" : "running"), h("strong.wrap", {}, one.upstream), badge(protocolName(one.protocol)), h("span.muted.wrap", {}, one.model), one.status ? badge(String(one.status), one.failure ? "bad" : "good") : null, h("span.faint", {}, one.why)),
+        h(
+          "div.row",
+          {},
+          dot(one.failure ? "bad" : one.ended || row.duration ? "good" : "running"),
+          h("strong.wrap", {}, one.upstream),
+          badge(protocolName(one.protocol)),
+          h("span.muted.wrap", {}, one.model),
+          one.status ? badge(String(one.status), one.failure ? "bad" : "good") : null,
+          h("span.faint", {}, one.why),
+        ),
         bars[index],
-        h("div.faint.row", {}, h("span", {}, t("request.started", { time: seconds(one.started) })), one.first_byte ? h("span", {}, t("request.first-byte", { time: seconds(one.first_byte) })) : null, one.ended ? h("span", {}, t("request.ended", { time: seconds(one.ended) })) : null),
+        h(
+          "div.faint.row",
+          {},
+          h("span", {}, t("request.started", { time: seconds(one.started) })),
+          one.first_byte ? h("span", {}, t("request.first-byte", { time: seconds(one.first_byte) })) : null,
+          one.ended ? h("span", {}, t("request.ended", { time: seconds(one.ended) })) : null,
+        ),
         h("div.mono.faint.wrap", {}, one.url),
         one.failure ? h("div.bad.wrap", {}, one.failure.message) : null,
         one.verdict ? h("div.muted.wrap", {}, t("request.verdict", { verdict: one.verdict })) : null,
@@ -87,20 +162,52 @@ function facts({ row, price }) {
   const { usage } = row;
   const pairs = [
     [t("request.at"), moment(row.at)],
-    [t("requests.column-client"), [row.client, agent(row.agent), protocolName(row.protocol)].filter(Boolean).join(" · ")],
+    [
+      t("requests.column-client"),
+      [row.client, agent(row.agent), protocolName(row.protocol)].filter(Boolean).join(" · "),
+    ],
     [t("request.session"), row.session || "–"],
     [t("request.id"), h("code", {}, row.id)],
-    [t("requests.column-duration"), row.first_byte ? `${seconds(row.duration)} (${t("request.first-byte", { time: seconds(row.first_byte) })})` : seconds(row.duration)],
+    [
+      t("requests.column-duration"),
+      row.first_byte
+        ? `${seconds(row.duration)} (${t("request.first-byte", { time: seconds(row.first_byte) })})`
+        : seconds(row.duration),
+    ],
     row.held ? [t("request.held"), seconds(row.held)] : null,
-    usage ? [t("stats.input"), `${usage.estimated ? "≈ " : ""}${whole(totalInput(usage))}: ${t("request.input-parts", { fresh: whole(usage.input), read: whole(usage.cache_read), write: whole(usage.cache_write_5m), write_1h: whole(usage.cache_write_1h) })}`] : null,
-    usage ? [t("stats.output"), `${usage.estimated ? "≈ " : ""}${whole(usage.output)}${usage.reasoning ? ` (${t("stats.of-which-reasoning", { count: whole(usage.reasoning) })})` : ""}`] : null,
-    [t("stats.cost"), row.cost === null ? t("stats.unpriced-short") : [money(row.cost), price?.source, price && price.multiplier !== 1 && `× ${price.multiplier}`].filter(Boolean).join(" · ")],
+    usage
+      ? [
+          t("stats.input"),
+          `${usage.estimated ? "≈ " : ""}${whole(totalInput(usage))}: ${t("request.input-parts", { fresh: whole(usage.input), read: whole(usage.cache_read), write: whole(usage.cache_write_5m), write_1h: whole(usage.cache_write_1h) })}`,
+        ]
+      : null,
+    usage
+      ? [
+          t("stats.output"),
+          `${usage.estimated ? "≈ " : ""}${whole(usage.output)}${usage.reasoning ? ` (${t("stats.of-which-reasoning", { count: whole(usage.reasoning) })})` : ""}`,
+        ]
+      : null,
+    [
+      t("stats.cost"),
+      row.cost === null
+        ? t("stats.unpriced-short")
+        : [money(row.cost), price?.source, price && price.multiplier !== 1 && `× ${price.multiplier}`]
+            .filter(Boolean)
+            .join(" · "),
+    ],
   ];
-  return h("dl.pairs", {}, pairs.filter(Boolean).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+  return h(
+    "dl.pairs",
+    {},
+    pairs.filter(Boolean).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
+  );
 }
 
 function captured({ row, captured: bodies }, upstreams, close) {
-  const target = select(upstreams.map((name) => [name, name]), upstreams.find((name) => name !== row.upstream) ?? upstreams[0]);
+  const target = select(
+    upstreams.map((name) => [name, name]),
+    upstreams.find((name) => name !== row.upstream) ?? upstreams[0],
+  );
   const replay = actionButton(t("request.ask-other"), async () => {
     const { id } = await post("/api/requests/replay", { id: row.id, upstream: target.value });
     close(id);
@@ -110,8 +217,18 @@ function captured({ row, captured: bodies }, upstreams, close) {
     {},
     h("h3", {}, t("request.captured")),
     bodies.request ? h("div.row", {}, target, replay) : null,
-    h("details", {}, h("summary", {}, t("request.body")), h("div.stack", {}, h("div", {}, copyButton(bodies.request)), code(bodies.request))),
-    h("details", {}, h("summary", {}, t("request.answer")), h("div.stack", {}, h("div", {}, copyButton(bodies.answer)), code(bodies.answer || "–"))),
+    h(
+      "details",
+      {},
+      h("summary", {}, t("request.body")),
+      h("div.stack", {}, h("div", {}, copyButton(bodies.request)), code(bodies.request)),
+    ),
+    h(
+      "details",
+      {},
+      h("summary", {}, t("request.answer")),
+      h("div.stack", {}, h("div", {}, copyButton(bodies.answer)), code(bodies.answer || "–")),
+    ),
     bodies.truncated ? h("p.faint", {}, t("request.truncated")) : null,
   );
 }

@@ -13,7 +13,8 @@ export function outcomeBadge(row) {
   return badge(t(`outcome.${row.outcome}`) + status, KINDS[row.outcome], row.error ?? "");
 }
 
-export const outcomeDot = (row) => dot({ ...KINDS, ok: row.attempts > 1 ? "warn" : "good", running: "running", cancelled: "off" }[row.outcome]);
+export const outcomeDot = (row) =>
+  dot({ ...KINDS, ok: row.attempts > 1 ? "warn" : "good", running: "running", cancelled: "off" }[row.outcome]);
 
 export function tokensText(usage) {
   if (!usage) return "";

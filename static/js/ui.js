@@ -20,24 +20,44 @@ export function icon(name) {
   return h("span.icon", { class: `icon-${name}`, "aria-hidden": "true" });
 }
 
-export function button(label, onclick, { kind = "", key = null, title = null, iconName = null, disabled = false } = {}) {
+export function button(
+  label,
+  onclick,
+  { kind = "", key = null, title = null, iconName = null, disabled = false } = {},
+) {
   const content = iconName ? [icon(iconName), label && h("span", {}, label)] : label;
-  return h("button", { type: "button", class: kind, onclick, title, "aria-label": label ? null : title, disabled, dataset: key ? { key } : {} }, content);
+  return h(
+    "button",
+    {
+      type: "button",
+      class: kind,
+      onclick,
+      title,
+      "aria-label": label ? null : title,
+      disabled,
+      dataset: key ? { key } : {},
+    },
+    content,
+  );
 }
 
 /** Two buttons that move the row they stand in up and down among its siblings. */
 export function moveButtons(rowOf, moved) {
   return [-1, 1].map((step) => {
     const words = t(step < 0 ? "upstreams.move-up" : "upstreams.move-down");
-    const made = button(step < 0 ? "↑" : "↓", (event) => {
-      const row = rowOf();
-      const other = step < 0 ? row.previousElementSibling : row.nextElementSibling;
-      if (!other) return;
-      if (step < 0) other.before(row);
-      else other.after(row);
-      event.currentTarget.focus();
-      moved();
-    }, { kind: "quiet small", title: words });
+    const made = button(
+      step < 0 ? "↑" : "↓",
+      (event) => {
+        const row = rowOf();
+        const other = step < 0 ? row.previousElementSibling : row.nextElementSibling;
+        if (!other) return;
+        if (step < 0) other.before(row);
+        else other.after(row);
+        event.currentTarget.focus();
+        moved();
+      },
+      { kind: "quiet small", title: words },
+    );
     made.setAttribute("aria-label", words);
     return made;
   });
@@ -107,9 +127,11 @@ export function toggle(on, label, change, key = null) {
 
 // --- states of a panel ---
 
-export const loadingNote = () => h("p.state", { role: "status" }, h("span.spinner", { "aria-hidden": "true" }), t("loading"));
+export const loadingNote = () =>
+  h("p.state", { role: "status" }, h("span.spinner", { "aria-hidden": "true" }), t("loading"));
 
-export const emptyNote = (text, ...actions) => h("div.state", {}, h("p", {}, text), actions.length ? h("p", {}, actions) : null);
+export const emptyNote = (text, ...actions) =>
+  h("div.state", {}, h("p", {}, text), actions.length ? h("p", {}, actions) : null);
 
 export function errorNote(error, retry) {
   return h(
@@ -126,7 +148,10 @@ export async function loadInto(element, load, draw) {
   try {
     replace(element, draw(await load()));
   } catch (error) {
-    replace(element, errorNote(error, () => loadInto(element, load, draw)));
+    replace(
+      element,
+      errorNote(error, () => loadInto(element, load, draw)),
+    );
   }
 }
 
@@ -200,7 +225,12 @@ export function dialog(title, build, { kind = "", mayClose = () => true } = {}) 
     };
     const { body, footer } = build(close, dismiss);
     append(element, [
-      h("header", {}, h("h2", { id: headline }, title), button("", dismiss, { kind: "quiet", iconName: "close", title: t("close") })),
+      h(
+        "header",
+        {},
+        h("h2", { id: headline }, title),
+        button("", dismiss, { kind: "quiet", iconName: "close", title: t("close") }),
+      ),
       h("div.dialog-body", {}, body),
       footer ? h("footer", {}, footer) : null,
     ]);
@@ -223,7 +253,10 @@ export async function confirm(title, text, label, kind = "bad") {
     title,
     (close) => ({
       body: h("p", {}, text),
-      footer: [button(t("cancel"), () => close(false)), h("button", { type: "button", class: kind, autofocus: true, onclick: () => close(true) }, label)],
+      footer: [
+        button(t("cancel"), () => close(false)),
+        h("button", { type: "button", class: kind, autofocus: true, onclick: () => close(true) }, label),
+      ],
     }),
     { kind: "small" },
   );
@@ -256,7 +289,16 @@ export function menu(label, items, key = null) {
       "div.menu-list",
       { role: "menu", onkeydown: move },
       items.filter(Boolean).map((item) =>
-        h("button", { type: "button", role: "menuitem", class: item.kind ?? "", onclick: () => (close(), busy(opener, async () => item.run())) }, item.label),
+        h(
+          "button",
+          {
+            type: "button",
+            role: "menuitem",
+            class: item.kind ?? "",
+            onclick: () => (close(), busy(opener, async () => item.run())),
+          },
+          item.label,
+        ),
       ),
     );
     holder.append(list);
@@ -327,7 +369,8 @@ export function showFaults(form, faults) {
   return rest;
 }
 
-const covers = (place, path) => path === place || [".", "["].includes(path.slice(place.length)[0]) && path.startsWith(place);
+const covers = (place, path) =>
+  path === place || ([".", "["].includes(path.slice(place.length)[0]) && path.startsWith(place));
 
 function tellWrong(place, faults) {
   const wrong = place.querySelector(":scope > .wrong");
@@ -349,7 +392,8 @@ function expectedText(expected) {
   const numbers = expected.match(NUMBER) ?? [];
   const whole = translated(`expected.${expected.replace(NUMBER, "#")}`);
   if (whole) return whole.replace(/#/g, () => numbers.shift());
-  if (expected.startsWith(ONE_OF) && translated("expected.one of")) return t("expected.one of", { values: expected.slice(ONE_OF.length) });
+  if (expected.startsWith(ONE_OF) && translated("expected.one of"))
+    return t("expected.one of", { values: expected.slice(ONE_OF.length) });
   const parts = expected.split(" or ");
   return parts.length > 1 && translated("expected.or") ? parts.map(expectedText).join(t("expected.or")) : expected;
 }
@@ -358,7 +402,11 @@ const NUMBER = /\d+(\.\d+)?/g;
 const ONE_OF = "one of ";
 
 export function select(options, value, onchange = null, props = {}) {
-  const made = h("select", { onchange: onchange && (() => onchange(made.value)), ...props }, options.map(([key, label]) => h("option", { value: key }, label)));
+  const made = h(
+    "select",
+    { onchange: onchange && (() => onchange(made.value)), ...props },
+    options.map(([key, label]) => h("option", { value: key }, label)),
+  );
   made.value = value;
   return made;
 }
@@ -370,7 +418,19 @@ export function segments(label, options, value, onchange) {
     replace(
       holder,
       options.map(([key, text]) =>
-        h("button", { type: "button", role: "radio", "aria-checked": String(key === chosen), tabindex: key === chosen ? "0" : "-1", dataset: { key: `segment-${key}` }, onclick: () => pick(key), onkeydown: move }, text),
+        h(
+          "button",
+          {
+            type: "button",
+            role: "radio",
+            "aria-checked": String(key === chosen),
+            tabindex: key === chosen ? "0" : "-1",
+            dataset: { key: `segment-${key}` },
+            onclick: () => pick(key),
+            onkeydown: move,
+          },
+          text,
+        ),
       ),
     );
   function pick(key) {
@@ -398,7 +458,17 @@ export function diffView(text) {
   return h(
     "pre.diff",
     { tabindex: "0" },
-    lines.map((line, index) => h("span", { class: (index > 1 && kinds[line[0]]) || (index < 2 && /^(---|\+\+\+)/.test(line) ? "place" : kinds[line[0]] ?? "") }, `${line}\n`)),
+    lines.map((line, index) =>
+      h(
+        "span",
+        {
+          class:
+            (index > 1 && kinds[line[0]]) ||
+            (index < 2 && /^(---|\+\+\+)/.test(line) ? "place" : (kinds[line[0]] ?? "")),
+        },
+        `${line}\n`,
+      ),
+    ),
   );
 }
 

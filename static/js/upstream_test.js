@@ -50,15 +50,34 @@ function firstModel(models) {
 
 function report(answer, { name, entry, useUrl, close }) {
   return [
-    h("p", { class: answer.ok ? "good" : "bad" }, h("strong", {}, answer.ok ? t("test.ok", { time: milliseconds(answer.latency_ms) }) : t("test.failed"))),
+    h(
+      "p",
+      { class: answer.ok ? "good" : "bad" },
+      h("strong", {}, answer.ok ? t("test.ok", { time: milliseconds(answer.latency_ms) }) : t("test.failed")),
+    ),
     h(
       "ol.steps",
       {},
       answer.steps.map((step) =>
-        h("li", {}, dot(step.ok ? "good" : "bad"), h("span", {}, t(`step.${step.step}`)), h("span.faint.number", {}, milliseconds(step.ms)), h("span.detail.wrap", { class: step.ok ? "" : "bad" }, step.detail)),
+        h(
+          "li",
+          {},
+          dot(step.ok ? "good" : "bad"),
+          h("span", {}, t(`step.${step.step}`)),
+          h("span.faint.number", {}, milliseconds(step.ms)),
+          h("span.detail.wrap", { class: step.ok ? "" : "bad" }, step.detail),
+        ),
       ),
     ),
-    h("dl.pairs", {}, h("dt", {}, t("test.url")), h("dd", {}, h("code", {}, answer.url), " ", copyButton(answer.url)), h("dt", {}, t("test.model-sent")), h("dd", {}, answer.model), answer.answer ? [h("dt", {}, t("test.answer")), h("dd", {}, answer.answer)] : null),
+    h(
+      "dl.pairs",
+      {},
+      h("dt", {}, t("test.url")),
+      h("dd", {}, h("code", {}, answer.url), " ", copyButton(answer.url)),
+      h("dt", {}, t("test.model-sent")),
+      h("dd", {}, answer.model),
+      answer.answer ? [h("dt", {}, t("test.answer")), h("dd", {}, answer.answer)] : null,
+    ),
     answer.working_url ? workingUrl(answer.working_url, { name, entry, useUrl, close }) : null,
   ];
 }
@@ -72,5 +91,10 @@ function workingUrl(url, { name, entry, useUrl, close }) {
     }
     close();
   };
-  return h("div.banner", {}, h("p.wrap", {}, t("test.working-url"), " ", h("code", {}, url)), h("p", {}, actionButton(t("test.use-url"), use, { kind: "primary" })));
+  return h(
+    "div.banner",
+    {},
+    h("p.wrap", {}, t("test.working-url"), " ", h("code", {}, url)),
+    h("p", {}, actionButton(t("test.use-url"), use, { kind: "primary" })),
+  );
 }

@@ -6,11 +6,15 @@ import { t } from "./i18n.js";
 export function healthText(state) {
   if (!state) return "";
   const parts = [
-    state.pretend ? t("upstreams.pretending", { mode: t(`pretend.${state.pretend.mode}`), time: clock(state.pretend.until) }) : null,
+    state.pretend
+      ? t("upstreams.pretending", { mode: t(`pretend.${state.pretend.mode}`), time: clock(state.pretend.until) })
+      : null,
     state.state === "resting" ? t("upstreams.resting-until", { time: clock(state.until), reason: state.reason }) : null,
     state.state === "trial" ? t("upstreams.on-trial", { reason: state.reason }) : null,
     state.state === "busy" ? t("upstreams.busy") : null,
-    ...(state.models ?? []).map((rest) => t("upstreams.model-resting", { model: rest.model, time: clock(rest.until), reason: rest.reason })),
+    ...(state.models ?? []).map((rest) =>
+      t("upstreams.model-resting", { model: rest.model, time: clock(rest.until), reason: rest.reason }),
+    ),
   ];
   return parts.filter(Boolean).join(" · ");
 }

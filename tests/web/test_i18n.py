@@ -14,7 +14,7 @@ from switchyard.settings import Settings
 
 SOURCE = Path(__file__).resolve().parents[2] / "switchyard"
 STATIC = Path(__file__).resolve().parents[2] / "static"
-KEY = re.compile(r"""\bt\(\s*(?:[\w.]+ \? )?"([^"]+)"|\bt\([^")]*\? "([^"]+)" : "([^"]+)\"""")
+KEY = re.compile(r"""\bt\(\s*(?:[\w.]+ \? )?"([^"]+)"|\bt\([^")]*\? "([^"]+)"\s+: "([^"]+)\"""")
 GAP = re.compile(r"\{(\w+)\}")
 
 

@@ -18,20 +18,42 @@ export function mount(root) {
 }
 
 function build(config, touched) {
-  const stored = { failover: config.failover ?? {}, timeouts: config.timeouts ?? {}, budget: config.budget ?? {}, allowed_hosts: config.allowed_hosts ?? [], max_body_megabytes: config.max_body_megabytes };
+  const stored = {
+    failover: config.failover ?? {},
+    timeouts: config.timeouts ?? {},
+    budget: config.budget ?? {},
+    allowed_hosts: config.allowed_hosts ?? [],
+    max_body_megabytes: config.max_body_megabytes,
+  };
   const defaults = config.defaults;
-  const failover = Object.values(GROUPS).flat().map((name) => numberOf("failover", name, stored.failover, defaults.failover));
+  const failover = Object.values(GROUPS)
+    .flat()
+    .map((name) => numberOf("failover", name, stored.failover, defaults.failover));
   const byName = new Map(failover.map((one) => [one.name, one.element]));
-  const timeouts = ["connect", "first_byte", "idle"].map((name) => numberOf("timeouts", name, stored.timeouts, defaults.timeouts));
+  const timeouts = ["connect", "first_byte", "idle"].map((name) =>
+    numberOf("timeouts", name, stored.timeouts, defaults.timeouts),
+  );
   const budget = BUDGETS.map((name) => numberOf("budget", name, stored.budget, defaults.budget));
   const statuses = statusRows(stored.failover.on_status ?? {}, defaults.failover.on_status, touched);
   const errors = errorRows(stored.failover.on_error ?? {}, defaults.failover.on_error);
   const texts = textRows(stored.failover.on_text ?? [], touched);
   const hosts = h("textarea.mono", { rows: "2", spellcheck: "false" }, stored.allowed_hosts.join("\n"));
-  const megabytes = h("input", { type: "number", min: "1", max: "1024", value: stored.max_body_megabytes ?? "", placeholder: "64" });
+  const megabytes = h("input", {
+    type: "number",
+    min: "1",
+    max: "1024",
+    value: stored.max_body_megabytes ?? "",
+    placeholder: "64",
+  });
 
   const read = () => ({
-    failover: { ...others(stored.failover, failover), ...values(failover), ...some("on_status", statuses.read(), stored.failover), ...some("on_error", errors.read(), stored.failover), ...some("on_text", texts.read(), stored.failover) },
+    failover: {
+      ...others(stored.failover, failover),
+      ...values(failover),
+      ...some("on_status", statuses.read(), stored.failover),
+      ...some("on_error", errors.read(), stored.failover),
+      ...some("on_text", texts.read(), stored.failover),
+    },
     timeouts: { ...others(stored.timeouts, timeouts), ...values(timeouts) },
     budget: { ...others(stored.budget, budget), ...values(budget) },
   });
@@ -42,7 +64,10 @@ function build(config, touched) {
       const inner = difference(now[section], stored[section]);
       if (Object.keys(inner).length) changed[section] = inner;
     }
-    const names = hosts.value.split("\n").map((line) => line.trim()).filter(Boolean);
+    const names = hosts.value
+      .split("\n")
+      .map((line) => line.trim())
+      .filter(Boolean);
     if (JSON.stringify(names) !== JSON.stringify(stored.allowed_hosts)) changed.allowed_hosts = names;
     const limit = megabytes.value === "" ? undefined : Number(megabytes.value);
     if (limit !== stored.max_body_megabytes) changed.max_body_megabytes = limit ?? null;
@@ -51,50 +76,189 @@ function build(config, touched) {
   return {
     changes,
     content: [
-      h("div.columns.even", {}, card("failover.timeouts", h("div.stack.loose", {}, timeouts.map((one) => one.element))), card("failover.cooldown", h("div.stack.loose", {}, GROUPS.cooldown.map((name) => byName.get(name))))),
-      h("div.columns.even", {}, card("failover.on-status", statuses.element), card("failover.on-error", errors.element)),
+      h(
+        "div.columns.even",
+        {},
+        card(
+          "failover.timeouts",
+          h(
+            "div.stack.loose",
+            {},
+            timeouts.map((one) => one.element),
+          ),
+        ),
+        card(
+          "failover.cooldown",
+          h(
+            "div.stack.loose",
+            {},
+            GROUPS.cooldown.map((name) => byName.get(name)),
+          ),
+        ),
+      ),
+      h(
+        "div.columns.even",
+        {},
+        card("failover.on-status", statuses.element),
+        card("failover.on-error", errors.element),
+      ),
       card("failover.on-text", h("div.stack.loose", {}, h("p.muted", {}, t("failover.on-text-help")), texts.element)),
-      card("failover.actions", h("dl.pairs", {}, ACTIONS.map((action) => [h("dt", {}, t(`action.${action}`)), h("dd", {}, t(`action-help.${action}`))]))),
-      h("div.columns.even", {}, card("failover.waiting", h("div.stack.loose", {}, GROUPS.waiting.map((name) => byName.get(name)))), card("failover.sessions", h("div.stack.loose", {}, GROUPS.sessions.map((name) => byName.get(name))))),
-      h("div.columns.even", {}, card("failover.budget", h("div.stack.loose", {}, h("p.muted", {}, t("failover.budget-help")), h("div.fields", {}, budget.map((one) => one.element)))), card("failover.doors", h("div.stack.loose", {}, field(t("setting.max_body_megabytes"), megabytes, { help: t("setting-help.max_body_megabytes"), path: "max_body_megabytes" }), field(t("setting.allowed_hosts"), hosts, { help: t("setting-help.allowed_hosts"), path: "allowed_hosts" })))),
+      card(
+        "failover.actions",
+        h(
+          "dl.pairs",
+          {},
+          ACTIONS.map((action) => [h("dt", {}, t(`action.${action}`)), h("dd", {}, t(`action-help.${action}`))]),
+        ),
+      ),
+      h(
+        "div.columns.even",
+        {},
+        card(
+          "failover.waiting",
+          h(
+            "div.stack.loose",
+            {},
+            GROUPS.waiting.map((name) => byName.get(name)),
+          ),
+        ),
+        card(
+          "failover.sessions",
+          h(
+            "div.stack.loose",
+            {},
+            GROUPS.sessions.map((name) => byName.get(name)),
+          ),
+        ),
+      ),
+      h(
+        "div.columns.even",
+        {},
+        card(
+          "failover.budget",
+          h(
+            "div.stack.loose",
+            {},
+            h("p.muted", {}, t("failover.budget-help")),
+            h(
+              "div.fields",
+              {},
+              budget.map((one) => one.element),
+            ),
+          ),
+        ),
+        card(
+          "failover.doors",
+          h(
+            "div.stack.loose",
+            {},
+            field(t("setting.max_body_megabytes"), megabytes, {
+              help: t("setting-help.max_body_megabytes"),
+              path: "max_body_megabytes",
+            }),
+            field(t("setting.allowed_hosts"), hosts, { help: t("setting-help.allowed_hosts"), path: "allowed_hosts" }),
+          ),
+        ),
+      ),
     ],
   };
 }
 
-const card = (title, content) => h("section.card", { "aria-label": t(title) }, h("header", {}, h("h2", {}, t(title))), h("div.inside", {}, content));
+const card = (title, content) =>
+  h("section.card", { "aria-label": t(title) }, h("header", {}, h("h2", {}, t(title))), h("div.inside", {}, content));
 
 function numberOf(section, name, stored, defaults) {
-  const input = h("input", { type: "number", min: "0", step: "any", value: stored[name] ?? "", placeholder: defaults[name] === 0 ? "–" : String(defaults[name]) });
-  const text = [translated(`setting-help.${name}`), section === "budget" ? "" : t("failover.default", { value: defaults[name] })].filter(Boolean).join(" ");
-  return { name, element: field(t(`setting.${name}`), input, { help: text, path: `${section}.${name}` }), read: () => (input.value === "" ? undefined : Number(input.value)) };
+  const input = h("input", {
+    type: "number",
+    min: "0",
+    step: "any",
+    value: stored[name] ?? "",
+    placeholder: defaults[name] === 0 ? "–" : String(defaults[name]),
+  });
+  const text = [
+    translated(`setting-help.${name}`),
+    section === "budget" ? "" : t("failover.default", { value: defaults[name] }),
+  ]
+    .filter(Boolean)
+    .join(" ");
+  return {
+    name,
+    element: field(t(`setting.${name}`), input, { help: text, path: `${section}.${name}` }),
+    read: () => (input.value === "" ? undefined : Number(input.value)),
+  };
 }
 
-const values = (fields) => Object.fromEntries(fields.map((one) => [one.name, one.read()]).filter(([, value]) => value !== undefined));
+const values = (fields) =>
+  Object.fromEntries(fields.map((one) => [one.name, one.read()]).filter(([, value]) => value !== undefined));
 
 /** Members that this form does not show stay as they are. */
-const others = (stored, fields) => Object.fromEntries(Object.entries(stored).filter(([name]) => !fields.some((one) => one.name === name) && !["on_status", "on_error", "on_text"].includes(name)));
+const others = (stored, fields) =>
+  Object.fromEntries(
+    Object.entries(stored).filter(
+      ([name]) => !fields.some((one) => one.name === name) && !["on_status", "on_error", "on_text"].includes(name),
+    ),
+  );
 
 /** A table or a list, unless it is empty and was not in the file. */
-const some = (name, table, stored) => (Object.keys(table).length || stored[name] !== undefined ? { [name]: table } : {});
+const some = (name, table, stored) =>
+  Object.keys(table).length || stored[name] !== undefined ? { [name]: table } : {};
 
-const actionSelect = (value, label) => select(ACTIONS.map((action) => [action, t(`action.${action}`)]), value, null, { "aria-label": label });
+const actionSelect = (value, label) =>
+  select(
+    ACTIONS.map((action) => [action, t(`action.${action}`)]),
+    value,
+    null,
+    { "aria-label": label },
+  );
 
 function statusRows(stored, defaults, touched) {
   const rows = h("div.stack");
   const add = (status, action, fixed) => {
-    const name = fixed ? status === "default" ? h("span", {}, t("failover.any-other")) : h("code", {}, status) : h("input.mono", { type: "text", value: status, placeholder: "429, 5xx", "aria-label": t("failover.status") });
+    const name = fixed
+      ? status === "default"
+        ? h("span", {}, t("failover.any-other"))
+        : h("code", {}, status)
+      : h("input.mono", { type: "text", value: status, placeholder: "429, 5xx", "aria-label": t("failover.status") });
     const choice = actionSelect(action, t("failover.action-for", { what: status }));
-    const row = h("div.pair-row", {}, name, h("span.arrow.faint", { "aria-hidden": "true" }, "→"), choice, fixed ? h("span") : button("", () => (row.remove(), touched()), { kind: "quiet", iconName: "close", title: t("editor.remove-row") }));
+    const row = h(
+      "div.pair-row",
+      {},
+      name,
+      h("span.arrow.faint", { "aria-hidden": "true" }, "→"),
+      choice,
+      fixed
+        ? h("span")
+        : button("", () => (row.remove(), touched()), {
+            kind: "quiet",
+            iconName: "close",
+            title: t("editor.remove-row"),
+          }),
+    );
     row.read = () => [fixed ? status : name.value.trim(), choice.value];
     row.keep = () => (fixed ? choice.value !== defaults[status] || status in stored : name.value.trim() !== "");
     rows.append(row);
     return row;
   };
-  for (const status of new Set([...Object.keys(defaults).filter((key) => key !== "default"), ...Object.keys(stored).filter((key) => key !== "default"), "default"])) {
+  for (const status of new Set([
+    ...Object.keys(defaults).filter((key) => key !== "default"),
+    ...Object.keys(stored).filter((key) => key !== "default"),
+    "default",
+  ])) {
     add(status, stored[status] ?? defaults[status], status in defaults);
   }
-  const more = button(t("failover.add-status"), () => (add("", "switch", false).querySelector("input").focus(), touched()), { kind: "small" });
-  return { element: group(t("failover.on-status-help"), h("div.stack", {}, rows, h("div", {}, more)), { help: t("failover.on-status-note"), path: "failover.on_status" }), read: () => ordered(Object.fromEntries([...rows.children].filter((row) => row.keep()).map((row) => row.read())), stored) };
+  const more = button(
+    t("failover.add-status"),
+    () => (add("", "switch", false).querySelector("input").focus(), touched()),
+    { kind: "small" },
+  );
+  return {
+    element: group(t("failover.on-status-help"), h("div.stack", {}, rows, h("div", {}, more)), {
+      help: t("failover.on-status-note"),
+      path: "failover.on_status",
+    }),
+    read: () =>
+      ordered(Object.fromEntries([...rows.children].filter((row) => row.keep()).map((row) => row.read())), stored),
+  };
 }
 
 /** Rules for the text of an error, in their order: the first that fits decides. */
@@ -104,28 +268,82 @@ function textRows(stored, touched) {
   const changed = () => (number(), touched());
   const add = (rule) => {
     const words = t("failover.text");
-    const text = h("input", { type: "text", value: rule.match ?? "", placeholder: words, "aria-label": words, autocomplete: "off" });
+    const text = h("input", {
+      type: "text",
+      value: rule.match ?? "",
+      placeholder: words,
+      "aria-label": words,
+      autocomplete: "off",
+    });
     const choice = actionSelect(rule.action ?? "switch", t("failover.action-for-text"));
-    const remove = button("", () => (row.remove(), changed()), { kind: "quiet", iconName: "close", title: t("editor.remove-row") });
-    const row = h("div.text-row", { dataset: { path: "" } }, text, h("span.arrow.faint", { "aria-hidden": "true" }, "→"), choice, h("span.row.tight", {}, moveButtons(() => row, changed), remove), h("p.wrong", { hidden: true }));
+    const remove = button("", () => (row.remove(), changed()), {
+      kind: "quiet",
+      iconName: "close",
+      title: t("editor.remove-row"),
+    });
+    const row = h(
+      "div.text-row",
+      { dataset: { path: "" } },
+      text,
+      h("span.arrow.faint", { "aria-hidden": "true" }, "→"),
+      choice,
+      h(
+        "span.row.tight",
+        {},
+        moveButtons(() => row, changed),
+        remove,
+      ),
+      h("p.wrong", { hidden: true }),
+    );
     row.read = () => ({ ...rule, match: text.value, action: choice.value });
     rows.append(row);
     number();
     return row;
   };
   stored.forEach(add);
-  const more = button(t("failover.add-text"), () => (add({}).querySelector("input").focus(), changed()), { kind: "small" });
-  return { element: h("div.stack", {}, rows, h("div", {}, more)), read: () => [...rows.children].map((row) => row.read()) };
+  const more = button(t("failover.add-text"), () => (add({}).querySelector("input").focus(), changed()), {
+    kind: "small",
+  });
+  return {
+    element: h("div.stack", {}, rows, h("div", {}, more)),
+    read: () => [...rows.children].map((row) => row.read()),
+  };
 }
 
 function errorRows(stored, defaults) {
-  const choices = [...NETWORK, "default"].map((kind) => [kind, actionSelect(stored[kind] ?? defaults[kind], t(`error-kind.${kind}`))]);
-  const rows = choices.map(([kind, choice]) => h("div.pair-row", {}, h("span", {}, t(`error-kind.${kind}`)), h("span.arrow.faint", { "aria-hidden": "true" }, "→"), choice, h("span")));
-  return { element: group(t("failover.on-error-help"), h("div.stack", {}, rows), { path: "failover.on_error" }), read: () => ordered(Object.fromEntries(choices.filter(([kind, choice]) => choice.value !== defaults[kind] || kind in stored).map(([kind, choice]) => [kind, choice.value])), stored) };
+  const choices = [...NETWORK, "default"].map((kind) => [
+    kind,
+    actionSelect(stored[kind] ?? defaults[kind], t(`error-kind.${kind}`)),
+  ]);
+  const rows = choices.map(([kind, choice]) =>
+    h(
+      "div.pair-row",
+      {},
+      h("span", {}, t(`error-kind.${kind}`)),
+      h("span.arrow.faint", { "aria-hidden": "true" }, "→"),
+      choice,
+      h("span"),
+    ),
+  );
+  return {
+    element: group(t("failover.on-error-help"), h("div.stack", {}, rows), { path: "failover.on_error" }),
+    read: () =>
+      ordered(
+        Object.fromEntries(
+          choices
+            .filter(([kind, choice]) => choice.value !== defaults[kind] || kind in stored)
+            .map(([kind, choice]) => [kind, choice.value]),
+        ),
+        stored,
+      ),
+  };
 }
 
 /** In the order of the file, so that an untouched table compares equal. */
 function ordered(table, stored) {
-  const names = [...Object.keys(stored).filter((name) => name in table), ...Object.keys(table).filter((name) => !(name in stored))];
+  const names = [
+    ...Object.keys(stored).filter((name) => name in table),
+    ...Object.keys(table).filter((name) => !(name in stored)),
+  ];
   return Object.fromEntries(names.map((name) => [name, table[name]]));
 }

@@ -5,7 +5,19 @@ import { h, replace, section } from "../dom.js";
 import { bytes, moment } from "../format.js";
 import { t } from "../i18n.js";
 import { refresh, subscribe } from "../live.js";
-import { actionButton, badge, button, confirm, dialog, diffView, emptyNote, faultText, loadInto, loadingNote, note } from "../ui.js";
+import {
+  actionButton,
+  badge,
+  button,
+  confirm,
+  dialog,
+  diffView,
+  emptyNote,
+  faultText,
+  loadInto,
+  loadingNote,
+  note,
+} from "../ui.js";
 
 export function mount(root) {
   const state = h("div.inside.stack");
@@ -15,13 +27,29 @@ export function mount(root) {
     h(
       "div.panel",
       {},
-      h("div.panel-head", {}, h("div", {}, h("h1", {}, t("nav.file")), h("p", {}, t("file.intro"))), h("div.row", {}, actionButton(t("file.reload"), reread), actionButton(t("file.export"), () => exportDialog()), button(t("file.import"), () => importDialog(), { kind: "primary" }))),
+      h(
+        "div.panel-head",
+        {},
+        h("div", {}, h("h1", {}, t("nav.file")), h("p", {}, t("file.intro"))),
+        h(
+          "div.row",
+          {},
+          actionButton(t("file.reload"), reread),
+          actionButton(t("file.export"), () => exportDialog()),
+          button(t("file.import"), () => importDialog(), { kind: "primary" }),
+        ),
+      ),
       h("section.card", { "aria-label": t("file.state") }, h("header", {}, h("h2", {}, t("file.state"))), state),
       h("section.card", { "aria-label": t("file.history") }, h("header", {}, h("h2", {}, t("file.history"))), history),
     ),
   );
   const drawState = section(state, fileState);
-  const load = () => loadInto(history, () => get("/api/history"), (answer) => versions(answer, load));
+  const load = () =>
+    loadInto(
+      history,
+      () => get("/api/history"),
+      (answer) => versions(answer, load),
+    );
   let revision = null;
   const ends = [
     subscribe("state", (known) => drawState({ ...known.file, revision: known.revision })),
@@ -35,18 +63,48 @@ export function mount(root) {
 
 function fileState({ path, ancestor, faults, warnings, revision }) {
   return [
-    h("div.row", {}, faults.length ? badge(t("file.faulty", { count: faults.length }), "bad") : badge(t("file.valid"), "good"), ancestor ? badge(t("file.ancestor"), "warn") : null, h("code.wrap", {}, path), h("span.faint", {}, t("file.revision", { revision }))),
+    h(
+      "div.row",
+      {},
+      faults.length ? badge(t("file.faulty", { count: faults.length }), "bad") : badge(t("file.valid"), "good"),
+      ancestor ? badge(t("file.ancestor"), "warn") : null,
+      h("code.wrap", {}, path),
+      h("span.faint", {}, t("file.revision", { revision })),
+    ),
     faults.length ? h("p", {}, t("file.last-good")) : null,
-    faults.length ? h("ul.plain", {}, faults.map((fault) => h("li.bad.wrap", {}, h("code", {}, fault.path), fault.line ? ` (${t("fault.place", fault)})` : "", ": ", faultText(fault)))) : null,
+    faults.length
+      ? h(
+          "ul.plain",
+          {},
+          faults.map((fault) =>
+            h(
+              "li.bad.wrap",
+              {},
+              h("code", {}, fault.path),
+              fault.line ? ` (${t("fault.place", fault)})` : "",
+              ": ",
+              faultText(fault),
+            ),
+          ),
+        )
+      : null,
     ancestor ? h("p.muted", {}, t("overview.ancestor")) : null,
-    warnings.length ? h("ul.plain", {}, warnings.map((warning) => h("li.muted.wrap", {}, warning))) : null,
+    warnings.length
+      ? h(
+          "ul.plain",
+          {},
+          warnings.map((warning) => h("li.muted.wrap", {}, warning)),
+        )
+      : null,
   ];
 }
 
 async function reread() {
   const { faults } = await post("/api/reload");
   await Promise.all([refresh(), reloadConfig()]);
-  note(faults?.length ? t("file.faulty", { count: faults.length }) : t("file.reloaded"), { kind: faults?.length ? "bad" : "good" });
+  note(faults?.length ? t("file.faulty", { count: faults.length }) : t("file.reloaded"), {
+    kind: faults?.length ? "bad" : "good",
+  });
 }
 
 // --- history ---
@@ -73,15 +131,33 @@ async function showDiff(version, revision, load) {
   await dialog(
     t("file.diff-title", { time: moment(version.time) }),
     (close) => ({
-      body: h("div.stack", {}, h("p.muted", {}, t("file.diff-help")), diff.trim() ? diffView(diff) : h("p", {}, t("file.same"))),
-      footer: [button(t("close"), () => close()), actionButton(t("file.restore"), async () => (await restore(version, revision, load)) && close(), { kind: "primary" })],
+      body: h(
+        "div.stack",
+        {},
+        h("p.muted", {}, t("file.diff-help")),
+        diff.trim() ? diffView(diff) : h("p", {}, t("file.same")),
+      ),
+      footer: [
+        button(t("close"), () => close()),
+        actionButton(t("file.restore"), async () => (await restore(version, revision, load)) && close(), {
+          kind: "primary",
+        }),
+      ],
     }),
     { kind: "wide" },
   );
 }
 
 async function restore(version, revision, load) {
-  if (!(await confirm(t("file.restore"), t("file.restore-question", { time: moment(version.time) }), t("file.restore"), "primary"))) return false;
+  if (
+    !(await confirm(
+      t("file.restore"),
+      t("file.restore-question", { time: moment(version.time) }),
+      t("file.restore"),
+      "primary",
+    ))
+  )
+    return false;
   await save("/api/history/restore", { version: version.id, revision });
   note(t("file.restored", { time: moment(version.time) }), { kind: "good" });
   load();
@@ -91,7 +167,12 @@ async function restore(version, revision, load) {
 // --- import and export ---
 
 function importDialog() {
-  const text = h("textarea.mono", { rows: "8", spellcheck: "false", "aria-label": t("file.import-text"), placeholder: '{"upstreams": [...]}' });
+  const text = h("textarea.mono", {
+    rows: "8",
+    spellcheck: "false",
+    "aria-label": t("file.import-text"),
+    placeholder: '{"upstreams": [...]}',
+  });
   const pick = h("input", { type: "file", accept: ".json,application/json", "aria-label": t("file.import-file") });
   const report = h("div.stack", { "aria-live": "polite" });
   pick.addEventListener("change", async () => {
@@ -110,7 +191,11 @@ function importDialog() {
     text.addEventListener("input", () => replace(report));
     return {
       body: h("div.stack.loose", {}, h("p.muted", {}, t("file.import-help")), pick, text, report),
-      footer: [button(t("cancel"), () => close()), actionButton(t("file.import-look"), look), actionButton(t("file.import-run"), run, { kind: "primary" })],
+      footer: [
+        button(t("cancel"), () => close()),
+        actionButton(t("file.import-look"), look),
+        actionButton(t("file.import-run"), run, { kind: "primary" }),
+      ],
     };
   });
 }
@@ -119,15 +204,40 @@ function importReport({ added, identical = [], renamed, origins = [], settings =
   return [
     h("p", {}, h("strong", {}, t("file.import-would", { count: added.length }))),
     origins.length ? h("ul.plain", {}, origins.filter((one) => added.includes(one.to)).map(becoming)) : null,
-    settings.length ? h("ul.plain", {}, settings.map((text) => h("li.wrap", {}, text))) : null,
+    settings.length
+      ? h(
+          "ul.plain",
+          {},
+          settings.map((text) => h("li.wrap", {}, text)),
+        )
+      : null,
     identical.length ? h("p.muted.wrap", {}, t("file.import-identical", { names: identical.join(", ") })) : null,
-    renamed.length ? h("ul.plain", {}, renamed.map((one) => h("li.warn.wrap", {}, `${one.from} → ${one.to}`))) : null,
-    notes.length ? h("ul.plain", {}, notes.map((text) => h("li.muted.wrap", {}, text))) : null,
+    renamed.length
+      ? h(
+          "ul.plain",
+          {},
+          renamed.map((one) => h("li.warn.wrap", {}, `${one.from} → ${one.to}`)),
+        )
+      : null,
+    notes.length
+      ? h(
+          "ul.plain",
+          {},
+          notes.map((text) => h("li.muted.wrap", {}, text)),
+        )
+      : null,
   ];
 }
 
 function becoming({ from, to, protocol, url, enabled }) {
-  return h("li.wrap", {}, h("span.muted", {}, `${from} → `), to, h("span.muted", {}, ` · ${t(`protocol.${protocol}`)} · ${url}`), enabled ? null : h("span.warn", {}, ` · ${t("file.import-off")}`));
+  return h(
+    "li.wrap",
+    {},
+    h("span.muted", {}, `${from} → `),
+    to,
+    h("span.muted", {}, ` · ${t(`protocol.${protocol}`)} · ${url}`),
+    enabled ? null : h("span.warn", {}, ` · ${t("file.import-off")}`),
+  );
 }
 
 function exportDialog() {
@@ -135,13 +245,22 @@ function exportDialog() {
   return dialog(
     t("file.export"),
     (close) => ({
-      body: h("div.stack.loose", {}, h("p.muted", {}, t("file.export-help")), h("label.check", {}, keys, t("file.export-keys"))),
+      body: h(
+        "div.stack.loose",
+        {},
+        h("p.muted", {}, t("file.export-help")),
+        h("label.check", {}, keys, t("file.export-keys")),
+      ),
       footer: [
         button(t("cancel"), () => close()),
-        actionButton(t("file.export"), async () => {
-          download("switchyard.json", JSON.stringify(await post("/api/export", { keys: keys.checked }), null, 2));
-          close();
-        }, { kind: "primary" }),
+        actionButton(
+          t("file.export"),
+          async () => {
+            download("switchyard.json", JSON.stringify(await post("/api/export", { keys: keys.checked }), null, 2));
+            close();
+          },
+          { kind: "primary" },
+        ),
       ],
     }),
     { kind: "small" },
@@ -156,4 +275,3 @@ function download(name, text) {
   link.remove();
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
-

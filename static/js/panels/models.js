@@ -22,8 +22,18 @@ function build(config, touched) {
   const prices = priceRows(stored.prices, touched);
   return {
     content: [
-      h("section.card", { "aria-label": t("models.rules") }, h("header", {}, h("h2", {}, t("models.rules"))), h("div.inside.stack.loose", {}, h("p.muted", {}, t("models.rules-help")), rules.element)),
-      h("section.card", { "aria-label": t("models.prices") }, h("header", {}, h("h2", {}, t("models.prices"))), h("div.inside.stack.loose", {}, h("p.muted", {}, t("models.prices-help")), prices.element)),
+      h(
+        "section.card",
+        { "aria-label": t("models.rules") },
+        h("header", {}, h("h2", {}, t("models.rules"))),
+        h("div.inside.stack.loose", {}, h("p.muted", {}, t("models.rules-help")), rules.element),
+      ),
+      h(
+        "section.card",
+        { "aria-label": t("models.prices") },
+        h("header", {}, h("h2", {}, t("models.prices"))),
+        h("div.inside.stack.loose", {}, h("p.muted", {}, t("models.prices-help")), prices.element),
+      ),
     ],
     changes: () => orNull(difference({ model_rules: rules.read(), prices: prices.read() }, stored)),
   };
@@ -39,7 +49,12 @@ function ruleRows(stored, touched) {
     const to = input(rule.to ?? "", t("models.sent"));
     const chosen = rule.clients?.length === 1 ? rule.clients[0] : rule.clients && rule.clients.length < 3 ? "some" : "";
     const some = chosen === "some" ? [["some", rule.clients.map((name) => protocolName(name)).join(", ")]] : [];
-    const clients = select([["", t("models.all-clients")], ...CLIENTS.map((name) => [name, protocolName(name)]), ...some], chosen, null, { "aria-label": t("field.clients") });
+    const clients = select(
+      [["", t("models.all-clients")], ...CLIENTS.map((name) => [name, protocolName(name)]), ...some],
+      chosen,
+      null,
+      { "aria-label": t("field.clients") },
+    );
     const row = h(
       "div.rule-row",
       { dataset: { path: "" } },
@@ -47,11 +62,27 @@ function ruleRows(stored, touched) {
       h("span.arrow.faint", { "aria-hidden": "true" }, icon("arrow")),
       to,
       clients,
-      h("span.row.tight", {}, moveButtons(() => row, changed), button("", () => removeRow(row), { kind: "quiet", iconName: "close", title: t("editor.remove-row") })),
+      h(
+        "span.row.tight",
+        {},
+        moveButtons(() => row, changed),
+        button("", () => removeRow(row), { kind: "quiet", iconName: "close", title: t("editor.remove-row") }),
+      ),
       h("p.wrong", { hidden: true }),
     );
     const others = Object.fromEntries(Object.entries(rule).filter(([name]) => !EDITED.includes(name)));
-    row.read = () => ({ from: from.value.trim(), to: to.value.trim(), ...(clients.value === "some" ? { clients: rule.clients } : clients.value ? { clients: [clients.value] } : rule.clients?.length === 3 ? { clients: rule.clients } : {}), ...others });
+    row.read = () => ({
+      from: from.value.trim(),
+      to: to.value.trim(),
+      ...(clients.value === "some"
+        ? { clients: rule.clients }
+        : clients.value
+          ? { clients: [clients.value] }
+          : rule.clients?.length === 3
+            ? { clients: rule.clients }
+            : {}),
+      ...others,
+    });
     rows.append(row);
     number();
     return row;
@@ -59,8 +90,13 @@ function ruleRows(stored, touched) {
   const changed = () => (number(), touched());
   const removeRow = (row) => (row.remove(), changed());
   stored.forEach(add);
-  const more = button(t("models.add-rule"), () => (add({}).querySelector("input").focus(), touched()), { kind: "small" });
-  return { element: h("div.stack", {}, rows, h("div", {}, more)), read: () => [...rows.children].map((row) => inOrder(row.read(), stored)).filter((rule) => rule.from || rule.to) };
+  const more = button(t("models.add-rule"), () => (add({}).querySelector("input").focus(), touched()), {
+    kind: "small",
+  });
+  return {
+    element: h("div.stack", {}, rows, h("div", {}, more)),
+    read: () => [...rows.children].map((row) => inOrder(row.read(), stored)).filter((rule) => rule.from || rule.to),
+  };
 }
 
 /** A rule with its members in the order they have in the file, so that an untouched rule compares equal. */
@@ -72,7 +108,15 @@ function inOrder(rule, stored) {
 
 const place = (order, name) => (order.includes(name) ? order.indexOf(name) : order.length);
 
-const input = (value, label) => h("input.mono", { type: "text", value, placeholder: label, "aria-label": label, spellcheck: "false", autocomplete: "off" });
+const input = (value, label) =>
+  h("input.mono", {
+    type: "text",
+    value,
+    placeholder: label,
+    "aria-label": label,
+    spellcheck: "false",
+    autocomplete: "off",
+  });
 
 // --- prices ---
 
@@ -80,30 +124,76 @@ function priceRows(stored, touched) {
   const rows = h("tbody");
   const add = (pattern, price) => {
     const name = input(pattern, t("models.pattern"));
-    const parts = PRICES.map((part) => [part, h("input", { type: "number", min: "0", step: "any", value: price[part] ?? "", "aria-label": t(`price.${part}`) })]);
+    const parts = PRICES.map((part) => [
+      part,
+      h("input", { type: "number", min: "0", step: "any", value: price[part] ?? "", "aria-label": t(`price.${part}`) }),
+    ]);
     const row = h(
       "tr",
       {},
       h("td", {}, name),
       parts.map(([part, control]) => h("td", { dataset: { label: t(`price.${part}`) } }, control)),
-      h("td", {}, button("", () => (row.remove(), touched()), { kind: "quiet", iconName: "close", title: t("editor.remove-row") })),
+      h(
+        "td",
+        {},
+        button("", () => (row.remove(), touched()), {
+          kind: "quiet",
+          iconName: "close",
+          title: t("editor.remove-row"),
+        }),
+      ),
     );
     const others = Object.fromEntries(Object.entries(price).filter(([part]) => !PRICES.includes(part)));
-    row.read = () => [name.value.trim(), { ...Object.fromEntries(parts.filter(([, control]) => control.value !== "").map(([part, control]) => [part, Number(control.value)])), ...others }];
+    row.read = () => [
+      name.value.trim(),
+      {
+        ...Object.fromEntries(
+          parts.filter(([, control]) => control.value !== "").map(([part, control]) => [part, Number(control.value)]),
+        ),
+        ...others,
+      },
+    ];
     rows.append(row);
     return row;
   };
   Object.entries(stored).forEach(([pattern, price]) => add(pattern, price));
-  const table = h("div.table-holder", { dataset: { path: "prices" } }, h("table.cards-when-narrow", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("models.pattern")), PRICES.map((part) => h("th", { scope: "col" }, t(`price.${part}`))), h("th"))), rows), h("p.wrong", { hidden: true }));
+  const table = h(
+    "div.table-holder",
+    { dataset: { path: "prices" } },
+    h(
+      "table.cards-when-narrow",
+      {},
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          h("th", { scope: "col" }, t("models.pattern")),
+          PRICES.map((part) => h("th", { scope: "col" }, t(`price.${part}`))),
+          h("th"),
+        ),
+      ),
+      rows,
+    ),
+    h("p.wrong", { hidden: true }),
+  );
   const show = () => (table.hidden = !rows.children.length);
   show();
-  const more = button(t("models.add-price"), () => {
-    const row = add("", {});
-    show();
-    row.querySelector("input").focus();
-    touched();
-  }, { kind: "small" });
-  return { element: h("div.stack", {}, table, h("div", {}, more)), read: () => Object.fromEntries([...rows.children].map((row) => row.read()).filter(([pattern]) => pattern)) };
+  const more = button(
+    t("models.add-price"),
+    () => {
+      const row = add("", {});
+      show();
+      row.querySelector("input").focus();
+      touched();
+    },
+    { kind: "small" },
+  );
+  return {
+    element: h("div.stack", {}, table, h("div", {}, more)),
+    read: () => Object.fromEntries([...rows.children].map((row) => row.read()).filter(([pattern]) => pattern)),
+  };
 }
 
 // --- where does a model go? ---
@@ -124,12 +214,25 @@ function tryCard() {
     "section.card",
     { "aria-label": t("models.try") },
     h("header", {}, h("h2", {}, t("models.try"))),
-    h("form.inside.stack.loose", { onsubmit: (event) => (event.preventDefault(), busy(go, ask)) }, h("p.muted", {}, t("models.try-help")), h("div.row", {}, h("span.grow", {}, model), go), answer),
+    h(
+      "form.inside.stack.loose",
+      { onsubmit: (event) => (event.preventDefault(), busy(go, ask)) },
+      h("p.muted", {}, t("models.try-help")),
+      h("div.row", {}, h("span.grow", {}, model), go),
+      answer,
+    ),
   );
 }
 
 function outcome(route) {
   const first = route.candidates[0];
   const because = route.skipped.map((skip) => `${skip.upstream}: ${skipText(skip)}`).join(" · ");
-  return h("div.row", {}, h("strong", {}, protocolName(route.client)), first ? h("span.wrap", {}, `${first.upstream} → `, h("code", {}, first.model)) : h("span.bad.wrap", { title: because }, `${t("overview.nobody")} ${because}`));
+  return h(
+    "div.row",
+    {},
+    h("strong", {}, protocolName(route.client)),
+    first
+      ? h("span.wrap", {}, `${first.upstream} → `, h("code", {}, first.model))
+      : h("span.bad.wrap", { title: because }, `${t("overview.nobody")} ${because}`),
+  );
 }

@@ -6,7 +6,22 @@ import { heldSection } from "../held_requests.js";
 import { t } from "../i18n.js";
 import { live, refresh, subscribe } from "../live.js";
 import { outcomeBadge, outcomeDot, tokensText } from "../request_words.js";
-import { actionButton, badge, button, clientName, copyButton, dialog, dot, emptyNote, errorNote, faultText, loadingNote, protocolName, select, skipText } from "../ui.js";
+import {
+  actionButton,
+  badge,
+  button,
+  clientName,
+  copyButton,
+  dialog,
+  dot,
+  emptyNote,
+  errorNote,
+  faultText,
+  loadingNote,
+  protocolName,
+  select,
+  skipText,
+} from "../ui.js";
 import { healthText } from "../upstream_words.js";
 
 const SKIPS_SHOWN = 4;
@@ -25,7 +40,13 @@ export function mount(root) {
   const panel = h(
     "div.panel",
     {},
-    h("div.panel-head", {}, h("h1", {}, t("overview.title")), button(t("explain.open"), () => explainDialog(), { key: "explain" }), held.announcement),
+    h(
+      "div.panel-head",
+      {},
+      h("h1", {}, t("overview.title")),
+      button(t("explain.open"), () => explainDialog(), { key: "explain" }),
+      held.announcement,
+    ),
     faults,
     start,
     held.element,
@@ -36,17 +57,39 @@ export function mount(root) {
       h(
         "section.card",
         { "aria-label": t("overview.requests") },
-        h("header", {}, h("h2", {}, t("overview.requests")), h("a", { href: "#/requests" }, t("overview.all-requests"))),
+        h(
+          "header",
+          {},
+          h("h2", {}, t("overview.requests")),
+          h("a", { href: "#/requests" }, t("overview.all-requests")),
+        ),
         recent,
       ),
-      h("div.stack.loose", {}, h("section.card", { "aria-label": t("overview.today") }, h("header", {}, h("h2", {}, t("overview.today")), h("a", { href: "/token-stats.html" }, t("overview.statistics"))), today), rests),
+      h(
+        "div.stack.loose",
+        {},
+        h(
+          "section.card",
+          { "aria-label": t("overview.today") },
+          h(
+            "header",
+            {},
+            h("h2", {}, t("overview.today")),
+            h("a", { href: "/token-stats.html" }, t("overview.statistics")),
+          ),
+          today,
+        ),
+        rests,
+      ),
     ),
   );
   replace(root, loadingNote());
 
   const drawFaults = section(faults, faultBanners);
   const drawStart = section(start, startBanner);
-  const drawLanes = section(lanes, (shown) => CLIENTS.map((client) => lane(shown.routes[client], shown, () => drawLanesNow())));
+  const drawLanes = section(lanes, (shown) =>
+    CLIENTS.map((client) => lane(shown.routes[client], shown, () => drawLanesNow())),
+  );
   const drawRecent = section(recent, recentLines);
   const drawToday = section(today, todayNumbers);
   const drawRests = section(rests, restsCard);
@@ -64,19 +107,28 @@ export function mount(root) {
       held.draw(state.held, state.now);
       drawLanesNow();
       drawToday(state.today);
-      drawRests(state.upstreams.filter((one) => ["resting", "trial"].includes(one.state) || one.pretend || one.models?.length));
+      drawRests(
+        state.upstreams.filter((one) => ["resting", "trial"].includes(one.state) || one.pretend || one.models?.length),
+      );
     }),
     subscribe("requests", drawRequests),
     subscribe("link", (linked) => {
       if (linked === false && !live.state) replace(root, errorNote(new Error("offline")));
     }),
   ];
-  if (!live.state) refresh().catch((error) => replace(root, errorNote(error, () => refresh().catch(() => null))));
+  if (!live.state)
+    refresh().catch((error) =>
+      replace(
+        root,
+        errorNote(error, () => refresh().catch(() => null)),
+      ),
+    );
   return () => [...ends, held.end].forEach((end) => end());
 }
 
 /** Routes without the moment they were made at and what else is not shown of them, so that an unchanged one is not drawn again. */
-const withoutTimes = (routes) => Object.fromEntries(Object.entries(routes).map(([client, route]) => [client, { ...route, at: null, held: null }]));
+const withoutTimes = (routes) =>
+  Object.fromEntries(Object.entries(routes).map(([client, route]) => [client, { ...route, at: null, held: null }]));
 
 // --- what is wrong ---
 
@@ -90,23 +142,58 @@ function faultBanners({ file, problems, notices }) {
           h(
             "ul",
             {},
-            file.faults.map((fault) => h("li.wrap", {}, h("code", {}, fault.path), fault.line ? ` (${t("fault.place", fault)})` : "", ": ", faultText(fault))),
+            file.faults.map((fault) =>
+              h(
+                "li.wrap",
+                {},
+                h("code", {}, fault.path),
+                fault.line ? ` (${t("fault.place", fault)})` : "",
+                ": ",
+                faultText(fault),
+              ),
+            ),
           ),
         )
       : null,
     problems.length ? h("div.banner.bad-line", { role: "alert" }, lines(problems)) : null,
     notices.length ? h("div.banner", {}, lines(notices)) : null,
-    file.warnings.length ? h("div.banner", {}, h("details", {}, h("summary", {}, t("overview.file-warnings", { count: file.warnings.length })), h("ul", {}, file.warnings.map((warning) => h("li.wrap", {}, warning))))) : null,
+    file.warnings.length
+      ? h(
+          "div.banner",
+          {},
+          h(
+            "details",
+            {},
+            h("summary", {}, t("overview.file-warnings", { count: file.warnings.length })),
+            h(
+              "ul",
+              {},
+              file.warnings.map((warning) => h("li.wrap", {}, warning)),
+            ),
+          ),
+        )
+      : null,
     file.ancestor ? h("div.banner", {}, t("overview.ancestor")) : null,
   ];
 }
 
 /** For somebody who has just started the daemon. */
-const startBanner = (isOnlyDemo) => isOnlyDemo && h("div.banner.accent-line", {}, h("p.row", {}, t("overview.only-demo"), addLink(), h("a", { href: "#/clients" }, t("overview.point-client"))));
+const startBanner = (isOnlyDemo) =>
+  isOnlyDemo &&
+  h(
+    "div.banner.accent-line",
+    {},
+    h("p.row", {}, t("overview.only-demo"), addLink(), h("a", { href: "#/clients" }, t("overview.point-client"))),
+  );
 
 const addLink = () => h("a", { href: "#/upstreams" }, t("upstreams.add"));
 
-const lines = (texts) => h("div.stack", {}, texts.map((text) => h("p.wrap", {}, text)));
+const lines = (texts) =>
+  h(
+    "div.stack",
+    {},
+    texts.map((text) => h("p.wrap", {}, text)),
+  );
 
 // --- who answers ---
 
@@ -118,7 +205,12 @@ function lane(route, { urls, known }, redraw) {
       "div.stack",
       {},
       h("div", {}, h("strong", {}, clientName(route.client))),
-      h("div.address", {}, h("code.cut", { title: urls[route.client] }, urls[route.client]), copyButton(urls[route.client], t("copy"), `copy-${route.client}`)),
+      h(
+        "div.address",
+        {},
+        h("code.cut", { title: urls[route.client] }, urls[route.client]),
+        copyButton(urls[route.client], t("copy"), `copy-${route.client}`),
+      ),
       h("div.muted.cut", { title: route.model }, t("overview.for-model", { model: route.model })),
     ),
     h("div.stack", {}, track(route, known), skips(route, redraw)),
@@ -129,12 +221,23 @@ function lane(route, { urls, known }, redraw) {
 function track(route, known = 1) {
   const first = route.candidates[0];
   if (!first && route.held_for.length) return heldTrack(route);
-  if (!first) return h("div.row", {}, dot("bad"), h("span", {}, t(known ? "overview.nobody" : "overview.no-upstreams")), known ? null : addLink());
+  if (!first)
+    return h(
+      "div.row",
+      {},
+      dot("bad"),
+      h("span", {}, t(known ? "overview.nobody" : "overview.no-upstreams")),
+      known ? null : addLink(),
+    );
   return h(
     "div.track",
     {},
-    route.candidates.map((candidate, index) => h("span.leg", {}, index ? h("span.rail", { "aria-hidden": "true" }) : null, stop(candidate, route, index))),
-    route.rescues.map((candidate) => h("span.leg", {}, h("span.rail.broken", { "aria-hidden": "true" }), stop(candidate, route, -1))),
+    route.candidates.map((candidate, index) =>
+      h("span.leg", {}, index ? h("span.rail", { "aria-hidden": "true" }) : null, stop(candidate, route, index)),
+    ),
+    route.rescues.map((candidate) =>
+      h("span.leg", {}, h("span.rail.broken", { "aria-hidden": "true" }), stop(candidate, route, -1)),
+    ),
   );
 }
 
@@ -153,7 +256,9 @@ function heldTrack(route) {
           { title: `${one.upstream} · ${one.model}` },
           h("span.cut", {}, one.upstream),
           one.model === route.model ? null : h("span.sent.cut", {}, `→ ${one.model}`),
-          one.not_before === null ? null : badge(t("overview.held-from", { time: clock(one.not_before, true) }), "warn"),
+          one.not_before === null
+            ? null
+            : badge(t("overview.held-from", { time: clock(one.not_before, true) }), "warn"),
         ),
       ),
     ),
@@ -161,11 +266,27 @@ function heldTrack(route) {
 }
 
 function stop(candidate, route, index) {
-  const words = index === 0 ? (route.last_resort ? "overview.last-resort" : "overview.answers") : index > 0 ? "overview.then" : "overview.rescue";
+  const words =
+    index === 0
+      ? route.last_resort
+        ? "overview.last-resort"
+        : "overview.answers"
+      : index > 0
+        ? "overview.then"
+        : "overview.rescue";
   const renamed = candidate.model !== route.model;
   return h(
     "span.stop",
-    { class: index === 0 ? (route.last_resort ? "first last-resort" : "first") : "", title: [candidate.upstream, protocolName(candidate.protocol), candidate.model, candidate.why, t("overview.first-byte", { seconds: candidate.first_byte })].join(" · ") },
+    {
+      class: index === 0 ? (route.last_resort ? "first last-resort" : "first") : "",
+      title: [
+        candidate.upstream,
+        protocolName(candidate.protocol),
+        candidate.model,
+        candidate.why,
+        t("overview.first-byte", { seconds: candidate.first_byte }),
+      ].join(" · "),
+    },
     index === 0 ? dot(route.last_resort ? "warn" : "good") : null,
     h("span.off-screen", {}, `${t(words)}: `),
     h("span.cut", {}, candidate.upstream),
@@ -185,9 +306,22 @@ function skips(route, redraw) {
     h(
       "ul.skips",
       { "aria-label": t("overview.not-now") },
-      shown.map((skip) => h("li", {}, h("span.cut", { title: skip.upstream }, skip.upstream), h("span.why", { title: skip.text }, `— ${skipText(skip)}`))),
+      shown.map((skip) =>
+        h(
+          "li",
+          {},
+          h("span.cut", { title: skip.upstream }, skip.upstream),
+          h("span.why", { title: skip.text }, `— ${skipText(skip)}`),
+        ),
+      ),
     ),
-    all ? null : button(t("overview.more-skips", { count: route.skipped.length - shown.length }), () => (unfolded.add(route.client), redraw()), { kind: "quiet small", key: `more-${route.client}` }),
+    all
+      ? null
+      : button(
+          t("overview.more-skips", { count: route.skipped.length - shown.length }),
+          () => (unfolded.add(route.client), redraw()),
+          { kind: "quiet small", key: `more-${route.client}` },
+        ),
   );
 }
 
@@ -203,8 +337,22 @@ function recentLines(rows) {
       h(
         "div.grow",
         {},
-        h("div.cut", {}, h("a", { href: `#/requests?id=${encodeURIComponent(row.id)}`, dataset: { key: `request-${row.id}` } }, row.model || "–"), h("span.muted", {}, row.upstream ? ` → ${row.upstream}` : "")),
-        h("div.faint.cut", {}, `${clock(row.at, true)} · ${agent(row.agent)}`, row.outcome === "running" ? "" : ` · ${seconds(row.duration)}`),
+        h(
+          "div.cut",
+          {},
+          h(
+            "a",
+            { href: `#/requests?id=${encodeURIComponent(row.id)}`, dataset: { key: `request-${row.id}` } },
+            row.model || "–",
+          ),
+          h("span.muted", {}, row.upstream ? ` → ${row.upstream}` : ""),
+        ),
+        h(
+          "div.faint.cut",
+          {},
+          `${clock(row.at, true)} · ${agent(row.agent)}`,
+          row.outcome === "running" ? "" : ` · ${seconds(row.duration)}`,
+        ),
       ),
       h("div.number", {}, outcomeBadge(row), h("div.faint", {}, tokensText(row.usage))),
     ),
@@ -216,13 +364,27 @@ function recentLines(rows) {
 function todayNumbers(today) {
   const cells = [
     [t("stats.requests"), whole(today.requests), today.errors ? t("stats.failed", { count: today.errors }) : ""],
-    [t("stats.cost"), today.priced ? money(today.cost) : "–", today.unpriced ? t("stats.unpriced", { count: today.unpriced }) : ""],
+    [
+      t("stats.cost"),
+      today.priced ? money(today.cost) : "–",
+      today.unpriced ? t("stats.unpriced", { count: today.unpriced }) : "",
+    ],
     [t("stats.input"), compact(today.input), t("stats.fresh")],
-    [t("stats.output"), compact(today.output), today.reasoning ? t("stats.of-which-reasoning", { count: compact(today.reasoning) }) : ""],
+    [
+      t("stats.output"),
+      compact(today.output),
+      today.reasoning ? t("stats.of-which-reasoning", { count: compact(today.reasoning) }) : "",
+    ],
     [t("stats.cache-read"), compact(today.cache_read), ""],
     [t("stats.cache-write"), compact(today.cache_write), ""],
   ];
-  return h("dl.numbers", {}, cells.map(([name, value, under]) => h("div", {}, h("dt", {}, name), h("dd", {}, value, under ? h("div.under", {}, under) : null))));
+  return h(
+    "dl.numbers",
+    {},
+    cells.map(([name, value, under]) =>
+      h("div", {}, h("dt", {}, name), h("dd", {}, value, under ? h("div.under", {}, under) : null)),
+    ),
+  );
 }
 
 // --- rests ---
@@ -232,7 +394,12 @@ function restsCard(upstreams) {
   return h(
     "section.card",
     { "aria-label": t("overview.resting") },
-    h("header", {}, h("h2", {}, t("overview.resting")), actionButton(t("overview.clear-all"), () => clear(), { kind: "small", key: "clear-all" })),
+    h(
+      "header",
+      {},
+      h("h2", {}, t("overview.resting")),
+      actionButton(t("overview.clear-all"), () => clear(), { kind: "small", key: "clear-all" }),
+    ),
     h(
       "ul.lines",
       {},
@@ -259,12 +426,19 @@ async function clear(name) {
 /** How many requests are held for an upstream and model, and when the next try is. */
 function heldText({ requests: count, upstream, model, next_try: next }) {
   const text = t("explain.held", { count, upstream, model });
-  return next === null ? `${text} ${t("explain.held-trying")}` : `${text} ${t("explain.held-next", { time: clock(next, true) })}`;
+  return next === null
+    ? `${text} ${t("explain.held-trying")}`
+    : `${text} ${t("explain.held-next", { time: clock(next, true) })}`;
 }
 
 function explainDialog() {
   let client = "messages";
-  const model = h("input", { type: "text", value: live.state?.routes.messages.model ?? "", "aria-label": t("explain.model"), autofocus: true });
+  const model = h("input", {
+    type: "text",
+    value: live.state?.routes.messages.model ?? "",
+    "aria-label": t("explain.model"),
+    autofocus: true,
+  });
   const at = h("input", { type: "text", placeholder: t("explain.at-example"), "aria-label": t("explain.at") });
   const answer = h("div.stack.loose", { "aria-live": "polite" });
   const ask = async (event) => {
@@ -276,7 +450,13 @@ function explainDialog() {
         h("div.muted", {}, t("explain.would")),
         track(route),
         route.held.map((one) => h("p", {}, heldText(one))),
-        h("ul.skips", {}, route.skipped.map((skip) => h("li", {}, h("span.cut", { title: skip.upstream }, skip.upstream), h("span.why", {}, `— ${skip.text}`)))),
+        h(
+          "ul.skips",
+          {},
+          route.skipped.map((skip) =>
+            h("li", {}, h("span.cut", { title: skip.upstream }, skip.upstream), h("span.why", {}, `— ${skip.text}`)),
+          ),
+        ),
       );
     } catch (error) {
       replace(answer, errorNote(error));
@@ -290,7 +470,17 @@ function explainDialog() {
       h(
         "div.fields",
         {},
-        h("label.field", {}, h("span", {}, t("explain.client")), select(CLIENTS.map((name) => [name, clientName(name)]), client, (chosen) => (client = chosen), { "aria-label": t("explain.client") })),
+        h(
+          "label.field",
+          {},
+          h("span", {}, t("explain.client")),
+          select(
+            CLIENTS.map((name) => [name, clientName(name)]),
+            client,
+            (chosen) => (client = chosen),
+            { "aria-label": t("explain.client") },
+          ),
+        ),
         h("label.field", {}, h("span", {}, t("explain.at")), at),
         h("label.field.whole", {}, h("span", {}, t("explain.model")), model),
       ),

@@ -15,7 +15,18 @@ const COLUMNS = ["time", "model", "client", "upstream", "outcome", "first", "dur
 export function mount(root, given) {
   const wanted = { text: "", client: "", upstream: given.upstream ?? "", outcome: given.outcome ?? "" };
   const list = h("div.requests", { role: "list", "aria-label": t("nav.requests") });
-  const head = h("div.request-head", { "aria-hidden": "true" }, h("span"), COLUMNS.map((name) => h("span", { class: `c-${name}${["first", "duration", "tokens", "cost"].includes(name) ? " number" : ""}` }, t(`requests.column-${name}`))));
+  const head = h(
+    "div.request-head",
+    { "aria-hidden": "true" },
+    h("span"),
+    COLUMNS.map((name) =>
+      h(
+        "span",
+        { class: `c-${name}${["first", "duration", "tokens", "cost"].includes(name) ? " number" : ""}` },
+        t(`requests.column-${name}`),
+      ),
+    ),
+  );
   const body = h("div", {}, loadingNote());
   const count = h("span.muted", { "aria-live": "polite" });
   const upstream = h("span");
@@ -27,7 +38,10 @@ export function mount(root, given) {
     const rows = live.requests;
     if (!rows) return;
     const shown = rows.filter((row) => fits(row, wanted));
-    count.textContent = shown.length === rows.length ? t("requests.count", { count: rows.length }) : t("requests.count-of", { shown: shown.length, count: rows.length });
+    count.textContent =
+      shown.length === rows.length
+        ? t("requests.count", { count: rows.length })
+        : t("requests.count-of", { shown: shown.length, count: rows.length });
     if (!rows.length) replace(body, emptyNote(t("requests.none-yet")));
     else if (!shown.length) replace(body, emptyNote(t("requests.no-match")));
     else if (!list.isConnected) replace(body, head, list);
@@ -48,12 +62,22 @@ export function mount(root, given) {
     const known = state.upstreams.map((one) => one.name);
     if (JSON.stringify(known) !== names) {
       names = JSON.stringify(known);
-      const options = [["", t("requests.all-upstreams")], ...known.map((name) => [name, name.length > 40 ? `${name.slice(0, 40)}…` : name])];
-      replace(upstream, select(options, wanted.upstream, filter("upstream"), { "aria-label": t("requests.column-upstream") }));
+      const options = [
+        ["", t("requests.all-upstreams")],
+        ...known.map((name) => [name, name.length > 40 ? `${name.slice(0, 40)}…` : name]),
+      ];
+      replace(
+        upstream,
+        select(options, wanted.upstream, filter("upstream"), { "aria-label": t("requests.column-upstream") }),
+      );
     }
     if (state.capture !== undefined && capture.dataset.on !== String(state.capture)) {
       capture.dataset.on = String(state.capture);
-      replace(capture, toggle(state.capture, t("requests.capture"), setCapture, "capture"), h("span.muted", { title: t("requests.capture-help") }, t("requests.capture")));
+      replace(
+        capture,
+        toggle(state.capture, t("requests.capture"), setCapture, "capture"),
+        h("span.muted", { title: t("requests.capture-help") }, t("requests.capture")),
+      );
     }
   };
 
@@ -66,10 +90,25 @@ export function mount(root, given) {
       h(
         "div.filters",
         { role: "search" },
-        h("input", { type: "search", placeholder: t("requests.search"), "aria-label": t("requests.search"), oninput: (event) => filter("text")(event.target.value.trim().toLowerCase()) }),
-        select([["", t("requests.all-clients")], ...CLIENTS.map((name) => [name, protocolName(name)])], "", filter("client"), { "aria-label": t("requests.column-client") }),
+        h("input", {
+          type: "search",
+          placeholder: t("requests.search"),
+          "aria-label": t("requests.search"),
+          oninput: (event) => filter("text")(event.target.value.trim().toLowerCase()),
+        }),
+        select(
+          [["", t("requests.all-clients")], ...CLIENTS.map((name) => [name, protocolName(name)])],
+          "",
+          filter("client"),
+          { "aria-label": t("requests.column-client") },
+        ),
         upstream,
-        select([["", t("requests.all-outcomes")], ...OUTCOMES.map((name) => [name, t(`outcome.${name}`)])], wanted.outcome, filter("outcome"), { "aria-label": t("requests.column-outcome") }),
+        select(
+          [["", t("requests.all-outcomes")], ...OUTCOMES.map((name) => [name, t(`outcome.${name}`)])],
+          wanted.outcome,
+          filter("outcome"),
+          { "aria-label": t("requests.column-outcome") },
+        ),
       ),
       h("section.card", { "aria-label": t("nav.requests") }, body),
     ),
@@ -96,7 +135,10 @@ function fits(row, { text, client, upstream, outcome }) {
     (!client || row.protocol === client) &&
     (!upstream || row.upstream === upstream) &&
     (!outcome || row.outcome === outcome) &&
-    (!text || `${row.model} ${row.sent} ${row.upstream} ${row.agent} ${row.client} ${row.session} ${row.error ?? ""} ${row.id}`.toLowerCase().includes(text))
+    (!text ||
+      `${row.model} ${row.sent} ${row.upstream} ${row.agent} ${row.client} ${row.session} ${row.error ?? ""} ${row.id}`
+        .toLowerCase()
+        .includes(text))
   );
 }
 
@@ -110,10 +152,31 @@ function requestRow(row) {
       { type: "button", onclick: () => open(row.id) },
       outcomeDot(row),
       h("span.c-time", {}, clock(row.at, true)),
-      h("span.c-model", { title: row.model }, row.model || "–", row.kind === "request" ? "" : ` (${t(`kind.${row.kind}`)})`),
-      h("span.c-client.muted", { title: row.agent }, row.client ? `${row.client} · ${agent(row.agent)}` : agent(row.agent)),
-      h("span.c-upstream", { title: `${row.upstream} ${row.sent}` }, row.upstream || "–", renamed ? h("span.faint", {}, ` ${row.sent}`) : null),
-      h("span.c-outcome", {}, outcomeBadge(row), row.attempts > 1 ? h("span.faint", { title: t("requests.attempts", { count: row.attempts }) }, ` ×${row.attempts}`) : null),
+      h(
+        "span.c-model",
+        { title: row.model },
+        row.model || "–",
+        row.kind === "request" ? "" : ` (${t(`kind.${row.kind}`)})`,
+      ),
+      h(
+        "span.c-client.muted",
+        { title: row.agent },
+        row.client ? `${row.client} · ${agent(row.agent)}` : agent(row.agent),
+      ),
+      h(
+        "span.c-upstream",
+        { title: `${row.upstream} ${row.sent}` },
+        row.upstream || "–",
+        renamed ? h("span.faint", {}, ` ${row.sent}`) : null,
+      ),
+      h(
+        "span.c-outcome",
+        {},
+        outcomeBadge(row),
+        row.attempts > 1
+          ? h("span.faint", { title: t("requests.attempts", { count: row.attempts }) }, ` ×${row.attempts}`)
+          : null,
+      ),
       h("span.c-first.number", {}, seconds(row.first_byte)),
       h("span.c-duration.number", {}, seconds(row.duration)),
       h("span.c-tokens.number", {}, tokensText(row.usage) || "–"),
@@ -123,7 +186,8 @@ function requestRow(row) {
 }
 
 async function open(id) {
-  if (location.hash !== `#/requests?id=${id}`) history.replaceState(null, "", `#/requests?id=${encodeURIComponent(id)}`);
+  if (location.hash !== `#/requests?id=${id}`)
+    history.replaceState(null, "", `#/requests?id=${encodeURIComponent(id)}`);
   const next = await showRequest(id, upstreamNames());
   if (location.hash.startsWith("#/requests")) history.replaceState(null, "", "#/requests");
   if (next) open(next);

@@ -8,19 +8,36 @@ import { busy, button, confirm, emptyNote, loadInto, note, segments } from "../u
 
 const SPANS = { today: 0, week: 6, month: 29 };
 const GROUPS = ["model", "upstream", "client", "model_sent", "day"];
-const TABLES = { model: "by_model", model_sent: "by_model_sent", upstream: "by_upstream", client: "by_client", day: "daily" };
+const TABLES = {
+  model: "by_model",
+  model_sent: "by_model_sent",
+  upstream: "by_upstream",
+  client: "by_client",
+  day: "daily",
+};
 const MEASURES = ["tokens", "cost", "requests"];
 const TOKEN_SERIES = ["fresh_input_tokens", "cache_creation_tokens", "cache_read_tokens", "output_tokens"];
 const REFRESH_MILLISECONDS = 30000;
 
 export function mount(root) {
-  const chosen = { span: "week", from: isoDay(6), to: isoDay(), measure: "tokens", group: "model", hidden: new Set(), sort: "total_tokens" };
+  const chosen = {
+    span: "week",
+    from: isoDay(6),
+    to: isoDay(),
+    measure: "tokens",
+    group: "model",
+    hidden: new Set(),
+    sort: "total_tokens",
+  };
   const content = h("div.panel");
   const load = (quiet = false) => {
     const ask = () => get("/api/token-stats", { from: chosen.from, to: chosen.to });
     const draw = (stats) => body(stats, chosen, () => replace(content, draw(stats)));
     if (!quiet) return loadInto(content, ask, draw);
-    return ask().then((stats) => replace(content, draw(stats)), () => null);
+    return ask().then(
+      (stats) => replace(content, draw(stats)),
+      () => null,
+    );
   };
   replace(root, h("div.panel", {}, head(chosen, load), content));
   load();
@@ -44,7 +61,10 @@ function head(chosen, load) {
     to.value = chosen.to;
     load();
   };
-  for (const [input, name] of [[from, "from"], [to, "to"]]) {
+  for (const [input, name] of [
+    [from, "from"],
+    [to, "to"],
+  ]) {
     input.addEventListener("change", () => {
       if (!input.value) return;
       chosen[name] = input.value;
@@ -62,7 +82,12 @@ function head(chosen, load) {
     h(
       "div.row",
       {},
-      segments(t("stats.span"), ["today", "week", "month", "range"].map((span) => [span, t(`stats.span-${span}`)]), chosen.span, pick),
+      segments(
+        t("stats.span"),
+        ["today", "week", "month", "range"].map((span) => [span, t(`stats.span-${span}`)]),
+        chosen.span,
+        pick,
+      ),
       range,
       download,
       reset,
@@ -82,22 +107,48 @@ async function resetStatistics(load) {
 function body(stats, chosen, redraw) {
   const nothing = !stats.summary.total_requests && !stats.summary.total_tokens && !stats.summary.errors;
   if (nothing) return h("section.card", {}, emptyNote(t("stats.none")));
-  return [h("section.card", { "aria-label": t("stats.sums") }, cards(stats.summary)), chartCard(stats, chosen, redraw), tableCard(stats, chosen, redraw)];
+  return [
+    h("section.card", { "aria-label": t("stats.sums") }, cards(stats.summary)),
+    chartCard(stats, chosen, redraw),
+    tableCard(stats, chosen, redraw),
+  ];
 }
 
 function cards(sum) {
   const read = sum.total_input_tokens + sum.total_cache_creation_tokens + sum.total_cache_read_tokens;
   const cells = [
     [t("stats.requests"), whole(sum.total_requests), sum.errors ? t("stats.failed", { count: whole(sum.errors) }) : ""],
-    [t("stats.cost"), sum.priced ? money(sum.cost) : "–", sum.unpriced ? t("stats.unpriced", { count: whole(sum.unpriced) }) : ""],
+    [
+      t("stats.cost"),
+      sum.priced ? money(sum.cost) : "–",
+      sum.unpriced ? t("stats.unpriced", { count: whole(sum.unpriced) }) : "",
+    ],
     [t("stats.input"), compact(sum.total_input_tokens), t("stats.fresh")],
-    [t("stats.cache-read"), compact(sum.total_cache_read_tokens), read ? t("stats.share", { percent: Math.round((100 * sum.total_cache_read_tokens) / read) }) : ""],
+    [
+      t("stats.cache-read"),
+      compact(sum.total_cache_read_tokens),
+      read ? t("stats.share", { percent: Math.round((100 * sum.total_cache_read_tokens) / read) }) : "",
+    ],
     [t("stats.cache-write"), compact(sum.total_cache_creation_tokens), ""],
-    [t("stats.output"), compact(sum.total_output_tokens), sum.reasoning_tokens ? t("stats.of-which-reasoning", { count: compact(sum.reasoning_tokens) }) : ""],
-    [t("stats.first-byte"), milliseconds(sum.first_byte_p50_ms), sum.first_byte_p95_ms ? t("stats.p95", { time: milliseconds(sum.first_byte_p95_ms) }) : ""],
+    [
+      t("stats.output"),
+      compact(sum.total_output_tokens),
+      sum.reasoning_tokens ? t("stats.of-which-reasoning", { count: compact(sum.reasoning_tokens) }) : "",
+    ],
+    [
+      t("stats.first-byte"),
+      milliseconds(sum.first_byte_p50_ms),
+      sum.first_byte_p95_ms ? t("stats.p95", { time: milliseconds(sum.first_byte_p95_ms) }) : "",
+    ],
     [t("stats.speed"), sum.tokens_per_second ? whole(sum.tokens_per_second) : "–", t("stats.tokens-per-second")],
   ];
-  return h("dl.numbers", {}, cells.map(([name, value, under]) => h("div", {}, h("dt", {}, name), h("dd", {}, value, under ? h("div.under", {}, under) : null))));
+  return h(
+    "dl.numbers",
+    {},
+    cells.map(([name, value, under]) =>
+      h("div", {}, h("dt", {}, name), h("dd", {}, value, under ? h("div.under", {}, under) : null)),
+    ),
+  );
 }
 
 // --- chart ---
@@ -118,12 +169,32 @@ function chartCard(stats, chosen, redraw) {
       "header",
       {},
       h("h2", {}, t(hourly ? "stats.by-hour" : "stats.by-day")),
-      h("div.row", {}, series.length > 1 ? legend(series, chosen.hidden, toggle) : null, segments(t("stats.measure"), MEASURES.map((name) => [name, t(`stats.measure-${name}`)]), chosen.measure, (measure) => {
-        chosen.measure = measure;
-        redrawKeepingFocus(redraw, `segment-${measure}`);
-      })),
+      h(
+        "div.row",
+        {},
+        series.length > 1 ? legend(series, chosen.hidden, toggle) : null,
+        segments(
+          t("stats.measure"),
+          MEASURES.map((name) => [name, t(`stats.measure-${name}`)]),
+          chosen.measure,
+          (measure) => {
+            chosen.measure = measure;
+            redrawKeepingFocus(redraw, `segment-${measure}`);
+          },
+        ),
+      ),
     ),
-    h("div.inside", {}, stackedBars({ columns, series: shown, hue: (key) => series.findIndex((one) => one.key === key) + 1, format, label: t(hourly ? "stats.by-hour" : "stats.by-day") })),
+    h(
+      "div.inside",
+      {},
+      stackedBars({
+        columns,
+        series: shown,
+        hue: (key) => series.findIndex((one) => one.key === key) + 1,
+        format,
+        label: t(hourly ? "stats.by-hour" : "stats.by-day"),
+      }),
+    ),
   );
 }
 
@@ -135,7 +206,13 @@ function redrawKeepingFocus(redraw, key) {
 function measures(measure) {
   if (measure === "cost") return { series: [{ key: "cost", label: t("stats.cost") }], format: money };
   if (measure === "requests") {
-    return { series: [{ key: "fine", label: t("stats.answered") }, { key: "errors", label: t("stats.failures") }], format: whole };
+    return {
+      series: [
+        { key: "fine", label: t("stats.answered") },
+        { key: "errors", label: t("stats.failures") },
+      ],
+      format: whole,
+    };
   }
   return { series: TOKEN_SERIES.map((key) => ({ key, label: t(`stats.${key}`) })), format: compact };
 }
@@ -146,9 +223,15 @@ function dayColumns(daily, { from, to }) {
   const columns = [];
   const [year, month, day] = from.split("-").map(Number);
   for (let date = new Date(year, month - 1, day); ; date.setDate(date.getDate() + 1)) {
-    const name = [date.getFullYear(), date.getMonth() + 1, date.getDate()].map((part) => String(part).padStart(2, "0")).join("-");
+    const name = [date.getFullYear(), date.getMonth() + 1, date.getDate()]
+      .map((part) => String(part).padStart(2, "0"))
+      .join("-");
     if (name > to || columns.length > 400) return columns;
-    columns.push({ label: dayName(name), title: dayName(name, true), values: daily[name] ? withFine(daily[name]) : {} });
+    columns.push({
+      label: dayName(name),
+      title: dayName(name, true),
+      values: daily[name] ? withFine(daily[name]) : {},
+    });
   }
 }
 
@@ -170,13 +253,20 @@ const COLUMNS = [
   ["cache_read_tokens", "stats.cache_read_tokens", compact],
   ["output_tokens", "stats.output_tokens", compact],
   ["total_tokens", "stats.total_tokens", compact],
-  ["cost", "stats.cost", (cost, cell) => (cell.unpriced && !cell.priced ? t("stats.unpriced-short") : `${money(cost)}${cell.unpriced ? " +" : ""}`)],
+  [
+    "cost",
+    "stats.cost",
+    (cost, cell) =>
+      cell.unpriced && !cell.priced ? t("stats.unpriced-short") : `${money(cost)}${cell.unpriced ? " +" : ""}`,
+  ],
 ];
 
 function tableCard(stats, chosen, redraw) {
   const cells = Object.entries(stats[TABLES[chosen.group]] ?? {});
   const byName = chosen.sort === "name";
-  cells.sort(([one, left], [other, right]) => (byName || chosen.group === "day" ? other.localeCompare(one) : (right[chosen.sort] ?? 0) - (left[chosen.sort] ?? 0)));
+  cells.sort(([one, left], [other, right]) =>
+    byName || chosen.group === "day" ? other.localeCompare(one) : (right[chosen.sort] ?? 0) - (left[chosen.sort] ?? 0),
+  );
   const sort = (key) => {
     chosen.sort = key;
     redrawKeepingFocus(redraw, `sort-${key}`);
@@ -188,10 +278,15 @@ function tableCard(stats, chosen, redraw) {
       "header",
       {},
       h("h2", {}, t(`stats.by-${chosen.group}`)),
-      segments(t("stats.group"), GROUPS.map((name) => [name, t(`stats.group-${name}`)]), chosen.group, (group) => {
-        chosen.group = group;
-        redrawKeepingFocus(redraw, `segment-${group}`);
-      }),
+      segments(
+        t("stats.group"),
+        GROUPS.map((name) => [name, t(`stats.group-${name}`)]),
+        chosen.group,
+        (group) => {
+          chosen.group = group;
+          redrawKeepingFocus(redraw, `segment-${group}`);
+        },
+      ),
     ),
     h(
       "div.table-holder",
@@ -207,11 +302,43 @@ function tableCard(stats, chosen, redraw) {
             {},
             h("th", { scope: "col" }, t(`stats.group-${chosen.group}`)),
             COLUMNS.map(([key, label]) =>
-              h("th.number", { scope: "col", "aria-sort": chosen.sort === key && chosen.group !== "day" ? "descending" : null }, chosen.group === "day" ? t(label) : h("button.sort", { type: "button", dataset: { key: `sort-${key}` }, onclick: () => sort(key) }, t(label), chosen.sort === key ? " ↓" : "")),
+              h(
+                "th.number",
+                { scope: "col", "aria-sort": chosen.sort === key && chosen.group !== "day" ? "descending" : null },
+                chosen.group === "day"
+                  ? t(label)
+                  : h(
+                      "button.sort",
+                      { type: "button", dataset: { key: `sort-${key}` }, onclick: () => sort(key) },
+                      t(label),
+                      chosen.sort === key ? " ↓" : "",
+                    ),
+              ),
             ),
           ),
         ),
-        h("tbody", {}, cells.map(([name, cell]) => h("tr", {}, h("td.wrap", {}, chosen.group === "day" ? dayName(name, true) : name), COLUMNS.map(([key, label, format]) => h("td.number", { dataset: { label: t(label) }, title: key === "cost" && cell.unpriced ? t("stats.unpriced", { count: whole(cell.unpriced) }) : null }, format(cell[key], cell)))))),
+        h(
+          "tbody",
+          {},
+          cells.map(([name, cell]) =>
+            h(
+              "tr",
+              {},
+              h("td.wrap", {}, chosen.group === "day" ? dayName(name, true) : name),
+              COLUMNS.map(([key, label, format]) =>
+                h(
+                  "td.number",
+                  {
+                    dataset: { label: t(label) },
+                    title:
+                      key === "cost" && cell.unpriced ? t("stats.unpriced", { count: whole(cell.unpriced) }) : null,
+                  },
+                  format(cell[key], cell),
+                ),
+              ),
+            ),
+          ),
+        ),
       ),
     ),
   );

@@ -6,28 +6,72 @@ import { h, keyed, replace, section } from "../dom.js";
 import { clock } from "../format.js";
 import { t } from "../i18n.js";
 import { live, refresh, subscribe } from "../live.js";
-import { actionButton, badge, busy, button, clientName, confirm, dialog, dot, emptyNote, errorNote, icon, loadInto, loadingNote, menu, messageOf, note, protocolName, select, toggle } from "../ui.js";
+import {
+  actionButton,
+  badge,
+  busy,
+  button,
+  clientName,
+  confirm,
+  dialog,
+  dot,
+  emptyNote,
+  errorNote,
+  icon,
+  loadInto,
+  loadingNote,
+  menu,
+  messageOf,
+  note,
+  protocolName,
+  select,
+  toggle,
+} from "../ui.js";
 import { editUpstream } from "../upstream_editor.js";
 import { testUpstream } from "../upstream_test.js";
 import { healthText } from "../upstream_words.js";
 
 const CLIENTS = ["messages", "responses", "chat"];
-const OUTAGES = [["0.5", "pretend.30-seconds"], ["2", "pretend.2-minutes"], ["5", "pretend.5-minutes"]];
+const OUTAGES = [
+  ["0.5", "pretend.30-seconds"],
+  ["2", "pretend.2-minutes"],
+  ["5", "pretend.5-minutes"],
+];
 const DOTS = { ready: "good", resting: "warn", trial: "warn", busy: "warn", off: "off" };
 
 export function mount(root, given) {
   const list = h("ul.entries", { "aria-label": t("nav.upstreams") });
-  const search = h("input", { type: "search", placeholder: t("upstreams.search"), "aria-label": t("upstreams.search"), oninput: () => draw() });
+  const search = h("input", {
+    type: "search",
+    placeholder: t("upstreams.search"),
+    "aria-label": t("upstreams.search"),
+    oninput: () => draw(),
+  });
   const week = weekCard();
   const body = h("div", {}, loadingNote());
   const outage = h("span");
-  const drawOutage = section(outage, (isOn) => (isOn ? actionButton(t("pretend.end"), () => pretend(null, null, 0), { key: "outage" }) : button(t("pretend.outage"), () => outageDialog(), { key: "outage" })));
+  const drawOutage = section(outage, (isOn) =>
+    isOn
+      ? actionButton(t("pretend.end"), () => pretend(null, null, 0), { key: "outage" })
+      : button(t("pretend.outage"), () => outageDialog(), { key: "outage" }),
+  );
   replace(
     root,
     h(
       "div.panel",
       {},
-      h("div.panel-head", {}, h("h1", {}, t("nav.upstreams")), h("div.row", {}, search, outage, button(t("upstreams.add"), () => add(), { kind: "primary", key: "add" }))),
+      h(
+        "div.panel-head",
+        {},
+        h("h1", {}, t("nav.upstreams")),
+        h(
+          "div.row",
+          {},
+          search,
+          outage,
+          button(t("upstreams.add"), () => add(), { kind: "primary", key: "add" }),
+        ),
+      ),
       week.element,
       h("section.card", { "aria-label": t("nav.upstreams") }, body),
     ),
@@ -39,19 +83,45 @@ export function mount(root, given) {
     const known = config();
     if (!known || isInUse()) return;
     const wanted = search.value.trim().toLowerCase();
-    const entries = known.upstreams.filter((entry) => !wanted || JSON.stringify([entry.name, entry.base_url, entry.protocol, entry.models, entry.note]).toLowerCase().includes(wanted));
-    if (!known.upstreams.length) replace(body, emptyNote(t("upstreams.none"), button(t("upstreams.add"), () => add(), { kind: "primary" })));
+    const entries = known.upstreams.filter(
+      (entry) =>
+        !wanted ||
+        JSON.stringify([entry.name, entry.base_url, entry.protocol, entry.models, entry.note])
+          .toLowerCase()
+          .includes(wanted),
+    );
+    if (!known.upstreams.length)
+      replace(
+        body,
+        emptyNote(
+          t("upstreams.none"),
+          button(t("upstreams.add"), () => add(), { kind: "primary" }),
+        ),
+      );
     else if (!entries.length) replace(body, emptyNote(t("upstreams.no-match")));
     else if (!list.isConnected) replace(body, list);
     const states = new Map((live.state?.upstreams ?? []).map((one) => [one.name, one]));
     drawOutage([...states.values()].some((one) => one.pretend));
     const items = entries.map((entry) => ({ entry, state: states.get(entry.name), movable: !wanted }));
-    keyed(list, items, (item) => item.entry.name, (item) => row(item, list));
+    keyed(
+      list,
+      items,
+      (item) => item.entry.name,
+      (item) => row(item, list),
+    );
     if (revision !== known.revision) week.load();
     revision = known.revision;
   };
   for (const end of ["menuclose", "dragend"]) list.addEventListener(end, draw);
-  const ends = [onConfig(draw, (error) => replace(body, errorNote(error, () => reload().catch(() => null)))), subscribe("state", draw)];
+  const ends = [
+    onConfig(draw, (error) =>
+      replace(
+        body,
+        errorNote(error, () => reload().catch(() => null)),
+      ),
+    ),
+    subscribe("state", draw),
+  ];
   const again = (wanted) => wanted.edit && edit(wanted.edit);
   again(given);
   const leave = () => ends.forEach((end) => end());
@@ -68,30 +138,74 @@ function row({ entry, state, movable }, list) {
     "li.entry",
     { class: on ? "" : "off" },
     movable ? grip(name, list, () => made) : h("span"),
-    toggle(on, t(on ? "upstreams.switch-off" : "upstreams.switch-on", { name }), (enabled) => save("/api/upstreams/toggle", { name, enabled }), `toggle-${name}`),
+    toggle(
+      on,
+      t(on ? "upstreams.switch-off" : "upstreams.switch-on", { name }),
+      (enabled) => save("/api/upstreams/toggle", { name, enabled }),
+      `toggle-${name}`,
+    ),
     h(
       "div.stack",
       {},
-      h("div.row", {}, dot(state?.models?.length && state.state === "ready" ? "warn" : (DOTS[state?.state] ?? "off")), h("button.link.entry-name", { type: "button", dataset: { key: `edit-${name}` }, onclick: () => edit(name), title: t("upstreams.edit") }, name), badge(protocolName(entry.protocol ?? "messages")), roleBadge(entry), entry.priority ? badge(t("upstreams.priority-badge", { priority: entry.priority })) : null, state?.under_way ? badge(t("upstreams.under-way", { count: state.under_way }), "accent") : null),
+      h(
+        "div.row",
+        {},
+        dot(state?.models?.length && state.state === "ready" ? "warn" : (DOTS[state?.state] ?? "off")),
+        h(
+          "button.link.entry-name",
+          { type: "button", dataset: { key: `edit-${name}` }, onclick: () => edit(name), title: t("upstreams.edit") },
+          name,
+        ),
+        badge(protocolName(entry.protocol ?? "messages")),
+        roleBadge(entry),
+        entry.priority ? badge(t("upstreams.priority-badge", { priority: entry.priority })) : null,
+        state?.under_way ? badge(t("upstreams.under-way", { count: state.under_way }), "accent") : null,
+      ),
       h("div.mono.muted.cut", { title: entry.url }, entry.url),
-      h("div.facts", {}, facts(entry).map((fact) => h("span.cut", { title: fact }, fact))),
+      h(
+        "div.facts",
+        {},
+        facts(entry).map((fact) => h("span.cut", { title: fact }, fact)),
+      ),
       healthText(state) ? h("div.warn.wrap", {}, healthText(state)) : null,
       activationText(state) ? h("div.faint.wrap", {}, activationText(state)) : null,
     ),
-    h("div.row.tight.actions", {}, actionButton(t("upstreams.test"), () => testUpstream({ name, protocol: entry.protocol, models: entry.models }), { kind: "small", key: `test-${name}` }), button(t("upstreams.edit"), () => edit(name), { kind: "small", key: `edit-button-${name}` }), menu(t("upstreams.more", { name }), actions(entry, state), `menu-${name}`)),
+    h(
+      "div.row.tight.actions",
+      {},
+      actionButton(t("upstreams.test"), () => testUpstream({ name, protocol: entry.protocol, models: entry.models }), {
+        kind: "small",
+        key: `test-${name}`,
+      }),
+      button(t("upstreams.edit"), () => edit(name), { kind: "small", key: `edit-button-${name}` }),
+      menu(t("upstreams.more", { name }), actions(entry, state), `menu-${name}`),
+    ),
   );
   return made;
 }
 
-const roleBadge = (entry) => (entry.role && entry.role !== "primary" ? badge(t(`role.${entry.role}`), entry.role === "rescue" ? "warn" : "") : null);
+const roleBadge = (entry) =>
+  entry.role && entry.role !== "primary" ? badge(t(`role.${entry.role}`), entry.role === "rescue" ? "warn" : "") : null;
 
 function facts(entry) {
-  const days = entry.weekdays && entry.weekdays.length < 7 ? entry.weekdays.map((day) => t(`day.${day}`)).join(" ") : "";
+  const days =
+    entry.weekdays && entry.weekdays.length < 7 ? entry.weekdays.map((day) => t(`day.${day}`)).join(" ") : "";
   const when = [days, entry.hours].filter(Boolean).join(" ");
   const models = entry.models ?? {};
-  const names = Array.isArray(models) ? models : Object.entries(models).map(([from, to]) => (from === to || !to ? from : `${from} → ${to}`));
-  const clients = entry.clients && entry.clients.length < 3 ? t("upstreams.only-for", { clients: entry.clients.map((client) => protocolName(client)).join(", ") }) : "";
-  return [when || t("upstreams.always"), names.length ? names.join(", ") : t("upstreams.all-models"), clients, keyText(entry.key), entry.note].filter(Boolean);
+  const names = Array.isArray(models)
+    ? models
+    : Object.entries(models).map(([from, to]) => (from === to || !to ? from : `${from} → ${to}`));
+  const clients =
+    entry.clients && entry.clients.length < 3
+      ? t("upstreams.only-for", { clients: entry.clients.map((client) => protocolName(client)).join(", ") })
+      : "";
+  return [
+    when || t("upstreams.always"),
+    names.length ? names.join(", ") : t("upstreams.all-models"),
+    clients,
+    keyText(entry.key),
+    entry.note,
+  ].filter(Boolean);
 }
 
 function keyText(key) {
@@ -102,7 +216,12 @@ function keyText(key) {
 function activationText(state) {
   const activation = state?.activation;
   if (!activation) return "";
-  const last = activation.last ? t(activation.ok ? "upstreams.activated" : "upstreams.activation-failed", { time: clock(activation.last), detail: activation.detail ?? "" }) : "";
+  const last = activation.last
+    ? t(activation.ok ? "upstreams.activated" : "upstreams.activation-failed", {
+        time: clock(activation.last),
+        detail: activation.detail ?? "",
+      })
+    : "";
   return [t("upstreams.activation", { at: activation.at }), last].filter(Boolean).join(" · ");
 }
 
@@ -118,7 +237,9 @@ function actions(entry, state) {
     at < names.length - 1 ? { label: t("upstreams.move-down"), run: () => move(name, names[at + 2] ?? null) } : null,
     resting ? { label: t("upstreams.clear"), run: () => clear(name) } : null,
     { label: t("upstreams.activate"), run: () => activate(name) },
-    state?.pretend ? { label: t("pretend.end"), run: () => pretend(name, null, 0) } : { label: t("pretend.begin"), run: () => pretendDialog(name) },
+    state?.pretend
+      ? { label: t("pretend.end"), run: () => pretend(name, null, 0) }
+      : { label: t("pretend.begin"), run: () => pretendDialog(name) },
     { label: t("delete"), kind: "bad", run: () => remove(name) },
   ];
 }
@@ -203,18 +324,26 @@ async function edit(name) {
 }
 
 function offerTest({ name, protocol, models }) {
-  note(t("upstreams.added", { name }), { kind: "good", action: { label: t("upstreams.test"), run: () => testUpstream({ name, protocol, models }) } });
+  note(t("upstreams.added", { name }), {
+    kind: "good",
+    action: { label: t("upstreams.test"), run: () => testUpstream({ name, protocol, models }) },
+  });
 }
 
 async function duplicate(name) {
   const { name: copy } = await save("/api/upstreams/duplicate", { name });
-  note(t("upstreams.duplicated", { name: copy }), { kind: "good", action: { label: t("upstreams.edit"), run: () => edit(copy) } });
+  note(t("upstreams.duplicated", { name: copy }), {
+    kind: "good",
+    action: { label: t("upstreams.edit"), run: () => edit(copy) },
+  });
 }
 
 async function remove(name) {
   if (!(await confirm(t("upstreams.delete-title"), t("upstreams.delete-question", { name }), t("delete")))) return;
   const { version } = await save("/api/upstreams/delete", { name });
-  note(t("upstreams.deleted", { name }), { action: { label: t("undo"), run: () => save("/api/upstreams/undelete", { name, version }) } });
+  note(t("upstreams.deleted", { name }), {
+    action: { label: t("undo"), run: () => save("/api/upstreams/undelete", { name, version }) },
+  });
 }
 
 async function clear(name) {
@@ -242,7 +371,16 @@ function pretendDialog(name) {
         "div.stack.loose",
         {},
         h("p.muted.wrap", {}, t("pretend.help", { name })),
-        h("label.field", {}, h("span", {}, t("pretend.as")), select(["down", "slow", "cut"].map((key) => [key, t(`pretend.${key}`)]), mode, (chosen) => (mode = chosen))),
+        h(
+          "label.field",
+          {},
+          h("span", {}, t("pretend.as")),
+          select(
+            ["down", "slow", "cut"].map((key) => [key, t(`pretend.${key}`)]),
+            mode,
+            (chosen) => (mode = chosen),
+          ),
+        ),
         h("label.field", {}, h("span", {}, t("pretend.minutes")), minutes),
       ),
       footer: beginning(close, () => pretend(name, mode, Number(minutes.value))),
@@ -261,7 +399,16 @@ function outageDialog() {
         "div.stack.loose",
         {},
         h("p.muted.wrap", {}, t("pretend.outage-help")),
-        h("label.field", {}, h("span", {}, t("pretend.outage-for")), select(OUTAGES.map(([key, words]) => [key, t(words)]), minutes, (chosen) => (minutes = chosen))),
+        h(
+          "label.field",
+          {},
+          h("span", {}, t("pretend.outage-for")),
+          select(
+            OUTAGES.map(([key, words]) => [key, t(words)]),
+            minutes,
+            (chosen) => (minutes = chosen),
+          ),
+        ),
       ),
       footer: beginning(close, () => pretend(null, "down", Number(minutes))),
     }),
@@ -269,7 +416,10 @@ function outageDialog() {
   );
 }
 
-const beginning = (close, begin) => [button(t("cancel"), () => close()), actionButton(t("pretend.begin-now"), async () => (await begin(), close()), { kind: "primary" })];
+const beginning = (close, begin) => [
+  button(t("cancel"), () => close()),
+  actionButton(t("pretend.begin-now"), async () => (await begin(), close()), { kind: "primary" }),
+];
 
 // --- the week ---
 
@@ -280,7 +430,17 @@ function weekCard() {
   const element = h(
     "section.card",
     { "aria-label": t("week.title") },
-    h("header", {}, h("h2", {}, t("week.title")), select(CLIENTS.map((name) => [name, clientName(name)]), client, (chosen) => ((client = chosen), load()), { "aria-label": t("explain.client") })),
+    h(
+      "header",
+      {},
+      h("h2", {}, t("week.title")),
+      select(
+        CLIENTS.map((name) => [name, clientName(name)]),
+        client,
+        (chosen) => ((client = chosen), load()),
+        { "aria-label": t("explain.client") },
+      ),
+    ),
     strip,
   );
   return { element, load };
@@ -288,14 +448,31 @@ function weekCard() {
 
 function draw(plan) {
   if (!plan.rows.length) return emptyNote(t("week.none"));
-  const time = (minutes) => `${String(Math.floor((minutes % 1440) / 60)).padStart(2, "0")}:${String(minutes % 60).padStart(2, "0")}`;
-  const span = ({ from, to, place }) => ({ from, to, place, title: `${t(`day.${plan.days[Math.floor(from / 1440)]}`)} ${time(from)} – ${time(to)} · ${place === 1 ? t("week.first") : t("week.later", { place })}` });
-  const rows = plan.rows.map((row) => ({ name: row.upstream, spans: row.spans.map(span), label: row.spans.map((one) => span(one).title).join("; ") }));
+  const time = (minutes) =>
+    `${String(Math.floor((minutes % 1440) / 60)).padStart(2, "0")}:${String(minutes % 60).padStart(2, "0")}`;
+  const span = ({ from, to, place }) => ({
+    from,
+    to,
+    place,
+    title: `${t(`day.${plan.days[Math.floor(from / 1440)]}`)} ${time(from)} – ${time(to)} · ${place === 1 ? t("week.first") : t("week.later", { place })}`,
+  });
+  const rows = plan.rows.map((row) => ({
+    name: row.upstream,
+    spans: row.spans.map(span),
+    label: row.spans.map((one) => span(one).title).join("; "),
+  }));
   return h(
     "div.stack",
     {},
     weekStrip({ rows, days: plan.days.map((day) => t(`day.${day}`)), now: plan.now, label: t("week.title") }),
-    h("div.row.faint", {}, h("span.swatch.week-first"), t("week.first"), h("span.swatch.week-later"), t("week.stands-by"), h("span.cut", {}, t("overview.for-model", { model: plan.model }))),
+    h(
+      "div.row.faint",
+      {},
+      h("span.swatch.week-first"),
+      t("week.first"),
+      h("span.swatch.week-later"),
+      t("week.stands-by"),
+      h("span.cut", {}, t("overview.for-model", { model: plan.model })),
+    ),
   );
 }
-
