@@ -95,6 +95,7 @@ CHECKS = {
     "yaml": check_yaml,
     "python": ast.parse,
     "sh": check_shell,
+    "console": check_shell,
     "tmux": check_tmux,
 }
 
