@@ -17,8 +17,8 @@ from tests.bed.upstream import (
     Answer,
     Close,
     Received,
-    Script,
     Send,
+    Step,
     Wait,
     cut_after_content,
     say,
@@ -132,7 +132,7 @@ class FaultyUpstream(PlayedUpstream):
         finally:
             self._serving.discard(writer)
 
-    def _script(self, request: Received, number: int) -> tuple[str, Script]:
+    def _script(self, request: Received, number: int) -> tuple[str, list[Step]]:
         if number < 0 or self._random.random() >= self.mood:
             pause = self._random.choice((0.0, 0.0, 0.002))
             good = say(expected_text(number), piece=self._random.choice((5, 40, 400)), seconds_between=pause)

@@ -187,9 +187,11 @@ def _shoot(
     theme: str = "light",
     locale: str = "en-GB",
 ) -> None:
-    viewport = {"width": width, "height": HEIGHT}
-    scheme = "dark" if theme == "dark" else "light"
-    page = browser.new_page(viewport=viewport, color_scheme=scheme, locale=locale)  # type: ignore[arg-type]
+    page = browser.new_page(
+        viewport={"width": width, "height": HEIGHT},
+        color_scheme="dark" if theme == "dark" else "light",
+        locale=locale,
+    )
     page.goto(url)
     page.locator("h1").wait_for()
     page.locator(".spinner").wait_for(state="detached")

@@ -47,7 +47,7 @@ class BoundedConnection(HttpToolsProtocol):
     limits = Limits()
     common_head = CommonHead()
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
         self._phase = "head"
         """what the client still owes: the head of a request, its body, or nothing"""

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ def test_what_is_missing(requirement: str, is_missing: bool) -> None:
 def test_which_versions_satisfy_a_requirement(
     version: str, bounds: str, is_satisfied: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bootstrap.metadata, "version", lambda _: version)
+    monkeypatch.setattr(metadata, "version", lambda _: version)
     assert (bootstrap.missing_packages([f"any{bounds}"]) == []) is is_satisfied
 
 
@@ -227,7 +228,7 @@ def test_no_install_prints_commands_that_work_and_touches_nothing(tmp_path: Path
     """With an environment of its own: Debian's pip refuses to touch the system's packages (PEP 668)."""
     checkout = fresh_checkout(tmp_path)
 
-    code, said = checkout.start("--no-install", python=sys._base_executable)  # type: ignore[attr-defined]
+    code, said = checkout.start("--no-install", python=sys._base_executable)  # type: ignore[attr-defined]  # a private name
 
     first, *commands = said.splitlines()
     assert (code, first) == (1, "Switchyard needs packages that are not installed: tomli-w>=1.1,<2")

@@ -3,6 +3,7 @@
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from switchyard.cli import main
 from switchyard.installation import own_command
 from switchyard.store.lock import DataFolderLock
 
-ACCOUNTS = [
+ACCOUNTS: list[dict[str, Any]] = [
     {
         "name": "azure",
         "azureEndpoint": "https://a.openai.azure.com",

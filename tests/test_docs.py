@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -87,7 +88,7 @@ def check_yaml(text: str) -> None:
     assert [line for line in text.splitlines() if not YAML_LINE.match(line)] == []
 
 
-CHECKS = {
+CHECKS: dict[str, Callable[[str], object]] = {
     "json settings": check_settings,
     "json entry": check_entry,
     "json claude": json.loads,

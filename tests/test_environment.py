@@ -1,11 +1,11 @@
 """Installing by hand: the commands that are named work where they are named."""
 
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
-from switchyard import environment
 from switchyard.environment import CannotInstall, install, manual_steps, python_of
 
 LOCK = Path("/somewhere/requirements.txt")
@@ -40,7 +40,7 @@ def test_the_systems_own_pip_is_named_only_where_the_system_allows_it(
     if is_managed:
         (stdlib / "EXTERNALLY-MANAGED").touch()
     (tmp_path / ".venv").write_text("in the way")
-    monkeypatch.setattr(environment.sysconfig, "get_path", lambda _: str(stdlib))
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(stdlib))
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(CannotInstall) as caught:

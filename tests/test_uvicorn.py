@@ -62,7 +62,7 @@ class Watched(HttpToolsProtocol):
         self.called: list[str] = []
         self.started: list[tuple[Any, ...]] = []
 
-    def _start_asgi_task(self, *positional: Any) -> None:  # type: ignore[override]
+    def _start_asgi_task(self, *positional: Any) -> None:
         self.started.append(positional)
         super()._start_asgi_task(*positional)
 
@@ -101,7 +101,8 @@ class Seen:
         config.load()
         self.ends_before = await self.server.on_tick(0)
         self.common = self.state.default_headers
-        self.protocol = config.http_protocol_class(
+        assert config.http_protocol_class is Watched
+        self.protocol = Watched(
             config=config, server_state=self.state, app_state={}, _loop=asyncio.get_running_loop()
         )
         self.protocol.connection_made(self.transport)

@@ -121,12 +121,12 @@ def test_the_task_of_windows_starts_at_logon_without_more_rights() -> None:
     ],
 )
 def test_installing_writes_the_file_and_reports_the_system(
-    tmp_path: Path, system: object, tools: list[tuple[str, ...]]
+    tmp_path: Path, system: System, tools: list[tuple[str, ...]]
 ) -> None:
     called = Tools()
     here = job(tmp_path, called)
-    install(system, here)  # type: ignore[arg-type]
-    assert system.file(here).read_bytes() == system.content(here)  # type: ignore[attr-defined]
+    install(system, here)
+    assert system.file(here).read_bytes() == system.content(here)
     assert [command[: len(tool)] for command, tool in zip(called.called, tools, strict=True)] == tools
 
 

@@ -35,8 +35,9 @@ def make_certificates(folder: Path) -> Certificates:
     for name, names in NAMES.items():
         key, certificate = folder / f"{name}.key", folder / f"{name}.pem"
         command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}"]
-        command += ["-addext", f"subjectAltName={names}", "-days", "2", "-keyout", key, "-out", certificate]
-        subprocess.run([str(part) for part in command], check=True, capture_output=True)
+        command += ["-addext", f"subjectAltName={names}", "-days", "2"]
+        command += ["-keyout", str(key), "-out", str(certificate)]
+        subprocess.run(command, check=True, capture_output=True)
     together = "".join((folder / f"{name}.pem").read_text() for name in NAMES)
     (folder / "all.pem").write_text(together)
     return Certificates(folder)

@@ -387,7 +387,7 @@ CHAT = {
 
 # --- Responses ----------------------------------------------------------------
 
-PART = {
+PART: dict[str, dict[str, Rule]] = {
     "input_text": {"text": said},
     "input_image": {"image_url": is_image_url, "detail?": one_of("auto low high original")},
     "input_file": {"filename?": said, "file_data?": is_file_data, "file_url?": said},
@@ -396,7 +396,7 @@ PART = {
 }
 OUTPUT = (str, [Kinds({name: PART[name] for name in ("input_text", "input_image", "input_file")})])
 KNOWN_ITEM = {"id?": said, "status?": said}
-OWN_TOOL = {
+OWN_TOOL: dict[str, dict[str, Rule]] = {
     "function": {
         "name": NAME,
         "description?": str,

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from switchyard.clients import codex
+from switchyard.clients import codex, toml_edit
 from switchyard.clients.codex import CatalogModel
+from switchyard.clients.plan import Plan
 from switchyard.clients.texts import Unparsable
 from tests.clients.corpus import CONFIG_TOML
 
@@ -68,7 +69,7 @@ def test_no_other_credential_can_reach_the_daemon(tmp_path: Path, setting: str) 
 def test_set_up_and_undo_leave_the_file_byte_for_byte(tmp_path: Path, text: str) -> None:
     path = written(tmp_path, text)
 
-    def plan() -> codex.Plan:
+    def plan() -> Plan:
         return codex.plan(path, ADDRESS, "123", model="qwen", models=[CatalogModel("qwen", 32768)])
 
     codex.apply(plan(), "1")
@@ -172,7 +173,7 @@ def test_a_profile_that_goes_before_us_is_pointed_out(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_a_windows_name_is_written_so_that_it_reads_back() -> None:
-    assert tomllib.loads(f"x = {codex.toml_edit.render('C:' + chr(92) + 'Users')}") == {"x": "C:\\Users"}
+    assert tomllib.loads(f"x = {toml_edit.render('C:' + chr(92) + 'Users')}") == {"x": "C:\\Users"}
 
 
 def test_the_file_is_where_the_client_looks(tmp_path: Path) -> None:

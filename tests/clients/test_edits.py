@@ -191,7 +191,7 @@ words = st.sampled_from(
 scalars = st.one_of(
     st.booleans(), st.integers(-9, 9), st.sampled_from(["", "x", "} // {", '"', "# [t]", "\n"])
 )
-values = st.recursive(
+values: st.SearchStrategy[Any] = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3)
 )
 documents = st.dictionaries(words, values, max_size=5)
@@ -211,7 +211,7 @@ def json_texts(draw: st.DrawFn, value: Any = None) -> str:
                 f"{gap()}{json_edit.render(key)}{gap()}:{gap()}{write(inner)}{gap()}"
                 for key, inner in item.items()
             ]
-            trailing = "," if parts and draw(st.booleans()) else ""
+            trailing = "," if bool(parts) and draw(st.booleans()) else ""
             return "{" + ",".join(parts) + trailing + gap() + "}"
         if isinstance(item, list):
             return "[" + ",".join(f"{gap()}{write(inner)}{gap()}" for inner in item) + "]"

@@ -159,4 +159,4 @@ def test_a_prompt_that_the_upstream_has_read_counts_though_its_client_left_befor
         if usage is not None:
             break
 
-    assert usage["input"] == 11
+    assert usage is not None and usage["input"] == 11

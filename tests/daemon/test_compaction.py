@@ -1,5 +1,6 @@
 """Compaction over every protocol: by a trigger, through the older endpoint, and what becomes of the result."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -108,7 +109,7 @@ def test_the_conversation_goes_on_from_its_compaction_anywhere(
     response = bed.post(f"model-{later}", [HISTORY[1], item, asked], stream=True)
 
     assert (response.status, rules.broken, text_of("responses", response)) == (200, [], "Going on.")
-    assert SUMMARY in wire.json.dumps(bed.server.requests[-1].json)
+    assert SUMMARY in json.dumps(bed.server.requests[-1].json)
 
 
 @pytest.mark.parametrize("spoken", PROTOCOLS)
@@ -138,8 +139,8 @@ def test_an_upstream_that_compacts_by_itself_is_left_to_it(tmp_path_factory: pyt
     sealed = {"type": "compaction", "id": "cmp_1", "encrypted_content": "b3BhcXVl"}
 
     def compacts(received: Received) -> Script:
-        body = wire.json.loads(wire.body("responses", Reply(), "m"))
-        return whole(200, wire.json.dumps(body | {"output": [sealed]}).encode())
+        body = json.loads(wire.body("responses", Reply(), "m"))
+        return whole(200, json.dumps(body | {"output": [sealed]}).encode())
 
     with ScriptedUpstream(compacts) as server:
         own = upstream("own", server.url, "responses", capabilities={"compaction": True})

@@ -1,6 +1,7 @@
 """The nine pairs through the daemon: forms of answers, usage, losses and errors."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,7 +76,7 @@ def _messages_stream_calls(records: Any) -> list[tuple[str, str, str]]:
 
 def _messages_body_calls(body: Any) -> list[tuple[str, str, str]]:
     blocks = [block for block in body["content"] if block["type"] == "tool_use"]
-    return [(block["id"], block["name"], wire.json.dumps(block["input"])) for block in blocks]
+    return [(block["id"], block["name"], json.dumps(block["input"])) for block in blocks]
 
 
 def _chat_stream_calls(records: Any) -> list[tuple[str, str, str]]:
@@ -100,7 +101,7 @@ def _responses_items_calls(items: Any) -> list[tuple[str, str, str]]:
     return [(call["call_id"], call["name"], call["arguments"]) for call in calls]
 
 
-_CALLS = {
+_CALLS: dict[tuple[Protocol, bool], Callable[[Any], list[tuple[str, str, str]]]] = {
     ("messages", True): _messages_stream_calls,
     ("messages", False): _messages_body_calls,
     ("chat", True): _chat_stream_calls,
@@ -133,7 +134,7 @@ def assert_is_reply(bed: Bed, client: Protocol, response: Response, streamed: bo
     assert (response.header("content-type") or "").startswith(kind)
     assert text_of(client, response) == REPLY.text
     [(id, name, arguments)] = calls_of(client, response)
-    assert (id, name, wire.json.loads(arguments)) == (CALL.id, CALL.name, CALL.input)
+    assert (id, name, json.loads(arguments)) == (CALL.id, CALL.name, CALL.input)
     reported = usage_of(client, response)
     expected = spelled(client, USAGE)
     assert {field: reported[field] for field in expected} == expected

@@ -77,7 +77,7 @@ def test_a_rate_limit_of_the_account_cools_down_the_whole_upstream(tmp_path: Pat
 
 def test_the_reset_of_a_quota_is_waited_for_beyond_the_longest_cooldown(tmp_path: Path) -> None:
     used_up = {"error": {"type": "usage_limit_reached", "message": "used up", "resets_in_seconds": 90_000}}
-    rules = {"max_cooldown_seconds": 1, "cooldown_seconds": 1}
+    rules: Document = {"max_cooldown_seconds": 1, "cooldown_seconds": 1}
     with pair(tmp_path, body(429, used_up), second=say("second"), **rules) as (daemon, _, _):
         ask(daemon.url, "messages")
         cooling = daemon.get("/api/state").json["upstreams"][0]
@@ -86,7 +86,7 @@ def test_the_reset_of_a_quota_is_waited_for_beyond_the_longest_cooldown(tmp_path
 
 
 def test_a_rule_for_a_text_goes_before_one_for_the_status(tmp_path: Path) -> None:
-    rules = {
+    rules: Document = {
         "on_status": {"400": "return", "500": "switch"},
         "on_text": [
             {"match": "try SOMEBODY else", "action": "switch"},

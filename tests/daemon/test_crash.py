@@ -26,6 +26,9 @@ class Load:
         for thread in self._threads:
             thread.start()
 
+    def has_answers(self) -> bool:
+        return len(self.answered) >= ANSWERS_BEFORE_KILL
+
     def join(self) -> None:
         for thread in self._threads:
             thread.join(30)
@@ -62,7 +65,7 @@ def test_kill_9_under_load_three_times_in_a_row_loses_no_finished_exchange(tmp_p
             for round_number in range(3):
                 load = Load(daemon.url, round_number)
                 load.start()
-                wait_until(lambda load=load: len(load.answered) >= ANSWERS_BEFORE_KILL, 30, "the load")  # type: ignore[misc]
+                wait_until(load.has_answers, 30, "the load")
                 daemon.kill()
                 load.join()
                 answered += load.answered

@@ -74,8 +74,8 @@ def test_a_stream_survives_a_sleep_longer_than_its_limit_on_silence(
     begun, slept = threading.Event(), threading.Event()
 
     def script(request: Received) -> Script:
-        steps = stream(records(request.protocol, Reply(WORDS), "m"))
-        return _interrupted(steps, len(steps) // 2, begun, slept)  # type: ignore[return-value]
+        steps = list(stream(records(request.protocol, Reply(WORDS), "m")))
+        return _interrupted(steps, len(steps) // 2, begun, slept)
 
     entry = upstream("a", "", protocol, timeouts={"connect": 5, "first_byte": 5, "idle": 1})
     with ScriptedUpstream(script) as server:
@@ -92,7 +92,9 @@ def test_a_stream_survives_a_sleep_longer_than_its_limit_on_silence(
     assert daemon.journal()[-1]["outcome"] == "ok"
 
 
-def _interrupted(steps: Script, place: int, begun: threading.Event, until: threading.Event) -> Iterator[Step]:
+def _interrupted(
+    steps: list[Step], place: int, begun: threading.Event, until: threading.Event
+) -> Iterator[Step]:
     yield from steps[:place]
     begun.set()
     yield Hold(until)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -249,9 +248,9 @@ def test_no_key_has_reached_the_stranger_after_all_that_a_page_may_send(places: 
     url = places.stranger.url
     daemon, stranger = places.daemon, {"name": "literal", "base_url": url, "protocol": "messages", "key": ""}
 
-    def post(path: str, body: Any) -> Response:
+    def post(path: str, body: Document) -> Response:
         revision = daemon.get("/api/configs").json["revision"]
-        return daemon.post(path, body if isinstance(body, list) else {"revision": revision, **body})
+        return daemon.post(path, {"revision": revision, **body})
 
     accounts = {"name": "literal", "apiUrl": url, "apiKey": "", "supportedModels": {}}
     for path, body in (

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.bed import wire
 from tests.bed.asking import ask, text_of
 from tests.bed.daemon import Daemon, Document, Response, settings, upstream, wait_until
-from tests.bed.upstream import Hold, ScriptedUpstream, cut_after_content, say, stream
+from tests.bed.upstream import Hold, Received, Script, ScriptedUpstream, cut_after_content, say, stream
 from tests.bed.wire import Protocol
 
 WITHIN_SECONDS = 1.0
@@ -33,6 +34,9 @@ class Bed:
 
     def answerer(self) -> str:
         return text_of("messages", ask(self.daemon.url, "messages"))
+
+    def waits_for(self, name: str) -> None:
+        wait_until(lambda: self.answerer() == name, 10, f"the {name} upstream")
 
 
 @pytest.fixture
@@ -68,7 +72,7 @@ def test_a_valid_change_is_live_within_a_second(bed: Bed, edit: Callable[[Path, 
         name, document = ("old", bed.old_settings) if turn % 2 else ("new", bed.new_settings)
         edit(bed.daemon.settings_path, json.dumps(document))
         began = time.monotonic()
-        wait_until(lambda name=name: bed.answerer() == name, 10, f"the {name} upstream")  # type: ignore[misc]
+        bed.waits_for(name)
         seconds.append(time.monotonic() - began)
 
     assert min(seconds) < WITHIN_SECONDS, seconds
@@ -129,9 +133,8 @@ def test_an_invalid_file_keeps_the_last_good_one_and_is_reported(bed: Bed, name:
 @pytest.mark.parametrize("protocol", ["messages", "chat", "responses"])
 def test_a_stream_in_flight_is_untouched(tmp_path: Path, protocol: Protocol) -> None:
     go_on = threading.Event()
-    from tests.bed import wire
 
-    def slow(request):  # type: ignore[no-untyped-def]
+    def slow(request: Received) -> Script:
         records = wire.records(request.protocol, wire.Reply("The whole long answer"), "m")
         steps = list(stream(records))
         middle = len(steps) // 2

@@ -1,6 +1,7 @@
 """Opaque reasoning data goes back to the upstream that issued it, and to no other, whatever stands between."""
 
 import base64
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.bed import wire
 from tests.bed.asking import PATHS
 from tests.bed.daemon import Daemon, Document, Response, request, settings, upstream
 from tests.bed.strict import Strict
@@ -128,4 +128,4 @@ def test_seals_return_to_their_issuer_alone(
         returned = [seal for seal in rules.issued if seal in last]
         asked = len(talk.received[name])
         assert len(returned) == asked - 1, (name, returned, rules.issued)
-    assert wire.json.dumps(talk.history).count("Answer") == 8
+    assert json.dumps(talk.history).count("Answer") == 8

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def test_an_outage_that_the_user_ends_releases_what_is_held_at_once(tmp_path: Pa
     with ScriptedUpstream(say("one")) as one:
         with Daemon(tmp_path, settings(upstream("one", one.url), failover=HELD)) as daemon:
             simulate(daemon, minutes=5)
-            asking = [Asking(lambda n=n: ask(daemon.url, "messages", text=f"{n}")) for n in range(3)]  # type: ignore[misc]
+            asking = [Asking(partial(ask, daemon.url, "messages", text=f"{n}")) for n in range(3)]
             wait_until(lambda: len(daemon.get("/api/requests").json["requests"]) == 3, 5, "three requests")
             wait_until(lambda: states(daemon)[0]["state"] != "ready", 5, "a cooldown")
             assert simulate(daemon, mode=None).status == 200

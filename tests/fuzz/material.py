@@ -66,8 +66,8 @@ def changed(value: Json, path: tuple[str | int, ...], new: Json) -> Json:
     """The same value with something else at this place."""
     if not path:
         return new
-    copy = dict(value) if isinstance(value, dict) else list(value)
-    copy[path[0]] = changed(copy[path[0]], path[1:], new)  # type: ignore[index]
+    copy: Any = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = changed(copy[path[0]], path[1:], new)
     return copy
 
 

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import anthropic
-import httpx
+import httpx2
 import msgspec
 import openai
 from msgspec.structs import replace
@@ -38,24 +38,25 @@ _bodies: list[bytes] = []
 """what the next request is answered with"""
 
 
-def _answer(library: Any) -> Callable[[Any], Any]:
-    def answer(_: Any) -> Any:
-        return library.Response(200, headers={"content-type": "text/event-stream"}, content=_bodies.pop())
+def _over_no_network() -> httpx2.Client:
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=_bodies.pop())
 
-    return answer
+    return httpx2.Client(transport=httpx2.MockTransport(answer))
 
 
 @cache
 def _anthropic() -> anthropic.Anthropic:
-    library = anthropic._streaming.httpx2
-    http = library.Client(transport=library.MockTransport(_answer(library)))
-    return anthropic.Anthropic(api_key="k", base_url="http://upstream", http_client=http, max_retries=0)
+    return anthropic.Anthropic(
+        api_key="k", base_url="http://upstream", http_client=_over_no_network(), max_retries=0
+    )
 
 
 @cache
 def _openai() -> openai.OpenAI:
-    http = httpx.Client(transport=httpx.MockTransport(_answer(httpx)))
-    return openai.OpenAI(api_key="k", base_url="http://upstream/v1", http_client=http, max_retries=0)
+    return openai.OpenAI(
+        api_key="k", base_url="http://upstream/v1", http_client=_over_no_network(), max_retries=0
+    )
 
 
 def _said_by_messages(stream: bytes) -> Said:

@@ -10,7 +10,7 @@ from switchyard.protocols.capability_presets import (
     is_local_server,
     server_kind,
 )
-from switchyard.protocols.names import PROTOCOLS
+from switchyard.protocols.names import PROTOCOLS, ProtocolName
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_what_the_user_names_goes_before_the_port(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["auto", *ROWS])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_every_kind_has_a_valid_record_for_every_protocol(kind: str, protocol: str) -> None:
-    assert isinstance(capabilities_of(kind, "http://h", protocol), Capabilities)  # type: ignore[arg-type]
+def test_every_kind_has_a_valid_record_for_every_protocol(kind: str, protocol: ProtocolName) -> None:
+    assert isinstance(capabilities_of(kind, "http://h", protocol), Capabilities)
 
 
 def test_the_vendors_own_protocols_need_no_repair() -> None:
@@ -115,9 +115,9 @@ def test_the_vendors_own_protocols_need_no_repair() -> None:
     ],
 )
 def test_the_row_of_a_kind_reports_what_it_lacks(
-    kind: str, protocol: str, reported: dict[str, object]
+    kind: str, protocol: ProtocolName, reported: dict[str, object]
 ) -> None:
-    record = capabilities_of(kind, "http://h", protocol)  # type: ignore[arg-type]
+    record = capabilities_of(kind, "http://h", protocol)
     assert {name: getattr(record, name) for name in reported} == reported
 
 

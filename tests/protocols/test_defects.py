@@ -6,6 +6,7 @@ emitted stream is checked besides.
 """
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from switchyard.protocols.fold import fold
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.protocols.neutral import ErrorType, StopReason
 from switchyard.protocols.openai_responses.stream_encoder import DECLINED
+from switchyard.protocols.sse import Record
 from tests.protocols.anthropic_messages.script import MST, PING, args, bd, be, bs, md, ms, sig, thought
 from tests.protocols.openai_chat import chunks as c
 from tests.protocols.openai_responses import streams as r
@@ -34,7 +36,7 @@ from tests.protocols.validators import (
 )
 
 SIZES = (1, 7, 100, 1_000_000)
-CHECKS = {
+CHECKS: dict[ProtocolName, Callable[[Iterable[Record]], None]] = {
     "messages": check_messages_stream,
     "chat": lambda records: check_chat_stream(records, include_usage=True),
     "responses": lambda records: check_responses_stream(records, codex=True),
@@ -1186,11 +1188,12 @@ def test_d89_a_search_of_the_upstream_and_its_sources_are_reported(
 
 def test_d169_a_line_of_five_megabytes_is_one_record() -> None:
     words = "x" * 5_000_000
-    for upstream, begun in (
-        ("chat", c.text(words)),
-        ("messages", ms() + bs(0, "text") + bd(0, words)),
-        ("responses", r.created() + r.added(0, **r.message()) + r.said(0, words)),
-    ):
+    streams: dict[ProtocolName, bytes] = {
+        "chat": c.text(words),
+        "messages": ms() + bs(0, "text") + bd(0, words),
+        "responses": r.created() + r.added(0, **r.message()) + r.said(0, words),
+    }
+    for upstream, begun in streams.items():
         stream = between(upstream, "messages" if upstream == "chat" else "chat")
         out = b"".join(stream.feed(begun[at : at + 65536]) for at in range(0, len(begun), 65536))
         assert words.encode() in out

@@ -102,8 +102,9 @@ def test_a_reply_unfolds_into_a_stream_that_folds_into_it() -> None:
     ],
 )
 def test_a_call_without_arguments_has_an_empty_object(call: ToolCall, complete: bool, arguments: str) -> None:
-    stream = [Started(), BlockStarted(call), BlockEnded(complete=complete), Finished(StopReason.TOOL_USE)]
-    response = fold(stream)
+    response = fold(
+        [Started(), BlockStarted(call), BlockEnded(complete=complete), Finished(StopReason.TOOL_USE)]
+    )
     assert isinstance(response, Response)
     assert response.content == (ToolCall("c", call.name, arguments, call.kind),)
 

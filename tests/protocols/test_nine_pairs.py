@@ -4,7 +4,7 @@ A random walk of events is written by the upstream's codec, converted, checked, 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 import msgspec
@@ -20,6 +20,7 @@ from switchyard.protocols.conversion import StreamConversion, convert_request, c
 from switchyard.protocols.fold import fold, unfold
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.protocols.neutral import StopReason
+from switchyard.protocols.sse import Record
 from tests.protocols.sdks import Said, said_to
 from tests.protocols.validators import (
     check_chat_request,
@@ -31,7 +32,7 @@ from tests.protocols.validators import (
     records_of,
 )
 
-CHECK_STREAM = {
+CHECK_STREAM: dict[ProtocolName, Callable[[Iterable[Record]], None]] = {
     "messages": check_messages_stream,
     "chat": lambda records: check_chat_stream(records, include_usage=True),
     "responses": check_responses_stream,

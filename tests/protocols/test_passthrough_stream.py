@@ -140,13 +140,13 @@ def test_a_chat_stream_without_a_reason_for_its_end_is_cut_off(size: int) -> Non
     assert (out, seen.finished, seen.owes_an_end) == (stream, False, True)
 
 
-DELTAS = {
+DELTAS: dict[ProtocolName, bytes] = {
     "messages": b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":'
     b'{"type":"text_delta","text":"a \\"usage\\" and an \\"error\\""}}\n\n',
     "chat": b'data: {"choices":[{"index":0,"delta":{"content":"a \\"usage\\""},"finish_reason":null}]}\n\n',
     "responses": b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","delta":"a"}\n\n',
 }
-DESCRIPTIVE = {
+DESCRIPTIVE: dict[ProtocolName, tuple[bytes, ...]] = {
     "messages": (
         b'event: error\ndata: {"type":"error","error":{"type":"api_error","message":"it broke"}}\n\n',
         b'data: {"type":"error","error":{"type":"api_error","message":"it broke"}}\n\n',
@@ -171,7 +171,9 @@ DESCRIPTIVE = {
 @pytest.mark.parametrize(
     "protocol, telling", [(name, one) for name, found in DESCRIPTIVE.items() for one in found]
 )
-def test_an_error_among_plain_deltas_of_one_packet_is_seen(protocol: str, telling: bytes, place: int) -> None:
+def test_an_error_among_plain_deltas_of_one_packet_is_seen(
+    protocol: ProtocolName, telling: bytes, place: int
+) -> None:
     stream = PassthroughStream(CODECS[protocol], "asked")
     stream.feed(DELTAS[protocol])
     assert stream.content_begun and stream.failed is None
@@ -183,7 +185,7 @@ def test_an_error_among_plain_deltas_of_one_packet_is_seen(protocol: str, tellin
 
 
 @pytest.mark.parametrize("protocol", DELTAS)
-def test_plain_deltas_are_counted_and_say_nothing(protocol: str) -> None:
+def test_plain_deltas_are_counted_and_say_nothing(protocol: ProtocolName) -> None:
     codec, deltas = CODECS[protocol], DELTAS[protocol] * 5
     assert codec.count_deltas(deltas) == 5
     stream = PassthroughStream(codec, "asked")
@@ -223,7 +225,7 @@ def test_what_was_written_beyond_the_numbers_reported_is_estimated_and_marked(
 
 # --- breaks -------------------------------------------------------------------
 
-STREAMS = {
+STREAMS: dict[ProtocolName, bytes] = {
     "messages": MESSAGES_STREAM,
     "chat": CHAT_STREAM + b"data: [DONE]\n\n",
     "responses": RESPONSES_STREAM,
@@ -232,7 +234,7 @@ TERMINAL = {"messages": b"message_stop", "chat": b"[DONE]", "responses": b"respo
 BREAK = WireError(ErrorType.SERVER, "broke off", 502)
 
 
-def reported(protocol: str, stream: bytes, size: int = 100_000) -> list[Record]:
+def reported(protocol: ProtocolName, stream: bytes, size: int = 100_000) -> list[Record]:
     """All that the client is told of a stream that ends so, the break included."""
     passthrough, out = PassthroughStream(CODECS[protocol], "asked"), b""
     for at in range(0, len(stream), size):
@@ -248,7 +250,7 @@ def reported(protocol: str, stream: bytes, size: int = 100_000) -> list[Record]:
 
 
 @pytest.mark.parametrize("protocol", STREAMS)
-def test_a_stream_cut_at_any_byte_is_whole_or_reported_to_be_broken(protocol: str) -> None:
+def test_a_stream_cut_at_any_byte_is_whole_or_reported_to_be_broken(protocol: ProtocolName) -> None:
     stream = STREAMS[protocol]
     for cut in range(len(stream) + 1):
         for record in (records := reported(protocol, stream[:cut])):
@@ -262,15 +264,15 @@ def test_a_stream_cut_at_any_byte_is_whole_or_reported_to_be_broken(protocol: st
 def test_keep_alives_between_any_two_records_change_nothing_for_a_program(protocol: ProtocolName) -> None:
     request = neutral.Request("m", (), stream=True, include_usage=True)
     encoder = CODECS[protocol].stream_encoder(request)
-    events = (
+    events: list[neutral.Event] = [
         neutral.Started(),
         neutral.BlockStarted(neutral.Text("")),
         neutral.Delta("a"),
         neutral.Delta("b"),
-    )
-    stream = b"".join(
-        map(encoder.encode, (*events, neutral.BlockEnded(), neutral.Finished(StopReason.END_TURN)))
-    )
+        neutral.BlockEnded(),
+        neutral.Finished(StopReason.END_TURN),
+    ]
+    stream = b"".join(map(encoder.encode, events))
     passthrough, out = PassthroughStream(CODECS[protocol], "m"), b""
     for at in range(0, len(stream), 30):
         out += passthrough.feed(stream[at : at + 30])
@@ -282,7 +284,7 @@ def test_keep_alives_between_any_two_records_change_nothing_for_a_program(protoc
 
 SOUND = b'data: {"a": "record that nobody knows"}\n\n'
 BARE = b'{"error":{"message":"boom"}}'
-ODD = {
+ODD: dict[str, tuple[ProtocolName, bytes]] = {
     "an error without its event line": ("messages", b"data: %b\n\n" % BARE),
     "an error that is no event": ("messages", BARE + b"\n\n"),
     "an error that is no event and no line": ("messages", BARE),
@@ -329,7 +331,7 @@ def test_a_broken_response_is_the_one_that_was_begun(before: bytes) -> None:
 
 
 @pytest.mark.parametrize("protocol", STREAMS)
-def test_nothing_follows_the_end_though_it_came_with_it(protocol: str) -> None:
+def test_nothing_follows_the_end_though_it_came_with_it(protocol: ProtocolName) -> None:
     passthrough = PassthroughStream(CODECS[protocol], "asked")
     end = b"data: [DONE]\n\n" + ENDS_OF_OTHERS
     assert passthrough.feed(STREAMS[protocol] + end) == STREAMS[protocol].replace(b'"theirs"', b'"asked"')
@@ -341,12 +343,13 @@ ENDS_OF_OTHERS = b'event: error\ndata: {"type":"error","error":{"message":"late"
 
 @pytest.mark.parametrize("size", [1, 7, 100_000])
 def test_an_error_that_programs_know_passes_as_it_came(size: int) -> None:
-    for protocol, error in (
+    passing: tuple[tuple[ProtocolName, bytes], ...] = (
         ("messages", b'event: error\ndata: {"type":"error","error":{"type":"x","message":"boom"}}\n\n'),
         ("messages", b"event: error\ndata: boom\n\n"),
         ("chat", b'data: {"error":"boom"}\n\n'),
         ("chat", b'event: error\ndata: {"error":{"message":"boom"},"choices":[]}\n\n'),
-    ):
+    )
+    for protocol, error in passing:
         begun = STREAMS[protocol].partition(b"\n\n")[0] + b"\n\n"
         assert reported(protocol, begun + error, size)[-1:] == records_of(error)
 

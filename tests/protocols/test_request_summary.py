@@ -1,6 +1,7 @@
 import pytest
 
 from switchyard.protocols.codec import BadRequest
+from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.protocols.request_summary import RequestSummary, read_request_summary
 
 
@@ -32,9 +33,9 @@ def test_the_head_of_a_claude_code_request() -> None:
     ],
 )
 def test_the_session_is_found_wherever_clients_put_it(
-    protocol: str, body: bytes, headers: dict[str, str], session: str
+    protocol: ProtocolName, body: bytes, headers: dict[str, str], session: str
 ) -> None:
-    assert read_request_summary(protocol, body, headers).session == session  # type: ignore[arg-type]
+    assert read_request_summary(protocol, body, headers).session == session
 
 
 @pytest.mark.parametrize(
@@ -80,8 +81,8 @@ PILE = b"[" + b"[]," * 100_000 + b"[]]"
 @pytest.mark.parametrize("field", ["metadata", "prompt_cache_key", "stream_options"])
 def test_what_is_too_large_for_its_place_is_not_read(field: str) -> None:
     body = b'{"model":"m","%b":%b}' % (field.encode(), PILE)
-    for protocol in ("messages", "chat", "responses"):
-        summary = read_request_summary(protocol, body, {})  # type: ignore[arg-type]
+    for protocol in PROTOCOLS:
+        summary = read_request_summary(protocol, body, {})
         assert (summary.model, summary.session, summary.wants_usage) == ("m", "", False)
 
 

@@ -45,12 +45,12 @@ def stopped(stop: str) -> Finished:
     ],
 )
 def test_text_ends_at_the_first_stop_sequence(pieces: list[str], passed: list[Event]) -> None:
-    stream = [Started(), BlockStarted(Text("")), *map(Delta, pieces), BlockEnded(), END]
+    stream: list[Event] = [Started(), BlockStarted(Text("")), *map(Delta, pieces), BlockEnded(), END]
     assert scanned(("STOP", "\n\nHuman:"), *stream) == [Started(), BlockStarted(Text("")), *passed]
 
 
 def test_neither_thinking_nor_arguments_are_scanned() -> None:
-    stream = [
+    stream: list[Event] = [
         Started(),
         BlockStarted(Thinking("")),
         Delta("STOP"),
@@ -64,7 +64,7 @@ def test_neither_thinking_nor_arguments_are_scanned() -> None:
 
 
 def test_no_stop_sequence_spans_two_blocks() -> None:
-    block = [
+    block: list[Event] = [
         BlockStarted(Text("")),
         Delta("ST"),
         BlockEnded(),

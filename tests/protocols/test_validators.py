@@ -29,7 +29,7 @@ COUNTS = {
     "cache_read_input_tokens": 0,
     "output_tokens": 1,
 }
-MESSAGE = {
+MESSAGE: Json = {
     "id": "msg_1",
     "type": "message",
     "role": "assistant",

@@ -35,7 +35,7 @@ class FakeBody:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         for piece, pause in zip_longest(self._pieces, self._pauses[: len(self._pieces)], fillvalue=0.0):
-            await asyncio.sleep(cast(float, pause))
+            await asyncio.sleep(pause)
             if not piece:
                 raise OSError("reset by peer")
             yield cast(bytes, piece)

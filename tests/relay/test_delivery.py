@@ -73,6 +73,9 @@ class Delivered:
     async def end(self, data: bytes = b"") -> None:
         self.body += data
 
+    async def cut(self) -> None:
+        raise AssertionError("it ends in its protocol")
+
     async def settle(self, failure: Failure | None) -> None:
         self.settled.append(failure)
         self.body_when_settled = self.body

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def asked(
     *,
     stream: bool = True,
     known: bool = True,
-    **rules: float,
+    **rules: Any,
 ) -> tuple[Client, float]:
     """The client of one request to an upstream that always fails so, and when it had its end."""
 
@@ -68,7 +69,7 @@ def asked(
         return fault()
 
     async def scenario() -> tuple[Client, float]:
-        stage = Stage(Settings(upstreams=(upstream("a"),), failover=Failover(**rules)), answer)  # type: ignore[arg-type]
+        stage = Stage(Settings(upstreams=(upstream("a"),), failover=Failover(**rules)), answer)
         if not known:
             stage.dependencies.answered.clear()
         client = Client()
@@ -116,7 +117,7 @@ def test_another_program_is_reported_how_long_to_wait() -> None:
     ],
     ids=["a recovery that is far", "a failure that does not pass", "no hold at all", "no known recovery"],
 )
-def test_the_turn_ends_with_a_sentence_otherwise(fault: Callable[[], Reply], rules: dict[str, float]) -> None:
+def test_the_turn_ends_with_a_sentence_otherwise(fault: Callable[[], Reply], rules: dict[str, Any]) -> None:
     client, _ = asked(fault, CLAUDE_CODE, **rules)
     assert client.seen[-1] != "cut"
     assert error_of(client)["message"].startswith('upstream "a": ')

@@ -4,6 +4,7 @@ from itertools import count
 import pytest
 
 from switchyard.protocols.codecs import CODECS
+from switchyard.protocols.names import ProtocolName
 from switchyard.relay.answering import keep_alive_record
 from switchyard.relay.headers import Headers
 from switchyard.relay.keep_alive import KeepAlive
@@ -32,6 +33,9 @@ class ClientSide:
 
     async def end(self, data: bytes = b"") -> None:
         self.said.append((now(), f"{data.decode()}end"))
+
+    async def cut(self) -> None:
+        raise AssertionError("nothing is cut here")
 
 
 def alive(sink: ClientSide, seconds: float = 15.0) -> KeepAlive:
@@ -157,8 +161,8 @@ def test_when_the_client_has_left_nothing_is_left_running(seconds: float) -> Non
     ],
 )
 def test_each_program_is_shown_life_in_the_form_that_it_takes(
-    protocol: str, headers: dict[str, str], kind: str
+    protocol: ProtocolName, headers: dict[str, str], kind: str
 ) -> None:
-    sign = keep_alive_record(CODECS[protocol], headers)  # type: ignore[index]
+    sign = keep_alive_record(CODECS[protocol], headers)
     assert sign.endswith(b"\n\n")
     assert ("comment" if sign.startswith(b":") else "event") == kind

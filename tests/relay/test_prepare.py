@@ -1,5 +1,6 @@
 """The client's request as one upstream gets it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.request_summary import read_request_summary
 from switchyard.relay.prepare import Preparation, Prepared, issuer_of, protocol_for, target_for
 from switchyard.relay.values import ClientRequest
-from switchyard.routing.route import Candidate
+from switchyard.routing.lineup import Candidate
 from switchyard.settings import Upstream
 from tests.protocols.validators import check_chat_request, check_messages_request, check_responses_request
 
@@ -188,7 +189,7 @@ def test_the_thinking_suffix_turns_thinking_on(client: ProtocolName, spoken: Pro
     sent = prepared(client, BODIES[client], candidate(entry(spoken), thinking=True))
     document = msgspec.json.decode(sent.body)
     CHECKS[spoken](document)
-    words = {
+    words: dict[ProtocolName, Callable[[], bool]] = {
         "messages": lambda: document["thinking"]["type"] in ("enabled", "adaptive"),
         "chat": lambda: document["reasoning_effort"] == "high",
         "responses": lambda: document["reasoning"]["effort"] == "high",

@@ -18,9 +18,9 @@ def test_only_what_is_known_to_be_foreign_is_found() -> None:
     ledger.note("b", [B])
     sent = body(A, B, "bmV2ZXIgc2VlbiBoZXJl")
     assert (ledger.foreign(sent, "a"), ledger.foreign(sent, "b"), ledger.foreign(sent, "c")) == (
-        {B},
-        {A},
-        {A, B},
+        frozenset({B}),
+        frozenset({A}),
+        frozenset({A, B}),
     )
 
 
@@ -42,7 +42,7 @@ def test_the_same_data_belongs_to_whom_it_came_from_last() -> None:
     ledger = SignatureLedger()
     ledger.note("a", [A])
     ledger.note("b", [A])
-    assert (ledger.foreign(body(A), "a"), ledger.foreign(body(A), "b")) == ({A}, frozenset())
+    assert (ledger.foreign(body(A), "a"), ledger.foreign(body(A), "b")) == (frozenset({A}), frozenset())
 
 
 def test_the_memory_is_bounded_and_forgets_the_oldest() -> None:

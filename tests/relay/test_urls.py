@@ -1,11 +1,14 @@
+from typing import Any
+
 import pytest
 
+from switchyard.protocols.names import ProtocolName
 from switchyard.relay.urls import request_url, sibling_urls
 from switchyard.settings import Upstream
 
 
-def upstream(protocol: str, base: str, **more: object) -> Upstream:
-    return Upstream(name="u", base_url=base, protocol=protocol, **more)  # type: ignore[arg-type]
+def upstream(protocol: ProtocolName, base: str, **more: Any) -> Upstream:
+    return Upstream(name="u", base_url=base, protocol=protocol, **more)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +44,7 @@ def upstream(protocol: str, base: str, **more: object) -> Upstream:
         ("responses", "https://h/openai/v1/responses", "https://h/openai/v1/responses"),
     ],
 )
-def test_every_form_of_base_url_leads_to_the_endpoint(protocol: str, base: str, url: str) -> None:
+def test_every_form_of_base_url_leads_to_the_endpoint(protocol: ProtocolName, base: str, url: str) -> None:
     assert request_url(upstream(protocol, base), "m") == url
 
 
@@ -86,7 +89,7 @@ def test_an_api_version_of_the_entry_holds_above_all() -> None:
         ("responses", "https://r.openai.azure.com", "https://r.openai.azure.com/openai/responses"),
     ],
 )
-def test_azure_has_its_own_form_with_an_api_version(protocol: str, base: str, url: str) -> None:
+def test_azure_has_its_own_form_with_an_api_version(protocol: ProtocolName, base: str, url: str) -> None:
     azure = upstream(protocol, base, auth="api-key", api_version="2025-04-01-preview")
     assert request_url(azure, "gpt 4") == f"{url}?api-version=2025-04-01-preview"
 

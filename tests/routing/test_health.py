@@ -73,9 +73,9 @@ def test_a_hint_is_obeyed_at_once_up_to_the_cap() -> None:
     ],
 )
 def test_cooldowns_in_a_row_double_from_the_first_to_the_full_one(
-    rules: dict[str, float], lengths: list[int]
+    rules: dict[str, Any], lengths: list[int]
 ) -> None:
-    found = [cooldown_length(number, ERROR, Failover(**rules)) for number in range(1, len(lengths) + 1)]  # type: ignore[arg-type]
+    found = [cooldown_length(number, ERROR, Failover(**rules)) for number in range(1, len(lengths) + 1)]
     assert found == lengths
 
 

@@ -1,11 +1,13 @@
+from typing import Any
+
 import pytest
 
 from switchyard.routing.limits import Limits
 from switchyard.settings import Upstream
 
 
-def upstream(**limits: int) -> Upstream:
-    return Upstream(name="u", base_url="https://h.example", **limits)  # type: ignore[arg-type]
+def upstream(**limits: Any) -> Upstream:
+    return Upstream(name="u", base_url="https://h.example", **limits)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from switchyard.protocols.names import ModelName
+from switchyard.protocols.names import ModelName, ProtocolName
 from switchyard.routing.served import served_models, smallest_window
 from switchyard.settings import Settings, parse
 
@@ -21,7 +21,7 @@ LARGE = {
     "models": ["qwen3", "gpt-oss"],
     "context_window": 65_536,
 }
-DEMO = {"name": "demo", "base_url": "demo:"}
+DEMO: dict[str, object] = {"name": "demo", "base_url": "demo:"}
 
 
 def settings(*upstreams: dict[str, object], **more: object) -> Settings:
@@ -61,7 +61,9 @@ def test_names_of_model_rules_are_served_too() -> None:
         ("chat", "unheard-of", 0),
     ],
 )
-def test_the_window_of_a_client_is_the_smallest_that_may_answer(protocol, model, window) -> None:  # type: ignore[no-untyped-def]
+def test_the_window_of_a_client_is_the_smallest_that_may_answer(
+    protocol: ProtocolName, model: str, window: int
+) -> None:
     assert smallest_window(settings(LOCAL, LARGE), protocol, model) == window
 
 

@@ -1,4 +1,5 @@
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,8 @@ from switchyard.store.prices import (
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()  # a Saturday
 
 
-def upstream(name: str = "relay", **fields: object) -> Upstream:
-    return Upstream(**({"name": name, "base_url": "https://relay.example.com"} | fields))  # type: ignore[arg-type]
+def upstream(name: str = "relay", **fields: Any) -> Upstream:
+    return Upstream(**{"name": name, "base_url": "https://relay.example.com", **fields})
 
 
 def settings(prices: dict[str, Price] | None = None, *upstreams: Upstream) -> Settings:

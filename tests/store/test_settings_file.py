@@ -4,6 +4,7 @@ import asyncio
 import os
 import stat
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +207,7 @@ def follow(tmp_path: Path, *steps: Callable[[SettingsFile], None]) -> list[tuple
         seen = []
         async with Watched(opened(tmp_path / "data", document("a"))) as watched:
             for step in steps:
-                await watched.change(lambda step=step: step(watched.file))  # type: ignore[misc]
+                await watched.change(partial(step, watched.file))
                 seen.append((names_of(watched.file), [fault.found for fault in watched.file.faults]))
         return seen
 
@@ -214,7 +215,7 @@ def follow(tmp_path: Path, *steps: Callable[[SettingsFile], None]) -> list[tuple
 
 
 def write(*names: str) -> Callable[[SettingsFile], None]:
-    return lambda file: file.path.write_bytes(encode_document(document(*names))) and None
+    return write_raw(encode_document(document(*names)))
 
 
 def rename_over(*names: str) -> Callable[[SettingsFile], None]:
@@ -240,7 +241,10 @@ def link_to(name: str, *names: str) -> Callable[[SettingsFile], None]:
 
 
 def write_raw(content: bytes) -> Callable[[SettingsFile], None]:
-    return lambda file: file.path.write_bytes(content) and None
+    def act(file: SettingsFile) -> None:
+        file.path.write_bytes(content)
+
+    return act
 
 
 def test_edits_in_place_renames_and_links_are_followed(tmp_path: Path) -> None:
@@ -272,7 +276,10 @@ def test_the_content_an_edit_replaced_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_save_is_announced_like_an_edit(tmp_path: Path) -> None:
-    assert follow(tmp_path, lambda file: file.save(document("b"), file.revision) and None) == [(["b"], [])]
+    def save(file: SettingsFile) -> None:
+        file.save(document("b"), file.revision)
+
+    assert follow(tmp_path, save) == [(["b"], [])]
 
 
 def test_a_save_is_refused_while_the_file_on_disk_has_faults_unless_those_bytes_are_meant(

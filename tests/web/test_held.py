@@ -49,7 +49,7 @@ class Scene:
 
 
 def test_a_row_says_who_waits_for_what_and_since_when() -> None:
-    async def scenario() -> object:
+    async def scenario() -> Any:
         scene = Scene(mixed, upstream("a"), upstream("b", models={"*": "qwen"}))
         scene.ask(user_agent="claude-cli/2.1.197 (external)", x_claude_code_session_id="d3b07384-1111-2222")
         await asyncio.sleep(8.4)
@@ -58,7 +58,7 @@ def test_a_row_says_who_waits_for_what_and_since_when() -> None:
         await scene.give_up()
         return rows, ids, scene.held.rows()
 
-    rows, ids, rest = run(scenario())  # type: ignore[misc]
+    rows, ids, rest = run(scenario())
     assert rows == [
         {
             "id": ids[0],
@@ -134,7 +134,7 @@ def test_while_a_try_is_under_way_no_next_one_is_announced() -> None:
 
 
 def test_who_waits_for_a_slot_of_a_recovered_upstream_is_queued() -> None:
-    async def scenario() -> object:
+    async def scenario() -> Any:
         loop = asyncio.get_running_loop()
 
         async def recovering(call: Call) -> Reply:
@@ -152,7 +152,7 @@ def test_who_waits_for_a_slot_of_a_recovered_upstream_is_queued() -> None:
         outcomes = {one.outcome for one in await asyncio.gather(*scene.tasks)}
         return [(row["queued"], row["next_try"]) for row in rows], phrase, outcomes
 
-    rows, phrase, outcomes = run(scenario())  # type: ignore[misc]
+    rows, phrase, outcomes = run(scenario())
     assert rows == [(True, None), (False, None)]
     assert phrase == "held: 2 (waiting for a free slot)"
     assert outcomes == {"ok"}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import BadRequest, Target
@@ -49,8 +49,8 @@ def read_choice(wire: Mapping[str, Any]) -> neutral.ToolChoice | None:
         }:
             return neutral.ToolChoice("named", name)
         case {"type": "allowed_tools", "allowed_tools": {"tools": list(tools), **rest}}:
-            mode = "required" if rest.get("mode") == "required" else "auto"
-            return neutral.ToolChoice(mode, allowed=tuple(_allowed_names(tools)))  # type: ignore[arg-type]
+            mode: Literal["required", "auto"] = "required" if rest.get("mode") == "required" else "auto"
+            return neutral.ToolChoice(mode, allowed=tuple(_allowed_names(tools)))
     raise BadRequest("tool_choice: expected auto, required, none or one tool", "tool_choice")
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import anthropic
+import httpx2
 import msgspec
 import pytest
 
@@ -237,7 +238,6 @@ def test_a_stop_sequence_is_named() -> None:
 @pytest.mark.parametrize("name", WRITE_CASES)
 def test_the_official_sdk_reads_every_reply(name: str) -> None:
     reply, content, stop_reason = WRITE_CASES[name]
-    httpx2 = anthropic._streaming.httpx2
     http = httpx2.Client(transport=httpx2.MockTransport(lambda request: httpx2.Response(200, json=reply)))
     with anthropic.Anthropic(api_key="k", base_url="http://upstream", http_client=http) as client:
         message = client.messages.create(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import anthropic
+import httpx2
 import msgspec
 import pytest
 
@@ -355,7 +356,7 @@ def test_what_is_written_is_read_back() -> None:
 # --- the official SDK ---------------------------------------------------------
 
 
-class Chunks(anthropic._streaming.httpx2.SyncByteStream):
+class Chunks(httpx2.SyncByteStream):
     def __init__(self, body: bytes, size: int) -> None:
         self.body, self.size = body, size
 
@@ -366,9 +367,8 @@ class Chunks(anthropic._streaming.httpx2.SyncByteStream):
 
 def sdk_message(stream: bytes, size: int = 50) -> anthropic.types.Message:
     """The message that the official SDK puts together from the stream."""
-    httpx2 = anthropic._streaming.httpx2
 
-    def answer(request: Any) -> Any:
+    def answer(_: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(
             200, headers={"content-type": "text/event-stream"}, stream=Chunks(stream, size)
         )
@@ -451,7 +451,7 @@ def test_an_error_before_the_start_is_an_error_event() -> None:
     error = WireError(ErrorType.CONTEXT_OVERFLOW, "too long", 400, tokens=12, limit=10)
     assert (
         encoded([Failed(error)])
-        == CODEC.encode_break(error)
+        == CODEC.encode_break(error, b"")
         == (
             b'event: error\ndata: {"type":"error","error":{"type":"invalid_request_error",'
             b'"message":"prompt is too long: 12 tokens > 10 maximum"}}\n\n'

@@ -1,8 +1,11 @@
 """The official SDK reads what is emitted."""
 
-import httpx
+from typing import Any
+
+import httpx2
 import pytest
 from openai import APIError, OpenAI, RateLimitError
+from openai.types.chat import ChatCompletionMessageParam
 
 from switchyard.protocols import neutral
 from switchyard.protocols.neutral import (
@@ -20,26 +23,26 @@ from tests.protocols.openai_chat.chunks import DONE, call, delta, events_of, fin
 from tests.protocols.openai_chat.test_stream_encoder import block, written
 
 REQUEST = neutral.Request("asked", (), stream=True, include_usage=True, received_at=1700000000)
-HELLO = [{"role": "user", "content": "hi"}]
+HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "hi"}]
 USAGE = Usage(input=30, cache_read=20, output=9, reasoning=4)
 
 
 def client(body: bytes, content_type: str = "application/json", status: int = 200) -> OpenAI:
-    def answer(_: httpx.Request) -> httpx.Response:
-        return httpx.Response(status, content=body, headers={"content-type": content_type})
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(status, content=body, headers={"content-type": content_type})
 
-    transport = httpx.MockTransport(answer)
+    transport = httpx2.MockTransport(answer)
     return OpenAI(
         api_key="k",
         base_url="http://upstream/v1",
-        http_client=httpx.Client(transport=transport),
+        http_client=httpx2.Client(transport=transport),
         max_retries=0,
     )
 
 
-def streamed(body: bytes):  # type: ignore[no-untyped-def]
+def streamed(body: bytes) -> Any:
     with client(body, "text/event-stream") as sdk:
-        with sdk.chat.completions.stream(model="m", messages=HELLO) as stream:  # type: ignore[arg-type]
+        with sdk.chat.completions.stream(model="m", messages=HELLO) as stream:
             for _ in stream:
                 pass
             return stream.get_final_completion()
@@ -99,7 +102,7 @@ def test_a_whole_reply_is_read() -> None:
         "r", "m", (Text("Hi"), ToolCall("a", "f", '{"k":1}')), StopReason.TOOL_USE, USAGE
     )
     with client(CODEC.encode_response(response, REQUEST)) as sdk:
-        completion = sdk.chat.completions.create(model="m", messages=HELLO)  # type: ignore[call-overload]
+        completion: Any = sdk.chat.completions.create(model="m", messages=HELLO)
     message = completion.choices[0].message
     assert (message.content, message.tool_calls[0].function.arguments) == ("Hi", '{"k":1}')
     assert completion.usage.prompt_tokens_details.cached_tokens == 20
@@ -108,7 +111,7 @@ def test_a_whole_reply_is_read() -> None:
 def test_an_error_is_raised_by_its_status() -> None:
     status, body = CODEC.encode_error(WireError(ErrorType.RATE_LIMIT, "slow down", 429))
     with client(body, status=status) as sdk, pytest.raises(RateLimitError) as raised:
-        sdk.chat.completions.create(model="m", messages=HELLO)  # type: ignore[call-overload]
+        sdk.chat.completions.create(model="m", messages=HELLO)
     assert (raised.value.code, raised.value.type) == ("rate_limit_exceeded", "requests")
 
 

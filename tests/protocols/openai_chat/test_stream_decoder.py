@@ -1,5 +1,7 @@
 """Every way in which Chat upstreams are known to stream becomes the strict walk."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -524,9 +526,9 @@ def test_think_tags_are_read_where_the_upstream_writes_them(
     "history, payload", [("none", {}), ("reasoning_content", {"text": "tu"}), ("required", {"text": "tu"})]
 )
 def test_reasoning_is_marked_as_ours_and_carried_where_it_is_wanted_back(
-    history: str, payload: dict[str, str]
+    history: Any, payload: dict[str, str]
 ) -> None:
-    capabilities = Capabilities(reasoning_history=history)  # type: ignore[arg-type]
+    capabilities = Capabilities(reasoning_history=history)
     events = events_of(delta(reasoning="t") + delta(reasoning="u") + text("a") + END, sent(capabilities))
     ended = next(event for event in events if isinstance(event, neutral.BlockEnded))
     assert ended.signature is not None and ended.signature.issuer == "issuer"

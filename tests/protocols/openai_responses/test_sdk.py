@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from openai import OpenAI
 
@@ -30,14 +30,14 @@ COMPLETED = [
 
 
 def client(body: bytes, content_type: str, status: int = 200) -> OpenAI:
-    def answer(_: httpx.Request) -> httpx.Response:
-        return httpx.Response(status, content=body, headers={"content-type": content_type})
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(status, content=body, headers={"content-type": content_type})
 
-    transport = httpx.MockTransport(answer)
+    transport = httpx2.MockTransport(answer)
     return OpenAI(
         api_key="k",
         base_url="http://upstream/v1",
-        http_client=httpx.Client(transport=transport),
+        http_client=httpx2.Client(transport=transport),
         max_retries=0,
     )
 

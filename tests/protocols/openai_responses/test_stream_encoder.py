@@ -40,8 +40,8 @@ NATIVE = Signature("SIG", "claude")
 OWN = Signature(carrier.pack("reasoning", "gpt", {"type": "reasoning", "encrypted_content": "x"}), "gpt")
 
 
-def block(start: neutral.Block, *words: str, **end: Any) -> list[neutral.Event]:
-    return [BlockStarted(start), *map(Delta, words), BlockEnded(**end)]  # type: ignore[arg-type]
+def block(start: Any, *words: str, **end: Any) -> list[neutral.Event]:
+    return [BlockStarted(start), *map(Delta, words), BlockEnded(**end)]
 
 
 WALKS: dict[str, list[neutral.Event]] = {
