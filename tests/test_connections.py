@@ -14,6 +14,7 @@ import uvicorn
 from switchyard.connections import Limits, bounded, sweep
 from switchyard.web.asgi import Receive, Scope, Send, departure_of, header, read_body, respond
 from tests.bed.certificates import Certificates, make_certificates
+from tests.bed.patience import PATIENCE_SECONDS
 from tests.bed.raw_client import cooldown_of, leave
 
 LIMITS = Limits(
@@ -105,7 +106,7 @@ class Server:
     def stop(self) -> None:
         self.release()
         self._server.should_exit = True
-        self._thread.join(10)
+        self._thread.join(PATIENCE_SECONDS)
 
     def connect(self, octets: bytes = b"") -> socket.socket:
         connection = socket.create_connection(self.address, timeout=PATIENCE)

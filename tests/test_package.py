@@ -14,7 +14,8 @@ import pytest
 from switchyard import VERSION
 from switchyard.installation import user_data_folder
 from tests.bed.asking import ask, text_of
-from tests.bed.daemon import free_port, request, wait_until
+from tests.bed.daemon import free_port, request
+from tests.bed.patience import PATIENCE_SECONDS, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 STATIC = ROOT / "static"
@@ -105,13 +106,13 @@ def test_an_installed_command_serves_the_demo_and_the_dashboard_from_the_users_d
         text=True,
     ) as process:
         try:
-            wait_until(lambda: _answers(url), 20, "the daemon")
+            wait_until(lambda: _answers(url), "the daemon")
             assert "demo" in text_of("messages", ask(url, "messages"))
             assert request(url, "GET", "/").text == (STATIC / "index.html").read_text()
             assert request(url, "GET", "/js/main.js").status == 200
         finally:
             process.send_signal(signal.SIGTERM)
-            said, _ = process.communicate(timeout=15)
+            said, _ = process.communicate(timeout=PATIENCE_SECONDS)
     data = user_data_folder(sys.platform, {}, installed.home)
     assert process.returncode == 0, said
     assert f"Data folder  {data}\n" in said

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.bed.daemon import Response, request
+from tests.bed.patience import PATIENCE_SECONDS
 from tests.bed.wire import Protocol
 
 PATHS: dict[Protocol, str] = {
@@ -30,7 +31,7 @@ def ask(
     *,
     stream: bool = True,
     headers: dict[str, str] | None = None,
-    seconds: float = 30,
+    seconds: float = PATIENCE_SECONDS,
 ) -> Response:
     body = question(protocol, model, text, stream)
     return request(url, "POST", PATHS[protocol], body, headers, seconds)

@@ -8,15 +8,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Self, cast
 from urllib.parse import urlsplit
 
+from tests.bed.patience import PATIENCE_SECONDS, wait_until
+
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ("PATH", "LANG", "TMPDIR", "SYSTEMROOT")
-READY_SECONDS = 20
-STOP_SECONDS = 15
 
 Document = dict[str, Any]
 
@@ -94,7 +93,7 @@ class Daemon:
     def command(self, *arguments: str) -> tuple[int, str]:
         """Run a sub-command on the same data folder: its exit code and all it said."""
         with self.spawn(*arguments) as process:
-            said, _ = process.communicate(timeout=READY_SECONDS)
+            said, _ = process.communicate(timeout=PATIENCE_SECONDS)
         return process.returncode, said.decode()
 
     def stop(self) -> None:
@@ -102,11 +101,11 @@ class Daemon:
         process = self._running()
         process.send_signal(signal.SIGTERM)
         try:
-            code = process.wait(STOP_SECONDS)
+            code = process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(
-                f"SIGTERM did not end the daemon within {STOP_SECONDS} s:\n{self.output}"
+                f"SIGTERM did not end the daemon within {PATIENCE_SECONDS:g} s:\n{self.output}"
             ) from None
         self._process = None
         assert "Traceback" not in self.output, self.output
@@ -116,7 +115,7 @@ class Daemon:
         """kill -9."""
         process = self._running()
         process.kill()
-        process.wait(STOP_SECONDS)
+        process.wait(PATIENCE_SECONDS)
         self._process = None
 
     def restart(self) -> None:
@@ -137,19 +136,19 @@ class Daemon:
         return self._process
 
     def _await_readiness(self) -> None:
-        deadline = time.monotonic() + READY_SECONDS
-        while True:
-            if self._running().poll() is not None:
-                raise AssertionError(f"the daemon ended with {self._running().returncode}:\n{self.output}")
-            try:
-                if self.get("/health").status == 200:
-                    return
-            except OSError:
-                pass
-            if time.monotonic() > deadline:
-                self.kill()
-                raise AssertionError(f"the daemon was not ready within {READY_SECONDS} s:\n{self.output}")
-            time.sleep(0.02)
+        try:
+            wait_until(self._is_ready, "an answer of the daemon")
+        except AssertionError as late:
+            self.kill()
+            raise AssertionError(f"{late}:\n{self.output}") from None
+
+    def _is_ready(self) -> bool:
+        if self._running().poll() is not None:
+            raise AssertionError(f"the daemon ended with {self._running().returncode}")
+        try:
+            return self.get("/health").status == 200
+        except OSError:
+            return False
 
     # --- talking to it ---------------------------------------------------------
 
@@ -185,7 +184,7 @@ class Daemon:
         """Write, and wait until the daemon uses them."""
         before = self.get("/health").json["revision"]
         self.write_settings(document)
-        wait_until(lambda: self.get("/health").json["revision"] != before, 5, "the new settings")
+        wait_until(lambda: self.get("/health").json["revision"] != before, "the new settings")
 
     def journal(self) -> list[Document]:
         lines: list[Document] = []
@@ -237,7 +236,7 @@ def request(
     path: str,
     body: Document | bytes | None = None,
     headers: dict[str, str] | None = None,
-    seconds: float = 30,
+    seconds: float = PATIENCE_SECONDS,
 ) -> Response:
     """One request on a connection of its own, with exactly the given headers (and JSON's, for a document).
 
@@ -262,11 +261,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def wait_until(holds: Callable[[], bool], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not come within {seconds} s")
-        time.sleep(0.01)

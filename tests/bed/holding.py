@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.bed.asking import ask
-from tests.bed.daemon import Daemon, Document, Response, settings, upstream, wait_until
+from tests.bed.daemon import Daemon, Document, Response, settings, upstream
+from tests.bed.patience import wait_until
 from tests.bed.upstream import Answer, ScriptedUpstream, say, status
 
 REASON = "down for maintenance"
@@ -28,7 +29,7 @@ class Holding:
         asked = [
             self._pool.submit(ask, self.daemon.url, "messages", model, headers=headers) for _ in range(count)
         ]
-        wait_until(lambda: self._waiting() == before + count, 10, "the held requests")
+        wait_until(lambda: self._waiting() == before + count, "the held requests")
         return asked
 
     def _waiting(self) -> int:

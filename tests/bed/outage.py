@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from tests.bed import wire
+from tests.bed.patience import PATIENCE_SECONDS
 from tests.bed.upstream import (
     FAULTS,
     Answer,
@@ -138,7 +139,7 @@ class OutageUpstream(ScriptedUpstream):
     def __exit__(self, *details: object) -> None:
         for timer in self._reopening:
             timer.cancel()
-            timer.join(5)
+            timer.join(PATIENCE_SECONDS)
         self.open_port()
         super().__exit__(*details)
 

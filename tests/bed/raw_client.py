@@ -4,10 +4,12 @@ import socket
 import struct
 import sys
 
+from tests.bed.patience import PATIENCE_SECONDS
+
 
 def post(port: int, path: str, body: bytes, *, chunk_bytes: int = 0) -> socket.socket:
     """The connection, once a whole request was sent; with `chunk_bytes` its body comes in chunks of that size."""
-    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
     framing = "transfer-encoding: chunked" if chunk_bytes else f"content-length: {len(body)}"
     connection.sendall(f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{framing}\r\n\r\n".encode())
     connection.sendall(_chunked(body, chunk_bytes) if chunk_bytes else body)

@@ -6,8 +6,9 @@ import time
 import pytest
 
 from tests.bed.asking import ask, text_of
-from tests.bed.daemon import Response, request, wait_until
+from tests.bed.daemon import Response, request
 from tests.bed.outage import OUTAGES, REFUSED, Outage, OutageUpstream, most_at_once
+from tests.bed.patience import wait_until
 from tests.bed.upstream import Received, agent, say
 from tests.bed.wire import PROTOCOLS, Call, Protocol, Reply
 
@@ -49,7 +50,7 @@ def test_it_answers_by_itself_when_the_time_is_over(fault: str) -> None:
         server.set_outage(fault, outage)
         outage.begin()
         failure_of(server, "messages", True)
-        wait_until(lambda: answers(server), 5, "an answer")
+        wait_until(lambda: answers(server), "an answer")
         assert not outage.is_on
 
 
@@ -105,7 +106,7 @@ def test_an_outage_may_begin_after_some_good_answers(fault: str) -> None:
     with OutageUpstream() as server:
         server.set_outage(fault, outage)
         assert [ask(server.url, "responses").status for _ in range(2)] == [200, 200]
-        wait_until(lambda: outage.is_on, 5, "the beginning of the outage")
+        wait_until(lambda: outage.is_on, "the beginning of the outage")
         assert failure_of(server, "responses", True) in ((503, None), "ConnectionRefusedError")
 
 
@@ -123,7 +124,7 @@ def test_it_notes_what_was_asked_and_when_it_ended() -> None:
             ask(server.url, "messages", text=text)
         with pytest.raises(OSError):
             ask(server.url, "messages", "hangs", seconds=0.1)
-        wait_until(lambda: server.failed[0].gone_at is not None, 5, "the end of the connection")
+        wait_until(lambda: server.failed[0].gone_at is not None, "the end of the connection")
 
     first, second, third = server.answered
     assert first.fingerprint == second.fingerprint != third.fingerprint
@@ -169,7 +170,7 @@ def test_a_conversation_with_a_tool_goes_on_after_the_outage() -> None:
         outage = Outage(60, answers_before=1)
         server.set_outage("503", outage)
         first = post(server, [asked], tool)
-        wait_until(lambda: outage.is_on, 5, "the beginning of the outage")
+        wait_until(lambda: outage.is_on, "the beginning of the outage")
         failed = post(server, [asked, called, result], tool)
         outage.end()
         second = post(server, [asked, called, result], tool)

@@ -22,6 +22,7 @@ import brotli
 import zstandard
 
 from tests.bed import wire
+from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.wire import Protocol, Reply
 
 REASONS = {
@@ -31,7 +32,8 @@ REASONS = {
     429: "Too Many Requests",
     500: "Internal Server Error",
 }
-FOREVER = 60.0
+FOREVER = 600.0
+"""seconds; longer than any test"""
 
 
 # --- what a script is made of --------------------------------------------------
@@ -157,7 +159,7 @@ class ScriptedUpstream:
         for connection in open_ones:
             _shut(connection)
         for thread in self._threads:
-            thread.join(5)
+            thread.join(PATIENCE_SECONDS)
         self._listener.close()
 
     @property
@@ -177,9 +179,9 @@ class ScriptedUpstream:
         for connection in open_ones:
             _shut(connection)
 
-    def wait_for(self, count: int = 1, seconds: float = 10) -> list[Received]:
+    def wait_for(self, count: int = 1) -> list[Received]:
         """The first `count` requests, once they have come."""
-        _until(lambda: len(self.requests) >= count, seconds, f"{count} requests at {self.url}")
+        wait_until(lambda: len(self.requests) >= count, f"{count} requests at {self.url}")
         return self.requests[:count]
 
     def _start(self, work: Callable[..., None], *arguments: object) -> None:
@@ -308,14 +310,6 @@ def _read_chunks(reader: Any) -> bytes:
         reader.readline()
     reader.readline()
     return body
-
-
-def _until(holds: Callable[[], bool], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not come within {seconds} s")
-        time.sleep(0.005)
 
 
 _RESERVED: list[socket.socket] = []

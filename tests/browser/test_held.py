@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.bed.holding import REASON, Holding, holding
+from tests.bed.patience import PATIENCE_SECONDS
 from tests.browser.conftest import CHINESE, HOSTILE, LONG, Open
 from tests.browser.test_look import STATIC, WEAK_TEXT, WIDE
 
@@ -55,7 +56,7 @@ def test_try_now_answers_the_request_once_the_upstream_has_recovered(
     outage.recover()
     rows(page).get_by_role("button", name="Try now").click()
     expect(held(page)).to_have_count(0)
-    assert asked.result(10).status == 200
+    assert asked.result(PATIENCE_SECONDS).status == 200
     expect(page.get_by_text("No request is held any more.")).to_be_attached()
 
 
@@ -65,7 +66,7 @@ def test_give_up_ends_the_request_with_its_error(outage: Holding, open_page: Ope
     (second,) = outage.hold(model="second")
     rows(page).filter(has_text="first").get_by_role("button", name="Give up").click()
     expect(rows(page)).to_have_count(1)
-    assert REASON in first.result(10).text
+    assert REASON in first.result(PATIENCE_SECONDS).text
     assert not second.done()
 
 
@@ -75,7 +76,7 @@ def test_all_are_tried_at_once(outage: Holding, open_page: Open) -> None:
     outage.recover()
     held(page).get_by_role("button", name="Try all now").click()
     expect(held(page)).to_have_count(0)
-    assert [one.result(10).status for one in asked] == [200] * 4
+    assert [one.result(PATIENCE_SECONDS).status for one in asked] == [200] * 4
 
 
 def test_of_a_crowd_the_oldest_are_shown_and_the_others_counted(outage: Holding, open_page: Open) -> None:
@@ -134,7 +135,7 @@ def test_a_request_is_marked_while_it_is_held_and_reports_for_how_long_it_was(
     expect(row.locator(".badge")).to_have_text("held")
     outage.recover()
     outage.daemon.post("/api/held/try")
-    asked.result(10)
+    asked.result(PATIENCE_SECONDS)
     expect(row.locator(".badge")).to_have_text("ok")
     row.click()
     facts = page.get_by_role("dialog").locator(".pairs")

@@ -277,7 +277,7 @@ def test_a_turn_that_is_held_no_longer_is_saved_by_the_client_itself(tmp_path: P
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_turn_survives_a_cooldownart_of_the_daemon(tmp_path: Path, client: Client) -> None:
+def test_a_turn_survives_a_restart_of_the_daemon(tmp_path: Path, client: Client) -> None:
     never = threading.Event()
     with ScriptedUpstream(lambda _: [Hold(never)], say("All is done.")) as server:
         daemon = Daemon(tmp_path, settings(upstream_of(client, server), failover={"keep_alive_seconds": 0.2}))

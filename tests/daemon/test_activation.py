@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from tests.bed.asking import ask, text_of
-from tests.bed.daemon import Daemon, settings, upstream, wait_until
+from tests.bed.daemon import Daemon, settings, upstream
+from tests.bed.patience import wait_until
 from tests.bed.upstream import ScriptedUpstream, Wait, fixed, say, status
 from tests.bed.wire import PROTOCOLS, Protocol
-
-SECONDS = 10
 
 
 def minutes_ago(minutes: int) -> str:
@@ -42,7 +41,7 @@ def test_a_missed_activation_is_made_up_at_the_start_and_not_repeated_after_a_co
     with ScriptedUpstream(say("pong")) as server:
         entry = upstream("u", server.url, protocol, activation={"at": minutes_ago(5)})
         with Daemon(tmp_path, settings(entry)) as daemon:
-            wait_until(lambda: has_ended(daemon, "u"), SECONDS, "the activation")
+            wait_until(lambda: has_ended(daemon, "u"), "the activation")
             reported = activated(daemon, "u")
             assert (reported["at"], reported["ok"], reported["detail"]) == (
                 entry["activation"]["at"],
@@ -66,7 +65,7 @@ def test_an_activation_that_fails_is_reported_and_costs_clients_nothing(tmp_path
     with ScriptedUpstream(refusing, say("Hello")) as server:
         entry = upstream("u", server.url, activation={"at": minutes_ago(5)})
         with Daemon(tmp_path, settings(entry)) as daemon:
-            wait_until(lambda: has_ended(daemon, "u"), SECONDS, "the failure")
+            wait_until(lambda: has_ended(daemon, "u"), "the failure")
             reported = activated(daemon, "u")
             assert (reported["ok"], reported["detail"]) == (False, "only coding agents")
             assert 0 < reported["next"] - reported["last"] <= 61
@@ -84,9 +83,9 @@ def test_a_new_name_is_no_new_occasion(tmp_path: Path) -> None:
     with ScriptedUpstream(say("pong")) as server:
         entry = upstream("u", server.url, key="sk", activation={"at": minutes_ago(5)})
         with Daemon(tmp_path, settings(entry)) as daemon:
-            wait_until(lambda: has_ended(daemon, "u"), SECONDS, "the activation")
+            wait_until(lambda: has_ended(daemon, "u"), "the activation")
             daemon.change_settings(settings({**entry, "name": "renamed"}))
-            wait_until(lambda: has_ended(daemon, "renamed"), SECONDS, "the memory under the new name")
+            wait_until(lambda: has_ended(daemon, "renamed"), "the memory under the new name")
             daemon.restart()
             assert activated(daemon, "renamed")["last"] is not None
             ask(daemon.url, "messages")

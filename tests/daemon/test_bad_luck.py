@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.bed.asking import ask
-from tests.bed.daemon import Daemon, request, settings, upstream, wait_until
+from tests.bed.daemon import Daemon, request, settings, upstream
+from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.upstream import ScriptedUpstream, say
 
 if sys.platform == "darwin":
@@ -48,26 +49,29 @@ def test_a_full_disk_stops_no_request_and_loses_no_line(tmp_path: Path, server: 
             )
             assert (saved.status, saved.json["error"]["message"][:22]) == (507, "The disk refused it: F")
             assert ask(daemon.url, "messages").status == 200, "what could not be saved is not in use"
-        wait_until(lambda: len(daemon.journal()) == 6, 10, "the lines that waited")
+        wait_until(lambda: len(daemon.journal()) == 6, "the lines that waited")
 
         assert daemon.token_stats()["summary"]["total_requests"] == 6
         assert daemon.settings_path.read_bytes() == before
         assert [path.name for path in daemon.data.iterdir() if path.name.endswith(".tmp")] == []
         ask(daemon.url, "messages", "logged-again")
-        wait_until(lambda: "logged-again" in daemon.log(), 5, "the log")
+        wait_until(lambda: "logged-again" in daemon.log(), "the log")
 
 
 def test_without_file_handles_it_waits_for_better_times(tmp_path: Path, server: ScriptedUpstream) -> None:
     with Daemon(tmp_path, settings(upstream("a", server.url))) as daemon:
         open_ones = len(os.listdir(f"/proc/{daemon.pid}/fd"))
         with limited(daemon, resource.RLIMIT_NOFILE, open_ones + 5):
-            crowd = [socket.create_connection(("127.0.0.1", daemon.port), timeout=5) for _ in range(30)]
+            crowd = [
+                socket.create_connection(("127.0.0.1", daemon.port), timeout=PATIENCE_SECONDS)
+                for _ in range(30)
+            ]
             ticks = _processor_ticks(daemon)
-            wait_until(lambda: _cannot_be_asked(daemon), 10, "exhaustion")
+            wait_until(lambda: _cannot_be_asked(daemon), "exhaustion")
             for connection in crowd:
                 connection.close()
             assert _processor_ticks(daemon) - ticks < 100, "it does not spin"
-            wait_until(lambda: not _cannot_be_asked(daemon), 10, "an answer after the crowd has gone")
+            wait_until(lambda: not _cannot_be_asked(daemon), "an answer after the crowd has gone")
         assert ask(daemon.url, "messages").status == 200
         assert daemon.journal()[-1]["outcome"] == "ok"
 
@@ -91,9 +95,11 @@ def test_started_with_few_file_handles_it_keeps_some_for_itself(
     daemon = Daemon(tmp_path, settings(upstream("a", server.url)))
     command = f'ulimit -n 64; exec "{sys.executable}" "$@"'
     with _shell_before_python(daemon, command), daemon:
-        crowd = [socket.create_connection(("127.0.0.1", daemon.port), timeout=5) for _ in range(200)]
+        crowd = [
+            socket.create_connection(("127.0.0.1", daemon.port), timeout=PATIENCE_SECONDS) for _ in range(200)
+        ]
         # while it still accepts the crowd, a connection that has not sent its request yet is idle too
-        wait_until(lambda: sum(map(_is_closed, crowd)) >= 200 - 64 // 3, 10, "the end of the longest idle")
+        wait_until(lambda: sum(map(_is_closed, crowd)) >= 200 - 64 // 3, "the end of the longest idle")
         assert ask(daemon.url, "messages").status == 200
         assert daemon.journal()[-1]["outcome"] == "ok"
         for connection in crowd:
@@ -133,9 +139,9 @@ def test_killed_while_it_saves_it_finds_its_file_whole_and_leaves_no_copies(tmp_
         daemon.start()
         saving = threading.Thread(target=_save_without_end, args=(daemon.url,))
         saving.start()
-        wait_until(lambda: len(list((daemon.data / "history").glob("*.json"))) > 3, 10, "some saves")
+        wait_until(lambda: len(list((daemon.data / "history").glob("*.json"))) > 3, "some saves")
         daemon.kill()
-        saving.join(10)
+        saving.join(PATIENCE_SECONDS)
         (daemon.data / f".all_configs.json.killed{turn}.tmp").write_text('{"key": "sk-of-a')
     with daemon:
         names = [one["name"] for one in daemon.get("/api/configs").json["upstreams"]]
@@ -187,7 +193,7 @@ def test_an_empty_admin_token_is_not_taken_for_none(tmp_path: Path) -> None:
     token.write_text("\n")
     try:
         daemon.start("--host", "0.0.0.0", wait=False)
-        wait_until(lambda: not _cannot_be_asked_for_a_key(daemon), 10, "the daemon")
+        wait_until(lambda: not _cannot_be_asked_for_a_key(daemon), "the daemon")
         assert daemon.get("/api/configs").status == 401
         assert len(token.read_text().strip()) >= 32
         assert token.stat().st_mode & 0o777 == 0o600
@@ -205,7 +211,7 @@ def test_on_a_shared_machine_an_empty_token_file_closes_the_dashboard_to_other_u
     daemon.write_settings(settings(client_keys={"k": "laptop"}))
     try:
         daemon.start(wait=False)
-        wait_until(lambda: not _cannot_be_asked_for_a_key(daemon), 10, "the daemon")
+        wait_until(lambda: not _cannot_be_asked_for_a_key(daemon), "the daemon")
         assert daemon.post("/api/export", {"keys": True}).status == 401
         shown = {"authorization": f"Bearer {token.read_text().strip()}"}
         assert daemon.post("/api/export", {"keys": True}, shown).status == 200

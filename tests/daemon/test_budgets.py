@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from tests.bed.asking import ask, text_of
-from tests.bed.daemon import Daemon, settings, upstream, wait_until
+from tests.bed.daemon import Daemon, settings, upstream
+from tests.bed.patience import wait_until
 from tests.bed.upstream import ScriptedUpstream, answer, say
 from tests.bed.wire import Reply, Usage
 
@@ -29,7 +30,7 @@ def test_a_soft_limit_warns_and_a_hard_one_sends_the_next_request_elsewhere(tmp_
             assert notices == [[soft], [hard], [hard]]
             assert [(skip["upstream"], skip["reason"]) for skip in route["skipped"]] == [("paid", "budget")]
             assert hard in route["skipped"][0]["text"]
-            wait_until(lambda: hard in daemon.log(), 5, "the log")
+            wait_until(lambda: hard in daemon.log(), "the log")
             reported = [line for line in daemon.log().splitlines() if " WARNING " in line]
             assert [line.rpartition(" WARNING ")[2] for line in reported] == [soft, hard]
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pytest
 
 from tests.bed.asking import PATHS, ask, question, text_of
-from tests.bed.daemon import Daemon, settings, upstream, wait_until
+from tests.bed.daemon import Daemon, settings, upstream
+from tests.bed.patience import wait_until
 from tests.bed.raw_client import leave, post
 from tests.bed.upstream import (
     Answer,
@@ -100,8 +101,8 @@ def seconds_until_gone(
     left_at = time.monotonic()
     leave(client, reset=reset)
     request = bed.server.requests[0]
-    wait_until(lambda: request.gone_at is not None, 3, "the end of the upstream call")
-    wait_until(lambda: len(bed.daemon.journal()) > lines, 3, "the journal line")
+    wait_until(lambda: request.gone_at is not None, "the end of the upstream call")
+    wait_until(lambda: len(bed.daemon.journal()) > lines, "the journal line")
     line = bed.daemon.journal()[-1]
     assert line["outcome"] == "cancelled"
     if shows_content:

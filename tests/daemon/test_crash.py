@@ -4,7 +4,8 @@ import threading
 from pathlib import Path
 
 from tests.bed.asking import ask
-from tests.bed.daemon import Daemon, settings, upstream, wait_until
+from tests.bed.daemon import Daemon, settings, upstream
+from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.upstream import ScriptedUpstream, answer
 from tests.bed.wire import PROTOCOLS, Protocol, Reply, Usage
 
@@ -31,7 +32,7 @@ class Load:
 
     def join(self) -> None:
         for thread in self._threads:
-            thread.join(30)
+            thread.join(PATIENCE_SECONDS)
 
     def _ask(self, number: int) -> None:
         protocol: Protocol = PROTOCOLS[number % len(PROTOCOLS)]
@@ -65,7 +66,7 @@ def test_kill_9_under_load_three_times_in_a_row_loses_no_finished_exchange(tmp_p
             for round_number in range(3):
                 load = Load(daemon.url, round_number)
                 load.start()
-                wait_until(load.has_answers, 30, "the load")
+                wait_until(load.has_answers, "the load")
                 daemon.kill()
                 load.join()
                 answered += load.answered

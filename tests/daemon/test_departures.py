@@ -12,16 +12,17 @@ from pathlib import Path
 import pytest
 
 from tests.bed.asking import PATHS, question
-from tests.bed.daemon import Daemon, Document, settings, upstream, wait_until
+from tests.bed.daemon import Daemon, Document, settings, upstream
 from tests.bed.full_listener import FullListener
 from tests.bed.leaving_clients import NODE, abort, claude, interrupt, node_fetch
+from tests.bed.patience import wait_until
 from tests.bed.raw_client import leave, post
 from tests.bed.upstream import Hold, Received, Script, ScriptedUpstream, Wait, cut_after_content, say, status
 
 KB, MB = 1024, 1024 * 1024
 SIZES = {"20 KB": 20 * KB, "300 KB": 300 * KB, "2 MB": 2 * MB, "8 MB": 8 * MB}
-SECONDS = 5
-"""far less than any limit of the daemon: only the client's leaving can have ended the call"""
+LONG = 600
+"""seconds: a limit of the daemon that no test reaches, so that only the client's leaving can have ended the call"""
 READY = {"state": "ready", "errors": 0, "under_way": 0}
 
 Leave = Callable[[], None]
@@ -52,10 +53,10 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     with ScriptedUpstream() as server, FullListener() as unreachable:
         entries = [
             upstream("one", server.url, max_concurrency=1),
-            upstream("unreachable", unreachable.url, max_concurrency=1, timeouts={"connect": 60}),
+            upstream("unreachable", unreachable.url, max_concurrency=1, timeouts={"connect": LONG}),
             upstream("failing", server.url, max_concurrency=1),
         ]
-        document = settings(*entries, failover={"error_threshold": 1, "hold_seconds": 60})
+        document = settings(*entries, failover={"error_threshold": 1, "hold_seconds": LONG})
         with Daemon(tmp_path_factory.mktemp("departures"), document) as daemon:
             yield Bed(daemon, server, unreachable)
 
@@ -77,21 +78,21 @@ def while_waiting_for_a_slot(bed: Bed, client: Client) -> None:
     holder = post(bed.daemon.port, PATHS["messages"], request_of("one", 10))
     bed.server.wait_for()
     leaves = client(bed, "one")
-    wait_until(lambda: bed.running == 2, SECONDS, "the second request")
+    wait_until(lambda: bed.running == 2, "the second request")
     leaves()
-    wait_until(lambda: bed.running == 1, SECONDS, "the end of the request whose client has left")
+    wait_until(lambda: bed.running == 1, "the end of the request whose client has left")
     let_go.set()
     assert b"200 OK" in holder.recv(65536)
-    wait_until(lambda: bed.state_of("one") == READY, SECONDS, "a free slot")
+    wait_until(lambda: bed.state_of("one") == READY, "a free slot")
     holder.close()
     assert len(bed.server.requests) == 1
 
 
 def while_connecting(bed: Bed, client: Client) -> None:
     leaves = client(bed, "unreachable")
-    wait_until(lambda: bed.unreachable.callers == 1, SECONDS, "the call")
+    wait_until(lambda: bed.unreachable.callers == 1, "the call")
     leaves()
-    wait_until(lambda: bed.unreachable.callers == 0, SECONDS, "the end of the call")
+    wait_until(lambda: bed.unreachable.callers == 0, "the end of the call")
 
 
 def before_content(bed: Bed, client: Client) -> None:
@@ -99,27 +100,27 @@ def before_content(bed: Bed, client: Client) -> None:
     leaves = client(bed, "one")
     (call,) = bed.server.wait_for()
     leaves()
-    wait_until(lambda: call.gone_at is not None, SECONDS, "the end of the call")
+    wait_until(lambda: call.gone_at is not None, "the end of the call")
 
 
 def while_held(bed: Bed, client: Client) -> None:
     held_before = bed.daemon.log().count(" is held ")
     bed.server.script(status(503))
     leaves = client(bed, "failing")
-    wait_until(lambda: bed.daemon.log().count(" is held ") > held_before, SECONDS, "a held request")
+    wait_until(lambda: bed.daemon.log().count(" is held ") > held_before, "a held request")
     assert bed.running == 1
     leaves()
-    wait_until(lambda: bed.running == 0, SECONDS, "the end of the request")
-    wait_until(lambda: bed.state_of("failing")["under_way"] == 0, SECONDS, "a free slot")
+    wait_until(lambda: bed.running == 0, "the end of the request")
+    wait_until(lambda: bed.state_of("failing")["under_way"] == 0, "a free slot")
 
 
 def while_streaming(bed: Bed, client: Client) -> None:
     bed.server.script(cut_after_content([Wait()]))
     leaves = client(bed, "one")
     (call,) = bed.server.wait_for()
-    wait_until(lambda: _has_content(bed), SECONDS, "the first content")
+    wait_until(lambda: _has_content(bed), "the first content")
     leaves()
-    wait_until(lambda: call.gone_at is not None, SECONDS, "the end of the call")
+    wait_until(lambda: call.gone_at is not None, "the end of the call")
 
 
 def _has_content(bed: Bed) -> bool:
@@ -142,7 +143,7 @@ def check(bed: Bed, phase: str, client: Client) -> None:
     before = len(bed.daemon.journal())
     PHASES[phase](bed, client)
     expected = ["cancelled", "ok"] if phase == "waiting for a slot" else ["cancelled"]
-    wait_until(lambda: len(bed.daemon.journal()) - before == len(expected), SECONDS, "the journal's lines")
+    wait_until(lambda: len(bed.daemon.journal()) - before == len(expected), "the journal's lines")
     assert [line["outcome"] for line in bed.daemon.journal()[before:]] == expected
     assert [bed.state_of(name) for name in ("one", "unreachable")] == [READY, READY]
 

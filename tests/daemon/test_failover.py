@@ -13,7 +13,8 @@ import pytest
 
 from tests.bed import wire
 from tests.bed.asking import ask, error_of, text_of
-from tests.bed.daemon import Daemon, Document, Response, settings, upstream, wait_until
+from tests.bed.daemon import Daemon, Document, Response, settings, upstream
+from tests.bed.patience import wait_until
 from tests.bed.upstream import (
     FAULTS,
     Answer,
@@ -202,12 +203,10 @@ def test_64_requests_at_a_time_meet_a_dying_upstream_a_trial_and_a_recovery(tmp_
 
             first.script(held)
             second.script(say("second"))
-            wait_until(
-                lambda: upstream_state(daemon, "first")["state"] != "resting", 5, "the end of the rest"
-            )
+            wait_until(lambda: upstream_state(daemon, "first")["state"] != "resting", "the end of the rest")
             with ThreadPoolExecutor(MANY) as pool:
                 asking = [pool.submit(ask, daemon.url, "messages") for _ in range(MANY)]
-                wait_until(lambda: len(second.requests) >= MANY - 1, 10, "the others' answers")
+                wait_until(lambda: len(second.requests) >= MANY - 1, "the others' answers")
                 trials = len(first.requests)
                 let_go.set()
                 trying = [answer.result() for answer in asking]
@@ -264,7 +263,7 @@ def test_32_clients_of_an_upstream_for_two_are_served_two_at_a_time_in_their_ord
                 asking = []
                 for count, name in enumerate(names, start=1):
                     asking.append(pool.submit(ask, daemon.url, "messages", text=name))
-                    wait_until(lambda: under_way(daemon) >= count, 5, name)  # noqa: B023
+                    wait_until(lambda: under_way(daemon) >= count, name)  # noqa: B023
                 crowd.seconds = 0.02
                 responses = [answer.result() for answer in asking]
             left = upstream_state(daemon, "limited")["under_way"]
@@ -409,7 +408,7 @@ def test_another_upstream_can_be_asked_the_same_whatever_its_role_and_cooldown(t
 
             for name in ("first", "rescue"):
                 again = replayed(name).json["id"]
-                wait_until(lambda: outcome_of(daemon, again) == "ok", 5, f"the answer of {name}")  # noqa: B023
+                wait_until(lambda: outcome_of(daemon, again) == "ok", f"the answer of {name}")  # noqa: B023
                 attempts = daemon.get(f"/api/requests/{again}").json["attempts"]
                 assert [(one["upstream"], one["why"]) for one in attempts] == [(name, "asked for by name")]
             refused = replayed("off")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from tests.bed.asking import ask, end_reported, error_of, text_of
-from tests.bed.daemon import Daemon, Response, settings, upstream, wait_until
+from tests.bed.daemon import Daemon, Response, settings, upstream
+from tests.bed.patience import wait_until
 from tests.bed.upstream import (
     CLIENT_STATUSES,
     FAULTS,
@@ -275,4 +276,4 @@ def test_a_hanging_upstream_is_left_when_its_time_is_up(pair: Pair) -> None:
     pair.ask("messages")
 
     hung = pair.first.wait_for()[0]
-    wait_until(lambda: hung.gone_at is not None, 2, "the end of the hanging attempt")
+    wait_until(lambda: hung.gone_at is not None, "the end of the hanging attempt")

@@ -15,7 +15,8 @@ import pytest
 
 from tests.bed.asking import PATHS, ask, error_of, last_record, question
 from tests.bed.certificates import make_certificates
-from tests.bed.daemon import Daemon, Document, Response, settings, upstream, wait_until
+from tests.bed.daemon import Daemon, Document, Response, settings, upstream
+from tests.bed.patience import wait_until
 from tests.bed.raw_client import cooldown_of
 from tests.bed.upstream import (
     Answer,
@@ -292,7 +293,7 @@ def test_a_stream_without_content_is_cut_for_programs_that_then_repeat_it(
         certificates = make_certificates(tmp_path)
         files = ("--cert", f"{tmp_path}/good.pem", "--cert-key", f"{tmp_path}/good.key")
         daemon.start(*(files if over_tls else ()), wait=False)
-        wait_until(lambda: listens(daemon), 20, "the daemon")
+        wait_until(lambda: listens(daemon), "the daemon")
         plain = socket.create_connection(("127.0.0.1", daemon.port), 15)
         with (
             certificates.client().wrap_socket(plain, server_hostname="localhost")
@@ -302,7 +303,7 @@ def test_a_stream_without_content_is_cut_for_programs_that_then_repeat_it(
             client.sendall(post(protocol, headers))
             begun = client.recv(65536)
             os.kill(daemon.pid, signal.SIGTERM)
-            wait_until(lambda: not listens(daemon), 10, "the closed listener")
+            wait_until(lambda: not listens(daemon), "the closed listener")
             daemon.stop()
             seen = begun + cooldown_of(client)
         never.set()
@@ -318,9 +319,9 @@ def test_a_stream_of_codex_with_content_ends_with_a_code_that_it_repeats(tmp_pat
         daemon = Daemon(tmp_path, settings(upstream("mine", server.url, "responses")))
         daemon.start()
         asking = pool.submit(ask, daemon.url, "responses", headers=CODEX)
-        wait_until(lambda: has_content(daemon), 5, "the content")
+        wait_until(lambda: has_content(daemon), "the content")
         os.kill(daemon.pid, signal.SIGTERM)
-        wait_until(lambda: not listens(daemon), 10, "the closed listener")
+        wait_until(lambda: not listens(daemon), "the closed listener")
         daemon.stop()
         never.set()
     assert last_record(asking.result())["response"]["error"]["code"] == "server_error"

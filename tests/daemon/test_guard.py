@@ -9,6 +9,7 @@ import pytest
 
 from tests.bed.asking import question
 from tests.bed.daemon import Daemon, Response, request, settings, upstream
+from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.raw_client import cooldown_of
 from tests.bed.upstream import ScriptedUpstream, say
 
@@ -172,7 +173,7 @@ ODD_REQUESTS: dict[str, tuple[bytes, set[int]]] = {
 @pytest.mark.parametrize("name", ODD_REQUESTS)
 def test_odd_requests_are_refused_or_answered_once(daemon: Daemon, name: str) -> None:
     sent, allowed = ODD_REQUESTS[name]
-    with socket.create_connection(("127.0.0.1", daemon.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", daemon.port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(sent)
         reported = cooldown_of(connection)
 
@@ -196,7 +197,7 @@ def test_a_form_cannot_write(daemon: Daemon, kind: str) -> None:
     "path", ["/../app.py", "/%2e%2e/app.py", "/..%2fapp.py", "/static/../../app.py", "/.git/config"]
 )
 def test_no_file_outside_the_pages_is_served(daemon: Daemon, path: str) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=PATIENCE_SECONDS)
     try:
         connection.putrequest("GET", path)
         connection.endheaders()
@@ -218,9 +219,7 @@ def test_beyond_loopback_the_dashboard_needs_the_admin_token(tmp_path: Path) -> 
     try:
         daemon.start("--host", "0.0.0.0", wait=False)
         token_path = daemon.data / "admin_token"
-        from tests.bed.daemon import wait_until
-
-        wait_until(lambda: is_listening(daemon), 10, "the daemon")
+        wait_until(lambda: is_listening(daemon), "the daemon")
         token = token_path.read_text().strip()
 
         assert token_path.stat().st_mode & 0o777 == 0o600

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.bed.asking import ask
-from tests.bed.daemon import Daemon, Document, settings, upstream, wait_until
+from tests.bed.daemon import Daemon, Document, settings, upstream
 from tests.bed.holding import AGENT, REASON, Holding, holding
+from tests.bed.patience import PATIENCE_SECONDS, wait_until
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_try_now_answers_what_is_held_once_the_upstream_has_recovered(outage: Ho
     asked = outage.hold(3)
     outage.recover()
     assert outage.daemon.post("/api/held/try", {"upstream": "a"}).json == {"ok": True}
-    assert [one.result(10).status for one in asked] == [200, 200, 200]
+    assert [one.result(PATIENCE_SECONDS).status for one in asked] == [200, 200, 200]
     assert outage.rows() == []
 
 
@@ -45,13 +46,13 @@ def test_clearing_a_cooldown_makes_the_next_try_due(outage: Holding, body: Docum
     (asked,) = outage.hold()
     outage.recover()
     outage.daemon.post("/api/upstreams/clear", body)
-    assert asked.result(10).status == 200
+    assert asked.result(PATIENCE_SECONDS).status == 200
 
 
 def test_a_try_that_fails_leaves_the_request_held(outage: Holding) -> None:
     (asked,) = outage.hold()
     outage.daemon.post("/api/held/try")
-    wait_until(lambda: outage.rows()[0]["upstreams"][0]["tries"] == 2, 10, "the try")
+    wait_until(lambda: outage.rows()[0]["upstreams"][0]["tries"] == 2, "the try")
     assert not asked.done()
 
 
@@ -59,12 +60,12 @@ def test_giving_up_ends_one_request_with_its_error_and_leaves_the_others(outage:
     asked = outage.hold(3)
     first = outage.rows()[0]["id"]
     assert outage.daemon.post("/api/held/give-up", {"id": first}).json == {"given_up": 1}
-    wait_until(lambda: sum(one.done() for one in asked) == 1, 10, "the end of one")
+    wait_until(lambda: sum(one.done() for one in asked) == 1, "the end of one")
     (ended,) = [one.result() for one in asked if one.done()]
     assert REASON in ended.text
     assert outage.daemon.post("/api/held/give-up", {"id": first}).status == 404
     assert outage.daemon.post("/api/held/give-up").json == {"given_up": 2}
-    assert all(REASON in one.result(10).text for one in asked)
+    assert all(REASON in one.result(PATIENCE_SECONDS).text for one in asked)
 
 
 def test_the_time_held_is_in_the_row_the_journal_the_log_and_the_metrics(outage: Holding) -> None:
@@ -72,7 +73,7 @@ def test_the_time_held_is_in_the_row_the_journal_the_log_and_the_metrics(outage:
     assert "switchyard_held_requests 1\n" in outage.daemon.get("/metrics").text
     outage.recover()
     outage.daemon.post("/api/held/try")
-    assert asked.result(10).status == 200
+    assert asked.result(PATIENCE_SECONDS).status == 200
     row = outage.daemon.get("/api/requests").json["requests"][0]
     line = outage.daemon.journal()[-1]
     assert (line["held"], row["is_held"]) == (pytest.approx(row["held"], abs=0.002), False)
@@ -84,7 +85,7 @@ def test_the_time_held_is_in_the_row_the_journal_the_log_and_the_metrics(outage:
 
 def log_of(daemon: Daemon, text: str) -> str:
     """The log, once it has this text."""
-    wait_until(lambda: text in daemon.log(), 5, text)
+    wait_until(lambda: text in daemon.log(), text)
     return daemon.log()
 
 
@@ -92,7 +93,7 @@ def test_the_log_says_what_is_held_and_how_it_goes_on(outage: Holding) -> None:
     asked = outage.hold(3)
     outage.recover()
     outage.daemon.post("/api/held/try")
-    assert [one.result(10).status for one in asked] == [200, 200, 200]
+    assert [one.result(PATIENCE_SECONDS).status for one in asked] == [200, 200, 200]
     log = log_of(outage.daemon, "was held for")
     assert log.count(f'at the latest: "a": 503 {REASON}') == 3
     assert log.count('upstream "a" answers again; 2 held requests go on') == 1
@@ -108,7 +109,7 @@ def test_the_status_line_says_what_is_held_of_this_client(outage: Holding) -> No
 def test_while_nothing_is_held_the_status_line_names_who_is_cooling_down(outage: Holding) -> None:
     (asked,) = outage.hold()
     outage.daemon.post("/api/held/give-up")
-    asked.result(10)
+    asked.result(PATIENCE_SECONDS)
     assert outage.daemon.get("/statusline").text.startswith("a, cooling down | ")
 
 
@@ -139,7 +140,7 @@ def test_without_holding_the_last_resort_is_explained_as_before(outage: Holding)
 @contextmanager
 def events(daemon: Daemon) -> Iterator[Iterator[tuple[str, Document]]]:
     """The live events, kind and content."""
-    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=PATIENCE_SECONDS)
     connection.request("GET", "/api/events")
     answer = connection.getresponse()
 
@@ -166,7 +167,7 @@ def test_what_is_held_and_goes_on_is_pushed(outage: Holding) -> None:
         outage.recover()
         outage.daemon.post("/api/held/try")
         assert next(state for state in states if not state["held"])
-        assert asked.result(10).status == 200
+        assert asked.result(PATIENCE_SECONDS).status == 200
 
 
 def test_while_nothing_changes_nothing_is_pushed(outage: Holding) -> None:
@@ -176,7 +177,7 @@ def test_while_nothing_changes_nothing_is_pushed(outage: Holding) -> None:
         outage.daemon.post("/api/capture", {"on": True})
         changed = next(state for kind, state in reported if kind == "state")
         assert changed["capture"] is True
-        wait_until(lambda: int(outage.daemon.get("/api/state").json["now"]) > changed["now"] + 3, 10, "time")
+        wait_until(lambda: int(outage.daemon.get("/api/state").json["now"]) > changed["now"] + 3, "time")
         outage.daemon.post("/api/capture", {"on": False})
         kind, state = next(reported)
         assert (kind, state["capture"]) == ("state", False)

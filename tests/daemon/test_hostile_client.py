@@ -15,7 +15,8 @@ import zstandard
 
 from tests.bed.asking import PATHS, ask, error_of, text_of
 from tests.bed.certificates import Certificates, make_certificates
-from tests.bed.daemon import Daemon, Response, request, settings, upstream, wait_until
+from tests.bed.daemon import Daemon, Response, request, settings, upstream
+from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.raw_client import cooldown_of
 from tests.bed.upstream import ScriptedUpstream, say
 from tests.bed.wire import PROTOCOLS, Protocol
@@ -152,7 +153,7 @@ def test_thousands_of_idle_connections_keep_nobody_out(daemon: Daemon) -> None:
     crowd: list[socket.socket] = []
     try:
         for _ in range(CROWD):
-            crowd.append(socket.create_connection(("127.0.0.1", daemon.port), timeout=10))
+            crowd.append(socket.create_connection(("127.0.0.1", daemon.port), timeout=PATIENCE_SECONDS))
         began = time.monotonic()
         assert text_of("messages", ask(daemon.url, "messages", "over-chat")) == "Served"
         assert time.monotonic() - began < 5
@@ -169,8 +170,10 @@ def test_over_tls_who_never_shakes_hands_keeps_nobody_out(tmp_path: Path, server
     daemon.start("--cert", f"{tmp_path}/good.pem", "--cert-key", f"{tmp_path}/good.key", wait=False)
     crowd: list[socket.socket] = []
     try:
-        wait_until(lambda: status_over_tls(daemon, certificates) == 200, 20, "the daemon")
-        crowd += [socket.create_connection(("127.0.0.1", daemon.port), timeout=10) for _ in range(300)]
+        wait_until(lambda: status_over_tls(daemon, certificates) == 200, "the daemon")
+        crowd += [
+            socket.create_connection(("127.0.0.1", daemon.port), timeout=PATIENCE_SECONDS) for _ in range(300)
+        ]
         assert status_over_tls(daemon, certificates) == 200
     finally:
         for connection in crowd:
@@ -180,7 +183,7 @@ def test_over_tls_who_never_shakes_hands_keeps_nobody_out(tmp_path: Path, server
 
 def status_over_tls(daemon: Daemon, certificates: Certificates) -> int:
     connection = http.client.HTTPSConnection(
-        "localhost", daemon.port, timeout=10, context=certificates.client()
+        "localhost", daemon.port, timeout=PATIENCE_SECONDS, context=certificates.client()
     )
     try:
         connection.request("GET", "/health")
@@ -197,7 +200,7 @@ def test_pipelined_requests_are_answered_in_their_order(daemon: Daemon) -> None:
         b"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: "
     )
     requests = b"".join(head + b"%d\r\n\r\n" % len(body) + body for body in bodies)
-    with socket.create_connection(("127.0.0.1", daemon.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", daemon.port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(requests + b"GET /api HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         reported = cooldown_of(connection)
 

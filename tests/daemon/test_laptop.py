@@ -17,6 +17,7 @@ import pytest
 
 from tests.bed.asking import ask, text_of
 from tests.bed.daemon import ROOT, Daemon, Response, settings, upstream
+from tests.bed.patience import PATIENCE_SECONDS
 from tests.bed.upstream import Hold, Received, Script, ScriptedUpstream, Step, say, stream
 from tests.bed.wire import PROTOCOLS, Protocol, Reply, records
 
@@ -43,7 +44,7 @@ def test_after_sleep_no_stale_connection_looks_like_a_failing_upstream(tmp_path:
     together = threading.Barrier(6)
 
     def at_the_same_time(request: Received) -> Script:
-        together.wait(20)
+        together.wait(PATIENCE_SECONDS)
         return say("Served")(request)
 
     with ScriptedUpstream(at_the_same_time) as server:
@@ -82,11 +83,11 @@ def test_a_stream_survives_a_sleep_longer_than_its_limit_on_silence(
         with Daemon(tmp_path, settings(entry | {"base_url": server.url})) as daemon:
             with ThreadPoolExecutor(1) as pool:
                 asking = pool.submit(ask, daemon.url, protocol)
-                assert begun.wait(20)
+                assert begun.wait(PATIENCE_SECONDS)
                 with asleep(daemon):
                     slept.set()
                     time.sleep(1.5)
-                response = asking.result(30)
+                response = asking.result(PATIENCE_SECONDS)
 
     assert text_of(protocol, response) == WORDS
     assert daemon.journal()[-1]["outcome"] == "ok"
@@ -181,7 +182,7 @@ def test_in_another_network_names_are_looked_up_anew_and_dead_connections_left_a
         str(ROOT),
         "/etc/hosts",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
 
     assert done.stdout == "112\n", done.stderr
 

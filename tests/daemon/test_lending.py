@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.bed.asking import ask
-from tests.bed.daemon import Daemon, Document, Response, settings, upstream, wait_until
+from tests.bed.daemon import Daemon, Document, Response, settings, upstream
 from tests.bed.keychain import FakeKeychain
+from tests.bed.patience import wait_until
 from tests.bed.upstream import ScriptedUpstream, say
 
 SECRETS = {
@@ -173,7 +174,7 @@ def test_the_admin_token_opens_variables_and_the_keychain_but_no_stored_key(plac
     (places.daemon.data / "admin_token").write_text(TOKEN)
     places.daemon.stop()
     places.daemon.start(wait=False)
-    wait_until(lambda: answers(places.daemon), 20, "the daemon")
+    wait_until(lambda: answers(places.daemon), "the daemon")
     admin, url = {"authorization": f"Bearer {TOKEN}"}, places.stranger.url
     assert places.test(new({"base_url": url, "key": "env:OTHER"})).status == 401
     for key in ("env:OTHER", "keyring:other"):

@@ -12,6 +12,7 @@ import pytest
 
 from tests.bed.asking import PATHS, ask, error_of, question, text_of
 from tests.bed.daemon import Daemon, Response, request, settings, upstream
+from tests.bed.patience import PATIENCE_SECONDS
 from tests.bed.upstream import FAULTS, ScriptedUpstream, say, status
 from tests.bed.wire import PROTOCOLS, Protocol
 
@@ -227,7 +228,7 @@ def test_what_becomes_a_client_key_while_its_request_is_held_is_not_sent_again(t
             asking.start()
             server.wait_for(1)
             daemon.change_settings(document | {"client_keys": KEYS})
-            asking.join(30)
+            asking.join(PATIENCE_SECONDS)
             upstreams_asked = [one["upstream"] for one in attempts(daemon)]
     [response] = responses
     assert "passes the client's own key on" in error_of("messages", response)["message"]

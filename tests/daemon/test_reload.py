@@ -11,7 +11,8 @@ import pytest
 
 from tests.bed import wire
 from tests.bed.asking import ask, text_of
-from tests.bed.daemon import Daemon, Document, Response, settings, upstream, wait_until
+from tests.bed.daemon import Daemon, Document, Response, settings, upstream
+from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.upstream import Hold, Received, Script, ScriptedUpstream, cut_after_content, say, stream
 from tests.bed.wire import Protocol
 
@@ -36,7 +37,7 @@ class Bed:
         return text_of("messages", ask(self.daemon.url, "messages"))
 
     def waits_for(self, name: str) -> None:
-        wait_until(lambda: self.answerer() == name, 10, f"the {name} upstream")
+        wait_until(lambda: self.answerer() == name, f"the {name} upstream")
 
 
 @pytest.fixture
@@ -90,9 +91,7 @@ def test_a_change_behind_a_symbolic_link_is_seen(tmp_path: Path) -> None:
         with daemon:
             assert text_of("messages", ask(daemon.url, "messages")) == "old"
             renamed_over(real, json.dumps(settings(upstream("new", new.url))))
-            wait_until(
-                lambda: text_of("messages", ask(daemon.url, "messages")) == "new", 3, "the new upstream"
-            )
+            wait_until(lambda: text_of("messages", ask(daemon.url, "messages")) == "new", "the new upstream")
         assert daemon.settings_path.is_symlink()
 
 
@@ -116,17 +115,15 @@ INVALID = {
 def test_an_invalid_file_keeps_the_last_good_one_and_is_reported(bed: Bed, name: str) -> None:
     text, reported = INVALID[name]
     renamed_over(bed.daemon.settings_path, text)
-    wait_until(lambda: bed.daemon.get("/health").json["faults"] > 0, 10, "the fault")
+    wait_until(lambda: bed.daemon.get("/health").json["faults"] > 0, "the fault")
 
     assert bed.answerer() == "old"
-    wait_until(
-        lambda: reported in bed.daemon.output and reported in bed.daemon.log(), 10, "the fault in the log"
-    )
+    wait_until(lambda: reported in bed.daemon.output and reported in bed.daemon.log(), "the fault in the log")
     code, said = bed.daemon.command("check")
     assert code == 1 and reported in said
 
     renamed_over(bed.daemon.settings_path, json.dumps(bed.new_settings))
-    wait_until(lambda: bed.answerer() == "new", 10, "the new upstream")
+    wait_until(lambda: bed.answerer() == "new", "the new upstream")
     assert bed.daemon.get("/health").json["faults"] == 0
 
 
@@ -149,7 +146,7 @@ def test_a_stream_in_flight_is_untouched(tmp_path: Path, protocol: Protocol) -> 
             daemon.change_settings(settings(upstream("new", new.url)))
             assert text_of(protocol, ask(daemon.url, protocol)) == "new"
             go_on.set()
-            client.join(10)
+            client.join(PATIENCE_SECONDS)
 
     assert text_of(protocol, answers[0]) == "The whole long answer"
 

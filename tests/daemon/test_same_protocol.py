@@ -11,7 +11,8 @@ import pytest
 
 from tests.bed import wire
 from tests.bed.asking import PATHS, ask, question, text_of
-from tests.bed.daemon import Daemon, request, settings, upstream, wait_until
+from tests.bed.daemon import Daemon, request, settings, upstream
+from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.upstream import (
     ENCODERS,
     Answer,
@@ -316,6 +317,6 @@ def test_many_at_once(bed: Bed) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE_SECONDS)
     assert texts == [RICH.text] * 60
-    wait_until(lambda: len(bed.daemon.journal()) == before + 60, 3, "60 lines")
+    wait_until(lambda: len(bed.daemon.journal()) == before + 60, "60 lines")

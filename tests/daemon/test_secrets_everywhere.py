@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.bed.asking import PATHS, ask, question
-from tests.bed.daemon import Daemon, Response, request, settings, upstream, wait_until
+from tests.bed.daemon import Daemon, Response, request, settings, upstream
+from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.upstream import FAULTS, Received, Script, ScriptedUpstream, answer, fixed, status, whole
 from tests.bed.wire import PROTOCOLS, Call, Reply
 
@@ -62,7 +63,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Daemon, list
         (daemon.data / "admin_token").write_text(SECRETS["admin token"])
         daemon.start("--host", "0.0.0.0", wait=False)
         try:
-            wait_until(lambda: _answers(daemon), 20, "the daemon")
+            wait_until(lambda: _answers(daemon), "the daemon")
             _clients(daemon, server, reported)
             _dashboard(daemon, reported)
         finally:
@@ -191,10 +192,13 @@ def _dashboard(daemon: Daemon, reported: list[str]) -> None:
 
 def _events(daemon: Daemon) -> str:
     reported = []
-    with closing(http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=2)) as connection:
+    with closing(
+        http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=PATIENCE_SECONDS)
+    ) as connection:
         connection.request("GET", "/api/events", headers=ADMIN)
         with connection.getresponse() as response, suppress(TimeoutError):
             reported.append(response.read1(65536))
+            connection.sock.settimeout(2)
             reported.append(response.read1(65536))
     assert reported
     return b"".join(reported).decode()

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.bed.asking import ask, text_of
-from tests.bed.daemon import Daemon, Document, Response, settings, upstream, wait_until
+from tests.bed.daemon import Daemon, Document, Response, settings, upstream
+from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.upstream import ScriptedUpstream, say
 from tests.bed.wire import PROTOCOLS, Protocol
 
@@ -26,7 +27,7 @@ class Asking:
         self._thread.start()
 
     def answer(self) -> Response:
-        self._thread.join(30)
+        self._thread.join(PATIENCE_SECONDS)
         (found,) = self._answers
         return found
 
@@ -73,7 +74,7 @@ def test_a_request_is_held_through_a_simulated_outage_of_all_upstreams_and_no_co
             assert simulate(daemon).status == 200
             assert [one["pretend"]["mode"] for one in states(daemon)] == ["down", "down"]
             response = ask(daemon.url, protocol)
-            wait_until(lambda: is_clean(daemon), 5, "a clean state")
+            wait_until(lambda: is_clean(daemon), "a clean state")
             (line,) = daemon.journal()
         asked = len(one.requests) + len(two.requests)
     assert (response.status, text_of(protocol, response) in ("one", "two"), asked) == (200, True, 1)
@@ -86,8 +87,8 @@ def test_an_outage_that_the_user_ends_releases_what_is_held_at_once(tmp_path: Pa
         with Daemon(tmp_path, settings(upstream("one", one.url), failover=HELD)) as daemon:
             simulate(daemon, minutes=5)
             asking = [Asking(partial(ask, daemon.url, "messages", text=f"{n}")) for n in range(3)]
-            wait_until(lambda: len(daemon.get("/api/requests").json["requests"]) == 3, 5, "three requests")
-            wait_until(lambda: states(daemon)[0]["state"] != "ready", 5, "a cooldown")
+            wait_until(lambda: len(daemon.get("/api/requests").json["requests"]) == 3, "three requests")
+            wait_until(lambda: states(daemon)[0]["state"] != "ready", "a cooldown")
             assert simulate(daemon, mode=None).status == 200
             answers = [one.answer() for one in asking]
             assert is_clean(daemon)

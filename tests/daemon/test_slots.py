@@ -14,7 +14,8 @@ import pytest
 
 from tests.bed import wire
 from tests.bed.asking import PATHS, ask, question, text_of
-from tests.bed.daemon import Daemon, Response, settings, upstream, wait_until
+from tests.bed.daemon import Daemon, Response, settings, upstream
+from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.raw_client import cooldown_of, leave, post
 from tests.bed.upstream import (
     ENCODERS,
@@ -147,7 +148,7 @@ def check_one_by_one(
     responses = [bed.ask(client, name, stream=stream) for _ in range(3)]
     assert [(one.status, text_of(client, one)) for one in responses] == [(200, TEXT)] * 3
     assert (upstream.served, upstream.refused) == (3, 0)
-    wait_until(lambda: bed.under_way() == 0, 5, "the end of the last body")
+    wait_until(lambda: bed.under_way() == 0, "the end of the last body")
     assert bed.errors() == 0
 
 
@@ -198,7 +199,7 @@ def test_the_answer_ends_before_its_body_and_the_next_request_waits_for_that(
     assert (upstream.busy, bed.under_way()) == (True, 1)
     with ThreadPoolExecutor(1) as pool:
         second = pool.submit(bed.ask, name, name)
-        wait_until(lambda: len(bed.daemon.get("/api/state").json["running"]) == 1, 5, "the second request")
+        wait_until(lambda: len(bed.daemon.get("/api/state").json["running"]) == 1, "the second request")
         assert len(bed.server.requests) == 1
         ends.set()
         assert text_of(name, second.result()) == TEXT
@@ -216,7 +217,7 @@ def test_a_body_that_never_ends_is_cut_off_after_a_moment(bed: Bed, name: Protoc
     assert first.gone_at is not None and 0.5 < first.gone_at - first.at < 5
     assert responses[0].seconds < 0.9, "nobody waits for the end of the body"
     assert upstream.refused == 0
-    wait_until(lambda: bed.under_way() == 0, 5, "the end of the second call")
+    wait_until(lambda: bed.under_way() == 0, "the end of the second call")
 
 
 def test_neither_is_one_that_goes_on_and_on(bed: Bed) -> None:
@@ -224,8 +225,8 @@ def test_neither_is_one_that_goes_on_and_on(bed: Bed) -> None:
     lots = Send(chunk(b": more\n\n" * 20_000))
     bed.server.script(lambda request: [*endless(request), *[lots] * 200])
     assert text_of("chat", bed.ask("chat", "chat")) == TEXT
-    wait_until(lambda: bed.server.requests[0].gone_at is not None, 5, "the end of the call")
-    wait_until(lambda: bed.under_way() == 0, 5, "a free slot")
+    wait_until(lambda: bed.server.requests[0].gone_at is not None, "the end of the call")
+    wait_until(lambda: bed.under_way() == 0, "a free slot")
 
 
 # --- clients that leave, send more, and a daemon that stops ----------------------
@@ -255,7 +256,7 @@ def test_requests_sent_at_once_on_one_connection_are_answered_one_after_the_othe
     body = body_for("chat")
     request = f"POST {PATHS['chat']} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {len(body)}\r\n"
     last = f"{request}connection: close\r\n\r\n".encode() + body
-    with socket.create_connection(("127.0.0.1", bed.daemon.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", bed.daemon.port), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall((f"{request}\r\n".encode() + body) * 3 + last)
         reported = cooldown_of(connection)
     assert (reported.count(b"HTTP/1.1 200"), reported.count(b"[DONE]")) == (4, 4)
@@ -268,7 +269,7 @@ def test_a_daemon_that_stops_loses_nothing_and_closes_what_is_left(tmp_path: Pat
         with Daemon(tmp_path, settings(upstream("one", server.url, max_concurrency=1))) as daemon:
             assert text_of("messages", ask(daemon.url, "messages")) == TEXT
         lines = daemon.journal()
-        wait_until(lambda: server.requests[0].gone_at is not None, 5, "the end of the call")
+        wait_until(lambda: server.requests[0].gone_at is not None, "the end of the call")
     assert [line["outcome"] for line in lines] == ["ok"]
     assert "never" not in daemon.output
 

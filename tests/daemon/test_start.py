@@ -16,7 +16,8 @@ import pytest
 from tests.bed import wire
 from tests.bed.asking import ask, text_of
 from tests.bed.certificates import Certificates, make_certificates
-from tests.bed.daemon import ROOT, Daemon, Response, free_port, request, settings, upstream, wait_until
+from tests.bed.daemon import ROOT, Daemon, Response, free_port, request, settings, upstream
+from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.upstream import Hold, Received, Script, ScriptedUpstream, answer, say, stream
 from tests.bed.wire import PROTOCOLS, Reply
 
@@ -87,11 +88,11 @@ def test_flags_have_twins_in_the_environment(tmp_path: Path) -> None:
         stderr=subprocess.STDOUT,
     ) as process:
         try:
-            wait_until(lambda: answers(f"http://127.0.0.1:{port}"), 10, "the daemon")
+            wait_until(lambda: answers(f"http://127.0.0.1:{port}"), "the daemon")
             assert (data / "all_configs.json").exists()
         finally:
             process.send_signal(signal.SIGTERM)
-            said, _ = process.communicate(timeout=15)
+            said, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, said
 
 
@@ -106,7 +107,7 @@ def test_localhost_is_served_on_both_families(tmp_path: Path) -> None:
     with Daemon(tmp_path) as daemon:
         for host in ("127.0.0.1", "::1"):
             try:
-                socket.create_connection((host, daemon.port), timeout=2).close()
+                socket.create_connection((host, daemon.port), timeout=PATIENCE_SECONDS).close()
             except OSError:
                 assert host == "::1" and not has_ipv6_loopback()
 
@@ -229,7 +230,7 @@ def test_a_mistyped_data_folder_is_not_created(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=20,
+        timeout=PATIENCE_SECONDS,
     )
 
     assert (done.returncode, one_sentence(done.stdout)) == (
@@ -260,7 +261,7 @@ def test_with_a_certificate_https_is_served_and_reported(tmp_path: Path, certifi
     own = certificates.folder
     daemon.start("--cert", str(own / "good.pem"), "--cert-key", str(own / "good.key"), wait=False)
     try:
-        wait_until(lambda: _answers_https(daemon, certificates), 15, "the daemon")
+        wait_until(lambda: _answers_https(daemon, certificates), "the daemon")
         assert not answers(daemon.url)
         assert f"ANTHROPIC_BASE_URL=https://localhost:{daemon.port}/api" in daemon.output
     finally:
@@ -269,7 +270,7 @@ def test_with_a_certificate_https_is_served_and_reported(tmp_path: Path, certifi
 
 def _answers_https(daemon: Daemon, certificates: Certificates) -> bool:
     connection = http.client.HTTPSConnection(
-        "localhost", daemon.port, timeout=5, context=certificates.client()
+        "localhost", daemon.port, timeout=PATIENCE_SECONDS, context=certificates.client()
     )
     try:
         connection.request("GET", "/health")
@@ -311,7 +312,7 @@ def test_a_signal_ends_it_cleanly(tmp_path: Path, number: signal.Signals) -> Non
     daemon = Daemon(tmp_path, settings())
     daemon.start()
     os.kill(daemon.pid, number)
-    wait_until(lambda: not answers(daemon.url), 10, "the end")
+    wait_until(lambda: not answers(daemon.url), "the end")
     daemon.stop()
 
 
@@ -335,9 +336,9 @@ def test_a_running_stream_may_finish_and_is_counted_while_new_clients_are_turned
         server.wait_for()
         time.sleep(0.1)
         os.kill(daemon.pid, signal.SIGTERM)
-        wait_until(lambda: not answers(daemon.url), 10, "the closed door")
+        wait_until(lambda: not answers(daemon.url), "the closed door")
         go_on.set()
-        client.join(10)
+        client.join(PATIENCE_SECONDS)
         daemon.stop()
 
     assert text_of("messages", answered[0]) == "To the very end"
@@ -370,7 +371,7 @@ def test_an_endless_stream_is_broken_off_with_words_when_the_time_is_up(tmp_path
         daemon.stop()
         seconds = time.monotonic() - began
         for client in clients:
-            client.join(5)
+            client.join(PATIENCE_SECONDS)
 
     assert seconds > 9  # and `stop` waits for no more than 15
     assert [response.text.count("Switchyard is shutting down") for response in answered] == [1, 1, 1]
@@ -394,11 +395,11 @@ def test_a_second_signal_ends_it_at_once_and_clients_are_reported(tmp_path: Path
         time.sleep(0.3)
         began = time.monotonic()
         os.kill(daemon.pid, signal.SIGINT)
-        wait_until(lambda: not answers(daemon.url), 5, "the closed door")
+        wait_until(lambda: not answers(daemon.url), "the closed door")
         daemon.stop()
         seconds = time.monotonic() - began
         for client in clients:
-            client.join(5)
+            client.join(PATIENCE_SECONDS)
         never.set()
 
     assert seconds < 9, "the first signal alone leaves ten seconds"

@@ -16,6 +16,7 @@ from switchyard.application import Application
 from switchyard.store.settings_file import SettingsFile
 from switchyard.web.asgi import Event, Scope
 from tests.bed.daemon import settings, upstream
+from tests.bed.patience import PATIENCE_SECONDS
 from tests.fuzz.material import fuzzed, leaves, values
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,7 +76,7 @@ async def ask(application: Application, method: str, path: str, query: str, body
         "query_string": query.encode(),
         "headers": headers,
     }
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await application.asgi(scope, receive, send)
     return int(reported[0]["status"])
 

@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.bed.asking import PATHS, ask, question, text_of
-from tests.bed.daemon import Daemon, Document, Response, holding_settings, upstream, wait_until
+from tests.bed.daemon import Daemon, Document, Response, holding_settings, upstream
 from tests.bed.outage import Outage, OutageUpstream, most_at_once
+from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.upstream import Received, say
 
 FAILS_AFTER = 1.0
 """seconds that a failing request is under way, so that its client can leave meanwhile"""
-HELD_WITHIN = 20.0
-"""seconds, until a held request has been sent again"""
 GONE_WITHIN = 2.0
 
 
@@ -33,7 +32,7 @@ class Bed:
 
     def leaver(self, stream: bool) -> socket.socket:
         body = json.dumps(question("messages", "m", "I will leave", stream)).encode()
-        client = socket.create_connection(("127.0.0.1", self.daemon.port), timeout=10)
+        client = socket.create_connection(("127.0.0.1", self.daemon.port), timeout=PATIENCE_SECONDS)
         head = [f"POST {PATHS['messages']} HTTP/1.1", "host: 127.0.0.1", f"content-length: {len(body)}"]
         client.sendall("\r\n".join([*head, "", ""]).encode() + body)
         self.wait_for_requests("I will leave", 1)
@@ -54,13 +53,12 @@ class Bed:
     def wait_for_requests(self, text: str, count: int) -> Received:
         wait_until(
             lambda: len(self.requests_of(text)) >= count,
-            HELD_WITHIN,
             f'request {count} of "{text}" (is it held?)',
         )
         return self.requests_of(text)[count - 1]
 
     def wait_for_the_end_of(self, request: Received) -> None:
-        wait_until(lambda: request.ended_at is not None, HELD_WITHIN, "the end of a request")
+        wait_until(lambda: request.ended_at is not None, "the end of a request")
 
     def rows(self) -> list[Document]:
         return [row for row in self.daemon.journal() if row["model"] == "m"]
@@ -69,7 +67,7 @@ class Bed:
         def rows() -> list[Document]:
             return [row for row in self.rows() if row["outcome"] == outcome]
 
-        wait_until(lambda: bool(rows()), 5, f"a row with the outcome {outcome}")
+        wait_until(lambda: bool(rows()), f"a row with the outcome {outcome}")
         (row,) = rows()
         return row
 
@@ -102,7 +100,7 @@ def test_a_client_that_leaves_during_its_probe_frees_it_for_the_next_in_line(bed
     left_at = time.monotonic()
     client.close()
 
-    wait_until(lambda: probe.gone_at is not None, 5, "the end of the probe")
+    wait_until(lambda: probe.gone_at is not None, "the end of the probe")
     assert probe.gone_at is not None and probe.gone_at - left_at < GONE_WITHIN
     judge(bed, stays, left_at, next_within=5)
 
@@ -125,7 +123,7 @@ def test_a_client_that_leaves_when_its_turn_to_probe_comes_makes_way_for_the_nex
 def judge(bed: Bed, stays: "Future[Response]", left_at: float, next_within: float) -> None:
     """The outage is over: the other one finds it out, and each of the two is one row."""
     bed.outage.end()
-    response = stays.result(timeout=60)
+    response = stays.result(timeout=PATIENCE_SECONDS)
 
     asked_for_nobody = [one for one in bed.requests_of("I will leave") if one.at > left_at + GONE_WITHIN]
     assert asked_for_nobody == []

@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.bed.asking import ask
-from tests.bed.daemon import Daemon, holding_settings, upstream, wait_until
+from tests.bed.daemon import Daemon, holding_settings, upstream
 from tests.bed.outage import Outage, OutageUpstream
+from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.wire import Protocol
 from tests.outage.cases import LONG, MAX_REQUESTS, REAL_CLIENTS, Case, Client, Result, Turn, judge
 
 STOPS_WITHIN = 2.0
-HELD_WITHIN = 40.0
-"""seconds, until a client has started and its request has been sent to the upstream for the second time"""
 SHOWN = {"before anything was sent": 60.0, "after keep-alives": 0.5}
 """When the daemon is restarted, and after how many seconds it sends keep-alives."""
 
@@ -68,7 +67,7 @@ def _restart_while_held(
     daemon: Daemon, turns: list[Turn], runs: "list[Future[Result]]"
 ) -> tuple[float, bool, list[int]]:
     asked = [turn.servers[0].requests for turn in turns]
-    wait_until(lambda: min(map(len, asked)) >= 2 or any(run.done() for run in runs), HELD_WITHIN, "two tries")
+    wait_until(lambda: min(map(len, asked)) >= 2 or any(run.done() for run in runs), "two tries")
     time.sleep(1)  # the behaviour itself is a duration: keep-alives are due by now, if they come at all
     were_held = not any(run.done() for run in runs)
     began = time.monotonic()
@@ -81,7 +80,6 @@ def _restart_while_held(
             all(len(requests) > count for requests, count in zip(asked, before, strict=True))
             or all(run.done() for run in runs)
         ),
-        HELD_WITHIN,
         "both clients' repetitions",
     )
     return seconds, were_held, [len(requests) - count for requests, count in zip(asked, before, strict=True)]
@@ -130,13 +128,13 @@ def test_held_streams_are_cut_without_a_terminal_event(tmp_path: Path, keep_aliv
                 for spoken in HEADERS
                 for number in range(4)
             ]
-            wait_until(lambda: len(server.requests) > len(answers), 10, "a request that is tried again")
+            wait_until(lambda: len(server.requests) > len(answers), "a request that is tried again")
             time.sleep(1)  # keep-alives are due by now, if they come at all
             assert not any(answer.done() for answer in answers), "a request was not held"
             began = time.monotonic()
             daemon.stop()
             seconds = time.monotonic() - began
-            ends = [type(answer.exception(timeout=10)) for answer in answers]
+            ends = [type(answer.exception(timeout=PATIENCE_SECONDS)) for answer in answers]
 
     assert all(end is not None and issubclass(end, OSError) for end in ends), ends
     assert seconds < STOPS_WITHIN

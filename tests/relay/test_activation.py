@@ -15,11 +15,11 @@ from switchyard.relay.activation import Activations, ActivationState
 from switchyard.routing.health import Charge
 from switchyard.settings import CLAUDE_SONNET, Activation, Settings, Upstream
 from tests.bed.dependencies import Bed, bed_of
+from tests.bed.patience import PATIENCE_SECONDS
 from tests.bed.upstream import Hold, Received, Script, ScriptedUpstream, Wait, fixed, say, status
 
 BERLIN = ZoneInfo("Europe/Berlin")
 EIGHT = datetime(2026, 11, 21, 8, tzinfo=BERLIN)
-PATIENT_SECONDS = 5
 
 
 class Clock:
@@ -48,7 +48,7 @@ class Memory:
         self._changed.set()
 
     async def until(self, holds: Callable[["Memory"], bool]) -> None:
-        async with asyncio.timeout(PATIENT_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not holds(self):
                 self._changed.clear()
                 await self._changed.wait()
@@ -183,7 +183,7 @@ def test_the_end_of_the_daemon_leaves_nothing_under_way_and_the_try_counted() ->
 
     with ScriptedUpstream(fixed([Wait()])) as server:
         run = asyncio.run(scenario(server))
-        assert server.requests[0].finished.wait(PATIENT_SECONDS)
+        assert server.requests[0].finished.wait(PATIENCE_SECONDS)
         assert server.requests[0].gone_at is not None
     assert (run.memory.of("u").tries, run.memory.of("u").last) == (1, None)
     assert run.bed.limits.under_way("u") == 0

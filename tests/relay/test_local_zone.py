@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.bed.patience import PATIENCE_SECONDS
+
 ASK = """
 import sys
 from datetime import UTC, datetime, timedelta
@@ -39,6 +41,6 @@ def test_it_agrees_with_the_zone_of_the_system_all_year(zone: str) -> None:
         env={**os.environ, "TZ": zone},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
     assert (done.stdout, done.stderr) == ("same\n", "")

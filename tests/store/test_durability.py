@@ -10,6 +10,7 @@ import pytest
 
 from switchyard.settings import Settings
 from switchyard.store.ledger import Ledger
+from tests.bed.patience import PATIENCE_SECONDS
 
 COMMON = """
 import asyncio, sys, time
@@ -121,7 +122,7 @@ def test_a_kill_at_any_moment_loses_no_finished_exchange(tmp_path: Path, lines: 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
 def test_a_limit_of_the_system_in_the_midst_of_a_line_loses_nothing(tmp_path: Path) -> None:
     process = a_process(MEETS_A_LIMIT, tmp_path)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, output
     assert totals(tmp_path) == (50, 50 * 51 // 2)
     [journal] = (tmp_path / "usage").glob("*.jsonl")
@@ -131,7 +132,7 @@ def test_a_limit_of_the_system_in_the_midst_of_a_line_loses_nothing(tmp_path: Pa
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
 def test_a_torn_line_that_a_full_disk_keeps_from_being_ended_spoils_no_later_one(tmp_path: Path) -> None:
     process = a_process(STARTS_ON_A_FULL_DISK, tmp_path)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, output
     assert totals(tmp_path) == (2, 5)
     (tmp_path / "token_stats.json").unlink()

@@ -12,6 +12,7 @@ import pytest
 
 from switchyard.store.journal import Batch, Journal
 from switchyard.store.journal_line import Line, write_line
+from tests.bed.patience import PATIENCE_SECONDS
 
 NOVEMBER = 1_763_683_200.0  # 2025-11-21
 DECEMBER = NOVEMBER + 20 * 86_400
@@ -60,7 +61,7 @@ def content(folder: Path, month: str = "2025-11") -> bytes:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -139,7 +140,7 @@ def test_a_disk_that_refuses_loses_nothing_and_delays_nobody(tmp_path: Path, err
         disk.room, disk.error = room, error
         journal = a_journal(tmp_path, disk)
         for number in range(50):
-            async with asyncio.timeout(0.5):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await journal.append(line(number), NOVEMBER)
         assert str(tmp_path) in journal.fault
         assert journal.pending == 50
@@ -208,7 +209,7 @@ def test_closing_on_a_full_disk_does_not_hang(tmp_path: Path) -> None:
         disk.room = 0
         journal = a_journal(tmp_path, disk)
         await journal.append(line(0), NOVEMBER)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await journal.close()
         assert journal.pending == 1
 

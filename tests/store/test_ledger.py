@@ -15,6 +15,7 @@ from switchyard.store.journal import Journal
 from switchyard.store.journal_line import Line, decode_line
 from switchyard.store.ledger import Ledger
 from switchyard.store.stats import FILE_NAME
+from tests.bed.patience import PATIENCE_SECONDS
 
 NOW = datetime(2026, 11, 21, 12).timestamp()
 
@@ -135,7 +136,7 @@ def test_a_fault_is_logged_once_and_again_when_it_comes_back(
                 await ledger.record(exchange())
             assert ledger.journal.pending == 2
             (tmp_path / "usage").unlink()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while ledger.journal.pending:
                     await asyncio.sleep(0.01)
             await ledger.record(exchange())
@@ -173,7 +174,7 @@ def test_a_folder_that_cannot_be_written_is_reported_and_does_not_stop_the_proxy
         (tmp_path / "usage").write_bytes(b"in the way")
         ledger = Ledger(tmp_path, Wishes(3), lambda: NOW)
         ledger.start()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await ledger.record(exchange())
         assert str(tmp_path) in ledger.fault
         await ledger.stop()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from switchyard.store.lock import DataFolderLock, Holder, LockedError, holder_of
+from tests.bed.patience import PATIENCE_SECONDS
 
 HOLD = """
 import sys
@@ -84,7 +85,10 @@ lock.release()
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
 def test_a_full_disk_keeps_nobody_from_holding_the_folder(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", ON_A_FULL_DISK, str(tmp_path)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", ON_A_FULL_DISK, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f'Another Switchyard already uses the data folder "{tmp_path}".')

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from switchyard.relay.http1.transport import Http1Transport
+from tests.bed.patience import PATIENCE_SECONDS
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
 if sys.platform != "win32":
@@ -22,7 +23,7 @@ Run = Callable[..., Any]
 
 async def _until_alone() -> None:
     """What was cancelled just now may take a few turns of the loop to end; it may not stay."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while any("RawServer" not in repr(task) for task in asyncio.all_tasks() - {asyncio.current_task()}):
             await asyncio.sleep(0)
 
@@ -35,7 +36,7 @@ def run(request: pytest.FixtureRequest) -> Run:
         async def main() -> Any:
             transport = Http1Transport(**options)
             try:
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(PATIENCE_SECONDS):
                     return await work(transport)
             finally:
                 await transport.close()

@@ -1,0 +1,15 @@
+"""How the tests wait: for a condition, and so long that a busy machine is no failure."""
+
+import time
+from collections.abc import Callable
+
+PATIENCE_SECONDS = 60.0
+"""for what is sure to come; it costs nothing, as each wait ends with its condition"""
+
+
+def wait_until(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not come within {PATIENCE_SECONDS:g} s")
+        time.sleep(0.01)
