@@ -1,4 +1,4 @@
-// The only place that speaks to the daemon.
+// The only module that calls the daemon.
 
 export class ApiError extends Error {
   constructor(message, status, { field = "", faults = [] } = {}) {
@@ -49,7 +49,7 @@ const RETRY_MILLISECONDS = 2000;
 
 /**
  * Calls `handlers[event](data)` for each live event and `onLink(true | false)` when the connection comes or goes.
- * A hidden page lets go of its connection: a browser has only six for one daemon, and as many tabs would block each other.
+ * A hidden page closes its connection: a browser allows only six for one daemon, and six tabs would block a seventh.
  */
 export function follow(path, handlers, onLink) {
   let source;
@@ -60,7 +60,7 @@ export function follow(path, handlers, onLink) {
     source.onopen = () => onLink(true);
     source.onerror = () => {
       onLink(false);
-      // the browser gives up for good on an answer that is no event stream: begin again ourselves
+      // the browser does not reconnect after an answer that is no event stream
       if (source.readyState === EventSource.CLOSED) timer = setTimeout(open, RETRY_MILLISECONDS);
     };
     for (const [name, handle] of Object.entries(handlers)) {

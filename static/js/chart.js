@@ -8,7 +8,7 @@ const NAME = 48;
 
 /**
  * Stacked bars that fill their holder. columns: [{ label, title, values: { key: number } }], series: [{ key, label }].
- * Every bar can be reached by keyboard (arrows) and shows its numbers in a tip.
+ * The arrow keys move between the bars; each shows its numbers in a tip.
  */
 export function stackedBars({
   columns,

@@ -1,4 +1,4 @@
-// The settings file as the daemon tells it, and changes to it that carry the revision they are based on.
+// The settings file as the API returns it, and changes to it that carry the revision they are based on.
 import { get, post } from "./api.js";
 import { live, subscribe } from "./live.js";
 
@@ -6,7 +6,7 @@ const listeners = new Set();
 let known = null;
 let loading = null;
 
-/** Calls back with the file now and whenever it has changed; returns the function that ends it. */
+/** Calls the listener with the file now and whenever it changes; returns a function that unsubscribes. */
 export function onConfig(listener, onError) {
   listeners.add(listener);
   if (known) listener(known);

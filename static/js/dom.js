@@ -1,4 +1,4 @@
-// Builds and patches the page. Text from anywhere becomes text, never markup.
+// Builds and updates the page. Text is never parsed as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -43,7 +43,7 @@ export function replace(element, ...children) {
   return element;
 }
 
-/** A section that is drawn anew only when what it shows has changed, so that focus and selection survive. */
+/** A section that is redrawn only when its value has changed, so that focus and selection survive. */
 export function section(element, draw) {
   let shown;
   return (value) => {
@@ -67,10 +67,10 @@ const focusedKey = (element) =>
 const focusOn = (element, key) =>
   [...element.querySelectorAll("[data-key]")].find((found) => found.dataset.key === key)?.focus();
 
-/** Makes the children of `parent` the items in their order; rows whose item is the same object text stay as they are. */
+/** Makes the children of `parent` the rows of the items, in their order; rows of unchanged items are kept. */
 export function keyed(parent, items, keyOf, create) {
   const old = new Map([...parent.children].map((child) => [child.dataset.row, child]));
-  let place = parent.firstElementChild;
+  let next = parent.firstElementChild;
   for (const item of items) {
     const key = keyOf(item);
     const version = JSON.stringify(item);
@@ -83,15 +83,15 @@ export function keyed(parent, items, keyOf, create) {
       if (row) {
         const hasFocus = row.contains(document.activeElement);
         const key = focusedKey(row);
-        if (row === place) place = fresh;
+        if (row === next) next = fresh;
         row.replaceWith(fresh);
         if (key) focusOn(fresh, key);
         else if (hasFocus) fresh.querySelector("button")?.focus();
       }
       row = fresh;
     }
-    if (row === place) place = place.nextElementSibling;
-    else parent.insertBefore(row, place);
+    if (row === next) next = next.nextElementSibling;
+    else parent.insertBefore(row, next);
   }
   for (const row of old.values()) row.remove();
 }

@@ -1,9 +1,9 @@
-// A form over a part of the file: knows what has changed, is checked while one types, saves with its revision.
+// A form for a part of the settings file: tracks changes, checks them during input, saves them with the revision.
 import { post } from "./api.js";
 import { config, onConfig, reload, save } from "./config.js";
 import { debounced, h, replace } from "./dom.js";
 import { t } from "./i18n.js";
-import { busy, button, confirm, errorNote, loadingNote, messageOf, note, showFaults } from "./ui.js";
+import { busy, button, confirm, errorNote, faultLine, loadingNote, messageOf, note, showFieldErrors } from "./ui.js";
 
 const CHECK_MILLISECONDS = 250;
 
@@ -26,7 +26,7 @@ export function mountDraft(root, title, intro, build) {
     if (!changed) {
       replace(
         rest,
-        showFaults(body, []).map(() => null),
+        showFieldErrors(body, []).map(() => null),
       );
       return;
     }
@@ -34,7 +34,7 @@ export function mountDraft(root, title, intro, build) {
       const { faults } = await post("/api/settings/check", { changes: changed });
       replace(
         rest,
-        showFaults(body, faults).map((fault) => h("p.wrap", {}, fault.message)),
+        showFieldErrors(body, faults).map((fault) => h("p.wrap", {}, faultLine(fault))),
       );
     } catch (error) {
       replace(rest, h("p", {}, messageOf(error)));
@@ -65,7 +65,7 @@ export function mountDraft(root, title, intro, build) {
     try {
       await save("/api/settings", { changes: changed, revision });
     } catch (error) {
-      const others = showFaults(body, error.faults).map((fault) => h("p.wrap", {}, fault.message));
+      const others = showFieldErrors(body, error.faults).map((fault) => h("p.wrap", {}, faultLine(fault)));
       replace(rest, error.faults.length ? others : h("p.wrap", {}, messageOf(error)));
       if (error.status === 409) rest.append(button(t("draft.reload"), () => draw(config()), { kind: "small" }));
       return;

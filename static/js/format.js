@@ -1,13 +1,13 @@
-// Numbers, times and amounts as people read them.
+// Formats numbers, times and amounts.
 import { language, t } from "./i18n.js";
 
 const locale = () => (language === "zh" ? "zh-CN" : "en-GB");
-const made = new Map();
+const formats = new Map();
 
 function numbers(options) {
   const key = JSON.stringify(options);
-  if (!made.has(key)) made.set(key, new Intl.NumberFormat("en", options));
-  return made.get(key);
+  if (!formats.has(key)) formats.set(key, new Intl.NumberFormat("en", options));
+  return formats.get(key);
 }
 
 /** 1234567 -> "1.23M" */
@@ -42,7 +42,7 @@ export function seconds(value) {
   return `${Math.floor(value / 3600)} h ${String(Math.floor((value % 3600) / 60)).padStart(2, "0")} m`;
 }
 
-/** Whole seconds that count: 42 -> "0:42", 3700 -> "1:01:40" */
+/** Seconds as a stopwatch shows them: 42 -> "0:42", 3700 -> "1:01:40" */
 export function stopwatch(value) {
   const total = Math.max(0, Math.floor(value));
   const [hours, minutes, rest] = [Math.floor(total / 3600), Math.floor(total / 60) % 60, total % 60];

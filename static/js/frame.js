@@ -1,4 +1,4 @@
-// The head that all pages share: where one is, whether the daemon is there, language and theme.
+// The header that all pages share: navigation, the state of the connection, language and theme.
 import { h, replace } from "./dom.js";
 import { chooseLanguage, language, t } from "./i18n.js";
 import { startLive, subscribe } from "./live.js";
@@ -8,7 +8,7 @@ export const PANELS = ["overview", "upstreams", "requests", "models", "failover"
 const STATISTICS = "/token-stats.html";
 const THEMES = [null, "light", "dark"];
 
-/** Fills the page's head; `current` is the name of the panel shown, or "tokens". Returns a function that marks another. */
+/** Fills the header; `current` is the name of the panel shown, or "tokens". Returns a function that marks another. */
 export function drawFrame(current) {
   const links = new Map([
     ...PANELS.map((name) => [name, h("a", { href: `/#/${name}` }, t(`nav.${name}`))]),
@@ -49,7 +49,7 @@ export function drawFrame(current) {
   return mark;
 }
 
-/** Scrolls the row of links only: `scrollIntoView` would also move the place from which the Tab key goes on. */
+/** Scrolls the row of links only: `scrollIntoView` would also move the position from which the Tab key continues. */
 function bringIntoView(link) {
   const row = link.parentElement;
   const [inner, outer] = [link.getBoundingClientRect(), row.getBoundingClientRect()];
@@ -72,7 +72,7 @@ function themeButton() {
       if (chosen) localStorage.setItem("theme", chosen);
       else localStorage.removeItem("theme");
     } catch {
-      // storage is switched off: the choice holds until the page is left
+      // storage is disabled: the choice lasts until the page is left
     }
     name();
   }

@@ -1,4 +1,4 @@
-// The requests that are held because every upstream is failing: why, for how long, and when the next try is.
+// The requests that are held because all upstreams are failing: why, for how long, and when the next try is.
 import { post } from "./api.js";
 import { h, keyed } from "./dom.js";
 import { agent, clock, stopwatch } from "./format.js";
@@ -8,7 +8,7 @@ import { actionButton, dot, protocolName } from "./ui.js";
 
 const SHOWN = 6;
 const TICK_MILLISECONDS = 1000;
-/** A request that is held no longer than this is given up at a second worth telling. */
+/** A shorter hold shows the end of its time to the second. */
 const SHORT_SECONDS = 120;
 
 /** A section for the overview, hidden while nothing is held: { element, announcement, draw(held, now), end() }. */
@@ -28,7 +28,7 @@ export function heldSection() {
     more,
   );
   const announcement = h("p.off-screen", { role: "status", "aria-live": "polite" });
-  let aheadBy = 0; // the daemon's clock may not be that of this machine
+  let aheadBy = 0; // the daemon may run on a machine with another clock
   const count = () => [...list.children].forEach((row) => row.count(Date.now() / 1000 + aheadBy));
   const timer = setInterval(count, TICK_MILLISECONDS);
 
@@ -38,7 +38,7 @@ export function heldSection() {
     keyed(list, held.slice(0, SHOWN), (one) => one.id, heldRow);
     count();
     more.hidden = held.length <= SHOWN;
-    more.textContent = t("overview.more-skips", { count: held.length - SHOWN });
+    more.textContent = t("overview.more", { count: held.length - SHOWN });
     announce(announcement, held.length);
     element.hidden = !held.length;
     if (hadFocus && (element.hidden || document.activeElement === document.body)) focusNear(list);
@@ -46,12 +46,12 @@ export function heldSection() {
   return { element, announcement, draw, end: () => clearInterval(timer) };
 }
 
-function announce(place, count) {
-  const text = count ? t("held.count", { count }) : place.textContent && t("held.none");
-  if (place.textContent !== text) place.textContent = text;
+function announce(element, count) {
+  const text = count ? t("held.count", { count }) : element.textContent && t("held.none");
+  write(element, text);
 }
 
-/** The row with the focus has gone: its reader goes on with the next one, or where the page begins. */
+/** The row with the focus has gone: the focus moves to the next one, or to the start of the page. */
 function focusNear(list) {
   (list.querySelector("button") ?? document.getElementById("main")).focus();
 }
@@ -81,7 +81,7 @@ function heldRow(held) {
             },
             held.model || "–",
           ),
-          h("span.muted.cut", { title: held.agent }, whoAsks(held)),
+          h("span.muted.cut", { title: held.agent }, clientOf(held)),
         ),
         h(
           "div.row.muted",
@@ -110,7 +110,7 @@ function heldRow(held) {
   return row;
 }
 
-const whoAsks = (held) =>
+const clientOf = (held) =>
   [held.client, agent(held.agent), protocolName(held.protocol), held.session].filter(Boolean).join(" · ");
 
 function waitedFor({ upstream, model, reason, tries }) {

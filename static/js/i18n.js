@@ -1,31 +1,34 @@
-// The words of the page, in the reader's language.
+// The texts of the page, in the language of the user.
 import { staticJson } from "./api.js";
 
 const LANGUAGES = ["en", "zh"];
 let words = {};
+let plurals = new Intl.PluralRules("en");
 
 export let language = "en";
 
 export async function loadLanguage() {
   language = chosen() ?? (navigator.language?.toLowerCase().startsWith("zh") ? "zh" : "en");
+  plurals = new Intl.PluralRules(language);
   words = await staticJson(`/i18n/${language}.json`);
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
 }
 
-/** The text of this key with {name} filled in; for a count of one its own form, where it has one. */
+/** The text of this key with {name} filled in. A number as `count` chooses the plural form, where the text has several. */
 export function t(key, values = {}) {
-  const text = (values.count === 1 && words[`${key}.one`]) || (words[key] ?? key);
+  const form = typeof values.count === "number" ? `${key}.${plurals.select(values.count)}` : key;
+  const text = words[form] ?? words[key] ?? key;
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
-/** The text of a key that need not be there; "" then. Sentences of the daemon stand for themselves in English. */
+/** The text of a key, or "" without one: sentences of the daemon need none in English. */
 export const translated = (key) => words[key] ?? "";
 
 export function chooseLanguage(name) {
   try {
     localStorage.setItem("language", name);
   } catch {
-    // storage is switched off: the choice cannot be kept
+    // storage is disabled: the choice is lost with the next page
   }
   location.reload();
 }

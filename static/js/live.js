@@ -1,15 +1,15 @@
-// What the daemon is doing, as it tells it: the overview and the last requests.
+// The live state of the daemon: the overview and the recent requests.
 import { follow, get } from "./api.js";
 
 const KEPT_REQUESTS = 500;
 const listeners = { state: new Set(), requests: new Set(), link: new Set() };
 
-/** Rows told while the list is being loaded, which may be older than they are; null at other times. */
-let toldMeanwhile = null;
+/** Rows that arrive while the list is being loaded and may be newer than it; null at other times. */
+let receivedMeanwhile = null;
 
 export const live = { state: null, requests: null, linked: null, error: null };
 
-/** Calls back at once with what is known and on every change; returns the function that ends it. */
+/** Calls the listener with the current value and on every change; returns a function that unsubscribes. */
 export function subscribe(kind, listener) {
   listeners[kind].add(listener);
   const known = { state: live.state, requests: live.requests, link: live.linked }[kind];
@@ -22,50 +22,50 @@ export function startLive() {
   follow("/api/events", { state: takeState, request: takeRequest, reset: loadRequests }, takeLink);
 }
 
-/** The state again, after something was done that the next event will only tell in a moment. */
+/** Loads the state after an action, before the next event brings it. */
 export async function refresh() {
   takeState(await get("/api/state"));
 }
 
-function tell(kind, value) {
+function notify(kind, value) {
   for (const listener of listeners[kind]) listener(value);
 }
 
 function takeState(state) {
   const restarted = live.state && live.state.boot !== state.boot;
   live.state = state;
-  tell("state", state);
+  notify("state", state);
   if (restarted) loadRequests();
 }
 
 function takeLink(linked) {
-  // also the first time: what ended between the first answer and this link was told to nobody
+  // also the first time: no event brought what ended between the first answer and this connection
   if (linked) loadRequests();
   live.linked = linked;
-  tell("link", linked);
+  notify("link", linked);
 }
 
 async function loadRequests() {
-  const told = [];
-  toldMeanwhile = told;
+  const received = [];
+  receivedMeanwhile = received;
   try {
     const { requests } = await get("/api/requests");
-    if (toldMeanwhile !== told) return; // a later load is on its way
+    if (receivedMeanwhile !== received) return; // a later load has started
     live.requests = requests;
-    told.forEach(put);
-    tell("requests", live.requests);
+    received.forEach(put);
+    notify("requests", live.requests);
   } catch {
-    // the link will come back and ask again
+    // the next connection loads them again
   } finally {
-    if (toldMeanwhile === told) toldMeanwhile = null;
+    if (receivedMeanwhile === received) receivedMeanwhile = null;
   }
 }
 
 function takeRequest(row) {
-  toldMeanwhile?.push(row);
+  receivedMeanwhile?.push(row);
   if (live.requests === null) return;
   put(row);
-  tell("requests", live.requests);
+  notify("requests", live.requests);
 }
 
 function put(row) {

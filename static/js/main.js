@@ -1,4 +1,4 @@
-// The dashboard: one panel at a time, chosen by the address.
+// The dashboard: one panel at a time, chosen by the hash of the URL.
 import { followRevision } from "./config.js";
 import { replace } from "./dom.js";
 import { drawFrame, PANELS } from "./frame.js";
@@ -51,6 +51,6 @@ async function show(mark) {
 await loadLanguage();
 const mark = drawFrame(address()[0]);
 followRevision();
-// before the first panel is there: a click must not be lost while it loads
+// before the first panel is loaded, so that no click is lost meanwhile
 window.addEventListener("hashchange", () => show(mark));
 await show(mark);

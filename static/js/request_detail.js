@@ -1,16 +1,16 @@
-// One exchange, opened: its attempts in time, why it went where it went, what was lost, what it cost.
+// One request in detail: its attempts over time, the skipped upstreams, dropped fields and cost.
 import { get, post } from "./api.js";
 import { timeline } from "./chart.js";
 import { h, replace } from "./dom.js";
 import { agent, moment, money, seconds, totalInput, whole } from "./format.js";
-import { t } from "./i18n.js";
+import { t, translated } from "./i18n.js";
 import { subscribe } from "./live.js";
 import { outcomeBadge } from "./request_words.js";
 import { actionButton, badge, copyButton, dialog, dot, errorNote, loadingNote, protocolName, select } from "./ui.js";
 
 const SHOWN_CHARACTERS = 20000;
 
-/** Shows the exchange until it is closed; resolves with the id of another one to open, if one was made. */
+/** Shows the request until it is closed; resolves with the id of its replay to open next, if there is one. */
 export function showRequest(id, upstreams) {
   let end = () => null;
   return dialog(
@@ -80,7 +80,7 @@ function content(detail, upstreams, close) {
       ? h(
           "section.stack",
           {},
-          h("h3", {}, t("request.losses")),
+          h("h3", {}, t("request.dropped")),
           h(
             "ul.skips",
             {},
@@ -88,7 +88,7 @@ function content(detail, upstreams, close) {
           ),
         )
       : null,
-    h("section.stack", {}, h("h3", {}, t("request.facts")), facts(detail)),
+    h("section.stack", {}, h("h3", {}, t("request.details")), details(detail)),
     detail.curl
       ? h(
           "section.stack",
@@ -101,14 +101,14 @@ function content(detail, upstreams, close) {
   ];
 }
 
-/** The beginning of a text, as megabytes of it would hold up the page; what is copied is the whole. */
+/** The beginning of a text: showing megabytes of it would block the page. */
 function code(text) {
   const more = text.length - SHOWN_CHARACTERS;
   return h(
     "pre.code",
     { tabindex: "0" },
     text.slice(0, SHOWN_CHARACTERS),
-    more > 0 ? h("span.faint", {}, `\n… ${t("request.more-characters", { count: whole(more) })}`) : null,
+    more > 0 ? h("span.faint", {}, `\n… ${t("request.more-characters", { count: more, shown: whole(more) })}`) : null,
   );
 }
 
@@ -152,13 +152,20 @@ function attempts({ row, attempts: tried }) {
         ),
         h("div.mono.faint.wrap", {}, one.url),
         one.failure ? h("div.bad.wrap", {}, one.failure.message) : null,
-        one.verdict ? h("div.muted.wrap", {}, t("request.verdict", { verdict: one.verdict })) : null,
+        one.verdict ? h("div.muted.wrap", {}, t("request.action", { action: actionText(one.verdict) })) : null,
       ),
     ),
   );
 }
 
-function facts({ row, price }) {
+/** "switch: status 503" -> "tried next upstream (status 503)" */
+function actionText(verdict) {
+  const [action, ...why] = verdict.split(": ");
+  const text = translated(`action-taken.${action}`) || action;
+  return why.length ? `${text} (${why.join(": ")})` : text;
+}
+
+function details({ row, price }) {
   const { usage } = row;
   const pairs = [
     [t("request.at"), moment(row.at)],
@@ -208,7 +215,7 @@ function captured({ row, captured: bodies }, upstreams, close) {
     upstreams.map((name) => [name, name]),
     upstreams.find((name) => name !== row.upstream) ?? upstreams[0],
   );
-  const replay = actionButton(t("request.ask-other"), async () => {
+  const replay = actionButton(t("request.replay"), async () => {
     const { id } = await post("/api/requests/replay", { id: row.id, upstream: target.value });
     close(id);
   });

@@ -1,4 +1,4 @@
-// How an exchange is told in few words: its outcome, its tokens.
+// A request in few words: its outcome, its tokens.
 import { compact, totalInput } from "./format.js";
 import { t } from "./i18n.js";
 import { badge, dot } from "./ui.js";

@@ -1,10 +1,10 @@
-// Applies the chosen theme before the first paint; without a choice the system's holds.
+// Applies the chosen theme before the first paint; without a choice the theme of the system applies.
 (() => {
   let chosen = null;
   try {
     chosen = localStorage.getItem("theme");
   } catch {
-    // storage is switched off: the system's theme it is
+    // storage is disabled: the theme of the system applies
   }
   if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
 })();

@@ -1,4 +1,4 @@
-// The pieces every panel is made of: badges, buttons, fields, dialogs, notes.
+// The components of all panels: badges, buttons, fields, dialogs, notes.
 import { append, h, newId, replace } from "./dom.js";
 import { clock } from "./format.js";
 import { t, translated } from "./i18n.js";
@@ -6,7 +6,7 @@ import { t, translated } from "./i18n.js";
 const NOTE_MILLISECONDS = 8000;
 
 export function messageOf(error) {
-  if (error.faults?.length) return error.faults.map((fault) => `${fault.path}: ${faultText(fault)}`).join(" · ");
+  if (error.faults?.length) return error.faults.map(faultLine).join(" · ");
   return error.message === "offline" ? t("error.offline") : error.message;
 }
 
@@ -63,13 +63,13 @@ export function moveButtons(rowOf, moved) {
   });
 }
 
-/** A button that is busy while its action runs and tells what went wrong. */
+/** A button that is busy while its action runs and shows its error. */
 export function actionButton(label, action, options) {
   const made = button(label, () => busy(made, action), options);
   return made;
 }
 
-/** Runs the action with the control switched off meanwhile; errors become a note. */
+/** Runs the action while the control is marked as busy; errors become a note. */
 export async function busy(control, action) {
   if (control.getAttribute("aria-busy") === "true") return;
   control.setAttribute("aria-busy", "true");
@@ -142,7 +142,7 @@ export function errorNote(error, retry) {
   );
 }
 
-/** Shows loading, then what `draw` makes of the loaded value, or the error with a way to try again. */
+/** Shows the loading note, then what `draw` makes of the loaded value, or the error with a button to retry. */
 export async function loadInto(element, load, draw) {
   replace(element, loadingNote());
   try {
@@ -324,7 +324,7 @@ export function menu(label, items, key = null) {
 
 // --- fields ---
 
-/** A labelled control with help below and a place for what is wrong with it; `path` names it in the server's faults. */
+/** A labelled control with help and errors below; `path` is its path in the errors of the API. */
 export function field(label, control, { help = "", path = "", optional = "" } = {}) {
   const id = control.id || newId("field");
   control.id = id;
@@ -353,41 +353,54 @@ export function group(label, content, { help = "", path = "" } = {}) {
   );
 }
 
-/** Puts each fault beside its field; returns those that no field of the form stands for. */
-export function showFaults(form, faults) {
-  const places = [...form.querySelectorAll("[data-path]")];
-  for (const place of places) tellWrong(place, []);
+/** Shows each error below its field; returns those that have no field in the form. */
+export function showFieldErrors(form, faults) {
+  const fields = [...form.querySelectorAll("[data-path]")];
+  for (const field of fields) showErrors(field, []);
   const found = new Map();
   const rest = [];
   for (const fault of faults) {
-    const fitting = places.filter((place) => place.dataset.path && covers(place.dataset.path, fault.path));
+    const fitting = fields.filter(({ dataset }) => dataset.path && covers(dataset.path, fault.path));
     const best = fitting.sort((one, other) => other.dataset.path.length - one.dataset.path.length)[0];
     if (best) found.set(best, [...(found.get(best) ?? []), fault]);
     else rest.push(fault);
   }
-  for (const [place, own] of found) tellWrong(place, own);
+  for (const [field, own] of found) showErrors(field, own);
   return rest;
 }
 
-const covers = (place, path) =>
-  path === place || ([".", "["].includes(path.slice(place.length)[0]) && path.startsWith(place));
+const covers = (field, path) =>
+  path === field || ([".", "["].includes(path.slice(field.length)[0]) && path.startsWith(field));
 
-function tellWrong(place, faults) {
-  const wrong = place.querySelector(":scope > .wrong");
+function showErrors(field, faults) {
+  const wrong = field.querySelector(":scope > .wrong");
   if (!wrong) return;
   wrong.textContent = faults.map(faultText).join(" · ");
   wrong.hidden = faults.length === 0;
-  const control = place.querySelector("input,select,textarea");
+  const control = field.querySelector("input,select,textarea");
   if (faults.length) control?.setAttribute("aria-invalid", "true");
   else control?.removeAttribute("aria-invalid");
 }
 
+/** One error of the settings with its path. */
+export const faultLine = (fault) => `${fault.path}: ${faultText(fault)}`;
+
+/** One error of the settings as a sentence. */
 export function faultText(fault) {
-  const found = fault.found ? t("fault.found", { found: translated(`found.${fault.found}`) || fault.found }) : "";
-  return t("fault.text", { expected: expectedText(fault.expected), found });
+  const sentence = translated(`error-sentence.${fault.expected}`) || missingText(fault);
+  if (sentence) return sentence;
+  const found = fault.found ? t("error.found", { found: translated(`found.${fault.found}`) || fault.found }) : "";
+  return t("error.field", { expected: expectedText(fault.expected), found });
 }
 
-/** The daemon's own words in English; elsewhere they are looked up with their numbers taken out. */
+/** "Enter a name." for a name that is missing; "" for any other error. */
+function missingText({ path, expected, found }) {
+  if (found !== '""' && found !== "nothing") return "";
+  const member = path.split(".").at(-1);
+  return translated(`enter.${member}`) || (expected === NOT_EMPTY ? t("enter.value") : "");
+}
+
+/** The daemon's own words in English; for other languages they are looked up with # for each number. */
 function expectedText(expected) {
   const numbers = expected.match(NUMBER) ?? [];
   const whole = translated(`expected.${expected.replace(NUMBER, "#")}`);
@@ -400,6 +413,7 @@ function expectedText(expected) {
 
 const NUMBER = /\d+(\.\d+)?/g;
 const ONE_OF = "one of ";
+const NOT_EMPTY = "text that is not empty";
 
 export function select(options, value, onchange = null, props = {}) {
   const made = h(
@@ -453,7 +467,7 @@ export function segments(label, options, value, onchange) {
 
 /** The lines of a unified diff, coloured. */
 export function diffView(text) {
-  const kinds = { "+": "added", "-": "removed", "@": "place" };
+  const kinds = { "+": "added", "-": "removed", "@": "position" };
   const lines = text.replace(/\n$/, "").split("\n");
   return h(
     "pre.diff",
@@ -464,7 +478,7 @@ export function diffView(text) {
         {
           class:
             (index > 1 && kinds[line[0]]) ||
-            (index < 2 && /^(---|\+\+\+)/.test(line) ? "place" : (kinds[line[0]] ?? "")),
+            (index < 2 && /^(---|\+\+\+)/.test(line) ? "position" : (kinds[line[0]] ?? "")),
         },
         `${line}\n`,
       ),
@@ -477,7 +491,7 @@ export function diffView(text) {
 export const protocolName = (protocol) => t(`protocol.${protocol}`);
 export const clientName = (protocol) => t(`client.${protocol}`);
 
-/** Why an upstream is skipped; the daemon's own sentence in English, its short form elsewhere. */
+/** Why an upstream is skipped: the daemon's own sentence in English, a short form in other languages. */
 export function skipText(skip) {
   const words = translated(`skip.${skip.reason}`);
   if (!words) return skip.text;

@@ -1,4 +1,4 @@
-// The form of one upstream: checked by the daemon while one types, saved field by field.
+// The form of one upstream: checked by the daemon during input, saved field by field.
 import { post } from "./api.js";
 import { config, save } from "./config.js";
 import { append, debounced, h, replace } from "./dom.js";
@@ -9,14 +9,14 @@ import {
   button,
   confirm,
   dialog,
-  faultText,
+  faultLine,
   field,
   group,
   messageOf,
   note,
   protocolName,
   select,
-  showFaults,
+  showFieldErrors,
 } from "./ui.js";
 import { testUpstream } from "./upstream_test.js";
 
@@ -84,7 +84,7 @@ export function editUpstream(original) {
           );
           replace(
             rest,
-            showFaults(form, touched).map((fault) => h("p.wrap", {}, `${fault.path}: ${faultText(fault)}`)),
+            showFieldErrors(form, touched).map((fault) => h("p.wrap", {}, faultLine(fault))),
           );
           url.textContent = answer.url ? t("editor.final-url", { url: answer.url }) : "";
           fields.find((one) => one.name === "timeouts").expect(answer.timeouts ?? {});
@@ -105,7 +105,7 @@ export function editUpstream(original) {
         } catch (error) {
           replace(
             rest,
-            showFaults(form, error.faults).map((fault) => h("p.wrap", {}, fault.message)),
+            showFieldErrors(form, error.faults).map((fault) => h("p.wrap", {}, faultLine(fault))),
           );
           if (!error.faults.length) replace(rest, h("p.wrap", {}, messageOf(error)));
           const first = form.querySelector("[aria-invalid=true]");
@@ -150,7 +150,7 @@ export function editUpstream(original) {
   ).finally(() => window.removeEventListener("beforeunload", guard));
 }
 
-/** An empty new form is not scolded for what nobody has filled in yet. */
+/** A new form shows no errors for fields that are still empty. */
 function wasTouched(form, path) {
   const control = form.querySelector(`[name="${CSS.escape(path.split(/[.[]/)[0])}"]`);
   return !control || control.dataset.touched || control.value !== "";
@@ -254,7 +254,7 @@ function allFields(entry, defaults, moveKey) {
   ].map((one) => (one.required ? one : { ...one, read: unlessDefault(one.read, entry[one.name], defaults[one.name]) }));
 }
 
-/** What equals the default is left out of the file, unless it stood there before. */
+/** A value that equals the default is left out of the file, unless it was there before. */
 const unlessDefault = (read, stored, fallback) => () => {
   const value = read();
   return stored === undefined && same(value, fallback) ? undefined : value;
@@ -296,7 +296,7 @@ function choiceField(name, value, { label, help, fallback, options }) {
   return { name, element: field(label, input, { help, path: name }), read: () => input.value };
 }
 
-/** `moveKey()` puts a stored literal key into the system keychain and tells what the entry holds then; null: not offered. */
+/** `moveKey()` puts a stored literal key into the system keychain and returns what the entry contains then; null: not offered. */
 function keyField(stored, moveKey) {
   let kind = stored?.kind ?? "none";
   const input = h("input", { type: "password", name: "key", autocomplete: "off", "aria-label": t("field.key") });
@@ -334,7 +334,7 @@ function keyField(stored, moveKey) {
     if (!input.hidden) input.focus();
   });
   start();
-  const says = {
+  const values = {
     keep: () => undefined,
     literal: () => input.value,
     env: () => `env:${input.value}`,
@@ -347,7 +347,7 @@ function keyField(stored, moveKey) {
     name: "key",
     required: true,
     element: group(t("field.key"), h("div.stack", {}, choose, input, offer), { help: t("help.key"), path: "key" }),
-    read: () => (unchanged() ? undefined : says[choose.value]()),
+    read: () => (unchanged() ? undefined : values[choose.value]()),
   };
 }
 
@@ -445,8 +445,8 @@ function modelsField(value) {
     kind === "list" ? value.join("\n") : "",
   );
   const pairs = pairRows(kind === "map" ? Object.entries(value) : [["", ""]], {
-    first: t("models.asked"),
-    second: t("models.sent"),
+    first: t("models.requested"),
+    second: t("models.upstream"),
     add: t("models.add"),
   });
   const choose = select(
@@ -514,7 +514,7 @@ function numbersField(name, value, parts) {
   return {
     name,
     element,
-    /** Shows what holds where nothing is filled in. */
+    /** Shows the values in effect where no value is entered. */
     expect: (values) => inputs.forEach(([part, input]) => (input.placeholder = values[part] ?? "")),
     read: () => {
       const read = Object.fromEntries(

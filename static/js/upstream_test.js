@@ -1,4 +1,4 @@
-// The connection test: each step as it went, and the address that would work.
+// The connection test: the result of each step, and the URL that would work.
 import { post } from "./api.js";
 import { h, replace } from "./dom.js";
 import { milliseconds } from "./format.js";
@@ -8,7 +8,7 @@ import { actionButton, busy, button, copyButton, dialog, dot, errorNote, note } 
 
 const USUAL = { messages: "claude-sonnet-4-5-20250929", chat: "gpt-5.5", responses: "gpt-5.5" };
 
-/** Tests a saved upstream, or `entry`, the unsaved form of it; `useUrl(url)` puts a better address into that form. */
+/** Tests a saved upstream, or `entry`, the unsaved form of it; `useUrl(url)` puts a URL that works into that form. */
 export function testUpstream({ name, entry, protocol = "messages", models, useUrl }) {
   const result = h("div.stack.loose", { "aria-live": "polite" });
   const model = h("input", { type: "text", value: firstModel(models) ?? USUAL[protocol] ?? "", autofocus: true });
@@ -74,7 +74,7 @@ function report(answer, { name, entry, useUrl, close }) {
       {},
       h("dt", {}, t("test.url")),
       h("dd", {}, h("code", {}, answer.url), " ", copyButton(answer.url)),
-      h("dt", {}, t("test.model-sent")),
+      h("dt", {}, t("test.upstream-model")),
       h("dd", {}, answer.model),
       answer.answer ? [h("dt", {}, t("test.answer")), h("dd", {}, answer.answer)] : null,
     ),

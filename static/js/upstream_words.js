@@ -1,19 +1,30 @@
 // How an upstream is doing, in one sentence.
+import { COOLING_DOWN, PROBING, simulationOf } from "./api_names.js";
 import { clock } from "./format.js";
 import { t } from "./i18n.js";
 
-/** Rests, trials and pretences; "" if it is well. */
+/** Whether it cools down or is being probed after that, as a whole or for one of its models. */
+export const hasCooldown = (state) => [COOLING_DOWN, PROBING].includes(state.state) || state.models.length > 0;
+
+/** Cooldowns, probes and simulated failures; "" if there are none. */
 export function healthText(state) {
   if (!state) return "";
+  const simulation = simulationOf(state);
   const parts = [
-    state.pretend
-      ? t("upstreams.pretending", { mode: t(`pretend.${state.pretend.mode}`), time: clock(state.pretend.until) })
+    simulation
+      ? t("upstreams.simulating", { mode: t(`simulate.${simulation.mode}`), time: clock(simulation.until) })
       : null,
-    state.state === "resting" ? t("upstreams.resting-until", { time: clock(state.until), reason: state.reason }) : null,
-    state.state === "trial" ? t("upstreams.on-trial", { reason: state.reason }) : null,
+    state.state === COOLING_DOWN
+      ? t("upstreams.cooling-down-until", { time: clock(state.until), reason: state.reason })
+      : null,
+    state.state === PROBING ? t("upstreams.on-trial", { reason: state.reason }) : null,
     state.state === "busy" ? t("upstreams.busy") : null,
-    ...(state.models ?? []).map((rest) =>
-      t("upstreams.model-resting", { model: rest.model, time: clock(rest.until), reason: rest.reason }),
+    ...state.models.map((cooldown) =>
+      t("upstreams.model-cooling-down", {
+        model: cooldown.model,
+        time: clock(cooldown.until),
+        reason: cooldown.reason,
+      }),
     ),
   ];
   return parts.filter(Boolean).join(" · ");

@@ -57,7 +57,7 @@ def test_try_now_answers_the_request_once_the_upstream_has_recovered(
     rows(page).get_by_role("button", name="Try now").click()
     expect(held(page)).to_have_count(0)
     assert asked.result(PATIENCE_SECONDS).status == 200
-    expect(page.get_by_text("No request is held any more.")).to_be_attached()
+    expect(page.get_by_text("No requests are held any more.")).to_be_attached()
 
 
 def test_give_up_ends_the_request_with_its_error(outage: Holding, open_page: Open) -> None:
@@ -83,9 +83,9 @@ def test_of_a_crowd_the_oldest_are_shown_and_the_others_counted(outage: Holding,
     page = open_page(outage.daemon)
     outage.hold(8)
     expect(rows(page)).to_have_count(6)
-    expect(held(page).get_by_text("2 more …")).to_be_visible()
+    expect(held(page).get_by_text("2 more…")).to_be_visible()
     outage.daemon.post("/api/held/give-up", {"id": outage.rows()[0]["id"]})
-    expect(held(page).get_by_text("1 more …")).to_be_visible()
+    expect(held(page).get_by_text("1 more…")).to_be_visible()
 
 
 def test_the_keyboard_does_it_all_and_keeps_its_place(outage: Holding, open_page: Open) -> None:
@@ -117,7 +117,7 @@ def test_the_lane_says_what_a_new_request_would_be_held_for(outage: Holding, ope
     outage.hold()
     messages = page.locator(".lane[data-client=messages]")
     expect(messages).to_contain_text(
-        "All are cooling down. New requests are held until one of these answers:"
+        "All upstreams are cooling down. New requests are held until one of these answers:"
     )
     expect(messages.locator(".stop")).to_contain_text("a")
     page.get_by_role("button", name="Explain a route").click()
@@ -138,8 +138,8 @@ def test_a_request_is_marked_while_it_is_held_and_reports_for_how_long_it_was(
     asked.result(PATIENCE_SECONDS)
     expect(row.locator(".badge")).to_have_text("ok")
     row.click()
-    facts = page.get_by_role("dialog").locator(".pairs")
-    expect(facts.locator("dt", has_text="Held")).to_be_visible()
+    details = page.get_by_role("dialog").locator(".pairs")
+    expect(details.locator("dt", has_text="Time held")).to_be_visible()
 
 
 # --- how it looks ------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The overview: who answers each client and why not the others, live; faults, rests, a daemon that goes and comes."""
+"""The overview: the route of each client, live; errors of the file, cooldowns, a daemon that is restarted."""
 
 import re
 
@@ -31,10 +31,10 @@ def test_it_shows_who_answers_each_client_and_why_not_the_others(daemon: Daemon,
 
 def test_a_first_start_leads_to_the_first_upstream(demo: Daemon, open_page: Open) -> None:
     page = open_page(demo)
-    expect(page.get_by_text("Only the built-in demo answers so far.")).to_be_visible()
-    expect(page.get_by_role("link", name="Point a client here")).to_have_attribute("href", "#/clients")
+    expect(page.get_by_text("Only the built-in demo upstream answers so far.")).to_be_visible()
+    expect(page.get_by_role("link", name="Set up a client")).to_have_attribute("href", "#/clients")
     demo.change_settings(settings(upstream("mine", "http://127.0.0.1:9")))
-    expect(page.get_by_text("Only the built-in demo answers so far.")).to_have_count(0)
+    expect(page.get_by_text("Only the built-in demo upstream answers so far.")).to_have_count(0)
     demo.change_settings(settings())
     page.locator(".lane").first.get_by_role("link", name="Add upstream").click()
     expect(page.get_by_role("heading", name="Upstreams")).to_be_visible()
@@ -73,10 +73,10 @@ def test_requests_and_numbers_arrive_live(demo: Daemon, open_page: Open) -> None
     expect(page.get_by_role("link", name="claude-x")).to_be_visible()
     requests = page.locator(".numbers div").filter(has=page.get_by_text("Requests", exact=True))
     expect(requests.locator("dd")).to_contain_text("1")
-    expect(lane(page, "messages").get_by_text("asked for claude-x")).to_be_visible()
+    expect(lane(page, "messages").get_by_text("requested model: claude-x")).to_be_visible()
 
 
-def test_a_cooldowning_upstream_is_shown_with_its_reason_and_can_be_cleared(
+def test_an_upstream_that_is_cooling_down_is_shown_with_its_reason_and_can_be_cleared(
     demo: Daemon, open_page: Open
 ) -> None:
     with ScriptedUpstream(say("fine")) as server:
@@ -92,11 +92,11 @@ def test_a_cooldowning_upstream_is_shown_with_its_reason_and_can_be_cleared(
         assert ask(demo) == 200
         expect(lane(page, "messages").locator(".stop.first")).to_have_text(re.compile("fine"))
         expect(lane(page, "messages").locator(".skips")).to_contain_text("resting until")
-        page.get_by_role("button", name="Clear", exact=True).click()
+        page.get_by_role("button", name="Clear cooldown").click()
         expect(lane(page, "messages").locator(".stop.first")).to_have_text(re.compile("broken"))
 
 
-def test_faults_of_the_file_are_shown_and_go_away(daemon: Daemon, open_page: Open) -> None:
+def test_errors_of_the_file_are_shown_and_go_away(daemon: Daemon, open_page: Open) -> None:
     good = daemon.settings_path.read_text()
     page = open_page(daemon)
     expect(page.locator(".lane")).to_have_count(3)
@@ -115,7 +115,7 @@ def test_a_cooldownarted_daemon_is_noticed_and_followed_again(demo: Daemon, open
     assert ask(demo, "before") == 200
     expect(page.get_by_role("link", name="before")).to_be_visible()
     demo.stop()
-    expect(page.get_by_text("no connection")).to_be_visible()
+    expect(page.get_by_text("not connected")).to_be_visible()
     expect(lane(page, "messages")).to_be_visible()
     demo.start()
     expect(page.get_by_text("live", exact=True)).to_be_visible()
@@ -128,7 +128,7 @@ def test_a_route_is_explained_without_asking_anybody(daemon: Daemon, open_page: 
     page = open_page(daemon)
     page.get_by_role("button", name="Explain a route").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Model asked for").fill("claude-opus")
+    dialog.get_by_label("Requested model").fill("claude-opus")
     dialog.get_by_label("At", exact=True).last.fill("tue 09:00")
     dialog.get_by_role("button", name="Explain", exact=True).click()
     expect(dialog.locator(".skips li").filter(has_text="Monday key")).to_contain_text("not today")

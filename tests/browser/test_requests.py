@@ -37,7 +37,7 @@ def test_requests_appear_live_and_are_filtered(demo: Daemon, open_page: Open) ->
     expect(rows(page)).to_have_count(1)
     expect(page.get_by_text("1 of 3 requests")).to_be_visible()
     page.get_by_role("searchbox").fill("nothing like it")
-    expect(page.get_by_text("No request fits these filters.")).to_be_visible()
+    expect(page.get_by_text("No requests match these filters.")).to_be_visible()
 
 
 def test_a_request_opens_to_its_attempts_reasons_losses_and_numbers(demo: Daemon, open_page: Open) -> None:
@@ -55,7 +55,9 @@ def test_a_request_opens_to_its_attempts_reasons_losses_and_numbers(demo: Daemon
         dialog = page.get_by_role("dialog")
         expect(dialog.locator(".attempts > li")).to_have_count(2)
         expect(dialog.locator(".attempts > li").first).to_contain_text("cannot connect")
-        expect(dialog.locator(".attempts > li").first).to_contain_text("Then: switch")
+        expect(dialog.locator(".attempts > li").first).to_contain_text(
+            "Action: tried next upstream (cannot connect"
+        )
         expect(dialog.locator(".attempts > li").last).to_contain_text("/v1/chat/completions")
         expect(dialog.get_by_text("top_k", exact=True)).to_be_visible()
         expect(dialog.locator(".skips li").filter(has_text="off")).to_contain_text("disabled")
@@ -65,34 +67,34 @@ def test_a_request_opens_to_its_attempts_reasons_losses_and_numbers(demo: Daemon
         expect(rows(page).first).to_be_focused()
 
 
-def test_bodies_are_kept_only_when_asked_and_another_upstream_is_asked_again(
+def test_bodies_are_captured_only_on_request_and_replayed_with_another_upstream(
     demo: Daemon, open_page: Open
 ) -> None:
     with ScriptedUpstream(say("from one")) as one, ScriptedUpstream(say("from two")) as two:
         demo.change_settings(settings(upstream("one", one.url), upstream("two", two.url)))
         page = open_page(demo, PANEL)
         demo.post("/v1/messages", message("before"))
-        page.get_by_role("switch", name="Keep bodies").click()
-        expect(page.get_by_role("switch", name="Keep bodies")).to_have_attribute("aria-checked", "true")
+        page.get_by_role("switch", name="Capture bodies").click()
+        expect(page.get_by_role("switch", name="Capture bodies")).to_have_attribute("aria-checked", "true")
         demo.post("/v1/messages", message("claude-x", "the key is sk-of-one"))
         expect(rows(page)).to_have_count(2)
         rows(page).last.click()
         dialog = page.get_by_role("dialog")
-        expect(dialog.get_by_text("Facts")).to_be_visible()
+        expect(dialog.get_by_text("Details", exact=True)).to_be_visible()
         expect(dialog.get_by_text("Captured bodies")).to_have_count(0)
         page.keyboard.press("Escape")
         rows(page).first.click()
         dialog.get_by_text("Request body").click()
         expect(dialog.locator("details pre").first).to_contain_text("the key is [key]")
         dialog.get_by_role("combobox").select_option("two")
-        dialog.get_by_role("button", name="Ask this upstream").click()
+        dialog.get_by_role("button", name="Replay with this upstream").click()
         expect(dialog.locator(".attempts")).to_contain_text("two")
-        expect(dialog.get_by_text("asked again")).to_be_visible()
+        expect(dialog.get_by_text("replay", exact=True)).to_be_visible()
         assert two.requests[0].json["model"] == "claude-x"
         page.keyboard.press("Escape")
-        page.get_by_role("switch", name="Keep bodies").click()
+        page.get_by_role("switch", name="Capture bodies").click()
         rows(page).nth(1).click()
-        expect(dialog.get_by_text("Facts")).to_be_visible()
+        expect(dialog.get_by_text("Details", exact=True)).to_be_visible()
         expect(dialog.get_by_text("Captured bodies")).to_have_count(0)
 
 
@@ -104,7 +106,7 @@ def test_a_long_body_is_shown_in_part_and_copied_whole(demo: Daemon, open_page: 
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("Request body").click()
     body = dialog.locator("details").first
-    expect(body.locator("pre")).to_contain_text("more characters; copying takes all of them")
+    expect(body.locator("pre")).to_contain_text("more characters. Copy includes all of them.")
     assert len(body.locator("pre").inner_text()) < 21_000
     body.get_by_role("button", name="Copy").click()
     expect(body.get_by_role("button", name="Copied")).to_be_visible()

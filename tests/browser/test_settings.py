@@ -26,9 +26,9 @@ def test_model_rules_are_added_moved_and_saved(demo: Daemon, open_page: Open) ->
     page = open_page(demo, "/#/models")
     page.get_by_role("button", name="Add rule").click()
     last = page.locator(".rule-row").last
-    last.get_by_label("Asked for").fill("claude-3-*")
+    last.get_by_label("Requested model").fill("claude-3-*")
     expect(last.locator(".wrong")).not_to_be_empty()
-    last.get_by_label("Sent as").fill("qwen3")
+    last.get_by_label("Upstream model").fill("qwen3")
     last.get_by_label("Clients").select_option("messages")
     expect(last.locator(".wrong")).to_be_hidden()
     for _ in before:
@@ -55,18 +55,18 @@ def test_prices_are_added_and_removed(demo: Daemon, open_page: Open) -> None:
 
 def test_a_model_is_followed_to_its_upstream(demo: Daemon, open_page: Open) -> None:
     page = open_page(demo, "/#/models")
-    page.get_by_label("Model asked for").fill("claude-x")
+    page.get_by_label("Where does a model go?").get_by_label("Requested model").fill("claude-x")
     page.get_by_role("button", name="Explain", exact=True).click()
     expect(page.get_by_text("demo → claude-x")).to_have_count(3)
 
 
 def test_failover_settings_are_checked_and_saved_one_by_one(demo: Daemon, open_page: Open) -> None:
     page = open_page(demo, "/#/failover")
-    page.get_by_label("Failures in a row before a cooldown").fill("0")
-    expect(page.get_by_text("expected a whole number from 1 to 1000, found 0")).to_be_visible()
-    page.get_by_label("Failures in a row before a cooldown").fill("5")
-    page.get_by_label("First byte (seconds)").fill("240")
-    page.get_by_label("fell silent").select_option("return")
+    page.get_by_label("Consecutive failures before a cooldown").fill("0")
+    expect(page.get_by_text("Expected a whole number from 1 to 1000, found 0.")).to_be_visible()
+    page.get_by_label("Consecutive failures before a cooldown").fill("5")
+    page.get_by_label("First-byte timeout (seconds)").fill("240")
+    page.get_by_label("idle timeout", exact=True).select_option("return")
     page.get_by_role("button", name="Add status").click()
     page.get_by_label("Status", exact=True).fill("429")
     page.locator(".pair-row").filter(has=page.get_by_label("Status", exact=True)).get_by_role(
@@ -80,7 +80,7 @@ def test_failover_settings_are_checked_and_saved_one_by_one(demo: Daemon, open_p
         "on_error": {"idle_timeout": "return"},
     }
     assert document["timeouts"] == {"first_byte": 240}
-    page.get_by_label("First byte (seconds)").fill("")
+    page.get_by_label("First-byte timeout (seconds)").fill("")
     page.locator(".save-bar").get_by_role("button", name="Save").click()
     expect(page.locator(".save-bar")).to_be_hidden()
     assert stored(demo)["timeouts"] == {}
@@ -88,18 +88,18 @@ def test_failover_settings_are_checked_and_saved_one_by_one(demo: Daemon, open_p
 
 def test_rules_for_the_text_of_an_error_are_added_ordered_and_saved(demo: Daemon, open_page: Open) -> None:
     page = open_page(demo, "/#/failover")
-    card = page.get_by_label("By the text of an error", exact=True)
+    card = page.get_by_label("By error text", exact=True)
     card.get_by_role("button", name="Add text").click()
     first = card.locator(".text-row").first
-    expect(first.locator(".wrong")).to_contain_text("text that is not empty")
-    first.get_by_label("Text of the error").fill("负载过高")
+    expect(first.locator(".wrong")).to_have_text("Enter the error text.")
+    first.get_by_label("Error text").fill("负载过高")
     card.get_by_role("button", name="Add text").click()
     last = card.locator(".text-row").last
-    last.get_by_label("Text of the error").fill(HOSTILE)
+    last.get_by_label("Error text").fill(HOSTILE)
     last.get_by_label("Action for this text").select_option("return")
     last.get_by_role("button", name="Move up").click()
     page.get_by_label("First cooldown (seconds)").fill("5")
-    page.get_by_label("Hold a request while every upstream fails (seconds)").fill("0")
+    page.get_by_label("Hold a request while all upstreams fail (seconds)").fill("0")
     save(page)
     assert stored(demo)["failover"] == {
         "cooldown_start_seconds": 5,
@@ -117,11 +117,11 @@ def test_rules_for_the_text_of_an_error_are_added_ordered_and_saved(demo: Daemon
 
 def test_leaving_a_panel_with_unsaved_changes_asks_first(demo: Daemon, open_page: Open) -> None:
     page = open_page(demo, "/#/failover")
-    page.get_by_label("First byte (seconds)").fill("240")
+    page.get_by_label("First-byte timeout (seconds)").fill("240")
     expect(page.locator(".save-bar")).to_be_visible()
     page.get_by_role("link", name="File").click()
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
-    expect(page.get_by_label("First byte (seconds)")).to_have_value("240")
+    expect(page.get_by_label("First-byte timeout (seconds)")).to_have_value("240")
     page.get_by_role("link", name="File").click()
     page.get_by_role("button", name="Discard").click()
     expect(page.get_by_role("heading", name="File", exact=True)).to_be_visible()
@@ -129,23 +129,23 @@ def test_leaving_a_panel_with_unsaved_changes_asks_first(demo: Daemon, open_page
 
 def test_a_draft_survives_an_edit_on_disk_and_does_not_overwrite_it(demo: Daemon, open_page: Open) -> None:
     page = open_page(demo, "/#/failover")
-    page.get_by_label("First byte (seconds)").fill("240")
+    page.get_by_label("First-byte timeout (seconds)").fill("240")
     expect(page.locator(".save-bar")).to_be_visible()
     demo.change_settings(stored(demo) | {"timeouts": {"idle": 99}})
-    expect(page.get_by_text("The file has changed meanwhile.")).to_be_visible()
-    expect(page.get_by_label("First byte (seconds)")).to_have_value("240")
+    expect(page.get_by_text("The file has changed in the meantime.")).to_be_visible()
+    expect(page.get_by_label("First-byte timeout (seconds)")).to_have_value("240")
     page.locator(".save-bar").get_by_role("button", name="Save").click()
     expect(page.get_by_text("has been changed on disk")).to_be_visible()
     assert stored(demo)["timeouts"] == {"idle": 99}
     page.get_by_role("button", name="Load the new file").click()
-    expect(page.get_by_label("Silence within an answer (seconds)")).to_have_value("99")
+    expect(page.get_by_label("Idle timeout (seconds)")).to_have_value("99")
 
 
 def test_a_client_key_is_made_reported_once_and_removed(demo: Daemon, open_page: Open) -> None:
     page = open_page(demo, "/#/clients")
     page.get_by_role("button", name="Add key").click()
     page.get_by_label("Name of the client").fill(HOSTILE)
-    page.get_by_role("button", name="Make a key").click()
+    page.get_by_role("button", name="Create key").click()
     key = page.get_by_role("dialog").locator("code").inner_text()
     assert stored(demo)["client_keys"] == {key: HOSTILE}
     page.get_by_role("dialog").locator("footer").get_by_role("button", name="Close").click()
@@ -167,7 +167,7 @@ def test_claude_code_is_set_up_after_a_look_at_the_difference_and_taken_back(
     path.write_text(original)
     page = open_page(demo, "/#/clients")
     card = page.locator("[data-client=claude]")
-    card.get_by_role("button", name="Set up …").click()
+    card.get_by_role("button", name="Set up…").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.locator(".diff .added").filter(has_text="ANTHROPIC_BASE_URL")).to_have_count(1)
     assert path.read_text() == original
@@ -180,8 +180,8 @@ def test_claude_code_is_set_up_after_a_look_at_the_difference_and_taken_back(
     written: Any = json.loads(path.read_text())
     assert written["model"] == "opus"
     assert written["env"]["ANTHROPIC_BASE_URL"].endswith(f":{demo.port}/api")
-    card.get_by_role("button", name="Undo …").click()
-    dialog.get_by_role("button", name="Undo …").click()
+    card.get_by_role("button", name="Undo…").click()
+    dialog.get_by_role("button", name="Undo…").click()
     expect(card.get_by_text("points here")).to_have_count(0)
     assert path.read_text() == original
 
@@ -212,7 +212,7 @@ def test_an_unreadable_client_file_is_reported_and_not_touched(demo: Daemon, ope
     page = open_page(demo, "/#/clients")
     card = page.locator("[data-client=codex]")
     expect(card.get_by_text("is not touched")).to_be_visible()
-    expect(card.get_by_role("button", name="Set up …")).to_be_disabled()
+    expect(card.get_by_role("button", name="Set up…")).to_be_disabled()
 
 
 def test_an_earlier_version_is_compared_and_restored(demo: Daemon, open_page: Open) -> None:
@@ -228,7 +228,7 @@ def test_an_earlier_version_is_compared_and_restored(demo: Daemon, open_page: Op
     assert "sk-never-shown" not in page.content()
     page.get_by_role("dialog").get_by_role("button", name="Restore").click()
     page.get_by_role("dialog").last.get_by_role("button", name="Restore").click()
-    expect(page.get_by_text("is in use.")).to_be_visible()
+    expect(page.get_by_text("was restored.")).to_be_visible()
     assert stored(demo) == before
 
 
@@ -237,7 +237,7 @@ def test_a_faulty_file_is_replaced_by_an_earlier_version(demo: Daemon, open_page
     demo.change_settings(before | {"timeouts": {"idle": 99}})
     demo.settings_path.write_text("{broken")
     page = open_page(demo, "/#/file")
-    expect(page.get_by_text("1 fault")).to_be_visible()
+    expect(page.get_by_text("1 error")).to_be_visible()
     page.get_by_role("button", name="Restore").first.click()
     page.get_by_role("dialog").get_by_role("button", name="Restore").click()
     expect(page.get_by_text("valid", exact=True)).to_be_visible()
@@ -253,16 +253,16 @@ def test_accounts_are_imported_after_a_preview(demo: Daemon, open_page: Open) ->
         "apiFormat": "openai",
     }
     page = open_page(demo, "/#/file")
-    page.get_by_role("button", name="Import …").click()
+    page.get_by_role("button", name="Import…").click()
     page.get_by_label("Text to import").fill(json.dumps([account]))
     page.get_by_role("button", name="Preview").click()
-    expect(page.get_by_text("Would be added: 1")).to_be_visible()
+    expect(page.get_by_text("1 upstream would be added.")).to_be_visible()
     expect(page.get_by_text("accounts[0] → local · Chat · http://127.0.0.1:8000/v1")).to_be_visible()
     assert len(stored(demo)["upstreams"]) == 1
     page.get_by_role("dialog").get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("1 upstream was added.")).to_be_visible()
     assert stored(demo)["upstreams"][1]["name"] == "local"
-    page.get_by_role("button", name="Import …").click()
+    page.get_by_role("button", name="Import…").click()
     page.get_by_label("Text to import").fill('{"something": "else"}')
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_text("The file is none of these")).to_be_visible()
@@ -276,7 +276,7 @@ def test_the_export_has_keys_only_when_asked(demo: Daemon, open_page: Open, tmp_
     for with_keys in (False, True):
         page.get_by_role("button", name="Export").click()
         if with_keys:
-            page.get_by_label("With keys and other secrets").check()
+            page.get_by_label("Include keys and other secrets").check()
         with page.expect_download() as download:
             page.get_by_role("dialog").get_by_role("button", name="Export").click()
         path = tmp_path / "export.json"

@@ -20,9 +20,9 @@ def card(page: Page, name: str) -> Locator:
     return page.locator(".numbers > div").filter(has=page.get_by_text(name, exact=True)).locator("dd")
 
 
-def test_an_empty_span_says_so(demo: Daemon, open_page: Open) -> None:
+def test_a_period_without_requests_is_shown_as_such(demo: Daemon, open_page: Open) -> None:
     page = open_page(demo, PAGE)
-    expect(page.get_by_text("Nothing was counted in this span.")).to_be_visible()
+    expect(page.get_by_text("No requests in this period.")).to_be_visible()
 
 
 def test_cards_bars_and_tables_report_what_was_counted(demo: Daemon, open_page: Open) -> None:
@@ -33,6 +33,7 @@ def test_cards_bars_and_tables_report_what_was_counted(demo: Daemon, open_page: 
     expect(card(page, "Requests")).to_contain_text("2")
     expect(card(page, "Input")).to_contain_text(str(reported["total_input_tokens"]))
     expect(card(page, "Output")).to_contain_text(str(reported["total_output_tokens"]))
+    expect(card(page, "First byte (median)")).to_contain_text("p95 ")
     columns = page.locator(".chart .column")
     expect(columns).to_have_count(7)
     columns.last.hover()
@@ -42,22 +43,22 @@ def test_cards_bars_and_tables_report_what_was_counted(demo: Daemon, open_page: 
     expect(columns.nth(5)).to_be_focused()
     expect(page.locator("tbody tr")).to_have_count(2)
     expect(page.locator("tbody tr").filter(has_text=HOSTILE)).to_have_count(1)
-    page.get_by_role("radio", name="Upstream").click()
+    page.get_by_role("radio", name="Upstream", exact=True).click()
     expect(page.locator("tbody tr")).to_have_count(1)
     expect(page.locator("tbody tr td").first).to_have_text("demo")
-    expect(page.get_by_role("radio", name="Upstream")).to_be_focused()
+    expect(page.get_by_role("radio", name="Upstream", exact=True)).to_be_focused()
 
 
-def test_today_shows_hours_and_a_range_is_chosen(demo: Daemon, open_page: Open) -> None:
+def test_today_shows_hours_and_a_period_is_chosen(demo: Daemon, open_page: Open) -> None:
     ask(demo)
     page = open_page(demo, PAGE)
     page.get_by_role("radio", name="Today").click()
     expect(page.locator(".chart .column")).to_have_count(24)
-    page.get_by_role("radio", name="Range").click()
+    page.get_by_role("radio", name="Custom").click()
     long_ago = (date.today() - timedelta(days=200)).isoformat()
     page.get_by_label("From").fill(long_ago)
     page.get_by_label("To", exact=True).fill((date.today() - timedelta(days=190)).isoformat())
-    expect(page.get_by_text("Nothing was counted in this span.")).to_be_visible()
+    expect(page.get_by_text("No requests in this period.")).to_be_visible()
 
 
 def test_a_series_is_hidden_and_another_measure_is_shown(demo: Daemon, open_page: Open) -> None:
@@ -85,8 +86,8 @@ def test_the_table_is_downloaded_as_csv(demo: Daemon, open_page: Open, tmp_path:
 def test_a_reset_keeps_a_copy(demo: Daemon, open_page: Open) -> None:
     ask(demo)
     page = open_page(demo, PAGE)
-    page.get_by_role("button", name="Reset …").click()
-    page.get_by_role("dialog").get_by_role("button", name="Reset …").click()
-    expect(page.get_by_text("Nothing was counted in this span.")).to_be_visible()
+    page.get_by_role("button", name="Reset…").click()
+    page.get_by_role("dialog", name="Reset statistics?").get_by_role("button", name="Reset").click()
+    expect(page.get_by_text("No requests in this period.")).to_be_visible()
     assert len(list(demo.data.glob("token_stats.before-*.json"))) == 1
     assert demo.token_stats()["summary"]["total_requests"] == 0

@@ -53,7 +53,7 @@ def test_an_upstream_is_added_and_its_key_is_never_shown_again(demo: Daemon, ope
     form = page.get_by_role("dialog")
     form.get_by_label("Name", exact=True).fill("vLLM")
     form.get_by_label("Base URL").fill("http://127.0.0.1:8000")
-    form.get_by_label("Protocol it speaks").select_option("chat")
+    form.get_by_label("Protocol", exact=True).select_option("chat")
     form.get_by_label("Where the key comes from").select_option("literal")
     form.get_by_label("Key", exact=True).fill("sk-very-secret")
     expect(form.get_by_text("Requests go to http://127.0.0.1:8000/v1/chat/completions")).to_be_visible()
@@ -88,7 +88,7 @@ def test_another_base_url_asks_for_the_stored_key_again(daemon: Daemon, open_pag
     form = page.get_by_role("dialog")
     form.locator("[name=base_url]").fill("http://127.0.0.1:10")
     wrong = form.locator("[data-path=key] > .wrong")
-    expect(wrong).to_have_text("应为 重新输入的值（已保存的值只会发往保存时的 Base URL）")
+    expect(wrong).to_have_text("请重新输入：已保存的值只会发往保存时的 Base URL。")
     form.get_by_role("button", name="保存").click()
     expect(form).to_be_visible()
     assert stored(daemon)[0]["base_url"] == "http://127.0.0.1:9"
@@ -110,7 +110,7 @@ def test_a_stored_key_is_moved_into_the_system_keychain(tmp_path: Path, open_pag
     )
     with Daemon(tmp_path, document, keychain.environment) as daemon:
         page = open_page(daemon, PANEL)
-        offer = page.get_by_role("button", name="Move it into the system keychain")
+        offer = page.get_by_role("button", name="Move to the system keychain")
         row(page, "local").get_by_role("button", name="Edit", exact=True).click()
         expect(page.get_by_label("Where the key comes from")).to_have_value("none")
         expect(offer).to_be_hidden()
@@ -142,7 +142,7 @@ def test_without_a_keychain_moving_the_key_is_not_offered_and_a_refusal_is_repor
             page = open_page(daemon, PANEL)
             row(page, "relay").get_by_role("button", name="Edit", exact=True).click()
             expect(page.get_by_label("Where the key comes from")).to_have_value("keep")
-            offer = page.get_by_role("button", name="Move it into the system keychain")
+            offer = page.get_by_role("button", name="Move to the system keychain")
             expect(offer).to_have_count(offered)
             if offered:
                 offer.click()
@@ -188,7 +188,7 @@ def test_mistakes_are_reported_beside_their_fields_while_typing(daemon: Daemon, 
     form.get_by_label("Priority").fill("300")
     form.get_by_label("Hours").fill("8 till 9")
     wrong = form.locator(".field:has([name=priority]) > .wrong")
-    expect(wrong).to_have_text("expected a whole number from 1 to 100, found 300")
+    expect(wrong).to_have_text("Expected a whole number from 1 to 100, found 300.")
     expect(form.locator(".field:has([name=hours]) > .wrong")).to_contain_text("08:00-23:30")
     expect(form.get_by_label("Priority")).to_have_attribute("aria-invalid", "true")
     form.get_by_role("button", name="Save").click()
@@ -203,6 +203,21 @@ def test_mistakes_are_reported_beside_their_fields_while_typing(daemon: Daemon, 
     ].items()
 
 
+@pytest.mark.parametrize(
+    ("locale", "sentences"),
+    [("en", ["Enter a name.", "Enter a base URL."]), ("zh-CN", ["请输入名称。", "请输入 Base URL。"])],
+)
+def test_a_required_value_that_is_missing_is_named(
+    daemon: Daemon, open_page: Open, locale: str, sentences: list[str]
+) -> None:
+    page = open_page(daemon, PANEL, locale=locale)
+    page.locator(".panel-head button.primary").click()
+    form = page.get_by_role("dialog")
+    form.locator("button.primary").click()
+    for name, sentence in zip(("name", "base_url"), sentences, strict=True):
+        expect(form.locator(f"[data-path={name}] > .wrong")).to_have_text(sentence)
+
+
 def test_mistakes_are_reported_in_chinese(daemon: Daemon, open_page: Open) -> None:
     page = open_page(daemon, PANEL, locale="zh-CN")
     row(page, "Monday key").get_by_role("button", name="编辑", exact=True).click()
@@ -211,7 +226,7 @@ def test_mistakes_are_reported_in_chinese(daemon: Daemon, open_page: Open) -> No
     form.get_by_label("时段").fill("8 till 9")
     form.get_by_label("名称", exact=True).fill(" ")
     expect(form.locator(".field:has([name=priority]) > .wrong")).to_have_text(
-        "应为 1 到 100 的整数，实为 300"
+        "应为 1 到 100 的整数，实为 300。"
     )
     expect(form.locator(".field:has([name=hours]) > .wrong")).to_contain_text("应为 本地时段，如 08:00-23:30")
     expect(form.locator(".field:has([name=name]) > .wrong").first).to_contain_text("应为 单行的名称")
@@ -255,7 +270,7 @@ def test_stored_headers_stay_when_another_field_is_changed(daemon: Daemon, open_
     page = open_page(daemon, PANEL)
     row(page, CHINESE).get_by_role("button", name="Edit", exact=True).click()
     form = page.get_by_role("dialog")
-    expect(form.get_by_placeholder("stored, type to replace")).to_be_visible()
+    expect(form.get_by_placeholder("stored; type to replace")).to_be_visible()
     form.get_by_role("button", name="Add header").click()
     form.get_by_label("Header").last.fill("X-New")
     form.get_by_label("Value").last.fill("new-value")
@@ -297,7 +312,7 @@ def test_a_deleted_upstream_comes_back_whole_and_in_its_place(daemon: Daemon, op
 
 def test_the_order_is_changed_by_keyboard_and_the_focus_stays(daemon: Daemon, open_page: Open) -> None:
     page = open_page(daemon, PANEL)
-    grip = page.get_by_role("button", name="Reorder Monday key: arrow keys move it")
+    grip = page.get_by_role("button", name="Reorder Monday key with the arrow keys")
     grip.focus()
     page.keyboard.press("ArrowDown")
     expect(page.locator(".entry-name").first).to_have_text(HOSTILE)
@@ -310,7 +325,7 @@ def test_the_order_is_changed_by_keyboard_and_the_focus_stays(daemon: Daemon, op
 
 def test_the_order_is_changed_by_dragging(daemon: Daemon, open_page: Open) -> None:
     page = open_page(daemon, PANEL)
-    grip = page.get_by_role("button", name="Reorder Monday key: arrow keys move it")
+    grip = page.get_by_role("button", name="Reorder Monday key with the arrow keys")
     grip.drag_to(row(page, CHINESE), target_position={"x": 200, "y": 60})
     expect(page.locator(".entry-name").nth(2)).to_have_text("Monday key")
     assert names(daemon) == [HOSTILE, CHINESE, "Monday key", LONG]
@@ -361,15 +376,15 @@ def test_the_connection_test_shows_its_steps_and_offers_the_working_address(
         dialog = page.get_by_role("dialog")
         dialog.get_by_role("button", name="Test", exact=True).click()
         expect(
-            dialog.get_by_text("It does not answer.").or_(dialog.get_by_text("It answers"))
+            dialog.get_by_text("It did not answer.").or_(dialog.get_by_text("It answered"))
         ).to_be_visible()
-        expect(dialog.locator(".steps li").first).to_contain_text("Name")
-        expect(dialog.get_by_text("This address answers:")).to_be_visible()
-        dialog.get_by_role("button", name="Use this address").click()
+        expect(dialog.locator(".steps li").first).to_contain_text("DNS")
+        expect(dialog.get_by_text("This URL answers:")).to_be_visible()
+        dialog.get_by_role("button", name="Use this URL").click()
         expect(dialog).to_be_hidden()
         row(page, "relay").get_by_role("button", name="Test", exact=True).click()
         dialog.get_by_role("button", name="Test", exact=True).click()
-        expect(dialog.get_by_text("It answers, in")).to_be_visible()
+        expect(dialog.get_by_text("It answered in")).to_be_visible()
         expect(dialog.get_by_text("Hello there").first).to_be_visible()
         assert stored(demo)[0]["base_url"] == f"{server.url}/api/v1/messages"
 
@@ -379,7 +394,7 @@ def test_a_refused_connection_is_reported_at_its_step(daemon: Daemon, open_page:
     row(page, HOSTILE).get_by_role("button", name="Test", exact=True).click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Test", exact=True).click()
-    expect(dialog.get_by_text("It does not answer.")).to_be_visible()
+    expect(dialog.get_by_text("It did not answer.")).to_be_visible()
     assert dialog.locator(".steps li .dot.bad").count() == 1
     expect(dialog.locator(".steps li").last).to_contain_text("port 9")
 
@@ -388,14 +403,14 @@ def test_a_simulated_failure_moves_the_route_and_ends(demo: Daemon, open_page: O
     with ScriptedUpstream(say("one")) as one, ScriptedUpstream(say("two")) as two:
         demo.change_settings(settings(upstream("one", one.url), upstream("two", two.url)))
         page = open_page(demo, PANEL)
-        choose(page, "one", "Simulate a failure …")
-        page.get_by_role("dialog").get_by_role("button", name="Begin").click()
+        choose(page, "one", "Simulate a failure…")
+        page.get_by_role("dialog").get_by_role("button", name="Start").click()
         expect(row(page, "one").get_by_text("simulated failure until")).to_be_visible()
         answer = demo.post(
             "/v1/messages", {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}
         )
         assert answer.json["content"][0]["text"] == "two"
-        choose(page, "one", "End the simulation")
+        choose(page, "one", "End simulation")
         expect(row(page, "one").get_by_text("simulated")).to_have_count(0)
 
 
@@ -406,18 +421,18 @@ def test_a_simulated_outage_of_all_upstreams_ends_and_leaves_nothing_behind(
     with ScriptedUpstream(say("one")) as one, ScriptedUpstream(say("two")) as two:
         demo.change_settings(settings(upstream("one", one.url), upstream("two", two.url)))
         page = open_page(demo, PANEL)
-        page.get_by_role("button", name="Simulate an outage …").click()
+        page.get_by_role("button", name="Simulate an outage…").click()
         dialog = page.get_by_role("dialog", name="Simulate an outage")
-        dialog.get_by_label("For").select_option("2 minutes")
-        dialog.get_by_role("button", name="Begin").click()
+        dialog.get_by_label("Duration").select_option("2 minutes")
+        dialog.get_by_role("button", name="Start").click()
         expect(page.locator(".entry").get_by_text("simulated failure until")).to_have_count(2)
         assert ask(demo.url, "messages").status != 200
         if end == "by itself":
             demo.post("/api/pretend", {"upstream": None, "mode": "down", "minutes": 0.02})
         else:
-            page.get_by_role("button", name="End the simulation").click()
+            page.get_by_role("button", name="End simulation").click()
         expect(page.locator(".entry .warn")).to_have_count(0)
-        expect(page.get_by_role("button", name="Simulate an outage …")).to_be_visible()
+        expect(page.get_by_role("button", name="Simulate an outage…")).to_be_visible()
 
 
 def test_an_open_menu_stays_while_requests_change_its_row(daemon: Daemon, open_page: Open) -> None:
@@ -431,10 +446,10 @@ def test_an_open_menu_stays_while_requests_change_its_row(daemon: Daemon, open_p
     body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}
     assert daemon.post("/v1/messages", body).status >= 400
     overview = open_page(daemon)
-    expect(overview.get_by_label("Resting").get_by_text("rests until")).to_be_visible()
+    expect(overview.get_by_label("Cooling down").get_by_text("cooling down until")).to_be_visible()
     expect(item).to_be_visible()
     page.keyboard.press("Escape")
-    expect(row(page, "broken").get_by_text("rests until")).to_be_visible()
+    expect(row(page, "broken").get_by_text("cooling down until")).to_be_visible()
     expect(row(page, "broken").get_by_role("button", name="More actions")).to_be_focused()
 
 

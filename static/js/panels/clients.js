@@ -1,4 +1,4 @@
-// Pointing the clients here: preview as a diff, apply, undo; keys for clients; snippets to paste.
+// Setting up clients: preview as a diff, apply, undo; keys for clients; snippets to paste.
 import { get, post } from "../api.js";
 import { onConfig, save } from "../config.js";
 import { h, replace } from "../dom.js";
@@ -133,7 +133,7 @@ async function preview(client, action, options, reload) {
       body: h(
         "div.stack.loose",
         {},
-        h("p.muted.wrap", {}, t("clients.only-ours", { path: plan.path })),
+        h("p.muted.wrap", {}, t("clients.preview-help", { path: plan.path })),
         plan.note ? h("p.warn.wrap", {}, plan.note) : null,
         plan.changes ? diffView(plan.diff) : h("p", {}, t("clients.nothing-to-change")),
       ),
@@ -204,7 +204,7 @@ function addKey() {
     (close) => {
       const body = h("div.stack.loose", {}, h("p.muted", {}, t("keys.help")), label);
       const add = actionButton(
-        t("keys.make"),
+        t("keys.create"),
         async () => {
           try {
             const { key } = await save("/api/client-keys/add", { label: label.value.trim() });

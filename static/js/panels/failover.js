@@ -1,4 +1,4 @@
-// What happens when an upstream fails, and how long anything may take: each setting with its default and its meaning.
+// What Switchyard does when an upstream fails, and how long each step may take: each setting with its default.
 import { difference, mountDraft, orNull } from "../draft.js";
 import { h } from "../dom.js";
 import { t, translated } from "../i18n.js";
@@ -148,7 +148,7 @@ function build(config, touched) {
           ),
         ),
         card(
-          "failover.doors",
+          "failover.incoming",
           h(
             "div.stack.loose",
             {},
@@ -261,7 +261,7 @@ function statusRows(stored, defaults, touched) {
   };
 }
 
-/** Rules for the text of an error, in their order: the first that fits decides. */
+/** Rules for the text of an error, in their order: the first that matches takes effect. */
 function textRows(stored, touched) {
   const rows = h("div.stack");
   const number = () => [...rows.children].forEach((row, index) => (row.dataset.path = `failover.on_text[${index}]`));
@@ -339,7 +339,7 @@ function errorRows(stored, defaults) {
   };
 }
 
-/** In the order of the file, so that an untouched table compares equal. */
+/** In the order of the file, so that an unchanged table compares equal. */
 function ordered(table, stored) {
   const names = [
     ...Object.keys(stored).filter((name) => name in table),

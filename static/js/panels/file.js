@@ -1,5 +1,6 @@
-// The settings file itself: its faults, its history with differences, restore, import, export.
+// The settings file itself: its errors, its history with differences, restore, import, export.
 import { get, post } from "../api.js";
+import { isLegacyFormat } from "../api_names.js";
 import { onConfig, reload as reloadConfig, save } from "../config.js";
 import { h, replace, section } from "../dom.js";
 import { bytes, moment } from "../format.js";
@@ -34,7 +35,7 @@ export function mount(root) {
         h(
           "div.row",
           {},
-          actionButton(t("file.reload"), reread),
+          actionButton(t("file.reload"), reloadFile),
           actionButton(t("file.export"), () => exportDialog()),
           button(t("file.import"), () => importDialog(), { kind: "primary" }),
         ),
@@ -61,17 +62,18 @@ export function mount(root) {
   return () => ends.forEach((end) => end());
 }
 
-function fileState({ path, ancestor, faults, warnings, revision }) {
+function fileState({ revision, ...file }) {
+  const { path, faults, warnings } = file;
   return [
     h(
       "div.row",
       {},
-      faults.length ? badge(t("file.faulty", { count: faults.length }), "bad") : badge(t("file.valid"), "good"),
-      ancestor ? badge(t("file.ancestor"), "warn") : null,
+      faults.length ? badge(t("file.errors", { count: faults.length }), "bad") : badge(t("file.valid"), "good"),
+      isLegacyFormat(file) ? badge(t("file.legacy-format"), "warn") : null,
       h("code.wrap", {}, path),
       h("span.faint", {}, t("file.revision", { revision })),
     ),
-    faults.length ? h("p", {}, t("file.last-good")) : null,
+    faults.length ? h("p", {}, t("file.last-valid")) : null,
     faults.length
       ? h(
           "ul.plain",
@@ -81,14 +83,14 @@ function fileState({ path, ancestor, faults, warnings, revision }) {
               "li.bad.wrap",
               {},
               h("code", {}, fault.path),
-              fault.line ? ` (${t("fault.place", fault)})` : "",
+              fault.line ? ` (${t("error.position", fault)})` : "",
               ": ",
               faultText(fault),
             ),
           ),
         )
       : null,
-    ancestor ? h("p.muted", {}, t("overview.ancestor")) : null,
+    isLegacyFormat(file) ? h("p.muted", {}, t("overview.legacy-format")) : null,
     warnings.length
       ? h(
           "ul.plain",
@@ -99,10 +101,10 @@ function fileState({ path, ancestor, faults, warnings, revision }) {
   ];
 }
 
-async function reread() {
+async function reloadFile() {
   const { faults } = await post("/api/reload");
   await Promise.all([refresh(), reloadConfig()]);
-  note(faults?.length ? t("file.faulty", { count: faults.length }) : t("file.reloaded"), {
+  note(faults?.length ? t("file.errors", { count: faults.length }) : t("file.reloaded"), {
     kind: faults?.length ? "bad" : "good",
   });
 }
@@ -181,7 +183,7 @@ function importDialog() {
     replace(report);
   });
   return dialog(t("file.import"), (close) => {
-    const look = async () => replace(report, importReport(await post("/api/import?dry_run=1", text.value)));
+    const preview = async () => replace(report, importReport(await post("/api/import?dry_run=1", text.value)));
     const run = async () => {
       const done = await post("/api/import", text.value);
       await reloadConfig();
@@ -193,7 +195,7 @@ function importDialog() {
       body: h("div.stack.loose", {}, h("p.muted", {}, t("file.import-help")), pick, text, report),
       footer: [
         button(t("cancel"), () => close()),
-        actionButton(t("file.import-look"), look),
+        actionButton(t("file.import-preview"), preview),
         actionButton(t("file.import-run"), run, { kind: "primary" }),
       ],
     };
@@ -203,7 +205,7 @@ function importDialog() {
 function importReport({ added, identical = [], renamed, origins = [], settings = [], notes }) {
   return [
     h("p", {}, h("strong", {}, t("file.import-would", { count: added.length }))),
-    origins.length ? h("ul.plain", {}, origins.filter((one) => added.includes(one.to)).map(becoming)) : null,
+    origins.length ? h("ul.plain", {}, origins.filter((one) => added.includes(one.to)).map(originLine)) : null,
     settings.length
       ? h(
           "ul.plain",
@@ -229,7 +231,7 @@ function importReport({ added, identical = [], renamed, origins = [], settings =
   ];
 }
 
-function becoming({ from, to, protocol, url, enabled }) {
+function originLine({ from, to, protocol, url, enabled }) {
   return h(
     "li.wrap",
     {},

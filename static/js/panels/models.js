@@ -1,4 +1,4 @@
-// Model rules, in their order; which model goes where; prices.
+// Model rules in their order, the upstream of a model, and prices.
 import { get } from "../api.js";
 import { difference, mountDraft, orNull } from "../draft.js";
 import { h, replace } from "../dom.js";
@@ -45,8 +45,8 @@ function ruleRows(stored, touched) {
   const rows = h("div.stack");
   const number = () => [...rows.children].forEach((row, index) => (row.dataset.path = `model_rules[${index}]`));
   const add = (rule) => {
-    const from = input(rule.from ?? "", t("models.asked"));
-    const to = input(rule.to ?? "", t("models.sent"));
+    const from = input(rule.from ?? "", t("models.requested"));
+    const to = input(rule.to ?? "", t("models.upstream"));
     const chosen = rule.clients?.length === 1 ? rule.clients[0] : rule.clients && rule.clients.length < 3 ? "some" : "";
     const some = chosen === "some" ? [["some", rule.clients.map((name) => protocolName(name)).join(", ")]] : [];
     const clients = select(
@@ -99,7 +99,7 @@ function ruleRows(stored, touched) {
   };
 }
 
-/** A rule with its members in the order they have in the file, so that an untouched rule compares equal. */
+/** A rule with its members in the order they have in the file, so that an unchanged rule compares equal. */
 function inOrder(rule, stored) {
   const twin = stored.find((one) => one.from === rule.from && one.to === rule.to);
   const order = Object.keys(twin ?? {});
@@ -201,7 +201,7 @@ function priceRows(stored, touched) {
 function tryCard() {
   const model = input(live.state?.routes.messages.model ?? "claude-sonnet-4-5", t("explain.model"));
   const answer = h("div.stack", { "aria-live": "polite" });
-  const ask = async () => {
+  const explain = async () => {
     try {
       const routes = await Promise.all(CLIENTS.map((client) => get("/api/explain", { client, model: model.value })));
       replace(answer, routes.map(outcome));
@@ -209,14 +209,14 @@ function tryCard() {
       replace(answer, errorNote(error));
     }
   };
-  const go = button(t("explain.ask"), () => busy(go, ask), { kind: "primary" });
+  const go = button(t("explain.run"), () => busy(go, explain), { kind: "primary" });
   return h(
     "section.card",
     { "aria-label": t("models.try") },
     h("header", {}, h("h2", {}, t("models.try"))),
     h(
       "form.inside.stack.loose",
-      { onsubmit: (event) => (event.preventDefault(), busy(go, ask)) },
+      { onsubmit: (event) => (event.preventDefault(), busy(go, explain)) },
       h("p.muted", {}, t("models.try-help")),
       h("div.row", {}, h("span.grow", {}, model), go),
       answer,
@@ -233,6 +233,6 @@ function outcome(route) {
     h("strong", {}, protocolName(route.client)),
     first
       ? h("span.wrap", {}, `${first.upstream} → `, h("code", {}, first.model))
-      : h("span.bad.wrap", { title: because }, `${t("overview.nobody")} ${because}`),
+      : h("span.bad.wrap", { title: because }, `${t("overview.no-candidate")} ${because}`),
   );
 }

@@ -1,5 +1,6 @@
-// Who answers each client now and why not the others; what is under way; today's numbers.
+// Which upstream answers each client now and why the others do not, what is in progress, and the numbers of today.
 import { get, post } from "../api.js";
+import { isLegacyFormat, simulationOf } from "../api_names.js";
 import { h, replace, section } from "../dom.js";
 import { agent, clock, compact, money, seconds, whole } from "../format.js";
 import { heldSection } from "../held_requests.js";
@@ -22,20 +23,20 @@ import {
   select,
   skipText,
 } from "../ui.js";
-import { healthText } from "../upstream_words.js";
+import { hasCooldown, healthText } from "../upstream_words.js";
 
 const SKIPS_SHOWN = 4;
 const RECENT = 8;
 const CLIENTS = ["messages", "responses", "chat"];
-const unfolded = new Set();
+const expanded = new Set();
 
 export function mount(root) {
-  const faults = h("div.stack");
+  const banners = h("div.stack");
   const start = h("div.stack");
   const lanes = h("div");
   const recent = h("ul.lines");
   const today = h("div");
-  const rests = h("div.stack.loose");
+  const cooldowns = h("div.stack.loose");
   const held = heldSection();
   const panel = h(
     "div.panel",
@@ -47,10 +48,15 @@ export function mount(root) {
       button(t("explain.open"), () => explainDialog(), { key: "explain" }),
       held.announcement,
     ),
-    faults,
+    banners,
     start,
     held.element,
-    h("section.card", { "aria-label": t("overview.who") }, h("header", {}, h("h2", {}, t("overview.who"))), lanes),
+    h(
+      "section.card",
+      { "aria-label": t("overview.routes") },
+      h("header", {}, h("h2", {}, t("overview.routes"))),
+      lanes,
+    ),
     h(
       "div.columns",
       {},
@@ -79,37 +85,35 @@ export function mount(root) {
           ),
           today,
         ),
-        rests,
+        cooldowns,
       ),
     ),
   );
   replace(root, loadingNote());
 
-  const drawFaults = section(faults, faultBanners);
+  const drawBanners = section(banners, fileBanners);
   const drawStart = section(start, startBanner);
   const drawLanes = section(lanes, (shown) =>
     CLIENTS.map((client) => lane(shown.routes[client], shown, () => drawLanesNow())),
   );
   const drawRecent = section(recent, recentLines);
   const drawToday = section(today, todayNumbers);
-  const drawRests = section(rests, restsCard);
+  const drawCooldowns = section(cooldowns, cooldownsCard);
   const drawLanesNow = () => {
     const { routes, urls, upstreams } = live.state;
-    drawLanes({ routes: withoutTimes(routes), urls, known: upstreams.length, unfolded: [...unfolded] });
+    drawLanes({ routes: withoutTimes(routes), urls, known: upstreams.length, expanded: [...expanded] });
   };
   const drawRequests = () => live.requests && drawRecent(live.requests.slice(0, RECENT));
 
   const ends = [
     subscribe("state", (state) => {
       if (!panel.isConnected) replace(root, panel);
-      drawFaults({ file: state.file, problems: state.problems, notices: state.notices });
+      drawBanners({ file: state.file, problems: state.problems, notices: state.notices });
       drawStart(state.upstreams.length > 0 && state.upstreams.every((one) => one.demo));
       held.draw(state.held, state.now);
       drawLanesNow();
       drawToday(state.today);
-      drawRests(
-        state.upstreams.filter((one) => ["resting", "trial"].includes(one.state) || one.pretend || one.models?.length),
-      );
+      drawCooldowns(state.upstreams.filter((one) => hasCooldown(one) || simulationOf(one)));
     }),
     subscribe("requests", drawRequests),
     subscribe("link", (linked) => {
@@ -126,19 +130,19 @@ export function mount(root) {
   return () => [...ends, held.end].forEach((end) => end());
 }
 
-/** Routes without the moment they were made at and what else is not shown of them, so that an unchanged one is not drawn again. */
+/** Routes without their time and what else is not shown, so that an unchanged route is not drawn again. */
 const withoutTimes = (routes) =>
   Object.fromEntries(Object.entries(routes).map(([client, route]) => [client, { ...route, at: null, held: null }]));
 
-// --- what is wrong ---
+// --- errors and warnings ---
 
-function faultBanners({ file, problems, notices }) {
+function fileBanners({ file, problems, notices }) {
   return [
     file.faults.length
       ? h(
           "div.banner.bad-line",
           { role: "alert" },
-          h("strong", {}, t("overview.file-faulty", { path: file.path })),
+          h("strong", {}, t("overview.file-errors", { path: file.path })),
           h(
             "ul",
             {},
@@ -147,7 +151,7 @@ function faultBanners({ file, problems, notices }) {
                 "li.wrap",
                 {},
                 h("code", {}, fault.path),
-                fault.line ? ` (${t("fault.place", fault)})` : "",
+                fault.line ? ` (${t("error.position", fault)})` : "",
                 ": ",
                 faultText(fault),
               ),
@@ -173,17 +177,17 @@ function faultBanners({ file, problems, notices }) {
           ),
         )
       : null,
-    file.ancestor ? h("div.banner", {}, t("overview.ancestor")) : null,
+    isLegacyFormat(file) ? h("div.banner", {}, t("overview.legacy-format")) : null,
   ];
 }
 
-/** For somebody who has just started the daemon. */
+/** For a first start, where only the demo upstream exists. */
 const startBanner = (isOnlyDemo) =>
   isOnlyDemo &&
   h(
     "div.banner.accent-line",
     {},
-    h("p.row", {}, t("overview.only-demo"), addLink(), h("a", { href: "#/clients" }, t("overview.point-client"))),
+    h("p.row", {}, t("overview.only-demo"), addLink(), h("a", { href: "#/clients" }, t("overview.set-up-client"))),
   );
 
 const addLink = () => h("a", { href: "#/upstreams" }, t("upstreams.add"));
@@ -195,7 +199,7 @@ const lines = (texts) =>
     texts.map((text) => h("p.wrap", {}, text)),
   );
 
-// --- who answers ---
+// --- routes ---
 
 function lane(route, { urls, known }, redraw) {
   return h(
@@ -211,13 +215,13 @@ function lane(route, { urls, known }, redraw) {
         h("code.cut", { title: urls[route.client] }, urls[route.client]),
         copyButton(urls[route.client], t("copy"), `copy-${route.client}`),
       ),
-      h("div.muted.cut", { title: route.model }, t("overview.for-model", { model: route.model })),
+      h("div.muted.cut", { title: route.model }, t("overview.requested-model", { model: route.model })),
     ),
     h("div.stack", {}, track(route, known), skips(route, redraw)),
   );
 }
 
-/** The rail from the client to the upstream that answers, and on to those that would follow. */
+/** The upstreams of a route in their order: the current one, the next ones, the rescue upstreams. */
 function track(route, known = 1) {
   const first = route.candidates[0];
   if (!first && route.held_for.length) return heldTrack(route);
@@ -226,7 +230,7 @@ function track(route, known = 1) {
       "div.row",
       {},
       dot("bad"),
-      h("span", {}, t(known ? "overview.nobody" : "overview.no-upstreams")),
+      h("span", {}, t(known ? "overview.no-candidate" : "overview.no-upstreams")),
       known ? null : addLink(),
     );
   return h(
@@ -241,7 +245,7 @@ function track(route, known = 1) {
   );
 }
 
-/** All are cooling down: whom a new request waits for. */
+/** All upstreams are cooling down: those that a new request waits for. */
 function heldTrack(route) {
   return h(
     "div.stack",
@@ -270,9 +274,9 @@ function stop(candidate, route, index) {
     index === 0
       ? route.last_resort
         ? "overview.last-resort"
-        : "overview.answers"
+        : "overview.current"
       : index > 0
-        ? "overview.then"
+        ? "overview.next"
         : "overview.rescue";
   const renamed = candidate.model !== route.model;
   return h(
@@ -298,14 +302,14 @@ function stop(candidate, route, index) {
 
 function skips(route, redraw) {
   if (!route.skipped.length) return null;
-  const all = unfolded.has(route.client) || route.skipped.length <= SKIPS_SHOWN + 1;
+  const all = expanded.has(route.client) || route.skipped.length <= SKIPS_SHOWN + 1;
   const shown = all ? route.skipped : route.skipped.slice(0, SKIPS_SHOWN);
   return h(
     "div",
     {},
     h(
       "ul.skips",
-      { "aria-label": t("overview.not-now") },
+      { "aria-label": t("overview.skipped") },
       shown.map((skip) =>
         h(
           "li",
@@ -318,8 +322,8 @@ function skips(route, redraw) {
     all
       ? null
       : button(
-          t("overview.more-skips", { count: route.skipped.length - shown.length }),
-          () => (unfolded.add(route.client), redraw()),
+          t("overview.more", { count: route.skipped.length - shown.length }),
+          () => (expanded.add(route.client), redraw()),
           { kind: "quiet small", key: `more-${route.client}` },
         ),
   );
@@ -387,17 +391,17 @@ function todayNumbers(today) {
   );
 }
 
-// --- rests ---
+// --- cooldowns ---
 
-function restsCard(upstreams) {
+function cooldownsCard(upstreams) {
   if (!upstreams.length) return null;
   return h(
     "section.card",
-    { "aria-label": t("overview.resting") },
+    { "aria-label": t("overview.cooling-down") },
     h(
       "header",
       {},
-      h("h2", {}, t("overview.resting")),
+      h("h2", {}, t("overview.cooling-down")),
       actionButton(t("overview.clear-all"), () => clear(), { kind: "small", key: "clear-all" }),
     ),
     h(
@@ -441,13 +445,13 @@ function explainDialog() {
   });
   const at = h("input", { type: "text", placeholder: t("explain.at-example"), "aria-label": t("explain.at") });
   const answer = h("div.stack.loose", { "aria-live": "polite" });
-  const ask = async (event) => {
+  const explain = async (event) => {
     event?.preventDefault();
     try {
       const route = await get("/api/explain", { client, model: model.value, at: at.value });
       replace(
         answer,
-        h("div.muted", {}, t("explain.would")),
+        h("div.muted", {}, t("explain.order")),
         track(route),
         route.held.map((one) => h("p", {}, heldText(one))),
         h(
@@ -465,7 +469,7 @@ function explainDialog() {
   return dialog(t("explain.title"), () => ({
     body: h(
       "form.stack.loose",
-      { onsubmit: ask },
+      { onsubmit: explain },
       h("p.muted", {}, t("explain.help")),
       h(
         "div.fields",
@@ -484,7 +488,7 @@ function explainDialog() {
         h("label.field", {}, h("span", {}, t("explain.at")), at),
         h("label.field.whole", {}, h("span", {}, t("explain.model")), model),
       ),
-      h("div", {}, h("button.primary", { type: "submit" }, t("explain.ask"))),
+      h("div", {}, h("button.primary", { type: "submit" }, t("explain.run"))),
       answer,
     ),
   }));

@@ -1,4 +1,4 @@
-// The last requests, live: filtered, opened, asked again.
+// The recent requests, live: filter, open, replay.
 import { post } from "../api.js";
 import { upstreamNames } from "../config.js";
 import { h, keyed, replace } from "../dom.js";
@@ -13,7 +13,7 @@ const CLIENTS = ["messages", "responses", "chat"];
 const COLUMNS = ["time", "model", "client", "upstream", "outcome", "first", "duration", "tokens", "cost"];
 
 export function mount(root, given) {
-  const wanted = { text: "", client: "", upstream: given.upstream ?? "", outcome: given.outcome ?? "" };
+  const filters = { text: "", client: "", upstream: given.upstream ?? "", outcome: given.outcome ?? "" };
   const list = h("div.requests", { role: "list", "aria-label": t("nav.requests") });
   const head = h(
     "div.request-head",
@@ -37,7 +37,7 @@ export function mount(root, given) {
     waiting = false;
     const rows = live.requests;
     if (!rows) return;
-    const shown = rows.filter((row) => fits(row, wanted));
+    const shown = rows.filter((row) => fits(row, filters));
     count.textContent =
       shown.length === rows.length
         ? t("requests.count", { count: rows.length })
@@ -54,7 +54,7 @@ export function mount(root, given) {
     requestAnimationFrame(draw);
   };
   const filter = (name) => (value) => {
-    wanted[name] = value;
+    filters[name] = value;
     draw();
   };
   let names = null;
@@ -68,7 +68,7 @@ export function mount(root, given) {
       ];
       replace(
         upstream,
-        select(options, wanted.upstream, filter("upstream"), { "aria-label": t("requests.column-upstream") }),
+        select(options, filters.upstream, filter("upstream"), { "aria-label": t("requests.column-upstream") }),
       );
     }
     if (state.capture !== undefined && capture.dataset.on !== String(state.capture)) {
@@ -105,7 +105,7 @@ export function mount(root, given) {
         upstream,
         select(
           [["", t("requests.all-outcomes")], ...OUTCOMES.map((name) => [name, t(`outcome.${name}`)])],
-          wanted.outcome,
+          filters.outcome,
           filter("outcome"),
           { "aria-label": t("requests.column-outcome") },
         ),
@@ -118,7 +118,7 @@ export function mount(root, given) {
     subscribe("state", drawControls),
     subscribe("link", (linked) => linked === false && !live.requests && replace(body, errorNote(new Error("offline")))),
   ];
-  const again = (asked) => asked.id && open(asked.id);
+  const again = (wanted) => wanted.id && open(wanted.id);
   again(given);
   const leave = () => ends.forEach((end) => end());
   leave.again = again;

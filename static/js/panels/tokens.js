@@ -1,4 +1,4 @@
-// Token statistics: a span of days as cards, stacked bars and tables.
+// Token statistics: a period as cards, stacked bars and tables.
 import { get, post, query } from "../api.js";
 import { legend, stackedBars } from "../chart.js";
 import { h, replace } from "../dom.js";
@@ -6,7 +6,7 @@ import { compact, dayName, isoDay, milliseconds, money, whole } from "../format.
 import { t } from "../i18n.js";
 import { busy, button, confirm, emptyNote, loadInto, note, segments } from "../ui.js";
 
-const SPANS = { today: 0, week: 6, month: 29 };
+const PERIODS = { today: 0, week: 6, month: 29 };
 const GROUPS = ["model", "upstream", "client", "model_sent", "day"];
 const TABLES = {
   model: "by_model",
@@ -21,7 +21,7 @@ const REFRESH_MILLISECONDS = 30000;
 
 export function mount(root) {
   const chosen = {
-    span: "week",
+    period: "week",
     from: isoDay(6),
     to: isoDay(),
     measure: "tokens",
@@ -31,10 +31,10 @@ export function mount(root) {
   };
   const content = h("div.panel");
   const load = (quiet = false) => {
-    const ask = () => get("/api/token-stats", { from: chosen.from, to: chosen.to });
+    const fetchStats = () => get("/api/token-stats", { from: chosen.from, to: chosen.to });
     const draw = (stats) => body(stats, chosen, () => replace(content, draw(stats)));
-    if (!quiet) return loadInto(content, ask, draw);
-    return ask().then(
+    if (!quiet) return loadInto(content, fetchStats, draw);
+    return fetchStats().then(
       (stats) => replace(content, draw(stats)),
       () => null,
     );
@@ -53,10 +53,10 @@ function head(chosen, load) {
   const range = h("span.row", { hidden: true }, from, h("span.muted", {}, "–"), to);
   const csv = () => `/api/token-stats.csv${query({ from: chosen.from, to: chosen.to, by: chosen.group })}`;
   const download = h("a.button", { download: "", href: csv(), onclick: () => (download.href = csv()) }, t("stats.csv"));
-  const pick = (span) => {
-    chosen.span = span;
-    range.hidden = span !== "range";
-    if (span !== "range") Object.assign(chosen, { from: isoDay(SPANS[span]), to: isoDay() });
+  const pick = (period) => {
+    chosen.period = period;
+    range.hidden = period !== "range";
+    if (period !== "range") Object.assign(chosen, { from: isoDay(PERIODS[period]), to: isoDay() });
     from.value = chosen.from;
     to.value = chosen.to;
     load();
@@ -83,9 +83,9 @@ function head(chosen, load) {
       "div.row",
       {},
       segments(
-        t("stats.span"),
-        ["today", "week", "month", "range"].map((span) => [span, t(`stats.span-${span}`)]),
-        chosen.span,
+        t("stats.period"),
+        ["today", "week", "month", "range"].map((period) => [period, t(`stats.period-${period}`)]),
+        chosen.period,
         pick,
       ),
       range,
@@ -98,17 +98,17 @@ function head(chosen, load) {
 const dateInput = (label, value) => h("input", { type: "date", "aria-label": t(label), value, class: "date" });
 
 async function resetStatistics(load) {
-  if (!(await confirm(t("stats.reset"), t("stats.reset-question"), t("stats.reset")))) return;
+  if (!(await confirm(t("stats.reset-title"), t("stats.reset-question"), t("stats.reset-confirm")))) return;
   const { copy } = await post("/api/token-stats/reset");
   note(t("stats.reset-done", { copy }), { kind: "good" });
   load();
 }
 
 function body(stats, chosen, redraw) {
-  const nothing = !stats.summary.total_requests && !stats.summary.total_tokens && !stats.summary.errors;
-  if (nothing) return h("section.card", {}, emptyNote(t("stats.none")));
+  const isEmpty = !stats.summary.total_requests && !stats.summary.total_tokens && !stats.summary.errors;
+  if (isEmpty) return h("section.card", {}, emptyNote(t("stats.none")));
   return [
-    h("section.card", { "aria-label": t("stats.sums") }, cards(stats.summary)),
+    h("section.card", { "aria-label": t("stats.totals") }, cards(stats.summary)),
     chartCard(stats, chosen, redraw),
     tableCard(stats, chosen, redraw),
   ];
@@ -208,7 +208,7 @@ function measures(measure) {
   if (measure === "requests") {
     return {
       series: [
-        { key: "fine", label: t("stats.answered") },
+        { key: "answered", label: t("stats.answered") },
         { key: "errors", label: t("stats.failures") },
       ],
       format: whole,
@@ -217,7 +217,7 @@ function measures(measure) {
   return { series: TOKEN_SERIES.map((key) => ({ key, label: t(`stats.${key}`) })), format: compact };
 }
 
-const withFine = (cell) => ({ ...cell, fine: cell.requests - (cell.errors ?? 0), cost: cell.cost ?? 0 });
+const withAnswered = (cell) => ({ ...cell, answered: cell.requests - (cell.errors ?? 0), cost: cell.cost ?? 0 });
 
 function dayColumns(daily, { from, to }) {
   const columns = [];
@@ -230,7 +230,7 @@ function dayColumns(daily, { from, to }) {
     columns.push({
       label: dayName(name),
       title: dayName(name, true),
-      values: daily[name] ? withFine(daily[name]) : {},
+      values: daily[name] ? withAnswered(daily[name]) : {},
     });
   }
 }
@@ -239,7 +239,7 @@ function hourColumns(hourly, { from }) {
   return Array.from({ length: 24 }, (_, hour) => {
     const cell = hourly[`${from}T${String(hour).padStart(2, "0")}`];
     const name = `${String(hour).padStart(2, "0")}:00`;
-    return { label: name, title: `${dayName(from, true)} ${name}`, values: cell ? withFine(cell) : {} };
+    return { label: name, title: `${dayName(from, true)} ${name}`, values: cell ? withAnswered(cell) : {} };
   });
 }
 

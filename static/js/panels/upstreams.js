@@ -1,5 +1,6 @@
-// All upstreams in their order: switch, edit, move, test, and the week that shows who serves when.
+// All upstreams in their order: enable, edit, move, test, and the week that shows which one serves when.
 import { get, post } from "../api.js";
+import { COOLING_DOWN, PROBING, SIMULATE_PATH, simulationOf } from "../api_names.js";
 import { weekStrip } from "../chart.js";
 import { config, loaded, onConfig, reload, save } from "../config.js";
 import { h, keyed, replace, section } from "../dom.js";
@@ -29,15 +30,15 @@ import {
 } from "../ui.js";
 import { editUpstream } from "../upstream_editor.js";
 import { testUpstream } from "../upstream_test.js";
-import { healthText } from "../upstream_words.js";
+import { hasCooldown, healthText } from "../upstream_words.js";
 
 const CLIENTS = ["messages", "responses", "chat"];
 const OUTAGES = [
-  ["0.5", "pretend.30-seconds"],
-  ["2", "pretend.2-minutes"],
-  ["5", "pretend.5-minutes"],
+  ["0.5", "simulate.30-seconds"],
+  ["2", "simulate.2-minutes"],
+  ["5", "simulate.5-minutes"],
 ];
-const DOTS = { ready: "good", resting: "warn", trial: "warn", busy: "warn", off: "off" };
+const DOTS = { ready: "good", [COOLING_DOWN]: "warn", [PROBING]: "warn", busy: "warn", off: "off" };
 
 export function mount(root, given) {
   const list = h("ul.entries", { "aria-label": t("nav.upstreams") });
@@ -52,8 +53,8 @@ export function mount(root, given) {
   const outage = h("span");
   const drawOutage = section(outage, (isOn) =>
     isOn
-      ? actionButton(t("pretend.end"), () => pretend(null, null, 0), { key: "outage" })
-      : button(t("pretend.outage"), () => outageDialog(), { key: "outage" }),
+      ? actionButton(t("simulate.end"), () => simulate(null, null, 0), { key: "outage" })
+      : button(t("simulate.outage"), () => outageDialog(), { key: "outage" }),
   );
   replace(
     root,
@@ -77,7 +78,7 @@ export function mount(root, given) {
     ),
   );
   let revision = null;
-  // a row with an open menu, or one that is being dragged, must not be exchanged under the user's hand
+  // a row with an open menu, or one that is being dragged, must not be replaced while it is in use
   const isInUse = () => list.querySelector("[aria-expanded=true], .dragged");
   const draw = () => {
     const known = config();
@@ -101,7 +102,7 @@ export function mount(root, given) {
     else if (!entries.length) replace(body, emptyNote(t("upstreams.no-match")));
     else if (!list.isConnected) replace(body, list);
     const states = new Map((live.state?.upstreams ?? []).map((one) => [one.name, one]));
-    drawOutage([...states.values()].some((one) => one.pretend));
+    drawOutage([...states.values()].some(simulationOf));
     const items = entries.map((entry) => ({ entry, state: states.get(entry.name), movable: !wanted }));
     keyed(
       list,
@@ -140,7 +141,7 @@ function row({ entry, state, movable }, list) {
     movable ? grip(name, list, () => made) : h("span"),
     toggle(
       on,
-      t(on ? "upstreams.switch-off" : "upstreams.switch-on", { name }),
+      t(on ? "upstreams.disable" : "upstreams.enable", { name }),
       (enabled) => save("/api/upstreams/toggle", { name, enabled }),
       `toggle-${name}`,
     ),
@@ -159,7 +160,7 @@ function row({ entry, state, movable }, list) {
         badge(protocolName(entry.protocol ?? "messages")),
         roleBadge(entry),
         entry.priority ? badge(t("upstreams.priority-badge", { priority: entry.priority })) : null,
-        state?.under_way ? badge(t("upstreams.under-way", { count: state.under_way }), "accent") : null,
+        state?.under_way ? badge(t("upstreams.in-progress", { count: state.under_way }), "accent") : null,
       ),
       h("div.mono.muted.cut", { title: entry.url }, entry.url),
       h(
@@ -229,17 +230,16 @@ function actions(entry, state) {
   const name = entry.name;
   const at = config().upstreams.findIndex((one) => one.name === name);
   const names = config().upstreams.map((one) => one.name);
-  const resting = state && (["resting", "trial"].includes(state.state) || state.models?.length);
   return [
     { label: t("upstreams.edit"), run: () => edit(name) },
     { label: t("upstreams.duplicate"), run: () => duplicate(name) },
     at > 0 ? { label: t("upstreams.move-up"), run: () => move(name, names[at - 1]) } : null,
     at < names.length - 1 ? { label: t("upstreams.move-down"), run: () => move(name, names[at + 2] ?? null) } : null,
-    resting ? { label: t("upstreams.clear"), run: () => clear(name) } : null,
+    state && hasCooldown(state) ? { label: t("upstreams.clear"), run: () => clear(name) } : null,
     { label: t("upstreams.activate"), run: () => activate(name) },
-    state?.pretend
-      ? { label: t("pretend.end"), run: () => pretend(name, null, 0) }
-      : { label: t("pretend.begin"), run: () => pretendDialog(name) },
+    simulationOf(state)
+      ? { label: t("simulate.end"), run: () => simulate(name, null, 0) }
+      : { label: t("simulate.open"), run: () => simulationDialog(name) },
     { label: t("delete"), kind: "bad", run: () => remove(name) },
   ];
 }
@@ -356,53 +356,53 @@ async function activate(name) {
   note(t("upstreams.activation-sent", { name, detail: detail ?? "" }), { kind: "good" });
 }
 
-async function pretend(upstream, mode, minutes) {
-  await post("/api/pretend", { upstream, mode, minutes });
+async function simulate(upstream, mode, minutes) {
+  await post(SIMULATE_PATH, { upstream, mode, minutes });
   await refresh();
 }
 
-function pretendDialog(name) {
+function simulationDialog(name) {
   let mode = "down";
   const minutes = h("input", { type: "number", min: "1", max: "60", value: "5" });
   return dialog(
-    t("pretend.title"),
+    t("simulate.title"),
     (close) => ({
       body: h(
         "div.stack.loose",
         {},
-        h("p.muted.wrap", {}, t("pretend.help", { name })),
+        h("p.muted.wrap", {}, t("simulate.help", { name })),
         h(
           "label.field",
           {},
-          h("span", {}, t("pretend.as")),
+          h("span", {}, t("simulate.mode")),
           select(
-            ["down", "slow", "cut"].map((key) => [key, t(`pretend.${key}`)]),
+            ["down", "slow", "cut"].map((key) => [key, t(`simulate.${key}`)]),
             mode,
             (chosen) => (mode = chosen),
           ),
         ),
-        h("label.field", {}, h("span", {}, t("pretend.minutes")), minutes),
+        h("label.field", {}, h("span", {}, t("simulate.minutes")), minutes),
       ),
-      footer: beginning(close, () => pretend(name, mode, Number(minutes.value))),
+      footer: startButtons(close, () => simulate(name, mode, Number(minutes.value))),
     }),
     { kind: "small" },
   );
 }
 
-/** Every upstream down for a while, so that one sees how requests are held. */
+/** Treats all upstreams as down for a while, to show how requests are held. */
 function outageDialog() {
   let minutes = OUTAGES[0][0];
   return dialog(
-    t("pretend.outage-title"),
+    t("simulate.outage-title"),
     (close) => ({
       body: h(
         "div.stack.loose",
         {},
-        h("p.muted.wrap", {}, t("pretend.outage-help")),
+        h("p.muted.wrap", {}, t("simulate.outage-help")),
         h(
           "label.field",
           {},
-          h("span", {}, t("pretend.outage-for")),
+          h("span", {}, t("simulate.outage-duration")),
           select(
             OUTAGES.map(([key, words]) => [key, t(words)]),
             minutes,
@@ -410,15 +410,15 @@ function outageDialog() {
           ),
         ),
       ),
-      footer: beginning(close, () => pretend(null, "down", Number(minutes))),
+      footer: startButtons(close, () => simulate(null, "down", Number(minutes))),
     }),
     { kind: "small" },
   );
 }
 
-const beginning = (close, begin) => [
+const startButtons = (close, start) => [
   button(t("cancel"), () => close()),
-  actionButton(t("pretend.begin-now"), async () => (await begin(), close()), { kind: "primary" }),
+  actionButton(t("simulate.start"), async () => (await start(), close()), { kind: "primary" }),
 ];
 
 // --- the week ---
@@ -471,8 +471,8 @@ function draw(plan) {
       h("span.swatch.week-first"),
       t("week.first"),
       h("span.swatch.week-later"),
-      t("week.stands-by"),
-      h("span.cut", {}, t("overview.for-model", { model: plan.model })),
+      t("week.standby"),
+      h("span.cut", {}, t("overview.requested-model", { model: plan.model })),
     ),
   );
 }
