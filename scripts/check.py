@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
     began = time.monotonic()
     try:
         _prepare(_needs(options))
-        if not options.fast:
+        if not (options.fast or options.lint):
             for name, (package, version) in REAL_CLIENTS.items():
                 _require_version(name, package, version)
     except (CannotCheck, CannotInstall) as reason:
@@ -72,6 +72,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--fast", action="store_true", help="leave out what needs Node.js or a browser")
+    parser.add_argument("--lint", action="store_true", help="format, lint and types of the Python only")
     parser.add_argument(
         "--install-system-packages",
         action="store_true",
@@ -87,10 +88,15 @@ def _checks(options: argparse.Namespace) -> list[tuple[str, list[str]]]:
     python = [str(python_of(VENV)), "-m"]
     tests = [*python, "pytest", "-n", options.jobs, "--dist", "loadfile", "--durations=5"]
     tests += ["-m", NEITHER_CLIENTS_NOR_BROWSER] if options.fast else ["--nothing-skipped"]
-    return [
+    lint = [
         ("ruff format", [*python, "ruff", "format", "--check", "."]),
         ("ruff check", [*python, "ruff", "check", "."]),
         ("mypy --strict", [*python, "mypy", "--strict"]),
+    ]
+    if options.lint:
+        return lint
+    return [
+        *lint,
         *([] if options.fast else _dashboard_checks()),
         ("pytest", [*tests, *options.tests]),
     ]
@@ -110,7 +116,9 @@ def _needs(options: argparse.Namespace) -> list[Need]:
     if sys.version_info < (3, 11):  # noqa: UP036
         raise CannotCheck(f"Python 3.11 or newer is needed; this is Python {sys.version.split()[0]}.")
     needs = [_packages()]
-    return needs if options.fast else [*needs, *_npm_packages(), _browser(options.install_system_packages)]
+    if options.fast or options.lint:
+        return needs
+    return [*needs, *_npm_packages(), _browser(options.install_system_packages)]
 
 
 def _prepare(needs: list[Need]) -> None:

@@ -148,5 +148,13 @@ def test_a_fast_check_leaves_the_dashboard_out(machine: Machine) -> None:
     assert "-- mypy --strict" in output and "-- prettier" not in output
 
 
+def test_the_check_before_a_commit_runs_format_lint_and_types_alone(machine: Machine) -> None:
+    output = machine.check("--lint")
+
+    checks = [line for line in output.splitlines() if line.startswith("-- ") and "Installing" not in line]
+    assert checks == ["-- ruff format", "-- ruff check", "-- mypy --strict"]
+    assert "entry: python scripts/check.py --lint" in (ROOT / ".pre-commit-config.yaml").read_text()
+
+
 def test_ci_gives_the_flag() -> None:
     assert "--install-system-packages" in (ROOT / ".ci" / "run").read_text()
