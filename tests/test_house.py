@@ -14,7 +14,18 @@ PACKAGE = ROOT / "switchyard"
 STATIC = ROOT / "static"
 
 CODECS = ("anthropic_messages", "openai_chat", "openai_responses")
-ROOMS = ("protocols", "routing", "relay", "store", "clients", "web", "demo", "importing", "autostart")
+ROOMS = (
+    "protocols",
+    "routing",
+    "http1",
+    "relay",
+    "store",
+    "clients",
+    "web",
+    "demo",
+    "importing",
+    "autostart",
+)
 COMPOSERS = (
     "application",
     "cli",
@@ -128,7 +139,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "unknown_fields": ("faults",),
     "exchange": ("protocols",),
     "routing": ("routing", *VALUES),
-    "relay": ("relay", "routing", *VALUES),
+    "http1": (),
+    "relay": ("relay", "http1", "routing", *VALUES),
     "store": ("store", "importing", *VALUES),
     "importing": ("importing", "settings", "faults", "unknown_fields", "protocols"),
     "clients": ("clients", "store"),
@@ -225,6 +237,7 @@ NEVER: dict[str, tuple[str, ...]] = {
     "routing": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
     "settings": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
     "exchange": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
+    "http1": ("aiohttp", "starlette", "uvicorn"),
     "relay": ("starlette", "uvicorn"),
     "store": ("httpx", "aiohttp", "starlette", "uvicorn"),
     "importing": NETWORK,
@@ -267,8 +280,8 @@ def test_time_is_given_and_never_read(room: str) -> None:
     assert not broken, f"{room} is given the time:\n" + "\n".join(broken)
 
 
-HTTP_CLIENT_PLACES = ("upstream.py", "asgi_transport.py", "http1")
-"""The wire itself, the way to the embedded demo, and our own connections, which fail in the client's words."""
+HTTP_CLIENT_PLACES = ("upstream.py", "asgi_transport.py")
+"""The border where errors of the transports are mapped, and the transport to the embedded demo."""
 
 
 def test_the_relay_uses_its_http_client_in_one_place() -> None:
@@ -279,6 +292,17 @@ def test_the_relay_uses_its_http_client_in_one_place() -> None:
         and not set(HTTP_CLIENT_PLACES) & set(found.path.parts)
     ]
     assert not broken, told(broken, f"only {', '.join(HTTP_CLIENT_PLACES)} may use the HTTP client")
+
+
+def test_only_the_border_of_the_relay_imports_http1() -> None:
+    broken = [
+        found
+        for path in sources()
+        if room_of(path) != "http1" and path != PACKAGE / "relay" / "upstream.py"
+        for found in imports_of(path)
+        if found.room == "http1"
+    ]
+    assert not broken, told(broken, "only relay/upstream.py may import switchyard/http1")
 
 
 BEFORE_THE_PACKAGES = (

@@ -9,8 +9,8 @@ from switchyard.exchange import Attempt, FailureKind
 from switchyard.protocols.neutral import ErrorType
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.isolated import ProbeResult, ask_isolated, usual_model
+from switchyard.relay.proxies import environment_proxy
 from switchyard.relay.reach import Step, reach
-from switchyard.relay.upstream import environment_proxy
 from switchyard.relay.urls import request_url, sibling_urls
 from switchyard.settings import Upstream, timeouts_of
 

@@ -1,36 +1,37 @@
-"""One attempt over the wire: send a request, give back the reply as it comes.
+"""Send one request to an upstream and return its reply as it arrives.
 
-Every foreign error becomes `AttemptFailed(Failure)` here, by the tables below:
-
-    httpx.ConnectTimeout, PoolTimeout        connect_timeout
-    httpx.ConnectError, ProxyError, ...      connect
-    httpx.ReadError, WriteError              read
-    httpx.RemoteProtocolError                protocol
+This is the one place where errors of the transports become `AttemptFailed(Failure)`, by ERROR_KINDS.
 """
 
-import ipaddress
 import logging
 import socket
 import ssl
-import time
-import urllib.request
 from collections.abc import AsyncIterator
-from functools import lru_cache
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
 from switchyard.exchange import Failure, FailureCause, FailureKind
+from switchyard.http1.errors import (
+    ConnectFailed,
+    ConnectionBroken,
+    ConnectTimeout,
+    Http1Error,
+    InvalidHeader,
+    InvalidUrl,
+    NotHttp,
+    ProxyRefused,
+    Unanswered,
+    in_words,
+)
+from switchyard.http1.transport import Http1Transport
 from switchyard.relay.decompress import Unpacker, UnpackError
 from switchyard.relay.failures import AttemptFailed, network_failure
 from switchyard.relay.headers import Headers
-from switchyard.relay.http1.errors import NotHttp, Unanswered, in_words
-from switchyard.relay.http1.transport import Http1Transport
+from switchyard.relay.proxies import environment_proxy
 
 KEEP_IDLE_SECONDS = 60.0
-PROXY_PERIOD_SECONDS = 30
 
 log = logging.getLogger("switchyard.upstream")
 
@@ -49,20 +50,20 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Body(Protocol):
-    """What a transport gives for the body of an answer."""
+    """The body of an answer, as a transport returns it."""
 
     @property
     def has_ended(self) -> bool:
-        """True if it is known that no more chunks will come."""
+        """True if it is known that no more chunks follow."""
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """Raises httpx errors."""
+        """Raises TRANSPORT_ERRORS."""
 
     async def close(self) -> None: ...
 
 
 class Reply:
-    """The upstream's answer: status and headers are known, the body is to come. Close it in every case."""
+    """The upstream's answer: status and headers are known, the body follows. Close it in every case."""
 
     def __init__(self, status: int, headers: Headers, body: Body) -> None:
         self.status = status
@@ -86,17 +87,17 @@ class Reply:
         return self._chunks
 
     def replace_chunks(self, chunks: AsyncIterator[bytes]) -> None:
-        """From now on `chunks` gives these."""
+        """From now on `chunks` returns these."""
         self._chunks = chunks
         self._is_replaced = True
 
     @property
     def has_ended(self) -> bool:
-        """True if it is known that `chunks` will give no more."""
+        """True if it is known that `chunks` has ended."""
         return self._body.has_ended and not self._is_replaced
 
     async def read_up_to(self, limit: int) -> bytes:
-        """The body up to `limit` bytes; the rest is dropped. Raises AttemptFailed."""
+        """The body up to `limit` bytes; what follows is dropped. Raises AttemptFailed."""
         pieces: list[bytes] = []
         size = 0
         async for chunk in self.chunks():
@@ -107,18 +108,19 @@ class Reply:
         return b"".join(pieces)[:limit]
 
     async def close(self) -> None:
-        """Ends the exchange with the upstream at once; an unfinished answer closes its connection."""
+        """End the request at once; an unfinished answer closes its connection."""
         try:
             await self._body.close()
-        except (httpx.HTTPError, OSError) as error:
+        except TRANSPORT_ERRORS as error:
             log.debug("closing an upstream connection: %s", error)
 
 
+TRANSPORT_ERRORS = (Http1Error, httpx.HTTPError, OSError)
 NO_PACKING = Unpacker("")
 
 
 class _Unpacked:
-    """The chunks of a body, unpacked, with foreign errors in our words."""
+    """The chunks of a body, decompressed; errors of the transport become AttemptFailed."""
 
     def __init__(self, chunks: AsyncIterator[bytes], encoding: str) -> None:
         self._chunks = chunks
@@ -140,28 +142,28 @@ class _Unpacked:
             raise AttemptFailed(
                 network_failure(FailureKind.PROTOCOL, _described("answer is not HTTP", error))
             ) from None
-        except (httpx.HTTPError, OSError) as error:
+        except TRANSPORT_ERRORS as error:
             message = _described("the connection broke before the end of the answer", error)
             raise AttemptFailed(network_failure(FailureKind.READ, message)) from None
 
 
 class Wire:
-    """Pooled transports, one for each way to the network."""
+    """Pooled transports, one for each proxy and one for direct connections."""
 
     def __init__(self, demo: httpx.AsyncBaseTransport) -> None:
         self._demo = demo
-        self._ways: dict[str, Http1Transport] = {}
-        self._socks_ways: dict[str, httpx.AsyncBaseTransport] = {}
+        self._transports: dict[str, Http1Transport] = {}
+        self._socks_transports: dict[str, httpx.AsyncBaseTransport] = {}
 
     async def send(self, call: Call) -> Reply:
-        """The reply once its headers are there. Raises AttemptFailed."""
+        """The reply once its headers have arrived. Raises AttemptFailed."""
         try:
             if call.is_demo:
                 return await _through_httpx(self._demo, call)
-            way = call.proxy or environment_proxy(call.url)
-            if way.startswith("socks"):
-                return await _through_httpx(self._socks_way(way), call)
-            raw = await self._way(way).send(
+            proxy = call.proxy or environment_proxy(call.url)
+            if proxy.startswith("socks"):
+                return await _through_httpx(self._socks_transport(proxy), call)
+            raw = await self._transport(proxy).send(
                 call.method, call.url, call.headers, call.body, call.connect_seconds
             )
             return Reply(raw.status, raw.headers, raw)
@@ -171,32 +173,32 @@ class Wire:
                 raise
             raise AttemptFailed(failure) from None
 
-    def _way(self, proxy: str) -> Http1Transport:
-        if proxy not in self._ways:
-            self._ways[proxy] = Http1Transport(proxy)
-        return self._ways[proxy]
+    def _transport(self, proxy: str) -> Http1Transport:
+        if proxy not in self._transports:
+            self._transports[proxy] = Http1Transport(proxy)
+        return self._transports[proxy]
 
-    def _socks_way(self, proxy: str) -> httpx.AsyncBaseTransport:
-        if proxy not in self._socks_ways:
+    def _socks_transport(self, proxy: str) -> httpx.AsyncBaseTransport:
+        if proxy not in self._socks_transports:
             limits = httpx.Limits(
                 max_connections=None, max_keepalive_connections=100, keepalive_expiry=KEEP_IDLE_SECONDS
             )
-            self._socks_ways[proxy] = httpx.AsyncHTTPTransport(
+            self._socks_transports[proxy] = httpx.AsyncHTTPTransport(
                 proxy=httpx.Proxy(proxy), limits=limits, trust_env=False
             )
-        return self._socks_ways[proxy]
+        return self._socks_transports[proxy]
 
     async def close(self) -> None:
-        for way in self._ways.values():
-            await way.close()
-        for socks_way in self._socks_ways.values():
-            await socks_way.aclose()
-        self._ways.clear()
-        self._socks_ways.clear()
+        for transport in self._transports.values():
+            await transport.close()
+        for socks_transport in self._socks_transports.values():
+            await socks_transport.aclose()
+        self._transports.clear()
+        self._socks_transports.clear()
 
 
 class _HttpxBody:
-    """The body of an answer that came through one of httpx's transports."""
+    """The body of an answer from a transport of httpx: SOCKS and the demo."""
 
     def __init__(self, stream: httpx.AsyncByteStream) -> None:
         self._stream = stream
@@ -225,31 +227,15 @@ async def _through_httpx(transport: httpx.AsyncBaseTransport, call: Call) -> Rep
     return Reply(response.status_code, headers, _HttpxBody(response.stream))
 
 
-def environment_proxy(url: str) -> str:
-    """The proxy that the environment names for this address; loopback is always direct."""
-    return _environment_proxy(url, int(time.monotonic() / PROXY_PERIOD_SECONDS))
-
-
-@lru_cache(256)
-def _environment_proxy(url: str, period: int) -> str:
-    """Asked again in each period: on some systems the user changes it in a dialog."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if host == "localhost" or _is_loopback(host):
-        return ""
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all") or ""
-    return "" if not proxy or urllib.request.proxy_bypass(host) else proxy
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 ERROR_KINDS: tuple[tuple[type[Exception], FailureKind, str], ...] = (
+    (ConnectTimeout, FailureKind.CONNECT_TIMEOUT, "no connection in time"),
+    (ConnectFailed, FailureKind.CONNECT, "cannot connect"),
+    (ProxyRefused, FailureKind.CONNECT, "the proxy refused"),
+    (InvalidUrl, FailureKind.CONNECT, "address cannot be used"),
+    (InvalidHeader, FailureKind.CONNECT, "request cannot be sent"),
+    (NotHttp, FailureKind.PROTOCOL, "answer is not HTTP"),
+    (Unanswered, FailureKind.READ, "closed the connection without an answer"),
+    (ConnectionBroken, FailureKind.READ, "connection broke"),
     (httpx.ConnectTimeout, FailureKind.CONNECT_TIMEOUT, "no connection in time"),
     (httpx.PoolTimeout, FailureKind.CONNECT_TIMEOUT, "no connection in time"),
     (httpx.ConnectError, FailureKind.CONNECT, "cannot connect"),
@@ -259,14 +245,20 @@ ERROR_KINDS: tuple[tuple[type[Exception], FailureKind, str], ...] = (
     (httpx.LocalProtocolError, FailureKind.CONNECT, "request cannot be sent"),
     (httpx.RemoteProtocolError, FailureKind.PROTOCOL, "answer is not HTTP"),
     (httpx.TimeoutException, FailureKind.READ, "timed out"),
-    (Unanswered, FailureKind.READ, "closed the connection without an answer"),
     (httpx.HTTPError, FailureKind.READ, "connection broke"),
     (OSError, FailureKind.CONNECT, "cannot connect"),
     (ValueError, FailureKind.CONNECT, "request cannot be sent"),
 )
+"""our own transport's, then those of httpx, which serves SOCKS and the demo"""
 
-
-LASTING_ERRORS = (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError, ValueError)
+LASTING_ERRORS = (
+    InvalidUrl,
+    InvalidHeader,
+    httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
+    httpx.LocalProtocolError,
+    ValueError,
+)
 TLS_MISMATCHES = frozenset(
     {
         "CERTIFICATE_VERIFY_FAILED",
@@ -277,7 +269,7 @@ TLS_MISMATCHES = frozenset(
         "SSLV3_ALERT_HANDSHAKE_FAILURE",
     }
 )
-"""OpenSSL's reasons that name a disagreement, not a broken connection"""
+"""OpenSSL's names of errors that mean a disagreement, not a broken connection"""
 
 
 def _as_failure(error: Exception) -> Failure | None:
@@ -293,7 +285,7 @@ def _cause(error: Exception) -> FailureCause:
         if isinstance(below, ssl.SSLError) and below.reason in TLS_MISMATCHES:
             return "tls"
         if isinstance(below, socket.gaierror):
-            # EAI_AGAIN is what a machine without a network says
+            # a machine without a network returns EAI_AGAIN
             return "" if below.errno == socket.EAI_AGAIN else "unknown_host"
         below = below.__cause__ or below.__context__
     return "address" if isinstance(error, LASTING_ERRORS) else ""
@@ -305,13 +297,12 @@ def _described(text: str, error: Exception) -> str:
     return f"{text} ({detail})" if detail else text
 
 
-DESCRIPTIVE = (httpx.ConnectError, httpx.ProxyError, httpx.LocalProtocolError, NotHttp)
-"""those whose text, if it is our own transport's, is meant to be shown"""
+DESCRIPTIVE = (ConnectFailed, ProxyRefused, InvalidHeader, NotHttp)
+"""those whose own message is shown"""
 
 
 def _detail(error: Exception) -> str:
-    cause = error.__cause__
-    if isinstance(error, DESCRIPTIVE) and (cause is None or isinstance(cause, OSError)):
+    if isinstance(error, DESCRIPTIVE):
         return str(error)
-    system = error if isinstance(error, OSError) else cause
+    system = error if isinstance(error, OSError) else error.__cause__
     return in_words(system) if isinstance(system, OSError) else ""

@@ -112,7 +112,7 @@ sys.path[:0] = [sys.argv[1]]
 hosts = Path(sys.argv[2])
 
 import httpx
-from switchyard.relay.http1.transport import Http1Transport
+from switchyard.http1.transport import Http1Transport
 
 
 def ip(*words):

@@ -4,8 +4,8 @@ import tracemalloc
 
 import pytest
 
+from switchyard.http1.request import request_head, target_of
 from switchyard.relay.headers import given_back, upstream_headers
-from switchyard.relay.http1.request import request_head, target_of
 from switchyard.settings import Upstream
 
 

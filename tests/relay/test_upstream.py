@@ -10,7 +10,7 @@ import pytest
 from switchyard.exchange import FailureKind
 from switchyard.relay.asgi_transport import AsgiTransport
 from switchyard.relay.failures import AttemptFailed
-from switchyard.relay.upstream import Call, Reply, Wire, environment_proxy
+from switchyard.relay.upstream import Call, Reply, Wire
 from tests.bed.raw_server import RawServer, Script, Talk, answers, answers_and_closes, ok
 
 
@@ -171,17 +171,3 @@ def test_the_demo_needs_no_network() -> None:
 def test_a_socks_proxy_that_is_away_is_reported() -> None:
     call = Call("http://api.example/", [], b"", 5, f"socks5://127.0.0.1:{closed_port()}")
     assert on_the_wire(lambda wire: failure_of(wire, call)) == (FailureKind.CONNECT, "cannot connect")
-
-
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "[::1]"])
-def test_loopback_is_always_reached_directly(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
-    assert environment_proxy(f"http://{host}:4000/v1") == ""
-
-
-def test_the_environment_names_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("REQUEST_METHOD", raising=False)
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
-    monkeypatch.setenv("NO_PROXY", "inside.example")
-    assert environment_proxy("https://outside.example/v1") == "http://proxy.example:3128"
-    assert environment_proxy("https://inside.example/v1") == ""

@@ -1,4 +1,4 @@
-"""Say a request in the bytes of HTTP/1.1 (https://www.rfc-editor.org/rfc/rfc9112)."""
+"""Encode a request as the bytes of HTTP/1.1 (https://www.rfc-editor.org/rfc/rfc9112)."""
 
 import re
 from base64 import b64encode
@@ -9,6 +9,8 @@ from urllib.parse import unquote_to_bytes
 import httpx
 import msgspec
 
+from switchyard.http1.errors import InvalidHeader, InvalidUrl
+
 Headers = list[tuple[str, str]]
 Framing = Literal["", "host", "length"]
 
@@ -18,7 +20,7 @@ METHODS_WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "CONNECT",
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where a connection leads. `host` is bare: no brackets, internationalised names encoded."""
+    """The server that a connection leads to. `host` has no brackets; internationalised names are encoded."""
 
     scheme: str
     host: str
@@ -26,17 +28,17 @@ class Origin(msgspec.Struct, frozen=True):
 
     @property
     def authority(self) -> str:
-        """With the port in every case, as CONNECT wants it."""
+        """Always with the port, as CONNECT requires it."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A URL, taken apart for the wire."""
+    """The parts of a URL that a request needs."""
 
     origin: Origin
     path: str
     host: str
-    """as the `host` header says it"""
+    """the value of the `host` header"""
 
 
 class Proxy(msgspec.Struct, frozen=True):
@@ -48,35 +50,42 @@ class Proxy(msgspec.Struct, frozen=True):
 
 @lru_cache(256)
 def target_of(url: str) -> Target:
-    """Raises httpx.InvalidURL, httpx.UnsupportedProtocol."""
-    parsed = httpx.URL(url)
+    """Raises InvalidUrl."""
+    parsed = _parsed(url)
     if parsed.scheme not in DEFAULT_PORTS or not parsed.host:
-        raise httpx.UnsupportedProtocol("it needs http:// or https:// and a host")
+        raise InvalidUrl("it needs http:// or https:// and a host")
     port = DEFAULT_PORTS[parsed.scheme] if parsed.port is None else parsed.port
     if not 0 < port < 65536:
-        raise httpx.InvalidURL("its port is beyond all ports")
+        raise InvalidUrl("its port is not between 1 and 65535")
     origin = Origin(parsed.scheme, parsed.raw_host.decode("ascii"), port)
     return Target(origin, parsed.raw_path.decode("ascii"), parsed.netloc.decode("ascii"))
 
 
+def _parsed(url: str) -> httpx.URL:
+    try:
+        return httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise InvalidUrl(str(error)) from None
+
+
 def proxy_of(url: str) -> Proxy:
-    """Raises httpx.InvalidURL, httpx.UnsupportedProtocol."""
+    """Raises InvalidUrl."""
     target = target_of(url)
-    userinfo = unquote_to_bytes(httpx.URL(url).userinfo)
+    userinfo = unquote_to_bytes(_parsed(url).userinfo)
     return Proxy(target.origin, f"Basic {b64encode(userinfo).decode()}" if userinfo else "")
 
 
 def request_head(
     method: str, target: Target, headers: Headers, body_length: int, proxy: Proxy | None = None
 ) -> bytes:
-    """Request line and headers: the given ones as they are, in their order, after our own.
+    """Request line and headers: the given ones unchanged and in order, after those that are added here.
 
-    The body is ours to frame, so a given `content-length` or `transfer-encoding` is left out.
-    Raises httpx.LocalProtocolError.
+    The body is framed here, so a given `content-length` or `transfer-encoding` is left out.
+    Raises InvalidHeader.
     """
-    through_proxy = proxy is not None and target.origin.scheme == "http"
-    place = f"http://{target.host}{target.path}" if through_proxy else target.path
-    lines = [f"{method} {place} HTTP/1.1"]
+    via_proxy = proxy is not None and target.origin.scheme == "http"
+    target_form = f"http://{target.host}{target.path}" if via_proxy else target.path
+    lines = [f"{method} {target_form} HTTP/1.1"]
     names_host = False
     given = []
     for name, value in headers:
@@ -87,7 +96,7 @@ def request_head(
     if not names_host:
         lines.append(f"host: {target.host}")
     lines += given
-    if through_proxy and proxy is not None and proxy.credentials:
+    if via_proxy and proxy is not None and proxy.credentials:
         lines.append(f"proxy-authorization: {proxy.credentials}")
     if body_length or method not in METHODS_WITHOUT_BODY:
         lines.append(f"content-length: {body_length}")
@@ -106,17 +115,17 @@ def _joined(lines: list[str]) -> bytes:
     head = "\r\n".join(lines)
     breaks = len(lines) - 1
     if head.count("\r") != breaks or head.count("\n") != breaks or "\0" in head:
-        raise httpx.LocalProtocolError("a header holds a line break or a null byte")
+        raise InvalidHeader("a header holds a line break or a null byte")
     try:
         return (head + "\r\n\r\n").encode("latin-1")
     except UnicodeEncodeError:
-        raise httpx.LocalProtocolError("a header holds characters that HTTP cannot carry") from None
+        raise InvalidHeader("a header holds characters that HTTP cannot carry") from None
 
 
 @lru_cache(128)
 def _framing(name: str) -> Framing:
     if not TOKEN.fullmatch(name):
-        raise httpx.LocalProtocolError("a header has a name that HTTP does not allow")
+        raise InvalidHeader("a header has a name that HTTP does not allow")
     lowered = name.lower()
     if lowered in ("content-length", "transfer-encoding"):
         return "length"

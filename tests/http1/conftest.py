@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from switchyard.relay.http1.transport import Http1Transport
+from switchyard.http1.transport import Http1Transport
 from tests.bed.patience import PATIENCE_SECONDS
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}

@@ -4,19 +4,18 @@ import asyncio
 import random
 from typing import Any
 
-import httpx
 import pytest
 
-from switchyard.relay.http1.errors import NotHttp, Unanswered
-from switchyard.relay.http1.raw_reply import RawReply
-from switchyard.relay.http1.transport import (
+from switchyard.http1.errors import ConnectionBroken, NotHttp, Unanswered
+from switchyard.http1.raw_reply import RawReply
+from switchyard.http1.transport import (
     IDLE_SECONDS,
     MAX_IDLE_PER_ORIGIN,
     STALE_SECONDS,
     Http1Transport,
 )
 from tests.bed.raw_server import RawServer, Talk, answers, answers_and_closes, ok
-from tests.relay.http1.conftest import Run
+from tests.http1.conftest import Run
 
 EVENTS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -280,7 +279,7 @@ def test_a_used_connection_that_dies_after_some_bytes_is_a_failure(run: Run) -> 
     async def work(transport: Http1Transport) -> int:
         async with RawServer(script) as server:
             await post(transport, server.url)
-            with pytest.raises(httpx.ReadError):
+            with pytest.raises(ConnectionBroken):
                 await post(transport, server.url)
             return server.connection_count
 
@@ -346,8 +345,8 @@ def test_a_server_faster_than_its_reader_has_to_wait(run: Run) -> None:
 @pytest.mark.parametrize(
     ("octets", "kind"),
     [
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel", httpx.ReadError),
-        (EVENTS + b"5\r\nhel", httpx.ReadError),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel", ConnectionBroken),
+        (EVENTS + b"5\r\nhel", ConnectionBroken),
         (EVENTS + b"xx\r\nhel", NotHttp),
         (b"220 mail.example ESMTP\r\n", NotHttp),
     ],
@@ -446,7 +445,7 @@ def test_closing_the_transport_breaks_what_is_under_way(run: Run) -> None:
             chunks = reply.chunks()
             assert await anext(chunks) == b"a"
             await transport.close()
-            with pytest.raises(httpx.ReadError):
+            with pytest.raises(ConnectionBroken):
                 await anext(chunks)
 
     run(work)
@@ -475,7 +474,7 @@ def test_sixty_four_requests_with_random_leavings_leak_nothing(run: Run, seed: i
                         break
             finally:
                 await reply.close()
-        except httpx.ReadError:
+        except ConnectionBroken:
             return
 
     async def work(transport: Http1Transport) -> int:

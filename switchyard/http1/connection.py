@@ -1,17 +1,16 @@
-"""One connection to a server: a request out, its answer in, one after the other.
+"""One connection to a server: requests and their answers, one at a time.
 
-httptools parses; the methods and lists named `on_...` are its callbacks. Whatever a server sends is bounded.
+httptools parses; it calls the methods and lists named `on_...`. Everything that a server sends is limited.
 """
 
 import asyncio
 from typing import Protocol, cast
 
 import httptools
-import httpx
 
-from switchyard.relay.http1.errors import NotHttp, Unanswered
-from switchyard.relay.http1.raw_reply import Headers, RawReply
-from switchyard.relay.http1.request import Origin
+from switchyard.http1.errors import ConnectionBroken, NotHttp, Unanswered
+from switchyard.http1.raw_reply import Headers, RawReply
+from switchyard.http1.request import Origin
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 200
@@ -22,7 +21,7 @@ NOTHING = memoryview(b"")
 
 
 class Owner(Protocol):
-    """Is told what becomes of a connection."""
+    """Receives what becomes of a connection."""
 
     def freed(self, connection: "Connection") -> None:
         """The next request may be sent."""
@@ -31,12 +30,12 @@ class Owner(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """Serves one exchange at a time; its owner takes care of that."""
+    """Carries one request at a time: its owner sees to that."""
 
     def __init__(self, origin: Origin, owner: Owner) -> None:
         self.origin = origin
         self.idle_since = (0.0, 0.0)
-        """the owner's note, by the monotonic and by the wall clock"""
+        """set by the owner: by the monotonic and by the wall clock"""
         self._owner = owner
         self._transport: asyncio.Transport | None = None
         self._reply: RawReply | None = None
@@ -55,7 +54,7 @@ class Connection(asyncio.Protocol):
 
     def _new_parser(self) -> httptools.HttpResponseParser:
         parser = httptools.HttpResponseParser(self)
-        # home-made servers end lines with a bare LF or pad their chunk sizes: harmless in an answer
+        # some servers end lines with a bare LF or pad their chunk sizes: harmless in an answer
         parser.set_dangerous_leniencies(
             lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
         )
@@ -73,9 +72,9 @@ class Connection(asyncio.Protocol):
         return self._transport
 
     async def exchange(self, head: bytes, body: bytes = b"", *, skips_body: bool = False) -> RawReply:
-        """The answer once its headers are there. `skips_body`: it has none, whatever its headers say.
+        """The answer once its headers have arrived. `skips_body`: it has none, whatever its headers state.
 
-        Raises httpx errors; the connection is closed then, and on cancellation.
+        Raises Http1Error; the connection is closed then, and on cancellation.
         """
         reply = self._reply = RawReply(self)
         self._skips_body = skips_body
@@ -90,7 +89,7 @@ class Connection(asyncio.Protocol):
         return reply
 
     def abort(self) -> None:
-        """Closes the socket at once, whatever is under way."""
+        """Close the socket at once."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -108,7 +107,7 @@ class Connection(asyncio.Protocol):
         if not self.is_usable:
             raise Unanswered("closed the connection without an answer")
         if len(body) <= SMALL_BODY_BYTES:
-            # together with the others of this turn of the loop: whoever reads them is woken up once
+            # together with others in this turn of the loop: a server that reads them wakes up once
             self._unsent = memoryview(head + body)
             asyncio.get_running_loop().call_soon(self._write_more)
         else:
@@ -117,7 +116,7 @@ class Connection(asyncio.Protocol):
             self._write_more()
 
     def _write_more(self) -> None:
-        """Slice by slice and uncopied, so that neither encryption nor a slow server holds anybody else up."""
+        """Slice by slice and without a copy, so that neither encryption nor a slow server delays other requests."""
         if self._unsent and not self._full and self.is_usable:
             piece, self._unsent = self._unsent[:SLICE_BYTES], self._unsent[SLICE_BYTES:]
             self.wire.write(piece)
@@ -138,7 +137,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._reply is None or self._parser is None:
-            self.abort()  # nobody asked: whatever it is, it is no answer to the next request
+            self.abort()  # no request is under way: this is not the answer to the next one
             return
         self._received = True
         error = self._parsed(data)
@@ -158,7 +157,7 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def _parsed(self, data: bytes) -> NotHttp | None:
-        """What is wrong with it, if anything."""
+        """The error in the received bytes, if any."""
         assert self._parser is not None
         try:
             self._parser.feed_data(data)
@@ -168,7 +167,7 @@ class Connection(asyncio.Protocol):
         return None
 
     def _deliver(self, reply: RawReply) -> None:
-        """What one packet has brought becomes one chunk, however many pieces it was in."""
+        """The pieces of one packet become one chunk."""
         reply.push(self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces))
         self._pieces.clear()
 
@@ -188,7 +187,7 @@ class Connection(asyncio.Protocol):
         if status < 200:
             self._interim_answers += 1
             if status < 100 or status == 101 or self._interim_answers > MAX_INTERIM_ANSWERS:
-                raise NotHttp(f"status {status}, unasked for")
+                raise NotHttp(f"unexpected status {status}")
             return
         if not self._parser.get_http_version().startswith("1."):
             raise NotHttp("not version 1.1")
@@ -210,14 +209,14 @@ class Connection(asyncio.Protocol):
                 self._deliver(self._reply)
 
     def _finish(self, reply: RawReply, *, clean: bool) -> None:
-        """The answer is complete; the connection can be used again unless anything speaks against it."""
+        """The answer is complete; the connection is reused if its state is clean."""
         self._reply = None
         surplus, all_sent = bool(self._pieces), not self._unsent and not self.wire.get_write_buffer_size()
         self._pieces.clear()
         reply.end()
         if clean and self._stays_open and not surplus and all_sent and self.is_usable:
             if self._skips_body:
-                self._parser = self._new_parser()  # the old one waits for the body
+                self._parser = self._new_parser()  # the old one still expects the body
             self._owner.freed(self)
         else:
             self.abort()
@@ -225,16 +224,16 @@ class Connection(asyncio.Protocol):
     # --- the end ---------------------------------------------------------------
 
     def eof_received(self) -> None:
-        self._settle(None)
+        self._end_reply(None)
         self.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._settle(error)
+        self._end_reply(error)
         self._parser = None
         self._owner.lost(self)
 
-    def _settle(self, error: Exception | None) -> None:
-        """Tell the reader of an answer what the end of the connection means for it."""
+    def _end_reply(self, error: Exception | None) -> None:
+        """End the answer under way: complete where the end of the connection marks it, else broken."""
         self._unsent = NOTHING
         reply, self._reply = self._reply, None
         if reply is None:
@@ -242,14 +241,14 @@ class Connection(asyncio.Protocol):
         if error is None and reply.status and _ends_by_close(reply.headers):
             reply.end()
         else:
-            reply.fail(self._broken_off(reply, error))
+            reply.fail(self._broken(reply, error))
 
-    def _broken_off(self, reply: RawReply, error: Exception | None) -> httpx.ReadError:
+    def _broken(self, reply: RawReply, error: Exception | None) -> ConnectionBroken:
         if not self._received:
-            failure: httpx.ReadError = Unanswered("closed the connection without an answer")
+            failure: ConnectionBroken = Unanswered("closed the connection without an answer")
         else:
             where = "before the end of" if reply.status else "within the headers of"
-            failure = httpx.ReadError(f"the connection broke {where} the answer")
+            failure = ConnectionBroken(f"the connection broke {where} the answer")
         failure.__cause__ = error
         return failure
 

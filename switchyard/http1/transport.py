@@ -1,30 +1,30 @@
-"""Send requests over pooled connections; a stale connection never looks like a failure of its server."""
+"""Send requests over pooled connections; a stale connection is never reported as a failure of its server."""
 
 import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from switchyard.relay.http1.addresses import has_address
-from switchyard.relay.http1.connection import Connection
-from switchyard.relay.http1.dial import Dialer, TlsContext, tls_context
-from switchyard.relay.http1.errors import Unanswered
-from switchyard.relay.http1.raw_reply import RawReply
-from switchyard.relay.http1.request import Headers, Origin, proxy_of, request_head, target_of
+from switchyard.http1.addresses import has_address
+from switchyard.http1.connection import Connection
+from switchyard.http1.dial import Dialer, TlsContext, tls_context
+from switchyard.http1.errors import Unanswered
+from switchyard.http1.raw_reply import RawReply
+from switchyard.http1.request import Headers, Origin, proxy_of, request_head, target_of
 
 IDLE_SECONDS = 60.0
 MAX_IDLE_PER_ORIGIN = 100
 SETTLED_SECONDS = 1.0
-"""networks do not change between two requests that follow each other"""
+"""the network does not change between two requests this close together"""
 CLOSING_SECONDS = 1.0
 STALE_SECONDS = 1.0
-"""a stale connection shows itself within a round trip"""
+"""a stale connection fails within a round trip"""
 
 Clock = Callable[[], float]
 
 
 class Http1Transport:
-    """All connections of one way to the network: direct, or through one HTTP proxy."""
+    """All connections of one path to the network: direct, or through one HTTP proxy."""
 
     def __init__(
         self,
@@ -41,14 +41,14 @@ class Http1Transport:
         self._idle_seconds = idle_seconds
         self._open: set[Connection] = set()
         self._idle: dict[Origin, list[Connection]] = {}
-        """by the time they became idle: the last one is used first"""
+        """the longest-idle first; the last one is used first"""
         self._sweep: asyncio.TimerHandle | None = None
         self._all_lost = asyncio.Event()
 
     async def send(
         self, method: str, url: str, headers: Headers, body: bytes, connect_seconds: float
     ) -> RawReply:
-        """The answer once its headers are there. Raises httpx errors, as `errors` draws them."""
+        """The answer once its headers have arrived. Raises Http1Error."""
         target = target_of(url)
         head = request_head(method, target, headers, len(body), self._proxy)
         skips_body = method == "HEAD"
@@ -58,7 +58,7 @@ class Http1Transport:
             try:
                 return await connection.exchange(head, body, skips_body=skips_body)
             except Unanswered:
-                # closed while idle, and the news came too late; later it may be a request that was worked on
+                # closed while idle, noticed too late; after longer the server may have begun to work on the request
                 if self._monotonic() - began > STALE_SECONDS:
                     raise
         connection = await self._dialer.dial(
@@ -70,7 +70,7 @@ class Http1Transport:
 
     @property
     def open_count(self) -> int:
-        """Connections, in use or idle."""
+        """Open connections, in use or idle."""
         return len(self._open)
 
     @property
@@ -78,7 +78,7 @@ class Http1Transport:
         return sum(map(len, self._idle.values()))
 
     async def close(self) -> None:
-        """Closes every connection, whatever is under way."""
+        """Close every connection at once."""
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None
@@ -90,7 +90,7 @@ class Http1Transport:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._all_lost.wait(), CLOSING_SECONDS)
 
-    # --- what connections tell -------------------------------------------------
+    # --- called by connections -------------------------------------------------
 
     def freed(self, connection: Connection) -> None:
         connection.idle_since = (self._monotonic(), self._wall())
@@ -121,9 +121,9 @@ class Http1Transport:
         return None
 
     def _is_stale(self, connection: Connection) -> bool:
-        """The monotonic clock stands still while the machine sleeps, the wall clock may be set back.
+        """The monotonic clock may stand still while the machine sleeps, the wall clock may be set back.
 
-        What is left of another network would be silent until the time limit.
+        A connection of another network would stay silent until the time limit.
         """
         monotonic, wall = connection.idle_since
         longest = max(self._monotonic() - monotonic, self._wall() - wall)

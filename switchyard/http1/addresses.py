@@ -1,4 +1,4 @@
-"""From a host's name to a connection: its addresses race, a little apart, and the first one wins.
+"""From a host's name to a connection: addresses are tried in parallel, a little apart, and the first to connect wins.
 
 https://www.rfc-editor.org/rfc/rfc8305
 """
@@ -15,27 +15,27 @@ from typing import TypeVar
 NEXT_ADDRESS_SECONDS = 0.25
 SOCKET_OPTIONS = (
     ("IPPROTO_TCP", "TCP_NODELAY", 1),
-    # while a model thinks nothing is sent for minutes: keep the way open, and notice when it is gone
+    # nothing may be sent for minutes: keep the path open, and notice when it is gone
     ("SOL_SOCKET", "SO_KEEPALIVE", 1),
     ("IPPROTO_TCP", "TCP_KEEPIDLE", 60),
     ("IPPROTO_TCP", "TCP_KEEPALIVE", 60),
     ("IPPROTO_TCP", "TCP_KEEPINTVL", 30),
     ("IPPROTO_TCP", "TCP_KEEPCNT", 5),
 )
-"""as far as the system knows them: the idle time has two names"""
+"""those that the system knows are set: the idle time has two names"""
 
 Address = tuple[str, int]
 Opened = TypeVar("Opened", bound=asyncio.Protocol)
 
 
 async def addresses_of(host: str, port: int) -> list[Address]:
-    """The families by turns. Raises OSError."""
+    """Addresses of both families, alternating. Raises OSError."""
     if any(_is_literal(family, host) for family in (socket.AF_INET, socket.AF_INET6)):
         return [(host, port)]
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError:
-        raise socket.gaierror(socket.EAI_NONAME, "not the name of a server") from None
+        raise socket.gaierror(socket.EAI_NONAME, "not a host name") from None
     first = [str(address[0]) for family, *_, address in found if family == found[0][0]]
     others = [str(address[0]) for family, *_, address in found if family != found[0][0]]
     by_turns = chain.from_iterable(zip_longest(first, others))
@@ -64,7 +64,7 @@ def _is_literal(family: socket.AddressFamily, host: str) -> bool:
 async def connect_first(
     addresses: list[Address], new: Callable[[], Opened]
 ) -> tuple[asyncio.Transport, Opened]:
-    """Raises OSError, the last address's, if none can be reached."""
+    """Raises the OSError of the last address if none can be reached."""
     if len(addresses) == 1:
         return await _connect(addresses[0], new)
     waiting = deque(addresses)
@@ -99,6 +99,6 @@ async def _connect(address: Address, new: Callable[[], Opened]) -> tuple[asyncio
     opened = transport.get_extra_info("socket")
     for level, option, value in SOCKET_OPTIONS:
         if hasattr(socket, option):
-            with suppress(OSError):  # closed by now: the first use will tell
+            with suppress(OSError):  # closed already: the first use fails
                 opened.setsockopt(getattr(socket, level), getattr(socket, option), value)
     return transport, protocol

@@ -1,9 +1,9 @@
 """Requests as bytes: the exact head, and what is refused."""
 
-import httpx
 import pytest
 
-from switchyard.relay.http1.request import (
+from switchyard.http1.errors import InvalidHeader, InvalidUrl
+from switchyard.http1.request import (
     Headers,
     Origin,
     Proxy,
@@ -38,13 +38,13 @@ def test_a_url_is_taken_apart(url: str, target: Target) -> None:
 
 @pytest.mark.parametrize("url", ["", "host/a", "ftp://host/", "http://", "http:///a", "socks5://host:1"])
 def test_a_url_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(httpx.UnsupportedProtocol):
+    with pytest.raises(InvalidUrl):
         target_of(url)
 
 
 @pytest.mark.parametrize("url", ["http://host:65536/", "http://host:0/", "http://[::1/", "http://host:port/"])
 def test_a_broken_url_is_refused(url: str) -> None:
-    with pytest.raises(httpx.InvalidURL):
+    with pytest.raises(InvalidUrl):
         target_of(url)
 
 
@@ -97,7 +97,7 @@ def test_a_head_has_the_given_headers_and_no_others(
 def test_a_header_that_cannot_be_said_is_refused_without_descriptive_its_value(
     header: tuple[str, str],
 ) -> None:
-    with pytest.raises(httpx.LocalProtocolError) as caught:
+    with pytest.raises(InvalidHeader) as caught:
         request_head("POST", HOST, [header], 0)
     assert str(caught.value) in {
         "a header holds a line break or a null byte",

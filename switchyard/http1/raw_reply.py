@@ -1,16 +1,16 @@
-"""An answer on its way: status and headers, then the body chunk by chunk through a bounded buffer."""
+"""An answer as it arrives: status and headers, then the body chunk by chunk through a limited buffer."""
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-import httpx
+from switchyard.http1.errors import Http1Error
 
 Headers = list[tuple[str, str]]
 
 BUFFER_BYTES = 256 * 1024
-"""beyond so much that nobody has read, the server has to wait"""
+"""with more than this unread the connection stops reading, and the server has to wait"""
 
 
 class Source(Protocol):
@@ -22,7 +22,7 @@ class Source(Protocol):
 
 
 class RawReply:
-    """Filled by its connection, read by one reader. Close it in every case."""
+    """Its connection fills it, one reader reads it. Close it in every case."""
 
     __slots__ = (
         "_buffered",
@@ -45,58 +45,58 @@ class RawReply:
         self._buffered = 0
         self._paused = False
         self._ended = False
-        self._error: httpx.HTTPError | None = None
+        self._error: Http1Error | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     # --- the reader's side -----------------------------------------------------
 
     async def begun(self) -> None:
-        """Returns when status and headers are there. Raises httpx errors."""
+        """Returns when status and headers have arrived. Raises Http1Error."""
         while not self.status:
             if self._error is not None:
                 raise self._error
-            await self._news()
+            await self._wait()
 
     @property
     def has_ended(self) -> bool:
-        """True if the whole body has come and been read."""
+        """True if the whole body has arrived and been read."""
         return self._ended and not self._chunks
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives. Raises httpx errors, after all that came before them."""
+        """The body as it arrives; after that Http1Error, if the answer is broken."""
         return self
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        # no generator: the event loop registers each of them, which costs more than a chunk
+        # not a generator: the event loop registers each of them, which costs more than a chunk
         while not self._chunks:
             if self._error is not None:
                 raise self._error
             if self._ended:
                 raise StopAsyncIteration
-            await self._news()
+            await self._wait()
         chunk = self._chunks.popleft()
         self._buffered -= len(chunk)
         if self._paused and self._buffered <= BUFFER_BYTES // 2:
-            self._flow()
+            self._resume()
         return chunk
 
     async def close(self) -> None:
-        """An unfinished answer closes its connection at once; a finished one has long given it back."""
+        """An unfinished answer closes its connection at once; a finished one has returned it to the pool."""
         if self._source is not None:
             self._source.abort()
         self._chunks.clear()
 
-    async def _news(self) -> None:
+    async def _wait(self) -> None:
         self._waiter = asyncio.get_running_loop().create_future()
         try:
             await self._waiter
         finally:
             self._waiter = None
 
-    def _flow(self) -> None:
+    def _resume(self) -> None:
         self._paused = False
         if self._source is not None:
             self._source.resume()
@@ -117,15 +117,15 @@ class RawReply:
         self._wake()
 
     def end(self) -> None:
-        """The whole answer has come: the connection no longer belongs to it."""
+        """The whole answer has arrived: the connection no longer belongs to it."""
         self._ended = True
         if self._paused:
-            self._flow()
+            self._resume()
         self._source = None
         self._wake()
 
-    def fail(self, error: httpx.HTTPError) -> None:
-        """Nothing more will come; what has come can still be read."""
+    def fail(self, error: Http1Error) -> None:
+        """Nothing more arrives; what has arrived can still be read."""
         self._error = error
         self._source = None
         self._wake()

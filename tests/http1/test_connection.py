@@ -4,15 +4,14 @@ import asyncio
 from itertools import pairwise
 from typing import cast
 
-import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from switchyard.relay.http1.connection import Connection
-from switchyard.relay.http1.errors import NotHttp, Unanswered
-from switchyard.relay.http1.raw_reply import BUFFER_BYTES, RawReply
-from switchyard.relay.http1.request import Origin
+from switchyard.http1.connection import Connection
+from switchyard.http1.errors import ConnectionBroken, Http1Error, NotHttp, Unanswered
+from switchyard.http1.raw_reply import BUFFER_BYTES, RawReply
+from switchyard.http1.request import Origin
 
 
 class Wire:
@@ -84,7 +83,7 @@ async def whole(reply: RawReply) -> bytes:
 
 
 def answer_to(packets: list[bytes], end: str = "", *, skips_body: bool = False) -> tuple[int, bytes, bool]:
-    """Status, body, and whether the connection was kept. Raises httpx errors."""
+    """Status, body, and whether the connection was kept. Raises Http1Error."""
 
     async def work() -> tuple[int, bytes, bool]:
         bench = Bench()
@@ -195,20 +194,20 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 BROKEN: dict[str, tuple[list[bytes], str, type[Exception], str]] = {
     "nothing": ([], "eof", Unanswered, "closed the connection without an answer"),
     "reset": ([], "reset", Unanswered, "closed the connection without an answer"),
-    "half a head": ([HEAD + b"content-l"], "eof", httpx.ReadError, "broke within the headers"),
-    "half a head, reset": ([HEAD], "reset", httpx.ReadError, "broke within the headers"),
-    "only an interim answer": ([b"HTTP/1.1 100 C\r\n\r\n"], "eof", httpx.ReadError, "within the headers"),
-    "too short": ([HEAD + b"content-length: 5\r\n\r\nhel"], "eof", httpx.ReadError, "before the end"),
+    "half a head": ([HEAD + b"content-l"], "eof", ConnectionBroken, "broke within the headers"),
+    "half a head, reset": ([HEAD], "reset", ConnectionBroken, "broke within the headers"),
+    "only an interim answer": ([b"HTTP/1.1 100 C\r\n\r\n"], "eof", ConnectionBroken, "within the headers"),
+    "too short": ([HEAD + b"content-length: 5\r\n\r\nhel"], "eof", ConnectionBroken, "before the end"),
     "too short, reset": (
         [HEAD + b"content-length: 5\r\n\r\nhel"],
         "reset",
-        httpx.ReadError,
+        ConnectionBroken,
         "before the end",
     ),
-    "chunks cut": ([CHUNKED + b"5\r\nhel"], "eof", httpx.ReadError, "before the end"),
-    "chunks without the last": ([CHUNKED + b"1\r\na\r\n"], "eof", httpx.ReadError, "before the end"),
-    "trailers cut": ([CHUNKED + b"0\r\nx-a"], "eof", httpx.ReadError, "before the end"),
-    "until close, reset": ([HEAD + b"\r\nsome"], "reset", httpx.ReadError, "before the end"),
+    "chunks cut": ([CHUNKED + b"5\r\nhel"], "eof", ConnectionBroken, "before the end"),
+    "chunks without the last": ([CHUNKED + b"1\r\na\r\n"], "eof", ConnectionBroken, "before the end"),
+    "trailers cut": ([CHUNKED + b"0\r\nx-a"], "eof", ConnectionBroken, "before the end"),
+    "until close, reset": ([HEAD + b"\r\nsome"], "reset", ConnectionBroken, "before the end"),
     "wrong chunk size": ([CHUNKED + b"xyz\r\nabc"], "", NotHttp, "chunk size"),
     "wrong chunk end": ([CHUNKED + b"1\r\nabc"], "", NotHttp, "chunk"),
     "old as the hills": ([b"<html>hello</html>"], "", NotHttp, "Expected HTTP"),
@@ -259,7 +258,7 @@ def test_a_broken_answer_is_distinguished_and_ends_the_connection(name: str) -> 
         try:
             reply, _ = await bench.hear(packets, end)
             await whole(reply)
-        except httpx.HTTPError as error:
+        except Http1Error as error:
             return type(error), str(error), bench.was_kept
         raise AssertionError("no error")
 
@@ -298,13 +297,13 @@ def test_one_packet_becomes_one_chunk_however_many_pieces_it_has() -> None:
     st.lists(st.binary(max_size=60) | st.sampled_from([part for row in GOOD.values() for part in (row[0],)]))
 )
 @settings(max_examples=500, deadline=None)
-def test_whatever_a_server_sends_ends_in_an_answer_or_an_error_of_httpx(packets: list[bytes]) -> None:
+def test_whatever_a_server_sends_ends_in_an_answer_or_a_typed_error(packets: list[bytes]) -> None:
     async def work() -> bool:
         bench = Bench()
         try:
             reply, _ = await bench.hear(packets, "eof")
             await whole(reply)
-        except httpx.HTTPError:
+        except Http1Error:
             return bench.wire.closed
         return bench.wire.closed or bench.freed_count == 1
 

@@ -4,14 +4,14 @@ import asyncio
 import socket
 import ssl
 
-import httpx
 import pytest
 
-from switchyard.relay.http1.addresses import connect_first, has_address
-from switchyard.relay.http1.transport import Http1Transport
+from switchyard.http1.addresses import connect_first, has_address
+from switchyard.http1.errors import ConnectFailed, ConnectionBroken, ConnectTimeout, ProxyRefused
+from switchyard.http1.transport import Http1Transport
 from tests.bed.certificates import Certificates, make_certificates
 from tests.bed.raw_server import RawServer, Talk, answers, ok
-from tests.relay.http1.conftest import Run
+from tests.http1.conftest import Run
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +99,7 @@ def test_a_server_that_does_not_accept_in_time_is_reported(run: Run) -> None:
         with full_listener() as listener, socket.socket() as filler:
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
-            with pytest.raises(httpx.ConnectTimeout) as caught:
+            with pytest.raises(ConnectTimeout) as caught:
                 await get(transport, f"http://127.0.0.1:{listener.getsockname()[1]}/", 0.1)
         return str(caught.value)
 
@@ -109,7 +109,7 @@ def test_a_server_that_does_not_accept_in_time_is_reported(run: Run) -> None:
 def test_the_time_to_connect_includes_tls(run: Run) -> None:
     async def work(transport: Http1Transport) -> int:
         async with RawServer(holds_on) as server:
-            with pytest.raises(httpx.ConnectTimeout):
+            with pytest.raises(ConnectTimeout):
                 await get(transport, server.url.replace("http:", "https:"), 0.1)
             return transport.open_count
 
@@ -175,7 +175,7 @@ def test_a_broken_answer_over_tls_is_reported(run: Run, certificates: Certificat
 
     async def work(transport: Http1Transport) -> None:
         async with RawServer(script, certificates.server()) as server:
-            with pytest.raises(httpx.ReadError):
+            with pytest.raises(ConnectionBroken):
                 await get(transport, server.url)
 
     run(work, tls=certificates.client)
@@ -193,7 +193,7 @@ def test_a_certificate_that_is_not_accepted_is_reported_in_words(
 ) -> None:
     async def work(transport: Http1Transport) -> tuple[str, int]:
         async with RawServer(answers(ok()), certificates.server(server_name)) as server:
-            with pytest.raises(httpx.ConnectError) as caught:
+            with pytest.raises(ConnectFailed) as caught:
                 await get(transport, server.url)
             return str(caught.value), transport.open_count
 
@@ -207,7 +207,7 @@ def test_tls_to_a_plain_port_is_reported_in_words(run: Run) -> None:
 
     async def work(transport: Http1Transport) -> str:
         async with RawServer(script) as server:
-            with pytest.raises(httpx.ConnectError) as caught:
+            with pytest.raises(ConnectFailed) as caught:
                 await get(transport, server.url.replace("http:", "https:"))
             return str(caught.value)
 
@@ -293,7 +293,7 @@ def test_a_proxy_may_itself_be_reached_by_tls(run: Run, certificates: Certificat
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (b"HTTP/1.1 407 Auth\r\ncontent-length: 3\r\n\r\nwho", "it wants other credentials"),
+        (b"HTTP/1.1 407 Auth\r\ncontent-length: 3\r\n\r\nwho", "it requires other credentials"),
         (b"HTTP/1.1 403 No\r\n\r\n", "it forbids this address"),
         (b"HTTP/1.0 502 Bad\r\n\r\n", "it answered 502"),
         (b"HTTP/1.1 20", "it closed the connection"),
@@ -310,7 +310,7 @@ def test_a_tunnel_that_does_not_open_is_reported_in_words(run: Run, answer: byte
     async def main(_: Http1Transport) -> str:
         async with RawServer(script) as proxy:
             through = Http1Transport(f"http://127.0.0.1:{proxy.port}")
-            with pytest.raises(httpx.ProxyError) as caught:
+            with pytest.raises(ProxyRefused) as caught:
                 await get(through, "https://localhost/v1")
             await through.close()
             return str(caught.value)
