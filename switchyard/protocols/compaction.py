@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from switchyard.protocols import carrier, neutral
-from switchyard.protocols.errors import TYPE_STATUSES
+from switchyard.protocols.errors.decode import TYPE_STATUSES
 from switchyard.protocols.neutral import ErrorType, StopReason, WireError
 
 ASSIGNMENT = """\

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from switchyard.exchange import Exchange, Failure, Outcome
 from switchyard.protocols.client_program import ClientProgram, program_of
 from switchyard.protocols.codec import Codec
-from switchyard.protocols.final_reply import (
+from switchyard.protocols.errors.final_reply import (
     ENDINGS,
     JSON,
     Cause,

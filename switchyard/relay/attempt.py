@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.codec import Codec, WholeSummary
 from switchyard.protocols.conversion import StreamConversion
+from switchyard.protocols.errors.retry_hints import with_hints
 from switchyard.protocols.neutral import WireError
 from switchyard.protocols.passthrough_stream import PassthroughStream
-from switchyard.protocols.retry_hints import with_hints
 from switchyard.protocols.sse import BOM, PIECE_COST, RecordTooLarge, is_overgrown
 from switchyard.relay.failures import (
     NESTED,

@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from switchyard.exchange import Failure, FailureKind
-from switchyard.protocols.meaning import is_of_account
+from switchyard.protocols.errors.meaning import is_of_account
 from switchyard.protocols.neutral import ErrorType
 from switchyard.routing.health import Charge
 from switchyard.settings import Action, Failover

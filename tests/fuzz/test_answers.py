@@ -10,7 +10,7 @@ from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import SentRequest, Target
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.conversion import StreamConversion, convert_response
-from switchyard.protocols.errors import read_error
+from switchyard.protocols.errors.decode import read_error
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.protocols.passthrough_stream import PassthroughStream
 from switchyard.protocols.sse import Record, RecordTooLarge, SseDecoder, encode

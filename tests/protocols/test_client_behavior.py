@@ -6,7 +6,7 @@ from pathlib import Path
 
 from switchyard.protocols.client_program import ClientProgram
 from switchyard.protocols.codecs import CODECS
-from switchyard.protocols.final_reply import ENDINGS, SOON_SECONDS, Cause, Form, Situation, reply
+from switchyard.protocols.errors.final_reply import ENDINGS, SOON_SECONDS, Cause, Form, Situation, reply
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.routing.final_errors import KEEP_SECONDS
 

@@ -5,7 +5,7 @@ import time
 import msgspec
 import pytest
 
-from switchyard.protocols.errors import context_sentence, read_embedded_error, read_error
+from switchyard.protocols.errors.decode import context_sentence, read_embedded_error, read_error
 from switchyard.protocols.neutral import ErrorType, WireError
 
 T = ErrorType

@@ -7,8 +7,8 @@ import pytest
 
 from switchyard.protocols.client_program import ClientProgram
 from switchyard.protocols.codecs import CODECS
-from switchyard.protocols.errors import TYPE_STATUSES
-from switchyard.protocols.final_reply import (
+from switchyard.protocols.errors.decode import TYPE_STATUSES
+from switchyard.protocols.errors.final_reply import (
     ENDINGS,
     Cause,
     Form,

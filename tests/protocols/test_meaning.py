@@ -5,8 +5,8 @@ import time
 import msgspec
 import pytest
 
-from switchyard.protocols.errors import read_error
-from switchyard.protocols.meaning import NAMED_TYPES, NAMES, is_of_account, unquoted
+from switchyard.protocols.errors.decode import read_error
+from switchyard.protocols.errors.meaning import NAMED_TYPES, NAMES, is_of_account, unquoted
 from switchyard.protocols.neutral import ErrorType
 
 INVALID = ErrorType.INVALID_REQUEST

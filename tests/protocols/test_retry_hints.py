@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from switchyard.protocols.errors import read_embedded_error, read_error
+from switchyard.protocols.errors.decode import read_embedded_error, read_error
+from switchyard.protocols.errors.retry_hints import ROWS, duration, http_date, named_moment, with_hints
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.protocols.retry_hints import ROWS, duration, http_date, named_moment, with_hints
 
 NOW = 1_800_000_000.0
 """2027-01-15T08:00:00Z, a Friday"""

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from switchyard.exchange import Failure, FailureKind
-from switchyard.protocols.errors import read_error
+from switchyard.protocols.errors.decode import read_error
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.routing.health import Charge
 from switchyard.routing.verdict import charge_for, judge

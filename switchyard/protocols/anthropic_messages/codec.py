@@ -12,7 +12,7 @@ from switchyard.protocols.anthropic_messages.request import decode_request, enco
 from switchyard.protocols.anthropic_messages.response import decode_response, encode_response
 from switchyard.protocols.anthropic_messages.stream import PING, StreamDecoder, StreamEncoder
 from switchyard.protocols.codec import Codec
-from switchyard.protocols.errors import read_error
+from switchyard.protocols.errors.decode import read_error
 
 CODEC = Codec(
     protocol="messages",

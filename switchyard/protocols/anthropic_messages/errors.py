@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from switchyard.protocols.errors import context_sentence
+from switchyard.protocols.errors.decode import context_sentence
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.sse import encode
 

@@ -14,7 +14,7 @@ from switchyard.protocols.anthropic_messages.wire import (
     read_object,
 )
 from switchyard.protocols.codec import RecordSummary, WholeSummary
-from switchyard.protocols.errors import read_embedded_error
+from switchyard.protocols.errors.decode import read_embedded_error
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
 from switchyard.protocols.sse import Record, count_if_all
 from switchyard.protocols.usage import usage_of_anthropic

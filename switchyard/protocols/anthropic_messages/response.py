@@ -25,7 +25,7 @@ from switchyard.protocols.anthropic_messages.wire import (
     read_object,
 )
 from switchyard.protocols.codec import SentRequest
-from switchyard.protocols.errors import read_embedded_error
+from switchyard.protocols.errors.decode import read_embedded_error
 from switchyard.protocols.ids import anthropic_call_id, new_id
 from switchyard.protocols.neutral import ErrorType, StopReason, WireError
 from switchyard.protocols.usage import anthropic_usage

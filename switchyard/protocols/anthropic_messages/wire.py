@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from switchyard.protocols.errors import read_embedded_error
+from switchyard.protocols.errors.decode import read_embedded_error
 from switchyard.protocols.large import decode_large
 from switchyard.protocols.neutral import ErrorType, StopReason, WireError
 from switchyard.protocols.sse import Record

@@ -1,7 +1,7 @@
 """OpenAI Chat Completions as a codec."""
 
 from switchyard.protocols.codec import Codec
-from switchyard.protocols.errors import read_error
+from switchyard.protocols.errors.decode import read_error
 from switchyard.protocols.openai_chat.errors import encode_break, encode_error
 from switchyard.protocols.openai_chat.record_summary import NOTABLE, count_deltas, summarize_whole, summary
 from switchyard.protocols.openai_chat.repair import repair_request

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from switchyard.protocols.codec import RecordSummary, WholeSummary
-from switchyard.protocols.errors import read_embedded_error, read_error
+from switchyard.protocols.errors.decode import read_embedded_error, read_error
 from switchyard.protocols.neutral import ErrorType, StopReason, WireError
 from switchyard.protocols.openai_chat import wire
 from switchyard.protocols.sse import Record

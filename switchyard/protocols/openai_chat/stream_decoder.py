@@ -10,7 +10,7 @@ import msgspec
 
 from switchyard.protocols import carrier, neutral
 from switchyard.protocols.codec import SentRequest
-from switchyard.protocols.errors import read_embedded_error, read_error
+from switchyard.protocols.errors.decode import read_embedded_error, read_error
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import BlockEnded, BlockStarted, ErrorType, Event, StopReason, WireError
 from switchyard.protocols.openai_chat import wire

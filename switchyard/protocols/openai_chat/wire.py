@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from switchyard.protocols import neutral
-from switchyard.protocols.errors import TYPE_STATUSES, read_embedded_error
+from switchyard.protocols.errors.decode import TYPE_STATUSES, read_embedded_error
 from switchyard.protocols.neutral import ErrorType, StopReason, WireError
 from switchyard.protocols.usage import usage_of_openai
 

@@ -9,7 +9,7 @@ import msgspec
 
 from switchyard.protocols import sse
 from switchyard.protocols.codec import Codec
-from switchyard.protocols.errors import read_error
+from switchyard.protocols.errors.decode import read_error
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import Request, WireError
 from switchyard.protocols.openai_responses.errors import encode_error, failure

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from switchyard.protocols.codec import RecordSummary, WholeSummary
-from switchyard.protocols.errors import read_embedded_error
+from switchyard.protocols.errors.decode import read_embedded_error
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
 from switchyard.protocols.openai_responses.calls import CALL_KINDS, Item, entries, fields, text
 from switchyard.protocols.sse import Record, count_if_all

@@ -7,7 +7,7 @@ import msgspec
 
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import SentRequest
-from switchyard.protocols.errors import TYPE_STATUSES
+from switchyard.protocols.errors.decode import TYPE_STATUSES
 from switchyard.protocols.fold import unfold
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.openai_responses.stream_decoder import StreamDecoder

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import SentRequest
-from switchyard.protocols.errors import TYPE_STATUSES, read_embedded_error
+from switchyard.protocols.errors.decode import TYPE_STATUSES, read_embedded_error
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import ErrorType, StopReason, WireError
 from switchyard.protocols.openai_responses.calls import (

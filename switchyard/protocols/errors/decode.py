@@ -8,10 +8,15 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from switchyard.protocols.meaning import Report, quotes_request, type_of
+from switchyard.protocols.errors.meaning import Report, quotes_request, type_of
+from switchyard.protocols.errors.retry_hints import LONG_WINDOW_SECONDS, BodyHints, read_body
+from switchyard.protocols.errors.token_limits import (
+    OUTPUT_BUDGET,
+    output_limit,
+    overflow_numbers,
+    shared_window,
+)
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.protocols.retry_hints import LONG_WINDOW_SECONDS, BodyHints, read_body
-from switchyard.protocols.token_limits import OUTPUT_BUDGET, output_limit, overflow_numbers, shared_window
 
 MAX_MESSAGE_LENGTH = 2000
 MAX_READ_LENGTH = 8000
