@@ -2,7 +2,7 @@
 
 import re
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
@@ -13,6 +13,10 @@ from msgspec import Meta
 
 HIDDEN = "(not shown)"
 LONGEST_SHOWN = 60
+STEP = re.compile(r'\.\w+|\[\d+\]|\["(?:[^"\\]|\\.)*"\]')
+"""from a value to a member or an item of it, in a path"""
+LAST_STEP = re.compile(f"(?:{STEP.pattern})\\Z")
+QUOTED_WORD = re.compile(r'\["(\w+)"\]')
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -25,16 +29,31 @@ class Fault(msgspec.Struct, frozen=True):
     column: int | None = None
 
     def __str__(self) -> str:
-        where = f"{self.path} (line {self.line}, column {self.column})" if self.line else self.path
+        where = located(self.path, self.line, self.column)
         return f"{where}: expected {self.expected}" + (f", found {self.found}" if self.found else "")
 
 
 class SettingsError(Exception):
-    """The file cannot be used; `faults` holds every reason."""
+    """The file cannot be used; `faults` holds every reason, `warnings` what has no effect in it."""
 
-    def __init__(self, faults: tuple[Fault, ...]) -> None:
+    def __init__(self, faults: tuple[Fault, ...], warnings: tuple[str, ...] = ()) -> None:
         super().__init__("; ".join(map(str, faults)))
         self.faults = faults
+        self.warnings = warnings
+
+    def lines(self) -> tuple[str, ...]:
+        """Everything there is to correct, one line each."""
+        return (*map(str, self.faults), *(f"note: {warning}" for warning in self.warnings))
+
+
+Place = tuple[int, int]
+"""line and column of a value in the text of the file, both counted from 1"""
+Places = Callable[[str], Place | None]
+"""the place of a path, in which names that are plain words stand unquoted"""
+
+
+def nowhere(path: str) -> None:
+    """The places of a document that comes from no text."""
 
 
 Finding = tuple[str, str, str]
@@ -50,6 +69,7 @@ class Inspection:
     """what types cannot say, by struct and field; checked if the value itself is of the right kind"""
     secrets: frozenset[str]
     """names of fields whose content never appears"""
+    places: Places = nowhere
     faults: list[Fault] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -60,9 +80,9 @@ class Inspection:
         fields = fields_of(kind)
         unknown = [name for name in raw if name not in fields and not name.startswith("$")]
         for name in unknown:
-            close = get_close_matches(name, fields.keys() - raw.keys(), 1)
-            hint = f"; did you mean `{close[0]}`?" if close else ""
-            self.warnings.append(f"{child(path, name)}: unknown field, kept without effect{hint}")
+            where = located(child(path, name), *self._place(child(path, name)))
+            hint = nearest(name, fields.keys() - raw.keys())
+            self.warnings.append(f"{where}: unknown field, kept without effect{hint}")
         for name, (hint, required) in fields.items():
             place = f"{path}.{name}"
             if name in raw:
@@ -70,7 +90,7 @@ class Inspection:
             elif required:
                 close = get_close_matches(name, unknown, 1)
                 found = f'nothing, but the unknown field "{close[0]}"' if close else "nothing"
-                self.faults.append(Fault(place, described(hint), found))
+                self._add(place, described(hint), found)
 
     def _field(self, kind: type, name: str, hint: Any, raw: Any, path: str) -> None:
         before = len(self.faults)
@@ -79,7 +99,8 @@ class Inspection:
         meaning = self.meanings.get((kind, name))
         misfit = any(fault.path == path for fault in self.faults[before:])
         if meaning is not None and raw is not None and not misfit:
-            self.faults += [Fault(path + below, expected, found) for below, expected, found in meaning(raw)]
+            for below, expected, found in meaning(raw):
+                self._add(path + below, expected, found)
 
     def value(self, hint: Any, raw: Any, path: str) -> None:
         hint, meta = unwrapped(hint)
@@ -116,14 +137,42 @@ class Inspection:
         for key, item in raw.items():
             place = child(path, HIDDEN if secret else key, quoted=meta is None)
             if not _fits(key_hint, meta, key):
-                self.faults.append(Fault(place, described(key_hint, meta), f'"{key}"'))
+                self._add(place, described(key_hint, meta), f'"{key}"')
             self.value(value_hint, item, place)
 
     def _fault(self, path: str, expected: str, raw: Any) -> None:
-        self.faults.append(Fault(path, expected, HIDDEN if self._is_secret(path) else shown(raw)))
+        self._add(path, expected, HIDDEN if self._is_secret(path) else shown(raw))
+
+    def _add(self, path: str, expected: str, found: str) -> None:
+        self.faults.append(Fault(path, expected, found, *self._place(path)))
+
+    def _place(self, path: str) -> Place | tuple[None, None]:
+        """Where the value stands, else what it would be in: it may be missing, or its name be a secret."""
+        while path:
+            place = self.places(QUOTED_WORD.sub(r".\1", path))
+            if place is not None:
+                return place
+            path = owner_of(path)
+        return None, None
 
     def _is_secret(self, path: str) -> bool:
         return any(re.split(r"[\[]", part)[0] in self.secrets for part in path.split("."))
+
+
+def owner_of(path: str) -> str:
+    """The path of what holds this member or item; "" for the whole."""
+    owner = LAST_STEP.sub("", path)
+    return "" if owner == path else owner
+
+
+def located(path: str, line: int | None, column: int | None) -> str:
+    return f"{path} (line {line}, column {column})" if line else path
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that was probably meant, for the end of a sentence."""
+    close = get_close_matches(name, known, 1)
+    return f"; did you mean `{close[0]}`?" if close else ""
 
 
 def described(hint: Any, meta: Meta | None = None) -> str:
@@ -173,6 +222,15 @@ def fields_of(kind: type[msgspec.Struct]) -> dict[str, tuple[Any, bool]]:
     """The type of each field by the name it has in the file, and whether it must be there."""
     hints = get_type_hints(kind, include_extras=True)
     return {field.encode_name: (hints[field.name], field.required) for field in msgspec.structs.fields(kind)}
+
+
+def names_in(hint: Any) -> frozenset[str]:
+    """The names of all fields of this type and of the types within."""
+    hint, _ = unwrapped(hint)
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        fields = fields_of(hint)
+        return frozenset(fields).union(*(names_in(inner) for inner, _ in fields.values()))
+    return frozenset().union(*map(names_in, get_args(hint)))
 
 
 def _span(meta: Meta | None) -> str:

@@ -100,9 +100,9 @@ def _load(settings_file: SettingsFile) -> None:
     try:
         settings_file.load()
     except SettingsError as error:
-        faults = "\n  ".join(map(str, error.faults))
+        lines = "\n  ".join(error.lines())
         raise CannotServe(
-            f"{settings_file.path} is not usable; correct it (`{own_command('check')}` lists the same):\n  {faults}"
+            f"{settings_file.path} is not usable; correct it (`{own_command('check')}` lists the same):\n  {lines}"
         ) from None
 
 

@@ -8,7 +8,18 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from switchyard.faults import HIDDEN, Finding, Inspection, Meaning, child, described, shown
+from switchyard.faults import (
+    HIDDEN,
+    Finding,
+    Inspection,
+    Meaning,
+    Places,
+    child,
+    described,
+    nearest,
+    nowhere,
+    shown,
+)
 from switchyard.faults import Fault as Fault
 from switchyard.faults import SettingsError as SettingsError
 from switchyard.protocols.capabilities import Capabilities
@@ -320,65 +331,14 @@ class Parsed(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...]
 
 
-def decode_document(content: bytes) -> dict[str, Any]:
-    """The JSON object of a settings file. Raises SettingsError with line and column."""
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise SettingsError((Fault("$", "a file in UTF-8", "UTF-16; save it again as UTF-8"),))
-    content = content.removeprefix(b"\xef\xbb\xbf")
-    try:
-        content.decode()
-        document = msgspec.json.decode(content)
-    except UnicodeDecodeError as error:
-        raise SettingsError(
-            (_place(Fault("$", "UTF-8 text", "other bytes"), content, error.start),)
-        ) from None
-    except msgspec.DecodeError as error:
-        raise SettingsError((_syntax_fault(content, str(error)),)) from None
-    except RecursionError:
-        raise SettingsError((Fault("$", "JSON", "brackets nested too deeply"),)) from None
-    if not isinstance(document, dict):
-        raise SettingsError((Fault("$", "a JSON object", shown(document)),))
-    return document
-
-
-def parse(document: dict[str, Any]) -> Parsed:
-    """The settings that a document states. Raises SettingsError with all its faults."""
-    inspection = Inspection(MEANINGS, SECRET_FIELDS)
+def parse(document: dict[str, Any], places: Places = nowhere) -> Parsed:
+    """The settings that a document states. Raises SettingsError with all its faults and unknown fields."""
+    inspection = Inspection(MEANINGS, SECRET_FIELDS, places)
     inspection.struct(Settings, document, "$")
+    warnings = tuple(inspection.warnings)
     if inspection.faults:
-        raise SettingsError(tuple(inspection.faults))
-    return Parsed(msgspec.convert(document, Settings), tuple(inspection.warnings))
-
-
-def _syntax_fault(content: bytes, message: str) -> Fault:
-    found = re.search(r"byte (\d+)", message)
-    offset = min(int(found[1]), len(content)) if found else len(content)
-    what = message.removeprefix("JSON is malformed: ").split(" (byte")[0]
-    what = SYNTAX_WORDS.get(what, what.replace("expected ", "something else than "))
-    sign = content[offset:].decode(errors="ignore")[:1]
-    if not content.strip():
-        what = "an empty file"
-    elif "out of range" in what:
-        return Fault("$", "valid JSON", "a number that is too large")
-    elif not found:
-        what = "the end of the file, something is not closed"
-    elif what == "invalid character" and sign:
-        what = f"the unexpected sign {shown(sign)}"
-    return _place(Fault("$", "valid JSON", what), content, offset)
-
-
-SYNTAX_WORDS = {
-    "object keys must be strings": "no name in double quotes",
-    "trailing characters": "more after the end",
-}
-"""what the JSON library says of what it found, where that is no noun"""
-
-
-def _place(fault: Fault, content: bytes, offset: int) -> Fault:
-    """The fault with the line and the column of a byte, both counted from 1."""
-    before = content[:offset]
-    column = len(before[before.rfind(b"\n") + 1 :].decode(errors="replace")) + 1
-    return Fault(fault.path, fault.expected, fault.found, before.count(b"\n") + 1, column)
+        raise SettingsError(tuple(inspection.faults), warnings)
+    return Parsed(msgspec.convert(document, Settings), warnings)
 
 
 # --- what types cannot say ----------------------------------------------------
@@ -447,8 +407,13 @@ def _known_capabilities(capabilities: dict[str, Any]) -> Iterator[Finding]:
     inspection.struct(Capabilities, capabilities, "")
     for fault in inspection.faults:
         yield fault.path, fault.expected, fault.found
-    for name in capabilities.keys() - set(Capabilities.__struct_fields__):
-        yield child("", name), "the name of a capability", shown(name)
+    known = set(Capabilities.__struct_fields__)
+    for name in [name for name in capabilities if name not in known]:
+        yield (
+            child("", name),
+            "the name of a capability",
+            shown(name) + nearest(name, known - capabilities.keys()),
+        )
 
 
 def _client_key_list(keys: dict[str, Any]) -> Iterator[Finding]:

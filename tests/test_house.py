@@ -43,7 +43,7 @@ COMPOSERS = (
     "bootstrap",
     "__main__",
 )
-VALUES = ("protocols", "settings", "schema", "faults", "unknown_fields", "exchange")
+VALUES = ("protocols", "settings", "settings_text", "schema", "faults", "unknown_fields", "exchange")
 NETWORK = (
     "httpx",
     "httpx_aiohttp",
@@ -134,6 +134,7 @@ def told(broken: list[Import], rule: str) -> str:
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "protocols": ("protocols",),
     "settings": ("protocols", "faults"),
+    "settings_text": ("settings", "faults", "protocols"),
     "schema": ("protocols", "settings"),
     "faults": ("protocols",),
     "unknown_fields": ("faults",),
@@ -236,6 +237,7 @@ NEVER: dict[str, tuple[str, ...]] = {
     "protocols": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
     "routing": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
     "settings": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
+    "settings_text": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
     "exchange": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
     "http1": ("aiohttp", "starlette", "uvicorn"),
     "relay": ("starlette", "uvicorn"),

@@ -16,7 +16,6 @@ from switchyard.settings import (
     TimeoutOverrides,
     Timeouts,
     Upstream,
-    decode_document,
     default_document,
     hours_span,
     minutes_of,
@@ -146,7 +145,7 @@ def test_the_example_of_the_documentation_is_read_whole() -> None:
         ({"capabilities": {"tools": 1}}, [".capabilities.tools: expected true or false, found 1"]),
         (
             {"capabilities": {"tolls": True}},
-            ['.capabilities.tolls: expected the name of a capability, found "tolls"'],
+            ['.capabilities.tolls: expected the name of a capability, found "tolls"; did you mean `tools`?'],
         ),
     ],
 )
@@ -256,36 +255,22 @@ def test_faults_of_the_failover_settings_are_named(failover: dict[str, object], 
     assert faults_of({"failover": failover}) == faults
 
 
-@pytest.mark.parametrize(
-    ("content", "fault"),
-    [
-        (b'{"a": 1,}', "$ (line 1, column 9): expected valid JSON, found trailing comma in object"),
-        (b'{\n  "a": tru\n}', '$ (line 3, column 1): expected valid JSON, found the unexpected sign "}"'),
-        ('{"é": x}'.encode(), '$ (line 1, column 7): expected valid JSON, found the unexpected sign "x"'),
-        (b"// note\n{}", '$ (line 1, column 1): expected valid JSON, found the unexpected sign "/"'),
-        (
-            b'{"a": 1',
-            "$ (line 1, column 8): expected valid JSON, found the end of the file, something is not closed",
-        ),
-        (b" \n", "$ (line 2, column 1): expected valid JSON, found an empty file"),
-        (b'{"a":"\xff"}', "$ (line 1, column 7): expected UTF-8 text, found other bytes"),
-        ("{}".encode("utf-16"), "$: expected a file in UTF-8, found UTF-16; save it again as UTF-8"),
-        (b"{a: 1}", "$ (line 1, column 2): expected valid JSON, found no name in double quotes"),
-        (b'{"a" 1}', "$ (line 1, column 6): expected valid JSON, found something else than ':'"),
-        (b"{} x", "$ (line 1, column 5): expected valid JSON, found more after the end"),
-        (b'{"a": 1e999}', "$: expected valid JSON, found a number that is too large"),
-        (b"[1]", "$: expected a JSON object, found [1]"),
-        (b"[" * 100_000, "$: expected JSON, found brackets nested too deeply"),
-    ],
-)
-def test_broken_json_is_reported_with_line_and_column(content: bytes, fault: str) -> None:
+def test_unknown_fields_are_reported_beside_the_errors() -> None:
     with pytest.raises(SettingsError) as caught:
-        decode_document(content)
-    assert str(caught.value) == fault
+        parse({"upstreams": [entry(priorty=5, role="main")], "failovr": {}})
+    assert caught.value.lines() == (
+        '$.upstreams[0].role: expected one of "primary", "backup", "rescue", found "main"',
+        "note: $.failovr: unknown field, kept without effect; did you mean `failover`?",
+        "note: $.upstreams[0].priorty: unknown field, kept without effect; did you mean `priority`?",
+    )
 
 
-def test_a_byte_order_mark_is_no_fault() -> None:
-    assert decode_document(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+def test_an_unknown_capability_is_an_error_with_the_nearest_name() -> None:
+    capabilities = {"image": False, "top_k": True, "nonsense": 1}
+    assert faults_of({"upstreams": [entry(capabilities=capabilities)]}) == [
+        '$.upstreams[0].capabilities.image: expected the name of a capability, found "image"; did you mean `images`?',
+        '$.upstreams[0].capabilities.nonsense: expected the name of a capability, found "nonsense"',
+    ]
 
 
 def test_unknown_fields_are_warned_of() -> None:

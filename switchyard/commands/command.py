@@ -27,9 +27,9 @@ def loaded(arguments: argparse.Namespace) -> SettingsFile | None:
     try:
         settings_file.load(create=False)
     except SettingsError as error:
-        for fault in error.faults:
-            print(fault, file=sys.stderr)
-        print(f"{settings_file.path}: {len(error.faults)} fault(s)", file=sys.stderr)
+        print("\n".join(error.lines()), file=sys.stderr)
+        errors = "1 error" if len(error.faults) == 1 else f"{len(error.faults)} errors"
+        print(f"{settings_file.path}: {errors}", file=sys.stderr)
         return None
     return settings_file
 

@@ -25,10 +25,10 @@ from switchyard.settings import (
     Parsed,
     Settings,
     SettingsError,
-    decode_document,
     default_document,
     parse,
 )
+from switchyard.settings_text import SettingsText, decode_text
 from switchyard.store.files import ensure_folder, make_private, read_or_none, target_of, write_whole
 
 FILE_NAME = "all_configs.json"
@@ -132,7 +132,7 @@ class SettingsFile:
         with self._busy:
             for version in self.history():
                 try:
-                    document = decode_document(self.version(version.id))
+                    document = decode_text(self.version(version.id)).document
                 except (KeyError, SettingsError):
                     continue
                 if _replace_key(document, key, instead):
@@ -179,23 +179,23 @@ class SettingsFile:
     def _refresh(self, final: bool) -> bool:
         """Reads the file once; False if it cannot be used and a later look may find it whole."""
         with self._busy:
-            before = (self.revision, self.faults)
+            before = (self.revision, self.faults, self.warnings)
             previous = self._content
             try:
                 content = read_or_none(self.path)
                 self.disk_revision = revision_of(content)
                 if content is None:
                     raise SettingsError((MISSING,))
-                if content == self._content:
-                    self.faults = ()
-                else:
+                if content != previous or self.faults:
                     self._adopt(content)
+                if content != previous:
                     self._keep(previous)
             except (SettingsError, OSError) as error:
                 if not final:
                     return False
                 self.faults = _faults_of(error, self.path)
-            changed = before != (self.revision, self.faults)
+                self.warnings = error.warnings if isinstance(error, SettingsError) else ()
+            changed = before != (self.revision, self.faults, self.warnings)
         if changed:
             self._announce()
         return True
@@ -241,7 +241,7 @@ class SettingsFile:
     def _keep_legacy(self, content: bytes) -> None:
         """The file another program may still want is kept beside ours for ever."""
         try:
-            if not importing.is_legacy(decode_document(content)):
+            if not importing.is_legacy(decode_text(content).document):
                 return
         except SettingsError:
             return
@@ -300,11 +300,31 @@ class Loaded(msgspec.Struct, frozen=True):
 
 def read_settings(content: bytes) -> Loaded:
     """The settings in the bytes of a file, of the new form or the ancestor's. Raises SettingsError."""
-    document = decode_document(content)
-    if not importing.is_legacy(document):
-        return Loaded(document, parse(document))
-    imported = importing.from_legacy(document)
-    return Loaded(imported.document, parse(imported.document), imported.notes, True)
+    text = decode_text(content)
+    if importing.is_legacy(text.document):
+        return _read_legacy(text)
+    refused = text.faults + text.duplicates
+    try:
+        parsed = parse(text.document, text.place)
+    except SettingsError as error:
+        raise SettingsError(_by_place(refused + error.faults), error.warnings) from None
+    if refused:
+        raise SettingsError(_by_place(refused), parsed.warnings)
+    return Loaded(text.document, parsed)
+
+
+def _by_place(faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
+    return tuple(sorted(faults, key=lambda fault: (fault.line or 0, fault.column or 0)))
+
+
+def _read_legacy(text: SettingsText) -> Loaded:
+    """Of a name that stands twice the last one counts, as it always did there."""
+    if text.faults:
+        raise SettingsError(text.faults)
+    imported = importing.from_legacy(text.document)
+    return Loaded(
+        imported.document, parse(imported.document), (*imported.notes, *map(str, text.duplicates)), True
+    )
 
 
 def _replace_key(document: dict[str, Any], key: str, instead: str) -> bool:

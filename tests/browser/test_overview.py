@@ -106,6 +106,11 @@ def test_errors_of_the_file_are_shown_and_go_away(daemon: Daemon, open_page: Ope
     expect(alert).to_contain_text("08:00-23:30")
     daemon.settings_path.write_text('{"upstreams": [')
     expect(alert).to_contain_text("line 1, column")
+    daemon.settings_path.write_text(f"// mine\n{good}")
+    expect(alert).to_contain_text("line 1, column 1): expected JSON without comments, found a // comment")
+    page.get_by_role("link", name="File", exact=True).click()
+    expect(page.get_by_text("found a // comment; delete it")).to_be_visible()
+    page.get_by_role("link", name="Overview", exact=True).click()
     daemon.settings_path.write_text(good)
     expect(alert).to_have_count(0)
 

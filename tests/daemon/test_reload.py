@@ -108,6 +108,14 @@ INVALID = {
         "upstreams[1].name",
     ),
     "an empty file": ("", "an empty file"),
+    "a line comment": ('{"upstreams": [] // mine\n}', "line 1, column 18): expected JSON without comments"),
+    "a block comment": (
+        '{\n"upstreams": /* mine */ []}',
+        "line 2, column 14): expected JSON without comments",
+    ),
+    "a shell comment": ("# mine\n{}", "line 1, column 1): expected JSON without comments"),
+    "a trailing comma": ('{"upstreams": [],\n}', "line 1, column 17): expected valid JSON"),
+    "a name in one object twice": ('{"budget": {},\n"budget": {}}', "line 1 has it too"),
 }
 
 
@@ -121,8 +129,20 @@ def test_an_invalid_file_keeps_the_last_good_one_and_is_reported(bed: Bed, name:
     wait_until(lambda: reported in bed.daemon.output and reported in bed.daemon.log(), "the fault in the log")
     code, said = bed.daemon.command("check")
     assert code == 1 and reported in said
+    shown = bed.daemon.get("/api/state").json["file"]["faults"]
+    assert any(reported in fault["message"] for fault in shown)
 
     renamed_over(bed.daemon.settings_path, json.dumps(bed.new_settings))
+    wait_until(lambda: bed.answerer() == "new", "the new upstream")
+    assert bed.daemon.get("/health").json["faults"] == 0
+
+
+def test_a_file_in_utf_16_keeps_the_last_good_one_and_is_reported(bed: Bed) -> None:
+    bed.daemon.settings_path.write_bytes(json.dumps(bed.new_settings).encode("utf-16"))
+    wait_until(lambda: "UTF-16; save it again as UTF-8" in bed.daemon.output, "the error in the log")
+    assert bed.answerer() == "old"
+
+    bed.daemon.settings_path.write_text(json.dumps(bed.new_settings), encoding="utf-8-sig")
     wait_until(lambda: bed.answerer() == "new", "the new upstream")
     assert bed.daemon.get("/health").json["faults"] == 0
 

@@ -161,6 +161,10 @@ INVALID_FILES = {
         ("base_url", "error_threshold"),
     ),
     "a list": ("[]", ("object",)),
+    "comments and an unknown field": (
+        '{"failovr": {}, // mine\n"upstreams": [],}',
+        ("line 1, column 17", "comment", "line 2, column 16", "did you mean `failover`?"),
+    ),
 }
 
 
@@ -420,6 +424,20 @@ def test_check_says_that_all_is_well_or_names_every_fault(tmp_path: Path) -> Non
     assert code == 1
     for path in ("$.upstreams[0].base_url", "$.upstreams[1].priority"):
         assert path in one_sentence(said)
+
+
+def test_check_lists_unknown_fields_together_with_errors(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, settings(upstream("a", "nowhere", priorty=5)))
+    code, said = daemon.command("check")
+
+    assert code == 1
+    for words in (
+        "$.upstreams[0].base_url (line",
+        "$.upstreams[0].priorty (line",
+        "mean `priority`?",
+        "1 error",
+    ):
+        assert words in one_sentence(said)
 
 
 def test_explain_names_the_candidates_and_the_reasons_for_all_others(tmp_path: Path) -> None:

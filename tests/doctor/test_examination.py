@@ -339,8 +339,8 @@ def test_a_daemon_that_does_not_answer_is_a_fault(patient: Patient) -> None:
 def test_every_fault_of_the_file_is_a_finding(patient: Patient) -> None:
     (patient.data / "all_configs.json").write_text('{"upstreams": 5, "model_rules": 6}')
     assert [(one.level, one.text) for one in daemon.examine_folder(patient)] == [
-        ("fault", "$.upstreams: expected a list, found 5"),
-        ("fault", "$.model_rules: expected a list, found 6"),
+        ("fault", "$.upstreams (line 1, column 2): expected a list, found 5"),
+        ("fault", "$.model_rules (line 1, column 18): expected a list, found 6"),
     ]
 
 

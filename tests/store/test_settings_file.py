@@ -17,6 +17,7 @@ from switchyard.store.settings_file import (
     SettingsFile,
     StaleRevision,
     encode_document,
+    read_settings,
     revision_of,
     watched_folders,
 )
@@ -76,6 +77,53 @@ def test_a_file_with_faults_is_refused_and_left_alone(tmp_path: Path) -> None:
         Fault("$", "valid JSON", "the end of the file, something is not closed", 1, 16),
     )
     assert (tmp_path / "all_configs.json").read_bytes() == b'{"upstreams": ['
+
+
+def test_errors_and_unknown_fields_are_reported_together_each_with_its_line() -> None:
+    content = b"""{
+  "upstreams": [
+    {"name": "a", "base_url": "nowhere", // mine
+     "protcol": "chat",},
+    {"name": "b", "base_url": "https://b", "protocol": "chat",
+     "role": "backup", "role": "main"}
+  ],
+  "failovr": {}
+}"""
+    with pytest.raises(SettingsError) as caught:
+        read_settings(content)
+    assert caught.value.lines() == (
+        "$.upstreams[0].protocol (line 3, column 5): "
+        'expected one of "messages", "chat", "responses", found nothing',
+        "$.upstreams[0].base_url (line 3, column 19): "
+        'expected an http:// or https:// address, found "nowhere"',
+        "$ (line 3, column 42): expected JSON without comments, found a // comment; "
+        'delete it, or move its text to the field "note" of an upstream',
+        "$ (line 4, column 23): expected valid JSON, found a comma after the last entry; delete it",
+        "$.upstreams[1].role (line 6, column 24): "
+        "expected each name only once; line 6 has it too, found it again",
+        "$.upstreams[1].role (line 6, column 24): "
+        'expected one of "primary", "backup", "rescue", found "main"',
+        "note: $.failovr (line 8, column 3): unknown field, kept without effect; did you mean `failover`?",
+        "note: $.upstreams[0].protcol (line 4, column 6): "
+        "unknown field, kept without effect; did you mean `protocol`?",
+    )
+
+
+def test_in_the_legacy_format_a_name_that_stands_twice_is_only_a_note() -> None:
+    loaded = read_settings(
+        b'{"api_configs": [{"name": "a", "name": "b", "base_url": "https://b", "key": "k"}]}'
+    )
+    assert [upstream.name for upstream in loaded.parsed.settings.upstreams] == ["b"]
+    assert "each name only once" in loaded.notes[-1]
+
+
+def test_a_key_is_replaced_in_earlier_versions_that_strict_json_refuses(tmp_path: Path) -> None:
+    file = opened(tmp_path / "data", document("a"))
+    file.path.write_bytes(b'{"upstreams": [{"name": "a", "key": "k-1", "key": "k-2"},]} // k-2')
+    file.reread()
+    file.save(document("a"), file.disk_revision)
+    file.replace_in_history("k-2", "keyring:a")
+    assert [b"k-2" in file.version(version.id) for version in file.history()] == [False]
 
 
 def test_a_folder_that_cannot_be_used_is_a_fault_too(tmp_path: Path) -> None:
@@ -262,6 +310,19 @@ def test_an_invalid_file_leaves_the_last_good_settings_until_it_is_whole(tmp_pat
         (["b"], ["no file of that name; the last good settings stay in use"]),
         (["c"], []),
     ]
+
+
+def test_unknown_fields_are_those_of_the_file_on_disk(tmp_path: Path) -> None:
+    file = opened(tmp_path / "data", document("a", kye=1))
+    good = file.path.read_bytes()
+    first = file.warnings
+    file.path.write_bytes(encode_document(document("a", failovr={}, budget=1)))
+    file.reread()
+    assert (names_of(file), len(file.faults)) == (["a"], 1)
+    assert [warning.partition(" (")[0] for warning in file.warnings] == ["$.failovr"]
+    file.path.write_bytes(good)
+    file.reread()
+    assert (file.faults, file.warnings) == ((), first)
 
 
 def test_the_content_an_edit_replaced_is_kept(tmp_path: Path) -> None:

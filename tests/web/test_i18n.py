@@ -9,8 +9,9 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 import pytest
 
-from switchyard.faults import described
+from switchyard.faults import SettingsError, described
 from switchyard.settings import Settings
+from switchyard.store.settings_file import read_settings
 
 SOURCE = Path(__file__).resolve().parents[2] / "switchyard"
 STATIC = Path(__file__).resolve().parents[2] / "static"
@@ -53,7 +54,7 @@ def expectations() -> set[str]:
         if isinstance(hint, type) and issubclass(hint, msgspec.Struct) and hint not in seen:
             seen.add(hint)
             waiting += get_type_hints(hint, include_extras=True).values()
-    for module in ("settings.py", "store/settings_file.py", "web/lending.py"):
+    for module in ("settings.py", "settings_text.py", "store/settings_file.py", "web/lending.py"):
         for node in ast.walk(ast.parse((SOURCE / module).read_text(encoding="utf-8"))):
             match node:
                 case ast.Yield(ast.Tuple([_, ast.Constant(str(expected)), _])):
@@ -84,6 +85,18 @@ def test_each_sentence_in_place_of_an_expectation_belongs_to_one() -> None:
         key.removeprefix("error-sentence.") for key in words("en") if key.startswith("error-sentence.")
     }
     assert sentences - expectations() == set()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"{} // a", b"{} /* a */", b"{} # a", b'{"a": 1,}', "{}".encode("utf-16"), b'{"a": 1, "a": 2}'],
+)
+def test_what_strict_json_forbids_is_translated(content: bytes) -> None:
+    chinese = words("zh")
+    with pytest.raises(SettingsError) as caught:
+        read_settings(content)
+    [fault] = caught.value.faults
+    assert is_translated(fault.expected, chinese) and chinese[f"found.{fault.found}"]
 
 
 def test_no_text_reaches_the_page_as_markup() -> None:

@@ -1,0 +1,208 @@
+"""Decode the text of the settings file: strict JSON, with line and column for everything that is wrong.
+
+Comments and trailing commas are refused by name, because no writer of the file could keep them.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from switchyard.faults import HIDDEN, STEP, Fault, Place, SettingsError, child, names_in, shown
+from switchyard.protocols.capabilities import Capabilities
+from switchyard.settings import Settings
+
+MARK = b"\xef\xbb\xbf"
+UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+IN_UTF_16 = "UTF-16; save it again as UTF-8"
+
+# strings are matched so that what looks like a comment inside one is not taken for one; an address without quotes
+# is no comment either
+NOT_STRICT = re.compile(
+    rb"""(?P<string>"(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?)|(?P<comment>(?<!:)//[^\n]*|/\*.*?(?:\*/|\Z)|\#[^\n]*)"""
+    rb"""|(?P<comma>,)(?=(?:\s|//[^\n]*|/\*.*?\*/|\#[^\n]*)*[}\]])""",
+    re.DOTALL,
+)
+COMMENT = '; delete it, or move its text to the field "note" of an upstream'
+EXTRA_COMMA = "a comma after the last entry; delete it"
+MOST_LISTED = 10
+"""comments and commas of one file; whoever writes more of them knows by then"""
+SYNTAX_WORDS = {
+    "object keys must be strings": "no name in double quotes",
+    "trailing characters": "more after the end",
+}
+"""what the JSON library says of what it found, where that is no noun"""
+NAMED_BY_USERS = ("models", "prices", "on_status", "on_error")
+"""objects whose names are no secrets"""
+TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+
+
+class SettingsText(msgspec.Struct, frozen=True):
+    """What a text states, with what strict JSON forbids in it left out."""
+
+    document: dict[str, Any]
+    faults: tuple[Fault, ...]
+    """comments and trailing commas"""
+    duplicates: tuple[Fault, ...]
+    """names that stand twice in one object; the last one counts"""
+    content: bytes
+    offsets: dict[str, int]
+    """where each member and item begins, by its path"""
+
+    def place(self, path: str) -> Place | None:
+        return place_of(self.content, self.offsets[path]) if path in self.offsets else None
+
+
+def decode_text(content: bytes) -> SettingsText:
+    """Raises SettingsError if there is no telling what the text states."""
+    if content.startswith(UTF_16_MARKS) or b"\0" in content[:2]:
+        raise SettingsError((Fault("$", "a file in UTF-8", IN_UTF_16),))
+    content = content.removeprefix(MARK)
+    faults = tuple(_not_strict(content))
+    strict = _without_extras(content) if faults else content
+    document = _decoded(strict, faults[:MOST_LISTED])
+    offsets, duplicates = _offsets(strict)
+    return SettingsText(document, faults[:MOST_LISTED], duplicates, strict, offsets)
+
+
+def _decoded(content: bytes, faults: tuple[Fault, ...]) -> dict[str, Any]:
+    """The JSON object; `faults` are those already found. Raises SettingsError."""
+    try:
+        content.decode()
+        document = msgspec.json.decode(content)
+    except UnicodeDecodeError as error:
+        raise SettingsError((_at(Fault("$", "UTF-8 text", "other bytes"), content, error.start),)) from None
+    except msgspec.DecodeError as error:
+        raise SettingsError((*faults, _syntax_fault(content, str(error)))) from None
+    except RecursionError:
+        raise SettingsError((Fault("$", "JSON", "brackets nested too deeply"),)) from None
+    if not isinstance(document, dict):
+        raise SettingsError((*faults, Fault("$", "a JSON object", shown(document))))
+    return document
+
+
+# --- errors of syntax ---------------------------------------------------------
+
+
+def _not_strict(content: bytes) -> Iterator[Fault]:
+    for found in NOT_STRICT.finditer(content):
+        if found["comment"]:
+            sign = "#" if found["comment"].startswith(b"#") else found["comment"][:2].decode()
+            fault = Fault("$", "JSON without comments", f"a {sign} comment{COMMENT}")
+            yield _at(fault, content, found.start())
+        elif found["comma"]:
+            yield _at(Fault("$", "valid JSON", EXTRA_COMMA), content, found.start())
+
+
+def _without_extras(content: bytes) -> bytes:
+    """Blanks in the place of comments and trailing commas; everything else keeps its line and column."""
+    return NOT_STRICT.sub(lambda found: found["string"] or re.sub(rb"[^\n]", b" ", found[0]), content)
+
+
+def _syntax_fault(content: bytes, message: str) -> Fault:
+    found = re.search(r"byte (\d+)", message)
+    offset = min(int(found[1]), len(content)) if found else len(content)
+    if "trailing characters" in message:
+        offset -= 1  # the library has read one of them already
+    what = message.removeprefix("JSON is malformed: ").split(" (byte")[0]
+    what = SYNTAX_WORDS.get(what, what.replace("expected ", "something else than "))
+    sign = content[offset:].decode(errors="ignore")[:1]
+    if not content.strip():
+        what = "an empty file"
+    elif "out of range" in what:
+        return Fault("$", "valid JSON", "a number that is too large")
+    elif not found:
+        what = "the end of the file, something is not closed"
+    elif what == "invalid character" and sign:
+        what = f"the unexpected sign {shown(sign)}"
+    return _at(Fault("$", "valid JSON", what), content, offset)
+
+
+def _at(fault: Fault, content: bytes, offset: int) -> Fault:
+    """The fault with the line and the column of a byte."""
+    line, column = place_of(content, offset)
+    return msgspec.structs.replace(fault, line=line, column=column)
+
+
+def place_of(content: bytes, offset: int) -> Place:
+    """Line and column of a byte, both counted from 1."""
+    before = content[:offset]
+    column = len(before[before.rfind(b"\n") + 1 :].decode(errors="replace")) + 1
+    return before.count(b"\n") + 1, column
+
+
+# --- where each value stands --------------------------------------------------
+
+
+def _offsets(content: bytes) -> tuple[dict[str, int], tuple[Fault, ...]]:
+    """Where each member and item begins, and the names that stand twice."""
+    offsets: dict[str, int] = {}
+    duplicates: dict[str, Fault] = {}
+    for path, offset in _located(content):
+        if any(path.startswith((f"{twice}.", f"{twice}[")) for twice in duplicates):
+            continue
+        if path in offsets:
+            duplicates[path] = _duplicate(path, place_of(content, offsets[path]), place_of(content, offset))
+        offsets[path] = offset
+    return offsets, tuple(duplicates.values())
+
+
+def _duplicate(path: str, first: Place, again: Place) -> Fault:
+    return Fault(_shown_path(path), f"each name only once; line {first[0]} has it too", "it again", *again)
+
+
+def _shown_path(path: str) -> str:
+    """As far as it consists of our own names: another one may be a key, or stand in a misspelt `client_keys`."""
+    shown_path, last = "$", ""
+    for step in STEP.findall(path):
+        name = step.removeprefix(".")
+        if not (step[1:-1].isdecimal() or name in _known_names() or last in NAMED_BY_USERS):
+            return child(shown_path, HIDDEN)
+        shown_path, last = shown_path + step, name
+    return shown_path
+
+
+@cache
+def _known_names() -> frozenset[str]:
+    return names_in(Settings) | names_in(Capabilities)
+
+
+@dataclass(slots=True)
+class _Level:
+    """One object or list that is not yet closed."""
+
+    path: str
+    is_list: bool
+    index: int = 0
+    current: str = ""
+    """the path of the member whose value comes next"""
+
+    def enter(self, token: bytes) -> tuple[str, bool]:
+        """The path of this name or value, and whether it is met for the first time."""
+        if self.is_list:
+            return f"{self.path}[{self.index}]", True
+        if self.current:
+            path, self.current = self.current, ""
+            return path, False
+        self.current = child(self.path, msgspec.json.decode(token, type=str))
+        return self.current, True
+
+
+def _located(content: bytes) -> Iterator[tuple[str, int]]:
+    """Path and offset of each member and item of a valid text, in its order."""
+    levels = [_Level("", True)]
+    for token in TOKEN.finditer(content):
+        sign, level = token[0], levels[-1]
+        if sign in (b"}", b"]"):
+            levels.pop()
+        elif sign == b",":
+            level.index += 1
+        elif sign != b":":
+            path, is_new = ("$", True) if len(levels) == 1 else level.enter(sign)
+            if is_new:
+                yield path, token.start()
+            if sign in (b"{", b"["):
+                levels.append(_Level(path, sign == b"["))
