@@ -179,8 +179,8 @@ def described(hint: Any, meta: Meta | None = None) -> str:
     """What a value of this type is, in the words of somebody who edits the file."""
     hint, inner = unwrapped(hint)
     meta = meta or inner
-    if meta is not None and meta.description:
-        return meta.description
+    if meta is not None and meta.title:
+        return meta.title
     origin = get_origin(hint)
     if origin is Literal:
         return "one of " + ", ".join(f'"{word}"' for word in get_args(hint))

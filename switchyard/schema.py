@@ -7,108 +7,207 @@ import msgspec
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.settings import DEMO_URL, Settings
 
-TEXTS: dict[str, dict[str, str]] = {
+
+class About(msgspec.Struct, frozen=True):
+    """One field for a person: what it does, an example of its value, and the unit of its numbers."""
+
+    text: str
+    example: Any
+    unit: str = ""
+
+
+MONEY = "money per million tokens"
+FIELDS: dict[str, dict[str, About]] = {
     "Settings": {
-        "upstreams": "Where requests may go, in the order in which they are tried.",
-        "model_rules": "Renames models before an upstream is chosen; the first rule that fits holds.",
-        "failover": "What happens when an upstream fails.",
-        "timeouts": "Limits on silence, for all upstreams that set none of their own.",
-        "client_keys": "Key -> name of the client that may use it. Empty: programs on this machine may send any key.",
-        "prices": "Model name or pattern -> money per million tokens. What is not here comes from the built-in table.",
-        "budget": "Money limits for everything together.",
-        "allowed_hosts": "Further names by which clients may call the daemon, besides localhost.",
-        "max_body_megabytes": "The largest request body, unpacked.",
+        "upstreams": About(
+            "Where requests may go, in the order in which they are tried.",
+            [{"name": "local", "base_url": "http://localhost:8000/v1", "protocol": "chat"}],
+        ),
+        "model_rules": About(
+            "Renames models before an upstream is chosen; the first rule that matches applies.",
+            [{"from": "claude-3-5-haiku-*", "to": "claude-sonnet-4-5-20250929"}],
+        ),
+        "failover": About("What happens when an upstream fails.", {"hold_seconds": 600}),
+        "timeouts": About("Timeouts for all upstreams that set none of their own.", {"idle": 600}),
+        "client_keys": About(
+            "Key -> name of the client that may use it. Empty: programs on this machine may send any key.",
+            {"123": "my laptop"},
+        ),
+        "prices": About(
+            "Model name or pattern -> money per million tokens. What is not here comes from the built-in table.",
+            {"qwen3*": {"input": 0.5, "output": 2}},
+        ),
+        "budget": About("Money limits for all upstreams together.", {"day_soft": 10}),
+        "allowed_hosts": About(
+            "Further host names by which clients may call the daemon, besides localhost.", ["devbox.lan"]
+        ),
+        "max_body_megabytes": About("The largest request body, after decompression.", 128, "megabytes"),
     },
     "Upstream": {
-        "name": "Unique; its identity in logs, statistics and the API.",
-        "base_url": 'http(s) address, with or without /v1, or the full endpoint; "demo:" is the embedded demo model.',
-        "key": 'The key itself; "env:NAME", "keyring:NAME"; "" for servers without one; '
-        '"client" passes the client\'s own on.',
-        "protocol": "What it speaks: Anthropic Messages, OpenAI Chat Completions or OpenAI Responses. "
-        "Needed unless it is the demo.",
-        "clients": "Whose requests it may answer; what speaks another protocol is converted.",
-        "role": "primary; backup: only when no primary can answer; rescue: only for failures whose action is rescue.",
-        "enabled": "false: never asked.",
-        "weekdays": "The days on which it may be asked, local time.",
-        "hours": "When it may be asked, as in 08:00-23:30, local time; may cross midnight. Empty: always.",
-        "priority": "1-100, larger first. Absent: order of the list, as 50. The same number twice: they take turns.",
-        "models": "Empty: every model. A list: only these. A map: the client's name -> the upstream's. "
-        "Names or patterns such as claude-*-haiku*.",
-        "model": "The name under which all models are sent (deployment name).",
-        "auth": "How the key is sent. auto: x-api-key to Anthropic, Bearer elsewhere; api-key is Azure's way.",
-        "api_version": "Azure's api-version; with api-key the Azure form of the address is used.",
-        "headers": "Further headers of each request.",
-        "user_agent": "Empty: the client's own.",
-        "proxy": "http://, https:// or socks5:// with host and port.",
-        "timeouts": "Limits on silence for this upstream alone.",
-        "max_concurrency": "Requests at the same time; 0: no limit.",
-        "requests_per_minute": "0: no limit.",
-        "activation": "Sends one tiny request at a local time, to start a quota window.",
-        "context_window": "Tokens that a request and its answer may have together; 0: unknown.",
-        "server": "What is behind the address: decides what is sent, and known local servers get longer for the "
-        "first byte. auto looks at the address and learns.",
-        "capabilities": "What it can take, where that differs from what is known of its server.",
-        "price_multiplier": "On the price table, for resellers.",
-        "budget": "Money limits for this upstream; at a hard one it is no longer asked.",
-        "note": "For you.",
+        "name": About("Unique; identifies the upstream in logs, statistics and the API.", "local"),
+        "base_url": About(
+            'http(s) address, with or without /v1, or the full endpoint; "demo:" is the embedded demo model.',
+            "http://localhost:8000/v1",
+        ),
+        "key": About(
+            'The key itself; "env:NAME" reads an environment variable, "keyring:NAME" the system keychain; '
+            '"" for servers without one; "client" passes the client\'s own key on.',
+            "env:MY_KEY",
+        ),
+        "protocol": About(
+            "What the upstream speaks: Anthropic Messages, OpenAI Chat Completions or OpenAI Responses. "
+            "Required unless it is the demo.",
+            "chat",
+        ),
+        "clients": About(
+            "Whose requests it may answer; those in another protocol are converted.", ["messages", "chat"]
+        ),
+        "role": About(
+            "primary; backup: only when no primary can answer; rescue: only for failures whose action is rescue.",
+            "backup",
+        ),
+        "enabled": About("false: never used.", False),
+        "weekdays": About("The days on which it may be used, local time.", ["mon", "tue"]),
+        "hours": About("When it may be used, local time; may cross midnight. Empty: always.", "08:00-23:30"),
+        "priority": About(
+            "A larger number is tried first. Absent: the order of the list, as 50. "
+            "Upstreams with the same number take turns.",
+            80,
+        ),
+        "models": About(
+            "Empty: every model. A list: only these. A map: the client's name -> the upstream's. "
+            "Names or patterns such as claude-*-haiku*.",
+            {"claude-*": "qwen3-32b"},
+        ),
+        "model": About("The name under which all models are sent (deployment name).", "qwen3-32b"),
+        "auth": About(
+            "How the key is sent. auto: x-api-key to Anthropic, Bearer elsewhere; api-key is Azure's way.",
+            "bearer",
+        ),
+        "api_version": About(
+            "Azure's api-version; with api-key the Azure form of the address is used.", "2025-04-01-preview"
+        ),
+        "headers": About("Further headers of each request.", {"x-team": "research"}),
+        "user_agent": About("Sent instead of the client's own. Empty: the client's own.", "my-agent/1.0"),
+        "proxy": About("http://, https:// or socks5:// with host and port.", "socks5://127.0.0.1:1080"),
+        "timeouts": About("Timeouts for this upstream alone.", {"first_byte": 600}),
+        "max_concurrency": About("The most requests at the same time; 0: no limit.", 4, "requests"),
+        "requests_per_minute": About("The most requests in any minute; 0: no limit.", 60, "requests"),
+        "activation": About(
+            "Sends one tiny request at a local time, to start a quota window.", {"at": "08:00"}
+        ),
+        "context_window": About(
+            "How long a request and its answer may be together; 0: unknown.", 131072, "tokens"
+        ),
+        "server": About(
+            "The server software behind the address: selects the capability preset, and known local servers get "
+            "longer for the first byte. auto looks at the address and learns.",
+            "vllm",
+        ),
+        "capabilities": About(
+            "What it supports, where that differs from the preset of its server.", {"images": False}
+        ),
+        "price_multiplier": About("Factor on the price table, for resellers.", 0.3),
+        "budget": About(
+            "Money limits for this upstream; at a hard one it is no longer used.", {"day_hard": 5}
+        ),
+        "note": About("Free text for you.", "ends in March"),
     },
     "TimeoutOverrides": {
-        "connect": "Seconds until the connection must stand. Unset: 10.",
-        "first_byte": "Seconds until the answer must begin. Unset: 120, and 600 for known local servers (see server).",
-        "idle": "Seconds of silence within an answer. Unset: 300.",
+        "connect": About("Until the connection is established. Unset: 10.", 5, "seconds"),
+        "first_byte": About(
+            "Until the answer begins. Unset: 120, and 600 for known local servers (see server).",
+            300,
+            "seconds",
+        ),
+        "idle": About("Between two pieces of an answer. Unset: 300.", 600, "seconds"),
     },
     "Activation": {
-        "at": "Local time, such as 08:00.",
-        "advance_minutes": "Moves the time by so much after each success; 0: it stays.",
+        "at": About("Local time of day.", "08:00"),
+        "advance_minutes": About("Moves the time by so much after each success; 0: it stays.", 1, "minutes"),
     },
     "Budget": {
-        "day_soft": "A warning for each day; 0: none.",
-        "day_hard": "The end for each day; 0: none.",
-        "month_soft": "A warning for each month; 0: none.",
-        "month_hard": "The end for each month; 0: none.",
+        "day_soft": About("Warns when a day has cost this much; 0: never.", 10, "money"),
+        "day_hard": About("No further requests that day from this cost on; 0: no limit.", 20, "money"),
+        "month_soft": About("Warns when a month has cost this much; 0: never.", 100, "money"),
+        "month_hard": About("No further requests that month from this cost on; 0: no limit.", 200, "money"),
     },
     "ModelRule": {
-        "from": "The name that the client asks for, or a pattern such as claude-3-5-haiku-*.",
-        "to": "The name that is looked up instead.",
-        "clients": "Whose requests it holds for.",
-        "protocols": "What an upstream must speak for the rule to hold for it.",
+        "from": About("The model that the client requests, or a pattern.", "claude-3-5-haiku-*"),
+        "to": About("The name that is looked up instead.", "claude-sonnet-4-5-20250929"),
+        "clients": About("The clients whose requests the rule applies to.", ["chat"]),
+        "protocols": About("What an upstream must speak for the rule to apply to it.", ["messages"]),
     },
     "Failover": {
-        "error_threshold": "So many failures in a row start a cooldown.",
-        "cooldown_start_seconds": "The first cooldown; each further one in a row is twice as long, "
-        "up to cooldown_seconds.",
-        "cooldown_seconds": "The longest cooldown after failures in a row, and the cooldown after a bad key "
-        "or exhausted credit.",
-        "max_cooldown_seconds": "The longest cooldown that an upstream may ask for. "
-        "The reset of a quota may be up to 7 days away.",
-        "hold_seconds": "How long a request is held, and tried again, while every upstream fails in a way that passes; "
-        "0: not at all.",
-        "on_status": "Status -> action: switch to the next upstream, retry the same one, "
-        "ask the rescue upstreams, or return the error.",
-        "on_error": "Network error -> action, as for a status.",
-        "on_text": "Actions by the text of the error message. The first rule that fits decides, before on_status.",
-        "total_seconds": "Time budget for finding an upstream that answers. Unset: 600, more where first_byte is over "
-        "120 or hold_seconds over 480.",
-        "keep_alive_seconds": "After so much silence the client is sent a sign of life.",
-        "queue_seconds": "How long a request may wait for a free place at a full upstream.",
-        "session_hours": "How long a conversation keeps its upstream; 0: not at all.",
-        "return_to_primary_minutes": "How long a conversation that had to move may stay away "
-        "after its own upstream has recovered.",
+        "error_threshold": About("So many failures in a row start a cooldown.", 5, "failures"),
+        "cooldown_start_seconds": About(
+            "The first cooldown; each further one in a row is twice as long, up to cooldown_seconds.",
+            30,
+            "seconds",
+        ),
+        "cooldown_seconds": About(
+            "The longest cooldown after failures in a row, and the cooldown after a bad key or exhausted credit.",
+            300,
+            "seconds",
+        ),
+        "max_cooldown_seconds": About(
+            "The longest cooldown that an upstream may ask for. The reset of a quota may be up to 7 days away.",
+            3600,
+            "seconds",
+        ),
+        "hold_seconds": About(
+            "How long a request is held, and tried again, while every upstream fails in a way that passes; "
+            "0: not at all.",
+            600,
+            "seconds",
+        ),
+        "on_status": About(
+            "Status -> action: switch to the next upstream, retry the same one, ask the rescue upstreams, "
+            "or return the error.",
+            {"429": "switch", "5xx": "rescue"},
+        ),
+        "on_error": About("Network error -> action, as for a status.", {"idle_timeout": "retry"}),
+        "on_text": About(
+            "Actions by the text of the error message. The first rule that matches decides, before on_status.",
+            [{"match": "insufficient balance", "action": "switch"}],
+        ),
+        "total_seconds": About(
+            "Time budget for finding an upstream that answers. Unset: 600, more where first_byte is over "
+            "120 or hold_seconds over 480.",
+            900,
+            "seconds",
+        ),
+        "keep_alive_seconds": About(
+            "After so long without data the client is sent a keep-alive.", 10, "seconds"
+        ),
+        "queue_seconds": About(
+            "How long a request may wait for a free slot at a full upstream.", 60, "seconds"
+        ),
+        "session_hours": About("How long a conversation keeps its upstream; 0: not at all.", 8, "hours"),
+        "return_to_primary_minutes": About(
+            "How long a conversation that had to move may stay away after its own upstream has recovered.",
+            10,
+            "minutes",
+        ),
     },
     "TextRule": {
-        "match": "Text that the error message contains, without regard to case.",
-        "action": "As for a status.",
+        "match": About("Text that the error message contains, in any case.", "insufficient balance"),
+        "action": About("As for a status.", "switch"),
     },
     "Price": {
-        "input": "Fresh input tokens.",
-        "output": "Output tokens, reasoning included.",
-        "cache_read": "Input tokens read from the cache.",
-        "cache_write_5m": "Input tokens written to the cache for five minutes.",
-        "cache_write_1h": "Input tokens written to the cache for an hour.",
-        "long_context_over": "Input tokens above which the long prices hold for the whole request; 0: no such tier.",
-        "long_input": "Fresh input tokens of a long request.",
-        "long_output": "Output tokens of a long request.",
-        "long_cache_read": "Input tokens of a long request, read from the cache.",
+        "input": About("Fresh input tokens.", 3, MONEY),
+        "output": About("Output tokens, reasoning included.", 15, MONEY),
+        "cache_read": About("Input tokens read from the cache.", 0.3, MONEY),
+        "cache_write_5m": About("Input tokens written to the cache for five minutes.", 3.75, MONEY),
+        "cache_write_1h": About("Input tokens written to the cache for an hour.", 6, MONEY),
+        "long_context_over": About(
+            "Above so many input tokens the long prices apply to the whole request; 0: no such tier.",
+            200000,
+            "tokens",
+        ),
+        "long_input": About("Fresh input tokens of a long request.", 6, MONEY),
+        "long_output": About("Output tokens of a long request.", 22.5, MONEY),
+        "long_cache_read": About("Input tokens of a long request, read from the cache.", 0.6, MONEY),
     },
 }
 
@@ -130,9 +229,9 @@ PATTERNS: dict[str, dict[str, str]] = {
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of the file."""
     (root, _), kinds = msgspec.json.schema_components([Settings, Capabilities], ref_template="#/$defs/{name}")
-    for kind, texts in TEXTS.items():
-        for field, text in texts.items():
-            kinds[kind]["properties"][field]["description"] = text
+    for kind, fields in FIELDS.items():
+        for name, about in fields.items():
+            kinds[kind]["properties"][name] |= _annotations(about)
     for kind, patterns in PATTERNS.items():
         for field, pattern in patterns.items():
             kinds[kind]["properties"][field]["pattern"] = pattern
@@ -146,16 +245,22 @@ def json_schema() -> dict[str, Any]:
     }
 
 
+def _annotations(about: About) -> dict[str, Any]:
+    """`unit` is a word of ours, which editors pass over."""
+    unit = {"unit": about.unit} if about.unit else {}
+    return {"description": about.text, "examples": [about.example], **unit}
+
+
 def _complete_upstream(upstream: dict[str, Any], capabilities: dict[str, Any]) -> None:
     """What the types leave open, and the reader of the file does not."""
     del upstream["properties"]["protocol"]["default"]
     upstream["if"] = {"properties": {"base_url": {"const": DEMO_URL}}}
     upstream["else"] = {"required": ["protocol"]}
     for flag in capabilities["properties"].values():
-        del flag["default"]  # it depends on the server
+        default = flag.pop("default")  # it depends on the server
+        if flag.get("type") == "boolean":
+            flag["examples"] = [not default]
     capabilities["additionalProperties"] = False
     given = upstream["properties"]["capabilities"]
-    upstream["properties"]["capabilities"] = {
-        "$ref": "#/$defs/Capabilities",
-        "description": given["description"],
-    }
+    del given["type"], given["default"]
+    given["$ref"] = "#/$defs/Capabilities"

@@ -1,4 +1,7 @@
-"""What the user wishes: the settings file as frozen values, read with every fault named by its JSON path."""
+"""What the user wishes: the settings file as frozen values, read with every fault named by its JSON path.
+
+What each field does is described for users in `FIELDS` of schema.py.
+"""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -55,13 +58,13 @@ ERROR_KINDS = (
 )
 StatusKey = Annotated[
     str,
-    Meta(pattern=r"^([1-5](\d\d|xx)|default)$", description='a status such as "429" or "5xx", or "default"'),
+    Meta(pattern=r"^([1-5](\d\d|xx)|default)$", title='a status such as "429" or "5xx", or "default"'),
 ]
 ErrorKey = Annotated[
     str,
     Meta(
         pattern=f"^({'|'.join(ERROR_KINDS)})$",
-        description="one of " + ", ".join(f'"{k}"' for k in ERROR_KINDS),
+        title="one of " + ", ".join(f'"{k}"' for k in ERROR_KINDS),
     ),
 ]
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
@@ -167,7 +170,6 @@ class ModelRule(msgspec.Struct, frozen=True, kw_only=True):
     to: Annotated[str, Meta(min_length=1)]
     clients: tuple[ProtocolName, ...] = PROTOCOLS
     protocols: tuple[ProtocolName, ...] = PROTOCOLS
-    """what an upstream must speak for the rule to hold for it"""
 
 
 class TextRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,25 +182,17 @@ class TextRule(msgspec.Struct, frozen=True, kw_only=True):
 class Failover(msgspec.Struct, frozen=True, kw_only=True):
     error_threshold: Annotated[int, Meta(ge=1, le=1000)] = 3
     cooldown_start_seconds: SecondsOrNone = 15
-    """the first cooldown; each further one in a row is twice as long, up to `cooldown_seconds`"""
     cooldown_seconds: SecondsOrNone = 600
     max_cooldown_seconds: Seconds = 1800
-    """the longest cooldown that an upstream may ask for; the reset of a quota may be later"""
     on_status: dict[StatusKey, Action] = {}
     on_error: dict[ErrorKey, Action] = {}
     on_text: tuple[TextRule, ...] = ()
-    """the first rule that fits decides, before `on_status`"""
     total_seconds: Seconds | None = None
-    """time budget for finding an upstream that answers; absent: see `search_seconds`"""
     hold_seconds: SecondsOrNone = 300
-    """how long a request is held while every upstream fails in a way that passes; 0 turns it off"""
     keep_alive_seconds: Seconds = 15
     queue_seconds: Annotated[float, Meta(ge=0, le=3600)] = 30
-    """how long a request may wait for a free place at a full upstream"""
     session_hours: Annotated[float, Meta(ge=0, le=168)] = 5
-    """how long a conversation keeps its upstream; 0 turns it off"""
     return_to_primary_minutes: Annotated[float, Meta(ge=0, le=10080)] = 30
-    """a conversation that moved to another upstream may stay there for so long after its own has recovered"""
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,7 +204,6 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     cache_write_5m: DollarsPerMillion | None = None
     cache_write_1h: DollarsPerMillion | None = None
     long_context_over: Count = 0
-    """input tokens above which the long prices hold for the whole request; 0: no such tier"""
     long_input: DollarsPerMillion | None = None
     long_output: DollarsPerMillion | None = None
     long_cache_read: DollarsPerMillion | None = None

@@ -17,7 +17,7 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     weight: Annotated[float, Meta(gt=0, le=10)] | None = None
     parts: tuple[Annotated[int, Meta(ge=1)], ...] = ()
     words: dict[str, str] | list[str] = {}
-    by_code: dict[Annotated[str, Meta(pattern="^[0-9]+$", description="digits")], Size] = {}
+    by_code: dict[Annotated[str, Meta(pattern="^[0-9]+$", title="digits")], Size] = {}
     secret: str = ""
 
 

@@ -1,13 +1,13 @@
 """What an editor is told: every field with a sentence, and refusals where the reader refuses."""
 
 import re
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 import pytest
 
 from switchyard.protocols.capabilities import Capabilities
-from switchyard.schema import PATTERNS, TEXTS, json_schema
+from switchyard.schema import FIELDS, PATTERNS, json_schema
 from switchyard.settings import (
     Activation,
     Budget,
@@ -38,17 +38,55 @@ SCHEMA = json_schema()
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_field_has_its_sentence(kind: type[msgspec.Struct]) -> None:
-    assert set(TEXTS[kind.__name__]) == {field.encode_name for field in msgspec.structs.fields(kind)}
+    assert set(FIELDS[kind.__name__]) == {field.encode_name for field in msgspec.structs.fields(kind)}
 
 
 def test_every_kind_of_the_file_is_described() -> None:
-    assert set(SCHEMA["$defs"]) - {"Capabilities"} == set(TEXTS) == {kind.__name__ for kind in KINDS}
+    assert set(SCHEMA["$defs"]) - {"Capabilities"} == set(FIELDS) == {kind.__name__ for kind in KINDS}
 
 
 @pytest.mark.parametrize("kind", ["Settings", "Upstream", "ModelRule"])
 def test_every_field_is_offered_with_its_sentence(kind: str) -> None:
     offered = SCHEMA["$defs"][kind]["properties"]
-    assert {name: field["description"] for name, field in offered.items() if name != "$schema"} == TEXTS[kind]
+    described = {name: field["description"] for name, field in offered.items() if name != "$schema"}
+    assert described == {name: about.text for name, about in FIELDS[kind].items()}
+
+
+@pytest.mark.parametrize("kind", ["Capabilities", *FIELDS])
+def test_an_editor_shows_a_description_and_an_example_of_every_field(kind: str) -> None:
+    fields = {name: field for name, field in SCHEMA["$defs"][kind]["properties"].items() if name != "$schema"}
+    assert [name for name, field in fields.items() if not field.get("description")] == []
+    assert [name for name, field in fields.items() if len(field.get("examples", [])) != 1] == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_example_is_accepted(kind: type[msgspec.Struct]) -> None:
+    hints = get_type_hints(kind, include_extras=True)
+    for field in msgspec.structs.fields(kind):
+        msgspec.convert(FIELDS[kind.__name__][field.encode_name].example, hints[field.name])
+    for name, field in SCHEMA["$defs"]["Capabilities"]["properties"].items():
+        entry = {"name": "a", "base_url": "https://h", "protocol": "chat"}
+        parse({"upstreams": [{**entry, "capabilities": {name: field["examples"][0]}}]})
+
+
+@pytest.mark.parametrize("field", FIELDS["Upstream"])
+def test_the_examples_of_an_upstream_mean_something(field: str) -> None:
+    entry = {"name": "a", "base_url": "https://h", "protocol": "chat"}
+    document = {"upstreams": [{**entry, field: FIELDS["Upstream"][field].example}]}
+    assert parse(document).warnings == ()
+
+
+@pytest.mark.parametrize("field", FIELDS["Settings"])
+def test_the_examples_of_the_file_mean_something(field: str) -> None:
+    assert parse({field: FIELDS["Settings"][field].example}).warnings == ()
+
+
+@pytest.mark.parametrize("kind", [Failover, TimeoutOverrides, Price, Budget, Activation])
+def test_a_number_of_seconds_tokens_or_money_has_its_unit(kind: type[msgspec.Struct]) -> None:
+    numbers = [
+        name for name, about in FIELDS[kind.__name__].items() if isinstance(about.example, int | float)
+    ]
+    assert [name for name in numbers if not FIELDS[kind.__name__][name].unit] == []
 
 
 def test_a_protocol_is_demanded_of_everything_but_the_demo() -> None:
