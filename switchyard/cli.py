@@ -45,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Switchyard: a personal switcher daemon for coding-agent APIs. Without a command it serves.",
     )
     parser.add_argument("--version", action="version", version=f"switchyard {VERSION}")
-    flags = _flags()
+    flags = daemon_flags()
     for flag, variable, default, text in flags:
         shown = f"{text} (default: {default or 'none'}; environment: {variable})"
         parser.add_argument(flag, default=os.environ.get(variable) or default, help=shown)
@@ -61,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _flags() -> tuple[tuple[str, str, str, str], ...]:
+def daemon_flags() -> tuple[tuple[str, str, str, str], ...]:
     """Name, twin in the environment, default, meaning."""
     data = str(default_data_folder())
     return (

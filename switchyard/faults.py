@@ -243,7 +243,8 @@ def _span(meta: Meta | None) -> str:
         f"above {meta.gt}" if meta.gt is not None else "",
         f"at most {meta.le}" if meta.le is not None else "",
     )
-    return " " + " and ".join(part for part in parts if part)
+    limits = " and ".join(part for part in parts if part)
+    return f" {limits}" if limits else ""
 
 
 def unwrapped(hint: Any) -> tuple[Any, Meta | None]:

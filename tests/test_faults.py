@@ -98,6 +98,7 @@ def test_a_long_value_is_shortened() -> None:
         (int, "a whole number"),
         (Annotated[int, Meta(ge=1, le=100)], "a whole number from 1 to 100"),
         (float, "a number"),
+        (Annotated[float, Meta(description="x")], "a number"),
         (bool, "true or false"),
         (dict[str, str], "an object"),
         (tuple[str, ...], "a list"),

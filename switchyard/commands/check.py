@@ -40,4 +40,4 @@ def first_byte_text(seconds: float) -> str:
     return f"has {seconds:g} s for its first byte"
 
 
-CHECK = Command("validate the settings file and list every fault", no_arguments, check)
+CHECK = Command("validate the settings file and report each error with its location", no_arguments, check)

@@ -64,7 +64,7 @@ def _absolute(path: str) -> str:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("install", "remove", "status"))
+    parser.add_argument("action", choices=("install", "remove", "status"), help="what to do")
     parser.add_argument("--print", action="store_true", help="only show the file that would be written")
 
 

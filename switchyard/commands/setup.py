@@ -90,7 +90,7 @@ def _done(arguments: argparse.Namespace) -> str:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("client", choices=client_plans.TITLES)
+    parser.add_argument("client", choices=client_plans.TITLES, help="the client to set up")
     parser.add_argument("--undo", action="store_true", help="take back what an earlier set-up has written")
     parser.add_argument("--dry-run", action="store_true", help="only show the change")
     parser.add_argument("--yes", action="store_true", help="write without asking")

@@ -179,12 +179,14 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     ] = True
     think_tags: Annotated[
         bool,
-        Meta(description="Chat: the model writes its reasoning into the text, between <think> and </think>."),
+        Meta(
+            description="Chat: the model writes its reasoning into the text, between `<think>` and `</think>`."
+        ),
     ] = False
     think_open_prefilled: Annotated[
         bool,
         Meta(
-            description="With `think_tags`: the chat template already contains <think>, "
+            description="With `think_tags`: the chat template already contains `<think>`, "
             "so that the answer begins with reasoning."
         ),
     ] = False
