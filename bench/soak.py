@@ -238,10 +238,9 @@ class Soak:
             status, reported, octets = answer.status_code, list(answer.headers.items()), answer.content
         except httpx.RemoteProtocolError:
             status, reported, octets = CUT, [], b""
-        seconds = time.monotonic() - began
-        self.tally.slowest = max(self.tally.slowest, seconds)
+        self.tally.slowest = max(self.tally.slowest, time.monotonic() - began)
         self.tally.answered.add(number)
-        return number, Response(status, reported, octets, seconds)
+        return number, Response(status, reported, octets)
 
     async def _abort(
         self, client: httpx.AsyncClient, protocol: Protocol, stream: bool, session: str, seconds: float

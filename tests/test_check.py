@@ -156,5 +156,11 @@ def test_the_check_before_a_commit_runs_format_lint_and_types_alone(machine: Mac
     assert "entry: python scripts/check.py --lint" in (ROOT / ".pre-commit-config.yaml").read_text()
 
 
+def test_what_is_timed_runs_by_itself_after_all_the_others(machine: Machine) -> None:
+    names = [line for line in machine.check("--fast").splitlines() if line.startswith("-- pytest")]
+
+    assert names == ["-- pytest", "-- pytest, one by one"]
+
+
 def test_ci_gives_the_flag() -> None:
     assert "--install-system-packages" in (ROOT / ".ci" / "run").read_text()

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import IO, Any, Self, cast
 from urllib.parse import urlsplit
@@ -206,11 +205,10 @@ class Daemon:
 class Response:
     """A whole answer."""
 
-    def __init__(self, status: int, headers: list[tuple[str, str]], body: bytes, seconds: float) -> None:
+    def __init__(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.status = status
         self.headers = headers
         self.body = body
-        self.seconds = seconds
 
     def header(self, name: str) -> str | None:
         return next((value for key, value in self.headers if key.lower() == name), None)
@@ -246,11 +244,10 @@ def request(
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)
     own = {"content-type": "application/json"} if isinstance(body, dict) else {}
     octets = json.dumps(body).encode() if isinstance(body, dict) else body
-    began = time.monotonic()
     try:
         connection.request(method, path, octets, own | (headers or {}))
         answer = connection.getresponse()
-        return Response(answer.status, answer.getheaders(), answer.read(), time.monotonic() - began)
+        return Response(answer.status, answer.getheaders(), answer.read())
     except http.client.HTTPException as broken:
         raise ConnectionError(f"the answer is not whole: {broken!r}") from broken
     finally:

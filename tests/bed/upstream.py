@@ -83,6 +83,7 @@ class Received:
     ended_at: float | None = None
     """when the script came to its last step, or the client left"""
     finished: threading.Event = field(default_factory=threading.Event)
+    connection: socket.socket | None = None
 
     @property
     def path(self) -> str:
@@ -101,6 +102,17 @@ class Received:
             if self.path.endswith(ending):
                 return protocol
         return "messages"
+
+    @property
+    def client_has_left(self) -> bool:
+        """Asked of the system: on a busy machine `gone_at` may come later than the client's next request."""
+        assert self.connection is not None
+        try:
+            return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     @property
     def wants_stream(self) -> bool:
@@ -300,7 +312,7 @@ def _read_request(reader: Any, connection: socket.socket) -> Received | None:
         body = _read_chunks(reader)
     else:
         body = reader.read(int(fields.get("content-length", 0)))
-    return Received(method, target, headers, body, at)
+    return Received(method, target, headers, body, at, connection=connection)
 
 
 def _read_chunks(reader: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.bed.daemon import Daemon, Document, settings, upstream
@@ -113,6 +114,7 @@ def test_a_long_body_is_shown_in_part_and_copied_whole(demo: Daemon, open_page: 
     assert "the end" in page.evaluate("navigator.clipboard.readText()")
 
 
+@pytest.mark.timing
 def test_five_hundred_requests_are_listed_and_more_stream_in_without_jank(
     demo: Daemon, open_page: Open
 ) -> None:

@@ -115,14 +115,13 @@ def test_a_break_in_the_middle_is_fixed_by_the_client_at_another_upstream(tmp_pa
     assert outcomes == [("bad", "truncated"), ("good", "ok")]
 
 
-def test_when_everything_fails_it_gives_up_soon_and_shows_the_reason(tmp_path: Path) -> None:
+def test_when_everything_fails_it_gives_up_after_few_requests_and_shows_the_reason(tmp_path: Path) -> None:
     with ScriptedUpstream(FAULTS["status 503"]) as bad, ScriptedUpstream(FAULTS["status 401"]) as worse:
         entries = (upstream("first", bad.url), upstream("second", worse.url))
         with Daemon(tmp_path, settings(*entries)) as daemon:
             run = run_claude(f"{daemon.url}/api", tmp_path / "client", "Hello")
 
     assert run.code != 0
-    assert run.seconds < 10
     assert "scripted failure" in run.output + run.errors
     assert len(bad.requests) + len(worse.requests) <= 6
 

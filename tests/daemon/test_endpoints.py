@@ -83,7 +83,6 @@ def test_an_upgrade_is_declined_with_426(bed: Bed, path: str) -> None:
     response = bed.daemon.get(path, headers)
 
     assert response.status == 426
-    assert response.seconds < 3, "what Codex does without this answer takes longer"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -37,12 +36,17 @@ from tests.bed.wire import PROTOCOLS, Protocol
 MANY = 64
 
 
+HURRY = {"first_byte": 2, "idle": 2}
+"""only for an upstream that is to miss them: on a busy machine any other one could as well"""
+
+
 @dataclass
 class Crowd:
     """An answer that counts how many requests it serves at a time, and in which order they came."""
 
     text: str
     seconds: float = 0.0
+    gate: threading.Event | None = None
     now: int = 0
     most: int = 0
     order: list[str] = field(default_factory=list)
@@ -53,6 +57,8 @@ class Crowd:
             self.now += 1
             self.most = max(self.most, self.now)
             self.order.append(request.json["messages"][0]["content"])
+        if self.gate is not None:
+            yield Hold(self.gate)
         if self.seconds:
             yield Wait(self.seconds)
         # the last bytes may be read, and the next request sent, before this thread goes on
@@ -100,12 +106,11 @@ class Bed:
 @pytest.fixture(scope="module")
 def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     with ScriptedUpstream() as first, ScriptedUpstream() as second, ScriptedUpstream() as rescue:
-        hurry: dict[str, Any] = {"timeouts": {"first_byte": 0.3, "idle": 0.3}}
         entries = (
-            upstream("refusing", closed_url(), models=["refused"], **hurry),
-            upstream("first", first.url, models=["m"], **hurry),
-            upstream("second", second.url, role="backup", **hurry),
-            upstream("rescue", rescue.url, role="rescue", **hurry),
+            upstream("refusing", closed_url(), models=["refused"]),
+            upstream("first", first.url, models=["m"], timeouts=HURRY),
+            upstream("second", second.url, role="backup"),
+            upstream("rescue", rescue.url, role="rescue"),
         )
         with Daemon(tmp_path_factory.mktemp("actions"), settings(*entries, failover=ACTIONS)) as daemon:
             yield Bed(daemon, first, second, rescue)
@@ -253,18 +258,17 @@ def test_an_edit_clears_only_what_is_held_against_a_changed_account(tmp_path: Pa
 
 
 def test_32_clients_of_an_upstream_for_two_are_served_two_at_a_time_in_their_order(tmp_path: Path) -> None:
-    crowd = Crowd("served", seconds=0.05)
+    crowd = Crowd("served", seconds=0.02, gate=(all_have_come := threading.Event()))
     with ScriptedUpstream(crowd) as limited:
         entry = upstream("limited", limited.url, max_concurrency=2)
         with Daemon(tmp_path, settings(entry)) as daemon:
             names = [f"client {number}" for number in range(32)]
-            crowd.seconds = 2.0  # nobody leaves before all have come
             with ThreadPoolExecutor(32) as pool:
                 asking = []
                 for count, name in enumerate(names, start=1):
                     asking.append(pool.submit(ask, daemon.url, "messages", text=name))
                     wait_until(lambda: under_way(daemon) >= count, name)  # noqa: B023
-                crowd.seconds = 0.02
+                all_have_come.set()
                 responses = [answer.result() for answer in asking]
             left = upstream_state(daemon, "limited")["under_way"]
             lines = daemon.journal()
@@ -426,9 +430,9 @@ def outcome_of(daemon: Daemon, id: str) -> str:
 @pytest.mark.parametrize("mode", ["down", "slow", "cut"])
 def test_the_owner_can_watch_the_failover_work(tmp_path: Path, mode: str, protocol: Protocol) -> None:
     with ScriptedUpstream(say("first " * 40)) as first, ScriptedUpstream(say("second")) as second:
-        hurry: dict[str, Any] = {"timeouts": {"first_byte": 0.3, "idle": 0.3}}
         entries = [
-            upstream(*one, protocol, **hurry) for one in (("first", first.url), ("second", second.url))
+            upstream("first", first.url, protocol, timeouts=HURRY),
+            upstream("second", second.url, protocol),
         ]
         with Daemon(tmp_path, settings(*entries)) as daemon:
             daemon.post("/api/pretend", {"upstream": "first", "mode": mode, "minutes": 5})
@@ -468,9 +472,7 @@ def test_the_error_of_a_dead_end_reports_every_upstream_and_its_cause(
             upstream("busy", busy.url, protocol),
         )
         with Daemon(tmp_path, settings(*entries)) as daemon:
-            began = time.monotonic()
             response = ask(daemon.url, protocol)
-            seconds = time.monotonic() - began
             line = daemon.journal()[-1]
     message = error_of(protocol, response)["message"]
     for reported in (
@@ -481,7 +483,7 @@ def test_the_error_of_a_dead_end_reports_every_upstream_and_its_cause(
         assert reported in message, message
     assert (response.header("retry-after"), response.header("x-should-retry")) == (None, None)
     assert response.header("x-switchyard-attempts") == "3"
-    assert (line["outcome"], len(line["attempts"]), seconds < 3) == ("failed", 3, True)
+    assert (line["outcome"], len(line["attempts"])) == ("failed", 3)
     assert json.dumps(line).count("sk-of-") == 0
 
 

@@ -16,7 +16,7 @@ import pytest
 from tests.bed.asking import PATHS, ask, error_of, last_record, question
 from tests.bed.certificates import make_certificates
 from tests.bed.daemon import Daemon, Document, Response, settings, upstream
-from tests.bed.patience import wait_until
+from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.raw_client import cooldown_of
 from tests.bed.upstream import (
     Answer,
@@ -32,8 +32,8 @@ from tests.bed.upstream import (
 from tests.bed.wire import PROTOCOLS, Protocol
 
 CODEX = {"originator": "codex_exec", "user-agent": "codex_exec/0.171.0", "session-id": "s", "thread-id": "s"}
-BEAT = 0.1
-PATIENCE = 15.0
+BEAT = 0.05
+PATIENCE = 60.0
 """seconds: no keep-alive comes before the answer of a scripted upstream"""
 
 
@@ -118,7 +118,7 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
 
 def slowly(answer: Answer) -> Answer:
     """So late that the client has had keep-alives by then."""
-    return lambda received: [Wait(4 * BEAT), *answer(received)]
+    return lambda received: [Wait(10 * BEAT), *answer(received)]
 
 
 # --- at once -------------------------------------------------------------------
@@ -294,7 +294,7 @@ def test_a_stream_without_content_is_cut_for_programs_that_then_repeat_it(
         files = ("--cert", f"{tmp_path}/good.pem", "--cert-key", f"{tmp_path}/good.key")
         daemon.start(*(files if over_tls else ()), wait=False)
         wait_until(lambda: listens(daemon), "the daemon")
-        plain = socket.create_connection(("127.0.0.1", daemon.port), 15)
+        plain = socket.create_connection(("127.0.0.1", daemon.port), PATIENCE_SECONDS)
         with (
             certificates.client().wrap_socket(plain, server_hostname="localhost")
             if over_tls

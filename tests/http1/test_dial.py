@@ -6,6 +6,7 @@ import ssl
 
 import pytest
 
+from switchyard.http1 import addresses
 from switchyard.http1.addresses import connect_first, has_address
 from switchyard.http1.errors import ConnectFailed, ConnectionBroken, ConnectTimeout, ProxyRefused
 from switchyard.http1.transport import Http1Transport
@@ -63,9 +64,11 @@ def test_a_machine_knows_which_addresses_it_has() -> None:
 
 
 @pytest.mark.parametrize("first", ["refuses", "is silent"])
-def test_the_address_that_answers_first_wins(run: Run, first: str) -> None:
-    async def work(_: Http1Transport) -> tuple[bool, bool]:
-        loop = asyncio.get_running_loop()
+def test_the_address_that_answers_first_wins(run: Run, first: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if first == "refuses":  # a refusal is not waited out
+        monkeypatch.setattr(addresses, "NEXT_ADDRESS_SECONDS", 600)
+
+    async def work(_: Http1Transport) -> bool:
         with full_listener() as listener, socket.socket() as filler:
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
@@ -73,20 +76,19 @@ def test_the_address_that_answers_first_wins(run: Run, first: str) -> None:
             refusing = ("::1", closed_port())
             async with RawServer(answers(ok())) as server:
                 answering = ("127.0.0.1", server.port)
-                began = loop.time()
-                addresses = [refusing if first == "refuses" else silent, answering, silent]
-                won = (await connect_first(addresses, asyncio.Protocol))[0]
+                candidates = [refusing if first == "refuses" else silent, answering, silent]
+                won = (await connect_first(candidates, asyncio.Protocol))[0]
                 won.abort()
-                return loop.time() - began < 0.2, won.get_extra_info("peername") == answering
+                return bool(won.get_extra_info("peername") == answering)
 
-    assert run(work) == (first == "refuses", True)
+    assert run(work)
 
 
 def test_the_reason_of_the_last_address_is_reported_when_none_answers(run: Run) -> None:
     async def work(_: Http1Transport) -> None:
-        addresses = [("::1", closed_port()), ("127.0.0.1", closed_port())]
+        candidates = [("::1", closed_port()), ("127.0.0.1", closed_port())]
         with pytest.raises(ConnectionRefusedError):
-            await connect_first(addresses, asyncio.Protocol)
+            await connect_first(candidates, asyncio.Protocol)
 
     run(work)
 
@@ -119,12 +121,12 @@ def test_the_time_to_connect_includes_tls(run: Run) -> None:
 def test_the_time_to_connect_ends_with_the_connection(run: Run) -> None:
     async def slow(talk: Talk) -> None:
         await talk.hear()
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.5)
         await talk.say(ok())
 
     async def work(transport: Http1Transport) -> bytes:
         async with RawServer(slow) as server:
-            return await get(transport, server.url, 0.1)
+            return await get(transport, server.url, 1)
 
     assert run(work) == b"hello"
 
@@ -345,7 +347,7 @@ def test_leaving_while_connecting_closes_the_socket(run: Run, way: str) -> None:
             await reached
             asking.cancel()
             await asyncio.wait([asking])
-            await asyncio.wait_for(gone, 1)
+            await gone
             await through.close()
             return through.open_count
 

@@ -18,8 +18,6 @@ FAILS_AFTER = 1.5
 ANSWERS_AFTER = 1.5
 """seconds that a good answer takes: one after the other they would take too long"""
 PROBES = 8
-ANSWERED_WITHIN = 20.0 + ANSWERS_AFTER
-"""seconds, from the end of the outage to the last answer"""
 TEXT = "Back again"
 
 
@@ -48,7 +46,6 @@ SCENES = {
 class Played:
     scene: Scene
     responses: list[Response]
-    last_answer_at: float
     ended_at: float
     """when the outage was over"""
     requests: list[Received]
@@ -89,20 +86,18 @@ def _play(name: str, server: OutageUpstream, daemon: Daemon) -> Played:
     scene, outage = SCENES[name], Outage(OUTAGE_SECONDS)
     server.set_outage("503", outage, delay=FAILS_AFTER)
 
-    def session(number: int) -> tuple[Response, float]:
+    def session(number: int) -> Response:
         if number >= SESSIONS - scene.late:
             time.sleep(LATE_AFTER)
         headers = {"x-claude-code-session-id": f"{name} {number}"}
-        response = ask(daemon.url, "messages", name, f"I am {number}", headers=headers, seconds=120)
-        return response, time.monotonic()
+        return ask(daemon.url, "messages", name, f"I am {number}", headers=headers, seconds=120)
 
     with ThreadPoolExecutor(SESSIONS) as pool:
-        results = list(pool.map(session, range(SESSIONS)))
+        responses = list(pool.map(session, range(SESSIONS)))
     rows = [row for row in daemon.journal() if row["model"] == name]
     return Played(
         scene,
-        [response for response, _ in results],
-        max(moment for _, moment in results),
+        responses,
         outage.ends,
         list(server.requests),
         list(server.answered),
@@ -112,12 +107,11 @@ def _play(name: str, server: OutageUpstream, daemon: Daemon) -> Played:
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_every_session_is_answered_soon_after_the_recovery(played: dict[str, Played], name: str) -> None:
+def test_every_session_is_answered_after_the_recovery(played: dict[str, Played], name: str) -> None:
     scene = played[name]
     statuses = [response.status for response in scene.responses]
     assert statuses == [200] * SESSIONS, scene.responses[0].text[:300]
     assert {text_of("messages", response) for response in scene.responses} == {TEXT}
-    assert scene.last_answer_at - scene.ended_at < ANSWERED_WITHIN
 
 
 @pytest.mark.parametrize("name", ["all at once", "half of them during the outage"])

@@ -79,7 +79,7 @@ def test_an_upstream_that_works_is_reported_with_its_answer(protocol: Protocol) 
         assert reported(report) == [*way(server), ("status", True, "200"), ("answer", True, "pong")]
     assert (report.ok, report.answer, report.working_url) == (True, "pong", "")
     assert report.url == f"{server.url}{PATHS[protocol]}"
-    assert 0 < report.seconds < 5
+    assert report.seconds > 0
     assert all(step.seconds >= 0 for step in report.steps)
     [recorded] = bed.recorded
     assert (recorded.kind, recorded.status, recorded.attempts[0].url) == ("test", 200, report.url)
