@@ -361,6 +361,92 @@ def test_every_file_opens_with_its_purpose() -> None:
     assert not silent, "these files do not say what they are for: " + ", ".join(silent)
 
 
+# --- the tests -------------------------------------------------------------------
+
+CLOCK_READINGS = {"time.monotonic", "time.perf_counter", "time.time"}
+KEEPS_A_TIME = {"min", "max", "sum", "round", "abs", "float"}
+"""functions whose result is a time where they are given one"""
+
+
+def durations_asserted(tree: ast.Module) -> list[int]:
+    """The lines that compare what a clock showed, in tests that are not marked `timing`."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return sorted(
+        {
+            line
+            for function in functions
+            if not any(ast.unparse(mark) == "pytest.mark.timing" for mark in function.decorator_list)
+            for line in _durations_in(function)
+        }
+    )
+
+
+def _durations_in(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[int]:
+    times = _names_of_times(function)
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assert):
+            for compared in ast.walk(node.test):
+                if isinstance(compared, ast.Compare) and any(
+                    _is_time(side, times) for side in (compared.left, *compared.comparators)
+                ):
+                    yield node.lineno
+
+
+def _names_of_times(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+    """Variables that were assigned a reading of a clock, or a list to which one was appended."""
+    names: set[str] = set()
+    in_order = sorted(ast.walk(function), key=lambda node: getattr(node, "lineno", 0))
+    for node in in_order:  # so that `seconds = time.monotonic() - began` comes after `began`
+        if isinstance(node, ast.Assign) and _is_time(node.value, names):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "append":
+            if isinstance(node.func.value, ast.Name) and any(_is_time(one, names) for one in node.args):
+                names.add(node.func.value.id)
+    return names
+
+
+def _is_time(value: ast.expr, names: set[str]) -> bool:
+    match value:
+        case ast.Name(name):
+            return name in names
+        case ast.BinOp(left, _, right):
+            return _is_time(left, names) or _is_time(right, names)
+        case ast.Subscript(value=inner):
+            return _is_time(inner, names)
+        case ast.Call(func, arguments):
+            function = ast.unparse(func)
+            keeps = function in KEEPS_A_TIME and any(_is_time(one, names) for one in arguments)
+            return keeps or function in CLOCK_READINGS
+    return False
+
+
+def test_only_tests_that_run_by_themselves_assert_how_long_something_takes() -> None:
+    broken = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for line in durations_asserted(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert not broken, shown(broken, "on a busy machine these fail; assert what happened, or mark it timing")
+
+
+@pytest.mark.parametrize(
+    ("body", "is_refused"),
+    [
+        ("assert time.monotonic() - began < 5", True),
+        ("seconds = time.perf_counter() - began; assert seconds < 5", True),
+        ("taken.append(time.monotonic() - began); assert min(taken) < 5 and ok", True),
+        ("seconds = time.time(); assert (answer, seconds > 3) == (1, True)", True),
+        ("since = time.monotonic(); assert most_at_once(since=since) == 1", False),
+        ("seconds = len(words); assert seconds < 5", False),
+    ],
+)
+def test_such_an_assertion_is_found(body: str, is_refused: bool) -> None:
+    began = "began = time.monotonic(); "
+    assert durations_asserted(ast.parse(f"def test() -> None: {began}{body}")) == ([1] if is_refused else [])
+    marked = f"@pytest.mark.timing\ndef test() -> None: {began}{body}"
+    assert durations_asserted(ast.parse(marked)) == []
+
+
 # --- the dashboard -------------------------------------------------------------
 
 IMPORTED = re.compile(

@@ -8,7 +8,7 @@ import pytest
 from tests.bed.asking import ask, text_of
 from tests.bed.daemon import Response, request
 from tests.bed.outage import OUTAGES, REFUSED, Outage, OutageUpstream, most_at_once
-from tests.bed.patience import wait_until
+from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.upstream import Received, agent, say
 from tests.bed.wire import PROTOCOLS, Call, Protocol, Reply
 
@@ -61,7 +61,9 @@ def answers(server: OutageUpstream) -> bool:
         return False
 
 
-def failure_of(server: OutageUpstream, protocol: Protocol, stream: bool, seconds: float = 10) -> object:
+def failure_of(
+    server: OutageUpstream, protocol: Protocol, stream: bool, seconds: float = PATIENCE_SECONDS
+) -> object:
     """The status and the hint that a client is shown, or why it gets none."""
     try:
         response = ask(server.url, protocol, stream=stream, seconds=seconds)
@@ -80,7 +82,8 @@ def test_a_network_fault_is_what_it_is_called(fault: str) -> None:
     with OutageUpstream() as server:
         server.set_outage(fault, outage)
         outage.begin()
-        assert failure_of(server, "messages", True, seconds=0.2) == NETWORK[fault]
+        seconds = 0.2 if fault == "hang" else PATIENCE_SECONDS
+        assert failure_of(server, "messages", True, seconds) == NETWORK[fault]
 
 
 def test_two_upstreams_share_an_outage() -> None:
@@ -130,7 +133,7 @@ def test_it_notes_what_was_asked_and_when_it_ended() -> None:
     assert first.fingerprint == second.fingerprint != third.fingerprint
     assert first.ended_at is not None and first.at <= first.ended_at <= second.at
     hung = server.failed[0]
-    assert hung.ended_at == hung.gone_at and hung.gone_at is not None and hung.gone_at - hung.at > 0.05
+    assert hung.ended_at == hung.gone_at and hung.gone_at is not None and hung.gone_at > hung.at
 
 
 def test_it_counts_the_requests_under_way_at_the_same_time() -> None:

@@ -25,6 +25,7 @@ from tests.bed.upstream import (
 from tests.bed.wire import PROTOCOLS, Protocol
 
 IMPATIENT = TimeoutOverrides(connect=2, first_byte=0.2, idle=0.2)
+HANG = fixed([Wait()])
 HTML = fixed(whole(200, b"<html><title>Welcome</title></html>", content_type="text/html"))
 PATHS: dict[Protocol, str] = {
     "messages": "/v1/messages",
@@ -90,7 +91,7 @@ def test_an_upstream_that_works_is_reported_with_its_answer(protocol: Protocol) 
     [
         (status(401, "invalid x-api-key"), ("status", False, "401 invalid x-api-key"), 1),
         (status(529, "Overloaded"), ("status", False, "529 Overloaded"), 1),
-        (fixed([Wait()]), ("status", False, "sent nothing for 0.2 s"), 1),
+        (HANG, ("status", False, "sent nothing for 0.2 s"), 1),
         (
             HTML,
             (
@@ -106,7 +107,8 @@ def test_an_upstream_that_works_is_reported_with_its_answer(protocol: Protocol) 
 )
 def test_where_it_fails(answer: Answer, step: tuple[str, bool, str], asked: int) -> None:
     with ScriptedUpstream(answer) as server:
-        report = report_on(entry(server.url, timeouts=IMPATIENT))
+        timeouts = IMPATIENT if answer is HANG else TimeoutOverrides()
+        report = report_on(entry(server.url, timeouts=timeouts))
         assert reported(report) == [*way(server), step]
         assert len(server.requests) == asked
     assert (report.ok, report.answer, report.working_url) == (False, "", "")
