@@ -1,6 +1,7 @@
 """The Messages codec, filled in."""
 
-from switchyard.protocols.anthropic_messages.errors import encode_break, encode_error
+from functools import partial
+
 from switchyard.protocols.anthropic_messages.record_summary import (
     NOTABLE,
     count_deltas,
@@ -13,6 +14,7 @@ from switchyard.protocols.anthropic_messages.response import decode_response, en
 from switchyard.protocols.anthropic_messages.stream import PING, StreamDecoder, StreamEncoder
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.errors.decode import read_error
+from switchyard.protocols.errors.table import encode_error, error_record
 
 CODEC = Codec(
     protocol="messages",
@@ -23,8 +25,8 @@ CODEC = Codec(
     stream_decoder=StreamDecoder,
     stream_encoder=StreamEncoder,
     decode_error=read_error,
-    encode_error=encode_error,
-    encode_break=encode_break,
+    encode_error=partial(encode_error, "messages"),
+    encode_break=lambda error, opening: error_record("messages", error),
     keep_alive=PING,
     summary=summary,
     summarize_whole=summarize_whole,

@@ -10,7 +10,6 @@ import msgspec
 
 from switchyard.protocols import neutral
 from switchyard.protocols.anthropic_messages.content import sources_of
-from switchyard.protocols.anthropic_messages.errors import encode_break
 from switchyard.protocols.anthropic_messages.signatures import REDACTED, is_redacted, sealed
 from switchyard.protocols.anthropic_messages.wire import (
     FABRICATED_SEARCH_ID,
@@ -25,6 +24,7 @@ from switchyard.protocols.anthropic_messages.wire import (
     read_object,
 )
 from switchyard.protocols.codec import SentRequest
+from switchyard.protocols.errors.table import error_record
 from switchyard.protocols.ids import anthropic_call_id, new_id
 from switchyard.protocols.neutral import Delta, ErrorType, StopReason, WireError
 from switchyard.protocols.sse import Record, encode, on_one_line
@@ -595,7 +595,7 @@ class StreamEncoder:
         return _record({"type": "message_delta", "delta": delta, "usage": reported}) + MESSAGE_STOP
 
     def _failed(self, event: neutral.Failed) -> bytes:
-        return encode_break(event.error)
+        return error_record("messages", event.error)
 
 
 WRITERS: Mapping[type, Callable[[StreamEncoder, Any], bytes]] = {

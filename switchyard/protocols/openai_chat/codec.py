@@ -1,8 +1,10 @@
 """OpenAI Chat Completions as a codec."""
 
+from functools import partial
+
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.errors.decode import read_error
-from switchyard.protocols.openai_chat.errors import encode_break, encode_error
+from switchyard.protocols.errors.table import encode_error, error_record
 from switchyard.protocols.openai_chat.record_summary import NOTABLE, count_deltas, summarize_whole, summary
 from switchyard.protocols.openai_chat.repair import repair_request
 from switchyard.protocols.openai_chat.request import decode_request, encode_request
@@ -19,8 +21,8 @@ CODEC = Codec(
     stream_decoder=StreamDecoder,
     stream_encoder=StreamEncoder,
     decode_error=read_error,
-    encode_error=encode_error,
-    encode_break=encode_break,
+    encode_error=partial(encode_error, "chat"),
+    encode_break=lambda error, opening: error_record("chat", error),
     keep_alive=KEEP_ALIVE,
     summary=summary,
     summarize_whole=summarize_whole,

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import msgspec
 
 from switchyard.protocols import neutral
+from switchyard.protocols.errors.table import error_record
 from switchyard.protocols.ids import new_id, openai_call_id
-from switchyard.protocols.openai_chat.errors import encode_break
 from switchyard.protocols.openai_chat.wire import finish_reason
 from switchyard.protocols.sse import on_one_line
 from switchyard.protocols.usage import chat_usage
@@ -116,7 +116,7 @@ class StreamEncoder:
 
     def _fail(self, event: neutral.Failed) -> bytes:
         self._ended = True
-        return encode_break(event.error)
+        return error_record("chat", event.error)
 
     def _chunk(self, delta: bytes) -> bytes:
         return self._delta_head + delta + self._delta_tail

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from switchyard.protocols import neutral
-from switchyard.protocols.errors.decode import TYPE_STATUSES, read_embedded_error
-from switchyard.protocols.neutral import ErrorType, StopReason, WireError
+from switchyard.protocols.errors.decode import read_embedded_error
+from switchyard.protocols.errors.table import broken_answer
+from switchyard.protocols.neutral import StopReason, WireError
 from switchyard.protocols.usage import usage_of_openai
 
 
@@ -96,8 +97,7 @@ def finish_reason(reason: StopReason, *, refused: bool) -> str:
 def broken_off(choice: Choice | None) -> WireError:
     """The error of a choice whose `finish_reason` says that the upstream failed."""
     reported = read_embedded_error({"error": choice.error}) if choice is not None and choice.error else None
-    message = "the upstream broke off its answer"
-    return reported or WireError(ErrorType.SERVER, message, TYPE_STATUSES[ErrorType.SERVER])
+    return reported or broken_answer("the upstream broke off its answer")
 
 
 def first_choice(chunk: Chunk) -> Choice | None:

@@ -3,6 +3,7 @@
 https://platform.openai.com/docs/api-reference/responses
 """
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -10,9 +11,9 @@ import msgspec
 from switchyard.protocols import sse
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.errors.decode import read_error
+from switchyard.protocols.errors.table import encode_error, failure
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import Request, WireError
-from switchyard.protocols.openai_responses.errors import encode_error, failure
 from switchyard.protocols.openai_responses.record_summary import (
     NOTABLE,
     count_deltas,
@@ -75,7 +76,7 @@ CODEC = Codec(
     stream_decoder=StreamDecoder,
     stream_encoder=StreamEncoder,
     decode_error=read_error,
-    encode_error=encode_error,
+    encode_error=partial(encode_error, "responses"),
     encode_break=encode_break,
     keep_alive=KEEP_ALIVE,
     summary=summary,

@@ -7,9 +7,8 @@ import msgspec
 
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import SentRequest
-from switchyard.protocols.errors.decode import TYPE_STATUSES
+from switchyard.protocols.errors.table import broken_answer
 from switchyard.protocols.fold import unfold
-from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.openai_responses.stream_decoder import StreamDecoder
 from switchyard.protocols.openai_responses.stream_encoder import StreamEncoder
 
@@ -22,8 +21,7 @@ def decode_response(body: bytes, sent: SentRequest) -> list[neutral.Event]:
         response = None
     if not isinstance(response, dict):
         message = "the upstream's reply is not a JSON object"
-        error = WireError(ErrorType.SERVER, message, TYPE_STATUSES[ErrorType.SERVER])
-        return [neutral.Started(), neutral.Failed(error)]
+        return [neutral.Started(), neutral.Failed(broken_answer(message))]
     return StreamDecoder(sent).decode_whole(response)
 
 

@@ -16,9 +16,10 @@ from msgspec.structs import replace
 
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import SentRequest
-from switchyard.protocols.errors.decode import TYPE_STATUSES, read_embedded_error
+from switchyard.protocols.errors.decode import read_embedded_error
+from switchyard.protocols.errors.table import broken_answer
 from switchyard.protocols.ids import new_id
-from switchyard.protocols.neutral import ErrorType, StopReason, WireError
+from switchyard.protocols.neutral import StopReason, WireError
 from switchyard.protocols.openai_responses.calls import (
     CALL_KINDS,
     FIXED_NAMES,
@@ -531,7 +532,7 @@ def _compaction(item: Item) -> neutral.Compaction:
 
 
 def _server_error(message: str) -> WireError:
-    return WireError(ErrorType.SERVER, message, TYPE_STATUSES[ErrorType.SERVER])
+    return broken_answer(message)
 
 
 _WHOLE_BLOCKS: Mapping[str, Callable[[Item], neutral.WebSearch | neutral.Compaction]] = {

@@ -6,10 +6,10 @@ https://platform.openai.com/docs/api-reference/responses-streaming
 import msgspec
 
 from switchyard.protocols import carrier, neutral, sse
+from switchyard.protocols.errors.table import failure
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import StopReason
 from switchyard.protocols.openai_responses.calls import ID_PREFIXES, Item, write_call
-from switchyard.protocols.openai_responses.errors import failure
 from switchyard.protocols.openai_responses.skeleton import response_object, skeleton
 from switchyard.protocols.usage import responses_usage
 

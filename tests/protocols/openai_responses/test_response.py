@@ -64,10 +64,10 @@ FAILURES: list[tuple[Any, WireError]] = [
     ),
     (
         {**BODY, "status": "queued", "output": []},
-        WireError(ErrorType.SERVER, "the upstream only queued the request", 500),
+        WireError(ErrorType.SERVER, "the upstream only queued the request", 502),
     ),
-    ({}, WireError(ErrorType.SERVER, "the upstream's reply is no response", 500)),
-    ([], WireError(ErrorType.SERVER, "the upstream's reply is not a JSON object", 500)),
+    ({}, WireError(ErrorType.SERVER, "the upstream's reply is no response", 502)),
+    ([], WireError(ErrorType.SERVER, "the upstream's reply is not a JSON object", 502)),
 ]
 
 

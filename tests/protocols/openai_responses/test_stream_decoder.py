@@ -54,7 +54,7 @@ USAGE = {
     "total_tokens": 59,
 }
 START = Started("resp_1", "m")
-TRUNCATED = Failed(WireError(ErrorType.SERVER, STREAM_ENDED, 500))
+TRUNCATED = Failed(WireError(ErrorType.SERVER, STREAM_ENDED, 502))
 REASONING = {
     "type": "reasoning",
     "id": "rs_1",
@@ -317,7 +317,7 @@ CASES: dict[str, tuple[bytes, list[neutral.Event]]] = {
     ),
     "a cancelled response": (
         created() + event("response.completed", response={"status": "cancelled"}),
-        [START, Failed(WireError(ErrorType.SERVER, "the upstream cancelled the response", 500))],
+        [START, Failed(WireError(ErrorType.SERVER, "the upstream cancelled the response", 502))],
     ),
     "a stream that breaks off in a text": (created() + said(0, "Hi"), [START, *text_block("Hi"), TRUNCATED]),
     "a stream that breaks off in a call": (

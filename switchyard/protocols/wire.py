@@ -1,0 +1,93 @@
+"""Decode JSON and the fields of its objects: once for all protocols, lenient or with an error that names the field."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from switchyard.protocols.codec import BadRequest
+from switchyard.protocols.large import decode_large
+
+Json = dict[str, Any]
+
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What decoding raises for bytes that are no JSON, no UTF-8, or nested without end."""
+
+
+# --- whole texts ----------------------------------------------------------------
+
+
+def decode_object(body: bytes) -> Json | None:
+    """The JSON object, None for anything else. A broken character does not cost the rest."""
+    try:
+        decoded = decode_large(body)
+    except UnicodeDecodeError:
+        return decode_object(repaired(body))
+    except UNREADABLE:
+        return None
+    return decoded if isinstance(decoded, dict) else None
+
+
+def decode_body(body: bytes) -> Json:
+    """The object of a client's request. Raises BadRequest."""
+    decoded = decode_object(body)
+    if decoded is None:
+        raise BadRequest("The request body is not a valid JSON object.")
+    return decoded
+
+
+def repaired(body: bytes) -> bytes:
+    """The body with a replacement for every byte that is no UTF-8."""
+    return body.decode("utf-8", "replace").encode()
+
+
+def parsed(text: str | bytes) -> Any:
+    """What the JSON text means, None if it is none."""
+    try:
+        return msgspec.json.decode(text)
+    except UNREADABLE:
+        return None
+
+
+def parsed_object(text: str | bytes) -> Json:
+    """The object in the JSON text, or an empty one."""
+    return fields(parsed(text))
+
+
+def json_text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+# --- lenient --------------------------------------------------------------------
+
+
+def text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def fields(value: object) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
+def entries(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def joined(parts: Sequence[str], separator: str = "\n\n") -> str:
+    """The parts that are not empty, by default with a blank line between them."""
+    return separator.join(part for part in parts if part)
+
+
+# --- strict: each raises BadRequest with the field's path ------------------------
+
+
+def required_text(given: Json, name: str, path: str = "") -> str:
+    """A text that must be there and not be empty."""
+    value = given.get(name)
+    if not isinstance(value, str) or not value:
+        raise bad_field(f"{path}.{name}" if path else name, "expected a text")
+    return value
+
+
+def bad_field(path: str, message: str, code: str = "") -> BadRequest:
+    return BadRequest(f"{path}: {message}", path, code)
