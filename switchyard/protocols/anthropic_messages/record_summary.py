@@ -11,13 +11,13 @@ from switchyard.protocols.anthropic_messages.wire import (
     WireEvent,
     error_of,
     read_event,
-    read_object,
 )
 from switchyard.protocols.codec import RecordSummary, WholeSummary
 from switchyard.protocols.errors.decode import read_embedded_error
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
 from switchyard.protocols.sse import Record, count_if_all
 from switchyard.protocols.usage import usage_of_anthropic
+from switchyard.protocols.wire import decode_object
 
 NOTHING = RecordSummary()
 NO_MESSAGE = WireError(ErrorType.SERVER, "The upstream's reply is not a message.", 502)
@@ -74,7 +74,7 @@ def _block_start(block: dict[str, Any]) -> RecordSummary:
 
 
 def summarize_whole(body: bytes) -> WholeSummary:
-    message = read_object(body)
+    message = decode_object(body)
     if message is None:
         return WholeSummary()
     content = message.get("content")

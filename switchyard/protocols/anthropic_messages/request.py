@@ -24,12 +24,12 @@ from switchyard.protocols.anthropic_messages.tool_lists import (
     decode_tools,
     encode_tools,
 )
-from switchyard.protocols.anthropic_messages.wire import read_object
 from switchyard.protocols.codec import BadRequest, SentRequest, Target
 from switchyard.protocols.history import text_of, well_formed, without_billing_line, without_mid_system
 from switchyard.protocols.large import encode_large
 from switchyard.protocols.limits import drop_refused
 from switchyard.protocols.tools import fits_strict
+from switchyard.protocols.wire import decode_object
 
 MAX_USER_ID = 256
 HIGHEST_TEMPERATURE = 1.0
@@ -63,7 +63,7 @@ Wire = dict[str, Any]
 
 def decode_request(body: bytes) -> neutral.Request:
     """The client's request. Raises BadRequest, with the field's path."""
-    wire = read_object(body)
+    wire = decode_object(body)
     if wire is None:
         raise BadRequest("The request body is not a valid JSON object.")
     losses = _not_understood(wire)
@@ -164,7 +164,7 @@ def _user_id(metadata: object) -> str:
 
 def _session_id(user_id: str) -> str:
     """Claude Code hides the session in the user id: as JSON, in older versions as `…_session_<id>`."""
-    given = read_object(user_id.encode("utf-8", "replace")) if user_id.startswith("{") else None
+    given = decode_object(user_id.encode("utf-8", "replace")) if user_id.startswith("{") else None
     if given is not None:
         return str(given.get("session_id") or "")
     found = SESSION_IN_USER_ID.search(user_id)

@@ -22,13 +22,13 @@ from switchyard.protocols.anthropic_messages.wire import (
     WireDelta,
     WireEvent,
     arguments_of,
-    read_object,
 )
 from switchyard.protocols.codec import SentRequest
 from switchyard.protocols.errors.decode import read_embedded_error
 from switchyard.protocols.ids import anthropic_call_id, new_id
 from switchyard.protocols.neutral import ErrorType, StopReason, WireError
 from switchyard.protocols.usage import anthropic_usage
+from switchyard.protocols.wire import decode_object
 
 UNREADABLE = WireError(ErrorType.SERVER, "The upstream's reply is not a message.", 502)
 
@@ -41,7 +41,7 @@ Wire = dict[str, Any]
 def decode_response(body: bytes, sent: SentRequest) -> list[neutral.Event]:
     """The reply as the events its stream would have been, so that both are read by the same rules."""
     decoder = StreamDecoder(sent)
-    message = read_object(body)
+    message = decode_object(body)
     events: list[neutral.Event] = []
     if message is None:
         decoder.fail(UNREADABLE, events)

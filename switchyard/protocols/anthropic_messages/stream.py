@@ -21,7 +21,6 @@ from switchyard.protocols.anthropic_messages.wire import (
     error_of,
     may_become_object,
     read_event,
-    read_object,
 )
 from switchyard.protocols.codec import SentRequest
 from switchyard.protocols.errors.table import error_record
@@ -30,6 +29,7 @@ from switchyard.protocols.neutral import Delta, ErrorType, StopReason, WireError
 from switchyard.protocols.sse import Record, encode, on_one_line
 from switchyard.protocols.tools import raised_arguments, raised_call
 from switchyard.protocols.usage import anthropic_usage, usage_of_anthropic
+from switchyard.protocols.wire import decode_object
 
 Events = list[neutral.Event]
 
@@ -82,7 +82,7 @@ class _Block:
 
     def is_whole(self) -> bool:
         """True if nothing can follow: text and thinking never wait, a call waits for its closing brace."""
-        return self.kind != "tool" or read_object(self.arguments.encode("utf-8", "replace")) is not None
+        return self.kind != "tool" or decode_object(self.arguments.encode("utf-8", "replace")) is not None
 
 
 class StreamDecoder:
@@ -263,7 +263,7 @@ class StreamDecoder:
     def _start_search_result(self, index: int, block: dict[str, Any], out: Events) -> None:
         self._flush(out)
         id = _string(block, "tool_use_id")
-        asked = read_object(self._queries.pop(id, "").encode("utf-8", "replace")) or {}
+        asked = decode_object(self._queries.pop(id, "").encode("utf-8", "replace")) or {}
         search = neutral.WebSearch(id, _string(asked, "query"), sources_of(block.get("content")))
         out += (neutral.BlockStarted(search), neutral.BlockEnded())
 

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from switchyard.protocols.errors.decode import read_embedded_error
-from switchyard.protocols.large import decode_large
 from switchyard.protocols.neutral import ErrorType, StopReason, WireError
 from switchyard.protocols.sse import Record
 from switchyard.protocols.tools import raised_arguments
+from switchyard.protocols.wire import decode_object, repaired
 
 WEB_SEARCH_TOOL = "web_search_20250305"
 FABRICATED_SEARCH_ID = "srvtoolu_swyd_"
@@ -75,7 +75,7 @@ def read_event(record: Record) -> WireEvent | None:
     try:
         event: WireEvent | None = _decode_event(record.data)
     except UnicodeDecodeError:
-        return read_event(Record(_fixed(record.data), record.event))
+        return read_event(Record(repaired(record.data), record.event))
     except msgspec.ValidationError:
         event = _lenient_event(record.data)
     except (msgspec.DecodeError, RecursionError):
@@ -93,21 +93,10 @@ def error_of(event: WireEvent) -> WireError:
     return reported or UNEXPLAINED
 
 
-def read_object(body: bytes) -> dict[str, Any] | None:
-    """The JSON object in the body, None if it is anything else."""
-    try:
-        decoded = decode_large(body)
-    except UnicodeDecodeError:
-        return read_object(_fixed(body))
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    return decoded if isinstance(decoded, dict) else None
-
-
 def arguments_of(text: str) -> msgspec.Raw:
     """The argument text as a JSON object for `input`; what is none is kept under `_raw`."""
     encoded = raised_arguments(text, None).encode("utf-8", "replace")
-    if read_object(encoded) is not None:
+    if decode_object(encoded) is not None:
         return msgspec.Raw(encoded)
     return msgspec.Raw(msgspec.json.encode({"_raw": text}))
 
@@ -125,19 +114,14 @@ def may_become_object(beginning: str) -> bool:
     return True
 
 
-def _fixed(data: bytes) -> bytes:
-    """With a sign for every broken character: one of them must not cost the whole answer."""
-    return data.decode("utf-8", "replace").encode()
-
-
 def _whole_error(data: bytes) -> Any:
     """What an error record without `error` says: the fields of the error itself, or plain text."""
-    return read_object(data) or data.decode("utf-8", "replace")
+    return decode_object(data) or data.decode("utf-8", "replace")
 
 
 def _lenient_event(data: bytes) -> WireEvent | None:
     """The event without the fields that have a wrong type."""
-    fields = read_object(data)
+    fields = decode_object(data)
     if fields is None:
         return None
     kept = {

@@ -90,8 +90,11 @@ def encode_error(protocol: ProtocolName, error: WireError) -> tuple[int, bytes]:
     return error.status if keeps else row.status, msgspec.json.encode(_body(protocol, row, error))
 
 
-def error_record(protocol: ProtocolName, error: WireError) -> bytes:
-    """The last record of a broken stream of Messages or Chat. No `[DONE]` follows, which would mean a whole answer."""
+def error_record(protocol: ProtocolName, error: WireError, opening: bytes = b"") -> bytes:
+    """The last record of a broken stream of Messages or Chat, whatever its `opening`.
+
+    No `[DONE]` follows, which would mean a whole answer.
+    """
     return sse.encode(encode_error(protocol, error)[1], "error" if protocol == "messages" else "")
 
 

@@ -4,14 +4,12 @@ https://platform.openai.com/docs/api-reference/responses/object
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
-
-import msgspec
 
 from switchyard.protocols import neutral
 from switchyard.protocols.ids import openai_call_id
+from switchyard.protocols.wire import Json, fields, json_text, parsed_object, text
 
-Item = dict[str, Any]
+Item = Json
 
 CALL_KINDS: Mapping[str, neutral.ToolKind] = {
     "function_call": "function",
@@ -71,30 +69,6 @@ def write_call(call: neutral.ToolCall, *, id: str = "", status: str = "") -> Ite
         item["status"] = status
     item["call_id"] = openai_call_id(call.id)
     return item | _WRITERS[call.kind](call)
-
-
-def text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def fields(value: object) -> Item:
-    return value if isinstance(value, dict) else {}
-
-
-def entries(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def json_text(value: object) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def parsed_object(arguments: str) -> Item:
-    """The object in the JSON text, or an empty one."""
-    try:
-        return fields(msgspec.json.decode(arguments))
-    except (msgspec.DecodeError, RecursionError):
-        return {}
 
 
 def _read_function(item: Item) -> str:

@@ -14,7 +14,8 @@ from switchyard.protocols import neutral
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.media import data_url, parse_data_url, sniffed_media_type
-from switchyard.protocols.openai_responses.calls import Item, json_text, text
+from switchyard.protocols.openai_responses.calls import Item
+from switchyard.protocols.wire import json_text, text
 
 Part = neutral.Text | neutral.Refusal | neutral.Image | neutral.Document
 OutputPart = neutral.Text | neutral.Image | neutral.Document

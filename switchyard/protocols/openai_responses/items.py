@@ -14,20 +14,12 @@ from switchyard.protocols import carrier, neutral
 from switchyard.protocols.codec import BadRequest, Target
 from switchyard.protocols.history import text_of
 from switchyard.protocols.ids import openai_call_id
-from switchyard.protocols.openai_responses.calls import (
-    CALL_KINDS,
-    OUTPUT_KINDS,
-    Item,
-    fields,
-    json_text,
-    read_call,
-    text,
-    write_call,
-)
+from switchyard.protocols.openai_responses.calls import CALL_KINDS, OUTPUT_KINDS, Item, read_call, write_call
 from switchyard.protocols.openai_responses.content import read_content, read_output, write_output, write_parts
 from switchyard.protocols.openai_responses.reasoning import read_reasoning, restored_item
 from switchyard.protocols.openai_responses.tools import Declared, Toolbox
 from switchyard.protocols.tools import wire_arguments
+from switchyard.protocols.wire import fields, json_text, text
 
 SUMMARY_HEADING = "Summary of the conversation so far:"
 NO_STATE = "no conversation is stored here; send all items in `input`"

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from switchyard.protocols import carrier, neutral
-from switchyard.protocols.openai_responses.calls import Item, json_text, parsed_object, text
+from switchyard.protocols.openai_responses.calls import Item
+from switchyard.protocols.wire import json_text, parsed_object, text
 
 MODEL_FIELDS = ("text", "thinking")
 

@@ -9,9 +9,10 @@ import msgspec
 from switchyard.protocols.codec import RecordSummary, WholeSummary
 from switchyard.protocols.errors.decode import read_embedded_error
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
-from switchyard.protocols.openai_responses.calls import CALL_KINDS, Item, entries, fields, text
+from switchyard.protocols.openai_responses.calls import CALL_KINDS, Item
 from switchyard.protocols.sse import Record, count_if_all
 from switchyard.protocols.usage import usage_of_openai
+from switchyard.protocols.wire import entries, fields, text
 
 NOTABLE = re.compile(
     rb'"(?:response\.(?:completed|incomplete|failed|created|in_progress)|error|message|encrypted_content)"'

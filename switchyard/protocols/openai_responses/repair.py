@@ -9,11 +9,12 @@ from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import Target
 from switchyard.protocols.effort import clamped
 from switchyard.protocols.limits import limit_answer
-from switchyard.protocols.openai_responses.calls import Item, entries, fields, text
+from switchyard.protocols.openai_responses.calls import Item
 from switchyard.protocols.openai_responses.content import OMITTED_IMAGE
 from switchyard.protocols.openai_responses.items import SUMMARY_HEADING, summary_in
 from switchyard.protocols.openai_responses.reasoning import is_own_item
 from switchyard.protocols.openai_responses.request import encode_request, read_request
+from switchyard.protocols.wire import entries, fields, text
 
 LOWERED_FIELDS = ("instructions", "input", "tools", "tool_choice", "parallel_tool_calls")
 NEWER_ITEMS = frozenset(

@@ -16,7 +16,7 @@ from switchyard.protocols.effort import clamped, wanted_effort
 from switchyard.protocols.history import well_formed, without_billing_line, without_mid_system
 from switchyard.protocols.large import decode_large, encode_large
 from switchyard.protocols.limits import answer_limit, answer_limit_losses, drop_refused
-from switchyard.protocols.openai_responses.calls import Item, fields, json_text, text
+from switchyard.protocols.openai_responses.calls import Item
 from switchyard.protocols.openai_responses.items import NO_STATE, Conversation, ItemWriter
 from switchyard.protocols.openai_responses.skeleton import echo_of
 from switchyard.protocols.openai_responses.tools import (
@@ -26,6 +26,7 @@ from switchyard.protocols.openai_responses.tools import (
     write_choice,
     write_tools,
 )
+from switchyard.protocols.wire import fields, json_text, text
 
 MIN_OUTPUT_TOKENS = 16
 FALLBACK_TURN = neutral.Text("Continue.")

@@ -20,19 +20,12 @@ from switchyard.protocols.errors.decode import read_embedded_error
 from switchyard.protocols.errors.table import broken_answer
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import StopReason, WireError
-from switchyard.protocols.openai_responses.calls import (
-    CALL_KINDS,
-    FIXED_NAMES,
-    Item,
-    entries,
-    fields,
-    read_call,
-    text,
-)
+from switchyard.protocols.openai_responses.calls import CALL_KINDS, FIXED_NAMES, Item, read_call
 from switchyard.protocols.openai_responses.reasoning import reasoning_parts, reply_signature
 from switchyard.protocols.sse import Record
 from switchyard.protocols.tools import raised_arguments, raised_call
 from switchyard.protocols.usage import usage_of_openai
+from switchyard.protocols.wire import entries, fields, text
 
 TEXT_DELTA = "response.output_text.delta"
 STREAM_ENDED = "the upstream's stream ended before the response was completed"

@@ -12,8 +12,9 @@ import msgspec
 from switchyard.protocols import neutral
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import BadRequest
-from switchyard.protocols.openai_responses.calls import FIXED_NAMES, Item, entries, fields, text
+from switchyard.protocols.openai_responses.calls import FIXED_NAMES, Item
 from switchyard.protocols.tools import LoweredTool, fits_strict, lower_tools, wire_name
+from switchyard.protocols.wire import entries, fields, text
 
 WEB_SEARCH = "web_search"
 REFUSED_TYPES = ("mcp", "computer", "computer_use", "computer_use_preview")
