@@ -7,16 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from switchyard.protocols.neutral import Tool, ToolCall
-from switchyard.protocols.tools import (
-    CUSTOM_SCHEMA,
-    fits_strict,
-    lower_tools,
-    object_schema,
-    raised_arguments,
-    raised_call,
-    wire_arguments,
-    wire_name,
-)
+from switchyard.protocols.tools.calls import raised_arguments, raised_call, wire_arguments
+from switchyard.protocols.tools.names import wire_name
+from switchyard.protocols.tools.schema import CUSTOM_SCHEMA, fits_strict, lower_tools, object_schema
 
 EMPTY = {"type": "object", "properties": {}}
 PATCH = Tool("apply_patch", "Patches.", kind="custom", grammar=("lark", "start: begin_patch"))

@@ -15,7 +15,8 @@ from switchyard.protocols.anthropic_messages.wire import arguments_of
 from switchyard.protocols.codec import BadRequest, Target
 from switchyard.protocols.ids import anthropic_call_id
 from switchyard.protocols.media import sniffed_media_type
-from switchyard.protocols.tools import wire_arguments, wire_name
+from switchyard.protocols.tools.calls import wire_arguments
+from switchyard.protocols.tools.names import wire_name
 
 ERROR = "Error"
 IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})

@@ -28,7 +28,7 @@ from switchyard.protocols.codec import BadRequest, SentRequest, Target
 from switchyard.protocols.history import text_of, well_formed, without_billing_line, without_mid_system
 from switchyard.protocols.large import encode_large
 from switchyard.protocols.limits import drop_refused
-from switchyard.protocols.tools import fits_strict
+from switchyard.protocols.tools.schema import fits_strict
 from switchyard.protocols.wire import decode_object
 
 MAX_USER_ID = 256

@@ -27,7 +27,7 @@ from switchyard.protocols.errors.table import error_record
 from switchyard.protocols.ids import anthropic_call_id, new_id
 from switchyard.protocols.neutral import Delta, ErrorType, StopReason, WireError
 from switchyard.protocols.sse import Record, encode, on_one_line
-from switchyard.protocols.tools import raised_arguments, raised_call
+from switchyard.protocols.tools.calls import raised_arguments, raised_call
 from switchyard.protocols.usage import anthropic_usage, usage_of_anthropic
 from switchyard.protocols.wire import decode_object
 

@@ -12,7 +12,8 @@ import msgspec
 from switchyard.protocols import neutral
 from switchyard.protocols.anthropic_messages.wire import WEB_SEARCH_TOOL
 from switchyard.protocols.codec import BadRequest, Target
-from switchyard.protocols.tools import lower_tools, wire_name
+from switchyard.protocols.tools.names import wire_name
+from switchyard.protocols.tools.schema import lower_tools
 
 Wire = dict[str, Any]
 

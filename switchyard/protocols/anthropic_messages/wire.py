@@ -11,7 +11,7 @@ import msgspec
 from switchyard.protocols.errors.decode import read_embedded_error
 from switchyard.protocols.neutral import ErrorType, StopReason, WireError
 from switchyard.protocols.sse import Record
-from switchyard.protocols.tools import raised_arguments
+from switchyard.protocols.tools.calls import raised_arguments
 from switchyard.protocols.wire import decode_object, repaired
 
 WEB_SEARCH_TOOL = "web_search_20250305"

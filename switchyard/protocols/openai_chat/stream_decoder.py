@@ -18,7 +18,7 @@ from switchyard.protocols.openai_chat.arguments import EndlessBlank
 from switchyard.protocols.openai_chat.calls import Call, Calls, Fragment, fragments_in, legacy_fragment
 from switchyard.protocols.openai_chat.think_tags import ThinkTags
 from switchyard.protocols.sse import Record
-from switchyard.protocols.tools import raised_arguments, raised_call
+from switchyard.protocols.tools.calls import raised_arguments, raised_call
 
 Kind = Literal["text", "thinking", "refusal"]
 OPENINGS: dict[Kind, neutral.Text | neutral.Thinking | neutral.Refusal] = {

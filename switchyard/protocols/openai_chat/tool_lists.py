@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import BadRequest, Target
-from switchyard.protocols.tools import LoweredTool, fits_strict, lower_tools, wire_name
+from switchyard.protocols.tools.names import wire_name
+from switchyard.protocols.tools.schema import LoweredTool, fits_strict, lower_tools
 
 Json = dict[str, Any]
 WEB_SEARCH = "web_search"

@@ -9,7 +9,8 @@ from switchyard.protocols.codec import BadRequest, Target
 from switchyard.protocols.history import text_of, well_formed, without_billing_line, without_mid_system
 from switchyard.protocols.ids import openai_call_id
 from switchyard.protocols.media import data_url, sniffed_media_type
-from switchyard.protocols.tools import wire_arguments, wire_name
+from switchyard.protocols.tools.calls import wire_arguments
+from switchyard.protocols.tools.names import wire_name
 
 Json = dict[str, Any]
 Media = neutral.Image | neutral.Document

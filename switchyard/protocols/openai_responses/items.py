@@ -18,7 +18,7 @@ from switchyard.protocols.openai_responses.calls import CALL_KINDS, OUTPUT_KINDS
 from switchyard.protocols.openai_responses.content import read_content, read_output, write_output, write_parts
 from switchyard.protocols.openai_responses.reasoning import read_reasoning, restored_item
 from switchyard.protocols.openai_responses.tools import Declared, Toolbox
-from switchyard.protocols.tools import wire_arguments
+from switchyard.protocols.tools.calls import wire_arguments
 from switchyard.protocols.wire import fields, json_text, text
 
 SUMMARY_HEADING = "Summary of the conversation so far:"

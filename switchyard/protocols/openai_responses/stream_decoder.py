@@ -23,7 +23,7 @@ from switchyard.protocols.neutral import StopReason, WireError
 from switchyard.protocols.openai_responses.calls import CALL_KINDS, FIXED_NAMES, Item, read_call
 from switchyard.protocols.openai_responses.reasoning import reasoning_parts, reply_signature
 from switchyard.protocols.sse import Record
-from switchyard.protocols.tools import raised_arguments, raised_call
+from switchyard.protocols.tools.calls import raised_arguments, raised_call
 from switchyard.protocols.usage import usage_of_openai
 from switchyard.protocols.wire import entries, fields, text
 

@@ -13,7 +13,8 @@ from switchyard.protocols import neutral
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.openai_responses.calls import FIXED_NAMES, Item
-from switchyard.protocols.tools import LoweredTool, fits_strict, lower_tools, wire_name
+from switchyard.protocols.tools.names import wire_name
+from switchyard.protocols.tools.schema import LoweredTool, fits_strict, lower_tools
 from switchyard.protocols.wire import entries, fields, text
 
 WEB_SEARCH = "web_search"

@@ -1,26 +1,20 @@
-"""Lower tools to what every upstream knows, named functions, and raise the calls back to the client's tools.
+"""Declare tools to every upstream as functions whose schema is an object.
 
 The neutral arguments of the kinds `local_shell`, `shell`, `apply_patch` and `tool_search` are objects of the
 schemas below: only kind "custom" needs its arguments wrapped.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from switchyard.protocols import neutral
-from switchyard.protocols.ids import shortened
-
-MAX_NAME_LENGTH = 64
-FORBIDDEN_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
-NAMESPACE_SEPARATOR = "__"
+from switchyard.protocols.tools.names import unique_names
 
 STRING = {"type": "string"}
 STRINGS = {"type": "array", "items": STRING}
 INTEGER = {"type": "integer"}
-
 CUSTOM_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"input": {"type": "string", "description": "The whole free-form text, exactly as meant."}},
@@ -67,14 +61,6 @@ DESCRIPTIONS: Mapping[neutral.ToolKind, str] = {
 }
 CUSTOM_NOTE = "This tool takes free-form text: put the whole text, unwrapped, into `input`."
 GRAMMAR_NOTE = "The text must follow this {syntax} grammar:\n{definition}"
-
-LIKELY_INPUT_NAMES = ("input", "patch", "content", "command", "text", "code")
-"""Where models put the text of a custom tool, likeliest first."""
-PATCH_TOOL = "apply_patch"
-PATCH_START = "*** Begin Patch"
-PATCH_WRAPPED = re.compile(r"(?s)\*\*\* Begin Patch.*\*\*\* End Patch")
-CONTROL_CHARACTERS = {code: f"\\u{code:04x}" for code in range(32)}
-
 UNIONS = ("anyOf", "oneOf", "allOf")
 
 
@@ -88,9 +74,6 @@ class LoweredTool(msgspec.Struct, frozen=True):
     tool: neutral.Tool
 
 
-# --- declarations -------------------------------------------------------------
-
-
 def lower_tools(
     tools: tuple[neutral.Tool, ...], *, custom: bool
 ) -> tuple[tuple[LoweredTool, ...], Mapping[str, neutral.Tool]]:
@@ -99,7 +82,7 @@ def lower_tools(
     Of several declarations of one tool the first counts. A name clash is won by the tool that bears the name
     without namespace and unchanged; the others get a number.
     """
-    names = _wire_names(_distinct(tools))
+    names = unique_names(_distinct(tools))
     lowered = tuple(_lowered(tool, name, custom) for name, tool in names.items())
     return lowered, names
 
@@ -144,82 +127,11 @@ def _definitions(schema: Mapping[str, Any]) -> list[Any]:
     return [definition for part in parts if isinstance(part, Mapping) for definition in part.values()]
 
 
-# --- calls, to the upstream ---------------------------------------------------
-
-
-def wire_name(name: str, namespace: str, tools: Mapping[str, neutral.Tool]) -> str:
-    """The name of a tool in history and tool_choice; also for a tool that is no longer declared."""
-    wanted = (namespace, name)
-    declared = (wire for wire, tool in tools.items() if (tool.namespace, tool.name) == wanted)
-    return next(declared, _legal_name(name, namespace))
-
-
-def wire_arguments(call: neutral.ToolCall, *, custom: bool) -> str:
-    """The arguments as JSON text; the input of a custom call is wrapped unless `custom` is allowed.
-
-    What a model once wrote that is no JSON is wrapped too: many servers read the arguments of a history.
-    """
-    if call.kind == "custom":
-        return call.arguments if custom else _json({"input": call.arguments})
-    if not call.arguments.strip():
-        return "{}"
-    return call.arguments if _is_json(call.arguments) else _json({"_raw": call.arguments})
-
-
-# --- calls, from the upstream -------------------------------------------------
-
-
-def raised_call(call_id: str, wire: str, tools: Mapping[str, neutral.Tool]) -> neutral.ToolCall:
-    """The client's own tool called, arguments still empty. An undeclared name is for the client to answer."""
-    tool = tools.get(wire)
-    if tool is None:
-        return neutral.ToolCall(call_id, wire, "")
-    return neutral.ToolCall(call_id, tool.name, "", tool.kind, tool.namespace)
-
-
-def raised_arguments(wire_arguments: str, tool: neutral.Tool | None) -> str:
-    """The neutral arguments of a call that came as a function; invalid JSON stays as it is."""
-    if tool is None or tool.kind != "custom":
-        return _unwrapped_object(wire_arguments)
-    text = _unwrapped_input(wire_arguments)
-    return _bare_patch(text) if tool.name == PATCH_TOOL else text
-
-
-# --- how ----------------------------------------------------------------------
-
-
 def _distinct(tools: Iterable[neutral.Tool]) -> list[neutral.Tool]:
     first: dict[tuple[str, str, bool], neutral.Tool] = {}
     for tool in tools:
         first.setdefault((tool.namespace, tool.name, tool.kind in SCHEMAS), tool)
     return list(first.values())
-
-
-def _wire_names(tools: list[neutral.Tool]) -> dict[str, neutral.Tool]:
-    """Names in the order of the tools, given out in the order of precedence."""
-    names: dict[int, str] = {}
-    for position in sorted(range(len(tools)), key=lambda position: _precedence(tools[position])):
-        legal = _legal_name(tools[position].name, tools[position].namespace)
-        names[position] = _free_name(legal, set(names.values()))
-    return {names[position]: tool for position, tool in enumerate(tools)}
-
-
-def _precedence(tool: neutral.Tool) -> tuple[bool, bool]:
-    return bool(tool.namespace), _legal_name(tool.name, tool.namespace) != tool.name
-
-
-def _legal_name(name: str, namespace: str) -> str:
-    full = f"{namespace}{NAMESPACE_SEPARATOR}{name}" if namespace else name
-    return shortened(FORBIDDEN_IN_NAMES.sub("_", full), MAX_NAME_LENGTH)
-
-
-def _free_name(name: str, taken: set[str]) -> str:
-    number, free = 1, name
-    while free in taken:
-        number += 1
-        suffix = f"_{number}"
-        free = name[: MAX_NAME_LENGTH - len(suffix)] + suffix
-    return free
 
 
 def _lowered(tool: neutral.Tool, name: str, custom: bool) -> LoweredTool:
@@ -283,57 +195,3 @@ def _merged(schema: dict[str, Any], branches: list[dict[str, Any]], union: str) 
         alternatives = " or ".join("{" + ", ".join(branch["properties"]) + "}" for branch in branches)
         merged["description"] = f"{schema.get('description', '')} Give one of: {alternatives}.".strip()
     return merged
-
-
-def _unwrapped_object(text: str) -> str:
-    if text.strip() in ("", "null"):
-        return "{}"
-    if text.lstrip().startswith('"'):
-        inner = _parsed(text)
-        if isinstance(inner, str) and isinstance(_parsed(inner), dict):
-            return inner
-    return text
-
-
-def _unwrapped_input(text: str) -> str:
-    wrapped = _parsed(text)
-    if wrapped is None:
-        # local models break lines inside JSON strings
-        wrapped = _parsed(text.strip().translate(CONTROL_CHARACTERS))
-    if isinstance(wrapped, str):
-        inner = _parsed(wrapped)
-        return wrapped if not isinstance(inner, dict) else _unwrapped_input(wrapped)
-    if not isinstance(wrapped, dict):
-        return text
-    strings = {name: value for name, value in wrapped.items() if isinstance(value, str)}
-    for name in LIKELY_INPUT_NAMES:
-        if name in strings:
-            return strings[name]
-    return next(iter(strings.values())) if len(wrapped) == len(strings) == 1 else text
-
-
-def _bare_patch(text: str) -> str:
-    """The patch without a fence or here-document around it."""
-    if text.startswith(PATCH_START):
-        return text
-    patch = PATCH_WRAPPED.search(text)
-    return patch.group() if patch else text
-
-
-def _is_json(text: str) -> bool:
-    try:
-        msgspec.json.decode(text, type=msgspec.Raw)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return False
-    return True
-
-
-def _parsed(text: str) -> object:
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()

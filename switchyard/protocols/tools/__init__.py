@@ -1,0 +1,1 @@
+"""Tools: their names, schemas and calls, and the choice among them."""

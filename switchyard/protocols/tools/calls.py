@@ -1,0 +1,97 @@
+"""Translate the arguments of calls: as functions for an upstream, and back to the tool of the client."""
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from switchyard.protocols import neutral
+
+LIKELY_INPUT_NAMES = ("input", "patch", "content", "command", "text", "code")
+"""Where models put the text of a custom tool, likeliest first."""
+PATCH_TOOL = "apply_patch"
+PATCH_START = "*** Begin Patch"
+PATCH_WRAPPED = re.compile(r"(?s)\*\*\* Begin Patch.*\*\*\* End Patch")
+CONTROL_CHARACTERS = {code: f"\\u{code:04x}" for code in range(32)}
+
+
+def wire_arguments(call: neutral.ToolCall, *, custom: bool) -> str:
+    """The arguments as JSON text; the input of a custom call is wrapped unless `custom` is allowed.
+
+    What a model once wrote that is no JSON is wrapped too: many servers read the arguments of a history.
+    """
+    if call.kind == "custom":
+        return call.arguments if custom else _json({"input": call.arguments})
+    if not call.arguments.strip():
+        return "{}"
+    return call.arguments if _is_json(call.arguments) else _json({"_raw": call.arguments})
+
+
+def raised_call(call_id: str, wire: str, tools: Mapping[str, neutral.Tool]) -> neutral.ToolCall:
+    """The client's own tool called, arguments still empty. An undeclared name is for the client to answer."""
+    tool = tools.get(wire)
+    if tool is None:
+        return neutral.ToolCall(call_id, wire, "")
+    return neutral.ToolCall(call_id, tool.name, "", tool.kind, tool.namespace)
+
+
+def raised_arguments(wire_arguments: str, tool: neutral.Tool | None) -> str:
+    """The neutral arguments of a call that came as a function; invalid JSON stays as it is."""
+    if tool is None or tool.kind != "custom":
+        return _unwrapped_object(wire_arguments)
+    text = _unwrapped_input(wire_arguments)
+    return _bare_patch(text) if tool.name == PATCH_TOOL else text
+
+
+def _unwrapped_object(text: str) -> str:
+    if text.strip() in ("", "null"):
+        return "{}"
+    if text.lstrip().startswith('"'):
+        inner = _parsed(text)
+        if isinstance(inner, str) and isinstance(_parsed(inner), dict):
+            return inner
+    return text
+
+
+def _unwrapped_input(text: str) -> str:
+    wrapped = _parsed(text)
+    if wrapped is None:
+        # local models break lines inside JSON strings
+        wrapped = _parsed(text.strip().translate(CONTROL_CHARACTERS))
+    if isinstance(wrapped, str):
+        inner = _parsed(wrapped)
+        return wrapped if not isinstance(inner, dict) else _unwrapped_input(wrapped)
+    if not isinstance(wrapped, dict):
+        return text
+    strings = {name: value for name, value in wrapped.items() if isinstance(value, str)}
+    for name in LIKELY_INPUT_NAMES:
+        if name in strings:
+            return strings[name]
+    return next(iter(strings.values())) if len(wrapped) == len(strings) == 1 else text
+
+
+def _bare_patch(text: str) -> str:
+    """The patch without a fence or here-document around it."""
+    if text.startswith(PATCH_START):
+        return text
+    patch = PATCH_WRAPPED.search(text)
+    return patch.group() if patch else text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _parsed(text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
