@@ -26,8 +26,8 @@ from switchyard.faults import (
 from switchyard.faults import Fault as Fault
 from switchyard.faults import SettingsError as SettingsError
 from switchyard.protocols.capabilities import Capabilities
-from switchyard.protocols.capability_presets import is_local_server
 from switchyard.protocols.names import PROTOCOLS, ProtocolName, matches, specificity
+from switchyard.protocols.presets import is_local_server
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

@@ -159,7 +159,7 @@ def test_a_room_imports_only_the_rooms_below_it(room: str) -> None:
 
 
 def test_settings_and_exchange_use_only_the_names_and_values_of_the_protocols() -> None:
-    allowed = ("names", "neutral", "capabilities", "capability_presets")
+    allowed = ("names", "neutral", "capabilities", "presets")
     broken = [
         found
         for room in ("settings", "exchange")

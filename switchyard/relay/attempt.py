@@ -11,7 +11,7 @@ from switchyard.protocols.codec import Codec, WholeSummary
 from switchyard.protocols.conversion import StreamConversion
 from switchyard.protocols.errors.retry_hints import with_hints
 from switchyard.protocols.neutral import WireError
-from switchyard.protocols.passthrough_stream import PassthroughStream
+from switchyard.protocols.passthrough.stream import PassthroughStream
 from switchyard.protocols.sse import BOM, PIECE_COST, RecordTooLarge, is_overgrown
 from switchyard.relay.failures import (
     NESTED,

@@ -9,14 +9,15 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from switchyard.protocols import neutral, passthrough, thinking
+from switchyard.protocols import neutral, thinking
 from switchyard.protocols.capabilities import Capabilities
-from switchyard.protocols.capability_presets import capabilities_of
 from switchyard.protocols.codec import BadRequest, Codec, SentRequest, Target
 from switchyard.protocols.compaction import compaction_request
 from switchyard.protocols.conversion import convert_request
-from switchyard.protocols.model_name_rewrite import rewrite_model_name
 from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.passthrough import prepare as passthrough
+from switchyard.protocols.passthrough.model_name import rewrite_model_name
+from switchyard.protocols.presets import capabilities_of
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.lineup import Candidate
 from switchyard.settings import Upstream

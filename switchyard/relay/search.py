@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from switchyard.exchange import Attempt, Exchange, Failure, FailureKind
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.conversion import StreamConversion
-from switchyard.protocols.learned_limits import LearnedLimit, learned_from
 from switchyard.protocols.names import ModelName, ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.protocols.passthrough_stream import PassthroughStream
+from switchyard.protocols.passthrough.stream import PassthroughStream
+from switchyard.protocols.refusals import LearnedLimit, learned_from
 from switchyard.relay.attempt import Held, Stream, attempt
 from switchyard.relay.credentials import KeyMissing, NoneShown, fetch_key
 from switchyard.relay.dependencies import Dependencies, Learned

@@ -8,10 +8,10 @@ from msgspec.structs import replace
 from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.codec import BadRequest, Codec
 from switchyard.protocols.conversion import convert_response
-from switchyard.protocols.model_name_rewrite import rewrite_model_name
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Usage
 from switchyard.protocols.openai_responses.compaction import encode_compact_response
+from switchyard.protocols.passthrough.model_name import rewrite_model_name
 from switchyard.relay.attempt import Held
 from switchyard.relay.failures import AttemptFailed, refused_failure
 from switchyard.relay.prepare import Preparation, Prepared

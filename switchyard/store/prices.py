@@ -9,9 +9,9 @@ import msgspec
 from msgspec.structs import replace
 
 from switchyard.exchange import Exchange, PriceUsed
-from switchyard.protocols.capability_presets import LOCAL_SERVERS, has_private_address
 from switchyard.protocols.names import LONG_CONTEXT_SUFFIX, THINKING_SUFFIX, matches, specificity
 from switchyard.protocols.neutral import Usage
+from switchyard.protocols.presets import LOCAL_SERVERS, has_private_address
 from switchyard.settings import Price, Settings, Upstream
 
 TABLE = "price_table.json"

@@ -5,8 +5,8 @@ import shlex
 import msgspec
 
 from switchyard.exchange import Exchange
-from switchyard.protocols.model_name_rewrite import rewrite_model_name
 from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.passthrough.model_name import rewrite_model_name
 from switchyard.relay.capture import Captured
 from switchyard.relay.headers import ANTHROPIC_VERSION, auth_style
 from switchyard.relay.redaction import masked_url

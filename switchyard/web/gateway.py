@@ -12,10 +12,10 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 from msgspec.structs import replace
 
-from switchyard.protocols import passthrough
 from switchyard.protocols.codec import BadRequest, Codec
 from switchyard.protocols.names import ModelName, ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
+from switchyard.protocols.passthrough.prepare import wants_compaction
 from switchyard.protocols.request_summary import read_request_summary
 from switchyard.relay.decompress import DecompressionBomb, UnpackError
 from switchyard.relay.failover import Relay
@@ -134,7 +134,7 @@ class Gateway:
             summary = read_request_summary(protocol, body, dict(headers))
         except BadRequest as bad:
             raise _Refused(WireError(ErrorType.INVALID_REQUEST, bad.message, 400, param=bad.param)) from None
-        compacts = passthrough.wants_compaction(protocol, body)
+        compacts = wants_compaction(protocol, body)
         return ClientRequest(
             protocol, body, summary, headers, query, client, received_at=int(time.time()), compacts=compacts
         )

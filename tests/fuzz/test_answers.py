@@ -12,7 +12,7 @@ from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.conversion import StreamConversion, convert_response
 from switchyard.protocols.errors.decode import read_error
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
-from switchyard.protocols.passthrough_stream import PassthroughStream
+from switchyard.protocols.passthrough.stream import PassthroughStream
 from switchyard.protocols.sse import Record, RecordTooLarge, SseDecoder, encode
 from tests.fuzz.material import REQUESTS, answers, damaged, fuzzed, grows_linearly, octets, quickly, records
 

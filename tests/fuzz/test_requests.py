@@ -13,8 +13,8 @@ from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import BadRequest, Target
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.estimate import estimate_tokens
-from switchyard.protocols.model_name_rewrite import rewrite_model_name
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
+from switchyard.protocols.passthrough.model_name import rewrite_model_name
 from switchyard.protocols.request_summary import read_request_summary
 from tests.fuzz.material import REQUESTS, damaged, fuzzed, grows_linearly, nested, octets, quickly, values
 

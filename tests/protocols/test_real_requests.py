@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from switchyard.protocols import carrier
-from switchyard.protocols.capability_presets import capabilities_of
 from switchyard.protocols.codec import BadRequest, SentRequest, Target
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.conversion import convert_request
 from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.presets import capabilities_of
 from tests.bed.shapes import check_shape
 from tests.bed.strict import CHECKS
 

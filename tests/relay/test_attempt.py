@@ -9,7 +9,7 @@ import pytest
 from switchyard.exchange import FailureKind
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.protocols.passthrough_stream import PassthroughStream
+from switchyard.protocols.passthrough.stream import PassthroughStream
 from switchyard.relay.attempt import Held, attempt
 from switchyard.relay.failures import AttemptFailed
 from switchyard.relay.simulate import SimulatingWire

@@ -11,7 +11,7 @@ from switchyard.protocols.codec import Target
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.conversion import StreamConversion, convert_request
 from switchyard.protocols.neutral import WireError
-from switchyard.protocols.passthrough_stream import FORGOTTEN_ENDS, PassthroughStream
+from switchyard.protocols.passthrough.stream import FORGOTTEN_ENDS, PassthroughStream
 from switchyard.relay.attempt import Held, Stream
 from switchyard.relay.delivery import deliver_stream
 from switchyard.relay.failures import AttemptFailed, network_failure

@@ -9,7 +9,7 @@ from switchyard.protocols import carrier
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import Target
 from switchyard.protocols.names import ProtocolName
-from switchyard.protocols.passthrough import (
+from switchyard.protocols.passthrough.prepare import (
     injects_usage,
     may_need_repair,
     passes_through,

@@ -6,9 +6,9 @@ from typing import Any
 
 from switchyard.protocols.carrier import PREFIX
 from switchyard.protocols.codec import DEFAULT_CAPABILITIES, Target
-from switchyard.protocols.model_name_rewrite import insert_member
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Loss
+from switchyard.protocols.passthrough.model_name import insert_member
 from switchyard.protocols.request_summary import RequestSummary
 
 MAX_CACHE_MARKS = 4

@@ -6,9 +6,9 @@ import pytest
 
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codecs import CODECS
-from switchyard.protocols.learned_limits import LearnedLimit, learned_from
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
+from switchyard.protocols.refusals import LearnedLimit, learned_from
 
 STRIP = "strip thinking"
 

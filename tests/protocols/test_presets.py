@@ -3,14 +3,14 @@
 import pytest
 
 from switchyard.protocols.capabilities import Capabilities
-from switchyard.protocols.capability_presets import (
+from switchyard.protocols.names import PROTOCOLS, ProtocolName
+from switchyard.protocols.presets import (
     LOCAL_SERVERS,
     ROWS,
     capabilities_of,
     is_local_server,
     server_kind,
 )
-from switchyard.protocols.names import PROTOCOLS, ProtocolName
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import msgspec
 
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import Codec, RecordSummary
-from switchyard.protocols.model_name_rewrite import StreamRenamer
+from switchyard.protocols.passthrough.model_name import StreamRenamer
 from switchyard.protocols.sse import MAX_RECORD_BYTES, PIECE_COST, Record, RecordTooLarge, SseDecoder
 
 BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from switchyard.protocols.model_name_rewrite import StreamRenamer, insert_member, rewrite_model_name
+from switchyard.protocols.passthrough.model_name import StreamRenamer, insert_member, rewrite_model_name
 
 
 @pytest.mark.parametrize(

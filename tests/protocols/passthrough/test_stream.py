@@ -11,7 +11,7 @@ from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
 from switchyard.protocols.openai_chat.codec import CODEC as CHAT
 from switchyard.protocols.openai_responses.codec import CODEC as RESPONSES
-from switchyard.protocols.passthrough_stream import PassthroughStream
+from switchyard.protocols.passthrough.stream import PassthroughStream
 from switchyard.protocols.sse import Record
 from tests.protocols.sdks import said_to
 from tests.protocols.validators import records_of
