@@ -1,6 +1,6 @@
 """Check everything, here and in CI: format, lint, types, all tests, real clients and a browser included.
 
-The Python is checked with ruff and mypy, the dashboard in static/ with prettier.
+The Python is checked with ruff and mypy, the dashboard in static/ with prettier and TypeScript.
 
 What this needs is installed into the folder .cache of the checkout; nothing else is changed on this machine, unless
 --install-system-packages is given.
@@ -31,7 +31,7 @@ LOCK = ROOT / "requirements-dev.txt"
 
 REAL_CLIENTS = {"codex": ("@openai/codex", "0.169.0"), "claude": ("@anthropic-ai/claude-code", "2.1.197")}
 PINNED_CLIENTS = [f"{package}@{version}" for package, version in REAL_CLIENTS.values()]
-PINNED_DASHBOARD_TOOLS = ["prettier@3.10.1"]
+PINNED_DASHBOARD_TOOLS = ["prettier@3.10.1", "typescript@7.0.2"]
 FAST = "not real_clients and not browser"
 NO_TESTS = 5
 """the exit code of pytest when none was chosen"""
@@ -112,7 +112,11 @@ def _chosen(kind: str, options: argparse.Namespace) -> list[str]:
 def _dashboard_checks() -> list[tuple[str, list[str]]]:
     packages = DASHBOARD_TOOLS / "node_modules"
     prettier = ["node", str(packages / "prettier" / "bin" / "prettier.cjs")]
-    return [("prettier (static/)", [*prettier, "--check", "static"])]
+    tsc = ["node", str(packages / "typescript" / "bin" / "tsc")]
+    return [
+        ("prettier (static/)", [*prettier, "--check", "static"]),
+        ("tsc --checkJs (static/js/)", [*tsc, "--project", "jsconfig.json"]),
+    ]
 
 
 # --- what the checks need ------------------------------------------------------

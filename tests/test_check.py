@@ -20,7 +20,7 @@ FILES = (
 )
 PACKAGES = "  Python packages (requirements-dev.txt): to be installed into .cache/check-venv"
 CLIENTS = "  real clients, @openai/codex@0.169.0 and @anthropic-ai/claude-code@2.1.197 (640 MB): "
-DASHBOARD_TOOLS = "  dashboard tools, prettier@3.10.1: "
+DASHBOARD_TOOLS = "  dashboard tools, prettier@3.10.1 and typescript@7.0.2: "
 
 # what npm leaves behind: clients that know their version
 INSTALL_CLIENTS = """/bin/mkdir -p node_modules/.bin
@@ -134,18 +134,19 @@ def test_the_dashboard_is_checked_with_the_pinned_tools(machine: Machine) -> Non
     machine.add("npm", INSTALL_CLIENTS)
     output = machine.check()
 
-    assert "-- prettier (static/)\n   ok" in output
+    assert "-- prettier (static/)\n   ok" in output and "-- tsc --checkJs (static/js/)\n   ok" in output
     packages = machine.folder / ".cache" / "dashboard-tools" / "node_modules"
     calls = machine.calls.read_text().splitlines()
     assert [line for line in calls if line.startswith("node ")] == [
-        f"node {packages / 'prettier' / 'bin' / 'prettier.cjs'} --check static"
+        f"node {packages / 'prettier' / 'bin' / 'prettier.cjs'} --check static",
+        f"node {packages / 'typescript' / 'bin' / 'tsc'} --project jsconfig.json",
     ]
 
 
 def test_a_fast_check_leaves_the_dashboard_out(machine: Machine) -> None:
     output = machine.check("--fast")
 
-    assert "-- mypy --strict" in output and "-- prettier" not in output
+    assert "-- mypy --strict" in output and "static/" not in output
 
 
 def test_the_check_before_a_commit_runs_format_lint_and_types_alone(machine: Machine) -> None:

@@ -1,6 +1,13 @@
 // The only module that calls the daemon.
 
+/** @typedef {Record<string, string | number | null | undefined>} Parameters */
+
 export class ApiError extends Error {
+  /**
+   * @param {string} message
+   * @param {number} status
+   * @param {{ field?: string, faults?: Fault[] }} [error]
+   */
   constructor(message, status, { field = "", faults = [] } = {}) {
     super(message);
     this.status = status;
@@ -9,10 +16,24 @@ export class ApiError extends Error {
   }
 }
 
+/**
+ * The status and the errors of what a call has thrown.
+ * @param {unknown} error
+ */
+export const problemOf = (error) => (error instanceof ApiError ? error : new ApiError(String(error), 0));
+
+/**
+ * @param {string} path
+ * @param {Parameters} [params]
+ */
 export async function get(path, params) {
   return call(path + query(params), {});
 }
 
+/**
+ * @param {string} path
+ * @param {string | object} [body]
+ */
 export async function post(path, body = {}) {
   return call(path, {
     method: "POST",
@@ -21,17 +42,24 @@ export async function post(path, body = {}) {
   });
 }
 
+/** @param {string} path */
 export async function staticJson(path) {
   return (await fetch(path)).json();
 }
 
+/** @param {Parameters} [params] */
 export function query(params) {
   const given = Object.entries(params ?? {}).filter(
     ([, value]) => value !== undefined && value !== null && value !== "",
   );
-  return given.length ? `?${new URLSearchParams(given)}` : "";
+  return given.length ? `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}` : "";
 }
 
+/**
+ * @param {string} path
+ * @param {RequestInit} options
+ * @returns {Promise<any>} whatever the API answers; the caller gives it its type
+ */
 async function call(path, options) {
   let response;
   try {
@@ -50,21 +78,27 @@ const RETRY_MILLISECONDS = 2000;
 /**
  * Calls `handlers[event](data)` for each live event and `onLink(true | false)` when the connection comes or goes.
  * A hidden page closes its connection: a browser allows only six for one daemon, and six tabs would block a seventh.
+ * @param {string} path
+ * @param {Record<string, (data: any) => unknown>} handlers
+ * @param {(isConnected: boolean) => void} onLink
  */
 export function follow(path, handlers, onLink) {
+  /** @type {EventSource | undefined} */
   let source;
+  /** @type {number | undefined} */
   let timer;
   const open = () => {
     if (document.hidden) return;
-    source = new EventSource(path);
-    source.onopen = () => onLink(true);
-    source.onerror = () => {
+    const opened = new EventSource(path);
+    source = opened;
+    opened.onopen = () => onLink(true);
+    opened.onerror = () => {
       onLink(false);
       // the browser does not reconnect after an answer that is no event stream
-      if (source.readyState === EventSource.CLOSED) timer = setTimeout(open, RETRY_MILLISECONDS);
+      if (opened.readyState === EventSource.CLOSED) timer = setTimeout(open, RETRY_MILLISECONDS);
     };
     for (const [name, handle] of Object.entries(handlers)) {
-      source.addEventListener(name, (event) => handle(event.data ? JSON.parse(event.data) : null));
+      opened.addEventListener(name, (event) => handle(event.data ? JSON.parse(event.data) : null));
     }
   };
   const end = () => {

@@ -3,5 +3,7 @@ export const SIMULATE_PATH = "/api/pretend";
 export const COOLING_DOWN = "resting";
 export const PROBING = "trial";
 
+/** @param {UpstreamState | undefined} state */
 export const simulationOf = (state) => state?.pretend ?? null;
+/** @param {FileState} file */
 export const isLegacyFormat = (file) => file.ancestor;

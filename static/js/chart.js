@@ -9,6 +9,7 @@ const NAME = 48;
 /**
  * Stacked bars that fill their holder. columns: [{ label, title, values: { key: number } }], series: [{ key, label }].
  * The arrow keys move between the bars; each shows its numbers in a tip.
+ * @param {Omit<Chart, "hue"> & { hue?: Chart["hue"], height?: number }} chart
  */
 export function stackedBars({
   columns,
@@ -28,10 +29,12 @@ export function stackedBars({
   return holder;
 }
 
+/** @param {Chart & { height: number, width: number, tip: HTMLElement }} drawing */
 function bars({ columns, series, hue, format, height, width, tip, label }) {
   const totals = columns.map((column) => sum(series.map(({ key }) => column.values[key] ?? 0)));
   const ticks = niceTicks(Math.max(...totals, 0));
   const top = ticks.at(-1) || 1;
+  /** @param {number} value */
   const y = (value) => TOP + (height - TOP - BOTTOM) * (1 - value / top);
   const step = (width - LEFT) / Math.max(columns.length, 1);
   const thickness = Math.max(2, Math.min(44, step * 0.72));
@@ -83,21 +86,34 @@ function bars({ columns, series, hue, format, height, width, tip, label }) {
   return s("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "aria-label": label }, grid, stacks, names);
 }
 
-/** In the middle below its bar, but not over the edge. */
+/** @typedef {{ started: number, firstByte: number | null, ended: number | null, failed: boolean }} TimedAttempt */
+/**
+ * @typedef {{ columns: Column[], series: Series[], hue: (key: string) => number, format: Formatter, label: string }} Chart
+ */
+
+/**
+ * In the middle below its bar, but not over the edge.
+ * @param {number} centre
+ * @param {number} width
+ * @param {number} y
+ */
 function nameAt(centre, width, y) {
   return centre > width - NAME / 2 ? { x: width, y, "text-anchor": "end" } : { x: centre, y, "text-anchor": "middle" };
 }
 
+/** @param {KeyboardEvent & { currentTarget: HTMLElement }} event */
 function walk(event) {
-  const next = { ArrowRight: "nextElementSibling", ArrowLeft: "previousElementSibling" }[event.key];
-  const target = next && event.currentTarget[next];
-  if (!target?.classList.contains("column")) return;
+  const { currentTarget: column, key } = event;
+  const next = { ArrowRight: column.nextElementSibling, ArrowLeft: column.previousElementSibling };
+  const target = key === "ArrowRight" || key === "ArrowLeft" ? next[key] : null;
+  if (!(target instanceof SVGElement && target.classList.contains("column"))) return;
   event.preventDefault();
-  event.currentTarget.setAttribute("tabindex", "-1");
+  column.setAttribute("tabindex", "-1");
   target.setAttribute("tabindex", "0");
   target.focus();
 }
 
+/** @param {Omit<Chart, "columns" | "label"> & { tip: HTMLElement, column: Column, total: number, centre: number, width: number }} shown */
 function showTip({ tip, column, series, hue, format, total, centre, width }) {
   replace(
     tip,
@@ -119,9 +135,19 @@ function showTip({ tip, column, series, hue, format, total, centre, width }) {
   tip.style.left = `${Math.max(0, left)}px`;
 }
 
+/**
+ * @param {Column} column
+ * @param {Series[]} series
+ * @param {Formatter} format
+ */
 const spoken = (column, series, format) =>
   [column.title, ...series.map(({ key, label }) => `${label} ${format(column.values[key] ?? 0)}`)].join(", ");
 
+/**
+ * @param {Series[]} series
+ * @param {Set<string>} hidden
+ * @param {(key: string) => void} onToggle
+ */
 export function legend(series, hidden, onToggle) {
   return h(
     "div.legend",
@@ -142,20 +168,28 @@ export function legend(series, hidden, onToggle) {
   );
 }
 
-/** 0 and up to four round numbers, the last at or above `top`. */
+/**
+ * 0 and up to four round numbers, the last at or above `top`.
+ * @param {number} top
+ */
 export function niceTicks(top) {
   if (top <= 0) return [0];
   const raw = top / 4;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 1.5, 2, 2.5, 3, 4, 5, 10].find((factor) => factor * power >= raw) * power;
+  const step = ([1, 1.5, 2, 2.5, 3, 4, 5].find((factor) => factor * power >= raw) ?? 10) * power;
   return Array.from({ length: Math.ceil(top / step - 1e-9) + 1 }, (_, index) => index * step);
 }
 
+/** @param {number[]} numbers */
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
-/** Rows of spans over seven days. rows: [{ name, label, spans: [{ from, to, place, title }] }], in minutes; days: labels. */
+/**
+ * Rows of spans over seven days. rows: [{ name, label, spans: [{ from, to, place, title }] }], in minutes; days: labels.
+ * @param {{ rows: { name: string, label: string, spans: Span[] }[], days: string[], now: number, label: string }} week
+ */
 export function weekStrip({ rows, days, now, label }) {
   const minutes = days.length * 1440;
+  /** @param {number} value */
   const percent = (value) => `${(100 * value) / minutes}%`;
   return h(
     "div.week",
@@ -191,18 +225,24 @@ export function weekStrip({ rows, days, now, label }) {
   );
 }
 
+/** @param {string} left */
 function nowLine(left) {
   const line = h("span.now", { "aria-hidden": "true" });
   line.style.left = left;
   return line;
 }
 
-/** One bar for each attempt on a common scale: waiting for the first byte, then reading. */
+/**
+ * One bar for each attempt on a common scale: waiting for the first byte, then reading.
+ * @param {{ attempts: TimedAttempt[], total: number, format: Formatter }} timing
+ */
 export function timeline({ attempts, total, format }) {
+  /** @param {number} value */
   const percent = (value) => `${Math.max(0, Math.min(100, (100 * value) / (total || 1)))}%`;
   return attempts.map(({ started, firstByte, ended, failed }) => {
     const end = ended ?? total;
     const first = firstByte ?? end;
+    /** @param {string} kind @param {number} from @param {number} to */
     const part = (kind, from, to) => {
       const bar = h("span", { class: kind });
       bar.style.left = percent(from);

@@ -1,12 +1,19 @@
 // The settings file as the API returns it, and changes to it that carry the revision they are based on.
-import { get, post } from "./api.js";
+import { ApiError, get, post } from "./api.js";
 import { live, subscribe } from "./live.js";
 
+/** @type {Set<(config: Config) => void>} */
 const listeners = new Set();
+/** @type {Config | null} */
 let known = null;
+/** @type {Promise<Config> | null} */
 let loading = null;
 
-/** Calls the listener with the file now and whenever it changes; returns a function that unsubscribes. */
+/**
+ * Calls the listener with the file now and whenever it changes; returns a function that unsubscribes.
+ * @param {(config: Config) => void} listener
+ * @param {(error: unknown) => void} onError
+ */
 export function onConfig(listener, onError) {
   listeners.add(listener);
   if (known) listener(known);
@@ -16,8 +23,9 @@ export function onConfig(listener, onError) {
 
 export async function reload() {
   loading ??= get("/api/configs").finally(() => (loading = null));
-  take(await loading);
-  return known;
+  const config = await loading;
+  take(config);
+  return config;
 }
 
 export const config = () => known;
@@ -25,14 +33,19 @@ export const config = () => known;
 /** The file, also for a click that comes before it was first fetched. */
 export const loaded = async () => known ?? (await reload());
 
-/** A change of the file. On a conflict the newer file is fetched before the error goes on to the caller. */
+/**
+ * A change of the file. On a conflict the newer file is fetched before the error goes on to the caller.
+ * @param {string} path
+ * @param {Record<string, unknown>} body
+ * @returns {Promise<any>}
+ */
 export async function save(path, body) {
   try {
     const answer = await post(path, { ...body, revision: body.revision ?? known?.revision });
     await reload();
     return answer;
   } catch (error) {
-    if (error.status === 409 || error.status === 404) await reload().catch(() => null);
+    if (error instanceof ApiError && [404, 409].includes(error.status)) await reload().catch(() => null);
     throw error;
   }
 }
@@ -43,6 +56,7 @@ export function followRevision() {
   });
 }
 
+/** @param {Config} config */
 function take(config) {
   known = config;
   for (const listener of listeners) listener(config);

@@ -2,18 +2,37 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** h("button.quiet", { onclick, disabled }, "text", child): an element; null and false children are left out. */
+/**
+ * h("button.quiet", { onclick, disabled }, "text", child): an element; null and false children are left out.
+ * @template {string} Tag
+ * @param {Tag} tag
+ * @param {Props | null} [props]
+ * @param {...Child} children
+ * @returns {ElementOf<Tag>}
+ */
 export function h(tag, props, ...children) {
   const [name, ...classes] = tag.split(".");
-  return filled(document.createElement(name), classes, props, children);
+  return /** @type {any} */ (filled(document.createElement(name), classes, props, children));
 }
 
-/** The same for SVG elements. */
+/**
+ * The same for SVG elements.
+ * @param {string} tag
+ * @param {Props | null} [props]
+ * @param {...Child} children
+ */
 export function s(tag, props, ...children) {
   const [name, ...classes] = tag.split(".");
   return filled(document.createElementNS(SVG, name), classes, props, children);
 }
 
+/**
+ * @template {HTMLElement | SVGElement} Made
+ * @param {Made} element
+ * @param {string[]} classes
+ * @param {Props | null | undefined} props
+ * @param {Child[]} children
+ */
 function filled(element, classes, props, children) {
   if (classes.length) element.classList.add(...classes);
   for (const [name, value] of Object.entries(props ?? {})) setProp(element, name, value);
@@ -21,6 +40,11 @@ function filled(element, classes, props, children) {
   return element;
 }
 
+/**
+ * @param {any} element
+ * @param {string} name
+ * @param {any} value
+ */
 function setProp(element, name, value) {
   if (value === null || value === undefined || value === false) return;
   if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
@@ -31,20 +55,36 @@ function setProp(element, name, value) {
   else element.setAttribute(name, value === true ? "" : value);
 }
 
+/**
+ * @param {Element} element
+ * @param {Child} children
+ */
 export function append(element, children) {
-  for (const child of [children].flat(Infinity)) {
-    if (child !== null && child !== undefined && child !== false) element.append(child);
-  }
+  if (Array.isArray(children)) for (const child of children) append(element, child);
+  else if (children instanceof Node) element.append(children);
+  else if (children !== null && children !== undefined && children !== false) element.append(String(children));
 }
 
+/**
+ * @template {Element} Kept
+ * @param {Kept} element
+ * @param {...Child} children
+ */
 export function replace(element, ...children) {
   element.replaceChildren();
   append(element, children);
   return element;
 }
 
-/** A section that is redrawn only when its value has changed, so that focus and selection survive. */
+/**
+ * A section that is redrawn only when its value has changed, so that focus and selection survive.
+ * @template Value
+ * @param {HTMLElement} element
+ * @param {(value: Value) => Child} draw
+ * @returns {(value: Value) => void}
+ */
 export function section(element, draw) {
+  /** @type {string | undefined} */
   let shown;
   return (value) => {
     const text = JSON.stringify(value);
@@ -54,32 +94,80 @@ export function section(element, draw) {
   };
 }
 
-/** Redraws and puts the focus back on the control with the same data-key. */
+/**
+ * Redraws and puts the focus back on the control with the same data-key.
+ * @param {HTMLElement} element
+ * @param {() => void} redraw
+ */
 function keepingFocus(element, redraw) {
   const key = focusedKey(element);
   redraw();
   if (key) focusOn(element, key);
 }
 
-const focusedKey = (element) =>
-  element.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+/** @param {HTMLElement} element */
+function focusedKey(element) {
+  const focused = document.activeElement;
+  return focused instanceof HTMLElement && element.contains(focused) ? focused.dataset.key : undefined;
+}
 
+/**
+ * @param {HTMLElement} element
+ * @param {string} key
+ */
 const focusOn = (element, key) =>
-  [...element.querySelectorAll("[data-key]")].find((found) => found.dataset.key === key)?.focus();
+  all(element, "[data-key]")
+    .find((found) => found.dataset.key === key)
+    ?.focus();
 
-/** Makes the children of `parent` the rows of the items, in their order; rows of unchanged items are kept. */
+/**
+ * The HTML elements below `parent` that a selector finds.
+ * @param {ParentNode} parent
+ * @param {string} selector
+ * @returns {HTMLElement[]}
+ */
+export const all = (parent, selector) =>
+  [...parent.querySelectorAll(selector)].filter((one) => one instanceof HTMLElement);
+
+/**
+ * The one that has to be there.
+ * @param {string} id
+ */
+export function byId(id) {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`the page has no #${id}`);
+  return found;
+}
+
+/**
+ * What each row was made of.
+ * @type {WeakMap<HTMLElement, string>}
+ */
+const versions = new WeakMap();
+
+/** @param {HTMLElement} parent */
+const rowsOf = (parent) => [...parent.children].filter((child) => child instanceof HTMLElement);
+
+/**
+ * Makes the children of `parent` the rows of the items, in their order; rows of unchanged items are kept.
+ * @template Item
+ * @param {HTMLElement} parent
+ * @param {Item[]} items
+ * @param {(item: Item) => string} keyOf
+ * @param {(item: Item) => HTMLElement} create
+ */
 export function keyed(parent, items, keyOf, create) {
-  const old = new Map([...parent.children].map((child) => [child.dataset.row, child]));
+  const old = new Map(rowsOf(parent).map((row) => [row.dataset.row, row]));
   let next = parent.firstElementChild;
   for (const item of items) {
     const key = keyOf(item);
     const version = JSON.stringify(item);
     let row = old.get(key);
     old.delete(key);
-    if (!row || row.rowVersion !== version) {
+    if (!row || versions.get(row) !== version) {
       const fresh = create(item);
       fresh.dataset.row = key;
-      fresh.rowVersion = version;
+      versions.set(fresh, version);
       if (row) {
         const hasFocus = row.contains(document.activeElement);
         const key = focusedKey(row);
@@ -90,13 +178,20 @@ export function keyed(parent, items, keyOf, create) {
       }
       row = fresh;
     }
-    if (row === next) next = next.nextElementSibling;
+    if (row === next) next = row.nextElementSibling;
     else parent.insertBefore(row, next);
   }
   for (const row of old.values()) row.remove();
 }
 
+/**
+ * @template {unknown[]} Arguments
+ * @param {(...args: Arguments) => unknown} action
+ * @param {number} milliseconds
+ * @returns {(...args: Arguments) => void}
+ */
 export function debounced(action, milliseconds) {
+  /** @type {number | undefined} */
   let timer;
   return (...args) => {
     clearTimeout(timer);
@@ -105,4 +200,5 @@ export function debounced(action, milliseconds) {
 }
 
 let lastId = 0;
+/** @param {string} prefix */
 export const newId = (prefix) => `${prefix}-${++lastId}`;

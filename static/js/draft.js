@@ -1,5 +1,5 @@
 // A form for a part of the settings file: tracks changes, checks them during input, saves them with the revision.
-import { post } from "./api.js";
+import { post, problemOf } from "./api.js";
 import { config, onConfig, reload, save } from "./config.js";
 import { debounced, h, replace } from "./dom.js";
 import { t } from "./i18n.js";
@@ -10,24 +10,30 @@ const CHECK_MILLISECONDS = 250;
 /**
  * Fills `root` with a form. `build(config, touched)` returns { content, changes } where `changes()` is what
  * differs from the file (null: nothing). Returns the panel's leave function with its guard.
+ * @param {HTMLElement} root
+ * @param {string} title
+ * @param {string} intro
+ * @param {(config: Config, touched: () => void) => Draft} build
+ * @returns {Leave}
  */
 export function mountDraft(root, title, intro, build) {
   const body = h("div", {}, loadingNote());
   const bar = h("div.save-bar", { hidden: true });
   const rest = h("div.stack.bad", { role: "alert" });
+  /** @type {Draft | null} */
   let form = null;
+  /** @type {string | null} */
   let revision = null;
 
   const changes = () => form?.changes() ?? null;
+  /** @param {BeforeUnloadEvent} event */
   const guard = (event) => changes() && event.preventDefault();
   const check = debounced(async () => {
     const changed = changes();
     bar.hidden = !changed;
     if (!changed) {
-      replace(
-        rest,
-        showFieldErrors(body, []).map(() => null),
-      );
+      showFieldErrors(body, []);
+      replace(rest);
       return;
     }
     try {
@@ -41,9 +47,11 @@ export function mountDraft(root, title, intro, build) {
     }
   }, CHECK_MILLISECONDS);
 
+  /** @param {Config} known */
   function draw(known) {
     revision = known.revision;
-    form = build(known, () => check());
+    const built = build(known, () => check());
+    form = built;
     replace(
       body,
       h(
@@ -53,11 +61,15 @@ export function mountDraft(root, title, intro, build) {
           onchange: () => check(),
           onsubmit: (event) => (event.preventDefault(), busy(saving, submit)),
         },
-        form.content,
+        built.content,
       ),
     );
     bar.hidden = true;
     replace(rest);
+  }
+  function drawAgain() {
+    const known = config();
+    if (known) draw(known);
   }
   async function submit() {
     const changed = changes();
@@ -65,22 +77,17 @@ export function mountDraft(root, title, intro, build) {
     try {
       await save("/api/settings", { changes: changed, revision });
     } catch (error) {
-      const others = showFieldErrors(body, error.faults).map((fault) => h("p.wrap", {}, faultLine(fault)));
-      replace(rest, error.faults.length ? others : h("p.wrap", {}, messageOf(error)));
-      if (error.status === 409) rest.append(button(t("draft.reload"), () => draw(config()), { kind: "small" }));
+      const { faults, status } = problemOf(error);
+      const others = showFieldErrors(body, faults).map((fault) => h("p.wrap", {}, faultLine(fault)));
+      replace(rest, faults.length ? others : h("p.wrap", {}, messageOf(error)));
+      if (status === 409) rest.append(button(t("draft.reload"), drawAgain, { kind: "small" }));
       return;
     }
-    draw(config());
+    drawAgain();
     note(t("saved"), { kind: "good" });
   }
   const saving = button(t("save"), () => busy(saving, submit), { kind: "primary" });
-  replace(
-    bar,
-    h("span.muted", {}, t("draft.unsaved")),
-    h("span.grow"),
-    button(t("draft.revert"), () => draw(config())),
-    saving,
-  );
+  replace(bar, h("span.muted", {}, t("draft.unsaved")), h("span.grow"), button(t("draft.revert"), drawAgain), saving);
   replace(
     root,
     h(
@@ -106,6 +113,7 @@ export function mountDraft(root, title, intro, build) {
       ),
   );
   window.addEventListener("beforeunload", guard);
+  /** @type {Leave} */
   const leave = () => {
     end();
     window.removeEventListener("beforeunload", guard);
@@ -114,8 +122,13 @@ export function mountDraft(root, title, intro, build) {
   return leave;
 }
 
-/** The members of `now` that differ from `then`; a member that is gone is null. */
+/**
+ * The members of `now` that differ from `then`; a member that is gone is null.
+ * @param {Record<string, unknown>} now
+ * @param {Record<string, unknown>} then
+ */
 export function difference(now, then) {
+  /** @type {Record<string, unknown>} */
   const changed = {};
   for (const name of new Set([...Object.keys(now), ...Object.keys(then)])) {
     if (JSON.stringify(now[name]) !== JSON.stringify(then[name])) changed[name] = now[name] ?? null;
@@ -123,4 +136,5 @@ export function difference(now, then) {
   return changed;
 }
 
+/** @param {Record<string, unknown>} changed */
 export const orNull = (changed) => (Object.keys(changed).length ? changed : null);

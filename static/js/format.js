@@ -2,15 +2,21 @@
 import { language, t } from "./i18n.js";
 
 const locale = () => (language === "zh" ? "zh-CN" : "en-GB");
+/** @type {Map<string, Intl.NumberFormat>} */
 const formats = new Map();
 
+/** @param {Intl.NumberFormatOptions} options */
 function numbers(options) {
   const key = JSON.stringify(options);
-  if (!formats.has(key)) formats.set(key, new Intl.NumberFormat("en", options));
-  return formats.get(key);
+  const format = formats.get(key) ?? new Intl.NumberFormat("en", options);
+  formats.set(key, format);
+  return format;
 }
 
-/** 1234567 -> "1.23M" */
+/**
+ * 1234567 -> "1.23M"
+ * @param {number | null | undefined} count
+ */
 export function compact(count) {
   if (count === null || count === undefined) return "–";
   if (Math.abs(count) < 10000) return numbers({ maximumFractionDigits: 0 }).format(count);
@@ -21,18 +27,25 @@ export function compact(count) {
     .replace("b", "B");
 }
 
+/** @param {number | null | undefined} count */
 export function whole(count) {
   return count === null || count === undefined ? "–" : numbers({ maximumFractionDigits: 0 }).format(count);
 }
 
-/** Money, with the digits that matter. */
+/**
+ * Money, with the digits that matter.
+ * @param {number | null | undefined} amount
+ */
 export function money(amount) {
   if (amount === null || amount === undefined) return "–";
   const digits = amount !== 0 && Math.abs(amount) < 0.1 ? 4 : 2;
   return `$${numbers({ minimumFractionDigits: digits, maximumFractionDigits: digits }).format(amount)}`;
 }
 
-/** Seconds -> "840 ms", "1.84 s", "12.3 s", "2 m 05 s" */
+/**
+ * Seconds -> "840 ms", "1.84 s", "12.3 s", "2 m 05 s"
+ * @param {number | null | undefined} value
+ */
 export function seconds(value) {
   if (value === null || value === undefined) return "–";
   if (value < 0.9995) return `${Math.round(value * 1000)} ms`;
@@ -42,17 +55,26 @@ export function seconds(value) {
   return `${Math.floor(value / 3600)} h ${String(Math.floor((value % 3600) / 60)).padStart(2, "0")} m`;
 }
 
-/** Seconds as a stopwatch shows them: 42 -> "0:42", 3700 -> "1:01:40" */
+/**
+ * Seconds as a stopwatch shows them: 42 -> "0:42", 3700 -> "1:01:40"
+ * @param {number} value
+ */
 export function stopwatch(value) {
   const total = Math.max(0, Math.floor(value));
   const [hours, minutes, rest] = [Math.floor(total / 3600), Math.floor(total / 60) % 60, total % 60];
+  /** @param {number} part */
   const two = (part) => String(part).padStart(2, "0");
   return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
 }
 
+/** @param {number | null | undefined} value */
 export const milliseconds = (value) => seconds(value === null || value === undefined ? null : value / 1000);
 
-/** "14:05" of a moment in seconds since 1970; with the day in front if it is another one. */
+/**
+ * "14:05" of a moment in seconds since 1970; with the day in front if it is another one.
+ * @param {Time | null | undefined} at
+ * @param {boolean} [withSeconds]
+ */
 export function clock(at, withSeconds = false) {
   if (!at) return "–";
   const date = new Date(at * 1000);
@@ -67,11 +89,16 @@ export function clock(at, withSeconds = false) {
     : `${date.toLocaleDateString(locale(), { day: "numeric", month: "short" })} ${time}`;
 }
 
+/** @param {Time} at */
 export function moment(at) {
   return new Date(at * 1000).toLocaleString(locale(), { dateStyle: "medium", timeStyle: "medium", hour12: false });
 }
 
-/** "2026-11-21" -> "21 Nov" */
+/**
+ * "2026-11-21" -> "21 Nov"
+ * @param {string} day
+ * @param {boolean} [withWeekday]
+ */
 export function dayName(day, withWeekday = false) {
   const [year, month, date] = day.split("-").map(Number);
   return new Date(year, month - 1, date).toLocaleDateString(locale(), {
@@ -90,15 +117,24 @@ export function isoDay(daysAgo = 0) {
     .join("-");
 }
 
+/** @param {number} count */
 export const bytes = (count) => (count < 1024 ? `${count} B` : `${(count / 1024).toFixed(1)} KB`);
 
-/** "codex_cli_rs/0.169.0 (...)" -> "codex_cli_rs 0.169.0" */
+/**
+ * "codex_cli_rs/0.169.0 (...)" -> "codex_cli_rs 0.169.0"
+ * @param {string | null | undefined} text
+ */
 export function agent(text) {
   return (text ?? "").split(" ")[0].replace("/", " ") || t("requests.unknown-client");
 }
 
+/** @param {Usage} usage */
 export const totalInput = (usage) => usage.input + usage.cache_read + usage.cache_write_5m + usage.cache_write_1h;
 
+/**
+ * @param {Date} one
+ * @param {Date} other
+ */
 function sameDay(one, other) {
   return one.toDateString() === other.toDateString();
 }

@@ -1,22 +1,28 @@
 // The header that all pages share: navigation, the state of the connection, language and theme.
-import { h, replace } from "./dom.js";
+import { all, byId, h, replace } from "./dom.js";
 import { chooseLanguage, language, t } from "./i18n.js";
 import { startLive, subscribe } from "./live.js";
 import { button, dot } from "./ui.js";
 
 export const PANELS = ["overview", "upstreams", "requests", "models", "failover", "clients", "file"];
 const STATISTICS = "/token-stats.html";
+/** @type {(string | null)[]} */
 const THEMES = [null, "light", "dark"];
 
-/** Fills the header; `current` is the name of the panel shown, or "tokens". Returns a function that marks another. */
+/**
+ * Fills the header; `current` is the name of the panel shown, or "tokens". Returns a function that marks another.
+ * @param {string} current
+ * @returns {(name: string) => void}
+ */
 export function drawFrame(current) {
+  /** @type {Map<string, HTMLElement>} */
   const links = new Map([
-    ...PANELS.map((name) => [name, h("a", { href: `/#/${name}` }, t(`nav.${name}`))]),
+    ...PANELS.map((name) => /** @type {const} */ ([name, h("a", { href: `/#/${name}` }, t(`nav.${name}`))])),
     ["tokens", h("a", { href: STATISTICS }, t("nav.tokens"))],
   ]);
   const state = h("span.link-state", { role: "status" });
   replace(
-    document.getElementById("top"),
+    byId("top"),
     h("a.brand", { href: "/#/overview" }, h("img", { src: "/icon.svg", alt: "" }), "Switchyard"),
     h("nav", { "aria-label": t("nav.label") }, [...links.values()]),
     state,
@@ -27,15 +33,17 @@ export function drawFrame(current) {
     }),
     themeButton(),
   );
-  const skip = document.querySelector(".skip");
-  skip.textContent = t("skip-to-content");
-  skip.onclick = (event) => {
-    event.preventDefault();
-    document.getElementById("main").focus();
-  };
+  for (const skip of all(document, ".skip")) {
+    skip.textContent = t("skip-to-content");
+    skip.onclick = (event) => {
+      event.preventDefault();
+      byId("main").focus();
+    };
+  }
   subscribe("link", (linked) => replace(state, dot(linked ? "good" : "bad"), t(linked ? "link.on" : "link.off")));
   startLive();
 
+  /** @param {string} name */
   const mark = (name) => {
     for (const [key, link] of links) {
       if (key === name) {
@@ -49,9 +57,13 @@ export function drawFrame(current) {
   return mark;
 }
 
-/** Scrolls the row of links only: `scrollIntoView` would also move the position from which the Tab key continues. */
+/**
+ * Scrolls the row of links only: `scrollIntoView` would also move the position from which the Tab key continues.
+ * @param {HTMLElement} link
+ */
 function bringIntoView(link) {
   const row = link.parentElement;
+  if (!row) return;
   const [inner, outer] = [link.getBoundingClientRect(), row.getBoundingClientRect()];
   if (inner.left < outer.left) row.scrollLeft += inner.left - outer.left;
   if (inner.right > outer.right) row.scrollLeft += inner.right - outer.right;

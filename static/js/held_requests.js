@@ -1,11 +1,21 @@
 // The requests that are held because all upstreams are failing: why, for how long, and when the next try is.
 import { post } from "./api.js";
-import { h, keyed } from "./dom.js";
+import { byId, h, keyed } from "./dom.js";
 import { agent, clock, stopwatch } from "./format.js";
 import { t } from "./i18n.js";
 import { refresh } from "./live.js";
 import { actionButton, dot, protocolName } from "./ui.js";
 
+/**
+ * Updates the times of a row.
+ * @typedef {(now: Time) => void} Counter
+ */
+
+/**
+ * The counter of each row.
+ * @type {WeakMap<Element, Counter>}
+ */
+const counters = new WeakMap();
 const SHOWN = 6;
 const TICK_MILLISECONDS = 1000;
 /** A shorter hold shows the end of its time to the second. */
@@ -29,9 +39,10 @@ export function heldSection() {
   );
   const announcement = h("p.off-screen", { role: "status", "aria-live": "polite" });
   let aheadBy = 0; // the daemon may run on a machine with another clock
-  const count = () => [...list.children].forEach((row) => row.count(Date.now() / 1000 + aheadBy));
+  const count = () => [...list.children].forEach((row) => counters.get(row)?.(Date.now() / 1000 + aheadBy));
   const timer = setInterval(count, TICK_MILLISECONDS);
 
+  /** @param {HeldRequest[]} held @param {Time} now */
   const draw = (held, now) => {
     aheadBy = now - Date.now() / 1000;
     const hadFocus = element.contains(document.activeElement);
@@ -46,16 +57,24 @@ export function heldSection() {
   return { element, announcement, draw, end: () => clearInterval(timer) };
 }
 
+/**
+ * @param {HTMLElement} element
+ * @param {number} count
+ */
 function announce(element, count) {
-  const text = count ? t("held.count", { count }) : element.textContent && t("held.none");
+  const text = count ? t("held.count", { count }) : element.textContent ? t("held.none") : "";
   write(element, text);
 }
 
-/** The row with the focus has gone: the focus moves to the next one, or to the start of the page. */
+/**
+ * The row with the focus has gone: the focus moves to the next one, or to the start of the page.
+ * @param {HTMLElement} list
+ */
 function focusNear(list) {
-  (list.querySelector("button") ?? document.getElementById("main")).focus();
+  (list.querySelector("button") ?? byId("main")).focus();
 }
 
+/** @param {HeldRequest} held */
 function heldRow(held) {
   const age = h("span");
   const next = h("span");
@@ -103,16 +122,18 @@ function heldRow(held) {
       }),
     ),
   );
-  row.count = (now) => {
+  counters.set(row, (now) => {
     write(age, t("held.for", { time: stopwatch(now - held.since) }));
     write(next, nextTry(held, now));
-  };
+  });
   return row;
 }
 
+/** @param {HeldRequest} held */
 const clientOf = (held) =>
   [held.client, agent(held.agent), protocolName(held.protocol), held.session].filter(Boolean).join(" · ");
 
+/** @param {HeldRequest["upstreams"][number]} waited */
 function waitedFor({ upstream, model, reason, tries }) {
   const count = tries ? ` (${t("held.tries", { count: tries })})` : "";
   return h(
@@ -123,6 +144,10 @@ function waitedFor({ upstream, model, reason, tries }) {
   );
 }
 
+/**
+ * @param {HeldRequest} held
+ * @param {Time} now
+ */
 function nextTry({ queued, next_try: next }, now) {
   if (queued) return t("held.queued");
   const left = next === null ? 0 : Math.ceil(next - now);
@@ -130,16 +155,25 @@ function nextTry({ queued, next_try: next }, now) {
   return t("held.next", { time: left < 60 ? `${left} s` : stopwatch(left) });
 }
 
+/**
+ * @param {HTMLElement} element
+ * @param {string} text
+ */
 function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** @param {HeldRequest} held */
 async function tryNow(held) {
   const names = new Set(held.upstreams.map((one) => one.upstream));
   await Promise.all([...names].map((upstream) => post("/api/held/try", { upstream })));
   await refresh();
 }
 
+/**
+ * @param {string} path
+ * @param {object} [body]
+ */
 async function act(path, body) {
   await post(path, body);
   await refresh();

@@ -2,6 +2,7 @@
 import { staticJson } from "./api.js";
 
 const LANGUAGES = ["en", "zh"];
+/** @type {Record<string, string>} */
 let words = {};
 let plurals = new Intl.PluralRules("en");
 
@@ -14,16 +15,24 @@ export async function loadLanguage() {
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
 }
 
-/** The text of this key with {name} filled in. A number as `count` chooses the plural form, where the text has several. */
+/**
+ * The text of this key with {name} filled in. A number as `count` chooses the plural form, where the text has several.
+ * @param {string} key
+ * @param {Record<string, unknown>} [values]
+ */
 export function t(key, values = {}) {
   const form = typeof values.count === "number" ? `${key}.${plurals.select(values.count)}` : key;
   const text = words[form] ?? words[key] ?? key;
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
-/** The text of a key, or "" without one: sentences of the daemon need none in English. */
+/**
+ * The text of a key, or "" without one: sentences of the daemon need none in English.
+ * @param {string} key
+ */
 export const translated = (key) => words[key] ?? "";
 
+/** @param {string} name */
 export function chooseLanguage(name) {
   try {
     localStorage.setItem("language", name);
@@ -36,7 +45,7 @@ export function chooseLanguage(name) {
 function chosen() {
   try {
     const name = localStorage.getItem("language");
-    return LANGUAGES.includes(name) ? name : null;
+    return name && LANGUAGES.includes(name) ? name : null;
   } catch {
     return null;
   }

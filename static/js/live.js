@@ -1,18 +1,32 @@
 // The live state of the daemon: the overview and the recent requests.
 import { follow, get } from "./api.js";
 
+/** @typedef {{ state: State, requests: RequestRow[], link: boolean }} Live what there is to subscribe to */
+
 const KEPT_REQUESTS = 500;
+/** @type {{ [Kind in keyof Live]: Set<(value: Live[Kind]) => void> }} */
 const listeners = { state: new Set(), requests: new Set(), link: new Set() };
 
-/** Rows that arrive while the list is being loaded and may be newer than it; null at other times. */
+/**
+ * Rows that arrive while the list is being loaded and may be newer than it; null at other times.
+ * @type {RequestRow[] | null}
+ */
 let receivedMeanwhile = null;
 
-export const live = { state: null, requests: null, linked: null, error: null };
+/** @type {{ state: State | null, requests: RequestRow[] | null, linked: boolean | null }} */
+export const live = { state: null, requests: null, linked: null };
 
-/** Calls the listener with the current value and on every change; returns a function that unsubscribes. */
+/**
+ * Calls the listener with the current value and on every change; returns a function that unsubscribes.
+ * @template {keyof Live} Kind
+ * @param {Kind} kind
+ * @param {(value: Live[Kind]) => void} listener
+ */
 export function subscribe(kind, listener) {
   listeners[kind].add(listener);
-  const known = { state: live.state, requests: live.requests, link: live.linked }[kind];
+  const known = /** @type {Live[Kind] | null} */ (
+    { state: live.state, requests: live.requests, link: live.linked }[kind]
+  );
   if (known !== null) listener(known);
   return () => listeners[kind].delete(listener);
 }
@@ -27,10 +41,16 @@ export async function refresh() {
   takeState(await get("/api/state"));
 }
 
+/**
+ * @template {keyof Live} Kind
+ * @param {Kind} kind
+ * @param {Live[Kind]} value
+ */
 function notify(kind, value) {
   for (const listener of listeners[kind]) listener(value);
 }
 
+/** @param {State} state */
 function takeState(state) {
   const restarted = live.state && live.state.boot !== state.boot;
   live.state = state;
@@ -38,6 +58,7 @@ function takeState(state) {
   if (restarted) loadRequests();
 }
 
+/** @param {boolean} linked */
 function takeLink(linked) {
   // also the first time: no event brought what ended between the first answer and this connection
   if (linked) loadRequests();
@@ -46,13 +67,13 @@ function takeLink(linked) {
 }
 
 async function loadRequests() {
+  /** @type {RequestRow[]} */
   const received = [];
   receivedMeanwhile = received;
   try {
     const { requests } = await get("/api/requests");
     if (receivedMeanwhile !== received) return; // a later load has started
-    live.requests = requests;
-    received.forEach(put);
+    live.requests = received.reduce(withRow, requests);
     notify("requests", live.requests);
   } catch {
     // the next connection loads them again
@@ -61,16 +82,21 @@ async function loadRequests() {
   }
 }
 
+/** @param {RequestRow} row */
 function takeRequest(row) {
   receivedMeanwhile?.push(row);
   if (live.requests === null) return;
-  put(row);
+  live.requests = withRow(live.requests, row);
   notify("requests", live.requests);
 }
 
-function put(row) {
-  const index = live.requests.findIndex((known) => known.id === row.id);
-  if (index >= 0) live.requests[index] = row;
-  else live.requests.unshift(row);
-  if (live.requests.length > KEPT_REQUESTS) live.requests.length = KEPT_REQUESTS;
+/**
+ * The rows with this one in its place, or first if it is new.
+ * @param {RequestRow[]} rows
+ * @param {RequestRow} row
+ */
+function withRow(rows, row) {
+  const isKnown = rows.some((known) => known.id === row.id);
+  if (isKnown) return rows.map((known) => (known.id === row.id ? row : known));
+  return [row, ...rows].slice(0, KEPT_REQUESTS);
 }

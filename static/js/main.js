@@ -1,20 +1,25 @@
 // The dashboard: one panel at a time, chosen by the hash of the URL.
 import { followRevision } from "./config.js";
-import { replace } from "./dom.js";
+import { byId, replace } from "./dom.js";
 import { drawFrame, PANELS } from "./frame.js";
 import { loadLanguage } from "./i18n.js";
 import { dismissDialogs, errorNote, loadingNote } from "./ui.js";
 
-const main = document.getElementById("main");
+const main = byId("main");
+/** @type {Leave | null} */
 let leave = null;
-let shown = null;
+let shown = "";
 
-/** "#/requests?id=x7" -> ["requests", { id: "x7" }] */
+/**
+ * "#/requests?id=x7" -> ["requests", { id: "x7" }]
+ * @returns {[string, Record<string, string>]}
+ */
 function address() {
-  const [name, search] = location.hash.replace(/^#\/?/, "").split("?");
+  const [name = "", search] = location.hash.replace(/^#\/?/, "").split("?");
   return [PANELS.includes(name) ? name : "overview", Object.fromEntries(new URLSearchParams(search))];
 }
 
+/** @param {(name: string) => void} mark */
 async function show(mark) {
   const [name, given] = address();
   if (!(await dismissDialogs())) {

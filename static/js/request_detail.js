@@ -10,16 +10,23 @@ import { actionButton, badge, copyButton, dialog, dot, errorNote, loadingNote, p
 
 const SHOWN_CHARACTERS = 20000;
 
-/** Shows the request until it is closed; resolves with the id of its replay to open next, if there is one. */
+/**
+ * Shows the request until it is closed; resolves with the id of its replay to open next, if there is one.
+ * @param {string} id
+ * @param {string[]} upstreams
+ * @returns {Promise<string | undefined>}
+ */
 export function showRequest(id, upstreams) {
+  /** @type {() => unknown} */
   let end = () => null;
   return dialog(
     t("request.title"),
-    (close) => {
+    (/** @type {Close<string>} */ close) => {
       const body = h("div.stack.loose", {}, loadingNote());
       let shown = "";
       const load = async () => {
         try {
+          /** @type {RequestDetail} */
           const detail = await get(`/api/requests/${encodeURIComponent(id)}`);
           if (JSON.stringify(detail) === shown) return;
           shown = JSON.stringify(detail);
@@ -28,6 +35,7 @@ export function showRequest(id, upstreams) {
           replace(body, errorNote(error, load));
         }
       };
+      /** @type {string | undefined} */
       let seen = "";
       end = subscribe("requests", (rows) => {
         const row = JSON.stringify(rows.find((one) => one.id === id));
@@ -41,6 +49,11 @@ export function showRequest(id, upstreams) {
   ).finally(() => end());
 }
 
+/**
+ * @param {RequestDetail} detail
+ * @param {string[]} upstreams
+ * @param {Close<string>} close
+ */
 function content(detail, upstreams, close) {
   const { row } = detail;
   return [
@@ -97,11 +110,14 @@ function content(detail, upstreams, close) {
           code(detail.curl),
         )
       : null,
-    detail.captured ? captured(detail, upstreams, close) : null,
+    detail.captured ? captured(row, detail.captured, upstreams, close) : null,
   ];
 }
 
-/** The beginning of a text: showing megabytes of it would block the page. */
+/**
+ * The beginning of a text: showing megabytes of it would block the page.
+ * @param {string} text
+ */
 function code(text) {
   const more = text.length - SHOWN_CHARACTERS;
   return h(
@@ -112,6 +128,7 @@ function code(text) {
   );
 }
 
+/** @param {RequestDetail} detail */
 function attempts({ row, attempts: tried }) {
   if (!tried.length) return h("p.muted", {}, t("request.no-attempt"));
   const total = Math.max(row.duration ?? 0, ...tried.map((one) => one.ended ?? one.first_byte ?? one.started));
@@ -158,15 +175,20 @@ function attempts({ row, attempts: tried }) {
   );
 }
 
-/** "switch: status 503" -> "tried next upstream (status 503)" */
+/**
+ * "switch: status 503" -> "tried next upstream (status 503)"
+ * @param {string} verdict
+ */
 function actionText(verdict) {
   const [action, ...why] = verdict.split(": ");
   const text = translated(`action-taken.${action}`) || action;
   return why.length ? `${text} (${why.join(": ")})` : text;
 }
 
+/** @param {RequestDetail} detail */
 function details({ row, price }) {
   const { usage } = row;
+  /** @type {([string, Child] | null)[]} */
   const pairs = [
     [t("request.at"), moment(row.at)],
     [
@@ -206,11 +228,17 @@ function details({ row, price }) {
   return h(
     "dl.pairs",
     {},
-    pairs.filter(Boolean).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
+    pairs.filter((pair) => pair !== null).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
   );
 }
 
-function captured({ row, captured: bodies }, upstreams, close) {
+/**
+ * @param {RequestRow} row
+ * @param {CapturedBodies} bodies
+ * @param {string[]} upstreams
+ * @param {Close<string>} close
+ */
+function captured(row, bodies, upstreams, close) {
   const target = select(
     upstreams.map((name) => [name, name]),
     upstreams.find((name) => name !== row.upstream) ?? upstreams[0],

@@ -1,5 +1,6 @@
 // Applies the chosen theme before the first paint; without a choice the theme of the system applies.
 (() => {
+  /** @type {string | null} */
   let chosen = null;
   try {
     chosen = localStorage.getItem("theme");

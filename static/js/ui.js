@@ -1,25 +1,40 @@
 // The components of all panels: badges, buttons, fields, dialogs, notes.
-import { append, h, newId, replace } from "./dom.js";
+import { ApiError } from "./api.js";
+import { all, append, h, newId, replace } from "./dom.js";
 import { clock } from "./format.js";
 import { t, translated } from "./i18n.js";
 
 const NOTE_MILLISECONDS = 8000;
 
+/** @param {unknown} error */
 export function messageOf(error) {
-  if (error.faults?.length) return error.faults.map(faultLine).join(" · ");
-  return error.message === "offline" ? t("error.offline") : error.message;
+  if (error instanceof ApiError && error.faults.length) return error.faults.map(faultLine).join(" · ");
+  const message = error instanceof Error ? error.message : String(error);
+  return message === "offline" ? t("error.offline") : message;
 }
 
 // --- small things ---
 
+/**
+ * @param {string} text
+ * @param {string} [kind]
+ * @param {string} [title]
+ */
 export const badge = (text, kind = "", title = "") => h("span.badge", { class: kind, title: title || null }, text);
 
+/** @param {string} kind */
 export const dot = (kind) => h("span.dot", { class: kind, "aria-hidden": "true" });
 
+/** @param {string} name */
 export function icon(name) {
   return h("span.icon", { class: `icon-${name}`, "aria-hidden": "true" });
 }
 
+/**
+ * @param {string} label
+ * @param {Listener<MouseEvent>} onclick
+ * @param {ButtonOptions} [options]
+ */
 export function button(
   label,
   onclick,
@@ -41,7 +56,11 @@ export function button(
   );
 }
 
-/** Two buttons that move the row they stand in up and down among its siblings. */
+/**
+ * Two buttons that move the row they stand in up and down among its siblings.
+ * @param {() => HTMLElement} rowOf
+ * @param {() => void} moved
+ */
 export function moveButtons(rowOf, moved) {
   return [-1, 1].map((step) => {
     const words = t(step < 0 ? "upstreams.move-up" : "upstreams.move-down");
@@ -63,13 +82,23 @@ export function moveButtons(rowOf, moved) {
   });
 }
 
-/** A button that is busy while its action runs and shows its error. */
+/**
+ * A button that is busy while its action runs and shows its error.
+ * @param {string} label
+ * @param {() => unknown} action
+ * @param {ButtonOptions} [options]
+ */
 export function actionButton(label, action, options) {
+  /** @type {HTMLButtonElement} */
   const made = button(label, () => busy(made, action), options);
   return made;
 }
 
-/** Runs the action while the control is marked as busy; errors become a note. */
+/**
+ * Runs the action while the control is marked as busy; errors become a note.
+ * @param {HTMLElement} control
+ * @param {() => unknown} action
+ */
 export async function busy(control, action) {
   if (control.getAttribute("aria-busy") === "true") return;
   control.setAttribute("aria-busy", "true");
@@ -82,6 +111,11 @@ export async function busy(control, action) {
   }
 }
 
+/**
+ * @param {string | (() => string)} text
+ * @param {string} [label]
+ * @param {string | null} [key]
+ */
 export function copyButton(text, label = t("copy"), key = null) {
   const made = button(
     label,
@@ -99,6 +133,7 @@ export function copyButton(text, label = t("copy"), key = null) {
   return made;
 }
 
+/** @param {string} text */
 async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -111,8 +146,15 @@ async function copyText(text) {
   }
 }
 
-/** An on/off switch; `change(on)` may fail, then it goes back. */
+/**
+ * An on/off switch; `change(on)` may fail, then it goes back.
+ * @param {boolean} on
+ * @param {string} label
+ * @param {(on: boolean) => unknown} change
+ * @param {string | null} [key]
+ */
 export function toggle(on, label, change, key = null) {
+  /** @type {HTMLButtonElement} */
   const made = h("button.switch", {
     type: "button",
     role: "switch",
@@ -130,9 +172,17 @@ export function toggle(on, label, change, key = null) {
 export const loadingNote = () =>
   h("p.state", { role: "status" }, h("span.spinner", { "aria-hidden": "true" }), t("loading"));
 
+/**
+ * @param {string} text
+ * @param {...Child} actions
+ */
 export const emptyNote = (text, ...actions) =>
   h("div.state", {}, h("p", {}, text), actions.length ? h("p", {}, actions) : null);
 
+/**
+ * @param {unknown} error
+ * @param {() => unknown} [retry]
+ */
 export function errorNote(error, retry) {
   return h(
     "div.state.bad",
@@ -142,7 +192,13 @@ export function errorNote(error, retry) {
   );
 }
 
-/** Shows the loading note, then what `draw` makes of the loaded value, or the error with a button to retry. */
+/**
+ * Shows the loading note, then what `draw` makes of the loaded value, or the error with a button to retry.
+ * @template Loaded
+ * @param {HTMLElement} element
+ * @param {() => Promise<Loaded>} load
+ * @param {(loaded: Loaded) => Child} draw
+ */
 export async function loadInto(element, load, draw) {
   replace(element, loadingNote());
   try {
@@ -157,12 +213,13 @@ export async function loadInto(element, load, draw) {
 
 // --- notes ---
 
+/**
+ * @param {string} text
+ * @param {{ kind?: string, action?: Action | null }} [options]
+ */
 export function note(text, { kind = "", action = null } = {}) {
-  let shelf = document.getElementById("notes");
-  if (!shelf) {
-    shelf = h("div.notes", { id: "notes", role: "status", "aria-live": "polite" });
-    document.body.append(shelf);
-  }
+  const shelf =
+    document.getElementById("notes") ?? h("div.notes", { id: "notes", role: "status", "aria-live": "polite" });
   // an open dialog makes everything outside it inert
   const host = [...document.querySelectorAll("dialog[open]")].pop() ?? document.body;
   host.append(shelf);
@@ -182,21 +239,26 @@ export function note(text, { kind = "", action = null } = {}) {
   }
   made.append(button("", close, { kind: "quiet", iconName: "close", title: t("close") }));
   let timer = setTimeout(close, NOTE_MILLISECONDS);
-  made.onmouseenter = made.onfocusin = () => clearTimeout(timer);
-  made.onmouseleave = made.onfocusout = () => (timer = setTimeout(close, NOTE_MILLISECONDS));
+  const stay = () => clearTimeout(timer);
+  const leave = () => (timer = setTimeout(close, NOTE_MILLISECONDS));
+  for (const kind of ["mouseenter", "focusin"]) made.addEventListener(kind, stay);
+  for (const kind of ["mouseleave", "focusout"]) made.addEventListener(kind, leave);
   shelf.append(made);
 }
 
 // --- dialogs ---
 
-/** How each open dialog is closed, the last opened one at the end. */
+/**
+ * How each open dialog is closed, the last opened one at the end.
+ * @type {(() => Promise<void>)[]}
+ */
 const dismissals = [];
 
 /** Closes every open dialog, the last one first; false if one of them may not be closed. */
 export async function dismissDialogs() {
   while (dismissals.length) {
     const last = dismissals.at(-1);
-    await last();
+    await last?.();
     if (dismissals.at(-1) === last) return false;
   }
   return true;
@@ -205,19 +267,25 @@ export async function dismissDialogs() {
 /**
  * Opens a modal dialog. `build(close)` returns { body, footer }; `mayClose()` may refuse (a promise of false).
  * Resolves with what was given to `close`.
+ * @template [Result=void]
+ * @param {string} title
+ * @param {(close: Close<Result>, dismiss: () => Promise<void>) => { body: Child, footer?: Child }} build
+ * @param {{ kind?: string, mayClose?: () => boolean | Promise<boolean> }} [options]
+ * @returns {Promise<Result | undefined>}
  */
 export function dialog(title, build, { kind = "", mayClose = () => true } = {}) {
   const returnTo = document.activeElement;
   const headline = newId("title");
   return new Promise((resolve) => {
     const element = h("dialog", { class: kind, "aria-labelledby": headline });
+    /** @param {Result} [value] */
     const close = (value) => {
       const shelf = element.querySelector("#notes");
       if (shelf) document.body.append(shelf);
       element.close();
       element.remove();
       if (dismissals.includes(dismiss)) dismissals.splice(dismissals.indexOf(dismiss), 1);
-      if (returnTo?.isConnected) returnTo.focus();
+      if (returnTo instanceof HTMLElement && returnTo.isConnected) returnTo.focus();
       resolve(value);
     };
     const dismiss = async () => {
@@ -244,14 +312,20 @@ export function dialog(title, build, { kind = "", mayClose = () => true } = {}) 
     document.body.append(element);
     dismissals.push(dismiss);
     element.showModal();
-    element.querySelector("[autofocus]")?.focus();
+    all(element, "[autofocus]")[0]?.focus();
   });
 }
 
+/**
+ * @param {string} title
+ * @param {string} text
+ * @param {string} label
+ * @param {string} [kind]
+ */
 export async function confirm(title, text, label, kind = "bad") {
   const answer = await dialog(
     title,
-    (close) => ({
+    (/** @type {Close<boolean>} */ close) => ({
       body: h("p", {}, text),
       footer: [
         button(t("cancel"), () => close(false)),
@@ -265,16 +339,23 @@ export async function confirm(title, text, label, kind = "bad") {
 
 // --- menus ---
 
-/** A button that opens a list of actions: [{ label, run, kind }]. */
+/**
+ * A button that opens a list of actions: [{ label, run, kind }].
+ * @param {string} label
+ * @param {(Action | null)[]} items
+ * @param {string | null} [key]
+ */
 export function menu(label, items, key = null) {
+  /** @type {HTMLElement | null} */
   let list = null;
   const opener = button("", () => (list ? close() : open()), { kind: "quiet", iconName: "more", title: label, key });
   opener.setAttribute("aria-haspopup", "menu");
   opener.setAttribute("aria-expanded", "false");
   const holder = h("span.menu", {}, opener);
 
+  /** @param {PointerEvent} event */
   const outside = (event) => {
-    if (!holder.contains(event.target)) close(false);
+    if (event.target instanceof Node && !holder.contains(event.target)) close(false);
   };
   function close(refocus = true) {
     list?.remove();
@@ -285,34 +366,40 @@ export function menu(label, items, key = null) {
     holder.dispatchEvent(new Event("menuclose", { bubbles: true }));
   }
   function open() {
-    list = h(
+    const opened = h(
       "div.menu-list",
       { role: "menu", onkeydown: move },
-      items.filter(Boolean).map((item) =>
-        h(
-          "button",
-          {
-            type: "button",
-            role: "menuitem",
-            class: item.kind ?? "",
-            onclick: () => (close(), busy(opener, async () => item.run())),
-          },
-          item.label,
+      items
+        .filter((item) => item !== null)
+        .map((item) =>
+          h(
+            "button",
+            {
+              type: "button",
+              role: "menuitem",
+              class: item.kind ?? "",
+              onclick: () => (close(), busy(opener, async () => item.run())),
+            },
+            item.label,
+          ),
         ),
-      ),
     );
-    holder.append(list);
+    list = opened;
+    holder.append(opened);
     opener.setAttribute("aria-expanded", "true");
     document.addEventListener("pointerdown", outside, true);
-    list.firstElementChild.focus();
+    all(opened, "button")[0]?.focus();
   }
+  /** @param {KeyboardEvent} event */
   function move(event) {
-    const entries = [...list.children];
-    const at = entries.indexOf(document.activeElement);
-    const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: entries.length - 1 }[event.key];
+    const entries = list ? all(list, "button") : [];
+    const at = entries.findIndex((entry) => entry === document.activeElement);
+    /** @type {Record<string, number>} */
+    const steps = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: entries.length - 1 };
+    const next = steps[event.key];
     if (next !== undefined) {
       event.preventDefault();
-      entries[(next + entries.length) % entries.length].focus();
+      entries[(next + entries.length) % entries.length]?.focus();
     } else if (event.key === "Escape" || event.key === "Tab") {
       if (event.key === "Escape") event.preventDefault();
       event.stopPropagation();
@@ -324,7 +411,12 @@ export function menu(label, items, key = null) {
 
 // --- fields ---
 
-/** A labelled control with help and errors below; `path` is its path in the errors of the API. */
+/**
+ * A labelled control with help and errors below; `path` is its path in the errors of the API.
+ * @param {string} label
+ * @param {HTMLElement} control
+ * @param {{ help?: string, path?: string, optional?: string }} [options]
+ */
 export function field(label, control, { help = "", path = "", optional = "" } = {}) {
   const id = control.id || newId("field");
   control.id = id;
@@ -341,7 +433,12 @@ export function field(label, control, { help = "", path = "", optional = "" } = 
   );
 }
 
-/** A group of controls under one name (checkboxes, a list of rows). */
+/**
+ * A group of controls under one name (checkboxes, a list of rows).
+ * @param {string} label
+ * @param {Child} content
+ * @param {{ help?: string, path?: string }} [options]
+ */
 export function group(label, content, { help = "", path = "" } = {}) {
   return h(
     "fieldset.field",
@@ -353,15 +450,21 @@ export function group(label, content, { help = "", path = "" } = {}) {
   );
 }
 
-/** Shows each error below its field; returns those that have no field in the form. */
+/**
+ * Shows each error below its field; returns those that have no field in the form.
+ * @param {HTMLElement} form
+ * @param {Fault[]} faults
+ */
 export function showFieldErrors(form, faults) {
-  const fields = [...form.querySelectorAll("[data-path]")];
+  const fields = all(form, "[data-path]");
   for (const field of fields) showErrors(field, []);
+  /** @type {Map<HTMLElement, Fault[]>} */
   const found = new Map();
+  /** @type {Fault[]} */
   const rest = [];
   for (const fault of faults) {
-    const fitting = fields.filter(({ dataset }) => dataset.path && covers(dataset.path, fault.path));
-    const best = fitting.sort((one, other) => other.dataset.path.length - one.dataset.path.length)[0];
+    const fitting = fields.filter((field) => pathOf(field) && covers(pathOf(field), fault.path));
+    const best = fitting.sort((one, other) => pathOf(other).length - pathOf(one).length)[0];
     if (best) found.set(best, [...(found.get(best) ?? []), fault]);
     else rest.push(fault);
   }
@@ -369,11 +472,22 @@ export function showFieldErrors(form, faults) {
   return rest;
 }
 
+/** @param {HTMLElement} field */
+const pathOf = (field) => field.dataset.path ?? "";
+
+/**
+ * @param {string} field
+ * @param {string} path
+ */
 const covers = (field, path) =>
   path === field || ([".", "["].includes(path.slice(field.length)[0]) && path.startsWith(field));
 
+/**
+ * @param {HTMLElement} field
+ * @param {Fault[]} faults
+ */
 function showErrors(field, faults) {
-  const wrong = field.querySelector(":scope > .wrong");
+  const wrong = all(field, ":scope > .wrong")[0];
   if (!wrong) return;
   wrong.textContent = faults.map(faultText).join(" · ");
   wrong.hidden = faults.length === 0;
@@ -382,10 +496,16 @@ function showErrors(field, faults) {
   else control?.removeAttribute("aria-invalid");
 }
 
-/** One error of the settings with its path. */
+/**
+ * One error of the settings with its path.
+ * @param {Fault} fault
+ */
 export const faultLine = (fault) => `${fault.path}: ${faultText(fault)}`;
 
-/** One error of the settings as a sentence. */
+/**
+ * One error of the settings as a sentence.
+ * @param {Fault} fault
+ */
 export function faultText(fault) {
   const sentence = translated(`error-sentence.${fault.expected}`) || missingText(fault);
   if (sentence) return sentence;
@@ -393,18 +513,26 @@ export function faultText(fault) {
   return t("error.field", { expected: expectedText(fault.expected), found });
 }
 
-/** "Enter a name." for a name that is missing; "" for any other error. */
+/**
+ * "Enter a name." for a name that is missing; "" for any other error.
+ * @param {Fault} fault
+ */
 function missingText({ path, expected, found }) {
   if (found !== '""' && found !== "nothing") return "";
   const member = path.split(".").at(-1);
   return translated(`enter.${member}`) || (expected === NOT_EMPTY ? t("enter.value") : "");
 }
 
-/** The daemon's own words in English; for other languages they are looked up with # for each number. */
+/**
+ * The daemon's own words in English; for other languages they are looked up with # for each number.
+ * @param {string} expected
+ * @returns {string}
+ */
 function expectedText(expected) {
+  /** @type {string[]} */
   const numbers = expected.match(NUMBER) ?? [];
   const whole = translated(`expected.${expected.replace(NUMBER, "#")}`);
-  if (whole) return whole.replace(/#/g, () => numbers.shift());
+  if (whole) return whole.replace(/#/g, () => numbers.shift() ?? "");
   if (expected.startsWith(ONE_OF) && translated("expected.one of"))
     return t("expected.one of", { values: expected.slice(ONE_OF.length) });
   const parts = expected.split(" or ");
@@ -415,7 +543,14 @@ const NUMBER = /\d+(\.\d+)?/g;
 const ONE_OF = "one of ";
 const NOT_EMPTY = "text that is not empty";
 
+/**
+ * @param {Choices} options
+ * @param {string} value
+ * @param {((value: string) => unknown) | null} [onchange]
+ * @param {Props} [props]
+ */
 export function select(options, value, onchange = null, props = {}) {
+  /** @type {HTMLSelectElement} */
   const made = h(
     "select",
     { onchange: onchange && (() => onchange(made.value)), ...props },
@@ -425,9 +560,24 @@ export function select(options, value, onchange = null, props = {}) {
   return made;
 }
 
-/** Tabs-like choice of one: [[value, label]]. */
+/**
+ * Each value with its label.
+ * @param {readonly string[]} values
+ * @param {(value: string) => string} labelOf
+ * @returns {[string, string][]}
+ */
+export const choices = (values, labelOf) => values.map((value) => [value, labelOf(value)]);
+
+/**
+ * Tabs-like choice of one: [[value, label]].
+ * @param {string} label
+ * @param {Choices} options
+ * @param {string} value
+ * @param {(value: string) => void} onchange
+ */
 export function segments(label, options, value, onchange) {
   const holder = h("div.segments", { role: "radiogroup", "aria-label": label });
+  /** @param {string} chosen */
   const draw = (chosen) =>
     replace(
       holder,
@@ -447,15 +597,19 @@ export function segments(label, options, value, onchange) {
         ),
       ),
     );
+  /** @param {string} key */
   function pick(key) {
     if (key === value) return;
     value = key;
     draw(key);
-    holder.querySelector("[aria-checked=true]").focus();
+    all(holder, "[aria-checked=true]")[0]?.focus();
     onchange(key);
   }
+  /** @param {KeyboardEvent} event */
   function move(event) {
-    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    /** @type {Record<string, number>} */
+    const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+    const step = steps[event.key];
     if (!step) return;
     event.preventDefault();
     const at = options.findIndex(([key]) => key === value);
@@ -465,8 +619,12 @@ export function segments(label, options, value, onchange) {
   return holder;
 }
 
-/** The lines of a unified diff, coloured. */
+/**
+ * The lines of a unified diff, coloured.
+ * @param {string} text
+ */
 export function diffView(text) {
+  /** @type {Record<string, string>} */
   const kinds = { "+": "added", "-": "removed", "@": "position" };
   const lines = text.replace(/\n$/, "").split("\n");
   return h(
@@ -488,10 +646,15 @@ export function diffView(text) {
 
 // --- words ---
 
+/** @param {string} protocol */
 export const protocolName = (protocol) => t(`protocol.${protocol}`);
+/** @param {string} protocol */
 export const clientName = (protocol) => t(`client.${protocol}`);
 
-/** Why an upstream is skipped: the daemon's own sentence in English, a short form in other languages. */
+/**
+ * Why an upstream is skipped: the daemon's own sentence in English, a short form in other languages.
+ * @param {Skip} skip
+ */
 export function skipText(skip) {
   const words = translated(`skip.${skip.reason}`);
   if (!words) return skip.text;

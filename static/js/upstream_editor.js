@@ -1,7 +1,7 @@
 // The form of one upstream: checked by the daemon during input, saved field by field.
-import { post } from "./api.js";
+import { post, problemOf } from "./api.js";
 import { config, save } from "./config.js";
-import { append, debounced, h, replace } from "./dom.js";
+import { all, append, debounced, h, replace } from "./dom.js";
 import { t, translated } from "./i18n.js";
 import {
   actionButton,
@@ -36,20 +36,28 @@ const SERVERS = [
   "fastchat",
   "deepseek",
 ];
+/** @param {unknown} one @param {unknown} other */
 const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
-/** Opens the form for an entry, or for a new one (null). Resolves with the saved name and protocol, or undefined. */
+/**
+ * Opens the form for an entry, or for a new one (null). Resolves with the saved name and protocol, or undefined.
+ * @param {Entry | null} original
+ * @returns {Promise<UpstreamSummary | undefined>}
+ */
 export function editUpstream(original) {
+  const known = config();
+  if (!known) throw new Error("the settings are not loaded yet");
+  /** @type {Partial<Entry>} */
   const entry = original ?? { protocol: "messages" };
-  let revision = config().revision;
-  const defaults = config().defaults.upstream;
+  let { revision } = known;
+  const defaults = known.defaults.upstream;
   const moveKey = async () => {
-    const answer = await save("/api/upstreams/move-key", { name: original.name, revision });
+    const answer = await save("/api/upstreams/move-key", { name: entry.name, revision });
     revision = answer.revision;
     note(t("editor.key-moved", { name: answer.key.name }), { kind: "good" });
     return answer.key;
   };
-  const fields = allFields(entry, defaults, original && config().keyring ? moveKey : null);
+  const fields = allFields(entry, defaults, original && known.keyring ? moveKey : null);
   const before = fields.map(({ read }) => read());
   const changes = () =>
     Object.fromEntries(
@@ -58,17 +66,24 @@ export function editUpstream(original) {
         .filter(([, now, then]) => !same(now, then))
         .map(([name, now]) => [name, now ?? null]),
     );
+  /** @returns {Record<string, unknown>} */
   const whole = () =>
     Object.fromEntries(fields.map((one) => [one.name, one.read()]).filter(([, value]) => value !== undefined));
+  const summary = () => {
+    const { name = "", protocol, models } = /** @type {Partial<Entry>} */ (whole());
+    return { name, protocol, models };
+  };
   let finished = false;
+  /** @param {BeforeUnloadEvent} event */
   const guard = (event) => !finished && Object.keys(changes()).length && event.preventDefault();
   window.addEventListener("beforeunload", guard);
 
   return dialog(
     original ? t("editor.title", { name: original.name }) : t("editor.title-new"),
-    (close, dismiss) => {
+    (/** @type {Close<UpstreamSummary>} */ close, dismiss) => {
       const rest = h("div.stack.bad", { role: "alert" });
       const url = h("p.help.wrap", { "aria-live": "polite" });
+      /** @type {HTMLFormElement} */
       const form = h("form.stack.loose", {
         novalidate: true,
         oninput: () => check(),
@@ -80,14 +95,15 @@ export function editUpstream(original) {
           const answer = await post("/api/upstreams/check", { name: original?.name, entry: whole() });
           if (!form.isConnected) return;
           const touched = answer.faults.filter(
-            (fault) => original || form.classList.contains("tried") || wasTouched(form, fault.path),
+            (/** @type {Fault} */ fault) =>
+              original || form.classList.contains("tried") || wasTouched(form, fault.path),
           );
           replace(
             rest,
             showFieldErrors(form, touched).map((fault) => h("p.wrap", {}, faultLine(fault))),
           );
           url.textContent = answer.url ? t("editor.final-url", { url: answer.url }) : "";
-          fields.find((one) => one.name === "timeouts").expect(answer.timeouts ?? {});
+          fields.find((one) => one.name === "timeouts")?.expect?.(answer.timeouts ?? {});
         } catch (error) {
           replace(rest, h("p", {}, messageOf(error)));
         }
@@ -101,23 +117,21 @@ export function editUpstream(original) {
         }
         try {
           if (original) await save("/api/upstreams/update", { name: original.name, changes: changed, revision });
-          else await save("/api/upstreams/add", { entry: whole(), revision: config().revision });
+          else await save("/api/upstreams/add", { entry: whole(), revision: config()?.revision });
         } catch (error) {
-          replace(
-            rest,
-            showFieldErrors(form, error.faults).map((fault) => h("p.wrap", {}, faultLine(fault))),
-          );
-          if (!error.faults.length) replace(rest, h("p.wrap", {}, messageOf(error)));
-          const first = form.querySelector("[aria-invalid=true]");
+          const { faults } = problemOf(error);
+          const others = showFieldErrors(form, faults).map((fault) => h("p.wrap", {}, faultLine(fault)));
+          replace(rest, faults.length ? others : h("p.wrap", {}, messageOf(error)));
+          const first = all(form, "[aria-invalid=true]")[0];
           first?.closest("details")?.setAttribute("open", "");
-          (first ?? rest).focus?.();
+          (first ?? rest).focus();
           return;
         }
         finished = true;
-        const { name, protocol, models } = whole();
-        close({ name, protocol, models });
+        close(summary());
         if (original) note(t("saved"), { kind: "good" });
       };
+      /** @type {HTMLButtonElement} */
       const saving = h(
         "button.primary",
         { type: "submit", onclick: (event) => (event.preventDefault(), busy(saving, submit)) },
@@ -125,17 +139,19 @@ export function editUpstream(original) {
       );
       const test = button(t("editor.test"), () =>
         testUpstream({
+          ...summary(),
           name: original?.name,
           entry: whole(),
-          protocol: whole().protocol,
-          models: whole().models,
           useUrl: (better) => {
-            form.querySelector("[name=base_url]").value = better;
+            const input = form.elements.namedItem("base_url");
+            if (input instanceof HTMLInputElement) input.value = better;
             check();
           },
         }),
       );
-      form.addEventListener("focusout", (event) => event.target.name && (event.target.dataset.touched = "1"));
+      form.addEventListener("focusout", ({ target }) => {
+        if (isControl(target) && target.name) target.dataset.touched = "1";
+      });
       layout(form, fields, url, entry);
       form.append(rest);
       check();
@@ -150,11 +166,23 @@ export function editUpstream(original) {
   ).finally(() => window.removeEventListener("beforeunload", guard));
 }
 
-/** A new form shows no errors for fields that are still empty. */
+/**
+ * A new form shows no errors for fields that are still empty.
+ * @param {HTMLElement} form
+ * @param {string} path
+ */
 function wasTouched(form, path) {
-  const control = form.querySelector(`[name="${CSS.escape(path.split(/[.[]/)[0])}"]`);
-  return !control || control.dataset.touched || control.value !== "";
+  const [name = ""] = path.split(/[.[]/);
+  const control = form.querySelector(`[name="${CSS.escape(name)}"]`);
+  return !isControl(control) || control.dataset.touched || control.value !== "";
 }
+
+/**
+ * @param {unknown} element
+ * @returns {element is Control}
+ */
+const isControl = (element) =>
+  element instanceof HTMLInputElement || element instanceof HTMLSelectElement || element instanceof HTMLTextAreaElement;
 
 const ADVANCED = {
   schedule: ["weekdays", "hours", "activation"],
@@ -163,9 +191,15 @@ const ADVANCED = {
 };
 const BASIC = ["name", "base_url", "protocol", "key", "role", "priority", "models", "model", "note"];
 
+/**
+ * @param {HTMLFormElement} form
+ * @param {FormField[]} fields
+ * @param {HTMLElement} url
+ * @param {Partial<Entry>} entry
+ */
 function layout(form, fields, url, entry) {
   const elements = new Map(fields.map((one) => [one.name, one.element]));
-  elements.get("base_url").append(url);
+  elements.get("base_url")?.append(url);
   append(
     form,
     h(
@@ -175,7 +209,9 @@ function layout(form, fields, url, entry) {
     ),
   );
   for (const [section, names] of Object.entries(ADVANCED)) {
-    const used = names.some((name) => entry[name] !== undefined && !(name === "clients" && entry.clients.length === 3));
+    const used = names.some(
+      (name) => entry[name] !== undefined && !(name === "clients" && entry.clients?.length === 3),
+    );
     form.append(
       h(
         "details",
@@ -191,17 +227,34 @@ function layout(form, fields, url, entry) {
   }
 }
 
-// --- fields: { name, element, read } ---
+// --- fields ---
 
+/**
+ * @typedef {{ wide?: boolean, mono?: boolean, placeholder?: string, required?: boolean }} TextOptions
+ * @typedef {{ min?: number, max?: number, step?: number | "any" }} NumberOptions
+ * @typedef {{ label: string, help: string }} Words
+ */
+
+/**
+ * @param {Partial<Entry>} entry
+ * @param {Record<string, unknown>} defaults
+ * @param {(() => Promise<StoredKey>) | null} moveKey
+ * @returns {FormField[]}
+ */
 function allFields(entry, defaults, moveKey) {
+  /** @param {string} name */
   const word = (name) => t(`field.${name}`);
+  /** @param {string} name @param {TextOptions} [options] */
   const text = (name, options = {}) =>
     textField(name, entry[name], { label: word(name), help: helpOf(name), ...options });
+  /** @param {string} name @param {NumberOptions} [options] */
   const number = (name, options = {}) =>
     numberField(name, entry[name], { label: word(name), help: helpOf(name), fallback: defaults[name], ...options });
+  /** @param {string} name @param {Choices} options */
   const choice = (name, options) =>
     choiceField(name, entry[name], { label: word(name), help: helpOf(name), fallback: defaults[name], options });
-  return [
+  /** @type {FormField[]} */
+  const fields = [
     text("name", { required: true, wide: true }),
     text("base_url", { required: true, wide: true, mono: true, placeholder: "https://api.example.com" }),
     {
@@ -251,22 +304,37 @@ function allFields(entry, defaults, moveKey) {
       SERVERS.map((name) => [name, name === "auto" ? t("server.auto") : name]),
     ),
     jsonField("capabilities", entry.capabilities),
-  ].map((one) => (one.required ? one : { ...one, read: unlessDefault(one.read, entry[one.name], defaults[one.name]) }));
+  ];
+  return fields.map((one) =>
+    one.required ? one : { ...one, read: unlessDefault(one.read, entry[one.name], defaults[one.name]) },
+  );
 }
 
-/** A value that equals the default is left out of the file, unless it was there before. */
+/**
+ * A value that equals the default is left out of the file, unless it was there before.
+ * @param {() => unknown} read
+ * @param {unknown} stored
+ * @param {unknown} fallback
+ */
 const unlessDefault = (read, stored, fallback) => () => {
   const value = read();
   return stored === undefined && same(value, fallback) ? undefined : value;
 };
 
+/** @param {string} name */
 const helpOf = (name) => translated(`help.${name}`);
 
+/**
+ * @param {string} name
+ * @param {unknown} value
+ * @param {Words & TextOptions} options
+ * @returns {FormField}
+ */
 function textField(name, value, { label, help, wide = false, mono = false, placeholder = "", required = false }) {
   const input = h("input", {
     type: "text",
     name,
-    value: value ?? "",
+    value: String(value ?? ""),
     placeholder,
     class: mono ? "mono" : "",
     spellcheck: "false",
@@ -282,8 +350,22 @@ function textField(name, value, { label, help, wide = false, mono = false, place
   };
 }
 
+/**
+ * @param {string} name
+ * @param {unknown} value
+ * @param {Words & NumberOptions & { fallback: unknown }} options
+ * @returns {FormField}
+ */
 function numberField(name, value, { label, help, fallback, min, max, step = 1 }) {
-  const input = h("input", { type: "number", name, min, max, step, value: value ?? "", placeholder: fallback ?? "" });
+  const input = h("input", {
+    type: "number",
+    name,
+    min,
+    max,
+    step,
+    value: String(value ?? ""),
+    placeholder: String(fallback ?? ""),
+  });
   return {
     name,
     element: field(label, input, { help, path: name }),
@@ -291,19 +373,32 @@ function numberField(name, value, { label, help, fallback, min, max, step = 1 })
   };
 }
 
+/**
+ * @param {string} name
+ * @param {unknown} value
+ * @param {Words & { fallback: unknown, options: Choices }} options
+ * @returns {FormField}
+ */
 function choiceField(name, value, { label, help, fallback, options }) {
-  const input = select(options, value ?? fallback, null, { name });
+  const input = select(options, String(value ?? fallback), null, { name });
   return { name, element: field(label, input, { help, path: name }), read: () => input.value };
 }
 
-/** `moveKey()` puts a stored literal key into the system keychain and returns what the entry contains then; null: not offered. */
+/**
+ * `moveKey()` puts a stored literal key into the system keychain and returns what the entry contains then; null: not offered.
+ * @param {StoredKey | undefined} stored
+ * @param {(() => Promise<StoredKey>) | null} moveKey
+ * @returns {FormField}
+ */
 function keyField(stored, moveKey) {
+  /** @type {string} */
   let kind = stored?.kind ?? "none";
   const input = h("input", { type: "password", name: "key", autocomplete: "off", "aria-label": t("field.key") });
   const choose = h("select", { "aria-label": t("key-choice.label") });
   const mover = actionButton(
     t("editor.move-key"),
     async () => {
+      if (!moveKey) return;
       stored = await moveKey();
       kind = stored.kind;
       start();
@@ -325,7 +420,7 @@ function keyField(stored, moveKey) {
       kinds.map((name) => h("option", { value: name }, t(`key-choice.${name}`))),
     );
     choose.value = kind === "literal" ? "keep" : kind;
-    input.value = ["env", "keyring"].includes(kind) ? stored.name : "";
+    input.value = ["env", "keyring"].includes(kind) ? (stored?.name ?? "") : "";
     adapt();
   };
   choose.addEventListener("change", () => {
@@ -334,6 +429,7 @@ function keyField(stored, moveKey) {
     if (!input.hidden) input.focus();
   });
   start();
+  /** @type {Record<string, () => string | undefined>} */
   const values = {
     keep: () => undefined,
     literal: () => input.value,
@@ -347,22 +443,28 @@ function keyField(stored, moveKey) {
     name: "key",
     required: true,
     element: group(t("field.key"), h("div.stack", {}, choose, input, offer), { help: t("help.key"), path: "key" }),
-    read: () => (unchanged() ? undefined : values[choose.value]()),
+    read: () => (unchanged() ? undefined : values[choose.value]?.()),
   };
 }
 
+/**
+ * @param {string} name
+ * @param {string[] | undefined} value
+ * @param {Choices} options
+ * @returns {FormField}
+ */
 function checksField(name, value, options) {
-  const boxes = options.map(([key, label]) => [
+  const boxes = options.map(([key, label]) => ({
     key,
-    h("input", { type: "checkbox", name, checked: (value ?? options.map(([each]) => each)).includes(key) }),
+    box: h("input", { type: "checkbox", name, checked: value === undefined || value.includes(key) }),
     label,
-  ]);
+  }));
   const element = group(
     t(`field.${name}`),
     h(
       "div.checks",
       {},
-      boxes.map(([, box, label]) => h("label.check", {}, box, label)),
+      boxes.map(({ box, label }) => h("label.check", {}, box, label)),
     ),
     { help: helpOf(name), path: name },
   );
@@ -371,41 +473,33 @@ function checksField(name, value, options) {
     name,
     element,
     read: () => {
-      const chosen = boxes.filter(([, box]) => box.checked).map(([key]) => key);
+      const chosen = boxes.filter(({ box }) => box.checked).map(({ key }) => key);
       return chosen.length === options.length && value === undefined ? undefined : chosen;
     },
   };
 }
 
-/** Rows of two texts. */
+/**
+ * Rows of two texts.
+ * @param {[string, string | true][]} pairs
+ * @param {{ first: string, second: string, add: string, secret?: boolean }} options
+ */
 function pairRows(pairs, { first, second, add, secret = false }) {
   const rows = h("div.stack");
+  /** @type {WeakMap<Element, () => [string, string | true]>} */
+  const readers = new WeakMap();
+  /** @param {string} [left] @param {string | true} [right] true: a stored value that is not shown */
   const addRow = (left = "", right = "") => {
-    const stored = right === true;
+    const isStored = right === true;
+    const name = pairInput(left, first, first);
+    const value = pairInput(isStored ? "" : right, second, isStored ? t("editor.stored") : second);
+    /** @type {HTMLElement} */
     const row = h(
       "div.pair-row",
       {},
-      h("input", {
-        type: "text",
-        value: left,
-        "aria-label": first,
-        placeholder: first,
-        spellcheck: "false",
-        autocomplete: "off",
-        class: "mono",
-        name: "pair",
-      }),
+      name,
       h("span.arrow.faint", { "aria-hidden": "true" }, secret ? ":" : "→"),
-      h("input", {
-        type: "text",
-        value: stored ? "" : right,
-        "aria-label": second,
-        placeholder: stored ? t("editor.stored") : second,
-        spellcheck: "false",
-        autocomplete: "off",
-        class: "mono",
-        name: "pair",
-      }),
+      value,
       button(
         "",
         () => {
@@ -415,24 +509,39 @@ function pairRows(pairs, { first, second, add, secret = false }) {
         { kind: "quiet", iconName: "close", title: t("editor.remove-row") },
       ),
     );
-    row.storedRight = stored;
+    readers.set(row, () => [name.value.trim(), value.value === "" && isStored ? true : value.value.trim()]);
     rows.append(row);
-    return row;
+    return name;
   };
   pairs.forEach(([left, right]) => addRow(left, right));
-  const more = button(add, () => addRow().querySelector("input").focus(), { kind: "small" });
-  const read = () =>
-    [...rows.children]
-      .map((row) => {
-        const [left, right] = row.querySelectorAll("input");
-        return [left.value.trim(), right.value === "" && row.storedRight ? true : right.value.trim()];
-      })
-      .filter(([left]) => left);
+  const more = button(add, () => addRow().focus(), { kind: "small" });
+  const read = () => [...rows.children].map((row) => readers.get(row)?.() ?? ["", ""]).filter(([left]) => left);
   return { element: h("div.stack", {}, rows, h("div", {}, more)), read };
 }
 
+/**
+ * @param {string} value
+ * @param {string} label
+ * @param {string} placeholder
+ */
+const pairInput = (value, label, placeholder) =>
+  h("input.mono", {
+    type: "text",
+    value,
+    "aria-label": label,
+    placeholder,
+    spellcheck: "false",
+    autocomplete: "off",
+    name: "pair",
+  });
+
+/**
+ * @param {Models | undefined} value
+ * @returns {FormField}
+ */
 function modelsField(value) {
-  const kind = value === undefined || !Object.keys(value).length ? "all" : Array.isArray(value) ? "list" : "map";
+  const isList = Array.isArray(value);
+  const kind = !value || !Object.keys(value).length ? "all" : isList ? "list" : "map";
   const names = h(
     "textarea.mono",
     {
@@ -442,9 +551,9 @@ function modelsField(value) {
       "aria-label": t("models.list"),
       placeholder: "claude-sonnet-4-5-*\ngpt-4o",
     },
-    kind === "list" ? value.join("\n") : "",
+    isList ? value.join("\n") : "",
   );
-  const pairs = pairRows(kind === "map" ? Object.entries(value) : [["", ""]], {
+  const pairs = pairRows(value && kind === "map" ? Object.entries(value) : [["", ""]], {
     first: t("models.requested"),
     second: t("models.upstream"),
     add: t("models.add"),
@@ -465,6 +574,7 @@ function modelsField(value) {
     path: "models",
   });
   element.classList.add("whole");
+  /** @type {Record<string, () => unknown>} */
   const lists = {
     all: () => (value === undefined ? undefined : {}),
     list: () =>
@@ -474,9 +584,13 @@ function modelsField(value) {
         .filter(Boolean),
     map: () => Object.fromEntries(pairs.read()),
   };
-  return { name: "models", element, read: () => lists[choose.value]() };
+  return { name: "models", element, read: () => lists[choose.value]?.() };
 }
 
+/**
+ * @param {Record<string, true> | undefined} value
+ * @returns {FormField}
+ */
 function headersField(value) {
   const pairs = pairRows(Object.entries(value ?? {}), {
     first: t("headers.name"),
@@ -496,17 +610,23 @@ function headersField(value) {
   };
 }
 
+/**
+ * @param {string} name
+ * @param {Numbers | undefined} value
+ * @param {string[]} parts
+ * @returns {FormField}
+ */
 function numbersField(name, value, parts) {
-  const inputs = parts.map((part) => [
+  const inputs = parts.map((part) => ({
     part,
-    h("input", { type: "number", min: "0", step: "any", name, value: value?.[part] ?? "" }),
-  ]);
+    input: h("input", { type: "number", min: "0", step: "any", name, value: value?.[part] ?? "" }),
+  }));
   const element = group(
     t(`field.${name}`),
     h(
       "div.fields",
       {},
-      inputs.map(([part, input]) => field(t(`field.${name}.${part}`), input, { path: `${name}.${part}` })),
+      inputs.map(({ part, input }) => field(t(`field.${name}.${part}`), input, { path: `${name}.${part}` })),
     ),
     { help: helpOf(name), path: name },
   );
@@ -515,16 +635,20 @@ function numbersField(name, value, parts) {
     name,
     element,
     /** Shows the values in effect where no value is entered. */
-    expect: (values) => inputs.forEach(([part, input]) => (input.placeholder = values[part] ?? "")),
+    expect: (values) => inputs.forEach(({ part, input }) => (input.placeholder = String(values[part] ?? ""))),
     read: () => {
       const read = Object.fromEntries(
-        inputs.filter(([, input]) => input.value !== "").map(([part, input]) => [part, Number(input.value)]),
+        inputs.filter(({ input }) => input.value !== "").map(({ part, input }) => [part, Number(input.value)]),
       );
       return value === undefined && !Object.keys(read).length ? undefined : read;
     },
   };
 }
 
+/**
+ * @param {Entry["activation"]} value
+ * @returns {FormField}
+ */
 function activationField(value) {
   const at = h("input", { type: "text", name: "activation", value: value?.at ?? "", placeholder: "08:00" });
   const advance = h("input", {
@@ -556,6 +680,11 @@ function activationField(value) {
   };
 }
 
+/**
+ * @param {string} name
+ * @param {unknown} value
+ * @returns {FormField}
+ */
 function jsonField(name, value) {
   const input = h(
     "textarea.mono",

@@ -6,12 +6,24 @@ import { t } from "./i18n.js";
 import { save } from "./config.js";
 import { actionButton, busy, button, copyButton, dialog, dot, errorNote, note } from "./ui.js";
 
+/** @type {Record<string, string>} */
 const USUAL = { messages: "claude-sonnet-4-5-20250929", chat: "gpt-5.5", responses: "gpt-5.5" };
 
-/** Tests a saved upstream, or `entry`, the unsaved form of it; `useUrl(url)` puts a URL that works into that form. */
+/**
+ * @typedef {object} Tested
+ * @property {string} [name] of a saved upstream
+ * @property {Record<string, unknown>} [entry] its unsaved form
+ * @property {(url: string) => void} [useUrl]
+ */
+
+/**
+ * Tests a saved upstream, or `entry`, the unsaved form of it; `useUrl(url)` puts a URL that works into that form.
+ * @param {Tested & { protocol?: string, models?: Models }} tested
+ */
 export function testUpstream({ name, entry, protocol = "messages", models, useUrl }) {
   const result = h("div.stack.loose", { "aria-live": "polite" });
   const model = h("input", { type: "text", value: firstModel(models) ?? USUAL[protocol] ?? "", autofocus: true });
+  /** @type {HTMLButtonElement} */
   const again = button(t("test.run"), () => busy(again, run), { kind: "primary" });
   const run = async () => {
     replace(result, h("p.state", { role: "status" }, h("span.spinner", { "aria-hidden": "true" }), t("test.running")));
@@ -22,6 +34,7 @@ export function testUpstream({ name, entry, protocol = "messages", models, useUr
       replace(result, errorNote(error));
     }
   };
+  /** @type {(() => void) | undefined} */
   let done;
   return dialog(t("test.title", { name: name ?? entry?.name ?? "" }), (close) => {
     done = close;
@@ -43,11 +56,16 @@ export function testUpstream({ name, entry, protocol = "messages", models, useUr
   });
 }
 
+/** @param {Models | undefined} models */
 function firstModel(models) {
   const names = Array.isArray(models) ? models : Object.keys(models ?? {});
   return names.find((name) => !/[*?]/.test(name));
 }
 
+/**
+ * @param {ConnectionTest} answer
+ * @param {Tested & { close: () => void }} tested
+ */
 function report(answer, { name, entry, useUrl, close }) {
   return [
     h(
@@ -82,9 +100,13 @@ function report(answer, { name, entry, useUrl, close }) {
   ];
 }
 
+/**
+ * @param {string} url
+ * @param {Tested & { close: () => void }} tested
+ */
 function workingUrl(url, { name, entry, useUrl, close }) {
   const use = async () => {
-    if (entry) useUrl(url);
+    if (entry) useUrl?.(url);
     else {
       await save("/api/upstreams/update", { name, changes: { base_url: url } });
       note(t("saved"), { kind: "good" });

@@ -3,10 +3,16 @@ import { COOLING_DOWN, PROBING, simulationOf } from "./api_names.js";
 import { clock } from "./format.js";
 import { t } from "./i18n.js";
 
-/** Whether it cools down or is being probed after that, as a whole or for one of its models. */
+/**
+ * Whether it cools down or is being probed after that, as a whole or for one of its models.
+ * @param {UpstreamState} state
+ */
 export const hasCooldown = (state) => [COOLING_DOWN, PROBING].includes(state.state) || state.models.length > 0;
 
-/** Cooldowns, probes and simulated failures; "" if there are none. */
+/**
+ * Cooldowns, probes and simulated failures; "" if there are none.
+ * @param {UpstreamState | undefined} state
+ */
 export function healthText(state) {
   if (!state) return "";
   const simulation = simulationOf(state);

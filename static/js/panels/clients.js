@@ -21,6 +21,7 @@ import {
 
 const KINDS = { ours: "good", other: "warn", absent: "", unreadable: "bad" };
 
+/** @param {HTMLElement} root */
 export function mount(root) {
   const clients = h("div.stack.loose");
   const keys = h("div");
@@ -40,7 +41,7 @@ export function mount(root) {
     loadInto(
       clients,
       () => get("/api/clients"),
-      (answer) => answer.clients.map((client) => card(client, load)),
+      (/** @type {{ clients: ClientSetup[] }} */ answer) => answer.clients.map((client) => card(client, load)),
     );
   load();
   const ends = [
@@ -53,6 +54,10 @@ export function mount(root) {
   return () => ends.forEach((end) => end());
 }
 
+/**
+ * @param {ClientSetup} client
+ * @param {() => void} reload
+ */
 function card(client, reload) {
   const options = client.options.map(optionField);
   const chosen = () => Object.fromEntries(options.map((one) => [one.name, one.read()]));
@@ -97,6 +102,7 @@ function card(client, reload) {
   );
 }
 
+/** @param {ClientOption} option */
 function optionField(option) {
   const help = translated(`option.${option.name}`) || option.help;
   if (option.type === "flag") {
@@ -107,7 +113,7 @@ function optionField(option) {
       read: () => box.checked,
     };
   }
-  const input = h("input", { type: "text", value: option.default ?? "", spellcheck: "false" });
+  const input = h("input", { type: "text", value: String(option.default ?? ""), spellcheck: "false" });
   return {
     name: option.name,
     element: h("label.field", {}, h("span", {}, h("code", {}, option.label), h("span.muted", {}, ` ${help}`)), input),
@@ -115,8 +121,15 @@ function optionField(option) {
   };
 }
 
+/**
+ * @param {ClientSetup} client
+ * @param {"apply" | "undo"} action
+ * @param {object} options
+ * @param {() => void} reload
+ */
 async function preview(client, action, options, reload) {
   const plan = await post("/api/clients/preview", { client: client.client, action, options });
+  /** @param {Close<void>} close */
   const act = async (close) => {
     const { path, backup } = await post(`/api/clients/${action}`, {
       client: client.client,
@@ -149,6 +162,7 @@ async function preview(client, action, options, reload) {
   );
 }
 
+/** @param {Record<string, string>} urls */
 function urlList(urls) {
   return h(
     "ul.lines",
@@ -166,7 +180,9 @@ function urlList(urls) {
 
 // --- client keys ---
 
+/** @param {Config} known */
 function keysCard(known) {
+  /** @param {Config["client_keys"][number]} key */
   const remove = async ({ id, label }) => {
     if (await confirm(t("keys.remove"), t("keys.remove-question", { label }), t("delete")))
       await save("/api/client-keys/remove", { id });
@@ -203,6 +219,7 @@ function addKey() {
     t("keys.add"),
     (close) => {
       const body = h("div.stack.loose", {}, h("p.muted", {}, t("keys.help")), label);
+      /** @type {HTMLButtonElement} */
       const add = actionButton(
         t("keys.create"),
         async () => {

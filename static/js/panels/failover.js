@@ -1,8 +1,15 @@
 // What Switchyard does when an upstream fails, and how long each step may take: each setting with its default.
 import { difference, mountDraft, orNull } from "../draft.js";
-import { h } from "../dom.js";
+import { all, h } from "../dom.js";
 import { t, translated } from "../i18n.js";
 import { button, field, group, moveButtons, select } from "../ui.js";
+
+/**
+ * @typedef {object} NumberField
+ * @property {string} name
+ * @property {HTMLElement} element
+ * @property {() => number | undefined} read
+ */
 
 const ACTIONS = ["switch", "retry", "rescue", "return"];
 const GROUPS = {
@@ -13,13 +20,19 @@ const GROUPS = {
 const BUDGETS = ["day_soft", "day_hard", "month_soft", "month_hard"];
 const NETWORK = ["connect", "connect_timeout", "read", "first_byte_timeout", "idle_timeout", "protocol"];
 
+/** @param {HTMLElement} root */
 export function mount(root) {
   return mountDraft(root, t("nav.failover"), t("failover.intro"), build);
 }
 
+/**
+ * @param {Config} config
+ * @param {() => void} touched
+ * @returns {Draft}
+ */
 function build(config, touched) {
   const stored = {
-    failover: config.failover ?? {},
+    failover: /** @type {FailoverSettings} */ (config.failover ?? {}),
     timeouts: config.timeouts ?? {},
     budget: config.budget ?? {},
     allowed_hosts: config.allowed_hosts ?? [],
@@ -59,8 +72,9 @@ function build(config, touched) {
   });
   const changes = () => {
     const now = read();
+    /** @type {Record<string, unknown>} */
     const changed = {};
-    for (const section of ["failover", "timeouts", "budget"]) {
+    for (const section of /** @type {const} */ (["failover", "timeouts", "budget"])) {
       const inner = difference(now[section], stored[section]);
       if (Object.keys(inner).length) changed[section] = inner;
     }
@@ -164,15 +178,26 @@ function build(config, touched) {
   };
 }
 
+/**
+ * @param {string} title
+ * @param {Child} content
+ */
 const card = (title, content) =>
   h("section.card", { "aria-label": t(title) }, h("header", {}, h("h2", {}, t(title))), h("div.inside", {}, content));
 
+/**
+ * @param {string} section
+ * @param {string} name
+ * @param {Record<string, unknown>} stored
+ * @param {Record<string, unknown>} defaults
+ * @returns {NumberField}
+ */
 function numberOf(section, name, stored, defaults) {
   const input = h("input", {
     type: "number",
     min: "0",
     step: "any",
-    value: stored[name] ?? "",
+    value: String(stored[name] ?? ""),
     placeholder: defaults[name] === 0 ? "–" : String(defaults[name]),
   });
   const text = [
@@ -188,10 +213,15 @@ function numberOf(section, name, stored, defaults) {
   };
 }
 
+/** @param {NumberField[]} fields */
 const values = (fields) =>
   Object.fromEntries(fields.map((one) => [one.name, one.read()]).filter(([, value]) => value !== undefined));
 
-/** Members that this form does not show stay as they are. */
+/**
+ * Members that this form does not show stay as they are.
+ * @param {Record<string, unknown>} stored
+ * @param {NumberField[]} fields
+ */
 const others = (stored, fields) =>
   Object.fromEntries(
     Object.entries(stored).filter(
@@ -199,10 +229,19 @@ const others = (stored, fields) =>
     ),
   );
 
-/** A table or a list, unless it is empty and was not in the file. */
+/**
+ * A table or a list, unless it is empty and was not in the file.
+ * @param {string} name
+ * @param {object} table
+ * @param {Record<string, unknown>} stored
+ */
 const some = (name, table, stored) =>
   Object.keys(table).length || stored[name] !== undefined ? { [name]: table } : {};
 
+/**
+ * @param {string} value
+ * @param {string} label
+ */
 const actionSelect = (value, label) =>
   select(
     ACTIONS.map((action) => [action, t(`action.${action}`)]),
@@ -211,19 +250,30 @@ const actionSelect = (value, label) =>
     { "aria-label": label },
   );
 
+/**
+ * @param {Record<string, string>} stored
+ * @param {Record<string, string>} defaults
+ * @param {() => void} touched
+ */
 function statusRows(stored, defaults, touched) {
   const rows = h("div.stack");
+  /** @type {WeakMap<Element, { read: () => [string, string], isKept: () => boolean }>} */
+  const readers = new WeakMap();
+  /** @param {string} status @param {string} action @param {boolean} fixed */
   const add = (status, action, fixed) => {
-    const name = fixed
-      ? status === "default"
-        ? h("span", {}, t("failover.any-other"))
-        : h("code", {}, status)
-      : h("input.mono", { type: "text", value: status, placeholder: "429, 5xx", "aria-label": t("failover.status") });
+    const input = h("input.mono", {
+      type: "text",
+      value: status,
+      placeholder: "429, 5xx",
+      "aria-label": t("failover.status"),
+    });
+    const label = status === "default" ? h("span", {}, t("failover.any-other")) : h("code", {}, status);
     const choice = actionSelect(action, t("failover.action-for", { what: status }));
+    /** @type {HTMLElement} */
     const row = h(
       "div.pair-row",
       {},
-      name,
+      fixed ? label : input,
       h("span.arrow.faint", { "aria-hidden": "true" }, "→"),
       choice,
       fixed
@@ -234,8 +284,10 @@ function statusRows(stored, defaults, touched) {
             title: t("editor.remove-row"),
           }),
     );
-    row.read = () => [fixed ? status : name.value.trim(), choice.value];
-    row.keep = () => (fixed ? choice.value !== defaults[status] || status in stored : name.value.trim() !== "");
+    readers.set(row, {
+      read: () => [fixed ? status : input.value.trim(), choice.value],
+      isKept: () => (fixed ? choice.value !== defaults[status] || status in stored : input.value.trim() !== ""),
+    });
     rows.append(row);
     return row;
   };
@@ -244,11 +296,11 @@ function statusRows(stored, defaults, touched) {
     ...Object.keys(stored).filter((key) => key !== "default"),
     "default",
   ])) {
-    add(status, stored[status] ?? defaults[status], status in defaults);
+    add(status, stored[status] ?? defaults[status] ?? "switch", status in defaults);
   }
   const more = button(
     t("failover.add-status"),
-    () => (add("", "switch", false).querySelector("input").focus(), touched()),
+    () => (add("", "switch", false).querySelector("input")?.focus(), touched()),
     { kind: "small" },
   );
   return {
@@ -256,16 +308,29 @@ function statusRows(stored, defaults, touched) {
       help: t("failover.on-status-note"),
       path: "failover.on_status",
     }),
-    read: () =>
-      ordered(Object.fromEntries([...rows.children].filter((row) => row.keep()).map((row) => row.read())), stored),
+    read: () => {
+      const kept = [...rows.children].flatMap((row) => {
+        const reader = readers.get(row);
+        return reader?.isKept() ? [reader.read()] : [];
+      });
+      return ordered(Object.fromEntries(kept), stored);
+    },
   };
 }
 
-/** Rules for the text of an error, in their order: the first that matches takes effect. */
+/**
+ * Rules for the text of an error, in their order: the first that matches takes effect.
+ * @param {TextRule[]} stored
+ * @param {() => void} touched
+ */
 function textRows(stored, touched) {
   const rows = h("div.stack");
-  const number = () => [...rows.children].forEach((row, index) => (row.dataset.path = `failover.on_text[${index}]`));
+  /** @type {WeakMap<Element, () => TextRule>} */
+  const readers = new WeakMap();
+  const number = () =>
+    all(rows, ":scope > *").forEach((row, index) => (row.dataset.path = `failover.on_text[${index}]`));
   const changed = () => (number(), touched());
+  /** @param {TextRule} rule */
   const add = (rule) => {
     const words = t("failover.text");
     const text = h("input", {
@@ -281,6 +346,7 @@ function textRows(stored, touched) {
       iconName: "close",
       title: t("editor.remove-row"),
     });
+    /** @type {HTMLElement} */
     const row = h(
       "div.text-row",
       { dataset: { path: "" } },
@@ -295,26 +361,30 @@ function textRows(stored, touched) {
       ),
       h("p.wrong", { hidden: true }),
     );
-    row.read = () => ({ ...rule, match: text.value, action: choice.value });
+    readers.set(row, () => ({ ...rule, match: text.value, action: choice.value }));
     rows.append(row);
     number();
     return row;
   };
   stored.forEach(add);
-  const more = button(t("failover.add-text"), () => (add({}).querySelector("input").focus(), changed()), {
+  const more = button(t("failover.add-text"), () => (add({}).querySelector("input")?.focus(), changed()), {
     kind: "small",
   });
   return {
     element: h("div.stack", {}, rows, h("div", {}, more)),
-    read: () => [...rows.children].map((row) => row.read()),
+    read: () => [...rows.children].map((row) => readers.get(row)?.() ?? {}),
   };
 }
 
+/**
+ * @param {Record<string, string>} stored
+ * @param {Record<string, string>} defaults
+ */
 function errorRows(stored, defaults) {
-  const choices = [...NETWORK, "default"].map((kind) => [
-    kind,
-    actionSelect(stored[kind] ?? defaults[kind], t(`error-kind.${kind}`)),
-  ]);
+  const choices = [...NETWORK, "default"].map(
+    (kind) =>
+      /** @type {const} */ ([kind, actionSelect(stored[kind] ?? defaults[kind] ?? "switch", t(`error-kind.${kind}`))]),
+  );
   const rows = choices.map(([kind, choice]) =>
     h(
       "div.pair-row",
@@ -339,7 +409,11 @@ function errorRows(stored, defaults) {
   };
 }
 
-/** In the order of the file, so that an unchanged table compares equal. */
+/**
+ * In the order of the file, so that an unchanged table compares equal.
+ * @param {Record<string, string>} table
+ * @param {Record<string, string>} stored
+ */
 function ordered(table, stored) {
   const names = [
     ...Object.keys(stored).filter((name) => name in table),

@@ -20,6 +20,7 @@ import {
   note,
 } from "../ui.js";
 
+/** @param {HTMLElement} root */
 export function mount(root) {
   const state = h("div.inside.stack");
   const history = h("div", {}, loadingNote());
@@ -51,7 +52,7 @@ export function mount(root) {
       () => get("/api/history"),
       (answer) => versions(answer, load),
     );
-  let revision = null;
+  let revision = "";
   const ends = [
     subscribe("state", (known) => drawState({ ...known.file, revision: known.revision })),
     onConfig((known) => {
@@ -62,6 +63,7 @@ export function mount(root) {
   return () => ends.forEach((end) => end());
 }
 
+/** @param {FileState & { revision: string }} state */
 function fileState({ revision, ...file }) {
   const { path, faults, warnings } = file;
   return [
@@ -83,7 +85,7 @@ function fileState({ revision, ...file }) {
               "li.bad.wrap",
               {},
               h("code", {}, fault.path),
-              fault.line ? ` (${t("error.position", fault)})` : "",
+              fault.line ? ` (${t("error.position", { ...fault })})` : "",
               ": ",
               faultText(fault),
             ),
@@ -111,6 +113,10 @@ async function reloadFile() {
 
 // --- history ---
 
+/**
+ * @param {{ versions: Version[], revision: string }} history
+ * @param {() => void} load
+ */
 function versions({ versions: kept, revision }, load) {
   if (!kept.length) return emptyNote(t("file.no-history"));
   return h(
@@ -128,6 +134,11 @@ function versions({ versions: kept, revision }, load) {
   );
 }
 
+/**
+ * @param {Version} version
+ * @param {string} revision
+ * @param {() => void} load
+ */
 async function showDiff(version, revision, load) {
   const { diff } = await get("/api/history/diff", { from: version.id, to: "current" });
   await dialog(
@@ -150,6 +161,11 @@ async function showDiff(version, revision, load) {
   );
 }
 
+/**
+ * @param {Version} version
+ * @param {string} revision
+ * @param {() => void} load
+ */
 async function restore(version, revision, load) {
   if (
     !(await confirm(
@@ -178,8 +194,9 @@ function importDialog() {
   const pick = h("input", { type: "file", accept: ".json,application/json", "aria-label": t("file.import-file") });
   const report = h("div.stack", { "aria-live": "polite" });
   pick.addEventListener("change", async () => {
-    if (!pick.files[0]) return;
-    text.value = await pick.files[0].text();
+    const file = pick.files?.[0];
+    if (!file) return;
+    text.value = await file.text();
     replace(report);
   });
   return dialog(t("file.import"), (close) => {
@@ -202,6 +219,7 @@ function importDialog() {
   });
 }
 
+/** @param {ImportReport} report */
 function importReport({ added, identical = [], renamed, origins = [], settings = [], notes }) {
   return [
     h("p", {}, h("strong", {}, t("file.import-would", { count: added.length }))),
@@ -231,6 +249,7 @@ function importReport({ added, identical = [], renamed, origins = [], settings =
   ];
 }
 
+/** @param {ImportOrigin} origin */
 function originLine({ from, to, protocol, url, enabled }) {
   return h(
     "li.wrap",
@@ -269,6 +288,10 @@ function exportDialog() {
   );
 }
 
+/**
+ * @param {string} name
+ * @param {string} text
+ */
 function download(name, text) {
   const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
   const link = h("a", { href: url, download: name });

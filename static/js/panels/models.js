@@ -1,21 +1,28 @@
 // Model rules in their order, the upstream of a model, and prices.
 import { get } from "../api.js";
 import { difference, mountDraft, orNull } from "../draft.js";
-import { h, replace } from "../dom.js";
+import { all, h, replace } from "../dom.js";
 import { t } from "../i18n.js";
 import { live } from "../live.js";
-import { busy, button, errorNote, icon, moveButtons, protocolName, select, skipText } from "../ui.js";
+import { busy, button, choices, errorNote, icon, moveButtons, protocolName, select, skipText } from "../ui.js";
 
+/** @type {ProtocolName[]} */
 const CLIENTS = ["messages", "chat", "responses"];
 const PRICES = ["input", "output", "cache_read", "cache_write_5m", "cache_write_1h"];
 const EDITED = ["from", "to", "clients"];
 
+/** @param {HTMLElement} root */
 export function mount(root) {
   const shell = h("div");
   replace(root, shell, h("div.panel.after", {}, tryCard()));
   return mountDraft(shell, t("nav.models"), t("models.intro"), build);
 }
 
+/**
+ * @param {Config} config
+ * @param {() => void} touched
+ * @returns {Draft}
+ */
 function build(config, touched) {
   const stored = { model_rules: config.model_rules ?? [], prices: config.prices ?? {} };
   const rules = ruleRows(stored.model_rules, touched);
@@ -41,20 +48,26 @@ function build(config, touched) {
 
 // --- rules ---
 
+/**
+ * @param {ModelRule[]} stored
+ * @param {() => void} touched
+ */
 function ruleRows(stored, touched) {
   const rows = h("div.stack");
-  const number = () => [...rows.children].forEach((row, index) => (row.dataset.path = `model_rules[${index}]`));
+  /** @type {WeakMap<Element, () => ModelRule>} */
+  const readers = new WeakMap();
+  const number = () => all(rows, ":scope > *").forEach((row, index) => (row.dataset.path = `model_rules[${index}]`));
+  /** @param {ModelRule} rule */
   const add = (rule) => {
     const from = input(rule.from ?? "", t("models.requested"));
     const to = input(rule.to ?? "", t("models.upstream"));
     const chosen = rule.clients?.length === 1 ? rule.clients[0] : rule.clients && rule.clients.length < 3 ? "some" : "";
-    const some = chosen === "some" ? [["some", rule.clients.map((name) => protocolName(name)).join(", ")]] : [];
-    const clients = select(
-      [["", t("models.all-clients")], ...CLIENTS.map((name) => [name, protocolName(name)]), ...some],
-      chosen,
-      null,
-      { "aria-label": t("field.clients") },
-    );
+    /** @type {Choices} */
+    const some = chosen === "some" ? [["some", (rule.clients ?? []).map(protocolName).join(", ")]] : [];
+    const clients = select([["", t("models.all-clients")], ...choices(CLIENTS, protocolName), ...some], chosen, null, {
+      "aria-label": t("field.clients"),
+    });
+    /** @type {HTMLElement} */
     const row = h(
       "div.rule-row",
       { dataset: { path: "" } },
@@ -71,7 +84,7 @@ function ruleRows(stored, touched) {
       h("p.wrong", { hidden: true }),
     );
     const others = Object.fromEntries(Object.entries(rule).filter(([name]) => !EDITED.includes(name)));
-    row.read = () => ({
+    readers.set(row, () => ({
       from: from.value.trim(),
       to: to.value.trim(),
       ...(clients.value === "some"
@@ -82,32 +95,49 @@ function ruleRows(stored, touched) {
             ? { clients: rule.clients }
             : {}),
       ...others,
-    });
+    }));
     rows.append(row);
     number();
     return row;
   };
   const changed = () => (number(), touched());
+  /** @param {HTMLElement} row */
   const removeRow = (row) => (row.remove(), changed());
   stored.forEach(add);
-  const more = button(t("models.add-rule"), () => (add({}).querySelector("input").focus(), touched()), {
+  const more = button(t("models.add-rule"), () => (add({}).querySelector("input")?.focus(), touched()), {
     kind: "small",
   });
   return {
     element: h("div.stack", {}, rows, h("div", {}, more)),
-    read: () => [...rows.children].map((row) => inOrder(row.read(), stored)).filter((rule) => rule.from || rule.to),
+    read: () =>
+      [...rows.children]
+        .map((row) => inOrder(readers.get(row)?.() ?? {}, stored))
+        .filter((rule) => rule.from || rule.to),
   };
 }
 
-/** A rule with its members in the order they have in the file, so that an unchanged rule compares equal. */
+/**
+ * A rule with its members in the order they have in the file, so that an unchanged rule compares equal.
+ * @param {ModelRule} rule
+ * @param {ModelRule[]} stored
+ * @returns {ModelRule}
+ */
 function inOrder(rule, stored) {
   const twin = stored.find((one) => one.from === rule.from && one.to === rule.to);
   const order = Object.keys(twin ?? {});
   return Object.fromEntries(Object.entries(rule).sort(([one], [other]) => place(order, one) - place(order, other)));
 }
 
+/**
+ * @param {string[]} order
+ * @param {string} name
+ */
 const place = (order, name) => (order.includes(name) ? order.indexOf(name) : order.length);
 
+/**
+ * @param {string} value
+ * @param {string} label
+ */
 const input = (value, label) =>
   h("input.mono", {
     type: "text",
@@ -120,14 +150,31 @@ const input = (value, label) =>
 
 // --- prices ---
 
+/**
+ * @param {Record<string, Price>} stored
+ * @param {() => void} touched
+ */
 function priceRows(stored, touched) {
   const rows = h("tbody");
+  /** @type {WeakMap<Element, () => [string, Price]>} */
+  const readers = new WeakMap();
+  /** @param {string} pattern @param {Price} price */
   const add = (pattern, price) => {
     const name = input(pattern, t("models.pattern"));
-    const parts = PRICES.map((part) => [
-      part,
-      h("input", { type: "number", min: "0", step: "any", value: price[part] ?? "", "aria-label": t(`price.${part}`) }),
-    ]);
+    const parts = PRICES.map(
+      (part) =>
+        /** @type {const} */ ([
+          part,
+          h("input", {
+            type: "number",
+            min: "0",
+            step: "any",
+            value: price[part] ?? "",
+            "aria-label": t(`price.${part}`),
+          }),
+        ]),
+    );
+    /** @type {HTMLElement} */
     const row = h(
       "tr",
       {},
@@ -144,7 +191,7 @@ function priceRows(stored, touched) {
       ),
     );
     const others = Object.fromEntries(Object.entries(price).filter(([part]) => !PRICES.includes(part)));
-    row.read = () => [
+    readers.set(row, () => [
       name.value.trim(),
       {
         ...Object.fromEntries(
@@ -152,7 +199,7 @@ function priceRows(stored, touched) {
         ),
         ...others,
       },
-    ];
+    ]);
     rows.append(row);
     return row;
   };
@@ -185,14 +232,17 @@ function priceRows(stored, touched) {
     () => {
       const row = add("", {});
       show();
-      row.querySelector("input").focus();
+      row.querySelector("input")?.focus();
       touched();
     },
     { kind: "small" },
   );
   return {
     element: h("div.stack", {}, table, h("div", {}, more)),
-    read: () => Object.fromEntries([...rows.children].map((row) => row.read()).filter(([pattern]) => pattern)),
+    read: () =>
+      Object.fromEntries(
+        [...rows.children].map((row) => readers.get(row)?.() ?? ["", {}]).filter(([pattern]) => pattern),
+      ),
   };
 }
 
@@ -203,12 +253,14 @@ function tryCard() {
   const answer = h("div.stack", { "aria-live": "polite" });
   const explain = async () => {
     try {
+      /** @type {Route[]} */
       const routes = await Promise.all(CLIENTS.map((client) => get("/api/explain", { client, model: model.value })));
       replace(answer, routes.map(outcome));
     } catch (error) {
       replace(answer, errorNote(error));
     }
   };
+  /** @type {HTMLButtonElement} */
   const go = button(t("explain.run"), () => busy(go, explain), { kind: "primary" });
   return h(
     "section.card",
@@ -224,6 +276,7 @@ function tryCard() {
   );
 }
 
+/** @param {Route} route */
 function outcome(route) {
   const first = route.candidates[0];
   const because = route.skipped.map((skip) => `${skip.upstream}: ${skipText(skip)}`).join(" · ");

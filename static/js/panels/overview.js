@@ -25,11 +25,16 @@ import {
 } from "../ui.js";
 import { hasCooldown, healthText } from "../upstream_words.js";
 
+/** @typedef {{ routes: Record<string, Route>, urls: Record<string, string>, known: number, expanded: string[] }} Lanes */
+
 const SKIPS_SHOWN = 4;
 const RECENT = 8;
+/** @type {ProtocolName[]} */
 const CLIENTS = ["messages", "responses", "chat"];
+/** @type {Set<string>} */
 const expanded = new Set();
 
+/** @param {HTMLElement} root */
 export function mount(root) {
   const banners = h("div.stack");
   const start = h("div.stack");
@@ -93,13 +98,14 @@ export function mount(root) {
 
   const drawBanners = section(banners, fileBanners);
   const drawStart = section(start, startBanner);
-  const drawLanes = section(lanes, (shown) =>
+  const drawLanes = section(lanes, (/** @type {Lanes} */ shown) =>
     CLIENTS.map((client) => lane(shown.routes[client], shown, () => drawLanesNow())),
   );
   const drawRecent = section(recent, recentLines);
   const drawToday = section(today, todayNumbers);
   const drawCooldowns = section(cooldowns, cooldownsCard);
   const drawLanesNow = () => {
+    if (!live.state) return;
     const { routes, urls, upstreams } = live.state;
     drawLanes({ routes: withoutTimes(routes), urls, known: upstreams.length, expanded: [...expanded] });
   };
@@ -130,12 +136,17 @@ export function mount(root) {
   return () => [...ends, held.end].forEach((end) => end());
 }
 
-/** Routes without their time and what else is not shown, so that an unchanged route is not drawn again. */
+/**
+ * Routes without their time and what else is not shown, so that an unchanged route is not drawn again.
+ * @param {Record<string, Route>} routes
+ * @returns {Record<string, Route>}
+ */
 const withoutTimes = (routes) =>
-  Object.fromEntries(Object.entries(routes).map(([client, route]) => [client, { ...route, at: null, held: null }]));
+  Object.fromEntries(Object.entries(routes).map(([client, route]) => [client, { ...route, at: null, held: [] }]));
 
 // --- errors and warnings ---
 
+/** @param {Pick<State, "file" | "problems" | "notices">} state */
 function fileBanners({ file, problems, notices }) {
   return [
     file.faults.length
@@ -151,7 +162,7 @@ function fileBanners({ file, problems, notices }) {
                 "li.wrap",
                 {},
                 h("code", {}, fault.path),
-                fault.line ? ` (${t("error.position", fault)})` : "",
+                fault.line ? ` (${t("error.position", { ...fault })})` : "",
                 ": ",
                 faultText(fault),
               ),
@@ -181,7 +192,10 @@ function fileBanners({ file, problems, notices }) {
   ];
 }
 
-/** For a first start, where only the demo upstream exists. */
+/**
+ * For a first start, where only the demo upstream exists.
+ * @param {boolean} isOnlyDemo
+ */
 const startBanner = (isOnlyDemo) =>
   isOnlyDemo &&
   h(
@@ -192,6 +206,7 @@ const startBanner = (isOnlyDemo) =>
 
 const addLink = () => h("a", { href: "#/upstreams" }, t("upstreams.add"));
 
+/** @param {string[]} texts */
 const lines = (texts) =>
   h(
     "div.stack",
@@ -201,6 +216,11 @@ const lines = (texts) =>
 
 // --- routes ---
 
+/**
+ * @param {Route} route
+ * @param {Lanes} lanes
+ * @param {() => void} redraw
+ */
 function lane(route, { urls, known }, redraw) {
   return h(
     "div.lane",
@@ -221,7 +241,11 @@ function lane(route, { urls, known }, redraw) {
   );
 }
 
-/** The upstreams of a route in their order: the current one, the next ones, the rescue upstreams. */
+/**
+ * The upstreams of a route in their order: the current one, the next ones, the rescue upstreams.
+ * @param {Route} route
+ * @param {number} [known]
+ */
 function track(route, known = 1) {
   const first = route.candidates[0];
   if (!first && route.held_for.length) return heldTrack(route);
@@ -245,7 +269,10 @@ function track(route, known = 1) {
   );
 }
 
-/** All upstreams are cooling down: those that a new request waits for. */
+/**
+ * All upstreams are cooling down: those that a new request waits for.
+ * @param {Route} route
+ */
 function heldTrack(route) {
   return h(
     "div.stack",
@@ -269,6 +296,11 @@ function heldTrack(route) {
   );
 }
 
+/**
+ * @param {Candidate} candidate
+ * @param {Route} route
+ * @param {number} index
+ */
 function stop(candidate, route, index) {
   const words =
     index === 0
@@ -300,6 +332,10 @@ function stop(candidate, route, index) {
   );
 }
 
+/**
+ * @param {Route} route
+ * @param {() => void} redraw
+ */
 function skips(route, redraw) {
   if (!route.skipped.length) return null;
   const all = expanded.has(route.client) || route.skipped.length <= SKIPS_SHOWN + 1;
@@ -331,6 +367,7 @@ function skips(route, redraw) {
 
 // --- requests ---
 
+/** @param {RequestRow[]} rows */
 function recentLines(rows) {
   if (!rows.length) return h("li", {}, emptyNote(t("requests.none")));
   return rows.map((row) =>
@@ -365,6 +402,7 @@ function recentLines(rows) {
 
 // --- today ---
 
+/** @param {Today} today */
 function todayNumbers(today) {
   const cells = [
     [t("stats.requests"), whole(today.requests), today.errors ? t("stats.failed", { count: today.errors }) : ""],
@@ -393,6 +431,7 @@ function todayNumbers(today) {
 
 // --- cooldowns ---
 
+/** @param {UpstreamState[]} upstreams */
 function cooldownsCard(upstreams) {
   if (!upstreams.length) return null;
   return h(
@@ -420,6 +459,7 @@ function cooldownsCard(upstreams) {
   );
 }
 
+/** @param {string} [name] */
 async function clear(name) {
   await post("/api/upstreams/clear", name ? { name } : {});
   await refresh();
@@ -427,7 +467,10 @@ async function clear(name) {
 
 // --- explain ---
 
-/** How many requests are held for an upstream and model, and when the next try is. */
+/**
+ * How many requests are held for an upstream and model, and when the next try is.
+ * @param {HeldTarget} target
+ */
 function heldText({ requests: count, upstream, model, next_try: next }) {
   const text = t("explain.held", { count, upstream, model });
   return next === null
@@ -445,9 +488,11 @@ function explainDialog() {
   });
   const at = h("input", { type: "text", placeholder: t("explain.at-example"), "aria-label": t("explain.at") });
   const answer = h("div.stack.loose", { "aria-live": "polite" });
+  /** @param {Event} event */
   const explain = async (event) => {
-    event?.preventDefault();
+    event.preventDefault();
     try {
+      /** @type {Route} */
       const route = await get("/api/explain", { client, model: model.value, at: at.value });
       replace(
         answer,

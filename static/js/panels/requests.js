@@ -7,12 +7,20 @@ import { t } from "../i18n.js";
 import { live, refresh, subscribe } from "../live.js";
 import { showRequest } from "../request_detail.js";
 import { OUTCOMES, outcomeBadge, outcomeDot, tokensText } from "../request_words.js";
-import { emptyNote, errorNote, loadingNote, protocolName, select, toggle } from "../ui.js";
+import { choices, emptyNote, errorNote, loadingNote, protocolName, select, toggle } from "../ui.js";
+
+/** @typedef {{ text: string, client: string, upstream: string, outcome: string }} Filters */
 
 const CLIENTS = ["messages", "responses", "chat"];
 const COLUMNS = ["time", "model", "client", "upstream", "outcome", "first", "duration", "tokens", "cost"];
 
+/**
+ * @param {HTMLElement} root
+ * @param {Record<string, string>} given
+ * @returns {Leave}
+ */
 export function mount(root, given) {
+  /** @type {Filters} */
   const filters = { text: "", client: "", upstream: given.upstream ?? "", outcome: given.outcome ?? "" };
   const list = h("div.requests", { role: "list", "aria-label": t("nav.requests") });
   const head = h(
@@ -53,18 +61,21 @@ export function mount(root, given) {
     waiting = true;
     requestAnimationFrame(draw);
   };
+  /** @param {keyof Filters} name @returns {(value: string) => void} */
   const filter = (name) => (value) => {
     filters[name] = value;
     draw();
   };
-  let names = null;
+  let names = "";
+  /** @param {State} state */
   const drawControls = (state) => {
     const known = state.upstreams.map((one) => one.name);
     if (JSON.stringify(known) !== names) {
       names = JSON.stringify(known);
+      /** @type {Choices} */
       const options = [
         ["", t("requests.all-upstreams")],
-        ...known.map((name) => [name, name.length > 40 ? `${name.slice(0, 40)}…` : name]),
+        ...choices(known, (name) => (name.length > 40 ? `${name.slice(0, 40)}…` : name)),
       ];
       replace(
         upstream,
@@ -81,6 +92,13 @@ export function mount(root, given) {
     }
   };
 
+  /** @type {HTMLInputElement} */
+  const search = h("input", {
+    type: "search",
+    placeholder: t("requests.search"),
+    "aria-label": t("requests.search"),
+    oninput: () => filter("text")(search.value.trim().toLowerCase()),
+  });
   replace(
     root,
     h(
@@ -90,21 +108,13 @@ export function mount(root, given) {
       h(
         "div.filters",
         { role: "search" },
-        h("input", {
-          type: "search",
-          placeholder: t("requests.search"),
-          "aria-label": t("requests.search"),
-          oninput: (event) => filter("text")(event.target.value.trim().toLowerCase()),
+        search,
+        select([["", t("requests.all-clients")], ...choices(CLIENTS, protocolName)], "", filter("client"), {
+          "aria-label": t("requests.column-client"),
         }),
-        select(
-          [["", t("requests.all-clients")], ...CLIENTS.map((name) => [name, protocolName(name)])],
-          "",
-          filter("client"),
-          { "aria-label": t("requests.column-client") },
-        ),
         upstream,
         select(
-          [["", t("requests.all-outcomes")], ...OUTCOMES.map((name) => [name, t(`outcome.${name}`)])],
+          [["", t("requests.all-outcomes")], ...choices(OUTCOMES, (name) => t(`outcome.${name}`))],
           filters.outcome,
           filter("outcome"),
           { "aria-label": t("requests.column-outcome") },
@@ -118,18 +128,25 @@ export function mount(root, given) {
     subscribe("state", drawControls),
     subscribe("link", (linked) => linked === false && !live.requests && replace(body, errorNote(new Error("offline")))),
   ];
+  /** @param {Record<string, string>} wanted */
   const again = (wanted) => wanted.id && open(wanted.id);
   again(given);
+  /** @type {Leave} */
   const leave = () => ends.forEach((end) => end());
   leave.again = again;
   return leave;
 }
 
+/** @param {boolean} on */
 async function setCapture(on) {
   await post("/api/capture", { on });
   await refresh();
 }
 
+/**
+ * @param {RequestRow} row
+ * @param {Filters} filters
+ */
 function fits(row, { text, client, upstream, outcome }) {
   return (
     (!client || row.protocol === client) &&
@@ -142,6 +159,7 @@ function fits(row, { text, client, upstream, outcome }) {
   );
 }
 
+/** @param {RequestRow} row */
 function requestRow(row) {
   const renamed = row.sent && row.sent !== row.model;
   return h(
@@ -185,6 +203,7 @@ function requestRow(row) {
   );
 }
 
+/** @param {string} id */
 async function open(id) {
   if (location.hash !== `#/requests?id=${id}`)
     history.replaceState(null, "", `#/requests?id=${encodeURIComponent(id)}`);

@@ -1,13 +1,27 @@
 // Token statistics: a period as cards, stacked bars and tables.
 import { get, post, query } from "../api.js";
 import { legend, stackedBars } from "../chart.js";
-import { h, replace } from "../dom.js";
+import { all, h, replace } from "../dom.js";
 import { compact, dayName, isoDay, milliseconds, money, whole } from "../format.js";
 import { t } from "../i18n.js";
 import { busy, button, confirm, emptyNote, loadInto, note, segments } from "../ui.js";
 
+/**
+ * What the page shows: a period, and how the chart and the table present it.
+ * @typedef {object} Chosen
+ * @property {string} period
+ * @property {string} from
+ * @property {string} to
+ * @property {string} measure
+ * @property {string} group
+ * @property {Set<string>} hidden
+ * @property {string} sort
+ */
+
+/** @type {Record<string, number>} */
 const PERIODS = { today: 0, week: 6, month: 29 };
 const GROUPS = ["model", "upstream", "client", "model_sent", "day"];
+/** @type {Record<string, Exclude<keyof TokenStats, "summary">>} */
 const TABLES = {
   model: "by_model",
   model_sent: "by_model_sent",
@@ -19,7 +33,9 @@ const MEASURES = ["tokens", "cost", "requests"];
 const TOKEN_SERIES = ["fresh_input_tokens", "cache_creation_tokens", "cache_read_tokens", "output_tokens"];
 const REFRESH_MILLISECONDS = 30000;
 
+/** @param {HTMLElement} root */
 export function mount(root) {
+  /** @type {Chosen} */
   const chosen = {
     period: "week",
     from: isoDay(6),
@@ -31,7 +47,9 @@ export function mount(root) {
   };
   const content = h("div.panel");
   const load = (quiet = false) => {
+    /** @type {() => Promise<TokenStats>} */
     const fetchStats = () => get("/api/token-stats", { from: chosen.from, to: chosen.to });
+    /** @type {(stats: TokenStats) => Child} */
     const draw = (stats) => body(stats, chosen, () => replace(content, draw(stats)));
     if (!quiet) return loadInto(content, fetchStats, draw);
     return fetchStats().then(
@@ -47,12 +65,18 @@ export function mount(root) {
   return () => clearInterval(timer);
 }
 
+/**
+ * @param {Chosen} chosen
+ * @param {() => void} load
+ */
 function head(chosen, load) {
   const from = dateInput("stats.from", chosen.from);
   const to = dateInput("stats.to", chosen.to);
   const range = h("span.row", { hidden: true }, from, h("span.muted", {}, "–"), to);
   const csv = () => `/api/token-stats.csv${query({ from: chosen.from, to: chosen.to, by: chosen.group })}`;
+  /** @type {HTMLAnchorElement} */
   const download = h("a.button", { download: "", href: csv(), onclick: () => (download.href = csv()) }, t("stats.csv"));
+  /** @param {string} period */
   const pick = (period) => {
     chosen.period = period;
     range.hidden = period !== "range";
@@ -61,10 +85,11 @@ function head(chosen, load) {
     to.value = chosen.to;
     load();
   };
-  for (const [input, name] of [
+  const ends = /** @type {const} */ ([
     [from, "from"],
     [to, "to"],
-  ]) {
+  ]);
+  for (const [input, name] of ends) {
     input.addEventListener("change", () => {
       if (!input.value) return;
       chosen[name] = input.value;
@@ -74,6 +99,7 @@ function head(chosen, load) {
       load();
     });
   }
+  /** @type {HTMLButtonElement} */
   const reset = button(t("stats.reset"), () => busy(reset, () => resetStatistics(load)));
   return h(
     "div.panel-head",
@@ -95,8 +121,13 @@ function head(chosen, load) {
   );
 }
 
+/**
+ * @param {string} label
+ * @param {string} value
+ */
 const dateInput = (label, value) => h("input", { type: "date", "aria-label": t(label), value, class: "date" });
 
+/** @param {() => void} load */
 async function resetStatistics(load) {
   if (!(await confirm(t("stats.reset-title"), t("stats.reset-question"), t("stats.reset-confirm")))) return;
   const { copy } = await post("/api/token-stats/reset");
@@ -104,6 +135,11 @@ async function resetStatistics(load) {
   load();
 }
 
+/**
+ * @param {TokenStats} stats
+ * @param {Chosen} chosen
+ * @param {() => void} redraw
+ */
 function body(stats, chosen, redraw) {
   const isEmpty = !stats.summary.total_requests && !stats.summary.total_tokens && !stats.summary.errors;
   if (isEmpty) return h("section.card", {}, emptyNote(t("stats.none")));
@@ -114,6 +150,7 @@ function body(stats, chosen, redraw) {
   ];
 }
 
+/** @param {TokenStats["summary"]} sum */
 function cards(sum) {
   const read = sum.total_input_tokens + sum.total_cache_creation_tokens + sum.total_cache_read_tokens;
   const cells = [
@@ -153,11 +190,17 @@ function cards(sum) {
 
 // --- chart ---
 
+/**
+ * @param {TokenStats} stats
+ * @param {Chosen} chosen
+ * @param {() => void} redraw
+ */
 function chartCard(stats, chosen, redraw) {
   const hourly = chosen.from === chosen.to;
   const columns = hourly ? hourColumns(stats.hourly, chosen) : dayColumns(stats.daily, chosen);
   const { series, format } = measures(chosen.measure);
   const shown = series.filter(({ key }) => !chosen.hidden.has(key));
+  /** @param {string} key */
   const toggle = (key) => {
     if (!chosen.hidden.delete(key)) chosen.hidden.add(key);
     redrawKeepingFocus(redraw, `legend-${key}`);
@@ -198,11 +241,19 @@ function chartCard(stats, chosen, redraw) {
   );
 }
 
+/**
+ * @param {() => void} redraw
+ * @param {string} key
+ */
 function redrawKeepingFocus(redraw, key) {
   redraw();
-  document.querySelector(`[data-key="${key}"]`)?.focus();
+  all(document, `[data-key="${key}"]`)[0]?.focus();
 }
 
+/**
+ * @param {string} measure
+ * @returns {{ series: Series[], format: Formatter }}
+ */
 function measures(measure) {
   if (measure === "cost") return { series: [{ key: "cost", label: t("stats.cost") }], format: money };
   if (measure === "requests") {
@@ -217,9 +268,15 @@ function measures(measure) {
   return { series: TOKEN_SERIES.map((key) => ({ key, label: t(`stats.${key}`) })), format: compact };
 }
 
+/** @param {TokenCell} cell */
 const withAnswered = (cell) => ({ ...cell, answered: cell.requests - (cell.errors ?? 0), cost: cell.cost ?? 0 });
 
+/**
+ * @param {Record<string, TokenCell>} daily
+ * @param {Chosen} chosen
+ */
 function dayColumns(daily, { from, to }) {
+  /** @type {Column[]} */
   const columns = [];
   const [year, month, day] = from.split("-").map(Number);
   for (let date = new Date(year, month - 1, day); ; date.setDate(date.getDate() + 1)) {
@@ -235,6 +292,10 @@ function dayColumns(daily, { from, to }) {
   }
 }
 
+/**
+ * @param {Record<string, TokenCell>} hourly
+ * @param {Chosen} chosen
+ */
 function hourColumns(hourly, { from }) {
   return Array.from({ length: 24 }, (_, hour) => {
     const cell = hourly[`${from}T${String(hour).padStart(2, "0")}`];
@@ -245,6 +306,7 @@ function hourColumns(hourly, { from }) {
 
 // --- table ---
 
+/** @type {[string, string, (value: number | null | undefined, cell: TokenCell) => string][]} */
 const COLUMNS = [
   ["requests", "stats.requests", whole],
   ["errors", "stats.failures", whole],
@@ -261,12 +323,18 @@ const COLUMNS = [
   ],
 ];
 
+/**
+ * @param {TokenStats} stats
+ * @param {Chosen} chosen
+ * @param {() => void} redraw
+ */
 function tableCard(stats, chosen, redraw) {
   const cells = Object.entries(stats[TABLES[chosen.group]] ?? {});
   const byName = chosen.sort === "name";
   cells.sort(([one, left], [other, right]) =>
     byName || chosen.group === "day" ? other.localeCompare(one) : (right[chosen.sort] ?? 0) - (left[chosen.sort] ?? 0),
   );
+  /** @param {string} key */
   const sort = (key) => {
     chosen.sort = key;
     redrawKeepingFocus(redraw, `sort-${key}`);

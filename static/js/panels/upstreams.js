@@ -2,7 +2,7 @@
 import { get, post } from "../api.js";
 import { COOLING_DOWN, PROBING, SIMULATE_PATH, simulationOf } from "../api_names.js";
 import { weekStrip } from "../chart.js";
-import { config, loaded, onConfig, reload, save } from "../config.js";
+import { config, loaded, onConfig, reload, save, upstreamNames } from "../config.js";
 import { h, keyed, replace, section } from "../dom.js";
 import { clock } from "../format.js";
 import { t } from "../i18n.js";
@@ -33,15 +33,25 @@ import { testUpstream } from "../upstream_test.js";
 import { hasCooldown, healthText } from "../upstream_words.js";
 
 const CLIENTS = ["messages", "responses", "chat"];
+/** @type {[string, string][]} */
 const OUTAGES = [
   ["0.5", "simulate.30-seconds"],
   ["2", "simulate.2-minutes"],
   ["5", "simulate.5-minutes"],
 ];
+/** @typedef {{ entry: Entry, state: UpstreamState | undefined, movable: boolean }} Item a row of the list */
+
+/** @type {Record<string, string>} */
 const DOTS = { ready: "good", [COOLING_DOWN]: "warn", [PROBING]: "warn", busy: "warn", off: "off" };
 
+/**
+ * @param {HTMLElement} root
+ * @param {Record<string, string>} given
+ * @returns {Leave}
+ */
 export function mount(root, given) {
   const list = h("ul.entries", { "aria-label": t("nav.upstreams") });
+  /** @type {HTMLInputElement} */
   const search = h("input", {
     type: "search",
     placeholder: t("upstreams.search"),
@@ -51,7 +61,7 @@ export function mount(root, given) {
   const week = weekCard();
   const body = h("div", {}, loadingNote());
   const outage = h("span");
-  const drawOutage = section(outage, (isOn) =>
+  const drawOutage = section(outage, (/** @type {boolean} */ isOn) =>
     isOn
       ? actionButton(t("simulate.end"), () => simulate(null, null, 0), { key: "outage" })
       : button(t("simulate.outage"), () => outageDialog(), { key: "outage" }),
@@ -77,7 +87,7 @@ export function mount(root, given) {
       h("section.card", { "aria-label": t("nav.upstreams") }, body),
     ),
   );
-  let revision = null;
+  let revision = "";
   // a row with an open menu, or one that is being dragged, must not be replaced while it is in use
   const isInUse = () => list.querySelector("[aria-expanded=true], .dragged");
   const draw = () => {
@@ -102,7 +112,7 @@ export function mount(root, given) {
     else if (!entries.length) replace(body, emptyNote(t("upstreams.no-match")));
     else if (!list.isConnected) replace(body, list);
     const states = new Map((live.state?.upstreams ?? []).map((one) => [one.name, one]));
-    drawOutage([...states.values()].some(simulationOf));
+    drawOutage([...states.values()].some((one) => simulationOf(one) !== null));
     const items = entries.map((entry) => ({ entry, state: states.get(entry.name), movable: !wanted }));
     keyed(
       list,
@@ -123,8 +133,10 @@ export function mount(root, given) {
     ),
     subscribe("state", draw),
   ];
+  /** @param {Record<string, string>} wanted */
   const again = (wanted) => wanted.edit && edit(wanted.edit);
   again(given);
+  /** @type {Leave} */
   const leave = () => ends.forEach((end) => end());
   leave.again = again;
   return leave;
@@ -132,9 +144,14 @@ export function mount(root, given) {
 
 // --- a row ---
 
+/**
+ * @param {Item} item
+ * @param {HTMLElement} list
+ */
 function row({ entry, state, movable }, list) {
   const name = entry.name;
   const on = entry.enabled !== false;
+  /** @type {HTMLElement} */
   const made = h(
     "li.entry",
     { class: on ? "" : "off" },
@@ -151,7 +168,7 @@ function row({ entry, state, movable }, list) {
       h(
         "div.row",
         {},
-        dot(state?.models?.length && state.state === "ready" ? "warn" : (DOTS[state?.state] ?? "off")),
+        dot(state?.models?.length && state.state === "ready" ? "warn" : (DOTS[state?.state ?? ""] ?? "off")),
         h(
           "button.link.entry-name",
           { type: "button", dataset: { key: `edit-${name}` }, onclick: () => edit(name), title: t("upstreams.edit") },
@@ -185,9 +202,11 @@ function row({ entry, state, movable }, list) {
   return made;
 }
 
+/** @param {Entry} entry */
 const roleBadge = (entry) =>
   entry.role && entry.role !== "primary" ? badge(t(`role.${entry.role}`), entry.role === "rescue" ? "warn" : "") : null;
 
+/** @param {Entry} entry */
 function facts(entry) {
   const days =
     entry.weekdays && entry.weekdays.length < 7 ? entry.weekdays.map((day) => t(`day.${day}`)).join(" ") : "";
@@ -209,11 +228,13 @@ function facts(entry) {
   ].filter(Boolean);
 }
 
+/** @param {StoredKey | undefined} key */
 function keyText(key) {
   if (!key || key.kind === "literal") return "";
   return t(`key.${key.kind}`, { name: key.name ?? "" });
 }
 
+/** @param {UpstreamState | undefined} state */
 function activationText(state) {
   const activation = state?.activation;
   if (!activation) return "";
@@ -226,10 +247,14 @@ function activationText(state) {
   return [t("upstreams.activation", { at: activation.at }), last].filter(Boolean).join(" · ");
 }
 
+/**
+ * @param {Entry} entry
+ * @param {UpstreamState | undefined} state
+ */
 function actions(entry, state) {
   const name = entry.name;
-  const at = config().upstreams.findIndex((one) => one.name === name);
-  const names = config().upstreams.map((one) => one.name);
+  const names = upstreamNames();
+  const at = names.indexOf(name);
   return [
     { label: t("upstreams.edit"), run: () => edit(name) },
     { label: t("upstreams.duplicate"), run: () => duplicate(name) },
@@ -246,6 +271,11 @@ function actions(entry, state) {
 
 // --- order: by mouse, by keyboard ---
 
+/**
+ * @param {string} name
+ * @param {HTMLElement} list
+ * @param {() => HTMLElement} rowOf
+ */
 function grip(name, list, rowOf) {
   return h(
     "button.grip",
@@ -262,38 +292,53 @@ function grip(name, list, rowOf) {
   );
 }
 
+/**
+ * @param {KeyboardEvent & { currentTarget: HTMLElement }} event
+ * @param {string} name
+ */
 async function moveByKey(event, name) {
-  const step = { ArrowUp: -1, ArrowDown: 2 }[event.key];
+  const step = event.key === "ArrowUp" ? -1 : event.key === "ArrowDown" ? 2 : 0;
   if (!step) return;
   event.preventDefault();
-  const names = config().upstreams.map((one) => one.name);
+  const names = upstreamNames();
   const at = names.indexOf(name);
   if (at + step < 0 || (event.key === "ArrowDown" && at === names.length - 1)) return;
   await busy(event.currentTarget, () => move(name, names[at + step] ?? null));
 }
 
+/**
+ * @param {DragEvent & { currentTarget: HTMLElement }} event
+ * @param {string} name
+ * @param {HTMLElement} list
+ * @param {HTMLElement} row
+ */
 function startDrag(event, name, list, row) {
+  if (!event.dataTransfer) return;
   event.dataTransfer.effectAllowed = "move";
   event.dataTransfer.setData("text/plain", name);
   event.dataTransfer.setDragImage(row, 20, 20);
   row.classList.add("dragged");
+  /** @type {HTMLElement | null} */
   let target = null;
   let after = false;
   const unmark = () => target?.classList.remove("drop-before", "drop-after");
+  /** @param {DragEvent} moved */
   const over = (moved) => {
-    const found = moved.target.closest?.(".entry");
-    if (!found || found.parentElement !== list) return;
+    const found = moved.target instanceof Element ? moved.target.closest(".entry") : null;
+    if (!(found instanceof HTMLElement) || found.parentElement !== list) return;
     moved.preventDefault();
     unmark();
     target = found;
     const box = found.getBoundingClientRect();
     after = moved.clientY > box.top + box.height / 2;
-    target.classList.add(after ? "drop-after" : "drop-before");
+    found.classList.add(after ? "drop-after" : "drop-before");
   };
+  /** @param {DragEvent} dropped */
   const drop = (dropped) => {
     if (!target) return;
     dropped.preventDefault();
-    const before = after ? (target.nextElementSibling?.dataset.row ?? null) : target.dataset.row;
+    const follower = after ? target.nextElementSibling : target;
+    const before = follower instanceof HTMLElement ? (follower.dataset.row ?? null) : null;
     if (target !== row && before !== name) move(name, before).catch((error) => note(messageOf(error), { kind: "bad" }));
   };
   const end = () => {
@@ -307,6 +352,10 @@ function startDrag(event, name, list, row) {
   event.currentTarget.addEventListener("dragend", end, { once: true });
 }
 
+/**
+ * @param {string} name
+ * @param {string | null} before
+ */
 const move = (name, before) => save("/api/upstreams/move", { name, before });
 
 // --- actions ---
@@ -317,12 +366,14 @@ async function add() {
   if (saved) offerTest(saved);
 }
 
+/** @param {string} name */
 async function edit(name) {
   const { upstreams } = await loaded();
   const entry = upstreams.find((one) => one.name === name);
   if (entry) await editUpstream(entry);
 }
 
+/** @param {UpstreamSummary} saved */
 function offerTest({ name, protocol, models }) {
   note(t("upstreams.added", { name }), {
     kind: "good",
@@ -330,6 +381,7 @@ function offerTest({ name, protocol, models }) {
   });
 }
 
+/** @param {string} name */
 async function duplicate(name) {
   const { name: copy } = await save("/api/upstreams/duplicate", { name });
   note(t("upstreams.duplicated", { name: copy }), {
@@ -338,6 +390,7 @@ async function duplicate(name) {
   });
 }
 
+/** @param {string} name */
 async function remove(name) {
   if (!(await confirm(t("upstreams.delete-title"), t("upstreams.delete-question", { name }), t("delete")))) return;
   const { version } = await save("/api/upstreams/delete", { name });
@@ -346,21 +399,29 @@ async function remove(name) {
   });
 }
 
+/** @param {string} name */
 async function clear(name) {
   await post("/api/upstreams/clear", { name });
   await refresh();
 }
 
+/** @param {string} name */
 async function activate(name) {
   const { detail } = await post("/api/upstreams/activate", { name });
   note(t("upstreams.activation-sent", { name, detail: detail ?? "" }), { kind: "good" });
 }
 
+/**
+ * @param {string | null} upstream
+ * @param {string | null} mode
+ * @param {number} minutes
+ */
 async function simulate(upstream, mode, minutes) {
   await post(SIMULATE_PATH, { upstream, mode, minutes });
   await refresh();
 }
 
+/** @param {string} name */
 function simulationDialog(name) {
   let mode = "down";
   const minutes = h("input", { type: "number", min: "1", max: "60", value: "5" });
@@ -391,7 +452,7 @@ function simulationDialog(name) {
 
 /** Treats all upstreams as down for a while, to show how requests are held. */
 function outageDialog() {
-  let minutes = OUTAGES[0][0];
+  let minutes = "0.5";
   return dialog(
     t("simulate.outage-title"),
     (close) => ({
@@ -416,6 +477,10 @@ function outageDialog() {
   );
 }
 
+/**
+ * @param {Close<void>} close
+ * @param {() => Promise<void>} start
+ */
 const startButtons = (close, start) => [
   button(t("cancel"), () => close()),
   actionButton(t("simulate.start"), async () => (await start(), close()), { kind: "primary" }),
@@ -446,10 +511,13 @@ function weekCard() {
   return { element, load };
 }
 
+/** @param {WeekPlan} plan */
 function draw(plan) {
   if (!plan.rows.length) return emptyNote(t("week.none"));
+  /** @param {number} minutes */
   const time = (minutes) =>
     `${String(Math.floor((minutes % 1440) / 60)).padStart(2, "0")}:${String(minutes % 60).padStart(2, "0")}`;
+  /** @param {Omit<Span, "title">} span @returns {Span} */
   const span = ({ from, to, place }) => ({
     from,
     to,

@@ -1,0 +1,457 @@
+// The types of the dashboard: first what the API returns (docs/api.md), then what the modules hand to each other.
+
+type ProtocolName = "messages" | "chat" | "responses";
+/** Seconds since 1970. */
+type Time = number;
+
+// --- GET /api/state ---
+
+interface Fault {
+  path: string;
+  expected: string;
+  found: string;
+  line: number | null;
+  column: number | null;
+  message: string;
+}
+
+interface FileState {
+  path: string;
+  ancestor: boolean;
+  faults: Fault[];
+  warnings: string[];
+}
+
+interface Candidate {
+  upstream: string;
+  model: string;
+  protocol: ProtocolName;
+  role: string;
+  why: string;
+  first_byte: number;
+}
+
+interface Skip {
+  upstream: string;
+  reason: string;
+  text: string;
+  until: Time | null;
+}
+
+interface HeldTarget {
+  upstream: string;
+  model: string;
+  requests: number;
+  next_try: Time | null;
+}
+
+interface Route {
+  client: ProtocolName;
+  model: string;
+  at: Time | null;
+  candidates: Candidate[];
+  rescues: Candidate[];
+  skipped: Skip[];
+  last_resort: boolean;
+  held_for: { upstream: string; model: string; not_before: Time | null }[];
+  held: HeldTarget[];
+}
+
+type Routes = Record<ProtocolName, Route>;
+
+interface Cooldown {
+  errors: number;
+  until: Time | null;
+  reason: string;
+}
+
+interface UpstreamState extends Cooldown {
+  name: string;
+  protocol: ProtocolName;
+  role: string;
+  enabled: boolean;
+  demo: boolean;
+  state: string;
+  models: (Cooldown & { model: string })[];
+  under_way: number;
+  pretend: { mode: string; until: Time } | null;
+  activation: { at: string; next: Time | null; last: Time | null; ok: boolean; detail: string | null } | null;
+}
+
+interface HeldRequest {
+  id: string;
+  protocol: ProtocolName;
+  client: string;
+  agent: string;
+  model: string;
+  session: string;
+  since: Time;
+  until: Time;
+  next_try: Time | null;
+  queued: boolean;
+  upstreams: { upstream: string; model: string; reason: string; tries: number }[];
+}
+
+interface Today {
+  day: string;
+  requests: number;
+  errors: number;
+  input: number;
+  cache_read: number;
+  cache_write: number;
+  output: number;
+  reasoning: number;
+  cost: number | null;
+  priced: number;
+  unpriced: number;
+}
+
+interface State {
+  version: string;
+  boot: string;
+  started_at: Time;
+  now: Time;
+  revision: string;
+  capture: boolean;
+  urls: Record<ProtocolName, string>;
+  file: FileState;
+  problems: string[];
+  notices: string[];
+  routes: Routes;
+  upstreams: UpstreamState[];
+  held: HeldRequest[];
+  running: RequestRow[];
+  today: Today;
+}
+
+// --- GET /api/configs ---
+
+interface StoredKey {
+  kind: "none" | "literal" | "env" | "keyring" | "client";
+  name?: string;
+}
+
+/** A list of names, or upstream models by requested model. */
+type Models = string[] | Record<string, string>;
+
+type Timeouts = { connect?: number; first_byte?: number; idle?: number };
+
+/** An entry of the file: only fields that are set. */
+interface Entry {
+  name: string;
+  url: string;
+  base_url: string;
+  protocol?: ProtocolName;
+  key?: StoredKey;
+  role?: string;
+  priority?: number;
+  models?: Models;
+  model?: string;
+  note?: string;
+  enabled?: boolean;
+  weekdays?: string[];
+  hours?: string;
+  activation?: { at?: string; advance_minutes?: number };
+  clients?: string[];
+  budget?: Record<string, number>;
+  headers?: Record<string, true>;
+  timeouts?: Timeouts;
+  capabilities?: object;
+  [field: string]: unknown;
+}
+
+interface ModelRule {
+  from?: string;
+  to?: string;
+  clients?: string[];
+  [field: string]: unknown;
+}
+
+interface TextRule {
+  match?: string;
+  action?: string;
+  [field: string]: unknown;
+}
+
+type Price = Record<string, number>;
+
+/** Numbers by name; a name without one is not set. */
+type Numbers = Record<string, number | undefined>;
+
+interface FailoverSettings {
+  on_status?: Record<string, string>;
+  on_error?: Record<string, string>;
+  on_text?: TextRule[];
+  [field: string]: unknown;
+}
+
+interface Defaults {
+  upstream: Record<string, unknown>;
+  failover: FailoverSettings & { on_status: Record<string, string>; on_error: Record<string, string> };
+  timeouts: Numbers;
+  budget: Numbers;
+}
+
+interface Config {
+  revision: string;
+  ancestor: boolean;
+  upstreams: Entry[];
+  model_rules?: ModelRule[];
+  failover?: FailoverSettings;
+  timeouts?: Numbers;
+  client_keys: { id: string; label: string }[];
+  prices?: Record<string, Price>;
+  budget?: Numbers;
+  allowed_hosts?: string[];
+  max_body_megabytes?: number;
+  keyring: boolean;
+  defaults: Defaults;
+}
+
+// --- GET /api/requests, GET /api/requests/{id} ---
+
+interface Usage {
+  input: number;
+  cache_read: number;
+  cache_write_5m: number;
+  cache_write_1h: number;
+  output: number;
+  reasoning: number;
+  estimated: boolean;
+}
+
+type Outcome = "running" | "ok" | "failed" | "truncated" | "cancelled";
+
+interface RequestRow {
+  id: string;
+  at: Time;
+  kind: string;
+  client: string;
+  agent: string;
+  session: string;
+  protocol: ProtocolName;
+  stream: boolean;
+  model: string;
+  upstream: string;
+  sent: string;
+  outcome: Outcome;
+  status: number | null;
+  attempts: number;
+  first_byte: number | null;
+  duration: number | null;
+  held: number;
+  is_held: boolean;
+  usage: Usage | null;
+  cost: number | null;
+  losses: number;
+  error: string | null;
+}
+
+interface Attempt {
+  upstream: string;
+  model: string;
+  protocol: ProtocolName;
+  url: string;
+  why: string;
+  started: number;
+  status: number | null;
+  first_byte: number | null;
+  ended: number | null;
+  failure: { kind: string; message: string } | null;
+  verdict: string;
+}
+
+interface RequestDetail {
+  row: RequestRow;
+  attempts: Attempt[];
+  skipped: { upstream: string; text: string }[];
+  losses: { field: string; why: string }[];
+  error: { type: string; status: number; message: string } | null;
+  price: { multiplier: number; source: string } | null;
+  curl?: string;
+  captured?: CapturedBodies | null;
+}
+
+interface CapturedBodies {
+  request: string;
+  answer: string;
+  truncated: boolean;
+}
+
+// --- the other answers ---
+
+interface WeekPlan {
+  days: string[];
+  now: number;
+  model: string;
+  rows: { upstream: string; spans: { from: number; to: number; place: number }[] }[];
+}
+
+interface TokenCell {
+  requests: number;
+  errors?: number;
+  cost?: number | null;
+  priced?: number;
+  unpriced?: number;
+  [measure: string]: number | null | undefined;
+}
+
+interface TokenStats {
+  summary: Record<string, number>;
+  daily: Record<string, TokenCell>;
+  hourly: Record<string, TokenCell>;
+  by_model: Record<string, TokenCell>;
+  by_model_sent: Record<string, TokenCell>;
+  by_upstream: Record<string, TokenCell>;
+  by_client: Record<string, TokenCell>;
+}
+
+interface Version {
+  id: string;
+  time: Time;
+  size: number;
+}
+
+interface ImportReport {
+  added: string[];
+  identical?: string[];
+  renamed: { from: string; to: string }[];
+  origins?: ImportOrigin[];
+  settings?: string[];
+  notes: string[];
+}
+
+interface ImportOrigin {
+  from: string;
+  to: string;
+  protocol: ProtocolName;
+  url: string;
+  enabled: boolean;
+}
+
+interface ClientOption {
+  name: string;
+  type: string;
+  label: string;
+  help: string;
+  default: string | boolean | null;
+}
+
+interface ClientSetup {
+  client: string;
+  title: string;
+  path: string;
+  state: "ours" | "other" | "absent" | "unreadable";
+  detail: string;
+  undoable: boolean;
+  options: ClientOption[];
+  snippet: string;
+}
+
+interface ConnectionTest {
+  ok: boolean;
+  url: string;
+  working_url: string | null;
+  model: string;
+  answer: string;
+  latency_ms: number;
+  steps: { step: string; ok: boolean; ms: number; detail: string }[];
+}
+
+// --- the page ---
+
+type Child = Node | string | number | boolean | null | undefined | Child[];
+
+/** An event that a listener set by h() receives. */
+type Listener<E extends Event> = (event: E & { currentTarget: HTMLElement; target: HTMLElement }) => unknown;
+
+interface Props {
+  class?: string | null;
+  dataset?: Record<string, string>;
+  value?: string | number | null;
+  checked?: boolean;
+  onclick?: Listener<MouseEvent> | null;
+  onchange?: Listener<Event> | null;
+  oninput?: Listener<Event> | null;
+  onsubmit?: Listener<SubmitEvent> | null;
+  onkeydown?: Listener<KeyboardEvent> | null;
+  onfocus?: Listener<FocusEvent> | null;
+  onblur?: Listener<FocusEvent> | null;
+  onpointerenter?: Listener<PointerEvent> | null;
+  onpointerleave?: Listener<PointerEvent> | null;
+  ondragstart?: Listener<DragEvent> | null;
+  [attribute: string]: unknown;
+}
+
+/** The element for a tag such as "button" or "button.quiet.small". */
+type ElementOf<Tag extends string> = Tag extends `${infer Name}.${string}` ? ElementNamed<Name> : ElementNamed<Tag>;
+type ElementNamed<Name extends string> = Name extends keyof HTMLElementTagNameMap
+  ? HTMLElementTagNameMap[Name]
+  : HTMLElement;
+
+type Control = HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement;
+/** Values with their labels. */
+type Choices = (readonly [string, string])[];
+
+interface ButtonOptions {
+  kind?: string;
+  key?: string | null;
+  title?: string | null;
+  iconName?: string | null;
+  disabled?: boolean;
+}
+
+interface Action {
+  label: string;
+  kind?: string;
+  run: () => unknown;
+}
+
+type Close<Result> = (value?: Result) => void;
+
+/** What a panel returns: the function that ends it, and what it does before that. */
+interface Leave {
+  (): void;
+  again?: (given: Record<string, string>) => unknown;
+  mayLeave?: () => boolean | Promise<boolean>;
+}
+
+interface Draft {
+  content: Child;
+  changes: () => Record<string, unknown> | null;
+}
+
+/** A field of a form: its element, and its value as the file would hold it (undefined: not set). */
+interface FormField {
+  name: string;
+  element: HTMLElement;
+  read: () => unknown;
+  required?: boolean;
+  expect?: (values: Record<string, unknown>) => void;
+}
+
+interface UpstreamSummary {
+  name: string;
+  protocol?: string;
+  models?: Models;
+}
+
+interface Span {
+  from: number;
+  to: number;
+  place: number;
+  title: string;
+}
+
+interface Column {
+  label: string;
+  title: string;
+  values: Record<string, number | null | undefined>;
+}
+
+interface Series {
+  key: string;
+  label: string;
+}
+
+type Formatter = (value: number | null | undefined) => string;
