@@ -22,7 +22,7 @@ from switchyard.cli import daemon_flags  # noqa: E402
 from switchyard.commands import COMMANDS  # noqa: E402
 from switchyard.faults import described, fields_of, unwrapped  # noqa: E402
 from switchyard.protocols.capabilities import Capabilities  # noqa: E402
-from switchyard.protocols.capability_presets import ROWS, UNKNOWN  # noqa: E402
+from switchyard.protocols.presets import ROWS, UNKNOWN  # noqa: E402
 from switchyard.schema import json_schema  # noqa: E402
 from switchyard.settings import (  # noqa: E402
     Activation,
