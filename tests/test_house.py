@@ -43,7 +43,7 @@ COMPOSERS = (
     "bootstrap",
     "__main__",
 )
-VALUES = ("protocols", "settings", "settings_text", "schema", "faults", "unknown_fields", "exchange")
+VALUES = ("protocols", "settings", "settings_text", "schema", "faults", "unknown_fields", "exchange", "plural")
 NETWORK = (
     "httpx",
     "httpx_aiohttp",

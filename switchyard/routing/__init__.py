@@ -1,1 +1,1 @@
-"""DECIDES: pure functions over settings, health, request and time."""
+"""Routing decisions: pure functions over settings, health, request and time."""

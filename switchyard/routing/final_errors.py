@@ -1,4 +1,4 @@
-"""Remember for a moment how turns ended, so that a request that only repeats one can be answered at once."""
+"""Remember final errors for a short time, so that a repeat of the request is answered at once."""
 
 from collections import OrderedDict
 
@@ -18,7 +18,7 @@ class _Ended(msgspec.Struct, frozen=True):
 
 
 class FinalErrors:
-    """Final errors by turn, each for one repeat. Times in monotonic seconds: given, never read."""
+    """Final errors by turn, each for one repeat. Times in monotonic seconds, always given by the caller."""
 
     def __init__(self, capacity: int = MAX_TURNS, keep_seconds: float = KEEP_SECONDS) -> None:
         self._ended: OrderedDict[str, _Ended] = OrderedDict()
@@ -26,14 +26,14 @@ class FinalErrors:
         self._keep_seconds = keep_seconds
 
     def remember(self, turn: str, error: WireError, settings: Settings, now: float) -> None:
-        """The turn has ended with this error under these settings."""
+        """Record that the turn has ended with this error under these settings."""
         self._ended[turn] = _Ended(error, settings, now + self._keep_seconds)
         self._ended.move_to_end(turn)
         if len(self._ended) > self._capacity:
             self._ended.popitem(last=False)
 
     def take(self, turn: str, settings: Settings, now: float) -> WireError | None:
-        """How the turn ended, once; None where other settings may let it end otherwise."""
+        """Return the final error of the turn, once; None if the settings have changed since."""
         ended = self._ended.pop(turn, None)
         if ended is None or now >= ended.until or ended.settings is not settings:
             return None

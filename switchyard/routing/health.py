@@ -1,4 +1,4 @@
-"""Who rests and until when. Time is given (monotonic seconds), never read."""
+"""Decide which upstreams are cooling down, and until when. Time is an argument (monotonic seconds)."""
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,50 +14,50 @@ Key = tuple[str, str]
 
 Account = tuple[Hashable, ...]
 ACCOUNT = ("base_url", "key", "protocol", "auth", "api_version", "headers", "proxy")
-"""what decides at which door an entry knocks, and as whom"""
+"""the fields that identify an account: the endpoint of an entry and its credentials"""
 
 
 class Charge(msgspec.Struct, frozen=True):
-    """What a failure costs its upstream: nothing, one of the errors that make the threshold, or a cooldown at once."""
+    """What a failure costs its upstream: nothing, one error towards the threshold, or a cooldown at once."""
 
     weight: Literal["none", "error", "rest"]
     model_only: bool = False
     retry_after: float | None = None
-    """seconds of cooldown that the upstream itself asked for"""
+    """the cooldown that the upstream itself asked for, in seconds"""
     full: bool = False
-    """the first cooldown is as long as the last: what is wrong does not pass by itself"""
+    """the first cooldown has the full length: the cause is permanent"""
     is_reset: bool = False
-    """`retry_after` is when a quota begins anew: asking earlier is useless, however late it is"""
+    """`retry_after` is the reset of a quota: earlier requests are useless, however late it is"""
     simulated_seconds: float | None = None
-    """the failure was only pretended, and so it is for so many seconds more"""
+    """the failure was simulated; the simulation goes on for this many seconds"""
 
 
 NOTHING_CHARGED = Charge("none")
 MAX_CONDITIONS = 1000
-"""clients choose the names of models"""
+"""bounded, as clients choose the names of models"""
 
 
 @dataclass(slots=True)
 class Condition:
-    """How one upstream (or one of its models) is doing."""
+    """The condition of one upstream, or of one of its models."""
 
     errors: int = 0
     cooldowns: int = 0
-    """rests in a row without a success between them"""
+    """cooldowns in a row without a success in between"""
     since: float = 0.0
-    """when the rest began: an attempt that began earlier says nothing about the time after it"""
+    """when the cooldown began: an attempt that began earlier proves nothing about the time after it"""
     until: float = 0.0
     reason: str = ""
     trial_by: str = ""
-    """the exchange that is trying it after its rest"""
+    """the exchange that tries it after its cooldown"""
     charge: Charge = NOTHING_CHARGED
-    """the last one"""
+    """the last charge"""
     simulated: bool = True
-    """nothing is held against it but what was pretended"""
+    """all its charges were simulated"""
 
 
 class Cooldown(msgspec.Struct, frozen=True):
-    """Why not now. `until` in monotonic seconds; `on_trial` when the rest is over and one request tries it."""
+    """Why an upstream is skipped. `until` in monotonic seconds; `on_trial` while one request tries it afterwards."""
 
     until: float
     errors: int
@@ -65,19 +65,19 @@ class Cooldown(msgspec.Struct, frozen=True):
     model: str = ""
     on_trial: bool = False
     passes: bool = True
-    """the cause passes by itself within the cooldown: a request may be held for it"""
+    """the cause is temporary: a request may be held for it"""
     hinted: bool = False
-    """the upstream itself has asked for this time"""
+    """the upstream itself has asked for this cooldown"""
 
 
 class Health:
-    """The circuit breakers: threshold, rest, one trial at a time, doubling."""
+    """The circuit breakers: threshold, cooldown, one trial at a time, doubling."""
 
     def __init__(self) -> None:
         self._conditions: dict[Key, Condition] = {}
 
     def cooldown_of(self, upstream: str, model: str, now: float, asking: str = "") -> Cooldown | None:
-        """The rest that keeps this model of this upstream from answering now; None when it may."""
+        """The cooldown that keeps this model of this upstream from answering now, if any."""
         for key in ((upstream, ""), (upstream, model)):
             condition = self._conditions.get(key)
             if condition is None or not condition.cooldowns:
@@ -90,26 +90,26 @@ class Health:
 
     @property
     def is_spotless(self) -> bool:
-        """True if nothing is held against anybody."""
+        """True if no charge is recorded for any upstream."""
         return not self._conditions
 
     def begin(self, upstream: str, model: str, exchange: str) -> None:
-        """An attempt starts: after a rest it is the trial, and others wait for its end."""
+        """An attempt starts: after a cooldown it is the trial, and others wait for its end."""
         for key in ((upstream, ""), (upstream, model)):
             condition = self._conditions.get(key)
             if condition is not None and condition.cooldowns and not condition.trial_by:
                 condition.trial_by = exchange
 
     def release(self, exchange: str) -> None:
-        """An attempt ended without saying anything about its upstream (the client left, a client error)."""
+        """An attempt ended without a result about its upstream (the client left, a client error)."""
         for condition in self._conditions.values():
             if condition.trial_by == exchange:
                 condition.trial_by = ""
 
     def succeeded(self, upstream: str, model: str, begun: float | None = None) -> None:
-        """Clears what is held against the upstream that answered, and against this model of it.
+        """Clear the charges of the upstream that answered, and of this model.
 
-        `begun`: when its attempt began. A rest that is younger stays: a quota may be used up since.
+        `begun`: when its attempt began. A cooldown that began later stays: a quota may be used up since.
         """
         for key in ((upstream, ""), (upstream, model)):
             condition = self._conditions.get(key)
@@ -127,9 +127,9 @@ class Health:
         now: float,
         begun: float | None = None,
     ) -> bool:
-        """Notes a failure of an attempt that began at `begun`; True if the upstream (or its model) rests now.
+        """Charge a failure of an attempt that began at `begun`; True if the upstream or its model is now cooling down.
 
-        A failed trial is held against what was on trial, even where the failure itself is one of the model only.
+        A failed trial is charged to what was on trial, even if the failure itself concerns the model only.
         """
         if charge.weight == "none":
             return False
@@ -140,12 +140,12 @@ class Health:
             condition = self._conditions.setdefault(key, Condition())
             condition.reason, condition.charge = reason, charge
             condition.simulated = condition.simulated and charge.simulated_seconds is not None
-            _hold_against(condition, charge, rules, now, began)
-        self._forget_surplus()
+            _apply_charge(condition, charge, rules, now, began)
+        self._drop_surplus()
         return self.cooldown_of(upstream, model, now) is not None
 
-    def _forget_surplus(self) -> None:
-        """Beyond the bound, the model whose cooldown ends first."""
+    def _drop_surplus(self) -> None:
+        """Above the limit, drop the model whose cooldown ends first."""
         if len(self._conditions) <= MAX_CONDITIONS:
             return
         of_models = [key for key in self._conditions if key[1]]
@@ -162,23 +162,23 @@ class Health:
         )
 
     def clear(self, upstream: str | None = None) -> None:
-        """Forget what is held against one upstream, or against all."""
+        """Clear the charges of one upstream, or of all."""
         for key in [key for key in self._conditions if upstream in (None, key[0])]:
             del self._conditions[key]
 
     def forget_simulated(self, upstream: str) -> None:
-        """A pretence has ended: forget what nothing else has caused."""
+        """A simulation has ended: drop the conditions that nothing else has caused."""
         for key in [key for key, found in self._conditions.items() if key[0] == upstream and found.simulated]:
             del self._conditions[key]
 
     def rename(self, names: Mapping[str, str]) -> None:
-        """What was known under an old name is known under its new one."""
+        """Move the conditions of renamed upstreams to their new names."""
         self._conditions = {
             (names.get(name, name), model): found for (name, model), found in self._conditions.items()
         }
 
     def keep_only(self, upstreams: Iterable[str]) -> None:
-        """Drop the conditions of all others: they no longer exist, or are another account now."""
+        """Drop the conditions of all other upstreams: they are removed, or belong to another account now."""
         kept = set(upstreams)
         for key in [key for key in self._conditions if key[0] not in kept]:
             del self._conditions[key]
@@ -194,9 +194,9 @@ def _cooldown(condition: Condition, model: str, *, on_trial: bool) -> Cooldown:
     return Cooldown(condition.until, condition.errors, condition.reason, model, on_trial, passes, hinted)
 
 
-def _hold_against(condition: Condition, charge: Charge, rules: Failover, now: float, began: float) -> None:
+def _apply_charge(condition: Condition, charge: Charge, rules: Failover, now: float, began: float) -> None:
     if condition.cooldowns and (began < condition.since or now < condition.until):
-        # the cooldown has its length already, unless the upstream itself asks for more or the cause does not pass
+        # the cooldown keeps its length, unless the upstream itself asks for more or the cause is permanent
         if charge.retry_after is not None or charge.full:
             condition.until = max(condition.until, now + cooldown_length(condition.cooldowns, charge, rules))
         return
@@ -210,9 +210,9 @@ def _hold_against(condition: Condition, charge: Charge, rules: Failover, now: fl
 
 
 def cooldown_length(cooldowns: int, charge: Charge, rules: Failover) -> float:
-    """The upstream's own hint, else the first cooldown doubled for each further one in a row, up to the full one.
+    """The upstream's own hint, else the first cooldown doubled for each further one in a row, up to the full length.
 
-    What was only pretended rests until the pretence ends at the latest.
+    A simulated failure cools down until the end of the simulation at most.
     """
     if charge.retry_after is not None:
         capped = max(rules.max_cooldown_seconds, rules.cooldown_seconds)
@@ -225,7 +225,7 @@ def cooldown_length(cooldowns: int, charge: Charge, rules: Failover) -> float:
 
 
 def same_accounts(before: Settings, after: Settings) -> tuple[str, ...]:
-    """The upstreams whose door and key an edit has left alone: what is known of them stays true."""
+    """The upstreams whose account an edit has not changed: their recorded state stays valid."""
     known = {upstream.name: upstream for upstream in before.upstreams}
     return tuple(
         upstream.name
@@ -235,15 +235,15 @@ def same_accounts(before: Settings, after: Settings) -> tuple[str, ...]:
 
 
 def renamed(before: Settings, after: Settings) -> dict[str, str]:
-    """Old name -> new name of the entries that an edit gave another name, and left their door and key."""
+    """Old name -> new name of the entries that an edit renamed without changing their account."""
     gone, come = _names_by_account(before, after), _names_by_account(after, before)
     pairs = ((names, come.get(account, [])) for account, names in gone.items())
-    # of several entries of one account nobody can tell which has become which
+    # several renamed entries of one account cannot be told apart
     return {old[0]: new[0] for old, new in pairs if len(old) == len(new) == 1}
 
 
 def _names_by_account(settings: Settings, others: Settings) -> dict[Account, list[str]]:
-    """The entries whose names the other settings do not have."""
+    """The entries whose names are missing in the other settings."""
     known = {upstream.name for upstream in others.upstreams}
     found: dict[Account, list[str]] = {}
     for upstream in settings.upstreams:

@@ -1,4 +1,4 @@
-"""Decide which failures pass by themselves, and for how long a request may be held for them."""
+"""Decide which failures are temporary, and how long a request may be held for them."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -12,25 +12,25 @@ from switchyard.routing.health import Cooldown
 from switchyard.routing.route import QUEUE_REASONS, Route
 
 Target = tuple[str, str]
-"""(upstream, model): what is tried again"""
+"""(upstream, model): what is retried"""
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 15.0
 JITTER = 0.2
-"""a pause is up to so much shorter: requests of several daemons do not beat in step"""
+"""a pause is shortened by up to this share, so that several daemons do not retry in step"""
 UNKNOWN_HOST_SECONDS = 15.0
 NEVER_ANSWERED_SECONDS = 20.0
 CRASH_TRIES = 3
 MAX_REPEATS = 2
-"""so often a failure may come again after another request has succeeded there, before it belongs to the request"""
+"""how often a failure may recur after another request has succeeded there, before it counts as the request's own"""
 WHOLE_SECONDS = 60.0
-"""a client that names no time limit of its own for a whole answer"""
+"""for a client that gives no time limit for a whole response"""
 CLIENT_SHARE = 0.9
 CLIENT_LIMITS = ("x-stainless-timeout", "x-stainless-read-timeout")
-"""what the official SDKs say of their limits, in seconds; the first may read NOT_GIVEN"""
+"""the limits that the official SDKs report, in seconds; the first may read NOT_GIVEN"""
 
 LASTING_CAUSES = frozenset({"tls", "address", "redirect", "said_final"})
-"""what no waiting mends"""
+"""permanent causes: waiting does not help"""
 PASSING_NETWORK = frozenset(
     {
         FailureKind.CONNECT,
@@ -41,7 +41,7 @@ PASSING_NETWORK = frozenset(
     }
 )
 LOAD = frozenset({ErrorType.RATE_LIMIT, ErrorType.OVERLOADED, ErrorType.QUOTA})
-"""causes of the upstream's, even where others succeed at the same time"""
+"""causes on the upstream's side, even if other requests succeed at the same time"""
 PASSING_TYPES = LOAD | {ErrorType.TIMEOUT}
 LASTING_TYPES = frozenset(
     {
@@ -61,9 +61,9 @@ TOO_EARLY = 425
 
 
 class Prospect(msgspec.Struct, frozen=True):
-    """What waiting may bring after one failure: how long, how often, and not before which moment to try again.
+    """What waiting may bring after one failure: for how long, how many tries, and when the next is allowed.
 
-    `seconds` count from the beginning of the hold, `after` from the failure.
+    `seconds` count from the start of the hold, `after` from the failure.
     """
 
     seconds: float = math.inf
@@ -79,13 +79,13 @@ class Prospect(msgspec.Struct, frozen=True):
 def prospect_of(failure: Failure, has_answered: bool = True) -> Prospect:
     """`has_answered`: the upstream has answered since its entry was last edited.
 
-    Where it has, a host name that is not known means that the network is down.
+    If it has, an unknown host name means that the network is down.
     """
     found = _prospect(failure)
     if not found.passes or has_answered:
         return found
     if failure.cause == "unknown_host":
-        return replace(found, seconds=UNKNOWN_HOST_SECONDS, why="its host name is not known")
+        return replace(found, seconds=UNKNOWN_HOST_SECONDS, why="its host name cannot be resolved")
     why = "it has never answered since its entry was last edited"
     return replace(found, seconds=NEVER_ANSWERED_SECONDS, why=why)
 
@@ -101,29 +101,29 @@ def _prospect(failure: Failure) -> Prospect:
     if failure.kind is FailureKind.PROTOCOL or _is_crash(error):
         return Prospect(tries=CRASH_TRIES, why=f"tried {CRASH_TRIES} times at most")
     if error.type in LASTING_TYPES and error.status != TOO_EARLY:
-        return Prospect(0, why=f"{error.type} does not pass by itself")
+        return Prospect(0, why=f"{error.type} is permanent")
     if error.type is ErrorType.QUOTA and error.retry_after is None:
         return Prospect(0, why="its quota is used up")
     if error.type in PASSING_TYPES or error.status >= 500 or error.status == TOO_EARLY:
         return Prospect(after=error.retry_after or 0.0)
-    return Prospect(0, why=f"status {error.status} does not pass by itself")
+    return Prospect(0, why=f"status {error.status} is permanent")
 
 
 def _is_crash(error: WireError) -> bool:
-    """The server failed at this request and says nothing of load; some say so with a status of the client's errors."""
+    """The server failed at this request without being overloaded; some servers report a client error instead."""
     if error.type in PASSING_TYPES | LASTING_TYPES:
         return False
     return error.status in CRASH_STATUSES
 
 
 def pause_seconds(failures: int, jitter: float) -> float:
-    """How long to wait after so many failures in a row (1 and more); `jitter` is from 0 to 1."""
+    """The pause after this many failures in a row (1 or more); `jitter` is from 0 to 1."""
     pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 10), LONGEST_PAUSE_SECONDS)
     return pause * (1 - JITTER * jitter)
 
 
 def client_seconds(headers: Mapping[str, str], *, stream: bool) -> float:
-    """How long after its request the client still waits; no limit for a stream, which is kept alive."""
+    """How long the client waits for the response; without limit for a stream, which has keep-alives."""
     if stream:
         return math.inf
     limits = [seconds for name in CLIENT_LIMITS if (seconds := _seconds(headers.get(name, ""))) is not None]
@@ -139,7 +139,7 @@ def _seconds(text: str) -> float | None:
 
 
 class Hope(msgspec.Struct, frozen=True):
-    """An upstream whose failure passes: `until` in seconds since the hold began."""
+    """An upstream with a temporary failure: `until` in seconds since the start of the hold."""
 
     target: Target
     until: float
@@ -148,21 +148,21 @@ class Hope(msgspec.Struct, frozen=True):
 
 
 class Probed(msgspec.Struct, frozen=True):
-    """What is cooling down and may be probed by a held request, after so many seconds."""
+    """An upstream that is cooling down and may be probed by a held request after this many seconds."""
 
     target: Target
     seconds: float
 
 
 class Edited(msgspec.Struct, frozen=True):
-    """An entry was edited during the hold: after so many attempts of the request, and seconds of the hold."""
+    """An entry edited during the hold: after this many attempts of the request and seconds of the hold."""
 
     attempts: int
     seconds: float
 
 
 class Outlook(msgspec.Struct, frozen=True):
-    """What may still come of a request that nobody has answered: the hopes, and why each other is none."""
+    """What an unanswered request may still wait for, and why each other upstream cannot help."""
 
     hopes: tuple[Hope, ...]
     lasting: tuple[tuple[str, str], ...]
@@ -181,12 +181,12 @@ def outlook(
     hold_began: float = 0.0,
     edited: Mapping[str, Edited] = NO_EDITS,
 ) -> Outlook:
-    """Judge the last failure of each target; its time counts from its first, or from the last edit of its entry.
+    """Judge the last failure of each target; its time counts from its first failure, or the last edit of its entry.
 
     `attempts` and `hold_began` in seconds since the request came, the other times since the hold began.
 
     `answered`: the upstreams that have answered since their entries were last edited. `repeats`: how often this
-    request has failed again at a target, alone, after another one had succeeded there.
+    request has failed again at a target, as an isolated probe, after another request had succeeded there.
     """
     last: dict[Target, Failure] = {}
     tries: dict[Target, int] = {}
@@ -212,14 +212,14 @@ def outlook(
 
 
 def seconds_to_probe(cooldown: Cooldown, now: float) -> float | None:
-    """How long a held request waits before it may probe what is cooling down; None where waiting does not help."""
+    """How long a held request waits before it may probe this upstream; None if waiting does not help."""
     if not cooldown.passes:
         return None
     return max(0.0, cooldown.until - now) if cooldown.hinted else 0.0
 
 
 def held_for(route: Route, now: float, hold_seconds: float) -> tuple[Probed, ...]:
-    """What a new request with this route is held for; nothing where somebody can answer, or has a slot soon."""
+    """What a new request with this route is held for; empty if an upstream can answer now, or has a free slot soon."""
     if route.candidates or hold_seconds <= 0 or any(skip.reason in QUEUE_REASONS for skip in route.skipped):
         return ()
     found = ((one, seconds_to_probe(one.cooldown, now)) for one in route.cooling)
@@ -235,9 +235,9 @@ def _why_no_hope(
 ) -> str:
     """Why this target is not tried again; "" if it is."""
     if not prospect.passes or tries >= prospect.tries or waited >= prospect.seconds:
-        return prospect.why or "its time is used up"
+        return prospect.why or "its time limit has passed"
     if prospect.after > seconds_left:
-        return f"it asks to wait {prospect.after:.0f} s, longer than this request is held"
+        return f"its Retry-After of {prospect.after:.0f} s is longer than this request is held"
     if repeats >= MAX_REPEATS and failure.error.type not in LOAD:
         return "it answers other requests: the failure belongs to this one"
     return ""

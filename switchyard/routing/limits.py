@@ -1,4 +1,4 @@
-"""How busy each upstream is: requests under way, and those of the last minute. Time is given, never read."""
+"""The load of each upstream: running requests, and those of the last minute. Time is an argument."""
 
 from collections import deque
 
@@ -18,18 +18,18 @@ class Limits:
         return self._under_way.get(upstream, 0)
 
     def in_last_minute(self, upstream: str, now: float) -> int:
-        """Starts counted in the window; 0 for upstreams without a rate limit."""
+        """Starts within the window; 0 for upstreams without a rate limit."""
         return len(self._window(upstream, now))
 
     def is_full(self, upstream: Upstream) -> bool:
         return bool(upstream.max_concurrency) and self.under_way(upstream.name) >= upstream.max_concurrency
 
     def has_room(self, upstream: Upstream, now: float) -> bool:
-        """True if both limits let a request through."""
+        """True if both limits allow a request."""
         return not self.is_full(upstream) and self.free_at(upstream, now) <= now
 
     def free_at(self, upstream: Upstream, now: float) -> float:
-        """The moment from which the rate limit lets a request through; `now` if it does already."""
+        """When the rate limit allows a request; `now` if it does already."""
         limit = upstream.requests_per_minute
         if not limit:
             return now
@@ -45,16 +45,16 @@ class Limits:
         return starts
 
     def begin(self, upstream: str) -> None:
-        """A request is under way; as many `end`s must follow."""
+        """A request starts; each call is followed by one `end`."""
         self._under_way[upstream] = self._under_way.get(upstream, 0) + 1
 
     def count_start(self, upstream: Upstream, now: float) -> None:
-        """Counts against the rate limit."""
+        """Count a start for the rate limit."""
         if upstream.requests_per_minute:
             self._starts.setdefault(upstream.name, deque()).append(now)
 
     def withdraw_start(self, upstream: str) -> None:
-        """The start that was counted last never came to be."""
+        """Remove the last counted start: the request was not sent."""
         if starts := self._starts.get(upstream):
             starts.pop()
 

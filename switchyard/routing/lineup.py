@@ -1,4 +1,4 @@
-"""Line up what the settings alone say: who may answer a model at a minute, in which order, and why not the others."""
+"""Order the upstreams by the settings alone: which may answer a model at a minute, and why not the others."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -34,27 +34,27 @@ SkipReason = Literal[
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """Now, twice: `wall` in local time for calendars, `monotonic` seconds for waiting."""
+    """The current time, twice: `wall` in local time for calendars, `monotonic` in seconds for waiting."""
 
     wall: datetime
     monotonic: float
 
     def clock_at(self, monotonic: float) -> str:
-        """The local time of day of a coming monotonic moment, as hh:mm; with its date where that is a day away."""
+        """The local time of day of a future monotonic time, as hh:mm; with its date if that is a day away."""
         seconds = monotonic - self.monotonic
         form = "%H:%M" if seconds < DAY_SECONDS else "%Y-%m-%d %H:%M"
         return (self.wall + timedelta(seconds=seconds)).strftime(form)
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """One upstream that may answer, with everything an attempt needs; `why` says how it came to its place."""
+    """One upstream that may answer, with everything an attempt needs; `why` is the reason for its position."""
 
     upstream: Upstream
     model: str
     thinking: bool = False
     why: str = ""
     forced: bool = False
-    """the request names it: neither its role nor the calendar nor a rest keeps it from answering"""
+    """the request names it: role, calendar and cooldown do not apply"""
 
     @property
     def name(self) -> str:
@@ -66,7 +66,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Skip(msgspec.Struct, frozen=True):
-    """`until`: the monotonic moment from which this reason no longer holds, where it is known."""
+    """`until`: the monotonic time at which this reason ends, if known."""
 
     upstream: str
     reason: SkipReason
@@ -75,7 +75,7 @@ class Skip(msgspec.Struct, frozen=True):
 
 
 class Lineup(msgspec.Struct, frozen=True):
-    """Candidates in order, rescue upstreams last. `told` is `skipped` as pairs of upstream and text."""
+    """Candidates in order, rescue upstreams last. `reasons` is `skipped` as pairs of upstream and text."""
 
     candidates: tuple[Candidate, ...]
     regular: tuple[Candidate, ...]
@@ -83,15 +83,15 @@ class Lineup(msgspec.Struct, frozen=True):
     skipped: tuple[Skip, ...]
     reasons: tuple[tuple[str, str], ...]
     takes_turns: bool
-    """some candidates of one role carry the same explicit priority"""
+    """some candidates of one role have the same explicit priority"""
     limited: bool
-    """some candidate has a limit on its concurrency or rate"""
+    """some candidate has a concurrency or rate limit"""
     search_seconds: float
-    """the time budget for finding one that answers"""
+    """the time budget for finding an upstream that answers"""
 
 
 class Lineups:
-    """Remembers lineups while nothing they depend on changes: the cost of a request is flat in the upstreams."""
+    """Caches lineups while their inputs are unchanged: the cost of a request does not grow with the upstreams."""
 
     def __init__(self) -> None:
         self._settings: Settings | None = None
@@ -103,7 +103,7 @@ class Lineups:
     def get(
         self, settings: Settings, protocol: ProtocolName, model: str, wall: datetime, spent: Mapping[str, str]
     ) -> Lineup:
-        """As `line_up`."""
+        """Same as `line_up`."""
         if wall is not self._wall or settings is not self._settings or spent != self._spent:
             self._keep_up(settings, wall, spent)
         found = self._known.get((protocol, model))
@@ -124,12 +124,12 @@ class Lineups:
 def line_up(
     settings: Settings, protocol: ProtocolName, model: str, wall: datetime, spent: Mapping[str, str]
 ) -> Lineup:
-    """Who may answer by the user's wishes, before anybody asks how the upstreams are doing."""
-    asked = ModelName.read(model)
+    """Which upstreams may answer by the settings, before their health is considered."""
+    requested = ModelName.read(model)
     candidates: list[Candidate] = []
     skipped: list[Skip] = []
     for upstream in settings.upstreams:
-        found = _allowed(upstream, settings, spent, protocol, asked, wall)
+        found = _allowed(upstream, settings, spent, protocol, requested, wall)
         if isinstance(found, Skip):
             skipped.append(found)
         else:
@@ -158,7 +158,7 @@ def _allowed(
     settings: Settings,
     spent: Mapping[str, str],
     protocol: ProtocolName,
-    asked: ModelName,
+    requested: ModelName,
     wall: datetime,
 ) -> Candidate | Skip:
     def skip(reason: SkipReason, text: str) -> Skip:
@@ -170,24 +170,24 @@ def _allowed(
         return skip("client", f"does not serve {protocol} clients")
     if upstream.is_demo and not demo_serves(settings, protocol):
         return skip("demo", "demo not needed: another upstream is configured")
-    if asked.upstream and asked.upstream.lower() != upstream.name.lower():
-        return skip("not_forced", f'the model name asks for upstream "{asked.upstream}"')
-    served = served_model(settings.model_rules, upstream, protocol, asked)
+    if requested.upstream and requested.upstream.lower() != upstream.name.lower():
+        return skip("not_forced", f'the model name selects upstream "{requested.upstream}"')
+    served = served_model(settings.model_rules, upstream, protocol, requested)
     if served is None:
-        return skip("model", f'model "{asked.model}" not served')
-    forced = bool(asked.upstream)
+        return skip("model", f'model "{requested.model}" not served')
+    forced = bool(requested.upstream)
     if not forced and WEEKDAYS[wall.weekday()] not in upstream.weekdays:
         return skip("weekday", f"not today ({', '.join(upstream.weekdays) or 'no day'} only)")
     if not forced and not within_hours(upstream.hours, wall):
         return skip("hours", f"outside its hours {upstream.hours}")
     if upstream.name in spent:
         return skip("budget", spent[upstream.name])
-    why = "asked for by name" if forced else upstream.role
+    why = "selected by name" if forced else upstream.role
     return Candidate(upstream, served.model, served.thinking, why, forced)
 
 
 def demo_serves(settings: Settings, protocol: ProtocolName) -> bool:
-    """True while no real upstream is configured for these clients; a real one that is down still counts."""
+    """True while no real upstream is configured for these clients; one that is down counts as configured."""
     return not any(
         upstream.enabled and not upstream.is_demo and protocol in upstream.clients
         for upstream in settings.upstreams
@@ -208,18 +208,18 @@ def within_hours(hours: str, wall: datetime) -> bool:
 
 
 def served_model(
-    rules: tuple[ModelRule, ...], upstream: Upstream, protocol: ProtocolName, asked: ModelName
+    rules: tuple[ModelRule, ...], upstream: Upstream, protocol: ProtocolName, requested: ModelName
 ) -> ModelName | None:
-    """The name to send to this upstream; a `-thinking` suffix is understood unless the full name is listed.
+    """The name to send to this upstream; a `-thinking` suffix is removed unless the full name is listed.
 
-    No name at all stands for any model: the question is then only who would answer.
+    An empty name stands for any model: then only the upstream is looked for.
     """
-    if not asked.model:
-        return asked
-    bare = asked.without_thinking()
-    if bare is None or _is_listed(rules, upstream, asked.model):
-        sent = upstream.model_for(ruled_model(rules, upstream, protocol, asked.model))
-        return None if sent is None else replace(asked, model=sent)
+    if not requested.model:
+        return requested
+    bare = requested.without_thinking()
+    if bare is None or _is_listed(rules, upstream, requested.model):
+        sent = upstream.model_for(ruled_model(rules, upstream, protocol, requested.model))
+        return None if sent is None else replace(requested, model=sent)
     sent = upstream.model_for(ruled_model(rules, upstream, protocol, bare.model))
     return None if sent is None else replace(bare, model=sent)
 
@@ -230,7 +230,7 @@ def _is_listed(rules: tuple[ModelRule, ...], upstream: Upstream, model: str) -> 
 
 
 def ruled_model(rules: tuple[ModelRule, ...], upstream: Upstream, protocol: ProtocolName, model: str) -> str:
-    """The model after the first fitting rule; one step, no chaining."""
+    """The model after the first matching rule; one step, no chaining."""
     for rule in rules:
         if protocol in rule.clients and upstream.protocol in rule.protocols and matches(rule.source, model):
             return rule.to

@@ -1,4 +1,4 @@
-"""Read the moments that people write: "09:00", "mon 09:00"."""
+"""Parse times that a person writes: "09:00", "mon 09:00"."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ from switchyard.settings import WEEKDAYS, minutes_of
 
 
 def moment_at(text: str, now: Moment) -> Moment:
-    """The moment that the text means, in the seven days from now; "" is now. Raises ValueError."""
+    """The time that the text means, within the next seven days; "" is now. Raises ValueError."""
     if not text.strip():
         return now
     *day, clock = text.lower().split()

@@ -1,6 +1,6 @@
-"""Who may try a failing upstream next: one probe at a time, the oldest held request first.
+"""Decide which held request may try a failing upstream: one probe at a time, the oldest request first.
 
-Time is given (seconds that only go on), never read.
+Time is an argument (monotonic seconds).
 """
 
 from collections.abc import Iterable
@@ -11,10 +11,10 @@ import msgspec
 from switchyard.routing.hold import Target, pause_seconds
 
 SILENT_SECONDS = 20.0
-"""a probe that has been silent for so long lets a second one go"""
+"""after this time without a response, a probe no longer blocks the next one"""
 MOST_PROBES = 2
 STALE_SECONDS = 60.0
-"""a line in which nobody waits is forgotten so long after its next try was due"""
+"""how long a queue without requests is kept after its next try was due"""
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -24,8 +24,8 @@ class Grant(msgspec.Struct, frozen=True):
     target: Target
 
 
-class LineState(msgspec.Struct, frozen=True):
-    """For display: how many wait, and the moment of the next try."""
+class QueueState(msgspec.Struct, frozen=True):
+    """For display: how many requests wait, and the time of the next try."""
 
     target: Target
     waiting: int
@@ -34,7 +34,7 @@ class LineState(msgspec.Struct, frozen=True):
 
 
 @dataclass(slots=True)
-class _Line:
+class _Queue:
     """The held requests of one target, the oldest first."""
 
     next_at: float
@@ -50,16 +50,16 @@ class _Attempt:
 
 
 class Probes:
-    """Every attempt is reported with `begin` and `end`: whatever is under way at a target, no second one probes it."""
+    """Report every attempt with `begin` and `end`: a target with a running attempt is not probed."""
 
     def __init__(self) -> None:
-        self._lines: dict[Target, _Line] = {}
+        self._queues: dict[Target, _Queue] = {}
         self._attempts: dict[Target, dict[str, _Attempt]] = {}
 
     # --- attempts ----------------------------------------------------------------
 
     def begin(self, exchange: str, target: Target, now: float) -> bool:
-        """An attempt starts (where the exchange was granted one, it is this): True if no other is under way."""
+        """Start an attempt (it may be the granted one of this exchange); True if no other is running."""
         attempts = self._attempts.get(target)
         if attempts is None:
             attempts = self._attempts[target] = {}
@@ -70,99 +70,99 @@ class Probes:
         return len(attempts) == 1
 
     def end(self, exchange: str, target: Target) -> None:
-        """The attempt has shown content, has failed or was given up; also for a grant that was not used."""
+        """The attempt has produced content, has failed or was cancelled; also for a grant that was not used."""
         attempts = self._attempts.get(target)
         if attempts is not None and attempts.pop(exchange, None) is not None and not attempts:
             del self._attempts[target]
 
     def failed(self, target: Target, began: float, now: float, after: float, jitter: float) -> None:
-        """An attempt that began at `began` failed in a way that passes; not before `after` seconds is the next one.
+        """A temporary failure of an attempt that began at `began`: the next is allowed after `after` seconds.
 
-        Attempts that ran side by side count as one failure.
+        Parallel attempts count as one failure.
         """
         self._forget_stale(now)
-        line = self._lines.setdefault(target, _Line(now))
-        if began >= line.failed_at:
-            line.failures += 1
-            line.failed_at = now
-        line.next_at = max(line.next_at, now + max(pause_seconds(line.failures, jitter), after))
+        queue = self._queues.setdefault(target, _Queue(now))
+        if began >= queue.failed_at:
+            queue.failures += 1
+            queue.failed_at = now
+        queue.next_at = max(queue.next_at, now + max(pause_seconds(queue.failures, jitter), after))
 
     def succeeded(self, target: Target) -> tuple[str, ...] | None:
-        """The target answers: those who waited for it, in their order; None if it had not been failing."""
-        line = self._lines.pop(target, None)
-        if line is None:
+        """The target answers: returns the requests that waited for it, in order; None if it had not been failing."""
+        queue = self._queues.pop(target, None)
+        if queue is None:
             return None
-        for exchange in line.waiting:
+        for exchange in queue.waiting:
             self.leave(exchange)
-        return tuple(line.waiting)
+        return tuple(queue.waiting)
 
     # --- held requests -------------------------------------------------------------
 
     def join(self, exchange: str, target: Target, now: float, not_before: float = 0.0) -> None:
-        """The exchange waits at the end of the target's line, which is not tried before the moment `not_before`."""
-        line = self._lines.setdefault(target, _Line(now))
-        line.next_at = max(line.next_at, not_before)
-        line.waiting.setdefault(exchange)
+        """Add the exchange to the end of the target's queue, which is not tried before `not_before`."""
+        queue = self._queues.setdefault(target, _Queue(now))
+        queue.next_at = max(queue.next_at, not_before)
+        queue.waiting.setdefault(exchange)
 
     def is_trying(self, exchange: str) -> bool:
-        """An attempt of this exchange is under way."""
+        """True while an attempt of this exchange is running."""
         return any(exchange in attempts for attempts in self._attempts.values())
 
     def leave(self, exchange: str) -> None:
-        """The exchange waits nowhere any more."""
-        for line in self._lines.values():
-            line.waiting.pop(exchange, None)
+        """Remove the exchange from all queues."""
+        for queue in self._queues.values():
+            queue.waiting.pop(exchange, None)
 
     def grants(self, now: float) -> list[Grant]:
-        """Who may try which target now; each is under way from this moment on and waits nowhere else."""
+        """The requests that may try a target now; each counts as running from now on and leaves the other queues."""
         granted: list[Grant] = []
-        for target, line in self._lines.items():
-            if line.waiting and self._opens_at(target, line) <= now:
-                grant = Grant(next(iter(line.waiting)), target)
+        for target, queue in self._queues.items():
+            if queue.waiting and self._opens_at(target, queue) <= now:
+                grant = Grant(next(iter(queue.waiting)), target)
                 self.leave(grant.exchange)
                 self._attempts.setdefault(target, {})[grant.exchange] = _Attempt(now, is_probe=True)
                 granted.append(grant)
         return granted
 
     def next_at(self) -> float:
-        """The moment at which time alone opens a line; infinite if none does."""
-        opens = [self._opens_at(target, line) for target, line in self._lines.items() if line.waiting]
+        """The time at which the next queue opens by time alone; infinite if none does."""
+        opens = [self._opens_at(target, queue) for target, queue in self._queues.items() if queue.waiting]
         return min(opens, default=float("inf"))
 
     def hasten(self, now: float, upstreams: Iterable[str] | None = None) -> None:
-        """The next tries of these upstreams, or of all, are due now."""
+        """Make the next tries of these upstreams, or of all, due now."""
         wanted = None if upstreams is None else set(upstreams)
-        for (upstream, _), line in self._lines.items():
+        for (upstream, _), queue in self._queues.items():
             if wanted is None or upstream in wanted:
-                line.next_at = now
+                queue.next_at = now
 
     def next_try_at(self, targets: Iterable[Target]) -> float | None:
-        """The moment of the next try of these targets, by anybody; None while one is under way."""
-        failing = [target for target in targets if target in self._lines]
+        """The time of the next try of these targets by any request; None while one is running."""
+        failing = [target for target in targets if target in self._queues]
         if any(target in self._attempts for target in failing):
             return None
-        return min((self._lines[target].next_at for target in failing), default=None)
+        return min((self._queues[target].next_at for target in failing), default=None)
 
-    def lines(self) -> list[LineState]:
+    def queues(self) -> list[QueueState]:
         return [
-            LineState(target, len(line.waiting), line.next_at, target in self._attempts)
-            for target, line in self._lines.items()
+            QueueState(target, len(queue.waiting), queue.next_at, target in self._attempts)
+            for target, queue in self._queues.items()
         ]
 
-    def _opens_at(self, target: Target, line: _Line) -> float:
-        """When the next probe may go: after the pause, and when nothing that is under way may still bring an answer."""
+    def _opens_at(self, target: Target, queue: _Queue) -> float:
+        """When the next probe may start: after the pause, and when no running attempt may still answer."""
         attempts = self._attempts.get(target)
         if not attempts:
-            return line.next_at
+            return queue.next_at
         if sum(one.is_probe for one in attempts.values()) >= MOST_PROBES:
             return float("inf")
-        return max(line.next_at, max(one.began for one in attempts.values()) + SILENT_SECONDS)
+        return max(queue.next_at, max(one.began for one in attempts.values()) + SILENT_SECONDS)
 
     def _forget_stale(self, now: float) -> None:
         stale = [
             target
-            for target, line in self._lines.items()
-            if not line.waiting and target not in self._attempts and now - line.next_at > STALE_SECONDS
+            for target, queue in self._queues.items()
+            if not queue.waiting and target not in self._attempts and now - queue.next_at > STALE_SECONDS
         ]
         for target in stale:
-            del self._lines[target]
+            del self._queues[target]

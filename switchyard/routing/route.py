@@ -7,6 +7,7 @@ from hashlib import blake2b
 import msgspec
 from msgspec.structs import replace
 
+from switchyard.plural import plural
 from switchyard.protocols.names import ProtocolName
 from switchyard.routing.health import Cooldown, Health
 from switchyard.routing.limits import Limits
@@ -15,16 +16,16 @@ from switchyard.routing.sessions import Affinity
 from switchyard.settings import Settings
 
 QUEUE_REASONS = ("concurrency", "rate")
-"""why a request waits for a free slot"""
+"""the reasons for waiting for a free slot"""
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """What routing needs to know of a request. `exchange` tells requests without a session apart.
+    """What routing needs to know of a request. `exchange` distinguishes requests without a session.
 
-    `holds` names the upstream at which the request has a place already: its limits do not count. Those that it has
-    `tried` are left out. A request that `may_resort` no more has asked its last resort already, or is held instead.
-    Whom it is `probing` may be cooling down. The prompt did not fit into a window of `exceeded` tokens. Upstreams with
-    a slot that is `free_soon` count as if they had one: the request waits for it.
+    `holds` names the upstream where the request already has a slot: its limits do not count. Upstreams in `tried` are
+    left out. `may_resort` is false after the last resort has been tried, or if the request is held instead. The
+    upstream in `probing` may be cooling down. The prompt did not fit into a window of `exceeded` tokens. Upstreams in
+    `free_soon` count as free: the request waits for their slot.
     """
 
     protocol: ProtocolName
@@ -40,45 +41,45 @@ class Ask(msgspec.Struct, frozen=True):
 
 
 class Cooling(msgspec.Struct, frozen=True):
-    """A regular candidate that nothing but its cooldown keeps from answering."""
+    """A regular candidate that could answer if it were not cooling down."""
 
     candidate: Candidate
     cooldown: Cooldown
 
 
 class Route(msgspec.Struct, frozen=True):
-    """`told` is `skipped` as pairs of upstream and text."""
+    """`reasons` is `skipped` as pairs of upstream and text."""
 
     candidates: tuple[Candidate, ...]
     rescues: tuple[Candidate, ...]
     skipped: tuple[Skip, ...]
     reasons: tuple[tuple[str, str], ...]
     last_resort: bool = False
-    """all that are left rest: the one whose rest ends first is tried all the same"""
+    """all that are left are cooling down: the one whose cooldown ends first is tried anyway"""
     stays: bool = False
-    """the conversation keeps its upstream although a better one could answer"""
+    """the conversation stays with its upstream although a better one could answer"""
     cooling: tuple[Cooling, ...] = ()
     search_seconds: float = math.inf
-    """the time budget for finding one that answers"""
+    """the time budget for finding an upstream that answers"""
 
 
 class State(msgspec.Struct, frozen=True):
-    """What is known of the upstreams beside the settings."""
+    """The state of the upstreams, beside the settings."""
 
     health: Health = msgspec.field(default_factory=Health)
     limits: Limits = msgspec.field(default_factory=Limits)
     spent: Mapping[str, str] = msgspec.field(default_factory=dict)
-    """upstream -> why its budget forbids it"""
+    """upstream -> why its budget excludes it"""
     lineups: Lineups = msgspec.field(default_factory=Lineups)
 
 
 def choose_route(
     settings: Settings, state: State, ask: Ask, now: Moment, affinity: Affinity | None = None
 ) -> Route:
-    """The candidates in the order to try, the rescue upstreams, and every other upstream with its reason."""
+    """The candidates in the order to try, the rescue upstreams, and every other upstream with the reason to skip it."""
     lineup = state.lineups.get(settings, ask.protocol, ask.model, now.wall, state.spent)
     is_plain = not ask.tried and not lineup.limited and not lineup.takes_turns and bool(lineup.regular)
-    if is_plain and state.health.is_spotless:  # the usual case
+    if is_plain and state.health.is_spotless:  # the common case
         candidates, stays = _with_affinity(lineup.regular, affinity, settings, now)
         return Route(
             candidates,
@@ -132,7 +133,7 @@ def _cooling(
 
 
 def _is_too_small(candidate: Candidate, ask: Ask) -> bool:
-    """The entry's window is known, and no larger than one that the prompt has exceeded."""
+    """The entry's window is known, and not larger than one that the prompt has exceeded."""
     return 0 < candidate.upstream.context_window <= ask.exceeded
 
 
@@ -144,7 +145,7 @@ def _window_skip(candidate: Candidate) -> Skip:
 
 
 def _obstacle(candidate: Candidate, state: State, ask: Ask, now: Moment) -> Skip | None:
-    """What keeps an allowed upstream from answering just now."""
+    """The reason why an allowed upstream cannot answer now."""
     name = candidate.name
     cooldown = state.health.cooldown_of(name, candidate.model, now.monotonic, ask.exchange)
     if cooldown is not None and name != ask.probing:
@@ -155,35 +156,35 @@ def _obstacle(candidate: Candidate, state: State, ask: Ask, now: Moment) -> Skip
 
 
 def _limit(candidate: Candidate, state: State, ask: Ask, now: Moment) -> Skip | None:
-    """The limit that an upstream is at."""
+    """The limit that an upstream has reached."""
     name = candidate.name
     if name == ask.holds:
         return None
     if state.limits.is_full(candidate.upstream) and name not in ask.free_soon:
         limit = candidate.upstream.max_concurrency
-        return Skip(name, "concurrency", f"at its limit of {limit} concurrent requests")
+        return Skip(name, "concurrency", f"at its limit of {plural(limit, 'concurrent request')}")
     free_at = state.limits.free_at(candidate.upstream, now.monotonic)
     if free_at > now.monotonic:
         limit = candidate.upstream.requests_per_minute
-        text = f"at its limit of {limit} requests a minute until {now.clock_at(free_at)}"
+        text = f"at its limit of {plural(limit, 'request')} per minute until {now.clock_at(free_at)}"
         return Skip(name, "rate", text, free_at)
     return None
 
 
 def _cooldown_text(cooldown: Cooldown, now: Moment) -> str:
     what = f"model {cooldown.model} " if cooldown.model else ""
-    count = f"{cooldown.errors} error{'s' if cooldown.errors != 1 else ''}"
+    count = plural(cooldown.errors, "error")
     if cooldown.on_trial:
         return f"{what}on trial by another request after {count}: {cooldown.reason}"
-    return f"{what}resting until {now.clock_at(cooldown.until)} after {count}: {cooldown.reason}"
+    return f"{what}cooling down until {now.clock_at(cooldown.until)} after {count}: {cooldown.reason}"
 
 
 def _last_resort(
     waiting: list[tuple[Candidate, Skip]], state: State, ask: Ask, now: Moment
 ) -> tuple[Candidate | None, list[tuple[Candidate, Skip]]]:
-    """The upstream whose rest ends first, if rests are what keeps the candidates away; and why each waits.
+    """The upstream whose cooldown ends first, if only cooldowns exclude the candidates; and why each one waits.
 
-    Its limits hold for a last resort too: at a limit it must be waited for.
+    Limits apply to a last resort too: at a limit the request waits for a slot.
     """
     regular = [(candidate, skip) for candidate, skip in waiting if not candidate.only_rescues]
     if not regular or any(skip.reason in QUEUE_REASONS for _, skip in regular):
@@ -191,12 +192,12 @@ def _last_resort(
     best = min(regular, key=lambda entry: entry[1].until or 0.0)[0]
     limit = _limit(best, state, ask, now)
     if limit is None:
-        return best if best.forced else replace(best, why="last resort: all are resting"), waiting
+        return best if best.forced else replace(best, why="last resort: all are cooling down"), waiting
     return None, [(candidate, limit if candidate is best else skip) for candidate, skip in waiting]
 
 
 def _taking_turns(candidates: tuple[Candidate, ...], ask: Ask) -> tuple[Candidate, ...]:
-    """Equal explicit priorities of one role come in an order of the conversation's own."""
+    """Candidates of one role with equal explicit priorities, in an order that depends on the conversation."""
     whose = ask.session or ask.exchange
 
     def place(entry: tuple[int, Candidate]) -> tuple[int, int, bytes, int]:
@@ -215,7 +216,7 @@ def _turn(session: str, name: str) -> bytes:
 def _with_affinity(
     candidates: tuple[Candidate, ...], affinity: Affinity | None, settings: Settings, now: Moment
 ) -> tuple[tuple[Candidate, ...], bool]:
-    """The upstream that the conversation is with comes first, unless a better one has long recovered."""
+    """The upstream of the conversation comes first, unless a better one has recovered long ago."""
     if affinity is None:
         return candidates, False
     mine = next((one for one in candidates if one.name == affinity.upstream), None)
@@ -231,6 +232,6 @@ def _with_affinity(
 
 
 def _is_better(first: Candidate, mine: Candidate) -> bool:
-    """False among those that take turns: none of them is the conversation's own."""
+    """False among candidates that take turns: they are equal."""
     takes_turns = rank(first.upstream) == rank(mine.upstream) and mine.upstream.priority is not None
     return first.name != mine.name and not takes_turns

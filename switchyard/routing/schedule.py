@@ -1,7 +1,7 @@
-"""Decide which upstreams are to be activated now, and when each is next. Time is given, never read.
+"""Decide which upstreams are to be activated now, and when each is next. Time is an argument.
 
-A day's activation is due from its local time on, for two hours. A time that the clock skips in spring comes as much
-later as the clock was put forward; of a time that it shows twice in autumn the first counts.
+The activation of a day is due at its local time and for two hours after it. In spring a time that the clock skips
+moves by the same amount; in autumn the first of two equal times counts.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from switchyard.exchange import Activated, ActivationResult
+from switchyard.plural import plural
 from switchyard.settings import WEEKDAYS, Activation, Settings, Upstream, minutes_of
 
 MAKE_UP_SECONDS = 2 * 3600.0
@@ -21,7 +22,7 @@ NEVER = Activated()
 
 
 class Occasion(msgspec.Struct, frozen=True):
-    """The next activation of one upstream: that of the local day `day`, to be sent at `at` (since the epoch)."""
+    """The next activation of one upstream: the local day `day`, sent at `at` (seconds since the epoch)."""
 
     upstream: str
     day: str
@@ -30,12 +31,12 @@ class Occasion(msgspec.Struct, frozen=True):
 
 
 def due(settings: Settings, remembered: Mapping[str, Activated], now: datetime) -> tuple[Occasion, ...]:
-    """The activations to send at this moment."""
+    """The activations to send now."""
     return tuple(one for one in plan(settings, remembered, now) if one.at <= now.timestamp())
 
 
 def plan(settings: Settings, remembered: Mapping[str, Activated], now: datetime) -> tuple[Occasion, ...]:
-    """The next activation of every enabled upstream that has one; `now` in the local zone, which knows its summers."""
+    """The next activation of every enabled upstream that has one; `now` with its local time zone."""
     found = (
         _next(upstream, upstream.activation, remembered.get(upstream.name, NEVER), now)
         for upstream in settings.upstreams
@@ -45,9 +46,9 @@ def plan(settings: Settings, remembered: Mapping[str, Activated], now: datetime)
 
 
 def minutes_now(activation: Activation, memory: Activated) -> int:
-    """The time of day that holds now, in minutes since midnight: the user's, or what it has advanced to."""
+    """The effective time of day in minutes since midnight: the configured one, or the one it has advanced to."""
     if activation.advance_minutes and memory.minutes is not None and memory.at == activation.at:
-        return memory.minutes % DAY_MINUTES  # it was read from a file
+        return memory.minutes % DAY_MINUTES  # the file may hold any number
     return minutes_of(activation.at)
 
 
@@ -55,13 +56,13 @@ def minutes_now(activation: Activation, memory: Activated) -> int:
 
 
 def tried(memory: Activated, day: str, at: float) -> Activated:
-    """A try begins; it counts even if nobody lives to see its end."""
+    """Record that a try begins; it counts even if the daemon is killed during it."""
     tries = memory.tries if memory.tried_day == day else 0
     return replace(memory, tried_day=day, tries=tries + 1, tried_at=at)
 
 
 def ended(memory: Activated, activation: Activation | None, day: str, result: ActivationResult) -> Activated:
-    """A try has ended; `day` is "" for one that belongs to no occasion. After a success the time may move on."""
+    """Record the end of a try; `day` is "" if it belongs to no occasion. A success may advance the time."""
     memory = replace(memory, last=result)
     if not result.ok:
         return memory
@@ -92,7 +93,7 @@ def _next(upstream: Upstream, activation: Activation, memory: Activated, now: da
 
 
 def _days(today: date) -> Iterator[date]:
-    """Yesterday, whose two hours may not be over yet, until the same weekday comes round again."""
+    """From yesterday, whose two hours may not be over, to the same weekday of next week."""
     return (today + timedelta(days=offset) for offset in range(-1, 8))
 
 
@@ -101,11 +102,11 @@ def _instant(day: date, minutes: int, zone: tzinfo | None) -> float:
 
 
 def _moment(memory: Activated, day: str, planned: float, now: float) -> float | None:
-    """When the activation of this day is to be sent; None if it is done, given up or missed."""
+    """When the activation of this day is due; None if it is done, given up or missed."""
     if memory.day == day or planned <= memory.succeeded_at <= now:
         return None
     tries = memory.tries if memory.tried_day == day else 0
-    # a clock that was set back leaves the last try in the future: it holds nothing up
+    # after the clock is set back, the last try lies in the future: it does not delay the next one
     waits = tries > 0 and memory.tried_at <= now
     moment = max(planned, memory.tried_at + RETRY_SECONDS) if waits else planned
     ends = planned + MAKE_UP_SECONDS
@@ -117,4 +118,4 @@ def _reason(memory: Activated, day: str, minutes: int, late_seconds: float) -> s
     if memory.tried_day == day and memory.tries:
         return f"try {memory.tries + 1} of {MAX_TRIES}, {text}"
     late = int(late_seconds // 60)
-    return f"{text}, made up {late} minute{'s' if late != 1 else ''} later" if late > 0 else text
+    return f"{text}, {plural(late, 'minute')} late" if late > 0 else text

@@ -1,4 +1,4 @@
-"""Tell which models clients can ask for, and how much each of them can read."""
+"""List the models that clients can request, and the context window of each."""
 
 from switchyard.protocols.names import PROTOCOLS, ModelName, ProtocolName, is_glob
 from switchyard.routing.lineup import demo_serves, served_model
@@ -10,11 +10,11 @@ WELL_KNOWN: dict[ProtocolName, tuple[str, ...]] = {
     "chat": (),
     "responses": ("gpt-5.5",),
 }
-"""shown for upstreams that take every model, so that a client finds something to choose"""
+"""listed for upstreams that accept every model, so that a client has a choice"""
 
 
 def served_models(settings: Settings, protocol: ProtocolName | None = None) -> dict[str, int]:
-    """Model name -> context window (tokens): the names that some enabled upstream can serve to these clients."""
+    """Model name -> context window (tokens) of the names that an enabled upstream serves to these clients."""
     asking = PROTOCOLS if protocol is None else (protocol,)
     serving = [
         (upstream, clients)
@@ -34,37 +34,37 @@ def served_models(settings: Settings, protocol: ProtocolName | None = None) -> d
 
 
 def smallest_window(settings: Settings, protocol: ProtocolName, model: str = "") -> int:
-    """The smallest stated context window of the upstreams that may answer; 0 if none is stated."""
-    asked = ModelName.read(model)
+    """The smallest known context window of the upstreams that may answer; 0 if none is known."""
+    requested = ModelName.read(model)
     windows = [
         upstream.context_window
         for upstream in settings.upstreams
         if upstream.context_window
         and _clients(settings, upstream, (protocol,))
-        and served_model(settings.model_rules, upstream, protocol, asked) is not None
+        and served_model(settings.model_rules, upstream, protocol, requested) is not None
     ]
     return min(windows, default=0)
 
 
 def is_served(settings: Settings, protocol: ProtocolName, model: str) -> bool:
-    """True if some enabled upstream takes this model from these clients, be it at another time."""
-    asked = ModelName.read(model)
+    """True if an enabled upstream accepts this model from these clients, at this time or another."""
+    requested = ModelName.read(model)
     return any(
         _clients(settings, upstream, (protocol,))
-        and served_model(settings.model_rules, upstream, protocol, asked) is not None
+        and served_model(settings.model_rules, upstream, protocol, requested) is not None
         for upstream in settings.upstreams
     )
 
 
 def upstreams_for(settings: Settings, protocol: ProtocolName) -> tuple[Upstream, ...]:
-    """The enabled upstreams that may answer these clients, be it at another time."""
+    """The enabled upstreams that may answer these clients, at this time or another."""
     return tuple(one for one in settings.upstreams if _clients(settings, one, (protocol,)))
 
 
 def _clients(
     settings: Settings, upstream: Upstream, asking: tuple[ProtocolName, ...]
 ) -> tuple[ProtocolName, ...]:
-    """Those of the asking clients that this upstream may answer."""
+    """The protocols among those given whose clients this upstream may answer."""
     return tuple(
         client
         for client in asking

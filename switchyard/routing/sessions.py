@@ -1,4 +1,4 @@
-"""Which upstream a conversation is with: a bounded memory, so that prompt caches keep their worth."""
+"""Session affinity: a bounded memory of each conversation's upstream, so that its prompt caches stay useful."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -10,28 +10,28 @@ MAX_SESSIONS = 10_000
 
 
 class Affinity(msgspec.Struct, frozen=True):
-    """The upstream a conversation sits at. Times in monotonic seconds."""
+    """The sticky upstream of a conversation. Times in monotonic seconds."""
 
     upstream: str
     last_used: float
     stays_since: float | None = None
-    """since when it has stayed although a better one could answer"""
+    """since when the conversation has stayed although a better upstream could answer"""
 
 
 def conversation_of(session: str, model: str) -> str:
-    """What has a seat: a client asks other models beside its conversation, and a prompt cache is one model's."""
+    """The key of an affinity. The model is part of it, as a prompt cache belongs to one model."""
     return f"{session}\0{model}" if session else ""
 
 
 class Sessions:
-    """Time is given, never read."""
+    """Time is an argument."""
 
     def __init__(self, capacity: int = MAX_SESSIONS) -> None:
         self._affinities: OrderedDict[str, Affinity] = OrderedDict()
         self._capacity = capacity
 
     def affinity_of(self, conversation: str, now: float, keep_seconds: float) -> Affinity | None:
-        """Where the conversation sat last; None if it is new, unknown, or has been silent for too long."""
+        """The last upstream of the conversation; None if it is new, unknown, or has been idle for too long."""
         affinity = self._affinities.get(conversation)
         if affinity is None or now - affinity.last_used > keep_seconds:
             return None
@@ -51,7 +51,7 @@ class Sessions:
             self._affinities.popitem(last=False)
 
     def rename(self, names: Mapping[str, str]) -> None:
-        """Upstreams have new names: old name -> new name."""
+        """Upstreams are renamed: old name -> new name."""
         for conversation, affinity in self._affinities.items():
             if affinity.upstream in names:
                 self._affinities[conversation] = replace(affinity, upstream=names[affinity.upstream])

@@ -1,4 +1,4 @@
-"""How long each turn of a conversation has been held: a client that repeats its request gets only what is left."""
+"""How long each turn of a conversation has been held: a repeat of the request gets the rest of the time."""
 
 from collections import OrderedDict
 
@@ -14,18 +14,18 @@ class _Spent(msgspec.Struct, frozen=True):
 
 
 class HoldBudgets:
-    """Time is given, never read. Turns are named by `protocols.turn`."""
+    """Time is an argument. Turns are named by `protocols.turn`."""
 
     def __init__(self, capacity: int = MAX_TURNS) -> None:
         self._spent: OrderedDict[str, _Spent] = OrderedDict()
         self._capacity = capacity
 
     def seconds_left(self, turn: str, hold_seconds: float, came_at: float) -> float:
-        """What is left of the turn's budget for a request that came at this moment."""
+        """The rest of the turn's hold budget for a request that arrived at this time."""
         return max(0.0, hold_seconds - self._seconds_spent(turn, came_at))
 
     def spend(self, turn: str, seconds: float, came_at: float, now: float) -> None:
-        """A request of the turn that came at `came_at` was held for so long, until now."""
+        """A request of the turn that arrived at `came_at` was held for this many seconds, until now."""
         self._spent[turn] = _Spent(self._seconds_spent(turn, came_at) + seconds, now)
         self._spent.move_to_end(turn)
         while len(self._spent) > self._capacity:

@@ -1,4 +1,4 @@
-"""What follows a failure: which action, and what it costs the upstream. Tables by the meaning of the error."""
+"""Decide what follows a failure: the action, and the charge to the upstream. Tables by the meaning of the error."""
 
 from collections.abc import Mapping
 
@@ -12,12 +12,12 @@ from switchyard.routing.health import Charge
 from switchyard.settings import Action, Failover
 
 RETURNED = frozenset({400, 413, 422})
-"""the request itself is at fault, unless the error means something else: another upstream would say the same"""
+"""the request itself is wrong, unless the error means something else: other upstreams would return the same"""
 CLIENT_FAULTS = frozenset({ErrorType.INVALID_REQUEST, ErrorType.TOO_LARGE})
 ELSEWHERE = frozenset(
     {ErrorType.QUOTA, ErrorType.BILLING, ErrorType.MODEL_NOT_FOUND, ErrorType.CONTEXT_OVERFLOW}
 )
-"""another upstream may answer, whatever the status and its default"""
+"""another upstream may answer, whatever the status and its default action"""
 TOO_MANY_REQUESTS = 429
 SHORT_RETRY_SECONDS = 5.0
 RETRIES = 2
@@ -48,12 +48,12 @@ CHARGES: Mapping[ErrorType, Charge] = {
     ErrorType.RATE_LIMIT: Charge("rest", model_only=True),
     ErrorType.OVERLOADED: Charge("error", model_only=True),
 }
-"""What an error says about the upstream's health; any other is one of the failures that make the threshold."""
+"""The charge of an error for the upstream's health; all other errors count towards the threshold."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """`wait_seconds` only with action "retry"; `needs_larger_window` only with "switch": the prompt has outgrown the
-    window of this upstream, and only one with a larger or unknown window can help."""
+    """`wait_seconds` only with action "retry". `needs_larger_window` only with "switch": the prompt exceeds the window
+    of this upstream, and only one with a larger or unknown window can help."""
 
     action: Action
     charge: Charge
@@ -77,7 +77,7 @@ def judge(failure: Failure, rules: Failover, retries_so_far: int) -> Verdict:
 
 
 def charge_for(failure: Failure) -> Charge:
-    """What the failure says about the upstream's health."""
+    """The charge of the failure for the upstream's health."""
     error = failure.error
     if failure.kind in NETWORK:
         return ERROR
@@ -102,7 +102,7 @@ def _action(failure: Failure, rules: Failover) -> tuple[Action, str]:
 
 
 def _status_action(failure: Failure, rules: Failover) -> Action:
-    """The user's rules for the text, those for the status, the meaning, then the status itself."""
+    """The rules for the text, those for the status, the meaning of the error, then the default of the status."""
     message, status, type = failure.message.casefold(), failure.status, failure.error.type
     for rule in rules.on_text:
         if rule.match.casefold() in message:

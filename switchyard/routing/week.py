@@ -1,4 +1,4 @@
-"""Lay out who serves when in the coming days, as the calendar alone decides it."""
+"""Show which upstreams serve when in the coming days, according to the calendar."""
 
 from datetime import timedelta
 from itertools import pairwise
@@ -14,7 +14,7 @@ DAY = 24 * 60
 
 
 class Span(msgspec.Struct, frozen=True):
-    """Minutes since the midnight that begins the plan; `place` 1 serves first, 2 next."""
+    """Minutes since the midnight at which the plan begins; `place` 1 serves first, 2 next."""
 
     start: int
     end: int
@@ -22,7 +22,7 @@ class Span(msgspec.Struct, frozen=True):
 
 
 def plan(settings: Settings, ask: Ask, now: Moment, days: int = 7) -> dict[str, tuple[Span, ...]]:
-    """Upstream name -> when it would serve; rests and limits of this moment play no part."""
+    """Upstream name -> when it would serve; current cooldowns and limits are ignored."""
     midnight = now.wall.replace(hour=0, minute=0, second=0, microsecond=0)
     spans: dict[str, list[Span]] = {}
     steps = _boundaries(settings, days)
@@ -35,7 +35,7 @@ def plan(settings: Settings, ask: Ask, now: Moment, days: int = 7) -> dict[str, 
 
 
 def _boundaries(settings: Settings, days: int) -> list[int]:
-    """Every minute at which the answer may change."""
+    """Every minute at which the route may change."""
     minutes = {0}
     for upstream in settings.upstreams:
         span = hours_span(upstream.hours)
@@ -48,7 +48,7 @@ def _names(route: Route) -> list[str]:
 
 
 def _extend(spans: list[Span], span: Span) -> None:
-    """Joins what touches and means the same."""
+    """Merge adjacent spans of the same position."""
     last = spans[-1] if spans else None
     if last is not None and last.end == span.start and last.place == span.place:
         spans[-1] = replace(last, end=span.end)

@@ -176,7 +176,7 @@ def test_the_last_failure_of_a_target_counts() -> None:
     assert seen(attempts(("a", bad_key), ("b", status(503)), ("a", status(503)))) == (["a", "b"], {})
     assert seen(attempts(("a", status(503)), ("a", bad_key))) == (
         [],
-        {"a": "authentication does not pass by itself"},
+        {"a": "authentication is permanent"},
     )
 
 
@@ -185,7 +185,7 @@ def test_models_of_one_upstream_are_judged_apart() -> None:
     made[1].model = "other"
     found = outlook(made, {}, {"a"}, 0.0, 300.0)
     assert found.hopes == (Hope(("a", "m"), FOR_EVER, "503 boom"),)
-    assert found.lasting == (("a", "model_not_found does not pass by itself"),)
+    assert found.lasting == (("a", "model_not_found is permanent"),)
 
 
 def test_nothing_can_be_expected_of_what_was_never_asked() -> None:
@@ -224,7 +224,7 @@ def test_an_upstream_that_asks_for_a_longer_wait_than_is_left_is_not_waited_for(
     left: float, hopes: list[str]
 ) -> None:
     found, lasting = seen(attempts(("a", status(429, ErrorType.RATE_LIMIT, 40.0))), seconds_left=left)
-    why = {"a": "it asks to wait 40 s, longer than this request is held"}
+    why = {"a": "its Retry-After of 40 s is longer than this request is held"}
     assert (found, lasting) == (hopes, {} if hopes else why)
 
 

@@ -59,7 +59,7 @@ def test_a_third_probe_goes_only_when_one_of_the_two_has_ended() -> None:
         probes.join(exchange, A, 0.0)
     for now in (1.0, 21.0, 1000.0):
         probes.grants(now)
-    assert (probes.lines()[0].waiting, probes.next_at()) == (1, float("inf"))
+    assert (probes.queues()[0].waiting, probes.next_at()) == (1, float("inf"))
     probes.end("x", A)
     assert [one.exchange for one in probes.grants(1000.0)] == ["z"]
 
@@ -79,7 +79,7 @@ def test_whoever_waits_in_two_lines_is_granted_one_target_and_leaves_the_other_l
         for exchange in "xy":
             probes.join(exchange, target, 0.0)
     assert probes.grants(1.0) == [Grant("x", A), Grant("y", B)]
-    assert [line.waiting for line in probes.lines()] == [0, 0]
+    assert [queue.waiting for queue in probes.queues()] == [0, 0]
 
 
 def test_a_success_releases_everybody_in_their_order_and_the_next_outage_begins_with_short_pauses() -> None:
@@ -89,13 +89,13 @@ def test_a_success_releases_everybody_in_their_order_and_the_next_outage_begins_
         probes.join(exchange, A, 0.0)
         probes.join(exchange, B, 0.0, not_before=100.0)
     assert probes.succeeded(A) == ("x", "y", "z")
-    assert [(line.target, line.waiting) for line in probes.lines()] == [(B, 0)]
+    assert [(queue.target, queue.waiting) for queue in probes.queues()] == [(B, 0)]
     failing(probes, now=50.0)
     assert next_at(probes) == 50.0 + pause_seconds(1, 0.0)
 
 
 def next_at(probes: Probes, target: Target = A) -> float:
-    return next(line.next_at for line in probes.lines() if line.target == target)
+    return next(queue.next_at for queue in probes.queues() if queue.target == target)
 
 
 def test_attempts_side_by_side_count_as_one_failure() -> None:
@@ -157,7 +157,7 @@ def test_a_hastened_try_is_due_at_once(upstreams: tuple[str, ...] | None, grante
 
 
 @dataclass
-class Line:
+class Queue:
     """What is promised of one target."""
 
     waiting: list[str] = field(default_factory=list)
@@ -192,16 +192,16 @@ class HeldRequests(RuleBasedStateMachine):
         super().__init__()
         self.probes = Probes()
         self.now = 0.0
-        self.lines = {target: Line() for target in self.TARGETS}
+        self.queues = {target: Queue() for target in self.TARGETS}
         self.count = 0
 
     @property
     def attempts(self) -> list[tuple[str, Target]]:
-        return [(one, target) for target, line in self.lines.items() for one in line.under_way]
+        return [(one, target) for target, queue in self.queues.items() for one in queue.under_way]
 
     @property
     def waiting(self) -> list[str]:
-        return list(dict.fromkeys(one for line in self.lines.values() for one in line.waiting))
+        return list(dict.fromkeys(one for queue in self.queues.values() for one in queue.waiting))
 
     # --- events -----------------------------------------------------------------
 
@@ -233,11 +233,11 @@ class HeldRequests(RuleBasedStateMachine):
     def an_attempt_succeeds(self, data: st.DataObject) -> None:
         name, target = data.draw(st.sampled_from(self.attempts))
         self._end(name, target)
-        line = self.lines[target]
-        assert (self.probes.succeeded(target) or ()) == tuple(line.waiting)
-        for released in list(line.waiting):
+        queue = self.queues[target]
+        assert (self.probes.succeeded(target) or ()) == tuple(queue.waiting)
+        for released in list(queue.waiting):
             self._leave(released)
-        self.lines[target] = Line(under_way=line.under_way, probes=line.probes)
+        self.queues[target] = Queue(under_way=queue.under_way, probes=queue.probes)
 
     @precondition(lambda self: self.waiting)
     @rule(data=st.data())
@@ -250,7 +250,7 @@ class HeldRequests(RuleBasedStateMachine):
     @rule()
     def the_settings_are_edited(self) -> None:
         """Everybody waits anew, in the same order."""
-        waits = {name: [t for t in self.TARGETS if name in self.lines[t].waiting] for name in self.waiting}
+        waits = {name: [t for t in self.TARGETS if name in self.queues[t].waiting] for name in self.waiting}
         for name, targets in waits.items():
             self.probes.leave(name)
             self._leave(name)
@@ -263,7 +263,7 @@ class HeldRequests(RuleBasedStateMachine):
     @precondition(lambda self: self.probes.next_at() < float("inf"))
     @rule()
     def the_next_line_opens(self) -> None:
-        opens = max(self.now, min(line.opens_at() for line in self.lines.values() if line.waiting))
+        opens = max(self.now, min(queue.opens_at() for queue in self.queues.values() if queue.waiting))
         assert max(self.now, self.probes.next_at()) == opens
         self.now = opens
         assert self._hand_out(), "the line is open and nobody may go"
@@ -275,9 +275,9 @@ class HeldRequests(RuleBasedStateMachine):
     @rule(upstream=st.sampled_from([None, "a", "b"]))
     def the_user_wants_a_try_now(self, upstream: str | None) -> None:
         self.probes.hasten(self.now, None if upstream is None else [upstream])
-        for target, line in self.lines.items():
+        for target, queue in self.queues.items():
             if upstream in (None, target[0]):
-                line.not_before = self.now
+                queue.not_before = self.now
 
     # --- what is promised ----------------------------------------------------------
 
@@ -285,24 +285,27 @@ class HeldRequests(RuleBasedStateMachine):
         granted = self.probes.grants(self.now)
         assert len({grant.target for grant in granted}) == len(granted), "two probes at once"
         for grant in granted:
-            line = self.lines[grant.target]
-            assert line.waiting[0] == grant.exchange, "not the oldest"
-            assert line.opens_at() <= self.now, "too early"
+            queue = self.queues[grant.target]
+            assert queue.waiting[0] == grant.exchange, "not the oldest"
+            assert queue.opens_at() <= self.now, "too early"
             self._leave(grant.exchange)
-            line.under_way[grant.exchange] = self.now
-            line.probes.add(grant.exchange)
-        assert not any(line.waiting and line.opens_at() <= self.now for line in self.lines.values())
+            queue.under_way[grant.exchange] = self.now
+            queue.probes.add(grant.exchange)
+        assert not any(queue.waiting and queue.opens_at() <= self.now for queue in self.queues.values())
         return granted
 
     @invariant()
     def never_more_than_two_held_requests_probe_a_target(self) -> None:
-        assert all(len(line.probes) <= MOST_PROBES for line in self.lines.values())
+        assert all(len(queue.probes) <= MOST_PROBES for queue in self.queues.values())
 
     @invariant()
     def what_is_shown_is_what_there_is(self) -> None:
-        shown = {line.target: (line.waiting, line.probing) for line in self.probes.lines()}
-        for target, line in self.lines.items():
-            assert shown.get(target, (0, bool(line.under_way))) == (len(line.waiting), bool(line.under_way))
+        shown = {queue.target: (queue.waiting, queue.probing) for queue in self.probes.queues()}
+        for target, queue in self.queues.items():
+            assert shown.get(target, (0, bool(queue.under_way))) == (
+                len(queue.waiting),
+                bool(queue.under_way),
+            )
 
     def teardown(self) -> None:
         """Whoever waits is granted a try before long, if those that are under way end; then nothing is left."""
@@ -315,10 +318,10 @@ class HeldRequests(RuleBasedStateMachine):
         assert not self.waiting
         for name, target in self.attempts:
             self._end(name, target)
-        assert all((line.waiting, line.probing) == (0, False) for line in self.probes.lines())
-        long_after = max([self.now, *(line.next_at for line in self.probes.lines())]) + STALE_SECONDS + 1
+        assert all((queue.waiting, queue.probing) == (0, False) for queue in self.probes.queues())
+        long_after = max([self.now, *(queue.next_at for queue in self.probes.queues())]) + STALE_SECONDS + 1
         self.probes.failed(("new", "m"), long_after, long_after, 0.0, 0.0)
-        assert [line.target for line in self.probes.lines()] == [("new", "m")]
+        assert [queue.target for queue in self.probes.queues()] == [("new", "m")]
 
     # --- the model ------------------------------------------------------------------
 
@@ -326,32 +329,32 @@ class HeldRequests(RuleBasedStateMachine):
         self.count += 1
         name = f"x{self.count}"
         is_isolated = self.probes.begin(name, target, self.now)
-        self.lines[target].under_way[name] = self.now
-        assert is_isolated is (len(self.lines[target].under_way) == 1)
+        self.queues[target].under_way[name] = self.now
+        assert is_isolated is (len(self.queues[target].under_way) == 1)
         return name
 
     def _fail(self, name: str, target: Target, after: float) -> None:
         began = self._end(name, target)
         self.probes.failed(target, began, self.now, after, 0.0)
-        for line in self.lines.values():
-            line.forget_what_is_stale(self.now)
-        self.lines[target].note_failure(began, self.now, after)
+        for queue in self.queues.values():
+            queue.forget_what_is_stale(self.now)
+        self.queues[target].note_failure(began, self.now, after)
 
     def _end(self, name: str, target: Target) -> float:
         self.probes.end(name, target)
-        line = self.lines[target]
-        line.probes.discard(name)
-        return line.under_way.pop(name)
+        queue = self.queues[target]
+        queue.probes.discard(name)
+        return queue.under_way.pop(name)
 
     def _leave(self, name: str) -> None:
-        for line in self.lines.values():
-            if name in line.waiting:
-                line.waiting.remove(name)
+        for queue in self.queues.values():
+            if name in queue.waiting:
+                queue.waiting.remove(name)
 
     def _hold(self, name: str, targets: set[Target]) -> None:
         for target in sorted(targets):
             self.probes.join(name, target, self.now)
-            self.lines[target].waiting.append(name)
+            self.queues[target].waiting.append(name)
 
 
 HeldRequests.TestCase.settings = hypothesis_settings(

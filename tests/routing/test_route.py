@@ -161,7 +161,7 @@ def test_a_thinking_suffix_turns_thinking_on_unless_the_full_name_is_listed(
 def test_a_vendor_prefix_forces_its_upstream() -> None:
     found = route(settings({}, {"name": "Home Server"}), replace(ASK, model="home server,qwen"))
     assert names(found) == ["Home Server"]
-    assert skips(found) == {"u0": 'the model name asks for upstream "home server"'}
+    assert skips(found) == {"u0": 'the model name selects upstream "home server"'}
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_who_is_asked_for_by_name_answers_whatever_its_calendar_role_and_cooldow
         state=cooling("u1") if state == "resting" else State(),
     )
     reported = [(one.name, one.model, one.why) for one in found.candidates]
-    assert (reported, found.rescues) == ([("u1", "m", "asked for by name")] if reason is None else [], ())
+    assert (reported, found.rescues) == ([("u1", "m", "selected by name")] if reason is None else [], ())
     assert {skip.upstream: skip.reason for skip in found.skipped} == (
         {"u0": "not_forced"} | ({"u1": reason} if reason else {})
     )
@@ -215,7 +215,7 @@ def cooling(*which: str, now: float = 1000.0) -> State:
 def test_a_cooldowning_upstream_is_skipped_with_its_reason_and_time() -> None:
     found = route(settings({}, {}), state=cooling("u0"))
     assert names(found) == ["u1"]
-    assert skips(found) == {"u0": "resting until 12:01 after 1 error: 401 bad key"}
+    assert skips(found) == {"u0": "cooling down until 12:01 after 1 error: 401 bad key"}
     assert not found.last_resort
 
 
@@ -250,8 +250,8 @@ def test_limits_are_reasons_too() -> None:
     result = route(found, state=State(limits=limits))
     assert names(result) == ["u2"]
     assert skips(result) == {
-        "u0": "at its limit of 1 concurrent requests",
-        "u1": "at its limit of 1 requests a minute until 12:00",
+        "u0": "at its limit of 1 concurrent request",
+        "u1": "at its limit of 1 request per minute until 12:00",
     }
 
 

@@ -105,10 +105,8 @@ LOOKS = {
     "before its time": Look("2026-11-21 07:59:59", None),
     "at its time": Look("2026-11-21 08:00:00", "planned for 08:00"),
     "within the minute": Look("2026-11-21 08:00:59", "planned for 08:00"),
-    "a minute missed": Look("2026-11-21 08:01:00", "planned for 08:00, made up 1 minute later"),
-    "woken up at the last moment": Look(
-        "2026-11-21 09:59:59", "planned for 08:00, made up 119 minutes later"
-    ),
+    "a minute missed": Look("2026-11-21 08:01:00", "planned for 08:00, 1 minute late"),
+    "woken up at the last moment": Look("2026-11-21 09:59:59", "planned for 08:00, 119 minutes late"),
     "woken up too late": Look("2026-11-21 10:00:00", None),
     "disabled": Look("2026-11-21 08:00", None, upstream(enabled=False)),
     "its weekday": Look("2026-11-21 08:00", "planned for 08:00", upstream(weekdays=("sat",))),
@@ -118,12 +116,12 @@ LOOKS = {
     "done yesterday": Look("2026-11-21 08:00", "planned for 08:00", memory=Activated(day="2026-11-20")),
     "before midnight": Look("2026-11-21 23:59", "planned for 23:59", upstream("23:59")),
     "made up after midnight": Look(
-        "2026-11-22 01:58", "planned for 23:59, made up 119 minutes later", upstream("23:59")
+        "2026-11-22 01:58", "planned for 23:59, 119 minutes late", upstream("23:59")
     ),
     "after midnight, too late": Look("2026-11-22 01:59", None, upstream("23:59")),
     "made up after midnight for the day it was planned for": Look(
         "2026-11-22 00:10",
-        "planned for 23:59, made up 11 minutes later",
+        "planned for 23:59, 11 minutes late",
         upstream("23:59", weekdays=("sat",)),
     ),
     "after midnight, but not planned for the day before": Look(
@@ -145,7 +143,7 @@ def test_an_activation_made_up_after_midnight_belongs_to_the_day_before() -> Non
         "a",
         "2026-11-21",
         local("2026-11-21 23:59").timestamp(),
-        "planned for 23:59, made up 11 minutes later",
+        "planned for 23:59, 11 minutes late",
     )
 
 
@@ -305,7 +303,7 @@ def test_a_time_that_comes_twice_is_kept_once() -> None:
 def test_the_first_of_two_equal_times_missed_is_made_up_within_two_real_hours() -> None:
     entry = Settings(upstreams=(upstream("02:30"),))
     [late] = due(entry, {}, local("2026-10-25 02:31", fold=1))
-    assert late.reason == "planned for 02:30, made up 61 minutes later"
+    assert late.reason == "planned for 02:30, 61 minutes late"
     assert due(entry, {}, local("2026-10-25 03:30", fold=0)) == ()
 
 
