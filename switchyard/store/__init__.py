@@ -1,1 +1,1 @@
-"""REMEMBERS: files, settings, journal and statistics on disk."""
+"""Files, settings, journal and statistics on disk."""

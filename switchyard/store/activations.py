@@ -1,4 +1,4 @@
-"""Remember the activations of each upstream over restarts."""
+"""Store the activations of each upstream across restarts."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from switchyard.store.files import make_private, read_or_none, set_aside, write_
 
 FILE_NAME = "activations.json"
 MAX_NAMES = 1000
-"""Renamed and deleted upstreams leave their memory behind; the oldest goes."""
+"""Renamed and deleted upstreams leave their entries behind; the oldest are dropped."""
 
 log = logging.getLogger("switchyard")
 
@@ -24,18 +24,18 @@ class _File(msgspec.Struct):
 
 
 class ActivationMemory:
-    """`load` once, then `put`; what a disk refuses is still remembered until the daemon ends."""
+    """Call `load` once, then `put`; if the disk refuses a write, the state is kept until the daemon ends."""
 
     def __init__(self, folder: Path, now: Callable[[], float]) -> None:
         self.path = folder / FILE_NAME
         self.fault = ""
-        """what is wrong with the file, in a sentence for the dashboard; "" if nothing is"""
+        """the problem with the file, as a sentence for the dashboard; "" if there is none"""
         self._now = now
         self._known: dict[str, Activated] = {}
         self._writing = asyncio.Lock()
 
     def load(self) -> None:
-        """Reads the file; one that cannot be understood is set aside."""
+        """Read the file; an unreadable one is renamed."""
         try:
             content = read_or_none(self.path)
             if content is None:
@@ -56,7 +56,7 @@ class ActivationMemory:
         return self._known.get(upstream, Activated())
 
     async def put(self, upstream: str, activated: Activated) -> None:
-        """Remembers it, on disk when this returns if the disk allows it."""
+        """Store it; on disk when this returns, if the disk allows it."""
         self._known.pop(upstream, None)
         self._known[upstream] = activated
         for name in list(self._known)[:-MAX_NAMES]:
@@ -64,11 +64,11 @@ class ActivationMemory:
         await self.save()
 
     def rename(self, names: Mapping[str, str]) -> None:
-        """Upstreams have new names: old name -> new name. `save` afterwards."""
+        """Upstreams are renamed: old name -> new name. Call `save` afterwards."""
         self._known |= {new: self._known.pop(old) for old, new in names.items() if old in self._known}
 
     async def save(self) -> None:
-        """All of it, to disk if the disk allows it."""
+        """Write everything to disk, if the disk allows it."""
         async with self._writing:
             content = msgspec.json.format(msgspec.json.encode(_File(self._known)), indent=2) + b"\n"
             try:
@@ -76,7 +76,7 @@ class ActivationMemory:
                 self.fault = ""
             except OSError as error:
                 self._note(
-                    f"{self.path} cannot be written ({error.strerror}); a restart forgets today's activations."
+                    f"{self.path} cannot be written ({error.strerror}); today's activations are lost at a restart."
                 )
 
     def _set_aside(self, error: Exception) -> None:
@@ -85,7 +85,7 @@ class ActivationMemory:
             aside = set_aside(self.path, stamp)
         except OSError:
             aside = self.path
-        self._note(f"{self.path.name} is broken ({str(error)[:100]}); it was kept as {aside.name}.")
+        self._note(f"{self.path.name} is damaged ({str(error)[:100]}); it was renamed to {aside.name}.")
 
     def _note(self, fault: str) -> None:
         if fault != self.fault:

@@ -1,4 +1,4 @@
-"""Say which money limits are reached: soft ones warn, hard ones take upstreams out of the route."""
+"""Decide which money limits are reached: soft ones warn, hard ones exclude upstreams from the route."""
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -14,7 +14,7 @@ OVERALL = "all upstreams"
 
 
 class Spending(Protocol):
-    """What a budget needs of the statistics: cost in billionths by upstream, in a day or a month."""
+    """The statistics that a budget needs: cost in billionths by upstream, for a day or a month."""
 
     def spent(self, period: str) -> Mapping[str, int]: ...
 
@@ -26,14 +26,14 @@ class BudgetStatus(StrEnum):
 
 
 class BudgetLine(msgspec.Struct, frozen=True):
-    """How one budget stands; `reason` is a sentence for the dashboard, the log and a skipped upstream."""
+    """The state of one budget; `reason` is a sentence for the dashboard, the log and a skipped upstream."""
 
     status: BudgetStatus = BudgetStatus.OK
     reason: str = ""
 
 
 class BudgetState(msgspec.Struct, frozen=True):
-    """How the budgets stand. `upstreams` names those with a budget, `taken_out` why some may not answer."""
+    """The state of the budgets. `upstreams` names those with a budget, `taken_out` the reasons of excluded ones."""
 
     overall: BudgetLine = BudgetLine()
     upstreams: Mapping[str, BudgetLine] = msgspec.field(default_factory=dict)
@@ -50,7 +50,7 @@ UNBOUNDED = BudgetState()
 
 
 def budget_state(statistics: Spending, settings: Settings, day: str) -> BudgetState:
-    """How the budgets stand on a local day such as "2026-11-21"."""
+    """The state of the budgets on a local day such as "2026-11-21"."""
     if not has_budgets(settings):
         return UNBOUNDED
     today, month = statistics.spent(day), statistics.spent(day[:7])
@@ -69,7 +69,7 @@ def budget_state(statistics: Spending, settings: Settings, day: str) -> BudgetSt
         name: line.reason for name, line in upstreams.items() if line.status is BudgetStatus.EXCEEDED
     }
     if overall.status is BudgetStatus.EXCEEDED:
-        # what runs on the user's own machines and has cost nothing may go on; a relay may stand there too
+        # a server on the user's own machine that has cost nothing may continue; a relay may run there too
         costly = (
             upstream
             for upstream in settings.upstreams

@@ -12,16 +12,16 @@ from switchyard.store.journal_line import Line, LineUsage
 
 NANOS = 1_000_000_000
 MAX_KEYS = 200
-"""Names of one kind in one day; clients choose model and session names, so their number needs a bound."""
+"""limit on the names of one kind in one day, as clients choose model and session names"""
 MAX_KEYS_OF_SPAN = 5000
-"""The same for several days added up, where the newest names must not all be among the others."""
+"""the limit for several days together, so that the newest names are not all counted as others"""
 OTHER = "(other)"
 NONE = "(none)"
 BUCKETS_PER_OCTAVE = 4
 
 
 class Cell(msgspec.Struct, omit_defaults=True):
-    """Sums over exchanges. `requests` are those of clients; activations and tests are counted apart.
+    """Sums over exchanges. `requests` are those of clients; activations and tests are counted separately.
 
     `first_byte` counts by logarithmic class of milliseconds; `cost` is in billionths.
     """
@@ -126,7 +126,7 @@ Cells = dict[str, Cell]
 
 
 class Day(msgspec.Struct, omit_defaults=True):
-    """The sums of one local day; `models` are the names clients asked for, `sent` those upstreams got."""
+    """The sums of one local day; `models` are the requested models, `sent` the upstream models."""
 
     all: Cell = msgspec.field(default_factory=Cell)
     hours: Cells = {}
@@ -137,7 +137,7 @@ class Day(msgspec.Struct, omit_defaults=True):
     sessions: Cells = {}
 
     def add(self, place: "Place", cell: Cell) -> None:
-        """Adds what happened at one place to all sums that it belongs to."""
+        """Add what one place has counted to all sums that it belongs to."""
         self.all.merge(cell)
         for name, key in (
             ("hours", f"{place.hour:02}"),
@@ -166,7 +166,7 @@ DIMENSIONS = tuple(name for name in Day.__struct_fields__ if name != "all")
 
 
 class Place(NamedTuple):
-    """Where a line belongs: what lines of one place add up to is one cell."""
+    """The keys of a line: lines with the same keys are added up in one cell."""
 
     hour: int
     model: str
@@ -190,12 +190,12 @@ def cell_of(cells: Cells, key: str, max_keys: int = MAX_KEYS) -> Cell:
 
 
 def bucket_of(seconds: float) -> int:
-    """The class of a time: four to each doubling, so that a percentile is off by 9 % at most."""
+    """The class of a duration: four for each doubling, so that a percentile is off by 9 % at most."""
     return round(log2(max(seconds * 1000, 1.0)) * BUCKETS_PER_OCTAVE)
 
 
 def percentile(buckets: dict[int, int], share: float) -> int | None:
-    """The milliseconds that this share of the counted times stays under; None if none was counted."""
+    """The milliseconds below which this share of the counted durations lies; None if none was counted."""
     wanted = share * sum(buckets.values())
     passed = 0
     for bucket in sorted(buckets):
@@ -206,7 +206,7 @@ def percentile(buckets: dict[int, int], share: float) -> int | None:
 
 
 def shown(cell: Cell) -> dict[str, Any]:
-    """A cell in the words of the API: the ancestor's keys first, then what it did not know."""
+    """A cell in the form of the API: first the keys of the legacy format, then the others."""
     counted = sum(cell.first_byte.values())
     return {
         **brief(cell),
@@ -235,7 +235,7 @@ def shown(cell: Cell) -> dict[str, Any]:
 
 
 def brief(cell: Cell) -> dict[str, int]:
-    """A cell by the ancestor's keys. `input_tokens` are the fresh ones, as Anthropic counts them."""
+    """A cell with the keys of the legacy format. `input_tokens` excludes cached ones, as Anthropic counts."""
     return {
         "input_tokens": cell.input,
         "output_tokens": cell.output,
@@ -247,7 +247,7 @@ def brief(cell: Cell) -> dict[str, int]:
 
 
 def summary(cell: Cell) -> dict[str, Any]:
-    """All sums by the ancestor's keys, with the rest of what is known."""
+    """All sums with the keys of the legacy format, followed by the others."""
     return {
         "total_input_tokens": cell.input,
         "total_output_tokens": cell.output,

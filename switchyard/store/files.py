@@ -1,4 +1,4 @@
-"""Read small files; write them whole, so that a reader or a power cut never finds half of one."""
+"""Read small files, and write them atomically, so that no reader or power cut leaves half of one."""
 
 import os
 import stat
@@ -19,7 +19,7 @@ def read_or_none(path: Path) -> bytes | None:
 
 
 def is_missing(path: Path) -> bool:
-    """True if there is no such file; a place that cannot be looked at is another matter."""
+    """True if there is no such file; an inaccessible path is not counted as missing."""
     try:
         path.stat()
     except FileNotFoundError:
@@ -30,12 +30,12 @@ def is_missing(path: Path) -> bool:
 
 
 def target_of(path: Path) -> Path:
-    """Where the bytes really live: dotfiles are often symbolic links into a repository."""
+    """The file behind symbolic links: dotfiles are often links into a repository."""
     return Path(os.path.realpath(path))
 
 
 def write_whole(path: Path, content: bytes, mode: int | None = PRIVATE_FILE) -> None:
-    """Replaces the file in one step. `mode=None` keeps the mode the file has; a new one is private."""
+    """Replace the file in one step. `mode=None` keeps the mode of the file; a new file is private."""
     target = target_of(path)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     try:
@@ -53,14 +53,14 @@ def write_whole(path: Path, content: bytes, mode: int | None = PRIVATE_FILE) -> 
 
 
 def ensure_folder(path: Path) -> Path:
-    """Creates the folder, and closes it to other users."""
+    """Create the folder without access for other users."""
     path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     make_private(path, PRIVATE_FOLDER)
     return path
 
 
 def is_open(path: Path) -> bool:
-    """True if other users of this machine have rights to the file."""
+    """True if other users of this machine have access to the file."""
     try:
         return os.name != "nt" and bool(path.stat().st_mode & 0o077)
     except OSError:
@@ -68,7 +68,7 @@ def is_open(path: Path) -> bool:
 
 
 def make_private(path: Path, mode: int = PRIVATE_FILE) -> None:
-    """Takes the rights of other users away, where the file is ours to change."""
+    """Remove the access of other users, if the file belongs to this user."""
     with suppress(OSError):
         now = path.stat()
         # /tmp and the like are shared on purpose
@@ -78,7 +78,7 @@ def make_private(path: Path, mode: int = PRIVATE_FILE) -> None:
 
 
 def set_aside(path: Path, timestamp: str) -> Path:
-    """Renames a file that cannot be used to `name.bad-<timestamp>`, and returns the new path."""
+    """Rename an unusable file to `name.bad-<timestamp>`; returns the new path."""
     path = target_of(path)
     aside = path.with_name(f"{path.name}.bad-{timestamp}")
     number = 1
@@ -107,7 +107,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Takes away the halves of files that a kill has left: they may hold keys. Only while nobody else writes."""
+    """Remove partial files left by a kill: they may hold keys. Call it only while no one else writes."""
     with suppress(OSError):
         for path in (*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")):
             path.unlink(missing_ok=True)

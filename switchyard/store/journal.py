@@ -1,8 +1,7 @@
 """Append one line per exchange to the file of its month, and read the lines back.
 
-The usual way is one short `os.write`, done before the caller goes on. A slow disk sends later lines through
-a thread; a disk that refuses them leaves them in a bounded queue, from which they are written once it takes
-them again.
+Usually a line is one short `os.write`, done before the caller continues. While the disk is slow, a thread
+writes the lines; while it refuses them, they wait in a bounded queue and are written later.
 """
 
 import asyncio
@@ -24,7 +23,7 @@ from switchyard.store.journal_line import Line, decode_line
 from switchyard.store.local_time import local_moment
 
 Position = dict[str, int]
-"""How much of each file has been taken note of: file name -> bytes."""
+"""How far each file is counted: file name -> bytes."""
 
 SLOW_SECONDS = 0.020
 LONGEST_WAIT_SECONDS = 1.0
@@ -42,8 +41,8 @@ REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space",
     errno.EDQUOT: "the disk quota is used up: free some space",
     errno.EROFS: "the folder is read-only: make it writable or choose another one with --data",
-    errno.EACCES: "the folder may not be written: change its owner or rights",
-    errno.EPERM: "the folder may not be written: change its owner or rights",
+    errno.EACCES: "no permission to write the folder: change its owner or permissions",
+    errno.EPERM: "no permission to write the folder: change its owner or permissions",
 }
 
 
@@ -57,7 +56,7 @@ class Waiting:
 
 
 class Written(msgspec.Struct, frozen=True):
-    """What became of one write."""
+    """The result of one write."""
 
     size: int
     seconds: float
@@ -65,7 +64,7 @@ class Written(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Lines read from one file; `end` is the position behind the last of them."""
+    """Lines read from one file; `end` is the position after the last of them."""
 
     file: str
     end: int
@@ -73,7 +72,7 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class Journal:
-    """The files `usage/YYYY-MM.jsonl` of the data folder, only ever appended to, by one process."""
+    """The files `usage/YYYY-MM.jsonl` of the data folder, appended to by one process only."""
 
     def __init__(
         self,
@@ -88,14 +87,14 @@ class Journal:
         self.folder = folder / "usage"
         self.fault = ""
         self.lost = 0
-        """Lines that found no place in the queue any more."""
+        """lines dropped because the queue was full"""
         self._zone = zone
         self._clock = clock
         self._write = write
         self._retry_seconds = retry_seconds
         self._max_waiting_bytes = max_waiting_bytes
         self._torn: set[str] = set()
-        """files that `repair` could not write to: their last line is ended before the next one"""
+        """files that `repair` could not write: their last line is ended before the next one"""
         self._file = ""
         self._handle: int | None = None
         self._waiting: deque[Waiting] = deque()
@@ -108,13 +107,13 @@ class Journal:
 
     @property
     def pending(self) -> int:
-        """Lines that are not in their file yet."""
+        """The number of lines that are not in their file yet."""
         return len(self._waiting)
 
     async def append(self, line: bytes, at: float) -> None:
-        """Returns when the system has the line, or when waiting for it longer would keep the client waiting.
+        """Return when the system has the line, or when waiting longer would delay the client.
 
-        What is not written by then stays in the queue. Never raises OSError.
+        An unwritten line stays in the queue. Never raises OSError.
         """
         file = f"{local_moment(at, self._zone).month}.jsonl"
         if not self._waiting and not self._slow:
@@ -129,7 +128,7 @@ class Journal:
             await asyncio.wait_for(waiting.written.wait(), LONGEST_WAIT_SECONDS)
 
     async def close(self) -> None:
-        """Writes what still waits, if the disk takes it."""
+        """Write the queued lines, if the disk accepts them."""
         self._closing.set()
         if self._writer is not None:
             await asyncio.wait({self._writer}, timeout=CLOSE_SECONDS)
@@ -143,7 +142,7 @@ class Journal:
     def _enqueue(self, file: str, line: bytes) -> Waiting | None:
         if self._waiting_bytes + len(line) > self._max_waiting_bytes:
             self.lost += 1
-            self.fault = f"{self.fault.split(' (')[0]} ({self.lost} lines could not be kept)"
+            self.fault = f"{self.fault.split(' (')[0]} ({self.lost} lines lost)"
             return None
         waiting = Waiting(file, line)
         self._waiting.append(waiting)
@@ -162,7 +161,7 @@ class Journal:
                 return
 
     def _batch(self) -> tuple[str, bytes]:
-        """The next lines of one file, as one piece."""
+        """The next lines of one file as one block."""
         file = self._waiting[0].file
         pieces: list[bytes] = []
         size = 0
@@ -174,7 +173,7 @@ class Journal:
         return file, b"".join(pieces)
 
     def _settle(self, done: Written) -> None:
-        """Takes from the queue what was written; a line written in part keeps its rest at the head."""
+        """Remove the written lines from the queue; the rest of a partly written line stays first."""
         left = done.size
         self._waiting_bytes -= left
         while left and self._waiting:
@@ -198,7 +197,7 @@ class Journal:
         self._shut()
 
     def _write_batch(self, file: str, content: bytes) -> Written:
-        """May run in a thread, but never twice at a time."""
+        """May run in a thread, but only once at a time."""
         began = self._clock()
         size = 0
         try:
@@ -229,7 +228,7 @@ class Journal:
     # --- keeping ---
 
     def repair(self) -> None:
-        """Ends the torn last line of each file, so that the next line begins on its own."""
+        """End the torn last line of each file, so that the next line starts on its own."""
         for name in self.files():
             try:
                 with (self.folder / name).open("rb+") as file:
@@ -241,7 +240,7 @@ class Journal:
                 self._judge(Written(0, 0.0, error))
 
     def refresh(self) -> None:
-        """Lets go of a file that somebody moved away, so that the next line makes a new one."""
+        """Close a file that was moved away, so that the next line creates a new one."""
         if self._handle is None or self._waiting:
             return
         try:
@@ -253,7 +252,7 @@ class Journal:
             self._shut()
 
     def sync(self) -> None:
-        """Has the system put the lines on the disk. May run in a thread."""
+        """Flush the lines to the disk. May run in a thread."""
         for name in self.files()[-2:]:
             with suppress(OSError):
                 handle = os.open(self.folder / name, os.O_RDONLY)
@@ -270,7 +269,7 @@ class Journal:
             names = os.listdir(self.folder)
         except OSError:
             return []
-        # a copy that somebody keeps beside them must not count
+        # a copy kept in the same folder must not count
         return sorted(name for name in names if MONTH_FILE.fullmatch(name))
 
     def position(self) -> Position:
@@ -282,13 +281,13 @@ class Journal:
         return sizes
 
     def fits(self, position: Mapping[str, int]) -> bool:
-        """False if a file was exchanged for another one since, as far as one can see."""
+        """False if a file appears to have been replaced since."""
         return all(self._is_line_end(name, offset) for name, offset in position.items())
 
     def lines_since(
         self, position: Mapping[str, int], until: Mapping[str, int] | None = None
     ) -> Iterator[Batch]:
-        """The whole lines behind the position, and before `until`, without those that cannot be read."""
+        """The complete lines after the position and before `until`; unreadable ones are left out."""
         for name in self.files() if until is None else sorted(until):
             end = None if until is None else until[name]
             try:
@@ -304,7 +303,7 @@ class Journal:
                 yield from batch.lines
 
     def _is_line_end(self, name: str, offset: int) -> bool:
-        """True behind a newline, and before one: `repair` ends the line that a full disk has torn."""
+        """True after a newline, and before one: `repair` ends the line that a full disk has torn."""
         try:
             with (self.folder / name).open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
@@ -325,11 +324,11 @@ class Journal:
                 left -= len(chunk)
                 content = rest + chunk
                 cut = content.rfind(b"\n") + 1
-                # a line of this length is garbage; its tail will not decode either
+                # a line of this length is garbage; its tail cannot be decoded either
                 rest = content[cut:] if len(content) - cut < MAX_READ_LINE else b"?"
                 raws = content[:cut].split(b"\n")
                 lines = [line for raw in raws if raw and (line := decode_line(raw)) is not None]
                 yield Batch(name, file.tell() - (len(content) - cut), lines)
-            # a line that lacks nothing but its end is whole
+            # a line that only lacks its newline is complete
             if (last := decode_line(rest)) is not None:
                 yield Batch(name, file.tell(), [last])

@@ -19,9 +19,9 @@ MAX_ATTEMPTS = 20
 MAX_LOSSES = 40
 SHORT = 40
 RESET = "reset"
-"""The kind of a line that is no exchange: what was written before it is no longer counted."""
+"""the kind of a line that is not an exchange: what was written before it is no longer counted"""
 
-# Upstreams repeat a refused key in their error message.
+# upstreams repeat a refused key in their error message
 SECRET = re.compile(
     r"(?i)\b(?:sk|pk|rk|key|token|gsk|xai|AIza)[-_][\w.*-]{6,}|bearer\s+\S+|AIza[\w-]{10,}|eyJ[\w.-]{20,}"
 )
@@ -31,7 +31,7 @@ Tokens = Annotated[int, Meta(ge=0, le=10**15)]
 Seconds = Annotated[float, Meta(ge=0, le=10**9)]
 Money = Annotated[float, Meta(ge=0, le=10**15)]
 Moment = Annotated[float, Meta(ge=0, le=253_402_300_799)]
-"""until the end of the year 9999. Bounds on what is read: a damaged line must neither spoil sums nor stop a start."""
+"""until the end of the year 9999. Bounds for reading: a damaged line must neither distort sums nor stop a start."""
 
 
 class LineUsage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -51,7 +51,7 @@ class LineUsage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class LineAttempt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """One try; times in seconds since the exchange began."""
+    """One attempt; times in seconds since the exchange began."""
 
     upstream: str
     model: str = ""
@@ -77,10 +77,10 @@ class LineLoss(msgspec.Struct, frozen=True, gc=False):
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """What the journal knows of one exchange. `day` and `offset` are those of the place where it ended.
+    """The journal's record of one exchange. `day` and `offset` are those of the local time at its end.
 
-    `before` says, of a reset, how far each file of the journal went when it was made.
-    `newer` holds the fields that a later version of this program wrote.
+    `before`, of a reset, is the length of each journal file at that time.
+    `newer` holds the fields that a later version has written.
     """
 
     v: int
@@ -116,17 +116,17 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
 
     @property
     def hour(self) -> int:
-        """The hour of the clock on the wall at the place where the exchange ended."""
+        """The hour of the local time at the end of the exchange."""
         return int(self.at + self.offset * 60) // 3600 % 24
 
 
 def encode_line(exchange: Exchange, ended_at: float, zone: tzinfo | None = None) -> bytes:
-    """The line of a finished exchange, its newline included."""
+    """The line of a finished exchange, with its newline."""
     return write_line(line_of(exchange, ended_at, zone))
 
 
 def line_of(exchange: Exchange, ended_at: float, zone: tzinfo | None = None) -> Line:
-    # rounded first, so that the day and the hour are those of the moment that is written down
+    # rounded first, so that day and hour match the recorded time
     at = _rounded(ended_at, 1e3)
     local = local_moment(at, zone)
     last = exchange.attempts[-1] if exchange.attempts else None
@@ -172,7 +172,7 @@ def reset_line(at: float, before: dict[str, int], zone: tzinfo | None = None) ->
 
 
 def write_line(line: Line) -> bytes:
-    """The bytes of a line, no longer than MAX_LINE, with what a later version had added to it."""
+    """The bytes of a line, at most MAX_LINE, with the fields that a later version has added."""
     written = _encode(line)
     if len(written) >= MAX_LINE:
         written = _encode(_short(line))
@@ -180,7 +180,7 @@ def write_line(line: Line) -> bytes:
 
 
 def decode_line(raw: bytes) -> Line | None:
-    """The line, or None for what is torn, garbage or empty."""
+    """The line, or None if it is torn, garbage or empty."""
     try:
         line = LINE_DECODER.decode(raw)
         if line.v > SCHEMA_VERSION:
@@ -202,7 +202,7 @@ def _encode(line: Line) -> bytes:
         del known["newer"]
         return msgspec.json.encode(known | line.newer)
     except UnicodeEncodeError:
-        # A client may name a model by half of a surrogate pair, which no UTF-8 can say.
+        # a client may name a model by a lone surrogate, which UTF-8 cannot encode
         return _encode(msgspec.convert(_sayable(msgspec.to_builtins(line)), Line))
 
 
@@ -223,7 +223,7 @@ def _unknown_fields(raw: bytes) -> dict[str, Any]:
 
 
 def _short(line: Line) -> Line:
-    """The same numbers with their texts cut to a few characters."""
+    """The same numbers with texts cut to a few characters."""
     last = [
         msgspec.structs.replace(
             attempt, upstream=attempt.upstream[:SHORT], model=attempt.model[:SHORT], why="", message=""
@@ -246,7 +246,7 @@ def _seconds(value: float | None) -> float | None:
 
 
 def _rounded(value: float, parts: float) -> float:
-    """To so many parts of one; never negative values. Several times as fast as `round`."""
+    """Rounded to this many parts of one, never negative. Several times as fast as `round`."""
     return int(value * parts + 0.5) / parts
 
 

@@ -1,4 +1,4 @@
-"""Keep the books of the daemon: price each finished exchange, count it, and write it to the journal."""
+"""The daemon's ledger: price each finished exchange, count it, and write it to the journal."""
 
 import asyncio
 import logging
@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 
 from switchyard.exchange import Exchange
+from switchyard.plural import plural
 from switchyard.settings import Settings
 from switchyard.store.budgets import UNBOUNDED, BudgetState, BudgetStatus, budget_state, has_budgets
 from switchyard.store.journal import Journal
@@ -16,14 +17,14 @@ from switchyard.store.stats import Statistics
 
 SAVE_SECONDS = 5.0
 PATIENCE_BYTES = 64 * 1024 * 1024
-"""So much of a journal is read in about a second."""
+"""this much of a journal is read in about a second"""
 NUMBERS = re.compile(r"\d+")
 
 log = logging.getLogger("switchyard")
 
 
 class Ledger:
-    """`start`, then `record` per exchange while `run` saves the roll-up every few seconds, then `stop`."""
+    """Call `start`, then `record` per exchange while `run` saves the roll-up every few seconds, then `stop`."""
 
     def __init__(
         self,
@@ -38,22 +39,22 @@ class Ledger:
         self._patience_bytes = patience_bytes
         self._prices = PriceBook(Settings())
         self._unbounded: Settings | None = None
-        """settings that are known to have no budget"""
+        """settings without any budget"""
         self._now = now
         self._notified: frozenset[Hashable] = frozenset()
 
     @property
     def fault(self) -> str:
-        """What is wrong with the books, in a sentence for the dashboard and the log; "" if nothing is."""
+        """The problem with the files, as a sentence for the dashboard and the log; "" if there is none."""
         return self.journal.fault or self.statistics.fault
 
     def start(self) -> None:
-        """Reads what was counted before; `run` reads the rest of a large journal whose roll-up is lost."""
+        """Load the totals; `run` reads the rest of a large journal whose roll-up is lost."""
         self.journal.repair()
         self.statistics.start(patience_bytes=self._patience_bytes)
 
     async def record(self, exchange: Exchange) -> None:
-        """Prices, counts and writes a finished exchange. Await it before the client's answer is closed.
+        """Price, count and write a finished exchange. Await it before the client's response is closed.
 
         Never raises; a disk that refuses the line does not delay the client.
         """
@@ -64,13 +65,13 @@ class Ledger:
         at = self._now() if exchange.duration is None else exchange.at + exchange.duration
         line = line_of(exchange, at)
         written = write_line(line)
-        # counted first: at any await, what is counted is what is written or waits to be
+        # counted first: at any await, the counted lines are those written or queued
         self.statistics.add(line)
         await self.journal.append(written, line.at)
         self._notify_changes()
 
     def budget_state(self) -> BudgetState:
-        """Which money limits are reached now, and which upstreams that takes out of the route."""
+        """The money limits reached now, and the upstreams that they exclude from the route."""
         settings = self._settings()
         if settings is self._unbounded:
             return UNBOUNDED
@@ -79,7 +80,7 @@ class Ledger:
         return budget_state(self.statistics, settings, self.statistics.today())
 
     async def run(self) -> None:
-        """Saves the roll-up every few seconds, until cancelled."""
+        """Save the roll-up every few seconds, until cancelled."""
         self._notify_changes()
         await self.statistics.catch_up()
         while True:
@@ -88,15 +89,17 @@ class Ledger:
             self._notify_changes()
 
     async def stop(self) -> None:
-        """Writes everything that can be written."""
+        """Write everything that can be written."""
         await self.journal.close()
         await self.statistics.save(final=True)
         self._notify_changes()
         if self.journal.pending:
-            log.error("%d lines could not be written to the journal before the end.", self.journal.pending)
+            log.error(
+                "%s could not be written to the journal before the end.", plural(self.journal.pending, "line")
+            )
 
     def _notify_changes(self) -> None:
-        """Logs a fault, or a limit that is reached, once: when it comes up."""
+        """Log a problem or a reached limit once, when it starts."""
         if not self._notified and not self.fault and self.budget_state() is UNBOUNDED:
             return
         wrong = self._wrong()
@@ -105,7 +108,7 @@ class Ledger:
         self._notified = frozenset(wrong)
 
     def _wrong(self) -> dict[Hashable, str]:
-        """What is wrong now, each under a key that stays the same all day while only its numbers grow."""
+        """The current problems, each with a key that stays the same all day while its numbers grow."""
         wrong: dict[Hashable, str] = {NUMBERS.sub("", self.fault): self.fault} if self.fault else {}
         budgets = self.budget_state()
         for name, line in {"": budgets.overall, **budgets.upstreams}.items():

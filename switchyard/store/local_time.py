@@ -1,4 +1,4 @@
-"""Say at which local day, hour and UTC offset something happened."""
+"""Compute the local day, hour and UTC offset of a time."""
 
 import time
 from datetime import date, datetime, tzinfo
@@ -9,7 +9,7 @@ import msgspec
 
 
 class LocalMoment(msgspec.Struct, frozen=True):
-    """`offset` is minutes east of UTC at that moment, so that a later move of the machine shifts nothing."""
+    """`offset` is minutes east of UTC at that time, so that a later change of the time zone shifts nothing."""
 
     day: str
     hour: int
@@ -21,7 +21,7 @@ class LocalMoment(msgspec.Struct, frozen=True):
 
 
 def local_moment(at: float, zone: tzinfo | None = None) -> LocalMoment:
-    """The local time of an instant, in the machine's zone unless one is given."""
+    """The local time of an instant, in the machine's time zone unless one is given."""
     return _at_second(floor(at), zone)
 
 
@@ -39,7 +39,7 @@ def _at_second(at: int, zone: tzinfo | None) -> LocalMoment:
 
 @lru_cache(maxsize=4096)
 def is_day(text: str) -> bool:
-    """True for the one way in which days are written here: 2026-11-21."""
+    """True for the format in which days are written: 2026-11-21."""
     try:
         return date.fromisoformat(text).isoformat() == text
     except ValueError:
@@ -47,7 +47,7 @@ def is_day(text: str) -> bool:
 
 
 def notice_zone_change() -> None:
-    """Has the C library look again which zone the machine is in: laptops travel."""
+    """Make the C library read the machine's time zone again: laptops travel."""
     if hasattr(time, "tzset"):
         time.tzset()
     _at_second.cache_clear()

@@ -1,4 +1,4 @@
-"""Keep a second daemon off the same data folder; the system frees the lock however the first one ends."""
+"""Keep a second daemon out of a data folder; the system frees the lock however the first one ends."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ else:
     import fcntl
 
 LOCK_NAME = "daemon.lock"
-LOCKED_BYTE = 1 << 30  # far behind the text, which others must be able to read on Windows too
+LOCKED_BYTE = 1 << 30  # far after the text, which other processes must be able to read on Windows
 HELD = {errno.EAGAIN, errno.EACCES, errno.EDEADLK}
 NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
@@ -25,14 +25,14 @@ class LockedError(Exception):
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """The daemon that uses a data folder, as far as it has said."""
+    """The daemon that uses a data folder, as far as known."""
 
     pid: int = 0
     address: str = ""
 
 
 class DataFolderLock:
-    """Held from `acquire` until `release` or the end of the process, be it a kill -9."""
+    """Held from `acquire` until `release` or the end of the process, even by kill -9."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -49,7 +49,7 @@ class DataFolderLock:
         self.note(address)
 
     def note(self, address: str) -> None:
-        """Writes who holds the lock, for the message of a second daemon; a full disk is no reason not to start."""
+        """Write who holds the lock, for the message of a second daemon; a full disk does not prevent the start."""
         if self._handle is None:
             return
         with suppress(OSError):
@@ -60,7 +60,7 @@ class DataFolderLock:
     def release(self) -> None:
         if self._handle is None:
             return
-        # the file stays: removing it would let two daemons lock two files of one name
+        # the file stays: if it were removed, two daemons could lock two files of the same name
         os.ftruncate(self._handle, 0)
         os.close(self._handle)
         self._handle = None
@@ -74,7 +74,7 @@ class DataFolderLock:
 
 
 def holder_of(folder: Path) -> Holder | None:
-    """The daemon that runs on this data folder now; None if there is none."""
+    """The daemon that uses this data folder now; None if there is none."""
     path = folder / LOCK_NAME
     try:
         handle = os.open(path, os.O_RDWR)
@@ -87,7 +87,7 @@ def holder_of(folder: Path) -> Holder | None:
 
 
 def _lock(handle: int) -> bool:
-    """True if the lock is ours now."""
+    """True if this process holds the lock now."""
     try:
         if sys.platform == "win32":
             os.lseek(handle, LOCKED_BYTE, os.SEEK_SET)
@@ -115,7 +115,4 @@ def _refusal(folder: Path, holder: Holder) -> str:
         part for part in (f"process {holder.pid}" if holder.pid else "", holder.address) if part
     )
     who = f"Another Switchyard ({details})" if details else "Another Switchyard"
-    return (
-        f'{who} already uses the data folder "{folder}". '
-        "Stop it first, or give this one its own folder with --data."
-    )
+    return f'{who} already uses the data folder "{folder}". Stop it, or choose another folder with --data.'

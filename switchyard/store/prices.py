@@ -1,4 +1,4 @@
-"""Say what an exchange cost by the price of the settings, else by the published one of the bundled table."""
+"""Compute the cost of an exchange from the price in the settings, else from the bundled price table."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -18,13 +18,13 @@ TABLE = "price_table.json"
 MILLION = 1_000_000
 MAX_FOUND = 2000
 MAX_SOURCE = 200
-# What vendors that publish cache prices as multiples of the input price ask for.
+# the multiples of the input price that vendors charge for cache tokens
 CACHE_WRITE_5M_FACTOR = 1.25
 CACHE_WRITE_1H_FACTOR = 2.0
 
 
 class Peak(msgspec.Struct, frozen=True):
-    """Hours (UTC) of some weekdays (Monday is 0) in which a vendor asks for `factor` times the price."""
+    """Hours (UTC) of some weekdays (Monday is 0) in which a vendor charges `factor` times the price."""
 
     factor: float
     weekdays: list[int]
@@ -36,7 +36,7 @@ class Peak(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """The price of the models that some names or globs mean, as `source` said on the day `checked`."""
+    """The price of the models that match some names or globs, according to `source` on the day `checked`."""
 
     models: list[str]
     source: str
@@ -46,7 +46,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class PriceTable(msgspec.Struct, frozen=True):
-    """Published prices per million tokens; `sources` tells where each vendor publishes its own."""
+    """Published prices per million tokens; `sources` names the page of each vendor."""
 
     date: str
     currency: str
@@ -55,7 +55,7 @@ class PriceTable(msgspec.Struct, frozen=True):
 
 
 class Priced(msgspec.Struct, frozen=True):
-    """A price, the multiplier of the upstream, and whose price it is."""
+    """A price, the multiplier of the upstream, and the source of the price."""
 
     price: Price
     multiplier: float
@@ -70,14 +70,14 @@ def price_table() -> PriceTable:
 
 
 class PriceBook:
-    """The prices that hold under one state of the settings, found once for each upstream and model."""
+    """The prices for one state of the settings, looked up once for each upstream and model."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._found: dict[tuple[str, str], tuple[Priced | None, Peak | None]] = {}
 
     def price_for(self, upstream: str, model: str, at: float) -> Priced | None:
-        """The price of a model at an upstream at some time; None if nobody has given or published one."""
+        """The price of a model at an upstream at a time; None if it is not known."""
         found = self._found.get((upstream, model))
         if found is None:
             if len(self._found) >= MAX_FOUND:
@@ -89,7 +89,7 @@ class PriceBook:
         return replace(priced, multiplier=priced.multiplier * peak.factor_at(at))
 
     def settle(self, exchange: Exchange) -> None:
-        """Notes on the exchange what it cost and by which price, where both usage and price are known."""
+        """Set the cost and the price used, if usage and price are known."""
         last = exchange.attempts[-1] if exchange.attempts else None
         if exchange.usage is None or last is None:
             return
@@ -114,17 +114,17 @@ class PriceBook:
 
 
 def price_for(upstream: str, model: str, settings: Settings, at: float = 0.0) -> Priced | None:
-    """The price of a model at an upstream at some time; None if nobody has given or published one."""
+    """The price of a model at an upstream at a time; None if it is not known."""
     return PriceBook(settings).price_for(upstream, model, at)
 
 
 def price_used(usage: Usage, priced: Priced) -> PriceUsed:
-    """The price per million tokens that holds for this usage: its tier, its cache prices."""
+    """The price per million tokens that applies to this usage: its tier and its cache prices."""
     price = priced.price
     is_long = 0 < price.long_context_over < usage.total_input
     normal_input = price.input
     input_price = _either(price.long_input if is_long else None, normal_input)
-    # a long request raises the cache prices as much as the input price
+    # a long request raises the cache prices in proportion to the input price
     factor = input_price / normal_input if normal_input else 1.0
     read = _either(price.cache_read, normal_input) * factor
     return PriceUsed(
@@ -139,7 +139,7 @@ def price_used(usage: Usage, priced: Priced) -> PriceUsed:
 
 
 def cost_of(usage: Usage, price: PriceUsed) -> float:
-    """The money that this usage cost."""
+    """The cost of this usage."""
     sums = (
         usage.input * price.input
         + usage.cache_read * price.cache_read
@@ -151,12 +151,12 @@ def cost_of(usage: Usage, price: PriceUsed) -> float:
 
 
 def is_local(upstream: Upstream) -> bool:
-    """True for a server of the user's own, whose electricity no table knows."""
+    """True for a local server, which has no price."""
     return upstream.server in LOCAL_SERVERS or has_private_address(upstream.base_url)
 
 
 def _given_price(prices: Mapping[str, Price], upstream: str, model: str) -> tuple[str, Price] | None:
-    """The most specific price of the settings; one that names the upstream goes before one that does not."""
+    """The most specific price of the settings; one that names the upstream comes first."""
     for prefix in (f"{upstream}/", ""):
         fitting = [
             pattern
@@ -171,7 +171,7 @@ def _given_price(prices: Mapping[str, Price], upstream: str, model: str) -> tupl
 
 
 def _names_upstream(pattern: str, upstream: str, name: str) -> bool:
-    """A glob such as `*` must not count as one that names the upstream."""
+    """False for a glob such as `*`."""
     begins = f"{upstream}/".lower()
     return not name.lower().startswith(begins) or pattern.lower().startswith(begins)
 
@@ -192,7 +192,7 @@ def _published(model: str) -> Entry | None:
 
 
 def _spellings(model: str) -> tuple[str, ...]:
-    """The name, and what it says without its suffixes: a few models are called so by their vendor."""
+    """The name, and the name without its suffixes: a few vendors use these suffixes themselves."""
     short = model.removesuffix(LONG_CONTEXT_SUFFIX)
     return tuple(dict.fromkeys((model, short, short.removesuffix(THINKING_SUFFIX))))
 

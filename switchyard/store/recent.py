@@ -1,4 +1,4 @@
-"""The exchanges of the last while, in memory, for the dashboard: those under way and the last 500."""
+"""The recent exchanges, in memory, for the dashboard: the running ones and the last 500."""
 
 from collections import deque
 from collections.abc import Callable
@@ -9,7 +9,7 @@ KEPT = 500
 
 
 class RecentExchanges:
-    """Newest first. Tells listeners about each exchange that has begun or ended."""
+    """Newest first. Notifies listeners of each exchange that begins or ends."""
 
     def __init__(self, kept: int = KEPT) -> None:
         self._running: dict[str, Exchange] = {}
@@ -29,14 +29,14 @@ class RecentExchanges:
         return list(self._running.values())[::-1]
 
     def last(self) -> list[Exchange]:
-        """Those under way, then the ended ones."""
+        """The running ones, then the finished ones."""
         return [*self.running(), *self._ended]
 
     def find(self, id: str) -> Exchange | None:
         return self._running.get(id) or next((one for one in self._ended if one.id == id), None)
 
     def listen(self, listener: Callable[[Exchange], None]) -> Callable[[], None]:
-        """Calls the listener from now on; call the result to end that."""
+        """Call the listener from now on; call the result to stop."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 

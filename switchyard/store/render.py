@@ -1,4 +1,4 @@
-"""Tell the statistics as text: a table for the terminal, CSV, JSON, Prometheus metrics, a status line."""
+"""Render the statistics as text: a table for the terminal, CSV, JSON, Prometheus metrics, a status line."""
 
 import csv
 import io
@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 import msgspec
 
+from switchyard.plural import plural
 from switchyard.store.cell import NANOS, Cell, Cells, Day
 from switchyard.store.stats import Statistics
 
@@ -28,8 +29,8 @@ COLUMNS: tuple[tuple[str, Callable[[Cell], str]], ...] = (
 
 
 def table(statistics: Statistics, days: int = 30, by: str = "") -> str:
-    """What `stats` prints: today, 7 and `days` days; a bar for each day; by model, upstream and client, or by one
-    other grouping, whole."""
+    """The output of `stats`: today, 7 and `days` days; a bar for each day; by model, upstream and client, or
+    one other complete grouping."""
     today = statistics.today()
     spans = [("today", 1), ("7 days", 7), (f"{days} days", days)]
     seen: dict[str, Day] = {name: statistics.span(_first(today, length), today) for name, length in spans}
@@ -56,14 +57,14 @@ def csv_text(statistics: Statistics, start: str = "", end: str = "", by: str = "
 
 
 def json_text(statistics: Statistics, start: str = "", end: str = "", by: str = "") -> str:
-    """The answer of the API. Raises ValueError like `token_stats`."""
+    """The response of the API. Raises ValueError like `token_stats`."""
     return msgspec.json.format(msgspec.json.encode(statistics.token_stats(start, end, by))).decode() + "\n"
 
 
-def statusline(statistics: Statistics, who: str) -> str:
-    """One line for a status bar: who answers or what is held, today's tokens and cost."""
+def statusline(statistics: Statistics, state: str) -> str:
+    """One line for a status bar: the upstream that answers or the held requests, today's tokens and cost."""
     today = statistics.day(statistics.today()).all
-    return f"{_printable(who) or 'no upstream'} | {count(today.total)} tokens | {cost(today)}"
+    return f"{_printable(state) or 'no upstream'} | {count(today.total)} tokens | {cost(today)}"
 
 
 def held_gauge(count: int) -> str:
@@ -111,7 +112,7 @@ METRICS: tuple[tuple[str, str, Samples], ...] = (
     ("requests_total", "Requests of clients.", _one("requests")),
     ("errors_total", "Requests that no upstream answered.", _one("errors")),
     ("cancelled_total", "Requests whose client left.", _one("cancelled")),
-    ("truncated_total", "Answers that broke off.", _one("truncated")),
+    ("truncated_total", "Responses that broke off.", _one("truncated")),
     ("failed_attempts_total", "Attempts at an upstream that failed.", _one("failed_attempts")),
     ("tokens_total", "Tokens in disjoint kinds; reasoning is part of output.", _tokens),
     ("cost_dollars_total", "Cost of the priced requests.", _one("cost", NANOS)),
@@ -124,7 +125,7 @@ METRICS: tuple[tuple[str, str, Samples], ...] = (
 
 
 OF_UPSTREAMS = frozenset({"failed_attempts_total"})
-"""what is not counted by model"""
+"""sums that are not counted by model"""
 
 
 # --- numbers ------------------------------------------------------------------
@@ -135,14 +136,14 @@ def count(number: int) -> str:
     if number < 10_000:
         return str(number)
     for size, sign in ((1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")):
-        # 999,950 would else be shown as 1000.0k
+        # 999,950 would otherwise be shown as 1000.0k
         if number >= size * 0.99995:
             return f"{number / size:.1f}{sign}"
     return str(number)
 
 
 def cost(cell: Cell) -> str:
-    """The cost of a cell; what has no price is said, not counted as free."""
+    """The cost of a cell; unpriced requests are marked, not counted as free."""
     if not cell.priced:
         return "unpriced" if cell.unpriced else "-"
     dollars = cell.cost / NANOS
@@ -192,15 +193,17 @@ def _bar(share: float) -> str:
 def _footnotes(cell: Cell) -> str:
     notes = []
     if cell.priced and cell.unpriced:
-        notes.append(f"* {cell.unpriced} requests have no known price and are not in the sum.")
+        notes.append(f"* Not in the sum: {plural(cell.unpriced, 'request')} without a known price.")
     if cell.estimated:
         notes.append(
-            f"{cell.estimated} requests have estimated tokens: their upstream did not tell all of them."
+            f"Estimated tokens in {plural(cell.estimated, 'request')}: the upstream did not report all of them."
         )
-    activations = [f"{cell.activations} activations"] if cell.activations else []
-    tests = [f"{cell.tests} connection tests"] if cell.tests else []
+    activations = [plural(cell.activations, "activation")] if cell.activations else []
+    tests = [plural(cell.tests, "connection test")] if cell.tests else []
     if activations or tests:
-        notes.append(" and ".join(activations + tests) + " are counted in tokens and cost, not in requests.")
+        notes.append(
+            "Not counted as requests, but in tokens and cost: " + ", ".join(activations + tests) + "."
+        )
     return "\n\n" + "\n".join(notes) if notes else ""
 
 
@@ -227,12 +230,12 @@ def short_name(name: str) -> str:
 
 
 def _printable(text: str) -> str:
-    # control characters of a client's model name must not reach a terminal, nor make two lines of one
+    # control characters in a client's model name must not reach a terminal, nor break a line
     return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
 def _harmless(key: str) -> str:
-    """A spreadsheet takes a cell that begins like this for a formula; clients choose model names."""
+    """A spreadsheet takes a cell with such a start for a formula; clients choose model names."""
     return f"'{key}" if key.startswith(("=", "+", "-", "@", "\t", "\r")) else key
 
 

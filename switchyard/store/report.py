@@ -1,4 +1,4 @@
-"""What the sub-command `stats` prints, from the files of a data folder; a daemon may be at work on them."""
+"""Compute the output of `stats` from the files of a data folder; a daemon may be running on it."""
 
 import asyncio
 import time
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
+from switchyard.plural import plural
 from switchyard.store.journal import Journal
 from switchyard.store.lock import holder_of
 from switchyard.store.render import csv_text, json_text, table
@@ -17,7 +18,7 @@ MOST_DAYS = 36_500
 
 
 class NotRebuilt(Exception):
-    """Why the roll-up stays as it is, in a sentence."""
+    """Why the roll-up was not rebuilt, as a sentence."""
 
 
 def stats_text(folder: Path, days: int = 30, by: str = "", now: Clock = time.time) -> str:
@@ -26,23 +27,23 @@ def stats_text(folder: Path, days: int = 30, by: str = "", now: Clock = time.tim
 
 
 def stats_csv(folder: Path, days: int = 30, by: str = "", now: Clock = time.time) -> str:
-    """Rows of the last `days` days. Raises ValueError for a grouping that is none."""
+    """Rows of the last `days` days. Raises ValueError for an unknown grouping."""
     statistics = _read(folder, now)
     return csv_text(statistics, _first_day(statistics, days), by=by or "day")
 
 
 def stats_json(folder: Path, days: int = 30, by: str = "", now: Clock = time.time) -> str:
-    """The API's answer for the last `days` days. Raises ValueError for a grouping that is none."""
+    """The response of the API for the last `days` days. Raises ValueError for an unknown grouping."""
     statistics = _read(folder, now)
     return json_text(statistics, _first_day(statistics, days), by=by)
 
 
 def stats_rebuilt(folder: Path, now: Clock = time.time) -> str:
-    """Makes the roll-up anew from the journal. Raises NotRebuilt, also beside a daemon, which would write over it."""
+    """Rebuild the roll-up from the journal. Raises NotRebuilt, also while a daemon runs, which would overwrite it."""
     holder = holder_of(folder)
     if holder is not None:
         raise NotRebuilt(
-            f"Nothing was rebuilt: a daemon (process {holder.pid}) works on {folder}. Stop it first."
+            f"Nothing was rebuilt: a daemon (process {holder.pid}) uses {folder}. Stop it first."
         )
     journal = Journal(folder)
     journal.repair()
@@ -52,15 +53,15 @@ def stats_rebuilt(folder: Path, now: Clock = time.time) -> str:
     if statistics.fault:
         raise NotRebuilt(statistics.fault)
     requests = statistics.ever().all.requests
-    return f"Rebuilt from the journal: {requests} requests on {len(statistics.days())} days.\n"
+    return f"Rebuilt from the journal: {plural(requests, 'request')} on {plural(len(statistics.days()), 'day')}.\n"
 
 
 def stats_verified(
     folder: Path, claude_folder: Path, codex_folder: Path, day: str = "", now: Clock = time.time
 ) -> str:
-    """Compares a local day, today unless given, with the clients' logs. Raises ValueError for no date.
+    """Compare a local day, today by default, with the clients' logs. Raises ValueError for an invalid date.
 
-    The folders are `~/.claude/projects` and `~/.codex/sessions`, or what the clients were told instead.
+    The folders are `~/.claude/projects` and `~/.codex/sessions`, or those that the clients are configured to use.
     """
     chosen = date.fromisoformat(day).isoformat() if day else Statistics(folder, Journal(folder), now).today()
     return verify_text(folder, chosen, claude_folder, codex_folder)

@@ -1,4 +1,4 @@
-"""Read what Claude Code and Codex themselves noted about the tokens of their sessions."""
+"""Read the token counts in the session logs of Claude Code and Codex."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -10,11 +10,11 @@ import msgspec
 from switchyard.store.local_time import local_moment
 
 SYNTHETIC = "<synthetic>"
-"""The model of messages that Claude Code wrote itself."""
+"""the model of messages that Claude Code wrote itself"""
 
 
 class LoggedTurn(msgspec.Struct, frozen=True):
-    """The tokens of one answer, in disjoint parts, as the client understood them."""
+    """The tokens of one response, in disjoint parts, as the client counted them."""
 
     client: str
     session: str
@@ -72,10 +72,10 @@ class CodexLine(msgspec.Struct, frozen=True):
 
 
 def claude_turns(folder: Path, day: str, zone: tzinfo | None = None) -> list[LoggedTurn]:
-    """The answers that Claude Code logged on a local day in `~/.claude/projects`.
+    """The responses that Claude Code logged on a local day in `~/.claude/projects`.
 
-    It writes a line for each block of an answer, and again when a session is resumed, always with the same
-    message id; the last one has the final numbers.
+    It writes a line for each block of a response, and again when a session is resumed, always with the same
+    message id; the last line has the final numbers.
     """
     decoder = msgspec.json.Decoder(ClaudeLine)
     turns: dict[str, LoggedTurn] = {}
@@ -100,9 +100,9 @@ def claude_turns(folder: Path, day: str, zone: tzinfo | None = None) -> list[Log
 
 
 def codex_turns(folder: Path, day: str, zone: tzinfo | None = None) -> list[LoggedTurn]:
-    """The answers that Codex logged on a local day in `~/.codex/sessions`.
+    """The responses that Codex logged on a local day in `~/.codex/sessions`.
 
-    It repeats the last `token_count` when only its rate limits changed; the running total tells which is new.
+    It repeats the last `token_count` when only its rate limits changed; the running total shows which one is new.
     """
     decoder = msgspec.json.Decoder(CodexLine)
     turns: dict[tuple[str, CodexUsage], LoggedTurn] = {}
@@ -121,7 +121,7 @@ def codex_turns(folder: Path, day: str, zone: tzinfo | None = None) -> list[Logg
             total = payload.info.total_token_usage
             used = payload.info.last_token_usage or _difference(total, before)
             before = total
-            # a forked session begins with a copy of the lines of its parent
+            # a forked session begins with a copy of its parent's lines
             turns.setdefault(
                 (line.timestamp, total), _codex_turn(session, model, _local_day(line.timestamp, zone), used)
             )
@@ -157,7 +157,7 @@ def _lines(folder: Path, day: str, wanted: tuple[bytes, ...]) -> Iterator[bytes]
 
 
 def _files(folder: Path, day: str) -> list[Path]:
-    """The logs that were written to on that day or later, in a fixed order."""
+    """The logs that were written on that day or later, in a fixed order."""
     since = datetime.fromisoformat(day).replace(tzinfo=UTC) - timedelta(days=1)
     try:
         return sorted(path for path in folder.rglob("*.jsonl") if path.stat().st_mtime >= since.timestamp())

@@ -1,7 +1,7 @@
-"""Keep the totals by day that follow from the journal, and tell them for any span of days.
+"""Keep the totals by day that are computed from the journal, and return them for any span of days.
 
-`token_stats.json` is only a roll-up with the journal positions it covers: what lies behind them is read again
-at the next start, and the whole of it can be made anew from the journal.
+`token_stats.json` is only a roll-up with the journal positions that it covers: later lines are read again at the
+next start, and all of it can be rebuilt from the journal.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from switchyard.store.local_time import is_day, local_moment, notice_zone_change
 FILE_NAME = "token_stats.json"
 SCHEMA = 1
 SESSION_DAYS = 31
-"""Older days forget their sessions: nobody asks for them, and they are the largest part."""
+"""Older days drop their sessions, which are rarely requested and take the most space."""
 HOURLY_DAYS = 35
 MAX_LATEST = 2000
 
@@ -47,13 +47,13 @@ GROUPINGS = {
 
 
 class StoredDay(msgspec.Struct):
-    """A day in the file: the ancestor's keys stand beside `detail`, which is all that is read back."""
+    """A day in the file: the keys of the legacy format beside `detail`, the only part that is read back."""
 
     detail: Day
 
 
 class Stored(msgspec.Struct):
-    """The roll-up file, as far as it is read."""
+    """The fields of the roll-up file that are read."""
 
     schema: int
     covers: Position
@@ -62,8 +62,8 @@ class Stored(msgspec.Struct):
 
 
 class Statistics:
-    """Totals by local day, in three layers that are added up when asked for: stored days as their JSON text,
-    what came since to the newest days, and the latest lines by their place."""
+    """Totals by local day, in three layers that are added up on demand: stored days as their JSON text, the
+    additions to the newest days, and the latest lines by their place."""
 
     def __init__(
         self, folder: Path, journal: Journal, now: Callable[[], float], zone: tzinfo | None = None
@@ -82,13 +82,13 @@ class Statistics:
         self._changed = False
         self._saving = asyncio.Lock()
 
-    # --- taking in ---
+    # --- counting ---
 
     def start(self, read_only: bool = False, patience_bytes: int | None = None) -> None:
-        """Loads the roll-up and adds what the journal has beyond it; makes it anew if it cannot be used.
+        """Load the roll-up and add the rest of the journal; rebuild it if it cannot be used.
 
-        `read_only` leaves a file that does not fit where it is: a daemon may be at work on it.
-        If the journal has more than `patience_bytes` to read, that is left to `catch_up`.
+        `read_only` leaves an unusable file in place: a daemon may be using it.
+        If more than `patience_bytes` of the journal are unread, `catch_up` reads them.
         """
         covered = self._load(read_only)
         if covered is None:
@@ -105,7 +105,7 @@ class Statistics:
             self._catch_up(covered)
 
     async def catch_up(self) -> None:
-        """Adds what `start` had no patience for, a little at a time, while new lines are counted."""
+        """Add what `start` left unread, in small steps, while new lines are counted."""
         if self._behind is None:
             return
         covered, until = self._behind
@@ -124,13 +124,13 @@ class Statistics:
         self.fault = ""
 
     def rebuild(self) -> None:
-        """Makes the totals anew from the whole journal."""
+        """Rebuild the totals from the whole journal."""
         self._clear()
         self._catch_up({})
         self._changed = True
 
     def add(self, line: Line) -> None:
-        """Counts a line. Call it right before the journal gets the line, with no await between."""
+        """Count a line. Call it right before the journal gets the line, with no await in between."""
         self._changed = True
         where = line.day, place_of(line)
         cell = self._latest.get(where)
@@ -146,9 +146,9 @@ class Statistics:
             self._fold()
 
     async def save(self, final: bool = False) -> None:
-        """Replaces the file if something changed, unless lines wait for the disk: they would count twice.
+        """Replace the file if something changed, unless lines wait for the disk: they would count twice.
 
-        With `final` nothing will write them any more, and the roll-up is the only one to know them.
+        With `final`, no one will write them any more, and only the roll-up has them.
         """
         async with self._saving:
             notice_zone_change()
@@ -167,7 +167,7 @@ class Statistics:
                 self.fault = f"The statistics file {self._path} cannot be written: {error.strerror}"
 
     async def reset(self) -> Path | None:
-        """Starts from now. Returns the path of the copy with the old totals; the journal stays whole."""
+        """Start counting from now. Returns the path of the copy with the old totals; the journal stays complete."""
         if self._behind is not None:
             return None
         now = self._now()
@@ -182,7 +182,7 @@ class Statistics:
             )
             return None
         if self._journal.pending:
-            self.fault = "The statistics were not reset: lines of before still wait for the disk"
+            self.fault = "The statistics were not reset: earlier lines are not on the disk yet"
             return None
         line = reset_line(now, self._journal.position(), self._zone)
         self._clear()
@@ -191,15 +191,15 @@ class Statistics:
         await self.save()
         return copy
 
-    # --- telling ---
+    # --- reporting ---
 
     def days(self) -> list[str]:
-        """All days on which something happened, oldest first."""
+        """All days with entries, oldest first."""
         self._fold()
         return sorted(self._stored.keys() | self._since.keys())
 
     def day(self, name: str) -> Day:
-        """The sums of a day; empty if nothing happened."""
+        """The sums of a day; empty without entries."""
         self._fold()
         stored = self._stored.get(name)
         day = msgspec.json.decode(stored, type=StoredDay).detail if stored is not None else Day()
@@ -227,7 +227,7 @@ class Statistics:
         return total
 
     def cells(self, by: str, start: str = "", end: str = "") -> Cells:
-        """The sums of a span of days by one grouping; periods in their order, names by their tokens."""
+        """The sums of a span of days by one grouping; periods in order, names by their tokens."""
         if by in GROUPINGS:
             return dict(sorted(getattr(self.span(start, end), GROUPINGS[by]).items(), key=_most_first))
         cells: Cells = {}
@@ -253,7 +253,7 @@ class Statistics:
         return self._spent[period]
 
     def token_stats(self, start: str = "", end: str = "", by: str = "") -> dict[str, Any]:
-        """What `GET /api/token-stats` answers. Raises ValueError for a date or a grouping that is none."""
+        """The response of `GET /api/token-stats`. Raises ValueError for an invalid date or grouping."""
         start, end = (date.fromisoformat(given).isoformat() if given else "" for given in (start, end))
         if by not in ("", *PERIODS, *GROUPINGS):
             raise ValueError(f'"{by}" is not one of ' + ", ".join((*PERIODS, *GROUPINGS)))
@@ -314,7 +314,7 @@ class Statistics:
             self._set_aside(read_only)
             return None
         self._stored_ever = stored.ever
-        # a copy each, so that the whole text of the file can go
+        # copied, so that the text of the whole file can be freed
         self._stored = {name: msgspec.Raw(bytes(day)) for name, day in stored.daily.items()}
         self._spent = {}
         return stored.covers
@@ -322,29 +322,25 @@ class Statistics:
     def _set_aside(self, read_only: bool) -> None:
         if read_only:
             self.fault = (
-                f"The statistics file {self._path} does not fit; the totals are made from the journal"
+                f"The statistics file {self._path} does not match the journal; the totals are rebuilt"
             )
             return
         stamp = datetime.fromtimestamp(self._now(), self._zone).strftime("%Y%m%d-%H%M%S")
         try:
             aside = set_aside(self._path, stamp)
-            self.fault = (
-                f"The statistics were made anew from the journal; the file that did not fit is {aside}"
-            )
+            self.fault = f"The statistics were rebuilt from the journal; the old file is now {aside}"
         except OSError as error:
-            self.fault = (
-                f"The statistics file {self._path} does not fit and cannot be renamed: {error.strerror}"
-            )
+            self.fault = f"The unusable statistics file {self._path} cannot be renamed: {error.strerror}"
 
     def _catch_up(self, covered: Position) -> None:
         for batch in self._unread(covered):
             self._add_batch(batch)
 
     def _unread(self, covered: Position, until: Position | None = None) -> Iterator[Batch]:
-        """The journal behind the position; begins anew where a reset says that it is what counts.
+        """The journal after the position; starts again where a reset says so.
 
-        The place of the reset does not tell: after a journey, or with its clock set back, a machine writes in
-        the file of a month that is over.
+        The position of the reset alone is not enough: after a change of time zone, or with its clock set back, a
+        machine writes to the file of a past month.
         """
         start, found = covered, True
         while found:
@@ -364,7 +360,7 @@ class Statistics:
         self._store_days()
 
     def _write(self, content: bytes) -> None:
-        # a roll-up must not survive a power cut that takes the lines it covers
+        # a roll-up must not survive a power cut that loses the lines it covers
         self._journal.sync()
         write_whole(self._path, content)
 
@@ -412,7 +408,7 @@ class Statistics:
             self._since_on(name).add(place, cell)
 
     def _store_days(self) -> None:
-        """Turns all days but the two newest into text."""
+        """Encode all days except the two newest."""
         days = self.days()
         if self._behind is not None:
             return
@@ -434,7 +430,7 @@ class Statistics:
 
 
 def _last_reset(batch: Batch, start: Position) -> Position | None:
-    """How far the last reset of the batch goes, if that is beyond the start."""
+    """The position of the last reset in the batch, if it is after the start."""
     resets = (line.before for line in reversed(batch.lines) if line.kind == RESET)
     return next((one for one in resets if any(end > start.get(name, 0) for name, end in one.items())), None)
 

@@ -1,4 +1,4 @@
-"""Compare a day of the journal with what the clients themselves noted about their sessions."""
+"""Compare a day of the journal with the clients' own session logs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from switchyard.plural import plural
 from switchyard.store.journal import Journal
 from switchyard.store.journal_line import Line
 from switchyard.store.session_logs import LoggedTurn, claude_turns, codex_turns
@@ -29,7 +30,7 @@ class Sums:
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """One model of one client: its own log, and the journal in the sessions that the log knows."""
+    """One model of one client: its own log, and the journal for the sessions in that log."""
 
     client: str
     model: str
@@ -46,7 +47,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 class Verification(msgspec.Struct, frozen=True):
-    """`outside` are counted requests of sessions that no log knows, by model: other clients, side tasks."""
+    """`outside` are counted requests of sessions without a log, by model: other clients, side tasks."""
 
     day: str
     comparisons: list[Comparison]
@@ -60,13 +61,13 @@ class Verification(msgspec.Struct, frozen=True):
 def verify_text(
     data_folder: Path, day: str, claude_folder: Path, codex_folder: Path, zone: tzinfo | None = None
 ) -> str:
-    """What `stats --verify` prints. The folders are `~/.claude/projects` and `~/.codex/sessions`."""
+    """The output of `stats --verify`. The folders are `~/.claude/projects` and `~/.codex/sessions`."""
     turns = claude_turns(claude_folder, day, zone) + codex_turns(codex_folder, day, zone)
     return rendered(verify(day, turns, Journal(data_folder).lines_of_month(day[:7])))
 
 
 def verify(day: str, turns: Iterable[LoggedTurn], lines: Iterable[Line]) -> Verification:
-    """Adds both sides up by client and model."""
+    """Add up both sides by client and model."""
     logged: dict[tuple[str, str], Sums] = {}
     counted: dict[tuple[str, str], Sums] = {}
     unfinished: dict[tuple[str, str], int] = {}
@@ -101,19 +102,19 @@ def verify(day: str, turns: Iterable[LoggedTurn], lines: Iterable[Line]) -> Veri
 def rendered(verification: Verification) -> str:
     """The comparison as a table for the terminal."""
     if not verification.comparisons and not verification.outside:
-        return f"{verification.day}: neither the journal nor a session log has anything.\n"
-    lines = [f"{verification.day}: the clients' own session logs against the journal"]
+        return f"{verification.day}: no entries in the journal and the session logs.\n"
+    lines = [f"{verification.day}: the clients' session logs compared with the journal"]
     for comparison in verification.comparisons:
         lines += ("", f"{comparison.client}, {comparison.model}", _row("", ("log", "journal", "difference")))
         lines.append(_row("requests", _three(comparison.logged.requests, comparison.counted.requests)))
         sides = zip(PARTS, comparison.logged.tokens, comparison.counted.tokens, strict=True)
         lines += [_row(part, _three(logged, counted)) for part, logged, counted in sides]
         if comparison.unfinished:
-            lines.append(f"  {comparison.unfinished} of the requests in the journal were cancelled or cut.")
+            lines.append(f"  cancelled or cut requests in the journal: {comparison.unfinished}.")
     if verification.outside:
         lines += ("", "In the journal, but in no session log (other clients, side tasks such as titles):")
         lines += [
-            f"  {model}: {sums.requests} requests, {sum(sums.tokens)} tokens"
+            f"  {model}: {plural(sums.requests, 'request')}, {plural(sum(sums.tokens), 'token')}"
             for model, sums in sorted(verification.outside.items())
         ]
     if verification.comparisons:

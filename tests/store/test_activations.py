@@ -74,8 +74,8 @@ def test_a_corrupt_file_is_set_aside_and_reported(tmp_path: Path, content: bytes
     assert aside.name == "activations.json.bad-20261118T110640Z"
     assert aside.read_bytes() == content
     assert found.all() == {}
-    assert found.fault.startswith("activations.json is broken (")
-    assert found.fault.endswith(f"; it was kept as {aside.name}.")
+    assert found.fault.startswith("activations.json is damaged (")
+    assert found.fault.endswith(f"; it was renamed to {aside.name}.")
     asyncio.run(found.put("a", DONE))
     assert found.fault == ""
     assert memory(tmp_path).all() == {"a": DONE}
@@ -95,7 +95,7 @@ def test_a_disk_that_refuses_costs_only_the_memory_over_a_cooldownart(tmp_path: 
     assert found.of("a") == DONE
     assert found.fault == (
         f"{folder / 'activations.json'} cannot be written (No such file or directory); "
-        "a restart forgets today's activations."
+        "today's activations are lost at a restart."
     )
 
 

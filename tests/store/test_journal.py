@@ -195,7 +195,7 @@ def test_what_finds_no_place_in_memory_is_counted_and_reported(tmp_path: Path) -
         for number in range(5):
             await journal.append(line(number), NOVEMBER)
         assert (journal.pending, journal.lost) == (3, 2)
-        assert "2 lines could not be kept" in journal.fault
+        assert "2 lines lost" in journal.fault
         disk.room = None
         await journal.close()
         assert content(tmp_path) == b"".join(map(line, range(3)))

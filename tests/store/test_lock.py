@@ -28,7 +28,7 @@ def test_a_second_daemon_is_reported_who_holds_the_folder(tmp_path: Path) -> Non
         DataFolderLock(tmp_path).acquire()
     assert str(caught.value) == (
         f"Another Switchyard (process {os.getpid()}, http://127.0.0.1:5101) already uses the data folder "
-        f'"{tmp_path}". Stop it first, or give this one its own folder with --data.'
+        f'"{tmp_path}". Stop it, or choose another folder with --data.'
     )
     first.release()
 

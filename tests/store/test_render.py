@@ -116,7 +116,7 @@ def test_the_table_shows_spans_bars_and_groups(tmp_path: Path) -> None:
         "client  requests  errors  fresh in  cache read  cache write  output  total    cost\n"
         "laptop         3       1      2340        1800          100      40   4280  $1.50*\n"
         "\n"
-        "* 1 requests have no known price and are not in the sum.\n"
+        "* Not in the sum: 1 request without a known price.\n"
     )
 
 
@@ -172,8 +172,8 @@ def test_estimates_and_side_jobs_are_reported_below_the_table(tmp_path: Path) ->
             a_line(kind="test"),
         )
     )
-    assert "1 requests have estimated tokens: their upstream did not tell all of them." in text
-    assert "1 activations and 1 connection tests are counted in tokens and cost, not in requests." in text
+    assert "Estimated tokens in 1 request: the upstream did not report all of them." in text
+    assert "Not counted as requests, but in tokens and cost: 1 activation, 1 connection test." in text
 
 
 def test_csv_has_a_row_for_each_key(tmp_path: Path) -> None:

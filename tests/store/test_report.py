@@ -102,7 +102,7 @@ def test_a_rebuild_beside_a_daemon_is_refused(tmp_path: Path) -> None:
 def test_a_day_is_verified_against_the_clients(tmp_path: Path) -> None:
     fill(tmp_path, 0)
     text = stats_verified(tmp_path, tmp_path / "claude", tmp_path / "codex", now=now)
-    assert "claude-opus-5-5: 1 requests, 1000 tokens" in text
-    assert "nor a session log" in stats_verified(tmp_path, tmp_path, tmp_path, "2020-01-01", now)
+    assert "claude-opus-5-5: 1 request, 1000 tokens" in text
+    assert "no entries in the journal" in stats_verified(tmp_path, tmp_path, tmp_path, "2020-01-01", now)
     with pytest.raises(ValueError):
         stats_verified(tmp_path, tmp_path, tmp_path, "yesterday", now)

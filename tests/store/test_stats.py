@@ -367,7 +367,7 @@ def test_damaged_lines_and_days_do_not_keep_it_from_starting(tmp_path: Path) -> 
     again = statistics(tmp_path)
     again.start()
     assert again.token_stats()["summary"]["total_requests"] == 4
-    assert again.fault.startswith("The statistics were made anew from the journal")
+    assert again.fault.startswith("The statistics were rebuilt from the journal")
 
 
 def test_a_roll_up_of_an_unknown_schema_is_made_anew(tmp_path: Path) -> None:
@@ -483,7 +483,7 @@ def test_a_reset_waits_until_the_disk_has_the_lines_of_before(tmp_path: Path) ->
         kept.add(a_line())
         await journal.append(write_line(a_line()), NOON)
         assert await kept.reset() is None
-        assert kept.fault == "The statistics were not reset: lines of before still wait for the disk"
+        assert kept.fault == "The statistics were not reset: earlier lines are not on the disk yet"
         (tmp_path / "usage").unlink()
         await journal.close()
         assert await kept.reset() is not None

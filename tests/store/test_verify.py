@@ -61,7 +61,7 @@ def test_the_comparison_is_printed_by_model() -> None:
         line("", "haiku", LineUsage(50, 0, 0, 0, 9)),
     ]
     assert rendered(verify(DAY, turns, lines)) == (
-        "2026-11-21: the clients' own session logs against the journal\n"
+        "2026-11-21: the clients' session logs compared with the journal\n"
         "\n"
         "Claude Code, opus\n"
         "                         log       journal    difference\n"
@@ -70,10 +70,10 @@ def test_the_comparison_is_printed_by_model() -> None:
         "  cache read               0             0             0\n"
         "  cache write              0             0             0\n"
         "  output                  57            57             0\n"
-        "  1 of the requests in the journal were cancelled or cut.\n"
+        "  cancelled or cut requests in the journal: 1.\n"
         "\n"
         "In the journal, but in no session log (other clients, side tasks such as titles):\n"
-        "  haiku: 1 requests, 59 tokens\n"
+        "  haiku: 1 request, 59 tokens\n"
         "\n"
         "The tokens differ.\n"
     )
@@ -81,7 +81,7 @@ def test_the_comparison_is_printed_by_model() -> None:
 
 def test_a_day_without_anything_says_so(tmp_path: Path) -> None:
     text = verify_text(tmp_path, DAY, tmp_path / "projects", tmp_path / "sessions")
-    assert text == "2026-11-21: neither the journal nor a session log has anything.\n"
+    assert text == "2026-11-21: no entries in the journal and the session logs.\n"
 
 
 def test_files_of_a_client_and_of_the_journal_reconcile(tmp_path: Path) -> None:
