@@ -1,4 +1,4 @@
-"""Decide what the file of Claude Code or Codex has to say, given the settings; the files' own rooms do the rest."""
+"""Decide what the settings of Claude Code or Codex must contain; `clients` edits the files."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,24 +13,24 @@ from switchyard.settings import Settings, search_seconds, timeouts_of
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 CLAUDE_WAIT_SECONDS = 540
-"""Claude Code gives up after 600 s by itself: so long it waits for a first byte with time to spare"""
+"""Claude Code gives up after 600 s; this is how long it waits for a first byte, with a margin"""
 TITLES = {"claude": "Claude Code", "codex": "Codex"}
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """`address` of the daemon; `key` "" for the first of the settings; `model` "" for the user's own."""
+    """`address` of the daemon; `key` "" for the first one in the settings; `model` "" to keep the user's own."""
 
     address: str
     key: str = ""
     model: str = ""
     knobs: Sequence[str] = ()
-    """names of `claude_code.KNOBS`, beside those that an earlier set-up has set"""
+    """names of `claude_code.KNOBS` to set in addition to those that an earlier set-up has set"""
     no_longer: Sequence[str] = ()
-    """those that an earlier set-up has set and that shall go"""
+    """those that an earlier set-up has set and that are removed"""
 
 
 def path_of(client: str, environment: Mapping[str, str], home: Path) -> Path:
-    """Where the client reads the user's settings; `client` is a key of TITLES."""
+    """The file from which the client reads the user's settings; `client` is a key of TITLES."""
     look = claude_code.settings_path if client == "claude" else codex.config_path
     return look(environment, home)
 
@@ -44,12 +44,12 @@ def plan(client: str, path: Path, wanted: Wanted, settings: Settings, environmen
 
 
 def undo(client: str, path: Path) -> Plan:
-    """What taking a set-up back would change. Raises Unparsable or OSError."""
+    """What undoing a set-up would change. Raises Unparsable or OSError."""
     return claude_code.undo(path) if client == "claude" else codex.undo(path)
 
 
 def leads_to(base: str, address: str) -> bool:
-    """True for a base URL that reaches the daemon at this address; loopback has several names."""
+    """True for a base URL that leads to the daemon at this address; loopback has several names."""
     try:
         parts, wanted = urlsplit(base), urlsplit(address)
         hosts = {wanted.hostname, *(LOOPBACK if wanted.hostname in LOOPBACK else ())}
@@ -78,7 +78,7 @@ def _plan_claude(
 
 
 def _claude_waits(settings: Settings) -> float:
-    """How long the daemon may look for an answer; 0 where that needs no more patience than Claude Code has."""
+    """How long the daemon may search for an answer; 0 if Claude Code's default timeout is enough."""
     serving = upstreams_for(settings, "messages")
     total = search_seconds(serving, settings)
     longest = max((timeouts_of(upstream, settings).first_byte for upstream in serving), default=0.0)
@@ -116,16 +116,16 @@ class ClientFiles(msgspec.Struct, frozen=True):
         return plan(client, self.path(client), wanted, self.settings(), self.environment)
 
     def leads_here(self, client: str) -> bool | None:
-        """Does the file send the client to this daemon? None if it says nothing. Raises Unparsable or OSError."""
+        """True if the file points the client here; None if it names no address. Raises Unparsable or OSError."""
         path = self.path(client)
         base = claude_code.base_url_in(path) if client == "claude" else codex.base_url_in(path)
         return leads_to(base, self.address) if base else None
 
     def undo(self, client: str) -> Plan:
-        """What taking it back would change. Raises Unparsable or OSError."""
+        """What undoing it would change. Raises Unparsable or OSError."""
         return undo(client, self.path(client))
 
 
 def _usual_model(served: Mapping[str, int]) -> str:
-    """One that Codex has instructions for, if any is served."""
+    """A model for which Codex has instructions, if one is served."""
     return next(filter(codex.knows, served), next(iter(served), ""))

@@ -1,1 +1,1 @@
-"""SETS UP: the configuration files of the clients."""
+"""The configuration files of the clients."""

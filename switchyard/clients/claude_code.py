@@ -1,4 +1,4 @@
-"""Point Claude Code at the daemon through its settings.json, and take that back."""
+"""Point Claude Code at the daemon through its settings.json, and undo that."""
 
 import math
 from collections.abc import Mapping
@@ -26,25 +26,25 @@ __all__ = [
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 ANY_KEY = "switchyard"
-"""sent where the daemon asks for none: without a token Claude Code wants to log in"""
+"""sent if the daemon needs no token: without one Claude Code asks for a login"""
 LARGEST_WINDOW = 1_000_000
-"""what Claude Code takes its newest models for"""
+"""the window that Claude Code assumes for its newest models"""
 SMALLEST_WINDOW = 100_000
 """a smaller CLAUDE_CODE_AUTO_COMPACT_WINDOW counts as this"""
 ANSWER_RESERVE = 20_000
-"""what Claude Code takes off a window before it takes the percentage"""
+"""what Claude Code subtracts from a window before it applies the percentage"""
 NO_PROXY = "NO_PROXY"
 NO_PROXY_LOWER = "no_proxy"
-"""goes before the other for Claude Code, so both have to name the loopback addresses where it is there"""
+"""takes precedence over the other in Claude Code, so both must list the loopback addresses if it is set"""
 MODEL = "ANTHROPIC_MODEL"
 TIMEOUT = "API_TIMEOUT_MS"
-"""how long Claude Code waits for a whole answer (unset: 300 s) and for the beginning of a stream (unset: 600 s)"""
+"""how long Claude Code waits for a whole response (unset: 300 s) and for the start of a stream (unset: 600 s)"""
 TIMEOUT_MARGIN_SECONDS = 60
 QUIET = "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"
 DISCOVERY = "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY"
 KNOBS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
-        TIMEOUT: ("3000000", "Wait long for slow local models."),
+        TIMEOUT: ("3000000", "Longer timeout for slow local models."),
         QUIET: (
             "1",
             "No telemetry, no update checks, no error reports.",
@@ -55,28 +55,28 @@ KNOBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "CLAUDE_CODE_ATTRIBUTION_HEADER": (
             "0",
-            "Keep the changing first line out of prompts: prompt caches hold.",
+            "Omit the changing first line of prompts, which defeats prompt caches.",
         ),
     }
 )
-"""useful variables: the value, and what it is good for"""
+"""useful variables: value and purpose"""
 
 
 def settings_path(environment: Mapping[str, str], home: Path) -> Path:
-    """Where Claude Code reads the user's settings."""
+    """The file from which Claude Code reads the user's settings."""
     folder = environment.get("CLAUDE_CONFIG_DIR")
     return (Path(folder) if folder else home / ".claude") / "settings.json"
 
 
 def base_url_in(path: Path) -> str:
-    """Where the user's settings send Claude Code; "" if they do not say. Raises Unparsable."""
+    """The base URL in the user's settings; "" if there is none. Raises Unparsable."""
     data = json_edit.data(texts.decode(read_or_none(path) or b"").text)
     found = value_at(data, ("env", "ANTHROPIC_BASE_URL"))
     return found if isinstance(found, str) else ""
 
 
 def chosen(path: Path) -> dict[str, str]:
-    """The useful variables and the model that an earlier set-up of this file was asked for."""
+    """The useful variables and the model that an earlier set-up of this file was given."""
     record = read_record(path)
     found = {}
     for touched in record.keys if record else ():
@@ -87,7 +87,7 @@ def chosen(path: Path) -> dict[str, str]:
 
 
 def _is_automatic(name: str, value: str) -> bool:
-    """The time-out also follows the upstreams, and then nobody has asked for it."""
+    """True for a timeout that follows the upstreams and was not given by the user."""
     return name == TIMEOUT and value != KNOBS[TIMEOUT][0]
 
 
@@ -101,9 +101,9 @@ def plan(
     context_window: int = 0,
     wait_seconds: float = 0,
 ) -> Plan:
-    """What a set-up would change. `environment` is that of the user's shell; `context_window` the smallest one
-    behind the models in use, 0 if it is not known; `wait_seconds` how long the daemon may look for an answer, 0 where
-    Claude Code waits long enough by itself. Raises Unparsable."""
+    """What a set-up would change. `environment` is that of the user's shell; `context_window` the smallest of the
+    models in use, 0 if unknown; `wait_seconds` how long the daemon may search for an answer, 0 if Claude Code's own
+    timeout is enough. Raises Unparsable."""
     content = read_or_none(path)
     decoded = texts.decode(content or b"")
     data = json_edit.data(decoded.text)
@@ -131,7 +131,7 @@ def plan(
     changes = change_of(path, content, after, private=bool(key))
     notes = (*_notes(data, environment), *_knob_notes(wanted), *ignored(edited.text), *mode_notes(changes))
     if content != after:
-        # first, so that a crash in between can be undone
+        # written first, so that a crash in between can be undone
         changes = record_change(path, edited.record) + changes
     return Plan(changes, (*notes, TIMEOUT_NOTE) if timeout else notes)
 
@@ -140,7 +140,7 @@ TIMEOUT_NOTE = f"{TIMEOUT} is set so that Claude Code waits as long as the slowe
 
 
 def window_variables(context_window: int) -> dict[str, str]:
-    """What makes Claude Code compact in time; nothing where it counts on no more anyway, or the window is not known."""
+    """The variables that make Claude Code compact in time; empty if its assumption fits or the window is unknown."""
     if not 0 < context_window < LARGEST_WINDOW:
         return {}
     counted = max(context_window, SMALLEST_WINDOW)
@@ -150,28 +150,28 @@ def window_variables(context_window: int) -> dict[str, str]:
         "CLAUDE_CODE_MAX_CONTEXT_TOKENS": str(counted),
     }
     if context_window < counted:
-        # three quarters of the window, so that the next tool result and an answer still fit
+        # three quarters of the window, so that the next tool result and a response still fit
         percent = 75 * context_window // (counted - ANSWER_RESERVE)
         found["CLAUDE_AUTOCOMPACT_PCT_OVERRIDE"] = str(max(1, percent))
     return found
 
 
 def ignored(text: str) -> tuple[str, ...]:
-    """Why Claude Code does not read this file, if it does not."""
+    """Why Claude Code ignores this file; empty if it reads it."""
     place = json_edit.not_strict(text) if text.strip() else None
     if place is None:
         return ()
     return (
         f"Claude Code ignores the whole file, because it has a comment or a trailing comma (line {place[0]}, "
-        f"column {place[1]}). Take those out.",
+        f"column {place[1]}). Remove these.",
     )
 
 
 def undo(path: Path) -> Plan:
-    """What taking our keys back would change; every other edit of the file stays. Raises Unparsable."""
+    """What removing Switchyard's keys would change; other edits of the file stay. Raises Unparsable."""
     content, record = read_or_none(path), read_record(path)
     if record is None:
-        return Plan(notes=("There is no set-up of ours to take back.",))
+        return Plan(notes=("There is no set-up to undo.",))
     if content is None:
         return Plan(record_change(path, None))
     decoded = texts.decode(content)
@@ -184,7 +184,7 @@ def undo(path: Path) -> Plan:
 def _no_proxy(
     record: Record | None, env: Mapping[str, object], environment: Mapping[str, str]
 ) -> dict[str, str]:
-    """The exceptions from a proxy that the user has, with the loopback addresses."""
+    """The user's own proxy exceptions plus the loopback addresses."""
     upper, lower = (
         _own(record, env, name) or environment.get(name, "") for name in (NO_PROXY, NO_PROXY_LOWER)
     )
@@ -195,7 +195,7 @@ def _no_proxy(
 def _timeout(
     record: Record | None, env: Mapping[str, object], environment: Mapping[str, str], wait_seconds: float
 ) -> dict[str, str]:
-    """Enough for the daemon's wait, unless the user's own value is."""
+    """Long enough for the daemon, unless the user's own value is."""
     own = _own(record, env, TIMEOUT) or environment.get(TIMEOUT, "")
     wanted = math.ceil(wait_seconds + TIMEOUT_MARGIN_SECONDS) * 1000
     is_enough = not wait_seconds or (own.isdecimal() and int(own) >= wanted)
@@ -203,7 +203,7 @@ def _timeout(
 
 
 def _own(record: Record | None, env: Mapping[str, object], name: str) -> str:
-    """The user's value, not the one we have made of it."""
+    """The user's own value, before the set-up changed it."""
     found = env.get(name)
     for touched in record.keys if record else ():
         if touched.path == ("env", name) and touched.after == json_edit.render(found):
@@ -212,14 +212,14 @@ def _own(record: Record | None, env: Mapping[str, object], name: str) -> str:
 
 
 def _text_of(value: str) -> str:
-    """The string that a JSON text stands for; "" for anything else."""
+    """The string of a JSON text; "" for anything else."""
     found = value_at(json_edit.data('{"value": ' + value + "}"), ("value",))
     return found if isinstance(found, str) else ""
 
 
 def _with_loopback(no_proxy: str) -> str:
     if no_proxy.strip() == "*":
-        # means every host only while it stands alone
+        # means every host only if it is the only entry
         return no_proxy
     hosts = [host.strip() for host in no_proxy.split(",") if host.strip()]
     return ",".join([*hosts, *(host for host in LOOPBACK if host not in hosts)])
@@ -227,7 +227,7 @@ def _with_loopback(no_proxy: str) -> str:
 
 def _knob_notes(wanted: Mapping[str, str | None]) -> tuple[str, ...]:
     if QUIET in wanted and DISCOVERY in wanted:
-        return (f"{QUIET} switches model discovery off as well: leave one of the two out.",)
+        return (f"{QUIET} also turns off model discovery: use only one of the two.",)
     return ()
 
 
@@ -240,11 +240,11 @@ def _notes(data: Mapping[str, object], environment: Mapping[str, str]) -> tuple[
         )
     if "apiKeyHelper" in data:
         notes.append(
-            "apiKeyHelper is set: its key goes to the daemon as well. Remove it if the daemon refuses it."
+            "apiKeyHelper is set: its key is sent to the daemon too. Remove it if the daemon refuses it."
         )
     env = data.get("env")
     if isinstance(env, dict):
         for name in ("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY"):
             if env.get(name):
-                notes.append(f"{name} is set: Claude Code ignores the base URL while it is.")
+                notes.append(f"{name} is set: Claude Code then ignores the base URL.")
     return tuple(notes)

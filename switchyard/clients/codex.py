@@ -1,4 +1,4 @@
-"""Point Codex at the daemon through its config.toml, and take that back."""
+"""Point Codex at the daemon through its config.toml, and undo that."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -32,11 +32,11 @@ CATALOG_NAME = "switchyard-models.json"
 DEFAULT_WINDOW = 128_000
 EFFORTS = {"low": "Fast", "medium": "Balanced", "high": "Thorough"}
 LEAKING = ("requires_openai_auth", "env_key", "env_key_instructions", "experimental_bearer_token", "auth")
-"""with these Codex would send a ChatGPT token or another credential to us"""
+"""with these, Codex would send a ChatGPT token or another credential to Switchyard"""
 KNOWN = re.compile(r"(gpt-[5-9]|gpt-daybreak|codex-)", re.IGNORECASE)
-"""how the names begin that Codex has in its own catalogue; a file of ours would replace that"""
+"""prefixes of the names in Codex's own catalogue; a catalogue file would replace it"""
 KNOWN_WINDOW = 272_000
-"""what Codex takes most of its own models for"""
+"""the window that Codex assumes for most of its own models"""
 WINDOW = ("model_context_window",)
 BASE_INSTRUCTIONS = (
     "You are a coding agent working in the user's terminal. Use the given tools to read and change files and to run "
@@ -46,35 +46,35 @@ BASE_INSTRUCTIONS = (
 
 
 class CatalogModel(msgspec.Struct, frozen=True):
-    """A model that Codex does not know by itself."""
+    """A model that is not in Codex's own catalogue."""
 
     name: str
     context_window: int = 0
-    """0: not known"""
+    """0: unknown"""
     images: bool = True
-    """False: Codex leaves images out; the daemon learns by itself which models refuse them"""
+    """False: Codex leaves images out; the daemon learns which models refuse them"""
     reasoning: bool = True
 
 
 def config_path(environment: Mapping[str, str], home: Path) -> Path:
-    """Where Codex reads the user's configuration."""
+    """The file from which Codex reads the user's configuration."""
     folder = environment.get("CODEX_HOME")
     return (Path(folder) if folder else home / ".codex") / "config.toml"
 
 
 def knows(model: str) -> bool:
-    """True for models that Codex has instructions and a window for, so that no catalogue is needed."""
+    """True for models for which Codex has instructions and a window, so that no catalogue is needed."""
     return KNOWN.match(model) is not None
 
 
 def model_in(path: Path) -> str:
-    """The model that the user's configuration asks for; "" if it names none. Raises Unparsable."""
+    """The model in the user's configuration; "" if there is none. Raises Unparsable."""
     model = toml_edit.data(texts.decode(read_or_none(path) or b"").text).get("model")
     return model if isinstance(model, str) else ""
 
 
 def base_url_in(path: Path) -> str:
-    """Where the user's configuration sends Codex; "" if it does not say. Raises Unparsable."""
+    """The base URL in the user's configuration; "" if there is none. Raises Unparsable."""
     data = toml_edit.data(texts.decode(read_or_none(path) or b"").text)
     found = value_at(data, ("model_providers", str(data.get("model_provider")), "base_url"))
     return found if isinstance(found, str) else ""
@@ -89,8 +89,8 @@ def plan(
     models: Sequence[CatalogModel] = (),
     context_window: int = 0,
 ) -> Plan:
-    """What a set-up would change; without `model` the user's own stays. `context_window` is for a model that is
-    not among `models`: the smallest one behind it, 0 if it is not known. Raises Unparsable."""
+    """What a set-up would change; without `model` the user's own stays. `context_window` is for a model that is not
+    among `models`: the smallest one behind it, 0 if unknown. Raises Unparsable."""
     content, record = read_or_none(path), read_record(path)
     decoded = texts.decode(content or b"")
     data = toml_edit.data(decoded.text)
@@ -114,16 +114,16 @@ def plan(
     changes = change_of(path, content, after, private=bool(key))
     notes = (*_notes(data), *mode_notes(changes))
     if content != after:
-        # first, so that a crash in between can be undone
+        # written first, so that a crash in between can be undone
         changes = record_change(path, edited.record) + changes
     listed = folder / CATALOG_NAME
     listing = change_of(listed, read_or_none(listed), catalog(models) if models else None, ours=True)
-    # Codex does not start with the name of a catalogue that is not there
+    # Codex does not start if its catalogue file is missing
     return Plan(listing + changes if models else changes + listing, notes)
 
 
 def _is_tighter(data: Mapping[str, Any], record: Record | None, context_window: int) -> bool:
-    """True if the user has set a smaller window already."""
+    """True if the user has already set a smaller window."""
     found = data.get(*WINDOW)
     keys = record.keys if record else ()
     ours = any(touched.path == WINDOW and touched.after == str(found) for touched in keys)
@@ -131,11 +131,11 @@ def _is_tighter(data: Mapping[str, Any], record: Record | None, context_window: 
 
 
 def undo(path: Path) -> Plan:
-    """What taking our keys back would change; every other edit of the file stays. Raises Unparsable."""
+    """What removing Switchyard's keys would change; other edits of the file stay. Raises Unparsable."""
     folder = path.parent
     content, record = read_or_none(path), read_record(path)
     if record is None:
-        return Plan(notes=("There is no set-up of ours to take back.",))
+        return Plan(notes=("There is no set-up to undo.",))
     listed = folder / CATALOG_NAME
     ours = change_of(listed, read_or_none(listed), None, ours=True) + record_change(path, None)
     if content is None:
@@ -148,10 +148,10 @@ def undo(path: Path) -> Plan:
         if left is not None:
             # Codex refuses to start with a provider that has no name or address
             text = toml_edit.drop(text, TABLE)
-            notes += (f"[model_providers.{PROVIDER}] is taken out whole, with: {', '.join(left)}",)
+            notes += (f"[model_providers.{PROVIDER}] is removed completely, including: {', '.join(left)}",)
     gone = record.before is None and not toml_edit.data(text)
     changes = change_of(path, content, None if gone else decoded.encode(text))
-    session_note = "Codex lists the sessions of this set-up again as soon as it is set up again."
+    session_note = "Codex lists the sessions of this set-up again after the next set-up."
     return Plan(changes + ours, (*notes, session_note))
 
 
@@ -194,5 +194,7 @@ def _notes(data: Mapping[str, Any]) -> tuple[str, ...]:
     profile = data.get("profile")
     own = value_at(data, ("profiles", str(profile), "model_provider")) if profile else None
     if own and own != PROVIDER:
-        return (f'The profile "{profile}" chooses the provider "{own}", which goes before the one set here.',)
+        return (
+            f'The profile "{profile}" selects the provider "{own}", which takes precedence over the one set here.',
+        )
     return ()

@@ -1,4 +1,4 @@
-"""Set our keys in the text of a client's file and take them back later, whatever else has changed meanwhile."""
+"""Set Switchyard's keys in the text of a client's file, and remove them later, whatever else has changed."""
 
 import copy
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from switchyard.clients.texts import Path, Unparsable
 
 
 class Dialect(Protocol):
-    """What `json_edit` and `toml_edit` offer."""
+    """The functions of `json_edit` and `toml_edit`."""
 
     def data(self, text: str) -> dict[str, Any]: ...
     def render(self, value: Any) -> str: ...
@@ -21,7 +21,7 @@ class Dialect(Protocol):
 
 
 class Touched(msgspec.Struct, frozen=True):
-    """One key we have set or taken out: its text before and after; None where there was or is no such key."""
+    """A key that was set or removed: its text before and after, None if there was or is no such key."""
 
     path: tuple[str, ...]
     before: str | None
@@ -29,16 +29,16 @@ class Touched(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What a set-up has done to a file, kept for its undoing."""
+    """What a set-up has changed in a file, kept to undo it."""
 
     before: str | None = None
-    """the file as it would be without us; None if there was none"""
+    """the file without the set-up; None if there was none"""
     after: str = ""
     keys: tuple[Touched, ...] = ()
 
 
 class Edited(msgspec.Struct, frozen=True):
-    """The new text, what to remember of it, and what the user should know."""
+    """The new text, the record of the changes, and notes for the user."""
 
     text: str
     record: Record
@@ -48,7 +48,7 @@ class Edited(msgspec.Struct, frozen=True):
 def apply_edits(
     dialect: Dialect, text: str | None, wanted: Mapping[Path, Any], record: Record | None = None
 ) -> Edited:
-    """Sets the wanted keys; None takes a key out. ActionsApi it again changes nothing. Raises Unparsable."""
+    """Set the wanted keys; None removes a key. Doing it again changes nothing. Raises Unparsable."""
     before = text
     earlier = {touched.path: touched for touched in record.keys} if record else {}
     text = text or ""
@@ -61,11 +61,11 @@ def apply_edits(
         if touched is not None:
             keys.append(touched)
         text = _set(dialect, text, path, value)
-    return Edited(text, Record(_without_us(dialect, before, record), text, tuple(keys)))
+    return Edited(text, Record(_without_setup(dialect, before, record), text, tuple(keys)))
 
 
 def undo_edits(dialect: Dialect, text: str, record: Record) -> Edited:
-    """Takes our keys back and restores what they were; keys changed since are the user's and stay."""
+    """Remove Switchyard's keys and restore the earlier values; keys changed since belong to the user and stay."""
     if text == record.after:
         return Edited(record.before or "", Record())
     dialect.data(text)
@@ -73,15 +73,15 @@ def undo_edits(dialect: Dialect, text: str, record: Record) -> Edited:
     return Edited(text, Record(), tuple(notes))
 
 
-def _without_us(dialect: Dialect, text: str | None, record: Record | None) -> str | None:
-    """The file as it would be now had there been no earlier set-up."""
+def _without_setup(dialect: Dialect, text: str | None, record: Record | None) -> str | None:
+    """The file as it would be without the earlier set-up."""
     if record is None or text is None:
         return text
     return record.before if text == record.after else undo_edits(dialect, text, record).text
 
 
 def _touch(dialect: Dialect, text: str, path: Path, value: Any, earlier: Touched | None) -> Touched | None:
-    """The key's entry in the record; None if it is as wanted without our doing."""
+    """The entry for the record; None if the key has the wanted value already."""
     current = dialect.raw(text, path)
     after = None if value is None else dialect.render(value)
     if earlier is not None and _same_text(dialect, current, earlier.after):
@@ -108,7 +108,7 @@ def _revert(
         current = dialect.raw(text, touched.path)
         if not _same_text(dialect, current, touched.after):
             if current is not None:
-                notes.append(f"{'.'.join(touched.path)} has been changed since and stays as it is")
+                notes.append(f"{'.'.join(touched.path)} has been changed since and is left unchanged")
             continue
         data = dialect.data(text)
         if touched.before is None:
@@ -123,7 +123,7 @@ def _revert(
 
 
 def _without_empty_owners(dialect: Dialect, text: str, path: Path, record: Record | None) -> str:
-    """Tables that came with our keys go with them."""
+    """Remove tables that the set-up created."""
     before = dialect.data((record.before if record else None) or "")
     for depth in range(len(path) - 1, 0, -1):
         if value_at(before, path[:depth]) is None and value_at(dialect.data(text), path[:depth]) == {}:
@@ -138,7 +138,7 @@ def _verified(dialect: Dialect, text: str, expected: dict[str, Any], path: Path)
         found = None
     if found is None or not same(_without_empty(found), _without_empty(expected)):
         name = ".".join(path)
-        raise Unparsable(f"the way {name} is written there cannot be edited safely; please change it by hand")
+        raise Unparsable(f"{name} is written in a form that cannot be edited safely; change it by hand")
     return text
 
 
@@ -159,13 +159,13 @@ def value_at(data: Any, path: Path) -> Any:
 
 
 def with_value(data: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
-    """A copy with the value at the path. Raises Unparsable if a table is something else."""
+    """A copy with the value at the path. Raises Unparsable if a parent is not a table."""
     result = copy.deepcopy(data)
     owner: Any = result
     for name in path[:-1]:
         owner = owner.setdefault(name, {})
         if not isinstance(owner, dict):
-            raise Unparsable(f'"{name}" is there, but not as a table')
+            raise Unparsable(f'"{name}" exists, but is not a table')
     owner[path[-1]] = value
     return result
 
@@ -180,7 +180,7 @@ def without_key(data: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _without_empty(value: Any) -> Any:
-    """Tables with nothing in them come and go with their last key."""
+    """Empty tables are ignored: they appear and disappear with their last key."""
     if not isinstance(value, dict):
         return value
     inner = {name: _without_empty(item) for name, item in value.items()}
@@ -188,7 +188,7 @@ def _without_empty(value: Any) -> Any:
 
 
 def same(left: Any, right: Any) -> bool:
-    """Equality in which nan is itself, and 1 is neither true nor 1.0."""
+    """Equality in which nan equals itself, and 1 equals neither true nor 1.0."""
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(same(left[name], right[name]) for name in left)
     if isinstance(left, list) and isinstance(right, list):

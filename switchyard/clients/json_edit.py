@@ -1,6 +1,6 @@
 """Change single keys in the text of a JSON file; every other byte stays: comments, order, indentation.
 
-Comments and trailing commas are understood, since editors allow them in settings files.
+Comments and trailing commas are accepted, as editors allow them in settings files.
 """
 
 import json
@@ -20,7 +20,7 @@ DEEPEST = 200
 
 
 class Node(msgspec.Struct, frozen=True):
-    """A value and where its text stands; `members` only for objects."""
+    """A value and the position of its text; `members` only for objects."""
 
     start: int
     end: int
@@ -33,11 +33,11 @@ class Member(msgspec.Struct, frozen=True):
     key_start: int
     value: Node
     comma: int | None
-    """where the comma behind the value stands"""
+    """the position of the comma after the value"""
 
 
 def data(text: str) -> dict[str, Any]:
-    """The object the text stands for. Raises Unparsable."""
+    """The object in the text. Raises Unparsable."""
     if not text.strip():
         return {}
     found = _value(text, _root(text))
@@ -46,7 +46,7 @@ def data(text: str) -> dict[str, Any]:
 
 
 def not_strict(text: str) -> tuple[int, int] | None:
-    """Line and column of the first comment or trailing comma, at which strict readers give up; None without."""
+    """Line and column of the first comment or trailing comma, where strict readers fail; None without."""
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
@@ -55,7 +55,7 @@ def not_strict(text: str) -> tuple[int, int] | None:
 
 
 def decode(content: bytes) -> Any:
-    """What a file stands for, be it an object or not. Raises Unparsable."""
+    """The JSON value of a file, of any type. Raises Unparsable."""
     text = decode_text(content).text
     return _value(text, _document(text))
 
@@ -71,7 +71,7 @@ def raw(text: str, path: Path) -> str | None:
 
 
 def put(text: str, path: Path, value: str) -> str:
-    """Sets the value at the path to this JSON text; objects on the way are created."""
+    """Set the value at the path to this JSON text; missing parent objects are created."""
     if not text.strip():
         text = "{}" + newline_of(text)
     for depth in range(1, len(path)):
@@ -84,7 +84,7 @@ def put(text: str, path: Path, value: str) -> str:
 
 
 def drop(text: str, path: Path) -> str:
-    """Takes the key out, as often as it is there, with the comma and the blanks that belong to it."""
+    """Remove every occurrence of the key, with its comma and blanks."""
     while True:
         owner = _object(text, path[:-1])
         members = (owner and owner.members) or ()
@@ -127,7 +127,7 @@ def _insert_first(text: str, owner: Node, entry: str) -> str:
     blanks = text[owner.start + 1 : owner.end - 1]
     line, indent = newline_of(text), _line_indent(text, owner.start)
     if blanks.strip():
-        # only comments inside: the entry goes behind them
+        # only comments inside: the entry goes after them
         place = owner.start + 1 + len(blanks.rstrip())
         return cut(text, place, place, f"{line}{indent}{_unit(text)}{entry}")
     if "\n" not in text.strip() and owner.start != _root(text).start:
@@ -167,7 +167,7 @@ def _line_indent(text: str, position: int) -> str:
 
 
 def _unit(text: str) -> str:
-    """One step of indentation, as the first key of the file has it."""
+    """One step of indentation, taken from the first key of the file."""
     members = _root(text).members
     if members:
         blanks = text[_blanks_before(text, members[0].key_start) : members[0].key_start]
@@ -187,7 +187,7 @@ def _object(text: str, path: Path) -> Node | None:
 
 
 def _member(text: str, path: Path) -> Member | None:
-    """The last member of that name counts, as it does for JSON readers."""
+    """The last member of that name, as JSON readers choose it."""
     node, found = (_root(text) if text.strip() else Node(0, 0)), None
     for name in path:
         found = next((member for member in reversed(node.members or ()) if member.key == name), None)
@@ -211,13 +211,13 @@ def _document(text: str) -> Node:
     node = _node(text, _skip(text, 0), 0)
     end = _skip(text, node.end)
     if end < len(text):
-        raise _broken(text, end, "nothing after the end of the object or list")
+        raise _broken(text, end, "nothing after the end of the value")
     return node
 
 
 def _node(text: str, start: int, depth: int) -> Node:
     if depth > DEEPEST:
-        raise _broken(text, start, "fewer brackets inside one another")
+        raise _broken(text, start, "fewer nested brackets")
     match text[start : start + 1]:
         case "{":
             return _object_node(text, start, depth)
@@ -275,7 +275,7 @@ def _skip(text: str, position: int) -> int:
 def _string_end(text: str, start: int) -> int:
     found = STRING.match(text, start)
     if found is None:
-        raise _broken(text, start, "a whole string in one line")
+        raise _broken(text, start, "a complete string in one line")
     return found.end()
 
 
@@ -283,7 +283,7 @@ def _word(quoted: str) -> str:
     try:
         return msgspec.json.decode(quoted, type=str)
     except msgspec.DecodeError:
-        # half of a surrogate pair is allowed in JSON, but is no text
+        # JSON allows a lone surrogate, which is not valid text
         return quoted
 
 
@@ -300,7 +300,7 @@ def _scalar(word: str) -> Any:
     try:
         return msgspec.json.decode(word)
     except msgspec.ValidationError:
-        # too large for a float: infinite to JavaScript, too
+        # too large for a float: infinite in JavaScript, too
         return float(word)
 
 

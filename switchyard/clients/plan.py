@@ -1,4 +1,4 @@
-"""A set-up as a value: what each file is and what it would become, shown first and written only then."""
+"""A set-up as a value: each file before and after, shown first and written after confirmation."""
 
 import hashlib
 import re
@@ -17,19 +17,19 @@ SECRET_LINE = re.compile(rf"""(["']?{SECRET_NAME}["']?\s*[:=]\s*)(["'])(?:\\.|(?
 
 
 class ChangedMeanwhile(Exception):
-    """A file is no longer what the plan was made for; nothing has been written."""
+    """A file has changed since the plan was made; nothing has been written."""
 
 
 class FileChange(msgspec.Struct, frozen=True):
-    """None means that the file is not there, or will not be."""
+    """None means that the file does not exist, or will not."""
 
     path: Path
     before: bytes | None
     after: bytes | None
     ours: bool = False
-    """a file that belongs to us alone: not backed up"""
+    """a file that belongs to Switchyard alone: not backed up"""
     private: bool = False
-    """it receives a key: only its owner may read it, whatever its mode was"""
+    """the change adds a key: only the owner may read the file, whatever its mode was"""
 
     @property
     def narrows(self) -> bool:
@@ -38,7 +38,7 @@ class FileChange(msgspec.Struct, frozen=True):
 
     @property
     def is_shown(self) -> bool:
-        """False for the record that undoing needs, which nobody wants to read."""
+        """False for the record that undoing needs, which is not meant to be read."""
         return not self.path.name.endswith(RECORD_SUFFIX)
 
     def diff(self) -> str:
@@ -57,7 +57,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def revision(self) -> str:
-        """Differs as soon as the plan would do something else."""
+        """Changes as soon as the plan changes."""
         mark = hashlib.sha256()
         for change in self.changes:
             mark.update(repr((str(change.path), change.before, change.after, change.private)).encode())
@@ -68,11 +68,11 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def apply(plan: Plan, stamp: str) -> tuple[Path, ...]:
-    """Writes the plan and returns the backups made. Raises ChangedMeanwhile or OSError."""
+    """Write the plan; returns the backups. Raises ChangedMeanwhile or OSError."""
     for change in plan.changes:
         if read_or_none(change.path) != change.before:
             raise ChangedMeanwhile(
-                f"{change.path} has been changed meanwhile. Nothing was written; start again."
+                f"{change.path} has changed in the meantime. Nothing was written; start again."
             )
     backups = []
     for change in plan.changes:
@@ -90,27 +90,27 @@ def apply(plan: Plan, stamp: str) -> tuple[Path, ...]:
 def change_of(
     path: Path, before: bytes | None, after: bytes | None, ours: bool = False, private: bool = False
 ) -> tuple[FileChange, ...]:
-    """The change as a tuple of one, or of none if nothing changes."""
+    """The change as a tuple of one item, or an empty tuple if nothing changes."""
     change = FileChange(path, before, after, ours, private)
     return () if before == after and not change.narrows else (change,)
 
 
 def mode_notes(changes: Iterable[FileChange]) -> tuple[str, ...]:
-    """What the diff does not show: who will no longer be able to read a file."""
+    """What the diff does not show: which files other users can no longer read."""
     return tuple(
-        f"{change.path} holds a key and can be read by other users of this machine: it becomes yours alone (0600)."
+        f"{change.path} holds a key and can be read by other users of this machine: access is limited to you (0600)."
         for change in changes
         if change.narrows
     )
 
 
 def record_path(path: Path) -> Path:
-    """Beside the client's file, so that any copy of this program finds it."""
+    """Beside the client's file, so that any copy of Switchyard finds it."""
     return path.with_name(path.stem + RECORD_SUFFIX)
 
 
 def read_record(path: Path) -> Record | None:
-    """What an earlier set-up of this file has noted; None if there was none."""
+    """The record of an earlier set-up of this file; None if there was none."""
     content = read_or_none(record_path(path))
     try:
         return None if content is None else msgspec.json.decode(content, type=Record)
@@ -121,7 +121,7 @@ def read_record(path: Path) -> Record | None:
 def record_change(path: Path, record: Record | None) -> tuple[FileChange, ...]:
     noted = record_path(path)
     after = None if record is None else msgspec.json.encode(record)
-    # it repeats the whole file, key included
+    # it contains the whole file, key included
     return change_of(noted, read_or_none(noted), after, ours=True, private=after is not None)
 
 

@@ -1,4 +1,4 @@
-"""What both kinds of client files have in common: their text form, and how a fault in them is told."""
+"""What all client files share: their text encoding, and the error for an unreadable file."""
 
 import msgspec
 
@@ -10,7 +10,7 @@ UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 class Unparsable(Exception):
-    """The user's file cannot be read, so it is not touched; the message says where it is broken."""
+    """The user's file cannot be parsed and is left unchanged; the message names the position."""
 
     def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
         super().__init__(f"line {line}, column {column}: {message}" if line else message)
@@ -18,7 +18,7 @@ class Unparsable(Exception):
 
 
 class Decoded(msgspec.Struct, frozen=True):
-    """A text file taken apart, so that it can be put together byte for byte."""
+    """A decoded text file that can be encoded again byte for byte."""
 
     text: str
     mark: str
@@ -28,7 +28,7 @@ class Decoded(msgspec.Struct, frozen=True):
 
 
 def decode(content: bytes) -> Decoded:
-    """Raises Unparsable for anything but UTF-8."""
+    """Raises Unparsable for anything except UTF-8."""
     if content.startswith(UTF_16_MARKS):
         raise Unparsable("UTF-16 text; save it again as UTF-8")
     try:

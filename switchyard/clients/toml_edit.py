@@ -24,7 +24,7 @@ ARRAY_MARK = "[]"
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A key with its value; `table` is the header it stands under."""
+    """A key with its value; `table` is the header above it."""
 
     path: Path
     table: Path
@@ -32,7 +32,7 @@ class Entry(msgspec.Struct, frozen=True):
     value_start: int
     value_end: int
     end: int
-    """behind the line; for a member of an inline table behind the value"""
+    """after the line; for a member of an inline table after the value"""
     inline: bool = False
 
 
@@ -43,7 +43,7 @@ class Header(msgspec.Struct, frozen=True):
 
 
 def data(text: str) -> dict[str, Any]:
-    """What the text stands for. Raises Unparsable."""
+    """The decoded document. Raises Unparsable."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -69,7 +69,7 @@ def render_key(name: str) -> str:
 
 
 def raw(text: str, path: Path) -> str | None:
-    """The text of the value at the path, in one line if it was spread over several; None if there is none."""
+    """The text of the value at the path, joined to one line; None if there is none."""
     entry = _entry(text, path)
     if entry is not None:
         return text[entry.value_start : entry.value_end]
@@ -78,7 +78,7 @@ def raw(text: str, path: Path) -> str | None:
 
 
 def put(text: str, path: Path, value: str) -> str:
-    """Sets the value at the path to this TOML text; a table that is missing is appended."""
+    """Set the value at the path to this TOML text; a missing table is appended."""
     entry = _entry(text, path)
     if entry is not None:
         return cut(text, entry.value_start, entry.value_end, value)
@@ -108,7 +108,7 @@ def put(text: str, path: Path, value: str) -> str:
 
 
 def drop(text: str, path: Path) -> str:
-    """Takes the key out with its line, or a whole table with everything in it."""
+    """Remove the key with its line, or a whole table with its content."""
     entry = _entry(text, path)
     if entry is not None:
         return _without_member(text, entry) if entry.inline else _without_lines(text, entry.start, entry.end)
@@ -126,7 +126,7 @@ def drop(text: str, path: Path) -> str:
 
 
 def drop_if_empty(text: str, path: Path) -> str:
-    """Takes a table out that has nothing in it."""
+    """Remove the table if it is empty."""
     entries, headers = scan(text)
     used = any(entry.path[: len(path)] == path for entry in entries if entry.path != path)
     used = used or any(header.path[: len(path)] == path and header.path != path for header in headers)
@@ -145,7 +145,7 @@ def drop_if_empty(text: str, path: Path) -> str:
 
 
 def _insert_line(text: str, place: int, neighbours: list[Entry], line: str) -> str:
-    """Puts a line behind another one, indented like it; the end of the file stays without newline if it was."""
+    """Insert a line after another one with the same indentation; a missing newline at the end of the file stays so."""
     newline = newline_of(text)
     if neighbours:
         line = text[text.rfind("\n", 0, neighbours[-1].start) + 1 : neighbours[-1].start] + line
@@ -183,7 +183,7 @@ def _without_lines(text: str, start: int, end: int) -> str:
 
 
 def _without_header(text: str, header: Header) -> str:
-    """Takes the blank line before it, too."""
+    """Also remove the blank line before it."""
     start = text.rfind("\n", 0, header.start) + 1
     for blank in ("\r\n", "\n"):
         if text[:start].endswith("\n" + blank):
@@ -220,8 +220,8 @@ def _value_at(value: Any, path: Path) -> Any:
 
 
 def scan(text: str) -> tuple[list[Entry], list[Header]]:
-    """Every key and every table header with its place. Raises Unparsable."""
-    data(text)  # what follows may take the text for valid
+    """Every key and every table header with its position. Raises Unparsable."""
+    data(text)  # the code below relies on valid TOML
     entries: list[Entry] = []
     headers: list[Header] = []
     table: Path = ()
@@ -248,7 +248,7 @@ def _header(text: str, start: int, number: int) -> Header:
 
 
 def _statement(text: str, start: int, table: Path) -> list[Entry]:
-    """The key that begins here, first, and the members of its value if that is an inline table."""
+    """The key that starts here, then the members of its value if that is an inline table."""
     path, position = _key(text, start)
     value_start = _skip(SPACES, text, _skip(SPACES, text, position) + 1)
     members: list[Entry] = []

@@ -1,1 +1,1 @@
-"""ANSWERS: the embedded demo model."""
+"""The embedded demo model."""

@@ -24,7 +24,7 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 FINAL: RawHeaders = ((b"x-should-retry", b"false"),)
-"""trying again does not help; the official SDKs and Switchyard obey"""
+"""stops retries; the official SDKs and Switchyard obey it"""
 DASHBOARD = "http://localhost:5101/"
 SETTINGS_FILE = "json_data/all_configs.json"
 COUNT_TOKENS = "/v1/messages/count_tokens"
@@ -40,7 +40,7 @@ def build_demo(
     steady: Callable[[], float] = time.monotonic,
     next_id: Callable[[], str] = lambda: new_id(""),
 ) -> AsgiApp:
-    """The demo model; its answers name the dashboard's address and the settings file."""
+    """The demo model; its responses name the dashboard's address and the settings file."""
     greeting = GREETING.format(dashboard=dashboard, file=settings_file)
     model = _Model(greeting, sleep, now, steady, next_id, Outages())
 
@@ -65,12 +65,12 @@ class _Model(msgspec.Struct, frozen=True):
             return
         dialect = DIALECTS.get(path)
         if dialect is None or method != "POST":
-            await _send_json(send, 404, CHAT.fault(404, f"The demo model does not serve {method} {path}"))
+            await _send_json(send, 404, CHAT.error(404, f"The demo model does not serve {method} {path}"))
             return
         try:
             prompt = dialect.read(_decode(body))
         except NotUnderstood as problem:
-            await _send_json(send, 400, dialect.fault(400, str(problem)))
+            await _send_json(send, 400, dialect.error(400, str(problem)))
             return
         reply = reply_to(
             prompt,
@@ -80,8 +80,8 @@ class _Model(msgspec.Struct, frozen=True):
             outage=self.outages.ask(prompt.text, self.steady()),
         )
         if (failing := reply.failing) is not None:
-            fault = dialect.fault(failing.status, failing.message)
-            await _send_json(send, failing.status, fault, FINAL if not failing.passes else ())
+            envelope = dialect.error(failing.status, failing.message)
+            await _send_json(send, failing.status, envelope, FINAL if not failing.passes else ())
         elif prompt.stream:
             await self._stream(dialect, reply, prompt, send)
         else:
@@ -91,21 +91,21 @@ class _Model(msgspec.Struct, frozen=True):
         await self._pause(reply)
         whole = dialect.whole(reply, prompt, int(self.now()))
         await _start(send, 200, "application/json", len(whole))
-        # an application that returns without its last chunk breaks the connection off
+        # an application that returns without its last chunk closes the connection early
         await _send_chunk(send, whole[: len(whole) // 2] if reply.cut else whole, more=reply.cut)
 
     async def _stream(self, dialect: Dialect, reply: Reply, prompt: Prompt, send: Send) -> None:
-        walk = dialect.walk(reply, prompt, int(self.now()))
+        stream = dialect.stream(reply, prompt, int(self.now()))
         await _start(send, 200, "text/event-stream; charset=utf-8")
-        for record in walk.opening:
+        for record in stream.opening:
             await _send_chunk(send, record)
         await self._pause(reply)
-        content = walk.content[: max(3, len(walk.content) // 2)] if reply.cut else walk.content
+        content = stream.content[: max(3, len(stream.content) // 2)] if reply.cut else stream.content
         for record in content:
             await _send_chunk(send, record)
         if reply.cut:
             return
-        for record in walk.ending:
+        for record in stream.ending:
             await _send_chunk(send, record)
         await _send_chunk(send, b"", more=False)
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import msgspec
 
-from switchyard.demo.dialect import Dialect, Walk, pieces
-from switchyard.demo.openai_error import fault
+from switchyard.demo.dialect import Dialect, StreamedReply, pieces
+from switchyard.demo.openai_error import error_body
 from switchyard.demo.prompt import (
     Offered,
     Prompt,
     Turn,
-    last_words,
+    last_turn,
     objects,
     required_list,
     required_text,
@@ -25,7 +25,7 @@ DONE = sse.encode(b"[DONE]")
 
 
 def read(body: Mapping[str, Any]) -> Prompt:
-    text, results, spoken = last_words(_turns(required_list(body, "messages")))
+    text, results, spoken = last_turn(_turns(required_list(body, "messages")))
     options = body.get("stream_options")
     return Prompt(
         model=required_text(body, "model"),
@@ -75,12 +75,12 @@ def whole(reply: Reply, prompt: Prompt, at: int) -> bytes:
     )
 
 
-def walk(reply: Reply, prompt: Prompt, at: int) -> Walk:
+def stream_reply(reply: Reply, prompt: Prompt, at: int) -> StreamedReply:
     chunk = _Chunk(reply, prompt, at)
     ending = [chunk.delta({}, _finish_reason(reply))]
     if prompt.include_usage:
         ending.append(chunk.encode([], _usage(reply)))
-    return Walk(
+    return StreamedReply(
         opening=(chunk.delta({"role": "assistant", "content": ""}),),
         content=tuple(chunk.delta(delta) for delta in _deltas(reply)),
         ending=(*ending, DONE),
@@ -97,7 +97,7 @@ def _deltas(reply: Reply) -> Iterator[dict[str, Any]]:
 
 
 class _Chunk:
-    """Encodes the chunks of one answer: all share a head."""
+    """Encodes the chunks of one response, which share their first fields."""
 
     def __init__(self, reply: Reply, prompt: Prompt, at: int) -> None:
         self._head = {
@@ -145,4 +145,4 @@ def _usage(reply: Reply) -> dict[str, Any]:
     }
 
 
-CHAT = Dialect(read, walk, whole, fault)
+CHAT = Dialect(read, stream_reply, whole, error_body)

@@ -1,4 +1,4 @@
-"""A dialect is a form to fill in: how the demo model reads and writes one protocol."""
+"""A dialect is a set of functions: how the demo model decodes and encodes one protocol."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -11,8 +11,8 @@ from switchyard.demo.reply import Reply
 PIECE_LENGTH = 48
 
 
-class Walk(msgspec.Struct, frozen=True):
-    """A streamed answer: what is sent at once, what the model says, and the regular end."""
+class StreamedReply(msgspec.Struct, frozen=True):
+    """A streamed response: its start, its content, and its regular end."""
 
     opening: tuple[bytes, ...]
     content: tuple[bytes, ...]
@@ -22,10 +22,10 @@ class Walk(msgspec.Struct, frozen=True):
 class Dialect(msgspec.Struct, frozen=True):
     read: Callable[[Mapping[str, Any]], Prompt]
     """Raises NotUnderstood."""
-    walk: Callable[[Reply, Prompt, int], Walk]
+    stream: Callable[[Reply, Prompt, int], StreamedReply]
     """The last argument is the time, in seconds since the epoch."""
     whole: Callable[[Reply, Prompt, int], bytes]
-    fault: Callable[[int, str], bytes]
+    error: Callable[[int, str], bytes]
     """The envelope of an error with this status and message."""
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import msgspec
 
-from switchyard.demo.dialect import Dialect, Walk, pieces
+from switchyard.demo.dialect import Dialect, StreamedReply, pieces
 from switchyard.demo.prompt import (
     Offered,
     Prompt,
     Turn,
-    last_words,
+    last_turn,
     objects,
     required_list,
     required_text,
@@ -34,7 +34,7 @@ ERROR_TYPES = {
 
 
 def read(body: Mapping[str, Any]) -> Prompt:
-    text, results, spoken = last_words(_turns(required_list(body, "messages")))
+    text, results, spoken = last_turn(_turns(required_list(body, "messages")))
     return Prompt(
         model=required_text(body, "model"),
         text=text,
@@ -75,9 +75,9 @@ def whole(reply: Reply, prompt: Prompt, at: int) -> bytes:
     )
 
 
-def walk(reply: Reply, prompt: Prompt, at: int) -> Walk:
+def stream_reply(reply: Reply, prompt: Prompt, at: int) -> StreamedReply:
     message = _message(reply, [], _usage(reply, 1))
-    return Walk(
+    return StreamedReply(
         opening=(_event("message_start", message=message), _event("ping")),
         content=tuple(_blocks(reply)),
         ending=(
@@ -140,9 +140,9 @@ def _event(type: str, **fields: Any) -> bytes:
     return sse.encode(msgspec.json.encode({"type": type} | fields), type)
 
 
-def fault(status: int, message: str) -> bytes:
+def error_body(status: int, message: str) -> bytes:
     type = ERROR_TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
     return msgspec.json.encode({"type": "error", "error": {"type": type, "message": message}})
 
 
-MESSAGES = Dialect(read, walk, whole, fault)
+MESSAGES = Dialect(read, stream_reply, whole, error_body)

@@ -14,7 +14,7 @@ CODES = {
 }
 
 
-def fault(status: int, message: str) -> bytes:
+def error_body(status: int, message: str) -> bytes:
     error = {
         "message": message,
         "type": "invalid_request_error" if status < 500 else "server_error",

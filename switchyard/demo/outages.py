@@ -1,4 +1,4 @@
-"""Remember the outages that prompts have asked for: each begins with the first request of its prompt."""
+"""Remember simulated outages: each begins with the first request of its prompt."""
 
 import re
 from collections import OrderedDict
@@ -12,11 +12,11 @@ DEFAULT_STATUS = 503
 MAX_SECONDS = 600.0
 MAX_OUTAGES = 100
 REMEMBERED_SECONDS = 30.0
-"""so long after its end the same prompt begins a new one; until then all its requests are answered"""
+"""after this time the same prompt starts a new outage; until then all its requests succeed"""
 
 
 class Outage(msgspec.Struct, frozen=True):
-    """As a request finds it: `age` seconds after its beginning, and after so many others have failed."""
+    """The outage as a request finds it: `age` seconds after its start, and the number of failures before."""
 
     seconds: float
     status: int
@@ -29,17 +29,17 @@ class Outage(msgspec.Struct, frozen=True):
 
 
 class Outages:
-    """Time is given (seconds that only go on), never read."""
+    """Time is an argument (monotonic seconds)."""
 
     def __init__(self) -> None:
         self._begun: OrderedDict[bytes, tuple[float, int]] = OrderedDict()
-        """prompt -> when its outage began, and how many requests have failed in it"""
+        """prompt -> when its outage began, and how many requests have failed"""
 
     def __len__(self) -> int:
         return len(self._begun)
 
     def ask(self, text: str, now: float) -> Outage | None:
-        """The outage that a request with this prompt meets, over or not; None if the prompt asks for none."""
+        """The outage of a request with this prompt, running or over; None if the prompt requests none."""
         found = OUTAGE.search(text)
         if found is None:
             return None

@@ -1,4 +1,4 @@
-"""What the demo model is asked: the last user text, the tool results after it, the tools on offer."""
+"""The demo model's input: the last user text, the tool results after it, the offered tools."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,16 +10,16 @@ from switchyard.protocols.neutral import ToolKind
 
 Turn = tuple[Literal["user", "result", "assistant"], str]
 
-# clients wrap what they add themselves: <system-reminder>...</system-reminder>, <environment_context>...
+# clients wrap what they add: <system-reminder>...</system-reminder>, <environment_context>...
 ADDED_BY_CLIENT = re.compile(r"\s*<([\w-]+)>.*</\1>\s*", re.DOTALL)
 
 
 class NotUnderstood(Exception):
-    """The body is not a request of this protocol; the message names the field."""
+    """The body is not a valid request of this protocol; the message names the field."""
 
 
 class Offered(msgspec.Struct, frozen=True):
-    """How a tool on offer wants to be called."""
+    """The form in which an offered tool is called."""
 
     kind: ToolKind = "function"
     namespace: str = ""
@@ -35,22 +35,22 @@ class Prompt(msgspec.Struct, frozen=True):
     follows_a_reply: bool = False
 
 
-def last_words(turns: Iterable[Turn]) -> tuple[str, tuple[str, ...], bool]:
-    """The last user text, the tool results since then, and whether the model has spoken before."""
+def last_turn(turns: Iterable[Turn]) -> tuple[str, tuple[str, ...], bool]:
+    """The last user text, the tool results since then, and whether the model has answered before."""
     text, spoken = "", False
     results: tuple[str, ...] = ()
-    for who, said in turns:
-        if who == "assistant":
+    for role, content in turns:
+        if role == "assistant":
             spoken = True
-        elif who == "result":
-            results = (*results, said)
-        elif said.strip() and not ADDED_BY_CLIENT.fullmatch(said):
-            text, results = said, ()
+        elif role == "result":
+            results = (*results, content)
+        elif content.strip() and not ADDED_BY_CLIENT.fullmatch(content):
+            text, results = content, ()
     return text, results, spoken
 
 
 def texts(content: Any) -> Iterator[str]:
-    """The texts of a content that is a string or a list of parts, whatever their type is called."""
+    """The texts of a content that is a string or a list of parts of any type."""
     if isinstance(content, str):
         yield content
     elif isinstance(content, list):
@@ -60,7 +60,7 @@ def texts(content: Any) -> Iterator[str]:
 
 
 def objects(value: Any) -> Iterator[dict[str, Any]]:
-    """The objects of a list, or nothing."""
+    """The objects of a list; empty if it is not a list."""
     if isinstance(value, list):
         yield from (entry for entry in value if isinstance(entry, dict))
 

@@ -1,9 +1,9 @@
-"""Decide what the demo model answers: a text, tool calls or a fault, all from the prompt alone."""
+"""Decide the demo model's response from the prompt alone: a text, tool calls or an error."""
 
 import re
 from collections.abc import Callable
 
-# msgspec cannot say where a JSON value ends inside a longer text
+# msgspec cannot report where a JSON value ends inside a longer text
 from json import JSONDecoder
 
 import msgspec
@@ -24,13 +24,13 @@ SLOW = re.compile(r"demo:\s*slow\s+(\d+(?:\.\d+)?)")
 CUT = re.compile(r"demo:\s*cut\b")
 
 GREETING = (
-    "This is Switchyard's demo model: your client reaches the daemon, but no real model was asked.\n"
+    "This is Switchyard's demo model: your client reaches the daemon, but no real model answers.\n"
     "To get real answers, add an upstream in the dashboard ({dashboard}) or in {file}."
 )
 
 
 class Failing(msgspec.Struct, frozen=True):
-    """One that does not pass fails however often the same is asked."""
+    """A permanent failure repeats for every request."""
 
     status: int
     message: str
@@ -38,7 +38,7 @@ class Failing(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """`failing` instead of an answer; `cut` breaks the answer off after some content."""
+    """`failing` instead of a response; `cut` ends the response after some content."""
 
     id: str
     model: str
@@ -58,7 +58,7 @@ def reply_to(
     greeting: str,
     outage: Outage | None = None,
 ) -> Reply:
-    """`outage`: the one that the prompt asks for, as it is now."""
+    """`outage`: the outage that the prompt requests, in its current state."""
     calls = () if prompt.results else _calls(prompt, new_id)
     text = _text(prompt, calls, greeting if outage is None else _end_of(outage))
     slow = SLOW.search(prompt.text)
@@ -76,12 +76,12 @@ def reply_to(
 
 def _failing(prompt: Prompt, outage: Outage | None) -> Failing | None:
     if outage is not None and outage.is_on:
-        message = f"The demo model simulates an outage of {outage.seconds:g} s, as you asked."
+        message = f"The demo model simulates an outage of {outage.seconds:g} s, as requested."
         return Failing(outage.status, message, passes=True)
     fail = FAIL.search(prompt.text)
     if fail is None:
         return None
-    return Failing(int(fail[1]), f"The demo model fails with status {fail[1]}, as you asked.")
+    return Failing(int(fail[1]), f"The demo model fails with status {fail[1]}, as requested.")
 
 
 def _end_of(outage: Outage) -> str:
@@ -125,12 +125,12 @@ def _free_form(arguments: object) -> str:
 
 def _text(prompt: Prompt, calls: tuple[ToolCall, ...], greeting: str) -> str:
     if prompt.results:
-        return f"The tool answered: {_shortened(' | '.join(prompt.results))}"
+        return f"The tool returned: {_shortened(' | '.join(prompt.results))}"
     if calls:
-        return f"Calling {', '.join(call.name for call in calls)} as you asked."
+        return f"Calling {', '.join(call.name for call in calls)} as requested."
     lines = [greeting]
     if CALL.search(prompt.text):
-        lines.append("A tool is called by: demo: call <tool> <JSON arguments>")
+        lines.append("To call a tool, write: demo: call <tool> <JSON arguments>")
     if prompt.text:
         lines.append(f"You wrote: {_shortened(prompt.text)}")
     return "\n\n".join(lines)

@@ -5,14 +5,14 @@ from typing import Any
 
 import msgspec
 
-from switchyard.demo.dialect import Dialect, Walk, pieces
-from switchyard.demo.openai_error import fault
+from switchyard.demo.dialect import Dialect, StreamedReply, pieces
+from switchyard.demo.openai_error import error_body
 from switchyard.demo.prompt import (
     NotUnderstood,
     Offered,
     Prompt,
     Turn,
-    last_words,
+    last_turn,
     objects,
     required_text,
     texts,
@@ -26,7 +26,7 @@ Event = dict[str, Any]
 
 
 def read(body: Mapping[str, Any]) -> Prompt:
-    text, results, spoken = last_words(_turns(body.get("input")))
+    text, results, spoken = last_turn(_turns(body.get("input")))
     return Prompt(
         model=required_text(body, "model"),
         text=text,
@@ -52,7 +52,7 @@ def _turns(items: Any) -> Iterator[Turn]:
 
 
 def _all_tools(body: Mapping[str, Any]) -> Iterator[tuple[str, Offered]]:
-    """Codex also offers tools by an input item, for models that read them there."""
+    """Codex also sends tools in an input item, for models that read them there."""
     yield from _tools(body.get("tools"))
     for item in objects(body.get("input")):
         if item.get("type") == "additional_tools":
@@ -77,11 +77,11 @@ def whole(reply: Reply, prompt: Prompt, at: int) -> bytes:
     return msgspec.json.encode(_response(reply, at, "completed", items))
 
 
-def walk(reply: Reply, prompt: Prompt, at: int) -> Walk:
+def stream_reply(reply: Reply, prompt: Prompt, at: int) -> StreamedReply:
     started = _response(reply, at, "in_progress", [])
     items = [_message(reply), *(_call(reply, call) for call in reply.calls)]
     number = _Numbered()
-    return Walk(
+    return StreamedReply(
         opening=(
             number("response.created", response=started),
             number("response.in_progress", response=started),
@@ -92,7 +92,7 @@ def walk(reply: Reply, prompt: Prompt, at: int) -> Walk:
 
 
 class _Numbered:
-    """Encodes events with the number that each record of a stream carries."""
+    """Encodes events with the sequence number that each event of a stream carries."""
 
     def __init__(self) -> None:
         self._next = 0
@@ -212,4 +212,4 @@ def _response(reply: Reply, at: int, status: str, output: list[dict[str, Any]]) 
     }
 
 
-RESPONSES = Dialect(read, walk, whole, fault)
+RESPONSES = Dialect(read, stream_reply, whole, error_body)

@@ -1,1 +1,1 @@
-"""EXAMINES: what could keep clients, daemon and upstreams from finding each other."""
+"""Find problems that keep clients, daemon and upstreams from working together."""

@@ -1,4 +1,4 @@
-"""Examine the clients: their versions, their files, their environment."""
+"""Check the clients: their versions, their files, their environment."""
 
 import re
 import shutil
@@ -15,7 +15,7 @@ from switchyard.clients import json_edit, texts, toml_edit
 from switchyard.clients.claude_code import ignored, window_variables
 from switchyard.clients.codex import KNOWN_WINDOW, PROVIDER, knows
 from switchyard.clients.plan import Plan, apply
-from switchyard.doctor.finding import Finding, Patient
+from switchyard.doctor.finding import DoctorInputs, Finding
 from switchyard.installation import own_command
 from switchyard.protocols.names import ProtocolName
 from switchyard.routing.served import is_served, served_models, smallest_window
@@ -27,19 +27,19 @@ MEASURED: Mapping[str, frozenset[str]] = {
     "claude": frozenset({"2.1.197"}),
     "codex": frozenset({"0.169.0"}),
 }
-"""client versions that this program has been measured with"""
+"""client versions that Switchyard has been tested with"""
 AUTH_VARIABLES = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY")
 PROXY_VARIABLES = {
     "claude": ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"),
     "codex": ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"),
 }
-"""those by which each client sends a request for a local http address to a proxy"""
+"""the variables that make each client send requests for a local http address to a proxy"""
 EXEMPTING = {"claude": ("no_proxy", "NO_PROXY"), "codex": ("NO_PROXY", "no_proxy")}
-"""of the two spellings each client takes the first that is set"""
+"""each client uses the first spelling that is set"""
 
 
 class ClientFile(msgspec.Struct, frozen=True):
-    """A client's configuration, decoded; `repair` sets it up again: only our keys, and a copy is kept."""
+    """A client's configuration, decoded; `repair` sets it up again: only Switchyard's keys, with a backup."""
 
     client: str
     path: str
@@ -52,51 +52,54 @@ class ClientFile(msgspec.Struct, frozen=True):
         return client_plans.TITLES[self.client]
 
 
-Look = Callable[[ClientFile, Patient], list[Finding]]
+Look = Callable[[ClientFile, DoctorInputs], list[Finding]]
 
 
-def examine_claude(patient: Patient) -> list[Finding]:
-    return _examine("claude", patient, _claude_findings)
+def examine_claude(inputs: DoctorInputs) -> list[Finding]:
+    return _examine("claude", inputs, _claude_findings)
 
 
-def examine_codex(patient: Patient) -> list[Finding]:
-    return _examine("codex", patient, _codex_findings)
+def examine_codex(inputs: DoctorInputs) -> list[Finding]:
+    return _examine("codex", inputs, _codex_findings)
 
 
-def _examine(client: str, patient: Patient, look: Look) -> list[Finding]:
+def _examine(client: str, inputs: DoctorInputs, look: Look) -> list[Finding]:
     title = client_plans.TITLES[client]
-    version = find_version(client, patient.environment)
+    version = find_version(client, inputs.environment)
     found = [version_finding(client, version)]
-    path = client_plans.path_of(client, patient.environment, patient.home)
+    path = client_plans.path_of(client, inputs.environment, inputs.home)
     try:
         content = read_or_none(path)
         text = texts.decode(content or b"").text
         config = (json_edit if client == "claude" else toml_edit).data(text)
-        plan = partial(_plan, client, path, patient)
+        plan = partial(_plan, client, path, inputs)
         plan()
-    except texts.Unparsable as fault:
-        return [*found, Finding("fault", title, f"{path}: {fault}", "Correct the file by hand.")]
+    except texts.Unparsable as error:
+        return [*found, Finding("fault", title, f"{path}: {error}", "Correct the file by hand.")]
     except OSError as error:
-        return [*found, Finding("fault", title, f"{path}: {error.strerror or error}", "Correct its rights.")]
+        return [
+            *found,
+            Finding("fault", title, f"{path}: {error.strerror or error}", "Correct its permissions."),
+        ]
     if content is None and not version:
         return found
-    found += look(ClientFile(client, str(path), text, config, lambda: apply(plan(), patient.stamp)), patient)
+    found += look(ClientFile(client, str(path), text, config, lambda: apply(plan(), inputs.stamp)), inputs)
     return found
 
 
-def _plan(client: str, path: Path, patient: Patient) -> Plan:
-    """Made anew for each repair: an earlier one may have mended this, too."""
-    wanted = client_plans.Wanted(patient.address)
-    return client_plans.plan(client, path, wanted, patient.settings, patient.environment)
+def _plan(client: str, path: Path, inputs: DoctorInputs) -> Plan:
+    """Computed again for each repair: an earlier one may have fixed this, too."""
+    wanted = client_plans.Wanted(inputs.address)
+    return client_plans.plan(client, path, wanted, inputs.settings, inputs.environment)
 
 
 def find_version(client: str, environment: Mapping[str, str]) -> str:
-    """The version of the installed client; "" if there is none."""
+    """The version of the installed client; "" if it is not installed."""
     program = shutil.which(client, path=environment.get("PATH"))
     if program is None:
         return ""
     try:
-        said = subprocess.run(
+        result = subprocess.run(
             [program, "--version"],
             capture_output=True,
             text=True,
@@ -105,7 +108,7 @@ def find_version(client: str, environment: Mapping[str, str]) -> str:
         )
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
-    number = VERSION.search(said.stdout)
+    number = VERSION.search(result.stdout)
     return number[0] if number else "unknown"
 
 
@@ -115,49 +118,49 @@ def version_finding(client: str, version: str) -> Finding:
     if not version:
         return Finding("ok", title, "not installed")
     if version in MEASURED[client]:
-        return Finding("ok", title, f"version {version}, known to work")
+        return Finding("ok", title, f"version {version}, tested")
     return Finding(
         "warning",
         title,
-        f"version {version} has not been measured (known to work: {measured})",
-        f"See whether it behaves the same: {own_command('selftest --real-clients')}",
+        f"version {version} has not been tested (tested: {measured})",
+        f"Check its behaviour: {own_command('selftest --real-clients')}",
     )
 
 
 # --- Claude Code -----------------------------------------------------------------
 
 
-def _claude_findings(file: ClientFile, patient: Patient) -> list[Finding]:
+def _claude_findings(file: ClientFile, inputs: DoctorInputs) -> list[Finding]:
     env = file.config.get("env")
     own = env if isinstance(env, dict) else {}
-    effective = {**patient.environment, **own}
+    effective = {**inputs.environment, **own}
     base = str(effective.get("ANTHROPIC_BASE_URL", ""))
     found = [
         Finding("fault", file.title, f"{file.path}: {why}", "Edit it by hand.") for why in ignored(file.text)
     ]
-    found.append(_base_finding(file, base, f"{patient.address}/api"))
-    if not is_ours(base, patient):
+    found.append(_base_finding(file, base, f"{inputs.address}/api"))
+    if not is_ours(base, inputs):
         return found
-    found += _auth_findings(file, own, patient.environment)
-    found += _rights_findings(file, [own.get(name) for name in AUTH_VARIABLES], patient)
-    found += _model_findings(file, str(effective.get("ANTHROPIC_MODEL", "")), "messages", patient)
-    found += _window_findings(file, own, patient)
+    found += _auth_findings(file, own, inputs.environment)
+    found += _rights_findings(file, [own.get(name) for name in AUTH_VARIABLES], inputs)
+    found += _model_findings(file, str(effective.get("ANTHROPIC_MODEL", "")), "messages", inputs)
+    found += _window_findings(file, own, inputs)
     found += _proxy_findings(file, effective)
     return found
 
 
-def is_ours(base: str, patient: Patient) -> bool:
+def is_ours(base: str, inputs: DoctorInputs) -> bool:
     """True for an address that leads to this daemon."""
-    return client_plans.leads_to(base, patient.address)
+    return client_plans.leads_to(base, inputs.address)
 
 
 def _base_finding(file: ClientFile, base: str, wanted: str) -> Finding:
     setup = _setup(file)
     if base.rstrip("/") == wanted:
-        return Finding("ok", file.title, f"asks {base}")
+        return Finding("ok", file.title, f"uses {base}")
     if not base:
-        return Finding("warning", file.title, "does not ask this daemon: no base URL is set", setup)
-    return Finding("warning", file.title, f"asks {_without_login(base)} rather than {wanted}", setup)
+        return Finding("warning", file.title, "does not use Switchyard: no base URL is set", setup)
+    return Finding("warning", file.title, f"uses {_without_login(base)} instead of {wanted}", setup)
 
 
 def _auth_findings(file: ClientFile, own: Mapping[str, Any], environment: Mapping[str, str]) -> list[Finding]:
@@ -173,7 +176,7 @@ def _auth_findings(file: ClientFile, own: Mapping[str, Any], environment: Mappin
             Finding(
                 "fault",
                 file.title,
-                "has no token, so it wants to log in",
+                "has no token and will ask for a login",
                 _setup(file),
                 file.repair,
             )
@@ -182,17 +185,17 @@ def _auth_findings(file: ClientFile, own: Mapping[str, Any], environment: Mappin
         return [Finding("ok", file.title, f"has one token ({places[0]})")]
     in_file = all(own.get(name) for name in AUTH_VARIABLES)
     fix = _setup(file) if in_file else "Unset the one in the environment (shell profile)."
-    text = f"two tokens are set: {', '.join(places)}; Claude Code warns and may take the wrong one"
+    text = f"two tokens are set: {', '.join(places)}; Claude Code warns and may use the wrong one"
     return [Finding("fault", file.title, text, fix, file.repair if in_file else None)]
 
 
-def _window_findings(file: ClientFile, own: Mapping[str, Any], patient: Patient) -> list[Finding]:
-    window = smallest_window(patient.settings, "messages", str(own.get("ANTHROPIC_MODEL", "")))
+def _window_findings(file: ClientFile, own: Mapping[str, Any], inputs: DoctorInputs) -> list[Finding]:
+    window = smallest_window(inputs.settings, "messages", str(own.get("ANTHROPIC_MODEL", "")))
     wanted = window_variables(window)
     missing = [name for name in wanted if not _is_at_most(own.get(name), wanted[name])]
     if not missing:
         return []
-    text = f"may count on more than the {window} tokens of the smallest upstream: {', '.join(missing)}"
+    text = f"may assume more than the {window} tokens of the smallest upstream: {', '.join(missing)}"
     return [Finding("warning", file.title, text, _setup(file), file.repair)]
 
 
@@ -203,20 +206,20 @@ def _is_at_most(found: Any, most: str) -> bool:
 # --- Codex -----------------------------------------------------------------------
 
 
-def _codex_findings(file: ClientFile, patient: Patient) -> list[Finding]:
+def _codex_findings(file: ClientFile, inputs: DoctorInputs) -> list[Finding]:
     provider = str(file.config.get("model_provider", "openai"))
     tables = file.config.get("model_providers")
     named = tables.get(provider) if isinstance(tables, dict) else None
     table = named if isinstance(named, dict) else {}
     base = str(table.get("base_url", ""))
-    found = [_base_finding(file, base, f"{patient.address}/openai")]
-    if not is_ours(base, patient):
+    found = [_base_finding(file, base, f"{inputs.address}/openai")]
+    if not is_ours(base, inputs):
         return found
     headers = table.get("http_headers")
-    found += _rights_findings(file, list(headers.values()) if isinstance(headers, dict) else [], patient)
+    found += _rights_findings(file, list(headers.values()) if isinstance(headers, dict) else [], inputs)
     if provider != PROVIDER:
         text = f'reaches this daemon as provider "{provider}"; sessions are listed by that id'
-        fix = f'Keep "{provider}", or move to the lasting id: {_setup(file)}'
+        fix = f'Keep "{provider}", or move to the permanent id: {_setup(file)}'
         found.append(Finding("warning", file.title, text, fix))
     if table.get("requires_openai_auth"):
         text = "requires_openai_auth sends your ChatGPT token to the daemon"
@@ -226,25 +229,25 @@ def _codex_findings(file: ClientFile, patient: Patient) -> list[Finding]:
         text = f'wire_api = "{table["wire_api"]}" is refused by Codex'
         safe = file.repair if provider == PROVIDER else None
         found.append(Finding("fault", file.title, text, _setup(file), safe))
-    found += _model_findings(file, str(file.config.get("model", "")), "responses", patient)
-    found += _codex_window_findings(file, patient)
-    found += _proxy_findings(file, patient.environment)
+    found += _model_findings(file, str(file.config.get("model", "")), "responses", inputs)
+    found += _codex_window_findings(file, inputs)
+    found += _proxy_findings(file, inputs.environment)
     return found
 
 
-def _codex_window_findings(file: ClientFile, patient: Patient) -> list[Finding]:
-    """A window that is larger there than here."""
+def _codex_window_findings(file: ClientFile, inputs: DoctorInputs) -> list[Finding]:
+    """A context window that is larger in Codex than at the upstreams."""
     model = str(file.config.get("model", ""))
-    window = smallest_window(patient.settings, "responses", model)
+    window = smallest_window(inputs.settings, "responses", model)
     counted = _codex_window(file.config, model)
     if not window or counted <= window:
         return []
-    text = f"counts on a window of {counted} tokens for {model}; the smallest upstream has {window}"
+    text = f"assumes a window of {counted} tokens for {model}; that of the smallest upstream is {window}"
     return [Finding("warning", file.title, text, _setup(file), file.repair)]
 
 
 def _codex_window(config: Mapping[str, Any], model: str) -> int:
-    """What Codex takes the model for; 0 if that is not known."""
+    """The window that Codex assumes for the model; 0 if unknown."""
     listed = _catalog_window(str(config.get("model_catalog_json", "")), model)
     known = listed or (KNOWN_WINDOW if knows(model) else 0)
     stated = config.get("model_context_window")
@@ -265,21 +268,23 @@ def _catalog_window(path: str, model: str) -> int | None:
 # --- both ------------------------------------------------------------------------
 
 
-def _model_findings(file: ClientFile, model: str, protocol: ProtocolName, patient: Patient) -> list[Finding]:
-    """Whether anybody answers for the model that the client is told to ask for."""
-    if not model or not patient.settings.upstreams or is_served(patient.settings, protocol, model):
+def _model_findings(
+    file: ClientFile, model: str, protocol: ProtocolName, inputs: DoctorInputs
+) -> list[Finding]:
+    """Whether an upstream serves the model that the client is configured to request."""
+    if not model or not inputs.settings.upstreams or is_served(inputs.settings, protocol, model):
         return []
-    names = ", ".join(served_models(patient.settings, protocol)) or "none"
+    names = ", ".join(served_models(inputs.settings, protocol)) or "none"
     fix = f"Add {model} to `models` of an upstream, or: {_setup(file)} --model NAME"
     return [
-        Finding("fault", file.title, f"asks for {model}, which no upstream serves (served: {names})", fix)
+        Finding("fault", file.title, f"requests {model}, which no upstream serves (served: {names})", fix)
     ]
 
 
-def _rights_findings(file: ClientFile, shown: list[Any], patient: Patient) -> list[Finding]:
+def _rights_findings(file: ClientFile, shown: list[Any], inputs: DoctorInputs) -> list[Finding]:
     """A client key in a file that other users of this machine can read."""
     path = Path(file.path)
-    if not is_open(path) or patient.settings.client_keys.keys().isdisjoint(map(str, shown)):
+    if not is_open(path) or inputs.settings.client_keys.keys().isdisjoint(map(str, shown)):
         return []
     text = f"{path} holds a client key and can be read by other users of this machine"
     fix = f"chmod {PRIVATE_FILE:o} {path}"
@@ -294,8 +299,8 @@ def _proxy_findings(file: ClientFile, effective: Mapping[str, Any]) -> list[Find
     name = next((name for name in EXEMPTING[file.client] if effective.get(name)), "NO_PROXY")
     exempt = str(effective.get(name, "")).strip()
     if exempt == "*" or {"localhost", "127.0.0.1"} <= set(re.split(r"[,\s]+", exempt)):
-        return [Finding("ok", file.title, f"{setting} is set, {name} keeps the daemon out of it")]
-    text = f"{setting} would send requests for the daemon to that proxy"
+        return [Finding("ok", file.title, f"{setting} is set, {name} excludes the daemon")]
+    text = f"{setting} sends requests for the daemon to that proxy"
     if file.client == "claude":
         return [Finding("fault", file.title, text, _setup(file), file.repair)]
     return [Finding("fault", file.title, text, "Set NO_PROXY=localhost,127.0.0.1 in the shell profile.")]

@@ -1,4 +1,4 @@
-"""Examine the daemon: Python, the data folder, its lock, the settings file, the port."""
+"""Check the daemon: Python, the data folder, its lock, the settings file, the port."""
 
 import errno
 import http.client
@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from switchyard.doctor.finding import Finding, Patient
+from switchyard.doctor.finding import DoctorInputs, Finding
 from switchyard.installation import own_command
+from switchyard.plural import plural
 from switchyard.settings import SettingsError
 from switchyard.store.files import PRIVATE_FILE, PRIVATE_FOLDER, is_missing
 from switchyard.store.lock import holder_of
@@ -23,37 +24,37 @@ from switchyard.store.settings_file import SettingsFile
 PROBE_SECONDS = 3
 
 
-def examine_python(patient: Patient) -> list[Finding]:
+def examine_python(inputs: DoctorInputs) -> list[Finding]:
     version = platform.python_version()
     if sys.version_info < (3, 11):  # noqa: UP036
         return [Finding("fault", "Python", f"{version} is too old", "Install Python 3.11 or newer.")]
     return [Finding("ok", "Python", version)]
 
 
-def examine_folder(patient: Patient) -> list[Finding]:
-    """The settings file, and that nobody else can read the keys in it."""
-    settings_file = SettingsFile(patient.data)
+def examine_folder(inputs: DoctorInputs) -> list[Finding]:
+    """The settings file, and whether other users can read the keys in it."""
+    settings_file = SettingsFile(inputs.data)
     if is_missing(settings_file.path):
-        text = f"{settings_file.path} is not there yet; the first start writes it"
+        text = f"{settings_file.path} does not exist yet; the first start creates it"
         return [Finding("ok", "Settings", text)]
     try:
         settings_file.load(create=False)
     except SettingsError as error:
-        fix = f"Correct it in an editor; every fault: {own_command('check')} ({settings_file.path})"
+        fix = f"Correct it in an editor; for all errors: {own_command('check')} ({settings_file.path})"
         return [Finding("fault", "Settings", str(fault), fix) for fault in error.faults]
     count = len(settings_file.settings.upstreams)
-    found = [Finding("ok", "Settings", f"{settings_file.path} is valid, {count} upstreams")]
+    found = [Finding("ok", "Settings", f"{settings_file.path} is valid, {plural(count, 'upstream')}")]
     found += [Finding("warning", "Settings", warning) for warning in settings_file.warnings]
-    return found + _rights(patient)
+    return found + _rights(inputs)
 
 
-def _rights(patient: Patient) -> list[Finding]:
+def _rights(inputs: DoctorInputs) -> list[Finding]:
     if os.name == "nt":
         return []
     found = []
     for path, mode in (
-        (patient.data, PRIVATE_FOLDER),
-        (SettingsFile(patient.data).path, PRIVATE_FILE),
+        (inputs.data, PRIVATE_FOLDER),
+        (SettingsFile(inputs.data).path, PRIVATE_FILE),
     ):
         now = stat.S_IMODE(path.stat().st_mode)
         if now & 0o077:
@@ -63,33 +64,37 @@ def _rights(patient: Patient) -> list[Finding]:
     return found
 
 
-def examine_port(patient: Patient) -> list[Finding]:
-    """Free, ours or somebody else's; and whether the daemon of this folder runs."""
-    holder = holder_of(patient.data)
-    who = health((holder and holder.address) or _address(patient))
-    place = f"port {patient.port}"
+def examine_port(inputs: DoctorInputs) -> list[Finding]:
+    """Whether the port is free, used by Switchyard or by another program; and whether this folder's daemon runs."""
+    holder = holder_of(inputs.data)
+    responder = health((holder and holder.address) or _address(inputs))
+    place = f"port {inputs.port}"
     if holder is not None:
-        running = f"runs (process {holder.pid or 'unknown'}) at {holder.address or 'an unknown address'}"
-        if who is None and holder.address:
+        running = (
+            f"is running (process {holder.pid or 'unknown'}) at {holder.address or 'an unknown address'}"
+        )
+        if responder is None and holder.address:
             return [Finding("fault", "Daemon", f"{running}, but does not answer", "Restart it.")]
         return [Finding("ok", "Daemon", running)]
-    if who == "switchyard":
+    if responder == "switchyard":
         text = f"{place} is served by a Switchyard with another data folder"
-        return [Finding("warning", "Daemon", text, "Name its folder with --data, or another --port.")]
-    problem = _bind_problem(patient.host, patient.port)
+        return [
+            Finding("warning", "Daemon", text, "Choose its folder with --data, or another port with --port.")
+        ]
+    problem = _bind_problem(inputs.host, inputs.port)
     if problem:
-        text = f"{place} is taken by another program" if problem == "taken" else f"{place}: {problem}"
+        text = f"{place} is in use by another program" if problem == "taken" else f"{place}: {problem}"
         return [Finding("fault", "Daemon", text, "Stop that program, or choose another port with --port.")]
-    return [Finding("warning", "Daemon", f"does not run; {place} is free", f"Start it: {own_command()}")]
+    return [Finding("warning", "Daemon", f"is not running; {place} is free", f"Start it: {own_command()}")]
 
 
 def health(address: str) -> str | None:
-    """What answers at the address: "switchyard", "something else", or None if nothing speaks HTTP there."""
+    """What responds at the address: "switchyard", "something else", or None if nothing speaks HTTP there."""
     parts = urlsplit(address)
     host, port = parts.hostname or "", parts.port or 0
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
-        # who is there is all that is asked; a certificate of one's own is no reason not to answer that
+        # this only checks which program responds, so a self-signed certificate is accepted
         connection = http.client.HTTPSConnection(
             host, port, timeout=PROBE_SECONDS, context=_any_certificate()
         )
@@ -115,14 +120,14 @@ def _any_certificate() -> ssl.SSLContext:
     return context
 
 
-def _address(patient: Patient) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(patient.host, patient.host)
-    scheme = urlsplit(patient.address).scheme
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{patient.port}"
+def _address(inputs: DoctorInputs) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(inputs.host, inputs.host)
+    scheme = urlsplit(inputs.address).scheme
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{inputs.port}"
 
 
 def _bind_problem(host: str, port: int) -> str:
-    """Why the port cannot be listened on; "" if it can."""
+    """Why the port cannot be bound; "" if it can."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -1,4 +1,4 @@
-"""Examine everything in order, and repair what can be repaired safely."""
+"""Run all checks in order, and fix what can be fixed safely."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from switchyard.doctor.clients import examine_claude, examine_codex
 from switchyard.doctor.daemon import examine_folder, examine_port, examine_python
-from switchyard.doctor.finding import Examination, Finding, Patient
+from switchyard.doctor.finding import DoctorInputs, Examination, Finding
 from switchyard.doctor.upstreams import examine_upstreams
 
 EXAMINATIONS: tuple[tuple[str, Examination], ...] = (
@@ -20,24 +20,24 @@ EXAMINATIONS: tuple[tuple[str, Examination], ...] = (
 EXIT_CODES = {"ok": 0, "warning": 0, "fault": 1}
 
 
-def examine(patient: Patient, progress: Callable[[str], None]) -> Iterator[Finding]:
-    """The findings as they come; `progress` is told what is looked at."""
+def examine(inputs: DoctorInputs, progress: Callable[[str], None]) -> Iterator[Finding]:
+    """The findings as they are made; `progress` receives the name of each check."""
     for name, examination in EXAMINATIONS:
         progress(name)
-        yield from examination(patient)
+        yield from examination(inputs)
 
 
 def repaired(finding: Finding) -> Finding:
-    """The finding after its repair; one without stays as it is."""
+    """The finding after its repair; one without a repair is unchanged."""
     if finding.repair is None:
         return finding
     try:
         finding.repair()
-    except Exception as error:  # a repair that fails is told like any finding, the next one is tried
+    except Exception as error:  # a failed repair is reported in its finding, and the next one is tried
         return replace(finding, fix=f"{finding.fix} (could not be repaired: {error})", repair=None)
     return Finding("ok", finding.subject, f"repaired: {finding.text}")
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
-    """0 if clients can work; 1 if something keeps them from it."""
+    """0 if clients can work; 1 if an error prevents it."""
     return max((EXIT_CODES[finding.level] for finding in findings), default=0)

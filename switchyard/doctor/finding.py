@@ -1,4 +1,4 @@
-"""What an examination gives, and what it is given."""
+"""The input and the results of `doctor`."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ Level = Literal["ok", "warning", "fault"]
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """`fix` says what to do; `repair` does it where that is safe, and raises OSError if it cannot."""
+    """`fix` tells the user what to do; `repair` does it if that is safe, and raises OSError if it cannot."""
 
     level: Level
     subject: str
@@ -21,14 +21,14 @@ class Finding(msgspec.Struct, frozen=True):
     repair: Callable[[], object] | None = None
 
 
-class Patient(msgspec.Struct, frozen=True):
-    """Everything an examination may look at."""
+class DoctorInputs(msgspec.Struct, frozen=True):
+    """Everything that the checks may use."""
 
     data: Path
     host: str
     port: int
     address: str
-    """where clients shall find the daemon"""
+    """the daemon's address for clients"""
     settings: Settings
     environment: Mapping[str, str]
     home: Path
@@ -36,4 +36,4 @@ class Patient(msgspec.Struct, frozen=True):
     """the time, for names of backups"""
 
 
-Examination = Callable[[Patient], list[Finding]]
+Examination = Callable[[DoctorInputs], list[Finding]]

@@ -1,4 +1,4 @@
-"""Examine the way to the upstreams: whether they can be reached, and what time it is there."""
+"""Check the upstreams: whether they can be reached, and whether their clocks agree."""
 
 import http.client
 import os
@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from switchyard.doctor.finding import Finding, Patient
+from switchyard.doctor.finding import DoctorInputs, Finding
 from switchyard.installation import own_command
 from switchyard.settings import Upstream
 
@@ -22,15 +22,15 @@ CLOCK_TOLERANCE_SECONDS = 120
 
 
 class Reached(msgspec.Struct, frozen=True):
-    """`problem` "" after a connection; `clock` is how far our clock is ahead of theirs, where they say a time."""
+    """`problem` is "" after a connection; `clock` is how far this clock is ahead of theirs, if they send a date."""
 
     problem: str = ""
     clock: float | None = None
 
 
-def examine_upstreams(patient: Patient) -> list[Finding]:
-    """All at once: one that is down must not keep the others waiting."""
-    upstreams = [one for one in patient.settings.upstreams if one.enabled and not one.is_demo]
+def examine_upstreams(inputs: DoctorInputs) -> list[Finding]:
+    """All in parallel, so that one that is down does not delay the others."""
+    upstreams = [one for one in inputs.settings.upstreams if one.enabled and not one.is_demo]
     if not upstreams:
         text = "none is configured: the demo model answers"
         return [Finding("warning", "Upstreams", text, "Add one in the dashboard or in the settings file.")]
@@ -38,7 +38,7 @@ def examine_upstreams(patient: Patient) -> list[Finding]:
     with ThreadPoolExecutor(min(MOST_AT_ONCE, len(addresses))) as pool:
         reached = dict(zip(addresses, pool.map(lambda pair: reach(*pair), addresses), strict=True))
     found = [_reach_finding(one, reached[_address(one)]) for one in upstreams]
-    found += [finding for one in upstreams for finding in _key_findings(one, patient)]
+    found += [finding for one in upstreams for finding in _key_findings(one, inputs)]
     return found + clock_findings(one.clock for one in reached.values())
 
 
@@ -47,7 +47,7 @@ def _address(upstream: Upstream) -> tuple[str, str]:
 
 
 def reach(url: str, proxy: str) -> Reached:
-    """One connection, and one request without any key; an upstream behind a proxy: as far as the proxy."""
+    """One connection, and one request without a key; with a proxy, only a connection to the proxy."""
     parts = urlsplit(proxy or url)
     try:
         with socket.create_connection((parts.hostname or "", _port(parts)), REACH_SECONDS):
@@ -56,7 +56,7 @@ def reach(url: str, proxy: str) -> Reached:
     except ssl.SSLError as error:
         return Reached(f"its certificate is not accepted ({error.reason or error})")
     except socket.gaierror:
-        return Reached(f"the name {parts.hostname} is not known to this machine")
+        return Reached(f"the name {parts.hostname} cannot be resolved")
     except (TimeoutError, ConnectionError) as error:
         why = "no answer" if isinstance(error, TimeoutError) else (error.strerror or "refused")
         return Reached(f"cannot connect to {parts.hostname}:{_port(parts)} ({why})")
@@ -78,7 +78,7 @@ def _clock(parts: SplitResult) -> float | None:
     except ssl.SSLError:
         raise
     except (OSError, http.client.HTTPException, ValueError):
-        # it listens, which is all that is asked
+        # it listens, which is enough for this check
         return None
     finally:
         connection.close()
@@ -92,16 +92,16 @@ def _reach_finding(upstream: Upstream, reached: Reached) -> Finding:
     return Finding("fault", upstream.name, reached.problem, fix)
 
 
-def _key_findings(upstream: Upstream, patient: Patient) -> list[Finding]:
+def _key_findings(upstream: Upstream, inputs: DoctorInputs) -> list[Finding]:
     kind, colon, name = upstream.key.partition(":")
-    if kind != "env" or not colon or patient.environment.get(name) or os.environ.get(name):
+    if kind != "env" or not colon or inputs.environment.get(name) or os.environ.get(name):
         return []
     fix = f"Export {name} where the daemon is started, or write the key into the settings."
     return [Finding("fault", upstream.name, f"its key is in the variable {name}, which is not set", fix)]
 
 
 def clock_findings(differences: Iterable[float | None]) -> list[Finding]:
-    """Most upstreams agree on the time; the median of what they say is taken."""
+    """The median of the clock differences, as most upstreams agree on the time."""
     known = sorted(difference for difference in differences if difference is not None)
     if not known:
         return []

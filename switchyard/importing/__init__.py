@@ -1,4 +1,4 @@
-"""Understand the files of other switchers: each becomes a document of ours, with notes on changes."""
+"""Import the files of other switchers: each becomes a Switchyard document, with notes on what changes."""
 
 from switchyard.importing.accounts import from_accounts, is_accounts
 from switchyard.importing.imported import Imported, UnknownFormat

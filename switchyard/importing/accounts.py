@@ -1,4 +1,4 @@
-"""Read accounts of the Claude Relay Service: those of Azure OpenAI, of CCR and of similar types."""
+"""Import accounts of the Claude Relay Service: those of Azure OpenAI, of CCR and of similar types."""
 
 import re
 from typing import Any
@@ -79,7 +79,7 @@ KNOWN = frozenset(
 
 
 def is_accounts(document: Any) -> bool:
-    """True for an account, an array of them, or an object around such an array."""
+    """True for an account, an array of accounts, or an object that contains such an array."""
     accounts = _accounts(document)
     return bool(accounts) and all(
         isinstance(account, dict) and any(name in account for name in ADDRESSES) for account in accounts
@@ -87,7 +87,7 @@ def is_accounts(document: Any) -> bool:
 
 
 def from_accounts(document: Any) -> Imported:
-    """One upstream for each account; what has no counterpart here is noted."""
+    """One upstream for each account; unsupported parts are listed in the notes."""
     upstreams: list[Json] = []
     notes: list[str] = []
     origins: list[str] = []
@@ -95,11 +95,11 @@ def from_accounts(document: Any) -> Imported:
     for index, account in enumerate(_accounts(document)):
         origin = f"accounts[{index}]"
         if not isinstance(account, dict):
-            notes.append(f"{origin}: left out, it is not an object")
+            notes.append(f"{origin}: skipped, it is not an object")
             continue
         wanted = text(account.get("name")) or f"Account {index + 1}"
         if not is_address(text(first(account, *ADDRESSES))):
-            notes.append(f'{origin} "{wanted}": left out, it has no http(s) address')
+            notes.append(f'{origin} "{wanted}": skipped, it has no http(s) address')
             continue
         name = names.unique(wanted[:280])
         if name != wanted:
@@ -124,7 +124,9 @@ def _upstream(account: Json, name: str, origin: str, notes: list[str]) -> Json:
     key = text(first(account, "apiKey", "api_key", "key"))
     enabled = all(is_true(account.get(flag)) for flag in ("isActive", "schedulable", "enabled"))
     if not is_sendable(key):
-        notes.append(f'{origin} "{name}": its key has signs that no key has; enter it again and enable it')
+        notes.append(
+            f'{origin} "{name}": its key has characters that no key has; enter it again and enable it'
+        )
         key, enabled = "", False
     proxy = proxy_of(_decoded(account.get("proxy")))
     if proxy is None:
@@ -147,7 +149,7 @@ def _upstream(account: Json, name: str, origin: str, notes: list[str]) -> Json:
             upstream[field] = found
     ignored = sorted(WITHOUT_EFFECT & account.keys())
     if ignored:
-        notes.append(f'{origin} "{name}": no longer has an effect: {", ".join(ignored)}')
+        notes.append(f'{origin} "{name}": without effect: {", ".join(ignored)}')
     understood = KNOWN | WITHOUT_EFFECT | RUNTIME | upstream.keys()
     return upstream | {field: value for field, value in account.items() if field not in understood}
 
@@ -159,7 +161,7 @@ def _address(account: Json) -> Json:
 
 
 def _azure_address(account: Json) -> Json:
-    """Azure proper wants its own URL form and header; the same kind of account also holds local servers."""
+    """Azure needs its own URL form and header; the same account type is also used for local servers."""
     given = text(account["azureEndpoint"])
     parts = urlsplit(given)
     is_azure = bool(AZURE_HOSTS.search(parts.hostname or ""))
@@ -180,7 +182,7 @@ def _azure_address(account: Json) -> Json:
 
 
 def _models(account: Json) -> Json:
-    """`{}` and `[]` mean every model; both are left out."""
+    """`{}` and `[]` mean every model; both are omitted."""
     models = _decoded(account.get("supportedModels"))
     if isinstance(models, dict):
         models = {text(name): text(target) for name, target in models.items() if text(name)}
@@ -194,7 +196,7 @@ def _models(account: Json) -> Json:
 
 
 def _decoded(value: Any) -> Any:
-    """Exports of a hash store hold lists and maps as JSON text."""
+    """Exports of a hash store contain lists and maps as JSON text."""
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
             return msgspec.json.decode(value)
@@ -220,7 +222,7 @@ def _headers(value: Any) -> dict[str, str]:
 
 
 def _limits(milliseconds: Any) -> Json:
-    """A limit on the whole answer becomes one on silence."""
+    """A timeout for the whole response becomes an idle timeout."""
     found = number(milliseconds)
     if not found or found <= 0:
         return {}

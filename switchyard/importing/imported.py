@@ -1,4 +1,4 @@
-"""What an import gives, and the small readings that all foreign formats need."""
+"""The result of an import, and the parsing helpers that all foreign formats share."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,11 +18,11 @@ ENVIRONMENT_REFERENCE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?\Z")
 
 
 class UnknownFormat(ValueError):
-    """The file is of none of the known kinds; the message names those."""
+    """The file has none of the known formats; the message lists them."""
 
 
 class Imported(msgspec.Struct, frozen=True):
-    """A document of ours made from a foreign one; `origins` says where each of its upstreams comes from."""
+    """A Switchyard document made from a foreign one; `origins` is the source of each upstream."""
 
     document: Json
     notes: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ class Imported(msgspec.Struct, frozen=True):
 
 
 def first(source: Mapping[str, Any], *names: str, default: Any = None) -> Any:
-    """The value under the first of these spellings that is there and not null."""
+    """The first value among these spellings that exists and is not null."""
     for name in names:
         if source.get(name) is not None:
             return source[name]
@@ -48,7 +48,7 @@ def is_true(value: Any, default: bool = True) -> bool:
 
 
 def number(value: Any) -> float | None:
-    """A number, also one written as text; None for anything else."""
+    """A number, also if written as text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -59,7 +59,7 @@ def number(value: Any) -> float | None:
 
 
 def tidy(value: float) -> int | float:
-    """60 rather than 60.0."""
+    """60 instead of 60.0."""
     return int(value) if value == int(value) else round(value, 3)
 
 
@@ -81,13 +81,13 @@ def is_sendable(key: str) -> bool:
 
 
 def environment_key(key: str) -> str:
-    """`$NAME` and `${NAME}` in the way our file says it."""
+    """`$NAME` and `${NAME}` as `env:NAME`."""
     found = ENVIRONMENT_REFERENCE.match(key)
     return f"env:{found[1]}" if found else key
 
 
 def proxy_of(value: Any) -> str | None:
-    """The URL of a proxy; "" if there is none, None if it is of a kind that cannot be used."""
+    """The URL of a proxy; "" if there is none, None if its type is not supported."""
     url = _proxy_url(value)
     if HOST_AND_PORT.match(url):
         url = f"http://{url}"
@@ -123,21 +123,21 @@ def entries(value: Any) -> Iterator[tuple[str, Json]]:
 
 
 def left_out(name: str, value: Any) -> Iterator[str]:
-    """A note for everything that `entries` passes over."""
+    """A note for everything that `entries` skips."""
     places: Iterable[tuple[object, Any]] = ()
     if isinstance(value, list):
         places = enumerate(value)
     elif isinstance(value, dict):
         places = value.items()
     elif value is not None:
-        yield f"{name}: left out, it is no list"
+        yield f"{name}: skipped, it is not a list"
     for place, entry in places:
         if not isinstance(entry, dict):
-            yield f"{name}[{place}]: left out, it is not an object"
+            yield f"{name}[{place}]: skipped, it is not an object"
 
 
 class Names:
-    """Gives each upstream a name that no other has: "key", "key (2)", "key (3)"."""
+    """Gives each upstream a unique name: "key", "key (2)", "key (3)"."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self._taken = set(taken)
@@ -154,5 +154,5 @@ class Names:
 
 
 def base_name(name: str) -> str:
-    """The name without the suffix of `Names`."""
+    """The name without the suffix added by `Names`."""
     return re.sub(r" \(\d+\)\Z", "", name)

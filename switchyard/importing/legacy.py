@@ -1,4 +1,4 @@
-"""Read the file of codex_cc_switch, whose users move here by copying it."""
+"""Import the file of codex_cc_switch (the legacy format), whose users copy it into the data folder."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,13 +37,13 @@ SECTIONS = frozenset(
 
 
 class Section(msgspec.Struct, frozen=True):
-    """What the entries of one section become."""
+    """How the entries of one section are imported."""
 
     protocol: str
     clients: tuple[str, ...]
     fallback_name: str
     role: str = ""
-    """empty: as the entry says"""
+    """empty: as stated in the entry"""
 
 
 UPSTREAM_SECTIONS = {
@@ -98,12 +98,12 @@ BOOKKEEPING = frozenset({"created_at", "updated_at", "id"})
 
 
 def is_legacy(document: Any) -> bool:
-    """True for a file with sections of the ancestor and none of our own upstreams."""
+    """True for a file with sections of the legacy format and no `upstreams`."""
     return isinstance(document, dict) and "upstreams" not in document and not SECTIONS.isdisjoint(document)
 
 
 def from_legacy(document: Json) -> Imported:
-    """The same wishes in our form; `notes` lists what changes its meaning or no longer has one."""
+    """The same settings as a Switchyard document; `notes` lists what changes its meaning or has no effect."""
     reading = Reading()
     source = dict(document)
     if "openai_to_claude_configs" not in source and isinstance(source.get("openai_to_claude_config"), dict):
@@ -114,7 +114,7 @@ def from_legacy(document: Json) -> Imported:
     result: Json = {"$schema": "./all_configs.schema.json", "upstreams": reading.upstreams}
     result["model_rules"] = _model_rules(reading, source.get("model_conversions"))
     if any(entry["clients"] == ["chat"] for entry in reading.upstreams):
-        # the ancestor sent every name it did not know from these clients to Claude
+        # codex_cc_switch sent every unknown name from these clients to Claude
         result["model_rules"] += [dict(rule) for rule in CHAT_MODEL_RULES]
         result["model_rules"].append({**CHAT_MODEL_RULES[0], "from": "gpt-*"})
     failover = _actions(reading, source.get("error_handling_strategies"))
@@ -131,7 +131,7 @@ def from_legacy(document: Json) -> Imported:
 
 @dataclass(slots=True)
 class Reading:
-    """What has been understood so far."""
+    """The result of the import so far."""
 
     upstreams: list[Json] = field(default_factory=list)
     origins: list[str] = field(default_factory=list)
@@ -149,7 +149,7 @@ def _read_section(reading: Reading, name: str, section: Section, value: Any) -> 
         wanted = text(first(entry, "name")) or section.fallback_name.format(len(reading.upstreams) + 1)
         base_url = text(first(entry, "base_url", "baseUrl", "url", "api_url"))
         if not is_address(base_url):
-            reading.notes.append(f'{origin} "{wanted}": left out, it has no http(s) address')
+            reading.notes.append(f'{origin} "{wanted}": skipped, it has no http(s) address')
             continue
         unique = reading.names.unique(wanted[:280])
         if unique != wanted:
@@ -163,7 +163,7 @@ def _upstream(reading: Reading, origin: str, section: Section, entry: Json, name
     enabled = is_true(entry.get("enabled"))
     if not is_sendable(key):
         reading.notes.append(
-            f'{origin} "{name}": its key has signs that no key has; enter it again and enable it'
+            f'{origin} "{name}": its key has characters that no key has; enter it again and enable it'
         )
         key, enabled = "", False
     upstream: Json = {
@@ -185,7 +185,7 @@ def _upstream(reading: Reading, origin: str, section: Section, entry: Json, name
 
 
 def _weekdays(value: Any) -> list[Weekday] | None:
-    """The days that are on, from flags that begin with Monday or are named; None: every day."""
+    """The enabled days, from flags that begin with Monday or are named; None: every day."""
     if isinstance(value, dict):
         named = {str(day).lower()[:3]: flag for day, flag in value.items()}
         numbered = [value.get(str(number)) for number in range(7)]
@@ -220,12 +220,10 @@ def _model_rules(reading: Reading, value: Any) -> list[Json]:
     rules: list[Json] = []
     for place, source, target, enabled in _conversions(reading, value):
         if not source or not target:
-            reading.notes.append(
-                f"model_conversions[{place}]: left out, it needs a source and a target model"
-            )
+            reading.notes.append(f"model_conversions[{place}]: skipped, it needs a source and a target model")
         elif not enabled:
             reading.notes.append(
-                f"model_conversions[{place}]: left out, it is switched off ({source} -> {target})"
+                f"model_conversions[{place}]: skipped, it is disabled ({source} -> {target})"
             )
         else:
             rules.append({"from": source, "to": target})
@@ -257,7 +255,7 @@ def _actions(reading: Reading, value: Any) -> Json:
             failover.setdefault("on_status", {})[status] = action
         else:
             reading.notes.append(
-                f"error_handling_strategies.http_status_codes.{status}: {strategy} is not understood"
+                f"error_handling_strategies.http_status_codes.{status}: {strategy} is unknown"
             )
     failures = strategies.get("network_errors")
     for kind, strategy in failures.items() if isinstance(failures, dict) else ():
@@ -266,7 +264,7 @@ def _actions(reading: Reading, value: Any) -> Json:
         for error in ours if action else ():
             failover.setdefault("on_error", {})[error] = action
         if not (action and ours):
-            reading.notes.append(f"error_handling_strategies.network_errors.{kind}: no longer has an effect")
+            reading.notes.append(f"error_handling_strategies.network_errors.{kind}: has no effect")
     for name in ("api_cooldown_seconds", "api_error_threshold"):
         if number(strategies.get(name)) is not None:
             _add_threshold(failover, name, strategies[name])
@@ -285,7 +283,7 @@ def _add_threshold(failover: Json, name: str, value: Any) -> None:
 
 
 LIMITS = {
-    "base_timeout": "first_byte",  # held for reading where no limit on that was given, so the others overrule it
+    "base_timeout": "first_byte",  # the read timeout if no other was given, so the others overrule it
     "connect_timeout": "connect",
     "streaming_read_timeout": "idle",
     "non_streaming_read_timeout": "first_byte",
@@ -312,7 +310,7 @@ def _limits(reading: Reading, limits: Json, failover: Json) -> Json:
     for name in limits:
         same_threshold = name == "codex_error_threshold" and limits[name] == limits.get("api_error_threshold")
         if name not in known and not same_threshold:
-            reading.notes.append(f"timeout_settings.{name}: no longer has an effect")
+            reading.notes.append(f"timeout_settings.{name}: has no effect")
     return common
 
 
@@ -328,4 +326,4 @@ def _limits_by_meaning(limits: Json, meanings: dict[str, str]) -> Json:
 def _note_optimisations(reading: Reading, value: Any) -> None:
     for name in value if isinstance(value, dict) else ():
         if name not in BOOKKEEPING:
-            reading.notes.append(f"optimization_settings.{name}: no longer has an effect, done where needed")
+            reading.notes.append(f"optimization_settings.{name}: has no effect, applied where needed")

@@ -1,4 +1,4 @@
-"""Add what was imported to a document, so that nothing of either is lost."""
+"""Merge an imported document into the settings without losing anything of either."""
 
 import re
 from collections.abc import Iterator
@@ -16,23 +16,23 @@ UPSTREAM_PLACE = re.compile(r"\$\.upstreams\[(\d+)\]")
 
 
 class ImportReport(msgspec.Struct, frozen=True):
-    """What became of each part of an import."""
+    """The result for each part of an import."""
 
     added: tuple[str, ...] = ()
-    """names of new upstreams, as they are called now"""
+    """final names of new upstreams"""
     identical: tuple[str, ...] = ()
-    """names of upstreams that were there already"""
+    """names of upstreams that existed already"""
     renamed: tuple[tuple[str, str], ...] = ()
-    """(name in the file, name now)"""
+    """(name in the file, final name)"""
     origins: tuple[tuple[str, str], ...] = ()
-    """(place in the file, name now), for a preview of what becomes what"""
+    """(position in the file, final name), for the preview"""
     settings: tuple[str, ...] = ()
-    """what is set beside the upstreams: rules, limits and the like"""
+    """what is set besides upstreams: rules, limits and the like"""
     notes: tuple[str, ...] = ()
 
 
 def merge(document: Json, imported: Imported) -> tuple[Json, ImportReport]:
-    """The document with the import added. What is already set here stays, and a note says so."""
+    """The document with the import added. Existing settings stay, which a note reports."""
     merged = dict(document)
     notes = [*imported.notes, *_unknown_fields(imported)]
     upstreams, report = _merge_upstreams(list(document.get("upstreams", [])), imported)
@@ -53,11 +53,11 @@ def merge(document: Json, imported: Imported) -> tuple[Json, ImportReport]:
 
 
 def _unknown_fields(imported: Imported) -> Iterator[str]:
-    """What the file says that has no effect here, by its place in that file."""
+    """The unknown fields of the file, by their path in it."""
     try:
         warnings = parse(imported.document).warnings
     except SettingsError:
-        # whoever checks the merged document tells the faults
+        # the errors are found when the merged document is checked
         return
     alike: dict[str, list[str]] = {}
     for warning in warnings:
@@ -96,7 +96,7 @@ def _merge_upstreams(present: list[Json], imported: Imported) -> tuple[list[Json
 
 
 def _twin(candidates: list[Json], entry: Json, matched: set[int]) -> Json | None:
-    """The entry that says the same in all but the suffix of its name, and is not spoken for."""
+    """An entry that is equal except for the suffix of its name, and not matched yet."""
     wanted = _without_name(entry)
     for candidate in candidates:
         if id(candidate) not in matched and _without_name(candidate) == wanted:
@@ -109,7 +109,7 @@ def _without_name(entry: Json) -> Json:
 
 
 def _merge_rules(present: list[Json], new: list[Json], notes: list[str]) -> list[Json]:
-    """The user's rules, then the imported, then those we ship: the first that fits is taken."""
+    """The user's rules, then the imported ones, then the default ones: the first match wins."""
     own = [rule for rule in present if rule not in CHAT_MODEL_RULES]
     shipped = [rule for rule in present if rule in CHAT_MODEL_RULES]
     targets = {_rule_key(rule): rule.get("to") for rule in own}
@@ -122,7 +122,7 @@ def _merge_rules(present: list[Json], new: list[Json], notes: list[str]) -> list
             targets[key] = rule.get("to")
         elif targets[key] != rule.get("to"):
             notes.append(
-                f"model_rules: {rule.get('from')} stays with {targets[key]}, the file has {rule.get('to')}"
+                f"model_rules: {rule.get('from')} stays mapped to {targets[key]}, imported: {rule.get('to')}"
             )
     return own + shipped
 
@@ -134,7 +134,7 @@ def _rule_key(rule: Json) -> tuple[str, tuple[str, ...]]:
 def _merge_value(
     target: Json, name: str, value: Any, shown: Any, path: str, settings: list[str], notes: list[str]
 ) -> None:
-    """`shown` is the value without what may be a secret."""
+    """`shown` is the value without possible secrets."""
     if name not in target:
         target[name] = value
         if value not in ({}, [], ""):
@@ -144,15 +144,15 @@ def _merge_value(
             clash = any(target[name].get(key, inner) != inner for key, inner in value.items())
             settings += [f"{path}: {HIDDEN}"] if value.keys() - target[name].keys() else []
             target[name] = {**value, **target[name]}
-            notes += [f"{path}: some stay as they are"] if clash else []
+            notes += [f"{path}: some are left unchanged"] if clash else []
             return
         target[name] = dict(target[name])
         for key, inner in value.items():
             reported = shown[key] if isinstance(shown, dict) else HIDDEN
             _merge_value(target[name], key, inner, reported, f"{path}.{key}", settings, notes)
     elif target[name] != value:
-        both = f" ({target[name]}), the file has {value}" if shown == value else ""
-        notes.append(f"{path}: stays as it is{both}")
+        both = f" ({target[name]}), the imported file has {value}" if shown == value else ""
+        notes.append(f"{path}: left unchanged{both}")
 
 
 def _text(shown: Any) -> str:

@@ -1,4 +1,4 @@
-"""Tell which program a file belongs to."""
+"""Recognise which program a file belongs to."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from switchyard.settings import parse
 
 
 def recognise(document: Any) -> Imported:
-    """Reads a decoded file of any known kind, ours included. Raises UnknownFormat, and SettingsError for ours."""
+    """Decode a file of any known format, including Switchyard's own. Raises UnknownFormat or SettingsError."""
     if isinstance(document, dict) and isinstance(document.get("upstreams"), list):
         parse(document)
         return Imported(
@@ -23,6 +23,6 @@ def recognise(document: Any) -> Imported:
     if is_accounts(document):
         return from_accounts(document)
     raise UnknownFormat(
-        "The file is none of these: settings of this program, all_configs.json of codex_cc_switch, "
+        "The file is none of these: settings of Switchyard, all_configs.json of codex_cc_switch, "
         "accounts of the relay service (Azure OpenAI or CCR), config.json of claude-code-router."
     )

@@ -1,4 +1,4 @@
-"""Read the config.json of claude-code-router."""
+"""Import the config.json of claude-code-router."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,7 +26,7 @@ NOT_NEEDED = frozenset(
     | {"tooluse", "enhancetool", "reasoning", "forcereasoning", "extrathinktag", "sampling", "cleancache"}
     | {"customparams", "streamoptions"}
 )
-"""what these do is done here where an upstream needs it, or has no counterpart"""
+"""Switchyard applies these where an upstream needs them, or has no equivalent"""
 NATIVE_GEMINI = "generativelanguage.googleapis.com"
 GEMINI_CHAT = "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions"
 KNOWN = frozenset({"Providers", "providers", "Router", "PROXY_URL", "API_TIMEOUT_MS"})
@@ -35,14 +35,14 @@ KNOWN_FIELDS = frozenset({"name", "api_base_url", "baseUrl", "api_key", "apiKey"
 
 
 def is_router(document: Any) -> bool:
-    """True for a file with providers, or routes to them."""
+    """True for a file with providers, or with routes to them."""
     return isinstance(document, dict) and any(name in document for name in ("Providers", "Router"))
 
 
 def from_router(document: Json) -> Imported:
-    """One upstream for each provider; the default route takes any name, the background route small ones."""
+    """One upstream for each provider; the default route takes any name, the background route small models."""
     routes = document.get("Router") if isinstance(document.get("Router"), dict) else {}
-    notes = [f"{name}: no longer has an effect" for name in document if name not in KNOWN]
+    notes = [f"{name}: has no effect" for name in document if name not in KNOWN]
     found: list[tuple[str, Json]] = []
     names = Names()
     providers = first(document, "Providers", "providers", default=[])
@@ -52,7 +52,7 @@ def from_router(document: Json) -> Imported:
         wanted = text(provider.get("name")) or f"Provider {len(found) + 1}"
         address = text(first(provider, "api_base_url", "baseUrl"))
         if not is_address(address):
-            notes.append(f'{origin} "{wanted}": left out, it has no http(s) address')
+            notes.append(f'{origin} "{wanted}": skipped, it has no http(s) address')
             continue
         upstream = _upstream(document, provider, names.unique(wanted[:280]), address, origin, notes)
         found.append((origin, upstream))
@@ -66,7 +66,9 @@ def _upstream(document: Json, provider: Json, name: str, address: str, origin: s
     transformers = _transformers(provider.get("transformer"))
     key, enabled = environment_key(text(first(provider, "api_key", "apiKey"))), True
     if not is_sendable(key):
-        notes.append(f'{origin} "{name}": its key has signs that no key has; enter it again and enable it')
+        notes.append(
+            f'{origin} "{name}": its key has characters that no key has; enter it again and enable it'
+        )
         key, enabled = "", False
     upstream: Json = {"name": name, "base_url": address, "key": key, "enabled": enabled}
     upstream["protocol"] = _protocol(transformers, address)
@@ -88,22 +90,20 @@ def _upstream(document: Json, provider: Json, name: str, address: str, origin: s
         upstream["timeouts"] = {"first_byte": seconds, "idle": seconds}
     dropped = sorted(transformers & NOT_NEEDED)
     if dropped:
-        notes.append(f'{origin} "{name}": transformers without effect here: {", ".join(dropped)}')
+        notes.append(f'{origin} "{name}": transformers without effect: {", ".join(dropped)}')
     unknown = sorted(transformers - NOT_NEEDED - PROTOCOL_OF_TRANSFORMER.keys())
     if unknown:
-        notes.append(
-            f'{origin} "{name}": transformers not known here: {", ".join(unknown)}; test it before use'
-        )
+        notes.append(f'{origin} "{name}": unknown transformers: {", ".join(unknown)}; test it before use')
     understood = KNOWN_FIELDS | upstream.keys()
     return upstream | {field: value for field, value in provider.items() if field not in understood}
 
 
 def _transformers(value: Any) -> set[str]:
-    """The names of all transformers, those of single models included."""
+    """The names of all transformers, including those of single models."""
     if isinstance(value, str):
         return {value.lower()}
     if isinstance(value, list):
-        # an entry with options is a list of a name and those
+        # an entry with options is a list of its name and the options
         return set().union(
             *(_transformers(item[0] if isinstance(item, list) and item else item) for item in value)
         )
@@ -127,7 +127,7 @@ def _is_local(address: str) -> bool:
 
 
 def _add_routes(found: list[tuple[str, Json]], routes: Json, notes: list[str]) -> None:
-    """Puts the routes into the models of their upstreams; the one that takes every name has to come last."""
+    """Add the routes to the models of their upstreams; the one that takes every name comes last."""
     for route, pattern in (("background", SMALL_MODELS), ("default", "*")):
         name, _, model = text(routes.get(route)).partition(",")
         item = next((item for item in found if item[1]["name"].lower() == name.strip().lower()), None)
@@ -144,4 +144,4 @@ def _add_routes(found: list[tuple[str, Json]], routes: Json, notes: list[str]) -
         found.insert(0 if route == "background" else len(found), item)
     for route in routes:
         if route not in KNOWN_ROUTES and routes[route]:
-            notes.append(f"Router.{route}: no counterpart here")
+            notes.append(f"Router.{route}: not supported")

@@ -1,1 +1,1 @@
-"""TRIES OUT: the installed clients against a daemon of their own, and what has changed in them."""
+"""Run the installed clients against a temporary daemon, and report how their behaviour has changed."""

@@ -1,29 +1,29 @@
-"""What the measured versions of the clients do, as a table to compare any other version with."""
+"""The behaviour of the tested client versions, as a table to compare other versions with."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from switchyard.selftest.recorder import Asked
+from switchyard.selftest.recorder import ReceivedRequest
 
 MARK = "switchyard-4711"
-"""what the tool of the tool loop prints"""
+"""the output of the tool in the tool loop"""
 
 
 class Session(msgspec.Struct, frozen=True):
-    """What came of one run: the client's output, and all it asked."""
+    """The result of one run: the client's output and all its requests."""
 
     output: str = ""
-    asked: Sequence[Asked] = ()
+    received: Sequence[ReceivedRequest] = ()
 
     @property
-    def posts(self) -> list[Asked]:
-        return [one for one in self.asked if one.method == "POST" and one.path.endswith(MODEL_PATHS)]
+    def posts(self) -> list[ReceivedRequest]:
+        return [one for one in self.received if one.method == "POST" and one.path.endswith(MODEL_PATHS)]
 
     @property
     def turn(self) -> Mapping[str, Any]:
-        """The body of the request that has the tools; later ones and side tasks look alike."""
+        """The body of the request with the tools; later requests and side tasks look similar."""
         return max(
             (one.body for one in self.posts), key=lambda body: len(msgspec.json.encode(body)), default={}
         )
@@ -33,7 +33,7 @@ MODEL_PATHS = ("/messages", "/responses")
 
 
 class Runs(msgspec.Struct, frozen=True):
-    """A tool loop and a failing request through the daemon, and the same failure from a bare upstream."""
+    """A tool loop and a failing request through the daemon, and the same failure directly from the demo model."""
 
     loop: Session
     failing: Session
@@ -57,7 +57,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 def compare(client: str, runs: Runs) -> list[Comparison]:
-    """Every behaviour of the client beside what was measured."""
+    """Every behaviour of the client with the expected value."""
     return [Comparison(one.text, one.measured, one.observe(runs)) for one in BEHAVIOURS[client]]
 
 
@@ -70,8 +70,8 @@ def _header(name: str) -> Callable[[Runs], str]:
 
 
 def _looped(runs: Runs) -> bool:
-    """The closing text repeats what the tool has printed; the clients wrap that in words of their own."""
-    _, answered, rest = runs.loop.output.rpartition("The tool answered:")
+    """The final text repeats the output of the tool; the clients add text of their own around it."""
+    _, answered, rest = runs.loop.output.rpartition("The tool returned:")
     return bool(answered) and MARK in rest
 
 
@@ -113,14 +113,14 @@ def _first_role(runs: Runs) -> str:
 
 BEHAVIOURS: dict[str, tuple[Behaviour, ...]] = {
     "claude": (
-        Behaviour("a tool loop comes to its end", "yes", _yes(_looped)),
+        Behaviour("a tool loop finishes", "yes", _yes(_looped)),
         Behaviour(
             "probes the base URL with HEAD",
             "yes",
-            _yes(lambda runs: any(one.method == "HEAD" for one in runs.loop.asked)),
+            _yes(lambda runs: any(one.method == "HEAD" for one in runs.loop.received)),
         ),
         Behaviour(
-            "asks /api/v1/messages?beta=true",
+            "requests /api/v1/messages?beta=true",
             "yes",
             _yes(
                 lambda runs: any(
@@ -132,15 +132,15 @@ BEHAVIOURS: dict[str, tuple[Behaviour, ...]] = {
         Behaviour("sends x-claude-code-session-id", "yes", _header("x-claude-code-session-id")),
         Behaviour("sends the session in metadata.user_id, as JSON", "yes", _yes(_session_in_metadata)),
         Behaviour("puts system messages between the others", "yes", _yes(_system_in_messages)),
-        Behaviour("begins the system prompt with a billing line", "yes", _yes(_billing_line)),
-        Behaviour("asks for thinking", "adaptive", _thinking),
+        Behaviour("starts the system prompt with a billing line", "yes", _yes(_billing_line)),
+        Behaviour("requests thinking", "adaptive", _thinking),
         Behaviour("requests when the daemon gives up on a 500", "1", _count(lambda runs: runs.failing)),
         Behaviour("requests on a bare 529", "3", _count(lambda runs: runs.bare)),
     ),
     "codex": (
-        Behaviour("a tool loop comes to its end", "yes", _yes(_looped)),
+        Behaviour("a tool loop finishes", "yes", _yes(_looped)),
         Behaviour(
-            "asks /openai/responses",
+            "requests /openai/responses",
             "yes",
             _yes(lambda runs: any(one.path == "/openai/responses" for one in runs.loop.posts)),
         ),

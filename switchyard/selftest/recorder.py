@@ -1,4 +1,4 @@
-"""Write down what a client asks, on its way to an application."""
+"""Record the requests of a client on their way to an application."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -13,7 +13,7 @@ Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class Asked(msgspec.Struct, frozen=True):
+class ReceivedRequest(msgspec.Struct, frozen=True):
     """One request of a client."""
 
     method: str
@@ -21,15 +21,15 @@ class Asked(msgspec.Struct, frozen=True):
     query: dict[str, str]
     headers: dict[str, str]
     body: dict[str, Any]
-    """empty if it was no JSON object"""
+    """empty if it was not a JSON object"""
 
 
 class Recorder:
-    """An ASGI application around another one; `asked` grows with each request that has been read."""
+    """An ASGI application that wraps another; `received` grows with each request that has been read."""
 
     def __init__(self, application: AsgiApp) -> None:
         self._application = application
-        self.asked: list[Asked] = []
+        self.received: list[ReceivedRequest] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -42,7 +42,7 @@ class Recorder:
             nonlocal seen
             if not seen:
                 seen = True
-                self.asked.append(_asked(scope, bytes(body)))
+                self.received.append(_received(scope, bytes(body)))
 
         async def listening() -> Message:
             message = await receive()
@@ -56,12 +56,12 @@ class Recorder:
         note()
 
 
-def _asked(scope: Scope, body: bytes) -> Asked:
+def _received(scope: Scope, body: bytes) -> ReceivedRequest:
     try:
         decoded = msgspec.json.decode(body)
     except msgspec.DecodeError:
         decoded = {}
-    return Asked(
+    return ReceivedRequest(
         scope["method"],
         scope["path"],
         dict(parse_qsl(scope["query_string"].decode("latin-1"))),

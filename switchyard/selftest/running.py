@@ -1,4 +1,4 @@
-"""Run an installed client once, in a home of its own that a set-up has pointed at an address."""
+"""Run an installed client once, in a temporary home with a set-up for an address."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ FAIL = "demo: fail 500"
 
 
 class Script(msgspec.Struct, frozen=True):
-    """How a client is run without a person, and what it is told."""
+    """How a client is run without a user, and its prompts."""
 
     words: Sequence[str]
     """the arguments before the prompt"""
@@ -51,7 +51,7 @@ SCRIPTS = {
 
 
 async def run_all(client: str, folder: Path) -> Runs:
-    """The three runs of a client, everything below the folder. Raises OSError or TimeoutError."""
+    """The three runs of a client, with all files in the folder. Raises OSError or TimeoutError."""
     async with world(folder / "data") as servers:
         return await _three(client, folder, servers)
 
@@ -68,7 +68,7 @@ async def _three(client: str, folder: Path, servers: World) -> Runs:
 
 
 async def _run(client: str, home: Path, place: Place, prompt: str) -> Session:
-    script, before = SCRIPTS[client], len(place.recorder.asked)
+    script, before = SCRIPTS[client], len(place.recorder.received)
     work = home / "work"
     work.mkdir(parents=True)
     _set_up(client, home, place.address, script.model)
@@ -76,7 +76,7 @@ async def _run(client: str, home: Path, place: Place, prompt: str) -> Session:
     if program is None:
         raise FileNotFoundError(f"{client} is not on the PATH")
     output = await _output([program, *script.words, prompt], work, _environment(home, script))
-    return Session(output, tuple(place.recorder.asked[before:]))
+    return Session(output, tuple(place.recorder.received[before:]))
 
 
 def _set_up(client: str, home: Path, address: str, model: str) -> None:
@@ -92,7 +92,7 @@ def _environment(home: Path, script: Script) -> dict[str, str]:
 
 
 async def _output(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
-    """What the client says; one that takes too long is ended with its children. Raises TimeoutError."""
+    """The output of the client; one that takes too long is ended with its children. Raises TimeoutError."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=folder,

@@ -1,4 +1,4 @@
-"""A daemon with the demo model behind it, and beside it the demo model alone, on free ports for a while."""
+"""Run a daemon with the demo model, and the demo model alone, on free ports for a while."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ START_SECONDS = 10
 
 
 class Place(msgspec.Struct, frozen=True):
-    """An address for clients, and what they ask there."""
+    """An address for clients, and their requests to it."""
 
     address: str
     recorder: Recorder
@@ -32,7 +32,7 @@ class World(msgspec.Struct, frozen=True):
 
 @contextlib.asynccontextmanager
 async def world(folder: Path) -> AsyncGenerator[World]:
-    """Everything it writes is below the folder."""
+    """All files are written to the folder."""
     settings_file = SettingsFile(folder)
     settings_file.load()
     application = Application(settings_file, folder, folder / "static")

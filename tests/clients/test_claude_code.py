@@ -185,7 +185,7 @@ def test_a_link_to_a_file_that_is_not_there_yet_stays_one(tmp_path: Path) -> Non
 
 def test_undoing_without_a_set_up_says_so(tmp_path: Path) -> None:
     plan = claude_code.undo(written(tmp_path, "{}"))
-    assert (plan.is_empty, plan.notes) == (True, ("There is no set-up of ours to take back.",))
+    assert (plan.is_empty, plan.notes) == (True, ("There is no set-up to undo.",))
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_the_file_is_where_the_client_looks(tmp_path: Path) -> None:
 def test_two_variables_that_exclude_each_other_are_pointed_out(tmp_path: Path) -> None:
     knobs = {claude_code.QUIET: "1", claude_code.DISCOVERY: "1"}
     assert claude_code.plan(tmp_path / "settings.json", "http://localhost:5101", knobs=knobs).notes == (
-        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC switches model discovery off as well: leave one of the two out.",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC also turns off model discovery: use only one of the two.",
     )
 
 

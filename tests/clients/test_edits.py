@@ -120,7 +120,7 @@ def test_a_key_the_user_has_changed_since_is_the_users() -> None:
     changed = edited.text.replace("http://localhost:5101/api", "https://mine.example")
     undone = undo_edits(JSON, changed, edited.record)
     assert json_edit.data(undone.text) == {"env": {"ANTHROPIC_BASE_URL": "https://mine.example"}}
-    assert undone.notes == ("env.ANTHROPIC_BASE_URL has been changed since and stays as it is",)
+    assert undone.notes == ("env.ANTHROPIC_BASE_URL has been changed since and is left unchanged",)
 
 
 def test_values_that_were_there_come_back_even_after_an_edit() -> None:

@@ -63,12 +63,12 @@ def test_a_key_is_taken_out_with_its_comma_and_blanks(
         ('{\n  "a": 1\n  "b": 2\n}', 'line 3, column 3: expected a comma or }, found "\\""'),
         ("{a: 1}", 'line 1, column 2: expected a name in "" or }, found "a"'),
         ("{\"a\": 'x'}", 'line 1, column 7: expected a value, found "\'"'),
-        ('{"a": "x\n"}', 'line 1, column 7: expected a whole string in one line, found "\\""'),
+        ('{"a": "x\n"}', 'line 1, column 7: expected a complete string in one line, found "\\""'),
         ('{"a": [1 2]}', 'line 1, column 10: expected a comma or ], found "2"'),
-        ("{} x", 'line 1, column 4: expected nothing after the end of the object or list, found "x"'),
+        ("{} x", 'line 1, column 4: expected nothing after the end of the value, found "x"'),
         ("[1]", 'line 1, column 1: expected an object, found "["'),
         ("/* open", 'line 1, column 1: expected a value, found "/"'),
-        ('{"a":' + "[" * 300, 'line 1, column 206: expected fewer brackets inside one another, found "["'),
+        ('{"a":' + "[" * 300, 'line 1, column 206: expected fewer nested brackets, found "["'),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_place(text: str, message: str) -> None:

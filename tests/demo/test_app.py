@@ -105,7 +105,7 @@ def test_messages_call_a_tool_and_quote_its_result(stream: bool) -> None:
         {"role": "user", "content": [result, reminder]},
     ]
     closing = asyncio.run(ask_messages(messages, stream))
-    assert (closing.stop_reason, closing.content[0].text) == ("end_turn", "The tool answered: total 0")
+    assert (closing.stop_reason, closing.content[0].text) == ("end_turn", "The tool returned: total 0")
 
 
 async def ask_messages(messages: list[Any], stream: bool) -> Any:
@@ -186,7 +186,7 @@ def test_chat_calls_a_tool_and_quotes_its_result(stream: bool) -> None:
         },
         {"role": "tool", "tool_call_id": call.id, "content": "total 0"},
     ]
-    assert asyncio.run(ask_chat(messages, stream)).choices[0].message.content == "The tool answered: total 0"
+    assert asyncio.run(ask_chat(messages, stream)).choices[0].message.content == "The tool returned: total 0"
 
 
 def test_chat_reports_usage_in_a_stream_only_when_asked() -> None:
@@ -244,7 +244,7 @@ def test_responses_call_a_tool_and_quote_its_result(stream: bool) -> None:
         {"type": "function_call", "call_id": call.call_id, "name": "shell", "arguments": call.arguments},
         {"type": "function_call_output", "call_id": call.call_id, "output": "total 0"},
     ]
-    assert asyncio.run(ask_responses(asked, stream)).output_text == "The tool answered: total 0"
+    assert asyncio.run(ask_responses(asked, stream)).output_text == "The tool returned: total 0"
 
 
 CUSTOM = {"type": "custom", "name": "apply_patch"}
@@ -359,7 +359,7 @@ def post(path: str, body: Any, app: AsgiApp | None = None) -> httpx.Response:
 def test_it_fails_on_request_in_the_envelope_of_the_protocol(path: str, envelope: Any, stream: bool) -> None:
     response = post(path, body_of(path, "demo: fail 503", stream))
     reported = response.json()
-    assert reported["error"].pop("message") == "The demo model fails with status 503, as you asked."
+    assert reported["error"].pop("message") == "The demo model fails with status 503, as requested."
     assert (response.status_code, reported) == (503, envelope)
 
 
@@ -375,7 +375,7 @@ def test_it_is_down_on_request_until_its_outage_is_over(
     failed = [post(path, body, app) for _ in range(3)]
     assert [one.status_code for one in failed] == [status] * 3
     assert {one.json()["error"]["message"] for one in failed} == {
-        "The demo model simulates an outage of 20 s, as you asked."
+        "The demo model simulates an outage of 20 s, as requested."
     }
     answered = post(path, body, app)
     assert (answered.status_code, text_of(answered)) == (

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from switchyard.doctor import clients, daemon, upstreams
 from switchyard.doctor.examination import exit_code, repaired
-from switchyard.doctor.finding import Finding, Patient
+from switchyard.doctor.finding import DoctorInputs, Finding
 from switchyard.installation import own_command
 from switchyard.settings import Settings, parse
 from switchyard.store.lock import DataFolderLock
@@ -25,9 +25,9 @@ PROVIDER = {"base_url": "http://127.0.0.1:5101/openai", "name": "x"}
 
 
 @pytest.fixture
-def patient(tmp_path: Path) -> Patient:
+def inputs(tmp_path: Path) -> DoctorInputs:
     (tmp_path / "data").mkdir(mode=0o700)
-    return Patient(
+    return DoctorInputs(
         data=tmp_path / "data",
         host="127.0.0.1",
         port=5101,
@@ -44,18 +44,18 @@ def settings(**upstream: Any) -> Settings:
     return parse({"upstreams": [entry | upstream]}).settings
 
 
-def claude(patient: Patient, env: dict[str, str], **more: Any) -> list[Finding]:
-    path = patient.home / ".claude" / "settings.json"
+def claude(inputs: DoctorInputs, env: dict[str, str], **more: Any) -> list[Finding]:
+    path = inputs.home / ".claude" / "settings.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps({"env": env}))
-    return clients.examine_claude(replace(patient, **more))[1:]
+    return clients.examine_claude(replace(inputs, **more))[1:]
 
 
-def codex(patient: Patient, text: str, **more: Any) -> list[Finding]:
-    path = patient.home / ".codex" / "config.toml"
+def codex(inputs: DoctorInputs, text: str, **more: Any) -> list[Finding]:
+    path = inputs.home / ".codex" / "config.toml"
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
-    return clients.examine_codex(replace(patient, **more))[1:]
+    return clients.examine_codex(replace(inputs, **more))[1:]
 
 
 def reported(findings: list[Finding]) -> list[tuple[str, str]]:
@@ -72,40 +72,42 @@ def program(folder: Path, name: str, says: str) -> str:
 # --- clients --------------------------------------------------------------------
 
 
-def test_a_measured_version_is_known_to_work(patient: Patient, tmp_path: Path) -> None:
+def test_a_measured_version_is_known_to_work(inputs: DoctorInputs, tmp_path: Path) -> None:
     path = program(tmp_path, "codex", "codex-cli 0.169.0")
-    found = clients.examine_codex(replace(patient, environment={"PATH": f"{path}:/bin:/usr/bin"}))
+    found = clients.examine_codex(replace(inputs, environment={"PATH": f"{path}:/bin:/usr/bin"}))
     assert reported(found) == [
-        ("ok", "version 0.169.0, known to work"),
-        ("warning", "does not ask this daemon: no base URL is set"),
+        ("ok", "version 0.169.0, tested"),
+        ("warning", "does not use Switchyard: no base URL is set"),
     ]
 
 
-def test_another_version_is_pointed_out_with_the_way_to_measure_it(patient: Patient, tmp_path: Path) -> None:
+def test_another_version_is_pointed_out_with_the_way_to_measure_it(
+    inputs: DoctorInputs, tmp_path: Path
+) -> None:
     path = program(tmp_path, "claude", "3.0.0 (Claude Code)")
-    found = clients.examine_claude(replace(patient, environment={"PATH": f"{path}:/bin:/usr/bin"}))[0]
-    assert found.text == "version 3.0.0 has not been measured (known to work: 2.1.197)"
+    found = clients.examine_claude(replace(inputs, environment={"PATH": f"{path}:/bin:/usr/bin"}))[0]
+    assert found.text == "version 3.0.0 has not been tested (tested: 2.1.197)"
     assert "selftest --real-clients" in found.fix
 
 
-def test_a_client_that_is_not_installed_is_no_fault(patient: Patient) -> None:
-    assert reported(clients.examine_codex(patient)) == [("ok", "not installed")]
+def test_a_client_that_is_not_installed_is_no_fault(inputs: DoctorInputs) -> None:
+    assert reported(clients.examine_codex(inputs)) == [("ok", "not installed")]
 
 
 @pytest.mark.parametrize(
     ("env", "environment", "findings"),
     [
-        ({}, {}, [("warning", "does not ask this daemon: no base URL is set")]),
+        ({}, {}, [("warning", "does not use Switchyard: no base URL is set")]),
         (
             {"ANTHROPIC_BASE_URL": "https://me:secret@relay.example.com"},
             {},
-            [("warning", "asks https://relay.example.com rather than http://localhost:5101/api")],
+            [("warning", "uses https://relay.example.com instead of http://localhost:5101/api")],
         ),
         (
             {**OURS, "ANTHROPIC_AUTH_TOKEN": "x"},
             {},
             [
-                ("ok", "asks http://localhost:5101/api"),
+                ("ok", "uses http://localhost:5101/api"),
                 ("ok", "has one token (ANTHROPIC_AUTH_TOKEN in FILE)"),
             ],
         ),
@@ -113,19 +115,19 @@ def test_a_client_that_is_not_installed_is_no_fault(patient: Patient) -> None:
             {**OURS},
             {},
             [
-                ("ok", "asks http://localhost:5101/api"),
-                ("fault", "has no token, so it wants to log in"),
+                ("ok", "uses http://localhost:5101/api"),
+                ("fault", "has no token and will ask for a login"),
             ],
         ),
         (
             {**OURS, "ANTHROPIC_AUTH_TOKEN": "x"},
             {"ANTHROPIC_API_KEY": "y"},
             [
-                ("ok", "asks http://localhost:5101/api"),
+                ("ok", "uses http://localhost:5101/api"),
                 (
                     "fault",
                     "two tokens are set: ANTHROPIC_AUTH_TOKEN in FILE, ANTHROPIC_API_KEY in the environment; "
-                    "Claude Code warns and may take the wrong one",
+                    "Claude Code warns and may use the wrong one",
                 ),
             ],
         ),
@@ -133,18 +135,18 @@ def test_a_client_that_is_not_installed_is_no_fault(patient: Patient) -> None:
             {"ANTHROPIC_BASE_URL": OURS["ANTHROPIC_BASE_URL"], "ANTHROPIC_AUTH_TOKEN": "x"},
             {"HTTPS_PROXY": "http://proxy:1"},
             [
-                ("ok", "asks http://localhost:5101/api"),
+                ("ok", "uses http://localhost:5101/api"),
                 ("ok", "has one token (ANTHROPIC_AUTH_TOKEN in FILE)"),
-                ("fault", "HTTPS_PROXY would send requests for the daemon to that proxy"),
+                ("fault", "HTTPS_PROXY sends requests for the daemon to that proxy"),
             ],
         ),
     ],
 )
 def test_what_is_said_of_claude_code(
-    patient: Patient, env: dict[str, str], environment: dict[str, str], findings: list[tuple[str, str]]
+    inputs: DoctorInputs, env: dict[str, str], environment: dict[str, str], findings: list[tuple[str, str]]
 ) -> None:
-    found = claude(patient, env, environment={"PATH": "", **environment})
-    file = str(patient.home / ".claude" / "settings.json")
+    found = claude(inputs, env, environment={"PATH": "", **environment})
+    file = str(inputs.home / ".claude" / "settings.json")
     assert reported(found) == [(level, text.replace("FILE", file)) for level, text in findings]
 
 
@@ -153,72 +155,72 @@ def test_what_is_said_of_claude_code(
     [
         (
             {"NO_PROXY": "localhost,127.0.0.1"},
-            ("ok", "http_proxy is set, NO_PROXY keeps the daemon out of it"),
+            ("ok", "http_proxy is set, NO_PROXY excludes the daemon"),
         ),
-        ({"NO_PROXY": "*"}, ("ok", "http_proxy is set, NO_PROXY keeps the daemon out of it")),
+        ({"NO_PROXY": "*"}, ("ok", "http_proxy is set, NO_PROXY excludes the daemon")),
         (
             {"no_proxy": "corp localhost 127.0.0.1"},
-            ("ok", "http_proxy is set, no_proxy keeps the daemon out of it"),
+            ("ok", "http_proxy is set, no_proxy excludes the daemon"),
         ),
         (
             {"NO_PROXY": "localhost,127.0.0.1", "no_proxy": "corp"},
-            ("fault", "http_proxy would send requests for the daemon to that proxy"),
+            ("fault", "http_proxy sends requests for the daemon to that proxy"),
         ),
     ],
 )
 def test_the_spelling_that_the_client_takes_decides_about_the_proxy(
-    patient: Patient, exempt: dict[str, str], finding: tuple[str, str]
+    inputs: DoctorInputs, exempt: dict[str, str], finding: tuple[str, str]
 ) -> None:
     env = {"ANTHROPIC_BASE_URL": OURS["ANTHROPIC_BASE_URL"], "ANTHROPIC_AUTH_TOKEN": "x"}
     shell = {"PATH": "", "http_proxy": "http://proxy:1", **exempt}
-    found = claude(patient, env, environment=shell)[-1]
+    found = claude(inputs, env, environment=shell)[-1]
     assert (found.level, found.text) == finding
     if found.repair:
         repaired(found)
-        own = json.loads((patient.home / ".claude" / "settings.json").read_bytes())["env"]
-        assert claude(patient, own, environment=shell)[-1].level == "ok"
+        own = json.loads((inputs.home / ".claude" / "settings.json").read_bytes())["env"]
+        assert claude(inputs, own, environment=shell)[-1].level == "ok"
 
 
-def test_a_window_larger_than_the_smallest_upstream_is_a_warning_and_repaired(patient: Patient) -> None:
+def test_a_window_larger_than_the_smallest_upstream_is_a_warning_and_repaired(inputs: DoctorInputs) -> None:
     env = {**OURS, "ANTHROPIC_AUTH_TOKEN": "x"}
-    found = claude(patient, env, settings=settings(context_window=32_000))[-1]
+    found = claude(inputs, env, settings=settings(context_window=32_000))[-1]
     assert found.text == (
-        "may count on more than the 32000 tokens of the smallest upstream: CLAUDE_CODE_AUTO_COMPACT_WINDOW, "
+        "may assume more than the 32000 tokens of the smallest upstream: CLAUDE_CODE_AUTO_COMPACT_WINDOW, "
         "CLAUDE_CODE_MAX_CONTEXT_TOKENS, CLAUDE_AUTOCOMPACT_PCT_OVERRIDE"
     )
     assert repaired(found).level == "ok"
-    written = json.loads((patient.home / ".claude" / "settings.json").read_bytes())["env"]
+    written = json.loads((inputs.home / ".claude" / "settings.json").read_bytes())["env"]
     assert written["CLAUDE_CODE_AUTO_COMPACT_WINDOW"] == "32000"
-    assert claude(patient, written, settings=settings(context_window=32_000))[-1].level == "ok"
+    assert claude(inputs, written, settings=settings(context_window=32_000))[-1].level == "ok"
 
 
-def test_two_repairs_of_one_file_do_not_get_in_each_others_way(patient: Patient) -> None:
+def test_two_repairs_of_one_file_do_not_get_in_each_others_way(inputs: DoctorInputs) -> None:
     env = {**OURS, "ANTHROPIC_AUTH_TOKEN": "x", "ANTHROPIC_API_KEY": "y"}
-    found = claude(patient, env, settings=settings(context_window=32_000))
+    found = claude(inputs, env, settings=settings(context_window=32_000))
     broken = [finding for finding in found if finding.repair]
     assert [repaired(finding).level for finding in broken] == ["ok", "ok"]
 
 
-def test_a_file_that_claude_code_ignores_is_a_fault(patient: Patient) -> None:
-    path = patient.home / ".claude" / "settings.json"
+def test_a_file_that_claude_code_ignores_is_a_fault(inputs: DoctorInputs) -> None:
+    path = inputs.home / ".claude" / "settings.json"
     path.parent.mkdir()
     path.write_text("{\n  // mine\n}")
-    found = clients.examine_claude(patient)[1]
+    found = clients.examine_claude(inputs)[1]
     assert (found.level, found.text) == (
         "fault",
         f"{path}: Claude Code ignores the whole file, because it has a comment or a trailing comma "
-        "(line 2, column 3). Take those out.",
+        "(line 2, column 3). Remove these.",
     )
 
 
 @pytest.mark.parametrize(
     ("text", "findings"),
     [
-        ('model_provider = "other"\n', [("warning", "does not ask this daemon: no base URL is set")]),
+        ('model_provider = "other"\n', [("warning", "does not use Switchyard: no base URL is set")]),
         (
             'model_provider = "mine"\n[model_providers.mine]\nbase_url = "http://127.0.0.1:5101/openai"\n',
             [
-                ("warning", "asks http://127.0.0.1:5101/openai rather than http://localhost:5101/openai"),
+                ("warning", "uses http://127.0.0.1:5101/openai instead of http://localhost:5101/openai"),
                 ("warning", 'reaches this daemon as provider "mine"; sessions are listed by that id'),
             ],
         ),
@@ -226,26 +228,26 @@ def test_a_file_that_claude_code_ignores_is_a_fault(patient: Patient) -> None:
             'model_provider = "switchyard"\n[model_providers.switchyard]\n'
             'base_url = "http://localhost:5101/openai"\nrequires_openai_auth = true\nwire_api = "chat"\n',
             [
-                ("ok", "asks http://localhost:5101/openai"),
+                ("ok", "uses http://localhost:5101/openai"),
                 ("fault", "requires_openai_auth sends your ChatGPT token to the daemon"),
                 ("fault", 'wire_api = "chat" is refused by Codex'),
             ],
         ),
     ],
 )
-def test_what_is_said_of_codex(patient: Patient, text: str, findings: list[tuple[str, str]]) -> None:
-    assert reported(codex(patient, text)) == findings
+def test_what_is_said_of_codex(inputs: DoctorInputs, text: str, findings: list[tuple[str, str]]) -> None:
+    assert reported(codex(inputs, text)) == findings
 
 
-def test_a_catalogue_with_too_large_a_window_is_a_warning(patient: Patient) -> None:
-    catalogue = patient.home / "models.json"
+def test_a_catalogue_with_too_large_a_window_is_a_warning(inputs: DoctorInputs) -> None:
+    catalogue = inputs.home / "models.json"
     catalogue.write_text(json.dumps({"models": [{"slug": "qwen3", "context_window": 200_000}]}))
     text = (
         f'model_provider = "switchyard"\nmodel = "qwen3"\nmodel_catalog_json = "{catalogue}"\n'
         '[model_providers.switchyard]\nbase_url = "http://localhost:5101/openai"\n'
     )
-    found = codex(patient, text, settings=settings(context_window=32_000))
-    assert found[-1].text == "counts on a window of 200000 tokens for qwen3; the smallest upstream has 32000"
+    found = codex(inputs, text, settings=settings(context_window=32_000))
+    assert found[-1].text == "assumes a window of 200000 tokens for qwen3; that of the smallest upstream is 32000"
 
 
 CODEX_KNOWN = (
@@ -254,14 +256,14 @@ CODEX_KNOWN = (
 )
 
 
-def test_a_model_that_codex_knows_but_another_answers_has_its_window_written(patient: Patient) -> None:
+def test_a_model_that_codex_knows_but_another_answers_has_its_window_written(inputs: DoctorInputs) -> None:
     here = settings(context_window=32_000)
-    found = codex(patient, CODEX_KNOWN.replace("MORE", ""), settings=here)[-1]
-    assert found.text == "counts on a window of 272000 tokens for gpt-5.5; the smallest upstream has 32000"
+    found = codex(inputs, CODEX_KNOWN.replace("MORE", ""), settings=here)[-1]
+    assert found.text == "assumes a window of 272000 tokens for gpt-5.5; that of the smallest upstream is 32000"
     assert repaired(found).level == "ok"
-    written = (patient.home / ".codex" / "config.toml").read_text()
+    written = (inputs.home / ".codex" / "config.toml").read_text()
     assert "model_context_window = 32000\n" in written
-    assert codex(patient, written, settings=here)[-1].level == "ok"
+    assert codex(inputs, written, settings=here)[-1].level == "ok"
 
 
 @pytest.mark.parametrize(
@@ -274,24 +276,24 @@ def test_a_model_that_codex_knows_but_another_answers_has_its_window_written(pat
     ],
 )
 def test_codex_has_a_way_of_its_own_with_proxy_variables(
-    patient: Patient, shell: dict[str, str], level: list[str]
+    inputs: DoctorInputs, shell: dict[str, str], level: list[str]
 ) -> None:
-    found = codex(patient, CODEX_KNOWN.replace("MORE", ""), environment={"PATH": "", **shell})
+    found = codex(inputs, CODEX_KNOWN.replace("MORE", ""), environment={"PATH": "", **shell})
     assert [one.level for one in found[1:]] == level
 
 
-def test_a_model_that_nobody_serves_is_a_fault(patient: Patient) -> None:
+def test_a_model_that_nobody_serves_is_a_fault(inputs: DoctorInputs) -> None:
     text = (
         'model_provider = "switchyard"\nmodel = "gpt-5.5"\n'
         '[model_providers.switchyard]\nbase_url = "http://localhost:5101/openai"\n'
     )
-    found = codex(patient, text, settings=settings(models=["qwen3"]))
-    assert found[-1].text == "asks for gpt-5.5, which no upstream serves (served: qwen3)"
-    assert codex(patient, text, settings=settings(models={"gpt-*": "qwen3"}))[-1].level == "ok"
+    found = codex(inputs, text, settings=settings(models=["qwen3"]))
+    assert found[-1].text == "requests gpt-5.5, which no upstream serves (served: qwen3)"
+    assert codex(inputs, text, settings=settings(models={"gpt-*": "qwen3"}))[-1].level == "ok"
 
 
-def test_a_broken_client_file_is_a_fault_with_its_place(patient: Patient) -> None:
-    found = codex(patient, "a = \n")
+def test_a_broken_client_file_is_a_fault_with_its_place(inputs: DoctorInputs) -> None:
+    found = codex(inputs, "a = \n")
     assert (found[0].level, "line 1, column 5" in found[0].text) == ("fault", True)
 
 
@@ -306,49 +308,49 @@ def taken_port() -> Iterator[int]:
         yield int(listening.getsockname()[1])
 
 
-def test_a_free_port_and_no_daemon_is_a_warning(patient: Patient) -> None:
+def test_a_free_port_and_no_daemon_is_a_warning(inputs: DoctorInputs) -> None:
     with taken_port() as port:
         pass
-    found = daemon.examine_port(replace(patient, port=port))
+    found = daemon.examine_port(replace(inputs, port=port))
     assert [(one.level, one.fix) for one in found] == [("warning", f"Start it: {own_command()}")]
 
 
-def test_a_port_of_another_program_is_a_fault(patient: Patient) -> None:
+def test_a_port_of_another_program_is_a_fault(inputs: DoctorInputs) -> None:
     with served(lambda: None) as port:
-        found = daemon.examine_port(replace(patient, port=port))
-    assert reported(found) == [("fault", f"port {port} is taken by another program")]
+        found = daemon.examine_port(replace(inputs, port=port))
+    assert reported(found) == [("fault", f"port {port} is in use by another program")]
 
 
-def test_the_daemon_of_the_folder_is_recognised_wherever_it_listens(patient: Patient) -> None:
-    with DataFolderLock(patient.data) as lock, served(lambda: None) as port:
+def test_the_daemon_of_the_folder_is_recognised_wherever_it_listens(inputs: DoctorInputs) -> None:
+    with DataFolderLock(inputs.data) as lock, served(lambda: None) as port:
         lock.note(f"http://127.0.0.1:{port}")
-        found = daemon.examine_port(patient)
+        found = daemon.examine_port(inputs)
     assert [one.level for one in found] == ["ok"]
     assert found[0].text.endswith(f"at http://127.0.0.1:{port}")
 
 
-def test_a_daemon_that_does_not_answer_is_a_fault(patient: Patient) -> None:
+def test_a_daemon_that_does_not_answer_is_a_fault(inputs: DoctorInputs) -> None:
     with taken_port() as port:
         pass
-    with DataFolderLock(patient.data) as lock:
+    with DataFolderLock(inputs.data) as lock:
         lock.note(f"http://127.0.0.1:{port}")
-        found = daemon.examine_port(patient)
+        found = daemon.examine_port(inputs)
     assert [(one.level, one.fix) for one in found] == [("fault", "Restart it.")]
 
 
-def test_every_fault_of_the_file_is_a_finding(patient: Patient) -> None:
-    (patient.data / "all_configs.json").write_text('{"upstreams": 5, "model_rules": 6}')
-    assert [(one.level, one.text) for one in daemon.examine_folder(patient)] == [
+def test_every_fault_of_the_file_is_a_finding(inputs: DoctorInputs) -> None:
+    (inputs.data / "all_configs.json").write_text('{"upstreams": 5, "model_rules": 6}')
+    assert [(one.level, one.text) for one in daemon.examine_folder(inputs)] == [
         ("fault", "$.upstreams (line 1, column 2): expected a list, found 5"),
         ("fault", "$.model_rules (line 1, column 18): expected a list, found 6"),
     ]
 
 
-def test_keys_that_others_can_read_are_closed(patient: Patient) -> None:
-    path = patient.data / "all_configs.json"
+def test_keys_that_others_can_read_are_closed(inputs: DoctorInputs) -> None:
+    path = inputs.data / "all_configs.json"
     path.write_text('{"upstreams": []}')
     path.chmod(0o644)
-    found = daemon.examine_folder(patient)[-1]
+    found = daemon.examine_folder(inputs)[-1]
     assert (found.level, repaired(found).level, path.stat().st_mode & 0o777) == ("warning", "ok", 0o600)
 
 
@@ -357,27 +359,27 @@ KEYED = {"client_keys": {"sy-key": "laptop"}}
 
 @pytest.mark.parametrize(("mode", "warns"), [(0o644, True), (0o640, True), (0o604, True), (0o600, False)])
 def test_a_client_key_that_others_can_read_is_a_warning_and_closed(
-    patient: Patient, mode: int, warns: bool
+    inputs: DoctorInputs, mode: int, warns: bool
 ) -> None:
     settings = parse(KEYED).settings
-    claude(patient, OURS | {"ANTHROPIC_AUTH_TOKEN": "sy-key"})
+    claude(inputs, OURS | {"ANTHROPIC_AUTH_TOKEN": "sy-key"})
     text = f'model_provider = "p"\n[model_providers.p]\nbase_url = "{PROVIDER["base_url"]}"\n'
-    codex(patient, text + 'http_headers = { "x-api-key" = "sy-key" }\n')
+    codex(inputs, text + 'http_headers = { "x-api-key" = "sy-key" }\n')
     for place, examine in (
         (".claude/settings.json", clients.examine_claude),
         (".codex/config.toml", clients.examine_codex),
     ):
-        path = patient.home / place
+        path = inputs.home / place
         path.chmod(mode)
-        found = [one for one in examine(replace(patient, settings=settings)) if "other users" in one.text]
+        found = [one for one in examine(replace(inputs, settings=settings)) if "other users" in one.text]
         assert [(one.level, one.fix) for one in found] == [("warning", f"chmod 600 {path}")] * warns
         for one in found:
             repaired(one)
         assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_without_a_client_key_may_be_open(patient: Patient) -> None:
-    found = claude(patient, OURS | {"ANTHROPIC_AUTH_TOKEN": "x"}, settings=parse(KEYED).settings)
+def test_a_file_without_a_client_key_may_be_open(inputs: DoctorInputs) -> None:
+    found = claude(inputs, OURS | {"ANTHROPIC_AUTH_TOKEN": "x"}, settings=parse(KEYED).settings)
     assert not [one for one in found if "other users" in one.text]
 
 
@@ -412,21 +414,21 @@ def served(date: Any) -> Iterator[int]:
         server.server_close()
 
 
-def test_an_upstream_that_listens_is_reached_and_reports_the_time(patient: Patient) -> None:
+def test_an_upstream_that_listens_is_reached_and_reports_the_time(inputs: DoctorInputs) -> None:
     with served(lambda: formatdate(usegmt=True)) as port:
         here = settings(base_url=f"http://127.0.0.1:{port}/v1")
-        found = upstreams.examine_upstreams(replace(patient, settings=here))
+        found = upstreams.examine_upstreams(replace(inputs, settings=here))
     assert [(one.subject, one.level, one.text) for one in found] == [
         ("u", "ok", "can be reached"),
         ("Clock", "ok", "agrees with the upstreams"),
     ]
 
 
-def test_one_that_does_not_listen_is_a_fault_and_no_other_waits(patient: Patient) -> None:
+def test_one_that_does_not_listen_is_a_fault_and_no_other_waits(inputs: DoctorInputs) -> None:
     with taken_port() as port:
         pass
     here = settings(base_url=f"http://127.0.0.1:{port}", name="my box")
-    found = upstreams.examine_upstreams(replace(patient, settings=here))[0]
+    found = upstreams.examine_upstreams(replace(inputs, settings=here))[0]
     assert (found.level, found.text) == (
         "fault",
         f"cannot connect to 127.0.0.1:{port} (Connection refused)",
@@ -448,8 +450,8 @@ def test_the_clock_is_compared_with_most_upstreams(differences: list[float | Non
     assert [one.text for one in found] == ([] if text is None else [text])
 
 
-def test_a_key_in_a_variable_that_is_not_set_is_a_fault(patient: Patient) -> None:
-    here = replace(patient, settings=settings(key="env:SWITCHYARD_NO_SUCH_KEY"))
+def test_a_key_in_a_variable_that_is_not_set_is_a_fault(inputs: DoctorInputs) -> None:
+    here = replace(inputs, settings=settings(key="env:SWITCHYARD_NO_SUCH_KEY"))
     found = upstreams.examine_upstreams(here)
     assert found[1].text == "its key is in the variable SWITCHYARD_NO_SUCH_KEY, which is not set"
 

@@ -144,7 +144,7 @@ def test_a_ccr_account_is_mapped_whole() -> None:
             "weird": 1,
         }
     ]
-    assert imported.notes == ('accounts[0] "vllm": no longer has an effect: responseFormat',)
+    assert imported.notes == ('accounts[0] "vllm": without effect: responseFormat',)
     assert parse(imported.document).warnings == ("$.upstreams[0].weird: unknown field, kept without effect",)
 
 
@@ -224,8 +224,8 @@ def test_an_account_without_address_is_left_out_with_a_note() -> None:
     assert (imported.document["upstreams"], imported.notes) == (
         [],
         (
-            'accounts[0] "a": left out, it has no http(s) address',
-            "accounts[1]: left out, it is not an object",
+            'accounts[0] "a": skipped, it has no http(s) address',
+            "accounts[1]: skipped, it is not an object",
         ),
     )
 

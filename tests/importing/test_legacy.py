@@ -172,10 +172,10 @@ def test_every_change_of_meaning_is_noted() -> None:
     assert from_legacy(WHOLE).notes == (
         'codex_configs[0]: renamed from "Pool" to "Pool (2)", names must be unique',
         'openai_to_claude_configs[0]: renamed from "Pool" to "Pool (3)", names must be unique',
-        "model_conversions[2]: left out, it is switched off (a -> b)",
-        "error_handling_strategies.http_status_codes.default: x is not understood",
-        "timeout_settings.write_timeout: no longer has an effect",
-        "optimization_settings.enable_cache_control_limit: no longer has an effect, done where needed",
+        "model_conversions[2]: skipped, it is disabled (a -> b)",
+        "error_handling_strategies.http_status_codes.default: x is unknown",
+        "timeout_settings.write_timeout: has no effect",
+        "optimization_settings.enable_cache_control_limit: has no effect, applied where needed",
     )
 
 
@@ -261,9 +261,9 @@ def test_an_entry_that_cannot_be_called_does_not_keep_the_others_from_loading() 
         ("API-3", "", True),
     ]
     assert imported.notes == (
-        "api_configs[4]: left out, it is not an object",
-        'api_configs[0] "draft": left out, it has no http(s) address',
-        'api_configs[1] "placeholder": its key has signs that no key has; enter it again and enable it',
+        "api_configs[4]: skipped, it is not an object",
+        'api_configs[0] "draft": skipped, it has no http(s) address',
+        'api_configs[1] "placeholder": its key has characters that no key has; enter it again and enable it',
         'api_configs[2] "late": no activation, "soon" is not a time of day',
     )
     parse(imported.document)
@@ -289,9 +289,9 @@ def test_model_conversions_are_read_in_every_spelling(conversions: Any) -> None:
 def test_what_is_no_entry_is_named() -> None:
     document = {"api_configs": "x", "retry_configs": [None], "model_conversions": {"a": ["b"]}}
     assert from_legacy(document).notes == (
-        "api_configs: left out, it is no list",
-        "retry_configs[0]: left out, it is not an object",
-        "model_conversions[a]: left out, it is not an object",
+        "api_configs: skipped, it is not a list",
+        "retry_configs[0]: skipped, it is not an object",
+        "model_conversions[a]: skipped, it is not an object",
     )
 
 
@@ -314,7 +314,7 @@ def test_a_status_that_is_none_is_noted_and_left_out(status: str) -> None:
         {"error_handling_strategies": {"http_status_codes": {status: "switch_api", "429": "switch_api"}}}
     )
     assert imported.document["failover"] == {"on_status": {"429": "switch"}}
-    assert [note.rpartition(":")[2] for note in imported.notes] == [" switch_api is not understood"]
+    assert [note.rpartition(":")[2] for note in imported.notes] == [" switch_api is unknown"]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_the_imported_rules_go_before_those_we_ship_and_after_the_users() -> Non
     merged, report = merge(document(model_rules=[mine, *shipped]), imported)
     assert merged["model_rules"] == [mine, {"from": "gpt-4", "to": "t"}, *shipped]
     assert report.settings == ("model_rules: gpt-4 -> t",)
-    assert report.notes == ("model_rules: X stays with mine, the file has theirs",)
+    assert report.notes == ("model_rules: X stays mapped to mine, imported: theirs",)
 
 
 def test_what_is_set_here_stays_and_a_note_says_so() -> None:
@@ -68,8 +68,8 @@ def test_what_is_set_here_stays_and_a_note_says_so() -> None:
     )
     assert report.notes == (
         "mine: unknown field, kept without effect",
-        "failover.error_threshold: stays as it is (5), the file has 3",
-        "client_keys: some stay as they are",
+        "failover.error_threshold: left unchanged (5), the imported file has 3",
+        "client_keys: some are left unchanged",
     )
 
 
@@ -161,5 +161,5 @@ def test_what_nobody_knows_is_kept_and_not_reported() -> None:
         'timeouts: {"idle":9,"kye":"(not shown)"}',
         'prices: {"gpt*":{"input":1,"output":2,"kye":"(not shown)"}}',
     )
-    assert "api_kye: stays as it is" in report.notes and "failover.api_kye: stays as it is" in report.notes
+    assert "api_kye: left unchanged" in report.notes and "failover.api_kye: left unchanged" in report.notes
     assert not any(secret in str(report) for secret in ("mine-", "theirs-"))

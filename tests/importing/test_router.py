@@ -91,10 +91,10 @@ def test_providers_become_upstreams_in_an_order_that_serves_the_routes() -> None
 
 def test_what_has_no_counterpart_is_noted() -> None:
     assert from_router(CONFIG).notes == (
-        "APIKEY: no longer has an effect",
-        'Providers[0] "deepseek": transformers without effect here: deepseek, maxtoken',
-        "Router.think: no counterpart here",
-        "Router.longContextThreshold: no counterpart here",
+        "APIKEY: has no effect",
+        'Providers[0] "deepseek": transformers without effect: deepseek, maxtoken',
+        "Router.think: not supported",
+        "Router.longContextThreshold: not supported",
     )
 
 
@@ -105,8 +105,8 @@ def test_a_transformer_that_may_stand_for_another_protocol_is_pointed_out() -> N
         "transformer": {"use": ["gemini-cli", "sampling"]},
     }
     assert from_router({"Providers": [provider]}).notes == (
-        'Providers[0] "g": transformers without effect here: sampling',
-        'Providers[0] "g": transformers not known here: gemini-cli; test it before use',
+        'Providers[0] "g": transformers without effect: sampling',
+        'Providers[0] "g": unknown transformers: gemini-cli; test it before use',
     )
 
 
@@ -150,8 +150,8 @@ def test_a_proxy_that_cannot_be_used_leaves_the_provider_off() -> None:
 def test_a_route_to_nowhere_and_a_provider_without_address_are_noted() -> None:
     config = {"Providers": [{"name": "a"}, 5], "Router": {"default": "b,m"}}
     assert from_router(config).notes == (
-        "Providers[1]: left out, it is not an object",
-        'Providers[0] "a": left out, it has no http(s) address',
+        "Providers[1]: skipped, it is not an object",
+        'Providers[0] "a": skipped, it has no http(s) address',
         'Router.default: no provider "b"',
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from switchyard.selftest.behaviours import MARK, Runs, Session, compare
-from switchyard.selftest.recorder import Asked, Receive, Recorder, Scope, Send
+from switchyard.selftest.recorder import Receive, ReceivedRequest, Recorder, Scope, Send
 
 CLAUDE_BODY: dict[str, Any] = {
     "system": [{"type": "text", "text": "x-anthropic-billing-header: cc_version=1"}],
@@ -21,12 +21,14 @@ CODEX_BODY: dict[str, Any] = {
 }
 
 
-def post(path: str, body: dict[str, Any], **headers: str) -> Asked:
+def post(path: str, body: dict[str, Any], **headers: str) -> ReceivedRequest:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Asked("POST", path, {"beta": "true"}, named, body)
+    return ReceivedRequest("POST", path, {"beta": "true"}, named, body)
 
 
-def runs(loop: Asked, bare: int, *more: Asked, output: str = f"The tool answered: {MARK}") -> Runs:
+def runs(
+    loop: ReceivedRequest, bare: int, *more: ReceivedRequest, output: str = f"The tool returned: {MARK}"
+) -> Runs:
     return Runs(Session(output, (*more, loop)), Session("", (loop,)), Session("", (loop,) * bare))
 
 
@@ -35,7 +37,7 @@ def changed(client: str, of: Runs) -> list[tuple[str, str]]:
 
 
 def test_a_client_as_measured_has_not_changed() -> None:
-    probe = Asked("HEAD", "/api", {}, {}, {})
+    probe = ReceivedRequest("HEAD", "/api", {}, {}, {})
     claude = post("/api/v1/messages", CLAUDE_BODY, x_claude_code_session_id="s")
     codex = post("/openai/responses", CODEX_BODY, session_id="s")
     assert changed("claude", runs(claude, 3, probe)) == []
@@ -45,8 +47,8 @@ def test_a_client_as_measured_has_not_changed() -> None:
 @pytest.mark.parametrize(
     ("without", "found"),
     [
-        ("thinking", [("asks for thinking", "none")]),
-        ("system", [("begins the system prompt with a billing line", "no")]),
+        ("thinking", [("requests thinking", "none")]),
+        ("system", [("starts the system prompt with a billing line", "no")]),
         ("metadata", [("sends the session in metadata.user_id, as JSON", "no")]),
         ("messages", [("puts system messages between the others", "no")]),
     ],
@@ -54,7 +56,7 @@ def test_a_client_as_measured_has_not_changed() -> None:
 def test_each_change_of_claude_code_is_named(without: str, found: list[tuple[str, str]]) -> None:
     body = {name: value for name, value in CLAUDE_BODY.items() if name != without}
     asked = post("/api/v1/messages", body, x_claude_code_session_id="s")
-    assert changed("claude", runs(asked, 3, Asked("HEAD", "/api", {}, {}, {}))) == found
+    assert changed("claude", runs(asked, 3, ReceivedRequest("HEAD", "/api", {}, {}, {}))) == found
 
 
 def test_a_client_that_asks_nothing_has_changed_in_everything_it_should_do() -> None:
@@ -96,4 +98,6 @@ def test_a_request_is_noted_once_whatever_the_application_reads(
         "headers": [(b"X-Api-Key", b"k")],
     }
     asyncio.run(recorder(scope, receive, send))
-    assert recorder.asked == [Asked("POST", "/v1/messages", {"beta": "true"}, {"x-api-key": "k"}, body)]
+    assert recorder.received == [
+        ReceivedRequest("POST", "/v1/messages", {"beta": "true"}, {"x-api-key": "k"}, body)
+    ]
