@@ -1,1 +1,1 @@
-"""RECEIVES: the doors for clients and for the dashboard."""
+"""The endpoints for clients and for the dashboard."""

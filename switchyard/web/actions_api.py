@@ -1,4 +1,4 @@
-"""What the dashboard's API does without touching the settings file."""
+"""The actions API: everything that the dashboard can do besides changing the settings file."""
 
 import asyncio
 from typing import Any, get_args
@@ -23,7 +23,7 @@ from switchyard.web.overview import Daemon
 MODES: tuple[str, ...] = get_args(Mode)
 MAX_SIMULATION_MINUTES = 24 * 60
 ROUNDING = 0.05
-"""seconds; a timer may ring a little before the moment it was set to"""
+"""seconds; a timer may fire slightly before its time"""
 
 
 class ActionsApi:
@@ -99,16 +99,16 @@ class ActionsApi:
         return answer({"ok": True})
 
     def _simulated(self, body: Json) -> tuple[str, ...]:
-        """The upstreams that a simulation is wanted for: one, or with null all."""
+        """The upstreams to simulate: one, or all with null."""
         match body.get("upstream", ""):
             case None:
                 return tuple(upstream.name for upstream in self._daemon.current().upstreams)
             case str(name) if name:
                 return (self._named(name).name,)
-        raise Problem(400, "`upstream` must be a text, or null for all upstreams.", "upstream")
+        raise Problem(400, "`upstream` must be a string, or null for all upstreams.", "upstream")
 
     def _forget_simulated(self, names: tuple[str, ...]) -> None:
-        """Nothing stays of a simulation that has ended by itself."""
+        """Drop the effects of a simulation that has ended by itself."""
         for name in names:
             if self._daemon.wire.seconds_left(name) is None:
                 self._daemon.health.forget_simulated(name)
@@ -125,14 +125,14 @@ class ActionsApi:
         upstream = self._named(text_of(body, "upstream"))
         captured = self._daemon.relay.find(text_of(body, "id"))
         if captured is None or captured.request is None:
-            raise Problem(404, "The body of this request was not kept.")
+            raise Problem(404, "The body of this request was not captured.")
         if not upstream.enabled:
             raise Problem(409, f'"{upstream.name}" is disabled; enable it first.', "upstream")
-        return answer({"id": await self._ask_again(captured.request, upstream)})
+        return answer({"id": await self._send_again(captured.request, upstream)})
 
-    async def _ask_again(self, request: ClientRequest, upstream: Upstream) -> str:
-        """Sends the request on its way to this upstream; its id as soon as it has one."""
-        model = request.summary.model.rpartition(",")[2]  # without the upstream that it may have named itself
+    async def _send_again(self, request: ClientRequest, upstream: Upstream) -> str:
+        """Send the request to this upstream; returns its id as soon as it has one."""
+        model = request.summary.model.rpartition(",")[2]  # without a prefix that selects an upstream
         summary = replace(request.summary, model=f"{upstream.name},{model}", session="")
         request = without_local_keys(request, self._daemon.current().client_keys)
         again = replace(request, summary=summary, kind="replay")
@@ -184,7 +184,7 @@ def _report_view(report: Report) -> Json:
 
 
 def captured_view(captured: Captured, secrets: tuple[str, ...]) -> Json:
-    """The bodies kept of an exchange, with these secrets blanked."""
+    """The captured bodies of an exchange, with these secrets blanked."""
     body = captured.request.body if captured.request else b""
     return {
         "request": redacted_bytes(body, secrets).decode(errors="replace"),
@@ -193,12 +193,12 @@ def captured_view(captured: Captured, secrets: tuple[str, ...]) -> Json:
     }
 
 
-def secrets_around(exchange: Exchange, settings: Settings) -> tuple[str, ...]:
-    """All that is secret in the settings, and what the upstreams that were asked have been shown."""
-    asked = {attempt.upstream for attempt in exchange.attempts}
+def secrets_for(exchange: Exchange, settings: Settings) -> tuple[str, ...]:
+    """All secrets in the settings, and those sent to the upstreams that were tried."""
+    tried = {attempt.upstream for attempt in exchange.attempts}
     found = {*settings.client_keys}
     for upstream in settings.upstreams:
-        # a keychain may ask the user: only for what can be there
-        shown = secrets_of(upstream) if upstream.name in asked else (upstream.key, *upstream.headers.values())
+        # a keychain may prompt the user: only for keys that were used
+        shown = secrets_of(upstream) if upstream.name in tried else (upstream.key, *upstream.headers.values())
         found.update(shown)
     return worth_hiding(found)

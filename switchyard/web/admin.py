@@ -1,4 +1,4 @@
-"""The dashboard's pages and JSON API: which path does what. docs/api.md describes each."""
+"""The dashboard's pages and JSON API: the handler of each path. docs/api.md describes them."""
 
 from pathlib import Path
 
@@ -18,27 +18,27 @@ from switchyard.web.epochs import Epochs
 from switchyard.web.live import LiveEvents
 from switchyard.web.overview import Daemon, Overview
 from switchyard.web.plain import Plain
-from switchyard.web.query_api import Reading
+from switchyard.web.query_api import QueryApi
 from switchyard.web.settings_api import SettingsApi
 
 STATUS_WORDS = {
     404: "There is nothing at this address; the dashboard is at /.",
-    405: "This address takes another method.",
+    405: "This address needs another method.",
 }
 
 
 class Admin:
-    """The ASGI application for everybody but the clients."""
+    """The ASGI application for all requests except those of clients."""
 
     def __init__(self, daemon: Daemon, static: Path) -> None:
         overview = Overview(daemon, Epochs(steady_seconds).now)
         self._live = LiveEvents(overview, daemon.recent.listen)
-        reading = Reading(daemon, overview, self._live)
+        queries = QueryApi(daemon, overview, self._live)
         writing = SettingsApi(daemon.settings_file)
         clients = ClientSetup(daemon.client_files, daemon.current)
         get_handlers = (
             Plain(daemon, overview).table()
-            | reading.table()
+            | queries.table()
             | writing.reading_table()
             | clients.reading_table()
         )
@@ -54,13 +54,13 @@ class Admin:
         await self._app(scope, receive, send)
 
     def close(self) -> None:
-        """Ends the live events, which would otherwise hold up the daemon's end."""
+        """End the live events, which would otherwise delay the daemon's end."""
         self._live.close()
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    # the static files take any path, and complain of the method before they look whether there is such a file
+    # the static files accept any path, and check the method before the file exists
     is_file = isinstance(request.scope.get("endpoint"), StaticFiles)
     status = 404 if is_file and error.status_code == 405 else error.status_code
     return answer({"error": {"message": STATUS_WORDS.get(status, error.detail)}}, status)

@@ -1,4 +1,4 @@
-"""How the dashboard's API takes bodies and tells what went wrong: one error shape for all of it."""
+"""Request bodies and errors of the dashboard's API: one error shape for all of it."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 
 class Problem(Exception):
-    """What is told to the caller instead of an answer."""
+    """An error response."""
 
     def __init__(self, status: int, message: str, field: str = "") -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ def answer(value: Any, status: int = 200) -> Response:
 
 
 def answering(handler: Handler) -> Handler:
-    """The handler with its exceptions turned into the error shape."""
+    """The handler with its exceptions converted to the error shape."""
 
     async def handle(request: Request) -> Response:
         try:
@@ -52,7 +52,7 @@ def answering(handler: Handler) -> Handler:
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
             return _error(
-                507, f"The disk refused it: {error.strerror or error}{where}. Nothing was changed.", {}
+                507, f"The disk refused to write: {error.strerror or error}{where}. Nothing was changed.", {}
             )
         except ClientDisconnect:
             return Response(status_code=499)
@@ -65,7 +65,7 @@ def _error(status: int, message: str, more: Json) -> Response:
 
 
 def within(faults: tuple[Fault, ...], prefix: str) -> tuple[Fault, ...]:
-    """The faults below this path, told from there; the others as they are."""
+    """The errors below this path, relative to it; the others unchanged."""
     return tuple(replace(fault, path=fault.path.removeprefix(prefix)) for fault in faults)
 
 
@@ -96,15 +96,15 @@ async def read_object(request: Request) -> Json:
 
 
 def text_of(body: Json, name: str, default: str | None = None) -> str:
-    """A text of the body. Raises Problem; without a default it has to be there."""
+    """A string of the body. Raises Problem; without a default it is required."""
     value = body.get(name, default)
     if not isinstance(value, str):
-        raise Problem(400, f"`{name}` must be a text.", name)
+        raise Problem(400, f"`{name}` must be a string.", name)
     return value
 
 
 def optional_text_of(body: Json, name: str) -> str | None:
-    """A text of the body, None if it is not there. Raises Problem."""
+    """A string of the body, None if it is missing. Raises Problem."""
     return None if body.get(name) is None else text_of(body, name)
 
 

@@ -1,4 +1,4 @@
-"""The few words of ASGI that our doors speak: reading a body, writing an answer, noticing that the client left."""
+"""The parts of ASGI that both endpoints use: reading a body, sending a response, noticing a client that leaves."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -12,7 +12,7 @@ Headers = list[tuple[str, str]]
 DEPARTURE = "switchyard.departure"
 """the extension of the scope that holds its `Departure`"""
 CUT: Event = {"type": "switchyard.response.cut"}
-"""sent in place of the rest of an answer: the server closes the connection, so that the client sees it broken"""
+"""sent instead of the rest of a response: the server closes the connection, so that the client sees it broken"""
 
 
 class BodyTooLarge(Exception):
@@ -53,9 +53,9 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
 
 
 class Departure:
-    """Tells at once that the client has closed its connection; the server puts one into each request's scope.
+    """Reports at once that the client has closed its connection; the server adds one to each request's scope.
 
-    ASGI itself says so only to a task that waits for it, and a task for each request is dear.
+    ASGI itself reports it only to a task that waits for it, and a task for each request is expensive.
     """
 
     __slots__ = ("_happened", "_listener")
@@ -65,7 +65,7 @@ class Departure:
         self._listener: Callable[[], None] | None = None
 
     def listen(self, listener: Callable[[], None] | None) -> None:
-        """Calls this one, and no earlier one, when the client leaves, or now if it has left."""
+        """Call this listener, instead of an earlier one, when the client leaves, or now if it has left."""
         self._listener = listener
         if self._happened and listener is not None:
             listener()
@@ -83,7 +83,7 @@ def departure_of(scope: Scope) -> Departure:
 
 
 async def respond(send: Send, status: int, headers: Headers, body: bytes, *, is_head: bool = False) -> None:
-    """One whole answer."""
+    """Send one whole response."""
     await send(
         {
             "type": "http.response.start",
@@ -95,7 +95,7 @@ async def respond(send: Send, status: int, headers: Headers, body: bytes, *, is_
 
 
 class AsgiSink:
-    """An answer that grows: what the relay writes goes to the client at once."""
+    """A streamed response: what the relay writes is sent to the client at once."""
 
     def __init__(self, send: Send) -> None:
         self._send = send

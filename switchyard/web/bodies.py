@@ -1,4 +1,4 @@
-"""Take the body of a client's request: bounded, unpacked, and no pile of brackets."""
+"""Read the body of a client's request: limited in size, decompressed, without too many containers."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,19 +8,19 @@ from switchyard.relay.decompress import DecompressionBomb, unpack_whole
 from switchyard.web.asgi import Receive, Scope, header, read_body
 
 AT_ONCE_BYTES = 1024 * 1024
-"""unpacking more would hold up the streams of others"""
+"""larger bodies are decompressed in a thread, as they would delay other streams"""
 SAMPLES = 64
 SAMPLE_BYTES = 1024
 MOST_CONTAINERS = 4_000_000
-"""a list takes a hundred times its two bytes in memory; so many are more than any conversation has"""
+"""a list takes a hundred times its two bytes in memory; no conversation has this many"""
 
 
 class TooManyContainers(Exception):
-    """The body is made of lists and objects rather than of words."""
+    """The body consists of lists and objects rather than text."""
 
 
 async def take_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body, unpacked. Raises BodyTooLarge, ClientLeft, UnpackError or TooManyContainers."""
+    """The whole body, decompressed. Raises BodyTooLarge, ClientLeft, UnpackError or TooManyContainers."""
     body = await read_body(scope, receive, limit)
     encoding = header(scope, b"content-encoding")
     if encoding:
@@ -31,7 +31,7 @@ async def take_body(scope: Scope, receive: Receive, limit: int) -> bytes:
 
 
 async def unpacked(encoding: str, body: bytes, limit: int) -> bytes:
-    """A few bytes may become very many: those are unpacked in a thread. Raises UnpackError."""
+    """Decompress the body, in a thread if the result may be large. Raises UnpackError."""
     try:
         return unpack_whole(encoding, body, min(limit, AT_ONCE_BYTES))
     except DecompressionBomb:
@@ -39,7 +39,7 @@ async def unpacked(encoding: str, body: bytes, limit: int) -> bytes:
 
 
 def has_too_many_containers(body: bytes, pick: Callable[[int], int] = randrange) -> bool:
-    """Judged by samples, at places that nobody can foresee: to count all takes longer than to read the head."""
+    """Estimated from samples at unpredictable positions: counting all of them takes longer than the whole request."""
     if len(body) <= MOST_CONTAINERS // 2:
         return False
     places = [pick(len(body) - SAMPLE_BYTES) for _ in range(SAMPLES)]

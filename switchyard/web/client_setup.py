@@ -1,4 +1,4 @@
-"""The dashboard's part of setting up clients: what is there, what would change, do it, take it back."""
+"""The dashboard's set-up of clients: show the state, preview the change, apply it, undo it."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +18,7 @@ from switchyard.web.answers import Handler, Json, Problem, answer, read_object, 
 from switchyard.web.views import shown_path
 
 USUAL_KNOBS = frozenset({"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"})
-"""suggested where nothing was chosen before"""
+"""suggested if no model was chosen before"""
 LOOK_AGAIN = "Nothing was written: look at the preview again."
 KEY_TO_FILL_IN = "YOUR-CLIENT-KEY"
 STATES = {True: "ours", False: "other", None: "absent"}
@@ -26,7 +26,7 @@ Planned = Callable[[str, Json], Plan]
 
 
 class ClientFiles(Protocol):
-    """The files of the clients that can be set up, and what a set-up would make of them."""
+    """The files of the clients that can be set up, and the changes that a set-up would make."""
 
     @property
     def titles(self) -> Mapping[str, str]: ...
@@ -41,7 +41,7 @@ class ClientFiles(Protocol):
         ...
 
     def leads_here(self, client: str) -> bool | None:
-        """Does the file send the client to this daemon? None if it says nothing. Raises Unparsable or OSError."""
+        """True if the file points the client here; None if it names no address. Raises Unparsable or OSError."""
         ...
 
     def undo(self, client: str) -> Plan:
@@ -128,7 +128,7 @@ class ClientSetup:
             raise Problem(400, "`client` must be one of " + ", ".join(self._files.titles) + ".", "client")
         return name
 
-    # --- what is there ---
+    # --- state ---
 
     def _view(self, client: str) -> Json:
         path = self._files.path(client)
@@ -157,11 +157,11 @@ class ClientSetup:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Turns what may be wrong with the user's file into a Problem."""
+    """Raises a Problem for an error in the user's file."""
     try:
         yield
     except Unparsable as broken:
-        raise Problem(422, f"{path} cannot be read, so it is not touched: {broken}") from None
+        raise Problem(422, f"{path} cannot be read and is left unchanged: {broken}") from None
     except OSError as error:
         raise Problem(507, f"{path}: {error.strerror or error}") from None
 
@@ -179,7 +179,7 @@ CODEX_OPTIONS: list[Json] = [
         "name": "model",
         "type": "text",
         "label": "model",
-        "help": "The model Codex asks for; empty: the one it has.",
+        "help": "The model that Codex requests; empty: keep the current one.",
         "default": "",
     }
 ]

@@ -1,4 +1,4 @@
-"""An exchange as a curl command for its upstream: to be pasted into a shell, with the key left to fill in."""
+"""Show an exchange as a curl command for its upstream, without the key."""
 
 import shlex
 
@@ -20,7 +20,7 @@ SAMPLES: dict[ProtocolName, dict[str, object]] = {
 
 
 def curl_command(exchange: Exchange, upstream: Upstream | None, captured: Captured | None) -> str:
-    """What was asked last; a sample body stands in where none was kept or it was converted. "" without an attempt."""
+    """The last attempt; with a sample body if none was captured or it was converted. "" without an attempt."""
     if not exchange.attempts or exchange.attempts[-1].url == "demo:":
         return ""
     last = exchange.attempts[-1]

@@ -1,4 +1,4 @@
-"""An entry as it is being edited in the dashboard: in the place it would have in the file."""
+"""An entry that is being edited in the dashboard, at its position in the file."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ Document = dict[str, Any]
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """The document as a save would write it, the place of the entry in it, and the fields that were sent.
+    """The document as a save would write it, the position of the entry in it, and the fields that were sent.
 
     `saved` is the document before, whose entry `edits` is changed; None for a new entry.
     """
@@ -29,7 +29,7 @@ class Draft(msgspec.Struct, frozen=True):
         return f"$.upstreams[{self.place}]."
 
     def parsed(self) -> Parsed:
-        """What a save would make of it. Raises SettingsError, with paths that begin at the entry."""
+        """The settings after a save. Raises SettingsError, with paths relative to the entry."""
         try:
             parsed = parse(self.document)
         except SettingsError as error:
@@ -56,7 +56,7 @@ class Draft(msgspec.Struct, frozen=True):
 
 
 def draft_of(document: Document, body: Document) -> Draft:
-    """The `entry` of a request; with `name`, that stored entry lends the secrets it does not repeat."""
+    """The `entry` of a request; with `name`, secrets that it does not repeat come from that stored entry."""
     entry, name = object_of(body, "entry"), body.get("name")
     if name is None:
         drafted = editing.added(document, editing.changed_entry({}, entry))

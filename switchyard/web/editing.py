@@ -1,4 +1,4 @@
-"""Edits of the settings document by the names of its upstreams: pure, the given document stays as it is."""
+"""Edit the settings document by the names of its upstreams; the given document is not modified."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ class NoSuchUpstream(Exception):
 
 
 class UnknownSection(Exception):
-    """The settings have no such part, or not one that can be changed this way."""
+    """The settings have no such section, or it cannot be changed this way."""
 
 
 def entries_of(document: Document) -> list[Entry]:
@@ -69,7 +69,7 @@ def removed(document: Document, name: str) -> Document:
 
 
 def moved(document: Document, name: str, before: str | None) -> Document:
-    """The entry right before another one, or at the end."""
+    """The entry moved before another one, or to the end."""
     if name == before:
         return document
     entry = entry_of(document, name)
@@ -77,7 +77,7 @@ def moved(document: Document, name: str, before: str | None) -> Document:
 
 
 def duplicated(document: Document, name: str) -> tuple[Document, str]:
-    """A copy right behind the original, switched off so that it does nothing unasked; and its name."""
+    """A copy after the original, disabled so that it has no effect yet; and its name."""
     entries, index = entries_of(document), index_of(document, name)
     copy_name = Names(str(entry.get("name")) for entry in entries).unique(name)
     copy = {**entries[index], "name": copy_name, "enabled": False}
@@ -85,7 +85,7 @@ def duplicated(document: Document, name: str) -> tuple[Document, str]:
 
 
 def put_back(document: Document, earlier: Document, name: str) -> Document:
-    """The entry of an earlier version at the place it had there."""
+    """The entry of an earlier version at its earlier position."""
     index = index_of(earlier, name)
     entries = entries_of(document)
     entries.insert(min(index, len(entries)), entries_of(earlier)[index])
@@ -93,7 +93,7 @@ def put_back(document: Document, earlier: Document, name: str) -> Document:
 
 
 def changed_entry(stored: Mapping[str, Any], changes: Mapping[str, Any]) -> Entry:
-    """The entry with these fields changed: null takes one out, a blanked secret stays as it is stored."""
+    """The entry with these fields changed: null removes a field, a blanked secret keeps the stored one."""
     entry = dict(stored)
     for name, value in changes.items():
         if value is None:
@@ -114,7 +114,7 @@ def _with_secrets(name: str, value: Any, stored: Any) -> Any:
 
 
 def _with_unknown(kind: type[msgspec.Struct], name: str, value: Any, stored: Any) -> Any:
-    """The value of a field with what is shown of it blanked: an unknown field, or one that has some inside."""
+    """The value of a field with its unknown parts blanked as they are shown."""
     fields = fields_of(kind)
     if name in fields:
         return with_unknown(fields[name][0], value, stored, MASK)
@@ -122,7 +122,7 @@ def _with_unknown(kind: type[msgspec.Struct], name: str, value: Any, stored: Any
 
 
 def changed_settings(document: Document, changes: Mapping[str, Any]) -> Document:
-    """The document with these parts changed. Raises UnknownSection."""
+    """The document with these sections changed. Raises UnknownSection."""
     changed = dict(document)
     for name, value in changes.items():
         if name in PIECEWISE and isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Date the moments of a steady clock: the same moment is the same second since 1970 each time it is shown."""
+"""Convert times of a steady clock to seconds since 1970, with the same result each time they are shown."""
 
 import time
 from collections.abc import Callable
@@ -7,11 +7,11 @@ from datetime import datetime
 from switchyard.routing.lineup import Moment
 
 STEP_SECONDS = 0.5
-"""the two clocks have parted by so much: the system's time was set, or the machine has slept"""
+"""the two clocks have drifted apart by this much: the system's time was set, or the machine has slept"""
 
 
 class Epochs:
-    """Moments of the steady clock on the calendar. What is dated anew each time would change without any news."""
+    """Calendar times for a steady clock. Converting a time anew each time would give small differences."""
 
     def __init__(self, steady: Callable[[], float], wall: Callable[[], float] = time.time) -> None:
         self._steady = steady

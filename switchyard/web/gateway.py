@@ -1,4 +1,4 @@
-"""The clients' doors: which path speaks which protocol, who may enter, and the way to the relay."""
+"""The client endpoints: the protocol of each path, the check of client keys, the call of the relay."""
 
 import asyncio
 import hmac
@@ -45,7 +45,7 @@ from switchyard.web.bodies import TooManyContainers, take_body
 JSON: Headers = [("content-type", "application/json")]
 MEGABYTE = 1024 * 1024
 REFUSAL_SECONDS = 0.5
-"""each wrong key costs the caller this long"""
+"""delay after each wrong key"""
 
 MESSAGES = ("/v1/messages", "/api/v1/messages", "/claude/v1/messages")
 CHAT = (
@@ -68,14 +68,14 @@ COMPACTORS = frozenset(f"{path}/compact" for path in RESPONSES)
 TELEMETRY = re.compile(r"(/api)?/(api/)?event_logging/")
 CLIENT_PREFIXES = ("/v1/", "/api/v1/", "/claude/", "/openai/", "/responses/")
 ENDPOINTS = ("/messages", "/completions", "/responses", "/embeddings")
-"""ends of paths that only clients call, be it with a wrong base URL"""
+"""ends of paths that only clients call, perhaps with a wrong base URL"""
 OF_OPENAI = re.compile(r"/(openai|chat|completions|responses|embeddings|images|audio|moderations)(/|\Z)")
 
 Answerer = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Gateway:
-    """An ASGI application for the clients' paths; `owns` tells which those are."""
+    """An ASGI application for the clients' paths; `owns` decides which those are."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class Gateway:
         await _until_client_leaves(self._relay.answer(request, sink), sink, departure_of(scope))
 
     async def _read(self, protocol: ProtocolName, scope: Scope, receive: Receive) -> ClientRequest:
-        """The request, checked. Raises _Refused or ClientLeft."""
+        """The validated request. Raises _Refused or ClientLeft."""
         keys = self._settings().client_keys
         client = _admitted(scope, keys)
         received = await self._body(scope, receive)
@@ -154,18 +154,18 @@ class Gateway:
             )
             raise _Refused(WireError(kind, f"Request body: {error}.", status)) from None
         except TooManyContainers:
-            message = "Request body: it has more lists and objects than any request."
+            message = "Request body: too many lists and objects."
             raise _Refused(WireError(ErrorType.INVALID_REQUEST, message, 400)) from None
 
     async def _refuse(self, protocol: ProtocolName, error: WireError, send: Send) -> None:
         if error.type is ErrorType.AUTHENTICATION:
             await asyncio.sleep(REFUSAL_SECONDS)
         status, body = self._codecs[protocol].encode_error(error)
-        # not "connection: close", even for 413: a client that still sends would get a reset in place of this answer;
-        # the server drops what still comes
+        # not "connection: close", even for 413: a client that still sends would get a reset instead of this response;
+        # the server discards the rest
         await respond(send, status, [*JSON, ("x-should-retry", "false")], body)
 
-    # --- their neighbours ------------------------------------------------------
+    # --- other paths ------------------------------------------------------
 
     async def _serve_neighbour(
         self, method: str, path: str, scope: Scope, receive: Receive, send: Send
@@ -187,7 +187,7 @@ class Gateway:
 
     async def _upgrade(self, scope: Scope, send: Send) -> None:
         """Codex falls back to POST at once on 426, and only then."""
-        error = WireError(ErrorType.INVALID_REQUEST, "WebSocket is not spoken here; use POST.", 426)
+        error = WireError(ErrorType.INVALID_REQUEST, "WebSocket is not supported; use POST.", 426)
         _, body = self._codecs["responses"].encode_error(error)
         await respond(send, 426, [*JSON, ("upgrade", "HTTP/1.1"), ("connection", "close")], body)
 
@@ -243,7 +243,7 @@ class Gateway:
         await respond(send, 200, JSON, msgspec.json.encode(shape))
 
     async def _swallow(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Telemetry ends here."""
+        """Accept telemetry and discard it."""
         with suppress(BodyTooLarge, ClientLeft):
             await read_body(scope, receive, MEGABYTE)
         await respond(send, 200, JSON, b"{}")
@@ -255,7 +255,7 @@ class Gateway:
 
 
 def _list_of_models(path: str) -> str:
-    """The path of the list that this one belongs to, as a whole or for one model; "" if it is none."""
+    """The path of the model list that this path belongs to, whole or for one model; "" if it is none."""
     return next((base for base in MODELS if path == base or path.startswith(f"{base}/")), "")
 
 
@@ -264,7 +264,7 @@ def _remedy(path: str) -> str:
         return "send a POST"
     if _list_of_models(path):
         return "send a GET"
-    return "clients may call /v1/messages, /v1/chat/completions, /v1/responses, /v1/models"
+    return "use /v1/messages, /v1/chat/completions, /v1/responses, /v1/models"
 
 
 class _Refused(Exception):
@@ -274,7 +274,7 @@ class _Refused(Exception):
 
 
 def _admitted(scope: Scope, keys: Mapping[str, str]) -> str:
-    """The name of the client that the local key belongs to; "" where none is needed. Raises _Refused."""
+    """The name of the client that the key belongs to; "" if none is needed. Raises _Refused."""
     if not keys:
         return ""
     shown = _shown_keys(scope)
@@ -292,7 +292,7 @@ def _without_local_keys(scope: Scope, body: bytes, keys: Mapping[str, str]) -> t
 
 
 def _shown_keys(scope: Scope) -> list[str]:
-    """Whatever the client shows as its key."""
+    """All keys that the client sends."""
     shown = [header(scope, b"x-api-key"), header(scope, b"api-key")]
     scheme, _, token = header(scope, b"authorization").partition(" ")
     if scheme.lower() == "bearer":
@@ -301,7 +301,7 @@ def _shown_keys(scope: Scope) -> list[str]:
 
 
 async def _until_client_leaves(work: Awaitable[Any], sink: AsgiSink, departure: Departure) -> None:
-    """Does the work, and drops it at once in whatever phase when the client goes before its answer has ended."""
+    """Do the work, and cancel it in any phase when the client leaves before its response has ended."""
     task = asyncio.current_task()
     assert task is not None
     has_left = False

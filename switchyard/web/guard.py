@@ -1,4 +1,4 @@
-"""The door-keeper before every route: who calls by which name, and from which page."""
+"""Check every request before routing: its host name, and the page that it comes from."""
 
 import asyncio
 import hmac
@@ -16,7 +16,7 @@ from switchyard.web.asgi import AsgiApp, Receive, Scope, Send, header, respond
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 COOKIE = "switchyard_admin"
 REFUSAL_SECONDS = 0.5
-"""each wrong token costs the caller this long"""
+"""delay after each wrong token"""
 HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]*)?|\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
 MAX_HOST_CHARS = 300
 OWN_SITES = frozenset({"", "same-origin", "none"})
@@ -31,14 +31,14 @@ SECURITY_HEADERS = [
     ("referrer-policy", "no-referrer"),
     ("cross-origin-resource-policy", "same-origin"),
 ]
-"""for every answer, the server's own included"""
+"""for every response, including the server's own"""
 
 
 class Guard:
-    """Wraps the whole application. Refuses foreign names (DNS rebinding) and foreign pages (cross-site calls).
+    """Wraps the whole application. Refuses foreign host names (DNS rebinding) and foreign pages (cross-site calls).
 
-    With an admin token (any bind beyond loopback) everything but the clients' doors needs it: as Bearer, or as
-    the cookie that one visit with `?token=` leaves.
+    With an admin token (any bind beyond loopback), everything except the client endpoints needs it: as Bearer, or as
+    the cookie that a visit with `?token=` sets.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Guard:
         elif self._admin_token and not self._is_client_endpoint(scope["method"], scope["path"]):
             await self._admit_admin(scope, receive, send)
         elif self._admin_token and not self._settings().client_keys:
-            reason = "`client_keys` is empty: nobody is served beyond this machine until it holds a key."
+            reason = "`client_keys` is empty: requests from other machines are refused until it holds a key."
             await _refuse(401, "authentication_error", reason, send)
         else:
             await self._app(scope, receive, send)
@@ -84,9 +84,7 @@ class Guard:
             await self._app(scope, receive, send)
         else:
             await asyncio.sleep(REFUSAL_SECONDS)
-            reason = (
-                "The admin token is missing; open the dashboard once with ?token=... as the banner shows."
-            )
+            reason = "The admin token is missing; open the dashboard with ?token=... as shown in the banner."
             await _refuse(401, "authentication_error", reason, send)
 
     def _cookie(self, scope: Scope) -> str:
@@ -94,7 +92,7 @@ class Guard:
         return f"{COOKIE}={self._admin_token}; HttpOnly; SameSite=Strict; Path=/{secure}"
 
     def _refusal(self, scope: Scope) -> str:
-        """Why this request is not served; "" if it is."""
+        """Why this request is refused; "" if it is not."""
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         if len(hosts) != 1 or not self._is_ours(hosts[0].decode("latin-1")):
             shown = hosts[0].decode("latin-1", "replace")[:100] if hosts else "none"
@@ -105,9 +103,9 @@ class Guard:
         own_origin = f"{scope['scheme']}://{hosts[0].decode('latin-1')}".lower()
         for origin in _values(scope, b"origin"):
             if origin.lower() != own_origin:
-                return f"Requests from pages of {origin[:100]!r} are not served."
+                return f"Requests from pages of {origin[:100]!r} are refused."
         if not OWN_SITES.issuperset(_values(scope, b"sec-fetch-site")) and not _is_plain_visit(scope):
-            return "Requests from pages of other sites are not served."
+            return "Requests from pages of other sites are refused."
         return ""
 
     def _is_ours(self, host: str) -> bool:
@@ -138,7 +136,7 @@ def _values(scope: Scope, name: bytes) -> list[str]:
 
 @lru_cache(64)
 def _host_name(host: str) -> str:
-    """The name without port and brackets, in lower case; "" for nonsense."""
+    """The name without port and brackets, in lower case; "" if it is invalid."""
     if not HOST.fullmatch(host):
         return ""
     try:
@@ -151,7 +149,7 @@ def _host_name(host: str) -> str:
 
 
 def _is_plain_visit(scope: Scope) -> bool:
-    """Somebody followed a link to a page of ours: harmless, and it may not carry anything."""
+    """A link to a page of the dashboard was followed: harmless, and without a body."""
     return (
         scope["method"] in ("GET", "HEAD")
         and header(scope, b"sec-fetch-mode") == "navigate"

@@ -1,4 +1,4 @@
-"""Report what is held now: to the dashboard, `explain`, the status line and the metrics."""
+"""Report the held requests: to the dashboard, `explain`, the status line and the metrics."""
 
 import re
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ STATUS = re.compile(r"\d{3}\b")
 
 
 class HeldRequests:
-    """`epochs` dates the moments of the hold's clock."""
+    """`epochs` converts the times of the hold's clock."""
 
     def __init__(self, hold: Hold, epochs: Epochs) -> None:
         self._hold = hold
@@ -32,7 +32,7 @@ class HeldRequests:
         return len(self._hold.held())
 
     def of_targets(self, targets: Iterable[Target]) -> list[Json]:
-        """How many requests are held for each of these targets, and the next try; those without any are left out."""
+        """How many requests are held for each of these targets, and the next try; targets without any are left out."""
         waiting = [waited.target for held in self._hold.held() for waited in held.waits]
         return [
             {
@@ -89,6 +89,6 @@ def _upstream(held: Held, waited: Waited) -> Json:
 
 
 def _short(reason: str) -> str:
-    """The status alone, where the reason begins with one; else its beginning, without what explains it."""
+    """The status alone if the reason starts with one; else its beginning, without the explanation."""
     status = STATUS.match(reason)
     return status[0] if status else reason.partition(" (")[0][:SHORT_REASON_CHARS]

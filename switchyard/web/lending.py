@@ -1,4 +1,4 @@
-"""Decide whether an edit would take a stored secret to another address than the one it was saved with."""
+"""Decide whether an edit would send a stored secret to an address other than the one it was saved with."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ ANY_MODEL = "m"
 
 
 def moved_secrets(stored: Upstream, edited: Upstream, sent: dict[str, Any]) -> tuple[Fault, ...]:
-    """The secrets that were not entered again, if requests of the edited entry would take them elsewhere."""
+    """The secrets that were not entered again, if the edited entry would send them elsewhere."""
     if not _goes_elsewhere(stored, edited):
         return ()
     return tuple(
@@ -27,7 +27,7 @@ def moved_secrets(stored: Upstream, edited: Upstream, sent: dict[str, Any]) -> t
 def unsaved_name(saved: Sequence[Upstream], edited: Upstream) -> tuple[Fault, ...]:
     """The variable or keychain entry that holds the key, unless the file has the same name for the same address.
 
-    Looking it up for a test would tell any key of this machine to any address.
+    Looking it up for a test would send any key of this machine to any address.
     """
     if key_view(edited.key)["kind"] not in ("env", "keyring"):
         return ()
@@ -43,7 +43,7 @@ def unsaved_name(saved: Sequence[Upstream], edited: Upstream) -> tuple[Fault, ..
 
 
 def _kept(edited: Upstream, sent: dict[str, Any]) -> Iterator[str]:
-    """The paths of secrets that the edit leaves as they are stored. Names of variables are no secrets."""
+    """The paths of secrets that the edit keeps as stored. Names of variables are not secrets."""
     if "key" not in sent and key_view(edited.key)["kind"] == "literal":
         yield "key"
     entered = sent.get("headers")
@@ -53,9 +53,9 @@ def _kept(edited: Upstream, sent: dict[str, Any]) -> Iterator[str]:
 
 
 def _goes_elsewhere(stored: Upstream, edited: Upstream) -> bool:
-    """True if somebody else would see the key: another address, another host behind it, or a proxy without TLS.
+    """True if a third party would see the key: another address, another host behind it, or a proxy without TLS.
 
-    A test of the stored entry asks its address in several forms, so those are the same address.
+    A test of the stored entry tries its address in several forms, which count as the same address.
     """
     if edited.is_demo:
         return False

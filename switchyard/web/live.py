@@ -1,4 +1,4 @@
-"""Live events for the dashboard: what has changed, told to every open page, with resume after a break.
+"""Live events for the dashboard: changes are sent to every open page, with resume after a break.
 
 Nothing is computed while no page is open.
 """
@@ -24,15 +24,15 @@ NUMBER = re.compile(r"[0-9]{1,18}")
 ALIVE = b": alive\n\n"
 RETRY = b"retry: 1000\n\n"
 VOLATILE = frozenset({"now"})
-"""changes all the time and is no news"""
+"""changes all the time and is not reported"""
 
 
 class TooManyReaders(Exception):
-    """More pages are open than one person can look at."""
+    """More pages are open than one person can use."""
 
 
 class LiveEvents:
-    """One journal of events; each reader has its place in it."""
+    """One log of events; each reader has its position in it."""
 
     def __init__(
         self, overview: Overview, listen: Callable[[Callable[[Exchange], None]], Callable[[], None]]
@@ -49,7 +49,7 @@ class LiveEvents:
         self._closed = False
 
     async def follow(self, resume: str) -> AsyncIterator[bytes]:
-        """The events from where the reader left off, for ever. Raises TooManyReaders."""
+        """The events from where the reader stopped, without end. Raises TooManyReaders."""
         if self._readers >= MAX_READERS:
             raise TooManyReaders
         self._readers += 1
@@ -79,12 +79,12 @@ class LiveEvents:
                 self._end()
 
     def close(self) -> None:
-        """The daemon leaves: every reader is let go, so that nobody waits for it."""
+        """The daemon stops: end every reader, so that none delays it."""
         self._closed = True
         self._news.set()
 
     def _place(self, resume: str) -> int | None:
-        """The number of the last event a returning reader has seen; None if the next one is lost."""
+        """The number of the last event that a returning reader has seen; None if the next one is lost."""
         boot, _, number = resume.partition("-")
         if boot != self._overview.boot or not NUMBER.fullmatch(number):
             return None
@@ -95,7 +95,7 @@ class LiveEvents:
     # --- writing ---
 
     def _begin(self) -> None:
-        # what happened while nobody looked was not written down: returning readers start afresh
+        # events without readers were not recorded: returning readers start again
         self._events.clear()
         self._last += 1
         self._state = {}

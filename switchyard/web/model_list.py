@@ -1,4 +1,4 @@
-"""The models that the clients can ask for, in the three shapes that clients read."""
+"""The models that clients can request, in the three formats that clients read."""
 
 import re
 from typing import Any
@@ -25,7 +25,7 @@ def anthropic_list(models: dict[str, int], query: dict[str, str]) -> dict[str, A
     count = max(1, min(int(limit), MAX_LIMIT)) if NUMBER.fullmatch(limit) else DEFAULT_LIMIT
     page = entries[start:end][:count]
     if limit == str(MAX_LIMIT):
-        # so asks Claude Code, which shows only names that begin like those of Anthropic
+        # Claude Code sends this; it shows only names that begin like those of Anthropic
         page = [{**entry, "id": _shown_id(entry["id"])} for entry in page]
     return {
         "data": page,
@@ -59,7 +59,7 @@ def openai_model(name: str) -> dict[str, Any]:
 
 
 def codex_list(models: dict[str, int]) -> dict[str, Any]:
-    """What Codex reads with `client_version`: its own catalogue entries."""
+    """The list that Codex reads with `client_version`: entries of its own catalogue format."""
     return {
         "models": [codex_model(name, window, place) for place, (name, window) in enumerate(models.items())]
     }

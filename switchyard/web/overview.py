@@ -1,4 +1,4 @@
-"""What the dashboard is given of the daemon, and the overview made of it: who answers now, and what is under way."""
+"""What the dashboard gets of the daemon, and the overview: upstreams that answer now, running requests."""
 
 import secrets
 from collections.abc import Callable, Mapping
@@ -40,18 +40,22 @@ from switchyard.web.views import (
     upstream_state,
 )
 
-USUAL_MODEL: dict[ProtocolName, str] = {"messages": CLAUDE_SONNET, "chat": "gpt-5.5", "responses": "gpt-5.5"}
-"""what a client asks for as long as none has asked"""
+DEFAULT_MODEL: dict[ProtocolName, str] = {
+    "messages": CLAUDE_SONNET,
+    "chat": "gpt-5.5",
+    "responses": "gpt-5.5",
+}
+"""the model shown before any request"""
 CLIENT_PATHS: dict[ProtocolName, str] = {"messages": "api", "chat": "v1", "responses": "openai"}
 
 
 class Daemon(Protocol):
-    """The parts of the daemon that the dashboard looks at and acts on."""
+    """The parts of the daemon that the dashboard reads and controls."""
 
     folder: Path
     dashboard: str
     has_admin_token: bool
-    """whoever reaches the dashboard has shown it"""
+    """every user of the dashboard has sent it"""
     started_at: float
     settings_file: SettingsFile
     ledger: Ledger
@@ -78,14 +82,14 @@ class Daemon(Protocol):
 
 
 class Overview:
-    """Makes the overview anew whenever asked."""
+    """Computes the overview on each call."""
 
     def __init__(self, daemon: Daemon, now: Callable[[], Moment]) -> None:
         self._daemon = daemon
         self.now = now
         self.held = HeldRequests(daemon.dependencies.hold, Epochs(daemon.dependencies.awake))
         self.boot = secrets.token_hex(4)
-        """tells one run of the daemon from the next"""
+        """differs for each run of the daemon"""
 
     def state(self) -> Json:
         daemon = self._daemon
@@ -124,16 +128,16 @@ class Overview:
     def route(
         self, client: ProtocolName, model: str = "", session: str = "", now: Moment | None = None
     ) -> Json:
-        """Who would answer this model, by default the one that was last asked for, or what a request would be held for.
+        """Which upstreams would answer this model (by default the last one), or what a request would be held for.
 
-        Without a moment of its own it is that of now, with what is held.
+        Without a given time it is the current route, with the held requests.
         """
-        asked, moment = model or self.last_asked(client), now or self.now()
-        route, waits = self._choose(client, asked, session, moment)
+        requested, moment = model or self.last_requested(client), now or self.now()
+        route, waits = self._choose(client, requested, session, moment)
         targets = [(one.name, one.model) for one in route.candidates + route.rescues]
         targets += [(one.candidate.name, one.candidate.model) for one in route.cooling]
         return {
-            **route_view(route, client, asked, self._daemon.current(), moment),
+            **route_view(route, client, requested, self._daemon.current(), moment),
             "held_for": [probed_view(one, moment) for one in waits],
             "held": [] if now else self.held.of_targets(targets),
         }
@@ -141,7 +145,7 @@ class Overview:
     def _choose(
         self, client: ProtocolName, model: str, session: str, moment: Moment
     ) -> tuple[Route, tuple[Probed, ...]]:
-        """The route of a new request; and what it is held for, if all are cooling down."""
+        """The route of a new request, and what it is held for if all upstreams are cooling down."""
         settings, sessions = self._daemon.current(), self._daemon.dependencies.sessions
         keep_seconds = settings.failover.session_hours * 3600
         affinity = sessions.affinity_of(conversation_of(session, model), moment.monotonic, keep_seconds)
@@ -154,12 +158,12 @@ class Overview:
             )
         return route, waits
 
-    def last_asked(self, client: ProtocolName) -> str:
-        """The model that clients of this protocol asked for last, whomever they asked."""
+    def last_requested(self, client: ProtocolName) -> str:
+        """The last model that clients of this protocol requested."""
         for exchange in self._daemon.recent.last():
             if exchange.client_protocol == client and exchange.kind == "request" and exchange.model_asked:
                 return exchange.model_asked.rpartition(",")[2]
-        return USUAL_MODEL[client]
+        return DEFAULT_MODEL[client]
 
     def _problems(self) -> list[str]:
         ledger = self._daemon.ledger

@@ -1,4 +1,4 @@
-"""Tell numbers as plain text: to Prometheus, and to the status lines of Claude Code and tmux."""
+"""Numbers as plain text: for Prometheus, and for the status lines of Claude Code and tmux."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,7 +12,7 @@ PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Plain:
-    """The handlers of GET paths that answer text."""
+    """The handlers of GET paths that return text."""
 
     def __init__(self, daemon: Daemon, overview: Overview) -> None:
         self._daemon = daemon
@@ -26,14 +26,14 @@ class Plain:
         return Response(text, media_type=PROMETHEUS)
 
     async def statusline(self, request: Request) -> Response:
-        """Who would answer the client (Claude Code, or that of `?client=`), or what is held; tokens and cost."""
+        """The upstream that would answer the client (default: Claude Code), or what is held; tokens and cost."""
         client = request.query_params.get("client", "messages")
         if client not in PROTOCOLS:
             raise Problem(400, "`client` must be one of " + ", ".join(PROTOCOLS) + ".", "client")
-        who = self._overview.held.phrase(client) or self._who_answers(client)
-        return Response(statusline(self._daemon.ledger.statistics, who) + "\n", media_type="text/plain")
+        state = self._overview.held.phrase(client) or self._answering(client)
+        return Response(statusline(self._daemon.ledger.statistics, state) + "\n", media_type="text/plain")
 
-    def _who_answers(self, client: ProtocolName) -> str:
+    def _answering(self, client: ProtocolName) -> str:
         route = self._overview.route(client)
         if route["candidates"]:
             return short_name(route["candidates"][0]["upstream"])

@@ -1,4 +1,4 @@
-"""What the dashboard's API tells without changing anything."""
+"""The query API: everything that the dashboard reads."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ from switchyard.settings import (
 )
 from switchyard.store.render import csv_text
 from switchyard.unknown_fields import without_unknown
-from switchyard.web.actions_api import captured_view, secrets_around
+from switchyard.web.actions_api import captured_view, secrets_for
 from switchyard.web.answers import Handler, Problem, answer
 from switchyard.web.curl import curl_command
 from switchyard.web.live import LiveEvents, TooManyReaders
@@ -48,10 +48,10 @@ DEFAULTS: dict[str, Any] = {
     "timeouts": msgspec.to_builtins(Timeouts()),
     "budget": msgspec.to_builtins(Budget()),
 }
-"""what a field means that is not set"""
+"""the effect of a field that is not set"""
 
 
-class Reading:
+class QueryApi:
     """The handlers of GET paths."""
 
     def __init__(self, daemon: Daemon, overview: Overview, live: LiveEvents) -> None:
@@ -95,7 +95,7 @@ class Reading:
 
     async def week(self, request: Request) -> Response:
         client, model, now = _client(request), request.query_params.get("model", ""), self._overview.now()
-        model = model or self._overview.last_asked(client)
+        model = model or self._overview.last_requested(client)
         spans = plan(self._daemon.current(), Ask(client, model), now, WEEK_DAYS)
         today = now.wall.weekday()
         return answer(
@@ -145,7 +145,7 @@ class Reading:
             raise Problem(404, "This request is no longer in memory.")
         settings = self._daemon.current()
         captured = self._daemon.relay.find(exchange.id)
-        secrets = await asyncio.to_thread(secrets_around, exchange, settings)
+        secrets = await asyncio.to_thread(secrets_for, exchange, settings)
         answered = exchange.attempts[-1].upstream if exchange.attempts else ""
         curl = curl_command(exchange, settings.upstream(answered), captured)
         return answer(

@@ -21,7 +21,7 @@ def nothing(secret: object) -> str:
 
 
 def mark(salt: bytes) -> Blank:
-    """For a comparison: equal secrets look equal, and nothing else can be told from the mark."""
+    """For a comparison: equal secrets get equal marks, which reveal nothing else."""
 
     def blank(secret: Any) -> str:
         content = secret.encode() if isinstance(secret, str) else msgspec.json.encode(secret)

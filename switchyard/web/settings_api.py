@@ -1,4 +1,4 @@
-"""What the dashboard's API changes in the settings file: one whole save for each request, based on a revision."""
+"""The settings API: each request saves the whole file once, based on a revision."""
 
 import asyncio
 import secrets
@@ -44,7 +44,7 @@ CURRENT = "current"
 
 
 class SettingsApi:
-    """The handlers that change the file or tell of its versions."""
+    """The handlers that change the file or return its versions."""
 
     def __init__(self, settings_file: SettingsFile) -> None:
         self._file = settings_file
@@ -123,13 +123,13 @@ class SettingsApi:
         return await self._saved(document, body, name)
 
     async def move_key(self, request: Request) -> Response:
-        """Puts the literal key of an entry into the system keychain; the file and its history only name it then."""
+        """Move the literal key of an entry to the system keychain; the file and its history then only name it."""
         body = await read_object(request)
         name, revision = text_of(body, "name"), _revision(body)
         entry = _edited(editing.entry_of, self._file.document, name)
         key = entry.get("key", "")
         if key_view(key)["kind"] != "literal":
-            raise Problem(422, f'The file holds no key of "{name}" that could be moved.', "key")
+            raise Problem(422, f'The file has no key of "{name}" that can be moved.', "key")
         try:
             kept = await asyncio.to_thread(keychain.keep, name.strip(), key)
         except keychain.KeychainRefused as refused:
@@ -152,7 +152,7 @@ class SettingsApi:
         return answer({"revision": revision, "name": name, "key": key_view(moved["key"])})
 
     async def check(self, request: Request) -> Response:
-        """What a save would say of this entry, where requests would go, and which time limits would hold."""
+        """What a save would report for this entry, its request URL, and its effective timeouts."""
         draft = draft_of(self._file.document, await read_object(request))
         try:
             parsed = draft.parsed()
@@ -197,7 +197,7 @@ class SettingsApi:
         id, keys = text_of(body, "id"), self._file.document.get("client_keys", {})
         kept = {key: label for key, label in keys.items() if key_id(key) != id}
         if len(kept) == len(keys):
-            raise Problem(404, "This key is not there any more.")
+            raise Problem(404, "This key does not exist. It may have been removed.")
         return await self._saved({**self._file.document, "client_keys": kept}, body)
 
     async def reload(self, request: Request) -> Response:
@@ -227,9 +227,9 @@ class SettingsApi:
         try:
             return read_settings(self._file.version(id)).document
         except KeyError:
-            raise Problem(404, "This version is no longer kept.") from None
+            raise Problem(404, "This version no longer exists.") from None
         except SettingsError as error:
-            raise Problem(422, f"This version has faults: {error}") from None
+            raise Problem(422, f"This version has errors: {error}") from None
 
     async def restore(self, request: Request) -> Response:
         body = await read_object(request)
@@ -237,13 +237,13 @@ class SettingsApi:
         try:
             revision = await asyncio.to_thread(self._file.restore, id, _revision(body))
         except KeyError:
-            raise Problem(404, "This version is no longer kept.") from None
+            raise Problem(404, "This version no longer exists.") from None
         return answer({"revision": revision})
 
     # --- import and export ---
 
     async def import_file(self, request: Request) -> Response:
-        """Adds what a foreign file holds; another save in between is no obstacle, as nothing is replaced."""
+        """Add the content of a foreign file; a save in between does not matter, as nothing is replaced."""
         foreign = await read_json(request, _foreign)
         dry_run = request.query_params.get("dry_run", "") not in ("", "0", "false")
         for left in reversed(range(IMPORT_TRIES)):
@@ -292,7 +292,7 @@ class SettingsApi:
 
 
 def _foreign(content: bytes) -> Any:
-    """Other programs allow comments in their files. Raises Problem with the place of what is wrong."""
+    """Other programs allow comments in their files. Raises Problem with the position of the error."""
     try:
         return msgspec.json.decode(content)
     except msgspec.DecodeError:
@@ -303,7 +303,7 @@ def _foreign(content: bytes) -> Any:
 
 
 def _becoming(document: Json, origins: tuple[tuple[str, str], ...]) -> list[Json]:
-    """What each part of an import becomes."""
+    """The result for each part of an import."""
     by_name = {entry.get("name"): entry for entry in editing.entries_of(document)}
     return [
         {
@@ -318,7 +318,7 @@ def _becoming(document: Json, origins: tuple[tuple[str, str], ...]) -> list[Json
 
 
 def _forget(name: str) -> None:
-    # the key is still in the file: an entry that stays behind in the keychain is only untidy
+    # the key is still in the file, so an entry left in the keychain does no harm
     with suppress(keychain.KeychainRefused):
         keychain.forget(name)
 
@@ -327,7 +327,7 @@ def _revision(body: Json) -> str:
     revision = body.get("revision")
     if not isinstance(revision, str) or not revision:
         raise Problem(
-            400, "`revision` must say which version of the file this change is based on.", "revision"
+            400, "`revision` must be the version of the file that this change is based on.", "revision"
         )
     return revision
 
@@ -338,7 +338,7 @@ def _other(body: Json, name: str) -> str | None:
 
 
 def _edited(edit: Any, *arguments: Any) -> Any:
-    """The edit's result. Raises Problem where it names an upstream that is not there."""
+    """The edit's result. Raises Problem if it names an unknown upstream."""
     try:
         return edit(*arguments)
     except editing.NoSuchUpstream as missing:
@@ -347,7 +347,7 @@ def _edited(edit: Any, *arguments: Any) -> Any:
 
 @contextmanager
 def _relative(document: Json, name: Any) -> Iterator[None]:
-    """Faults of the entry that was sent are told by its own fields."""
+    """Report errors of the entry that was sent by its own fields."""
     try:
         yield
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""Values as the dashboard's API tells them: plain JSON, never a secret."""
+"""Values in the form of the dashboard's API: plain JSON, never a secret."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -27,7 +27,7 @@ Json = dict[str, Any]
 
 
 def shown_path(path: Path) -> str:
-    """The path as its owner writes it: from the home folder where it lies there."""
+    """The path as its owner writes it, relative to the home folder if it is inside."""
     try:
         return f"~/{path.absolute().relative_to(Path.home()).as_posix()}"
     except (ValueError, RuntimeError):
@@ -38,7 +38,7 @@ def shown_path(path: Path) -> str:
 
 
 def exchange_row(exchange: Exchange) -> Json:
-    """What the list of requests shows of an exchange."""
+    """An exchange as a row of the list of requests."""
     last = exchange.attempts[-1] if exchange.attempts else None
     return {
         "id": exchange.id,
@@ -117,7 +117,7 @@ def _failure(failure: Failure | None) -> Json | None:
 
 
 def epoch(monotonic: float | None, now: Moment) -> float | None:
-    """A monotonic moment as seconds since 1970."""
+    """A monotonic time as seconds since 1970."""
     if monotonic is None:
         return None
     return (now.wall + timedelta(seconds=monotonic - now.monotonic)).timestamp()
@@ -148,7 +148,7 @@ def _candidate(candidate: Candidate, client: ProtocolName, settings: Settings) -
 
 
 def _skip(skip: Skip, now: Moment) -> Json:
-    # the moment a sliding window opens moves with every request: whole seconds keep the overview quiet
+    # the time at which a sliding window opens moves with every request: whole seconds keep the overview stable
     until = epoch(skip.until, now)
     return {
         "upstream": skip.upstream,
@@ -166,7 +166,7 @@ def probed_view(probed: Probed, now: Moment) -> Json:
 
 
 def upstream_state(upstream: Upstream, health: Health, limits: Limits, now: Moment) -> Json:
-    """How one upstream is doing."""
+    """The state of one upstream."""
     conditions = {
         model: condition
         for (name, model), condition in health.conditions().items()
@@ -236,7 +236,7 @@ def fault_view(fault: Fault) -> Json:
 
 
 def entry_view(entry: Mapping[str, Any], upstream: Upstream) -> Json:
-    """An entry of the file as it stands there, its secrets blanked; `url` is where requests go."""
+    """An entry of the file with its secrets blanked; `url` is the request URL."""
     view: Json = without_unknown(Upstream, dict(entry), lambda _: MASK)
     view["key"] = key_view(upstream.key)
     view["base_url"] = masked_url(upstream.base_url)
@@ -251,12 +251,12 @@ def entry_view(entry: Mapping[str, Any], upstream: Upstream) -> Json:
 
 
 def key_id(key: str) -> str:
-    """Names a client key without telling it."""
+    """An identifier of a client key that does not reveal it."""
     return blake2b(key.encode(), digest_size=6).hexdigest()
 
 
 def key_view(key: str) -> Json:
-    """What kind of key it is; the name of a variable or of a keychain entry is no secret."""
+    """The kind of a key; the name of a variable or of a keychain entry is not a secret."""
     kind, colon, name = key.partition(":")
     if not key:
         return {"kind": "none"}

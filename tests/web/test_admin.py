@@ -159,7 +159,7 @@ PROBLEMS: list[tuple[str, Any, int, str]] = [
         'There is no upstream "gone" any more.',
     ),
     ("/api/upstreams/toggle", {"name": "second", "enabled": 1}, 400, "`enabled` must be true or false."),
-    ("/api/upstreams/toggle", {"name": 7, "enabled": True}, 400, "`name` must be a text."),
+    ("/api/upstreams/toggle", {"name": 7, "enabled": True}, 400, "`name` must be a string."),
     (
         "/api/upstreams/move",
         {"name": "second", "before": "gone"},
@@ -169,9 +169,9 @@ PROBLEMS: list[tuple[str, Any, int, str]] = [
     ("/api/upstreams/test", {"name": "gone"}, 404, 'There is no upstream "gone" any more.'),
     ("/api/upstreams/activate", {"name": "gone"}, 404, 'There is no upstream "gone" any more.'),
     ("/api/settings", {"changes": {"upstreams": []}}, 400, "`upstreams` cannot be changed here."),
-    ("/api/client-keys/remove", {"id": "none"}, 404, "This key is not there any more."),
-    ("/api/history/restore", {"version": "none"}, 404, "This version is no longer kept."),
-    ("/api/history/restore", {"version": "../../etc/passwd"}, 404, "This version is no longer kept."),
+    ("/api/client-keys/remove", {"id": "none"}, 404, "This key does not exist. It may have been removed."),
+    ("/api/history/restore", {"version": "none"}, 404, "This version no longer exists."),
+    ("/api/history/restore", {"version": "../../etc/passwd"}, 404, "This version no longer exists."),
     (
         "/api/pretend",
         {"upstream": "second", "mode": "gone"},
@@ -179,7 +179,7 @@ PROBLEMS: list[tuple[str, Any, int, str]] = [
         "`mode` must be one of down, slow, cut, or null.",
     ),
     ("/api/pretend", {"upstream": "gone", "mode": "down"}, 404, 'There is no upstream "gone" any more.'),
-    ("/api/pretend", {"mode": "down"}, 400, "`upstream` must be a text, or null for all upstreams."),
+    ("/api/pretend", {"mode": "down"}, 400, "`upstream` must be a string, or null for all upstreams."),
     (
         "/api/pretend",
         {"upstream": None, "mode": "down", "minutes": -1},
@@ -190,14 +190,14 @@ PROBLEMS: list[tuple[str, Any, int, str]] = [
         "/api/requests/replay",
         {"id": "x", "upstream": "second"},
         404,
-        "The body of this request was not kept.",
+        "The body of this request was not captured.",
     ),
     ("/api/clients/preview", {"client": "emacs"}, 400, "`client` must be one of claude, codex."),
     ("/api/capture", {"on": "yes"}, 400, "`on` must be true or false."),
     ("/api/held/give-up", {"id": "x_gone"}, 404, "This request is not held any more."),
-    ("/api/held/give-up", {"id": 7}, 400, "`id` must be a text."),
+    ("/api/held/give-up", {"id": 7}, 400, "`id` must be a string."),
     ("/api/held/try", {"upstream": "gone"}, 404, 'There is no upstream "gone" any more.'),
-    ("/api/held/try", {"upstream": ["second"]}, 400, "`upstream` must be a text."),
+    ("/api/held/try", {"upstream": ["second"]}, 400, "`upstream` must be a string."),
 ]
 
 

@@ -82,7 +82,7 @@ def test_what_is_no_literal_key_is_not_moved(tmp_path: Path, key: str) -> None:
         answer = move(daemon)
     assert answer.status == 422
     assert answer.json["error"] == {
-        "message": 'The file holds no key of "relay" that could be moved.',
+        "message": 'The file has no key of "relay" that can be moved.',
         "field": "key",
     }
 
