@@ -1,8 +1,8 @@
-"""Write the application's answer to its connection: the head leaves together with the first of the body.
+"""Write the application's response to its connection, with the headers and the first body bytes in one packet.
 
-That is one packet and one system call in place of two, and what ASGI asks for: a server must not begin to send before
-the first `http.response.body`. Headers that every answer carries are put into bytes once, and the small pieces of a
-burst leave together.
+This saves one packet and one system call, and follows ASGI: a server must not start sending before the first
+`http.response.body`. Common headers are encoded once, and small chunks that follow each other quickly are written
+together.
 """
 
 import asyncio
@@ -14,17 +14,17 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from switchyard.web.asgi import CUT, AsgiApp, Event, Receive, Scope
 
 LARGE_BYTES = 64 * 1024
-"""so large a body is not copied behind its head"""
+"""a body of this size is not copied to be sent together with its headers"""
 SMALL_BYTES = 4 * 1024
 TOGETHER_SECONDS = 0.001
-"""small pieces that follow each other faster leave together; no model talks that fast, but a cache or a replay does"""
+"""small chunks that follow each other faster are sent together; no model is that fast, but a cache or a replay is"""
 BODILESS = frozenset({204, 304})
 
 Fields = Iterable[tuple[bytes, bytes]]
 
 
 class CommonHead:
-    """The headers of every answer; the server makes a new list of them when the date changes."""
+    """The headers of every response. The server creates a new list of them when the date changes."""
 
     def __init__(self) -> None:
         self._fields: Fields = ()
@@ -37,7 +37,7 @@ class CommonHead:
 
 
 class AnswerWriter:
-    """Says one answer, in the place of the server's own `send`; what the server knows of it is kept up to date."""
+    """Writes one response in place of the server's own `send`, and keeps the server's state of it up to date."""
 
     __slots__ = ("_app", "_common", "_cycle", "_head", "_held", "_is_bodiless", "_left", "_written_at")
 
@@ -47,21 +47,21 @@ class AnswerWriter:
         self._common = common
         self._head = b""
         self._left: int | None = None
-        """bytes of the body that are still owed; None where its length is not told"""
+        """bytes of the body still to be sent; None if its length is not declared"""
         self._is_bodiless = False
         self._held: list[bytes] = []
-        """what is written together, a moment later"""
+        """chunks to be written together shortly"""
         self._written_at = -math.inf
 
     async def answer(self, scope: Scope, receive: Receive, _: object) -> None:
-        """The application, with our `send` for the server's; however it ends, what it has said is written."""
+        """Run the application with this `send`; however it ends, what it has sent is written."""
         try:
             await self._app(scope, receive, self.send)
         finally:
             self._write_held()
 
     async def send(self, event: Event) -> None:
-        """As ASGI's `send`. Raises RuntimeError for an answer that would not be HTTP."""
+        """Implements ASGI's `send`. Raises RuntimeError for a response that is not valid HTTP."""
         cycle = self._cycle
         if event["type"] == CUT["type"]:
             self._cut()
@@ -78,16 +78,16 @@ class AnswerWriter:
             self._go_on(body, is_last=is_last)
             return
         try:
-            await asyncio.sleep(0)  # the whole answers of one turn of the loop go out one after the other
+            await asyncio.sleep(0)  # whole responses of one loop iteration are written one after the other
         finally:
-            # a cancellation comes too late: for the application this answer has been given
+            # a cancellation comes too late here: the application has sent the response
             if not cycle.disconnected:
                 self._go_on(body, is_last=True)
 
     def _begin(self, status: int, fields: Fields) -> None:
         cycle = self._cycle
         if self._head or cycle.response_started:
-            raise RuntimeError("a second head for one answer")
+            raise RuntimeError("a second response start")
         sent = dict(fields)
         self._is_bodiless = cycle.scope["method"] == "HEAD" or status in BODILESS
         length = sent.get(b"content-length")
@@ -106,7 +106,7 @@ class AnswerWriter:
     def _go_on(self, body: bytes, *, is_last: bool) -> None:
         cycle = self._cycle
         if cycle.response_complete or not (self._head or cycle.response_started):
-            raise RuntimeError("more of an answer after its end, or before its head")
+            raise RuntimeError("a response body after its end or before its start")
         head, self._head = self._head, b""
         cycle.response_started = True
         if len(body) > LARGE_BYTES:
@@ -126,13 +126,13 @@ class AnswerWriter:
         if self._left is not None:
             self._left -= len(body)
             if self._left < 0 or (is_last and self._left):
-                raise RuntimeError("the body of an answer has not the length that its head tells")
+                raise RuntimeError("the response body does not match its content-length")
             return body
         chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
         return chunk + b"0\r\n\r\n" if is_last else chunk
 
     def _write_soon(self, piece: bytes) -> None:
-        """At once, unless something was just written: a burst of small pieces would cost both sides a call for each."""
+        """Write at once unless something was just written, so that a burst of small chunks takes one call."""
         loop = asyncio.get_running_loop()
         if self._held:
             self._held.append(piece)
@@ -156,7 +156,7 @@ class AnswerWriter:
             self._cycle.transport.write(piece)
 
     def _cut(self) -> None:
-        """Close the connection behind what is written; for the server the client has left."""
+        """Close the connection after what is written; for the server the client has left."""
         cycle = self._cycle
         self._write_held()
         self._head = b""
@@ -174,7 +174,7 @@ class AnswerWriter:
 
 
 def _lines(fields: Fields) -> bytes:
-    """Raises RuntimeError for what would say more than its fields."""
+    """Raises RuntimeError for a header that would add further headers."""
     lines = [b"%b: %b\r\n" % field for field in fields]
     written = b"".join(lines)
     if written.count(b"\n") != len(lines) or written.count(b"\r") != len(lines) or b"\0" in written:

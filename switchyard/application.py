@@ -1,4 +1,4 @@
-"""Build the parts once and join them: the only place that knows them all."""
+"""Build the parts and connect them: the only module that knows all of them."""
 
 import asyncio
 import logging
@@ -13,6 +13,7 @@ from switchyard.client_plans import ClientFiles
 from switchyard.demo.app import build_demo
 from switchyard.exchange import Exchange
 from switchyard.logs import log_exchange
+from switchyard.plural import plural
 from switchyard.protocols.codecs import CODECS
 from switchyard.relay.activation import Activations, ActivationState
 from switchyard.relay.asgi_transport import AsgiTransport
@@ -113,24 +114,24 @@ class Application:
         return State(self.health, self.limits, self.ledger.budget_state().taken_out, self.lineups)
 
     async def record(self, exchange: Exchange) -> None:
-        """The end of an exchange: journal and statistics first, then whoever looks on."""
+        """Record the end of an exchange: journal and statistics first, then the listeners."""
         try:
             await self.ledger.record(exchange)
         finally:
-            # a client that leaves while a busy disk takes the line: the line is on its way all the same
+            # if a client leaves while a slow disk takes the line, the line is written all the same
             self.recent.ended(exchange)
             log_exchange(exchange)
 
     async def activate(self, name: str) -> Exchange:
-        """One activation request to this upstream now. Raises KeyError for an unknown name."""
+        """Send one activation request to this upstream now. Raises KeyError for an unknown name."""
         return await self._activations.activate(name)
 
     def activations(self) -> dict[str, ActivationState]:
-        """By upstream: when it is activated next, and how it went last."""
+        """By upstream: the next activation and the result of the last one."""
         return self._activations.states()
 
     def on_change(self, listener: Callable[[], None]) -> None:
-        """Calls the listener whenever settings or their faults have changed."""
+        """Call the listener whenever the settings or their errors have changed."""
         self._listeners.append(listener)
 
     async def start(self) -> None:
@@ -144,16 +145,16 @@ class Application:
         ]
 
     def _answered_before(self) -> set[str]:
-        """The upstreams that have answered before this start, as far as the statistics know."""
+        """The upstreams that have answered before this start, according to the statistics."""
         cells = self.ledger.statistics.ever().upstreams
         demo = {upstream.name for upstream in self.current().upstreams if upstream.is_demo}
         return demo | {name for name, cell in cells.items() if cell.requests > cell.errors + cell.cancelled}
 
     def _settings_changed(self) -> None:
         for fault in self.settings_file.faults:
-            log.error("settings file, still using the last good one: %s", fault)
+            log.error("error in the settings file, the last valid settings stay in use: %s", fault)
         if not self.settings_file.faults:
-            log.info("settings loaded: %d upstreams", len(self.current().upstreams))
+            log.info("settings loaded: %s", plural(len(self.current().upstreams), "upstream"))
             self._follow_accounts()
             self.hold.edited()
         self._activations.replan()
@@ -161,7 +162,7 @@ class Application:
             listener()
 
     def _follow_accounts(self) -> None:
-        """What is known of an account stays with it under a new name, and is forgotten with it."""
+        """The state of an account stays with it when its entry is renamed, and is dropped when it is removed."""
         before, self._known = self._known, self.current()
         names, learned = renamed(before, self._known), self.dependencies.learned
         if names:
@@ -182,12 +183,12 @@ class Application:
                 del learned[name, model]
 
     def leave(self) -> None:
-        """The end is near: nobody but the clients' answers is waited for, and not for those that are held."""
+        """Shutdown begins: only running responses are waited for, not the held requests."""
         self.hold.cut_all()
         self.admin.close()
 
     async def stop(self) -> None:
-        """Everything that must be on disk is there when this returns."""
+        """Everything that must be on disk is written when this returns."""
         for task in self._tasks:
             task.cancel()
         for task in self._tasks:
@@ -204,7 +205,7 @@ def _local_now() -> datetime:
 
 
 class _Endpoints:
-    """Clients to the gateway, everybody else to the dashboard and its API."""
+    """Routes clients to the gateway, everything else to the dashboard and its API."""
 
     def __init__(self, gateway: Gateway, admin: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self._gateway = gateway

@@ -1,4 +1,4 @@
-"""What the daemon says when it starts: where to point the clients, who would answer them, and why not the others."""
+"""The text shown at start: where to point the clients, which upstreams would answer, and why not the others."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Start from a checkout: on the standard library alone until the packages are there, then the command line."""
+"""Start from a checkout with only the standard library until the packages are installed, then run the command line."""
 
 import os
 import re
@@ -15,7 +15,7 @@ PROJECT = CHECKOUT / "pyproject.toml"
 LOCK = CHECKOUT / "requirements.txt"
 VENV = CHECKOUT / ".venv"
 INSTALLED_ONCE = "SWITCHYARD_INSTALLED"
-"""Set for the process that follows an installation, so that a failed one is never repeated without end."""
+"""Set for the process that follows an installation, so that a failed installation is not repeated for ever."""
 
 REQUIREMENT = re.compile(
     r"(?P<name>[\w.-]+)(\[[\w,.-]*\])?(?P<bounds>[^;]*)(;\s*sys_platform\s*(?P<test>[!=]=)\s*[\"'](?P<os>\w+)[\"'])?"
@@ -46,14 +46,14 @@ def main(argv: list[str]) -> int:
 
 
 def dependencies(project: Path) -> list[str]:
-    """What the project file demands."""
+    """The requirements of the project file."""
     with project.open("rb") as file:
         found: list[str] = tomllib.load(file)["project"]["dependencies"]
     return found
 
 
 def missing_packages(requirements: list[str]) -> list[str]:
-    """Those that this interpreter does not satisfy."""
+    """The requirements that this interpreter does not satisfy."""
     return [requirement for requirement in requirements if not _is_satisfied(requirement)]
 
 
@@ -74,20 +74,20 @@ def _keeps(installed: tuple[int, ...], sign: str, bound: str) -> bool:
     limit = _release(bound)
     if sign == "<":
         return installed < limit
-    # ~=0.54.0: at least that, and the same but for the last number
+    # ~=0.54.0: at least this version, with the same numbers except the last
     same = bound.count(".") if sign == "~=" else 0
     return installed >= limit and installed[:same] == limit[:same]
 
 
 def _release(version: str) -> tuple[int, ...]:
-    """The numbers of a version, filled up with zeros, so that 1 and 1.0 are equal."""
+    """The numbers of a version, padded with zeros, so that 1 and 1.0 are equal."""
     numbers = re.match(r"\d+(\.\d+)*", version)
     found = tuple(map(int, numbers[0].split("."))) if numbers else ()
     return (*found, *(0,) * LONGEST_RELEASE)[:LONGEST_RELEASE]
 
 
 def _continue_elsewhere(argv: list[str], missing: list[str], may_install: bool) -> int:
-    """Run in the virtual environment of the checkout, making and filling it first if need be."""
+    """Run in the virtual environment of the checkout; create and fill it first if necessary."""
     is_inside = Path(sys.prefix).resolve() == VENV.resolve()
     if not is_inside and python_of(VENV).exists():
         return _run_in_venv(argv)
@@ -98,8 +98,8 @@ def _continue_elsewhere(argv: list[str], missing: list[str], may_install: bool) 
         print(f"Install them with:\n  {steps}", file=sys.stderr)
         return 1
     if os.environ.get(INSTALLED_ONCE):
-        raise CannotStart(f"{names} is missing even after the installation; run:\n  {steps}")
-    print(f"{len(missing)} packages are missing: {names}", flush=True)
+        raise CannotStart(f"{names} is still missing after the installation; run:\n  {steps}")
+    print(f"Missing packages: {names}", flush=True)
     install(VENV, LOCK)
     print("Installed.", flush=True)
     os.environ[INSTALLED_ONCE] = "1"
@@ -118,7 +118,7 @@ def _run_in_venv(argv: list[str]) -> int:
             raise CannotStart(
                 f"{python} does not run ({error.strerror}); delete the folder {VENV} and start again"
             ) from None
-    # Windows has no exec that keeps the console: wait for the child, which gets Ctrl-C itself.
+    # Windows has no exec that keeps the console: wait for the child, which receives Ctrl-C itself.
     child = subprocess.Popen(command)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The command line: serve, and the sub-commands, each a few lines over the rooms."""
+"""The command line: `serve` and the sub-commands."""
 
 import argparse
 import os
@@ -18,7 +18,7 @@ DEFAULT_PORT = 5101
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command, by default that of this process; the exit code."""
+    """Run one command, by default that of this process; returns the exit code."""
     parser = build_parser()
     arguments = parser.parse_args(argv)
     command = getattr(arguments, "command", None)
@@ -42,7 +42,8 @@ def main(argv: list[str] | None = None) -> int:
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=own_command(),
-        description="Switchyard: a personal switcher daemon for coding-agent APIs. Without a command it serves.",
+        description="Switchyard: a personal switcher daemon for coding-agent APIs. "
+        "Without a command it runs the daemon.",
     )
     parser.add_argument("--version", action="version", version=f"switchyard {VERSION}")
     flags = daemon_flags()
@@ -54,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name, command in COMMANDS.items():
         added = commands.add_parser(name, help=command.help, description=command.help)
         command.add_arguments(added)
-        # people also write them behind the command; left out there, what stands before it holds
+        # these flags may also follow the command; if they are left out there, those before the command apply
         daemon = added.add_argument_group("the daemon")
         for flag, _, _, text in flags:
             daemon.add_argument(flag, default=argparse.SUPPRESS, help=text)
@@ -62,31 +63,31 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def daemon_flags() -> tuple[tuple[str, str, str, str], ...]:
-    """Name, twin in the environment, default, meaning."""
+    """Name, environment variable, default, description."""
     data = str(default_data_folder())
     return (
         ("--host", "SWITCHYARD_HOST", DEFAULT_HOST, "address to listen on"),
         ("--port", "SWITCHYARD_PORT", str(DEFAULT_PORT), "port to listen on"),
-        ("--data", "SWITCHYARD_DATA", data, "folder of settings and statistics"),
+        ("--data", "SWITCHYARD_DATA", data, "folder for settings and statistics"),
         ("--cert", "SWITCHYARD_CERT", "", "certificate (PEM) to serve HTTPS; needs --cert-key"),
         ("--cert-key", "SWITCHYARD_CERT_KEY", "", "private key (PEM) of the certificate"),
     )
 
 
 def _check_data_folder(arguments: argparse.Namespace) -> None:
-    """A mistyped path must not become a new folder, with settings that nobody finds again."""
+    """A mistyped path must not create a new folder with settings that you do not find again."""
     data = Path(arguments.data)
     if data != default_data_folder() and is_missing(data.parent):
         raise CommandFailed(
             f"The data folder {data} cannot be created, because {data.parent} does not exist; "
-            "correct --data (or SWITCHYARD_DATA), or create that folder first."
+            "correct --data (or SWITCHYARD_DATA), or create that folder."
         )
 
 
 def _options(arguments: argparse.Namespace) -> Options:
     port = port_of(arguments)
     if bool(arguments.cert) != bool(arguments.cert_key):
-        raise CannotServe("--cert and --cert-key belong together; give both or neither.")
+        raise CannotServe("--cert and --cert-key must be given together.")
     return Options(
         host=arguments.host,
         port=port,

@@ -1,6 +1,6 @@
-"""Bound what a connection may hold: the bytes of its headers, the time until it has said its request, the number.
+"""Limit what a connection may use: header bytes, the time to send its request, the number of connections.
 
-The server itself waits for ever for a request that never ends, and keeps headers of any size.
+The server itself waits without limit for a request that never ends, and accepts headers of any size.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ MOST_CONNECTIONS = 2500
 FEWEST_CONNECTIONS = 8
 WANTED_HANDLES = 8192
 MOST_QUEUED_BYTES = 64 * 1024
-"""received of requests that wait for the answer to an earlier one"""
+"""bytes received of requests that wait for the response to an earlier one"""
 NO_HTTP = "Invalid HTTP request received."
 TOO_LARGE = b"The request's headers are too large."
 
@@ -33,16 +33,16 @@ class Limits(msgspec.Struct, frozen=True):
     head_bytes: int = 128 * 1024
     head_seconds: float = 30
     idle_seconds: float = 75
-    """between two requests"""
+    """idle time between two requests"""
     body_seconds: float = 300
-    """64 MB within that time is a slow network"""
+    """allows 64 MB over a slow network"""
     unread_seconds: float = 300
-    """who takes nothing of its answer for so long has gone, or will not let go of what it holds"""
+    """a client that reads nothing of its response for this long has left, or blocks what the response holds"""
     sweep_seconds: float = 2
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """One connection of a client. `sweep` must be called now and then for all of them."""
+    """One client connection. Call `sweep` regularly for all of them."""
 
     limits = Limits()
     common_head = CommonHead()
@@ -50,25 +50,25 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
         self._phase = "head"
-        """what the client still owes: the head of a request, its body, or nothing"""
+        """what the client still has to send: the headers of a request, its body, or nothing"""
         self._since = self.loop.time()
         self._surplus = 0
-        """bytes that are no body, as far as they are not outweighed by body"""
+        """bytes that are not body data, as far as body data does not outweigh them"""
         self._at_hand = 0
-        """bytes of which the head that is being read can consist, at most"""
+        """upper limit of the bytes that the headers being read consist of"""
         self._ended = False
-        """a request has ended within what was just received: the rest belongs to another one"""
+        """a request has ended within the data just received: the rest belongs to the next one"""
         self._queued_bytes = 0
-        """received since the first of the requests that wait for an earlier answer"""
+        """bytes received since the first request that waits for an earlier response"""
         self._repeats = False
-        """the parser is told again what it knows"""
+        """the parser is given again what it has parsed before"""
         self._unread = 0
         self._unread_since = self._since
         self._is_dropped = False
         self._answered: RequestResponseCycle | None = None
-        """the request that is or was answered last; `cycle` is the last that came"""
+        """the request being answered, or answered last; `cycle` is the one received last"""
         if len(self.connections) > self.limits.connections:
-            self._make_room()
+            self._close_longest_idle()
 
     def data_received(self, data: bytes) -> None:
         self._ended = False
@@ -82,7 +82,7 @@ class BoundedConnection(HttpToolsProtocol):
                 self.logger.warning(NO_HTTP)
                 self.send_400_response(NO_HTTP)
         if self._phase == "" and self.is_idle:
-            # not even the beginning of a request: from now on it has the time for one
+            # nothing of a request has arrived: the time limit for its headers starts now
             self._enter("head")
         if not self._ended:
             self._surplus = max(0, self._surplus + len(data))
@@ -95,9 +95,9 @@ class BoundedConnection(HttpToolsProtocol):
         """Keep reading while a request is answered: only a connection that is read shows that its client has left.
 
         The server stops reading at 64 KB of a body and when a second request arrives. It continues when the
-        application asks for more of the body, which it never does once the body is complete, or after the answer.
-        Requests that arrive during an earlier answer are bounded: beyond that nothing is read before it ends, and a
-        client that leaves is noticed at the next write.
+        application asks for more of the body, which it never does once the body is complete, or after the response.
+        Requests that arrive during an earlier response are limited: beyond the limit nothing is read before it ends,
+        and a client that leaves is noticed at the next write.
         """
         if self.transport.is_closing():
             return
@@ -115,7 +115,7 @@ class BoundedConnection(HttpToolsProtocol):
             departure_of(cast(Scope, answered.scope)).happen()
 
     def _parse(self, data: bytes) -> None:
-        """Raises HttpParserError. The wish for another protocol is ignored, as it may be (RFC 9110, 7.8)."""
+        """Raises HttpParserError. A request to upgrade is ignored, as RFC 9110, section 7.8 allows."""
         while data:
             try:
                 self.parser.feed_data(data)
@@ -126,7 +126,7 @@ class BoundedConnection(HttpToolsProtocol):
                     self._begin_body(framing)
 
     def _framing(self) -> bytes:
-        """The header that says how long the body is; none if there is no body."""
+        """The header that frames the body; empty if there is no body."""
         fields = dict(self.headers)
         if b"transfer-encoding" in fields:
             return b"transfer-encoding: chunked"
@@ -134,7 +134,7 @@ class BoundedConnection(HttpToolsProtocol):
         return b"content-length: " + length if length.strip(b"0") else b""
 
     def _begin_body(self, framing: bytes) -> None:
-        """The old parser would take the body for the next request: one that has heard of no upgrade goes on."""
+        """Give the body to a new parser that has seen no upgrade: the old one would parse it as the next request."""
         self.parser = httptools.HttpRequestParser(self)
         self._repeats = True
         self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
@@ -154,8 +154,8 @@ class BoundedConnection(HttpToolsProtocol):
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """As the server's own, which would be a second call for each header."""
-        # what comes behind a body must not change what was checked before it
+        """Does the same as the server's own method, without a second call for each header."""
+        # trailers must not change what was checked before the body
         if self._phase == "head":
             name = name.lower()
             self.headers.append((name, value))
@@ -171,13 +171,13 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        # the frame of a one-byte chunk takes five bytes more
+        # the framing of a one-byte chunk takes five more bytes
         self._surplus -= 8 * len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade() and self._framing():
-            return  # so says the parser of what it would leave to another protocol
+            return  # the parser reports this where it would hand over to another protocol
         self._enter("")
         self._ended = True
         super().on_message_complete()
@@ -188,13 +188,11 @@ class BoundedConnection(HttpToolsProtocol):
         super()._start_asgi_task(cycle, cast(ASGI3Application, writer.answer))
 
     def on_response_complete(self) -> None:
-        """Without the server's own timer for each answer: `sweep` closes what has been idle for too long."""
+        """Without the server's timer for each response: `sweep` closes connections that are idle for too long."""
         if self.pipeline:
             super().on_response_complete()
             self._queued_bytes = self._queued_bytes if self.pipeline else 0
-            self._since = (
-                self.loop.time()
-            )  # what is missing of the next request may not have been read so far
+            self._since = self.loop.time()  # the rest of the next request may not have been read yet
             self._read_on()
             return
         self.server_state.total_requests += 1
@@ -204,11 +202,11 @@ class BoundedConnection(HttpToolsProtocol):
 
     @property
     def is_idle(self) -> bool:
-        """No request is being answered."""
+        """True while no request is being answered."""
         return self.cycle is None or self.cycle.response_complete
 
     def owes(self, now: float) -> float:
-        """The seconds by which the client is late with its request; negative while it is not."""
+        """How many seconds the client is late with its request; negative while it is not late."""
         if self.pipeline or (self._phase != "body" and not self.is_idle):
             return -1.0
         limit = {
@@ -219,12 +217,12 @@ class BoundedConnection(HttpToolsProtocol):
         return now - self._since - limit
 
     def resume_writing(self) -> None:
-        # what waits may always be of one size, and yet be always something else
+        # the buffer may keep its size although its content changes
         self._unread_since = self.loop.time()
         super().resume_writing()
 
     def takes_nothing(self, now: float) -> bool:
-        """True if what waits for the client has waited too long; to be asked at every sweep."""
+        """True if the client has not read for too long; call it at every sweep."""
         unread = self.transport.get_write_buffer_size()
         if not unread or unread < self._unread:
             self._unread_since = now
@@ -232,7 +230,7 @@ class BoundedConnection(HttpToolsProtocol):
         return now - self._unread_since > self.limits.unread_seconds
 
     def drop(self) -> None:
-        """A client that reads nothing must not keep what is closed."""
+        """Abort the connection: a client that reads nothing would keep a closed one open."""
         self._is_dropped = True
         self.transport.abort()
 
@@ -240,8 +238,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._phase = phase
         self._since = self.loop.time()
 
-    def _make_room(self) -> None:
-        """Lets the connection go that has been idle longest; the new one if none is."""
+    def _close_longest_idle(self) -> None:
+        """Close the longest-idle connection, or the new one if none is idle."""
         known = [
             one for one in self.connections if isinstance(one, BoundedConnection) and not one._is_dropped
         ]
@@ -267,11 +265,11 @@ class BoundedConnection(HttpToolsProtocol):
 
 
 class _HeadTooLarge(Exception):
-    """A whole head that came at one go."""
+    """Headers that are too large and arrived in one piece."""
 
 
 async def sweep(connections: set[Any], every_seconds: float) -> None:
-    """Closes the connections of clients that are late with their requests or do not read, until cancelled."""
+    """Close the connections of clients that are late with their requests or do not read, until cancelled."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(every_seconds)
@@ -284,7 +282,7 @@ async def sweep(connections: set[Any], every_seconds: float) -> None:
 
 
 def prepare_handles() -> int:
-    """Asks the system for enough file handles; the number of connections that go well with what it gives."""
+    """Ask the system for enough file handles; returns the number of connections that they allow."""
     if sys.platform == "win32":
         return MOST_CONNECTIONS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -294,10 +292,10 @@ def prepare_handles() -> int:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     given = WANTED_HANDLES if soft == resource.RLIM_INFINITY else soft
-    # one request takes a handle on either side, and files want some
+    # a request takes a handle on either side, and files need some
     return max(FEWEST_CONNECTIONS, min(MOST_CONNECTIONS, given // 3))
 
 
 def bounded(limits: Limits) -> type[asyncio.Protocol]:
-    """The protocol for a server that keeps these limits."""
+    """The protocol for a server that applies these limits."""
     return cast(type[asyncio.Protocol], type("Connection", (BoundedConnection,), {"limits": limits}))

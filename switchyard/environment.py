@@ -1,4 +1,4 @@
-"""Make a virtual environment and install locked packages: with uv where that is installed, else with venv and pip."""
+"""Create a virtual environment and install locked packages: with uv if it is installed, else with venv and pip."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ def python_of(folder: Path) -> Path:
 
 
 def install(folder: Path, requirements: Path) -> None:
-    """Installs a requirements file into this environment, which is made if need be. Raises CannotInstall."""
+    """Install a requirements file into this environment, creating it if necessary. Raises CannotInstall."""
     uv = shutil.which("uv")
     if uv is not None:
         if _install_with_uv(uv, folder, requirements):
@@ -40,7 +40,7 @@ def _install_with_uv(uv: str, folder: Path, requirements: Path) -> bool:
 
 def _install_with_pip(folder: Path, requirements: Path) -> None:
     python = python_of(folder)
-    # one made by uv has no pip, and one of an older Python has it in a folder that is no longer looked at
+    # an environment made by uv has no pip, and one of an older Python has it in a folder that is no longer searched
     if not _has_pip(python):
         _make_venv(folder, requirements)
     _report(f"Installing the packages of {requirements.name} with pip ...")
@@ -80,19 +80,19 @@ def _make_venv(folder: Path, requirements: Path) -> None:
 
 
 def _base_python() -> str:
-    """The interpreter outside any environment: one cannot be made anew by its own."""
+    """The interpreter outside any environment: an environment cannot be recreated by its own."""
     return getattr(sys, "_base_executable", "") or sys.executable
 
 
 def manual_steps(folder: Path, requirements: Path) -> list[str]:
-    """The commands that install by hand what `install` would; they also work where pip refuses to touch the system."""
+    """The commands that do by hand what `install` does; they also work where pip refuses to change the system."""
     if sys.prefix != sys.base_prefix:
         return [_pip_command(Path(sys.executable), requirements)]
     return [f'"{sys.executable}" -m venv "{folder}"', _pip_command(python_of(folder), requirements)]
 
 
 def _or_pip(requirements: Path) -> str:
-    """The way without an environment, unless the system forbids it (PEP 668)."""
+    """How to install without an environment, unless the system forbids it (PEP 668)."""
     is_forbidden = Path(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED").is_file()
     return "" if is_forbidden else f", or run {_pip_command(Path(sys.executable), requirements)}"
 

@@ -1,4 +1,4 @@
-"""What happened: one request of a client, its attempts, its end."""
+"""The record of one client request: its attempts and its end."""
 
 from enum import StrEnum
 from typing import Literal
@@ -19,19 +19,19 @@ class FailureKind(StrEnum):
     IDLE_TIMEOUT = "idle_timeout"
     PROTOCOL = "protocol"
     STATUS = "status"
-    """The upstream answered with an error status, or with an error inside a 200."""
+    """The upstream returned an error status, or an error inside a 200."""
     REFUSED_REQUEST = "refused_request"
-    """The request cannot be said to this upstream."""
+    """The request is not expressible in this upstream's protocol."""
 
 
 SUMMARY_CHARS = 200
 
 FailureCause = Literal["", "unknown_host", "tls", "address", "redirect", "said_final"]
-"""What is known of a failure beyond its kind; all but an unknown host never pass by themselves."""
+"""The cause of a failure beyond its kind; all except an unknown host are permanent."""
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """Why an attempt failed. `error` is what a client may be told."""
+    """Why an attempt failed. `error` is what a client may see."""
 
     kind: FailureKind
     error: WireError
@@ -53,13 +53,13 @@ class Failure(msgspec.Struct, frozen=True):
 
     @property
     def summary(self) -> str:
-        """One line: the status, where the upstream answered with one, and the message."""
+        """One line: the status, if the upstream returned one, and the message."""
         status = f"{self.status} " if self.kind is FailureKind.STATUS else ""
         return f"{status}{self.message}".replace("\n", " ")[:SUMMARY_CHARS]
 
 
 class Attempt(msgspec.Struct):
-    """One try at one upstream. Times in seconds since the exchange began."""
+    """One attempt at one upstream. Times in seconds since the exchange began."""
 
     upstream: str
     model: str
@@ -79,13 +79,13 @@ class Outcome(StrEnum):
     OK = "ok"
     FAILED = "failed"
     TRUNCATED = "truncated"
-    """The answer broke off after content had reached the client."""
+    """The response broke off after content had reached the client."""
     CANCELLED = "cancelled"
     """The client left."""
 
 
 class PriceUsed(msgspec.Struct, frozen=True):
-    """Money per million tokens that an exchange was charged with, before `multiplier`; `source` says whose price."""
+    """The price per million tokens of an exchange, before `multiplier`; `source` names where it comes from."""
 
     input: float
     output: float
@@ -97,7 +97,7 @@ class PriceUsed(msgspec.Struct, frozen=True):
 
 
 class Exchange(msgspec.Struct):
-    """The one value that grows along the walk of a request. `at` is wall-clock time, seconds since the epoch."""
+    """The record of one request, filled in during its lifecycle. `at` is wall-clock time, seconds since the epoch."""
 
     id: str
     at: float
@@ -120,22 +120,22 @@ class Exchange(msgspec.Struct):
     losses: tuple[Loss, ...] = ()
     failure: WireError | None = None
     held: float = 0.0
-    """seconds for which it was held because every upstream was failing"""
+    """how long it was held because every upstream was failing"""
     is_held: bool = False
-    """it is being held now"""
+    """it is held now"""
     cost: float | None = None
     """None: unpriced"""
     price: PriceUsed | None = None
 
     @property
     def answered_by(self) -> Attempt | None:
-        """The attempt whose answer the client got."""
+        """The attempt whose response the client received."""
         last = self.attempts[-1] if self.attempts else None
         return last if last is not None and last.failure is None else None
 
 
 class ActivationResult(msgspec.Struct, frozen=True):
-    """How one activation ended; `at` in seconds since the epoch, `status` 0 where nothing was answered."""
+    """The result of one activation; `at` in seconds since the epoch, `status` 0 if nothing was returned."""
 
     at: float
     ok: bool
@@ -144,20 +144,20 @@ class ActivationResult(msgspec.Struct, frozen=True):
 
 
 class Activated(msgspec.Struct, frozen=True):
-    """What is remembered of the activations of one upstream.
+    """The stored state of the activations of one upstream.
 
-    Days are those of the plan, local, as "2026-11-21"; moments are seconds since the epoch.
+    Days are local days of the plan, such as "2026-11-21"; times are seconds since the epoch.
     """
 
     day: str = ""
-    """the last day whose activation succeeded"""
+    """the last day with a successful activation"""
     succeeded_at: float = 0.0
     tried_day: str = ""
     tries: int = 0
     """on `tried_day`"""
     tried_at: float = 0.0
     at: str = ""
-    """the time of the settings from which `minutes` was advanced"""
+    """the configured time from which `minutes` was advanced"""
     minutes: int | None = None
-    """the advanced time of day, since midnight"""
+    """the advanced time of day, in minutes since midnight"""
     last: ActivationResult | None = None

@@ -11,7 +11,7 @@ NAME = "switchyard"
 PACKAGE = Path(__file__).resolve().parent
 CHECKOUT = PACKAGE.parent
 PYTHON_NAME = "SWITCHYARD_PYTHON"
-"""Variable: the name of the Python that the user typed, for the process that continues in the virtual environment."""
+"""Variable: the name of the Python that the user typed, passed on to the process in the virtual environment."""
 PYTHON = re.compile(r"(python[\d.]*)(\.exe)?", re.IGNORECASE)
 
 
@@ -25,7 +25,7 @@ def static_folder(package: Path = PACKAGE) -> Path:
 
 
 def default_data_folder() -> Path:
-    """Beside `app.py` in a checkout; otherwise where the platform keeps the data of a user's programs."""
+    """Beside `app.py` in a checkout; otherwise the platform's user data folder."""
     return (
         CHECKOUT / "json_data" if is_checkout() else user_data_folder(sys.platform, os.environ, Path.home())
     )
@@ -36,7 +36,7 @@ def user_data_folder(platform: str, environment: Mapping[str, str], home: Path) 
         return Path(environment.get("LOCALAPPDATA") or home / "AppData" / "Local") / NAME
     if platform == "darwin":
         return home / "Library" / "Application Support" / NAME
-    # the XDG specification: a relative path is to be ignored
+    # XDG specification: a relative path must be ignored
     configured = environment.get("XDG_DATA_HOME", "")
     return (Path(configured) if configured.startswith("/") else home / ".local" / "share") / NAME
 
@@ -50,12 +50,12 @@ def service_command() -> tuple[str, ...]:
 
 
 def is_temporary(prefix: Path | None = None) -> bool:
-    """True in the cache of `uvx` or `pipx run`, which is emptied now and then."""
+    """True in the cache of `uvx` or `pipx run`, which is emptied from time to time."""
     return any((parent / "CACHEDIR.TAG").exists() for parent in (prefix or Path(sys.prefix)).parents)
 
 
 def own_command(arguments: str = "") -> str:
-    """What the user types to run this copy with these arguments, for messages."""
+    """The command line that runs this copy with these arguments, for messages."""
     return f"{_program(Path(sys.argv[0]))} {arguments}".rstrip()
 
 
@@ -74,7 +74,7 @@ def _is_on_path(script: Path) -> bool:
 
 
 def _bare(path: Path) -> Path:
-    return path.resolve().with_suffix("")  # Windows may leave out .exe
+    return path.resolve().with_suffix("")  # Windows may omit .exe
 
 
 def _quoted(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Where the daemon says what it does: one line for each request, on the console and in a rotating file."""
+"""The daemon's log: one line for each request, on the console and in a rotating file."""
 
 import logging
 import logging.handlers
@@ -35,7 +35,7 @@ CONTROLS = dict.fromkeys(
     [*range(32), *range(127, 160), *range(0x2028, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000)],
     " ",
 )
-"""control characters, line ends, changes of direction and halves of characters"""
+"""control characters, line ends, changes of text direction and lone surrogates"""
 
 Place = tuple[logging.Handler, Callable[[logging.LogRecord, str], str]]
 
@@ -43,33 +43,33 @@ log = logging.getLogger("switchyard")
 
 
 class Logs:
-    """SettingsApi happens in a thread of its own, a few times a second: a slow disk or terminal delays no stream."""
+    """Writes in a thread of its own, a few times a second, so that a slow disk or terminal delays no stream."""
 
     def __init__(self, folder: Path) -> None:
-        self._collector = _Collector(_places(folder))
+        self._collector = _Collector(_destinations(folder))
 
     def start(self) -> None:
         root = logging.getLogger()
         root.addHandler(self._collector)
         root.setLevel(logging.WARNING)
         log.setLevel(logging.INFO)
-        _leave_out_what_no_line_shows()
+        _skip_unused_record_fields()
         self._collector.start()
 
     def stop(self) -> None:
-        """Everything said so far is written when this returns."""
+        """Every record logged so far is written when this returns."""
         logging.getLogger().removeHandler(self._collector)
         self._collector.finish()
 
 
-def _leave_out_what_no_line_shows() -> None:
+def _skip_unused_record_fields() -> None:
     """Caller, thread and process: https://docs.python.org/3/howto/logging.html#optimization."""
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 class _Collector(logging.Handler):
-    """Collects records; its thread sleeps while there are none, and writes them in batches."""
+    """Collects records; its thread sleeps while there are none and writes them in batches."""
 
     def __init__(self, places: list[Place]) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class _Collector(logging.Handler):
         self._thread = threading.Thread(target=self._work, name="logs", daemon=True)
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Without the lock of other handlers: appending to a deque is atomic."""
+        """Needs no lock, unlike other handlers: appending to a deque is atomic."""
         self._records.append(record)
         if not self._wanted.is_set():
             self._wanted.set()
@@ -104,11 +104,11 @@ class _Collector(logging.Handler):
             self._wanted.clear()
             self._write(self._taken())
             if self._finished.is_set():
-                self._write(self._taken())  # what the writing itself has said
+                self._write(self._taken())  # records made while writing
                 return
 
     def _taken(self) -> list[tuple[logging.LogRecord, str]]:
-        """What has been collected, each with its text."""
+        """The collected records, each with its text."""
         taken: list[tuple[logging.LogRecord, str]] = []
         while self._records:
             record = self._records.popleft()
@@ -116,7 +116,7 @@ class _Collector(logging.Handler):
         return taken
 
     def _write(self, taken: list[tuple[logging.LogRecord, str]]) -> None:
-        """One write for each place, however many lines: a write for each line would cost the streams dear."""
+        """One write for each destination, however many lines: a write for each line would slow the streams."""
         if not taken:
             return
         for handler, line_of_record in self._places:
@@ -124,9 +124,9 @@ class _Collector(logging.Handler):
             handler.handle(logging.makeLogRecord({"msg": "%s", "args": (lines,)}))
 
 
-def _places(folder: Path) -> list[Place]:
-    """The console and the rotating file, each with the form of its lines."""
-    with suppress(OSError):  # the file says it when it is written
+def _destinations(folder: Path) -> list[Place]:
+    """The console and the rotating file, each with the format of its lines."""
+    with suppress(OSError):  # reported when the file is written
         folder.mkdir(mode=0o700, exist_ok=True)
     file = _LogFile(
         folder / "switchyard.log",
@@ -147,7 +147,7 @@ def _text_of(record: logging.LogRecord) -> str:
 
 
 def harmless(text: str) -> str:
-    """One line without anything that a terminal obeys: much of what is told comes from upstreams and clients."""
+    """One line without terminal control sequences: much of the text comes from upstreams and clients."""
     return text if text.isprintable() else text.translate(CONTROLS)
 
 
@@ -173,11 +173,11 @@ def _clock(form: str, at: int) -> str:
 
 class _Console(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:
-        """The terminal has gone: there is nobody left to tell."""
+        """The terminal is gone: there is nowhere to report this."""
 
 
 class _LogFile(logging.handlers.RotatingFileHandler):
-    """Readable by its owner alone. While the disk refuses it, its lines are missing, which is told once."""
+    """Readable only by its owner. If the disk refuses writes, lines are lost, which is reported once."""
 
     _logged = ""
 
@@ -200,13 +200,13 @@ class _LogFile(logging.handlers.RotatingFileHandler):
 
 
 def log_exchange(exchange: Exchange) -> None:
-    """The one line of a request: no bodies, no keys."""
+    """The log line of a request: no bodies, no keys."""
     if log.isEnabledFor(logging.INFO):
         log.handle(_ExchangeRecord(exchange))
 
 
 class _ExchangeRecord(logging.LogRecord):
-    """Put into words only when it is written; without all that the usual record finds out and no line shows."""
+    """Formatted only when written; without the fields of the usual record that no line shows."""
 
     def __init__(self, exchange: Exchange) -> None:
         self.name, self.levelno, self.levelname = log.name, logging.INFO, "INFO"
@@ -238,7 +238,7 @@ def line_of(exchange: Exchange) -> str:
 
 
 def _skipped(exchange: Exchange) -> str:
-    """The reasons that `explain` and the dashboard show; where nobody was asked the error has told them."""
+    """The reasons that `explain` and the dashboard show; left out if no upstream was tried, as the error names them."""
     return _logged(exchange.skipped) if exchange.attempts and exchange.skipped else ""
 
 
@@ -250,7 +250,7 @@ def _logged(skipped: tuple[tuple[str, str], ...]) -> str:
 
 @lru_cache(256)
 def _bare(url: str) -> str:
-    """Without its query and its user, which may hold a key and a password."""
+    """The URL without its query and its user, which may hold a key and a password."""
     scheme, slashes, rest = url.partition("?")[0].partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"

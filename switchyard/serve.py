@@ -1,4 +1,4 @@
-"""Serve: lock the data folder, bind, say where to point the clients, run until told to stop, leave cleanly."""
+"""Run the daemon: lock the data folder, bind, print the banner, serve until stopped, shut down cleanly."""
 
 import asyncio
 import contextlib
@@ -29,12 +29,12 @@ from switchyard.web.guard import SECURITY_HEADERS, is_loopback
 GRACE_SECONDS = 10
 REPORT_SECONDS = 2
 TICK_SECONDS = 1.0
-"""so often the date that answers carry is told anew"""
+"""how often the date of the responses is updated"""
 BACKLOG = 2048
 SHORTEST_TOKEN = 16
 GARBAGE_THRESHOLD = 20_000
 SWITCH_SECONDS = 0.001
-"""A thread that converts a large body gives way this often, or each event of the streams would wait for it longer."""
+"""the longest time that a thread converting a large body delays the streams"""
 
 
 class CannotServe(Exception):
@@ -42,7 +42,7 @@ class CannotServe(Exception):
 
 
 class PortTaken(CannotServe):
-    """Another program listens there."""
+    """Another program listens on the port."""
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -59,13 +59,13 @@ class Options(msgspec.Struct, frozen=True):
 
     @property
     def url(self) -> str:
-        """The address to give to clients."""
+        """The address for clients."""
         name = "localhost" if is_loopback(self.host) or self.host in ("0.0.0.0", "::") else self.host
         return f"{self.scheme}://{f'[{name}]' if ':' in name else name}:{self.port}"
 
 
 def serve(options: Options) -> int:
-    """Runs the daemon; 0 after a clean end. Raises CannotServe."""
+    """Run the daemon; returns 0 after a clean end. Raises CannotServe."""
     settings_file = _prepared_folder(options)
     lock = DataFolderLock(options.data)
     try:
@@ -93,7 +93,7 @@ def _prepared_folder(options: Options) -> SettingsFile:
 
 def _folder_problem(folder: Path, error: OSError) -> str:
     why = error.strerror or str(error)
-    return f"the data folder {folder} cannot be used ({why}); correct its rights or name another with --data."
+    return f"the data folder {folder} cannot be used ({why}); correct its permissions or choose another with --data."
 
 
 def _load(settings_file: SettingsFile) -> None:
@@ -102,23 +102,23 @@ def _load(settings_file: SettingsFile) -> None:
     except SettingsError as error:
         lines = "\n  ".join(error.lines())
         raise CannotServe(
-            f"{settings_file.path} is not usable; correct it (`{own_command('check')}` lists the same):\n  {lines}"
+            f"{settings_file.path} is not usable; correct it (`{own_command('check')}` reports the same errors):\n  {lines}"
         ) from None
 
 
 def _admin_token(options: Options, settings_file: SettingsFile) -> str:
-    """Where not only the user can connect, everybody needs a key: clients one of theirs, the dashboard this token.
+    """Where other users can connect, everyone needs a key: clients one of `client_keys`, the dashboard this token.
 
-    That is beyond loopback, and on machines that are shared: there the user puts the token's file, which may be empty.
+    This applies beyond loopback, and on shared machines, where the user creates the token's file, which may be empty.
     """
     path = options.data / "admin_token"
     if is_loopback(options.host) and not path.exists():
         return ""
     if not settings_file.settings.client_keys:
         why = (
-            f"{path} demands a key of everybody who connects"
+            f"{path} requires a key for every connection"
             if is_loopback(options.host)
-            else f"listening on {options.host} would open your keys to the network"
+            else f"listening on {options.host} exposes your upstream keys to the network"
         )
         remedy = "remove that file" if is_loopback(options.host) else "listen on 127.0.0.1"
         raise CannotServe(f"{why}; add `client_keys` to the settings first, or {remedy}.")
@@ -146,11 +146,11 @@ def _run(options: Options, settings_file: SettingsFile, token: str) -> int:
         own_names=own_names,
         admin_token=token,
     )
-    # what is no terminal may be a log that others read
+    # if standard output is not a terminal, it may be a log that others can read
     shown = token if sys.stdout.isatty() or not token else f"(see {options.data / 'admin_token'})"
 
     def greet() -> None:
-        # a full disk under what standard output goes to is no reason not to serve
+        # if standard output goes to a full disk, the daemon still serves
         with contextlib.suppress(OSError):
             print(banner(application, options.url, shown, colour=sys.stdout.isatty()), flush=True)
 
@@ -187,19 +187,19 @@ def _check_certificate(options: Options) -> None:
         context.load_cert_chain(options.cert, options.cert_key, _passphrase)
     except _NeedsPassphrase:
         raise CannotServe(
-            f"the key {options.cert_key} has a passphrase; give one without, as made by "
-            f"`openssl pkey -in {options.cert_key} -out NEW`."
+            f"the key {options.cert_key} has a passphrase; create a copy without one with "
+            f"`openssl pkey -in {options.cert_key} -out NEW` and use that."
         ) from None
     except OSError as error:
         why = getattr(error, "reason", None) or error.strerror or error
         raise CannotServe(
             f"the certificate {options.cert} and key {options.cert_key} cannot be used ({why}); "
-            "--cert wants a certificate and --cert-key its private key, both in PEM."
+            "--cert needs a certificate and --cert-key its private key, both in PEM format."
         ) from None
 
 
 class _NeedsPassphrase(Exception):
-    """Nobody can be asked for it where the daemon starts with the session."""
+    """The daemon may start with the session, where no one can enter it."""
 
 
 def _passphrase() -> str:
@@ -207,9 +207,9 @@ def _passphrase() -> str:
 
 
 class _QuietServer(uvicorn.Server):
-    """Signals are ours: the process ends with 0, not by the signal.
+    """Signals are handled here: the process ends with 0, not by the signal.
 
-    Nor does it wake up ten times a second to see whether it should end: `leave` tells it.
+    It does not wake up ten times a second to check whether to stop: `leave` notifies it.
     """
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -217,7 +217,7 @@ class _QuietServer(uvicorn.Server):
         self._leaving = asyncio.Event()
 
     def leave(self) -> None:
-        """The first time it ends when its answers have ended, the second time at once."""
+        """The first call ends the server after its running responses, the second at once."""
         self.force_exit = self.should_exit
         self.should_exit = True
         self._leaving.set()
@@ -250,7 +250,7 @@ async def _serve(
     _tune_interpreter()
     sweeping = asyncio.create_task(sweep(server.server_state.connections, Limits().sweep_seconds))
     try:
-        greet()  # now that the books are read, which say whose budget is spent
+        greet()  # after the ledger is read, which knows the spent budgets
         await server.serve(sockets=sockets)
         if server.force_exit:
             await _break_off(server.server_state.tasks)
@@ -260,7 +260,7 @@ async def _serve(
 
 
 async def _break_off(answers: set[asyncio.Task[None]]) -> None:
-    """A second signal: nobody is waited for any longer, but everybody is told."""
+    """After a second signal: stop waiting, and report the end to every client."""
     running = list(answers)
     for answer in running:
         answer.cancel("the daemon ends at once")
@@ -269,7 +269,7 @@ async def _break_off(answers: set[asyncio.Task[None]]) -> None:
 
 
 def _tune_interpreter() -> None:
-    """What is there at the start stays: the collector need not look at it again with every few requests."""
+    """Objects that exist at the start stay: the garbage collector need not scan them again every few requests."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD, 20, 50)
@@ -283,7 +283,7 @@ def _bind(options: Options) -> list[socket.socket]:
         try:
             sockets.append(_socket("::1", options.port))
         except PortTaken:
-            # whoever listens there would be sent what clients send to `localhost`
+            # another listener there would receive what clients send to `localhost`
             sockets[0].close()
             raise
         except CannotServe:
@@ -314,8 +314,8 @@ def _socket(host: str, port: int) -> socket.socket:
 def _bind_problem(host: str, port: int, error: OSError) -> CannotServe:
     if error.errno == errno.EADDRINUSE:
         return PortTaken(
-            f"port {port} on {host} is taken; stop the other program or choose another with --port."
+            f"port {port} on {host} is in use; stop the other program or choose another port with --port."
         )
     if error.errno == errno.EACCES:
-        return CannotServe(f"port {port} needs more rights; choose one above 1023 with --port.")
+        return CannotServe(f"port {port} needs administrator rights; choose one above 1023 with --port.")
     return CannotServe(f"cannot listen on {host}:{port} ({error.strerror}); choose another --host or --port.")

@@ -1,4 +1,4 @@
-"""Fields that a document has and its type does not know: a misspelt name may hold a secret, so no value is shown."""
+"""Fields of a document that its type does not define: a misspelt name may hold a secret, so no value is shown."""
 
 from collections.abc import Callable
 from types import UnionType
@@ -11,11 +11,11 @@ from switchyard.faults import fields_of, shape, unwrapped
 Json = dict[str, Any]
 Blank = Callable[[Any], Any]
 SCHEMA = "$schema"
-"""no field of ours, but what editors complete the file by"""
+"""not a Switchyard field: editors use it for completion"""
 
 
 def without_unknown(hint: Any, raw: Any, blank: Blank) -> Any:
-    """The value as far as its type knows it. What it does not know is blanked whole: a name may be a secret too."""
+    """The value with the fields that its type defines. Unknown ones are blanked whole, as any part may be secret."""
     hint = _hint_for(hint, raw)
     if hint is Any or raw is None or not (isinstance(raw, dict | list) or shape(hint) in (dict, list)):
         return raw
@@ -29,9 +29,9 @@ def without_unknown(hint: Any, raw: Any, blank: Blank) -> Any:
 
 
 def with_unknown(hint: Any, sent: Any, stored: Any, mask: str) -> Any:
-    """What was sent, with the unknown fields that the stored value has: it was shown with `mask` in their place.
+    """The sent value with the unknown fields of the stored one, which were shown with `mask` in their place.
 
-    One that is left out stays as well; null takes it out.
+    An unknown field that is left out stays as well; null removes it.
     """
     hint = _hint_for(hint, sent)
     if type(sent) is not type(stored) or shape(hint) is not type(sent):
@@ -73,10 +73,10 @@ def _twins(
     mask: str,
     same: tuple[Any, ...] = (),
 ) -> dict[Any, Json]:
-    """The stored value that each sent one was made of; `same` are the places that both have.
+    """The stored value from which each sent one was made; `same` are the positions that both have.
 
-    The others may have been moved or renamed: first those that were not changed otherwise, then those with the same
-    unknown fields.
+    Other values may have been moved or renamed: those without other changes are matched first, then those with the
+    same unknown fields.
     """
     found: dict[Any, Json] = {place: stored[place] for place in same}
     left = {place: value for place, value in stored.items() if place not in found and isinstance(value, dict)}
@@ -104,13 +104,13 @@ def _is_struct(hint: Any) -> TypeGuard[type[msgspec.Struct]]:
 
 
 def _item_hint(hint: Any) -> Any:
-    """Of what a list or an object of any names holds."""
+    """The type of the items of a list or of an object with any names."""
     arguments = get_args(hint)
     return arguments[1 if shape(hint) is dict else 0] if arguments else Any
 
 
 def _hint_for(hint: Any, value: Any) -> Any:
-    """Without what it is annotated with; of a union, the member of the value's own shape."""
+    """The type without its annotations; of a union, the member with the value's own JSON type."""
     hint, _ = unwrapped(hint)
     if get_origin(hint) not in (Union, UnionType):
         return hint

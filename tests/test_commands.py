@@ -91,21 +91,24 @@ BUDGET = "note: that is the whole time budget: failover.total_seconds is 60; uns
         (
             OLLAMA,
             {},
-            ['note: upstream "ollama" has 600 s for its first byte, as a known local server'],
-            "primary; has 600 s for its first byte",
+            ['note: upstream "ollama" has a first-byte timeout of 600 s, as it is a known local server'],
+            "primary; has a first-byte timeout of 600 s",
         ),
         (
             {**RESELLER, "timeouts": {"first_byte": 900}},
             {},
-            ['note: upstream "reseller" has 900 s for its first byte'],
-            "primary; has 900 s for its first byte",
+            ['note: upstream "reseller" has a first-byte timeout of 900 s'],
+            "primary; has a first-byte timeout of 900 s",
         ),
         (OLLAMA, {"timeouts": {"first_byte": 120}}, [], "primary"),
         (
             OLLAMA,
             {"failover": {"total_seconds": 60}},
-            ['note: upstream "ollama" has 600 s for its first byte, as a known local server', BUDGET],
-            "primary; has 600 s for its first byte",
+            [
+                'note: upstream "ollama" has a first-byte timeout of 600 s, as it is a known local server',
+                BUDGET,
+            ],
+            "primary; has a first-byte timeout of 600 s",
         ),
     ],
 )
@@ -133,11 +136,11 @@ def test_a_preview_says_what_becomes_what_and_writes_nothing(shell: Shell) -> No
     assert (code, said.splitlines()) == (
         0,
         [
-            "accounts[0] -> azure: chat at https://a.openai.azure.com, 1 models",
-            "accounts[1] -> azure (2): messages at https://b.example.com, 1 models",
+            "accounts[0] -> azure: chat at https://a.openai.azure.com, 1 model",
+            "accounts[1] -> azure (2): messages at https://b.example.com, 1 model",
             'note: accounts[1]: renamed from "azure" to "azure (2)", names must be unique',
             "note: accounts[0].odd: unknown field, kept without effect",
-            "2 new, 0 there already.",
+            "2 new, 0 exist already.",
             "Nothing was written.",
         ],
     )
@@ -151,14 +154,14 @@ def test_an_import_is_live_and_a_second_one_adds_nothing(shell: Shell) -> None:
     names = [entry["name"] for entry in json.loads(first)["upstreams"]]
     assert names == ["demo", "azure", "azure (2)"]
     code, said, _ = shell(f"import {file} --yes")
-    assert (code, said.splitlines()[-1]) == (0, "Nothing to do: everything is there already.")
+    assert (code, said.splitlines()[-1]) == (0, "Nothing to do: all entries exist already.")
     assert (shell.data / "all_configs.json").read_bytes() == first
 
 
 def test_five_hundred_accounts_come_in_one_call(shell: Shell) -> None:
     many = [ACCOUNTS[1] | {"name": f"account {number}", "apiKey": f"k{number}"} for number in range(500)]
     code, said, _ = shell(f"import {shell.file('many.json', many)} --yes")
-    assert (code, "500 new, 0 there already." in said) == (0, True)
+    assert (code, "500 new, 0 exist already." in said) == (0, True)
     assert len(json.loads((shell.data / "all_configs.json").read_bytes())["upstreams"]) == 501
 
 
@@ -192,7 +195,7 @@ def test_the_ancestors_own_file_is_rewritten_in_place_and_kept(shell: Shell) -> 
 def test_without_a_terminal_nothing_is_written_unasked(shell: Shell) -> None:
     code, _, complaint = shell(f"import {shell.file('accounts.json', ACCOUNTS)}")
     assert (code, shell.data.exists()) == (1, False)
-    assert complaint == "Nothing was written: nobody is at the terminal to ask; repeat it with --yes.\n"
+    assert complaint == "Nothing was written: no terminal to ask for confirmation; run it again with --yes.\n"
 
 
 @pytest.mark.parametrize(
@@ -200,7 +203,7 @@ def test_without_a_terminal_nothing_is_written_unasked(shell: Shell) -> None:
     [
         ('{"a": ', "is not valid JSON: line 1, column 7: expected a value, found the end of the file"),
         ("[1, 2]", "The file is none of these"),
-        ('{"upstreams": [{"name": "x", "base_url": "no"}]}', "has faults:"),
+        ('{"upstreams": [{"name": "x", "base_url": "no"}]}', "has errors:"),
         (None, "cannot be read: No such file or directory."),
     ],
 )
@@ -218,7 +221,7 @@ def test_no_import_on_top_of_a_broken_file(shell: Shell) -> None:
     shell.data.mkdir()
     (shell.data / "all_configs.json").write_text("{")
     code, _, said = shell(f"import {shell.file('accounts.json', ACCOUNTS)} --yes")
-    assert (code, "has to be valid first:" in said) == (1, True)
+    assert (code, "has errors; correct them first:" in said) == (1, True)
     assert (shell.data / "all_configs.json").read_text() == "{"
 
 
@@ -236,7 +239,11 @@ def test_a_set_up_shows_its_diff_and_can_be_taken_back(shell: Shell) -> None:
     assert json.loads(path.read_bytes())["env"]["NO_PROXY"] == "localhost,127.0.0.1,::1"
     assert shell("setup claude --yes")[1].endswith("Nothing to do for Claude Code.\n")
     code, said, _ = shell("setup claude --undo --yes")
-    assert (code, said.splitlines()[-1], path.read_bytes()) == (0, "Claude Code is as before.", before)
+    assert (code, said.splitlines()[-1], path.read_bytes()) == (
+        0,
+        "Claude Code uses its previous settings again.",
+        before,
+    )
 
 
 @pytest.mark.parametrize("client", ["claude", "codex"])
@@ -349,7 +356,7 @@ def test_undo_without_a_set_up_says_so(shell: Shell) -> None:
     code, said, _ = shell("setup codex --undo --yes")
     assert (code, said) == (
         0,
-        "note: There is no set-up of ours to take back.\nNothing to do for Codex.\n",
+        "note: There is no set-up to undo.\nNothing to do for Codex.\n",
     )
 
 
@@ -405,7 +412,7 @@ def test_days_that_no_calendar_has_get_one_sentence(shell: Shell, days: str) -> 
     assert shell(f"stats --days {days}") == (
         1,
         "",
-        f"--days {days} is not possible; give a number from 1 to 36500.\n",
+        f"--days {days} is out of range; give a number from 1 to 36500.\n",
     )
 
 
@@ -422,7 +429,7 @@ def test_a_doctor_ends_with_the_number_of_faults(shell: Shell, monkeypatch: pyte
     shell.data.mkdir()
     (shell.data / "all_configs.json").write_text('{"upstreams": 5, "model_rules": 6}')
     code, said, _ = shell("doctor")
-    assert (code, said.count("FAULT   Settings:")) == (1, 2)
+    assert (code, said.count("ERROR   Settings:")) == (1, 2)
 
 
 def test_the_doctor_repairs_what_is_safe(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -431,7 +438,7 @@ def test_the_doctor_repairs_what_is_safe(shell: Shell, monkeypatch: pytest.Monke
     path = shell.home / ".claude" / "settings.json"
     before = path.read_text()
     path.write_text(before.replace('"env": {', '"env": {\n    "ANTHROPIC_API_KEY": "sk-old",'))
-    assert "FAULT   Claude Code: two tokens are set" in shell("doctor")[1]
+    assert "ERROR   Claude Code: two tokens are set" in shell("doctor")[1]
     code, said, _ = shell("doctor --fix")
     assert (code, "repaired: two tokens are set" in said) == (0, True)
     assert "ANTHROPIC_API_KEY" not in path.read_text()
@@ -445,18 +452,20 @@ def test_a_client_that_is_missing_is_left_out_of_the_self_test(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{shell.folder}:/bin")
     code, said, _ = shell("selftest --real-clients")
-    assert (code, said.splitlines()[0]) == (1, "Codex: not on the PATH, left out")
-    assert "version 9.9.9 has not been measured" in said
-    assert "CHANGED a tool loop comes to its end: no (measured: yes)" in said
+    assert (code, said.splitlines()[0]) == (1, "Codex: not on the PATH, skipped")
+    assert "version 9.9.9 has not been tested" in said
+    assert "CHANGED a tool loop finishes: no (measured: yes)" in said
 
 
 def test_the_state_of_a_service_says_whether_a_daemon_runs(shell: Shell) -> None:
     code, said, _ = shell("service status")
-    assert (code, said.splitlines()[-1]) == (1, f"No daemon uses {shell.data} now.")
+    assert (code, said.splitlines()[-1]) == (1, f"No daemon is using {shell.data}.")
     shell.data.mkdir()
     with DataFolderLock(shell.data) as lock:
         lock.note("http://localhost:5101")
-        assert shell("service status")[1].endswith(f"\nA daemon uses {shell.data}: http://localhost:5101.\n")
+        assert shell("service status")[1].endswith(
+            f"\nA daemon is using {shell.data}: http://localhost:5101.\n"
+        )
 
 
 def test_the_file_of_a_service_can_be_looked_at(shell: Shell) -> None:

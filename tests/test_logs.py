@@ -113,11 +113,11 @@ def test_the_line_of_a_request_that_was_held_says_for_how_long() -> None:
 
 def test_who_was_skipped_is_reported_with_the_reasons_that_explain_gives() -> None:
     exchange = Exchange(id="x", at=0.0, client_protocol="chat", model_asked="m")
-    exchange.skipped = (("b", "disabled"), ("c", "resting until 09:10 after 3 errors: 500 boom"))
+    exchange.skipped = (("b", "disabled"), ("c", "cooling down until 09:10 after 3 errors: 500 boom"))
     assert "skipped" not in line_of(exchange)  # the error of a request that nobody was asked names them all
     exchange.attempts.append(Attempt("a", "m", "chat", "https://h.example", "keeps its conversation", 0.0))
     line = line_of(exchange)
     assert '"a" https://h.example as m (keeps its conversation): ' in line
-    assert line.endswith('; skipped: "b" disabled; "c" resting until 09:10 after 3 errors: 500 boom')
+    assert line.endswith('; skipped: "b" disabled; "c" cooling down until 09:10 after 3 errors: 500 boom')
     exchange.skipped *= 100
     assert len(line_of(exchange)) < 1000

@@ -1,1 +1,1 @@
-"""STARTS THE DAEMON WITH THE SESSION: systemd, launchd or the task scheduler, for this user alone."""
+"""Start the daemon with the user's session: systemd, launchd or the task scheduler, for this user only."""

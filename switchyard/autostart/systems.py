@@ -1,4 +1,4 @@
-"""Put the daemon into the autostart of this system, take it out, and tell how it stands."""
+"""Add the daemon to this system's autostart, remove it, and report its status."""
 
 import os
 import subprocess
@@ -18,11 +18,11 @@ class CannotAutostart(Exception):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What to start, and for whom. `run` executes a tool of the system: exit code and all it said."""
+    """What to start, and for which user. `run` runs a system tool; returns its exit code and output."""
 
     command: Sequence[str]
     program: str
-    """what the user types for it, in messages"""
+    """the command that the user types, for messages"""
     folder: Path
     data: Path
     home: Path
@@ -31,23 +31,23 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class System(msgspec.Struct, frozen=True):
-    """One way to start a program with the session; the functions say what was done."""
+    """One way to start a program with the session; the functions return a sentence for the user."""
 
     title: str
     file: Callable[[Job], Path]
     content: Callable[[Job], bytes]
     start: Callable[[Job], tuple[Sequence[str], ...]]
-    """the tools to call once the file is written"""
+    """the tools to run after the file is written"""
     stop: Callable[[Job], tuple[Sequence[str], ...]]
-    """the tools to call before the file goes"""
+    """the tools to run before the file is removed"""
     query: Callable[[Job], Sequence[str]]
-    """the tool that succeeds if all is well"""
+    """the tool that succeeds if the job is in place"""
     means: str
-    """what that success says"""
+    """what that success means"""
 
 
 def install(system: System, job: Job) -> str:
-    """Raises CannotAutostart; the file stays then, so that the user can finish by hand."""
+    """Raises CannotAutostart; the file stays in that case, so that you can finish by hand."""
     path = system.file(job)
     try:
         if path.exists():
@@ -60,24 +60,24 @@ def install(system: System, job: Job) -> str:
         raise CannotAutostart(f"{path} cannot be written: {error.strerror or error}.") from None
     for command in system.start(job):
         _called(job, command, f"{path} is written, but")
-    return f"Starts with your session from now on, and now ({system.title}: {path})."
+    return f"Switchyard is started and starts with your session ({system.title}: {path})."
 
 
 def remove(system: System, job: Job) -> str:
     path = system.file(job)
     if not path.exists():
-        return f"Nothing to remove: {path} is not there."
+        return f"Nothing to remove: {path} does not exist."
     problems = [problem for command in system.stop(job) if (problem := _problem(job, command))]
     try:
         path.unlink()
     except OSError as error:
         raise CannotAutostart(f"{path} cannot be removed: {error.strerror or error}.") from None
     note = f" ({problems[0]})" if problems else ""
-    return f"No longer starts with your session; {path} is removed{note}."
+    return f"Switchyard no longer starts with your session; {path} is removed{note}."
 
 
 def status(system: System, job: Job) -> tuple[bool, str]:
-    """Whether it is installed and all is well as far as the system says, and that in words."""
+    """Whether it is installed and works as far as the system reports, and the same as a sentence."""
     path = system.file(job)
     if not path.exists():
         return False, f"Not installed; install it with: {job.program} service install"
@@ -94,8 +94,8 @@ def _called(job: Job, command: Sequence[str], before: str) -> None:
 
 
 def _problem(job: Job, command: Sequence[str]) -> str:
-    code, said = job.run(command)
-    last = said.strip().splitlines()[-1] if said.strip() else f"exit code {code}"
+    code, output = job.run(command)
+    last = output.strip().splitlines()[-1] if output.strip() else f"exit code {code}"
     return "" if code == 0 else last
 
 

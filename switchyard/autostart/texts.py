@@ -1,4 +1,4 @@
-"""The files that make each system start the daemon when the user logs in: pure texts."""
+"""The files that make each system start the daemon when the user logs in."""
 
 import re
 import shlex
@@ -34,18 +34,18 @@ WantedBy=default.target
 
 
 def _startable(command: Command) -> Command:
-    """systemd refuses some signs in the path of a program, as in /home/o'brien, but not in its arguments."""
+    """systemd refuses some characters in the path of a program, as in /home/o'brien, but not in its arguments."""
     return ("/bin/sh", "-c", 'exec "$0" "$@"', *command) if REFUSED_SIGNS.search(command[0]) else command
 
 
 def _systemd_word(word: str) -> str:
-    """Quoted, and without the meaning that % and $ have in a unit."""
+    """Quoted, with % and $ escaped, which have a meaning in a unit."""
     plain = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return plain if plain and all(sign.isalnum() or sign in "-_./=:,+@%$" for sign in plain) else f'"{plain}"'
 
 
 def _systemd_path(path: str) -> str:
-    # this setting takes the rest of the line as it is, quotation marks included
+    # this setting takes the rest of the line literally, quotation marks included
     return path.replace("%", "%%")
 
 
@@ -122,5 +122,5 @@ def windows_task(command: Command, folder: str, user: str) -> str:
 
 
 def shown(command: Command) -> str:
-    """For a person to paste into a shell."""
+    """Quoted for a shell."""
     return shlex.join(command)

@@ -1,4 +1,4 @@
-"""The sub-commands of the command line, one file each, a few lines over the rooms."""
+"""The sub-commands of the command line, one file each."""
 
 from switchyard.commands.check import CHECK
 from switchyard.commands.command import Command

@@ -1,4 +1,4 @@
-"""How the sub-commands talk to a person at a terminal, and find the daemon of the data folder."""
+"""Prompt the user at a terminal, and find the daemon of the data folder."""
 
 import argparse
 import sys
@@ -17,11 +17,13 @@ RESET = "\033[0m"
 
 
 def agreed(question: str, arguments: argparse.Namespace) -> bool:
-    """True after `--yes` or a yes at the terminal. Raises CommandFailed where nobody can be asked."""
+    """True after `--yes` or a yes at the terminal. Raises CommandFailed without a terminal."""
     if arguments.yes:
         return True
     if not sys.stdin.isatty():
-        raise CommandFailed("Nothing was written: nobody is at the terminal to ask; repeat it with --yes.")
+        raise CommandFailed(
+            "Nothing was written: no terminal to ask for confirmation; run it again with --yes."
+        )
     try:
         answer = input(f"{question} [y/N] ")
     except EOFError:
@@ -30,7 +32,7 @@ def agreed(question: str, arguments: argparse.Namespace) -> bool:
 
 
 def coloured(diff: str) -> str:
-    """The diff as a terminal shows it; control characters of files never reach one."""
+    """The diff in colour; control characters in files are not sent to the terminal."""
     harmless = "".join(sign if sign.isprintable() or sign in "\n\t" else "?" for sign in diff)
     if not sys.stdout.isatty():
         return harmless
@@ -41,12 +43,12 @@ def coloured(diff: str) -> str:
 
 
 def stamp() -> str:
-    """The local time in the form that names of backups have."""
+    """The local time in the format used in the names of backups."""
     return time.strftime("%Y%m%d-%H%M%S")
 
 
 def address_of(arguments: argparse.Namespace) -> str:
-    """Where the daemon of the data folder listens, or would. Raises CommandFailed for a port that is none."""
+    """The address of the daemon of the data folder, running or not. Raises CommandFailed for an invalid port."""
     holder = holder_of(Path(arguments.data))
     if holder is not None and holder.address:
         return holder.address
@@ -62,8 +64,8 @@ def port_of(arguments: argparse.Namespace) -> int:
     return int(port)
 
 
-def wishes(arguments: argparse.Namespace) -> Settings:
-    """The settings of the data folder, those of a first start if there is no file yet. Raises CommandFailed."""
+def current_settings(arguments: argparse.Namespace) -> Settings:
+    """The settings of the data folder, or the initial ones if there is no file yet. Raises CommandFailed."""
     settings_file = SettingsFile(Path(arguments.data))
     if is_missing(settings_file.path):
         return Settings()
@@ -71,7 +73,7 @@ def wishes(arguments: argparse.Namespace) -> Settings:
         settings_file.load(create=False)
     except SettingsError as error:
         raise CommandFailed(
-            f"{settings_file.path} is not usable; correct it first "
-            f"(`{own_command('check')}` lists all): {error.faults[0]}"
+            f"{settings_file.path} has errors; correct them first "
+            f"(`{own_command('check')}` lists them): {error.faults[0]}"
         ) from None
     return settings_file.settings

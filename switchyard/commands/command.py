@@ -1,4 +1,4 @@
-"""What every sub-command is made of."""
+"""The types shared by all sub-commands."""
 
 import argparse
 import sys
@@ -22,7 +22,7 @@ class Command(msgspec.Struct, frozen=True):
 
 
 def loaded(arguments: argparse.Namespace) -> SettingsFile | None:
-    """The settings of the data folder; None after telling on stderr what is wrong with them."""
+    """The settings of the data folder; None if they have errors, which are then printed to stderr."""
     settings_file = SettingsFile(Path(arguments.data))
     try:
         settings_file.load(create=False)

@@ -1,4 +1,4 @@
-"""`test`: does this upstream answer, and where does it fail if not?"""
+"""`test`: check whether an upstream answers, and which step fails if it does not."""
 
 import argparse
 import asyncio
@@ -46,7 +46,7 @@ async def _tested(settings: Settings, upstream: Upstream, model: str) -> Report:
 
 
 def _dependencies(settings: Settings) -> Dependencies:
-    """Those of one request outside of any daemon: nothing is written, a running daemon notices nothing."""
+    """For one request outside the daemon: nothing is written, and a running daemon is not affected."""
     limits = Limits()
     state = State(limits=limits)
     return Dependencies(
@@ -72,11 +72,11 @@ def step_text(step: Step) -> str:
 
 
 def report_text(report: Report) -> str:
-    """The end of the report; each step has been told."""
+    """The end of the report; the steps have been printed before."""
     lines = [f"url   {masked_url(report.url)}", f"model {report.model}"]
     if report.working_url:
         works = masked_url(report.working_url)
-        lines.append(f"This form of the address answers; make it the entry's base_url: {works}")
+        lines.append(f"This form of the address works; use it as the entry's base_url: {works}")
     lines.append(
         f"It works: first answer after {report.seconds * 1000:.0f} ms." if report.ok else "It fails."
     )
@@ -84,15 +84,15 @@ def report_text(report: Report) -> str:
 
 
 def _harmless(text: str) -> str:
-    """What upstreams say may hold control characters; none reaches the terminal."""
+    """Text from upstreams without control characters."""
     return "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in text)
 
 
 def _test_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="the upstream, as the settings name it")
+    parser.add_argument("name", metavar="NAME", help="name of the upstream in the settings")
     parser.add_argument(
-        "--model", default="", help="the model to ask for (default: the first that it serves)"
+        "--model", default="", help="the model to request (default: the first that the upstream serves)"
     )
 
 
-TEST = Command("ask one upstream a tiny question and say step by step how it went", _test_arguments, test)
+TEST = Command("send one tiny request to an upstream and report each step", _test_arguments, test)

@@ -1,4 +1,4 @@
-"""`doctor`: what is wrong between clients, daemon and upstreams, and how to mend it."""
+"""`doctor`: find problems between clients, daemon and upstreams, and how to fix them."""
 
 import argparse
 import os
@@ -8,12 +8,13 @@ from pathlib import Path
 from switchyard.commands.ask import address_of, port_of, stamp
 from switchyard.commands.command import Command
 from switchyard.doctor.examination import examine, exit_code, repaired
-from switchyard.doctor.finding import Finding, Patient
+from switchyard.doctor.finding import DoctorInputs, Finding
 from switchyard.installation import own_command
+from switchyard.plural import plural
 from switchyard.settings import Settings, SettingsError
 from switchyard.store.settings_file import SettingsFile
 
-SIGNS = {"ok": ("ok     ", "\033[32m"), "warning": ("warning", "\033[33m"), "fault": ("FAULT  ", "\033[31m")}
+SIGNS = {"ok": ("ok     ", "\033[32m"), "warning": ("warning", "\033[33m"), "fault": ("ERROR  ", "\033[31m")}
 RESET = "\033[0m"
 CLEAR_LINE = "\r\033[K"
 
@@ -21,7 +22,7 @@ CLEAR_LINE = "\r\033[K"
 def doctor(arguments: argparse.Namespace) -> int:
     in_colour = sys.stdout.isatty()
     findings = []
-    for finding in examine(_patient(arguments), _progress if in_colour else _silent):
+    for finding in examine(_inputs(arguments), _progress if in_colour else _no_progress):
         shown = repaired(finding) if arguments.fix else finding
         findings.append(shown)
         print((CLEAR_LINE if in_colour else "") + lines_of(shown, in_colour), flush=True)
@@ -39,15 +40,15 @@ def lines_of(finding: Finding, in_colour: bool) -> str:
 
 
 def _summary(findings: list[Finding]) -> str:
-    faults = sum(finding.level == "fault" for finding in findings)
+    errors = sum(finding.level == "fault" for finding in findings)
     warnings = sum(finding.level == "warning" for finding in findings)
     safe = sum(finding.repair is not None for finding in findings)
-    more = f"; {own_command('doctor --fix')} repairs {safe} of them" if safe else ""
-    return f"{faults} faults, {warnings} warnings{more}."
+    more = f"; {own_command('doctor --fix')} fixes {safe} of them" if safe else ""
+    return f"{plural(errors, 'error')}, {plural(warnings, 'warning')}{more}."
 
 
-def _patient(arguments: argparse.Namespace) -> Patient:
-    return Patient(
+def _inputs(arguments: argparse.Namespace) -> DoctorInputs:
+    return DoctorInputs(
         data=Path(arguments.data),
         host=arguments.host,
         port=port_of(arguments),
@@ -60,7 +61,7 @@ def _patient(arguments: argparse.Namespace) -> Patient:
 
 
 def _settings(folder: Path) -> Settings:
-    """What the file says; nothing if it has faults, which are findings of their own."""
+    """The settings of the file; empty if it has errors, which are reported as findings."""
     settings_file = SettingsFile(folder)
     try:
         settings_file.load(create=False)
@@ -73,12 +74,12 @@ def _progress(name: str) -> None:
     print(f"{CLEAR_LINE}... {name}", end="", flush=True)
 
 
-def _silent(name: str) -> None:
+def _no_progress(name: str) -> None:
     return
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--fix", action="store_true", help="repair what can be repaired safely")
+    parser.add_argument("--fix", action="store_true", help="fix what can be fixed safely")
 
 
-DOCTOR = Command("find what keeps clients, daemon and upstreams apart", _arguments, doctor)
+DOCTOR = Command("find problems between clients, daemon and upstreams", _arguments, doctor)

@@ -1,4 +1,4 @@
-"""`explain`: who would answer, and why not the others."""
+"""`explain`: show which upstreams would answer, and why not the others."""
 
 import argparse
 import sys
@@ -9,6 +9,7 @@ from typing import Any
 from switchyard.commands.check import first_byte_text
 from switchyard.commands.command import Command, loaded
 from switchyard.commands.running import explained_by_daemon
+from switchyard.plural import plural
 from switchyard.protocols.names import PROTOCOLS
 from switchyard.relay.dependencies import local_moment
 from switchyard.routing.moments import moment_at
@@ -38,14 +39,14 @@ def explain(arguments: argparse.Namespace) -> int:
 
 
 def _route_of_daemon(arguments: argparse.Namespace) -> dict[str, Any] | None:
-    """A daemon that runs knows of rests, limits and conversations too."""
+    """A running daemon also knows cooldowns, limits and conversations."""
     query = {"client": arguments.client, "model": arguments.model}
     query |= {"session": arguments.session, "at": arguments.at}
     return explained_by_daemon(Path(arguments.data), "/api/explain", query)
 
 
 def route_text(route: Route, settings: Settings) -> str:
-    """The decision in lines that a person reads."""
+    """The decision as lines of text."""
     return _text(
         [
             (one.name, one.model, _reason(one.why, timeouts_of(one.upstream, settings).first_byte))
@@ -57,8 +58,8 @@ def route_text(route: Route, settings: Settings) -> str:
 
 
 def explain_text(reported: dict[str, Any], *, names_model: bool) -> str:
-    """The same of a route as the API tells it; where none was asked for it chose the model."""
-    first = f"for the model that was last asked for, {reported['model']}:\n" if names_model else ""
+    """The same for a route that the API reported; without a requested model, names the one it chose."""
+    first = f"for the model that was requested last, {reported['model']}:\n" if names_model else ""
     return first + _text(
         [
             (one["upstream"], one["model"], _reason(one["why"], one.get("first_byte")))
@@ -71,7 +72,7 @@ def explain_text(reported: dict[str, Any], *, names_model: bool) -> str:
 
 
 def _held_text(reported: dict[str, Any]) -> list[str]:
-    """What a new request is held for where all are cooling down, and how many are held already."""
+    """What a new request is held for while all upstreams are cooling down, and how many are held now."""
     waiting = {(one["upstream"], one["model"]): _waiting(one, reported["at"]) for one in reported["held"]}
     held_for = [((one["upstream"], one["model"]), one["not_before"]) for one in reported["held_for"]]
     whens = {target: waiting.get(target) or _from(not_before) for target, not_before in held_for}
@@ -85,14 +86,14 @@ def _from(epoch: float | None) -> str:
 
 def _waiting(one: dict[str, Any], now: float) -> str:
     count, next_try = one["requests"], one["next_try"]
-    requests = "1 request is held" if count == 1 else f"{count} requests are held"
+    requests = plural(count, "request is held", "requests are held")
     return f"{requests}, " + (
-        "a try is under way" if next_try is None else f"next try in {max(0.0, next_try - now):.0f} s"
+        "an attempt is running" if next_try is None else f"next try in {max(0.0, next_try - now):.0f} s"
     )
 
 
 def _reason(why: str, first_byte: float | None) -> str:
-    """With the limit for the first byte, where it is not the usual one; a daemon of an older version reports none."""
+    """With the first-byte timeout if it is not the default; a daemon of an older version reports none."""
     if first_byte is None or first_byte == Timeouts().first_byte:
         return why
     return f"{why}; {first_byte_text(first_byte)}"
@@ -116,9 +117,11 @@ def _text(
 
 def _explain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--client", choices=PROTOCOLS, default="messages", help="the client's protocol")
-    parser.add_argument("--model", default="", help="the model the client asks for")
-    parser.add_argument("--session", default="", help="the conversation, where upstreams take turns")
+    parser.add_argument("--model", default="", help="the requested model")
+    parser.add_argument("--session", default="", help="the conversation, for upstreams that take turns")
     parser.add_argument("--at", default="", help='local time such as "mon 09:00" (default: now)')
 
 
-EXPLAIN = Command("who would answer, in which order, and why not the others", _explain_arguments, explain)
+EXPLAIN = Command(
+    "show the upstreams that would answer, in order, and why not the others", _explain_arguments, explain
+)

@@ -1,4 +1,4 @@
-"""`import`: take over the file of another switcher, after showing what becomes what."""
+"""`import`: import the file of another switcher, after showing what it adds."""
 
 import argparse
 import os
@@ -14,6 +14,7 @@ from switchyard.commands.ask import agreed
 from switchyard.commands.command import Command, CommandFailed
 from switchyard.faults import SettingsError
 from switchyard.importing import Imported, ImportReport, UnknownFormat
+from switchyard.plural import plural
 from switchyard.relay.redaction import masked_url
 from switchyard.settings import default_document, parse
 from switchyard.store.settings_file import SettingsFile, StaleRevision
@@ -30,7 +31,7 @@ def import_file(arguments: argparse.Namespace) -> int:
         raise CommandFailed(_listed(f"{arguments.file} would not be valid:", error)) from None
     print(preview(merged, report))
     if merged == present and not settings_file.is_legacy:
-        print("Nothing to do: everything is there already.")
+        print("Nothing to do: all entries exist already.")
         return 0
     if arguments.dry_run or not agreed(f"Write this to {settings_file.path}?", arguments):
         print("Nothing was written.")
@@ -41,13 +42,13 @@ def import_file(arguments: argparse.Namespace) -> int:
 
 
 def _present(settings_file: SettingsFile) -> dict[str, Any]:
-    """The document as it is, in our form; that of a first start if there is none. Writes nothing."""
+    """The current document in Switchyard's form, or the initial one. Writes nothing."""
     if not os.path.lexists(settings_file.path):
         return default_document()
     try:
         settings_file.load(create=False)
     except SettingsError as error:
-        raise CommandFailed(_listed(f"{settings_file.path} has to be valid first:", error)) from None
+        raise CommandFailed(_listed(f"{settings_file.path} has errors; correct them first:", error)) from None
     return settings_file.document
 
 
@@ -65,17 +66,17 @@ def _write(settings_file: SettingsFile, document: dict[str, Any]) -> None:
 
 
 def preview(merged: dict[str, Any], report: ImportReport) -> str:
-    """What becomes what, without a secret."""
+    """What the import adds, without any secret."""
     by_name = {str(entry.get("name")): entry for entry in merged.get("upstreams", [])}
     lines = []
     for origin, name in report.origins:
         entry = by_name.get(name, {})
-        state = "there already" if name in report.identical else _summary(entry)
+        state = "exists already" if name in report.identical else _summary(entry)
         lines.append(f"{origin} -> {name}: {state}")
     lines += [f"set: {setting}" for setting in report.settings]
     lines += [f"renamed: {before} is now {after}" for before, after in report.renamed]
     lines += [f"note: {note}" for note in report.notes]
-    lines.append(f"{len(report.added)} new, {len(report.identical)} there already.")
+    lines.append(f"{len(report.added)} new, {len(report.identical)} exist already.")
     return "\n".join("".join(sign if sign.isprintable() else "?" for sign in line) for line in lines)
 
 
@@ -85,7 +86,7 @@ def _summary(entry: dict[str, Any]) -> str:
         f"{entry.get('protocol', 'messages')} at {masked_url(str(entry.get('base_url')))}",
         f"clients {', '.join(entry['clients'])}" if "clients" in entry else "",
         str(entry.get("role", "")),
-        f"{len(models)} models" if models else "",
+        plural(len(models), "model") if models else "",
         "" if entry.get("enabled", True) else "disabled",
     ]
     return ", ".join(part for part in parts if part)
@@ -103,7 +104,7 @@ def _recognised(path: Path) -> Imported:
     except UnknownFormat as unknown:
         raise CommandFailed(f"{path}: {unknown}") from None
     except SettingsError as error:
-        raise CommandFailed(_listed(f"{path} has faults:", error)) from None
+        raise CommandFailed(_listed(f"{path} has errors:", error)) from None
 
 
 def _decoded(content: bytes) -> Any:
@@ -122,8 +123,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", help="all_configs.json of codex_cc_switch, accounts of the relay service, ..."
     )
-    parser.add_argument("--dry-run", action="store_true", help="only show what would become what")
-    parser.add_argument("--yes", action="store_true", help="write without asking")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be imported")
+    parser.add_argument("--yes", action="store_true", help="write without confirmation")
 
 
-IMPORT = Command("take over the file of another switcher", _arguments, import_file)
+IMPORT = Command("import the file of another switcher", _arguments, import_file)

@@ -1,4 +1,4 @@
-"""Ask the daemon that runs on the data folder: it knows what no file says."""
+"""Query the daemon that uses the data folder: it knows more than the files."""
 
 import http.client
 import ssl
@@ -16,7 +16,7 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 
 def explained_by_daemon(folder: Path, path: str, query: dict[str, str]) -> dict[str, Any] | None:
-    """What the API answers to this GET; None if no daemon runs there, or it does not answer."""
+    """The API's response to this GET; None if no daemon uses the folder, or it does not respond."""
     holder = holder_of(folder)
     if holder is None or not holder.address:
         return None
@@ -39,7 +39,7 @@ def _connection(address: str) -> http.client.HTTPConnection:
     host, port = parts.hostname or "", parts.port
     if parts.scheme != "https":
         return http.client.HTTPConnection(host, port, timeout=PATIENCE_SECONDS)
-    # the address is that of the private lock file, the certificate may be one of the user's own making
+    # the address comes from the private lock file; the certificate may be self-signed
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return http.client.HTTPSConnection(host, port, timeout=PATIENCE_SECONDS, context=context)

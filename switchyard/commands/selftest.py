@@ -1,4 +1,4 @@
-"""`selftest`: do the installed clients still behave as they were measured?"""
+"""`selftest`: check that the installed clients still behave as measured."""
 
 import argparse
 import asyncio
@@ -21,12 +21,12 @@ RESET = "\033[0m"
 
 def selftest(arguments: argparse.Namespace) -> int:
     if not arguments.real_clients:
-        raise CommandFailed(f"There is one self-test: {own_command('selftest --real-clients')}")
+        raise CommandFailed(f"The self-test needs a flag: {own_command('selftest --real-clients')}")
     found = [client for client in client_plans.TITLES if shutil.which(client)]
     if not found:
         raise CommandFailed("Neither claude nor codex is on the PATH; install one and try again.")
     for missing in client_plans.TITLES.keys() - set(found):
-        print(f"{client_plans.TITLES[missing]}: not on the PATH, left out")
+        print(f"{client_plans.TITLES[missing]}: not on the PATH, skipped")
     print("Each client runs three times in an empty home, against the demo model; about half a minute ...")
     results = asyncio.run(_all(found))
     for client, result in zip(found, results, strict=True):
@@ -45,7 +45,7 @@ async def _one(client: str) -> list[Comparison] | str:
         try:
             return compare(client, await run_all(client, Path(folder)))
         except TimeoutError:
-            return "a run did not come to its end"
+            return "a run did not finish"
         except OSError as error:
             return f"it could not be run: {error}"
 
@@ -71,4 +71,4 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--real-clients", action="store_true", help="run the installed claude and codex")
 
 
-SELFTEST = Command("do the installed clients still behave as they were measured?", _arguments, selftest)
+SELFTEST = Command("check that the installed clients still behave as measured", _arguments, selftest)

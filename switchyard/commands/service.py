@@ -36,11 +36,11 @@ def service(arguments: argparse.Namespace) -> int:
 
 
 def _running(data: Path) -> str:
-    """Where the daemon can be reached: not every system tells whether it runs."""
+    """The address of the daemon: not every system reports whether it runs."""
     holder = holder_of(data)
     if holder is None:
-        return f"No daemon uses {data} now."
-    return f"A daemon uses {data}" + (f": {holder.address}" if holder.address else "") + "."
+        return f"No daemon is using {data}."
+    return f"A daemon is using {data}" + (f": {holder.address}" if holder.address else "") + "."
 
 
 def _job(arguments: argparse.Namespace) -> Job:

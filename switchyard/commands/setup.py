@@ -1,4 +1,4 @@
-"""`setup`: point Claude Code or Codex at the daemon, or take that back."""
+"""`setup`: point Claude Code or Codex at the daemon, or undo that."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ from switchyard import client_plans
 from switchyard.clients.claude_code import KNOBS, TIMEOUT, chosen
 from switchyard.clients.plan import ChangedMeanwhile, Plan, apply
 from switchyard.clients.texts import Unparsable
-from switchyard.commands.ask import address_of, agreed, coloured, stamp, wishes
+from switchyard.commands.ask import address_of, agreed, coloured, current_settings, stamp
 from switchyard.commands.command import Command, CommandFailed
 from switchyard.installation import own_command
 
@@ -20,8 +20,8 @@ def setup(arguments: argparse.Namespace) -> int:
     path = client_plans.path_of(arguments.client, os.environ, Path.home())
     try:
         return _carry_out(_plan(path, arguments), arguments)
-    except Unparsable as fault:
-        raise CommandFailed(f"{path} cannot be read, so it is not touched: {fault}") from None
+    except Unparsable as error:
+        raise CommandFailed(f"{path} cannot be read and is left unchanged: {error}") from None
     except ChangedMeanwhile as changed:
         raise CommandFailed(str(changed)) from None
     except OSError as error:
@@ -34,12 +34,12 @@ def _plan(path: Path, arguments: argparse.Namespace) -> Plan:
     knobs = tuple(KNOBS) if ALL in arguments.knobs else tuple(arguments.knobs)
     address = _address(arguments)
     wanted = client_plans.Wanted(address, arguments.key, arguments.model, knobs)
-    plan = client_plans.plan(arguments.client, path, wanted, wishes(arguments), os.environ)
+    plan = client_plans.plan(arguments.client, path, wanted, current_settings(arguments), os.environ)
     return Plan(plan.changes, plan.notes + (_offers(path, knobs) if arguments.client == "claude" else ()))
 
 
 def _address(arguments: argparse.Namespace) -> str:
-    """What the user gives is the daemon's own address: each client's path is added."""
+    """The daemon's own address: the path of each client is added."""
     if not arguments.url:
         return address_of(arguments)
     if not re.match(r"https?://[^/\s]+/?\Z", arguments.url):
@@ -50,7 +50,7 @@ def _address(arguments: argparse.Namespace) -> str:
 
 
 def _offers(path: Path, knobs: tuple[str, ...]) -> tuple[str, ...]:
-    """What Claude Code could be told beside; its time-out follows the upstreams."""
+    """Further useful variables for Claude Code; its timeout follows the upstreams."""
     taken = {TIMEOUT, *knobs, *chosen(path)}
     return tuple(
         f"--with {name} would also help: {why}" for name, (_, why) in KNOBS.items() if name not in taken
@@ -69,13 +69,13 @@ def _carry_out(plan: Plan, arguments: argparse.Namespace) -> int:
         return 0
     backups = apply(plan, stamp())
     for backup in backups:
-        print(f"Kept as it was: {backup}")
+        print(f"Backup: {backup}")
     print(_done(arguments))
     return 0
 
 
 def _shown(plan: Plan) -> str:
-    """The diff of the user's file; of files that are ours alone only that they come or go."""
+    """The diff of the user's file; for Switchyard's own files only whether they are created or removed."""
     ours = [change for change in plan.changes if change.ours and change.is_shown]
     users = Plan(tuple(change for change in plan.changes if not change.ours))
     return users.diff() + "".join(f"{'-' if one.after is None else '+'} {one.path}\n" for one in ours)
@@ -84,19 +84,19 @@ def _shown(plan: Plan) -> str:
 def _done(arguments: argparse.Namespace) -> str:
     title = client_plans.TITLES[arguments.client]
     if arguments.undo:
-        return f"{title} is as before."
+        return f"{title} uses its previous settings again."
     undo = f"setup {arguments.client} --undo"
-    return f"{title} now asks Switchyard. Take it back with: {own_command(undo)}"
+    return f"{title} now uses Switchyard. Undo with: {own_command(undo)}"
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("client", choices=client_plans.TITLES, help="the client to set up")
-    parser.add_argument("--undo", action="store_true", help="take back what an earlier set-up has written")
+    parser.add_argument("--undo", action="store_true", help="undo an earlier set-up")
     parser.add_argument("--dry-run", action="store_true", help="only show the change")
-    parser.add_argument("--yes", action="store_true", help="write without asking")
-    parser.add_argument("--url", default="", help="address of the daemon (default: the running one's)")
+    parser.add_argument("--yes", action="store_true", help="write without confirmation")
+    parser.add_argument("--url", default="", help="address of the daemon (default: that of the running one)")
     parser.add_argument("--key", default="", help="client key (default: the first of `client_keys`)")
-    parser.add_argument("--model", default="", help="model the client shall ask for")
+    parser.add_argument("--model", default="", help="model that the client requests")
     parser.add_argument(
         "--with",
         dest="knobs",
@@ -104,7 +104,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         choices=[*KNOBS, ALL],
         metavar="NAME",
-        help=f"Claude Code: set a useful variable, too: {', '.join(KNOBS)} or {ALL}",
+        help=f"Claude Code: also set a useful variable: {', '.join(KNOBS)} or {ALL}",
     )
 
 

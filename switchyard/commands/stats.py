@@ -1,4 +1,4 @@
-"""`stats`: what was asked, answered and spent."""
+"""`stats`: show requests, tokens and cost."""
 
 import argparse
 import os
@@ -19,10 +19,10 @@ MOST_DAYS = 36_500
 def stats(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.data)
     if not 1 <= arguments.days <= MOST_DAYS:
-        raise CommandFailed(f"--days {arguments.days} is not possible; give a number from 1 to {MOST_DAYS}.")
+        raise CommandFailed(f"--days {arguments.days} is out of range; give a number from 1 to {MOST_DAYS}.")
     try:
         with suppress(FileNotFoundError):
-            os.scandir(folder).close()  # a folder that cannot be read is no empty one
+            os.scandir(folder).close()  # an unreadable folder is not an empty one
         sys.stdout.write(_text(arguments, folder))
     except report.NotRebuilt as reason:
         raise CommandFailed(str(reason)) from None
@@ -66,8 +66,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--by", choices=GROUPS, default="", help="how to group the numbers")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="comma-separated values")
-    form.add_argument("--json", action="store_true", help="as GET /api/token-stats answers")
-    form.add_argument("--rebuild", action="store_true", help="add the totals up anew from the journal")
+    form.add_argument("--json", action="store_true", help="the same as GET /api/token-stats")
+    form.add_argument("--rebuild", action="store_true", help="compute the totals again from the journal")
     form.add_argument(
         "--verify",
         nargs="?",

@@ -91,7 +91,7 @@ def test_an_upstream_that_is_cooling_down_is_shown_with_its_reason_and_can_be_cl
         expect(lane(page, "messages").locator(".stop.first")).to_have_text(re.compile("broken"))
         assert ask(demo) == 200
         expect(lane(page, "messages").locator(".stop.first")).to_have_text(re.compile("fine"))
-        expect(lane(page, "messages").locator(".skips")).to_contain_text("resting until")
+        expect(lane(page, "messages").locator(".skips")).to_contain_text("cooling down until")
         page.get_by_role("button", name="Clear cooldown").click()
         expect(lane(page, "messages").locator(".stop.first")).to_have_text(re.compile("broken"))
 

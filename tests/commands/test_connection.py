@@ -45,7 +45,7 @@ def test_an_address_that_only_nearly_works(tmp_path: Path) -> None:
                 "FAIL status # ms 404 page not found",
                 f"url {server.url}/v1/messages?key=***",
                 "model claude-sonnet-4-5-20250929",
-                "This form of the address answers; make it the entry's base_url: "
+                "This form of the address works; use it as the entry's base_url: "
                 f"{server.url}/api/v1/messages?key=***",
                 "It fails.",
             ],

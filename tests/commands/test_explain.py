@@ -27,7 +27,7 @@ def test_what_is_held_already_is_counted_with_its_next_try() -> None:
     assert reported(held_for, held) == [
         ALL_COOLING,
         "held for: a -> m: 19 requests are held, next try in 4 s",
-        "held for: b -> m: 1 request is held, a try is under way",
+        "held for: b -> m: 1 request is held, an attempt is running",
     ]
 
 

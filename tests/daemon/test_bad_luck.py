@@ -47,7 +47,10 @@ def test_a_full_disk_stops_no_request_and_loses_no_line(tmp_path: Path, server: 
             saved = daemon.post(
                 "/api/upstreams/toggle", {"revision": revision, "name": "a", "enabled": False}
             )
-            assert (saved.status, saved.json["error"]["message"][:22]) == (507, "The disk refused it: F")
+            assert (saved.status, saved.json["error"]["message"][:22]) == (
+                507,
+                "The disk refused to write: F",
+            )
             assert ask(daemon.url, "messages").status == 200, "what could not be saved is not in use"
         wait_until(lambda: len(daemon.journal()) == 6, "the lines that waited")
 

@@ -320,7 +320,7 @@ def test_a_full_upstream_is_passed_over_while_another_can_serve(tmp_path: Path) 
             let_go.set()
             held_text = text_of("messages", holding.result())
     assert (text_of("messages", response), held_text) == ("second", "first")
-    assert reported["skipped"] == [{"upstream": "first", "text": "at its limit of 1 concurrent requests"}]
+    assert reported["skipped"] == [{"upstream": "first", "text": "at its limit of 1 concurrent request"}]
 
 
 def test_a_limit_of_requests_a_minute_is_a_reason_and_its_wait_is_bounded(tmp_path: Path) -> None:
@@ -330,7 +330,7 @@ def test_a_limit_of_requests_a_minute_is_a_reason_and_its_wait_is_bounded(tmp_pa
             responses = at_once(5, lambda _: ask(daemon.url, "messages"))
     assert sorted(response.status for response in responses) == [200, 200, 200, 503, 503]
     refused = [error_of("messages", one)["message"] for one in responses if one.status == 503]
-    assert all('"limited": at its limit of 3 requests a minute until' in message for message in refused)
+    assert all('"limited": at its limit of 3 requests per minute until' in message for message in refused)
     assert len(limited.requests) == 3
 
 
@@ -414,7 +414,7 @@ def test_another_upstream_can_be_asked_the_same_whatever_its_role_and_cooldown(t
                 again = replayed(name).json["id"]
                 wait_until(lambda: outcome_of(daemon, again) == "ok", f"the answer of {name}")  # noqa: B023
                 attempts = daemon.get(f"/api/requests/{again}").json["attempts"]
-                assert [(one["upstream"], one["why"]) for one in attempts] == [(name, "asked for by name")]
+                assert [(one["upstream"], one["why"]) for one in attempts] == [(name, "selected by name")]
             refused = replayed("off")
     assert (refused.status, refused.json["error"]["message"]) == (409, '"off" is disabled; enable it first.')
 
@@ -518,8 +518,8 @@ def test_the_command_the_api_the_list_and_the_log_report_the_same_reason(tmp_pat
             without_model = daemon.command("explain")
         log = daemon.log()
     reason = str(listed["text"])
-    assert reason.startswith("resting until ") and reason.endswith(" after 1 error: 401 no such key")
+    assert reason.startswith("cooling down until ") and reason.endswith(" after 1 error: 401 no such key")
     assert (explained["text"], routed["text"]) == (reason, reason)
     assert (code, said.splitlines()) == (0, ["1. second -> m (primary)", f"skipped: first: {reason}"])
-    assert without_model == (0, f"for the model that was last asked for, m:\n{said}")
+    assert without_model == (0, f"for the model that was requested last, m:\n{said}")
     assert f'; skipped: "first" {reason}\n' in log

@@ -241,7 +241,7 @@ def test_a_mistyped_data_folder_is_not_created(
     assert (done.returncode, one_sentence(done.stdout)) == (
         1,
         f"The data folder {mistyped} cannot be created, because {mistyped.parent} does not exist; "
-        "correct --data (or SWITCHYARD_DATA), or create that folder first.",
+        "correct --data (or SWITCHYARD_DATA), or create that folder.",
     )
     assert not mistyped.parent.exists()
 

@@ -113,14 +113,14 @@ def test_a_hint_has_run_since_the_attempt_that_it_came_with() -> None:
 
 def test_who_could_not_be_asked_now_is_named_too() -> None:
     skips = (
-        Skip("u0", "resting", "resting until 12:10 after 3 errors: 500", 1600.0),
-        Skip("u1", "resting", "resting until 12:05 after 1 error: 401 bad key", 1300.0),
+        Skip("u0", "resting", "cooling down until 12:10 after 3 errors: 500", 1600.0),
+        Skip("u1", "resting", "cooling down until 12:05 after 1 error: 401 bad key", 1300.0),
         Skip("u2", "concurrency", "at its limit of 2 concurrent requests"),
         Skip("u3", "disabled", "disabled"),
     )
     error = all_failed(attempts(REFUSED), skips, NOW).error
     assert error.message == (
-        'upstream "u0": cannot connect; upstream "u1": resting until 12:05 after 1 error: 401 bad key; '
+        'upstream "u0": cannot connect; upstream "u1": cooling down until 12:05 after 1 error: 401 bad key; '
         'upstream "u2": at its limit of 2 concurrent requests. Next try possible at 12:05.'
     )
 

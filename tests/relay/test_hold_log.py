@@ -85,7 +85,7 @@ def test_an_upstream_that_nobody_waited_for_recovers_without_a_line(caplog: pyte
         ("given up", "given up by the user"),
         ("client left", "its connection ended"),
         ("cut", "its connection ended"),
-        ("time", "its time is used up"),
+        ("time", "its time limit has passed"),
     ],
 )
 def test_the_line_of_a_request_that_nobody_answered_says_why_its_waiting_ended(
