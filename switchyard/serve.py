@@ -102,7 +102,7 @@ def _load(settings_file: SettingsFile) -> None:
     except SettingsError as error:
         lines = "\n  ".join(error.lines())
         raise CannotServe(
-            f"{settings_file.path} is not usable; correct it (`{own_command('check')}` reports the same errors):\n  {lines}"
+            f"{settings_file.path} is not usable; correct it (`{own_command('check')}` reports the same):\n  {lines}"
         ) from None
 
 

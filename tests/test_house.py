@@ -43,7 +43,16 @@ COMPOSERS = (
     "bootstrap",
     "__main__",
 )
-VALUES = ("protocols", "settings", "settings_text", "schema", "faults", "unknown_fields", "exchange", "plural")
+VALUES = (
+    "protocols",
+    "settings",
+    "settings_text",
+    "schema",
+    "faults",
+    "unknown_fields",
+    "exchange",
+    "plural",
+)
 NETWORK = (
     "httpx",
     "httpx_aiohttp",

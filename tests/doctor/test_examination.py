@@ -247,7 +247,10 @@ def test_a_catalogue_with_too_large_a_window_is_a_warning(inputs: DoctorInputs) 
         '[model_providers.switchyard]\nbase_url = "http://localhost:5101/openai"\n'
     )
     found = codex(inputs, text, settings=settings(context_window=32_000))
-    assert found[-1].text == "assumes a window of 200000 tokens for qwen3; that of the smallest upstream is 32000"
+    assert (
+        found[-1].text
+        == "assumes a window of 200000 tokens for qwen3; that of the smallest upstream is 32000"
+    )
 
 
 CODEX_KNOWN = (
@@ -259,7 +262,9 @@ CODEX_KNOWN = (
 def test_a_model_that_codex_knows_but_another_answers_has_its_window_written(inputs: DoctorInputs) -> None:
     here = settings(context_window=32_000)
     found = codex(inputs, CODEX_KNOWN.replace("MORE", ""), settings=here)[-1]
-    assert found.text == "assumes a window of 272000 tokens for gpt-5.5; that of the smallest upstream is 32000"
+    assert (
+        found.text == "assumes a window of 272000 tokens for gpt-5.5; that of the smallest upstream is 32000"
+    )
     assert repaired(found).level == "ok"
     written = (inputs.home / ".codex" / "config.toml").read_text()
     assert "model_context_window = 32000\n" in written
