@@ -1,4 +1,4 @@
-"""Start Switchyard from a checkout; also an old Python must be able to read this file, and to say that it is one."""
+"""Start Switchyard from a checkout. An old Python must be able to read this file and report that it is too old."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Write the journal, and its totals, of somebody who has long been at work."""
+"""Write the journal and the totals of a user with a long history."""
 
 import asyncio
 import sys
@@ -16,11 +16,11 @@ from switchyard.store.stats import FILE_NAME, Statistics  # noqa: E402
 
 DAYS = 365
 DISTINCT = 200
-"""different lines of a day; the others repeat them"""
+"""distinct lines of a day; the others repeat them"""
 
 
 def write_journal(folder: Path, lines: int, *, upstreams: int = 20) -> None:
-    """So many lines, spread over the last year."""
+    """This many lines, spread over the last year."""
     (folder / "usage").mkdir(parents=True, exist_ok=True)
     today = datetime.now(UTC)
     for number in range(DAYS):
@@ -33,7 +33,7 @@ def write_journal(folder: Path, lines: int, *, upstreams: int = 20) -> None:
 
 
 def add_up(folder: Path) -> float:
-    """Writes the totals as the daemon does; returns the seconds that it took."""
+    """Write the totals as the daemon does; returns the seconds it took."""
     began = time.perf_counter()
     statistics = Statistics(folder, Journal(folder), time.time)
     statistics.start()

@@ -1,4 +1,4 @@
-"""Ask one program for as much as it gives, until ended: 8 MB bodies, or streams as fast as they come."""
+"""Load one program as much as possible until stopped: 8 MB bodies, or streams without pauses."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Measure what large requests and fast streams do to the events of other streams."""
+"""Measure how large requests and fast streams delay the events of other streams."""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""Pass requests through with Starlette and httpx as they come: what a first proxy of these parts would cost."""
+"""Forward requests unchanged with Starlette and httpx: the cost of a minimal proxy made of these parts."""
 
 import contextlib
 import sys

@@ -1,4 +1,4 @@
-"""Say which figure of which route is wanted, and whether it was reached."""
+"""The goal for each figure of each route, and whether it was reached."""
 
 import math
 from collections.abc import Collection
@@ -14,7 +14,7 @@ UNTOUCHED, CONVERTING = "Switchyard", "Switchyard, converting"
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A figure, or a ratio to what another program reached in the same rounds."""
+    """A figure, or a ratio to the figure of another program in the same rounds."""
 
     value: float
     base: str = ""
@@ -25,9 +25,9 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """Of each clause the first limit holds whose base was measured.
+    """For each clause the first limit applies whose base was measured.
 
-    The later ones stand in for a peer that is not there: what it reached in relation to nginx and to the floor.
+    The later ones replace a missing peer: they state its figures relative to nginx and to the floor.
     """
 
     row: str
@@ -71,7 +71,7 @@ GOALS = (
 class Judgement:
     goal: Goal
     limits: tuple[Limit, ...]
-    """the one that held for each clause"""
+    """the limit that applied for each clause"""
     is_met: bool
 
     def __str__(self) -> str:

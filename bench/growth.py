@@ -139,7 +139,7 @@ async def _small_requests(stage: Stage, upstream: Upstream, *, upstreams: int, r
 
 
 async def _request_cost(daemon: Daemon) -> list[str]:
-    """CPU of a request in microseconds, and its median time alone."""
+    """CPU of a request in microseconds, and its median time without other load."""
     target = daemon.target()
     await ask_again(target, 16, STEP_SECONDS / 2)
     _, cpu = await _with_cpu(target, ask_again(target, 16, STEP_SECONDS))
@@ -177,7 +177,7 @@ async def _journals(stage: Stage, upstream: Upstream) -> str:
 
 
 async def _with_cpu(target: Target, work: Awaitable[Outcome]) -> tuple[Outcome, float]:
-    """The outcome, and the microseconds of CPU for each answer."""
+    """The outcome, and the microseconds of CPU per response."""
     pids = processes.tree(target.root) if target.root else []
     before = processes.cpu_seconds(pids)
     outcome = await work

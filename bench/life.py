@@ -1,4 +1,4 @@
-"""Measure a daemon over its life: its start with a long past, its idling, its memory over many requests."""
+"""Measure a daemon over its life: start with a long journal, idle load, memory over many requests."""
 
 import argparse
 import asyncio
@@ -22,7 +22,7 @@ BATCHES = 10
 CLIENTS = 16
 REQUESTS = 100_000
 GROWTH_LIMIT_MB = 4.0
-"""between the second and the last batch: less than one would see of 50 bytes kept for each request"""
+"""between the second and the last batch: less than a leak of 50 bytes per request would take"""
 
 
 async def measured(stage: Stage, options: argparse.Namespace) -> str:

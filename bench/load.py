@@ -1,4 +1,4 @@
-"""Ask and listen on bare asyncio protocols: requests one after another, or streams side by side."""
+"""A load generator on bare asyncio protocols: requests one after another, or parallel streams."""
 
 import asyncio
 import math
@@ -18,14 +18,14 @@ PATIENCE_SECONDS = 30
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run of load saw; times in milliseconds."""
+    """The result of a load run; times in milliseconds."""
 
     answers: int = 0
     errors: int = 0
     events: int = 0
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
-    """from the request to its whole answer, or to the first event of a stream"""
+    """from the request to its complete response, or to the first event of a stream"""
     transits: list[float] = field(default_factory=list)
     """from the upstream's write of an event to its arrival"""
 
@@ -44,19 +44,19 @@ def quantile(values: Sequence[float], share: float) -> float:
 async def ask_again(
     target: Target, clients: int, seconds: float, *, limit: int = 0, size: int = 0
 ) -> Outcome:
-    """Each client sends the same request again as soon as its answer is complete."""
+    """Each client sends the same request again as soon as its response is complete."""
     run = _Run(target, target.request(size=size), seconds, limit)
     return await run.go([_Asker(run) for _ in range(clients)], patience=PATIENCE_SECONDS)
 
 
 async def stream_again(target: Target, clients: int, seconds: float, *, limit: int = 0) -> Outcome:
-    """Each client streams again and again; what is under way at the end is cut off."""
+    """Each client streams repeatedly; streams that run at the end are cut off."""
     run = _Run(target, target.request(stream=True), seconds, limit)
     return await run.go([_Streamer(run) for _ in range(clients)])
 
 
 async def stream_once(target: Target, clients: int, seconds: float, *, ramp: float = 0.0) -> Outcome:
-    """One stamped stream for each client, begun evenly over `ramp` seconds."""
+    """One stamped stream for each client, started evenly over `ramp` seconds."""
     run = _Run(target, target.request(stream=True), seconds, limit=1, stamped=True)
     return await run.go([_Streamer(run) for _ in range(clients)], ramp, patience=0.0)
 
@@ -77,7 +77,7 @@ class _Run:
     async def go(
         self, clients: Sequence["_Client"], ramp: float = 0.0, patience: float | None = None
     ) -> Outcome:
-        """`patience`: for how long answers under way may go on; without it they are cut off, which is no error."""
+        """`patience`: how long running responses may continue; without it they are cut off, which is not an error."""
         began = time.perf_counter()
         self._live = set(clients)
         pause = ramp / len(clients)
@@ -119,7 +119,7 @@ class _Run:
 
 
 class _Client(asyncio.Protocol):
-    """Knows just enough of HTTP/1.1 to see the end of an answer."""
+    """Parses just enough of HTTP/1.1 to find the end of a response."""
 
     def __init__(self, run: _Run) -> None:
         self.run = run
@@ -164,10 +164,10 @@ class _Client(asyncio.Protocol):
         self.run.lost(self)
 
     def on_body(self, data: bytes) -> None:
-        """A piece of the answer's body, with its chunk sizes if it has any."""
+        """A part of the response body, with its chunk sizes if it has any."""
 
     def on_answer(self) -> None:
-        """A good answer is complete."""
+        """A successful response is complete."""
 
     def _forget(self) -> None:
         self._status = 0
@@ -232,7 +232,7 @@ class _Streamer(_Client):
 
 
 async def call(port: int, path: str, method: str = "POST") -> dict[str, Any]:
-    """One small request for control, with a JSON answer. Raises OSError or IncompleteReadError."""
+    """One small control request with a JSON response. Raises OSError or IncompleteReadError."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 0\r\n\r\n".encode())

@@ -39,7 +39,7 @@ def listener(port: int) -> int | None:
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """CPU time of all threads so far, in the scheduler's nanoseconds rather than in ticks."""
+    """CPU time of all threads so far, from the scheduler's nanoseconds instead of ticks."""
     total = 0
     for pid in pids:
         try:
@@ -53,7 +53,7 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class MachineSeconds:
-    """So far: of all cores together, those in which they worked, and the part of some processes."""
+    """So far: busy seconds of all cores together, and the part of some processes."""
 
     all: float
     busy: float
@@ -66,7 +66,7 @@ class MachineSeconds:
 
 
 def machine_seconds(roots: Iterable[int]) -> MachineSeconds:
-    """Ours are these processes and their descendants."""
+    """`roots` and their descendants count as the measured processes."""
     fields = [int(field) for field in (PROC / "stat").read_text().split("\n", 1)[0].split()[1:9]]
     idle = fields[3] + fields[4]
     tick = os.sysconf("SC_CLK_TCK")
@@ -75,7 +75,7 @@ def machine_seconds(roots: Iterable[int]) -> MachineSeconds:
 
 
 def memory_mb(pids: Iterable[int]) -> float:
-    """Resident memory, as `ps` tells it."""
+    """Resident memory, as reported by `ps`."""
     kilobytes = 0
     for pid in pids:
         try:
@@ -87,7 +87,7 @@ def memory_mb(pids: Iterable[int]) -> float:
 
 
 def pin(pids: Iterable[int], core: int) -> None:
-    """Keeps all threads on one core."""
+    """Pin all threads to one core."""
     for pid in pids:
         try:
             for thread in os.listdir(PROC / str(pid) / "task"):

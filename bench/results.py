@@ -1,4 +1,4 @@
-"""Write the figures down: sections of RESULTS.md, each replaced by the run that measured it."""
+"""Write the figures to RESULTS.md: a run replaces the sections that it has measured."""
 
 import math
 import os
@@ -22,7 +22,7 @@ PACKAGES = ("starlette", "uvicorn", "uvloop", "httptools", "httpx", "msgspec")
 
 
 def save(section: str, text: str) -> None:
-    """Replaces one section of the file and keeps the others."""
+    """Replace one section of the file and keep the others."""
     found = _sections(RESULTS.read_text() if RESULTS.exists() else "")
     found[section] = text.strip()
     named = [name for name in SECTIONS if name in found]
@@ -42,7 +42,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits, and no more than one can read."""
+    """Three digits, rounded for reading."""
     if math.isnan(value):
         return "-"
     if abs(value) >= 1000:
@@ -51,7 +51,7 @@ def number(value: float) -> str:
 
 
 def machine() -> str:
-    """The machine and the versions, without its name."""
+    """The machine and the versions, without the host name."""
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     versions = [f"{name} {_version(name)}" for name in PACKAGES]
     facts = [

@@ -1,4 +1,4 @@
-"""Measure targets side by side: in each round they take turns at every step, so that noise hits all of them."""
+"""Measure targets side by side: in each round they take turns at every step, so that noise affects all of them."""
 
 import asyncio
 import math
@@ -16,13 +16,13 @@ from traffic import Target
 MEGABYTE = 1024 * 1024
 DIRECT = "direct"
 QUIET_SHARE = 0.1
-"""of a core: a program that uses less is taken to be done with what it was asked"""
+"""of a core: a program that uses less has finished its work"""
 DISTURBED_SHARE = 0.1
-"""of the machine: a step during which others used more is repeated"""
+"""of the machine: a step is repeated if other programs used more"""
 MAX_TRIES = 3
 MAX_SECONDS, MIN_SECONDS = 2.0, 0.5
 PAUSE_SECONDS = 0.4
-"""between two steps, for settling"""
+"""pause between two steps"""
 PACE_MS = 50
 LEAVERS = 16
 
@@ -77,7 +77,7 @@ QUICK = Plan(rounds=1, budget_seconds=26, limit_seconds=40, slow_streams=200, sl
 
 @dataclass
 class Rounds:
-    """The steps, and the figures that they gave."""
+    """The steps and their figures."""
 
     stage: Stage
     upstream: Upstream
@@ -86,9 +86,9 @@ class Rounds:
     figures: Figures = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
     others: list[float] = field(default_factory=list)
-    """which share of the machine other programs used during each step"""
+    """the share of the machine that other programs used during each step"""
     _last: list[int] = field(default_factory=list)
-    """the processes that the step before has measured"""
+    """the processes measured in the previous step"""
     _done: int = 0
     _began: float = field(default_factory=time.monotonic)
 
@@ -154,7 +154,7 @@ class Rounds:
         print(f"{place}  {label:14} {target.name:24} {shown}", flush=True)
 
     async def _least_disturbed(self, step: Step, target: Target) -> tuple[float, dict[str, float]]:
-        """The figures of the try during which other programs used least of the machine."""
+        """The figures of the try during which other programs used the least of the machine."""
         roots = [os.getpid(), *(one.root for one in self.targets if one.root)]
         best: tuple[float, dict[str, float]] | None = None
         for _ in range(MAX_TRIES):
@@ -179,11 +179,11 @@ class Rounds:
 
     @property
     def _is_late(self) -> bool:
-        """There is no time for repeating anything now."""
+        """There is no time left to repeat a step."""
         return self._elapsed > self.plan.limit_seconds * self._done / self._count
 
     async def settle(self, target: Target) -> None:
-        """Waits until the program and the one before it are idle: no step pays for what another one has left over."""
+        """Wait until this program and the previous one are idle, so that no step pays for another's remaining work."""
         pids = [*_pids(target), *self._last]
         self._last = _pids(target)
         for _ in range(50):
@@ -193,7 +193,7 @@ class Rounds:
                 return
 
     async def with_cpu(self, target: Target, work: Awaitable[Outcome]) -> tuple[Outcome, float]:
-        """The outcome, and the microseconds of CPU that the program used meanwhile."""
+        """The outcome, and the microseconds of CPU that the program used during it."""
         pids = _pids(target)
         before = processes.cpu_seconds(pids)
         outcome = await work

@@ -1,15 +1,15 @@
-"""Measure Switchyard side by side with what is around it, and write RESULTS.md.
+"""Measure Switchyard side by side with other programs, and write RESULTS.md.
 
     python bench/run.py              the table of goals, in less than ten minutes
     python bench/run.py --quick      the same in less than one minute, with more noise
     python bench/run.py --growth     how cost grows with bodies, streams, upstreams, rules, journal and events
-    python bench/run.py --fairness   what large requests and fast streams do to the others
+        python bench/run.py --fairness   how large requests and fast streams delay others
     python bench/run.py --life       start, idling, and memory over many requests
     python bench/run.py --all        all of these, one after another
 
-nginx is measured if it is installed. A peer is a running program that sends on to the port which --upstream-port
-says: --peer 'NAME=URL[;key=..][;model=..]'. One with the name "claude-code-router", "claude-code-router, converting"
-or "litellm" is what the goals that speak of it are held against.
+nginx is measured if it is installed. A peer is a running program that forwards to the port given by
+--upstream-port: --peer 'NAME=URL[;key=..][;model=..]'. Goals that name a peer are compared with the one named
+"claude-code-router", "claude-code-router, converting" or "litellm".
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""Let 32 clients loose on the daemon while its upstreams fail and others leave; then look for what was lost or leaked.
+"""Run 32 clients against the daemon while its upstreams fail and clients leave; then check for losses and leaks.
 
     python bench/soak.py --seconds 180
     python bench/soak.py --seconds 600 --abuse
 
-Every request must be answered whole by a healthy upstream, or be told one honest error; a stream that breaks after
-content is told once. Requests have up to 2 MB, and clients leave in every phase: both sides must notice at once.
+Every request must get a complete response from a healthy upstream, or one accurate error; a stream that breaks after
+content is reported once. Requests have up to 2 MB, and clients leave in every phase: both sides must notice at once.
 Afterwards the daemon must hold what it held before: handles, connections, slots, trials, held requests, tasks.
-With `--abuse` others disturb: clients that are slow, rude or broken, and an upstream that means harm.
+With `--abuse` other clients disturb it: slow, hostile or broken ones, and a hostile upstream.
 """
 
 import argparse
@@ -48,7 +48,7 @@ CHUNKED = 0.3
 """share of the requests whose body comes in chunks"""
 MAX_CONCURRENCY = 6
 CUT = 0
-"""in place of a status: when nobody has answered in time, Claude Code and Codex come back after a cut connection"""
+"""instead of a status: if no upstream has answered in time, Claude Code and Codex retry after a cut connection"""
 PATIENCE = {"connect": 1, "first_byte": 0.6, "idle": 0.6}
 RULES = {
     "error_threshold": 3,
@@ -60,22 +60,22 @@ RULES = {
     "on_status": {"502": "retry"},
 }
 MOST_MEGABYTES = 500
-"""above what the daemon takes at rest: under abuse several bodies of 64 MB are under way at a time"""
+"""above the idle daemon: under abuse several bodies of 64 MB are in memory at a time"""
 MOST_GROWTH_MEGABYTES = 60
 SECONDS_TO_SETTLE = 90
-"""the allocator keeps what was needed once"""
+"""the allocator keeps memory that was used once"""
 SPEAK: dict[str, Protocol] = {"alpha": "messages", "beta": "chat", "gamma": "responses"}
 
 
 @dataclass
 class Tally:
-    """What the clients saw. `wrong` must stay empty."""
+    """The clients' view. `wrong` must stay empty."""
 
     seen: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     slowest: float = 0.0
     answered: set[int] = field(default_factory=set)
-    """prompts whose answer has come to its end"""
+    """prompts whose response was complete"""
 
     @property
     def received(self) -> int:
@@ -150,7 +150,7 @@ class Soak:
             await self._settled(admin)
             after = await self._counts(daemon)
             statistics = (await admin.get("/api/token-stats")).json()["summary"]
-        # what was left behind comes first: only so many are shown
+        # leaks come first, as only some of the errors are printed
         wrong = [*_differences(before, after), *self.departures.wrong, *self._miscounts(statistics)]
         wrong += self._growth()
         if self.abuse is not None:
@@ -187,7 +187,7 @@ class Soak:
                     await self._ask(client, protocol, stream, "warm")
 
     async def _settled(self, admin: httpx.AsyncClient) -> None:
-        """Nothing under way any more, and no rest left: trials are over."""
+        """Wait until nothing is running and no cooldown is left, so that trials are over."""
         for _ in range(200):
             state = (await admin.get("/api/state")).json()
             if not state["running"]:
@@ -253,14 +253,14 @@ class Soak:
         else:
             self.tally.seen[self._judged(protocol, number, response)] += 1
 
-    # --- what is right ---------------------------------------------------------
+    # --- checks ---------------------------------------------------------
 
     def _judged(self, protocol: Protocol, number: int, response: Response) -> str:
-        """ "whole", "error", "broken" or, for the agents, "cut"; anything else is noted as wrong."""
+        """Returns "whole", "error", "broken" or, for the agents, "cut"; anything else is recorded as wrong."""
         try:
             what, problem = self._read(protocol, number, response)
-        except Exception as fault:  # whatever cannot be read is wrong, and the run goes on
-            what, problem = "unreadable", repr(fault)
+        except Exception as error:  # an unreadable response is an error, and the run continues
+            what, problem = "unreadable", repr(error)
         if problem:
             played = {one.name: one.asked.get(number) for one in self.upstreams}
             self.tally.wrong.append(
@@ -289,7 +289,7 @@ class Soak:
     async def _check_honesty(
         self, admin: httpx.AsyncClient, number: int, protocol: Protocol, response: Response
     ) -> None:
-        """An error is honest if every upstream failed this very request, or could not be asked and that is said."""
+        """An error is correct if every upstream failed this very request, or it names why one was not tried."""
         rows = (await admin.get("/api/requests")).json()["requests"]
         found = next((row for row in rows if row["agent"] == f"soak/{number}"), None)
         if found is None:
@@ -308,10 +308,10 @@ class Soak:
         if any(name not in response.text for name in SPEAK):
             self.tally.wrong.append(f"prompt {number}: not all are named: {response.text[:600]}; {detail}")
 
-    # --- the books -------------------------------------------------------------
+    # --- counts -------------------------------------------------------------
 
     async def _counts(self, daemon: "subprocess.Popen[bytes]") -> dict[str, Any]:
-        """What the daemon holds, once the upstreams have hung up and it has noticed."""
+        """What the daemon holds after the upstreams have closed their connections and it has noticed."""
         for one in (*self.upstreams, self.departures.server):
             one.hang_up()
         await asyncio.sleep(1.5)
@@ -338,7 +338,7 @@ class Soak:
         reported = sum(count for what, count in seen.items() if what != "aborted")
         wrong = []
         done = len(lines) - outcomes["cancelled"]
-        # an aborted request may have ended in the daemon before its client left, or never have reached it
+        # an aborted request may have ended in the daemon before its client left, or never have arrived
         if not warm + reported <= done <= warm + reported + seen["aborted"]:
             wrong.append(f"{done} finished lines in the journal for {reported} answers")
         if outcomes["cancelled"] > seen["aborted"]:
@@ -364,7 +364,7 @@ class Soak:
         return wrong
 
     def _growth(self) -> list[str]:
-        """Memory that is beyond the bound, or that does not come back."""
+        """Memory above the limit, or that is not released."""
         if self.abuse is None:
             return []
         wrong = []
@@ -428,13 +428,13 @@ def _number_of(line: dict[str, Any]) -> int:
 
 
 def _megabytes(pid: int) -> int:
-    """What the process has in memory now."""
+    """Resident memory of the process."""
     status = (Path("/proc") / str(pid) / "status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) >> 10
 
 
 def _is_late(attempt: dict[str, Any]) -> bool:
-    """True if an answer may have come after the limit on silence, as on a busy machine it does."""
+    """True if a response may have come after the idle timeout, as happens on a busy machine."""
     failure, seconds = attempt["failure"], (attempt["ended"] or 0) - attempt["started"]
     return bool(failure) and failure["kind"].endswith("_timeout") and seconds >= PATIENCE["first_byte"]
 
@@ -452,7 +452,7 @@ def _handles(pid: int, upstreams: set[int]) -> dict[str, int]:
 
 
 def _states(upstreams: set[int]) -> dict[str, str]:
-    """What a TCP socket is in the middle of and with whom, by its inode."""
+    """State and peer of each TCP socket, by its inode."""
     names = {"01": "established", "08": "half closed", "0A": "listening"}
     found: dict[str, str] = {}
     for family in ("tcp", "tcp6"):

@@ -1,4 +1,4 @@
-"""What a soak is disturbed by: clients that are slow, rude or broken, and an upstream that means harm."""
+"""Disturb a soak: clients that are slow, hostile or broken, and a hostile upstream."""
 
 import asyncio
 import json
@@ -19,13 +19,13 @@ from tests.bed.wire import PROTOCOLS
 
 MEGABYTE = 1 << 20
 AGENT = "abuse"
-"""how the journal knows these clients"""
+"""the name of these clients in the journal"""
 MODEL = "both"
-"""served by the hostile upstream first, and then by the others"""
+"""served first by the hostile upstream, then by the others"""
 IDLE_CONNECTIONS = 400
 SLOW_CONNECTIONS = 20
 LIMIT_SECONDS = 45.0
-"""the daemon waits 30 s for a head, and looks every 2 s"""
+"""the daemon waits 30 s for headers, and checks every 2 s"""
 PAUSE_SECONDS = (0.1, 0.6)
 
 REFUSED = frozenset({400, 413, 431})
@@ -69,13 +69,13 @@ ODD_REQUESTS = {
 
 
 class Abuse:
-    """Goes on until cancelled; `done` tells what was done, `wrong` what must not have happened."""
+    """Runs until cancelled; `done` counts the actions, `wrong` lists failures."""
 
     def __init__(self, port: int, seed: int) -> None:
         self.done: Counter[str] = Counter()
         self.wrong: list[str] = []
         self.answered = 0
-        """requests whose whole answer came: each must be in the journal"""
+        """requests with a complete response: each must be in the journal"""
         self._port = port
         self._pick = random.Random(seed)
         self._bombs = _packed(b'{"model":"m","input":"' + bytes(300 * MEGABYTE))
@@ -103,7 +103,7 @@ class Abuse:
     # --- slow ------------------------------------------------------------------
 
     async def _idle(self) -> None:
-        """Says nothing, until the daemon has had enough."""
+        """Send nothing until the daemon closes the connection."""
         await self._drip("idle connections", b"", 0)
 
     async def _slow_head(self) -> None:
@@ -140,7 +140,7 @@ class Abuse:
             writer.close()
 
     async def _reads_nothing(self) -> None:
-        """Asks for a stream, and leaves after a while without having read a byte."""
+        """Request a stream, and leave after a while without reading a byte."""
         protocol = self._pick.choice(PROTOCOLS)
         _, writer = await self._connect(narrow=True)
         try:
@@ -172,7 +172,7 @@ class Abuse:
         await self._refused(name, self._request(PATHS[self._pick.choice(PROTOCOLS)], BODIES[name]))
 
     async def _refused(self, name: str, request: bytes) -> None:
-        """Refused, or answered by an upstream; never a fault of ours."""
+        """Refused, or answered by an upstream; never an internal error."""
         status, body = await self._ask(request)
         self.done[name] += 1
         self._note_fault(name, status, body)
@@ -185,7 +185,7 @@ class Abuse:
         try:
             writer.write(ODD_REQUESTS[name])
             async with asyncio.timeout(LIMIT_SECONDS):
-                with suppress(OSError):  # refused while it still spoke
+                with suppress(OSError):  # refused while it was still sending
                     await reader.read()
             self.done[name] += 1
         except TimeoutError:
@@ -202,7 +202,7 @@ class Abuse:
         self._note_fault("through the hostile upstream", status, answer)
 
     def _note_fault(self, name: str, status: int, answer: bytes) -> None:
-        """Errors are the upstreams' business, unless they are ours."""
+        """Errors must be the upstreams' own, not internal ones."""
         if status not in range(200, 600) or b"Switchyard itself failed" in answer:
             self.wrong.append(f"{name}: {status} {answer[:300]!r}")
 
@@ -269,11 +269,11 @@ HARM: dict[str, tuple[bytes, bytes]] = {
         for name, packed in SWELLING.items()
     },
 }
-"""the beginning of each answer, and what follows for ever"""
+"""the start of each response, and what follows without end"""
 
 
 class HostileUpstream:
-    """Answers each request in one of many ways to do harm."""
+    """Answers each request in one of many hostile ways."""
 
     def __init__(self, seed: int) -> None:
         self.played: Counter[str] = Counter()

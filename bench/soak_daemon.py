@@ -1,4 +1,4 @@
-"""The daemon as it is, and on SIGUSR1 it counts what it holds: for the soak, which compares before and after."""
+"""The daemon, which on SIGUSR1 counts what it holds, so that the soak can compare before and after."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""Clients that leave, in every phase of a request and with bodies of up to 2 MB; and the upstream that they leave."""
+"""Clients that leave, in every phase of a request and with bodies of up to 2 MB; and their upstream."""
 
 import asyncio
 import itertools
@@ -23,9 +23,9 @@ from tests.bed.upstream import Received, Script, Send, Wait, chunk, cut_after_co
 from tests.bed.wire import PROTOCOLS, Protocol
 
 AGENT = "departure"
-"""how the journal knows these clients"""
+"""the name of these clients in the journal"""
 REACH_SECONDS, NOTICE_SECONDS = 30.0, 5.0
-"""on a busy machine; a departure that is not noticed stays so for a minute"""
+"""on a busy machine; without detection it would take a minute"""
 LIMITS = {"connect": 60, "first_byte": 60, "idle": 60}
 SIZES = (1, 1_000, 20_000, 100_000, 300_000, 1_000_000, 2_000_000)
 TEXT = "The beginning of an answer"
@@ -34,7 +34,7 @@ LEAVERS = 6
 POLL_SECONDS = 0.02
 CHUNK_BYTES = 16 * 1024
 UNREACHABLE, FULL = "unreachable", "full"
-"""models of upstreams that nobody can connect to, and that take one request at a time"""
+"""models of upstreams that refuse connections, and that take one request at a time"""
 
 
 def _late(request: Received) -> Script:
@@ -53,7 +53,7 @@ STREAMED = ("streaming", "late")
 
 
 class LeftUpstream(PlayedUpstream):
-    """Tells by prompt which calls have arrived, and which of them have ended."""
+    """Records by prompt which calls have arrived, and which have ended."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class LeftUpstream(PlayedUpstream):
 
 
 class Departures:
-    """Clients that leave; `done` counts them by phase, `wrong` tells what was not noticed."""
+    """Clients that leave; `done` counts them by phase, `wrong` lists departures that were not noticed."""
 
     def __init__(self, port: int, seed: int) -> None:
         self.server = LeftUpstream()
@@ -86,7 +86,7 @@ class Departures:
         self.slowest = 0.0
         """seconds until a departure was noticed"""
         self.lines: Counter[str] = Counter()
-        """outcomes that the journal must have of these clients"""
+        """the outcomes that the journal must contain for these clients"""
         self._port = port
         self._pick = random.Random(seed)
         self._numbers = itertools.count(200_000_000)
@@ -102,11 +102,11 @@ class Departures:
 
     @property
     def ports(self) -> set[int]:
-        """What the daemon connects to for these clients."""
+        """The ports that the daemon connects to for these clients."""
         return {self.server.port, self.full_listener.port}
 
     def entries(self) -> list[dict[str, Any]]:
-        """The upstreams that the settings file must have for them."""
+        """The upstreams that they need in the settings file."""
         urls = {**dict.fromkeys(SCRIPTS, self.server.url), UNREACHABLE: self.full_listener.url}
         found = [
             upstream(
@@ -118,7 +118,7 @@ class Departures:
         return [*found, {**limited, "models": {FULL: "silent"}}]
 
     async def run(self, admin: httpx.AsyncClient, ends: float) -> None:
-        """Until the moment `ends`; then nobody is on the way out any more."""
+        """Run until the time `ends`; then wait for the clients that are leaving."""
         await asyncio.gather(*(self._again(admin, ends) for _ in range(LEAVERS)))
 
     async def _again(self, admin: httpx.AsyncClient, ends: float) -> None:
@@ -194,7 +194,7 @@ class Departures:
 
     @asynccontextmanager
     async def _client(self, model: str, outcome: str = "") -> AsyncIterator["Leaver"]:
-        """Leaves at the end, whatever happens; `outcome` is that of its line in the journal."""
+        """Leaves at the end in any case; `outcome` is that of its line in the journal."""
         client = Leaver(next(self._numbers), model, self._pick)
         await client.connect(self._port)
         try:
@@ -208,7 +208,7 @@ class Departures:
                 self.lines[outcome] += 1
 
     async def _noticed(self, admin: httpx.AsyncClient, client: "Leaver", ended: Callable[[], bool]) -> None:
-        """Both sides know that the client has left: the daemon, and the upstream that was called for it."""
+        """Both sides know that the client has left: the daemon, and its upstream."""
         began = time.monotonic()
         async with asyncio.timeout(NOTICE_SECONDS):
             await _until(ended)
@@ -218,7 +218,7 @@ class Departures:
 
 
 class Unreached(Exception):
-    """The phase in which the client was to leave did not come."""
+    """The phase in which the client was to leave was not reached."""
 
 
 class Leaver:
@@ -229,7 +229,7 @@ class Leaver:
         self.agent = f"{AGENT}/{number}"
         self._protocol: Protocol = pick.choice(PROTOCOLS)
         prompt = f"prompt-{number}-" + "x" * pick.choice(SIZES)
-        # a stream is kept alive, and to write to a client that has left shows it as well: half the requests want none
+        # keep-alives of a stream also reveal a client that has left: half of the requests do without them
         streams = model in STREAMED or pick.random() < 0.5
         named = f"left while {model},{model}"
         self._body = json.dumps(question(self._protocol, named, prompt, streams)).encode()
@@ -239,7 +239,7 @@ class Leaver:
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
 
     async def send(self, share: float = 1.0) -> None:
-        """The request, or the beginning of it."""
+        """Send the request, or the first part of it."""
         body = _chunked(self._body) if self._is_chunked else self._body
         framing = "transfer-encoding: chunked" if self._is_chunked else f"content-length: {len(body)}"
         lines = [

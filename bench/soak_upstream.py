@@ -1,4 +1,4 @@
-"""An upstream that fails at random in every way the tests know: their scripts, played by asyncio instead of threads."""
+"""An upstream that fails at random in every scripted way: the scripts of the tests, on asyncio instead of threads."""
 
 import asyncio
 import random
@@ -38,12 +38,12 @@ HEAD_END = b"\r\n\r\n"
 
 
 def expected_text(number: int) -> str:
-    """What a good answer to this prompt says."""
+    """The text of a correct response to this prompt."""
     return f"answer {number} " * (1 + number * 7 % 40)
 
 
 class PlayedUpstream:
-    """Reads request after request on each connection; what it answers is `_answer`'s."""
+    """Reads request after request on each connection; `_answer` responds."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -85,21 +85,21 @@ class PlayedUpstream:
     async def _answer(
         self, request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> bool:
-        """False when the connection is over."""
+        """False when the connection is closed."""
         raise NotImplementedError
 
 
 class FaultyUpstream(PlayedUpstream):
-    """`mood` is the share of requests that fail; `asked` and `whole` tell by prompt what became of each."""
+    """`mood` is the share of requests that fail; `asked` and `whole` record the result by prompt."""
 
     def __init__(self, name: str, seed: int) -> None:
         super().__init__()
         self.name = name
         self.mood = 0.0
         self.asked: dict[int, list[str]] = {}
-        """prompt -> what was played for it, "good" or the name of a fault"""
+        """prompt -> the script played for it, "good" or the name of a failure"""
         self.whole: set[int] = set()
-        """prompts whose good answer was sent to its end"""
+        """prompts whose correct response was sent completely"""
         self.most = 0
         self.played: Counter[str] = Counter()
         self._random = random.Random(seed)
@@ -114,14 +114,14 @@ class FaultyUpstream(PlayedUpstream):
         self.asked.setdefault(number, []).append(name)
         self.played[name] += 1
         self._serving.add(writer)
-        # who left a moment before this one came is gone by now
+        # clients that left just before this one came are gone by now
         await asyncio.sleep(NOTICE_SECONDS)
         self.most = max(self.most, sum(not _has_left(one) for one in self._serving))
         try:
             last = len(script) - 1
             for index, step in enumerate(script):
                 if index == last:
-                    # the last bytes may be read, and the next request sent, before this task goes on
+                    # the client may read the last bytes and send its next request before this task continues
                     self._serving.discard(writer)
                 if not await play(step, reader, writer):
                     return False
@@ -138,7 +138,7 @@ class FaultyUpstream(PlayedUpstream):
             good = say(expected_text(number), piece=self._random.choice((5, 40, 400)), seconds_between=pause)
             script = list(good(request))
             if request.wants_stream and self._random.random() < LATE_ENDS:
-                # the answer is complete, its body is not: the request still counts
+                # the content is complete, the body is not: the request still counts
                 script.insert(-1, Wait(self._random.uniform(0.01, 0.25)))
             return "good", script
         name = self._random.choice(list(ALL_FAULTS))
@@ -146,7 +146,7 @@ class FaultyUpstream(PlayedUpstream):
 
 
 def _has_left(writer: asyncio.StreamWriter) -> bool:
-    """True if either side has closed the connection; asked of the system, as a busy event loop hears of it late."""
+    """True if either side has closed the connection; read from the system, as a busy event loop notices it late."""
     if writer.is_closing():
         return True
     asked = select.poll()
@@ -188,7 +188,7 @@ async def play(step: object, reader: asyncio.StreamReader, writer: asyncio.Strea
 
 
 async def _watch(reader: asyncio.StreamReader, seconds: float) -> bool:
-    """Be silent; False if the other side leaves before the time is up."""
+    """Stay idle; False if the other side leaves before the time is up."""
     if seconds < 0.1:
         await asyncio.sleep(seconds)
         return True
@@ -202,7 +202,7 @@ async def _watch(reader: asyncio.StreamReader, seconds: float) -> bool:
 async def change_moods(
     upstreams: Sequence[FaultyUpstream], pick: random.Random, reported: Callable[[str], None]
 ) -> None:
-    """Good times, bad times and outages, at random; now and then all are down at the same time."""
+    """Good times, bad times and outages, at random; now and then all upstreams are down together."""
     while True:
         for upstream in upstreams:
             upstream.mood = pick.choice((0.0, 0.1, 0.3, 0.3, 0.6, 1.0))

@@ -1,4 +1,4 @@
-"""Start what is measured, each program on a free port, and end it afterwards."""
+"""Start the measured programs on free ports, and stop them afterwards."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ ROOT = HERE.parent
 START_SECONDS = 60
 STOP_SECONDS = 15
 ASKED = "claude-bench"
-"""what clients ask for on the untouched route; a rule renames it"""
+"""the requested model on the passthrough route; a rule renames it"""
 CONVERTED = "chat-bench"
 
 NGINX = """
@@ -79,7 +79,7 @@ class Upstream:
 
 @dataclass
 class Stage:
-    """The folder, the cores and the programs of a measurement. Use as a context manager."""
+    """The folder, the cores and the programs of a measurement. Use it as a context manager."""
 
     pinned: bool = True
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="switchyard-bench-")))
@@ -119,7 +119,7 @@ class Stage:
         return process
 
     def end(self, process: subprocess.Popen[bytes]) -> None:
-        """Ends a program that this stage started, with its descendants."""
+        """Stop a program that this stage started, with its descendants."""
         if process in self._started:
             self._started.remove(process)
         for number in (signal.SIGTERM, signal.SIGKILL):
@@ -183,13 +183,13 @@ class Stage:
         raise SystemExit(f"{process.args!r} did not start:\n{self.output()}")
 
     def output(self) -> str:
-        """The last that the programs wrote."""
+        """The last output of the programs."""
         return (self.folder / "output.txt").read_text(errors="replace")[-2000:]
 
 
 @dataclass
 class Daemon:
-    """Switchyard on a data folder of its own."""
+    """Switchyard with a temporary data folder."""
 
     stage: Stage
     data: Path
@@ -198,7 +198,7 @@ class Daemon:
     seconds_to_answer: float = math.nan
 
     async def start(self) -> None:
-        """Runs it, and asks until it answers."""
+        """Start it, and poll it until it answers."""
         began = time.perf_counter()
         command = [sys.executable, str(ROOT / "app.py"), "--no-install"]
         self.process = self.stage.start([*command, "--port", str(self.port), "--data", str(self.data)])
@@ -225,7 +225,7 @@ class Daemon:
 
 
 def settings(upstream: Upstream, *, upstreams: int = 20, rules: int = 30) -> dict[str, Any]:
-    """What a busy user has: many upstreams and rules, of which two are what the measured requests use."""
+    """The settings of a busy user: many upstreams and rules, two of which the measured requests use."""
     url = f"http://127.0.0.1:{upstream.port}"
     measured = [
         entry("untouched", url, "messages", [MODEL]),

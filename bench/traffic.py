@@ -1,4 +1,4 @@
-"""Say where a measured program listens, and how requests to it look."""
+"""The address of a measured program, and the requests to it."""
 
 import json
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class Target:
     key: str = "sk-bench"
     model: str = MODEL
     root: int | None = field(default=None, compare=False)
-    """its process, whose CPU and memory are measured together with those of its descendants"""
+    """its process; CPU and memory are measured together with those of its descendants"""
 
     @property
     def host(self) -> str:
@@ -37,12 +37,12 @@ class Target:
         return urlsplit(self.url).port or 80
 
     def request(self, *, stream: bool = False, size: int = 0) -> bytes:
-        """The bytes of a request; `size` is about that of its body, 0 means as small as can be."""
+        """The bytes of a request; `size` is the approximate size of its body, 0 for the smallest."""
         return _request(self, stream, size)
 
 
 def peer(text: str) -> Target:
-    """The target that NAME=URL[;key=..][;model=..] states. Raises ValueError."""
+    """The target described by NAME=URL[;key=..][;model=..]. Raises ValueError."""
     name, equals, rest = text.partition("=")
     url, *options = rest.split(";")
     if not equals or urlsplit(url).scheme != "http":
@@ -78,7 +78,7 @@ def _body(model: str, stream: bool, size: int) -> bytes:
 
 
 def _conversation(size: int) -> list[dict[str, Any]]:
-    """Turns of text, tool calls and their results, as the long contexts of coding agents look."""
+    """Turns of text, tool calls and their results, as in the long contexts of coding agents."""
     round_bytes = len(json.dumps(_round(0), ensure_ascii=False, separators=(",", ":")).encode())
     rounds = max(1, size // round_bytes)
     turns = [turn for number in range(rounds) for turn in _round(number)]

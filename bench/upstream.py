@@ -1,8 +1,8 @@
-"""Play an upstream as fast as Python can: three protocols on a bare asyncio protocol, without an HTTP library.
+"""An upstream as fast as Python can be: three protocols on a bare asyncio protocol, without an HTTP library.
 
     POST .../messages  .../chat/completions  .../responses   about 1 KB of JSON, or a stream if the body asks for one
-    POST /_control?count=200&delay_ms=50&batch=1             how later streams look; `cut=1` ends those under way
-    GET  /_counters                                          what happened so far
+        POST /_control?count=200&delay_ms=50&batch=1             sets later streams; `cut=1` ends the running ones
+        GET  /_counters                                          the counters so far
 
 Each text event carries `~` and the 19 digits of the monotonic clock (zeros without a delay). They survive a
 conversion between protocols, so that a client on the same machine sees how long each event was on its way.
@@ -33,7 +33,7 @@ ENDINGS = ((b"/messages", "messages"), (b"/chat/completions", "chat"), (b"/respo
 
 @dataclass(slots=True)
 class Look:
-    """What the streams look like that begin from now on."""
+    """The parameters of streams that begin from now on."""
 
     count: int = 100
     delay: float = 0.0
@@ -46,14 +46,14 @@ class Counters:
     requests: int = 0
     connections: int = 0
     live: int = 0
-    """streams under way"""
+    """running streams"""
     events: int = 0
     aborted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """The pieces of a stream, chunked: its opening, an event around its stamp, its end."""
+    """The parts of a stream, chunked: its start, an event around its stamp, its end."""
 
     opening: bytes
     before: bytes
@@ -261,7 +261,7 @@ class Upstream:
 
 
 class Connection(asyncio.Protocol):
-    """Reads requests one after another; of a body only its end and its wish for a stream are looked at."""
+    """Reads requests one after another; of a body it only uses the end and the `stream` flag."""
 
     transport: asyncio.Transport
 
@@ -346,7 +346,7 @@ class Connection(asyncio.Protocol):
 
     def _begin_stream(self, protocol: str) -> None:
         look, script = self._upstream.look, self._upstream.script(protocol)
-        self._end_stream()  # the one before was all written, only not yet seen to have ended
+        self._end_stream()  # the previous one was completely written, only its end was not noticed yet
         self._upstream.streaming.add(self)
         self._upstream.counters.live += 1
         if look.delay:
@@ -375,7 +375,7 @@ class Connection(asyncio.Protocol):
         yield script.ending
 
     def _pump(self) -> None:
-        """One write in a turn of the loop, so that the loop does not glue them."""
+        """One write per loop iteration, so that the loop does not merge them."""
         if self._writes is None or not self._may_write:
             return
         content = next(self._writes, None)

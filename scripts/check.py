@@ -2,7 +2,7 @@
 
 The Python is checked with ruff and mypy, the dashboard in static/ with prettier and TypeScript.
 
-What this needs is installed into the folder .cache of the checkout; nothing else is changed on this machine, unless
+It installs what it needs into the folder .cache of the checkout and changes nothing else on this machine, unless
 --install-system-packages is given.
 """
 
@@ -34,7 +34,7 @@ PINNED_CLIENTS = [f"{package}@{version}" for package, version in REAL_CLIENTS.va
 PINNED_DASHBOARD_TOOLS = ["prettier@3.10.1", "typescript@7.0.2"]
 FAST = "not real_clients and not browser"
 NO_TESTS = 5
-"""the exit code of pytest when none was chosen"""
+"""pytest's exit code if no test was selected"""
 APT = (
     ("apt-get", "update", "-q"),
     ("apt-get", "install", "-q", "-y", "--no-install-recommends", "chromium"),
@@ -46,7 +46,7 @@ class CannotCheck(Exception):
 
 
 class Need(NamedTuple):
-    """What the checks need beside Python. `install` is None where it is there."""
+    """Something the checks need besides Python. `install` is None if it is present."""
 
     title: str
     state: str
@@ -73,7 +73,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--fast", action="store_true", help="leave out what needs Node.js or a browser")
+    parser.add_argument("--fast", action="store_true", help="skip what needs Node.js or a browser")
     parser.add_argument("--lint", action="store_true", help="format, lint and types of the Python only")
     parser.add_argument(
         "--install-system-packages",
@@ -86,7 +86,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _checks(options: argparse.Namespace) -> list[tuple[str, list[str]]]:
-    """Each check with its command; tests last, so that their closing line ends the output."""
+    """Each check with its command; tests last, so that their summary ends the output."""
     python = [str(python_of(VENV)), "-m"]
     side_by_side = ["-n", options.jobs, "--dist", "loadfile", "--durations=5"]
     lint = [
@@ -123,7 +123,7 @@ def _dashboard_checks() -> list[tuple[str, list[str]]]:
 
 
 def _needs(options: argparse.Namespace) -> list[Need]:
-    """Raises CannotCheck, before anything is installed, for what this script cannot or may not install."""
+    """Raises CannotCheck, before any installation, for what this script cannot or may not install."""
     if sys.version_info < (3, 11):  # noqa: UP036
         raise CannotCheck(f"Python 3.11 or newer is needed; this is Python {sys.version.split()[0]}.")
     needs = [_packages()]
@@ -145,7 +145,7 @@ def _prepare(needs: list[Need]) -> None:
 
 
 def _packages() -> Need:
-    """In a virtual environment of their own, made anew only when the lock, the Python or the place has changed."""
+    """In a virtual environment, recreated only when the lock, the Python or the folder has changed."""
     contents = LOCK.read_bytes() + f"{sys.version} {VENV}".encode()
     title = f"Python packages ({LOCK.name})"
 
@@ -158,7 +158,7 @@ def _packages() -> Need:
 
 
 def _npm_packages() -> list[Need]:
-    """The real Claude Code and Codex, and what checks the dashboard: all pinned."""
+    """The real Claude Code and Codex, and the tools that check the dashboard: all pinned."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         raise CannotCheck(
@@ -188,7 +188,7 @@ def _npm_need(npm: str, title: str, size: str, folder: Path, packages: list[str]
 def _cached(title: str, folder: Path, contents: bytes, install_it: Callable[[], None]) -> Need:
     place = folder.relative_to(ROOT)
     if _is_stamped(folder, contents):
-        return Need(title, f"there, in {place}", None)
+        return Need(title, f"installed in {place}", None)
     return Need(title, f"to be installed into {place}", install_it)
 
 
@@ -209,7 +209,7 @@ def _install_browser() -> None:
 
 
 def _require_version(name: str, package: str, version: str) -> None:
-    """A client is trusted only once it has told its version."""
+    """A client is used only after it has reported its version."""
     command = [str(CLIENTS / "node_modules" / ".bin" / name), "--version"]
     try:
         reported = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -230,7 +230,7 @@ def _stamp(folder: Path, contents: bytes) -> None:
     (folder / ".stamp").write_text(hashlib.sha256(contents).hexdigest())
 
 
-# --- telling -------------------------------------------------------------------
+# --- reporting -------------------------------------------------------------------
 
 
 def _passes(name: str, command: list[str], tests: list[str]) -> bool:
@@ -238,7 +238,7 @@ def _passes(name: str, command: list[str], tests: list[str]) -> bool:
     began = time.monotonic()
     code = subprocess.run(command, cwd=ROOT).returncode
     if code == NO_TESTS and tests:
-        code = 0  # those that were asked for are all of the other kind
+        code = 0  # all requested tests are of the other kind
     print(f"   {'ok' if code == 0 else f'FAILED (exit code {code})'}, {_seconds_since(began)}", flush=True)
     return code == 0
 

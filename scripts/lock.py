@@ -1,6 +1,6 @@
 """Lock the packages: write requirements.txt and requirements-dev.txt from pyproject.toml, for every platform.
 
-Versions that are locked stay as they are while they satisfy pyproject.toml; `--upgrade` takes the newest ones.
+Locked versions are kept while they satisfy pyproject.toml; `--upgrade` takes the newest ones.
 """
 
 import argparse
@@ -21,7 +21,7 @@ LOCKS = {
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--upgrade", action="store_true", help="take the newest versions that are allowed")
+    parser.add_argument("--upgrade", action="store_true", help="use the newest allowed versions")
     more = ["--upgrade"] if parser.parse_args(argv).upgrade else []
     uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
     if uv is None:

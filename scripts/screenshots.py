@@ -32,7 +32,7 @@ WIDTH, HEIGHT, NARROW = 1280, 800, 390
 DAYS = 30
 SEED = 5101
 PORT = 5101
-"""as users see it; no other daemon may run"""
+"""the usual address; no other daemon may run"""
 REQUESTS = 24
 MODELS = ("claude-sonnet-4-5-20250929", "claude-haiku-4-5", "gpt-5.5", "gpt-4o")
 UPSTREAMS = ("Monday key", "Weekend reseller", "vLLM in the cellar")
@@ -70,7 +70,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-# --- a daemon to look at -------------------------------------------------------
+# --- the daemon -------------------------------------------------------
 
 
 def _prepared(stack: ExitStack) -> Daemon:
@@ -104,7 +104,7 @@ def _prepared(stack: ExitStack) -> Daemon:
 
 
 def _days(first: int, count: int) -> list[str]:
-    """Counted from today, so that the picture shows the same on every day."""
+    """Counted from today, so that the picture is the same on every day."""
     names = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
     today = datetime.now().weekday()
     return [names[(today + first + day) % 7] for day in range(count)]
@@ -124,7 +124,7 @@ def _write_journal(folder: Path, dice: random.Random) -> None:
 
 
 def _lines(dice: random.Random) -> Iterator[Line]:
-    """A month of somebody's work."""
+    """A month of use."""
     now = datetime.now().astimezone()
     for days_ago in range(DAYS, -1, -1):
         morning = (now - timedelta(days=days_ago)).replace(hour=8, minute=0)

@@ -1,4 +1,4 @@
-"""Compare a decoded document with its type, and name every fault by its JSON path in plain words."""
+"""Compare a decoded document with its type, and report every error with its JSON path."""
 
 import re
 import types
@@ -14,13 +14,13 @@ from msgspec import Meta
 HIDDEN = "(not shown)"
 LONGEST_SHOWN = 60
 STEP = re.compile(r'\.\w+|\[\d+\]|\["(?:[^"\\]|\\.)*"\]')
-"""from a value to a member or an item of it, in a path"""
+"""separators in a path, before a member or an item"""
 LAST_STEP = re.compile(f"(?:{STEP.pattern})\\Z")
 QUOTED_WORD = re.compile(r'\["(\w+)"\]')
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """One thing that is wrong: where (`$.upstreams[0].priority`), what was expected, what was found."""
+    """One error: its path (`$.upstreams[0].priority`), the expected and the found value."""
 
     path: str
     expected: str
@@ -34,7 +34,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class SettingsError(Exception):
-    """The file cannot be used; `faults` holds every reason, `warnings` what has no effect in it."""
+    """The file cannot be used; `faults` holds every error, `warnings` the parts without effect."""
 
     def __init__(self, faults: tuple[Fault, ...], warnings: tuple[str, ...] = ()) -> None:
         super().__init__("; ".join(map(str, faults)))
@@ -42,33 +42,33 @@ class SettingsError(Exception):
         self.warnings = warnings
 
     def lines(self) -> tuple[str, ...]:
-        """Everything there is to correct, one line each."""
+        """Everything that must be corrected, one line each."""
         return (*map(str, self.faults), *(f"note: {warning}" for warning in self.warnings))
 
 
 Place = tuple[int, int]
 """line and column of a value in the text of the file, both counted from 1"""
 Places = Callable[[str], Place | None]
-"""the place of a path, in which names that are plain words stand unquoted"""
+"""the position of a path, in which plain names are not quoted"""
 
 
 def nowhere(path: str) -> None:
-    """The places of a document that comes from no text."""
+    """The positions of a document that has no text."""
 
 
 Finding = tuple[str, str, str]
-"""what a check of meaning finds: the path below its field, what was expected, what was found"""
+"""the result of a check: the path below its field, the expected and the found value"""
 Meaning = Callable[[Any], Iterator[Finding]]
 
 
 @dataclass(slots=True)
 class Inspection:
-    """Collects the faults of each value on its own, so that one does not hide the next."""
+    """Collects the errors of each value separately, so that one does not hide the next."""
 
     meanings: Mapping[tuple[type, str], Meaning]
-    """what types cannot say, by struct and field; checked if the value itself is of the right kind"""
+    """checks beyond types, by struct and field; run if the value has the right type"""
     secrets: frozenset[str]
-    """names of fields whose content never appears"""
+    """names of fields whose values are never shown"""
     places: Places = nowhere
     faults: list[Fault] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -120,7 +120,7 @@ class Inspection:
             self._fault(path, described(hint, meta), raw)
 
     def _union(self, hint: Any, raw: Any, path: str) -> None:
-        """Null if allowed; else the member of the value's own shape."""
+        """Null if allowed; else the member with the value's own JSON type."""
         members = [member for member in get_args(hint) if member is not type(None)]
         if raw is None and len(members) < len(get_args(hint)):
             return
@@ -147,7 +147,7 @@ class Inspection:
         self.faults.append(Fault(path, expected, found, *self._place(path)))
 
     def _place(self, path: str) -> Place | tuple[None, None]:
-        """Where the value stands, else what it would be in: it may be missing, or its name be a secret."""
+        """The position of the value, else of its parent: it may be missing, or its name be a secret."""
         while path:
             place = self.places(QUOTED_WORD.sub(r".\1", path))
             if place is not None:
@@ -160,7 +160,7 @@ class Inspection:
 
 
 def owner_of(path: str) -> str:
-    """The path of what holds this member or item; "" for the whole."""
+    """The path of the parent of this member or item; "" for the whole document."""
     owner = LAST_STEP.sub("", path)
     return "" if owner == path else owner
 
@@ -176,7 +176,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def described(hint: Any, meta: Meta | None = None) -> str:
-    """What a value of this type is, in the words of somebody who edits the file."""
+    """A description of a value of this type, for a user who edits the file."""
     hint, inner = unwrapped(hint)
     meta = meta or inner
     if meta is not None and meta.title:
@@ -203,7 +203,7 @@ def shown(value: Any) -> str:
 
 
 def child(path: str, name: str, quoted: bool = False) -> str:
-    """The path of a member: `.name`, or `["name"]` where the name is the user's own or no plain word."""
+    """The path of a member: `.name`, or `["name"]` if the name is the user's own or not a plain word."""
     if not quoted and re.fullmatch(r"\w+", name):
         return f"{path}.{name}"
     return f"{path}[{shown(name)}]"
@@ -211,7 +211,7 @@ def child(path: str, name: str, quoted: bool = False) -> str:
 
 @cache
 def _is_plain(hint: Any) -> bool:
-    """True if no struct is inside, whose unknown fields would want a look even if everything fits."""
+    """True if it contains no struct whose unknown fields must be checked."""
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return False
     return all(_is_plain(part) for part in get_args(hint) if not isinstance(part, Meta | str))
@@ -219,13 +219,13 @@ def _is_plain(hint: Any) -> bool:
 
 @cache
 def fields_of(kind: type[msgspec.Struct]) -> dict[str, tuple[Any, bool]]:
-    """The type of each field by the name it has in the file, and whether it must be there."""
+    """The type of each field by its name in the file, and whether it is required."""
     hints = get_type_hints(kind, include_extras=True)
     return {field.encode_name: (hints[field.name], field.required) for field in msgspec.structs.fields(kind)}
 
 
 def names_in(hint: Any) -> frozenset[str]:
-    """The names of all fields of this type and of the types within."""
+    """The names of all fields of this type and of the types inside it."""
     hint, _ = unwrapped(hint)
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         fields = fields_of(hint)
@@ -248,7 +248,7 @@ def _span(meta: Meta | None) -> str:
 
 
 def unwrapped(hint: Any) -> tuple[Any, Meta | None]:
-    """The type without its annotations, and the limits among those."""
+    """The type without its annotations, and the limits among them."""
     if get_origin(hint) is not Annotated:
         return hint, None
     inner, *marks = get_args(hint)
@@ -256,7 +256,7 @@ def unwrapped(hint: Any) -> tuple[Any, Meta | None]:
 
 
 def shape(hint: Any) -> Any:
-    """The type that a value has in JSON; of tuples, list."""
+    """The JSON type of a value; list for tuples."""
     hint, _ = unwrapped(hint)
     origin = get_origin(hint) or hint
     if isinstance(origin, type) and issubclass(origin, msgspec.Struct):

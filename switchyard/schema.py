@@ -1,4 +1,4 @@
-"""The JSON Schema of the settings file, for editors: the types of the values, and a sentence for each field."""
+"""The JSON Schema of the settings file, for editors: the types of the values, and a description of each field."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from switchyard.settings import DEMO_URL, Settings
 
 
 class About(msgspec.Struct, frozen=True):
-    """One field for a person: what it does, an example of its value, and the unit of its numbers."""
+    """The description of one field: what it does, an example, and the unit of its numbers."""
 
     text: str
     example: Any
@@ -223,7 +223,7 @@ PATTERNS: dict[str, dict[str, str]] = {
     "Activation": {"at": rf"^\s*{CLOCK}\s*$"},
     "TextRule": {"match": r"\S"},
 }
-"""what an editor can check of the meanings"""
+"""the checks beyond types that an editor can apply"""
 
 
 def json_schema() -> dict[str, Any]:
@@ -246,13 +246,13 @@ def json_schema() -> dict[str, Any]:
 
 
 def _annotations(about: About) -> dict[str, Any]:
-    """`unit` is a word of ours, which editors pass over."""
+    """`unit` is an extension, which editors ignore."""
     unit = {"unit": about.unit} if about.unit else {}
     return {"description": about.text, "examples": [about.example], **unit}
 
 
 def _complete_upstream(upstream: dict[str, Any], capabilities: dict[str, Any]) -> None:
-    """What the types leave open, and the reader of the file does not."""
+    """Constraints that the types do not express, but the decoder of the file applies."""
     del upstream["properties"]["protocol"]["default"]
     upstream["if"] = {"properties": {"base_url": {"const": DEMO_URL}}}
     upstream["else"] = {"required": ["protocol"]}

@@ -1,6 +1,6 @@
-"""What the user wishes: the settings file as frozen values, read with every fault named by its JSON path.
+"""The settings file as frozen values; every error is reported with its JSON path.
 
-What each field does is described for users in `FIELDS` of schema.py.
+`FIELDS` in schema.py describes each field for users.
 """
 
 import re
@@ -77,7 +77,7 @@ DEMO_URL = "demo:"
 CLAUDE_SONNET = "claude-sonnet-4-5-20250929"
 SECRET_FIELDS = frozenset({"key", "headers", "base_url", "proxy", "client_keys"})
 SECRET_NAME = re.compile(r"(?i)key|token|secret|sig|passw|pwd|auth|credential")
-"""so parameters of addresses are named whose values are not shown"""
+"""error messages then name parameters of URLs without showing their values"""
 CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\Z")
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 PROXY = re.compile(r"(https?|socks5h?)://[^/\s]+/?\Z")
@@ -87,12 +87,12 @@ PROXY = re.compile(r"(https?|socks5h?)://[^/\s]+/?\Z")
 
 
 LOCAL_FIRST_BYTE_SECONDS = 600.0
-"""local models read long prompts for minutes, and have to be loaded first"""
+"""local models take minutes to read long prompts, and have to be loaded first"""
 SEARCH_SECONDS = 600.0
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
-    """The limits on silence that hold for an upstream, in seconds; there is none on the length of an answer."""
+    """The effective timeouts of an upstream, in seconds; the length of a response is not limited."""
 
     connect: float = 10
     first_byte: float = 120
@@ -100,7 +100,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TimeoutOverrides(msgspec.Struct, frozen=True, kw_only=True):
-    """The limits that the file sets, for all upstreams or for one."""
+    """The timeouts that the file sets, for all upstreams or for one."""
 
     connect: Seconds | None = None
     first_byte: Seconds | None = None
@@ -159,7 +159,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
         return self.base_url == DEMO_URL
 
     def model_for(self, model: str) -> str | None:
-        """The name this upstream knows the model by; None if it does not serve it."""
+        """The upstream's name for the model; None if it does not serve it."""
         return _served_as(self.models, self.model, model)
 
 
@@ -173,7 +173,7 @@ class ModelRule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TextRule(msgspec.Struct, frozen=True, kw_only=True):
-    """What follows an error whose message contains a text, without regard to case."""
+    """The action for an error whose message contains a text; case does not matter."""
 
     match: Annotated[str, Meta(min_length=1)]
     action: Action
@@ -225,7 +225,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def timeouts_of(upstream: Upstream, settings: Settings) -> Timeouts:
-    """The limits that hold for this upstream: its own, those of the file, else the defaults."""
+    """The effective timeouts of this upstream: its own, else those of the file, else the defaults."""
     own, common, default = upstream.timeouts, settings.timeouts, default_timeouts(upstream)
     return Timeouts(
         connect=own.connect or common.connect or default.connect,
@@ -235,7 +235,7 @@ def timeouts_of(upstream: Upstream, settings: Settings) -> Timeouts:
 
 
 def default_timeouts(upstream: Upstream) -> Timeouts:
-    """The limits where the file sets none."""
+    """The timeouts if the file sets none."""
     if is_local_server(upstream.server, upstream.base_url):
         return Timeouts(first_byte=LOCAL_FIRST_BYTE_SECONDS)
     return Timeouts()
@@ -244,7 +244,7 @@ def default_timeouts(upstream: Upstream) -> Timeouts:
 def search_seconds(upstreams: Iterable[Upstream], settings: Settings) -> float:
     """The time budget for finding one of these upstreams that answers.
 
-    Unless the user sets it: the longest wait for a first byte, and time for the others and for the hold after it.
+    By default: the longest first-byte timeout, plus time for other upstreams and for the hold.
     """
     rules = settings.failover
     if rules.total_seconds is not None:
@@ -263,7 +263,7 @@ def minutes_of(clock: str) -> int:
 
 
 def hours_span(hours: str) -> tuple[int, int] | None:
-    """Start and end in minutes since midnight; None means always. Over midnight the end is the smaller."""
+    """Start and end in minutes since midnight; None means always. Across midnight the end is smaller."""
     if not hours.strip():
         return None
     start, dash, end = hours.partition("-")
@@ -291,11 +291,11 @@ CHAT_MODEL_RULES: tuple[dict[str, Any], ...] = tuple(
     {"from": name, "to": CLAUDE_SONNET, "clients": ["chat"], "protocols": ["messages"]}
     for name in ("gpt-4", "gpt-4-turbo*", "gpt-3.5-turbo*")
 )
-"""names that programs for the OpenAI API send by default, for upstreams that know only Claude"""
+"""the names that programs for the OpenAI API send by default, for upstreams that serve only Claude"""
 
 
 def default_document() -> dict[str, Any]:
-    """What a first start writes: the demo, ready to be replaced."""
+    """The document of a first start: the demo model, to be replaced."""
     return {
         "$schema": "./all_configs.schema.json",
         "upstreams": [
@@ -314,18 +314,18 @@ def default_document() -> dict[str, Any]:
     }
 
 
-# --- reading ------------------------------------------------------------------
+# --- decoding ------------------------------------------------------------------
 
 
 class Parsed(msgspec.Struct, frozen=True):
-    """Settings, and what the file says that has no effect."""
+    """Settings, and the parts of the file that have no effect."""
 
     settings: Settings
     warnings: tuple[str, ...]
 
 
 def parse(document: dict[str, Any], places: Places = nowhere) -> Parsed:
-    """The settings that a document states. Raises SettingsError with all its faults and unknown fields."""
+    """The settings of a document. Raises SettingsError with all its errors and unknown fields."""
     inspection = Inspection(MEANINGS, SECRET_FIELDS, places)
     inspection.struct(Settings, document, "$")
     warnings = tuple(inspection.warnings)
@@ -334,7 +334,7 @@ def parse(document: dict[str, Any], places: Places = nowhere) -> Parsed:
     return Parsed(msgspec.convert(document, Settings), warnings)
 
 
-# --- what types cannot say ----------------------------------------------------
+# --- checks beyond types ----------------------------------------------------
 
 
 def _upstream_list(upstreams: list[Any]) -> Iterator[Finding]:
@@ -360,7 +360,7 @@ def _address(url: str) -> Iterator[Finding]:
 
 
 def _credential(key: str) -> Iterator[Finding]:
-    # the keychain's entries bear any name, but a key itself goes into a header
+    # entries of the keychain may have any name, but a key itself is sent in a header
     sendable = key.isascii() or key.startswith("keyring:")
     if not (sendable and key.isprintable() and key == key.strip()):
         yield "", "a key in one line, in plain ASCII, without spaces around it", HIDDEN

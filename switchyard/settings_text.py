@@ -1,6 +1,6 @@
-"""Decode the text of the settings file: strict JSON, with line and column for everything that is wrong.
+"""Decode the text of the settings file: strict JSON, with line and column for every error.
 
-Comments and trailing commas are refused by name, because no writer of the file could keep them.
+Comments and trailing commas are refused by name, because saving the file could not keep them.
 """
 
 import re
@@ -19,8 +19,7 @@ MARK = b"\xef\xbb\xbf"
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 IN_UTF_16 = "UTF-16; save it again as UTF-8"
 
-# strings are matched so that what looks like a comment inside one is not taken for one; an address without quotes
-# is no comment either
+# strings are matched so that comment signs inside them do not count; an address without quotes is no comment either
 NOT_STRICT = re.compile(
     rb"""(?P<string>"(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?)|(?P<comment>(?<!:)//[^\n]*|/\*.*?(?:\*/|\Z)|\#[^\n]*)"""
     rb"""|(?P<comma>,)(?=(?:\s|//[^\n]*|/\*.*?\*/|\#[^\n]*)*[}\]])""",
@@ -29,35 +28,35 @@ NOT_STRICT = re.compile(
 COMMENT = '; delete it, or move its text to the field "note" of an upstream'
 EXTRA_COMMA = "a comma after the last entry; delete it"
 MOST_LISTED = 10
-"""comments and commas of one file; whoever writes more of them knows by then"""
+"""the most comments and commas reported for one file"""
 SYNTAX_WORDS = {
     "object keys must be strings": "no name in double quotes",
     "trailing characters": "more after the end",
 }
-"""what the JSON library says of what it found, where that is no noun"""
+"""messages of the JSON library that are not nouns"""
 NAMED_BY_USERS = ("models", "prices", "on_status", "on_error")
-"""objects whose names are no secrets"""
+"""objects whose member names are not secret"""
 TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 
 class SettingsText(msgspec.Struct, frozen=True):
-    """What a text states, with what strict JSON forbids in it left out."""
+    """The JSON of a text, with everything removed that strict JSON forbids."""
 
     document: dict[str, Any]
     faults: tuple[Fault, ...]
     """comments and trailing commas"""
     duplicates: tuple[Fault, ...]
-    """names that stand twice in one object; the last one counts"""
+    """names that occur twice in one object; the last one counts"""
     content: bytes
     offsets: dict[str, int]
-    """where each member and item begins, by its path"""
+    """the position of each member and item, by its path"""
 
     def place(self, path: str) -> Place | None:
         return place_of(self.content, self.offsets[path]) if path in self.offsets else None
 
 
 def decode_text(content: bytes) -> SettingsText:
-    """Raises SettingsError if there is no telling what the text states."""
+    """Raises SettingsError if the text cannot be decoded."""
     if content.startswith(UTF_16_MARKS) or b"\0" in content[:2]:
         raise SettingsError((Fault("$", "a file in UTF-8", IN_UTF_16),))
     content = content.removeprefix(MARK)
@@ -69,7 +68,7 @@ def decode_text(content: bytes) -> SettingsText:
 
 
 def _decoded(content: bytes, faults: tuple[Fault, ...]) -> dict[str, Any]:
-    """The JSON object; `faults` are those already found. Raises SettingsError."""
+    """The JSON object; `faults` are those found before. Raises SettingsError."""
     try:
         content.decode()
         document = msgspec.json.decode(content)
@@ -98,7 +97,7 @@ def _not_strict(content: bytes) -> Iterator[Fault]:
 
 
 def _without_extras(content: bytes) -> bytes:
-    """Blanks in the place of comments and trailing commas; everything else keeps its line and column."""
+    """Comments and trailing commas replaced by blanks; everything else keeps its line and column."""
     return NOT_STRICT.sub(lambda found: found["string"] or re.sub(rb"[^\n]", b" ", found[0]), content)
 
 
@@ -106,7 +105,7 @@ def _syntax_fault(content: bytes, message: str) -> Fault:
     found = re.search(r"byte (\d+)", message)
     offset = min(int(found[1]), len(content)) if found else len(content)
     if "trailing characters" in message:
-        offset -= 1  # the library has read one of them already
+        offset -= 1  # the library has already read one of them
     what = message.removeprefix("JSON is malformed: ").split(" (byte")[0]
     what = SYNTAX_WORDS.get(what, what.replace("expected ", "something else than "))
     sign = content[offset:].decode(errors="ignore")[:1]
@@ -122,7 +121,7 @@ def _syntax_fault(content: bytes, message: str) -> Fault:
 
 
 def _at(fault: Fault, content: bytes, offset: int) -> Fault:
-    """The fault with the line and the column of a byte."""
+    """The error with the line and column of a byte."""
     line, column = place_of(content, offset)
     return msgspec.structs.replace(fault, line=line, column=column)
 
@@ -134,11 +133,11 @@ def place_of(content: bytes, offset: int) -> Place:
     return before.count(b"\n") + 1, column
 
 
-# --- where each value stands --------------------------------------------------
+# --- positions of values --------------------------------------------------
 
 
 def _offsets(content: bytes) -> tuple[dict[str, int], tuple[Fault, ...]]:
-    """Where each member and item begins, and the names that stand twice."""
+    """The position of each member and item, and the names that occur twice."""
     offsets: dict[str, int] = {}
     duplicates: dict[str, Fault] = {}
     for path, offset in _located(content):
@@ -155,7 +154,7 @@ def _duplicate(path: str, first: Place, again: Place) -> Fault:
 
 
 def _shown_path(path: str) -> str:
-    """As far as it consists of our own names: another one may be a key, or stand in a misspelt `client_keys`."""
+    """The path up to the first unknown name: that may be a key, or be inside a misspelt `client_keys`."""
     shown_path, last = "$", ""
     for step in STEP.findall(path):
         name = step.removeprefix(".")
@@ -172,7 +171,7 @@ def _known_names() -> frozenset[str]:
 
 @dataclass(slots=True)
 class _Level:
-    """One object or list that is not yet closed."""
+    """An object or list that is not closed yet."""
 
     path: str
     is_list: bool
@@ -181,7 +180,7 @@ class _Level:
     """the path of the member whose value comes next"""
 
     def enter(self, token: bytes) -> tuple[str, bool]:
-        """The path of this name or value, and whether it is met for the first time."""
+        """The path of this name or value, and whether it is the first with this path."""
         if self.is_list:
             return f"{self.path}[{self.index}]", True
         if self.current:
@@ -192,7 +191,7 @@ class _Level:
 
 
 def _located(content: bytes) -> Iterator[tuple[str, int]]:
-    """Path and offset of each member and item of a valid text, in its order."""
+    """Path and offset of each member and item of a valid text, in order."""
     levels = [_Level("", True)]
     for token in TOKEN.finditer(content):
         sign, level = token[0], levels[-1]

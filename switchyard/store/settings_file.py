@@ -1,6 +1,6 @@
-"""Keep the settings current: read from one file, watched for edits, saved whole, earlier versions kept.
+"""Keep the settings current: read from one file, watched for edits, written atomically, with a history.
 
-`SettingsFile.settings` is always usable: a fault in the file sets `faults` and leaves the last good settings.
+`SettingsFile.settings` is always valid: an error in the file sets `faults` and keeps the last valid settings.
 """
 
 import asyncio
@@ -46,11 +46,11 @@ Signature = tuple[str, int, int, int]
 
 
 class StaleRevision(Exception):
-    """The file on disk is newer than the one the change was based on; it wins."""
+    """The file on disk is newer than the one the change was based on; it is kept."""
 
 
 class Version(msgspec.Struct, frozen=True):
-    """One earlier content of the file."""
+    """One earlier version of the file."""
 
     id: str
     time: float
@@ -66,9 +66,9 @@ class SettingsFile:
         self.settings = Settings()
         self.document: dict[str, Any] = {}
         self.revision = ""
-        """of the file that the current settings come from"""
+        """of the file behind the current settings"""
         self.disk_revision = ""
-        """of the file as it is on disk; differs from `revision` while that one has faults"""
+        """of the file on disk; differs from `revision` while that file has errors"""
         self.faults: tuple[Fault, ...] = ()
         self.warnings: tuple[str, ...] = ()
         self.is_legacy = False
@@ -78,7 +78,7 @@ class SettingsFile:
         self._announce: Callable[[], None] = _nothing
 
     def load(self, create: bool = True) -> None:
-        """Reads the file, on a first start after writing the default one. Raises SettingsError."""
+        """Read the file, after writing the initial one on a first start. Raises SettingsError."""
         try:
             if create:
                 ensure_folder(self.folder)
@@ -100,14 +100,14 @@ class SettingsFile:
         self._adopt(content)
 
     def save(self, document: dict[str, Any], base_revision: str) -> str:
-        """Replaces the file and returns its new revision. Raises SettingsError, StaleRevision or OSError."""
+        """Replace the file; returns its new revision. Raises SettingsError, StaleRevision or OSError."""
         if importing.is_legacy(document):
             document = importing.from_legacy(document).document
         parse(document)
         return self._replace(encode_document(document), base_revision)
 
     def restore(self, id: str, base_revision: str) -> str:
-        """Makes an earlier version the current one, in the form it had. Raises as `save`, and KeyError."""
+        """Make an earlier version the current one, in its own format. Raises as `save`, and KeyError."""
         content = self.version(id)
         read_settings(content)
         return self._replace(content, base_revision)
@@ -128,7 +128,7 @@ class SettingsFile:
         return content
 
     def replace_in_history(self, key: str, instead: str) -> None:
-        """Puts another key in the place of one that has gone elsewhere, so that no earlier version holds it."""
+        """Replace a key that was moved elsewhere, so that no earlier version contains it."""
         with self._busy:
             for version in self.history():
                 try:
@@ -139,7 +139,7 @@ class SettingsFile:
                     write_whole(self._version_path(version.id), encode_document(document))
 
     async def watch(self, on_change: Callable[[], None]) -> None:
-        """Follows the file until cancelled; calls back in this event loop when settings or faults changed."""
+        """Watch the file until cancelled; calls back in this event loop when settings or errors have changed."""
         loop = asyncio.get_running_loop()
         known: Signature | None = None
         self._announce = lambda: _call_soon(loop, on_change)
@@ -154,13 +154,13 @@ class SettingsFile:
             self._announce = _nothing
 
     def reread(self) -> None:
-        """Takes over what is on disk now; what is wrong with it is in `faults`."""
+        """Use the file on disk now; its errors are in `faults`."""
         self._refresh(final=True)
 
     # --- reading --------------------------------------------------------------
 
     def _adopt(self, content: bytes) -> None:
-        """Makes this content the current settings. Raises SettingsError and changes nothing then."""
+        """Make this content the current settings. Raises SettingsError without changing anything."""
         loaded = read_settings(content)
         self.settings, self.document = loaded.parsed.settings, loaded.document
         self.warnings, self.is_legacy = loaded.parsed.warnings + loaded.notes, loaded.is_legacy
@@ -169,7 +169,7 @@ class SettingsFile:
         self._content = content
 
     async def _reread(self) -> None:
-        """Takes over what is on disk; waits a moment for an editor that is still writing."""
+        """Use the file on disk; waits a moment for an editor that is still writing."""
         for _ in range(SETTLE_TRIES):
             if self._refresh(final=False):
                 return
@@ -177,7 +177,7 @@ class SettingsFile:
         self._refresh(final=True)
 
     def _refresh(self, final: bool) -> bool:
-        """Reads the file once; False if it cannot be used and a later look may find it whole."""
+        """Read the file once; False if it cannot be used now but may be complete later."""
         with self._busy:
             before = (self.revision, self.faults, self.warnings)
             previous = self._content
@@ -220,7 +220,7 @@ class SettingsFile:
         return self.revision
 
     def _keep(self, content: bytes) -> None:
-        """Puts an outgoing content into the history, and lets the oldest go."""
+        """Add the outgoing content to the history, and drop the oldest version."""
         if not content:
             return
         versions = self.history()
@@ -239,7 +239,7 @@ class SettingsFile:
             self._version_path(version.id).unlink(missing_ok=True)
 
     def _keep_legacy(self, content: bytes) -> None:
-        """The file another program may still want is kept beside ours for ever."""
+        """Keep a file in the legacy format for ever, as another program may still need it."""
         try:
             if not importing.is_legacy(decode_text(content).document):
                 return
@@ -264,7 +264,7 @@ class SettingsFile:
     # --- watching -------------------------------------------------------------
 
     def _signature(self) -> Signature:
-        """Changes whenever the file may have; cheap enough to be looked at often."""
+        """Changes whenever the file may have changed; cheap enough to be compared often."""
         target = target_of(self.path)
         try:
             status = target.stat()
@@ -284,13 +284,13 @@ class SettingsFile:
                         if watched_folders(self.path) != folders:
                             break
             except (OSError, RuntimeError):
-                # no inotify watches left, or a file system that has none: looking now and then has to do
+                # no inotify watches left, or a file system without them: polling is enough
                 await asyncio.sleep(POLL_SECONDS)
                 yield None
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """What a content says, in the new form."""
+    """The settings of a content, in the current format."""
 
     document: dict[str, Any]
     parsed: Parsed
@@ -299,7 +299,7 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 def read_settings(content: bytes) -> Loaded:
-    """The settings in the bytes of a file, of the new form or the ancestor's. Raises SettingsError."""
+    """The settings in the bytes of a file, in the current or the legacy format. Raises SettingsError."""
     text = decode_text(content)
     if importing.is_legacy(text.document):
         return _read_legacy(text)
@@ -318,7 +318,7 @@ def _by_place(faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
 
 
 def _read_legacy(text: SettingsText) -> Loaded:
-    """Of a name that stands twice the last one counts, as it always did there."""
+    """A name that occurs twice counts with its last value, as it always did in this format."""
     if text.faults:
         raise SettingsError(text.faults)
     imported = importing.from_legacy(text.document)
@@ -328,7 +328,7 @@ def _read_legacy(text: SettingsText) -> Loaded:
 
 
 def _replace_key(document: dict[str, Any], key: str, instead: str) -> bool:
-    """In a document of the new form; True if the key was there."""
+    """For a document in the current format; True if it contained the key."""
     entries = document.get("upstreams")
     holders = [
         entry
@@ -341,7 +341,7 @@ def _replace_key(document: dict[str, Any], key: str, instead: str) -> bool:
 
 
 def encode_document(document: dict[str, Any]) -> bytes:
-    """The bytes a document is written as: readable, in the order it has."""
+    """The bytes of a document: indented, in its own order."""
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
@@ -350,7 +350,7 @@ def revision_of(content: bytes | None) -> str:
 
 
 def watched_folders(path: Path) -> frozenset[str]:
-    """The folders in which a change can give `path` another content: those of each link and of the target."""
+    """The folders in which a change can affect `path`: those of each link and of the target."""
     folders = {os.path.realpath(path.parent)}
     for _ in range(40):
         if not path.is_symlink():
@@ -365,7 +365,7 @@ def _events(folders: frozenset[str]) -> AsyncGenerator[object, None]:
         *folders,
         recursive=False,
         debounce=200,
-        step=100,  # a thread wakes up this often, also when nothing happens
+        step=100,  # how often a thread wakes up, even if nothing happens
         rust_timeout=int(POLL_SECONDS * 1000),
         yield_on_timeout=True,
         watch_filter=None,
@@ -389,4 +389,4 @@ def _call_soon(loop: asyncio.AbstractEventLoop, on_change: Callable[[], None]) -
 
 
 def _nothing() -> None:
-    """Nobody watches."""
+    """Used while no one watches."""
