@@ -20,6 +20,8 @@ export function mountDraft(root, title, intro, build) {
   const body = h("div", {}, loadingNote());
   const bar = h("div.save-bar", { hidden: true });
   const rest = h("div.stack.bad", { role: "alert" });
+  // apart from `rest`, so that no later check takes away why a save was refused
+  const refusal = h("div.stack.bad", { role: "alert" });
   /** @type {Draft | null} */
   let form = null;
   /** @type {string | null} */
@@ -66,6 +68,7 @@ export function mountDraft(root, title, intro, build) {
     );
     bar.hidden = true;
     replace(rest);
+    replace(refusal);
   }
   function drawAgain() {
     const known = config();
@@ -74,13 +77,15 @@ export function mountDraft(root, title, intro, build) {
   async function submit() {
     const changed = changes();
     if (!changed) return;
+    replace(refusal);
     try {
       await save("/api/settings", { changes: changed, revision });
     } catch (error) {
       const { faults, status } = problemOf(error);
       const others = showFieldErrors(body, faults).map((fault) => h("p.wrap", {}, faultLine(fault)));
-      replace(rest, faults.length ? others : h("p.wrap", {}, messageOf(error)));
-      if (status === 409) rest.append(button(t("draft.reload"), drawAgain, { kind: "small" }));
+      replace(rest, others);
+      if (!faults.length) replace(refusal, h("p.wrap", {}, messageOf(error)));
+      if (status === 409) refusal.append(button(t("draft.reload"), drawAgain, { kind: "small" }));
       return;
     }
     drawAgain();
@@ -96,6 +101,7 @@ export function mountDraft(root, title, intro, build) {
       h("div.panel-head", {}, h("div", {}, h("h1", {}, title), intro ? h("p", {}, intro) : null)),
       body,
       rest,
+      refusal,
       bar,
     ),
   );

@@ -82,6 +82,8 @@ export function editUpstream(original) {
     original ? t("editor.title", { name: original.name }) : t("editor.title-new"),
     (/** @type {Close<UpstreamSummary>} */ close, dismiss) => {
       const rest = h("div.stack.bad", { role: "alert" });
+      // apart from `rest`, so that no later check takes away why a save was refused
+      const refusal = h("div.stack.bad", { role: "alert" });
       const url = h("p.help.wrap", { "aria-live": "polite" });
       /** @type {HTMLFormElement} */
       const form = h("form.stack.loose", {
@@ -110,6 +112,7 @@ export function editUpstream(original) {
       }, CHECK_MILLISECONDS);
       const submit = async () => {
         form.classList.add("tried");
+        replace(refusal);
         const changed = changes();
         if (original && !Object.keys(changed).length) {
           finished = true;
@@ -121,10 +124,11 @@ export function editUpstream(original) {
         } catch (error) {
           const { faults } = problemOf(error);
           const others = showFieldErrors(form, faults).map((fault) => h("p.wrap", {}, faultLine(fault)));
-          replace(rest, faults.length ? others : h("p.wrap", {}, messageOf(error)));
+          replace(rest, others);
+          if (!faults.length) replace(refusal, h("p.wrap", {}, messageOf(error)));
           const first = all(form, "[aria-invalid=true]")[0];
           first?.closest("details")?.setAttribute("open", "");
-          (first ?? rest).focus();
+          first?.focus();
           return;
         }
         finished = true;
@@ -153,7 +157,7 @@ export function editUpstream(original) {
         if (isControl(target) && target.name) target.dataset.touched = "1";
       });
       layout(form, fields, url, entry);
-      form.append(rest);
+      form.append(rest, refusal);
       check();
       return { body: form, footer: [test, h("span.grow"), button(t("cancel"), dismiss), saving] };
     },
