@@ -107,7 +107,7 @@ def test_errors_of_the_file_are_shown_and_go_away(daemon: Daemon, open_page: Ope
     daemon.settings_path.write_text('{"upstreams": [')
     expect(alert).to_contain_text("line 1, column")
     daemon.settings_path.write_text(f"// mine\n{good}")
-    expect(alert).to_contain_text("line 1, column 1): expected JSON without comments, found a // comment")
+    expect(alert).to_contain_text("line 1, column 1): Expected JSON without comments, found a // comment")
     page.get_by_role("link", name="File", exact=True).click()
     expect(page.get_by_text("found a // comment; delete it")).to_be_visible()
     page.get_by_role("link", name="Overview", exact=True).click()
