@@ -3,10 +3,11 @@
 Comments and trailing commas are refused by name, because saving the file could not keep them.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from switchyard.settings import Settings
 MARK = b"\xef\xbb\xbf"
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 IN_UTF_16 = "UTF-16; save it again as UTF-8"
+TOO_DEEP = Fault("$", "JSON", "brackets nested too deeply")
 
 # strings are matched so that comment signs inside them do not count; an address without quotes is no comment either
 NOT_STRICT = re.compile(
@@ -39,20 +41,26 @@ NAMED_BY_USERS = ("models", "prices", "on_status", "on_error")
 TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 
-class SettingsText(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class SettingsText:
     """The JSON of a text, with everything removed that strict JSON forbids."""
 
     document: dict[str, Any]
+    content: bytes
     faults: tuple[Fault, ...]
     """comments and trailing commas"""
     duplicates: tuple[Fault, ...]
     """names that occur twice in one object; the last one counts"""
-    content: bytes
-    offsets: dict[str, int]
-    """the position of each member and item, by its path"""
 
     def place(self, path: str) -> Place | None:
-        return place_of(self.content, self.offsets[path]) if path in self.offsets else None
+        """Line and column of the value at this path."""
+        offset = self._offsets.get(path)
+        return None if offset is None else place_of(self.content, offset)
+
+    @cached_property
+    def _offsets(self) -> dict[str, int]:
+        # only needed for errors, and slow: a tenth of a second for a large text
+        return dict(_located(self.content))
 
 
 def decode_text(content: bytes) -> SettingsText:
@@ -60,27 +68,39 @@ def decode_text(content: bytes) -> SettingsText:
     if content.startswith(UTF_16_MARKS) or b"\0" in content[:2]:
         raise SettingsError((Fault("$", "a file in UTF-8", IN_UTF_16),))
     content = content.removeprefix(MARK)
-    faults = tuple(_not_strict(content))
-    strict = _without_extras(content) if faults else content
-    document = _decoded(strict, faults[:MOST_LISTED])
-    offsets, duplicates = _offsets(strict)
-    return SettingsText(document, faults[:MOST_LISTED], duplicates, strict, offsets)
+    faults: tuple[Fault, ...] = ()
+    try:
+        document = _decoded(content)
+    except msgspec.DecodeError:
+        faults = tuple(_not_strict(content))[:MOST_LISTED]
+        content = _without_extras(content)
+        document = _decoded_again(content, faults)
+    duplicates = tuple(_duplicates(content)) if _has_duplicates(content) else ()
+    return SettingsText(document, content, faults, duplicates)
 
 
-def _decoded(content: bytes, faults: tuple[Fault, ...]) -> dict[str, Any]:
-    """The JSON object; `faults` are those found before. Raises SettingsError."""
+def _decoded(content: bytes) -> dict[str, Any]:
+    """The JSON object. Raises SettingsError, and DecodeError for invalid JSON."""
     try:
         content.decode()
         document = msgspec.json.decode(content)
     except UnicodeDecodeError as error:
         raise SettingsError((_at(Fault("$", "UTF-8 text", "other bytes"), content, error.start),)) from None
+    except RecursionError:
+        raise SettingsError((TOO_DEEP,)) from None
+    if not isinstance(document, dict):
+        raise SettingsError((Fault("$", "a JSON object", shown(document)),))
+    return document
+
+
+def _decoded_again(content: bytes, faults: tuple[Fault, ...]) -> dict[str, Any]:
+    """The JSON object of a text without its comments and trailing commas; `faults` are those. Raises SettingsError."""
+    try:
+        return _decoded(content)
     except msgspec.DecodeError as error:
         raise SettingsError((*faults, _syntax_fault(content, str(error)))) from None
-    except RecursionError:
-        raise SettingsError((Fault("$", "JSON", "brackets nested too deeply"),)) from None
-    if not isinstance(document, dict):
-        raise SettingsError((*faults, Fault("$", "a JSON object", shown(document))))
-    return document
+    except SettingsError as error:
+        raise SettingsError((*faults, *error.faults)) from None
 
 
 # --- errors of syntax ---------------------------------------------------------
@@ -136,17 +156,31 @@ def place_of(content: bytes, offset: int) -> Place:
 # --- positions of values --------------------------------------------------
 
 
-def _offsets(content: bytes) -> tuple[dict[str, int], tuple[Fault, ...]]:
-    """The position of each member and item, and the names that occur twice."""
-    offsets: dict[str, int] = {}
-    duplicates: dict[str, Fault] = {}
+def _has_duplicates(content: bytes) -> bool:
+    """Whether a name occurs twice in an object of this valid text. Raises SettingsError."""
+    found = False
+
+    def noted(members: list[tuple[str, Any]]) -> None:
+        nonlocal found
+        found = found or len(dict(members)) < len(members)
+
+    try:
+        json.loads(content, object_pairs_hook=noted, parse_int=len, parse_float=len)
+    except RecursionError:
+        raise SettingsError((TOO_DEEP,)) from None
+    return found
+
+
+def _duplicates(content: bytes) -> Iterator[Fault]:
+    first: dict[str, int] = {}
+    repeated: set[str] = set()
     for path, offset in _located(content):
-        if any(path.startswith((f"{twice}.", f"{twice}[")) for twice in duplicates):
+        if any(path.startswith((f"{other}.", f"{other}[")) for other in repeated):
             continue
-        if path in offsets:
-            duplicates[path] = _duplicate(path, place_of(content, offsets[path]), place_of(content, offset))
-        offsets[path] = offset
-    return offsets, tuple(duplicates.values())
+        if path in first:
+            repeated.add(path)
+            yield _duplicate(path, place_of(content, first[path]), place_of(content, offset))
+        first[path] = offset
 
 
 def _duplicate(path: str, first: Place, again: Place) -> Fault:

@@ -225,6 +225,17 @@ def test_no_import_on_top_of_a_broken_file(shell: Shell) -> None:
     assert (shell.data / "all_configs.json").read_text() == "{"
 
 
+@pytest.mark.parametrize("text", ["{} // mine", "/* mine */ {}", '{"upstreams": [],}'])
+@pytest.mark.parametrize("command", ["import accounts.json --yes", "setup claude --yes"])
+def test_no_command_writes_where_a_comment_would_be_lost(shell: Shell, text: str, command: str) -> None:
+    shell.data.mkdir()
+    (shell.data / "all_configs.json").write_text(text)
+    accounts = shell.file("accounts.json", ACCOUNTS)
+    code, _, said = shell(command.replace("accounts.json", str(accounts)))
+    assert (code, "delete it" in said, "line 1" in said) == (1, True, True)
+    assert (shell.data / "all_configs.json").read_text() == text
+
+
 # --- setup ----------------------------------------------------------------------
 
 

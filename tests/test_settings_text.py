@@ -1,5 +1,6 @@
 """The text of the settings file is strict JSON; whatever else it is, the error names it and where it stands."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -166,6 +167,12 @@ def test_every_value_has_its_place(path: str, place: Any) -> None:
   ],"two words": {}
 }""".encode()
     assert decode_text(content).place(path) == place
+
+
+@pytest.mark.parametrize("depth", [100, 500, 900, 990, 1100])
+def test_a_deeply_nested_text_is_read_or_refused(depth: int) -> None:
+    with suppress(SettingsError):
+        assert decode_text(b'{"a": ' * depth + b"1" * 5000 + b"}" * depth).duplicates == ()
 
 
 def errors_of(content: bytes) -> list[str]:

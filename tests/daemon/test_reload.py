@@ -143,6 +143,18 @@ def test_an_invalid_file_keeps_the_last_good_one_and_is_reported(bed: Bed, name:
     assert bed.daemon.get("/health").json["faults"] == 0
 
 
+@pytest.mark.parametrize("name", ["a line comment", "a block comment", "a trailing comma"])
+def test_the_dashboard_saves_nothing_where_a_comment_would_be_lost(bed: Bed, name: str) -> None:
+    text, _ = INVALID[name]
+    revision = bed.daemon.get("/api/configs").json["revision"]
+    renamed_over(bed.daemon.settings_path, text)
+    wait_until(lambda: bed.daemon.get("/health").json["faults"] > 0, "the error")
+
+    saved = bed.daemon.post("/api/upstreams/toggle", {"revision": revision, "name": "old", "enabled": False})
+    assert saved.status == 409
+    assert bed.daemon.settings_path.read_text() == text
+
+
 def test_a_file_in_utf_16_keeps_the_last_good_one_and_is_reported(bed: Bed) -> None:
     bed.daemon.settings_path.write_bytes(json.dumps(bed.new_settings).encode("utf-16"))
     wait_until(lambda: "UTF-16; save it again as UTF-8" in bed.daemon.output, "the error in the log")
