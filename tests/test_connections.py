@@ -287,7 +287,7 @@ def test_who_does_not_read_its_answer_is_let_go(hurried: Server, path: bytes) ->
 def test_who_reads_slowly_gets_all_of_its_answer(hurried: Server) -> None:
     with connect_narrow(hurried, b"GET /stream HTTP/1.0\r\nhost: x\r\n\r\n") as connection:
         size = pauses = 0
-        while piece := connection.recv(256 * 1024):
+        while piece := connection.recv(65536):
             size, pauses = size + len(piece), pauses + 1
             time.sleep(SLOWLY)
 
