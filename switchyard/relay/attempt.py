@@ -37,7 +37,7 @@ SHORTEST_SECONDS = 0.05
 Stream = PassthroughStream | StreamConversion
 
 
-class Held(msgspec.Struct):
+class HeldAnswer(msgspec.Struct):
     """An answer past its commit point: what has come so far, and the rest on its way.
 
     With `stream` None the whole answer is in `head`, still in the upstream's protocol.
@@ -59,7 +59,7 @@ async def attempt(
     *,
     seconds_left: float,
     wall: float,
-) -> Held:
+) -> HeldAnswer:
     """The answer, held at its commit point. `stream` is None when the client wants one whole body.
 
     The model must begin to answer within `timeouts.first_byte` and show content within `seconds_left`, whatever else
@@ -125,22 +125,22 @@ def _failure(error: WireError, body: bytes, content_type: str) -> Failure:
 
 async def _hold(
     reply: Reply, first: bytes | None, codec: Codec, stream: Stream | None, patience: Patience
-) -> Held:
+) -> HeldAnswer:
     chunks = reply.chunks()
     if first is None:
         raise AttemptFailed(protocol_failure("answered without a body"))
     looks_like = _form_of(first)
     if looks_like == "json":
         body = _accepted(first if reply.has_ended else await _whole(first, _pieces(chunks, patience)))
-        return Held(reply, body, None, _summary_without_error(codec, body))
+        return HeldAnswer(reply, body, None, _summary_without_error(codec, body))
     if looks_like == "other":
         raise AttemptFailed(protocol_failure(f"answered {_described(reply, first)} instead of its protocol"))
     if stream is None:
         seen = PassthroughStream(codec, "")
         body = _accepted(await _whole(first, _until_end(first, chunks, seen, patience)))
         _reject_broken_stream(seen)
-        return Held(reply, body, None)
-    return Held(reply, await _until_content(first, chunks, stream, patience), stream)
+        return HeldAnswer(reply, body, None)
+    return HeldAnswer(reply, await _until_content(first, chunks, stream, patience), stream)
 
 
 async def _pieces(chunks: AsyncIterator[bytes], patience: Patience) -> AsyncIterator[bytes]:

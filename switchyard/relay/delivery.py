@@ -1,11 +1,11 @@
-"""Carry a stream past its commit point to the client: pump, watch, tell a break, settle before the end is seen."""
+"""Deliver a stream to the client from its first content on, and return how it ended."""
 
-from collections.abc import Awaitable, Callable
+import msgspec
 
 from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.neutral import WireError
 from switchyard.protocols.sse import RecordTooLarge
-from switchyard.relay.attempt import Held, Stream
+from switchyard.relay.attempt import HeldAnswer, Stream
 from switchyard.relay.failures import (
     NESTED,
     AttemptFailed,
@@ -17,93 +17,77 @@ from switchyard.relay.idle_timeout import IdleTimeout
 from switchyard.relay.keep_alive import KeepAlive
 
 END_SECONDS = 3.0
-"""so long an answer that is complete waits for its end: some servers just keep the connection open"""
-
-Settle = Callable[[Failure | None], Awaitable[None]]
-"""Notes the end (and the failure, if it broke) in the journal: awaited before the client can see that end."""
+"""how long a complete answer waits for the end of its body: some servers keep the connection open"""
 
 
-Phrase = Callable[[Failure], WireError]
-"""What the client is told of a break."""
+class Delivered(msgspec.Struct, frozen=True):
+    """How a stream ended. `last` is not written yet: the end is recorded before the client can see it."""
 
-
-Hide = Callable[[bytes], bytes]
-"""Blanks what the upstream must not repeat in its own last words."""
+    failure: Failure | None
+    last: bytes
 
 
 async def deliver_stream(
-    held: Held,
-    stream: Stream,
-    keep_alive: KeepAlive,
-    idle_seconds: float,
-    settle: Settle,
-    phrase: Phrase,
-    hide: Hide,
-) -> None:
-    """Pump a held stream to its end. The caller has started the answer, and closes the reply."""
+    held: HeldAnswer, stream: Stream, keep_alive: KeepAlive, idle_seconds: float
+) -> Delivered:
+    """Write all but the last bytes. The caller has started the answer, writes the last bytes and closes the reply."""
     if _is_over(stream):
-        failure = _failure_reported(stream)
-        out = held.start
-    else:
-        await keep_alive.write(held.start)
-        failure, out = await _pump(held, stream, keep_alive, idle_seconds)
-    if failure is not None:
-        out = hide(out)
-    if failure is not None and stream.owes_an_end:
-        out += stream.break_off(phrase(failure))
-    await settle(failure)
-    if out:
-        await keep_alive.write(out)
-
-
-async def _pump(
-    held: Held, stream: Stream, keep_alive: KeepAlive, idle_seconds: float
-) -> tuple[Failure | None, bytes]:
-    """Forward until the end is near: the failure, if any, and the last bytes, not yet written."""
+        return Delivered(_reported_failure(stream), held.start)
+    await keep_alive.write(held.start)
     try:
-        with IdleTimeout(idle_seconds) as idle:
-            records = stream.records
-            if stream.is_complete:
-                idle.restart(min(END_SECONDS, idle_seconds))
-            async for chunk in held.reply.chunks():
-                out = stream.feed(chunk)
-                if _is_over(stream):
-                    return _failure_reported(stream), out
-                if out:
-                    idle.pause()  # a client that is slow to read is no fault of the upstream's
-                    await keep_alive.write(out)
-                if not stream.is_complete:
-                    idle.touch()
-                elif stream.records > records:
-                    idle.restart(min(END_SECONDS, idle_seconds))
-                    records = stream.records
-                else:
-                    idle.resume()  # signs of life, of an upstream that has nothing more to say
-            out = stream.close()
+        return await _pump(held, stream, keep_alive, idle_seconds)
     except TimeoutError:
-        await held.reply.close()  # the rest of a body is not waited for any longer than that
+        await held.reply.close()  # what follows a complete answer is not waited for any longer
         return _broken(stream, timeout_failure(FailureKind.IDLE_TIMEOUT, idle_seconds))
     except AttemptFailed as broken:
         return _broken(stream, broken.failure)
     except RecordTooLarge:
-        return protocol_failure("sent an event or an answer beyond all measure"), b""
+        return Delivered(protocol_failure("sent an event or an answer that is too large"), b"")
     except RecursionError:
-        return protocol_failure(NESTED), b""
-    if _is_over(stream):
-        return _failure_reported(stream), out
-    return truncated_failure(), out
+        return Delivered(protocol_failure(NESTED), b"")
 
 
-def _broken(stream: Stream, failure: Failure) -> tuple[Failure | None, bytes]:
+def closing_bytes(stream: Stream, last: bytes, error: WireError) -> bytes:
+    """What a client still gets of a broken stream: the last bytes, and the error unless they hold one already."""
+    return last + stream.break_off(error) if stream.owes_an_end else last
+
+
+async def _pump(held: HeldAnswer, stream: Stream, keep_alive: KeepAlive, idle_seconds: float) -> Delivered:
+    """Forward chunks until the end. Raises TimeoutError and what reading a reply or a record raises."""
+    with IdleTimeout(idle_seconds) as idle:
+        records = stream.records
+        if stream.is_complete:
+            idle.restart(min(END_SECONDS, idle_seconds))
+        async for chunk in held.reply.chunks():
+            out = stream.feed(chunk)
+            if _is_over(stream):
+                return Delivered(_reported_failure(stream), out)
+            if out:
+                idle.pause()  # a slow client is no failure of the upstream
+                await keep_alive.write(out)
+            if not stream.is_complete:
+                idle.touch()
+            elif stream.records > records:
+                idle.restart(min(END_SECONDS, idle_seconds))
+                records = stream.records
+            else:
+                idle.resume()  # keep-alives of an upstream that has nothing more to send
+        out = stream.close()
+    return Delivered(_reported_failure(stream) if _is_over(stream) else truncated_failure(), out)
+
+
+def _broken(stream: Stream, failure: Failure) -> Delivered:
+    """A stream that breaks after its content is complete counts as finished."""
     out = stream.break_forgiven()
-    return (None, out) if stream.finished else (failure, b"")
+    return Delivered(None, out) if stream.finished else Delivered(failure, b"")
 
 
 def _is_over(stream: Stream) -> bool:
     return stream.finished or stream.failed is not None
 
 
-def _failure_reported(stream: Stream) -> Failure | None:
+def _reported_failure(stream: Stream) -> Failure | None:
+    """The error that the upstream reported within its stream, if any."""
     if stream.failed is None:
         return None
     if stream.truncated:

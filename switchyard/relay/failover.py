@@ -1,4 +1,4 @@
-"""Answer a client's request from the upstreams of its route; the client notices nothing of those that fail."""
+"""Answer a client's request from the upstreams of its route; the client does not see those that fail."""
 
 import asyncio
 import logging
@@ -11,8 +11,10 @@ from switchyard.relay.answering import Answering
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.final_error import FinalError
 from switchyard.relay.repeats import recall
+from switchyard.relay.reports import Reports
 from switchyard.relay.search import Search
-from switchyard.relay.values import ClientRequest, Sink
+from switchyard.relay.stopwatch import Stopwatch
+from switchyard.relay.values import ClientRequest, Sink, is_departure
 
 MAX_AGENT_CHARS = 120
 
@@ -27,35 +29,35 @@ class Relay:
 
     async def answer(self, request: ClientRequest, sink: Sink) -> Exchange:
         """Answer the request into the sink. Cancel it when the client leaves: everything ends at once."""
-        exchange = _opened(request)
-        self._dependencies.opened(exchange)
-        health = self._dependencies.state().health
-        search = Search(self._dependencies, request, exchange)
-        answering = Answering(self._dependencies, request, exchange, search, sink)
+        dependencies, exchange = self._dependencies, _opened(request)
+        dependencies.opened(exchange)
+        stopwatch = Stopwatch(dependencies.awake)
+        reports = Reports(dependencies, exchange)
+        search = Search(dependencies, request, exchange, stopwatch, reports)
+        answering = Answering(dependencies, request, exchange, sink, stopwatch, reports)
         try:
-            found = recall(self._dependencies, request) or await search.find()
+            found = recall(dependencies, request) or await search.find()
             if isinstance(found, FinalError):
                 await answering.return_error(found)
             else:
                 await answering.give(found)
         except asyncio.CancelledError as cancelled:
-            health.release(exchange.id)
-            # the server gives its reason when it ends and can wait no longer; a client just leaves
-            if not cancelled.args:
+            reports.release()
+            if is_departure(cancelled):
                 await answering.abandoned()
                 raise
             await answering.interrupted()
-        except Exception as fault:  # a fault of ours: the client still gets its one clear error
-            log.exception("fault in exchange %s", exchange.id)
-            await answering.return_error(FinalError(_own_fault(fault)))
+        except Exception as error:  # an error of ours: the client still gets a clear one
+            log.exception("internal error in request %s", exchange.id)
+            await answering.return_error(FinalError(_internal_error(error)))
         finally:
-            health.release(exchange.id)
+            reports.release()
             answering.stop()
         return exchange
 
 
-def _own_fault(fault: Exception) -> WireError:
-    message = f"Switchyard itself failed ({type(fault).__name__}); the log in json_data/logs has the details."
+def _internal_error(error: Exception) -> WireError:
+    message = f"Switchyard itself failed ({type(error).__name__}); the log in json_data/logs has the details."
     return WireError(ErrorType.SERVER, message, 500)
 
 

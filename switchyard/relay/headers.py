@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from switchyard import VERSION
+from switchyard.protocols.neutral import Loss
 from switchyard.settings import Upstream
 
 Headers = list[tuple[str, str]]
@@ -32,6 +33,7 @@ GIVEN_BACK = frozenset({"request-id", "x-request-id", "retry-after", "retry-afte
 GIVEN_BACK_PREFIXES = ("anthropic-", "openai-", "x-ratelimit-", "x-codex-", "x-openai-")
 MAX_GIVEN_BACK = 8 * 1024
 """clients refuse an answer with more than 16 KB of headers"""
+MAX_DROPPED_CHARS = 1000
 TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -126,3 +128,21 @@ def given_back(upstream_headers: Iterable[tuple[str, str]]) -> Headers:
                 break
             given.append((name.lower(), value))
     return given
+
+
+def answer_headers(upstream: str, attempts: int) -> Headers:
+    """What every answer carries: the upstream that it comes from, if any, and how many attempts there were."""
+    named = [("x-switchyard-upstream", _header_safe(upstream))] if upstream else []
+    return [*named, ("x-switchyard-attempts", str(attempts))]
+
+
+def dropped_header(losses: tuple[Loss, ...]) -> tuple[str, str]:
+    """The fields of the request that the upstream did not get."""
+    fields = ",".join(dict.fromkeys(loss.field for loss in losses))
+    return "x-switchyard-dropped", _header_safe(fields)[:MAX_DROPPED_CHARS]
+
+
+@lru_cache(64)
+def _header_safe(text: str) -> str:
+    """Header values are plain ASCII: anything else is percent-encoded."""
+    return quote(text, safe=" !#$&'()*+,-./:;<=>?@[]^_`{|}~")

@@ -13,6 +13,7 @@ import msgspec
 from switchyard.exchange import Exchange
 from switchyard.routing.hold import Target
 from switchyard.routing.probes import Probes
+from switchyard.routing.waits import Waited
 
 MAX_HELD = 200
 MAX_HELD_BYTES = 256 * 1024 * 1024
@@ -31,17 +32,8 @@ class Wake(msgspec.Struct, frozen=True):
     target: Target = ("", "")
 
 
-class Waited(msgspec.Struct, frozen=True):
-    """One target that a held request waits for, and why; not tried before `not_before` nor after `until`."""
-
-    target: Target
-    reason: str = ""
-    not_before: float = 0.0
-    until: float = math.inf
-
-
 @dataclass(slots=True)
-class Held:
+class HeldRequest:
     """One held request. All moments are those of the hold's clock."""
 
     exchange: Exchange
@@ -68,7 +60,7 @@ class Hold:
         self._now = now
         self._jitter = jitter
         self._probes = Probes()
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, HeldRequest] = {}
         self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -108,7 +100,7 @@ class Hold:
         if task is None or len(self._held) >= MAX_HELD or self._bytes + size > MAX_HELD_BYTES:
             return False
         now = self._now()
-        self._held[exchange.id] = Held(exchange, task, size, now, now + seconds)
+        self._held[exchange.id] = HeldRequest(exchange, task, size, now, now + seconds)
         self._bytes += size
         return True
 
@@ -178,7 +170,7 @@ class Hold:
         for held in list(self._held.values()):
             held.task.cancel(CUT)
 
-    def held(self) -> tuple[Held, ...]:
+    def held(self) -> tuple[HeldRequest, ...]:
         """The held requests, the oldest first."""
         return tuple(self._held.values())
 
@@ -186,7 +178,7 @@ class Hold:
         """The moment of the next try of these targets, by anybody; None while one is under way."""
         return self._probes.next_try_at(targets)
 
-    def is_queued(self, held: Held) -> bool:
+    def is_queued(self, held: HeldRequest) -> bool:
         """What it waited for answers again; it waits for a free slot there."""
         is_waiting = held.wake is not None or held.recovered is not None
         return not is_waiting and not self._probes.is_trying(held.exchange.id)

@@ -1,5 +1,6 @@
-"""What the doors hand to the relay, and what the relay needs of them."""
+"""What the endpoints pass to the relay, and what the relay needs of them."""
 
+import asyncio
 from typing import Protocol
 
 import msgspec
@@ -10,7 +11,7 @@ from switchyard.relay.headers import Headers
 
 
 class ClientRequest(msgspec.Struct, frozen=True):
-    """One request of a client, its body unpacked. `headers` have lower-case names."""
+    """One request of a client, its body decompressed. `headers` have lower-case names."""
 
     protocol: ProtocolName
     body: bytes
@@ -20,11 +21,11 @@ class ClientRequest(msgspec.Struct, frozen=True):
     client: str = ""
     kind: str = "request"
     received_at: int = 0
-    """seconds since the epoch: what answers that are built here name as their time"""
+    """seconds since the epoch: the time that answers carry which are made here"""
     compacts: bool = False
     """the client wants its conversation compacted"""
     compact_endpoint: bool = False
-    """asked through the older endpoint for that, which answers with one body of its own form"""
+    """it uses the older endpoint for that, which answers with one body of its own form"""
 
 
 class Sink(Protocol):
@@ -42,3 +43,8 @@ class Sink(Protocol):
 
     async def cut(self) -> None:
         """Close the client's connection in place of an end, so that no client takes the answer as complete."""
+
+
+def is_departure(cancelled: asyncio.CancelledError) -> bool:
+    """True if the client has left: whoever else cancels a request gives a reason."""
+    return not cancelled.args

@@ -12,7 +12,7 @@ from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Usage
 from switchyard.protocols.openai_responses.compaction import encode_compact_response
 from switchyard.protocols.passthrough.model_name import rewrite_model_name
-from switchyard.relay.attempt import Held
+from switchyard.relay.attempt import HeldAnswer
 from switchyard.relay.failures import AttemptFailed, refused_failure
 from switchyard.relay.prepare import Preparation, Prepared
 from switchyard.relay.values import ClientRequest
@@ -27,7 +27,7 @@ class Whole(msgspec.Struct, frozen=True):
 
 
 def whole_answer(
-    held: Held,
+    held: HeldAnswer,
     request: ClientRequest,
     prepared: Prepared,
     preparation: Preparation,

@@ -62,6 +62,10 @@ class Route(msgspec.Struct, frozen=True):
     search_seconds: float = math.inf
     """the time budget for finding an upstream that answers"""
 
+    def in_order(self, *, rescues_first: bool) -> tuple[Candidate, ...]:
+        """The candidates to try; rescue upstreams are tried only where a failure calls for them, and first."""
+        return self.rescues + self.candidates if rescues_first else self.candidates
+
 
 class State(msgspec.Struct, frozen=True):
     """The state of the upstreams, beside the settings."""

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from math import ceil
 
 from switchyard.protocols.names import ProtocolName
-from switchyard.relay.hold import Held, Hold, Waited
+from switchyard.relay.hold import HeldRequest, Hold
 from switchyard.routing.hold import Target
+from switchyard.routing.waits import Waited
 from switchyard.store.render import short_name
 from switchyard.web.epochs import Epochs
 from switchyard.web.views import Json
@@ -50,7 +51,7 @@ class HeldRequests:
         mine = [held for held in self._hold.held() if held.exchange.client_protocol == client]
         return f"held: {len(mine)} ({self._what_next(mine[0])})" if mine else ""
 
-    def _what_next(self, held: Held) -> str:
+    def _what_next(self, held: HeldRequest) -> str:
         if self._hold.is_queued(held):
             return "waiting for a free slot"
         causes = [
@@ -61,7 +62,7 @@ class HeldRequests:
         seconds = None if moment is None else ceil(self._epochs.seconds_until(moment))
         return ", ".join([*causes, f"next try {seconds} s" if seconds else "trying now"])
 
-    def _row(self, held: Held) -> Json:
+    def _row(self, held: HeldRequest) -> Json:
         exchange = held.exchange
         return {
             "id": exchange.id,
@@ -82,7 +83,7 @@ class HeldRequests:
         return None if moment is None else self._epochs.of(moment)
 
 
-def _upstream(held: Held, waited: Waited) -> Json:
+def _upstream(held: HeldRequest, waited: Waited) -> Json:
     name, model = waited.target
     tries = sum((attempt.upstream, attempt.model) == waited.target for attempt in held.exchange.attempts)
     return {"upstream": name, "model": model, "reason": waited.reason, "tries": tries}

@@ -14,7 +14,8 @@ from switchyard.relay.answering import Answering
 from switchyard.relay.failover import Relay
 from switchyard.relay.final_error import FinalError
 from switchyard.relay.headers import Headers
-from switchyard.relay.search import Search
+from switchyard.relay.reports import Reports
+from switchyard.relay.stopwatch import Stopwatch
 from switchyard.relay.values import ClientRequest
 from switchyard.settings import DEMO_URL, Upstream
 from tests.bed.dependencies import bed_of
@@ -102,9 +103,8 @@ def given(
             protocol, body, read_request_summary(protocol, body, headers), [*headers.items()]
         )
         exchange = Exchange("x_1", 0.0, protocol, "m")
-        answering = Answering(
-            bed.dependencies, request, exchange, Search(bed.dependencies, request, exchange), client
-        )
+        stopwatch, reports = Stopwatch(bed.dependencies.awake), Reports(bed.dependencies, exchange)
+        answering = Answering(bed.dependencies, request, exchange, client, stopwatch, reports)
         if begun:
             await client.start(200, [])
         await answering.return_error(final)

@@ -10,7 +10,7 @@ from switchyard.exchange import FailureKind
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.passthrough.stream import PassthroughStream
-from switchyard.relay.attempt import Held, attempt
+from switchyard.relay.attempt import HeldAnswer, attempt
 from switchyard.relay.failures import AttemptFailed
 from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.upstream import Call, Reply
@@ -79,7 +79,7 @@ def attempted(
         codec = CODECS[protocol]
         stream = PassthroughStream(codec, "m") if wants_stream else None
         dependencies = cast(SimulatingWire, FakeWire(pieces, label, pauses or []))
-        held: Held = await attempt(
+        held: HeldAnswer = await attempt(
             dependencies, CALL, codec, stream, timeouts or Timeouts(), seconds_left=seconds_left, wall=0.0
         )
         rest = b"".join([chunk async for chunk in held.reply.chunks()]) if reads_on else b""

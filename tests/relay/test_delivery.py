@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 import pytest
@@ -10,10 +10,9 @@ from switchyard.protocols import neutral
 from switchyard.protocols.codec import Target
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.conversion import StreamConversion, convert_request
-from switchyard.protocols.neutral import WireError
 from switchyard.protocols.passthrough.stream import FORGOTTEN_ENDS, PassthroughStream
-from switchyard.relay.attempt import Held, Stream
-from switchyard.relay.delivery import deliver_stream
+from switchyard.relay.attempt import HeldAnswer, Stream
+from switchyard.relay.delivery import closing_bytes, deliver_stream
 from switchyard.relay.failures import AttemptFailed, network_failure
 from switchyard.relay.headers import Headers
 from switchyard.relay.keep_alive import KeepAlive
@@ -51,13 +50,13 @@ class FakeReply:
 
 @dataclass
 class Delivered:
-    """What the client got, and what was settled when."""
+    """What the client got, and how the stream ended."""
 
     write_seconds: float = 0.0
     started: bool = True
     body: bytes = b""
-    settled: list[Failure | None] = field(default_factory=list)
-    body_when_settled: bytes = b""
+    failure: Failure | None = None
+    body_before_the_end: bytes = b""
     at: float = 0.0
     closed_at: float | None = None
     """when the upstream's connection was closed, if it was not left to the caller"""
@@ -76,14 +75,9 @@ class Delivered:
     async def cut(self) -> None:
         raise AssertionError("it ends in its protocol")
 
-    async def settle(self, failure: Failure | None) -> None:
-        self.settled.append(failure)
-        self.body_when_settled = self.body
-
     @property
     def kind(self) -> FailureKind | None:
-        (failure,) = self.settled
-        return failure.kind if failure else None
+        return self.failure.kind if self.failure else None
 
     @property
     def beats(self) -> int:
@@ -106,14 +100,15 @@ def deliver(
         got = Delivered(write_seconds)
         stream = stream_between(protocol, client or protocol)
         reply = FakeReply(records, seconds, end)
-        held = Held(cast(Reply, reply), b"", stream)
+        held = HeldAnswer(cast(Reply, reply), b"", stream)
         keep_alive = KeepAlive(got, 15.0, [], stream.keep_alive)
 
-        def phrase(failure: Failure) -> WireError:
-            return failure.error
-
-        await deliver_stream(held, stream, keep_alive, idle, got.settle, phrase, lambda out: out)
+        delivered = await deliver_stream(held, stream, keep_alive, idle)
+        got.failure, got.body_before_the_end, last = delivered.failure, got.body, delivered.last
         await keep_alive.stop()
+        if delivered.failure is not None:
+            last = closing_bytes(stream, last, delivered.failure.error)
+        await keep_alive.write(last)
         got.at, got.closed_at = now(), reply.closed_at
         return got
 
@@ -152,11 +147,11 @@ def test_an_idle_timeout_after_content_is_a_break_that_is_reported_once(protocol
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_broken_connection_is_reported_once_and_is_in_the_books_before(protocol: Protocol) -> None:
+def test_a_broken_connection_is_returned_before_the_client_gets_it_once(protocol: Protocol) -> None:
     got = deliver(protocol, records_of(protocol)[:6], end="break")
     assert got.kind is FailureKind.READ
     assert got.body.count(BROKE.encode()) == 1
-    assert BROKE.encode() not in got.body_when_settled
+    assert BROKE.encode() not in got.body_before_the_end
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -167,11 +162,11 @@ def test_an_end_before_the_end_of_the_protocol_is_a_break(protocol: Protocol) ->
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_the_end_is_in_the_books_before_the_client_sees_it(protocol: Protocol) -> None:
+def test_the_last_bytes_are_returned_and_not_written(protocol: Protocol) -> None:
     records = records_of(protocol)
     got = deliver(protocol, records)
     assert (got.kind, got.body) == (None, b"".join(records))
-    assert got.body_when_settled == b"".join(records[:-1])
+    assert got.body_before_the_end == b"".join(records[:-1])
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -1,0 +1,206 @@
+"""Ask one upstream: prepare the request for it, send it, and hold the answer until it has content."""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+
+import msgspec
+
+from switchyard.exchange import Attempt, Exchange, Failure, FailureKind
+from switchyard.protocols.codec import BadRequest
+from switchyard.protocols.conversion import StreamConversion
+from switchyard.protocols.neutral import ErrorType, Usage, WireError
+from switchyard.protocols.passthrough.stream import PassthroughStream
+from switchyard.relay.attempt import HeldAnswer, Stream, attempt
+from switchyard.relay.credentials import KeyMissing, NoneShown, fetch_key
+from switchyard.relay.dependencies import Dependencies
+from switchyard.relay.failures import NESTED, AttemptFailed, protocol_failure, refused_failure
+from switchyard.relay.headers import Headers, upstream_headers
+from switchyard.relay.limit_learning import LimitLearning
+from switchyard.relay.local_keys import without_local_keys
+from switchyard.relay.prepare import Preparation, Prepared, protocol_for
+from switchyard.relay.redaction import redacted, secrets_of
+from switchyard.relay.reports import Started
+from switchyard.relay.upstream import Call
+from switchyard.relay.urls import demo_url, request_url
+from switchyard.relay.values import ClientRequest, is_departure
+from switchyard.relay.whole import Whole, whole_answer
+from switchyard.routing.lineup import Candidate
+from switchyard.settings import Settings, Upstream, timeouts_of
+
+OFF_LOOP_BYTES = 512 * 1024
+"""larger bodies are converted in a thread, so that other requests are not delayed"""
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """The request as one upstream gets it, and what reads the answer."""
+
+    key: str
+    prepared: Prepared
+    stream: Stream | None
+    """None if the client wants one body"""
+
+    @property
+    def usage_so_far(self) -> Usage | None:
+        """For a client that leaves before any content: an upstream that has reported usage has read the prompt."""
+        stream = self.stream
+        if stream is None or stream.usage is None:
+            return None
+        return stream.usage_with_estimate(self.prepared.input_estimate)
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An answer that has content. Its connection is open and its slot taken: whoever gets it releases both."""
+
+    candidate: Candidate
+    started: Started
+    outgoing: Outgoing
+    held: HeldAnswer
+    whole: Whole | None
+    """the client's answer if it is one body; otherwise `held` has a stream"""
+
+    @property
+    def is_last_resort(self) -> bool:
+        return self.started.selected.route.last_resort
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """An attempt without an answer. `outgoing` is None if nothing could be sent."""
+
+    failure: Failure
+    outgoing: Outgoing | None
+
+
+class Asking:
+    """Asks one upstream after another with the same request, which it decodes at most once."""
+
+    def __init__(
+        self, dependencies: Dependencies, request: ClientRequest, exchange: Exchange, settings: Settings
+    ) -> None:
+        self._dependencies = dependencies
+        self._request = request
+        self._exchange = exchange
+        self._client_keys = settings.client_keys
+        self._preparation = Preparation(request, dependencies.codecs)
+        self.learning = LimitLearning(dependencies.learned)
+
+    def follow(self, settings: Settings) -> None:
+        """Remove what has become a client key since the request was received."""
+        if settings.client_keys != self._client_keys:
+            self._client_keys = settings.client_keys
+            self._request = without_local_keys(self._request, settings.client_keys)
+            self._preparation = Preparation(self._request, self._dependencies.codecs)
+
+    def new_attempt(self, candidate: Candidate, seconds: float) -> Attempt:
+        """The record of an attempt that begins now."""
+        upstream, request = candidate.upstream, self._request
+        protocol = protocol_for(upstream, request.protocol)
+        query = request.query if protocol == request.protocol else ""
+        url = demo_url(protocol) if upstream.is_demo else request_url(upstream, candidate.model, "", query)
+        return Attempt(candidate.name, candidate.model, protocol, url, candidate.why, seconds)
+
+    async def ask(self, started: Started, note: Attempt, seconds_left: float) -> Answer | Refusal:
+        """One attempt. If it is cancelled, its connection is closed and the usage so far is recorded."""
+        outgoing, candidate = None, started.selected.candidate
+        try:
+            outgoing = await self._prepare(candidate, note)
+            held = await self._send(started, note, outgoing, seconds_left)
+            whole = None if held.stream is not None else await self._whole(held, outgoing.prepared)
+        except AttemptFailed as failed:
+            key = "" if outgoing is None else outgoing.key
+            secrets = secrets_of(candidate.upstream, self._request.headers, key)
+            return Refusal(redacted(failed.failure, secrets), outgoing)
+        except asyncio.CancelledError as cancelled:
+            if outgoing is not None and is_departure(cancelled):
+                self._exchange.usage = outgoing.usage_so_far
+            raise
+        return Answer(candidate, started, outgoing, held, whole)
+
+    async def _prepare(self, candidate: Candidate, note: Attempt) -> Outgoing:
+        """Raises AttemptFailed."""
+        prepared = await self._converted(candidate, note)
+        self._exchange.losses = prepared.losses
+        key = await _key_of(candidate.upstream, self._request.headers)
+        stream = self._new_stream(prepared) if self._request.summary.stream else None
+        return Outgoing(key, prepared, stream)
+
+    async def _converted(self, candidate: Candidate, note: Attempt) -> Prepared:
+        """Raises AttemptFailed."""
+        body, learning = self._request.body, self.learning
+        target = learning.target(candidate, note.protocol)
+        signatures = self._dependencies.signatures
+        stripped = None if learning.strips_thinking else signatures.foreign(body, target.issuer)
+        try:
+            if len(body) > OFF_LOOP_BYTES:
+                return await asyncio.to_thread(self._preparation.prepare, candidate, target, stripped)
+            return self._preparation.prepare(candidate, target, stripped)
+        except BadRequest as refused:
+            raise AttemptFailed(refused_failure(refused)) from None
+        except RecursionError:
+            error = WireError(ErrorType.INVALID_REQUEST, "the request's JSON is nested too deeply", 400)
+            raise AttemptFailed(Failure(FailureKind.REFUSED_REQUEST, error)) from None
+
+    def _new_stream(self, prepared: Prepared) -> Stream:
+        codecs, client = self._dependencies.codecs, self._dependencies.codecs[self._request.protocol]
+        if prepared.sent is None or prepared.request is None:
+            return PassthroughStream(client, self._request.summary.model, prepared.hide_usage)
+        return StreamConversion(codecs[prepared.protocol], client, prepared.sent, prepared.request)
+
+    def _send(
+        self, started: Started, note: Attempt, outgoing: Outgoing, seconds_left: float
+    ) -> Awaitable[HeldAnswer]:
+        """The answer, held at its first content. Raises AttemptFailed."""
+        selected, request, prepared = started.selected, self._request, outgoing.prepared
+        upstream, timeouts = (
+            selected.candidate.upstream,
+            timeouts_of(selected.candidate.upstream, selected.settings),
+        )
+        headers = upstream_headers(
+            upstream,
+            outgoing.key,
+            request.headers,
+            same_protocol=prepared.sent is None,
+            stream=request.summary.stream,
+            refused_betas=prepared.target.capabilities.refused_betas,
+        )
+        return attempt(
+            self._dependencies.wire,
+            Call(
+                note.url,
+                headers,
+                prepared.body,
+                timeouts.connect,
+                upstream.proxy,
+                upstream.is_demo,
+                upstream.name,
+            ),
+            self._dependencies.codecs[note.protocol],
+            outgoing.stream,
+            timeouts,
+            seconds_left=seconds_left,
+            wall=time.time(),
+        )
+
+    async def _whole(self, held: HeldAnswer, prepared: Prepared) -> Whole:
+        """The client's answer as one body. Raises AttemptFailed, with the connection closed."""
+        arguments = (held, self._request, prepared, self._preparation, self._dependencies.codecs)
+        try:
+            if len(held.start) > OFF_LOOP_BYTES:
+                return await asyncio.to_thread(whole_answer, *arguments)
+            return whole_answer(*arguments)
+        except BaseException as error:
+            await held.reply.close()
+            if isinstance(error, RecursionError):
+                raise AttemptFailed(protocol_failure(NESTED)) from None
+            raise
+
+
+async def _key_of(upstream: Upstream, client_headers: Headers) -> str:
+    """The key for this upstream. Raises AttemptFailed."""
+    try:
+        return await fetch_key(upstream, client_headers)
+    except KeyMissing as missing:
+        error = WireError(ErrorType.AUTHENTICATION, str(missing), 401)
+        # a client that sends no key must not put the entry into cooldown for those that do
+        kind = FailureKind.REFUSED_REQUEST if isinstance(missing, NoneShown) else FailureKind.STATUS
+        raise AttemptFailed(Failure(kind, error)) from None

@@ -1,0 +1,35 @@
+"""Release the connection and the slot of an answer, exactly once."""
+
+from switchyard.relay.draining import Draining
+from switchyard.relay.upstream import Reply
+from switchyard.relay.waiting import WaitingRoom
+
+
+class OpenAnswer:
+    """Call `drain` when the answer is complete; call `close` in every case. The first call of either counts."""
+
+    def __init__(self, reply: Reply, upstream: str, queue: WaitingRoom, draining: Draining) -> None:
+        self._reply = reply
+        self._upstream = upstream
+        self._queue = queue
+        self._draining = draining
+        self._is_open = True
+
+    def drain(self) -> None:
+        """Keep the slot until the body has ended, which nobody waits for.
+
+        Call it before the client can see the end: its next request is to find the slot free if the body has ended.
+        """
+        if self._is_open:
+            self._is_open = False
+            self._draining.take_over(self._reply, self._queue.leave_after(self._upstream))
+
+    async def close(self) -> None:
+        """Close the connection of an answer that is not complete, and release its slot then."""
+        if not self._is_open:
+            return
+        try:
+            await self._reply.close()
+        finally:
+            self._is_open = False
+            self._queue.leave(self._upstream)

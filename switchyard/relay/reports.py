@@ -1,0 +1,105 @@
+"""Report each attempt to all that learn from it: the health of upstreams, the probes of the hold, session affinity."""
+
+import msgspec
+from msgspec.structs import replace
+
+from switchyard.exchange import Exchange, Failure
+from switchyard.relay.dependencies import Dependencies
+from switchyard.relay.selection import Selected
+from switchyard.routing.health import Charge, is_same_account
+from switchyard.routing.hold import prospect_of
+from switchyard.routing.recoveries import Recoveries
+from switchyard.routing.sessions import conversation_of
+from switchyard.routing.verdict import NETWORK
+from switchyard.routing.waits import target_of
+
+
+class Started(msgspec.Struct, frozen=True):
+    """One attempt that has begun, and what its end is judged by."""
+
+    selected: Selected
+    at: float
+    """in monotonic seconds"""
+    awake_at: float
+    """by the hold's clock"""
+    is_simulated: bool
+    """a failure of the upstream was being simulated"""
+    is_alone: bool
+    """no other request was trying the same"""
+
+
+class Reports:
+    """The reports of one request. Each `begin` is followed by exactly one of `succeeded`, `failed` and `left`."""
+
+    def __init__(self, dependencies: Dependencies, exchange: Exchange) -> None:
+        self._dependencies = dependencies
+        self._health = dependencies.state().health
+        self._exchange_id = exchange.id
+        self._conversation = conversation_of(exchange.session, exchange.model_asked)
+        self.recoveries = Recoveries()
+
+    def begin(self, selected: Selected) -> Started:
+        dependencies, candidate = self._dependencies, selected.candidate
+        at, awake_at = dependencies.monotonic(), dependencies.awake()
+        is_simulated = dependencies.wire.seconds_left(candidate.name) is not None
+        self._health.begin(candidate.name, candidate.model, self._exchange_id)
+        is_alone = dependencies.hold.begin(self._exchange_id, target_of(candidate))
+        return Started(selected, at, awake_at, is_simulated, is_alone)
+
+    def succeeded(self, started: Started) -> None:
+        """The answer has content."""
+        dependencies, candidate = self._dependencies, started.selected.candidate
+        dependencies.answered.add(candidate.name)
+        dependencies.hold.succeeded(self._exchange_id, target_of(candidate))
+        if self._is_same_account(started):
+            self._health.succeeded(candidate.name, candidate.model, started.at)
+        self.release()
+        dependencies.sessions.remember(
+            self._conversation, candidate.name, dependencies.monotonic(), stays=started.selected.route.stays
+        )
+
+    def failed(self, started: Started, failure: Failure) -> None:
+        """The attempt has failed; what that costs the upstream is charged by the verdict."""
+        dependencies, prospect = self._dependencies, prospect_of(failure)
+        target = target_of(started.selected.candidate)
+        self.recoveries.note_failure(target, was_alone=started.is_alone)
+        if prospect.passes and prospect.after <= dependencies.settings().failover.hold_seconds:
+            dependencies.hold.failed(self._exchange_id, target, started.awake_at, prospect.after)
+        else:
+            dependencies.hold.end(self._exchange_id, target)
+
+    def left(self, started: Started) -> None:
+        """The request has ended before the attempt did."""
+        self._dependencies.hold.end(self._exchange_id, target_of(started.selected.candidate))
+
+    def charge(self, started: Started, charge: Charge, failure: Failure) -> None:
+        """Charge the upstream with the failure of this attempt, and end its trial."""
+        dependencies, candidate = self._dependencies, started.selected.candidate
+        if failure.kind in NETWORK:  # no other failures are simulated
+            left = dependencies.wire.seconds_left(candidate.name)
+            has_ended = started.is_simulated and left is None
+            charge = Charge("none") if has_ended else replace(charge, simulated_seconds=left)
+        if self._is_same_account(started):
+            self._health.failed(
+                candidate.name,
+                candidate.model,
+                charge,
+                failure.summary,
+                started.selected.settings.failover,
+                dependencies.monotonic(),
+                started.at,
+            )
+        self.release()
+
+    def release(self) -> None:
+        """The upstream that this request has on trial, if any, may be tried by others."""
+        self._health.release(self._exchange_id)
+
+    def _is_same_account(self, started: Started) -> bool:
+        """False once the entry is gone or names another account: a new key is not charged for the old one."""
+        settings, selected = self._dependencies.settings(), started.selected
+        if settings is selected.settings:
+            return True
+        upstream = selected.candidate.upstream
+        entry = settings.upstream(upstream.name)
+        return entry is not None and is_same_account(entry, upstream)

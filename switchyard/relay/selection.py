@@ -1,0 +1,181 @@
+"""Select the upstream that a request tries next, and wait for a slot there if all have none."""
+
+import msgspec
+from msgspec.structs import replace
+
+from switchyard.exchange import Exchange, Failure
+from switchyard.protocols.names import ModelName
+from switchyard.relay.dependencies import Dependencies
+from switchyard.relay.draining import LINGER_SECONDS
+from switchyard.relay.stopwatch import Stopwatch
+from switchyard.routing.hold import LONGEST_PAUSE_SECONDS
+from switchyard.routing.lineup import Candidate, Skip
+from switchyard.routing.route import Ask, Route, State, choose_route
+from switchyard.routing.sessions import conversation_of
+from switchyard.routing.slots import full_upstreams, wait_ends, worth_waiting_for
+from switchyard.routing.verdict import Verdict
+from switchyard.settings import Settings, Upstream
+
+EMPTY = Route((), (), (), ())
+
+
+class Selected(msgspec.Struct, frozen=True):
+    """The upstream to try next, by these settings; `has_slot` if a slot there is counted already."""
+
+    candidate: Candidate
+    settings: Settings
+    route: Route
+    has_slot: bool
+
+
+class Selection:
+    """Knows what one request has tried. `settings` are those of the present pass over the upstreams."""
+
+    def __init__(
+        self,
+        dependencies: Dependencies,
+        exchange: Exchange,
+        stopwatch: Stopwatch,
+        settings: Settings,
+        ask: Ask,
+    ) -> None:
+        self._dependencies = dependencies
+        self._exchange = exchange
+        self._stopwatch = stopwatch
+        self._ask = ask
+        self._rescues_first = False
+        self._queue = QueuePosition(dependencies)
+        self.settings = settings
+        self.route = EMPTY
+        """the last one chosen"""
+
+    async def next(self) -> Selected | None:
+        """The next candidate, with a slot if it had to be waited for; None when there is none left.
+
+        The route is chosen anew after each wait: others may have found an upstream failing, or filled it, meanwhile.
+        """
+        queue, granted = self._dependencies.waiting, ""
+        while self.seconds_left() > 0:
+            queue.hand_out()
+            state = self._dependencies.state()
+            candidate = next(iter(self._choose(state, granted)), None)
+            if granted and (candidate is None or candidate.name != granted):
+                queue.give_back(granted)
+                granted = ""
+            if candidate is not None and (granted or not state.limits.is_full(candidate.upstream)):
+                return Selected(candidate, self.settings, self.route, bool(granted))
+            wanted, seconds = self._to_wait_for(candidate)
+            if not wanted or seconds <= 0 or queue.is_at_limit:
+                return None
+            granted = await self._queue.wait(wanted, seconds)
+        if granted:
+            queue.give_back(granted)
+        return None
+
+    def seconds_left(self) -> float:
+        """Of the time budget for finding an upstream; no limit before the first route."""
+        return self.route.search_seconds - self._stopwatch.seconds()
+
+    # --- what changes the selection --------------------------------------------------
+
+    def note_failure(self, selected: Selected, verdict: Verdict, failure: Failure | None) -> None:
+        """The candidate has failed: by the verdict it is left out, and so are smaller windows."""
+        ask = self._ask
+        exceeded = ask.exceeded
+        if verdict.needs_larger_window and failure is not None:
+            exceeded = max(exceeded, failure.error.limit or selected.candidate.upstream.context_window)
+        self._ask = replace(
+            ask,
+            tried=ask.tried | {selected.candidate.name},
+            may_resort=ask.may_resort and not selected.route.last_resort,
+            exceeded=exceeded,
+        )
+        self._rescues_first = self._rescues_first or verdict.action == "rescue"
+
+    @property
+    def may_resort(self) -> bool:
+        """True while an upstream that is cooling down may be tried as a last resort."""
+        return self._ask.may_resort
+
+    def allow_last_resort(self) -> None:
+        self._ask = replace(self._ask, may_resort=True)
+
+    def begin_pass(
+        self, settings: Settings, tried: frozenset[str], probing: str, waits_for: str, seconds: float
+    ) -> None:
+        """Of a held request: try again what is not among `tried`, by these settings."""
+        self.settings = settings
+        self._ask = replace(self._ask, tried=tried, probing=probing)
+        self._queue.begin_pass(waits_for, self._dependencies.monotonic() + seconds)
+
+    def unasked(self) -> tuple[Skip, ...]:
+        """The candidates that were not asked because the time budget was used up."""
+        if self.seconds_left() > 0:
+            return ()
+        budget = self.route.search_seconds
+        text = f"not asked: the time budget of {budget:g} s (failover.total_seconds) was used up"
+        in_order = self.route.in_order(rescues_first=self._rescues_first)
+        return tuple(Skip(one.name, "time", text) for one in in_order if one.name not in self._ask.tried)
+
+    def choose_without(self, upstreams: frozenset[str]) -> None:
+        """The route as it is now for a request that has tried these upstreams and probes none."""
+        self._ask = replace(self._ask, tried=upstreams, probing="")
+        self._choose(self._dependencies.state())
+
+    # --- choosing --------------------------------------------------------------------
+
+    def _choose(self, state: State, granted: str = "") -> tuple[Candidate, ...]:
+        """The candidates in order; `granted` names the upstream at which the request has a slot."""
+        dependencies, ask = self._dependencies, self._ask
+        free_soon, now = dependencies.waiting.free_soon(), dependencies.now()
+        if granted or free_soon:
+            ask = replace(ask, holds=granted, free_soon=free_soon)
+        affinity = dependencies.sessions.affinity_of(
+            conversation_of(ask.session, ask.model),
+            now.monotonic,
+            self.settings.failover.session_hours * 3600,
+        )
+        self.route = choose_route(self.settings, state, ask, now, affinity)
+        if not ask.tried:
+            self._exchange.skipped = self.route.reasons
+        return self.route.in_order(rescues_first=self._rescues_first)
+
+    def _to_wait_for(self, candidate: Candidate | None) -> tuple[list[Upstream], float]:
+        """The full upstreams to wait for, and for how many seconds."""
+        now, full = self._dependencies.monotonic(), full_upstreams(self.route)
+        latest = self._queue.ends(full, now, self.settings.failover.queue_seconds)
+        if candidate is not None:
+            # another upstream would have no prompt cache of the conversation: not worth it for a moment
+            return [candidate.upstream], LINGER_SECONDS
+        with_rescues = self._rescues_first or bool(ModelName.read(self._ask.model).upstream)
+        wanted = worth_waiting_for(self.settings, full, with_rescues=with_rescues)
+        return wanted, wait_ends(self.route, min(latest, now + self.seconds_left())) - now
+
+
+class QueuePosition:
+    """One request's position in the queue for slots, and until when it waits there."""
+
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._queue = dependencies.waiting
+        self._ticket: int | None = None
+        self._ends: float | None = None
+        self._waits_for: str | None = None
+        """of a held request: the upstream at which it may wait for as long as it is held"""
+
+    def begin_pass(self, waits_for: str, ends: float) -> None:
+        self._waits_for, self._ends = waits_for, ends
+
+    def ends(self, full: frozenset[str], now: float, queue_seconds: float) -> float:
+        """The moment until which it waits."""
+        if self._ends is None:
+            self._ends = now + queue_seconds
+        if self._waits_for is not None and self._waits_for not in full:
+            # while it waits here it does not try the upstreams that may recover: only for a moment
+            self._ends, self._waits_for = min(self._ends, now + LONGEST_PAUSE_SECONDS), None
+        return self._ends
+
+    async def wait(self, wanted: list[Upstream], seconds: float) -> str:
+        """The upstream at which the request now has a slot; "" if there was none in time."""
+        if self._ticket is None:
+            self._ticket = self._queue.draw_ticket()
+        return await self._queue.wait(self._ticket, wanted, seconds) or ""
