@@ -224,7 +224,7 @@ class Holding:
             return "given up by the user"
         if task is not None and task.cancelling():
             return "its connection ended"
-        return "its time is used up" if self.is_used_up else "there is nothing left to wait for"
+        return "its time limit has passed" if self.is_used_up else "there is nothing left to wait for"
 
 
 def _edited(failing: frozenset[str], before: Settings, now: Settings) -> frozenset[str]:
