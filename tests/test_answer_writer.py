@@ -146,7 +146,7 @@ def test_the_end_takes_along_what_is_held_back(count: int) -> None:
     assert asked(app)[1] == b"1\r\na\r\n" * count + b"1\r\nz\r\n0\r\n\r\n"
 
 
-def test_who_leaves_is_missed_although_its_next_request_waits() -> None:
+def test_a_client_that_leaves_is_noticed_although_its_next_request_waits() -> None:
     missed = threading.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -206,7 +206,7 @@ def test_some_answers_have_no_body(method: bytes, status: int) -> None:
     assert body == b"" and b"transfer-encoding" not in head
 
 
-def test_who_waits_for_leave_to_send_its_body_gets_it() -> None:
+def test_a_client_that_expects_100_continue_gets_it() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await whole(await read_body(scope, receive, 100))(scope, receive, send)
 
@@ -234,7 +234,7 @@ def test_an_old_client_is_reported_by_the_end_of_the_connection() -> None:
 
 
 @pytest.mark.parametrize("value", [b"a\r\nx-more: b", b"a\nb", b"a\rb", b"a\0b"])
-def test_a_header_cannot_say_more_than_itself(value: bytes) -> None:
+def test_a_header_cannot_add_another(value: bytes) -> None:
     head, body = asked(whole(b"Hello", 200, (b"x-odd", value)), GET)
 
     assert head.startswith(b"http/1.1 500") and body == b"Internal Server Error"
@@ -271,7 +271,7 @@ async def _no_head(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @pytest.mark.parametrize("app", [_no_answer, _fault_after_the_head, _two_heads, _no_head])
-def test_a_faulty_application_is_reported_as_a_fault(app: AsgiApp) -> None:
+def test_a_faulty_application_is_reported_as_an_error(app: AsgiApp) -> None:
     head, _ = asked(app, GET)
 
     assert head.startswith(b"http/1.1 500")
@@ -286,7 +286,7 @@ Tunnel = Callable[[socket.socket], socket.socket]
 def way(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[dict[str, Any], Tunnel]:
-    """The server's options, and what the client does with its connection before it speaks."""
+    """The server's options, and the client's actions on its connection before it sends a request."""
     if request.param == "plain HTTP":
         return {}, lambda connection: connection
     folder = tmp_path_factory.mktemp("certificates")

@@ -193,7 +193,7 @@ def test_pip_helps_out_where_uv_cannot(tmp_path: Path) -> None:
 # --- what can be wrong -----------------------------------------------------------
 
 
-def test_a_virtual_environment_without_pip_is_made_anew(tmp_path: Path) -> None:
+def test_a_virtual_environment_without_pip_is_recreated(tmp_path: Path) -> None:
     checkout = fresh_checkout(tmp_path)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / ".venv")], check=True)
 
@@ -217,7 +217,7 @@ def test_a_virtual_environment_that_does_not_run_is_named(tmp_path: Path) -> Non
     assert f"delete the folder {tmp_path / '.venv'} and start again" in said
 
 
-def test_a_ctrl_c_while_it_loads_is_no_fault(tmp_path: Path) -> None:
+def test_a_ctrl_c_while_it_loads_is_no_error(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path)
     (tmp_path / "switchyard" / "cli.py").write_text("raise KeyboardInterrupt\n")
 
@@ -239,7 +239,7 @@ def test_no_install_prints_commands_that_work_and_touches_nothing(tmp_path: Path
     assert checkout.start("--no-install")[0] == 7
 
 
-def test_a_place_where_nothing_can_be_created_is_named(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_named(tmp_path: Path) -> None:
     checkout = fresh_checkout(tmp_path)
     (tmp_path / ".venv").write_text("in the way")
 
@@ -285,7 +285,7 @@ def test_python_2_7_can_read_the_front() -> None:
 
 
 def test_an_old_python_is_reported_in_one_sentence() -> None:
-    """With each old Python that is found here, and with one that says that it is old."""
+    """With each old Python found on this machine, and with one that only reports an old version."""
     says_so = (
         "import sys, runpy; sys.version_info = (3, 9, 18, 'final', 0); "
         f"runpy.run_path({str(ROOT / 'app.py')!r}, run_name='__main__')"

@@ -1,4 +1,4 @@
-"""scripts/check.py says what it installs before it does, and leaves the system alone unless it is told otherwise."""
+"""scripts/check.py lists what it installs before it does, and changes the system only with a flag."""
 
 import os
 import shutil
@@ -84,7 +84,7 @@ def test_without_a_browser_and_the_flag_nothing_is_installed(machine: Machine) -
     assert machine.calls.read_text() == "" and not (machine.folder / ".cache").exists()
 
 
-def test_what_is_needed_is_said_before_anything_is_installed(machine: Machine) -> None:
+def test_requirements_are_listed_before_anything_is_installed(machine: Machine) -> None:
     machine.add("google-chrome")
     said = machine.check()
 
@@ -118,7 +118,7 @@ def test_the_system_package_manager_is_called_only_with_the_flag(machine: Machin
         assert machine.calls.read_text() == ""
 
 
-def test_the_fast_checks_need_the_packages_alone(machine: Machine) -> None:
+def test_the_fast_checks_need_only_the_packages(machine: Machine) -> None:
     said = machine.check("--fast")
 
     assert said.splitlines()[:3] == [
@@ -143,13 +143,13 @@ def test_the_dashboard_is_checked_with_the_pinned_tools(machine: Machine) -> Non
     ]
 
 
-def test_a_fast_check_leaves_the_dashboard_out(machine: Machine) -> None:
+def test_a_fast_check_skips_the_dashboard(machine: Machine) -> None:
     output = machine.check("--fast")
 
     assert "-- mypy --strict" in output and "static/" not in output
 
 
-def test_the_check_before_a_commit_runs_format_lint_and_types_alone(machine: Machine) -> None:
+def test_the_check_before_a_commit_runs_only_format_lint_and_types(machine: Machine) -> None:
     output = machine.check("--lint")
 
     checks = [line for line in output.splitlines() if line.startswith("-- ") and "Installing" not in line]

@@ -68,7 +68,7 @@ def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
 # --- flags ----------------------------------------------------------------------
 
 
-def test_flags_of_the_daemon_may_stand_behind_the_command(shell: Shell) -> None:
+def test_flags_of_the_daemon_may_follow_the_command(shell: Shell) -> None:
     other = shell.folder / "other"
     other.mkdir()
     (other / "all_configs.json").write_text('{"upstreams": []}')
@@ -130,7 +130,7 @@ def test_a_port_that_is_none_gets_one_sentence(shell: Shell, line: str) -> None:
 # --- import ---------------------------------------------------------------------
 
 
-def test_a_preview_says_what_becomes_what_and_writes_nothing(shell: Shell) -> None:
+def test_a_preview_shows_what_an_import_adds_and_writes_nothing(shell: Shell) -> None:
     file = shell.file("accounts.json", ACCOUNTS)
     code, said, _ = shell(f"import {file} --dry-run")
     assert (code, said.splitlines()) == (
@@ -180,7 +180,7 @@ def test_a_foreign_file_may_have_comments(shell: Shell) -> None:
     )
 
 
-def test_the_ancestors_own_file_is_rewritten_in_place_and_kept(shell: Shell) -> None:
+def test_a_file_in_the_legacy_format_is_rewritten_in_place_and_kept(shell: Shell) -> None:
     shell.data.mkdir()
     path = shell.data / "all_configs.json"
     path.write_text(
@@ -192,7 +192,7 @@ def test_the_ancestors_own_file_is_rewritten_in_place_and_kept(shell: Shell) -> 
     assert [copy.read_bytes() for copy in shell.data.glob("all_configs.ancestor*")] == [before]
 
 
-def test_without_a_terminal_nothing_is_written_unasked(shell: Shell) -> None:
+def test_without_a_terminal_nothing_is_written_unconfirmed(shell: Shell) -> None:
     code, _, complaint = shell(f"import {shell.file('accounts.json', ACCOUNTS)}")
     assert (code, shell.data.exists()) == (1, False)
     assert complaint == "Nothing was written: no terminal to ask for confirmation; run it again with --yes.\n"
@@ -282,7 +282,7 @@ def test_the_first_client_key_and_the_smallest_window_are_written(shell: Shell) 
     }
 
 
-def test_what_an_earlier_set_up_was_asked_for_stays(shell: Shell) -> None:
+def test_the_choices_of_an_earlier_set_up_stay(shell: Shell) -> None:
     shell("setup claude --yes --with API_TIMEOUT_MS --model qwen3")
     assert shell("setup claude --yes")[1].endswith("Nothing to do for Claude Code.\n")
 
@@ -381,7 +381,7 @@ def test_a_running_daemons_address_is_taken(shell: Shell) -> None:
         lock.release()
 
 
-def test_faults_of_the_settings_stop_a_set_up(shell: Shell) -> None:
+def test_errors_in_the_settings_stop_a_set_up(shell: Shell) -> None:
     shell.data.mkdir()
     (shell.data / "all_configs.json").write_text('{"upstreams": 5}')
     code, _, said = shell("setup claude --yes")
@@ -435,7 +435,7 @@ def test_a_day_that_is_none_gets_one_sentence(shell: Shell) -> None:
     )
 
 
-def test_a_doctor_ends_with_the_number_of_faults(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_doctor_ends_with_the_number_of_errors(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     shell.data.mkdir()
     (shell.data / "all_configs.json").write_text('{"upstreams": 5, "model_rules": 6}')
@@ -455,7 +455,7 @@ def test_the_doctor_repairs_what_is_safe(shell: Shell, monkeypatch: pytest.Monke
     assert "ANTHROPIC_API_KEY" not in path.read_text()
 
 
-def test_a_client_that_is_missing_is_left_out_of_the_self_test(
+def test_a_client_that_is_missing_is_skipped_by_the_self_test(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = shell.folder / "claude"

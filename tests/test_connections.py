@@ -29,9 +29,9 @@ OPEN_BODY = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 class Server:
-    """Answers with the length of the body and of the headers; `/slow` only when it is let go.
+    """Answers with the length of the body and of the headers; `/slow` only when it is released.
 
-    `/large` is one large answer, `/stream` comes in many pieces. `left` tells that the client of `/slow` has left.
+    `/large` is one large response, `/stream` comes in many chunks. `left`: the client of `/slow` has left.
     """
 
     def __init__(self, limits: Limits = LIMITS, certificates: Certificates | None = None) -> None:
@@ -149,7 +149,7 @@ def answer_of(connection: socket.socket) -> bytes:
     ],
     ids=repr,
 )
-def test_who_does_not_say_its_request_is_not_waited_for(hurried: Server, beginning: bytes) -> None:
+def test_a_client_that_does_not_send_its_request_is_disconnected(hurried: Server, beginning: bytes) -> None:
     with hurried.connect(beginning) as connection:
         cooldown_of(connection)
 
@@ -244,7 +244,7 @@ def test_an_idle_connection_is_kept_for_a_while_and_then_closed(hurried: Server)
         assert cooldown_of(connection) == b""
 
 
-def test_when_too_many_connect_the_idlest_go_and_who_works_stays(server: Server) -> None:
+def test_when_too_many_connect_the_longest_idle_are_closed_and_busy_ones_stay(server: Server) -> None:
     with server.connect(GET.replace(b"/", b"/slow", 1)) as working:
         assert server.works.wait(PATIENCE_SECONDS)
         crowd = [server.connect() for _ in range(5 * LIMITS.connections)]
@@ -268,7 +268,7 @@ def test_a_long_answer_is_not_cut_by_the_limits_on_requests(hurried: Server) -> 
 
 
 def connect_narrow(server: Server, octets: bytes) -> socket.socket:
-    """A client whose system takes little unasked."""
+    """A client whose system buffers little."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     connection.settimeout(PATIENCE_SECONDS)
@@ -278,13 +278,13 @@ def connect_narrow(server: Server, octets: bytes) -> socket.socket:
 
 
 @pytest.mark.parametrize("path", [b"/large", b"/stream"])
-def test_who_does_not_read_its_answer_is_let_go(hurried: Server, path: bytes) -> None:
+def test_a_client_that_does_not_read_is_disconnected(hurried: Server, path: bytes) -> None:
     with connect_narrow(hurried, GET.replace(b"/", path, 1)):
         wait_until(lambda: len(hurried.connections) == 1, "the connection")
         wait_until(lambda: not hurried.connections, "its end")
 
 
-def test_who_reads_slowly_gets_all_of_its_answer(hurried: Server) -> None:
+def test_a_slow_reader_gets_all_of_its_answer(hurried: Server) -> None:
     with connect_narrow(hurried, b"GET /stream HTTP/1.0\r\nhost: x\r\n\r\n") as connection:
         size = pauses = 0
         while piece := connection.recv(65536):
@@ -295,7 +295,7 @@ def test_who_reads_slowly_gets_all_of_its_answer(hurried: Server) -> None:
     assert pauses * SLOWLY > HURRY.unread_seconds
 
 
-def test_closed_connections_that_nobody_reads_count_as_well(server: Server) -> None:
+def test_closed_connections_that_are_not_read_count_as_well(server: Server) -> None:
     closing = b"GET /large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
     crowd = []
     for _ in range(2 * LIMITS.connections):
@@ -349,7 +349,7 @@ def with_body(head: bytes, size: int) -> bytes:
 
 @pytest.mark.parametrize("reset", [False, True], ids=["FIN", "RST"])
 @pytest.mark.parametrize("size", [0, 65_536, 65_537, 150_000, 3_000_000])
-def test_who_leaves_while_its_request_is_worked_on_is_noticed(server: Server, size: int, reset: bool) -> None:
+def test_a_client_that_leaves_during_its_request_is_noticed(server: Server, size: int, reset: bool) -> None:
     connection = server.connect(with_body(SLOW, size))
     assert server.works.wait(PATIENCE_SECONDS)
     leave(connection, reset=reset)

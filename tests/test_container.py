@@ -1,4 +1,4 @@
-"""The container files, read: what is copied is there, nobody is root, and the data lies in the volume."""
+"""The container files: copied paths exist, the user is not root, and the data is in the volume."""
 
 import re
 from pathlib import Path

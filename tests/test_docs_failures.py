@@ -1,4 +1,4 @@
-"""The page on failures says what the code does, in both languages."""
+"""The page on failures matches the code, in both languages."""
 
 import re
 from pathlib import Path
@@ -77,7 +77,7 @@ def rows(page: Path) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("type", ErrorType)
-def test_the_table_says_what_follows_each_meaning(type: ErrorType) -> None:
+def test_the_table_states_what_follows_each_meaning(type: ErrorType) -> None:
     _, *reported = rows(PAGES[0])[type]
     assert all(words.startswith(begin) for words, begin in zip(reported, described(type), strict=True))
 
@@ -88,7 +88,7 @@ def test_both_languages_have_the_same_meanings() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_hint_that_is_read_stands_in_the_table_and_no_other(page: Path) -> None:
+def test_every_hint_that_is_read_is_in_the_table_and_no_other(page: Path) -> None:
     text = page.read_text()
     table = text[text.index("`retry-after-ms`") : text.index("## ", text.index("`retry-after-ms`"))]
     named = [

@@ -1,4 +1,4 @@
-"""A document is compared with its type; each fault is said in plain words."""
+"""A document is compared with its type, and each error is a plain sentence."""
 
 from typing import Annotated, Any, Literal
 
@@ -45,11 +45,11 @@ def faults_of(raw: Any) -> list[str]:
         ({"label": "a", "secret": 12345}, "$.secret: expected text, found (not shown)"),
     ],
 )
-def test_a_fault_says_where_what_was_expected_and_what_was_found(raw: Any, fault: str) -> None:
+def test_an_error_states_where_what_was_expected_and_what_was_found(raw: Any, fault: str) -> None:
     assert faults_of(raw) == [fault]
 
 
-def test_a_right_value_has_no_fault() -> None:
+def test_a_valid_value_has_no_error() -> None:
     raw = {
         "label": "a",
         "size": "large",
@@ -61,7 +61,7 @@ def test_a_right_value_has_no_fault() -> None:
     assert faults_of(raw) == []
 
 
-def test_one_fault_does_not_hide_the_next() -> None:
+def test_one_error_does_not_hide_the_next() -> None:
     assert len(faults_of({"label": 1, "size": 2, "weight": "3", "parts": ["x", "y"], "words": {"a": 1}})) == 6
 
 
@@ -115,14 +115,14 @@ def test_paths_quote_names_that_are_no_plain_words() -> None:
     assert child("$", "plain", quoted=True) == '$["plain"]'
 
 
-def test_a_fault_with_a_place_in_the_text_names_it() -> None:
+def test_an_error_with_a_position_in_the_text_names_it() -> None:
     assert (
         str(Fault("$", "valid JSON", "a comma", 3, 7))
         == "$ (line 3, column 7): expected valid JSON, found a comma"
     )
 
 
-def test_the_error_holds_all_faults_and_says_them() -> None:
+def test_the_exception_holds_all_errors_and_lists_them() -> None:
     faults = (Fault("$.a", "text"), Fault("$.b", "a number", "x"))
     error = SettingsError(faults)
     assert (error.faults, str(error)) == (faults, "$.a: expected text; $.b: expected a number, found x")

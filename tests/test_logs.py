@@ -1,4 +1,4 @@
-"""The log says what happened in plain lines, whatever upstreams and clients put into their words."""
+"""The log uses plain lines, whatever text comes from upstreams and clients."""
 
 import logging
 import time
@@ -65,7 +65,7 @@ OBSTACLES = [a_file_for_the_folder, a_folder_for_the_file]
 
 
 @pytest.mark.parametrize("obstacle", [*OBSTACLES, *([a_full_disk] if Path("/dev/full").exists() else [])])
-def test_a_file_that_cannot_be_written_is_reported_once_and_the_console_goes_on(
+def test_a_file_that_cannot_be_written_is_reported_once_and_the_console_continues(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], obstacle: Callable[[Path], None]
 ) -> None:
     folder = tmp_path / "logs"
@@ -111,10 +111,10 @@ def test_the_line_of_a_request_that_was_held_says_for_how_long() -> None:
     assert " attempts=0 held=12.3s tokens=?" in line_of(exchange)
 
 
-def test_who_was_skipped_is_reported_with_the_reasons_that_explain_gives() -> None:
+def test_skipped_upstreams_are_reported_with_the_reasons_that_explain_gives() -> None:
     exchange = Exchange(id="x", at=0.0, client_protocol="chat", model_asked="m")
     exchange.skipped = (("b", "disabled"), ("c", "cooling down until 09:10 after 3 errors: 500 boom"))
-    assert "skipped" not in line_of(exchange)  # the error of a request that nobody was asked names them all
+    assert "skipped" not in line_of(exchange)  # if no upstream was tried, the error names them all
     exchange.attempts.append(Attempt("a", "m", "chat", "https://h.example", "keeps its conversation", 0.0))
     line = line_of(exchange)
     assert '"a" https://h.example as m (keeps its conversation): ' in line

@@ -1,4 +1,4 @@
-"""What an editor is told: every field with a sentence, and refusals where the reader refuses."""
+"""The schema for editors: every field has a description, and refuses what the decoder refuses."""
 
 import re
 from typing import Any, get_type_hints

@@ -1,4 +1,4 @@
-"""The settings file is read into values, and every fault is named."""
+"""The settings file is decoded into values, and every error is named."""
 
 from typing import Any
 
@@ -149,7 +149,7 @@ def test_the_example_of_the_documentation_is_read_whole() -> None:
         ),
     ],
 )
-def test_faults_of_an_upstream_have_its_path(fields: dict[str, Any], faults: list[str]) -> None:
+def test_errors_of_an_upstream_have_its_path(fields: dict[str, Any], faults: list[str]) -> None:
     assert faults_of_entry(**fields) == faults
 
 
@@ -165,7 +165,7 @@ def test_faults_of_an_upstream_have_its_path(fields: dict[str, Any], faults: lis
         {"base_url": f"https://user:{SECRET}@"},
     ],
 )
-def test_a_secret_never_appears_in_a_fault(fields: dict[str, Any]) -> None:
+def test_a_secret_never_appears_in_an_error(fields: dict[str, Any]) -> None:
     found = " ".join(faults_of_entry(**fields))
     assert "(not shown)" in found and SECRET not in found
 
@@ -177,13 +177,13 @@ def test_the_keys_of_clients_never_appear_in_a_path() -> None:
 
 
 @pytest.mark.parametrize("key", ["", " ", " " + SECRET])
-def test_a_client_key_that_nobody_could_send_is_a_fault(key: str) -> None:
+def test_a_client_key_that_cannot_be_sent_is_an_error(key: str) -> None:
     assert faults_of({"client_keys": {key: "laptop"}}) == [
         '$.client_keys["(not shown)"]: expected a key that is not empty, without spaces around it, found (not shown)'
     ]
 
 
-def test_all_faults_are_reported_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     document = {
         "upstreams": [entry(priority=0), entry(hours="x"), 7, {"name": "b", "base_url": "https://b.example"}],
         "model_rules": [{"from": "", "to": "x"}, {"from": "x"}],
@@ -251,7 +251,7 @@ def test_actions_by_the_text_of_an_error_are_read_in_their_order() -> None:
         ),
     ],
 )
-def test_faults_of_the_failover_settings_are_named(failover: dict[str, object], faults: list[str]) -> None:
+def test_errors_of_the_failover_settings_are_named(failover: dict[str, object], faults: list[str]) -> None:
     assert faults_of({"failover": failover}) == faults
 
 
@@ -299,7 +299,7 @@ def test_unknown_fields_are_warned_of() -> None:
         ({"big*": "*"}, "", "big-1", "big-1"),
     ],
 )
-def test_an_upstream_knows_a_model_by_its_own_name(
+def test_an_upstream_has_its_own_name_for_a_model(
     models: dict[str, str] | list[str], deployment: str, asked: str, sent: str | None
 ) -> None:
     upstream = Upstream(name="a", base_url="https://a.example", models=models, model=deployment)
@@ -350,7 +350,7 @@ def test_known_local_servers_get_600_seconds_for_the_first_byte(
 
 @pytest.mark.parametrize("entry", [OLLAMA, VLLM, RESELLER])
 @pytest.mark.parametrize("seconds", [60, 120, 600, 900])
-def test_a_first_byte_that_the_user_sets_goes_before_every_default(
+def test_a_first_byte_that_the_user_sets_overrides_every_default(
     entry: dict[str, Any], seconds: float
 ) -> None:
     common = {"timeouts": {"first_byte": seconds}}
@@ -359,7 +359,7 @@ def test_a_first_byte_that_the_user_sets_goes_before_every_default(
     assert limits({**entry, "timeouts": {"idle": 33}}, **common).first_byte == seconds
 
 
-def test_other_common_limits_leave_the_local_default_alone() -> None:
+def test_other_common_limits_do_not_change_the_local_default() -> None:
     assert limits(OLLAMA, timeouts={"idle": 33}) == Timeouts(connect=10, first_byte=600, idle=33)
 
 
@@ -387,7 +387,7 @@ def test_the_time_budget_covers_the_longest_wait_and_the_hold_unless_the_user_se
     assert search_seconds(settings.upstreams, settings) == seconds
 
 
-def test_the_file_of_a_first_start_is_valid_and_holds_the_demo_alone() -> None:
+def test_the_file_of_a_first_start_is_valid_and_holds_only_the_demo() -> None:
     document = default_document()
     parsed = parse(document)
     assert next(iter(document)) == "$schema"
@@ -404,7 +404,7 @@ def test_the_shipped_rules_rename_only_for_chat_clients_and_claude_upstreams() -
 
 
 @pytest.mark.parametrize("url", ["htp://h/v1?key=hidden", ["http://h/v1?key=hidden"], "http://u:hidden@h:x"])
-def test_a_key_in_an_address_with_a_fault_is_not_reported(url: Any) -> None:
+def test_a_key_in_an_invalid_address_is_not_shown(url: Any) -> None:
     with pytest.raises(SettingsError) as caught:
         parse({"upstreams": [{"name": "a", "protocol": "chat", "base_url": url}]})
     assert "hidden" not in str(caught.value)

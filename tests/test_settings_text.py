@@ -1,4 +1,4 @@
-"""The text of the settings file is strict JSON; whatever else it is, the error names it and where it stands."""
+"""The text of the settings file is strict JSON; for anything else the error names it and its position."""
 
 from contextlib import suppress
 from typing import Any
@@ -128,7 +128,7 @@ def test_an_address_without_its_last_quote_is_not_taken_for_a_comment() -> None:
         (b'{"a": {"b": 1}, "c": {"b": 1}, "d": ["b", "b", {"b": 1}, {"b": 1}]}', []),
     ],
 )
-def test_a_name_that_stands_twice_is_an_error_that_names_both_lines(
+def test_a_name_that_occurs_twice_is_an_error_that_names_both_lines(
     content: bytes, errors: list[str]
 ) -> None:
     assert [str(fault) for fault in decode_text(content).duplicates] == errors
@@ -144,7 +144,7 @@ def test_a_name_that_stands_twice_is_an_error_that_names_both_lines(
         (b'{"prices": {"a b": {"input": 1, "input": 2}}}', '$.prices["a b"].input'),
     ],
 )
-def test_a_name_that_stands_twice_is_shown_only_if_it_is_no_secret(content: bytes, path: str) -> None:
+def test_a_name_that_occurs_twice_is_shown_only_if_it_is_no_secret(content: bytes, path: str) -> None:
     assert [fault.path for fault in decode_text(content).duplicates] == [path]
 
 
@@ -159,7 +159,7 @@ def test_a_name_that_stands_twice_is_shown_only_if_it_is_no_secret(content: byte
         ("$.missing", None),
     ],
 )
-def test_every_value_has_its_place(path: str, place: Any) -> None:
+def test_every_value_has_its_position(path: str, place: Any) -> None:
     content = """{
   "upstreams": [
     {"name": "é"},

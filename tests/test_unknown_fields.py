@@ -1,4 +1,4 @@
-"""Fields that nobody knows are shown without their values, and keep those when what was shown comes back."""
+"""Unknown fields are shown without their values, and keep those when the shown document comes back."""
 
 from typing import Any
 

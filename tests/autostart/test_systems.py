@@ -1,4 +1,4 @@
-"""The daemon's place in the autostart of each system, as text and with the tools called."""
+"""The daemon in the autostart of each system: the generated files and the tools called."""
 
 import plistlib
 import shutil
@@ -27,7 +27,7 @@ TASKS = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
 
 
 class Tools:
-    """Answers like the tools of a system; `called` remembers what they were asked."""
+    """Answers like the tools of a system; `called` records the commands."""
 
     def __init__(self, code: int = 0, said: str = "") -> None:
         self.called: list[tuple[str, ...]] = []
@@ -154,6 +154,6 @@ def test_the_state_is_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("system", "means"), [(MACOS, "known to launchd"), (WINDOWS, "known to the task scheduler")]
 )
-def test_no_more_is_reported_than_the_system_says(tmp_path: Path, system: System, means: str) -> None:
+def test_the_report_claims_no_more_than_the_system_does(tmp_path: Path, system: System, means: str) -> None:
     install(system, job(tmp_path, Tools()))
     assert status(system, job(tmp_path, Tools()))[1].startswith(f"Installed and {means} (")

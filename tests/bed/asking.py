@@ -75,7 +75,7 @@ ENDS = {
 
 
 def end_reported(record: dict[str, Any]) -> str:
-    """Which end a record of any protocol tells: "finished", "failed" or none."""
+    """The kind of end that an event of any protocol reports: "finished", "failed" or none."""
     if "choices" in record:
         return "finished" if any(choice.get("finish_reason") for choice in record["choices"]) else ""
     if "type" not in record:

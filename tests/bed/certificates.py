@@ -1,4 +1,4 @@
-"""Certificates for TLS servers in tests: made by the openssl command, trusted by nobody but the test."""
+"""Certificates for TLS servers in tests: made by the openssl command, trusted only by the test."""
 
 import ssl
 import subprocess

@@ -1,4 +1,4 @@
-"""Find Chrome, Chromium or Edge under the names and in the places of each system."""
+"""Find Chrome, Chromium or Edge under the names and in the folders of each system."""
 
 import os
 import shutil

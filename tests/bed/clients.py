@@ -17,7 +17,7 @@ CLIENT_SECONDS = 150
 
 @dataclass(frozen=True)
 class Run:
-    """What a client did: its standard output, the rest of what it told, its exit code."""
+    """The result of a client run: its standard output, its other output, its exit code."""
 
     output: str
     errors: str

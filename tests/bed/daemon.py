@@ -20,18 +20,18 @@ Document = dict[str, Any]
 
 
 def upstream(name: str, url: str, protocol: str = "messages", **more: Any) -> Document:
-    """One entry of the settings file, with a key that tells whose it is."""
+    """One entry of the settings file, with a key that identifies it."""
     return {"name": name, "base_url": url, "key": f"sk-of-{name}", "protocol": protocol, **more}
 
 
 def settings(*upstreams: Document, **more: Any) -> Document:
-    """A settings file whose failures end at once, unless `failover` says for how long a request is held."""
+    """A settings file whose failures end at once, unless `failover` sets how long a request is held."""
     failover = {"hold_seconds": 0, **more.pop("failover", {})}
     return {"upstreams": list(upstreams), "failover": failover, **more}
 
 
 def holding_settings(*upstreams: Document, **more: Any) -> Document:
-    """A settings file with the hold that users have by default."""
+    """A settings file with the default hold."""
     return {"upstreams": list(upstreams), **more}
 
 
@@ -90,13 +90,13 @@ class Daemon:
                 output.close()
 
     def command(self, *arguments: str) -> tuple[int, str]:
-        """Run a sub-command on the same data folder: its exit code and all it said."""
+        """Run a sub-command on the same data folder; returns its exit code and its output."""
         with self.spawn(*arguments) as process:
             said, _ = process.communicate(timeout=PATIENCE_SECONDS)
         return process.returncode, said.decode()
 
     def stop(self) -> None:
-        """SIGTERM, and everything that a clean end means."""
+        """Send SIGTERM, and check everything that belongs to a clean end."""
         process = self._running()
         process.send_signal(signal.SIGTERM)
         try:

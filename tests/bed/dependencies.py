@@ -1,4 +1,4 @@
-"""The relay's surroundings without a daemon around them, and what was recorded."""
+"""The relay's dependencies without a daemon, and the recorded exchanges."""
 
 from dataclasses import dataclass, field
 

@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Where it would wait, the clock goes forward instead."""
+    """Advances the clock instead of waiting."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,13 +31,13 @@ class FakeTimeLoop(asyncio.SelectorEventLoop):
 
 
 def run(scenario: Coroutine[Any, Any, T]) -> T:
-    """As `asyncio.run`, from time 0 on; sockets and threads have no place in the scenario."""
+    """Like `asyncio.run`, from time 0 on; sockets and threads cannot be used in the scenario."""
     with asyncio.Runner(loop_factory=FakeTimeLoop) as runner:
         return runner.run(scenario)
 
 
 def now() -> float:
-    """The time of the running loop, rounded to what a test means."""
+    """The time of the running loop, rounded for comparisons."""
     return round(asyncio.get_running_loop().time(), 6)
 
 

@@ -1,4 +1,4 @@
-"""A daemon that holds requests: its one upstream has answered before, and fails until it is told to recover."""
+"""A daemon that holds requests: its only upstream has answered before, and fails until the test lets it recover."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

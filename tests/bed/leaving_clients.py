@@ -1,4 +1,4 @@
-"""Programs that ask one large question and leave when they are told to: Node's fetch, and the real Claude Code."""
+"""Programs that send one large request and leave on command: Node's fetch, and the real Claude Code."""
 
 import os
 import shutil

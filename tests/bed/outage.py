@@ -29,7 +29,7 @@ from tests.bed.upstream import (
 REFUSED = "refused"
 ALL_MODELS = ""
 LONG = 600.0
-"""seconds; longer than anybody waits"""
+"""seconds; longer than any client waits"""
 
 
 def _error(code: int, kind: str, message: str, headers: dict[str, str] | None = None) -> Answer:
@@ -125,7 +125,7 @@ class Failing:
 
 
 class OutageUpstream(ScriptedUpstream):
-    """Answers by `answer`, but fails as `set_outage` says while that outage lasts."""
+    """Answers with `answer`, but fails as set by `set_outage` while that outage lasts."""
 
     def __init__(self, answer: Answer | None = None) -> None:
         super().__init__(self._next)
@@ -158,7 +158,7 @@ class OutageUpstream(ScriptedUpstream):
     # --- the port --------------------------------------------------------------
 
     def close_port(self) -> None:
-        """Refuse connections, and end those there are. The port stays reserved: nobody else may get it."""
+        """Refuse connections and close the open ones. The port stays reserved, so that no other program gets it."""
         with self._lock:
             if not self._is_open:
                 return

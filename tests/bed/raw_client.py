@@ -1,4 +1,4 @@
-"""A client that works its socket by hand: says its request as it likes, reads what comes, leaves as it likes."""
+"""A client that works on a raw socket: it sends any bytes, reads what comes, and leaves at any time."""
 
 import socket
 import struct

@@ -1,4 +1,4 @@
-"""A server that says exactly what a test tells it, connection by connection, in the test's own event loop."""
+"""A server that sends exactly what a test scripts, connection by connection, in the test's own event loop."""
 
 import asyncio
 import socket

@@ -29,7 +29,7 @@ class Question:
 
 
 class AnswerFailed(Exception):
-    """The answer told its failure in an event, which the SDK does not raise by itself."""
+    """The stream reported its failure in an event, which the SDK does not raise by itself."""
 
 
 def ask_sdk(protocol: Protocol, question: Question) -> str:

@@ -17,14 +17,14 @@ or a tuple, of which one must fit."""
 
 @dataclass(frozen=True)
 class Kinds:
-    """An object whose `type` says which fields it may have."""
+    """An object whose `type` determines its fields."""
 
     of: Mapping[str, Mapping[str, Rule]]
     default: str = ""
 
 
 def check_shape(protocol: Protocol, body: object) -> None:
-    """Raises AssertionError that names the place."""
+    """Raises AssertionError that names the position."""
     _check(body, SHAPES[protocol], "body")
 
 
@@ -63,7 +63,7 @@ def _check_any(value: Any, rules: tuple[Rule, ...], place: str) -> None:
             return _check(value, rule, place)
         except AssertionError as fault:
             faults.append(str(fault))
-    # the fault inside what was meant says more than that it is nothing else
+    # the error inside the matching alternative is more useful than the list of alternatives
     raise AssertionError(next((fault for fault in faults if not fault.startswith(f"{place} is ")), faults[0]))
 
 

@@ -1,4 +1,4 @@
-"""The relay in fake time, over a wire that does as it is told."""
+"""The relay in fake time, over a scripted wire."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -34,7 +34,7 @@ def upstream(name: str, **more: Any) -> Upstream:
 
 
 class Reported:
-    """A wire that answers as it is told."""
+    """A wire that answers as scripted."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer

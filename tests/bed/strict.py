@@ -72,7 +72,7 @@ class Strict:
 
 
 def _reported_once(members: list[tuple[str, Any]]) -> Json:
-    """Many servers refuse an object in which a name stands twice."""
+    """Many servers refuse an object in which a name occurs twice."""
     reported = dict(members)
     assert len(reported) == len(members), f"told twice: {[name for name, _ in members]}"
     return reported

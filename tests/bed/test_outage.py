@@ -1,4 +1,4 @@
-"""The upstream in an outage fails as it is told and for as long, answers then, and notes what came."""
+"""The scripted upstream of an outage fails as set and for as long, answers afterwards, and records its requests."""
 
 import threading
 import time
@@ -44,7 +44,7 @@ def test_it_fails_while_the_outage_lasts_and_answers_then(
 
 
 @pytest.mark.parametrize("fault", ["503", REFUSED])
-def test_it_answers_by_itself_when_the_time_is_over(fault: str) -> None:
+def test_it_answers_again_when_the_outage_is_over(fault: str) -> None:
     outage = Outage(SHORT)
     with OutageUpstream() as server:
         server.set_outage(fault, outage)
@@ -77,7 +77,7 @@ NETWORK = {"reset": "ConnectionResetError", REFUSED: "ConnectionRefusedError", "
 
 
 @pytest.mark.parametrize("fault", NETWORK)
-def test_a_network_fault_is_what_it_is_called(fault: str) -> None:
+def test_a_network_fault_does_what_its_name_says(fault: str) -> None:
     outage = Outage(60)
     with OutageUpstream() as server:
         server.set_outage(fault, outage)
@@ -97,7 +97,7 @@ def test_two_upstreams_share_an_outage() -> None:
         assert [ask(server.url, "chat").status for server in (first, second)] == [200, 200]
 
 
-def test_an_outage_is_of_one_model_if_it_says_so() -> None:
+def test_an_outage_may_concern_one_model() -> None:
     with OutageUpstream() as server:
         server.set_outage("529", Outage(60), model="large")
         assert [ask(server.url, "messages", model).status for model in ("large", "small")] == [529, 200]
@@ -120,7 +120,7 @@ def test_an_outage_of_no_length_is_none() -> None:
             assert ask(server.url, "messages").status == 200
 
 
-def test_it_notes_what_was_asked_and_when_it_ended() -> None:
+def test_it_records_each_request_and_its_end() -> None:
     with OutageUpstream() as server:
         server.set_outage("hang", Outage(60), model="hangs")
         for text in ("the same", "the same", "another"):

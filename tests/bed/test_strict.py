@@ -125,7 +125,7 @@ def test_a_proper_request_passes(protocol: Protocol, body: dict[str, Any]) -> No
     Strict("u").check(received(protocol, body))
 
 
-def test_a_name_that_stands_twice_is_refused() -> None:
+def test_a_name_that_occurs_twice_is_refused() -> None:
     request = received("chat", {"messages": [ASKED]})
     request.body = request.body[:-1] + b',"model":"m"}'
     with pytest.raises(AssertionError, match="told twice"):

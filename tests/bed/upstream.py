@@ -1,4 +1,4 @@
-"""A scripted upstream over a real socket: it puts exactly the given bytes on the wire, and breaks where it is told.
+"""A scripted upstream on a real socket: it sends exactly the given bytes, and breaks off as scripted.
 
 No HTTP library takes part, so that a fault can be any fault. One thread serves one connection; waiting always
 watches the socket, so that a client's leaving is seen at once.
@@ -53,7 +53,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class Hold:
-    """Silence until the test lets go."""
+    """No bytes until the test releases it."""
 
     until: threading.Event
 
@@ -220,7 +220,7 @@ class ScriptedUpstream:
                     if not self._answer(connection, request):
                         return
         except (OSError, ValueError, ClientGone):
-            return  # the client left, or does not speak HTTP (TLS, say)
+            return  # the client left, or does not speak HTTP (but TLS, for example)
         finally:
             with self._lock:
                 self._connections.discard(connection)
@@ -275,7 +275,7 @@ def _send(connection: socket.socket, octets: bytes) -> None:
 
 
 def _watch(connection: socket.socket, deadline: float, until: threading.Event | None) -> None:
-    """Be silent until the time is up or the event is set. Raises ClientGone."""
+    """Stay idle until the time is up or the event is set. Raises ClientGone."""
     while (left := deadline - time.monotonic()) > 0 and not (until and until.is_set()):
         readable, _, _ = select.select([connection], [], [], min(left, 0.02) if until else left)
         if not readable:
@@ -325,7 +325,7 @@ def _read_chunks(reader: Any) -> bytes:
 
 
 _RESERVED: list[socket.socket] = []
-"""bound and never listening: nobody else is given these ports"""
+"""bound without listening: no other program gets these ports"""
 
 
 def closed_url() -> str:
@@ -476,7 +476,7 @@ def stream(
     seconds_between: float = 0,
     end: Script | None = None,
 ) -> Script:
-    """A chunked body, one record a chunk. `end` replaces the proper end of the body."""
+    """A chunked body, one event per chunk. `end` replaces the regular end of the body."""
     fields = {"content-type": content_type, "transfer-encoding": "chunked"} | (headers or {})
     encoder = ENCODERS[encoding]() if encoding else None
     steps: list[Step] = [head(status, fields | ({"content-encoding": encoding} if encoding else {}))]

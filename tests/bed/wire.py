@@ -1,4 +1,4 @@
-"""Build what an upstream puts on the wire: one `Reply`, spelled in each of the three protocols.
+"""Build the responses of an upstream: one `Reply`, encoded in each of the three protocols.
 
 Written from the public API references and kept apart from the daemon's own codecs, so that the two cannot
 share a mistake.
@@ -56,13 +56,13 @@ class Reply:
     calls: tuple[Call, ...] = ()
     usage: Usage = Usage()
     model: str = ""
-    """what the upstream calls itself; empty: the name it was asked for"""
+    """the model name that the upstream reports; empty: the requested one"""
     stop: str = ""
     """the protocol's own stop reason; empty: what fits"""
     id: str = "scripted"
     """Claude Code joins answers of the same id into one message, so a conversation needs different ones"""
     seal: str = "c2VhbGVkIHRoaW5raW5n"
-    """the opaque data that stands beside the thinking"""
+    """the opaque data beside the thinking"""
 
 
 def body(protocol: Protocol, reply: Reply, model: str = "m") -> bytes:
@@ -89,7 +89,7 @@ def error_body(protocol: Protocol, message: str, kind: str = "api_error", code: 
 
 
 def error_records(protocol: Protocol, message: str, kind: str = "overloaded_error") -> list[bytes]:
-    """How a stream that was answered 200 says that it failed."""
+    """How a stream with status 200 reports that it failed."""
     if protocol == "messages":
         return [_event({"type": "error", "error": {"type": kind, "message": message}})]
     if protocol == "chat":

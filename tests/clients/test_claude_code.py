@@ -93,7 +93,7 @@ def test_loopback_is_added_to_the_users_exceptions_from_the_proxy(
         ("{}", {"no_proxy": "corp", "NO_PROXY": "x"}),
     ],
 )
-def test_the_spelling_that_goes_before_the_other_names_loopback_too(
+def test_the_spelling_with_precedence_names_loopback_too(
     tmp_path: Path, text: str, shell: dict[str, str]
 ) -> None:
     path = written(tmp_path, text)
@@ -145,7 +145,7 @@ def test_the_plan_shows_the_change_and_hides_secrets(tmp_path: Path) -> None:
     assert b"sk-ant-mine" in path.read_bytes()
 
 
-def test_a_file_that_cannot_be_read_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     path = written(tmp_path, '{\n  "env": {,}\n}')
     with pytest.raises(Unparsable, match="line 2, column 11"):
         claude_code.plan(path, ADDRESS)
@@ -197,7 +197,7 @@ def test_undoing_without_a_set_up_says_so(tmp_path: Path) -> None:
         ('{"env": {"CLAUDE_CODE_USE_BEDROCK": "1"}}', "CLAUDE_CODE_USE_BEDROCK is set"),
     ],
 )
-def test_settings_that_stand_in_the_way_are_pointed_out(tmp_path: Path, text: str, note: str) -> None:
+def test_conflicting_settings_are_pointed_out(tmp_path: Path, text: str, note: str) -> None:
     (found,) = claude_code.plan(written(tmp_path, text), ADDRESS).notes
     assert found.startswith(note)
 
@@ -220,7 +220,7 @@ def test_two_variables_that_exclude_each_other_are_pointed_out(tmp_path: Path) -
     )
 
 
-def test_what_a_set_up_was_asked_for_can_be_read_back(tmp_path: Path) -> None:
+def test_the_choices_of_a_set_up_can_be_read_back(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     knobs = {"API_TIMEOUT_MS": "3000000", claude_code.MODEL: "qwen3"}
     claude_code.apply(claude_code.plan(path, "http://localhost:5101", knobs=knobs, context_window=1000), "1")
@@ -260,7 +260,7 @@ def test_the_time_out_is_set_where_the_daemon_may_take_longer_and_undone_to_what
     assert path.read_text() == text
 
 
-def test_the_time_out_goes_with_the_slow_upstream(tmp_path: Path) -> None:
+def test_the_timeout_is_removed_with_the_slow_upstream(tmp_path: Path) -> None:
     path = written(tmp_path, "{}")
     claude_code.apply(claude_code.plan(path, ADDRESS, wait_seconds=1080), "1")
     assert claude_code.chosen(path) == {}
@@ -268,7 +268,7 @@ def test_the_time_out_goes_with_the_slow_upstream(tmp_path: Path) -> None:
     assert TIMEOUT not in env_of(path)
 
 
-def test_a_time_out_that_was_asked_for_stays_whatever_the_upstreams_need(tmp_path: Path) -> None:
+def test_a_chosen_timeout_stays_whatever_the_upstreams_need(tmp_path: Path) -> None:
     path = written(tmp_path, "{}")
     knobs = {TIMEOUT: claude_code.KNOBS[TIMEOUT][0]}
     for stamp, wait in enumerate((1080, 0)):

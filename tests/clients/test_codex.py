@@ -46,7 +46,7 @@ def test_the_users_model_stays_unless_one_is_given(tmp_path: Path) -> None:
     assert config_of(path)["model"] == "mine"
 
 
-def test_a_key_goes_into_a_header_of_ours_alone(tmp_path: Path) -> None:
+def test_a_key_is_written_only_into_the_header_of_switchyard(tmp_path: Path) -> None:
     path = written(tmp_path, "")
     codex.apply(codex.plan(path, ADDRESS, "123"), "1")
     assert config_of(path)["model_providers"]["switchyard"]["http_headers"] == {"x-api-key": "123"}
@@ -92,7 +92,7 @@ def test_undoing_keeps_what_the_user_has_added_since(tmp_path: Path) -> None:
     assert path.read_text() == 'model = "mine" # best\n\n[tui]\nx = 2\n\n[mcp_servers.new]\ncommand = "y"\n'
 
 
-def test_our_table_goes_whole_since_codex_refuses_half_of_one(tmp_path: Path) -> None:
+def test_the_table_is_removed_whole_since_codex_refuses_a_part_of_one(tmp_path: Path) -> None:
     path = written(tmp_path, "x = 1\n")
     codex.apply(codex.plan(path, ADDRESS), "1")
     path.write_text(path.read_text() + "request_max_retries = 1\n")
@@ -146,7 +146,7 @@ def test_the_catalog_is_there_whenever_the_configuration_names_it(tmp_path: Path
         codex.apply(plan, "1")
 
 
-def test_a_catalog_no_longer_wanted_goes(tmp_path: Path) -> None:
+def test_an_unneeded_catalog_is_removed(tmp_path: Path) -> None:
     path = written(tmp_path, "")
     codex.apply(codex.plan(path, ADDRESS, models=[CatalogModel("qwen")]), "1")
     codex.apply(codex.plan(path, ADDRESS), "2")
@@ -158,14 +158,16 @@ def test_a_catalog_no_longer_wanted_goes(tmp_path: Path) -> None:
     ("text", "place"),
     [("a = \n", "line 1, column 5"), ("[t\n", "line 1, column 3"), ("a = 1\na = 2\n", "line 2")],
 )
-def test_a_file_that_cannot_be_read_is_refused_and_left_alone(tmp_path: Path, text: str, place: str) -> None:
+def test_a_file_that_cannot_be_read_is_refused_and_left_unchanged(
+    tmp_path: Path, text: str, place: str
+) -> None:
     path = written(tmp_path, text)
     with pytest.raises(Unparsable, match=place):
         codex.plan(path, ADDRESS)
     assert [file.name for file in tmp_path.iterdir()] == ["config.toml"]
 
 
-def test_a_profile_that_goes_before_us_is_pointed_out(tmp_path: Path) -> None:
+def test_a_profile_with_precedence_is_pointed_out(tmp_path: Path) -> None:
     path = written(tmp_path, 'profile = "work"\n[profiles.work]\nmodel_provider = "openai"\n')
     assert codex.plan(path, ADDRESS).notes == (
         'The profile "work" chooses the provider "openai", which goes before the one set here.',

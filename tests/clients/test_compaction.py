@@ -1,4 +1,4 @@
-"""The real Codex compacts its conversation over every protocol, by itself or by the upstream's service, and goes on."""
+"""The real Codex compacts its conversation over every protocol, by itself or with the upstream, and continues."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ LITTLE = Usage(fresh=500, output=10)
 
 
 class Model:
-    """Calls a tool in a context that is full then; sums up when asked; goes on when it sees its summary."""
+    """Calls a tool in a context that is then full; summarizes on request; continues after its summary."""
 
     def __init__(self, spoken: Protocol) -> None:
         self.rules = Strict(spoken)
@@ -65,7 +65,9 @@ def run(daemon: Daemon, home: Path, provider_name: str) -> Run:
     ids=["local", "remote"],
 )
 @pytest.mark.parametrize("spoken", PROTOCOLS)
-def test_codex_compacts_and_goes_on(tmp_path: Path, spoken: Protocol, provider_name: str, part: str) -> None:
+def test_codex_compacts_and_continues(
+    tmp_path: Path, spoken: Protocol, provider_name: str, part: str
+) -> None:
     model = Model(spoken)
     with ScriptedUpstream(model.answers) as server:
         with Daemon(tmp_path / "daemon", settings(upstream(spoken, server.url, spoken))) as daemon:

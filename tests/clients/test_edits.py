@@ -102,7 +102,7 @@ def test_undoing_keeps_what_the_user_has_changed_since(dialect: Dialect, text: s
 
 @pytest.mark.parametrize(("dialect", "text", "wanted"), WITHOUT_OURS)
 def test_undoing_beside_an_edit_leaves_exactly_that_edit(dialect: Dialect, text: str, wanted: Wanted) -> None:
-    """Where none of our keys was there before and no table of ours was there empty."""
+    """For files that contained none of Switchyard's keys and no empty table for them."""
     if not text.strip() or json_has_odd_blanks(dialect, text):
         return
     edited = apply_edits(dialect, text, wanted)
@@ -137,7 +137,7 @@ def test_a_second_set_up_with_other_values_remembers_the_first_state() -> None:
     assert undo_edits(JSON, second.text, second.record).text == '{"env": {"NO_PROXY": "corp"}}'
 
 
-def test_a_second_set_up_takes_back_what_is_no_longer_wanted() -> None:
+def test_a_second_set_up_removes_what_is_no_longer_wanted() -> None:
     more = {**CLAUDE, ("env", "KNOB"): "1"}
     first = apply_edits(JSON, "{}", more)
     second = apply_edits(JSON, first.text, CLAUDE, first.record)
@@ -151,7 +151,7 @@ def test_an_edit_between_two_set_ups_survives_the_undoing() -> None:
     assert undo_edits(JSON, second.text, second.record).text == '{\n  "a": 2\n}\n'
 
 
-def test_a_key_that_was_as_wanted_is_not_ours() -> None:
+def test_a_key_with_the_wanted_value_is_not_recorded() -> None:
     text = '{"env": {"ANTHROPIC_AUTH_TOKEN": "123"}}'
     record = apply_edits(JSON, text, CLAUDE).record
     assert ("env", "ANTHROPIC_AUTH_TOKEN") not in [touched.path for touched in record.keys]
@@ -171,7 +171,7 @@ def test_a_null_that_was_there_comes_back_even_after_an_edit() -> None:
     assert undo_edits(JSON, edited.text + "\n", edited.record).text == '{"env": {"NO_PROXY": null}}\n'
 
 
-def test_a_key_that_is_there_twice_goes_as_often() -> None:
+def test_a_key_that_occurs_twice_is_removed_twice() -> None:
     text = '{"env": {"ANTHROPIC_API_KEY": "1", "A": "2", "ANTHROPIC_API_KEY": "3"}}'
     edited = apply_edits(JSON, text, CLAUDE)
     assert "ANTHROPIC_API_KEY" not in edited.text

@@ -261,7 +261,7 @@ def upstream_of(client: Client, server: ScriptedUpstream) -> Document:
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_turn_that_is_held_no_longer_is_saved_by_the_client_itself(tmp_path: Path, client: Client) -> None:
-    """Claude Code repeats a request whose connection is cut, Codex waits for as long as the message says."""
+    """Claude Code repeats a request whose connection is cut; Codex waits as long as the message tells it to."""
     limited = status(429, "too many of them", {"retry-after": "4"})
     with ScriptedUpstream(limited, say("All is done.")) as server:
         rules = {"hold_seconds": 1, "keep_alive_seconds": 0.2}
@@ -284,7 +284,7 @@ def test_a_turn_survives_a_restart_of_the_daemon(tmp_path: Path, client: Client)
         with ThreadPoolExecutor(1) as pool:
             running = pool.submit(run, client, daemon, tmp_path / "home", "hello", "claude-model-1")
             server.wait_for(1)
-            os.kill(daemon.pid, signal.SIGTERM)  # the second signal, of `stop`, ends it without the grace
+            os.kill(daemon.pid, signal.SIGTERM)  # the second signal, sent by `stop`, ends it at once
             daemon.restart()
             found = running.result()
         daemon.stop()

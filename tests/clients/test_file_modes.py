@@ -1,4 +1,4 @@
-"""Files that receive a key are their owner's alone, whatever their mode was; others keep theirs."""
+"""Files that receive a key become private to their owner, whatever their mode was; others keep theirs."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -71,7 +71,7 @@ def test_a_key_is_taken_out_with_its_comma_and_blanks(
         ('{"a":' + "[" * 300, 'line 1, column 206: expected fewer nested brackets, found "["'),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_its_place(text: str, message: str) -> None:
+def test_an_unreadable_text_is_refused_with_the_position(text: str, message: str) -> None:
     with pytest.raises(Unparsable) as caught:
         json_edit.data(text)
     assert str(caught.value) == message

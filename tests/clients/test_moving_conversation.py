@@ -117,7 +117,7 @@ def test_a_conversation_moves_between_three_protocols_and_finishes(client: str, 
     with ExitStack() as stack:
         servers = {name: stack.enter_context(ScriptedUpstream(model.behind(name))) for name in SPOKEN}
         upstreams = [upstream(name, servers[name].url, spoken) for name, spoken in SPOKEN.items()]
-        # without cool-down the order depends on nothing but the conversation's seat
+        # without cooldowns the order depends only on the session affinity of the conversation
         document = settings(*upstreams, failover={"cooldown_seconds": 0})
         daemon = stack.enter_context(Daemon(tmp_path / "daemon", document))
         ended = [say(daemon, tmp_path / "home", step) for step in STEPS]

@@ -24,7 +24,7 @@ PATCH = '*** Begin Patch\n*** Add File: made.txt\n+line with "quotes" and ü\n**
 
 @dataclass(frozen=True)
 class Turn:
-    """What the model says, request by request, and what must have come back to it by the end."""
+    """The model's responses, request by request, and what it must have received by the end."""
 
     replies: tuple[Reply, ...]
     results: tuple[str, ...] = ()

@@ -143,7 +143,7 @@ def test_an_overflow_reaches_the_client_as_one(tmp_path: Path) -> None:
     assert "context" in run.errors.lower()
 
 
-def test_without_the_upgrade_to_a_websocket_it_asks_in_plain_http(tmp_path: Path) -> None:
+def test_without_the_upgrade_to_a_websocket_it_uses_plain_http(tmp_path: Path) -> None:
     with ScriptedUpstream(say("No socket needed")) as server:
         with Daemon(tmp_path, settings(upstream("a", server.url, "responses"))) as daemon:
             run = run_codex(

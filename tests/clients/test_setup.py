@@ -31,7 +31,7 @@ USERS_CODEX = '# mine\nmodel = "gpt-5.5" # best\n\n[tui]\nnotifications = false\
 
 
 def run(home: Path, client: str, *arguments: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
-    """The client in a home of its own; nothing in its environment tells of the daemon."""
+    """The client in a temporary home; nothing in its environment refers to the daemon."""
     work = home / "work"
     work.mkdir(exist_ok=True)
     clean = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}

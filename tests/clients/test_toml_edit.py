@@ -90,7 +90,7 @@ def test_a_key_or_table_is_taken_out(text: str, path: tuple[str, ...], expected:
         ("[t]\na = 1\n", ("t",), "[t]\na = 1\n"),
     ],
 )
-def test_only_an_empty_table_goes(text: str, path: tuple[str, ...], expected: str) -> None:
+def test_only_an_empty_table_is_removed(text: str, path: tuple[str, ...], expected: str) -> None:
     assert toml_edit.drop_if_empty(text, path) == expected
 
 
@@ -98,7 +98,7 @@ def test_only_an_empty_table_goes(text: str, path: tuple[str, ...], expected: st
     ("text", "place"),
     [("a = 1\nb = \n", (2, 5)), ("a = 1\na = 2\n", (2, 6)), ("[t\n", (1, 3)), ('a = "', (1, 6))],
 )
-def test_what_cannot_be_read_is_refused_with_its_place(text: str, place: tuple[int, int]) -> None:
+def test_an_unreadable_text_is_refused_with_the_position(text: str, place: tuple[int, int]) -> None:
     with pytest.raises(Unparsable) as caught:
         toml_edit.data(text)
     assert (caught.value.line, caught.value.column) == place

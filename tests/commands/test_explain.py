@@ -31,11 +31,11 @@ def test_what_is_held_already_is_counted_with_its_next_try() -> None:
     ]
 
 
-def test_requests_may_be_held_for_what_a_new_one_would_ask_first() -> None:
+def test_requests_may_be_held_for_the_first_candidate_of_a_new_one() -> None:
     held = [{"upstream": "a", "model": "m", "requests": 2, "next_try": 999}]
     assert reported([], held) == ["held for: a -> m: 2 requests are held, next try in 0 s"]
 
 
-def test_who_asked_for_time_is_tried_from_then_on() -> None:
+def test_an_upstream_with_a_retry_after_is_tried_from_then_on() -> None:
     lines = reported([{"upstream": "a", "model": "m", "not_before": 2_000_000_000}], [])
     assert lines[1].startswith("held for: a -> m: tried from ") and lines[1].endswith(" on")

@@ -19,13 +19,13 @@ def minutes_ago(minutes: int) -> str:
 
 
 def activated(daemon: Daemon, name: str) -> dict[str, Any]:
-    """What the dashboard is told of it."""
+    """The state of the activation in the dashboard."""
     [found] = [one for one in daemon.get("/api/state").json["upstreams"] if one["name"] == name]
     return dict(found["activation"])
 
 
 def has_ended(daemon: Daemon, name: str) -> bool:
-    """True once the result is told and the next time planned: there is none while one is under way."""
+    """True once the result is recorded and the next time is planned: there is none during an activation."""
     found = activated(daemon, name)
     return found["last"] is not None and found["next"] is not None
 

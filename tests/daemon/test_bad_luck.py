@@ -1,4 +1,4 @@
-"""A full disk, no file handles, a kill in the middle of a save: the daemon goes on, and says what is wrong."""
+"""A full disk, no file handles, a kill during a save: the daemon continues and reports the problem."""
 
 import os
 import resource

@@ -1,4 +1,4 @@
-"""A spent budget takes its upstream out of the route, with that reason, and says so in the dashboard and the log."""
+"""A spent budget removes its upstream from the route, and the dashboard and the log report that reason."""
 
 from pathlib import Path
 

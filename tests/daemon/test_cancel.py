@@ -1,4 +1,4 @@
-"""The client leaves: the upstream call ends at once, in every phase, and nobody is blamed."""
+"""The client leaves: the upstream call ends at once, in every phase, and no upstream is blamed."""
 
 import json
 import socket
@@ -136,7 +136,7 @@ def test_many_clients_that_leave_do_not_put_an_upstream_into_cooldown(bed: Bed, 
     assert text_of(protocol, ask(bed.daemon.url, protocol)) == "Still here"
 
 
-def test_a_client_that_leaves_while_another_upstream_is_asked_ends_that_call_too(
+def test_a_client_that_leaves_while_another_upstream_is_tried_ends_that_call_too(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     from tests.bed.upstream import FAULTS

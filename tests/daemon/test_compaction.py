@@ -96,7 +96,7 @@ def test_the_older_endpoint_answers_with_the_users_words_and_the_compaction(
 
 @pytest.mark.parametrize("later", PROTOCOLS)
 @pytest.mark.parametrize("spoken", PROTOCOLS)
-def test_the_conversation_goes_on_from_its_compaction_anywhere(
+def test_the_conversation_continues_from_its_compaction_anywhere(
     bed: Bed, spoken: Protocol, later: Protocol
 ) -> None:
     bed.server.script(strict_summary(spoken)[1])

@@ -165,7 +165,7 @@ def test_every_pair_reports_text_call_and_exact_usage(
 
 
 def in_the_other_form(received: Received) -> Script:
-    """JSON for who asked for a stream, a stream for who did not."""
+    """JSON for a client that requested a stream, a stream for one that did not."""
     reply = replace(REPLY, id="other")
     if received.wants_stream:
         return whole(200, wire.body(received.protocol, reply))
@@ -183,7 +183,7 @@ def test_an_answer_in_the_other_form_reaches_the_client_in_its_own(
 
 @pytest.mark.parametrize("streamed", FORMS, ids=["stream", "whole"])
 @pytest.mark.parametrize(("client", "spoken"), PAIRS)
-def test_usage_that_nobody_reported_is_estimated_and_marked(
+def test_unreported_usage_is_estimated_and_marked(
     bed: Bed, client: Protocol, spoken: Protocol, streamed: bool
 ) -> None:
     def without_usage(received: Received) -> Script:
@@ -231,7 +231,7 @@ def test_what_is_lost_is_reported(
 
 
 @pytest.mark.parametrize(("client", "spoken"), PAIRS)
-def test_nothing_is_called_lost_where_nothing_is(bed: Bed, client: Protocol, spoken: Protocol) -> None:
+def test_nothing_is_reported_as_dropped_unless_it_is(bed: Bed, client: Protocol, spoken: Protocol) -> None:
     bed.server.script(answer(REPLY))
     response = bed.ask(client, spoken, True)
     assert response.header("x-switchyard-dropped") is None

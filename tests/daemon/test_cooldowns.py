@@ -1,4 +1,4 @@
-"""Cooldowns that fit the cause, and errors that are judged by what they mean, end to end."""
+"""Cooldowns that fit the cause, and errors that are classified by their meaning, end to end."""
 
 import json
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def said(response: Response) -> tuple[int, str]:
     "message",
     ["当前模型负载过高，请稍后重试", "余额不足", "无效的令牌", "模型 m 不存在", "Rate limit exceeded"],
 )
-def test_a_400_that_is_not_the_clients_fault_is_answered_by_the_next_upstream(
+def test_a_400_that_is_not_the_clients_error_is_answered_by_the_next_upstream(
     tmp_path: Path, message: str
 ) -> None:
     with pair(tmp_path, status(400, message), second=say("second")) as (daemon, first, second):
@@ -85,7 +85,7 @@ def test_the_reset_of_a_quota_is_waited_for_beyond_the_longest_cooldown(tmp_path
     assert cooling["until"] > state["now"] + 80_000
 
 
-def test_a_rule_for_a_text_goes_before_one_for_the_status(tmp_path: Path) -> None:
+def test_a_rule_for_a_text_has_precedence_over_one_for_the_status(tmp_path: Path) -> None:
     rules: Document = {
         "on_status": {"400": "return", "500": "switch"},
         "on_text": [

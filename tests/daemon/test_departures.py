@@ -137,7 +137,7 @@ PHASES = {
 
 
 def check(bed: Bed, phase: str, client: Client) -> None:
-    """The call ends, one line says cancelled, the slots are free, and nobody's health has changed."""
+    """The call ends, one line reports the cancellation, the slots are free, and no upstream's health has changed."""
     if phase == "connecting" and sys.platform != "linux":
         pytest.skip("only Linux lets a full queue of connections wait")
     before = len(bed.daemon.journal())

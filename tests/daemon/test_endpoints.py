@@ -1,4 +1,4 @@
-"""The clients' doors over a real socket: every path, probe, list, encoding, limit and local key."""
+"""The client endpoints over a real socket: every path, probe, list, encoding, limit and local key."""
 
 import gzip
 import json
@@ -162,9 +162,7 @@ def test_anything_else_is_an_error_and_never_proxied(bed: Bed, method: str, path
         ("GET", "/v1", "clients may call /v1/messages, /v1/chat/completions"),
     ],
 )
-def test_who_knocks_at_the_wrong_endpoint_is_shown_the_right_one(
-    bed: Bed, method: str, path: str, remedy: str
-) -> None:
+def test_a_wrong_path_is_refused_with_the_right_one(bed: Bed, method: str, path: str, remedy: str) -> None:
     message = request(bed.daemon.url, method, path).json["error"]["message"]
 
     assert f"{method} {path} is not served here; {remedy}" in message

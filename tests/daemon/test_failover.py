@@ -1,4 +1,4 @@
-"""Failover end to end: actions, rests, trials, limits and conversations, also under many requests at a time."""
+"""Failover end to end: actions, cooldowns, trials, limits and conversations, also under many parallel requests."""
 
 import json
 import threading
@@ -61,7 +61,7 @@ class Crowd:
             yield Hold(self.gate)
         if self.seconds:
             yield Wait(self.seconds)
-        # the last bytes may be read, and the next request sent, before this thread goes on
+        # the client may read the last bytes and send its next request before this thread continues
         with self.lock:
             self.now -= 1
         yield from say(self.text)(request)
@@ -187,7 +187,7 @@ def test_the_reasons_are_in_the_journal(bed: Bed) -> None:
     ]
 
 
-# --- rests and trials under many requests --------------------------------------
+# --- cooldowns and trials under many requests --------------------------------------
 
 
 def test_64_requests_at_a_time_meet_a_dying_upstream_a_trial_and_a_recovery(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_64_requests_at_a_time_meet_a_dying_upstream_a_trial_and_a_recovery(tmp_
     assert attempts.count("first") == died_for + 1 + MANY
 
 
-def test_a_sole_upstream_is_never_locked_out_by_its_own_rest(tmp_path: Path) -> None:
+def test_a_sole_upstream_is_never_locked_out_by_its_own_cooldown(tmp_path: Path) -> None:
     with ScriptedUpstream(status(401), say("back")) as only:
         with Daemon(tmp_path, settings(upstream("only", only.url))) as daemon:
             assert ask(daemon.url, "messages").status == 401
@@ -282,7 +282,7 @@ def under_way(daemon: Daemon) -> int:
     return len(daemon.get("/api/state").json["running"])
 
 
-def test_who_fails_over_keeps_to_the_limits_of_the_next_upstream(tmp_path: Path) -> None:
+def test_a_request_that_fails_over_keeps_to_the_limits_of_the_next_upstream(tmp_path: Path) -> None:
     crowd = Crowd("served", seconds=0.02)
     with ScriptedUpstream(status(500)) as failing, ScriptedUpstream(crowd) as limited:
         entries = (upstream("failing", failing.url), upstream("limited", limited.url, max_concurrency=2))
@@ -343,7 +343,7 @@ FILLERS = {
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 @pytest.mark.parametrize("filler", FILLERS)
-def test_an_upstream_that_only_shows_it_is_alive_is_replaced(
+def test_an_upstream_that_only_sends_keep_alives_is_replaced(
     tmp_path: Path, filler: str, stream: bool
 ) -> None:
     drip = [step for _ in range(200) for step in (Send(FILLERS[filler]), Wait(0.1))]
@@ -377,7 +377,7 @@ def test_a_conversation_stays_where_it_went_and_new_ones_go_to_the_recovered(tmp
     assert (explained[0]["upstream"], explained[0]["why"]) == ("second", "keeps its conversation")
 
 
-def test_another_model_asked_beside_a_conversation_does_not_move_it(tmp_path: Path) -> None:
+def test_another_model_requested_beside_a_conversation_does_not_move_it(tmp_path: Path) -> None:
     """Claude Code asks a small model for titles, under the same session."""
     with ScriptedUpstream(say("large")) as large, ScriptedUpstream(say("any")) as every:
         entries = (upstream("large", large.url, models=["claude-large"]), upstream("any", every.url))
@@ -391,7 +391,7 @@ def test_another_model_asked_beside_a_conversation_does_not_move_it(tmp_path: Pa
     assert reported == ["large", "any", "large"]
 
 
-def test_another_upstream_can_be_asked_the_same_whatever_its_role_and_cooldown(tmp_path: Path) -> None:
+def test_a_request_can_be_replayed_at_another_upstream_whatever_its_role_and_cooldown(tmp_path: Path) -> None:
     answers = (status(401), say("first"))
     with ScriptedUpstream(*answers) as first, ScriptedUpstream(say("rescue")) as rescue:
         entries = (
@@ -423,7 +423,7 @@ def outcome_of(daemon: Daemon, id: str) -> str:
     return str(daemon.get(f"/api/requests/{id}").json["row"]["outcome"])
 
 
-# --- pretended faults ----------------------------------------------------------
+# --- simulated failures ----------------------------------------------------------
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -487,7 +487,7 @@ def test_the_error_of_a_dead_end_reports_every_upstream_and_its_cause(
     assert json.dumps(line).count("sk-of-") == 0
 
 
-def test_a_client_error_is_not_asked_of_anybody_else(tmp_path: Path) -> None:
+def test_a_client_error_is_not_tried_elsewhere(tmp_path: Path) -> None:
     with ScriptedUpstream(fixed(list(status(400)(_none())))) as first, ScriptedUpstream() as second:
         entries = (upstream("first", first.url), upstream("second", second.url))
         with Daemon(tmp_path, settings(*entries)) as daemon:
@@ -501,7 +501,7 @@ def _none() -> Received:
     return Received("POST", "/v1/messages", [], b"{}", 0.0)
 
 
-# --- one reason, told everywhere -----------------------------------------------
+# --- one reason, shown everywhere -----------------------------------------------
 
 
 def test_the_command_the_api_the_list_and_the_log_report_the_same_reason(tmp_path: Path) -> None:

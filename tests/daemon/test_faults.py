@@ -1,4 +1,4 @@
-"""Whatever happens before content, the next upstream answers within the same request; afterwards the break is told."""
+"""Any failure before content is answered by the next upstream in the same request; a later break is reported."""
 
 import json
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ class Case:
 
     @property
     def model(self) -> str:
-        """Each case has a model of its own, which only its own faulty upstream and the good one serve."""
+        """Each case has its own model, which only its faulty upstream and the good one serve."""
         how = "stream" if self.stream else "whole"
         return f"{self.fault} {self.client} {self.spoken} {how}".replace(" ", "-").replace(",", "")
 
@@ -134,7 +134,7 @@ PLACES = 60
 @dataclass(frozen=True)
 class Pair:
     """A first upstream to be scripted and a good one behind it. Each test asks for a model of its own, which has an
-    entry of its own, so that nothing rests because of an earlier test."""
+    separate entry, so that no cooldown is left by an earlier test."""
 
     daemon: Daemon
     first: ScriptedUpstream
@@ -223,7 +223,7 @@ def test_a_break_after_content_is_reported_once_and_in_the_clients_protocol(
     assert pair.asked() == (1, 0)
     line = pair.daemon.journal()[-1]
     assert (line["outcome"], line["usage"]["estimated"]) == ("truncated", True)
-    # what the opening told is exact, what was written since is not
+    # the counts from the start of the stream are exact, later ones are not
     assert line["usage"]["input"] == 11 if protocol == "messages" else line["usage"]["input"] > 0
     assert line["usage"]["output"] > 1
 

@@ -170,7 +170,7 @@ def test_no_time_is_reported_where_no_wait_can_help(bed: Bed, name: str) -> None
     assert ask(bed.daemon.url, "messages").header("retry-after") is None
 
 
-def test_an_error_that_the_settings_return_is_not_changed_for_anybody(tmp_path: Path) -> None:
+def test_an_error_that_the_settings_return_is_not_changed_for_any_client(tmp_path: Path) -> None:
     with ScriptedUpstream(status(503, "as it is")) as server:
         rules = {"on_status": {"503": "return"}}
         with Daemon(tmp_path, settings(upstream("mine", server.url), failover=rules)) as daemon:
@@ -230,7 +230,7 @@ def test_a_stream_of_the_same_turn_is_never_answered_from_memory(bed: Bed) -> No
     assert b"well" in bed.claude(session).body
 
 
-def test_a_changed_entry_is_asked_at_once(bed: Bed) -> None:
+def test_a_changed_entry_is_tried_at_once(bed: Bed) -> None:
     bed.script("unavailable", late=True)
     session = bed.new_session()
     bed.claude(session)

@@ -1,4 +1,4 @@
-"""The door-keeper on every route: foreign names and foreign pages are turned away, nothing is opened to others."""
+"""The guard on every route: foreign host names and foreign pages are refused, nothing is opened to others."""
 
 import http.client
 import socket

@@ -106,7 +106,9 @@ def test_the_status_line_says_what_is_held_of_this_client(outage: Holding) -> No
     assert outage.daemon.get("/statusline?client=chat").text.startswith("a | ")
 
 
-def test_while_nothing_is_held_the_status_line_names_who_is_cooling_down(outage: Holding) -> None:
+def test_while_nothing_is_held_the_status_line_names_the_upstream_that_is_cooling_down(
+    outage: Holding,
+) -> None:
     (asked,) = outage.hold()
     outage.daemon.post("/api/held/give-up")
     asked.result(PATIENCE_SECONDS)

@@ -1,4 +1,4 @@
-"""A client that is broken or means harm: refused in its own protocol, with bounded memory, while others are served."""
+"""A broken or hostile client: refused in its own protocol, with bounded memory, while others are served."""
 
 import http.client
 import re
@@ -68,7 +68,7 @@ ODD = {
 
 @pytest.mark.parametrize("client", PROTOCOLS)
 @pytest.mark.parametrize("name", ODD)
-def test_odd_bodies_are_refused_or_served_and_never_a_fault_of_ours(
+def test_odd_bodies_are_refused_or_served_and_never_an_internal_error(
     daemon: Daemon, server: ScriptedUpstream, name: str, client: Protocol
 ) -> None:
     for spoken in PROTOCOLS:
@@ -145,7 +145,7 @@ def peak_megabytes(daemon: Daemon) -> int:
     return int(found[1]) >> 10
 
 
-def test_thousands_of_idle_connections_keep_nobody_out(daemon: Daemon) -> None:
+def test_thousands_of_idle_connections_keep_no_client_out(daemon: Daemon) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < CROWD + 500:
         pytest.skip("the system allows too few file handles")
@@ -162,7 +162,9 @@ def test_thousands_of_idle_connections_keep_nobody_out(daemon: Daemon) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_over_tls_who_never_shakes_hands_keeps_nobody_out(tmp_path: Path, server: ScriptedUpstream) -> None:
+def test_a_tls_client_that_never_shakes_hands_keeps_no_client_out(
+    tmp_path: Path, server: ScriptedUpstream
+) -> None:
     certificates = make_certificates(tmp_path)
     daemon = Daemon(tmp_path, settings(upstream("a", server.url)))
     daemon.start("--cert", f"{tmp_path}/good.pem", "--cert-key", f"{tmp_path}/good.key", wait=False)

@@ -1,4 +1,4 @@
-"""An upstream that means harm: memory stays bounded, the client gets one honest error, and the next one serves it."""
+"""A hostile upstream: memory stays bounded, the client gets one clear error, and the next upstream serves it."""
 
 import json
 import re
@@ -30,11 +30,11 @@ from tests.bed.wire import PROTOCOLS, Protocol, Reply, records
 
 MEGABYTE = 1 << 20
 MOST_MEGABYTES = 300
-"""above what the daemon takes at rest"""
+"""above the memory of the idle daemon"""
 
 
 class Endless:
-    """A script that goes on until the other side has had enough, or 10 GB."""
+    """A script that continues until the other side closes, or for 10 GB."""
 
     def __init__(self, beginning: list[Step], more: bytes) -> None:
         self._beginning = beginning
@@ -185,7 +185,7 @@ def test_the_next_one_answers_and_memory_stays_bounded(
 @pytest.mark.parametrize(
     "name", ["10 GB of JSON", "100,000 levels", "a status of its own", "JSON packed by zstd"]
 )
-def test_alone_it_gives_the_client_one_honest_error(
+def test_as_the_only_upstream_it_gives_the_client_one_clear_error(
     daemon: Daemon, hostile: ScriptedUpstream, name: str, protocol: Protocol
 ) -> None:
     daemon.post("/api/upstreams/clear")
@@ -227,7 +227,7 @@ def test_nothing_that_a_browser_obeys_comes_through(
     assert b"<script" not in response.body
 
 
-def test_an_event_of_50_megabytes_breaks_the_stream_honestly(
+def test_an_event_of_50_megabytes_breaks_the_stream_visibly(
     daemon: Daemon, hostile: ScriptedUpstream
 ) -> None:
     def script(request: Received) -> Script:
@@ -243,7 +243,7 @@ def test_an_event_of_50_megabytes_breaks_the_stream_honestly(
     assert peak_megabytes(daemon) - before < MOST_MEGABYTES
 
 
-def test_impossible_numbers_do_not_get_into_the_books(daemon: Daemon, hostile: ScriptedUpstream) -> None:
+def test_impossible_numbers_are_not_recorded(daemon: Daemon, hostile: ScriptedUpstream) -> None:
     before = daemon.token_stats()["summary"]["total_input_tokens"]
     body = json.dumps(
         {
@@ -264,7 +264,7 @@ def test_impossible_numbers_do_not_get_into_the_books(daemon: Daemon, hostile: S
 
 
 @pytest.mark.parametrize("status", [400, 401, 500])
-def test_what_it_says_of_its_key_goes_no_further(
+def test_its_key_in_an_error_message_is_hidden(
     daemon: Daemon, hostile: ScriptedUpstream, status: int
 ) -> None:
     def script(request: Received) -> Script:

@@ -55,7 +55,7 @@ SLOW: dict[str, tuple[Callable[[Step], Answer], str, str]] = {
     "hanging": (lambda _: FAULTS["silence before headers"], HURRIED, "second"),
     "opened and then cut": (opening_then_silence_then_failure, "m", "second"),
 }
-"""how the first upstream answers after its silence, the model, and whose text the client gets"""
+"""how the first upstream answers after its idle time, the model, and the upstream whose text the client gets"""
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def test_the_official_stream_helpers_take_it(bed: Bed, protocol: Protocol, slown
 def test_pauses_between_events_are_filled_and_no_total_time_ends_a_stream(
     bed: Bed, protocol: Protocol
 ) -> None:
-    """Far longer in all than each limit on silence."""
+    """Much longer in total than each idle timeout."""
     bed.first.script(say("0123456789", piece=3, seconds_between=0.5))
 
     assert SDKS[protocol](bed.daemon.url, HURRIED) == "0123456789"
@@ -195,7 +195,7 @@ def test_pauses_between_events_are_filled_and_no_total_time_ends_a_stream(
     assert line["duration"] > IMPATIENT["idle"]
 
 
-def test_a_request_that_waits_for_a_place_is_kept_alive_too(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_request_that_waits_for_a_slot_is_kept_alive_too(tmp_path_factory: pytest.TempPathFactory) -> None:
     held = threading.Event()
 
     def answer(request: Received) -> Script:

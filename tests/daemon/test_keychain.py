@@ -1,4 +1,4 @@
-"""A keychain that waits for its user holds up the request that needs it, and nobody else."""
+"""A keychain that waits for its user delays the request that needs it, and no other."""
 
 import threading
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.bed.upstream import ScriptedUpstream, say
 BODY: Document = {"model": "claude-x", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}
 
 
-def test_a_locked_keychain_holds_up_nobody_else(tmp_path: Path) -> None:
+def test_a_locked_keychain_delays_no_other_request(tmp_path: Path) -> None:
     keychain = FakeKeychain(tmp_path, "asking")
     keychain.put("relay", "sk-kept")
     answers: list[Response] = []

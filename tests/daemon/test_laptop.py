@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stops and conti
 
 @contextmanager
 def asleep(daemon: Daemon) -> Iterator[None]:
-    """The process stands still, as all do while the lid is closed."""
+    """The process is stopped, as all processes are while the lid is closed."""
     os.kill(daemon.pid, signal.SIGSTOP)
     try:
         yield
@@ -68,10 +68,8 @@ WORDS = "Words before the sleep and words after it"
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_stream_survives_a_sleep_longer_than_its_limit_on_silence(
-    tmp_path: Path, protocol: Protocol
-) -> None:
-    """What the upstream said meanwhile waits in the system; whoever looks only at the clock breaks the stream off."""
+def test_a_stream_survives_a_sleep_longer_than_its_idle_timeout(tmp_path: Path, protocol: Protocol) -> None:
+    """The upstream's data waits in the system meanwhile; a check of the clock alone would break the stream off."""
     begun, slept = threading.Event(), threading.Event()
 
     def script(request: Received) -> Script:
@@ -165,7 +163,9 @@ def can_make_networks() -> bool:
 
 
 @pytest.mark.skipif(not can_make_networks(), reason="needs a network of its own (unshare, ip)")
-def test_in_another_network_names_are_looked_up_anew_and_dead_connections_left_alone(tmp_path: Path) -> None:
+def test_in_another_network_names_are_looked_up_again_and_dead_connections_are_not_used(
+    tmp_path: Path,
+) -> None:
     hosts, script = tmp_path / "hosts", tmp_path / "moved.py"
     hosts.write_text("")
     script.write_text(MOVED)
@@ -187,7 +187,7 @@ def test_in_another_network_names_are_looked_up_anew_and_dead_connections_left_a
     assert done.stdout == "112\n", done.stderr
 
 
-def test_a_stranger_that_took_the_port_meanwhile_is_named_and_may_stay(tmp_path: Path) -> None:
+def test_another_program_that_took_the_port_is_named(tmp_path: Path) -> None:
     with ScriptedUpstream(say("Served")) as server:
         daemon = Daemon(tmp_path, settings(upstream("a", server.url)))
         with daemon:

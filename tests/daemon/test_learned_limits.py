@@ -297,7 +297,7 @@ _NAMES = iter(["one", "two", "three", "four", "five", "six", "seven"])
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_refused_request_is_said_again_without_it(bed: Bed, case: Case) -> None:
+def test_a_refused_request_is_repeated_without_it(bed: Bed, case: Case) -> None:
     model = f"model-{CASES.index(case)}"
 
     answers = [bed.ask(case.client, model, case.more) for _ in range(2)]
@@ -324,7 +324,7 @@ def test_an_unknown_refusal_goes_to_the_client_as_it_came(bed: Bed) -> None:
     assert bed.errors_of("unknown") == ("ready", 0)
 
 
-def test_a_server_that_refuses_everything_is_not_asked_for_ever(bed: Bed) -> None:
+def test_a_server_that_refuses_everything_is_not_tried_for_ever(bed: Bed) -> None:
     answer = bed.ask("messages", "model-stubborn", {})
     assert answer.status == 400
     assert error_of("messages", answer)["message"] == "Unknown parameter: 'five'."
@@ -346,7 +346,7 @@ def test_what_one_model_lacks_is_not_held_against_another(tmp_path: Path) -> Non
     assert seen == [("blind", True), ("blind", False), ("seeing", True), ("blind", False)]
 
 
-def test_what_the_file_settles_is_not_asked_about_again(tmp_path: Path) -> None:
+def test_what_the_file_settles_is_not_learned(tmp_path: Path) -> None:
     case = CASES[0]
     with ScriptedUpstream(case.answers) as server:
         wrong = upstream("wrong", server.url, "chat", capabilities={"max_tokens_field": "max_tokens"})
@@ -355,7 +355,7 @@ def test_what_the_file_settles_is_not_asked_about_again(tmp_path: Path) -> None:
     assert (answer.status, len(server.requests)) == (400, 1)
 
 
-def test_what_the_file_says_of_an_upstream_need_not_be_learned(tmp_path: Path) -> None:
+def test_what_the_file_states_about_an_upstream_need_not_be_learned(tmp_path: Path) -> None:
     case = CASES[0]
     with ScriptedUpstream(case.answers) as server:
         known = upstream(

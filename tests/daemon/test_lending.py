@@ -1,4 +1,4 @@
-"""A stored secret goes to the address it was saved with: no unsaved form and no edit takes it elsewhere."""
+"""A stored secret is only sent to the address it was saved with: no unsaved form and no edit changes that."""
 
 import json
 from collections.abc import Iterator
@@ -67,7 +67,7 @@ class Places:
         return next(dict(entry) for entry in entries if entry["name"] == name)
 
     def elsewhere(self, way: str) -> Document:
-        """Fields of an entry that have its requests sent to somebody else, or read by somebody else."""
+        """Fields of an entry that send its requests to a third party, or let one read them."""
         other = self.stranger.url
         fields: dict[str, Document] = {
             "another port": {"base_url": other},
@@ -163,7 +163,7 @@ def test_a_name_that_is_saved_for_the_address_may_be_tested_in_a_new_entry(place
     assert places.owner.requests[0].header("authorization") == f"Bearer {SECRETS[kind]}"
 
 
-def test_a_key_that_is_entered_goes_where_it_is_sent(places: Places) -> None:
+def test_an_entered_key_is_sent_to_the_entered_address(places: Places) -> None:
     fields = {"base_url": places.stranger.url, "key": "sk-entered", "headers": {"X-Auth": "entered"}}
     assert places.test(form("literal", fields)).json["ok"]
     assert places.stranger.requests[0].header("authorization") == "Bearer sk-entered"
@@ -196,7 +196,7 @@ def answers(daemon: Daemon) -> bool:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_edit_that_leads_elsewhere_needs_the_key_again(places: Places, way: str) -> None:
+def test_an_edit_of_the_address_needs_the_key_again(places: Places, way: str) -> None:
     before, fields = places.stored("literal"), places.elsewhere(way)
     refused = places.update("literal", fields)
     paths = [fault["path"] for fault in refused.json["error"]["faults"]]
@@ -234,17 +234,17 @@ def test_a_copy_lends_its_key_to_no_other_address(places: Places) -> None:
     assert places.strangers_secrets() == [] and len(places.owner.requests) == 1
 
 
-def test_the_name_of_a_variable_goes_with_an_edit_that_is_saved(places: Places) -> None:
-    """Names are no secrets, and whoever may save may name any: docs/security.md says so."""
+def test_the_name_of_a_variable_is_kept_by_a_saved_edit(places: Places) -> None:
+    """Names are not secret, and a user who may save may use any of them: see docs/security.md."""
     assert places.update("env", {"base_url": places.stranger.url, "headers": {}}).status == 200
     report = places.test({"name": "env"}).json
     assert (report["ok"], places.strangers_secrets()) == (True, ["env"])
 
 
-# --- whatever the dashboard is asked -------------------------------------------
+# --- any request to the dashboard -------------------------------------------
 
 
-def test_no_key_has_reached_the_stranger_after_all_that_a_page_may_send(places: Places) -> None:
+def test_no_request_of_a_page_sends_a_key_to_a_third_party(places: Places) -> None:
     """An import, an undone deletion and an older version bring their own addresses."""
     url = places.stranger.url
     daemon, stranger = places.daemon, {"name": "literal", "base_url": url, "protocol": "messages", "key": ""}

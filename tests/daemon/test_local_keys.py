@@ -64,7 +64,7 @@ def test_a_client_with_no_key_of_its_own_is_reported_so_and_nothing_is_sent(
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_of_two_keys_only_the_clients_own_goes_on(
+def test_of_two_keys_only_the_clients_own_is_forwarded(
     daemon: Daemon, server: ScriptedUpstream, protocol: Protocol, key: str
 ) -> None:
     server.script(say("yes"))
@@ -126,7 +126,7 @@ def test_no_header_no_parameter_and_no_member_of_a_body_carries_a_client_key(
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_long_key_in_what_the_client_says_stays_here(
+def test_a_long_key_in_a_body_of_the_client_is_not_forwarded(
     daemon: Daemon, server: ScriptedUpstream, protocol: Protocol
 ) -> None:
     server.script(say("yes"))
@@ -151,7 +151,7 @@ def test_a_short_key_changes_no_byte_of_a_prompt(
     )
     seen = server.requests[0].body
     assert json.loads(seen)["user"] == "user-123"
-    # usage is asked for in Chat streams, which is another member
+    # usage is requested in Chat streams, which adds a member
     assert body.split(b'"model"')[1] in seen
 
 
@@ -201,7 +201,7 @@ def test_without_client_keys_an_empty_credential_is_none(tmp_path: Path, headers
     assert server.requests == []
 
 
-def test_neither_a_test_nor_an_activation_asks_without_a_key(tmp_path: Path) -> None:
+def test_neither_a_test_nor_an_activation_is_sent_without_a_key(tmp_path: Path) -> None:
     with ScriptedUpstream(say("never")) as server:
         entry = upstream("a", server.url) | {"key": "client"}
         with Daemon(tmp_path, settings(entry)) as daemon:

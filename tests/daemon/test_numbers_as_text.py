@@ -7,7 +7,7 @@ from tests.bed.daemon import Daemon, settings
 BODY = {"model": "claude-sonnet-4-5", "max_tokens": 50, "messages": [{"role": "user", "content": "hello"}]}
 
 
-def test_the_status_line_names_who_answers_and_what_today_has_taken(tmp_path: Path) -> None:
+def test_the_status_line_shows_the_upstream_and_the_usage_of_today(tmp_path: Path) -> None:
     with Daemon(tmp_path, settings({"name": "demo", "base_url": "demo:"})) as daemon:
         assert daemon.get("/statusline").text == "demo | 0 tokens | -\n"
         assert daemon.post("/v1/messages", BODY).status == 200

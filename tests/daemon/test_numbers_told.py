@@ -1,4 +1,4 @@
-"""What the paths for numbers answer, to whatever question: an answer or a 400 with a sentence, never a fault."""
+"""The paths for numbers answer any query with a result or a 400 with a sentence, never an internal error."""
 
 import csv
 import io

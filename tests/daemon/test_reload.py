@@ -1,4 +1,4 @@
-"""The file is watched: a valid change is live within a second, an invalid one changes nothing and is told."""
+"""The file is watched: a valid change is live within a second, an invalid one changes nothing and is reported."""
 
 import json
 import threading
@@ -166,7 +166,7 @@ def test_a_file_in_utf_16_keeps_the_last_good_one_and_is_reported(bed: Bed) -> N
 
 
 @pytest.mark.parametrize("protocol", ["messages", "chat", "responses"])
-def test_a_stream_in_flight_is_untouched(tmp_path: Path, protocol: Protocol) -> None:
+def test_a_running_stream_is_not_affected(tmp_path: Path, protocol: Protocol) -> None:
     go_on = threading.Event()
 
     def slow(request: Received) -> Script:

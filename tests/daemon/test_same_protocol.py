@@ -1,4 +1,4 @@
-"""Same protocol on both sides: the bytes pass untouched but for the model's name, compressed and in any cut."""
+"""Same protocol on both sides: bytes pass through except for the model's name, compressed and in any chunks."""
 
 import json
 import threading
@@ -114,7 +114,7 @@ def test_usage_is_counted_exactly(bed: Bed, protocol: Protocol) -> None:
 
 
 def counted(protocol: Protocol) -> dict[str, int]:
-    """The parts of USAGE; Messages does not tell here how much of the output was reasoning."""
+    """The parts of USAGE; Messages does not report how much of the output was reasoning."""
     parts = {"input": 1000, "cache_read": 300, "cache_write_5m": 20, "output": 70}
     return parts if protocol == "messages" else parts | {"reasoning": 30}
 
@@ -153,7 +153,7 @@ def test_the_terms_of_a_cache_are_counted_apart(bed: Bed, wants_stream: bool) ->
     }
 
 
-def test_a_chat_client_that_asked_for_no_usage_sees_none_but_it_is_counted(bed: Bed) -> None:
+def test_a_chat_client_that_requested_no_usage_gets_none_but_it_is_counted(bed: Bed) -> None:
     bed.server.script(answer(RICH))
 
     response = ask(bed.daemon.url, "chat", "asked")

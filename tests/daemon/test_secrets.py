@@ -1,4 +1,4 @@
-"""No host ever sees what is not meant for it, and nothing that is secret is written down."""
+"""No host receives what is not meant for it, and no secret is written."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -121,7 +121,7 @@ def test_secrets_are_neither_written_nor_reported(chain: Chain) -> None:
         assert secret not in reported
 
 
-def test_a_key_that_an_upstream_repeats_in_its_error_goes_no_further(tmp_path: Path) -> None:
+def test_a_key_that_an_upstream_repeats_in_its_error_is_hidden(tmp_path: Path) -> None:
     telling = status(401, "Incorrect API key provided: sk-of-talker. Find yours at https://example.com")
     with (
         ScriptedUpstream(telling) as talker,
@@ -147,7 +147,7 @@ def says_its_key_midway(request: Received) -> Script:
 
 @pytest.mark.parametrize("spoken", PROTOCOLS)
 @pytest.mark.parametrize("client", PROTOCOLS)
-def test_a_key_in_the_last_words_of_a_stream_or_a_header_goes_no_further(
+def test_a_key_at_the_end_of_a_stream_or_in_a_header_is_hidden(
     talkers: Daemon, client: Protocol, spoken: Protocol
 ) -> None:
     response = ask(talkers.url, client, f"{spoken},m")
@@ -167,7 +167,7 @@ def talkers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
             assert "sk-of-talker" not in daemon.all_written()
 
 
-def test_the_clients_own_credential_reaches_only_the_upstream_that_asks_for_it(tmp_path: Path) -> None:
+def test_the_clients_own_credential_reaches_only_the_upstream_configured_for_it(tmp_path: Path) -> None:
     with ScriptedUpstream(FAULTS["status 500"]) as first, ScriptedUpstream(say("yes")) as second:
         entries = (upstream("first", first.url), upstream("second", second.url) | {"key": "client"})
         with Daemon(tmp_path, settings(*entries)) as daemon:
@@ -178,7 +178,7 @@ def test_the_clients_own_credential_reaches_only_the_upstream_that_asks_for_it(t
     assert "sk-of-" not in second.requests[0].raw.decode()
 
 
-def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+def test_files_are_private_to_their_owner(tmp_path: Path) -> None:
     with (
         ScriptedUpstream(cut_after_content()) as server,
         Daemon(tmp_path, settings(upstream("a", server.url))) as daemon,

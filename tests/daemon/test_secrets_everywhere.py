@@ -1,4 +1,4 @@
-"""A long mixed run, and then a search for every secret in everything that was told or written."""
+"""A long mixed run, then a search for every secret in all responses and files."""
 
 import http.client
 import json
@@ -50,7 +50,7 @@ def telling_as_text(request: Received) -> Script:
 
 
 def telling_in_its_answer(request: Received) -> Script:
-    """What an answer says is the client's; whoever else looks at it must not see the key."""
+    """The content of a response belongs to the client; no other place may show the key."""
     return answer(Reply(f"I saw {dict(request.headers)} at {request.target}"))(request)
 
 
@@ -229,7 +229,7 @@ def test_the_run_was_a_mixed_one(run: tuple[Daemon, list[str]]) -> None:
     assert len(reported) > 200 and len(daemon.journal()) > 150
 
 
-def test_files_are_for_their_owner_alone(run: tuple[Daemon, list[str]]) -> None:
+def test_files_are_private_to_their_owner(run: tuple[Daemon, list[str]]) -> None:
     daemon, _ = run
     paths = [daemon.data, *daemon.data.rglob("*")]
 

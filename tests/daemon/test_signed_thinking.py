@@ -1,4 +1,4 @@
-"""Opaque reasoning data goes back to the upstream that issued it, and to no other, whatever stands between."""
+"""Opaque reasoning data returns to the upstream that issued it and to no other, whatever happens in between."""
 
 import base64
 import json
@@ -47,7 +47,7 @@ def _streamed_blocks(records: list[Document]) -> list[Document]:
 
 @dataclass
 class Talk:
-    """A client that keeps everything it is told, as the real ones do, over upstreams of which one works at a time."""
+    """A client that keeps everything it receives, as the real ones do, over upstreams of which one works at a time."""
 
     protocol: Protocol
     spoken: tuple[Protocol, ...]
@@ -105,7 +105,7 @@ def streamed(request: pytest.FixtureRequest) -> Iterator[bool]:
 
 
 @pytest.mark.parametrize(("protocol", "spoken"), CASES)
-def test_seals_return_to_their_issuer_alone(
+def test_seals_return_only_to_their_issuer(
     tmp_path: Path, protocol: Protocol, spoken: tuple[Protocol, ...], streamed: bool
 ) -> None:
     talk = Talk(protocol, spoken, streamed)
@@ -121,7 +121,7 @@ def test_seals_return_to_their_issuer_alone(
     assert [rules.broken for rules in talk.rules.values()] == [[], [], []]
     assert outcomes == ["ok"] * 8
     sealing = [name for name, kind in zip(NAMES, spoken, strict=True) if kind != "chat"]
-    # what came back is everything but the last, which nobody has asked for yet
+    # the client has returned everything except the last item, which no request has needed yet
     for name in sealing:
         rules = talk.rules[name]
         last = talk.received[name][-1].body.decode()

@@ -95,7 +95,7 @@ def test_an_outage_that_the_user_ends_releases_what_is_held_at_once(tmp_path: Pa
     assert [text_of("messages", answer) for answer in answers] == ["one"] * 3
 
 
-def test_an_outage_of_all_takes_the_place_of_single_simulations_and_ends_them(tmp_path: Path) -> None:
+def test_an_outage_of_all_replaces_single_simulations_and_ends_them(tmp_path: Path) -> None:
     with ScriptedUpstream(say("one")) as one, ScriptedUpstream(say("two")) as two:
         entries = [upstream("one", one.url), upstream("two", two.url)]
         with Daemon(tmp_path, settings(*entries)) as daemon:

@@ -105,7 +105,7 @@ class OneAtATime:
             yield from answer
             yield self.pause
         finally:
-            # the last bytes may be read, and the next request sent, before this thread goes on
+            # the client may read the last bytes and send its next request before this thread continues
             with self._lock:
                 self.serving = None if self.serving is request else self.serving
         yield from end
@@ -151,7 +151,7 @@ def check_one_by_one(
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 @pytest.mark.parametrize("body", BODIES)
-def test_a_client_that_asks_one_by_one_is_served_every_time(bed: Bed, body: str, name: Protocol) -> None:
+def test_sequential_requests_of_a_client_are_always_served(bed: Bed, body: str, name: Protocol) -> None:
     check_one_by_one(bed, name, name, OneAtATime(BODIES[body]), stream=True)
 
 
@@ -181,7 +181,7 @@ def test_a_connection_whose_body_has_ended_serves_the_next_request(bed: Bed, nam
     assert bed.server.connection_count - before == 1
 
 
-# --- the end is told at once, and the next request waits -------------------------
+# --- the end is sent at once, and the next request waits -------------------------
 
 
 @pytest.mark.parametrize("wants_stream", [True, False], ids=["stream", "whole"])
@@ -215,7 +215,7 @@ def test_a_body_that_never_ends_is_cut_off_after_a_moment(bed: Bed, name: Protoc
     wait_until(lambda: bed.under_way() == 0, "the end of the second call")
 
 
-def test_neither_is_one_that_goes_on_and_on(bed: Bed) -> None:
+def test_neither_is_one_that_never_ends(bed: Bed) -> None:
     endless = OneAtATime(lambda name: (stream(RECORDS[name], end=[]), []), pause=Wait(0))
     lots = Send(chunk(b": more\n\n" * 20_000))
     bed.server.script(lambda request: [*endless(request), *[lots] * 200])

@@ -1,4 +1,4 @@
-"""A short soak: random faults on three upstreams, 32 clients, and nothing lost, leaked or told wrongly."""
+"""A short soak: random failures on three upstreams, 32 clients, and nothing lost, leaked or reported wrongly."""
 
 import subprocess
 import sys

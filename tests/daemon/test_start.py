@@ -55,7 +55,9 @@ def test_the_first_answer_comes_within_a_second_or_two(tmp_path: Path) -> None:
     assert min(seconds) < 2.0, seconds
 
 
-def test_the_banner_says_who_answers_why_others_do_not_and_where_to_point_clients(tmp_path: Path) -> None:
+def test_the_banner_shows_which_upstreams_answer_why_others_do_not_and_the_client_addresses(
+    tmp_path: Path,
+) -> None:
     document = settings(
         upstream("one", "http://127.0.0.1:9/one"),
         upstream("two", "http://127.0.0.1:9/two", role="backup", clients=["messages"]),
@@ -143,7 +145,7 @@ def test_a_second_daemon_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     assert str(daemon.data) in one_sentence(said)
 
 
-def test_the_lock_of_a_killed_daemon_holds_nobody_up(tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_daemon_does_not_block_a_start(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path, settings())
     daemon.start()
     daemon.kill()
@@ -297,7 +299,7 @@ def test_a_key_of_another_certificate_is_refused_in_one_sentence(
     assert "other.key cannot be used" in one_sentence(said) and "--cert-key" in said
 
 
-def test_nobody_is_asked_for_a_passphrase(tmp_path: Path, certificates: Certificates) -> None:
+def test_no_passphrase_is_requested(tmp_path: Path, certificates: Certificates) -> None:
     own, key = certificates.folder, tmp_path / "locked.key"
     command = ["openssl", "pkey", "-in", own / "good.key", "-aes256", "-passout", "pass:word", "-out", key]
     subprocess.run([str(part) for part in command], check=True, capture_output=True)
@@ -417,7 +419,7 @@ def test_a_second_signal_ends_it_at_once_and_clients_are_reported(tmp_path: Path
 # --- sub-commands --------------------------------------------------------------
 
 
-def test_check_says_that_all_is_well_or_names_every_fault(tmp_path: Path) -> None:
+def test_check_reports_a_valid_file_or_every_error(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path, settings(upstream("a", "http://127.0.0.1:9")))
     assert daemon.command("check")[0] == 0
     daemon.write_settings(settings(upstream("a", "nowhere"), upstream("a", "http://127.0.0.1:9", priority=0)))

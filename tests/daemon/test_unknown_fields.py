@@ -1,4 +1,4 @@
-"""A misspelt field may hold a secret: nobody is shown its value, and no edit loses it."""
+"""A misspelt field may hold a secret: its value is never shown, and no edit loses it."""
 
 import json
 from collections.abc import Iterator

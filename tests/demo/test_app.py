@@ -40,7 +40,7 @@ def http(app: AsgiApp) -> httpx.AsyncClient:
 
 
 class SdkTransport(httpx2.AsyncBaseTransport):
-    """The SDKs bring their own generation of the HTTP library; this hands their requests to ours."""
+    """The SDKs bring their own generation of the HTTP library; this forwards their requests to the installed one."""
 
     def __init__(self, app: AsgiApp) -> None:
         self._inner = AsgiTransport(app)
@@ -119,7 +119,7 @@ async def ask_messages(messages: list[Any], stream: bool) -> Any:
             return await events.get_final_message()
 
 
-def test_a_command_wrapped_by_the_client_or_said_earlier_is_no_command() -> None:
+def test_a_command_wrapped_by_the_client_or_used_earlier_is_no_command() -> None:
     messages = [
         {"role": "user", "content": CALL},
         {"role": "assistant", "content": "done"},
@@ -189,7 +189,7 @@ def test_chat_calls_a_tool_and_quotes_its_result(stream: bool) -> None:
     assert asyncio.run(ask_chat(messages, stream)).choices[0].message.content == "The tool returned: total 0"
 
 
-def test_chat_reports_usage_in_a_stream_only_when_asked() -> None:
+def test_chat_reports_usage_in_a_stream_only_on_request() -> None:
     async def ask() -> list[Any]:
         async with openai_client(demo()) as client:
             stream = await client.chat.completions.create(
@@ -320,7 +320,7 @@ def on_the_wire(item: Any) -> Any:
     return reported
 
 
-# --- faults -------------------------------------------------------------------
+# --- failures -------------------------------------------------------------------
 
 PATHS = ("/v1/messages", "/v1/chat/completions", "/v1/responses")
 

@@ -14,7 +14,7 @@ def down(outages: Outages, text: str, now: float) -> int | None:
 
 
 @pytest.mark.parametrize("text", ["hello", "demo: outage", "demo: outage soon", "demo: fail 503", ""])
-def test_a_prompt_that_asks_for_none_is_answered(text: str) -> None:
+def test_a_prompt_without_an_outage_is_answered(text: str) -> None:
     assert Outages().ask(text, 0.0) is None
 
 

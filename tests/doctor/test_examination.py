@@ -90,7 +90,7 @@ def test_another_version_is_pointed_out_with_the_way_to_measure_it(
     assert "selftest --real-clients" in found.fix
 
 
-def test_a_client_that_is_not_installed_is_no_fault(inputs: DoctorInputs) -> None:
+def test_a_client_that_is_not_installed_is_no_error(inputs: DoctorInputs) -> None:
     assert reported(clients.examine_codex(inputs)) == [("ok", "not installed")]
 
 
@@ -142,7 +142,7 @@ def test_a_client_that_is_not_installed_is_no_fault(inputs: DoctorInputs) -> Non
         ),
     ],
 )
-def test_what_is_said_of_claude_code(
+def test_findings_on_claude_code(
     inputs: DoctorInputs, env: dict[str, str], environment: dict[str, str], findings: list[tuple[str, str]]
 ) -> None:
     found = claude(inputs, env, environment={"PATH": "", **environment})
@@ -194,14 +194,14 @@ def test_a_window_larger_than_the_smallest_upstream_is_a_warning_and_repaired(in
     assert claude(inputs, written, settings=settings(context_window=32_000))[-1].level == "ok"
 
 
-def test_two_repairs_of_one_file_do_not_get_in_each_others_way(inputs: DoctorInputs) -> None:
+def test_two_repairs_of_one_file_do_not_conflict(inputs: DoctorInputs) -> None:
     env = {**OURS, "ANTHROPIC_AUTH_TOKEN": "x", "ANTHROPIC_API_KEY": "y"}
     found = claude(inputs, env, settings=settings(context_window=32_000))
     broken = [finding for finding in found if finding.repair]
     assert [repaired(finding).level for finding in broken] == ["ok", "ok"]
 
 
-def test_a_file_that_claude_code_ignores_is_a_fault(inputs: DoctorInputs) -> None:
+def test_a_file_that_claude_code_ignores_is_an_error(inputs: DoctorInputs) -> None:
     path = inputs.home / ".claude" / "settings.json"
     path.parent.mkdir()
     path.write_text("{\n  // mine\n}")
@@ -235,7 +235,7 @@ def test_a_file_that_claude_code_ignores_is_a_fault(inputs: DoctorInputs) -> Non
         ),
     ],
 )
-def test_what_is_said_of_codex(inputs: DoctorInputs, text: str, findings: list[tuple[str, str]]) -> None:
+def test_findings_on_codex(inputs: DoctorInputs, text: str, findings: list[tuple[str, str]]) -> None:
     assert reported(codex(inputs, text)) == findings
 
 
@@ -280,14 +280,14 @@ def test_a_model_that_codex_knows_but_another_answers_has_its_window_written(inp
         ({"http_proxy": "http://p:1", "NO_PROXY": "corp", "no_proxy": "localhost,127.0.0.1"}, ["fault"]),
     ],
 )
-def test_codex_has_a_way_of_its_own_with_proxy_variables(
+def test_codex_reads_proxy_variables_differently(
     inputs: DoctorInputs, shell: dict[str, str], level: list[str]
 ) -> None:
     found = codex(inputs, CODEX_KNOWN.replace("MORE", ""), environment={"PATH": "", **shell})
     assert [one.level for one in found[1:]] == level
 
 
-def test_a_model_that_nobody_serves_is_a_fault(inputs: DoctorInputs) -> None:
+def test_a_model_without_an_upstream_is_an_error(inputs: DoctorInputs) -> None:
     text = (
         'model_provider = "switchyard"\nmodel = "gpt-5.5"\n'
         '[model_providers.switchyard]\nbase_url = "http://localhost:5101/openai"\n'
@@ -297,7 +297,7 @@ def test_a_model_that_nobody_serves_is_a_fault(inputs: DoctorInputs) -> None:
     assert codex(inputs, text, settings=settings(models={"gpt-*": "qwen3"}))[-1].level == "ok"
 
 
-def test_a_broken_client_file_is_a_fault_with_its_place(inputs: DoctorInputs) -> None:
+def test_a_broken_client_file_is_an_error_with_its_position(inputs: DoctorInputs) -> None:
     found = codex(inputs, "a = \n")
     assert (found[0].level, "line 1, column 5" in found[0].text) == ("fault", True)
 
@@ -320,7 +320,7 @@ def test_a_free_port_and_no_daemon_is_a_warning(inputs: DoctorInputs) -> None:
     assert [(one.level, one.fix) for one in found] == [("warning", f"Start it: {own_command()}")]
 
 
-def test_a_port_of_another_program_is_a_fault(inputs: DoctorInputs) -> None:
+def test_a_port_of_another_program_is_an_error(inputs: DoctorInputs) -> None:
     with served(lambda: None) as port:
         found = daemon.examine_port(replace(inputs, port=port))
     assert reported(found) == [("fault", f"port {port} is in use by another program")]
@@ -334,7 +334,7 @@ def test_the_daemon_of_the_folder_is_recognised_wherever_it_listens(inputs: Doct
     assert found[0].text.endswith(f"at http://127.0.0.1:{port}")
 
 
-def test_a_daemon_that_does_not_answer_is_a_fault(inputs: DoctorInputs) -> None:
+def test_a_daemon_that_does_not_answer_is_an_error(inputs: DoctorInputs) -> None:
     with taken_port() as port:
         pass
     with DataFolderLock(inputs.data) as lock:
@@ -343,7 +343,7 @@ def test_a_daemon_that_does_not_answer_is_a_fault(inputs: DoctorInputs) -> None:
     assert [(one.level, one.fix) for one in found] == [("fault", "Restart it.")]
 
 
-def test_every_fault_of_the_file_is_a_finding(inputs: DoctorInputs) -> None:
+def test_every_error_of_the_file_is_a_finding(inputs: DoctorInputs) -> None:
     (inputs.data / "all_configs.json").write_text('{"upstreams": 5, "model_rules": 6}')
     assert [(one.level, one.text) for one in daemon.examine_folder(inputs)] == [
         ("fault", "$.upstreams (line 1, column 2): expected a list, found 5"),
@@ -429,7 +429,7 @@ def test_an_upstream_that_listens_is_reached_and_reports_the_time(inputs: Doctor
     ]
 
 
-def test_one_that_does_not_listen_is_a_fault_and_no_other_waits(inputs: DoctorInputs) -> None:
+def test_one_that_does_not_listen_is_an_error_and_delays_no_other(inputs: DoctorInputs) -> None:
     with taken_port() as port:
         pass
     here = settings(base_url=f"http://127.0.0.1:{port}", name="my box")
@@ -455,7 +455,7 @@ def test_the_clock_is_compared_with_most_upstreams(differences: list[float | Non
     assert [one.text for one in found] == ([] if text is None else [text])
 
 
-def test_a_key_in_a_variable_that_is_not_set_is_a_fault(inputs: DoctorInputs) -> None:
+def test_a_key_in_a_variable_that_is_not_set_is_an_error(inputs: DoctorInputs) -> None:
     here = replace(inputs, settings=settings(key="env:SWITCHYARD_NO_SUCH_KEY"))
     found = upstreams.examine_upstreams(here)
     assert found[1].text == "its key is in the variable SWITCHYARD_NO_SUCH_KEY, which is not set"
@@ -464,7 +464,7 @@ def test_a_key_in_a_variable_that_is_not_set_is_a_fault(inputs: DoctorInputs) ->
 # --- the whole ------------------------------------------------------------------
 
 
-def test_only_faults_count_for_scripts() -> None:
+def test_only_errors_count_for_scripts() -> None:
     warning, fault = Finding("warning", "a", "b"), Finding("fault", "a", "b")
     assert [exit_code([]), exit_code([warning]), exit_code([warning, fault])] == [0, 0, 1]
 

@@ -63,7 +63,7 @@ def places(value: Json, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str 
 
 
 def changed(value: Json, path: tuple[str | int, ...], new: Json) -> Json:
-    """The same value with something else at this place."""
+    """The same value with something else at this position."""
     if not path:
         return new
     copy: Any = dict(value) if isinstance(value, dict) else list(value)
@@ -73,7 +73,7 @@ def changed(value: Json, path: tuple[str | int, ...], new: Json) -> Json:
 
 @st.composite
 def damaged(draw: st.DrawFn, sound: list[Json]) -> Json:
-    """A sound value with up to three places exchanged."""
+    """A valid value with up to three parts replaced."""
     value = draw(st.sampled_from(sound))
     for _ in range(draw(st.integers(0, 3))):
         value = changed(value, draw(st.sampled_from(list(places(value)))), draw(values))

@@ -1,4 +1,4 @@
-"""Whatever is asked of the dashboard's API, it is answered: no fault of ours, and never for ever."""
+"""Any request to the dashboard's API gets a response: no internal error, and never without end."""
 
 import asyncio
 import json
@@ -83,7 +83,7 @@ async def ask(application: Application, method: str, path: str, query: str, body
 
 @fuzzed
 @given(st.data())
-def test_every_path_answers_whatever_it_is_asked(application: Application, data: st.DataObject) -> None:
+def test_every_path_answers_any_request(application: Application, data: st.DataObject) -> None:
     routes = [
         route for route in application.admin.routes if isinstance(route, Route) and route.path != FOLLOWED
     ]

@@ -28,7 +28,7 @@ PLAIN = Target("sent", "issuer", Capabilities(**SWITCHED_OFF))
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @fuzzed
 @given(st.data())
-def test_a_request_is_decoded_or_refused_and_what_is_decoded_can_be_said(
+def test_a_request_is_decoded_or_refused_and_a_decoded_one_can_be_encoded(
     protocol: ProtocolName, data: st.DataObject
 ) -> None:
     body = data.draw(octets(damaged(REQUESTS[protocol])))
@@ -48,7 +48,7 @@ def test_a_request_is_decoded_or_refused_and_what_is_decoded_can_be_said(
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @fuzzed
 @given(st.data())
-def test_repairing_changes_a_body_or_leaves_it(protocol: ProtocolName, data: st.DataObject) -> None:
+def test_a_repair_changes_a_body_or_leaves_it(protocol: ProtocolName, data: st.DataObject) -> None:
     document = data.draw(damaged(REQUESTS[protocol]).filter(lambda value: isinstance(value, dict)))
     for target in (TARGET, PLAIN):
         with quickly(), suppress(BadRequest):

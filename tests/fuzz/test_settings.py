@@ -1,4 +1,4 @@
-"""Whatever stands in a settings file is taken over or told as a fault: no other exception."""
+"""Any content of a settings file is accepted or reported as errors, without another exception."""
 
 import json
 from contextlib import suppress
@@ -89,7 +89,7 @@ ACCOUNTS = [
 
 @fuzzed
 @given(octets(damaged([OURS, ANCESTOR])))
-def test_a_file_is_read_or_its_faults_are_reported(content: bytes) -> None:
+def test_a_file_is_read_or_its_errors_are_reported(content: bytes) -> None:
     with quickly():
         try:
             loaded = read_settings(content)
@@ -102,7 +102,7 @@ def test_a_file_is_read_or_its_faults_are_reported(content: bytes) -> None:
 
 @fuzzed
 @given(damaged([OURS]))
-def test_a_document_is_parsed_or_its_faults_are_reported(document: Any) -> None:
+def test_a_document_is_parsed_or_its_errors_are_reported(document: Any) -> None:
     with quickly(), suppress(SettingsError):
         parse(document)
 
@@ -117,7 +117,7 @@ def test_a_foreign_file_is_imported_or_refused(foreign: object) -> None:
 
 @fuzzed
 @given(octets(damaged([OURS])))
-def test_bytes_are_a_document_or_a_fault(content: bytes) -> None:
+def test_bytes_are_a_document_or_an_error(content: bytes) -> None:
     with quickly(), suppress(SettingsError):
         text = decode_text(content)
         assert isinstance(text.document, dict)

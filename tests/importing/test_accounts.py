@@ -219,7 +219,7 @@ def test_five_hundred_accounts_of_one_name_get_names_of_their_own() -> None:
     assert len(parse(imported.document).settings.upstreams) == 500
 
 
-def test_an_account_without_address_is_left_out_with_a_note() -> None:
+def test_an_account_without_address_is_skipped_with_a_note() -> None:
     imported = from_accounts([{"name": "a", "apiUrl": "", "apiKey": "k"}, 5])
     assert (imported.document["upstreams"], imported.notes) == (
         [],

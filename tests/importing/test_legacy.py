@@ -1,4 +1,4 @@
-"""The ancestor's file means the same here."""
+"""A file in the legacy format keeps its meaning."""
 
 from typing import Any
 
@@ -179,7 +179,7 @@ def test_every_change_of_meaning_is_noted() -> None:
     )
 
 
-def test_every_upstream_says_where_it_comes_from() -> None:
+def test_every_upstream_has_its_origin() -> None:
     assert from_legacy(WHOLE).origins == (
         "api_configs[0]",
         "api_configs[1]",
@@ -309,7 +309,7 @@ def test_a_timeout_of_any_kind_is_one_word_for_three() -> None:
 
 
 @pytest.mark.parametrize("status", ["²²²", "99", "600", "4xx", "9" * 5000])
-def test_a_status_that_is_none_is_noted_and_left_out(status: str) -> None:
+def test_an_invalid_status_is_noted_and_skipped(status: str) -> None:
     imported = from_legacy(
         {"error_handling_strategies": {"http_status_codes": {status: "switch_api", "429": "switch_api"}}}
     )
@@ -331,7 +331,7 @@ def test_the_base_timeout_holds_where_no_other_is_given(
     assert from_legacy({"timeout_settings": limits}).document["timeouts"] == expected
 
 
-def test_thresholds_may_stand_with_the_strategies() -> None:
+def test_thresholds_may_be_among_the_strategies() -> None:
     strategies = {"api_cooldown_seconds": 60, "api_error_threshold": 5}
     assert from_legacy({"error_handling_strategies": strategies}).document["failover"] == {
         "cooldown_seconds": 60,
@@ -349,7 +349,7 @@ def test_thresholds_may_stand_with_the_strategies() -> None:
         ([], False),
     ],
 )
-def test_the_legacy_file_is_distinguished_from_ours(document: Any, answer: bool) -> None:
+def test_the_legacy_format_is_distinguished_from_the_current_one(document: Any, answer: bool) -> None:
     assert is_legacy(document) is answer
 
 

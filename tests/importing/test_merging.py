@@ -48,7 +48,7 @@ def test_the_imported_rules_go_before_those_we_ship_and_after_the_users() -> Non
     assert report.notes == ("model_rules: X stays mapped to mine, imported: theirs",)
 
 
-def test_what_is_set_here_stays_and_a_note_says_so() -> None:
+def test_existing_settings_stay_and_a_note_reports_it() -> None:
     here = document(failover={"error_threshold": 5}, client_keys={"abc": "laptop"})
     there = document(
         failover={"error_threshold": 3, "cooldown_seconds": 60}, timeouts={"idle": 9}, mine={"x": 1}
@@ -125,7 +125,7 @@ def test_client_keys_are_counted_among_the_settings_without_being_shown() -> Non
     assert [report.settings for report in reports] == [("client_keys: (not shown)",)] * 2
 
 
-def test_the_documents_given_are_left_alone() -> None:
+def test_the_given_documents_are_not_modified() -> None:
     here, there = (
         document(entry("a"), failover={"error_threshold": 5}),
         document(entry("b"), failover={"x": 1}),
@@ -141,7 +141,7 @@ def test_five_hundred_accounts_are_merged_in_one_go() -> None:
     assert (len(report.added), len(parse(merged).settings.upstreams)) == (500, 501)
 
 
-def test_what_nobody_knows_is_kept_and_not_reported() -> None:
+def test_unknown_fields_are_kept_and_not_reported() -> None:
     here = document(api_kye="mine-1", failover={"api_kye": "mine-2"})
     there = document(
         api_kye="theirs-1",

@@ -1,4 +1,4 @@
-"""Any known file is recognised, and the rest is refused with the list of known kinds."""
+"""Every supported file is recognised, and others are refused with the list of supported kinds."""
 
 from typing import Any
 

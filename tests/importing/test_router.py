@@ -98,7 +98,7 @@ def test_what_has_no_counterpart_is_noted() -> None:
     )
 
 
-def test_a_transformer_that_may_stand_for_another_protocol_is_pointed_out() -> None:
+def test_a_transformer_that_may_mean_another_protocol_is_pointed_out() -> None:
     provider = {
         "name": "g",
         "api_base_url": "http://g.example",

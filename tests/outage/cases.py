@@ -32,7 +32,7 @@ TEXT = "All is done."
 COMMAND = "echo once >> done.txt"
 LETTERS = "ab"
 OTHER: dict[Protocol, Protocol] = {"messages": "chat", "chat": "responses", "responses": "messages"}
-"""What the second upstream of a case speaks, so that its answer has to be converted."""
+"""The protocol of the second upstream of a case, so that its response has to be converted."""
 
 
 # --- clients -------------------------------------------------------------------
@@ -57,7 +57,7 @@ class Visit:
 
 @dataclass(frozen=True)
 class Client:
-    """`path` follows the daemon's URL, `own_path` that of an upstream asked without a daemon."""
+    """`path` follows the daemon's URL, `own_path` that of an upstream without a daemon."""
 
     name: str
     protocol: Protocol
@@ -153,7 +153,7 @@ def cases_of(clients: Iterable[Client], upstreams: Iterable[int] = (1, 2)) -> li
 
 @dataclass(frozen=True)
 class Result:
-    """`asked`: what each upstream received; `rows`: what the daemon's journal says of the turn."""
+    """`asked`: the requests of each upstream; `rows`: the turn in the daemon's journal."""
 
     case: Case
     text: str
@@ -184,7 +184,7 @@ class Turn:
         self.home = folder / f"home-{number}"
         self.usage = Usage(fresh=1000 + number, cache_read=40, output=20)
         self.servers = [OutageUpstream(self._answer()) for _ in range(case.upstreams)]
-        # nobody sees when a real client first meets a closed port: it closes after the first answer
+        # it is not visible when a real client first meets a closed port: the port closes after the first response
         begins_later = case.fault == REFUSED and case.client.is_real
         self.outage = Outage(case.seconds, answers_before=1 if begins_later else 0)
 
@@ -233,7 +233,7 @@ class Turn:
             server.set_outage(self.case.fault, self.outage)
 
     def run(self, url: str, seconds: float, retries: int = 0) -> Result:
-        """Let the client do its turn; what the journal says of it is added later."""
+        """Let the client run its turn; the journal's record of it is added later."""
         self.home.mkdir(parents=True, exist_ok=True)
         visit = Visit(url, self.model, self.home, self.case.seconds + seconds, retries, self._begin)
         text = error = ""
@@ -344,7 +344,7 @@ def _request_problems(result: Result) -> Iterator[str]:
     most = MAX_REQUESTS[result.case.seconds]
     tried = Counter(attempt["upstream"][-1] for row in result.rows for attempt in row["attempts"])
     for letter, asked in zip(LETTERS, result.asked, strict=False):
-        count = max(len(asked), tried[letter])  # a refused one is seen in the journal only
+        count = max(len(asked), tried[letter])  # a refused one only appears in the journal
         if count > most:
             yield f"upstream {letter} was asked {count} times, more than {most}"
     turn = [

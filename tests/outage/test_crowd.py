@@ -14,7 +14,7 @@ from tests.bed.upstream import Received, Script, Wait, say
 SESSIONS = 20
 OUTAGE_SECONDS = 8.0
 FAILS_AFTER = 1.5
-"""seconds that a failing request is under way: two at the same time are seen, and all first ones come meanwhile"""
+"""how long a failing request runs: parallel ones overlap visibly, and all first ones come during it"""
 ANSWERS_AFTER = 1.5
 """seconds that a good answer takes: one after the other they would take too long"""
 PROBES = 8
@@ -138,7 +138,7 @@ def test_with_a_concurrency_limit_one_of_those_that_have_failed_probes_at_a_time
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_the_upstream_is_spared_and_nothing_is_asked_twice(played: dict[str, Played], name: str) -> None:
+def test_the_upstream_is_spared_and_no_request_is_sent_twice(played: dict[str, Played], name: str) -> None:
     scene = played[name]
     assert len(scene.answered) == SESSIONS
     assert len({request.fingerprint for request in scene.answered}) == SESSIONS

@@ -1,4 +1,4 @@
-"""A client that leaves while it is held: its probe and its slot are free at once, and the next in line goes on."""
+"""A client that leaves while it is held: its probe and slot are freed at once, and the next in line continues."""
 
 import json
 import socket
@@ -16,14 +16,14 @@ from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.upstream import Received, say
 
 FAILS_AFTER = 1.0
-"""seconds that a failing request is under way, so that its client can leave meanwhile"""
+"""how long a failing request runs, so that its client can leave during it"""
 NOTICED_WITHIN = 0.8
-"""seconds, until a busy machine tells the upstream that a connection was closed"""
+"""how long a busy machine may take to report a closed connection to the upstream"""
 
 
 @dataclass
 class Bed:
-    """One upstream in an outage that ends when the test says so, with one slot; two clients of it."""
+    """One upstream in an outage that the test ends, with one slot; two clients of it."""
 
     daemon: Daemon
     server: OutageUpstream
@@ -80,7 +80,7 @@ def bed(tmp_path: Path) -> Iterator[Bed]:
         with Daemon(tmp_path, holding_settings(entry)) as daemon, ThreadPoolExecutor(1) as pool:
             ask(
                 daemon.url, "messages", "before"
-            )  # for an entry that has never answered nobody is held for long
+            )  # requests are held only briefly for an entry that has never answered
             server.forget()
             server.set_outage("503", outage, delay=FAILS_AFTER)
             bed = Bed(daemon, server, outage, pool)
@@ -126,7 +126,7 @@ def judge(bed: Bed, stays: "Future[Response]") -> None:
     assert (response.status, text_of("messages", response)) == (200, "Back again")
     assert most_at_once(bed.server.requests, notices_within=NOTICED_WITHIN) == 1
     assert bed.row_of("ok")["usage"]["input"] == 11
-    # none was sent for nobody
+    # no request was sent without a client
     assert "usage" not in cancelled and len(cancelled["attempts"]) == len(bed.requests_of("I will leave"))
     assert len(bed.rows()) == 2
     assert bed.daemon.get("/api/state").json["running"] == []

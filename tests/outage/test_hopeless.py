@@ -1,6 +1,6 @@
 """What waiting cannot cure ends in one sentence: at once, or where it may pass soon, within a limit.
 
-Asked by the SDKs; how the real clients are told is measured with them.
+With the SDKs; how the real clients report errors is measured with them.
 """
 
 import socket
@@ -37,7 +37,7 @@ def refusal(code: int, kind: str, message: str) -> Answer:
 
 @dataclass(frozen=True)
 class Hopeless:
-    """`answer`: None where there is nobody; `says`: a piece of the sentence that the client is shown."""
+    """`answer`: None without an upstream; `says`: part of the sentence that the client gets."""
 
     answer: Answer | None
     statuses: tuple[int, ...]
@@ -194,7 +194,7 @@ def test_it_ends_in_time_with_one_sentence_and_its_own_status(
     endings: dict[Case, Ending], case: Case
 ) -> None:
     ending, hopeless = endings[case], ALL[case[0]]
-    # an error after keep-alives stands in the stream and has no status
+    # an error after keep-alives is part of the stream and has no status
     status = getattr(ending.error, "status_code", None) or 0
     assert ending.error is not None, "it was answered"
     assert status in hopeless.statuses or (hopeless.within > AT_ONCE and case[1].stream), ending.reported

@@ -1,4 +1,4 @@
-"""The real Claude Code and Codex, with a tool call, through outages: no turn ends, and none is asked too often."""
+"""The real Claude Code and Codex, with a tool call, through outages: no turn ends, and none is sent too often."""
 
 import pytest
 

@@ -90,7 +90,9 @@ def _end_outages(turns: list[Turn]) -> None:
 @pytest.mark.real_clients
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("client", REAL_CLIENTS, ids=lambda client: client.name)
-def test_the_session_of_a_real_client_goes_on_after_the_restart(restarted: Restarted, client: Client) -> None:
+def test_the_session_of_a_real_client_continues_after_the_restart(
+    restarted: Restarted, client: Client
+) -> None:
     result = restarted.results[client.name]
     assert restarted.were_held, "a client had ended before"
     assert restarted.repeated[client.name] >= 1, f"it did not come back: {result.error or result.text}"

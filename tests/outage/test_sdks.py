@@ -1,4 +1,4 @@
-"""The official SDKs, without retries of their own, through outages: no turn ends, and none is asked too often."""
+"""The official SDKs, without their own retries, through outages: no turn ends, and none is sent too often."""
 
 import pytest
 

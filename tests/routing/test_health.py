@@ -38,7 +38,7 @@ def test_a_success_clears_the_count_of_the_upstream_that_answered_only() -> None
     assert failing(health, 2) == [False, False]
 
 
-def test_a_fault_of_a_model_cools_down_that_model_only() -> None:
+def test_a_failure_of_a_model_cools_down_that_model_only() -> None:
     health = Health()
     failing(health, 3, charge=Charge("error", model_only=True))
     assert health.cooldown_of("u", "m", 1.0) is not None
@@ -114,7 +114,7 @@ def test_the_reset_of_a_quota_found_during_a_short_cooldown_makes_it_last_until_
 
 @pytest.mark.parametrize("charge", [ERROR, Charge("error", model_only=True), Charge("rest", model_only=True)])
 @pytest.mark.parametrize("every", [1, 5, 17])
-def test_a_recovered_upstream_is_asked_again_within_a_minute_of_a_short_outage(
+def test_a_recovered_upstream_is_tried_again_within_a_minute_of_a_short_outage(
     charge: Charge, every: int
 ) -> None:
     """New conversations come every few seconds, and another upstream answers those that this one may not."""
@@ -157,7 +157,7 @@ def test_one_trial_at_a_time_and_its_success_closes_the_matter() -> None:
     assert failing(health, 2, now=101.0) == [False, False]
 
 
-def test_an_abandoned_trial_frees_its_place() -> None:
+def test_an_abandoned_trial_allows_the_next() -> None:
     health = Health()
     failing(health, 3)
     health.begin("u", "m", "a")
@@ -251,7 +251,7 @@ def test_an_entry_of_the_same_account_under_another_name_was_renamed(
     assert renamed(parse(document(*before)).settings, parse(document(*after)).settings) == names
 
 
-def test_a_cooldown_goes_with_the_name() -> None:
+def test_a_cooldown_moves_with_the_name() -> None:
     health = Health()
     failing(health, 3)
     health.rename({"u": "new"})
@@ -279,7 +279,7 @@ def test_many_that_fail_together_are_one_cooldown() -> None:
         assert (found.cooldowns, round(found.until, 6)) == (1, until)
 
 
-def test_who_began_before_the_cooldown_neither_clears_it_nor_is_a_trial() -> None:
+def test_an_attempt_begun_before_the_cooldown_neither_clears_it_nor_is_a_trial() -> None:
     health = Health()
     health.failed("u", "m", HINT, "429", RULES, 10.0, begun=5.0)
     health.succeeded("u", "m", begun=6.0)
@@ -292,7 +292,7 @@ def test_who_began_before_the_cooldown_neither_clears_it_nor_is_a_trial() -> Non
     assert health.is_spotless
 
 
-def test_who_was_asked_as_a_last_resort_during_its_cooldown_ends_the_cooldown() -> None:
+def test_a_success_of_a_last_resort_ends_its_cooldown() -> None:
     health = Health()
     health.failed("u", "m", COOLDOWN, "401", RULES, 10.0)
     health.succeeded("u", "m", begun=11.0)
@@ -315,7 +315,7 @@ def test_a_hint_of_any_error_is_honoured() -> None:
     assert health.cooldown_of("u", "m", 7.0) is None
 
 
-def test_a_trial_that_meets_a_fault_of_the_model_has_failed_and_is_over() -> None:
+def test_a_trial_that_meets_a_failure_of_the_model_has_failed_and_is_over() -> None:
     health = Health()
     failing(health, 3)
     health.begin("u", "m", "trial")
@@ -337,10 +337,10 @@ def test_of_64_requests_after_a_cooldown_exactly_one_is_the_trial() -> None:
     assert admitted == ["x0"]
 
 
-# --- what was only pretended ---------------------------------------------------
+# --- simulated failures ---------------------------------------------------
 
 
-def test_a_simulated_fault_cools_down_until_the_simulation_ends_at_the_latest() -> None:
+def test_a_simulated_failure_cools_down_until_the_simulation_ends_at_the_latest() -> None:
     for left, until in ((30.0, 30.0), (300.0, 100.0)):
         health = Health()
         failing(health, 3, charge=Charge("error", simulated_seconds=left))
@@ -371,7 +371,7 @@ CHARGES = (ERROR, HINT, Charge("none"), Charge("error", model_only=True), Charge
 
 
 class Breaker(RuleBasedStateMachine):
-    """Attempts begin, succeed, fail and end without a word in any order, while time goes on."""
+    """Attempts begin, succeed, fail and end without a result in any order, while time passes."""
 
     @initialize()
     def begin(self) -> None:

@@ -88,7 +88,7 @@ LASTING = {
 
 
 @pytest.mark.parametrize("what", LASTING)
-def test_what_does_not_pass_is_not_waited_for_and_says_why(what: str) -> None:
+def test_a_permanent_failure_is_not_waited_for_and_the_reason_is_given(what: str) -> None:
     found = prospect_of(LASTING[what])
     assert (found.passes, bool(found.why)) == (False, True)
 
@@ -188,12 +188,12 @@ def test_models_of_one_upstream_are_judged_apart() -> None:
     assert found.lasting == (("a", "model_not_found is permanent"),)
 
 
-def test_nothing_can_be_expected_of_what_was_never_asked() -> None:
+def test_nothing_can_be_expected_of_an_untried_target() -> None:
     assert seen([]) == ([], {})
     assert seen(attempts(("a", None))) == ([], {})
 
 
-def test_a_refusal_that_taught_how_to_ask_is_no_failure() -> None:
+def test_a_refusal_with_a_learned_limit_is_no_failure() -> None:
     assert seen(attempts(("a", status(400, ErrorType.INVALID_REQUEST)), verdict="learn: no effort")) == (
         [],
         {},
@@ -248,6 +248,6 @@ def test_what_fails_while_others_are_answered_belongs_to_the_request_unless_it_i
     assert hopes == ([] if ends and repeats >= MAX_REPEATS else ["a"])
 
 
-def test_a_success_elsewhere_says_nothing_of_this_target() -> None:
+def test_a_success_elsewhere_does_not_change_this_target() -> None:
     repeats = {("b", "m"): MAX_REPEATS, ("a", "other"): MAX_REPEATS}
     assert seen(attempts(("a", status(503))), repeats=repeats) == (["a"], {})

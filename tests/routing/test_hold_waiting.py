@@ -24,7 +24,7 @@ NOW = Moment(datetime(2026, 11, 21, 12, tzinfo=UTC), 1000.0)
         (Cooldown(1040.0, 3, "401 bad key", passes=False), None),
     ],
 )
-def test_a_cooldown_is_probed_at_once_unless_the_upstream_asked_for_time(
+def test_a_cooldown_is_probed_at_once_unless_the_upstream_sent_a_retry_after(
     cooldown: Cooldown, seconds: float | None
 ) -> None:
     assert seconds_to_probe(cooldown, NOW.monotonic) == seconds
@@ -52,7 +52,7 @@ def test_a_new_request_is_held_for_all_that_are_cooling_down() -> None:
     assert found == (Probed(("a", "m"), 0.0), Probed(("b", "m"), 0.0))
 
 
-def test_nobody_is_held_where_one_can_answer_or_has_a_slot_soon_or_holding_is_off() -> None:
+def test_no_request_is_held_where_one_can_answer_or_has_a_slot_soon_or_holding_is_off() -> None:
     limits = Limits()
     limits.begin("b")
     both = entry("a"), entry("b", limit=1)
@@ -70,7 +70,7 @@ def test_nobody_is_held_where_one_can_answer_or_has_a_slot_soon_or_holding_is_of
         (Cooldown(NOW.monotonic + 200, 1, "401 bad key", passes=False), False),
     ],
 )
-def test_nobody_is_held_for_what_does_not_pass_or_asks_for_more_time_than_there_is(
+def test_no_request_is_held_for_a_permanent_failure_or_a_retry_after_beyond_its_time(
     cooldown: Cooldown, held: bool
 ) -> None:
     cooling = Cooling(Candidate(entry("a"), "m"), cooldown)

@@ -80,7 +80,7 @@ def test_a_start_that_never_came_to_be_is_taken_back() -> None:
     assert limits.has_room(limited, 2.0)
 
 
-def test_a_place_needs_both_limits() -> None:
+def test_a_slot_needs_both_limits() -> None:
     limits = Limits()
     limited = upstream(max_concurrency=1, requests_per_minute=1)
     assert limits.has_room(limited, 0.0)

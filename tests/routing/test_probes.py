@@ -25,7 +25,7 @@ def failing(probes: Probes, target: Target = A, times: int = 1, now: float = 0.0
 # --- single promises ------------------------------------------------------------
 
 
-def test_the_oldest_of_those_that_wait_goes_first_and_a_failed_one_goes_to_the_end() -> None:
+def test_the_oldest_request_is_first_and_a_failed_one_moves_to_the_end() -> None:
     probes = Probes()
     failing(probes)
     for exchange in "xyz":
@@ -43,7 +43,9 @@ def test_the_oldest_of_those_that_wait_goes_first_and_a_failed_one_goes_to_the_e
 
 
 @pytest.mark.parametrize(("seconds", "granted"), [(SILENT_SECONDS - 0.1, []), (SILENT_SECONDS, ["y"])])
-def test_a_second_probe_goes_only_when_the_first_is_silent(seconds: float, granted: list[str]) -> None:
+def test_a_second_probe_starts_only_when_the_first_gets_no_response(
+    seconds: float, granted: list[str]
+) -> None:
     probes = Probes()
     failing(probes)
     for exchange in "xyz":
@@ -52,7 +54,7 @@ def test_a_second_probe_goes_only_when_the_first_is_silent(seconds: float, grant
     assert [one.exchange for one in probes.grants(1.0 + seconds)] == granted
 
 
-def test_a_third_probe_goes_only_when_one_of_the_two_has_ended() -> None:
+def test_a_third_probe_starts_only_when_one_of_the_two_has_ended() -> None:
     probes = Probes()
     failing(probes)
     for exchange in "xyz":
@@ -72,7 +74,7 @@ def test_the_first_attempt_of_a_request_that_is_not_held_counts_as_a_probe_under
     assert (probes.grants(5.0), probes.next_at()) == ([], 5.0 + SILENT_SECONDS)
 
 
-def test_whoever_waits_in_two_lines_is_granted_one_target_and_leaves_the_other_line() -> None:
+def test_a_request_in_two_queues_is_granted_one_target_and_leaves_the_other_queue() -> None:
     probes = Probes()
     for target in (A, B):
         failing(probes, target)
@@ -82,7 +84,7 @@ def test_whoever_waits_in_two_lines_is_granted_one_target_and_leaves_the_other_l
     assert [queue.waiting for queue in probes.queues()] == [0, 0]
 
 
-def test_a_success_releases_everybody_in_their_order_and_the_next_outage_begins_with_short_pauses() -> None:
+def test_a_success_releases_all_requests_in_order_and_the_next_outage_begins_with_short_pauses() -> None:
     probes = Probes()
     failing(probes, times=5)
     for exchange in "xyz":
@@ -117,7 +119,7 @@ def test_failures_long_ago_make_no_long_pauses(quiet: float, failures: int) -> N
     assert next_at(probes) == now + pause_seconds(failures, 0.0)
 
 
-def test_a_long_wait_that_an_upstream_asked_for_outlives_failures_elsewhere() -> None:
+def test_a_long_retry_after_outlives_failures_elsewhere() -> None:
     probes = Probes()
     failing(probes, after=200.0)
     failing(probes, B, now=100.0)
@@ -134,7 +136,7 @@ def test_failures_long_ago_still_count_for_those_that_wait() -> None:
 
 
 @pytest.mark.parametrize("earlier", ["no failure", "a failure"])
-def test_the_wait_that_an_upstream_asks_for_is_obeyed_whoever_has_failed_before(earlier: str) -> None:
+def test_a_retry_after_is_obeyed_whichever_failure_came_before(earlier: str) -> None:
     probes = Probes()
     if earlier == "a failure":
         failing(probes)
@@ -249,7 +251,7 @@ class HeldRequests(RuleBasedStateMachine):
     @precondition(lambda self: self.waiting)
     @rule()
     def the_settings_are_edited(self) -> None:
-        """Everybody waits anew, in the same order."""
+        """All requests wait again, in the same order."""
         waits = {name: [t for t in self.TARGETS if name in self.queues[t].waiting] for name in self.waiting}
         for name, targets in waits.items():
             self.probes.leave(name)

@@ -92,7 +92,7 @@ def test_hours_hold_in_local_time_and_may_cross_midnight(
     assert bool(names(route(settings({"hours": hours}), now=now))) is serves
 
 
-def test_hours_across_midnight_belong_to_the_day_on_which_they_are_asked_for() -> None:
+def test_hours_across_midnight_belong_to_the_day_on_which_they_begin() -> None:
     tuesday_night = Moment(datetime(2026, 11, 17, 2, 0, tzinfo=UTC), 0.0)
     found = route(settings({"hours": "22:00-06:00", "weekdays": ["tue"]}), now=tuesday_night)
     assert names(found) == ["u0"]
@@ -178,7 +178,7 @@ def test_a_vendor_prefix_forces_its_upstream() -> None:
     ],
 )
 @pytest.mark.parametrize("state", ["ready", "resting"])
-def test_who_is_asked_for_by_name_answers_whatever_its_calendar_role_and_cooldown(
+def test_an_upstream_selected_by_name_answers_whatever_its_calendar_role_and_cooldown(
     entry: dict[str, Any], reason: str | None, state: str
 ) -> None:
     found = route(
@@ -193,7 +193,7 @@ def test_who_is_asked_for_by_name_answers_whatever_its_calendar_role_and_cooldow
     )
 
 
-def test_a_budget_holds_also_for_who_is_asked_for_by_name() -> None:
+def test_a_budget_also_limits_an_upstream_selected_by_name() -> None:
     found = route(settings({}), replace(ASK, model="u0,m"), state=State(spent={"u0": "over its budget"}))
     assert (names(found), skips(found)) == ([], {"u0": "over its budget"})
 
@@ -212,7 +212,7 @@ def cooling(*which: str, now: float = 1000.0) -> State:
     return State(health=health)
 
 
-def test_a_cooldowning_upstream_is_skipped_with_its_reason_and_time() -> None:
+def test_an_upstream_that_is_cooling_down_is_skipped_with_its_reason_and_time() -> None:
     found = route(settings({}, {}), state=cooling("u0"))
     assert names(found) == ["u1"]
     assert skips(found) == {"u0": "cooling down until 12:01 after 1 error: 401 bad key"}
@@ -226,7 +226,7 @@ def test_when_all_cool_down_the_one_whose_cooldown_ends_first_is_tried() -> None
     assert set(skips(found)) == {"u0", "u2"}
 
 
-def test_a_cooldowning_primary_gives_way_to_a_backup_rather_than_being_a_last_resort() -> None:
+def test_a_primary_that_is_cooling_down_gives_way_to_a_backup_rather_than_being_a_last_resort() -> None:
     found = route(settings({}, {"role": "backup"}), state=cooling("u0"))
     assert names(found) == ["u1"]
 
@@ -310,7 +310,7 @@ def test_with_no_time_to_stay_a_conversation_returns_at_once() -> None:
     assert names(route(found, affinity=Affinity("u1", last_used=990.0))) == ["u0", "u1"]
 
 
-def test_the_holder_of_a_place_is_not_kept_out_by_the_limits() -> None:
+def test_the_holder_of_a_slot_is_not_kept_out_by_the_limits() -> None:
     found = settings({"max_concurrency": 1, "requests_per_minute": 1}, {})
     limits = Limits()
     limits.begin("u0")
@@ -331,7 +331,7 @@ def test_a_full_upstream_with_a_slot_that_is_free_soon_counts_as_free_within_its
     assert names(route(found, ask, state=state)) == ["u1"]
 
 
-def test_one_who_is_full_is_waited_for_rather_than_one_that_cools_down() -> None:
+def test_a_full_upstream_is_waited_for_rather_than_one_that_cools_down() -> None:
     found = settings({"max_concurrency": 1}, {})
     state = cooling("u1")
     state.limits.begin("u0")
@@ -339,11 +339,11 @@ def test_one_who_is_full_is_waited_for_rather_than_one_that_cools_down() -> None
     assert (names(result), [skip.reason for skip in result.skipped]) == ([], ["concurrency", "resting"])
 
 
-def test_no_model_at_all_asks_who_would_answer_any() -> None:
+def test_without_a_model_the_route_is_that_of_any_model() -> None:
     assert names(route(settings({"models": ["x"]}, {}), Ask("messages", ""))) == ["u0", "u1"]
 
 
-def test_whom_a_request_has_tried_it_does_not_try_again() -> None:
+def test_a_request_does_not_try_the_same_upstream_again() -> None:
     found = settings({}, {}, {"role": "rescue"}, {"role": "rescue"})
     result = route(found, replace(ASK, tried=frozenset({"u0", "u2"})))
     assert (names(result), [one.name for one in result.rescues], result.skipped) == (["u1"], ["u3"], ())

@@ -47,7 +47,7 @@ def clock(occasion: Occasion, zone: ZoneInfo = BERLIN) -> str:
 
 
 class Daemon:
-    """Looks at the schedule at given moments and does what it says."""
+    """Checks the schedule at given times and acts on it."""
 
     def __init__(self, *upstreams: Upstream, fails: int = 0) -> None:
         self.settings = Settings(upstreams=upstreams or (upstream(),))
@@ -195,7 +195,7 @@ def test_after_a_failure_it_tries_again_a_minute_later_until_it_succeeds() -> No
     ]
 
 
-def test_twenty_failures_are_enough_for_a_day_and_the_next_day_starts_anew() -> None:
+def test_twenty_failures_are_enough_for_a_day_and_the_next_day_starts_again() -> None:
     daemon = Daemon(fails=2 * MAX_TRIES)
     sent = daemon.watch(local("2026-11-21 07:59"), 24 * 60 + 12 * 60)
     assert sent == [f"{day} 08:{minute:02}" for day in (21, 22) for minute in range(MAX_TRIES)]
@@ -357,7 +357,7 @@ def test_a_traveller_gets_one_activation_each_local_day(
 
 @st.composite
 def lives(draw: st.DrawFn) -> tuple[Upstream, list[datetime], list[bool]]:
-    """An entry, and the moments at which its daemon happens to look during two weeks around a change of the clock."""
+    """An entry, and the times at which its daemon checks during two weeks around a change of the clock."""
     entry = upstream(
         at=f"{draw(st.integers(0, 23)):02}:{draw(st.integers(0, 59)):02}",
         advance=draw(st.sampled_from([0, 1, 45, 700])),

@@ -23,7 +23,7 @@ def test_a_conversation_is_remembered_for_the_set_time(
     assert sessions.affinity_of(asked, now, HOUR) == affinity
 
 
-def test_each_answer_begins_the_time_anew() -> None:
+def test_each_answer_restarts_the_time() -> None:
     sessions = Sessions()
     for now in (0.0, HOUR, 2 * HOUR):
         sessions.remember("s", "u", now)
@@ -42,7 +42,7 @@ def test_requests_without_a_conversation_are_not_remembered() -> None:
     assert len(sessions) == 0
 
 
-def test_the_conversation_silent_for_longest_makes_room() -> None:
+def test_the_longest_idle_conversation_is_dropped() -> None:
     sessions = Sessions(capacity=2)
     for now, session in enumerate(("a", "b", "a", "c")):
         sessions.remember(session, "u", float(now))

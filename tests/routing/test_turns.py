@@ -68,13 +68,13 @@ def test_the_oldest_turns_are_forgotten_first() -> None:
 
 
 Held = tuple[str, float, float]
-"""turn, seconds until it is asked for, seconds for which it would be held"""
+"""turn, seconds until its request, seconds for which it would be held"""
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 130), st.floats(0.1, 400))))
 @hypothesis_settings(max_examples=200, deadline=None, derandomize=True)
-def test_no_turn_is_held_longer_than_its_budget_between_two_rests(requests: list[Held]) -> None:
-    """A rest: longer than the memory between the end of one request of the turn and the next."""
+def test_no_turn_is_held_longer_than_its_budget_between_two_pauses(requests: list[Held]) -> None:
+    """A pause: longer than the memory between the end of one request of the turn and the next."""
     budgets, now = HoldBudgets(), 0.0
     ended: dict[str, float] = {}
     total = {"a": 0.0, "b": 0.0}

@@ -100,7 +100,7 @@ def test_a_retry_waits_a_short_hint_and_gives_up_after_two() -> None:
     assert judge(reported(503, retry_after=60.0), rules, 0).action == "switch"
 
 
-def test_a_request_that_cannot_be_said_to_an_upstream_goes_to_the_next_at_no_cost() -> None:
+def test_a_request_that_is_not_expressible_goes_to_the_next_upstream_at_no_cost() -> None:
     failure = Failure(FailureKind.REFUSED_REQUEST, WireError(ErrorType.INVALID_REQUEST, "no PDFs", 400))
     verdict = judge(failure, Failover(), 0)
     assert (verdict.action, verdict.charge.weight) == ("switch", "none")
@@ -224,8 +224,8 @@ def test_an_error_is_judged_by_what_it_means(
     assert verdict.needs_larger_window is (type is ErrorType.CONTEXT_OVERFLOW)
 
 
-def test_every_status_of_the_defaults_is_charged_as_its_type_says() -> None:
-    """A type without a row is a plain error; only what the request is at fault for costs nothing."""
+def test_every_status_of_the_defaults_is_charged_by_its_type() -> None:
+    """A type without a row is an ordinary error; only errors of the request itself cost nothing."""
     weights = {type: charge_for(reported(500, type)).weight for type in ErrorType}
     assert {type for type, weight in weights.items() if weight == "error"} == {
         ErrorType.NOT_FOUND,
@@ -260,7 +260,7 @@ BUSY_400 = failure_of(400, said("当前模型负载过高"))
         ),
     ],
 )
-def test_the_users_rules_go_before_the_meaning_and_those_for_the_text_first(
+def test_the_users_rules_have_precedence_and_those_for_the_text_come_first(
     rules: dict[str, Any], action: str
 ) -> None:
     assert judge(BUSY_400, Failover(**rules), 0).action == action

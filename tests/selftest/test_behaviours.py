@@ -59,7 +59,7 @@ def test_each_change_of_claude_code_is_named(without: str, found: list[tuple[str
     assert changed("claude", runs(asked, 3, ReceivedRequest("HEAD", "/api", {}, {}, {}))) == found
 
 
-def test_a_client_that_asks_nothing_has_changed_in_everything_it_should_do() -> None:
+def test_a_client_without_requests_has_changed_in_every_behaviour() -> None:
     nothing = Runs(Session(), Session(), Session())
     assert len(changed("claude", nothing)) == 10
     assert ("requests on a bare 500", "0") in changed("codex", nothing)

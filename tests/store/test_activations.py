@@ -81,7 +81,7 @@ def test_a_corrupt_file_is_set_aside_and_reported(tmp_path: Path, content: bytes
     assert memory(tmp_path).all() == {"a": DONE}
 
 
-def test_fields_of_a_newer_version_are_no_fault(tmp_path: Path) -> None:
+def test_fields_of_a_newer_version_are_no_error(tmp_path: Path) -> None:
     (tmp_path / "activations.json").write_bytes(
         b'{"upstreams": {"a": {"day": "2026-11-21", "new": 1}}, "version": 2, "more": []}'
     )

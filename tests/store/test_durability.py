@@ -1,4 +1,4 @@
-"""The books against a real kill and a real limit of the system, in a process of their own."""
+"""The journal and the totals under a real kill and a real system limit, in a separate process."""
 
 import signal
 import subprocess
@@ -114,7 +114,7 @@ def test_a_kill_at_any_moment_loses_no_finished_exchange(tmp_path: Path, lines: 
     process.wait()
     finished = max(reported, default=lines)
     requests, tokens = totals(tmp_path)
-    # the last one may have reached the journal without being told
+    # the last one may have reached the journal without being reported
     assert requests in (finished, finished + 1)
     assert tokens == requests * (requests + 1) // 2
 

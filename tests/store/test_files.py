@@ -1,4 +1,4 @@
-"""Files are replaced whole, privately, and without breaking links."""
+"""Files are replaced atomically, privately, and without breaking links."""
 
 import os
 import stat

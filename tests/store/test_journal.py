@@ -134,7 +134,9 @@ def test_lines_keep_their_order_when_many_are_appended_to_a_slow_disk_at_once(tm
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO])
 @pytest.mark.parametrize("room", [0, 1, 20, len(line(0)) - 1])
-def test_a_disk_that_refuses_loses_nothing_and_delays_nobody(tmp_path: Path, error: int, room: int) -> None:
+def test_a_disk_that_refuses_loses_nothing_and_delays_no_client(
+    tmp_path: Path, error: int, room: int
+) -> None:
     async def scenario() -> None:
         disk = Disk()
         disk.room, disk.error = room, error
@@ -187,7 +189,7 @@ def test_lines_of_two_months_wait_for_their_own_files(tmp_path: Path) -> None:
     run(scenario())
 
 
-def test_what_finds_no_place_in_memory_is_counted_and_reported(tmp_path: Path) -> None:
+def test_lines_beyond_the_queue_are_counted_and_reported(tmp_path: Path) -> None:
     async def scenario() -> None:
         disk = Disk()
         disk.room = 0
@@ -216,7 +218,7 @@ def test_closing_on_a_full_disk_does_not_hang(tmp_path: Path) -> None:
     run(scenario())
 
 
-def test_a_folder_that_cannot_be_made_is_a_fault_and_no_exception(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported_without_an_exception(tmp_path: Path) -> None:
     async def scenario() -> None:
         (tmp_path / "usage").write_bytes(b"a file in the way")
         journal = Journal(tmp_path, zone=UTC, retry_seconds=0.001)
@@ -229,7 +231,7 @@ def test_a_folder_that_cannot_be_made_is_a_fault_and_no_exception(tmp_path: Path
     run(scenario())
 
 
-def test_a_file_that_was_moved_away_is_made_anew(tmp_path: Path) -> None:
+def test_a_file_that_was_moved_away_is_created_again(tmp_path: Path) -> None:
     async def scenario() -> None:
         journal = Journal(tmp_path, zone=UTC)
         await journal.append(line(0), NOVEMBER)
@@ -327,7 +329,7 @@ def test_copies_beside_the_files_of_the_months_do_not_count(tmp_path: Path) -> N
     assert (journal.files(), ids(journal, {})) == (["2025-11.jsonl"], ["x0"])
 
 
-def test_lines_of_one_month_can_be_read_alone(tmp_path: Path) -> None:
+def test_lines_of_one_month_can_be_read_separately(tmp_path: Path) -> None:
     (tmp_path / "usage").mkdir()
     for number, name in enumerate(("2025-10", "2025-11", "2025-12")):
         (tmp_path / "usage" / f"{name}.jsonl").write_bytes(line(number))

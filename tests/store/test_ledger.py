@@ -124,7 +124,7 @@ def test_a_limit_of_the_day_is_over_at_local_midnight_and_logged_again_when_reac
     assert len(caplog.records) == 2
 
 
-def test_a_fault_is_logged_once_and_again_when_it_comes_back(
+def test_a_problem_is_logged_once_and_again_when_it_comes_back(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario() -> None:

@@ -47,7 +47,7 @@ def test_days_and_hours_are_those_of_the_place(zone: str, utc: str, day: str, ho
     assert local_moment(at, ZoneInfo(zone)) == LocalMoment(day, hour, offset)
 
 
-def test_without_a_zone_the_machine_s_own_is_meant() -> None:
+def test_without_a_zone_the_machine_s_own_is_used() -> None:
     at = 1_795_000_000.0
     local = datetime.fromtimestamp(at).astimezone()
     moment = local_moment(at)

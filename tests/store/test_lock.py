@@ -21,7 +21,7 @@ sys.stdin.read()
 """
 
 
-def test_a_second_daemon_is_reported_who_holds_the_folder(tmp_path: Path) -> None:
+def test_a_second_daemon_reports_the_holder_of_the_folder(tmp_path: Path) -> None:
     first = DataFolderLock(tmp_path)
     first.acquire("http://127.0.0.1:5101")
     with pytest.raises(LockedError) as caught:
@@ -83,7 +83,7 @@ lock.release()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
-def test_a_full_disk_keeps_nobody_from_holding_the_folder(tmp_path: Path) -> None:
+def test_a_full_disk_does_not_prevent_the_lock(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", ON_A_FULL_DISK, str(tmp_path)],
         capture_output=True,

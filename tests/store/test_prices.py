@@ -141,7 +141,7 @@ def test_an_upstream_multiplies_the_price() -> None:
         ("2026-11-21T02:00:00", 1),
     ],
 )
-def test_a_vendor_may_ask_more_at_peak_hours(moment: str, factor: float) -> None:
+def test_a_vendor_may_charge_more_at_peak_hours(moment: str, factor: float) -> None:
     at = datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp()
     priced = price_for("relay", "deepseek-flash", settings(), at)
     assert priced is not None
@@ -220,7 +220,7 @@ def test_without_usage_or_price_there_is_no_cost(unsettled: Exchange) -> None:
     assert (unsettled.cost, unsettled.price) == (None, None)
 
 
-def test_a_name_that_is_asked_again_has_the_same_price() -> None:
+def test_a_repeated_name_has_the_same_price() -> None:
     book = PriceBook(settings())
     assert book.price_for("relay", "gpt-5", AT) == book.price_for("relay", "gpt-5", AT)
     assert book.price_for("relay", "nix", AT) is book.price_for("relay", "nix", AT) is None
@@ -236,7 +236,7 @@ def test_every_published_price_is_dated_and_has_a_known_source() -> None:
         assert date(2025, 1, 1) <= date.fromisoformat(entry.checked) <= date.fromisoformat(table.date)
 
 
-def test_no_model_stands_in_the_table_twice() -> None:
+def test_no_model_is_in_the_table_twice() -> None:
     names = [name for entry in price_table().entries for name in entry.models]
     assert len(names) == len(set(names))
 

@@ -66,7 +66,7 @@ def test_an_empty_data_folder_has_statistics_of_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("days", [-5, 0, 1, 10**12])
-def test_any_number_of_days_can_be_asked_for(tmp_path: Path, days: int) -> None:
+def test_any_number_of_days_is_accepted(tmp_path: Path, days: int) -> None:
     fill(tmp_path, 0, 40)
     assert stats_text(tmp_path, days, now=now)
     assert stats_csv(tmp_path, days, now=now).count("\n") == (3 if days > 40 else 2)

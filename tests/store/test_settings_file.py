@@ -70,7 +70,7 @@ def test_a_check_of_a_missing_file_writes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-def test_a_file_with_faults_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_file_with_errors_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         opened(tmp_path, b'{"upstreams": [')
     assert caught.value.faults == (
@@ -109,7 +109,7 @@ def test_errors_and_unknown_fields_are_reported_together_each_with_its_line() ->
     )
 
 
-def test_in_the_legacy_format_a_name_that_stands_twice_is_only_a_note() -> None:
+def test_in_the_legacy_format_a_name_that_occurs_twice_is_only_a_note() -> None:
     loaded = read_settings(
         b'{"api_configs": [{"name": "a", "name": "b", "base_url": "https://b", "key": "k"}]}'
     )
@@ -126,7 +126,7 @@ def test_a_key_is_replaced_in_earlier_versions_that_strict_json_refuses(tmp_path
     assert [b"k-2" in file.version(version.id) for version in file.history()] == [False]
 
 
-def test_a_folder_that_cannot_be_used_is_a_fault_too(tmp_path: Path) -> None:
+def test_an_unusable_folder_is_an_error_too(tmp_path: Path) -> None:
     (tmp_path / "data").write_bytes(b"")
     with pytest.raises(SettingsError, match="data: expected a file that can be read"):
         SettingsFile(tmp_path / "data").load()
@@ -180,7 +180,7 @@ def test_the_first_save_over_the_legacy_file_keeps_a_copy_of_it(tmp_path: Path) 
     assert "upstreams" in msgspec.json.decode(file.path.read_bytes())
 
 
-def test_a_document_of_the_ancestor_is_saved_in_the_new_form(tmp_path: Path) -> None:
+def test_a_document_in_the_legacy_format_is_saved_in_the_new_one(tmp_path: Path) -> None:
     file = opened(tmp_path, document("a"))
     file.save(ANCESTOR, file.revision)
     assert [entry["name"] for entry in file.document["upstreams"]] == ["Monday", "Monday (2)"]
@@ -225,7 +225,7 @@ def test_revisions_are_hashes_of_the_bytes() -> None:
 
 
 class Watched:
-    """A settings file that is followed; `change` does something and waits until the follower has said so."""
+    """A watched settings file; `change` does something and waits until the watcher has reported it."""
 
     def __init__(self, file: SettingsFile) -> None:
         self.file = file
@@ -249,7 +249,7 @@ class Watched:
 
 
 def follow(tmp_path: Path, *steps: Callable[[SettingsFile], None]) -> list[tuple[list[str], list[str]]]:
-    """Runs the steps on a watched file; after each: the names of the upstreams, and the faults."""
+    """Run the steps on a watched file; after each: the names of the upstreams, and the errors."""
 
     async def run() -> list[tuple[list[str], list[str]]]:
         seen = []
@@ -343,7 +343,7 @@ def test_a_save_is_announced_like_an_edit(tmp_path: Path) -> None:
     assert follow(tmp_path, save) == [(["b"], [])]
 
 
-def test_a_save_is_refused_while_the_file_on_disk_has_faults_unless_those_bytes_are_meant(
+def test_a_save_is_refused_while_the_file_on_disk_has_errors_unless_based_on_those_bytes(
     tmp_path: Path,
 ) -> None:
     file = opened(tmp_path / "data", document("a"))

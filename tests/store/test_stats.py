@@ -86,10 +86,10 @@ def keep(folder: Path, lines: Sequence[Line], save: bool = True) -> None:
     asyncio.run(scenario())
 
 
-# --- what is told ---
+# --- reports ---
 
 
-def test_the_ancestor_s_keys_are_kept(tmp_path: Path) -> None:
+def test_the_keys_of_the_legacy_format_are_kept(tmp_path: Path) -> None:
     kept = statistics(tmp_path)
     kept.add(a_line())
     kept.add(a_line(NOON - DAY, model="haiku", usage=LineUsage(1, 2, 3, 0, 4)))
@@ -112,7 +112,7 @@ def test_the_ancestor_s_keys_are_kept(tmp_path: Path) -> None:
     assert answer["generated_at"] == "2026-11-21T12:00:00+00:00"
 
 
-def test_the_file_has_the_ancestor_s_shape_too(tmp_path: Path) -> None:
+def test_the_file_has_the_shape_of_the_legacy_format_too(tmp_path: Path) -> None:
     keep(tmp_path, [a_line()])
     stored = msgspec.json.decode((tmp_path / FILE_NAME).read_bytes())
     answer = statistics(tmp_path)
@@ -194,7 +194,7 @@ def test_rows_can_be_grouped(tmp_path: Path, by: str, keys: list[str]) -> None:
 
 
 @pytest.mark.parametrize("by", ["day", "hour", "month", "model", "model_sent", "upstream"])
-def test_requests_that_no_upstream_was_asked_for_are_in_every_sum(tmp_path: Path, by: str) -> None:
+def test_requests_without_an_upstream_are_in_every_sum(tmp_path: Path, by: str) -> None:
     kept = statistics(tmp_path)
     kept.add(a_line())
     kept.add(a_line(model="", sent="", upstream="", outcome="failed", usage=None))
@@ -215,7 +215,7 @@ def test_a_span_of_days_includes_both_ends(tmp_path: Path) -> None:
     assert kept.token_stats("0001-01-01", "0001-01-01")["daily"] == {}
 
 
-def test_hours_of_long_ago_are_reported_when_they_are_asked_for(tmp_path: Path) -> None:
+def test_hours_of_long_ago_are_reported_on_request(tmp_path: Path) -> None:
     kept = statistics(tmp_path)
     kept.add(a_line())
     kept.add(a_line(NOON - 200 * DAY))
@@ -298,7 +298,7 @@ def test_every_hour_of_an_autumn_is_in_the_file_of_its_month_and_counted_once(
     asyncio.run(scenario())
 
 
-def test_a_day_of_25_hours_has_its_double_hour_in_one_place(tmp_path: Path) -> None:
+def test_a_day_of_25_hours_counts_its_double_hour_once(tmp_path: Path) -> None:
     berlin = ZoneInfo("Europe/Berlin")
     kept = statistics(tmp_path, zone=berlin)
     midnight = datetime(2026, 10, 25, tzinfo=berlin).timestamp()
@@ -340,7 +340,7 @@ def test_what_came_after_the_last_save_is_caught_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"null", b'{"schema":1}', b'{"summary":{},"daily":{}}', b"\xff" * 99]
 )
-def test_a_roll_up_that_cannot_be_used_is_set_aside_and_made_anew(tmp_path: Path, content: bytes) -> None:
+def test_a_roll_up_that_cannot_be_used_is_set_aside_and_rebuilt(tmp_path: Path, content: bytes) -> None:
     keep(tmp_path, [a_line(), a_line(NOON - DAY)])
     expected = statistics(tmp_path)
     expected.start()
@@ -370,7 +370,7 @@ def test_damaged_lines_and_days_do_not_keep_it_from_starting(tmp_path: Path) -> 
     assert again.fault.startswith("The statistics were rebuilt from the journal")
 
 
-def test_a_roll_up_of_an_unknown_schema_is_made_anew(tmp_path: Path) -> None:
+def test_a_roll_up_of_an_unknown_schema_is_rebuilt(tmp_path: Path) -> None:
     keep(tmp_path, [a_line()])
     stored = msgspec.json.decode((tmp_path / FILE_NAME).read_bytes())
     (tmp_path / FILE_NAME).write_bytes(msgspec.json.encode(stored | {"schema": 99}))
@@ -436,7 +436,7 @@ def test_lines_that_a_full_disk_kept_out_are_in_the_roll_up_of_a_clean_end(tmp_p
     assert (again.token_stats()["summary"]["total_requests"], again.fault) == (10, "")
 
 
-def test_a_roll_up_that_cannot_be_written_is_a_fault_until_it_can(tmp_path: Path) -> None:
+def test_a_roll_up_that_cannot_be_written_is_reported_until_it_can(tmp_path: Path) -> None:
     async def scenario() -> None:
         kept = statistics(tmp_path)
         kept.add(a_line())
@@ -511,7 +511,7 @@ def test_spending_is_known_by_day_and_month(tmp_path: Path) -> None:
     assert kept.spent("2026-11")["b"] == 2_500_000_000
 
 
-def test_what_was_spent_is_known_after_a_start_though_it_was_asked_for_before(tmp_path: Path) -> None:
+def test_what_was_spent_is_known_after_a_start_though_it_was_requested_before(tmp_path: Path) -> None:
     keep(tmp_path, [a_line(cost=0.25)])
     keep(tmp_path, [a_line(cost=0.5)], save=False)
     kept = statistics(tmp_path)
@@ -588,12 +588,12 @@ def test_journal_roll_up_and_totals_agree_over_several_lives(lives: tuple[list[L
 
 
 RESETS = st.builds(lambda days: NOON - days * DAY, st.integers(0, 45))
-"""when somebody starts anew, by the clock of the machine, which may have been set back or travelled"""
+"""the time of a reset, by the clock of the machine, which may have been set back or moved to another zone"""
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(some_line() | RESETS, max_size=10), st.booleans())
-def test_a_reset_parts_what_was_written_before_it_from_what_came_later_whatever_the_clock_says(
+def test_a_reset_separates_earlier_lines_from_later_ones_whatever_the_clock_says(
     events: list[Line | float], saved: bool
 ) -> None:
     async def scenario(folder: Path) -> None:
@@ -657,7 +657,7 @@ def test_a_crash_that_cuts_the_journal_at_any_byte_loses_the_torn_line_only(
 
 @settings(max_examples=60, deadline=None)
 @given(SOME_LINES.filter(bool), st.floats(0, 1))
-def test_a_roll_up_cut_at_any_byte_is_made_anew_from_the_journal(lines: list[Line], where: float) -> None:
+def test_a_roll_up_cut_at_any_byte_is_rebuilt_from_the_journal(lines: list[Line], where: float) -> None:
     with TemporaryDirectory() as name:
         folder = Path(name)
         keep(folder, lines)

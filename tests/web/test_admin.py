@@ -207,7 +207,7 @@ def test_every_problem_has_one_shape(daemon: Daemon, path: str, body: Any, statu
     assert (answer.status, answer.json["error"]["message"]) == (status, message)
 
 
-def test_faults_of_an_entry_are_reported_by_its_own_fields(daemon: Daemon) -> None:
+def test_errors_of_an_entry_are_reported_by_its_own_fields(daemon: Daemon) -> None:
     entry = {"name": "third", "base_url": "nowhere", "protocol": "chat", "priority": 300}
     answer = daemon.post("/api/upstreams/add", {"entry": entry, "revision": revision(daemon)})
     assert answer.status == 422
@@ -282,7 +282,7 @@ def test_accounts_of_the_relay_service_are_taken_at_its_own_path(daemon: Daemon)
     assert (again.json["added"], again.json["identical"]) == ([], ["azure one"])
 
 
-def test_a_preview_of_an_import_says_what_becomes_what(daemon: Daemon) -> None:
+def test_a_preview_of_an_import_shows_what_it_adds(daemon: Daemon) -> None:
     foreign = '{"Providers": [{"name": "router", "api_base_url": "http://me:secret@h.example/v1", "x": 1},], // mine\n}'
     headers = {"content-type": "application/json"}
     body = request(daemon.url, "POST", "/api/import?dry_run=1", foreign.encode(), headers).json
@@ -319,7 +319,7 @@ def test_a_set_up_writes_only_what_its_preview_has_shown(daemon: Daemon) -> None
     assert path.read_text() == '{"env": {"NO_PROXY": "corp"}}\n'
 
 
-def test_a_variable_that_is_no_longer_chosen_goes(daemon: Daemon) -> None:
+def test_a_variable_that_is_no_longer_chosen_is_removed(daemon: Daemon) -> None:
     path = daemon.home / ".claude" / "settings.json"
     for chosen in (True, None, False):
         options = {} if chosen is None else {"API_TIMEOUT_MS": chosen}
@@ -328,7 +328,7 @@ def test_a_variable_that_is_no_longer_chosen_goes(daemon: Daemon) -> None:
     daemon.post("/api/clients/undo", {"client": "claude"})
 
 
-def test_a_reload_reports_the_faults_of_the_file(daemon: Daemon) -> None:
+def test_a_reload_reports_the_errors_of_the_file(daemon: Daemon) -> None:
     good = daemon.settings_path.read_text()
     try:
         daemon.settings_path.write_text(good.replace('"chat"', '"chatty"', 1))

@@ -1,9 +1,9 @@
-"""The client's departure is told at once, whoever comes first."""
+"""The client's departure is reported at once, whichever comes first."""
 
 from switchyard.web.asgi import Departure
 
 
-def test_who_listens_is_reported_when_the_client_leaves() -> None:
+def test_a_listener_is_notified_when_the_client_leaves() -> None:
     reported: list[str] = []
     departure = Departure()
     departure.listen(lambda: reported.append("first"))
@@ -12,7 +12,7 @@ def test_who_listens_is_reported_when_the_client_leaves() -> None:
     assert reported == ["second"]
 
 
-def test_who_listens_too_late_is_reported_at_once() -> None:
+def test_a_late_listener_is_notified_at_once() -> None:
     reported: list[str] = []
     departure = Departure()
     departure.happen()
@@ -20,7 +20,7 @@ def test_who_listens_too_late_is_reported_at_once() -> None:
     assert reported == ["gone"]
 
 
-def test_who_no_longer_listens_is_reported_nothing() -> None:
+def test_a_removed_listener_is_not_notified() -> None:
     reported: list[str] = []
     departure = Departure()
     departure.listen(lambda: reported.append("gone"))

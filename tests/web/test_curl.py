@@ -16,7 +16,7 @@ def exchange(protocol: ProtocolName, url: str = "https://h/v1/x?key=secret") -> 
     return Exchange(id="x", at=0.0, client_protocol=protocol, model_asked="m", attempts=[attempt])
 
 
-def test_a_sample_stands_in_where_no_body_was_kept() -> None:
+def test_a_sample_replaces_a_body_that_was_not_captured() -> None:
     upstream = Upstream(name="a", base_url="https://h", key="sk-secret", auth="x-api-key")
     assert curl_command(exchange("messages"), upstream, None) == " \\\n  ".join(
         [

@@ -1,4 +1,4 @@
-"""Entries under edit, in the place they would have in the file."""
+"""Entries under edit, at their position in the file."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def test_a_header_that_is_not_shown_keeps_its_value() -> None:
     assert draft_of(STORED, {"name": "b", "entry": entry}).upstream().headers == {"X": "hidden", "Y": "new"}
 
 
-def test_faults_are_reported_by_the_fields_of_the_entry() -> None:
+def test_errors_are_reported_by_the_fields_of_the_entry() -> None:
     with pytest.raises(SettingsError) as raised:
         draft_of(
             STORED, {"name": "b", "entry": {"name": "a", "base_url": "zzz", "protocol": "chat"}}

@@ -1,4 +1,4 @@
-"""What a page in the user's browser, and a stranger on the network, may try at the door."""
+"""Attacks of a page in the user's browser, and of a stranger on the network, on the endpoints."""
 
 import asyncio
 from typing import Any
@@ -96,7 +96,7 @@ FOREIGN_HOSTS = [
 
 
 @pytest.mark.parametrize("host", FOREIGN_HOSTS)
-def test_a_name_that_is_not_exactly_ours_is_refused(host: str) -> None:
+def test_a_name_that_is_not_exactly_allowed_is_refused(host: str) -> None:
     assert ask(("host", host)).status == 403
 
 

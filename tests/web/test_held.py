@@ -48,7 +48,7 @@ class Scene:
         await asyncio.gather(*self.tasks)
 
 
-def test_a_row_says_who_waits_for_what_and_since_when() -> None:
+def test_a_row_shows_what_a_request_waits_for_and_since_when() -> None:
     async def scenario() -> Any:
         scene = Scene(mixed, upstream("a"), upstream("b", models={"*": "qwen"}))
         scene.ask(user_agent="claude-cli/2.1.197 (external)", x_claude_code_session_id="d3b07384-1111-2222")
@@ -133,7 +133,7 @@ def test_while_a_try_is_under_way_no_next_one_is_announced() -> None:
     assert run(scenario()) == (waiting, [None, None], "held: 2 (a: 503, trying now)")
 
 
-def test_who_waits_for_a_slot_of_a_recovered_upstream_is_queued() -> None:
+def test_a_request_that_waits_for_a_slot_of_a_recovered_upstream_is_queued() -> None:
     async def scenario() -> Any:
         loop = asyncio.get_running_loop()
 

@@ -1,4 +1,4 @@
-"""Live events: what a page hears, and what it hears again after a break."""
+"""Live events: what a page receives, and what it receives again after a break."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from switchyard.web.overview import Overview
 
 
 class Scene:
-    """An overview that says what the test wants, and exchanges that happen when it wants."""
+    """An overview controlled by the test, and exchanges that it triggers."""
 
     boot = "b00t"
 
@@ -98,7 +98,7 @@ def test_a_page_that_returns_gets_what_it_missed() -> None:
 
 
 @pytest.mark.parametrize("resume", ["b00t-99", "other-1", "nonsense", "b00t-"])
-def test_a_page_whose_place_is_lost_is_reported_to_begin_again(resume: str) -> None:
+def test_a_page_whose_position_is_lost_has_to_begin_again(resume: str) -> None:
     async def scenario() -> list[str]:
         stream = events_of(Scene()).follow(resume)
         return [kind for _, kind, _ in await take(stream, 2)]
@@ -106,7 +106,7 @@ def test_a_page_whose_place_is_lost_is_reported_to_begin_again(resume: str) -> N
     assert asyncio.run(scenario()) == ["reset", "state"]
 
 
-def test_nobody_is_kept_when_the_daemon_leaves() -> None:
+def test_no_reader_is_kept_when_the_daemon_stops() -> None:
     async def scenario() -> list[bytes]:
         live = events_of(Scene())
         stream = live.follow("")

@@ -31,5 +31,5 @@ def test_pages_follow_each_other() -> None:
 
 
 @pytest.mark.parametrize("limit", ["²", "٣", "9" * 5000, "-1", "1e3", "", "0"])
-def test_a_limit_that_is_none_is_no_fault_of_ours(limit: str) -> None:
+def test_an_invalid_limit_is_no_internal_error(limit: str) -> None:
     assert len(ids({"limit": limit})) in (1, 2)

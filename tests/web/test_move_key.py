@@ -1,4 +1,4 @@
-"""A literal key goes into the system keychain, and nothing of ours holds it any more."""
+"""A literal key is moved to the system keychain, and no file of Switchyard contains it any more."""
 
 import json
 from pathlib import Path

@@ -55,7 +55,7 @@ def test_what_has_the_wrong_shape_is_blanked() -> None:
     assert without_secrets(odd, nothing) == blanked
 
 
-def test_what_nobody_knows_is_blanked_whatever_its_name() -> None:
+def test_unknown_fields_are_blanked_whatever_their_name() -> None:
     document = {
         "$schema": "./all_configs.schema.json",
         "upstreams": [
@@ -94,6 +94,6 @@ def test_what_nobody_knows_is_blanked_whatever_its_name() -> None:
     }
 
 
-def test_a_comparison_shows_whether_what_nobody_knows_has_changed() -> None:
+def test_a_comparison_shows_whether_unknown_fields_have_changed() -> None:
     shown = [without_secrets({"x": value}, mark(b"salt"))["x"] for value in ({"a": 1}, {"a": 1}, {"a": 2})]
     assert shown[0] == shown[1] != shown[2]

@@ -1,4 +1,4 @@
-"""A stand-in for the package `keyring`, for daemons of the tests: a keychain in a JSON file, or one that refuses."""
+"""A replacement for the package `keyring` in test daemons: a keychain in a JSON file, or one that refuses."""
 
 import json
 import os
