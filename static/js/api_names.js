@@ -1,6 +1,6 @@
 // What the API names in other words than the page, each in one place.
 export const SIMULATE_PATH = "/api/pretend";
-export const COOLING_DOWN = "resting";
+export const COOLING_DOWN = "cooldown";
 export const PROBING = "trial";
 
 /** @param {UpstreamState | undefined} state */

@@ -26,7 +26,7 @@ MOST_DESCRIPTIVE = (
     ErrorType.TIMEOUT,
 )
 
-PASSING = frozenset({"resting", "trial", "concurrency", "rate", "time"})
+PASSING = frozenset({"cooldown", "trial", "concurrency", "rate", "time"})
 """reasons that will not last"""
 
 CLIENT_ERRORS = frozenset({ErrorType.INVALID_REQUEST, ErrorType.CONTEXT_OVERFLOW, ErrorType.TOO_LARGE})

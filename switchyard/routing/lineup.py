@@ -24,7 +24,7 @@ SkipReason = Literal[
     "weekday",
     "hours",
     "budget",
-    "resting",
+    "cooldown",
     "trial",
     "concurrency",
     "rate",

@@ -131,7 +131,7 @@ def _cooling(
     found = (
         (candidate, state.health.cooldown_of(candidate.name, candidate.model, now.monotonic, ask.exchange))
         for candidate, skip in waiting
-        if skip.reason in ("resting", "trial") and not candidate.only_rescues
+        if skip.reason in ("cooldown", "trial") and not candidate.only_rescues
     )
     return tuple(Cooling(candidate, cooldown) for candidate, cooldown in found if cooldown is not None)
 
@@ -154,7 +154,7 @@ def _obstacle(candidate: Candidate, state: State, ask: Ask, now: Moment) -> Skip
     cooldown = state.health.cooldown_of(name, candidate.model, now.monotonic, ask.exchange)
     if cooldown is not None and name != ask.probing:
         return Skip(
-            name, "trial" if cooldown.on_trial else "resting", _cooldown_text(cooldown, now), cooldown.until
+            name, "trial" if cooldown.on_trial else "cooldown", _cooldown_text(cooldown, now), cooldown.until
         )
     return _limit(candidate, state, ask, now)
 

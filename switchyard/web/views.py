@@ -192,7 +192,7 @@ def _state_name(upstream: Upstream, own: Condition | None, limits: Limits, now: 
     if not upstream.enabled:
         return "off"
     if own is not None:
-        return "resting" if now.monotonic < own.until else "trial"
+        return "cooldown" if now.monotonic < own.until else "trial"
     return "busy" if limits.is_full(upstream) else "ready"
 
 

@@ -81,7 +81,7 @@ def test_the_reset_of_a_quota_is_waited_for_beyond_the_longest_cooldown(tmp_path
         ask(daemon.url, "messages")
         state = daemon.get("/api/state").json
     cooling = state["upstreams"][0]
-    assert cooling["state"] == "resting"
+    assert cooling["state"] == "cooldown"
     assert cooling["until"] > state["now"] + 80_000
 
 

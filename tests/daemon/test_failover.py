@@ -208,7 +208,7 @@ def test_64_requests_at_a_time_meet_a_dying_upstream_a_trial_and_a_recovery(tmp_
 
             first.script(held)
             second.script(say("second"))
-            wait_until(lambda: upstream_state(daemon, "first")["state"] != "resting", "the end of the rest")
+            wait_until(lambda: upstream_state(daemon, "first")["state"] != "cooldown", "the end of the cooldown")
             with ThreadPoolExecutor(MANY) as pool:
                 asking = [pool.submit(ask, daemon.url, "messages") for _ in range(MANY)]
                 wait_until(lambda: len(second.requests) >= MANY - 1, "the others' answers")
@@ -237,7 +237,7 @@ def test_a_sole_upstream_is_never_locked_out_by_its_own_cooldown(tmp_path: Path)
     with ScriptedUpstream(status(401), say("back")) as only:
         with Daemon(tmp_path, settings(upstream("only", only.url))) as daemon:
             assert ask(daemon.url, "messages").status == 401
-            assert upstream_state(daemon, "only")["state"] == "resting"
+            assert upstream_state(daemon, "only")["state"] == "cooldown"
             assert texts(at_once(8, lambda _: ask(daemon.url, "messages"))) == {(200, "back")}
             assert upstream_state(daemon, "only")["state"] == "ready"
 
@@ -251,7 +251,7 @@ def test_an_edit_clears_only_what_is_held_against_a_changed_account(tmp_path: Pa
             entries[0] |= {"note": "the same key"}
             daemon.change_settings(settings(*entries))
             states = [upstream_state(daemon, name)["state"] for name in ("first", "second")]
-    assert states == ["resting", "ready"]
+    assert states == ["cooldown", "ready"]
 
 
 # --- limits --------------------------------------------------------------------
@@ -403,7 +403,7 @@ def test_a_request_can_be_replayed_at_another_upstream_whatever_its_role_and_coo
         with Daemon(tmp_path, settings(*entries)) as daemon:
             daemon.post("/api/capture", {"on": True})
             ask(daemon.url, "messages", "first,m")
-            assert upstream_state(daemon, "first")["state"] == "resting"
+            assert upstream_state(daemon, "first")["state"] == "cooldown"
             assert daemon.get("/api/state").json["routes"]["messages"]["model"] == "m"
             id = daemon.get("/api/requests").json["requests"][0]["id"]
 

@@ -66,7 +66,7 @@ def test_retries_of_one_upstream_are_reported_once() -> None:
 
 
 def cooling(upstream: str, until: float) -> Skip:
-    return Skip(upstream, "resting", "resting", NOW.monotonic + until)
+    return Skip(upstream, "cooldown", "cooldown", NOW.monotonic + until)
 
 
 LIMITED = reported(ErrorType.RATE_LIMIT, 429, wait=20.0)
@@ -113,8 +113,8 @@ def test_a_hint_has_run_since_the_attempt_that_it_came_with() -> None:
 
 def test_who_could_not_be_asked_now_is_named_too() -> None:
     skips = (
-        Skip("u0", "resting", "cooling down until 12:10 after 3 errors: 500", 1600.0),
-        Skip("u1", "resting", "cooling down until 12:05 after 1 error: 401 bad key", 1300.0),
+        Skip("u0", "cooldown", "cooling down until 12:10 after 3 errors: 500", 1600.0),
+        Skip("u1", "cooldown", "cooling down until 12:05 after 1 error: 401 bad key", 1300.0),
         Skip("u2", "concurrency", "at its limit of 2 concurrent requests"),
         Skip("u3", "disabled", "disabled"),
     )

@@ -177,14 +177,14 @@ def test_a_vendor_prefix_forces_its_upstream() -> None:
         ({"models": ["other"]}, "model"),
     ],
 )
-@pytest.mark.parametrize("state", ["ready", "resting"])
+@pytest.mark.parametrize("state", ["ready", "cooldown"])
 def test_an_upstream_selected_by_name_answers_whatever_its_calendar_role_and_cooldown(
     entry: dict[str, Any], reason: str | None, state: str
 ) -> None:
     found = route(
         settings({}, entry),
         replace(ASK, model="u1,m"),
-        state=cooling("u1") if state == "resting" else State(),
+        state=cooling("u1") if state == "cooldown" else State(),
     )
     reported = [(one.name, one.model, one.why) for one in found.candidates]
     assert (reported, found.rescues) == ([("u1", "m", "selected by name")] if reason is None else [], ())
@@ -336,7 +336,7 @@ def test_a_full_upstream_is_waited_for_rather_than_one_that_cools_down() -> None
     state = cooling("u1")
     state.limits.begin("u0")
     result = route(found, state=state)
-    assert (names(result), [skip.reason for skip in result.skipped]) == ([], ["concurrency", "resting"])
+    assert (names(result), [skip.reason for skip in result.skipped]) == ([], ["concurrency", "cooldown"])
 
 
 def test_without_a_model_the_route_is_that_of_any_model() -> None:
@@ -363,6 +363,6 @@ def test_the_limits_of_a_last_resort_hold_too() -> None:
     assert names(route(found, state=state)) == ["u0"]
     state.limits.begin("u0")
     full = route(found, state=state)
-    assert (names(full), [skip.reason for skip in full.skipped]) == ([], ["concurrency", "resting"])
+    assert (names(full), [skip.reason for skip in full.skipped]) == ([], ["concurrency", "cooldown"])
     granted = route(found, replace(ASK, holds="u0"), state=state)
     assert (names(granted), granted.last_resort) == (["u0"], True)
