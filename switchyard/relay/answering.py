@@ -239,5 +239,5 @@ def _break_charge(failure: Failure) -> Charge:
     charge = charge_for(failure)
     is_open = charge.retry_after is None and not charge.full
     return replace(
-        charge, weight="rest", retry_after=BREAK_COOLDOWN_SECONDS if is_open else charge.retry_after
+        charge, weight="cooldown", retry_after=BREAK_COOLDOWN_SECONDS if is_open else charge.retry_after
     )

@@ -20,7 +20,7 @@ ACCOUNT = ("base_url", "key", "protocol", "auth", "api_version", "headers", "pro
 class Charge(msgspec.Struct, frozen=True):
     """What a failure costs its upstream: nothing, one error towards the threshold, or a cooldown at once."""
 
-    weight: Literal["none", "error", "rest"]
+    weight: Literal["none", "error", "cooldown"]
     model_only: bool = False
     retry_after: float | None = None
     """the cooldown that the upstream itself asked for, in seconds"""
@@ -201,7 +201,7 @@ def _apply_charge(condition: Condition, charge: Charge, rules: Failover, now: fl
             condition.until = max(condition.until, now + cooldown_length(condition.cooldowns, charge, rules))
         return
     condition.errors += 1
-    cools_down_now = charge.weight == "rest" or charge.retry_after is not None or condition.cooldowns > 0
+    cools_down_now = charge.weight == "cooldown" or charge.retry_after is not None or condition.cooldowns > 0
     if cools_down_now or condition.errors >= rules.error_threshold:
         condition.cooldowns += 1
         condition.since = now

@@ -25,5 +25,5 @@ def worth_waiting_for(settings: Settings, full: Collection[str], *, with_rescues
 
 def wait_ends(route: Route, latest: float) -> float:
     """The moment to choose again: a cooldown ends, or the wait is over."""
-    cooldowns = [skip.until for skip in route.skipped if skip.reason == "resting" and skip.until is not None]
+    cooldowns = [skip.until for skip in route.skipped if skip.reason == "cooldown" and skip.until is not None]
     return min([latest, *(until + ROUNDING for until in cooldowns)])

@@ -41,11 +41,11 @@ CHARGES: Mapping[ErrorType, Charge] = {
     ErrorType.TOO_LARGE: NOTHING,
     ErrorType.CONTEXT_OVERFLOW: NOTHING,
     ErrorType.MODEL_NOT_FOUND: NOTHING,
-    ErrorType.AUTHENTICATION: Charge("rest", full=True),
-    ErrorType.PERMISSION: Charge("rest", full=True),
-    ErrorType.BILLING: Charge("rest", full=True, is_reset=True),
-    ErrorType.QUOTA: Charge("rest", full=True, is_reset=True),
-    ErrorType.RATE_LIMIT: Charge("rest", model_only=True),
+    ErrorType.AUTHENTICATION: Charge("cooldown", full=True),
+    ErrorType.PERMISSION: Charge("cooldown", full=True),
+    ErrorType.BILLING: Charge("cooldown", full=True, is_reset=True),
+    ErrorType.QUOTA: Charge("cooldown", full=True, is_reset=True),
+    ErrorType.RATE_LIMIT: Charge("cooldown", model_only=True),
     ErrorType.OVERLOADED: Charge("error", model_only=True),
 }
 """The charge of an error for the upstream's health; all other errors count towards the threshold."""
@@ -87,7 +87,7 @@ def charge_for(failure: Failure) -> Charge:
     if charge.weight == "none":
         return charge
     if error.status == TOO_MANY_REQUESTS:
-        charge = replace(charge, weight="rest")
+        charge = replace(charge, weight="cooldown")
     of_model = charge.model_only and not is_of_account(error)
     return replace(charge, model_only=of_model, retry_after=error.retry_after)
 

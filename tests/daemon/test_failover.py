@@ -208,7 +208,9 @@ def test_64_requests_at_a_time_meet_a_dying_upstream_a_trial_and_a_recovery(tmp_
 
             first.script(held)
             second.script(say("second"))
-            wait_until(lambda: upstream_state(daemon, "first")["state"] != "cooldown", "the end of the cooldown")
+            wait_until(
+                lambda: upstream_state(daemon, "first")["state"] != "cooldown", "the end of the cooldown"
+            )
             with ThreadPoolExecutor(MANY) as pool:
                 asking = [pool.submit(ask, daemon.url, "messages") for _ in range(MANY)]
                 wait_until(lambda: len(second.requests) >= MANY - 1, "the others' answers")

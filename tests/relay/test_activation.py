@@ -269,7 +269,7 @@ def test_a_success_ends_the_cooldown_of_its_upstream_and_a_failure_begins_none()
         async with running(entry(server), now=EIGHT - timedelta(hours=1)) as run:
             health, rules = run.bed.health, run.bed.settings.failover
             began = run.bed.dependencies.monotonic()
-            health.failed("u", CLAUDE_SONNET, Charge("rest"), "quota used up", rules, began)
+            health.failed("u", CLAUDE_SONNET, Charge("cooldown"), "quota used up", rules, began)
             await run.activations.activate("u")
             assert health.is_spotless
             await run.activations.activate("u")
@@ -286,7 +286,7 @@ def test_a_cooldown_that_began_during_an_activation_outlives_its_success() -> No
             asked = asyncio.create_task(run.activations.activate("u"))
             await asyncio.to_thread(server.wait_for)
             health, rules, now = run.bed.health, run.bed.settings.failover, run.bed.dependencies.monotonic()
-            health.failed("u", CLAUDE_SONNET, Charge("rest"), "quota used up", rules, now)
+            health.failed("u", CLAUDE_SONNET, Charge("cooldown"), "quota used up", rules, now)
             let_go.set()
             assert (await asked).outcome is Outcome.OK
             assert not health.is_spotless

@@ -159,7 +159,7 @@ def test_an_upstream_that_was_waited_for_and_never_asked_is_named_too() -> None:
             return reply(503, b"{}")
 
         stage = Stage(Settings(upstreams=(upstream("a"), upstream("b"))), answer)
-        hint = Charge("rest", retry_after=25.0)
+        hint = Charge("cooldown", retry_after=25.0)
         stage.bed.health.failed("b", "m", hint, "429 slow down", Failover(), now())
         asking = asyncio.create_task(stage.ask(stream=True))
         await asyncio.sleep(10)

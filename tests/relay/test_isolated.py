@@ -121,8 +121,8 @@ def test_neither_calendar_nor_limits_nor_a_cooldown_hold_it_up() -> None:
         )
         bed = bed_of(upstream)
         bed.limits.begin("u")
-        rest = Charge("rest")
-        bed.health.failed("u", CLAUDE_SONNET, rest, "boom", bed.settings.failover, 1e12)
+        cooldown = Charge("cooldown")
+        bed.health.failed("u", CLAUDE_SONNET, cooldown, "boom", bed.settings.failover, 1e12)
         got = received(bed, upstream)
     assert got.ok
     assert bed.limits.under_way("u") == 1

@@ -83,7 +83,7 @@ class Stage:
             now=lambda: Moment(self.bed.dependencies.now().wall, self.loop.time()),
             monotonic=self.loop.time,
         )
-        self.health.failed("trial", "m", Charge("rest", retry_after=1.0), "429", RULES, -5.0)
+        self.health.failed("trial", "m", Charge("cooldown", retry_after=1.0), "429", RULES, -5.0)
 
     async def send(self, call: Call) -> Reply:
         await asyncio.sleep(1)

@@ -227,7 +227,7 @@ def test_a_place_that_was_waited_for_is_given_back_when_a_better_upstream_has_re
         full = upstream("full", role="backup", max_concurrency=1, requests_per_minute=5)
         stage = Stage(Settings(upstreams=(upstream("better"), full)), answer)
         room, limits = stage.dependencies.waiting, stage.bed.limits
-        stage.bed.health.failed("better", "m", Charge("rest", retry_after=3.0), "429", Failover(), 0.0)
+        stage.bed.health.failed("better", "m", Charge("cooldown", retry_after=3.0), "429", Failover(), 0.0)
         room.enter(full)
         asyncio.get_running_loop().call_at(3.0, room.leave, "full")
         exchange = await stage.ask()

@@ -48,17 +48,17 @@ def test_a_failure_of_a_model_cools_down_that_model_only() -> None:
 def test_models_that_clients_make_up_fill_no_memory() -> None:
     health = Health()
     for number in range(3000):
-        health.failed("a", f"m{number}", Charge("rest", model_only=True), "slow down", RULES, now=number)
+        health.failed("a", f"m{number}", Charge("cooldown", model_only=True), "slow down", RULES, now=number)
     assert len(health.conditions()) == 1000
     assert health.cooldown_of("a", "m2999", 3000.0) is not None
 
 
 def test_a_hint_is_obeyed_at_once_up_to_the_cap() -> None:
     health = Health()
-    assert failing(health, 1, charge=Charge("rest", retry_after=20.0)) == [True]
+    assert failing(health, 1, charge=Charge("cooldown", retry_after=20.0)) == [True]
     assert health.cooldown_of("u", "m", 19.0) is not None
     assert health.cooldown_of("u", "m", 20.0) is None
-    assert cooldown_length(1, Charge("rest", retry_after=86400.0), RULES) == 500
+    assert cooldown_length(1, Charge("cooldown", retry_after=86400.0), RULES) == 500
 
 
 @pytest.mark.parametrize(
@@ -82,15 +82,15 @@ def test_cooldowns_in_a_row_double_from_the_first_to_the_full_one(
 @pytest.mark.parametrize(
     ("charge", "seconds"),
     [
-        (Charge("rest", full=True), 600.0),
-        (Charge("rest", full=True, retry_after=20.0), 20.0),
-        (Charge("rest"), 15.0),
-        (Charge("rest", retry_after=3600.0), 1800.0),
-        (Charge("rest", full=True, is_reset=True, retry_after=3600.0), 3600.0),
-        (Charge("rest", full=True, is_reset=True, retry_after=30 * 86400.0), 7 * 86400.0),
-        (Charge("rest", full=True, is_reset=True), 600.0),
-        (Charge("rest", retry_after=0.0), 1.0),
-        (Charge("rest", full=True, simulated_seconds=5.0), 5.0),
+        (Charge("cooldown", full=True), 600.0),
+        (Charge("cooldown", full=True, retry_after=20.0), 20.0),
+        (Charge("cooldown"), 15.0),
+        (Charge("cooldown", retry_after=3600.0), 1800.0),
+        (Charge("cooldown", full=True, is_reset=True, retry_after=3600.0), 3600.0),
+        (Charge("cooldown", full=True, is_reset=True, retry_after=30 * 86400.0), 7 * 86400.0),
+        (Charge("cooldown", full=True, is_reset=True), 600.0),
+        (Charge("cooldown", retry_after=0.0), 1.0),
+        (Charge("cooldown", full=True, simulated_seconds=5.0), 5.0),
     ],
 )
 def test_the_first_cooldown_fits_the_cause(charge: Charge, seconds: float) -> None:
@@ -100,7 +100,7 @@ def test_the_first_cooldown_fits_the_cause(charge: Charge, seconds: float) -> No
 def test_a_bad_key_found_during_a_short_cooldown_makes_it_a_full_one() -> None:
     health = Health()
     failing(health, 3)
-    failing(health, 1, now=10.0, charge=Charge("rest", full=True))
+    failing(health, 1, now=10.0, charge=Charge("cooldown", full=True))
     cooldown = health.cooldown_of("u", "m", 399.0)
     assert cooldown is not None and cooldown.until == 410.0
 
@@ -108,11 +108,13 @@ def test_a_bad_key_found_during_a_short_cooldown_makes_it_a_full_one() -> None:
 def test_the_reset_of_a_quota_found_during_a_short_cooldown_makes_it_last_until_then() -> None:
     health = Health()
     failing(health, 3)
-    failing(health, 1, now=10.0, charge=Charge("rest", full=True, is_reset=True, retry_after=7200.0))
+    failing(health, 1, now=10.0, charge=Charge("cooldown", full=True, is_reset=True, retry_after=7200.0))
     assert health.conditions()["u", ""].until == 7210.0
 
 
-@pytest.mark.parametrize("charge", [ERROR, Charge("error", model_only=True), Charge("rest", model_only=True)])
+@pytest.mark.parametrize(
+    "charge", [ERROR, Charge("error", model_only=True), Charge("cooldown", model_only=True)]
+)
 @pytest.mark.parametrize("every", [1, 5, 17])
 def test_a_recovered_upstream_is_tried_again_within_a_minute_of_a_short_outage(
     charge: Charge, every: int
@@ -266,8 +268,8 @@ def document(*entries: dict[str, Any]) -> dict[str, Any]:
 
 # --- many requests at a time ---------------------------------------------------
 
-HINT = Charge("rest", retry_after=30.0)
-COOLDOWN = Charge("rest")
+HINT = Charge("cooldown", retry_after=30.0)
+COOLDOWN = Charge("cooldown")
 
 
 def test_many_that_fail_together_are_one_cooldown() -> None:
@@ -303,7 +305,7 @@ def test_a_break_reported_with_its_time_of_cooldown_holds_whenever_its_attempt_b
     health = Health()
     health.failed("u", "m", HINT, "429", RULES, 10.0, begun=0.0)
     health.begin("u", "m", "trial")
-    health.failed("u", "m", Charge("rest", retry_after=60.0), "stream broke", RULES, 41.0, begun=1.0)
+    health.failed("u", "m", Charge("cooldown", retry_after=60.0), "stream broke", RULES, 41.0, begun=1.0)
     cooldown = health.cooldown_of("u", "m", 42.0, "trial")
     assert cooldown is not None and cooldown.until == 101.0
 
@@ -346,7 +348,7 @@ def test_a_simulated_failure_cools_down_until_the_simulation_ends_at_the_latest(
         failing(health, 3, charge=Charge("error", simulated_seconds=left))
         cooldown = health.cooldown_of("u", "m", 1.0)
         assert cooldown is not None and cooldown.until == until
-    assert cooldown_length(1, Charge("rest", retry_after=60.0, simulated_seconds=5.0), RULES) == 5.0
+    assert cooldown_length(1, Charge("cooldown", retry_after=60.0, simulated_seconds=5.0), RULES) == 5.0
 
 
 def test_the_end_of_a_simulation_clears_what_nothing_else_has_caused() -> None:
@@ -367,7 +369,7 @@ def test_the_end_of_a_simulation_clears_what_nothing_else_has_caused() -> None:
 
 # --- any order of events -------------------------------------------------------
 
-CHARGES = (ERROR, HINT, Charge("none"), Charge("error", model_only=True), Charge("rest", retry_after=1e9))
+CHARGES = (ERROR, HINT, Charge("none"), Charge("error", model_only=True), Charge("cooldown", retry_after=1e9))
 
 
 class Breaker(RuleBasedStateMachine):

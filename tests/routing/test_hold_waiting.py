@@ -43,7 +43,7 @@ def entry(name: str, limit: int = 0) -> Upstream:
 def failing(*names: str) -> Health:
     health = Health()
     for name in names:
-        health.failed(name, "m", Charge("rest"), "503 busy", Failover(), NOW.monotonic)
+        health.failed(name, "m", Charge("cooldown"), "503 busy", Failover(), NOW.monotonic)
     return health
 
 

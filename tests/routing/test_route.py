@@ -207,7 +207,7 @@ def test_the_demo_serves_a_protocol_only_while_nothing_else_is_configured_for_it
 def cooling(*which: str, now: float = 1000.0) -> State:
     health = Health()
     for seconds, name in enumerate(which, start=1):
-        charge = Charge("rest", retry_after=60.0 * seconds)
+        charge = Charge("cooldown", retry_after=60.0 * seconds)
         health.failed(name, "", charge, "401 bad key", Failover(), now)
     return State(health=health)
 

@@ -36,16 +36,16 @@ def reported(status: int, kind: ErrorType | None = None, retry_after: float | No
         (reported(413), "return", "none", False),
         (reported(422), "return", "none", False),
         (reported(400, ErrorType.CONTEXT_OVERFLOW), "switch", "none", False),
-        (reported(400, ErrorType.QUOTA), "switch", "rest", False),
+        (reported(400, ErrorType.QUOTA), "switch", "cooldown", False),
         (reported(400, ErrorType.MODEL_NOT_FOUND), "switch", "none", False),
-        (reported(401), "switch", "rest", False),
-        (reported(402), "switch", "rest", False),
-        (reported(403), "switch", "rest", False),
+        (reported(401), "switch", "cooldown", False),
+        (reported(402), "switch", "cooldown", False),
+        (reported(403), "switch", "cooldown", False),
         (reported(404), "switch", "error", False),
         (reported(404, ErrorType.MODEL_NOT_FOUND), "switch", "none", False),
         (reported(408), "switch", "error", False),
         (reported(409), "switch", "error", False),
-        (reported(429), "switch", "rest", True),
+        (reported(429), "switch", "cooldown", True),
         (reported(500), "switch", "error", False),
         (reported(502), "switch", "error", False),
         (reported(503), "switch", "error", True),
@@ -110,14 +110,14 @@ def test_a_request_that_is_not_expressible_goes_to_the_next_upstream_at_no_cost(
 
 NOTHING = Charge("none")
 ERROR = Charge("error")
-KEY = Charge("rest", full=True)
-QUOTA = Charge("rest", full=True, is_reset=True)
-LIMITED = Charge("rest", model_only=True)
-LIMITED_ACCOUNT = Charge("rest")
+KEY = Charge("cooldown", full=True)
+QUOTA = Charge("cooldown", full=True, is_reset=True)
+LIMITED = Charge("cooldown", model_only=True)
+LIMITED_ACCOUNT = Charge("cooldown")
 BUSY = Charge("error", model_only=True)
 BUSY_ACCOUNT = Charge("error")
-IN_20_S = Charge("rest", model_only=True, retry_after=20.0)
-IN_2_H = Charge("rest", full=True, is_reset=True, retry_after=7200.0)
+IN_20_S = Charge("cooldown", model_only=True, retry_after=20.0)
+IN_2_H = Charge("cooldown", full=True, is_reset=True, retry_after=7200.0)
 NAMES_ACCOUNT = "This request would exceed your account's rate limit. Please try again later."
 
 
