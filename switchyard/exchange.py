@@ -26,7 +26,7 @@ class FailureKind(StrEnum):
 
 SUMMARY_CHARS = 200
 
-FailureCause = Literal["", "unknown_host", "tls", "address", "redirect", "said_final"]
+FailureCause = Literal["", "unknown_host", "tls", "address", "redirect", "final"]
 """The cause of a failure beyond its kind; all except an unknown host are permanent."""
 
 

@@ -99,7 +99,7 @@ def _with_hints(failure: Failure, reply: Reply, wall: float) -> Failure:
     error = with_hints(failure.error, dict(reply.headers), wall, utc_offset)
     # the official SDKs obey this header, and so does Switchyard, whose own final errors carry it
     is_final = reply.header("x-should-retry").lower() == "false"
-    return replace(failure, error=error, cause="said_final" if is_final else failure.cause)
+    return replace(failure, error=error, cause="final" if is_final else failure.cause)
 
 
 def _expect_success(reply: Reply) -> None:
