@@ -1,14 +1,14 @@
 """The few fields of a client's request that routing needs, read without decoding the rest."""
 
-import re
 from typing import Any
 
 import msgspec
 
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.sessions import session_in_headers, session_in_user_id
+from switchyard.protocols.wire import fields, text
 
-SESSION_IN_USER_ID = re.compile(r"session_([0-9a-fA-F-]{8,64})\Z")
 MAX_SESSION_CHARS = 200
 MAX_MODEL_CHARS = 500
 MAX_VALUE_BYTES = 16 * 1024
@@ -81,26 +81,8 @@ def _shortened(error: Exception) -> str:
 
 def _session(protocol: ProtocolName, wire: _Wire, headers: dict[str, str]) -> str:
     """The id of the conversation, wherever the client puts it; "" if nowhere."""
-    for name in ("x-claude-code-session-id", "session-id", "session_id"):
-        if headers.get(name):
-            return headers[name]
-    metadata = _read(wire.metadata) if protocol == "messages" else None
-    if isinstance(metadata, dict):
-        return _session_of_user_id(metadata.get("user_id"))
-    key = _read(wire.prompt_cache_key)
-    return key if isinstance(key, str) else ""
-
-
-def _session_of_user_id(user_id: Any) -> str:
-    """Claude Code: a JSON string with `session_id`, in older versions `user_..._session_<uuid>`."""
-    if not isinstance(user_id, str):
-        return ""
-    if user_id.startswith("{"):
-        try:
-            found = msgspec.json.decode(user_id)
-        except (msgspec.DecodeError, RecursionError):
-            return ""
-        session = found.get("session_id") if isinstance(found, dict) else None
-        return session if isinstance(session, str) else ""
-    tail = SESSION_IN_USER_ID.search(user_id)
-    return tail[1] if tail else ""
+    if named := session_in_headers(headers):
+        return named
+    if protocol == "messages":
+        return session_in_user_id(fields(_read(wire.metadata)).get("user_id"))
+    return text(_read(wire.prompt_cache_key))

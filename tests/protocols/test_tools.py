@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from switchyard.protocols.neutral import Tool, ToolCall
 from switchyard.protocols.tools.calls import raised_arguments, raised_call, wire_arguments
 from switchyard.protocols.tools.names import wire_name
-from switchyard.protocols.tools.schema import CUSTOM_SCHEMA, fits_strict, lower_tools, object_schema
+from switchyard.protocols.tools.schema import CUSTOM_SCHEMA, fits_strict, object_schema, to_functions
 
 EMPTY = {"type": "object", "properties": {}}
 PATCH = Tool("apply_patch", "Patches.", kind="custom", grammar=("lark", "start: begin_patch"))
@@ -17,21 +17,21 @@ NOTES = Tool("notes", kind="custom")
 
 
 def wire_names(*tools: Tool) -> list[str]:
-    lowered, names = lower_tools(tools, custom=False)
+    lowered, names = to_functions(tools, custom=False)
     assert [tool.wire_name for tool in lowered] == list(names)
     return list(names)
 
 
 def test_a_function_stays_as_it_is() -> None:
     tool = Tool("read", "Reads.", {"type": "object", "properties": {"path": {"type": "string"}}}, strict=True)
-    (lowered,), names = lower_tools((tool,), custom=False)
+    (lowered,), names = to_functions((tool,), custom=False)
     assert (lowered.wire_name, lowered.description, lowered.strict) == ("read", "Reads.", True)
     assert lowered.parameters == tool.parameters
     assert names == {"read": tool}
 
 
 def test_a_custom_tool_becomes_a_function_with_its_grammar_reported() -> None:
-    (lowered,), _ = lower_tools((PATCH,), custom=False)
+    (lowered,), _ = to_functions((PATCH,), custom=False)
     assert lowered.parameters == CUSTOM_SCHEMA
     assert lowered.description == (
         "Patches.\n\n"
@@ -41,7 +41,7 @@ def test_a_custom_tool_becomes_a_function_with_its_grammar_reported() -> None:
 
 
 def test_a_custom_tool_stays_custom_where_that_is_known() -> None:
-    (lowered,), names = lower_tools((PATCH,), custom=True)
+    (lowered,), names = to_functions((PATCH,), custom=True)
     assert (lowered.wire_name, lowered.description, lowered.parameters) == ("apply_patch", "Patches.", {})
     assert lowered.tool is names["apply_patch"] is PATCH
 
@@ -57,7 +57,7 @@ def test_a_custom_tool_stays_custom_where_that_is_known() -> None:
 )
 @pytest.mark.parametrize("custom", [True, False])
 def test_every_other_kind_becomes_a_function_with_a_schema(kind: Any, required: str, custom: bool) -> None:
-    (lowered,), _ = lower_tools((Tool(kind, kind=kind),), custom=custom)
+    (lowered,), _ = to_functions((Tool(kind, kind=kind),), custom=custom)
     assert lowered.parameters["required"] == [required]
     assert required in lowered.parameters["properties"]
     assert lowered.description
@@ -94,7 +94,7 @@ def test_a_numbered_name_is_not_too_long() -> None:
 @given(st.lists(st.tuples(st.text(min_size=1, max_size=70), st.sampled_from(["", "ns", "n.s"])), max_size=6))
 def test_every_tool_is_found_again_by_its_name_on_the_wire(given: list[tuple[str, str]]) -> None:
     tools = tuple(Tool(name, namespace=namespace) for name, namespace in given)
-    _, names = lower_tools(tools, custom=False)
+    _, names = to_functions(tools, custom=False)
     for name, namespace in given:
         wire = wire_name(name, namespace, names)
         assert 1 <= len(wire) <= 64 and wire.replace("-", "_").replace("_", "a").isalnum() and wire.isascii()

@@ -13,7 +13,7 @@ from switchyard.protocols import neutral
 from switchyard.protocols.anthropic_messages.wire import WEB_SEARCH_TOOL
 from switchyard.protocols.codec import BadRequest, Target
 from switchyard.protocols.tools.names import wire_name
-from switchyard.protocols.tools.schema import lower_tools
+from switchyard.protocols.tools.schema import to_functions
 
 Wire = dict[str, Any]
 
@@ -190,7 +190,7 @@ def encode_tools(request: neutral.Request, target: Target, losses: list[neutral.
     """The tools and the choice among them. Raises BadRequest where a needed tool cannot be offered."""
     if request.tools and not target.capabilities.tools:
         raise BadRequest("This upstream does not support tools.", "tools")
-    lowered, names = lower_tools(request.tools, custom=False)
+    lowered, names = to_functions(request.tools, custom=False)
     allowed = request.tool_choice.allowed if request.tool_choice else ()
     tools: list[Wire] = [
         {

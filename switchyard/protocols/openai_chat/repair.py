@@ -7,11 +7,11 @@ import msgspec
 from switchyard.protocols import carrier
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import Target
+from switchyard.protocols.content import JSON_SCHEMA_SENTENCE, OMITTED_IMAGE
 from switchyard.protocols.effort import clamped
 from switchyard.protocols.history import as_reminder
 from switchyard.protocols.limits import limit_answer
-from switchyard.protocols.openai_chat.request import JSON_SCHEMA_SENTENCE
-from switchyard.protocols.openai_chat.write_messages import LOST_REASONING, NO_VISION
+from switchyard.protocols.openai_chat.encode_request import LOST_REASONING
 
 PROTOCOL_MAX_STOPS = 4
 OTHER_LIMIT_FIELD = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
@@ -199,7 +199,7 @@ def _replace_images(message: dict[str, Any], capabilities: Capabilities) -> bool
 
 def _without_image(part: object) -> object:
     is_image = isinstance(part, dict) and part.get("type") == "image_url"
-    return {"type": "text", "text": NO_VISION} if is_image else part
+    return {"type": "text", "text": OMITTED_IMAGE} if is_image else part
 
 
 def _rename_developer(message: dict[str, Any], capabilities: Capabilities) -> bool:

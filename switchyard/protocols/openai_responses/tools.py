@@ -14,7 +14,7 @@ from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.openai_responses.calls import FIXED_NAMES, Item
 from switchyard.protocols.tools.names import wire_name
-from switchyard.protocols.tools.schema import LoweredTool, fits_strict, lower_tools
+from switchyard.protocols.tools.schema import Function, fits_strict, to_functions
 from switchyard.protocols.wire import entries, fields, text
 
 WEB_SEARCH = "web_search"
@@ -185,14 +185,14 @@ def write_tools(request: neutral.Request, capabilities: Capabilities) -> Declare
     tools = request.tools
     if choice is not None and choice.allowed and not native:
         tools = tuple(tool for tool in tools if tool.name in choice.allowed)
-    lowered, names = lower_tools(tools, custom=custom)
+    lowered, names = to_functions(tools, custom=custom)
     items = _native_items(lowered) if native else [_write_named(tool, tool.wire_name) for tool in lowered]
     if capabilities.hosted_web_search:
         items += [_write_web_search(tool) for tool in request.hosted_tools if tool.name == WEB_SEARCH]
     return Declared(items, names, native, custom)
 
 
-def _native_items(lowered: Iterable[LoweredTool]) -> list[Item]:
+def _native_items(lowered: Iterable[Function]) -> list[Item]:
     items: list[Item] = []
     groups: dict[str, Item] = {}
     for tool in lowered:
@@ -212,7 +212,7 @@ def _native_items(lowered: Iterable[LoweredTool]) -> list[Item]:
     return items
 
 
-def _write_native(tool: LoweredTool) -> Item:
+def _write_native(tool: Function) -> Item:
     if tool.tool.kind == "tool_search":
         return {
             "type": "tool_search",
@@ -223,7 +223,7 @@ def _write_native(tool: LoweredTool) -> Item:
     return {"type": tool.tool.kind} if tool.tool.kind in FIXED_NAMES else _write_named(tool, tool.wire_name)
 
 
-def _write_named(tool: LoweredTool, name: str) -> Item:
+def _write_named(tool: Function, name: str) -> Item:
     """A function says whether it is strict: left out, the server takes it for true."""
     if tool.tool.kind == "custom" and not tool.parameters:
         item: Item = {"type": "custom", "name": name, "description": tool.description}

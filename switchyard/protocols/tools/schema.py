@@ -64,7 +64,7 @@ GRAMMAR_NOTE = "The text must follow this {syntax} grammar:\n{definition}"
 UNIONS = ("anyOf", "oneOf", "allOf")
 
 
-class LoweredTool(msgspec.Struct, frozen=True):
+class Function(msgspec.Struct, frozen=True):
     """A tool as it goes over the wire: a function, unless `tool.kind` is "custom" and that was allowed."""
 
     wire_name: str
@@ -74,17 +74,17 @@ class LoweredTool(msgspec.Struct, frozen=True):
     tool: neutral.Tool
 
 
-def lower_tools(
+def to_functions(
     tools: tuple[neutral.Tool, ...], *, custom: bool
-) -> tuple[tuple[LoweredTool, ...], Mapping[str, neutral.Tool]]:
+) -> tuple[tuple[Function, ...], Mapping[str, neutral.Tool]]:
     """The tools under unique legal names, and which tool each name means. `custom`: custom tools stay such.
 
     Of several declarations of one tool the first counts. A name clash is won by the tool that bears the name
     without namespace and unchanged; the others get a number.
     """
     names = unique_names(_distinct(tools))
-    lowered = tuple(_lowered(tool, name, custom) for name, tool in names.items())
-    return lowered, names
+    functions = tuple(_function(tool, name, custom) for name, tool in names.items())
+    return functions, names
 
 
 def object_schema(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,14 +134,14 @@ def _distinct(tools: Iterable[neutral.Tool]) -> list[neutral.Tool]:
     return list(first.values())
 
 
-def _lowered(tool: neutral.Tool, name: str, custom: bool) -> LoweredTool:
+def _function(tool: neutral.Tool, name: str, custom: bool) -> Function:
     if tool.kind == "custom":
         if custom:
-            return LoweredTool(name, tool.description, {}, None, tool)
-        return LoweredTool(name, _custom_description(tool), CUSTOM_SCHEMA, None, tool)
+            return Function(name, tool.description, {}, None, tool)
+        return Function(name, _custom_description(tool), CUSTOM_SCHEMA, None, tool)
     parameters = tool.parameters or SCHEMAS.get(tool.kind, {})
     description = tool.description or DESCRIPTIONS.get(tool.kind, "")
-    return LoweredTool(name, description, object_schema(parameters), tool.strict, tool)
+    return Function(name, description, object_schema(parameters), tool.strict, tool)
 
 
 def _custom_description(tool: neutral.Tool) -> str:

@@ -7,9 +7,9 @@ import pytest
 from switchyard.protocols import carrier
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import Target
+from switchyard.protocols.content import JSON_SCHEMA_SENTENCE
 from switchyard.protocols.history import as_reminder
 from switchyard.protocols.openai_chat.repair import repair_request
-from switchyard.protocols.openai_chat.request import JSON_SCHEMA_SENTENCE
 
 OWN = {"type": "reasoning.encrypted", "data": carrier.pack("reasoning", "issuer", {})}
 FOREIGN = {"type": "reasoning.encrypted", "data": carrier.pack("reasoning", "other", {})}
@@ -143,7 +143,7 @@ def test_nothing_is_changed_by_default(body: dict[str, Any]) -> None:
                     {
                         "role": "user",
                         "content": [
-                            {"type": "text", "text": "[image omitted: the upstream model has no vision]"}
+                            {"type": "text", "text": "[image omitted: the model reads no images]"}
                         ],
                     }
                 ]

@@ -25,7 +25,8 @@ from switchyard.protocols.neutral import (
     ToolChoice,
     ToolResult,
 )
-from switchyard.protocols.openai_chat.request import decode_request, encode_request
+from switchyard.protocols.openai_chat.decode_request import decode_request
+from switchyard.protocols.openai_chat.encode_request import encode_request
 from tests.protocols.validators import check_chat_request
 
 HELLO = [{"role": "user", "content": "hi"}]
@@ -507,7 +508,7 @@ def test_fields_are_written_as_the_upstream_takes_them(
         ({"verbosity": "low"}, {"openai_extras": False}, ["verbosity"]),
         ({"metadata": {"a": "b"}}, {}, ["metadata"]),
         ({"seed": 1}, {"dropped_fields": ("seed", "absent")}, ["seed"]),
-        ({"hosted_tools": (HostedTool("web_search"),)}, {}, ["tools (web_search)"]),
+        ({"hosted_tools": (HostedTool("web_search"),)}, {}, ["tools.web_search"]),
         ({"logprobs": 3}, {}, ["logprobs"]),
     ],
 )
@@ -762,7 +763,7 @@ def test_images_and_files() -> None:
 def test_an_image_for_a_model_without_vision_is_marked_and_said() -> None:
     request = asked(user(Text("a"), Image("image/png", PNG)))
     assert written(request, images=False)["messages"] == [
-        {"role": "user", "content": "a\n\n[image omitted: the upstream model has no vision]"}
+        {"role": "user", "content": "a\n\n[image omitted: the model reads no images]"}
     ]
     assert losses(request, images=False) == ["image"]
 
@@ -806,8 +807,8 @@ def test_the_choice_of_tools(choice: ToolChoice, capabilities: dict[str, Any], e
 @pytest.mark.parametrize(
     "choice, sentence",
     [
-        (ToolChoice("required"), "You must call one of the tools now."),
-        (ToolChoice("named", "w"), "You must call the tool `w` now."),
+        (ToolChoice("required"), "You must call one of the tools in your next reply."),
+        (ToolChoice("named", "w"), "You must call the tool `w` in your next reply."),
     ],
 )
 def test_a_choice_that_cannot_be_forced_is_said_in_words(choice: ToolChoice, sentence: str) -> None:

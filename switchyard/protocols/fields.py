@@ -1,0 +1,246 @@
+"""The fields of requests as tables: a row for every member of a protocol and what it stands for.
+
+A row is all that a new field takes: its name on the wire, its name in the neutral request, how it is decoded and
+encoded, which capability the upstream needs, and why it is lost otherwise. `docs/conversion.md` is made from the rows.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from switchyard.protocols import neutral
+from switchyard.protocols.capabilities import Capabilities
+from switchyard.protocols.codec import BadRequest, SentRequest, Target
+from switchyard.protocols.effort import EFFORTS
+from switchyard.protocols.large import encode_large
+from switchyard.protocols.limits import answer_limit_losses, drop_refused
+from switchyard.protocols.neutral import Loss
+from switchyard.protocols.tools.choice import Offer
+from switchyard.protocols.wire import Json, bad_field, fields, text
+
+NOT_TAKEN = "this upstream does not take it"
+NO_FIELD = "this protocol has no such field"
+NOWHERE_ELSE = "no other protocol has it"
+NOT_WITH_THINKING = "this request cannot set it at this upstream"
+NOTHING: tuple[object, ...] = (None, False, [], {}, "", ())
+"""Values that ask for nothing."""
+MAX_IDENTIFIER_LENGTH = 64
+
+Decode = Callable[[Any, str], Any]
+"""The neutral value of a value and its path, None if it asks for nothing. Raises BadRequest."""
+Encode = Callable[[Any, Capabilities], Any]
+"""The value on the wire of a neutral value, None if it cannot be expressed."""
+
+
+class Field(msgspec.Struct, frozen=True):
+    """One member of the requests of one protocol.
+
+    `wire`: its name, with a dot before the member of a member; "" for a part of the neutral request that the protocol
+    has no member for. `name`: the part of the neutral request; "" where no other protocol has one. Without `decode`
+    or `encode` the codec itself decodes or encodes it. `needs`: the capability without which it is not sent.
+    `loss`: why it is lost then; "" drops it silently, as a hint. `idle`: values that ask for nothing.
+    """
+
+    wire: str
+    name: str = ""
+    decode: Decode | None = None
+    encode: Encode | None = None
+    needs: str = ""
+    loss: str = ""
+    idle: tuple[str, ...] = ()
+
+
+Table = Sequence[Field]
+
+
+# --- decode ---------------------------------------------------------------------
+
+
+def decode_fields(table: Table, body: Json) -> dict[str, Any]:
+    """The parts of the neutral request that the rows decode; of several rows for one part the first counts.
+
+    Raises BadRequest.
+    """
+    found: dict[str, Any] = {}
+    for field in table:
+        value = _member(body, field.wire) if field.decode is not None else None
+        if value is None or field.decode is None or field.name in found:
+            continue
+        decoded = field.decode(value, field.wire)
+        if decoded is not None and field.name:
+            found[field.name] = decoded
+    return found
+
+
+def lost_fields(table: Table, body: Json) -> list[Loss]:
+    """The members of a client's request that no other protocol can carry."""
+    rows = {field.wire.partition(".")[0]: field for field in table}
+    return [
+        Loss(name, rows[name].loss if name in rows else NOWHERE_ELSE)
+        for name, value in body.items()
+        if value not in NOTHING
+        and (name not in rows or (not rows[name].name and rows[name].loss and value not in rows[name].idle))
+    ]
+
+
+def _member(body: Json, wire: str) -> Any:
+    name, _, inner = wire.partition(".")
+    return fields(body.get(name)).get(inner) if inner else body.get(name)
+
+
+def number(value: object, path: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise bad_field(path, "Input should be a valid number")
+    return value
+
+
+def integer(value: object, path: str) -> int:
+    given = number(value, path)
+    if given != int(given):
+        raise bad_field(path, "Input should be a valid integer")
+    return int(given)
+
+
+def flag(value: object, path: str) -> bool:
+    if not isinstance(value, bool):
+        raise bad_field(path, "Input should be true or false")
+    return value
+
+
+def members(value: object, path: str) -> Json | None:
+    if not isinstance(value, dict):
+        raise bad_field(path, "Input should be an object")
+    return value or None
+
+
+def word(value: object, _: str) -> str | None:
+    """A text that is only a hint: anything else asks for nothing."""
+    return text(value) or None
+
+
+def effort(value: object, _: str) -> neutral.Reasoning | None:
+    return neutral.Reasoning(effort=value) if isinstance(value, str) and value in EFFORTS else None
+
+
+def thinking(value: object, path: str) -> neutral.Reasoning | None:
+    """`thinking` of Messages, which many Chat servers take as well."""
+    given = members(value, path) or {}
+    summary = "auto" if given.get("display") == "summarized" else None
+    budget = given.get("budget_tokens")
+    match given.get("type"):
+        case "disabled":
+            return neutral.Reasoning(enabled=False)
+        case "adaptive":
+            return neutral.Reasoning(enabled=True, adaptive=True, summary=summary)
+        case None:
+            return None
+    return neutral.Reasoning(
+        budget_tokens=budget if isinstance(budget, int) else None, enabled=True, summary=summary
+    )
+
+
+def schema_format(given: Json) -> neutral.OutputFormat:
+    """A JSON schema as both protocols of OpenAI describe it."""
+    strict = given.get("strict")
+    return neutral.OutputFormat(
+        "json_schema",
+        name=text(given.get("name")) or "response",
+        schema=fields(given.get("schema")),
+        strict=strict if isinstance(strict, bool) else None,
+        description=text(given.get("description")),
+    )
+
+
+def refused(message: str, code: str = "unsupported_parameter") -> Decode:
+    """Refuses a member that asks for anything: without it the answer would be another one."""
+
+    def decode(value: object, path: str) -> None:
+        if value not in NOTHING:
+            raise BadRequest(f"{path}: {message}", path, code)
+
+    return decode
+
+
+# --- encode ---------------------------------------------------------------------
+
+
+def encode_fields(
+    table: Table,
+    request: neutral.Request,
+    capabilities: Capabilities,
+    losses: list[Loss],
+    without: Collection[str] = (),
+) -> Json:
+    """The members that the rows encode; what is set and not encoded is a loss. `without`: parts not to be sent."""
+    body: Json = {}
+    for field in table:
+        if field.encode is None and field.wire:
+            continue
+        value = getattr(request, field.name)
+        if value is None or value in ("", ()) or value in field.idle:
+            continue
+        if field.name in without:
+            losses.append(Loss(field.name, NOT_WITH_THINKING))
+            continue
+        is_taken = field.encode is not None and (not field.needs or getattr(capabilities, field.needs))
+        encoded = field.encode(value, capabilities) if is_taken and field.encode else None
+        if encoded is not None:
+            _put(body, field.wire, encoded)
+        elif field.loss:
+            losses.append(Loss(field.name, field.loss))
+    return body
+
+
+def _put(body: Json, wire: str, value: object) -> None:
+    name, _, inner = wire.partition(".")
+    if inner:
+        body.setdefault(name, {})[inner] = value
+    else:
+        body[name] = value
+
+
+def same(value: Any, _: Capabilities) -> Any:
+    return value
+
+
+def warmth(value: float, capabilities: Capabilities) -> float:
+    return min(value, capabilities.max_temperature)
+
+
+def identifier(value: str, _: Capabilities) -> str:
+    """Longer ids hold more than an id (Claude Code's: account and device), which is nobody else's business."""
+    if len(value) <= MAX_IDENTIFIER_LENGTH:
+        return value
+    return sha256(value.encode("utf-8", "replace")).hexdigest()[:MAX_IDENTIFIER_LENGTH]
+
+
+def encode_schema(wanted: neutral.OutputFormat) -> Json:
+    """The members of a JSON schema in both protocols of OpenAI."""
+    given: Json = {"name": wanted.name, "schema": dict(wanted.schema)}
+    if wanted.description:
+        given["description"] = wanted.description
+    if wanted.strict is not None:
+        given["strict"] = wanted.strict
+    return given
+
+
+def sent_request(
+    body: Json,
+    request: neutral.Request,
+    target: Target,
+    offer: Offer,
+    losses: Sequence[Loss],
+    stops: tuple[str, ...],
+) -> SentRequest:
+    """The body without what the upstream is known to refuse, and all that decoding the answer needs."""
+    refused = drop_refused(body, target.capabilities)
+    limited = answer_limit_losses(request.max_tokens, target.capabilities)
+    return SentRequest(
+        body=encode_large(body),
+        target=target,
+        tools=offer.names,
+        stops=stops,
+        losses=tuple(dict.fromkeys((*offer.losses, *losses, *limited, *refused))),
+    )

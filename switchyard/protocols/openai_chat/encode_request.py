@@ -1,0 +1,324 @@
+"""Encode Chat requests for upstreams.
+
+https://platform.openai.com/docs/api-reference/chat/create
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import takewhile
+
+from switchyard.protocols import carrier, neutral
+from switchyard.protocols.capabilities import Capabilities
+from switchyard.protocols.codec import BadRequest, SentRequest, Target
+from switchyard.protocols.content import (
+    OMITTED_IMAGE,
+    as_error,
+    document_text,
+    format_instruction,
+    readable_image,
+    require_files,
+    summary_of,
+    url_of,
+)
+from switchyard.protocols.effort import budget_for, clamped, wanted_effort
+from switchyard.protocols.fields import encode_fields, sent_request
+from switchyard.protocols.history import text_of, well_formed, without_billing_line, without_mid_system
+from switchyard.protocols.ids import openai_call_id
+from switchyard.protocols.limits import answer_limit
+from switchyard.protocols.neutral import Loss
+from switchyard.protocols.openai_chat.fields import FIELDS, encode_search
+from switchyard.protocols.tools.calls import wire_arguments
+from switchyard.protocols.tools.choice import Offer, lost_options, offer_tools
+from switchyard.protocols.tools.names import wire_name
+from switchyard.protocols.tools.schema import Function, fits_strict
+from switchyard.protocols.wire import Json, joined, text
+
+SEARCH_MODELS = "-search-"
+"""OpenAI's models that search by themselves are called so; the others refuse `web_search_options`."""
+SEARCH_OPTIONS = ("search_context_size", "user_location")
+MEDIA_BELOW = "[attachment below]"
+LOST_REASONING = "(not recorded)"
+
+
+def encode_request(request: neutral.Request, target: Target) -> SentRequest:
+    """Raises BadRequest when the meaning of the request would be lost."""
+    capabilities = target.capabilities
+    searches = capabilities.hosted_web_search and SEARCH_MODELS in target.model
+    offer = offer_tools(request, capabilities, custom=capabilities.custom_tools, searches=searches)
+    losses = lost_options(offer, SEARCH_OPTIONS)
+    messages = MessageEncoder(capabilities, offer.names, losses).encode(
+        request, _instructions(request, offer, capabilities)
+    )
+    stops, stops_left = _stops(request, capabilities)
+    body: Json = {
+        "model": target.model,
+        **_limit(request, capabilities),
+        **_reasoning(request.reasoning, capabilities, losses),
+        **_tools(offer, capabilities),
+        **stops,
+        **encode_fields(FIELDS, request, capabilities, losses),
+        **_streaming(request, capabilities),
+        **_continuation(messages, capabilities),
+        "messages": messages,
+    }
+    return sent_request(body, request, target, offer, losses, stops_left)
+
+
+def _instructions(request: neutral.Request, offer: Offer, capabilities: Capabilities) -> tuple[str, ...]:
+    """What the upstream has no field for, in words."""
+    wanted = request.output_format
+    form = "" if wanted is None or capabilities.json_schema else format_instruction(wanted)
+    return offer.instruction, form
+
+
+def _limit(request: neutral.Request, capabilities: Capabilities) -> Json:
+    if request.max_tokens is None:
+        return {}
+    name = capabilities.max_tokens_field
+    return {"max_tokens" if name == "either" else name: answer_limit(request.max_tokens, capabilities)}
+
+
+def _reasoning(reasoning: neutral.Reasoning, capabilities: Capabilities, losses: list[Loss]) -> Json:
+    effort = wanted_effort(reasoning)
+    wanted = effort != "none" if effort is not None else reasoning.enabled
+    if wanted is None:
+        return {}
+    switch = {"type": "enabled" if wanted else "disabled"}
+    match capabilities.reasoning_effort:
+        case "effort" if effort == "none" and capabilities.thinking_switch:
+            return {"thinking": switch}
+        case "effort":
+            supported = clamped(effort, capabilities.efforts) if effort is not None else None
+            return {"reasoning_effort": supported} if supported is not None else {}
+        case "template":
+            return {"chat_template_kwargs": {"enable_thinking": wanted}}
+        case "adaptive":
+            return {"thinking": switch}
+        case "budget":
+            budget = reasoning.budget_tokens or (budget_for(effort) if effort is not None else 0)
+            return {"thinking": {**switch, "budget_tokens": budget} if wanted and budget else switch}
+    losses.append(Loss("reasoning", "this upstream's thinking cannot be steered"))
+    return {}
+
+
+def _stops(request: neutral.Request, capabilities: Capabilities) -> tuple[Json, tuple[str, ...]]:
+    """The stops for the upstream and those to be scanned for: all of them if it cannot take all."""
+    if not request.stop:
+        return {}, ()
+    if not capabilities.stop or len(request.stop) > capabilities.max_stops:
+        return {}, request.stop
+    return {"stop": list(request.stop)}, ()
+
+
+def _streaming(request: neutral.Request, capabilities: Capabilities) -> Json:
+    if not capabilities.streams or not (request.stream or capabilities.stream_only):
+        return {}
+    options: Json = {"stream_options": {"include_usage": True}} if capabilities.include_usage else {}
+    return {"stream": True, **options}
+
+
+def _continuation(messages: list[Json], capabilities: Capabilities) -> Json:
+    """An answer that the client has begun is continued, not answered anew."""
+    last = messages[-1] if messages else {}
+    begun = last.get("role") == "assistant" and not last.get("tool_calls")
+    if not begun or not capabilities.continues_answer:
+        return {}
+    return {"continue_final_message": True, "add_generation_prompt": False}
+
+
+# --- tools ----------------------------------------------------------------------
+
+
+def _tools(offer: Offer, capabilities: Capabilities) -> Json:
+    encoded: Json = {}
+    for tool in offer.hosted:
+        encoded["web_search_options"] = encode_search(tool)
+    if not offer.functions:
+        return encoded
+    encoded["tools"] = [_tool(function, capabilities) for function in offer.functions]
+    choice = offer.choice
+    if choice is not None and choice.tool is not None:
+        encoded["tool_choice"] = _named(choice.tool, {"name": choice.name}, capabilities)
+    elif choice is not None and choice.mode != "named":
+        encoded["tool_choice"] = choice.mode
+    if offer.parallel is not None:
+        encoded["parallel_tool_calls"] = offer.parallel
+    return encoded
+
+
+def _named(tool: neutral.Tool, members: Json, capabilities: Capabilities) -> Json:
+    """Chat nests a tool under its kind."""
+    kind = "custom" if tool.kind == "custom" and capabilities.custom_tools else "function"
+    return {"type": kind, kind: members}
+
+
+def _tool(function: Function, capabilities: Capabilities) -> Json:
+    members: Json = {"name": function.wire_name}
+    if function.description:
+        members["description"] = function.description
+    if function.tool.kind == "custom" and capabilities.custom_tools:
+        if function.tool.grammar:
+            syntax, definition = function.tool.grammar
+            grammar = {"syntax": syntax, "definition": definition}
+            members["format"] = {"type": "grammar", "grammar": grammar}
+        return _named(function.tool, members, capabilities)
+    members["parameters"] = function.parameters
+    if function.strict is False or (function.strict and fits_strict(function.parameters)):
+        members["strict"] = function.strict
+    return _named(function.tool, members, capabilities)
+
+
+# --- messages -------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class MessageEncoder:
+    """Encodes a conversation as one upstream takes it, and collects what is lost."""
+
+    capabilities: Capabilities
+    tools: Mapping[str, neutral.Tool]
+    losses: list[Loss]
+
+    def encode(self, request: neutral.Request, instructions: Iterable[str]) -> list[Json]:
+        """`instructions` go to the end of the system prompt. Raises BadRequest."""
+        messages = well_formed(request.messages)
+        leading: tuple[neutral.Message, ...] = ()
+        if not self.capabilities.mid_system:
+            # templates that take one system message take it first
+            messages = without_mid_system(messages)
+            leading = tuple(takewhile(lambda message: message.role == "system", messages))
+            messages = messages[len(leading) :]
+        system = (
+            *without_billing_line(request.system),
+            *(text_of(message.content) for message in leading),
+            *instructions,
+        )
+        prompt = "\n\n".join(text for text in system if text.strip())
+        encoded: list[Json] = [{"role": "system", "content": prompt}] if prompt else []
+        for message in messages:
+            encoded += self._message(message)
+        return encoded
+
+    def _message(self, message: neutral.Message) -> list[Json]:
+        match message.role:
+            case "system":
+                return [{"role": "system", "content": text_of(message.content)}]
+            case "assistant":
+                return self._assistant(message.content)
+            case _:
+                return self._user(message.content)
+
+    def _user(self, content: tuple[neutral.Block, ...]) -> list[Json]:
+        """The results as messages of their own, then the rest, led by what the results could not hold."""
+        encoded: list[Json] = []
+        parts: list[Json] = []
+        for block in content:
+            if isinstance(block, neutral.ToolResult):
+                encoded.append(self._result(block, parts))
+        for block in content:
+            match block:
+                case neutral.Text(text) | neutral.Refusal(text):
+                    parts.append(_text_part(text))
+                case neutral.Image() | neutral.Document():
+                    parts.append(self._media(block))
+                case neutral.Compaction():
+                    parts.append(_text_part(summary_of(block)))
+        if parts:
+            encoded.append({"role": "user", "content": _content(parts)})
+        return encoded
+
+    def _result(self, result: neutral.ToolResult, attached: list[Json]) -> Json:
+        """Chat takes only text in results: images and files go into `attached`, labelled."""
+        texts: list[str] = []
+        id = openai_call_id(result.call_id)
+        for part in result.content:
+            encoded = _text_part(part.text) if isinstance(part, neutral.Text) else self._media(part)
+            if encoded["type"] == "text":
+                texts.append(encoded["text"])
+            else:
+                texts.append(MEDIA_BELOW)
+                attached += [_text_part(f"[attachment of the result of tool call {id}]"), encoded]
+        content = joined(texts)
+        return {
+            "role": "tool",
+            "tool_call_id": id,
+            "content": as_error(content) if result.is_error else content,
+        }
+
+    def _media(self, media: neutral.Image | neutral.Document) -> Json:
+        return self._image(media) if isinstance(media, neutral.Image) else self._document(media)
+
+    def _image(self, image: neutral.Image) -> Json:
+        readable = readable_image(image, self.capabilities, self.losses)
+        if readable is None:
+            return _text_part(OMITTED_IMAGE)
+        source = {"url": url_of(readable)}
+        if image.detail:
+            source["detail"] = "high" if image.detail == "original" else image.detail
+        return {"type": "image_url", "image_url": source}
+
+    def _document(self, document: neutral.Document) -> Json:
+        if (words := document_text(document)) is not None:
+            return _text_part(words)
+        if document.url:
+            raise BadRequest(f"This upstream reads no documents by URL: {document.url}", "document")
+        require_files(document, self.capabilities)
+        file = {"filename": document.title or "document.pdf", "file_data": url_of(document)}
+        return {"type": "file", "file": file}
+
+    def _assistant(self, content: tuple[neutral.Block, ...]) -> list[Json]:
+        calls = [self._call(block) for block in content if isinstance(block, neutral.ToolCall)]
+        summaries = [summary_of(block) for block in content if isinstance(block, neutral.Compaction)]
+        if any(isinstance(block, neutral.WebSearch) for block in content):
+            self.losses.append(Loss("web_search", "searches of earlier turns are not repeated"))
+        words = joined((*summaries, text_of(content)))
+        if not words and not calls:
+            return []
+        if calls and not self.capabilities.tools:
+            message = "This upstream takes no tools, but tools were called in this conversation."
+            raise BadRequest(message, "messages")
+        encoded: Json = {"role": "assistant"}
+        encoded["content"] = words or (None if self.capabilities.content_parts else "")
+        if reasoning := self._reasoning(content, bool(calls)):
+            encoded["reasoning_content"] = reasoning
+        if calls:
+            encoded["tool_calls"] = calls
+        return [encoded]
+
+    def _reasoning(self, content: tuple[neutral.Block, ...], has_calls: bool) -> str:
+        history = self.capabilities.reasoning_history
+        thoughts = [block for block in content if isinstance(block, neutral.Thinking)]
+        if history == "none":
+            if thoughts:
+                self.losses.append(Loss("thinking", "this upstream takes no reasoning of earlier turns"))
+            return ""
+        words = joined([_thought(thought) for thought in thoughts])
+        return words or (LOST_REASONING if history == "required" and has_calls else "")
+
+    def _call(self, call: neutral.ToolCall) -> Json:
+        is_custom = call.kind == "custom" and self.capabilities.custom_tools
+        arguments = wire_arguments(call, custom=is_custom)
+        name = wire_name(call.name, call.namespace, self.tools)
+        id = openai_call_id(call.id)
+        if is_custom:
+            return {"id": id, "type": "custom", "custom": {"name": name, "input": arguments}}
+        return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def _text_part(text: str) -> Json:
+    return {"type": "text", "text": text}
+
+
+def _content(parts: list[Json]) -> str | list[Json]:
+    """A plain string where texts suffice: some templates choke on lists."""
+    if any(part["type"] != "text" for part in parts):
+        return parts
+    return "\n\n".join(part["text"] for part in parts)
+
+
+def _thought(thinking: neutral.Thinking) -> str:
+    """The reasoning text: the client's copy, or the one that its signature carries."""
+    if thinking.text or thinking.signature is None:
+        return thinking.text
+    packed = carrier.unpack(thinking.signature.payload)
+    return text(packed.payload.get("text")) if packed and packed.kind == "text" else ""

@@ -1,0 +1,200 @@
+"""The fields of Chat requests.
+
+https://platform.openai.com/docs/api-reference/chat/create
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from switchyard.protocols import neutral
+from switchyard.protocols.capabilities import Capabilities
+from switchyard.protocols.codec import BadRequest
+from switchyard.protocols.effort import EFFORTS
+from switchyard.protocols.fields import (
+    NOT_TAKEN,
+    Field,
+    effort,
+    encode_schema,
+    flag,
+    identifier,
+    integer,
+    members,
+    number,
+    same,
+    schema_format,
+    thinking,
+    warmth,
+    word,
+)
+from switchyard.protocols.tools.choice import WEB_SEARCH
+from switchyard.protocols.wire import Json, bad_field, fields, text
+
+SERVICE_TIERS: Mapping[str, str] = {"standard_only": "default", "ultrafast": "priority"}
+
+
+def _one_choice(value: object, path: str) -> None:
+    if isinstance(value, int) and value > 1:
+        raise bad_field(path, "only one choice can be made here")
+
+
+def _no_audio(value: object, _: str) -> None:
+    if value and (not isinstance(value, list) or "audio" in value):
+        raise BadRequest("audio: spoken answers cannot be carried to another protocol", "audio")
+
+
+def _stops(value: object, _: str) -> tuple[str, ...]:
+    return tuple(filter(None, map(text, value if isinstance(value, list) else [value])))
+
+
+def _usage(value: object, _: str) -> bool:
+    return value is True
+
+
+def _reasoning(value: object, _: str) -> neutral.Reasoning | None:
+    """OpenRouter's `reasoning`."""
+    match value:
+        case {"effort": effort} if effort in EFFORTS:
+            return neutral.Reasoning(effort=effort)
+        case {"max_tokens": int(budget)}:
+            return neutral.Reasoning(enabled=True, budget_tokens=budget)
+        case {"enabled": bool(enabled)}:
+            return neutral.Reasoning(enabled=enabled)
+    return None
+
+
+def _switch(value: object, _: str) -> neutral.Reasoning | None:
+    return neutral.Reasoning(enabled=value) if isinstance(value, bool) else None
+
+
+def _format(value: object, path: str) -> neutral.OutputFormat | None:
+    match value:
+        case {"type": "text"}:
+            return None
+        case {"type": "json_object"}:
+            return neutral.OutputFormat("json_object")
+        case {"type": "json_schema"}:
+            return schema_format(fields(fields(value).get("json_schema")) or fields(value))
+    raise bad_field(path, "Input should be text, json_object or json_schema")
+
+
+def _encode_format(wanted: neutral.OutputFormat, _: Capabilities) -> Json:
+    if wanted.kind == "json_object":
+        return {"type": "json_object"}
+    return {"type": "json_schema", "json_schema": encode_schema(wanted)}
+
+
+def _search(value: object, _: str) -> tuple[neutral.HostedTool, ...]:
+    given = fields(value)
+    place = fields(fields(given.get("user_location")).get("approximate"))
+    options: dict[str, Any] = {
+        "user_location": {name: value for name, value in place.items() if name != "type"},
+        "search_context_size": given.get("search_context_size"),
+    }
+    return (neutral.HostedTool(WEB_SEARCH, {name: value for name, value in options.items() if value}),)
+
+
+def encode_search(search: neutral.HostedTool) -> Json:
+    options = search.options
+    encoded: Json = {}
+    if options.get("search_context_size"):
+        encoded["search_context_size"] = options["search_context_size"]
+    if options.get("user_location"):
+        encoded["user_location"] = {"type": "approximate", "approximate": dict(options["user_location"])}
+    return encoded
+
+
+def _functions(value: object, path: str) -> tuple[neutral.Tool, ...]:
+    """The deprecated `functions`."""
+    if not isinstance(value, list):
+        raise bad_field(path, "Input should be a list")
+    return tuple(_function(function, f"{path}[{number}]") for number, function in enumerate(value))
+
+
+def _tools(value: object, path: str) -> tuple[neutral.Tool, ...] | None:
+    if not value:
+        return None
+    if not isinstance(value, list):
+        raise bad_field(path, "Input should be a list")
+    return tuple(_tool(tool, f"{path}[{number}]") for number, tool in enumerate(value))
+
+
+def _tool(value: object, path: str) -> neutral.Tool:
+    given = fields(value)
+    if given.get("type") != "custom":
+        return _function(given.get("function"), path)
+    custom = fields(given.get("custom"))
+    if not text(custom.get("name")):
+        raise bad_field(path, "Input should be a function or a custom tool with a name")
+    return neutral.Tool(
+        custom["name"],
+        text(custom.get("description")),
+        kind="custom",
+        grammar=_grammar(fields(custom.get("format"))),
+    )
+
+
+def _function(value: object, path: str) -> neutral.Tool:
+    given = fields(value)
+    if not text(given.get("name")):
+        raise bad_field(path, "Input should be a function or a custom tool with a name")
+    strict = given.get("strict")
+    return neutral.Tool(
+        given["name"],
+        text(given.get("description")),
+        fields(given.get("parameters")),
+        strict=strict if isinstance(strict, bool) else None,
+    )
+
+
+def _grammar(format: Json) -> tuple[str, str] | None:
+    match fields(format.get("grammar")) or format:
+        case {"syntax": str(syntax), "definition": str(definition)}:
+            return syntax, definition
+    return None
+
+
+def _tier(value: str, _: Capabilities) -> str:
+    return SERVICE_TIERS.get(value, value)
+
+
+FIELDS = (
+    Field("model", "model"),
+    Field("messages", "messages"),
+    Field("messages", "system"),
+    Field("max_completion_tokens", "max_tokens", integer),
+    Field("max_tokens", "max_tokens", integer),
+    Field("temperature", "temperature", number, warmth, needs="sampling", loss=NOT_TAKEN),
+    Field("top_p", "top_p", number, same, needs="sampling", loss=NOT_TAKEN),
+    Field("top_k", "top_k", integer, same, needs="top_k", loss=NOT_TAKEN),
+    Field("frequency_penalty", "frequency_penalty", number, same),
+    Field("presence_penalty", "presence_penalty", number, same),
+    Field("logit_bias", "logit_bias", members, same),
+    Field("seed", "seed", integer, same),
+    Field("", "logprobs", loss="the answer could not return them"),
+    Field("n", decode=_one_choice),
+    Field("modalities", decode=_no_audio),
+    Field("audio", decode=_no_audio),
+    Field("stop", "stop", _stops),
+    Field("stream", "stream", flag),
+    Field("stream_options.include_usage", "include_usage", _usage),
+    Field("tools", "tools", _tools),
+    Field("functions", "tools", _functions),
+    Field("web_search_options", "hosted_tools", _search),
+    Field("tool_choice", "tool_choice"),
+    Field("function_call", "tool_choice"),
+    Field("parallel_tool_calls", "parallel_tool_calls", flag),
+    Field("reasoning_effort", "reasoning", effort),
+    Field("thinking", "reasoning", thinking),
+    Field("reasoning", "reasoning", _reasoning),
+    Field("chat_template_kwargs.enable_thinking", "reasoning", _switch),
+    Field("enable_thinking", "reasoning", _switch),
+    Field("response_format", "output_format", _format, _encode_format, needs="json_schema"),
+    Field("verbosity", "verbosity", word, same, needs="openai_extras", loss=NOT_TAKEN),
+    Field("prompt_cache_key", "session_id", word, identifier, needs="prompt_cache_key"),
+    Field("safety_identifier", "user_id", word, identifier, needs="openai_extras"),
+    Field("user", "user_id", word),
+    Field("service_tier", "service_tier", word, _tier, needs="openai_extras", loss=NOT_TAKEN, idle=("auto",)),
+    Field("metadata", "metadata", members),
+    Field("", "metadata", loss="nothing is stored"),
+    Field("", "compact"),
+)

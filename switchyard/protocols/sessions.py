@@ -1,0 +1,23 @@
+"""Find the id of the conversation that a request belongs to, wherever the client puts it: one rule for all."""
+
+import re
+from collections.abc import Mapping
+
+from switchyard.protocols.wire import parsed_object, text
+
+HEADERS = ("x-claude-code-session-id", "session-id", "session_id")
+IN_USER_ID = re.compile(r"session_([0-9a-fA-F-]{8,64})\Z")
+
+
+def session_in_headers(headers: Mapping[str, str]) -> str:
+    """`headers` have lower-case names."""
+    return next((headers[name] for name in HEADERS if headers.get(name)), "")
+
+
+def session_in_user_id(user_id: object) -> str:
+    """Claude Code: a JSON text with `session_id`, in older versions `user_..._session_<uuid>`."""
+    given = text(user_id)
+    if given.startswith("{"):
+        return text(parsed_object(given.encode("utf-8", "replace")).get("session_id"))
+    tail = IN_USER_ID.search(given)
+    return tail[1] if tail else ""
