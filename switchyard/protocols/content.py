@@ -36,7 +36,11 @@ def image_at(url: str, path: str, detail: str = "") -> neutral.Image:
     if inline is None:
         raise bad_field(path, "Input should be an http(s) or data URL")
     media_type, data = inline
-    return neutral.Image(sniffed_media_type(data, media_type), data, detail=detail)
+    return inline_image(data, media_type, detail)
+
+
+def inline_image(data: str, declared: str, detail: str = "") -> neutral.Image:
+    return neutral.Image(sniffed_media_type(data, declared), data, detail=detail)
 
 
 def document_in(
@@ -108,7 +112,7 @@ def as_error(content: list[Json], type: str = "text") -> list[Json]: ...
 def as_error(content: str | list[Json], type: str = "text") -> str | list[Json]:
     """The content of a failed result, which states itself that it failed; `type` is that of text parts."""
     if isinstance(content, str):
-        return content if content.startswith(ERROR) else f"{ERROR}: {content}".rstrip()
+        return content if content.startswith(ERROR) else f"{ERROR}: {content}"
     first = content[0] if content else {}
     if first.get("type") != type:
         return [{"type": type, "text": f"{ERROR}:"}, *content]

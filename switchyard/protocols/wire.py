@@ -85,7 +85,7 @@ def required_text(given: Json, name: str, path: str = "") -> str:
     """A text that must be there and not be empty."""
     value = given.get(name)
     if not isinstance(value, str) or not value:
-        raise bad_field(f"{path}.{name}" if path else name, "expected a text")
+        raise bad_field(f"{path}.{name}" if path else name, "Field required")
     return value
 
 

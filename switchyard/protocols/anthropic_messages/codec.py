@@ -2,6 +2,8 @@
 
 from functools import partial
 
+from switchyard.protocols.anthropic_messages.decode_request import decode_request
+from switchyard.protocols.anthropic_messages.encode_request import encode_request
 from switchyard.protocols.anthropic_messages.record_summary import (
     NOTABLE,
     count_deltas,
@@ -9,7 +11,6 @@ from switchyard.protocols.anthropic_messages.record_summary import (
     summary,
 )
 from switchyard.protocols.anthropic_messages.repair import repair_request
-from switchyard.protocols.anthropic_messages.request import decode_request, encode_request
 from switchyard.protocols.anthropic_messages.response import decode_response, encode_response
 from switchyard.protocols.anthropic_messages.stream import PING, StreamDecoder, StreamEncoder
 from switchyard.protocols.codec import Codec

@@ -6,11 +6,11 @@ https://platform.claude.com/docs/en/api/messages
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from switchyard.protocols.anthropic_messages.content import as_error
 from switchyard.protocols.anthropic_messages.signatures import is_carrier, opened, replayed
-from switchyard.protocols.anthropic_messages.tool_lists import CLIENT_TOOLS, NOT_EXPRESSIBLE, VERSION
+from switchyard.protocols.anthropic_messages.vendor_tools import CLIENT_TOOLS, NOT_EXPRESSIBLE, VERSION
 from switchyard.protocols.anthropic_messages.wire import FABRICATED_SEARCH_ID
 from switchyard.protocols.codec import Target
+from switchyard.protocols.content import as_error
 from switchyard.protocols.effort import EFFORTS, budget_for, clamped, effort_for
 from switchyard.protocols.history import as_reminder, without_billing_line
 from switchyard.protocols.limits import limit_answer

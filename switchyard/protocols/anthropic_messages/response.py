@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from switchyard.protocols import neutral
-from switchyard.protocols.anthropic_messages.content import text_block
+from switchyard.protocols.anthropic_messages.encode_request import text_block
 from switchyard.protocols.anthropic_messages.signatures import is_redacted, sealed
 from switchyard.protocols.anthropic_messages.stream import (
     StreamDecoder,

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from switchyard.protocols import neutral
-from switchyard.protocols.anthropic_messages.content import sources_of
+from switchyard.protocols.anthropic_messages.decode_request import sources_of
 from switchyard.protocols.anthropic_messages.signatures import REDACTED, is_redacted, sealed
 from switchyard.protocols.anthropic_messages.wire import (
     FABRICATED_SEARCH_ID,

@@ -640,8 +640,8 @@ def test_capabilities_that_take_something_away() -> None:
     }
     assert sent.stops == ("END",)
     assert {loss.field for loss in sent.losses} == {
-        "tools (web_search)",
-        "tools (file_search)",
+        "tools.web_search",
+        "tools.file_search",
         "temperature",
         "top_k",
         "seed",
@@ -675,7 +675,7 @@ def test_text_documents_are_reported_where_files_are_unknown() -> None:
 
 
 REFUSED: list[tuple[Request, dict[str, Any], str]] = [
-    (request(tools=(TOOL,)), {"tools": False}, "does not support tools"),
+    (request(tools=(TOOL,)), {"tools": False}, "takes no tools"),
     (request(user(Document("application/pdf", "x"))), {"files": False}, "reads no documents"),
     (request(user(Document("application/zip", "x"))), {}, "'application/zip' are not supported"),
     (request(user(Image("image/tiff", "x"))), {}, "'image/tiff' are not supported"),

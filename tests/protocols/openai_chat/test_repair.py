@@ -142,9 +142,7 @@ def test_nothing_is_changed_by_default(body: dict[str, Any]) -> None:
                 "messages": [
                     {
                         "role": "user",
-                        "content": [
-                            {"type": "text", "text": "[image omitted: the model reads no images]"}
-                        ],
+                        "content": [{"type": "text", "text": "[image omitted: the model reads no images]"}],
                     }
                 ]
             },

@@ -1,0 +1,115 @@
+"""The fields of Messages requests.
+
+https://platform.claude.com/docs/en/api/messages
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from switchyard.protocols import neutral
+from switchyard.protocols.capabilities import Capabilities
+from switchyard.protocols.fields import (
+    NO_FIELD,
+    NOT_TAKEN,
+    Field,
+    flag,
+    integer,
+    number,
+    same,
+    thinking,
+    warmth,
+    word,
+)
+from switchyard.protocols.sessions import session_in_user_id
+from switchyard.protocols.tools.choice import MCP
+from switchyard.protocols.tools.schema import fits_strict
+from switchyard.protocols.wire import Json, bad_field, entries, fields
+
+MAX_USER_ID = 256
+HIGHEST_TEMPERATURE = 1.0
+DECODED_TIERS = {"auto": "auto", "standard_only": "default"}
+ENCODED_TIERS = {"auto": "auto", "default": "standard_only"}
+
+
+def _temperature(value: float, capabilities: Capabilities) -> float:
+    return min(HIGHEST_TEMPERATURE, warmth(value, capabilities))
+
+
+def _stops(value: object, path: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise bad_field(path, "Input should be a list of strings")
+    return tuple(filter(None, value))
+
+
+def _format(value: object, _: str) -> neutral.OutputFormat | None:
+    given = fields(value)
+    if given.get("type") != "json_schema":
+        return None
+    schema = fields(given.get("schema"))
+    # this protocol knows no other way, but OpenAI's takes fewer schemas
+    return neutral.OutputFormat("json_schema", schema=schema, strict=fits_strict(schema) or None)
+
+
+def _encode_format(wanted: neutral.OutputFormat, _: Capabilities) -> Json | None:
+    return {"type": "json_schema", "schema": wanted.schema} if wanted.kind == "json_schema" else None
+
+
+def _session(value: object, _: str) -> str:
+    return session_in_user_id(value)
+
+
+def _user_id(value: str, _: Capabilities) -> str:
+    return value[:MAX_USER_ID]
+
+
+def _tier(tiers: Mapping[str, str], value: Any) -> str | None:
+    return tiers.get(value) if isinstance(value, str) else None
+
+
+def _servers(value: object, _: str) -> tuple[neutral.HostedTool, ...]:
+    return tuple(neutral.HostedTool(MCP, server) for server in entries(value) if isinstance(server, dict))
+
+
+FIELDS = (
+    Field("model", "model"),
+    Field("messages", "messages"),
+    Field("system", "system"),
+    Field("max_tokens", "max_tokens", integer),
+    Field("temperature", "temperature", number, _temperature, needs="sampling", loss=NOT_TAKEN),
+    Field("top_p", "top_p", number, same, needs="sampling", loss=NOT_TAKEN),
+    Field("top_k", "top_k", integer, same, needs="top_k", loss=NOT_TAKEN),
+    Field("stop_sequences", "stop", _stops),
+    Field("stream", "stream", flag),
+    Field("tools", "tools"),
+    Field("mcp_servers", "hosted_tools", _servers),
+    Field("tool_choice", "tool_choice"),
+    Field("tool_choice.disable_parallel_tool_use", "parallel_tool_calls"),
+    Field("thinking", "reasoning", thinking),
+    Field("output_config.effort", "reasoning"),
+    Field("output_config.format", "output_format", _format, _encode_format, needs="json_schema"),
+    Field("output_format", "output_format", _format),
+    Field("metadata.user_id", "user_id", word, _user_id, needs="openai_extras"),
+    Field("metadata.user_id", "session_id", _session),
+    Field(
+        "service_tier",
+        "service_tier",
+        lambda value, _: _tier(DECODED_TIERS, value),
+        lambda value, _: _tier(ENCODED_TIERS, value),
+        needs="openai_extras",
+        loss=NOT_TAKEN,
+    ),
+    Field("cache_control"),
+    *(
+        Field("", name, loss=NO_FIELD)
+        for name in (
+            "seed",
+            "frequency_penalty",
+            "presence_penalty",
+            "logit_bias",
+            "logprobs",
+            "verbosity",
+            "metadata",
+        )
+    ),
+)
+"""Marks for caching are set anew."""
