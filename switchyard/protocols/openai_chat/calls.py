@@ -1,4 +1,4 @@
-"""Gather the fragments of tool calls: which call a fragment continues, and what is known of it so far."""
+"""Gather the fragments of tool calls: which call a fragment continues, and its id and name so far."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -6,44 +6,27 @@ from typing import Any
 
 import msgspec
 
-from switchyard.protocols.openai_chat.arguments import Arguments
+from switchyard.protocols.walk import CallDraft
 
 
-class Call:
-    """One tool call on its way. `is_custom`: a freeform call, whose input is text and no JSON."""
+class Call(CallDraft):
+    """One tool call; its block is given as soon as its name is known to be whole."""
 
-    __slots__ = ("arguments", "ended", "id", "index", "input", "is_custom", "name", "streams")
+    __slots__ = ("id", "name")
 
     def __init__(self, index: int | None, id: str, is_custom: bool) -> None:
-        self.index = index
+        super().__init__(order=index or 0, is_raw=is_custom)
         self.id = id
         self.name = ""
-        self.is_custom = is_custom
-        self.arguments = Arguments()
-        self.input: list[str] = []
-        self.ended = self.streams = False
-
-    @property
-    def is_descriptive(self) -> bool:
-        """The model has come as far as its arguments, so that the name is whole."""
-        return bool(self.name) and bool(self.arguments.size or self.input)
 
     @property
     def is_nothing(self) -> bool:
-        return not (self.id or self.name or self.arguments.text or self.input)
+        return not (self.id or self.name or self.arguments.text)
 
     def learn(self, fragment: "Fragment") -> None:
         self.id = self.id or fragment.id
-        if fragment.name and not (self.name and (self.arguments.size or self.input)):
+        if fragment.name and not (self.name and self.arguments.size):
             self.name = _joined(self.name, fragment.name)
-
-    def take(self, fragment: "Fragment") -> str:
-        """What is new in the fragment. Raises EndlessBlank."""
-        if not self.is_custom:
-            return self.arguments.take(fragment.arguments)
-        if fragment.arguments:
-            self.input.append(fragment.arguments)
-        return fragment.arguments
 
 
 @dataclass(slots=True)
@@ -66,8 +49,8 @@ class Calls:
         self._by_id: dict[str, Call] = {}
         self._last: Call | None = None
 
-    def of(self, fragment: Fragment) -> tuple[Call, bool]:
-        """The call that the fragment belongs to, and whether it is a new one."""
+    def of(self, fragment: Fragment) -> Call:
+        """The call that the fragment belongs to, a new one if it continues none."""
         known = self._known(fragment)
         call = known or Call(fragment.index, fragment.id, fragment.is_custom)
         if known is None:
@@ -78,7 +61,7 @@ class Calls:
             self._by_id.setdefault(fragment.id, call)
         self._last = call
         call.learn(fragment)
-        return call, known is None
+        return call
 
     def _known(self, fragment: Fragment) -> Call | None:
         if fragment.index is not None:

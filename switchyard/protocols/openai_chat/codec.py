@@ -6,12 +6,12 @@ from switchyard.protocols.codec import Codec
 from switchyard.protocols.errors.decode import read_error
 from switchyard.protocols.errors.table import encode_error, error_record
 from switchyard.protocols.openai_chat.decode_request import decode_request
+from switchyard.protocols.openai_chat.decode_stream import StreamDecoder, decode_response
 from switchyard.protocols.openai_chat.encode_request import encode_request
+from switchyard.protocols.openai_chat.encode_stream import KEEP_ALIVE, StreamEncoder
 from switchyard.protocols.openai_chat.record_summary import NOTABLE, count_deltas, summarize_whole, summary
 from switchyard.protocols.openai_chat.repair import repair_request
-from switchyard.protocols.openai_chat.response import decode_response, encode_response
-from switchyard.protocols.openai_chat.stream_decoder import StreamDecoder
-from switchyard.protocols.openai_chat.stream_encoder import KEEP_ALIVE, StreamEncoder
+from switchyard.protocols.openai_chat.response import encode_response
 
 CODEC = Codec(
     protocol="chat",

@@ -8,16 +8,10 @@ from typing import Any
 import msgspec
 
 from switchyard.protocols import neutral
-from switchyard.protocols.codec import SentRequest
 from switchyard.protocols.ids import new_id, openai_call_id
-from switchyard.protocols.openai_chat.stream_decoder import StreamDecoder
-from switchyard.protocols.openai_chat.stream_encoder import EMPTY_ARGUMENTS, url_citation
+from switchyard.protocols.openai_chat.encode_stream import EMPTY_ARGUMENTS, url_citation
 from switchyard.protocols.openai_chat.wire import finish_reason
 from switchyard.protocols.usage import chat_usage
-
-
-def decode_response(body: bytes, sent: SentRequest) -> list[neutral.Event]:
-    return StreamDecoder(sent).decode_whole(body)
 
 
 def encode_response(response: neutral.Response, request: neutral.Request) -> bytes:

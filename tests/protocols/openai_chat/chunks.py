@@ -8,7 +8,7 @@ import msgspec
 from switchyard.protocols import neutral
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import SentRequest, Target
-from switchyard.protocols.openai_chat.stream_decoder import StreamDecoder
+from switchyard.protocols.openai_chat.decode_stream import StreamDecoder
 from switchyard.protocols.sse import SseDecoder
 
 DONE = b"data: [DONE]\n\n"

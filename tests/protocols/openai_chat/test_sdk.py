@@ -20,7 +20,7 @@ from switchyard.protocols.neutral import (
 )
 from switchyard.protocols.openai_chat.codec import CODEC
 from tests.protocols.openai_chat.chunks import DONE, call, delta, events_of, finish, text, usage
-from tests.protocols.openai_chat.test_stream_encoder import block, written
+from tests.protocols.openai_chat.test_encode_stream import block, written
 
 REQUEST = neutral.Request("asked", (), stream=True, include_usage=True, received_at=1700000000)
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "hi"}]

@@ -19,12 +19,23 @@ class Arguments:
     """The JSON text of a call's arguments, piece by piece.
 
     `is_complete`: an object with something in it has been closed, so that nothing can follow. A lone `{}` is
-    held back: some servers send it as a placeholder before the real arguments.
+    held back: some servers send it as a placeholder before the real arguments. `is_raw`: free text, which is no JSON.
     """
 
-    __slots__ = ("_blank", "_depth", "_escaped", "_held", "_in_string", "_pieces", "is_complete", "size")
+    __slots__ = (
+        "_blank",
+        "_depth",
+        "_escaped",
+        "_held",
+        "_in_string",
+        "_pieces",
+        "is_complete",
+        "is_raw",
+        "size",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, is_raw: bool = False) -> None:
+        self.is_raw = is_raw
         self._pieces: list[str] = []
         self._held = ""
         self._depth = 0
@@ -45,27 +56,35 @@ class Arguments:
 
     def take(self, piece: str) -> str:
         """What the piece adds. Raises EndlessBlank."""
-        self._count_blank(piece)
-        if not piece or self.is_complete:
-            return ""
-        if not self.size:
-            if not piece.strip():
+        if not self.is_raw:
+            self._count_blank(piece)
+            if self.is_complete or not (self.size or self._begins(piece)):
                 return ""
-            if piece.strip() == EMPTY_OBJECT:
-                self._held = EMPTY_OBJECT
-                return ""
-            if self._held and not piece.lstrip().startswith("{"):
-                return ""
-            self._held = ""
-        elif len(piece) >= self.size >= 2:
-            piece = self._news(piece)
-        piece = self._scanned(piece)
+            if len(piece) >= self.size >= 2:
+                piece = self._news(piece)
+            piece = self._scanned(piece)
         self._pieces.append(piece)
         self.size += len(piece)
         return piece
 
     def is_valid(self) -> bool:
         return self.is_complete or _is_json(self.text)
+
+    def rest_of(self, whole: str) -> str:
+        """What has not come yet of the whole text; nothing if it is another text."""
+        before = self.text if self.size else ""
+        return whole[len(before) :] if whole.startswith(before) else ""
+
+    def _begins(self, piece: str) -> bool:
+        """True for the first piece with content; a lone `{}` is held back."""
+        begun = piece.strip()
+        if begun == EMPTY_OBJECT:
+            self._held = EMPTY_OBJECT
+            return False
+        if not begun or (self._held and not begun.startswith("{")):
+            return False
+        self._held = ""
+        return True
 
     def _news(self, piece: str) -> str:
         """The end of a piece that repeats all that came before: some servers send snapshots."""

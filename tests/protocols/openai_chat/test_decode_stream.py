@@ -10,8 +10,9 @@ from switchyard.protocols import carrier, neutral
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import SentRequest
 from switchyard.protocols.neutral import ErrorType, StopReason
-from switchyard.protocols.openai_chat.stream_decoder import BLANK, CUT_OFF, NAMELESS, NO_ANSWER, StreamDecoder
+from switchyard.protocols.openai_chat.decode_stream import StreamDecoder
 from switchyard.protocols.sse import Record, encode
+from switchyard.protocols.walk import BLANK, CUT_OFF, NAMELESS, NO_ANSWER
 from tests.protocols.openai_chat.chunks import (
     DONE,
     SIZES,
@@ -296,20 +297,20 @@ CALLS: dict[str, tuple[bytes, list[str]]] = {
 }
 
 FAILURES: dict[str, tuple[bytes, list[str]]] = {
-    "a connection cut in the text": (text("a"), ["+text", "a", "-", f"! {CUT_OFF}"]),
+    "a connection cut in the text": (text("a"), ["+text", "a", "- cut", f"! {CUT_OFF.message}"]),
     "a connection cut in the reasoning": (
         delta(reasoning="t"),
-        ["+thinking", "t", "-", f"! {CUT_OFF}"],
+        ["+thinking", "t", "- cut", f"! {CUT_OFF.message}"],
     ),
     "a connection cut in a call": (
         call(0, "t0", "f", '{"a":'),
-        ["+function t0 f", '{"a":', "- cut", f"! {CUT_OFF}"],
+        ["+function t0 f", '{"a":', "- cut", f"! {CUT_OFF.message}"],
     ),
-    "nothing at all": (b"", [f"! {NO_ANSWER}"]),
-    "nothing but the end": (DONE, [f"! {NO_ANSWER}"]),
+    "nothing at all": (b"", [f"! {NO_ANSWER.message}"]),
+    "nothing but the end": (DONE, [f"! {NO_ANSWER.message}"]),
     "an error record": (
         text("a") + record({"error": {"message": "boom", "type": "server_error"}}),
-        ["+text", "a", "-", "! boom"],
+        ["+text", "a", "- cut", "! boom"],
     ),
     "an error record first": (record({"error": {"message": "boom"}}) + text("x") + END, ["! boom"]),
     "an error beside choices": (
@@ -332,13 +333,13 @@ FAILURES: dict[str, tuple[bytes, list[str]]] = {
     ),
     "a finish called error": (
         text("a") + finish("error"),
-        ["+text", "a", "-", "! the upstream broke off its answer"],
+        ["+text", "a", "- cut", "! the upstream broke off its answer"],
     ),
     "a finish called error, told why": (finish("error", error={"message": "boom"}), ["! boom"]),
-    "a call without name": (call(0, "t0", "", '{"a":1}') + CALLED, [f"! {NAMELESS}"]),
+    "a call without name": (call(0, "t0", "", '{"a":1}') + CALLED, [f"! {NAMELESS.message}"]),
     "endless whitespace": (
         call(0, "t0", "f", '{"a":') + call(0, None, None, " \n" * 300),
-        ["+function t0 f", '{"a":', "- cut", f"! {BLANK}"],
+        ["+function t0 f", '{"a":', "- cut", f"! {BLANK.message}"],
     ),
 }
 

@@ -15,7 +15,7 @@ from switchyard.protocols.neutral import (
     Started,
     StopReason,
 )
-from switchyard.protocols.openai_chat.stream_encoder import StreamEncoder
+from switchyard.protocols.openai_chat.encode_stream import StreamEncoder
 from tests.protocols.validators import check_chat_stream, records_of
 
 REQUEST = neutral.Request("asked", (), stream=True, received_at=1700000000)

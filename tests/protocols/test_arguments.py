@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from switchyard.protocols.openai_chat.arguments import Arguments, EndlessBlank
+from switchyard.protocols.arguments import Arguments, EndlessBlank
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-99, 99) | st.text(max_size=8),

@@ -1,0 +1,287 @@
+"""Decode the answer of a Chat upstream, streamed or whole.
+
+https://platform.openai.com/docs/api-reference/chat/streaming
+https://platform.openai.com/docs/api-reference/chat/object
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from switchyard.protocols import carrier, neutral
+from switchyard.protocols.codec import SentRequest
+from switchyard.protocols.errors.decode import read_embedded_error, read_error
+from switchyard.protocols.errors.table import broken_answer
+from switchyard.protocols.ids import new_id
+from switchyard.protocols.neutral import Event, StopReason
+from switchyard.protocols.openai_chat import wire
+from switchyard.protocols.openai_chat.calls import Call, Calls, Fragment, fragments_in, legacy_fragment
+from switchyard.protocols.openai_chat.think_tags import ThinkTags
+from switchyard.protocols.sse import Record
+from switchyard.protocols.tools.calls import raised_call
+from switchyard.protocols.walk import NAMELESS, NO_ANSWER, Walk, Words
+
+TEXT, THINKING, REFUSAL = neutral.Text(""), neutral.Thinking(""), neutral.Refusal("")
+KINDS: Mapping[str, Words] = {"text": TEXT, "thinking": THINKING, "refusal": REFUSAL}
+RANK = (StopReason.END_TURN, StopReason.STOP_SEQUENCE, StopReason.REFUSAL, StopReason.TOOL_USE)
+"""Of several reasons to stop the later one here counts; any other beats them all."""
+
+HALF_CHARACTERS = re.compile(
+    rb"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+BAD_GATEWAY = 502
+UNREADABLE = broken_answer("the upstream sent records that are not JSON")
+NO_CHOICES = broken_answer(wire.NO_CHOICES)
+
+
+def decode_response(body: bytes, sent: SentRequest) -> list[Event]:
+    """A whole reply is one chunk, and its own end."""
+    return StreamDecoder(sent).decode_whole(body)
+
+
+class StreamDecoder:
+    """Records in, events out.
+
+    The reason to stop is held until the stream ends, because calls, text and usage may still follow it.
+    """
+
+    def __init__(self, sent: SentRequest) -> None:
+        capabilities = sent.target.capabilities
+        self._sent = sent
+        self._excludes_cache = capabilities.usage_excludes_cache
+        self._keeps_reasoning = capabilities.reasoning_history != "none"
+        self._tags = ThinkTags(capabilities.think_open_prefilled) if capabilities.think_tags else None
+        self._walk = Walk(self._signature)
+        self._calls = Calls()
+        self._stop_reason: StopReason | None = None
+        self._stop_sequence: str | None = None
+        self._usage: neutral.Usage | None = None
+        self._has_damage = self._has_choice = False
+
+    # --- records --------------------------------------------------------------
+
+    def decode(self, record: Record) -> list[Event]:
+        self._take(record)
+        return self._walk.taken()
+
+    def close(self) -> list[Event]:
+        """The connection ended: regularly, if the upstream reported why it stopped."""
+        if not self._walk.is_over:
+            if self._stop_reason is None:
+                self._walk.break_off()
+            else:
+                self._finish(self._stop_reason)
+        return self._walk.taken()
+
+    @property
+    def is_complete(self) -> bool:
+        return self._stop_reason is not None and self._usage is not None
+
+    def decode_whole(self, body: bytes) -> list[Event]:
+        self._take(Record(body))
+        if not self._walk.is_over:
+            if self._has_choice:
+                self._finish(self._stop_reason or StopReason.END_TURN)
+            else:
+                self._walk.fail(UNREADABLE if self._has_damage else NO_CHOICES)
+        return self._walk.taken()
+
+    def _take(self, record: Record) -> None:
+        if self._walk.is_over:
+            return
+        try:
+            chunk = wire.read_chunk(record.data)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            self._take_odd(record)
+            return
+        if record.event == "error":
+            self._walk.fail(read_error(BAD_GATEWAY, record.data))
+        elif (chunk.error or not chunk.choices) and self._fails(_parsed_object(record.data)):
+            return
+        else:
+            self._take_chunk(chunk)
+
+    def _take_odd(self, record: Record) -> None:
+        """A record that is no chunk: the end, an error, or damage, of which one record is forgiven."""
+        data = record.data.strip()
+        if data in wire.DONE:
+            self._take_done()
+        elif record.event == "error":
+            self._walk.fail(read_error(BAD_GATEWAY, data))
+        elif (parsed := _parsed_object(data)) is not None:
+            self._fails(parsed)
+        elif (fixed := HALF_CHARACTERS.sub(_or_replacement, _utf8(data))) != data:
+            self._take(Record(fixed, record.event))
+        elif b"\n" in data:
+            for line in data.split(b"\n"):
+                self._take(Record(line))
+        elif self._has_damage:
+            self._walk.fail(UNREADABLE)
+        elif data:
+            self._has_damage = True
+
+    def _fails(self, parsed: dict[str, Any] | None) -> bool:
+        """True if the record is an error."""
+        error = read_embedded_error(parsed or {})
+        if error is not None:
+            self._walk.fail(error)
+        return error is not None
+
+    def _take_done(self) -> None:
+        holds_text = self._tags is not None and self._tags.holds
+        if self._stop_reason is None and self._walk.is_empty and not (self._calls.all or holds_text):
+            self._walk.fail(NO_ANSWER)
+        else:
+            self._finish(self._stop_reason or StopReason.END_TURN)
+
+    # --- chunks ---------------------------------------------------------------
+
+    def _take_chunk(self, chunk: wire.Chunk) -> None:
+        if not self._walk.is_started:
+            self._walk.start(chunk.id, chunk.model)
+        choice = wire.first_choice(chunk)
+        if chunk.usage is not None or chunk.timings is not None or chunk.x_groq is not None:
+            self._note_usage(chunk, choice)
+        if choice is None:
+            return
+        self._has_choice = True
+        if choice.usage is not None:
+            self._note_usage(chunk, choice)
+        delta = choice.delta or choice.message
+        if delta is not None:
+            self._take_delta(delta, is_whole=choice.delta is None)
+        elif isinstance(choice.text, str):
+            self._take_text(choice.text)
+        if choice.finish_reason is not None:
+            self._take_finish(choice)
+
+    def _note_usage(self, chunk: wire.Chunk, choice: wire.Choice | None) -> None:
+        usage = wire.usage_in(chunk, choice, excludes_cache=self._excludes_cache)
+        if usage is not None:
+            self._usage = usage if self._usage is None else self._usage.merged(usage)
+
+    def _take_delta(self, delta: wire.Delta, *, is_whole: bool) -> None:
+        if reasoning := wire.reasoning_of(delta):
+            if self._tags is not None:
+                self._take_pieces(self._tags.stand_down())
+            self._walk.say(THINKING, reasoning)
+        content = delta.content
+        if content:
+            if isinstance(content, str):
+                self._take_text(content)
+            else:
+                self._take_parts(content)
+        if delta.refusal:
+            self._walk.say(REFUSAL, str(delta.refusal))
+        if delta.tool_calls:
+            for fragment in fragments_in(delta.tool_calls, is_whole):
+                self._take_fragment(fragment)
+        elif isinstance(delta.function_call, dict):
+            self._take_fragment(legacy_fragment(delta.function_call))
+        if delta.annotations:
+            for citation in wire.citations_in(delta.annotations):
+                self._walk.cite_last(citation)
+
+    def _take_text(self, text: str) -> None:
+        if self._tags is None:
+            self._walk.say(TEXT, text)
+        else:
+            self._take_pieces(self._tags.take(text))
+
+    def _take_parts(self, content: object) -> None:
+        for kind, text in wire.parts_of(content):
+            if kind == "text":
+                self._take_text(text)
+            else:
+                self._walk.say(KINDS[kind], text)
+
+    def _take_pieces(self, pieces: Iterable[tuple[str, str]]) -> None:
+        for kind, text in pieces:
+            self._walk.say(KINDS[kind], text)
+
+    def _take_fragment(self, fragment: Fragment) -> None:
+        call = self._calls.of(fragment)
+        self._walk.place(call)
+        self._walk.add_arguments(call, fragment.arguments)
+        if call.block is None and call.name and call.arguments.size:
+            # the model has come as far as the arguments, so the name is whole
+            self._name(call)
+            self._walk.advance()
+        if call.arguments.is_complete and not call.is_done:
+            self._walk.finish_draft(call)
+
+    def _name(self, call: Call) -> None:
+        call.id = call.id or new_id("call_")
+        call.block = raised_call(call.id, call.name, self._sent.tools)
+        call.tool = self._sent.tools.get(call.name)
+
+    def _signature(self, text: str) -> neutral.Signature:
+        """Marks the reasoning as ours, and carries it where the upstream wants it back."""
+        issuer = self._sent.target.issuer
+        payload = {"text": text} if self._keeps_reasoning else {}
+        return neutral.Signature(carrier.pack("text", issuer, payload), issuer)
+
+    # --- the end --------------------------------------------------------------
+
+    def _take_finish(self, choice: wire.Choice) -> None:
+        reason = choice.finish_reason
+        if not isinstance(reason, str) or not reason:
+            return
+        if reason in wire.BROKEN_REASONS:
+            self._walk.fail(wire.broken_off(choice))
+            return
+        stop_reason = wire.STOP_REASONS.get(reason, StopReason.END_TURN)
+        if stop_reason in (StopReason.END_TURN, StopReason.STOP_SEQUENCE):
+            stop_reason = self._regular_stop(stop_reason, choice.stop_reason)
+        if self._stop_reason is None or _rank(stop_reason) > _rank(self._stop_reason):
+            self._stop_reason = stop_reason
+
+    def _regular_stop(self, reported: StopReason, matched: object) -> StopReason:
+        """A stop sequence, if the upstream names one that it was given or can have meant only one."""
+        if not isinstance(matched, str) and reported is StopReason.END_TURN:
+            return reported
+        stops = _stops_sent(self._sent.body)
+        if isinstance(matched, str) and matched in stops:
+            self._stop_sequence = matched
+        elif reported is StopReason.STOP_SEQUENCE and len(stops) == 1:
+            self._stop_sequence = stops[0]
+        return StopReason.STOP_SEQUENCE if self._stop_sequence is not None else StopReason.END_TURN
+
+    def _finish(self, reason: StopReason) -> None:
+        if self._tags is not None:
+            self._take_pieces(self._tags.finish())
+        for call in self._calls.all:
+            if call.block is None and call.name:
+                self._name(call)
+            elif not call.name and not call.is_nothing and reason is not StopReason.MAX_TOKENS:
+                self._walk.fail(NAMELESS)
+                return
+        self._walk.finish(reason, self._usage, self._stop_sequence)
+
+
+def _rank(reason: StopReason) -> int:
+    return RANK.index(reason) if reason in RANK else len(RANK)
+
+
+def _stops_sent(body: bytes) -> list[str]:
+    stop = (_parsed_object(body) or {}).get("stop")
+    return [stop] if isinstance(stop, str) else [s for s in stop or () if isinstance(s, str)]
+
+
+def _parsed_object(data: bytes) -> dict[str, Any] | None:
+    try:
+        parsed = msgspec.json.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _utf8(data: bytes) -> bytes:
+    return data.decode("utf-8", "replace").encode()
+
+
+def _or_replacement(found: re.Match[bytes]) -> bytes:
+    """Half of a character that stands in two chunks cannot be read."""
+    return found.group(1) or rb"\ufffd"
