@@ -31,9 +31,9 @@ NAMELESS = broken_answer("the upstream called a tool without naming it")
 BLANK = broken_answer("the upstream sent endless whitespace as the arguments of a tool call")
 UNEXPLAINED = broken_answer("the upstream reported an error without an explanation")
 
-TOKENS_USED_UP = frozenset({StopReason.MAX_TOKENS, StopReason.CONTEXT_WINDOW})
+CUTTING = frozenset({StopReason.MAX_TOKENS, StopReason.CONTEXT_WINDOW, StopReason.REFUSAL})
 """After these the last call may lack its end."""
-OVERRIDING = frozenset({*TOKENS_USED_UP, StopReason.REFUSAL, StopReason.COMPACTION})
+OVERRIDING = frozenset({*CUTTING, StopReason.COMPACTION})
 """These hold whatever the answer contains."""
 
 
@@ -144,7 +144,7 @@ class Walk:
     ) -> None:
         self.start()
         while self.live is not None or self._waiting:
-            self._end(cuts=reason in TOKENS_USED_UP)
+            self._end(cuts=reason in CUTTING)
             if self._waiting:
                 self._open(self._waiting.pop(0))
         reason = settled(reason, called=self._calls > 0, refused=self._has_refused)
@@ -290,7 +290,7 @@ class Walk:
             self.events.append(neutral.Delta(call.arguments.text))
 
     def _end(self, *, cuts: bool = False) -> None:
-        """`cuts`: the tokens were used up, perhaps within this block."""
+        """`cuts`: the answer was cut short, perhaps within this block."""
         draft, self.live = self.live, None
         if draft is None:
             return

@@ -22,7 +22,7 @@ from switchyard.protocols.conversion import StreamConversion, convert_request, c
 from switchyard.protocols.fold import fold
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.protocols.neutral import ErrorType, StopReason
-from switchyard.protocols.openai_responses.stream_encoder import DECLINED
+from switchyard.protocols.openai_responses.encode_stream import DECLINED
 from switchyard.protocols.sse import Record
 from tests.protocols.anthropic_messages.script import MST, PING, args, bd, be, bs, md, ms, sig, thought
 from tests.protocols.openai_chat import chunks as c
@@ -799,9 +799,7 @@ RESPONSES = {
         calls=(A1, B2),
         stop=CALLED,
     ),
-    "S19 no end": Case(
-        r.created() + r.said(0, "Hi"), text="Hi", stop=None, broke="ended before the response was completed"
-    ),
+    "S19 no end": Case(r.created() + r.said(0, "Hi"), text="Hi", stop=None, broke=CUT),
     "S37 only finished text": Case(
         r.created()
         + r.event("response.output_text.done", output_index=0, content_index=0, text="Hi")

@@ -6,9 +6,6 @@ https://platform.openai.com/docs/api-reference/chat/object
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
-
-import msgspec
 
 from switchyard.protocols import carrier, neutral
 from switchyard.protocols.codec import SentRequest
@@ -21,7 +18,8 @@ from switchyard.protocols.openai_chat.calls import Call, Calls, Fragment, fragme
 from switchyard.protocols.openai_chat.think_tags import ThinkTags
 from switchyard.protocols.sse import Record
 from switchyard.protocols.tools.calls import raised_call
-from switchyard.protocols.walk import NAMELESS, NO_ANSWER, Walk, Words
+from switchyard.protocols.walk import CUTTING, NAMELESS, NO_ANSWER, Walk, Words
+from switchyard.protocols.wire import UNREADABLE, Json, parsed, parsed_object, repaired
 
 TEXT, THINKING, REFUSAL = neutral.Text(""), neutral.Thinking(""), neutral.Refusal("")
 KINDS: Mapping[str, Words] = {"text": TEXT, "thinking": THINKING, "refusal": REFUSAL}
@@ -32,7 +30,7 @@ HALF_CHARACTERS = re.compile(
     rb"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 )
 BAD_GATEWAY = 502
-UNREADABLE = broken_answer("the upstream sent records that are not JSON")
+NOT_JSON = broken_answer("the upstream sent records that are not JSON")
 NO_CHOICES = broken_answer(wire.NO_CHOICES)
 
 
@@ -85,7 +83,7 @@ class StreamDecoder:
             if self._has_choice:
                 self._finish(self._stop_reason or StopReason.END_TURN)
             else:
-                self._walk.fail(UNREADABLE if self._has_damage else NO_CHOICES)
+                self._walk.fail(NOT_JSON if self._has_damage else NO_CHOICES)
         return self._walk.taken()
 
     def _take(self, record: Record) -> None:
@@ -93,12 +91,12 @@ class StreamDecoder:
             return
         try:
             chunk = wire.read_chunk(record.data)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
+        except UNREADABLE:
             self._take_odd(record)
             return
         if record.event == "error":
             self._walk.fail(read_error(BAD_GATEWAY, record.data))
-        elif (chunk.error or not chunk.choices) and self._fails(_parsed_object(record.data)):
+        elif (chunk.error or not chunk.choices) and self._fails(parsed_object(record.data)):
             return
         else:
             self._take_chunk(chunk)
@@ -110,21 +108,21 @@ class StreamDecoder:
             self._take_done()
         elif record.event == "error":
             self._walk.fail(read_error(BAD_GATEWAY, data))
-        elif (parsed := _parsed_object(data)) is not None:
-            self._fails(parsed)
-        elif (fixed := HALF_CHARACTERS.sub(_or_replacement, _utf8(data))) != data:
+        elif isinstance(value := parsed(data), dict):
+            self._fails(value)
+        elif (fixed := HALF_CHARACTERS.sub(_or_replacement, repaired(data))) != data:
             self._take(Record(fixed, record.event))
         elif b"\n" in data:
             for line in data.split(b"\n"):
                 self._take(Record(line))
         elif self._has_damage:
-            self._walk.fail(UNREADABLE)
+            self._walk.fail(NOT_JSON)
         elif data:
             self._has_damage = True
 
-    def _fails(self, parsed: dict[str, Any] | None) -> bool:
+    def _fails(self, body: Json) -> bool:
         """True if the record is an error."""
-        error = read_embedded_error(parsed or {})
+        error = read_embedded_error(body)
         if error is not None:
             self._walk.fail(error)
         return error is not None
@@ -255,7 +253,7 @@ class StreamDecoder:
         for call in self._calls.all:
             if call.block is None and call.name:
                 self._name(call)
-            elif not call.name and not call.is_nothing and reason is not StopReason.MAX_TOKENS:
+            elif not call.name and not call.is_nothing and reason not in CUTTING:
                 self._walk.fail(NAMELESS)
                 return
         self._walk.finish(reason, self._usage, self._stop_sequence)
@@ -266,20 +264,8 @@ def _rank(reason: StopReason) -> int:
 
 
 def _stops_sent(body: bytes) -> list[str]:
-    stop = (_parsed_object(body) or {}).get("stop")
+    stop = parsed_object(body).get("stop")
     return [stop] if isinstance(stop, str) else [s for s in stop or () if isinstance(s, str)]
-
-
-def _parsed_object(data: bytes) -> dict[str, Any] | None:
-    try:
-        parsed = msgspec.json.decode(data)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
-    return parsed if isinstance(parsed, dict) else None
-
-
-def _utf8(data: bytes) -> bytes:
-    return data.decode("utf-8", "replace").encode()
 
 
 def _or_replacement(found: re.Match[bytes]) -> bytes:

@@ -14,6 +14,8 @@ from switchyard.protocols.errors.decode import read_error
 from switchyard.protocols.errors.table import encode_error, failure
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import Request, WireError
+from switchyard.protocols.openai_responses.decode_stream import StreamDecoder, decode_response
+from switchyard.protocols.openai_responses.encode_stream import StreamEncoder
 from switchyard.protocols.openai_responses.record_summary import (
     NOTABLE,
     count_deltas,
@@ -22,10 +24,8 @@ from switchyard.protocols.openai_responses.record_summary import (
 )
 from switchyard.protocols.openai_responses.repair import repair_request
 from switchyard.protocols.openai_responses.request import decode_request, encode_request
-from switchyard.protocols.openai_responses.response import decode_response, encode_response
+from switchyard.protocols.openai_responses.response import encode_response
 from switchyard.protocols.openai_responses.skeleton import response_object, skeleton
-from switchyard.protocols.openai_responses.stream_decoder import StreamDecoder
-from switchyard.protocols.openai_responses.stream_encoder import StreamEncoder
 
 KEEP_ALIVE = sse.encode(b'{"type":"keepalive","sequence_number":0}', "keepalive")
 """Codex is only kept waiting by events, not by comments; an event of no response fits between any two."""

@@ -266,6 +266,10 @@ CALLS: dict[str, tuple[bytes, list[str]]] = {
         call(0, "t0", "f", '{"a":') + finish("length") + DONE,
         ["+function t0 f", '{"a":', "- cut", "= max_tokens"],
     ),
+    "cut off in the arguments by a content filter": (
+        call(0, "t0", "f", '{"a":') + finish("content_filter") + DONE,
+        ["+function t0 f", '{"a":', "- cut", "= refusal"],
+    ),
     "cut off after a whole call": (
         call(0, "t0", "f", "{}") + finish("length") + DONE,
         ["+function t0 f", "{}", "-", "= max_tokens"],

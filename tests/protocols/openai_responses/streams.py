@@ -6,7 +6,7 @@ import msgspec
 
 from switchyard.protocols import neutral, sse
 from switchyard.protocols.codec import SentRequest, Target
-from switchyard.protocols.openai_responses.stream_decoder import StreamDecoder
+from switchyard.protocols.openai_responses.decode_stream import StreamDecoder
 
 CHUNK_SIZES = (1, 7, 64, 1_000_000)
 

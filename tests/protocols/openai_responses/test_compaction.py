@@ -24,9 +24,9 @@ from switchyard.protocols.neutral import (
     Usage,
 )
 from switchyard.protocols.openai_responses.compaction import encode_compact_response
+from switchyard.protocols.openai_responses.encode_stream import StreamEncoder
 from switchyard.protocols.openai_responses.items import SUMMARY_HEADING
 from switchyard.protocols.openai_responses.request import decode_request
-from switchyard.protocols.openai_responses.stream_encoder import StreamEncoder
 from tests.protocols.validators import check_responses_stream, records_of
 
 USER = {"role": "user", "content": [{"type": "input_text", "text": "hi"}]}

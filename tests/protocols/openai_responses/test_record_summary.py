@@ -9,7 +9,7 @@ from switchyard.protocols.codec import RecordSummary, WholeSummary
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
 from switchyard.protocols.openai_responses.record_summary import NOTABLE, summarize_whole, summary
 from switchyard.protocols.sse import Record
-from tests.protocols.openai_responses.test_stream_encoder import WALKS, encoded
+from tests.protocols.openai_responses.test_encode_stream import WALKS, encoded
 from tests.protocols.validators import records_of
 
 USAGE = {"input_tokens": 50, "input_tokens_details": {"cached_tokens": 20}, "output_tokens": 9}

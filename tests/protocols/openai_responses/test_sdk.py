@@ -19,8 +19,8 @@ from switchyard.protocols.neutral import (
     WireError,
 )
 from switchyard.protocols.openai_responses.codec import CODEC
-from switchyard.protocols.openai_responses.stream_encoder import DECLINED
-from tests.protocols.openai_responses.test_stream_encoder import REQUEST, WALKS, encoded
+from switchyard.protocols.openai_responses.encode_stream import DECLINED
+from tests.protocols.openai_responses.test_encode_stream import REQUEST, WALKS, encoded
 
 COMPLETED = [
     name

@@ -27,7 +27,7 @@ from switchyard.protocols.neutral import (
     WebSearch,
     WireError,
 )
-from switchyard.protocols.openai_responses.stream_encoder import DECLINED, StreamEncoder
+from switchyard.protocols.openai_responses.encode_stream import DECLINED, StreamEncoder
 from tests.protocols.validators import check_responses_stream, records_of
 
 REQUEST = Request(

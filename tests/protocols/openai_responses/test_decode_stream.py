@@ -27,8 +27,9 @@ from switchyard.protocols.neutral import (
     Usage,
     WireError,
 )
-from switchyard.protocols.openai_responses.stream_decoder import STREAM_ENDED, StreamDecoder
+from switchyard.protocols.openai_responses.decode_stream import StreamDecoder
 from switchyard.protocols.sse import Record
+from switchyard.protocols.walk import CUT_OFF, NO_ANSWER
 from tests.protocols.openai_responses.streams import (
     CHUNK_SIZES,
     ISSUER,
@@ -54,7 +55,7 @@ USAGE = {
     "total_tokens": 59,
 }
 START = Started("resp_1", "m")
-TRUNCATED = Failed(WireError(ErrorType.SERVER, STREAM_ENDED, 502))
+TRUNCATED = Failed(CUT_OFF)
 REASONING = {
     "type": "reasoning",
     "id": "rs_1",
@@ -71,8 +72,8 @@ def summary(index: int, delta: str) -> bytes:
     return event("response.reasoning_summary_text.delta", output_index=0, summary_index=index, delta=delta)
 
 
-def text_block(words: str) -> list[neutral.Event]:
-    return [BlockStarted(Text("")), Delta(words), BlockEnded()]
+def text_block(words: str, complete: bool = True) -> list[neutral.Event]:
+    return [BlockStarted(Text("")), Delta(words), BlockEnded(complete=complete)]
 
 
 def call_block(id: str, name: str, words: str, complete: bool = True) -> list[neutral.Event]:
@@ -287,6 +288,26 @@ CASES: dict[str, tuple[bytes, list[neutral.Event]]] = {
         + ended("incomplete", incomplete_details={"reason": "max_output_tokens"}),
         [START, *call_block("a", "f", '{"x":', complete=False), finished("max_tokens")],
     ),
+    "a call cut off by a content filter": (
+        created()
+        + added(0, **call())
+        + arguments(0, '{"x":')
+        + ended("incomplete", incomplete_details={"reason": "content_filter"}),
+        [START, *call_block("a", "f", '{"x":', complete=False), finished("refusal")],
+    ),
+    "a signature for reasoning that was announced and has no words": (
+        created() + summary(0, "") + done(0, **{**REASONING, "summary": []}) + ended(),
+        [
+            START,
+            BlockStarted(Thinking("")),
+            BlockEnded(signature({**REASONING, "summary": []})),
+            finished("end_turn"),
+        ],
+    ),
+    "arguments inside a string": (
+        created() + done(0, **call(arguments='"{\\"x\\":1}"')) + ended(),
+        [START, *call_block("a", "f", '{"x":1}'), finished("tool_use")],
+    ),
     "a cut call in the output": (
         created() + ended("incomplete", output=[call(arguments='{"x":', status="incomplete")]),
         [START, *call_block("a", "f", '{"x":', complete=False), finished("max_tokens")],
@@ -303,7 +324,7 @@ CASES: dict[str, tuple[bytes, list[neutral.Event]]] = {
         created() + said(0, "Hi") + ended("failed", error={"code": "rate_limit_exceeded", "message": "slow"}),
         [
             START,
-            *text_block("Hi"),
+            *text_block("Hi", complete=False),
             Failed(WireError(ErrorType.RATE_LIMIT, "slow", 429, "rate_limit_exceeded")),
         ],
     ),
@@ -319,12 +340,15 @@ CASES: dict[str, tuple[bytes, list[neutral.Event]]] = {
         created() + event("response.completed", response={"status": "cancelled"}),
         [START, Failed(WireError(ErrorType.SERVER, "the upstream cancelled the response", 502))],
     ),
-    "a stream that breaks off in a text": (created() + said(0, "Hi"), [START, *text_block("Hi"), TRUNCATED]),
+    "a stream that breaks off in a text": (
+        created() + said(0, "Hi"),
+        [START, *text_block("Hi", complete=False), TRUNCATED],
+    ),
     "a stream that breaks off in a call": (
         created() + added(0, **call()) + arguments(0, '{"x":'),
         [START, *call_block("a", "f", '{"x":', complete=False), TRUNCATED],
     ),
-    "nothing at all": (b"", [Started(), TRUNCATED]),
+    "nothing at all": (b"", [Started(), Failed(NO_ANSWER)]),
     "no end but the sentinel": (created() + b"data: [DONE]\n\n", [START, TRUNCATED]),
     "a damaged record": (
         created() + b"data: {nonsense\n\n" + said(0, "Hi") + ended(),
