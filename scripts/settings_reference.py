@@ -385,7 +385,8 @@ def _code(text: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    start = text[:1].upper() if text.partition(" ")[0].isalpha() else text[:1]
+    is_word = text.partition(" ")[0].rstrip(",").replace("-", "").isalpha()  # and no file name
+    start = text[:1].upper() if is_word else text[:1]
     return _prose(start + text[1:] + ("" if text[-1:] in ".?" else "."))
 
 
