@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.bed.chrome import find_chrome
 from tests.bed.daemon import Daemon, Document, settings, upstream
+from tests.bed.patience import PATIENCE_SECONDS
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -34,6 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One for each file: while it runs, an event loop holds this thread, and other files' tests need it."""
+    expect.set_options(timeout=1000 * PATIENCE_SECONDS)
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=find_chrome(), args=ARGUMENTS)
         yield running
@@ -55,7 +57,7 @@ def open_page(browser: Browser) -> Iterator[Open]:
             viewport={"width": width, "height": 900}, locale=options.pop("locale", "en-GB"), **options
         )
         contexts.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(1000 * PATIENCE_SECONDS)
         page = context.new_page()
         page.on("console", note)
         page.on("pageerror", lambda error: errors.append(str(error)))

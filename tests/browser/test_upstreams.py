@@ -174,7 +174,8 @@ def test_a_click_before_the_settings_are_there_opens_the_form_once_they_are(
     page.route("**/api/configs", lambda route: late.append(route))
     page.reload(wait_until="commit")
     page.get_by_role("button", name="Add upstream").click()
-    page.wait_for_timeout(50)
+    while not late:
+        page.wait_for_timeout(10)
     for route in late:
         route.continue_()
     page.unroute("**/api/configs")
