@@ -14,7 +14,9 @@ from switchyard.protocols.errors.decode import read_error
 from switchyard.protocols.errors.table import encode_error, failure
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import Request, WireError
+from switchyard.protocols.openai_responses.decode_request import decode_request
 from switchyard.protocols.openai_responses.decode_stream import StreamDecoder, decode_response
+from switchyard.protocols.openai_responses.encode_request import encode_request
 from switchyard.protocols.openai_responses.encode_stream import StreamEncoder
 from switchyard.protocols.openai_responses.record_summary import (
     NOTABLE,
@@ -23,7 +25,6 @@ from switchyard.protocols.openai_responses.record_summary import (
     summary,
 )
 from switchyard.protocols.openai_responses.repair import repair_request
-from switchyard.protocols.openai_responses.request import decode_request, encode_request
 from switchyard.protocols.openai_responses.response import encode_response
 from switchyard.protocols.openai_responses.skeleton import response_object, skeleton
 

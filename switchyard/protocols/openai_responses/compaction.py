@@ -8,7 +8,7 @@ import msgspec
 from switchyard.protocols import neutral
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.ids import new_id
-from switchyard.protocols.openai_responses.content import write_parts
+from switchyard.protocols.openai_responses.encode_request import encode_parts
 from switchyard.protocols.usage import responses_usage
 
 
@@ -17,7 +17,7 @@ def encode_compact_response(response: neutral.Response, request: neutral.Request
     output = [
         {"type": "message", "id": new_id("msg_"), "status": "completed", "role": "user", "content": parts}
         for message in request.messages
-        if message.role == "user" and (parts := write_parts(message.content, Capabilities()))
+        if message.role == "user" and (parts := encode_parts(message.content, Capabilities(), []))
     ]
     compactions = [
         {"type": "compaction", "id": new_id("cmp_"), "encrypted_content": block.payload}

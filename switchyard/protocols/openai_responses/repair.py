@@ -7,13 +7,13 @@ import msgspec
 from switchyard.protocols import carrier
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import Target
+from switchyard.protocols.content import OMITTED_IMAGE, SUMMARY_HEADING, summary_in
 from switchyard.protocols.effort import clamped
 from switchyard.protocols.limits import limit_answer
 from switchyard.protocols.openai_responses.calls import Item
-from switchyard.protocols.openai_responses.content import OMITTED_IMAGE
-from switchyard.protocols.openai_responses.items import SUMMARY_HEADING, summary_in
+from switchyard.protocols.openai_responses.decode_request import request_of
+from switchyard.protocols.openai_responses.encode_request import encode_request
 from switchyard.protocols.openai_responses.reasoning import is_own_item
-from switchyard.protocols.openai_responses.request import encode_request, read_request
 from switchyard.protocols.wire import entries, fields, text
 
 LOWERED_FIELDS = ("instructions", "input", "tools", "tool_choice", "parallel_tool_calls")
@@ -84,7 +84,7 @@ def _lower(body: Item, target: Target) -> bool:
     items = [fields(item) for item in entries(body.get("input"))]
     if is_plain and not any(str(item.get("type")) in NEWER_ITEMS or item.get("namespace") for item in items):
         return False
-    lowered = msgspec.json.decode(encode_request(read_request(body), target).body)
+    lowered = msgspec.json.decode(encode_request(request_of(body), target).body)
     for field in LOWERED_FIELDS:
         body.pop(field, None)
         if field in lowered:

@@ -6,6 +6,7 @@ import msgspec
 
 from switchyard.protocols import carrier, neutral
 from switchyard.protocols.compaction import ASSIGNMENT, CompactionFold, compaction_request
+from switchyard.protocols.content import SUMMARY_HEADING
 from switchyard.protocols.neutral import (
     BlockEnded,
     BlockStarted,
@@ -24,9 +25,8 @@ from switchyard.protocols.neutral import (
     Usage,
 )
 from switchyard.protocols.openai_responses.compaction import encode_compact_response
+from switchyard.protocols.openai_responses.decode_request import decode_request
 from switchyard.protocols.openai_responses.encode_stream import StreamEncoder
-from switchyard.protocols.openai_responses.items import SUMMARY_HEADING
-from switchyard.protocols.openai_responses.request import decode_request
 from tests.protocols.validators import check_responses_stream, records_of
 
 USER = {"role": "user", "content": [{"type": "input_text", "text": "hi"}]}

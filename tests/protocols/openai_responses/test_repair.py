@@ -8,7 +8,7 @@ import pytest
 from switchyard.protocols import carrier
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import Target
-from switchyard.protocols.openai_responses.items import SUMMARY_HEADING
+from switchyard.protocols.content import SUMMARY_HEADING
 from switchyard.protocols.openai_responses.repair import repair_request
 from tests.protocols.validators import check_responses_request
 
@@ -110,7 +110,7 @@ def test_a_local_server_gets_plain_requests_as_they_are() -> None:
 
 def test_images_are_replaced_for_a_model_that_reads_none() -> None:
     image = {"type": "input_image", "image_url": "data:image/png;base64,AA=="}
-    note = {"type": "input_text", "text": "[image omitted: this model does not read images]"}
+    note = {"type": "input_text", "text": "[image omitted: the model reads no images]"}
     items = [
         {"role": "user", "content": [{"type": "input_text", "text": "look"}, image]},
         {"type": "function_call_output", "call_id": "c", "output": [image]},

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from switchyard.protocols import carrier, neutral
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import BadRequest, SentRequest, Target
+from switchyard.protocols.content import SUMMARY_HEADING
 from switchyard.protocols.neutral import (
     Document,
     HostedTool,
@@ -30,8 +31,8 @@ from switchyard.protocols.neutral import (
     ToolResult,
     WebSearch,
 )
-from switchyard.protocols.openai_responses.items import SUMMARY_HEADING
-from switchyard.protocols.openai_responses.request import decode_request, encode_request
+from switchyard.protocols.openai_responses.decode_request import decode_request
+from switchyard.protocols.openai_responses.encode_request import encode_request
 from tests.protocols.validators import check_responses_request
 
 ISSUER = "gpt"
@@ -1000,9 +1001,9 @@ DROPPED: list[tuple[Request, Capabilities, list[str]]] = [
     (
         said(HI, hosted_tools=(HostedTool("web_search"),)),
         Capabilities(hosted_web_search=False),
-        ["web_search"],
+        ["tools.web_search"],
     ),
-    (said(Message("user", (Text("a"), Image("image/png", PNG)))), Capabilities(images=False), ["images"]),
+    (said(Message("user", (Text("a"), Image("image/png", PNG)))), Capabilities(images=False), ["image"]),
     (said(HI, seed=1, temperature=1), Capabilities(dropped_fields=("temperature",)), ["seed", "temperature"]),
     (
         said(HI, hosted_tools=(HostedTool("web_search", {"blocked_domains": ["x"], "max_uses": 3}),)),

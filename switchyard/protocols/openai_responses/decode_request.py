@@ -1,0 +1,392 @@
+"""Decode the Responses requests of clients: their items as a conversation, their tools wherever they are declared.
+
+https://platform.openai.com/docs/api-reference/responses/create
+https://platform.openai.com/docs/guides/tools
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from switchyard.protocols import neutral
+from switchyard.protocols.codec import BadRequest
+from switchyard.protocols.content import SUMMARY_HEADING, Part, document_in, image_at, summary_in
+from switchyard.protocols.fields import decode_fields, lost_fields
+from switchyard.protocols.history import text_of
+from switchyard.protocols.neutral import Loss, ToolChoice
+from switchyard.protocols.openai_responses.calls import CALL_KINDS, FIXED_NAMES, OUTPUT_KINDS, read_call
+from switchyard.protocols.openai_responses.fields import FIELDS, NO_STATE
+from switchyard.protocols.openai_responses.reasoning import read_reasoning
+from switchyard.protocols.openai_responses.skeleton import echo_of
+from switchyard.protocols.tools.choice import WEB_SEARCH, decode_openai_choice
+from switchyard.protocols.wire import (
+    Json,
+    bad_field,
+    decode_body,
+    entries,
+    fields,
+    json_text,
+    parsed,
+    required_text,
+    text,
+)
+
+SYSTEM_ROLES = ("system", "developer")
+REFUSED_TOOLS = ("mcp", "computer", "computer_use", "computer_use_preview")
+"""Without these the model would silently lack what the client counts on."""
+STRINGIFIED_PARTS = '[{"type":"input_'
+
+
+def decode_request(body: bytes) -> neutral.Request:
+    """Raises BadRequest."""
+    return request_of(decode_body(body))
+
+
+def request_of(body: Json) -> neutral.Request:
+    """Raises BadRequest."""
+    model = required_text(body, "model")
+    found = decode_fields(FIELDS, body)
+    toolbox = Toolbox()
+    toolbox.declare(body.get("tools"))
+    conversation = Conversation(toolbox)
+    if instructions := text(body.get("instructions")):
+        conversation.system.append(instructions)
+    conversation.decode(body.get("input"))
+    return neutral.Request(
+        model,
+        conversation.messages,
+        tuple(conversation.system),
+        tools=tuple(toolbox.tools.values()),
+        hosted_tools=tuple(toolbox.hosted.values()),
+        tool_choice=toolbox.choice(body.get("tool_choice")),
+        compact=conversation.compact,
+        echo=echo_of(body),
+        losses=(*toolbox.losses, *conversation.losses, *lost_fields(FIELDS, body)),
+        **found,
+    )
+
+
+# --- tools ----------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Toolbox:
+    """What a request declares, wherever it declares it. The first declaration of a tool counts."""
+
+    tools: dict[tuple[str, str], neutral.Tool] = field(default_factory=dict)
+    hosted: dict[str, neutral.HostedTool] = field(default_factory=dict)
+    losses: list[Loss] = field(default_factory=list)
+
+    def declare(self, tools: object, path: str = "tools", namespace: str = "") -> list[neutral.Tool]:
+        """Add a list of declarations, and return the tools in it. Raises BadRequest."""
+        declared = []
+        for position, tool in enumerate(entries(tools)):
+            if isinstance(tool, dict):
+                declared += self._declare(tool, f"{path}[{position}]", namespace)
+        return declared
+
+    def _declare(self, given: Json, path: str, namespace: str) -> list[neutral.Tool]:
+        type = text(given.get("type")) or "function"
+        if type == "namespace":
+            return self.declare(given.get("tools"), f"{path}.tools", text(given.get("name")))
+        if type.startswith(WEB_SEARCH):
+            self.hosted.setdefault(WEB_SEARCH, _web_search(given))
+            return []
+        decode = TOOLS.get(type)
+        if decode is not None:
+            tool = decode(given, namespace)
+            if tool is not None and not tool.name:
+                raise bad_field(f"{path}.name", "Field required")
+            return [self.tools.setdefault((tool.namespace, tool.name), tool)] if tool else []
+        if type.startswith(REFUSED_TOOLS):
+            raise bad_field(path, f"tools of type {type!r} cannot be sent to this upstream")
+        self.losses.append(Loss(f"tools.{type}", "the tool is run by another service"))
+        return []
+
+    def choice(self, choice: object) -> ToolChoice | None:
+        """Raises BadRequest for a forced tool that cannot be carried over."""
+        type = text(fields(choice).get("type"))
+        if type in FIXED_NAMES.values():
+            return ToolChoice("named", type)
+        if type.startswith(WEB_SEARCH) and WEB_SEARCH in self.hosted:
+            return ToolChoice("named", WEB_SEARCH)
+        decoded = decode_openai_choice(choice)
+        if decoded is None or decoded.mode != "named" or decoded.namespace:
+            return decoded
+        return ToolChoice("named", decoded.name, self._namespace_of(decoded.name))
+
+    def _namespace_of(self, name: str) -> str:
+        """A choice may leave out the namespace where the name suffices."""
+        if ("", name) in self.tools:
+            return ""
+        return next((namespace for namespace, known in self.tools if known == name), "")
+
+
+def _function(given: Json, namespace: str) -> neutral.Tool:
+    # the nesting of Chat Completions is a common mistake
+    function = fields(given.get("function")) or given
+    return neutral.Tool(
+        text(function.get("name")),
+        text(function.get("description")),
+        fields(function.get("parameters")),
+        namespace=namespace,
+        strict=function.get("strict") is True or None,
+    )
+
+
+def _custom(given: Json, namespace: str) -> neutral.Tool:
+    format = fields(given.get("format"))
+    has_grammar = format.get("type") == "grammar"
+    return neutral.Tool(
+        text(given.get("name")),
+        text(given.get("description")),
+        kind="custom",
+        namespace=namespace,
+        grammar=(text(format.get("syntax")), text(format.get("definition"))) if has_grammar else None,
+    )
+
+
+def _tool_search(given: Json, _: str) -> neutral.Tool | None:
+    """Run by the service, it only holds back tools that are declared anyway."""
+    if given.get("execution") != "client":
+        return None
+    parameters = fields(given.get("parameters"))
+    return neutral.Tool("tool_search", text(given.get("description")), parameters, "tool_search")
+
+
+def _fixed(kind: neutral.ToolKind) -> Callable[[Json, str], neutral.Tool]:
+    return lambda _given, _namespace: neutral.Tool(FIXED_NAMES[kind], kind=kind)
+
+
+TOOLS: Mapping[str, Callable[[Json, str], neutral.Tool | None]] = {
+    "function": _function,
+    "custom": _custom,
+    "tool_search": _tool_search,
+    "local_shell": _fixed("local_shell"),
+    "shell": _fixed("shell"),
+    "apply_patch": _fixed("apply_patch"),
+}
+
+
+def _web_search(given: Json) -> neutral.HostedTool:
+    filters = fields(given.get("filters"))
+    location = fields(given.get("user_location"))
+    options = {
+        "allowed_domains": filters.get("allowed_domains"),
+        "blocked_domains": filters.get("blocked_domains"),
+        "user_location": {name: value for name, value in location.items() if name != "type" and value},
+        "search_context_size": given.get("search_context_size"),
+    }
+    return neutral.HostedTool(WEB_SEARCH, {name: value for name, value in options.items() if value})
+
+
+# --- items ----------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Conversation:
+    """What the items of a request add up to."""
+
+    toolbox: Toolbox
+    system: list[str] = field(default_factory=list)
+    compact: bool = False
+    losses: list[Loss] = field(default_factory=list)
+    _turns: list[tuple[neutral.Role, list[neutral.Block]]] = field(default_factory=list)
+    _kinds: dict[str, neutral.ToolKind] = field(default_factory=dict)
+
+    @property
+    def messages(self) -> tuple[neutral.Message, ...]:
+        return tuple(neutral.Message(role, tuple(content)) for role, content in self._turns if content)
+
+    def decode(self, items: object) -> None:
+        """Raises BadRequest."""
+        if isinstance(items, str):
+            self._append("user", neutral.Text(items))
+            return
+        if not isinstance(items, list):
+            message = "Field required" if items is None else "Input should be a text or a list of items"
+            raise bad_field("input", message)
+        for position, item in enumerate(items):
+            path = f"input[{position}]"
+            if not isinstance(item, dict):
+                raise bad_field(path, "Input should be an object")
+            type = text(item.get("type")) or ("message" if "role" in item else "item_reference")
+            decode = ITEMS.get(type)
+            if decode is None:
+                self.losses.append(Loss(f"input.{type}", "the item belongs to another service"))
+            else:
+                decode(self, item, path)
+
+    def _append(self, role: neutral.Role, *blocks: neutral.Block) -> None:
+        """One message for all that one side contributes in a row."""
+        if self._turns and self._turns[-1][0] == role != "system":
+            self._turns[-1][1].extend(blocks)
+        else:
+            self._turns.append((role, list(blocks)))
+
+    # --- one kind of item each ------------------------------------------------
+
+    def _message(self, item: Json, path: str) -> None:
+        role = text(item.get("role"))
+        content = _content(item.get("content"), f"{path}.content")
+        if role in SYSTEM_ROLES:
+            if self._turns:
+                self._append("system", *content)
+            elif joined := text_of(content):
+                self.system.append(joined)
+        elif role in ("user", "assistant"):
+            self._append("assistant" if role == "assistant" else "user", *content)
+        else:
+            message = f"{path}.role: {role!r} is none of user, assistant, developer, system"
+            raise BadRequest(message, path)
+
+    def _call(self, item: Json, path: str) -> None:
+        if item["type"] == "tool_search_call" and item.get("execution") == "server":
+            return
+        call = read_call(item)
+        if not call.id or not call.name:
+            raise bad_field(f"{path}.{'name' if call.id else 'call_id'}", "Field required")
+        self._kinds[call.id] = call.kind
+        self._append("assistant", call)
+
+    def _output(self, item: Json, path: str) -> None:
+        call_id = text(item.get("call_id")) or text(item.get("id"))
+        if not call_id:
+            raise bad_field(f"{path}.call_id", "Field required")
+        kind = self._kinds.get(call_id, OUTPUT_KINDS[item["type"]])
+        output = item.get("output")
+        content = _outputs(
+            json_text(output) if item["type"] == "shell_call_output" else output, f"{path}.output"
+        )
+        is_error = item.get("status") == "failed"
+        self._append("user", neutral.ToolResult(call_id, content, is_error, kind))
+
+    def _search_output(self, item: Json, path: str) -> None:
+        """The tools that a search found are callable from now on."""
+        found = self.toolbox.declare(item.get("tools"), f"{path}.tools")
+        if not text(item.get("call_id")):
+            return
+        names = [f"{tool.namespace}__{tool.name}" if tool.namespace else tool.name for tool in found]
+        joined = neutral.Text(f"Found tools: {', '.join(names)}" if names else "No tools found.")
+        self._append("user", neutral.ToolResult(item["call_id"], (joined,), kind="tool_search"))
+
+    def _additional_tools(self, item: Json, path: str) -> None:
+        self.toolbox.declare(item.get("tools"), f"{path}.tools")
+
+    def _reasoning(self, item: Json, _: str) -> None:
+        thinking = read_reasoning(item)
+        if thinking is not None:
+            self._append("assistant", thinking)
+
+    def _web_search(self, item: Json, _: str) -> None:
+        action = fields(item.get("action"))
+        query = text(action.get("query")) or text(action.get("url"))
+        self._append("assistant", neutral.WebSearch(text(item.get("id")), query))
+
+    def _compaction(self, item: Json, _: str) -> None:
+        payload = text(item.get("encrypted_content"))
+        summary = summary_in(payload)
+        if summary is None:
+            self._append("assistant", neutral.Compaction(payload))
+        else:
+            self._append("user", neutral.Text(f"{SUMMARY_HEADING}\n\n{summary}"))
+
+    def _trigger(self, _item: Json, _path: str) -> None:
+        self.compact = True
+
+    def _reference(self, item: Json, path: str) -> None:
+        raise bad_field(path, f"item {text(item.get('id'))!r} is not known: {NO_STATE}")
+
+
+ITEMS: Mapping[str, Callable[[Conversation, Json, str], None]] = {
+    "message": Conversation._message,
+    **dict.fromkeys(CALL_KINDS, Conversation._call),
+    **dict.fromkeys(OUTPUT_KINDS, Conversation._output),
+    "tool_search_output": Conversation._search_output,
+    "additional_tools": Conversation._additional_tools,
+    "reasoning": Conversation._reasoning,
+    "web_search_call": Conversation._web_search,
+    "compaction": Conversation._compaction,
+    "compaction_summary": Conversation._compaction,
+    "compaction_trigger": Conversation._trigger,
+    "item_reference": Conversation._reference,
+}
+
+
+# --- parts ----------------------------------------------------------------------
+
+MessagePart = Part | neutral.Refusal
+
+
+def _content(content: object, path: str) -> tuple[MessagePart, ...]:
+    """The blocks of a message. Raises BadRequest."""
+    if isinstance(content, str):
+        return (neutral.Text(content),) if content else ()
+    return tuple(_part(part, f"{path}[{position}]") for position, part in enumerate(entries(content)))
+
+
+def _outputs(output: object, path: str) -> tuple[Part, ...]:
+    """What a tool returned: a text, or parts, or parts as a text."""
+    if isinstance(output, str) and output.lstrip().startswith(STRINGIFIED_PARTS):
+        output = parsed(output) or output
+    if output is None:
+        return ()
+    if not isinstance(output, list):
+        words = output if isinstance(output, str) else json_text(output)
+        return (neutral.Text(words),) if words else ()
+    return tuple(_output(part, f"{path}[{position}]") for position, part in enumerate(output))
+
+
+def _part(part: object, path: str) -> MessagePart:
+    given = fields(part)
+    decode = PARTS.get(str(given.get("type")))
+    if decode is None:
+        raise bad_field(path, f"content of type {given.get('type')!r} cannot be sent to this upstream")
+    return decode(given, path)
+
+
+def _output(part: object, path: str) -> Part:
+    """What only another service knows is still an answer to the model."""
+    if str(fields(part).get("type")) not in PARTS:
+        return neutral.Text(json_text(part))
+    decoded = _part(part, path)
+    return neutral.Text(decoded.text) if isinstance(decoded, neutral.Refusal) else decoded
+
+
+def _text(part: Json, _: str) -> MessagePart:
+    return neutral.Text(text(part.get("text")))
+
+
+def _refusal(part: Json, _: str) -> MessagePart:
+    return neutral.Refusal(text(part.get("refusal")))
+
+
+def _image(part: Json, path: str) -> MessagePart:
+    source = part.get("image_url")
+    url = text(fields(source).get("url")) or text(source)
+    if not url:
+        raise _foreign_file(part, path)
+    return image_at(url, path, text(part.get("detail")))
+
+
+def _file(part: Json, path: str) -> MessagePart:
+    title = text(part.get("filename"))
+    if url := text(part.get("file_url")):
+        return neutral.Document(url=url, title=title)
+    data = text(part.get("file_data"))
+    if not data:
+        raise _foreign_file(part, path)
+    return document_in(data, path, title=title)
+
+
+def _foreign_file(part: Json, path: str) -> BadRequest:
+    id = text(part.get("file_id"))
+    stored = f"file {id!r} is stored at another service; send its content instead"
+    return bad_field(path, stored if id else "neither data nor a URL")
+
+
+PARTS: Mapping[str, Callable[[Json, str], MessagePart]] = {
+    **dict.fromkeys(("input_text", "output_text", "text", "summary_text"), _text),
+    "refusal": _refusal,
+    "input_image": _image,
+    "input_file": _file,
+}

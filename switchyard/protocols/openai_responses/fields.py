@@ -1,0 +1,119 @@
+"""The fields of Responses requests.
+
+https://platform.openai.com/docs/api-reference/responses/create
+"""
+
+from switchyard.protocols import neutral
+from switchyard.protocols.capabilities import Capabilities
+from switchyard.protocols.codec import BadRequest
+from switchyard.protocols.effort import EFFORTS
+from switchyard.protocols.fields import (
+    NO_FIELD,
+    NOT_TAKEN,
+    NOTHING,
+    Field,
+    encode_schema,
+    flag,
+    identifier,
+    integer,
+    members,
+    number,
+    refused,
+    same,
+    schema_format,
+    warmth,
+    word,
+)
+from switchyard.protocols.wire import Json, fields, text
+
+NO_STATE = "no conversation is stored here; send all items in `input`"
+SERVICE_ONLY = "only the service itself can do this"
+
+
+def _no_previous(value: object, path: str) -> None:
+    if value not in NOTHING:
+        message = f"{path}: Previous response with id {text(value)!r} not found: {NO_STATE}"
+        raise BadRequest(message, path, "previous_response_not_found")
+
+
+def _reasoning(value: object, path: str) -> neutral.Reasoning:
+    given = members(value, path) or {}
+    effort = given["effort"] if given.get("effort") in EFFORTS else None
+    return neutral.Reasoning(
+        effort=effort,
+        enabled=None if effort is None else effort != "none",
+        summary=text(given.get("summary")) or text(given.get("generate_summary")) or None,
+    )
+
+
+def _format(value: object, _: str) -> neutral.OutputFormat | None:
+    given = fields(value)
+    match given.get("type"):
+        case "json_object":
+            return neutral.OutputFormat("json_object")
+        case "json_schema":
+            return schema_format(given)
+    return None
+
+
+def _encode_format(wanted: neutral.OutputFormat, _: Capabilities) -> Json:
+    return (
+        {"type": wanted.kind}
+        if wanted.kind == "json_object"
+        else {"type": wanted.kind, **encode_schema(wanted)}
+    )
+
+
+def _object(value: object, path: str) -> None:
+    members(value, path)
+
+
+FIELDS = (
+    Field("model", "model"),
+    Field("input", "messages"),
+    Field("instructions", "system"),
+    Field("max_output_tokens", "max_tokens", integer),
+    Field("temperature", "temperature", number, warmth, needs="sampling", loss=NOT_TAKEN),
+    Field("top_p", "top_p", number, same, needs="sampling", loss=NOT_TAKEN),
+    *(
+        Field("", name, loss=NO_FIELD)
+        for name in ("top_k", "seed", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs")
+    ),
+    Field("", "stop"),
+    Field("stream", "stream", flag),
+    Field("tools", "tools"),
+    Field("tools", "hosted_tools"),
+    Field("tool_choice", "tool_choice"),
+    Field("parallel_tool_calls", "parallel_tool_calls", flag),
+    Field("reasoning", "reasoning", _reasoning),
+    Field("text", decode=_object),
+    Field("text.format", "output_format", _format, _encode_format, needs="json_schema"),
+    Field("text.verbosity", "verbosity", word, same, needs="openai_extras", loss=NOT_TAKEN),
+    Field("prompt_cache_key", "session_id", word, identifier, needs="prompt_cache_key"),
+    Field("safety_identifier", "user_id", word, identifier, needs="openai_extras"),
+    Field("user", "user_id", word),
+    Field("service_tier", "service_tier", word, same, needs="openai_extras", loss=NOT_TAKEN, idle=("auto",)),
+    Field("metadata", "metadata", members, same, needs="openai_extras", loss=NOT_TAKEN),
+    Field("previous_response_id", decode=_no_previous),
+    *(
+        Field(name, decode=refused(f"not supported: {NO_STATE}"))
+        for name in ("conversation", "prompt", "background")
+    ),
+    *(
+        Field(name, loss=SERVICE_ONLY)
+        for name in ("top_logprobs", "max_tool_calls", "moderation", "context_management")
+    ),
+    Field("truncation", loss=SERVICE_ONLY, idle=("disabled",)),
+    *(
+        Field(name)
+        for name in (
+            "store",
+            "include",
+            "stream_options",
+            "client_metadata",
+            "prompt_cache_options",
+            "prompt_cache_retention",
+        )
+    ),
+)
+"""Stop sequences are scanned for in the answer."""
