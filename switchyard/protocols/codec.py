@@ -6,7 +6,7 @@ Reading a client's request and writing its reply use the neutral `Request`; writ
 
 from collections.abc import Callable, Mapping
 from re import Pattern
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -142,6 +142,3 @@ class Codec(msgspec.Struct, frozen=True):
 
     They are whole and end with LF. 0 says nothing. Quotes inside texts are escaped, so no text can pass for a name.
     """
-
-    repair_request: Callable[[dict[str, Any], Target], bool]
-    """Change the body of a same-protocol request where this upstream needs it; True if anything was changed."""

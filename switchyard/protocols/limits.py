@@ -19,17 +19,6 @@ def answer_limit_losses(asked: int | None, capabilities: Capabilities) -> list[L
     return [Loss("max_tokens", f"this upstream gives at most {most}")]
 
 
-def limit_answer(body: dict[str, Any], names: tuple[str, ...], capabilities: Capabilities) -> bool:
-    """The same on the body of an untouched request; True if that changed anything."""
-    most = capabilities.max_output_tokens
-    too_many = [
-        name for name in names if isinstance(asked := body.get(name), int) and asked > (most or asked)
-    ]
-    for name in too_many:
-        body[name] = most
-    return bool(too_many)
-
-
 def drop_refused(body: dict[str, Any], capabilities: Capabilities) -> list[Loss]:
     """Take the fields out of the body that the upstream is known to refuse."""
     refused = [name for name in capabilities.dropped_fields if name in body]

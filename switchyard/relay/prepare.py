@@ -1,4 +1,4 @@
-"""The client's request as one upstream gets it: untouched but for the model where both speak one protocol."""
+"""The client's request as one upstream gets it: passed through where both speak one protocol, else converted."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -11,23 +11,21 @@ from msgspec.structs import replace
 
 from switchyard.protocols import neutral, thinking
 from switchyard.protocols.capabilities import Capabilities
-from switchyard.protocols.codec import BadRequest, Codec, SentRequest, Target
+from switchyard.protocols.codec import Codec, SentRequest, Target
 from switchyard.protocols.compaction import compaction_request
 from switchyard.protocols.conversion import convert_request
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.passthrough import prepare as passthrough
-from switchyard.protocols.passthrough.model_name import rewrite_model_name
 from switchyard.protocols.presets import capabilities_of
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.lineup import Candidate
 from switchyard.settings import Upstream
 
 BYTES_PER_TOKEN = 4
-NOTHING_LOST: tuple[neutral.Loss, ...] = ()
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """`sent` and `request` are None on the untouched path."""
+    """`sent` and `request` are None where the request is passed through."""
 
     body: bytes
     protocol: ProtocolName
@@ -90,7 +88,7 @@ class Preparation:
         protocol = protocol_for(candidate.upstream, request.protocol)
         same = protocol == request.protocol and not request.compact_endpoint
         if same and passthrough.passes_through(protocol, target, compacts=request.compacts):
-            return self._passthrough_body(candidate, target, stripped)
+            return self._passed(candidate, target, stripped)
         return self._converted(candidate, target, protocol, strips_all=stripped is None)
 
     def decoded(self) -> neutral.Request:
@@ -124,49 +122,21 @@ class Preparation:
             input_estimate=sent.input_estimate,
         )
 
-    def _passthrough_body(
-        self, candidate: Candidate, target: Target, stripped: frozenset[str] | None
-    ) -> Prepared:
-        request, summary = self._request, self._request.summary
-        body, losses = request.body, NOTHING_LOST
-        if candidate.thinking or stripped or stripped is None or passthrough.may_need_repair(body, target):
-            body, losses = self._repaired(candidate, target, stripped)
-        hide_usage = passthrough.injects_usage(request.protocol, summary, target)
-        if hide_usage and not summary.has_stream_options:
-            body = passthrough.with_usage_asked(body)
-        if summary.model != target.model:
-            body = rewrite_model_name(body, target.model)
+    def _passed(self, candidate: Candidate, target: Target, stripped: frozenset[str] | None) -> Prepared:
+        request = self._request
+        passed = passthrough.prepare(
+            request.protocol,
+            request.body,
+            request.summary,
+            target,
+            thinking=candidate.thinking,
+            stripped=stripped,
+        )
         return Prepared(
-            body=body,
+            body=passed.body,
             protocol=request.protocol,
             target=target,
-            hide_usage=hide_usage,
-            losses=losses,
-            input_estimate=len(body) // BYTES_PER_TOKEN,
+            hide_usage=passed.hide_usage,
+            losses=passed.losses,
+            input_estimate=len(passed.body) // BYTES_PER_TOKEN,
         )
-
-    def _repaired(
-        self, candidate: Candidate, target: Target, stripped: frozenset[str] | None
-    ) -> tuple[bytes, tuple[neutral.Loss, ...]]:
-        """The body with what this upstream cannot take changed, the very same bytes if nothing is; what was lost."""
-        protocol = self._request.protocol
-        document = _decoded(self._request.body)
-        before = dict(document)
-        if candidate.thinking:
-            thinking.turn_on(protocol, document)
-        changed = self._codecs[protocol].repair_request(document, target) or candidate.thinking
-        if stripped or stripped is None:
-            thinking.strip_history(protocol, document, stripped)
-            changed = True
-        if not changed:
-            return self._request.body, NOTHING_LOST
-        body = msgspec.json.encode(document)
-        return body, passthrough.repair_losses(before, document, self._request.body, body)
-
-
-def _decoded(body: bytes) -> Any:
-    """Raises BadRequest."""
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(f"the request body cannot be read: {str(error)[:120]}") from None

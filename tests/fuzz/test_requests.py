@@ -17,6 +17,7 @@ from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.protocols.passthrough.model_name import rewrite_model_name
 from switchyard.protocols.request_summary import read_request_summary
 from tests.fuzz.material import REQUESTS, damaged, fuzzed, grows_linearly, nested, octets, quickly, values
+from tests.protocols.repair.repairing import repair_request
 
 TARGET = Target("sent", "issuer", Capabilities())
 SWITCHED_OFF: Any = {
@@ -52,7 +53,7 @@ def test_a_repair_changes_a_body_or_leaves_it(protocol: ProtocolName, data: st.D
     document = data.draw(damaged(REQUESTS[protocol]).filter(lambda value: isinstance(value, dict)))
     for target in (TARGET, PLAIN):
         with quickly(), suppress(BadRequest):
-            CODECS[protocol].repair_request(json.loads(json.dumps(document)), target)
+            repair_request(protocol, json.loads(json.dumps(document)), target)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -197,7 +197,7 @@ def test_a_hosted_tool_that_is_not_run_is_one_loss_of_one_name(protocol: Protoco
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("limits", [{"images": False}, {"content_parts": False}])
 def test_an_image_that_is_not_read_leaves_one_note_and_one_loss(
-    protocol: ProtocolName, limits: dict[str, bool]
+    protocol: ProtocolName, limits: dict[str, Any]
 ) -> None:
     result = sent(protocol, asking(Message("user", (Image("image/png", PNG),))), **limits)
     assert result.body.count(b"[image omitted: the model reads no images]") == 1

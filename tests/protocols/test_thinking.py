@@ -8,7 +8,8 @@ import pytest
 from switchyard.protocols import neutral
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Message, Reasoning, Request, Text, Thinking
-from switchyard.protocols.thinking import strip_history, turn_on, with_thinking, without_history
+from switchyard.protocols.repair.tables import TABLES
+from switchyard.protocols.thinking import with_thinking, without_history
 
 Body = dict[str, Any]
 
@@ -50,7 +51,7 @@ TURNED_ON: tuple[tuple[ProtocolName, Body, Body], ...] = (
 def test_thinking_is_turned_on_in_the_words_of_the_protocol(
     protocol: ProtocolName, body: Body, expected: Body
 ) -> None:
-    turn_on(protocol, body)
+    TABLES[protocol].turn_thinking_on(body)
     assert body == expected
 
 
@@ -157,7 +158,7 @@ def test_an_untouched_history_loses_what_others_have_signed(
     protocol: ProtocolName, only: frozenset[str] | None, body: Body, expected: Body
 ) -> None:
     stripped = copy.deepcopy(body)
-    strip_history(protocol, stripped, only)
+    TABLES[protocol].strip_thinking(stripped, only)
     assert stripped == expected
 
 
@@ -175,11 +176,11 @@ def test_a_tool_loop_that_lost_its_thinking_goes_on_without_a_budget() -> None:
         "thinking": {"type": "enabled", "budget_tokens": 2000},
         "context_management": {"edits": [clear]},
     }
-    strip_history("messages", body, frozenset({"theirs"}))
+    TABLES["messages"].strip_thinking(body, frozenset({"theirs"}))
     assert body == {"messages": [LOOP[0], {"role": "assistant", "content": [CALL]}, RESULT]}
 
 
 def test_adaptive_thinking_goes_on_in_a_tool_loop() -> None:
     body: Body = {"messages": copy.deepcopy(LOOP), "thinking": {"type": "adaptive"}}
-    strip_history("messages", body, frozenset({"theirs"}))
+    TABLES["messages"].strip_thinking(body, frozenset({"theirs"}))
     assert body["thinking"] == {"type": "adaptive"}

@@ -248,9 +248,53 @@ def test_the_demo_speaks_what_the_client_does(client: ProtocolName) -> None:
 
 @pytest.mark.parametrize("number", ["1e999", "9" * 5000])
 def test_a_body_that_cannot_be_repaired_is_the_clients_fault(number: str) -> None:
-    marks = b'"cache_control":{},' * 5
-    body = b'{"model":"asked",%b"messages":[],"temperature":%b}' % (marks, number.encode())
-    request = ClientRequest("chat", body, read_request_summary("chat", body, {}), [])
-    upstream = entry("chat")
+    marks = b'{"type":"text","text":"a","cache_control":{}},' * 5
+    body = b'{"model":"asked","messages":[{"role":"user","content":[%b%b]}]}' % (marks, number.encode())
     with pytest.raises(BadRequest):
-        Preparation(request, CODECS).prepare(candidate(upstream), target_for(candidate(upstream), "chat", {}))
+        prepared("messages", body, candidate(entry("messages")))
+
+
+def test_a_number_out_of_range_is_left_to_the_upstream_where_nothing_needs_repair() -> None:
+    body = b'{"model":"asked","messages":[{"role":"user","content":"Hi"}],"temperature":1e999}'
+    assert prepared("messages", body, candidate(entry("messages"), "asked")).body == body
+
+
+def test_a_responses_server_without_the_newer_items_gets_functions_alone() -> None:
+    items = [
+        {"role": "developer", "content": "D"},
+        {"role": "user", "content": [{"type": "input_text", "text": "hi"}]},
+        {"type": "custom_tool_call", "call_id": "c", "name": "apply_patch", "input": "raw"},
+        {"type": "custom_tool_call_output", "call_id": "c", "output": "ok"},
+    ]
+    tools = [{"type": "custom", "name": "apply_patch", "description": "d"}, {"type": "web_search"}]
+    body = msgspec.json.encode({"model": "m", "input": items, "tools": tools})
+    plain = {"responses_items": False, "hosted_web_search": False}
+    for compaction in (False, True):
+        chosen = candidate(entry("responses", capabilities={**plain, "compaction": compaction}))
+        document = msgspec.json.decode(prepared("responses", body, chosen).body)
+        check_responses_request(document)
+        assert [tool["type"] for tool in document["tools"]] == ["function"]
+        assert (document["instructions"], document["input"][1:]) == (
+            "D",
+            [
+                {
+                    "type": "function_call",
+                    "call_id": "c",
+                    "name": "apply_patch",
+                    "arguments": '{"input":"raw"}',
+                },
+                {"type": "function_call_output", "call_id": "c", "output": "ok"},
+            ],
+        )
+
+
+ODD_LIMITS = (b'"a lot"', b"[]", b"{}", b"true", b"1.5", b"null")
+
+
+@pytest.mark.parametrize("limit", ODD_LIMITS)
+@pytest.mark.parametrize("client", PROTOCOLS)
+def test_the_thinking_suffix_stands_beside_fields_of_any_shape(client: ProtocolName, limit: bytes) -> None:
+    odd = b'"max_tokens":%b,"thinking":%b,"reasoning":%b' % (limit, limit, limit)
+    body = BODIES[client].replace(b'"max_tokens":9000', b'"a":1').replace(b'"odd":1.0', odd)
+    sent = prepared(client, body, candidate(entry(client), thinking=True))
+    assert b'"thinking":{' in sent.body or b'"effort":"high"' in sent.body or b'_effort":"high"' in sent.body

@@ -10,7 +10,6 @@ from switchyard.protocols.anthropic_messages.record_summary import (
     summarize_whole,
     summary,
 )
-from switchyard.protocols.anthropic_messages.repair import repair_request
 from switchyard.protocols.anthropic_messages.response import decode_response, encode_response
 from switchyard.protocols.anthropic_messages.stream import PING, StreamDecoder, StreamEncoder
 from switchyard.protocols.codec import Codec
@@ -33,5 +32,4 @@ CODEC = Codec(
     summarize_whole=summarize_whole,
     notable=NOTABLE,
     count_deltas=count_deltas,
-    repair_request=repair_request,
 )

@@ -10,7 +10,6 @@ from switchyard.protocols.openai_chat.decode_stream import StreamDecoder, decode
 from switchyard.protocols.openai_chat.encode_request import encode_request
 from switchyard.protocols.openai_chat.encode_stream import KEEP_ALIVE, StreamEncoder
 from switchyard.protocols.openai_chat.record_summary import NOTABLE, count_deltas, summarize_whole, summary
-from switchyard.protocols.openai_chat.repair import repair_request
 from switchyard.protocols.openai_chat.response import encode_response
 
 CODEC = Codec(
@@ -29,5 +28,4 @@ CODEC = Codec(
     summarize_whole=summarize_whole,
     notable=NOTABLE,
     count_deltas=count_deltas,
-    repair_request=repair_request,
 )

@@ -24,7 +24,6 @@ from switchyard.protocols.openai_responses.record_summary import (
     summarize_whole,
     summary,
 )
-from switchyard.protocols.openai_responses.repair import repair_request
 from switchyard.protocols.openai_responses.response import encode_response
 from switchyard.protocols.openai_responses.skeleton import response_object, skeleton
 
@@ -84,5 +83,4 @@ CODEC = Codec(
     summarize_whole=summarize_whole,
     notable=NOTABLE,
     count_deltas=count_deltas,
-    repair_request=repair_request,
 )

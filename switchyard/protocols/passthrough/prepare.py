@@ -1,26 +1,24 @@
-"""Between two sides of one protocol: what passes untouched, and the few bytes that are added."""
+"""Prepare a request for an upstream of the client's own protocol: the same bytes but for what it does not take."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from switchyard.protocols.carrier import PREFIX
-from switchyard.protocols.codec import DEFAULT_CAPABILITIES, Target
+import msgspec
+
+from switchyard.protocols.codec import BadRequest, Target
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Loss
-from switchyard.protocols.passthrough.model_name import insert_member
+from switchyard.protocols.passthrough.model_name import insert_member, rewrite_model_name
+from switchyard.protocols.passthrough.peek import HISTORY, Document
+from switchyard.protocols.repair.rows import Table
+from switchyard.protocols.repair.tables import TABLES
 from switchyard.protocols.request_summary import RequestSummary
 
-MAX_CACHE_MARKS = 4
-CACHE_MARK = b'"cache_control"'
-OUR_SEARCHES = "srvtoolu_swyd_"
-"""ids of search blocks that a conversion made up: their upstream would not know them"""
-OURS = re.compile("|".join(map(re.escape, (PREFIX, OUR_SEARCHES))).encode())
-"""what a conversion has left in a conversation; one pattern, as both begin with the same letter"""
 COMPACTION_TRIGGER = b'"compaction_trigger"'
 HINTS = frozenset({"cache_control", "prompt_cache_key", "stream_options"})
 """Without these the answer is the same."""
 LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+LISTS = ("tools", "stop")
 EXPRESSED_ELSEWHERE = {
     "max_tokens": "max_completion_tokens",
     "max_completion_tokens": "max_tokens",
@@ -33,6 +31,14 @@ OMITTED = {"image": b"[image omitted", "document": b"[document omitted"}
 INCLUDE_USAGE = b'"stream_options":{"include_usage":true}'
 
 
+class Passed(msgspec.Struct, frozen=True):
+    """The body for the upstream, and whether its report of usage is to be hidden from the client."""
+
+    body: bytes
+    hide_usage: bool
+    losses: tuple[Loss, ...] = ()
+
+
 def wants_compaction(protocol: ProtocolName, body: bytes) -> bool:
     """True if the client asks for its conversation to be compacted."""
     return protocol == "responses" and COMPACTION_TRIGGER in body
@@ -41,18 +47,59 @@ def wants_compaction(protocol: ProtocolName, body: bytes) -> bool:
 def passes_through(protocol: ProtocolName, target: Target, *, compacts: bool) -> bool:
     """False where even the same protocol needs a full conversation between us and the upstream.
 
-    A Responses server without the newer items needs its answers raised as well as its requests lowered.
+    A Responses server without the newer items needs its answers restored as well as its requests converted.
     """
-    if protocol != "responses":
-        return True
-    return target.capabilities.compaction if compacts else target.capabilities.responses_items
+    can = target.capabilities
+    return protocol != "responses" or (can.responses_items and (can.compaction or not compacts))
 
 
-def may_need_repair(body: bytes, target: Target) -> bool:
-    """False if the body can be sent as it is without even parsing it; the usual case."""
-    if target.capabilities != DEFAULT_CAPABILITIES or body.count(CACHE_MARK) > MAX_CACHE_MARKS:
-        return True
-    return OURS.search(body) is not None
+def prepare(
+    protocol: ProtocolName,
+    body: bytes,
+    summary: RequestSummary,
+    target: Target,
+    *,
+    thinking: bool = False,
+    stripped: frozenset[str] | None = frozenset(),
+) -> Passed:
+    """The client's body for this target, with `thinking` turned on and without the thinking that is `stripped`.
+
+    `stripped`: signatures; None: all thinking of earlier turns. Raises BadRequest.
+    """
+    try:
+        document = Document(body, summary.members)
+        body, losses = repaired(TABLES[protocol], document, target, thinking=thinking, stripped=stripped)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise BadRequest(f"the request body cannot be read: {str(error)[:120]}") from None
+    hide_usage = injects_usage(protocol, summary, target)
+    if hide_usage and not summary.has_stream_options:
+        body = with_usage_asked(body)
+    if summary.model != target.model:
+        body = rewrite_model_name(body, target.model)
+    return Passed(body, hide_usage, losses)
+
+
+def repaired(
+    table: Table,
+    document: Document,
+    target: Target,
+    *,
+    thinking: bool = False,
+    stripped: frozenset[str] | None = frozenset(),
+) -> tuple[bytes, tuple[Loss, ...]]:
+    """The body as this target takes it, the very same bytes if nothing is changed, and what was lost.
+
+    Raises what msgspec raises where a member cannot be decoded.
+    """
+    if thinking:
+        table.turn_thinking_on(document)
+    table.repair(document, target)
+    if stripped or stripped is None:
+        table.strip_thinking(document, stripped)
+    if not document.is_changed:
+        return document.body, ()
+    sent = document.encode()
+    return sent, _losses(document, sent)
 
 
 def injects_usage(protocol: ProtocolName, summary: RequestSummary, target: Target) -> bool:
@@ -69,6 +116,15 @@ def with_usage_asked(body: bytes) -> bytes:
     return insert_member(body, INCLUDE_USAGE)
 
 
+def _losses(document: Document, sent: bytes) -> tuple[Loss, ...]:
+    looked_at = sorted(name for name in document.changed if name not in document or name in (*LIMITS, *LISTS))
+    before = {name: value for name in looked_at if (value := document.original(name)) is not None}
+    # what stands for a part that the model cannot read can only be in a conversation that was changed
+    is_rewritten = not document.changed.isdisjoint(HISTORY)
+    texts = (document.body, sent) if is_rewritten else (b"", b"")
+    return repair_losses(before, document, *texts)
+
+
 def repair_losses(
     before: Mapping[str, Any], after: Mapping[str, Any], body: bytes, sent: bytes
 ) -> tuple[Loss, ...]:
@@ -78,11 +134,10 @@ def repair_losses(
         for name, value in before.items()
         if name not in after and value and name not in HINTS and EXPRESSED_ELSEWHERE.get(name) not in after
     ]
-    fewer = [
-        name for name in ("tools", "stop") if name in after and _size(after[name]) < _size(before.get(name))
-    ]
+    fewer = [name for name in LISTS if name in after and _size(after[name]) < _size(before.get(name))]
     less = [name for name in LIMITS if name in after and after[name] != before.get(name, after[name])]
-    omitted = [kind for kind, marker in OMITTED.items() if sent.count(marker) > body.count(marker)]
+    noted = [(kind, marker) for kind, marker in OMITTED.items() if marker in sent]
+    omitted = [kind for kind, marker in noted if sent.count(marker) > body.count(marker)]
     return tuple(Loss(name, "this upstream does not take it") for name in (*gone, *fewer, *less, *omitted))
 
 

@@ -9,14 +9,17 @@ from switchyard.protocols import carrier
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import Target
 from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.passthrough.peek import Document
 from switchyard.protocols.passthrough.prepare import (
     injects_usage,
-    may_need_repair,
     passes_through,
     repair_losses,
+    repaired,
     wants_compaction,
     with_usage_asked,
 )
+from switchyard.protocols.presets import capabilities_of
+from switchyard.protocols.repair.tables import TABLES
 from switchyard.protocols.request_summary import read_request_summary
 
 
@@ -32,6 +35,7 @@ def target(**capabilities: Any) -> Target:
         ("responses", {}, False, True),
         ("responses", {"responses_items": False}, False, False),
         ("responses", {"compaction": True}, True, True),
+        ("responses", {"compaction": True, "responses_items": False}, True, False),
         ("responses", {"compaction": False}, True, False),
     ],
 )
@@ -66,27 +70,66 @@ def test_what_a_repair_takes_out_is_a_loss(
     assert [loss.field for loss in repair_losses(before, after, *bodies)] == lost
 
 
-MARK = b'{"cache_control":{"type":"ephemeral"}}'
+MARK = b'{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}'
+SEAL = carrier.pack("text", "", {}).encode()
+MADE_SEARCH = b'{"type":"server_tool_use","id":"srvtoolu_swyd_1","name":"web_search","input":{}}'
 
 
 @pytest.mark.parametrize(
-    ("body", "capabilities", "needed"),
+    ("parts", "capabilities", "needed"),
     [
-        (b'{"model":"m"}', {}, False),
-        (b'{"model":"m"}', {"mid_system": False}, True),
-        (b'{"signature":"%b"}' % carrier.pack("text", "", {}).encode(), {}, True),
-        (b"[" + b",".join([MARK] * 4) + b"]", {}, False),
-        (b"[" + b",".join([MARK] * 5) + b"]", {}, True),
+        (b"1", {}, False),
+        (b'{"type":"thinking","signature":"%b"}' % SEAL, {}, True),
+        (MADE_SEARCH, {}, True),
+        (b",".join([MARK] * 4), {}, False),
+        (b",".join([MARK] * 5), {}, True),
+        (MARK, {"cache_control": False}, True),
+        (b'"cache control"', {"cache_control": False}, False),
+        (b'{"type": "image"}', {"images": False}, True),
+        (b'"an image"', {"images": False}, False),
+        (b'{"role" : "system"}', {"mid_system": False}, True),
+        (b'"the system"', {"mid_system": False}, False),
+        (b'"a"', {"reasoning_effort": "adaptive", "top_k": False, "max_output_tokens": 5}, False),
     ],
 )
-def test_a_body_is_parsed_only_where_it_may_need_repair(
-    body: bytes, capabilities: dict[str, Any], needed: bool
+def test_a_conversation_is_decoded_only_where_it_may_need_repair(
+    parts: bytes, capabilities: dict[str, Any], needed: bool
 ) -> None:
-    assert may_need_repair(body, target(**capabilities)) == needed
+    document = Document(b'{"model":"m","messages":[{"role":"user","content":[%b]}],"max_tokens":5}' % parts)
+    repaired(TABLES["messages"], document, target(**capabilities))
+    assert document.history_is_decoded == needed
 
 
-def test_searches_made_by_a_conversion_need_repair() -> None:
-    assert may_need_repair(b'{"type":"server_tool_use","id":"srvtoolu_swyd_1"}', target())
+OFFICIAL: tuple[tuple[str, ProtocolName, dict[str, Any]], ...] = (
+    ("https://api.anthropic.com", "messages", {"max_tokens": 9, "output_config": {"effort": "high"}}),
+    ("https://api.openai.com", "chat", {"max_completion_tokens": 9, "stop": ["a"]}),
+    ("https://x.openai.azure.com", "chat", {"max_completion_tokens": 9, "temperature": 1}),
+    ("https://api.openai.com", "responses", {"reasoning": {"effort": "high"}, "metadata": {"a": "b"}}),
+    ("https://x.openai.azure.com", "responses", {"tools": [{"type": "custom", "name": "t"}]}),
+    ("https://api.deepseek.com", "chat", {"max_tokens": 9, "reasoning_effort": "high"}),
+)
+
+
+@pytest.mark.parametrize(("url", "protocol", "fields"), OFFICIAL)
+def test_no_official_host_makes_an_ordinary_conversation_be_decoded(
+    url: str, protocol: ProtocolName, fields: dict[str, Any]
+) -> None:
+    call = {"role": "assistant", "tool_calls": [{"id": "1"}], "reasoning_content": "r"}
+    turns = [{"role": "system", "content": "S"}, {"role": "user", "content": "a"}, call]
+    body = json.dumps(
+        {"model": "m", "stream": True, "messages": turns, "input": turns, **fields}, indent=1
+    ).encode()
+    document = Document(body)
+    known = Target("m", "issuer", capabilities_of("auto", url, protocol))
+    assert repaired(TABLES[protocol], document, known) == (body, ())
+    assert not document.history_is_decoded
+
+
+def test_what_a_repair_does_not_set_stays_byte_for_byte() -> None:
+    body = b'{"model":"m", "max_tokens": 9, "messages" : [ {"n":1.0} ], "x":"\\u0061"}'
+    sent, _ = repaired(TABLES["messages"], Document(body), target(max_output_tokens=5))
+    assert b'[ {"n":1.0} ]' in sent and b'"\\u0061"' in sent
+    assert json.loads(sent) == {**json.loads(body), "max_tokens": 5}
 
 
 @pytest.mark.parametrize(

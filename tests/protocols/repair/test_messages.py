@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from switchyard.protocols import carrier
-from switchyard.protocols.anthropic_messages.codec import CODEC
 from tests.protocols.anthropic_messages.script import ISSUER, target
+from tests.protocols.repair.repairing import repair_request
 from tests.protocols.validators import check_messages_request
 
 Wire = dict[str, Any]
@@ -82,7 +82,7 @@ UNTOUCHED: dict[str, tuple[Wire, Wire]] = {
 def test_what_needs_no_repair_stays_as_it_is(name: str) -> None:
     given, capabilities = UNTOUCHED[name]
     repaired = copy.deepcopy(given)
-    assert CODEC.repair_request(repaired, target(**capabilities)) is False
+    assert repair_request("messages", repaired, target(**capabilities)) is False
     assert repaired == given
 
 
@@ -207,6 +207,11 @@ REPAIRS: dict[str, tuple[Wire, Wire, Wire]] = {
             ),
             user(),
         ),
+        {},
+        body(user(), assistant(text("a")), user()),
+    ),
+    "a search of another vendor that was cut off": (
+        body(user(), assistant(SEARCH | {"id": "srvtoolu_swyd_1"}, text("a")), user()),
         {},
         body(user(), assistant(text("a")), user()),
     ),
@@ -357,7 +362,7 @@ REPAIRS: dict[str, tuple[Wire, Wire, Wire]] = {
 def test_what_this_upstream_cannot_take_is_repaired(name: str) -> None:
     given, capabilities, expected = REPAIRS[name]
     repaired = copy.deepcopy(given)
-    assert CODEC.repair_request(repaired, target(**capabilities)) is True
+    assert repair_request("messages", repaired, target(**capabilities)) is True
     assert repaired == expected
 
 
@@ -365,8 +370,8 @@ def test_what_this_upstream_cannot_take_is_repaired(name: str) -> None:
 def test_a_second_repair_finds_nothing_left(name: str) -> None:
     given, capabilities, _ = REPAIRS[name]
     repaired = copy.deepcopy(given)
-    CODEC.repair_request(repaired, target(**capabilities))
-    assert CODEC.repair_request(repaired, target(**capabilities)) is False
+    repair_request("messages", repaired, target(**capabilities))
+    assert repair_request("messages", repaired, target(**capabilities)) is False
 
 
 def test_claude_code_at_a_local_server() -> None:
@@ -381,7 +386,7 @@ def test_claude_code_at_a_local_server() -> None:
         files=False,
         reasoning_effort="none",
     )
-    assert CODEC.repair_request(repaired, plain) is True
+    assert repair_request("messages", repaired, plain) is True
     assert repaired == body(
         user(text("hi"), text("<system-reminder>\nBe brief.\n</system-reminder>")),
         assistant(thinking("NATIVE"), text("a"), USE),

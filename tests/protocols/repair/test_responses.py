@@ -9,8 +9,7 @@ from switchyard.protocols import carrier
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import Target
 from switchyard.protocols.content import SUMMARY_HEADING
-from switchyard.protocols.openai_responses.repair import repair_request
-from tests.protocols.validators import check_responses_request
+from tests.protocols.repair.repairing import repair_request
 
 NATIVE = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "opaque"}
 USER = {"role": "user", "content": [{"type": "input_text", "text": "hi"}]}
@@ -39,7 +38,7 @@ def carried(kind: Any, issuer: str, payload: Any) -> dict[str, Any]:
 
 def repaired(capabilities: Capabilities, **fields: Any) -> tuple[bool, dict[str, Any]]:
     body = {**copy.deepcopy(BODY), **fields}
-    return repair_request(body, Target("m", "gpt", capabilities)), body
+    return repair_request("responses", body, Target("m", "gpt", capabilities)), body
 
 
 def test_what_nobody_refuses_stays_untouched() -> None:
@@ -86,26 +85,6 @@ REPAIRS: list[tuple[Capabilities, dict[str, Any]]] = [
 def test_only_what_would_be_refused_is_changed(capabilities: Capabilities, changes: dict[str, Any]) -> None:
     expected = {name: value for name, value in {**BODY, **changes}.items() if value is not None}
     assert repaired(capabilities) == (True, expected)
-
-
-def test_a_local_server_gets_functions_alone() -> None:
-    changed, body = repaired(Capabilities(responses_items=False, hosted_web_search=False))
-    check_responses_request(body)
-    assert changed
-    assert [tool["type"] for tool in body["tools"]] == ["function"]
-    assert (body["instructions"], body["input"][1:]) == (
-        "D",
-        [
-            {"type": "function_call", "call_id": "c", "name": "apply_patch", "arguments": '{"input":"raw"}'},
-            {"type": "function_call_output", "call_id": "c", "output": "ok"},
-        ],
-    )
-
-
-def test_a_local_server_gets_plain_requests_as_they_are() -> None:
-    tools = [{"type": "function", "name": "f", "parameters": {}}]
-    changed, _ = repaired(Capabilities(responses_items=False), input=[USER], tools=tools)
-    assert not changed
 
 
 def test_images_are_replaced_for_a_model_that_reads_none() -> None:

@@ -1,0 +1,113 @@
+"""Read the members of a request body one by one, each only when it is needed."""
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any
+
+import msgspec
+
+WATCHED = """
+model stream metadata prompt_cache_key stream_options messages input system instructions tools tool_choice
+parallel_tool_calls max_tokens max_completion_tokens max_output_tokens temperature top_p top_k stop thinking
+output_config context_management cache_control reasoning reasoning_effort response_format include user
+safety_identifier service_tier client_metadata
+""".split()
+"""Members that are found in the one scan that every body needs; any other costs a second scan."""
+ABSENT = msgspec.Raw(b"")
+HISTORY = ("messages", "input")
+_WATCHED = frozenset(WATCHED)
+
+_Watched = msgspec.defstruct("_Watched", [(name, msgspec.Raw, ABSENT) for name in WATCHED])
+_scan = msgspec.json.Decoder(_Watched).decode
+_scan_all = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+Members = Mapping[str, msgspec.Raw]
+
+
+def watched_members(body: bytes) -> Members:
+    """The watched members as they stand in the body. Raises what msgspec raises for anything but a JSON object."""
+    found = _scan(body)
+    return {name: raw for name in WATCHED if (raw := getattr(found, name)) is not ABSENT}
+
+
+class Document(MutableMapping[str, Any]):
+    """The members of a body: each is decoded when it is first read, and encoded only if it was set.
+
+    What a member holds is therefore never changed in place: a new value is set. Reading raises what msgspec raises.
+    """
+
+    def __init__(self, body: bytes, watched: Members | None = None) -> None:
+        self.body = body
+        self._watched = watched_members(body) if watched is None else watched
+        self._every: dict[str, msgspec.Raw] | None = None
+        self._decoded: dict[str, Any] = {}
+        self._set: dict[str, Any] = {}
+        self._deleted: set[str] = set()
+
+    def mentions(self, *words: bytes) -> bool:
+        """True if one of them occurs anywhere, spelled as JSON encoders do, without escapes for letters."""
+        return any(word in self.body for word in words)
+
+    @property
+    def history_is_decoded(self) -> bool:
+        return any(name in self._decoded or name in self._set for name in HISTORY)
+
+    @property
+    def is_changed(self) -> bool:
+        return bool(self._set or self._deleted)
+
+    @property
+    def changed(self) -> frozenset[str]:
+        """The names of the members that were set or deleted."""
+        return frozenset(self._set) | self._deleted
+
+    def original(self, name: str) -> Any:
+        """What the body says; None for a member that it does not have."""
+        raw = self._raw(name)
+        return None if raw is None else msgspec.json.decode(raw)
+
+    def encode(self) -> bytes:
+        """The body with the changes; what was not set stays byte for byte."""
+        kept = {name: raw for name, raw in self._all.items() if name not in self._deleted}
+        return msgspec.json.encode({**kept, **self._set})
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self._set:
+            return self._set[name]
+        if name not in self._decoded:
+            raw = None if name in self._deleted else self._raw(name)
+            if raw is None:
+                raise KeyError(name)
+            self._decoded[name] = msgspec.json.decode(raw)
+        return self._decoded[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._set[name] = value
+        self._deleted.discard(name)
+
+    def __delitem__(self, name: str) -> None:
+        if name not in self:
+            raise KeyError(name)
+        self._set.pop(name, None)
+        self._decoded.pop(name, None)
+        if self._raw(name) is not None:
+            self._deleted.add(name)
+
+    def __contains__(self, name: object) -> bool:
+        if name in self._set:
+            return True
+        return isinstance(name, str) and name not in self._deleted and self._raw(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**dict.fromkeys(name for name in self._all if name in self), **self._set})
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    @property
+    def _all(self) -> dict[str, msgspec.Raw]:
+        if self._every is None:
+            self._every = _scan_all(self.body)
+        return self._every
+
+    def _raw(self, name: str) -> msgspec.Raw | None:
+        return self._watched.get(name) if name in _WATCHED else self._all.get(name)

@@ -1,0 +1,280 @@
+"""Repairs between two sides of OpenAI Chat Completions."""
+
+from typing import Any
+
+import msgspec
+
+from switchyard.protocols import carrier
+from switchyard.protocols.codec import Target
+from switchyard.protocols.content import JSON_SCHEMA_SENTENCE, OMITTED_IMAGE
+from switchyard.protocols.history import as_reminder
+from switchyard.protocols.openai_chat.encode_request import LOST_REASONING
+from switchyard.protocols.passthrough.peek import ABSENT, Document
+from switchyard.protocols.repair.rows import (
+    Body,
+    Cap,
+    Change,
+    Clamp,
+    Drop,
+    DropRefused,
+    Rename,
+    ReplaceParts,
+    Table,
+    as_parts,
+    drop,
+    field,
+    mentions,
+    objects,
+    rewrite,
+    text_part,
+    with_parts,
+)
+from switchyard.protocols.wire import Json, entries
+
+PROTOCOL_MAX_STOPS = 4
+SYSTEM_ROLES = ("system", "developer")
+REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_details")
+
+
+# --- fields ---------------------------------------------------------------------
+
+
+def _ask_for_usage(body: Body, target: Target) -> None:
+    """Among options that are set already; to a body without any they are added without reading it."""
+    if (
+        not target.capabilities.include_usage
+        or "stream_options" not in body
+        or body.get("stream") is not True
+    ):
+        return
+    options = body["stream_options"]
+    if not isinstance(options, dict):
+        del body["stream_options"]
+    elif options.get("include_usage") is not True:
+        body["stream_options"] = {**options, "include_usage": True}
+
+
+def _fit_stops(body: Body, target: Target) -> None:
+    """More stops than the protocol allows are left to the upstream's own judgement."""
+    stop, limit = body.get("stop"), target.capabilities.max_stops
+    if not target.capabilities.stop:
+        drop(body, ("stop",))
+    elif limit < PROTOCOL_MAX_STOPS and isinstance(stop, list) and len(stop) > limit:
+        body["stop"] = stop[:limit]
+
+
+def _turn_thinking_off(body: Body, target: Target) -> None:
+    if body.get("reasoning_effort") == "none" and "none" not in target.capabilities.efforts:
+        del body["reasoning_effort"]
+        body["thinking"] = {"type": "disabled"}
+
+
+def _describe_schema(body: Body, _target: Target) -> None:
+    """Where the form of the answer cannot be forced, it is asked for in words."""
+    wanted = body.get("response_format")
+    if field(wanted, "type") != "json_schema" or not isinstance(body.get("messages"), list):
+        return
+    del body["response_format"]
+    schema = msgspec.json.encode(field(field(wanted, "json_schema"), "schema")).decode()
+    sentence = JSON_SCHEMA_SENTENCE.format(schema=schema)
+    body["messages"] = [{"role": "system", "content": sentence}, *body["messages"]]
+
+
+# --- messages -------------------------------------------------------------------
+
+
+def _fold_system(body: Body, _target: Target) -> None:
+    """One system message, at the head; later ones become reminders of the user, behind the results of tools."""
+    messages = entries(body.get("messages"))
+    if not any(map(_is_system, messages[1:])):
+        return
+    folded: list[Any] = []
+    held: list[Any] = []
+    for message in messages:
+        if _is_system(message) and not all(map(_is_system, folded)):
+            held.append({**message, "role": "user", "content": as_reminder(_text_of(message.get("content")))})
+            continue
+        if held and field(message, "role") != "tool":
+            # nothing may stand between calls and their results
+            folded, held = [*folded, *held], []
+        folded.append(message)
+    body["messages"] = _joined([*folded, *held])
+
+
+def _joined(messages: list[Any]) -> list[Any]:
+    """Neighbouring messages of the system, or of the user, as one."""
+    joined: list[Any] = []
+    for message in messages:
+        last = joined[-1] if joined else {}
+        both_system = _is_system(last) and _is_system(message)
+        if both_system or field(last, "role") == field(message, "role") == "user":
+            joined[-1] = {**last, "content": _joined_content(last, message)}
+        else:
+            joined.append(message)
+    return joined
+
+
+def _joined_content(first: Json, second: Json) -> str | list[Any]:
+    contents = first.get("content"), second.get("content")
+    if any(isinstance(content, list) for content in contents):
+        return [part for content in contents for part in as_parts(content)]
+    return "\n\n".join(content for content in contents if isinstance(content, str))
+
+
+def _text_of(content: object) -> str:
+    parts = (part.get("text") for part in objects(as_parts(content)))
+    return "\n\n".join(text for text in parts if isinstance(text, str))
+
+
+def _is_system(message: object) -> bool:
+    return field(message, "role") in SYSTEM_ROLES
+
+
+def _rename_developer(body: Body, _target: Target) -> None:
+    rewrite(
+        body,
+        "messages",
+        lambda message: {**message, "role": "system"} if field(message, "role") == "developer" else message,
+    )
+
+
+def _drop_foreign_reasoning(body: Body, target: Target) -> None:
+    """Reasoning in a carrier that another upstream issued."""
+
+    def own(message: Any) -> Any:
+        details = field(message, "reasoning_details")
+        if not isinstance(details, list):
+            return message
+        kept = [detail for detail in details if not _is_foreign(detail, target.issuer)]
+        return with_parts(message, "reasoning_details", kept)
+
+    rewrite(body, "messages", own)
+
+
+def _is_foreign(detail: object, issuer: str) -> bool:
+    if not isinstance(detail, dict):
+        return False
+    packed = (carrier.unpack(value) for value in detail.values() if isinstance(value, str))
+    return any(found is not None and found.issuer != issuer for found in packed)
+
+
+def _fill_reasoning(body: Body, target: Target) -> None:
+    """Some models refuse a tool call in the history whose reasoning is missing."""
+
+    def filled(message: Any) -> Any:
+        if field(message, "role") != "assistant" or not message.get("tool_calls"):
+            return message
+        if message.get("reasoning_content"):
+            return message
+        return {**message, "reasoning_content": message.get("reasoning") or LOST_REASONING}
+
+    if target.capabilities.reasoning_history == "required":
+        rewrite(body, "messages", filled)
+
+
+# --- signs ----------------------------------------------------------------------
+
+
+class _Outline(msgspec.Struct, gc=False):
+    role: Any = None
+    tool_calls: msgspec.Raw = ABSENT
+    reasoning_content: msgspec.Raw = ABSENT
+
+
+class _Outlines(msgspec.Struct):
+    messages: list[_Outline] = []
+
+
+_outlines = msgspec.json.Decoder(_Outlines).decode
+NO_CALLS = (b"null", b"[]")
+
+
+def _outlines_of(document: Document) -> list[_Outline] | None:
+    """Of each message what these rows look at, without decoding the rest; None where they are no messages at all."""
+    try:
+        return _outlines(document.body).messages
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def _has_late_system(document: Document) -> bool:
+    messages = _outlines_of(document)
+    if messages is None or "messages" in document.changed:
+        # the description of a schema stands before the client's own system message
+        return True
+    return any(message.role in SYSTEM_ROLES for message in messages[1:])
+
+
+def _lacks_reasoning(document: Document) -> bool:
+    """True if a call may stand there without its reasoning."""
+    if not document.mentions(b'"tool_calls"'):
+        return False
+    if not document.mentions(b'"reasoning_content"'):
+        return True
+    messages = _outlines_of(document)
+    return messages is None or any(
+        _has_calls(message) and not _has_reasoning(message)
+        for message in messages
+        if message.role == "assistant"
+    )
+
+
+def _has_calls(message: _Outline) -> bool:
+    return message.tool_calls is not ABSENT and bytes(message.tool_calls) not in NO_CALLS
+
+
+def _has_reasoning(message: _Outline) -> bool:
+    reasoning = bytes(message.reasoning_content)
+    return reasoning.startswith(b'"') and reasoning != b'""'
+
+
+# --- thinking -------------------------------------------------------------------
+
+
+def _turn_thinking_on(body: Body) -> None:
+    if "reasoning_effort" not in body:
+        body["reasoning_effort"] = "high"
+
+
+def _strip_thinking(body: Body, only: frozenset[str] | None) -> None:
+    """Nothing here is signed one by one."""
+
+    def bare(message: Any) -> Any:
+        if not isinstance(message, dict) or not any(name in message for name in REASONING_FIELDS):
+            return message
+        return {name: value for name, value in message.items() if name not in REASONING_FIELDS}
+
+    if only is None:
+        rewrite(body, "messages", bare)
+
+
+CHAT = Table(
+    (
+        Change(by=_ask_for_usage),
+        Cap(members=("max_tokens", "max_completion_tokens")),
+        Rename(old="max_tokens", new="max_completion_tokens", looks_at=("max_tokens_field",)),
+        Rename(old="max_completion_tokens", new="max_tokens", looks_at=("max_tokens_field",)),
+        Change(by=_fit_stops, looks_at=("stop", "max_stops")),
+        Change(by=_turn_thinking_off, looks_at=("thinking_switch",)),
+        Clamp(member="reasoning_effort"),
+        Change(by=_describe_schema, looks_at=("json_schema",)),
+        Change(by=_fold_system, looks_at=("mid_system",), sign=_has_late_system),
+        DropRefused(),
+        Drop(members=("temperature", "top_p"), looks_at=("sampling",)),
+        Drop(members=("parallel_tool_calls",), looks_at=("parallel_tool_calls",)),
+        Drop(members=("stream_options",), looks_at=("include_usage",)),
+        Drop(members=("reasoning_effort",), looks_at=("reasoning_effort",), value="none"),
+        Change(by=_rename_developer, looks_at=("developer_role",), sign=mentions("developer")),
+        ReplaceParts(
+            history="messages",
+            type="image_url",
+            by=lambda _: text_part(OMITTED_IMAGE),
+            looks_at=("images",),
+            sign=mentions("image_url"),
+        ),
+        Change(by=_drop_foreign_reasoning, sign=mentions(carrier.PREFIX)),
+        Change(by=_fill_reasoning, looks_at=("reasoning_history",), sign=_lacks_reasoning),
+    ),
+    _turn_thinking_on,
+    _strip_thinking,
+)

@@ -1,0 +1,124 @@
+"""Repairs between two sides of OpenAI Responses."""
+
+from typing import Any
+
+from switchyard.protocols import carrier
+from switchyard.protocols.codec import Target
+from switchyard.protocols.content import OMITTED_IMAGE, SUMMARY_HEADING, summary_in
+from switchyard.protocols.openai_responses.reasoning import is_own_item
+from switchyard.protocols.repair.rows import (
+    Body,
+    Cap,
+    Change,
+    Clamp,
+    Drop,
+    DropRefused,
+    ReplaceParts,
+    Table,
+    drop,
+    field,
+    is_among,
+    mentions,
+    put,
+    put_list,
+    rewrite,
+    text_part,
+)
+from switchyard.protocols.wire import entries
+
+OPENAI_FIELDS = ("metadata", "user", "safety_identifier", "service_tier", "client_metadata")
+ENCRYPTED_REASONING = "reasoning.encrypted_content"
+IDENTIFIED = ("message", "function_call", "custom_tool_call")
+
+
+def _restore_reasoning(body: Body, target: Target) -> None:
+    """Reasoning that came in a carrier goes back to its issuer, and to nobody else."""
+    items = entries(body.get("input"))
+    put_list(body, "input", items, [kept for item in items for kept in _restored(item, target)])
+
+
+def _restored(item: Any, target: Target) -> list[Any]:
+    encrypted = field(item, "encrypted_content")
+    carried = carrier.unpack(encrypted) if isinstance(encrypted, str) else None
+    if carried is None:
+        return [item]
+    if carried.kind == "summary":
+        summary = text_part(f"{SUMMARY_HEADING}\n\n{summary_in(encrypted)}", "input_text")
+        return [{"role": "user", "content": [summary]}]
+    return [carried.payload] if is_own_item(carried, target.issuer) else []
+
+
+def _rename_developer(body: Body, _target: Target) -> None:
+    rewrite(
+        body, "input", lambda item: {**item, "role": "system"} if field(item, "role") == "developer" else item
+    )
+
+
+def _drop_reasoning(body: Body, target: Target) -> None:
+    if target.capabilities.reasoning_effort != "none":
+        return
+    drop(body, ("reasoning",))
+    include = entries(body.get("include"))
+    if ENCRYPTED_REASONING in include:
+        body["include"] = [wanted for wanted in include if wanted != ENCRYPTED_REASONING]
+
+
+def _drop_hosted_search(body: Body, _target: Target) -> None:
+    tools = entries(body.get("tools"))
+    kept = [tool for tool in tools if not str(field(tool, "type")).startswith("web_search")]
+    if len(kept) == len(tools):
+        return
+    put(body, "tools", kept)
+    if not kept:
+        drop(body, ("tool_choice", "parallel_tool_calls"))
+
+
+def _turn_thinking_on(body: Body) -> None:
+    reasoning = body.get("reasoning")
+    wanted = {"effort": "high", "summary": "auto", **(reasoning if isinstance(reasoning, dict) else {})}
+    if wanted != reasoning:
+        body["reasoning"] = wanted
+
+
+def _strip_thinking(body: Body, only: frozenset[str] | None) -> None:
+    items = entries(body.get("input"))
+    kept = [item for item in items if not _is_stripped(item, only)]
+    if len(kept) < len(items):
+        # by its id an item is known to have followed its reasoning, and refused without it
+        body["input"] = [_without_id(item) for item in kept]
+
+
+def _is_stripped(item: Any, only: frozenset[str] | None) -> bool:
+    return field(item, "type") == "reasoning" and is_among(field(item, "encrypted_content"), only)
+
+
+def _without_id(item: Any) -> Any:
+    if not isinstance(item, dict) or str(item.get("type", "message")) not in IDENTIFIED:
+        return item
+    return {name: value for name, value in item.items() if name != "id"}
+
+
+RESPONSES = Table(
+    (
+        Change(by=_restore_reasoning, sign=mentions(carrier.PREFIX)),
+        Change(by=_rename_developer, looks_at=("developer_role",), sign=mentions("developer")),
+        ReplaceParts(
+            history="input",
+            type="input_image",
+            by=lambda _: text_part(OMITTED_IMAGE, "input_text"),
+            looks_at=("images",),
+            sign=mentions("input_image"),
+        ),
+        Cap(members=("max_output_tokens",)),
+        Change(by=_drop_reasoning, looks_at=("reasoning_effort",)),
+        Clamp(member="reasoning", inside="effort"),
+        Change(by=_drop_hosted_search, looks_at=("hosted_web_search",)),
+        DropRefused(),
+        Drop(members=OPENAI_FIELDS, looks_at=("openai_extras",)),
+        Drop(members=("prompt_cache_key",), looks_at=("prompt_cache_key",)),
+        Drop(members=("parallel_tool_calls",), looks_at=("parallel_tool_calls",)),
+        Drop(members=("temperature", "top_p"), looks_at=("sampling",)),
+    ),
+    _turn_thinking_on,
+    _strip_thinking,
+)

@@ -1,0 +1,240 @@
+"""The kinds of rows that the tables of repairs are made of, and how a table is applied.
+
+A row reads and sets members of the body and never changes a value in place. It knows which capabilities it looks at,
+and by which sign a conversation that it may change is recognized: what it cannot change is not even decoded.
+"""
+
+from collections.abc import Callable, Iterable, MutableMapping
+from functools import lru_cache
+from operator import is_
+from typing import Any
+
+import msgspec
+
+from switchyard.protocols.capabilities import Capabilities
+from switchyard.protocols.codec import DEFAULT_CAPABILITIES, Target
+from switchyard.protocols.effort import EFFORTS, clamped
+from switchyard.protocols.passthrough.peek import Document
+from switchyard.protocols.wire import Json, entries
+
+Body = MutableMapping[str, Any]
+Sign = Callable[[Document], bool]
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """`looks_at`: capabilities; a row applies where one of them differs from its default, without any everywhere.
+
+    `sign`: of rows that read the conversation; False if this body holds nothing for them to change, not even after
+    the rows before them.
+    """
+
+    looks_at: tuple[str, ...] = ()
+    sign: Sign | None = None
+
+    def applies(self, capabilities: Capabilities) -> bool:
+        defaults = (
+            (getattr(capabilities, name), getattr(DEFAULT_CAPABILITIES, name)) for name in self.looks_at
+        )
+        return not self.looks_at or any(value != default for value, default in defaults)
+
+    def change(self, body: Body, target: Target) -> None:
+        raise NotImplementedError
+
+
+class Table(msgspec.Struct, frozen=True, eq=False):
+    """The rows of one protocol in the order in which they are applied, and how it turns thinking on and strips it.
+
+    `strip_thinking` drops the thinking that is signed so, with None all of it.
+    """
+
+    rows: tuple[Row, ...]
+    turn_thinking_on: Callable[[Body], None]
+    strip_thinking: Callable[[Body, frozenset[str] | None], None]
+
+    def repair(self, document: Document, target: Target) -> None:
+        """Change what this upstream does not take."""
+        for row in _applying(self, target.capabilities):
+            if row.sign is None or row.sign(document):
+                row.change(document, target)
+
+
+@lru_cache(maxsize=1024)
+def _applying(table: Table, capabilities: Capabilities) -> tuple[Row, ...]:
+    return tuple(row for row in table.rows if row.applies(capabilities))
+
+
+def mentions(*words: str) -> Sign:
+    """The sign of conversations in which one of the words stands in quotes, or begins what stands there."""
+    spelled = [f'"{word}'.encode() for word in words]
+    return lambda document: document.mentions(*spelled)
+
+
+# --- kinds of rows --------------------------------------------------------------
+
+
+class Change(Row, frozen=True, kw_only=True):
+    """Whatever has no kind of its own."""
+
+    by: Callable[[Body, Target], None]
+
+    def change(self, body: Body, target: Target) -> None:
+        self.by(body, target)
+
+
+class Drop(Row, frozen=True, kw_only=True):
+    """Members that are refused where the one capability has this value."""
+
+    members: tuple[str, ...]
+    value: object = False
+
+    def change(self, body: Body, target: Target) -> None:
+        if getattr(target.capabilities, self.looks_at[0]) == self.value:
+            drop(body, self.members)
+
+
+class DropRefused(Row, frozen=True, kw_only=True):
+    """Members that this upstream has refused before."""
+
+    looks_at: tuple[str, ...] = ("dropped_fields",)
+
+    def change(self, body: Body, target: Target) -> None:
+        drop(body, target.capabilities.dropped_fields)
+
+
+class Rename(Row, frozen=True, kw_only=True):
+    """A member that is known by another name only, where the one capability names that."""
+
+    old: str
+    new: str
+
+    def change(self, body: Body, target: Target) -> None:
+        if getattr(target.capabilities, self.looks_at[0]) == self.new and body.get(self.old) is not None:
+            value = body.pop(self.old)
+            body.setdefault(self.new, value)
+
+
+class Cap(Row, frozen=True, kw_only=True):
+    """A longer answer than the upstream gives."""
+
+    looks_at: tuple[str, ...] = ("max_output_tokens",)
+    members: tuple[str, ...]
+
+    def change(self, body: Body, target: Target) -> None:
+        most = target.capabilities.max_output_tokens
+        for name in self.members:
+            asked = body.get(name)
+            if most is not None and isinstance(asked, int) and asked > most:
+                body[name] = most
+
+
+class Clamp(Row, frozen=True, kw_only=True):
+    """An effort that the model does not know becomes the nearest that it knows, or is left out.
+
+    It stands in `member`, or in its field `inside`; a member left empty goes too.
+    """
+
+    looks_at: tuple[str, ...] = ("efforts",)
+    member: str
+    inside: str = ""
+
+    def change(self, body: Body, target: Target) -> None:
+        value = body.get(self.member)
+        effort = field(value, self.inside) if self.inside else value
+        if effort not in EFFORTS or effort in target.capabilities.efforts:
+            return
+        nearest = clamped(effort, target.capabilities.efforts)
+        put(body, self.member, with_field(value, self.inside, nearest) if self.inside else nearest)
+
+
+class ReplaceParts(Row, frozen=True, kw_only=True):
+    """Parts that the model cannot read, wherever they stand in the conversation, become what `by` makes of them."""
+
+    history: str
+    type: str
+    by: Callable[[Json], Json]
+
+    def change(self, body: Body, target: Target) -> None:
+        rewrite(body, self.history, self._replaced)
+
+    def _replaced(self, part: Any) -> Any:
+        if not isinstance(part, dict):
+            return part
+        if part.get("type") == self.type:
+            return self.by(part)
+        for place in ("content", "output"):
+            inner = part.get(place)
+            if isinstance(inner, list):
+                part = with_parts(part, place, [self._replaced(one) for one in inner])
+        return part
+
+
+# --- what rows do ---------------------------------------------------------------
+
+
+def drop(body: Body, names: Iterable[str]) -> None:
+    for name in names:
+        if name in body:
+            del body[name]
+
+
+def put(body: Body, name: str, value: object) -> None:
+    """The member with this value, or gone if that is None or empty."""
+    if value:
+        body[name] = value
+    else:
+        drop(body, (name,))
+
+
+def rewrite(body: Body, name: str, by: Callable[[Any], Any]) -> None:
+    """Each entry of a list as `by` makes it; the very same entries change nothing."""
+    old = entries(body.get(name))
+    put_list(body, name, old, [by(entry) for entry in old])
+
+
+def put_list(body: Body, name: str, old: list[Any], new: list[Any]) -> None:
+    """The member set, unless these are the very same entries."""
+    if not same(old, new):
+        body[name] = new
+
+
+def with_parts(holder: Json, name: str, new: list[Any]) -> Json:
+    """The holder with these parts, itself if they are the very same."""
+    return holder if same(holder[name], new) else {**holder, name: new}
+
+
+def same(old: list[Any], new: list[Any]) -> bool:
+    return len(old) == len(new) and all(map(is_, old, new))
+
+
+def with_field(value: Any, name: str, new: object) -> Json:
+    """The object with this field, or without it if it is None."""
+    rest = {field: old for field, old in value.items() if field != name}
+    return rest if new is None else {**value, name: new}
+
+
+def is_among(value: object, only: frozenset[str] | None) -> bool:
+    """True for one of these texts; without a set for whatever it is."""
+    return only is None or (isinstance(value, str) and value in only)
+
+
+def field(value: object, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def has_fields(value: object, **fields: str) -> bool:
+    return isinstance(value, dict) and all(value.get(name) == text for name, text in fields.items())
+
+
+def objects(value: object) -> list[Json]:
+    return [entry for entry in entries(value) if isinstance(entry, dict)]
+
+
+def as_parts(content: object) -> list[Any]:
+    """The content as a list of parts."""
+    if isinstance(content, str):
+        return [text_part(content)] if content else []
+    return entries(content)
+
+
+def text_part(text: object, type: str = "text") -> Json:
+    return {"type": type, "text": text}
