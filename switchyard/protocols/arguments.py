@@ -57,7 +57,10 @@ class Arguments:
     def take(self, piece: str) -> str:
         """What the piece adds. Raises EndlessBlank."""
         if not self.is_raw:
-            self._count_blank(piece)
+            if piece.isspace():
+                self._count_blank(piece)
+            else:
+                self._blank = 0
             if self.is_complete or not (self.size or self._begins(piece)):
                 return ""
             if len(piece) >= self.size >= 2:
@@ -121,10 +124,7 @@ class Arguments:
         return whole.startswith("{") and whole[1:-1].strip() != ""
 
     def _count_blank(self, piece: str) -> None:
-        if not piece.isspace() or self._in_string:
-            self._blank = 0
-            return
-        self._blank += len(piece)
+        self._blank = 0 if self._in_string else self._blank + len(piece)
         if self._blank > MAX_BLANK:
             raise EndlessBlank
 

@@ -1,13 +1,15 @@
 """Fold a stream of events into a whole reply, and unfold it again: one walk, so that both forms always agree."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+import msgspec
 from msgspec.structs import replace
 
 from switchyard.protocols import neutral
-from switchyard.protocols.neutral import ErrorType, WireError
-
-TRUNCATED = WireError(ErrorType.SERVER, "the upstream's stream ended before its reply was complete", 502)
+from switchyard.protocols.codec import StreamEncoder
+from switchyard.protocols.neutral import WireError
+from switchyard.protocols.walk import CUT_OFF
+from switchyard.protocols.wire import Json
 
 
 def fold(events: Iterable[neutral.Event]) -> neutral.Response | WireError:
@@ -26,6 +28,14 @@ def unfold(response: neutral.Response) -> list[neutral.Event]:
     return [*events, neutral.Finished(response.stop_reason, response.usage, response.stop_sequence)]
 
 
+def records_of(encoder: StreamEncoder, response: neutral.Response) -> Iterator[Json]:
+    """The JSON of all records in the stream of this reply: whole replies are put together from them."""
+    for event in unfold(response):
+        for line in encoder.encode(event).split(b"\n"):
+            if line.startswith(b"data: {"):
+                yield msgspec.json.decode(line[6:])
+
+
 class Folding:
     """A reply that grows event by event."""
 
@@ -37,7 +47,7 @@ class Folding:
         self._cited: list[neutral.Citation] = []
         self._citations: dict[int, tuple[neutral.Citation, ...]] = {}
         self._incomplete: set[str] = set()
-        self._end: neutral.Finished | WireError = TRUNCATED
+        self._end: neutral.Finished | WireError = CUT_OFF
 
     def take(self, event: neutral.Event) -> None:
         match event:

@@ -140,13 +140,21 @@ class Walk:
             self.events.append(neutral.Started(id if isinstance(id, str) else "", name, usage))
 
     def finish(
-        self, reason: StopReason, usage: neutral.Usage | None = None, stop_sequence: str | None = None
+        self,
+        reason: StopReason,
+        usage: neutral.Usage | None = None,
+        stop_sequence: str | None = None,
+        explanation: str = "",
     ) -> None:
+        """`explanation` of a refusal that the protocol reports beside the content."""
         self.start()
         while self.live is not None or self._waiting:
             self._end(cuts=reason in CUTTING)
             if self._waiting:
                 self._open(self._waiting.pop(0))
+        if explanation:
+            refusal = neutral.BlockStarted(neutral.Refusal(""))
+            self.events += (refusal, neutral.Delta(explanation), neutral.BlockEnded())
         reason = settled(reason, called=self._calls > 0, refused=self._has_refused)
         matched = stop_sequence if reason is StopReason.STOP_SEQUENCE else None
         self.events.append(neutral.Finished(reason, usage, matched))

@@ -471,7 +471,7 @@ MESSAGES = {
         + DONE,
         text="Hi",
     ),
-    "D103 no end": Case(ms() + HI, text="Hi", stop=None, broke=CUT.replace("its", "the")),
+    "D103 no end": Case(ms() + HI, text="Hi", stop=None, broke=CUT),
     "D104 a second message_delta without reason": Case(
         ms() + HI + md("end_turn", OUT) + md(None, {"output_tokens": 0}) + MST, text="Hi", usage=(7, 0, 2)
     ),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from switchyard.protocols.fold import TRUNCATED, fold, unfold
+from switchyard.protocols.fold import fold, unfold
 from switchyard.protocols.neutral import (
     BlockEnded,
     BlockStarted,
@@ -25,6 +25,7 @@ from switchyard.protocols.neutral import (
     WebSearch,
     WireError,
 )
+from switchyard.protocols.walk import CUT_OFF
 
 SIGNATURE = Signature("sig", "issuer")
 CITED = Citation("https://example.com", "Example")
@@ -115,8 +116,8 @@ def test_a_stream_that_failed_folds_into_its_error() -> None:
 
 
 def test_a_stream_without_end_folds_into_an_error() -> None:
-    assert fold(STREAM[:-1]) == TRUNCATED
-    assert fold([]) == TRUNCATED
+    assert fold(STREAM[:-1]) == CUT_OFF
+    assert fold([]) == CUT_OFF
 
 
 def test_an_empty_reply_is_legal() -> None:

@@ -3,15 +3,15 @@
 from functools import partial
 
 from switchyard.protocols.anthropic_messages.decode_request import decode_request
+from switchyard.protocols.anthropic_messages.decode_stream import StreamDecoder, decode_response
 from switchyard.protocols.anthropic_messages.encode_request import encode_request
+from switchyard.protocols.anthropic_messages.encode_stream import PING, StreamEncoder, encode_response
 from switchyard.protocols.anthropic_messages.record_summary import (
     NOTABLE,
     count_deltas,
     summarize_whole,
     summary,
 )
-from switchyard.protocols.anthropic_messages.response import decode_response, encode_response
-from switchyard.protocols.anthropic_messages.stream import PING, StreamDecoder, StreamEncoder
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.errors.decode import read_error
 from switchyard.protocols.errors.table import encode_error, error_record

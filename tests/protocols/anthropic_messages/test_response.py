@@ -36,7 +36,7 @@ from tests.protocols.anthropic_messages.script import ISSUER, sent
 USAGE = {"input_tokens": 10, "cache_read_input_tokens": 90, "output_tokens": 2}
 READ = Usage(input=10, cache_read=90, output=2)
 START = Started("msg_1", "m", READ)
-UNREADABLE = WireError(ErrorType.SERVER, "The upstream's reply is not a message.", 502)
+UNREADABLE = WireError(ErrorType.SERVER, "the upstream's reply is not a message", 502)
 
 
 def body(*content: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -94,14 +94,14 @@ READ_CASES: dict[str, tuple[Any, list[neutral.Event]]] = {
     ),
     "an error in status 200": (
         {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}},
-        [Failed(WireError(ErrorType.OVERLOADED, "busy", 529))],
+        [Started(), Failed(WireError(ErrorType.OVERLOADED, "busy", 529))],
     ),
     "another vendor's error in status 200": (
         {"base_resp": {"status_code": 1008, "status_msg": "broke"}},
-        [Failed(WireError(ErrorType.BILLING, "broke", 402, code="1008"))],
+        [Started(), Failed(WireError(ErrorType.BILLING, "broke", 402, code="1008"))],
     ),
-    "no message": ({"ok": True}, [Failed(UNREADABLE)]),
-    "no object": ([1], [Failed(UNREADABLE)]),
+    "no message": ({"ok": True}, [Started(), Failed(UNREADABLE)]),
+    "no object": ([1], [Started(), Failed(UNREADABLE)]),
 }
 
 
@@ -112,7 +112,7 @@ def test_a_reply_is_read_as_events(name: str) -> None:
 
 
 def test_a_page_of_html_is_no_reply() -> None:
-    assert CODEC.decode_response(b"<html>", sent()) == [Failed(UNREADABLE)]
+    assert CODEC.decode_response(b"<html>", sent()) == [Started(), Failed(UNREADABLE)]
 
 
 CITED = Citation("https://no", "Norway", "cold")

@@ -25,6 +25,7 @@ from switchyard.protocols.neutral import (
     WireError,
 )
 from switchyard.protocols.sse import Record
+from switchyard.protocols.walk import BLANK, CUT_OFF, NO_ANSWER
 from tests.protocols.anthropic_messages.script import (
     CHUNK_SIZES,
     ISSUER,
@@ -49,7 +50,6 @@ USED = Usage(input=7, output=2)
 OUT = {"output_tokens": 2}
 CUSTOM = neutral.Tool("apply_patch", kind="custom")
 NESTED = neutral.Tool("list", namespace="files")
-BROKEN_OFF = WireError(ErrorType.SERVER, "The upstream's stream ended before the answer was complete.", 502)
 
 
 def call(index: int, name: str = "f") -> BlockStarted:
@@ -308,6 +308,30 @@ CASES: dict[str, tuple[bytes, list[neutral.Event]]] = {
         ms() + bs(0, "tool_use") + args(0, '{"a":') + be(0) + md("max_tokens", OUT) + MST,
         [START, *tool(0, '{"a":', complete=False), Finished(StopReason.MAX_TOKENS, USED)],
     ),
+    "cut off by a filter inside a call": (
+        ms()
+        + bs(0, "tool_use")
+        + args(0, '{"a":')
+        + be(0)
+        + md("refusal", OUT, stop_details={"explanation": "No."})
+        + MST,
+        [
+            START,
+            *tool(0, '{"a":', complete=False),
+            BlockStarted(Refusal("")),
+            Delta("No."),
+            BlockEnded(),
+            Finished(StopReason.REFUSAL, USED),
+        ],
+    ),
+    "arguments inside a string": (
+        ms() + bs(0, "tool_use") + args(0, '"{\\"a\\"') + args(0, ':1}"') + be(0) + USE_END,
+        [START, *tool(0, '{"a":1}'), Finished(StopReason.TOOL_USE, USED)],
+    ),
+    "arguments of endless whitespace": (
+        ms() + bs(0, "tool_use") + args(0, '{"a":') + args(0, " " * 600),
+        [START, *tool(0, '{"a":', complete=False), Failed(BLANK)],
+    ),
     "cut off by max_tokens after a call": (
         ms() + bs(0, "tool_use") + args(0, '{"a":1}') + be(0) + md("max_tokens", OUT) + MST,
         [START, *tool(0, '{"a":1}'), Finished(StopReason.MAX_TOKENS, USED)],
@@ -351,10 +375,10 @@ CASES: dict[str, tuple[bytes, list[neutral.Event]]] = {
     # --- breaks
     "the connection ends inside a text": (
         ms() + bs(0, "text") + bd(0, "Hi"),
-        [START, BlockStarted(Text("")), Delta("Hi"), BlockEnded(complete=False), Failed(BROKEN_OFF)],
+        [START, BlockStarted(Text("")), Delta("Hi"), BlockEnded(complete=False), Failed(CUT_OFF)],
     ),
-    "the connection ends between blocks": (ms() + HI, [START, *text("Hi"), Failed(BROKEN_OFF)]),
-    "the connection ends at once": (b"", [Failed(BROKEN_OFF)]),
+    "the connection ends between blocks": (ms() + HI, [START, *text("Hi"), Failed(CUT_OFF)]),
+    "the connection ends at once": (b"", [BARE_START, Failed(NO_ANSWER)]),
     "an error inside": (
         ms()
         + HI
@@ -364,7 +388,7 @@ CASES: dict[str, tuple[bytes, list[neutral.Event]]] = {
     ),
     "an error first": (
         record({"type": "error", "error": {"type": "rate_limit_error", "message": "slow"}}),
-        [Failed(WireError(ErrorType.RATE_LIMIT, "slow", 429))],
+        [BARE_START, Failed(WireError(ErrorType.RATE_LIMIT, "slow", 429))],
     ),
     "an error of another shape": (
         ms() + b'data: {"error":{"message":"boom","code":"server_error"}}\n\n',
@@ -478,6 +502,7 @@ def test_long_streams_of_nonsense_never_break_the_walk() -> None:
 def assert_is_a_walk(events: list[neutral.Event], script: bytes) -> None:
     """`Started block* (Finished | Failed)`, each block `BlockStarted Delta* BlockEnded`."""
     is_open = False
+    assert isinstance(events[0], Started), script
     for position, event in enumerate(events):
         match event:
             case Started():

@@ -1,0 +1,283 @@
+"""Decode the answer of a Messages upstream, streamed or whole.
+
+https://platform.claude.com/docs/en/build-with-claude/streaming
+https://platform.claude.com/docs/en/api/messages
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from switchyard.protocols import neutral
+from switchyard.protocols.anthropic_messages.decode_request import sources_of
+from switchyard.protocols.anthropic_messages.encode_request import text_block
+from switchyard.protocols.anthropic_messages.signatures import REDACTED
+from switchyard.protocols.anthropic_messages.wire import (
+    STOP_REASONS,
+    WireDelta,
+    WireEvent,
+    error_of,
+    read_event,
+)
+from switchyard.protocols.codec import SentRequest
+from switchyard.protocols.errors.decode import read_embedded_error
+from switchyard.protocols.errors.table import broken_answer
+from switchyard.protocols.ids import new_id
+from switchyard.protocols.neutral import StopReason
+from switchyard.protocols.sse import Record
+from switchyard.protocols.tools.calls import raised_call
+from switchyard.protocols.usage import usage_of_anthropic
+from switchyard.protocols.walk import NAMELESS, Block, CallDraft, Draft, Walk
+from switchyard.protocols.wire import Json, decode_object, fields, parsed_object, text
+
+NO_MESSAGE = broken_answer("the upstream's reply is not a message")
+TEXT, THINKING = "text_delta", "thinking_delta"
+BLOCKS: Mapping[str, Block] = {TEXT: neutral.Text(""), THINKING: neutral.Thinking("")}
+"""The block that a delta belongs to."""
+
+
+def decode_response(body: bytes, sent: SentRequest) -> list[neutral.Event]:
+    """A whole reply as the events that its stream would have been."""
+    decoder = StreamDecoder(sent)
+    message = decode_object(body) or {}
+    content = message.get("content")
+    error = read_embedded_error(message)
+    if error is not None or not isinstance(content, list | str):
+        return decoder.fail(error or NO_MESSAGE)
+    blocks = [text_block(content)] if isinstance(content, str) else content
+    return [decoded for event in _as_stream(message, blocks) for decoded in decoder.take(event)]
+
+
+def _as_stream(message: Json, content: list[Any]) -> Iterator[WireEvent]:
+    yield WireEvent("message_start", message=message)
+    for index, block in enumerate(content):
+        if isinstance(block, dict):
+            yield WireEvent("content_block_start", index, content_block=block)
+            for citation in block.get("citations") or ():
+                delta = WireDelta("citations_delta", citation=fields(citation))
+                yield WireEvent("content_block_delta", index, delta=delta)
+            yield WireEvent("content_block_stop", index)
+    end = WireDelta(
+        stop_reason=text(message.get("stop_reason")),
+        stop_sequence=text(message.get("stop_sequence")),
+        stop_details=fields(message.get("stop_details")),
+    )
+    yield WireEvent("message_delta", delta=end)
+    yield WireEvent("message_stop")
+
+
+class StreamDecoder:
+    """Fixes what imitators get wrong: blocks not closed or overlapping, starts missing or repeated, several ends,
+    content inside the start of a block. Without `message_stop` the answer is whole only if its stop reason came.
+    """
+
+    def __init__(self, sent: SentRequest) -> None:
+        self._tools = sent.tools
+        self._issuer = sent.target.issuer
+        self._walk = Walk()
+        self._words: dict[str, dict[int, Draft]] = {TEXT: {}, THINKING: {}}
+        self._calls: dict[int, CallDraft] = {}
+        self._search_of: dict[int, str] = {}
+        self._queries: dict[str, str] = {}
+        self._usage: neutral.Usage | None = None
+        self._stop: StopReason | None = None
+        self._stop_sequence: str | None = None
+        self._explanation = ""
+        self._has_called = self._is_ending = False
+
+    def decode(self, record: Record) -> list[neutral.Event]:
+        event = read_event(record)
+        return self.take(event) if event is not None else []
+
+    def take(self, event: WireEvent) -> list[neutral.Event]:
+        if self._walk.is_over:
+            return []
+        delta = event.delta
+        if delta is not None and (words := self._words.get(delta.type)) is not None:
+            # nearly all events are these
+            draft, piece = words.get(event.index), delta.text or delta.thinking
+            if draft is not None and draft is self._walk.live and piece:
+                return [neutral.Delta(piece)]
+        handler = _HANDLERS.get(event.type)
+        if handler is not None:
+            handler(self, event)
+        elif event.error:
+            self._on_error(event)
+        return self._walk.taken()
+
+    def close(self) -> list[neutral.Event]:
+        if not self._walk.is_over:
+            if self._stop is not None:
+                self._finish()
+            else:
+                self._walk.break_off()
+        return self._walk.taken()
+
+    def fail(self, error: neutral.WireError) -> list[neutral.Event]:
+        self._walk.fail(error)
+        return self._walk.taken()
+
+    @property
+    def is_complete(self) -> bool:
+        return self._stop is not None and self._usage is not None
+
+    # --- the message ----------------------------------------------------------
+
+    def _on_start(self, event: WireEvent) -> None:
+        message = event.message or {}
+        self._note_usage(message.get("usage"))
+        self._walk.start(message.get("id"), message.get("model"), self._usage)
+
+    def _on_message_delta(self, event: WireEvent) -> None:
+        self._is_ending = True
+        self._note_usage(event.usage)
+        delta = event.delta
+        if delta is not None and delta.stop_reason:
+            self._stop = STOP_REASONS.get(delta.stop_reason, StopReason.END_TURN)
+            self._stop_sequence = delta.stop_sequence
+            self._explanation = text(fields(delta.stop_details).get("explanation"))
+
+    def _on_message_stop(self, event: WireEvent) -> None:
+        self._finish()
+
+    def _on_error(self, event: WireEvent) -> None:
+        self._walk.fail(error_of(event))
+
+    def _note_usage(self, raw: object) -> None:
+        if isinstance(raw, dict):
+            usage = usage_of_anthropic(raw)
+            self._usage = usage if self._usage is None else self._usage.merged(usage)
+
+    def _finish(self) -> None:
+        reason = self._stop
+        if reason is None:
+            # an end with a null reason is how vLLM reports that a filter stopped the answer
+            is_filtered = self._is_ending and not self._has_called
+            reason = StopReason.REFUSAL if is_filtered else StopReason.END_TURN
+        explanation = self._explanation if reason is StopReason.REFUSAL else ""
+        self._walk.finish(reason, self._usage, self._stop_sequence, explanation)
+
+    # --- blocks ---------------------------------------------------------------
+
+    def _on_block_start(self, event: WireEvent) -> None:
+        block = event.content_block or {}
+        start = _STARTS.get(str(block.get("type")))
+        if start is not None:
+            start(self, event.index, block)
+
+    def _start_text(self, index: int, block: Json) -> None:
+        self._walk.add(self._opened(index, TEXT), text(block.get("text")))
+
+    def _start_thinking(self, index: int, block: Json) -> None:
+        thinking = self._opened(index, THINKING)
+        self._walk.add(thinking, text(block.get("thinking")))
+        if signature := text(block.get("signature")):
+            self._walk.sign(thinking, neutral.Signature(signature, self._issuer))
+
+    def _start_redacted(self, index: int, block: Json) -> None:
+        redacted = self._opened(index, THINKING)
+        redacted.block = neutral.Thinking("", redacted=True)
+        self._walk.sign(redacted, neutral.Signature(REDACTED + text(block.get("data")), self._issuer))
+
+    def _opened(self, index: int, kind: str) -> Draft:
+        self._make_way(index)
+        draft = self._words[kind][index] = Draft(BLOCKS[kind])
+        return draft
+
+    def _start_tool(self, index: int, block: Json) -> None:
+        id, name = text(block.get("id")), text(block.get("name"))
+        if not name:
+            self._walk.fail(NAMELESS)
+            return
+        known = self._calls.get(index)
+        if known is not None and isinstance(known.block, neutral.ToolCall) and known.block.id == id:
+            return
+        self._make_way(index)
+        self._has_called = True
+        call = CallDraft(raised_call(id or new_id("toolu_"), name, self._tools), self._tools.get(name))
+        self._calls[index] = call
+        self._walk.place(call)
+        if given := block.get("input"):
+            self._walk.add_arguments(call, msgspec.json.encode(given).decode())
+
+    def _make_way(self, index: int) -> None:
+        """A call whose object is closed, or whose index is used again, is over."""
+        live = self._walk.live
+        if isinstance(live, CallDraft):
+            live.gives_way = live.gives_way or live is self._calls.get(index) or live.arguments.is_valid()
+
+    def _start_search(self, index: int, block: Json) -> None:
+        if block.get("name") == "web_search":
+            given = block.get("input")
+            self._search_of[index] = id = text(block.get("id"))
+            self._queries[id] = msgspec.json.encode(given).decode() if given else ""
+
+    def _start_search_result(self, index: int, block: Json) -> None:
+        id = text(block.get("tool_use_id"))
+        query = text(parsed_object(self._queries.pop(id, "").encode("utf-8", "replace")).get("query"))
+        self._make_way(index)
+        self._walk.add_whole(neutral.WebSearch(id, query, sources_of(block.get("content"))))
+
+    def _on_block_delta(self, event: WireEvent) -> None:
+        delta = event.delta
+        if delta is None:
+            return
+        piece = delta.text or delta.thinking or delta.partial_json
+        if not piece:
+            self._take_other(event.index, delta)
+        elif (words := self._words.get(delta.type)) is not None:
+            self._walk.add(words.get(event.index) or self._opened(event.index, delta.type), piece)
+        elif delta.type == "input_json_delta":
+            self._take_arguments(event.index, piece)
+
+    def _take_arguments(self, index: int, piece: str) -> None:
+        call = self._calls.get(index)
+        if call is not None:
+            self._walk.add_arguments(call, piece)
+        elif index in self._search_of:
+            self._queries[self._search_of[index]] += piece
+
+    def _take_other(self, index: int, delta: WireDelta) -> None:
+        if delta.type == "signature_delta" and delta.signature:
+            thinking = self._words[THINKING].get(index)
+            if thinking is not None:
+                self._walk.sign(thinking, neutral.Signature(delta.signature, self._issuer))
+        elif delta.type == "citations_delta" and delta.citation:
+            url, title, cited = (text(delta.citation.get(name)) for name in ("url", "title", "cited_text"))
+            cited_text = self._words[TEXT].get(index)
+            if url and cited_text is not None:
+                self._walk.cite(cited_text, neutral.Citation(url, title, cited))
+
+    def _on_block_stop(self, event: WireEvent) -> None:
+        index = event.index
+        self._search_of.pop(index, None)
+        for drafts in self._words.values():
+            if (draft := drafts.pop(index, None)) is not None:
+                self._walk.finish_draft(draft)
+        call = self._calls.pop(index, None)
+        if call is None:
+            return
+        # a call without arguments or closing brace is judged by what follows, at the end by the stop reason
+        call.gives_way = True
+        call.is_done = call.arguments.is_valid()
+        self._walk.advance()
+
+
+_HANDLERS: Mapping[str, Callable[[StreamDecoder, WireEvent], None]] = {
+    "message_start": StreamDecoder._on_start,
+    "content_block_start": StreamDecoder._on_block_start,
+    "content_block_delta": StreamDecoder._on_block_delta,
+    "content_block_stop": StreamDecoder._on_block_stop,
+    "message_delta": StreamDecoder._on_message_delta,
+    "message_stop": StreamDecoder._on_message_stop,
+    "error": StreamDecoder._on_error,
+}
+_STARTS: Mapping[str, Callable[[StreamDecoder, int, Json], None]] = {
+    "text": StreamDecoder._start_text,
+    "thinking": StreamDecoder._start_thinking,
+    "redacted_thinking": StreamDecoder._start_redacted,
+    "tool_use": StreamDecoder._start_tool,
+    "server_tool_use": StreamDecoder._start_search,
+    "web_search_tool_result": StreamDecoder._start_search_result,
+}

@@ -1,0 +1,284 @@
+"""Encode an answer for a Messages client, streamed or whole.
+
+https://platform.claude.com/docs/en/build-with-claude/streaming
+https://platform.claude.com/docs/en/api/messages
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from switchyard.protocols import neutral
+from switchyard.protocols.anthropic_messages.signatures import is_redacted, sealed
+from switchyard.protocols.anthropic_messages.wire import (
+    FABRICATED_SEARCH_ID,
+    STOP_WORDS,
+    arguments_of,
+    may_become_object,
+)
+from switchyard.protocols.errors.table import error_record
+from switchyard.protocols.fold import records_of
+from switchyard.protocols.ids import anthropic_call_id, new_id
+from switchyard.protocols.neutral import Delta, StopReason
+from switchyard.protocols.sse import encode, on_one_line
+from switchyard.protocols.usage import anthropic_usage
+from switchyard.protocols.walk import settled
+from switchyard.protocols.wire import Json
+
+PING = encode(b'{"type":"ping"}', "ping")
+MESSAGE_STOP = encode(b'{"type":"message_stop"}', "message_stop")
+DELTA_END = b"}}\n\n"
+
+_encode_json = msgspec.json.encode
+
+
+def encode_response(response: neutral.Response, request: neutral.Request) -> bytes:
+    """The message that a program puts together from the stream of this reply."""
+    message: Json = {}
+    for event in records_of(StreamEncoder(request), response):
+        match event["type"]:
+            case "message_start":
+                message = event["message"]
+            case "content_block_start":
+                message["content"].append(event["content_block"])
+            case "content_block_delta":
+                _extend(message["content"][-1], event["delta"])
+            case "message_delta":
+                message |= {**event["delta"], "usage": event["usage"]}
+    for block in message["content"]:
+        if isinstance(block.get("input"), str):
+            block["input"] = arguments_of(block["input"])
+    return msgspec.json.encode(message)
+
+
+def _extend(block: Json, delta: Json) -> None:
+    match delta["type"]:
+        case "input_json_delta":
+            block["input"] = (block["input"] or "") + delta["partial_json"]
+        case "citations_delta":
+            block.setdefault("citations", []).append(delta["citation"])
+        case kind:
+            field = kind.removesuffix("_delta")
+            block[field] += delta[field]
+
+
+class StreamEncoder:
+    """Writes one block after the other. Text and thinking open with their first piece: none stays empty."""
+
+    def __init__(self, request: neutral.Request) -> None:
+        self._model = request.model
+        self._searches_are_wanted = any(tool.name == "web_search" for tool in request.hosted_tools)
+        self._index = 0
+        self._opening = b""
+        self._delta_start = b""
+        self._is_plain = False
+        self._block: neutral.Block | None = None
+        self._usage: neutral.Usage | None = None
+        self._owed = b""
+        self._held: list[str] | None = None
+        self._called = False
+        self._searches = 0
+        self._refusal: list[str] = []
+
+    def encode(self, event: neutral.Event) -> bytes:
+        if self._is_plain and type(event) is Delta:
+            return self._delta_start + _json_text(event.text) + DELTA_END
+        owed, self._owed = self._owed, b""
+        written = WRITERS[type(event)](self, event)
+        # the end of a block that broke off is not told if the stream broke off with it
+        return written if isinstance(event, neutral.Failed) else owed + written
+
+    def keep_alive(self) -> bytes:
+        """Clients skip it even before `message_start`."""
+        return PING
+
+    def _started(self, event: neutral.Started) -> bytes:
+        self._usage = event.usage
+        message: Json = {
+            "id": new_id("msg_"),
+            "type": "message",
+            "role": "assistant",
+            "model": self._model,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": anthropic_usage(event.usage or neutral.Usage()),
+        }
+        return _record({"type": "message_start", "message": message})
+
+    def _block_started(self, event: neutral.BlockStarted) -> bytes:
+        self._block = block = event.block
+        match block:
+            case neutral.Text() | neutral.Refusal():
+                self._prepare({"type": "text", "text": ""}, "text_delta", "text")
+            case neutral.Thinking():
+                self._prepare(
+                    {"type": "thinking", "thinking": "", "signature": ""}, "thinking_delta", "thinking"
+                )
+            case neutral.ToolCall():
+                return self._call_started(block)
+            case neutral.WebSearch() if self._searches_are_wanted:
+                return self._search(block)
+        return b""
+
+    def _call_started(self, call: neutral.ToolCall) -> bytes:
+        self._called = True
+        id = anthropic_call_id(call.id) if call.id else new_id("toolu_")
+        start = {"type": "tool_use", "id": id, "name": call.name, "input": {}}
+        self._prepare(start, "input_json_delta", "partial_json")
+        opening, self._opening = self._opening, b""
+        self._held = []
+        return opening + self._delta_start + b'""' + DELTA_END
+
+    def _prepare(self, start: Json, delta: str, field: str) -> None:
+        """The records of this block, as far as they are known before its content is."""
+        index = self._index
+        self._opening = _record({"type": "content_block_start", "index": index, "content_block": start})
+        self._delta_start = (
+            f'event: content_block_delta\ndata: {{"type":"content_block_delta","index":{index},'
+            f'"delta":{{"type":"{delta}","{field}":'
+        ).encode()
+
+    def _delta(self, event: Delta) -> bytes:
+        """A piece that is not simply passed on: the first of a block, held arguments, a refusal."""
+        text = event.text
+        if isinstance(self._block, neutral.Refusal):
+            self._refusal.append(text)
+        if self._held is not None:
+            self._held.append(text)
+            text = "".join(self._held)
+            if not may_become_object(text):
+                return b""
+            self._held = None
+        if not text or self._block is None:
+            return b""
+        opening, self._opening = self._opening, b""
+        self._is_plain = not isinstance(self._block, neutral.Refusal)
+        return opening + self._delta_start + _json_text(text) + DELTA_END
+
+    def _citation(self, event: neutral.Citation) -> bytes:
+        if not self._searches_are_wanted or not isinstance(self._block, neutral.Text):
+            return b""
+        opening, self._opening = self._opening, b""
+        delta = {"type": "citations_delta", "citation": _citation_of(event)}
+        return opening + _record({"type": "content_block_delta", "index": self._index, "delta": delta})
+
+    def _block_ended(self, event: neutral.BlockEnded) -> bytes:
+        block, self._block = self._block, None
+        opening, self._opening = self._opening, b""
+        self._is_plain = False
+        before = b""
+        match block:
+            case neutral.Thinking():
+                signature = event.signature
+                if opening and signature is None:
+                    return b""
+                if opening and signature is not None and is_redacted(signature):
+                    return self._whole_block({"type": "redacted_thinking", "data": sealed(signature)})
+                before = opening + self._signature(sealed(signature))
+            case neutral.ToolCall():
+                before = self._held_arguments()
+            case neutral.Text() | neutral.Refusal() if not opening:
+                pass
+            case _:
+                return b""
+        stop = before + self._block_stop()
+        if event.complete:
+            return stop
+        self._owed = stop
+        return b""
+
+    def _signature(self, signature: str) -> bytes:
+        delta = {"type": "signature_delta", "signature": signature}
+        return _record({"type": "content_block_delta", "index": self._index, "delta": delta})
+
+    def _held_arguments(self) -> bytes:
+        """Arguments that did not begin like an object, as the object they are made into."""
+        held, self._held = "".join(self._held or ()), None
+        if not held.strip():
+            return b""
+        return self._delta_start + _json_text(bytes(arguments_of(held)).decode()) + DELTA_END
+
+    def _block_stop(self) -> bytes:
+        stop = _record({"type": "content_block_stop", "index": self._index})
+        self._index += 1
+        return stop
+
+    def _whole_block(self, block: Json) -> bytes:
+        start = _record({"type": "content_block_start", "index": self._index, "content_block": block})
+        return start + self._block_stop()
+
+    def _search(self, search: neutral.WebSearch) -> bytes:
+        self._searches += 1
+        use, result = _search_blocks(search)
+        query, use["input"] = use["input"], {}
+        self._prepare(use, "input_json_delta", "partial_json")
+        opening, self._opening = self._opening, b""
+        asked = self._delta_start + _json_text(_encode_json(query).decode()) + DELTA_END
+        return opening + asked + self._block_stop() + self._whole_block(result)
+
+    def _finished(self, event: neutral.Finished) -> bytes:
+        reason = settled(event.stop_reason, called=self._called)
+        usage = self._usage or neutral.Usage()
+        if event.usage is not None:
+            usage = usage.merged(event.usage)
+        sequence = event.stop_sequence if reason is StopReason.STOP_SEQUENCE else None
+        delta: Json = {"stop_reason": STOP_WORDS[reason], "stop_sequence": sequence}
+        if reason is StopReason.REFUSAL:
+            explanation = "".join(self._refusal) or None
+            delta["stop_details"] = {"type": "refusal", "category": None, "explanation": explanation}
+        reported = anthropic_usage(usage)
+        if self._searches:
+            reported["server_tool_use"] = {"web_search_requests": self._searches}
+        return _record({"type": "message_delta", "delta": delta, "usage": reported}) + MESSAGE_STOP
+
+    def _failed(self, event: neutral.Failed) -> bytes:
+        return error_record("messages", event.error)
+
+
+WRITERS: Mapping[type, Callable[[StreamEncoder, Any], bytes]] = {
+    neutral.Started: StreamEncoder._started,
+    neutral.BlockStarted: StreamEncoder._block_started,
+    neutral.Delta: StreamEncoder._delta,
+    neutral.Citation: StreamEncoder._citation,
+    neutral.BlockEnded: StreamEncoder._block_ended,
+    neutral.Finished: StreamEncoder._finished,
+    neutral.Failed: StreamEncoder._failed,
+}
+
+
+def _citation_of(citation: neutral.Citation) -> Json:
+    return {
+        "type": "web_search_result_location",
+        "url": citation.url,
+        "title": citation.title,
+        "cited_text": citation.cited_text,
+        "encrypted_index": "",
+    }
+
+
+def _search_blocks(search: neutral.WebSearch) -> tuple[Json, Json]:
+    """Another vendor's search as this vendor tells its own: the question and what was found."""
+    id = new_id(FABRICATED_SEARCH_ID)
+    found = [
+        {
+            "type": "web_search_result",
+            "url": source.url,
+            "title": source.title,
+            "encrypted_content": "",
+            "page_age": None,
+        }
+        for source in search.sources
+    ]
+    use = {"type": "server_tool_use", "id": id, "name": "web_search", "input": {"query": search.query}}
+    return use, {"type": "web_search_tool_result", "tool_use_id": id, "content": found}
+
+
+def _record(event: Json) -> bytes:
+    return encode(_encode_json(event), event["type"])
+
+
+def _json_text(text: str) -> bytes:
+    encoded = _encode_json(text)
+    return encoded if text.isascii() else on_one_line(encoded)
