@@ -26,9 +26,9 @@ class CountingApplication(Application):
         conditions = self.health.conditions()
         counts = {
             "tasks": dict(Counter(_work_of(task) for task in asyncio.all_tasks())),
-            "waiting": len(self.waiting),
+            "waiting": len(self.slots),
             "draining": len(self.dependencies.draining),
-            "free_soon": sorted(self.waiting.free_soon()),
+            "free_soon": sorted(self.slots.free_soon()),
             "held": len(self.dependencies.hold.held()),
             "under_way": {name: self.limits.under_way(name) for name in names},
             "on_trial": [list(key) for key, condition in conditions.items() if condition.trial_by],

@@ -22,9 +22,9 @@ from switchyard.relay.dependencies import Dependencies, local_moment, steady_sec
 from switchyard.relay.hold import Hold
 from switchyard.relay.local_zone import LOCAL
 from switchyard.relay.simulate import SimulatingWire
+from switchyard.relay.slot_queue import SlotQueue
 from switchyard.relay.token_count import TokenCounter
 from switchyard.relay.upstream import Wire
-from switchyard.relay.waiting import WaitingRoom
 from switchyard.routing.health import Health, renamed, same_accounts
 from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Lineups
@@ -70,7 +70,7 @@ class Application:
         self.lineups = Lineups()
         self.sessions = Sessions()
         self.codecs = CODECS
-        self.waiting = WaitingRoom(self.limits, steady_seconds)
+        self.slots = SlotQueue(self.limits, steady_seconds)
         self.wire = SimulatingWire(
             Wire(AsgiTransport(build_demo(dashboard, shown_path(settings_file.path)))), steady_seconds
         )
@@ -79,7 +79,7 @@ class Application:
             settings=self.current,
             state=self.state,
             sessions=self.sessions,
-            waiting=self.waiting,
+            slots=self.slots,
             codecs=CODECS,
             wire=self.wire,
             opened=self.recent.begun,

@@ -13,8 +13,8 @@ from switchyard.relay.dependencies import Dependencies, local_moment, steady_sec
 from switchyard.relay.reach import Step
 from switchyard.relay.redaction import masked_url
 from switchyard.relay.simulate import SimulatingWire
+from switchyard.relay.slot_queue import SlotQueue
 from switchyard.relay.upstream import Wire
-from switchyard.relay.waiting import WaitingRoom
 from switchyard.routing.limits import Limits
 from switchyard.routing.route import State
 from switchyard.routing.sessions import Sessions
@@ -53,7 +53,7 @@ def _dependencies(settings: Settings) -> Dependencies:
         settings=lambda: settings,
         state=lambda: state,
         sessions=Sessions(),
-        waiting=WaitingRoom(limits, steady_seconds),
+        slots=SlotQueue(limits, steady_seconds),
         codecs=CODECS,
         wire=SimulatingWire(Wire(AsgiTransport(build_demo())), steady_seconds),
         opened=lambda exchange: None,

@@ -1,1 +1,1 @@
-"""CARRIES: walks the route, speaks to upstreams, delivers the answer."""
+"""SENDS: attempt by attempt until an upstream answers; delivers the answer."""

@@ -1,4 +1,4 @@
-"""Activate upstreams at their time: one tiny request a day each, which starts a reseller's quota window."""
+"""Activate upstreams at their time of day: one tiny request each, which starts a reseller's quota window."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from switchyard.settings import Upstream
 
 PATIENCE_SECONDS = 120.0
 LOOK_SECONDS = 30.0
-"""A timer does not run while the machine sleeps and knows nothing of the wall clock: look at least so often."""
+"""A timer does not run while the machine sleeps, nor follow the wall clock: check at least this often."""
 KIND = "activation"
 
 log = logging.getLogger("switchyard.activation")
@@ -85,7 +85,7 @@ class Activations:
         return await asyncio.shield(self._started(upstream, self._day_begun(name)))
 
     def states(self) -> dict[str, ActivationState]:
-        """How it stands with every upstream that has a time, or has been activated by hand."""
+        """The state of every upstream that has a time, or was activated by hand."""
         settings, memory = self._dependencies.settings(), self._memory.all()
         planned = {one.upstream: one for one in plan(settings, memory, self._now())}
         return {

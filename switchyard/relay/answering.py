@@ -79,7 +79,7 @@ class Answering:
         """Deliver the answer, to its end; then its connection and its slot are released."""
         self._answer = answer
         dependencies, reply = self._dependencies, answer.held.reply
-        opened = OpenAnswer(reply, answer.candidate.name, dependencies.waiting, dependencies.draining)
+        opened = OpenAnswer(reply, answer.candidate.name, dependencies.slots, dependencies.draining)
         try:
             if answer.whole is not None:
                 await self._give_whole(answer, answer.whole, opened)
@@ -135,7 +135,7 @@ class Answering:
     async def _give_stream(self, answer: Answer, stream: Stream, opened: OpenAnswer) -> None:
         keep_alive = self._keep_alive
         assert keep_alive is not None
-        keep_alive.speak_with(stream.keep_alive)
+        keep_alive.switch_to(stream.keep_alive)
         await self._start(STREAM_HEADERS, answer)
         self._end_record.note_content()
         idle_seconds = timeouts_of(answer.candidate.upstream, answer.started.selected.settings).idle

@@ -1,6 +1,6 @@
 """Call an ASGI application as if it were a server.
 
-The answer is handed on as it comes, the application is cancelled when the caller leaves, errors are httpx's.
+The answer is passed on as it arrives; the application is cancelled when the caller leaves; errors are those of httpx.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ QUEUED_CHUNKS = 16
 
 
 class AsgiTransport(httpx.AsyncBaseTransport):
-    """The answer is handed on chunk by chunk, unlike with `httpx.ASGITransport`, which collects it first."""
+    """The answer is passed on chunk by chunk, unlike with `httpx.ASGITransport`, which collects it first."""
 
     def __init__(self, app: AsgiApp) -> None:
         self._app = app
@@ -50,13 +50,13 @@ class _Call(httpx.AsyncByteStream):
         try:
             await app(_scope(self._request), self._receive, self._events.put)
             await self._events.put(None)
-        except Exception as error:  # whatever it is, the reader of the answer has to learn of it
+        except Exception as error:  # of any kind: the reader of the answer gets it
             await self._events.put(error)
 
     async def _receive(self) -> Event:
         body, self._unread_body = self._unread_body, None
         if body is None:
-            # nothing more comes from the caller; when it leaves, the application is cancelled
+            # the caller sends no more; when it leaves, the application is cancelled
             await asyncio.Event().wait()
         return {"type": "http.request", "body": body, "more_body": False}
 

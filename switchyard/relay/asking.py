@@ -12,7 +12,7 @@ from switchyard.protocols.conversion import StreamConversion
 from switchyard.protocols.neutral import ErrorType, Usage, WireError
 from switchyard.protocols.passthrough.stream import PassthroughStream
 from switchyard.relay.attempt import HeldAnswer, Stream, attempt
-from switchyard.relay.credentials import KeyMissing, NoneShown, fetch_key
+from switchyard.relay.credentials import KeyMissing, NoClientKey, fetch_key
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.failures import NESTED, AttemptFailed, protocol_failure, refused_failure
 from switchyard.relay.headers import Headers, upstream_headers
@@ -50,7 +50,7 @@ class Outgoing(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """An answer that has content. Its connection is open and its slot taken: whoever gets it releases both."""
+    """An answer that has content. Its connection is open and its slot taken: `Answering` releases both."""
 
     candidate: Candidate
     started: Started
@@ -202,5 +202,5 @@ async def _key_of(upstream: Upstream, client_headers: Headers) -> str:
     except KeyMissing as missing:
         error = WireError(ErrorType.AUTHENTICATION, str(missing), 401)
         # a client that sends no key must not put the entry into cooldown for those that do
-        kind = FailureKind.REFUSED_REQUEST if isinstance(missing, NoneShown) else FailureKind.STATUS
+        kind = FailureKind.REFUSED_REQUEST if isinstance(missing, NoClientKey) else FailureKind.STATUS
         raise AttemptFailed(Failure(kind, error)) from None

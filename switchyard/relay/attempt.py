@@ -1,4 +1,4 @@
-"""Try one upstream until it has shown content: the commit point. Until then every failure is ours to mend."""
+"""Send a request to one upstream and hold the answer until it has content: the commit point."""
 
 import time
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ MAX_ERROR_BYTES = 1024 * 1024
 MAX_HELD_BYTES = 8 * 1024 * 1024
 MAX_WHOLE_BYTES = 64 * 1024 * 1024
 MAX_KEPT_BYTES = 32 * 1024
-"""of an error's body: the exchange is remembered, with all its attempts"""
+"""of an error's body: exchanges are kept in memory with all their attempts"""
 NO_CONTENT = "sent megabytes without any content"
 LAST_STATUS = 599
 SHOWN_CHARS = 120
@@ -38,7 +38,7 @@ Stream = PassthroughStream | StreamConversion
 
 
 class HeldAnswer(msgspec.Struct):
-    """An answer past its commit point: what has come so far, and the rest on its way.
+    """An answer past its commit point: what has arrived so far, and the reply that brings what follows.
 
     With `stream` None the whole answer is in `head`, still in the upstream's protocol.
     """
@@ -47,7 +47,7 @@ class HeldAnswer(msgspec.Struct):
     start: bytes
     stream: Stream | None
     summary: WholeSummary | None = None
-    """what a JSON answer says of itself; None for a stream, held whole or not"""
+    """read from a JSON answer; None for a stream, held whole or not"""
 
 
 async def attempt(
@@ -62,8 +62,8 @@ async def attempt(
 ) -> HeldAnswer:
     """The answer, held at its commit point. `stream` is None when the client wants one whole body.
 
-    The model must begin to answer within `timeouts.first_byte` and show content within `seconds_left`, whatever else
-    the upstream sends until then; the body of a whole answer may take as long as it is never idle.
+    The model must begin to answer within `timeouts.first_byte` and the answer have content within `seconds_left`,
+    whatever else the upstream sends until then; the body of a whole answer may take any time while it is not idle.
     Raises AttemptFailed; the connection is closed then, and on cancellation.
     """
     first_byte = timeouts.first_byte if stream is not None else max(timeouts.first_byte, timeouts.idle)
@@ -83,7 +83,7 @@ async def attempt(
         if isinstance(error, TimeoutError):
             raise AttemptFailed(patience.failure(has_received=reply is not None)) from None
         if isinstance(error, RecordTooLarge):
-            raise AttemptFailed(protocol_failure("sent one event beyond all measure")) from None
+            raise AttemptFailed(protocol_failure("sent an event that is too large")) from None
         if isinstance(error, RecursionError):
             raise AttemptFailed(protocol_failure(NESTED)) from None
         if isinstance(error, AttemptFailed) and reply is not None:
@@ -92,12 +92,12 @@ async def attempt(
 
 
 def _with_hints(failure: Failure, reply: Reply, wall: float) -> Failure:
-    """The failure with the wait that headers and body ask for together, whatever status the error came with."""
+    """The failure with the wait that headers and body ask for, for every status."""
     if failure.kind is not FailureKind.STATUS:
         return failure
     utc_offset = time.localtime(wall).tm_gmtoff
     error = with_hints(failure.error, dict(reply.headers), wall, utc_offset)
-    # the official SDKs obey this header, and so does Switchyard, whose own final errors carry it
+    # the official SDKs follow this header, which Switchyard's own final errors carry
     is_final = reply.header("x-should-retry").lower() == "false"
     return replace(failure, error=error, cause="final" if is_final else failure.cause)
 
@@ -144,7 +144,7 @@ async def _hold(
 
 
 async def _pieces(chunks: AsyncIterator[bytes], patience: Patience) -> AsyncIterator[bytes]:
-    """The rest of a JSON body: what has begun is the answer itself."""
+    """What follows of a JSON body: the answer itself has begun."""
     patience.note(work_begun=True, content_begun=True)
     async for chunk in chunks:
         if not chunk.isspace():
@@ -153,8 +153,8 @@ async def _pieces(chunks: AsyncIterator[bytes], patience: Patience) -> AsyncIter
 
 
 async def _first_bytes(chunks: AsyncIterator[bytes]) -> bytes | None:
-    """Enough of the body to see what it is, without a byte order mark: programs that read no further than we
-    forward would take it for a part of the first field's name."""
+    """Enough of the body to see what it is, without a byte order mark: some clients would take the mark for a part
+    of the first field's name."""
     blank = 0
     async for chunk in chunks:
         if chunk.strip(BLANKS):
@@ -166,12 +166,12 @@ async def _first_bytes(chunks: AsyncIterator[bytes]) -> bytes | None:
 
 
 BLANKS = b" \t\r\n" + BOM
-"""what may come before everything, in pieces of any size, and is dropped; the mark of UTF-8 is one of it"""
+"""what may precede the body, in pieces of any size, and is dropped; the byte order mark is among it"""
 SSE_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 
 def _form_of(seen: bytes) -> str:
-    """Look at the body, not at the header: both kinds of wrong label exist."""
+    """By the body, not by the header, which is wrong in both ways."""
     start = seen.lstrip()
     if start[:1] in (b"{", b"["):
         return "json"
@@ -204,7 +204,7 @@ def _accepted(body: bytes) -> bytes:
 
 
 def _summary_without_error(codec: Codec, body: bytes) -> WholeSummary:
-    """Some upstreams tell errors with status 200; others cut their JSON short. Raises AttemptFailed."""
+    """Some upstreams report errors with status 200; others send incomplete JSON. Raises AttemptFailed."""
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
     except msgspec.DecodeError:
@@ -218,7 +218,7 @@ def _summary_without_error(codec: Codec, body: bytes) -> WholeSummary:
 async def _until_end(
     first: bytes, chunks: AsyncIterator[bytes], seen: PassthroughStream, patience: Patience
 ) -> AsyncIterator[bytes]:
-    """What follows the first bytes, as far as the protocol's end: some servers just keep the connection open."""
+    """What follows the first bytes, up to the end of the protocol: some servers keep the connection open."""
     seen.feed(first)
     size = len(first)
     while not seen.finished and seen.failed is None:
@@ -241,7 +241,7 @@ async def _until_end(
 
 
 def _reject_broken_stream(seen: PassthroughStream) -> None:
-    """The client wants one body and the upstream streamed: nothing has been sent, so even a late break is ours."""
+    """For a client that wants one body: nothing was sent to it yet, so even a late break allows failover."""
     if seen.failed is not None:
         raise AttemptFailed(Failure(FailureKind.STATUS, seen.failed))
     if not (seen.finished and seen.content_begun):
@@ -251,7 +251,7 @@ def _reject_broken_stream(seen: PassthroughStream) -> None:
 async def _until_content(
     first: bytes, chunks: AsyncIterator[bytes], stream: Stream, patience: Patience
 ) -> bytes:
-    """What may go to the client as soon as the first content is there."""
+    """What goes to the client once the first content has arrived."""
     held = [stream.feed(first)]
     size = len(first)
     while not stream.content_begun and stream.failed is None:
@@ -268,6 +268,6 @@ async def _until_content(
         kind = FailureKind.READ if stream.truncated else FailureKind.STATUS
         raise AttemptFailed(Failure(kind, stream.failed))
     if not stream.content_begun:
-        # an end alone, without a reason for it, is no answer either
+        # an end without a stop reason is no answer either
         raise AttemptFailed(truncated_failure())
     return b"".join(held)

@@ -1,4 +1,4 @@
-"""Keep the bodies of requests and answers in memory while the user wants to look at them."""
+"""Capture the bodies of requests and answers in memory while the user wants to see them."""
 
 from collections import OrderedDict
 
@@ -16,7 +16,7 @@ MAX_ANSWER_BYTES = 1024 * 1024
 
 
 class Captured(msgspec.Struct, frozen=True):
-    """`request` is None where its body was too large to keep."""
+    """`request` is None if its body was too large to keep."""
 
     request: ClientRequest | None
     answer: bytes
@@ -24,7 +24,7 @@ class Captured(msgspec.Struct, frozen=True):
 
 
 class CapturingRelay(Relay):
-    """A relay that remembers the last bodies, if `on`. What it remembers is gone when that ends."""
+    """A relay that captures the last bodies while `on`. Switching it off deletes them."""
 
     def __init__(self, dependencies: Dependencies) -> None:
         super().__init__(dependencies)
@@ -62,7 +62,7 @@ class CapturingRelay(Relay):
 
 
 class _Recording:
-    """A sink that keeps the beginning of what passes."""
+    """A sink that keeps the beginning of an answer."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
@@ -97,7 +97,7 @@ class _Recording:
 
 
 class NowhereSink:
-    """Takes an answer that no client waits for."""
+    """A sink for answers that no client waits for."""
 
     def __init__(self) -> None:
         self.started = False

@@ -46,9 +46,9 @@ async def check_connection(
     model: str = "",
     report_step: Callable[[Step], None] = _nobody,
 ) -> Report:
-    """Name, connection, TLS, status and answer, as far as they come; `tell` hears of each step.
+    """Name, connection, TLS, status and answer, up to the first failure; `report_step` gets each step.
 
-    `model` is named as clients name it; without one the upstream's usual model is asked for.
+    `model` is named as clients name it; without one the usual model of the upstream is requested.
     """
     asked = model or usual_model(upstream)
     sent = upstream.model_for(asked) or asked
@@ -83,7 +83,7 @@ async def _with_sibling(dependencies: Dependencies, upstream: Upstream, model: s
     seen = {report.url}
     for url in sibling_urls(upstream, report.model):
         other = changed(upstream, base_url=url)
-        # the form may come out as one that was tried already
+        # the form may equal one that was tried already
         if request_url(other, report.model) in seen:
             continue
         seen.add(request_url(other, report.model))
@@ -94,7 +94,7 @@ async def _with_sibling(dependencies: Dependencies, upstream: Upstream, model: s
     return report
 
 
-# --- what was heard ------------------------------------------------------------
+# --- the answer ----------------------------------------------------------------
 
 
 def _report(result: ProbeResult, url: str, model: str, steps: tuple[Step, ...]) -> Report:
@@ -111,7 +111,7 @@ def _report(result: ProbeResult, url: str, model: str, steps: tuple[Step, ...]) 
 
 
 def _steps_of(result: ProbeResult, upstream: Upstream) -> tuple[Step, ...]:
-    """Status and answer; without the status where something came that is no answer of this protocol."""
+    """Status and answer; without the status if the reply is no answer of this protocol."""
     last, whole = _last(result), result.exchange.duration or 0.0
     if result.ok and last is not None:
         first = (last.first_byte or whole) - last.started
@@ -133,7 +133,7 @@ def _steps_of(result: ProbeResult, upstream: Upstream) -> tuple[Step, ...]:
 
 
 def _is_wrong_address(result: ProbeResult) -> bool:
-    """True for what servers say at paths they do not know: 404, 405, or a page for people."""
+    """True for what servers answer at unknown paths: 404, 405, or a web page."""
     last = _last(result)
     if result.ok or last is None or last.failure is None:
         return False

@@ -11,18 +11,18 @@ from switchyard.settings import Upstream
 
 KEYRING = "keyring:"
 KEYCHAIN_SECONDS = 20
-NONE_SHOWN = (
+NO_CLIENT_KEY = (
     'it passes the client\'s own key on (`"key": "client"`), and this request has none beside the local client key; '
     "send one as Bearer or x-api-key, or give the entry a key of its own"
 )
 
 
 class KeyMissing(Exception):
-    """The key that the settings name cannot be had; the message says what to do."""
+    """The key that the settings name is not available; the message tells the user what to do."""
 
 
-class NoneShown(KeyMissing):
-    """The entry passes the client's own key on, and the client has shown none: a matter of this request alone."""
+class NoClientKey(KeyMissing):
+    """The entry passes the client's own key on, and this request has none: other requests may have one."""
 
 
 def resolve_key(key: str, environment: Mapping[str, str] = os.environ) -> str:
@@ -44,11 +44,11 @@ def resolve_key(key: str, environment: Mapping[str, str] = os.environ) -> str:
 async def fetch_key(upstream: Upstream, client_headers: Headers) -> str:
     """The key of the entry, "" where the client's own is passed on or none is needed. Raises KeyMissing.
 
-    It holds up nobody else: a locked keychain asks its user first.
+    Other requests are not delayed: a locked keychain asks its user first.
     """
     key = upstream.key
-    if key == "client" and not upstream.is_demo and not _shows_some(upstream, client_headers):
-        raise NoneShown(NONE_SHOWN)
+    if key == "client" and not upstream.is_demo and not _has_client_key(upstream, client_headers):
+        raise NoClientKey(NO_CLIENT_KEY)
     if not key.startswith(KEYRING):
         return resolve_key(key)
     try:
@@ -60,7 +60,7 @@ async def fetch_key(upstream: Upstream, client_headers: Headers) -> str:
         ) from None
 
 
-def _shows_some(upstream: Upstream, client_headers: Headers) -> bool:
+def _has_client_key(upstream: Upstream, client_headers: Headers) -> bool:
     own = any(name.lower() in CREDENTIALS for name in upstream.headers)
     return own or bool(own_credentials(client_headers))
 
@@ -77,9 +77,9 @@ def _from_keyring(name: str) -> str:
     return _sendable(found, f"the entry {name} of the system keychain")
 
 
-def _sendable(key: str, place: str) -> str:
-    """The key, which has to fit into a header. Raises KeyMissing."""
+def _sendable(key: str, source: str) -> str:
+    """The key, if it fits into a header. Raises KeyMissing."""
     stripped = key.strip()
     if not (stripped.isascii() and stripped.isprintable()):
-        raise KeyMissing(f"{place} holds no key in one line, in plain ASCII")
+        raise KeyMissing(f"{source} holds no key in one line, in plain ASCII")
     return stripped

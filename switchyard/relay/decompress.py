@@ -1,4 +1,4 @@
-"""Unpack what came compressed; how much may come out is bounded at every step, so that a bomb bursts early."""
+"""Decompress bodies, with a limit at every step, so that a decompression bomb is noticed early."""
 
 import zlib
 from collections.abc import Callable
@@ -10,21 +10,21 @@ import zstandard
 STEP_BYTES = 1024 * 1024
 SLICE_BYTES = 64 * 1024
 MOST_PER_CHUNK = 16 * 1024 * 1024
-"""what one chunk from the network may become: text packs ten to one, a bomb a thousand to one and more"""
+"""the decompressed size of one chunk: text compresses ten to one, a bomb a thousand to one or more"""
 MAX_WINDOW = 2**27
 
 
 class UnpackError(Exception):
-    """The bytes are not what `content-encoding` says."""
+    """The bytes do not match `content-encoding`."""
 
 
 class DecompressionBomb(UnpackError):
-    """They become more than they may."""
+    """The decompressed data exceeds the limit."""
 
 
 class _Unpacker(Protocol):
     def feed(self, chunk: bytes, bound: int) -> bytes:
-        """Raises DecompressionBomb when more than `room` bytes come out."""
+        """Raises DecompressionBomb if the result has more than `bound` bytes."""
         ...
 
 
@@ -37,7 +37,7 @@ class _Zlib:
     def feed(self, chunk: bytes, bound: int) -> bytes:
         if not self._raw_deflate_possible:
             return self._steps(chunk, bound)
-        # "deflate" means zlib by the standard, but raw deflate is common; the first two bytes tell
+        # "deflate" means zlib by the standard, but raw deflate is common; the first two bytes differ
         chunk = self._begun + chunk
         if len(chunk) < 2:
             self._begun = chunk
@@ -73,7 +73,7 @@ class _Zstd:
     def __init__(self) -> None:
         self._out = _Bounded()
         inner = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
-        # the other interfaces of the library unpack a chunk at one go, however large it becomes
+        # the other interfaces of the library decompress a chunk at once, however large the result
         self._inner = inner.stream_writer(cast(IO[bytes], self._out), closefd=False)
 
     def feed(self, chunk: bytes, bound: int) -> bytes:
@@ -83,7 +83,7 @@ class _Zstd:
 
 
 class _Bounded:
-    """Pieces that together must not exceed the room there is."""
+    """Pieces whose total size is limited."""
 
     def __init__(self, bound: int = 0) -> None:
         self.set_bound(bound)
@@ -97,7 +97,7 @@ class _Bounded:
         self._size += len(piece)
         if self._size > self._bound:
             self._pieces.clear()
-            raise DecompressionBomb(f"the compressed data swells beyond {self._bound >> 20} MB")
+            raise DecompressionBomb(f"the compressed data decompresses to more than {self._bound >> 20} MB")
         self._pieces.append(bytes(piece))
         return len(piece)
 
@@ -117,7 +117,7 @@ ERRORS = (zlib.error, brotli.error, zstandard.ZstdError)
 
 
 class Unpacker:
-    """Undoes a `content-encoding` header, several codings included."""
+    """Undoes a `content-encoding` header with one or more codings."""
 
     def __init__(self, encoding: str) -> None:
         names = [name.strip().lower() for name in encoding.split(",")]
@@ -132,7 +132,7 @@ class Unpacker:
         return bool(self._chain)
 
     def feed(self, chunk: bytes, bound: int = MOST_PER_CHUNK) -> bytes:
-        """The unpacked bytes of this chunk. Raises UnpackError; no coding of a chain may exceed the room."""
+        """The decompressed bytes of this chunk. Raises UnpackError; the limit holds for each coding of a chain."""
         try:
             for unpacker in self._chain:
                 chunk = unpacker.feed(chunk, bound)
@@ -142,7 +142,7 @@ class Unpacker:
 
 
 def unpack_whole(encoding: str, body: bytes, limit: int) -> bytes:
-    """A request body, unpacked. Raises UnpackError when it is broken or larger than `limit` bytes."""
+    """A request body, decompressed. Raises UnpackError if it is broken or larger than `limit` bytes."""
     unpacker = Unpacker(encoding)
     if not unpacker.is_needed:
         return body

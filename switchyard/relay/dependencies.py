@@ -1,4 +1,4 @@
-"""What the relay is given by whoever builds it: settings, memories, the wire, and where to note an end."""
+"""What the relay is built with: settings, memories, the transports, and where an end is recorded."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,7 +15,7 @@ from switchyard.relay.draining import Draining
 from switchyard.relay.hold import Hold
 from switchyard.relay.signatures import SignatureLedger
 from switchyard.relay.simulate import SimulatingWire
-from switchyard.relay.waiting import WaitingRoom
+from switchyard.relay.slot_queue import SlotQueue
 from switchyard.routing.final_errors import FinalErrors
 from switchyard.routing.lineup import Moment
 from switchyard.routing.route import State
@@ -28,21 +28,21 @@ COUNTS_SLEEP = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", 
 
 
 def steady_seconds() -> float:
-    """Seconds that only ever go on, also while the machine sleeps: a rest is not longer for a closed lid."""
+    """Seconds that also count while the machine sleeps: a closed lid makes no cooldown longer."""
     return time.monotonic() if COUNTS_SLEEP is None else time.clock_gettime(COUNTS_SLEEP)
 
 
 Learned = dict[tuple[str, str], dict[str, Any]]
-"""(upstream, model) -> capabilities that refusals have taught: one model may lack what another has"""
+"""(upstream, model) -> capabilities learned from refusals: one model may lack what another has"""
 
 
 class Dependencies(msgspec.Struct, frozen=True):
-    """`settings` and `state` are asked anew for each request: they may change at any time."""
+    """`settings` and `state` are called anew for each request: they may change at any time."""
 
     settings: Callable[[], Settings]
     state: Callable[[], State]
     sessions: Sessions
-    waiting: WaitingRoom
+    slots: SlotQueue
     codecs: Mapping[ProtocolName, Codec]
     wire: SimulatingWire
     opened: Callable[[Exchange], None]
@@ -50,7 +50,7 @@ class Dependencies(msgspec.Struct, frozen=True):
     now: Callable[[], Moment]
     monotonic: Callable[[], float] = steady_seconds
     awake: Callable[[], float] = time.perf_counter
-    """seconds that stand still while the machine sleeps: a closed lid uses up nobody's time budget"""
+    """seconds that do not count while the machine sleeps: a closed lid uses up no time budget"""
     hold: Hold = msgspec.field(default_factory=lambda: Hold(time.perf_counter))
     budgets: HoldBudgets = msgspec.field(default_factory=HoldBudgets)
     answered: set[str] = msgspec.field(default_factory=set)

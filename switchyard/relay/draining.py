@@ -8,13 +8,13 @@ from switchyard.relay.upstream import Reply
 
 LINGER_SECONDS = 1.0
 MAX_BYTES = 256 * 1024
-"""An upstream that sends more, or takes longer, loses its connection: neither belongs to the answer."""
+"""The connection of an upstream that sends more, or takes longer, is closed: neither belongs to the answer."""
 
 Release = Callable[[], None]
 
 
 class Draining:
-    """Takes over the replies whose answers are complete, so that no client waits for the end of a body.
+    """Reads replies to their end after the answer is complete, so that no client waits for that.
 
     An upstream counts a request until its body has ended or its connection is closed.
     """
@@ -40,7 +40,7 @@ class Draining:
         return len(self._tasks)
 
     async def stop(self) -> None:
-        """Close what is left; every slot is free when this returns."""
+        """Close the remaining replies; every slot is free when this returns."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

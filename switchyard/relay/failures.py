@@ -1,14 +1,14 @@
-"""The failures that we find ourselves: nothing was answered, or nothing that is an answer."""
+"""The failures that Switchyard itself finds: no answer, or no valid one."""
 
 from switchyard.exchange import Failure, FailureCause, FailureKind
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.neutral import ErrorType, WireError
 
-NESTED = "sent JSON that is nested beyond all measure"
+NESTED = "sent JSON that is nested too deeply"
 
 
 class AttemptFailed(Exception):
-    """The upstream did not answer; the failure says how."""
+    """The upstream did not answer; `failure` is the reason."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
@@ -16,7 +16,7 @@ class AttemptFailed(Exception):
 
 
 def network_failure(kind: FailureKind, message: str, cause: FailureCause = "") -> Failure:
-    """What went wrong on the way to or from the upstream."""
+    """What went wrong between Switchyard and the upstream."""
     timed_out = kind in (
         FailureKind.CONNECT_TIMEOUT,
         FailureKind.FIRST_BYTE_TIMEOUT,
@@ -27,8 +27,8 @@ def network_failure(kind: FailureKind, message: str, cause: FailureCause = "") -
 
 
 def timeout_failure(kind: FailureKind, seconds: float) -> Failure:
-    """The failure of an upstream that was silent for so long."""
-    what = "sent nothing" if kind is FailureKind.FIRST_BYTE_TIMEOUT else "fell silent"
+    """The failure of an upstream that sent nothing for so long."""
+    what = "sent nothing" if kind is FailureKind.FIRST_BYTE_TIMEOUT else "sent nothing more"
     return network_failure(kind, f"{what} for {seconds:g} s")
 
 

@@ -1,4 +1,4 @@
-"""The one error a client gets when no upstream answered: the most telling one, with the earliest recovery."""
+"""The one error that a client gets when no upstream answered: the most helpful one, with the earliest recovery."""
 
 import math
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ MOST_DESCRIPTIVE = (
 )
 
 PASSING = frozenset({"cooldown", "trial", "concurrency", "rate", "time"})
-"""reasons that will not last"""
+"""reasons that pass by themselves"""
 
 CLIENT_ERRORS = frozenset({ErrorType.INVALID_REQUEST, ErrorType.CONTEXT_OVERFLOW, ErrorType.TOO_LARGE})
 LASTING = CLIENT_ERRORS | {
@@ -37,24 +37,24 @@ LASTING = CLIENT_ERRORS | {
     ErrorType.NOT_FOUND,
     ErrorType.MODEL_NOT_FOUND,
 }
-"""causes that no wait removes: the end of such a cooldown is no recovery"""
+"""causes that do not pass: the end of such a cooldown is no recovery"""
 MINUTE = 60.0
 
 
 class FinalError(msgspec.Struct, frozen=True):
     error: WireError
     reported: Failure | None = None
-    """the upstream's own answer, in the client's protocol: given back as it came"""
+    """the upstream's own answer, in the client's protocol: returned unchanged"""
     upstream: str = ""
-    """whose error is returned"""
+    """the upstream whose error is returned"""
     recovery_seconds: float | None = None
-    """until the first upstream may answer again, where that is known"""
+    """until the first upstream may answer again, if known"""
     hold_used_up: bool = False
-    """the time for holding the turn has ended: a client that waits by itself is told for how long"""
+    """the hold time of the turn is used up: clients that wait by themselves get the time of the recovery"""
 
 
 def nothing_could_answer(route: Route, model: str, now: Moment) -> FinalError:
-    """No upstream was even tried: says which exist and why each was skipped."""
+    """No upstream was tried: names each with the reason why it was skipped."""
     ends = [cooling.cooldown.until for cooling in route.cooling if cooling.cooldown.passes]
     ends += [now.monotonic for _ in route.candidates]
     reported = [(skip.upstream, skip.text) for skip in route.skipped]
@@ -69,7 +69,7 @@ def nothing_could_answer(route: Route, model: str, now: Moment) -> FinalError:
 
 
 def all_failed(attempts: Sequence[Attempt], skipped: Sequence[Skip], now: Moment) -> FinalError:
-    """Every candidate failed. The message names each upstream and its cause, and those who could not be asked now."""
+    """Every candidate failed. The message names each upstream and its cause, and those that could not be asked now."""
     failed = [attempt for attempt in attempts if attempt.failure is not None]
     chosen = min(failed, key=_rank)
     assert chosen.failure is not None
@@ -88,7 +88,7 @@ def all_failed(attempts: Sequence[Attempt], skipped: Sequence[Skip], now: Moment
 
 
 def _recovery_seconds(failed: Sequence[Attempt], passing: Sequence[Skip], now: Moment) -> float | None:
-    """By the cooldowns, and by the hints of upstreams that have none."""
+    """From the cooldowns, and from the hints of upstreams without one."""
     last = {attempt.upstream: attempt for attempt in failed}
     lasting = {name for name, attempt in last.items() if _type(attempt) in LASTING}
     cooling = {skip.upstream: skip.until - now.monotonic for skip in passing if skip.until is not None}
@@ -99,7 +99,7 @@ def _recovery_seconds(failed: Sequence[Attempt], passing: Sequence[Skip], now: M
 
 
 def _hint(attempt: Attempt, failed: Sequence[Attempt]) -> float | None:
-    """What is left of it at the end of the last attempt."""
+    """The wait that is left at the end of the last attempt."""
     assert attempt.failure is not None
     wait = attempt.failure.retry_after
     if wait is None:

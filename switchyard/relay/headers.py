@@ -1,4 +1,4 @@
-"""Which headers travel: to the upstream, and back to the client."""
+"""Which headers are passed on: to the upstream, and back to the client."""
 
 import re
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ OUR_USER_AGENT = f"switchyard/{VERSION}"
 ANTHROPIC_VERSION = "2023-06-01"
 BETAS = "anthropic-beta"
 CREDENTIALS = ("authorization", "x-api-key", "api-key")
-"""the headers in which clients show their keys"""
+"""the headers in which clients send their keys"""
 SCHEMES = frozenset({"", "bearer", "basic"})
 
 NEVER_FORWARDED = frozenset(
@@ -47,9 +47,9 @@ def upstream_headers(
     stream: bool,
     refused_betas: tuple[str, ...] = (),
 ) -> Headers:
-    """What the upstream gets: the client's own headers where both speak the same protocol, our few otherwise.
+    """What the upstream gets: the client's own headers if both use the same protocol, else only our own.
 
-    The upstream's `headers` of the settings win over everything.
+    The upstream's `headers` in the settings take precedence.
     """
     headers: dict[str, str] = {}
     if same_protocol:
@@ -100,9 +100,9 @@ def _credentials(upstream: Upstream, key: str, client_headers: Headers) -> dict[
 
 
 def own_credentials(client_headers: Headers) -> dict[str, str]:
-    """What the client shows for the upstream; the local client keys have been taken out of its headers before."""
-    shown = [(name, value.strip()) for name, value in client_headers if name in CREDENTIALS]
-    return {name: value for name, value in shown if value.lower() not in SCHEMES}
+    """The key that the client sends for the upstream; its headers hold no local client key any more."""
+    sent = [(name, value.strip()) for name, value in client_headers if name in CREDENTIALS]
+    return {name: value for name, value in sent if value.lower() not in SCHEMES}
 
 
 def auth_style(upstream: Upstream, key: str) -> str:
@@ -117,7 +117,7 @@ def _is_official(base_url: str) -> bool:
 
 
 def given_back(upstream_headers: Iterable[tuple[str, str]]) -> Headers:
-    """The upstream's headers that a client may see: request ids and rate limits, nothing a browser obeys."""
+    """The upstream's headers that a client may see: request ids and rate limits, nothing that a browser acts on."""
     given: Headers = []
     limit = MAX_GIVEN_BACK
     for name, value in upstream_headers:

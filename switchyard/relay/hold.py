@@ -18,7 +18,7 @@ from switchyard.routing.waits import Waited
 MAX_HELD = 200
 MAX_HELD_BYTES = 256 * 1024 * 1024
 CUT = "held when the daemon ended"
-"""reason of a cancellation: clients that then repeat their request are cut off"""
+"""reason of a cancellation: the connections of clients that then repeat their request are cut"""
 GIVEN_UP = "given up by the user"
 SHORTEST_TIMER = 0.001
 
@@ -26,7 +26,7 @@ log = logging.getLogger("switchyard.relay")
 
 
 class Wake(msgspec.Struct, frozen=True):
-    """Why a held request goes on: it may probe a target, one has recovered, the settings were edited, time is up."""
+    """Why a held request continues: it may probe a target, one has recovered, the settings were edited, time is up."""
 
     reason: Literal["probe", "released", "edited", "time"]
     target: Target = ("", "")
@@ -49,7 +49,7 @@ class HeldRequest:
 
     @property
     def ends_at(self) -> float:
-        """The moment at which nothing is waited for any more."""
+        """The moment at which the hold ends at the latest."""
         return min(self.until, max((waited.until for waited in self.waits), default=math.inf))
 
 
@@ -71,7 +71,7 @@ class Hold:
         return self._probes.begin(exchange, target, self._now())
 
     def end(self, exchange: str, target: Target) -> None:
-        """The attempt is over without a word on the target: the client left, or a failure that does not pass."""
+        """The attempt is over without a result for the target: the client left, or the failure does not pass."""
         self._probes.end(exchange, target)
         if self._held:
             self._hand_out()
@@ -84,7 +84,7 @@ class Hold:
             self._hand_out()
 
     def succeeded(self, exchange: str, target: Target) -> None:
-        """The attempt has shown content: who waits for this target goes on at once."""
+        """The answer has content: all requests that wait for this target continue at once."""
         self._probes.end(exchange, target)
         waiting = self._probes.succeeded(target)
         if waiting is not None:
@@ -105,7 +105,7 @@ class Hold:
         return True
 
     def leave(self, exchange: Exchange) -> float:
-        """The request is held no longer: the seconds for which it was."""
+        """The request is no longer held: returns for how many seconds it was."""
         held = self._held.pop(exchange.id)
         self._bytes -= held.size
         self._probes.leave(exchange.id)
@@ -132,7 +132,7 @@ class Hold:
             self._probes.leave(exchange.id)
 
     async def pause(self, exchange: Exchange, seconds: float) -> set[Target]:
-        """Wait for nothing but the time: the targets at which others have succeeded meanwhile."""
+        """Wait for so many seconds: returns the targets at which others have succeeded meanwhile."""
         held = self._held[exchange.id]
         recovered = held.recovered = set()
         try:
@@ -152,13 +152,13 @@ class Hold:
         self._hand_out()
 
     def edited(self) -> None:
-        """The settings have changed: every held request looks at its upstreams anew."""
+        """The settings have changed: every held request tries what is new."""
         for exchange in self._held:
             self._probes.leave(exchange)
             self._wake(exchange, Wake("edited"))
 
     def give_up(self, exchange: str | None = None) -> int:
-        """End the waiting of one request, or of all, with its final error: how many it was."""
+        """End one held request, or all, with the final error: returns how many."""
         wanted = [held for held in self._held.values() if exchange in (None, held.exchange.id)]
         for held in wanted:
             held.is_given_up = True
@@ -166,7 +166,7 @@ class Hold:
         return len(wanted)
 
     def cut_all(self) -> None:
-        """The daemon ends: the clients of held requests repeat them, to whoever serves then."""
+        """The daemon ends: the clients of held requests repeat them, after the restart."""
         for held in list(self._held.values()):
             held.task.cancel(CUT)
 
@@ -175,18 +175,18 @@ class Hold:
         return tuple(self._held.values())
 
     def next_try_at(self, targets: Iterable[Target]) -> float | None:
-        """The moment of the next try of these targets, by anybody; None while one is under way."""
+        """The moment of the next try of these targets, by any request; None while one is under way."""
         return self._probes.next_try_at(targets)
 
     def is_queued(self, held: HeldRequest) -> bool:
-        """What it waited for answers again; it waits for a free slot there."""
+        """True if the target answers again and the request waits for a free slot there."""
         is_waiting = held.wake is not None or held.recovered is not None
         return not is_waiting and not self._probes.is_trying(held.exchange.id)
 
     # --- handing out ---------------------------------------------------------------------
 
     def _release(self, exchange: str, target: Target, waiting: Sequence[str]) -> None:
-        """Everybody who waits for the target goes on: the exchange has found that it answers again."""
+        """All requests that wait for the target continue: this one has found that it answers again."""
         for one in waiting:
             self._wake(one, Wake("released", target))
         for held in self._held.values():
@@ -194,7 +194,7 @@ class Hold:
                 held.recovered.add(target)
         if waiting or exchange in self._held:
             count = len(waiting)
-            others = "1 held request goes on" if count == 1 else f"{count} held requests go on"
+            others = "1 held request continues" if count == 1 else f"{count} held requests continue"
             log.info('upstream "%s" answers again%s', target[0], f"; {others}" if count else "")
 
     def _wake(self, exchange: str, wake: Wake) -> None:
@@ -203,9 +203,9 @@ class Hold:
             held.wake.set_result(wake)
 
     def _hand_out(self) -> None:
-        """Wake those whose turn it is, and look again when time opens the next line."""
+        """Wake the requests whose turn it is, and check again at the next moment of a try."""
         for grant in self._probes.grants(self._now()):
-            self._wake(grant.exchange, Wake("probe", grant.target))  # who waits in a line waits for its wake
+            self._wake(grant.exchange, Wake("probe", grant.target))
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,10 +1,10 @@
-"""A limit on silence that costs almost nothing for each event."""
+"""An idle timeout that costs almost nothing for each event."""
 
 import asyncio
 import math
 
-LAST_LOOKS = 5
-"""turns of the event loop that it grants in the end: after a standstill, what came meanwhile is heard only now"""
+LAST_CHECKS = 5
+"""turns of the event loop before it expires: after a suspension, what arrived meanwhile is read only now"""
 
 
 class IdleTimeout:
@@ -18,7 +18,7 @@ class IdleTimeout:
         self._seconds = seconds
         self._total_seconds = total_seconds
         self._is_paused = False
-        self._looks = 0
+        self._checks = 0
         self._timer: asyncio.Handle
 
     def __enter__(self) -> "IdleTimeout":
@@ -35,11 +35,11 @@ class IdleTimeout:
 
     @property
     def is_over(self) -> bool:
-        """True if the total time is up, whatever was received."""
+        """True if the total time is up."""
         return self._loop.time() >= self._ends
 
     def lift_total(self) -> None:
-        """From now on only silence counts."""
+        """From now on only the idle time counts."""
         self._ends = math.inf
 
     def touch(self) -> None:
@@ -47,15 +47,15 @@ class IdleTimeout:
         self._last = self._loop.time()
 
     def pause(self) -> None:
-        """Until the next touch the silence is not the other side's."""
+        """Until the next touch the upstream is not idle."""
         self._is_paused = True
 
     def resume(self) -> None:
-        """The pause is over, and still nothing was heard."""
+        """The pause is over without a touch."""
         self._is_paused = False
 
     def restart(self, seconds: float) -> None:
-        """From now on this limit holds."""
+        """Start anew with this limit."""
         self.touch()
         if seconds < self._seconds:
             self._timer.cancel()
@@ -66,10 +66,10 @@ class IdleTimeout:
         now = self._loop.time()
         left = min((now if self._is_paused else self._last) + self._seconds, self._ends) - now
         if left > 0:
-            self._looks = 0
+            self._checks = 0
             self._timer = self._loop.call_later(left, self._check)
-        elif self._looks < LAST_LOOKS:
-            self._looks += 1
+        elif self._checks < LAST_CHECKS:
+            self._checks += 1
             self._timer = self._loop.call_soon(self._check)
         else:
             self._expired = True

@@ -1,4 +1,4 @@
-"""Ask one upstream alone, for ourselves: one tiny honest request, whatever its calendar and its rests."""
+"""Send one tiny probe to one upstream, regardless of its calendar and its cooldowns."""
 
 import asyncio
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ WELL_KNOWN: dict[ProtocolName, str] = {"messages": CLAUDE_SONNET, "chat": "gpt-5
 PINGS: dict[ProtocolName, Mapping[str, Any]] = {
     "messages": {"max_tokens": MAX_OUTPUT_TOKENS, "messages": [{"role": "user", "content": "ping"}]},
     "chat": {"max_tokens": MAX_OUTPUT_TOKENS, "messages": [{"role": "user", "content": "ping"}]},
-    # relays of Codex accounts answer in streams only, and store nothing
+    # relays of Codex accounts only stream, and store nothing
     "responses": {
         "max_output_tokens": MAX_OUTPUT_TOKENS,
         "input": [{"role": "user", "content": [{"type": "input_text", "text": "ping"}]}],
@@ -71,7 +71,7 @@ async def ask_isolated(
     model: str = "",
     rules: tuple[ModelRule, ...] = (),
 ) -> ProbeResult:
-    """The answer of this upstream and no other. What clients know of its health and sessions stays as it is."""
+    """The answer of this upstream and no other. Its health and sessions stay as they are for clients."""
     protocol = upstream.protocol
     body = msgspec.json.encode({"model": model or usual_model(upstream), **PINGS[protocol]})
     headers: Headers = [("user-agent", OUR_USER_AGENT)]
@@ -86,7 +86,7 @@ async def ask_isolated(
 
 
 def usual_model(upstream: Upstream) -> str:
-    """A model that this upstream serves: the first it names, else one that its protocol is known for."""
+    """A model that this upstream serves: the first that it names, else a common one of its protocol."""
     known = WELL_KNOWN[upstream.protocol]
     exact = [name for name in upstream.models if not is_glob(name)]
     globs = [name.replace("*", "").replace("?", "") for name in upstream.models if is_glob(name)]
@@ -98,7 +98,7 @@ def _serves(upstream: Upstream, model: str) -> bool:
 
 
 def what_failed(exchange: Exchange) -> str:
-    """The failure in the words of the upstream, without what only clients need to be told."""
+    """The failure as the upstream reported it, without what only clients need."""
     last = exchange.attempts[-1].failure if exchange.attempts else None
     if last is not None:
         return last.message
@@ -121,13 +121,13 @@ def answer_text(codec: Codec, body: bytes) -> str:
     return " ".join(" ".join(texts).split())
 
 
-# --- the surroundings in which there is only one upstream ----------------------
+# --- dependencies with only one upstream ---------------------------------------
 
 
 def _isolated(
     dependencies: Dependencies, upstream: Upstream, patience_seconds: float, rules: tuple[ModelRule, ...]
 ) -> Dependencies:
-    """Its limits are kept count of, but do not hold this request up; its failures cost clients nothing."""
+    """The probe counts against its limits but does not wait for them; its failures do not affect clients."""
     settings = _only(dependencies.settings(), upstream, patience_seconds, rules)
     state = State(Health(), dependencies.state().limits)
     return replace(dependencies, settings=lambda: settings, state=lambda: state, sessions=Sessions())
@@ -157,7 +157,7 @@ def _only(
 
 
 class _Kept:
-    """A sink that keeps what it is given, as far as it is of use."""
+    """A sink that keeps the beginning of the answer."""
 
     def __init__(self) -> None:
         self.started = False

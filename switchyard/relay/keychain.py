@@ -1,4 +1,4 @@
-"""The system keychain, through the optional package `keyring`: look a key up, put one there."""
+"""The system keychain, through the optional package `keyring`: look up a key, store one."""
 
 import sys
 from importlib import import_module
@@ -13,18 +13,18 @@ UNUSABLE = 0
 
 
 class KeychainRefused(Exception):
-    """The keychain cannot be used; the message says what to do."""
+    """The keychain cannot be used; the message tells the user what to do."""
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """Where the keychain holds a key."""
+    """An entry of the keychain."""
 
     name: str
     is_new: bool
 
 
 def is_usable() -> bool:
-    """Is the package there, and a keychain behind it?"""
+    """True if the package is installed and finds a keychain."""
     try:
         _keychain()
     except KeychainRefused:
@@ -43,7 +43,7 @@ def look_up(name: str) -> str:
 
 
 def keep(wished: str, key: str) -> Kept:
-    """Puts the key there, under the wished name or, where that holds another key, a numbered one.
+    """Store the key, under the wished name or, if that holds another key, a numbered one.
 
     Raises KeychainRefused.
     """
@@ -65,7 +65,7 @@ def keep(wished: str, key: str) -> Kept:
 
 
 def forget(name: str) -> None:
-    """Takes the key out again. Raises KeychainRefused."""
+    """Delete the key. Raises KeychainRefused."""
     try:
         _package().delete_password(SERVICE, name)
     except Exception as error:  # as above
@@ -81,7 +81,7 @@ def _package() -> Any:
 
 
 def _keychain() -> Any:
-    """What the package has chosen to keep keys in. Raises KeychainRefused."""
+    """The backend that the package has chosen. Raises KeychainRefused."""
     try:
         backend = _package().get_keyring()
         usable = backend.priority > UNUSABLE
@@ -95,5 +95,5 @@ def _keychain() -> Any:
 
 
 def _refused(name: str, error: Exception) -> KeychainRefused:
-    """Without the error's own words: they might hold the key."""
+    """Without the text of the error, which might hold the key."""
     return KeychainRefused(f"the system keychain refused {name}: {type(error).__name__}")

@@ -1,4 +1,4 @@
-"""Keep the local client keys on this machine: take them out of what a request would carry to an upstream."""
+"""Keep the local client keys on this machine: remove them from requests before an upstream gets them."""
 
 import re
 from base64 import b64decode
@@ -35,7 +35,7 @@ _decode_all_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def without_local_keys(request: ClientRequest, keys: Iterable[str]) -> ClientRequest:
-    """A request that was read earlier: what its client sent may have become a client key since."""
+    """For a request that was read earlier: a text in it may have become a client key since."""
     local = local_keys(tuple(keys))
     return replace(
         request,
@@ -52,7 +52,7 @@ def local_keys(keys: tuple[str, ...]) -> "LocalKeys":
 
 
 class LocalKeys:
-    """Removes client keys from headers, query and body. Without any keys it returns what it is given."""
+    """Removes client keys from headers, query and body. Without keys everything is returned unchanged."""
 
     def __init__(self, keys: tuple[str, ...]) -> None:
         long = sorted((key for key in keys if len(key) >= LONG_KEY_CHARS), key=len, reverse=True)
@@ -77,7 +77,7 @@ class LocalKeys:
         return "&".join(pair for pair in query.split("&") if not self._pattern.search(unquote_plus(pair)))
 
     def out_of_body(self, body: bytes) -> bytes:
-        """With long keys replaced wherever they stand, short ones where a member that identifies the client is one."""
+        """With long keys replaced everywhere, short ones where they are a whole member that identifies the client."""
         for spelled in self._long:
             body = body.replace(spelled, INSTEAD.encode())
         if any(quoted in body for quoted in self._quoted):
@@ -95,7 +95,7 @@ class LocalKeys:
         try:
             members = _decode_members(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return body  # whoever reads the request refuses it
+            return body  # the request is refused when it is decoded
         changed = {}
         for name in (*IDENTIFYING, METADATA):
             value = _value(getattr(members, name))

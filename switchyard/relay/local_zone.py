@@ -1,10 +1,10 @@
-"""The machine's own time zone, with its changes between summer and winter."""
+"""The machine's time zone, with daylight saving time."""
 
 from datetime import UTC, datetime, timedelta, tzinfo
 
 
 class LocalZone(tzinfo):
-    """What the system says, asked anew each time: laptops travel."""
+    """Read from the system each time: laptops travel."""
 
     def utcoffset(self, dt: datetime | None) -> timedelta | None:
         return None if dt is None else dt.replace(tzinfo=None).astimezone().utcoffset()

@@ -1,14 +1,14 @@
 """Release the connection and the slot of an answer, exactly once."""
 
 from switchyard.relay.draining import Draining
+from switchyard.relay.slot_queue import SlotQueue
 from switchyard.relay.upstream import Reply
-from switchyard.relay.waiting import WaitingRoom
 
 
 class OpenAnswer:
     """Call `drain` when the answer is complete; call `close` in every case. The first call of either counts."""
 
-    def __init__(self, reply: Reply, upstream: str, queue: WaitingRoom, draining: Draining) -> None:
+    def __init__(self, reply: Reply, upstream: str, queue: SlotQueue, draining: Draining) -> None:
         self._reply = reply
         self._upstream = upstream
         self._queue = queue
@@ -16,9 +16,9 @@ class OpenAnswer:
         self._is_open = True
 
     def drain(self) -> None:
-        """Keep the slot until the body has ended, which nobody waits for.
+        """Keep the slot until the body has ended, without waiting for that.
 
-        Call it before the client can see the end: its next request is to find the slot free if the body has ended.
+        Call it before the client can see the end: then its next request finds the slot free if the body has ended.
         """
         if self._is_open:
             self._is_open = False

@@ -1,4 +1,4 @@
-"""How long an upstream may take until its answer has content: comments and pings are no answer."""
+"""How long an upstream may take until its answer has content; comments and pings do not count."""
 
 from switchyard.exchange import Failure, FailureKind
 from switchyard.relay.failures import network_failure, timeout_failure
@@ -8,8 +8,8 @@ from switchyard.relay.idle_timeout import IdleTimeout
 class Patience:
     """`first_byte` seconds until the model is at work, then `idle` seconds between two chunks; content by `total`.
 
-    A server that is at work may think for long before it shows anything (an open thinking block, a reasoning item):
-    from then on everything it sends keeps it alive. With content the total time no longer counts.
+    A server that is at work may think for long before any content (an open thinking block, a reasoning item): from
+    then on everything that it sends resets the idle time. With content the total time no longer counts.
     """
 
     def __init__(self, first_byte: float, idle: float, total: float) -> None:
@@ -20,7 +20,7 @@ class Patience:
         self.limit = IdleTimeout(self._first_byte, total)
 
     def note(self, work_begun: bool, content_begun: bool) -> None:
-        """A chunk was received; what is known of the answer with it."""
+        """A chunk was received; what the answer has shown so far."""
         if not work_begun:
             return
         if content_begun:
@@ -32,7 +32,7 @@ class Patience:
             self.limit.restart(self._idle)
 
     def failure(self, *, has_received: bool) -> Failure:
-        """What the upstream is charged with once the limit has ended the attempt."""
+        """The failure of the upstream once the limit has ended the attempt."""
         kind = FailureKind.IDLE_TIMEOUT if self._work_begun else FailureKind.FIRST_BYTE_TIMEOUT
         if self._work_begun and not self.limit.is_over:
             return timeout_failure(kind, self._idle)

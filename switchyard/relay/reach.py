@@ -1,4 +1,4 @@
-"""The way to an upstream, step by step: its name, a connection, TLS."""
+"""Connect to an upstream step by step: its name, a connection, TLS."""
 
 import asyncio
 import os
@@ -86,5 +86,5 @@ async def _handshake(host: str, port: int, connect_seconds: float) -> Step:
 
 
 def _why(error: OSError) -> str:
-    """The system's own words: where several addresses were tried, the error itself names only those."""
+    """The system's text: if several addresses were tried, the error itself names only them."""
     return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)

@@ -1,4 +1,4 @@
-"""Blank the secrets that an upstream repeats when it refuses them, and those that stand in an address."""
+"""Redact the secrets that an upstream repeats when it refuses them, and those in an address."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -14,7 +14,7 @@ from switchyard.relay.headers import CREDENTIALS
 from switchyard.settings import SECRET_NAME, Upstream
 
 SHORTEST_SECRET = 6
-"""Local servers take any key: a single letter is no secret, and would be found in every text."""
+"""Local servers accept any key: a single letter is no secret, and would be found in every text."""
 LONGEST_BEGINNING = 12
 """Many keys begin alike: `sk-ant-api03-` is no secret."""
 BLANK = "[key]"
@@ -24,21 +24,21 @@ MASK = "***"
 def secrets_of(
     upstream: Upstream, client_headers: Iterable[tuple[str, str]] = (), key: str | None = None
 ) -> tuple[str, ...]:
-    """What this upstream is shown and nobody else may see; the longest first.
+    """The secrets that only this upstream may see; the longest first.
 
-    Without the `key` that it was shown this looks it up, which may take a while.
+    Without the `key` that was sent to it this looks it up, which may take a while.
     """
-    shown = [*upstream.headers.values()]
+    sent = [*upstream.headers.values()]
     with suppress(KeyMissing):
-        shown.append(resolve_key(upstream.key) if key is None else key)
+        sent.append(resolve_key(upstream.key) if key is None else key)
     if upstream.key == "client":
-        shown += [value.rpartition(" ")[2] for name, value in client_headers if name in CREDENTIALS]
-    return _secrets_among(upstream.base_url, upstream.proxy, *shown)
+        sent += [value.rpartition(" ")[2] for name, value in client_headers if name in CREDENTIALS]
+    return _secrets_among(upstream.base_url, upstream.proxy, *sent)
 
 
 @lru_cache(128)
-def _secrets_among(base_url: str, proxy: str, *shown: str) -> tuple[str, ...]:
-    return worth_hiding({*shown, *_secrets_in(base_url), *_secrets_in(proxy)})
+def _secrets_among(base_url: str, proxy: str, *sent: str) -> tuple[str, ...]:
+    return worth_hiding({*sent, *_secrets_in(base_url), *_secrets_in(proxy)})
 
 
 def worth_hiding(found: Iterable[str]) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ def worth_hiding(found: Iterable[str]) -> tuple[str, ...]:
 
 @lru_cache(1024)
 def _secrets_in(url: str) -> frozenset[str]:
-    """The password and the values of what is named like a key, as they stand there and decoded."""
+    """The password and the values of parameters that are named like a key, as they are and decoded."""
     parts = urlsplit(url)
     user, colon, password = parts.netloc.rpartition("@")[0].partition(":")
     pairs = [pair.partition("=") for pair in parts.query.split("&")]
@@ -57,9 +57,9 @@ def _secrets_in(url: str) -> frozenset[str]:
 
 def masked_url(url: str) -> str:
     """The address without passwords and keys."""
-    place, mark, query = url.partition("?")
-    scheme, slashes, rest = place.partition("//")
-    network, slash, path = rest.partition("/")
+    address, mark, query = url.partition("?")
+    scheme, slashes, location = address.partition("//")
+    network, slash, path = location.partition("/")
     user, at, host = network.rpartition("@")
     if at:
         name, colon, _ = user.partition(":")
@@ -87,14 +87,14 @@ def redacted_bytes(content: bytes, secrets: Iterable[str]) -> bytes:
     """As `redacted_text`, for what may be JSON."""
     for secret in secrets:
         in_json = msgspec.json.encode(secret)[1:-1]
-        # some write a slash in JSON as it is, some do not
+        # some encoders escape slashes in JSON
         for spelled in {secret.encode(), in_json, in_json.replace(b"/", rb"\/")}:
             content = content.replace(spelled, BLANK.encode())
     return content
 
 
 def _with_secret(secret: str) -> int:
-    """So much of its beginning is not told either: texts are cut, and the cut may go through a key."""
+    """How much of its beginning is redacted too: texts are shortened, and that may cut a key."""
     return min(len(secret), max(LONGEST_BEGINNING, len(secret) // 2))
 
 

@@ -1,4 +1,4 @@
-"""Answer the whole request by which Claude Code repeats a stream that has ended with a final error."""
+"""Answer the whole request with which Claude Code repeats a stream that has ended with a final error."""
 
 from switchyard.protocols.client_program import ClientProgram, program_of
 from switchyard.protocols.neutral import WireError
@@ -12,13 +12,13 @@ from switchyard.settings import Settings
 def remember(
     dependencies: Dependencies, request: ClientRequest, error: WireError, settings: Settings
 ) -> None:
-    """The stream ends with this error under these settings; a whole request has no such repeat."""
+    """The stream ends with this error under these settings; a whole request is not repeated in this way."""
     if request.summary.stream:
         dependencies.final_errors.remember(_turn(request), error, settings, dependencies.monotonic())
 
 
 def recall(dependencies: Dependencies, request: ClientRequest) -> FinalError | None:
-    """The error by which the turn of this repeat has ended, so that no upstream is asked again."""
+    """The error with which the turn of this repeat has ended, so that no upstream is asked again."""
     if request.summary.stream or not dependencies.final_errors:
         return None
     if program_of(request.protocol, dict(request.headers)) is not ClientProgram.CLAUDE_CODE:

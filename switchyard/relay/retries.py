@@ -34,7 +34,7 @@ class Retries:
 
     async def attempt(self, selected: Selected) -> Answer | Verdict:
         """The answer, which keeps the slot; or what comes next, with the slot released."""
-        queue, upstream = self._dependencies.waiting, selected.candidate.upstream
+        queue, upstream = self._dependencies.slots, selected.candidate.upstream
         if not selected.has_slot:
             queue.enter(upstream)
         outcome: Answer | Verdict | None = None

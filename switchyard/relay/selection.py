@@ -54,7 +54,7 @@ class Selection:
 
         The route is chosen anew after each wait: others may have found an upstream failing, or filled it, meanwhile.
         """
-        queue, granted = self._dependencies.waiting, ""
+        queue, granted = self._dependencies.slots, ""
         while self.seconds_left() > 0:
             queue.hand_out()
             state = self._dependencies.state()
@@ -127,7 +127,7 @@ class Selection:
     def _choose(self, state: State, granted: str = "") -> tuple[Candidate, ...]:
         """The candidates in order; `granted` names the upstream at which the request has a slot."""
         dependencies, ask = self._dependencies, self._ask
-        free_soon, now = dependencies.waiting.free_soon(), dependencies.now()
+        free_soon, now = dependencies.slots.free_soon(), dependencies.now()
         if granted or free_soon:
             ask = replace(ask, holds=granted, free_soon=free_soon)
         affinity = dependencies.sessions.affinity_of(
@@ -156,7 +156,7 @@ class QueuePosition:
     """One request's position in the queue for slots, and until when it waits there."""
 
     def __init__(self, dependencies: Dependencies) -> None:
-        self._queue = dependencies.waiting
+        self._queue = dependencies.slots
         self._ticket: int | None = None
         self._ends: float | None = None
         self._waits_for: str | None = None

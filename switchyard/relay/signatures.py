@@ -1,4 +1,4 @@
-"""Who issued which opaque data: a bounded memory, so that no upstream is sent what another one signed."""
+"""Remember which upstream issued which opaque data, so that no upstream gets what another one signed."""
 
 import re
 from collections import OrderedDict
@@ -10,7 +10,7 @@ OPAQUE = re.compile(rb'"(?:signature|encrypted_content|data)"\s*:\s*"([A-Za-z0-9
 
 
 class SignatureLedger:
-    """Learns the issuers of signatures from the answers that pass, and finds foreign ones in requests."""
+    """Learns the issuers of signatures from answers, and finds foreign ones in requests."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._issuers: OrderedDict[bytes, str] = OrderedDict()
@@ -18,7 +18,7 @@ class SignatureLedger:
         self._capacity = capacity
 
     def note(self, issuer: str, signatures: Iterable[str]) -> None:
-        """This issuer has just given these."""
+        """This issuer has issued these."""
         for signature in signatures:
             mark = _mark(signature.encode())
             self._issuers[mark] = issuer
@@ -28,7 +28,7 @@ class SignatureLedger:
             self._issuers.popitem(last=False)
 
     def foreign(self, body: bytes, issuer: str) -> frozenset[str]:
-        """The signatures in this request that are known to come from somebody else."""
+        """The signatures in this request that are known to come from another issuer."""
         if not self._known - {issuer}:
             return frozenset()
         return frozenset(

@@ -1,4 +1,4 @@
-"""Treat an upstream as down, slow or cutting for a while, so that its owner can watch the failover work."""
+"""Simulate for a while that an upstream is down, slow or cuts its answers, so that the user can watch the failover."""
 
 import asyncio
 import re
@@ -26,7 +26,7 @@ class Simulation(msgspec.Struct, frozen=True):
 
 
 class SimulatingWire:
-    """A wire that misbehaves where it was asked to; everywhere else it is the real one."""
+    """Sends requests, and simulates failures where the user has started that."""
 
     def __init__(self, wire: Wire, now: Callable[[], float]) -> None:
         self._wire = wire
@@ -34,19 +34,19 @@ class SimulatingWire:
         self._simulations: dict[str, Simulation] = {}
 
     def simulate(self, upstream: str, mode: Mode | None, seconds: float) -> None:
-        """Begin, or with mode None end, to treat this upstream so."""
+        """Start to simulate this, or with mode None end it."""
         self._simulations.pop(upstream, None)
         if mode is not None:
             self._simulations[upstream] = Simulation(mode, self._now() + seconds)
 
     def simulations(self) -> dict[str, Simulation]:
-        """Those that hold now, by upstream."""
+        """The current simulations, by upstream."""
         now = self._now()
         self._simulations = {name: one for name, one in self._simulations.items() if one.until > now}
         return dict(self._simulations)
 
     def seconds_left(self, upstream: str) -> float | None:
-        """For how long this upstream will still be treated so; None if it is not."""
+        """The seconds left of the simulation for this upstream; None if there is none."""
         found = self._simulations.get(upstream)
         left = 0.0 if found is None else found.until - self._now()
         return left if left > 0 else None
@@ -71,7 +71,7 @@ class SimulatingWire:
 
 
 async def _cut(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Some of the answer, however it was packed, then a broken connection."""
+    """Some records of the answer, then a broken connection."""
     count = 0
     async for chunk in chunks:
         for record in RECORDS.findall(chunk):

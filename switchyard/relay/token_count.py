@@ -1,4 +1,4 @@
-"""Answer how many tokens a Messages request has: ask the upstream if it can tell, else estimate. Never an error."""
+"""Count the tokens of a Messages request: by the upstream if it can, else by estimate. Never an error."""
 
 import asyncio
 
@@ -24,7 +24,7 @@ MAX_ANSWER_BYTES = 65536
 
 
 class TokenCounter:
-    """Counting says nothing about an upstream's health: a server without this endpoint is well all the same."""
+    """Counting does not affect an upstream's health: a server without this endpoint may be fine."""
 
     def __init__(self, dependencies: Dependencies) -> None:
         self._dependencies = dependencies

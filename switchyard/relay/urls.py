@@ -1,4 +1,4 @@
-"""The address a request goes to, from whatever form of base URL the user gave."""
+"""The URL of a request, from any form of base URL that users enter."""
 
 import re
 from functools import lru_cache
@@ -14,10 +14,10 @@ ENDPOINTS: dict[ProtocolName, str] = {
 }
 VERSION = re.compile(r"/v\d+[a-z0-9]*\Z")
 VERSION_ANYWHERE = re.compile(r"/v\d+[a-z0-9]*(/|\Z)")
-"""Chat bases such as https://host/v1beta/openai have theirs in the middle."""
+"""Base URLs of Chat such as https://host/v1beta/openai have the version in the middle."""
 API_VERSION = "api-version"
 UNVERSIONED_ROOTS = re.compile(r"/openai\Z")
-"""Responses bases such as https://host/openai are complete as they stand."""
+"""Base URLs of Responses such as https://host/openai need no version."""
 
 
 def request_url(upstream: Upstream, model: str, suffix: str = "", client_query: str = "") -> str:
@@ -44,12 +44,12 @@ def _request_url(
 
 
 def demo_url(protocol: ProtocolName) -> str:
-    """Where the embedded demo model listens."""
+    """The URL of the embedded demo model."""
     return f"http://demo/v1{ENDPOINTS[protocol]}"
 
 
 def sibling_urls(upstream: Upstream, model: str) -> tuple[str, ...]:
-    """Other forms worth trying when the usual one answers 404."""
+    """Other forms to try when the usual one answers 404."""
     parts = urlsplit(upstream.base_url.strip())
     endpoint = ENDPOINTS[upstream.protocol]
     base = parts.path.rstrip("/").removesuffix(endpoint)
@@ -91,7 +91,7 @@ def _azure_path(base: str, endpoint: str, model: str, protocol: ProtocolName) ->
 
 
 def _query(base_query: str, client_query: str, api_version: str) -> str:
-    """All parts as they were written; of the same name, the client's hold."""
+    """All parts unchanged; of those with the same name, the client's."""
     parts = client_query.split("&")
     if api_version:
         parts = [*_others(parts, API_VERSION), f"{API_VERSION}={quote(api_version, safe='')}"]

@@ -1,4 +1,4 @@
-"""Turn an upstream's whole answer into the client's: renamed where both speak one protocol, else converted."""
+"""Make the client's answer from an upstream's whole answer: passed through or converted."""
 
 from collections.abc import Mapping
 

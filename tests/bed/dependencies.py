@@ -8,8 +8,8 @@ from switchyard.protocols.codecs import CODECS
 from switchyard.relay.asgi_transport import AsgiTransport
 from switchyard.relay.dependencies import Dependencies, local_moment, steady_seconds
 from switchyard.relay.simulate import SimulatingWire
+from switchyard.relay.slot_queue import SlotQueue
 from switchyard.relay.upstream import Wire
-from switchyard.relay.waiting import WaitingRoom
 from switchyard.routing.health import Health
 from switchyard.routing.limits import Limits
 from switchyard.routing.route import State
@@ -33,7 +33,7 @@ class Bed:
             settings=lambda: self.settings,
             state=lambda: state,
             sessions=Sessions(),
-            waiting=WaitingRoom(self.limits, steady_seconds),
+            slots=SlotQueue(self.limits, steady_seconds),
             codecs=CODECS,
             wire=SimulatingWire(Wire(AsgiTransport(build_demo())), steady_seconds),
             opened=self.opened.append,

@@ -13,9 +13,9 @@ from switchyard.relay.failover import Relay
 from switchyard.relay.failures import AttemptFailed, network_failure
 from switchyard.relay.hold import Hold
 from switchyard.relay.simulate import SimulatingWire
+from switchyard.relay.slot_queue import SlotQueue
 from switchyard.relay.upstream import Call, Reply, Wire
 from switchyard.relay.values import ClientRequest, Sink
-from switchyard.relay.waiting import WaitingRoom
 from switchyard.routing.lineup import Moment
 from switchyard.settings import Settings, Upstream
 from tests.bed.dependencies import Bed
@@ -84,7 +84,7 @@ class Stage:
         self.wire = Reported(answer)
         self.dependencies = replace(
             self.bed.dependencies,
-            waiting=WaitingRoom(self.bed.limits, loop.time),
+            slots=SlotQueue(self.bed.limits, loop.time),
             wire=SimulatingWire(cast(Wire, self.wire), loop.time),
             now=lambda: Moment(self.bed.dependencies.now().wall, loop.time()),
             monotonic=loop.time,

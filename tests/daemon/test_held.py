@@ -96,7 +96,7 @@ def test_the_log_says_what_is_held_and_how_it_goes_on(outage: Holding) -> None:
     assert [one.result(PATIENCE_SECONDS).status for one in asked] == [200, 200, 200]
     log = log_of(outage.daemon, "was held for")
     assert log.count(f'at the latest: "a": 503 {REASON}') == 3
-    assert log.count('upstream "a" answers again; 2 held requests go on') == 1
+    assert log.count('upstream "a" answers again; 2 held requests continue') == 1
 
 
 def test_the_status_line_says_what_is_held_of_this_client(outage: Holding) -> None:

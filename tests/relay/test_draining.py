@@ -203,7 +203,7 @@ class Crowd:
         left = (
             *held,
             *self._counted.values(),
-            len(self.stage.dependencies.waiting),
+            len(self.stage.dependencies.slots),
             len(asyncio.all_tasks()) - 1,
         )
         return [f"left behind: {left}"] if any(left) else []

@@ -76,7 +76,7 @@ def test_without_a_place_to_wait_for_a_slot_a_held_request_pauses(monkeypatch: p
         long = asyncio.create_task(stage.ask(stream=True, prompt="long"))
         asking = asyncio.create_task(stage.ask(stream=True))
         await asyncio.sleep(2)
-        monkeypatch.setattr("switchyard.relay.waiting.MAX_WAITING", 0)
+        monkeypatch.setattr("switchyard.relay.slot_queue.MAX_WAITING", 0)
         edit(stage, upstream("a", max_concurrency=1))
         exchanges = await asyncio.gather(long, asking)
         return {one.outcome for one in exchanges}

@@ -62,7 +62,7 @@ def test_the_recovery_of_an_upstream_is_reported_once_with_those_who_go_on(
 
     lines = said(caplog, scenario)
     assert [line for line in lines if "again" in line] == [
-        'upstream "a" answers again; 19 held requests go on'
+        'upstream "a" answers again; 19 held requests continue'
     ]
 
 

@@ -86,7 +86,7 @@ def test_the_pulse_changes_with_the_next_words_and_not_before_them() -> None:
         sink = ClientSide()
         keep_alive = alive(sink)
         await asyncio.sleep(16.0)
-        keep_alive.speak_with(lambda: b"other")
+        keep_alive.switch_to(lambda: b"other")
         await asyncio.sleep(15.0)
         await keep_alive.write(b"word")
         await asyncio.sleep(16.0)

@@ -14,9 +14,9 @@ from switchyard.relay.failover import Relay
 from switchyard.relay.failures import AttemptFailed, network_failure
 from switchyard.relay.headers import Headers
 from switchyard.relay.simulate import SimulatingWire
+from switchyard.relay.slot_queue import SlotQueue
 from switchyard.relay.upstream import Call, Reply, Wire
 from switchyard.relay.values import ClientRequest
-from switchyard.relay.waiting import WaitingRoom
 from switchyard.routing.health import Charge
 from switchyard.routing.lineup import Moment
 from switchyard.routing.route import State
@@ -77,7 +77,7 @@ class Stage:
         self.dependencies = replace(
             self.bed.dependencies,
             state=lambda: state,
-            waiting=WaitingRoom(self.limits, self.loop.time),
+            slots=SlotQueue(self.limits, self.loop.time),
             wire=SimulatingWire(cast(Wire, self), self.loop.time),
             record=self._record,
             now=lambda: Moment(self.bed.dependencies.now().wall, self.loop.time()),
@@ -105,8 +105,8 @@ async def left(model: str, seconds: float, steps: int) -> tuple[object, ...]:
     """What remains of a request whose client leaves so many steps after so many seconds."""
     stage = Stage()
     if model == "last,m":
-        stage.dependencies.waiting.enter(stage.bed.settings.upstreams[2])
-        stage.loop.call_later(4, stage.dependencies.waiting.leave, "last")
+        stage.dependencies.slots.enter(stage.bed.settings.upstreams[2])
+        stage.loop.call_later(4, stage.dependencies.slots.leave, "last")
     asking = asyncio.create_task(stage.ask(model))
     await asyncio.sleep(seconds)
     for _ in range(steps):
@@ -124,7 +124,7 @@ async def left(model: str, seconds: float, steps: int) -> tuple[object, ...]:
     under_way = [stage.limits.under_way(one.name) for one in stage.bed.settings.upstreams]
     trials = [found.trial_by for found in stage.health.conditions().values() if found.trial_by]
     outcomes = {one.outcome for one in stage.recorded} <= {Outcome.CANCELLED, Outcome.OK}
-    left_open = (len(stage.open), tasks, len(stage.dependencies.waiting), stage.client.writes - writes)
+    left_open = (len(stage.open), tasks, len(stage.dependencies.slots), stage.client.writes - writes)
     return under_way, trials, left_open, len(stage.recorded) <= 1 and outcomes
 
 

@@ -226,10 +226,10 @@ def test_a_place_that_was_waited_for_is_given_back_when_a_better_upstream_has_re
 
         full = upstream("full", role="backup", max_concurrency=1, requests_per_minute=5)
         stage = Stage(Settings(upstreams=(upstream("better"), full)), answer)
-        room, limits = stage.dependencies.waiting, stage.bed.limits
+        queue, limits = stage.dependencies.slots, stage.bed.limits
         stage.bed.health.failed("better", "m", Charge("cooldown", retry_after=3.0), "429", Failover(), 0.0)
-        room.enter(full)
-        asyncio.get_running_loop().call_at(3.0, room.leave, "full")
+        queue.enter(full)
+        asyncio.get_running_loop().call_at(3.0, queue.leave, "full")
         exchange = await stage.ask()
         counted = limits.under_way("full"), limits.in_last_minute("full", 3.0)
         return [one.upstream for one in exchange.attempts], counted

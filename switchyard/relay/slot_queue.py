@@ -1,4 +1,4 @@
-"""Wait for a slot at a full upstream: fair, bounded, and without a slot ever being lost."""
+"""Wait for a slot at a full upstream, first come first served; no slot is ever lost."""
 
 import asyncio
 from bisect import insort
@@ -21,7 +21,7 @@ class _Waiter:
     granted: asyncio.Future[str] = field(default_factory=asyncio.Future)
 
 
-class WaitingRoom:
+class SlotQueue:
     """Hands a slot that becomes free to the request that has waited longest for it, never to a new one.
 
     A slot is counted from the moment it is taken or granted. Each `enter`, and each slot that `wait` has granted,
@@ -42,7 +42,7 @@ class WaitingRoom:
         self._limits.count_start(upstream, self._now())
 
     def leave(self, upstream: str) -> None:
-        """A request has ended: the next one's turn."""
+        """A request has ended: its slot goes to the next one."""
         self._limits.end(upstream)
         self.hand_out()
 
@@ -62,7 +62,7 @@ class WaitingRoom:
         return leave
 
     def free_soon(self) -> frozenset[str]:
-        """The upstreams at which a slot is about to become free and nobody waits for it yet."""
+        """The upstreams at which a slot is about to become free and no request waits for it yet."""
         if not self._ending or self.is_at_limit:
             return NONE
         open_waits = (waiter.wanted for waiter in self._waiters if not waiter.granted.done())
@@ -71,11 +71,11 @@ class WaitingRoom:
 
     @property
     def is_at_limit(self) -> bool:
-        """True if nobody else may wait."""
+        """True if no further request may wait."""
         return len(self._waiters) >= MAX_WAITING
 
     def draw_ticket(self) -> int:
-        """A position in the queue, which holds for as many `wait`s as it takes."""
+        """A position in the queue, valid for any number of `wait`s."""
         return next(self._tickets)
 
     async def wait(self, ticket: int, wanted: Sequence[Upstream], seconds: float) -> str | None:
@@ -97,7 +97,7 @@ class WaitingRoom:
             self._set_alarm()
 
     def hand_out(self) -> None:
-        """Give what is free to those who wait for it; call it before a new request looks for a slot."""
+        """Give free slots to the requests that wait for them; call it before a new request looks for one."""
         if not self._waiters:
             return
         now = self._now()
@@ -111,7 +111,7 @@ class WaitingRoom:
         self._set_alarm()
 
     def _set_alarm(self) -> None:
-        """Look again when the next rate limit opens; whoever leaves a slot hands it out."""
+        """Check again when the next rate limit allows a request; `leave` hands out the other slots."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None

@@ -9,8 +9,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from switchyard.relay import waiting
-from switchyard.relay.waiting import WaitingRoom
+from switchyard.relay import slot_queue
+from switchyard.relay.slot_queue import SlotQueue
 from switchyard.routing.limits import Limits
 from switchyard.settings import Upstream
 from tests.bed.fake_time import FakeTimeLoop, now, run, settle
@@ -21,31 +21,31 @@ RATED = Upstream(name="rated", base_url="https://h.example", requests_per_minute
 
 
 class Bed:
-    """A waiting room in fake time, and who waits in it."""
+    """A queue for slots in fake time, and what waits in it."""
 
     def __init__(self) -> None:
         self.limits = Limits()
-        self.room = WaitingRoom(self.limits, asyncio.get_running_loop().time)
+        self.queue = SlotQueue(self.limits, asyncio.get_running_loop().time)
         self.served: list[tuple[str, str | None, float]] = []
         """who was served where and when"""
 
     def come(self, name: str, *wanted: Upstream, seconds: float = 100.0) -> asyncio.Task[None]:
-        return asyncio.create_task(self._wait(name, wanted, seconds, self.room.draw_ticket()))
+        return asyncio.create_task(self._wait(name, wanted, seconds, self.queue.draw_ticket()))
 
     async def _wait(self, name: str, wanted: tuple[Upstream, ...], seconds: float, ticket: int) -> None:
-        place = await self.room.wait(ticket, wanted, seconds)
+        place = await self.queue.wait(ticket, wanted, seconds)
         self.served.append((name, place, now()))
 
 
 def test_a_place_goes_to_who_has_waited_longest() -> None:
     async def scenario() -> list[str]:
         bed = Bed()
-        bed.room.enter(ONE)
+        bed.queue.enter(ONE)
         for name in "abc":
             bed.come(name, ONE)
         await settle()
         for _ in range(3):
-            bed.room.leave("one")
+            bed.queue.leave("one")
             await settle()
         return [name for name, _, _ in bed.served]
 
@@ -56,14 +56,14 @@ def test_who_waits_for_several_gets_the_first_that_is_free() -> None:
     async def scenario() -> list[tuple[str, str | None, float]]:
         bed = Bed()
         for upstream in (ONE, TWO, TWO):
-            bed.room.enter(upstream)
+            bed.queue.enter(upstream)
         bed.come("a", ONE, TWO)
         bed.come("b", ONE)
         bed.come("c", TWO)
         await settle()
-        bed.room.leave("two")
-        bed.room.leave("one")
-        bed.room.leave("two")
+        bed.queue.leave("two")
+        bed.queue.leave("one")
+        bed.queue.leave("two")
         await settle()
         return bed.served
 
@@ -74,21 +74,21 @@ def test_a_slot_is_free_soon_from_the_end_of_its_answer_until_somebody_waits_for
     async def scenario() -> list[frozenset[str]]:
         bed = Bed()
         for upstream in (ONE, TWO, TWO):
-            bed.room.enter(upstream)
-        seen = [bed.room.free_soon()]
-        first, second = bed.room.leave_after("two"), bed.room.leave_after("two")
-        seen.append(bed.room.free_soon())
+            bed.queue.enter(upstream)
+        seen = [bed.queue.free_soon()]
+        first, second = bed.queue.leave_after("two"), bed.queue.leave_after("two")
+        seen.append(bed.queue.free_soon())
         bed.come("a", ONE, TWO)
         await settle()
-        seen.append(bed.room.free_soon())
+        seen.append(bed.queue.free_soon())
         bed.come("b", TWO)
         await settle()
-        seen.append(bed.room.free_soon())
+        seen.append(bed.queue.free_soon())
         first()
         second()
         await settle()
         assert sorted(name for name, *_ in bed.served) == ["a", "b"]
-        return [*seen, bed.room.free_soon()]
+        return [*seen, bed.queue.free_soon()]
 
     none, two = frozenset[str](), frozenset({"two"})
     assert run(scenario()) == [none, two, two, none, none]
@@ -97,10 +97,10 @@ def test_a_slot_is_free_soon_from_the_end_of_its_answer_until_somebody_waits_for
 def test_a_newcomer_finds_a_place_that_was_left_taken_by_who_waited() -> None:
     async def scenario() -> bool:
         bed = Bed()
-        bed.room.enter(ONE)
+        bed.queue.enter(ONE)
         bed.come("a", ONE)
         await settle()
-        bed.room.leave("one")
+        bed.queue.leave("one")
         return bed.limits.is_full(ONE)  # before the one who waited has run at all
 
     assert run(scenario())
@@ -109,10 +109,10 @@ def test_a_newcomer_finds_a_place_that_was_left_taken_by_who_waited() -> None:
 def test_who_waits_in_vain_leaves_when_the_time_is_up() -> None:
     async def scenario() -> tuple[object, int, int]:
         bed = Bed()
-        bed.room.enter(ONE)
+        bed.queue.enter(ONE)
         bed.come("a", ONE, seconds=30.0)
         await asyncio.sleep(31)
-        return bed.served, len(bed.room), bed.limits.under_way("one")
+        return bed.served, len(bed.queue), bed.limits.under_way("one")
 
     assert run(scenario()) == ([("a", None, 30.0)], 0, 1)
 
@@ -120,9 +120,9 @@ def test_who_waits_in_vain_leaves_when_the_time_is_up() -> None:
 def test_a_rate_limit_opens_by_itself_for_as_many_as_it_lets_through() -> None:
     async def scenario() -> list[tuple[str, str | None, float]]:
         bed = Bed()
-        bed.room.enter(RATED)
+        bed.queue.enter(RATED)
         await asyncio.sleep(10)
-        bed.room.enter(RATED)
+        bed.queue.enter(RATED)
         for name in "abc":
             bed.come(name, RATED, seconds=200.0)
         await asyncio.sleep(150)
@@ -134,16 +134,16 @@ def test_a_rate_limit_opens_by_itself_for_as_many_as_it_lets_through() -> None:
 def test_a_ticket_keeps_its_place_in_the_line_over_several_waits() -> None:
     async def scenario() -> list[str]:
         bed = Bed()
-        bed.room.enter(ONE)
-        first = bed.room.draw_ticket()
-        assert await bed.room.wait(first, [ONE], 1.0) is None
+        bed.queue.enter(ONE)
+        first = bed.queue.draw_ticket()
+        assert await bed.queue.wait(first, [ONE], 1.0) is None
         bed.come("second", ONE)
         await settle()
         again = asyncio.create_task(bed._wait("first", (ONE,), 10.0, first))
         await settle()
-        bed.room.leave("one")
+        bed.queue.leave("one")
         await again
-        bed.room.leave("one")
+        bed.queue.leave("one")
         await settle()
         return [name for name, _, _ in bed.served]
 
@@ -155,13 +155,13 @@ def test_a_place_that_is_given_back_goes_on_and_does_not_count_against_the_rate(
 
     async def scenario() -> tuple[object, int]:
         bed = Bed()
-        bed.room.enter(both)
+        bed.queue.enter(both)
         for name in "ab":
             bed.come(name, both)
         await settle()
-        bed.room.leave("both")
+        bed.queue.leave("both")
         await settle()
-        bed.room.give_back("both")
+        bed.queue.give_back("both")
         await settle()
         return bed.served, bed.limits.in_last_minute("both", 0.0)
 
@@ -175,25 +175,25 @@ PHASES = ("while waiting", "after the grant", "together with the grant", "as the
 def test_a_client_that_leaves_loses_no_place(phase: str) -> None:
     async def scenario() -> tuple[object, int, int]:
         bed = Bed()
-        bed.room.enter(ONE)
+        bed.queue.enter(ONE)
         leaving, staying = bed.come("leaving", ONE, seconds=5.0), bed.come("staying", ONE)
         await settle()
         match phase:
             case "while waiting":
                 leaving.cancel()
                 await settle()
-                bed.room.leave("one")
+                bed.queue.leave("one")
             case "after the grant":
-                bed.room.leave("one")
+                bed.queue.leave("one")
                 leaving.cancel()
             case "together with the grant":
                 leaving.cancel()
-                bed.room.leave("one")
+                bed.queue.leave("one")
             case _:
                 asyncio.get_running_loop().call_later(5.0, leaving.cancel)
-                asyncio.get_running_loop().call_later(5.0, bed.room.leave, "one")
+                asyncio.get_running_loop().call_later(5.0, bed.queue.leave, "one")
         await asyncio.wait([leaving, staying])
-        return [name for name, _, _ in bed.served], bed.limits.under_way("one"), len(bed.room)
+        return [name for name, _, _ in bed.served], bed.limits.under_way("one"), len(bed.queue)
 
     assert run(scenario()) == (["staying"], 1, 0)
 
@@ -201,11 +201,11 @@ def test_a_client_that_leaves_loses_no_place(phase: str) -> None:
 def test_the_room_is_bounded() -> None:
     async def scenario() -> tuple[bool, bool]:
         bed = Bed()
-        bed.room.enter(ONE)
-        tasks = [bed.come(str(number), ONE) for number in range(waiting.MAX_WAITING)]
-        before = bed.room.is_at_limit
+        bed.queue.enter(ONE)
+        tasks = [bed.come(str(number), ONE) for number in range(slot_queue.MAX_WAITING)]
+        before = bed.queue.is_at_limit
         await settle()
-        after = bed.room.is_at_limit
+        after = bed.queue.is_at_limit
         for task in tasks:
             task.cancel()
         return before, after
@@ -223,7 +223,7 @@ class Visits(RuleBasedStateMachine):
     def begin(self) -> None:
         self.loop = FakeTimeLoop()
         self.limits = Limits()
-        self.room = WaitingRoom(self.limits, self.loop.time)
+        self.queue = SlotQueue(self.limits, self.loop.time)
         self.holding: list[str] = []
         self.waiting: list[tuple[int, frozenset[str], asyncio.Task[str | None]]] = []
         self.starts: list[float] = []
@@ -235,11 +235,11 @@ class Visits(RuleBasedStateMachine):
             for _, _, task in self.waiting:
                 task.cancel()
             self._settle()
-            self._do(*(partial(self.room.leave, name) for name in self.holding))
+            self._do(*(partial(self.queue.leave, name) for name in self.holding))
             assert {name: self.limits.under_way(name) for name in ("one", "two", "rated")} == dict.fromkeys(
                 ("one", "two", "rated"), 0
             )
-            assert len(self.room) == 0
+            assert len(self.queue) == 0
 
     def _do(self, *calls: Callable[[], object]) -> None:
         """In one turn of the loop."""
@@ -261,9 +261,9 @@ class Visits(RuleBasedStateMachine):
 
     @rule(upstream=st.sampled_from([ONE, TWO, RATED]))
     def newcomer(self, upstream: Upstream) -> None:
-        self._do(self.room.hand_out)
+        self._do(self.queue.hand_out)
         if self.limits.has_room(upstream, self.loop.time()):
-            self._do(partial(self.room.enter, upstream))
+            self._do(partial(self.queue.enter, upstream))
             self.holding.append(upstream.name)
 
     @rule(
@@ -273,8 +273,8 @@ class Visits(RuleBasedStateMachine):
         seconds=st.floats(0.5, 90.0),
     )
     def wait(self, wanted: list[Upstream], seconds: float) -> None:
-        ticket = self.room.draw_ticket()
-        task = self.loop.create_task(self.room.wait(ticket, wanted, seconds))
+        ticket = self.queue.draw_ticket()
+        task = self.loop.create_task(self.queue.wait(ticket, wanted, seconds))
         self.waiting.append((ticket, frozenset(one.name for one in wanted), task))
         self._settle()
 
@@ -285,7 +285,7 @@ class Visits(RuleBasedStateMachine):
         place = None
         if self.holding and data.draw(st.booleans()):
             place = data.draw(st.sampled_from(sorted(self.holding)))
-            calls.append(partial(self.room.leave, place))
+            calls.append(partial(self.queue.leave, place))
         if self.waiting and data.draw(st.booleans()):
             calls.append(data.draw(st.sampled_from(self.waiting))[2].cancel)
         ordered = data.draw(st.permutations(calls))
