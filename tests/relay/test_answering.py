@@ -16,9 +16,14 @@ from switchyard.relay.final_error import FinalError
 from switchyard.relay.headers import Headers
 from switchyard.relay.reports import Reports
 from switchyard.relay.stopwatch import Stopwatch
+from switchyard.relay.upstream import Call
+from switchyard.relay.upstream import Reply as UpstreamReply
 from switchyard.relay.values import ClientRequest
-from switchyard.settings import DEMO_URL, Upstream
+from switchyard.settings import DEMO_URL, Settings, Upstream
+from tests.bed import wire
 from tests.bed.dependencies import bed_of
+from tests.bed.fake_time import run
+from tests.bed.stage import Body, Stage
 
 DEMO = Upstream(name="demo", base_url=DEMO_URL)
 BODY = b'{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"Hello"}]}'
@@ -80,6 +85,38 @@ def test_an_answer_that_had_ended_when_its_client_left_is_recorded_once_and_stay
     (exchange,) = left_during(never_done)
     assert exchange.outcome is Outcome.OK
     assert exchange.usage is not None
+
+
+# --- the end of an answer ------------------------------------------------------
+
+CONTENT = b"".join(wire.records("messages", wire.Reply("Hello, you"), "m"))
+STREAMS = {
+    "complete": CONTENT,
+    "cut": CONTENT[: CONTENT.index(b"message_delta")],
+    "with an error": CONTENT[: CONTENT.index(b"event: message_delta")]
+    + b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Busy."}}\n\n',
+}
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_the_end_of_a_stream_is_recorded_before_the_client_can_see_it(stream: str) -> None:
+    client = Client()
+    seen: list[bytes] = []
+
+    async def scenario() -> None:
+        async def answer(call: Call) -> UpstreamReply:
+            return UpstreamReply(200, [("content-type", "text/event-stream")], Body(STREAMS[stream], 0.5))
+
+        async def record(exchange: Exchange) -> None:
+            seen.append(client.body)
+
+        stage = Stage(Settings(upstreams=(Upstream(name="u", base_url="https://u.example"),)), answer)
+        stage.dependencies = replace(stage.dependencies, record=record)
+        await stage.ask(client, stream=True)
+
+    run(scenario())
+    end = b"message_stop" if stream == "complete" else b'"type":"error"'
+    assert [end in body for body in (*seen, client.body)] == [False, True]
 
 
 # --- final errors --------------------------------------------------------------
