@@ -1,9 +1,9 @@
 // What the API names in other words than the page, each in one place.
-export const SIMULATE_PATH = "/api/pretend";
+export const SIMULATE_PATH = "/api/simulate";
 export const COOLING_DOWN = "cooldown";
 export const PROBING = "trial";
 
 /** @param {UpstreamState | undefined} state */
-export const simulationOf = (state) => state?.pretend ?? null;
+export const simulationOf = (state) => state?.simulation ?? null;
 /** @param {FileState} file */
 export const isLegacyFormat = (file) => file.ancestor;

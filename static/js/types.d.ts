@@ -74,7 +74,7 @@ interface UpstreamState extends Cooldown {
   state: string;
   models: (Cooldown & { model: string })[];
   under_way: number;
-  pretend: { mode: string; until: Time } | null;
+  simulation: { mode: string; until: Time } | null;
   activation: { at: string; next: Time | null; last: Time | null; ok: boolean; detail: string | null } | null;
 }
 

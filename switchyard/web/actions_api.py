@@ -40,7 +40,7 @@ class ActionsApi:
             "/api/upstreams/clear": self.clear,
             "/api/held/try": self.try_held,
             "/api/held/give-up": self.give_up_held,
-            "/api/pretend": self.simulate,
+            "/api/simulate": self.simulate,
             "/api/capture": self.capture,
             "/api/requests/replay": self.replay,
             "/api/token-stats/reset": self.reset_statistics,

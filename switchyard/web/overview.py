@@ -115,7 +115,7 @@ class Overview:
             "upstreams": [
                 {
                     **upstream_state(upstream, daemon.health, daemon.limits, now),
-                    "pretend": _simulation(simulations.get(upstream.name), now),
+                    "simulation": _simulation(simulations.get(upstream.name), now),
                     "activation": _activation(activations.get(upstream.name)),
                 }
                 for upstream in settings.upstreams

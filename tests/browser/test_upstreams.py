@@ -431,7 +431,7 @@ def test_a_simulated_outage_of_all_upstreams_ends_and_leaves_nothing_behind(
         expect(page.locator(".entry").get_by_text("simulated failure until")).to_have_count(2)
         assert ask(demo.url, "messages").status != 200
         if end == "by itself":
-            demo.post("/api/pretend", {"upstream": None, "mode": "down", "minutes": 0.02})
+            demo.post("/api/simulate", {"upstream": None, "mode": "down", "minutes": 0.02})
         else:
             page.get_by_role("button", name="End simulation").click()
         expect(page.locator(".entry .warn")).to_have_count(0)

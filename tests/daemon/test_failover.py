@@ -437,12 +437,12 @@ def test_the_owner_can_watch_the_failover_work(tmp_path: Path, mode: str, protoc
             upstream("second", second.url, protocol),
         ]
         with Daemon(tmp_path, settings(*entries)) as daemon:
-            daemon.post("/api/pretend", {"upstream": "first", "mode": mode, "minutes": 5})
-            assert upstream_state(daemon, "first")["pretend"]["mode"] == mode
+            daemon.post("/api/simulate", {"upstream": "first", "mode": mode, "minutes": 5})
+            assert upstream_state(daemon, "first")["simulation"]["mode"] == mode
             during = ask(daemon.url, protocol, stream=False)
             broken = ask(daemon.url, protocol)
             again = ask(daemon.url, protocol)
-            daemon.post("/api/pretend", {"upstream": "first", "mode": None})
+            daemon.post("/api/simulate", {"upstream": "first", "mode": None})
             after = ask(daemon.url, protocol)
             outcomes = [line["outcome"] for line in daemon.journal()]
     assert text_of(protocol, during) == "second"
@@ -455,7 +455,7 @@ def test_the_owner_can_watch_the_failover_work(tmp_path: Path, mode: str, protoc
 def test_an_upstream_that_is_simulated_to_be_down_counts_no_tokens_either(tmp_path: Path) -> None:
     with ScriptedUpstream(status(500)) as first:
         with Daemon(tmp_path, settings(upstream("first", first.url))) as daemon:
-            daemon.post("/api/pretend", {"upstream": "first", "mode": "down", "minutes": 5})
+            daemon.post("/api/simulate", {"upstream": "first", "mode": "down", "minutes": 5})
             counted = daemon.post("/v1/messages/count_tokens", {"model": "m", "messages": []})
     assert (counted.status, counted.json["input_tokens"] > 0, first.requests) == (200, True, [])
 

@@ -40,13 +40,13 @@ def states(daemon: Daemon) -> list[Document]:
 def is_clean(daemon: Daemon) -> bool:
     """No upstream is treated as failing, and nothing is held against any."""
     return all(
-        (one["state"], one["errors"], one["models"], one["pretend"]) == ("ready", 0, [], None)
+        (one["state"], one["errors"], one["models"], one["simulation"]) == ("ready", 0, [], None)
         for one in states(daemon)
     )
 
 
 def simulate(daemon: Daemon, **body: Any) -> Response:
-    return daemon.post("/api/pretend", {"upstream": None, "mode": "down", "minutes": SECONDS / 60, **body})
+    return daemon.post("/api/simulate", {"upstream": None, "mode": "down", "minutes": SECONDS / 60, **body})
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -72,7 +72,7 @@ def test_a_request_is_held_through_a_simulated_outage_of_all_upstreams_and_no_co
         entries = [upstream("one", one.url, protocol), upstream("two", two.url, protocol, role="backup")]
         with Daemon(tmp_path, settings(*entries, failover=HELD)) as daemon:
             assert simulate(daemon).status == 200
-            assert [one["pretend"]["mode"] for one in states(daemon)] == ["down", "down"]
+            assert [one["simulation"]["mode"] for one in states(daemon)] == ["down", "down"]
             response = ask(daemon.url, protocol)
             wait_until(lambda: is_clean(daemon), "a clean state")
             (line,) = daemon.journal()
@@ -100,9 +100,9 @@ def test_an_outage_of_all_replaces_single_simulations_and_ends_them(tmp_path: Pa
         entries = [upstream("one", one.url), upstream("two", two.url)]
         with Daemon(tmp_path, settings(*entries)) as daemon:
             simulate(daemon, upstream="one", mode="slow", minutes=5)
-            assert [found["pretend"] is None for found in states(daemon)] == [False, True]
+            assert [found["simulation"] is None for found in states(daemon)] == [False, True]
             simulate(daemon, minutes=5)
-            assert [found["pretend"]["mode"] for found in states(daemon)] == ["down", "down"]
+            assert [found["simulation"]["mode"] for found in states(daemon)] == ["down", "down"]
             assert ask(daemon.url, "messages").status != 200
             simulate(daemon, mode=None)
             assert is_clean(daemon)
