@@ -189,7 +189,7 @@ def test_a_file_in_the_legacy_format_is_rewritten_in_place_and_kept(shell: Shell
     before = path.read_bytes()
     assert shell(f"import {path} --yes")[0] == 0
     assert json.loads(path.read_bytes())["upstreams"][0]["name"] == "a"
-    assert [copy.read_bytes() for copy in shell.data.glob("all_configs.ancestor*")] == [before]
+    assert [copy.read_bytes() for copy in shell.data.glob("all_configs.legacy*")] == [before]
 
 
 def test_without_a_terminal_nothing_is_written_unconfirmed(shell: Shell) -> None:

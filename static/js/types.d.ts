@@ -17,7 +17,7 @@ interface Fault {
 
 interface FileState {
   path: string;
-  ancestor: boolean;
+  legacy: boolean;
   faults: Fault[];
   warnings: string[];
 }
@@ -194,7 +194,7 @@ interface Defaults {
 
 interface Config {
   revision: string;
-  ancestor: boolean;
+  legacy: boolean;
   upstreams: Entry[];
   model_rules?: ModelRule[];
   failover?: FailoverSettings;

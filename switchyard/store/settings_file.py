@@ -33,7 +33,7 @@ from switchyard.store.files import ensure_folder, make_private, read_or_none, ta
 
 FILE_NAME = "all_configs.json"
 SCHEMA_NAME = "all_configs.schema.json"
-LEGACY_COPY = "all_configs.ancestor"
+LEGACY_COPY = "all_configs.legacy"
 HISTORY = "history"
 KEPT_VERSIONS = 20
 VERSION_ID = re.compile(r"\d{8}T\d{9}Z-[0-9a-f]{8}\Z")

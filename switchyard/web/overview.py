@@ -104,7 +104,7 @@ class Overview:
             "urls": {name: f"{daemon.dashboard}{path}" for name, path in CLIENT_PATHS.items()},
             "file": {
                 "path": shown_path(settings_file.path),
-                "ancestor": settings_file.is_legacy,
+                "legacy": settings_file.is_legacy,
                 "faults": [fault_view(fault) for fault in settings_file.faults],
                 "warnings": list(settings_file.warnings),
             },

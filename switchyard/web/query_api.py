@@ -82,7 +82,7 @@ class QueryApi:
         return answer(
             {
                 "revision": settings_file.revision,
-                "ancestor": settings_file.is_legacy,
+                "legacy": settings_file.is_legacy,
                 "upstreams": [entry_view(entry, upstream) for entry, upstream in entries],
                 "client_keys": [
                     {"id": key_id(key), "label": label} for key, label in settings.client_keys.items()

@@ -37,7 +37,7 @@ OURS = {
     "client_keys": {"k": "laptop"},
     "prices": {"m": {"input": 1, "output": 2}},
 }
-ANCESTOR = {
+LEGACY = {
     "api_configs": [
         {
             "name": "a",
@@ -88,7 +88,7 @@ ACCOUNTS = [
 
 
 @fuzzed
-@given(octets(damaged([OURS, ANCESTOR])))
+@given(octets(damaged([OURS, LEGACY])))
 def test_a_file_is_read_or_its_errors_are_reported(content: bytes) -> None:
     with quickly():
         try:
@@ -108,7 +108,7 @@ def test_a_document_is_parsed_or_its_errors_are_reported(document: Any) -> None:
 
 
 @fuzzed
-@given(damaged([ACCOUNTS, ACCOUNTS[0], ACCOUNTS[1], ANCESTOR, OURS]))
+@given(damaged([ACCOUNTS, ACCOUNTS[0], ACCOUNTS[1], LEGACY, OURS]))
 def test_a_foreign_file_is_imported_or_refused(foreign: object) -> None:
     with quickly(), suppress(importing.UnknownFormat, SettingsError):
         document, _ = importing.merge(default_document(), importing.recognise(foreign))

@@ -22,7 +22,7 @@ from switchyard.store.settings_file import (
     watched_folders,
 )
 
-ANCESTOR: dict[str, Any] = {
+LEGACY: dict[str, Any] = {
     "api_configs": [
         {"name": "Monday", "base_url": "https://a.example", "key": "sk-1", "time_enabled": [1] * 7}
     ],
@@ -133,10 +133,10 @@ def test_an_unusable_folder_is_an_error_too(tmp_path: Path) -> None:
 
 
 def test_the_legacy_file_is_understood_and_not_rewritten(tmp_path: Path) -> None:
-    file = opened(tmp_path, ANCESTOR)
+    file = opened(tmp_path, LEGACY)
     assert (file.is_legacy, names_of(file)) == (True, ["Monday", "Monday (2)"])
     assert file.warnings == ('codex_configs[0]: renamed from "Monday" to "Monday (2)", names must be unique',)
-    assert msgspec.json.decode(file.path.read_bytes()) == ANCESTOR
+    assert msgspec.json.decode(file.path.read_bytes()) == LEGACY
 
 
 def test_a_file_others_can_read_is_closed_to_them(tmp_path: Path) -> None:
@@ -173,16 +173,16 @@ def test_a_save_of_an_invalid_document_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_the_first_save_over_the_legacy_file_keeps_a_copy_of_it(tmp_path: Path) -> None:
-    file = opened(tmp_path, ANCESTOR)
+    file = opened(tmp_path, LEGACY)
     file.save(file.document, file.revision)
-    assert msgspec.json.decode((tmp_path / "all_configs.ancestor.json").read_bytes()) == ANCESTOR
+    assert msgspec.json.decode((tmp_path / "all_configs.legacy.json").read_bytes()) == LEGACY
     assert (file.is_legacy, names_of(file)) == (False, ["Monday", "Monday (2)"])
     assert "upstreams" in msgspec.json.decode(file.path.read_bytes())
 
 
 def test_a_document_in_the_legacy_format_is_saved_in_the_new_one(tmp_path: Path) -> None:
     file = opened(tmp_path, document("a"))
-    file.save(ANCESTOR, file.revision)
+    file.save(LEGACY, file.revision)
     assert [entry["name"] for entry in file.document["upstreams"]] == ["Monday", "Monday (2)"]
 
 
