@@ -1,4 +1,4 @@
-"""Who may import whom, read off the source: the rooms, the libraries each may touch, and the dashboard's modules."""
+"""Check the source: which module may import which modules and libraries, and what tests and pages must not do."""
 
 import ast
 import re
@@ -14,7 +14,7 @@ PACKAGE = ROOT / "switchyard"
 STATIC = ROOT / "static"
 
 CODECS = ("anthropic_messages", "openai_chat", "openai_responses")
-ROOMS = (
+MODULES = (
     "protocols",
     "routing",
     "http1",
@@ -69,7 +69,7 @@ CLOCKS = ("time", "asyncio", "logging", "random", "secrets")
 
 @dataclass(frozen=True)
 class Import:
-    """One import of the package's source; `module` is the full dotted name, `names` what was taken from it."""
+    """One import in the package's source; `module` is the full dotted name, `names` the imported names."""
 
     path: Path
     line: int
@@ -82,8 +82,8 @@ class Import:
         return self.module.partition(".")[0]
 
     @property
-    def room(self) -> str:
-        """The room of ours it reaches into; "" for a library."""
+    def target(self) -> str:
+        """The module of Switchyard that it imports from; "" for a library."""
         parts = self.module.split(".")
         if parts[0] != "switchyard":
             return ""
@@ -121,24 +121,24 @@ def _absolute(path: Path, node: ast.ImportFrom) -> str:
     return ".".join([*package, *([node.module] if node.module else [])])
 
 
-def room_of(path: Path) -> str:
-    """The folder under `switchyard/`, or the name of the module that stands there by itself."""
+def module_of(path: Path) -> str:
+    """The folder under `switchyard/`, or the name of a single file there."""
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
-def sources(room: str = "") -> list[Path]:
-    return [path for path in sorted(PACKAGE.rglob("*.py")) if not room or room_of(path) == room]
+def sources(module: str = "") -> list[Path]:
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if not module or module_of(path) == module]
 
 
-def imports(room: str) -> list[Import]:
-    return [found for path in sources(room) for found in imports_of(path)]
+def imports(module: str) -> list[Import]:
+    return [found for path in sources(module) for found in imports_of(path)]
 
 
-def told(broken: list[Import], rule: str) -> str:
+def listed(broken: list[Import], rule: str) -> str:
     return f"{rule}:\n" + "\n".join(f"  {one}" for one in broken)
 
 
-# --- rooms ---------------------------------------------------------------------
+# --- modules ---------------------------------------------------------------------
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "protocols": ("protocols",),
@@ -160,23 +160,23 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 }
 
 
-@pytest.mark.parametrize("room", MAY_IMPORT)
-def test_a_room_imports_only_the_rooms_below_it(room: str) -> None:
-    allowed = {"", "switchyard", "VERSION", room, *MAY_IMPORT[room]}
-    broken = [found for found in imports(room) if found.room not in allowed and not found.for_types_only]
-    assert not broken, told(broken, f"{room} may import only {', '.join(MAY_IMPORT[room])}")
+@pytest.mark.parametrize("module", MAY_IMPORT)
+def test_a_module_imports_only_the_modules_below_it(module: str) -> None:
+    allowed = {"", "switchyard", "VERSION", module, *MAY_IMPORT[module]}
+    broken = [found for found in imports(module) if found.target not in allowed and not found.for_types_only]
+    assert not broken, listed(broken, f"{module} may import only {', '.join(MAY_IMPORT[module])}")
 
 
 def test_settings_and_exchange_use_only_the_names_and_values_of_the_protocols() -> None:
     allowed = ("names", "neutral", "capabilities", "presets")
     broken = [
         found
-        for room in ("settings", "exchange")
-        for found in imports(room)
-        if found.room == "protocols"
+        for module in ("settings", "exchange")
+        for found in imports(module)
+        if found.target == "protocols"
         and not any(found.reaches(f"switchyard.protocols.{name}") for name in allowed)
     ]
-    assert not broken, told(broken, "settings and exchange may use the protocols' names and values only")
+    assert not broken, listed(broken, "settings and exchange may use the protocols' names and values only")
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -188,7 +188,7 @@ def test_a_codec_knows_no_other_codec(codec: str) -> None:
         for found in imports_of(path)
         if any(found.reaches(f"switchyard.protocols.{other}") for other in others)
     ]
-    assert not broken, told(broken, f"{codec} may not know another codec")
+    assert not broken, listed(broken, f"{codec} may not know another codec")
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -205,39 +205,37 @@ def test_a_codec_does_not_know_another_one_through_a_third_module(codec: str) ->
 
 
 def _files_of(found: Import) -> list[Path]:
-    """The files of ours that an import loads, packages' own aside."""
-    if found.room == "":
+    """The files of Switchyard that an import loads, without packages."""
+    if found.target == "":
         return []
     names = [found.module, *(f"{found.module}.{name}" for name in found.names)]
     return [path for name in names if (path := (ROOT / name.replace(".", "/")).with_suffix(".py")).is_file()]
 
 
-def test_the_clients_set_up_knows_only_how_to_write_files() -> None:
+def test_the_set_up_of_clients_may_only_write_files() -> None:
     broken = [
         found
         for found in imports("clients")
-        if found.room not in ("", "clients") and not found.reaches("switchyard.store.files")
+        if found.target not in ("", "clients") and not found.reaches("switchyard.store.files")
     ]
-    assert not broken, told(broken, "clients may import store/files and nothing else of ours")
+    assert not broken, listed(broken, "clients may import store/files and no other module")
 
 
-def test_nobody_imports_the_composers_but_each_other_and_app() -> None:
+def test_only_app_and_composers_import_composers() -> None:
     broken = [
         found
         for path in sources()
-        if room_of(path) not in COMPOSERS
+        if module_of(path) not in COMPOSERS
         for found in imports_of(path)
-        if found.room in COMPOSERS and not found.for_types_only
+        if found.target in COMPOSERS and not found.for_types_only
     ]
-    assert not broken, told(broken, "what joins the rooms may not be imported by them")
+    assert not broken, listed(broken, "the modules may not import what connects them")
 
 
-def test_every_room_is_known_here() -> None:
-    found = {room_of(path) for path in sources()} - {"__init__"}
-    unknown = found - {*ROOMS, *COMPOSERS, *VALUES}
-    assert not unknown, (
-        f"say in tests/test_house.py who may import {', '.join(sorted(unknown))}, and whom they may"
-    )
+def test_every_module_has_a_rule_here() -> None:
+    found = {module_of(path) for path in sources()} - {"__init__"}
+    unknown = found - {*MODULES, *COMPOSERS, *VALUES}
+    assert not unknown, f"tests/test_source_rules.py has no rule for {', '.join(sorted(unknown))}"
 
 
 # --- libraries -----------------------------------------------------------------
@@ -258,37 +256,37 @@ NEVER: dict[str, tuple[str, ...]] = {
 }
 
 
-@pytest.mark.parametrize("room", NEVER)
-def test_a_room_leaves_alone_what_is_not_its_business(room: str) -> None:
+@pytest.mark.parametrize("module", NEVER)
+def test_a_module_does_not_import_libraries_outside_its_task(module: str) -> None:
     broken = [
         found
-        for found in imports(room)
-        if any(found.reaches(library) for library in NEVER[room]) and not _is_granted(found)
+        for found in imports(module)
+        if any(found.reaches(library) for library in NEVER[module]) and not _is_granted(found)
     ]
-    assert not broken, told(broken, f"{room} may not import these")
+    assert not broken, listed(broken, f"{module} may not import these")
 
 
 GRANTED = {
     ("protocols", "ids.py"): ("random", "secrets"),
 }
-"""Where a library is that file's very business: new identifiers need randomness."""
+"""Exceptions: new identifiers need randomness."""
 
 
 def _is_granted(found: Import) -> bool:
-    return found.library in GRANTED.get((room_of(found.path), found.path.name), ())
+    return found.library in GRANTED.get((module_of(found.path), found.path.name), ())
 
 
-@pytest.mark.parametrize("room", ["protocols", "routing", "settings", "exchange"])
-def test_time_is_given_and_never_read(room: str) -> None:
+@pytest.mark.parametrize("module", ["protocols", "routing", "settings", "exchange"])
+def test_time_is_an_argument(module: str) -> None:
     reads = {"now", "utcnow", "today", "time", "monotonic", "perf_counter"}
     broken = [
         f"  {path.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)}"
-        for path in sources(room)
+        for path in sources(module)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in reads
         if ast.unparse(node.func.value) in ("datetime", "date", "time", "datetime.datetime", "datetime.date")
     ]
-    assert not broken, f"{room} is given the time:\n" + "\n".join(broken)
+    assert not broken, f"{module} must receive the time as an argument:\n" + "\n".join(broken)
 
 
 HTTP_CLIENT_PLACES = ("upstream.py", "asgi_transport.py")
@@ -302,18 +300,18 @@ def test_the_relay_uses_its_http_client_in_one_place() -> None:
         if found.library in ("httpx", "httpx_aiohttp", "aiohttp")
         and not set(HTTP_CLIENT_PLACES) & set(found.path.parts)
     ]
-    assert not broken, told(broken, f"only {', '.join(HTTP_CLIENT_PLACES)} may use the HTTP client")
+    assert not broken, listed(broken, f"only {', '.join(HTTP_CLIENT_PLACES)} may use the HTTP client")
 
 
 def test_only_the_border_of_the_relay_imports_http1() -> None:
     broken = [
         found
         for path in sources()
-        if room_of(path) != "http1" and path != PACKAGE / "relay" / "upstream.py"
+        if module_of(path) != "http1" and path != PACKAGE / "relay" / "upstream.py"
         for found in imports_of(path)
-        if found.room == "http1"
+        if found.target == "http1"
     ]
-    assert not broken, told(broken, "only relay/upstream.py may import switchyard/http1")
+    assert not broken, listed(broken, "only relay/upstream.py may import switchyard/http1")
 
 
 BEFORE_THE_PACKAGES = (
@@ -324,7 +322,7 @@ BEFORE_THE_PACKAGES = (
 )
 
 
-def test_the_bootstrap_needs_only_the_standard_library_until_its_packages_are_there() -> None:
+def test_the_bootstrap_needs_only_the_standard_library_until_its_packages_are_installed() -> None:
     at_once = [
         found
         for path in BEFORE_THE_PACKAGES
@@ -335,11 +333,13 @@ def test_the_bootstrap_needs_only_the_standard_library_until_its_packages_are_th
     ]
     allowed = {f"switchyard.{path.stem}" for path in BEFORE_THE_PACKAGES} | sys.stdlib_module_names
     broken = [found for found in at_once if not {found.module, found.library} & allowed]
-    assert at_once and not broken, told(broken, "only the standard library is there before the packages")
+    assert at_once and not broken, listed(
+        broken, "only the standard library is available before the packages"
+    )
 
 
 def test_importing_a_module_does_nothing() -> None:
-    """At the level of a module only definitions and constants stand."""
+    """Module level code consists of definitions and constants."""
     quiet = (
         ast.Import
         | ast.ImportFrom
@@ -362,12 +362,12 @@ def test_importing_a_module_does_nothing() -> None:
 
 
 def test_every_file_opens_with_its_purpose() -> None:
-    silent = [
+    undocumented = [
         str(path.relative_to(ROOT))
         for path in [ROOT / "app.py", *sources()]
         if not (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").strip()
     ]
-    assert not silent, "these files do not say what they are for: " + ", ".join(silent)
+    assert not undocumented, "these files have no docstring: " + ", ".join(undocumented)
 
 
 # --- the tests -------------------------------------------------------------------
@@ -378,7 +378,7 @@ KEEPS_A_TIME = {"min", "max", "sum", "round", "abs", "float"}
 
 
 def durations_asserted(tree: ast.Module) -> list[int]:
-    """The lines that compare what a clock showed, in tests that are not marked `timing`."""
+    """The lines that compare durations, in tests that are not marked `timing`."""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     return sorted(
         {
@@ -402,7 +402,7 @@ def _durations_in(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[
 
 
 def _names_of_times(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
-    """Variables that were assigned a reading of a clock, or a list to which one was appended."""
+    """Variables that hold a clock reading, or a list with one."""
     names: set[str] = set()
     in_order = sorted(ast.walk(function), key=lambda node: getattr(node, "lineno", 0))
     for node in in_order:  # so that `seconds = time.monotonic() - began` comes after `began`
@@ -488,15 +488,15 @@ def shown(lines: list[str], rule: str) -> str:
     return f"{rule}:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-def test_only_the_api_module_talks_to_the_daemon() -> None:
-    talkers = re.compile(r"\b(fetch\s*\(|XMLHttpRequest|EventSource|WebSocket|sendBeacon)")
+def test_only_the_api_module_sends_requests() -> None:
+    requests = re.compile(r"\b(fetch\s*\(|XMLHttpRequest|EventSource|WebSocket|sendBeacon)")
     broken = [
         f"{path.relative_to(ROOT)}: {found[1]}"
         for path in scripts()
         if path.name != "api.js"
-        for found in talkers.finditer(code_of(path))
+        for found in requests.finditer(code_of(path))
     ]
-    assert not broken, shown(broken, "only js/api.js may talk to the daemon")
+    assert not broken, shown(broken, "only js/api.js may send requests")
 
 
 def test_panels_do_not_import_panels() -> None:
