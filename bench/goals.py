@@ -9,7 +9,7 @@ from rounds import Rounds
 ROUTER, LITELLM = "claude-code-router", "litellm"
 CONVERTING_ROUTER = "claude-code-router, converting"
 NGINX, FLOOR = "nginx", "Starlette + httpx"
-UNTOUCHED, CONVERTING = "Switchyard", "Switchyard, converting"
+PASSTHROUGH, CONVERTING = "Switchyard", "Switchyard, converting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Goal:
     row: str
     sign: str
     clauses: tuple[tuple[Limit, ...], ...]
-    target: str = UNTOUCHED
+    target: str = PASSTHROUGH
 
 
 def _same(value: float) -> tuple[tuple[Limit, ...], ...]:

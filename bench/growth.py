@@ -58,7 +58,7 @@ async def _bodies(upstream: Upstream, daemon: Daemon) -> str:
             _tell("body", _size(size), target, outcome.latency())
         rows.append(cells)
     head = ["Body", "direct, p50 ms"]
-    for name in ("untouched", "converting"):
+    for name in ("passthrough", "converting"):
         head += [f"{name}, p50 ms", "CPU ms", "CPU ms/MB"]
     return "### Body size\n\n" + table(head, rows)
 
@@ -84,7 +84,7 @@ async def _streams(upstream: Upstream, daemon: Daemon) -> str:
             _tell("streams", f"{streams}", target, cpu)
         rows.append(cells)
     head = ["Streams at once"]
-    for name in ("untouched", "converting"):
+    for name in ("passthrough", "converting"):
         head += [f"{name}, delivered %", "CPU µs/event", "p99 on the way, ms", "peak MB"]
     text = f"Each stream has {1000 // PACE_MS} events a second; the CPU includes its beginning and its end."
     return f"### Concurrent streams\n\n{text}\n\n{table(head, rows)}"
@@ -105,7 +105,7 @@ async def _lengths(upstream: Upstream, daemon: Daemon) -> str:
             cells.append(number(processes.memory_mb(daemon.pids())))
         rows.append(cells)
     head = ["Events of a stream"]
-    for name in ("untouched", "converting"):
+    for name in ("passthrough", "converting"):
         head += [f"{name}, µs/event, one a packet", "many a packet", "memory after, MB"]
     return f"### Stream length\n\nCPU time.\n\n{table(head, rows)}"
 

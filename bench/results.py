@@ -93,7 +93,7 @@ def _cores(rounds: Rounds) -> str:
         else "No program is bound to a core."
     )
     return (
-        f"{place} Switchyard runs with 20 upstreams, 30 rules (one of them renames the model of the untouched "
+        f"{place} Switchyard runs with 20 upstreams, 30 rules (one of them renames the model of the passthrough "
         "route), prices, sessions, statistics and journal; the converting route has a Chat upstream for a "
         "Messages client."
     )

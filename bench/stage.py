@@ -228,7 +228,7 @@ def settings(upstream: Upstream, *, upstreams: int = 20, rules: int = 30) -> dic
     """The settings of a busy user: many upstreams and rules, two of which the measured requests use."""
     url = f"http://127.0.0.1:{upstream.port}"
     measured = [
-        entry("untouched", url, "messages", [MODEL]),
+        entry("passthrough", url, "messages", [MODEL]),
         entry("converted", url, "chat", [CONVERTED]),
     ]
     others = [

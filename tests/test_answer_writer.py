@@ -174,7 +174,7 @@ def test_an_answer_without_an_end_keeps_what_was_held_back(crashes: bool) -> Non
         for _ in range(3):
             await send({"type": "http.response.body", "body": b"a", "more_body": True})
         if crashes:
-            raise ValueError("a fault of ours")
+            raise ValueError("an internal error")
 
     assert asked(app, GET)[1] == b"1\r\na\r\n" * 3
 
@@ -258,7 +258,7 @@ async def _no_answer(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _fault_after_the_head(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
-    raise ValueError("a fault of ours")
+    raise ValueError("an internal error")
 
 
 async def _two_heads(scope: Scope, receive: Receive, send: Send) -> None:

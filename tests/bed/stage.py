@@ -46,7 +46,7 @@ class Reported:
 
 
 class Body:
-    """`lingers`: seconds between the last word and the end of the connection."""
+    """`lingers`: seconds between the last event and the end of the connection."""
 
     has_ended = False
 

@@ -29,7 +29,7 @@ NATIVE_SEAL = re.compile(r"[A-Za-z0-9+/=]+")
 
 @dataclass
 class Strict:
-    """The rules of one upstream and what it saw: the opaque data it gave out, and whoever broke a rule."""
+    """The rules of one upstream and what it saw: the opaque data it gave out, and the broken rules."""
 
     name: str
     issued: set[str] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""Signs of life while upstreams are slow: each client gets those that it counts, and failover works after them."""
+"""Keep-alives while upstreams are slow: each client gets the kind that it counts, and failover works after them."""
 
 import http.client
 import json

@@ -289,7 +289,7 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
             upstream(name, f"{server.url}/{name}", models=[f"model-{name}"])
             for name in ("unknown", "stubborn")
         ]
-        with Daemon(tmp_path_factory.mktemp("lessons"), settings(*entries)) as daemon:
+        with Daemon(tmp_path_factory.mktemp("limits"), settings(*entries)) as daemon:
             yield Bed(daemon, server)
 
 

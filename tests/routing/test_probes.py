@@ -268,7 +268,7 @@ class HeldRequests(RuleBasedStateMachine):
         opens = max(self.now, min(queue.opens_at() for queue in self.queues.values() if queue.waiting))
         assert max(self.now, self.probes.next_at()) == opens
         self.now = opens
-        assert self._hand_out(), "the line is open and nobody may go"
+        assert self._hand_out(), "the line is open and no request may go"
 
     @rule()
     def who_may_go_is_asked(self) -> None:
@@ -310,7 +310,7 @@ class HeldRequests(RuleBasedStateMachine):
             )
 
     def teardown(self) -> None:
-        """Whoever waits is granted a try before long, if those that are under way end; then nothing is left."""
+        """Every waiting request is granted a try before long, if the running ones end; then nothing is left."""
         for _ in range(3 * len(self.waiting) + 3):
             for name, target in self.attempts:
                 self._end(name, target)
