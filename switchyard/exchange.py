@@ -102,7 +102,7 @@ class Exchange(msgspec.Struct):
     id: str
     at: float
     client_protocol: ProtocolName
-    model_asked: str
+    requested_model: str
     client: str = ""
     client_agent: str = ""
     session: str = ""

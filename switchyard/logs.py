@@ -231,7 +231,7 @@ def line_of(exchange: Exchange) -> str:
     held = f" held={exchange.held:.1f}s" if exchange.held else ""
     reported = f": {exchange.failure.message[:300]}" if exchange.failure is not None else ""
     return (
-        f"{exchange.client_protocol} {exchange.model_asked[:SHOWN_CHARS]} -> {way}:"
+        f"{exchange.client_protocol} {exchange.requested_model[:SHOWN_CHARS]} -> {way}:"
         f" {exchange.outcome} {exchange.status or ''}"
         f" attempts={len(exchange.attempts)}{held} {_tokens(exchange.usage)} {duration}{reported}{_skipped(exchange)}"
     )

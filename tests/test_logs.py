@@ -91,13 +91,13 @@ def test_a_file_that_cannot_be_written_is_reported_once_and_the_console_continue
 
 
 def test_a_long_model_name_is_cut() -> None:
-    exchange = Exchange(id="x", at=0.0, client_protocol="chat", model_asked="m" * 100_000)
+    exchange = Exchange(id="x", at=0.0, client_protocol="chat", requested_model="m" * 100_000)
 
     assert len(line_of(exchange)) < 1000
 
 
 def test_an_address_is_shown_without_passwords_and_keys() -> None:
-    exchange = Exchange(id="x", at=0.0, client_protocol="chat", model_asked="m")
+    exchange = Exchange(id="x", at=0.0, client_protocol="chat", requested_model="m")
     url = "https://user:pass@h.example:8080/v1/chat/completions?key=secret"
     exchange.attempts.append(Attempt("a", "m", "chat", url, "primary", 0.0))
 
@@ -105,14 +105,14 @@ def test_an_address_is_shown_without_passwords_and_keys() -> None:
 
 
 def test_the_line_of_a_request_that_was_held_says_for_how_long() -> None:
-    exchange = Exchange(id="x", at=0.0, client_protocol="chat", model_asked="m")
+    exchange = Exchange(id="x", at=0.0, client_protocol="chat", requested_model="m")
     assert "held" not in line_of(exchange)
     exchange.held = 12.34
     assert " attempts=0 held=12.3s tokens=?" in line_of(exchange)
 
 
 def test_skipped_upstreams_are_reported_with_the_reasons_that_explain_gives() -> None:
-    exchange = Exchange(id="x", at=0.0, client_protocol="chat", model_asked="m")
+    exchange = Exchange(id="x", at=0.0, client_protocol="chat", requested_model="m")
     exchange.skipped = (("b", "disabled"), ("c", "cooling down until 09:10 after 3 errors: 500 boom"))
     assert "skipped" not in line_of(exchange)  # if no upstream was tried, the error names them all
     exchange.attempts.append(Attempt("a", "m", "chat", "https://h.example", "keeps its conversation", 0.0))

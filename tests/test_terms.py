@@ -54,6 +54,7 @@ PHRASES = {
     "1 (?:upstreams|warnings|faults|errors|requests|days|models)": "plural forms that agree",
 }
 IDENTIFIERS = {
+    "model_asked": "requested_model",
     "said_final": "final",
     "SAID_FINAL": "FINAL",
     "RelayContext": "Dependencies",

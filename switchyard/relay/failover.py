@@ -67,7 +67,7 @@ def _opened(request: ClientRequest) -> Exchange:
         id=new_id("x_"),
         at=time.time(),
         client_protocol=request.protocol,
-        model_asked=request.summary.model,
+        requested_model=request.summary.model,
         client=request.client,
         client_agent=agent[:MAX_AGENT_CHARS],
         session=request.summary.session,

@@ -35,7 +35,7 @@ class Reports:
         self._dependencies = dependencies
         self._health = dependencies.state().health
         self._exchange_id = exchange.id
-        self._conversation = conversation_of(exchange.session, exchange.model_asked)
+        self._conversation = conversation_of(exchange.session, exchange.requested_model)
         self.recoveries = Recoveries()
 
     def begin(self, selected: Selected) -> Started:

@@ -94,7 +94,7 @@ def _is_set(budget: Budget) -> bool:
     return bool(budget.day_soft or budget.day_hard or budget.month_soft or budget.month_hard)
 
 
-def _line(who: str, budget: Budget, today: int, month: int) -> BudgetLine:
+def _line(owner: str, budget: Budget, today: int, month: int) -> BudgetLine:
     limits = (
         (BudgetStatus.EXCEEDED, budget.day_hard, today, "day"),
         (BudgetStatus.EXCEEDED, budget.month_hard, month, "month"),
@@ -104,6 +104,6 @@ def _line(who: str, budget: Budget, today: int, month: int) -> BudgetLine:
     for status, limit, spent, period in limits:
         if limit and spent >= limit * NANOS:
             kind = "hard limit" if status is BudgetStatus.EXCEEDED else "soft limit"
-            reason = f"budget of {who}: {spent / NANOS:.2f} spent this {period}, {kind} {limit:g}"
+            reason = f"budget of {owner}: {spent / NANOS:.2f} spent this {period}, {kind} {limit:g}"
             return BudgetLine(status, reason)
     return BudgetLine()

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from switchyard.plural import plural
 from switchyard.store.files import PRIVATE_FILE, ensure_folder
 from switchyard.store.journal_line import Line, decode_line
 from switchyard.store.local_time import local_moment
@@ -142,7 +143,7 @@ class Journal:
     def _enqueue(self, file: str, line: bytes) -> Waiting | None:
         if self._waiting_bytes + len(line) > self._max_waiting_bytes:
             self.lost += 1
-            self.fault = f"{self.fault.split(' (')[0]} ({self.lost} lines lost)"
+            self.fault = f"{self.fault.split(' (')[0]} ({plural(self.lost, 'line')} lost)"
             return None
         waiting = Waiting(file, line)
         self._waiting.append(waiting)

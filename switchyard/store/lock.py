@@ -114,5 +114,5 @@ def _refusal(folder: Path, holder: Holder) -> str:
     details = ", ".join(
         part for part in (f"process {holder.pid}" if holder.pid else "", holder.address) if part
     )
-    who = f"Another Switchyard ({details})" if details else "Another Switchyard"
-    return f'{who} already uses the data folder "{folder}". Stop it, or choose another folder with --data.'
+    other = f"Another Switchyard ({details})" if details else "Another Switchyard"
+    return f'{other} already uses the data folder "{folder}". Stop it, or choose another folder with --data.'

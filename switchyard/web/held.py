@@ -69,7 +69,7 @@ class HeldRequests:
             "protocol": exchange.client_protocol,
             "client": exchange.client,
             "agent": exchange.client_agent,
-            "model": exchange.model_asked,
+            "model": exchange.requested_model,
             "session": exchange.session[:SESSION_CHARS],
             "since": self._epochs.of(held.since),
             "until": self._epochs.of(held.ends_at),

@@ -161,8 +161,8 @@ class Overview:
     def last_requested(self, client: ProtocolName) -> str:
         """The last model that clients of this protocol requested."""
         for exchange in self._daemon.recent.last():
-            if exchange.client_protocol == client and exchange.kind == "request" and exchange.model_asked:
-                return exchange.model_asked.rpartition(",")[2]
+            if exchange.client_protocol == client and exchange.kind == "request" and exchange.requested_model:
+                return exchange.requested_model.rpartition(",")[2]
         return DEFAULT_MODEL[client]
 
     def _problems(self) -> list[str]:

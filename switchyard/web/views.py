@@ -49,7 +49,7 @@ def exchange_row(exchange: Exchange) -> Json:
         "session": exchange.session,
         "protocol": exchange.client_protocol,
         "stream": exchange.stream,
-        "model": exchange.model_asked,
+        "model": exchange.requested_model,
         "upstream": last.upstream if last else "",
         "upstream_protocol": last.protocol if last else "",
         "sent": last.model if last else "",

@@ -29,7 +29,7 @@ class Parrot(Relay):
         await sink.write(request.body[4:])
         await sink.end()
         self._count += 1
-        return Exchange(id=f"x{self._count}", at=0.0, client_protocol="chat", model_asked="m")
+        return Exchange(id=f"x{self._count}", at=0.0, client_protocol="chat", requested_model="m")
 
 
 class Capturing(CapturingRelay, Parrot):

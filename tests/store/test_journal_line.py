@@ -29,7 +29,7 @@ def exchange() -> Exchange:
         id="x1",
         at=BEGAN,
         client_protocol="messages",
-        model_asked="claude-sonnet-4-5",
+        requested_model="claude-sonnet-4-5",
         client="my laptop",
         client_agent="claude-cli/2.1",
         session="s1",
@@ -144,7 +144,7 @@ def test_keys_that_an_upstream_repeats_do_not_reach_the_journal(secret: str) -> 
 @pytest.mark.parametrize("sign", ["x", "é", "\x00", '"', "\U0001f600", "\ud800"])
 def test_a_line_has_a_bounded_length_whatever_the_client_sends(sign: str) -> None:
     huge = exchange()
-    huge.model_asked = huge.session = huge.client = huge.client_agent = sign * 100_000
+    huge.requested_model = huge.session = huge.client = huge.client_agent = sign * 100_000
     huge.attempts = [
         Attempt(sign * 999, sign * 999, "chat", "u", sign * 999, 0.0, 401, failure=refused(sign * 9999))
     ] * 500

@@ -13,7 +13,7 @@ from switchyard.web.curl import curl_command
 
 def exchange(protocol: ProtocolName, url: str = "https://h/v1/x?key=secret") -> Exchange:
     attempt = Attempt("a", "sent-model", protocol, url, "primary", 0.0)
-    return Exchange(id="x", at=0.0, client_protocol=protocol, model_asked="m", attempts=[attempt])
+    return Exchange(id="x", at=0.0, client_protocol=protocol, requested_model="m", attempts=[attempt])
 
 
 def test_a_sample_replaces_a_body_that_was_not_captured() -> None:

@@ -31,7 +31,7 @@ class Scene:
 
     def happen(self, id: str) -> None:
         for listener in self.listeners:
-            listener(Exchange(id=id, at=1.0, client_protocol="chat", model_asked="m"))
+            listener(Exchange(id=id, at=1.0, client_protocol="chat", requested_model="m"))
 
 
 def events_of(scene: Scene) -> LiveEvents:

@@ -28,9 +28,9 @@ class PassthroughStream:
     Every record is looked at until content has begun; afterwards only those the codec finds notable.
     """
 
-    def __init__(self, codec: Codec, model_asked: str, hide_usage: bool = False) -> None:
+    def __init__(self, codec: Codec, requested_model: str, hide_usage: bool = False) -> None:
         self._codec = codec
-        self._renamer = StreamRenamer(model_asked)
+        self._renamer = StreamRenamer(requested_model)
         self._hide_usage = hide_usage
         self._pending: list[bytes] = []
         self._pending_size = 0
