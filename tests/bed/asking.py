@@ -1,4 +1,4 @@
-"""The shortest request of each protocol, and what its answers say."""
+"""The smallest request of each protocol, and how to read its responses."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,7 @@ PATHS: dict[Protocol, str] = {
 
 
 def question(protocol: Protocol, model: str, text: str = "Hello", stream: bool = True) -> dict[str, Any]:
-    """A body that asks `text`."""
+    """A body with the prompt `text`."""
     said = [{"role": "user", "content": text}]
     if protocol == "messages":
         return {"model": model, "max_tokens": 100, "messages": said, "stream": stream}
@@ -44,7 +44,7 @@ def text_of(protocol: Protocol, response: Response) -> str:
 
 
 def usage_of(protocol: Protocol, response: Response) -> dict[str, Any]:
-    """The usage as the protocol spells it; of a Messages stream, its two parts laid over each other."""
+    """The usage in the protocol's own form; of a Messages stream, both parts merged."""
     if not (response.header("content-type") or "").startswith("text/event-stream"):
         return dict(response.json["usage"])
     found: dict[str, Any] = {}
@@ -55,7 +55,7 @@ def usage_of(protocol: Protocol, response: Response) -> dict[str, Any]:
 
 
 def error_of(protocol: Protocol, response: Response) -> dict[str, Any]:
-    """The error object of a whole answer in the protocol's own envelope."""
+    """The error object of a whole response, in the protocol's own envelope."""
     document = json.loads(response.body)
     assert protocol != "messages" or document["type"] == "error", document
     return dict(document["error"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Certificates:
-    """Two servers: `good` is localhost on loopback addresses, `other` has another name."""
+    """Certificates for two servers: `good` is localhost on loopback addresses, `other` has another name."""
 
     folder: Path
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 VARIABLE = "SWITCHYARD_CHROME"
-"""names another one"""
+"""variable that names another browser"""
 NAMES = (
     "chromium",
     "chromium-browser",
@@ -26,7 +26,7 @@ def find_chrome(
     which: Callable[[str], str | None] = shutil.which,
     is_file: Callable[[Path], bool] = Path.is_file,
 ) -> str | None:
-    """The path of the first one that is there."""
+    """The path of the first installed browser."""
     if environment.get(VARIABLE):
         return environment[VARIABLE]
     on_the_path = (found for name in NAMES if (found := which(name)))

@@ -1,4 +1,4 @@
-"""Run the real Claude Code and the real Codex, each in a home of its own and a clean environment."""
+"""Run the real Claude Code and the real Codex, each in a temporary home and a clean environment."""
 
 import json
 import os
@@ -92,7 +92,7 @@ def installed(client: str) -> str:
 
 
 def clean_environment(home: Path, own: dict[str, str] | None = None) -> dict[str, str]:
-    """What a client finds: a home of its own, and nothing of the user's settings."""
+    """The client's environment: a temporary home, and none of the user's settings."""
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     return kept | {"HOME": str(home), "NO_COLOR": "1", "TERM": "dumb"} | (own or {})
 

@@ -1,4 +1,4 @@
-"""The daemon as users run it: `python app.py` in a process of its own, on a temporary data folder."""
+"""The daemon as users run it: `python app.py` as a separate process, on a temporary data folder."""
 
 import http.client
 import json
@@ -36,7 +36,7 @@ def holding_settings(*upstreams: Document, **more: Any) -> Document:
 
 
 class Daemon:
-    """`with Daemon(folder, settings) as daemon:` runs it, and demands a clean end without a traceback."""
+    """`with Daemon(folder, settings) as daemon:` runs it, and requires a clean end without a traceback."""
 
     def __init__(
         self, folder: Path, document: Document | None = None, environment: dict[str, str] | None = None
@@ -71,7 +71,7 @@ class Daemon:
             self._await_readiness()
 
     def spawn(self, *arguments: str, output: IO[bytes] | int = subprocess.PIPE) -> subprocess.Popen[bytes]:
-        """A process of the same data folder and port, unless the arguments say otherwise."""
+        """A process with the same data folder and port, unless the arguments override them."""
         command = [sys.executable, str(ROOT / "app.py"), "--no-install"]
         command += ["--port", str(self.port), "--data", str(self.data), *arguments]
         environment = {name: os.environ[name] for name in KEPT if name in os.environ}
@@ -127,7 +127,7 @@ class Daemon:
 
     @property
     def output(self) -> str:
-        """All that it printed, over all its starts."""
+        """All output, over all its starts."""
         return self._output.read_text(errors="replace") if self._output.exists() else ""
 
     def _running(self) -> subprocess.Popen[bytes]:
@@ -149,7 +149,7 @@ class Daemon:
         except OSError:
             return False
 
-    # --- talking to it ---------------------------------------------------------
+    # --- requests ---------------------------------------------------------
 
     @property
     def url(self) -> str:
@@ -173,14 +173,14 @@ class Daemon:
         return self.data / "all_configs.json"
 
     def write_settings(self, document: Document) -> None:
-        """As an editor does: a temporary file, renamed over the old one."""
+        """Like an editor: writes a temporary file and renames it over the old one."""
         self.data.mkdir(parents=True, exist_ok=True)
         temporary = self.settings_path.with_suffix(".tmp")
         temporary.write_text(json.dumps(document, indent=2))
         temporary.replace(self.settings_path)
 
     def change_settings(self, document: Document) -> None:
-        """Write, and wait until the daemon uses them."""
+        """Write the settings, and wait until the daemon uses them."""
         before = self.get("/health").json["revision"]
         self.write_settings(document)
         wait_until(lambda: self.get("/health").json["revision"] != before, "the new settings")
@@ -195,7 +195,7 @@ class Daemon:
         return "".join(path.read_text() for path in sorted((self.data / "logs").glob("*")))
 
     def all_written(self) -> str:
-        """Everything the daemon has written or printed but the settings, to search for what must not be there."""
+        """Everything the daemon has written or printed except the settings, for searches."""
         kept_out = {"all_configs.json", "history"}
         paths = [path for path in self.data.rglob("*") if path.is_file()]
         files = [path for path in paths if kept_out.isdisjoint(path.relative_to(self.data).parts)]
@@ -203,7 +203,7 @@ class Daemon:
 
 
 class Response:
-    """A whole answer."""
+    """A whole response."""
 
     def __init__(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.status = status
@@ -223,7 +223,7 @@ class Response:
 
     @property
     def records(self) -> list[Document]:
-        """The JSON of an event stream's records."""
+        """The JSON of an event stream's events."""
         lines = [line[6:] for line in self.text.splitlines() if line.startswith("data: ")]
         return [cast(Document, json.loads(line)) for line in lines if line != "[DONE]"]
 
@@ -236,9 +236,9 @@ def request(
     headers: dict[str, str] | None = None,
     seconds: float = PATIENCE_SECONDS,
 ) -> Response:
-    """One request on a connection of its own, with exactly the given headers (and JSON's, for a document).
+    """One request on a new connection, with exactly the given headers (and those of JSON, for a document).
 
-    Raises OSError, also where the connection ends within the answer.
+    Raises OSError, also if the connection ends within the response.
     """
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)

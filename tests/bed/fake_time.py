@@ -1,4 +1,4 @@
-"""An event loop whose clock jumps to the next timer: hours of waiting in no time, always in the same order."""
+"""An event loop whose clock jumps to the next timer: hours of waiting take no time, in a fixed order."""
 
 import asyncio
 import selectors
@@ -42,6 +42,6 @@ def now() -> float:
 
 
 async def settle() -> None:
-    """Let everything run that can run without time going on."""
+    """Run everything that is ready without advancing the time."""
     for _ in range(10):
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""A server that never accepts: its queue of new connections is full, so that connecting to it takes for ever."""
+"""A server that never accepts: its backlog is full, so that connecting to it never finishes."""
 
 import socket
 import time
@@ -10,7 +10,7 @@ FILLERS = 4
 
 
 class FullListener:
-    """Linux only: other systems refuse what finds the queue full."""
+    """Linux only: other systems refuse connections when the backlog is full."""
 
     def __enter__(self) -> Self:
         self._listener = socket.socket()
@@ -32,7 +32,7 @@ class FullListener:
 
     @property
     def callers(self) -> int:
-        """How many others are trying to connect right now."""
+        """How many other sockets are connecting now."""
         return len(self._dialing() - self._own)
 
     def _connecting(self) -> socket.socket:
@@ -42,7 +42,7 @@ class FullListener:
         return filler
 
     def _dialing(self) -> set[str]:
-        """The local ends of connections that this server does not take."""
+        """The local ends of connections that this server does not accept."""
         rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         ending = f":{self.port:04X}"
         return {

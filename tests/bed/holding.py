@@ -23,7 +23,7 @@ class Holding:
         self._pool = pool
 
     def hold(self, count: int = 1, model: str = "m") -> list[Future[Response]]:
-        """So many requests, once they are held and wait for their next try."""
+        """This many requests, once they are held and wait for their next try."""
         before = len(self.rows())
         headers = {"user-agent": AGENT}
         asked = [
@@ -45,7 +45,7 @@ class Holding:
 
 @contextmanager
 def holding(folder: Path, name: str = "a", **entry: Any) -> Iterator[Holding]:
-    """Whatever is still held in the end is given up."""
+    """Ends the requests that are still held."""
     with ScriptedUpstream(say("fine"), OUTAGE) as server, ThreadPoolExecutor(8) as pool:
         document = settings(upstream(name, server.url, **entry), failover={"hold_seconds": 300})
         with Daemon(folder, document) as daemon:

@@ -7,7 +7,7 @@ PACKAGES = Path(__file__).resolve().parent / "packages"
 
 
 class FakeKeychain:
-    """`Daemon(..., environment=keychain.environment)`; `keys` are those of our service."""
+    """`Daemon(..., environment=keychain.environment)`; `keys` are those of the service `switchyard`."""
 
     def __init__(self, folder: Path, broken: str = "") -> None:
         self._path = folder / "keychain.json"
@@ -23,7 +23,7 @@ class FakeKeychain:
         return {name.removeprefix("switchyard "): key for name, key in found.items()}
 
     def unlock(self) -> None:
-        """Lets an "asking" one answer."""
+        """Unlocks an "asking" keychain."""
         self._path.with_name("unlocked").touch()
 
     def put(self, name: str, key: str) -> None:

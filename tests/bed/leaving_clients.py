@@ -29,7 +29,7 @@ setInterval(() => {}, 1000); // the program goes on, so that its end is not what
 def node_fetch(
     url: str, body: bytes, folder: Path, *, chunked: bool = False
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Node.js, asking with `fetch`; `abort` makes it leave."""
+    """Node.js with `fetch`; `abort` makes it leave."""
     assert NODE is not None
     path = folder / "body.json"
     path.write_bytes(body)
@@ -64,7 +64,7 @@ def interrupt(claude: "subprocess.Popen[bytes]") -> None:
 def _running(
     command: list[str], environment: dict[str, str], folder: Path, stdin: int
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """The program, in a session of its own; it is ended with its children in every case."""
+    """The program in a new session; it is ended with its children in every case."""
     with subprocess.Popen(
         command,
         cwd=folder,

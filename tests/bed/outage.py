@@ -1,7 +1,7 @@
-"""An upstream in an outage: it fails until a given moment and answers from then on, and notes every request.
+"""An upstream in an outage: it fails until a given time, answers from then on, and records every request.
 
-An `Outage` is a clock that several upstreams may share; which models it concerns, and how a request fails
-meanwhile, is set per upstream.
+An `Outage` is a clock that several upstreams may share; the affected models and the way in which requests fail
+are set per upstream.
 """
 
 import socket
@@ -37,7 +37,7 @@ def _error(code: int, kind: str, message: str, headers: dict[str, str] | None = 
 
 
 def _refused(request: Received) -> Script:
-    return [Close(reset=True)]  # it had connected just before the port was closed
+    return [Close(reset=True)]  # it connected just before the port was closed
 
 
 OUTAGES: dict[str, Answer] = {
@@ -59,8 +59,8 @@ OUTAGES: dict[str, Answer] = {
 class Outage:
     """Lasts for `seconds`, or until `end` is called.
 
-    It begins with the first request that meets it; after `answers_before` good answers, if that is given; or
-    when `begin` is called.
+    It begins with the first request that meets it; after `answers_before` successful responses, if that is given;
+    or when `begin` is called.
     """
 
     def __init__(self, seconds: float, answers_before: int = 0) -> None:
@@ -97,12 +97,12 @@ class Outage:
             act()
 
     def calls(self, on_begin: Callable[[float], None], on_end: Callable[[], None]) -> None:
-        """`on_begin` gets the seconds that the outage is to last; `on_end` is called by `end` only."""
+        """`on_begin` receives the length of the outage in seconds; `on_end` is called only by `end`."""
         self._on_begin.append(on_begin)
         self._on_end.append(on_end)
 
     def meets_a_request(self) -> bool:
-        """True if a request that comes now fails."""
+        """True if a request that arrives now fails."""
         if self._answers_before <= 0:
             self.begin()
         return self.is_on
@@ -144,14 +144,14 @@ class OutageUpstream(ScriptedUpstream):
         super().__exit__(*details)
 
     def set_outage(self, fault: str, outage: Outage, model: str = ALL_MODELS, delay: float = 0) -> None:
-        """Fail requests for `model`, each after `delay` seconds. A refusal is for all models and at once."""
+        """Fail requests for `model`, each after `delay` seconds. A refused connection affects all models at once."""
         self._failing[model] = Failing(outage, fault, delay)
         if fault == REFUSED:
             assert model == ALL_MODELS, "a closed port has no models"
             outage.calls(self._close_for, self.open_port)
 
     def forget(self) -> None:
-        """Forget what came."""
+        """Drop the records."""
         for found in (self.requests, self.answered, self.failed):
             found.clear()
 
@@ -203,7 +203,7 @@ class OutageUpstream(ScriptedUpstream):
 
 
 def _noting_the_end(request: Received, script: Script) -> Iterator[Step]:
-    """The end is noted before the last step: its bytes may be read, and the next request sent, before we go on."""
+    """The end is recorded before the last step: the client may read its bytes and send its next request at once."""
     *before, last = script
     yield from before
     if not isinstance(last, Wait):
@@ -211,15 +211,15 @@ def _noting_the_end(request: Received, script: Script) -> Iterator[Step]:
     yield last
 
 
-# --- what was noted ------------------------------------------------------------
+# --- records ------------------------------------------------------------
 
 
 def most_at_once(
     requests: Iterable[Received], since: float = 0.0, until: float | None = None, notices_within: float = 0.0
 ) -> int:
-    """How many requests were under way at the same time, at most, between the two moments.
+    """The largest number of parallel requests between two times.
 
-    `notices_within`: the seconds in which the server learns that a connection was closed by the other side.
+    `notices_within`: the seconds within which the server notices that the other side has closed a connection.
     """
     until = time.monotonic() if until is None else until
     spans = [(one.at + notices_within, until if one.ended_at is None else one.ended_at) for one in requests]

@@ -1,10 +1,10 @@
-"""How the tests wait: for a condition, and so long that a busy machine is no failure."""
+"""How the tests wait: for a condition, long enough for a busy machine."""
 
 import time
 from collections.abc import Callable
 
 PATIENCE_SECONDS = 60.0
-"""for what is sure to come; it costs nothing, as each wait ends with its condition"""
+"""for events that are certain; it costs nothing, as each wait ends with its condition"""
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:

@@ -8,7 +8,7 @@ from tests.bed.patience import PATIENCE_SECONDS
 
 
 def post(port: int, path: str, body: bytes, *, chunk_bytes: int = 0) -> socket.socket:
-    """The connection, once a whole request was sent; with `chunk_bytes` its body comes in chunks of that size."""
+    """The connection after a whole request was sent; with `chunk_bytes` its body is chunked in that size."""
     connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
     framing = "transfer-encoding: chunked" if chunk_bytes else f"content-length: {len(body)}"
     connection.sendall(f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{framing}\r\n\r\n".encode())
@@ -30,7 +30,7 @@ def leave(connection: socket.socket, *, reset: bool = False) -> None:
 
 
 def cooldown_of(connection: socket.socket) -> bytes:
-    """What still comes until the server closes. Fails if it does not; a reset is a close as well."""
+    """What arrives until the server closes. Fails if it does not; a reset also counts as closed."""
     reported = b""
     try:
         while piece := connection.recv(65536):

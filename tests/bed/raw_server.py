@@ -11,16 +11,16 @@ from typing import Self
 
 
 class Talk:
-    """One connection, seen from the server."""
+    """One connection, from the server's side."""
 
     def __init__(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.number = number
-        """which connection this is, from 0"""
+        """the number of this connection, from 0"""
         self._reader = reader
         self._writer = writer
 
     async def hear(self) -> bytes:
-        """One request, head and body as they came; empty when the client has left."""
+        """One request, headers and body as received; empty when the client has left."""
         try:
             head = await self._reader.readuntil(b"\r\n\r\n")
         except asyncio.IncompleteReadError:
@@ -28,7 +28,7 @@ class Talk:
         return head + await self._reader.readexactly(_length(head))
 
     async def hear_head(self) -> bytes:
-        """One request's head; its body stays unread."""
+        """The headers of one request; its body stays unread."""
         return await self._reader.readuntil(b"\r\n\r\n")
 
     async def say(self, octets: bytes) -> None:
@@ -45,13 +45,13 @@ class Talk:
         self._writer.close()
 
     def reset(self) -> None:
-        """The impolite end."""
+        """Close with a reset."""
         linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
         self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self._writer.transport.abort()
 
     async def encrypt(self, context: ssl.SSLContext) -> None:
-        """Go on with TLS, as behind a proxy's tunnel."""
+        """Continue with TLS, as behind a proxy's tunnel."""
         await self._writer.start_tls(context)
 
 
@@ -66,7 +66,7 @@ Script = Callable[[Talk], Awaitable[None]]
 
 
 class RawServer:
-    """Plays `script` on each connection and closes it then."""
+    """Plays `script` on each connection, then closes it."""
 
     def __init__(
         self, script: Script, context: ssl.SSLContext | None = None, host: str = "127.0.0.1"
@@ -110,7 +110,7 @@ class RawServer:
 
 
 def answers(octets: bytes) -> Script:
-    """The same to every request, as long as the client asks."""
+    """The same response to every request on the connection."""
 
     async def script(talk: Talk) -> None:
         while await talk.hear():

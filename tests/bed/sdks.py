@@ -1,4 +1,4 @@
-"""Ask one question through the official SDKs, streamed or whole, with as many retries as a test allows."""
+"""Send one question through the official SDKs, streamed or not, with the retries that a test allows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Question:
     text: str = "Do it"
     seconds: float = 200
     is_ready: Callable[[], None] = lambda: None
-    """called right before the request is sent; to make a client takes long"""
+    """called right before the request is sent, as creating a client takes long"""
 
     @property
     def said(self) -> Any:
@@ -33,7 +33,7 @@ class AnswerFailed(Exception):
 
 
 def ask_sdk(protocol: Protocol, question: Question) -> str:
-    """The answer's text; raises what the SDK raises, or AnswerFailed."""
+    """The response's text; raises the SDK's errors, or AnswerFailed."""
     return _ASK[protocol](question)
 
 

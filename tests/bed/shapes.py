@@ -1,4 +1,4 @@
-"""What the vendors' own servers accept in a request: these fields, with these values, and nothing else."""
+"""The requests that the vendors' own servers accept: these fields with these values, and nothing else."""
 
 import base64
 import binascii
@@ -11,8 +11,8 @@ from typing import Any
 from tests.bed.wire import Protocol
 
 Rule = Any
-"""A type; a set of values; a pattern; a test; `[rule]` for a list; an object's fields, `name?` an optional one;
-or a tuple, of which one must fit."""
+"""A type; a set of values; a pattern; a predicate; `[rule]` for a list; the fields of an object, `name?` for an
+optional one; or a tuple of alternatives."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def one_of(words: str) -> frozenset[str]:
 
 
 def said(value: object) -> bool:
-    """A text that is not blank."""
+    """Text that is not blank."""
     return isinstance(value, str) and bool(value.strip())
 
 

@@ -1,4 +1,4 @@
-"""An upstream as strict as the vendors' own: what breaks a rule of its protocol is answered 400, in plain words."""
+"""An upstream as strict as the vendors' own: a request that breaks a rule of its protocol gets a 400 that names it."""
 
 import json
 import re
@@ -34,7 +34,7 @@ class Strict:
     name: str
     issued: set[str] = field(default_factory=set)
     returned: set[str] = field(default_factory=set)
-    """which of its own came back"""
+    """which of its own data came back"""
     broken: list[str] = field(default_factory=list)
 
     def issue(self, seal: str) -> str:
@@ -42,7 +42,7 @@ class Strict:
         return seal
 
     def guard(self, answer: Answer) -> Answer:
-        """The answer, for requests that keep the rules."""
+        """The answer for requests that keep the rules."""
 
         def script(request: Received) -> Script:
             try:
@@ -59,7 +59,7 @@ class Strict:
         body: Json = json.loads(request.body, object_pairs_hook=_reported_once)
         protocol = request.protocol
         if body.get("tools") == [] and body.get("tool_choice") == "auto":
-            # Codex's own way to offer no tools, which its vendor takes
+            # Codex offers no tools in this form, which its vendor accepts
             del body["tools"], body["tool_choice"]
         check_shape(protocol, body)
         CHECKS[protocol](body)
@@ -79,7 +79,7 @@ def _reported_once(members: list[tuple[str, Any]]) -> Json:
 
 
 def _check_thinking_of_loop(body: Json) -> None:
-    """With a budget for thinking, a running tool loop must show the thinking that led to its call."""
+    """With a thinking budget, a running tool loop must contain the thinking that led to its call."""
     said = [message for message in body["messages"] if message["role"] != "system"]
     results = said[-1]["content"] if isinstance(said[-1]["content"], list) else []
     if (body.get("thinking") or {}).get("type") != "enabled" or not results or len(said) < 2:

@@ -1,4 +1,4 @@
-"""A browser is found under whatever name it has."""
+"""A browser is found under each of its names."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -64,7 +64,7 @@ def answers(server: OutageUpstream) -> bool:
 def failure_of(
     server: OutageUpstream, protocol: Protocol, stream: bool, seconds: float = PATIENCE_SECONDS
 ) -> object:
-    """The status and the hint that a client is shown, or why it gets none."""
+    """The status and the retry hint that a client gets, or why it gets none."""
     try:
         response = ask(server.url, protocol, stream=stream, seconds=seconds)
     except OSError as broken:

@@ -1,4 +1,4 @@
-"""Programs that come with the packages of the checks."""
+"""Programs that are installed with the packages of the checks."""
 
 import os
 import shutil

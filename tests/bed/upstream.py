@@ -1,7 +1,7 @@
 """A scripted upstream on a real socket: it sends exactly the given bytes, and breaks off as scripted.
 
-No HTTP library takes part, so that a fault can be any fault. One thread serves one connection; waiting always
-watches the socket, so that a client's leaving is seen at once.
+No HTTP library is used, so that every failure can be scripted. One thread serves one connection; while it waits it
+watches the socket, so that a client that leaves is noticed at once.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ FOREVER = 600.0
 """seconds; longer than any test"""
 
 
-# --- what a script is made of --------------------------------------------------
+# --- the steps of a script --------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Send:
 
 @dataclass(frozen=True)
 class Wait:
-    """Silence; a hang is a long one."""
+    """No bytes; a hang is a long one."""
 
     seconds: float = FOREVER
 
@@ -60,7 +60,7 @@ class Hold:
 
 @dataclass(frozen=True)
 class Close:
-    """The end of the connection, politely (FIN) or not (RST)."""
+    """The end of the connection, with a FIN or an RST."""
 
     reset: bool = False
 
@@ -71,7 +71,7 @@ Script = Iterable[Step]
 
 @dataclass
 class Received:
-    """One request as it came in, and what became of it. Times are `time.monotonic()`, the same in all processes."""
+    """One request as received, and its result. Times are `time.monotonic()`, the same in all processes."""
 
     method: str
     target: str
@@ -81,7 +81,7 @@ class Received:
     gone_at: float | None = None
     """when the client left before the script had ended"""
     ended_at: float | None = None
-    """when the script came to its last step, or the client left"""
+    """when the script reached its last step, or the client left"""
     finished: threading.Event = field(default_factory=threading.Event)
     connection: socket.socket | None = None
 
@@ -105,7 +105,7 @@ class Received:
 
     @property
     def client_has_left(self) -> bool:
-        """Asked of the system: on a busy machine `gone_at` may come later than the client's next request."""
+        """Read from the system: on a busy machine `gone_at` may be later than the client's next request."""
         assert self.connection is not None
         try:
             return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
@@ -124,12 +124,12 @@ class Received:
 
     @property
     def fingerprint(self) -> str:
-        """The same for two requests that ask the same."""
+        """Equal for two requests with the same content."""
         return hashlib.sha256(self.body).hexdigest()[:16]
 
     @property
     def raw(self) -> bytes:
-        """Everything that was sent, to search for what must not be there."""
+        """Everything that was sent, for searches."""
         head = "".join(f"{name}: {value}\n" for name, value in [("", self.target), *self.headers])
         return head.encode() + self.body
 
@@ -146,7 +146,7 @@ Answer = Callable[[Received], Script]
 
 
 class ScriptedUpstream:
-    """Answers each request by the next of `answers`; the last one is repeated."""
+    """Answers each request with the next of `answers`; the last one is repeated."""
 
     def __init__(self, *answers: Answer) -> None:
         self._answers = answers or (say("Hello from upstream"),)
@@ -155,7 +155,7 @@ class ScriptedUpstream:
         self._threads: list[threading.Thread] = []
         self.requests: list[Received] = []
         self.probes: list[Received] = []
-        """what came without a body: answered with an empty 200, and no turn of the script"""
+        """requests without a body: answered with an empty 200, without using up a script"""
         self.connection_count = 0
 
     def __enter__(self) -> Self:
@@ -179,20 +179,20 @@ class ScriptedUpstream:
         return f"http://127.0.0.1:{self.port}"
 
     def script(self, *answers: Answer) -> None:
-        """Change what comes next and forget what came."""
+        """Set the next answers and drop the records."""
         with self._lock:
             self._answers = answers
             self.requests.clear()
 
     def hang_up(self) -> None:
-        """Close all connections; new ones are welcome."""
+        """Close all connections; new ones are accepted."""
         with self._lock:
             open_ones = list(self._connections)
         for connection in open_ones:
             _shut(connection)
 
     def wait_for(self, count: int = 1) -> list[Received]:
-        """The first `count` requests, once they have come."""
+        """The first `count` requests, once they have arrived."""
         wait_until(lambda: len(self.requests) >= count, f"{count} requests at {self.url}")
         return self.requests[:count]
 
@@ -285,7 +285,7 @@ def _watch(connection: socket.socket, deadline: float, until: threading.Event | 
                 raise ClientGone
         except OSError:
             raise ClientGone from None
-        time.sleep(0.005)  # a pipelined request: nothing to do with it before this one has ended
+        time.sleep(0.005)  # a pipelined request: it waits until this one has ended
 
 
 def _shut(connection: socket.socket) -> None:
@@ -336,7 +336,7 @@ def closed_url() -> str:
     return f"http://127.0.0.1:{reserved.getsockname()[1]}"
 
 
-# --- good answers --------------------------------------------------------------
+# --- successful responses --------------------------------------------------------------
 
 _NUMBERS = itertools.count(1)
 ENCODERS: dict[str, Callable[[], Any]] = {
@@ -378,7 +378,7 @@ def answer(
     headers: dict[str, str] | None = None,
     piece: int = 8,
 ) -> Answer:
-    """`reply` as the request wants it: streamed or whole, in the protocol of its path."""
+    """`reply` in the requested form: streamed or not, in the protocol of its path."""
 
     def script(request: Received) -> Script:
         model = str(request.json.get("model", ""))
@@ -399,9 +399,9 @@ def say(text: str, **more: Any) -> Answer:
 
 
 def agent(*turns: Reply, aside: Reply | None = None) -> Answer:
-    """Play a conversation: the turn follows from the tool calls that the request's history already holds.
+    """Play a conversation: the turn is chosen by the tool calls in the request's history.
 
-    Requests that offer no tools (titles, summaries) are answered with `aside` instead.
+    Requests without tools (titles, summaries) are answered with `aside` instead.
     """
 
     def script(request: Received) -> Script:
@@ -438,7 +438,7 @@ def _rounds_of_calls(request: Received) -> int:
     )
 
 
-# --- raw answers ---------------------------------------------------------------
+# --- raw responses ---------------------------------------------------------------
 
 
 def head(status: int, headers: dict[str, str]) -> Send:
@@ -456,7 +456,7 @@ def whole(
     encoding: str = "",
     length: int | None = None,
 ) -> Script:
-    """A body with a length (which may be a lie)."""
+    """A body with a content-length (which may be wrong)."""
     if encoding:
         encoder = ENCODERS[encoding]()
         body = encoder.compress(body) + encoder.flush()
@@ -493,7 +493,7 @@ def stream(
 
 
 def _flushed(encoder: Any, encoding: str) -> bytes:
-    """Live streams are flushed at every record; only zlib leaves that to its caller."""
+    """Live streams are flushed at every event; only zlib leaves that to its caller."""
     return cast(bytes, encoder.flush(zlib.Z_SYNC_FLUSH)) if encoding in ("gzip", "deflate") else b""
 
 
@@ -509,7 +509,7 @@ def _in_small_sends(script: Script, size: int) -> Iterable[Step]:
             yield step
 
 
-# --- faults --------------------------------------------------------------------
+# --- failures --------------------------------------------------------------------
 
 
 def status(code: int, message: str = "scripted failure", headers: dict[str, str] | None = None) -> Answer:
@@ -521,7 +521,7 @@ def fixed(script: Script) -> Answer:
 
 
 def opening(request: Received, records: int | None = None) -> list[bytes]:
-    """The records of a stream that come before any content; `records` counts otherwise."""
+    """The events of a stream before any content; `records` sets another number."""
     sent = wire.records(request.protocol, Reply("cut short"), "m")
     return sent[
         : {"messages": 1, "chat": 1, "responses": 2}[request.protocol] if records is None else records
@@ -529,7 +529,7 @@ def opening(request: Received, records: int | None = None) -> list[bytes]:
 
 
 def cut_after_content(end: Script = (Close(),), text: str = "The beginning of an answer") -> Answer:
-    """Opening and some of the text, and then the break."""
+    """The start and part of the text, then the break."""
 
     def script(request: Received) -> Script:
         sent = wire.records(request.protocol, Reply(text), "m")

@@ -1,7 +1,7 @@
 """Build the responses of an upstream: one `Reply`, encoded in each of the three protocols.
 
-Written from the public API references and kept apart from the daemon's own codecs, so that the two cannot
-share a mistake.
+Written from the public API references and independent of the daemon's own codecs, so that the two cannot share a
+mistake.
 """
 
 import json
@@ -18,7 +18,7 @@ CREATED = 1_780_000_000
 
 @dataclass(frozen=True)
 class Usage:
-    """Disjoint parts: `fresh` input excludes what came from or went into the cache."""
+    """Disjoint parts: `fresh` input excludes cached and cache-written tokens."""
 
     fresh: int = 11
     cache_read: int = 0
@@ -58,9 +58,9 @@ class Reply:
     model: str = ""
     """the model name that the upstream reports; empty: the requested one"""
     stop: str = ""
-    """the protocol's own stop reason; empty: what fits"""
+    """the protocol's own stop reason; empty: the usual one"""
     id: str = "scripted"
-    """Claude Code joins answers of the same id into one message, so a conversation needs different ones"""
+    """Claude Code joins responses with the same id into one message, so a conversation needs different ones"""
     seal: str = "c2VhbGVkIHRoaW5raW5n"
     """the opaque data beside the thinking"""
 
@@ -73,7 +73,7 @@ def body(protocol: Protocol, reply: Reply, model: str = "m") -> bytes:
 def records(
     protocol: Protocol, reply: Reply, model: str = "m", include_usage: bool = True, piece: int = 8
 ) -> list[bytes]:
-    """The SSE records of a streamed answer; texts and arguments come in pieces of `piece` characters."""
+    """The SSE events of a streamed response; texts and arguments are split into `piece` characters."""
     named = reply.model or model
     if protocol == "chat":
         chunks = [_data(chunk) for chunk in _chat_stream(reply, named, piece, include_usage)]

@@ -1,4 +1,4 @@
-"""Scheduled activation by the daemon as users run it."""
+"""Scheduled activation by the real daemon."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.bed.wire import PROTOCOLS, Protocol
 
 
 def minutes_ago(minutes: int) -> str:
-    """A local time of day; one of yesterday just after midnight."""
+    """A local time of day; just after midnight it is one of yesterday."""
     return (datetime.now() - timedelta(minutes=minutes)).strftime("%H:%M")
 
 

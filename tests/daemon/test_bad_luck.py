@@ -22,7 +22,7 @@ if sys.platform == "darwin":
 
 @contextmanager
 def limited(daemon: Daemon, what: int, most: int) -> Iterator[None]:
-    """The daemon under a limit of the system."""
+    """The daemon under a system limit."""
     before = resource.prlimit(daemon.pid, what)
     resource.prlimit(daemon.pid, what, (most, before[1]))
     try:
@@ -101,7 +101,7 @@ def test_started_with_few_file_handles_it_keeps_some_for_itself(
         crowd = [
             socket.create_connection(("127.0.0.1", daemon.port), timeout=PATIENCE_SECONDS) for _ in range(200)
         ]
-        # while it still accepts the crowd, a connection that has not sent its request yet is idle too
+        # while it still accepts the other connections, one that has not sent its request yet counts as idle
         wait_until(lambda: sum(map(_is_closed, crowd)) >= 200 - 64 // 3, "the end of the longest idle")
         assert ask(daemon.url, "messages").status == 200
         assert daemon.journal()[-1]["outcome"] == "ok"

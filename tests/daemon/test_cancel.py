@@ -97,7 +97,7 @@ def ask_and_leave(
     shows_content: bool = False,
     reset: bool = False,
 ) -> float:
-    """The seconds from the client's leaving to the end of the upstream's connection, which nothing else ends."""
+    """The seconds from the client's departure to the end of the upstream's connection, which nothing else ends."""
     bed.server.script(answer)
     lines = len(bed.daemon.journal())
     client = ask_and_wait(bed, protocol, wants_stream, shows_content)
@@ -123,7 +123,7 @@ def ask_and_wait(bed: Bed, protocol: Protocol, wants_stream: bool, shows_content
             seen += client.recv(65536)
     else:
         bed.server.wait_for()
-        time.sleep(0.03)  # so that the daemon has read what there is
+        time.sleep(0.03)  # so that the daemon has read everything
     return client
 
 

@@ -1,4 +1,4 @@
-"""Compaction over every protocol: by a trigger, through the older endpoint, and what becomes of the result."""
+"""Compaction over every protocol: by a trigger, through the older endpoint, and the use of its result."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The nine pairs through the daemon: forms of answers, usage, losses and errors."""
+"""The nine protocol pairs through the daemon: response forms, usage, dropped parts and errors."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
             yield Bed(daemon, server)
 
 
-# --- what the client reads -----------------------------------------------------
+# --- the client's view -----------------------------------------------------
 
 
 def calls_of(client: Protocol, response: Response) -> list[tuple[str, str, str]]:
@@ -114,7 +114,7 @@ _CALLS: dict[tuple[Protocol, bool], Callable[[Any], list[tuple[str, str, str]]]]
 
 
 def spelled(client: Protocol, usage: Usage) -> Document:
-    """The usage in the words of the client's protocol, as far as clients count with it."""
+    """The usage in the client's protocol, as far as clients use it."""
     if client == "messages":
         return {
             "input_tokens": usage.fresh,
@@ -202,7 +202,7 @@ def test_unreported_usage_is_estimated_and_marked(
         assert usage["output"] > 0
 
 
-# --- losses --------------------------------------------------------------------
+# --- dropped in conversion --------------------------------------------------------------------
 
 LOSSES: tuple[tuple[Protocol, Protocol, Document, str], ...] = (
     ("chat", "messages", {"logit_bias": {"50256": -100}}, "logit_bias"),
@@ -243,7 +243,7 @@ def test_nothing_is_reported_as_dropped_unless_it_is(bed: Bed, client: Protocol,
 
 @dataclass(frozen=True)
 class Trouble:
-    """An upstream's error, and what a client of each protocol must read: (type, code); None where any will do."""
+    """An upstream's error, and the (type, code) for a client of each protocol; None for any."""
 
     name: str
     status: int

@@ -1,4 +1,4 @@
-"""`kill -9` under load: no answer that a client has had in full is missing from the statistics afterwards."""
+"""`kill -9` under load: no response that a client received completely is missing from the statistics."""
 
 import threading
 from pathlib import Path
@@ -15,7 +15,7 @@ USAGE = Usage(fresh=101, cache_read=13, output=7)
 
 
 class Load:
-    """Clients that ask without a pause, each request with a model name of its own, until the daemon is gone."""
+    """Clients that send requests without a pause, each for another model, until the daemon is gone."""
 
     def __init__(self, url: str, round_number: int) -> None:
         self._url = url

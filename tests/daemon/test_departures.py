@@ -1,4 +1,4 @@
-"""A client with a large request leaves: noticed at once in every phase, its upstream call ends, its slot is free."""
+"""A client with a large request leaves: noticed at once in every phase, the upstream call ends, the slot is free."""
 
 import json
 import sys
@@ -22,12 +22,12 @@ from tests.bed.upstream import Hold, Received, Script, ScriptedUpstream, Wait, c
 KB, MB = 1024, 1024 * 1024
 SIZES = {"20 KB": 20 * KB, "300 KB": 300 * KB, "2 MB": 2 * MB, "8 MB": 8 * MB}
 LONG = 600
-"""seconds: a limit of the daemon that no test reaches, so that only the client's leaving can have ended the call"""
+"""seconds: a limit that no test reaches, so that only the client's departure can have ended the call"""
 READY = {"state": "ready", "errors": 0, "under_way": 0}
 
 Leave = Callable[[], None]
 Client = Callable[["Bed", str], Leave]
-"""asks the upstream of this name; what is returned makes it leave"""
+"""sends a request to the upstream of this name; the returned function makes the client leave"""
 
 
 @dataclass(frozen=True)

@@ -37,12 +37,12 @@ MANY = 64
 
 
 HURRY = {"first_byte": 2, "idle": 2}
-"""only for an upstream that is to miss them: on a busy machine any other one could as well"""
+"""only for an upstream that is to exceed it: on a busy machine any other could as well"""
 
 
 @dataclass
 class Crowd:
-    """An answer that counts how many requests it serves at a time, and in which order they came."""
+    """An answer that records how many requests it serves at a time, and their order."""
 
     text: str
     seconds: float = 0.0
@@ -276,7 +276,7 @@ def test_32_clients_of_an_upstream_for_two_are_served_two_at_a_time_in_their_ord
             lines = daemon.journal()
     assert texts(responses) == {(200, "served")}
     assert (crowd.most, left, len(lines)) == (2, 0, 32)
-    # the two that are under way at a time may overtake each other on their way to the upstream
+    # two parallel requests may overtake each other on their way to the upstream
     assert all(abs(crowd.order.index(name) - place) <= 1 for place, name in enumerate(names)), crowd.order
 
 
@@ -380,7 +380,7 @@ def test_a_conversation_stays_where_it_went_and_new_ones_go_to_the_recovered(tmp
 
 
 def test_another_model_requested_beside_a_conversation_does_not_move_it(tmp_path: Path) -> None:
-    """Claude Code asks a small model for titles, under the same session."""
+    """Claude Code requests titles from a small model, with the same session."""
     with ScriptedUpstream(say("large")) as large, ScriptedUpstream(say("any")) as every:
         entries = (upstream("large", large.url, models=["claude-large"]), upstream("any", every.url))
         with Daemon(tmp_path, settings(*entries)) as daemon:

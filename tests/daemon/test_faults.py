@@ -112,7 +112,7 @@ def test_the_next_upstream_answers_within_the_same_request(bed: Bed, case: Case)
     if case.fault in UNREACHABLE:
         return
     wait_until(lambda: len(bed.asked(bed.faulty, case.model)) > 0, "the request")
-    # a kept connection that dies without a word may have been stale: then the request is sent once more on a new one
+    # a kept connection that closes without data may have been stale: the request is then sent once more on a new one
     assert len(bed.asked(bed.faulty, case.model)) in (1, 2)
 
 
@@ -136,7 +136,7 @@ PLACES = 60
 
 @dataclass(frozen=True)
 class Pair:
-    """A first upstream to be scripted and a good one behind it. Each test asks for a model of its own, which has an
+    """A first upstream to be scripted and a good second one. Each test requests its own model, which has a
     separate entry, so that no cooldown is left by an earlier test."""
 
     daemon: Daemon

@@ -1,4 +1,4 @@
-"""The error that ends a turn, as Claude Code, Codex and other programs get it from the daemon over real sockets."""
+"""The error that ends a turn, as Claude Code, Codex and other programs receive it over real sockets."""
 
 import itertools
 import json
@@ -34,7 +34,7 @@ from tests.bed.wire import PROTOCOLS, Protocol
 CODEX = {"originator": "codex_exec", "user-agent": "codex_exec/0.171.0", "session-id": "s", "thread-id": "s"}
 BEAT = 0.05
 PATIENCE = 60.0
-"""seconds: no keep-alive comes before the answer of a scripted upstream"""
+"""seconds: long enough that no keep-alive precedes the response of a scripted upstream"""
 
 
 def refusal(code: int, kind: str, message: str) -> Answer:
@@ -83,7 +83,7 @@ class Bed:
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def script(self, name: str, *, late: bool = False) -> None:
-        """The upstream of this cause, and a daemon that has not met it before."""
+        """The upstream of this cause, and a daemon that has not used it before."""
         answer = CAUSES[name]
         self.server.script(slowly(answer or status(500)) if late else answer or status(500))
         self.use(self.server.url if answer else closed_url(), BEAT if late else PATIENCE)
@@ -117,7 +117,7 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
 
 
 def slowly(answer: Answer) -> Answer:
-    """So late that the client has had keep-alives by then."""
+    """Late enough that the client has received keep-alives."""
     return lambda received: [Wait(10 * BEAT), *answer(received)]
 
 

@@ -187,7 +187,7 @@ FORMS = ("application/x-www-form-urlencoded", "text/plain", "multipart/form-data
 
 @pytest.mark.parametrize("kind", FORMS)
 def test_a_form_cannot_write(daemon: Daemon, kind: str) -> None:
-    """A form needs no permission of the browser to be sent from anywhere, so it must not do anything."""
+    """Browsers send a form from any page without permission, so it must have no effect."""
     headers = {"content-type": kind} if kind else {}
     for path in ("/api/token-stats/reset", "/api/import"):
         assert request(daemon.url, "POST", path, b"a=b", headers).status in (400, 403, 404, 405, 415)

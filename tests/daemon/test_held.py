@@ -1,5 +1,5 @@
-"""Held requests of a running daemon: what its API, status line, metrics, `explain` and live events report, and what
-the user does about them."""
+"""Held requests of a running daemon: in its API, status line, metrics, `explain` and live events, and the user's
+actions on them."""
 
 import http.client
 import json
@@ -84,7 +84,7 @@ def test_the_time_held_is_in_the_row_the_journal_the_log_and_the_metrics(outage:
 
 
 def log_of(daemon: Daemon, text: str) -> str:
-    """The log, once it has this text."""
+    """The log, once it contains this text."""
     wait_until(lambda: text in daemon.log(), text)
     return daemon.log()
 

@@ -55,7 +55,7 @@ def endless(beginning: list[Step], more: bytes) -> Answer:
 
 
 def packed(encoding: str, beginning: bytes) -> bytes:
-    """A gigabyte behind this beginning."""
+    """A gigabyte after this beginning."""
     packers: dict[str, Any] = {
         "gzip": lambda: zlib.compressobj(9, wbits=31),
         "deflate": lambda: zlib.compressobj(9),
@@ -154,7 +154,7 @@ def daemon(hostile: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def peak_megabytes(daemon: Daemon) -> int:
-    """The most memory the daemon has had since it was last forgotten."""
+    """The daemon's peak memory since the last reset of the counter."""
     status = Path(f"/proc/{daemon.pid}/status").read_text()
     found = re.search(r"VmHWM:\s+(\d+)", status)
     assert found is not None

@@ -36,7 +36,7 @@ from tests.bed.wire import PROTOCOLS, Protocol
 BEAT = 0.2
 SILENT = 0.9
 IMPATIENT = {"first_byte": 2, "idle": 2}
-"""for the upstream of this model, which hangs, or sends something often enough"""
+"""for the upstream of this model, which hangs, or sends data often enough"""
 HURRIED = "hurried"
 CODEX = {"originator": "codex_exec", "user-agent": "codex_exec/0.169.0"}
 
@@ -99,7 +99,7 @@ SIGNS: dict[str, tuple[Protocol, dict[str, str], bytes]] = {
 def ask_and_watch(
     daemon: Daemon, client: str, seen: threading.Event, model: str = "m", signs: int = 2
 ) -> Response:
-    """The whole answer; the event is set when so many keep-alives have come."""
+    """The whole response; the event is set after this many keep-alives."""
     protocol, headers, sign = SIGNS[client]
     connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=PATIENCE_SECONDS)
     with closing(connection):

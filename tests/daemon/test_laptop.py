@@ -1,4 +1,4 @@
-"""Life on a laptop: it sleeps, it moves to other networks and time zones, its clock is corrected, its port is taken."""
+"""Life on a laptop: it sleeps, changes networks and time zones, its clock is corrected, its port is in use."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ def asleep(daemon: Daemon) -> Iterator[None]:
 
 
 def ask_at_once(daemon: Daemon, count: int) -> list[Response]:
-    """So many requests at a time, and so many connections to the upstream."""
+    """This many parallel requests, and as many connections to the upstream."""
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(lambda _: ask(daemon.url, "messages"), range(count)))
 

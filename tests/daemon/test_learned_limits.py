@@ -1,4 +1,4 @@
-"""A refusal that names what an upstream lacks is obeyed at once, within the client's own request, and remembered."""
+"""A refusal that names a limit of an upstream is followed at once, within the client's own request, and remembered."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ SEALED = [
 
 @dataclass(frozen=True)
 class Case:
-    """A server that refuses, with `message`, every request in which it `finds` what it does not know."""
+    """A server that refuses, with `message`, every request in which it `finds` something unknown."""
 
     name: str
     client: Protocol

@@ -38,7 +38,7 @@ WAYS = (
 
 
 class Places:
-    """The owner's upstream and a stranger's, and a daemon that has keys for the first."""
+    """The user's upstream and a third party's, and a daemon that has keys for the first."""
 
     def __init__(self, folder: Path, owner: ScriptedUpstream, stranger: ScriptedUpstream) -> None:
         self.owner, self.stranger = owner, stranger
@@ -101,7 +101,7 @@ def places(tmp_path: Path) -> Iterator[Places]:
 
 
 def form(name: str, fields: Document) -> Document:
-    """What the dashboard sends of an entry under edit: no key, and `true` for headers that are kept."""
+    """What the dashboard sends of an entry under edit: no key, and `true` for kept headers."""
     return {"name": name, "entry": {"name": name, "protocol": "messages", **fields}}
 
 
@@ -245,7 +245,7 @@ def test_the_name_of_a_variable_is_kept_by_a_saved_edit(places: Places) -> None:
 
 
 def test_no_request_of_a_page_sends_a_key_to_a_third_party(places: Places) -> None:
-    """An import, an undone deletion and an older version bring their own addresses."""
+    """An import, an undone deletion and an older version contain their own addresses."""
     url = places.stranger.url
     daemon, stranger = places.daemon, {"name": "literal", "base_url": url, "protocol": "messages", "key": ""}
 

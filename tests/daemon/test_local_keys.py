@@ -1,4 +1,4 @@
-"""No client key ever reaches an upstream, also not one that passes the client's own key on."""
+"""No client key reaches an upstream, even one that passes the client's own key on."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def server() -> Iterator[ScriptedUpstream]:
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory, server: ScriptedUpstream) -> Iterator[Daemon]:
-    """One entry of each protocol passes the client's key on, and one has a key of its own."""
+    """For each protocol one entry passes the client's key on, and one has its own key."""
     passing = [upstream(f"passing {one}", server.url, one) | {"key": "client"} for one in PROTOCOLS]
     document = settings(*passing, upstream("own key", server.url), client_keys=KEYS)
     with Daemon(tmp_path_factory.mktemp("local-keys"), document) as running:
@@ -170,7 +170,7 @@ def test_counting_tokens_shows_no_client_key(daemon: Daemon, server: ScriptedUps
 
 
 def test_the_next_upstream_answers_and_other_clients_are_served_at_once(tmp_path: Path) -> None:
-    """A client without a key of its own costs the entry nothing."""
+    """A client without a key costs the entry nothing."""
     with ScriptedUpstream(say("first")) as first, ScriptedUpstream(say("second")) as second:
         entries = upstream("first", first.url) | {"key": "client"}, upstream("second", second.url)
         rules = {"error_threshold": 1, "session_hours": 0}

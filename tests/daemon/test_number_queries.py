@@ -38,7 +38,7 @@ def test_every_grouping_answers_every_span(daemon: Daemon, path: str, by: str) -
 
 def test_the_sums_of_every_grouping_are_the_same(daemon: Daemon) -> None:
     summary = daemon.token_stats()["summary"]
-    for by in BY[1:-2]:  # these requests named no client and no session
+    for by in BY[1:-2]:  # these requests have no client and no session
         rows = daemon.get(f"/api/token-stats?by={by}").json["rows"]
         assert sum(row["requests"] for row in rows) == summary["total_requests"] == 3, by
         assert sum(row["total_tokens"] for row in rows) == summary["total_tokens"] > 0, by

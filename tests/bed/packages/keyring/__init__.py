@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FILE, BROKEN = "FAKE_KEYCHAIN", "FAKE_KEYCHAIN_BROKEN"
-"""the environment: where the keys are; "absent" for no keychain at all, "locked" for one that raises, "asking" for
-one that gives no key until a file `unlocked` lies beside its own"""
+"""the environment: the path of the keys; "absent" for no keychain, "locked" for one that raises, "asking" for one
+that gives no key until a file `unlocked` exists beside its own"""
 
 
 @dataclass(frozen=True)
