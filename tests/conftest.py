@@ -1,4 +1,4 @@
-"""What all tests share: a full run may not skip anything."""
+"""Shared by all tests: a full run must not skip any."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How answers are written: whole ones in one piece, and none that is not HTTP."""
+"""How responses are written: whole ones in one piece, and only valid HTTP."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ LAST = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 
 @contextmanager
 def served(app: AsgiApp, **more: Any) -> Iterator[socket.socket]:
-    """A connection to a server of this application."""
+    """A connection to a server with this application."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         app,
@@ -49,7 +49,7 @@ def served(app: AsgiApp, **more: Any) -> Iterator[socket.socket]:
 
 
 def asked(app: AsgiApp, request: bytes = LAST) -> tuple[bytes, bytes]:
-    """Head and body of the answer to a request that is the connection's last."""
+    """Headers and body of the response to the last request of a connection."""
     with served(app) as connection:
         connection.sendall(request)
         head, _, body = cooldown_of(connection).partition(b"\r\n\r\n")
@@ -103,7 +103,7 @@ def test_a_body_that_grows_comes_in_chunks_and_its_head_with_the_first_of_them()
 
 
 def burst(*pieces: bytes) -> AsgiApp:
-    """An answer whose pieces follow each other at once, and whose end does not come."""
+    """A response whose chunks follow each other at once, and that does not end."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -291,7 +291,7 @@ def way(
         return {}, lambda connection: connection
     folder = tmp_path_factory.mktemp("certificates")
     context = make_certificates(folder).client()
-    # an end without the closing alert of TLS is an error, as it is for programs that check it
+    # an end without the closing TLS alert is an error, as for programs that check it
     options = {"ssl_certfile": folder / "good.pem", "ssl_keyfile": folder / "good.key"}
     return options, lambda connection: context.wrap_socket(
         connection, server_hostname="localhost", suppress_ragged_eofs=False
@@ -299,7 +299,7 @@ def way(
 
 
 def cut_after(*pieces: bytes) -> tuple[AsgiApp, list[bool]]:
-    """An answer that is cut behind these pieces, and whether its sink has ended."""
+    """A response that is cut after these chunks, and whether its sink has ended."""
     ended: list[bool] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -82,7 +82,7 @@ def test_the_projects_own_requirements_are_understood_and_met_here() -> None:
 
 
 class Checkout:
-    """A fresh checkout with one small requirement, started by an interpreter that sees no packages."""
+    """A fresh checkout with one small requirement, started by an interpreter without packages."""
 
     def __init__(self, folder: Path, *requirements: str) -> None:
         self.folder = folder
@@ -132,7 +132,7 @@ def test_from_a_bare_machine_to_a_quick_second_start(tmp_path: Path) -> None:
 
 
 def test_the_first_line_comes_before_anything_slow(tmp_path: Path) -> None:
-    """What is slow is making the environment, and here that cannot even begin."""
+    """Creating the environment is slow; here that cannot even start."""
     checkout = fresh_checkout(tmp_path)
     (tmp_path / ".venv").write_text("in the way")
 
@@ -180,7 +180,7 @@ def test_uv_installs_the_packages_where_it_is_there(tmp_path: Path) -> None:
 
 
 def test_pip_helps_out_where_uv_cannot(tmp_path: Path) -> None:
-    """uv does not read pip's configuration, so it may know no mirror that can be reached."""
+    """uv does not read pip's configuration, so it may not know the reachable mirror."""
     checkout = fresh_checkout(tmp_path)
     (tmp_path / "bin" / "uv").symlink_to(real_uv())
 
@@ -225,7 +225,7 @@ def test_a_ctrl_c_while_it_loads_is_no_error(tmp_path: Path) -> None:
 
 
 def test_no_install_prints_commands_that_work_and_touches_nothing(tmp_path: Path) -> None:
-    """With an environment of its own: Debian's pip refuses to touch the system's packages (PEP 668)."""
+    """With a virtual environment: Debian's pip refuses to change the system's packages (PEP 668)."""
     checkout = fresh_checkout(tmp_path)
 
     code, said = checkout.start("--no-install", python=sys._base_executable)  # type: ignore[attr-defined]  # a private name

@@ -22,7 +22,7 @@ PACKAGES = "  Python packages (requirements-dev.txt): to be installed into .cach
 CLIENTS = "  real clients, @openai/codex@0.169.0 and @anthropic-ai/claude-code@2.1.197 (640 MB): "
 DASHBOARD_TOOLS = "  dashboard tools, prettier@3.10.1 and typescript@7.0.2: "
 
-# what npm leaves behind: clients that know their version
+# the files that npm creates: clients that report their version
 INSTALL_CLIENTS = """/bin/mkdir -p node_modules/.bin
 for client in codex:0.169.0 claude:2.1.197; do
   printf '#!/bin/sh\\necho %s\\n' "${client#*:}" > "node_modules/.bin/${client%:*}"
@@ -32,7 +32,7 @@ done
 
 
 class Machine:
-    """A checkout with one small package to install, on a machine whose tools only note that they were called."""
+    """A checkout with one small package to install, on a machine whose tools only record their calls."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -100,7 +100,7 @@ def test_requirements_are_listed_before_anything_is_installed(machine: Machine) 
     assert "-- Installing: dashboard tools" in said
     assert "apt-get" not in machine.calls.read_text()
     assert "@openai/codex does not run" in said.splitlines()[-1]
-    # what is there is not installed again
+    # installed packages are not installed again
     assert "-- Installing" not in machine.check()
 
 

@@ -1,4 +1,4 @@
-"""The sub-commands as a user calls them: what they print, write, and how they end."""
+"""The sub-commands as a user calls them: their output, their files, their exit codes."""
 
 import json
 import shlex
@@ -30,7 +30,7 @@ ACCOUNTS: list[dict[str, Any]] = [
 
 
 class Shell:
-    """Runs `app.py ARGUMENTS` in this process, in a home and on a data folder of its own."""
+    """Runs `app.py ARGUMENTS` in this process, with a temporary home and data folder."""
 
     def __init__(self, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
         self.folder, self.data, self.home = folder, folder / "data", folder / "home"

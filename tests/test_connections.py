@@ -1,4 +1,4 @@
-"""What a client's connection may hold of the daemon: a small server with small limits, over real sockets."""
+"""The limits of a client's connection: a small server with small limits, over real sockets."""
 
 import asyncio
 import socket
@@ -19,12 +19,12 @@ from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.raw_client import cooldown_of, leave
 
 LIMITS = Limits(connections=8, head_bytes=4096, sweep_seconds=0.05)
-"""with the seconds of every daemon, which no client misses by being slow"""
+"""with the timeouts of the real daemon, which no slow client misses"""
 HURRY = replace(LIMITS, head_seconds=0.4, idle_seconds=2.0, body_seconds=2.0, unread_seconds=1.5)
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 SLOWLY = 0.02
 LARGE = b"l" * 8_000_000
-"""more than the system keeps on the way to a client"""
+"""more than the system buffers towards a client"""
 OPEN_BODY = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
@@ -37,7 +37,7 @@ class Server:
     def __init__(self, limits: Limits = LIMITS, certificates: Certificates | None = None) -> None:
         self._loop = asyncio.new_event_loop()
         self._listener = socket.create_server(("127.0.0.1", 0))
-        # its connections have it from here: the less the system keeps, the sooner a client's reading shows
+        # inherited by its connections: with a small buffer the server notices a client's reading sooner
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
         self.address = self._listener.getsockname()
         self.let_go = asyncio.Event()
@@ -118,14 +118,14 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def hurried() -> Iterator[Server]:
-    """A server that soon loses its patience."""
+    """A server with short timeouts."""
     running = Server(HURRY)
     yield running
     running.stop()
 
 
 def answer_of(connection: socket.socket) -> bytes:
-    """The body of one small answer."""
+    """The body of one small response."""
     reported = b""
     while True:
         head, blank, body = reported.partition(b"\r\n\r\n")
@@ -321,7 +321,7 @@ FRAMED = {
 @pytest.mark.parametrize("framing", FRAMED)
 @pytest.mark.parametrize("split", [0, 100, 10_000])
 def test_the_body_of_a_request_with_an_upgrade_is_its_body(server: Server, framing: str, split: int) -> None:
-    """Programs in Java ask for HTTP/2 with every request; the parser takes what follows for another protocol."""
+    """Java programs request an upgrade to HTTP/2 with every request; the parser takes the rest for another protocol."""
     request = b"POST / HTTP/1.1\r\n" + UPGRADE + FRAMED[framing]
     head = request.index(b"\r\n\r\n") + 4
     with server.connect() as connection:
@@ -400,7 +400,7 @@ def test_so_is_one_that_has_sent_more_requests(server: Server, size: int, second
 
 POST = b"POST / HTTP/1.1\r\nhost: x\r\n"
 CROWDS = {"many": GET * 1_000_000, "one": with_body(POST, 30_000_000)}
-"""far more than the system keeps on the way"""
+"""much more than the system buffers"""
 
 
 @pytest.mark.parametrize("crowd", CROWDS)

@@ -1,4 +1,4 @@
-"""The documents say what is true: snippets work, commands exist, links lead somewhere, both languages agree."""
+"""The documents are true: snippets work, commands exist, links have a target, both languages agree."""
 
 import ast
 import json

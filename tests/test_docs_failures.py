@@ -31,7 +31,7 @@ PAGES = (DOCS / "failures.md", DOCS / "failures.zh-CN.md")
 TABLE_ROW = re.compile(r"^\| `(\w+)` \|(.*)\|([^|\n]*)\|([^|\n]*)\|([^|\n]*)\|([^|\n]*)\|$", re.MULTILINE)
 
 Words = tuple[str, str, str, str]
-"""action, cooldown, scope, held or not, as the English page writes them"""
+"""action, cooldown, scope, held or not, as written on the English page"""
 
 
 def described(type: ErrorType) -> Words:

@@ -1,4 +1,4 @@
-"""Where this copy lives and what starts it: in a checkout, installed, and for once."""
+"""Where this copy is installed and how it is started: in a checkout, installed, or run once."""
 
 import sys
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ def test_an_installed_package_has_its_static_files_within(tmp_path: Path) -> Non
     [("uv/archive-v0/jKoirzx6KoN7tsiK", True), ("pipx/0e49708046bc35b", True), ("tools/switchyard", False)],
 )
 def test_a_copy_in_a_cache_is_temporary(tmp_path: Path, prefix: str, is_in_cache: bool) -> None:
-    """uv and pipx tag their caches as such, and also each environment itself."""
+    """uv and pipx mark their caches, and also each environment."""
     for folder in ("uv", "pipx", prefix):
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
         (tmp_path / folder / "CACHEDIR.TAG").touch()

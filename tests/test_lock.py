@@ -1,4 +1,4 @@
-"""The locked packages are those that pyproject.toml demands, and those that the tests run with."""
+"""The locked packages satisfy pyproject.toml, and the tests run with them."""
 
 import tomllib
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ DEMANDED = {
     "requirements.txt": RUNTIME,
     "requirements-dev.txt": RUNTIME + PROJECT["dependency-groups"]["dev"],
 }
-"""what each lock is made from; after a change there: python scripts/lock.py"""
+"""the sources of each lock; after a change there: python scripts/lock.py"""
 
 
 def lines(lock: str) -> list[str]:
@@ -24,7 +24,7 @@ def lines(lock: str) -> list[str]:
 
 
 def pins(lock: str) -> dict[str, str]:
-    """By name, the version that is locked for this platform and Python."""
+    """The locked version for this platform and Python, by name."""
     found = [Requirement(line) for line in lines(lock)]
     return {
         canonicalize_name(pin.name): str(pin.specifier).removeprefix("==")
@@ -34,7 +34,7 @@ def pins(lock: str) -> dict[str, str]:
 
 
 def closure(demanded: list[str]) -> dict[str, list[Requirement]]:
-    """Everything that these need here, directly or not, and what each of them must satisfy."""
+    """All direct and indirect requirements on this machine, with their version constraints."""
     found: dict[str, list[Requirement]] = {}
     waiting = [Requirement(text) for text in demanded]
     seen: set[str] = set()

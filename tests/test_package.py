@@ -1,4 +1,4 @@
-"""The wheel: what is in it, and that the command it installs works as the checkout does."""
+"""The content of the wheel; its installed command works like the checkout."""
 
 import os
 import signal
@@ -54,7 +54,7 @@ def test_the_wheel_carries_the_package_the_static_files_and_nothing_else(wheel: 
 
 
 class Installed:
-    """The wheel in an environment of its own, which borrows the dependencies of this one."""
+    """The wheel in a separate environment, which shares the dependencies of this one."""
 
     def __init__(self, folder: Path, wheel: Path) -> None:
         self.home = folder / "home"

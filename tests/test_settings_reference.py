@@ -1,4 +1,4 @@
-"""The reference page is the generated one, and names every field, flag and environment variable there is."""
+"""The reference page is the generated one, and names every field, flag and environment variable."""
 
 import argparse
 import ast

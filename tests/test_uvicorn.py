@@ -1,6 +1,6 @@
-"""What `connections.py`, `answer_writer.py` and `serve.py` assume of uvicorn, sentence by sentence.
+"""The assumptions that `connections.py`, `answer_writer.py` and `serve.py` make about uvicorn.
 
-None of it is promised by uvicorn, so pyproject.toml allows one minor version only. Before another one is allowed, these
+uvicorn guarantees none of them, so pyproject.toml allows one minor version only. Before another one is allowed, these
 tests name each assumption that no longer holds.
 """
 
@@ -31,7 +31,7 @@ HOOKS = (
 
 
 class Transport(asyncio.Transport):
-    """Nowhere; remembers what was done to it."""
+    """Leads nowhere; records the calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Transport(asyncio.Transport):
 
 
 class Watched(HttpToolsProtocol):
-    """Remembers which of its methods were called."""
+    """Records which of its methods were called."""
 
     def __init__(self, *positional: Any, **named: Any) -> None:
         super().__init__(*positional, **named)
@@ -82,7 +82,7 @@ for hook in HOOKS:
 
 
 class Seen:
-    """Two requests on one connection: the second one comes while the first one is being answered."""
+    """Two requests on one connection: the second arrives while the first is being answered."""
 
     def __init__(self) -> None:
         self.scopes: list[dict[str, Any]] = []
@@ -140,7 +140,7 @@ def seen() -> Seen:
 
 
 def calls(seen: Seen) -> list[str]:
-    """The hooks in the order in which each was first called."""
+    """The hooks in the order of their first calls."""
     return list(dict.fromkeys(seen.protocol.called))
 
 

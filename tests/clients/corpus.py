@@ -1,4 +1,4 @@
-"""Files as users have them, which a set-up must survive byte for byte."""
+"""Files as users have them, which a set-up must restore byte for byte."""
 
 SETTINGS_JSON: tuple[str, ...] = (
     "",

@@ -1,4 +1,4 @@
-"""Claude Code is pointed at the daemon through its own settings file, and freed again."""
+"""Set-up of Claude Code in its own settings file, and undo."""
 
 import stat
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Codex is pointed at the daemon through its own configuration, and freed again."""
+"""Set-up of Codex in its own configuration, and undo."""
 
 import tomllib
 from pathlib import Path

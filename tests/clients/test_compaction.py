@@ -58,7 +58,7 @@ def run(daemon: Daemon, home: Path, provider_name: str) -> Run:
     )
 
 
-# Codex believes that a provider of that name compacts by itself
+# Codex assumes that a provider with this name compacts by itself
 @pytest.mark.parametrize(
     ("provider_name", "part"),
     [("switchyard", "sums up for Codex"), ("OpenAI", "sums up for the daemon")],

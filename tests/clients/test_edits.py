@@ -1,4 +1,4 @@
-"""Set-up and undo are exact opposites, on every file users have."""
+"""Undo is the exact inverse of a set-up, on any user's file."""
 
 import tomllib
 from typing import Any
@@ -88,7 +88,7 @@ def test_where_none_of_our_keys_was_there_nothing_is_taken_away(
 
 
 def edited_by_the_user(dialect: Dialect, text: str) -> str:
-    """The same small edit, on a text with our keys or without."""
+    """The same small edit, on a text with Switchyard's keys or without."""
     return text.rstrip() + " // the user was here\n" if dialect is JSON else "# the user was here\n" + text
 
 
@@ -111,7 +111,7 @@ def test_undoing_beside_an_edit_leaves_exactly_that_edit(dialect: Dialect, text:
 
 
 def json_has_odd_blanks(dialect: Dialect, text: str) -> bool:
-    """An empty object with blanks between its braces comes back without them once the file has been edited."""
+    """An empty object with blanks between its braces loses them when the file is edited."""
     return dialect is JSON and text.strip() in ("{\n}", "{ }", "{\n\t\n}")
 
 
@@ -200,7 +200,7 @@ layouts = st.sampled_from(["", " ", "\n", "\r\n\t", " // c\n ", " /* c */ "])
 
 @st.composite
 def json_texts(draw: st.DrawFn, value: Any = None) -> str:
-    """A document as text with blanks and comments anywhere."""
+    """A document as text with blanks and comments in any position."""
 
     def write(item: Any) -> str:
         def gap() -> str:
@@ -264,7 +264,7 @@ def holds(dialect: Dialect, text: str, wanted: Wanted) -> None:
 
 
 def empty_owner(data: dict[str, Any], wanted: Wanted) -> bool:
-    """A table of the user's that was empty may come back as nothing."""
+    """A user's empty table may be removed."""
     return any(value_at(data, path[:depth]) == {} for path in wanted for depth in range(1, len(path)))
 
 

@@ -1,4 +1,4 @@
-"""The real Claude Code and Codex while upstreams die: turns that finish all the same, and errors without a storm."""
+"""The real Claude Code and Codex while upstreams fail: turns that still finish, and errors without request storms."""
 
 import itertools
 import json
@@ -52,7 +52,7 @@ def run(client: Client, daemon: Daemon, home: Path, prompt: str, model: str = ""
 
 
 def turn(request: Received) -> Script:
-    """A shell call, and when its result is in the history the closing text."""
+    """A shell call; when its result is in the history, the closing text."""
     call = {
         "messages": Call("Bash", {"command": COMMAND, "description": "a test"}),
         "responses": Call("exec_command", {"cmd": COMMAND}),
@@ -62,7 +62,7 @@ def turn(request: Received) -> Script:
 
 
 def then(*answers: Answer) -> Answer:
-    """The answers in this order to each protocol, the last one for ever."""
+    """The answers in this order for each protocol; the last one is repeated."""
     counts: dict[Protocol, Iterator[int]] = {"messages": itertools.count(), "responses": itertools.count()}
 
     def answer(request: Received) -> Script:
@@ -119,7 +119,7 @@ def test_an_agent_turn_survives_the_death_of_the_primary(tmp_path: Path, death: 
 # --- nothing left --------------------------------------------------------------
 
 BEAT = 1.0
-"""seconds between keep-alives: what fails at once fails before the first"""
+"""seconds between keep-alives: immediate failures come before the first one"""
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def refusal(code: int, kind: str, message: str) -> Answer:
 
 
 def slowly(answer: Answer) -> Answer:
-    """So late that the client has had keep-alives by then."""
+    """Late enough that the client has received keep-alives."""
     return lambda request: [Wait(2.5 * BEAT), *answer(request)]
 
 
@@ -164,7 +164,7 @@ FOR_BOTH: dict[str, Down] = {
     "cut": Down(cut_after_content(), "the connection broke", asked=2, received=2),
 }
 LATE = {"bad key": BAD_KEY, "quota until tomorrow": NO_QUOTA, "529": status(529, "too busy")}
-"""Claude Code repeats a stream that has begun as a whole request, which is answered from memory."""
+"""Claude Code repeats an interrupted stream as a whole request, which is answered from memory."""
 DOWN: dict[Client, dict[str, Down]] = {
     "claude": {
         **FOR_BOTH,
@@ -192,7 +192,7 @@ class Storm:
 
 @pytest.fixture(scope="module")
 def storms(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, Client], Storm]:
-    """Every client against every upstream that is down, a few at a time. Each pair has a model of its own."""
+    """Every client with every failing upstream, a few at a time. Each pair has its own model."""
     places = {case: number for number, case in enumerate(CASES)}
 
     def fail(request: Received) -> Script:

@@ -39,7 +39,7 @@ MOVES: dict[tuple[int, Phase], str] = {
     (10, "call"): "other messages",
     (10, "answer"): "messages",
 }
-"""From this moment on, only this upstream works; the others are overloaded."""
+"""From now on, only this upstream works; the others are overloaded."""
 PROMPT = re.compile(rb"Step (\d+): go on")
 
 
@@ -62,13 +62,13 @@ def text_of(step: int) -> str:
 
 @dataclass
 class Model:
-    """One model behind three upstreams: it calls a tool for each step, and closes the step when the result is there."""
+    """One model behind three upstreams: it calls a tool for each step, and ends the step after the result."""
 
     tool: str
     argument: str
     rules: dict[str, Strict] = field(default_factory=lambda: {name: Strict(name) for name in SPOKEN})
     reported: list[tuple[int, Phase, str]] = field(default_factory=list)
-    """which upstream answered what"""
+    """the upstream of each answer"""
 
     def behind(self, name: str) -> Answer:
         return self.rules[name].guard(lambda request: self._answer(name, request))
@@ -134,7 +134,7 @@ def test_a_conversation_moves_between_three_protocols_and_finishes(client: str, 
     last = servers["messages"].requests[-1].body.decode()
     assert [step for step in STEPS if result_of(step) not in last] == []
     assert [step for step in STEPS[:-1] if text_of(step) not in last] == []
-    # what an upstream has sealed comes back to it, though others have answered since
+    # signed data returns to its upstream, even if others have answered since
     assert [name for name, rules in model.rules.items() if rules.returned] == [
         name for name, spoken in SPOKEN.items() if spoken != "chat"
     ]

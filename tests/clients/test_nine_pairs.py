@@ -93,7 +93,7 @@ COUNTED = ("input_tokens", "cache_read_tokens", "cache_creation_tokens", "output
 
 
 def counted(bed: Bed) -> dict[str, int]:
-    """The statistics of the upstream so far."""
+    """The upstream's statistics so far."""
     totals = bed.daemon.token_stats()["by_upstream"].get(bed.protocol, {})
     return {name: totals.get(name, 0) for name in COUNTED}
 
@@ -147,7 +147,7 @@ def test_a_real_agent_turn_runs_over_every_protocol(
 
 
 def spelled(usage: Usage) -> dict[str, int]:
-    """As a line of the journal spells it, which leaves zeros out."""
+    """In the form of a journal line, which omits zeros."""
     parts = {
         "input": usage.fresh,
         "cache_read": usage.cache_read,

@@ -1,4 +1,4 @@
-"""A plan is written only onto what it was made for."""
+"""A plan is only applied to the files it was made for."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The real Claude Code through the daemon: whole agent turns, exact statistics, failover it does not notice."""
+"""The real Claude Code through the daemon: whole agent turns, exact statistics, invisible failover."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The real Codex through the daemon: shell calls, freeform patches, exact statistics, failover it does not notice."""
+"""The real Codex through the daemon: shell calls, freeform patches, exact statistics, invisible failover."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def shell(id: str, command: str) -> Call:
 
 
 def turns(protocol: Protocol) -> tuple[Reply, ...]:
-    """A shell call, two parallel ones, a patch, and the closing text. Only Responses knows freeform calls."""
+    """A shell call, two parallel ones, a patch, and the closing text. Only Responses has freeform calls."""
     patch: dict[str, str] | str = PATCH if protocol == "responses" else {"input": PATCH}
     return (
         Reply("Let me look.", calls=(shell("call_1", "echo first > first.txt"),), usage=USAGES[0]),

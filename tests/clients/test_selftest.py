@@ -1,4 +1,4 @@
-"""The self-test finds the measured versions unchanged."""
+"""The self-test reports no change for the tested versions."""
 
 import os
 from pathlib import Path

@@ -80,7 +80,7 @@ def test_codex_works_after_setup_and_its_file_is_as_before_after_undo(tmp_path: 
         done = run(daemon.home, "codex", *CODEX)
         assert MARK in done.stdout, done.stdout
         setup(daemon, "codex --undo")
-        # Codex itself notes in its file which folders it trusts
+        # Codex records the trusted folders in its own file
         assert path.read_text().startswith(USERS_CODEX)
         assert "switchyard" not in path.read_text().replace(str(tmp_path), "")
 
@@ -102,12 +102,12 @@ def test_codex_counts_on_the_window_behind_a_model_it_knows(tmp_path: Path) -> N
         setup(daemon, "codex --model gpt-5.5")
         assert MARK in run(daemon.home, "codex", *CODEX).stdout
     (rollout,) = (daemon.home / ".codex" / "sessions").rglob("*.jsonl")
-    # Codex counts on 95 % of it
+    # Codex uses 95 % of it
     assert set(re.findall(r'"model_context_window":(\d+)', rollout.read_text())) == {str(65536 * 95 // 100)}
 
 
 def chatgpt_login() -> str:
-    """What Codex keeps of a login, with a token that has no value."""
+    """Codex's stored login, with a worthless token."""
     claims = {"exp": 4_000_000_000, "https://api.openai.com/auth": {"chatgpt_account_id": "account-4711"}}
     parts = ({"alg": "none"}, claims, {"no": "signature"})
     token = ".".join(
@@ -118,7 +118,7 @@ def chatgpt_login() -> str:
 
 
 def test_the_chatgpt_login_of_codex_stays_at_home(tmp_path: Path) -> None:
-    """The address of the set-up is that of a listener here, which sees all that the daemon would get."""
+    """The set-up points at a test listener, which sees everything that the daemon would get."""
     with ScriptedUpstream(answer(Reply("Nothing was told."))) as listener:
         daemon = Daemon(tmp_path, settings(DEMO))
         folder = daemon.home / ".codex"
@@ -138,7 +138,7 @@ SUMMARY = b"detailed summary"
 
 
 def growing(*tokens: int) -> Answer:
-    """Calls a tool in each turn, with a prompt of so many tokens; answers to the end after a summary."""
+    """Calls a tool in each turn, with a prompt of this many tokens; ends the turn after a summary."""
     left = list(tokens)
 
     def script(request: Received) -> Script:

@@ -1,4 +1,4 @@
-"""What the real clients counted themselves and what the daemon counted agree to the token."""
+"""The token counts of the real clients and of the daemon agree exactly."""
 
 from pathlib import Path
 

@@ -64,14 +64,14 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
 
 
 def scripted(protocol: Protocol, wants_stream: bool, model: str, **more: Any) -> bytes:
-    """What the upstream sends, with this model name in it."""
+    """The upstream's response with this model name in it."""
     if wants_stream:
         return b"".join(wire.records(protocol, RICH, model, include_usage=more.get("include_usage", True)))
     return wire.body(protocol, RICH, model)
 
 
 def exactly(request: Received) -> Script:
-    """The rich reply, in the name of the model that was sent."""
+    """The rich reply with the upstream model as its name."""
     if request.wants_stream:
         usage = request.protocol != "chat" or request.wants_usage
         return stream([scripted(request.protocol, True, request.json["model"], include_usage=usage)])

@@ -38,7 +38,7 @@ ADMIN = {"authorization": f"Bearer {SECRETS['admin token']}"}
 
 
 def telling(request: Received) -> Script:
-    """Repeats everything it was shown."""
+    """Repeats everything it has received."""
     seen = json.dumps({"message": f"I saw {dict(request.headers)} at {request.target}", "type": "odd"})
     return whole(400, b'{"type":"error","error":' + seen.encode() + b"}", headers={"x-echo": "1"})
 

@@ -1,4 +1,4 @@
-"""Outages that the user asks for, of the demo model or of every upstream: held like real ones, and nothing stays."""
+"""Simulated outages, of the demo model or of every upstream: requests are held as in real ones, and nothing stays."""
 
 import threading
 from collections.abc import Callable
@@ -19,7 +19,7 @@ HELD = {"hold_seconds": 60, "error_threshold": 1}
 
 
 class Asking:
-    """A request of a client, under way."""
+    """A running request of a client."""
 
     def __init__(self, ask: Callable[[], Response]) -> None:
         self._answers: list[Response] = []
@@ -38,7 +38,7 @@ def states(daemon: Daemon) -> list[Document]:
 
 
 def is_clean(daemon: Daemon) -> bool:
-    """No upstream is treated as failing, and nothing is held against any."""
+    """No upstream counts as failing, and none has a charge."""
     return all(
         (one["state"], one["errors"], one["models"], one["simulation"]) == ("ready", 0, [], None)
         for one in states(daemon)

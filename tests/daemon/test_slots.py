@@ -47,7 +47,7 @@ def chunked(protocol: Protocol) -> tuple[Script, Script]:
 
 
 def gzipped(protocol: Protocol) -> tuple[Script, Script]:
-    """The end of the compression comes with the end of the body."""
+    """The end of the compressed data comes with the end of the body."""
     encoder = ENCODERS["gzip"]()
     steps = stream([], headers={"content-encoding": "gzip"}, end=[])
     packed = encoder.compress(b"".join(RECORDS[protocol])) + encoder.flush(2)
@@ -75,16 +75,16 @@ BODIES: dict[str, Callable[[Protocol], tuple[Script, Script]]] = {
     "until it closes": until_close,
     "a comment behind the end": with_a_trailing_comment,
 }
-"""the answer, and the end of its body"""
+"""the content of the response, and the end of its body"""
 
 
 @dataclass
 class OneAtATime:
-    """Refuses a request with 429 while the body of another one has not ended, as resellers and local servers do."""
+    """Refuses a request with 429 while another body has not ended, as resellers and local servers do."""
 
     body: Callable[[Protocol], tuple[Script, Script]] = chunked
     pause: Step = field(default_factory=lambda: Wait(SECONDS_LATE))
-    """between the answer and the end of its body"""
+    """between the content and the end of its body"""
     refused: int = 0
     served: int = 0
     serving: Received | None = None
@@ -113,7 +113,7 @@ class OneAtATime:
 
 @dataclass(frozen=True)
 class Bed:
-    """One upstream for each protocol, all the same server; each for one request at a time."""
+    """One upstream for each protocol, all of them the same server, each with one slot."""
 
     daemon: Daemon
     server: ScriptedUpstream
@@ -140,7 +140,7 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
 def check_one_by_one(
     bed: Bed, client: Protocol, name: Protocol, upstream: OneAtATime, *, stream: bool
 ) -> None:
-    """Three requests, each as soon as the answer to the one before has ended."""
+    """Three requests, each sent as soon as the previous response has ended."""
     bed.server.script(upstream)
     responses = [bed.ask(client, name, stream=stream) for _ in range(3)]
     assert [(one.status, text_of(client, one)) for one in responses] == [(200, TEXT)] * 3
@@ -161,7 +161,7 @@ def test_sequential_requests_of_a_client_are_always_served(bed: Bed, body: str, 
 def test_converted_or_not_streamed_or_whole(
     bed: Bed, client: Protocol, name: Protocol, wants_stream: bool
 ) -> None:
-    """The upstream streams to those that want one body, too: that answer is complete before its body is."""
+    """The upstream also streams to clients that do not stream: the response is complete before its body ends."""
     check_one_by_one(bed, client, name, OneAtATime(), stream=wants_stream)
 
 

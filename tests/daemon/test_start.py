@@ -1,4 +1,4 @@
-"""Starting and ending: flags, the banner, one clear sentence for each thing that is wrong, and a clean way out."""
+"""Start and end: flags, the banner, one clear sentence for each problem, and a clean shutdown."""
 
 import http.client
 import json
@@ -359,7 +359,7 @@ def with_content(daemon: Daemon) -> int:
 
 
 def all_ask(daemon: Daemon) -> tuple[list[threading.Thread], list[Response]]:
-    """A client of each protocol that waits for its answer, and the answers as they come."""
+    """A client of each protocol that waits for its response, and the responses."""
     answered: list[Response] = []
     clients = [
         threading.Thread(target=lambda asked=protocol: answered.append(ask(daemon.url, asked)))

@@ -77,7 +77,7 @@ def test_an_export_with_keys_is_whole(daemon: Daemon) -> None:
 
 
 def test_saving_what_was_shown_keeps_the_values(daemon: Daemon) -> None:
-    """As the dashboard does: parts go back whole, with what it was shown in the fields that it does not know."""
+    """Like the dashboard: sections are sent back whole, with the masks of unknown fields."""
     shown = daemon.get("/api/configs").json
     [entry] = shown["upstreams"]
     unknown = {name: entry[name] for name in ("api_kye", "hedaers", "activation")}

@@ -1,4 +1,4 @@
-"""The demo model as its clients meet it: the official SDKs over the ASGI transport."""
+"""The demo model as clients see it: the official SDKs over the ASGI transport."""
 
 import asyncio
 import json
@@ -312,7 +312,7 @@ async def ask_responses(asked: Any, stream: bool, tools: Any = None) -> Any:
 
 
 def on_the_wire(item: Any) -> Any:
-    """The item without what the SDK adds to it."""
+    """The item without the fields added by the SDK."""
     reported = item.to_dict()
     for part in (reported, *reported.get("content", ())):
         part.pop("parsed", None)
@@ -386,7 +386,7 @@ def test_it_is_down_on_request_until_its_outage_is_over(
 
 
 def text_of(response: httpx.Response) -> str:
-    """The text of an answer, whichever form it has."""
+    """The text of a response in any form."""
     if response.headers["content-type"] == "application/json":
         records = [response.json()]
     else:

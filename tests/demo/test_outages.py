@@ -1,4 +1,4 @@
-"""The outages that prompts ask the demo model for: when they begin, how long they last, what is remembered."""
+"""Outages of the demo model that prompts request: their start, their length, and what is remembered."""
 
 import pytest
 
@@ -8,7 +8,7 @@ PROMPT = "demo: outage 20"
 
 
 def down(outages: Outages, text: str, now: float) -> int | None:
-    """The status that a request of this prompt fails with; None if it is answered."""
+    """The status with which a request of this prompt fails; None if it is answered."""
     outage = outages.ask(text, now)
     return outage.status if outage is not None and outage.is_on else None
 

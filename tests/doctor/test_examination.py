@@ -1,4 +1,4 @@
-"""What the doctor finds, and what it repairs."""
+"""The findings of the doctor, and its repairs."""
 
 import json
 import socket
@@ -393,7 +393,7 @@ def test_a_file_without_a_client_key_may_be_open(inputs: DoctorInputs) -> None:
 
 @contextmanager
 def served(date: Any) -> Iterator[int]:
-    """A server whose answers say the time that `date` gives."""
+    """A server whose responses have the date given by `date`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:

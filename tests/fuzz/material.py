@@ -1,4 +1,4 @@
-"""What the fuzz tests are made of: sound bodies with one thing wrong, odd JSON, and bytes that are none.
+"""Input for the fuzz tests: valid bodies with one error, unusual JSON, and arbitrary bytes.
 
 `FUZZ_EXAMPLES=20000 pytest tests/fuzz` runs long; without it, a few seconds.
 """
@@ -81,7 +81,7 @@ def damaged(draw: st.DrawFn, sound: list[Json]) -> Json:
 
 
 def octets(documents: st.SearchStrategy[Json]) -> st.SearchStrategy[bytes]:
-    """As JSON, sometimes with broken bytes."""
+    """As JSON, sometimes with damaged bytes."""
     whole = documents.map(lambda value: json.dumps(value).encode())
     utf8 = documents.map(lambda value: json.dumps(value, ensure_ascii=False).encode())
     return whole | utf8 | _torn(whole) | st.binary(max_size=60)
@@ -109,7 +109,7 @@ def quickly(seconds: float = 5.0) -> Iterator[None]:
 
 
 def grows_linearly(work: Callable[[int], object], size: int) -> None:
-    """Four times as much may not take much more than four times as long."""
+    """Four times the input may not take much more than four times as long."""
     work(size)
     small, large = (min(_seconds(work, n) for _ in range(3)) for n in (size, 4 * size))
     assert large < 12 * small + 0.1, (small, large)
@@ -270,7 +270,7 @@ def answers(protocol: ProtocolName) -> list[Json]:
 
 
 def records(protocol: ProtocolName) -> list[Json]:
-    """The JSON of each record of a sound stream."""
+    """The JSON of each event of a valid stream."""
     sent = b"".join(wire.records(protocol, REPLY)).decode()
     data = [line[6:] for line in sent.splitlines() if line.startswith("data: ")]
     return [json.loads(one) for one in data if one != "[DONE]"]

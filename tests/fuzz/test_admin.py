@@ -21,7 +21,7 @@ from tests.fuzz.material import fuzzed, leaves, values
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLLOWED = "/api/events"
-"""is endless by design"""
+"""endless by design"""
 FIELDS = """
 name entry changes revision model before enabled label key id version client action options upstream mode minutes on
 keys upstreams headers proxy base_url models weekdays hours timeouts activation budget failover prices model_rules

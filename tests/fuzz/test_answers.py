@@ -1,4 +1,4 @@
-"""Whatever an upstream answers is read, or found to be no answer: no other exception, and never much time."""
+"""Any response of an upstream is decoded or rejected: no other exception, and never much time."""
 
 import json
 
@@ -45,7 +45,7 @@ def test_a_whole_answer_is_read_or_found_to_be_none(protocol: ProtocolName, data
 
 @st.composite
 def streams(draw: st.DrawFn, protocol: ProtocolName) -> bytes:
-    """A sound stream with a few records damaged, left out, doubled or torn."""
+    """A valid stream with a few events damaged, removed, doubled or torn."""
     out: list[bytes] = []
     for sound in records(protocol):
         how = draw(st.integers(0, 12))

@@ -1,4 +1,4 @@
-"""Whatever a client sends is understood or refused: no other exception, and never much time."""
+"""Any request of a client is decoded or refused: no other exception, and never much time."""
 
 import json
 from contextlib import suppress
@@ -76,7 +76,7 @@ def test_splicing_changes_the_model_and_nothing_else(body: bytes, model: str) ->
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return
     if isinstance(before, dict) and not isinstance(before.get("model", ""), str):
-        return  # never sent anywhere
+        return  # not sent
     model = model.encode("utf-8", "replace").decode()
     after = msgspec.json.decode(rewrite_model_name(body, model))
 

@@ -1,4 +1,4 @@
-"""What is imported is added, and nothing of either side is lost."""
+"""An import is merged, and nothing of either side is lost."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The config.json of claude-code-router becomes upstreams whose models hold its routes."""
+"""The config.json of claude-code-router becomes upstreams whose models contain its routes."""
 
 from typing import Any
 

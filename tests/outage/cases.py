@@ -1,4 +1,4 @@
-"""One turn of one client in one outage: what the cases are, how they are run, and what must be true of each."""
+"""One turn of one client in one outage: the cases, how they are run, and what must be true of each."""
 
 import time
 from collections import Counter
@@ -19,9 +19,9 @@ from tests.bed.upstream import Answer, Received, agent, answer, offers_tools
 from tests.bed.wire import Call, Protocol, Reply, Usage
 
 SHORT, LONG = 8.0, 60.0
-"""seconds that an outage lasts"""
+"""length of an outage in seconds"""
 MAX_REQUESTS = {SHORT: 8, LONG: 16}
-"""per upstream, what is answered in the end included"""
+"""attempts per upstream, including the successful one"""
 NEVER_ANSWERED = 20.0
 """seconds for which a request is held for an entry that has never answered"""
 IMPATIENT = {True: {"first_byte": 3}, False: {"first_byte": 3, "idle": 3}}
@@ -66,7 +66,7 @@ class Client:
     run: Callable[[Visit], str]
     stream: bool = True
     tool: Call | None = None
-    """what a turn calls first; only the real clients run anything"""
+    """the first call of a turn; only the real clients run it"""
 
     @property
     def is_real(self) -> bool:
@@ -140,7 +140,7 @@ class Case:
 
 
 def faults_of(client: Client) -> list[str]:
-    """A stream is no answer to a request that wants none."""
+    """A stream is not a valid response to a request without `stream`."""
     return [fault for fault in OUTAGES if client.stream or fault != "error in a 200 stream"]
 
 
@@ -176,7 +176,7 @@ class Result:
 
 
 class Turn:
-    """One case with its upstreams, ready to be run once."""
+    """One case with its upstreams, to be run once."""
 
     def __init__(self, case: Case, number: int, folder: Path) -> None:
         self.case = case
@@ -221,7 +221,7 @@ class Turn:
         return f"{self.model}-{letter}"
 
     def let_each_answer_once(self, daemon: Daemon) -> None:
-        """An entry that has never answered is not held for long."""
+        """An entry that has never answered is held only briefly."""
         spoken = self.case.client.protocol
         for letter, server in zip(LETTERS, self.servers, strict=False):
             reported = ask(daemon.url, spoken, f"{self._entry(letter)},{self.model}", "Are you there?")
@@ -240,7 +240,7 @@ class Turn:
         began = time.monotonic()
         try:
             text = self.case.client.run(visit)
-        except Exception as failed:  # whatever an SDK raises is a result
+        except Exception as failed:  # any exception of an SDK is a result
             error = f"{type(failed).__name__}: {failed}"
         ended = time.monotonic()
         outlasted = self.outage.began is not None and ended >= self.outage.ends
@@ -266,7 +266,7 @@ class Turn:
 
 
 def run_through_switchyard(cases: Sequence[Case], folder: Path, at_a_time: int) -> dict[str, Result]:
-    """Run the cases side by side through one daemon, each with upstreams and a model of its own."""
+    """Run the cases in parallel through one daemon, each with its own upstreams and model."""
     with _turns(cases, folder) as turns:
         entries = [entry for turn in turns for entry in turn.entries()]
         with Daemon(folder / "daemon", holding_settings(*entries)) as daemon:
@@ -284,7 +284,7 @@ def run_through_switchyard(cases: Sequence[Case], folder: Path, at_a_time: int) 
 
 
 def run_directly(cases: Sequence[Case], folder: Path, at_a_time: int, retries: int = 0) -> dict[str, Result]:
-    """Run the cases side by side with each client pointed straight at its first upstream."""
+    """Run the cases in parallel with each client pointed directly at its first upstream."""
     with _turns(cases, folder) as turns:
         for turn in turns:
             turn.set_outage()
@@ -298,7 +298,7 @@ def run_directly(cases: Sequence[Case], folder: Path, at_a_time: int, retries: i
 
 @contextmanager
 def _turns(cases: Sequence[Case], folder: Path) -> Iterator[list[Turn]]:
-    """The longest first, so that they do not make the whole wait at its end."""
+    """The longest first, so that they do not run last and alone."""
     in_order = sorted(cases, key=lambda case: -case.seconds)
     turns = [Turn(case, number, folder) for number, case in enumerate(in_order)]
     with ExitStack() as stack:
@@ -317,13 +317,13 @@ def _side_by_side(turns: Sequence[Turn], at_a_time: int, run: Callable[[Turn], R
 
 
 def judge(result: Result, cut: int = 0) -> None:
-    """Fail the test with all that is wrong. `cut`: how many requests may have been cut by the daemon's own end."""
+    """Fail the test with all errors. `cut`: how many requests may have been cut by the end of the daemon."""
     if found := problems(result, cut):
         pytest.fail("\n".join([result.case.name, *found]), pytrace=False)
 
 
 def problems(result: Result, cut: int = 0) -> list[str]:
-    """What is wrong with a turn that should not have noticed its outage; empty if all is well."""
+    """The errors of a turn that should not have noticed its outage; empty if there are none."""
     return [*_turn_problems(result), *_request_problems(result), *_row_problems(result, cut)]
 
 

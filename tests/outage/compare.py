@@ -1,4 +1,4 @@
-"""Print which turns survive an outage: each client pointed straight at the upstream, and through Switchyard.
+"""Print which turns survive an outage: each client pointed directly at the upstream, and through Switchyard.
 
 `python -m tests.outage.compare [--seconds 8] [--retries 0] [--clients claude codex ...]`; one upstream each.
 """
@@ -24,7 +24,7 @@ from tests.outage.cases import (
 
 CLIENTS: dict[str, Client] = {client.name: client for client in (*REAL_CLIENTS, *SDKS)}
 AT_A_TIME = {False: 24, True: 3}
-"""by whether the clients are real, which keep a processor busy"""
+"""by whether the clients are real, which use much CPU"""
 
 
 def main() -> None:

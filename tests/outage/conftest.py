@@ -1,4 +1,4 @@
-"""Run all cases of a file side by side, since nearly all of their time is waiting; each is then judged by its own test.
+"""Run all cases of a file in parallel, since nearly all of their time is waiting; each has its own test.
 
 A file names its cases `CASES` and how many may run at a time `AT_A_TIME`; its tests take `case` and `results`.
 """
@@ -15,7 +15,7 @@ def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def _selected(request: pytest.FixtureRequest) -> list[Case]:
-    """The cases whose tests this run has not left out."""
+    """The cases whose tests are selected in this run."""
     chosen = {
         item.callspec.id
         for item in request.session.items

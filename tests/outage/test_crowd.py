@@ -1,4 +1,4 @@
-"""Many held sessions over one upstream: one at a time asks whether it is back, and all are answered once it is."""
+"""Many held sessions of one upstream: one probe at a time, and all are answered after the recovery."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,21 +16,21 @@ OUTAGE_SECONDS = 8.0
 FAILS_AFTER = 1.5
 """how long a failing request runs: parallel ones overlap visibly, and all first ones come during it"""
 ANSWERS_AFTER = 1.5
-"""seconds that a good answer takes: one after the other they would take too long"""
+"""how long a successful response takes: one after the other they would take too long"""
 PROBES = 8
 TEXT = "Back again"
 
 
 @dataclass(frozen=True)
 class Scene:
-    """`late` sessions come `LATE_AFTER` seconds later than the others."""
+    """`late` sessions start `LATE_AFTER` seconds after the others."""
 
     late: int = 0
     max_concurrency: int | None = None
 
     @property
     def first_attempts(self) -> int:
-        """How many may fail before all are held: those that come later find the cooldown."""
+        """How many may fail before all are held: later ones find the cooldown."""
         return SESSIONS - self.late
 
 
@@ -56,7 +56,7 @@ class Played:
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Played]:
-    """All scenes at the same time, each with an upstream and a model of its own."""
+    """All scenes in parallel, each with its own upstream and model."""
     folder = tmp_path_factory.mktemp("crowd")
     with (
         OutageUpstream(_slowly) as one,

@@ -118,7 +118,7 @@ def test_a_client_that_leaves_when_its_turn_to_probe_comes_makes_way_for_the_nex
 
 
 def judge(bed: Bed, stays: "Future[Response]") -> None:
-    """The outage is over: the other one finds it out, and each of the two is one row."""
+    """The outage is over: the other request finds out, and each of the two is one row."""
     cancelled = bed.row_of("cancelled")
     bed.outage.end()
     response = stays.result(timeout=PATIENCE_SECONDS)

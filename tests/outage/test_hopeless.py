@@ -1,4 +1,4 @@
-"""What waiting cannot cure ends in one sentence: at once, or where it may pass soon, within a limit.
+"""Permanent failures end in one sentence: at once, or within a limit if they may pass soon.
 
 With the SDKs; how the real clients report errors is measured with them.
 """
@@ -24,7 +24,7 @@ from tests.outage.cases import PATIENCE, SDKS, Client, Visit
 pytestmark = pytest.mark.timeout(300)
 
 AT_ONCE = 5.0
-"""seconds, by the daemon's own clock; a busy machine needs some"""
+"""seconds on the daemon's own clock, with a margin for a busy machine"""
 SLACK = 5.0
 AT_A_TIME = 30
 UNKNOWN_HOST = 15.0
@@ -44,9 +44,9 @@ class Hopeless:
     says: str = ""
     within: float = AT_ONCE
     tries: tuple[int, int] = (1, 1)
-    """how often it is tried, at least and at most"""
+    """the least and the largest number of attempts"""
     base_url: str = ""
-    """where it differs from the server's own; {port} is the server's"""
+    """if it differs from the server's own; {port} is the server's"""
 
 
 NETWORK_STATUSES = (500, 502, 503, 504)
@@ -106,7 +106,7 @@ class Ending:
 
 
 class PlainServer(ScriptedUpstream):
-    """Answers a greeting in TLS as plain servers do: with an error in plain HTTP."""
+    """Answers a TLS greeting like a plain server: with an error in plain HTTP."""
 
     def _serve(self, connection: socket.socket) -> None:
         with connection:
@@ -124,7 +124,7 @@ LONGEST_FIRST = sorted(range(len(CASES)), key=lambda number: -ALL[CASES[number][
 
 @pytest.fixture(scope="module")
 def endings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Case, Ending]]:
-    """All of them at the same time through one daemon, each with an upstream and a model of its own."""
+    """All of them in parallel through one daemon, each with its own upstream and model."""
     folder = tmp_path_factory.mktemp("hopeless")
     with ExitStack() as stack:
         servers = [stack.enter_context(_server(ALL[name])) for name, _ in CASES]

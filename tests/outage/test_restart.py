@@ -1,4 +1,4 @@
-"""The daemon is restarted while requests are held: it ends at once, and the sessions go on by themselves."""
+"""The daemon is restarted while requests are held: it ends at once, and the sessions continue by themselves."""
 
 import time
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tests.outage.cases import LONG, MAX_REQUESTS, REAL_CLIENTS, Case, Client, R
 
 STOPS_WITHIN = 2.0
 SHOWN = {"before anything was sent": 60.0, "after keep-alives": 0.5}
-"""When the daemon is restarted, and after how many seconds it sends keep-alives."""
+"""When the daemon is restarted, and its keep-alive interval."""
 
 
 # --- the real clients ----------------------------------------------------------
@@ -28,14 +28,14 @@ class Restarted:
     results: dict[str, Result]
     were_held: bool
     repeated: dict[str, int]
-    """how many requests each client's upstream got after the restart"""
+    """how many requests the upstream of each client got after the restart"""
 
 
 @pytest.fixture(scope="module", params=SHOWN)
 def restarted(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Restarted]:
-    """Both clients at the same time. The outage is over once both have come back to the new daemon."""
+    """Both clients in parallel. The outage ends once both have reached the new daemon."""
     folder = tmp_path_factory.mktemp("restart")
     turns = [Turn(Case(client, "503", 1, LONG), number, folder) for number, client in enumerate(REAL_CLIENTS)]
     rules = {"keep_alive_seconds": SHOWN[request.param]}

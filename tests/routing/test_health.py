@@ -119,7 +119,7 @@ def test_the_reset_of_a_quota_found_during_a_short_cooldown_makes_it_last_until_
 def test_a_recovered_upstream_is_tried_again_within_a_minute_of_a_short_outage(
     charge: Charge, every: int
 ) -> None:
-    """New conversations come every few seconds, and another upstream answers those that this one may not."""
+    """New conversations start every few seconds, and another upstream answers those that this one cannot."""
     for outage in range(1, 61):
         health, begins = Health(), 7
         for now in range(0, 300, every):
@@ -386,7 +386,7 @@ class Breaker(RuleBasedStateMachine):
 
     @rule()
     def ask(self) -> None:
-        """A request that has another upstream to go to."""
+        """A request that can use another upstream."""
         self.count += 1
         exchange = f"x{self.count}"
         if self.health.cooldown_of("u", "m", self.now, exchange) is None:

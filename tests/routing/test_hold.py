@@ -1,4 +1,4 @@
-"""Which failures pass by themselves, for how long a request may be held for them, and how often it is tried again."""
+"""Which failures are temporary, how long a request may be held for them, and how often it is retried."""
 
 import math
 from typing import Any
@@ -160,7 +160,7 @@ def attempts(*failures: tuple[str, Failure | None], verdict: str = "switch: boom
 
 
 def seen(made: list[Attempt], **more: Any) -> tuple[list[str], dict[str, str]]:
-    """The upstreams that may still answer, and why each other one may not."""
+    """The upstreams that may still answer, and the reasons of the others."""
     given: dict[str, Any] = {
         "repeats": {},
         "answered": {"a", "b"},

@@ -1,4 +1,4 @@
-"""Reading moments as people write them."""
+"""Parsing times as people write them."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Who may try a failing upstream next, against a small model of what held requests are promised."""
+"""Which request may try a failing upstream next, checked against a small model of the guarantees."""
 
 from dataclasses import dataclass, field
 
@@ -15,7 +15,7 @@ B: Target = ("b", "m")
 
 
 def failing(probes: Probes, target: Target = A, times: int = 1, now: float = 0.0, after: float = 0.0) -> None:
-    """So many failures in a row, each of an attempt that began after the one before had failed."""
+    """This many failures in a row, each of an attempt that began after the previous failure."""
     for _ in range(times):
         probes.begin("first", target, now)
         probes.end("first", target)
@@ -160,7 +160,7 @@ def test_a_hastened_try_is_due_at_once(upstreams: tuple[str, ...] | None, grante
 
 @dataclass
 class Queue:
-    """What is promised of one target."""
+    """The guarantees for one target."""
 
     waiting: list[str] = field(default_factory=list)
     under_way: dict[str, float] = field(default_factory=dict)
@@ -185,7 +185,7 @@ class Queue:
 
 
 class HeldRequests(RuleBasedStateMachine):
-    """Requests that are made, fail, are held, probe, are released, leave: as `relay.hold` reports them."""
+    """Requests that start, fail, are held, probe, are released, leave: as `relay.hold` reports them."""
 
     TARGETS = (A, B)
     AFTER = st.sampled_from([0.0, 0.0, 3.0, 100.0])

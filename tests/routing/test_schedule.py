@@ -77,7 +77,7 @@ class Daemon:
         return found
 
     def watch(self, start: datetime, minutes: int, step_seconds: int = 30) -> list[str]:
-        """The wall-clock minutes at which something was sent, looking every half minute of real time."""
+        """The wall-clock minutes at which a request was sent, checking every half minute of real time."""
         sent: list[str] = []
         for second in range(0, minutes * 60, step_seconds):
             now = (start.astimezone(UTC) + timedelta(seconds=second)).astimezone(start.tzinfo)

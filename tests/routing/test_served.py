@@ -1,4 +1,4 @@
-"""Which models clients can ask for."""
+"""The models that clients can request."""
 
 import pytest
 

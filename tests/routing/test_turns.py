@@ -1,4 +1,4 @@
-"""What a turn that is repeated may still be held for."""
+"""How long a repeated turn may still be held."""
 
 import pytest
 from hypothesis import given
@@ -36,7 +36,7 @@ def test_nothing_is_left_of_a_budget_that_is_used_up_or_was_made_smaller() -> No
 def test_a_turn_that_is_repeated_again_and_again_is_held_for_its_budget_in_all(
     held: float, pause: float, tries_first: float
 ) -> None:
-    """`tries_first`: seconds that pass until a request has found every upstream failing and is held."""
+    """`tries_first`: seconds until a request has found every upstream failing and is held."""
     budgets, now, total = HoldBudgets(), 0.0, 0.0
     for _ in range(50):
         seconds = min(held, budgets.seconds_left("t", HOLD, now))

@@ -1,4 +1,4 @@
-"""What is read off the requests of a client."""
+"""The behaviours found in the requests of a client."""
 
 import asyncio
 from typing import Any

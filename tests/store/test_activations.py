@@ -1,4 +1,4 @@
-"""What is remembered of activations survives everything that can happen to its file."""
+"""The stored activations survive any damage to their file."""
 
 import asyncio
 import stat

@@ -8,7 +8,7 @@ DAY = "2026-11-21"
 
 
 class Spent:
-    """What each upstream cost, in dollars, by period."""
+    """The cost of each upstream in dollars, by period."""
 
     def __init__(self, **dollars: dict[str, float]) -> None:
         self._dollars = {"2026-11-21": dollars.get("day", {}), "2026-11": dollars.get("month", {})}

@@ -19,7 +19,7 @@ DECEMBER = NOVEMBER + 20 * 86_400
 
 
 class Disk:
-    """A disk that can be slow, full or half full, and that notes in which thread it was written."""
+    """A disk that can be slow, full or half full, and that records the thread of each write."""
 
     def __init__(self) -> None:
         self.now = 0.0

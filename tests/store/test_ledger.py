@@ -189,7 +189,7 @@ def test_a_folder_that_cannot_be_written_is_reported_and_does_not_stop_the_proxy
 
 
 def test_a_clock_that_is_set_back_loses_nothing_and_counts_nothing_twice(tmp_path: Path) -> None:
-    """Back over midnight and over the border of a month, and forth again; the daemon ends and starts in between."""
+    """Back over midnight and the end of a month, and forward again; the daemon restarts in between."""
     clock = [datetime(2026, 12, 1, 0, 30).timestamp()]
     moves = [0.0, -3600.0, -7200.0, 86400.0, -86400.0, 3600.0]
 

@@ -26,7 +26,7 @@ CASES = [
     ("America/New_York", "2026-11-01T03:59:59", "2026-10-31", 23, -240),
     ("America/New_York", "2026-11-01T04:00:00", "2026-11-01", 0, -240),
     ("America/New_York", "2026-12-01T04:59:59", "2026-11-30", 23, -300),
-    # a midnight that there is not, and an hour before midnight that there is twice
+    # a midnight that does not exist, and an hour before midnight that occurs twice
     ("America/Santiago", "2026-09-06T03:59:59", "2026-09-05", 23, -240),
     ("America/Santiago", "2026-09-06T04:00:00", "2026-09-06", 1, -180),
     ("Africa/Cairo", "2026-10-29T20:59:59", "2026-10-29", 23, 180),

@@ -224,7 +224,7 @@ SAMPLE = re.compile(r"([a-z_]+)\{(" + LABEL + r"(?:," + LABEL + r")*)\} ([0-9.e+
 
 
 def samples(text: str) -> dict[tuple[str, str], float]:
-    """All samples of an exposition, which must be one by the format's own rules."""
+    """All samples of an exposition, which must be valid."""
     found: dict[tuple[str, str], float] = {}
     announced = ""
     assert text.endswith("\n")

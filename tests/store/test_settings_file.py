@@ -1,4 +1,4 @@
-"""The settings stay current, and no content of the file is ever lost."""
+"""The settings stay current, and no version of the file is lost."""
 
 import asyncio
 import os
@@ -276,7 +276,7 @@ def rename_over(*names: str) -> Callable[[SettingsFile], None]:
 
 
 def link_to(name: str, *names: str) -> Callable[[SettingsFile], None]:
-    """Swaps the file for a link to another folder, in one step as deployment tools do."""
+    """Replaces the file by a link to another folder in one step, as deployment tools do."""
 
     def act(file: SettingsFile) -> None:
         target = file.folder.parent / name / "settings.json"

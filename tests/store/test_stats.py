@@ -70,7 +70,7 @@ def reported(statistics: Statistics, **span: str) -> dict[str, Any]:
 
 
 def keep(folder: Path, lines: Sequence[Line], save: bool = True) -> None:
-    """A daemon that runs, counts the lines, and is killed."""
+    """A daemon that counts the lines and is killed."""
 
     async def scenario() -> None:
         journal = Journal(folder, zone=UTC)
@@ -553,7 +553,7 @@ SOME_LINES = st.lists(some_line(), max_size=12)
 
 
 def recent(answer: dict[str, Any]) -> dict[str, Any]:
-    """Without sessions: which days are old enough to forget them depends on when they were last saved."""
+    """Without sessions: which days drop them depends on the time of the last save."""
     return {name: value for name, value in answer.items() if name != "sessions"}
 
 
@@ -643,7 +643,7 @@ def test_a_crash_that_cuts_the_journal_at_any_byte_loses_the_torn_line_only(
             start = sizes.get(path, 0)
             cut = start + round((len(content) - start) * where)
             path.write_bytes(content[:cut])
-            # a line that lacks nothing but its newline is whole
+            # a line that only lacks its newline is complete
             rows = content[start:cut].split(b"\n")
             expected += [line for raw in rows if (line := decode_line(raw)) is not None]
         keep(folder, [a_line(NOON)])
@@ -682,7 +682,7 @@ def test_many_lines_are_not_read_again_at_the_next_start(tmp_path: Path) -> None
     asyncio.run(scenario())
     for path in (tmp_path / "usage").glob("*"):
         content = path.read_bytes()
-        # the same length and line end, but nothing that could be read
+        # the same length and line end, but nothing readable
         path.write_bytes(b"?" * (len(content) - 1) + b"\n")
     again = statistics(tmp_path)
     again.start()

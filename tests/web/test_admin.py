@@ -35,7 +35,7 @@ def test_the_documentation_lists_exactly_the_paths_there_are(tmp_path: Path) -> 
 
 
 def names_reported(value: Any, place: str = "") -> Iterator[str]:
-    """The members of an answer, with those inside of them; not the names that users give."""
+    """The members of a response, including nested ones; not the names that users give."""
     if isinstance(value, list):
         for one in value:
             yield from names_reported(one, place)

@@ -1,4 +1,4 @@
-"""Bodies of clients that are more than they look."""
+"""Request bodies that need much more memory or time than their size suggests."""
 
 import asyncio
 import random
@@ -13,7 +13,7 @@ MEGABYTE = 1 << 20
 
 
 async def beats_while_unpacking(content: bytes, limit: int) -> int:
-    """How often others had their turn."""
+    """How often other tasks ran."""
     beats = 0
 
     async def beat() -> None:

@@ -48,7 +48,7 @@ def test_an_entry_that_is_gone_is_reported() -> None:
 
 
 def lent(stored: dict[str, Any], entry: dict[str, Any]) -> list[str]:
-    """The paths of secrets that the edit would take elsewhere."""
+    """The paths of secrets that the edit would send elsewhere."""
     document = {"upstreams": [{"name": "a", "protocol": "chat", **stored}]}
     body = {"name": "a", "entry": {"name": "a", "protocol": "chat", **entry}}
     try:

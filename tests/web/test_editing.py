@@ -1,4 +1,4 @@
-"""Edits of the settings document by name, one by one and in a row."""
+"""Edits of the settings document by name, single and in sequence."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Moments on the calendar: the same each time, until the clocks part."""
+"""Times as calendar dates: the same each time, until the clocks drift apart."""
 
 from switchyard.web.epochs import Epochs
 

@@ -1,4 +1,4 @@
-"""What is reported of held requests, in fake time: rows, counts of a route, and the words of the status line."""
+"""Reports of held requests, in fake time: rows, counts of a route, and the status line."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

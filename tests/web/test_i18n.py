@@ -26,7 +26,7 @@ def words(language: str) -> dict[str, str]:
 
 def test_both_languages_have_the_same_keys_and_gaps() -> None:
     english, chinese = words("en"), words("zh")
-    # Chinese has no form of its own for one
+    # Chinese has no singular form
     assert [key for key in english if not key.endswith(".one")] == list(chinese)
     differing = [
         key
@@ -43,7 +43,7 @@ def test_every_key_that_is_written_out_exists(path: Path) -> None:
 
 
 def expectations() -> set[str]:
-    """What errors of the settings expect: by the types, and by the rules beside them."""
+    """The expectations in errors of the settings: from the types, and from the further rules."""
     found: set[str] = set()
     seen: set[Any] = set()
     waiting: list[Any] = [Settings]
