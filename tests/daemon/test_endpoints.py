@@ -158,8 +158,8 @@ def test_anything_else_is_an_error_and_never_proxied(bed: Bed, method: str, path
         ("PUT", "/responses", "send a POST"),
         ("GET", "/v1/messages/count_tokens", "send a POST"),
         ("POST", "/openai/models", "send a GET"),
-        ("POST", "/chat/completions", "clients may call /v1/messages, /v1/chat/completions"),
-        ("GET", "/v1", "clients may call /v1/messages, /v1/chat/completions"),
+        ("POST", "/chat/completions", "use /v1/messages, /v1/chat/completions"),
+        ("GET", "/v1", "use /v1/messages, /v1/chat/completions"),
     ],
 )
 def test_a_wrong_path_is_refused_with_the_right_one(bed: Bed, method: str, path: str, remedy: str) -> None:

@@ -194,7 +194,7 @@ def test_another_program_that_took_the_port_is_named(tmp_path: Path) -> None:
             assert ask(daemon.url, "messages").status == 200
         with socket.create_server(("127.0.0.1", daemon.port)):
             code, said = daemon.command()
-            assert (code, f"port {daemon.port} on 127.0.0.1 is taken" in said, "Traceback" in said) == (
+            assert (code, f"port {daemon.port} on 127.0.0.1 is in use" in said, "Traceback" in said) == (
                 1,
                 True,
                 False,

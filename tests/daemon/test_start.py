@@ -307,7 +307,7 @@ def test_no_passphrase_is_requested(tmp_path: Path, certificates: Certificates) 
 
     assert code == 1
     assert one_sentence(said).endswith(
-        f"has a passphrase; give one without, as made by `openssl pkey -in {key} -out NEW`."
+        f"has a passphrase; create a copy without one with `openssl pkey -in {key} -out NEW` and use that."
     )
 
 
