@@ -39,7 +39,7 @@ def described(type: ErrorType) -> Words:
     failure = Failure(FailureKind.STATUS, WireError(type, "no", status))
     verdict = judge(failure, Failover(), 0)
     charge = verdict.charge
-    action = "the client" if verdict.action == "return" else "next upstream"
+    action = "return error" if verdict.action == "return" else "next upstream"
     return action, cooldown(charge), scope(charge), held(failure)
 
 
