@@ -1,4 +1,7 @@
-"""Make the screenshots of docs/images: a daemon with made-up upstreams and a month of statistics, seen in Chromium."""
+"""Make the screenshots of docs/images: a daemon with made-up upstreams and a month of statistics, seen in Chromium.
+
+Chromium needs a font with Chinese characters.
+"""
 
 import argparse
 import random
@@ -34,7 +37,9 @@ SEED = 5101
 PORT = 5101
 """the usual address; no other daemon may run"""
 REQUESTS = 24
-MODELS = ("claude-sonnet-4-5-20250929", "claude-haiku-4-5", "gpt-5.5", "gpt-4o")
+COOLDOWN_SECONDS = 540
+"""longer than it takes to make all images"""
+MODELS = ("claude-sonnet-4-5", "claude-haiku-4-5", "gpt-5.5", "gpt-4o")
 UPSTREAMS = ("Monday key", "Weekend reseller", "vLLM in the cellar")
 PANELS = {
     "overview": "/",
@@ -80,7 +85,7 @@ def _prepared(stack: ExitStack) -> Daemon:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     dice = random.Random(SEED)
     good = [answer(Reply("Hello.", usage=_numbers(dice)), seconds_between=0.02) for _ in range(REQUESTS)]
-    failing = [*good[:9], status(529, "Overloaded")]
+    failing = [*good[:9], status(529, "Overloaded", {"retry-after": str(COOLDOWN_SECONDS)})]
     document = settings(
         upstream("Monday key", server(*failing), priority=90, weekdays=_days(0, 5)),
         upstream("Weekend reseller", server(*good), key="env:RESELLER_KEY", activation={"at": "08:00"}),
