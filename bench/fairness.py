@@ -80,7 +80,7 @@ def _settings(calm: Upstream, busy: Upstream) -> dict[str, Any]:
 
 def _reported(taken_on: str, seen: dict[tuple[str, str], list[Outcome]]) -> str:
     names = list(dict.fromkeys(name for _, name in seen))
-    head = ["Beside it"]
+    head = ["Background load"]
     for name in names:
         head += [f"{name}: p50 ms", "p99 ms", "p99 added", "longest"]
     rows = []
@@ -100,12 +100,12 @@ def _reported(taken_on: str, seen: dict[tuple[str, str], list[Outcome]]) -> str:
     return "\n\n".join(
         [
             f"`python bench/run.py --fairness`: {taken_on}",
-            f"{WATCHED} streams with an event every {PACE_MS} ms are watched: how long is each event on its way "
-            f"while one other client sends bodies or reads a stream as fast as it can? Medians of {ROUNDS} rounds. "
-            "The load of the disturbance runs on the core of the watching client and the upstreams; "
-            f"the figures of {names[-1]} tell what that alone does.",
+            f"{WATCHED} streams have an event every {PACE_MS} ms. The figures are the transit times of these events "
+            f"while one other client sends bodies or reads a stream as fast as it can; medians of {ROUNDS} rounds. "
+            "The other client runs on the core of the measuring client and the upstreams. "
+            f"The figures of {names[-1]} show the effect of that alone.",
             table(head, rows),
-            f"Goal: at most {LIMIT_MS:g} ms added at p99: {verdict} (most: {number(max(added))} ms).",
+            f"Goal: at most {LIMIT_MS:g} ms added at p99: {verdict} (highest: {number(max(added))} ms).",
         ]
     )
 

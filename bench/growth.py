@@ -83,10 +83,10 @@ async def _streams(upstream: Upstream, daemon: Daemon) -> str:
             cells += [number(share), number(cpu), number(outcome.transit(0.99)), number(peak)]
             _tell("streams", f"{streams}", target, cpu)
         rows.append(cells)
-    head = ["Streams at once"]
+    head = ["Concurrent streams"]
     for name in ("passthrough", "converting"):
-        head += [f"{name}, delivered %", "CPU µs/event", "p99 on the way, ms", "peak MB"]
-    text = f"Each stream has {1000 // PACE_MS} events a second; the CPU includes its beginning and its end."
+        head += [f"{name}, delivered %", "CPU µs/event", "p99 transit time, ms", "peak MB"]
+    text = f"Each stream has {1000 // PACE_MS} events a second; the CPU time includes its start and end."
     return f"### Concurrent streams\n\n{text}\n\n{table(head, rows)}"
 
 
@@ -104,9 +104,9 @@ async def _lengths(upstream: Upstream, daemon: Daemon) -> str:
                 _tell("length", f"{length}", target, cpu)
             cells.append(number(processes.memory_mb(daemon.pids())))
         rows.append(cells)
-    head = ["Events of a stream"]
+    head = ["Events per stream"]
     for name in ("passthrough", "converting"):
-        head += [f"{name}, µs/event, one a packet", "many a packet", "memory after, MB"]
+        head += [f"{name}, µs/event, one per packet", "many per packet", "memory after, MB"]
     return f"### Stream length\n\nCPU time.\n\n{table(head, rows)}"
 
 
@@ -165,13 +165,13 @@ async def _journals(stage: Stage, upstream: Upstream) -> str:
         print(f"journal: {cells}", flush=True)
         rows.append(cells)
     head = [
-        "Lines of the journal",
+        "Journal lines",
         "MB",
         "start to first answer, s",
         "CPU µs/request",
         "p50 ms, 1 client",
-        "start without its totals, s",
-        "adding all up, s",
+        "start without totals, s",
+        "rebuilding the totals, s",
     ]
     return "### Journal\n\n" + table(head, rows)
 

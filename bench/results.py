@@ -74,27 +74,27 @@ def side_by_side(rounds: Rounds, taken_on: str, options: str) -> str:
     met = sum(one.is_met for one in judged)
     notes = [
         f"`python bench/run.py{options}`: {taken_on}",
-        f"Medians of {rounds.plan.rounds} rounds of {rounds.seconds:.1f} s a step; the slow streams are "
+        f"Medians of {rounds.plan.rounds} rounds of {rounds.seconds:.1f} s per step; the slow streams are "
         f"{rounds.plan.slow_streams:,}, measured once."
-        + (" In brackets: the ratio to nginx." if base else ""),
+        + (" In parentheses: the ratio to nginx." if base else ""),
         _cores(rounds),
         table(head, rows),
         f"{met} of {len(judged)} goals met." + _errors(rounds),
-        f"Other programs used {statistics.mean(rounds.others):.0%} of the machine during the steps that count; "
-        "a step that was disturbed much is repeated while there is time.",
+        f"Other programs used {statistics.mean(rounds.others):.0%} of the machine during the steps that count. "
+        "A step with much other load is repeated while there is time.",
     ]
     return "\n\n".join(notes)
 
 
 def _cores(rounds: Rounds) -> str:
     place = (
-        "Each program runs on the first core, the load and the upstream on the last one."
+        "Each program runs on the first core, the load and the upstream on the last core."
         if rounds.stage.is_pinned
-        else "No program is bound to a core."
+        else "No program is pinned to a core."
     )
     return (
         f"{place} Switchyard runs with 20 upstreams, 30 rules (one of them renames the model of the passthrough "
-        "route), prices, sessions, statistics and journal; the converting route has a Chat upstream for a "
+        "route), prices, sessions, statistics and journal; the converting route has a Chat upstream and a "
         "Messages client."
     )
 

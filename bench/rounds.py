@@ -43,15 +43,15 @@ ROWS = {
     "rate64": Row("requests/s, 64 clients"),
     "request_cpu": Row("CPU per small request, 64 clients", "µs"),
     "first": Row("added time to first event, p50", "ms", added=True),
-    "single": Row("events/s, one event a packet, 1 stream"),
-    "glued": Row("events/s, many events a packet, 1 stream"),
+    "single": Row("events/s, one event per packet, 1 stream"),
+    "glued": Row("events/s, many events per packet, 1 stream"),
     "paced_cpu": Row("CPU per paced event, 64 streams", "µs"),
     "body1": Row("1 MB request, added p50", "ms", added=True),
     "body8": Row("8 MB request, added p50", "ms", added=True),
     "idle_memory": Row("idle memory", "MB"),
     "slow_delivered": Row("slow streams (20 events/s): delivered", "%"),
     "slow_memory": Row("slow streams: peak memory", "MB"),
-    "slow_transit": Row("slow streams: p99 on the way", "ms"),
+    "slow_transit": Row("slow streams: p99 transit time", "ms"),
     "left_running": Row("upstream calls still running after 16 clients left, after 50 ms"),
 }
 
