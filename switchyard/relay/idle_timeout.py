@@ -55,7 +55,7 @@ class IdleTimeout:
         self._is_paused = False
 
     def restart(self, seconds: float) -> None:
-        """Start anew with this limit."""
+        """Restart with this timeout."""
         self.touch()
         if seconds < self._seconds:
             self._timer.cancel()

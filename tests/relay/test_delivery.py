@@ -133,7 +133,7 @@ def test_a_stream_of_many_minutes_survives_and_is_kept_alive(protocol: Protocol)
     got = deliver(protocol, records, seconds=50.0)
     assert got.kind is None
     assert got.at > 20 * 60
-    # three signs of life fit between two events, but none into the time after the last
+    # three keep-alives fit between two events, but none into the time after the last
     assert got.beats >= 3 * (len(records) - 2)
     words = b"".join(records[:-1])  # for a mere end nobody waits so long
     assert got.body.replace(CODECS[protocol].keep_alive, b"").startswith(words)

@@ -1,4 +1,4 @@
-"""The client leaves at any step whatever: no slot, no trial, no connection, no sign of life is left behind."""
+"""The client leaves at any step: no slot, no trial, no connection and no keep-alive is left behind."""
 
 import asyncio
 from collections.abc import AsyncIterator

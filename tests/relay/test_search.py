@@ -105,7 +105,7 @@ def test_a_failure_that_was_to_be_retried_and_may_not_counts_as_any_other() -> N
 
 
 class Seen(NowhereSink):
-    """A client that acts as soon as it has the last word of its answer."""
+    """A client that acts as soon as it has received the end of its response."""
 
     def __init__(self) -> None:
         super().__init__()

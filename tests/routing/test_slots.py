@@ -13,8 +13,8 @@ def entry(name: str, **more: object) -> Upstream:
 
 
 SKIPPED = (
-    Skip("busy", "concurrency", "at its limit of 1 concurrent requests"),
-    Skip("limited", "rate", "at its limit of 1 requests a minute", 130.0),
+    Skip("busy", "concurrency", "at its limit of 1 concurrent request"),
+    Skip("limited", "rate", "at its limit of 1 request per minute", 130.0),
     Skip("cooling", "cooldown", "503", 120.0),
     Skip("off", "disabled", "disabled"),
 )

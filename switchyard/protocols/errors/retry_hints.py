@@ -27,7 +27,7 @@ CHINA_SECONDS = 8 * 3600.0
 TOO_MANY_REQUESTS = 429
 
 Kind = Literal["pause", "limit", "window"]
-"""An explicit pause; the end of a rate limit's window; the moment at which a quota or a long window begins anew."""
+"""An explicit pause; the end of a rate limit's window; the reset of a quota or of a long window."""
 
 LIMITS = frozenset({ErrorType.RATE_LIMIT, ErrorType.QUOTA, ErrorType.BILLING})
 """Errors whose sentences may name the moment at which a limit ends."""
