@@ -123,7 +123,7 @@ def test_from_a_bare_machine_to_a_quick_second_start(tmp_path: Path) -> None:
 
     code, said = checkout.start("explain", "--model", "with space")
     assert code == 7, said
-    assert said.startswith("1 packages are missing: tomli-w>=1.1,<2\n")
+    assert said.startswith("Missing packages: tomli-w>=1.1,<2\n")
     assert f"prefix {tmp_path / '.venv'}" in said
     assert "argv ['explain', '--model', 'with space']" in said
 
@@ -138,7 +138,7 @@ def test_the_first_line_comes_before_anything_slow(tmp_path: Path) -> None:
 
     _, said = checkout.start()
 
-    assert said.startswith("1 packages are missing: tomli-w>=1.1,<2\nCreating ")
+    assert said.startswith("Missing packages: tomli-w>=1.1,<2\nCreating ")
 
 
 @pytest.mark.parametrize("typed", ["python3", "python", "python3.11"])
