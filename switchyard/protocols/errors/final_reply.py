@@ -74,10 +74,10 @@ def _stop(status: int, type: ErrorType, why: str, stream_type: ErrorType = Error
 
 
 _KEY = _stop(
-    403, ErrorType.PERMISSION, "401 alone is repeated for minutes; 403 ends the turn and shows the message"
+    403, ErrorType.PERMISSION, "401 would be repeated for minutes; 403 ends the turn and shows the message"
 )
 _CREDIT = _stop(
-    402, ErrorType.BILLING, "429 alone is repeated for minutes; 402 ends the turn and shows the message"
+    402, ErrorType.BILLING, "429 would be repeated for minutes; 402 ends the turn and shows the message"
 )
 _SERVICE = _stop(
     503, ErrorType.SERVER, "ends the turn and shows the message; `overloaded_error` would be repeated"
@@ -87,7 +87,7 @@ CLAUDE_CODE: Mapping[Cause, Ending] = {
     ErrorType.INVALID_REQUEST: _stop(
         400,
         ErrorType.INVALID_REQUEST,
-        "repeated without features that the service may have refused",
+        "repeats the request without features that the service may have rejected",
         ErrorType.INVALID_REQUEST,
     ),
     ErrorType.CONTEXT_OVERFLOW: _stop(
@@ -97,10 +97,10 @@ CLAUDE_CODE: Mapping[Cause, Ending] = {
         ErrorType.CONTEXT_OVERFLOW,
     ),
     ErrorType.TOO_LARGE: _stop(
-        413, ErrorType.TOO_LARGE, "ends the turn with advice to send less", ErrorType.TOO_LARGE
+        413, ErrorType.TOO_LARGE, "ends the turn and advises you to send less", ErrorType.TOO_LARGE
     ),
     ErrorType.MODEL_NOT_FOUND: _stop(
-        404, ErrorType.MODEL_NOT_FOUND, "asks once more, then offers to pick another model"
+        404, ErrorType.MODEL_NOT_FOUND, "tries once more, then offers to pick another model"
     ),
     ErrorType.AUTHENTICATION: _KEY,
     ErrorType.PERMISSION: _KEY,
@@ -113,14 +113,14 @@ CLAUDE_CODE: Mapping[Cause, Ending] = {
     ErrorType.SERVER: _SERVICE,
     ErrorType.OVERLOADED: _SERVICE,
     Situation.RECOVERS_SOON: Ending(Form.CUT, "repeats the request, with pauses that grow to half a minute"),
-    Situation.SHUTTING_DOWN: Ending(Form.CUT, "repeats the request, by then to the next daemon"),
+    Situation.SHUTTING_DOWN: Ending(Form.CUT, "repeats the request, which then reaches the restarted daemon"),
 }
 
 # --- Codex ---------------------------------------------------------------------
 
 _FAILED = Ending(
     Form.FAILED,
-    "`invalid_prompt` ends the turn and shows the message; other codes hide it or are repeated",
+    "`invalid_prompt` ends the turn and shows the message; other codes hide the message or are repeated",
     400,
     ErrorType.INVALID_REQUEST,
 )
@@ -129,7 +129,7 @@ CODEX: Mapping[Cause, Ending] = {
     **dict.fromkeys(ErrorType, _FAILED),
     ErrorType.CONTEXT_OVERFLOW: Ending(
         Form.FAILED,
-        "`context_length_exceeded` ends the turn with advice to start a new conversation",
+        "`context_length_exceeded` ends the turn and advises you to start a new conversation",
         400,
         ErrorType.CONTEXT_OVERFLOW,
     ),
@@ -140,12 +140,12 @@ CODEX: Mapping[Cause, Ending] = {
         ErrorType.RATE_LIMIT,
         hints=True,
     ),
-    Situation.SHUTTING_DOWN: Ending(Form.CUT, "repeats the stream, and waits while no daemon listens"),
+    Situation.SHUTTING_DOWN: Ending(Form.CUT, "repeats the stream and waits until a daemon listens again"),
 }
 
 # --- every other program -------------------------------------------------------
 
-_AS_IT_IS = Ending(Form.ERROR, "programs have rules of their own for each status", hints=True)
+_AS_IT_IS = Ending(Form.ERROR, "programs have their own rules for each status", hints=True)
 
 OTHER: Mapping[Cause, Ending] = dict.fromkeys((*ErrorType, *Situation), _AS_IT_IS)
 
