@@ -12,7 +12,7 @@ import msgspec
 
 from switchyard.protocols import neutral
 from switchyard.protocols.capabilities import Capabilities
-from switchyard.protocols.codec import BadRequest, SentRequest, Target
+from switchyard.protocols.codec import SentRequest, Target
 from switchyard.protocols.effort import EFFORTS
 from switchyard.protocols.large import encode_large
 from switchyard.protocols.limits import answer_limit_losses, drop_refused
@@ -41,6 +41,7 @@ class Field(msgspec.Struct, frozen=True):
     has no member for. `name`: the part of the neutral request; "" where no other protocol has one. Without `decode`
     or `encode` the codec itself decodes or encodes it. `needs`: the capability without which it is not sent.
     `loss`: why it is lost then; "" drops it silently, as a hint. `idle`: values that ask for nothing.
+    `note`: what the codec does beyond the row, for the documentation.
     """
 
     wire: str
@@ -50,6 +51,17 @@ class Field(msgspec.Struct, frozen=True):
     needs: str = ""
     loss: str = ""
     idle: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def stays_behind(self) -> bool:
+        """True for a member that no other protocol can carry."""
+        return not self.name and self.decode is None and bool(self.loss)
+
+    @property
+    def is_refused(self) -> bool:
+        """True for a member without which the answer would be another one."""
+        return not self.name and self.decode is not None and bool(self.loss)
 
 
 Table = Sequence[Field]
@@ -76,12 +88,12 @@ def decode_fields(table: Table, body: Json) -> dict[str, Any]:
 
 def lost_fields(table: Table, body: Json) -> list[Loss]:
     """The members of a client's request that no other protocol can carry."""
-    rows = {field.wire.partition(".")[0]: field for field in table}
+    known = {field.wire.partition(".")[0]: field for field in table}
+    asking = {name: value for name, value in body.items() if value not in NOTHING}
     return [
-        Loss(name, rows[name].loss if name in rows else NOWHERE_ELSE)
-        for name, value in body.items()
-        if value not in NOTHING
-        and (name not in rows or (not rows[name].name and rows[name].loss and value not in rows[name].idle))
+        Loss(name, known[name].loss if name in known else NOWHERE_ELSE)
+        for name, value in asking.items()
+        if name not in known or (known[name].stays_behind and value not in known[name].idle)
     ]
 
 
@@ -151,16 +163,6 @@ def schema_format(given: Json) -> neutral.OutputFormat:
         strict=strict if isinstance(strict, bool) else None,
         description=text(given.get("description")),
     )
-
-
-def refused(message: str, code: str = "unsupported_parameter") -> Decode:
-    """Refuses a member that asks for anything: without it the answer would be another one."""
-
-    def decode(value: object, path: str) -> None:
-        if value not in NOTHING:
-            raise BadRequest(f"{path}: {message}", path, code)
-
-    return decode
 
 
 # --- encode ---------------------------------------------------------------------

@@ -81,6 +81,7 @@ FIELDS = (
     Field("stop_sequences", "stop", _stops),
     Field("stream", "stream", flag),
     Field("tools", "tools"),
+    Field("tools", "hosted_tools"),
     Field("mcp_servers", "hosted_tools", _servers),
     Field("tool_choice", "tool_choice"),
     Field("tool_choice.disable_parallel_tool_use", "parallel_tool_calls"),
@@ -98,7 +99,9 @@ FIELDS = (
         needs="openai_extras",
         loss=NOT_TAKEN,
     ),
-    Field("cache_control"),
+    Field("", "include_usage", note="always sent"),
+    Field("", "compact", note="a summary is requested in words"),
+    Field("cache_control", note="marks for caching are set anew"),
     *(
         Field("", name, loss=NO_FIELD)
         for name in (
@@ -112,4 +115,3 @@ FIELDS = (
         )
     ),
 )
-"""Marks for caching are set anew."""

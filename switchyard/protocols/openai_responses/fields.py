@@ -18,7 +18,6 @@ from switchyard.protocols.fields import (
     integer,
     members,
     number,
-    refused,
     same,
     schema_format,
     warmth,
@@ -34,6 +33,11 @@ def _no_previous(value: object, path: str) -> None:
     if value not in NOTHING:
         message = f"{path}: Previous response with id {text(value)!r} not found: {NO_STATE}"
         raise BadRequest(message, path, "previous_response_not_found")
+
+
+def _no_state(value: object, path: str) -> None:
+    if value not in NOTHING:
+        raise BadRequest(f"{path}: not supported: {NO_STATE}", path, "unsupported_parameter")
 
 
 def _reasoning(value: object, path: str) -> neutral.Reasoning:
@@ -79,7 +83,9 @@ FIELDS = (
         Field("", name, loss=NO_FIELD)
         for name in ("top_k", "seed", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs")
     ),
-    Field("", "stop"),
+    Field("", "stop", note="watched for in the answer"),
+    Field("", "include_usage", note="always sent"),
+    Field("input", "compact", note="an item `compaction_trigger`"),
     Field("stream", "stream", flag),
     Field("tools", "tools"),
     Field("tools", "hosted_tools"),
@@ -94,11 +100,8 @@ FIELDS = (
     Field("user", "user_id", word),
     Field("service_tier", "service_tier", word, same, needs="openai_extras", loss=NOT_TAKEN, idle=("auto",)),
     Field("metadata", "metadata", members, same, needs="openai_extras", loss=NOT_TAKEN),
-    Field("previous_response_id", decode=_no_previous),
-    *(
-        Field(name, decode=refused(f"not supported: {NO_STATE}"))
-        for name in ("conversation", "prompt", "background")
-    ),
+    Field("previous_response_id", decode=_no_previous, loss=NO_STATE),
+    *(Field(name, decode=_no_state, loss=NO_STATE) for name in ("conversation", "prompt", "background")),
     *(
         Field(name, loss=SERVICE_ONLY)
         for name in ("top_logprobs", "max_tool_calls", "moderation", "context_management")
@@ -116,4 +119,3 @@ FIELDS = (
         )
     ),
 )
-"""Stop sequences are scanned for in the answer."""
