@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from switchyard.protocols import neutral  # noqa: E402
+from switchyard.protocols import neutral, openai  # noqa: E402
 from switchyard.protocols.anthropic_messages import decode_request as messages  # noqa: E402
 from switchyard.protocols.anthropic_messages.fields import FIELDS as MESSAGES_FIELDS  # noqa: E402
 from switchyard.protocols.anthropic_messages.vendor_tools import (  # noqa: E402
@@ -23,7 +23,6 @@ from switchyard.protocols.errors.table import TABLE, Row  # noqa: E402
 from switchyard.protocols.fields import NOWHERE_ELSE, Field, Table  # noqa: E402
 from switchyard.protocols.history import NO_RESULT  # noqa: E402
 from switchyard.protocols.names import PROTOCOLS, ProtocolName  # noqa: E402
-from switchyard.protocols.openai_chat import decode_request as chat  # noqa: E402
 from switchyard.protocols.openai_chat.fields import FIELDS as CHAT_FIELDS  # noqa: E402
 from switchyard.protocols.openai_responses import decode_request as responses  # noqa: E402
 from switchyard.protocols.openai_responses.fields import FIELDS as RESPONSES_FIELDS  # noqa: E402
@@ -247,9 +246,9 @@ def _content() -> str:
         ("messages", "messages of the user", messages.BLOCKS["user"]),
         ("messages", "messages of the assistant", messages.BLOCKS["assistant"]),
         ("messages", "results of tools", messages.PARTS),
-        ("chat", "parts of messages", chat.PARTS),
+        ("chat", "parts of messages", openai.PARTS),
         ("responses", "items", responses.ITEMS),
-        ("responses", "parts of items", responses.PARTS),
+        ("responses", "parts of items", openai.PARTS),
         ("responses", "tools", responses.TOOLS),
     ]
     return _head("Protocol", "Where", "Types") + "".join(

@@ -153,18 +153,6 @@ def thinking(value: object, path: str) -> neutral.Reasoning | None:
     )
 
 
-def schema_format(given: Json) -> neutral.OutputFormat:
-    """A JSON schema as both protocols of OpenAI describe it."""
-    strict = given.get("strict")
-    return neutral.OutputFormat(
-        "json_schema",
-        name=text(given.get("name")) or "response",
-        schema=fields(given.get("schema")),
-        strict=strict if isinstance(strict, bool) else None,
-        description=text(given.get("description")),
-    )
-
-
 # --- encode ---------------------------------------------------------------------
 
 
@@ -216,16 +204,6 @@ def identifier(value: str, _: Capabilities) -> str:
     if len(value) <= MAX_IDENTIFIER_LENGTH:
         return value
     return sha256(value.encode("utf-8", "replace")).hexdigest()[:MAX_IDENTIFIER_LENGTH]
-
-
-def encode_schema(wanted: neutral.OutputFormat) -> Json:
-    """The members of a JSON schema in both protocols of OpenAI."""
-    given: Json = {"name": wanted.name, "schema": dict(wanted.schema)}
-    if wanted.description:
-        given["description"] = wanted.description
-    if wanted.strict is not None:
-        given["strict"] = wanted.strict
-    return given
 
 
 def sent_request(

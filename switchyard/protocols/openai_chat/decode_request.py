@@ -3,15 +3,12 @@
 https://platform.openai.com/docs/api-reference/chat/create
 """
 
-from collections.abc import Callable, Mapping
-
 from switchyard.protocols import neutral
-from switchyard.protocols.codec import BadRequest
-from switchyard.protocols.content import Part, document_in, image_at
+from switchyard.protocols.content import Part
 from switchyard.protocols.fields import decode_fields, lost_fields
 from switchyard.protocols.history import text_of
+from switchyard.protocols.openai import AUDIO, decode_choice, decode_content, reasoning_in
 from switchyard.protocols.openai_chat.fields import FIELDS
-from switchyard.protocols.tools.choice import decode_openai_choice
 from switchyard.protocols.wire import (
     Json,
     bad_field,
@@ -20,13 +17,9 @@ from switchyard.protocols.wire import (
     fields,
     json_text,
     required_text,
-    text,
 )
 
-AUDIO = "audio cannot be carried to another protocol: send its transcript as text"
-FILE_ID = "files by id cannot be carried to another upstream: send the content inline as `file_data`"
 NAMES = neutral.Loss("messages.name", "only Chat names the speakers")
-REASONING_NAMES = ("reasoning_content", "reasoning", "thinking")
 
 
 def decode_request(body: bytes) -> neutral.Request:
@@ -43,7 +36,7 @@ def decode_request(body: bytes) -> neutral.Request:
         model,
         tuple(conversation.messages),
         tuple(conversation.system),
-        tool_choice=decode_openai_choice(choice),
+        tool_choice=decode_choice(choice),
         losses=(*([NAMES] if conversation.names_speakers else ()), *lost_fields(FIELDS, given)),
         **decode_fields(FIELDS, given),
     )
@@ -78,7 +71,7 @@ class _Conversation:
         match message.get("role"):
             case "system" | "developer" | "user" as role:
                 self.names_speakers = self.names_speakers or bool(message.get("name"))
-                content = _content(message.get("content"), path)
+                content = decode_content(message.get("content"), f"{path}.content")
                 return neutral.Message("user" if role == "user" else "system", content)
             case "assistant":
                 return neutral.Message("assistant", tuple(self._assistant(message, path)))
@@ -96,9 +89,9 @@ class _Conversation:
         if message.get("audio"):
             raise bad_field(f"{path}.audio", AUDIO)
         blocks: list[neutral.Block] = []
-        if reasoning := _reasoning(message):
+        if reasoning := reasoning_in(message):
             blocks.append(neutral.Thinking(reasoning))
-        blocks += _content(message.get("content"), path)
+        blocks += decode_content(message.get("content"), f"{path}.content")
         if refusal := message.get("refusal"):
             blocks.append(neutral.Refusal(str(refusal)))
         for number, call in enumerate(entries(message.get("tool_calls"))):
@@ -128,84 +121,13 @@ class _Conversation:
 
 
 def _result(id: str, message: Json, path: str, kind: neutral.ToolKind = "function") -> neutral.Message:
-    parts = tuple(part for part in _content(message.get("content"), path) if isinstance(part, Part))
+    parts = tuple(
+        part for part in decode_content(message.get("content"), f"{path}.content") if isinstance(part, Part)
+    )
     return neutral.Message("user", (neutral.ToolResult(id, parts, kind=kind),))
-
-
-def _reasoning(given: Json) -> str:
-    """The reasoning text of an earlier turn, under whichever name the client kept it."""
-    return next((given[name] for name in REASONING_NAMES if text(given.get(name))), "")
 
 
 def _argument_text(arguments: object) -> str:
     if isinstance(arguments, str):
         return arguments
     return "" if arguments is None else json_text(arguments)
-
-
-# --- parts ----------------------------------------------------------------------
-
-
-def _content(content: object, path: str) -> tuple[neutral.Block, ...]:
-    if content is None:
-        return ()
-    path = f"{path}.content"
-    if isinstance(content, str):
-        return (neutral.Text(content),) if content else ()
-    if not isinstance(content, list):
-        raise bad_field(path, "Input should be a text or a list of parts")
-    return tuple(_part(part, f"{path}[{number}]") for number, part in enumerate(content))
-
-
-def _part(part: object, path: str) -> neutral.Block:
-    if isinstance(part, str):
-        return neutral.Text(part)
-    if not isinstance(part, dict):
-        raise bad_field(path, "Input should be an object")
-    decode = PARTS.get(str(part.get("type")))
-    if decode is None:
-        raise bad_field(f"{path}.type", f"parts of type {part.get('type')!r} are not supported")
-    return decode(part, path)
-
-
-def _text(part: Json, _: str) -> neutral.Block:
-    return neutral.Text(str(part.get("text") or ""))
-
-
-def _refusal(part: Json, _: str) -> neutral.Block:
-    return neutral.Refusal(str(part.get("refusal") or ""))
-
-
-def _thinking(part: Json, _: str) -> neutral.Block:
-    return neutral.Thinking(_reasoning(part))
-
-
-def _image(part: Json, path: str) -> neutral.Block:
-    source = part.get("image_url")
-    given = source if isinstance(source, dict) else {"url": source}
-    url = required_text(given, "url", f"{path}.image_url")
-    return image_at(url, f"{path}.image_url.url", text(given.get("detail")))
-
-
-def _file(part: Json, path: str) -> neutral.Block:
-    given = fields(part.get("file"))
-    data = text(given.get("file_data"))
-    if not data:
-        raise bad_field(f"{path}.file", FILE_ID)
-    return document_in(data, f"{path}.file.file_data", title=text(given.get("filename")))
-
-
-def _audio(_: Json, path: str) -> neutral.Block:
-    raise BadRequest(f"{path}: {AUDIO}", path)
-
-
-PARTS: Mapping[str, Callable[[Json, str], neutral.Block]] = {
-    "text": _text,
-    "input_text": _text,
-    "output_text": _text,
-    "refusal": _refusal,
-    "thinking": _thinking,
-    "image_url": _image,
-    "file": _file,
-    "input_audio": _audio,
-}

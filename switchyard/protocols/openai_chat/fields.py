@@ -14,18 +14,17 @@ from switchyard.protocols.fields import (
     NOT_TAKEN,
     Field,
     effort,
-    encode_schema,
     flag,
     identifier,
     integer,
     members,
     number,
     same,
-    schema_format,
     thinking,
     warmth,
     word,
 )
+from switchyard.protocols.openai import decode_custom, decode_format, decode_function, encode_schema
 from switchyard.protocols.tools.choice import WEB_SEARCH
 from switchyard.protocols.wire import Json, bad_field, fields, text
 
@@ -67,14 +66,11 @@ def _switch(value: object, _: str) -> neutral.Reasoning | None:
 
 
 def _format(value: object, path: str) -> neutral.OutputFormat | None:
-    match value:
-        case {"type": "text"}:
-            return None
-        case {"type": "json_object"}:
-            return neutral.OutputFormat("json_object")
-        case {"type": "json_schema"}:
-            return schema_format(fields(fields(value).get("json_schema")) or fields(value))
-    raise bad_field(path, "Input should be text, json_object or json_schema")
+    given = fields(value)
+    decoded = decode_format(given)
+    if decoded is None and given.get("type") != "text":
+        raise bad_field(path, "Input should be text, json_object or json_schema")
+    return decoded
 
 
 def _encode_format(wanted: neutral.OutputFormat, _: Capabilities) -> Json:
@@ -103,54 +99,17 @@ def encode_search(search: neutral.HostedTool) -> Json:
     return encoded
 
 
-def _functions(value: object, path: str) -> tuple[neutral.Tool, ...]:
-    """The deprecated `functions`."""
-    if not isinstance(value, list):
-        raise bad_field(path, "Input should be a list")
-    return tuple(_function(function, f"{path}[{number}]") for number, function in enumerate(value))
-
-
 def _tools(value: object, path: str) -> tuple[neutral.Tool, ...] | None:
+    """`tools`, or the deprecated `functions`."""
     if not value:
         return None
     if not isinstance(value, list):
         raise bad_field(path, "Input should be a list")
-    return tuple(_tool(tool, f"{path}[{number}]") for number, tool in enumerate(value))
+    return tuple(_tool(fields(tool), f"{path}[{number}]") for number, tool in enumerate(value))
 
 
-def _tool(value: object, path: str) -> neutral.Tool:
-    given = fields(value)
-    if given.get("type") != "custom":
-        return _function(given.get("function"), path)
-    custom = fields(given.get("custom"))
-    if not text(custom.get("name")):
-        raise bad_field(path, "Input should be a function or a custom tool with a name")
-    return neutral.Tool(
-        custom["name"],
-        text(custom.get("description")),
-        kind="custom",
-        grammar=_grammar(fields(custom.get("format"))),
-    )
-
-
-def _function(value: object, path: str) -> neutral.Tool:
-    given = fields(value)
-    if not text(given.get("name")):
-        raise bad_field(path, "Input should be a function or a custom tool with a name")
-    strict = given.get("strict")
-    return neutral.Tool(
-        given["name"],
-        text(given.get("description")),
-        fields(given.get("parameters")),
-        strict=strict if isinstance(strict, bool) else None,
-    )
-
-
-def _grammar(format: Json) -> tuple[str, str] | None:
-    match fields(format.get("grammar")) or format:
-        case {"syntax": str(syntax), "definition": str(definition)}:
-            return syntax, definition
-    return None
+def _tool(given: Json, path: str) -> neutral.Tool:
+    return (decode_custom if given.get("type") == "custom" else decode_function)(given, path)
 
 
 def _tier(value: str, _: Capabilities) -> str:
@@ -178,7 +137,7 @@ FIELDS = (
     Field("stream", "stream", flag),
     Field("stream_options.include_usage", "include_usage", _usage),
     Field("tools", "tools", _tools),
-    Field("functions", "tools", _functions),
+    Field("functions", "tools", _tools),
     Field("web_search_options", "hosted_tools", _search),
     Field("tool_choice", "tool_choice"),
     Field("function_call", "tool_choice"),

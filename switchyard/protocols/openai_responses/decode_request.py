@@ -9,15 +9,23 @@ from dataclasses import dataclass, field
 
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import BadRequest
-from switchyard.protocols.content import SUMMARY_HEADING, Part, document_in, image_at, summary_in
+from switchyard.protocols.content import SUMMARY_HEADING, Part, summary_in
 from switchyard.protocols.fields import decode_fields, lost_fields
 from switchyard.protocols.history import text_of
 from switchyard.protocols.neutral import Loss, ToolChoice
+from switchyard.protocols.openai import (
+    PARTS,
+    decode_choice,
+    decode_content,
+    decode_custom,
+    decode_function,
+    decode_part,
+)
 from switchyard.protocols.openai_responses.calls import CALL_KINDS, FIXED_NAMES, OUTPUT_KINDS, read_call
 from switchyard.protocols.openai_responses.fields import FIELDS, NO_STATE
 from switchyard.protocols.openai_responses.reasoning import read_reasoning
 from switchyard.protocols.openai_responses.skeleton import echo_of
-from switchyard.protocols.tools.choice import WEB_SEARCH, decode_openai_choice
+from switchyard.protocols.tools.choice import WEB_SEARCH
 from switchyard.protocols.wire import (
     Json,
     bad_field,
@@ -93,9 +101,7 @@ class Toolbox:
             return []
         decode = TOOLS.get(type)
         if decode is not None:
-            tool = decode(given, namespace)
-            if tool is not None and not tool.name:
-                raise bad_field(f"{path}.name", "Field required")
+            tool = decode(given, path, namespace)
             return [self.tools.setdefault((tool.namespace, tool.name), tool)] if tool else []
         if type.startswith(REFUSED_TOOLS):
             raise bad_field(path, f"tools of type {type!r} cannot be sent to this upstream")
@@ -109,7 +115,7 @@ class Toolbox:
             return ToolChoice("named", type)
         if type.startswith(WEB_SEARCH) and WEB_SEARCH in self.hosted:
             return ToolChoice("named", WEB_SEARCH)
-        decoded = decode_openai_choice(choice)
+        decoded = decode_choice(choice)
         if decoded is None or decoded.mode != "named" or decoded.namespace:
             return decoded
         return ToolChoice("named", decoded.name, self._namespace_of(decoded.name))
@@ -121,31 +127,7 @@ class Toolbox:
         return next((namespace for namespace, known in self.tools if known == name), "")
 
 
-def _function(given: Json, namespace: str) -> neutral.Tool:
-    # the nesting of Chat Completions is a common mistake
-    function = fields(given.get("function")) or given
-    return neutral.Tool(
-        text(function.get("name")),
-        text(function.get("description")),
-        fields(function.get("parameters")),
-        namespace=namespace,
-        strict=function.get("strict") is True or None,
-    )
-
-
-def _custom(given: Json, namespace: str) -> neutral.Tool:
-    format = fields(given.get("format"))
-    has_grammar = format.get("type") == "grammar"
-    return neutral.Tool(
-        text(given.get("name")),
-        text(given.get("description")),
-        kind="custom",
-        namespace=namespace,
-        grammar=(text(format.get("syntax")), text(format.get("definition"))) if has_grammar else None,
-    )
-
-
-def _tool_search(given: Json, _: str) -> neutral.Tool | None:
+def _tool_search(given: Json, _path: str, _namespace: str) -> neutral.Tool | None:
     """Run by the service, it only holds back tools that are declared anyway."""
     if given.get("execution") != "client":
         return None
@@ -153,13 +135,13 @@ def _tool_search(given: Json, _: str) -> neutral.Tool | None:
     return neutral.Tool("tool_search", text(given.get("description")), parameters, "tool_search")
 
 
-def _fixed(kind: neutral.ToolKind) -> Callable[[Json, str], neutral.Tool]:
-    return lambda _given, _namespace: neutral.Tool(FIXED_NAMES[kind], kind=kind)
+def _fixed(kind: neutral.ToolKind) -> Callable[[Json, str, str], neutral.Tool]:
+    return lambda _given, _path, _namespace: neutral.Tool(FIXED_NAMES[kind], kind=kind)
 
 
-TOOLS: Mapping[str, Callable[[Json, str], neutral.Tool | None]] = {
-    "function": _function,
-    "custom": _custom,
+TOOLS: Mapping[str, Callable[[Json, str, str], neutral.Tool | None]] = {
+    "function": decode_function,
+    "custom": decode_custom,
     "tool_search": _tool_search,
     "local_shell": _fixed("local_shell"),
     "shell": _fixed("shell"),
@@ -227,7 +209,7 @@ class Conversation:
 
     def _message(self, item: Json, path: str) -> None:
         role = text(item.get("role"))
-        content = _content(item.get("content"), f"{path}.content")
+        content = decode_content(item.get("content"), f"{path}.content")
         if role in SYSTEM_ROLES:
             if self._turns:
                 self._append("system", *content)
@@ -312,16 +294,7 @@ ITEMS: Mapping[str, Callable[[Conversation, Json, str], None]] = {
 }
 
 
-# --- parts ----------------------------------------------------------------------
-
-MessagePart = Part | neutral.Refusal
-
-
-def _content(content: object, path: str) -> tuple[MessagePart, ...]:
-    """The blocks of a message. Raises BadRequest."""
-    if isinstance(content, str):
-        return (neutral.Text(content),) if content else ()
-    return tuple(_part(part, f"{path}[{position}]") for position, part in enumerate(entries(content)))
+# --- results of tools -----------------------------------------------------------
 
 
 def _outputs(output: object, path: str) -> tuple[Part, ...]:
@@ -336,57 +309,9 @@ def _outputs(output: object, path: str) -> tuple[Part, ...]:
     return tuple(_output(part, f"{path}[{position}]") for position, part in enumerate(output))
 
 
-def _part(part: object, path: str) -> MessagePart:
-    given = fields(part)
-    decode = PARTS.get(str(given.get("type")))
-    if decode is None:
-        raise bad_field(path, f"content of type {given.get('type')!r} cannot be sent to this upstream")
-    return decode(given, path)
-
-
 def _output(part: object, path: str) -> Part:
     """What only another service knows is still an answer to the model."""
     if str(fields(part).get("type")) not in PARTS:
         return neutral.Text(json_text(part))
-    decoded = _part(part, path)
-    return neutral.Text(decoded.text) if isinstance(decoded, neutral.Refusal) else decoded
-
-
-def _text(part: Json, _: str) -> MessagePart:
-    return neutral.Text(text(part.get("text")))
-
-
-def _refusal(part: Json, _: str) -> MessagePart:
-    return neutral.Refusal(text(part.get("refusal")))
-
-
-def _image(part: Json, path: str) -> MessagePart:
-    source = part.get("image_url")
-    url = text(fields(source).get("url")) or text(source)
-    if not url:
-        raise _foreign_file(part, path)
-    return image_at(url, path, text(part.get("detail")))
-
-
-def _file(part: Json, path: str) -> MessagePart:
-    title = text(part.get("filename"))
-    if url := text(part.get("file_url")):
-        return neutral.Document(url=url, title=title)
-    data = text(part.get("file_data"))
-    if not data:
-        raise _foreign_file(part, path)
-    return document_in(data, path, title=title)
-
-
-def _foreign_file(part: Json, path: str) -> BadRequest:
-    id = text(part.get("file_id"))
-    stored = f"file {id!r} is stored at another service; send its content instead"
-    return bad_field(path, stored if id else "neither data nor a URL")
-
-
-PARTS: Mapping[str, Callable[[Json, str], MessagePart]] = {
-    **dict.fromkeys(("input_text", "output_text", "text", "summary_text"), _text),
-    "refusal": _refusal,
-    "input_image": _image,
-    "input_file": _file,
-}
+    decoded = decode_part(part, path)
+    return decoded if isinstance(decoded, Part) else neutral.Text(decoded.text)

@@ -12,17 +12,16 @@ from switchyard.protocols.fields import (
     NOT_TAKEN,
     NOTHING,
     Field,
-    encode_schema,
     flag,
     identifier,
     integer,
     members,
     number,
     same,
-    schema_format,
     warmth,
     word,
 )
+from switchyard.protocols.openai import decode_format, encode_schema
 from switchyard.protocols.wire import Json, fields, text
 
 NO_STATE = "no conversation is stored here; send all items in `input`"
@@ -51,13 +50,7 @@ def _reasoning(value: object, path: str) -> neutral.Reasoning:
 
 
 def _format(value: object, _: str) -> neutral.OutputFormat | None:
-    given = fields(value)
-    match given.get("type"):
-        case "json_object":
-            return neutral.OutputFormat("json_object")
-        case "json_schema":
-            return schema_format(given)
-    return None
+    return decode_format(fields(value))
 
 
 def _encode_format(wanted: neutral.OutputFormat, _: Capabilities) -> Json:

@@ -1,7 +1,6 @@
 """The choice among tools: which ones an upstream is offered, and what it must call."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -11,7 +10,6 @@ from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.neutral import Loss, ToolChoice
 from switchyard.protocols.tools.names import wire_name
 from switchyard.protocols.tools.schema import Function, to_functions
-from switchyard.protocols.wire import bad_field, entries, fields, text
 
 WEB_SEARCH = "web_search"
 MCP = "mcp"
@@ -132,30 +130,3 @@ def lost_options(offer: Offer, taken: Sequence[str]) -> list[Loss]:
         for option in tool.options
         if option not in taken
     ]
-
-
-def decode_openai_choice(choice: object) -> ToolChoice | None:
-    """As Chat nests it, and flat as in Responses. Raises BadRequest."""
-    match choice:
-        case None:
-            return None
-        case "auto" | "required" | "none":
-            return ToolChoice(choice)
-        case "any":
-            return ToolChoice("required")
-        case {"type": "allowed_tools", **rest}:
-            given = fields(rest.get("allowed_tools")) or rest
-            allowed = tuple(_allowed_names(entries(given.get("tools"))))
-            return ToolChoice("required" if given.get("mode") == "required" else "auto", allowed=allowed)
-        case {"type": "function" | "custom" as kind, **rest}:
-            given = fields(rest.get(kind)) or rest
-            if name := text(given.get("name")):
-                return ToolChoice("named", name, text(given.get("namespace")))
-    raise bad_field("tool_choice", "Input should be 'auto', 'required', 'none' or one of the tools")
-
-
-def _allowed_names(tools: list[Any]) -> Iterable[str]:
-    for tool in map(fields, tools):
-        inner = fields(tool.get("function")) or fields(tool.get("custom")) or tool
-        if name := text(inner.get("name")) or text(tool.get("type")):
-            yield name

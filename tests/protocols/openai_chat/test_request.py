@@ -389,7 +389,7 @@ AUDIO_PART = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"
         ({"n": 2}, "n"),
         ({"modalities": ["text", "audio"]}, "audio"),
         ({"audio": {"voice": "x"}}, "audio"),
-        ({"tools": [{"type": "function"}]}, "tools[0]"),
+        ({"tools": [{"type": "function"}]}, "tools[0].name"),
         ({"tools": {}, "functions": 5}, "functions"),
         ({"tool_choice": "zzz"}, "tool_choice"),
         ({"response_format": {"type": "xml"}}, "response_format"),

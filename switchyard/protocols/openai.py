@@ -1,0 +1,188 @@
+"""What both protocols of OpenAI share: the parts of messages, the tools and the choice among them.
+
+Chat nests what Responses has flat. Each form is understood in both protocols: clients mix them up.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from switchyard.protocols import neutral
+from switchyard.protocols.codec import BadRequest
+from switchyard.protocols.content import Part, document_in, image_at
+from switchyard.protocols.neutral import ToolChoice
+from switchyard.protocols.wire import Json, bad_field, entries, fields, required_text, text
+
+AUDIO = "audio cannot be carried to another protocol: send its transcript as text"
+REASONING_NAMES = ("reasoning_content", "reasoning", "thinking")
+
+MessagePart = Part | neutral.Refusal | neutral.Thinking
+
+
+# --- parts ----------------------------------------------------------------------
+
+
+def decode_content(content: object, path: str) -> tuple[MessagePart, ...]:
+    """The blocks of a message. Raises BadRequest."""
+    if content is None:
+        return ()
+    if isinstance(content, str):
+        return (neutral.Text(content),) if content else ()
+    if not isinstance(content, list):
+        raise bad_field(path, "Input should be a text or a list of parts")
+    return tuple(decode_part(part, f"{path}[{number}]") for number, part in enumerate(content))
+
+
+def decode_part(part: object, path: str) -> MessagePart:
+    """Raises BadRequest."""
+    if isinstance(part, str):
+        return neutral.Text(part)
+    if not isinstance(part, dict):
+        raise bad_field(path, "Input should be an object")
+    decode = PARTS.get(str(part.get("type")))
+    if decode is None:
+        raise bad_field(f"{path}.type", f"parts of type {part.get('type')!r} are not supported")
+    return decode(part, path)
+
+
+def reasoning_in(given: Json) -> str:
+    """The reasoning text of an earlier turn, under whichever name the client kept it."""
+    return next((given[name] for name in REASONING_NAMES if text(given.get(name))), "")
+
+
+def _text(part: Json, _: str) -> MessagePart:
+    return neutral.Text(text(part.get("text")))
+
+
+def _refusal(part: Json, _: str) -> MessagePart:
+    return neutral.Refusal(text(part.get("refusal")))
+
+
+def _thinking(part: Json, _: str) -> MessagePart:
+    return neutral.Thinking(reasoning_in(part))
+
+
+def _image(part: Json, path: str) -> MessagePart:
+    source = part.get("image_url")
+    given = source if isinstance(source, dict) else {**part, "url": source}
+    url = text(given.get("url"))
+    if not url:
+        raise _foreign_file(given, path)
+    nested = f"{path}.image_url.url" if isinstance(source, dict) else path
+    return image_at(url, nested, text(given.get("detail")))
+
+
+def _file(part: Json, path: str) -> MessagePart:
+    given = fields(part.get("file")) or part
+    title = text(given.get("filename"))
+    if url := text(given.get("file_url")):
+        return neutral.Document(url=url, title=title)
+    path = f"{path}.file" if "file" in part else path
+    data = text(given.get("file_data"))
+    if not data:
+        raise _foreign_file(given, path)
+    return document_in(data, path, title=title)
+
+
+def _foreign_file(given: Json, path: str) -> BadRequest:
+    id = text(given.get("file_id"))
+    stored = f"file {id!r} is stored at another service; send its content instead"
+    return bad_field(path, stored if id else "neither data nor a URL")
+
+
+def _audio(_: Json, path: str) -> MessagePart:
+    raise bad_field(path, AUDIO)
+
+
+PARTS: Mapping[str, Callable[[Json, str], MessagePart]] = {
+    **dict.fromkeys(("text", "input_text", "output_text", "summary_text"), _text),
+    "refusal": _refusal,
+    "thinking": _thinking,
+    **dict.fromkeys(("image_url", "input_image"), _image),
+    **dict.fromkeys(("file", "input_file"), _file),
+    "input_audio": _audio,
+}
+
+
+# --- tools ----------------------------------------------------------------------
+
+
+def decode_function(declared: Json, path: str, namespace: str = "") -> neutral.Tool:
+    """Raises BadRequest."""
+    given = fields(declared.get("function")) or declared
+    return neutral.Tool(
+        required_text(given, "name", path),
+        text(given.get("description")),
+        fields(given.get("parameters")),
+        namespace=namespace,
+        strict=given.get("strict") is True or None,
+    )
+
+
+def decode_custom(declared: Json, path: str, namespace: str = "") -> neutral.Tool:
+    """A tool that takes free-form text. Raises BadRequest."""
+    given = fields(declared.get("custom")) or declared
+    format = fields(given.get("format"))
+    grammar = fields(format.get("grammar")) or format
+    has_grammar = bool(text(grammar.get("syntax")))
+    return neutral.Tool(
+        required_text(given, "name", path),
+        text(given.get("description")),
+        kind="custom",
+        namespace=namespace,
+        grammar=(grammar["syntax"], text(grammar.get("definition"))) if has_grammar else None,
+    )
+
+
+def decode_choice(choice: object) -> ToolChoice | None:
+    """Raises BadRequest."""
+    match choice:
+        case None:
+            return None
+        case "auto" | "required" | "none":
+            return ToolChoice(choice)
+        case "any":
+            return ToolChoice("required")
+        case {"type": "allowed_tools", **rest}:
+            given = fields(rest.get("allowed_tools")) or rest
+            allowed = tuple(_allowed_names(entries(given.get("tools"))))
+            return ToolChoice("required" if given.get("mode") == "required" else "auto", allowed=allowed)
+        case {"type": "function" | "custom" as kind, **rest}:
+            given = fields(rest.get(kind)) or rest
+            if name := text(given.get("name")):
+                return ToolChoice("named", name, text(given.get("namespace")))
+    raise bad_field("tool_choice", "Input should be 'auto', 'required', 'none' or one of the tools")
+
+
+def _allowed_names(tools: list[Any]) -> Iterable[str]:
+    for tool in map(fields, tools):
+        inner = fields(tool.get("function")) or fields(tool.get("custom")) or tool
+        if name := text(inner.get("name")) or text(tool.get("type")):
+            yield name
+
+
+# --- formats --------------------------------------------------------------------
+
+
+def decode_format(given: Json) -> neutral.OutputFormat | None:
+    """None for plain text and unknown types."""
+    kind, inner = given.get("type"), fields(given.get("json_schema")) or given
+    if kind == "json_object":
+        return neutral.OutputFormat("json_object")
+    if kind != "json_schema":
+        return None
+    return neutral.OutputFormat(
+        "json_schema",
+        name=text(inner.get("name")) or "response",
+        schema=fields(inner.get("schema")),
+        strict=inner.get("strict") is True or None,
+        description=text(inner.get("description")),
+    )
+
+
+def encode_schema(wanted: neutral.OutputFormat) -> Json:
+    given: Json = {"name": wanted.name, "schema": dict(wanted.schema)}
+    if wanted.description:
+        given["description"] = wanted.description
+    if wanted.strict is not None:
+        given["strict"] = wanted.strict
+    return given
