@@ -1,7 +1,7 @@
-"""A codec is a form to fill in: one protocol, read and written, as values and plain functions.
+"""A codec decodes and encodes one protocol, as values and plain functions.
 
-Reading a client's request and writing its reply use the neutral `Request`; writing the upstream's request gives a
-`SentRequest`, which the reading of the upstream's reply needs again (renamed tools, emulated stops).
+Decoding a client's request and encoding its answer use the neutral `Request`; encoding the upstream's request gives
+a `SentRequest`, which decoding the upstream's answer needs again (renamed tools, emulated stops).
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ DEFAULT_CAPABILITIES = Capabilities()
 
 
 class BadRequest(Exception):
-    """The client's request cannot be understood or cannot be said to this upstream: one sentence, naming the field."""
+    """The client's request cannot be understood, or not expressed for this upstream: one sentence, naming the field."""
 
     def __init__(self, message: str, param: str = "", code: str = "") -> None:
         super().__init__(message)
@@ -37,10 +37,10 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class SentRequest(msgspec.Struct, frozen=True):
-    """A request in the upstream's protocol, and what is needed to read the reply.
+    """A request in the upstream's protocol, and what is needed to decode the answer.
 
     `tools` maps the name on the wire to the client's own tool: a call of that name is given back under the tool's
-    kind, namespace and name. `stops` are stop sequences that the upstream was not told: to be scanned for.
+    kind, namespace and name. `stops` are stop sequences that were not sent: to be watched for.
     """
 
     body: bytes
@@ -54,7 +54,7 @@ class SentRequest(msgspec.Struct, frozen=True):
 
 
 class RecordSummary(msgspec.Struct, frozen=True):
-    """What one record of an untouched stream says, read without state.
+    """What one record of a passthrough stream means, decoded without state.
 
     `content`: the model has begun to answer (the commit point). `opens`: it has opened a block that may be filled much
     later. `finished`: the protocol's regular end.
@@ -74,7 +74,7 @@ class RecordSummary(msgspec.Struct, frozen=True):
 
 
 class WholeSummary(msgspec.Struct, frozen=True):
-    """What a whole JSON reply of an untouched exchange says."""
+    """What a whole JSON answer of a passthrough exchange means."""
 
     usage: neutral.Usage | None = None
     error: neutral.WireError | None = None

@@ -88,7 +88,7 @@ def url_of(media: neutral.Image | neutral.Document) -> str:
 
 
 def document_text(document: neutral.Document) -> str | None:
-    """All that a text document says; None for any other."""
+    """All that a text document contains; None for any other."""
     if document.url or not document.media_type.startswith("text/"):
         return None
     return joined((document.title, document.context, document.data))

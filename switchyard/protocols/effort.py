@@ -37,7 +37,7 @@ def effort_for(budget: int) -> Effort:
 
 
 def wanted_effort(reasoning: neutral.Reasoning) -> Effort | None:
-    """The effort that the client asked for in whatever words; None leaves it to the upstream."""
+    """The effort that the client requested, in whatever form; None leaves it to the upstream."""
     if reasoning.effort is not None:
         return reasoning.effort
     if reasoning.enabled is False:

@@ -15,7 +15,7 @@ def well_formed(messages: tuple[neutral.Message, ...]) -> tuple[neutral.Message,
     """The conversation with every call answered once, at once and first, and nothing empty.
 
     Blank texts are dropped; consecutive messages of one role are merged; the results of an assistant turn
-    stand first in the user message right after it, one each (the last told, or an error if none was); results
+    stand first in the user message right after it, one each (the last one, or an error if there is none); results
     without a call become text; system messages between calls and results move behind the results.
     """
     messages, results = _settled_results(unique_call_ids(_without_blanks(messages)))
@@ -29,8 +29,8 @@ def well_formed(messages: tuple[neutral.Message, ...]) -> tuple[neutral.Message,
             _append(shaped, message)
             calls = _calls(shaped[-1])
         else:
-            said = tuple(block for block in message.content if not isinstance(block, neutral.ToolResult))
-            _append(shaped, neutral.Message("user", (*_answers(calls, results), *said)))
+            rest = tuple(block for block in message.content if not isinstance(block, neutral.ToolResult))
+            _append(shaped, neutral.Message("user", (*_answers(calls, results), *rest)))
             shaped += deferred
             calls, deferred = (), []
     _append(shaped, neutral.Message("user", _answers(calls, results)))
@@ -61,7 +61,7 @@ def without_billing_line(system: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def text_of(content: Iterable[neutral.Block]) -> str:
-    """All that the blocks say in words, joined with blank lines."""
+    """The texts of the blocks, joined with blank lines."""
     return "\n\n".join(
         block.text for block in content if isinstance(block, neutral.Text | neutral.Refusal) and block.text
     )
@@ -99,7 +99,7 @@ def _is_blank(block: neutral.Block) -> bool:
 def _settled_results(
     messages: tuple[neutral.Message, ...],
 ) -> tuple[tuple[neutral.Message, ...], dict[str, neutral.ToolResult]]:
-    """The messages with orphaned results told as text, and the last result of each call."""
+    """The messages with orphaned results as text, and the last result of each call."""
     called: set[str] = set()
     results: dict[str, neutral.ToolResult] = {}
     settled = []

@@ -41,7 +41,7 @@ def short_hash(text: str) -> str:
 
 
 class ReplyIds:
-    """Gives a call whose id was already used in the same reply an id of its own: results find their call by it."""
+    """Gives a call whose id was already used in the same answer an id of its own: results find their call by it."""
 
     __slots__ = ("_used",)
 

@@ -1,4 +1,4 @@
-"""Read and write large JSON in steps, so that other threads get their turn: one call would hold them all up."""
+"""Decode and encode large JSON in steps, so that other threads get their turn: one call would hold them all up."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,12 +26,12 @@ def decode_large(text: bytes | memoryview) -> Any:
 
 
 def encode_large(members: Mapping[str, Any]) -> bytes:
-    """As `msgspec.json.encode` of an object, whose long lists are written item by item."""
-    written = [
+    """As `msgspec.json.encode` of an object, whose long lists are encoded item by item."""
+    encoded = [
         b"%b:%b" % (_encode(name), _encode_items(value) if _is_long(value) else _encode(value))
         for name, value in members.items()
     ]
-    return b"{%b}" % b",".join(written)
+    return b"{%b}" % b",".join(encoded)
 
 
 def _is_long(value: object) -> bool:

@@ -6,15 +6,15 @@ from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.neutral import Loss
 
 
-def answer_limit(asked: int, capabilities: Capabilities, least: int = 1) -> int:
-    """`least`: fewer are refused; a client that asks for none only wants its prompt cached."""
+def answer_limit(wanted: int, capabilities: Capabilities, least: int = 1) -> int:
+    """`least`: fewer are refused; a client that requests none only wants its prompt cached."""
     most = capabilities.max_output_tokens
-    return max(least, asked if most is None else min(asked, most))
+    return max(least, wanted if most is None else min(wanted, most))
 
 
-def answer_limit_losses(asked: int | None, capabilities: Capabilities) -> list[Loss]:
+def answer_limit_losses(wanted: int | None, capabilities: Capabilities) -> list[Loss]:
     most = capabilities.max_output_tokens
-    if asked is None or most is None or asked <= most:
+    if wanted is None or most is None or wanted <= most:
         return []
     return [Loss("max_tokens", f"this upstream gives at most {most}")]
 

@@ -1,4 +1,4 @@
-"""Read and write inline images and files: data URLs and the types their bytes betray.
+"""Decode and encode inline images and files: data URLs, and the types that their first bytes show.
 
 https://www.rfc-editor.org/rfc/rfc2397
 """
@@ -45,15 +45,15 @@ def parse_data_url(url: str) -> tuple[str, str] | None:
 
 
 def sniffed_media_type(data_base64: str, declared: str) -> str:
-    """The type that the first bytes betray, otherwise the declared one. Strict upstreams compare the two."""
+    """The type that the first bytes show, otherwise the declared one. Strict upstreams compare the two."""
     try:
         head = base64.b64decode(_plain_base64(data_base64[:SNIFFED_CHARACTERS]))
     except (binascii.Error, ValueError):
         head = b""
-    return _betrayed_type(head) or _known_type(declared)
+    return _type_of_bytes(head) or _known_type(declared)
 
 
-def _betrayed_type(head: bytes) -> str | None:
+def _type_of_bytes(head: bytes) -> str | None:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "image/webp"
     if head[4:8] == b"ftyp":

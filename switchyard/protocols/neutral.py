@@ -1,4 +1,4 @@
-"""The neutral form: what a request, a reply and a stream say, in whichever protocol they say it.
+"""The neutral form: what a request, an answer and a stream mean, whatever their protocol.
 
 A stream is a strict walk: ``Started block* (Finished | Failed)`` with ``block = BlockStarted Delta* BlockEnded``.
 One block is open at a time, so a `Delta` needs neither index nor type; decoders do the sorting.
@@ -48,7 +48,7 @@ class Usage(msgspec.Struct, frozen=True):
         return self.total_input + self.output
 
     def merged(self, later: "Usage") -> "Usage":
-        """What two reports of one exchange say together: a later number wins unless it is zero."""
+        """What two reports of one exchange add up to: a later number wins unless it is zero."""
         return Usage(
             input=later.input or self.input,
             cache_read=later.cache_read or self.cache_read,
@@ -66,7 +66,7 @@ class Usage(msgspec.Struct, frozen=True):
 class Signature(msgspec.Struct, frozen=True):
     """Opaque continuity data of a thinking block, valid only at the upstream that issued it.
 
-    `issuer` is the `Target.issuer` of that upstream, or "" where the wire does not say (a native signature).
+    `issuer` is the `Target.issuer` of that upstream, or "" where it is unknown (a native signature).
     """
 
     payload: str
@@ -184,7 +184,7 @@ class ToolChoice(msgspec.Struct, frozen=True):
 
 
 class Reasoning(msgspec.Struct, frozen=True):
-    """What the client asked of thinking. All None: it said nothing.
+    """What the client requested of thinking. All None: nothing.
 
     `enabled` False: thinking off. `adaptive`: the model decides how much.
     """
@@ -205,7 +205,7 @@ class OutputFormat(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One request as any client protocol can say it. Absent numbers are None: a codec invents no defaults."""
+    """One request of any client protocol. Absent numbers are None: a codec invents no defaults."""
 
     model: str
     messages: tuple[Message, ...]
@@ -234,13 +234,13 @@ class Request(msgspec.Struct, frozen=True):
     logprobs: int | None = None
     metadata: Mapping[str, str] | None = None
     compact: bool = False
-    """The client wants the conversation compacted: the reply must be one `Compaction` block."""
+    """The client wants the conversation compacted: the answer must be one `Compaction` block."""
     echo: Mapping[str, Any] = msgspec.field(default_factory=dict)
-    """Request fields that the client's own protocol repeats in its reply (Responses); nobody else reads them."""
+    """Request fields that the client's own protocol repeats in its answer (Responses); no other code reads them."""
     losses: tuple["Loss", ...] = ()
     """What the decoder already had to leave out."""
     received_at: int = 0
-    """Seconds since the epoch, for replies that tell when they were made; set by whoever has a clock."""
+    """Seconds since the epoch, for answers that contain the time; set by the caller, who has a clock."""
 
 
 class Loss(msgspec.Struct, frozen=True):
@@ -254,7 +254,7 @@ class Loss(msgspec.Struct, frozen=True):
 
 
 class ErrorType(StrEnum):
-    """What went wrong, in words of no protocol."""
+    """What went wrong, in terms of no protocol."""
 
     INVALID_REQUEST = "invalid_request"
     CONTEXT_OVERFLOW = "context_overflow"
@@ -273,11 +273,11 @@ class ErrorType(StrEnum):
 
 
 class WireError(msgspec.Struct, frozen=True):
-    """An error as a protocol tells it; `retry_after` in seconds. `resets_at`, in seconds since the epoch, is the moment
-    that a body names for the end of a limit.
+    """An error as a protocol reports it; `retry_after` in seconds. `resets_at`, in seconds since the epoch, is when a
+    limit ends, where the body has it.
 
     `tokens` and `limit` are known for some context overflows, `param` for some refused fields. With the param
-    "max_tokens" the answer would be too long: `limit` is the most it may have, or, where `tokens` tells those of
+    "max_tokens" the answer would be too long: `limit` is the most it may have, or, where `tokens` has those of
     the prompt, what both may have together.
     """
 
@@ -307,7 +307,7 @@ class StopReason(StrEnum):
 
 
 class Started(msgspec.Struct, frozen=True):
-    """`usage` where the upstream already tells what it read."""
+    """`usage` where the upstream already reports it."""
 
     id: str = ""
     model: str = ""
@@ -343,7 +343,7 @@ class BlockEnded(msgspec.Struct, frozen=True):
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """The regular end. `usage` is the merged final report, None when the upstream told nothing."""
+    """The regular end. `usage` is the merged final report, None when the upstream reported none."""
 
     stop_reason: StopReason
     usage: Usage | None = None
@@ -351,7 +351,7 @@ class Finished(msgspec.Struct, frozen=True):
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """The stream broke or the upstream told an error; nothing follows."""
+    """The stream broke or the upstream reported an error; nothing follows."""
 
     error: WireError
 
@@ -360,7 +360,7 @@ Event = Started | BlockStarted | Delta | Citation | BlockEnded | Finished | Fail
 
 
 class Response(msgspec.Struct, frozen=True):
-    """A whole reply: what a stream of events adds up to. `incomplete` are ids of calls that were cut off."""
+    """A whole answer: what a stream of events adds up to. `incomplete` are ids of calls that were cut off."""
 
     id: str
     model: str

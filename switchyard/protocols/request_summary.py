@@ -1,4 +1,4 @@
-"""The few fields of a client's request that routing needs, read without decoding the rest."""
+"""The few fields of a client's request that routing needs, decoded without the rest."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class RequestSummary(msgspec.Struct, frozen=True):
     stream: bool
     session: str
     wants_usage: bool
-    """a Chat client that asked for `stream_options.include_usage`"""
+    """a Chat client with `stream_options.include_usage`"""
     has_stream_options: bool
     members: Members = {}
     """the watched members as they stand in the body, each only a view of it: a client may put megabytes into any"""
@@ -32,7 +32,7 @@ _decode_value = msgspec.json.Decoder().decode
 
 
 def read_request_summary(protocol: ProtocolName, body: bytes, headers: dict[str, str]) -> RequestSummary:
-    """What the request asks for. Raises BadRequest with one sentence that names the field."""
+    """What the request wants. Raises BadRequest with one sentence that names the field."""
     try:
         members = watched_members(body)
         if len(members.get("model", ABSENT)) > MAX_VALUE_BYTES:

@@ -420,9 +420,9 @@ def test_it_is_reported_whether_the_prompt_or_the_answer_is_too_long(message: st
         (
             504,
             b"",
-            WireError(T.TIMEOUT, "the upstream answered 504 Gateway Timeout and did not say why", 504),
+            WireError(T.TIMEOUT, "the upstream answered 504 Gateway Timeout without a reason", 504),
         ),
-        (599, b"{}", WireError(T.SERVER, "the upstream answered 599 and did not say why", 599)),
+        (599, b"{}", WireError(T.SERVER, "the upstream answered 599 without a reason", 599)),
         (400, b"\xff", WireError(T.INVALID_REQUEST, "\ufffd", 400)),
         (418, b"[]", WireError(T.INVALID_REQUEST, "[]", 418)),
     ],

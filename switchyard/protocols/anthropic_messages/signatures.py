@@ -48,7 +48,7 @@ def is_redacted(signature: Signature) -> bool:
 
 
 def native_block(text: str, payload: str) -> dict[str, Any]:
-    """The thinking block as its issuer told it."""
+    """The thinking block as its issuer sent it."""
     if payload.startswith(REDACTED):
         return {"type": "redacted_thinking", "data": payload.removeprefix(REDACTED)}
     return {"type": "thinking", "thinking": text, "signature": payload}

@@ -1,4 +1,4 @@
-"""Read the errors of upstreams, whatever their shape: what they report, and the numbers in it."""
+"""Decode the errors of upstreams, whatever their shape: what they report, and the numbers in it."""
 
 import re
 from collections.abc import Mapping
@@ -59,11 +59,11 @@ TAGS = re.compile(r"(?s)<(script|style)\b.*?</\1>|<!--.*?-->|<[^<>]*>")
 TITLE = re.compile(r"(?is)<title[^<>]*>(.*?)</title>")
 
 REPLY_FIELDS = ("choices", "content", "output", "delta", "response", "role", "item", "part", "data")
-"""A body with one of these is a reply, whatever else it says."""
+"""A body with one of these is an answer, whatever else it contains."""
 
 
 class _Reported(msgspec.Struct, frozen=True):
-    """What an error body says, not yet judged. `names` are its codes and types."""
+    """What an error body reports, not yet judged. `names` are its codes and types."""
 
     message: str
     names: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ class _Reported(msgspec.Struct, frozen=True):
 
 
 def read_error(status: int, body: bytes) -> WireError:
-    """The error of a reply that failed, of whatever form: JSON, HTML, plain text, nothing."""
+    """The error of a failed request, in whatever form: JSON, HTML, plain text, nothing."""
     parsed = _parsed(body)
     if isinstance(parsed, list) and parsed:
         parsed = parsed[0]
@@ -115,7 +115,7 @@ def context_sentence(error: WireError) -> str:
 
 
 def _reported(body: dict[str, Any]) -> _Reported | None:
-    """The first shape that fits; None if the body tells no error."""
+    """The first shape that fits; None if the body reports no error."""
     error = body.get("error")
     if isinstance(error, dict) and error:
         reported = _reported_object(error)
@@ -181,12 +181,12 @@ def _reported_detail(detail: Any) -> _Reported:
     if isinstance(detail, str):
         return _Reported(detail)
     problems = [problem for problem in detail if isinstance(problem, dict)]
-    places = [_place(problem) for problem in problems]
-    reported = "; ".join(f"{place}: {_text(p.get('msg'))}" for place, p in zip(places, problems, strict=True))
-    return _Reported(reported or "; ".join(map(str, detail)), param=places[0] if places else "")
+    paths = [_path(problem) for problem in problems]
+    reported = "; ".join(f"{path}: {_text(p.get('msg'))}" for path, p in zip(paths, problems, strict=True))
+    return _Reported(reported or "; ".join(map(str, detail)), param=paths[0] if paths else "")
 
 
-def _place(problem: Mapping[str, Any]) -> str:
+def _path(problem: Mapping[str, Any]) -> str:
     location = problem.get("loc")
     steps = location if isinstance(location, list) else []
     return ".".join(str(step) for step in steps if step != "body")
@@ -209,7 +209,7 @@ def _status_message(status: int) -> str:
         phrase = f" {HTTPStatus(status).phrase}"
     except ValueError:
         phrase = ""
-    return f"the upstream answered {status}{phrase} and did not say why"
+    return f"the upstream answered {status}{phrase} without a reason"
 
 
 # --- judgement ----------------------------------------------------------------
@@ -223,7 +223,7 @@ ABOUT_REQUEST = frozenset(
         ErrorType.MODEL_NOT_FOUND,
     }
 )
-"""No wait helps after these, whatever else the body says."""
+"""No wait helps after these, whatever else the body contains."""
 
 
 def _judged(reported: _Reported, status: int, body: object) -> WireError:
@@ -245,7 +245,7 @@ def _judged(reported: _Reported, status: int, body: object) -> WireError:
 
 
 def _with_wait(error: WireError, hints: BodyHints) -> WireError:
-    """What the body says of a wait; a rate limit whose window ends late is a quota."""
+    """The wait that the body asks for; a rate limit whose window ends late is a quota."""
     is_long = (hints.reset or 0) >= LONG_WINDOW_SECONDS
     if error.type is ErrorType.QUOTA or (error.type is ErrorType.RATE_LIMIT and is_long):
         wait = max(filter(None, (hints.pause, hints.reset)), default=None)

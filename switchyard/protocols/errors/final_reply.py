@@ -31,7 +31,7 @@ class Form(StrEnum):
 
 
 class Situation(StrEnum):
-    """What decides in place of the error's type."""
+    """What decides instead of the error's type."""
 
     RECOVERS_SOON = "recovers_soon"
     """The next try is possible soon, and the time for holding the request is used up."""

@@ -69,10 +69,10 @@ FILTER_NAMES = frozenset(
 )
 """A content filter has refused the request: its words quote the user."""
 VAGUE_TYPES = frozenset({ErrorType.INVALID_REQUEST, ErrorType.SERVER, ErrorType.NOT_FOUND})
-"""Names so general that the words or a status say more."""
+"""Names so general that the words or the status mean more."""
 REFUSED = frozenset({400, 422})
 GENERIC_NAMES = frozenset({"apierror"})
-"""Names for any error at all: with a status that means a refusal, the others say that the upstream itself failed."""
+"""Names for any error at all: with a status that means a refusal, the others mean that the upstream itself failed."""
 EXACT_NAMES = frozenset({"throttling"})
 """Names that the words beside them do not refine: what they call a quota is one of a minute."""
 SIGNS = re.compile(r"[^a-z0-9]")
@@ -90,7 +90,7 @@ NAMED_TYPES = {plain_name(name): type for type, names in NAMES.items() for name 
 
 
 def _words(english: str, chinese: str = "") -> re.Pattern[str]:
-    """English words stand by themselves: a tool called `get_quota_exceeded` says nothing."""
+    """English words stand by themselves: a tool called `get_quota_exceeded` means nothing."""
     own = rf"(?<![A-Za-z0-9_.-])(?:{english})"
     return re.compile(f"{own}|{chinese}" if chinese else own, re.IGNORECASE)
 
@@ -107,7 +107,7 @@ NO_CHANNEL = _words(
     r"|no (?:available )?(?:\w{1,20} )?accounts? support",
     r"无可用(?:的)?渠道|没有可用(?:的)?渠道|可用渠道不存在|无有效(?:的)?上游渠道",
 )
-"""A relay (one-api, new-api, sub2api) that has nobody for this model."""
+"""A relay (one-api, new-api, sub2api) without an upstream for this model."""
 UNKNOWN_MODEL = _words(
     r"model\b[^.,;]{0,100}?(?:not found|does ?n[o']t exist|not exist|is unknown|not been activated|been retired)"
     r"|(?:unknown|no such|unsupported|invalid) model\b|not a valid model|not activated the model"
@@ -194,7 +194,7 @@ ROWS: tuple[Row, ...] = (
 
 
 class Report(NamedTuple):
-    """What an error reports: its codes and types, its words, the field it names, the seconds it asks to wait."""
+    """What an error reports: its codes and types, its words, the field it names, the seconds to wait."""
 
     names: tuple[str, ...]
     words: str
@@ -262,7 +262,7 @@ PATH = re.compile(rf"{FIELDS}[.\[]\w")
 
 
 def quotes_request(words: str, param: str) -> bool:
-    """Whether an error is about the content of the request: what it quotes says nothing about the upstream."""
+    """Whether an error is about the content of the request: what it quotes means nothing for the upstream."""
     return _is_about_field(words, param) or FILTERED.search(words) is not None
 
 
@@ -282,7 +282,7 @@ INSIDE_OUT = re.compile(r"\{\s{0,9}['\"]")
 
 
 def unquoted(words: str) -> str:
-    """The words without quotations and addresses: names and what the user wrote say nothing about the upstream."""
+    """The words without quotations and addresses: names and what the user wrote mean nothing for the upstream."""
     if INSIDE_OUT.search(words):
         return words
     left = QUOTED.sub(" ", words)

@@ -1,6 +1,6 @@
-"""Read when an upstream wants to be asked again: from headers, body fields and sentences.
+"""Decode when an upstream can be tried again: from headers, body fields and sentences.
 
-What says a span of seconds needs no clock (`read_body`); what names a moment does (`with_hints`, time is given).
+A span of seconds needs no clock (`read_body`); a moment does (`with_hints`, time is an argument).
 """
 
 import re
@@ -135,7 +135,7 @@ def _iso(text: str, zone: timezone) -> float | None:
 
 
 def http_date(text: str) -> float | None:
-    """Epoch seconds of a date as HTTP writes it."""
+    """Epoch seconds of a date in the form of HTTP."""
     from email.utils import parsedate_to_datetime
 
     try:
@@ -178,13 +178,13 @@ ROWS: tuple[Row, ...] = (
     Row("x-ratelimit-reset", "limit", _moment, "OpenRouter (also in error.metadata.headers), GitHub Models"),
     Row("x-rate-limit-reset", "limit", _moment, "older gateways"),
 )
-"""Earlier rows win. `x-should-retry` is no row: it says whether, not when."""
+"""Earlier rows win. `x-should-retry` is no row: it means whether, not when."""
 
 NOT_USED_UP = ("allowed", "active")
 
 
 def _used_up(name: str, fields: Mapping[str, str]) -> bool | None:
-    """Whether the limit that a reset belongs to is exhausted; None if no field beside it says so."""
+    """Whether the limit that a reset belongs to is exhausted; None if no field beside it tells."""
     before = name.partition("reset")[0]
     if (remaining := _number(fields.get(name.replace("reset", "remaining"), ""))) is not None:
         return remaining <= 0
@@ -202,7 +202,7 @@ class _Hint(NamedTuple):
 
 
 def _hints(fields: Mapping[str, str], *, limits: bool) -> list[_Hint]:
-    """What the fields say, best first. Limits and windows count where `limits` and only those that are used up."""
+    """What the fields mean, best first. Limits and windows count where `limits` and only those that are used up."""
     certain: list[_Hint] = []
     possible: list[_Hint] = []
     for row in ROWS:
@@ -213,21 +213,21 @@ def _hints(fields: Mapping[str, str], *, limits: bool) -> list[_Hint]:
                 continue
             sure = used_up or row.kind == "pause" or row.name in EXPLICIT
             (certain if sure else possible).append(_Hint(row.kind, when))
-    # if no field says which limit is exhausted, the one that ends first is the better guess
+    # if no field names the limit that is exhausted, the one that ends first is the better guess
     return certain or sorted(possible, key=lambda hint: hint.when)[:1]
 
 
 EXPLICIT = frozenset(
     {"quotaresetdelay", "quotaresettimestamp", "resets-in-seconds", "resets-at", "next-flush-time"}
 )
-"""Fields of the error itself: they speak of the limit that was hit."""
+"""Fields of the error itself: they mean the limit that was hit."""
 
 
 # --- bodies -------------------------------------------------------------------
 
 
 class BodyHints(msgspec.Struct, frozen=True):
-    """What a body says: seconds to pause, seconds until a window ends, the moment (epoch) at which it does."""
+    """The hints of a body: seconds to pause, seconds until a window ends, the moment (epoch) at which it does."""
 
     pause: float | None = None
     reset: float | None = None
@@ -388,7 +388,7 @@ class _Wait(NamedTuple):
 def with_hints(
     error: WireError, headers: Mapping[str, str], wall: float, utc_offset: float = 0.0
 ) -> WireError:
-    """The error with `retry_after` as all places together say it. A rate limit with a long window is a quota.
+    """The error with `retry_after` from all hints together. A rate limit with a long window is a quota.
 
     An explicit pause counts first, for a quota the latest of all. `wall`: epoch seconds; `utc_offset`: of this machine.
     """
@@ -404,7 +404,7 @@ def with_hints(
 
 
 def _from_body(error: WireError, wall: float, utc_offset: float) -> list[_Wait]:
-    """The hints that were read with the body, and the moment that its message names."""
+    """The hints that were decoded with the body, and the moment that its message names."""
     waits = []
     if error.retry_after is not None:
         waits.append(_Wait("window" if error.type is ErrorType.QUOTA else "pause", error.retry_after))

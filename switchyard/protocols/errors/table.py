@@ -123,7 +123,7 @@ def _body(protocol: ProtocolName, row: Row, error: WireError) -> Json:
 
 
 def _with_hint(error: WireError) -> str:
-    """Codex waits as long as a rate limit's message says."""
+    """Codex waits as long as the message of a rate limit states."""
     if error.type is not ErrorType.RATE_LIMIT or error.retry_after is None or "try again in" in error.message:
         return error.message
     return f"{error.message} Please try again in {error.retry_after:g}s.".lstrip()

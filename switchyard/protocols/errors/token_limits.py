@@ -1,4 +1,4 @@
-"""Read from a refusal how many tokens are too many: of the prompt, of the answer, or of both together."""
+"""Decode from a refusal how many tokens are too many: of the prompt, of the answer, or of both together."""
 
 import re
 from typing import NamedTuple
@@ -75,7 +75,7 @@ OUTPUT_LIMITS = tuple(
 
 
 class Window(NamedTuple):
-    """What a prompt and the answer that was asked for have together, and what both may have."""
+    """What a prompt and the requested answer have together, and what both may have."""
 
     prompt: int
     answer: int
@@ -97,7 +97,7 @@ def shared_window(message: str) -> Window | None:
 
 
 def overflow_numbers(message: str) -> tuple[int | None, int | None]:
-    """The tokens of the prompt and what they may be, as far as they are told."""
+    """The tokens of the prompt and what they may be, as far as they are named."""
     text = THOUSANDS.sub("", message)
     for pattern in OVERFLOW_NUMBERS:
         if found := pattern.search(text):

@@ -43,7 +43,7 @@ def decode_request(body: bytes) -> neutral.Request:
 
 
 class _Conversation:
-    """What the messages add up to; `system` is what the leading ones say, one by one."""
+    """What the messages add up to; `system` has the texts of the leading system messages."""
 
     def __init__(self) -> None:
         self.system: list[str] = []

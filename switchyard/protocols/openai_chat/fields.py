@@ -38,7 +38,7 @@ def _one_choice(value: object, path: str) -> None:
 
 def _no_audio(value: object, _: str) -> None:
     if value and (not isinstance(value, list) or "audio" in value):
-        raise BadRequest("audio: spoken answers cannot be carried to another protocol", "audio")
+        raise BadRequest("audio: audio answers cannot be carried to another protocol", "audio")
 
 
 def _stops(value: object, _: str) -> tuple[str, ...]:
@@ -81,9 +81,9 @@ def _encode_format(wanted: neutral.OutputFormat, _: Capabilities) -> Json:
 
 def _search(value: object, _: str) -> tuple[neutral.HostedTool, ...]:
     given = fields(value)
-    place = fields(fields(given.get("user_location")).get("approximate"))
+    location = fields(fields(given.get("user_location")).get("approximate"))
     options: dict[str, Any] = {
-        "user_location": {name: value for name, value in place.items() if name != "type"},
+        "user_location": {name: value for name, value in location.items() if name != "type"},
         "search_context_size": given.get("search_context_size"),
     }
     return (neutral.HostedTool(WEB_SEARCH, {name: value for name, value in options.items() if value}),)

@@ -1,4 +1,4 @@
-"""Write and read tool calls and their outputs as Responses items: every kind of tool has types of its own.
+"""Decode and encode tool calls as Responses items: every kind of tool has types of its own.
 
 https://platform.openai.com/docs/api-reference/responses/object
 """
@@ -61,7 +61,7 @@ def read_call(item: Item) -> neutral.ToolCall:
 
 
 def write_call(call: neutral.ToolCall, *, id: str = "", status: str = "") -> Item:
-    """The item of a call; `id` and `status` belong to replies, a history goes without."""
+    """The item of a call; `id` and `status` are for answers; a history has neither."""
     item: Item = {"type": CALL_TYPES[call.kind]}
     if id:
         item["id"] = id

@@ -1,4 +1,4 @@
-"""Read and write reasoning items, which only their issuer can read again."""
+"""Decode and encode reasoning items, which only their issuer can read again."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -53,7 +53,7 @@ def is_own_item(carried: carrier.Carrier, issuer: str) -> bool:
 
 
 def reply_signature(item: Item, issuer: str) -> neutral.Signature | None:
-    """The whole item of a reply in a carrier that any client can keep."""
+    """The whole item of an answer in a carrier that any client can keep."""
     if not text(item.get("encrypted_content")):
         return None
     return neutral.Signature(carrier.pack("reasoning", issuer, item), issuer)

@@ -1,4 +1,4 @@
-"""The response object, which repeats what the request asked for."""
+"""The response object, which repeats fields of the request."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ ECHO_DEFAULTS: Item = {
     "truncation": "disabled",
     "user": None,
 }
-"""Fields of a request that its response tells again, and what they are when the request is silent."""
+"""Fields of a request that its response repeats, and their defaults."""
 
 
 def echo_of(body: Item) -> Item:
@@ -34,7 +34,7 @@ def echo_of(body: Item) -> Item:
 
 
 def skeleton(request: neutral.Request, id: str) -> Item:
-    """The part of the response object that stays the same; the echo as raw JSON, since it is told thrice."""
+    """The part of the response object that stays the same; the echo as raw JSON, since it is sent three times."""
     echo = {
         field: msgspec.Raw(msgspec.json.encode(request.echo.get(field, default)))
         for field, default in ECHO_DEFAULTS.items()

@@ -18,7 +18,7 @@ CONTROL_CHARACTERS = {code: f"\\u{code:04x}" for code in range(32)}
 def wire_arguments(call: neutral.ToolCall, *, custom: bool) -> str:
     """The arguments as JSON text; the input of a custom call is wrapped unless `custom` is allowed.
 
-    What a model once wrote that is no JSON is wrapped too: many servers read the arguments of a history.
+    What a model once wrote that is no JSON is wrapped too: many servers parse the arguments of a history.
     """
     if call.kind == "custom":
         return call.arguments if custom else _json({"input": call.arguments})
