@@ -10,7 +10,7 @@ from switchyard.protocols import neutral
 from switchyard.protocols.arguments import Arguments, EndlessBlank
 from switchyard.protocols.errors.table import broken_answer
 from switchyard.protocols.neutral import StopReason, WireError
-from switchyard.protocols.tools.calls import raised_arguments
+from switchyard.protocols.tools.calls import restore_arguments
 
 Block = (
     neutral.Text
@@ -320,6 +320,6 @@ class Walk:
         """What could not be streamed: unwrapped input, or the empty object of a call without arguments."""
         if call.streams or call.arguments.is_raw or not (complete or call.arguments.size):
             return
-        arguments = raised_arguments(call.arguments.text, call.tool)
+        arguments = restore_arguments(call.arguments.text, call.tool)
         if arguments:
             self.events.append(neutral.Delta(arguments))

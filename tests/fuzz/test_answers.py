@@ -10,7 +10,7 @@ from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import SentRequest, Target
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.conversion import StreamConversion, convert_response
-from switchyard.protocols.errors.decode import read_error
+from switchyard.protocols.errors.decode import decode_error
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.protocols.passthrough.stream import PassthroughStream
 from switchyard.protocols.sse import Record, RecordTooLarge, SseDecoder, encode
@@ -102,7 +102,7 @@ def test_an_error_is_read_whatever_its_form(protocol: ProtocolName, data: st.Dat
         for client in PROTOCOLS:
             CODECS[client].encode_error(error)
             CODECS[client].encode_break(error, b"")
-        read_error(status, body)
+        decode_error(status, body)
 
 
 @fuzzed

@@ -5,7 +5,7 @@ import time
 import msgspec
 import pytest
 
-from switchyard.protocols.errors.decode import context_sentence, read_embedded_error, read_error
+from switchyard.protocols.errors.decode import context_sentence, decode_embedded_error, decode_error
 from switchyard.protocols.neutral import ErrorType, WireError
 
 T = ErrorType
@@ -271,7 +271,7 @@ JSON_BODIES = [
 
 @pytest.mark.parametrize(("status", "body", "expected"), JSON_BODIES)
 def test_an_error_in_json_is_read(status: int, body: dict[str, object], expected: WireError) -> None:
-    assert read_error(status, msgspec.json.encode(body)) == expected
+    assert decode_error(status, msgspec.json.encode(body)) == expected
 
 
 OVERFLOWS = (
@@ -333,7 +333,7 @@ OVERFLOWS = (
 def test_a_prompt_that_is_too_long_is_known_by_every_servers_words(
     message: str, tokens: int | None, limit: int | None
 ) -> None:
-    error = read_error(400, msgspec.json.encode({"error": {"message": message}}))
+    error = decode_error(400, msgspec.json.encode({"error": {"message": message}}))
     assert (error.type, error.tokens, error.limit) == (T.CONTEXT_OVERFLOW, tokens, limit)
 
 
@@ -403,7 +403,7 @@ TOO_MANY = (
 
 @pytest.mark.parametrize(("message", "expected"), TOO_MANY)
 def test_it_is_reported_whether_the_prompt_or_the_answer_is_too_long(message: str, expected: object) -> None:
-    error = read_error(400, msgspec.json.encode({"error": {"message": message}}))
+    error = decode_error(400, msgspec.json.encode({"error": {"message": message}}))
     assert (error.type, error.param, error.tokens, error.limit) == expected
 
 
@@ -428,7 +428,7 @@ def test_it_is_reported_whether_the_prompt_or_the_answer_is_too_long(message: st
     ],
 )
 def test_an_error_in_no_json_is_read(status: int, body: bytes, expected: WireError) -> None:
-    assert read_error(status, body) == expected
+    assert decode_error(status, body) == expected
 
 
 @pytest.mark.parametrize(
@@ -486,11 +486,11 @@ def test_an_error_in_no_json_is_read(status: int, body: bytes, expected: WireErr
 def test_an_error_inside_a_regular_reply_is_found(
     record: dict[str, object], expected: WireError | None
 ) -> None:
-    assert read_embedded_error(record) == expected
+    assert decode_embedded_error(record) == expected
 
 
 def test_an_empty_body_with_an_error_of_minimax_is_an_error_in_spite_of_its_choices() -> None:
-    error = read_embedded_error(
+    error = decode_embedded_error(
         {"choices": None, "base_resp": {"status_code": 1008, "status_msg": "no balance"}}
     )
     assert error == WireError(T.BILLING, "no balance", 402, code="1008")
@@ -507,11 +507,11 @@ def test_an_empty_body_with_an_error_of_minimax_is_an_error_in_spite_of_its_choi
     ],
 )
 def test_keys_do_not_get_into_messages(secret: str, shown: str) -> None:
-    assert read_error(500, secret.encode()).message == shown
+    assert decode_error(500, secret.encode()).message == shown
 
 
 def test_a_message_is_cut() -> None:
-    assert len(read_error(500, b"x" * 5000).message) == 2000
+    assert len(decode_error(500, b"x" * 5000).message) == 2000
 
 
 HUGE_NUMBER = b"9" * 5000
@@ -539,7 +539,7 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_body_costs_little_time_and_stays_small(name: str, status: int) -> None:
     began = time.process_time()
-    error = read_error(status, HOSTILE[name])
+    error = decode_error(status, HOSTILE[name])
 
     assert time.process_time() - began < 2
     assert len(error.message) <= 2000 and len(error.code) <= 100

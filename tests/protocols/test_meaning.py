@@ -5,7 +5,7 @@ import time
 import msgspec
 import pytest
 
-from switchyard.protocols.errors.decode import read_error
+from switchyard.protocols.errors.decode import decode_error
 from switchyard.protocols.errors.meaning import NAMED_TYPES, NAMES, is_of_account, unquoted
 from switchyard.protocols.neutral import ErrorType
 
@@ -24,7 +24,7 @@ BUSY = ErrorType.OVERLOADED
 
 def meaning_of(status: int, body: object) -> ErrorType:
     content = body.encode() if isinstance(body, str) else msgspec.json.encode(body)
-    return read_error(status, content).type
+    return decode_error(status, content).type
 
 
 def said(message: str, **more: object) -> dict[str, object]:
@@ -317,7 +317,7 @@ def test_quotations_and_addresses_are_left_out(words: str, left: str) -> None:
     ],
 )
 def test_a_limit_is_of_the_account_only_where_the_answer_says_so(message: str, expected: bool) -> None:
-    assert is_of_account(read_error(429, msgspec.json.encode(said(message)))) is expected
+    assert is_of_account(decode_error(429, msgspec.json.encode(said(message)))) is expected
 
 
 @pytest.mark.parametrize(
@@ -357,5 +357,5 @@ def test_words_that_begin_a_pattern_again_and_again_cost_little_time(start: str)
     body = msgspec.json.encode(said(start * (50_000 // len(start))))
     began = time.process_time()
     for status in (400, 403, 429, 500):
-        read_error(status, body)
+        decode_error(status, body)
     assert time.process_time() - began < 2

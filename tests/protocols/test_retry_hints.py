@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from switchyard.protocols.errors.decode import read_embedded_error, read_error
+from switchyard.protocols.errors.decode import decode_embedded_error, decode_error
 from switchyard.protocols.errors.retry_hints import ROWS, duration, http_date, named_moment, with_hints
 from switchyard.protocols.neutral import ErrorType, WireError
 
@@ -24,7 +24,7 @@ Headers = dict[str, str]
 
 def wait_of(status: int, body: object, headers: Headers | None = None) -> tuple[ErrorType, float | None]:
     content = body.encode() if isinstance(body, str) else msgspec.json.encode(body)
-    error = with_hints(read_error(status, content), headers or {}, NOW, HERE)
+    error = with_hints(decode_error(status, content), headers or {}, NOW, HERE)
     rounded = None if error.retry_after is None else round(error.retry_after, 3)
     return error.type, rounded
 
@@ -606,7 +606,7 @@ def test_a_wait_inside_a_stream_is_read_as_well() -> None:
             "X-Codex-Secondary-Reset-After-Seconds": "316705",
         },
     }
-    error = read_embedded_error(record)
+    error = decode_embedded_error(record)
     assert error is not None
     assert (error.type, error.status, error.retry_after) == (QUOTA, 429, 13873.0)
 
@@ -725,7 +725,7 @@ HOSTILE = {
 def test_a_hostile_sentence_costs_little_time(name: str) -> None:
     body = msgspec.json.encode(said(HOSTILE[name]))
     began = time.process_time()
-    error = with_hints(read_error(429, body), {"retry-after": HOSTILE[name]}, NOW, HERE)
+    error = with_hints(decode_error(429, body), {"retry-after": HOSTILE[name]}, NOW, HERE)
     assert time.process_time() - began < 2
     assert error.retry_after is None or 0 <= error.retry_after <= WEEK
 
@@ -737,5 +737,5 @@ def test_a_hostile_body_costs_little_time() -> None:
     wide = {f"field{number}": number for number in range(100_000)}
     began = time.process_time()
     for body in (deep, wide, [wide] * 3):
-        read_error(429, msgspec.json.encode({"error": {"message": "m", "details": body}}))
+        decode_error(429, msgspec.json.encode({"error": {"message": "m", "details": body}}))
     assert time.process_time() - began < 2

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from switchyard.protocols.neutral import Tool, ToolCall
-from switchyard.protocols.tools.calls import raised_arguments, raised_call, wire_arguments
+from switchyard.protocols.tools.calls import encode_arguments, restore_arguments, restore_call
 from switchyard.protocols.tools.names import wire_name
 from switchyard.protocols.tools.schema import CUSTOM_SCHEMA, fits_strict, object_schema, to_functions
 
@@ -98,13 +98,13 @@ def test_every_tool_is_found_again_by_its_name_on_the_wire(given: list[tuple[str
     for name, namespace in given:
         wire = wire_name(name, namespace, names)
         assert 1 <= len(wire) <= 64 and wire.replace("-", "_").replace("_", "a").isalnum() and wire.isascii()
-        assert raised_call("c", wire, names) == ToolCall("c", name, "", "function", namespace)
+        assert restore_call("c", wire, names) == ToolCall("c", name, "", "function", namespace)
 
 
 def test_a_tool_that_is_no_longer_declared_has_a_name_all_the_same() -> None:
     assert wire_name("a.b", "", {}) == "a_b"
     assert wire_name("a", "n.s", {}) == "n_s__a"
-    assert raised_call("c", "zzz", {}) == ToolCall("c", "zzz", "")
+    assert restore_call("c", "zzz", {}) == ToolCall("c", "zzz", "")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_tool_that_is_no_longer_declared_has_a_name_all_the_same() -> None:
     ],
 )
 def test_arguments_are_reported_as_json(call: ToolCall, custom: bool, wire: str) -> None:
-    assert wire_arguments(call, custom=custom) == wire
+    assert encode_arguments(call, custom=custom) == wire
 
 
 CLOSED = {"type": "object", "properties": {}, "additionalProperties": False}
@@ -190,13 +190,13 @@ BARE = "*** Begin Patch\n*** Add File: a\n+x\n*** End Patch"
 def test_arguments_are_raised_to_what_the_client_expects(
     wire: str, tool: Tool | None, arguments: str
 ) -> None:
-    assert raised_arguments(wire, tool) == arguments
+    assert restore_arguments(wire, tool) == arguments
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_free_form_input_survives_its_wrapping(text: str) -> None:
     call = ToolCall("c", "notes", text, "custom")
-    assert raised_arguments(wire_arguments(call, custom=False), NOTES) == text
+    assert restore_arguments(encode_arguments(call, custom=False), NOTES) == text
 
 
 @pytest.mark.parametrize(

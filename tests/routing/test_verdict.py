@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from switchyard.exchange import Failure, FailureKind
-from switchyard.protocols.errors.decode import read_error
+from switchyard.protocols.errors.decode import decode_error
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.routing.health import Charge
 from switchyard.routing.verdict import charge_for, judge
@@ -211,7 +211,7 @@ MEANINGS: list[tuple[int, object, ErrorType, str, Charge]] = [
 
 def failure_of(status: int, body: object) -> Failure:
     content = body.encode() if isinstance(body, str) else msgspec.json.encode(body)
-    return Failure(FailureKind.STATUS, read_error(status, content))
+    return Failure(FailureKind.STATUS, decode_error(status, content))
 
 
 @pytest.mark.parametrize(("status", "body", "type", "action", "charge"), MEANINGS)

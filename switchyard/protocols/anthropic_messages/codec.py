@@ -13,7 +13,7 @@ from switchyard.protocols.anthropic_messages.record_summary import (
     summary,
 )
 from switchyard.protocols.codec import Codec
-from switchyard.protocols.errors.decode import read_error
+from switchyard.protocols.errors.decode import decode_error
 from switchyard.protocols.errors.table import encode_error, error_record
 
 CODEC = Codec(
@@ -24,7 +24,7 @@ CODEC = Codec(
     encode_response=encode_response,
     stream_decoder=StreamDecoder,
     stream_encoder=StreamEncoder,
-    decode_error=read_error,
+    decode_error=decode_error,
     encode_error=partial(encode_error, "messages"),
     encode_break=partial(error_record, "messages"),
     keep_alive=PING,

@@ -21,12 +21,12 @@ from switchyard.protocols.anthropic_messages.wire import (
     read_event,
 )
 from switchyard.protocols.codec import SentRequest
-from switchyard.protocols.errors.decode import read_embedded_error
+from switchyard.protocols.errors.decode import decode_embedded_error
 from switchyard.protocols.errors.table import broken_answer
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import StopReason
 from switchyard.protocols.sse import Record
-from switchyard.protocols.tools.calls import raised_call
+from switchyard.protocols.tools.calls import restore_call
 from switchyard.protocols.usage import usage_of_anthropic
 from switchyard.protocols.walk import NAMELESS, Block, CallDraft, Draft, Walk
 from switchyard.protocols.wire import Json, decode_object, fields, parsed_object, text
@@ -42,7 +42,7 @@ def decode_response(body: bytes, sent: SentRequest) -> list[neutral.Event]:
     decoder = StreamDecoder(sent)
     message = decode_object(body) or {}
     content = message.get("content")
-    error = read_embedded_error(message)
+    error = decode_embedded_error(message)
     if error is not None or not isinstance(content, list | str):
         return decoder.fail(error or NO_MESSAGE)
     blocks = [text_block(content)] if isinstance(content, str) else content
@@ -195,7 +195,7 @@ class StreamDecoder:
             return
         self._make_way(index)
         self._has_called = True
-        call = CallDraft(raised_call(id or new_id("toolu_"), name, self._tools), self._tools.get(name))
+        call = CallDraft(restore_call(id or new_id("toolu_"), name, self._tools), self._tools.get(name))
         self._calls[index] = call
         self._walk.place(call)
         if given := block.get("input"):

@@ -30,7 +30,7 @@ from switchyard.protocols.fields import encode_fields, sent_request
 from switchyard.protocols.history import text_of, well_formed, without_billing_line, without_mid_system
 from switchyard.protocols.ids import anthropic_call_id
 from switchyard.protocols.neutral import Loss
-from switchyard.protocols.tools.calls import wire_arguments
+from switchyard.protocols.tools.calls import encode_arguments
 from switchyard.protocols.tools.choice import Offer, lost_options, offer_tools
 from switchyard.protocols.tools.names import wire_name
 from switchyard.protocols.wire import Json
@@ -291,7 +291,7 @@ class ContentEncoder:
             "type": "tool_use",
             "id": anthropic_call_id(call.id),
             "name": wire_name(call.name, call.namespace, self.tools),
-            "input": arguments_of(wire_arguments(call, custom=False)),
+            "input": arguments_of(encode_arguments(call, custom=False)),
         }
 
     def _tool_result(self, result: neutral.ToolResult) -> Json:

@@ -13,7 +13,7 @@ from switchyard.protocols.anthropic_messages.wire import (
     read_event,
 )
 from switchyard.protocols.codec import RecordSummary, WholeSummary
-from switchyard.protocols.errors.decode import read_embedded_error
+from switchyard.protocols.errors.decode import decode_embedded_error
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
 from switchyard.protocols.sse import Record, count_if_all
 from switchyard.protocols.usage import usage_of_anthropic
@@ -82,7 +82,7 @@ def summarize_whole(body: bytes) -> WholeSummary:
     signatures = [_text(block, "signature") or _text(block, "data") for block in blocks]
     return WholeSummary(
         usage=_usage(message.get("usage")),
-        error=read_embedded_error(message) or (None if isinstance(content, list) else NO_MESSAGE),
+        error=decode_embedded_error(message) or (None if isinstance(content, list) else NO_MESSAGE),
         model=_text(message, "model") or None,
         signatures=tuple([signature for signature in signatures if signature]),
     )

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from switchyard.protocols.errors.decode import read_embedded_error
+from switchyard.protocols.errors.decode import decode_embedded_error
 from switchyard.protocols.neutral import ErrorType, StopReason, WireError
 from switchyard.protocols.sse import Record
-from switchyard.protocols.tools.calls import raised_arguments
+from switchyard.protocols.tools.calls import restore_arguments
 from switchyard.protocols.wire import decode_object, repaired
 
 WEB_SEARCH_TOOL = "web_search_20250305"
@@ -89,13 +89,13 @@ def read_event(record: Record) -> WireEvent | None:
 
 def error_of(event: WireEvent) -> WireError:
     """What an error event tells."""
-    reported = read_embedded_error({"type": "error", "error": event.error}) if event.error else None
+    reported = decode_embedded_error({"type": "error", "error": event.error}) if event.error else None
     return reported or UNEXPLAINED
 
 
 def arguments_of(text: str) -> msgspec.Raw:
     """The argument text as a JSON object for `input`; what is none is kept under `_raw`."""
-    encoded = raised_arguments(text, None).encode("utf-8", "replace")
+    encoded = restore_arguments(text, None).encode("utf-8", "replace")
     if decode_object(encoded) is not None:
         return msgspec.Raw(encoded)
     return msgspec.Raw(msgspec.json.encode({"_raw": text}))

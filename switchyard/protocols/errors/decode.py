@@ -78,7 +78,7 @@ class _Reported(msgspec.Struct, frozen=True):
     """the bodies inside the message"""
 
 
-def read_error(status: int, body: bytes) -> WireError:
+def decode_error(status: int, body: bytes) -> WireError:
     """The error of a failed request, in whatever form: JSON, HTML, plain text, nothing."""
     parsed = _parsed(body)
     if isinstance(parsed, list) and parsed:
@@ -93,7 +93,7 @@ def read_error(status: int, body: bytes) -> WireError:
     return _judged(reported, status, parsed)
 
 
-def read_embedded_error(data: dict[str, Any]) -> WireError | None:
+def decode_embedded_error(data: dict[str, Any]) -> WireError | None:
     """The error inside a body of status 200 or a stream record, or None if that is a regular one."""
     if data.get("type") == "response.failed" and isinstance(data.get("response"), dict):
         response = data["response"]

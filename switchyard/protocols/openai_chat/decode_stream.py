@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from switchyard.protocols import carrier, neutral
 from switchyard.protocols.codec import SentRequest
-from switchyard.protocols.errors.decode import read_embedded_error, read_error
+from switchyard.protocols.errors.decode import decode_embedded_error, decode_error
 from switchyard.protocols.errors.table import broken_answer
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import Event, StopReason
@@ -17,7 +17,7 @@ from switchyard.protocols.openai_chat import wire
 from switchyard.protocols.openai_chat.calls import Call, Calls, Fragment, fragments_in, legacy_fragment
 from switchyard.protocols.openai_chat.think_tags import ThinkTags
 from switchyard.protocols.sse import Record
-from switchyard.protocols.tools.calls import raised_call
+from switchyard.protocols.tools.calls import restore_call
 from switchyard.protocols.walk import CUTTING, NAMELESS, NO_ANSWER, Walk, Words
 from switchyard.protocols.wire import UNREADABLE, Json, parsed, parsed_object, repaired
 
@@ -95,7 +95,7 @@ class StreamDecoder:
             self._take_odd(record)
             return
         if record.event == "error":
-            self._walk.fail(read_error(BAD_GATEWAY, record.data))
+            self._walk.fail(decode_error(BAD_GATEWAY, record.data))
         elif (chunk.error or not chunk.choices) and self._fails(parsed_object(record.data)):
             return
         else:
@@ -107,7 +107,7 @@ class StreamDecoder:
         if data in wire.DONE:
             self._take_done()
         elif record.event == "error":
-            self._walk.fail(read_error(BAD_GATEWAY, data))
+            self._walk.fail(decode_error(BAD_GATEWAY, data))
         elif isinstance(value := parsed(data), dict):
             self._fails(value)
         elif (fixed := HALF_CHARACTERS.sub(_or_replacement, repaired(data))) != data:
@@ -122,7 +122,7 @@ class StreamDecoder:
 
     def _fails(self, body: Json) -> bool:
         """True if the record is an error."""
-        error = read_embedded_error(body)
+        error = decode_embedded_error(body)
         if error is not None:
             self._walk.fail(error)
         return error is not None
@@ -212,7 +212,7 @@ class StreamDecoder:
 
     def _name(self, call: Call) -> None:
         call.id = call.id or new_id("call_")
-        call.block = raised_call(call.id, call.name, self._sent.tools)
+        call.block = restore_call(call.id, call.name, self._sent.tools)
         call.tool = self._sent.tools.get(call.name)
 
     def _signature(self, text: str) -> neutral.Signature:

@@ -27,7 +27,7 @@ from switchyard.protocols.ids import openai_call_id
 from switchyard.protocols.limits import answer_limit
 from switchyard.protocols.neutral import Loss
 from switchyard.protocols.openai_chat.fields import FIELDS, encode_search
-from switchyard.protocols.tools.calls import wire_arguments
+from switchyard.protocols.tools.calls import encode_arguments
 from switchyard.protocols.tools.choice import Offer, lost_options, offer_tools
 from switchyard.protocols.tools.names import wire_name
 from switchyard.protocols.tools.schema import Function, fits_strict
@@ -297,7 +297,7 @@ class MessageEncoder:
 
     def _call(self, call: neutral.ToolCall) -> Json:
         is_custom = call.kind == "custom" and self.capabilities.custom_tools
-        arguments = wire_arguments(call, custom=is_custom)
+        arguments = encode_arguments(call, custom=is_custom)
         name = wire_name(call.name, call.namespace, self.tools)
         id = openai_call_id(call.id)
         if is_custom:

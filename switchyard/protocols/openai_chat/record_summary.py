@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from switchyard.protocols.codec import RecordSummary, WholeSummary
-from switchyard.protocols.errors.decode import read_embedded_error, read_error
+from switchyard.protocols.errors.decode import decode_embedded_error, decode_error
 from switchyard.protocols.neutral import ErrorType, StopReason, WireError
 from switchyard.protocols.openai_chat import wire
 from switchyard.protocols.sse import Record
@@ -51,16 +51,16 @@ def _summarize_odd(record: Record) -> RecordSummary:
     if data in wire.DONE:
         return RecordSummary(finished=True)
     if record.event == "error":
-        return RecordSummary(error=read_error(BAD_GATEWAY, data), is_odd=True)
+        return RecordSummary(error=decode_error(BAD_GATEWAY, data), is_odd=True)
     error = _error_in(record)
     return RecordSummary(error=error, is_odd=error is not None)
 
 
 def _error_in(record: Record) -> WireError | None:
     if record.event == "error":
-        return read_error(BAD_GATEWAY, record.data)
+        return decode_error(BAD_GATEWAY, record.data)
     parsed = _parsed(record.data)
-    return read_embedded_error(parsed) if isinstance(parsed, dict) else None
+    return decode_embedded_error(parsed) if isinstance(parsed, dict) else None
 
 
 def _has_content(choice: wire.Choice) -> bool:
@@ -89,7 +89,7 @@ def summarize_whole(body: bytes) -> WholeSummary:
     try:
         whole = _read_whole(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return WholeSummary(error=read_error(BAD_GATEWAY, body))
+        return WholeSummary(error=decode_error(BAD_GATEWAY, body))
     if whole.error or not CHOICES.match(whole.choices):
         return WholeSummary(error=_whole_error(body))
     chunk = wire.Chunk(usage=whole.usage, timings=whole.timings)
@@ -98,7 +98,7 @@ def summarize_whole(body: bytes) -> WholeSummary:
 
 def _whole_error(body: bytes) -> WireError:
     parsed = _parsed(body)
-    reported = read_embedded_error(parsed) if isinstance(parsed, dict) else None
+    reported = decode_embedded_error(parsed) if isinstance(parsed, dict) else None
     return reported or WireError(ErrorType.SERVER, wire.NO_CHOICES, BAD_GATEWAY)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from switchyard.protocols import neutral
-from switchyard.protocols.errors.decode import read_embedded_error
+from switchyard.protocols.errors.decode import decode_embedded_error
 from switchyard.protocols.errors.table import broken_answer
 from switchyard.protocols.neutral import StopReason, WireError
 from switchyard.protocols.usage import usage_of_openai
@@ -96,7 +96,7 @@ def finish_reason(reason: StopReason, *, refused: bool) -> str:
 
 def broken_off(choice: Choice | None) -> WireError:
     """The error of a choice whose `finish_reason` says that the upstream failed."""
-    reported = read_embedded_error({"error": choice.error}) if choice is not None and choice.error else None
+    reported = decode_embedded_error({"error": choice.error}) if choice is not None and choice.error else None
     return reported or broken_answer("the upstream broke off its answer")
 
 

@@ -9,8 +9,6 @@ from switchyard.protocols import neutral
 from switchyard.protocols.ids import openai_call_id
 from switchyard.protocols.wire import Json, fields, json_text, parsed_object, text
 
-Item = Json
-
 CALL_KINDS: Mapping[str, neutral.ToolKind] = {
     "function_call": "function",
     "custom_tool_call": "custom",
@@ -48,38 +46,38 @@ FIXED_NAMES: Mapping[neutral.ToolKind, str] = {
 """Tools that the protocol itself names."""
 
 
-def read_call(item: Item) -> neutral.ToolCall:
+def decode_call(item: Json) -> neutral.ToolCall:
     """The call of an item whose type is in `CALL_KINDS`."""
     kind = CALL_KINDS[item["type"]]
     return neutral.ToolCall(
         id=text(item.get("call_id")) or text(item.get("id")),
         name=FIXED_NAMES.get(kind) or text(item.get("name")),
-        arguments=_READERS[kind](item),
+        arguments=_DECODERS[kind](item),
         kind=kind,
         namespace=text(item.get("namespace")),
     )
 
 
-def write_call(call: neutral.ToolCall, *, id: str = "", status: str = "") -> Item:
+def encode_call(call: neutral.ToolCall, *, id: str = "", status: str = "") -> Json:
     """The item of a call; `id` and `status` are for answers; a history has neither."""
-    item: Item = {"type": CALL_TYPES[call.kind]}
+    item: Json = {"type": CALL_TYPES[call.kind]}
     if id:
         item["id"] = id
     if status:
         item["status"] = status
     item["call_id"] = openai_call_id(call.id)
-    return item | _WRITERS[call.kind](call)
+    return item | _ENCODERS[call.kind](call)
 
 
-def _read_function(item: Item) -> str:
+def _decode_function(item: Json) -> str:
     return _object_text(item.get("arguments"))
 
 
-def _read_custom(item: Item) -> str:
+def _decode_custom(item: Json) -> str:
     return text(item.get("input"))
 
 
-def _read_local_shell(item: Item) -> str:
+def _decode_local_shell(item: Json) -> str:
     action = fields(item.get("action"))
     return _arguments(
         command=action.get("command"),
@@ -89,7 +87,7 @@ def _read_local_shell(item: Item) -> str:
     )
 
 
-def _read_shell(item: Item) -> str:
+def _decode_shell(item: Json) -> str:
     action = fields(item.get("action"))
     return _arguments(
         commands=action.get("commands"),
@@ -98,19 +96,19 @@ def _read_shell(item: Item) -> str:
     )
 
 
-def _read_apply_patch(item: Item) -> str:
+def _decode_apply_patch(item: Json) -> str:
     return _arguments(operation=item.get("operation"))
 
 
-def _write_function(call: neutral.ToolCall) -> Item:
+def _encode_function(call: neutral.ToolCall) -> Json:
     return {**_named(call), "arguments": call.arguments or "{}"}
 
 
-def _write_custom(call: neutral.ToolCall) -> Item:
+def _encode_custom(call: neutral.ToolCall) -> Json:
     return {**_named(call), "input": call.arguments}
 
 
-def _write_local_shell(call: neutral.ToolCall) -> Item:
+def _encode_local_shell(call: neutral.ToolCall) -> Json:
     reported = parsed_object(call.arguments)
     command = reported.get("command")
     action = {
@@ -127,7 +125,7 @@ def _write_local_shell(call: neutral.ToolCall) -> Item:
     return {"action": action}
 
 
-def _write_shell(call: neutral.ToolCall) -> Item:
+def _encode_shell(call: neutral.ToolCall) -> Json:
     reported = parsed_object(call.arguments)
     commands = reported.get("commands")
     return {
@@ -139,34 +137,34 @@ def _write_shell(call: neutral.ToolCall) -> Item:
     }
 
 
-def _write_apply_patch(call: neutral.ToolCall) -> Item:
+def _encode_apply_patch(call: neutral.ToolCall) -> Json:
     reported = parsed_object(call.arguments)
     return {"operation": reported.get("operation", reported)}
 
 
-def _write_tool_search(call: neutral.ToolCall) -> Item:
+def _encode_tool_search(call: neutral.ToolCall) -> Json:
     return {"execution": "client", "arguments": parsed_object(call.arguments)}
 
 
-_READERS: Mapping[neutral.ToolKind, Callable[[Item], str]] = {
-    "function": _read_function,
-    "custom": _read_custom,
-    "local_shell": _read_local_shell,
-    "shell": _read_shell,
-    "apply_patch": _read_apply_patch,
-    "tool_search": _read_function,
+_DECODERS: Mapping[neutral.ToolKind, Callable[[Json], str]] = {
+    "function": _decode_function,
+    "custom": _decode_custom,
+    "local_shell": _decode_local_shell,
+    "shell": _decode_shell,
+    "apply_patch": _decode_apply_patch,
+    "tool_search": _decode_function,
 }
-_WRITERS: Mapping[neutral.ToolKind, Callable[[neutral.ToolCall], Item]] = {
-    "function": _write_function,
-    "custom": _write_custom,
-    "local_shell": _write_local_shell,
-    "shell": _write_shell,
-    "apply_patch": _write_apply_patch,
-    "tool_search": _write_tool_search,
+_ENCODERS: Mapping[neutral.ToolKind, Callable[[neutral.ToolCall], Json]] = {
+    "function": _encode_function,
+    "custom": _encode_custom,
+    "local_shell": _encode_local_shell,
+    "shell": _encode_shell,
+    "apply_patch": _encode_apply_patch,
+    "tool_search": _encode_tool_search,
 }
 
 
-def _named(call: neutral.ToolCall) -> Item:
+def _named(call: neutral.ToolCall) -> Json:
     return {"name": call.name, "namespace": call.namespace} if call.namespace else {"name": call.name}
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from switchyard.protocols import sse
 from switchyard.protocols.codec import Codec
-from switchyard.protocols.errors.decode import read_error
+from switchyard.protocols.errors.decode import decode_error
 from switchyard.protocols.errors.table import encode_error, failure
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import Request, WireError
@@ -75,7 +75,7 @@ CODEC = Codec(
     encode_response=encode_response,
     stream_decoder=StreamDecoder,
     stream_encoder=StreamEncoder,
-    decode_error=read_error,
+    decode_error=decode_error,
     encode_error=partial(encode_error, "responses"),
     encode_break=encode_break,
     keep_alive=KEEP_ALIVE,

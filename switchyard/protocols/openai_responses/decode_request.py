@@ -21,9 +21,9 @@ from switchyard.protocols.openai import (
     decode_function,
     decode_part,
 )
-from switchyard.protocols.openai_responses.calls import CALL_KINDS, FIXED_NAMES, OUTPUT_KINDS, read_call
+from switchyard.protocols.openai_responses.calls import CALL_KINDS, FIXED_NAMES, OUTPUT_KINDS, decode_call
 from switchyard.protocols.openai_responses.fields import FIELDS, NO_STATE
-from switchyard.protocols.openai_responses.reasoning import read_reasoning
+from switchyard.protocols.openai_responses.reasoning import decode_reasoning
 from switchyard.protocols.openai_responses.skeleton import echo_of
 from switchyard.protocols.tools.choice import WEB_SEARCH
 from switchyard.protocols.wire import (
@@ -224,7 +224,7 @@ class Conversation:
     def _call(self, item: Json, path: str) -> None:
         if item["type"] == "tool_search_call" and item.get("execution") == "server":
             return
-        call = read_call(item)
+        call = decode_call(item)
         if not call.id or not call.name:
             raise bad_field(f"{path}.{'name' if call.id else 'call_id'}", "Field required")
         self._kinds[call.id] = call.kind
@@ -255,7 +255,7 @@ class Conversation:
         self.toolbox.declare(item.get("tools"), f"{path}.tools")
 
     def _reasoning(self, item: Json, _: str) -> None:
-        thinking = read_reasoning(item)
+        thinking = decode_reasoning(item)
         if thinking is not None:
             self._append("assistant", thinking)
 

@@ -16,17 +16,17 @@ from msgspec.structs import replace
 
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import SentRequest
-from switchyard.protocols.errors.decode import read_embedded_error
+from switchyard.protocols.errors.decode import decode_embedded_error
 from switchyard.protocols.errors.table import broken_answer
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import StopReason
-from switchyard.protocols.openai_responses.calls import CALL_KINDS, FIXED_NAMES, Item, read_call
+from switchyard.protocols.openai_responses.calls import CALL_KINDS, FIXED_NAMES, decode_call
 from switchyard.protocols.openai_responses.reasoning import reasoning_parts, reply_signature
 from switchyard.protocols.sse import Record
-from switchyard.protocols.tools.calls import raised_call
+from switchyard.protocols.tools.calls import restore_call
 from switchyard.protocols.usage import usage_of_openai
 from switchyard.protocols.walk import NAMELESS, UNEXPLAINED, CallDraft, Draft, Walk
-from switchyard.protocols.wire import UNREADABLE, entries, fields, parsed, text
+from switchyard.protocols.wire import UNREADABLE, Json, entries, fields, parsed, text
 
 TEXT_DELTA = "response.output_text.delta"
 FAILED = broken_answer("the response failed")
@@ -68,10 +68,10 @@ class WireEvent(msgspec.Struct):
     refusal: str | None = None
     arguments: str | None = None
     input: str | None = None
-    item: Item | None = None
-    part: Item | None = None
-    annotation: Item | None = None
-    response: Item | None = None
+    item: Json | None = None
+    part: Json | None = None
+    annotation: Json | None = None
+    response: Json | None = None
 
 
 _decode_event = msgspec.json.Decoder(WireEvent).decode
@@ -146,7 +146,7 @@ class StreamDecoder:
         if not isinstance(response, dict):
             self._walk.fail(NO_OBJECT)
         elif "output" not in response:
-            self._walk.fail(read_embedded_error(response) or NO_RESPONSE)
+            self._walk.fail(decode_embedded_error(response) or NO_RESPONSE)
         else:
             self._walk.start(response.get("id"), response.get("model"))
             self._finish(response, text(response.get("status")) or "completed")
@@ -155,7 +155,7 @@ class StreamDecoder:
     def _take_other(self, record: Record, *, is_error: bool) -> None:
         """A record that is no event of a response: an error, or nothing."""
         body = parsed(record.data)
-        error = read_embedded_error(body) if isinstance(body, dict) else None
+        error = decode_embedded_error(body) if isinstance(body, dict) else None
         if error is None and is_error:
             reported = record.data.decode("utf-8", "replace")[:500]
             error = broken_answer(reported) if reported else UNEXPLAINED
@@ -215,7 +215,7 @@ class StreamDecoder:
 
     # --- items ----------------------------------------------------------------
 
-    def _index(self, event: WireEvent, item: Item | None = None) -> int:
+    def _index(self, event: WireEvent, item: Json | None = None) -> int:
         """Which item is meant: ids are unreliable, some servers change them between events."""
         id = text(item.get("id")) if item else event.item_id or ""
         index = event.output_index
@@ -228,7 +228,7 @@ class StreamDecoder:
             self._types.setdefault(index, text(item.get("type")))
         return index
 
-    def _item_done(self, index: int, item: Item) -> None:
+    def _item_done(self, index: int, item: Json) -> None:
         type = text(item.get("type"))
         self._types.setdefault(index, type)
         if type == "message":
@@ -241,14 +241,14 @@ class StreamDecoder:
             self._reported_whole.add(index)
             self._walk.add_whole(_WHOLE_BLOCKS[type](item))
 
-    def _message_done(self, index: int, item: Item) -> None:
+    def _message_done(self, index: int, item: Json) -> None:
         for position, part in enumerate(map(fields, entries(item.get("content")))):
             self._part_done(index, position, part)
         for kind in ("text", "refusal"):
             if (words := self._words.get((index, kind))) is not None:
                 self._walk.finish_draft(words)
 
-    def _part_done(self, index: int, position: int, part: Item) -> None:
+    def _part_done(self, index: int, position: int, part: Json) -> None:
         match part.get("type"):
             case "output_text" | "text" if part.get("text"):
                 words = self._words_of(index, "text")
@@ -259,7 +259,7 @@ class StreamDecoder:
             case "refusal" if part.get("refusal"):
                 self._complete(self._words_of(index, "refusal"), position, text(part.get("refusal")))
 
-    def _reasoning_done(self, index: int, item: Item) -> None:
+    def _reasoning_done(self, index: int, item: Json) -> None:
         words = self._words.get((index, "thinking"))
         parts = reasoning_parts(item, (words.source or "") if words else "")
         signature = reply_signature(item, self._sent.target.issuer)
@@ -275,7 +275,7 @@ class StreamDecoder:
 
     # --- calls ----------------------------------------------------------------
 
-    def _called(self, index: int, item: Item) -> CallDraft:
+    def _called(self, index: int, item: Json) -> CallDraft:
         call = self._calls.get(index)
         if call is None:
             call = self._calls[index] = self._new_call(item)
@@ -283,17 +283,17 @@ class StreamDecoder:
             self._walk.place(call)
         return call
 
-    def _new_call(self, item: Item) -> CallDraft:
-        call = replace(read_call(item), arguments="")
+    def _new_call(self, item: Json) -> CallDraft:
+        call = replace(decode_call(item), arguments="")
         tool = None if call.namespace else self._sent.tools.get(call.name)
         if tool is not None:
-            call = raised_call(call.id, call.name, self._sent.tools)
+            call = restore_call(call.id, call.name, self._sent.tools)
         if not call.id:
             call = replace(call, id=new_id("call_"))
         is_raw = item["type"] == "custom_tool_call"
         return CallDraft(call, None if is_raw else tool, is_raw=is_raw)
 
-    def _call_done(self, index: int, item: Item) -> None:
+    def _call_done(self, index: int, item: Json) -> None:
         if index not in self._calls and not _is_named(item):
             self._has_nameless_call = True
             return
@@ -302,7 +302,7 @@ class StreamDecoder:
             return
         call.is_cut = item.get("status") == "incomplete"
         if not call.is_cut or item.get("arguments") or item.get("input"):
-            self._complete_call(call, read_call(item).arguments)
+            self._complete_call(call, decode_call(item).arguments)
         self._walk.finish_draft(call)
 
     def _complete_call(self, call: CallDraft, whole: str) -> None:
@@ -340,7 +340,7 @@ class StreamDecoder:
         separator = "\n\n" if is_apart and isinstance(words.block, neutral.Thinking) else ""
         self._walk.add(words, separator + piece)
 
-    def _cite(self, words: _Words, annotation: Item) -> None:
+    def _cite(self, words: _Words, annotation: Json) -> None:
         if annotation.get("type") == "url_citation":
             citation = neutral.Citation(text(annotation.get("url")), text(annotation.get("title")))
             self._walk.cite(words, citation)
@@ -350,11 +350,11 @@ class StreamDecoder:
     def _on_failed(self, event: WireEvent) -> None:
         self._fail(event.response or {}, FAILED)
 
-    def _fail(self, response: Item, otherwise: neutral.WireError) -> None:
+    def _fail(self, response: Json, otherwise: neutral.WireError) -> None:
         body = {"type": "response.failed", "response": response}
-        self._walk.fail((read_embedded_error(body) if response.get("error") else None) or otherwise)
+        self._walk.fail((decode_embedded_error(body) if response.get("error") else None) or otherwise)
 
-    def _finish(self, response: Item, status: str) -> None:
+    def _finish(self, response: Json, status: str) -> None:
         if status in UNFINISHED:
             self._fail(response, UNFINISHED[status])
             return
@@ -368,12 +368,12 @@ class StreamDecoder:
         known = usage_of_openai(usage, excludes_cache=excludes_cache) if isinstance(usage, dict) else None
         self._walk.finish(_stop_reason(response, status), known)
 
-    def _matched(self, output: list[Item]) -> list[tuple[int, Item]]:
+    def _matched(self, output: list[Json]) -> list[tuple[int, Json]]:
         """The items of the final response with the index they were streamed under: the n-th of its type."""
         streamed: dict[str, list[int]] = {}
         for index in sorted(self._types):
             streamed.setdefault(self._types[index], []).append(index)
-        matched: list[tuple[int, Item]] = []
+        matched: list[tuple[int, Json]] = []
         for item in (item for item in output if isinstance(item, dict)):
             known = streamed.get(text(item.get("type")), [])
             free = max((*self._types, *(index for index, _ in matched)), default=-1) + 1
@@ -384,19 +384,19 @@ class StreamDecoder:
         return matched
 
 
-def _stop_reason(response: Item, status: str) -> StopReason:
+def _stop_reason(response: Json, status: str) -> StopReason:
     if status != "incomplete":
         return StopReason.END_TURN
     details = fields(response.get("incomplete_details"))
     return StopReason.REFUSAL if details.get("reason") == "content_filter" else StopReason.MAX_TOKENS
 
 
-def _is_named(item: Item) -> bool:
+def _is_named(item: Json) -> bool:
     """True for a call that names its tool, or, for tools of the protocol itself, has the type of one."""
     return bool(text(item.get("name"))) or CALL_KINDS[item["type"]] in FIXED_NAMES
 
 
-def _web_search(item: Item) -> neutral.WebSearch:
+def _web_search(item: Json) -> neutral.WebSearch:
     action = fields(item.get("action"))
     queries = entries(action.get("queries")) or [""]
     sources = tuple(
@@ -407,11 +407,11 @@ def _web_search(item: Item) -> neutral.WebSearch:
     return neutral.WebSearch(text(item.get("id")), query, sources)
 
 
-def _compaction(item: Item) -> neutral.Compaction:
+def _compaction(item: Json) -> neutral.Compaction:
     return neutral.Compaction(text(item.get("encrypted_content")))
 
 
-_WHOLE_BLOCKS: Mapping[str, Callable[[Item], neutral.WebSearch | neutral.Compaction]] = {
+_WHOLE_BLOCKS: Mapping[str, Callable[[Json], neutral.WebSearch | neutral.Compaction]] = {
     "web_search_call": _web_search,
     "compaction": _compaction,
 }

@@ -30,10 +30,10 @@ from switchyard.protocols.history import text_of, well_formed, without_billing_l
 from switchyard.protocols.ids import openai_call_id
 from switchyard.protocols.limits import answer_limit
 from switchyard.protocols.neutral import Loss
-from switchyard.protocols.openai_responses.calls import FIXED_NAMES, write_call
+from switchyard.protocols.openai_responses.calls import FIXED_NAMES, encode_call
 from switchyard.protocols.openai_responses.fields import FIELDS
 from switchyard.protocols.openai_responses.reasoning import restored_item
-from switchyard.protocols.tools.calls import wire_arguments
+from switchyard.protocols.tools.calls import encode_arguments
 from switchyard.protocols.tools.choice import Offer, lost_options, offer_tools
 from switchyard.protocols.tools.names import wire_name
 from switchyard.protocols.tools.schema import Function, fits_strict
@@ -289,12 +289,12 @@ class ItemEncoder:
 
     def _call(self, call: neutral.ToolCall) -> Json:
         if self._is_native and (call.kind not in ("function", "custom") or call.namespace):
-            return write_call(replace(call, arguments=wire_arguments(call, custom=True)))
+            return encode_call(replace(call, arguments=encode_arguments(call, custom=True)))
         name = wire_name(call.name, call.namespace, self.offer.names)
         item: Json = {"type": "function_call", "call_id": openai_call_id(call.id), "name": name}
         if call.kind == "custom" and self._takes_custom:
             return {**item, "type": "custom_tool_call", "input": call.arguments}
-        return {**item, "arguments": wire_arguments(call, custom=False)}
+        return {**item, "arguments": encode_arguments(call, custom=False)}
 
     def _result(self, result: neutral.ToolResult) -> Json:
         call_id = openai_call_id(result.call_id)

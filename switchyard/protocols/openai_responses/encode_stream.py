@@ -9,9 +9,10 @@ from switchyard.protocols import carrier, neutral, sse
 from switchyard.protocols.errors.table import failure
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import StopReason
-from switchyard.protocols.openai_responses.calls import ID_PREFIXES, Item, write_call
+from switchyard.protocols.openai_responses.calls import ID_PREFIXES, encode_call
 from switchyard.protocols.openai_responses.skeleton import response_object, skeleton
 from switchyard.protocols.usage import responses_usage
+from switchyard.protocols.wire import Json
 
 INCOMPLETE = frozenset({StopReason.MAX_TOKENS, StopReason.CONTEXT_WINDOW})
 DECLINED = "The model declined to answer."
@@ -28,18 +29,18 @@ class StreamEncoder:
     """
 
     def __init__(self, request: neutral.Request) -> None:
-        self.final: Item | None = None
+        self.final: Json | None = None
         """The response object of the terminal event."""
         self._skeleton = skeleton(request, new_id("resp_"))
         self._sequence = 0
         self._is_open = False
-        self._output: list[Item] = []
-        self._message: Item | None = None
+        self._output: list[Json] = []
+        self._message: Json | None = None
         self._block: neutral.Block | None = None
         self._pieces: list[str] = []
         self._block_piece = 0
         self._citations: list[neutral.Citation] = []
-        self._annotations: list[Item] = []
+        self._annotations: list[Json] = []
         self._delta_prefix = b""
         self._is_cut = False
 
@@ -105,7 +106,7 @@ class StreamEncoder:
         self.final = self._response("failed", error=failure(error))
         return self._record("response.failed", response=self.final)
 
-    def _response(self, status: str, *, output: list[Item] | None = None, **fields: Item | None) -> Item:
+    def _response(self, status: str, *, output: list[Json] | None = None, **fields: Json | None) -> Json:
         return response_object(self._skeleton, status, self._output if output is None else output, **fields)
 
     # --- blocks ---------------------------------------------------------------
@@ -213,7 +214,7 @@ class StreamEncoder:
             + self._done(message)
         )
 
-    def _message_payload(self, status: str) -> Item:
+    def _message_payload(self, status: str) -> Json:
         part = {
             "type": "output_text",
             "text": "".join(self._pieces),
@@ -261,7 +262,7 @@ class StreamEncoder:
         self._deltas("")
         if block.kind not in STREAMED_KINDS:
             return b""
-        item = write_call(block, id=new_id(ID_PREFIXES[block.kind]), status="in_progress")
+        item = encode_call(block, id=new_id(ID_PREFIXES[block.kind]), status="in_progress")
         item["input" if block.kind == "custom" else "arguments"] = ""
         added = self._added(item)
         self._deltas(_CALL_DELTAS[block.kind], item)
@@ -294,7 +295,7 @@ class StreamEncoder:
             )
         return missing + reported + self._done(item)
 
-    def _call_item(self, block: neutral.ToolCall, status: str) -> Item:
+    def _call_item(self, block: neutral.ToolCall, status: str) -> Json:
         item = dict(self._output[-1])
         item["status"] = status
         item["input" if block.kind == "custom" else "arguments"] = "".join(self._pieces)
@@ -302,7 +303,7 @@ class StreamEncoder:
 
     def _structured_call(self, block: neutral.ToolCall) -> bytes:
         whole = neutral.ToolCall(block.id, block.name, "".join(self._pieces), block.kind, block.namespace)
-        item = write_call(whole, id=new_id(ID_PREFIXES[block.kind]), status="in_progress")
+        item = encode_call(whole, id=new_id(ID_PREFIXES[block.kind]), status="in_progress")
         added = self._added(item)
         item["status"] = "completed"
         return added + self._done(item)
@@ -310,7 +311,7 @@ class StreamEncoder:
     # --- what comes whole -----------------------------------------------------
 
     def _search_item(self, search: neutral.WebSearch) -> bytes:
-        item: Item = {
+        item: Json = {
             "type": "web_search_call",
             "id": new_id("ws_"),
             "status": "in_progress",
@@ -330,18 +331,18 @@ class StreamEncoder:
 
     # --- records --------------------------------------------------------------
 
-    def _added(self, item: Item) -> bytes:
+    def _added(self, item: Json) -> bytes:
         self._output.append(item)
         self._pieces = []
         return self._record("response.output_item.added", output_index=len(self._output) - 1, item=item)
 
-    def _done(self, item: Item) -> bytes:
+    def _done(self, item: Json) -> bytes:
         return self._record("response.output_item.done", output_index=len(self._output) - 1, item=item)
 
-    def _place(self, item: Item) -> Item:
+    def _place(self, item: Json) -> Json:
         return {"item_id": item["id"], "output_index": len(self._output) - 1}
 
-    def _deltas(self, type: str, item: Item | None = None, **fields: object) -> None:
+    def _deltas(self, type: str, item: Json | None = None, **fields: object) -> None:
         """Prepare all of a delta's record that stays the same; without a type deltas are only collected."""
         if item is None:
             self._delta_prefix = b""

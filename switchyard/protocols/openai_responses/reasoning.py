@@ -4,13 +4,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from switchyard.protocols import carrier, neutral
-from switchyard.protocols.openai_responses.calls import Item
-from switchyard.protocols.wire import json_text, parsed_object, text
+from switchyard.protocols.wire import Json, json_text, parsed_object, text
 
 MODEL_FIELDS = ("text", "thinking")
 
 
-def read_reasoning(item: Item) -> neutral.Thinking | None:
+def decode_reasoning(item: Json) -> neutral.Thinking | None:
     """The reasoning of a history; None if nothing of it can be used."""
     reported = reasoning_text(item)
     encrypted = text(item.get("encrypted_content"))
@@ -36,7 +35,7 @@ def _carried_thinking(carried: carrier.Carrier, reported: str) -> neutral.Thinki
     return neutral.Thinking(thought, signature, redacted=payload.get("redacted") is True)
 
 
-def restored_item(thinking: neutral.Thinking, issuer: str) -> Item | None:
+def restored_item(thinking: neutral.Thinking, issuer: str) -> Json | None:
     """The item that this issuer once made, or None: foreign reasoning is refused by every upstream."""
     signature = thinking.signature
     if signature is None or not issuer or signature.issuer != issuer:
@@ -52,19 +51,19 @@ def is_own_item(carried: carrier.Carrier, issuer: str) -> bool:
     return bool(issuer) and carried.kind == "reasoning" and carried.issuer == issuer
 
 
-def reply_signature(item: Item, issuer: str) -> neutral.Signature | None:
+def reply_signature(item: Json, issuer: str) -> neutral.Signature | None:
     """The whole item of an answer in a carrier that any client can keep."""
     if not text(item.get("encrypted_content")):
         return None
     return neutral.Signature(carrier.pack("reasoning", issuer, item), issuer)
 
 
-def reasoning_text(item: Item) -> str:
+def reasoning_text(item: Json) -> str:
     """The summaries, or else the reasoning itself, its parts apart by a blank line."""
     return "\n\n".join(reasoning_parts(item))
 
 
-def reasoning_parts(item: Item, source: str = "") -> list[str]:
+def reasoning_parts(item: Json, source: str = "") -> list[str]:
     """The parts of `summary` or `content`, or of whichever there is."""
     return _texts(item.get(source)) if source else _texts(item.get("summary")) or _texts(item.get("content"))
 

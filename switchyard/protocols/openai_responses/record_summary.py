@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 
 from switchyard.protocols.codec import RecordSummary, WholeSummary
-from switchyard.protocols.errors.decode import read_embedded_error
+from switchyard.protocols.errors.decode import decode_embedded_error
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
-from switchyard.protocols.openai_responses.calls import CALL_KINDS, Item
+from switchyard.protocols.openai_responses.calls import CALL_KINDS
 from switchyard.protocols.sse import Record, count_if_all
 from switchyard.protocols.usage import usage_of_openai
-from switchyard.protocols.wire import entries, fields, text
+from switchyard.protocols.wire import Json, entries, fields, text
 
 NOTABLE = re.compile(
     rb'"(?:response\.(?:completed|incomplete|failed|created|in_progress)|error|message|encrypted_content)"'
@@ -32,8 +32,8 @@ NO_RESPONSE = WireError(ErrorType.SERVER, "The upstream's reply is not a respons
 class _Seen(msgspec.Struct):
     type: str = ""
     delta: Any = None
-    item: Item | None = None
-    response: Item | None = None
+    item: Json | None = None
+    response: Json | None = None
 
 
 _decode = msgspec.json.Decoder(_Seen).decode
@@ -63,7 +63,7 @@ def summarize_whole(body: bytes) -> WholeSummary:
     signatures = (_signature(fields(item)) for item in entries(response.get("output")))
     return WholeSummary(
         usage=_usage(response),
-        error=read_embedded_error(response)
+        error=decode_embedded_error(response)
         or (None if isinstance(response.get("output"), list) else NO_RESPONSE),
         model=text(response.get("model")) or None,
         signatures=tuple(signature for signature in signatures if signature),
@@ -99,7 +99,7 @@ def _finished(seen: _Seen) -> RecordSummary:
 def _failed(seen: _Seen) -> RecordSummary:
     """An error that is also the end: unlike a bare `error` event, clients need no other."""
     response = fields(seen.response)
-    error = read_embedded_error({"type": "response.failed", "response": response})
+    error = decode_embedded_error({"type": "response.failed", "response": response})
     model = text(response.get("model")) or None
     return RecordSummary(finished=True, usage=_usage(response), error=error, model=model)
 
@@ -123,22 +123,22 @@ def _perhaps_error(record: Record) -> RecordSummary:
         if record.event != "error":
             return RecordSummary()
         reported = {"error": record.data.decode("utf-8", "replace")}
-        return RecordSummary(error=read_embedded_error(reported), is_odd=True)
+        return RecordSummary(error=decode_embedded_error(reported), is_odd=True)
     if record.event == "error" and isinstance(body, dict) and "error" not in body:
         body = {"error": body}
-    return RecordSummary(error=read_embedded_error(body) if isinstance(body, dict) else None)
+    return RecordSummary(error=decode_embedded_error(body) if isinstance(body, dict) else None)
 
 
-def _usage(response: Item) -> Usage | None:
+def _usage(response: Json) -> Usage | None:
     usage = fields(response.get("usage"))
     return usage_of_openai(usage) if usage else None
 
 
-def _signature(item: Item) -> str | None:
+def _signature(item: Json) -> str | None:
     return text(item.get("encrypted_content")) or None if item.get("type") == "reasoning" else None
 
 
-def _stop_reason(response: Item) -> StopReason:
+def _stop_reason(response: Json) -> StopReason:
     if response.get("status") == "incomplete":
         reason = fields(response.get("incomplete_details")).get("reason")
         return StopReason.REFUSAL if reason == "content_filter" else StopReason.MAX_TOKENS

@@ -1,14 +1,11 @@
 """The response object, which repeats fields of the request."""
 
-from typing import Any
-
 import msgspec
 
 from switchyard.protocols import neutral
+from switchyard.protocols.wire import Json
 
-Item = dict[str, Any]
-
-ECHO_DEFAULTS: Item = {
+ECHO_DEFAULTS: Json = {
     "instructions": None,
     "max_output_tokens": None,
     "metadata": {},
@@ -28,12 +25,12 @@ ECHO_DEFAULTS: Item = {
 """Fields of a request that its response repeats, and their defaults."""
 
 
-def echo_of(body: Item) -> Item:
+def echo_of(body: Json) -> Json:
     """What of the client's body its response will repeat."""
     return {field: body[field] for field in ECHO_DEFAULTS if body.get(field) is not None}
 
 
-def skeleton(request: neutral.Request, id: str) -> Item:
+def skeleton(request: neutral.Request, id: str) -> Json:
     """The part of the response object that stays the same; the echo as raw JSON, since it is sent three times."""
     echo = {
         field: msgspec.Raw(msgspec.json.encode(request.echo.get(field, default)))
@@ -50,14 +47,14 @@ def skeleton(request: neutral.Request, id: str) -> Item:
 
 
 def response_object(
-    skeleton: Item,
+    skeleton: Json,
     status: str,
-    output: list[Item],
+    output: list[Json],
     *,
-    usage: Item | None = None,
-    error: Item | None = None,
-    incomplete_details: Item | None = None,
-) -> Item:
+    usage: Json | None = None,
+    error: Json | None = None,
+    incomplete_details: Json | None = None,
+) -> Json:
     return {
         **skeleton,
         "status": status,

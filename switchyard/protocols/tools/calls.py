@@ -15,7 +15,7 @@ PATCH_WRAPPED = re.compile(r"(?s)\*\*\* Begin Patch.*\*\*\* End Patch")
 CONTROL_CHARACTERS = {code: f"\\u{code:04x}" for code in range(32)}
 
 
-def wire_arguments(call: neutral.ToolCall, *, custom: bool) -> str:
+def encode_arguments(call: neutral.ToolCall, *, custom: bool) -> str:
     """The arguments as JSON text; the input of a custom call is wrapped unless `custom` is allowed.
 
     What a model once wrote that is no JSON is wrapped too: many servers parse the arguments of a history.
@@ -27,7 +27,7 @@ def wire_arguments(call: neutral.ToolCall, *, custom: bool) -> str:
     return call.arguments if _is_json(call.arguments) else _json({"_raw": call.arguments})
 
 
-def raised_call(call_id: str, wire: str, tools: Mapping[str, neutral.Tool]) -> neutral.ToolCall:
+def restore_call(call_id: str, wire: str, tools: Mapping[str, neutral.Tool]) -> neutral.ToolCall:
     """The client's own tool called, arguments still empty. An undeclared name is for the client to answer."""
     tool = tools.get(wire)
     if tool is None:
@@ -35,11 +35,11 @@ def raised_call(call_id: str, wire: str, tools: Mapping[str, neutral.Tool]) -> n
     return neutral.ToolCall(call_id, tool.name, "", tool.kind, tool.namespace)
 
 
-def raised_arguments(wire_arguments: str, tool: neutral.Tool | None) -> str:
+def restore_arguments(encode_arguments: str, tool: neutral.Tool | None) -> str:
     """The neutral arguments of a call that came as a function; invalid JSON stays as it is."""
     if tool is None or tool.kind != "custom":
-        return _unwrapped_object(wire_arguments)
-    text = _unwrapped_input(wire_arguments)
+        return _unwrapped_object(encode_arguments)
+    text = _unwrapped_input(encode_arguments)
     return _bare_patch(text) if tool.name == PATCH_TOOL else text
 
 
