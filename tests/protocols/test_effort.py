@@ -45,7 +45,7 @@ def test_a_budget_means_an_effort(budget: int, effort: Effort) -> None:
         (Reasoning(effort="low", budget_tokens=32000), "low"),
     ],
 )
-def test_the_wanted_effort_is_read_in_whatever_words(reasoning: Reasoning, effort: Effort | None) -> None:
+def test_the_wanted_effort_is_decoded_from_every_form(reasoning: Reasoning, effort: Effort | None) -> None:
     assert wanted_effort(reasoning) == effort
 
 

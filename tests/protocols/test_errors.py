@@ -270,7 +270,7 @@ JSON_BODIES = [
 
 
 @pytest.mark.parametrize(("status", "body", "expected"), JSON_BODIES)
-def test_an_error_in_json_is_read(status: int, body: dict[str, object], expected: WireError) -> None:
+def test_an_error_in_json_is_decoded(status: int, body: dict[str, object], expected: WireError) -> None:
     assert decode_error(status, msgspec.json.encode(body)) == expected
 
 
@@ -402,7 +402,7 @@ TOO_MANY = (
 
 
 @pytest.mark.parametrize(("message", "expected"), TOO_MANY)
-def test_it_is_reported_whether_the_prompt_or_the_answer_is_too_long(message: str, expected: object) -> None:
+def test_a_prompt_that_is_too_long_differs_from_an_answer_that_is(message: str, expected: object) -> None:
     error = decode_error(400, msgspec.json.encode({"error": {"message": message}}))
     assert (error.type, error.param, error.tokens, error.limit) == expected
 
@@ -427,7 +427,7 @@ def test_it_is_reported_whether_the_prompt_or_the_answer_is_too_long(message: st
         (418, b"[]", WireError(T.INVALID_REQUEST, "[]", 418)),
     ],
 )
-def test_an_error_in_no_json_is_read(status: int, body: bytes, expected: WireError) -> None:
+def test_an_error_that_is_no_json_is_decoded(status: int, body: bytes, expected: WireError) -> None:
     assert decode_error(status, body) == expected
 
 
@@ -483,7 +483,7 @@ def test_an_error_in_no_json_is_read(status: int, body: bytes, expected: WireErr
         ({}, None),
     ],
 )
-def test_an_error_inside_a_regular_reply_is_found(
+def test_an_error_inside_a_regular_answer_is_found(
     record: dict[str, object], expected: WireError | None
 ) -> None:
     assert decode_embedded_error(record) == expected

@@ -72,7 +72,7 @@ def test_every_program_has_an_ending_for_every_cause() -> None:
         (30.0, False, ErrorType.RATE_LIMIT),
     ],
 )
-def test_a_client_is_to_wait_only_when_nobody_else_can(
+def test_a_client_is_made_to_wait_only_when_switchyard_can_wait_no_longer(
     recovery: float | None, used_up: bool, cause: Cause
 ) -> None:
     assert cause_of(error(ErrorType.RATE_LIMIT), recovery, hold_used_up=used_up) is cause
@@ -188,9 +188,7 @@ def test_the_status_of_the_upstream_is_kept_whatever_its_type(
 
 @pytest.mark.parametrize("situation", Situation)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_another_program_is_reported_the_time_of_the_recovery(
-    protocol: ProtocolName, situation: Situation
-) -> None:
+def test_another_program_gets_the_time_of_the_recovery(protocol: ProtocolName, situation: Situation) -> None:
     answer = replied(OTHER, protocol, situation, recovery_seconds=1799.5)
     assert (answer.status, answer.headers) == (529, (("retry-after", "1800"),))
 

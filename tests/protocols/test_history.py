@@ -151,5 +151,5 @@ def test_the_billing_line_is_removed_from_the_first_block_only(
     assert without_billing_line(given) == kept
 
 
-def test_the_text_of_a_message_is_all_it_says() -> None:
+def test_the_text_of_a_message_is_all_of_its_texts() -> None:
     assert text_of((Thinking("t"), Text("a"), IMAGE, Text(""), Refusal("b"))) == "a\n\nb"

@@ -37,7 +37,7 @@ def test_an_id_is_shortened_to_what_openai_allows() -> None:
     assert openai_call_id(shortest_changed) != openai_call_id("c" * 66)
 
 
-def test_calls_of_one_id_and_their_results_are_reported_apart() -> None:
+def test_calls_of_one_id_get_ids_of_their_own_with_their_results() -> None:
     def turn(*ids: str) -> tuple[Message, Message]:
         calls = tuple(ToolCall(id, "f", "{}") for id in ids)
         return Message("assistant", calls), Message("user", tuple(ToolResult(id, ()) for id in ids))

@@ -16,7 +16,7 @@ VALUES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=list(VALUES))
-def test_what_is_read_and_written_in_steps_is_the_same(value: dict[str, Any]) -> None:
+def test_what_is_decoded_and_encoded_in_steps_is_the_same(value: dict[str, Any]) -> None:
     written = msgspec.json.encode(value)
     assert encode_large(value) == written
     assert decode_large(written) == value
@@ -24,7 +24,7 @@ def test_what_is_read_and_written_in_steps_is_the_same(value: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("value", [[LONG, {"a": LONG}], LONG, [1]])
-def test_what_is_no_object_is_read_too(value: object) -> None:
+def test_what_is_no_object_is_decoded_too(value: object) -> None:
     assert decode_large(msgspec.json.encode(value)) == value
 
 

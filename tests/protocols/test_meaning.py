@@ -238,7 +238,7 @@ ROWS: list[tuple[int, object, ErrorType]] = [
 
 
 @pytest.mark.parametrize(("status", "body", "type"), ROWS)
-def test_an_error_means_what_its_words_say(status: int, body: object, type: ErrorType) -> None:
+def test_an_error_means_what_its_words_mean(status: int, body: object, type: ErrorType) -> None:
     assert meaning_of(status, body) is type
 
 
@@ -271,7 +271,7 @@ QUOTES: list[tuple[int, object]] = [
 
 
 @pytest.mark.parametrize(("status", "body"), QUOTES)
-def test_what_quotes_the_request_says_nothing_about_the_upstream(status: int, body: object) -> None:
+def test_what_quotes_the_request_means_nothing_for_the_upstream(status: int, body: object) -> None:
     assert meaning_of(status, body) is INVALID
 
 
@@ -316,7 +316,7 @@ def test_quotations_and_addresses_are_left_out(words: str, left: str) -> None:
         ("tokens per minute exceeded", False),
     ],
 )
-def test_a_limit_is_of_the_account_only_where_the_answer_says_so(message: str, expected: bool) -> None:
+def test_a_limit_is_of_the_account_only_where_the_answer_names_it(message: str, expected: bool) -> None:
     assert is_of_account(decode_error(429, msgspec.json.encode(said(message)))) is expected
 
 

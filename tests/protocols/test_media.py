@@ -23,11 +23,11 @@ from switchyard.protocols.media import data_url, parse_data_url, sniffed_media_t
         ("", None),
     ],
 )
-def test_a_data_url_is_read(url: str, parsed: tuple[str, str] | None) -> None:
+def test_a_data_url_is_decoded(url: str, parsed: tuple[str, str] | None) -> None:
     assert parse_data_url(url) == parsed
 
 
-def test_what_is_written_is_read() -> None:
+def test_what_is_encoded_is_decoded() -> None:
     assert parse_data_url(data_url("image/gif", "AAAA")) == ("image/gif", "AAAA")
 
 

@@ -387,7 +387,7 @@ def test_the_same_request_is_always_the_same_bytes(kind: str, protocol: Protocol
     assert first == second
 
 
-def test_a_server_without_tools_is_not_asked_for_them() -> None:
+def test_a_request_with_tools_is_refused_for_a_server_without_them() -> None:
     for case in ("Claude Code, first turn", "Codex, first turn"):
         with pytest.raises(BadRequest, match="takes no tools"):
             sent_to("fastchat", "chat", *CASES[case])

@@ -86,7 +86,7 @@ PILE = b"[" + b"[]," * 100_000 + b"[]]"
 
 
 @pytest.mark.parametrize("field", ["metadata", "prompt_cache_key", "stream_options"])
-def test_what_is_too_large_for_its_place_is_not_read(field: str) -> None:
+def test_what_is_too_large_counts_as_absent(field: str) -> None:
     body = b'{"model":"m","%b":%b}' % (field.encode(), PILE)
     for protocol in PROTOCOLS:
         summary = read_request_summary(protocol, body, {})

@@ -1,4 +1,4 @@
-"""When to ask again, as services say it: in headers, in body fields and in sentences."""
+"""When to try again, as services state it: in headers, in body fields and in sentences."""
 
 import time
 from typing import Any
@@ -159,9 +159,7 @@ HEADERS: list[tuple[Headers, ErrorType, float | None]] = [
 
 
 @pytest.mark.parametrize(("headers", "type", "seconds"), HEADERS)
-def test_a_429_is_waited_out_as_its_headers_say(
-    headers: Headers, type: ErrorType, seconds: float | None
-) -> None:
+def test_a_429_is_waited_out_by_its_headers(headers: Headers, type: ErrorType, seconds: float | None) -> None:
     assert wait_of(429, EXCEEDED, headers) == (type, seconds)
 
 
@@ -583,13 +581,13 @@ BODIES: list[tuple[str, int, object, ErrorType, float | None]] = [
 @pytest.mark.parametrize(
     ("status", "body", "type", "seconds"), [row[1:] for row in BODIES], ids=[row[0] for row in BODIES]
 )
-def test_an_answer_of_a_real_service_is_waited_out_as_it_says(
+def test_an_answer_of_a_real_service_is_waited_out_by_its_hints(
     status: int, body: object, type: ErrorType, seconds: float | None
 ) -> None:
     assert wait_of(status, body) == (type, seconds)
 
 
-def test_a_wait_inside_a_stream_is_read_as_well() -> None:
+def test_a_wait_inside_a_stream_is_found_as_well() -> None:
     """The Codex service reports the limit in a record of a stream, headers included."""
     record = {
         "type": "error",
@@ -619,7 +617,7 @@ def test_a_wait_inside_a_stream_is_read_as_well() -> None:
         "prompt is too long: 9 tokens > 5 maximum, retry in 5s",
     ],
 )
-def test_no_wait_is_read_from_an_error_of_the_request(message: str) -> None:
+def test_an_error_of_the_request_has_no_wait(message: str) -> None:
     assert wait_of(400, said(message))[1] is None
 
 
@@ -654,7 +652,7 @@ def test_of_several_hints_the_fitting_one_counts(
     assert wait_of(429, body, headers) == expected
 
 
-def test_credit_comes_back_when_the_latest_hint_says() -> None:
+def test_credit_comes_back_at_the_latest_hint() -> None:
     error = WireError(ErrorType.BILLING, "no credit", 402, retry_after=10.0, resets_at=NOW + 3 * DAY)
     assert with_hints(error, {"retry-after": "60"}, NOW).retry_after == 3 * DAY
 
@@ -683,7 +681,7 @@ def test_credit_comes_back_when_the_latest_hint_says() -> None:
         ("9" * 60_000 + "s", None),
     ],
 )
-def test_a_duration_is_written_in_many_ways(text: str, seconds: float | None) -> None:
+def test_a_duration_has_many_forms(text: str, seconds: float | None) -> None:
     assert duration(text) == seconds
 
 
@@ -705,7 +703,7 @@ def test_a_moment_without_a_zone_is_the_first_that_may_be_meant(message: str, se
     assert named_moment(message, NOW, HERE) == seconds
 
 
-def test_http_dates_are_read() -> None:
+def test_http_dates_are_decoded() -> None:
     assert http_date("Fri, 15 Jan 2027 08:00:00 GMT") == NOW
     assert http_date("no date") is None
 

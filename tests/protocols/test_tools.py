@@ -1,4 +1,4 @@
-"""Tools lowered to functions, and their calls raised again."""
+"""Tools declared as functions, and their calls restored."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def test_a_function_stays_as_it_is() -> None:
     assert names == {"read": tool}
 
 
-def test_a_custom_tool_becomes_a_function_with_its_grammar_reported() -> None:
+def test_a_custom_tool_becomes_a_function_whose_description_has_the_grammar() -> None:
     (lowered,), _ = to_functions((PATCH,), custom=False)
     assert lowered.parameters == CUSTOM_SCHEMA
     assert lowered.description == (
@@ -120,7 +120,7 @@ def test_a_tool_that_is_no_longer_declared_has_a_name_all_the_same() -> None:
         (ToolCall("c", "p", "", "custom"), True, ""),
     ],
 )
-def test_arguments_are_reported_as_json(call: ToolCall, custom: bool, wire: str) -> None:
+def test_arguments_are_sent_as_json(call: ToolCall, custom: bool, wire: str) -> None:
     assert encode_arguments(call, custom=custom) == wire
 
 
@@ -148,7 +148,7 @@ def test_only_closed_schemas_fit_the_strict_mode(schema: dict[str, Any], fits: b
     assert fits_strict(schema) == fits
 
 
-def test_a_deep_schema_is_read_all_the_same() -> None:
+def test_a_deep_schema_is_understood() -> None:
     deep: dict[str, Any] = CLOSED
     for _ in range(5000):
         deep = {"type": "array", "items": deep}
@@ -187,7 +187,7 @@ BARE = "*** Begin Patch\n*** Add File: a\n+x\n*** End Patch"
         ("no patch", PATCH, "no patch"),
     ],
 )
-def test_arguments_are_raised_to_what_the_client_expects(
+def test_arguments_are_restored_to_what_the_client_expects(
     wire: str, tool: Tool | None, arguments: str
 ) -> None:
     assert restore_arguments(wire, tool) == arguments

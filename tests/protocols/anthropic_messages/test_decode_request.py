@@ -1,4 +1,4 @@
-"""Clients' requests, read field by field."""
+"""The requests of clients, decoded field by field."""
 
 from typing import Any
 
@@ -189,7 +189,7 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("fields", "expected"), FIELDS, ids=lambda value: ",".join(value))
-def test_each_field_is_read(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_each_field_is_decoded(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     reported = read(**fields)
     defaults = read()
     for name in Request.__struct_fields__:
@@ -265,7 +265,7 @@ USER_BLOCKS: list[tuple[dict[str, Any], tuple[neutral.Block, ...]]] = [
 
 
 @pytest.mark.parametrize(("block", "expected"), USER_BLOCKS)
-def test_each_block_of_a_user_is_read(block: dict[str, Any], expected: tuple[neutral.Block, ...]) -> None:
+def test_each_block_of_a_user_is_decoded(block: dict[str, Any], expected: tuple[neutral.Block, ...]) -> None:
     assert blocks("user", block) == expected
 
 
@@ -312,7 +312,7 @@ ASSISTANT_BLOCKS: list[tuple[tuple[dict[str, Any], ...], tuple[neutral.Block, ..
 
 
 @pytest.mark.parametrize(("reported", "expected"), ASSISTANT_BLOCKS)
-def test_each_block_of_an_assistant_is_read(
+def test_each_block_of_an_assistant_is_decoded(
     reported: tuple[dict[str, Any], ...], expected: tuple[neutral.Block, ...]
 ) -> None:
     assert blocks("assistant", *reported) == expected
@@ -324,7 +324,7 @@ def test_unknown_output_of_a_model_is_a_loss() -> None:
     assert request.losses == (Loss("messages.1.content.1", "no other protocol has blocks of type 'sparkle'"),)
 
 
-def test_system_messages_keep_their_place() -> None:
+def test_system_messages_keep_their_position() -> None:
     request = read(messages=[ASK, {"role": "system", "content": "S"}, {"role": "assistant", "content": "a"}])
     assert request.messages == (
         Message("user", (Text("x"),)),

@@ -1,4 +1,4 @@
-"""Requests of other protocols, written for a Messages upstream."""
+"""Requests of other protocols, encoded for a Messages upstream."""
 
 from typing import Any
 
@@ -214,12 +214,12 @@ LOST: list[tuple[dict[str, Any], list[str]]] = [
 
 
 @pytest.mark.parametrize(("fields", "lost"), LOST, ids=lambda value: str(value)[:60])
-def test_what_this_protocol_has_no_words_for_is_a_loss(fields: dict[str, Any], lost: list[str]) -> None:
+def test_what_this_protocol_has_no_field_for_is_a_loss(fields: dict[str, Any], lost: list[str]) -> None:
     assert [loss.field for loss in send(request(**fields)).losses] == lost
 
 
 @pytest.mark.parametrize(("fields", "expected"), FIELDS, ids=lambda value: str(value)[:60])
-def test_each_field_is_written(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_each_field_is_encoded(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     plain = {"model": "model-a", "max_tokens": 8192, "messages": [{"role": "user", "content": "x"}]}
     assert written(request(**fields)) == plain | expected
 
@@ -295,7 +295,7 @@ LIMITED = [
 
 
 @pytest.mark.parametrize(("reasoning", "max_tokens", "expected"), LIMITED)
-def test_an_answer_is_asked_for_no_longer_than_the_upstream_gives(
+def test_the_requested_answer_is_no_longer_than_the_upstream_gives(
     reasoning: Reasoning, max_tokens: int | None, expected: tuple[Any, Any, int]
 ) -> None:
     sent = send(
@@ -650,7 +650,7 @@ def test_capabilities_that_take_something_away() -> None:
     }
 
 
-def test_an_error_says_so_itself_where_the_flag_is_overlooked() -> None:
+def test_a_failed_result_states_it_where_the_flag_is_ignored() -> None:
     failed = neutral.ToolResult("a", (Text("no such file"),), is_error=True)
     asked = request(
         user(Text("x")), neutral.Message("assistant", (neutral.ToolCall("a", "w", "{}"),)), user(failed)
@@ -660,7 +660,7 @@ def test_an_error_says_so_itself_where_the_flag_is_overlooked() -> None:
         assert (result["content"], result["is_error"]) == (said, True)
 
 
-def test_models_without_eyes_get_a_note() -> None:
+def test_models_that_read_no_images_get_a_note() -> None:
     sent = send(request(user(Image("image/png", PNG), Text("x"))), images=False)
     assert msgspec.json.decode(sent.body)["messages"][0]["content"] == [
         {"type": "text", "text": "[image omitted: the model reads no images]"},
@@ -669,7 +669,7 @@ def test_models_without_eyes_get_a_note() -> None:
     assert sent.losses == (Loss("image", "this upstream reads no images"),)
 
 
-def test_text_documents_are_reported_where_files_are_unknown() -> None:
+def test_text_documents_are_text_where_files_are_unknown() -> None:
     reported = messages(user(Document("text/plain", "d", title="T", context="C")), files=False)
     assert reported == [("user", "T\n\nC\n\nd")]
 
@@ -704,6 +704,6 @@ def test_what_would_change_the_meaning_is_refused(
         send(asked, **capabilities)
 
 
-def test_the_same_request_is_written_byte_for_byte_the_same() -> None:
+def test_the_same_request_is_encoded_byte_for_byte_the_same() -> None:
     asked = golden(Signature("SIG", ISSUER))
     assert send(asked, cache_control=True).body == send(asked, cache_control=True).body

@@ -1,4 +1,4 @@
-"""Chat requests, read from clients and written for upstreams of every capability."""
+"""Chat requests, decoded from clients and encoded for upstreams of every capability."""
 
 from typing import Any
 
@@ -102,7 +102,7 @@ GOLDEN = neutral.Request(
 )
 
 
-def test_one_conversation_is_written_and_read() -> None:
+def test_one_conversation_is_encoded_and_decoded() -> None:
     assert written(GOLDEN, max_tokens_field="max_completion_tokens") == WIRE_GOLDEN
     call = GOLDEN.messages[1].content[1:]
     unthought = (GOLDEN.messages[0], Message("assistant", call), GOLDEN.messages[2])
@@ -248,7 +248,7 @@ FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("fields, expected", FIELDS.values(), ids=FIELDS)
-def test_fields_are_read(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_fields_are_decoded(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     assert read(**fields) == asked(**expected)
 
 
@@ -346,14 +346,14 @@ MESSAGES: dict[str, tuple[list[dict[str, Any]], tuple[str, ...], tuple[Message, 
 
 
 @pytest.mark.parametrize("messages, system, expected", MESSAGES.values(), ids=MESSAGES)
-def test_messages_are_read(
+def test_messages_are_decoded(
     messages: list[dict[str, Any]], system: tuple[str, ...], expected: tuple[Message, ...]
 ) -> None:
     request = read_messages(*messages)
     assert (request.system, request.messages) == (system, expected)
 
 
-def test_names_of_speakers_are_lost_and_said_so() -> None:
+def test_names_of_speakers_are_a_loss() -> None:
     request = read_messages({"role": "user", "name": "bob", "content": "hi"})
     assert request.losses == (Loss("messages.name", "only Chat names the speakers"),)
 
@@ -492,7 +492,7 @@ def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
         ({}, {"reasoning_effort": "template"}, {}),
     ],
 )
-def test_fields_are_written_as_the_upstream_takes_them(
+def test_fields_are_encoded_as_the_upstream_takes_them(
     fields: dict[str, Any], capabilities: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     assert written(asked(**fields), **capabilities) == {"model": "m", "messages": HELLO, **expected}
@@ -512,13 +512,13 @@ def test_fields_are_written_as_the_upstream_takes_them(
         ({"logprobs": 3}, {}, ["logprobs"]),
     ],
 )
-def test_what_the_upstream_does_not_take_is_said(
+def test_what_the_upstream_does_not_take_is_a_loss(
     fields: dict[str, Any], capabilities: dict[str, Any], lost: list[str]
 ) -> None:
     assert losses(asked(**fields), **capabilities) == lost
 
 
-def test_a_begun_answer_is_gone_on_with() -> None:
+def test_an_answer_that_the_client_began_is_continued() -> None:
     begun = asked(*SAID_HELLO, Message("assistant", (Text("{"),)))
     reported = {"continue_final_message": True, "add_generation_prompt": False}
     body = written(begun, continues_answer=True)
@@ -527,13 +527,13 @@ def test_a_begun_answer_is_gone_on_with() -> None:
     assert not reported.keys() & written(asked(), continues_answer=True).keys()
 
 
-def test_calls_are_not_reported_to_a_server_that_knows_none() -> None:
+def test_calls_are_refused_for_a_server_without_tools() -> None:
     reported = asked(*SAID_HELLO, Message("assistant", (ToolCall("1", "f", "{}"),)))
     with pytest.raises(BadRequest, match="takes no tools"):
         written(reported, tools=False)
 
 
-def test_thoughts_that_stay_behind_are_said() -> None:
+def test_thinking_that_is_not_sent_is_a_loss() -> None:
     thought = asked(*SAID_HELLO, Message("assistant", (Thinking("T"), Text("a"))))
     assert losses(thought) == ["thinking"]
     assert losses(thought, reasoning_history="reasoning_content") == []
@@ -547,7 +547,7 @@ def test_thoughts_that_stay_behind_are_said() -> None:
         (("A",), {"stop": False}, None, ("A",)),
     ],
 )
-def test_stops_that_cannot_be_reported_are_left_to_be_scanned_for(
+def test_stops_that_cannot_be_sent_are_watched_for(
     stops: tuple[str, ...], capabilities: dict[str, Any], reported: list[str] | None, left: tuple[str, ...]
 ) -> None:
     sent = encode_request(asked(stop=stops), Target("m", "i", Capabilities(**capabilities)))
@@ -647,7 +647,7 @@ def test_images_of_results_follow_in_a_message_of_the_user() -> None:
     ]
 
 
-def test_a_result_that_is_missing_is_reported_as_an_error() -> None:
+def test_a_missing_result_is_sent_as_an_error() -> None:
     assert messages_of(assistant(CALL), user(Text("go on")))[1:] == [
         {"role": "tool", "tool_call_id": "1", "content": "Error: (no result recorded)"},
         {"role": "user", "content": "go on"},
@@ -677,7 +677,7 @@ def test_arguments_keep_their_order() -> None:
 MID_SYSTEM = (user(Text("a")), Message("system", (Text("S"),)), assistant(Text("b")), user(Text("c")))
 
 
-def test_system_messages_stay_in_place_where_they_may() -> None:
+def test_system_messages_keep_their_position_where_they_may() -> None:
     assert [message["role"] for message in messages_of(*MID_SYSTEM)] == [
         "user",
         "system",
@@ -760,7 +760,7 @@ def test_images_and_files() -> None:
     ]
 
 
-def test_an_image_for_a_model_without_vision_is_marked_and_said() -> None:
+def test_an_image_for_a_model_without_vision_is_a_note_and_a_loss() -> None:
     request = asked(user(Text("a"), Image("image/png", PNG)))
     assert written(request, images=False)["messages"] == [
         {"role": "user", "content": "a\n\n[image omitted: the model reads no images]"}
@@ -811,7 +811,7 @@ def test_the_choice_of_tools(choice: ToolChoice, capabilities: dict[str, Any], e
         (ToolChoice("named", "w"), "You must call the tool `w` in your next reply."),
     ],
 )
-def test_a_choice_that_cannot_be_forced_is_said_in_words(choice: ToolChoice, sentence: str) -> None:
+def test_a_choice_that_cannot_be_forced_is_an_instruction(choice: ToolChoice, sentence: str) -> None:
     body = written(asked(tools=(WEATHER,), tool_choice=choice), forced_tool_choice=False)
     assert body["messages"][0] == {"role": "system", "content": sentence}
 
@@ -821,7 +821,7 @@ def test_settings_of_tools_go_with_the_last_tool() -> None:
     assert body == {"model": "m", "messages": HELLO}
 
 
-def test_only_allowed_tools_are_reported() -> None:
+def test_only_allowed_tools_are_sent() -> None:
     choice = ToolChoice("required", allowed=("w",))
     body = written(asked(tools=(WEATHER, Tool("x")), tool_choice=choice))
     assert (body["tools"], body["tool_choice"]) == ([WIRE_WEATHER], "required")
@@ -851,7 +851,7 @@ CLOSED = {
         (Tool("w", parameters=SCHEMA), None),
     ],
 )
-def test_strict_is_reported_only_where_the_schema_allows_it(tool: Tool, strict: bool | None) -> None:
+def test_strict_is_sent_only_where_the_schema_allows_it(tool: Tool, strict: bool | None) -> None:
     assert written(asked(tools=(tool,)))["tools"][0]["function"].get("strict") is strict
 
 

@@ -324,7 +324,7 @@ ITEMS: dict[str, tuple[Any, tuple[Message, ...]]] = {
 
 
 @pytest.mark.parametrize("name", ITEMS)
-def test_items_are_read_as_messages(name: str) -> None:
+def test_items_are_decoded_as_messages(name: str) -> None:
     items, messages = ITEMS[name]
     assert read(input=items).messages == messages
 
@@ -371,7 +371,7 @@ TOOLS: dict[str, tuple[Any, tuple[Tool, ...]]] = {
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_tools_are_read_wherever_they_stand(name: str) -> None:
+def test_tools_are_decoded_wherever_they_stand(name: str) -> None:
     declaration, tools = TOOLS[name]
     additional = [user("hi"), {"type": "additional_tools", "role": "developer", "tools": [declaration]}]
     found = [{"type": "tool_search_output", "call_id": None, "tools": [declaration]}, user("hi")]
@@ -391,7 +391,7 @@ def test_a_top_level_tool_wins() -> None:
     )
 
 
-def test_hosted_search_is_read_in_neutral_words() -> None:
+def test_hosted_search_is_decoded() -> None:
     search = {
         "type": "web_search",
         "external_web_access": False,
@@ -431,11 +431,11 @@ CHOOSABLE = [
 
 
 @pytest.mark.parametrize(("choice", "expected"), CHOICES)
-def test_the_choice_is_read(choice: Any, expected: ToolChoice) -> None:
+def test_the_choice_is_decoded(choice: Any, expected: ToolChoice) -> None:
     assert read(tools=CHOOSABLE, tool_choice=choice).tool_choice == expected
 
 
-def test_settings_are_read() -> None:
+def test_settings_are_decoded() -> None:
     request = read(
         max_output_tokens=5,
         temperature=1,
@@ -504,7 +504,7 @@ LOST: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("fields", "lost"), LOST)
-def test_what_gets_lost_is_reported(fields: dict[str, Any], lost: str) -> None:
+def test_what_is_not_carried_over_is_a_loss(fields: dict[str, Any], lost: str) -> None:
     assert [loss.field for loss in read(**fields).losses] == [lost]
 
 
@@ -721,7 +721,7 @@ def test_a_schema_that_the_strict_mode_refuses_is_not_called_strict() -> None:
     assert tool["strict"] is False
 
 
-def test_tools_are_lowered_for_local_servers() -> None:
+def test_tools_are_functions_for_local_servers() -> None:
     sent = write(said(HI, tools=KINDS), LOCAL)
     tools = body_of(sent)["tools"]
     assert [(tool["type"], tool["name"]) for tool in tools] == [
@@ -766,7 +766,7 @@ HISTORY = (
 )
 
 
-def test_a_history_is_written_in_its_own_kinds() -> None:
+def test_a_history_is_encoded_in_its_own_kinds() -> None:
     items = body_of(write(said(*HISTORY, tools=KINDS)))["input"][1:]
     assert items == [
         {"type": "custom_tool_call", "call_id": "1", "name": "apply_patch", "input": "raw"},
@@ -790,7 +790,7 @@ def test_a_history_is_written_in_its_own_kinds() -> None:
     ]
 
 
-def test_a_history_is_lowered_for_local_servers() -> None:
+def test_a_history_has_only_functions_for_local_servers() -> None:
     items = body_of(write(said(*HISTORY, tools=KINDS), LOCAL))["input"][1:]
     assert items[:2] == [
         {"type": "function_call", "call_id": "1", "name": "apply_patch", "arguments": '{"input":"raw"}'},
@@ -824,7 +824,7 @@ WRITTEN_CHOICES: list[tuple[ToolChoice, Capabilities, Any]] = [
 
 
 @pytest.mark.parametrize(("choice", "capabilities", "expected"), WRITTEN_CHOICES)
-def test_the_choice_is_written_flat(choice: ToolChoice, capabilities: Capabilities, expected: Any) -> None:
+def test_the_choice_is_encoded_flat(choice: ToolChoice, capabilities: Capabilities, expected: Any) -> None:
     request = said(HI, tools=KINDS, hosted_tools=(HostedTool("web_search"),), tool_choice=choice)
     assert body_of(write(request, capabilities))["tool_choice"] == expected
 
@@ -834,12 +834,12 @@ def test_allowed_tools_are_the_only_ones_of_a_local_server() -> None:
     assert [tool["name"] for tool in body["tools"]] == ["f"]
 
 
-def test_without_tools_nothing_is_said_about_them() -> None:
+def test_without_tools_their_settings_are_left_out() -> None:
     body = body_of(write(said(HI, tool_choice=ToolChoice("auto"), parallel_tool_calls=False)))
     assert not {"tools", "tool_choice", "parallel_tool_calls"} & set(body)
 
 
-def test_hosted_search_is_written() -> None:
+def test_hosted_search_is_encoded() -> None:
     options = {
         "allowed_domains": ["x"],
         "blocked_domains": ["y"],
@@ -917,7 +917,7 @@ SETTINGS: list[tuple[dict[str, Any], Capabilities, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("fields", "capabilities", "expected"), SETTINGS)
-def test_settings_are_written_as_the_upstream_takes_them(
+def test_settings_are_encoded_as_the_upstream_takes_them(
     fields: dict[str, Any], capabilities: Capabilities, expected: dict[str, Any]
 ) -> None:
     body = body_of(write(said(HI, **fields), capabilities))
@@ -939,11 +939,11 @@ def test_long_identifiers_are_hashed() -> None:
     assert len(body["safety_identifier"]) == 64 and body["safety_identifier"] != "u" * 64
 
 
-def test_stops_are_left_to_whoever_reads_the_reply() -> None:
+def test_stops_are_watched_for_in_the_answer() -> None:
     assert write(said(HI, stop=("END",))).stops == ("END",)
 
 
-def test_a_reasoning_upstream_alone_is_asked_for_its_reasoning() -> None:
+def test_only_an_upstream_that_reasons_is_requested_to_return_its_reasoning() -> None:
     body = body_of(write(said(HI, reasoning=Reasoning("high")), Capabilities(reasoning_effort="none")))
     assert "include" not in body and "reasoning" not in body
 
@@ -956,7 +956,7 @@ ROLES: list[tuple[Capabilities, Any]] = [
 
 
 @pytest.mark.parametrize(("capabilities", "item"), ROLES)
-def test_a_late_system_message_keeps_its_place(capabilities: Capabilities, item: Any) -> None:
+def test_a_late_system_message_keeps_its_position(capabilities: Capabilities, item: Any) -> None:
     assert body_of(write(SYSTEM_LATER, capabilities))["input"][1] == item
 
 
@@ -1014,16 +1014,14 @@ DROPPED: list[tuple[Request, Capabilities, list[str]]] = [
 
 
 @pytest.mark.parametrize(("request_", "capabilities", "fields"), DROPPED)
-def test_what_the_upstream_is_not_reported_is_a_loss(
-    request_: Request, capabilities: Capabilities, fields: list[str]
-) -> None:
+def test_what_is_not_sent_is_a_loss(request_: Request, capabilities: Capabilities, fields: list[str]) -> None:
     sent = write(request_, capabilities)
     body_of(sent)
     assert [loss.field for loss in sent.losses] == fields
     assert all(isinstance(loss, Loss) and loss.why for loss in sent.losses)
 
 
-def test_a_compaction_is_asked_of_the_service_itself() -> None:
+def test_the_service_itself_is_requested_to_compact() -> None:
     assert body_of_trigger(write(said(HI, compact=True))) == {"type": "compaction_trigger"}
 
 
@@ -1037,7 +1035,7 @@ SAYABLE = [
 
 
 @pytest.mark.parametrize("name", SAYABLE)
-def test_what_was_read_can_be_written_for_every_upstream(name: str) -> None:
+def test_what_was_decoded_can_be_encoded_for_every_upstream(name: str) -> None:
     request = read(input=ITEMS[name][0])
     for capabilities in (Capabilities(), LOCAL):
         body_of(write(replace(request, messages=(HI, *request.messages, HI)), capabilities))
