@@ -5,7 +5,6 @@ a `SentRequest`, which decoding the upstream's answer needs again (renamed tools
 """
 
 from collections.abc import Callable, Mapping
-from re import Pattern
 from typing import Protocol
 
 import msgspec
@@ -51,35 +50,6 @@ class SentRequest(msgspec.Struct, frozen=True):
     input_estimate: int = 0
     compacts: bool = False
     """the answer is a summary, to be given as one `Compaction` block"""
-
-
-class RecordSummary(msgspec.Struct, frozen=True):
-    """What one record of a passthrough stream means, decoded without state.
-
-    `content`: the model has begun to answer (the commit point). `opens`: it has opened a block that may be filled much
-    later. `finished`: the protocol's regular end.
-    `signature`: opaque continuity data that this record carries. `is_odd`: the error has no form of this protocol,
-    so that its programs would not know it for one.
-    """
-
-    content: bool = False
-    finished: bool = False
-    usage: neutral.Usage | None = None
-    error: neutral.WireError | None = None
-    model: str | None = None
-    signature: str | None = None
-    stop_reason: neutral.StopReason | None = None
-    is_odd: bool = False
-    opens: bool = False
-
-
-class WholeSummary(msgspec.Struct, frozen=True):
-    """What a whole JSON answer of a passthrough exchange means."""
-
-    usage: neutral.Usage | None = None
-    error: neutral.WireError | None = None
-    model: str | None = None
-    signatures: tuple[str, ...] = ()
 
 
 class StreamDecoder(Protocol):
@@ -131,14 +101,3 @@ class Codec(msgspec.Struct, frozen=True):
     """What ends a broken stream in the client's protocol; given its first record, empty if none was sent."""
     keep_alive: bytes
     """A record that shows life, valid at any place of a stream."""
-
-    summary: Callable[[Record], RecordSummary]
-    summarize_whole: Callable[[bytes], WholeSummary]
-    notable: Pattern[bytes]
-    """Occurs in every record after the commit point that `glance` needs to see: usage, errors, the end."""
-
-    count_deltas: Callable[[bytes], int]
-    """How many records these are, if they are nothing but content of the model: the cheap look that spares all others.
-
-    They are whole and end with LF. 0 says nothing. Quotes inside texts are escaped, so no text can pass for a name.
-    """

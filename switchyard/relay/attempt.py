@@ -7,10 +7,11 @@ import msgspec
 from msgspec.structs import replace
 
 from switchyard.exchange import Failure, FailureKind
-from switchyard.protocols.codec import Codec, WholeSummary
+from switchyard.protocols.codec import Codec
 from switchyard.protocols.conversion import StreamConversion
 from switchyard.protocols.errors.retry_hints import with_hints
 from switchyard.protocols.neutral import WireError
+from switchyard.protocols.passthrough.inspect import INSPECTORS, WholeSummary
 from switchyard.protocols.passthrough.stream import PassthroughStream
 from switchyard.protocols.sse import BOM, PIECE_COST, RecordTooLarge, is_overgrown
 from switchyard.relay.failures import (
@@ -209,7 +210,7 @@ def _summary_without_error(codec: Codec, body: bytes) -> WholeSummary:
         msgspec.json.decode(body, type=msgspec.Raw)
     except msgspec.DecodeError:
         raise AttemptFailed(protocol_failure("sent JSON that breaks off or is broken")) from None
-    summary = codec.summarize_whole(body)
+    summary = INSPECTORS[codec.protocol].summarize_whole(body)
     if summary.error is not None:
         raise AttemptFailed(_failure(summary.error, body, "application/json"))
     return summary

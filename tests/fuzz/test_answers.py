@@ -12,6 +12,7 @@ from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.conversion import StreamConversion, convert_response
 from switchyard.protocols.errors.decode import decode_error
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
+from switchyard.protocols.passthrough.inspect import INSPECTORS
 from switchyard.protocols.passthrough.stream import PassthroughStream
 from switchyard.protocols.sse import Record, RecordTooLarge, SseDecoder, encode
 from tests.fuzz.material import REQUESTS, answers, damaged, fuzzed, grows_linearly, octets, quickly, records
@@ -37,7 +38,7 @@ SENT = SentRequest(b"{}", Target("sent", "issuer", Capabilities()))
 def test_a_whole_answer_is_read_or_found_to_be_none(protocol: ProtocolName, data: st.DataObject) -> None:
     body = data.draw(octets(damaged(answers(protocol))))
     with quickly():
-        CODECS[protocol].summarize_whole(body)
+        INSPECTORS[protocol].summarize_whole(body)
         for client in PROTOCOLS:
             asked = CODECS[client].decode_request(json.dumps(REQUESTS[client][0]).encode())
             convert_response(CODECS[protocol], CODECS[client], body, SENT, asked)

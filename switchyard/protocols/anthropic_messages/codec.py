@@ -6,12 +6,6 @@ from switchyard.protocols.anthropic_messages.decode_request import decode_reques
 from switchyard.protocols.anthropic_messages.decode_stream import StreamDecoder, decode_response
 from switchyard.protocols.anthropic_messages.encode_request import encode_request
 from switchyard.protocols.anthropic_messages.encode_stream import PING, StreamEncoder, encode_response
-from switchyard.protocols.anthropic_messages.record_summary import (
-    NOTABLE,
-    count_deltas,
-    summarize_whole,
-    summary,
-)
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.errors.decode import decode_error
 from switchyard.protocols.errors.table import encode_error, error_record
@@ -28,8 +22,4 @@ CODEC = Codec(
     encode_error=partial(encode_error, "messages"),
     encode_break=partial(error_record, "messages"),
     keep_alive=PING,
-    summary=summary,
-    summarize_whole=summarize_whole,
-    notable=NOTABLE,
-    count_deltas=count_deltas,
 )

@@ -9,7 +9,6 @@ from switchyard.protocols.openai_chat.decode_request import decode_request
 from switchyard.protocols.openai_chat.decode_stream import StreamDecoder, decode_response
 from switchyard.protocols.openai_chat.encode_request import encode_request
 from switchyard.protocols.openai_chat.encode_stream import KEEP_ALIVE, StreamEncoder
-from switchyard.protocols.openai_chat.record_summary import NOTABLE, count_deltas, summarize_whole, summary
 from switchyard.protocols.openai_chat.response import encode_response
 
 CODEC = Codec(
@@ -24,8 +23,4 @@ CODEC = Codec(
     encode_error=partial(encode_error, "chat"),
     encode_break=partial(error_record, "chat"),
     keep_alive=KEEP_ALIVE,
-    summary=summary,
-    summarize_whole=summarize_whole,
-    notable=NOTABLE,
-    count_deltas=count_deltas,
 )

@@ -18,12 +18,6 @@ from switchyard.protocols.openai_responses.decode_request import decode_request
 from switchyard.protocols.openai_responses.decode_stream import StreamDecoder, decode_response
 from switchyard.protocols.openai_responses.encode_request import encode_request
 from switchyard.protocols.openai_responses.encode_stream import StreamEncoder
-from switchyard.protocols.openai_responses.record_summary import (
-    NOTABLE,
-    count_deltas,
-    summarize_whole,
-    summary,
-)
 from switchyard.protocols.openai_responses.response import encode_response
 from switchyard.protocols.openai_responses.skeleton import response_object, skeleton
 
@@ -79,8 +73,4 @@ CODEC = Codec(
     encode_error=partial(encode_error, "responses"),
     encode_break=encode_break,
     keep_alive=KEEP_ALIVE,
-    summary=summary,
-    summarize_whole=summarize_whole,
-    notable=NOTABLE,
-    count_deltas=count_deltas,
 )

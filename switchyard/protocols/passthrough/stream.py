@@ -5,7 +5,8 @@ import re
 import msgspec
 
 from switchyard.protocols import neutral
-from switchyard.protocols.codec import Codec, RecordSummary
+from switchyard.protocols.codec import Codec
+from switchyard.protocols.passthrough.inspect import INSPECTORS, RecordSummary
 from switchyard.protocols.passthrough.model_name import StreamRenamer
 from switchyard.protocols.sse import MAX_RECORD_BYTES, PIECE_COST, Record, RecordTooLarge, SseDecoder
 
@@ -30,6 +31,7 @@ class PassthroughStream:
 
     def __init__(self, codec: Codec, requested_model: str, hide_usage: bool = False) -> None:
         self._codec = codec
+        self._inspector = INSPECTORS[codec.protocol]
         self._renamer = StreamRenamer(requested_model)
         self._hide_usage = hide_usage
         self._pending: list[bytes] = []
@@ -122,7 +124,7 @@ class PassthroughStream:
         """How many records may pass unseen; 0 unless it is all of them."""
         # the cheap look counts lines by their usual end
         is_usual = records.endswith(b"\n\n") and b"\r" not in records
-        return self._codec.count_deltas(records) if is_usual else 0
+        return self._inspector.count_deltas(records) if is_usual else 0
 
     def _look(self, records: bytes) -> bytes:
         """Reads the records one by one; gives them back without the ones the client did not ask for.
@@ -139,7 +141,7 @@ class PassthroughStream:
             hide = False
             if not self.content_begun or self._is_notable(raw):
                 for record in _decoded(raw):
-                    summary = self._codec.summary(record)
+                    summary = self._inspector.summary(record)
                     self._note(summary, raw)
                     hide = hide or (self._hide_usage and _accounts(summary, raw))
             if self._failed_oddly:
@@ -158,7 +160,7 @@ class PassthroughStream:
         return self.finished or (self.failed is not None and not self.owes_an_end)
 
     def _is_notable(self, raw: bytes) -> bool:
-        return self._codec.notable.search(raw) is not None or ERROR_EVENT.match(raw) is not None
+        return self._inspector.notable.search(raw) is not None or ERROR_EVENT.match(raw) is not None
 
     def _note(self, summary: RecordSummary, raw: bytes) -> None:
         if summary.model is not None:

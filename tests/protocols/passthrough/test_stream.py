@@ -11,6 +11,7 @@ from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
 from switchyard.protocols.openai_chat.codec import CODEC as CHAT
 from switchyard.protocols.openai_responses.codec import CODEC as RESPONSES
+from switchyard.protocols.passthrough.inspect import INSPECTORS
 from switchyard.protocols.passthrough.stream import PassthroughStream
 from switchyard.protocols.sse import Record
 from tests.protocols.sdks import said_to
@@ -187,7 +188,7 @@ def test_an_error_among_plain_deltas_of_one_packet_is_seen(
 @pytest.mark.parametrize("protocol", DELTAS)
 def test_plain_deltas_are_counted_and_say_nothing(protocol: ProtocolName) -> None:
     codec, deltas = CODECS[protocol], DELTAS[protocol] * 5
-    assert codec.count_deltas(deltas) == 5
+    assert INSPECTORS[codec.protocol].count_deltas(deltas) == 5
     stream = PassthroughStream(codec, "asked")
     assert stream.feed(DELTAS[protocol]) + stream.feed(deltas) == DELTAS[protocol] + deltas
     assert (stream.records, stream.failed, stream.usage, stream.finished) == (6, None, None, False)
@@ -255,7 +256,7 @@ def test_a_stream_cut_at_any_byte_is_whole_or_reported_to_be_broken(protocol: Pr
     for cut in range(len(stream) + 1):
         for record in (records := reported(protocol, stream[:cut])):
             assert record.data == b"[DONE]" or msgspec.json.decode(record.data)
-        *before, last = (CODECS[protocol].summary(record) for record in records)
+        *before, last = (INSPECTORS[protocol].summary(record) for record in records)
         assert last.finished or b"broke off" in records[-1].data
         assert not any(summary.finished or summary.error for summary in before)
 
@@ -318,8 +319,8 @@ def test_an_error_that_programs_would_not_see_is_reported_in_their_words_and_not
     records = reported(protocol, begun + error + (more if error.endswith(b"\n\n") else b""), size)
     assert records[:-1] == records_of(begun.replace(b'"theirs"', b'"asked"'))
     assert b"boom" in records[-1].data
-    assert CODECS[protocol].summary(records[-1]).error is not None
-    assert not CODECS[protocol].summary(records[-1]).is_odd
+    assert INSPECTORS[protocol].summary(records[-1]).error is not None
+    assert not INSPECTORS[protocol].summary(records[-1]).is_odd
 
 
 @pytest.mark.parametrize("before", [b"", b": queued\n\n", b"\n: a\n\n: b\n\n"])

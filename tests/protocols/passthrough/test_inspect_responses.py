@@ -5,12 +5,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from switchyard.protocols.codec import RecordSummary, WholeSummary
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
-from switchyard.protocols.openai_responses.record_summary import NOTABLE, summarize_whole, summary
+from switchyard.protocols.passthrough.inspect import INSPECTORS, RecordSummary, WholeSummary
 from switchyard.protocols.sse import Record
 from tests.protocols.openai_responses.test_encode_stream import WALKS, encoded
 from tests.protocols.validators import records_of
+
+INSPECTOR = INSPECTORS["responses"]
 
 USAGE = {"input_tokens": 50, "input_tokens_details": {"cached_tokens": 20}, "output_tokens": 9}
 READ = Usage(30, 20, output=9)
@@ -104,9 +105,9 @@ def test_one_record_says_what_it_says(
     event: dict[str, Any], expected: RecordSummary, is_notable: bool
 ) -> None:
     data = msgspec.json.encode(event)
-    assert summary(Record(data)) == expected
-    assert summary(Record(data, event.get("type", ""))) == expected
-    assert bool(NOTABLE.search(data)) == is_notable
+    assert INSPECTOR.summary(Record(data)) == expected
+    assert INSPECTOR.summary(Record(data, event.get("type", ""))) == expected
+    assert bool(INSPECTOR.notable.search(data)) == is_notable
 
 
 @pytest.mark.parametrize(
@@ -114,26 +115,26 @@ def test_one_record_says_what_it_says(
     [(Record(b"gone", "error"), "gone"), (Record(b'{"message":"gone"}', "error"), "gone")],
 )
 def test_an_error_event_is_an_error_whatever_its_data(record: Record, message: str) -> None:
-    seen = summary(record)
+    seen = INSPECTOR.summary(record)
     assert seen.error is not None and seen.error.message == message
     assert seen.is_odd is (record.data == b"gone"), "no program could read it"
 
 
 def test_an_error_that_only_its_event_line_names_is_notable() -> None:
-    assert NOTABLE.search(b'event: error\ndata: {"message":"gone"}\n\n')
+    assert INSPECTOR.notable.search(b'event: error\ndata: {"message":"gone"}\n\n')
 
 
 @pytest.mark.parametrize("data", [b"[DONE]", b"{nonsense", b"[]", b'"x"', b""])
 def test_a_record_that_says_nothing_is_passed_over(data: bytes) -> None:
-    assert summary(Record(data)) == RecordSummary()
+    assert INSPECTOR.summary(Record(data)) == RecordSummary()
 
 
 @pytest.mark.parametrize("walk", WALKS)
 def test_every_record_worth_a_summary_is_notable(walk: str) -> None:
     for record in records_of(encoded(WALKS[walk])):
-        seen = summary(record)
+        seen = INSPECTOR.summary(record)
         if seen.usage or seen.error or seen.finished or seen.signature or seen.model:
-            assert NOTABLE.search(record.data)
+            assert INSPECTOR.notable.search(record.data)
 
 
 def test_a_whole_body_is_read() -> None:
@@ -144,7 +145,7 @@ def test_a_whole_body_is_read() -> None:
         "error": None,
         "output": [REASONING, {"type": "message"}],
     }
-    assert summarize_whole(msgspec.json.encode(body)) == WholeSummary(READ, None, "m", ("opaque",))
+    assert INSPECTOR.summarize_whole(msgspec.json.encode(body)) == WholeSummary(READ, None, "m", ("opaque",))
 
 
 @pytest.mark.parametrize(
@@ -155,9 +156,9 @@ def test_a_whole_body_is_read() -> None:
     ],
 )
 def test_an_error_in_a_whole_body_is_read(body: Any) -> None:
-    assert summarize_whole(msgspec.json.encode(body)) == WholeSummary(error=BUSY)
+    assert INSPECTOR.summarize_whole(msgspec.json.encode(body)) == WholeSummary(error=BUSY)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"<html>"])
 def test_a_body_of_another_kind_says_nothing(body: bytes) -> None:
-    assert summarize_whole(body) == WholeSummary()
+    assert INSPECTOR.summarize_whole(body) == WholeSummary()

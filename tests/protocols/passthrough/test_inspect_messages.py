@@ -5,9 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from switchyard.protocols.anthropic_messages.codec import CODEC
-from switchyard.protocols.codec import RecordSummary, WholeSummary
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
+from switchyard.protocols.passthrough.inspect import INSPECTORS, RecordSummary, WholeSummary
 from switchyard.protocols.sse import Record
 from tests.protocols.anthropic_messages.script import (
     MST,
@@ -23,6 +22,8 @@ from tests.protocols.anthropic_messages.script import (
     thought,
 )
 from tests.protocols.validators import records_of
+
+INSPECTOR = INSPECTORS["messages"]
 
 BUSY = {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}
 OVERLOADED = WireError(ErrorType.OVERLOADED, "busy", 529)
@@ -73,7 +74,7 @@ SUMMARIES: dict[str, tuple[bytes, RecordSummary]] = {
 def test_a_record_is_read_as_a_summary(name: str) -> None:
     stream, expected = SUMMARIES[name]
     (seen,) = records_of(stream)
-    assert CODEC.summary(seen) == expected
+    assert INSPECTOR.summary(seen) == expected
 
 
 @pytest.mark.parametrize("name", SUMMARIES)
@@ -88,7 +89,7 @@ def test_whatever_a_summary_reports_is_notable(name: str) -> None:
         or summary.stop_reason
     )
     if tells:
-        assert CODEC.notable.search(stream)
+        assert INSPECTOR.notable.search(stream)
 
 
 @pytest.mark.parametrize(
@@ -96,15 +97,15 @@ def test_whatever_a_summary_reports_is_notable(name: str) -> None:
 )
 def test_plain_deltas_are_not_notable(piece: str) -> None:
     for stream in (bd(0, piece), thought(0, piece), args(0, piece), bs(0, "text"), be(0), PING):
-        assert not CODEC.notable.search(stream)
+        assert not INSPECTOR.notable.search(stream)
 
 
 def test_spaces_in_the_json_do_not_hide_anything() -> None:
-    assert CODEC.notable.search(b'data: { "type" : "message_stop" }')
+    assert INSPECTOR.notable.search(b'data: { "type" : "message_stop" }')
 
 
 def whole(**fields: Any) -> WholeSummary:
-    return CODEC.summarize_whole(msgspec.json.encode(fields))
+    return INSPECTOR.summarize_whole(msgspec.json.encode(fields))
 
 
 def test_a_whole_reply_is_read_as_a_summary() -> None:
@@ -118,8 +119,8 @@ def test_a_whole_reply_is_read_as_a_summary() -> None:
         usage=Usage(input=1, output=2), model="m", signatures=("S", "D")
     )
     assert whole(**BUSY) == WholeSummary(error=OVERLOADED)
-    assert CODEC.summarize_whole(b"<html>") == WholeSummary()
+    assert INSPECTOR.summarize_whole(b"<html>") == WholeSummary()
 
 
 def test_an_error_event_without_data_is_an_error() -> None:
-    assert CODEC.summary(Record(b"", "error")).error is not None
+    assert INSPECTOR.summary(Record(b"", "error")).error is not None

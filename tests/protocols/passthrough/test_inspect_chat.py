@@ -2,10 +2,9 @@
 
 import pytest
 
-from switchyard.protocols.codec import RecordSummary, WholeSummary
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
-from switchyard.protocols.openai_chat.record_summary import NOTABLE, summarize_whole, summary
 from switchyard.protocols.openai_chat.wire import NO_CHOICES
+from switchyard.protocols.passthrough.inspect import INSPECTORS, RecordSummary, WholeSummary
 from switchyard.protocols.sse import SseDecoder
 from tests.protocols.openai_chat.chunks import (
     DONE,
@@ -19,13 +18,15 @@ from tests.protocols.openai_chat.chunks import (
     usage,
 )
 
+INSPECTOR = INSPECTORS["chat"]
+
 USAGE = Usage(input=60, cache_read=40, output=10)
 COUNTS = counts(100, 40, 10)
 
 
 def at(stream: bytes) -> RecordSummary:
     (read,) = SseDecoder().feed(stream)
-    return summary(read)
+    return INSPECTOR.summary(read)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def at(stream: bytes) -> RecordSummary:
 )
 def test_a_record_as_a_summary(stream: bytes, expected: RecordSummary, notable: bool) -> None:
     assert at(stream) == expected
-    assert bool(NOTABLE.search(stream)) is notable
+    assert bool(INSPECTOR.notable.search(stream)) is notable
 
 
 @pytest.mark.parametrize(
@@ -94,15 +95,15 @@ def test_a_record_as_a_summary(stream: bytes, expected: RecordSummary, notable: 
 )
 def test_errors_of_every_shape_are_seen_and_notable(stream: bytes) -> None:
     assert at(stream).error is not None
-    assert NOTABLE.search(stream)
+    assert INSPECTOR.notable.search(stream)
 
 
 @pytest.mark.parametrize("space", [b"", b" "])
 def test_notable_records_are_found_however_they_are_spaced(space: bytes) -> None:
     for reported in (b'"usage":%b{', b'"finish_reason":%b"stop"', b'"error":%b{', b'"timings":%b{'):
-        assert NOTABLE.search(reported % space)
+        assert INSPECTOR.notable.search(reported % space)
     for idle in (b'"usage":%bnull', b'"finish_reason":%bnull', b'"delta":%b{"content":%b"an error, usage"}'):
-        assert not NOTABLE.search(idle.replace(b"%b", space))
+        assert not INSPECTOR.notable.search(idle.replace(b"%b", space))
 
 
 def test_the_reason_of_a_failed_choice_is_reported() -> None:
@@ -112,7 +113,7 @@ def test_the_reason_of_a_failed_choice_is_reported() -> None:
 
 
 def whole(text: str) -> WholeSummary:
-    return summarize_whole(text.encode())
+    return INSPECTOR.summarize_whole(text.encode())
 
 
 def test_a_whole_reply_as_a_summary() -> None:
