@@ -1,4 +1,4 @@
-"""What real servers' refusals teach: their wordings as a table."""
+"""What is learned from the refusals of real servers: their words as a table."""
 
 from typing import Any
 
@@ -193,7 +193,7 @@ def refusal(message: str, status: int = 400, **more: Any) -> WireError:
     return WireError(ErrorType.INVALID_REQUEST, message, status, **more)
 
 
-def taught(learned: LearnedLimit | None) -> object:
+def capabilities_in(learned: LearnedLimit | None) -> object:
     if learned is None:
         return None
     return STRIP if learned.strip_thinking else dict(learned.capabilities)
@@ -202,9 +202,9 @@ def taught(learned: LearnedLimit | None) -> object:
 @pytest.mark.parametrize(
     ("protocol", "case"), TABLE, ids=lambda value: str(value[0])[:60] if isinstance(value, tuple) else value
 )
-def test_a_refusal_teaches_what_the_server_lacks(protocol: ProtocolName, case: Case) -> None:
+def test_what_the_server_lacks_is_learned_from_its_refusal(protocol: ProtocolName, case: Case) -> None:
     known = Capabilities(reasoning_effort="budget") if "adaptive" in str(case[1]) else Capabilities()
-    assert taught(learned_from(refusal(case[0]), known)) == case[1]
+    assert capabilities_in(learned_from(refusal(case[0]), known)) == case[1]
 
 
 BODIES: tuple[tuple[ProtocolName, int, bytes, object], ...] = (
@@ -259,7 +259,9 @@ BODIES: tuple[tuple[ProtocolName, int, bytes, object], ...] = (
 def test_a_refusal_is_understood_in_its_own_envelope(
     protocol: ProtocolName, status: int, body: bytes, expected: object
 ) -> None:
-    assert taught(learned_from(CODECS[protocol].decode_error(status, body), Capabilities())) == expected
+    assert (
+        capabilities_in(learned_from(CODECS[protocol].decode_error(status, body), Capabilities())) == expected
+    )
 
 
 def test_the_most_a_model_answers_is_remembered() -> None:
@@ -317,11 +319,11 @@ NOTHING = (
 
 
 @pytest.mark.parametrize("error", NOTHING, ids=lambda error: error.message[:50])
-def test_any_other_refusal_teaches_nothing(error: WireError) -> None:
+def test_nothing_is_learned_from_any_other_refusal(error: WireError) -> None:
     assert learned_from(error, Capabilities()) is None
 
 
-def test_a_far_away_word_teaches_nothing() -> None:
+def test_nothing_is_learned_from_a_word_far_away() -> None:
     quoted = "x" * 3000
     assert learned_from(refusal(f"Invalid body: {{'content': '{quoted} an image'}}"), Capabilities()) is None
 
@@ -329,24 +331,24 @@ def test_a_far_away_word_teaches_nothing() -> None:
 def test_what_is_known_is_not_learned_again() -> None:
     error = refusal("Unsupported parameter: 'stop' is not supported with this model.")
     learned = learned_from(error, Capabilities(stop=False))
-    assert taught(learned) == {"dropped_fields": ("stop",)}
+    assert capabilities_in(learned) == {"dropped_fields": ("stop",)}
     assert learned_from(error, Capabilities(stop=False, dropped_fields=("stop",))) is None
 
 
 def test_refused_fields_add_up() -> None:
     known = Capabilities(dropped_fields=("store",))
     learned = learned_from(refusal("Unknown parameter: 'user'."), known)
-    assert taught(learned) == {"dropped_fields": ("store", "user")}
+    assert capabilities_in(learned) == {"dropped_fields": ("store", "user")}
 
 
 def test_refused_betas_add_up() -> None:
     error = refusal("Unexpected value(s) `b-2` for the `anthropic-beta` header.")
-    assert taught(learned_from(error, Capabilities(refused_betas=("a-1",)))) == {
+    assert capabilities_in(learned_from(error, Capabilities(refused_betas=("a-1",)))) == {
         "refused_betas": ("a-1", "b-2")
     }
     assert learned_from(error, Capabilities(refused_betas=("b-2",))) is None
 
 
-def test_a_lesson_says_why() -> None:
+def test_a_learned_limit_says_why() -> None:
     learned = learned_from(refusal("Unknown parameter: 'user'."), Capabilities())
     assert learned is not None and learned.why == "it does not know user"

@@ -107,10 +107,10 @@ def _messages_summary(record: Record) -> RecordSummary:
 
 def _messages_delta(event: Json) -> RecordSummary:
     delta = fields(event.get("delta"))
-    names = ("signature", "text", "thinking", "partial_json", "citation")
-    return RecordSummary(
-        content=any(delta.get(name) for name in names), signature=text(delta.get("signature")) or None
-    )
+    signature = text(delta.get("signature"))
+    texts = (text(delta.get(name)) for name in ("text", "thinking", "partial_json"))
+    has_content = bool(signature) or any(texts) or bool(fields(delta.get("citation")))
+    return RecordSummary(content=has_content, signature=signature or None)
 
 
 def _messages_block(event: Json) -> RecordSummary:
