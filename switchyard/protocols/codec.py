@@ -18,7 +18,7 @@ DEFAULT_CAPABILITIES = Capabilities()
 
 
 class BadRequest(Exception):
-    """The client's request cannot be understood, or not expressed for this upstream: one sentence, naming the field."""
+    """The client's request cannot be decoded or expressed for this upstream: one sentence that names the field."""
 
     def __init__(self, message: str, param: str = "", code: str = "") -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class SentRequest(msgspec.Struct, frozen=True):
     """A request in the upstream's protocol, and what is needed to decode the answer.
 
     `tools` maps the name on the wire to the client's own tool: a call of that name is given back under the tool's
-    kind, namespace and name. `stops` are stop sequences that were not sent: to be watched for.
+    kind, namespace and name. `stops` are stop sequences that the upstream does not know: to be scanned for.
     """
 
     body: bytes

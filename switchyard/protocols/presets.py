@@ -1,6 +1,6 @@
-"""Starting rows of the capability record: what the known kinds of servers take.
+"""Capability presets: what the known kinds of servers take.
 
-They come from the servers' own documentation; the file may override each, and refusals teach more.
+They come from the servers' own documentation; the file may override each, and more is learned from refusals.
 """
 
 from ipaddress import ip_address
@@ -163,7 +163,7 @@ LOCAL_SERVERS = frozenset({"vllm", "llama.cpp", "ollama", "lmstudio", "tgi", "fa
 
 
 def server_kind(kind: str, base_url: str) -> str:
-    """The kind the user names, or what the address tells; "" when nobody knows."""
+    """The kind that the user names, or that the address shows; "" if it is not known."""
     if kind != "auto":
         return kind
     parts = urlsplit(base_url)
@@ -175,7 +175,7 @@ def server_kind(kind: str, base_url: str) -> str:
 
 
 def is_local_server(kind: str, base_url: str) -> bool:
-    """True for a known local server: the user names its kind, or it stands at its usual port on a private address."""
+    """True for a known local server: the user names its kind, or it listens at its usual port on a private address."""
     if kind != "auto":
         return kind in LOCAL_SERVERS
     return server_kind(kind, base_url) in LOCAL_SERVERS and has_private_address(base_url)

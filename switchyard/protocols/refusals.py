@@ -135,7 +135,7 @@ REFUSED = (
 
 
 def _refused(words: str, *others: str) -> re.Pattern[str]:
-    """The words in a refusal's own sentence, whichever comes first; or other words that say so themselves."""
+    """The words in a refusal's own sentence, whichever comes first; or other words that are clear by themselves."""
     return _pattern(rf"{REFUSED}.{{0,100}}{words}|{words}.{{0,100}}{REFUSED}", *others)
 
 

@@ -44,7 +44,7 @@ def issuer_of(protocol: ProtocolName, base_url: str) -> str:
 
 
 def protocol_for(upstream: Upstream, client_protocol: ProtocolName) -> ProtocolName:
-    """What is spoken with this upstream; the demo speaks whatever the client does."""
+    """The protocol of this upstream; the demo has that of the client."""
     return client_protocol if upstream.is_demo else upstream.protocol
 
 

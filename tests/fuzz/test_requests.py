@@ -59,7 +59,7 @@ def test_a_repair_changes_a_body_or_leaves_it(protocol: ProtocolName, data: st.D
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @fuzzed
 @given(st.data())
-def test_the_head_is_read_or_refused(protocol: ProtocolName, data: st.DataObject) -> None:
+def test_the_request_summary_is_read_or_refused(protocol: ProtocolName, data: st.DataObject) -> None:
     body = data.draw(octets(damaged(REQUESTS[protocol]) | values))
     with suppress(BadRequest):
         summary = read_request_summary(protocol, body, {})
@@ -70,7 +70,7 @@ def test_the_head_is_read_or_refused(protocol: ProtocolName, data: st.DataObject
 @given(
     octets(st.dictionaries(st.sampled_from(["model", "mod\u0065l", "a", "b"]), values, max_size=5)), st.text()
 )
-def test_splicing_changes_the_model_and_nothing_else(body: bytes, model: str) -> None:
+def test_the_model_name_rewrite_changes_nothing_else(body: bytes, model: str) -> None:
     try:
         before = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -124,7 +124,7 @@ def test_time_grows_with_the_length_of_a_conversation_and_no_faster(
     grows_linearly(convert, 300)
 
 
-def test_time_for_splicing_grows_with_the_body_and_no_faster() -> None:
+def test_time_for_the_model_name_rewrite_grows_with_the_body_and_no_faster() -> None:
     member = b'{"model":"q"},'
     grows_linearly(
         lambda count: rewrite_model_name(b'{"x":[' + member * count + b'1],"model":"a"}', "new"), 20_000

@@ -349,6 +349,6 @@ def test_refused_betas_add_up() -> None:
     assert learned_from(error, Capabilities(refused_betas=("b-2",))) is None
 
 
-def test_a_learned_limit_says_why() -> None:
+def test_a_learned_limit_has_its_reason() -> None:
     learned = learned_from(refusal("Unknown parameter: 'user'."), Capabilities())
     assert learned is not None and learned.why == "it does not know user"

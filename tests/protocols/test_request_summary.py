@@ -6,7 +6,7 @@ from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.protocols.request_summary import RequestSummary, read_request_summary
 
 
-def test_the_head_of_a_claude_code_request() -> None:
+def test_the_summary_of_a_claude_code_request() -> None:
     body = (
         b'{"model":"claude-x","messages":[],"stream":true,'
         b'"metadata":{"user_id":"{\\"device_id\\":\\"d\\",\\"session_id\\":\\"s-1\\"}"}}'

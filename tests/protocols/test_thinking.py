@@ -65,7 +65,7 @@ def test_thinking_is_turned_on_in_the_neutral_form() -> None:
 
 
 @pytest.mark.parametrize("reasoning", [Reasoning(effort="low"), Reasoning(enabled=True, adaptive=True)])
-def test_what_the_client_says_of_thinking_stands(reasoning: Reasoning) -> None:
+def test_what_the_client_requests_of_thinking_is_kept(reasoning: Reasoning) -> None:
     assert with_thinking(request(reasoning=reasoning)) == request(reasoning=reasoning)
 
 
@@ -154,7 +154,7 @@ STRIPPED: tuple[Stripping, ...] = (
 
 
 @pytest.mark.parametrize(("protocol", "only", "body", "expected"), STRIPPED)
-def test_an_untouched_history_loses_what_others_have_signed(
+def test_a_history_that_passes_through_loses_what_others_have_signed(
     protocol: ProtocolName, only: frozenset[str] | None, body: Body, expected: Body
 ) -> None:
     stripped = copy.deepcopy(body)

@@ -52,7 +52,7 @@ def prepared(
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_between_equals_only_the_model_changes(protocol: ProtocolName) -> None:
+def test_only_the_model_changes_in_a_request_that_passes_through(protocol: ProtocolName) -> None:
     # a Chat upstream of the vendor itself: relays get fewer fields
     chosen = candidate(entry(protocol, capabilities={}))
     sent = prepared(protocol, BODIES[protocol], chosen)
@@ -61,7 +61,7 @@ def test_between_equals_only_the_model_changes(protocol: ProtocolName) -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_what_an_upstream_of_the_same_protocol_is_not_reported_is_a_loss(protocol: ProtocolName) -> None:
+def test_what_an_upstream_of_the_same_protocol_does_not_get_is_a_loss(protocol: ProtocolName) -> None:
     body = BODIES[protocol].replace(b'"odd"', b'"temperature":0.5,"odd"')
     sent = prepared(protocol, body, candidate(entry(protocol, capabilities={"sampling": False})))
     assert [loss.field for loss in sent.losses] == ["temperature"]
@@ -154,7 +154,7 @@ SIGNED = msgspec.json.encode(
 @pytest.mark.parametrize(
     ("stripped", "left"), [(frozenset(), ["own", "theirs"]), (frozenset({"theirs"}), ["own"]), (None, [])]
 )
-def test_foreign_thinking_is_stripped_between_equals(
+def test_foreign_thinking_is_stripped_from_a_request_that_passes_through(
     stripped: frozenset[str] | None, left: list[str]
 ) -> None:
     sent = prepared("messages", SIGNED, candidate(entry("messages")), stripped)
@@ -197,7 +197,7 @@ def test_the_thinking_suffix_turns_thinking_on(client: ProtocolName, spoken: Pro
     assert words[spoken]()
 
 
-def test_the_thinking_suffix_is_said_as_the_model_takes_it() -> None:
+def test_the_thinking_suffix_is_expressed_as_the_model_takes_it() -> None:
     efforts_only = candidate(entry("messages", capabilities={"thinking_budgets": False}), thinking=True)
     document = msgspec.json.decode(prepared("messages", BODIES["messages"], efforts_only).body)
     assert (document["thinking"], document["output_config"]) == ({"type": "adaptive"}, {"effort": "medium"})

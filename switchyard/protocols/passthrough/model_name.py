@@ -52,7 +52,7 @@ def _model_of(body: bytes) -> Any:
 
 
 def _rewritten(body: bytes, model: str) -> bytes:
-    """For the rare body whose `model` is told twice, spelled with escapes or lost among many others."""
+    """For the rare body that has two `model` members, one spelled with escapes or one among very many."""
     try:
         members = _decode_members(body)
     except msgspec.ValidationError:
@@ -63,18 +63,18 @@ def _rewritten(body: bytes, model: str) -> bytes:
 
 
 def _is_top_level(body: bytes, position: int) -> bool:
-    """True where nothing was opened before but the object itself; False says only that one cannot tell."""
+    """True where nothing was opened before but the object itself; False means only that this is not certain."""
     return body.find(b"{", body.find(b"{") + 1, position) < 0 and b"[" not in body[:position]
 
 
 def insert_member(body: bytes, member: bytes) -> bytes:
-    """The JSON object with one more member, e.g. b'"a":1', at its head. The object must not be empty."""
+    """The JSON object with one more member, e.g. b'"a":1', as its first. The object must not be empty."""
     brace = body.index(b"{") + 1
     return b"".join((body[:brace], member, b",", body[brace:]))
 
 
 class StreamRenamer:
-    """Replaces the upstream's model name in the records of a stream by the name the client asked for.
+    """Replaces the upstream's model name in the records of a stream by the requested one.
 
     The spelling of the member is learned from the first record that names a model. Inside JSON strings quotes
     are escaped, so the member cannot be mistaken there.

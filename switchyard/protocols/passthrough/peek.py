@@ -61,7 +61,7 @@ class Document(MutableMapping[str, Any]):
         return frozenset(self._set) | self._deleted
 
     def original(self, name: str) -> Any:
-        """What the body says; None for a member that it does not have."""
+        """The value in the body; None for a member that it does not have."""
         raw = self._raw(name)
         return None if raw is None else msgspec.json.decode(raw)
 

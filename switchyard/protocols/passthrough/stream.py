@@ -1,4 +1,4 @@
-"""A stream between two sides of the same protocol: bytes pass as they came, and are only watched."""
+"""Pass a stream between two sides of one protocol: the bytes stay as they came, and are only inspected."""
 
 import re
 
@@ -15,7 +15,7 @@ FORGOTTEN_ENDS = {
     "chat": b"data: [DONE]\n\n",
     "messages": b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
 }
-"""Some servers close the connection after the reason why the answer ended; it is complete all the same."""
+"""Some servers close the connection after the stop reason; the answer is complete all the same."""
 SENTINEL = b"[DONE]"
 ERROR_EVENT = re.compile(rb"\s*event: ?error")
 BARE_JSON = re.compile(rb"\s*\{")
@@ -25,8 +25,8 @@ BARE_JSON = re.compile(rb"\s*\{")
 class PassthroughStream:
     """Feed it the upstream's bytes, forward what it gives back: whole records, the model renamed.
 
-    Attributes tell what was seen: `work_begun`, `content_begun`, `finished`, `failed`, `usage`, `signatures`.
-    Every record is looked at until content has begun; afterwards only those the codec finds notable.
+    Attributes report what was seen: `work_begun`, `content_begun`, `finished`, `failed`, `usage`, `signatures`.
+    Every record is read until content has begun; afterwards only those that the inspector finds notable.
     """
 
     def __init__(self, codec: Codec, requested_model: str, hide_usage: bool = False) -> None:
@@ -71,7 +71,7 @@ class PassthroughStream:
     def close(self) -> bytes:
         """The upstream's connection ended: the last record, if it forgot its blank line.
 
-        Programs pass over a record without one, and half a record would swallow what is said after it.
+        Programs ignore a record without one, and half a record would spoil the one that is sent after it.
         """
         rest, self._pending = b"".join(self._pending), []
         out = self._pass(rest) + b"\n\n" if _holds_record(rest) else b""
@@ -82,20 +82,20 @@ class PassthroughStream:
         return out + end
 
     def break_forgiven(self) -> bytes:
-        """The connection broke: what is still owed if the answer was complete all the same; `finished` tells."""
+        """The connection broke: what is still missing of an answer that is complete; `finished` is set then."""
         self._pending = []
         return self.close()
 
     def break_off(self, error: neutral.WireError) -> bytes:
-        """The record that tells the client that its stream broke."""
+        """The record that reports to the client that its stream broke."""
         return self._codec.encode_break(error, self._opening)
 
     def keep_alive(self) -> bytes:
-        """Shows life between two records."""
+        """A keep-alive, valid between two records."""
         return self._codec.keep_alive
 
     def usage_with_estimate(self, input_tokens: int) -> neutral.Usage:
-        """The usage as far as it was told; a record has about one token, where that has to do."""
+        """The usage as far as it was reported, estimated where it was not: a record has about one token."""
         is_final = self.finished or self._stop_reported
         return neutral.with_estimate(self.usage, input_tokens, self.records, is_final=is_final)
 
@@ -106,7 +106,7 @@ class PassthroughStream:
 
     @property
     def owes_an_end(self) -> bool:
-        """True if the client still needs to be told that this stream is over."""
+        """True if the client still needs the end of this stream."""
         if self.finished:
             return False
         return self.failed is None or self._failed_oddly or self._codec.protocol == "responses"
@@ -127,9 +127,9 @@ class PassthroughStream:
         return self._inspector.count_deltas(records) if is_usual else 0
 
     def _look(self, records: bytes) -> bytes:
-        """Reads the records one by one; gives them back without the ones the client did not ask for.
+        """Read the records one by one; returns them without those that the client did not request.
 
-        Nor does it get an error that it would not know for one, and what follows it: the break is told instead.
+        Nor does it get an error that it would not take for one, or what follows: the break is reported instead.
         """
         kept: list[bytes] = []
         hidden = False
@@ -156,7 +156,7 @@ class PassthroughStream:
 
     @property
     def _is_over(self) -> bool:
-        """True if nothing may follow: the end was told, or an error that is one."""
+        """True if nothing may follow: the end was sent, or an error that clients take for one."""
         return self.finished or (self.failed is not None and not self.owes_an_end)
 
     def _is_notable(self, raw: bytes) -> bool:
@@ -223,7 +223,7 @@ def _has_content(raw: bytes) -> bool:
 
 
 def _accounts(summary: RecordSummary, raw: bytes) -> bool:
-    """True for a record that tells usage and nothing else."""
+    """True for a record that reports usage and nothing else."""
     return summary.usage is not None and not summary.content and b'"role"' not in raw
 
 

@@ -84,7 +84,7 @@ def _describe_schema(body: Body, _target: Target) -> None:
 
 
 def _fold_system(body: Body, _target: Target) -> None:
-    """One system message, at the head; later ones become reminders of the user, behind the results of tools."""
+    """One system message, the first; later ones become reminders of the user, behind the results of tools."""
     messages = entries(body.get("messages"))
     if not any(map(_is_system, messages[1:])):
         return

@@ -1,4 +1,4 @@
-"""What the records of an untouched Chat stream say, and which of them are worth a look."""
+"""What the records of a Chat stream that passes through report, and which of them are notable."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is seen of untouched streams and replies, and how quickly the rest is passed over."""
+"""What Messages streams and replies that pass through report, and which records are notable."""
 
 from typing import Any
 

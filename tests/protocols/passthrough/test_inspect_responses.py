@@ -1,4 +1,4 @@
-"""What is read off untouched streams and bodies."""
+"""What Responses streams and replies that pass through report."""
 
 from typing import Any
 
@@ -101,7 +101,7 @@ SUMMARIES: list[tuple[dict[str, Any], RecordSummary, bool]] = [
 
 
 @pytest.mark.parametrize(("event", "expected", "is_notable"), SUMMARIES)
-def test_one_record_says_what_it_says(
+def test_a_record_is_read_as_a_summary(
     event: dict[str, Any], expected: RecordSummary, is_notable: bool
 ) -> None:
     data = msgspec.json.encode(event)
@@ -125,7 +125,7 @@ def test_an_error_that_only_its_event_line_names_is_notable() -> None:
 
 
 @pytest.mark.parametrize("data", [b"[DONE]", b"{nonsense", b"[]", b'"x"', b""])
-def test_a_record_that_says_nothing_is_passed_over(data: bytes) -> None:
+def test_a_record_that_is_no_event_reports_nothing(data: bytes) -> None:
     assert INSPECTOR.summary(Record(data)) == RecordSummary()
 
 
@@ -160,5 +160,5 @@ def test_an_error_in_a_whole_body_is_read(body: Any) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"<html>"])
-def test_a_body_of_another_kind_says_nothing(body: bytes) -> None:
+def test_a_body_of_another_kind_reports_nothing(body: bytes) -> None:
     assert INSPECTOR.summarize_whole(body) == WholeSummary()

@@ -53,7 +53,7 @@ def test_a_name_is_written_as_json() -> None:
     assert rewrite_model_name(b'{"model":"a"}', 'q"é') == '{"model":"q\\"é"}'.encode()
 
 
-def test_a_member_goes_to_the_head_of_the_object() -> None:
+def test_a_member_is_inserted_as_the_first_of_the_object() -> None:
     assert insert_member(b' { "a":1}', b'"b":2') == b' {"b":2, "a":1}'
 
 

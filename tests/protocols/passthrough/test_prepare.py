@@ -1,4 +1,4 @@
-"""Between two sides of one protocol: what passes untouched, and what cannot."""
+"""Requests between two sides of one protocol: what passes through, and what is decoded."""
 
 import json
 from typing import Any

@@ -186,7 +186,7 @@ def test_an_error_among_plain_deltas_of_one_packet_is_seen(
 
 
 @pytest.mark.parametrize("protocol", DELTAS)
-def test_plain_deltas_are_counted_and_say_nothing(protocol: ProtocolName) -> None:
+def test_plain_deltas_are_counted_and_report_nothing(protocol: ProtocolName) -> None:
     codec, deltas = CODECS[protocol], DELTAS[protocol] * 5
     assert INSPECTORS[codec.protocol].count_deltas(deltas) == 5
     stream = PassthroughStream(codec, "asked")

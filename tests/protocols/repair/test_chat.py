@@ -1,4 +1,4 @@
-"""Same-protocol requests are changed only where the upstream asks for it."""
+"""Chat requests that pass through: changed only where this upstream needs it."""
 
 import copy
 from typing import Any

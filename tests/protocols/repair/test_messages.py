@@ -1,4 +1,4 @@
-"""Requests between two sides of this protocol: untouched unless this upstream needs it."""
+"""Messages requests that pass through: changed only where this upstream needs it."""
 
 import copy
 from typing import Any

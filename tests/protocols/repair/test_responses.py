@@ -1,4 +1,4 @@
-"""Requests between a Responses client and a Responses upstream: untouched unless they would be refused."""
+"""Responses requests that pass through: changed only where they would be refused."""
 
 import copy
 from typing import Any
@@ -41,7 +41,7 @@ def repaired(capabilities: Capabilities, **fields: Any) -> tuple[bool, dict[str,
     return repair_request("responses", body, Target("m", "gpt", capabilities)), body
 
 
-def test_what_nobody_refuses_stays_untouched() -> None:
+def test_what_is_not_refused_stays_as_it_is() -> None:
     assert repaired(Capabilities()) == (False, BODY)
 
 

@@ -75,6 +75,6 @@ def test_a_row_that_an_earlier_one_makes_necessary_is_applied() -> None:
     assert [message["role"] for message in body["messages"]] == ["system", "assistant"]
 
 
-def test_every_row_of_its_own_says_what_it_is_for() -> None:
+def test_no_change_stands_in_two_rows() -> None:
     rows = [row for _, row in EVERY_ROW if isinstance(row, Change)]
     assert len({row.by for row in rows}) == len(rows)
