@@ -8,8 +8,7 @@ from switchyard.protocols.errors.table import encode_error, error_record
 from switchyard.protocols.openai_chat.decode_request import decode_request
 from switchyard.protocols.openai_chat.decode_stream import StreamDecoder, decode_response
 from switchyard.protocols.openai_chat.encode_request import encode_request
-from switchyard.protocols.openai_chat.encode_stream import KEEP_ALIVE, StreamEncoder
-from switchyard.protocols.openai_chat.response import encode_response
+from switchyard.protocols.openai_chat.encode_stream import KEEP_ALIVE, StreamEncoder, encode_response
 
 CODEC = Codec(
     protocol="chat",

@@ -1,25 +1,63 @@
-"""Write neutral events as the chunks of a Chat stream.
+"""Encode an answer for a Chat client, streamed or whole.
 
 https://platform.openai.com/docs/api-reference/chat/streaming
+https://platform.openai.com/docs/api-reference/chat/object
 """
 
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import msgspec
+from msgspec.structs import replace
 
 from switchyard.protocols import neutral
 from switchyard.protocols.errors.table import error_record
+from switchyard.protocols.fold import records_of
 from switchyard.protocols.ids import new_id, openai_call_id
 from switchyard.protocols.openai_chat.wire import finish_reason
 from switchyard.protocols.sse import on_one_line
 from switchyard.protocols.usage import chat_usage
+from switchyard.protocols.wire import Json
 
 KEEP_ALIVE = b": keep-alive\n\n"
 DONE = b"data: [DONE]\n\n"
 EMPTY_ARGUMENTS = "{}"
 
 _encode = msgspec.json.Encoder().encode
+
+
+def encode_response(response: neutral.Response, request: neutral.Request) -> bytes:
+    """The completion that a program puts together from the stream of this reply."""
+    message: Json = {"role": "assistant", "content": "", "refusal": None, "annotations": []}
+    reason, chunk = None, {}
+    for chunk in records_of(StreamEncoder(replace(request, include_usage=True)), response):
+        for choice in chunk["choices"]:
+            _extend(message, choice["delta"])
+            reason = choice["finish_reason"]
+    if not message["content"] and (message["refusal"] or "tool_calls" in message):
+        message["content"] = None
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
+    return msgspec.json.encode({**chunk, "object": "chat.completion", "choices": [choice]})
+
+
+def _extend(message: Json, delta: Json) -> None:
+    for field, piece in delta.items():
+        match field:
+            case "annotations":
+                message[field] += piece
+            case "tool_calls":
+                _extend_call(message.setdefault(field, []), piece[0])
+            case "content" | "refusal" | "reasoning_content":
+                message[field] = (message.get(field) or "") + piece
+
+
+def _extend_call(calls: list[Json], fragment: Json) -> None:
+    if fragment.pop("index") == len(calls):
+        calls.append(fragment)
+        return
+    for kind, piece in fragment.items():
+        for field, text in piece.items():
+            calls[-1][kind][field] += text
 
 
 class StreamEncoder:
@@ -90,7 +128,13 @@ class StreamEncoder:
         )
 
     def _cite(self, citation: neutral.Citation) -> bytes:
-        annotation = url_citation(citation, self._text_start, self._text_length)
+        source = {
+            "start_index": self._text_start,
+            "end_index": self._text_length,
+            "title": citation.title,
+            "url": citation.url,
+        }
+        annotation = {"type": "url_citation", "url_citation": source}
         return self._chunk(b'{"annotations":[%b]}' % encoded(annotation))
 
     def _end_block(self, event: neutral.BlockEnded) -> bytes:
@@ -133,12 +177,6 @@ class StreamEncoder:
         neutral.Finished: _finish,
         neutral.Failed: _fail,
     }
-
-
-def url_citation(citation: neutral.Citation, start: int, end: int) -> dict[str, Any]:
-    """The annotation of a source for the characters of the content from `start` to `end`."""
-    source = {"start_index": start, "end_index": end, "title": citation.title, "url": citation.url}
-    return {"type": "url_citation", "url_citation": source}
 
 
 def quoted(text: str) -> bytes:

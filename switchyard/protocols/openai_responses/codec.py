@@ -17,8 +17,7 @@ from switchyard.protocols.neutral import Request, WireError
 from switchyard.protocols.openai_responses.decode_request import decode_request
 from switchyard.protocols.openai_responses.decode_stream import StreamDecoder, decode_response
 from switchyard.protocols.openai_responses.encode_request import encode_request
-from switchyard.protocols.openai_responses.encode_stream import StreamEncoder
-from switchyard.protocols.openai_responses.response import encode_response
+from switchyard.protocols.openai_responses.encode_stream import StreamEncoder, encode_response
 from switchyard.protocols.openai_responses.skeleton import response_object, skeleton
 
 KEEP_ALIVE = sse.encode(b'{"type":"keepalive","sequence_number":0}', "keepalive")

@@ -1,12 +1,14 @@
-"""Tell a neutral stream in the events of the Responses protocol.
+"""Encode an answer for a Responses client, streamed or whole.
 
 https://platform.openai.com/docs/api-reference/responses-streaming
+https://platform.openai.com/docs/api-reference/responses/object
 """
 
 import msgspec
 
 from switchyard.protocols import carrier, neutral, sse
 from switchyard.protocols.errors.table import failure
+from switchyard.protocols.fold import unfold
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import StopReason
 from switchyard.protocols.openai_responses.calls import ID_PREFIXES, encode_call
@@ -20,6 +22,14 @@ STREAMED_KINDS = frozenset({"function", "custom"})
 """Calls whose arguments travel as text; those of the other kinds are structured and travel whole."""
 
 _encode_text = msgspec.json.Encoder().encode
+
+
+def encode_response(response: neutral.Response, request: neutral.Request) -> bytes:
+    """The response object that a stream of this reply ends with."""
+    encoder = StreamEncoder(request)
+    for event in unfold(response):
+        encoder.encode(event)
+    return msgspec.json.encode(encoder.final)
 
 
 class StreamEncoder:

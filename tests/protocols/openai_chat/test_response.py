@@ -9,7 +9,7 @@ from switchyard.protocols import neutral
 from switchyard.protocols.fold import fold
 from switchyard.protocols.neutral import StopReason, Usage
 from switchyard.protocols.openai_chat.decode_stream import decode_response
-from switchyard.protocols.openai_chat.response import encode_response
+from switchyard.protocols.openai_chat.encode_stream import encode_response
 from tests.protocols.openai_chat.chunks import check_walk, counts, fragment, script, sent
 
 

@@ -24,7 +24,7 @@ from switchyard.protocols.neutral import (
     WireError,
 )
 from switchyard.protocols.openai_responses.decode_stream import decode_response
-from switchyard.protocols.openai_responses.response import encode_response
+from switchyard.protocols.openai_responses.encode_stream import encode_response
 from tests.protocols.openai_responses.streams import call, created, decoded, ended, joined, message, sent
 
 BODY = {
