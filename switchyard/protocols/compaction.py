@@ -3,8 +3,8 @@
 from msgspec.structs import replace
 
 from switchyard.protocols import carrier, neutral
-from switchyard.protocols.errors.decode import TYPE_STATUSES
-from switchyard.protocols.neutral import ErrorType, StopReason, WireError
+from switchyard.protocols.errors.table import broken_answer
+from switchyard.protocols.neutral import StopReason
 
 ASSIGNMENT = """\
 The conversation above is about to be cut, and a colleague with the same tools will go on from your notes \
@@ -14,7 +14,7 @@ alone. Write these notes now, as plain text, without calling any tool. Tell:
 - what the state is right now, failures and open questions included;
 - what to do next, step by step.
 Quote names, paths, identifiers and error messages exactly. Leave out what no longer matters."""
-NO_SUMMARY = "the upstream wrote no summary of the conversation"
+NO_SUMMARY = broken_answer("the upstream wrote no summary of the conversation")
 
 
 def compaction_request(request: neutral.Request) -> neutral.Request:
@@ -54,8 +54,7 @@ class CompactionFold:
     def _finished(self, event: neutral.Finished) -> list[neutral.Event]:
         summary = "".join(self._summary).strip()
         if not summary:
-            status = TYPE_STATUSES[ErrorType.SERVER]
-            return [neutral.Failed(WireError(ErrorType.SERVER, NO_SUMMARY, status))]
+            return [neutral.Failed(NO_SUMMARY)]
         compaction = neutral.Compaction(carrier.pack("summary", "", {"text": summary}))
         return [
             neutral.BlockStarted(compaction),

@@ -3,6 +3,8 @@
 A request that asked for a stream gets one even if the reply came as JSON, and the other way round.
 """
 
+from collections.abc import Callable
+
 import msgspec
 from msgspec.structs import replace
 
@@ -39,9 +41,7 @@ class StreamConversion:
         self._size = 0
         self.records = 0
         self._decoder = upstream.stream_decoder(sent)
-        self._stops = StopScanner(sent.stops) if sent.stops else None
-        self._json_in_reasoning = JsonInReasoning() if request.output_format is not None else None
-        self._compaction = CompactionFold() if sent.compacts else None
+        self._filters = _filters_for(sent, request)
         self._ids = ReplyIds()
         self._encoder = client.stream_encoder(request)
         self._tally = _Tally(sent, request)
@@ -120,12 +120,8 @@ class StreamConversion:
         return self.finished or self.failed is not None
 
     def _encode(self, events: list[neutral.Event], out: list[bytes]) -> None:
-        if self._stops is not None:
-            events = [passed for event in events for passed in self._stops.feed(event)]
-        if self._json_in_reasoning is not None:
-            events = [passed for event in events for passed in self._json_in_reasoning.feed(event)]
-        if self._compaction is not None:
-            events = [folded for event in events for folded in self._compaction.fold(event)]
+        if self._filters:
+            events = _filtered(events, self._filters)
         for event in events:
             if self._is_over:
                 return
@@ -194,17 +190,29 @@ def _whole_walk(
             event for record in records.feed(body) + records.close() for event in decoder.decode(record)
         ]
         events += decoder.close()
-    if sent.stops:
-        stops = StopScanner(sent.stops)
-        events = [passed for event in events for passed in stops.feed(event)]
-    if request.output_format is not None:
-        json_filter = JsonInReasoning()
-        events = [passed for event in events for passed in json_filter.feed(event)]
-    if sent.compacts:
-        compaction = CompactionFold()
-        events = [folded for event in events for folded in compaction.fold(event)]
     ids = ReplyIds()
-    return [ids.unique(event) for event in events]
+    return [ids.unique(event) for event in _filtered(events, _filters_for(sent, request))]
+
+
+Filter = Callable[[neutral.Event], list[neutral.Event]]
+
+
+def _filters_for(sent: SentRequest, request: neutral.Request) -> list[Filter]:
+    """What an answer passes on its way, in this order."""
+    filters: list[Filter] = []
+    if sent.stops:
+        filters.append(StopScanner(sent.stops).feed)
+    if request.output_format is not None:
+        filters.append(JsonInReasoning().feed)
+    if sent.compacts:
+        filters.append(CompactionFold().fold)
+    return filters
+
+
+def _filtered(events: list[neutral.Event], filters: list[Filter]) -> list[neutral.Event]:
+    for passed_by in filters:
+        events = [passed for event in events for passed in passed_by(event)]
+    return events
 
 
 def _streamed(client: Codec, events: list[neutral.Event], request: neutral.Request) -> bytes:

@@ -2,6 +2,7 @@
 
 from switchyard.protocols import neutral
 from switchyard.protocols.neutral import StopReason
+from switchyard.protocols.walk import settled
 
 
 class StopScanner:
@@ -14,7 +15,7 @@ class StopScanner:
     def __init__(self, stops: tuple[str, ...]) -> None:
         self._stops = tuple(stop for stop in stops if stop)
         self._held = ""
-        self._in_text = False
+        self._in_text = self._has_called = False
         self.matched = False
 
     def feed(self, event: neutral.Event) -> list[neutral.Event]:
@@ -25,6 +26,7 @@ class StopScanner:
                 return self._scanned(self._held + text)
             case neutral.BlockStarted(block):
                 self._in_text = isinstance(block, neutral.Text)
+                self._has_called = self._has_called or isinstance(block, neutral.ToolCall)
             case neutral.BlockEnded() | neutral.Finished() | neutral.Failed() if self._held:
                 held, self._held = self._held, ""
                 return [neutral.Delta(held), event]
@@ -36,12 +38,15 @@ class StopScanner:
             # the one complete first ends the text, however it was cut into pieces
             _, at, stop = min(found)
             self.matched, self._held = True, ""
-            end = neutral.Finished(StopReason.STOP_SEQUENCE, stop_sequence=stop)
-            return [*_delta(text[:at]), neutral.BlockEnded(), end]
+            return [*_delta(text[:at]), neutral.BlockEnded(), self._end(stop)]
         held = max((_length_of_beginning(text, stop) for stop in self._stops), default=0)
         cut = len(text) - held
         self._held = text[cut:]
         return _delta(text[:cut])
+
+    def _end(self, stop: str) -> neutral.Finished:
+        reason = settled(StopReason.STOP_SEQUENCE, called=self._has_called)
+        return neutral.Finished(reason, stop_sequence=None if self._has_called else stop)
 
 
 def _length_of_beginning(text: str, stop: str) -> int:

@@ -63,6 +63,13 @@ def test_neither_thinking_nor_arguments_are_scanned() -> None:
     assert scanned(("STOP",), *stream) == stream
 
 
+def test_a_stop_sequence_after_a_call_leaves_the_call_to_be_run() -> None:
+    call: list[Event] = [BlockStarted(ToolCall("c", "f", "")), Delta("{}"), BlockEnded()]
+    said: list[Event] = [BlockStarted(Text("")), Delta("aSTOP")]
+    end = [Delta("a"), BlockEnded(), Finished(StopReason.TOOL_USE)]
+    assert scanned(("STOP",), *call, *said) == [*call, said[0], *end]
+
+
 def test_no_stop_sequence_spans_two_blocks() -> None:
     block: list[Event] = [
         BlockStarted(Text("")),
