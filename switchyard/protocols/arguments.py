@@ -2,7 +2,7 @@
 
 import re
 
-import msgspec
+from switchyard.protocols.wire import is_json, may_become_json
 
 IN_STRING = re.compile(r'["\\]')
 OUTSIDE = re.compile(r'["{}\[\]]')
@@ -71,7 +71,7 @@ class Arguments:
         return piece
 
     def is_valid(self) -> bool:
-        return self.is_complete or _is_json(self.text)
+        return self.is_complete or is_json(self.text)
 
     def rest_of(self, whole: str) -> str:
         """What has not come yet of the whole text; nothing if it is another text."""
@@ -92,7 +92,7 @@ class Arguments:
     def _news(self, piece: str) -> str:
         """The end of a piece that repeats all that came before: some servers send snapshots."""
         before = self.text
-        if piece.startswith(before) and not _may_become_json(before + piece):
+        if piece.startswith(before) and not may_become_json(before + piece):
             return piece[len(before) :]
         return piece
 
@@ -127,22 +127,3 @@ class Arguments:
         self._blank = 0 if self._in_string else self._blank + len(piece)
         if self._blank > MAX_BLANK:
             raise EndlessBlank
-
-
-def _may_become_json(text: str) -> bool:
-    """Whether some JSON text begins so."""
-    try:
-        msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        return "truncated" in str(error)
-    except RecursionError:
-        return True
-    return True
-
-
-def _is_json(text: str) -> bool:
-    try:
-        msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return False
-    return True

@@ -15,6 +15,8 @@ BOM = b"\xef\xbb\xbf"
 LINE_SEPARATORS = ((b"\xe2\x80\xa8", rb"\u2028"), (b"\xe2\x80\xa9", rb"\u2029"))
 """Legal in JSON, but some readers of lines stop there."""
 
+_encode_json = msgspec.json.Encoder().encode
+
 
 class RecordTooLarge(Exception):
     """One record exceeds `MAX_RECORD_BYTES`."""
@@ -128,6 +130,15 @@ def on_one_line(json: bytes) -> bytes:
         for separator, escaped in LINE_SEPARATORS:
             json = json.replace(separator, escaped)
     return json
+
+
+def quoted(text: str) -> bytes:
+    """The JSON string, on one line."""
+    try:
+        json = _encode_json(text)
+    except UnicodeEncodeError:
+        json = _encode_json(text.encode("utf-8", "replace").decode())
+    return json if text.isascii() else on_one_line(json)
 
 
 def encode(data: bytes, event: str = "") -> bytes:

@@ -54,6 +54,25 @@ def parsed_object(text: str | bytes) -> Json:
     return fields(parsed(text))
 
 
+def is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except UNREADABLE:
+        return False
+    return True
+
+
+def may_become_json(beginning: str) -> bool:
+    """Whether some JSON text begins so."""
+    try:
+        msgspec.json.decode(beginning.encode("utf-8", "replace"), type=msgspec.Raw)
+    except msgspec.DecodeError as error:
+        return "truncated" in str(error)
+    except RecursionError:
+        return True
+    return True
+
+
 def json_text(value: object) -> str:
     return msgspec.json.encode(value).decode()
 

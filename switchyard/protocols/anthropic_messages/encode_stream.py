@@ -15,16 +15,15 @@ from switchyard.protocols.anthropic_messages.wire import (
     FABRICATED_SEARCH_ID,
     STOP_WORDS,
     arguments_of,
-    may_become_object,
 )
 from switchyard.protocols.errors.table import error_record
 from switchyard.protocols.fold import records_of
 from switchyard.protocols.ids import anthropic_call_id, new_id
 from switchyard.protocols.neutral import Delta, StopReason
-from switchyard.protocols.sse import encode, on_one_line
+from switchyard.protocols.sse import encode, quoted
 from switchyard.protocols.usage import anthropic_usage
 from switchyard.protocols.walk import settled
-from switchyard.protocols.wire import Json
+from switchyard.protocols.wire import Json, may_become_json
 
 PING = encode(b'{"type":"ping"}', "ping")
 MESSAGE_STOP = encode(b'{"type":"message_stop"}', "message_stop")
@@ -83,7 +82,7 @@ class StreamEncoder:
 
     def encode(self, event: neutral.Event) -> bytes:
         if self._is_plain and type(event) is Delta:
-            return self._delta_start + _json_text(event.text) + DELTA_END
+            return self._delta_start + quoted(event.text) + DELTA_END
         owed, self._owed = self._owed, b""
         written = WRITERS[type(event)](self, event)
         # the end of a block that broke off is not told if the stream broke off with it
@@ -148,14 +147,14 @@ class StreamEncoder:
         if self._held is not None:
             self._held.append(text)
             text = "".join(self._held)
-            if not may_become_object(text):
+            if not (text.lstrip().startswith("{") and may_become_json(text)):
                 return b""
             self._held = None
         if not text or self._block is None:
             return b""
         opening, self._opening = self._opening, b""
         self._is_plain = not isinstance(self._block, neutral.Refusal)
-        return opening + self._delta_start + _json_text(text) + DELTA_END
+        return opening + self._delta_start + quoted(text) + DELTA_END
 
     def _citation(self, event: neutral.Citation) -> bytes:
         if not self._searches_are_wanted or not isinstance(self._block, neutral.Text):
@@ -198,7 +197,7 @@ class StreamEncoder:
         held, self._held = "".join(self._held or ()), None
         if not held.strip():
             return b""
-        return self._delta_start + _json_text(bytes(arguments_of(held)).decode()) + DELTA_END
+        return self._delta_start + quoted(bytes(arguments_of(held)).decode()) + DELTA_END
 
     def _block_stop(self) -> bytes:
         stop = _record({"type": "content_block_stop", "index": self._index})
@@ -215,7 +214,7 @@ class StreamEncoder:
         query, use["input"] = use["input"], {}
         self._prepare(use, "input_json_delta", "partial_json")
         opening, self._opening = self._opening, b""
-        asked = self._delta_start + _json_text(_encode_json(query).decode()) + DELTA_END
+        asked = self._delta_start + quoted(_encode_json(query).decode()) + DELTA_END
         return opening + asked + self._block_stop() + self._whole_block(result)
 
     def _finished(self, event: neutral.Finished) -> bytes:
@@ -277,8 +276,3 @@ def _search_blocks(search: neutral.WebSearch) -> tuple[Json, Json]:
 
 def _record(event: Json) -> bytes:
     return encode(_encode_json(event), event["type"])
-
-
-def _json_text(text: str) -> bytes:
-    encoded = _encode_json(text)
-    return encoded if text.isascii() else on_one_line(encoded)

@@ -9,16 +9,15 @@ from typing import Any
 import msgspec
 
 from switchyard.protocols.errors.decode import decode_embedded_error
-from switchyard.protocols.neutral import ErrorType, StopReason, WireError
+from switchyard.protocols.neutral import StopReason, WireError
 from switchyard.protocols.sse import Record
 from switchyard.protocols.tools.calls import restore_arguments
+from switchyard.protocols.walk import UNEXPLAINED
 from switchyard.protocols.wire import decode_object, repaired
 
 WEB_SEARCH_TOOL = "web_search_20250305"
 FABRICATED_SEARCH_ID = "srvtoolu_swyd_"
 """Begins the ids of search blocks that were made from another vendor's search: they must not be sent back."""
-
-UNEXPLAINED = WireError(ErrorType.SERVER, "The upstream reported an error without saying which.", 502)
 
 STOP_REASONS: dict[str, StopReason] = {
     "end_turn": StopReason.END_TURN,
@@ -99,19 +98,6 @@ def arguments_of(text: str) -> msgspec.Raw:
     if decode_object(encoded) is not None:
         return msgspec.Raw(encoded)
     return msgspec.Raw(msgspec.json.encode({"_raw": text}))
-
-
-def may_become_object(beginning: str) -> bool:
-    """False if no JSON object begins so."""
-    if not beginning.lstrip().startswith("{"):
-        return False
-    try:
-        msgspec.json.decode(beginning.encode("utf-8", "replace"), type=msgspec.Raw)
-    except msgspec.DecodeError as error:
-        return "truncated" in str(error)
-    except RecursionError:
-        return True
-    return True
 
 
 def _whole_error(data: bytes) -> Any:

@@ -15,7 +15,7 @@ from switchyard.protocols.errors.table import error_record
 from switchyard.protocols.fold import records_of
 from switchyard.protocols.ids import new_id, openai_call_id
 from switchyard.protocols.openai_chat.wire import finish_reason
-from switchyard.protocols.sse import on_one_line
+from switchyard.protocols.sse import on_one_line, quoted
 from switchyard.protocols.usage import chat_usage
 from switchyard.protocols.wire import Json
 
@@ -135,7 +135,7 @@ class StreamEncoder:
             "url": citation.url,
         }
         annotation = {"type": "url_citation", "url_citation": source}
-        return self._chunk(b'{"annotations":[%b]}' % encoded(annotation))
+        return self._chunk(b'{"annotations":[%b]}' % on_one_line(_encode(annotation)))
 
     def _end_block(self, event: neutral.BlockEnded) -> bytes:
         owed = b"" if self._arguments_text or not event.complete else self._delta(EMPTY_ARGUMENTS)
@@ -156,7 +156,10 @@ class StreamEncoder:
     def _usage_chunk(self, usage: neutral.Usage | None) -> bytes:
         if not self._include_usage:
             return b""
-        return b'%b[],"usage":%b}\n\n' % (self._head, encoded(chat_usage(usage or neutral.Usage())))
+        return b'%b[],"usage":%b}\n\n' % (
+            self._head,
+            on_one_line(_encode(chat_usage(usage or neutral.Usage()))),
+        )
 
     def _fail(self, event: neutral.Failed) -> bytes:
         self._ended = True
@@ -177,19 +180,6 @@ class StreamEncoder:
         neutral.Finished: _finish,
         neutral.Failed: _fail,
     }
-
-
-def quoted(text: str) -> bytes:
-    """The JSON string, on one line."""
-    try:
-        json = _encode(text)
-    except UnicodeEncodeError:
-        json = _encode(text.encode("utf-8", "replace").decode())
-    return on_one_line(json)
-
-
-def encoded(value: object) -> bytes:
-    return on_one_line(_encode(value))
 
 
 def _head(id: str, request: neutral.Request) -> bytes:

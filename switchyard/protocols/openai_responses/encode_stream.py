@@ -21,7 +21,7 @@ DECLINED = "The model declined to answer."
 STREAMED_KINDS = frozenset({"function", "custom"})
 """Calls whose arguments travel as text; those of the other kinds are structured and travel whole."""
 
-_encode_text = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder().encode
 
 
 def encode_response(response: neutral.Response, request: neutral.Request) -> bytes:
@@ -156,8 +156,7 @@ class StreamEncoder:
             return b""
         sequence = self._sequence
         self._sequence = sequence + 1
-        reported = sse.on_one_line(_encode_text(text))
-        return b'%b%b,"sequence_number":%d}\n\n' % (self._delta_prefix, reported, sequence)
+        return b'%b%b,"sequence_number":%d}\n\n' % (self._delta_prefix, sse.quoted(text), sequence)
 
     # --- text -----------------------------------------------------------------
 
@@ -358,13 +357,13 @@ class StreamEncoder:
             self._delta_prefix = b""
             self._pieces = []
             return
-        head = _encode_text({"type": type, **self._place(item), **fields})
+        head = _encode({"type": type, **self._place(item), **fields})
         self._delta_prefix = b'event: %b\ndata: %b,"delta":' % (type.encode(), head[:-1])
 
     def _record(self, type: str, **fields: object) -> bytes:
         sequence = self._sequence
         self._sequence = sequence + 1
-        return sse.encode(_encode_text({"type": type, **fields, "sequence_number": sequence}), type)
+        return sse.encode(_encode({"type": type, **fields, "sequence_number": sequence}), type)
 
 
 _CALL_DELTAS = {

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from switchyard.protocols.anthropic_messages.wire import STOP_REASONS, UNEXPLAINED
+from switchyard.protocols.anthropic_messages.wire import STOP_REASONS
 from switchyard.protocols.errors.decode import decode_embedded_error, decode_error
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
@@ -21,6 +21,7 @@ from switchyard.protocols.openai_chat import wire as chat
 from switchyard.protocols.openai_responses.calls import CALL_KINDS
 from switchyard.protocols.sse import Record, count_if_all
 from switchyard.protocols.usage import usage_of_anthropic, usage_of_openai
+from switchyard.protocols.walk import UNEXPLAINED
 from switchyard.protocols.wire import UNREADABLE, Json, decode_object, entries, fields, parsed, text
 
 BAD_GATEWAY = 502

@@ -3,9 +3,8 @@
 import re
 from collections.abc import Mapping
 
-import msgspec
-
 from switchyard.protocols import neutral
+from switchyard.protocols.wire import is_json, json_text, parsed
 
 LIKELY_INPUT_NAMES = ("input", "patch", "content", "command", "text", "code")
 """Where models put the text of a custom tool, likeliest first."""
@@ -21,10 +20,10 @@ def encode_arguments(call: neutral.ToolCall, *, custom: bool) -> str:
     What a model once wrote that is no JSON is wrapped too: many servers parse the arguments of a history.
     """
     if call.kind == "custom":
-        return call.arguments if custom else _json({"input": call.arguments})
+        return call.arguments if custom else json_text({"input": call.arguments})
     if not call.arguments.strip():
         return "{}"
-    return call.arguments if _is_json(call.arguments) else _json({"_raw": call.arguments})
+    return call.arguments if is_json(call.arguments) else json_text({"_raw": call.arguments})
 
 
 def restore_call(call_id: str, wire: str, tools: Mapping[str, neutral.Tool]) -> neutral.ToolCall:
@@ -47,19 +46,19 @@ def _unwrapped_object(text: str) -> str:
     if text.strip() in ("", "null"):
         return "{}"
     if text.lstrip().startswith('"'):
-        inner = _parsed(text)
-        if isinstance(inner, str) and isinstance(_parsed(inner), dict):
+        inner = parsed(text)
+        if isinstance(inner, str) and isinstance(parsed(inner), dict):
             return inner
     return text
 
 
 def _unwrapped_input(text: str) -> str:
-    wrapped = _parsed(text)
+    wrapped = parsed(text)
     if wrapped is None:
         # local models break lines inside JSON strings
-        wrapped = _parsed(text.strip().translate(CONTROL_CHARACTERS))
+        wrapped = parsed(text.strip().translate(CONTROL_CHARACTERS))
     if isinstance(wrapped, str):
-        inner = _parsed(wrapped)
+        inner = parsed(wrapped)
         return wrapped if not isinstance(inner, dict) else _unwrapped_input(wrapped)
     if not isinstance(wrapped, dict):
         return text
@@ -76,22 +75,3 @@ def _bare_patch(text: str) -> str:
         return text
     patch = PATCH_WRAPPED.search(text)
     return patch.group() if patch else text
-
-
-def _is_json(text: str) -> bool:
-    try:
-        msgspec.json.decode(text, type=msgspec.Raw)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return False
-    return True
-
-
-def _parsed(text: str) -> object:
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
