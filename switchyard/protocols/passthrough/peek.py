@@ -42,6 +42,8 @@ class Document(MutableMapping[str, Any]):
         self._decoded: dict[str, Any] = {}
         self._set: dict[str, Any] = {}
         self._deleted: set[str] = set()
+        self.signs: frozenset[str] | None = None
+        """what was found by the one scan that looks for several signs; None before"""
 
     def mentions(self, *words: bytes) -> bool:
         """True if one of them occurs anywhere, spelled as JSON encoders do, without escapes for letters."""

@@ -1,5 +1,6 @@
 """Repairs between two sides of OpenAI Chat Completions."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -19,11 +20,11 @@ from switchyard.protocols.repair.rows import (
     DropRefused,
     Rename,
     ReplaceParts,
+    Sign,
     Table,
     as_parts,
     drop,
     field,
-    mentions,
     objects,
     rewrite,
     text_part,
@@ -158,7 +159,7 @@ def _is_foreign(detail: object, issuer: str) -> bool:
     return any(found is not None and found.issuer != issuer for found in packed)
 
 
-def _fill_reasoning(body: Body, target: Target) -> None:
+def _fill_reasoning(body: Body, _target: Target) -> None:
     """Some models refuse a tool call in the history whose reasoning is missing."""
 
     def filled(message: Any) -> Any:
@@ -168,8 +169,7 @@ def _fill_reasoning(body: Body, target: Target) -> None:
             return message
         return {**message, "reasoning_content": message.get("reasoning") or LOST_REASONING}
 
-    if target.capabilities.reasoning_history == "required":
-        rewrite(body, "messages", filled)
+    rewrite(body, "messages", filled)
 
 
 # --- signs ----------------------------------------------------------------------
@@ -177,8 +177,10 @@ def _fill_reasoning(body: Body, target: Target) -> None:
 
 class _Outline(msgspec.Struct, gc=False):
     role: Any = None
+    content: msgspec.Raw = ABSENT
     tool_calls: msgspec.Raw = ABSENT
     reasoning_content: msgspec.Raw = ABSENT
+    reasoning_details: msgspec.Raw = ABSENT
 
 
 class _Outlines(msgspec.Struct):
@@ -187,36 +189,34 @@ class _Outlines(msgspec.Struct):
 
 _outlines = msgspec.json.Decoder(_Outlines).decode
 NO_CALLS = (b"null", b"[]")
+SIGNS = ("image", "details", "late system", "developer", "no reasoning")
+IMAGE, DETAILS, LATE_SYSTEM, DEVELOPER, NO_REASONING = SIGNS
 
 
-def _outlines_of(document: Document) -> list[_Outline] | None:
-    """Of each message what these rows look at, without decoding the rest; None where they are no messages at all."""
-    try:
-        return _outlines(document.body).messages
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
+def _scan(document: Document) -> frozenset[str]:
+    """All signs at once, without decoding the messages; all there are where they are no messages."""
+    if document.signs is None:
+        try:
+            document.signs = frozenset(_signs_in(_outlines(document.body).messages))
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            document.signs = frozenset(SIGNS)
+    return document.signs
 
 
-def _has_late_system(document: Document) -> bool:
-    messages = _outlines_of(document)
-    if messages is None or "messages" in document.changed:
-        # the description of a schema stands before the client's own system message
-        return True
-    return any(message.role in SYSTEM_ROLES for message in messages[1:])
-
-
-def _lacks_reasoning(document: Document) -> bool:
-    """True if a call may stand there without its reasoning."""
-    if not document.mentions(b'"tool_calls"'):
-        return False
-    if not document.mentions(b'"reasoning_content"'):
-        return True
-    messages = _outlines_of(document)
-    return messages is None or any(
-        _has_calls(message) and not _has_reasoning(message)
-        for message in messages
-        if message.role == "assistant"
-    )
+def _signs_in(messages: list[_Outline]) -> Iterator[str]:
+    for position, message in enumerate(messages):
+        if message.role == "assistant":
+            if _has_calls(message) and not _has_reasoning(message):
+                yield NO_REASONING
+        elif message.role == "developer":
+            yield DEVELOPER
+        if position and message.role in SYSTEM_ROLES:
+            yield LATE_SYSTEM
+        if message.reasoning_details is not ABSENT:
+            yield DETAILS
+        content = bytes(message.content)
+        if content.startswith(b"[") and b'"image_url"' in content:
+            yield IMAGE
 
 
 def _has_calls(message: _Outline) -> bool:
@@ -226,6 +226,22 @@ def _has_calls(message: _Outline) -> bool:
 def _has_reasoning(message: _Outline) -> bool:
     reasoning = bytes(message.reasoning_content)
     return reasoning.startswith(b'"') and reasoning != b'""'
+
+
+def _scanned_or_mentioned(sign: str, word: str) -> Sign:
+    """By the scan if another row needed it; a search costs less than a scan, and more than nothing."""
+    spelled = f'"{word}'.encode()
+    return lambda document: document.mentions(spelled) if document.signs is None else sign in document.signs
+
+
+def _has_late_system(document: Document) -> bool:
+    # the description of a schema stands before the client's own system message
+    return "messages" in document.changed or LATE_SYSTEM in _scan(document)
+
+
+def _lacks_reasoning(document: Document) -> bool:
+    """True if a call may stand there without its reasoning."""
+    return document.mentions(b'"tool_calls"') and NO_REASONING in _scan(document)
 
 
 # --- thinking -------------------------------------------------------------------
@@ -264,16 +280,25 @@ CHAT = Table(
         Drop(members=("parallel_tool_calls",), looks_at=("parallel_tool_calls",)),
         Drop(members=("stream_options",), looks_at=("include_usage",)),
         Drop(members=("reasoning_effort",), looks_at=("reasoning_effort",), value="none"),
-        Change(by=_rename_developer, looks_at=("developer_role",), sign=mentions("developer")),
+        Change(
+            by=_fill_reasoning,
+            looks_at=("reasoning_history",),
+            value="required",
+            sign=_lacks_reasoning,
+        ),
+        Change(
+            by=_rename_developer,
+            looks_at=("developer_role",),
+            sign=_scanned_or_mentioned(DEVELOPER, "developer"),
+        ),
         ReplaceParts(
             history="messages",
             type="image_url",
             by=lambda _: text_part(OMITTED_IMAGE),
             looks_at=("images",),
-            sign=mentions("image_url"),
+            sign=_scanned_or_mentioned(IMAGE, "image_url"),
         ),
-        Change(by=_drop_foreign_reasoning, sign=mentions(carrier.PREFIX)),
-        Change(by=_fill_reasoning, looks_at=("reasoning_history",), sign=_lacks_reasoning),
+        Change(by=_drop_foreign_reasoning, sign=_scanned_or_mentioned(DETAILS, carrier.PREFIX)),
     ),
     _turn_thinking_on,
     _strip_thinking,

@@ -54,9 +54,7 @@ def _rename_developer(body: Body, _target: Target) -> None:
     )
 
 
-def _drop_reasoning(body: Body, target: Target) -> None:
-    if target.capabilities.reasoning_effort != "none":
-        return
+def _drop_reasoning(body: Body, _target: Target) -> None:
     drop(body, ("reasoning",))
     include = entries(body.get("include"))
     if ENCRYPTED_REASONING in include:
@@ -105,12 +103,13 @@ RESPONSES = Table(
         ReplaceParts(
             history="input",
             type="input_image",
+            places=("content", "output"),
             by=lambda _: text_part(OMITTED_IMAGE, "input_text"),
             looks_at=("images",),
             sign=mentions("input_image"),
         ),
         Cap(members=("max_output_tokens",)),
-        Change(by=_drop_reasoning, looks_at=("reasoning_effort",)),
+        Change(by=_drop_reasoning, looks_at=("reasoning_effort",), value="none"),
         Clamp(member="reasoning", inside="effort"),
         Change(by=_drop_hosted_search, looks_at=("hosted_web_search",)),
         DropRefused(),

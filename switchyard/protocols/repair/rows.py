@@ -24,18 +24,22 @@ Sign = Callable[[Document], bool]
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """`looks_at`: capabilities; a row applies where one of them differs from its default, without any everywhere.
 
+    `value`: applies only where the one capability has this value.
     `sign`: of rows that read the conversation; False if this body holds nothing for them to change, not even after
     the rows before them.
     """
 
     looks_at: tuple[str, ...] = ()
+    value: object = None
     sign: Sign | None = None
 
     def applies(self, capabilities: Capabilities) -> bool:
-        defaults = (
+        values = [
             (getattr(capabilities, name), getattr(DEFAULT_CAPABILITIES, name)) for name in self.looks_at
-        )
-        return not self.looks_at or any(value != default for value, default in defaults)
+        ]
+        if self.value is not None:
+            return bool(values[0][0] == self.value)
+        return not values or any(value != default for value, default in values)
 
     def change(self, body: Body, target: Target) -> None:
         raise NotImplementedError
@@ -82,14 +86,12 @@ class Change(Row, frozen=True, kw_only=True):
 
 
 class Drop(Row, frozen=True, kw_only=True):
-    """Members that are refused where the one capability has this value."""
+    """Members that are refused."""
 
     members: tuple[str, ...]
-    value: object = False
 
     def change(self, body: Body, target: Target) -> None:
-        if getattr(target.capabilities, self.looks_at[0]) == self.value:
-            drop(body, self.members)
+        drop(body, self.members)
 
 
 class DropRefused(Row, frozen=True, kw_only=True):
@@ -147,25 +149,25 @@ class Clamp(Row, frozen=True, kw_only=True):
 
 
 class ReplaceParts(Row, frozen=True, kw_only=True):
-    """Parts that the model cannot read, wherever they stand in the conversation, become what `by` makes of them."""
+    """Parts that the model cannot read, in the `places` of an entry or deeper, become what `by` makes of them."""
 
     history: str
     type: str
     by: Callable[[Json], Json]
+    places: tuple[str, ...] = ("content",)
 
     def change(self, body: Body, target: Target) -> None:
-        rewrite(body, self.history, self._replaced)
+        rewrite(body, self.history, self._with_places)
+
+    def _with_places(self, holder: Any) -> Any:
+        for place in self.places:
+            inner = field(holder, place)
+            if isinstance(inner, list):
+                holder = with_parts(holder, place, [self._replaced(part) for part in inner])
+        return holder
 
     def _replaced(self, part: Any) -> Any:
-        if not isinstance(part, dict):
-            return part
-        if part.get("type") == self.type:
-            return self.by(part)
-        for place in ("content", "output"):
-            inner = part.get(place)
-            if isinstance(inner, list):
-                part = with_parts(part, place, [self._replaced(one) for one in inner])
-        return part
+        return self.by(part) if field(part, "type") == self.type else self._with_places(part)
 
 
 # --- what rows do ---------------------------------------------------------------

@@ -24,11 +24,16 @@ def test_every_row_looks_at_capabilities_that_exist(protocol: ProtocolName, row:
     assert row.applies(Capabilities()) == (not row.looks_at)
 
 
+@pytest.mark.parametrize(("effort", "applies"), [("effort", False), ("budget", False), ("none", True)])
+def test_a_row_with_a_value_applies_where_the_capability_has_it(effort: str, applies: bool) -> None:
+    row = Drop(members=("a",), looks_at=("reasoning_effort",), value="none")
+    assert row.applies(target(reasoning_effort=effort).capabilities) == applies
+
+
 @pytest.mark.parametrize(
     ("row", "capabilities", "body", "expected"),
     [
         (Drop(members=("a", "b"), looks_at=("sampling",)), {"sampling": False}, {"a": 1, "c": 2}, {"c": 2}),
-        (Drop(members=("a",), looks_at=("reasoning_effort",), value="none"), {}, {"a": 1}, {"a": 1}),
         (DropRefused(), {"dropped_fields": ("a", "x")}, {"a": 1}, {}),
         (
             Rename(old="max_tokens", new="max_completion_tokens", looks_at=("max_tokens_field",)),
