@@ -28,18 +28,18 @@ FIELDS: dict[str, dict[str, About]] = {
             [{"from": "claude-3-5-haiku-*", "to": "claude-sonnet-4-5-20250929"}],
         ),
         "failover": About("What happens when an upstream fails.", {"hold_seconds": 600}),
-        "timeouts": About("Timeouts for all upstreams that set none of their own.", {"idle": 600}),
+        "timeouts": About("Timeouts for all upstreams that do not set their own.", {"idle": 600}),
         "client_keys": About(
             "Key -> name of the client that may use it. Empty: programs on this machine may send any key.",
             {"123": "my laptop"},
         ),
         "prices": About(
-            "Model name or pattern -> money per million tokens. What is not here comes from the built-in table.",
+            "Model name or pattern -> money per million tokens. All other prices come from the built-in table.",
             {"qwen3*": {"input": 0.5, "output": 2}},
         ),
-        "budget": About("Money limits for all upstreams together.", {"day_soft": 10}),
+        "budget": About("Cost limits for all upstreams together.", {"day_soft": 10}),
         "allowed_hosts": About(
-            "Further host names by which clients may call the daemon, besides localhost.", ["devbox.lan"]
+            "Additional host names that clients may use for the daemon, besides localhost.", ["devbox.lan"]
         ),
         "max_body_megabytes": About("The largest request body, after decompression.", 128, "megabytes"),
     },
@@ -55,12 +55,13 @@ FIELDS: dict[str, dict[str, About]] = {
             "env:MY_KEY",
         ),
         "protocol": About(
-            "What the upstream speaks: Anthropic Messages, OpenAI Chat Completions or OpenAI Responses. "
+            "The protocol of the upstream: Anthropic Messages, OpenAI Chat Completions or OpenAI Responses. "
             "Required unless it is the demo.",
             "chat",
         ),
         "clients": About(
-            "Whose requests it may answer; those in another protocol are converted.", ["messages", "chat"]
+            "The client protocols that it serves; requests in another protocol are converted.",
+            ["messages", "chat"],
         ),
         "role": About(
             "primary; backup: only when no primary can answer; rescue: only for failures whose action is rescue.",
@@ -81,23 +82,23 @@ FIELDS: dict[str, dict[str, About]] = {
         ),
         "model": About("The name under which all models are sent (deployment name).", "qwen3-32b"),
         "auth": About(
-            "How the key is sent. auto: x-api-key to Anthropic, Bearer elsewhere; api-key is Azure's way.",
+            "How the key is sent. auto: x-api-key to Anthropic, Bearer elsewhere; api-key is for Azure.",
             "bearer",
         ),
         "api_version": About(
-            "Azure's api-version; with api-key the Azure form of the address is used.", "2025-04-01-preview"
+            "Azure's api-version; with api-key, the Azure form of the URL is used.", "2025-04-01-preview"
         ),
-        "headers": About("Further headers of each request.", {"x-team": "research"}),
+        "headers": About("Additional headers of each request.", {"x-team": "research"}),
         "user_agent": About("Sent instead of the client's own. Empty: the client's own.", "my-agent/1.0"),
         "proxy": About("http://, https:// or socks5:// with host and port.", "socks5://127.0.0.1:1080"),
-        "timeouts": About("Timeouts for this upstream alone.", {"first_byte": 600}),
-        "max_concurrency": About("The most requests at the same time; 0: no limit.", 4, "requests"),
-        "requests_per_minute": About("The most requests in any minute; 0: no limit.", 60, "requests"),
+        "timeouts": About("Timeouts for this upstream only.", {"first_byte": 600}),
+        "max_concurrency": About("Maximum number of concurrent requests; 0: no limit.", 4, "requests"),
+        "requests_per_minute": About("Maximum number of requests per minute; 0: no limit.", 60, "requests"),
         "activation": About(
             "Sends one tiny request at a local time, to start a quota window.", {"at": "08:00"}
         ),
         "context_window": About(
-            "How long a request and its answer may be together; 0: unknown.", 131072, "tokens"
+            "Maximum length of a request and its answer together; 0: unknown.", 131072, "tokens"
         ),
         "server": About(
             "The server software behind the address: selects the capability preset, and known local servers get "
@@ -107,9 +108,9 @@ FIELDS: dict[str, dict[str, About]] = {
         "capabilities": About(
             "What it supports, where that differs from the preset of its server.", {"images": False}
         ),
-        "price_multiplier": About("Factor on the price table, for resellers.", 0.3),
+        "price_multiplier": About("Multiplies the prices of the price table, for resellers.", 0.3),
         "budget": About(
-            "Money limits for this upstream; at a hard one it is no longer used.", {"day_hard": 5}
+            "Cost limits for this upstream; at a hard limit it is no longer used.", {"day_hard": 5}
         ),
         "note": About("Free text for you.", "ends in March"),
     },
@@ -120,78 +121,82 @@ FIELDS: dict[str, dict[str, About]] = {
             300,
             "seconds",
         ),
-        "idle": About("Between two pieces of an answer. Unset: 300.", 600, "seconds"),
+        "idle": About("Between two parts of an answer. Unset: 300.", 600, "seconds"),
     },
     "Activation": {
         "at": About("Local time of day.", "08:00"),
-        "advance_minutes": About("Moves the time by so much after each success; 0: it stays.", 1, "minutes"),
+        "advance_minutes": About(
+            "Moves the time by this much after each success; 0: not at all.", 1, "minutes"
+        ),
     },
     "Budget": {
         "day_soft": About("Warns when a day has cost this much; 0: never.", 10, "money"),
-        "day_hard": About("No further requests that day from this cost on; 0: no limit.", 20, "money"),
+        "day_hard": About("No more requests on a day that has cost this much; 0: no limit.", 20, "money"),
         "month_soft": About("Warns when a month has cost this much; 0: never.", 100, "money"),
-        "month_hard": About("No further requests that month from this cost on; 0: no limit.", 200, "money"),
+        "month_hard": About(
+            "No more requests in a month that has cost this much; 0: no limit.", 200, "money"
+        ),
     },
     "ModelRule": {
         "from": About("The model that the client requests, or a pattern.", "claude-3-5-haiku-*"),
-        "to": About("The name that is looked up instead.", "claude-sonnet-4-5-20250929"),
+        "to": About("The name that is used instead.", "claude-sonnet-4-5-20250929"),
         "clients": About("The clients whose requests the rule applies to.", ["chat"]),
-        "protocols": About("What an upstream must speak for the rule to apply to it.", ["messages"]),
+        "protocols": About("The upstream protocols that the rule applies to.", ["messages"]),
     },
     "Failover": {
-        "error_threshold": About("So many failures in a row start a cooldown.", 5, "failures"),
+        "error_threshold": About("The number of consecutive failures that start a cooldown.", 5, "failures"),
         "cooldown_start_seconds": About(
-            "The first cooldown; each further one in a row is twice as long, up to cooldown_seconds.",
+            "The first cooldown; each consecutive one is twice as long, up to cooldown_seconds.",
             30,
             "seconds",
         ),
         "cooldown_seconds": About(
-            "The longest cooldown after failures in a row, and the cooldown after a bad key or exhausted credit.",
+            "The longest cooldown after consecutive failures, and the cooldown after a bad key or exhausted credit.",
             300,
             "seconds",
         ),
         "max_cooldown_seconds": About(
-            "The longest cooldown that an upstream may ask for. The reset of a quota may be up to 7 days away.",
+            "The longest cooldown that an upstream may request. The reset of a quota may be up to 7 days away.",
             3600,
             "seconds",
         ),
         "hold_seconds": About(
-            "How long a request is held, and tried again, while every upstream fails in a way that passes; "
+            "How long a request is held and tried again while all upstreams fail and a failure is temporary; "
             "0: not at all.",
             600,
             "seconds",
         ),
         "on_status": About(
-            "Status -> action: switch to the next upstream, retry the same one, ask the rescue upstreams, "
+            "Status -> action: switch to the next upstream, retry the same one, try the rescue upstreams, "
             "or return the error.",
             {"429": "switch", "5xx": "rescue"},
         ),
         "on_error": About("Network error -> action, as for a status.", {"idle_timeout": "retry"}),
         "on_text": About(
-            "Actions by the text of the error message. The first rule that matches decides, before on_status.",
+            "Actions by the text of the error message. The first rule that matches applies, before on_status.",
             [{"match": "insufficient balance", "action": "switch"}],
         ),
         "total_seconds": About(
-            "Time budget for finding an upstream that answers. Unset: 600, more where first_byte is over "
+            "Time budget for finding an upstream that answers. Unset: 600, more if first_byte is over "
             "120 or hold_seconds over 480.",
             900,
             "seconds",
         ),
         "keep_alive_seconds": About(
-            "After so long without data the client is sent a keep-alive.", 10, "seconds"
+            "After this long without data, the client gets a keep-alive.", 10, "seconds"
         ),
         "queue_seconds": About(
             "How long a request may wait for a free slot at a full upstream.", 60, "seconds"
         ),
         "session_hours": About("How long a conversation keeps its upstream; 0: not at all.", 8, "hours"),
         "return_to_primary_minutes": About(
-            "How long a conversation that had to move may stay away after its own upstream has recovered.",
+            "How long a switched conversation stays with its new upstream after the original one has recovered.",
             10,
             "minutes",
         ),
     },
     "TextRule": {
-        "match": About("Text that the error message contains, in any case.", "insufficient balance"),
+        "match": About("Text that the error message contains, regardless of case.", "insufficient balance"),
         "action": About("As for a status.", "switch"),
     },
     "Price": {
@@ -201,7 +206,7 @@ FIELDS: dict[str, dict[str, About]] = {
         "cache_write_5m": About("Input tokens written to the cache for five minutes.", 3.75, MONEY),
         "cache_write_1h": About("Input tokens written to the cache for an hour.", 6, MONEY),
         "long_context_over": About(
-            "Above so many input tokens the long prices apply to the whole request; 0: no such tier.",
+            "Above this many input tokens, the long prices apply to the whole request; 0: no such tier.",
             200000,
             "tokens",
         ),
