@@ -21,8 +21,6 @@ PLACES = (
     "scripts",
 )
 ENDINGS = {".py", ".md", ".toml", ".json", ".js", ".ts", ".html", ".css"}
-NOT_YET = ("docs/api.md", "docs/performance.md", "docs/security.md")
-"""files that may still use them"""
 
 PHRASES = {
     "signs? of life": "keep-alive",
@@ -74,7 +72,7 @@ def texts(*but: str) -> Iterator[tuple[str, str]]:
     for place in PLACES:
         for path in [ROOT / place, *sorted((ROOT / place).rglob("*"))]:
             name = path.relative_to(ROOT).as_posix()
-            if path.suffix in ENDINGS and name not in but and not name.startswith(NOT_YET):
+            if path.suffix in ENDINGS and name not in but:
                 yield name, path.read_text(encoding="utf-8")
 
 
