@@ -20,7 +20,7 @@ from switchyard.protocols.neutral import Loss
 from switchyard.protocols.tools.choice import Offer
 from switchyard.protocols.wire import Json, bad_field, fields, text
 
-NOT_TAKEN = "this upstream does not take it"
+NOT_TAKEN = "this upstream does not support it"
 NO_FIELD = "this protocol has no such field"
 NOWHERE_ELSE = "no other protocol has it"
 NOT_WITH_THINKING = "this request cannot set it at this upstream"

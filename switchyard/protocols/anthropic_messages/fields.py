@@ -101,7 +101,7 @@ FIELDS = (
     ),
     Field("", "include_usage", note="always sent"),
     Field("", "compact", note="a summary is requested in words"),
-    Field("cache_control", note="marks for caching are set anew"),
+    Field("cache_control", note="cache marks are set again"),
     *(
         Field("", name, loss=NO_FIELD)
         for name in (

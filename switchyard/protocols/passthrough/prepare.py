@@ -138,7 +138,7 @@ def repair_losses(
     less = [name for name in LIMITS if name in after and after[name] != before.get(name, after[name])]
     noted = [(kind, marker) for kind, marker in OMITTED.items() if marker in sent]
     omitted = [kind for kind, marker in noted if sent.count(marker) > body.count(marker)]
-    return tuple(Loss(name, "this upstream does not take it") for name in (*gone, *fewer, *less, *omitted))
+    return tuple(Loss(name, "this upstream does not support it") for name in (*gone, *fewer, *less, *omitted))
 
 
 def _size(value: object) -> int:
