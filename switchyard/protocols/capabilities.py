@@ -28,16 +28,16 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         bool, Meta(description="Chat: reports token usage in a stream (`stream_options.include_usage`).")
     ] = True
     tools: Annotated[
-        bool, Meta(description="Supports tool calls; otherwise a request with tools is refused.")
+        bool, Meta(description="Supports tool calls; otherwise a request with tools is rejected.")
     ] = True
     custom_tools: Annotated[
         bool,
-        Meta(description="Takes freeform tools (`custom`) as they are; otherwise they become functions."),
+        Meta(description="Accepts freeform tools (`custom`) as they are; otherwise they become functions."),
     ] = False
     responses_items: Annotated[
         bool,
         Meta(
-            description="Responses: takes the newer items and tools (`namespace`, `tool_search`, "
+            description="Responses: accepts the newer items and tools (`namespace`, `tool_search`, "
             "`additional_tools`, compaction); otherwise they are converted to functions and messages."
         ),
     ] = True
@@ -45,7 +45,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         Meta(
             description="Responses: compacts conversations itself (`/responses/compact`); "
-            "otherwise the model is asked for a summary."
+            "otherwise the model writes a summary."
         ),
     ] = False
     forced_tool_choice: Annotated[
@@ -100,13 +100,13 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         Meta(
             description="Messages: accepts thinking of type `enabled` with a budget; "
-            "newer models know only `adaptive`."
+            "newer models accept only `adaptive`."
         ),
     ] = True
     efforts: Annotated[
         tuple[str, ...],
         Meta(
-            description="The reasoning efforts that the upstream knows; another one is replaced by the nearest.",
+            description="The reasoning efforts that the upstream supports; any other is replaced by the nearest.",
             examples=[["low", "high"]],
         ),
     ] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -119,7 +119,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     continues_answer: Annotated[
         bool,
         Meta(
-            description="Chat: continues an answer that the request begins only if told so "
+            description="Chat: continues an answer that the request begins only if a field requests it "
             "(`continue_final_message`)."
         ),
     ] = False
@@ -146,7 +146,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = True
     stop: Annotated[
-        bool, Meta(description="Accepts stop sequences; otherwise converted answers are cut at them here.")
+        bool, Meta(description="Accepts stop sequences; otherwise Switchyard cuts converted answers at them.")
     ] = True
     max_stops: Annotated[
         int, Meta(description="Chat: the most stop sequences that one request may have.", examples=[16])
@@ -208,7 +208,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     ] = True
     streams: Annotated[bool, Meta(description="Can stream its answers.")] = True
     stream_only: Annotated[
-        bool, Meta(description="Can only stream; a whole answer is put together from the stream.")
+        bool,
+        Meta(description="Can only stream; Switchyard builds an answer without streaming from the stream."),
     ] = False
     refused_betas: Annotated[
         tuple[str, ...],
@@ -220,7 +221,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     dropped_fields: Annotated[
         tuple[str, ...],
         Meta(
-            description="Top-level fields of the request that the upstream refuses: they are removed before sending.",
+            description="Top-level fields that the upstream rejects: they are removed from the request.",
             examples=[["metadata"]],
         ),
     ] = ()
