@@ -35,8 +35,15 @@ class Reports:
         self._dependencies = dependencies
         self._health = dependencies.state().health
         self._exchange_id = exchange.id
-        self._conversation = conversation_of(exchange.session, exchange.requested_model)
-        self.recoveries = Recoveries()
+        self.conversation = conversation_of(exchange.session, exchange.requested_model)
+        self._recoveries: Recoveries | None = None
+
+    @property
+    def recoveries(self) -> Recoveries:
+        """How this request has fared where others succeeded; few requests need it."""
+        if self._recoveries is None:
+            self._recoveries = Recoveries()
+        return self._recoveries
 
     def begin(self, selected: Selected) -> Started:
         dependencies, candidate = self._dependencies, selected.candidate
@@ -53,9 +60,9 @@ class Reports:
         dependencies.hold.succeeded(self._exchange_id, target_of(candidate))
         if self._is_same_account(started):
             self._health.succeeded(candidate.name, candidate.model, started.at)
-        self.release()
+        self._health.release(self._exchange_id)
         dependencies.sessions.remember(
-            self._conversation, candidate.name, dependencies.monotonic(), stays=started.selected.route.stays
+            self.conversation, candidate.name, dependencies.monotonic(), stays=started.selected.route.stays
         )
 
     def failed(self, started: Started, failure: Failure) -> None:

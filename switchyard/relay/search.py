@@ -37,7 +37,7 @@ class Search:
         ask = Ask(
             request.protocol, summary.model, summary.session, exchange.id, may_resort=not self._may_be_held
         )
-        self._selection = Selection(dependencies, exchange, stopwatch, settings, ask)
+        self._selection = Selection(dependencies, exchange, stopwatch, settings, reports.conversation, ask)
         self._asking = Asking(dependencies, request, exchange, settings)
         self._retries = Retries(dependencies, exchange, stopwatch, reports, self._asking)
 
@@ -55,7 +55,7 @@ class Search:
                 self._exchange,
                 self._selection,
                 self._reports.recoveries,
-                self._pass,
+                self._pass_again,
                 self._stopwatch.seconds(),
             )
             outcome = held.outcome
@@ -66,7 +66,6 @@ class Search:
 
     async def _pass(self) -> Outcome:
         """Each candidate once: the answer, an error to return as it is, or None."""
-        self._asking.follow(self._selection.settings)
         while (selected := await self._selection.next()) is not None:
             outcome = await self._retries.attempt(selected)
             if isinstance(outcome, Answer):
@@ -75,6 +74,11 @@ class Search:
                 return self._returned()
             self._selection.note_failure(selected, outcome, self._exchange.attempts[-1].failure)
         return None
+
+    async def _pass_again(self) -> Outcome:
+        """As `_pass`, for a held request: the settings may have changed."""
+        self._asking.follow(self._selection.settings)
+        return await self._pass()
 
     # --- no answer -------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ from switchyard.relay.stopwatch import Stopwatch
 from switchyard.routing.hold import LONGEST_PAUSE_SECONDS
 from switchyard.routing.lineup import Candidate, Skip
 from switchyard.routing.route import Ask, Route, State, choose_route
-from switchyard.routing.sessions import conversation_of
 from switchyard.routing.slots import full_upstreams, wait_ends, worth_waiting_for
 from switchyard.routing.verdict import Verdict
 from switchyard.settings import Settings, Upstream
@@ -37,14 +36,16 @@ class Selection:
         exchange: Exchange,
         stopwatch: Stopwatch,
         settings: Settings,
+        conversation: str,
         ask: Ask,
     ) -> None:
         self._dependencies = dependencies
         self._exchange = exchange
         self._stopwatch = stopwatch
+        self._conversation = conversation
         self._ask = ask
         self._rescues_first = False
-        self._queue = QueuePosition(dependencies)
+        self._position: QueuePosition | None = None
         self.settings = settings
         self.route = EMPTY
         """the last one chosen"""
@@ -58,7 +59,8 @@ class Selection:
         while self.seconds_left() > 0:
             queue.hand_out()
             state = self._dependencies.state()
-            candidate = next(iter(self._choose(state, granted)), None)
+            in_order = self._choose(state, granted)
+            candidate = in_order[0] if in_order else None
             if granted and (candidate is None or candidate.name != granted):
                 queue.give_back(granted)
                 granted = ""
@@ -67,7 +69,7 @@ class Selection:
             wanted, seconds = self._to_wait_for(candidate)
             if not wanted or seconds <= 0 or queue.is_at_limit:
                 return None
-            granted = await self._queue.wait(wanted, seconds)
+            granted = await self._in_queue().wait(wanted, seconds)
         if granted:
             queue.give_back(granted)
         return None
@@ -106,7 +108,7 @@ class Selection:
         """Of a held request: try again what is not among `tried`, by these settings."""
         self.settings = settings
         self._ask = replace(self._ask, tried=tried, probing=probing)
-        self._queue.begin_pass(waits_for, self._dependencies.monotonic() + seconds)
+        self._in_queue().begin_pass(waits_for, self._dependencies.monotonic() + seconds)
 
     def unasked(self) -> tuple[Skip, ...]:
         """The candidates that were not asked because the time budget was used up."""
@@ -130,11 +132,8 @@ class Selection:
         free_soon, now = dependencies.slots.free_soon(), dependencies.now()
         if granted or free_soon:
             ask = replace(ask, holds=granted, free_soon=free_soon)
-        affinity = dependencies.sessions.affinity_of(
-            conversation_of(ask.session, ask.model),
-            now.monotonic,
-            self.settings.failover.session_hours * 3600,
-        )
+        keep_seconds = self.settings.failover.session_hours * 3600
+        affinity = dependencies.sessions.affinity_of(self._conversation, now.monotonic, keep_seconds)
         self.route = choose_route(self.settings, state, ask, now, affinity)
         if not ask.tried:
             self._exchange.skipped = self.route.reasons
@@ -143,13 +142,19 @@ class Selection:
     def _to_wait_for(self, candidate: Candidate | None) -> tuple[list[Upstream], float]:
         """The full upstreams to wait for, and for how many seconds."""
         now, full = self._dependencies.monotonic(), full_upstreams(self.route)
-        latest = self._queue.ends(full, now, self.settings.failover.queue_seconds)
+        latest = self._in_queue().ends(full, now, self.settings.failover.queue_seconds)
         if candidate is not None:
             # another upstream would have no prompt cache of the conversation: not worth it for a moment
             return [candidate.upstream], LINGER_SECONDS
         with_rescues = self._rescues_first or bool(ModelName.read(self._ask.model).upstream)
         wanted = worth_waiting_for(self.settings, full, with_rescues=with_rescues)
         return wanted, wait_ends(self.route, min(latest, now + self.seconds_left())) - now
+
+    def _in_queue(self) -> "QueuePosition":
+        """Few requests need a position in the queue."""
+        if self._position is None:
+            self._position = QueuePosition(self._dependencies)
+        return self._position
 
 
 class QueuePosition:

@@ -32,7 +32,7 @@ HOST = target_of("http://host/v1/messages?beta=true")
         ),
     ],
 )
-def test_a_url_is_taken_apart(url: str, target: Target) -> None:
+def test_a_url_is_parsed(url: str, target: Target) -> None:
     assert target_of(url) == target
 
 
@@ -94,7 +94,7 @@ def test_a_head_has_the_given_headers_and_no_others(
         ("é", "x"),
     ],
 )
-def test_a_header_that_cannot_be_said_is_refused_without_descriptive_its_value(
+def test_a_header_that_is_not_expressible_is_refused_without_showing_its_value(
     header: tuple[str, str],
 ) -> None:
     with pytest.raises(InvalidHeader) as caught:
@@ -106,7 +106,7 @@ def test_a_header_that_cannot_be_said_is_refused_without_descriptive_its_value(
     }
 
 
-def test_a_proxy_hears_the_whole_address_of_http_and_its_credentials() -> None:
+def test_a_proxy_gets_the_whole_address_of_http_and_its_credentials() -> None:
     proxy = proxy_of("http://us%40er:p%3Ass@proxy:3128")
     assert proxy == Proxy(Origin("http", "proxy", 3128), "Basic dXNAZXI6cDpzcw==")
     assert request_head("POST", HOST, [], 2, proxy) == (
@@ -122,6 +122,6 @@ def test_a_proxy_hears_the_whole_address_of_http_and_its_credentials() -> None:
 @pytest.mark.parametrize(
     ("host", "authority"), [("host", b"host:443"), ("10.0.0.1", b"10.0.0.1:443"), ("::1", b"[::1]:443")]
 )
-def test_a_tunnel_is_asked_for_with_the_port(host: str, authority: bytes) -> None:
+def test_a_tunnel_is_requested_with_the_port(host: str, authority: bytes) -> None:
     origin, proxy = Origin("https", host, 443), Proxy(Origin("http", "proxy", 3128), "")
     assert connect_head(origin, proxy) == b"CONNECT %b HTTP/1.1\r\nhost: %b\r\n\r\n" % (authority, authority)

@@ -148,7 +148,7 @@ def test_a_broken_answer_is_an_error_of_httpx(app: AsgiApp, message: str) -> Non
         asyncio.run(call())
 
 
-def test_silence_beyond_the_read_timeout_is_an_error_of_httpx() -> None:
+def test_an_idle_application_is_an_error_of_httpx_after_the_read_timeout() -> None:
     async def app(scope: Any, receive: Receive, send: Send) -> None:
         await asyncio.Event().wait()
 

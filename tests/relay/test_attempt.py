@@ -159,7 +159,7 @@ FILLERS: dict[str, bytes] = {
     "retry": b"retry: 1000\n\n",
 }
 OPENINGS: dict[Protocol, int] = {"messages": 1, "chat": 1, "responses": 2}
-"""how many records begin an answer and say nothing of it"""
+"""how many records begin an answer without content"""
 LIMITS = Timeouts(first_byte=120, idle=200)
 
 
@@ -180,7 +180,7 @@ def failed_at(protocol: Protocol, pieces: list[bytes], pauses: list[float], want
 @pytest.mark.parametrize("filler", FILLERS)
 @pytest.mark.parametrize("wants_stream", [True, False], ids=["stream", "whole"])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_an_upstream_that_sends_no_content_has_no_longer_than_a_silent_one(
+def test_an_upstream_that_sends_no_content_has_no_longer_than_one_that_sends_nothing(
     protocol: Protocol, wants_stream: bool, filler: str
 ) -> None:
     first_byte = 120.0 if wants_stream else 200.0  # a whole answer may be generated before its first byte

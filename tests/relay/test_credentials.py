@@ -1,4 +1,4 @@
-"""A key comes from the file, the environment or the keychain, or a sentence says why there is none."""
+"""A key comes from the file, the environment or the keychain, or a message explains why there is none."""
 
 import pytest
 

@@ -26,7 +26,7 @@ BROKE = "the connection broke"
 
 
 class FakeReply:
-    """Sends its records so many seconds apart, and then ends, breaks or falls silent."""
+    """Sends its records so many seconds apart, and then ends, breaks or sends nothing more."""
 
     def __init__(self, records: list[bytes], seconds: float, end: str = "end") -> None:
         self._chunks = self._read(records, seconds, end)
@@ -36,7 +36,7 @@ class FakeReply:
         for record in records:
             await asyncio.sleep(seconds)
             yield record
-        if end == "silence":
+        if end == "idle":
             await asyncio.sleep(1e9)
         if end == "break":
             raise AttemptFailed(network_failure(FailureKind.READ, BROKE))
@@ -135,13 +135,13 @@ def test_a_stream_of_many_minutes_survives_and_is_kept_alive(protocol: Protocol)
     assert got.at > 20 * 60
     # three keep-alives fit between two events, but none into the time after the last
     assert got.beats >= 3 * (len(records) - 2)
-    words = b"".join(records[:-1])  # for a mere end nobody waits so long
-    assert got.body.replace(CODECS[protocol].keep_alive, b"").startswith(words)
+    content = b"".join(records[:-1])  # the mere end is not waited for
+    assert got.body.replace(CODECS[protocol].keep_alive, b"").startswith(content)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_an_idle_timeout_after_content_is_a_break_that_is_reported_once(protocol: Protocol) -> None:
-    got = deliver(protocol, records_of(protocol)[:6], end="silence", idle=60.0)
+    got = deliver(protocol, records_of(protocol)[:6], end="idle", idle=60.0)
     assert (got.kind, got.at) == (FailureKind.IDLE_TIMEOUT, 60.0)
     assert got.body.count(b"sent nothing more for 60 s") == 1
 
@@ -170,7 +170,7 @@ def test_the_last_bytes_are_returned_and_not_written(protocol: Protocol) -> None
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_client_that_reads_slowly_is_not_the_upstreams_silence(protocol: Protocol) -> None:
+def test_a_client_that_reads_slowly_does_not_make_the_upstream_idle(protocol: Protocol) -> None:
     got = deliver(protocol, records_of(protocol), write_seconds=100.0, idle=60.0)
     assert got.kind is None
 
@@ -188,9 +188,9 @@ def until_the_reason(protocol: Protocol) -> list[bytes]:
     return records[: stop + 1]
 
 
-@pytest.mark.parametrize("end", ["end", "break", "silence"])
+@pytest.mark.parametrize("end", ["end", "break", "idle"])
 @pytest.mark.parametrize("protocol", REASONS)
-def test_an_answer_that_broke_after_its_reason_to_stop_is_complete(protocol: Protocol, end: str) -> None:
+def test_an_answer_that_breaks_after_its_stop_reason_is_complete(protocol: Protocol, end: str) -> None:
     records = until_the_reason(protocol)
     got = deliver(protocol, [*records, b'data: {"half a rec'], end=end)
     assert got.kind is None
@@ -198,7 +198,7 @@ def test_an_answer_that_broke_after_its_reason_to_stop_is_complete(protocol: Pro
     assert body == b"".join(records) + FORGOTTEN_ENDS[protocol]
 
 
-@pytest.mark.parametrize("end", ["end", "break", "silence"])
+@pytest.mark.parametrize("end", ["end", "break", "idle"])
 @pytest.mark.parametrize("client", PROTOCOLS)
 @pytest.mark.parametrize("protocol", REASONS)
 def test_such_an_answer_is_complete_for_every_client(protocol: Protocol, client: Protocol, end: str) -> None:
@@ -222,7 +222,7 @@ def test_a_server_that_keeps_its_connection_open_is_not_waited_for(
 ) -> None:
     records = until_the_reason(protocol)
     records += [USAGE] if protocol == "chat" else []
-    got = deliver(protocol, records, end="silence", idle=300.0, client=client)
+    got = deliver(protocol, records, end="idle", idle=300.0, client=client)
     assert (got.kind, got.at, got.closed_at) == (None, 3.0, 3.0)
 
 
@@ -231,21 +231,21 @@ def test_a_server_that_keeps_its_connection_open_is_not_waited_for(
 def test_nor_are_its_keep_alives(protocol: Protocol, client: Protocol) -> None:
     records = until_the_reason(protocol)
     records += [USAGE] if protocol == "chat" else []
-    said = len(records)
-    got = deliver(protocol, records + [b": here\n\n"] * 100, seconds=1.0, end="silence", client=client)
-    assert (got.kind, got.at) == (None, said + 3.0)
+    count = len(records)
+    got = deliver(protocol, records + [b": here\n\n"] * 100, seconds=1.0, end="idle", client=client)
+    assert (got.kind, got.at) == (None, count + 3.0)
 
 
-def test_words_after_the_reason_to_stop_are_waited_for() -> None:
+def test_content_after_the_stop_reason_is_waited_for() -> None:
     records = [*until_the_reason("chat"), USAGE]
     later = [record.replace(b'"stop"', b"null") for record in records[1:-2]] * 4
-    got = deliver("chat", records + later, seconds=2.0, end="silence")
+    got = deliver("chat", records + later, seconds=2.0, end="idle")
     assert (got.kind, got.at) == (None, 2.0 * len(records + later) + 3.0)
     assert got.body.startswith(b"".join(records + later))
 
 
 def test_usage_is_waited_for() -> None:
-    got = deliver("chat", until_the_reason("chat"), end="silence", idle=300.0)
+    got = deliver("chat", until_the_reason("chat"), end="idle", idle=300.0)
     assert (got.kind, got.at) == (None, 300.0)
 
 

@@ -102,7 +102,7 @@ WHOLE = wire.body("messages", wire.Reply("Hello, you"), "m")
 STREAM: Headers = [("content-type", "text/event-stream")]
 RULES = Failover(error_threshold=1000, on_error={"default": "retry"}, queue_seconds=600, hold_seconds=30)
 ENDS = ("at once", LATE, NEVER, BREAKS, ENDLESS)
-FAILS = ("no connection", "refuses", "breaks before content", "breaks after content", "says nothing")
+FAILS = ("no connection", "refuses", "breaks before content", "breaks after content", "sends nothing")
 
 
 class RandomBody:
@@ -120,7 +120,7 @@ class RandomBody:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         records = [WHOLE] if self._is_whole else RECORDS
-        if self._fails == "says nothing":
+        if self._fails == "sends nothing":
             await asyncio.sleep(1e9)
         cut = {"breaks before content": 0, "breaks after content": 4}.get(self._fails, len(records))
         for record in records[:cut]:

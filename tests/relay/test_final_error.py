@@ -12,7 +12,7 @@ from switchyard.routing.route import Route
 NOW = Moment(datetime(2026, 11, 21, 12, 0, tzinfo=UTC), 1000.0)
 
 
-def reported(kind: ErrorType, status: int, message: str = "said so", wait: float | None = None) -> Failure:
+def reported(kind: ErrorType, status: int, message: str = "failed", wait: float | None = None) -> Failure:
     return Failure(FailureKind.STATUS, WireError(kind, message, status, retry_after=wait))
 
 
@@ -24,31 +24,33 @@ def attempts(*failures: Failure | None) -> list[Attempt]:
 
 
 REFUSED = network_failure(FailureKind.CONNECT, "cannot connect")
-SILENT = timeout_failure(FailureKind.FIRST_BYTE_TIMEOUT, 120)
-UNSAYABLE = Failure(FailureKind.REFUSED_REQUEST, WireError(ErrorType.INVALID_REQUEST, "cannot be said", 400))
+NO_FIRST_BYTE = timeout_failure(FailureKind.FIRST_BYTE_TIMEOUT, 120)
+NOT_EXPRESSIBLE = Failure(
+    FailureKind.REFUSED_REQUEST, WireError(ErrorType.INVALID_REQUEST, "not expressible", 400)
+)
 
 
 @pytest.mark.parametrize(
     ("failures", "status", "message"),
     [
-        ([reported(ErrorType.SERVER, 500)], 500, 'upstream "u0": 500 said so.'),
+        ([reported(ErrorType.SERVER, 500)], 500, 'upstream "u0": 500 failed.'),
         ([REFUSED], 502, 'upstream "u0": cannot connect.'),
-        ([SILENT], 504, 'upstream "u0": sent nothing for 120 s.'),
+        ([NO_FIRST_BYTE], 504, 'upstream "u0": sent nothing for 120 s.'),
         (
             [reported(ErrorType.SERVER, 500), reported(ErrorType.AUTHENTICATION, 401), REFUSED],
             401,
-            'All upstreams failed: upstream "u0": 500 said so; upstream "u1": 401 said so; '
+            'All upstreams failed: upstream "u0": 500 failed; upstream "u1": 401 failed; '
             'upstream "u2": cannot connect.',
         ),
         (
             [reported(ErrorType.RATE_LIMIT, 429), reported(ErrorType.OVERLOADED, 529)],
             429,
-            'All upstreams failed: upstream "u0": 429 said so; upstream "u1": 529 said so.',
+            'All upstreams failed: upstream "u0": 429 failed; upstream "u1": 529 failed.',
         ),
         (
-            [UNSAYABLE, reported(ErrorType.SERVER, 500)],
+            [NOT_EXPRESSIBLE, reported(ErrorType.SERVER, 500)],
             500,
-            'All upstreams failed: upstream "u0": cannot be said; upstream "u1": 500 said so.',
+            'All upstreams failed: upstream "u0": not expressible; upstream "u1": 500 failed.',
         ),
     ],
 )
@@ -81,17 +83,17 @@ BAD_KEY = reported(ErrorType.AUTHENTICATION, 401)
         ((BROKE,), (cooling("u0", 14.2),), 14.2, "Next try possible in 15 s."),
         ((BROKE, BROKE), (cooling("u0", 600.0), cooling("u1", 15.0)), 15.0, "in 15 s."),
         ((BROKE,), (cooling("u0", 600.0), cooling("u9", 300.0)), 300.0, "at 12:05."),
-        ((BROKE,), (Skip("other", "weekday", "not today", 1100.0),), None, "said so."),
-        ((BROKE,), (), None, "said so."),
+        ((BROKE,), (Skip("other", "weekday", "not today", 1100.0),), None, "failed."),
+        ((BROKE,), (), None, "failed."),
         ((LIMITED,), (), 20.0, "in 20 s."),
         ((LIMITED,), (cooling("u0", 30.0),), 30.0, "in 30 s."),
         ((LIMITED, BROKE), (cooling("u1", 90.0),), 20.0, "in 20 s."),
-        ((BAD_KEY,), (cooling("u0", 600.0),), None, "said so."),
+        ((BAD_KEY,), (cooling("u0", 600.0),), None, "failed."),
         ((BAD_KEY, BROKE), (cooling("u0", 5.0), cooling("u1", 15.0)), 15.0, "in 15 s."),
-        ((reported(ErrorType.MODEL_NOT_FOUND, 404),), (cooling("u0", 600.0),), None, "said so."),
-        ((reported(ErrorType.BILLING, 402),), (cooling("u0", 600.0),), None, "said so."),
+        ((reported(ErrorType.MODEL_NOT_FOUND, 404),), (cooling("u0", 600.0),), None, "failed."),
+        ((reported(ErrorType.BILLING, 402),), (cooling("u0", 600.0),), None, "failed."),
         ((reported(ErrorType.QUOTA, 429),), (cooling("u0", 600.0),), 600.0, "at 12:10."),
-        ((reported(ErrorType.INVALID_REQUEST, 400), BROKE), (cooling("u1", 15.0),), None, "said so."),
+        ((reported(ErrorType.INVALID_REQUEST, 400), BROKE), (cooling("u1", 15.0),), None, "failed."),
     ],
 )
 def test_the_earliest_recovery_is_the_end_of_a_cooldown_that_a_wait_can_help(
@@ -111,7 +113,7 @@ def test_a_hint_has_run_since_the_attempt_that_it_came_with() -> None:
     assert all_failed([hinted, later], (), NOW).recovery_seconds == 0.0
 
 
-def test_who_could_not_be_asked_now_is_named_too() -> None:
+def test_upstreams_that_could_not_be_asked_now_are_named_too() -> None:
     skips = (
         Skip("u0", "cooldown", "cooling down until 12:10 after 3 errors: 500", 1600.0),
         Skip("u1", "cooldown", "cooling down until 12:05 after 1 error: 401 bad key", 1300.0),
@@ -125,7 +127,7 @@ def test_who_could_not_be_asked_now_is_named_too() -> None:
     )
 
 
-def test_an_overflow_keeps_the_words_that_clients_act_upon() -> None:
+def test_an_overflow_keeps_the_text_that_clients_act_on() -> None:
     overflow = WireError(ErrorType.CONTEXT_OVERFLOW, "prompt is too long: 2 tokens > 1 maximum", 400)
     final = all_failed(attempts(REFUSED, Failure(FailureKind.STATUS, overflow)), (), NOW)
     assert (final.error, final.reported) == (overflow, None)
@@ -141,6 +143,8 @@ def test_an_overflow_keeps_the_words_that_clients_act_upon() -> None:
         ),
     ],
 )
-def test_when_nobody_may_answer_each_is_named_with_its_reason(skips: tuple[Skip, ...], reason: str) -> None:
+def test_when_no_upstream_may_answer_each_is_named_with_its_reason(
+    skips: tuple[Skip, ...], reason: str
+) -> None:
     error = nothing_could_answer(Route((), (), skips, ()), "gpt-x", NOW).error
     assert (error.status, error.message) == (503, f'No upstream can answer for model "gpt-x" now. {reason}')

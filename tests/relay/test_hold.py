@@ -1,4 +1,4 @@
-"""Held requests in fake time: who tries again, when, how often, and what ends it."""
+"""Held requests in fake time: which one tries again, when, how often, and what ends it."""
 
 import asyncio
 from collections.abc import Callable
@@ -213,7 +213,7 @@ def test_a_failure_that_comes_again_while_others_are_answered_belongs_to_the_req
     assert run(scenario()) == (Outcome.FAILED, 3, True)
 
 
-def test_load_is_never_the_fault_of_a_request() -> None:
+def test_load_is_never_a_failure_of_the_request_itself() -> None:
     async def scenario() -> object:
         async def answer(call: Call) -> Reply:
             return reply(429, b"{}") if b"unlucky" in call.body and now() < 20 else reply()
@@ -287,7 +287,7 @@ def test_new_requests_join_the_held_ones_while_the_upstream_is_cooling_down() ->
     assert played(lambda: Outage(FAULTS["503"], 30.0), act) == ({Outcome.OK}, 0)
 
 
-def test_a_silent_probe_lets_a_second_one_go() -> None:
+def test_a_second_probe_starts_while_the_first_one_gets_no_answer() -> None:
     async def act(stage: Stage, outage: Outage) -> object:
         tasks = [asyncio.create_task(stage.ask(stream=True, prompt=f"{n}")) for n in range(4)]
         await asyncio.sleep(101)
@@ -498,7 +498,7 @@ def test_a_prompt_that_is_too_long_goes_to_a_larger_window(
     assert run(scenario()) == (Outcome.OK, asked)
 
 
-def test_an_overflow_of_every_window_is_reported_in_the_words_of_the_clients() -> None:
+def test_an_overflow_of_every_window_is_reported_in_the_text_that_clients_recognise() -> None:
     async def scenario() -> object:
         async def answer(call: Call) -> Reply:
             text = b"prompt is too long: 9000 tokens > 8000 maximum"
@@ -528,9 +528,7 @@ def test_what_a_client_repeats_soon_gets_what_is_left_however_long_the_first_tri
         return first.held + second.held
 
     held = played(lambda: Outage(FAULTS["503"], 1e6, takes=30.0), act)
-    assert 300 <= held <= 300 + 2 * 30, (
-        "a probe that is under way when the time is used up goes on to its end"
-    )
+    assert 300 <= held <= 300 + 2 * 30, "a probe that is under way when the time is used up runs to its end"
 
 
 def test_a_held_request_does_not_wait_for_a_slot_elsewhere_while_its_upstream_recovers() -> None:

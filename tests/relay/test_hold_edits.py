@@ -24,7 +24,7 @@ def edit(stage: Stage, *entries: Upstream, **rules: Any) -> None:
     [(), (upstream("a", enabled=False),), (upstream("a", models=["another"]),)],
     ids=["deleted", "disabled", "without the model"],
 )
-def test_an_entry_that_may_not_be_asked_any_more_is_waited_for_no_longer(entries: tuple[Upstream]) -> None:
+def test_an_entry_that_may_not_be_tried_any_more_is_no_longer_waited_for(entries: tuple[Upstream]) -> None:
     async def act(stage: Stage, outage: Outage) -> object:
         failed = asyncio.create_task(stage.ask(stream=True))
         await asyncio.sleep(8)
@@ -71,7 +71,7 @@ def test_an_edit_while_a_held_request_tries_is_noticed_after_it() -> None:
     assert played(lambda: Outage(FAULTS["503"], outage, takes=5.0), act) == (Outcome.OK, "b", 11.0)
 
 
-def test_without_a_place_to_wait_for_a_slot_a_held_request_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_held_request_pauses_when_the_queue_for_slots_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     async def act(stage: Stage, outage: Outage) -> object:
         long = asyncio.create_task(stage.ask(stream=True, prompt="long"))
         asking = asyncio.create_task(stage.ask(stream=True))

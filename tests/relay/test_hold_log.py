@@ -1,4 +1,4 @@
-"""What the log says of held requests: when one is held and why, how it goes on, and when an upstream recovers."""
+"""The log lines of held requests: when one is held and why, how it ends, and when an upstream recovers."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from tests.bed.stage import Stage, refused, reply, upstream
 BUSY = b'{"type":"error","error":{"type":"api_error","message":"busy"}}'
 
 
-def said(caplog: pytest.LogCaptureFixture, scenario: Any) -> list[str]:
+def logged(caplog: pytest.LogCaptureFixture, scenario: Any) -> list[str]:
     """The lines of a scenario that speak of holding, request ids and times taken out."""
     with caplog.at_level(logging.INFO, "switchyard.relay"):
         run(scenario())
@@ -46,27 +46,29 @@ def test_a_held_request_has_a_line_with_its_reasons_and_one_with_its_outcome(
     async def scenario() -> None:
         await stage(failing_until(8, "b"), "a", "b").ask(stream=True)
 
-    assert said(caplog, scenario) == [
+    assert logged(caplog, scenario) == [
         'request x is held until hh:mm:ss at the latest: "a": 503 busy; "b": cannot connect',
         'upstream "a" answers again',
         'request x was held for 15.0 s, tries: 7; "a" answers',
     ]
 
 
-def test_the_recovery_of_an_upstream_is_reported_once_with_those_who_go_on(
+def test_the_recovery_of_an_upstream_is_logged_once_with_the_requests_that_continue(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def scenario() -> None:
         made = stage(failing_until(8), "a")
         await asyncio.gather(*(made.ask(stream=True) for _ in range(20)))
 
-    lines = said(caplog, scenario)
+    lines = logged(caplog, scenario)
     assert [line for line in lines if "again" in line] == [
         'upstream "a" answers again; 19 held requests continue'
     ]
 
 
-def test_an_upstream_that_nobody_waited_for_recovers_without_a_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_upstream_that_no_request_waited_for_recovers_without_a_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def scenario() -> None:
         async def one_fails_at_first(call: Call) -> Reply:
             return reply(503, BUSY) if call.upstream == "a" and now() < 8 else reply()
@@ -76,7 +78,7 @@ def test_an_upstream_that_nobody_waited_for_recovers_without_a_line(caplog: pyte
         await asyncio.sleep(10)
         await made.ask(stream=True)
 
-    assert said(caplog, scenario) == []
+    assert logged(caplog, scenario) == []
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_an_upstream_that_nobody_waited_for_recovers_without_a_line(caplog: pyte
         ("time", "its time limit has passed"),
     ],
 )
-def test_the_line_of_a_request_that_nobody_answered_says_why_its_waiting_ended(
+def test_the_line_of_a_request_without_an_answer_has_the_reason_why_its_hold_ended(
     caplog: pytest.LogCaptureFixture, ends: str, outcome: str
 ) -> None:
     async def scenario() -> None:
@@ -106,7 +108,7 @@ def test_the_line_of_a_request_that_nobody_answered_says_why_its_waiting_ended(
 
     seconds = 20.0 if ends == "time" else 8.5
     tries = 4 if ends == "time" else 3
-    assert said(caplog, scenario)[-1] == f"request x was held for {seconds} s, tries: {tries}; {outcome}"
+    assert logged(caplog, scenario)[-1] == f"request x was held for {seconds} s, tries: {tries}; {outcome}"
 
 
 @pytest.mark.parametrize(
@@ -122,4 +124,4 @@ def test_a_failure_that_ends_the_waiting_is_reported_as_such(
 
         await stage(answer, "a").ask(stream=True)
 
-    assert said(caplog, scenario)[-1] == f"request x was held for 7.0 s, tries: 3; {outcome}"
+    assert logged(caplog, scenario)[-1] == f"request x was held for 7.0 s, tries: 3; {outcome}"

@@ -39,7 +39,7 @@ def ended_at(limit: IdleTimeout, pauses: list[float], paused: bool = False) -> t
         ([0.001] * 50 + [20.0], (10.05, True)),
     ],
 )
-def test_only_silence_counts_never_the_length(pauses: list[float], end: tuple[float, bool]) -> None:
+def test_only_idle_time_counts_never_the_length(pauses: list[float], end: tuple[float, bool]) -> None:
     assert ended_at(IdleTimeout(10.0), pauses) == end
 
 
@@ -55,7 +55,7 @@ def test_time_for_which_it_is_paused_is_not_silence() -> None:
     assert ended_at(IdleTimeout(10.0), [25.0, 9.0, 100.0], paused=True) == (134.0, False)
 
 
-def test_after_a_pause_silence_counts_from_the_next_touch() -> None:
+def test_after_a_pause_idle_time_counts_from_the_next_touch() -> None:
     async def scenario() -> float:
         with pytest.raises(TimeoutError):
             with IdleTimeout(10.0) as limit:
@@ -119,7 +119,7 @@ if sys.platform != "win32":
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_what_came_while_the_machine_stood_still_is_heard_first(loop: str) -> None:
+def test_what_arrived_while_the_machine_was_suspended_is_read_first(loop: str) -> None:
     async def scenario() -> bytes:
         ours, theirs = socket.socketpair()
         reader, writer = await asyncio.open_connection(sock=ours)
@@ -134,9 +134,9 @@ def test_what_came_while_the_machine_stood_still_is_heard_first(loop: str) -> No
             writer.close()
 
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
-        assert runner.run(scenario()) == b"said in time"
+        assert runner.run(scenario()) == b"sent in time"
 
 
 def stand_still(theirs: socket.socket) -> None:
-    theirs.send(b"said in time")
+    theirs.send(b"sent in time")
     time.sleep(0.5)

@@ -53,7 +53,7 @@ BODIES: dict[Protocol, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_the_request_is_tiny_and_says_who_asks(protocol: Protocol) -> None:
+def test_the_request_is_tiny_and_names_its_program(protocol: Protocol) -> None:
     with ScriptedUpstream(say("pong pong")) as server:
         upstream = entry(server, protocol)
         bed = bed_of(upstream)
@@ -86,7 +86,7 @@ def test_an_upstream_that_streams_unasked_or_does_not_stream_is_understood(proto
     assert (got.ok, got.text) == (True, "pong")
 
 
-def test_a_field_that_the_upstream_refuses_is_said_otherwise() -> None:
+def test_a_field_that_the_upstream_refuses_is_replaced() -> None:
     def picky(request: Any) -> Any:
         if "max_tokens" in request.json:
             message = (
@@ -149,7 +149,7 @@ def test_another_upstream_never_answers_in_its_place() -> None:
     ],
     ids=["401", "503", "400", "HTML"],
 )
-def test_a_failure_is_reported_in_the_upstreams_words_and_costs_clients_nothing(
+def test_a_failure_is_reported_as_the_upstream_put_it_and_does_not_affect_clients(
     answer: Answer, text: str
 ) -> None:
     with ScriptedUpstream(answer) as server:
@@ -189,7 +189,7 @@ def test_a_missing_key_is_reported_without_asking() -> None:
     ],
     ids=str,
 )
-def test_the_model_that_is_asked_for(models: Any, model: str) -> None:
+def test_the_requested_model(models: Any, model: str) -> None:
     assert usual_model(entry(models=models)) == model
 
 

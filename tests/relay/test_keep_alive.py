@@ -18,21 +18,21 @@ class ClientSide:
 
     def __init__(self, write_seconds: float = 0.0) -> None:
         self.started = False
-        self.said: list[tuple[float, str]] = []
+        self.written: list[tuple[float, str]] = []
         self._write_seconds = write_seconds
 
     async def start(self, status: int, headers: Headers) -> None:
         assert not self.started and headers == HEADERS
         self.started = True
-        self.said.append((now(), f"start {status}"))
+        self.written.append((now(), f"start {status}"))
 
     async def write(self, data: bytes) -> None:
         if self._write_seconds:
             await asyncio.sleep(self._write_seconds)
-        self.said.append((now(), data.decode()))
+        self.written.append((now(), data.decode()))
 
     async def end(self, data: bytes = b"") -> None:
-        self.said.append((now(), f"{data.decode()}end"))
+        self.written.append((now(), f"{data.decode()}end"))
 
     async def cut(self) -> None:
         raise AssertionError("nothing is cut here")
@@ -42,14 +42,14 @@ def alive(sink: ClientSide, seconds: float = 15.0) -> KeepAlive:
     return KeepAlive(sink, seconds, HEADERS, lambda: b"pulse")
 
 
-def test_a_silent_stream_is_opened_and_kept_alive() -> None:
+def test_an_idle_stream_is_started_and_kept_alive() -> None:
     async def scenario() -> list[tuple[float, str]]:
         sink = ClientSide()
         keep_alive = alive(sink)
         await asyncio.sleep(50.0)
         await keep_alive.stop()
         await asyncio.sleep(50.0)
-        return sink.said
+        return sink.written
 
     assert run(scenario()) == [(15.0, "start 200"), (15.0, "pulse"), (30.0, "pulse"), (45.0, "pulse")]
 
@@ -60,12 +60,12 @@ def test_an_answer_in_time_meets_no_pulse() -> None:
         keep_alive = alive(sink)
         await asyncio.sleep(14.9)
         await keep_alive.stop()
-        return sink.said
+        return sink.written
 
     assert run(scenario()) == []
 
 
-def test_only_silence_between_words_is_filled() -> None:
+def test_keep_alives_are_written_only_while_the_answer_is_idle() -> None:
     async def scenario() -> list[tuple[float, str]]:
         sink = ClientSide()
         sink.started = True
@@ -75,13 +75,13 @@ def test_only_silence_between_words_is_filled() -> None:
             await keep_alive.write(word.encode())
         await asyncio.sleep(16.0)
         await keep_alive.stop()
-        return sink.said
+        return sink.written
 
-    said = [(10.0, "a"), (24.0, "b"), (39.0, "pulse"), (44.0, "c"), (59.0, "pulse")]
-    assert run(scenario()) == said
+    expected = [(10.0, "a"), (24.0, "b"), (39.0, "pulse"), (44.0, "c"), (59.0, "pulse")]
+    assert run(scenario()) == expected
 
 
-def test_the_pulse_changes_with_the_next_words_and_not_before_them() -> None:
+def test_the_record_changes_with_the_next_bytes_of_the_answer_and_not_before() -> None:
     async def scenario() -> list[str]:
         sink = ClientSide()
         keep_alive = alive(sink)
@@ -91,7 +91,7 @@ def test_the_pulse_changes_with_the_next_words_and_not_before_them() -> None:
         await keep_alive.write(b"word")
         await asyncio.sleep(16.0)
         await keep_alive.stop()
-        return [word for _, word in sink.said]
+        return [word for _, word in sink.written]
 
     assert run(scenario()) == ["start 200", "pulse", "pulse", "word", "other"]
 
@@ -104,12 +104,12 @@ def test_no_pulse_comes_into_a_write_nor_a_write_into_a_pulse() -> None:
         await asyncio.sleep(16.0)
         await keep_alive.write(b"word")
         await keep_alive.stop()
-        return sink.said
+        return sink.written
 
     assert run(scenario()) == [(55.0, "pulse"), (95.0, "word")]
 
 
-def test_a_pulse_is_made_up_before_the_words_that_wait_for_it() -> None:
+def test_a_keep_alive_is_made_before_the_bytes_that_wait_for_it() -> None:
     async def scenario() -> list[str]:
         numbers = count()
         sink = ClientSide()
@@ -121,7 +121,7 @@ def test_a_pulse_is_made_up_before_the_words_that_wait_for_it() -> None:
         await words_came.wait()
         await keep_alive.write(b"word %d" % next(numbers))
         await keep_alive.stop()
-        return [word for _, word in sink.said]
+        return [word for _, word in sink.written]
 
     assert run(scenario()) == ["pulse 0", "word 1"]
 
@@ -132,7 +132,7 @@ def test_stopping_waits_for_a_pulse_that_is_on_its_way() -> None:
         keep_alive = alive(sink)
         await asyncio.sleep(16.0)
         await keep_alive.stop()
-        return now(), sink.said
+        return now(), sink.written
 
     assert run(scenario()) == (20.0, [(15.0, "start 200"), (20.0, "pulse")])
 

@@ -41,6 +41,6 @@ def test_the_proxy_is_reached_instead_of_what_lies_behind_it() -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-def test_a_silent_server_is_still_reached(host: str) -> None:
+def test_a_server_that_sends_nothing_is_still_reached(host: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         assert steps(f"http://{host}:{listener.getsockname()[1]}")[-1][1] is True

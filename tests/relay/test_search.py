@@ -1,4 +1,4 @@
-"""One request's search, in fake time over a wire that does as it is told."""
+"""One request's search, in fake time over scripted upstreams."""
 
 import asyncio
 from typing import cast
@@ -109,11 +109,11 @@ class Seen(NowhereSink):
 
     def __init__(self) -> None:
         super().__init__()
-        self.last_word = asyncio.Event()
+        self.end_seen = asyncio.Event()
 
     async def write(self, data: bytes) -> None:
         if b"message_stop" in data:
-            self.last_word.set()
+            self.end_seen.set()
 
 
 def ends_late(call: Call) -> Reply:
@@ -135,7 +135,7 @@ def test_the_next_request_of_a_client_waits_for_the_slot_of_its_last_one(queue_s
         for _ in range(3):
             client = Seen()
             asking = asyncio.create_task(stage.ask(client, stream=True))
-            await client.last_word.wait()
+            await client.end_seen.wait()
         await asking
         at = asyncio.get_running_loop().time()
         await asyncio.sleep(1)
@@ -183,7 +183,7 @@ def test_a_simulation_leaves_no_cooldown_behind(mode: Mode, end: str) -> None:
     assert run(scenario()) == (["other"] * 3, True, [1, 1], True)
 
 
-def test_a_rescue_asked_for_by_name_is_waited_for_as_any() -> None:
+def test_a_rescue_upstream_that_is_requested_by_name_is_waited_for_as_any() -> None:
     async def scenario() -> object:
         async def answer(call: Call) -> Reply:
             await asyncio.sleep(3)
@@ -197,19 +197,19 @@ def test_a_rescue_asked_for_by_name_is_waited_for_as_any() -> None:
     assert run(scenario()) == ([Outcome.OK, Outcome.OK], ["r", "r"], True)
 
 
-def test_a_place_is_left_only_when_the_connection_of_a_silent_upstream_is_closed() -> None:
+def test_a_slot_is_released_only_when_the_connection_of_an_idle_upstream_is_closed() -> None:
     """The upstream counts too: one request more than its limit it would refuse."""
 
     async def scenario() -> object:
         reported: list[str] = []
 
-        class Silent(Body):
+        class Idle(Body):
             async def close(self) -> None:
                 reported.append(f"closed with {stage.bed.limits.under_way('u')} under way")
 
         async def answer(call: Call) -> Reply:
             opening = wire.records("messages", wire.Reply("Hello"), "m")[:4]
-            return Reply(200, [("content-type", "text/event-stream")], Silent(b"".join(opening), 100.0))
+            return Reply(200, [("content-type", "text/event-stream")], Idle(b"".join(opening), 100.0))
 
         entry = upstream("u", max_concurrency=1, timeouts=TimeoutOverrides(idle=5.0))
         stage = Stage(Settings(upstreams=(entry,)), answer)
@@ -219,7 +219,7 @@ def test_a_place_is_left_only_when_the_connection_of_a_silent_upstream_is_closed
     assert run(scenario()) == (Outcome.TRUNCATED, "closed with 1 under way", 0)
 
 
-def test_a_place_that_was_waited_for_is_given_back_when_a_better_upstream_has_recovered() -> None:
+def test_a_slot_that_was_waited_for_is_given_back_when_a_better_upstream_has_recovered() -> None:
     async def scenario() -> object:
         async def answer(call: Call) -> Reply:
             return reply()

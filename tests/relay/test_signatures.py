@@ -1,4 +1,4 @@
-"""The memory of who issued which opaque data."""
+"""Which upstream issued which opaque data."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def test_nothing_is_foreign_while_there_is_one_issuer() -> None:
     assert ledger.foreign(body(A), "a") == frozenset()
 
 
-def test_the_same_data_belongs_to_whom_it_came_from_last() -> None:
+def test_the_same_data_belongs_to_the_upstream_that_sent_it_last() -> None:
     ledger = SignatureLedger()
     ledger.note("a", [A])
     ledger.note("b", [A])

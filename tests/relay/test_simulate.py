@@ -118,7 +118,7 @@ def test_an_error_is_reported_as_it_came() -> None:
 
 @pytest.mark.parametrize("mode", ["down", "cut"])
 @pytest.mark.parametrize("end", ["another upstream", "time", "owner"])
-def test_a_simulation_ends_and_concerns_nobody_else(mode: Mode, end: str) -> None:
+def test_a_simulation_ends_and_affects_no_other_upstream(mode: Mode, end: str) -> None:
     async def scenario() -> object:
         _, wire = wire_of()
         wire.simulate("u", mode, 60.0)

@@ -27,7 +27,7 @@ class Bed:
         self.limits = Limits()
         self.queue = SlotQueue(self.limits, asyncio.get_running_loop().time)
         self.served: list[tuple[str, str | None, float]] = []
-        """who was served where and when"""
+        """which request got a slot where, and when"""
 
     def come(self, name: str, *wanted: Upstream, seconds: float = 100.0) -> asyncio.Task[None]:
         return asyncio.create_task(self._wait(name, wanted, seconds, self.queue.draw_ticket()))
@@ -37,7 +37,7 @@ class Bed:
         self.served.append((name, place, now()))
 
 
-def test_a_place_goes_to_who_has_waited_longest() -> None:
+def test_a_slot_goes_to_the_request_that_has_waited_longest() -> None:
     async def scenario() -> list[str]:
         bed = Bed()
         bed.queue.enter(ONE)
@@ -52,7 +52,7 @@ def test_a_place_goes_to_who_has_waited_longest() -> None:
     assert run(scenario()) == ["a", "b", "c"]
 
 
-def test_who_waits_for_several_gets_the_first_that_is_free() -> None:
+def test_a_request_that_waits_for_several_slots_gets_the_first_that_is_free() -> None:
     async def scenario() -> list[tuple[str, str | None, float]]:
         bed = Bed()
         for upstream in (ONE, TWO, TWO):
@@ -70,7 +70,7 @@ def test_who_waits_for_several_gets_the_first_that_is_free() -> None:
     assert run(scenario()) == [("a", "two", 0.0), ("b", "one", 0.0), ("c", "two", 0.0)]
 
 
-def test_a_slot_is_free_soon_from_the_end_of_its_answer_until_somebody_waits_for_it_or_it_is_free() -> None:
+def test_a_slot_is_free_soon_from_the_end_of_its_answer_until_a_request_waits_for_it_or_it_is_free() -> None:
     async def scenario() -> list[frozenset[str]]:
         bed = Bed()
         for upstream in (ONE, TWO, TWO):
@@ -94,19 +94,19 @@ def test_a_slot_is_free_soon_from_the_end_of_its_answer_until_somebody_waits_for
     assert run(scenario()) == [none, two, two, none, none]
 
 
-def test_a_newcomer_finds_a_place_that_was_left_taken_by_who_waited() -> None:
+def test_a_new_request_does_not_get_a_slot_that_another_waits_for() -> None:
     async def scenario() -> bool:
         bed = Bed()
         bed.queue.enter(ONE)
         bed.come("a", ONE)
         await settle()
         bed.queue.leave("one")
-        return bed.limits.is_full(ONE)  # before the one who waited has run at all
+        return bed.limits.is_full(ONE)  # before the one that waited has run at all
 
     assert run(scenario())
 
 
-def test_who_waits_in_vain_leaves_when_the_time_is_up() -> None:
+def test_a_request_that_gets_no_slot_leaves_when_the_time_is_up() -> None:
     async def scenario() -> tuple[object, int, int]:
         bed = Bed()
         bed.queue.enter(ONE)
@@ -131,7 +131,7 @@ def test_a_rate_limit_opens_by_itself_for_as_many_as_it_lets_through() -> None:
     assert run(scenario()) == [("a", "rated", 60), ("b", "rated", 70), ("c", "rated", 120)]
 
 
-def test_a_ticket_keeps_its_place_in_the_line_over_several_waits() -> None:
+def test_a_ticket_keeps_its_position_over_several_waits() -> None:
     async def scenario() -> list[str]:
         bed = Bed()
         bed.queue.enter(ONE)
@@ -150,7 +150,7 @@ def test_a_ticket_keeps_its_place_in_the_line_over_several_waits() -> None:
     assert run(scenario()) == ["first", "second"]
 
 
-def test_a_place_that_is_given_back_goes_on_and_does_not_count_against_the_rate() -> None:
+def test_a_slot_that_is_given_back_goes_to_the_next_request_and_does_not_count_against_the_rate() -> None:
     both = Upstream(name="both", base_url="https://h.example", max_concurrency=1, requests_per_minute=2)
 
     async def scenario() -> tuple[object, int]:
@@ -198,7 +198,7 @@ def test_a_client_that_leaves_loses_no_place(phase: str) -> None:
     assert run(scenario()) == (["staying"], 1, 0)
 
 
-def test_the_room_is_bounded() -> None:
+def test_the_queue_is_limited() -> None:
     async def scenario() -> tuple[bool, bool]:
         bed = Bed()
         bed.queue.enter(ONE)
@@ -217,7 +217,7 @@ def test_the_room_is_bounded() -> None:
 
 
 class Visits(RuleBasedStateMachine):
-    """Clients come, wait, leave and are served in any order; the model is a list of who holds what."""
+    """Clients come, wait, leave and are served in any order; the model is a list of the slots that each holds."""
 
     @initialize()
     def begin(self) -> None:
@@ -289,7 +289,7 @@ class Visits(RuleBasedStateMachine):
         if self.waiting and data.draw(st.booleans()):
             calls.append(data.draw(st.sampled_from(self.waiting))[2].cancel)
         ordered = data.draw(st.permutations(calls))
-        # only now: the last draw may end the example, and the model must not be ahead of the room then
+        # only now: the last draw may end the example, and the model must not be ahead of the queue then
         if place is not None:
             self.holding.remove(place)
         self._do(*ordered)
@@ -306,7 +306,7 @@ class Visits(RuleBasedStateMachine):
             assert self.limits.under_way(name) == self.holding.count(name)
 
     @invariant()
-    def no_limit_is_passed_and_no_free_place_is_waited_for(self) -> None:
+    def no_limit_is_exceeded_and_no_free_slot_is_waited_for(self) -> None:
         if not hasattr(self, "loop"):
             return
         assert self.limits.under_way("one") <= 1

@@ -1,4 +1,4 @@
-"""The wire: what each break is called, and in which words; demo, proxies and headers."""
+"""The transports: kind and message of each failure; demo, proxies and headers."""
 
 import asyncio
 import socket
@@ -88,7 +88,7 @@ SCRIPTS: dict[str, tuple[Script, FailureKind, str]] = {
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_each_break_has_its_kind_and_its_words(name: str) -> None:
+def test_each_break_has_its_kind_and_its_message(name: str) -> None:
     script, kind, text = SCRIPTS[name]
 
     async def work(wire: Wire) -> tuple[FailureKind, str]:
@@ -129,7 +129,7 @@ def closed_port() -> int:
         ),
     ],
 )
-def test_what_cannot_be_reached_or_said_is_reported_without_addresses_or_secrets(
+def test_what_cannot_be_reached_or_sent_is_reported_without_addresses_or_secrets(
     call: Call, kind: FailureKind, text: str
 ) -> None:
     assert on_the_wire(lambda wire: failure_of(wire, call)) == (kind, text)
