@@ -123,6 +123,9 @@ class Seen:
         self.is_write_paused = self.protocol.flow.write_paused
         self.protocol.resume_writing()
         await self.protocol.flow.drain()
+        self.protocol.flow.pause_reading()
+        self.is_read_paused = self.transport.is_paused
+        self.protocol.flow.resume_reading()
         self.server.should_exit = True
         self.ends_after = await self.server.on_tick(0)
 
@@ -196,8 +199,8 @@ ASSUMPTIONS: dict[str, Callable[[Seen], bool]] = {
         lambda seen: seen.common[0][0] == b"date" and (seen.ends_before, seen.ends_after) == (False, True),
     "`flow` says that writing is paused (`write_paused`), and drain() waits for its end":
         lambda seen: seen.is_write_paused and not seen.protocol.flow.write_paused,
-    "`flow` has resume_reading":
-        lambda seen: callable(seen.protocol.flow.resume_reading),
+    "`flow` stops reading from the transport (pause_reading) and continues (resume_reading)":
+        lambda seen: seen.is_read_paused and not seen.transport.is_paused,
     "a server begins with force_exit false":
         lambda seen: seen.server.force_exit is False,
     "STATUS_LINE has the whole first line of an answer, for every status":
