@@ -3,7 +3,7 @@
 https://platform.claude.com/docs/en/api/messages
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -73,11 +73,10 @@ def _messages(given: object, losses: list[Loss]) -> tuple[neutral.Message, ...]:
         raise bad_field("messages", "at least one message is required")
     messages = []
     for number, message in enumerate(given):
-        path = f"messages.{number}"
-        role = ROLES.get(str(fields(message).get("role")))
+        role = ROLES.get(str(message.get("role"))) if isinstance(message, dict) else None
         if role is None:
-            raise bad_field(f"{path}.role", "Input should be 'user', 'assistant' or 'system'")
-        content = _content(role, message.get("content"), f"{path}.content", losses)
+            raise bad_field(f"messages.{number}.role", "Input should be 'user', 'assistant' or 'system'")
+        content = _content(role, message.get("content"), f"messages.{number}.content", losses)
         if content:
             messages.append(neutral.Message(role, content))
     return tuple(messages)
@@ -191,6 +190,8 @@ Decode = Callable[[Block], Sequence[neutral.Block]]
 
 def _content(role: neutral.Role, content: object, path: str, losses: list[Loss]) -> tuple[neutral.Block, ...]:
     """The blocks of a message. Unknown input of the user is an error, unknown output of a model a loss."""
+    if isinstance(content, str):
+        return (neutral.Text(content),) if content.strip() else ()
     blocks: list[neutral.Block] = []
     for block in _blocks(content, path):
         kind = block.given.get("type")
@@ -206,8 +207,10 @@ def _content(role: neutral.Role, content: object, path: str, losses: list[Loss])
 
 def _parts(content: object, path: str) -> list[Part]:
     """The content inside another block."""
+    if content is None or isinstance(content, str):
+        return [*_plain(content or "")]
     parts: list[Part] = []
-    for block in _blocks([] if content is None else content, path):
+    for block in _blocks(content, path):
         decode = PARTS.get(str(block.given.get("type")))
         if decode is None:
             raise block.refuse("only text, images, documents and search results are supported here")
@@ -215,20 +218,22 @@ def _parts(content: object, path: str) -> list[Part]:
     return parts
 
 
-def _blocks(content: object, path: str) -> list[Block]:
-    if isinstance(content, str):
-        return [Block({"type": "text", "text": content}, path)]
+def _blocks(content: object, path: str) -> Iterator[Block]:
     if not isinstance(content, list):
         raise bad_field(path, "Input should be a string or a list of blocks")
-    for number, block in enumerate(content):
-        if not isinstance(block, dict):
-            raise bad_field(f"{path}.{number}", "Input should be an object")
-    return [Block(block, f"{path}.{number}", content) for number, block in enumerate(content)]
+    for number, given in enumerate(content):
+        block = Block(given, f"{path}.{number}", content)
+        if not isinstance(given, dict):
+            raise block.refuse("Input should be an object")
+        yield block
+
+
+def _plain(words: str) -> list[neutral.Text]:
+    return [neutral.Text(words)] if words.strip() else []
 
 
 def _text(block: Block) -> Sequence[neutral.Block]:
-    words = block.text("text")
-    return [neutral.Text(words)] if words.strip() else []
+    return _plain(block.text("text"))
 
 
 def _image(block: Block) -> Sequence[neutral.Block]:
@@ -306,8 +311,7 @@ def _nothing(_: Block) -> Sequence[neutral.Block]:
 
 
 def _compaction(block: Block) -> Sequence[neutral.Block]:
-    words = block.optional("content")
-    return [neutral.Text(words)] if words.strip() else []
+    return _plain(block.optional("content"))
 
 
 PARTS: Mapping[str, Decode] = {
