@@ -15,7 +15,6 @@ from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import SentRequest, Target
 from switchyard.protocols.effort import EFFORTS
 from switchyard.protocols.large import encode_large
-from switchyard.protocols.limits import answer_limit_losses, drop_refused
 from switchyard.protocols.neutral import Loss
 from switchyard.protocols.tools.choice import Offer
 from switchyard.protocols.wire import Json, bad_field, fields, text
@@ -206,6 +205,12 @@ def identifier(value: str, _: Capabilities) -> str:
     return sha256(value.encode("utf-8", "replace")).hexdigest()[:MAX_IDENTIFIER_LENGTH]
 
 
+def answer_limit(wanted: int, capabilities: Capabilities, least: int = 1) -> int:
+    """`least`: fewer are refused; a client that requests none only wants its prompt cached."""
+    most = capabilities.max_output_tokens
+    return max(least, wanted if most is None else min(wanted, most))
+
+
 def sent_request(
     body: Json,
     request: neutral.Request,
@@ -215,8 +220,8 @@ def sent_request(
     stops: tuple[str, ...],
 ) -> SentRequest:
     """The body without what the upstream is known to refuse, and all that decoding the answer needs."""
-    refused = drop_refused(body, target.capabilities)
-    limited = answer_limit_losses(request.max_tokens, target.capabilities)
+    refused = _drop_refused(body, target.capabilities)
+    limited = _limit_losses(request.max_tokens, target.capabilities)
     return SentRequest(
         body=encode_large(body),
         target=target,
@@ -224,3 +229,18 @@ def sent_request(
         stops=stops,
         losses=tuple(dict.fromkeys((*offer.losses, *losses, *limited, *refused))),
     )
+
+
+def _limit_losses(wanted: int | None, capabilities: Capabilities) -> list[Loss]:
+    most = capabilities.max_output_tokens
+    if wanted is None or most is None or wanted <= most:
+        return []
+    return [Loss("max_tokens", f"this upstream gives at most {most}")]
+
+
+def _drop_refused(body: Json, capabilities: Capabilities) -> list[Loss]:
+    """Take the fields out of the body that the upstream is known to refuse."""
+    refused = [name for name in capabilities.dropped_fields if name in body]
+    for name in refused:
+        del body[name]
+    return [Loss(name, "this upstream refuses it") for name in refused]

@@ -9,7 +9,7 @@ import msgspec
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import Target
 from switchyard.protocols.effort import budget_for, clamped, wanted_effort
-from switchyard.protocols.limits import answer_limit
+from switchyard.protocols.fields import answer_limit
 from switchyard.protocols.neutral import Effort
 from switchyard.protocols.wire import Json
 

@@ -17,6 +17,7 @@ from switchyard.protocols.errors.token_limits import (
     shared_window,
 )
 from switchyard.protocols.neutral import ErrorType, WireError
+from switchyard.protocols.wire import json_text, parsed
 
 MAX_MESSAGE_LENGTH = 2000
 MAX_READ_LENGTH = 8000
@@ -80,17 +81,17 @@ class _Reported(msgspec.Struct, frozen=True):
 
 def decode_error(status: int, body: bytes) -> WireError:
     """The error of a failed request, in whatever form: JSON, HTML, plain text, nothing."""
-    parsed = _parsed(body)
-    if isinstance(parsed, list) and parsed:
-        parsed = parsed[0]
+    document = parsed(body)
+    if isinstance(document, list) and document:
+        document = document[0]
     reported = (
-        (_reported(parsed) or _Reported(_fallback_message(parsed)))
-        if isinstance(parsed, dict)
+        (_reported(document) or _Reported(_fallback_message(document)))
+        if isinstance(document, dict)
         else _Reported(_plain_text(body))
     )
     if not reported.message:
         reported = replace(reported, message=_status_message(status))
-    return _judged(reported, status, parsed)
+    return _judged(reported, status, document)
 
 
 def decode_embedded_error(data: dict[str, Any]) -> WireError | None:
@@ -164,7 +165,7 @@ def _reported_object(error: Mapping[str, Any]) -> _Reported:
 def _reported_text(error: str, body: Mapping[str, Any]) -> _Reported:
     """`{"error": "text"}`, where some put a type or a message beside it."""
     message = _text(body.get("message")) or _text(body.get("error_description"))
-    nested = _parsed(error.encode("utf-8", "replace")) if error.lstrip().startswith("{") else None
+    nested = parsed(error.encode("utf-8", "replace")) if error.lstrip().startswith("{") else None
     if isinstance(nested, dict) and (inner := _reported(nested)):
         return inner
     return _Reported(
@@ -201,7 +202,7 @@ def _plain_text(body: bytes) -> str:
 
 
 def _fallback_message(body: Mapping[str, Any]) -> str:
-    return msgspec.json.encode(body).decode() if body else ""
+    return json_text(body) if body else ""
 
 
 def _status_message(status: int) -> str:
@@ -260,8 +261,8 @@ def _with_nested(reported: _Reported, depth: int = MAX_NESTED) -> _Reported:
     begin, end = words.find('{"'), words.rfind("}") + 1
     if not depth or not 0 <= begin < end or quotes_request(words[:begin], reported.param):
         return reported
-    parsed = _parsed(words[begin:end].encode("utf-8", "replace"))
-    inner = _reported(parsed) if isinstance(parsed, dict) else None
+    document = parsed(words[begin:end].encode("utf-8", "replace"))
+    inner = _reported(document) if isinstance(document, dict) else None
     if inner is None:
         return reported
     joined = f"{words[:begin]} {inner.message} {words[end:]}".strip()
@@ -270,7 +271,7 @@ def _with_nested(reported: _Reported, depth: int = MAX_NESTED) -> _Reported:
         names=reported.names + inner.names,
         words=joined,
         param=reported.param or inner.param,
-        nested=(*reported.nested, parsed),
+        nested=(*reported.nested, document),
     )
     return _with_nested(found, depth - 1)
 
@@ -310,13 +311,6 @@ def _presentable(message: str) -> str:
 # --- values -------------------------------------------------------------------
 
 
-def _parsed(body: bytes) -> object:
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
-
-
 def _text(value: object) -> str:
     match value:
         case None | bool():
@@ -324,7 +318,7 @@ def _text(value: object) -> str:
         case str():
             return value
         case dict() | list():
-            return msgspec.json.encode(value).decode()
+            return json_text(value)
     return str(value)
 
 

@@ -25,10 +25,9 @@ from switchyard.protocols.content import (
     url_of,
 )
 from switchyard.protocols.effort import clamped, wanted_effort
-from switchyard.protocols.fields import encode_fields, sent_request
+from switchyard.protocols.fields import answer_limit, encode_fields, sent_request
 from switchyard.protocols.history import text_of, well_formed, without_billing_line, without_mid_system
 from switchyard.protocols.ids import openai_call_id
-from switchyard.protocols.limits import answer_limit
 from switchyard.protocols.neutral import Loss
 from switchyard.protocols.openai_responses.calls import FIXED_NAMES, encode_call
 from switchyard.protocols.openai_responses.fields import FIELDS
