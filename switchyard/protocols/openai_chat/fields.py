@@ -28,6 +28,7 @@ from switchyard.protocols.openai import decode_custom, decode_format, decode_fun
 from switchyard.protocols.tools.choice import WEB_SEARCH
 from switchyard.protocols.wire import Json, bad_field, fields, text
 
+THINKING_TYPES = ("enabled", "disabled", "adaptive")
 SERVICE_TIERS: Mapping[str, str] = {"standard_only": "default", "ultrafast": "priority"}
 
 
@@ -47,6 +48,11 @@ def _stops(value: object, _: str) -> tuple[str, ...]:
 
 def _usage(value: object, _: str) -> bool:
     return value is True
+
+
+def _thinking(value: object, path: str) -> neutral.Reasoning | None:
+    """As in Messages, but an extension here: other forms ("auto") ask for nothing."""
+    return thinking(value, path) if fields(value).get("type") in THINKING_TYPES else None
 
 
 def _reasoning(value: object, _: str) -> neutral.Reasoning | None:
@@ -143,7 +149,7 @@ FIELDS = (
     Field("function_call", "tool_choice"),
     Field("parallel_tool_calls", "parallel_tool_calls", flag),
     Field("reasoning_effort", "reasoning", effort),
-    Field("thinking", "reasoning", thinking),
+    Field("thinking", "reasoning", _thinking),
     Field("reasoning", "reasoning", _reasoning),
     Field("chat_template_kwargs.enable_thinking", "reasoning", _switch),
     Field("enable_thinking", "reasoning", _switch),

@@ -139,6 +139,11 @@ FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"thinking": {"type": "enabled", "budget_tokens": 2000}},
         {"reasoning": Reasoning(enabled=True, budget_tokens=2000)},
     ),
+    "thinking in a form of its own": ({"thinking": {"type": "auto"}, "reasoning_effort": "x"}, {}),
+    "thinking as a switch": (
+        {"thinking": True, "enable_thinking": False},
+        {"reasoning": Reasoning(enabled=False)},
+    ),
     "thinking off": ({"thinking": {"type": "disabled"}}, {"reasoning": Reasoning(enabled=False)}),
     "reasoning": ({"reasoning": {"effort": "low"}}, {"reasoning": Reasoning(effort="low")}),
     "template": (
