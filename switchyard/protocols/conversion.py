@@ -19,7 +19,7 @@ from switchyard.protocols.sse import RecordTooLarge, SseDecoder
 from switchyard.protocols.stops import StopScanner
 
 MAX_STREAM_BYTES = 256 * 1024 * 1024
-"""several times the longest answer of any model: what is converted is also kept, to be told whole at the end"""
+"""several times the longest answer of any model: what is converted is also kept until the end"""
 
 
 def convert_request(request: neutral.Request, upstream: Codec, target: Target) -> SentRequest:
@@ -31,7 +31,7 @@ def convert_request(request: neutral.Request, upstream: Codec, target: Target) -
 class StreamConversion:
     """Feed it the upstream's bytes, forward what it gives back. Nothing follows the end.
 
-    Attributes tell what was seen: `started`, `work_begun` (a block is open), `content_begun` (the commit point),
+    Attributes report what came: `started`, `work_begun` (a block is open), `content_begun` (the commit point),
     `finished` (the regular end), `failed` (the upstream's error; `truncated` if it just stopped). `usage` is what the
     upstream reported, with estimates for the rest.
     """
@@ -59,12 +59,12 @@ class StreamConversion:
         return self._tally.usage if self.started else None
 
     def usage_with_estimate(self, input_tokens: int) -> neutral.Usage:
-        """The usage, with estimates for all that was not told."""
+        """The usage, with estimates for all that was not reported."""
         return self.usage or neutral.with_estimate(None, input_tokens, 0)
 
     @property
     def owes_an_end(self) -> bool:
-        """True if the client still needs to be told that this stream is over."""
+        """True if the client still needs the end of this stream."""
         return not self._is_over
 
     def feed(self, chunk: bytes) -> bytes:
@@ -93,7 +93,7 @@ class StreamConversion:
         return b"".join(out)
 
     def break_forgiven(self) -> bytes:
-        """The connection broke: what is still owed if the answer was complete all the same; `finished` tells."""
+        """The connection broke: what is still owed if the answer was complete all the same; `finished` is then true."""
         out: list[bytes] = []
         owed = self._decoder.close()
         if owed and isinstance(owed[-1], neutral.Finished):
@@ -106,7 +106,7 @@ class StreamConversion:
         return self._decoder.is_complete
 
     def break_off(self, error: neutral.WireError) -> bytes:
-        """The record that tells the client that its stream broke."""
+        """The record that reports to the client that its stream broke."""
         out: list[bytes] = []
         self._encode([neutral.Failed(error)], out)
         return b"".join(out)
@@ -221,7 +221,7 @@ def _streamed(client: Codec, events: list[neutral.Event], request: neutral.Reque
 
 
 class _Tally:
-    """The usage of a reply, told or estimated; a client is always told one."""
+    """The usage of a reply, reported or estimated; a client always gets one."""
 
     def __init__(self, sent: SentRequest, request: neutral.Request) -> None:
         self._sent = sent
@@ -261,7 +261,7 @@ class _Tally:
             self._reported = self._reported.merged(usage) if self._reported is not None else usage
 
     def _at_start(self) -> neutral.Usage:
-        """Clients show the size of the context live, but most upstreams tell it only at the end."""
+        """Clients show the size of the context live, but most upstreams report it only at the end."""
         if self._reported is not None and self._reported.total_input:
             return self._reported
         return neutral.Usage(input=self._estimated_input(), estimated=True)

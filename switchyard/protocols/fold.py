@@ -21,7 +21,7 @@ def fold(events: Iterable[neutral.Event]) -> neutral.Response | WireError:
 
 
 def unfold(response: neutral.Response) -> list[neutral.Event]:
-    """The stream that says the same, each block's text as one delta."""
+    """The stream of this reply, each block's text as one delta."""
     events: list[neutral.Event] = [neutral.Started(response.id, response.model, response.usage)]
     for index, block in enumerate(response.content):
         events += _unfolded(block, response.citations.get(index, ()), response.incomplete)

@@ -1,4 +1,4 @@
-"""Stop a reply at stop sequences that the upstream was not told."""
+"""Stop a reply at stop sequences that were not sent to the upstream."""
 
 from switchyard.protocols import neutral
 from switchyard.protocols.neutral import StopReason

@@ -69,11 +69,11 @@ class Draft:
 class ThinkingDraft(Draft):
     """Thinking that is signed with its own text when it ends."""
 
-    __slots__ = ("said", "seal")
+    __slots__ = ("seal", "spoken")
 
     def __init__(self, seal: Seal) -> None:
         super().__init__(neutral.Thinking(""))
-        self.said: list[str] = []
+        self.spoken: list[str] = []
         self.seal = seal
 
 
@@ -178,9 +178,13 @@ class Walk:
         """Add to the last block if it is of this type, otherwise begin another."""
         last = self._waiting[-1] if self._waiting else self.live
         if last is None or type(last.block) is not type(block):
-            is_signed = self._seal is not None and isinstance(block, neutral.Thinking)
-            last = ThinkingDraft(self._seal) if is_signed and self._seal else Draft(block)
+            last = self._draft(block)
         self.add(last, text)
+
+    def _draft(self, block: Words) -> Draft:
+        if self._seal is not None and isinstance(block, neutral.Thinking):
+            return ThinkingDraft(self._seal)
+        return Draft(block)
 
     def add(self, draft: Draft, text: str) -> None:
         if not text or draft.is_done:
@@ -191,7 +195,7 @@ class Walk:
             draft.texts.append(text)
             self.place(draft)
         if type(draft) is ThinkingDraft:
-            draft.said.append(text)
+            draft.spoken.append(text)
 
     def cite(self, draft: Draft, citation: neutral.Citation) -> None:
         if draft is self.live:
@@ -307,7 +311,7 @@ class Walk:
             complete = not (draft.is_cut or (cuts and self._lacks_its_end(draft)))
             self._add_owed_arguments(draft, complete)
         elif isinstance(draft, ThinkingDraft):
-            draft.signature = draft.seal("".join(draft.said))
+            draft.signature = draft.seal("".join(draft.spoken))
         self.events.append(neutral.BlockEnded(draft.signature, complete))
         draft.is_placed, draft.has_ended = False, True
 

@@ -85,7 +85,7 @@ class StreamEncoder:
             return self._delta_start + quoted(event.text) + DELTA_END
         owed, self._owed = self._owed, b""
         written = WRITERS[type(event)](self, event)
-        # the end of a block that broke off is not told if the stream broke off with it
+        # a block that broke off with the stream gets no end
         return written if isinstance(event, neutral.Failed) else owed + written
 
     def keep_alive(self) -> bytes:
@@ -258,7 +258,7 @@ def _citation_of(citation: neutral.Citation) -> Json:
 
 
 def _search_blocks(search: neutral.WebSearch) -> tuple[Json, Json]:
-    """Another vendor's search as this vendor tells its own: the question and what was found."""
+    """Another vendor's search as this vendor reports its own: the question and what was found."""
     id = new_id(FABRICATED_SEARCH_ID)
     found = [
         {

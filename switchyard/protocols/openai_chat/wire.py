@@ -90,12 +90,12 @@ FINISH_REASONS: Mapping[StopReason, str] = {
 
 
 def finish_reason(reason: StopReason, *, refused: bool) -> str:
-    """`refused`: the refusal is told in words, which OpenAI calls a regular stop."""
+    """`refused`: the refusal is given in words, which OpenAI calls a regular stop."""
     return "stop" if refused and reason is StopReason.REFUSAL else FINISH_REASONS[reason]
 
 
 def broken_off(choice: Choice | None) -> WireError:
-    """The error of a choice whose `finish_reason` says that the upstream failed."""
+    """The error of a choice whose `finish_reason` means that the upstream failed."""
     reported = decode_embedded_error({"error": choice.error}) if choice is not None and choice.error else None
     return reported or broken_answer("the upstream broke off its answer")
 
@@ -121,7 +121,7 @@ def usage_in(chunk: Chunk, choice: Choice | None, *, excludes_cache: bool = Fals
 
 
 def reasoning_of(delta: Delta) -> str:
-    """The reasoning text. Many relays say the same under two names: the first that says anything counts."""
+    """The reasoning text. Many relays send the same under two names: the first that is not empty counts."""
     named = delta.reasoning or delta.reasoning_content or delta.thinking or delta.reasoning_text
     if isinstance(named, str):
         return named

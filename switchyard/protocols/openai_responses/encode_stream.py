@@ -4,6 +4,8 @@ https://platform.openai.com/docs/api-reference/responses-streaming
 https://platform.openai.com/docs/api-reference/responses/object
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 from switchyard.protocols import carrier, neutral, sse
@@ -18,8 +20,11 @@ from switchyard.protocols.wire import Json
 
 INCOMPLETE = frozenset({StopReason.MAX_TOKENS, StopReason.CONTEXT_WINDOW})
 DECLINED = "The model declined to answer."
-STREAMED_KINDS = frozenset({"function", "custom"})
-"""Calls whose arguments travel as text; those of the other kinds are structured and travel whole."""
+STREAMED: Mapping[neutral.ToolKind, tuple[str, str]] = {
+    "function": ("response.function_call_arguments", "arguments"),
+    "custom": ("response.custom_tool_call_input", "input"),
+}
+"""Calls whose arguments are text, with their events and field; other kinds are structured and sent whole."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -111,7 +116,7 @@ class StreamEncoder:
     def _failed(self, error: neutral.WireError) -> bytes:
         if self._message is not None:
             self._message.update(self._message_payload("incomplete"))
-        elif isinstance(self._block, neutral.ToolCall) and self._block.kind in STREAMED_KINDS:
+        elif isinstance(self._block, neutral.ToolCall) and self._block.kind in STREAMED:
             self._output[-1] = self._call_item(self._block, "incomplete")
         self.final = self._response("failed", error=failure(error))
         return self._record("response.failed", response=self.final)
@@ -269,46 +274,35 @@ class StreamEncoder:
 
     def _call_begun(self, block: neutral.ToolCall) -> bytes:
         self._deltas("")
-        if block.kind not in STREAMED_KINDS:
+        if block.kind not in STREAMED:
             return b""
+        event, field = STREAMED[block.kind]
         item = encode_call(block, id=new_id(ID_PREFIXES[block.kind]), status="in_progress")
-        item["input" if block.kind == "custom" else "arguments"] = ""
+        item[field] = ""
         added = self._added(item)
-        self._deltas(_CALL_DELTAS[block.kind], item)
+        self._deltas(f"{event}.delta", item)
         return added
 
     def _call_ended(self, block: neutral.ToolCall, complete: bool) -> bytes:
-        """A call that was cut off is never told as done: Codex runs whatever is done."""
-        if not complete:
-            self._is_cut = True
-        if block.kind not in STREAMED_KINDS:
+        """A call that was cut off is never reported as done: Codex runs whatever is done."""
+        self._is_cut = self._is_cut or not complete
+        if block.kind not in STREAMED:
             return self._structured_call(block) if complete else b""
         missing = b""
         if complete and block.kind == "function" and not "".join(self._pieces).strip():
             self._pieces.clear()
             missing = self._delta("{}")
-        item = self._call_item(block, "completed" if complete else "incomplete")
-        self._output[-1] = item
+        item = self._output[-1] = self._call_item(block, "completed" if complete else "incomplete")
         self._deltas("")
         if not complete:
             return b""
-        place = self._place(item)
-        if block.kind == "custom":
-            reported = self._record("response.custom_tool_call_input.done", **place, input=item["input"])
-        else:
-            reported = self._record(
-                "response.function_call_arguments.done",
-                **place,
-                name=item["name"],
-                arguments=item["arguments"],
-            )
+        event, field = STREAMED[block.kind]
+        name = {"name": item["name"]} if block.kind == "function" else {}
+        reported = self._record(f"{event}.done", **self._place(item), **name, **{field: item[field]})
         return missing + reported + self._done(item)
 
     def _call_item(self, block: neutral.ToolCall, status: str) -> Json:
-        item = dict(self._output[-1])
-        item["status"] = status
-        item["input" if block.kind == "custom" else "arguments"] = "".join(self._pieces)
-        return item
+        return {**self._output[-1], "status": status, STREAMED[block.kind][1]: "".join(self._pieces)}
 
     def _structured_call(self, block: neutral.ToolCall) -> bytes:
         whole = neutral.ToolCall(block.id, block.name, "".join(self._pieces), block.kind, block.namespace)
@@ -364,12 +358,6 @@ class StreamEncoder:
         sequence = self._sequence
         self._sequence = sequence + 1
         return sse.encode(_encode({"type": type, **fields, "sequence_number": sequence}), type)
-
-
-_CALL_DELTAS = {
-    "function": "response.function_call_arguments.delta",
-    "custom": "response.custom_tool_call_input.delta",
-}
 
 
 def encrypted_content(signature: neutral.Signature, thought: str, *, redacted: bool) -> str:

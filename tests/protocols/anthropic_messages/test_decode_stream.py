@@ -280,7 +280,7 @@ CASES: dict[str, tuple[bytes, list[neutral.Event]]] = {
         [START, *text("Hi"), Finished(StopReason.END_TURN, USED)],
     ),
     # --- usage
-    "input only told at the end": (
+    "input only reported at the end": (
         ms(0)
         + HI
         + md("end_turn", {"input_tokens": 10, "cache_read_input_tokens": 90, "output_tokens": 2})

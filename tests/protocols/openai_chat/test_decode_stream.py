@@ -57,7 +57,7 @@ PLAIN: dict[str, tuple[bytes, list[str]]] = {
         delta(content="a", reasoning_content="t") + END,
         ["+thinking", "t", "-", "+text", "a", "-", "= end_turn"],
     ),
-    "reasoning told twice": (
+    "reasoning sent twice": (
         delta(reasoning="t", reasoning_content="t") + END,
         ["+thinking", "t", "-", "= end_turn"],
     ),
@@ -195,7 +195,7 @@ CALLS: dict[str, tuple[bytes, list[str]]] = {
         call(0, "x", "f", '{"a":1}') + call(0, "y", "g", '{"b":2}') + CALLED,
         ["+function x f", '{"a":1}', "-", "+function y g", '{"b":2}', "-", "= tool_use"],
     ),
-    "no index, told apart by id": (
+    "no index, distinguished by id": (
         call(None, "t0", "f", '{"a"')
         + call(None, None, None, ":1}")
         + call(None, "t1", "g", '{"b":2}')
@@ -224,7 +224,7 @@ CALLS: dict[str, tuple[bytes, list[str]]] = {
         ["+function t0 f", '{"a":', '{"a":1}}', "-", "= tool_use"],
     ),
     "no arguments": (call(0, "t0", "f", "") + CALLED, ["+function t0 f", "{}", "-", "= tool_use"]),
-    "arguments never told": (call(0, "t0", "f") + CALLED, ["+function t0 f", "{}", "-", "= tool_use"]),
+    "arguments never sent": (call(0, "t0", "f") + CALLED, ["+function t0 f", "{}", "-", "= tool_use"]),
     "empty arguments": (call(0, "t0", "f", "{}") + CALLED, ["+function t0 f", "{}", "-", "= tool_use"]),
     "a placeholder before the arguments": (
         call(0, "t0", "f", "{}") + call(0, None, None, '{"a"') + call(0, None, None, ":1}") + CALLED,
@@ -339,7 +339,7 @@ FAILURES: dict[str, tuple[bytes, list[str]]] = {
         text("a") + finish("error"),
         ["+text", "a", "- cut", "! the upstream broke off its answer"],
     ),
-    "a finish called error, told why": (finish("error", error={"message": "boom"}), ["! boom"]),
+    "a finish called error, with the reason": (finish("error", error={"message": "boom"}), ["! boom"]),
     "a call without name": (call(0, "t0", "", '{"a":1}') + CALLED, [f"! {NAMELESS.message}"]),
     "endless whitespace": (
         call(0, "t0", "f", '{"a":') + call(0, None, None, " \n" * 300),
@@ -540,7 +540,7 @@ def test_reasoning_is_marked_as_ours_and_carried_where_it_is_wanted_back(
     assert carrier.unpack(ended.signature.payload) == carrier.Carrier("text", "issuer", payload)
 
 
-# --- lowered tools ------------------------------------------------------------
+# --- tools that go as functions ----------------------------------------------
 
 PATCH = neutral.Tool("apply_patch", kind="custom")
 NESTED = neutral.Tool("list", namespace="files")
@@ -551,14 +551,14 @@ def _with_tools() -> SentRequest:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_lowered_custom_tool_is_reported_whole_and_unwrapped(size: int) -> None:
+def test_a_custom_tool_that_went_as_a_function_is_reported_whole_and_unwrapped(size: int) -> None:
     stream = call(0, "c", "apply_patch", '{"input":"*** Beg') + call(0, None, None, 'in Patch"}') + CALLED
     events = events_of(stream, _with_tools(), size)
     check_walk(events)
     assert script(events) == ["+custom c apply_patch", "*** Begin Patch", "-", "= tool_use"]
 
 
-def test_a_lowered_custom_tool_that_was_cut_off_is_reported_so() -> None:
+def test_a_custom_tool_that_went_as_a_function_and_was_cut_off_is_incomplete() -> None:
     events = events_of(
         call(0, "c", "apply_patch", '{"input":"*** Beg') + finish("length") + DONE, _with_tools()
     )

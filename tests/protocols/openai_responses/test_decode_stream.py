@@ -107,7 +107,7 @@ CASES: dict[str, tuple[bytes, list[neutral.Event]]] = {
         created() + added(0, **call()) + done(0, **call(arguments='{"x":1}')) + ended(),
         [START, *call_block("a", "f", '{"x":1}'), finished("tool_use")],
     ),
-    "arguments told twice": (
+    "arguments sent twice": (
         created()
         + added(0, **call())
         + arguments(0, '{"x":1}')
@@ -174,7 +174,7 @@ CASES: dict[str, tuple[bytes, list[neutral.Event]]] = {
             finished("end_turn"),
         ],
     ),
-    "reasoning told as summary and as text": (
+    "reasoning sent as summary and as text": (
         created()
         + summary(0, "short")
         + event("response.reasoning_text.delta", output_index=0, content_index=0, delta="long")
@@ -393,7 +393,7 @@ APPLY_PATCH = Tool("apply_patch", kind="custom")
 GREP = Tool("grep", namespace="files")
 SEARCH = Tool("tool_search", kind="tool_search")
 
-RAISED: list[tuple[dict[str, Any], dict[str, Tool], ToolCall]] = [
+RESTORED: list[tuple[dict[str, Any], dict[str, Tool], ToolCall]] = [
     (
         call("c", "apply_patch", arguments='{"input":"*** Begin Patch"}'),
         {"apply_patch": APPLY_PATCH},
@@ -438,8 +438,8 @@ RAISED: list[tuple[dict[str, Any], dict[str, Tool], ToolCall]] = [
 ]
 
 
-@pytest.mark.parametrize(("item", "tools", "expected"), RAISED)
-def test_a_call_is_raised_to_the_clients_tool(
+@pytest.mark.parametrize(("item", "tools", "expected"), RESTORED)
+def test_a_call_is_restored_to_the_clients_tool(
     item: dict[str, Any], tools: dict[str, Tool], expected: ToolCall
 ) -> None:
     started = {**item, **({"arguments": ""} if "arguments" in item else {})}
