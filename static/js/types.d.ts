@@ -205,6 +205,8 @@ interface Config {
   allowed_hosts?: string[];
   max_body_megabytes?: number;
   keyring: boolean;
+  /** the values of `server` */
+  servers: string[];
   defaults: Defaults;
 }
 

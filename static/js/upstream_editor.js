@@ -23,19 +23,6 @@ import { testUpstream } from "./upstream_test.js";
 const CHECK_MILLISECONDS = 250;
 const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 const CLIENTS = ["messages", "chat", "responses"];
-const SERVERS = [
-  "auto",
-  "anthropic",
-  "openai",
-  "azure",
-  "vllm",
-  "llama.cpp",
-  "ollama",
-  "lmstudio",
-  "tgi",
-  "fastchat",
-  "deepseek",
-];
 /** @param {unknown} one @param {unknown} other */
 const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
@@ -50,14 +37,13 @@ export function editUpstream(original) {
   /** @type {Partial<Entry>} */
   const entry = original ?? { protocol: "messages" };
   let { revision } = known;
-  const defaults = known.defaults.upstream;
   const moveKey = async () => {
     const answer = await save("/api/upstreams/move-key", { name: entry.name, revision });
     revision = answer.revision;
     note(t("editor.key-moved", { name: answer.key.name }), { kind: "good" });
     return answer.key;
   };
-  const fields = allFields(entry, defaults, original && known.keyring ? moveKey : null);
+  const fields = allFields(entry, known, original && known.keyring ? moveKey : null);
   const before = fields.map(({ read }) => read());
   const changes = () =>
     Object.fromEntries(
@@ -241,11 +227,12 @@ function layout(form, fields, url, entry) {
 
 /**
  * @param {Partial<Entry>} entry
- * @param {Record<string, unknown>} defaults
+ * @param {Config} known
  * @param {(() => Promise<StoredKey>) | null} moveKey
  * @returns {FormField[]}
  */
-function allFields(entry, defaults, moveKey) {
+function allFields(entry, known, moveKey) {
+  const defaults = known.defaults.upstream;
   /** @param {string} name */
   const word = (name) => t(`field.${name}`);
   /** @param {string} name @param {TextOptions} [options] */
@@ -305,7 +292,7 @@ function allFields(entry, defaults, moveKey) {
     numbersField("timeouts", entry.timeouts, ["connect", "first_byte", "idle"]),
     choice(
       "server",
-      SERVERS.map((name) => [name, name === "auto" ? t("server.auto") : name]),
+      known.servers.map((name) => [name, name === "auto" ? t("server.auto") : name]),
     ),
     jsonField("capabilities", entry.capabilities),
   ];

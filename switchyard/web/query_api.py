@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from starlette.requests import Request
@@ -22,6 +22,7 @@ from switchyard.settings import (
     WEEKDAYS,
     Budget,
     Failover,
+    ServerKind,
     Settings,
     Timeouts,
     Upstream,
@@ -90,6 +91,7 @@ class QueryApi:
                 **{name: shown[name] for name in SETTINGS if name in shown},
                 "keyring": await asyncio.to_thread(keychain.is_usable),
                 "defaults": DEFAULTS,
+                "servers": get_args(ServerKind),
             }
         )
 

@@ -1,5 +1,7 @@
 """The starting rows of the capability record, and how they are found and overridden."""
 
+from typing import get_args
+
 import pytest
 
 from switchyard.protocols.capabilities import Capabilities
@@ -11,6 +13,7 @@ from switchyard.protocols.presets import (
     is_local_server,
     server_kind,
 )
+from switchyard.settings import ServerKind
 
 
 @pytest.mark.parametrize(
@@ -125,3 +128,7 @@ def test_later_overrides_are_stronger() -> None:
     learned, written = {"images": False, "stop": False}, {"images": True}
     record = capabilities_of("tgi", "http://h", "chat", learned, written)
     assert (record.images, record.stop, record.parallel_tool_calls) == (True, False, False)
+
+
+def test_every_preset_can_be_named_in_the_settings() -> None:
+    assert {"auto", *ROWS} == set(get_args(ServerKind))
