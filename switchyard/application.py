@@ -28,6 +28,7 @@ from switchyard.relay.upstream import Wire
 from switchyard.routing.health import Health, renamed, same_accounts
 from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Lineups
+from switchyard.routing.missing_models import MissingModels
 from switchyard.routing.route import State
 from switchyard.routing.sessions import Sessions
 from switchyard.settings import Settings
@@ -68,6 +69,7 @@ class Application:
         self.health = Health()
         self.limits = Limits()
         self.lineups = Lineups()
+        self.missing = MissingModels()
         self.sessions = Sessions()
         self.codecs = CODECS
         self.slots = SlotQueue(self.limits, steady_seconds)
@@ -111,7 +113,8 @@ class Application:
         return time.time() - self.started_at
 
     def state(self) -> State:
-        return State(self.health, self.limits, self.ledger.budget_state().taken_out, self.lineups)
+        spent = self.ledger.budget_state().taken_out
+        return State(self.health, self.limits, spent, self.lineups, self.missing)
 
     async def record(self, exchange: Exchange) -> None:
         """Record the end of an exchange: journal and statistics first, then the listeners."""
@@ -173,6 +176,7 @@ class Application:
                     learned[names[name], model] = learned.pop((name, model))
             self.activation_memory.rename(names)
             self._tasks.append(asyncio.create_task(self.activation_memory.save()))
+        self.missing.keep_only({one.name for one in self._known.upstreams if one in before.upstreams})
         kept = {*same_accounts(before, self._known), *names.values()}
         self.health.keep_only(kept)
         answered = self.dependencies.answered

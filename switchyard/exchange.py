@@ -72,6 +72,8 @@ class Attempt(msgspec.Struct):
     ended: float | None = None
     failure: Failure | None = None
     verdict: str = ""
+    unlikely: str = ""
+    """why the upstream hardly serves the model: then its error says little"""
 
 
 class Outcome(StrEnum):

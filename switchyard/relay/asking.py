@@ -97,7 +97,15 @@ class Asking:
         protocol = protocol_for(upstream, request.protocol)
         query = request.query if protocol == request.protocol else ""
         url = demo_url(protocol) if upstream.is_demo else request_url(upstream, candidate.model, "", query)
-        return Attempt(candidate.name, candidate.model, protocol, url, candidate.why, seconds)
+        return Attempt(
+            candidate.name,
+            candidate.model,
+            protocol,
+            url,
+            candidate.why,
+            seconds,
+            unlikely=candidate.unlikely,
+        )
 
     async def ask(self, started: Started, note: Attempt, seconds_left: float) -> Answer | Refusal:
         """One attempt. If it is cancelled, its connection is closed and the usage so far is recorded."""

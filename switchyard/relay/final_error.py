@@ -115,12 +115,13 @@ def _next_try(recovery: float | None, now: Moment) -> str:
     return f" Next try possible at {now.clock_at(now.monotonic + recovery)}."
 
 
-def _rank(attempt: Attempt) -> tuple[bool, int]:
+def _rank(attempt: Attempt) -> tuple[bool, bool, int]:
     failure = attempt.failure
     assert failure is not None
     is_ours = failure.kind is FailureKind.REFUSED_REQUEST
     kind = failure.error.type
-    return is_ours, MOST_DESCRIPTIVE.index(kind) if kind in MOST_DESCRIPTIVE else len(MOST_DESCRIPTIVE)
+    place = MOST_DESCRIPTIVE.index(kind) if kind in MOST_DESCRIPTIVE else len(MOST_DESCRIPTIVE)
+    return is_ours, bool(attempt.unlikely), place
 
 
 def _type(attempt: Attempt) -> ErrorType:

@@ -3,7 +3,8 @@
 import msgspec
 from msgspec.structs import replace
 
-from switchyard.exchange import Exchange, Failure
+from switchyard.exchange import Exchange, Failure, FailureKind
+from switchyard.protocols.neutral import ErrorType
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.selection import Selected
 from switchyard.routing.health import Charge, is_same_account
@@ -33,7 +34,8 @@ class Reports:
 
     def __init__(self, dependencies: Dependencies, exchange: Exchange) -> None:
         self._dependencies = dependencies
-        self._health = dependencies.state().health
+        state = dependencies.state()
+        self._health, self._missing = state.health, state.missing
         self._exchange_id = exchange.id
         self.conversation = conversation_of(exchange.session, exchange.requested_model)
         self._recoveries: Recoveries | None = None
@@ -58,6 +60,7 @@ class Reports:
         dependencies, candidate = self._dependencies, started.selected.candidate
         dependencies.answered.add(candidate.name)
         dependencies.hold.succeeded(self._exchange_id, target_of(candidate))
+        self._missing.note_served(candidate.name, candidate.model)
         if self._is_same_account(started):
             self._health.succeeded(candidate.name, candidate.model, started.at)
         self._health.release(self._exchange_id)
@@ -69,11 +72,19 @@ class Reports:
         """The attempt has failed; what that costs the upstream is charged by the verdict."""
         dependencies, prospect = self._dependencies, prospect_of(failure)
         target = target_of(started.selected.candidate)
+        self._note_missing(started, failure)
         self.recoveries.note_failure(target, was_alone=started.is_alone)
         if prospect.passes and prospect.after <= dependencies.settings().failover.hold_seconds:
             dependencies.hold.failed(self._exchange_id, target, started.awake_at, prospect.after)
         else:
             dependencies.hold.end(self._exchange_id, target)
+
+    def _note_missing(self, started: Started, failure: Failure) -> None:
+        """Remember that the upstream does not have the model, unless its entry was edited meanwhile."""
+        candidate = started.selected.candidate
+        is_missing = failure.kind is FailureKind.STATUS and failure.error.type is ErrorType.MODEL_NOT_FOUND
+        if is_missing and self._dependencies.settings().upstream(candidate.name) == candidate.upstream:
+            self._missing.note(candidate.name, candidate.model, self._dependencies.monotonic())
 
     def left(self, started: Started) -> None:
         """The request has ended before the attempt did."""

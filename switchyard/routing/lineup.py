@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from switchyard.protocols.names import ModelName, ProtocolName, is_glob, matches
+from switchyard.routing.families import REMEDY, states_use, unlikely_reason
 from switchyard.settings import WEEKDAYS, ModelRule, Settings, Upstream, hours_span, search_seconds
 
 DEFAULT_PRIORITY = 50
@@ -30,6 +31,7 @@ SkipReason = Literal[
     "rate",
     "time",
     "window",
+    "unlikely",
 ]
 
 
@@ -55,6 +57,10 @@ class Candidate(msgspec.Struct, frozen=True):
     why: str = ""
     forced: bool = False
     """the request names it: role, calendar and cooldown do not apply"""
+    unlikely: str = ""
+    """why it hardly serves this model; "" if it may"""
+    is_unstated: bool = False
+    """it does not speak the client's protocol, and its entry does not say that it is for such requests"""
 
     @property
     def name(self) -> str:
@@ -134,8 +140,8 @@ def line_up(
             skipped.append(found)
         else:
             candidates.append(found)
-    ordered = tuple(sorted(candidates, key=lambda candidate: rank(candidate.upstream)))
-    explicit = [rank(one.upstream) for one in candidates if one.upstream.priority is not None]
+    ordered = _with_reasons(tuple(sorted(candidates, key=rank)), protocol)
+    explicit = [rank(one) for one in candidates if one.upstream.priority is not None]
     return Lineup(
         candidates=ordered,
         regular=tuple(candidate for candidate in ordered if not candidate.only_rescues),
@@ -148,9 +154,37 @@ def line_up(
     )
 
 
-def rank(upstream: Upstream) -> tuple[int, int]:
+def _with_reasons(ordered: tuple[Candidate, ...], protocol: ProtocolName) -> tuple[Candidate, ...]:
+    """Those that come after others because of their protocol say so."""
+    before = {rank(one)[:-1] for one in ordered if not one.is_unstated}
+    why = f"after those that speak {protocol}; to change this, {REMEDY}"
+    return tuple(
+        replace(one, why=f"{one.why}, {why}")
+        if one.is_unstated and not one.unlikely and rank(one)[:-1] in before
+        else one
+        for one in ordered
+    )
+
+
+Rank = tuple[int, bool, int, bool]
+
+
+def rank(candidate: Candidate) -> Rank:
+    """Role, then the likely, then priority, then those that are for such requests; smaller comes first."""
+    role, priority = entry_rank(candidate.upstream)
+    return role, bool(candidate.unlikely), priority, candidate.is_unstated
+
+
+def entry_rank(upstream: Upstream) -> tuple[int, int]:
     """Role, then priority; smaller comes first."""
     return ROLE_ORDER[upstream.role], -(upstream.priority or DEFAULT_PRIORITY)
+
+
+def as_unlikely(candidate: Candidate, reason: str) -> Candidate:
+    """The candidate with the reason why it hardly serves the model; the first reason stays."""
+    if candidate.unlikely or candidate.forced:
+        return candidate
+    return replace(candidate, unlikely=reason, why=f"{candidate.upstream.role}, unlikely: {reason}")
 
 
 def _allowed(
@@ -182,8 +216,19 @@ def _allowed(
         return skip("hours", f"outside its hours {upstream.hours}")
     if upstream.name in spent:
         return skip("budget", spent[upstream.name])
-    why = "selected by name" if forced else upstream.role
-    return Candidate(upstream, served.model, served.thinking, why, forced)
+    if forced:
+        return Candidate(upstream, served.model, served.thinking, "selected by name", forced)
+    return _placed(Candidate(upstream, served.model, served.thinking, upstream.role), protocol)
+
+
+def _placed(candidate: Candidate, protocol: ProtocolName) -> Candidate:
+    """With the reasons that put it behind others of its role."""
+    upstream = candidate.upstream
+    if reason := unlikely_reason(upstream, candidate.model):
+        candidate = as_unlikely(candidate, reason)
+    if upstream.is_demo or upstream.protocol == protocol or states_use(upstream):
+        return candidate
+    return replace(candidate, is_unstated=True)
 
 
 def demo_serves(settings: Settings, protocol: ProtocolName) -> bool:

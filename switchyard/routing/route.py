@@ -11,12 +11,14 @@ from switchyard.plural import plural
 from switchyard.protocols.names import ProtocolName
 from switchyard.routing.health import Cooldown, Health
 from switchyard.routing.limits import Limits
-from switchyard.routing.lineup import Candidate, Lineups, Moment, Skip, rank
+from switchyard.routing.lineup import Candidate, Lineup, Lineups, Moment, Rank, Skip, as_unlikely, rank
+from switchyard.routing.missing_models import MissingModels
 from switchyard.routing.sessions import Affinity
 from switchyard.settings import Settings
 
 QUEUE_REASONS = ("concurrency", "rate")
 """the reasons for waiting for a free slot"""
+MISSING = 'it answered "no such model" for {}; set `models` to what it serves'
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -75,6 +77,7 @@ class State(msgspec.Struct, frozen=True):
     spent: Mapping[str, str] = msgspec.field(default_factory=dict)
     """upstream -> why its budget excludes it"""
     lineups: Lineups = msgspec.field(default_factory=Lineups)
+    missing: MissingModels = msgspec.field(default_factory=MissingModels)
 
 
 def choose_route(
@@ -82,8 +85,7 @@ def choose_route(
 ) -> Route:
     """The candidates in the order to try, the rescue upstreams, and every other upstream with the reason to skip it."""
     lineup = state.lineups.get(settings, ask.protocol, ask.model, now.wall, state.spent)
-    is_plain = not ask.tried and not lineup.limited and not lineup.takes_turns and bool(lineup.regular)
-    if is_plain and state.health.is_spotless:  # the common case
+    if _is_plain(lineup, state, ask):  # the common case
         candidates, stays = _with_affinity(lineup.regular, affinity, settings, now)
         return Route(
             candidates,
@@ -93,31 +95,119 @@ def choose_route(
             stays=stays,
             search_seconds=lineup.search_seconds,
         )
-    ready = lineup.candidates
-    if ask.tried:
-        ready = tuple(candidate for candidate in ready if candidate.name not in ask.tried)
-    too_small: tuple[Skip, ...] = ()
-    if ask.exceeded:
-        too_small = tuple(_window_skip(one) for one in ready if _is_too_small(one, ask))
-        ready = tuple(one for one in ready if not _is_too_small(one, ask))
-    waiting: list[tuple[Candidate, Skip]] = []
-    if lineup.limited or not state.health.is_spotless:
-        obstacles = [(candidate, _obstacle(candidate, state, ask, now)) for candidate in ready]
-        ready = tuple(candidate for candidate, obstacle in obstacles if obstacle is None)
-        waiting = [(candidate, obstacle) for candidate, obstacle in obstacles if obstacle is not None]
+    standing = Standing(_by_likelihood(lineup.candidates, state.missing, now))
+    standing = _without_tried(standing, ask)
+    standing = _without_small_windows(standing, ask)
+    standing = _without_obstacles(standing, state, ask, now)
+    standing = _without_unlikely(standing)
     if lineup.takes_turns:
-        ready = _taking_turns(ready, ask)
-    regular = tuple(candidate for candidate in ready if not candidate.only_rescues)
-    resort: Candidate | None = None
+        standing = replace(standing, ready=_taking_turns(standing.ready, ask))
+    return _route(standing, lineup, settings, state, ask, now, affinity)
+
+
+def _is_plain(lineup: Lineup, state: State, ask: Ask) -> bool:
+    """True if the settings alone decide."""
+    decides = bool(lineup.regular) and not lineup.limited and not lineup.takes_turns
+    return decides and not ask.tried and state.health.is_spotless and state.missing.is_empty
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What is left of the candidates after some steps of the decision."""
+
+    ready: tuple[Candidate, ...]
+    """in order; the rescue upstreams too"""
+    waiting: tuple[tuple[Candidate, Skip], ...] = ()
+    """those that cannot answer now, but later"""
+    left_out: tuple[Skip, ...] = ()
+
+    def leaving_out(self, skips: Mapping[str, Skip]) -> "Standing":
+        """Without these upstreams, whether ready or waiting."""
+        return Standing(
+            tuple(one for one in self.ready if one.name not in skips),
+            tuple((one, skip) for one, skip in self.waiting if one.name not in skips),
+            self.left_out + tuple(skips.values()),
+        )
+
+    def not_failing(self) -> list[Candidate]:
+        """The regular candidates that can answer now or wait for a slot only."""
+        in_queue = [one for one, skip in self.waiting if skip.reason in QUEUE_REASONS]
+        return [one for one in (*self.ready, *in_queue) if not one.only_rescues]
+
+
+def _by_likelihood(
+    candidates: tuple[Candidate, ...], missing: MissingModels, now: Moment
+) -> tuple[Candidate, ...]:
+    """Those that have reported "no such model" come last within their role."""
+    if missing.is_empty:
+        return candidates
+    marked = (
+        as_unlikely(one, MISSING.format(one.model))
+        if missing.is_missing(one.name, one.model, now.monotonic)
+        else one
+        for one in candidates
+    )
+    return tuple(sorted(marked, key=rank))
+
+
+def _without_tried(standing: Standing, ask: Ask) -> Standing:
+    if not ask.tried:
+        return standing
+    return replace(standing, ready=tuple(one for one in standing.ready if one.name not in ask.tried))
+
+
+def _without_small_windows(standing: Standing, ask: Ask) -> Standing:
+    """Without the known windows that are not larger than one that the prompt has exceeded."""
+    if not ask.exceeded:
+        return standing
+    return standing.leaving_out(
+        {one.name: _window_skip(one) for one in standing.ready if _is_too_small(one, ask)}
+    )
+
+
+def _without_obstacles(standing: Standing, state: State, ask: Ask, now: Moment) -> Standing:
+    """Those that are cooling down or at a limit wait."""
+    obstacles = [(one, _obstacle(one, state, ask, now)) for one in standing.ready]
+    ready = tuple(one for one, obstacle in obstacles if obstacle is None)
+    waiting = tuple((one, obstacle) for one, obstacle in obstacles if obstacle is not None)
+    return Standing(ready, waiting, standing.left_out)
+
+
+def _without_unlikely(standing: Standing) -> Standing:
+    """An unlikely upstream is not asked only because a likely one of its role has no free slot."""
+    not_failing = standing.not_failing()
+    full = {one.name for one, _ in standing.waiting}
+    roles = {one.upstream.role for one in not_failing if not one.unlikely and one.name in full}
+    return standing.leaving_out(
+        {
+            one.name: Skip(one.name, "unlikely", one.unlikely)
+            for one in not_failing
+            if one.unlikely and one.upstream.role in roles
+        }
+    )
+
+
+def _route(
+    standing: Standing,
+    lineup: Lineup,
+    settings: Settings,
+    state: State,
+    ask: Ask,
+    now: Moment,
+    affinity: Affinity | None,
+) -> Route:
+    """The route of what is left, with a last resort if nothing is ready."""
+    regular = tuple(one for one in standing.ready if not one.only_rescues)
+    resort, waiting = None, list(standing.waiting)
     if not regular and ask.may_resort:
         resort, waiting = _last_resort(waiting, state, ask, now)
-    kept_out = tuple(skip for candidate, skip in waiting if resort is None or candidate.name != resort.name)
+    kept_out = tuple(skip for one, skip in waiting if resort is None or one.name != resort.name)
     candidates, stays = _with_affinity((resort,) if resort is not None else regular, affinity, settings, now)
+    skipped = standing.left_out + kept_out
     return Route(
         candidates=candidates,
-        rescues=tuple(candidate for candidate in ready if candidate.only_rescues),
-        skipped=lineup.skipped + too_small + kept_out,
-        reasons=lineup.reasons + tuple((skip.upstream, skip.text) for skip in too_small + kept_out),
+        rescues=tuple(one for one in standing.ready if one.only_rescues),
+        skipped=lineup.skipped + skipped,
+        reasons=lineup.reasons + tuple((skip.upstream, skip.text) for skip in skipped),
         last_resort=resort is not None,
         stays=stays,
         cooling=_cooling(waiting, state, ask, now),
@@ -193,7 +283,7 @@ def _last_resort(
     regular = [(candidate, skip) for candidate, skip in waiting if not candidate.only_rescues]
     if not regular or any(skip.reason in QUEUE_REASONS for _, skip in regular):
         return None, waiting
-    best = min(regular, key=lambda entry: entry[1].until or 0.0)[0]
+    best = min(regular, key=lambda entry: (bool(entry[0].unlikely), entry[1].until or 0.0))[0]
     limit = _limit(best, state, ask, now)
     if limit is None:
         return best if best.forced else replace(best, why="last resort: all are cooling down"), waiting
@@ -204,11 +294,10 @@ def _taking_turns(candidates: tuple[Candidate, ...], ask: Ask) -> tuple[Candidat
     """Candidates of one role with equal explicit priorities, in an order that depends on the conversation."""
     whose = ask.session or ask.exchange
 
-    def place(entry: tuple[int, Candidate]) -> tuple[int, int, bytes, int]:
+    def place(entry: tuple[int, Candidate]) -> tuple[Rank, bytes, int]:
         index, candidate = entry
-        upstream = candidate.upstream
-        turn = _turn(whose, upstream.name) if upstream.priority is not None else b""
-        return *rank(upstream), turn, index
+        turn = _turn(whose, candidate.name) if candidate.upstream.priority is not None else b""
+        return rank(candidate), turn, index
 
     return tuple(candidate for _, candidate in sorted(enumerate(candidates), key=place))
 
@@ -224,7 +313,7 @@ def _with_affinity(
     if affinity is None:
         return candidates, False
     mine = next((one for one in candidates if one.name == affinity.upstream), None)
-    if mine is None:
+    if mine is None or (mine.unlikely and any(not one.unlikely for one in candidates)):
         return candidates, False
     could_do_better = _is_better(candidates[0], mine)
     stay_seconds = settings.failover.return_to_primary_minutes * 60
@@ -237,5 +326,5 @@ def _with_affinity(
 
 def _is_better(first: Candidate, mine: Candidate) -> bool:
     """False among candidates that take turns: they are equal."""
-    takes_turns = rank(first.upstream) == rank(mine.upstream) and mine.upstream.priority is not None
+    takes_turns = rank(first) == rank(mine) and mine.upstream.priority is not None
     return first.name != mine.name and not takes_turns

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from switchyard.routing.lineup import rank
+from switchyard.routing.lineup import entry_rank
 from switchyard.routing.route import QUEUE_REASONS, Route
 from switchyard.settings import Settings, Upstream
 
@@ -20,7 +20,7 @@ def worth_waiting_for(settings: Settings, full: Collection[str], *, with_rescues
     wanted = [
         one for one in settings.upstreams if one.name in full and (with_rescues or one.role != "rescue")
     ]
-    return sorted(wanted, key=rank)
+    return sorted(wanted, key=entry_rank)
 
 
 def wait_ends(route: Route, latest: float) -> float:

@@ -143,6 +143,7 @@ def _candidate(candidate: Candidate, client: ProtocolName, settings: Settings) -
         "protocol": client if upstream.is_demo else upstream.protocol,
         "role": upstream.role,
         "why": candidate.why,
+        "unlikely": candidate.unlikely,
         "first_byte": timeouts_of(upstream, settings).first_byte,
     }
 
