@@ -114,7 +114,8 @@ class Application:
 
     def state(self) -> State:
         spent = self.ledger.budget_state().taken_out
-        return State(self.health, self.limits, spent, self.lineups, self.missing)
+        learned = self.dependencies.learned
+        return State(self.health, self.limits, spent, self.lineups, self.missing, learned)
 
     async def record(self, exchange: Exchange) -> None:
         """Record the end of an exchange: journal and statistics first, then the listeners."""

@@ -1,5 +1,6 @@
 """The few fields of a client's request that routing needs, decoded without the rest."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -13,6 +14,8 @@ from switchyard.protocols.wire import fields, text
 MAX_SESSION_CHARS = 200
 MAX_MODEL_CHARS = 500
 MAX_VALUE_BYTES = 16 * 1024
+LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+DIGITS = re.compile(rb"[0-9]{1,12}")
 
 
 class RequestSummary(msgspec.Struct, frozen=True):
@@ -22,6 +25,8 @@ class RequestSummary(msgspec.Struct, frozen=True):
     wants_usage: bool
     """a Chat client with `stream_options.include_usage`"""
     has_stream_options: bool
+    max_tokens: int | None = None
+    """the longest answer that the client wants"""
     members: Members = {}
     """the watched members as they stand in the body, each only a view of it: a client may put megabytes into any"""
 
@@ -55,6 +60,7 @@ def read_request_summary(protocol: ProtocolName, body: bytes, headers: dict[str,
         session=session[:MAX_SESSION_CHARS],
         wants_usage=isinstance(options, dict) and bool(options.get("include_usage")),
         has_stream_options=options is not None,
+        max_tokens=_longest_answer(members),
         members=members,
     )
 
@@ -65,6 +71,12 @@ def _read(members: Members, name: str) -> Any:
     if raw is None:
         return None
     return _decode_value(raw) if len(raw) <= MAX_VALUE_BYTES else ()
+
+
+def _longest_answer(members: Members) -> int | None:
+    """The first of its fields that is a whole number."""
+    found = (raw for name in LIMITS if (raw := members.get(name)) is not None and DIGITS.fullmatch(raw))
+    return next((int(bytes(raw)) for raw in found), None)
 
 
 def _shortened(error: Exception) -> str:

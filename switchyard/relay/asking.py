@@ -18,18 +18,17 @@ from switchyard.relay.failures import NESTED, AttemptFailed, protocol_failure, r
 from switchyard.relay.headers import Headers, upstream_headers
 from switchyard.relay.limit_learning import LimitLearning
 from switchyard.relay.local_keys import without_local_keys
-from switchyard.relay.prepare import Preparation, Prepared, protocol_for
+from switchyard.relay.measuring import needs_of, with_window_losses, within_window
+from switchyard.relay.prepare import OFF_LOOP_BYTES, Preparation, Prepared, protocol_for
 from switchyard.relay.redaction import redacted, secrets_of
 from switchyard.relay.reports import Started
 from switchyard.relay.upstream import Call
 from switchyard.relay.urls import demo_url, request_url
 from switchyard.relay.values import ClientRequest, is_departure
 from switchyard.relay.whole import Whole, whole_answer
+from switchyard.routing.fit import Needs
 from switchyard.routing.lineup import Candidate
 from switchyard.settings import Settings, Upstream, timeouts_of
-
-OFF_LOOP_BYTES = 512 * 1024
-"""larger bodies are converted in a thread, so that other requests are not delayed"""
 
 
 class Outgoing(msgspec.Struct, frozen=True):
@@ -91,6 +90,13 @@ class Asking:
             self._request = without_local_keys(self._request, settings.client_keys)
             self._preparation = Preparation(self._request, self._dependencies.codecs)
 
+    async def needs(self, settings: Settings) -> Needs:
+        """What the request needs of an upstream, as far as it matters."""
+        dependencies = self._dependencies
+        return await needs_of(
+            self._request, self._preparation, settings, dependencies.state(), dependencies.now()
+        )
+
     def new_attempt(self, candidate: Candidate, seconds: float) -> Attempt:
         """The record of an attempt that begins now."""
         upstream, request = candidate.upstream, self._request
@@ -135,18 +141,23 @@ class Asking:
     async def _converted(self, candidate: Candidate, note: Attempt) -> Prepared:
         """Raises AttemptFailed."""
         body, learning = self._request.body, self.learning
-        target = learning.target(candidate, note.protocol)
+        known = learning.target(candidate, note.protocol)
         signatures = self._dependencies.signatures
-        stripped = None if learning.strips_thinking else signatures.foreign(body, target.issuer)
+        stripped = None if learning.strips_thinking else signatures.foreign(body, known.issuer)
         try:
+            target = await within_window(known, candidate, self._request, self._preparation)
             if len(body) > OFF_LOOP_BYTES:
-                return await asyncio.to_thread(self._preparation.prepare, candidate, target, stripped)
-            return self._preparation.prepare(candidate, target, stripped)
+                prepared = await asyncio.to_thread(self._preparation.prepare, candidate, target, stripped)
+            else:
+                prepared = self._preparation.prepare(candidate, target, stripped)
         except BadRequest as refused:
             raise AttemptFailed(refused_failure(refused)) from None
         except RecursionError:
             error = WireError(ErrorType.INVALID_REQUEST, "the request's JSON is nested too deeply", 400)
             raise AttemptFailed(Failure(FailureKind.REFUSED_REQUEST, error)) from None
+        if target is known:
+            return prepared
+        return with_window_losses(prepared, candidate.upstream.context_window)
 
     def _new_stream(self, prepared: Prepared) -> Stream:
         codecs, client = self._dependencies.codecs, self._dependencies.codecs[self._request.protocol]

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from switchyard.exchange import Attempt, Failure, FailureKind
 from switchyard.protocols.neutral import ErrorType, WireError
+from switchyard.routing.fit import Overflow
 from switchyard.routing.lineup import Moment, Skip
 from switchyard.routing.route import Route
 
@@ -55,6 +56,8 @@ class FinalError(msgspec.Struct, frozen=True):
 
 def nothing_could_answer(route: Route, model: str, now: Moment) -> FinalError:
     """No upstream was tried: names each with the reason why it was skipped."""
+    if route.overflow is not None:
+        return FinalError(_overflow_error(route.overflow))
     ends = [cooling.cooldown.until for cooling in route.cooling if cooling.cooldown.passes]
     ends += [now.monotonic for _ in route.candidates]
     reported = [(skip.upstream, skip.text) for skip in route.skipped]
@@ -66,6 +69,16 @@ def nothing_could_answer(route: Route, model: str, now: Moment) -> FinalError:
     error = WireError(ErrorType.SERVER, message, 503, code="no_upstream")
     recovery = max(0.0, min(ends) - now.monotonic) if ends else None
     return FinalError(error, recovery_seconds=recovery)
+
+
+def _overflow_error(overflow: Overflow) -> WireError:
+    """In the words by which clients know that they have to compact the conversation."""
+    tokens, window = overflow.tokens, overflow.window
+    message = (
+        f"This model's maximum context length is {window} tokens, but the prompt has about {tokens} tokens. "
+        "No upstream that serves the model has a larger context window. Reduce the length of the prompt."
+    )
+    return WireError(ErrorType.CONTEXT_OVERFLOW, message, 400, tokens=tokens, limit=window)
 
 
 def all_failed(attempts: Sequence[Attempt], skipped: Sequence[Skip], now: Moment) -> FinalError:

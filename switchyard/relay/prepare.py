@@ -14,6 +14,7 @@ from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import Codec, SentRequest, Target
 from switchyard.protocols.compaction import compaction_request
 from switchyard.protocols.conversion import convert_request
+from switchyard.protocols.estimate import estimate_tokens
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.passthrough import prepare as passthrough
 from switchyard.protocols.presets import capabilities_of
@@ -22,6 +23,8 @@ from switchyard.routing.lineup import Candidate
 from switchyard.settings import Upstream
 
 BYTES_PER_TOKEN = 4
+OFF_LOOP_BYTES = 512 * 1024
+"""larger bodies are converted in a thread, so that other requests are not delayed"""
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -76,6 +79,7 @@ class Preparation:
         self._request = request
         self._codecs = codecs
         self._neutral: neutral.Request | None = None
+        self._prompt_tokens: int | None = None
 
     def prepare(
         self, candidate: Candidate, target: Target, stripped: frozenset[str] | None = frozenset()
@@ -100,6 +104,12 @@ class Preparation:
                 decoded = replace(decoded, compact=True, stream=False)
             self._neutral = decoded
         return self._neutral
+
+    def prompt_tokens(self) -> int:
+        """An estimate of the prompt. Raises BadRequest."""
+        if self._prompt_tokens is None:
+            self._prompt_tokens = estimate_tokens(self.decoded())
+        return self._prompt_tokens
 
     def _converted(
         self, candidate: Candidate, target: Target, protocol: ProtocolName, *, strips_all: bool

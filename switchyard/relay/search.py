@@ -66,6 +66,7 @@ class Search:
 
     async def _pass(self) -> Outcome:
         """Each candidate once: the answer, an error to return as it is, or None."""
+        self._selection.note_needs(await self._asking.needs(self._selection.settings))
         while (selected := await self._selection.next()) is not None:
             outcome = await self._retries.attempt(selected)
             if isinstance(outcome, Answer):

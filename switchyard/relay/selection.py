@@ -8,6 +8,7 @@ from switchyard.protocols.names import ModelName
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.draining import LINGER_SECONDS
 from switchyard.relay.stopwatch import Stopwatch
+from switchyard.routing.fit import Needs
 from switchyard.routing.hold import LONGEST_PAUSE_SECONDS
 from switchyard.routing.lineup import Candidate, Skip
 from switchyard.routing.route import Ask, Route, State, choose_route
@@ -93,6 +94,11 @@ class Selection:
             exceeded=exceeded,
         )
         self._rescues_first = self._rescues_first or verdict.action == "rescue"
+
+    def note_needs(self, needs: Needs) -> None:
+        """What the request needs of an upstream."""
+        if needs != self._ask.needs:
+            self._ask = replace(self._ask, needs=needs)
 
     @property
     def may_resort(self) -> bool:

@@ -7,12 +7,11 @@ import msgspec
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.estimate import estimate_tokens
 from switchyard.protocols.request_summary import read_request_summary
-from switchyard.relay.asking import OFF_LOOP_BYTES
 from switchyard.relay.credentials import KeyMissing, fetch_key
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.failures import AttemptFailed
 from switchyard.relay.headers import Headers, upstream_headers
-from switchyard.relay.prepare import Preparation, target_for
+from switchyard.relay.prepare import OFF_LOOP_BYTES, Preparation, target_for
 from switchyard.relay.upstream import Call
 from switchyard.relay.urls import request_url
 from switchyard.relay.values import ClientRequest

@@ -46,8 +46,8 @@ OFFICIAL_HOSTS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """The vendors' own hosts, with their subdomains.
 
-Resellers, relays and clouds (Azure, Bedrock, Vertex) are never listed: they serve models of many vendors, or under names
-of the user's own.
+Resellers, relays and clouds (Azure, Bedrock, Vertex) are never listed: they serve models of many vendors, or under
+names of the user's own.
 """
 
 

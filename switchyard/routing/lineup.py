@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from switchyard.protocols.names import ModelName, ProtocolName, is_glob, matches
 from switchyard.routing.families import REMEDY, states_use, unlikely_reason
+from switchyard.routing.fit import Part, lacks_of
 from switchyard.settings import WEEKDAYS, ModelRule, Settings, Upstream, hours_span, search_seconds
 
 DEFAULT_PRIORITY = 50
@@ -32,6 +33,7 @@ SkipReason = Literal[
     "time",
     "window",
     "unlikely",
+    "capability",
 ]
 
 
@@ -61,6 +63,8 @@ class Candidate(msgspec.Struct, frozen=True):
     """why it hardly serves this model; "" if it may"""
     is_unstated: bool = False
     """it does not speak the client's protocol, and its entry does not say that it is for such requests"""
+    lacks: frozenset[Part] = frozenset()
+    """what the model does not take, by the settings"""
 
     @property
     def name(self) -> str:
@@ -94,6 +98,10 @@ class Lineup(msgspec.Struct, frozen=True):
     """some candidate has a concurrency or rate limit"""
     search_seconds: float
     """the time budget for finding an upstream that answers"""
+    smallest_window: int = 0
+    """of the known ones; 0 if none is known"""
+    lacks: frozenset[Part] = frozenset()
+    """what some candidate does not take"""
 
 
 class Lineups:
@@ -151,6 +159,10 @@ def line_up(
         takes_turns=len(set(explicit)) < len(explicit),
         limited=any(one.upstream.max_concurrency or one.upstream.requests_per_minute for one in candidates),
         search_seconds=search_seconds((one.upstream for one in candidates), settings),
+        smallest_window=min(
+            (window for one in candidates if (window := one.upstream.context_window)), default=0
+        ),
+        lacks=frozenset[Part]().union(*(one.lacks for one in candidates)),
     )
 
 
@@ -216,9 +228,9 @@ def _allowed(
         return skip("hours", f"outside its hours {upstream.hours}")
     if upstream.name in spent:
         return skip("budget", spent[upstream.name])
-    if forced:
-        return Candidate(upstream, served.model, served.thinking, "selected by name", forced)
-    return _placed(Candidate(upstream, served.model, served.thinking, upstream.role), protocol)
+    why = "selected by name" if forced else upstream.role
+    found = Candidate(upstream, served.model, served.thinking, why, forced, lacks=lacks_of(upstream))
+    return found if forced else _placed(found, protocol)
 
 
 def _placed(candidate: Candidate, protocol: ProtocolName) -> Candidate:

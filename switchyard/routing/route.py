@@ -3,12 +3,23 @@
 import math
 from collections.abc import Mapping
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
 from switchyard.plural import plural
 from switchyard.protocols.names import ProtocolName
+from switchyard.routing.fit import (
+    NO_NEEDS,
+    Needs,
+    Overflow,
+    learned_lacks,
+    unfit_text,
+    window_exceeded,
+    window_fits,
+    window_text,
+)
 from switchyard.routing.health import Cooldown, Health
 from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Candidate, Lineup, Lineups, Moment, Rank, Skip, as_unlikely, rank
@@ -27,7 +38,7 @@ class Ask(msgspec.Struct, frozen=True):
     `holds` names the upstream where the request already has a slot: its limits do not count. Upstreams in `tried` are
     left out. `may_resort` is false after the last resort has been tried, or if the request is held instead. The
     upstream in `probing` may be cooling down. The prompt did not fit into a window of `exceeded` tokens. Upstreams in
-    `free_soon` count as free: the request waits for their slot.
+    `free_soon` count as free: the request waits for their slot. `needs` is measured only as far as it matters.
     """
 
     protocol: ProtocolName
@@ -40,6 +51,7 @@ class Ask(msgspec.Struct, frozen=True):
     probing: str = ""
     exceeded: int = 0
     free_soon: frozenset[str] = frozenset()
+    needs: Needs = NO_NEEDS
 
 
 class Cooling(msgspec.Struct, frozen=True):
@@ -63,6 +75,8 @@ class Route(msgspec.Struct, frozen=True):
     cooling: tuple[Cooling, ...] = ()
     search_seconds: float = math.inf
     """the time budget for finding an upstream that answers"""
+    overflow: Overflow | None = None
+    """the prompt exceeds every window: no upstream is asked"""
 
     def in_order(self, *, rescues_first: bool) -> tuple[Candidate, ...]:
         """The candidates to try; rescue upstreams are tried only where a failure calls for them, and first."""
@@ -78,6 +92,8 @@ class State(msgspec.Struct, frozen=True):
     """upstream -> why its budget excludes it"""
     lineups: Lineups = msgspec.field(default_factory=Lineups)
     missing: MissingModels = msgspec.field(default_factory=MissingModels)
+    learned: Mapping[tuple[str, str], Mapping[str, Any]] = msgspec.field(default_factory=dict)
+    """(upstream, model) -> capabilities that refusals have taught"""
 
 
 def choose_route(
@@ -96,9 +112,11 @@ def choose_route(
             search_seconds=lineup.search_seconds,
         )
     standing = Standing(_by_likelihood(lineup.candidates, state.missing, now))
+    standing = _without_exceeded_windows(standing, ask.needs)
     standing = _without_tried(standing, ask)
     standing = _without_small_windows(standing, ask)
     standing = _without_obstacles(standing, state, ask, now)
+    standing = _without_unfit(standing, state, ask.needs)
     standing = _without_unlikely(standing)
     if lineup.takes_turns:
         standing = replace(standing, ready=_taking_turns(standing.ready, ask))
@@ -108,7 +126,8 @@ def choose_route(
 def _is_plain(lineup: Lineup, state: State, ask: Ask) -> bool:
     """True if the settings alone decide."""
     decides = bool(lineup.regular) and not lineup.limited and not lineup.takes_turns
-    return decides and not ask.tried and state.health.is_spotless and state.missing.is_empty
+    is_untouched = state.health.is_spotless and state.missing.is_empty
+    return decides and is_untouched and not ask.tried and ask.needs == NO_NEEDS
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -119,6 +138,7 @@ class Standing(msgspec.Struct, frozen=True):
     waiting: tuple[tuple[Candidate, Skip], ...] = ()
     """those that cannot answer now, but later"""
     left_out: tuple[Skip, ...] = ()
+    overflow: Overflow | None = None
 
     def leaving_out(self, skips: Mapping[str, Skip]) -> "Standing":
         """Without these upstreams, whether ready or waiting."""
@@ -126,6 +146,7 @@ class Standing(msgspec.Struct, frozen=True):
             tuple(one for one in self.ready if one.name not in skips),
             tuple((one, skip) for one, skip in self.waiting if one.name not in skips),
             self.left_out + tuple(skips.values()),
+            self.overflow,
         )
 
     def not_failing(self) -> list[Candidate]:
@@ -149,6 +170,50 @@ def _by_likelihood(
     return tuple(sorted(marked, key=rank))
 
 
+def _without_exceeded_windows(standing: Standing, needs: Needs) -> Standing:
+    """Without the windows that the prompt certainly exceeds; without all if those of all likely upstreams are."""
+    windows = {one.name: one.upstream.context_window for one in standing.ready}
+    exceeded = {name for name, window in windows.items() if window_exceeded(window, needs.tokens)}
+    if not exceeded:
+        return standing
+    regular = [one for one in standing.ready if not one.only_rescues]
+    judges = [one.name for one in regular if not one.unlikely] or [one.name for one in regular]
+    skips = {name: Skip(name, "window", window_text(windows[name], needs.tokens)) for name in exceeded}
+    if not exceeded.issuperset(judges):
+        return standing.leaving_out(skips)
+    overflow = Overflow(needs.tokens, max((windows[name] for name in judges), default=0))
+    others = {one.name: Skip(one.name, "unlikely", one.unlikely) for one in regular if one.unlikely}
+    return replace(standing.leaving_out(others | skips), overflow=overflow)
+
+
+def _without_unfit(standing: Standing, state: State, needs: Needs) -> Standing:
+    """Without those that the request does not fit, while one that it fits is not failing."""
+    if needs == NO_NEEDS:
+        return standing
+    not_failing = standing.not_failing()
+    texts = {one.name: _unfit_text(one, state, needs) for one in not_failing}
+    fitting = [one for one in not_failing if not texts[one.name]]
+    has_likely = any(not one.unlikely for one in fitting)
+    return standing.leaving_out(
+        {
+            one.name: _unfit_skip(one, texts[one.name], needs)
+            for one in not_failing
+            if texts[one.name] and (has_likely or (fitting and one.unlikely))
+        }
+    )
+
+
+def _unfit_text(candidate: Candidate, state: State, needs: Needs) -> str:
+    learned = state.learned.get((candidate.name, candidate.model))
+    lacks = candidate.lacks | learned_lacks(learned, candidate.upstream) if learned else candidate.lacks
+    return unfit_text(candidate.upstream.context_window, lacks, needs)
+
+
+def _unfit_skip(candidate: Candidate, text: str, needs: Needs) -> Skip:
+    is_window = not window_fits(candidate.upstream.context_window, needs.tokens)
+    return Skip(candidate.name, "window" if is_window else "capability", text)
+
+
 def _without_tried(standing: Standing, ask: Ask) -> Standing:
     if not ask.tried:
         return standing
@@ -169,7 +234,7 @@ def _without_obstacles(standing: Standing, state: State, ask: Ask, now: Moment) 
     obstacles = [(one, _obstacle(one, state, ask, now)) for one in standing.ready]
     ready = tuple(one for one, obstacle in obstacles if obstacle is None)
     waiting = tuple((one, obstacle) for one, obstacle in obstacles if obstacle is not None)
-    return Standing(ready, waiting, standing.left_out)
+    return replace(standing, ready=ready, waiting=waiting)
 
 
 def _without_unlikely(standing: Standing) -> Standing:
@@ -212,6 +277,7 @@ def _route(
         stays=stays,
         cooling=_cooling(waiting, state, ask, now),
         search_seconds=lineup.search_seconds,
+        overflow=standing.overflow,
     )
 
 

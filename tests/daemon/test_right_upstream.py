@@ -3,6 +3,7 @@
 Official hosts are reached through an HTTP proxy that answers in their place: the daemon decides by their real names.
 """
 
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.bed.asking import ask, text_of
-from tests.bed.daemon import Daemon, settings, upstream
+from tests.bed.asking import ask, error_of, question, text_of
+from tests.bed.daemon import Daemon, holding_settings, request, settings, upstream
 from tests.bed.upstream import Received, ScriptedUpstream, fixed, say, whole
-from tests.bed.wire import Protocol
+from tests.bed.wire import PROTOCOLS, Protocol
 
 
 def official(name: str, host: str, protocol: Protocol, proxy: ScriptedUpstream) -> dict[str, Any]:
@@ -108,3 +109,105 @@ def test_an_upstream_without_the_model_is_not_asked_again_until_its_entry_is_edi
             daemon.change_settings(settings(entries[0] | {"note": "now it has it"}, entries[1]))
             first.script(say("from A"))
             assert text_of("responses", ask(daemon.url, "responses", "gpt-5.5")) == "from A"
+
+
+def prompt_of(tokens: int) -> str:
+    """About so many tokens: by estimate a word of this text is one and a little more."""
+    return "word and more " * (tokens // 3)
+
+
+def test_a_long_prompt_goes_to_the_second_entry_because_the_first_has_a_small_window(tmp_path: Path) -> None:
+    with ScriptedUpstream(say("from the small")) as small, ScriptedUpstream(say("from the large")) as large:
+        entries = [
+            upstream("small", small.url, "messages", context_window=8000),
+            upstream("large", large.url, "messages", context_window=200_000),
+        ]
+        with Daemon(tmp_path, settings(*entries)) as daemon:
+            answers = [
+                text_of(protocol, ask(daemon.url, protocol, "m", text))
+                for protocol in PROTOCOLS
+                for text in ("short", prompt_of(25_000))
+            ]
+            assert answers == ["from the small", "from the large"] * 3
+            exchange = daemon.get("/api/requests").json["requests"][0]
+            detail = daemon.get(f"/api/requests/{exchange['id']}").json
+            assert [one["upstream"] for one in detail["skipped"]] == ["small"]
+            assert "its context window has room for 8,000" in detail["skipped"][0]["text"]
+    assert len(small.requests) == 3
+
+
+OVERFLOWS: list[tuple[Protocol, dict[str, str], str]] = [
+    ("messages", {"user-agent": "claude-cli/2.1 (external, cli)"}, "prompt is too long: "),
+    ("messages", {}, "prompt is too long: "),
+    ("chat", {}, "maximum context length is 8000 tokens"),
+    ("responses", {"user-agent": "codex_exec/0.171", "originator": "codex_exec"}, "context_length_exceeded"),
+]
+
+
+@pytest.mark.parametrize(("protocol", "headers", "words"), OVERFLOWS)
+def test_a_prompt_that_exceeds_every_window_gets_the_overflow_in_the_words_of_its_client(
+    tmp_path: Path, protocol: Protocol, headers: dict[str, str], words: str
+) -> None:
+    with ScriptedUpstream() as server:
+        entry = upstream("small", server.url, "chat", context_window=8000)
+        with Daemon(tmp_path, holding_settings(entry)) as daemon:
+            answered = ask(daemon.url, protocol, "m", prompt_of(25_000), headers=headers)
+        assert words in answered.text
+        if protocol == "messages":
+            error = error_of(protocol, answered)
+            assert error["type"] == "invalid_request_error"
+            numbers = re.fullmatch(r"prompt is too long: (\d+) tokens > 8000 maximum", error["message"])
+            assert numbers is not None and 20_000 < int(numbers[1]) < 30_000
+    assert server.requests == []
+
+
+def test_between_fitting_and_exceeding_the_upstream_decides(tmp_path: Path) -> None:
+    with ScriptedUpstream(say("it fits")) as server:
+        entry = upstream("small", server.url, "messages", context_window=8000)
+        with Daemon(tmp_path, settings(entry)) as daemon:
+            assert text_of("messages", ask(daemon.url, "messages", "m", prompt_of(7800))) == "it fits"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_answer_is_limited_to_what_the_prompt_leaves_of_the_window(
+    tmp_path: Path, protocol: Protocol
+) -> None:
+    """Claude Code asks for answers of 128,000 tokens, whatever the window."""
+    with ScriptedUpstream(say("short")) as server:
+        entry = upstream("local", server.url, protocol, context_window=131_072)
+        with Daemon(tmp_path, settings(entry)) as daemon:
+            body = question("messages", "m", prompt_of(25_000)) | {"max_tokens": 128_000}
+            request(daemon.url, "POST", "/v1/messages", body)
+            sent = server.requests[0].json
+            limit = sent.get("max_tokens") or sent.get("max_completion_tokens") or sent["max_output_tokens"]
+            assert 100_000 < limit < 110_000
+            exchange = daemon.get("/api/requests").json["requests"][0]
+            losses = daemon.get(f"/api/requests/{exchange['id']}").json["losses"]
+            why = f"reduced to {limit:,}: the prompt leaves no more of the context window of 131,072 tokens"
+            assert {"field": "max_tokens", "why": why} in losses
+            request(daemon.url, "POST", "/v1/messages", question("messages", "m") | {"max_tokens": 128_000})
+            assert server.requests[1].json == server.requests[1].json | {"model": "m"}
+
+
+IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}
+
+
+def test_an_image_goes_to_an_upstream_that_reads_it(tmp_path: Path) -> None:
+    with ScriptedUpstream(say("text only")) as blind, ScriptedUpstream(say("I see it")) as seeing:
+        entries = [
+            upstream("blind", blind.url, "messages", capabilities={"images": False}),
+            upstream("seeing", seeing.url, "messages"),
+        ]
+        with Daemon(tmp_path, settings(*entries)) as daemon:
+            said = question("messages", "m", "the word image alone needs nobody")
+            shown = said | {"messages": [{"role": "user", "content": [IMAGE]}]}
+            answers = [
+                text_of("messages", request(daemon.url, "POST", "/v1/messages", body))
+                for body in (said, shown)
+            ]
+            assert answers == ["text only", "I see it"]
+            seeing.script(fixed(whole(503, b"{}")))
+            # shown to the one that cannot see it, with a note, rather than to nobody
+            answered = request(daemon.url, "POST", "/v1/messages", shown)
+            assert text_of("messages", answered) == "text only"
+            assert b"iVBORw0KGgo" not in blind.requests[-1].body
