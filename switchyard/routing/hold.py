@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from switchyard.exchange import Attempt, Failure, FailureKind
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.routing.health import Cooldown
-from switchyard.routing.route import QUEUE_REASONS, Route
+from switchyard.routing.route import Route
+from switchyard.routing.steps import QUEUE_REASONS
 
 Target = tuple[str, str]
 """(upstream, model): what is retried"""

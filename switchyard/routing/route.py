@@ -1,57 +1,30 @@
 """Decide which upstreams may answer, in which order, and why the others may not."""
 
 import math
-from collections.abc import Mapping
 from hashlib import blake2b
-from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from switchyard.plural import plural
-from switchyard.protocols.names import ProtocolName
-from switchyard.routing.fit import (
-    NO_NEEDS,
-    Needs,
-    Overflow,
-    learned_lacks,
-    unfit_text,
-    window_exceeded,
-    window_fits,
-    window_text,
-)
-from switchyard.routing.health import Cooldown, Health
-from switchyard.routing.limits import Limits
-from switchyard.routing.lineup import Candidate, Lineup, Lineups, Moment, Rank, Skip, as_unlikely, rank
-from switchyard.routing.missing_models import MissingModels
+from switchyard.routing.ask import Ask as Ask
+from switchyard.routing.ask import State as State
+from switchyard.routing.fit import NO_NEEDS, Overflow
+from switchyard.routing.health import Cooldown
+from switchyard.routing.lineup import Candidate, Lineup, Moment, Rank, Skip, rank
 from switchyard.routing.sessions import Affinity
+from switchyard.routing.steps import (
+    QUEUE_REASONS,
+    Standing,
+    by_likelihood,
+    limit_reached,
+    without_exceeded_windows,
+    without_obstacles,
+    without_small_windows,
+    without_tried,
+    without_unfit,
+    without_unlikely,
+)
 from switchyard.settings import Settings
-
-QUEUE_REASONS = ("concurrency", "rate")
-"""the reasons for waiting for a free slot"""
-MISSING = 'it answered "no such model" for {}; set `models` to what it serves'
-
-
-class Ask(msgspec.Struct, frozen=True):
-    """What routing needs to know of a request. `exchange` distinguishes requests without a session.
-
-    `holds` names the upstream where the request already has a slot: its limits do not count. Upstreams in `tried` are
-    left out. `may_resort` is false after the last resort has been tried, or if the request is held instead. The
-    upstream in `probing` may be cooling down. The prompt did not fit into a window of `exceeded` tokens. Upstreams in
-    `free_soon` count as free: the request waits for their slot. `needs` is measured only as far as it matters.
-    """
-
-    protocol: ProtocolName
-    model: str
-    session: str = ""
-    exchange: str = ""
-    holds: str = ""
-    tried: frozenset[str] = frozenset()
-    may_resort: bool = True
-    probing: str = ""
-    exceeded: int = 0
-    free_soon: frozenset[str] = frozenset()
-    needs: Needs = NO_NEEDS
 
 
 class Cooling(msgspec.Struct, frozen=True):
@@ -83,19 +56,6 @@ class Route(msgspec.Struct, frozen=True):
         return self.rescues + self.candidates if rescues_first else self.candidates
 
 
-class State(msgspec.Struct, frozen=True):
-    """The state of the upstreams, beside the settings."""
-
-    health: Health = msgspec.field(default_factory=Health)
-    limits: Limits = msgspec.field(default_factory=Limits)
-    spent: Mapping[str, str] = msgspec.field(default_factory=dict)
-    """upstream -> why its budget excludes it"""
-    lineups: Lineups = msgspec.field(default_factory=Lineups)
-    missing: MissingModels = msgspec.field(default_factory=MissingModels)
-    learned: Mapping[tuple[str, str], Mapping[str, Any]] = msgspec.field(default_factory=dict)
-    """(upstream, model) -> capabilities that refusals have taught"""
-
-
 def choose_route(
     settings: Settings, state: State, ask: Ask, now: Moment, affinity: Affinity | None = None
 ) -> Route:
@@ -111,13 +71,13 @@ def choose_route(
             stays=stays,
             search_seconds=lineup.search_seconds,
         )
-    standing = Standing(_by_likelihood(lineup.candidates, state.missing, now))
-    standing = _without_exceeded_windows(standing, ask.needs)
-    standing = _without_tried(standing, ask)
-    standing = _without_small_windows(standing, ask)
-    standing = _without_obstacles(standing, state, ask, now)
-    standing = _without_unfit(standing, state, ask.needs)
-    standing = _without_unlikely(standing)
+    standing = Standing(by_likelihood(lineup.candidates, state.missing, now))
+    standing = without_exceeded_windows(standing, ask.needs)
+    standing = without_tried(standing, ask)
+    standing = without_small_windows(standing, ask)
+    standing = without_obstacles(standing, state, ask, now)
+    standing = without_unfit(standing, state, ask.needs)
+    standing = without_unlikely(standing)
     if lineup.takes_turns:
         standing = replace(standing, ready=_taking_turns(standing.ready, ask))
     return _route(standing, lineup, settings, state, ask, now, affinity)
@@ -128,127 +88,6 @@ def _is_plain(lineup: Lineup, state: State, ask: Ask) -> bool:
     decides = bool(lineup.regular) and not lineup.limited and not lineup.takes_turns
     is_untouched = state.health.is_spotless and state.missing.is_empty
     return decides and is_untouched and not ask.tried and ask.needs == NO_NEEDS
-
-
-class Standing(msgspec.Struct, frozen=True):
-    """What is left of the candidates after some steps of the decision."""
-
-    ready: tuple[Candidate, ...]
-    """in order; the rescue upstreams too"""
-    waiting: tuple[tuple[Candidate, Skip], ...] = ()
-    """those that cannot answer now, but later"""
-    left_out: tuple[Skip, ...] = ()
-    overflow: Overflow | None = None
-
-    def leaving_out(self, skips: Mapping[str, Skip]) -> "Standing":
-        """Without these upstreams, whether ready or waiting."""
-        return Standing(
-            tuple(one for one in self.ready if one.name not in skips),
-            tuple((one, skip) for one, skip in self.waiting if one.name not in skips),
-            self.left_out + tuple(skips.values()),
-            self.overflow,
-        )
-
-    def not_failing(self) -> list[Candidate]:
-        """The regular candidates that can answer now or wait for a slot only."""
-        in_queue = [one for one, skip in self.waiting if skip.reason in QUEUE_REASONS]
-        return [one for one in (*self.ready, *in_queue) if not one.only_rescues]
-
-
-def _by_likelihood(
-    candidates: tuple[Candidate, ...], missing: MissingModels, now: Moment
-) -> tuple[Candidate, ...]:
-    """Those that have reported "no such model" come last within their role."""
-    if missing.is_empty:
-        return candidates
-    marked = (
-        as_unlikely(one, MISSING.format(one.model))
-        if missing.is_missing(one.name, one.model, now.monotonic)
-        else one
-        for one in candidates
-    )
-    return tuple(sorted(marked, key=rank))
-
-
-def _without_exceeded_windows(standing: Standing, needs: Needs) -> Standing:
-    """Without the windows that the prompt certainly exceeds; without all if those of all likely upstreams are."""
-    windows = {one.name: one.upstream.context_window for one in standing.ready}
-    exceeded = {name for name, window in windows.items() if window_exceeded(window, needs.tokens)}
-    if not exceeded:
-        return standing
-    regular = [one for one in standing.ready if not one.only_rescues]
-    judges = [one.name for one in regular if not one.unlikely] or [one.name for one in regular]
-    skips = {name: Skip(name, "window", window_text(windows[name], needs.tokens)) for name in exceeded}
-    if not exceeded.issuperset(judges):
-        return standing.leaving_out(skips)
-    overflow = Overflow(needs.tokens, max((windows[name] for name in judges), default=0))
-    others = {one.name: Skip(one.name, "unlikely", one.unlikely) for one in regular if one.unlikely}
-    return replace(standing.leaving_out(others | skips), overflow=overflow)
-
-
-def _without_unfit(standing: Standing, state: State, needs: Needs) -> Standing:
-    """Without those that the request does not fit, while one that it fits is not failing."""
-    if needs == NO_NEEDS:
-        return standing
-    not_failing = standing.not_failing()
-    texts = {one.name: _unfit_text(one, state, needs) for one in not_failing}
-    fitting = [one for one in not_failing if not texts[one.name]]
-    has_likely = any(not one.unlikely for one in fitting)
-    return standing.leaving_out(
-        {
-            one.name: _unfit_skip(one, texts[one.name], needs)
-            for one in not_failing
-            if texts[one.name] and (has_likely or (fitting and one.unlikely))
-        }
-    )
-
-
-def _unfit_text(candidate: Candidate, state: State, needs: Needs) -> str:
-    learned = state.learned.get((candidate.name, candidate.model))
-    lacks = candidate.lacks | learned_lacks(learned, candidate.upstream) if learned else candidate.lacks
-    return unfit_text(candidate.upstream.context_window, lacks, needs)
-
-
-def _unfit_skip(candidate: Candidate, text: str, needs: Needs) -> Skip:
-    is_window = not window_fits(candidate.upstream.context_window, needs.tokens)
-    return Skip(candidate.name, "window" if is_window else "capability", text)
-
-
-def _without_tried(standing: Standing, ask: Ask) -> Standing:
-    if not ask.tried:
-        return standing
-    return replace(standing, ready=tuple(one for one in standing.ready if one.name not in ask.tried))
-
-
-def _without_small_windows(standing: Standing, ask: Ask) -> Standing:
-    """Without the known windows that are not larger than one that the prompt has exceeded."""
-    if not ask.exceeded:
-        return standing
-    return standing.leaving_out(
-        {one.name: _window_skip(one) for one in standing.ready if _is_too_small(one, ask)}
-    )
-
-
-def _without_obstacles(standing: Standing, state: State, ask: Ask, now: Moment) -> Standing:
-    """Those that are cooling down or at a limit wait."""
-    obstacles = [(one, _obstacle(one, state, ask, now)) for one in standing.ready]
-    ready = tuple(one for one, obstacle in obstacles if obstacle is None)
-    waiting = tuple((one, obstacle) for one, obstacle in obstacles if obstacle is not None)
-    return replace(standing, ready=ready, waiting=waiting)
-
-
-def _without_unlikely(standing: Standing) -> Standing:
-    """An unlikely upstream is not asked only because a likely one of its role has no free slot."""
-    not_failing = standing.not_failing()
-    full = {one.name for one, _ in standing.waiting}
-    roles = {one.upstream.role for one in not_failing if not one.unlikely and one.name in full}
-    return standing.leaving_out(
-        {
-            one.name: Skip(one.name, "unlikely", one.unlikely)
-            for one in not_failing
-            if one.unlikely and one.upstream.role in roles
-        }
-    )
 
 
 def _route(
@@ -292,53 +131,6 @@ def _cooling(
     return tuple(Cooling(candidate, cooldown) for candidate, cooldown in found if cooldown is not None)
 
 
-def _is_too_small(candidate: Candidate, ask: Ask) -> bool:
-    """The entry's window is known, and not larger than one that the prompt has exceeded."""
-    return 0 < candidate.upstream.context_window <= ask.exceeded
-
-
-def _window_skip(candidate: Candidate) -> Skip:
-    window = candidate.upstream.context_window
-    return Skip(
-        candidate.name, "window", f"its context window of {window} tokens is too small for this prompt"
-    )
-
-
-def _obstacle(candidate: Candidate, state: State, ask: Ask, now: Moment) -> Skip | None:
-    """The reason why an allowed upstream cannot answer now."""
-    name = candidate.name
-    cooldown = state.health.cooldown_of(name, candidate.model, now.monotonic, ask.exchange)
-    if cooldown is not None and name != ask.probing:
-        return Skip(
-            name, "trial" if cooldown.on_trial else "cooldown", _cooldown_text(cooldown, now), cooldown.until
-        )
-    return _limit(candidate, state, ask, now)
-
-
-def _limit(candidate: Candidate, state: State, ask: Ask, now: Moment) -> Skip | None:
-    """The limit that an upstream has reached."""
-    name = candidate.name
-    if name == ask.holds:
-        return None
-    if state.limits.is_full(candidate.upstream) and name not in ask.free_soon:
-        limit = candidate.upstream.max_concurrency
-        return Skip(name, "concurrency", f"at its limit of {plural(limit, 'concurrent request')}")
-    free_at = state.limits.free_at(candidate.upstream, now.monotonic)
-    if free_at > now.monotonic:
-        limit = candidate.upstream.requests_per_minute
-        text = f"at its limit of {plural(limit, 'request')} per minute until {now.clock_at(free_at)}"
-        return Skip(name, "rate", text, free_at)
-    return None
-
-
-def _cooldown_text(cooldown: Cooldown, now: Moment) -> str:
-    what = f"model {cooldown.model} " if cooldown.model else ""
-    count = plural(cooldown.errors, "error")
-    if cooldown.on_trial:
-        return f"{what}on trial by another request after {count}: {cooldown.reason}"
-    return f"{what}cooling down until {now.clock_at(cooldown.until)} after {count}: {cooldown.reason}"
-
-
 def _last_resort(
     waiting: list[tuple[Candidate, Skip]], state: State, ask: Ask, now: Moment
 ) -> tuple[Candidate | None, list[tuple[Candidate, Skip]]]:
@@ -350,7 +142,7 @@ def _last_resort(
     if not regular or any(skip.reason in QUEUE_REASONS for _, skip in regular):
         return None, waiting
     best = min(regular, key=lambda entry: (bool(entry[0].unlikely), entry[1].until or 0.0))[0]
-    limit = _limit(best, state, ask, now)
+    limit = limit_reached(best, state, ask, now)
     if limit is None:
         return best if best.forced else replace(best, why="last resort: all are cooling down"), waiting
     return None, [(candidate, limit if candidate is best else skip) for candidate, skip in waiting]

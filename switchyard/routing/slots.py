@@ -3,7 +3,8 @@
 from collections.abc import Collection
 
 from switchyard.routing.lineup import entry_rank
-from switchyard.routing.route import QUEUE_REASONS, Route
+from switchyard.routing.route import Route
+from switchyard.routing.steps import QUEUE_REASONS
 from switchyard.settings import Settings, Upstream
 
 ROUNDING = 0.001

@@ -9,6 +9,7 @@ from switchyard.routing.fit import Needs, Overflow, answer_left, window_exceeded
 from switchyard.routing.health import Charge, Health
 from switchyard.routing.limits import Limits
 from switchyard.routing.route import Ask, State
+from switchyard.routing.sessions import Affinity
 from switchyard.settings import Failover
 from tests.routing.test_route import MONDAY_NOON, names, route, settings, skips
 
@@ -162,7 +163,10 @@ def test_a_full_upstream_into_which_the_prompt_fits_is_waited_for() -> None:
 
 
 def test_a_conversation_leaves_an_upstream_that_it_has_outgrown() -> None:
-    from switchyard.routing.sessions import Affinity
-
     found = route(settings(LOCAL, LARGE), needing(25_000), affinity=Affinity("local", MONDAY_NOON.monotonic))
     assert names(found) == ["large"]
+
+
+def test_rescue_upstreams_with_small_windows_are_left_out_too() -> None:
+    found = route(settings(LOCAL | {"role": "rescue"}), needing(25_000))
+    assert (found.rescues, found.overflow, list(skips(found))) == ((), None, ["local"])
