@@ -1,36 +1,65 @@
 """List the models that clients can request, and the context window of each."""
 
+from collections.abc import Iterator
+
 from switchyard.protocols.names import PROTOCOLS, ModelName, ProtocolName, is_glob
+from switchyard.routing.families import official_families, unlikely_reason
 from switchyard.routing.lineup import demo_serves, served_model
 from switchyard.settings import Settings, Upstream
 
-DEFAULT_WINDOW = 200_000
 WELL_KNOWN: dict[ProtocolName, tuple[str, ...]] = {
     "messages": ("claude-opus-4-5", "claude-sonnet-4-5", "claude-haiku-4-5"),
     "chat": (),
     "responses": ("gpt-5.5",),
 }
 """listed for upstreams that accept every model, so that a client has a choice"""
+OF_FAMILY = {"claude": WELL_KNOWN["messages"], "gpt": WELL_KNOWN["responses"]}
+"""listed for the official hosts of these families, whichever client asks"""
 
 
-def served_models(settings: Settings, protocol: ProtocolName | None = None) -> dict[str, int]:
-    """Model name -> context window (tokens) of the names that an enabled upstream serves to these clients."""
-    asking = PROTOCOLS if protocol is None else (protocol,)
-    serving = [
-        (upstream, clients)
-        for upstream in settings.upstreams
-        if (clients := _clients(settings, upstream, asking))
-    ]
-    names: dict[str, int] = {}
+def served_models(settings: Settings, *protocols: ProtocolName) -> dict[str, int]:
+    """Model name -> context window in tokens (0: unknown) of every name that is routed for these clients.
+
+    The window is the smallest that is known of the upstreams that may answer.
+    """
+    asking = protocols or PROTOCOLS
+    found: dict[str, int] = {}
+    for name in dict.fromkeys(_names(settings, asking)):
+        serving = [one for client in asking for one in _serving(settings, client, name)]
+        if serving:
+            found[name] = min((one.context_window for one in serving if one.context_window), default=0)
+    return found
+
+
+def window_of(settings: Settings, model: str, *protocols: ProtocolName) -> int | None:
+    """The same for one name, which need not be listed anywhere; None if it is not routed."""
+    serving = [one for client in protocols or PROTOCOLS for one in _serving(settings, client, model)]
+    windows = (one.context_window for one in serving if one.context_window)
+    return min(windows, default=0) if serving else None
+
+
+def _names(settings: Settings, asking: tuple[ProtocolName, ...]) -> Iterator[str]:
+    """The names that may be listed: of the rules, of the entries, and those that clients are known for."""
     for rule in settings.model_rules:
         if not is_glob(rule.source) and not set(rule.clients).isdisjoint(asking):
-            for upstream, _ in serving:
-                if upstream.model_for(rule.to) is not None:
-                    names.setdefault(rule.source, _window(upstream))
-    for upstream, clients in serving:
-        for name in _names_of(upstream, clients):
-            names[name] = min(names.get(name, _window(upstream)), _window(upstream))
-    return names
+            yield rule.source
+    for upstream in settings.upstreams:
+        clients = _clients(settings, upstream, asking)
+        if clients and upstream.models:
+            yield from (name for name in upstream.models if not is_glob(name))
+        elif clients:
+            yield from (name for client in clients for name in WELL_KNOWN[client])
+            families = official_families(upstream.base_url)
+            yield from (name for family in families for name in OF_FAMILY.get(family, ()))
+
+
+def _serving(settings: Settings, protocol: ProtocolName, model: str) -> Iterator[Upstream]:
+    """The upstreams that would be asked for this model, at this time or another; not the unlikely ones."""
+    requested = ModelName.read(model)
+    for upstream in upstreams_for(settings, protocol):
+        sent = served_model(settings.model_rules, upstream, protocol, requested)
+        if sent is not None and not unlikely_reason(upstream, sent.model):
+            yield upstream
 
 
 def smallest_window(settings: Settings, protocol: ProtocolName, model: str = "") -> int:
@@ -72,12 +101,3 @@ def _clients(
         and client in upstream.clients
         and (not upstream.is_demo or demo_serves(settings, client))
     )
-
-
-def _names_of(upstream: Upstream, clients: tuple[ProtocolName, ...]) -> list[str]:
-    listed = [name for name in upstream.models if not is_glob(name)]
-    return listed or [name for client in clients for name in WELL_KNOWN[client]]
-
-
-def _window(upstream: Upstream) -> int:
-    return upstream.context_window or DEFAULT_WINDOW

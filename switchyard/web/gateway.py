@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from switchyard.protocols.codec import BadRequest, Codec
-from switchyard.protocols.names import ModelName, ProtocolName
+from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.passthrough.prepare import wants_compaction
 from switchyard.protocols.request_summary import read_request_summary
@@ -22,7 +22,7 @@ from switchyard.relay.failover import Relay
 from switchyard.relay.local_keys import local_keys
 from switchyard.relay.token_count import TokenCounter
 from switchyard.relay.values import ClientRequest
-from switchyard.routing.served import served_models
+from switchyard.routing.served import served_models, window_of
 from switchyard.settings import Settings
 from switchyard.web import model_list
 from switchyard.web.asgi import (
@@ -55,6 +55,8 @@ CHAT = (
     "/openai/chat/completions",
 )
 RESPONSES = ("/openai/responses", "/openai/v1/responses", "/v1/responses", "/responses")
+OF_OPENAI_CLIENTS: tuple[ProtocolName, ...] = ("chat", "responses")
+"""what a client may speak that reads OpenAI's list of models"""
 MODELS = ("/v1/models", "/api/v1/models", "/openai/v1/models", "/openai/models")
 PROBES = ("/api", "/api/")
 
@@ -213,33 +215,32 @@ class Gateway:
                 "messages" if header(scope, b"anthropic-version") else "chat", refused.error, send
             )
             return
-        models = served_models(self._settings())
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         name = unquote(path.removeprefix(_list_of_models(path)).lstrip("/"))
         is_anthropic = bool(header(scope, b"anthropic-version"))
         if name:
-            await self._one_model(name, models, send, is_anthropic=is_anthropic)
+            await self._one_model(name, send, is_anthropic=is_anthropic)
             return
-        shape: dict[str, Any]
+        settings, shape = self._settings(), dict[str, Any]()
         if is_anthropic:
-            shape = model_list.anthropic_list(models, query)
+            shape = model_list.anthropic_list(served_models(settings, "messages"), query)
         elif "client_version" in query:
-            shape = model_list.codex_list(models)
+            shape = model_list.codex_list(served_models(settings, "responses"))
         else:
-            shape = model_list.openai_list(models)
+            shape = model_list.openai_list(served_models(settings, *OF_OPENAI_CLIENTS))
         await respond(send, 200, JSON, msgspec.json.encode(shape), is_head=is_head)
 
-    async def _one_model(self, name: str, models: dict[str, int], send: Send, *, is_anthropic: bool) -> None:
-        known = ModelName.read(name).model
-        if known not in models:
+    async def _one_model(self, name: str, send: Send, *, is_anthropic: bool) -> None:
+        clients: tuple[ProtocolName, ...] = ("messages",) if is_anthropic else OF_OPENAI_CLIENTS
+        window = window_of(self._settings(), name, *clients)
+        if window is None:
             error = WireError(
-                ErrorType.MODEL_NOT_FOUND, f'No enabled upstream lists the model "{name}".', 404
+                ErrorType.MODEL_NOT_FOUND, f'No enabled upstream serves the model "{name}".', 404
             )
             await self._refuse("messages" if is_anthropic else "chat", error, send)
             return
-        shape = (
-            model_list.anthropic_model(name, models[known]) if is_anthropic else model_list.openai_model(name)
-        )
+        describe = model_list.anthropic_model if is_anthropic else model_list.openai_model
+        shape = describe(name, window)
         await respond(send, 200, JSON, msgspec.json.encode(shape))
 
     async def _swallow(self, scope: Scope, receive: Receive, send: Send) -> None:

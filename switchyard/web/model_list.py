@@ -4,13 +4,20 @@ import re
 from typing import Any
 
 from switchyard.protocols.names import CLAUDE_ALIAS
-from switchyard.routing.served import served_models as served_models
 
+DEFAULT_WINDOW = 200_000
+"""for Codex, which needs a number"""
 CREATED = 1_735_689_600
 CREATED_AT = "2025-01-01T00:00:00Z"
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 1000
 NUMBER = re.compile(r"[0-9]{1,9}")
+CLAUDE_NAME = re.compile(
+    r"claude-(?P<line>[a-z]+)-(?P<major>\d{1,2})(?:-(?P<minor>\d{1,2}))?(?:-\d{8}|-latest)?"
+)
+GPT_NAME = re.compile(
+    r"gpt-(?P<version>\d[\d.]*o?)(?P<words>(?:-(?:mini|nano|pro|codex|turbo|max|chat|latest))*)"
+)
 SHOWN_BY_CLAUDE_CODE = ("claude", "anthropic")
 
 
@@ -40,22 +47,20 @@ def _shown_id(name: str) -> str:
 
 
 def anthropic_model(name: str, window: int) -> dict[str, Any]:
-    return {
-        "type": "model",
-        "id": name,
-        "display_name": name,
-        "created_at": CREATED_AT,
-        "max_input_tokens": window,
-        "max_tokens": min(window, 64_000),
-    }
+    """A window of 0 is unknown: nothing is said about it."""
+    limits = {"max_input_tokens": window, "max_tokens": min(window, 64_000), "context_window": window}
+    model = {"type": "model", "id": name, "display_name": display_name(name), "created_at": CREATED_AT}
+    return model | (limits if window else {})
 
 
 def openai_list(models: dict[str, int]) -> dict[str, Any]:
-    return {"object": "list", "data": [openai_model(name) for name in models]}
+    return {"object": "list", "data": [openai_model(name, window) for name, window in models.items()]}
 
 
-def openai_model(name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": CREATED, "owned_by": "switchyard"}
+def openai_model(name: str, window: int) -> dict[str, Any]:
+    model = {"id": name, "object": "model", "created": CREATED, "owned_by": "switchyard"}
+    model["display_name"] = display_name(name)
+    return model | ({"context_window": window} if window else {})
 
 
 def codex_list(models: dict[str, int]) -> dict[str, Any]:
@@ -69,7 +74,7 @@ def codex_model(name: str, window: int, place: int) -> dict[str, Any]:
     efforts = [{"effort": effort, "description": effort} for effort in ("low", "medium", "high")]
     return {
         "slug": name,
-        "display_name": name,
+        "display_name": display_name(name),
         "description": f"{name} through Switchyard",
         "default_reasoning_level": "medium",
         "supported_reasoning_levels": efforts,
@@ -83,6 +88,17 @@ def codex_model(name: str, window: int, place: int) -> dict[str, Any]:
         "apply_patch_tool_type": "freeform",
         "truncation_policy": {"mode": "tokens", "limit": 10_000},
         "supports_parallel_tool_calls": True,
-        "context_window": window,
+        "context_window": window or DEFAULT_WINDOW,
         "experimental_supported_tools": [],
     }
+
+
+def display_name(name: str) -> str:
+    """The vendor's own spelling where it is known: Claude Opus 4.5, GPT-5.5 Codex; otherwise the name as it is."""
+    if found := CLAUDE_NAME.fullmatch(name):
+        version = f"{found['major']}.{found['minor']}" if found["minor"] else found["major"]
+        return f"Claude {found['line'].capitalize()} {version}"
+    if found := GPT_NAME.fullmatch(name):
+        words = (found["words"] or "").replace("-", " ").title()
+        return f"GPT-{found['version']}{words}"
+    return name

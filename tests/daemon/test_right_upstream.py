@@ -211,3 +211,28 @@ def test_an_image_goes_to_an_upstream_that_reads_it(tmp_path: Path) -> None:
             answered = request(daemon.url, "POST", "/v1/messages", shown)
             assert text_of("messages", answered) == "text only"
             assert b"iVBORw0KGgo" not in blind.requests[-1].body
+
+
+def test_the_list_of_models_holds_the_names_that_are_routed_for_the_client_that_asks(tmp_path: Path) -> None:
+    entries = [
+        upstream("a", "http://api.anthropic.com", "messages"),
+        upstream("b", "http://127.0.0.1:9", "chat", clients=["responses"], models=["qwen3"]),
+        upstream("c", "http://127.0.0.1:9", "chat", clients=["chat"], models=["glm"], context_window=8000),
+    ]
+    claude = {"claude-opus-4-5", "claude-sonnet-4-5", "claude-haiku-4-5"}
+    with Daemon(tmp_path, settings(*entries)) as daemon:
+        anthropic = daemon.get("/v1/models", {"anthropic-version": "2023-06-01"}).json["data"]
+        codex = daemon.get("/openai/models?client_version=0.171.0").json["models"]
+        others = daemon.get("/v1/models").json["data"]
+        assert {one["id"]: one["display_name"] for one in anthropic} == {
+            "claude-opus-4-5": "Claude Opus 4.5",
+            "claude-sonnet-4-5": "Claude Sonnet 4.5",
+            "claude-haiku-4-5": "Claude Haiku 4.5",
+        }
+        assert {one["slug"] for one in codex} == claude | {"qwen3"}
+        assert {one["id"]: one.get("context_window") for one in others} == {
+            **dict.fromkeys(claude | {"qwen3"}),
+            "glm": 8000,
+        }
+        assert daemon.get("/v1/models/gpt-5.5").status == 404
+        assert daemon.get("/v1/models/claude-new", {"anthropic-version": "2023-06-01"}).status == 200

@@ -3,7 +3,7 @@
 import pytest
 
 from switchyard.protocols.names import ModelName, ProtocolName
-from switchyard.routing.served import served_models, smallest_window
+from switchyard.routing.served import served_models, smallest_window, window_of
 from switchyard.settings import Settings, parse
 
 LOCAL = {
@@ -49,6 +49,47 @@ def test_names_of_model_rules_are_served_too() -> None:
     asked = settings(LARGE, model_rules=rules)
     assert list(served_models(asked, "chat")) == ["gpt-4", "qwen3", "gpt-oss"]
     assert list(served_models(asked, "messages")) == ["qwen3", "gpt-oss"]
+
+
+ANTHROPIC = {"name": "a", "base_url": "https://api.anthropic.com", "protocol": "messages"}
+OPENAI = {"name": "o", "base_url": "https://api.openai.com/v1", "protocol": "responses"}
+CLAUDE = ["claude-opus-4-5", "claude-sonnet-4-5", "claude-haiku-4-5"]
+
+
+@pytest.mark.parametrize(
+    ("entries", "protocol", "listed"),
+    [
+        ([ANTHROPIC, OPENAI], "messages", [*CLAUDE, "gpt-5.5"]),
+        ([ANTHROPIC], "responses", CLAUDE),
+        ([OPENAI], "messages", ["gpt-5.5"]),
+        ([OPENAI], "chat", ["gpt-5.5"]),
+        ([OPENAI | {"enabled": False}], "chat", []),
+        ([LOCAL, OPENAI], "responses", ["gpt-5.5"]),
+    ],
+)
+def test_only_what_is_routed_is_listed(
+    entries: list[dict[str, object]], protocol: ProtocolName, listed: list[str]
+) -> None:
+    found = served_models(settings(*entries), protocol)
+    assert list(found) == listed
+
+
+def test_a_name_that_a_rule_leads_away_from_its_entry_is_not_listed() -> None:
+    rules = [{"from": "qwen3", "to": "elsewhere"}, {"from": "gpt-4", "to": "gpt-oss", "protocols": ["chat"]}]
+    assert list(served_models(settings(LARGE, model_rules=rules), "responses")) == ["gpt-oss"]
+
+
+def test_a_window_that_nobody_states_is_unknown() -> None:
+    unstated = {name: value for name, value in LARGE.items() if name != "context_window"}
+    assert served_models(settings(unstated), "chat") == {"qwen3": 0, "gpt-oss": 0}
+    assert served_models(settings(unstated, LOCAL), "messages")["qwen3"] == 32_768
+
+
+@pytest.mark.parametrize(
+    ("model", "window"), [("claude-anything", 32_768), ("gpt-oss", 65_536), ("unheard-of", None)]
+)
+def test_a_single_name_need_not_be_listed_to_be_routed(model: str, window: int | None) -> None:
+    assert window_of(settings(LOCAL, LARGE), model, "messages") == window
 
 
 @pytest.mark.parametrize(
