@@ -69,13 +69,16 @@ def by_likelihood(
 def without_exceeded_windows(standing: Standing, needs: Needs) -> Standing:
     """Without the windows that the prompt certainly exceeds; without all if those of all likely upstreams are."""
     windows = {one.name: one.upstream.context_window for one in standing.ready}
-    exceeded = {name for name, window in windows.items() if window_exceeded(window, needs.tokens)}
-    if not exceeded:
+    skips = {
+        name: Skip(name, "window", window_text(window, needs.tokens))
+        for name, window in windows.items()
+        if window_exceeded(window, needs.tokens)
+    }
+    if not skips:
         return standing
     regular = [one for one in standing.ready if not one.only_rescues]
     judges = [one.name for one in regular if not one.unlikely] or [one.name for one in regular]
-    skips = {name: Skip(name, "window", window_text(windows[name], needs.tokens)) for name in exceeded}
-    if not judges or not exceeded.issuperset(judges):
+    if not judges or not skips.keys() >= set(judges):
         return standing.leaving_out(skips)
     overflow = Overflow(needs.tokens, max(windows[name] for name in judges))
     others = {one.name: Skip(one.name, "unlikely", one.unlikely) for one in regular if one.unlikely}
