@@ -28,6 +28,7 @@ interface Candidate {
   protocol: ProtocolName;
   role: string;
   why: string;
+  unlikely: string;
   first_byte: number;
 }
 

@@ -70,7 +70,7 @@ export function editUpstream(original) {
       const rest = h("div.stack.bad", { role: "alert" });
       // apart from `rest`, so that no later check takes away why a save was refused
       const refusal = h("div.stack.bad", { role: "alert" });
-      const url = h("p.help.wrap", { "aria-live": "polite" });
+      const url = h("div.help.wrap", { "aria-live": "polite" });
       /** @type {HTMLFormElement} */
       const form = h("form.stack.loose", {
         novalidate: true,
@@ -90,7 +90,14 @@ export function editUpstream(original) {
             rest,
             showFieldErrors(form, touched).map((fault) => h("p.wrap", {}, faultLine(fault))),
           );
-          url.textContent = answer.url ? t("editor.final-url", { url: answer.url }) : "";
+          const { official } = answer;
+          replace(
+            url,
+            answer.url ? h("span", {}, t("editor.final-url", { url: answer.url })) : null,
+            official
+              ? h("p", {}, t("editor.official", { host: official.host, families: official.families.join(", ") }))
+              : null,
+          );
           fields.find((one) => one.name === "timeouts")?.expect?.(answer.timeouts ?? {});
         } catch (error) {
           replace(rest, h("p", {}, messageOf(error)));

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from switchyard.commands.command import Command, loaded, no_arguments
 from switchyard.plural import plural
+from switchyard.routing.families import REMEDY, official_families, official_host, states_use
 from switchyard.settings import Settings, Timeouts, timeouts_of
 
 
@@ -25,6 +26,26 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def _notes(settings: Settings) -> Iterator[str]:
+    yield from _timeout_notes(settings)
+    yield from _order_notes(settings)
+
+
+def _order_notes(settings: Settings) -> Iterator[str]:
+    """The upstreams among several that do not say what they are for, and what is sent there last."""
+    asked = [one for one in settings.upstreams if one.enabled and not one.is_demo]
+    protocols = {one.protocol for one in asked}
+    for upstream in asked if len(asked) > 1 else ():
+        if host := official_host(upstream):
+            families = " and ".join(official_families(upstream.base_url))
+            text = f"{host} serves {families} models, those of other vendors are requested there last"
+        elif len(protocols) > 1 and not states_use(upstream):
+            text = f"clients that do not speak {upstream.protocol} are sent there after the upstreams that speak theirs"
+        else:
+            continue
+        yield f'upstream "{upstream.name}" does not state what it is for: {text}; to change this, {REMEDY}'
+
+
+def _timeout_notes(settings: Settings) -> Iterator[str]:
     """The upstreams whose first-byte timeout is not the default, and what this leaves no time for."""
     total = settings.failover.total_seconds
     for upstream in settings.upstreams:

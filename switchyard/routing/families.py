@@ -70,6 +70,13 @@ def states_use(upstream: Upstream) -> bool:
     return bool(upstream.models or upstream.model) or set(upstream.clients) != set(PROTOCOLS)
 
 
+def official_host(upstream: Upstream) -> str:
+    """The vendor's own host of an entry that leaves it to Switchyard what is sent there; else ""."""
+    return (
+        _host(upstream.base_url) if official_families(upstream.base_url) and not states_use(upstream) else ""
+    )
+
+
 def unlikely_reason(upstream: Upstream, model: str) -> str:
     """Why this upstream hardly serves this model; "" if it may."""
     family, families = family_of(model), official_families(upstream.base_url)

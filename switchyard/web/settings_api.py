@@ -20,6 +20,7 @@ from switchyard.relay import keychain
 from switchyard.relay.credentials import KEYRING
 from switchyard.relay.redaction import masked_url
 from switchyard.relay.urls import request_url
+from switchyard.routing.families import official_families, official_host
 from switchyard.settings import parse, timeouts_of
 from switchyard.store.settings_file import SettingsFile, StaleRevision, encode_document, read_settings
 from switchyard.web import editing
@@ -158,12 +159,21 @@ class SettingsApi:
             parsed = draft.parsed()
         except SettingsError as error:
             faults = [fault_view(fault) for fault in error.faults]
-            return answer({"faults": faults, "warnings": [], "url": None, "timeouts": None})
+            return answer({"faults": faults, "warnings": [], "url": None, "timeouts": None, "official": None})
         upstream = parsed.settings.upstreams[draft.place]
         timeouts = asdict(timeouts_of(upstream, parsed.settings))
         url = "demo:" if upstream.is_demo else request_url(upstream, upstream.model or "MODEL")
         warnings = [text.removeprefix(draft.path) for text in parsed.warnings if text.startswith(draft.path)]
-        return answer({"faults": [], "warnings": warnings, "url": masked_url(url), "timeouts": timeouts})
+        host, families = official_host(upstream), official_families(upstream.base_url)
+        return answer(
+            {
+                "faults": [],
+                "warnings": warnings,
+                "url": masked_url(url),
+                "timeouts": timeouts,
+                "official": {"host": host, "families": families} if host else None,
+            }
+        )
 
     # --- the rest of the file ---
 

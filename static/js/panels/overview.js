@@ -320,8 +320,11 @@ function stop(candidate, route, index) {
         protocolName(candidate.protocol),
         candidate.model,
         candidate.why,
+        candidate.unlikely ? t("overview.unlikely-help") : null,
         t("overview.first-byte", { seconds: candidate.first_byte }),
-      ].join(" · "),
+      ]
+        .filter(Boolean)
+        .join(" · "),
     },
     index === 0 ? dot(route.last_resort ? "warn" : "good") : null,
     h("span.off-screen", {}, `${t(words)}: `),
@@ -329,6 +332,7 @@ function stop(candidate, route, index) {
     renamed ? h("span.sent.cut", {}, `→ ${candidate.model}`) : null,
     index === 0 && route.last_resort ? badge(t("overview.last-resort"), "warn") : null,
     index < 0 ? badge(t("overview.rescue")) : null,
+    candidate.unlikely ? badge(t("overview.unlikely"), "warn") : null,
   );
 }
 
