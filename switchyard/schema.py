@@ -60,7 +60,8 @@ FIELDS: dict[str, dict[str, About]] = {
             "chat",
         ),
         "clients": About(
-            "The client protocols that it serves; requests in another protocol are converted.",
+            "The client protocols that it serves; requests in another protocol are converted. With all three and "
+            "without models, they come here after the upstreams that speak the client's protocol.",
             ["messages", "chat"],
         ),
         "role": About(
@@ -98,7 +99,10 @@ FIELDS: dict[str, dict[str, About]] = {
             "Sends one tiny request at a local time, to start a quota window.", {"at": "08:00"}
         ),
         "context_window": About(
-            "Maximum length of a request and its answer together; 0: unknown.", 131072, "tokens"
+            "Maximum length of a request and its answer together; 0: unknown. "
+            "A prompt that does not fit goes to another upstream.",
+            131072,
+            "tokens",
         ),
         "server": About(
             "The server software behind the address: selects the capability preset, and known local servers get "

@@ -84,6 +84,45 @@ RESELLER = {"name": "reseller", "base_url": "https://h.example", "protocol": "ch
 BUDGET = "note: that is the whole time budget: failover.total_seconds is 60; unset, it fits the upstreams"
 
 
+TWO_VENDORS: list[dict[str, object]] = [
+    {"name": "claude", "base_url": "https://api.anthropic.com", "protocol": "messages"},
+    {"name": "relay", "base_url": "https://relay.example", "protocol": "responses"},
+]
+ORDER_NOTES = [
+    'note: upstream "claude" does not state what it is for: api.anthropic.com serves claude models, those of other '
+    "vendors are requested there last; to change this, set `models` or `clients`",
+    'note: upstream "relay" does not state what it is for: clients that do not speak responses are sent there after '
+    "the upstreams that speak theirs; to change this, set `models` or `clients`",
+]
+
+
+@pytest.mark.parametrize(
+    ("entries", "notes"),
+    [
+        (TWO_VENDORS, ORDER_NOTES),
+        (TWO_VENDORS[:1], []),
+        ([{**TWO_VENDORS[0], "models": ["claude-*"]}, {**TWO_VENDORS[1], "clients": ["responses"]}], []),
+        ([TWO_VENDORS[1], {**TWO_VENDORS[1], "name": "second"}], []),
+    ],
+)
+def test_check_names_the_entries_that_do_not_state_what_they_are_for(
+    shell: Shell, entries: list[dict[str, object]], notes: list[str]
+) -> None:
+    shell.data.mkdir()
+    (shell.data / "all_configs.json").write_text(json.dumps({"upstreams": entries}))
+    assert shell("check")[1].splitlines()[:-1] == notes
+
+
+def test_explain_names_who_comes_last_and_why(shell: Shell) -> None:
+    shell.data.mkdir()
+    (shell.data / "all_configs.json").write_text(json.dumps({"upstreams": TWO_VENDORS}))
+    assert shell("explain --client responses --model gpt-5.5")[1].splitlines() == [
+        "1. relay -> gpt-5.5 (primary)",
+        "2. claude -> gpt-5.5 (primary, unlikely: api.anthropic.com serves claude models, hardly gpt-5.5; "
+        "if it does, set `models` or `clients`)",
+    ]
+
+
 @pytest.mark.parametrize(
     ("entry", "more", "notes", "explained"),
     [

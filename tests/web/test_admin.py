@@ -146,6 +146,22 @@ def test_an_entry_that_is_being_edited_is_reported_its_time_limits(
     assert checked["timeouts"] == {"connect": 10, "first_byte": first_byte, "idle": 300}
 
 
+@pytest.mark.parametrize(
+    ("more", "official"),
+    [
+        ({}, {"host": "api.anthropic.com", "families": ["claude"]}),
+        ({"models": ["claude-*"]}, None),
+        ({"clients": ["messages"]}, None),
+        ({"base_url": "https://relay.example"}, None),
+    ],
+)
+def test_the_editor_is_told_where_other_vendors_models_come_last(
+    daemon: Daemon, more: dict[str, Any], official: object
+) -> None:
+    entry = {"name": "new", "protocol": "messages", "base_url": "https://api.anthropic.com", **more}
+    assert daemon.post("/api/upstreams/check", {"entry": entry}).json["official"] == official
+
+
 def test_a_route_reports_the_limit_for_the_first_byte(daemon: Daemon) -> None:
     (candidate,) = daemon.get("/api/explain?client=chat&model=m").json["candidates"]
     assert candidate["first_byte"] == 120
