@@ -73,7 +73,7 @@ class Attempt(msgspec.Struct):
     failure: Failure | None = None
     verdict: str = ""
     unlikely: str = ""
-    """why the upstream hardly serves the model: then its error says little"""
+    """why the upstream probably does not serve the model: then its error says little"""
 
 
 class Outcome(StrEnum):

@@ -118,7 +118,7 @@ def test_explain_names_who_comes_last_and_why(shell: Shell) -> None:
     (shell.data / "all_configs.json").write_text(json.dumps({"upstreams": TWO_VENDORS}))
     assert shell("explain --client responses --model gpt-5.5")[1].splitlines() == [
         "1. relay -> gpt-5.5 (primary)",
-        "2. claude -> gpt-5.5 (primary, unlikely: api.anthropic.com serves claude models, hardly gpt-5.5; "
+        "2. claude -> gpt-5.5 (primary, unlikely: api.anthropic.com serves claude models and probably not gpt-5.5; "
         "if it does, set `models` or `clients`)",
     ]
 

@@ -78,13 +78,13 @@ def official_host(upstream: Upstream) -> str:
 
 
 def unlikely_reason(upstream: Upstream, model: str) -> str:
-    """Why this upstream hardly serves this model; "" if it may."""
+    """Why this upstream probably does not serve this model; "" if it may."""
     family, families = family_of(model), official_families(upstream.base_url)
     if not family or not families or family in families or states_use(upstream):
         return ""
     if family == "claude" and upstream.protocol == "messages":
         return ""  # vendors offer this protocol for Claude Code, and map its model names to their own
-    return f"{_host(upstream.base_url)} serves {families[0]} models, hardly {model}; if it does, {REMEDY}"
+    return f"{_host(upstream.base_url)} serves {families[0]} models and probably not {model}; if it does, {REMEDY}"
 
 
 REMEDY = "set `models` or `clients`"

@@ -77,7 +77,7 @@ def unfit_text(window: int, lacks: frozenset[Part], needs: Needs) -> str:
     if not window_fits(window, needs.tokens):
         return window_text(window, needs.tokens)
     missing = [WORDS[part] for part in LACKS if part in needs.parts & lacks]
-    return f"it does not take {' and '.join(missing)}, which this request needs" if missing else ""
+    return f"it does not accept {' and '.join(missing)}, which this request needs" if missing else ""
 
 
 def lacks_of(upstream: Upstream) -> frozenset[Part]:

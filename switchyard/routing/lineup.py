@@ -60,7 +60,7 @@ class Candidate(msgspec.Struct, frozen=True):
     forced: bool = False
     """the request names it: role, calendar and cooldown do not apply"""
     unlikely: str = ""
-    """why it hardly serves this model; "" if it may"""
+    """why it probably does not serve this model; "" if it may"""
     is_unstated: bool = False
     """it does not speak the client's protocol, and its entry does not say that it is for such requests"""
     lacks: frozenset[Part] = frozenset()
@@ -193,7 +193,7 @@ def entry_rank(upstream: Upstream) -> tuple[int, int]:
 
 
 def as_unlikely(candidate: Candidate, reason: str) -> Candidate:
-    """The candidate with the reason why it hardly serves the model; the first reason stays."""
+    """The candidate with the reason why it probably does not serve the model; the first reason stays."""
     if candidate.unlikely or candidate.forced:
         return candidate
     return replace(candidate, unlikely=reason, why=f"{candidate.upstream.role}, unlikely: {reason}")

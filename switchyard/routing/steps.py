@@ -77,10 +77,10 @@ def without_exceeded_windows(standing: Standing, needs: Needs) -> Standing:
     if not skips:
         return standing
     regular = [one for one in standing.ready if not one.only_rescues]
-    judges = [one.name for one in regular if not one.unlikely] or [one.name for one in regular]
-    if not judges or not skips.keys() >= set(judges):
+    deciding = [one.name for one in regular if not one.unlikely] or [one.name for one in regular]
+    if not deciding or not skips.keys() >= set(deciding):
         return standing.leaving_out(skips)
-    overflow = Overflow(needs.tokens, max(windows[name] for name in judges))
+    overflow = Overflow(needs.tokens, max(windows[name] for name in deciding))
     others = {one.name: Skip(one.name, "unlikely", one.unlikely) for one in regular if one.unlikely}
     return replace(standing.leaving_out(others | skips), overflow=overflow)
 

@@ -29,7 +29,7 @@ def test_the_overview_and_the_editor_name_what_comes_last(
         stops = page.locator(".stop", has_text=badge)
         # in the route of each of the three clients one of the two is unlikely
         expect(stops).to_have_count(3)
-        expect(stops.first).to_have_attribute("title", re.compile("serves .* models, hardly"))
+        expect(stops.first).to_have_attribute("title", re.compile("serves .* models and probably not"))
         page.goto(f"{daemon.url}/#/upstreams")
         page.get_by_role("button", name=re.compile("^(Edit|编辑)$")).first.click()
         expect(page.get_by_role("dialog").get_by_text(sentence)).to_be_visible()

@@ -83,5 +83,5 @@ def test_an_official_host_is_unlikely_for_the_models_of_other_vendors(
 
 def test_the_reason_names_the_host_the_model_and_the_remedy() -> None:
     assert unlikely_reason(Upstream(name="u", **ANTHROPIC), "gpt-5.5") == (
-        "api.anthropic.com serves claude models, hardly gpt-5.5; if it does, set `models` or `clients`"
+        "api.anthropic.com serves claude models and probably not gpt-5.5; if it does, set `models` or `clients`"
     )

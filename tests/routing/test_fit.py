@@ -86,7 +86,7 @@ def test_a_prompt_that_exceeds_every_window_is_sent_to_nobody() -> None:
 
 
 @pytest.mark.parametrize("role", ["primary", "backup"])
-def test_an_upstream_that_hardly_serves_the_model_is_no_way_out_of_a_full_window(role: str) -> None:
+def test_an_upstream_that_is_unlikely_for_the_model_is_no_way_out_of_a_full_window(role: str) -> None:
     exceeded = route(settings(LOCAL, UNLIKELY | {"role": role}), needing(25_000))
     assert (names(exceeded), exceeded.overflow) == ([], Overflow(25_000, 8000))
     undecided = route(settings(LOCAL, UNLIKELY | {"role": role}), needing(9000))
@@ -138,7 +138,7 @@ def test_what_an_upstream_does_not_take_goes_to_one_that_takes_it(
 ) -> None:
     found = route(settings(entry, LARGE), needing(0, part))
     assert names(found) == ["large"]
-    assert skips(found) == {entry["name"]: f"it does not take {text}, which this request needs"}
+    assert skips(found) == {entry["name"]: f"it does not accept {text}, which this request needs"}
     assert names(route(settings(entry, LARGE))) == [entry["name"], "large"]
     assert names(route(settings(entry), needing(0, part))) == [entry["name"]]
 

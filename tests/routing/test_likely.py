@@ -67,7 +67,7 @@ def test_a_model_rule_decides_about_the_family_that_is_sent() -> None:
 
 def test_an_unlikely_candidate_carries_its_reason_and_the_remedy() -> None:
     found = route(settings(ANTHROPIC, OPENAI), CODEX).candidates[1]
-    reason = "api.anthropic.com serves claude models, hardly gpt-5.5; if it does, set `models` or `clients`"
+    reason = "api.anthropic.com serves claude models and probably not gpt-5.5; if it does, set `models` or `clients`"
     assert (found.unlikely, found.why) == (reason, f"primary, unlikely: {reason}")
 
 
