@@ -79,11 +79,14 @@ async def prompt_tokens(request: ClientRequest, preparation: Preparation) -> int
 async def within_window(
     target: Target, candidate: Candidate, request: ClientRequest, preparation: Preparation
 ) -> Target:
-    """The target with its answers limited to what the prompt leaves of the window. Raises BadRequest."""
+    """The target with its answers limited to what the prompt leaves of the window."""
     window, asked = candidate.upstream.context_window, request.summary.max_tokens or UNSTATED_ANSWER
     if not window or (len(request.body) // BYTES_PER_TOKEN + asked <= window and MEDIA not in request.body):
         return target
-    left = answer_left(window, await prompt_tokens(request, preparation))
+    try:
+        left = answer_left(window, await prompt_tokens(request, preparation))
+    except (BadRequest, RecursionError):
+        return target  # what is passed through need not be understood
     known = target.capabilities
     if left >= asked or (known.max_output_tokens is not None and known.max_output_tokens <= left):
         return target

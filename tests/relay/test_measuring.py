@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 
 from switchyard.protocols import neutral
+from switchyard.protocols.codec import Target
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.request_summary import read_request_summary
-from switchyard.relay.measuring import needs_of
+from switchyard.relay.measuring import needs_of, within_window
 from switchyard.relay.prepare import Preparation
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.fit import NO_NEEDS, Needs
+from switchyard.routing.lineup import Candidate
 from switchyard.routing.route import State
 from switchyard.settings import Settings
 from tests.bed.stage import upstream
@@ -138,3 +140,11 @@ def test_what_refusals_have_taught_matters_too() -> None:
 def test_a_body_that_cannot_be_decoded_needs_nothing() -> None:
     """The attempt reports what is wrong with it."""
     assert measured({"model": "m", "messages": "word " * 9000}, context_window=8000)[0] == NO_NEEDS
+
+
+def test_a_body_that_cannot_be_decoded_is_passed_through_even_where_a_window_is_known() -> None:
+    octets = json.dumps({"model": "m", "max_tokens": 128_000, "messages": "word " * 9000}).encode()
+    request = ClientRequest("messages", octets, read_request_summary("messages", octets, {}), [])
+    candidate, target = Candidate(upstream("a", context_window=8000), "m"), Target("m", "issuer")
+    found = asyncio.run(within_window(target, candidate, request, Preparation(request, CODECS)))
+    assert found is target
