@@ -1,11 +1,12 @@
 """Translate between reasoning efforts and thinking budgets."""
 
-from typing import get_args
+from typing import TypeGuard, get_args
 
 from switchyard.protocols import neutral
 from switchyard.protocols.neutral import Effort
 
 EFFORTS: tuple[Effort, ...] = get_args(Effort)
+UNKNOWN_EFFORT = "no upstream knows this effort"
 
 BUDGETS: dict[Effort, int] = {
     "none": 0,
@@ -15,6 +16,7 @@ BUDGETS: dict[Effort, int] = {
     "high": 16384,
     "xhigh": 24576,
     "max": 32000,
+    "ultra": 32000,
 }
 
 LOWEST_BUDGETS: tuple[tuple[int, Effort], ...] = (
@@ -27,6 +29,10 @@ LOWEST_BUDGETS: tuple[tuple[int, Effort], ...] = (
 """From which budget on an effort is meant; there and back is the same effort, from low to max."""
 
 
+def is_effort(name: str) -> TypeGuard[Effort]:
+    return name in EFFORTS
+
+
 def budget_for(effort: Effort) -> int:
     """The tokens to think with; 0 is no thinking."""
     return BUDGETS[effort]
@@ -37,11 +43,14 @@ def effort_for(budget: int) -> Effort:
 
 
 def wanted_effort(reasoning: neutral.Reasoning) -> Effort | None:
-    """The effort that the client requested, in whatever form; None leaves it to the upstream."""
-    if reasoning.effort is not None:
-        return reasoning.effort
+    """The effort that the client requested, in whatever form; None leaves it to the upstream.
+
+    Thinking that is off stays off: Claude Code sends an effort beside it.
+    """
     if reasoning.enabled is False:
         return "none"
+    if reasoning.effort is not None:
+        return reasoning.effort
     if reasoning.budget_tokens is not None:
         return effort_for(reasoning.budget_tokens)
     return None

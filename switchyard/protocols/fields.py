@@ -13,7 +13,7 @@ import msgspec
 from switchyard.protocols import neutral
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import SentRequest, Target
-from switchyard.protocols.effort import EFFORTS
+from switchyard.protocols.effort import clamped, is_effort
 from switchyard.protocols.large import encode_large
 from switchyard.protocols.neutral import Loss
 from switchyard.protocols.tools.choice import Offer
@@ -23,6 +23,7 @@ NOT_TAKEN = "this upstream does not support it"
 NO_FIELD = "this protocol has no such field"
 NOWHERE_ELSE = "no other protocol has it"
 NOT_WITH_THINKING = "this request cannot set it at this upstream"
+NO_EFFORT = ("auto", "default")
 NOTHING: tuple[object, ...] = (None, False, [], {}, "", ())
 """Values that ask for nothing."""
 MAX_IDENTIFIER_LENGTH = 64
@@ -40,7 +41,8 @@ class Field(msgspec.Struct, frozen=True):
     has no member for. `name`: the part of the neutral request; "" where no other protocol has one. Without `decode`
     or `encode` the codec itself decodes or encodes it. `needs`: the capability without which it is not sent.
     `loss`: why it is lost then; "" drops it silently, as a hint. `idle`: values that ask for nothing.
-    `note`: what the codec does beyond the row, for the documentation.
+    `unknown`: why a value is lost that `decode` does not know. `note`: what the codec does beyond the row, for the
+    documentation.
     """
 
     wire: str
@@ -50,6 +52,7 @@ class Field(msgspec.Struct, frozen=True):
     needs: str = ""
     loss: str = ""
     idle: tuple[str, ...] = ()
+    unknown: str = ""
     note: str = ""
 
     @property
@@ -72,16 +75,18 @@ Table = Sequence[Field]
 def decode_fields(table: Table, body: Json) -> dict[str, Any]:
     """The parts of the neutral request that the rows decode; of several rows for one part the first counts.
 
-    Raises BadRequest.
+    What the rows say of reasoning is taken together. Raises BadRequest.
     """
     found: dict[str, Any] = {}
     for field in table:
         value = _member(body, field.wire) if field.decode is not None else None
-        if value is None or field.decode is None or field.name in found:
+        known = found.get(field.name)
+        is_settled = known is not None and not isinstance(known, neutral.Reasoning)
+        if value is None or field.decode is None or is_settled:
             continue
         decoded = field.decode(value, field.wire)
         if decoded is not None and field.name:
-            found[field.name] = decoded
+            found[field.name] = decoded if known is None else known.joined(decoded)
     return found
 
 
@@ -89,11 +94,19 @@ def lost_fields(table: Table, body: Json) -> list[Loss]:
     """The members of a client's request that no other protocol can carry."""
     known = {field.wire.partition(".")[0]: field for field in table}
     asking = {name: value for name, value in body.items() if value not in NOTHING}
-    return [
+    lost = [
         Loss(name, known[name].loss if name in known else NOWHERE_ELSE)
         for name, value in asking.items()
         if name not in known or (known[name].stays_behind and value not in known[name].idle)
     ]
+    return lost + [Loss(field.wire, field.unknown) for field in table if _is_unknown(field, body)]
+
+
+def _is_unknown(field: Field, body: Json) -> bool:
+    value = _member(body, field.wire) if field.unknown else None
+    if value in NOTHING or value in field.idle or field.decode is None:
+        return False
+    return field.decode(value, field.wire) is None
 
 
 def _member(body: Json, wire: str) -> Any:
@@ -132,7 +145,8 @@ def word(value: object, _: str) -> str | None:
 
 
 def effort(value: object, _: str) -> neutral.Reasoning | None:
-    return neutral.Reasoning(effort=value) if isinstance(value, str) and value in EFFORTS else None
+    named = value.lower() if isinstance(value, str) else ""
+    return neutral.Reasoning(effort=named) if is_effort(named) else None
 
 
 def thinking(value: object, path: str) -> neutral.Reasoning | None:
@@ -203,6 +217,18 @@ def identifier(value: str, _: Capabilities) -> str:
     if len(value) <= MAX_IDENTIFIER_LENGTH:
         return value
     return sha256(value.encode("utf-8", "replace")).hexdigest()[:MAX_IDENTIFIER_LENGTH]
+
+
+def clamped_effort(
+    wanted: neutral.Effort | None, capabilities: Capabilities, losses: list[Loss]
+) -> neutral.Effort | None:
+    """The nearest effort that the upstream supports; None leaves it to the upstream."""
+    if wanted is None:
+        return None
+    nearest = clamped(wanted, capabilities.efforts)
+    if nearest is None:
+        losses.append(Loss("reasoning", f"this upstream has no effort near {wanted}"))
+    return nearest
 
 
 def answer_limit(wanted: int, capabilities: Capabilities, least: int = 1) -> int:

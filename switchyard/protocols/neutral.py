@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 Role = Literal["user", "assistant", "system"]
 ToolKind = Literal["function", "custom", "local_shell", "shell", "apply_patch", "tool_search"]
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"]
 Schema = Mapping[str, Any]
 
 
@@ -186,7 +186,7 @@ class ToolChoice(msgspec.Struct, frozen=True):
 class Reasoning(msgspec.Struct, frozen=True):
     """What the client requested of thinking. All None: nothing.
 
-    `enabled` False: thinking off. `adaptive`: the model decides how much.
+    `enabled` False: thinking off, whatever the effort. `adaptive`: the model decides how much.
     """
 
     effort: Effort | None = None
@@ -194,6 +194,17 @@ class Reasoning(msgspec.Struct, frozen=True):
     enabled: bool | None = None
     adaptive: bool = False
     summary: str | None = None
+
+    def joined(self, other: "Reasoning") -> "Reasoning":
+        """What two members of one request ask for: the first counts, but what either turns off is off."""
+        is_off = self.enabled is False or other.enabled is False
+        return Reasoning(
+            effort=self.effort or other.effort,
+            budget_tokens=other.budget_tokens if self.budget_tokens is None else self.budget_tokens,
+            enabled=False if is_off else self.enabled or other.enabled,
+            adaptive=self.adaptive or other.adaptive,
+            summary=self.summary or other.summary,
+        )
 
 
 class OutputFormat(msgspec.Struct, frozen=True):

@@ -7,7 +7,8 @@ from switchyard.protocols.neutral import Reasoning, Request, Thinking
 
 def with_thinking(request: Request) -> Request:
     """The neutral request with thinking on, unless it already says something about thinking."""
-    if request.reasoning.enabled or request.reasoning.effort:
+    asked = request.reasoning
+    if asked.enabled or asked.effort == "none" or (asked.effort and asked.enabled is None):
         return request
     return replace(
         request,

@@ -6,7 +6,7 @@ from switchyard.protocols.effort import EFFORTS, budget_for, clamped, effort_for
 from switchyard.protocols.neutral import Effort, Reasoning
 
 
-@pytest.mark.parametrize("effort", [effort for effort in EFFORTS if effort != "minimal"])
+@pytest.mark.parametrize("effort", [effort for effort in EFFORTS if effort not in ("minimal", "ultra")])
 def test_an_effort_survives_as_a_budget(effort: Effort) -> None:
     assert effort_for(budget_for(effort)) == effort
 
@@ -41,7 +41,7 @@ def test_a_budget_means_an_effort(budget: int, effort: Effort) -> None:
         (Reasoning(enabled=True, adaptive=True), None),
         (Reasoning(enabled=False), "none"),
         (Reasoning(enabled=True, budget_tokens=8191), "medium"),
-        (Reasoning(effort="max", enabled=False), "max"),
+        (Reasoning(effort="max", enabled=False), "none"),
         (Reasoning(effort="low", budget_tokens=32000), "low"),
     ],
 )

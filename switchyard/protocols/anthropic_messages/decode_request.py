@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from switchyard.protocols import neutral
 from switchyard.protocols.anthropic_messages.fields import FIELDS
@@ -20,7 +19,6 @@ from switchyard.protocols.anthropic_messages.vendor_tools import (
 )
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.content import PDF, PLAIN_TEXT, Part, document_in, inline_image
-from switchyard.protocols.effort import EFFORTS
 from switchyard.protocols.fields import decode_fields, lost_fields
 from switchyard.protocols.neutral import Loss, ToolChoice
 from switchyard.protocols.tools.choice import MCP, WEB_SEARCH
@@ -48,10 +46,6 @@ def decode_request(body: bytes) -> neutral.Request:
     found = decode_fields(FIELDS, given)
     tools, hosted = _tools(given.get("tools"))
     choice, parallel = _tool_choice(given.get("tool_choice"))
-    effort = fields(given.get("output_config")).get("effort")
-    reasoning = replace(
-        found.pop("reasoning", neutral.Reasoning()), effort=effort if effort in EFFORTS else None
-    )
     return neutral.Request(
         model=required_text(given, "model"),
         messages=_messages(given.get("messages"), losses),
@@ -60,7 +54,6 @@ def decode_request(body: bytes) -> neutral.Request:
         tool_choice=choice,
         parallel_tool_calls=parallel,
         include_usage=True,
-        reasoning=reasoning,
         losses=tuple(losses),
         **found | {"hosted_tools": (*hosted, *found.get("hosted_tools", ()))},
     )

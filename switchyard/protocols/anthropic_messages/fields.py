@@ -8,10 +8,13 @@ from typing import Any
 
 from switchyard.protocols import neutral
 from switchyard.protocols.capabilities import Capabilities
+from switchyard.protocols.effort import UNKNOWN_EFFORT
 from switchyard.protocols.fields import (
+    NO_EFFORT,
     NO_FIELD,
     NOT_TAKEN,
     Field,
+    effort,
     flag,
     integer,
     number,
@@ -86,7 +89,7 @@ FIELDS = (
     Field("tool_choice", "tool_choice"),
     Field("tool_choice.disable_parallel_tool_use", "parallel_tool_calls"),
     Field("thinking", "reasoning", thinking),
-    Field("output_config.effort", "reasoning"),
+    Field("output_config.effort", "reasoning", effort, unknown=UNKNOWN_EFFORT, idle=NO_EFFORT),
     Field("output_config.format", "output_format", _format, _encode_format, needs="json_schema"),
     Field("output_format", "output_format", _format),
     Field("metadata.user_id", "user_id", word, _user_id, needs="openai_extras"),

@@ -9,7 +9,7 @@ import msgspec
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import Target
 from switchyard.protocols.effort import budget_for, clamped, wanted_effort
-from switchyard.protocols.fields import answer_limit
+from switchyard.protocols.fields import answer_limit, clamped_effort
 from switchyard.protocols.neutral import Effort
 from switchyard.protocols.wire import Json
 
@@ -54,7 +54,7 @@ def encode_reasoning(
             losses.append(neutral.Loss("reasoning", "this upstream's thinking cannot be steered"))
         return EncodedReasoning(max_tokens)
     # to turn thinking off needs no effort
-    effort = clamped(wanted, target.capabilities.efforts) if wanted and wanted != "none" else wanted
+    effort = wanted if wanted == "none" else clamped_effort(wanted, target.capabilities, losses)
     if request.max_tokens is None:
         thought = request.reasoning.budget_tokens or budget_for(effort or DEFAULT_EFFORT)
         max_tokens = answer_limit(wished + thought, target.capabilities)

@@ -20,8 +20,8 @@ from switchyard.protocols.content import (
     summary_of,
     url_of,
 )
-from switchyard.protocols.effort import budget_for, clamped, wanted_effort
-from switchyard.protocols.fields import answer_limit, encode_fields, sent_request
+from switchyard.protocols.effort import budget_for, wanted_effort
+from switchyard.protocols.fields import answer_limit, clamped_effort, encode_fields, sent_request
 from switchyard.protocols.history import text_of, well_formed, without_billing_line, without_mid_system
 from switchyard.protocols.ids import openai_call_id
 from switchyard.protocols.neutral import Loss
@@ -87,7 +87,7 @@ def _reasoning(reasoning: neutral.Reasoning, capabilities: Capabilities, losses:
         case "effort" if effort == "none" and capabilities.thinking_switch:
             return {"thinking": switch}
         case "effort":
-            supported = clamped(effort, capabilities.efforts) if effort is not None else None
+            supported = clamped_effort(effort, capabilities, losses)
             return {"reasoning_effort": supported} if supported is not None else {}
         case "template":
             return {"chat_template_kwargs": {"enable_thinking": wanted}}

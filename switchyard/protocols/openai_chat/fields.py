@@ -9,8 +9,9 @@ from typing import Any
 from switchyard.protocols import neutral
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import BadRequest
-from switchyard.protocols.effort import EFFORTS
+from switchyard.protocols.effort import UNKNOWN_EFFORT
 from switchyard.protocols.fields import (
+    NO_EFFORT,
     NOT_TAKEN,
     Field,
     effort,
@@ -56,14 +57,14 @@ def _thinking(value: object, path: str) -> neutral.Reasoning | None:
 
 
 def _reasoning(value: object, _: str) -> neutral.Reasoning | None:
-    """OpenRouter's `reasoning`."""
+    """OpenRouter's `reasoning`, but for its effort."""
     match value:
-        case {"effort": effort} if effort in EFFORTS:
-            return neutral.Reasoning(effort=effort)
+        case {"enabled": False}:
+            return neutral.Reasoning(enabled=False)
         case {"max_tokens": int(budget)}:
             return neutral.Reasoning(enabled=True, budget_tokens=budget)
-        case {"enabled": bool(enabled)}:
-            return neutral.Reasoning(enabled=enabled)
+        case {"enabled": True}:
+            return neutral.Reasoning(enabled=True)
     return None
 
 
@@ -148,8 +149,9 @@ FIELDS = (
     Field("tool_choice", "tool_choice"),
     Field("function_call", "tool_choice"),
     Field("parallel_tool_calls", "parallel_tool_calls", flag),
-    Field("reasoning_effort", "reasoning", effort),
+    Field("reasoning_effort", "reasoning", effort, unknown=UNKNOWN_EFFORT, idle=NO_EFFORT),
     Field("thinking", "reasoning", _thinking),
+    Field("reasoning.effort", "reasoning", effort, unknown=UNKNOWN_EFFORT, idle=NO_EFFORT),
     Field("reasoning", "reasoning", _reasoning),
     Field("chat_template_kwargs.enable_thinking", "reasoning", _switch),
     Field("enable_thinking", "reasoning", _switch),

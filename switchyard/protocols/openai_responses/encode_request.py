@@ -24,8 +24,8 @@ from switchyard.protocols.content import (
     summary_of,
     url_of,
 )
-from switchyard.protocols.effort import clamped, wanted_effort
-from switchyard.protocols.fields import answer_limit, encode_fields, sent_request
+from switchyard.protocols.effort import wanted_effort
+from switchyard.protocols.fields import answer_limit, clamped_effort, encode_fields, sent_request
 from switchyard.protocols.history import text_of, well_formed, without_billing_line, without_mid_system
 from switchyard.protocols.ids import openai_call_id
 from switchyard.protocols.neutral import Loss
@@ -101,10 +101,9 @@ def _reasoning(reasoning: neutral.Reasoning, capabilities: Capabilities, losses:
         if effort is not None:
             losses.append(Loss("reasoning", "this upstream's thinking cannot be steered"))
         return {}
-    if effort is not None:
-        effort = clamped(effort, capabilities.efforts)
     summary = None if effort == "none" else reasoning.summary or "auto"
-    return {name: value for name, value in (("effort", effort), ("summary", summary)) if value}
+    supported = clamped_effort(effort, capabilities, losses)
+    return {name: value for name, value in (("effort", supported), ("summary", summary)) if value}
 
 
 # --- tools ----------------------------------------------------------------------

@@ -3,15 +3,19 @@
 https://platform.openai.com/docs/api-reference/responses/create
 """
 
+from msgspec.structs import replace
+
 from switchyard.protocols import neutral
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import BadRequest
-from switchyard.protocols.effort import EFFORTS
+from switchyard.protocols.effort import UNKNOWN_EFFORT
 from switchyard.protocols.fields import (
+    NO_EFFORT,
     NO_FIELD,
     NOT_TAKEN,
     NOTHING,
     Field,
+    effort,
     flag,
     identifier,
     integer,
@@ -41,12 +45,13 @@ def _no_state(value: object, path: str) -> None:
 
 def _reasoning(value: object, path: str) -> neutral.Reasoning:
     given = members(value, path) or {}
-    effort = given["effort"] if given.get("effort") in EFFORTS else None
-    return neutral.Reasoning(
-        effort=effort,
-        enabled=None if effort is None else effort != "none",
-        summary=text(given.get("summary")) or text(given.get("generate_summary")) or None,
-    )
+    summary = text(given.get("summary")) or text(given.get("generate_summary")) or None
+    return neutral.Reasoning(summary=summary)
+
+
+def _effort(value: object, path: str) -> neutral.Reasoning | None:
+    decoded = effort(value, path)
+    return None if decoded is None else replace(decoded, enabled=decoded.effort != "none")
 
 
 def _format(value: object, _: str) -> neutral.OutputFormat | None:
@@ -85,6 +90,7 @@ FIELDS = (
     Field("tool_choice", "tool_choice"),
     Field("parallel_tool_calls", "parallel_tool_calls", flag),
     Field("reasoning", "reasoning", _reasoning),
+    Field("reasoning.effort", "reasoning", _effort, unknown=UNKNOWN_EFFORT, idle=NO_EFFORT),
     Field("text", decode=_object),
     Field("text.format", "output_format", _format, _encode_format, needs="json_schema"),
     Field("text.verbosity", "verbosity", word, same, needs="openai_extras", loss=NOT_TAKEN),

@@ -89,7 +89,7 @@ FIELDS: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"reasoning": Reasoning(effort="high", enabled=True, adaptive=True)},
     ),
     ({"output_config": {"effort": "xhigh"}}, {"reasoning": Reasoning(effort="xhigh")}),
-    ({"output_config": {"effort": "extreme"}}, {"reasoning": Reasoning()}),
+    ({"output_config": {"effort": "auto"}}, {"reasoning": Reasoning()}),
     (
         {"output_config": {"format": {"type": "json_schema", "schema": CLOSED}}},
         {"output_format": OutputFormat("json_schema", schema=CLOSED, strict=True)},

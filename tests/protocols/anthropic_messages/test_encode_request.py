@@ -319,7 +319,9 @@ def test_efforts_are_clamped_to_what_the_model_knows() -> None:
     assert thinking_of(written(off, efforts=("low", "high"))) == ({"type": "disabled"}, None, 9000)
 
 
-@pytest.mark.parametrize("effort", [effort for effort in EFFORTS if effort not in ("none", "minimal")])
+@pytest.mark.parametrize(
+    "effort", [effort for effort in EFFORTS if effort not in ("none", "minimal", "ultra")]
+)
 def test_an_effort_survives_the_way_through_this_protocol(effort: neutral.Effort) -> None:
     sent = send(request(reasoning=Reasoning(effort=effort)))
     assert CODEC.decode_request(sent.body).reasoning.effort == effort

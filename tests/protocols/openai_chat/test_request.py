@@ -139,7 +139,7 @@ FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"thinking": {"type": "enabled", "budget_tokens": 2000}},
         {"reasoning": Reasoning(enabled=True, budget_tokens=2000)},
     ),
-    "thinking in a form of its own": ({"thinking": {"type": "auto"}, "reasoning_effort": "x"}, {}),
+    "thinking in a form of its own": ({"thinking": {"type": "auto"}, "reasoning_effort": "default"}, {}),
     "thinking as a switch": (
         {"thinking": True, "enable_thinking": False},
         {"reasoning": Reasoning(enabled=False)},
