@@ -12,6 +12,9 @@ from switchyard.protocols.content import Part, document_in, image_at
 from switchyard.protocols.neutral import ToolChoice
 from switchyard.protocols.wire import Json, bad_field, entries, fields, required_text, text
 
+CIPHERTEXT = "gAAAA"
+"""How texts begin that only the service itself can decrypt; other servers get the plain text in their place."""
+OMITTED_CIPHERTEXT = "[encrypted text omitted: only the service that encrypted it can read it]"
 AUDIO = "audio cannot be carried to another protocol: send its transcript as text"
 REASONING_NAMES = ("reasoning_content", "reasoning", "thinking")
 
@@ -57,6 +60,15 @@ def _refusal(part: Json, _: str) -> MessagePart:
     return neutral.Refusal(text(part.get("refusal")))
 
 
+def _encrypted(part: Json, _: str) -> MessagePart:
+    """What one agent of Codex writes to another."""
+    return neutral.Text(OMITTED_CIPHERTEXT if holds_ciphertext(part) else text(part.get("encrypted_content")))
+
+
+def holds_ciphertext(part: object) -> bool:
+    return text(fields(part).get("encrypted_content")).startswith(CIPHERTEXT)
+
+
 def _thinking(part: Json, _: str) -> MessagePart:
     return neutral.Thinking(reasoning_in(part))
 
@@ -95,6 +107,7 @@ def _audio(_: Json, path: str) -> MessagePart:
 
 PARTS: Mapping[str, Callable[[Json, str], MessagePart]] = {
     **dict.fromkeys(("text", "input_text", "output_text", "summary_text"), _text),
+    "encrypted_content": _encrypted,
     "refusal": _refusal,
     "thinking": _thinking,
     **dict.fromkeys(("image_url", "input_image"), _image),

@@ -7,7 +7,19 @@ import pytest
 
 from tests.bed.clients import run_codex
 from tests.bed.daemon import Daemon, settings, upstream
-from tests.bed.upstream import FAULTS, ScriptedUpstream, agent, cut_after_content, fixed, say, status, whole
+from tests.bed.upstream import (
+    FAULTS,
+    Received,
+    Script,
+    ScriptedUpstream,
+    agent,
+    answer,
+    cut_after_content,
+    fixed,
+    say,
+    status,
+    whole,
+)
 from tests.bed.wire import PROTOCOLS, Call, Protocol, Reply, Usage
 
 pytestmark = pytest.mark.real_clients
@@ -152,3 +164,29 @@ def test_without_the_upgrade_to_a_websocket_it_uses_plain_http(tmp_path: Path) -
 
     assert (run.text, run.code) == ("No socket needed", 0), run
     assert len(server.requests) == 1
+
+
+def team(request: Received) -> Script:
+    """A parent that spawns an agent and waits for it, and the agent."""
+    body = request.body.decode()
+    if "Message Type: NEW_TASK" in body:
+        return say("ALPHA, as I was asked")(request)
+    if "ALPHA, as I was asked" in body:
+        return say("The agent has answered")(request)
+    spawn = Call("collaboration__spawn_agent", {"task_name": "kid", "message": "Reply with ALPHA."}, "call_1")
+    wait = Call("collaboration__wait_agent", {"timeout_ms": 60_000}, "call_2")
+    return answer(Reply(calls=(wait if "call_1" in body else spawn,)))(request)
+
+
+@pytest.mark.parametrize("protocol", ["chat", "messages"])
+def test_an_agent_gets_its_task_and_its_parent_the_answer(tmp_path: Path, protocol: Protocol) -> None:
+    with ScriptedUpstream(team) as server:
+        with Daemon(tmp_path, settings(upstream("reseller", server.url, protocol))) as daemon:
+            url = f"{daemon.url}/openai"
+            run = run_codex(url, tmp_path / "client", "Spawn an agent", model="gpt-6-sol")
+
+    assert (run.text, run.code) == ("The agent has answered", 0), run
+    bodies = [request.body.decode() for request in server.requests]
+    task = next(body for body in bodies if "Message Type: NEW_TASK" in body)
+    assert task.count("Reply with ALPHA.") == 2  # its parent's call, and its own task
+    assert "Message Type: FINAL_ANSWER" in bodies[-1]

@@ -20,6 +20,7 @@ from switchyard.protocols.openai import (
     decode_custom,
     decode_function,
     decode_part,
+    holds_ciphertext,
 )
 from switchyard.protocols.openai_responses.calls import CALL_KINDS, FIXED_NAMES, OUTPUT_KINDS, decode_call
 from switchyard.protocols.openai_responses.fields import FIELDS, NO_STATE
@@ -221,6 +222,12 @@ class Conversation:
             message = f"{path}.role: {role!r} is none of user, assistant, developer, system"
             raise BadRequest(message, path)
 
+    def _agent_message(self, item: Json, path: str) -> None:
+        """The task of an agent, or what another one answered."""
+        self._append("user", *decode_content(item.get("content"), f"{path}.content"))
+        if any(map(holds_ciphertext, entries(item.get("content")))):
+            self.losses.append(Loss("input.agent_message", "only the service that encrypted it can read it"))
+
     def _call(self, item: Json, path: str) -> None:
         if item["type"] == "tool_search_call" and item.get("execution") == "server":
             return
@@ -281,6 +288,7 @@ class Conversation:
 
 ITEMS: Mapping[str, Callable[[Conversation, Json, str], None]] = {
     "message": Conversation._message,
+    "agent_message": Conversation._agent_message,
     **dict.fromkeys(CALL_KINDS, Conversation._call),
     **dict.fromkeys(OUTPUT_KINDS, Conversation._output),
     "tool_search_output": Conversation._search_output,

@@ -5,6 +5,7 @@ from typing import Any
 from switchyard.protocols import carrier
 from switchyard.protocols.codec import Target
 from switchyard.protocols.content import OMITTED_IMAGE, SUMMARY_HEADING, summary_in
+from switchyard.protocols.openai import holds_ciphertext
 from switchyard.protocols.openai_responses.reasoning import is_own_item
 from switchyard.protocols.repair.rows import (
     Body,
@@ -46,6 +47,28 @@ def _restored(item: Any, target: Target) -> list[Any]:
         summary = text_part(f"{SUMMARY_HEADING}\n\n{summary_in(encrypted)}", "input_text")
         return [{"role": "user", "content": [summary]}]
     return [carried.payload] if is_own_item(carried, target.issuer) else []
+
+
+def _address_agents(body: Body, target: Target) -> None:
+    """Messages between agents become the user's, except for those that the service itself can read."""
+    rewrite(body, "input", lambda item: _from_user(item) if _is_foreign_message(item, target) else item)
+
+
+def _is_foreign_message(item: Any, target: Target) -> bool:
+    parts = entries(field(item, "content"))
+    if field(item, "type") != "agent_message" or any(map(holds_ciphertext, parts)):
+        return False
+    return not target.capabilities.compaction or any(field(part, "encrypted_content") for part in parts)
+
+
+def _from_user(item: Any) -> Any:
+    parts = [_plain(part) for part in entries(item["content"])]
+    return {"type": "message", "role": "user", "content": parts}
+
+
+def _plain(part: Any) -> Any:
+    words = field(part, "encrypted_content")
+    return part if words is None else text_part(words, "input_text")
 
 
 def _rename_developer(body: Body, _target: Target) -> None:
@@ -99,6 +122,7 @@ def _without_id(item: Any) -> Any:
 RESPONSES = Table(
     (
         Change(by=_restore_reasoning, sign=mentions(carrier.PREFIX)),
+        Change(by=_address_agents, sign=mentions("agent_message")),
         Change(by=_rename_developer, looks_at=("developer_role",), sign=mentions("developer")),
         ReplaceParts(
             history="input",

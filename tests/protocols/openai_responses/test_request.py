@@ -31,6 +31,7 @@ from switchyard.protocols.neutral import (
     ToolResult,
     WebSearch,
 )
+from switchyard.protocols.openai import OMITTED_CIPHERTEXT
 from switchyard.protocols.openai_responses.decode_request import decode_request
 from switchyard.protocols.openai_responses.encode_request import encode_request
 from tests.protocols.validators import check_responses_request
@@ -51,6 +52,10 @@ def user(text: str) -> dict[str, Any]:
 
 def developer(text: str) -> dict[str, Any]:
     return {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": text}]}
+
+
+def agent_message(*content: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "agent_message", "author": "/lead", "recipient": "/lead/kid", "content": content}
 
 
 def fc(id: str, **fields: Any) -> dict[str, Any]:
@@ -315,6 +320,30 @@ ITEMS: dict[str, tuple[Any, tuple[Message, ...]]] = {
     "a foreign compaction": (
         [{"type": "compaction", "encrypted_content": "opaque"}, user("hi")],
         (Message("assistant", (neutral.Compaction("opaque"),)), HI),
+    ),
+    "the task of an agent": (
+        [
+            agent_message(
+                {"type": "input_text", "text": "NEW_TASK"},
+                {"type": "encrypted_content", "encrypted_content": "Reply with ALPHA."},
+            )
+        ],
+        (Message("user", (Text("NEW_TASK"), Text("Reply with ALPHA."))),),
+    ),
+    "an agent's answer after a call": (
+        [fc("c"), output("c", "x"), agent_message({"type": "input_text", "text": "FINAL_ANSWER"})],
+        (
+            Message("assistant", (CALL,)),
+            Message("user", (ToolResult("c", (Text("x"),)), Text("FINAL_ANSWER"))),
+        ),
+    ),
+    "an encrypted task": (
+        [agent_message({"type": "encrypted_content", "encrypted_content": "gAAAAABo"})],
+        (Message("user", (Text(OMITTED_CIPHERTEXT),)),),
+    ),
+    "an agent's answer as the output of a call": (
+        [fc("c"), output("c", [{"type": "encrypted_content", "encrypted_content": "ALPHA"}])],
+        (Message("assistant", (CALL,)), Message("user", (ToolResult("c", (Text("ALPHA"),)),))),
     ),
     "a late developer message": (
         [user("hi"), developer("Stop"), user("hi")],

@@ -69,6 +69,38 @@ def test_carriers_go_back_to_their_issuer_alone(item: dict[str, Any], expected: 
     assert (changed, body["input"]) == (True, [USER, *expected, USER])
 
 
+def from_agent(**part: str) -> dict[str, Any]:
+    content = [{"type": "input_text", "text": "NEW_TASK"}, part]
+    return {"type": "agent_message", "author": "/lead", "recipient": "/lead/kid", "content": content}
+
+
+def from_user(text: str) -> dict[str, Any]:
+    words = ("NEW_TASK", text)
+    parts = [{"type": "input_text", "text": word} for word in words]
+    return {"type": "message", "role": "user", "content": parts}
+
+
+PLAIN = from_agent(type="input_text", text="ALPHA")
+NAMED_ENCRYPTED = from_agent(type="encrypted_content", encrypted_content="ALPHA")
+ENCRYPTED = from_agent(type="encrypted_content", encrypted_content="gAAAAABo")
+AGENTS = [
+    (Capabilities(), NAMED_ENCRYPTED, from_user("ALPHA")),
+    (Capabilities(), PLAIN, from_user("ALPHA")),
+    (Capabilities(), ENCRYPTED, ENCRYPTED),
+    (Capabilities(compaction=True), NAMED_ENCRYPTED, from_user("ALPHA")),
+    (Capabilities(compaction=True), PLAIN, PLAIN),
+    (Capabilities(compaction=True), ENCRYPTED, ENCRYPTED),
+]
+
+
+@pytest.mark.parametrize(("capabilities", "item", "expected"), AGENTS)
+def test_messages_between_agents_are_sent_in_a_form_that_the_upstream_can_read(
+    capabilities: Capabilities, item: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    changed, body = repaired(capabilities, input=[USER, item, USER])
+    assert (changed, body["input"]) == (item != expected, [USER, expected, USER])
+
+
 REPAIRS: list[tuple[Capabilities, dict[str, Any]]] = [
     (Capabilities(dropped_fields=("metadata", "store")), {"metadata": None}),
     (Capabilities(openai_extras=False), {"metadata": None}),
