@@ -53,6 +53,8 @@ class StreamConversion:
         self.truncated = False
         self.signatures: list[str] = []
         """none: what is opaque travels in carriers here, which name their issuer"""
+        self.losses: tuple[neutral.Loss, ...] = ()
+        """what of the answer the client's protocol cannot carry; known at its end"""
 
     @property
     def usage(self) -> neutral.Usage | None:
@@ -144,9 +146,10 @@ class StreamConversion:
                 self.content_begun = True
             case neutral.Started():
                 self.started = True
-            case neutral.Finished():
+            case neutral.Finished(losses=losses):
                 # an answer may be empty
                 self.finished = self.content_begun = True
+                self.losses = losses
             case neutral.Failed(error):
                 self.failed = error
 
@@ -157,6 +160,7 @@ class ConvertedReply(msgspec.Struct, frozen=True):
     body: bytes
     usage: neutral.Usage | None
     failed: neutral.WireError | None = None
+    losses: tuple[neutral.Loss, ...] = ()
 
 
 def convert_response(
@@ -173,9 +177,12 @@ def convert_response(
     if isinstance(response, neutral.WireError):
         encoded = _streamed(client, events, request) if request.stream else client.encode_error(response)[1]
         return ConvertedReply(encoded, tally.usage, response)
+    losses = next((event.losses for event in events if isinstance(event, neutral.Finished)), ())
     if request.stream:
-        return ConvertedReply(_streamed(client, unfold(response), request), response.usage)
-    return ConvertedReply(client.encode_response(response, request), response.usage)
+        encoded = _streamed(client, unfold(response), request)
+    else:
+        encoded = client.encode_response(response, request)
+    return ConvertedReply(encoded, response.usage, losses=losses)
 
 
 def _whole_walk(

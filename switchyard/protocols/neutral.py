@@ -354,11 +354,15 @@ class BlockEnded(msgspec.Struct, frozen=True):
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """The regular end. `usage` is the merged final report, None when the upstream reported none."""
+    """The regular end. `usage` is the merged final report, None when the upstream reported none.
+
+    `losses`: what of the answer no other protocol can carry.
+    """
 
     stop_reason: StopReason
     usage: Usage | None = None
     stop_sequence: str | None = None
+    losses: tuple[Loss, ...] = ()
 
 
 class Failed(msgspec.Struct, frozen=True):

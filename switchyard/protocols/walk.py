@@ -112,7 +112,18 @@ class CallDraft(Draft):
 class Walk:
     """Takes blocks and their pieces in any order. After the end everything is ignored."""
 
-    __slots__ = ("_calls", "_has_refused", "_seal", "_waiting", "events", "is_over", "is_started", "live")
+    __slots__ = (
+        "_calls",
+        "_has_nameless_call",
+        "_has_refused",
+        "_losses",
+        "_seal",
+        "_waiting",
+        "events",
+        "is_over",
+        "is_started",
+        "live",
+    )
 
     def __init__(self, seal: Seal | None = None) -> None:
         self.events: list[neutral.Event] = []
@@ -120,7 +131,8 @@ class Walk:
         self.live: Draft | None = None
         self._waiting: list[Draft] = []
         self._calls = 0
-        self._has_refused = False
+        self._has_refused = self._has_nameless_call = False
+        self._losses: dict[neutral.Loss, None] = {}
         self._seal = seal
 
     def taken(self) -> list[neutral.Event]:
@@ -147,6 +159,9 @@ class Walk:
         explanation: str = "",
     ) -> None:
         """`explanation` of a refusal that the protocol reports beside the content."""
+        if self._has_nameless_call and not (self._has_called or reason in CUTTING):
+            self.fail(NAMELESS)
+            return
         self.start()
         while self.live is not None or self._waiting:
             self._end(cuts=reason in CUTTING)
@@ -157,8 +172,22 @@ class Walk:
             self.events += (refusal, neutral.Delta(explanation), neutral.BlockEnded())
         reason = settled(reason, called=self._calls > 0, refused=self._has_refused)
         matched = stop_sequence if reason is StopReason.STOP_SEQUENCE else None
-        self.events.append(neutral.Finished(reason, usage, matched))
+        self.events.append(neutral.Finished(reason, usage, matched, tuple(self._losses)))
         self.is_over = True
+
+    @property
+    def _has_called(self) -> bool:
+        waiting = (draft for draft in self._waiting if isinstance(draft, CallDraft))
+        return self._calls > 0 or any(call.block is not None for call in waiting)
+
+    def lose(self, field: str, why: str) -> None:
+        """Something of the answer that no client of another protocol can get; reported at its end."""
+        self._losses[neutral.Loss(field, why)] = None
+
+    def skip_nameless_call(self) -> None:
+        """Without any other call the answer is an error: its client would wait for the result of none."""
+        self._has_nameless_call = True
+        self.lose("tool_calls", "the upstream called a tool without naming it")
 
     def fail(self, error: WireError) -> None:
         """What waits is dropped; the open block is reported as incomplete."""

@@ -162,6 +162,7 @@ class Answering:
             opened.drain()
             self._exchange.outcome = Outcome.OK
         self._dependencies.signatures.note(answer.outgoing.prepared.target.issuer, stream.signatures)
+        self._exchange.losses += stream.losses
         self._note_usage()
         await self._end_record.write()
         return last
@@ -189,6 +190,7 @@ class Answering:
         self._end_record.note_content()
         self._exchange.outcome = Outcome.OK
         self._dependencies.signatures.note(answer.outgoing.prepared.target.issuer, whole.signatures)
+        self._exchange.losses += whole.losses
         self._note_usage()
         await self._stop_keep_alives()
         await self._end_record.write()
@@ -207,7 +209,7 @@ class Answering:
             *((name, redacted_text(value, secrets)) for name, value in from_upstream),
             *answer_headers(answer.candidate.name, len(self._exchange.attempts)),
         ]
-        if losses := answer.outgoing.prepared.losses:
+        if losses := self._exchange.losses:
             own.append(dropped_header(losses))
         await self._sink.start(200, headers + own)
 

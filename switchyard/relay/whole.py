@@ -9,7 +9,7 @@ from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.codec import BadRequest, Codec
 from switchyard.protocols.conversion import convert_response
 from switchyard.protocols.names import ProtocolName
-from switchyard.protocols.neutral import Usage
+from switchyard.protocols.neutral import Loss, Usage
 from switchyard.protocols.openai_responses.compaction import encode_compact_response
 from switchyard.protocols.passthrough.model_name import rewrite_model_name
 from switchyard.relay.attempt import HeldAnswer
@@ -24,6 +24,8 @@ class Whole(msgspec.Struct, frozen=True):
     body: bytes
     usage: Usage | None
     signatures: tuple[str, ...] = ()
+    losses: tuple[Loss, ...] = ()
+    """what of the answer the client's protocol cannot carry"""
 
 
 def whole_answer(
@@ -47,4 +49,4 @@ def whole_answer(
     converted = convert_response(codecs[prepared.protocol], client, held.start, prepared.sent, asked)
     if converted.failed is not None:
         raise AttemptFailed(Failure(FailureKind.STATUS, converted.failed))
-    return Whole(converted.body, converted.usage)
+    return Whole(converted.body, converted.usage, losses=converted.losses)

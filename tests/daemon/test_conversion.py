@@ -230,6 +230,28 @@ def test_what_is_lost_is_reported(
     assert all(loss["why"] for loss in losses)
 
 
+NAMELESS_BESIDE_CALL = {
+    "role": "assistant",
+    "tool_calls": [
+        {"index": 0, "id": "c0", "type": "function", "function": {"name": "", "arguments": "{}"}},
+        {"index": 1, "id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}},
+    ],
+}
+
+
+@pytest.mark.parametrize("streamed", FORMS, ids=["stream", "whole"])
+@pytest.mark.parametrize("client", ["messages", "responses"])
+def test_what_is_lost_of_an_answer_is_reported(bed: Bed, client: Protocol, streamed: bool) -> None:
+    choice = {"index": 0, "delta" if streamed else "message": NAMELESS_BESIDE_CALL}
+    reply = {"id": "c", "model": "m", "choices": [{**choice, "finish_reason": "tool_calls"}]}
+    body = json.dumps(reply).encode()
+    records = [b"data: " + body + b"\n\n", b"data: [DONE]\n\n"]
+    bed.server.script(lambda _: stream(records) if streamed else whole(200, body))
+    response = bed.ask(client, "chat", streamed)
+    assert [name for _, name, _ in calls_of(client, response)] == ["look"]
+    assert [loss["field"] for loss in bed.last_line()["losses"]] == ["tool_calls"]
+
+
 @pytest.mark.parametrize(("client", "spoken"), PAIRS)
 def test_nothing_is_reported_as_dropped_unless_it_is(bed: Bed, client: Protocol, spoken: Protocol) -> None:
     bed.server.script(answer(REPLY))

@@ -69,6 +69,8 @@ class Case:
     raw: str = ""
     """arguments that are no object, as Messages, which knows only objects, tells them"""
     clients: tuple[ProtocolName, ...] = PROTOCOLS
+    losses: tuple[str, ...] = ()
+    """what is reported as lost"""
 
 
 ENDS = {
@@ -427,6 +429,74 @@ CHAT = {
     ),
     "a byte order mark": Case(b"\xef\xbb\xbf" + c.text("a") + END, text="a"),
     "broken characters": Case(c.text("a?b").replace(b"?", b"\xff") + END, text="a\ufffdb"),
+    "two calls under one index, without ids": Case(
+        c.call(0, None, "f", '{"a":1}') + c.call(0, None, "g", '{"b":2}') + CALLS, calls=(A1, B2), stop=CALLED
+    ),
+    "two calls of one tool under one index, without ids": Case(
+        c.call(0, None, "f", '{"a":1}') + c.call(0, None, "f", '{"a"') + c.call(0, None, None, ":2}") + CALLS,
+        calls=(A1, ("f", {"a": 2})),
+        stop=CALLED,
+    ),
+    "two calls under one index and one id": Case(
+        c.call(0, "t0", "f", "{}") + c.call(0, "t0", "g", '{"b":') + c.call(0, "t0", None, "2}") + CALLS,
+        calls=(("f", {}), B2),
+        stop=CALLED,
+    ),
+    "two legacy calls": Case(
+        c.delta(function_call={"name": "f", "arguments": '{"a":1}'})
+        + c.delta(function_call={"name": "g", "arguments": '{"b":2}'})
+        + CALLS,
+        calls=(A1, B2),
+        stop=CALLED,
+    ),
+    "a whole call repeated": Case(
+        c.call(0, None, "f", '{"a":1}') + c.call(0, None, "f", '{"a":1}') + c.call(0, None, "f", "") + CALLS,
+        calls=(A1,),
+        stop=CALLED,
+    ),
+    "an empty custom call beside a function": Case(
+        c.delta(tool_calls=[{**c.fragment(0, "t0", "f", '{"a"'), "custom": {"input": "", "name": ""}}])
+        + c.delta(tool_calls=[{**c.fragment(0, None, None, ":1}"), "custom": {"input": "", "name": ""}}])
+        + CALLS,
+        calls=(A1,),
+        stop=CALLED,
+    ),
+    "an empty function beside a custom call": Case(
+        c.delta(
+            tool_calls=[
+                {
+                    "index": 0,
+                    "id": "t0",
+                    "type": "custom",
+                    "custom": {"name": "apply_patch", "input": "*** Begin"},
+                    "function": {"name": "", "arguments": ""},
+                }
+            ]
+        )
+        + CALLS,
+        calls=(("apply_patch", "*** Begin"),),
+        stop=CALLED,
+        tools=(PATCH,),
+        raw="*** Begin",
+    ),
+    "empty calls beside text": Case(
+        c.delta(content="a", tool_calls=[{"index": 0, "function": {}}])
+        + c.delta(content="b", function_call={"name": "", "arguments": ""})
+        + END,
+        text="ab",
+    ),
+    "a call without name beside a valid one": Case(
+        c.call(0, "t0", "", '{"x":1}') + c.call(1, "t1", "g", '{"b":2}') + CALLS,
+        calls=(B2,),
+        stop=CALLED,
+        losses=("tool_calls",),
+    ),
+    "a call without name after a valid one": Case(
+        c.call(0, "t0", "f", '{"a":1}') + c.call(1, "t1", None, '{"x":1}') + CALLS,
+        calls=(A1,),
+        stop=CALLED,
+        losses=("tool_calls",),
+    ),
 }
 
 # --- Messages upstreams -------------------------------------------------------
@@ -622,6 +692,38 @@ MESSAGES = {
     ),
     "CRLF, no spaces, no blank line at the end": Case(
         (ms() + HI + DONE).replace(b": ", b":").replace(b"\n", b"\r\n").rstrip(b"\r\n"), text="Hi"
+    ),
+    "a call without name beside a valid one": Case(
+        ms()
+        + bs(0, "tool_use", name="")
+        + args(0, '{"x":1}')
+        + be(0)
+        + bs(1, "tool_use", name="g")
+        + args(1, '{"b":2}')
+        + be(1)
+        + USE,
+        calls=(B2,),
+        stop=CALLED,
+        losses=("tool_calls",),
+    ),
+    "a call without name after a valid one": Case(
+        ms()
+        + bs(0, "tool_use")
+        + args(0, '{"a":1}')
+        + be(0)
+        + bs(1, "tool_use", name=None)
+        + args(1, "{}")
+        + be(1)
+        + USE,
+        calls=(A1,),
+        stop=CALLED,
+        losses=("tool_calls",),
+    ),
+    "nothing but a call without name": Case(
+        ms() + HI + bs(1, "tool_use", name="") + args(1, "{}") + be(1) + USE,
+        text="Hi",
+        stop=None,
+        broke="without naming it",
     ),
 }
 
@@ -854,6 +956,26 @@ RESPONSES = {
         r.created() + r.said(0, "Hi") + r.ended() + r.said(0, "!") + r.ended("failed") + b"data: [DONE]\n\n",
         text="Hi",
     ),
+    "a call without name beside a valid one": Case(
+        r.created()
+        + r.done(0, **r.call("a", "", arguments='{"x":1}'))
+        + r.done(1, **r.call("b", "g", arguments='{"b":2}'))
+        + r.ended(),
+        calls=(B2,),
+        stop=CALLED,
+        losses=("tool_calls",),
+    ),
+    "a call without name after a valid one": Case(
+        r.created()
+        + r.done(0, **r.call("a", "f", arguments='{"a":1}'))
+        + r.added(1, **r.call("b", ""))
+        + r.arguments(1, "{}")
+        + r.done(1, **r.call("b", "", arguments="{}"))
+        + r.ended(),
+        calls=(A1,),
+        stop=CALLED,
+        losses=("tool_calls",),
+    ),
 }
 
 CASES: dict[ProtocolName, dict[str, Case]] = {"chat": CHAT, "messages": MESSAGES, "responses": RESPONSES}
@@ -892,7 +1014,9 @@ def converted(case: Case, upstream: ProtocolName, client: ProtocolName, size: in
     sent = convert_request(request, CODECS[upstream], Target("told", "issuer", case.capabilities))
     stream = StreamConversion(CODECS[upstream], CODECS[client], sent, request)
     pieces = [case.stream[at : at + size] for at in range(0, len(case.stream), size)]
-    return b"".join(stream.feed(piece) for piece in pieces) + stream.close()
+    out = b"".join(stream.feed(piece) for piece in pieces) + stream.close()
+    assert tuple(loss.field for loss in stream.losses) == case.losses
+    return out
 
 
 def expected(case: Case, client: ProtocolName) -> Said:
@@ -941,6 +1065,7 @@ def test_a_program_that_wants_no_stream_is_reported_the_same(
         assert whole.failed is not None and defect.broke in whole.failed.message
         assert whole.failed.type is defect.error
         return
+    assert tuple(loss.field for loss in whole.losses) == defect.losses
     reply = fold(CODECS[client].decode_response(whole.body, SentRequest(b"", Target("asked", ""))))
     assert isinstance(reply, neutral.Response)
     # the words of a refusal stand in a Messages reply as its text, and once more beside its reason to stop

@@ -28,7 +28,7 @@ from switchyard.protocols.neutral import StopReason
 from switchyard.protocols.sse import Record
 from switchyard.protocols.tools.calls import restore_call
 from switchyard.protocols.usage import usage_of_anthropic
-from switchyard.protocols.walk import NAMELESS, Block, CallDraft, Draft, Walk
+from switchyard.protocols.walk import Block, CallDraft, Draft, Walk
 from switchyard.protocols.wire import Json, decode_object, fields, parsed_object, text
 
 NO_MESSAGE = broken_answer("the upstream's reply is not a message")
@@ -188,7 +188,9 @@ class StreamDecoder:
     def _start_tool(self, index: int, block: Json) -> None:
         id, name = text(block.get("id")), text(block.get("name"))
         if not name:
-            self._walk.fail(NAMELESS)
+            self._make_way(index)
+            self._calls.pop(index, None)
+            self._walk.skip_nameless_call()
             return
         known = self._calls.get(index)
         if known is not None and isinstance(known.block, neutral.ToolCall) and known.block.id == id:

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from switchyard.protocols.walk import CallDraft
+from switchyard.protocols.wire import fields, json_text, text
 
 
 class Call(CallDraft):
@@ -19,9 +18,22 @@ class Call(CallDraft):
         self.id = id
         self.name = ""
 
+    def is_over_before(self, fragment: "Fragment") -> bool:
+        """A name after whole arguments begins another call, unless it repeats this one."""
+        if not fragment.name or not self.name:
+            return False
+        if fragment.name != self.name:
+            return self.arguments.is_complete or self.arguments.is_raw or self.has_empty_object
+        begins = fragment.arguments.lstrip().startswith("{")
+        return (
+            self.arguments.is_complete
+            and begins
+            and fragment.arguments.strip() != self.arguments.text.strip()
+        )
+
     @property
-    def is_nothing(self) -> bool:
-        return not (self.id or self.name or self.arguments.text)
+    def has_empty_object(self) -> bool:
+        return not self.arguments.size and bool(self.arguments.text)
 
     def learn(self, fragment: "Fragment") -> None:
         self.id = self.id or fragment.id
@@ -36,6 +48,10 @@ class Fragment:
     name: str
     arguments: str
     is_custom: bool
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.id or self.name or self.arguments)
 
 
 class Calls:
@@ -52,13 +68,15 @@ class Calls:
     def of(self, fragment: Fragment) -> Call:
         """The call that the fragment belongs to, a new one if it continues none."""
         known = self._known(fragment)
+        if known is not None and known.is_over_before(fragment):
+            known = None
         call = known or Call(fragment.index, fragment.id, fragment.is_custom)
         if known is None:
             self.all.append(call)
         if fragment.index is not None:
             self._by_index[fragment.index] = call
         if fragment.id:
-            self._by_id.setdefault(fragment.id, call)
+            self._by_id[fragment.id] = call
         self._last = call
         call.learn(fragment)
         return call
@@ -81,50 +99,55 @@ class Calls:
 
 
 def fragments_in(tool_calls: object, is_whole: bool) -> Iterator[Fragment]:
-    """The fragments of one chunk; a single object instead of a list counts too.
-
-    A whole message lists every call once, without index.
-    """
+    """The fragments of one chunk; a single object instead of a list counts too. Of a whole message each is a call."""
     for position, wire in enumerate(tool_calls if isinstance(tool_calls, list) else (tool_calls,)):
         if isinstance(wire, dict):
             fragment = _fragment(wire)
-            if is_whole and fragment.index is None:
+            if is_whole:
                 fragment.index = position
-            yield fragment
+            if not fragment.is_empty:
+                yield fragment
 
 
-def legacy_fragment(function_call: Mapping[str, Any]) -> Fragment:
+def legacy_fragments(function_call: object) -> Iterator[Fragment]:
     """The deprecated `function_call`: one call, without index and id."""
-    return _fragment({"index": 0, "function": function_call})
+    return fragments_in({"index": 0, "function": function_call}, False)
+
+
+def is_custom_call(call: Mapping[str, Any]) -> bool:
+    """Some servers send both members, one of them empty: the one with a name counts, otherwise `type` decides."""
+    function, custom = fields(call.get("function")), fields(call.get("custom"))
+    if bool(function.get("name")) != bool(custom.get("name")):
+        return bool(custom.get("name"))
+    type = call.get("type")
+    if type in ("function", "custom") and isinstance(call.get(type), dict):
+        return bool(type == "custom")
+    return isinstance(call.get("custom"), dict) and not function.get("arguments")
 
 
 def _fragment(wire: Mapping[str, Any]) -> Fragment:
-    custom = wire.get("custom")
-    function = custom if isinstance(custom, dict) else wire.get("function")
-    if not isinstance(function, dict):
-        function = wire
-    arguments = function.get("input") if isinstance(custom, dict) else function.get("arguments")
+    is_custom = is_custom_call(wire)
+    called = wire.get("custom" if is_custom else "function")
+    if not isinstance(called, dict):
+        called = wire
     return Fragment(
         index=_index(wire.get("index")),
-        id=_text(wire.get("id")),
-        name=_text(function.get("name")),
-        arguments=_argument_text(arguments),
-        is_custom=isinstance(custom, dict),
+        id=text(wire.get("id")),
+        name=text(called.get("name")),
+        arguments=argument_text(called.get("input" if is_custom else "arguments")),
+        is_custom=is_custom,
     )
 
 
-def _argument_text(arguments: object) -> str:
+def argument_text(arguments: object) -> str:
+    """Some servers send the object itself."""
     if isinstance(arguments, str):
         return arguments
-    return "" if arguments is None else msgspec.json.encode(arguments).decode()
+    return "" if arguments is None else json_text(arguments)
 
 
 def _index(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _joined(name: str, piece: str) -> str:

@@ -8,6 +8,7 @@ from switchyard.protocols.content import Part
 from switchyard.protocols.fields import decode_fields, lost_fields
 from switchyard.protocols.history import text_of
 from switchyard.protocols.openai import AUDIO, decode_choice, decode_content, reasoning_in
+from switchyard.protocols.openai_chat.calls import argument_text, is_custom_call
 from switchyard.protocols.openai_chat.fields import FIELDS
 from switchyard.protocols.wire import (
     Json,
@@ -15,7 +16,6 @@ from switchyard.protocols.wire import (
     decode_body,
     entries,
     fields,
-    json_text,
     required_text,
 )
 
@@ -103,21 +103,22 @@ class _Conversation:
     def _call(self, call: object, path: str) -> neutral.ToolCall:
         given = fields(call)
         id = required_text(given, "id", path)
-        if custom := fields(given.get("custom")):
+        if is_custom_call(given):
+            custom = fields(given.get("custom"))
             self._kinds[id] = "custom"
             name = required_text(custom, "name", f"{path}.custom")
-            return neutral.ToolCall(id, name, _argument_text(custom.get("input")), "custom")
+            return neutral.ToolCall(id, name, argument_text(custom.get("input")), "custom")
         function = given.get("function")
         if not isinstance(function, dict):
             raise bad_field(f"{path}.function", "Input should be an object")
         name = required_text(function, "name", f"{path}.function")
-        return neutral.ToolCall(id, name, _argument_text(function.get("arguments")) or "{}")
+        return neutral.ToolCall(id, name, argument_text(function.get("arguments")) or "{}")
 
     def _legacy_call(self, call: Json, path: str) -> neutral.ToolCall:
         name = required_text(call, "name", path)
         self._legacy_count += 1
         id = self._legacy_calls[name] = f"call_{self._legacy_count}"
-        return neutral.ToolCall(id, name, _argument_text(call.get("arguments")) or "{}")
+        return neutral.ToolCall(id, name, argument_text(call.get("arguments")) or "{}")
 
 
 def _result(id: str, message: Json, path: str, kind: neutral.ToolKind = "function") -> neutral.Message:
@@ -125,9 +126,3 @@ def _result(id: str, message: Json, path: str, kind: neutral.ToolKind = "functio
         part for part in decode_content(message.get("content"), f"{path}.content") if isinstance(part, Part)
     )
     return neutral.Message("user", (neutral.ToolResult(id, parts, kind=kind),))
-
-
-def _argument_text(arguments: object) -> str:
-    if isinstance(arguments, str):
-        return arguments
-    return "" if arguments is None else json_text(arguments)

@@ -14,11 +14,11 @@ from switchyard.protocols.errors.table import broken_answer
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import Event, StopReason
 from switchyard.protocols.openai_chat import wire
-from switchyard.protocols.openai_chat.calls import Call, Calls, Fragment, fragments_in, legacy_fragment
+from switchyard.protocols.openai_chat.calls import Call, Calls, Fragment, fragments_in, legacy_fragments
 from switchyard.protocols.openai_chat.think_tags import ThinkTags
 from switchyard.protocols.sse import Record
 from switchyard.protocols.tools.calls import restore_call
-from switchyard.protocols.walk import CUTTING, NAMELESS, NO_ANSWER, Walk, Words
+from switchyard.protocols.walk import NO_ANSWER, Walk, Words
 from switchyard.protocols.wire import UNREADABLE, Json, parsed, parsed_object, repaired
 
 TEXT, THINKING, REFUSAL = neutral.Text(""), neutral.Thinking(""), neutral.Refusal("")
@@ -177,7 +177,8 @@ class StreamDecoder:
             for fragment in fragments_in(delta.tool_calls, is_whole):
                 self._take_fragment(fragment)
         elif isinstance(delta.function_call, dict):
-            self._take_fragment(legacy_fragment(delta.function_call))
+            for fragment in legacy_fragments(delta.function_call):
+                self._take_fragment(fragment)
         if delta.annotations:
             for citation in wire.citations_in(delta.annotations):
                 self._walk.cite_last(citation)
@@ -253,9 +254,8 @@ class StreamDecoder:
         for call in self._calls.all:
             if call.block is None and call.name:
                 self._name(call)
-            elif not call.name and not call.is_nothing and reason not in CUTTING:
-                self._walk.fail(NAMELESS)
-                return
+            elif not call.name:
+                self._walk.skip_nameless_call()
         self._walk.finish(reason, self._usage, self._stop_sequence)
 
 

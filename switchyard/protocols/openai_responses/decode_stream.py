@@ -25,7 +25,7 @@ from switchyard.protocols.openai_responses.reasoning import reasoning_parts, rep
 from switchyard.protocols.sse import Record
 from switchyard.protocols.tools.calls import restore_call
 from switchyard.protocols.usage import usage_of_openai
-from switchyard.protocols.walk import NAMELESS, UNEXPLAINED, CallDraft, Draft, Walk
+from switchyard.protocols.walk import UNEXPLAINED, CallDraft, Draft, Walk
 from switchyard.protocols.wire import UNREADABLE, Json, entries, fields, parsed, text
 
 TEXT_DELTA = "response.output_text.delta"
@@ -108,7 +108,6 @@ class StreamDecoder:
         self._words: dict[tuple[int | None, WordKind], _Words] = {}
         self._calls: dict[int, CallDraft] = {}
         self._reported_whole: set[int] = set()
-        self._has_nameless_call = False
 
     def decode(self, record: Record) -> list[neutral.Event]:
         if self._walk.is_over:
@@ -295,7 +294,7 @@ class StreamDecoder:
 
     def _call_done(self, index: int, item: Json) -> None:
         if index not in self._calls and not _is_named(item):
-            self._has_nameless_call = True
+            self._walk.skip_nameless_call()
             return
         call = self._called(index, item)
         if call.is_done:
@@ -360,9 +359,6 @@ class StreamDecoder:
             return
         for index, item in self._matched(entries(response.get("output"))):
             self._item_done(index, item)
-        if self._has_nameless_call:
-            self._walk.fail(NAMELESS)
-            return
         usage = response.get("usage")
         excludes_cache = self._sent.target.capabilities.usage_excludes_cache
         known = usage_of_openai(usage, excludes_cache=excludes_cache) if isinstance(usage, dict) else None

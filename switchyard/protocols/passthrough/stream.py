@@ -47,6 +47,8 @@ class PassthroughStream:
         self.usage: neutral.Usage | None = None
         self.truncated = False
         self.signatures: list[str] = []
+        self.losses: tuple[neutral.Loss, ...] = ()
+        """none: the client gets everything"""
         self.records = 0
 
     def feed(self, chunk: bytes) -> bytes:

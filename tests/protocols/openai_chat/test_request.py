@@ -45,6 +45,37 @@ def read_messages(*messages: dict[str, Any]) -> neutral.Request:
     return read(messages=list(messages))
 
 
+@pytest.mark.parametrize(
+    ("call", "read_as"),
+    [
+        (
+            {
+                "type": "function",
+                "function": {"name": "w", "arguments": "{}"},
+                "custom": {"name": "", "input": ""},
+            },
+            ToolCall("1", "w", "{}"),
+        ),
+        (
+            {
+                "type": "custom",
+                "custom": {"name": "p", "input": "x"},
+                "function": {"name": "", "arguments": ""},
+            },
+            ToolCall("1", "p", "x", "custom"),
+        ),
+        ({"custom": {}, "function": {"name": "w", "arguments": "{}"}}, ToolCall("1", "w", "{}")),
+        (
+            {"type": "function", "function": {}, "custom": {"name": "p", "input": "x"}},
+            ToolCall("1", "p", "x", "custom"),
+        ),
+    ],
+)
+def test_an_empty_member_of_a_call_hides_nothing(call: dict[str, Any], read_as: ToolCall) -> None:
+    request = read_messages({"role": "assistant", "tool_calls": [{"id": "1", **call}]})
+    assert request.messages == (Message("assistant", (read_as,)),)
+
+
 def asked(*messages: Message, **fields: Any) -> neutral.Request:
     return neutral.Request("m", messages or SAID_HELLO, **fields)
 
