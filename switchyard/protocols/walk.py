@@ -114,6 +114,7 @@ class Walk:
 
     __slots__ = (
         "_calls",
+        "_early_citations",
         "_has_nameless_call",
         "_has_refused",
         "_losses",
@@ -132,6 +133,7 @@ class Walk:
         self._waiting: list[Draft] = []
         self._calls = 0
         self._has_refused = self._has_nameless_call = False
+        self._early_citations: list[neutral.Citation] = []
         self._losses: dict[neutral.Loss, None] = {}
         self._seal = seal
 
@@ -163,6 +165,8 @@ class Walk:
             self.fail(NAMELESS)
             return
         self.start()
+        if self._early_citations:
+            self.lose("citations", "no text followed them")
         while self.live is not None or self._waiting:
             self._end(cuts=reason in CUTTING)
             if self._waiting:
@@ -208,6 +212,8 @@ class Walk:
         last = self._waiting[-1] if self._waiting else self.live
         if last is None or type(last.block) is not type(block):
             last = self._draft(block)
+            if self._early_citations and isinstance(block, neutral.Text):
+                last.citations, self._early_citations = self._early_citations, []
         self.add(last, text)
 
     def _draft(self, block: Words) -> Draft:
@@ -234,9 +240,15 @@ class Walk:
             self.place(draft)
 
     def cite_last(self, citation: neutral.Citation) -> None:
+        """A citation that comes before its text waits for it."""
         last = self._waiting[-1] if self._waiting else self.live
         if last is not None and isinstance(last.block, neutral.Text):
             self.cite(last, citation)
+        else:
+            self._early_citations.append(citation)
+
+    def lose_citation(self) -> None:
+        self.lose("citations", "only sources on the web can be cited in another protocol")
 
     def sign(self, draft: Draft, signature: neutral.Signature) -> None:
         """A signature that comes after the end of its block would sign another text."""

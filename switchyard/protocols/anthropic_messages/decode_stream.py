@@ -250,6 +250,8 @@ class StreamDecoder:
             cited_text = self._words[TEXT].get(index)
             if url and cited_text is not None:
                 self._walk.cite(cited_text, neutral.Citation(url, title, cited))
+            else:
+                self._walk.lose_citation()
 
     def _on_block_stop(self, event: WireEvent) -> None:
         index = event.index

@@ -180,8 +180,14 @@ class StreamDecoder:
             for fragment in legacy_fragments(delta.function_call):
                 self._take_fragment(fragment)
         if delta.annotations:
-            for citation in wire.citations_in(delta.annotations):
+            self._take_annotations(delta.annotations)
+
+    def _take_annotations(self, annotations: object) -> None:
+        for citation in wire.citations_in(annotations):
+            if citation.url:
                 self._walk.cite_last(citation)
+            else:
+                self._walk.lose_citation()
 
     def _take_text(self, text: str) -> None:
         if self._tags is None:

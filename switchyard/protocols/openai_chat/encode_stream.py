@@ -75,6 +75,7 @@ class StreamEncoder:
         self._delta_tail = b',"logprobs":null,"finish_reason":null' + self._tail
         self._prefix = self._suffix = b""
         self._calls = -1
+        self._citations: list[neutral.Citation] = []
         self._arguments_text = True
         self._text_length = self._text_start = 0
         self._measures = self._refused = self._ended = False
@@ -128,20 +129,25 @@ class StreamEncoder:
         )
 
     def _cite(self, citation: neutral.Citation) -> bytes:
-        source = {
-            "start_index": self._text_start,
-            "end_index": self._text_length,
-            "title": citation.title,
-            "url": citation.url,
-        }
-        annotation = {"type": "url_citation", "url_citation": source}
-        return self._chunk(b'{"annotations":[%b]}' % on_one_line(_encode(annotation)))
+        self._citations.append(citation)
+        return b""
 
     def _end_block(self, event: neutral.BlockEnded) -> bytes:
         owed = b"" if self._arguments_text or not event.complete else self._delta(EMPTY_ARGUMENTS)
         self._prefix = b""
         self._arguments_text = True
-        return owed
+        return owed + self._cited() if self._citations else owed
+
+    def _cited(self) -> bytes:
+        """Annotations follow the text that they are about, as only then its place is known."""
+        annotations = [self._annotation(citation) for citation in self._citations]
+        self._citations = []
+        return self._chunk(b'{"annotations":%b}' % on_one_line(_encode(annotations)))
+
+    def _annotation(self, citation: neutral.Citation) -> Json:
+        place = {"start_index": self._text_start, "end_index": self._text_length}
+        source = {**place, "title": citation.title, "url": citation.url}
+        return {"type": "url_citation", "url_citation": source}
 
     def _finish(self, event: neutral.Finished) -> bytes:
         self._ended = True

@@ -13,6 +13,7 @@ from switchyard.protocols.errors.decode import decode_embedded_error
 from switchyard.protocols.errors.table import broken_answer
 from switchyard.protocols.neutral import StopReason, WireError
 from switchyard.protocols.usage import usage_of_openai
+from switchyard.protocols.wire import entries, fields, text
 
 
 class Delta(msgspec.Struct, gc=False):
@@ -126,7 +127,7 @@ def reasoning_of(delta: Delta) -> str:
     if isinstance(named, str):
         return named
     if isinstance(named, dict):
-        return _text(named.get("text") or named.get("content"))
+        return text(named.get("text") or named.get("content"))
     if delta.reasoning_details:
         return "".join(_detail_texts(delta.reasoning_details))
     return ""
@@ -141,32 +142,26 @@ def parts_of(content: object) -> Iterator[tuple[str, str]]:
             if part.get("type") in ("thinking", "reasoning"):
                 yield "thinking", _thinking_text(part)
             elif part.get("type") == "refusal":
-                yield "refusal", _text(part.get("refusal"))
+                yield "refusal", text(part.get("refusal"))
             else:
-                yield "text", _text(part.get("text"))
+                yield "text", text(part.get("text"))
 
 
 def citations_in(annotations: object) -> Iterator[neutral.Citation]:
-    for annotation in annotations if isinstance(annotations, list) else ():
-        source = annotation.get("url_citation") if isinstance(annotation, dict) else None
-        if isinstance(source, dict) and source.get("url"):
-            yield neutral.Citation(
-                _text(source["url"]), _text(source.get("title")), _text(source.get("content"))
-            )
+    """Without a URL where the source is none on the web."""
+    for annotation in map(fields, entries(annotations)):
+        source = fields(annotation.get("url_citation"))
+        yield neutral.Citation(*(text(source.get(name)) for name in ("url", "title", "content")))
 
 
 def _detail_texts(details: object) -> Iterator[str]:
     for detail in details if isinstance(details, list) else ():
         if isinstance(detail, dict):
-            yield _text(detail.get("text")) or _text(detail.get("summary"))
+            yield text(detail.get("text")) or text(detail.get("summary"))
 
 
 def _thinking_text(part: Mapping[str, Any]) -> str:
     thinking = part.get("thinking") or part.get("text") or part.get("reasoning")
     if isinstance(thinking, list):
-        return "".join(text for _, text in parts_of(thinking))
-    return _text(thinking)
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+        return "".join(words for _, words in parts_of(thinking))
+    return text(thinking)

@@ -343,6 +343,8 @@ class StreamDecoder:
         if annotation.get("type") == "url_citation":
             citation = neutral.Citation(text(annotation.get("url")), text(annotation.get("title")))
             self._walk.cite(words, citation)
+        else:
+            self._walk.lose_citation()
 
     # --- the end --------------------------------------------------------------
 
