@@ -8,7 +8,7 @@ import msgspec
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.passthrough.peek import ABSENT, Members, watched_members
-from switchyard.protocols.sessions import session_in_headers, session_in_user_id
+from switchyard.protocols.sessions import session_in_headers, session_in_user_id, thread_in_headers
 from switchyard.protocols.wire import fields, text
 
 MAX_SESSION_CHARS = 200
@@ -27,6 +27,8 @@ class RequestSummary(msgspec.Struct, frozen=True):
     has_stream_options: bool
     max_tokens: int | None = None
     """the longest answer that the client wants"""
+    thread: str = ""
+    """the sub-agent that sends it; "" for the conversation itself"""
     members: Members = {}
     """the watched members as they stand in the body, each only a view of it: a client may put megabytes into any"""
 
@@ -61,6 +63,7 @@ def read_request_summary(protocol: ProtocolName, body: bytes, headers: dict[str,
         wants_usage=isinstance(options, dict) and bool(options.get("include_usage")),
         has_stream_options=options is not None,
         max_tokens=_longest_answer(members),
+        thread=thread_in_headers(headers)[:MAX_SESSION_CHARS],
         members=members,
     )
 

@@ -6,12 +6,20 @@ from collections.abc import Mapping
 from switchyard.protocols.wire import parsed_object, text
 
 HEADERS = ("x-claude-code-session-id", "session-id", "session_id")
+THREADS = ("x-claude-code-agent-id", "thread-id")
+"""they identify a sub-agent, which has the session id of its parent"""
 IN_USER_ID = re.compile(r"session_([0-9a-fA-F-]{8,64})\Z")
 
 
 def session_in_headers(headers: Mapping[str, str]) -> str:
     """`headers` have lower-case names."""
     return next((headers[name] for name in HEADERS if headers.get(name)), "")
+
+
+def thread_in_headers(headers: Mapping[str, str]) -> str:
+    """The id of the sub-agent that sends the request; "" for the conversation itself, whose thread is its session."""
+    session = session_in_headers(headers)
+    return next((found for name in THREADS if (found := headers.get(name, "")) and found != session), "")
 
 
 def session_in_user_id(user_id: object) -> str:

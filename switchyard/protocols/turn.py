@@ -7,10 +7,9 @@ import msgspec
 
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.request_summary import RequestSummary
+from switchyard.protocols.sessions import THREADS
 
 DIGEST_BYTES = 16
-THREADS = ("x-claude-code-agent-id", "thread-id")
-"""Headers that identify a sub-agent, which has the session id of its parent."""
 NOTHING = msgspec.Raw(b"")
 
 

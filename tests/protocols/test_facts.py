@@ -1,0 +1,238 @@
+"""What rules may name of a request, as Claude Code 2.1.332, Codex 0.171 and the SDKs send it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from switchyard.protocols.facts import BODY_FACTS, Facts, read_facts
+from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.request_summary import read_request_summary
+
+CLAUDE = {"user-agent": "claude-cli/2.1.332 (external, cli)", "x-claude-code-session-id": "s"}
+CODEX = {"user-agent": "codex_exec/0.171.0", "originator": "codex_exec", "session-id": "s", "thread-id": "s"}
+TOOL = {"name": "Bash", "input_schema": {"type": "object"}}
+TITLE_SCHEMA = {"type": "object", "properties": {"title": {"type": "string"}}}
+REMINDER = (
+    "<system-reminder>\n# Environment\n - Primary working directory: /home/me/company/app\n - Platform: linux"
+)
+
+
+def facts(
+    protocol: ProtocolName,
+    body: dict[str, Any],
+    headers: dict[str, str] | None = None,
+    wanted: frozenset[str] = BODY_FACTS,
+    **more: Any,
+) -> Facts:
+    raw = json.dumps({"model": "m", **body}).encode()
+    headers = headers or {}
+    return read_facts(protocol, read_request_summary(protocol, raw, headers), headers, raw, wanted, **more)
+
+
+def said(*texts: str) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": [{"type": "text", "text": text}]} for text in texts]}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "headers", "program"),
+    [
+        ("messages", CLAUDE, "claude-code"),
+        ("responses", CODEX, "codex"),
+        ("messages", {"user-agent": "anthropic-python"}, ""),
+        ("chat", CODEX, ""),
+    ],
+)
+def test_the_program_is_known_by_its_headers(
+    protocol: ProtocolName, headers: dict[str, str], program: str
+) -> None:
+    found = facts(protocol, {}, headers, client_key="laptop")
+    assert (found.program, found.agent, found.client_key) == (program, headers["user-agent"], "laptop")
+
+
+@pytest.mark.parametrize(
+    ("headers", "subagent", "thread"),
+    [
+        (CLAUDE, False, ""),
+        (CLAUDE | {"x-claude-code-agent-id": "a1"}, True, "a1"),
+        (CODEX, False, ""),
+        (CODEX | {"thread-id": "t"}, True, "t"),
+        (CODEX | {"x-openai-subagent": "collab_spawn", "x-codex-parent-thread-id": "s"}, True, ""),
+        (CODEX | {"x-openai-subagent": "review"}, True, ""),
+        (CODEX | {"x-openai-subagent": "compact", "thread-id": "t"}, False, "t"),
+        ({}, False, ""),
+    ],
+)
+def test_a_sub_agent_is_known_by_its_headers(headers: dict[str, str], subagent: bool, thread: str) -> None:
+    protocol: ProtocolName = "responses" if "originator" in headers else "messages"
+    assert facts(protocol, {}, headers, frozenset()).subagent is subagent
+    assert read_request_summary(protocol, b'{"model":"m"}', headers).thread == thread
+
+
+@pytest.mark.parametrize(
+    ("protocol", "body", "background"),
+    [
+        ("messages", {"max_tokens": 1}, True),
+        ("messages", {"output_config": {"format": {"type": "json_schema", "schema": TITLE_SCHEMA}}}, True),
+        ("messages", {"output_format": {"schema": TITLE_SCHEMA}, "tools": []}, True),
+        ("messages", {"output_config": {"format": {"schema": TITLE_SCHEMA}}, "tools": [TOOL]}, False),
+        ("messages", {"output_config": {"format": {"schema": {"properties": {"name": {}}}}}}, False),
+        ("messages", {"max_tokens": 2}, False),
+        ("chat", {"response_format": {"json_schema": {"schema": TITLE_SCHEMA}}}, True),
+        ("responses", {"text": {"format": {"schema": TITLE_SCHEMA}}}, True),
+        ("responses", {"text": "x", "max_output_tokens": 1}, True),
+        ("messages", {"output_config": {"format": {"schema": []}}}, False),
+    ],
+)
+def test_a_background_request_makes_a_title_or_wants_one_token(
+    protocol: ProtocolName, body: dict[str, Any], background: bool
+) -> None:
+    assert facts(protocol, body).background is background
+
+
+@pytest.mark.parametrize(
+    ("protocol", "body", "headers", "compaction"),
+    [
+        ("messages", said("Hello", "CRITICAL: Respond with TEXT ONLY. Do NOT call tools."), CLAUDE, True),
+        ("messages", said("CRITICAL: Respond with TEXT ONLY.", "and now?"), CLAUDE, False),
+        (
+            "messages",
+            {"messages": [{"role": "user", "content": "CRITICAL: Respond with TEXT ONLY"}]},
+            {},
+            True,
+        ),
+        ("messages", {"messages": [5], "x": "CRITICAL: Respond with TEXT ONLY"}, CLAUDE, False),
+        ("responses", {}, CODEX | {"x-codex-turn-metadata": '{"request_kind": "compaction"}'}, True),
+        ("responses", {}, CODEX | {"x-codex-turn-metadata": '{"request_kind": "turn"}'}, False),
+        ("responses", {}, CODEX | {"x-codex-turn-metadata": "{broken"}, False),
+        ("responses", {}, CODEX | {"x-openai-subagent": "compact"}, True),
+        ("chat", {}, {}, False),
+    ],
+)
+def test_a_compaction_is_known_by_its_last_message_or_its_headers(
+    protocol: ProtocolName, body: dict[str, Any], headers: dict[str, str], compaction: bool
+) -> None:
+    assert facts(protocol, body, headers).compaction is compaction
+
+
+def test_a_request_to_the_endpoint_for_compaction_is_one() -> None:
+    assert facts("responses", {}, compacts=True).compaction
+
+
+@pytest.mark.parametrize(
+    ("protocol", "body", "thinking", "effort"),
+    [
+        ("messages", {}, False, ""),
+        ("messages", {"thinking": {"type": "adaptive"}}, True, ""),
+        ("messages", {"thinking": {"type": "enabled", "budget_tokens": 4000}}, True, ""),
+        (
+            "messages",
+            {"thinking": {"type": "disabled"}, "output_config": {"effort": "high"}},
+            False,
+            "high",
+        ),
+        ("messages", {"model": "m-thinking"}, True, ""),
+        (
+            "messages",
+            {
+                "output_config": {"effort": "low"},
+                "messages": [
+                    {"role": "system", "content": "x", "output_config": {"effort": "max"}},
+                    {"role": "user", "content": "x"},
+                ],
+            },
+            False,
+            "max",
+        ),
+        ("chat", {"reasoning_effort": "medium"}, True, "medium"),
+        ("chat", {"reasoning_effort": "none"}, False, "none"),
+        ("responses", {"reasoning": {"effort": "high"}}, True, "high"),
+        ("responses", {"reasoning": {"effort": 7}}, False, ""),
+        ("responses", {"reasoning": []}, False, ""),
+    ],
+)
+def test_thinking_and_effort_are_read_in_each_protocol(
+    protocol: ProtocolName, body: dict[str, Any], thinking: bool, effort: str
+) -> None:
+    found = facts(protocol, body)
+    assert (found.thinking, found.effort) == (thinking, effort)
+
+
+@pytest.mark.parametrize(
+    ("body", "searches"),
+    [
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, True),
+        ({"tools": [{"type": "web_search"}]}, True),
+        ({"tools": [{"type": "web_search"}, {"type": "function", "name": "shell"}]}, False),
+        ({"tools": []}, False),
+        ({"tools": [5]}, False),
+        ({}, False),
+    ],
+)
+def test_a_web_search_is_the_only_tool(body: dict[str, Any], searches: bool) -> None:
+    assert facts("responses", body).web_search is searches
+
+
+@pytest.mark.parametrize(
+    ("protocol", "content", "images"),
+    [
+        ("messages", [{"type": "image", "source": {"type": "base64", "data": "aGk="}}], True),
+        ("messages", [{"type": "tool_result", "content": [{"type": "image", "source": {}}]}], True),
+        ("messages", [{"type": "text", "text": 'the block {"type": "image"}'}], False),
+        ("chat", [{"type": "image_url", "image_url": {"url": "https://h/x.png"}}], True),
+        ("responses", [{"type": "input_image", "image_url": "https://h/x.png"}], True),
+        ("responses", "no image", False),
+    ],
+)
+def test_images_are_found_anywhere_in_the_conversation(
+    protocol: ProtocolName, content: Any, images: bool
+) -> None:
+    history = "input" if protocol == "responses" else "messages"
+    body = {history: [{"role": "user", "content": content}, {"role": "user", "content": "go on"}]}
+    assert facts(protocol, body).images is images
+
+
+@pytest.mark.parametrize(
+    ("protocol", "body", "project"),
+    [
+        ("messages", said(REMINDER, "Hello"), "/home/me/company/app"),
+        ("messages", said("Hello", REMINDER), "/home/me/company/app"),
+        ("messages", {"system": REMINDER, "messages": []}, "/home/me/company/app"),
+        (
+            "messages",
+            said('# Environment\n - Primary working directory: C:\\Users\\me\\"a" é\n'),
+            'C:\\Users\\me\\"a" é',
+        ),
+        ("messages", said("Hello"), ""),
+        (
+            "responses",
+            {"input": [{"content": [{"text": "<environment_context>\n  <cwd>/home/me/x y</cwd>\n"}]}]},
+            "/home/me/x y",
+        ),
+        ("responses", {"input": "Primary working directory: /x"}, ""),
+    ],
+)
+def test_the_project_is_the_working_directory(
+    protocol: ProtocolName, body: dict[str, Any], project: str
+) -> None:
+    assert facts(protocol, body).project == project
+
+
+def test_only_what_is_wanted_is_read_from_the_body() -> None:
+    body = {
+        **said(REMINDER),
+        "thinking": {"type": "adaptive"},
+        "max_tokens": 1,
+    }
+    assert facts("messages", body, wanted=frozenset()) == Facts()
+    assert facts("messages", body, wanted=frozenset({"background"})) == Facts(background=True)
+
+
+@pytest.mark.parametrize("junk", [5, "x", [], [5], {}, {"type": 5}, None])
+@pytest.mark.parametrize(
+    "name", ["tools", "messages", "input", "thinking", "reasoning", "output_config", "text"]
+)
+@pytest.mark.parametrize("protocol", ["messages", "chat", "responses"])
+def test_a_request_of_any_shape_has_facts(protocol: ProtocolName, name: str, junk: Any) -> None:
+    found = facts(protocol, {name: junk})
+    assert not (found.compaction or found.images or found.project)
