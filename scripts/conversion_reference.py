@@ -92,8 +92,9 @@ sent.
 FIELDS_TEXT = """## Fields of requests
 
 "Also" lists other names that Switchyard accepts from clients. The first one that is present applies,
-except that all fields for reasoning apply together: what one of them turns off stays off, whatever the effort. An effort
-that the upstream does not support becomes the nearest one that it supports; an effort that no upstream knows is dropped.
+except that all fields for reasoning apply together: what one of them turns off stays off, whatever the effort.
+An effort that the upstream does not support becomes the nearest one that it supports; an effort that no upstream
+knows is dropped.
 
 """
 OWN_TEXT = f"""## Fields of one protocol
