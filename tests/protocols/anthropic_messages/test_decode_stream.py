@@ -437,7 +437,11 @@ CASES: dict[str, tuple[bytes, list[neutral.Event]]] = {
             Delta("Hi"),
             Citation("u", "t", "c"),
             BlockEnded(),
-            Finished(StopReason.END_TURN, USED),
+            Finished(
+                StopReason.END_TURN,
+                USED,
+                losses=(Loss("citations", "only sources on the web can be cited in another protocol"),),
+            ),
         ],
     ),
     "other work of the upstream is left out": (
