@@ -140,12 +140,15 @@ RULES: tuple[tuple[str, str], ...] = (
     ("Web search of an earlier turn", "Omitted: only the upstream that ran it can decode it."),
     (
         "Compaction",
-        "A summary by Switchyard is text for all upstreams. One by another service is rejected for all "
+        "A summary by Switchyard or in a Messages request is text for all upstreams; what a Messages request has "
+        "before it is omitted, as the service does. A summary that only its service can read is rejected for all "
         "other upstreams.",
     ),
     (
         "System message after the first user message",
-        "Kept if the upstream has `mid_system`, otherwise a reminder in the next user message.",
+        "Kept if the upstream has `mid_system`, otherwise a reminder in the next user message. Its effort is that of "
+        "the request, and its changes of the tools apply: a definition is declared, a removed tool is not. What cannot "
+        "be added is dropped, because rejecting it would end the conversation.",
     ),
 )
 TOOLS_TEXT = f"""## Tools
@@ -155,7 +158,8 @@ TOOLS_TEXT = f"""## Tools
   of the description. Namespaces become part of the name (`namespace__name`).
 - Of Anthropic's own tools, {", ".join(f"`{name}`" for name in CLIENT_TOOLS)} get a schema;
   {", ".join(f"`{name}`" for name in sorted(NOT_EXPRESSIBLE))} is rejected;
-  {", ".join(f"`{name}`" for name in sorted(UNNEEDED))} are not needed, because all tools are declared at once.
+  {", ".join(f"`{name}`" for name in sorted(UNNEEDED))} are not needed, because all tools are declared at once. A
+  deferred tool that is only a placeholder (`DeferredToolPlaceholder`) is not declared.
 - The root of a schema becomes an object: unions at the root are merged and references are resolved. `strict` is sent
   only for schemas that the strict mode accepts.
 - Upstreams with `hosted_web_search` run `web_search`; options without a field in the protocol are dropped. Other

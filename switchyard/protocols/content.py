@@ -66,6 +66,11 @@ def summary_in(payload: str) -> str | None:
     return text(carried.payload.get("text"))
 
 
+def summary_turn(summary: str) -> neutral.Text:
+    """The summary of what was compacted, for the model to go on from."""
+    return neutral.Text(f"{SUMMARY_HEADING}\n\n{summary}")
+
+
 # --- encode ---------------------------------------------------------------------
 
 

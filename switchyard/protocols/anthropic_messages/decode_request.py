@@ -7,9 +7,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from switchyard.protocols import neutral
 from switchyard.protocols.anthropic_messages.fields import FIELDS
+from switchyard.protocols.anthropic_messages.mid_conversation import (
+    ADDITION,
+    REMOVAL,
+    effort_of_turn,
+    is_cleared,
+    last_compaction,
+    tools_in_effect,
+)
 from switchyard.protocols.anthropic_messages.signatures import opened
 from switchyard.protocols.anthropic_messages.vendor_tools import (
     CLIENT_TOOLS,
@@ -18,10 +27,19 @@ from switchyard.protocols.anthropic_messages.vendor_tools import (
     VERSION,
 )
 from switchyard.protocols.codec import BadRequest
-from switchyard.protocols.content import PDF, PLAIN_TEXT, Part, document_in, inline_image
-from switchyard.protocols.fields import decode_fields, lost_fields
+from switchyard.protocols.content import (
+    PDF,
+    PLAIN_TEXT,
+    Part,
+    document_in,
+    inline_image,
+    summary_turn,
+)
+from switchyard.protocols.effort import UNKNOWN_EFFORT
+from switchyard.protocols.fields import NO_EFFORT, NOWHERE_ELSE, decode_fields, effort, lost_fields
 from switchyard.protocols.neutral import Loss, ToolChoice
 from switchyard.protocols.tools.choice import MCP, WEB_SEARCH
+from switchyard.protocols.tools.placeholder import is_placeholder
 from switchyard.protocols.wire import (
     Json,
     bad_field,
@@ -33,8 +51,11 @@ from switchyard.protocols.wire import (
     text,
 )
 
+ECHOED = ("id", "type", "model", "stop_reason", "stop_sequence", "stop_details", "container", "usage")
+"""Members of an answer that is sent back whole."""
 ROLES: Mapping[str, neutral.Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 SEARCH_OPTIONS = ("allowed_domains", "blocked_domains", "max_uses")
+MESSAGE_MEMBERS = frozenset({"role", "content", "output_config", "clear_at", "cache_control", *ECHOED})
 LOCATION = ("city", "region", "country", "timezone")
 MODES = {"auto": ToolChoice("auto"), "any": ToolChoice("required"), "none": ToolChoice("none")}
 
@@ -44,16 +65,18 @@ def decode_request(body: bytes) -> neutral.Request:
     given = decode_body(body)
     losses = lost_fields(FIELDS, given)
     found = decode_fields(FIELDS, given)
-    tools, hosted = _tools(given.get("tools"))
+    tools, hosted = _tools(given, losses)
     choice, parallel = _tool_choice(given.get("tool_choice"))
+    reasoning = found.pop("reasoning", neutral.Reasoning())
     return neutral.Request(
         model=required_text(given, "model"),
         messages=_messages(given.get("messages"), losses),
-        system=_system(given.get("system")),
+        system=_system(given.get("system"), losses),
         tools=tools,
         tool_choice=choice,
         parallel_tool_calls=parallel,
         include_usage=True,
+        reasoning=_of_turn(reasoning, given.get("messages"), losses),
         losses=tuple(losses),
         **found | {"hosted_tools": (*hosted, *found.get("hosted_tools", ()))},
     )
@@ -64,37 +87,69 @@ def _messages(given: object, losses: list[Loss]) -> tuple[neutral.Message, ...]:
         raise bad_field("messages", "Field required")
     if not given:
         raise bad_field("messages", "at least one message is required")
-    messages = []
+    compacted = last_compaction(given)
+    messages = [] if compacted is None else [neutral.Message("user", (summary_turn(compacted.summary),))]
     for number, message in enumerate(given):
+        path = f"messages.{number}"
         role = ROLES.get(str(message.get("role"))) if isinstance(message, dict) else None
         if role is None:
-            raise bad_field(f"messages.{number}.role", "Input should be 'user', 'assistant' or 'system'")
-        content = _content(role, message.get("content"), f"messages.{number}.content", losses)
-        if content:
-            messages.append(neutral.Message(role, content))
+            raise bad_field(f"{path}.role", "Input should be 'user', 'assistant' or 'system'")
+        if (compacted is not None and number < compacted.message) or is_cleared(message, given[number:]):
+            continue
+        losses += _lost_members(message, path)
+        content = message.get("content")
+        if compacted is not None and number == compacted.message:
+            content = content[compacted.block :]
+        if blocks := _content(role, content, f"{path}.content", losses):
+            messages.append(neutral.Message(role, blocks))
     return tuple(messages)
 
 
-def _system(system: object) -> tuple[str, ...]:
+def _lost_members(message: Json, path: str) -> list[Loss]:
+    """What a message sets beyond its content, but for the effort, which is that of the turn."""
+    sets = fields(message.get("output_config"))
+    names = [
+        *(name for name in message if name not in MESSAGE_MEMBERS),
+        *(f"output_config.{name}" for name in sets if name != "effort"),
+    ]
+    return [Loss(f"{path}.{name}", NOWHERE_ELSE) for name in names]
+
+
+def _of_turn(reasoning: neutral.Reasoning, messages: object, losses: list[Loss]) -> neutral.Reasoning:
+    """With the effort that the conversation sets last, if it does."""
+    given = effort_of_turn(messages)
+    if given is None or given in NO_EFFORT:
+        return reasoning
+    decoded = effort(given, "messages")
+    if decoded is None:
+        losses.append(Loss("messages.output_config.effort", UNKNOWN_EFFORT))
+        return reasoning
+    return replace(reasoning, effort=decoded.effort)
+
+
+def _system(system: object, losses: list[Loss]) -> tuple[str, ...]:
     if system is None:
         return ()
-    blocks = _content("system", system, "system", [])
+    blocks = _content("system", system, "system", losses)
     return tuple(block.text for block in blocks if isinstance(block, neutral.Text))
 
 
 # --- tools ----------------------------------------------------------------------
 
 
-def _tools(given: object) -> tuple[tuple[neutral.Tool, ...], tuple[neutral.HostedTool, ...]]:
-    """The tools that the client runs and those it wants the upstream to run."""
-    if given is None:
-        return (), ()
+def _tools(
+    request: Json, losses: list[Loss]
+) -> tuple[tuple[neutral.Tool, ...], tuple[neutral.HostedTool, ...]]:
+    """The tools that the client runs and those it wants the upstream to run, as they are at this turn."""
+    given = [] if request.get("tools") is None else request["tools"]
     if not isinstance(given, list):
         raise bad_field("tools", "Input should be a valid list")
     tools: list[neutral.Tool] = []
     hosted: list[neutral.HostedTool] = []
-    for number, tool in enumerate(given):
+    for number, tool in enumerate(tools_in_effect(given, request.get("messages"), losses)):
         path = f"tools.{number}"
+        if is_placeholder(tool):
+            continue
         if not isinstance(tool, dict):
             raise bad_field(path, "Input should be an object")
         type = str(tool.get("type") or "custom")
@@ -182,7 +237,10 @@ Decode = Callable[[Block], Sequence[neutral.Block]]
 
 
 def _content(role: neutral.Role, content: object, path: str, losses: list[Loss]) -> tuple[neutral.Block, ...]:
-    """The blocks of a message. Unknown input of the user is an error, unknown output of a model a loss."""
+    """The blocks of a message. Unknown input of the user is an error, any other unknown block a loss.
+
+    What is an error once is one for the rest of the conversation, which the user may not be able to change.
+    """
     if isinstance(content, str):
         return (neutral.Text(content),) if content.strip() else ()
     blocks: list[neutral.Block] = []
@@ -191,7 +249,7 @@ def _content(role: neutral.Role, content: object, path: str, losses: list[Loss])
         decode = BLOCKS[role].get(str(kind))
         if decode is not None:
             blocks += decode(block)
-        elif role == "assistant":
+        elif role != "user":
             losses.append(Loss(block.path, f"no other protocol has blocks of type {kind!r}"))
         else:
             raise block.refuse(f"blocks of type {kind!r} are not supported in {role} messages")
@@ -303,10 +361,6 @@ def _nothing(_: Block) -> Sequence[neutral.Block]:
     return []
 
 
-def _compaction(block: Block) -> Sequence[neutral.Block]:
-    return _plain(block.optional("content"))
-
-
 PARTS: Mapping[str, Decode] = {
     "text": _text,
     "image": _image,
@@ -329,9 +383,9 @@ BLOCKS: Mapping[neutral.Role, Mapping[str, Decode]] = {
         "tool_use": _tool_use,
         "server_tool_use": _server_tool_use,
         "web_search_tool_result": _nothing,
-        "compaction": _compaction,
+        "compaction": _nothing,
     },
-    "system": {"text": _text},
+    "system": {"text": _text, ADDITION: _nothing, REMOVAL: _nothing},
 }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import BadRequest
-from switchyard.protocols.content import SUMMARY_HEADING, Part, summary_in
+from switchyard.protocols.content import Part, summary_in, summary_turn
 from switchyard.protocols.fields import decode_fields, lost_fields
 from switchyard.protocols.history import text_of
 from switchyard.protocols.neutral import Loss, ToolChoice
@@ -277,7 +277,7 @@ class Conversation:
         if summary is None:
             self._append("assistant", neutral.Compaction(payload))
         else:
-            self._append("user", neutral.Text(f"{SUMMARY_HEADING}\n\n{summary}"))
+            self._append("user", summary_turn(summary))
 
     def _trigger(self, _item: Json, _path: str) -> None:
         self.compact = True

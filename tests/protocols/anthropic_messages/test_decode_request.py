@@ -307,7 +307,6 @@ ASSISTANT_BLOCKS: list[tuple[tuple[dict[str, Any], ...], tuple[neutral.Block, ..
         (WebSearch("s", "q", (Citation("u", "t"),)),),
     ),
     (({"type": "server_tool_use", "id": "s", "name": "web_fetch", "input": {}},), ()),
-    (({"type": "compaction", "content": "So far."},), (Text("So far."),)),
 ]
 
 

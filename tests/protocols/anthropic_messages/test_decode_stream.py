@@ -13,6 +13,7 @@ from switchyard.protocols.neutral import (
     ErrorType,
     Failed,
     Finished,
+    Loss,
     Refusal,
     Signature,
     Started,
