@@ -74,6 +74,8 @@ class Attempt(msgspec.Struct):
     verdict: str = ""
     unlikely: str = ""
     """why the upstream probably does not serve the model: then its error says little"""
+    answer_protocol: ProtocolName | None = None
+    """of its answer, where that is another one"""
 
 
 class Outcome(StrEnum):

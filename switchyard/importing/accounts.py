@@ -38,7 +38,6 @@ AZURE_VERSION = "2024-10-21"
 AZURE_PATH = re.compile(r"/openai/deployments/([^/]+)")
 WITHOUT_EFFECT = frozenset(
     {
-        "responseFormat",
         "accountType",
         "groupId",
         "groupIds",
@@ -65,6 +64,7 @@ KNOWN = frozenset(
     {
         *ADDRESSES,
         "name",
+        "responseFormat",
         "apiKey",
         "api_key",
         "key",

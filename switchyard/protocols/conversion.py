@@ -164,13 +164,9 @@ class ConvertedReply(msgspec.Struct, frozen=True):
 
 
 def convert_response(
-    upstream: Codec, client: Codec, body: bytes, sent: SentRequest | None, request: neutral.Request
+    upstream: Codec, client: Codec, body: bytes, sent: SentRequest, request: neutral.Request
 ) -> ConvertedReply:
-    """A whole reply for the client: JSON, or records if it asked for a stream.
-
-    `sent` may be None where both speak the same protocol and only the form of the reply changes.
-    """
-    sent = sent or SentRequest(b"", Target(request.model, ""))
+    """A whole reply for the client: JSON, or records if it asked for a stream."""
     tally = _Tally(sent, request)
     events = [tally.filled(event) for event in _whole_walk(upstream, body, sent, request)]
     response = fold(events)

@@ -9,9 +9,10 @@ import msgspec
 from switchyard.exchange import Attempt, Exchange, Failure, FailureKind
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.conversion import StreamConversion
+from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, Usage, WireError
 from switchyard.protocols.passthrough.stream import PassthroughStream
-from switchyard.relay.attempt import HeldAnswer, Stream, attempt
+from switchyard.relay.attempt import HeldAnswer, Reader, Stream, attempt
 from switchyard.relay.credentials import KeyMissing, NoClientKey, fetch_key
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.failures import NESTED, AttemptFailed, protocol_failure, refused_failure
@@ -165,6 +166,23 @@ class Asking:
             return PassthroughStream(client, self._request.summary.model, prepared.hide_usage)
         return StreamConversion(codecs[prepared.protocol], client, prepared.sent, prepared.request)
 
+    def _reader(self, outgoing: Outgoing) -> Reader:
+        codecs, prepared = self._dependencies.codecs, outgoing.prepared
+        return Reader(
+            codecs[prepared.protocol], outgoing.stream, lambda form: self._reader_of_other(form, outgoing)
+        )
+
+    def _reader_of_other(self, form: ProtocolName, outgoing: Outgoing) -> Reader:
+        """For an answer in another protocol than the request. Raises AttemptFailed."""
+        codecs, client = self._dependencies.codecs, self._dependencies.codecs[self._request.protocol]
+        if outgoing.stream is None:
+            return Reader(codecs[form], None)
+        try:
+            request, sent = self._preparation.decoding(outgoing.prepared, form)
+        except BadRequest as refused:
+            raise AttemptFailed(refused_failure(refused)) from None
+        return Reader(codecs[form], StreamConversion(codecs[form], client, sent, request))
+
     def _send(
         self, started: Started, note: Attempt, outgoing: Outgoing, seconds_left: float
     ) -> Awaitable[HeldAnswer]:
@@ -193,8 +211,7 @@ class Asking:
                 upstream.is_demo,
                 upstream.name,
             ),
-            self._dependencies.codecs[note.protocol],
-            outgoing.stream,
+            self._reader(outgoing),
             timeouts,
             seconds_left=seconds_left,
             wall=time.time(),

@@ -1,15 +1,17 @@
 """Send a request to one upstream and hold the answer until it has content: the commit point."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 from msgspec.structs import replace
 
 from switchyard.exchange import Failure, FailureKind
+from switchyard.protocols.answer_form import FormFinder, form_of_whole
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.conversion import StreamConversion
 from switchyard.protocols.errors.retry_hints import with_hints
+from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import WireError
 from switchyard.protocols.passthrough.inspect import INSPECTORS, WholeSummary
 from switchyard.protocols.passthrough.stream import PassthroughStream
@@ -38,13 +40,29 @@ SHORTEST_SECONDS = 0.05
 Stream = PassthroughStream | StreamConversion
 
 
+class Reader(msgspec.Struct, frozen=True):
+    """How an answer is read. `stream` is None when the client wants one whole body.
+
+    `other` gives the reader for an answer in another protocol than the upstream was asked in.
+    """
+
+    codec: Codec
+    stream: Stream | None
+    other: Callable[[ProtocolName], "Reader"] | None = None
+
+    def reading(self, form: ProtocolName) -> "Reader":
+        """The reader for an answer in this protocol."""
+        return self if self.other is None or form == self.codec.protocol else self.other(form)
+
+
 class HeldAnswer(msgspec.Struct):
     """An answer past its commit point: what has arrived so far, and the reply that brings what follows.
 
-    With `stream` None the whole answer is in `head`, still in the upstream's protocol.
+    With `stream` None the whole answer is in `start`, in the upstream's protocol: the one that it looks like.
     """
 
     reply: Reply
+    protocol: ProtocolName
     start: bytes
     stream: Stream | None
     summary: WholeSummary | None = None
@@ -54,20 +72,19 @@ class HeldAnswer(msgspec.Struct):
 async def attempt(
     wire: SimulatingWire,
     call: Call,
-    codec: Codec,
-    stream: Stream | None,
+    reader: Reader,
     timeouts: Timeouts,
     *,
     seconds_left: float,
     wall: float,
 ) -> HeldAnswer:
-    """The answer, held at its commit point. `stream` is None when the client wants one whole body.
+    """The answer, held at its commit point.
 
     The model must begin to answer within `timeouts.first_byte` and the answer have content within `seconds_left`,
     whatever else the upstream sends until then; the body of a whole answer may take any time while it is not idle.
     Raises AttemptFailed; the connection is closed then, and on cancellation.
     """
-    first_byte = timeouts.first_byte if stream is not None else max(timeouts.first_byte, timeouts.idle)
+    first_byte = timeouts.first_byte if reader.stream is not None else max(timeouts.first_byte, timeouts.idle)
     patience = Patience(first_byte, timeouts.idle, max(seconds_left, SHORTEST_SECONDS))
     reply: Reply | None = None
     try:
@@ -75,9 +92,9 @@ async def attempt(
             reply = await wire.send(call)
             _expect_success(reply)
             if reply.status >= 400:
-                raise AttemptFailed(await _reported_failure(reply, codec))
+                raise AttemptFailed(await _reported_failure(reply, reader.codec))
             first = await _first_bytes(reply.chunks())
-            return await _hold(reply, first, codec, stream, patience)
+            return await _hold(reply, first, reader, patience)
     except BaseException as error:
         if reply is not None:
             await reply.close()
@@ -124,24 +141,39 @@ def _failure(error: WireError, body: bytes, content_type: str) -> Failure:
     return Failure(FailureKind.STATUS, error, body if len(body) <= MAX_KEPT_BYTES else b"", content_type)
 
 
-async def _hold(
-    reply: Reply, first: bytes | None, codec: Codec, stream: Stream | None, patience: Patience
-) -> HeldAnswer:
+async def _hold(reply: Reply, first: bytes | None, reader: Reader, patience: Patience) -> HeldAnswer:
     chunks = reply.chunks()
     if first is None:
         raise AttemptFailed(protocol_failure("answered without a body"))
     looks_like = _form_of(first)
     if looks_like == "json":
         body = _accepted(first if reply.has_ended else await _whole(first, _pieces(chunks, patience)))
-        return HeldAnswer(reply, body, None, _summary_without_error(codec, body))
+        form, summary = _summary_without_error(reader, body)
+        return HeldAnswer(reply, form, body, None, summary)
     if looks_like == "other":
         raise AttemptFailed(protocol_failure(f"answered {_described(reply, first)} instead of its protocol"))
-    if stream is None:
-        seen = PassthroughStream(codec, "")
+    form, first = await _recognized(first, chunks, reader.codec.protocol)
+    reader = reader.reading(form)
+    if reader.stream is None:
+        seen = PassthroughStream(reader.codec, "")
         body = _accepted(await _whole(first, _until_end(first, chunks, seen, patience)))
         _reject_broken_stream(seen)
-        return HeldAnswer(reply, body, None)
-    return HeldAnswer(reply, await _until_content(first, chunks, stream, patience), stream)
+        return HeldAnswer(reply, form, body, None)
+    start = await _until_content(first, chunks, reader.stream, patience)
+    return HeldAnswer(reply, form, start, reader.stream)
+
+
+async def _recognized(
+    first: bytes, chunks: AsyncIterator[bytes], expected: ProtocolName
+) -> tuple[ProtocolName, bytes]:
+    """The protocol of a stream, and all that has been read of it for that."""
+    finder, pieces = FormFinder(expected), [first]
+    while (form := finder.feed(pieces[-1])) is None:
+        chunk = await anext(chunks, None)
+        if chunk is None:
+            return expected, b"".join(pieces)
+        pieces.append(chunk)
+    return form, b"".join(pieces)
 
 
 async def _pieces(chunks: AsyncIterator[bytes], patience: Patience) -> AsyncIterator[bytes]:
@@ -204,16 +236,23 @@ def _accepted(body: bytes) -> bytes:
     return body
 
 
-def _summary_without_error(codec: Codec, body: bytes) -> WholeSummary:
-    """Some upstreams report errors with status 200; others send incomplete JSON. Raises AttemptFailed."""
+def _summary_without_error(reader: Reader, body: bytes) -> tuple[ProtocolName, WholeSummary]:
+    """The protocol of the answer, and what it reports.
+
+    Some upstreams report errors with status 200; others send incomplete JSON. Raises AttemptFailed.
+    """
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
     except msgspec.DecodeError:
         raise AttemptFailed(protocol_failure("sent JSON that breaks off or is broken")) from None
-    summary = INSPECTORS[codec.protocol].summarize_whole(body)
+    form = reader.codec.protocol
+    summary = INSPECTORS[form].summarize_whole(body)
+    if summary.error is not None and (other := form_of_whole(body)) not in (None, form):
+        form = reader.reading(other).codec.protocol
+        summary = INSPECTORS[form].summarize_whole(body)
     if summary.error is not None:
         raise AttemptFailed(_failure(summary.error, body, "application/json"))
-    return summary
+    return form, summary
 
 
 async def _until_end(

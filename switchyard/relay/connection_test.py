@@ -1,11 +1,12 @@
 """Test the connection to one upstream, step by step, up to its model's answer; find the address it listens at."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 from msgspec.structs import replace as changed
 
 from switchyard.exchange import Attempt, FailureKind
+from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.isolated import ProbeResult, ask_isolated, usual_model
@@ -16,6 +17,11 @@ from switchyard.settings import Upstream, timeouts_of
 
 PATIENCE_SECONDS = 60.0
 KIND = "test"
+FORMS: Mapping[ProtocolName, str] = {
+    "messages": "Anthropic Messages",
+    "chat": "OpenAI Chat Completions",
+    "responses": "OpenAI Responses",
+}
 CLIENTS_KEY = (
     "this entry passes the client's own key on, and a test has none; send a request with a client instead"
 )
@@ -116,6 +122,8 @@ def _steps_of(result: ProbeResult, upstream: Upstream) -> tuple[Step, ...]:
     if result.ok and last is not None:
         first = (last.first_byte or whole) - last.started
         text = result.text or "(no text in so few tokens)"
+        if last.answer_protocol is not None:
+            text = f"{text} (answers in the form of {FORMS[last.answer_protocol]})"
         return (
             Step("status", True, first, str(last.status)),
             Step("answer", True, max(whole - last.started - first, 0.0), text),

@@ -18,6 +18,7 @@ from switchyard.protocols.estimate import estimate_tokens
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.passthrough import prepare as passthrough
 from switchyard.protocols.presets import capabilities_of
+from switchyard.protocols.tools.names import unique_names
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.lineup import Candidate
 from switchyard.settings import Upstream
@@ -110,6 +111,15 @@ class Preparation:
         if self._prompt_tokens is None:
             self._prompt_tokens = estimate_tokens(self.decoded())
         return self._prompt_tokens
+
+    def decoding(self, prepared: Prepared, form: ProtocolName) -> tuple[neutral.Request, SentRequest]:
+        """What decoding an answer in this protocol needs, even of a request that was passed. Raises BadRequest."""
+        request = prepared.request or self.decoded()
+        if prepared.sent is not None:
+            return request, prepared.sent
+        is_own = form == prepared.protocol
+        names = {} if is_own else unique_names(list(request.tools))
+        return request, SentRequest(b"", prepared.target, names)
 
     def _converted(
         self, candidate: Candidate, target: Target, protocol: ProtocolName, *, strips_all: bool

@@ -78,6 +78,8 @@ class Retries:
             return outcome
         self._reports.succeeded(started)
         note.first_byte, note.status = self._stopwatch.seconds(), outcome.held.reply.status
+        if outcome.held.protocol != note.protocol:
+            note.answer_protocol = outcome.held.protocol
         return outcome
 
     # --- after a failure -------------------------------------------------------------

@@ -37,16 +37,17 @@ def whole_answer(
 ) -> Whole:
     """The client's answer. Raises AttemptFailed if what came is no answer after all."""
     summary = held.summary
-    if prepared.sent is None and not request.summary.stream and summary is not None:
+    is_own_form = prepared.sent is None and held.protocol == request.protocol
+    if is_own_form and not request.summary.stream and summary is not None:
         return Whole(rewrite_model_name(held.start, request.summary.model), summary.usage, summary.signatures)
     try:
-        asked = prepared.request or preparation.decoded()
+        asked, sent = preparation.decoding(prepared, held.protocol)
     except BadRequest as refused:
         raise AttemptFailed(refused_failure(refused)) from None
     client = codecs[request.protocol]
     if request.compact_endpoint:
         client = replace(client, encode_response=encode_compact_response)
-    converted = convert_response(codecs[prepared.protocol], client, held.start, prepared.sent, asked)
+    converted = convert_response(codecs[held.protocol], client, held.start, sent, asked)
     if converted.failed is not None:
         raise AttemptFailed(Failure(FailureKind.STATUS, converted.failed))
     return Whole(converted.body, converted.usage, losses=converted.losses)

@@ -12,9 +12,11 @@ from tests.bed.asking import PATHS, ask, error_of, question, text_of, usage_of
 from tests.bed.daemon import Daemon, Document, Response, request, settings, upstream
 from tests.bed.upstream import Received, Script, ScriptedUpstream, answer, stream, whole
 from tests.bed.wire import PROTOCOLS, Call, Protocol, Reply, Usage, error_body
+from tests.protocols.sdks import said_to
 
 USAGE = Usage(fresh=1000, cache_read=300, cache_write=0, output=77, reasoning=0)
-CALL = Call("look", {"where": "ü", "deep": {"n": [1, 2]}}, "call_1")
+ARGUMENTS = {"where": "ü", "deep": {"n": [1, 2]}}
+CALL = Call("look", ARGUMENTS, "call_1")
 REPLY = Reply("Let me look.", calls=(CALL,), usage=USAGE)
 PAIRS = [(client, spoken) for client in PROTOCOLS for spoken in PROTOCOLS]
 FORMS = [True, False]
@@ -460,3 +462,54 @@ def test_an_error_inside_a_good_status_is_an_error_for_the_client(
     response = bed.ask(client, spoken, streamed)
     assert response.status >= 500
     assert "Overloaded" in error_of(client, response)["message"]
+
+
+# --- answers in another protocol ---------------------------------------------------
+
+
+def in_form(form: Protocol, streamed: bool, opening: bytes = b"") -> Callable[[Received], Script]:
+    """The answer in this protocol, whatever the request was in."""
+    if streamed:
+        return lambda _: stream([opening, *wire.records(form, REPLY, "m")])
+    return lambda _: whole(200, wire.body(form, REPLY, "m"))
+
+
+OTHER_FORMS = [(client, spoken, form) for client, spoken in PAIRS for form in PROTOCOLS if form != spoken]
+OPENINGS = [b"", b": PROCESSING\n\n", b'event: ping\ndata: {"type":"ping"}\n\n']
+
+
+@pytest.mark.parametrize(("client", "spoken", "form"), OTHER_FORMS)
+def test_an_answer_is_decoded_by_its_own_form(
+    bed: Bed, client: Protocol, spoken: Protocol, form: Protocol
+) -> None:
+    for wants_stream, is_stream in [(a, b) for a in FORMS for b in FORMS]:
+        bed.server.script(in_form(form, is_stream))
+        response = bed.ask(client, spoken, wants_stream)
+        case = (wants_stream, is_stream)
+        assert (response.status, text_of(client, response)) == (200, "Let me look."), (case, response.body)
+        [(_, name, arguments)] = calls_of(client, response)
+        assert (name, json.loads(arguments)) == ("look", ARGUMENTS), case
+        if wants_stream:
+            assert said_to(client, response.body).calls == (("look", ARGUMENTS),), case
+        last = bed.last_line()
+        assert (last["outcome"], last["usage"]["output"]) == ("ok", 77), last
+
+
+@pytest.mark.parametrize("opening", OPENINGS)
+@pytest.mark.parametrize("client", PROTOCOLS)
+def test_the_form_is_found_behind_comments_and_pings(bed: Bed, client: Protocol, opening: bytes) -> None:
+    for spoken in PROTOCOLS:
+        for form in PROTOCOLS:
+            bed.server.script(in_form(form, True, opening))
+            for wants_stream in FORMS:
+                response = bed.ask(client, spoken, wants_stream)
+                assert (response.status, text_of(client, response)) == (200, "Let me look."), (spoken, form)
+
+
+def test_a_freeform_call_in_another_form_is_the_clients_own(bed: Bed) -> None:
+    """What a Responses client gets from a Responses upstream that answers as a Chat one."""
+    patch = {"type": "custom", "name": "apply_patch", "description": "d"}
+    call = Reply(calls=(Call("apply_patch", {"input": "*** Begin Patch"}, "call_1"),))
+    bed.server.script(lambda _: stream(wire.records("chat", call, "m")))
+    response = bed.ask("responses", "responses", True, tools=[patch])
+    assert said_to("responses", response.body).calls == (("apply_patch", "*** Begin Patch"),)

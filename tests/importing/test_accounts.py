@@ -144,7 +144,7 @@ def test_a_ccr_account_is_mapped_whole() -> None:
             "weird": 1,
         }
     ]
-    assert imported.notes == ('accounts[0] "vllm": without effect: responseFormat',)
+    assert imported.notes == ()
     assert parse(imported.document).warnings == ("$.upstreams[0].weird: unknown field, kept without effect",)
 
 

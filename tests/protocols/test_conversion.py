@@ -203,7 +203,7 @@ def test_a_stream_is_reported_as_json_where_that_was_asked_for() -> None:
 
 
 def test_the_form_changes_within_one_protocol_too() -> None:
-    converted = convert_response(CHAT, CHAT, JSON, None, REQUEST)
+    converted = convert_response(CHAT, CHAT, JSON, sent_by(), REQUEST)
     check_chat_stream(records_of(converted.body), include_usage=False)
     assert converted.usage == Usage(input=30, cache_read=20, output=9)
 

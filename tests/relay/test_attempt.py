@@ -10,7 +10,7 @@ from switchyard.exchange import FailureKind
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.passthrough.stream import PassthroughStream
-from switchyard.relay.attempt import HeldAnswer, attempt
+from switchyard.relay.attempt import HeldAnswer, Reader, attempt
 from switchyard.relay.failures import AttemptFailed
 from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.upstream import Call, Reply
@@ -80,7 +80,12 @@ def attempted(
         stream = PassthroughStream(codec, "m") if wants_stream else None
         dependencies = cast(SimulatingWire, FakeWire(pieces, label, pauses or []))
         held: HeldAnswer = await attempt(
-            dependencies, CALL, codec, stream, timeouts or Timeouts(), seconds_left=seconds_left, wall=0.0
+            dependencies,
+            CALL,
+            Reader(codec, stream),
+            timeouts or Timeouts(),
+            seconds_left=seconds_left,
+            wall=0.0,
         )
         rest = b"".join([chunk async for chunk in held.reply.chunks()]) if reads_on else b""
         return held.start + (stream.feed(rest) if stream is not None else rest)
@@ -171,7 +176,7 @@ def failed_at(protocol: Protocol, pieces: list[bytes], pauses: list[float], want
         stream = PassthroughStream(codec, "m") if wants_stream else None
         dependencies = cast(SimulatingWire, FakeWire(pieces, "text/event-stream", pauses))
         with pytest.raises(AttemptFailed) as failed:
-            await attempt(dependencies, CALL, codec, stream, LIMITS, seconds_left=600.0, wall=0.0)
+            await attempt(dependencies, CALL, Reader(codec, stream), LIMITS, seconds_left=600.0, wall=0.0)
         return failed.value.failure.kind, now()
 
     return run(scenario())
@@ -242,7 +247,7 @@ def refused(status: int, pieces: list[bytes], headers: Headers, *, wants_stream:
         dependencies = cast(SimulatingWire, FakeWire(pieces, "", [], status, headers))
         with pytest.raises(AttemptFailed) as failed:
             await attempt(
-                dependencies, CALL, codec, stream, Timeouts(), seconds_left=9.0, wall=1_800_000_000.0
+                dependencies, CALL, Reader(codec, stream), Timeouts(), seconds_left=9.0, wall=1_800_000_000.0
             )
         return failed.value.failure.error
 

@@ -204,3 +204,19 @@ def test_the_key_is_never_repeated() -> None:
     with ScriptedUpstream(status(401, "Incorrect API key provided: sk-of-u")) as server:
         report = report_on(entry(server.url))
     assert report.steps[-1].detail == "401 Incorrect API key provided: [key]"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "form", "name"),
+    [
+        ("messages", "chat", "OpenAI Chat Completions"),
+        ("chat", "responses", "OpenAI Responses"),
+        ("responses", "messages", "Anthropic Messages"),
+    ],
+)
+def test_an_answer_in_another_form_is_named(protocol: Protocol, form: Protocol, name: str) -> None:
+    answers = fixed(whole(200, wire.body(form, wire.Reply("pong"), "m")))
+    with ScriptedUpstream(answers) as server:
+        report = report_on(entry(server.url, protocol))
+        assert report.ok
+        assert reported(report)[-1] == ("answer", True, f"pong (answers in the form of {name})")

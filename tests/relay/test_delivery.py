@@ -100,7 +100,7 @@ def deliver(
         got = Delivered(write_seconds)
         stream = stream_between(protocol, client or protocol)
         reply = FakeReply(records, seconds, end)
-        held = HeldAnswer(cast(Reply, reply), b"", stream)
+        held = HeldAnswer(cast(Reply, reply), protocol, b"", stream)
         keep_alive = KeepAlive(got, 15.0, [], stream.keep_alive)
 
         delivered = await deliver_stream(held, stream, keep_alive, idle)
