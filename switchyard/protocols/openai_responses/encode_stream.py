@@ -31,10 +31,10 @@ _encode = msgspec.json.Encoder().encode
 
 def encode_response(response: neutral.Response, request: neutral.Request) -> bytes:
     """The response object that a stream of this reply ends with."""
-    encoder = StreamEncoder(request)
+    encoder = _WholeEncoder(request)
     for event in unfold(response):
         encoder.encode(event)
-    return msgspec.json.encode(encoder.final)
+    return _encode(encoder.final)
 
 
 class StreamEncoder:
@@ -358,6 +358,13 @@ class StreamEncoder:
         sequence = self._sequence
         self._sequence = sequence + 1
         return sse.encode(_encode({"type": type, **fields, "sequence_number": sequence}), type)
+
+
+class _WholeEncoder(StreamEncoder):
+    """Only the final response counts: no record is written."""
+
+    def _record(self, type: str, **fields: object) -> bytes:
+        return b""
 
 
 def encrypted_content(signature: neutral.Signature, thought: str, *, redacted: bool) -> str:

@@ -25,6 +25,11 @@ ECHO_DEFAULTS: Json = {
 """Fields of a request that its response repeats, and their defaults."""
 
 
+ENCODED_DEFAULTS: Json = {
+    name: msgspec.Raw(msgspec.json.encode(value)) for name, value in ECHO_DEFAULTS.items()
+}
+
+
 def echo_of(body: Json) -> Json:
     """What of the client's body its response will repeat."""
     return {field: body[field] for field in ECHO_DEFAULTS if body.get(field) is not None}
@@ -32,9 +37,10 @@ def echo_of(body: Json) -> Json:
 
 def skeleton(request: neutral.Request, id: str) -> Json:
     """The part of the response object that stays the same; the echo as raw JSON, since it is sent three times."""
-    echo = {
-        field: msgspec.Raw(msgspec.json.encode(request.echo.get(field, default)))
-        for field, default in ECHO_DEFAULTS.items()
+    given = {
+        name: msgspec.Raw(msgspec.json.encode(request.echo[name]))
+        for name in ECHO_DEFAULTS
+        if name in request.echo
     }
     return {
         "id": id,
@@ -42,7 +48,8 @@ def skeleton(request: neutral.Request, id: str) -> Json:
         "created_at": request.received_at,
         "model": request.model,
         "background": False,
-        **echo,
+        **ENCODED_DEFAULTS,
+        **given,
     }
 
 
