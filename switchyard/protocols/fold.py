@@ -1,15 +1,12 @@
 """Fold a stream of events into a whole reply, and unfold it again: one walk, so that both forms always agree."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-import msgspec
 from msgspec.structs import replace
 
 from switchyard.protocols import neutral
-from switchyard.protocols.codec import StreamEncoder
 from switchyard.protocols.neutral import WireError
 from switchyard.protocols.walk import CUT_OFF
-from switchyard.protocols.wire import Json
 
 
 def fold(events: Iterable[neutral.Event]) -> neutral.Response | WireError:
@@ -26,14 +23,6 @@ def unfold(response: neutral.Response) -> list[neutral.Event]:
     for index, block in enumerate(response.content):
         events += _unfolded(block, response.citations.get(index, ()), response.incomplete)
     return [*events, neutral.Finished(response.stop_reason, response.usage, response.stop_sequence)]
-
-
-def records_of(encoder: StreamEncoder, response: neutral.Response) -> Iterator[Json]:
-    """The JSON of all records in the stream of this reply: whole replies are put together from them."""
-    for event in unfold(response):
-        for line in encoder.encode(event).split(b"\n"):
-            if line.startswith(b"data: {"):
-                yield msgspec.json.decode(line[6:])
 
 
 class Folding:

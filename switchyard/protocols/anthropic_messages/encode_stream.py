@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from switchyard.protocols import neutral
+from switchyard.protocols.anthropic_messages.encode_request import text_block
 from switchyard.protocols.anthropic_messages.signatures import is_redacted, sealed
 from switchyard.protocols.anthropic_messages.wire import (
     FABRICATED_SEARCH_ID,
@@ -17,7 +18,6 @@ from switchyard.protocols.anthropic_messages.wire import (
     arguments_of,
 )
 from switchyard.protocols.errors.table import error_record
-from switchyard.protocols.fold import records_of
 from switchyard.protocols.ids import anthropic_call_id, new_id
 from switchyard.protocols.neutral import Delta, StopReason
 from switchyard.protocols.sse import encode, quoted
@@ -34,32 +34,7 @@ _encode_json = msgspec.json.encode
 
 def encode_response(response: neutral.Response, request: neutral.Request) -> bytes:
     """The message that a program puts together from the stream of this reply."""
-    message: Json = {}
-    for event in records_of(StreamEncoder(request), response):
-        match event["type"]:
-            case "message_start":
-                message = event["message"]
-            case "content_block_start":
-                message["content"].append(event["content_block"])
-            case "content_block_delta":
-                _extend(message["content"][-1], event["delta"])
-            case "message_delta":
-                message |= {**event["delta"], "usage": event["usage"]}
-    for block in message["content"]:
-        if isinstance(block.get("input"), str):
-            block["input"] = arguments_of(block["input"])
-    return msgspec.json.encode(message)
-
-
-def _extend(block: Json, delta: Json) -> None:
-    match delta["type"]:
-        case "input_json_delta":
-            block["input"] = (block["input"] or "") + delta["partial_json"]
-        case "citations_delta":
-            block.setdefault("citations", []).append(delta["citation"])
-        case kind:
-            field = kind.removesuffix("_delta")
-            block[field] += delta[field]
+    return _encode_json(StreamEncoder(request).whole(response))
 
 
 class StreamEncoder:
@@ -92,9 +67,43 @@ class StreamEncoder:
         """Clients skip it even before `message_start`."""
         return PING
 
+    def whole(self, response: neutral.Response) -> Json:
+        """What all records of this reply add up to, without writing them."""
+        message = self._message(response.usage)
+        for index, block in enumerate(response.content):
+            message["content"] += self._whole_blocks(block, response.citations.get(index, ()))
+        message |= self._ending(response.stop_reason, response.stop_sequence)
+        message["usage"] = self._reported(response.usage)
+        return message
+
+    def _whole_blocks(self, block: neutral.Block, citations: tuple[neutral.Citation, ...]) -> list[Json]:
+        match block:
+            case neutral.Text(text):
+                return self._whole_text(text, citations)
+            case neutral.Refusal(text):
+                self._refusal.append(text)
+                return [text_block(text)] if text else []
+            case neutral.Thinking(text, signature):
+                return [_thinking(text, signature)] if text or signature is not None else []
+            case neutral.ToolCall():
+                return [{**self._call(block), "input": arguments_of(block.arguments)}]
+            case neutral.WebSearch() if self._searches_are_wanted:
+                return list(self._search_blocks(block))
+        return []
+
+    def _whole_text(self, text: str, citations: tuple[neutral.Citation, ...]) -> list[Json]:
+        block = text_block(text)
+        if citations and self._searches_are_wanted:
+            block["citations"] = [_citation_of(citation) for citation in citations]
+            return [block]
+        return [block] if text else []
+
     def _started(self, event: neutral.Started) -> bytes:
         self._usage = event.usage
-        message: Json = {
+        return _record({"type": "message_start", "message": self._message(event.usage)})
+
+    def _message(self, usage: neutral.Usage | None) -> Json:
+        return {
             "id": new_id("msg_"),
             "type": "message",
             "role": "assistant",
@@ -102,15 +111,14 @@ class StreamEncoder:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": anthropic_usage(event.usage or neutral.Usage()),
+            "usage": anthropic_usage(usage or neutral.Usage()),
         }
-        return _record({"type": "message_start", "message": message})
 
     def _block_started(self, event: neutral.BlockStarted) -> bytes:
         self._block = block = event.block
         match block:
             case neutral.Text() | neutral.Refusal():
-                self._prepare({"type": "text", "text": ""}, "text_delta", "text")
+                self._prepare(text_block(""), "text_delta", "text")
             case neutral.Thinking():
                 self._prepare(
                     {"type": "thinking", "thinking": "", "signature": ""}, "thinking_delta", "thinking"
@@ -122,13 +130,15 @@ class StreamEncoder:
         return b""
 
     def _call_started(self, call: neutral.ToolCall) -> bytes:
-        self._called = True
-        id = anthropic_call_id(call.id) if call.id else new_id("toolu_")
-        start = {"type": "tool_use", "id": id, "name": call.name, "input": {}}
-        self._prepare(start, "input_json_delta", "partial_json")
+        self._prepare(self._call(call), "input_json_delta", "partial_json")
         opening, self._opening = self._opening, b""
         self._held = []
         return opening + self._delta_start + b'""' + DELTA_END
+
+    def _call(self, call: neutral.ToolCall) -> Json:
+        self._called = True
+        id = anthropic_call_id(call.id) if call.id else new_id("toolu_")
+        return {"type": "tool_use", "id": id, "name": call.name, "input": {}}
 
     def _prepare(self, start: Json, delta: str, field: str) -> None:
         """The records of this block, as far as they are known before its content is."""
@@ -174,7 +184,7 @@ class StreamEncoder:
                 if opening and signature is None:
                     return b""
                 if opening and signature is not None and is_redacted(signature):
-                    return self._whole_block({"type": "redacted_thinking", "data": sealed(signature)})
+                    return self._whole_block(_thinking("", signature))
                 before = opening + self._signature(sealed(signature))
             case neutral.ToolCall():
                 before = self._held_arguments()
@@ -209,28 +219,40 @@ class StreamEncoder:
         return start + self._block_stop()
 
     def _search(self, search: neutral.WebSearch) -> bytes:
-        self._searches += 1
-        use, result = _search_blocks(search)
+        use, result = self._search_blocks(search)
         query, use["input"] = use["input"], {}
         self._prepare(use, "input_json_delta", "partial_json")
         opening, self._opening = self._opening, b""
         asked = self._delta_start + quoted(_encode_json(query).decode()) + DELTA_END
         return opening + asked + self._block_stop() + self._whole_block(result)
 
+    def _search_blocks(self, search: neutral.WebSearch) -> tuple[Json, Json]:
+        self._searches += 1
+        return _search_blocks(search)
+
     def _finished(self, event: neutral.Finished) -> bytes:
-        reason = settled(event.stop_reason, called=self._called)
         usage = self._usage or neutral.Usage()
         if event.usage is not None:
             usage = usage.merged(event.usage)
-        sequence = event.stop_sequence if reason is StopReason.STOP_SEQUENCE else None
-        delta: Json = {"stop_reason": STOP_WORDS[reason], "stop_sequence": sequence}
+        delta = self._ending(event.stop_reason, event.stop_sequence)
+        return (
+            _record({"type": "message_delta", "delta": delta, "usage": self._reported(usage)}) + MESSAGE_STOP
+        )
+
+    def _ending(self, stop_reason: StopReason, stop_sequence: str | None) -> Json:
+        reason = settled(stop_reason, called=self._called)
+        sequence = stop_sequence if reason is StopReason.STOP_SEQUENCE else None
+        ending: Json = {"stop_reason": STOP_WORDS[reason], "stop_sequence": sequence}
         if reason is StopReason.REFUSAL:
             explanation = "".join(self._refusal) or None
-            delta["stop_details"] = {"type": "refusal", "category": None, "explanation": explanation}
-        reported = anthropic_usage(usage)
+            ending["stop_details"] = {"type": "refusal", "category": None, "explanation": explanation}
+        return ending
+
+    def _reported(self, usage: neutral.Usage | None) -> Json:
+        reported = anthropic_usage(usage or neutral.Usage())
         if self._searches:
             reported["server_tool_use"] = {"web_search_requests": self._searches}
-        return _record({"type": "message_delta", "delta": delta, "usage": reported}) + MESSAGE_STOP
+        return reported
 
     def _failed(self, event: neutral.Failed) -> bytes:
         return error_record("messages", event.error)
@@ -245,6 +267,12 @@ WRITERS: Mapping[type, Callable[[StreamEncoder, Any], bytes]] = {
     neutral.Finished: StreamEncoder._finished,
     neutral.Failed: StreamEncoder._failed,
 }
+
+
+def _thinking(text: str, signature: neutral.Signature | None) -> Json:
+    if not text and signature is not None and is_redacted(signature):
+        return {"type": "redacted_thinking", "data": sealed(signature)}
+    return {"type": "thinking", "thinking": text, "signature": sealed(signature)}
 
 
 def _citation_of(citation: neutral.Citation) -> Json:

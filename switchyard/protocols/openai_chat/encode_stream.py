@@ -8,11 +8,9 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import msgspec
-from msgspec.structs import replace
 
 from switchyard.protocols import neutral
 from switchyard.protocols.errors.table import error_record
-from switchyard.protocols.fold import records_of
 from switchyard.protocols.ids import new_id, openai_call_id
 from switchyard.protocols.openai_chat.wire import finish_reason
 from switchyard.protocols.sse import on_one_line, quoted
@@ -22,42 +20,77 @@ from switchyard.protocols.wire import Json
 KEEP_ALIVE = b": keep-alive\n\n"
 DONE = b"data: [DONE]\n\n"
 EMPTY_ARGUMENTS = "{}"
+FUNCTION, CUSTOM = ("function", "arguments"), ("custom", "input")
+"""The type of a call, and the field that has its text."""
 
 _encode = msgspec.json.Encoder().encode
 
 
 def encode_response(response: neutral.Response, request: neutral.Request) -> bytes:
     """The completion that a program puts together from the stream of this reply."""
-    message: Json = {"role": "assistant", "content": "", "refusal": None, "annotations": []}
-    reason, chunk = None, {}
-    for chunk in records_of(StreamEncoder(replace(request, include_usage=True)), response):
-        for choice in chunk["choices"]:
-            _extend(message, choice["delta"])
-            reason = choice["finish_reason"]
-    if not message["content"] and (message["refusal"] or "tool_calls" in message):
+    refused = any(isinstance(block, neutral.Refusal) for block in response.content)
+    choice = {
+        "index": 0,
+        "message": _message(response),
+        "logprobs": None,
+        "finish_reason": finish_reason(response.stop_reason, refused=refused),
+    }
+    completion = {
+        "id": new_id("chatcmpl-"),
+        "object": "chat.completion",
+        "created": request.received_at,
+        "model": request.model,
+        "choices": [choice],
+        "usage": chat_usage(response.usage or neutral.Usage()),
+    }
+    return _encode(completion)
+
+
+def _message(response: neutral.Response) -> Json:
+    """Texts of one kind run on; `content` is null where a refusal or calls stand for it."""
+    texts: list[str] = []
+    refusals: list[str] = []
+    thoughts: list[str] = []
+    calls: list[Json] = []
+    annotations: list[Json] = []
+    start = length = 0
+    for position, block in enumerate(response.content):
+        match block:
+            case neutral.Text(text):
+                texts.append(text)
+                start, length = length, length + len(text)
+            case neutral.Refusal(text):
+                refusals.append(text)
+            case neutral.Thinking(text):
+                thoughts.append(text)
+            case neutral.ToolCall():
+                calls.append(_whole_call(block, is_complete=block.id not in response.incomplete))
+        for citation in response.citations.get(position, ()):
+            annotations.append(_annotation(citation, start, length))
+    content, refusal = "".join(texts), "".join(refusals) or None
+    message: Json = {"role": "assistant", "content": content, "refusal": refusal, "annotations": annotations}
+    if not content and (refusal or calls):
         message["content"] = None
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
-    return msgspec.json.encode({**chunk, "object": "chat.completion", "choices": [choice]})
+    if thought := "".join(thoughts):
+        message["reasoning_content"] = thought
+    if calls:
+        message["tool_calls"] = calls
+    return message
 
 
-def _extend(message: Json, delta: Json) -> None:
-    for field, piece in delta.items():
-        match field:
-            case "annotations":
-                message[field] += piece
-            case "tool_calls":
-                _extend_call(message.setdefault(field, []), piece[0])
-            case "content" | "refusal" | "reasoning_content":
-                message[field] = (message.get(field) or "") + piece
+def _whole_call(call: neutral.ToolCall, *, is_complete: bool) -> Json:
+    owes_object = is_complete and call.kind != "custom" and not call.arguments
+    return _call(call, EMPTY_ARGUMENTS if owes_object else call.arguments)
 
 
-def _extend_call(calls: list[Json], fragment: Json) -> None:
-    if fragment.pop("index") == len(calls):
-        calls.append(fragment)
-        return
-    for kind, piece in fragment.items():
-        for field, text in piece.items():
-            calls[-1][kind][field] += text
+def _call(call: neutral.ToolCall, text: str) -> Json:
+    kind, field = CUSTOM if call.kind == "custom" else FUNCTION
+    return {"id": openai_call_id(call.id), "type": kind, kind: {"name": call.name, field: text}}
+
+
+def _annotation(citation: neutral.Citation, start: int, end: int) -> Json:
+    source = {"start_index": start, "end_index": end, "title": citation.title, "url": citation.url}
+    return {"type": "url_citation", "url_citation": source}
 
 
 class StreamEncoder:
@@ -120,13 +153,11 @@ class StreamEncoder:
     def _start_call(self, call: neutral.ToolCall) -> bytes:
         self._calls += 1
         self._arguments_text = call.kind == "custom"
-        kind, field = (b"custom", b"input") if call.kind == "custom" else (b"function", b"arguments")
-        at = b'{"tool_calls":[{"index":%d' % self._calls
-        self._set_field(b'%b,"%b":{"%b":' % (at, kind, field), b"}}]}")
-        return self._chunk(
-            b'%b,"id":%b,"type":"%b","%b":{"name":%b,"%b":""}}]}'
-            % (at, quoted(openai_call_id(call.id)), kind, kind, quoted(call.name), field)
-        )
+        kind, field = CUSTOM if call.kind == "custom" else FUNCTION
+        opening = f'{{"tool_calls":[{{"index":{self._calls},"{kind}":{{"{field}":'
+        self._set_field(opening.encode(), b"}}]}")
+        fragment = {"index": self._calls, **_call(call, "")}
+        return self._chunk(b'{"tool_calls":[%b]}' % on_one_line(_encode(fragment)))
 
     def _cite(self, citation: neutral.Citation) -> bytes:
         self._citations.append(citation)
@@ -140,14 +171,10 @@ class StreamEncoder:
 
     def _cited(self) -> bytes:
         """Annotations follow the text that they are about, as only then its place is known."""
-        annotations = [self._annotation(citation) for citation in self._citations]
+        start, end = self._text_start, self._text_length
+        annotations = [_annotation(citation, start, end) for citation in self._citations]
         self._citations = []
         return self._chunk(b'{"annotations":%b}' % on_one_line(_encode(annotations)))
-
-    def _annotation(self, citation: neutral.Citation) -> Json:
-        place = {"start_index": self._text_start, "end_index": self._text_length}
-        source = {**place, "title": citation.title, "url": citation.url}
-        return {"type": "url_citation", "url_citation": source}
 
     def _finish(self, event: neutral.Finished) -> bytes:
         self._ended = True
