@@ -27,9 +27,11 @@ from switchyard.schema import json_schema  # noqa: E402
 from switchyard.settings import (  # noqa: E402
     Activation,
     Budget,
+    Condition,
     Failover,
     ModelRule,
     Price,
+    RouteRule,
     Settings,
     TextRule,
     TimeoutOverrides,
@@ -48,6 +50,12 @@ SECTIONS: tuple[tuple[type[msgspec.Struct], str, str], ...] = (
         "For everything together, and as `budget` of one upstream. The currency is that of the prices.",
     ),
     (ModelRule, "model_rules", "Each item of the list `model_rules`."),
+    (RouteRule, "routes", "Each item of the list `routes`. [Rules](routing.md#rules) has examples."),
+    (
+        Condition,
+        "when",
+        "`when` of a rule: all fields that are set must match. A list matches if one of its items does.",
+    ),
     (Failover, "failover", "[When upstreams fail](failures.md) explains how these work together."),
     (TextRule, "on_text", "Each item of the list `failover.on_text`."),
     (Price, "prices", "`prices` maps the name of a model, or a pattern, to an object of these fields."),
@@ -261,7 +269,7 @@ def value_of(hint: Any) -> str:
 def _default(field: msgspec.structs.FieldInfo) -> str:
     if field.required:
         return "required"
-    if field.name == "protocol":
+    if field.name == "protocol" and field.default:  # of an upstream; in a condition there is none
         return "required, but for the demo"
     value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
     if value is None or isinstance(value, msgspec.Struct):

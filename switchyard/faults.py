@@ -99,8 +99,12 @@ class Inspection:
         meaning = self.meanings.get((kind, name))
         misfit = any(fault.path == path for fault in self.faults[before:])
         if meaning is not None and raw is not None and not misfit:
-            for below, expected, found in meaning(raw):
-                self._add(path + below, expected, found)
+            self.note(path, meaning(raw))
+
+    def note(self, path: str, findings: Iterable[Finding]) -> None:
+        """The findings of a check that concerns several fields."""
+        for below, expected, found in findings:
+            self._add(path + below, expected, found)
 
     def value(self, hint: Any, raw: Any, path: str) -> None:
         hint, meta = unwrapped(hint)

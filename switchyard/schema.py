@@ -27,6 +27,10 @@ FIELDS: dict[str, dict[str, About]] = {
             "Renames models before an upstream is chosen; the first rule that matches applies.",
             [{"from": "claude-3-5-haiku-*", "to": "claude-sonnet-4-5-20250929"}],
         ),
+        "routes": About(
+            "Which upstreams certain requests go to first; the first rule that matches applies.",
+            [{"when": {"tokens_over": 60000}, "model": "gemini-3-pro"}],
+        ),
         "failover": About("What happens when an upstream fails.", {"hold_seconds": 600}),
         "timeouts": About("Timeouts for all upstreams that do not set their own.", {"idle": 600}),
         "client_keys": About(
@@ -147,6 +151,41 @@ FIELDS: dict[str, dict[str, About]] = {
         "clients": About("The clients whose requests the rule applies to.", ["chat"]),
         "protocols": About("The upstream protocols that the rule applies to.", ["messages"]),
     },
+    "RouteRule": {
+        "name": About("Shown in the details of a request instead of the rule's number.", "sub-agents"),
+        "when": About("The requests that the rule applies to. Empty: every request.", {"subagent": True}),
+        "upstreams": About("The upstreams that are tried first, in this order.", ["local"]),
+        "only": About("true: no other upstream gets these requests.", True),
+        "model": About(
+            "The model that is requested of `upstreams` instead; of every upstream if the rule names none.",
+            "qwen3-coder",
+        ),
+        "effort": About("The reasoning effort for `upstreams`, instead of the client's.", "low"),
+        "max_tokens": About(
+            "The longest answer of `upstreams`, instead of the client's limit.", 8000, "tokens"
+        ),
+    },
+    "Condition": {
+        "client": About("claude-code, codex, or a pattern of the user agent.", ["codex", "opencode/*"]),
+        "protocol": About("The client's protocol.", "chat"),
+        "model": About("The requested model.", "claude-*-haiku*"),
+        "subagent": About("Sub-agents of Claude Code and Codex.", True),
+        "background": About("Titles of conversations, and requests for a single token.", True),
+        "compaction": About("The client has its conversation summarized.", True),
+        "thinking": About("Thinking is on, or left to the model.", True),
+        "effort": About("The reasoning effort that the client sets.", ["high", "max"]),
+        "web_search": About("Web search is the only tool, as when Claude Code searches.", True),
+        "images": About("The conversation has images.", True),
+        "tokens_over": About("The prompt has more tokens than this, by estimate.", 60000, "tokens"),
+        "tokens_under": About("The prompt has fewer tokens than this, by estimate.", 4000, "tokens"),
+        "project": About(
+            "The working directory of Claude Code or Codex; ~ is a home folder, * also matches slashes.",
+            "~/company/*",
+        ),
+        "client_key": About("The name of the client's key in client_keys.", "my laptop"),
+        "weekdays": About("Local days.", ["sat", "sun"]),
+        "hours": About("Local time; may cross midnight.", "22:00-06:00"),
+    },
     "Failover": {
         "error_threshold": About("The number of consecutive failures that start a cooldown.", 5, "failures"),
         "cooldown_start_seconds": About(
@@ -229,6 +268,7 @@ PATTERNS: dict[str, dict[str, str]] = {
         "hours": rf"^(\s*|\s*{CLOCK}\s*-\s*({CLOCK}|24:00)\s*)$",
         "proxy": r"^((https?|socks5h?)://[^/\s]+/?)?$",
     },
+    "Condition": {"hours": rf"^(\s*|\s*{CLOCK}\s*-\s*({CLOCK}|24:00)\s*)$"},
     "Activation": {"at": rf"^\s*{CLOCK}\s*$"},
     "TextRule": {"match": r"\S"},
 }

@@ -26,7 +26,8 @@ from switchyard.faults import (
 from switchyard.faults import Fault as Fault
 from switchyard.faults import SettingsError as SettingsError
 from switchyard.protocols.capabilities import Capabilities
-from switchyard.protocols.names import PROTOCOLS, ProtocolName, matches, specificity
+from switchyard.protocols.names import PROTOCOLS, ProtocolName, is_glob, matches, specificity
+from switchyard.protocols.neutral import Effort
 from switchyard.protocols.presets import is_local_server
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -71,6 +72,9 @@ Seconds = Annotated[float, Meta(gt=0, le=86400)]
 SecondsOrNone = Annotated[float, Meta(ge=0, le=86400)]
 """0 turns it off"""
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+Pattern = Annotated[str, Meta(min_length=1, title="a text or a pattern with *")]
+"""not by `pattern`: in a union with a list, msgspec 0.22 crashes on it"""
+Patterns = Pattern | tuple[Pattern, ...]
 DollarsPerMillion = Annotated[float, Meta(ge=0, le=1_000_000_000)]
 
 DEMO_URL = "demo:"
@@ -172,6 +176,39 @@ class ModelRule(msgspec.Struct, frozen=True, kw_only=True):
     protocols: tuple[ProtocolName, ...] = PROTOCOLS
 
 
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request must be like for a rule; what is not set does not matter."""
+
+    client: Patterns = ()
+    protocol: ProtocolName | tuple[ProtocolName, ...] = ()
+    model: Patterns = ()
+    subagent: bool | None = None
+    background: bool | None = None
+    compaction: bool | None = None
+    thinking: bool | None = None
+    effort: Effort | tuple[Effort, ...] = ()
+    web_search: bool | None = None
+    images: bool | None = None
+    tokens_over: Count | None = None
+    tokens_under: Count | None = None
+    project: Patterns = ()
+    client_key: Patterns = ()
+    weekdays: tuple[Weekday, ...] = ()
+    hours: str = ""
+
+
+class RouteRule(msgspec.Struct, frozen=True, kw_only=True):
+    """Which upstreams the requests that match go to first, and what is changed for them."""
+
+    name: Annotated[str, Meta(max_length=100)] = ""
+    when: Condition = Condition()
+    upstreams: tuple[str, ...] = ()
+    only: bool = False
+    model: Annotated[str, Meta(max_length=300)] = ""
+    effort: Effort | None = None
+    max_tokens: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
+
+
 class TextRule(msgspec.Struct, frozen=True, kw_only=True):
     """The action for an error whose message contains a text; case does not matter."""
 
@@ -212,6 +249,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     upstreams: tuple[Upstream, ...] = ()
     model_rules: tuple[ModelRule, ...] = ()
+    routes: tuple[RouteRule, ...] = ()
     failover: Failover = Failover()
     timeouts: TimeoutOverrides = TimeoutOverrides()
     client_keys: dict[str, str] = {}
@@ -328,6 +366,7 @@ def parse(document: dict[str, Any], places: Places = nowhere) -> Parsed:
     """The settings of a document. Raises SettingsError with all its errors and unknown fields."""
     inspection = Inspection(MEANINGS, SECRET_FIELDS, places)
     inspection.struct(Settings, document, "$")
+    inspection.note("$.routes", _unknown_upstreams(document))
     warnings = tuple(inspection.warnings)
     if inspection.faults:
         raise SettingsError(tuple(inspection.faults), warnings)
@@ -415,6 +454,45 @@ def _client_key_list(keys: dict[str, Any]) -> Iterator[Finding]:
             yield child("", HIDDEN, quoted=True), "a key that is not empty, without spaces around it", HIDDEN
 
 
+def _rule_list(rules: list[Any]) -> Iterator[Finding]:
+    for index, rule in enumerate(rules):
+        given = rule if isinstance(rule, dict) else {}
+        if given.get("only") is True and not given.get("upstreams"):
+            yield f"[{index}].upstreams", "at least one upstream, as `only` is set", "none"
+
+
+def _unknown_upstreams(document: dict[str, Any]) -> Iterator[Finding]:
+    """The names in rules that no upstream has."""
+    named = [entry.get("name") for entry in _objects(document.get("upstreams"))]
+    known = {name for name in named if isinstance(name, str)}
+    for index, rule in enumerate(document["routes"] if isinstance(document.get("routes"), list) else []):
+        upstreams = rule.get("upstreams") if isinstance(rule, dict) else None
+        for place, name in enumerate(upstreams if isinstance(upstreams, list) else []):
+            if isinstance(name, str) and name not in known:
+                where = f"[{index}].upstreams[{place}]"
+                yield where, "the name of an upstream", shown(name) + nearest(name, known)
+
+
+def _objects(entries: Any) -> list[dict[str, Any]]:
+    return [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+
+
+def _tokens_apart(condition: dict[str, Any]) -> Iterator[Finding]:
+    over, under = condition.get("tokens_over"), condition.get("tokens_under")
+    if isinstance(over, int) and isinstance(under, int) and under <= over + 1:
+        yield ".tokens_under", f"more than tokens_over and one ({over + 1})", shown(under)
+
+
+def _name_in_rule(name: str) -> Iterator[Finding]:
+    if not name.isprintable():
+        yield "", "a name in one line", shown(name)
+
+
+def _model_in_rule(model: str) -> Iterator[Finding]:
+    if "," in model or is_glob(model):
+        yield "", "the name of a model; `upstreams` selects the upstream", shown(model)
+
+
 def _text_to_match(text: str) -> Iterator[Finding]:
     if not text.strip():
         yield "", "text that is not empty", shown(text)
@@ -428,6 +506,11 @@ def _model_pattern(pattern: str) -> Iterator[Finding]:
 MEANINGS: dict[tuple[type, str], Meaning] = {
     (Settings, "upstreams"): _upstream_list,
     (Settings, "client_keys"): _client_key_list,
+    (Settings, "routes"): _rule_list,
+    (RouteRule, "name"): _name_in_rule,
+    (RouteRule, "model"): _model_in_rule,
+    (RouteRule, "when"): _tokens_apart,
+    (Condition, "hours"): _span_of_hours,
     (Upstream, "name"): _name,
     (Upstream, "base_url"): _address,
     (Upstream, "key"): _credential,

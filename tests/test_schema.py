@@ -11,9 +11,11 @@ from switchyard.schema import FIELDS, PATTERNS, json_schema
 from switchyard.settings import (
     Activation,
     Budget,
+    Condition,
     Failover,
     ModelRule,
     Price,
+    RouteRule,
     Settings,
     SettingsError,
     TextRule,
@@ -29,6 +31,8 @@ KINDS = (
     Activation,
     Budget,
     ModelRule,
+    RouteRule,
+    Condition,
     Failover,
     TextRule,
     Price,
@@ -81,10 +85,14 @@ def test_the_examples_of_the_file_mean_something(field: str) -> None:
     assert parse({field: FIELDS["Settings"][field].example}).warnings == ()
 
 
-@pytest.mark.parametrize("kind", [Failover, TimeoutOverrides, Price, Budget, Activation])
+@pytest.mark.parametrize(
+    "kind", [Failover, TimeoutOverrides, Price, Budget, Activation, RouteRule, Condition]
+)
 def test_a_number_of_seconds_tokens_or_money_has_its_unit(kind: type[msgspec.Struct]) -> None:
     numbers = [
-        name for name, about in FIELDS[kind.__name__].items() if isinstance(about.example, int | float)
+        name
+        for name, about in FIELDS[kind.__name__].items()
+        if isinstance(about.example, int | float) and not isinstance(about.example, bool)
     ]
     assert [name for name in numbers if not FIELDS[kind.__name__][name].unit] == []
 

@@ -8,9 +8,10 @@ import msgspec
 from msgspec.structs import replace
 
 from switchyard.protocols.names import ModelName, ProtocolName, is_glob, matches
+from switchyard.routing.calendar import on_weekday, within_hours
 from switchyard.routing.families import REMEDY, states_use, unlikely_reason
 from switchyard.routing.fit import Part, lacks_of
-from switchyard.settings import WEEKDAYS, ModelRule, Settings, Upstream, hours_span, search_seconds
+from switchyard.settings import ModelRule, Settings, Upstream, search_seconds
 
 DEFAULT_PRIORITY = 50
 ROLE_ORDER = {"primary": 0, "backup": 1, "rescue": 2}
@@ -222,7 +223,7 @@ def _allowed(
     if served is None:
         return skip("model", f'model "{requested.model}" not served')
     forced = bool(requested.upstream)
-    if not forced and WEEKDAYS[wall.weekday()] not in upstream.weekdays:
+    if not forced and not on_weekday(upstream.weekdays, wall):
         return skip("weekday", f"not today ({', '.join(upstream.weekdays) or 'no day'} only)")
     if not forced and not within_hours(upstream.hours, wall):
         return skip("hours", f"outside its hours {upstream.hours}")
@@ -249,19 +250,6 @@ def demo_serves(settings: Settings, protocol: ProtocolName) -> bool:
         upstream.enabled and not upstream.is_demo and protocol in upstream.clients
         for upstream in settings.upstreams
     )
-
-
-def within_hours(hours: str, wall: datetime) -> bool:
-    span = hours_span(hours)
-    if span is None:
-        return True
-    start, end = span
-    minute = wall.hour * 60 + wall.minute
-    if start == end:
-        return True
-    if start < end:
-        return start <= minute < end
-    return minute >= start or minute < end
 
 
 def served_model(
