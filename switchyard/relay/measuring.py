@@ -35,7 +35,7 @@ async def needs_of(
     request: ClientRequest, preparation: Preparation, settings: Settings, state: State, now: Moment
 ) -> Needs:
     """What decides among the upstreams that may answer; NO_NEEDS if any of them will do."""
-    lineup = state.lineups.get(settings, request.protocol, request.summary.model, now.wall, state.spent)
+    lineup = state.lineup(settings, request.protocol, request.summary.model, now.wall)
     needs_count = _may_exceed(request.body, lineup.smallest_window)
     parts = _marked_parts(request.body, _lacks(lineup, state))
     if not needs_count and not parts:

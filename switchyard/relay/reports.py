@@ -64,9 +64,13 @@ class Reports:
         if self._is_same_account(started):
             self._health.succeeded(candidate.name, candidate.model, started.at)
         self._health.release(self._exchange_id)
-        dependencies.sessions.remember(
-            self.conversation, candidate.name, dependencies.monotonic(), stays=started.selected.route.stays
-        )
+        if not candidate.is_used:  # once that is over, the conversation returns to its own upstream
+            dependencies.sessions.remember(
+                self.conversation,
+                candidate.name,
+                dependencies.monotonic(),
+                stays=started.selected.route.stays,
+            )
 
     def failed(self, started: Started, failure: Failure) -> None:
         """The attempt has failed; what that costs the upstream is charged by the verdict."""

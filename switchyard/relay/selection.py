@@ -13,6 +13,7 @@ from switchyard.routing.hold import LONGEST_PAUSE_SECONDS
 from switchyard.routing.lineup import Candidate, Skip
 from switchyard.routing.route import Ask, Route, State, choose_route
 from switchyard.routing.slots import full_upstreams, wait_ends, worth_waiting_for
+from switchyard.routing.uses import use_of
 from switchyard.routing.verdict import Verdict
 from switchyard.settings import Settings, Upstream
 
@@ -153,7 +154,9 @@ class Selection:
             # another upstream would have no prompt cache of the conversation: not worth it for a moment
             return [candidate.upstream], LINGER_SECONDS
         with_rescues = self._rescues_first or bool(ModelName.read(self._ask.model).upstream)
-        wanted = worth_waiting_for(self.settings, full, with_rescues=with_rescues)
+        use = use_of(self._dependencies.state().uses, self._ask.protocol, self._dependencies.now().wall)
+        used = "" if use is None else use.upstream
+        wanted = worth_waiting_for(self.settings, full, with_rescues=with_rescues, used=used)
         return wanted, wait_ends(self.route, min(latest, now + self.seconds_left())) - now
 
     def _in_queue(self) -> "QueuePosition":

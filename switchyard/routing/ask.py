@@ -1,6 +1,7 @@
 """What the choice of an upstream is given: the request, and the state of the upstreams beside the settings."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -9,8 +10,10 @@ from switchyard.protocols.names import ProtocolName
 from switchyard.routing.fit import NO_NEEDS, Needs
 from switchyard.routing.health import Health
 from switchyard.routing.limits import Limits
-from switchyard.routing.lineup import Lineups
+from switchyard.routing.lineup import Lineup, Lineups
 from switchyard.routing.missing_models import MissingModels
+from switchyard.routing.uses import NO_USES, Uses, use_of
+from switchyard.settings import Settings
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -46,3 +49,9 @@ class State(msgspec.Struct, frozen=True):
     missing: MissingModels = msgspec.field(default_factory=MissingModels)
     learned: Mapping[tuple[str, str], Mapping[str, Any]] = msgspec.field(default_factory=dict)
     """(upstream, model) -> capabilities that refusals have taught"""
+    uses: Uses = NO_USES
+
+    def lineup(self, settings: Settings, protocol: ProtocolName, model: str, wall: datetime) -> Lineup:
+        """Which upstreams may answer, before their health is considered."""
+        use = use_of(self.uses, protocol, wall) if self.uses else None
+        return self.lineups.get(settings, protocol, model, wall, self.spent, use)

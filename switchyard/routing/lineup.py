@@ -11,6 +11,7 @@ from switchyard.protocols.names import ModelName, ProtocolName, is_glob, matches
 from switchyard.routing.calendar import on_weekday, within_hours
 from switchyard.routing.families import REMEDY, states_use, unlikely_reason
 from switchyard.routing.fit import Part, lacks_of
+from switchyard.routing.uses import Use
 from switchyard.settings import ModelRule, Settings, Upstream, search_seconds
 
 DEFAULT_PRIORITY = 50
@@ -60,6 +61,8 @@ class Candidate(msgspec.Struct, frozen=True):
     why: str = ""
     forced: bool = False
     """the request names it: role, calendar and cooldown do not apply"""
+    is_used: bool = False
+    """the user wants it to answer first now: role and calendar do not apply"""
     unlikely: str = ""
     """why it probably does not serve this model; "" if it may"""
     is_unstated: bool = False
@@ -73,7 +76,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
     @property
     def only_rescues(self) -> bool:
-        return self.upstream.role == "rescue" and not self.forced
+        return self.upstream.role == "rescue" and not (self.forced or self.is_used)
 
 
 class Skip(msgspec.Struct, frozen=True):
@@ -113,19 +116,26 @@ class Lineups:
         self._wall: datetime | None = None
         self._minute: datetime | None = None
         self._spent: Mapping[str, str] = {}
-        self._known: dict[tuple[ProtocolName, str], Lineup] = {}
+        self._known: dict[tuple[ProtocolName, str, Use | None], Lineup] = {}
 
     def get(
-        self, settings: Settings, protocol: ProtocolName, model: str, wall: datetime, spent: Mapping[str, str]
+        self,
+        settings: Settings,
+        protocol: ProtocolName,
+        model: str,
+        wall: datetime,
+        spent: Mapping[str, str],
+        use: Use | None = None,
     ) -> Lineup:
         """Same as `line_up`."""
         if wall is not self._wall or settings is not self._settings or spent != self._spent:
             self._keep_up(settings, wall, spent)
-        found = self._known.get((protocol, model))
+        found = self._known.get((protocol, model, use))
         if found is None:
             if len(self._known) >= MAX_LINEUPS:
                 self._known.clear()
-            found = self._known[protocol, model] = line_up(settings, protocol, model, wall, spent)
+            lineup = line_up(settings, protocol, model, wall, spent, use)
+            found = self._known[protocol, model, use] = lineup
         return found
 
     def _keep_up(self, settings: Settings, wall: datetime, spent: Mapping[str, str]) -> None:
@@ -137,14 +147,20 @@ class Lineups:
 
 
 def line_up(
-    settings: Settings, protocol: ProtocolName, model: str, wall: datetime, spent: Mapping[str, str]
+    settings: Settings,
+    protocol: ProtocolName,
+    model: str,
+    wall: datetime,
+    spent: Mapping[str, str],
+    use: Use | None = None,
 ) -> Lineup:
-    """Which upstreams may answer by the settings, before their health is considered."""
+    """Which upstreams may answer by the settings and what the user uses now, before their health is considered."""
     requested = ModelName.read(model)
     candidates: list[Candidate] = []
     skipped: list[Skip] = []
     for upstream in settings.upstreams:
-        found = _allowed(upstream, settings, spent, protocol, requested, wall)
+        used = use if use is not None and use.upstream == upstream.name else None
+        found = _allowed(upstream, settings, spent, protocol, requested, wall, used)
         if isinstance(found, Skip):
             skipped.append(found)
         else:
@@ -179,13 +195,14 @@ def _with_reasons(ordered: tuple[Candidate, ...], protocol: ProtocolName) -> tup
     )
 
 
-Rank = tuple[int, bool, int, bool]
+Rank = tuple[bool, int, bool, int, bool]
 
 
 def rank(candidate: Candidate) -> Rank:
-    """Role, then the likely, then priority, then those that are for such requests; smaller comes first."""
+    """What is used now, then role, then the likely, then priority, then those that are for such requests; smaller
+    comes first."""
     role, priority = entry_rank(candidate.upstream)
-    return role, bool(candidate.unlikely), priority, candidate.is_unstated
+    return not candidate.is_used, role, bool(candidate.unlikely), priority, candidate.is_unstated
 
 
 def entry_rank(upstream: Upstream) -> tuple[int, int]:
@@ -197,7 +214,8 @@ def as_unlikely(candidate: Candidate, reason: str) -> Candidate:
     """The candidate with the reason why it probably does not serve the model; the first reason stays."""
     if candidate.unlikely or candidate.forced:
         return candidate
-    return replace(candidate, unlikely=reason, why=f"{candidate.upstream.role}, unlikely: {reason}")
+    why = f"{candidate.upstream.role}, unlikely: {reason}"
+    return replace(candidate, unlikely=reason, why=why, is_used=False)
 
 
 def _allowed(
@@ -207,6 +225,7 @@ def _allowed(
     protocol: ProtocolName,
     requested: ModelName,
     wall: datetime,
+    use: Use | None,
 ) -> Candidate | Skip:
     def skip(reason: SkipReason, text: str) -> Skip:
         return Skip(upstream.name, reason, text)
@@ -223,15 +242,19 @@ def _allowed(
     if served is None:
         return skip("model", f'model "{requested.model}" not served')
     forced = bool(requested.upstream)
-    if not forced and not on_weekday(upstream.weekdays, wall):
+    is_used = use is not None and not forced and not unlikely_reason(upstream, served.model)
+    is_wanted = forced or is_used
+    if not is_wanted and not on_weekday(upstream.weekdays, wall):
         return skip("weekday", f"not today ({', '.join(upstream.weekdays) or 'no day'} only)")
-    if not forced and not within_hours(upstream.hours, wall):
+    if not is_wanted and not within_hours(upstream.hours, wall):
         return skip("hours", f"outside its hours {upstream.hours}")
     if upstream.name in spent:
         return skip("budget", spent[upstream.name])
-    why = "selected by name" if forced else upstream.role
-    found = Candidate(upstream, served.model, served.thinking, why, forced, lacks=lacks_of(upstream))
-    return found if forced else _placed(found, protocol)
+    why: str = "selected by name" if forced else upstream.role
+    if use is not None and is_used:
+        why = use.text(wall)
+    found = Candidate(upstream, served.model, served.thinking, why, forced, is_used, lacks=lacks_of(upstream))
+    return found if is_wanted else _placed(found, protocol)
 
 
 def _placed(candidate: Candidate, protocol: ProtocolName) -> Candidate:

@@ -60,7 +60,7 @@ def choose_route(
     settings: Settings, state: State, ask: Ask, now: Moment, affinity: Affinity | None = None
 ) -> Route:
     """The candidates in the order to try, the rescue upstreams, and every other upstream with the reason to skip it."""
-    lineup = state.lineups.get(settings, ask.protocol, ask.model, now.wall, state.spent)
+    lineup = state.lineup(settings, ask.protocol, ask.model, now.wall)
     if _is_plain(lineup, state, ask):  # the common case
         candidates, stays = _with_affinity(lineup.regular, affinity, settings, now)
         return Route(
@@ -167,8 +167,8 @@ def _turn(session: str, name: str) -> bytes:
 def _with_affinity(
     candidates: tuple[Candidate, ...], affinity: Affinity | None, settings: Settings, now: Moment
 ) -> tuple[tuple[Candidate, ...], bool]:
-    """The upstream of the conversation comes first, unless a better one has recovered long ago."""
-    if affinity is None:
+    """The upstream of the conversation comes first, unless one is used now or a better one recovered long ago."""
+    if affinity is None or (candidates and candidates[0].is_used):
         return candidates, False
     mine = next((one for one in candidates if one.name == affinity.upstream), None)
     if mine is None or (mine.unlikely and any(not one.unlikely for one in candidates)):

@@ -16,12 +16,16 @@ def full_upstreams(route: Route) -> frozenset[str]:
     return frozenset(skip.upstream for skip in route.skipped if skip.reason in QUEUE_REASONS)
 
 
-def worth_waiting_for(settings: Settings, full: Collection[str], *, with_rescues: bool) -> list[Upstream]:
-    """The full upstreams to wait for, the best first."""
+def worth_waiting_for(
+    settings: Settings, full: Collection[str], *, with_rescues: bool, used: str = ""
+) -> list[Upstream]:
+    """The full upstreams to wait for, the best first: the one that is used now, if any, then by their entries."""
     wanted = [
-        one for one in settings.upstreams if one.name in full and (with_rescues or one.role != "rescue")
+        one
+        for one in settings.upstreams
+        if one.name in full and (with_rescues or one.role != "rescue" or one.name == used)
     ]
-    return sorted(wanted, key=entry_rank)
+    return sorted(wanted, key=lambda one: (one.name != used, entry_rank(one)))
 
 
 def wait_ends(route: Route, latest: float) -> float:

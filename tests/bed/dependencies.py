@@ -14,24 +14,25 @@ from switchyard.routing.health import Health
 from switchyard.routing.limits import Limits
 from switchyard.routing.route import State
 from switchyard.routing.sessions import Sessions
+from switchyard.routing.uses import Uses
 from switchyard.settings import Settings, Upstream
 
 
 @dataclass
 class Bed:
-    """`settings` may be replaced at any time."""
+    """`settings` and `uses` may be replaced at any time."""
 
     settings: Settings
     health: Health = field(default_factory=Health)
     limits: Limits = field(default_factory=Limits)
+    uses: Uses = field(default_factory=dict)
     opened: list[Exchange] = field(default_factory=list)
     recorded: list[Exchange] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        state = State(self.health, self.limits)
         self.dependencies = Dependencies(
             settings=lambda: self.settings,
-            state=lambda: state,
+            state=self._state,
             sessions=Sessions(),
             slots=SlotQueue(self.limits, steady_seconds),
             codecs=CODECS,
@@ -40,6 +41,9 @@ class Bed:
             record=self._record,
             now=local_moment,
         )
+
+    def _state(self) -> State:
+        return State(self.health, self.limits, uses=self.uses)
 
     async def _record(self, exchange: Exchange) -> None:
         self.recorded.append(exchange)

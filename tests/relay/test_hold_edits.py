@@ -7,6 +7,7 @@ import msgspec.structs
 import pytest
 
 from switchyard.exchange import Outcome
+from switchyard.routing.uses import Use
 from switchyard.settings import Upstream
 from tests.bed.fake_time import now
 from tests.bed.stage import Stage, upstream
@@ -114,3 +115,33 @@ def test_an_entry_that_is_edited_late_has_its_whole_time(edit: str) -> None:
     until = {"corrected": {"a": 35.0}, "added": {"a": 1e6, "b": 35.0}}[edit]
     expected = (Outcome.OK, "a" if edit == "corrected" else "b", True)
     assert played(lambda: Outage(FAULTS["refused"], until), act) == expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [({"role": "rescue"}, "used now, until you undo it"), ({"weekdays": []}, "used now, until you undo it")],
+    ids=["a rescue upstream", "outside its weekdays"],
+)
+def test_a_held_request_asks_at_once_what_the_user_wants_to_use(entry: dict[str, Any], why: str) -> None:
+    async def act(stage: Stage, outage: Outage) -> object:
+        edit(stage, upstream("a"), upstream("b", **entry))
+        asking = asyncio.create_task(stage.ask(stream=True))
+        await asyncio.sleep(20)
+        stage.bed.uses = {"messages": Use("b")}
+        stage.dependencies.hold.use("b")
+        exchange = await asking
+        return exchange.outcome, exchange.attempts[-1].upstream, exchange.attempts[-1].why, now()
+
+    assert played(lambda: Outage(FAULTS["503"], {"a": 1e6, "b": 0.0}), act) == (Outcome.OK, "b", why, 20.0)
+
+
+def test_what_is_used_now_is_tried_at_once_even_if_it_has_been_failing() -> None:
+    async def act(stage: Stage, outage: Outage) -> object:
+        asking = [asyncio.create_task(stage.ask(stream=True, prompt=f"{n}")) for n in range(3)]
+        await asyncio.sleep(20)
+        stage.bed.uses = {"messages": Use("a")}
+        stage.dependencies.hold.use("a")
+        exchanges = await asyncio.gather(*asking)
+        return {one.outcome for one in exchanges}, now()
+
+    assert played(lambda: Outage(FAULTS["503"], 19.9), act) == ({Outcome.OK}, 20.0)

@@ -28,6 +28,13 @@ def test_only_limits_are_waited_for() -> None:
     assert full_upstreams(route(*SKIPPED)) == {"busy", "limited"}
 
 
+def test_the_upstream_that_is_used_now_is_waited_for_first() -> None:
+    entries = Settings(upstreams=(entry("r", role="rescue"), entry("spare", role="backup"), entry("main")))
+    for used, names in (("spare", ["spare", "main"]), ("r", ["r", "main", "spare"])):
+        found = worth_waiting_for(entries, {"r", "spare", "main"}, with_rescues=False, used=used)
+        assert [one.name for one in found] == names
+
+
 @pytest.mark.parametrize(
     ("with_rescues", "names"), [(False, ["main", "spare"]), (True, ["main", "spare", "r"])]
 )
