@@ -10,6 +10,7 @@ from switchyard.protocols import neutral
 from switchyard.protocols.arguments import Arguments, EndlessBlank
 from switchyard.protocols.errors.table import broken_answer
 from switchyard.protocols.neutral import StopReason, WireError
+from switchyard.protocols.stop_reasons import stop_reason_of
 from switchyard.protocols.tools.calls import restore_arguments
 
 Block = (
@@ -29,7 +30,10 @@ NO_ANSWER = broken_answer("the upstream ended its stream without an answer")
 CUT_OFF = broken_answer("the upstream's stream ended before its answer was complete")
 NAMELESS = broken_answer("the upstream called a tool without naming it")
 BLANK = broken_answer("the upstream sent endless whitespace as the arguments of a tool call")
+BROKEN_OFF = broken_answer("the upstream broke off its answer")
 UNEXPLAINED = broken_answer("the upstream reported an error without an explanation")
+
+SHOWN_CHARS = 60
 
 CUTTING = frozenset({StopReason.MAX_TOKENS, StopReason.CONTEXT_WINDOW, StopReason.REFUSAL})
 """After these the last call may lack its end."""
@@ -183,6 +187,15 @@ class Walk:
     def _has_called(self) -> bool:
         waiting = (draft for draft in self._waiting if isinstance(draft, CallDraft))
         return self._calls > 0 or any(call.block is not None for call in waiting)
+
+    def known_reason(self, reported: str) -> StopReason:
+        """A reason that is not known is a regular end, and reported as lost."""
+        reason = stop_reason_of(reported)
+        if reason is None:
+            self.lose(
+                "stop_reason", f"{reported[:SHOWN_CHARS]!r} is not known: the answer counts as complete"
+            )
+        return reason or StopReason.END_TURN
 
     def lose(self, field: str, why: str) -> None:
         """Something of the answer that no client of another protocol can get; reported at its end."""

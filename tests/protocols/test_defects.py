@@ -497,6 +497,97 @@ CHAT = {
         stop=CALLED,
         losses=("tool_calls",),
     ),
+    "the whole message repeated at the end": Case(
+        c.text("He")
+        + c.text("llo")
+        + c.choice(message={"role": "assistant", "content": "Hello"}, finish_reason="stop")
+        + c.DONE,
+        text="Hello",
+    ),
+    "the whole message with all that the deltas lack": Case(
+        c.delta(reasoning_content="h")
+        + c.text("He")
+        + c.choice(
+            delta={},
+            message={
+                "content": "Hello",
+                "reasoning_content": "h",
+                "tool_calls": [c.fragment(0, "t0", "f", '{"a":1}')],
+            },
+            finish_reason="tool_calls",
+        )
+        + c.DONE,
+        text="Hello",
+        thinking="h",
+        calls=(A1,),
+        stop=CALLED,
+    ),
+    "reasoning and calls repeated in a whole message": Case(
+        c.delta(reasoning="hm")
+        + c.text("Hi")
+        + c.call(0, "t0", "f", '{"a"')
+        + c.call(0, None, None, ":1}")
+        + c.call(1, "t1", "g", '{"b":2}')
+        + c.choice(
+            message={
+                "content": [{"type": "text", "text": "Hi"}],
+                "reasoning": "hm",
+                "tool_calls": [
+                    c.fragment(None, "t0", "f", '{"a": 1}'),
+                    c.fragment(None, "t1", "g", '{"b": 2}'),
+                ],
+            },
+            finish_reason="tool_calls",
+        )
+        + c.DONE,
+        text="Hi",
+        thinking="hm",
+        calls=(A1, B2),
+        stop=CALLED,
+    ),
+    "calls without ids repeated in a whole message": Case(
+        c.call(None, None, "f", '{"a":1}')
+        + c.call(None, None, "g", '{"b":2}')
+        + c.choice(
+            message={
+                "tool_calls": [c.fragment(0, None, "f", '{"a":1}'), c.fragment(0, None, "g", '{"b":2}')]
+            },
+            finish_reason="tool_calls",
+        )
+        + c.DONE,
+        calls=(A1, B2),
+        stop=CALLED,
+    ),
+    "messages that grow": Case(
+        c.choice(message={"content": "He"})
+        + c.choice(message={"content": "Hello"}, finish_reason="stop")
+        + c.DONE,
+        text="Hello",
+    ),
+    "messages that are pieces": Case(
+        c.choice(delta={}, message={"content": "He"})
+        + c.choice(delta={}, message={"content": "llo"}, finish_reason="stop")
+        + c.DONE,
+        text="Hello",
+    ),
+    "the limit in capitals": Case(
+        c.text("Hi") + c.finish("LENGTH") + c.DONE, text="Hi", stop=StopReason.MAX_TOKENS
+    ),
+    "the limit with a prefix": Case(
+        c.text("Hi") + c.finish("FINISH_REASON_MAX_TOKENS") + c.DONE, text="Hi", stop=StopReason.MAX_TOKENS
+    ),
+    "the limit as a member": Case(
+        c.text("Hi") + c.finish("FinishReason.MAX_TOKENS") + c.DONE, text="Hi", stop=StopReason.MAX_TOKENS
+    ),
+    "safety": Case(c.text("Hi") + c.finish("SAFETY") + c.DONE, text="Hi", stop=StopReason.REFUSAL),
+    "recitation": Case(
+        c.text("Hi") + c.finish("FinishReason.RECITATION") + c.DONE, text="Hi", stop=StopReason.REFUSAL
+    ),
+    "a regular end in capitals": Case(c.text("Hi") + c.finish("STOP") + c.DONE, text="Hi"),
+    "a malformed call": Case(
+        c.text("Hi") + c.finish("MALFORMED_FUNCTION_CALL") + c.DONE, text="Hi", stop=None, broke="broke off"
+    ),
+    "an unknown reason": Case(c.text("Hi") + c.finish("tired") + c.DONE, text="Hi", losses=("stop_reason",)),
 }
 
 # --- Messages upstreams -------------------------------------------------------
@@ -724,6 +815,21 @@ MESSAGES = {
         text="Hi",
         stop=None,
         broke="without naming it",
+    ),
+    "the limit in Chat's word": Case(
+        ms() + HI + md("length", OUT) + MST, text="Hi", stop=StopReason.MAX_TOKENS
+    ),
+    "the limit in capitals": Case(
+        ms() + HI + md("MAX_TOKENS", OUT) + MST, text="Hi", stop=StopReason.MAX_TOKENS
+    ),
+    "safety": Case(ms() + HI + md("SAFETY", OUT) + MST, text="Hi", stop=StopReason.REFUSAL),
+    "a call with Chat's word": Case(
+        ms() + bs(0, "tool_use") + args(0, '{"a":1}') + be(0) + md("tool_calls", OUT) + MST,
+        calls=(A1,),
+        stop=CALLED,
+    ),
+    "a reason that means an error": Case(
+        ms() + HI + md("error", OUT) + MST, text="Hi", stop=None, broke="broke off"
     ),
 }
 
@@ -975,6 +1081,23 @@ RESPONSES = {
         calls=(A1,),
         stop=CALLED,
         losses=("tool_calls",),
+    ),
+    "a filter in capitals": Case(
+        r.created()
+        + r.said(0, "Hi")
+        + r.ended("incomplete", incomplete_details={"reason": "CONTENT_FILTER"}),
+        text="Hi",
+        stop=StopReason.REFUSAL,
+    ),
+    "safety": Case(
+        r.created() + r.said(0, "Hi") + r.ended("incomplete", incomplete_details={"reason": "safety"}),
+        text="Hi",
+        stop=StopReason.REFUSAL,
+    ),
+    "the limit in other words": Case(
+        r.created() + r.said(0, "Hi") + r.ended("incomplete", incomplete_details={"reason": "MAX_TOKENS"}),
+        text="Hi",
+        stop=StopReason.MAX_TOKENS,
     ),
 }
 

@@ -76,6 +76,11 @@ CASES: dict[ProtocolName, dict[str, Whole]] = {
         "an empty legacy call beside text": Whole(
             chat(content="Hi", function_call={"name": "", "arguments": ""}, tool_calls=[{}]), text="Hi"
         ),
+        "a message beside an empty delta": Whole(
+            {"choices": [{"index": 0, "delta": {}, "message": {"content": "Hi"}, "finish_reason": "STOP"}]},
+            text="Hi",
+        ),
+        "the limit in capitals": Whole(chat("LENGTH", content="Hi"), text="Hi", stop=StopReason.MAX_TOKENS),
         "a call without name beside a valid one": Whole(
             chat(tool_calls=[called("", '{"x":1}', id="c0"), called("g", '{"a":2}', id="c1")]),
             calls=(G,),
@@ -84,6 +89,11 @@ CASES: dict[ProtocolName, dict[str, Whole]] = {
         ),
     },
     "messages": {
+        "the limit in Chat's word": Whole(
+            messages({"type": "text", "text": "Hi"}, stop_reason="length"),
+            text="Hi",
+            stop=StopReason.MAX_TOKENS,
+        ),
         "a call without name beside a valid one": Whole(
             messages(use("f", a=1), use(None, x=1), stop_reason="tool_use"),
             calls=(F,),

@@ -14,7 +14,6 @@ from switchyard.protocols.anthropic_messages.decode_request import sources_of
 from switchyard.protocols.anthropic_messages.encode_request import text_block
 from switchyard.protocols.anthropic_messages.signatures import REDACTED
 from switchyard.protocols.anthropic_messages.wire import (
-    STOP_REASONS,
     WireDelta,
     WireEvent,
     error_of,
@@ -26,9 +25,10 @@ from switchyard.protocols.errors.table import broken_answer
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import StopReason
 from switchyard.protocols.sse import Record
+from switchyard.protocols.stop_reasons import is_broken
 from switchyard.protocols.tools.calls import restore_call
 from switchyard.protocols.usage import usage_of_anthropic
-from switchyard.protocols.walk import Block, CallDraft, Draft, Walk
+from switchyard.protocols.walk import BROKEN_OFF, Block, CallDraft, Draft, Walk
 from switchyard.protocols.wire import Json, decode_object, fields, parsed_object, text
 
 NO_MESSAGE = broken_answer("the upstream's reply is not a message")
@@ -134,7 +134,10 @@ class StreamDecoder:
         self._note_usage(event.usage)
         delta = event.delta
         if delta is not None and delta.stop_reason:
-            self._stop = STOP_REASONS.get(delta.stop_reason, StopReason.END_TURN)
+            if is_broken(delta.stop_reason):
+                self._walk.fail(BROKEN_OFF)
+                return
+            self._stop = self._walk.known_reason(delta.stop_reason)
             self._stop_sequence = delta.stop_sequence
             self._explanation = text(fields(delta.stop_details).get("explanation"))
 

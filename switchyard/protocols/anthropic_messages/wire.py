@@ -4,6 +4,7 @@ https://platform.claude.com/docs/en/api/messages
 https://platform.claude.com/docs/en/build-with-claude/streaming
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -19,17 +20,16 @@ WEB_SEARCH_TOOL = "web_search_20250305"
 FABRICATED_SEARCH_ID = "srvtoolu_swyd_"
 """Begins the ids of search blocks that were made from another vendor's search: they must not be sent back."""
 
-STOP_REASONS: dict[str, StopReason] = {
-    "end_turn": StopReason.END_TURN,
-    "max_tokens": StopReason.MAX_TOKENS,
-    "stop_sequence": StopReason.STOP_SEQUENCE,
-    "tool_use": StopReason.TOOL_USE,
-    "refusal": StopReason.REFUSAL,
-    "model_context_window_exceeded": StopReason.CONTEXT_WINDOW,
-    "pause_turn": StopReason.PAUSE,
-    "compaction": StopReason.COMPACTION,
+STOP_WORDS: Mapping[StopReason, str] = {
+    StopReason.END_TURN: "end_turn",
+    StopReason.MAX_TOKENS: "max_tokens",
+    StopReason.STOP_SEQUENCE: "stop_sequence",
+    StopReason.TOOL_USE: "tool_use",
+    StopReason.REFUSAL: "refusal",
+    StopReason.CONTEXT_WINDOW: "model_context_window_exceeded",
+    StopReason.PAUSE: "pause_turn",
+    StopReason.COMPACTION: "compaction",
 }
-STOP_WORDS: dict[StopReason, str] = {reason: word for word, reason in STOP_REASONS.items()}
 
 
 class WireDelta(msgspec.Struct):

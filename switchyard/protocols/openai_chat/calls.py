@@ -1,9 +1,10 @@
 """Gather the fragments of tool calls: which call a fragment continues, and its id and name so far."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from switchyard.protocols.openai_chat.wire import Delta
 from switchyard.protocols.walk import CallDraft
 from switchyard.protocols.wire import fields, json_text, text
 
@@ -81,6 +82,18 @@ class Calls:
         call.learn(fragment)
         return call
 
+    def listed(self, fragments: Iterable["Fragment"]) -> Iterator[tuple[Call, "Fragment"]]:
+        """Of a whole message each element is a call, whatever its index; deltas may have brought it before."""
+        before = tuple(self.all)
+        for position, fragment in enumerate(fragments):
+            same_id = (call for call in before if fragment.id and call.id == fragment.id)
+            known = next(same_id, before[position] if position < len(before) else None)
+            if known is None or known.name not in ("", fragment.name):
+                known = Call(position, fragment.id, fragment.is_custom)
+                self.all.append(known)
+            known.learn(fragment)
+            yield known, fragment
+
     def _known(self, fragment: Fragment) -> Call | None:
         if fragment.index is not None:
             return self._continued(self._by_index.get(fragment.index), fragment)
@@ -98,20 +111,15 @@ class Calls:
         return self._by_id.get(fragment.id) if fragment.name else call
 
 
-def fragments_in(tool_calls: object, is_whole: bool) -> Iterator[Fragment]:
-    """The fragments of one chunk; a single object instead of a list counts too. Of a whole message each is a call."""
-    for position, wire in enumerate(tool_calls if isinstance(tool_calls, list) else (tool_calls,)):
-        if isinstance(wire, dict):
-            fragment = _fragment(wire)
-            if is_whole:
-                fragment.index = position
-            if not fragment.is_empty:
-                yield fragment
+def fragments_of(delta: Delta) -> Iterator[Fragment]:
+    """The fragments of one chunk; a single object instead of a list counts too.
 
-
-def legacy_fragments(function_call: object) -> Iterator[Fragment]:
-    """The deprecated `function_call`: one call, without index and id."""
-    return fragments_in({"index": 0, "function": function_call}, False)
+    The deprecated `function_call` is one call, without index and id.
+    """
+    calls = delta.tool_calls or {"index": 0, "function": fields(delta.function_call)}
+    for wire in calls if isinstance(calls, list) else (calls,):
+        if isinstance(wire, dict) and not (fragment := _fragment(wire)).is_empty:
+            yield fragment
 
 
 def is_custom_call(call: Mapping[str, Any]) -> bool:

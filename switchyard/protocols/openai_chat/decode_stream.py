@@ -7,6 +7,8 @@ https://platform.openai.com/docs/api-reference/chat/object
 import re
 from collections.abc import Iterable, Mapping
 
+from msgspec.structs import replace
+
 from switchyard.protocols import carrier, neutral
 from switchyard.protocols.codec import SentRequest
 from switchyard.protocols.errors.decode import decode_embedded_error, decode_error
@@ -14,9 +16,10 @@ from switchyard.protocols.errors.table import broken_answer
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import Event, StopReason
 from switchyard.protocols.openai_chat import wire
-from switchyard.protocols.openai_chat.calls import Call, Calls, Fragment, fragments_in, legacy_fragments
+from switchyard.protocols.openai_chat.calls import Call, Calls, fragments_of
 from switchyard.protocols.openai_chat.think_tags import ThinkTags
 from switchyard.protocols.sse import Record
+from switchyard.protocols.stop_reasons import is_broken
 from switchyard.protocols.tools.calls import restore_call
 from switchyard.protocols.walk import NO_ANSWER, Walk, Words
 from switchyard.protocols.wire import UNREADABLE, Json, parsed, parsed_object, repaired
@@ -56,7 +59,10 @@ class StreamDecoder:
         self._stop_reason: StopReason | None = None
         self._stop_sequence: str | None = None
         self._usage: neutral.Usage | None = None
-        self._has_damage = self._has_choice = False
+        self._received: dict[str, list[str]] = {kind: [] for kind in KINDS}
+        self._texts = self._received["text"]
+        self._cited: set[neutral.Citation] = set()
+        self._has_damage = self._has_choice = self._comes_in_messages = False
 
     # --- records --------------------------------------------------------------
 
@@ -147,10 +153,11 @@ class StreamDecoder:
         self._has_choice = True
         if choice.usage is not None:
             self._note_usage(chunk, choice)
-        delta = choice.delta or choice.message
-        if delta is not None:
-            self._take_delta(delta, is_whole=choice.delta is None)
-        elif isinstance(choice.text, str):
+        if choice.delta is not None:
+            self._take_delta(choice.delta)
+        if choice.message is not None:
+            self._take_message(choice.message)
+        elif choice.text and isinstance(choice.text, str):
             self._take_text(choice.text)
         if choice.finish_reason is not None:
             self._take_finish(choice)
@@ -160,56 +167,77 @@ class StreamDecoder:
         if usage is not None:
             self._usage = usage if self._usage is None else self._usage.merged(usage)
 
-    def _take_delta(self, delta: wire.Delta, *, is_whole: bool) -> None:
+    def _take_delta(self, delta: wire.Delta) -> None:
         if reasoning := wire.reasoning_of(delta):
             if self._tags is not None:
                 self._take_pieces(self._tags.stand_down())
-            self._walk.say(THINKING, reasoning)
+            self._take_words(reasoning, "thinking")
         content = delta.content
         if content:
             if isinstance(content, str):
                 self._take_text(content)
             else:
-                self._take_parts(content)
+                for kind, text in wire.parts_of(content):
+                    self._take_words(text, kind)
         if delta.refusal:
-            self._walk.say(REFUSAL, str(delta.refusal))
-        if delta.tool_calls:
-            for fragment in fragments_in(delta.tool_calls, is_whole):
-                self._take_fragment(fragment)
-        elif isinstance(delta.function_call, dict):
-            for fragment in legacy_fragments(delta.function_call):
-                self._take_fragment(fragment)
+            self._take_words(str(delta.refusal), "refusal")
         if delta.annotations:
             self._take_annotations(delta.annotations)
+        if delta.tool_calls or delta.function_call:
+            for fragment in fragments_of(delta):
+                self._take_arguments(self._calls.of(fragment), fragment.arguments)
+
+    def _take_message(self, message: wire.Delta) -> None:
+        """A whole message: all of the answer, or at its end once more what the deltas have brought."""
+        if any(self._received.values()):
+            self._take_rest(message)
+        else:
+            self._comes_in_messages = True
+            self._take_delta(replace(message, tool_calls=None, function_call=None))
+        for call, fragment in self._calls.listed(fragments_of(message)):
+            self._take_arguments(call, call.arguments.rest_of(fragment.arguments))
+
+    def _take_rest(self, message: wire.Delta) -> None:
+        parts = [("thinking", wire.reasoning_of(message)), ("refusal", str(message.refusal or ""))]
+        parts += wire.parts_of(message.content)
+        for kind, pieces in self._received.items():
+            whole, received = "".join(text for of, text in parts if of == kind), "".join(pieces)
+            if whole.startswith(received):
+                self._take_words(whole[len(received) :], kind)
+            elif self._comes_in_messages:
+                # the piece that others send as a delta
+                self._take_words(whole, kind)
+        self._take_annotations(message.annotations)
 
     def _take_annotations(self, annotations: object) -> None:
         for citation in wire.citations_in(annotations):
-            if citation.url:
-                self._walk.cite_last(citation)
-            else:
+            if not citation.url:
                 self._walk.lose_citation()
+            elif citation not in self._cited:
+                self._cited.add(citation)
+                self._walk.cite_last(citation)
+
+    def _take_words(self, text: str, kind: str) -> None:
+        if kind == "text":
+            self._take_text(text)
+        else:
+            self._received[kind].append(text)
+            self._walk.say(KINDS[kind], text)
 
     def _take_text(self, text: str) -> None:
+        self._texts.append(text)
         if self._tags is None:
             self._walk.say(TEXT, text)
         else:
             self._take_pieces(self._tags.take(text))
 
-    def _take_parts(self, content: object) -> None:
-        for kind, text in wire.parts_of(content):
-            if kind == "text":
-                self._take_text(text)
-            else:
-                self._walk.say(KINDS[kind], text)
-
     def _take_pieces(self, pieces: Iterable[tuple[str, str]]) -> None:
         for kind, text in pieces:
             self._walk.say(KINDS[kind], text)
 
-    def _take_fragment(self, fragment: Fragment) -> None:
-        call = self._calls.of(fragment)
+    def _take_arguments(self, call: Call, piece: str) -> None:
         self._walk.place(call)
-        self._walk.add_arguments(call, fragment.arguments)
+        self._walk.add_arguments(call, piece)
         if call.block is None and call.name and call.arguments.size:
             # the model has come as far as the arguments, so the name is whole
             self._name(call)
@@ -234,10 +262,10 @@ class StreamDecoder:
         reason = choice.finish_reason
         if not isinstance(reason, str) or not reason:
             return
-        if reason in wire.BROKEN_REASONS:
+        if is_broken(reason):
             self._walk.fail(wire.broken_off(choice))
             return
-        stop_reason = wire.STOP_REASONS.get(reason, StopReason.END_TURN)
+        stop_reason = self._walk.known_reason(reason)
         if stop_reason in (StopReason.END_TURN, StopReason.STOP_SEQUENCE):
             stop_reason = self._regular_stop(stop_reason, choice.stop_reason)
         if self._stop_reason is None or _rank(stop_reason) > _rank(self._stop_reason):

@@ -10,9 +10,9 @@ import msgspec
 
 from switchyard.protocols import neutral
 from switchyard.protocols.errors.decode import decode_embedded_error
-from switchyard.protocols.errors.table import broken_answer
 from switchyard.protocols.neutral import StopReason, WireError
 from switchyard.protocols.usage import usage_of_openai
+from switchyard.protocols.walk import BROKEN_OFF
 from switchyard.protocols.wire import entries, fields, text
 
 
@@ -55,26 +55,6 @@ class Chunk(msgspec.Struct, gc=False):
 
 read_chunk = msgspec.json.Decoder(Chunk).decode
 
-STOP_REASONS: Mapping[str, StopReason] = {
-    "stop": StopReason.END_TURN,
-    "eos": StopReason.END_TURN,
-    "eos_token": StopReason.END_TURN,
-    "end_turn": StopReason.END_TURN,
-    "stop_sequence": StopReason.STOP_SEQUENCE,
-    "length": StopReason.MAX_TOKENS,
-    "max_tokens": StopReason.MAX_TOKENS,
-    "model_length": StopReason.MAX_TOKENS,
-    "tool_calls": StopReason.TOOL_USE,
-    "tool_call": StopReason.TOOL_USE,
-    "tool_use": StopReason.TOOL_USE,
-    "function_call": StopReason.TOOL_USE,
-    "content_filter": StopReason.REFUSAL,
-    "sensitive": StopReason.REFUSAL,
-}
-"""A reason that is not listed is a regular end."""
-
-BROKEN_REASONS = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
-
 DONE = frozenset({b"[DONE]", b'"[DONE]"', b"[done]"})
 NO_CHOICES = "the upstream's reply has no choices"
 
@@ -98,7 +78,7 @@ def finish_reason(reason: StopReason, *, refused: bool) -> str:
 def broken_off(choice: Choice | None) -> WireError:
     """The error of a choice whose `finish_reason` means that the upstream failed."""
     reported = decode_embedded_error({"error": choice.error}) if choice is not None and choice.error else None
-    return reported or broken_answer("the upstream broke off its answer")
+    return reported or BROKEN_OFF
 
 
 def first_choice(chunk: Chunk) -> Choice | None:
@@ -135,7 +115,7 @@ def reasoning_of(delta: Delta) -> str:
 
 def parts_of(content: object) -> Iterator[tuple[str, str]]:
     """("text" or "thinking", its text) for content in parts, as Mistral sends it."""
-    for part in content if isinstance(content, list) else ():
+    for part in content if isinstance(content, list) else [content]:
         if isinstance(part, str):
             yield "text", part
         elif isinstance(part, dict):

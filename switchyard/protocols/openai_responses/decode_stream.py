@@ -23,6 +23,7 @@ from switchyard.protocols.neutral import StopReason
 from switchyard.protocols.openai_responses.calls import CALL_KINDS, FIXED_NAMES, decode_call
 from switchyard.protocols.openai_responses.reasoning import reasoning_parts, reply_signature
 from switchyard.protocols.sse import Record
+from switchyard.protocols.stop_reasons import incomplete_reason
 from switchyard.protocols.tools.calls import restore_call
 from switchyard.protocols.usage import usage_of_openai
 from switchyard.protocols.walk import UNEXPLAINED, CallDraft, Draft, Walk
@@ -383,10 +384,7 @@ class StreamDecoder:
 
 
 def _stop_reason(response: Json, status: str) -> StopReason:
-    if status != "incomplete":
-        return StopReason.END_TURN
-    details = fields(response.get("incomplete_details"))
-    return StopReason.REFUSAL if details.get("reason") == "content_filter" else StopReason.MAX_TOKENS
+    return incomplete_reason(response) if status == "incomplete" else StopReason.END_TURN
 
 
 def _is_named(item: Json) -> bool:

@@ -13,13 +13,13 @@ from typing import Any
 
 import msgspec
 
-from switchyard.protocols.anthropic_messages.wire import STOP_REASONS
 from switchyard.protocols.errors.decode import decode_embedded_error, decode_error
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
 from switchyard.protocols.openai_chat import wire as chat
 from switchyard.protocols.openai_responses.calls import CALL_KINDS
 from switchyard.protocols.sse import Record, count_if_all
+from switchyard.protocols.stop_reasons import incomplete_reason, is_broken, stop_reason_of
 from switchyard.protocols.usage import usage_of_anthropic, usage_of_openai
 from switchyard.protocols.walk import UNEXPLAINED
 from switchyard.protocols.wire import UNREADABLE, Json, decode_object, entries, fields, parsed, text
@@ -131,7 +131,7 @@ def _messages_start(event: Json) -> RecordSummary:
 
 def _messages_end(event: Json) -> RecordSummary:
     reported = text(fields(event.get("delta")).get("stop_reason"))
-    stop_reason = STOP_REASONS.get(reported, StopReason.END_TURN) if reported else None
+    stop_reason = stop_reason_of(reported) or StopReason.END_TURN if reported else None
     return RecordSummary(content=True, usage=_messages_usage(event), stop_reason=stop_reason)
 
 
@@ -171,13 +171,13 @@ def _chat_summary(record: Record) -> RecordSummary:
             return failed
     choice = chat.first_choice(chunk)
     reason = text(choice.finish_reason) if choice is not None else ""
-    if reason in chat.BROKEN_REASONS:
+    if is_broken(reason):
         return RecordSummary(error=chat.broken_off(choice), is_odd=True)
     return RecordSummary(
         content=bool(reason) or (choice is not None and _chat_has_content(choice)),
         usage=chat.usage_in(chunk, choice),
         model=text(chunk.model) or None,
-        stop_reason=chat.STOP_REASONS.get(reason, StopReason.END_TURN) if reason else None,
+        stop_reason=stop_reason_of(reason) or StopReason.END_TURN if reason else None,
     )
 
 
@@ -289,8 +289,7 @@ def _responses_signature(item: Json) -> str:
 
 def _responses_stop(response: Json) -> StopReason:
     if response.get("status") == "incomplete":
-        reason = fields(response.get("incomplete_details")).get("reason")
-        return StopReason.REFUSAL if reason == "content_filter" else StopReason.MAX_TOKENS
+        return incomplete_reason(response)
     has_called = any(text(fields(item).get("type")) in CALL_KINDS for item in entries(response.get("output")))
     return StopReason.TOOL_USE if has_called else StopReason.END_TURN
 

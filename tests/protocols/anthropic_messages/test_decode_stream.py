@@ -68,6 +68,9 @@ def tool(index: int, *pieces: str, complete: bool = True) -> list[neutral.Event]
 HI = bs(0, "text") + bd(0, "Hi") + be(0)
 END = md("end_turn", OUT) + MST
 USE_END = md("tool_use", OUT) + MST
+FOREIGN_CITATION = Loss("citations", "only sources on the web can be cited in another protocol")
+UNKNOWN_REASON = Loss("stop_reason", "'tired' is not known: the answer counts as complete")
+
 
 CASES: dict[str, tuple[bytes, list[neutral.Event]]] = {
     "text": (ms() + HI + END, [START, *text("Hi"), Finished(StopReason.END_TURN, USED)]),
@@ -367,7 +370,7 @@ CASES: dict[str, tuple[bytes, list[neutral.Event]]] = {
     ),
     "an unknown reason": (
         ms() + HI + md("tired", OUT) + MST,
-        [START, *text("Hi"), Finished(StopReason.END_TURN, USED)],
+        [START, *text("Hi"), Finished(StopReason.END_TURN, USED, losses=(UNKNOWN_REASON,))],
     ),
     "a refusal with its explanation": (
         ms() + md("refusal", OUT, stop_details={"type": "refusal", "explanation": "No."}) + MST,
@@ -438,11 +441,7 @@ CASES: dict[str, tuple[bytes, list[neutral.Event]]] = {
             Delta("Hi"),
             Citation("u", "t", "c"),
             BlockEnded(),
-            Finished(
-                StopReason.END_TURN,
-                USED,
-                losses=(Loss("citations", "only sources on the web can be cited in another protocol"),),
-            ),
+            Finished(StopReason.END_TURN, USED, losses=(FOREIGN_CITATION,)),
         ],
     ),
     "other work of the upstream is left out": (
