@@ -17,7 +17,9 @@ from switchyard.protocols.ids import ReplyIds
 from switchyard.protocols.json_in_reasoning import JsonInReasoning
 from switchyard.protocols.sse import RecordTooLarge, SseDecoder
 from switchyard.protocols.stops import StopScanner
+from switchyard.protocols.surrogates import SurrogateJoiner, without_halves
 
+HALF_CHARACTER = neutral.Loss("content", "half of a character came without the other half")
 MAX_STREAM_BYTES = 256 * 1024 * 1024
 """several times the longest answer of any model: what is converted is also kept until the end"""
 
@@ -38,6 +40,7 @@ class StreamConversion:
 
     def __init__(self, upstream: Codec, client: Codec, sent: SentRequest, request: neutral.Request) -> None:
         self._records = SseDecoder()
+        self._halves = SurrogateJoiner()
         self._size = 0
         self.records = 0
         self._decoder = upstream.stream_decoder(sent)
@@ -77,16 +80,24 @@ class StreamConversion:
         out: list[bytes] = []
         seen = self._records.feed(chunk)
         self.records += len(seen)
+        halves = self._halves
         for record in seen:
-            if self._is_over:
+            events = self._decoder.decode(record) if halves.held is None else []
+            if events:
+                self._encode(events, out)
+            elif halves.concerns(record):
+                # a decoder takes nothing of such a record
+                for whole in halves.take(record):
+                    self._encode(self._decoder.decode(whole), out)
+            if self.finished or self.failed is not None:
                 break
-            self._encode(self._decoder.decode(record), out)
         return b"".join(out)
 
     def close(self) -> bytes:
         """The upstream's connection ended: the last record, if it forgot its blank line, and the end owed."""
         out: list[bytes] = []
-        for record in self._records.close():
+        last = [whole for record in self._records.close() for whole in self._halves.take(record)]
+        for record in last + self._halves.close():
             if not self._is_over:
                 self._encode(self._decoder.decode(record), out)
         if not self._is_over:
@@ -149,7 +160,7 @@ class StreamConversion:
             case neutral.Finished(losses=losses):
                 # an answer may be empty
                 self.finished = self.content_begun = True
-                self.losses = losses
+                self.losses = (*losses, *_replaced_halves(self._halves.has_replaced))
             case neutral.Failed(error):
                 self.failed = error
 
@@ -168,12 +179,14 @@ def convert_response(
 ) -> ConvertedReply:
     """A whole reply for the client: JSON, or records if it asked for a stream."""
     tally = _Tally(sent, request)
-    events = [tally.filled(event) for event in _whole_walk(upstream, body, sent, request)]
+    walk, has_replaced = _whole_walk(upstream, body, sent, request)
+    events = [tally.filled(event) for event in walk]
     response = fold(events)
     if isinstance(response, neutral.WireError):
         encoded = _streamed(client, events, request) if request.stream else client.encode_error(response)[1]
         return ConvertedReply(encoded, tally.usage, response)
     losses = next((event.losses for event in events if isinstance(event, neutral.Finished)), ())
+    losses += _replaced_halves(has_replaced)
     if request.stream:
         encoded = _streamed(client, unfold(response), request)
     else:
@@ -183,18 +196,25 @@ def convert_response(
 
 def _whole_walk(
     upstream: Codec, body: bytes, sent: SentRequest, request: neutral.Request
-) -> list[neutral.Event]:
-    """The events of a whole reply, whichever form it came in."""
+) -> tuple[list[neutral.Event], bool]:
+    """The events of a whole reply, whichever form it came in; and whether halves of characters were replaced."""
+    halves = SurrogateJoiner()
     if body.lstrip()[:1] in (b"{", b"["):
-        events = upstream.decode_response(body, sent)
+        whole = without_halves(body)
+        halves.has_replaced = whole != body
+        events = upstream.decode_response(whole, sent)
     else:
         decoder, records = upstream.stream_decoder(sent), SseDecoder()
-        events = [
-            event for record in records.feed(body) + records.close() for event in decoder.decode(record)
-        ]
+        seen = [one for record in records.feed(body) + records.close() for one in halves.take(record)]
+        events = [event for record in seen + halves.close() for event in decoder.decode(record)]
         events += decoder.close()
     ids = ReplyIds()
-    return [ids.unique(event) for event in _filtered(events, _filters_for(sent, request))]
+    walk = [ids.unique(event) for event in _filtered(events, _filters_for(sent, request))]
+    return walk, halves.has_replaced
+
+
+def _replaced_halves(has_replaced: bool) -> tuple[neutral.Loss, ...]:
+    return (HALF_CHARACTER,) if has_replaced else ()
 
 
 Filter = Callable[[neutral.Event], list[neutral.Event]]

@@ -7,6 +7,7 @@ import msgspec
 
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.large import decode_large
+from switchyard.protocols.surrogates import without_halves
 
 Json = dict[str, Any]
 
@@ -24,7 +25,8 @@ def decode_object(body: bytes) -> Json | None:
     except UnicodeDecodeError:
         return decode_object(repaired(body))
     except UNREADABLE:
-        return None
+        fixed = without_halves(body)
+        return None if fixed == body else decode_object(fixed)
     return decoded if isinstance(decoded, dict) else None
 
 
@@ -46,7 +48,8 @@ def parsed(text: str | bytes) -> Any:
     try:
         return msgspec.json.decode(text)
     except UNREADABLE:
-        return None
+        fixed = _with_whole_characters(text)
+        return None if fixed is None else parsed(fixed)
 
 
 def parsed_object(text: str | bytes) -> Json:
@@ -54,12 +57,20 @@ def parsed_object(text: str | bytes) -> Json:
     return fields(parsed(text))
 
 
-def is_json(text: str) -> bool:
+def is_json(text: str | bytes) -> bool:
     try:
         msgspec.json.decode(text, type=msgspec.Raw)
     except UNREADABLE:
-        return False
+        fixed = _with_whole_characters(text)
+        return fixed is not None and is_json(fixed)
     return True
+
+
+def _with_whole_characters(text: str | bytes) -> bytes | None:
+    """The JSON text without halves of characters; None if it has none."""
+    encoded = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    fixed = without_halves(encoded)
+    return None if fixed == encoded else fixed
 
 
 def may_become_json(beginning: str) -> bool:

@@ -16,6 +16,7 @@ from switchyard.protocols.neutral import WireError
 from switchyard.protocols.passthrough.inspect import INSPECTORS, WholeSummary
 from switchyard.protocols.passthrough.stream import PassthroughStream
 from switchyard.protocols.sse import BOM, PIECE_COST, RecordTooLarge, is_overgrown
+from switchyard.protocols.wire import is_json
 from switchyard.relay.failures import (
     NESTED,
     AttemptFailed,
@@ -244,7 +245,9 @@ def _summary_without_error(reader: Reader, body: bytes) -> tuple[ProtocolName, W
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
     except msgspec.DecodeError:
-        raise AttemptFailed(protocol_failure("sent JSON that breaks off or is broken")) from None
+        # half of a character is valid JSON, though no text
+        if not is_json(body):
+            raise AttemptFailed(protocol_failure("sent JSON that breaks off or is broken")) from None
     form = reader.codec.protocol
     summary = INSPECTORS[form].summarize_whole(body)
     if summary.error is not None and (other := form_of_whole(body)) not in (None, form):

@@ -232,6 +232,15 @@ def test_what_is_lost_is_reported(
     assert all(loss["why"] for loss in losses)
 
 
+@pytest.mark.parametrize(("client", "spoken"), PAIRS)
+def test_half_a_character_in_a_whole_answer_is_no_error(bed: Bed, client: Protocol, spoken: Protocol) -> None:
+    body = wire.body(spoken, Reply("Half?")).replace(b"Half?", rb"Half \ud83d")
+    bed.server.script(lambda _: whole(200, body))
+    response = bed.ask(client, spoken, False)
+    assert response.status == 200, response.text
+    assert text_of(client, response).startswith("Half ")
+
+
 NAMELESS_BESIDE_CALL = {
     "role": "assistant",
     "tool_calls": [

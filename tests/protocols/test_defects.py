@@ -110,6 +110,11 @@ def chunk(**fields: Any) -> bytes:
     return c.record({"id": "c1", "model": "m", **fields})
 
 
+def half(stream: bytes) -> bytes:
+    """The stream with the halves of a character in place of `<` and `>`, as escapes."""
+    return stream.replace(b"<", b"\\ud83d").replace(b">", b"\\ude00")
+
+
 CHAT = {
     "D01 interleaved calls": Case(
         c.call(0, "t0", "f", "")
@@ -588,6 +593,26 @@ CHAT = {
         c.text("Hi") + c.finish("MALFORMED_FUNCTION_CALL") + c.DONE, text="Hi", stop=None, broke="broke off"
     ),
     "an unknown reason": Case(c.text("Hi") + c.finish("tired") + c.DONE, text="Hi", losses=("stop_reason",)),
+    "a character in two chunks": Case(half(c.text("a<") + c.text(">b")) + END, text="a😀b"),
+    "a character in two chunks of reasoning": Case(
+        half(c.delta(reasoning="a<") + c.delta(reasoning=">")) + END, thinking="a😀"
+    ),
+    "a character in two pieces of arguments": Case(
+        half(c.call(0, "t0", "f", '{"a":"<') + c.call(0, None, None, '>"}')) + CALLS,
+        calls=(("f", {"a": "😀"}),),
+        stop=CALLED,
+    ),
+    "half a character, then others": Case(
+        half(c.text("a<") + c.text("b") + c.text(">c")) + END, text="a\ufffdb\ufffdc", losses=("content",)
+    ),
+    "half a character at the end": Case(half(c.text("a<")) + END, text="a\ufffd", losses=("content",)),
+    "half a character and no end": Case(half(c.text("a<")), text="a\ufffd", stop=None, broke=CUT),
+    "halves inside of a text": Case(
+        half(c.text("a<b>c<>")) + END, text="a\ufffdb\ufffdc😀", losses=("content",)
+    ),
+    "an escaped backslash before what looks like half a character": Case(
+        half(c.text("a\\ud83d") + c.text("\\ude00<") + c.text(">")) + END, text="a\\ud83d\\ude00😀"
+    ),
 }
 
 # --- Messages upstreams -------------------------------------------------------
@@ -830,6 +855,18 @@ MESSAGES = {
     ),
     "a reason that means an error": Case(
         ms() + HI + md("error", OUT) + MST, text="Hi", stop=None, broke="broke off"
+    ),
+    "a character in two events": Case(
+        ms() + bs(0, "text") + half(bd(0, "a<") + PING + bd(0, ">b")) + be(0) + DONE, text="a😀b"
+    ),
+    "a character in two events of thinking": Case(
+        ms() + bs(0, "thinking") + half(thought(0, "<") + thought(0, ">")) + sig(0, "S") + be(0) + DONE,
+        thinking="😀",
+    ),
+    "half a character": Case(
+        ms() + bs(0, "text") + half(bd(0, "a<") + bd(0, "b")) + be(0) + DONE,
+        text="a\ufffdb",
+        losses=("content",),
     ),
 }
 
@@ -1098,6 +1135,22 @@ RESPONSES = {
         r.created() + r.said(0, "Hi") + r.ended("incomplete", incomplete_details={"reason": "MAX_TOKENS"}),
         text="Hi",
         stop=StopReason.MAX_TOKENS,
+    ),
+    "a character in two events": Case(
+        r.created() + half(r.said(0, "a<") + r.said(0, ">b")) + r.ended(output=[r.message("a😀b")]),
+        text="a😀b",
+    ),
+    "a character in two pieces of arguments": Case(
+        r.created()
+        + r.added(0, **r.call())
+        + half(r.arguments(0, '{"a":"<') + r.arguments(0, '>"}'))
+        + r.done(0, **r.call(arguments='{"a":"😀"}'))
+        + r.ended(),
+        calls=(("f", {"a": "😀"}),),
+        stop=CALLED,
+    ),
+    "half a character": Case(
+        r.created() + half(r.said(0, "a<") + r.said(0, "b")) + r.ended(), text="a\ufffdb", losses=("content",)
     ),
 }
 

@@ -142,6 +142,26 @@ def test_a_whole_answer_reaches_every_client(
     assert got.stop_reason is case.stop
 
 
+HALF = r'"a\ud83d \ude00 \ud83d\ude00 \\ud83d"'
+WITH_HALVES: dict[ProtocolName, dict[str, Any]] = {
+    "chat": chat(content="?"),
+    "messages": messages({"type": "text", "text": "?"}),
+    "responses": responses(r.message("?")),
+}
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("client", PROTOCOLS)
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+def test_half_a_character_costs_no_answer(upstream: ProtocolName, client: ProtocolName, stream: bool) -> None:
+    body = msgspec.json.encode(WITH_HALVES[upstream]).replace(b'"?"', HALF.encode())
+    sent = SentRequest(b"{}", Target("m", "issuer"))
+    reply = convert_response(CODECS[upstream], CODECS[client], body, sent, replace(REQUEST, stream=stream))
+    assert reply.failed is None
+    assert r"a� � 😀 \ud83d".encode() in reply.body or "a\ufffd \ufffd 😀 \\\\ud83d".encode() in reply.body
+    assert [loss.field for loss in reply.losses] == ["content"]
+
+
 @pytest.mark.parametrize(("upstream", "case", "client"), PAIRS)
 def test_the_sdks_read_it_as_a_stream(upstream: ProtocolName, case: Whole, client: ProtocolName) -> None:
     reply = converted(case, upstream, client, stream=True)

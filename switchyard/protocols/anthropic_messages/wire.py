@@ -12,6 +12,7 @@ import msgspec
 from switchyard.protocols.errors.decode import decode_embedded_error
 from switchyard.protocols.neutral import StopReason, WireError
 from switchyard.protocols.sse import Record
+from switchyard.protocols.surrogates import without_halves
 from switchyard.protocols.tools.calls import restore_arguments
 from switchyard.protocols.walk import UNEXPLAINED
 from switchyard.protocols.wire import decode_object, repaired
@@ -94,7 +95,7 @@ def error_of(event: WireEvent) -> WireError:
 
 def arguments_of(text: str) -> msgspec.Raw:
     """The argument text as a JSON object for `input`; what is none is kept under `_raw`."""
-    encoded = restore_arguments(text, None).encode("utf-8", "replace")
+    encoded = without_halves(restore_arguments(text, None).encode("utf-8", "replace"))
     if decode_object(encoded) is not None:
         return msgspec.Raw(encoded)
     return msgspec.Raw(msgspec.json.encode({"_raw": text}))

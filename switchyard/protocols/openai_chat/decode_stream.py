@@ -4,7 +4,6 @@ https://platform.openai.com/docs/api-reference/chat/streaming
 https://platform.openai.com/docs/api-reference/chat/object
 """
 
-import re
 from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
@@ -29,9 +28,6 @@ KINDS: Mapping[str, Words] = {"text": TEXT, "thinking": THINKING, "refusal": REF
 RANK = (StopReason.END_TURN, StopReason.STOP_SEQUENCE, StopReason.REFUSAL, StopReason.TOOL_USE)
 """Of several reasons to stop the later one here counts; any other beats them all."""
 
-HALF_CHARACTERS = re.compile(
-    rb"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
-)
 BAD_GATEWAY = 502
 NOT_JSON = broken_answer("the upstream sent records that are not JSON")
 NO_CHOICES = broken_answer(wire.NO_CHOICES)
@@ -116,7 +112,7 @@ class StreamDecoder:
             self._walk.fail(decode_error(BAD_GATEWAY, data))
         elif isinstance(value := parsed(data), dict):
             self._fails(value)
-        elif (fixed := HALF_CHARACTERS.sub(_or_replacement, repaired(data))) != data:
+        elif (fixed := repaired(data)) != data:
             self._take(Record(fixed, record.event))
         elif b"\n" in data:
             for line in data.split(b"\n"):
@@ -300,8 +296,3 @@ def _rank(reason: StopReason) -> int:
 def _stops_sent(body: bytes) -> list[str]:
     stop = parsed_object(body).get("stop")
     return [stop] if isinstance(stop, str) else [s for s in stop or () if isinstance(s, str)]
-
-
-def _or_replacement(found: re.Match[bytes]) -> bytes:
-    """Half of a character that stands in two chunks cannot be read."""
-    return found.group(1) or rb"\ufffd"

@@ -20,6 +20,7 @@ from switchyard.protocols.openai_chat import wire as chat
 from switchyard.protocols.openai_responses.calls import CALL_KINDS
 from switchyard.protocols.sse import Record, count_if_all
 from switchyard.protocols.stop_reasons import incomplete_reason, is_broken, stop_reason_of
+from switchyard.protocols.surrogates import without_halves
 from switchyard.protocols.usage import usage_of_anthropic, usage_of_openai
 from switchyard.protocols.walk import UNEXPLAINED
 from switchyard.protocols.wire import UNREADABLE, Json, decode_object, entries, fields, parsed, text
@@ -161,7 +162,7 @@ LINES_OF_RECORD = 2
 
 def _chat_summary(record: Record) -> RecordSummary:
     try:
-        chunk = chat.read_chunk(record.data)
+        chunk = chat.read_chunk(without_halves(record.data))
     except UNREADABLE:
         is_done = record.data.strip() in chat.DONE
         return RecordSummary(finished=True) if is_done else _chat_error(record)
@@ -337,7 +338,7 @@ CHOICES = re.compile(rb"\s*\[\s*\{")
 
 def _summarize_chat(body: bytes) -> WholeSummary:
     try:
-        whole = _read_chat(body)
+        whole = _read_chat(without_halves(body))
     except UNREADABLE:
         return WholeSummary(error=decode_error(BAD_GATEWAY, body))
     if whole.error or not CHOICES.match(whole.choices):

@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 
+from switchyard.protocols.surrogates import without_halves
+
 MODEL_MEMBER = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
 MODEL_KEY = re.compile(rb'"model"')
 """a pattern rather than bytes: finding them in a large body takes 1.5 times as long"""
@@ -46,7 +48,7 @@ def rewrite_model_name(body: bytes, model: str) -> bytes:
 
 def _model_of(body: bytes) -> Any:
     try:
-        return _decode_top(body).model
+        return _decode_top(without_halves(body)).model
     except msgspec.ValidationError:
         return None  # not an object
 
@@ -54,7 +56,7 @@ def _model_of(body: bytes) -> Any:
 def _rewritten(body: bytes, model: str) -> bytes:
     """For the rare body that has two `model` members, one spelled with escapes or one among very many."""
     try:
-        members = _decode_members(body)
+        members = _decode_members(without_halves(body))
     except msgspec.ValidationError:
         return body
     if "model" not in members:

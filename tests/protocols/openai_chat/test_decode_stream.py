@@ -121,10 +121,6 @@ PLAIN: dict[str, tuple[bytes, list[str]]] = {
         TEXT_AB,
     ),
     "an unknown finish": (text("a") + text("b") + finish("whatever") + DONE, TEXT_AB),
-    "a character cut in halves": (
-        b'data: {"choices":[{"index":0,"delta":{"content":"x\\ud83d"}}]}\n\n' + END,
-        ["+text", "x�", "-", "= end_turn"],
-    ),
     "characters of several bytes": (text("é") + text("😀") + END, ["+text", "é", "😀", "-", "= end_turn"]),
     "citations": (
         text("a")
