@@ -38,11 +38,19 @@ def usage_of_openai(raw: Raw, *, excludes_cache: bool = False) -> Usage:
         prompt = prompt or cache_read + _first(timings, "prompt_n")
         completion = completion or _first(timings, "predicted_n")
 
-    cached = cache_read + cache_write_5m + cache_write_1h
     total = _first(raw, "total_tokens")
+    written = cache_write_5m + cache_write_1h
+    if _counts_twice(prompt, cache_read, written) and total == prompt + completion and not excludes_cache:
+        # the total proves that the prompt includes both
+        cache_read, cache_write_5m, cache_write_1h = (
+            (cache_read, 0, 0) if cache_read >= written else (0, cache_write_5m, cache_write_1h)
+        )
+    cached = cache_read + cache_write_5m + cache_write_1h
     if not completion or completion + reasoning == total - prompt:
         # some count reasoning beside the completion; the total knows
         completion = max(completion, total - prompt) if prompt else completion
+    elif completion + cached == total - prompt:
+        excludes_cache = True
     return Usage(
         input=prompt if excludes_cache or cached > prompt else prompt - cached,
         cache_read=cache_read,
@@ -51,6 +59,11 @@ def usage_of_openai(raw: Raw, *, excludes_cache: bool = False) -> Usage:
         output=completion,
         reasoning=min(reasoning, completion),
     )
+
+
+def _counts_twice(prompt: int, cache_read: int, written: int) -> bool:
+    """True if the prompt holds each, but not both: some report the tokens read as written, too."""
+    return max(cache_read, written) <= prompt < cache_read + written
 
 
 def usage_of_anthropic(raw: Raw) -> Usage:

@@ -613,6 +613,22 @@ CHAT = {
     "an escaped backslash before what looks like half a character": Case(
         half(c.text("a\\ud83d") + c.text("\\ude00<") + c.text(">")) + END, text="a\\ud83d\\ude00😀"
     ),
+    "the same tokens read and written": Case(
+        c.text("a")
+        + END.replace(c.DONE, b"")
+        + chunk(
+            choices=[],
+            usage={
+                "prompt_tokens": 2168,
+                "completion_tokens": 100,
+                "total_tokens": 2268,
+                "prompt_tokens_details": {"cached_tokens": 2161, "cache_write_tokens": 2161},
+            },
+        )
+        + c.DONE,
+        text="a",
+        usage=(7, 2161, 100),
+    ),
 }
 
 # --- Messages upstreams -------------------------------------------------------
@@ -1151,6 +1167,20 @@ RESPONSES = {
     ),
     "half a character": Case(
         r.created() + half(r.said(0, "a<") + r.said(0, "b")) + r.ended(), text="a\ufffdb", losses=("content",)
+    ),
+    "the same tokens read and written": Case(
+        r.created()
+        + r.said(0, "Hi")
+        + r.ended(
+            usage={
+                "input_tokens": 2168,
+                "input_tokens_details": {"cached_tokens": 2161, "cache_write_tokens": 2161},
+                "output_tokens": 100,
+                "total_tokens": 2268,
+            }
+        ),
+        text="Hi",
+        usage=(7, 2161, 100),
     ),
 }
 

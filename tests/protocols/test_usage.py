@@ -66,6 +66,64 @@ OPENAI: list[tuple[dict[str, Any], Usage]] = [
         Usage(input=100, output=25, reasoning=15),
     ),
     ({"prompt_tokens": 100, "total_tokens": 125}, Usage(input=100, output=25)),
+    # the total proves that the prompt includes what was read and written, so that both are the same tokens
+    (
+        {
+            "prompt_tokens": 2168,
+            "completion_tokens": 100,
+            "total_tokens": 2268,
+            "prompt_tokens_details": {"cached_tokens": 2161, "cache_write_tokens": 2161},
+        },
+        Usage(input=7, cache_read=2161, output=100),
+    ),
+    (
+        {
+            "input_tokens": 1000,
+            "output_tokens": 50,
+            "total_tokens": 1050,
+            "cache_read_input_tokens": 200,
+            "cache_creation_input_tokens": 900,
+        },
+        Usage(input=100, cache_write_5m=900, output=50),
+    ),
+    (
+        {
+            "prompt_tokens": 1000,
+            "completion_tokens": 50,
+            "total_tokens": 1080,
+            "prompt_tokens_details": {"cached_tokens": 600, "cache_write_tokens": 300},
+            "completion_tokens_details": {"reasoning_tokens": 30},
+        },
+        Usage(input=100, cache_read=600, cache_write_5m=300, output=80, reasoning=30),
+    ),
+    # the total proves that it does not
+    (
+        {
+            "prompt_tokens": 3000,
+            "completion_tokens": 100,
+            "total_tokens": 5100,
+            "prompt_tokens_details": {"cached_tokens": 2000},
+        },
+        Usage(input=3000, cache_read=2000, output=100),
+    ),
+    # neither proven: what exceeds the prompt cannot be part of it
+    (
+        {
+            "prompt_tokens": 2168,
+            "completion_tokens": 100,
+            "prompt_tokens_details": {"cached_tokens": 2161, "cache_write_tokens": 2161},
+        },
+        Usage(input=2168, cache_read=2161, cache_write_5m=2161, output=100),
+    ),
+    (
+        {
+            "prompt_tokens": 7,
+            "completion_tokens": 100,
+            "total_tokens": 107,
+            "prompt_tokens_details": {"cached_tokens": 2161},
+        },
+        Usage(input=7, cache_read=2161, output=100),
+    ),
     (
         {"timings": {"prompt_n": 30, "cache_n": 70, "predicted_n": 5}},
         Usage(input=30, cache_read=70, output=5),
