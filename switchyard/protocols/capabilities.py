@@ -103,6 +103,13 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
             "newer models accept only `adaptive`."
         ),
     ] = True
+    effort_in_messages: Annotated[
+        bool,
+        Meta(
+            description="Messages: accepts an effort in system messages (`output_config`); "
+            "otherwise the last one becomes the effort of the request."
+        ),
+    ] = True
     efforts: Annotated[
         tuple[str, ...],
         Meta(

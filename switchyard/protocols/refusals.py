@@ -158,6 +158,7 @@ REFUSALS: tuple[Refusal, ...] = (
         BETAS,
         re.compile(r"[a-z0-9][a-z0-9-]+"),
     ),
+    Lacks(_pattern(r"messages\W{1,4}\d+\W{1,4}(system\W{1,4})?output_config"), {"effort_in_messages": False}),
     Allows(_pattern(r"effort.{0,100}supported values are:([^.]*)"), "efforts", EFFORTS),
     Lacks(
         _pattern(r"max_tokens.{0,100}use.{0,20}max_completion_tokens"),

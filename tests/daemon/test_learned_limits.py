@@ -32,6 +32,15 @@ SEALED = [
     {"role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]},
     {"role": "user", "content": "Go on"},
 ]
+EFFORT_OF_TURN: Body = {
+    "messages": [
+        {"role": "user", "content": "Hello"},
+        {"role": "system", "content": "Be brief.", "output_config": {"effort": "low"}},
+    ],
+    "thinking": {"type": "adaptive"},
+    "output_config": {"effort": "medium"},
+    "max_tokens": 9000,
+}
 
 
 @dataclass(frozen=True)
@@ -175,6 +184,14 @@ CASES = (
         {"thinking": {"type": "adaptive"}, "max_tokens": 9000},
     ),
     Case(
+        "an effort in a message",
+        "messages",
+        "messages",
+        "messages.1.output_config: Extra inputs are not permitted",
+        lambda body: "output_config" in str(body["messages"]),
+        EFFORT_OF_TURN,
+    ),
+    Case(
         "the most of a model",
         "messages",
         "chat",
@@ -315,6 +332,17 @@ def test_a_refused_request_is_repeated_without_it(bed: Bed, case: Case) -> None:
     assert len(second["attempts"]) == (1 if case.remembered else 2)
     assert bed.errors_of(case.name) == ("ready", 0)
     assert answers[0].header("x-switchyard-attempts") == "2"
+
+
+def test_of_a_refused_effort_in_a_message_nothing_else_is_learned(tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.name == "an effort in a message")
+    with ScriptedUpstream(case.answers) as server:
+        with Daemon(tmp_path, settings(upstream("strict", server.url))) as daemon:
+            for stream in (False, True, False):
+                asked = question("messages", "m") | EFFORT_OF_TURN | {"stream": stream}
+                assert request(daemon.url, "POST", PATHS["messages"], asked).status == 200
+    sent = [(one.json["thinking"], one.json["output_config"]) for one in server.requests]
+    assert sent == [({"type": "adaptive"}, {"effort": effort}) for effort in ("medium", "low", "low", "low")]
 
 
 def test_an_unknown_refusal_goes_to_the_client_as_it_came(bed: Bed) -> None:

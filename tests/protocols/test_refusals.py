@@ -138,6 +138,13 @@ DEEPSEEK: tuple[Case, ...] = (
     ("This response_format type is unavailable now", {"json_schema": False}),
 )
 ANTHROPIC: tuple[Case, ...] = (
+    ("messages.1.output_config: Extra inputs are not permitted", {"effort_in_messages": False}),
+    ("messages.14.output_config.effort: Extra inputs are not permitted", {"effort_in_messages": False}),
+    (
+        "[{'type': 'extra_forbidden', 'loc': ('body', 'messages', 1, 'system', 'output_config'), "
+        "'msg': 'Extra inputs are not permitted'}]",
+        {"effort_in_messages": False},
+    ),
     ("messages.1.content.0: Invalid `signature` in `thinking` block", STRIP),
     (
         "messages.3.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`. When "

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from switchyard.protocols.codec import BadRequest, Target
+from switchyard.protocols.fields import NOT_TAKEN
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Loss
 from switchyard.protocols.passthrough.model_name import insert_member, rewrite_model_name
@@ -13,6 +14,8 @@ from switchyard.protocols.passthrough.peek import HISTORY, Document
 from switchyard.protocols.repair.rows import Table
 from switchyard.protocols.repair.tables import TABLES
 from switchyard.protocols.request_summary import RequestSummary
+from switchyard.protocols.tools.placeholder import is_placeholder
+from switchyard.protocols.wire import entries
 
 COMPACTION_TRIGGER = b'"compaction_trigger"'
 HINTS = frozenset({"cache_control", "prompt_cache_key", "stream_options"})
@@ -28,6 +31,7 @@ EXPRESSED_ELSEWHERE = {
 }
 OMITTED = {"image": b"[image omitted", "document": b"[document omitted"}
 """How the notes begin that stand for what a model cannot read."""
+TOOL_REMOVAL = b'"tool_removal"'
 INCLUDE_USAGE = b'"stream_options":{"include_usage":true}'
 
 
@@ -138,8 +142,21 @@ def repair_losses(
     less = [name for name in LIMITS if name in after and after[name] != before.get(name, after[name])]
     noted = [(kind, marker) for kind, marker in OMITTED.items() if marker in sent]
     omitted = [kind for kind, marker in noted if sent.count(marker) > body.count(marker)]
-    return tuple(Loss(name, "this upstream does not support it") for name in (*gone, *fewer, *less, *omitted))
+    removed = body.count(TOOL_REMOVAL)
+    if removed and _size(before.get("tools")) - _size(after.get("tools")) <= removed:
+        # by the client itself
+        gone, fewer = _without_tools(gone), _without_tools(fewer)
+    return (
+        *(Loss(name, NOT_TAKEN) for name in (*gone, *fewer)),
+        *(Loss(name, f"this upstream gives at most {after[name]}") for name in less),
+        *(Loss(name, NOT_TAKEN) for name in omitted),
+    )
+
+
+def _without_tools(names: list[str]) -> list[str]:
+    return [name for name in names if name not in ("tools", "tool_choice")]
 
 
 def _size(value: object) -> int:
-    return len(value) if isinstance(value, list) else 0
+    """Without the placeholders, which nobody misses."""
+    return sum(not is_placeholder(entry) for entry in entries(value))

@@ -9,11 +9,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from switchyard.protocols import carrier
+from switchyard.protocols.anthropic_messages.mid_conversation import (
+    effort_of_turn,
+    is_cleared,
+    last_compaction,
+    tools_in_effect,
+)
 from switchyard.protocols.anthropic_messages.signatures import is_carrier, opened, replayed
 from switchyard.protocols.anthropic_messages.vendor_tools import CLIENT_TOOLS, NOT_EXPRESSIBLE, VERSION
 from switchyard.protocols.anthropic_messages.wire import FABRICATED_SEARCH_ID
 from switchyard.protocols.codec import Target
-from switchyard.protocols.content import OMITTED_IMAGE, as_error
+from switchyard.protocols.content import OMITTED_IMAGE, as_error, summary_turn
 from switchyard.protocols.effort import EFFORTS, budget_for, effort_for
 from switchyard.protocols.history import as_reminder, without_billing_line
 from switchyard.protocols.neutral import Effort, Thinking
@@ -35,13 +41,15 @@ from switchyard.protocols.repair.rows import (
     mentions,
     objects,
     put,
+    put_list,
     rewrite,
     same,
     text_part,
     with_field,
     with_parts,
 )
-from switchyard.protocols.wire import Json, entries
+from switchyard.protocols.tools.placeholder import is_placeholder
+from switchyard.protocols.wire import Json, entries, joined, text
 
 MAX_CACHE_MARKS = 4
 LEAST_BUDGET = 1024
@@ -76,22 +84,76 @@ def _drop_billing_line(body: Body, _target: Target) -> None:
 
 
 def _fold_system(body: Body, _target: Target) -> None:
-    """System messages become reminders in the neighbouring user turn, behind the results of tools."""
+    """System messages become reminders in the neighbouring user turn, behind the results of tools.
+
+    What they change of the tools is done in `tools`.
+    """
     messages = entries(body.get("messages"))
-    if any(field(message, "role") == "system" for message in messages):
-        body["messages"] = _joined([_as_user(message) for message in messages])
+    if not any(field(message, "role") == "system" for message in messages):
+        return
+    _change_tools(body, messages)
+    folded = [_as_user(message, messages[number:]) for number, message in enumerate(messages)]
+    body["messages"] = _joined([message for message in folded if message is not None])
 
 
-def _as_user(message: Any) -> Any:
+def _change_tools(body: Body, messages: list[Any]) -> None:
+    old = entries(body.get("tools"))
+    new = tools_in_effect(old, messages, [])
+    if not same(old, new):
+        put(body, "tools", new)
+    if old and not new:
+        drop(body, ("tool_choice",))
+
+
+def _as_user(message: Any, later: list[Any]) -> Any:
+    """None for a message of which nothing is shown."""
     if field(message, "role") != "system":
         return message
-    text = "\n\n".join(str(block.get("text", "")) for block in objects(as_parts(message.get("content"))))
-    return {"role": "user", "content": [text_part(as_reminder(text))]}
+    texts = [text(block.get("text")) for block in objects(as_parts(message.get("content")))]
+    shown = "" if is_cleared(message, later) else joined(texts)
+    return {"role": "user", "content": [text_part(as_reminder(shown))]} if shown else None
 
 
 def _has_system_message(document: Document) -> bool:
     """True if `"system"` stands anywhere else than as the name of the member."""
     return document.body.count(b'"system"') > ("system" in document)
+
+
+def _raise_effort(body: Body, _target: Target) -> None:
+    """The effort that the conversation sets last becomes that of the request."""
+    old = entries(body.get("messages"))
+    effort, output = effort_of_turn(old), body.get("output_config")
+    new = [_without_effort(message) for message in old]
+    put_list(body, "messages", old, [message for message in new if message is not None])
+    if effort is not None:
+        body["output_config"] = {**(output if isinstance(output, dict) else {}), "effort": effort}
+
+
+def _without_effort(message: Any) -> Any:
+    """None for a message that has nothing else."""
+    if field(message, "output_config") is None:
+        return message
+    return with_field(message, "output_config", None) if message.get("content") else None
+
+
+def _has_effort_in_messages(document: Document) -> bool:
+    return document.body.count(b'"output_config"') > ("output_config" in document)
+
+
+# --- compaction -----------------------------------------------------------------
+
+
+def _expand_compaction(body: Body, _target: Target) -> None:
+    """The summary in place of what it replaced, for servers that do not know such a block."""
+    messages = entries(body.get("messages"))
+    compacted = last_compaction(messages)
+    if compacted is None:
+        return
+    summary = {"role": "user", "content": [text_part(summary_turn(compacted.summary).text)]}
+    last = messages[compacted.message]
+    rest = last["content"][compacted.block :]
+    kept = [{**last, "content": rest}] if rest else []
+    body["messages"] = _joined([summary, *kept, *messages[compacted.message + 1 :]])
 
 
 # --- what other upstreams left in the history -----------------------------------
@@ -268,7 +330,7 @@ def _strip_thinking(body: Body, only: frozenset[str] | None) -> None:
 
 def _drop_hosted_tools(body: Body, _target: Target) -> None:
     tools = entries(body.get("tools"))
-    kept = [tool for tool in tools if not _is_hosted(tool)]
+    kept = [tool for tool in tools if not _is_hosted(tool) and not is_placeholder(tool)]
     if len(kept) == len(tools):
         return
     choice = body.get("tool_choice")
@@ -419,6 +481,12 @@ MESSAGES = Table(
             by=_drop_all_searches,
             looks_at=("hosted_web_search",),
             sign=mentions("server_tool_use", "web_search_tool_result"),
+        ),
+        Change(by=_expand_compaction, looks_at=("context_management",), sign=mentions('compaction"')),
+        Change(
+            by=_raise_effort,
+            looks_at=("effort_in_messages", "mid_system", "reasoning_effort", "efforts"),
+            sign=_has_effort_in_messages,
         ),
         Change(by=_fold_system, looks_at=("mid_system",), sign=_has_system_message),
         ReplaceParts(

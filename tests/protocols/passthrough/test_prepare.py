@@ -9,6 +9,7 @@ from switchyard.protocols import carrier
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import Target
 from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.neutral import Loss
 from switchyard.protocols.passthrough.peek import Document
 from switchyard.protocols.passthrough.prepare import (
     injects_usage,
@@ -45,6 +46,7 @@ def test_only_a_responses_server_without_the_newer_items_is_converted_for(
     assert passes_through(protocol, target(**capabilities), compacts=compacts) == unchanged
 
 
+PLACEHOLDER = {"name": "DeferredToolPlaceholder", "defer_loading": True}
 LOSSES: tuple[tuple[dict[str, Any], dict[str, Any], list[str]], ...] = (
     ({"a": 1, "b": 2}, {"a": 1}, ["b"]),
     ({"a": None, "b": []}, {}, []),
@@ -57,6 +59,15 @@ LOSSES: tuple[tuple[dict[str, Any], dict[str, Any], list[str]], ...] = (
     ({"response_format": {}, "messages": [1]}, {"messages": [1, 2]}, []),
     ({"tools": [1, 2]}, {"tools": [1]}, ["tools"]),
     ({"stop": ["a", "b"], "tools": [1]}, {"stop": ["a"]}, ["tools", "stop"]),
+    ({"tools": [1, PLACEHOLDER]}, {"tools": [1]}, []),
+    ({"tools": [1, 2], "messages": [{"type": "tool_removal"}]}, {"tools": [1], "messages": [1]}, []),
+    ({"tools": [1], "tool_choice": 1, "messages": [{"type": "tool_removal"}]}, {"messages": [1]}, []),
+    (
+        {"tools": [1, 2, 3], "messages": [{"type": "tool_removal"}]},
+        {"tools": [1], "messages": [1]},
+        ["tools"],
+    ),
+    ({"tools": [1], "tool_choice": 1}, {"tools": [1]}, ["tool_choice"]),
     ({"messages": ["an image"]}, {"messages": ["[image omitted: the model reads no images]"]}, ["image"]),
     ({"messages": ["[image omitted"]}, {"messages": ["[image omitted"]}, []),
 )
@@ -68,6 +79,12 @@ def test_what_a_repair_takes_out_is_a_loss(
 ) -> None:
     bodies = json.dumps(before).encode(), json.dumps(after).encode()
     assert [loss.field for loss in repair_losses(before, after, *bodies)] == lost
+
+
+def test_the_loss_of_a_longer_answer_tells_the_limit() -> None:
+    assert repair_losses({"max_tokens": 9}, {"max_tokens": 4}, b"", b"") == (
+        Loss("max_tokens", "this upstream gives at most 4"),
+    )
 
 
 MARK = b'{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}'

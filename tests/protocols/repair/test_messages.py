@@ -398,3 +398,124 @@ def test_claude_code_at_a_local_server() -> None:
         stream=True,
     )
     check_messages_request(repaired)
+
+
+# --- what messages change in mid-conversation -------------------------------------
+
+
+def system(*content: Any, **members: Any) -> Wire:
+    return {"role": "system", "content": list(content), **members}
+
+
+LOW = {"effort": "low"}
+HIGH = {"effort": "high"}
+NEW = {**TOOL, "name": "new"}
+ADDITION = {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": NEW}}
+REMOVAL = {"type": "tool_removal", "tool": {"type": "tool_reference", "name": "w"}}
+
+
+def repaired(conversation: Wire, **capabilities: Any) -> Wire:
+    request = copy.deepcopy(conversation)
+    repair_request("messages", request, target(**capabilities))
+    check_messages_request(request)
+    return request
+
+
+@pytest.mark.parametrize(
+    ("messages", "output_config", "left", "effort"),
+    [
+        ((user(), system(S, output_config=LOW)), HIGH, (user(), system(S)), LOW),
+        ((user(), system(S, output_config=LOW)), None, (user(), system(S)), LOW),
+        (
+            (user(), system(S, output_config=HIGH), user(), system(output_config=LOW)),
+            {"format": {"type": "json_schema", "schema": {}}},
+            (user(), system(S), user()),
+            {"format": {"type": "json_schema", "schema": {}}, "effort": "low"},
+        ),
+        ((user(), system(S, output_config={})), HIGH, (user(), system(S)), HIGH),
+    ],
+)
+def test_an_effort_that_messages_must_not_have_becomes_that_of_the_request(
+    messages: tuple[Wire, ...], output_config: Any, left: tuple[Wire, ...], effort: Any
+) -> None:
+    given = {} if output_config is None else {"output_config": output_config}
+    thinks = {"thinking": {"type": "adaptive"}}
+    request = repaired(body(*messages, **given, **thinks), effort_in_messages=False)
+    assert request == body(*left, **thinks, output_config=effort)
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({"efforts": ("medium", "high")}, {"output_config": {"effort": "medium"}}),
+        ({"reasoning_effort": "budget"}, {"thinking": {"type": "enabled", "budget_tokens": 2047}}),
+        ({"mid_system": False}, {"output_config": LOW}),
+    ],
+)
+def test_the_effort_of_a_message_is_adapted_like_that_of_the_request(
+    capabilities: dict[str, Any], expected: Wire
+) -> None:
+    given = body(user(), system(S, output_config=LOW), thinking={"type": "adaptive"})
+    request = repaired(given, **capabilities)
+    assert "output_config" not in str(request["messages"])
+    assert {name: request[name] for name in expected} == expected
+
+
+def test_an_effort_in_messages_is_left_where_it_is_known() -> None:
+    given = body(user(), system(S, output_config=LOW), output_config=HIGH)
+    assert repaired(given) == given
+
+
+@pytest.mark.parametrize(
+    ("blocks", "tools", "reminded"),
+    [
+        ((S, ADDITION), [TOOL, NEW], True),
+        ((ADDITION,), [TOOL, NEW], False),
+        ((S, REMOVAL, ADDITION), [NEW], True),
+        ((S, REMOVAL), None, True),
+    ],
+)
+def test_changes_of_the_tools_are_made_where_system_messages_are_folded(
+    blocks: tuple[Wire, ...], tools: Any, reminded: bool
+) -> None:
+    given = body(user(text("hi")), system(*blocks), tools=[TOOL], tool_choice={"type": "auto"})
+    request = repaired(given, mid_system=False)
+    assert (request.get("tools"), "tool_choice" in request) == (tools, tools is not None)
+    assert ("system-reminder" in str(request["messages"])) is reminded
+
+
+@pytest.mark.parametrize(("later", "shown"), [((user(text("Go on")),), False), ((), True)])
+def test_a_cleared_system_message_is_not_folded(later: tuple[Wire, ...], shown: bool) -> None:
+    given = body(user(text("hi")), system(S, clear_at="next_user_message"), *later)
+    assert ("system-reminder" in str(repaired(given, mid_system=False))) is shown
+
+
+SUMMARY = text("Summary of the conversation so far:\n\nAll is well.")
+COMPACTED = {"type": "compaction", "content": "All is well."}
+
+
+@pytest.mark.parametrize(
+    ("history", "left"),
+    [
+        ((user(), assistant(text("OLD"), COMPACTED, text("Yes"))), (user(SUMMARY), assistant(text("Yes")))),
+        ((user(), assistant(COMPACTED)), ()),
+        (
+            (assistant(COMPACTED), user(), assistant(COMPACTED, USE), user(RESULT)),
+            (user(SUMMARY), assistant(USE), user(RESULT)),
+        ),
+    ],
+)
+def test_a_compaction_is_expanded_for_servers_without_context_management(
+    history: tuple[Wire, ...], left: tuple[Wire, ...]
+) -> None:
+    request = repaired(body(*history, user(text("More")), tools=[TOOL]), context_management=False)
+    said = request["messages"]
+    assert "OLD" not in str(said) and "compaction" not in str(said) and "All is well." in str(said)
+    assert said[: len(left) - 1] == list(left[:-1])
+
+
+def test_a_compaction_is_left_where_it_is_known() -> None:
+    given = body(
+        user(), assistant(COMPACTED), user(), context_management={"edits": [{"type": "compact_20260112"}]}
+    )
+    assert repaired(given) == given
