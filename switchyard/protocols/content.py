@@ -21,6 +21,7 @@ OMITTED_IMAGE = "[image omitted: the model reads no images]"
 SUMMARY_HEADING = "Summary of the conversation so far:"
 FALLBACK_TURN = neutral.Text("Continue.")
 """For upstreams that answer only to a user."""
+NOTHING_TO_SEND = neutral.Loss("messages", "nothing of what the user sent can be sent")
 JSON_SENTENCE = "Respond with a single JSON object and nothing else."
 JSON_SCHEMA_SENTENCE = f"{JSON_SENTENCE} It must match this JSON schema:\n{{schema}}"
 
@@ -132,6 +133,14 @@ def summary_of(compaction: neutral.Compaction) -> str:
             "This compacted conversation can only be read by the upstream that compacted it.", "input"
         )
     return summary
+
+
+def fallback_turn(given: tuple[neutral.Message, ...], losses: list[neutral.Loss]) -> neutral.Message:
+    """A turn of the user; a loss where it replaces the client's own first turn."""
+    first = next((message.role for message in given if message.role != "system"), "")
+    if first == "user":
+        losses.append(NOTHING_TO_SEND)
+    return neutral.Message("user", (FALLBACK_TURN,))
 
 
 def format_instruction(wanted: neutral.OutputFormat) -> str:

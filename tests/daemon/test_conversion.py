@@ -522,3 +522,34 @@ def test_a_freeform_call_in_another_form_is_the_clients_own(bed: Bed) -> None:
     bed.server.script(lambda _: stream(wire.records("chat", call, "m")))
     response = bed.ask("responses", "responses", True, tools=[patch])
     assert said_to("responses", response.body).calls == (("apply_patch", "*** Begin Patch"),)
+
+
+# --- ends under other names --------------------------------------------------------
+
+DONE: dict[str, tuple[str, str, dict[Protocol, str | None]]] = {
+    "completed": ('"status": "completed"', '"status": "completed"', {}),
+    "no status": ('"status": "completed"', '"state": "x"', {"responses": None}),
+    "incomplete": (
+        '"status": "completed"',
+        '"incomplete_details": {"reason": "max_output_tokens"}, "status": "incomplete"',
+        {"messages": "max_tokens", "chat": "length", "responses": "max_output_tokens"},
+    ),
+}
+USUAL_STOPS: dict[Protocol, str | None] = {"messages": "end_turn", "chat": "stop", "responses": "completed"}
+
+
+@pytest.mark.parametrize("client", PROTOCOLS)
+@pytest.mark.parametrize("name", DONE)
+def test_a_stream_may_end_with_response_done(bed: Bed, client: Protocol, name: str) -> None:
+    old, new, stops = DONE[name]
+    *records, last = wire.records("responses", Reply("All is said."), "m")
+    last = last.replace(b'"incomplete_details": null, ', b"")
+    end = last.replace(b"response.completed", b"response.done").replace(old.encode(), new.encode(), 1)
+    assert (end != last) and (name == "completed" or new.encode() in end)
+    bed.server.script(lambda _: stream([*records, end]))
+    for wants_stream in FORMS:
+        response = bed.ask(client, "responses", wants_stream)
+        assert (response.status, text_of(client, response)) == (200, "All is said."), response.body
+        if wants_stream:
+            assert said_to(client, response.body).stop == (USUAL_STOPS | stops)[client]
+        assert bed.last_line()["outcome"] == "ok"

@@ -237,3 +237,12 @@ def test_a_long_identifier_has_one_hash(protocol: ProtocolName) -> None:
     document = encoded(protocol, asking(session_id="s" * 65, user_id="s" * 65))
     assert document["prompt_cache_key"] == document["safety_identifier"]
     assert len(document["prompt_cache_key"]) == 64 and "ssss" not in document["prompt_cache_key"]
+
+
+@pytest.mark.parametrize("protocol", ["messages", "responses"])
+def test_a_turn_of_the_user_is_replaced_only_with_a_loss(protocol: ProtocolName) -> None:
+    """The user's turn is blank; without any turn nothing is lost."""
+    blank = sent(protocol, asking(Message("user", (Text(" "),))))
+    assert b"Continue." in blank.body and [loss.field for loss in blank.losses] == ["messages"]
+    nothing = sent(protocol, asking(Message("system", (Text("S"),))))
+    assert [loss.field for loss in nothing.losses] == []

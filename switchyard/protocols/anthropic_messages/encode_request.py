@@ -15,12 +15,12 @@ from switchyard.protocols.anthropic_messages.signatures import replayed
 from switchyard.protocols.anthropic_messages.wire import WEB_SEARCH_TOOL, arguments_of
 from switchyard.protocols.codec import BadRequest, SentRequest, Target
 from switchyard.protocols.content import (
-    FALLBACK_TURN,
     OMITTED_IMAGE,
     PDF,
     PLAIN_TEXT,
     as_error,
     document_text,
+    fallback_turn,
     format_instruction,
     readable_image,
     require_files,
@@ -49,7 +49,7 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
     capabilities = target.capabilities
     offer = offer_tools(request, capabilities, custom=False, searches=capabilities.hosted_web_search)
     losses = [*lost_options(offer, SEARCH_OPTIONS), *_lost_domains(offer)]
-    system, conversation = _shaped(request, target)
+    system, conversation = _shaped(request, target, losses)
     messages = _messages(conversation, ContentEncoder(target, offer.names, losses))
     reasoning = encode_reasoning(request, target, _obstacles(messages, offer), losses)
     stops = [stop for stop in request.stop if stop.strip()] if capabilities.stop else []
@@ -78,7 +78,9 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
     return sent_request(body, request, target, offer, losses, left)
 
 
-def _shaped(request: neutral.Request, target: Target) -> tuple[tuple[str, ...], tuple[neutral.Message, ...]]:
+def _shaped(
+    request: neutral.Request, target: Target, losses: list[neutral.Loss]
+) -> tuple[tuple[str, ...], tuple[neutral.Message, ...]]:
     """System prompt and conversation in the order this protocol wants: a user first, roles in turn."""
     messages = well_formed(request.messages)
     system = [text for text in request.system if text.strip()]
@@ -88,7 +90,7 @@ def _shaped(request: neutral.Request, target: Target) -> tuple[tuple[str, ...], 
     if not target.capabilities.mid_system:
         messages = without_mid_system(messages)
     if not messages or messages[0].role != "user":
-        messages = (neutral.Message("user", (FALLBACK_TURN,)), *messages)
+        messages = (fallback_turn(request.messages, losses), *messages)
     shaped = tuple(system)
     return (shaped if target.capabilities.billing_line else without_billing_line(shaped)), messages
 

@@ -42,6 +42,8 @@ from switchyard.protocols.wire import (
 SYSTEM_ROLES = ("system", "developer")
 REFUSED_TOOLS = ("mcp", "computer", "computer_use", "computer_use_preview")
 """Without these the model would silently lack what the client counts on."""
+OWN_PARTS = ("output_text", "refusal", "thinking")
+"""Parts that only the model writes; all others that stand outside of any message are the user's."""
 STRINGIFIED_PARTS = '[{"type":"input_'
 
 
@@ -190,14 +192,23 @@ class Conversation:
             raise bad_field("input", message)
         for position, item in enumerate(items):
             path = f"input[{position}]"
+            if isinstance(item, str):
+                item = {"type": "input_text", "text": item}
             if not isinstance(item, dict):
                 raise bad_field(path, "Input should be an object")
-            type = text(item.get("type")) or ("message" if "role" in item else "item_reference")
-            decode = ITEMS.get(type)
-            if decode is None:
-                self.losses.append(Loss(f"input.{type}", "the item belongs to another service"))
-            else:
-                decode(self, item, path)
+            self._item(item, path)
+
+    def _item(self, item: Json, path: str) -> None:
+        type = text(item.get("type")) or _implied_type(item)
+        decode = ITEMS.get(type)
+        if decode is not None:
+            decode(self, item, path)
+        elif type in PARTS:
+            self._append(
+                "assistant" if type in OWN_PARTS else "user", decode_part({**item, "type": type}, path)
+            )
+        else:
+            self.losses.append(Loss(f"input.{type}", "the item belongs to another service"))
 
     def _append(self, role: neutral.Role, *blocks: neutral.Block) -> None:
         """One message for all that one side contributes in a row."""
@@ -300,6 +311,13 @@ ITEMS: Mapping[str, Callable[[Conversation, Json, str], None]] = {
     "compaction_trigger": Conversation._trigger,
     "item_reference": Conversation._reference,
 }
+
+
+def _implied_type(item: Json) -> str:
+    """Of an item that names none."""
+    if "role" in item:
+        return "message"
+    return "input_text" if "text" in item else "item_reference"
 
 
 # --- results of tools -----------------------------------------------------------

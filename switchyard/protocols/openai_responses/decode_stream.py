@@ -425,6 +425,7 @@ _HANDLERS: Mapping[str, Callable[[StreamDecoder, WireEvent], None]] = {
     "response.custom_tool_call_input.delta": StreamDecoder._on_arguments,
     "response.custom_tool_call_input.done": StreamDecoder._on_arguments,
     "response.completed": StreamDecoder._on_end,
+    "response.done": StreamDecoder._on_end,
     "response.incomplete": StreamDecoder._on_end,
     "response.failed": StreamDecoder._on_failed,
     **{f"{name}.{phase}": StreamDecoder._on_words for name in WORDS for phase in ("delta", "done")},

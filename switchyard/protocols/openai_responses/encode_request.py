@@ -13,10 +13,10 @@ from switchyard.protocols import neutral
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import SentRequest, Target
 from switchyard.protocols.content import (
-    FALLBACK_TURN,
     OMITTED_IMAGE,
     as_error,
     document_text,
+    fallback_turn,
     format_instruction,
     readable_image,
     require_files,
@@ -61,7 +61,7 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
     body: Json = {"model": target.model}
     if instructions := _instructions(request, offer, capabilities):
         body["instructions"] = instructions
-    body["input"] = encoder.encode(messages) or encoder.encode((neutral.Message("user", (FALLBACK_TURN,)),))
+    body["input"] = encoder.encode(messages) or encoder.encode((fallback_turn(request.messages, losses),))
     if request.compact and native:
         body["input"].append({"type": "compaction_trigger"})
     body |= _tools(request, offer, capabilities)

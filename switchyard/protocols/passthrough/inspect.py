@@ -68,6 +68,8 @@ class Inspector(msgspec.Struct, frozen=True):
     Quotes inside a text are escaped, so that no text looks like a field. A pattern that begins with one literal is
     searched ten times as fast as others.
     """
+    other_ends: Mapping[bytes, Callable[[Record], bytes]]
+    """Names of ends that clients do not know, and the usual name of the end of this record."""
     count_deltas: Callable[[bytes], int]
     """How many records these are, if they are nothing but content of the model: the cheap look that spares all others.
 
@@ -76,6 +78,7 @@ class Inspector(msgspec.Struct, frozen=True):
 
 
 NOTHING = RecordSummary()
+NO_OTHER_ENDS: Mapping[bytes, Callable[[Record], bytes]] = {}
 Events = Mapping[str, Callable[[Json], RecordSummary]]
 
 
@@ -274,9 +277,15 @@ RESPONSES_EVENTS: Events = {
     "response.output_item.added": _responses_added,
     "response.output_item.done": _responses_done,
     "response.completed": _responses_end,
+    "response.done": _responses_end,
     "response.incomplete": _responses_end,
     "response.failed": _responses_failed,
 }
+
+
+def _responses_end_name(record: Record) -> bytes:
+    status = fields(fields(parsed(record.data)).get("response")).get("status")
+    return f"response.{status if status in ('incomplete', 'failed') else 'completed'}".encode()
 
 
 def _responses_usage(response: Json) -> Usage | None:
@@ -361,6 +370,7 @@ INSPECTORS: Mapping[ProtocolName, Inspector] = {
             rb'|stop_reason)"|^event: ?error',
             re.MULTILINE,
         ),
+        other_ends=NO_OTHER_ENDS,
         count_deltas=partial(
             count_if_all, names=(b'"text_delta"', b'"input_json_delta"', b'"thinking_delta"')
         ),
@@ -373,6 +383,7 @@ INSPECTORS: Mapping[ProtocolName, Inspector] = {
         notable=re.compile(
             rb'_re(?:ason"\s*:\s*"|sp")|g(?:e|s)"\s*:\s*\{|rror(?:["_\r\n]|\Z)|\[(?:DONE|done)\]'
         ),
+        other_ends=NO_OTHER_ENDS,
         count_deltas=_chat_deltas,
     ),
     "responses": Inspector(
@@ -382,8 +393,9 @@ INSPECTORS: Mapping[ProtocolName, Inspector] = {
         ),
         # `message` finds errors that only their event line names
         notable=re.compile(
-            rb'"(?:response\.(?:completed|incomplete|failed|created|in_progress)|error|message|encrypted_content)"'
+            rb'"(?:response\.(?:completed|incomplete|done|failed|created|in_progress)|error|message|encrypted_content)"'
         ),
+        other_ends={b"response.done": _responses_end_name},
         count_deltas=partial(
             count_if_all,
             names=(

@@ -153,8 +153,18 @@ class PassthroughStream:
             else:
                 kept.append(raw)
             if self._is_over:
+                kept[-1:] = [self._with_usual_end(one) for one in kept[-1:]]
                 return b"".join(kept)
         return b"".join(kept) if hidden else records
+
+    def _with_usual_end(self, raw: bytes) -> bytes:
+        """The last record under the name that programs wait for."""
+        for name, usual_of in self._inspector.other_ends.items():
+            if name in raw:
+                usual = usual_of(_decoded(raw)[0])
+                raw = raw.replace(b"event: " + name, b"event: " + usual, 1)
+                raw = raw.replace(b'"%b"' % name, b'"%b"' % usual, 1)
+        return raw
 
     @property
     def _is_over(self) -> bool:

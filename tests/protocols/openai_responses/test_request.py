@@ -345,6 +345,21 @@ ITEMS: dict[str, tuple[Any, tuple[Message, ...]]] = {
         [fc("c"), output("c", [{"type": "encrypted_content", "encrypted_content": "ALPHA"}])],
         (Message("assistant", (CALL,)), Message("user", (ToolResult("c", (Text("ALPHA"),)),))),
     ),
+    "parts at the top level": (
+        [
+            {"type": "input_text", "text": "What is 2+2?"},
+            {"type": "input_image", "image_url": "https://x/y.png"},
+            {"type": "output_text", "text": "4"},
+            {"type": "text", "text": "And 3+3?"},
+        ],
+        (
+            Message("user", (Text("What is 2+2?"), Image(url="https://x/y.png"))),
+            Message("assistant", (Text("4"),)),
+            Message("user", (Text("And 3+3?"),)),
+        ),
+    ),
+    "texts at the top level": (["hi"], (HI,)),
+    "a text without a type": ([{"text": "hi"}], (HI,)),
     "a late developer message": (
         [user("hi"), developer("Stop"), user("hi")],
         (HI, Message("system", (Text("Stop"),)), HI),
