@@ -4,10 +4,11 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from switchyard.client_plans import ClientFiles
 from switchyard.demo.app import build_demo
@@ -168,13 +169,13 @@ class Application:
     def _follow_accounts(self) -> None:
         """The state of an account stays with it when its entry is renamed, and is dropped when it is removed."""
         before, self._known = self._known, self.current()
-        names, learned = renamed(before, self._known), self.dependencies.learned
+        names = renamed(before, self._known)
+        memories = (self.dependencies.learned, self.dependencies.unhelpful)
         if names:
             self.health.rename(names)
             self.sessions.rename(names)
-            for name, model in tuple(learned):
-                if name in names:
-                    learned[names[name], model] = learned.pop((name, model))
+            for memory in memories:
+                _rename(memory, names)
             self.activation_memory.rename(names)
             self._tasks.append(asyncio.create_task(self.activation_memory.save()))
         self.missing.keep_only({one.name for one in self._known.upstreams if one in before.upstreams})
@@ -183,9 +184,8 @@ class Application:
         answered = self.dependencies.answered
         answered |= {new for old, new in names.items() if old in answered}
         answered &= kept
-        for name, model in tuple(learned):
-            if name not in kept:
-                del learned[name, model]
+        for memory in memories:
+            _keep_only(memory, kept)
 
     def leave(self) -> None:
         """Shutdown begins: only running responses are waited for, not the held requests."""
@@ -221,3 +221,16 @@ class _Endpoints:
             await self._gateway(scope, receive, send)
         else:
             await self._admin(scope, receive, send)
+
+
+def _rename(memory: dict[tuple[str, str], Any], names: Mapping[str, str]) -> None:
+    """What is known of the models of upstreams stays with them."""
+    for name, model in tuple(memory):
+        if name in names:
+            memory[names[name], model] = memory.pop((name, model))
+
+
+def _keep_only(memory: dict[tuple[str, str], Any], kept: Collection[str]) -> None:
+    for name, model in tuple(memory):
+        if name not in kept:
+            del memory[name, model]

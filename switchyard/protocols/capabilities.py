@@ -5,6 +5,17 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+Pair = Literal[
+    "thinking+forced_tool",
+    "forced_tool+thinking",
+    "thinking+tools",
+    "sampling+thinking",
+    "top_p+temperature",
+    "json_schema+tools",
+    "json_schema+thinking",
+]
+BOUND = r"^[a-z_.]+(?:<=|>=)-?\d+(?:\.\d+)?$"
+
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Every flag answers "does this upstream take it?"; the defaults suit the vendor that owns the protocol."""
@@ -228,7 +239,50 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     dropped_fields: Annotated[
         tuple[str, ...],
         Meta(
-            description="Top-level fields that the upstream rejects: they are removed from the request.",
-            examples=[["metadata"]],
+            description="Fields that the upstream rejects: they are removed from the request. A dot leads into a "
+            "field, `*` stands for every entry of a list, and `**` for any place.",
+            examples=[["metadata", "text.verbosity", "**.cache_control.ttl"]],
         ),
     ] = ()
+    refused_together: Annotated[
+        tuple[Pair, ...],
+        Meta(
+            description="Pairs that the upstream rejects in one request: the first of the two is left out.",
+            examples=[["thinking+forced_tool"]],
+        ),
+    ] = ()
+    bounds: Annotated[
+        tuple[Annotated[str, Meta(pattern=BOUND)], ...],
+        Meta(
+            description="The lowest and highest values of fields; any other is replaced by the nearest.",
+            examples=[["top_p>=0.01", "top_p<=0.99"]],
+        ),
+    ] = ()
+    full_schemas: Annotated[
+        bool,
+        Meta(
+            description="Accepts any JSON schema for tools; otherwise references lose what stands beside them, "
+            "`type` moves into the branches of unions, and every property has a type."
+        ),
+    ] = True
+    refused_keywords: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Keywords that the upstream rejects in the schemas of tools: `$ref` is resolved, `oneOf` "
+            "becomes `anyOf`, `allOf` is merged, any other is removed.",
+            examples=[["format"]],
+        ),
+    ] = ()
+    consecutive_roles: Annotated[
+        bool,
+        Meta(description="Accepts several messages of one role in a row; otherwise they become one."),
+    ] = True
+    json_object: Annotated[
+        bool,
+        Meta(
+            description="Chat: without `json_schema`, `json_object` is requested along with the instruction."
+        ),
+    ] = False
+    store: Annotated[
+        bool, Meta(description="Accepts any value of `store`; otherwise it is set to `false`.")
+    ] = True

@@ -16,6 +16,7 @@ from switchyard.protocols.codec import SentRequest, Target
 from switchyard.protocols.effort import clamped, is_effort
 from switchyard.protocols.large import encode_large
 from switchyard.protocols.neutral import Loss
+from switchyard.protocols.repair.refused import REFUSED, has_path
 from switchyard.protocols.tools.choice import Offer
 from switchyard.protocols.wire import Json, bad_field, fields, text
 
@@ -246,7 +247,7 @@ def sent_request(
     stops: tuple[str, ...],
 ) -> SentRequest:
     """The body without what the upstream is known to refuse, and all that decoding the answer needs."""
-    refused = _drop_refused(body, target.capabilities)
+    refused = _adapted(body, target)
     limited = _limit_losses(request.max_tokens, target.capabilities)
     return SentRequest(
         body=encode_large(body),
@@ -264,9 +265,12 @@ def _limit_losses(wanted: int | None, capabilities: Capabilities) -> list[Loss]:
     return [Loss("max_tokens", f"this upstream gives at most {most}")]
 
 
-def _drop_refused(body: Json, capabilities: Capabilities) -> list[Loss]:
-    """Take the fields out of the body that the upstream is known to refuse."""
-    refused = [name for name in capabilities.dropped_fields if name in body]
-    for name in refused:
-        del body[name]
-    return [Loss(name, "this upstream refuses it") for name in refused]
+def _adapted(body: Json, target: Target) -> list[Loss]:
+    """Change in the body what the upstream is known to refuse."""
+    before = set(body)
+    refused = [path for path in target.capabilities.dropped_fields if has_path(body, path)]
+    for row in REFUSED:
+        if row.applies(target.capabilities):
+            row.change(body, target)
+    gone = [name for name in sorted(before) if name not in body and name not in refused]
+    return [Loss(name, "this upstream refuses it") for name in (*refused, *gone)]

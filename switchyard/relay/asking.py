@@ -82,7 +82,7 @@ class Asking:
         self._exchange = exchange
         self._client_keys = settings.client_keys
         self._preparation = Preparation(request, dependencies.codecs)
-        self.learning = LimitLearning(dependencies.learned)
+        self.learning = LimitLearning(dependencies.learned, dependencies.unhelpful)
 
     def follow(self, settings: Settings) -> None:
         """Remove what has become a client key since the request was received."""
@@ -130,6 +130,25 @@ class Asking:
                 self._exchange.usage = outgoing.usage_so_far
             raise
         return Answer(candidate, started, outgoing, held, whole)
+
+    async def learn(self, candidate: Candidate, note: Attempt, failure: Failure, refused: Prepared) -> str:
+        """Why the request is sent to this upstream once more, changed; "" if nothing is left to be tried."""
+        learning = self.learning
+        tried = learning.note_refusal(candidate, failure, refused)
+        for limit in learning.changes(candidate, failure, refused, tried):
+            learning.begin(candidate, failure, limit)
+            if await self._is_new(candidate, note):
+                learning.repeat()
+                return limit.why
+            learning.withdraw()
+        return ""
+
+    async def _is_new(self, candidate: Candidate, note: Attempt) -> bool:
+        """True if what would be sent now was not refused before."""
+        try:
+            return not self.learning.was_refused(candidate, await self._converted(candidate, note))
+        except AttemptFailed:
+            return False
 
     async def _prepare(self, candidate: Candidate, note: Attempt) -> Outgoing:
         """Raises AttemptFailed."""

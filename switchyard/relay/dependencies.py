@@ -36,6 +36,10 @@ Learned = dict[tuple[str, str], dict[str, Any]]
 """(upstream, model) -> capabilities learned from refusals: one model may lack what another has"""
 
 
+Unhelpful = dict[tuple[str, str], dict[tuple[str, str], None]]
+"""(upstream, model) -> pairs of a refusal and a change that did not help against it"""
+
+
 class Dependencies(msgspec.Struct, frozen=True):
     """`settings` and `state` are called anew for each request: they may change at any time."""
 
@@ -56,6 +60,7 @@ class Dependencies(msgspec.Struct, frozen=True):
     answered: set[str] = msgspec.field(default_factory=set)
     """the upstreams that have answered since their entries were last edited"""
     learned: Learned = msgspec.field(default_factory=dict)
+    unhelpful: Unhelpful = msgspec.field(default_factory=dict)
     signatures: SignatureLedger = msgspec.field(default_factory=SignatureLedger)
     final_errors: FinalErrors = msgspec.field(default_factory=FinalErrors)
     draining: Draining = msgspec.field(default_factory=Draining)

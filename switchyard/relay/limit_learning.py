@@ -1,59 +1,159 @@
-"""Learn from a refusal what an upstream does not take, and ask it again accordingly."""
+"""Learn from a refusal what an upstream does not take, and ask it again accordingly: only what helped is kept."""
+
+import re
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
 
 from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.codec import Target
 from switchyard.protocols.names import ProtocolName
-from switchyard.protocols.refusals import LearnedLimit, learned_from
-from switchyard.relay.dependencies import Learned
+from switchyard.protocols.neutral import WireError
+from switchyard.protocols.refusals.learned import LearnedLimit
+from switchyard.protocols.refusals.limits import limits_in
+from switchyard.relay.dependencies import Learned, Unhelpful
 from switchyard.relay.prepare import Prepared, target_for
 from switchyard.routing.lineup import Candidate
 
-MAX_LEARNED_LIMITS = 4
-"""of one request"""
+MAX_REPETITIONS = 2
+"""of one request, whatever it is asked of"""
 MAX_LEARNED = 1000
+MAX_UNHELPFUL = 100
+"""of one model of an upstream"""
+
+Key = tuple[str, str]
+
+
+class _Trial(msgspec.Struct, frozen=True):
+    """A change that is being tried against a refusal."""
+
+    key: Key
+    refusal: str
+    limit: LearnedLimit
 
 
 class LimitLearning:
-    """What one request learns: `lasting` holds for all later requests as well, the others for this one alone."""
+    """What one request learns.
 
-    def __init__(self, lasting: Learned) -> None:
+    A change is on trial until the request with it succeeds; then `lasting` holds it for all later requests. One that
+    is followed by the same refusal is undone, and `unhelpful` keeps later requests from trying it against that.
+    """
+
+    def __init__(self, lasting: Learned, unhelpful: Unhelpful) -> None:
         self._lasting = lasting
-        self._for_now: Learned = {}
-        self._count = 0
-        self.strips_thinking = False
-        """the history of thinking is left out for every upstream: one has refused its signatures"""
+        self._unhelpful = unhelpful
+        self._trials: tuple[_Trial, ...] = ()
+        self._refused: set[tuple[Key, bytes]] = set()
+        self._undone: set[tuple[Key, str, str]] = set()
+        self._repetitions = 0
+
+    @property
+    def strips_thinking(self) -> bool:
+        """The history of thinking is left out for every upstream: one has refused its signatures."""
+        return any(trial.limit.strip_thinking for trial in self._trials)
 
     def target(self, candidate: Candidate, protocol: ProtocolName) -> Target:
-        """The upstream with the limits that are known of it."""
-        key = candidate.name, candidate.model
-        return target_for(candidate, protocol, self._lasting.get(key, {}), self._for_now.get(key, {}))
+        """The upstream with the limits that are known of it or on trial."""
+        key = _key_of(candidate)
+        learned, for_now = dict(self._lasting.get(key, {})), dict[str, Any]()
+        for trial in self._trials:
+            if trial.key == key:
+                (for_now if trial.limit.for_now else learned).update(trial.limit.capabilities)
+        return target_for(candidate, protocol, learned, for_now)
 
-    def learn(self, candidate: Candidate, failure: Failure, prepared: Prepared) -> str:
-        """Why the request is sent to this upstream once more; "" if the failure names no new limit."""
+    # --- a refusal -------------------------------------------------------------------
+
+    def note_refusal(self, candidate: Candidate, failure: Failure, prepared: Prepared) -> frozenset[str]:
+        """Undo what has not helped against this refusal: the changes that are not to be tried again."""
+        key, refusal = _key_of(candidate), _refusal(failure.error)
+        self._refused.add((key, _identity(prepared)))
+        undone = [trial for trial in self._trials if (trial.key, trial.refusal) == (key, refusal)]
+        self._trials = tuple(trial for trial in self._trials if trial not in undone)
+        for trial in undone:
+            self._undone.add((key, refusal, trial.limit.key))
+            self._note_unhelpful(trial)
+        return frozenset(change for of, against, change in self._undone if (of, against) == (key, refusal))
+
+    def _note_unhelpful(self, trial: _Trial) -> None:
+        if trial.limit.for_now or not trial.limit.capabilities:
+            return
+        _make_room(self._unhelpful, trial.key)
+        tried = self._unhelpful.setdefault(trial.key, {})
+        if len(tried) < MAX_UNHELPFUL:
+            tried[trial.refusal, trial.limit.key] = None
+
+    def changes(
+        self, candidate: Candidate, failure: Failure, prepared: Prepared, tried: frozenset[str]
+    ) -> Iterator[LearnedLimit]:
+        """What may help against the refusal, the best first, without what was `tried`."""
         if failure.kind is not FailureKind.STATUS or candidate.upstream.is_demo:
-            return ""
-        learned = learned_from(failure.error, prepared.target.capabilities, prepared.input_estimate)
-        if learned is None or self._count >= MAX_LEARNED_LIMITS or self._is_known(candidate, learned):
-            return ""
-        self._count += 1
-        self.strips_thinking = self.strips_thinking or learned.strip_thinking
-        self._remember(candidate, learned)
-        return learned.why
+            return
+        if self._repetitions >= MAX_REPETITIONS:
+            return
+        known = self.target(candidate, prepared.protocol).capabilities
+        unhelpful = self._unhelpful.get(_key_of(candidate), {})
+        refusal = _refusal(failure.error)
+        for limit in limits_in(failure.error, known, prepared.input_estimate):
+            is_tried = limit.key in tried or (refusal, limit.key) in unhelpful
+            if not is_tried and not _is_configured(candidate, limit):
+                yield limit
 
-    def _is_known(self, candidate: Candidate, learned: LearnedLimit) -> bool:
-        """True if it was learned already, or if the settings file sets it: the file takes precedence."""
-        if learned.strip_thinking and self.strips_thinking:
-            return True
-        configured = candidate.upstream.capabilities
-        return (
-            bool(learned.capabilities)
-            and not learned.for_now
-            and learned.capabilities.keys() <= configured.keys()
-        )
+    def begin(self, candidate: Candidate, failure: Failure, limit: LearnedLimit) -> None:
+        """Put the change on trial."""
+        self._trials = (*self._trials, _Trial(_key_of(candidate), _refusal(failure.error), limit))
 
-    def _remember(self, candidate: Candidate, learned: LearnedLimit) -> None:
-        memory = self._for_now if learned.for_now else self._lasting
-        key = candidate.name, candidate.model
-        if key not in memory and len(memory) >= MAX_LEARNED:
-            del memory[next(iter(memory))]
-        memory.setdefault(key, {}).update(learned.capabilities)
+    def withdraw(self) -> None:
+        """Undo the last change: it changes nothing for this request."""
+        self._trials = self._trials[:-1]
+
+    def repeat(self) -> None:
+        self._repetitions += 1
+
+    def was_refused(self, candidate: Candidate, prepared: Prepared) -> bool:
+        """True if this upstream has refused the very same request."""
+        return (_key_of(candidate), _identity(prepared)) in self._refused
+
+    # --- a success -------------------------------------------------------------------
+
+    def succeeded(self, candidate: Candidate) -> None:
+        """Keep what was on trial for this upstream: the request with it has been answered."""
+        key = _key_of(candidate)
+        for trial in self._trials:
+            if trial.key == key and not trial.limit.for_now and trial.limit.capabilities:
+                self._remember(key, trial.limit)
+
+    def _remember(self, key: Key, limit: LearnedLimit) -> None:
+        _make_room(self._lasting, key)
+        self._lasting.setdefault(key, {}).update(limit.capabilities)
+
+
+def _make_room(memory: dict[Key, Any], key: Key) -> None:
+    if key not in memory and len(memory) >= MAX_LEARNED:
+        del memory[next(iter(memory))]
+
+
+def _key_of(candidate: Candidate) -> Key:
+    return candidate.name, candidate.model
+
+
+def _is_configured(candidate: Candidate, limit: LearnedLimit) -> bool:
+    """True if the settings file sets it: the file takes precedence."""
+    if not limit.capabilities or limit.for_now:
+        return False
+    return limit.capabilities.keys() <= candidate.upstream.capabilities.keys()
+
+
+NUMBERS = re.compile(r"\d+|\(request id: [^)]*\)|req_\w+")
+
+
+def _refusal(error: WireError) -> str:
+    """The same for the same refusal, wherever it stands in the request."""
+    return NUMBERS.sub("#", f"{error.param} {error.code} {error.message}"[:1000])
+
+
+def _identity(prepared: Prepared) -> bytes:
+    """The same for requests that the upstream cannot tell apart."""
+    betas = ",".join(prepared.target.capabilities.refused_betas)
+    return blake2b(prepared.body + betas.encode(), digest_size=16).digest()

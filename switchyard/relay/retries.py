@@ -54,7 +54,7 @@ class Retries:
             outcome = await self._attempt_once(started, note)
             if isinstance(outcome, Answer):
                 return outcome
-            if not self._learns(started, note, outcome):
+            if not await self._learns(started, note, outcome):
                 verdict = self._judge(started, note, outcome.failure, retries)
                 if verdict.action != "retry":
                     return verdict
@@ -77,6 +77,7 @@ class Retries:
             self._reports.failed(started, outcome.failure)
             return outcome
         self._reports.succeeded(started)
+        self._asking.learning.succeeded(started.selected.candidate)
         note.first_byte, note.status = self._stopwatch.seconds(), outcome.held.reply.status
         if outcome.held.protocol != note.protocol:
             note.answer_protocol = outcome.held.protocol
@@ -84,12 +85,12 @@ class Retries:
 
     # --- after a failure -------------------------------------------------------------
 
-    def _learns(self, started: Started, note: Attempt, refusal: Refusal) -> bool:
+    async def _learns(self, started: Started, note: Attempt, refusal: Refusal) -> bool:
         """True if the refusal names a limit: the upstream is asked once more, within it."""
         candidate, failure = started.selected.candidate, refusal.failure
         if refusal.outgoing is None:
             return False
-        why = self._asking.learning.learn(candidate, failure, refusal.outgoing.prepared)
+        why = await self._asking.learn(candidate, note, failure, refusal.outgoing.prepared)
         if not why:
             return False
         note.failure, note.ended, note.status = failure, self._stopwatch.seconds(), failure.status

@@ -268,6 +268,17 @@ UNKNOWN_REFUSAL = (
 )
 
 
+STUBBORN = ("alpha", "beta", "gamma", "delta")
+
+
+def _takes_no_forced_tool(received: Received) -> Script:
+    """Whatever it says of thinking."""
+    if received.json["tool_choice"]["type"] != "auto":
+        message = "Thinking may not be enabled when tool_choice forces tool use."
+        return whole(400, error_body("messages", message))
+    return say("Now it is fine.")(received)
+
+
 @dataclass(frozen=True)
 class Bed:
     daemon: Daemon
@@ -294,7 +305,12 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
         if place == "unknown":
             return whole(400, UNKNOWN_REFUSAL)
         if place == "stubborn":
-            return whole(400, error_body("messages", f"Unknown parameter: '{next(_NAMES)}'."))
+            name = next(name for name in STUBBORN if name in received.json)
+            return whole(400, error_body("messages", f"{name}: Extra inputs are not permitted"))
+        if place == "absent":
+            return whole(400, error_body("messages", "Unknown parameter: 'absent'."))
+        if place == "both":
+            return _takes_no_forced_tool(received)
         return CASES[int(place)].answers(received)
 
     with ScriptedUpstream(answers) as server:
@@ -304,13 +320,10 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
         ]
         entries += [
             upstream(name, f"{server.url}/{name}", models=[f"model-{name}"])
-            for name in ("unknown", "stubborn")
+            for name in ("unknown", "stubborn", "absent", "both")
         ]
         with Daemon(tmp_path_factory.mktemp("limits"), settings(*entries)) as daemon:
             yield Bed(daemon, server)
-
-
-_NAMES = iter(["one", "two", "three", "four", "five", "six", "seven"])
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -352,12 +365,34 @@ def test_an_unknown_refusal_goes_to_the_client_as_it_came(bed: Bed) -> None:
     assert bed.errors_of("unknown") == ("ready", 0)
 
 
-def test_a_server_that_refuses_everything_is_not_tried_for_ever(bed: Bed) -> None:
-    answer = bed.ask("messages", "model-stubborn", {})
+def test_a_request_is_repeated_at_most_twice(bed: Bed) -> None:
+    answer = bed.ask("messages", "model-stubborn", {name: 1 for name in STUBBORN})
     assert answer.status == 400
-    assert error_of("messages", answer)["message"] == "Unknown parameter: 'five'."
-    assert len(bed.received("model-stubborn")) == 5
+    assert error_of("messages", answer)["message"] == "gamma: Extra inputs are not permitted"
+    sent = [[name for name in STUBBORN if name in one.json] for one in bed.received("model-stubborn")]
+    assert sent == [list(STUBBORN), list(STUBBORN[1:]), list(STUBBORN[2:])]
     assert bed.errors_of("stubborn") == ("ready", 0)
+
+
+def test_nothing_is_kept_of_a_request_that_failed_in_the_end(bed: Bed) -> None:
+    before = len(bed.received("model-stubborn"))
+    bed.ask("messages", "model-stubborn", {name: 1 for name in STUBBORN})
+    assert "alpha" in bed.received("model-stubborn")[before].json
+
+
+def test_the_very_same_request_is_never_sent_twice(bed: Bed) -> None:
+    answer = bed.ask("messages", "model-absent", {})
+    assert (answer.status, len(bed.received("model-absent"))) == (400, 1)
+
+
+def test_a_change_that_does_not_help_is_undone_and_not_tried_again(bed: Bed) -> None:
+    more = {"tools": [TOOL], "tool_choice": {"type": "any"}, "thinking": {"type": "adaptive"}}
+    answers = [bed.ask("messages", "model-both", {**more, "max_tokens": 9000}) for _ in range(2)]
+    assert [answer.status for answer in answers] == [200, 200]
+    sent = [
+        (one.json["thinking"]["type"], one.json["tool_choice"]["type"]) for one in bed.received("model-both")
+    ]
+    assert sent == [("adaptive", "any"), ("disabled", "any"), ("adaptive", "auto"), ("adaptive", "auto")]
 
 
 def test_what_one_model_lacks_is_not_held_against_another(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
         **_tools(offer, capabilities),
         **stops,
         **encode_fields(FIELDS, request, capabilities, losses),
+        **_json_object(request, capabilities),
         **_streaming(request, capabilities),
         **_continuation(messages, capabilities),
         "messages": messages,
@@ -68,6 +69,13 @@ def _instructions(request: neutral.Request, offer: Offer, capabilities: Capabili
     wanted = request.output_format
     form = "" if wanted is None or capabilities.json_schema else format_instruction(wanted)
     return offer.instruction, form
+
+
+def _json_object(request: neutral.Request, capabilities: Capabilities) -> Json:
+    """The nearest to a schema that the upstream can be held to."""
+    if request.output_format is None or capabilities.json_schema or not capabilities.json_object:
+        return {}
+    return {"response_format": {"type": "json_object"}}
 
 
 def _limit(request: neutral.Request, capabilities: Capabilities) -> Json:

@@ -11,13 +11,13 @@ from switchyard.protocols.content import JSON_SCHEMA_SENTENCE, OMITTED_IMAGE
 from switchyard.protocols.history import as_reminder
 from switchyard.protocols.openai_chat.encode_request import LOST_REASONING
 from switchyard.protocols.passthrough.peek import ABSENT, Document
+from switchyard.protocols.repair.refused import REFUSED
 from switchyard.protocols.repair.rows import (
     Body,
     Cap,
     Change,
     Clamp,
     Drop,
-    DropRefused,
     Rename,
     ReplaceParts,
     Sign,
@@ -25,12 +25,14 @@ from switchyard.protocols.repair.rows import (
     as_parts,
     drop,
     field,
+    joined_content,
     objects,
+    put,
     rewrite,
     text_part,
     with_parts,
 )
-from switchyard.protocols.wire import Json, entries
+from switchyard.protocols.wire import entries
 
 PROTOCOL_MAX_STOPS = 4
 SYSTEM_ROLES = ("system", "developer")
@@ -55,6 +57,12 @@ def _ask_for_usage(body: Body, target: Target) -> None:
         body["stream_options"] = {**options, "include_usage": True}
 
 
+def _ask_for_usage_of_stream(body: Body, target: Target) -> None:
+    """In a stream that the client did not ask for."""
+    if target.capabilities.include_usage and body.get("stream") is True and "stream_options" not in body:
+        body["stream_options"] = {"include_usage": True}
+
+
 def _fit_stops(body: Body, target: Target) -> None:
     """More stops than the protocol allows are left to the upstream's own judgement."""
     stop, limit = body.get("stop"), target.capabilities.max_stops
@@ -70,12 +78,12 @@ def _turn_thinking_off(body: Body, target: Target) -> None:
         body["thinking"] = {"type": "disabled"}
 
 
-def _describe_schema(body: Body, _target: Target) -> None:
+def _describe_schema(body: Body, target: Target) -> None:
     """Where the form of the answer cannot be forced, it is asked for in words."""
     wanted = body.get("response_format")
     if field(wanted, "type") != "json_schema" or not isinstance(body.get("messages"), list):
         return
-    del body["response_format"]
+    put(body, "response_format", {"type": "json_object"} if target.capabilities.json_object else None)
     schema = msgspec.json.encode(field(field(wanted, "json_schema"), "schema")).decode()
     sentence = JSON_SCHEMA_SENTENCE.format(schema=schema)
     body["messages"] = [{"role": "system", "content": sentence}, *body["messages"]]
@@ -109,17 +117,10 @@ def _joined(messages: list[Any]) -> list[Any]:
         last = joined[-1] if joined else {}
         both_system = _is_system(last) and _is_system(message)
         if both_system or field(last, "role") == field(message, "role") == "user":
-            joined[-1] = {**last, "content": _joined_content(last, message)}
+            joined[-1] = {**last, "content": joined_content(last, message)}
         else:
             joined.append(message)
     return joined
-
-
-def _joined_content(first: Json, second: Json) -> str | list[Any]:
-    contents = first.get("content"), second.get("content")
-    if any(isinstance(content, list) for content in contents):
-        return [part for content in contents for part in as_parts(content)]
-    return "\n\n".join(content for content in contents if isinstance(content, str))
 
 
 def _text_of(content: object) -> str:
@@ -275,7 +276,6 @@ CHAT = Table(
         Clamp(member="reasoning_effort"),
         Change(by=_describe_schema, looks_at=("json_schema",)),
         Change(by=_fold_system, looks_at=("mid_system",), sign=_has_late_system),
-        DropRefused(),
         Drop(members=("temperature", "top_p"), looks_at=("sampling",)),
         Drop(members=("parallel_tool_calls",), looks_at=("parallel_tool_calls",)),
         Drop(members=("stream_options",), looks_at=("include_usage",)),
@@ -299,6 +299,8 @@ CHAT = Table(
             sign=_scanned_or_mentioned(IMAGE, "image_url"),
         ),
         Change(by=_drop_foreign_reasoning, sign=_scanned_or_mentioned(DETAILS, carrier.PREFIX)),
+        *REFUSED,
+        Change(by=_ask_for_usage_of_stream, looks_at=("stream_only",)),
     ),
     _turn_thinking_on,
     _strip_thinking,

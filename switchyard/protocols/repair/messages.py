@@ -24,13 +24,13 @@ from switchyard.protocols.effort import EFFORTS, budget_for, effort_for
 from switchyard.protocols.history import as_reminder, without_billing_line
 from switchyard.protocols.neutral import Effort, Thinking
 from switchyard.protocols.passthrough.peek import Document
+from switchyard.protocols.repair.refused import REFUSED, drop_thinking_edits
 from switchyard.protocols.repair.rows import (
     Body,
     Cap,
     Change,
     Clamp,
     Drop,
-    DropRefused,
     ReplaceParts,
     Table,
     as_parts,
@@ -291,12 +291,7 @@ def _fit_budget(body: Body, budget: int) -> None:
 def _drop_thinking(body: Body) -> None:
     """With the edits of the context that are an error where there is no thinking."""
     drop(body, ("thinking",))
-    management = body.get("context_management")
-    edits = field(management, "edits")
-    if isinstance(edits, list):
-        kept = [edit for edit in edits if not str(field(edit, "type")).startswith("clear_thinking")]
-        if len(kept) < len(edits) or not edits:
-            put(body, "context_management", with_field(management, "edits", kept) if kept else None)
+    drop_thinking_edits(body)
 
 
 def _turn_thinking_on(body: Body) -> None:
@@ -511,10 +506,10 @@ MESSAGES = Table(
         Clamp(member="output_config", inside="effort"),
         Drop(members=("temperature", "top_p"), looks_at=("sampling",)),
         Drop(members=("top_k",), looks_at=("top_k",)),
-        DropRefused(),
         Drop(members=("context_management",), looks_at=("context_management",)),
         Change(by=_limit_marks, sign=_has_surplus_marks),
         Change(by=_drop_all_marks, looks_at=("cache_control",), sign=mentions(MARK)),
+        *REFUSED,
     ),
     _turn_thinking_on,
     _strip_thinking,

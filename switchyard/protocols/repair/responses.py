@@ -2,18 +2,21 @@
 
 from typing import Any
 
+import msgspec
+
 from switchyard.protocols import carrier
 from switchyard.protocols.codec import Target
 from switchyard.protocols.content import OMITTED_IMAGE, SUMMARY_HEADING, summary_in
 from switchyard.protocols.openai import holds_ciphertext
 from switchyard.protocols.openai_responses.reasoning import is_own_item
+from switchyard.protocols.passthrough.peek import Document
+from switchyard.protocols.repair.refused import REFUSED
 from switchyard.protocols.repair.rows import (
     Body,
     Cap,
     Change,
     Clamp,
     Drop,
-    DropRefused,
     ReplaceParts,
     Table,
     drop,
@@ -24,11 +27,20 @@ from switchyard.protocols.repair.rows import (
     put_list,
     rewrite,
     text_part,
+    with_field,
 )
 from switchyard.protocols.wire import entries
 
 OPENAI_FIELDS = ("metadata", "user", "safety_identifier", "service_tier", "client_metadata")
 ENCRYPTED_REASONING = "reasoning.encrypted_content"
+ID_PREFIXES = {
+    "message": "msg",
+    "reasoning": "rs",
+    "function_call": "fc",
+    "custom_tool_call": "ctc",
+    "web_search_call": "ws",
+}
+"""OpenAI refuses an item whose id begins otherwise: another service issued it."""
 IDENTIFIED = ("message", "function_call", "custom_tool_call")
 
 
@@ -69,6 +81,42 @@ def _from_user(item: Any) -> Any:
 def _plain(part: Any) -> Any:
     words = field(part, "encrypted_content")
     return part if words is None else text_part(words, "input_text")
+
+
+def _drop_foreign_ids(body: Body, _target: Target) -> None:
+    rewrite(body, "input", lambda item: with_field(item, "id", None) if _has_foreign_id(item) else item)
+
+
+def _has_foreign_id(item: Any) -> bool:
+    return isinstance(item, dict) and _is_foreign_id(item.get("type", "message"), item.get("id"))
+
+
+def _is_foreign_id(type_: object, id: object) -> bool:
+    prefix = ID_PREFIXES.get(str(type_))
+    return prefix is not None and isinstance(id, str) and not id.startswith(prefix)
+
+
+class _Outline(msgspec.Struct, gc=False):
+    type: Any = "message"
+    id: Any = None
+
+
+class _Outlines(msgspec.Struct):
+    input: list[_Outline] = []
+
+
+_outlines = msgspec.json.Decoder(_Outlines).decode
+
+
+def _may_have_foreign_ids(document: Document) -> bool:
+    """Without decoding the items."""
+    if not document.mentions(b'"id"'):
+        return False
+    try:
+        items = _outlines(document.body).input
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return True
+    return any(_is_foreign_id(item.type, item.id) for item in items)
 
 
 def _rename_developer(body: Body, _target: Target) -> None:
@@ -136,11 +184,12 @@ RESPONSES = Table(
         Change(by=_drop_reasoning, looks_at=("reasoning_effort",), value="none"),
         Clamp(member="reasoning", inside="effort"),
         Change(by=_drop_hosted_search, looks_at=("hosted_web_search",)),
-        DropRefused(),
         Drop(members=OPENAI_FIELDS, looks_at=("openai_extras",)),
         Drop(members=("prompt_cache_key",), looks_at=("prompt_cache_key",)),
         Drop(members=("parallel_tool_calls",), looks_at=("parallel_tool_calls",)),
         Drop(members=("temperature", "top_p"), looks_at=("sampling",)),
+        *REFUSED,
+        Change(by=_drop_foreign_ids, sign=_may_have_foreign_ids),
     ),
     _turn_thinking_on,
     _strip_thinking,

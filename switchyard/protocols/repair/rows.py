@@ -94,15 +94,6 @@ class Drop(Row, frozen=True, kw_only=True):
         drop(body, self.members)
 
 
-class DropRefused(Row, frozen=True, kw_only=True):
-    """Members that this upstream has refused before."""
-
-    looks_at: tuple[str, ...] = ("dropped_fields",)
-
-    def change(self, body: Body, target: Target) -> None:
-        drop(body, target.capabilities.dropped_fields)
-
-
 class Rename(Row, frozen=True, kw_only=True):
     """A member that is known by another name only, where the one capability names that."""
 
@@ -236,6 +227,14 @@ def as_parts(content: object) -> list[Any]:
     if isinstance(content, str):
         return [text_part(content)] if content else []
     return entries(content)
+
+
+def joined_content(first: Json, second: Json) -> str | list[Any]:
+    """The content of two messages as one."""
+    contents = first.get("content"), second.get("content")
+    if any(isinstance(content, list) for content in contents):
+        return [part for content in contents for part in as_parts(content)]
+    return "\n\n".join(content for content in contents if isinstance(content, str))
 
 
 def text_part(text: object, type: str = "text") -> Json:

@@ -93,7 +93,7 @@ def object_schema(parameters: Mapping[str, Any]) -> dict[str, Any]:
     for union in UNIONS:
         branches = schema.pop(union, None)
         if isinstance(branches, list):
-            schema = _merged(schema, [_resolved(branch, parameters) for branch in branches], union)
+            schema = merged_union(schema, [_resolved(branch, parameters) for branch in branches], union)
     schema["type"] = "object"
     if not isinstance(schema.get("properties"), Mapping):
         schema["properties"] = {}
@@ -158,14 +158,14 @@ def _resolved(schema: object, root: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     resolved = dict(schema)
     reference = resolved.get("$ref")
-    target = _definition(reference, root) if isinstance(reference, str) else None
+    target = definition(reference, root) if isinstance(reference, str) else None
     if target is not None:
         del resolved["$ref"]
         resolved = {**target, **resolved}
     return resolved
 
 
-def _definition(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def definition(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any] | None:
     if not reference.startswith("#/"):
         return None
     found: Any = root
@@ -174,7 +174,7 @@ def _definition(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any] | 
     return found if isinstance(found, Mapping) else None
 
 
-def _merged(schema: dict[str, Any], branches: list[dict[str, Any]], union: str) -> dict[str, Any]:
+def merged_union(schema: dict[str, Any], branches: list[dict[str, Any]], union: str) -> dict[str, Any]:
     """The properties of all branches; required is what every branch requires (of `allOf`: any)."""
     branches = [branch for branch in branches if isinstance(branch.get("properties"), Mapping)]
     if not branches:

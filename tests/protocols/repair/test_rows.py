@@ -7,7 +7,8 @@ import pytest
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import Target
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
-from switchyard.protocols.repair.rows import Cap, Change, Clamp, Drop, DropRefused, Rename, Row
+from switchyard.protocols.repair.refused import DropPaths
+from switchyard.protocols.repair.rows import Cap, Change, Clamp, Drop, Rename, Row
 from switchyard.protocols.repair.tables import TABLES
 from tests.protocols.repair.repairing import repair_request
 
@@ -34,7 +35,7 @@ def test_a_row_with_a_value_applies_where_the_capability_has_it(effort: str, app
     ("row", "capabilities", "body", "expected"),
     [
         (Drop(members=("a", "b"), looks_at=("sampling",)), {"sampling": False}, {"a": 1, "c": 2}, {"c": 2}),
-        (DropRefused(), {"dropped_fields": ("a", "x")}, {"a": 1}, {}),
+        (DropPaths(), {"dropped_fields": ("a", "x")}, {"a": 1}, {}),
         (
             Rename(old="max_tokens", new="max_completion_tokens", looks_at=("max_tokens_field",)),
             {"max_tokens_field": "max_completion_tokens"},
@@ -81,5 +82,5 @@ def test_a_row_that_an_earlier_one_makes_necessary_is_applied() -> None:
 
 
 def test_no_change_stands_in_two_rows() -> None:
-    rows = [row for _, row in EVERY_ROW if isinstance(row, Change)]
+    rows = {id(row): row for _, row in EVERY_ROW if isinstance(row, Change)}.values()
     assert len({row.by for row in rows}) == len(rows)

@@ -1,0 +1,1 @@
+"""What refusals of upstreams mean, and which limits they reveal."""
