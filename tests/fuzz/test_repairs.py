@@ -1,7 +1,7 @@
 """What is not decoded needed no repair: with the signs and without them, the same bytes and losses are sent."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from switchyard.protocols import carrier
-from switchyard.protocols.capabilities import Capabilities
+from switchyard.protocols.capabilities import Capabilities, Pair
 from switchyard.protocols.codec import Target
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.protocols.passthrough.peek import Document
@@ -65,7 +65,14 @@ OTHER_VALUES: dict[str, tuple[Any, ...]] = {
     "efforts": (("low", "high"), ("none",)),
     "reasoning_history": ("reasoning_content", "required"),
     "max_stops": (1, 2, 64),
-    "dropped_fields": (("seed", "metadata"), ("temperature", "model")),
+    "dropped_fields": (
+        ("seed", "metadata"),
+        ("temperature", "model"),
+        ("messages.*.content", "**.cache_control.ttl", "tools.*.custom.strict"),
+    ),
+    "refused_together": (get_args(Pair)[:3], get_args(Pair)[2:]),
+    "bounds": (("temperature<=1", "max_tokens>=16", "thinking.budget_tokens>=1024"),),
+    "refused_keywords": (("$ref", "oneOf", "allOf", "anyOf", "format"), ("const", "not")),
     **{
         name: (not value,)
         for name, value in msgspec.structs.asdict(Capabilities()).items()

@@ -1,68 +1,85 @@
 """Write the schema of a tool in the dialect of an upstream that does not know all of JSON Schema."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from switchyard.protocols.tools.schema import definition, merged_union, object_schema
 from switchyard.protocols.wire import Json, entries
 
 UNIONS = ("anyOf", "oneOf")
-MAPS = ("properties", "$defs", "definitions", "patternProperties")
+DEFINITIONS = ("$defs", "definitions")
+MAPS = ("properties", "patternProperties", *DEFINITIONS)
 """Their members are named by the author of the schema: their names are no keywords."""
 LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 SINGLE = ("items", "additionalProperties", "not", "contains")
 REFERENCE = "$ref"
 OWN_REFERENCE = "#/$defs/"
-MAX_DEPTH = 24
-"""of references within references: schemas may refer to themselves"""
+MAX_RESOLVED = 200
+"""references: each may hold further ones"""
 TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 
 
 def in_dialect(schema: Json, *, full: bool, without: Collection[str]) -> Json:
     """The schema with an object at its root. `full`: all forms are known but for the keywords `without`."""
-    written = _written(schema, schema, full, frozenset(without), MAX_DEPTH)
-    rooted = object_schema(written)
-    return rooted if full else _written(rooted, rooted, full, frozenset(without), MAX_DEPTH)
+    writer = _Writer(schema, full, frozenset(without))
+    rooted = object_schema(writer.written(schema))
+    return rooted if full else _Writer(rooted, full, frozenset(without)).written(rooted)
 
 
-def _written(schema: Any, root: Json, full: bool, without: frozenset[str], depth: int) -> Any:
-    if not isinstance(schema, dict):
-        return schema
-    if REFERENCE in schema and (REFERENCE in without or not _is_plain(schema[REFERENCE], full)):
-        return _resolved(schema, root, full, without, depth)
-    if REFERENCE in schema and not full:
-        return {REFERENCE: schema[REFERENCE]} | {name: schema[name] for name in MAPS if name in schema}
-    written = {name: _inner(name, value, root, full, without, depth) for name, value in schema.items()}
-    written = _without_keywords(written, without)
-    return written if full else _typed(_with_types_inside(written))
+@dataclass(slots=True)
+class _Writer:
+    """Writes the parts of one schema; `open`: the references that are being resolved."""
 
+    root: Json
+    full: bool
+    without: frozenset[str]
+    open: tuple[str, ...] = ()
+    resolved: int = 0
 
-def _is_plain(reference: object, full: bool) -> bool:
-    return isinstance(reference, str) and (full or reference.startswith(OWN_REFERENCE))
+    def written(self, schema: Any) -> Any:
+        if not isinstance(schema, dict):
+            return schema
+        reference = schema.get(REFERENCE)
+        if isinstance(reference, str) and not self._keeps(reference):
+            return self._meant(schema, reference)
+        if isinstance(reference, str) and not self.full:
+            return {REFERENCE: reference} | {name: schema[name] for name in MAPS if name in schema}
+        whole = schema if self.full else _with_types_inside(schema)
+        written = {name: self._inner(name, value) for name, value in whole.items()}
+        written = _without_keywords(written, self.without)
+        return written if self.full else _typed(written)
 
+    def _keeps(self, reference: str) -> bool:
+        return REFERENCE not in self.without and (self.full or reference.startswith(OWN_REFERENCE))
 
-def _resolved(schema: Json, root: Json, full: bool, without: frozenset[str], depth: int) -> Json:
-    """What the reference means, in its place; an object of any form where it leads too deep or nowhere."""
-    reference = schema[REFERENCE]
-    meant = definition(reference, root) if isinstance(reference, str) else None
-    if meant is None or not depth:
-        return {"type": "object"}
-    beside = {name: value for name, value in schema.items() if name != REFERENCE}
-    return dict(_written({**meant, **beside}, root, full, without, depth - 1))
+    def _meant(self, schema: Json, reference: str) -> Json:
+        """What the reference means, in its place; an object of any form where it refers to itself or to nothing."""
+        meant = definition(reference, self.root)
+        if meant is None or reference in self.open or self.resolved >= MAX_RESOLVED:
+            return {"type": "object"}
+        self.resolved += 1
+        self.open = (*self.open, reference)
+        beside = {name: value for name, value in schema.items() if name != REFERENCE}
+        written = self.written({**meant, **beside})
+        self.open = self.open[:-1]
+        return dict(written)
 
-
-def _inner(name: str, value: Any, root: Json, full: bool, without: frozenset[str], depth: int) -> Any:
-    if name in MAPS and isinstance(value, dict):
-        return {key: _written(one, root, full, without, depth) for key, one in value.items()}
-    if name in LISTS and isinstance(value, list):
-        return [_written(one, root, full, without, depth) for one in value]
-    return _written(value, root, full, without, depth) if name in SINGLE else value
+    def _inner(self, name: str, value: Any) -> Any:
+        if name in MAPS and isinstance(value, dict):
+            if name in DEFINITIONS and REFERENCE in self.without:
+                return value
+            return {key: self.written(one) for key, one in value.items()}
+        if name in LISTS and isinstance(value, list):
+            return [self.written(one) for one in value]
+        # an empty schema allows anything: there is nothing to write
+        return self.written(value) if name in SINGLE and value else value
 
 
 def _without_keywords(schema: Json, without: frozenset[str]) -> Json:
     left = {name: value for name, value in schema.items() if name not in without}
     if REFERENCE in without:
-        left = {name: value for name, value in left.items() if name not in ("$defs", "definitions")}
+        left = {name: value for name, value in left.items() if name not in DEFINITIONS}
     if "const" in schema and "const" in without:
         left.setdefault("enum", [schema["const"]])
     for union in ("allOf", *UNIONS):
