@@ -109,7 +109,7 @@ def is_background(summary: RequestSummary, headers: Mapping[str, str], document:
     """A title, or a call for one token: a check of the model or of the quota."""
     if summary.max_tokens == 1 or headers.get(CODEX_SUBAGENT) in BACKGROUND_KINDS:
         return True
-    tools = bytes(summary.members.get("tools", b""))
+    tools = bytes(summary.members.get("tools") or b"")
     return tools in NO_TOOLS and "title" in _properties_of_answer(document)
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.names import ProtocolName
-from switchyard.protocols.passthrough.peek import ABSENT, Members, watched_members
+from switchyard.protocols.passthrough.peek import Members, watched_members
 from switchyard.protocols.sessions import session_in_headers, session_in_user_id, thread_in_headers
 from switchyard.protocols.wire import fields, text
 
@@ -29,7 +29,7 @@ class RequestSummary(msgspec.Struct, frozen=True):
     """the longest answer that the client wants"""
     thread: str = ""
     """the sub-agent that sends it; "" for the conversation itself"""
-    members: Members = {}
+    members: Members = Members()
     """the watched members as they stand in the body, each only a view of it: a client may put megabytes into any"""
 
 
@@ -42,7 +42,7 @@ def read_request_summary(protocol: ProtocolName, body: bytes, headers: dict[str,
     """What the request wants. Raises BadRequest with one sentence that names the field."""
     try:
         members = watched_members(body)
-        if len(members.get("model", ABSENT)) > MAX_VALUE_BYTES:
+        if len(members.get("model") or b"") > MAX_VALUE_BYTES:
             raise BadRequest(TOO_LONG, "model")
         model, stream = _read(members, "model"), _read(members, "stream")
         options, session = _read(members, "stream_options"), _session(protocol, members, headers)
@@ -78,8 +78,11 @@ def _read(members: Members, name: str) -> Any:
 
 def _longest_answer(members: Members) -> int | None:
     """The first of its fields that is a whole number."""
-    found = (raw for name in LIMITS if (raw := members.get(name)) is not None and DIGITS.fullmatch(raw))
-    return next((int(bytes(raw)) for raw in found), None)
+    for name in LIMITS:
+        raw = members.get(name)
+        if raw is not None and DIGITS.fullmatch(raw):
+            return int(bytes(raw))
+    return None
 
 
 def _shortened(error: Exception) -> str:

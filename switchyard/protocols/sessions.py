@@ -13,13 +13,18 @@ IN_USER_ID = re.compile(r"session_([0-9a-fA-F-]{8,64})\Z")
 
 def session_in_headers(headers: Mapping[str, str]) -> str:
     """`headers` have lower-case names."""
-    return next((headers[name] for name in HEADERS if headers.get(name)), "")
+    for name in HEADERS:
+        if named := headers.get(name):
+            return named
+    return ""
 
 
 def thread_in_headers(headers: Mapping[str, str]) -> str:
     """The id of the sub-agent that sends the request; "" for the conversation itself, whose thread is its session."""
-    session = session_in_headers(headers)
-    return next((found for name in THREADS if (found := headers.get(name, "")) and found != session), "")
+    for name in THREADS:
+        if (named := headers.get(name)) and named != session_in_headers(headers):
+            return named
+    return ""
 
 
 def session_in_user_id(user_id: object) -> str:

@@ -1,7 +1,7 @@
 """Read the members of a request body one by one, each only when it is needed."""
 
-from collections.abc import Iterator, Mapping, MutableMapping
-from typing import Any
+from collections.abc import Iterator, MutableMapping
+from typing import Any, cast
 
 import msgspec
 
@@ -16,17 +16,25 @@ ABSENT = msgspec.Raw(b"")
 HISTORY = ("messages", "input")
 _WATCHED = frozenset(WATCHED)
 
-_Watched = msgspec.defstruct("_Watched", [(name, msgspec.Raw, ABSENT) for name in WATCHED])
+
+class Members(msgspec.Struct, frozen=True):
+    """The watched members as they stand in the body; this one has none."""
+
+    def get(self, name: str) -> msgspec.Raw | None:
+        raw: msgspec.Raw = getattr(self, name, ABSENT)
+        return None if raw is ABSENT else raw
+
+
+_Watched = msgspec.defstruct(
+    "_Watched", [(name, msgspec.Raw, ABSENT) for name in WATCHED], bases=(Members,), frozen=True
+)
 _scan = msgspec.json.Decoder(_Watched).decode
 _scan_all = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
-Members = Mapping[str, msgspec.Raw]
-
 
 def watched_members(body: bytes) -> Members:
-    """The watched members as they stand in the body. Raises what msgspec raises for anything but a JSON object."""
-    found = _scan(body)
-    return {name: raw for name in WATCHED if (raw := getattr(found, name)) is not ABSENT}
+    """Raises what msgspec raises for anything but a JSON object."""
+    return cast(Members, _scan(body))
 
 
 class Document(MutableMapping[str, Any]):
@@ -47,7 +55,10 @@ class Document(MutableMapping[str, Any]):
 
     def mentions(self, *words: bytes) -> bool:
         """True if one of them occurs anywhere, spelled as JSON encoders do, without escapes for letters."""
-        return any(word in self.body for word in words)
+        for word in words:
+            if word in self.body:
+                return True
+        return False
 
     @property
     def history_is_decoded(self) -> bool:
