@@ -56,7 +56,10 @@ class Arguments:
 
     def take(self, piece: str) -> str:
         """What the piece adds. Raises EndlessBlank."""
-        if not self.is_raw:
+        if self._in_string and 0 < len(piece) < self.size and '"' not in piece and "\\" not in piece:
+            # nearly all pieces are these: they only go on with a string
+            self._escaped = False
+        elif not self.is_raw:
             if piece.isspace():
                 self._count_blank(piece)
             else:

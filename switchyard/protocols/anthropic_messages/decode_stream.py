@@ -32,7 +32,7 @@ from switchyard.protocols.walk import BROKEN_OFF, Block, CallDraft, Draft, Walk
 from switchyard.protocols.wire import Json, decode_object, fields, parsed_object, text
 
 NO_MESSAGE = broken_answer("the upstream's reply is not a message")
-TEXT, THINKING = "text_delta", "thinking_delta"
+TEXT, THINKING, ARGUMENTS = "text_delta", "thinking_delta", "input_json_delta"
 BLOCKS: Mapping[str, Block] = {TEXT: neutral.Text(""), THINKING: neutral.Thinking("")}
 """The block that a delta belongs to."""
 
@@ -99,6 +99,9 @@ class StreamDecoder:
             draft, piece = words.get(event.index), delta.text or delta.thinking
             if draft is not None and draft is self._walk.live and piece:
                 return [neutral.Delta(piece)]
+        elif delta is not None and delta.type == ARGUMENTS and delta.partial_json:
+            self._take_arguments(event.index, delta.partial_json)
+            return self._walk.taken()
         handler = _HANDLERS.get(event.type)
         if handler is not None:
             handler(self, event)
@@ -233,8 +236,6 @@ class StreamDecoder:
             self._take_other(event.index, delta)
         elif (words := self._words.get(delta.type)) is not None:
             self._walk.add(words.get(event.index) or self._opened(event.index, delta.type), piece)
-        elif delta.type == "input_json_delta":
-            self._take_arguments(event.index, piece)
 
     def _take_arguments(self, index: int, piece: str) -> None:
         call = self._calls.get(index)
