@@ -103,6 +103,7 @@ DAEMON_VALUES = {
 """value and example"""
 COMMAND_EXAMPLES: dict[str, tuple[str, ...]] = {
     "check": ("check",),
+    "use": ("use local --client messages --for 2h", "use --auto"),
     "explain": ('explain --client messages --model claude-sonnet-4-5 --session s-1 --at "mon 09:00"',),
     "import": ("import old.json --dry-run", "import old.json --yes"),
     "setup": (
@@ -337,7 +338,7 @@ def _command(name: str) -> str:
 def _flag_row(action: argparse.Action) -> str:
     name = ", ".join(action.option_strings) or str(action.metavar or action.dest)
     if not action.option_strings:
-        default = "required"
+        default = "none" if action.nargs == "?" else "required"
     elif action.nargs == 0:
         default = "off"
     else:

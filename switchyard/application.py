@@ -16,6 +16,7 @@ from switchyard.exchange import Exchange
 from switchyard.logs import log_exchange
 from switchyard.plural import plural
 from switchyard.protocols.codecs import CODECS
+from switchyard.protocols.names import ProtocolName
 from switchyard.relay.activation import Activations, ActivationState
 from switchyard.relay.asgi_transport import AsgiTransport
 from switchyard.relay.capture import CapturingRelay
@@ -32,12 +33,14 @@ from switchyard.routing.lineup import Lineups
 from switchyard.routing.missing_models import MissingModels
 from switchyard.routing.route import State
 from switchyard.routing.sessions import Sessions
+from switchyard.routing.uses import Use, Uses
 from switchyard.settings import Settings
 from switchyard.store.activations import ActivationMemory
 from switchyard.store.ledger import Ledger
 from switchyard.store.local_time import notice_zone_change
 from switchyard.store.recent import RecentExchanges
 from switchyard.store.settings_file import SettingsFile
+from switchyard.use_now import UseNow
 from switchyard.web.admin import Admin
 from switchyard.web.asgi import AsgiApp, Receive, Scope, Send
 from switchyard.web.gateway import Gateway
@@ -92,6 +95,7 @@ class Application:
         )
         self.relay = CapturingRelay(self.dependencies)
         self.activation_memory = ActivationMemory(folder, time.time)
+        self._use_now = UseNow(folder, time.time)
         self._activations = Activations(self.dependencies, self.activation_memory, _local_now)
         self.gateway = Gateway(self.relay, TokenCounter(self.dependencies), CODECS, self.current)
         self.client_files = ClientFiles(self.current, dashboard.rstrip("/"), os.environ, Path.home())
@@ -116,7 +120,22 @@ class Application:
     def state(self) -> State:
         spent = self.ledger.budget_state().taken_out
         learned = self.dependencies.learned
-        return State(self.health, self.limits, spent, self.lineups, self.missing, learned)
+        return State(
+            self.health, self.limits, spent, self.lineups, self.missing, learned, self._use_now.current()
+        )
+
+    def uses(self) -> Uses:
+        """Which upstream the user wants to answer first now."""
+        return self._use_now.current()
+
+    async def use(self, use: Use | None, clients: Collection[ProtocolName]) -> None:
+        """This upstream answers these clients first from now on, held requests included; None: none in particular."""
+        self._use_now.put(use, clients)
+        if use is not None:
+            self.missing.forget(use.upstream)
+            self.hold.use(use.upstream)
+        log.info("use now: %s, clients: %s", f'"{use.upstream}"' if use else "automatic", ", ".join(clients))
+        await self._use_now.save()
 
     async def record(self, exchange: Exchange) -> None:
         """Record the end of an exchange: journal and statistics first, then the listeners."""
@@ -131,6 +150,11 @@ class Application:
         """Send one activation request to this upstream now. Raises KeyError for an unknown name."""
         return await self._activations.activate(name)
 
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the files of the data folder, beside the settings."""
+        faults = (self.ledger.fault, self.activation_memory.fault, self._use_now.fault)
+        return tuple(fault for fault in faults if fault)
+
     def activations(self) -> dict[str, ActivationState]:
         """By upstream: the next activation and the result of the last one."""
         return self._activations.states()
@@ -142,6 +166,7 @@ class Application:
     async def start(self) -> None:
         self.ledger.start()
         self.activation_memory.load()
+        self._use_now.load(_enabled(self.current()))
         self.dependencies.answered.update(self._answered_before())
         self._tasks = [
             asyncio.create_task(self._activations.run()),
@@ -178,6 +203,8 @@ class Application:
                 _rename(memory, names)
             self.activation_memory.rename(names)
             self._tasks.append(asyncio.create_task(self.activation_memory.save()))
+        if self._use_now.follow(names, _enabled(self._known)):
+            self._tasks.append(asyncio.create_task(self._use_now.save()))
         self.missing.keep_only({one.name for one in self._known.upstreams if one in before.upstreams})
         kept = {*same_accounts(before, self._known), *names.values()}
         self.health.keep_only(kept)
@@ -202,6 +229,10 @@ class Application:
         await self.dependencies.draining.stop()
         await self.ledger.stop()
         await self.wire.close()
+
+
+def _enabled(settings: Settings) -> set[str]:
+    return {upstream.name for upstream in settings.upstreams if upstream.enabled}
 
 
 def _local_now() -> datetime:

@@ -3,9 +3,11 @@
 from typing import TYPE_CHECKING
 
 from switchyard import VERSION
+from switchyard.installation import own_command
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.relay.dependencies import local_moment
 from switchyard.routing.route import Ask, Route, choose_route
+from switchyard.routing.uses import Uses, until_text
 
 if TYPE_CHECKING:
     from switchyard.application import Application
@@ -30,6 +32,7 @@ def banner(application: "Application", url: str, token: str, *, colour: bool) ->
         f"  Settings     {settings_file.path}",
         f"  Data folder  {application.folder}",
     ]
+    lines += _use_lines(application.uses())
     for warning in settings_file.warnings:
         lines.append(f"  {dim}note: {warning}{reset}")
     for protocol in PROTOCOLS:
@@ -37,6 +40,19 @@ def banner(application: "Application", url: str, token: str, *, colour: bool) ->
         lines.append(f"{bold}{TITLES[protocol]}{reset}")
         lines += _route_lines(route, dim, reset)
     return "\n".join(lines)
+
+
+def _use_lines(uses: Uses) -> list[str]:
+    """What the user has chosen before this start."""
+    wall, clients = (
+        local_moment().wall,
+        {use: [one for one in uses if uses[one] == use] for use in uses.values()},
+    )
+    lines = [
+        f'  Use now      "{use.upstream}" first for {", ".join(names)}, {until_text(use.until, wall)}'
+        for use, names in clients.items()
+    ]
+    return [*lines, f"               undo: {own_command('use')} --auto"] if lines else []
 
 
 def _route_lines(route: Route, dim: str, reset: str) -> list[str]:

@@ -38,6 +38,7 @@ COMPOSERS = (
     "doctor",
     "selftest",
     "client_plans",
+    "use_now",
     "installation",
     "environment",
     "bootstrap",

@@ -10,12 +10,14 @@ from switchyard.commands.selftest import SELFTEST
 from switchyard.commands.service import SERVICE
 from switchyard.commands.setup import SETUP
 from switchyard.commands.stats import STATS
+from switchyard.commands.use import USE
 
 __all__ = ["COMMANDS", "Command"]
 
 COMMANDS: dict[str, Command] = {
     "check": CHECK,
     "explain": EXPLAIN,
+    "use": USE,
     "import": IMPORT,
     "setup": SETUP,
     "stats": STATS,

@@ -1,4 +1,4 @@
-"""Query the daemon that uses the data folder: it knows more than the files."""
+"""Query the daemon that uses the data folder, which knows more than the files, or have it act."""
 
 import http.client
 import ssl
@@ -8,15 +8,35 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
+from switchyard.commands.command import CommandFailed
 from switchyard.store.files import read_or_none
 from switchyard.store.lock import holder_of
 
 PATIENCE_SECONDS = 3
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
+Json = dict[str, Any]
 
-def explained_by_daemon(folder: Path, path: str, query: dict[str, str]) -> dict[str, Any] | None:
+
+def explained_by_daemon(folder: Path, path: str, query: dict[str, str]) -> Json | None:
     """The API's response to this GET; None if no daemon uses the folder, or it does not respond."""
+    status, answer = _call(folder, "GET", f"{path}?{urlencode(query)}") or (0, {})
+    return answer if status == 200 else None
+
+
+def done_by_daemon(folder: Path, path: str, body: Json) -> Json:
+    """The API's response to this POST. Raises CommandFailed if no daemon responds, or with its error."""
+    found = _call(folder, "POST", path, msgspec.json.encode(body))
+    if found is None:
+        raise CommandFailed(f"No running Switchyard with the data folder {folder} responds; start it first.")
+    status, answer = found
+    if status != 200:
+        raise CommandFailed(str(answer.get("error", {}).get("message") or f"Switchyard returned {status}."))
+    return answer
+
+
+def _call(folder: Path, method: str, path: str, body: bytes | None = None) -> tuple[int, Json] | None:
+    """Status and JSON of the response; None if no daemon uses the folder, or it does not respond."""
     holder = holder_of(folder)
     if holder is None or not holder.address:
         return None
@@ -24,10 +44,10 @@ def explained_by_daemon(folder: Path, path: str, query: dict[str, str]) -> dict[
     try:
         token = (read_or_none(folder / "admin_token") or b"").decode().strip()
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        connection.request("GET", f"{path}?{urlencode(query)}", headers=headers)
+        headers |= {"content-type": "application/json"} if body is not None else {}
+        connection.request(method, path, body, headers)
         answer = connection.getresponse()
-        content = answer.read(MAX_ANSWER_BYTES)
-        return msgspec.json.decode(content, type=dict[str, Any]) if answer.status == 200 else None
+        return answer.status, msgspec.json.decode(answer.read(MAX_ANSWER_BYTES), type=Json)
     except (OSError, ValueError, http.client.HTTPException, msgspec.MsgspecError):
         return None
     finally:

@@ -33,6 +33,11 @@ class MissingModels:
         """The upstream has answered for this model."""
         self._until.pop((upstream, model), None)
 
+    def forget(self, upstream: str) -> None:
+        """The user wants the upstream to answer: it may have the models by now."""
+        for key in [key for key in self._until if key[0] == upstream]:
+            del self._until[key]
+
     def keep_only(self, upstreams: Collection[str]) -> None:
         """Forget what the other upstreams have reported: their entries were edited or removed."""
         for key in [key for key in self._until if key[0] not in upstreams]:

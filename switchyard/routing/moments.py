@@ -1,9 +1,24 @@
-"""Parse times that a person writes: "09:00", "mon 09:00"."""
+"""Parse times that a person writes: "09:00", "mon 09:00", "2h"."""
 
+import re
 from datetime import timedelta
 
 from switchyard.routing.lineup import Moment
 from switchyard.settings import WEEKDAYS, minutes_of
+
+UNITS = (86400, 3600, 60, 1)
+DURATION = re.compile(r"(?:(\d{1,4})d)?\s*(?:(\d{1,5})h)?\s*(?:(\d{1,7})m(?:in)?)?\s*(?:(\d{1,8})s)?")
+
+
+def seconds_of(text: str) -> int:
+    """The seconds of a duration such as "90m", "2h" or "1h30m". Raises ValueError."""
+    found = DURATION.fullmatch(text.strip().lower())
+    seconds = (
+        sum(int(count or 0) * unit for count, unit in zip(found.groups(), UNITS, strict=True)) if found else 0
+    )
+    if not seconds:
+        raise ValueError(f'"{text}" is not a duration like 90m, 2h or 1h30m')
+    return seconds
 
 
 def moment_at(text: str, now: Moment) -> Moment:

@@ -1,53 +1,47 @@
 """Store the activations of each upstream across restarts."""
 
-import asyncio
-import logging
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from switchyard.exchange import Activated
-from switchyard.store.files import make_private, read_or_none, set_aside, write_whole
+from switchyard.store.small_file import Consequences, SmallFile
 
 FILE_NAME = "activations.json"
 MAX_NAMES = 1000
 """Renamed and deleted upstreams leave their entries behind; the oldest are dropped."""
+CONSEQUENCES = Consequences(
+    unread="activations may be sent once more today",
+    unwritten="today's activations are lost at a restart",
+)
 
-log = logging.getLogger("switchyard")
 
-
-class _File(msgspec.Struct):
+class _Stored(msgspec.Struct):
     upstreams: dict[str, Activated]
     version: int = 1
 
 
 class ActivationMemory:
-    """Call `load` once, then `put`; if the disk refuses a write, the state is kept until the daemon ends."""
+    """Call `load` once, then `put`."""
 
     def __init__(self, folder: Path, now: Callable[[], float]) -> None:
-        self.path = folder / FILE_NAME
-        self.fault = ""
-        """the problem with the file, as a sentence for the dashboard; "" if there is none"""
-        self._now = now
+        self._file = SmallFile(folder / FILE_NAME, _Stored, now, CONSEQUENCES)
         self._known: dict[str, Activated] = {}
-        self._writing = asyncio.Lock()
+
+    @property
+    def path(self) -> Path:
+        return self._file.path
+
+    @property
+    def fault(self) -> str:
+        """The problem with the file, as a sentence for the dashboard; "" if there is none."""
+        return self._file.fault
 
     def load(self) -> None:
-        """Read the file; an unreadable one is renamed."""
-        try:
-            content = read_or_none(self.path)
-            if content is None:
-                return
-            make_private(self.path)
-            self._known = dict(msgspec.json.decode(content, type=_File).upstreams)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self._set_aside(error)
-        except OSError as error:
-            self._note(
-                f"{self.path} cannot be read ({error.strerror}); activations may be sent once more today."
-            )
+        """Read the file."""
+        stored = self._file.load()
+        self._known = {} if stored is None else stored.upstreams
 
     def all(self) -> Mapping[str, Activated]:
         return self._known
@@ -69,25 +63,4 @@ class ActivationMemory:
 
     async def save(self) -> None:
         """Write everything to disk, if the disk allows it."""
-        async with self._writing:
-            content = msgspec.json.format(msgspec.json.encode(_File(self._known)), indent=2) + b"\n"
-            try:
-                await asyncio.to_thread(write_whole, self.path, content)
-                self.fault = ""
-            except OSError as error:
-                self._note(
-                    f"{self.path} cannot be written ({error.strerror}); today's activations are lost at a restart."
-                )
-
-    def _set_aside(self, error: Exception) -> None:
-        stamp = datetime.fromtimestamp(self._now(), UTC).strftime("%Y%m%dT%H%M%SZ")
-        try:
-            aside = set_aside(self.path, stamp)
-        except OSError:
-            aside = self.path
-        self._note(f"{self.path.name} is damaged ({str(error)[:100]}); it was renamed to {aside.name}.")
-
-    def _note(self, fault: str) -> None:
-        if fault != self.fault:
-            log.error("%s", fault)
-        self.fault = fault
+        await self._file.save(lambda: _Stored(self._known))

@@ -1,6 +1,7 @@
 """The actions API: everything that the dashboard can do besides changing the settings file."""
 
 import asyncio
+import time
 from typing import Any, get_args
 
 from msgspec.structs import replace
@@ -8,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from switchyard.exchange import Exchange
+from switchyard.protocols.names import PROTOCOLS
 from switchyard.relay.capture import Captured, NowhereSink
 from switchyard.relay.connection_test import Report, check_connection
 from switchyard.relay.hold import Hold
@@ -15,13 +17,16 @@ from switchyard.relay.local_keys import without_local_keys
 from switchyard.relay.redaction import masked_url, redacted_bytes, secrets_of, worth_hiding
 from switchyard.relay.simulate import Mode
 from switchyard.relay.values import ClientRequest
+from switchyard.routing.uses import Use
 from switchyard.settings import Settings, Upstream
 from switchyard.web.answers import Handler, Json, Problem, answer, optional_text_of, read_object, text_of
 from switchyard.web.drafts import draft_of
 from switchyard.web.overview import Daemon
+from switchyard.web.views import uses_view
 
 MODES: tuple[str, ...] = get_args(Mode)
 MAX_SIMULATION_MINUTES = 24 * 60
+MAX_USE_SECONDS = 366 * 86400
 ROUNDING = 0.05
 """seconds; a timer may fire slightly before its time"""
 
@@ -38,6 +43,7 @@ class ActionsApi:
             "/api/upstreams/test": self.test,
             "/api/upstreams/activate": self.activate,
             "/api/upstreams/clear": self.clear,
+            "/api/use": self.use,
             "/api/held/try": self.try_held,
             "/api/held/give-up": self.give_up_held,
             "/api/simulate": self.simulate,
@@ -69,6 +75,29 @@ class ActionsApi:
         self._daemon.health.clear(name)
         self._hold.hasten(None if name is None else [name])
         return answer({"ok": True})
+
+    async def use(self, request: Request) -> Response:
+        body = await read_object(request)
+        client, name = optional_text_of(body, "client"), optional_text_of(body, "upstream")
+        if client is not None and client not in PROTOCOLS:
+            raise Problem(400, "`client` must be one of " + ", ".join(PROTOCOLS) + ", or null.", "client")
+        clients = PROTOCOLS if client is None else (client,)
+        if name is None:
+            await self._daemon.use(None, clients)
+        else:
+            upstream = self._usable(name, client)
+            use = Use(upstream.name, _until(body.get("seconds")))
+            await self._daemon.use(use, [one for one in clients if one in upstream.clients])
+        return answer({"uses": uses_view(self._daemon.uses())})
+
+    def _usable(self, name: str, client: str | None) -> Upstream:
+        """The upstream, if it may answer these clients."""
+        upstream = self._named(name)
+        if not upstream.enabled:
+            raise Problem(409, f'"{name}" is disabled; enable it first.', "upstream")
+        if client is not None and client not in upstream.clients:
+            raise Problem(409, f'"{name}" does not serve {client} clients.', "client")
+        return upstream
 
     async def try_held(self, request: Request) -> Response:
         name = optional_text_of(await read_object(request), "upstream")
@@ -166,6 +195,19 @@ class ActionsApi:
         if upstream is None:
             raise Problem(404, f'There is no upstream "{name}" any more.')
         return upstream
+
+
+def _until(seconds: object) -> float | None:
+    """The end of a use that lasts so long from now on."""
+    if seconds is None:
+        return None
+    if (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, int | float)
+        or not 0 < seconds <= MAX_USE_SECONDS
+    ):
+        raise Problem(400, f"`seconds` must be a number up to {MAX_USE_SECONDS}, or null.", "seconds")
+    return time.time() + seconds
 
 
 def _report_view(report: Report) -> Json:

@@ -1,7 +1,7 @@
 """What the dashboard gets of the daemon, and the overview: upstreams that answer now, running requests."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -20,8 +20,8 @@ from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Moment
 from switchyard.routing.route import Ask, Route, State, choose_route
 from switchyard.routing.sessions import conversation_of
+from switchyard.routing.uses import Use, Uses
 from switchyard.settings import CLAUDE_SONNET, Settings
-from switchyard.store.activations import ActivationMemory
 from switchyard.store.ledger import Ledger
 from switchyard.store.recent import RecentExchanges
 from switchyard.store.settings_file import SettingsFile
@@ -38,6 +38,7 @@ from switchyard.web.views import (
     shown_path,
     today_view,
     upstream_state,
+    uses_view,
 )
 
 DEFAULT_MODEL: dict[ProtocolName, str] = {
@@ -59,7 +60,6 @@ class Daemon(Protocol):
     started_at: float
     settings_file: SettingsFile
     ledger: Ledger
-    activation_memory: ActivationMemory
     recent: RecentExchanges
     health: Health
     limits: Limits
@@ -73,6 +73,12 @@ class Daemon(Protocol):
     def current(self) -> Settings: ...
 
     def state(self) -> State: ...
+
+    def uses(self) -> Uses: ...
+
+    async def use(self, use: Use | None, clients: Collection[ProtocolName]) -> None: ...
+
+    def problems(self) -> tuple[str, ...]: ...
 
     def uptime_seconds(self) -> float: ...
 
@@ -108,9 +114,10 @@ class Overview:
                 "faults": [fault_view(fault) for fault in settings_file.faults],
                 "warnings": list(settings_file.warnings),
             },
-            "problems": self._problems(),
+            "problems": list(daemon.problems()),
             "notices": list(daemon.ledger.budget_state().warnings),
             "routes": {client: self.route(client) for client in PROTOCOLS},
+            "uses": uses_view(daemon.uses()),
             "capture": daemon.relay.on,
             "upstreams": [
                 {
@@ -164,11 +171,6 @@ class Overview:
             if exchange.client_protocol == client and exchange.kind == "request" and exchange.requested_model:
                 return exchange.requested_model.rpartition(",")[2]
         return DEFAULT_MODEL[client]
-
-    def _problems(self) -> list[str]:
-        ledger = self._daemon.ledger
-        faults = (ledger.fault, self._daemon.activation_memory.fault)
-        return [fault for fault in faults if fault]
 
     def _numbers_of_today(self) -> Json:
         statistics = self._daemon.ledger.statistics

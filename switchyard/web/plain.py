@@ -36,5 +36,6 @@ class Plain:
     def _answering(self, client: ProtocolName) -> str:
         route = self._overview.route(client)
         if route["candidates"]:
-            return short_name(route["candidates"][0]["upstream"])
+            first = route["candidates"][0]
+            return short_name(first["upstream"]) + (", used now" if first["used"] else "")
         return f"{short_name(route['held_for'][0]['upstream'])}, cooling down" if route["held_for"] else ""

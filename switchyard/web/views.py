@@ -19,6 +19,7 @@ from switchyard.routing.hold import Probed
 from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Candidate, Moment, Skip
 from switchyard.routing.route import Route
+from switchyard.routing.uses import Uses
 from switchyard.settings import Settings, Upstream, timeouts_of
 from switchyard.store.cell import NANOS, Cell
 from switchyard.unknown_fields import without_unknown
@@ -143,6 +144,7 @@ def _candidate(candidate: Candidate, client: ProtocolName, settings: Settings) -
         "protocol": client if upstream.is_demo else upstream.protocol,
         "role": upstream.role,
         "why": candidate.why,
+        "used": candidate.is_used,
         "unlikely": candidate.unlikely,
         "first_byte": timeouts_of(upstream, settings).first_byte,
     }
@@ -164,6 +166,11 @@ def probed_view(probed: Probed, now: Moment) -> Json:
     upstream, model = probed.target
     until = epoch(now.monotonic + probed.seconds, now) if probed.seconds else None
     return {"upstream": upstream, "model": model, "not_before": until and round(until)}
+
+
+def uses_view(uses: Uses) -> Json:
+    """What is used now, by client protocol."""
+    return {client: {"upstream": use.upstream, "until": use.until} for client, use in uses.items()}
 
 
 def upstream_state(upstream: Upstream, health: Health, limits: Limits, now: Moment) -> Json:
