@@ -28,6 +28,7 @@ interface Candidate {
   protocol: ProtocolName;
   role: string;
   why: string;
+  used: boolean;
   unlikely: string;
   first_byte: number;
 }
@@ -59,6 +60,9 @@ interface Route {
 }
 
 type Routes = Record<ProtocolName, Route>;
+
+/** What answers first now because you chose it, for each client that has one. */
+type Uses = Partial<Record<ProtocolName, { upstream: string; until: Time | null }>>;
 
 interface Cooldown {
   errors: number;
@@ -119,6 +123,7 @@ interface State {
   problems: string[];
   notices: string[];
   routes: Routes;
+  uses: Uses;
   upstreams: UpstreamState[];
   held: HeldRequest[];
   running: RequestRow[];

@@ -1,6 +1,7 @@
 """The overview: the route of each client, live; errors of the file, cooldowns, a daemon that is restarted."""
 
 import re
+from pathlib import Path
 
 from playwright.sync_api import Locator, Page, Route, expect
 
@@ -155,3 +156,20 @@ def test_a_click_while_the_first_panel_loads_is_not_lost(demo: Daemon, open_page
     for route in waiting:
         route.continue_()
     expect(page.get_by_role("heading", name="Upstreams", exact=True)).to_be_visible()
+
+
+def test_a_click_in_the_route_of_a_client_uses_that_upstream_for_it(tmp_path: Path, open_page: Open) -> None:
+    entries = upstream("main", "http://127.0.0.1:9"), upstream("spare", "http://127.0.0.1:9", role="backup")
+    with Daemon(tmp_path, settings(*entries)) as daemon:
+        page = open_page(daemon)
+        messages = lane(page, "messages")
+        expect(messages.locator(".stop.first")).to_contain_text("main")
+        messages.get_by_role("button", name="Use now").click()
+        expect(messages.locator(".stop.first")).to_contain_text("spare")
+        expect(messages.locator(".stop.first")).to_contain_text("used now")
+        expect(lane(page, "chat").locator(".stop.first")).to_contain_text("main")
+        banner = page.locator(".banner").filter(has_text="uses “spare” now.")
+        expect(banner).to_have_count(1)
+        banner.get_by_role("button", name="Undo").click()
+        expect(messages.locator(".stop.first")).to_contain_text("main")
+        expect(banner).to_have_count(0)

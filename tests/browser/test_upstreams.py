@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -475,3 +476,42 @@ def test_the_week_shows_who_serves_when(daemon: Daemon, open_page: Open) -> None
     monday = week.get_by_role("row").nth(1).locator(".span")
     expect(monday).to_have_count(1)
     expect(monday).to_have_attribute("title", "Mon 08:00 – 20:00 · serves first")
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[Daemon]:
+    entries = upstream("main", "http://127.0.0.1:9"), upstream("spare", "http://127.0.0.1:9", role="backup")
+    with Daemon(tmp_path, settings(*entries)) as running:
+        yield running
+
+
+def used(daemon: Daemon) -> dict[str, str]:
+    return {client: use["upstream"] for client, use in daemon.get("/api/state").json["uses"].items()}
+
+
+def test_one_click_uses_an_upstream_now_and_another_one_undoes_it(two: Daemon, open_page: Open) -> None:
+    page = open_page(two, PANEL)
+    row(page, "spare").get_by_role("button", name="Use now", exact=True).click()
+    expect(row(page, "spare").get_by_text("used now", exact=True)).to_be_visible()
+    assert used(two) == dict.fromkeys(("messages", "chat", "responses"), "spare")
+    row(page, "spare").get_by_role("button", name="Undo use now").click()
+    expect(row(page, "spare").get_by_text("used now", exact=True)).to_have_count(0)
+    assert used(two) == {}
+
+
+def test_an_upstream_is_used_for_a_client_and_a_time(two: Daemon, open_page: Open) -> None:
+    page = open_page(two, PANEL)
+    choose(page, "spare", "Use now for…")
+    form = page.get_by_role("dialog")
+    form.get_by_label("Client").select_option("responses")
+    form.get_by_label("How long").select_option("2 hours")
+    form.get_by_role("button", name="Use now").click()
+    expect(form).to_have_count(0)
+    assert used(two) == {"responses": "spare"}
+    assert two.get("/api/state").json["uses"]["responses"]["until"] is not None
+
+
+def test_a_disabled_upstream_is_not_offered(daemon: Daemon, open_page: Open) -> None:
+    page = open_page(daemon, PANEL)
+    expect(row(page, "Monday key").get_by_role("button", name="Use now", exact=True)).to_be_visible()
+    expect(row(page, LONG).get_by_role("button", name="Use now", exact=True)).to_have_count(0)

@@ -24,6 +24,7 @@ import {
   skipText,
 } from "../ui.js";
 import { hasCooldown, healthText } from "../upstream_words.js";
+import { useNow, usesBanner } from "../use_now.js";
 
 /** @typedef {{ routes: Record<string, Route>, urls: Record<string, string>, known: number, expanded: string[] }} Lanes */
 
@@ -38,6 +39,7 @@ const expanded = new Set();
 export function mount(root) {
   const banners = h("div.stack");
   const start = h("div.stack");
+  const uses = h("div.stack");
   const lanes = h("div");
   const recent = h("ul.lines");
   const today = h("div");
@@ -55,6 +57,7 @@ export function mount(root) {
     ),
     banners,
     start,
+    uses,
     held.element,
     h(
       "section.card",
@@ -98,6 +101,7 @@ export function mount(root) {
 
   const drawBanners = section(banners, fileBanners);
   const drawStart = section(start, startBanner);
+  const drawUses = section(uses, usesBanner);
   const drawLanes = section(lanes, (/** @type {Lanes} */ shown) =>
     CLIENTS.map((client) => lane(shown.routes[client], shown, () => drawLanesNow())),
   );
@@ -116,6 +120,7 @@ export function mount(root) {
       if (!panel.isConnected) replace(root, panel);
       drawBanners({ file: state.file, problems: state.problems, notices: state.notices });
       drawStart(state.upstreams.length > 0 && state.upstreams.every((one) => one.demo));
+      drawUses(state.uses);
       held.draw(state.held, state.now);
       drawLanesNow();
       drawToday(state.today);
@@ -311,6 +316,7 @@ function stop(candidate, route, index) {
         ? "overview.next"
         : "overview.rescue";
   const renamed = candidate.model !== route.model;
+  const isNow = route.at === null; // the lanes leave the time out
   return h(
     "span.stop",
     {
@@ -331,8 +337,16 @@ function stop(candidate, route, index) {
     h("span.cut", {}, candidate.upstream),
     renamed ? h("span.sent.cut", {}, `→ ${candidate.model}`) : null,
     index === 0 && route.last_resort ? badge(t("overview.last-resort"), "warn") : null,
+    candidate.used ? badge(t("use.used"), "accent") : null,
     index < 0 ? badge(t("overview.rescue")) : null,
     candidate.unlikely ? badge(t("overview.unlikely"), "warn") : null,
+    index > 0 && isNow && !candidate.used && !candidate.unlikely
+      ? actionButton(t("use.now"), () => useNow(candidate.upstream, route.client), {
+          kind: "quiet small",
+          key: `use-${route.client}-${candidate.upstream}`,
+          title: t("use.for-client", { name: candidate.upstream, client: clientName(route.client) }),
+        })
+      : null,
   );
 }
 

@@ -31,6 +31,7 @@ import {
 import { editUpstream } from "../upstream_editor.js";
 import { testUpstream } from "../upstream_test.js";
 import { hasCooldown, healthText } from "../upstream_words.js";
+import { clientsUsing, useDialog, useNow } from "../use_now.js";
 
 const CLIENTS = ["messages", "responses", "chat"];
 /** @type {[string, string][]} */
@@ -39,7 +40,7 @@ const OUTAGES = [
   ["2", "simulate.2-minutes"],
   ["5", "simulate.5-minutes"],
 ];
-/** @typedef {{ entry: Entry, state: UpstreamState | undefined, movable: boolean }} Item a row of the list */
+/** @typedef {{ entry: Entry, state: UpstreamState | undefined, movable: boolean, using: ProtocolName[] }} Item a row */
 
 /** @type {Record<string, string>} */
 const DOTS = { ready: "good", [COOLING_DOWN]: "warn", [PROBING]: "warn", busy: "warn", off: "off" };
@@ -113,7 +114,12 @@ export function mount(root, given) {
     else if (!list.isConnected) replace(body, list);
     const states = new Map((live.state?.upstreams ?? []).map((one) => [one.name, one]));
     drawOutage([...states.values()].some((one) => simulationOf(one) !== null));
-    const items = entries.map((entry) => ({ entry, state: states.get(entry.name), movable: !wanted }));
+    const items = entries.map((entry) => ({
+      entry,
+      state: states.get(entry.name),
+      movable: !wanted,
+      using: clientsUsing(live.state?.uses, entry.name),
+    }));
     keyed(
       list,
       items,
@@ -148,7 +154,7 @@ export function mount(root, given) {
  * @param {Item} item
  * @param {HTMLElement} list
  */
-function row({ entry, state, movable }, list) {
+function row({ entry, state, movable, using }, list) {
   const name = entry.name;
   const on = entry.enabled !== false;
   /** @type {HTMLElement} */
@@ -177,6 +183,7 @@ function row({ entry, state, movable }, list) {
         badge(protocolName(entry.protocol ?? "messages")),
         roleBadge(entry),
         entry.priority ? badge(t("upstreams.priority-badge", { priority: entry.priority })) : null,
+        using.length ? badge(t("use.used"), "accent", using.map((client) => clientName(client)).join(", ")) : null,
         state?.under_way ? badge(t("upstreams.in-progress", { count: state.under_way }), "accent") : null,
       ),
       h("div.mono.muted.cut", { title: entry.url }, entry.url),
@@ -191,6 +198,7 @@ function row({ entry, state, movable }, list) {
     h(
       "div.row.tight.actions",
       {},
+      on ? useButton(name, using) : null,
       actionButton(t("upstreams.test"), () => testUpstream({ name, protocol: entry.protocol, models: entry.models }), {
         kind: "small",
         key: `test-${name}`,
@@ -201,6 +209,18 @@ function row({ entry, state, movable }, list) {
   );
   return made;
 }
+
+/**
+ * @param {string} name
+ * @param {ProtocolName[]} using
+ */
+const useButton = (name, using) =>
+  using.length
+    ? actionButton(t("use.undo"), () => Promise.all(using.map((client) => useNow(null, client))), {
+        kind: "small",
+        key: `use-${name}`,
+      })
+    : actionButton(t("use.now"), () => useNow(name), { kind: "small", key: `use-${name}`, title: t("use.now-help") });
 
 /** @param {Entry} entry */
 const roleBadge = (entry) =>
@@ -258,6 +278,7 @@ function actions(entry, state) {
   return [
     { label: t("upstreams.edit"), run: () => edit(name) },
     { label: t("upstreams.duplicate"), run: () => duplicate(name) },
+    state?.enabled ? { label: t("use.open"), run: () => useDialog(name) } : null,
     at > 0 ? { label: t("upstreams.move-up"), run: () => move(name, names[at - 1]) } : null,
     at < names.length - 1 ? { label: t("upstreams.move-down"), run: () => move(name, names[at + 2] ?? null) } : null,
     state && hasCooldown(state) ? { label: t("upstreams.clear"), run: () => clear(name) } : null,
