@@ -12,6 +12,7 @@ from switchyard.routing.health import Health
 from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Lineup, Lineups
 from switchyard.routing.missing_models import MissingModels
+from switchyard.routing.rules import Ruled
 from switchyard.routing.uses import NO_USES, Uses, use_of
 from switchyard.settings import Settings
 
@@ -23,6 +24,7 @@ class Ask(msgspec.Struct, frozen=True):
     left out. `may_resort` is false after the last resort has been tried, or if the request is held instead. The
     upstream in `probing` may be cooling down. The prompt did not fit into a window of `exceeded` tokens. Upstreams in
     `free_soon` count as free: the request waits for their slot. `needs` is measured only as far as it matters.
+    `ruled` is the rule that applies.
     """
 
     protocol: ProtocolName
@@ -36,6 +38,7 @@ class Ask(msgspec.Struct, frozen=True):
     exceeded: int = 0
     free_soon: frozenset[str] = frozenset()
     needs: Needs = NO_NEEDS
+    ruled: Ruled | None = None
 
 
 class State(msgspec.Struct, frozen=True):
@@ -51,7 +54,14 @@ class State(msgspec.Struct, frozen=True):
     """(upstream, model) -> capabilities that refusals have taught"""
     uses: Uses = NO_USES
 
-    def lineup(self, settings: Settings, protocol: ProtocolName, model: str, wall: datetime) -> Lineup:
+    def lineup(
+        self,
+        settings: Settings,
+        protocol: ProtocolName,
+        model: str,
+        wall: datetime,
+        ruled: Ruled | None = None,
+    ) -> Lineup:
         """Which upstreams may answer, before their health is considered."""
         use = use_of(self.uses, protocol, wall) if self.uses else None
-        return self.lineups.get(settings, protocol, model, wall, self.spent, use)
+        return self.lineups.get(settings, protocol, model, wall, self.spent, use, ruled)

@@ -11,11 +11,14 @@ from switchyard.protocols.names import ModelName, ProtocolName, is_glob, matches
 from switchyard.routing.calendar import on_weekday, within_hours
 from switchyard.routing.families import REMEDY, states_use, unlikely_reason
 from switchyard.routing.fit import Part, lacks_of
+from switchyard.routing.rules import Ruled
 from switchyard.routing.uses import Use
 from switchyard.settings import ModelRule, Settings, Upstream, search_seconds
 
 DEFAULT_PRIORITY = 50
 ROLE_ORDER = {"primary": 0, "backup": 1, "rescue": 2}
+UNRULED = 1_000_000
+"""the position of those that no rule names"""
 MAX_LINEUPS = 512
 DAY_SECONDS = 86400
 
@@ -36,6 +39,7 @@ SkipReason = Literal[
     "window",
     "unlikely",
     "capability",
+    "rule",
 ]
 
 
@@ -69,6 +73,8 @@ class Candidate(msgspec.Struct, frozen=True):
     """it does not speak the client's protocol, and its entry does not say that it is for such requests"""
     lacks: frozenset[Part] = frozenset()
     """what the model does not take, by the settings"""
+    ruled: Ruled | None = None
+    """the rule that decides where it stands, and what is changed for it"""
 
     @property
     def name(self) -> str:
@@ -76,7 +82,12 @@ class Candidate(msgspec.Struct, frozen=True):
 
     @property
     def only_rescues(self) -> bool:
-        return self.upstream.role == "rescue" and not (self.forced or self.is_used)
+        return self.upstream.role == "rescue" and not (self.forced or self.is_used or self.is_named)
+
+    @property
+    def is_named(self) -> bool:
+        """A rule names it: its role does not matter."""
+        return self.ruled is not None and self.name in self.ruled.rule.upstreams
 
 
 class Skip(msgspec.Struct, frozen=True):
@@ -116,7 +127,7 @@ class Lineups:
         self._wall: datetime | None = None
         self._minute: datetime | None = None
         self._spent: Mapping[str, str] = {}
-        self._known: dict[tuple[ProtocolName, str, Use | None], Lineup] = {}
+        self._known: dict[tuple[ProtocolName, str, Use | None, int], Lineup] = {}
 
     def get(
         self,
@@ -126,16 +137,17 @@ class Lineups:
         wall: datetime,
         spent: Mapping[str, str],
         use: Use | None = None,
+        ruled: Ruled | None = None,
     ) -> Lineup:
         """Same as `line_up`."""
         if wall is not self._wall or settings is not self._settings or spent != self._spent:
             self._keep_up(settings, wall, spent)
-        found = self._known.get((protocol, model, use))
+        key = protocol, model, use, 0 if ruled is None else ruled.number
+        found = self._known.get(key)
         if found is None:
             if len(self._known) >= MAX_LINEUPS:
                 self._known.clear()
-            lineup = line_up(settings, protocol, model, wall, spent, use)
-            found = self._known[protocol, model, use] = lineup
+            found = self._known[key] = line_up(settings, protocol, model, wall, spent, use, ruled)
         return found
 
     def _keep_up(self, settings: Settings, wall: datetime, spent: Mapping[str, str]) -> None:
@@ -153,6 +165,7 @@ def line_up(
     wall: datetime,
     spent: Mapping[str, str],
     use: Use | None = None,
+    ruled: Ruled | None = None,
 ) -> Lineup:
     """Which upstreams may answer by the settings and what the user uses now, before their health is considered."""
     requested = ModelName.read(model)
@@ -160,7 +173,7 @@ def line_up(
     skipped: list[Skip] = []
     for upstream in settings.upstreams:
         used = use if use is not None and use.upstream == upstream.name else None
-        found = _allowed(upstream, settings, spent, protocol, requested, wall, used)
+        found = _allowed(upstream, settings, spent, protocol, requested, wall, used, ruled)
         if isinstance(found, Skip):
             skipped.append(found)
         else:
@@ -195,14 +208,21 @@ def _with_reasons(ordered: tuple[Candidate, ...], protocol: ProtocolName) -> tup
     )
 
 
-Rank = tuple[bool, int, bool, int, bool]
+Rank = tuple[bool, int, int, bool, int, bool]
 
 
 def rank(candidate: Candidate) -> Rank:
-    """What is used now, then role, then the likely, then priority, then those that are for such requests; smaller
-    comes first."""
+    """What is used now, then by a rule, then role, then the likely, then priority, then those that are for such
+    requests; smaller comes first."""
     role, priority = entry_rank(candidate.upstream)
-    return not candidate.is_used, role, bool(candidate.unlikely), priority, candidate.is_unstated
+    is_unlikely, by_rule = bool(candidate.unlikely), _place_by_rule(candidate)
+    return not candidate.is_used, by_rule, role, is_unlikely, priority, candidate.is_unstated
+
+
+def _place_by_rule(candidate: Candidate) -> int:
+    """The position that a rule gives it, unless it lacks the model."""
+    ruled = candidate.ruled
+    return UNRULED if ruled is None or candidate.unlikely else ruled.place_of(candidate.name)
 
 
 def entry_rank(upstream: Upstream) -> tuple[int, int]:
@@ -226,6 +246,7 @@ def _allowed(
     requested: ModelName,
     wall: datetime,
     use: Use | None,
+    ruled: Ruled | None,
 ) -> Candidate | Skip:
     def skip(reason: SkipReason, text: str) -> Skip:
         return Skip(upstream.name, reason, text)
@@ -238,7 +259,10 @@ def _allowed(
         return skip("demo", "demo not needed: another upstream is configured")
     if requested.upstream and requested.upstream.lower() != upstream.name.lower():
         return skip("not_forced", f'the model name selects upstream "{requested.upstream}"')
-    served = served_model(settings.model_rules, upstream, protocol, requested)
+    if ruled is not None and ruled.rule.only and upstream.name not in ruled.rule.upstreams:
+        return skip("rule", f"{ruled.text} allows only {', '.join(ruled.rule.upstreams)}")
+    ruled = ruled if ruled is not None and ruled.concerns(upstream.name) else None
+    served = _served_by_rule(settings.model_rules, upstream, protocol, requested, ruled)
     if served is None:
         return skip("model", f'model "{requested.model}" not served')
     forced = bool(requested.upstream)
@@ -253,8 +277,28 @@ def _allowed(
     why: str = "selected by name" if forced else upstream.role
     if use is not None and is_used:
         why = use.text(wall)
-    found = Candidate(upstream, served.model, served.thinking, why, forced, is_used, lacks=lacks_of(upstream))
-    return found if is_wanted else _placed(found, protocol)
+    if ruled is not None:
+        why = f"{why}, {ruled.text}"
+    lacks = lacks_of(upstream)
+    found = Candidate(upstream, served.model, served.thinking, why, forced, is_used, lacks=lacks, ruled=ruled)
+    return found if is_wanted or found.is_named else _placed(found, protocol)
+
+
+def _served_by_rule(
+    rules: tuple[ModelRule, ...],
+    upstream: Upstream,
+    protocol: ProtocolName,
+    requested: ModelName,
+    ruled: Ruled | None,
+) -> ModelName | None:
+    """As `served_model`; a rule that names the upstream may also name a model of which the entry says nothing."""
+    if ruled is None or not ruled.rule.model:
+        return served_model(rules, upstream, protocol, requested)
+    wanted = ModelName.read(ruled.rule.model)
+    served = served_model(rules, upstream, protocol, wanted)
+    if served is None and upstream.name in ruled.rule.upstreams:
+        return wanted.without_thinking() or wanted
+    return served
 
 
 def _placed(candidate: Candidate, protocol: ProtocolName) -> Candidate:

@@ -60,7 +60,7 @@ def choose_route(
     settings: Settings, state: State, ask: Ask, now: Moment, affinity: Affinity | None = None
 ) -> Route:
     """The candidates in the order to try, the rescue upstreams, and every other upstream with the reason to skip it."""
-    lineup = state.lineup(settings, ask.protocol, ask.model, now.wall)
+    lineup = state.lineup(settings, ask.protocol, ask.model, now.wall, ask.ruled)
     if _is_plain(lineup, state, ask):  # the common case
         candidates, stays = _with_affinity(lineup.regular, affinity, settings, now)
         return Route(

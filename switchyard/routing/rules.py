@@ -39,6 +39,11 @@ class Ruled(msgspec.Struct, frozen=True):
         """True if the model, effort and limit of the rule are for this upstream."""
         return upstream in self.rule.upstreams or not self.rule.upstreams
 
+    def place_of(self, upstream: str) -> int:
+        """Its position among the upstreams that the rule names; after them if it is none of them."""
+        named = self.rule.upstreams
+        return named.index(upstream) if upstream in named else len(named)
+
 
 def find_rule(
     rules: Sequence[RouteRule],

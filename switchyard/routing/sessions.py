@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import msgspec
 from msgspec.structs import replace
 
+from switchyard.routing.rules import Ruled
+
 MAX_SESSIONS = 10_000
 
 
@@ -18,9 +20,12 @@ class Affinity(msgspec.Struct, frozen=True):
     """since when the conversation has stayed although a better upstream could answer"""
 
 
-def conversation_of(session: str, model: str) -> str:
-    """The key of an affinity. The model is part of it, as a prompt cache belongs to one model."""
-    return f"{session}\0{model}" if session else ""
+def conversation_of(session: str, model: str, thread: str = "", ruled: Ruled | None = None) -> str:
+    """The key of an affinity. A prompt cache belongs to one model and one sub-agent, and a rule selects upstreams."""
+    if not session:
+        return ""
+    key = f"{session}\0{model}\0{thread}" if thread else f"{session}\0{model}"
+    return key if ruled is None else f"{key}\0\0{ruled.affinity}"
 
 
 class Sessions:
