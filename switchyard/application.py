@@ -92,6 +92,7 @@ class Application:
             record=self.record,
             now=local_moment,
             hold=self.hold,
+            home=str(Path.home()),
         )
         self.relay = CapturingRelay(self.dependencies)
         self.activation_memory = ActivationMemory(folder, time.time)

@@ -110,6 +110,12 @@ class Exchange(msgspec.Struct):
     client: str = ""
     client_agent: str = ""
     session: str = ""
+    thread: str = ""
+    """the sub-agent that sent it; "" for the conversation itself"""
+    project: str = ""
+    """the client's working directory, if a rule needs it"""
+    rule: str = ""
+    """the name or the number of the rule that decided"""
     stream: bool = False
     kind: str = "request"
     """request, activation or test"""

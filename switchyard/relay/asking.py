@@ -23,12 +23,14 @@ from switchyard.relay.measuring import needs_of, with_window_losses, within_wind
 from switchyard.relay.prepare import OFF_LOOP_BYTES, Preparation, Prepared, protocol_for
 from switchyard.relay.redaction import redacted, secrets_of
 from switchyard.relay.reports import Started
+from switchyard.relay.ruling import Ruling
 from switchyard.relay.upstream import Call
 from switchyard.relay.urls import demo_url, request_url
 from switchyard.relay.values import ClientRequest, is_departure
 from switchyard.relay.whole import Whole, whole_answer
 from switchyard.routing.fit import Needs
 from switchyard.routing.lineup import Candidate
+from switchyard.routing.rules import Ruled
 from switchyard.settings import Settings, Upstream, timeouts_of
 
 
@@ -82,6 +84,7 @@ class Asking:
         self._exchange = exchange
         self._client_keys = settings.client_keys
         self._preparation = Preparation(request, dependencies.codecs)
+        self._ruling = Ruling(dependencies, request)
         self.learning = LimitLearning(dependencies.learned, dependencies.unhelpful)
 
     def follow(self, settings: Settings) -> None:
@@ -91,12 +94,18 @@ class Asking:
             self._request = without_local_keys(self._request, settings.client_keys)
             self._preparation = Preparation(self._request, self._dependencies.codecs)
 
-    async def needs(self, settings: Settings) -> Needs:
+    async def rule(self, settings: Settings) -> Ruled | None:
+        """The rule that applies now, noted on the exchange."""
+        ruled, exchange = await self._ruling.rule(settings, self._preparation), self._exchange
+        exchange.rule = "" if ruled is None else ruled.label
+        exchange.project = self._ruling.facts.project
+        return ruled
+
+    async def needs(self, settings: Settings, ruled: Ruled | None) -> Needs:
         """What the request needs of an upstream, as far as it matters."""
         dependencies = self._dependencies
-        return await needs_of(
-            self._request, self._preparation, settings, dependencies.state(), dependencies.now()
-        )
+        state, now = dependencies.state(), dependencies.now()
+        return await needs_of(self._request, self._preparation, settings, state, now, ruled)
 
     def new_attempt(self, candidate: Candidate, seconds: float) -> Attempt:
         """The record of an attempt that begins now."""

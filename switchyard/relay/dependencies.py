@@ -18,6 +18,7 @@ from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.slot_queue import SlotQueue
 from switchyard.routing.final_errors import FinalErrors
 from switchyard.routing.lineup import Moment
+from switchyard.routing.projects import Projects
 from switchyard.routing.route import State
 from switchyard.routing.sessions import Sessions
 from switchyard.routing.turns import HoldBudgets
@@ -64,6 +65,9 @@ class Dependencies(msgspec.Struct, frozen=True):
     signatures: SignatureLedger = msgspec.field(default_factory=SignatureLedger)
     final_errors: FinalErrors = msgspec.field(default_factory=FinalErrors)
     draining: Draining = msgspec.field(default_factory=Draining)
+    projects: Projects = msgspec.field(default_factory=Projects)
+    home: str = ""
+    """what ~ is in the projects of rules"""
 
 
 def local_moment() -> Moment:

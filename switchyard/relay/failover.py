@@ -71,6 +71,7 @@ def _opened(request: ClientRequest) -> Exchange:
         client=request.client,
         client_agent=agent[:MAX_AGENT_CHARS],
         session=request.summary.session,
+        thread=request.summary.thread,
         stream=request.summary.stream,
         kind=request.kind,
     )

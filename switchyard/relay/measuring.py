@@ -12,6 +12,7 @@ from switchyard.relay.values import ClientRequest
 from switchyard.routing.fit import NO_NEEDS, Needs, Part, answer_left, learned_lacks, window_fits
 from switchyard.routing.lineup import Candidate, Lineup, Moment
 from switchyard.routing.route import State
+from switchyard.routing.rules import Ruled
 from switchyard.settings import Settings
 
 BYTES_PER_TOKEN = 2
@@ -32,10 +33,15 @@ LIMITS = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens"})
 
 
 async def needs_of(
-    request: ClientRequest, preparation: Preparation, settings: Settings, state: State, now: Moment
+    request: ClientRequest,
+    preparation: Preparation,
+    settings: Settings,
+    state: State,
+    now: Moment,
+    ruled: Ruled | None = None,
 ) -> Needs:
     """What decides among the upstreams that may answer; NO_NEEDS if any of them will do."""
-    lineup = state.lineup(settings, request.protocol, request.summary.model, now.wall)
+    lineup = state.lineup(settings, request.protocol, request.summary.model, now.wall, ruled)
     needs_count = _may_exceed(request.body, lineup.smallest_window)
     parts = _marked_parts(request.body, _lacks(lineup, state))
     if not needs_count and not parts:

@@ -10,6 +10,7 @@ from switchyard.relay.selection import Selected
 from switchyard.routing.health import Charge, is_same_account
 from switchyard.routing.hold import prospect_of
 from switchyard.routing.recoveries import Recoveries
+from switchyard.routing.rules import Ruled
 from switchyard.routing.sessions import conversation_of
 from switchyard.routing.verdict import NETWORK
 from switchyard.routing.waits import target_of
@@ -36,8 +37,9 @@ class Reports:
         self._dependencies = dependencies
         state = dependencies.state()
         self._health, self._missing = state.health, state.missing
-        self._exchange_id = exchange.id
-        self.conversation = conversation_of(exchange.session, exchange.requested_model)
+        self._exchange = exchange
+        self._ruled: Ruled | None = None
+        self.conversation = conversation_of(exchange.session, exchange.requested_model, exchange.thread)
         self._recoveries: Recoveries | None = None
 
     @property
@@ -47,23 +49,31 @@ class Reports:
             self._recoveries = Recoveries()
         return self._recoveries
 
+    def note_rule(self, ruled: Ruled | None) -> None:
+        """The conversation has an affinity of its own under each rule."""
+        if ruled is not self._ruled:
+            self._ruled, exchange = ruled, self._exchange
+            self.conversation = conversation_of(
+                exchange.session, exchange.requested_model, exchange.thread, ruled
+            )
+
     def begin(self, selected: Selected) -> Started:
         dependencies, candidate = self._dependencies, selected.candidate
         at, awake_at = dependencies.monotonic(), dependencies.awake()
         is_simulated = dependencies.wire.seconds_left(candidate.name) is not None
-        self._health.begin(candidate.name, candidate.model, self._exchange_id)
-        is_alone = dependencies.hold.begin(self._exchange_id, target_of(candidate))
+        self._health.begin(candidate.name, candidate.model, self._exchange.id)
+        is_alone = dependencies.hold.begin(self._exchange.id, target_of(candidate))
         return Started(selected, at, awake_at, is_simulated, is_alone)
 
     def succeeded(self, started: Started) -> None:
         """The answer has content."""
         dependencies, candidate = self._dependencies, started.selected.candidate
         dependencies.answered.add(candidate.name)
-        dependencies.hold.succeeded(self._exchange_id, target_of(candidate))
+        dependencies.hold.succeeded(self._exchange.id, target_of(candidate))
         self._missing.note_served(candidate.name, candidate.model)
         if self._is_same_account(started):
             self._health.succeeded(candidate.name, candidate.model, started.at)
-        self._health.release(self._exchange_id)
+        self._health.release(self._exchange.id)
         if not candidate.is_used:  # once that is over, the conversation returns to its own upstream
             dependencies.sessions.remember(
                 self.conversation,
@@ -79,9 +89,9 @@ class Reports:
         self._note_missing(started, failure)
         self.recoveries.note_failure(target, was_alone=started.is_alone)
         if prospect.passes and prospect.after <= dependencies.settings().failover.hold_seconds:
-            dependencies.hold.failed(self._exchange_id, target, started.awake_at, prospect.after)
+            dependencies.hold.failed(self._exchange.id, target, started.awake_at, prospect.after)
         else:
-            dependencies.hold.end(self._exchange_id, target)
+            dependencies.hold.end(self._exchange.id, target)
 
     def _note_missing(self, started: Started, failure: Failure) -> None:
         """Remember that the upstream does not have the model, unless its entry was edited meanwhile."""
@@ -92,7 +102,7 @@ class Reports:
 
     def left(self, started: Started) -> None:
         """The request has ended before the attempt did."""
-        self._dependencies.hold.end(self._exchange_id, target_of(started.selected.candidate))
+        self._dependencies.hold.end(self._exchange.id, target_of(started.selected.candidate))
 
     def charge(self, started: Started, charge: Charge, failure: Failure) -> None:
         """Charge the upstream with the failure of this attempt, and end its trial."""
@@ -115,7 +125,7 @@ class Reports:
 
     def release(self) -> None:
         """The upstream that this request has on trial, if any, may be tried by others."""
-        self._health.release(self._exchange_id)
+        self._health.release(self._exchange.id)
 
     def _is_same_account(self, started: Started) -> bool:
         """False once the entry is gone or names another account: a new key is not charged for the old one."""

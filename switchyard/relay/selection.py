@@ -12,6 +12,7 @@ from switchyard.routing.fit import Needs
 from switchyard.routing.hold import LONGEST_PAUSE_SECONDS
 from switchyard.routing.lineup import Candidate, Skip
 from switchyard.routing.route import Ask, Route, State, choose_route
+from switchyard.routing.rules import Ruled
 from switchyard.routing.slots import full_upstreams, wait_ends, worth_waiting_for
 from switchyard.routing.uses import use_of
 from switchyard.routing.verdict import Verdict
@@ -95,6 +96,12 @@ class Selection:
             exceeded=exceeded,
         )
         self._rescues_first = self._rescues_first or verdict.action == "rescue"
+
+    def note_rule(self, ruled: Ruled | None, conversation: str) -> None:
+        """The rule that applies, and the key of the affinity under it."""
+        self._conversation = conversation
+        if ruled is not self._ask.ruled:
+            self._ask = replace(self._ask, ruled=ruled)
 
     def note_needs(self, needs: Needs) -> None:
         """What the request needs of an upstream."""

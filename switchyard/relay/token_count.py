@@ -12,6 +12,7 @@ from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.failures import AttemptFailed
 from switchyard.relay.headers import Headers, upstream_headers
 from switchyard.relay.prepare import OFF_LOOP_BYTES, Preparation, target_for
+from switchyard.relay.ruling import Ruling
 from switchyard.relay.upstream import Call
 from switchyard.relay.urls import request_url
 from switchyard.relay.values import ClientRequest
@@ -44,8 +45,10 @@ class TokenCounter:
 
     async def _asked(self, request: ClientRequest) -> int | None:
         dependencies, summary = self._dependencies, request.summary
-        ask = Ask("messages", summary.model, summary.session)
-        route = choose_route(dependencies.settings(), dependencies.state(), ask, dependencies.now())
+        settings = dependencies.settings()
+        ruled = await Ruling(dependencies, request).rule(settings, Preparation(request, dependencies.codecs))
+        ask = Ask("messages", summary.model, summary.session, ruled=ruled)
+        route = choose_route(settings, dependencies.state(), ask, dependencies.now())
         candidate = route.candidates[0] if route.candidates else None
         if candidate is None or candidate.upstream.is_demo or candidate.upstream.protocol != "messages":
             return None

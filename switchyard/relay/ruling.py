@@ -1,0 +1,72 @@
+"""Find the rule that applies to a request: its facts are read once, and only those that some rule names."""
+
+import asyncio
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from switchyard.protocols.codec import BadRequest
+from switchyard.protocols.facts import Facts, read_facts
+from switchyard.relay.dependencies import Dependencies
+from switchyard.relay.measuring import BYTES_PER_TOKEN, MEDIA, prompt_tokens
+from switchyard.relay.prepare import OFF_LOOP_BYTES, Preparation
+from switchyard.relay.values import ClientRequest
+from switchyard.routing.rules import Ruled, find_rule, token_thresholds, wanted_facts
+from switchyard.settings import RouteRule, Settings
+
+
+class Ruling:
+    """Knows the facts of one request."""
+
+    def __init__(self, dependencies: Dependencies, request: ClientRequest) -> None:
+        self._dependencies = dependencies
+        self._request = request
+        self._rules: Sequence[RouteRule] = ()
+        self.facts = Facts()
+        """as far as the rules name them"""
+
+    async def rule(self, settings: Settings, preparation: Preparation) -> Ruled | None:
+        """The rule that applies now. Tests and activations name their upstream, and have none."""
+        request = self._request
+        if not settings.routes or request.kind != "request":
+            return None
+        if settings.routes is not self._rules:
+            self.facts = await self._read(settings.routes, preparation)
+            self._rules = settings.routes
+        wall, home = self._dependencies.now().wall, self._dependencies.home
+        return find_rule(settings.routes, request.protocol, request.summary.model, self.facts, wall, home)
+
+    async def _read(self, rules: Sequence[RouteRule], preparation: Preparation) -> Facts:
+        wanted, request = wanted_facts(rules), self._request
+        if wanted and len(request.body) > OFF_LOOP_BYTES:
+            facts = await asyncio.to_thread(_facts_in, request, wanted)
+        else:
+            facts = _facts_in(request, wanted)
+        project = facts.project
+        if "project" in wanted:
+            project = self._dependencies.projects.note(request.summary.session, project)
+        tokens = await _tokens(request, preparation, token_thresholds(rules))
+        return replace(facts, project=project, tokens=tokens)
+
+
+def _facts_in(request: ClientRequest, wanted: frozenset[str]) -> Facts:
+    return read_facts(
+        request.protocol,
+        request.summary,
+        dict(request.headers),
+        request.body,
+        wanted,
+        compacts=request.compacts,
+        client_key=request.client,
+    )
+
+
+async def _tokens(request: ClientRequest, preparation: Preparation, thresholds: list[int]) -> int:
+    """The prompt is estimated only where its size in bytes does not decide."""
+    most = len(request.body) // BYTES_PER_TOKEN
+    if not thresholds or (most < min(thresholds) and MEDIA not in request.body):
+        return most
+    try:
+        return await prompt_tokens(request, preparation)
+    except (BadRequest, RecursionError):
+        return most  # the attempt reports it

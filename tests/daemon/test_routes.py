@@ -1,0 +1,161 @@
+"""Rules over real sockets: who sends a request, and for what, decides where it goes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bed.asking import PATHS, ask, error_of, question, text_of
+from tests.bed.daemon import Daemon, Response, request, settings, upstream
+from tests.bed.upstream import ScriptedUpstream, fixed, say, whole
+from tests.bed.wire import Protocol
+
+CLAUDE = {"user-agent": "claude-cli/2.1.332 (external, cli)", "x-claude-code-session-id": "s"}
+CODEX = {"user-agent": "codex_exec/0.171.0", "session-id": "s", "thread-id": "s"}
+TITLE = {"output_config": {"format": {"type": "json_schema", "schema": {"properties": {"title": {}}}}}}
+ENVIRONMENT = "# Environment\n - Primary working directory: /home/me/company/app\n - Platform: linux"
+
+
+def send(
+    daemon: Daemon, protocol: Protocol = "messages", headers: dict[str, str] = CLAUDE, **more: Any
+) -> Response:
+    text = more.pop("text", "Hello")
+    return request(
+        daemon.url, "POST", PATHS[protocol], question(protocol, "m", text, stream=False) | more, headers
+    )
+
+
+def said(
+    daemon: Daemon, protocol: Protocol = "messages", headers: dict[str, str] = CLAUDE, **more: Any
+) -> str:
+    return text_of(protocol, send(daemon, protocol, headers, **more))
+
+
+@pytest.mark.parametrize(
+    ("when", "protocol", "headers", "body"),
+    [
+        ({"subagent": True}, "messages", CLAUDE | {"x-claude-code-agent-id": "a1"}, {}),
+        ({"subagent": True}, "responses", CODEX | {"x-openai-subagent": "review"}, {}),
+        ({"background": True}, "messages", CLAUDE, TITLE),
+        ({"compaction": True}, "messages", CLAUDE, {"text": "CRITICAL: Respond with TEXT ONLY. Sum up."}),
+        ({"thinking": True}, "messages", CLAUDE, {"thinking": {"type": "enabled", "budget_tokens": 1024}}),
+        ({"effort": "high"}, "chat", {}, {"reasoning_effort": "high"}),
+        ({"web_search": True}, "messages", CLAUDE, {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}),
+        ({"tokens_over": 2000}, "messages", CLAUDE, {"text": "word and more " * 1000}),
+        ({"project": "~/company/*"}, "messages", CLAUDE, {"text": ENVIRONMENT}),
+        ({"client": "codex", "project": "/x/*"}, "responses", CODEX, {"text": "<cwd>/x/y</cwd>"}),
+        ({"client": "opencode/*"}, "chat", {"user-agent": "opencode/1.18"}, {}),
+        ({"model": "m*", "protocol": "chat"}, "chat", {}, {}),
+    ],
+)  # fmt: skip
+def test_a_request_that_matches_goes_to_the_upstream_of_the_rule_and_no_other_does(
+    tmp_path: Path, when: dict[str, Any], protocol: Protocol, headers: dict[str, str], body: dict[str, Any]
+) -> None:
+    with ScriptedUpstream(say("main")) as main, ScriptedUpstream(say("ruled")) as ruled:
+        entries = [upstream("main", main.url, protocol), upstream("other", ruled.url, protocol)]
+        rule = {"name": "mine", "when": when, "upstreams": ["other"], "model": "qwen3-coder"}
+        with Daemon(tmp_path, settings(*entries, routes=[rule])) as daemon:
+            assert said(daemon, protocol, headers, **body) == "ruled"
+            assert said(daemon, "messages", {}) == "main"
+            rows = daemon.get("/api/requests").json["requests"]
+    assert [received.json["model"] for received in ruled.requests] == ["qwen3-coder"]
+    assert [(row["upstream"], row["rule"]) for row in rows] == [("main", ""), ("other", "mine")]
+
+
+def test_the_project_is_remembered_for_requests_that_do_not_state_it(tmp_path: Path) -> None:
+    with ScriptedUpstream(say("main")) as main, ScriptedUpstream(say("company")) as company:
+        entries = [upstream("main", main.url), upstream("company", company.url)]
+        rule = {"when": {"project": "~/company/*"}, "upstreams": ["company"], "only": True}
+        with Daemon(tmp_path, settings(*entries, routes=[rule])) as daemon:
+            assert said(daemon, text=ENVIRONMENT) == "company"
+            assert said(daemon, **TITLE) == "company"
+            assert said(daemon, headers=CLAUDE | {"x-claude-code-session-id": "other"}) == "main"
+            rows = daemon.get("/api/requests").json["requests"]
+    assert [row["project"] for row in rows] == ["", "/home/me/company/app", "/home/me/company/app"]
+
+
+def test_only_never_shows_a_prompt_to_another_upstream_not_even_to_count_it(tmp_path: Path) -> None:
+    broken = fixed(whole(503, b'{"error": {"message": "down"}}'))
+    with ScriptedUpstream(say("main")) as main, ScriptedUpstream(broken) as company:
+        entries = [upstream("main", main.url), upstream("company", company.url)]
+        rule = {"when": {"project": "~/company/*"}, "upstreams": ["company"], "only": True}
+        with Daemon(tmp_path, settings(*entries, routes=[rule])) as daemon:
+            answered = send(daemon, text=ENVIRONMENT)
+            counted = request(
+                daemon.url,
+                "POST",
+                "/v1/messages/count_tokens",
+                question("messages", "m", ENVIRONMENT),
+                CLAUDE,
+            )
+            latest = daemon.get("/api/requests").json["requests"][0]["id"]
+            skipped = daemon.get(f"/api/requests/{latest}").json["skipped"]
+    assert answered.status == 503
+    assert skipped == [{"upstream": "main", "text": "rule 1 allows only company"}]
+    assert counted.json["input_tokens"] > 0
+    assert main.requests == []
+
+
+def test_a_failed_upstream_of_a_rule_is_followed_by_the_others_with_the_requested_model(
+    tmp_path: Path,
+) -> None:
+    broken = fixed(whole(503, b'{"error": {"message": "down"}}'))
+    with ScriptedUpstream(say("main")) as main, ScriptedUpstream(broken) as local:
+        entries = [upstream("main", main.url), upstream("local", local.url, "chat")]
+        rule = {"upstreams": ["local"], "model": "qwen"}
+        with Daemon(tmp_path, settings(*entries, routes=[rule])) as daemon:
+            assert said(daemon) == "main"
+    assert [main.requests[0].json["model"], local.requests[0].json["model"]] == ["m", "qwen"]
+
+
+def test_each_sub_agent_keeps_its_own_upstream(tmp_path: Path) -> None:
+    """After a failover of the sub-agent alone, the conversation stays where it is."""
+    with ScriptedUpstream(say("a")) as a, ScriptedUpstream(say("b")) as b:
+        entries = [upstream("a", a.url), upstream("b", b.url)]
+        agent = CLAUDE | {"x-claude-code-agent-id": "a1"}
+        with Daemon(tmp_path, settings(*entries, failover={"cooldown_start_seconds": 0})) as daemon:
+            a.script(say("a"), fixed(whole(503, b"{}")), say("a"))
+            assert [said(daemon), said(daemon, headers=agent)] == ["a", "b"]
+            assert [said(daemon), said(daemon, headers=agent)] == ["a", "b"]
+
+
+def test_a_changed_rule_holds_for_the_next_request(tmp_path: Path) -> None:
+    with ScriptedUpstream(say("a")) as a, ScriptedUpstream(say("b")) as b:
+        entries = [upstream("a", a.url), upstream("b", b.url)]
+        with Daemon(tmp_path, settings(*entries)) as daemon:
+            assert said(daemon) == "a"
+            daemon.change_settings(settings(*entries, routes=[{"upstreams": ["b"]}]))
+            assert said(daemon) == "b"
+            daemon.change_settings(settings(*entries))
+            assert said(daemon) == "a"
+
+
+def test_a_model_name_that_selects_an_upstream_takes_precedence(tmp_path: Path) -> None:
+    with ScriptedUpstream(say("a")) as a, ScriptedUpstream(say("b")) as b:
+        entries = [upstream("a", a.url), upstream("b", b.url)]
+        with Daemon(tmp_path, settings(*entries, routes=[{"upstreams": ["b"], "only": True}])) as daemon:
+            answered = ask(daemon.url, "messages", "a,m", stream=False)
+            assert text_of("messages", answered) == "a"
+
+
+def test_the_journal_has_the_rule_and_the_project(tmp_path: Path) -> None:
+    with ScriptedUpstream(say("a")) as a:
+        rules = [
+            {"when": {"project": "/x"}, "model": "n"},
+            {"name": "rest", "when": {"client": "claude-code"}},
+        ]
+        with Daemon(tmp_path, settings(upstream("a", a.url), routes=rules)) as daemon:
+            send(daemon, text=ENVIRONMENT)
+        (journal,) = (daemon.data / "usage").glob("*.jsonl")
+        line = json.loads(journal.read_text())
+    assert (line["rule"], line["project"]) == ("rest", "/home/me/company/app")
+
+
+def test_an_upstream_that_a_rule_excludes_is_named_where_nothing_can_answer(tmp_path: Path) -> None:
+    with ScriptedUpstream(say("a")) as a:
+        entries = [upstream("a", a.url), upstream("b", "http://127.0.0.1:9", enabled=False)]
+        with Daemon(tmp_path, settings(*entries, routes=[{"upstreams": ["b"], "only": True}])) as daemon:
+            answered = send(daemon)
+    assert '"a": rule 1 allows only b' in error_of("messages", answered)["message"]
+    assert a.requests == []
