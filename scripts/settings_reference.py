@@ -105,6 +105,12 @@ COMMAND_EXAMPLES: dict[str, tuple[str, ...]] = {
     "check": ("check",),
     "use": ("use local --client messages --for 2h", "use --auto"),
     "explain": ('explain --client messages --model claude-sonnet-4-5 --session s-1 --at "mon 09:00"',),
+    "explain": (
+        'explain --client messages --model claude-sonnet-4-5 --session s-1 --at "mon 09:00"',
+        "explain --model claude-opus-5-5 --program claude-code --subagent --project ~/company/app --tokens 90000",
+        "explain --background --compaction --web-search --images --thinking --effort high",
+        'explain --client chat --agent opencode/1.18 --client-key "my laptop"',
+    ),
     "import": ("import old.json --dry-run", "import old.json --yes"),
     "setup": (
         "setup claude --url http://localhost:5101 --key my-key --model qwen3-32b --with all --yes",

@@ -196,6 +196,8 @@ function details({ row, price }) {
       [row.client, agent(row.agent), protocolName(row.protocol)].filter(Boolean).join(" · "),
     ],
     [t("request.session"), row.session || "–"],
+    row.project ? [t("request.project"), row.project] : null,
+    row.rule ? [t("request.rule"), row.rule] : null,
     [t("request.id"), h("code", {}, row.id)],
     [
       t("requests.column-duration"),

@@ -55,6 +55,7 @@ interface Route {
   rescues: Candidate[];
   skipped: Skip[];
   last_resort: boolean;
+  rule: string;
   held_for: { upstream: string; model: string; not_before: Time | null }[];
   held: HeldTarget[];
 }
@@ -237,6 +238,9 @@ interface RequestRow {
   client: string;
   agent: string;
   session: string;
+  thread: string;
+  project: string;
+  rule: string;
   protocol: ProtocolName;
   stream: boolean;
   model: string;

@@ -10,12 +10,29 @@ from switchyard.commands.check import first_byte_text
 from switchyard.commands.command import Command, loaded
 from switchyard.commands.running import explained_by_daemon
 from switchyard.plural import plural
+from switchyard.protocols.facts import NO_FACTS, stated_facts
 from switchyard.protocols.names import PROTOCOLS
 from switchyard.relay.dependencies import local_moment
 from switchyard.routing.moments import moment_at
 from switchyard.routing.route import Ask, Route, State, choose_route
+from switchyard.routing.rules import find_rule
 from switchyard.settings import Settings, Timeouts, timeouts_of
 
+FACT_FLAGS: dict[str, str] = {
+    "program": "the client: claude-code or codex",
+    "agent": "the client's user agent",
+    "client_key": "the name of the client's key",
+    "subagent": "a request of a sub-agent",
+    "background": "a title, or a request for a single token",
+    "compaction": "the client has its conversation summarized",
+    "thinking": "thinking is on",
+    "effort": "the reasoning effort",
+    "web_search": "web search is the only tool",
+    "images": "the conversation has images",
+    "tokens": "the size of the prompt",
+    "project": "the client's working directory",
+}
+"""the facts that rules name"""
 ALL_COOLING = "every upstream that could answer is cooling down: a new request is held and tries them again"
 
 
@@ -28,20 +45,29 @@ def explain(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"--at: {error}", file=sys.stderr)
         return 1
-    ask = Ask(arguments.client, arguments.model, arguments.session)
     running = _route_of_daemon(arguments)
     if running is not None:
         print(explain_text(running, names_model=not arguments.model))
     else:
-        settings = settings_file.settings
+        settings, given = settings_file.settings, vars(arguments)
+        facts = stated_facts(given)
+        home = str(Path.home())
+        ruled = find_rule(settings.routes, arguments.client, arguments.model, facts, now.wall, home)
+        ask = Ask(arguments.client, arguments.model, arguments.session, ruled=ruled)
+        print(_rule_text("" if ruled is None else ruled.text), end="")
         print(route_text(choose_route(settings, State(), ask, now), settings))
     return 0
+
+
+def _rule_text(rule: str) -> str:
+    return f"{rule} applies\n" if rule else ""
 
 
 def _route_of_daemon(arguments: argparse.Namespace) -> dict[str, Any] | None:
     """A running daemon also knows cooldowns, limits and conversations."""
     query = {"client": arguments.client, "model": arguments.model}
     query |= {"session": arguments.session, "at": arguments.at}
+    query |= {name: f"{value}" for name in FACT_FLAGS if (value := getattr(arguments, name))}
     return explained_by_daemon(Path(arguments.data), "/api/explain", query)
 
 
@@ -60,14 +86,18 @@ def route_text(route: Route, settings: Settings) -> str:
 def explain_text(reported: dict[str, Any], *, names_model: bool) -> str:
     """The same for a route that the API reported; without a requested model, names the one it chose."""
     first = f"for the model that was requested last, {reported['model']}:\n" if names_model else ""
-    return first + _text(
-        [
-            (one["upstream"], one["model"], _reason(one["why"], one.get("first_byte")))
-            for one in reported["candidates"]
-        ],
-        [(one["upstream"], one["model"]) for one in reported["rescues"]],
-        [(skip["upstream"], skip["text"]) for skip in reported["skipped"]],
-        _held_text(reported),
+    return (
+        first
+        + _rule_text(reported.get("rule", ""))
+        + _text(
+            [
+                (one["upstream"], one["model"], _reason(one["why"], one.get("first_byte")))
+                for one in reported["candidates"]
+            ],
+            [(one["upstream"], one["model"]) for one in reported["rescues"]],
+            [(skip["upstream"], skip["text"]) for skip in reported["skipped"]],
+            _held_text(reported),
+        )
     )
 
 
@@ -119,7 +149,19 @@ def _explain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--client", choices=PROTOCOLS, default="messages", help="the client's protocol")
     parser.add_argument("--model", default="", help="the requested model")
     parser.add_argument("--session", default="", help="the conversation, for upstreams that take turns")
+    for name, text in FACT_FLAGS.items():
+        _add_fact(parser, name, f"for rules: {text}")
     parser.add_argument("--at", default="", help='local time such as "mon 09:00" (default: now)')
+
+
+def _add_fact(parser: argparse.ArgumentParser, name: str, text: str) -> None:
+    flag, default = f"--{name.replace('_', '-')}", getattr(NO_FACTS, name)
+    if isinstance(default, bool):
+        parser.add_argument(flag, action="store_true", help=text)
+    elif name == "program":
+        parser.add_argument(flag, choices=("claude-code", "codex"), default=default, help=text)
+    else:
+        parser.add_argument(flag, type=type(default), default=default, help=text)
 
 
 EXPLAIN = Command(

@@ -68,6 +68,13 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 NO_FACTS = Facts()
 
 
+def stated_facts(given: Mapping[str, Any]) -> Facts:
+    """Facts that are stated in text, as in a query or by flags. Raises msgspec.ValidationError."""
+    return msgspec.convert(
+        {name: given[name] for name in Facts.__struct_fields__ if given.get(name)}, Facts, strict=False
+    )
+
+
 def read_facts(
     protocol: ProtocolName,
     summary: RequestSummary,

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from switchyard import VERSION
 from switchyard.exchange import Exchange
+from switchyard.protocols.facts import NO_FACTS, Facts
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.relay.activation import ActivationState
 from switchyard.relay.capture import CapturingRelay
@@ -19,6 +20,7 @@ from switchyard.routing.hold import Probed, held_for
 from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Moment
 from switchyard.routing.route import Ask, Route, State, choose_route
+from switchyard.routing.rules import find_rule
 from switchyard.routing.sessions import conversation_of
 from switchyard.routing.uses import Use, Uses
 from switchyard.settings import CLAUDE_SONNET, Settings
@@ -133,30 +135,36 @@ class Overview:
         }
 
     def route(
-        self, client: ProtocolName, model: str = "", session: str = "", now: Moment | None = None
+        self,
+        client: ProtocolName,
+        model: str = "",
+        session: str = "",
+        now: Moment | None = None,
+        facts: Facts = NO_FACTS,
     ) -> Json:
         """Which upstreams would answer this model (by default the last one), or what a request would be held for.
 
         Without a given time it is the current route, with the held requests.
         """
         requested, moment = model or self.last_requested(client), now or self.now()
-        route, waits = self._choose(client, requested, session, moment)
+        settings, home = self._daemon.current(), self._daemon.dependencies.home
+        ruled = find_rule(settings.routes, client, requested, facts, moment.wall, home)
+        route, waits = self._choose(Ask(client, requested, session, may_resort=False, ruled=ruled), moment)
         targets = [(one.name, one.model) for one in route.candidates + route.rescues]
         targets += [(one.candidate.name, one.candidate.model) for one in route.cooling]
         return {
-            **route_view(route, client, requested, self._daemon.current(), moment),
+            **route_view(route, client, requested, settings, moment),
+            "rule": "" if ruled is None else ruled.text,
             "held_for": [probed_view(one, moment) for one in waits],
             "held": [] if now else self.held.of_targets(targets),
         }
 
-    def _choose(
-        self, client: ProtocolName, model: str, session: str, moment: Moment
-    ) -> tuple[Route, tuple[Probed, ...]]:
+    def _choose(self, ask: Ask, moment: Moment) -> tuple[Route, tuple[Probed, ...]]:
         """The route of a new request, and what it is held for if all upstreams are cooling down."""
         settings, sessions = self._daemon.current(), self._daemon.dependencies.sessions
         keep_seconds = settings.failover.session_hours * 3600
-        affinity = sessions.affinity_of(conversation_of(session, model), moment.monotonic, keep_seconds)
-        ask = Ask(client, model, session, may_resort=False)
+        conversation = conversation_of(ask.session, ask.model, "", ask.ruled)
+        affinity = sessions.affinity_of(conversation, moment.monotonic, keep_seconds)
         route = choose_route(settings, self._daemon.state(), ask, moment, affinity)
         waits = held_for(route, moment.monotonic, settings.failover.hold_seconds)
         if not route.candidates and not waits:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from switchyard import VERSION
+from switchyard.protocols.facts import stated_facts
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.relay import keychain
 from switchyard.relay.redaction import MASK, redacted_bytes
@@ -129,9 +130,12 @@ class QueryApi:
             moment = moment_at(at, self._overview.now()) if at else None
         except ValueError as error:
             raise Problem(400, f"{error}", "at") from None
-        return answer(
-            self._overview.route(_client(request), query.get("model", ""), query.get("session", ""), moment)
-        )
+        try:
+            facts = stated_facts(query)
+        except msgspec.ValidationError as error:
+            raise Problem(400, f"{error}") from None
+        model, session = query.get("model", ""), query.get("session", "")
+        return answer(self._overview.route(_client(request), model, session, moment, facts))
 
     async def requests(self, request: Request) -> Response:
         return answer(

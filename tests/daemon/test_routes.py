@@ -13,7 +13,7 @@ from tests.bed.wire import Protocol
 
 CLAUDE = {"user-agent": "claude-cli/2.1.332 (external, cli)", "x-claude-code-session-id": "s"}
 CODEX = {"user-agent": "codex_exec/0.171.0", "session-id": "s", "thread-id": "s"}
-TITLE = {"output_config": {"format": {"type": "json_schema", "schema": {"properties": {"title": {}}}}}}
+TITLE: Any = {"output_config": {"format": {"type": "json_schema", "schema": {"properties": {"title": {}}}}}}
 ENVIRONMENT = "# Environment\n - Primary working directory: /home/me/company/app\n - Platform: linux"
 
 
@@ -137,6 +137,30 @@ def test_a_model_name_that_selects_an_upstream_takes_precedence(tmp_path: Path) 
         with Daemon(tmp_path, settings(*entries, routes=[{"upstreams": ["b"], "only": True}])) as daemon:
             answered = ask(daemon.url, "messages", "a,m", stream=False)
             assert text_of("messages", answered) == "a"
+
+
+def test_explain_names_the_rule_that_decides_for_a_request_of_this_kind(tmp_path: Path) -> None:
+    entries = [upstream("a", "http://127.0.0.1:9"), upstream("b", "http://127.0.0.1:9")]
+    rules = [
+        {"name": "agents", "when": {"subagent": True}, "upstreams": ["b"], "model": "n", "only": True},
+        {"when": {"project": "~/x", "tokens_over": 5}, "upstreams": ["b"]},
+    ]
+    with Daemon(tmp_path, settings(*entries, routes=rules)) as daemon:
+        found = {
+            query: (route["rule"], [(one["upstream"], one["model"]) for one in route["candidates"]])
+            for query in ("", "&subagent=true", "&project=/home/me/x&tokens=6", "&project=/home/me/x")
+            for route in [daemon.get(f"/api/explain?model=m{query}").json]
+        }
+        text = daemon.command("explain", "--model", "m", "--subagent")[1].splitlines()
+        assert daemon.get("/api/explain?model=m&tokens=many").status == 400
+    plain = ("", [("a", "m"), ("b", "m")])
+    assert found == {
+        "": plain,
+        "&subagent=true": ('rule "agents"', [("b", "n")]),
+        "&project=/home/me/x&tokens=6": ("rule 2", [("b", "m"), ("a", "m")]),
+        "&project=/home/me/x": plain,
+    }
+    assert text[:2] == ['rule "agents" applies', '1. b -> n (primary, rule "agents")']
 
 
 def test_the_journal_has_the_rule_and_the_project(tmp_path: Path) -> None:
