@@ -104,7 +104,6 @@ DAEMON_VALUES = {
 COMMAND_EXAMPLES: dict[str, tuple[str, ...]] = {
     "check": ("check",),
     "use": ("use local --client messages --for 2h", "use --auto"),
-    "explain": ('explain --client messages --model claude-sonnet-4-5 --session s-1 --at "mon 09:00"',),
     "explain": (
         'explain --client messages --model claude-sonnet-4-5 --session s-1 --at "mon 09:00"',
         "explain --model claude-opus-5-5 --program claude-code --subagent --project ~/company/app --tokens 90000",
