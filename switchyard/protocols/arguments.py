@@ -52,11 +52,16 @@ class Arguments:
     @property
     def is_object(self) -> bool:
         """Begins like an object; anything else (a string with JSON inside) makes sense only as a whole."""
-        return next((piece.lstrip()[0] for piece in self._pieces if piece.strip()), "") == "{"
+        for piece in self._pieces:
+            if begun := piece.lstrip():
+                return begun.startswith("{")
+        return False
 
     def take(self, piece: str) -> str:
         """What the piece adds. Raises EndlessBlank."""
-        if self._in_string and 0 < len(piece) < self.size and '"' not in piece and "\\" not in piece:
+        if not piece:
+            return ""
+        if self._in_string and len(piece) < self.size and '"' not in piece and "\\" not in piece:
             # nearly all pieces are these: they only go on with a string
             self._escaped = False
         elif not self.is_raw:
@@ -101,6 +106,9 @@ class Arguments:
 
     def _scanned(self, piece: str) -> str:
         """The piece up to the end of the object."""
+        if not self.size and piece.endswith("}") and is_json(piece) and self._is_filled_object(piece):
+            self.is_complete = True
+            return piece
         position = int(self._escaped)
         self._escaped = False
         while sign := (IN_STRING if self._in_string else OUTSIDE).search(piece, position):

@@ -136,10 +136,15 @@ def _part(raw: Raw, *names: str) -> Raw:
 
 def _first(raw: Raw, *names: str) -> int:
     """The first of the counts that is told and not zero."""
+    if not raw:
+        return 0
     for name in names:
         value = raw.get(name)
-        if value and (count := _count(value)):
-            return count
+        if value:
+            if type(value) is int and 0 < value <= MOST_TOKENS:
+                return value
+            if count := _count(value):
+                return count
     return 0
 
 

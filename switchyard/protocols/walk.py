@@ -301,6 +301,11 @@ class Walk:
         if draft.is_placed or draft.is_done or self.is_over:
             return
         draft.is_placed = True
+        live = self.live
+        if not self._waiting and (live is None or live.gives_way) and self._may_open(draft):
+            self._end()
+            self._open(draft)
+            return
         self._waiting.insert(self._position(draft), draft)
         self.advance()
 
@@ -335,10 +340,12 @@ class Walk:
         block = draft.block
         if block is None:
             return
-        self.start()
+        if not self.is_started:
+            self.start()
         self.live = draft
-        self._has_refused = self._has_refused or isinstance(block, neutral.Refusal)
         self.events.append(neutral.BlockStarted(block))
+        if isinstance(block, neutral.Refusal):
+            self._has_refused = True
         if isinstance(draft, CallDraft):
             self._calls += 1
             if draft.arguments.size:

@@ -1,8 +1,9 @@
 """Gather the fragments of tool calls: which call a fragment continues, and its id and name so far."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from switchyard.protocols.openai_chat.wire import Delta
 from switchyard.protocols.walk import CallDraft
@@ -42,8 +43,7 @@ class Call(CallDraft):
             self.name = _joined(self.name, fragment.name)
 
 
-@dataclass(slots=True)
-class Fragment:
+class Fragment(msgspec.Struct):
     index: int | None
     id: str
     name: str
@@ -124,6 +124,8 @@ def fragments_of(delta: Delta) -> Iterator[Fragment]:
 
 def is_custom_call(call: Mapping[str, Any]) -> bool:
     """Some servers send both members, one of them empty: the one with a name counts, otherwise `type` decides."""
+    if "custom" not in call:
+        return False
     function, custom = fields(call.get("function")), fields(call.get("custom"))
     if bool(function.get("name")) != bool(custom.get("name")):
         return bool(custom.get("name"))
