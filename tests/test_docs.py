@@ -151,6 +151,27 @@ def test_the_readme_names_every_module_and_every_command(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", READMES, ids=names)
+def test_the_readme_draws_the_layout_of_the_protocols(path: Path) -> None:
+    folder = ROOT / "switchyard" / "protocols"
+    drawn = path.read_text().partition("    protocols/\n")[2].partition("\n\n")[0].splitlines()
+    named = [line.split()[0] for line in drawn if re.fullmatch(r" {6}\S+ +\S.*", line)]
+    folders = [f"{each.parent.name}/" for each in folder.glob("*/__init__.py")]
+    files = [each.name for each in folder.glob("*.py") if each.name != "__init__.py"]
+    assert len(named) == len(drawn)
+    assert sorted(named) == sorted(folders + files)
+
+
+@pytest.mark.parametrize("path", READMES, ids=names)
+def test_each_codec_has_the_files_that_the_readme_names(path: Path) -> None:
+    drawn = re.search(r"anthropic_messages/ +.*?[:：](.*)", path.read_text())
+    assert drawn is not None
+    named = re.split(r", |、", drawn[1].strip())
+    for codec in ("anthropic_messages", "openai_chat", "openai_responses"):
+        folder = ROOT / "switchyard" / "protocols" / codec
+        assert [name for name in named if not (folder / f"{name}.py").exists()] == []
+
+
+@pytest.mark.parametrize("path", READMES, ids=names)
 def test_the_modules_that_the_readme_names_exist(path: Path) -> None:
     modules = re.findall(r"`(\w+\.py)`", path.read_text())
     assert [module for module in modules if not (ROOT / "switchyard" / module).exists()] == []
