@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from switchyard.demo.app import build_demo
 from switchyard.exchange import Exchange
 from switchyard.protocols.codecs import CODECS
@@ -30,6 +32,7 @@ class Bed:
     recorded: list[Exchange] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._known = State(self.health, self.limits)
         self.dependencies = Dependencies(
             settings=lambda: self.settings,
             state=self._state,
@@ -43,7 +46,7 @@ class Bed:
         )
 
     def _state(self) -> State:
-        return State(self.health, self.limits, uses=self.uses)
+        return replace(self._known, uses=self.uses)
 
     async def _record(self, exchange: Exchange) -> None:
         self.recorded.append(exchange)
