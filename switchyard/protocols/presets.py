@@ -3,6 +3,7 @@
 They come from the servers' own documentation; the file may override each, and more is learned from refusals.
 """
 
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -162,6 +163,7 @@ LOCAL_SERVERS = frozenset({"vllm", "llama.cpp", "ollama", "lmstudio", "tgi", "fa
 """what people run on machines of their own"""
 
 
+@lru_cache(maxsize=1024)
 def server_kind(kind: str, base_url: str) -> str:
     """The kind that the user names, or that the address shows; "" if it is not known."""
     if kind != "auto":
