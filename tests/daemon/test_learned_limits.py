@@ -1,5 +1,6 @@
 """A refusal that names a limit of an upstream is followed at once, within the client's own request, and remembered."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,11 @@ SIGNED = [
     },
     {"role": "user", "content": "Go on"},
 ]
+REFERRING: Body = {
+    "type": "object",
+    "properties": {"p": {"$ref": "#/$defs/x", "type": "object"}},
+    "$defs": {"x": {"type": "object", "properties": {}}},
+}
 SEALED = [
     {"role": "user", "content": "Hello"},
     {"type": "reasoning", "summary": [], "encrypted_content": "c2VhbGVkIGVsc2V3aGVyZQ=="},
@@ -262,6 +268,161 @@ CASES = (
         {"input": SEALED},
         remembered=False,
     ),
+    Case(
+        "the efforts of a list",
+        "messages",
+        "chat",
+        "effort must be one of: low medium high",
+        lambda body: body.get("reasoning_effort") == "max",
+        {"output_config": {"effort": "max"}, "thinking": {"type": "adaptive"}},
+    ),
+    Case(
+        "the efforts of a validator",
+        "chat",
+        "chat",
+        "",
+        lambda body: body.get("reasoning_effort") == "xhigh",
+        {"reasoning_effort": "xhigh"},
+        status=422,
+        body=b'{"detail":[{"type":"literal_error","loc":["body","reasoning_effort"],"msg":"Input should be \'low\', '
+        b'\'medium\' or \'high\'","input":"xhigh"}]}',
+    ),
+    Case(
+        "the age of cache marks",
+        "messages",
+        "messages",
+        "system.0.cache_control.ttl: Extra inputs are not permitted",
+        holds("ttl"),
+        {
+            "system": [{"type": "text", "text": "S", "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
+            "tools": [{**TOOL, "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
+        },
+    ),
+    Case(
+        "a thought signature",
+        "messages",
+        "messages",
+        "Thought signature is not valid",
+        holds("signature"),
+        {"messages": SIGNED},
+        remembered=False,
+    ),
+    Case(
+        "a schema of Moonshot",
+        "responses",
+        "chat",
+        "tools.0.function.parameters is not a valid moonshot flavored json schema, details: <At path 'properties.p': "
+        "when using $ref, type should be defined in the referenced schema>",
+        lambda body: '"$ref": "#/$defs/x", "type"' in json.dumps(body["tools"]),
+        {"tools": [{"type": "function", "name": "look", "strict": False, "parameters": REFERRING}]},
+    ),
+    Case(
+        "a schema of Moonshot between two sides of one protocol",
+        "chat",
+        "chat",
+        "tools.0.function.parameters is not a valid moonshot flavored json schema, details: <At path 'root'>",
+        lambda body: '"$ref": "#/$defs/x", "type"' in json.dumps(body["tools"]),
+        {"tools": [{"type": "function", "function": {"name": "look", "parameters": REFERRING}}]},
+    ),
+    Case(
+        "a keyword of schemas",
+        "messages",
+        "chat",
+        "Invalid schema for function 'look': In context=('properties', 'p'), 'oneOf' is not permitted.",
+        holds("oneOf"),
+        {
+            "tools": [
+                {
+                    **TOOL,
+                    "input_schema": {"type": "object", "properties": {"p": {"oneOf": [{"type": "string"}]}}},
+                }
+            ]
+        },
+    ),
+    Case(
+        "thinking beside a forced tool",
+        "messages",
+        "messages",
+        "Thinking may not be enabled when tool_choice forces tool use.",
+        lambda body: body.get("thinking", {}).get("type") == "adaptive",
+        {"tools": [TOOL], "tool_choice": {"type": "any"}, "thinking": {"type": "adaptive"}},
+    ),
+    Case(
+        "a forced tool",
+        "chat",
+        "chat",
+        "tool_choice 'required' is not supported",
+        lambda body: body.get("tool_choice") == "required",
+        {
+            "tools": [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}],
+            "tool_choice": "required",
+        },
+    ),
+    Case(
+        "content as parts",
+        "chat",
+        "chat",
+        "messages[0].content: invalid type: sequence, expected a string at line 1 column 88",
+        lambda body: isinstance(body["messages"][0]["content"], list),
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]},
+    ),
+    Case(
+        "two messages of the user in a row",
+        "chat",
+        "chat",
+        "Conversation roles must alternate user/assistant/user/assistant/...",
+        lambda body: roles(body) != ["user"],
+        {"messages": [{"role": "user", "content": "Hello"}, {"role": "user", "content": "You there?"}]},
+    ),
+    Case(
+        "a verbosity",
+        "responses",
+        "responses",
+        "",
+        holds("verbosity"),
+        {"text": {"verbosity": "low", "format": {"type": "text"}}},
+        body=b'{"error":{"message":"This is not supported with this model.","type":"invalid_request_error",'
+        b'"param":"text.verbosity","code":"unsupported_parameter"}}',
+    ),
+    Case(
+        "what must not be stored",
+        "responses",
+        "responses",
+        "Store must be set to false",
+        lambda body: body.get("store") is not False,
+        {"store": True},
+    ),
+    Case(
+        "the bounds of a number",
+        "chat",
+        "chat",
+        "Input validation error: `top_p` must be > 0.0 and < 1.0",
+        lambda body: body["top_p"] >= 1,
+        {"top_p": 1},
+        status=422,
+    ),
+    Case(
+        "an error that a relay quotes",
+        "messages",
+        "messages",
+        'litellm.BadRequestError: AnthropicException - {"type":"error","error":{"type":"invalid_request_error",'
+        '"message":"thinking.adaptive.display: Extra inputs are not permitted"}}',
+        holds("display"),
+        {"thinking": {"type": "adaptive", "display": "summarized"}},
+    ),
+)
+ASKED = [
+    (case, stream)
+    for case in CASES
+    for stream in (True, False)
+    if stream or case.name != "stream_options of vLLM"
+]
+ONLY_WHOLE = Case(
+    "a stream",
+    "chat",
+    "chat",
+    "parameter.enable_thinking must be set to false for non-streaming calls",
+    lambda body: body.get("stream") is not True,
 )
 UNKNOWN_REFUSAL = (
     b'{"type": "error", "error":  {"type": "invalid_request_error", "message": "No idea."}, "more": 1}'
@@ -315,7 +476,12 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
 
     with ScriptedUpstream(answers) as server:
         entries = [
-            upstream(case.name, f"{server.url}/{place}", case.spoken, models=[f"model-{place}"])
+            upstream(
+                case.name,
+                f"{server.url}/{place}",
+                case.spoken,
+                models=[f"{kind}-{place}" for kind in ("streamed", "whole", "ids")],
+            )
             for place, case in enumerate(CASES)
         ]
         entries += [
@@ -326,11 +492,15 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
             yield Bed(daemon, server)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_refused_request_is_repeated_without_it(bed: Bed, case: Case) -> None:
-    model = f"model-{CASES.index(case)}"
+@pytest.mark.parametrize(
+    ("case", "stream"),
+    ASKED,
+    ids=[f"{case.name}-{'streamed' if stream else 'whole'}" for case, stream in ASKED],
+)
+def test_a_refused_request_is_repeated_without_it(bed: Bed, case: Case, stream: bool) -> None:
+    model = f"{'streamed' if stream else 'whole'}-{CASES.index(case)}"
 
-    answers = [bed.ask(case.client, model, case.more) for _ in range(2)]
+    answers = [bed.ask(case.client, model, case.more, stream) for _ in range(2)]
 
     assert [(answer.status, text_of(case.client, answer)) for answer in answers] == [
         (200, "Now it is fine.")
@@ -356,6 +526,40 @@ def test_of_a_refused_effort_in_a_message_nothing_else_is_learned(tmp_path: Path
                 assert request(daemon.url, "POST", PATHS["messages"], asked).status == 200
     sent = [(one.json["thinking"], one.json["output_config"]) for one in server.requests]
     assert sent == [({"type": "adaptive"}, {"effort": effort}) for effort in ("medium", "low", "low", "low")]
+
+
+@pytest.mark.parametrize("client", ["chat", "messages", "responses"])
+def test_a_whole_answer_is_made_of_a_stream_where_only_that_is_known(
+    tmp_path: Path, client: Protocol
+) -> None:
+    with ScriptedUpstream(ONLY_WHOLE.answers) as server:
+        with Daemon(tmp_path, settings(upstream("streams", server.url, "chat"))) as daemon:
+            answers = [
+                request(daemon.url, "POST", PATHS[client], question(client, "m", stream=False))
+                for _ in range(2)
+            ]
+    assert [(answer.status, text_of(client, answer)) for answer in answers] == [(200, "Now it is fine.")] * 2
+    assert [one.json.get("stream", False) for one in server.requests] == [False, True, True]
+
+
+def test_ids_of_another_service_are_not_sent(bed: Bed) -> None:
+    item = {"type": "reasoning", "id": "item_a4c1", "summary": [], "encrypted_content": "c2VhbGVk"}
+    case = next(case for case in CASES if case.name == "a cache key")
+    model = f"ids-{CASES.index(case)}"
+    bed.ask("responses", model, {"input": [*SEALED[:1], item, *SEALED[2:]]})
+    assert [one.get("id") for one in bed.received(model)[0].json["input"]] == [None] * 4
+
+
+QUOTING = "the prompt contains 'temperature is not supported'"
+
+
+def test_a_refusal_that_quotes_the_user_is_not_followed(tmp_path: Path) -> None:
+    with ScriptedUpstream(
+        lambda _: whole(400, error_body("chat", QUOTING, "invalid_request_error"))
+    ) as server:
+        with Daemon(tmp_path, settings(upstream("filter", server.url, "chat"))) as daemon:
+            answer = request(daemon.url, "POST", PATHS["chat"], question("chat", "m") | {"temperature": 0.5})
+    assert (answer.status, len(server.requests)) == (400, 1)
 
 
 def test_an_unknown_refusal_goes_to_the_client_as_it_came(bed: Bed) -> None:
