@@ -390,6 +390,7 @@ MORE_OF_LLAMA_CPP: tuple[Case, ...] = (
     ("Cannot use tools with stream", without()),
     ("unsupported content[].type", STRINGS),
     ("Unsupported param: n_probs", without("n_probs")),
+    ("Streaming is not supported for this model", {"streams": False}),
     ("Missing 'content' must be a string", STRINGS),
 )
 MORE_OF_OLLAMA: tuple[Case, ...] = (
@@ -649,6 +650,14 @@ NOTHING: tuple[str, ...] = (
     "get_temperature does not support an empty city",
     "No tool named 'cache_control' is allowed here",
     "agent 'reasoning' is unknown",
+    # trouble of the server itself
+    "Unknown error while streaming",
+    "Unexpected end of stream",
+    "The reasoning service is temporarily unavailable",
+    "Unknown error in the thinking engine",
+    "Unexpected stop of the worker",
+    "I think this is not supported",
+    "Unexpected internal error: tool_choice processing",
     # nothing to be done about it
     "Invalid value: 'x'. Supported values are: 'a' and 'b'.",
     "tool_use ids were found without tool_result blocks immediately after: toolu_1",

@@ -11,6 +11,7 @@ from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Loss
 from switchyard.protocols.passthrough.model_name import insert_member, rewrite_model_name
 from switchyard.protocols.passthrough.peek import HISTORY, Document
+from switchyard.protocols.repair.refused import has_path
 from switchyard.protocols.repair.rows import Table
 from switchyard.protocols.repair.tables import TABLES
 from switchyard.protocols.request_summary import RequestSummary
@@ -103,7 +104,7 @@ def repaired(
     if not document.is_changed:
         return document.body, ()
     sent = document.encode()
-    return sent, _losses(document, sent)
+    return sent, (*_losses(document, sent), *_nested_losses(document, target))
 
 
 def injects_usage(protocol: ProtocolName, summary: RequestSummary, target: Target) -> bool:
@@ -118,6 +119,15 @@ def injects_usage(protocol: ProtocolName, summary: RequestSummary, target: Targe
 
 def with_usage_asked(body: bytes) -> bytes:
     return insert_member(body, INCLUDE_USAGE)
+
+
+def _nested_losses(document: Document, target: Target) -> tuple[Loss, ...]:
+    """The fields inside members that this upstream refuses; without marks for caching, which change no answer."""
+    paths = [
+        path for path in target.capabilities.dropped_fields if "." in path and "cache_control" not in path
+    ]
+    before = Document(document.body)
+    return tuple(Loss(path, NOT_TAKEN) for path in paths if has_path(before, path))
 
 
 def _losses(document: Document, sent: bytes) -> tuple[Loss, ...]:

@@ -13,10 +13,13 @@ from switchyard.protocols.refusals.sentences import Sentence
 
 GAP = r"(?:(?!\. ).){0,100}?"
 """what may stand between two words of one sentence"""
+TROUBLE = r"(?:internal|error|exception|issue|failure|end|eof|stop|abort|condition|status|response|result|token|close)"
+"""What servers call unknown or unexpected when they fail themselves."""
 UNKNOWN = (
     r"(?:unsupported|not (?:currently |yet )?(?:be )?(?:supported|permitted|allowed|accepted|available|recogni[sz]ed"
-    r"|implemented|enabled)|n[o']t (?:currently )?(?:support|accept|allow)|unknown|unrecogni[sz]ed|unexpected"
-    r"|unavailable|deprecated|extra (?:inputs|fields)|extra_forbidden|cannot (?:both )?be (?:used|set"
+    r"|implemented|enabled)|n[o']t (?:currently )?(?:support|accept|allow)|unrecogni[sz]ed|deprecated"
+    rf"|(?:unknown|unexpected)(?! {TROUBLE})|(?<!temporarily )(?<!service )unavailable(?! (?:right|at))"
+    r"|extra (?:inputs|fields)|extra_forbidden|cannot (?:both )?be (?:used|set"
     r"|specified|combined|provided|given)|no longer|incompatible"
     r"|additional propert|invalid (?:param|arg|field|key|prop)|only (?:be )?(?:supported|available"
     r"|accepted|enabled)|enabled only|only \S+ is (?:allowed|supported)"

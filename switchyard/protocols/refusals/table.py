@@ -29,7 +29,10 @@ from switchyard.protocols.refusals.values import (
     schema_forms,
 )
 
-THINKING = whole_name(r"thinking|think|reasoning|thinking mode|reasoning mode|enable_thinking") + "|思考|推理"
+THINKING = (
+    whole_name(r"thinking|reasoning|thinking mode|reasoning mode|enable_thinking")
+    + r"|'think'|think value|思考|推理"
+)
 TOOL_CHOICE = r"tool_choice|tool choice|forc(?:es?|ed|ing) (?:a )?tool|tool_choice"
 SAMPLING = whole_name("temperature|top_p|top_k")
 JSON_FORM = (
@@ -100,7 +103,15 @@ ROWS: tuple[Row, ...] = (
         r"|not support non-?stream|非流式|仅支持流式|只支持流式",
         sets(stream_only=True),
     ),
-    at("stream", rf"{UNKNOWN}", sets(streams=False), also="streaming"),
+    Row(
+        sets(streams=False),
+        compiled(
+            r"(?:streaming|'?stream(?:ed responses|s| mode)?'?) (?:is |are )?(?:not supported|unsupported)"
+            r"|(?:not support|n't support|unsupported(?: param(?:eter)?)?:?) (?:the )?(?:streaming|'stream')"
+        ),
+        compiled("stream"),
+        compiled(UNKNOWN),
+    ),
     # the conversation
     at(
         "(?:messages|input)\\.\\*\\.role",
@@ -199,7 +210,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         efforts,
         compiled(
-            rf"(?:{whole_name('reasoning_effort|reasoning.effort|effort|think')}|effort"
+            rf"(?:{whole_name('reasoning_effort|reasoning.effort|effort')}|effort|think value"
             rf"|推理强度).{{0,300}}?(?:{ALLOWED.pattern})"
         ),
         compiled(r"reasoning_effort|reasoning\.effort|output_config\.effort|reasoning|effort|think"),
@@ -222,11 +233,11 @@ ROWS: tuple[Row, ...] = (
         r"unknown variant 'adaptive'|input tag 'adaptive'|thinking\.type.{0,60}'?adaptive'?",
         sets(reasoning_effort="budget"),
     ),
-    at(
-        r"reasoning_effort|reasoning\.effort|reasoning|thinking|think|thinking\.type",
-        rf"{UNKNOWN}",
+    Row(
         sets(reasoning_effort="none"),
-        also=THINKING,
+        compiled(near(rf"{whole_name('reasoning_effort|reasoning.effort')}|{THINKING}", UNKNOWN)),
+        compiled(r"reasoning_effort|reasoning\.effort|reasoning|thinking|think|thinking\.type"),
+        compiled(UNKNOWN),
     ),
     says(
         r"reasoning_content.{0,40}(?:missing|must|required)|missing.{0,10}'?reasoning_content",
@@ -234,7 +245,12 @@ ROWS: tuple[Row, ...] = (
     ),
     # other fields
     at(r"stream_options(?:\.include_usage)?", UNKNOWN + "|only|invalid", sets(include_usage=False)),
-    at(r"stop", rf"{UNKNOWN}", sets(stop=False), also="stop sequences"),
+    Row(
+        sets(stop=False),
+        compiled(near("'stop'|stop sequences", UNKNOWN) + r"|param(?:eter)?:? stop\b"),
+        compiled("stop"),
+        compiled(UNKNOWN),
+    ),
     at("top_k", UNKNOWN, sets(top_k=False)),
     at("context_management", UNKNOWN, sets(context_management=False)),
     at(r"(?:.*\.)?cache_control", UNKNOWN, sets(cache_control=False)),

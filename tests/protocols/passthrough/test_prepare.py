@@ -187,3 +187,12 @@ def test_asking_for_usage_leaves_every_other_byte() -> None:
 )
 def test_a_wish_for_compaction_is_seen(protocol: ProtocolName, body: bytes, wanted: bool) -> None:
     assert wants_compaction(protocol, body) == wanted
+
+
+def test_a_refused_field_inside_a_member_is_reported() -> None:
+    body = b'{"model":"m","input":[],"text":{"verbosity":"low","format":{"type":"text"}}}'
+    document = Document(body)
+    target = Target("m", "i", Capabilities(dropped_fields=("text.verbosity", "**.cache_control.ttl")))
+    sent, losses = repaired(TABLES["responses"], document, target)
+    assert b"verbosity" not in sent
+    assert [loss.field for loss in losses] == ["text.verbosity"]
