@@ -162,6 +162,8 @@ class Answering:
             opened.drain()
             self._exchange.outcome = Outcome.OK
         self._dependencies.signatures.note(answer.outgoing.prepared.target.issuer, stream.signatures)
+        if failure is None:
+            self._remember(answer, last)
         self._exchange.losses += stream.losses
         self._note_usage()
         await self._end_record.write()
@@ -190,6 +192,7 @@ class Answering:
         self._end_record.note_content()
         self._exchange.outcome = Outcome.OK
         self._dependencies.signatures.note(answer.outgoing.prepared.target.issuer, whole.signatures)
+        self._remember(answer, whole.body)
         self._exchange.losses += whole.losses
         self._note_usage()
         await self._stop_keep_alives()
@@ -212,6 +215,11 @@ class Answering:
         if losses := self._exchange.losses:
             own.append(dropped_header(losses))
         await self._sink.start(200, headers + own)
+
+    def _remember(self, answer: Answer, last: bytes) -> None:
+        """So that the client may name this answer, or items of it, in its next request."""
+        dependencies = self._dependencies
+        dependencies.answers.note(self._request, answer.issuer, last, dependencies.monotonic())
 
     def _secrets_of(self, answer: Answer) -> tuple[str, ...]:
         return secrets_of(answer.candidate.upstream, self._request.headers, answer.outgoing.key)

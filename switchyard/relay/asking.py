@@ -62,6 +62,14 @@ class Answer(msgspec.Struct, frozen=True):
     """the client's answer if it is one body; otherwise `held` has a stream"""
 
     @property
+    def issuer(self) -> str:
+        """The upstream whose own answer the client gets; "" for one that is written here."""
+        prepared, held = self.outgoing.prepared, self.held
+        is_own_form = prepared.sent is None and held.protocol == prepared.protocol
+        is_passed = held.stream is not None or (held.summary is not None and self.outgoing.stream is None)
+        return prepared.target.issuer if is_own_form and is_passed else ""
+
+    @property
     def is_last_resort(self) -> bool:
         return self.started.selected.route.last_resort
 
@@ -83,16 +91,22 @@ class Asking:
         self._request = request
         self._exchange = exchange
         self._client_keys = settings.client_keys
-        self._preparation = Preparation(request, dependencies.codecs)
+        self._preparation = self._new_preparation()
         self._ruling = Ruling(dependencies, request)
         self.learning = LimitLearning(dependencies.learned, dependencies.unhelpful)
+
+    def _new_preparation(self) -> Preparation:
+        return Preparation(self._request, self._dependencies.codecs, self._recall)
+
+    def _recall(self, request: ClientRequest, issuer: str) -> ClientRequest:
+        return self._dependencies.answers.recalled(request, issuer, self._dependencies.monotonic())
 
     def follow(self, settings: Settings) -> None:
         """Remove what has become a client key since the request was received."""
         if settings.client_keys != self._client_keys:
             self._client_keys = settings.client_keys
             self._request = without_local_keys(self._request, settings.client_keys)
-            self._preparation = Preparation(self._request, self._dependencies.codecs)
+            self._preparation = self._new_preparation()
 
     async def rule(self, settings: Settings) -> Ruled | None:
         """The rule that applies now, noted on the exchange."""

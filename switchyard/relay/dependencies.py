@@ -11,6 +11,7 @@ import msgspec
 from switchyard.exchange import Exchange
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.names import ProtocolName
+from switchyard.relay.answer_memory import AnswerMemory
 from switchyard.relay.draining import Draining
 from switchyard.relay.hold import Hold
 from switchyard.relay.signatures import SignatureLedger
@@ -63,6 +64,7 @@ class Dependencies(msgspec.Struct, frozen=True):
     learned: Learned = msgspec.field(default_factory=dict)
     unhelpful: Unhelpful = msgspec.field(default_factory=dict)
     signatures: SignatureLedger = msgspec.field(default_factory=SignatureLedger)
+    answers: AnswerMemory = msgspec.field(default_factory=AnswerMemory)
     final_errors: FinalErrors = msgspec.field(default_factory=FinalErrors)
     draining: Draining = msgspec.field(default_factory=Draining)
     projects: Projects = msgspec.field(default_factory=Projects)

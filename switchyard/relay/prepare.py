@@ -1,6 +1,6 @@
 """The client's request as one upstream gets it: passed through where both speak one protocol, else converted."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from types import MappingProxyType
@@ -73,11 +73,22 @@ def _capabilities(kind: str, base_url: str, protocol: ProtocolName, overrides: b
     return capabilities_of(kind, base_url, protocol, msgspec.json.decode(overrides))
 
 
+Recall = Callable[[ClientRequest, str], ClientRequest]
+"""The request with what it only names, but for what the upstream of this issuer knows itself."""
+
+
+def _as_it_is(request: ClientRequest, _: str) -> ClientRequest:
+    return request
+
+
 class Preparation:
     """Prepares one client request for one candidate after another; decodes it at most once."""
 
-    def __init__(self, request: ClientRequest, codecs: Mapping[ProtocolName, Codec]) -> None:
+    def __init__(
+        self, request: ClientRequest, codecs: Mapping[ProtocolName, Codec], recall: Recall = _as_it_is
+    ) -> None:
         self._request = request
+        self._recall = recall
         self._codecs = codecs
         self._neutral: neutral.Request | None = None
         self._prompt_tokens: int | None = None
@@ -99,7 +110,8 @@ class Preparation:
     def decoded(self) -> neutral.Request:
         """The request in the neutral form. Raises BadRequest."""
         if self._neutral is None:
-            decoded = self._codecs[self._request.protocol].decode_request(self._request.body)
+            request = self._recall(self._request, "")
+            decoded = self._codecs[request.protocol].decode_request(request.body)
             decoded = replace(decoded, received_at=self._request.received_at)
             if self._request.compact_endpoint:
                 decoded = replace(decoded, compact=True, stream=False)
@@ -143,7 +155,7 @@ class Preparation:
         )
 
     def _passed(self, candidate: Candidate, target: Target, stripped: frozenset[str] | None) -> Prepared:
-        request = self._request
+        request = self._recall(self._request, target.issuer)
         passed = passthrough.prepare(
             request.protocol,
             request.body,

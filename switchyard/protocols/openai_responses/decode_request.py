@@ -23,7 +23,7 @@ from switchyard.protocols.openai import (
     holds_ciphertext,
 )
 from switchyard.protocols.openai_responses.calls import CALL_KINDS, FIXED_NAMES, OUTPUT_KINDS, decode_call
-from switchyard.protocols.openai_responses.fields import FIELDS, NO_STATE
+from switchyard.protocols.openai_responses.fields import FIELDS, NOT_KNOWN
 from switchyard.protocols.openai_responses.reasoning import decode_reasoning
 from switchyard.protocols.openai_responses.skeleton import echo_of
 from switchyard.protocols.tools.choice import WEB_SEARCH
@@ -294,7 +294,7 @@ class Conversation:
         self.compact = True
 
     def _reference(self, item: Json, path: str) -> None:
-        raise bad_field(path, f"item {text(item.get('id'))!r} is not known: {NO_STATE}")
+        raise bad_field(path, f"item {text(item.get('id'))!r} is not known: {NOT_KNOWN}")
 
 
 ITEMS: Mapping[str, Callable[[Conversation, Json, str], None]] = {

@@ -29,12 +29,13 @@ from switchyard.protocols.openai import decode_format, encode_schema
 from switchyard.protocols.wire import Json, fields, text
 
 NO_STATE = "no conversation is stored here; send all items in `input`"
+NOT_KNOWN = "no such answer is remembered here; send all items in `input`"
 SERVICE_ONLY = "only the service itself can do this"
 
 
 def _no_previous(value: object, path: str) -> None:
     if value not in NOTHING:
-        message = f"{path}: Previous response with id {text(value)!r} not found: {NO_STATE}"
+        message = f"{path}: Previous response with id {text(value)!r} not found: {NOT_KNOWN}"
         raise BadRequest(message, path, "previous_response_not_found")
 
 
@@ -99,7 +100,7 @@ FIELDS = (
     Field("user", "user_id", word),
     Field("service_tier", "service_tier", word, same, needs="openai_extras", loss=NOT_TAKEN, idle=("auto",)),
     Field("metadata", "metadata", members, same, needs="openai_extras", loss=NOT_TAKEN),
-    Field("previous_response_id", decode=_no_previous, loss=NO_STATE),
+    Field("previous_response_id", decode=_no_previous, loss=NOT_KNOWN),
     *(Field(name, decode=_no_state, loss=NO_STATE) for name in ("conversation", "prompt", "background")),
     *(
         Field(name, loss=SERVICE_ONLY)

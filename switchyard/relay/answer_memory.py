@@ -1,0 +1,152 @@
+"""Remember the items of Responses answers for a while: clients name them instead of sending them again.
+
+Services keep answers unless the client asks them not to (`store`). What was answered by another protocol, or by another
+upstream than the next one, no service knows: it is kept here, in memory only.
+"""
+
+from collections import OrderedDict
+
+import msgspec
+from msgspec.structs import replace
+
+from switchyard.protocols.openai_responses.references import (
+    PREVIOUS,
+    REFERENCE,
+    final_response,
+    for_another_service,
+    ids_in,
+    items_in,
+    replaced,
+)
+from switchyard.protocols.passthrough.peek import ABSENT, watched_members
+from switchyard.protocols.wire import Json, parsed, text
+from switchyard.relay.values import ClientRequest
+
+MAX_BYTES = 32 * 1024 * 1024
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+MAX_AGE_SECONDS = 24 * 3600.0
+OVERHEAD_BYTES = 512
+LONGEST_CHAIN = 1000
+NAMES_AN_ITEM = f'"{REFERENCE}"'.encode()
+
+
+class Remembered(msgspec.Struct, frozen=True):
+    """One answer and what it answered. `issuer`: the upstream that knows it by its id; "" if none does."""
+
+    issuer: str
+    previous: str
+    given: bytes
+    output: bytes
+    at: float
+
+    @property
+    def size(self) -> int:
+        return len(self.given) + len(self.output) + OVERHEAD_BYTES
+
+
+class AnswerMemory:
+    """The newest answers, within bounds of bytes and age."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES, max_age_seconds: float = MAX_AGE_SECONDS) -> None:
+        self._answers: OrderedDict[str, Remembered] = OrderedDict()
+        self._answer_of: dict[str, str] = {}
+        """the answer that an item was part of"""
+        self._bytes = 0
+        self._max_bytes = max_bytes
+        self._max_age_seconds = max_age_seconds
+
+    def note(self, request: ClientRequest, issuer: str, answer: bytes, now: float) -> None:
+        """`answer`: a whole answer, or the last records of a stream, as the client gets it."""
+        if not keeps(request):
+            return
+        response = final_response(answer)
+        if response is None or not response.can_be_named:
+            return
+        noted = Remembered(issuer, _previous(request), _raw(request, "input"), bytes(response.output), now)
+        if noted.size > MAX_ANSWER_BYTES:
+            return
+        self._forget(response.id)
+        self._answers[response.id] = noted
+        self._bytes += noted.size
+        self._answer_of.update(dict.fromkeys(ids_in(noted.output), response.id))
+        self._trim(now)
+
+    def recalled(self, request: ClientRequest, issuer: str, now: float) -> ClientRequest:
+        """The request with the items in place of their names, but for those that this upstream knows itself."""
+        previous = _previous(request)
+        if not previous and NAMES_AN_ITEM not in request.body:
+            return request
+        self._trim(now)
+        items = items_in(_raw(request, "input"))
+        earlier = self._conversation(previous, issuer) if previous else None
+        found = self._replaced([*(earlier or ()), *items], issuer)
+        if earlier is None and found == items:
+            return request
+        body = msgspec.json.decode(request.body)
+        body["input"] = found
+        if earlier is not None:
+            del body[PREVIOUS]
+        encoded = msgspec.json.encode(body)
+        return replace(
+            request, body=encoded, summary=replace(request.summary, members=watched_members(encoded))
+        )
+
+    def _conversation(self, id: str, issuer: str) -> list[Json] | None:
+        """All items up to this answer, None if some are not known; the upstream that issued it knows them itself."""
+        chain: list[Remembered] = []
+        newest = self._answers.get(id)
+        if newest is None or (issuer and newest.issuer == issuer):
+            return None
+        while id:
+            answer = self._answers.get(id)
+            if answer is None or len(chain) > LONGEST_CHAIN:
+                return None
+            chain.append(answer)
+            id = answer.previous
+        items: list[Json] = []
+        for answer in reversed(chain):
+            items += items_in(answer.given) + self._adapted(answer, items_in(answer.output), issuer)
+        return items
+
+    def _replaced(self, items: list[Json], issuer: str) -> list[Json]:
+        return replaced(items, lambda id: self._item(id, issuer))
+
+    def _item(self, id: str, issuer: str) -> Json | None:
+        answer = self._answers.get(self._answer_of.get(id, ""))
+        if answer is None or (issuer and answer.issuer == issuer):
+            return None
+        found = [item for item in items_in(answer.output) if item.get("id") == id]
+        return next(iter(self._adapted(answer, found, issuer)), None)
+
+    def _adapted(self, answer: Remembered, items: list[Json], issuer: str) -> list[Json]:
+        return for_another_service(items) if issuer and answer.issuer != issuer else items
+
+    def _trim(self, now: float) -> None:
+        while self._answers:
+            oldest, answer = next(iter(self._answers.items()))
+            if self._bytes <= self._max_bytes and now - answer.at <= self._max_age_seconds:
+                return
+            self._forget(oldest)
+
+    def _forget(self, id: str) -> None:
+        answer = self._answers.pop(id, None)
+        if answer is None:
+            return
+        self._bytes -= answer.size
+        for item in ids_in(answer.output):
+            if self._answer_of.get(item) == id:
+                del self._answer_of[item]
+
+
+def keeps(request: ClientRequest) -> bool:
+    """True for an answer that the service would keep as well."""
+    is_usual = request.protocol == "responses" and request.kind == "request" and not request.compact_endpoint
+    return is_usual and _raw(request, "store") != b"false"
+
+
+def _previous(request: ClientRequest) -> str:
+    return text(parsed(_raw(request, PREVIOUS)))
+
+
+def _raw(request: ClientRequest, member: str) -> bytes:
+    return bytes(request.summary.members.get(member) or ABSENT)
