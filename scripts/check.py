@@ -26,11 +26,13 @@ from tests.bed.chrome import find_chrome  # noqa: E402
 CACHE = ROOT / ".cache"
 VENV = CACHE / "check-venv"
 CLIENTS = CACHE / "clients"
+SDKS = CACHE / "sdks"
 DASHBOARD_TOOLS = CACHE / "dashboard-tools"
 LOCK = ROOT / "requirements-dev.txt"
 
 REAL_CLIENTS = {"codex": ("@openai/codex", "0.169.0"), "claude": ("@anthropic-ai/claude-code", "2.1.197")}
 PINNED_CLIENTS = [f"{package}@{version}" for package, version in REAL_CLIENTS.values()]
+PINNED_SDKS = ["ai@7.0.173", "@ai-sdk/openai@4.0.118", "zod@4.6.7"]
 PINNED_DASHBOARD_TOOLS = ["prettier@3.10.1", "typescript@7.0.2"]
 FAST = "not real_clients and not browser"
 NO_TESTS = 5
@@ -158,7 +160,7 @@ def _packages() -> Need:
 
 
 def _npm_packages() -> list[Need]:
-    """The real Claude Code and Codex, and the tools that check the dashboard: all pinned."""
+    """The real Claude Code and Codex, the SDKs of JavaScript, and the tools that check the dashboard: all pinned."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         raise CannotCheck(
@@ -166,6 +168,7 @@ def _npm_packages() -> list[Need]:
         )
     return [
         _npm_need(npm, "real clients", " (640 MB)", CLIENTS, PINNED_CLIENTS),
+        _npm_need(npm, "SDKs", " (30 MB)", SDKS, PINNED_SDKS),
         _npm_need(npm, "dashboard tools", "", DASHBOARD_TOOLS, PINNED_DASHBOARD_TOOLS),
     ]
 

@@ -20,6 +20,7 @@ FILES = (
 )
 PACKAGES = "  Python packages (requirements-dev.txt): to be installed into .cache/check-venv"
 CLIENTS = "  real clients, @openai/codex@0.169.0 and @anthropic-ai/claude-code@2.1.197 (640 MB): "
+SDKS = "  SDKs, ai@7.0.173 and @ai-sdk/openai@4.0.118 and zod@4.6.7 (30 MB): "
 DASHBOARD_TOOLS = "  dashboard tools, prettier@3.10.1 and typescript@7.0.2: "
 
 # the files that npm creates: clients that report their version
@@ -88,10 +89,11 @@ def test_requirements_are_listed_before_anything_is_installed(machine: Machine) 
     machine.add("google-chrome")
     said = machine.check()
 
-    assert said.splitlines()[:6] == [
+    assert said.splitlines()[:7] == [
         "The checks need:",
         PACKAGES,
         f"{CLIENTS}to be installed into .cache/clients",
+        f"{SDKS}to be installed into .cache/sdks",
         f"{DASHBOARD_TOOLS}to be installed into .cache/dashboard-tools",
         f"  Chrome or Chromium: there, {machine.folder / 'bin' / 'google-chrome'}",
         "-- Installing: Python packages (requirements-dev.txt)",
