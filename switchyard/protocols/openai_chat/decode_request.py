@@ -10,6 +10,7 @@ from switchyard.protocols.history import text_of
 from switchyard.protocols.openai import AUDIO, decode_choice, decode_content, reasoning_in
 from switchyard.protocols.openai_chat.calls import argument_text, is_custom_call
 from switchyard.protocols.openai_chat.fields import FIELDS
+from switchyard.protocols.openai_chat.foreign import own_messages
 from switchyard.protocols.wire import (
     Json,
     bad_field,
@@ -61,11 +62,14 @@ class _Conversation:
             path = f"messages[{number}]"
             if not isinstance(message, dict):
                 raise bad_field(path, "Input should be an object")
-            decoded = self._message(message, path)
-            if decoded.role == "system" and not self.messages:
-                self.system.append(text_of(decoded.content))
-            else:
-                self.messages.append(decoded)
+            for own in own_messages(message):
+                self._add(self._message(own, path))
+
+    def _add(self, decoded: neutral.Message) -> None:
+        if decoded.role == "system" and not self.messages:
+            self.system.append(text_of(decoded.content))
+        else:
+            self.messages.append(decoded)
 
     def _message(self, message: Json, path: str) -> neutral.Message:
         match message.get("role"):

@@ -26,6 +26,7 @@ from switchyard.protocols.fields import (
     word,
 )
 from switchyard.protocols.openai import decode_custom, decode_format, decode_function, encode_schema
+from switchyard.protocols.openai_chat.foreign import own_tool
 from switchyard.protocols.tools.choice import WEB_SEARCH
 from switchyard.protocols.wire import Json, bad_field, fields, text
 
@@ -116,7 +117,8 @@ def _tools(value: object, path: str) -> tuple[neutral.Tool, ...] | None:
 
 
 def _tool(given: Json, path: str) -> neutral.Tool:
-    return (decode_custom if given.get("type") == "custom" else decode_function)(given, path)
+    own = fields(own_tool(given))
+    return (decode_custom if own.get("type") == "custom" else decode_function)(own, path)
 
 
 def _tier(value: str, _: Capabilities) -> str:

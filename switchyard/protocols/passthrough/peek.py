@@ -60,6 +60,11 @@ class Document(MutableMapping[str, Any]):
                 return True
         return False
 
+    def mentions_within(self, name: str, *words: bytes) -> bool:
+        """The same of one member as it stands in the body."""
+        raw = bytes(self._raw(name) or b"")
+        return any(word in raw for word in words)
+
     @property
     def history_is_decoded(self) -> bool:
         return any(name in self._decoded or name in self._set for name in HISTORY)

@@ -10,6 +10,7 @@ from switchyard.protocols.codec import Target
 from switchyard.protocols.content import JSON_SCHEMA_SENTENCE, OMITTED_IMAGE
 from switchyard.protocols.history import as_reminder
 from switchyard.protocols.openai_chat.encode_request import LOST_REASONING
+from switchyard.protocols.openai_chat.foreign import own_messages, own_tool
 from switchyard.protocols.passthrough.peek import ABSENT, Document
 from switchyard.protocols.repair.refused import REFUSED
 from switchyard.protocols.repair.rows import (
@@ -26,8 +27,10 @@ from switchyard.protocols.repair.rows import (
     drop,
     field,
     joined_content,
+    mentions,
     objects,
     put,
+    put_list,
     rewrite,
     text_part,
     with_parts,
@@ -35,6 +38,8 @@ from switchyard.protocols.repair.rows import (
 from switchyard.protocols.wire import entries
 
 PROTOCOL_MAX_STOPS = 4
+FLAT_TOOLS = (b'"custom"', b'"input_schema"', b'"function","name"', b'"function", "name"')
+"""How tools are declared in other protocols."""
 SYSTEM_ROLES = ("system", "developer")
 REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_details")
 
@@ -265,8 +270,23 @@ def _strip_thinking(body: Body, only: frozenset[str] | None) -> None:
         rewrite(body, "messages", bare)
 
 
+def _own_messages(body: Body, _target: Target) -> None:
+    old = entries(body.get("messages"))
+    put_list(body, "messages", old, [own for message in old for own in own_messages(message)])
+
+
+def _has_flat_tools(document: Document) -> bool:
+    return document.mentions_within("tools", *FLAT_TOOLS)
+
+
+def _own_tools(body: Body, _target: Target) -> None:
+    rewrite(body, "tools", own_tool)
+
+
 CHAT = Table(
     (
+        Change(by=_own_messages, sign=mentions("tool_use", 'image"')),
+        Change(by=_own_tools, sign=_has_flat_tools),
         Change(by=_ask_for_usage),
         Cap(members=("max_tokens", "max_completion_tokens")),
         Rename(old="max_tokens", new="max_completion_tokens", looks_at=("max_tokens_field",)),
