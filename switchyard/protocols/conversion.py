@@ -56,6 +56,9 @@ class StreamConversion:
         self.truncated = False
         self.signatures: list[str] = []
         """none: what is opaque travels in carriers here, which name their issuer"""
+        self.signed_calls: list[neutral.ToolCall] = []
+        """calls with opaque members: the client returns their ids, but not these"""
+        self._open_call: neutral.ToolCall | None = None
         self.losses: tuple[neutral.Loss, ...] = ()
         """what of the answer the client's protocol cannot carry; known at its end"""
 
@@ -153,8 +156,11 @@ class StreamConversion:
                 empty = neutral.Text | neutral.Refusal | neutral.Thinking
                 self.work_begun = True
                 self.content_begun = self.content_begun or not isinstance(block, empty)
+                self._open_call = block if isinstance(block, neutral.ToolCall) else None
             case neutral.BlockEnded(signature) if signature is not None:
                 self.content_begun = True
+                if self._open_call is not None:
+                    self.signed_calls.append(replace(self._open_call, signature=signature))
             case neutral.Started():
                 self.started = True
             case neutral.Finished(losses=losses):
@@ -172,6 +178,7 @@ class ConvertedReply(msgspec.Struct, frozen=True):
     usage: neutral.Usage | None
     failed: neutral.WireError | None = None
     losses: tuple[neutral.Loss, ...] = ()
+    signed_calls: tuple[neutral.ToolCall, ...] = ()
 
 
 def convert_response(
@@ -191,7 +198,8 @@ def convert_response(
         encoded = _streamed(client, unfold(response), request)
     else:
         encoded = client.encode_response(response, request)
-    return ConvertedReply(encoded, response.usage, losses=losses)
+    calls = [block for block in response.content if isinstance(block, neutral.ToolCall) and block.signature]
+    return ConvertedReply(encoded, response.usage, losses=losses, signed_calls=tuple(calls))
 
 
 def _whole_walk(

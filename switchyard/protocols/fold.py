@@ -87,10 +87,11 @@ def _filled(block: neutral.Block, text: str, end: neutral.BlockEnded) -> neutral
         case neutral.Thinking():
             return replace(block, text=block.text + text, signature=end.signature or block.signature)
         case neutral.ToolCall(kind="custom"):
-            return replace(block, arguments=block.arguments + text)
+            return replace(block, arguments=block.arguments + text, signature=end.signature)
         case neutral.ToolCall():
             arguments = block.arguments + text
-            return replace(block, arguments=arguments if arguments.strip() or not end.complete else "{}")
+            filled = arguments if arguments.strip() or not end.complete else "{}"
+            return replace(block, arguments=filled, signature=end.signature)
     return block
 
 
@@ -104,8 +105,9 @@ def _unfolded(
             empty = replace(block, text="", signature=None)
             return [neutral.BlockStarted(empty), *_delta(text), neutral.BlockEnded(signature)]
         case neutral.ToolCall(id=id, arguments=arguments):
-            end = neutral.BlockEnded(complete=id not in incomplete)
-            return [neutral.BlockStarted(replace(block, arguments="")), *_delta(arguments), end]
+            end = neutral.BlockEnded(block.signature, complete=id not in incomplete)
+            unfilled = replace(block, arguments="", signature=None)
+            return [neutral.BlockStarted(unfilled), *_delta(arguments), end]
         case neutral.WebSearch() | neutral.Compaction():
             return [neutral.BlockStarted(block), neutral.BlockEnded()]
     return []

@@ -111,13 +111,17 @@ class Thinking(msgspec.Struct, frozen=True):
 
 
 class ToolCall(msgspec.Struct, frozen=True):
-    """`arguments` is the JSON text of an object, or, for kind "custom", the raw free-form input."""
+    """`arguments` is the JSON text of an object, or, for kind "custom", the raw free-form input.
+
+    `signature`: opaque members of the call (Gemini's thought signature), which its issuer wants back with it.
+    """
 
     id: str
     name: str
     arguments: str
     kind: ToolKind = "function"
     namespace: str = ""
+    signature: Signature | None = None
 
 
 class ToolResult(msgspec.Struct, frozen=True):
@@ -347,7 +351,7 @@ class Citation(msgspec.Struct, frozen=True):
 
 
 class BlockEnded(msgspec.Struct, frozen=True):
-    """`signature` closes a thinking block; `complete` is False for a tool call cut off in its arguments."""
+    """`signature` closes a thinking block or a call; `complete` is False for a call cut off in its arguments."""
 
     signature: Signature | None = None
     complete: bool = True

@@ -164,6 +164,7 @@ class Answering:
         self._dependencies.signatures.note(answer.outgoing.prepared.target.issuer, stream.signatures)
         if failure is None:
             self._remember(answer, last)
+        self._dependencies.calls.note(stream.signed_calls)
         self._exchange.losses += stream.losses
         self._note_usage()
         await self._end_record.write()
@@ -193,6 +194,7 @@ class Answering:
         self._exchange.outcome = Outcome.OK
         self._dependencies.signatures.note(answer.outgoing.prepared.target.issuer, whole.signatures)
         self._remember(answer, whole.body)
+        self._dependencies.calls.note(whole.signed_calls)
         self._exchange.losses += whole.losses
         self._note_usage()
         await self._stop_keep_alives()

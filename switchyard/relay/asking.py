@@ -96,7 +96,8 @@ class Asking:
         self.learning = LimitLearning(dependencies.learned, dependencies.unhelpful)
 
     def _new_preparation(self) -> Preparation:
-        return Preparation(self._request, self._dependencies.codecs, self._recall)
+        dependencies = self._dependencies
+        return Preparation(self._request, dependencies.codecs, self._recall, dependencies.calls)
 
     def _recall(self, request: ClientRequest, issuer: str) -> ClientRequest:
         return self._dependencies.answers.recalled(request, issuer, self._dependencies.monotonic())

@@ -14,7 +14,7 @@ from switchyard.protocols.names import ProtocolName
 from switchyard.relay.answer_memory import AnswerMemory
 from switchyard.relay.draining import Draining
 from switchyard.relay.hold import Hold
-from switchyard.relay.signatures import SignatureLedger
+from switchyard.relay.signatures import CallLedger, SignatureLedger
 from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.slot_queue import SlotQueue
 from switchyard.routing.final_errors import FinalErrors
@@ -65,6 +65,7 @@ class Dependencies(msgspec.Struct, frozen=True):
     unhelpful: Unhelpful = msgspec.field(default_factory=dict)
     signatures: SignatureLedger = msgspec.field(default_factory=SignatureLedger)
     answers: AnswerMemory = msgspec.field(default_factory=AnswerMemory)
+    calls: CallLedger = msgspec.field(default_factory=CallLedger)
     final_errors: FinalErrors = msgspec.field(default_factory=FinalErrors)
     draining: Draining = msgspec.field(default_factory=Draining)
     projects: Projects = msgspec.field(default_factory=Projects)

@@ -19,6 +19,7 @@ from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.passthrough import prepare as passthrough
 from switchyard.protocols.presets import capabilities_of
 from switchyard.protocols.tools.names import unique_names
+from switchyard.relay.signatures import CallLedger
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.lineup import Candidate
 from switchyard.settings import Upstream
@@ -85,11 +86,16 @@ class Preparation:
     """Prepares one client request for one candidate after another; decodes it at most once."""
 
     def __init__(
-        self, request: ClientRequest, codecs: Mapping[ProtocolName, Codec], recall: Recall = _as_it_is
+        self,
+        request: ClientRequest,
+        codecs: Mapping[ProtocolName, Codec],
+        recall: Recall = _as_it_is,
+        calls: CallLedger | None = None,
     ) -> None:
         self._request = request
         self._recall = recall
         self._codecs = codecs
+        self._calls = calls or CallLedger()
         self._neutral: neutral.Request | None = None
         self._prompt_tokens: int | None = None
 
@@ -115,7 +121,7 @@ class Preparation:
             decoded = replace(decoded, received_at=self._request.received_at)
             if self._request.compact_endpoint:
                 decoded = replace(decoded, compact=True, stream=False)
-            self._neutral = decoded
+            self._neutral = self._calls.signed(decoded)
         return self._neutral
 
     def prompt_tokens(self) -> int:

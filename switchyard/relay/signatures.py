@@ -5,7 +5,16 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from hashlib import blake2b
 
+from msgspec.structs import replace
+
+from switchyard.protocols import neutral
+from switchyard.protocols.ids import anthropic_call_id, openai_call_id
+
 CAPACITY = 50_000
+CALL_CAPACITY_BYTES = 32 * 1024 * 1024
+LARGEST_CALL_BYTES = 1024 * 1024
+ENTRY_COST = 200
+"""what an entry takes in memory besides its texts"""
 OPAQUE = re.compile(rb'"(?:signature|encrypted_content|data)"\s*:\s*"([A-Za-z0-9+/=_.-]{16,})"')
 
 
@@ -36,6 +45,52 @@ class SignatureLedger:
             for signature in OPAQUE.findall(body)
             if self._issuers.get(_mark(signature), issuer) != issuer
         )
+
+
+class CallLedger:
+    """Keeps the opaque members of calls by the id and name of the call, which is all that a client returns."""
+
+    def __init__(self, capacity_bytes: int = CALL_CAPACITY_BYTES) -> None:
+        self._signatures: OrderedDict[tuple[str, str], neutral.Signature] = OrderedDict()
+        self._size = 0
+        self._capacity = capacity_bytes
+
+    def note(self, calls: Iterable[neutral.ToolCall]) -> None:
+        """The calls of an answer; each protocol spells their ids within its own limits."""
+        for call in calls:
+            if call.signature is not None and len(call.signature.payload) <= LARGEST_CALL_BYTES:
+                for id in {call.id, anthropic_call_id(call.id), openai_call_id(call.id)}:
+                    self._keep((id, call.name), call.signature)
+
+    def signed(self, request: neutral.Request) -> neutral.Request:
+        """The request, each call of its history with what its upstream has put beside it."""
+        if not self._signatures:
+            return request
+        messages = tuple(
+            replace(message, content=tuple(map(self._signed, message.content)))
+            for message in request.messages
+        )
+        return replace(request, messages=messages)
+
+    def _signed(self, block: neutral.Block) -> neutral.Block:
+        if not isinstance(block, neutral.ToolCall):
+            return block
+        key = (block.id, block.name)
+        if key not in self._signatures:
+            return block
+        self._signatures.move_to_end(key)
+        return replace(block, signature=self._signatures[key])
+
+    def _keep(self, key: tuple[str, str], signature: neutral.Signature) -> None:
+        before = self._signatures.pop(key, None)
+        self._size += _cost(signature) - (_cost(before) if before is not None else 0)
+        self._signatures[key] = signature
+        while self._size > self._capacity:
+            self._size -= _cost(self._signatures.popitem(last=False)[1])
+
+
+def _cost(signature: neutral.Signature) -> int:
+    return len(signature.payload) + ENTRY_COST
 
 
 def _mark(signature: bytes) -> bytes:

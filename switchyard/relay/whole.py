@@ -9,7 +9,7 @@ from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.codec import BadRequest, Codec
 from switchyard.protocols.conversion import convert_response
 from switchyard.protocols.names import ProtocolName
-from switchyard.protocols.neutral import Loss, Usage
+from switchyard.protocols.neutral import Loss, ToolCall, Usage
 from switchyard.protocols.openai_responses.compaction import encode_compact_response
 from switchyard.protocols.passthrough.model_name import rewrite_model_name
 from switchyard.relay.attempt import HeldAnswer
@@ -24,6 +24,7 @@ class Whole(msgspec.Struct, frozen=True):
     body: bytes
     usage: Usage | None
     signatures: tuple[str, ...] = ()
+    signed_calls: tuple[ToolCall, ...] = ()
     losses: tuple[Loss, ...] = ()
     """what of the answer the client's protocol cannot carry"""
 
@@ -50,4 +51,6 @@ def whole_answer(
     converted = convert_response(codecs[held.protocol], client, held.start, sent, asked)
     if converted.failed is not None:
         raise AttemptFailed(Failure(FailureKind.STATUS, converted.failed))
-    return Whole(converted.body, converted.usage, losses=converted.losses)
+    return Whole(
+        converted.body, converted.usage, signed_calls=converted.signed_calls, losses=converted.losses
+    )

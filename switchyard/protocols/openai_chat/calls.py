@@ -7,18 +7,25 @@ import msgspec
 
 from switchyard.protocols.openai_chat.wire import Delta
 from switchyard.protocols.walk import CallDraft
-from switchyard.protocols.wire import fields, json_text, text
+from switchyard.protocols.wire import Json, fields, json_text, text
+
+OPAQUE_MEMBERS = ("extra_content", "thought_signature", "provider_specific_fields")
+"""Members of a call that its issuer wants back with it: Gemini refuses a call of its own without them.
+
+https://ai.google.dev/gemini-api/docs/thought-signatures
+"""
 
 
 class Call(CallDraft):
     """One tool call; its block is given as soon as its name is known to be whole."""
 
-    __slots__ = ("id", "name")
+    __slots__ = ("id", "name", "opaque")
 
     def __init__(self, index: int | None, id: str, is_custom: bool) -> None:
         super().__init__(order=index or 0, is_raw=is_custom)
         self.id = id
         self.name = ""
+        self.opaque: Json = {}
 
     def is_over_before(self, fragment: "Fragment") -> bool:
         """A name after whole arguments begins another call, unless it repeats this one."""
@@ -39,6 +46,7 @@ class Call(CallDraft):
 
     def learn(self, fragment: "Fragment") -> None:
         self.id = self.id or fragment.id
+        self.opaque |= fragment.opaque
         if fragment.name and not (self.name and self.arguments.size):
             self.name = _joined(self.name, fragment.name)
 
@@ -49,10 +57,11 @@ class Fragment(msgspec.Struct):
     name: str
     arguments: str
     is_custom: bool
+    opaque: Json
 
     @property
     def is_empty(self) -> bool:
-        return not (self.id or self.name or self.arguments)
+        return not (self.id or self.name or self.arguments or self.opaque)
 
 
 class Calls:
@@ -146,6 +155,7 @@ def _fragment(wire: Mapping[str, Any]) -> Fragment:
         name=text(called.get("name")),
         arguments=argument_text(called.get("input" if is_custom else "arguments")),
         is_custom=is_custom,
+        opaque={name: wire[name] for name in OPAQUE_MEMBERS if wire.get(name)},
     )
 
 

@@ -21,7 +21,7 @@ from switchyard.protocols.sse import Record
 from switchyard.protocols.stop_reasons import is_broken
 from switchyard.protocols.tools.calls import restore_call
 from switchyard.protocols.walk import NO_ANSWER, Walk, Words
-from switchyard.protocols.wire import UNREADABLE, Json, parsed, parsed_object, repaired
+from switchyard.protocols.wire import UNREADABLE, Json, json_text, parsed, parsed_object, repaired
 
 TEXT, THINKING, REFUSAL = neutral.Text(""), neutral.Thinking(""), neutral.Refusal("")
 KINDS: Mapping[str, Words] = {"text": TEXT, "thinking": THINKING, "refusal": REFUSAL}
@@ -232,6 +232,8 @@ class StreamDecoder:
             self._walk.say(KINDS[kind], text)
 
     def _take_arguments(self, call: Call, piece: str) -> None:
+        if call.opaque:
+            call.signature = neutral.Signature(json_text(call.opaque), self._sent.target.issuer)
         self._walk.place(call)
         self._walk.add_arguments(call, piece)
         if call.block is None and call.name and call.arguments.size:

@@ -30,7 +30,7 @@ from switchyard.protocols.tools.calls import encode_arguments
 from switchyard.protocols.tools.choice import Offer, lost_options, offer_tools
 from switchyard.protocols.tools.names import wire_name
 from switchyard.protocols.tools.schema import Function, fits_strict
-from switchyard.protocols.wire import Json, joined, text
+from switchyard.protocols.wire import Json, joined, parsed_object, text
 
 SEARCH_MODELS = "-search-"
 """OpenAI's models that search by themselves are called so; the others refuse `web_search_options`."""
@@ -45,7 +45,7 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
     searches = capabilities.hosted_web_search and SEARCH_MODELS in target.model
     offer = offer_tools(request, capabilities, custom=capabilities.custom_tools, searches=searches)
     losses = lost_options(offer, SEARCH_OPTIONS)
-    messages = MessageEncoder(capabilities, offer.names, losses).encode(
+    messages = MessageEncoder(capabilities, offer.names, losses, target.issuer).encode(
         request, _instructions(request, offer, capabilities)
     )
     stops, stops_left = _stops(request, capabilities)
@@ -185,6 +185,7 @@ class MessageEncoder:
     capabilities: Capabilities
     tools: Mapping[str, neutral.Tool]
     losses: list[Loss]
+    issuer: str = ""
 
     def encode(self, request: neutral.Request, instructions: Iterable[str]) -> list[Json]:
         """`instructions` go to the end of the system prompt. Raises BadRequest."""
@@ -307,9 +308,17 @@ class MessageEncoder:
         arguments = encode_arguments(call, custom=is_custom)
         name = wire_name(call.name, call.namespace, self.tools)
         id = openai_call_id(call.id)
+        own = _opaque_members(call.signature, self.issuer)
         if is_custom:
-            return {"id": id, "type": "custom", "custom": {"name": name, "input": arguments}}
-        return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
+            return {"id": id, "type": "custom", "custom": {"name": name, "input": arguments}, **own}
+        return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}, **own}
+
+
+def _opaque_members(signature: neutral.Signature | None, issuer: str) -> Json:
+    """What this upstream itself has put beside the call; another one gets nothing of it."""
+    if signature is None or not issuer or signature.issuer != issuer:
+        return {}
+    return parsed_object(signature.payload)
 
 
 def _text_part(text: str) -> Json:

@@ -47,6 +47,7 @@ class PassthroughStream:
         self.usage: neutral.Usage | None = None
         self.truncated = False
         self.signatures: list[str] = []
+        self.signed_calls: list[neutral.ToolCall] = []
         self.losses: tuple[neutral.Loss, ...] = ()
         """none: the client gets everything"""
         self.records = 0
