@@ -27,6 +27,7 @@ from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.slot_queue import SlotQueue
 from switchyard.relay.token_count import TokenCounter
 from switchyard.relay.upstream import Wire
+from switchyard.routing.balance import Balance
 from switchyard.routing.health import Health, renamed, same_accounts
 from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Lineups
@@ -75,6 +76,7 @@ class Application:
         self.lineups = Lineups()
         self.missing = MissingModels()
         self.sessions = Sessions()
+        self.balance = Balance(self.sessions)
         self.codecs = CODECS
         self.slots = SlotQueue(self.limits, steady_seconds)
         self.wire = SimulatingWire(
@@ -122,7 +124,14 @@ class Application:
         spent = self.ledger.budget_state().taken_out
         learned = self.dependencies.learned
         return State(
-            self.health, self.limits, spent, self.lineups, self.missing, learned, self._use_now.current()
+            self.health,
+            self.limits,
+            spent,
+            self.lineups,
+            self.missing,
+            learned,
+            self._use_now.current(),
+            self.balance,
         )
 
     def uses(self) -> Uses:
@@ -209,6 +218,7 @@ class Application:
         self.missing.keep_only({one.name for one in self._known.upstreams if one in before.upstreams})
         kept = {*same_accounts(before, self._known), *names.values()}
         self.health.keep_only(kept)
+        self.balance.keep_only(kept)
         answered = self.dependencies.answered
         answered |= {new for old, new in names.items() if old in answered}
         answered &= kept

@@ -77,8 +77,13 @@ FIELDS: dict[str, dict[str, About]] = {
         "hours": About("When it may be used, local time; may cross midnight. Empty: always.", "08:00-23:30"),
         "priority": About(
             "A larger number is tried first. Absent: the order of the list, as 50. "
-            "Upstreams with the same number take turns.",
+            "New conversations are spread over upstreams with the same number.",
             80,
+        ),
+        "weight": About(
+            "The share of new conversations among upstreams with the same priority: "
+            "one with 2 gets twice as many as one with 1.",
+            2,
         ),
         "models": About(
             "Empty: every model. A list: only these. A map: the client's name -> the upstream's. "

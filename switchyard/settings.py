@@ -139,6 +139,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     enabled: bool = True
     weekdays: tuple[Weekday, ...] = WEEKDAYS
     hours: str = ""
+    weight: Annotated[int, Meta(ge=1, le=100)] = 1
     priority: Annotated[int, Meta(ge=1, le=100)] | None = None
     models: dict[str, str] | list[str] = {}
     model: str = ""
@@ -230,6 +231,11 @@ class Failover(msgspec.Struct, frozen=True, kw_only=True):
     queue_seconds: Annotated[float, Meta(ge=0, le=3600)] = 30
     session_hours: Annotated[float, Meta(ge=0, le=168)] = 5
     return_to_primary_minutes: Annotated[float, Meta(ge=0, le=10080)] = 30
+
+    @property
+    def session_seconds(self) -> float:
+        """How long the upstream of an idle conversation is remembered."""
+        return self.session_hours * 3600
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):

@@ -186,7 +186,7 @@ const ADVANCED = {
   traffic: ["clients", "max_concurrency", "requests_per_minute", "context_window", "price_multiplier", "budget"],
   connection: ["auth", "api_version", "headers", "user_agent", "proxy", "timeouts", "server", "capabilities"],
 };
-const BASIC = ["name", "base_url", "protocol", "key", "role", "priority", "models", "model", "note"];
+const BASIC = ["name", "base_url", "protocol", "key", "role", "priority", "weight", "models", "model", "note"];
 
 /**
  * @param {HTMLFormElement} form
@@ -268,6 +268,7 @@ function allFields(entry, known, moveKey) {
       ["primary", "backup", "rescue"].map((role) => [role, t(`role-long.${role}`)]),
     ),
     number("priority", { min: 1, max: 100 }),
+    number("weight", { min: 1, max: 100 }),
     modelsField(entry.models),
     text("model"),
     text("note", { wide: true }),

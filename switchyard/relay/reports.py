@@ -36,7 +36,7 @@ class Reports:
     def __init__(self, dependencies: Dependencies, exchange: Exchange) -> None:
         self._dependencies = dependencies
         state = dependencies.state()
-        self._health, self._missing = state.health, state.missing
+        self._health, self._missing, self._balance = state.health, state.missing, state.balance
         self._exchange = exchange
         self._ruled: Ruled | None = None
         self.conversation = conversation_of(exchange.session, exchange.requested_model, exchange.thread)
@@ -62,6 +62,8 @@ class Reports:
         at, awake_at = dependencies.monotonic(), dependencies.awake()
         is_simulated = dependencies.wire.seconds_left(candidate.name) is not None
         self._health.begin(candidate.name, candidate.model, self._exchange.id)
+        if selected.route.takes_turns:
+            self._balance.begin(self._exchange.session, candidate.upstream)
         is_alone = dependencies.hold.begin(self._exchange.id, target_of(candidate))
         return Started(selected, at, awake_at, is_simulated, is_alone)
 
@@ -74,6 +76,7 @@ class Reports:
         if self._is_same_account(started):
             self._health.succeeded(candidate.name, candidate.model, started.at)
         self._health.release(self._exchange.id)
+        self._end_turn(started)
         if not candidate.is_used:  # once that is over, the conversation returns to its own upstream
             dependencies.sessions.remember(
                 self.conversation,
@@ -87,6 +90,7 @@ class Reports:
         dependencies, prospect = self._dependencies, prospect_of(failure)
         target = target_of(started.selected.candidate)
         self._note_missing(started, failure)
+        self._end_turn(started)
         self.recoveries.note_failure(target, was_alone=started.is_alone)
         if prospect.passes and prospect.after <= dependencies.settings().failover.hold_seconds:
             dependencies.hold.failed(self._exchange.id, target, started.awake_at, prospect.after)
@@ -102,7 +106,13 @@ class Reports:
 
     def left(self, started: Started) -> None:
         """The request has ended before the attempt did."""
+        self._end_turn(started)
         self._dependencies.hold.end(self._exchange.id, target_of(started.selected.candidate))
+
+    def _end_turn(self, started: Started) -> None:
+        """The session is no longer counted where it was being sent."""
+        if started.selected.route.takes_turns:
+            self._balance.end(self._exchange.session, started.selected.candidate.name)
 
     def charge(self, started: Started, charge: Charge, failure: Failure) -> None:
         """Charge the upstream with the failure of this attempt, and end its trial."""

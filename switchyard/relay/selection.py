@@ -146,7 +146,7 @@ class Selection:
         free_soon, now = dependencies.slots.free_soon(), dependencies.now()
         if granted or free_soon:
             ask = replace(ask, holds=granted, free_soon=free_soon)
-        keep_seconds = self.settings.failover.session_hours * 3600
+        keep_seconds = self.settings.failover.session_seconds
         affinity = dependencies.sessions.affinity_of(self._conversation, now.monotonic, keep_seconds)
         self.route = choose_route(self.settings, state, ask, now, affinity)
         if not ask.tried:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from switchyard.protocols.names import ProtocolName
+from switchyard.routing.balance import Balance
 from switchyard.routing.fit import NO_NEEDS, Needs
 from switchyard.routing.health import Health
 from switchyard.routing.limits import Limits
@@ -53,6 +54,7 @@ class State(msgspec.Struct, frozen=True):
     learned: Mapping[tuple[str, str], Mapping[str, Any]] = msgspec.field(default_factory=dict)
     """(upstream, model) -> capabilities that refusals have taught"""
     uses: Uses = NO_USES
+    balance: Balance = msgspec.field(default_factory=Balance)
 
     def lineup(
         self,

@@ -1,16 +1,16 @@
 """Decide which upstreams may answer, in which order, and why the others may not."""
 
 import math
-from hashlib import blake2b
 
 import msgspec
 from msgspec.structs import replace
 
 from switchyard.routing.ask import Ask as Ask
 from switchyard.routing.ask import State as State
+from switchyard.routing.balance import by_load
 from switchyard.routing.fit import NO_NEEDS, Overflow
 from switchyard.routing.health import Cooldown
-from switchyard.routing.lineup import Candidate, Lineup, Moment, Rank, Skip, rank
+from switchyard.routing.lineup import Candidate, Lineup, Moment, Skip, rank
 from switchyard.routing.sessions import Affinity
 from switchyard.routing.steps import (
     QUEUE_REASONS,
@@ -48,6 +48,8 @@ class Route(msgspec.Struct, frozen=True):
     cooling: tuple[Cooling, ...] = ()
     search_seconds: float = math.inf
     """the time budget for finding an upstream that answers"""
+    takes_turns: bool = False
+    """some candidates take turns by their load"""
     overflow: Overflow | None = None
     """the prompt exceeds every window: no upstream is asked"""
 
@@ -79,7 +81,7 @@ def choose_route(
     standing = without_unfit(standing, state, ask.needs)
     standing = without_unlikely(standing)
     if lineup.takes_turns:
-        standing = replace(standing, ready=_taking_turns(standing.ready, ask))
+        standing = _taking_turns(standing, state, ask, now, settings.failover.session_seconds)
     return _route(standing, lineup, settings, state, ask, now, affinity)
 
 
@@ -116,6 +118,7 @@ def _route(
         stays=stays,
         cooling=_cooling(waiting, state, ask, now),
         search_seconds=lineup.search_seconds,
+        takes_turns=lineup.takes_turns,
         overflow=standing.overflow,
     )
 
@@ -148,20 +151,11 @@ def _last_resort(
     return None, [(candidate, limit if candidate is best else skip) for candidate, skip in waiting]
 
 
-def _taking_turns(candidates: tuple[Candidate, ...], ask: Ask) -> tuple[Candidate, ...]:
-    """Candidates of one role with equal explicit priorities, in an order that depends on the conversation."""
-    whose = ask.session or ask.exchange
-
-    def place(entry: tuple[int, Candidate]) -> tuple[Rank, bytes, int]:
-        index, candidate = entry
-        turn = _turn(whose, candidate.name) if candidate.upstream.priority is not None else b""
-        return rank(candidate), turn, index
-
-    return tuple(candidate for _, candidate in sorted(enumerate(candidates), key=place))
-
-
-def _turn(session: str, name: str) -> bytes:
-    return blake2b(f"{session}\0{name}".encode(), digest_size=8).digest()
+def _taking_turns(standing: Standing, state: State, ask: Ask, now: Moment, keep_seconds: float) -> Standing:
+    """With equal upstreams in the order of their load."""
+    names = [one.name for one in standing.ready]
+    loads = state.balance.loads(names, ask.session, state.limits, now.monotonic, keep_seconds)
+    return replace(standing, ready=by_load(standing.ready, loads))
 
 
 def _with_affinity(

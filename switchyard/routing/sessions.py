@@ -1,7 +1,7 @@
 """Session affinity: a bounded memory of each conversation's upstream, so that its prompt caches stay useful."""
 
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Mapping
 
 import msgspec
 from msgspec.structs import replace
@@ -28,11 +28,19 @@ def conversation_of(session: str, model: str, thread: str = "", ruled: Ruled | N
     return key if ruled is None else f"{key}\0\0{ruled.affinity}"
 
 
+def session_of(conversation: str) -> str:
+    """The session of a key of an affinity."""
+    return conversation.partition("\0")[0]
+
+
 class Sessions:
     """Time is an argument."""
 
     def __init__(self, capacity: int = MAX_SESSIONS) -> None:
         self._affinities: OrderedDict[str, Affinity] = OrderedDict()
+        """the longest idle one first"""
+        self._at: dict[str, Counter[str]] = {}
+        """upstream -> the number of conversations of each session there"""
         self._capacity = capacity
 
     def affinity_of(self, conversation: str, now: float, keep_seconds: float) -> Affinity | None:
@@ -52,14 +60,41 @@ class Sessions:
             stays_since = before.stays_since
         self._affinities[conversation] = Affinity(upstream, now, stays_since)
         self._affinities.move_to_end(conversation)
+        if before is None or before.upstream != upstream:
+            self._moved(conversation, "" if before is None else before.upstream, upstream)
         while len(self._affinities) > self._capacity:
-            self._affinities.popitem(last=False)
+            self._forget_first()
+
+    def sessions_at(self, upstream: str) -> Collection[str]:
+        """The sessions that have a conversation there."""
+        return self._at.get(upstream, {})
+
+    def forget_idle(self, now: float, keep_seconds: float) -> None:
+        """Forget the conversations that have been idle for longer."""
+        while self._affinities and now - next(iter(self._affinities.values())).last_used > keep_seconds:
+            self._forget_first()
+
+    def _forget_first(self) -> None:
+        conversation, affinity = self._affinities.popitem(last=False)
+        self._moved(conversation, affinity.upstream, "")
+
+    def _moved(self, conversation: str, before: str, after: str) -> None:
+        """Count a conversation at its new upstream; "" is none."""
+        session = session_of(conversation)
+        if before:
+            here = self._at[before]
+            here[session] -= 1
+            if not here[session]:
+                del here[session]
+        if after:
+            self._at.setdefault(after, Counter())[session] += 1
 
     def rename(self, names: Mapping[str, str]) -> None:
         """Upstreams are renamed: old name -> new name."""
         for conversation, affinity in self._affinities.items():
             if affinity.upstream in names:
                 self._affinities[conversation] = replace(affinity, upstream=names[affinity.upstream])
+                self._moved(conversation, affinity.upstream, names[affinity.upstream])
 
     def __len__(self) -> int:
         return len(self._affinities)

@@ -162,7 +162,7 @@ class Overview:
     def _choose(self, ask: Ask, moment: Moment) -> tuple[Route, tuple[Probed, ...]]:
         """The route of a new request, and what it is held for if all upstreams are cooling down."""
         settings, sessions = self._daemon.current(), self._daemon.dependencies.sessions
-        keep_seconds = settings.failover.session_hours * 3600
+        keep_seconds = settings.failover.session_seconds
         conversation = conversation_of(ask.session, ask.model, "", ask.ruled)
         affinity = sessions.affinity_of(conversation, moment.monotonic, keep_seconds)
         route = choose_route(settings, self._daemon.state(), ask, moment, affinity)

@@ -12,6 +12,7 @@ from switchyard.relay.dependencies import Dependencies, local_moment, steady_sec
 from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.slot_queue import SlotQueue
 from switchyard.relay.upstream import Wire
+from switchyard.routing.balance import Balance
 from switchyard.routing.health import Health
 from switchyard.routing.limits import Limits
 from switchyard.routing.route import State
@@ -28,15 +29,17 @@ class Bed:
     health: Health = field(default_factory=Health)
     limits: Limits = field(default_factory=Limits)
     uses: Uses = field(default_factory=dict)
+    sessions: Sessions = field(default_factory=Sessions)
     opened: list[Exchange] = field(default_factory=list)
     recorded: list[Exchange] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._known = State(self.health, self.limits)
+        self.balance = Balance(self.sessions)
+        self._known = State(self.health, self.limits, balance=self.balance)
         self.dependencies = Dependencies(
             settings=lambda: self.settings,
             state=self._state,
-            sessions=Sessions(),
+            sessions=self.sessions,
             slots=SlotQueue(self.limits, steady_seconds),
             codecs=CODECS,
             wire=SimulatingWire(Wire(AsgiTransport(build_demo())), steady_seconds),

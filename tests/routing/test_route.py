@@ -261,15 +261,6 @@ def test_a_budget_is_a_reason_too() -> None:
     assert skips(found) == {"u0": "over its budget of 5.00 a day"}
 
 
-def test_equal_explicit_priorities_take_turns_by_session_and_a_session_stays() -> None:
-    found = settings({"priority": 70}, {"priority": 70}, {"priority": 70})
-    firsts = [names(route(found, replace(ASK, session=f"s{number}")))[0] for number in range(60)]
-    assert set(firsts) == {"u0", "u1", "u2"}
-    assert all(firsts.count(name) >= 8 for name in firsts)
-    again = [names(route(found, replace(ASK, session=f"s{number}")))[0] for number in range(60)]
-    assert again == firsts
-
-
 def test_without_explicit_priority_the_order_of_the_file_holds_for_every_session() -> None:
     found = settings({}, {})
     assert {names(route(found, replace(ASK, session=f"s{number}")))[0] for number in range(20)} == {"u0"}
