@@ -550,6 +550,18 @@ def test_ids_of_another_service_are_not_sent(bed: Bed) -> None:
     assert [one.get("id") for one in bed.received(model)[0].json["input"]] == [None] * 4
 
 
+def test_a_foreign_compaction_is_not_sent_again(tmp_path: Path) -> None:
+    foreign = {"type": "compaction", "encrypted_content": "gAAAAABc2VhbGVkIGVsc2V3aGVyZQ=="}
+    message = "The encrypted content gAAA could not be verified."
+    refusal = whole(400, error_body("responses", message, "invalid_request_error"))
+    with ScriptedUpstream(lambda _: refusal) as server:
+        entry = upstream("r", server.url, "responses", capabilities={"compaction": True})
+        with Daemon(tmp_path, settings(entry)) as daemon:
+            asked = question("responses", "m") | {"input": [*SEALED[:1], foreign, *SEALED[3:]]}
+            answer = request(daemon.url, "POST", PATHS["responses"], asked)
+    assert (answer.status, len(server.requests)) == (400, 1)
+
+
 QUOTING = "the prompt contains 'temperature is not supported'"
 
 
