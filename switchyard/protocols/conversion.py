@@ -15,6 +15,7 @@ from switchyard.protocols.estimate import StreamEstimate, estimate_tokens
 from switchyard.protocols.fold import fold, unfold
 from switchyard.protocols.ids import ReplyIds
 from switchyard.protocols.json_in_reasoning import JsonInReasoning
+from switchyard.protocols.omitted_thinking import OmittedThinking, without_omitted
 from switchyard.protocols.sse import RecordTooLarge, SseDecoder
 from switchyard.protocols.stops import StopScanner
 from switchyard.protocols.surrogates import SurrogateJoiner, without_halves
@@ -48,6 +49,7 @@ class StreamConversion:
         self._ids = ReplyIds()
         self._encoder = client.stream_encoder(request)
         self._tally = _Tally(sent, request)
+        self._omitted = OmittedThinking() if request.reasoning.is_omitted else None
         self.started = False
         self.work_begun = False
         self.content_begun = False
@@ -148,7 +150,8 @@ class StreamConversion:
             else:
                 event = self._tally.filled(self._ids.unique(event))
                 self._note(event)
-            out.append(self._encoder.encode(event))
+            if self._omitted is None or self._omitted.passes(event):
+                out.append(self._encoder.encode(event))
 
     def _note(self, event: neutral.Event) -> None:
         match event:
@@ -187,7 +190,7 @@ def convert_response(
     """A whole reply for the client: JSON, or records if it asked for a stream."""
     tally = _Tally(sent, request)
     walk, has_replaced = _whole_walk(upstream, body, sent, request)
-    events = [tally.filled(event) for event in walk]
+    events = without_omitted([tally.filled(event) for event in walk], request)
     response = fold(events)
     if isinstance(response, neutral.WireError):
         encoded = _streamed(client, events, request) if request.stream else client.encode_error(response)[1]

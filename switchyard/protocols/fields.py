@@ -25,6 +25,7 @@ NO_FIELD = "this protocol has no such field"
 NOWHERE_ELSE = "no other protocol has it"
 NOT_WITH_THINKING = "this request cannot set it at this upstream"
 NO_EFFORT = ("auto", "default")
+DISPLAYS = {"summarized": "auto", "omitted": neutral.OMITTED}
 NOTHING: tuple[object, ...] = (None, False, [], {}, "", ())
 """Values that ask for nothing."""
 MAX_IDENTIFIER_LENGTH = 64
@@ -153,7 +154,7 @@ def effort(value: object, _: str) -> neutral.Reasoning | None:
 def thinking(value: object, path: str) -> neutral.Reasoning | None:
     """`thinking` of Messages, which many Chat servers take as well."""
     given = members(value, path) or {}
-    summary = "auto" if given.get("display") == "summarized" else None
+    summary = DISPLAYS.get(text(given.get("display")))
     budget = given.get("budget_tokens")
     match given.get("type"):
         case "disabled":

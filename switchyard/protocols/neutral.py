@@ -15,6 +15,7 @@ Role = Literal["user", "assistant", "system"]
 ToolKind = Literal["function", "custom", "local_shell", "shell", "apply_patch", "tool_search"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"]
 Schema = Mapping[str, Any]
+OMITTED = "omitted"
 
 
 # --- tokens -------------------------------------------------------------------
@@ -190,7 +191,8 @@ class ToolChoice(msgspec.Struct, frozen=True):
 class Reasoning(msgspec.Struct, frozen=True):
     """What the client requested of thinking. All None: nothing.
 
-    `enabled` False: thinking off, whatever the effort. `adaptive`: the model decides how much.
+    `enabled` False: thinking off, whatever the effort. `adaptive`: the model decides how much. `summary`: how long it
+    is; OMITTED: the client wants to see no thinking.
     """
 
     effort: Effort | None = None
@@ -198,6 +200,10 @@ class Reasoning(msgspec.Struct, frozen=True):
     enabled: bool | None = None
     adaptive: bool = False
     summary: str | None = None
+
+    @property
+    def is_omitted(self) -> bool:
+        return self.summary == OMITTED
 
     def joined(self, other: "Reasoning") -> "Reasoning":
         """What two members of one request ask for: the first counts, but what either turns off is off."""

@@ -9,11 +9,13 @@ from switchyard.protocols import neutral
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import SentRequest, Target
 from switchyard.protocols.codecs import CODECS
-from switchyard.protocols.conversion import convert_request
+from switchyard.protocols.conversion import StreamConversion, convert_request, convert_response
+from switchyard.protocols.fold import unfold
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.protocols.neutral import Loss, Reasoning
 from switchyard.protocols.thinking import with_thinking
-from tests.protocols.test_nine_pairs import CHECK_REQUEST
+from tests.protocols.test_nine_pairs import CHECK_REQUEST, CHECK_STREAM
+from tests.protocols.validators import records_of
 
 Body = dict[str, Any]
 
@@ -147,3 +149,95 @@ def test_an_effort_that_nobody_knows_is_a_loss(client: ProtocolName, asking: Any
 def test_an_effort_without_any_near_is_a_loss(upstream: ProtocolName) -> None:
     _, converted = sent("chat", upstream, {"reasoning_effort": "high"}, efforts=("none",))
     assert converted.losses == (Loss("reasoning", "this upstream has no effort near high"),)
+
+
+# --- thinking that the client does not want to see -----------------------------------
+
+OMITTING: list[tuple[ProtocolName, Body]] = [
+    (
+        "messages",
+        {"thinking": {"type": "adaptive", "display": "omitted"}, "output_config": {"effort": "low"}},
+    ),
+    ("messages", {"thinking": {"type": "enabled", "budget_tokens": 2000, "display": "omitted"}}),
+    ("chat", {"reasoning_effort": "low", "reasoning": {"exclude": True}}),
+    ("chat", {"thinking": {"type": "adaptive", "display": "omitted"}}),
+]
+THOUGHT = neutral.Response(
+    "id",
+    "m",
+    (neutral.Thinking("Hm."), neutral.Text("Hi"), neutral.Thinking("Hm."), neutral.Text("there")),
+    neutral.StopReason.END_TURN,
+    neutral.Usage(input=3, output=5),
+)
+
+
+@pytest.mark.parametrize(("client", "fields"), OMITTING)
+def test_no_summary_is_requested_where_none_is_shown(client: ProtocolName, fields: Body) -> None:
+    body, _ = sent(client, "responses", fields)
+    assert "summary" not in body.get("reasoning", {})
+    assert sent(client, "messages", fields)[0]["thinking"] == {"type": "adaptive", "display": "omitted"}
+
+
+@pytest.mark.parametrize(("client", "fields"), OMITTING)
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize("asks_for_stream", [True, False])
+def test_no_thinking_is_returned_where_none_is_shown(
+    client: ProtocolName, fields: Body, upstream: ProtocolName, streamed: bool, asks_for_stream: bool
+) -> None:
+    request = msgspec.structs.replace(decoded(client, **fields, stream=asks_for_stream), include_usage=True)
+    converted = convert_request(request, CODECS[upstream], Target("m", "issuer", Capabilities()))
+    answer = answer_of(upstream, streamed=streamed)
+    if streamed and asks_for_stream:
+        conversion = StreamConversion(CODECS[upstream], CODECS[client], converted, request)
+        returned = conversion.feed(answer) + conversion.close()
+        CHECK_STREAM[client](records_of(returned))
+    else:
+        returned = convert_response(CODECS[upstream], CODECS[client], answer, converted, request).body
+    assert b"Hm." not in returned and b"Hi" in returned and b"there" in returned
+
+
+def answer_of(upstream: ProtocolName, *, streamed: bool) -> bytes:
+    asked = msgspec.structs.replace(decoded(upstream), include_usage=True)
+    if not streamed:
+        return CODECS[upstream].encode_response(THOUGHT, asked)
+    encoder = CODECS[upstream].stream_encoder(asked)
+    return b"".join(encoder.encode(event) for event in unfold(THOUGHT))
+
+
+@pytest.mark.parametrize("asks_for_stream", [True, False])
+def test_an_upstream_gets_the_thinking_back_that_the_client_was_not_shown(asks_for_stream: bool) -> None:
+    fields = {"thinking": {"type": "adaptive", "display": "omitted"}, "stream": asks_for_stream}
+    target = Target("m", "issuer", Capabilities(reasoning_history="required"))
+    request = decoded("messages", **fields)
+    converted = convert_request(request, CODECS["chat"], target)
+    answer = answer_of("chat", streamed=False)
+    returned = convert_response(CODECS["chat"], CODECS["messages"], answer, converted, request).body
+    content = content_of(returned, streamed=asks_for_stream)
+    assert [block["type"] for block in content] == ["thinking", "text"]
+
+    use = {"type": "tool_use", "id": "t", "name": "w", "input": {}}
+    history = [
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": [content[0], use]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "3C"}]},
+    ]
+    again = CODECS["messages"].decode_request(
+        msgspec.json.encode({"model": "m", "max_tokens": 9, "messages": history, **fields})
+    )
+    body = msgspec.json.decode(convert_request(again, CODECS["chat"], target).body)
+    assert body["messages"][1]["reasoning_content"] == "Hm.Hm."
+
+
+def content_of(answer: bytes, *, streamed: bool) -> list[Body]:
+    if not streamed:
+        content: list[Body] = msgspec.json.decode(answer)["content"]
+        return content
+    blocks: list[Body] = []
+    for record in records_of(answer):
+        event = msgspec.json.decode(record.data)
+        if event["type"] == "content_block_start":
+            blocks.append(event["content_block"])
+        elif event.get("delta", {}).get("type") == "signature_delta":
+            blocks[-1]["signature"] = event["delta"]["signature"]
+    return blocks

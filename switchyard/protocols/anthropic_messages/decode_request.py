@@ -19,7 +19,7 @@ from switchyard.protocols.anthropic_messages.mid_conversation import (
     last_compaction,
     tools_in_effect,
 )
-from switchyard.protocols.anthropic_messages.signatures import opened
+from switchyard.protocols.anthropic_messages.signatures import carried_text, opened
 from switchyard.protocols.anthropic_messages.vendor_tools import (
     CLIENT_TOOLS,
     NOT_EXPRESSIBLE,
@@ -335,11 +335,13 @@ def _tool_result(block: Block) -> Sequence[neutral.Block]:
 
 
 def _thinking(block: Block) -> Sequence[neutral.Block]:
-    return [neutral.Thinking(block.optional("thinking"), opened(block.optional("signature")))]
+    seal = block.optional("signature")
+    return [neutral.Thinking(block.optional("thinking") or carried_text(seal), opened(seal))]
 
 
 def _redacted_thinking(block: Block) -> Sequence[neutral.Block]:
-    return [neutral.Thinking("", opened(block.optional("data")), redacted=True)]
+    seal = block.optional("data")
+    return [neutral.Thinking(carried_text(seal), opened(seal), redacted=True)]
 
 
 def _tool_use(block: Block) -> Sequence[neutral.Block]:

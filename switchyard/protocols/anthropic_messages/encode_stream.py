@@ -42,6 +42,7 @@ class StreamEncoder:
 
     def __init__(self, request: neutral.Request) -> None:
         self._model = request.model
+        self._omits_thinking = request.reasoning.is_omitted
         self._searches_are_wanted = any(tool.name == "web_search" for tool in request.hosted_tools)
         self._index = 0
         self._opening = b""
@@ -84,12 +85,21 @@ class StreamEncoder:
                 self._refusal.append(text)
                 return [text_block(text)] if text else []
             case neutral.Thinking(text, signature):
-                return [_thinking(text, signature)] if text or signature is not None else []
+                return [self._thinking(text, signature)] if text or signature is not None else []
             case neutral.ToolCall():
                 return [{**self._call(block), "input": arguments_of(block.arguments)}]
             case neutral.WebSearch() if self._searches_are_wanted:
                 return list(self._search_blocks(block))
         return []
+
+    def _thinking(self, text: str, signature: neutral.Signature | None) -> Json:
+        if not text and signature is not None and self._is_redacted(signature):
+            return {"type": "redacted_thinking", "data": sealed(signature)}
+        return {"type": "thinking", "thinking": text, "signature": sealed(signature)}
+
+    def _is_redacted(self, signature: neutral.Signature) -> bool:
+        """Thinking of which the client wants to see nothing has no text either, but is not redacted."""
+        return is_redacted(signature) and not self._omits_thinking
 
     def _whole_text(self, text: str, citations: tuple[neutral.Citation, ...]) -> list[Json]:
         block = text_block(text)
@@ -183,8 +193,8 @@ class StreamEncoder:
                 signature = event.signature
                 if opening and signature is None:
                     return b""
-                if opening and signature is not None and is_redacted(signature):
-                    return self._whole_block(_thinking("", signature))
+                if opening and signature is not None and self._is_redacted(signature):
+                    return self._whole_block(self._thinking("", signature))
                 before = opening + self._signature(sealed(signature))
             case neutral.ToolCall():
                 before = self._held_arguments()
@@ -267,12 +277,6 @@ WRITERS: Mapping[type, Callable[[StreamEncoder, Any], bytes]] = {
     neutral.Finished: StreamEncoder._finished,
     neutral.Failed: StreamEncoder._failed,
 }
-
-
-def _thinking(text: str, signature: neutral.Signature | None) -> Json:
-    if not text and signature is not None and is_redacted(signature):
-        return {"type": "redacted_thinking", "data": sealed(signature)}
-    return {"type": "thinking", "thinking": text, "signature": sealed(signature)}
 
 
 def _citation_of(citation: neutral.Citation) -> Json:

@@ -78,7 +78,7 @@ def _adaptive(
         return EncodedReasoning(max_tokens, None, supported)
     thinking = {"type": "adaptive"}
     if request.reasoning.summary:
-        thinking["display"] = "summarized"
+        thinking["display"] = "omitted" if request.reasoning.is_omitted else "summarized"
     return EncodedReasoning(max_tokens, thinking, supported)
 
 

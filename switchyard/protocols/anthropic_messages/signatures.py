@@ -38,6 +38,13 @@ def opened(text: str) -> Signature | None:
     return Signature(payload, packed.issuer)
 
 
+def carried_text(text: str) -> str:
+    """The reasoning text that a client was not shown, for the upstream that wants it back; "" if there is none."""
+    packed = carrier.unpack(text) if is_carrier(text) else None
+    words = packed.payload.get("text") if packed is not None and packed.kind == "text" else None
+    return words if isinstance(words, str) else ""
+
+
 def is_carrier(text: str) -> bool:
     return text.startswith(carrier.PREFIX)
 

@@ -59,14 +59,14 @@ def _thinking(value: object, path: str) -> neutral.Reasoning | None:
 
 def _reasoning(value: object, _: str) -> neutral.Reasoning | None:
     """OpenRouter's `reasoning`, but for its effort."""
-    match value:
-        case {"enabled": False}:
-            return neutral.Reasoning(enabled=False)
-        case {"max_tokens": int(budget)}:
-            return neutral.Reasoning(enabled=True, budget_tokens=budget)
-        case {"enabled": True}:
-            return neutral.Reasoning(enabled=True)
-    return None
+    given = fields(value)
+    budget, enabled = given.get("max_tokens"), given.get("enabled")
+    decoded = neutral.Reasoning(
+        budget_tokens=budget if isinstance(budget, int) else None,
+        enabled=enabled if isinstance(enabled, bool) else isinstance(budget, int) or None,
+        summary=neutral.OMITTED if given.get("exclude") is True else None,
+    )
+    return None if decoded == neutral.Reasoning() else decoded
 
 
 def _switch(value: object, _: str) -> neutral.Reasoning | None:

@@ -101,7 +101,7 @@ def _reasoning(reasoning: neutral.Reasoning, capabilities: Capabilities, losses:
         if effort is not None:
             losses.append(Loss("reasoning", "this upstream's thinking cannot be steered"))
         return {}
-    summary = None if effort == "none" else reasoning.summary or "auto"
+    summary = None if effort == "none" or reasoning.is_omitted else reasoning.summary or "auto"
     supported = clamped_effort(effort, capabilities, losses)
     return {name: value for name, value in (("effort", supported), ("summary", summary)) if value}
 
