@@ -164,7 +164,9 @@ TOOLS_TEXT = f"""## Tools
 - The root of a schema becomes an object: unions at the root are merged and references are resolved. `strict` is sent
   only for schemas that the strict mode accepts.
 - Upstreams with `hosted_web_search` run `web_search`; options without a field in the protocol are dropped. Other
-  tools that only another service can run are dropped; `mcp` and a tool that must be called are rejected.
+  tools that only another service can run are dropped; `mcp` and a tool that must be called are rejected. If a Messages
+  request has no other tool than `web_search` (Claude Code's WebSearch) and the upstream does not run it, the client
+  gets the search error `unavailable`.
 - If an upstream cannot force a tool call (`forced_tool_choice`), the choice is expressed in words. A forced tool that
   is not declared is rejected.
 - If an upstream does not support an output format (`json_schema`), the format is expressed in words:

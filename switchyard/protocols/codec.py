@@ -50,6 +50,8 @@ class SentRequest(msgspec.Struct, frozen=True):
     input_estimate: int = 0
     compacts: bool = False
     """the answer is a summary, to be given as one `Compaction` block"""
+    searches_in_vain: bool = False
+    """the client wants a search that this upstream does not run: it gets an error of the search"""
 
 
 class StreamDecoder(Protocol):

@@ -16,6 +16,7 @@ from switchyard.protocols.fold import fold, unfold
 from switchyard.protocols.ids import ReplyIds
 from switchyard.protocols.json_in_reasoning import JsonInReasoning
 from switchyard.protocols.omitted_thinking import OmittedThinking, without_omitted
+from switchyard.protocols.search_error import SearchErrorFold
 from switchyard.protocols.sse import RecordTooLarge, SseDecoder
 from switchyard.protocols.stops import StopScanner
 from switchyard.protocols.surrogates import SurrogateJoiner, without_halves
@@ -240,6 +241,8 @@ def _filters_for(sent: SentRequest, request: neutral.Request) -> list[Filter]:
         filters.append(JsonInReasoning().feed)
     if sent.compacts:
         filters.append(CompactionFold().fold)
+    if sent.searches_in_vain:
+        filters.append(SearchErrorFold(request).fold)
     return filters
 
 

@@ -133,11 +133,12 @@ class ToolResult(msgspec.Struct, frozen=True):
 
 
 class WebSearch(msgspec.Struct, frozen=True):
-    """A search that the upstream itself performed."""
+    """A search that the upstream itself performed, or with an `error` did not."""
 
     id: str
     query: str
     sources: tuple["Citation", ...] = ()
+    error: str = ""
 
 
 class Compaction(msgspec.Struct, frozen=True):

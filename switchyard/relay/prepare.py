@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from switchyard.protocols import neutral, thinking
+from switchyard.protocols import neutral, search_error, thinking
 from switchyard.protocols.capabilities import Capabilities
-from switchyard.protocols.codec import Codec, SentRequest, Target
+from switchyard.protocols.codec import BadRequest, Codec, SentRequest, Target
 from switchyard.protocols.compaction import compaction_request
 from switchyard.protocols.conversion import convert_request
 from switchyard.protocols.estimate import estimate_tokens
@@ -25,6 +25,8 @@ from switchyard.routing.lineup import Candidate
 from switchyard.settings import Upstream
 
 BYTES_PER_TOKEN = 4
+SEARCH_TOOL = b'"web_search_20'
+"""The beginning of the type of Anthropic's search tool."""
 OFF_LOOP_BYTES = 512 * 1024
 """larger bodies are converted in a thread, so that other requests are not delayed"""
 
@@ -109,9 +111,20 @@ class Preparation:
         request = self._request
         protocol = protocol_for(candidate.upstream, request.protocol)
         same = protocol == request.protocol and not request.compact_endpoint
-        if same and passthrough.passes_through(protocol, target, compacts=request.compacts):
+        passes = same and passthrough.passes_through(protocol, target, compacts=request.compacts)
+        if passes and not self._searches_in_vain(protocol, target):
             return self._passed(candidate, target, stripped)
         return self._converted(candidate, target, protocol, strips_all=stripped is None)
+
+    def _searches_in_vain(self, protocol: ProtocolName, target: Target) -> bool:
+        """True if the client wants only a search, which this upstream does not run."""
+        if self._request.protocol != "messages" or SEARCH_TOOL not in self._request.body:
+            return False
+        runs = search_error.runs_searches(protocol, target.model, target.capabilities)
+        try:
+            return not runs and search_error.is_only_a_search(self.decoded())
+        except BadRequest:
+            return False
 
     def decoded(self) -> neutral.Request:
         """The request in the neutral form. Raises BadRequest."""
@@ -149,14 +162,22 @@ class Preparation:
             asked = thinking.without_history(asked)
         if request.compact:
             asked = compaction_request(asked)
-        sent = replace(convert_request(asked, self._codecs[protocol], target), compacts=request.compact)
+        in_vain = self._searches_in_vain(protocol, target)
+        if in_vain:
+            asked = search_error.short_request(request)
+        sent = replace(
+            convert_request(asked, self._codecs[protocol], target),
+            compacts=request.compact,
+            searches_in_vain=in_vain,
+        )
+        lost = (search_error.NO_SEARCH,) if in_vain else ()
         return Prepared(
             body=sent.body,
             protocol=protocol,
             target=target,
             sent=sent,
             request=request,
-            losses=(*request.losses, *sent.losses),
+            losses=(*request.losses, *lost, *sent.losses),
             input_estimate=sent.input_estimate,
         )
 

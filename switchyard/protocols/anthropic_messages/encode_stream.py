@@ -237,7 +237,7 @@ class StreamEncoder:
         return opening + asked + self._block_stop() + self._whole_block(result)
 
     def _search_blocks(self, search: neutral.WebSearch) -> tuple[Json, Json]:
-        self._searches += 1
+        self._searches += not search.error
         return _search_blocks(search)
 
     def _finished(self, event: neutral.Finished) -> bytes:
@@ -292,7 +292,7 @@ def _citation_of(citation: neutral.Citation) -> Json:
 def _search_blocks(search: neutral.WebSearch) -> tuple[Json, Json]:
     """Another vendor's search as this vendor reports its own: the question and what was found."""
     id = new_id(FABRICATED_SEARCH_ID)
-    found = [
+    found: Json | list[Json] = [
         {
             "type": "web_search_result",
             "url": source.url,
@@ -302,6 +302,8 @@ def _search_blocks(search: neutral.WebSearch) -> tuple[Json, Json]:
         }
         for source in search.sources
     ]
+    if search.error:
+        found = {"type": "web_search_tool_result_error", "error_code": search.error}
     use = {"type": "server_tool_use", "id": id, "name": "web_search", "input": {"query": search.query}}
     return use, {"type": "web_search_tool_result", "tool_use_id": id, "content": found}
 

@@ -26,14 +26,13 @@ from switchyard.protocols.history import text_of, well_formed, without_billing_l
 from switchyard.protocols.ids import openai_call_id
 from switchyard.protocols.neutral import Loss
 from switchyard.protocols.openai_chat.fields import FIELDS, encode_search
+from switchyard.protocols.search_error import runs_searches
 from switchyard.protocols.tools.calls import encode_arguments
 from switchyard.protocols.tools.choice import Offer, lost_options, offer_tools
 from switchyard.protocols.tools.names import wire_name
 from switchyard.protocols.tools.schema import Function, fits_strict
 from switchyard.protocols.wire import Json, joined, parsed_object, text
 
-SEARCH_MODELS = "-search-"
-"""OpenAI's models that search by themselves are called so; the others refuse `web_search_options`."""
 SEARCH_OPTIONS = ("search_context_size", "user_location")
 MEDIA_BELOW = "[attachment below]"
 LOST_REASONING = "(not recorded)"
@@ -42,7 +41,7 @@ LOST_REASONING = "(not recorded)"
 def encode_request(request: neutral.Request, target: Target) -> SentRequest:
     """Raises BadRequest when the meaning of the request would be lost."""
     capabilities = target.capabilities
-    searches = capabilities.hosted_web_search and SEARCH_MODELS in target.model
+    searches = runs_searches("chat", target.model, capabilities)
     offer = offer_tools(request, capabilities, custom=capabilities.custom_tools, searches=searches)
     losses = lost_options(offer, SEARCH_OPTIONS)
     messages = MessageEncoder(capabilities, offer.names, losses, target.issuer).encode(
