@@ -8,11 +8,14 @@ from typing import Any
 
 from switchyard.protocols import neutral
 from switchyard.protocols.capabilities import Capabilities
+from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.effort import UNKNOWN_EFFORT
+from switchyard.protocols.errors.table import THREAD_NOT_FOUND
 from switchyard.protocols.fields import (
     NO_EFFORT,
     NO_FIELD,
     NOT_TAKEN,
+    NOTHING,
     Field,
     effort,
     flag,
@@ -26,7 +29,7 @@ from switchyard.protocols.fields import (
 from switchyard.protocols.sessions import session_in_user_id
 from switchyard.protocols.tools.choice import MCP
 from switchyard.protocols.tools.schema import fits_strict
-from switchyard.protocols.wire import Json, bad_field, entries, fields
+from switchyard.protocols.wire import Json, bad_field, entries, fields, text
 
 MAX_USER_ID = 256
 HIGHEST_TEMPERATURE = 1.0
@@ -73,6 +76,14 @@ def _servers(value: object, _: str) -> tuple[neutral.HostedTool, ...]:
     return tuple(neutral.HostedTool(MCP, server) for server in entries(value) if isinstance(server, dict))
 
 
+def _no_thread(value: object, path: str) -> None:
+    """Clients send the whole conversation once they know that this part of it is not held here."""
+    given = fields(value)
+    if value not in NOTHING and given.get("type") != "create":
+        id = text(given.get("previous_message_id"))
+        raise BadRequest(f"{path}: no conversation is held for message {id!r}", path, THREAD_NOT_FOUND)
+
+
 FIELDS = (
     Field("model", "model"),
     Field("messages", "messages"),
@@ -104,6 +115,7 @@ FIELDS = (
     ),
     Field("", "include_usage", note="always sent"),
     Field("", "compact", note="a summary is requested in words"),
+    Field("thread", decode=_no_thread, loss="no conversation is held here; send all messages"),
     Field("cache_control", note="cache marks are set again"),
     *(
         Field("", name, loss=NO_FIELD)

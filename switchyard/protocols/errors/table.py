@@ -83,6 +83,10 @@ TABLE: Mapping[ErrorType, Rows] = {
 `rate_limit_exceeded` and unknown ones, and stops at the others."""
 
 
+THREAD_NOT_FOUND = "thread_not_found"
+"""The code by which Anthropic's SDKs learn that they must send the whole conversation."""
+
+
 def encode_error(protocol: ProtocolName, error: WireError) -> tuple[int, bytes]:
     """Status and body for the client."""
     row = _row(protocol, error)
@@ -117,7 +121,8 @@ def _body(protocol: ProtocolName, row: Row, error: WireError) -> Json:
     if protocol == "messages":
         overflow = error.type is ErrorType.CONTEXT_OVERFLOW
         message = context_sentence(error) if overflow else error.message
-        return {"type": "error", "error": {"type": row.type, "message": message}}
+        details = {"details": {"error_code": error.code}} if error.code == THREAD_NOT_FOUND else {}
+        return {"type": "error", "error": {"type": row.type, "message": message, **details}}
     code = row.code or error.code or None
     return {"error": {"message": error.message, "type": row.type, "param": error.param or None, "code": code}}
 
