@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from switchyard.protocols import neutral
 from switchyard.protocols.arguments import Arguments, EndlessBlank
+from switchyard.protocols.errors.decode import NO_EXPLANATION
 from switchyard.protocols.errors.table import broken_answer
 from switchyard.protocols.neutral import StopReason, WireError
 from switchyard.protocols.stop_reasons import stop_reason_of
@@ -31,7 +32,8 @@ CUT_OFF = broken_answer("the upstream's stream ended before its answer was compl
 NAMELESS = broken_answer("the upstream called a tool without naming it")
 BLANK = broken_answer("the upstream sent endless whitespace as the arguments of a tool call")
 BROKEN_OFF = broken_answer("the upstream broke off its answer")
-UNEXPLAINED = broken_answer("the upstream reported an error without an explanation")
+SECOND_ANSWER = broken_answer("the upstream began a second answer before the first was complete")
+UNEXPLAINED = broken_answer(NO_EXPLANATION)
 
 SHOWN_CHARS = 60
 
@@ -125,6 +127,7 @@ class Walk:
         "_seal",
         "_waiting",
         "events",
+        "has_content",
         "is_over",
         "is_started",
         "live",
@@ -132,7 +135,7 @@ class Walk:
 
     def __init__(self, seal: Seal | None = None) -> None:
         self.events: list[neutral.Event] = []
-        self.is_started = self.is_over = False
+        self.is_started = self.is_over = self.has_content = False
         self.live: Draft | None = None
         self._waiting: list[Draft] = []
         self._calls = 0
@@ -200,6 +203,9 @@ class Walk:
     def lose(self, field: str, why: str) -> None:
         """Something of the answer that no client of another protocol can get; reported at its end."""
         self._losses[neutral.Loss(field, why)] = None
+
+    def lose_unknown(self, kind: str) -> None:
+        self.lose(f"content.{kind[:SHOWN_CHARS]}", "no other protocol has content of this type")
 
     def skip_nameless_call(self) -> None:
         """Without any other call the answer is an error: its client would wait for the result of none."""
@@ -342,7 +348,7 @@ class Walk:
             return
         if not self.is_started:
             self.start()
-        self.live = draft
+        self.live, self.has_content = draft, True
         self.events.append(neutral.BlockStarted(block))
         if isinstance(block, neutral.Refusal):
             self._has_refused = True

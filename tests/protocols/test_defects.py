@@ -25,6 +25,7 @@ from switchyard.protocols.neutral import ErrorType, StopReason
 from switchyard.protocols.openai_responses.encode_stream import DECLINED
 from switchyard.protocols.sse import Record
 from tests.protocols.anthropic_messages.script import MST, PING, args, bd, be, bs, md, ms, sig, thought
+from tests.protocols.anthropic_messages.script import record as event
 from tests.protocols.openai_chat import chunks as c
 from tests.protocols.openai_responses import streams as r
 from tests.protocols.sdks import Said, parsed, said_to
@@ -629,6 +630,24 @@ CHAT = {
         text="a",
         usage=(7, 2161, 100),
     ),
+    "an unknown part": Case(
+        c.delta(content=[{"type": "text", "text": "Hi"}, {"type": "image_url", "image_url": {"url": "u"}}])
+        + END,
+        text="Hi",
+        losses=("content.image_url",),
+    ),
+    "an error without a message": Case(
+        c.text("a") + c.record({"error": {"message": None, "type": "server_error"}}),
+        text="a",
+        stop=None,
+        broke="without an explanation (server_error)",
+    ),
+    "an error with an empty message": Case(
+        c.text("a") + c.record({"error": {"message": "", "code": 500}}),
+        text="a",
+        stop=None,
+        broke="without an explanation (500)",
+    ),
 }
 
 # --- Messages upstreams -------------------------------------------------------
@@ -883,6 +902,93 @@ MESSAGES = {
         ms() + bs(0, "text") + half(bd(0, "a<") + bd(0, "b")) + be(0) + DONE,
         text="a\ufffdb",
         losses=("content",),
+    ),
+    "a second answer before the first is complete": Case(
+        ms() + bs(0, "text") + bd(0, "Hel") + ms(id="msg_2") + bs(0, "text") + bd(0, "Hello") + be(0) + DONE,
+        text="Hel",
+        stop=None,
+        broke="second answer",
+    ),
+    "a second answer after the first": Case(
+        ms() + HI + md("end_turn", OUT) + ms(id="msg_2") + bs(0, "text") + bd(0, "Ho") + be(0) + DONE,
+        text="Hi",
+    ),
+    "a second answer after a call": Case(
+        ms() + bs(0, "tool_use") + args(0, "{}") + be(0) + USE.replace(MST, b"") + ms(id="msg_2") + HI + DONE,
+        calls=(("f", {}),),
+        stop=CALLED,
+    ),
+    "a second start before any content": Case(ms() + ms(id="msg_2") + HI + DONE, text="Hi"),
+    "an unknown block": Case(
+        ms()
+        + bs(0, "hologram", text="boo")
+        + bd(0, "boo")
+        + be(0)
+        + bs(1, "text")
+        + bd(1, "Hi")
+        + be(1)
+        + DONE,
+        text="Hi",
+        losses=("content.hologram",),
+    ),
+    "an unknown block between pieces of a text": Case(
+        ms()
+        + bs(0, "text")
+        + bd(0, "H")
+        + bs(1, "hologram")
+        + bd(1, "boo")
+        + be(1)
+        + bd(0, "i")
+        + be(0)
+        + DONE,
+        text="Hi",
+        losses=("content.hologram",),
+    ),
+    "another tool of the upstream": Case(
+        ms()
+        + bs(0, "server_tool_use", id="s", name="web_fetch", input={})
+        + args(0, "{}")
+        + be(0)
+        + bs(1, "web_fetch_tool_result", tool_use_id="s", content={})
+        + be(1)
+        + bs(2, "text")
+        + bd(2, "Hi")
+        + be(2)
+        + DONE,
+        text="Hi",
+        losses=("content.web_fetch", "content.web_fetch_tool_result"),
+    ),
+    "a delta without a type": Case(
+        ms()
+        + bs(0, "text")
+        + event({"type": "content_block_delta", "index": 0, "delta": {"text": "Hi"}})
+        + be(0)
+        + DONE,
+        text="Hi",
+    ),
+    "an unknown event with content": Case(
+        ms()
+        + HI
+        + event({"type": "content_block_extra", "index": 0, "delta": {"type": "x", "text": "boo"}})
+        + DONE,
+        text="Hi",
+        losses=("content.content_block_extra",),
+    ),
+    "an error without a message": Case(
+        ms() + HI + event({"type": "error", "error": {"type": "overloaded_error"}}),
+        text="Hi",
+        stop=None,
+        broke="without an explanation (overloaded_error)",
+        error=ErrorType.OVERLOADED,
+    ),
+    "an error with nothing": Case(
+        ms() + HI + event({"type": "error"}), text="Hi", stop=None, broke="without an explanation"
+    ),
+    "an error with an empty message": Case(
+        ms() + HI + event({"type": "error", "error": {"type": "api_error", "message": " "}}),
+        text="Hi",
+        stop=None,
+        broke="without an explanation (api_error)",
     ),
 }
 
@@ -1181,6 +1287,46 @@ RESPONSES = {
         ),
         text="Hi",
         usage=(7, 2161, 100),
+    ),
+    "a second answer before the first is complete": Case(
+        r.created() + r.said(0, "Hel") + r.created("resp_2") + r.said(0, "Hello") + r.ended(),
+        text="Hel",
+        stop=None,
+        broke="second answer",
+    ),
+    "a second start before any content": Case(
+        r.created() + r.created("resp_2") + r.said(0, "Hi") + r.ended(), text="Hi"
+    ),
+    "the start repeated": Case(
+        r.created() + r.said(0, "H") + r.created() + r.said(0, "i") + r.ended(), text="Hi"
+    ),
+    "an unknown item": Case(
+        r.created() + r.done(0, type="image_generation_call", result="x") + r.said(1, "Hi") + r.ended(),
+        text="Hi",
+        losses=("content.image_generation_call",),
+    ),
+    "an unknown part": Case(
+        r.created()
+        + r.said(0, "Hi")
+        + r.done(0, type="message", content=[{"type": "output_text", "text": "Hi"}, {"type": "output_audio"}])
+        + r.ended(),
+        text="Hi",
+        losses=("content.output_audio",),
+    ),
+    "an error without a message": Case(
+        r.created() + r.said(0, "Hi") + r.event("error", code="server_error", message=None),
+        text="Hi",
+        stop=None,
+        broke="without an explanation (server_error)",
+    ),
+    "a failure without a message": Case(
+        r.created()
+        + r.said(0, "Hi")
+        + r.ended("failed", error={"code": "rate_limit_exceeded", "message": ""}),
+        text="Hi",
+        stop=None,
+        broke="without an explanation (rate_limit_exceeded)",
+        error=ErrorType.RATE_LIMIT,
     ),
 }
 

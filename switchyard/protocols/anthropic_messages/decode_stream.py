@@ -28,7 +28,7 @@ from switchyard.protocols.sse import Record
 from switchyard.protocols.stop_reasons import is_broken
 from switchyard.protocols.tools.calls import restore_call
 from switchyard.protocols.usage import usage_of_anthropic
-from switchyard.protocols.walk import BROKEN_OFF, Block, CallDraft, Draft, Walk
+from switchyard.protocols.walk import BROKEN_OFF, SECOND_ANSWER, Block, CallDraft, Draft, Walk
 from switchyard.protocols.wire import Json, decode_object, fields, parsed_object, text
 
 NO_MESSAGE = broken_answer("the upstream's reply is not a message")
@@ -78,6 +78,8 @@ class StreamDecoder:
         self._walk = Walk()
         self._words: dict[str, dict[int, Draft]] = {TEXT: {}, THINKING: {}}
         self._calls: dict[int, CallDraft] = {}
+        self._unknown: set[int] = set()
+        self._id: object = None
         self._search_of: dict[int, str] = {}
         self._queries: dict[str, str] = {}
         self._usage: neutral.Usage | None = None
@@ -107,6 +109,8 @@ class StreamDecoder:
             handler(self, event)
         elif event.error:
             self._on_error(event)
+        elif event.delta or event.content_block:
+            self._walk.lose_unknown(event.type)
         return self._walk.taken()
 
     def close(self) -> list[neutral.Event]:
@@ -129,6 +133,14 @@ class StreamDecoder:
 
     def _on_start(self, event: WireEvent) -> None:
         message = event.message or {}
+        if self._walk.has_content and message.get("id") != self._id:
+            # two answers in a row are never one
+            if self._stop is None:
+                self._walk.fail(SECOND_ANSWER)
+            else:
+                self._finish()
+            return
+        self._id = message.get("id")
         self._note_usage(message.get("usage"))
         self._walk.start(message.get("id"), message.get("model"), self._usage)
 
@@ -168,9 +180,14 @@ class StreamDecoder:
 
     def _on_block_start(self, event: WireEvent) -> None:
         block = event.content_block or {}
-        start = _STARTS.get(str(block.get("type")))
+        kind = text(block.get("type"))
+        start = _STARTS.get(kind)
+        self._unknown.discard(event.index)
         if start is not None:
             start(self, event.index, block)
+        elif kind:
+            self._unknown.add(event.index)
+            self._walk.lose_unknown(kind)
 
     def _start_text(self, index: int, block: Json) -> None:
         self._walk.add(self._opened(index, TEXT), text(block.get("text")))
@@ -220,6 +237,9 @@ class StreamDecoder:
             given = block.get("input")
             self._search_of[index] = id = text(block.get("id"))
             self._queries[id] = msgspec.json.encode(given).decode() if given else ""
+        else:
+            self._unknown.add(index)
+            self._walk.lose_unknown(text(block.get("name")))
 
     def _start_search_result(self, index: int, block: Json) -> None:
         id = text(block.get("tool_use_id"))
@@ -229,13 +249,18 @@ class StreamDecoder:
 
     def _on_block_delta(self, event: WireEvent) -> None:
         delta = event.delta
-        if delta is None:
+        if delta is None or event.index in self._unknown:
             return
+        kind = delta.type or _kind_of(delta)
         piece = delta.text or delta.thinking or delta.partial_json
         if not piece:
             self._take_other(event.index, delta)
-        elif (words := self._words.get(delta.type)) is not None:
-            self._walk.add(words.get(event.index) or self._opened(event.index, delta.type), piece)
+        elif (words := self._words.get(kind)) is not None:
+            self._walk.add(words.get(event.index) or self._opened(event.index, kind), piece)
+        elif kind == "input_json_delta":
+            self._take_arguments(event.index, piece)
+        else:
+            self._walk.lose_unknown(kind)
 
     def _take_arguments(self, index: int, piece: str) -> None:
         call = self._calls.get(index)
@@ -260,6 +285,7 @@ class StreamDecoder:
     def _on_block_stop(self, event: WireEvent) -> None:
         index = event.index
         self._search_of.pop(index, None)
+        self._unknown.discard(index)
         for drafts in self._words.values():
             if (draft := drafts.pop(index, None)) is not None:
                 self._walk.finish_draft(draft)
@@ -270,6 +296,11 @@ class StreamDecoder:
         call.gives_way = True
         call.is_done = call.arguments.is_valid()
         self._walk.advance()
+
+
+def _kind_of(delta: WireDelta) -> str:
+    """Of a delta without a type."""
+    return TEXT if delta.text else THINKING if delta.thinking else "input_json_delta"
 
 
 _HANDLERS: Mapping[str, Callable[[StreamDecoder, WireEvent], None]] = {

@@ -19,6 +19,7 @@ from switchyard.protocols.errors.token_limits import (
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.wire import json_text, parsed
 
+NO_EXPLANATION = "the upstream reported an error without an explanation"
 MAX_MESSAGE_LENGTH = 2000
 MAX_READ_LENGTH = 8000
 """so much of a message, or of a page that stands for one, is looked at: patterns take their time over more"""
@@ -89,7 +90,7 @@ def decode_error(status: int, body: bytes) -> WireError:
         if isinstance(document, dict)
         else _Reported(_plain_text(body))
     )
-    if not reported.message:
+    if not reported.message.strip():
         reported = replace(reported, message=_status_message(status))
     return _judged(reported, status, document)
 
@@ -237,12 +238,21 @@ def _judged(reported: _Reported, status: int, body: object) -> WireError:
     type = type_of(Report(reported.names, words, reported.param, wait), status)
     error = WireError(
         type=type,
-        message=_presentable(reported.message),
+        message=_presentable(reported.message) if reported.message.strip() else _unexplained(reported.names),
         status=status if status >= 400 else TYPE_STATUSES[type],
         code=reported.code,
         param=reported.param,
     )
     return _with_numbers(error if type in ABOUT_REQUEST else _with_wait(error, hints), reported)
+
+
+def _unexplained(names: tuple[str, ...]) -> str:
+    known = ", ".join(dict.fromkeys(name for name in names if name not in ("", "error")))
+    return f"{NO_EXPLANATION} ({known})" if known else NO_EXPLANATION
+
+
+def is_unexplained(error: WireError) -> bool:
+    return error.message.startswith(NO_EXPLANATION)
 
 
 def _with_wait(error: WireError, hints: BodyHints) -> WireError:

@@ -216,9 +216,11 @@ class StreamDecoder:
     def _take_words(self, text: str, kind: str) -> None:
         if kind == "text":
             self._take_text(text)
-        else:
+        elif kind in KINDS:
             self._received[kind].append(text)
             self._walk.say(KINDS[kind], text)
+        else:
+            self._walk.lose_unknown(kind)
 
     def _take_text(self, text: str) -> None:
         self._texts.append(text)

@@ -123,8 +123,10 @@ def parts_of(content: object) -> Iterator[tuple[str, str]]:
                 yield "thinking", _thinking_text(part)
             elif part.get("type") == "refusal":
                 yield "refusal", text(part.get("refusal"))
-            else:
-                yield "text", text(part.get("text"))
+            elif words := text(part.get("text")):
+                yield "text", words
+            elif (kind := text(part.get("type"))) not in ("", "text", "output_text"):
+                yield kind, ""
 
 
 def citations_in(annotations: object) -> Iterator[neutral.Citation]:

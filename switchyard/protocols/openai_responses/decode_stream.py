@@ -26,7 +26,7 @@ from switchyard.protocols.sse import Record
 from switchyard.protocols.stop_reasons import incomplete_reason
 from switchyard.protocols.tools.calls import restore_call
 from switchyard.protocols.usage import usage_of_openai
-from switchyard.protocols.walk import UNEXPLAINED, CallDraft, Draft, Walk
+from switchyard.protocols.walk import SECOND_ANSWER, UNEXPLAINED, CallDraft, Draft, Walk
 from switchyard.protocols.wire import UNREADABLE, Json, entries, fields, parsed, text
 
 TEXT_DELTA = "response.output_text.delta"
@@ -41,6 +41,7 @@ UNFINISHED = {
 }
 """What the status of a final response must not be."""
 
+EMPTY_PARTS = frozenset({"output_text", "text", "refusal", "reasoning_text", "summary_text"})
 WordKind = Literal["text", "refusal", "thinking"]
 WORDS: Mapping[str, tuple[WordKind, str]] = {
     "response.output_text": ("text", ""),
@@ -103,6 +104,7 @@ class StreamDecoder:
     def __init__(self, sent: SentRequest) -> None:
         self._sent = sent
         self._walk = Walk()
+        self._id: object = None
         self._types: dict[int, str] = {}
         self._index_of_id: dict[str, int] = {}
         self._index_of_call: dict[str, int] = {}
@@ -166,7 +168,13 @@ class StreamDecoder:
 
     def _on_created(self, event: WireEvent) -> None:
         response = event.response or {}
-        self._walk.start(response.get("id"), response.get("model"))
+        id = response.get("id")
+        if event.type == "response.created":
+            if self._walk.has_content and id != self._id:
+                self._walk.fail(SECOND_ANSWER)
+                return
+            self._id = id
+        self._walk.start(id, response.get("model"))
 
     def _on_added(self, event: WireEvent) -> None:
         item = event.item or {}
@@ -240,6 +248,8 @@ class StreamDecoder:
         elif type in _WHOLE_BLOCKS and index not in self._reported_whole:
             self._reported_whole.add(index)
             self._walk.add_whole(_WHOLE_BLOCKS[type](item))
+        elif type and type not in _WHOLE_BLOCKS:
+            self._walk.lose_unknown(type)
 
     def _message_done(self, index: int, item: Json) -> None:
         for position, part in enumerate(map(fields, entries(item.get("content")))):
@@ -258,6 +268,8 @@ class StreamDecoder:
                     self._cite(words, fields(annotation))
             case "refusal" if part.get("refusal"):
                 self._complete(self._words_of(index, "refusal"), position, text(part.get("refusal")))
+            case str(kind) if kind not in EMPTY_PARTS:
+                self._walk.lose_unknown(kind)
 
     def _reasoning_done(self, index: int, item: Json) -> None:
         words = self._words.get((index, "thinking"))

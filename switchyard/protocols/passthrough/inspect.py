@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from switchyard.protocols.errors.decode import decode_embedded_error, decode_error
+from switchyard.protocols.errors.decode import decode_embedded_error, decode_error, is_unexplained
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
 from switchyard.protocols.openai_chat import wire as chat
@@ -34,7 +34,7 @@ class RecordSummary(msgspec.Struct, frozen=True):
     `content`: the model has begun to answer (the commit point). `opens`: it has opened a block that may be filled much
     later. `finished`: the protocol's regular end.
     `signature`: opaque continuity data that this record carries. `is_odd`: the error has no form of this protocol,
-    so that its programs would not take it for one.
+    so that its programs would not take it for one, or no words. `begins`: the id of the answer that begins here.
     """
 
     content: bool = False
@@ -46,6 +46,7 @@ class RecordSummary(msgspec.Struct, frozen=True):
     stop_reason: StopReason | None = None
     is_odd: bool = False
     opens: bool = False
+    begins: str | None = None
 
 
 class WholeSummary(msgspec.Struct, frozen=True):
@@ -105,7 +106,8 @@ def _messages_summary(record: Record) -> RecordSummary:
         error = named or event or record.data.decode("utf-8", "replace")
         reported = decode_embedded_error({"type": "error", "error": error}) if error else None
         # programs find errors by the event line alone
-        return RecordSummary(error=reported or UNEXPLAINED, is_odd=record.event != "error")
+        found = reported or UNEXPLAINED
+        return RecordSummary(error=found, is_odd=record.event != "error" or is_unexplained(found))
     reader = MESSAGES_EVENTS.get(type)
     return NOTHING if event is None or reader is None else reader(event)
 
@@ -130,7 +132,8 @@ def _messages_block(event: Json) -> RecordSummary:
 
 def _messages_start(event: Json) -> RecordSummary:
     message = fields(event.get("message"))
-    return RecordSummary(usage=_messages_usage(message), model=_model(message))
+    begins = text(message.get("id")) or None
+    return RecordSummary(usage=_messages_usage(message), model=_model(message), begins=begins)
 
 
 def _messages_end(event: Json) -> RecordSummary:
@@ -190,7 +193,7 @@ def _chat_error(record: Record, *, is_odd: bool = True) -> RecordSummary:
         return RecordSummary(error=decode_error(BAD_GATEWAY, record.data.strip()), is_odd=is_odd)
     event = parsed(record.data)
     error = decode_embedded_error(event) if isinstance(event, dict) else None
-    return RecordSummary(error=error, is_odd=is_odd and error is not None)
+    return RecordSummary(error=error, is_odd=error is not None and (is_odd or is_unexplained(error)))
 
 
 def _chat_has_content(choice: chat.Choice) -> bool:
@@ -234,7 +237,8 @@ def _responses_error(record: Record, event: Json | None) -> RecordSummary:
         error = decode_embedded_error({"error": message}) if is_error else None
         return RecordSummary(error=error, is_odd=is_error)
     is_bare = record.event == "error" and "error" not in event
-    return RecordSummary(error=decode_embedded_error({"error": event} if is_bare else event))
+    error = decode_embedded_error({"error": event} if is_bare else event)
+    return RecordSummary(error=error, is_odd=error is not None and is_unexplained(error))
 
 
 def _responses_start(event: Json) -> RecordSummary:

@@ -9,6 +9,7 @@ from switchyard.protocols.codec import Codec
 from switchyard.protocols.passthrough.inspect import INSPECTORS, RecordSummary
 from switchyard.protocols.passthrough.model_name import StreamRenamer
 from switchyard.protocols.sse import MAX_RECORD_BYTES, PIECE_COST, Record, RecordTooLarge, SseDecoder
+from switchyard.protocols.walk import SECOND_ANSWER
 
 BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
 FORGOTTEN_ENDS = {
@@ -40,6 +41,7 @@ class PassthroughStream:
         self._opening = b""
         self._stop_reported = False
         self._failed_oddly = False
+        self._id: str | None = None
         self.work_begun = False
         self.content_begun = False
         self.finished = False
@@ -115,7 +117,7 @@ class PassthroughStream:
         return self.failed is None or self._failed_oddly or self._codec.protocol == "responses"
 
     def _pass(self, records: bytes) -> bytes:
-        deltas = self._unseen(records) if self.content_begun else 0
+        deltas = self._unseen(records) if self.content_begun and not self._failed_oddly else 0
         if deltas:
             self.records += deltas
         else:
@@ -180,6 +182,8 @@ class PassthroughStream:
             self._renamer.learn(raw, summary.model)
         if summary.usage is not None:
             self.usage = summary.usage if self.usage is None else self.usage.merged(summary.usage)
+        if summary.begins is not None:
+            self._note_beginning(summary.begins)
         if summary.signature is not None:
             self.signatures.append(summary.signature)
         if summary.error is not None and self.failed is None and not self.finished:
@@ -189,6 +193,12 @@ class PassthroughStream:
         self.content_begun = self.content_begun or summary.content
         self.work_begun = self.work_begun or summary.opens or self.content_begun
         self.finished = self.finished or summary.finished
+
+    def _note_beginning(self, id: str) -> None:
+        """Two answers in a row are never one: a client would take both for its answer."""
+        if self._id is not None and id != self._id and self.content_begun and not self._stop_reported:
+            self.failed, self._failed_oddly = SECOND_ANSWER, True
+        self._id = id
 
 
 def _end_of_records(last: bytes, chunk: bytes) -> int:

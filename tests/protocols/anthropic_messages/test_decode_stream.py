@@ -69,6 +69,10 @@ HI = bs(0, "text") + bd(0, "Hi") + be(0)
 END = md("end_turn", OUT) + MST
 USE_END = md("tool_use", OUT) + MST
 FOREIGN_CITATION = Loss("citations", "only sources on the web can be cited in another protocol")
+OTHER_WORK = tuple(
+    Loss(f"content.{name}", "no other protocol has content of this type")
+    for name in ("code_execution", "code_execution_tool_result")
+)
 UNKNOWN_REASON = Loss("stop_reason", "'tired' is not known: the answer counts as complete")
 
 
@@ -455,7 +459,7 @@ CASES: dict[str, tuple[bytes, list[neutral.Event]]] = {
         + bd(2, "Hi")
         + be(2)
         + END,
-        [START, *text("Hi"), Finished(StopReason.END_TURN, USED)],
+        [START, *text("Hi"), Finished(StopReason.END_TURN, USED, losses=OTHER_WORK)],
     ),
 }
 

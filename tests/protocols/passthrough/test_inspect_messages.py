@@ -30,7 +30,7 @@ OVERLOADED = WireError(ErrorType.OVERLOADED, "busy", 529)
 BOOM = WireError(ErrorType.SERVER, "boom", 500)
 
 SUMMARIES: dict[str, tuple[bytes, RecordSummary]] = {
-    "the start": (ms(7), RecordSummary(usage=Usage(input=7, output=1), model="m")),
+    "the start": (ms(7), RecordSummary(usage=Usage(input=7, output=1), model="m", begins="msg_1")),
     "a ping": (PING, RecordSummary()),
     "an empty text": (bs(0, "text"), RecordSummary(opens=True)),
     "an empty thinking": (bs(0, "thinking"), RecordSummary(opens=True)),

@@ -367,3 +367,44 @@ def test_of_usage_that_nobody_asked_for_only_the_record_that_reports_nothing_els
     out = b"".join(passthrough.feed(stream[at : at + size]) for at in range(0, len(stream), size))
     assert out == opening + CHAT_STREAM + b"data: [DONE]\n\n"
     assert passthrough.usage == Usage(input=3, output=2)
+
+
+SECOND = MESSAGES_STREAM[: MESSAGES_STREAM.index(b"event: content_block_stop")]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 100_000])
+def test_a_second_answer_in_one_stream_is_a_clear_error(size: int) -> None:
+    again = SECOND.replace(b"msg_1", b"msg_2").replace(b": a comment\n\n", b"")
+    out, seen = run(MESSAGES, SECOND + again, size)
+    assert out == SECOND.replace(b'"theirs"', b'"asked"')
+    assert seen.failed is not None and "second answer" in seen.failed.message
+    out += seen.break_off(seen.failed)
+    said = said_to("messages", out)
+    assert (said.text, said.error) == ("Hé 中", ("api_error", seen.failed.message))
+
+
+def test_a_start_repeated_with_its_id_changes_nothing() -> None:
+    start = MESSAGES_STREAM[: MESSAGES_STREAM.index(b"event: content_block_start")]
+    out, seen = run(MESSAGES, SECOND + start + MESSAGES_STREAM[len(SECOND) :], 7)
+    assert seen.finished and seen.failed is None and out.count(b"message_start") == 4
+
+
+UNEXPLAINED: list[tuple[ProtocolName, bytes]] = [
+    ("messages", b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error"}}\n\n'),
+    ("messages", b'event: error\ndata: {"type":"error","error":{"type":"api_error","message":" "}}\n\n'),
+    ("messages", b'event: error\ndata: {"type":"error"}\n\n'),
+    ("chat", b'data: {"error":{"message":null,"code":500}}\n\n'),
+    ("chat", b'data: {"error":{"message":"","type":"server_error"}}\n\n'),
+    ("responses", b'event: error\ndata: {"type":"error","code":"server_error","message":""}\n\n'),
+]
+
+
+@pytest.mark.parametrize(("protocol", "record"), UNEXPLAINED)
+def test_an_error_without_a_message_reaches_the_client_with_one(
+    protocol: ProtocolName, record: bytes
+) -> None:
+    begun = RESPONSES_STREAM[: RESPONSES_STREAM.index(b"\n\n") + 2] if protocol == "responses" else b""
+    out, seen = run(CODECS[protocol], begun + record, 7)
+    assert record not in out and seen.failed is not None and seen.owes_an_end
+    said = said_to(protocol, out + seen.break_off(seen.failed))
+    assert said.error is not None and "without an explanation" in said.error[1]
