@@ -86,7 +86,8 @@ async def within_window(
     target: Target, candidate: Candidate, request: ClientRequest, preparation: Preparation
 ) -> Target:
     """The target with its answers limited to what the prompt leaves of the window."""
-    window, asked = candidate.upstream.context_window, request.summary.max_tokens or UNSTATED_ANSWER
+    ruled = None if candidate.ruled is None else candidate.ruled.rule.max_tokens
+    window, asked = candidate.upstream.context_window, ruled or request.summary.max_tokens or UNSTATED_ANSWER
     if not window or (len(request.body) // BYTES_PER_TOKEN + asked <= window and MEDIA not in request.body):
         return target
     try:

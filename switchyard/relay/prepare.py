@@ -17,7 +17,9 @@ from switchyard.protocols.conversion import convert_request
 from switchyard.protocols.estimate import estimate_tokens
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.passthrough import prepare as passthrough
+from switchyard.protocols.passthrough.peek import watched_members
 from switchyard.protocols.presets import capabilities_of
+from switchyard.protocols.request_changes import with_changes
 from switchyard.protocols.tools.names import unique_names
 from switchyard.relay.signatures import CallLedger
 from switchyard.relay.values import ClientRequest
@@ -76,6 +78,9 @@ def _capabilities(kind: str, base_url: str, protocol: ProtocolName, overrides: b
     return capabilities_of(kind, base_url, protocol, msgspec.json.decode(overrides))
 
 
+Changes = tuple[neutral.Effort | None, int | None]
+"""the effort and the limit that a rule sets"""
+
 Recall = Callable[[ClientRequest, str], ClientRequest]
 """The request with what it only names, but for what the upstream of this issuer knows itself."""
 
@@ -99,6 +104,7 @@ class Preparation:
         self._codecs = codecs
         self._calls = calls or CallLedger()
         self._neutral: neutral.Request | None = None
+        self._changed: dict[Changes, Preparation] = {}
         self._prompt_tokens: int | None = None
 
     def prepare(
@@ -108,6 +114,8 @@ class Preparation:
 
         Raises BadRequest where the meaning of the request would be lost.
         """
+        if (changes := _changes_of(candidate)) is not None:
+            return self._under(changes).prepare(replace(candidate, ruled=None), target, stripped)
         request = self._request
         protocol = protocol_for(candidate.upstream, request.protocol)
         same = protocol == request.protocol and not request.compact_endpoint
@@ -125,6 +133,14 @@ class Preparation:
             return not runs and search_error.is_only_a_search(self.decoded())
         except BadRequest:
             return False
+
+    def _under(self, changes: Changes) -> "Preparation":
+        """The preparation of the request with the changes of a rule. Raises BadRequest."""
+        if changes not in self._changed:
+            self._changed[changes] = Preparation(
+                _changed(self._request, changes), self._codecs, self._recall, self._calls
+            )
+        return self._changed[changes]
 
     def decoded(self) -> neutral.Request:
         """The request in the neutral form. Raises BadRequest."""
@@ -199,3 +215,20 @@ class Preparation:
             losses=passed.losses,
             input_estimate=len(passed.body) // BYTES_PER_TOKEN,
         )
+
+
+def _changes_of(candidate: Candidate) -> Changes | None:
+    rule = None if candidate.ruled is None else candidate.ruled.rule
+    if rule is None or (rule.effort is None and rule.max_tokens is None):
+        return None
+    return rule.effort, rule.max_tokens
+
+
+def _changed(request: ClientRequest, changes: Changes) -> ClientRequest:
+    """The request as if the client had sent it so. Raises BadRequest."""
+    try:
+        body = with_changes(request.protocol, request.body, *changes)
+        summary = replace(request.summary, members=watched_members(body))
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise BadRequest(f"the request body cannot be read: {str(error)[:120]}") from None
+    return replace(request, body=body, summary=summary)

@@ -183,3 +183,20 @@ def test_an_upstream_that_a_rule_excludes_is_named_where_nothing_can_answer(tmp_
             answered = send(daemon)
     assert '"a": rule 1 allows only b' in error_of("messages", answered)["message"]
     assert a.requests == []
+
+
+@pytest.mark.parametrize("protocol", ["messages", "chat"])
+def test_effort_and_limit_of_a_rule_reach_its_upstream_only(tmp_path: Path, protocol: Protocol) -> None:
+    broken = fixed(whole(503, b'{"error": {"message": "down"}}'))
+    with ScriptedUpstream(broken) as local, ScriptedUpstream(say("main")) as main:
+        entries = [upstream("main", main.url), upstream("local", local.url, protocol)]
+        rule = {"upstreams": ["local"], "effort": "low", "max_tokens": 2000}
+        with Daemon(tmp_path, settings(*entries, routes=[rule])) as daemon:
+            send(daemon, max_tokens=9000, output_config={"effort": "high"}, thinking={"type": "adaptive"})
+    (ruled,), (plain,) = local.requests, main.requests
+    effort = (
+        ruled.json["output_config"]["effort"] if protocol == "messages" else ruled.json["reasoning_effort"]
+    )
+    limit = ruled.json.get("max_tokens") or ruled.json["max_completion_tokens"]
+    assert (effort, limit) == ("low", 2000)
+    assert (plain.json["output_config"]["effort"], plain.json["max_tokens"]) == ("high", 9000)
