@@ -26,6 +26,7 @@ from switchyard.protocols.presets import ROWS, UNKNOWN  # noqa: E402
 from switchyard.schema import json_schema  # noqa: E402
 from switchyard.settings import (  # noqa: E402
     Activation,
+    BodyChanges,
     Budget,
     Condition,
     Failover,
@@ -44,6 +45,7 @@ SECTIONS: tuple[tuple[type[msgspec.Struct], str, str], ...] = (
     (Upstream, "upstreams", "Each item of the list `upstreams` is one upstream."),
     (TimeoutOverrides, "timeouts", "For all upstreams, and as `timeouts` of one upstream."),
     (Activation, "activation", "`activation` of an upstream."),
+    (BodyChanges, "body", "`body` of an upstream: applied last, to passed-through and converted requests."),
     (
         Budget,
         "budget",

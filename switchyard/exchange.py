@@ -72,6 +72,8 @@ class Attempt(msgspec.Struct):
     ended: float | None = None
     failure: Failure | None = None
     verdict: str = ""
+    body: str = ""
+    """what its entry sets and removes in the body"""
     unlikely: str = ""
     """why the upstream probably does not serve the model: then its error says little"""
     answer_protocol: ProtocolName | None = None

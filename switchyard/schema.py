@@ -121,6 +121,10 @@ FIELDS: dict[str, dict[str, About]] = {
         "capabilities": About(
             "What it supports, where that differs from the preset of its server.", {"images": False}
         ),
+        "body": About(
+            "Members of the request body to set or remove, for example for the routing of OpenRouter.",
+            {"set": {"provider": {"sort": "price"}}, "remove": ["service_tier"]},
+        ),
         "price_multiplier": About("Multiplies the prices of the price table, for resellers.", 0.3),
         "budget": About(
             "Cost limits for this upstream; at a hard limit it is no longer used.", {"day_hard": 5}
@@ -141,6 +145,14 @@ FIELDS: dict[str, dict[str, About]] = {
         "advance_minutes": About(
             "Moves the time by this much after each success; 0: not at all.", 1, "minutes"
         ),
+    },
+    "BodyChanges": {
+        "set": About(
+            "Name -> value. A value replaces that of the client as a whole. "
+            "model, messages, input and stream cannot be set.",
+            {"chat_template_kwargs": {"enable_thinking": False}},
+        ),
+        "remove": About("Names of members that are not sent.", ["service_tier"]),
     },
     "Budget": {
         "day_soft": About("Warns when a day has cost this much; 0: never.", 10, "money"),

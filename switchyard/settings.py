@@ -79,6 +79,8 @@ DollarsPerMillion = Annotated[float, Meta(ge=0, le=1_000_000_000)]
 
 DEMO_URL = "demo:"
 CLAUDE_SONNET = "claude-sonnet-4-5-20250929"
+RESERVED_MEMBERS = ("model", "messages", "input", "stream")
+"""members of a request body that only the client and Switchyard set"""
 SECRET_FIELDS = frozenset({"key", "headers", "base_url", "proxy", "client_keys"})
 SECRET_NAME = re.compile(r"(?i)key|token|secret|sig|passw|pwd|auth|credential")
 """error messages then name parameters of URLs without showing their values"""
@@ -127,6 +129,19 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     month_hard: Annotated[float, Meta(ge=0)] = 0
 
 
+class BodyChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """Members of the request body that are set or removed at the end, whatever the client sends."""
+
+    members: dict[str, Any] = msgspec.field(name="set", default={})
+    remove: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The names, without values; "" if nothing is changed."""
+        parts = {"sets": ", ".join(self.members), "removes": ", ".join(self.remove)}
+        return "; ".join(f"{verb} {names}" for verb, names in parts.items() if names)
+
+
 class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of the file: where to send requests, with which key, and when."""
 
@@ -155,6 +170,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     context_window: Count = 0
     server: ServerKind = "auto"
     capabilities: dict[str, Any] = {}
+    body: BodyChanges = BodyChanges()
     price_multiplier: Annotated[float, Meta(ge=0, le=1000)] = 1.0
     budget: Budget | None = None
     note: str = ""
@@ -454,6 +470,21 @@ def _known_capabilities(capabilities: dict[str, Any]) -> Iterator[Finding]:
         )
 
 
+def _body_members(members: dict[str, Any]) -> Iterator[Finding]:
+    for name in members:
+        if name in RESERVED_MEMBERS or not name:
+            yield child("", name), _OTHER_MEMBER, "a value"
+
+
+def _removed_members(names: list[Any]) -> Iterator[Finding]:
+    for index, name in enumerate(names):
+        if name in RESERVED_MEMBERS:
+            yield f"[{index}]", _OTHER_MEMBER, shown(name)
+
+
+_OTHER_MEMBER = "another member than " + ", ".join(RESERVED_MEMBERS)
+
+
 def _client_key_list(keys: dict[str, Any]) -> Iterator[Finding]:
     for key in keys:
         if not key.strip() or key != key.strip():
@@ -524,6 +555,8 @@ MEANINGS: dict[tuple[type, str], Meaning] = {
     (Upstream, "headers"): _header_lines,
     (Upstream, "hours"): _span_of_hours,
     (Upstream, "capabilities"): _known_capabilities,
+    (BodyChanges, "set"): _body_members,
+    (BodyChanges, "remove"): _removed_members,
     (Activation, "at"): _time_of_day,
     (ModelRule, "from"): _model_pattern,
     (TextRule, "match"): _text_to_match,

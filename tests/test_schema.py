@@ -10,6 +10,7 @@ from switchyard.protocols.capabilities import Capabilities
 from switchyard.schema import FIELDS, PATTERNS, json_schema
 from switchyard.settings import (
     Activation,
+    BodyChanges,
     Budget,
     Condition,
     Failover,
@@ -29,6 +30,7 @@ KINDS = (
     Upstream,
     TimeoutOverrides,
     Activation,
+    BodyChanges,
     Budget,
     ModelRule,
     RouteRule,

@@ -7,6 +7,7 @@ import pytest
 from switchyard.settings import Condition, RouteRule, SettingsError, parse
 
 UPSTREAMS = [{"name": "local", "base_url": "http://h", "protocol": "chat"}]
+OTHER = "another member than model, messages, input, stream"
 ONE_MODEL = "the name of a model; `upstreams` selects the upstream"
 APART = "more than tokens_over and one (10)"
 NAMES = "a text or a pattern with * or a list"
@@ -116,3 +117,29 @@ def test_an_unknown_field_of_a_condition_is_reported_with_the_nearest_name() -> 
     assert found.warnings == (
         "$.routes[0].when.sub_agent: unknown field, kept without effect; did you mean `subagent`?",
     )
+
+
+@pytest.mark.parametrize(
+    ("body", "faults"),
+    [
+        ({"set": {"model": "x"}}, [f".body.set.model: expected {OTHER}, found a value"]),
+        ({"set": {"stream": True, "input": [], "user": "u"}}, [
+            f".body.set.stream: expected {OTHER}, found a value",
+            f".body.set.input: expected {OTHER}, found a value",
+        ]),
+        ({"remove": ["user", "messages"]}, [f'.body.remove[1]: expected {OTHER}, found "messages"']),
+        ({"remove": "user"}, ['.body.remove: expected a list, found "user"']),
+        ({"set": []}, [".body.set: expected an object, found []"]),
+    ],
+)  # fmt: skip
+def test_what_only_switchyard_sets_cannot_be_changed_in_a_body(body: Any, faults: list[str]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse({"upstreams": [{**UPSTREAMS[0], "body": body}]})
+    assert [str(fault).removeprefix("$.upstreams[0]") for fault in caught.value.faults] == faults
+
+
+def test_the_changes_of_a_body_are_named_without_their_values() -> None:
+    body = {"set": {"provider": {"sort": "price"}, "user": "u"}, "remove": ["service_tier"]}
+    found = parse({"upstreams": [{**UPSTREAMS[0], "body": body}]})
+    assert found.warnings == ()
+    assert found.settings.upstreams[0].body.text == "sets provider, user; removes service_tier"

@@ -30,6 +30,7 @@ interface Candidate {
   why: string;
   used: boolean;
   unlikely: string;
+  body: string;
   first_byte: number;
 }
 
@@ -265,6 +266,7 @@ interface Attempt {
   protocol: ProtocolName;
   url: string;
   why: string;
+  body: string;
   started: number;
   status: number | null;
   first_byte: number | null;

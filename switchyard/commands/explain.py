@@ -75,8 +75,9 @@ def route_text(route: Route, settings: Settings) -> str:
     """The decision as lines of text."""
     return _text(
         [
-            (one.name, one.model, _reason(one.why, timeouts_of(one.upstream, settings).first_byte))
+            (one.name, one.model, _reason(one.why, first_byte, one.upstream.body.text))
             for one in route.candidates
+            for first_byte in [timeouts_of(one.upstream, settings).first_byte]
         ],
         [(one.name, one.model) for one in route.rescues],
         [(skip.upstream, skip.text) for skip in route.skipped],
@@ -91,7 +92,11 @@ def explain_text(reported: dict[str, Any], *, names_model: bool) -> str:
         + _rule_text(reported.get("rule", ""))
         + _text(
             [
-                (one["upstream"], one["model"], _reason(one["why"], one.get("first_byte")))
+                (
+                    one["upstream"],
+                    one["model"],
+                    _reason(one["why"], one.get("first_byte"), one.get("body", "")),
+                )
                 for one in reported["candidates"]
             ],
             [(one["upstream"], one["model"]) for one in reported["rescues"]],
@@ -122,11 +127,12 @@ def _waiting(one: dict[str, Any], now: float) -> str:
     )
 
 
-def _reason(why: str, first_byte: float | None) -> str:
-    """With the first-byte timeout if it is not the default; a daemon of an older version reports none."""
-    if first_byte is None or first_byte == Timeouts().first_byte:
-        return why
-    return f"{why}; {first_byte_text(first_byte)}"
+def _reason(why: str, first_byte: float | None, body: str) -> str:
+    """With the first-byte timeout if it is not the default, and what is changed in the body; a daemon of an older
+    version reports neither."""
+    is_usual = first_byte is None or first_byte == Timeouts().first_byte
+    parts = [why, "" if first_byte is None or is_usual else first_byte_text(first_byte), body]
+    return "; ".join(part for part in parts if part)
 
 
 def _text(

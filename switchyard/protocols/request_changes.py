@@ -1,5 +1,6 @@
-"""Change the reasoning effort and the longest answer of a client's request, in the client's protocol."""
+"""Change a request body as the settings demand: the effort and the limit of a rule, the members of an entry."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from switchyard.protocols.names import ProtocolName
@@ -18,6 +19,15 @@ def with_changes(protocol: ProtocolName, body: bytes, effort: Effort | None, max
         EFFORT_SETTERS[protocol](document, effort)
     if max_tokens is not None:
         document[limit_of(protocol, document)] = max_tokens
+    return document.encode() if document.is_changed else body
+
+
+def with_members(body: bytes, members: Mapping[str, Any], removed: Iterable[str]) -> bytes:
+    """The body with these members set, and without those that are removed."""
+    document = Document(body)
+    for name in removed:
+        document.pop(name, None)
+    document.update(members)
     return document.encode() if document.is_changed else body
 
 

@@ -135,6 +135,7 @@ class Asking:
             url,
             candidate.why,
             seconds,
+            body=upstream.body.text,
             unlikely=candidate.unlikely,
         )
 

@@ -19,7 +19,7 @@ from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.passthrough import prepare as passthrough
 from switchyard.protocols.passthrough.peek import watched_members
 from switchyard.protocols.presets import capabilities_of
-from switchyard.protocols.request_changes import with_changes
+from switchyard.protocols.request_changes import with_changes, with_members
 from switchyard.protocols.tools.names import unique_names
 from switchyard.relay.signatures import CallLedger
 from switchyard.relay.values import ClientRequest
@@ -114,8 +114,14 @@ class Preparation:
 
         Raises BadRequest where the meaning of the request would be lost.
         """
+        prepared, changes = self._prepared(candidate, target, stripped), candidate.upstream.body
+        if not (changes.members or changes.remove):
+            return prepared
+        return replace(prepared, body=with_members(prepared.body, changes.members, changes.remove))
+
+    def _prepared(self, candidate: Candidate, target: Target, stripped: frozenset[str] | None) -> Prepared:
         if (changes := _changes_of(candidate)) is not None:
-            return self._under(changes).prepare(replace(candidate, ruled=None), target, stripped)
+            return self._under(changes)._prepared(replace(candidate, ruled=None), target, stripped)
         request = self._request
         protocol = protocol_for(candidate.upstream, request.protocol)
         same = protocol == request.protocol and not request.compact_endpoint

@@ -104,6 +104,7 @@ def _attempt(attempt: Attempt) -> Json:
         "protocol": attempt.protocol,
         "url": masked_url(attempt.url),
         "why": attempt.why,
+        "body": attempt.body,
         "started": attempt.started,
         "status": attempt.status,
         "first_byte": attempt.first_byte,
@@ -149,6 +150,7 @@ def _candidate(candidate: Candidate, client: ProtocolName, settings: Settings) -
         "why": candidate.why,
         "used": candidate.is_used,
         "unlikely": candidate.unlikely,
+        "body": upstream.body.text,
         "first_byte": timeouts_of(upstream, settings).first_byte,
     }
 
