@@ -44,12 +44,28 @@ def merge(document: Json, imported: Imported) -> tuple[Json, ImportReport]:
     settings = [
         f"model_rules: {rule.get('from')} -> {rule.get('to')}" for rule in rules if rule not in present
     ]
+    settings += _merge_routes(merged, imported, report)
     shown = without_unknown(Settings, imported.document, lambda _: HIDDEN)
     for name, value in imported.document.items():
-        if name not in ("upstreams", "model_rules", "$schema"):
+        if name not in ("upstreams", "model_rules", "routes", "$schema"):
             reported = HIDDEN if name in SECRET_FIELDS else shown[name]
             _merge_value(merged, name, value, reported, name, settings, notes)
     return merged, replace(report, settings=tuple(settings), notes=tuple(notes))
+
+
+def _merge_routes(merged: Json, imported: Imported, report: ImportReport) -> list[str]:
+    """Add the rules after the present ones, under the final names of their upstreams; what was added."""
+    wanted = [str(entry.get("name")) for entry in imported.document.get("upstreams", [])]
+    final = dict(zip(wanted, (name for _, name in report.origins), strict=True))
+    present = list(merged.get("routes", []))
+    rules = [
+        {**rule, "upstreams": [final.get(name, name) for name in rule.get("upstreams", [])]}
+        for rule in imported.document.get("routes", [])
+    ]
+    added = [rule for rule in rules if rule not in present]
+    if added:
+        merged["routes"] = present + added
+    return [f"routes: {rule.get('name', 'a rule')} -> {', '.join(rule['upstreams'])}" for rule in added]
 
 
 def _unknown_fields(imported: Imported) -> Iterator[str]:

@@ -30,7 +30,9 @@ NOT_NEEDED = frozenset(
 NATIVE_GEMINI = "generativelanguage.googleapis.com"
 GEMINI_CHAT = "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions"
 KNOWN = frozenset({"Providers", "providers", "Router", "PROXY_URL", "API_TIMEOUT_MS"})
-KNOWN_ROUTES = frozenset({"default", "background"})
+KNOWN_ROUTES = frozenset(
+    {"default", "background", "longContext", "longContextThreshold", "webSearch", "think", "image"}
+)
 KNOWN_FIELDS = frozenset({"name", "api_base_url", "baseUrl", "api_key", "apiKey", "models", "transformer"})
 
 
@@ -40,8 +42,9 @@ def is_router(document: Any) -> bool:
 
 
 def from_router(document: Json) -> Imported:
-    """One upstream for each provider; the default route takes any name, the background route small models."""
-    routes = document.get("Router") if isinstance(document.get("Router"), dict) else {}
+    """One upstream for each provider; the default route takes any name, the background route small models, and the
+    others become rules."""
+    routes: Json = document["Router"] if isinstance(document.get("Router"), dict) else {}
     notes = [f"{name}: has no effect" for name in document if name not in KNOWN]
     found: list[tuple[str, Json]] = []
     names = Names()
@@ -56,10 +59,15 @@ def from_router(document: Json) -> Imported:
             continue
         upstream = _upstream(document, provider, names.unique(wanted[:280]), address, origin, notes)
         found.append((origin, upstream))
-    _add_routes(found, routes or {}, notes)
-    return Imported(
-        {"upstreams": [upstream for _, upstream in found]}, tuple(notes), tuple(origin for origin, _ in found)
-    )
+    _add_routes(found, routes, notes)
+    rules = _rules_of(found, routes, notes)
+    notes += [
+        f"Router.{route}: not supported" for route in routes if route not in KNOWN_ROUTES and routes[route]
+    ]
+    result: Json = {"upstreams": [upstream for _, upstream in found]}
+    if rules:
+        result["routes"] = rules
+    return Imported(result, tuple(notes), tuple(origin for origin, _ in found))
 
 
 def _upstream(document: Json, provider: Json, name: str, address: str, origin: str, notes: list[str]) -> Json:
@@ -129,19 +137,51 @@ def _is_local(address: str) -> bool:
 def _add_routes(found: list[tuple[str, Json]], routes: Json, notes: list[str]) -> None:
     """Add the routes to the models of their upstreams; the one that takes every name comes last."""
     for route, pattern in (("background", SMALL_MODELS), ("default", "*")):
-        name, _, model = text(routes.get(route)).partition(",")
-        item = next((item for item in found if item[1]["name"].lower() == name.strip().lower()), None)
-        if not name:
+        if not (target := _target(found, routes, route, notes)):
             continue
-        if item is None or not model.strip():
-            notes.append(f'Router.{route}: no provider "{name}"')
-            continue
-        upstream = item[1]
+        upstream, model = target
+        item = next(item for item in found if item[1] is upstream)
         models = upstream.get("models", [])
         own = models if isinstance(models, dict) else {listed: listed for listed in models}
-        upstream["models"] = {**own, pattern: model.strip()}
+        upstream["models"] = {**own, pattern: model}
         found.remove(item)
         found.insert(0 if route == "background" else len(found), item)
-    for route in routes:
-        if route not in KNOWN_ROUTES and routes[route]:
-            notes.append(f"Router.{route}: not supported")
+
+
+LONG_CONTEXT_TOKENS = 60_000
+"""its default `longContextThreshold`"""
+RULES: tuple[tuple[str, Json, str], ...] = (
+    ("longContext", {}, "an estimate of the prompt counts, not the usage of the last answer"),
+    ("webSearch", {"web_search": True}, "only where web search is the only tool"),
+    ("think", {"thinking": True}, "Claude Code leaves most thinking to the model, which also matches"),
+    ("image", {"images": True}, "images anywhere in the conversation"),
+)
+"""key of `Router`, condition, and where the meaning differs; in its order, after which `default` applies"""
+
+
+def _rules_of(found: list[tuple[str, Json]], routes: Json, notes: list[str]) -> list[Json]:
+    """The routes that depend on the request, as rules."""
+    given = number(routes.get("longContextThreshold"))
+    threshold = int(given) if given and given > 0 else LONG_CONTEXT_TOKENS
+    rules = []
+    for route, condition, differs in RULES:
+        if not (target := _target(found, routes, route, notes)):
+            continue
+        when = condition or {"tokens_over": threshold}
+        rules.append({"name": route, "when": when, "upstreams": [target[0]["name"]], "model": target[1]})
+        notes.append(f"Router.{route}: became a rule; {differs}")
+    return rules
+
+
+def _target(
+    found: list[tuple[str, Json]], routes: Json, route: str, notes: list[str]
+) -> tuple[Json, str] | None:
+    """The upstream and the model of a route; None without one."""
+    name, _, model = text(routes.get(route)).partition(",")
+    if not name:
+        return None
+    upstream = next((one for _, one in found if one["name"].lower() == name.strip().lower()), None)
+    if upstream is None or not model.strip():
+        notes.append(f'Router.{route}: no provider "{name}"')
+        return None
+    return upstream, model.strip()

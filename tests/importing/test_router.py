@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from switchyard.importing import from_router, is_router
+from switchyard.importing import from_router, is_router, merge
 from switchyard.settings import parse
 
 CONFIG: dict[str, Any] = {
@@ -83,7 +83,15 @@ def test_providers_become_upstreams_in_an_order_that_serves_the_routes() -> None
                 "proxy": "http://127.0.0.1:7890",
                 "timeouts": LIMITS,
             },
-        ]
+        ],
+        "routes": [
+            {
+                "name": "think",
+                "when": {"thinking": True},
+                "upstreams": ["deepseek"],
+                "model": "deepseek-reasoner",
+            }
+        ],
     }
     assert imported.origins == ("Providers[1]", "Providers[2]", "Providers[0]")
     assert parse(imported.document).warnings == ()
@@ -93,8 +101,7 @@ def test_what_has_no_counterpart_is_noted() -> None:
     assert from_router(CONFIG).notes == (
         "APIKEY: has no effect",
         'Providers[0] "deepseek": transformers without effect: deepseek, maxtoken',
-        "Router.think: not supported",
-        "Router.longContextThreshold: not supported",
+        "Router.think: became a rule; Claude Code leaves most thinking to the model, which also matches",
     )
 
 
@@ -117,6 +124,37 @@ def test_a_default_route_may_also_be_the_background() -> None:
     }
     (upstream,) = from_router(config).document["upstreams"]
     assert upstream["models"] == {"m": "m", "n": "n", "*haiku*": "n", "*": "m"}
+
+
+def test_every_route_that_depends_on_the_request_becomes_a_rule() -> None:
+    provider = {"name": "a", "api_base_url": "http://a.example", "models": ["m"]}
+    routes = {
+        "default": "a,m",
+        "image": "a,i",
+        "webSearch": "a,w",
+        "longContext": "a,l",
+        "longContextThreshold": 9000,
+        "think": "a,t",
+        "custom": "a,c",
+    }
+    imported = from_router({"Providers": [provider], "Router": routes})
+    assert [(one["name"], one["when"], one["model"]) for one in imported.document["routes"]] == [
+        ("longContext", {"tokens_over": 9000}, "l"),
+        ("webSearch", {"web_search": True}, "w"),
+        ("think", {"thinking": True}, "t"),
+        ("image", {"images": True}, "i"),
+    ]
+    assert [note for note in imported.notes if "became a rule" not in note] == [
+        "Router.custom: not supported"
+    ]
+    assert len(imported.notes) == 5
+    document, report = merge(
+        {"upstreams": [{"name": "a", "base_url": "http://b", "protocol": "chat"}]}, imported
+    )
+    assert {tuple(one["upstreams"]) for one in document["routes"]} == {("a (2)",)}
+    assert report.settings[0] == "routes: longContext -> a (2)"
+    assert parse(document).warnings == ()
+    assert merge(document, imported)[0]["routes"] == document["routes"]
 
 
 def test_the_native_gemini_address_is_replaced_by_its_openai_form() -> None:
