@@ -15,7 +15,7 @@ Document = dict[str, Any]
 Entry = dict[str, Any]
 KEPT = True
 """stands for a stored secret in what the dashboard sends back"""
-WHOLE = ("model_rules", "prices", "allowed_hosts", "max_body_megabytes")
+WHOLE = ("model_rules", "routes", "prices", "allowed_hosts", "max_body_megabytes")
 PIECEWISE: dict[str, type[msgspec.Struct]] = {"failover": Failover, "timeouts": Timeouts, "budget": Budget}
 
 
@@ -57,9 +57,24 @@ def added(document: Document, entry: Entry, before: str | None = None) -> Docume
 
 
 def replaced(document: Document, name: str, entry: Entry) -> Document:
+    """With this entry in place of the one with the name; rules follow a new name."""
     entries = entries_of(document)
     entries[index_of(document, name)] = entry
-    return with_entries(document, entries)
+    return _renamed_in_rules(with_entries(document, entries), name, entry.get("name"))
+
+
+def _renamed_in_rules(document: Document, old: str, new: Any) -> Document:
+    rules = document.get("routes")
+    if new == old or not isinstance(rules, list):
+        return document
+
+    def renamed(rule: Any) -> Any:
+        named = rule.get("upstreams") if isinstance(rule, dict) else None
+        if not isinstance(named, list) or old not in named:
+            return rule
+        return rule | {"upstreams": [new if name == old else name for name in named]}
+
+    return {**document, "routes": [renamed(rule) for rule in rules]}
 
 
 def removed(document: Document, name: str) -> Document:

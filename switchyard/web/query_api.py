@@ -38,7 +38,16 @@ from switchyard.web.overview import Daemon, Overview
 from switchyard.web.views import entry_view, exchange_detail, exchange_row, key_id
 
 WEEK_DAYS = 7
-SETTINGS = ("model_rules", "failover", "timeouts", "prices", "budget", "allowed_hosts", "max_body_megabytes")
+SETTINGS = (
+    "model_rules",
+    "routes",
+    "failover",
+    "timeouts",
+    "prices",
+    "budget",
+    "allowed_hosts",
+    "max_body_megabytes",
+)
 DEFAULTS: dict[str, Any] = {
     "upstream": msgspec.to_builtins(Upstream(name="", base_url="")),
     "failover": {

@@ -200,3 +200,22 @@ def test_effort_and_limit_of_a_rule_reach_its_upstream_only(tmp_path: Path, prot
     limit = ruled.json.get("max_tokens") or ruled.json["max_completion_tokens"]
     assert (effort, limit) == ("low", 2000)
     assert (plain.json["output_config"]["effort"], plain.json["max_tokens"]) == ("high", 9000)
+
+
+def test_rules_are_edited_over_the_api_and_follow_a_renamed_upstream(tmp_path: Path) -> None:
+    entries = [upstream("a", "http://127.0.0.1:9"), upstream("b", "http://127.0.0.1:9")]
+    rules = [{"when": {"subagent": True}, "upstreams": ["b", "a"], "only": True}]
+    with Daemon(tmp_path, settings(*entries)) as daemon:
+
+        def change(path: str, **body: Any) -> Response:
+            return daemon.post(path, body | {"revision": daemon.get("/health").json["revision"]})
+
+        wrong = change("/api/settings", changes={"routes": [{"upstreams": ["c"]}]})
+        assert change("/api/settings", changes={"routes": rules}).status == 200
+        assert change("/api/upstreams/update", name="b", changes={"name": "c"}).status == 200
+        deleted = change("/api/upstreams/delete", name="c")
+        assert daemon.get("/api/configs").json["routes"] == [rules[0] | {"upstreams": ["c", "a"]}]
+        assert daemon.get("/api/explain?model=m&subagent=true").json["candidates"][0]["upstream"] == "c"
+    for refused, path in ((wrong, "routes[0].upstreams[0]"), (deleted, "routes[0].upstreams[0]")):
+        assert refused.status == 422
+        assert path in refused.text and "the name of an upstream" in refused.text
