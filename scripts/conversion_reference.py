@@ -138,7 +138,7 @@ RULES: tuple[tuple[str, str], ...] = (
         f"Moved directly after its call. A call without a result gets `{NO_RESULT}`. The result of a failed call "
         f"begins with `{ERROR}` if the protocol has no flag. In Chat, images and documents follow in a user message.",
     ),
-    ("Web search of an earlier turn", "Omitted: only the upstream that ran it can decode it."),
+    ("Web search of an earlier turn", "Dropped: only the upstream that ran it can decode it."),
     (
         "Compaction",
         "A summary by Switchyard or in a Messages request is text for all upstreams; what a Messages request has "

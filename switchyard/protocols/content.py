@@ -22,6 +22,7 @@ SUMMARY_HEADING = "Summary of the conversation so far:"
 FALLBACK_TURN = neutral.Text("Continue.")
 """For upstreams that answer only to a user."""
 NOTHING_TO_SEND = neutral.Loss("messages", "nothing of what the user sent can be sent")
+LOST_SEARCH = neutral.Loss("web_search", "searches of earlier turns are not repeated")
 JSON_SENTENCE = "Respond with a single JSON object and nothing else."
 JSON_SCHEMA_SENTENCE = f"{JSON_SENTENCE} It must match this JSON schema:\n{{schema}}"
 
@@ -141,6 +142,16 @@ def fallback_turn(given: tuple[neutral.Message, ...], losses: list[neutral.Loss]
     if first == "user":
         losses.append(NOTHING_TO_SEND)
     return neutral.Message("user", (FALLBACK_TURN,))
+
+
+def lost_thinking(field: str, thinking: neutral.Thinking, issuer: str) -> neutral.Loss:
+    """Why an upstream does not get thinking of earlier turns back; `issuer` stands for this upstream."""
+    signature = thinking.signature
+    if signature is None or signature.issuer == issuer:
+        return neutral.Loss(field, "reasoning without a signature cannot be replayed")
+    if not signature.issuer:
+        return neutral.Loss(field, "reasoning that an unknown upstream signed cannot be replayed")
+    return neutral.Loss(field, "reasoning that another upstream signed cannot be replayed")
 
 
 def format_instruction(wanted: neutral.OutputFormat) -> str:

@@ -249,11 +249,20 @@ def _content(role: neutral.Role, content: object, path: str, losses: list[Loss])
         decode = BLOCKS[role].get(str(kind))
         if decode is not None:
             blocks += decode(block)
+            losses += _lost_call(block)
         elif role != "user":
             losses.append(Loss(block.path, f"no other protocol has blocks of type {kind!r}"))
         else:
             raise block.refuse(f"blocks of type {kind!r} are not supported in {role} messages")
     return tuple(blocks)
+
+
+def _lost_call(block: Block) -> list[Loss]:
+    """A call of a tool that the service ran itself, other than a search."""
+    name = block.optional("name")
+    if block.given.get("type") != "server_tool_use" or name == WEB_SEARCH:
+        return []
+    return [Loss(block.path, f"no other protocol has calls of {name!r}")]
 
 
 def _parts(content: object, path: str) -> list[Part]:

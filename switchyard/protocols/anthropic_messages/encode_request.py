@@ -15,6 +15,7 @@ from switchyard.protocols.anthropic_messages.signatures import replayed
 from switchyard.protocols.anthropic_messages.wire import WEB_SEARCH_TOOL, arguments_of
 from switchyard.protocols.codec import BadRequest, SentRequest, Target
 from switchyard.protocols.content import (
+    LOST_SEARCH,
     OMITTED_IMAGE,
     PDF,
     PLAIN_TEXT,
@@ -22,6 +23,7 @@ from switchyard.protocols.content import (
     document_text,
     fallback_turn,
     format_instruction,
+    lost_thinking,
     readable_image,
     require_files,
     summary_of,
@@ -252,6 +254,7 @@ class ContentEncoder:
                 return [self._tool_result(block)]
             case neutral.WebSearch():
                 # a search without the encrypted results of this very upstream is refused
+                self.losses.append(LOST_SEARCH)
                 return []
             case neutral.Compaction():
                 return [text_block(summary_of(block))]
@@ -285,7 +288,7 @@ class ContentEncoder:
             return [{"type": "thinking", "thinking": text, "signature": ""}] if text.strip() else []
         if (block := replayed(thinking, self.target.issuer)) is not None:
             return [block]
-        self.losses.append(Loss("thinking", "reasoning that another upstream signed cannot be replayed"))
+        self.losses.append(lost_thinking("thinking", thinking, self.target.issuer))
         return []
 
     def _tool_use(self, call: neutral.ToolCall) -> Json:

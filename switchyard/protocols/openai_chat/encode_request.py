@@ -11,6 +11,7 @@ from switchyard.protocols import carrier, neutral
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import BadRequest, SentRequest, Target
 from switchyard.protocols.content import (
+    LOST_SEARCH,
     OMITTED_IMAGE,
     as_error,
     document_text,
@@ -277,7 +278,7 @@ class MessageEncoder:
         calls = [self._call(block) for block in content if isinstance(block, neutral.ToolCall)]
         summaries = [summary_of(block) for block in content if isinstance(block, neutral.Compaction)]
         if any(isinstance(block, neutral.WebSearch) for block in content):
-            self.losses.append(Loss("web_search", "searches of earlier turns are not repeated"))
+            self.losses.append(LOST_SEARCH)
         words = joined((*summaries, text_of(content)))
         if not words and not calls:
             return []

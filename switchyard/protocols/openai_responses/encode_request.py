@@ -13,11 +13,13 @@ from switchyard.protocols import neutral
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import SentRequest, Target
 from switchyard.protocols.content import (
+    LOST_SEARCH,
     OMITTED_IMAGE,
     as_error,
     document_text,
     fallback_turn,
     format_instruction,
+    lost_thinking,
     readable_image,
     require_files,
     summary_in,
@@ -263,6 +265,8 @@ class ItemEncoder:
                     items += self._reasoning(block)
                 case neutral.ToolCall():
                     items.append(self._call(block))
+                case neutral.WebSearch():
+                    self.losses.append(LOST_SEARCH)
                 case neutral.Compaction(payload):
                     if self._is_native and summary_in(payload) is None:
                         items.append({"type": "compaction", "encrypted_content": payload})
@@ -273,7 +277,7 @@ class ItemEncoder:
     def _reasoning(self, thinking: neutral.Thinking) -> list[Json]:
         item = restored_item(thinking, self.target.issuer)
         if item is None:
-            self.losses.append(Loss("input.reasoning", "another upstream's reasoning cannot be replayed"))
+            self.losses.append(lost_thinking("input.reasoning", thinking, self.target.issuer))
             return []
         return [item]
 
