@@ -20,6 +20,7 @@ from switchyard.protocols.search_error import SearchErrorFold
 from switchyard.protocols.sse import RecordTooLarge, SseDecoder
 from switchyard.protocols.stops import StopScanner
 from switchyard.protocols.surrogates import SurrogateJoiner, without_halves
+from switchyard.protocols.tools.calls import as_declared
 
 HALF_CHARACTER = neutral.Loss("content", "half of a character came without the other half")
 MAX_STREAM_BYTES = 256 * 1024 * 1024
@@ -28,7 +29,7 @@ MAX_STREAM_BYTES = 256 * 1024 * 1024
 
 def convert_request(request: neutral.Request, upstream: Codec, target: Target) -> SentRequest:
     """The request in the upstream's protocol, with an estimate of its tokens. Raises BadRequest."""
-    sent = upstream.encode_request(request, target)
+    sent = upstream.encode_request(as_declared(request), target)
     return sent if sent.input_estimate else replace(sent, input_estimate=estimate_tokens(request))
 
 

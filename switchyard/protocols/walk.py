@@ -12,7 +12,7 @@ from switchyard.protocols.errors.decode import NO_EXPLANATION
 from switchyard.protocols.errors.table import broken_answer
 from switchyard.protocols.neutral import StopReason, WireError
 from switchyard.protocols.stop_reasons import stop_reason_of
-from switchyard.protocols.tools.calls import restore_arguments
+from switchyard.protocols.tools.calls import arguments_for, restore_arguments
 
 Block = (
     neutral.Text
@@ -107,10 +107,16 @@ class CallDraft(Draft):
         self.gives_way = self.is_cut = self.streams = False
 
     @property
+    def owes_object(self) -> bool:
+        """True for text in a call of a tool that takes an object."""
+        block = self.block
+        return self.arguments.is_raw and isinstance(block, neutral.ToolCall) and block.kind != "custom"
+
+    @property
     def may_stream(self) -> bool:
         """False for what makes sense only as a whole: wrapped input, an object inside a string."""
         if self.arguments.is_raw:
-            return True
+            return not self.owes_object
         is_wrapped = self.tool is not None and self.tool.kind == "custom"
         return not is_wrapped and self.arguments.is_object
 
@@ -389,6 +395,8 @@ class Walk:
 
     def _add_owed_arguments(self, call: CallDraft, complete: bool) -> None:
         """What could not be streamed: unwrapped input, or the empty object of a call without arguments."""
+        if call.owes_object and complete:
+            self.events.append(neutral.Delta(arguments_for(call.arguments.text, call.tool)))
         if call.streams or call.arguments.is_raw or not (complete or call.arguments.size):
             return
         arguments = restore_arguments(call.arguments.text, call.tool)

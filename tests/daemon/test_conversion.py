@@ -553,3 +553,53 @@ def test_a_stream_may_end_with_response_done(bed: Bed, client: Protocol, name: s
         if wants_stream:
             assert said_to(client, response.body).stop == (USUAL_STOPS | stops)[client]
         assert bed.last_line()["outcome"] == "ok"
+
+
+# --- calls of another kind than their tool -----------------------------------------
+
+EDIT: Document = {"type": "custom", "name": "look", "description": "d"}
+CHAT_EDIT: Document = {"type": "custom", "custom": {"name": "look", "description": "d"}}
+MISTAKEN: list[tuple[Protocol, Document, Any, Any]] = [
+    ("chat", TOOLS["chat"][0], "over there", {"where": "over there"}),
+    ("responses", TOOLS["responses"][0], "over there", {"where": "over there"}),
+    ("messages", TOOLS["messages"][0], "over there", {"where": "over there"}),
+    ("messages", TOOLS["messages"][0], '{"where": "x"}', {"where": "x"}),
+    ("chat", CHAT_EDIT, {"input": "over there"}, "over there"),
+    ("responses", EDIT, {"input": "over there"}, "over there"),
+]
+
+
+@pytest.mark.parametrize(
+    ("spoken", "client", "tool", "called", "expected"),
+    [(spoken, *case) for spoken in ("chat", "responses") for case in MISTAKEN if case[0] != spoken],
+)
+def test_a_call_has_the_kind_of_its_tool(
+    bed: Bed, spoken: Protocol, client: Protocol, tool: Document, called: Any, expected: Any
+) -> None:
+    for is_stream in FORMS:
+        bed.server.script(in_form_of(spoken, Reply(calls=(Call("look", called, "call_1"),)), is_stream))
+        streamed = bed.ask(client, spoken, True, tools=[tool])
+        assert said_to(client, streamed.body).calls == (("look", expected),), streamed.body
+
+
+def in_form_of(form: Protocol, reply: Reply, streamed: bool) -> Callable[[Received], Script]:
+    sent = [wire.body(form, reply, "m")] if not streamed else wire.records(form, reply, "m")
+    return lambda _: stream(sent) if streamed else whole(200, sent[0])
+
+
+def test_a_history_has_the_kinds_that_its_tools_are_declared_with(bed: Bed) -> None:
+    """A custom call of a function, and a function call of a custom tool."""
+    custom = {"type": "custom_tool_call", "call_id": "c1", "name": "look", "input": "there"}
+    function = {"type": "function_call", "call_id": "c2", "name": "edit", "arguments": '{"input":"x"}'}
+    results = [
+        {"type": "custom_tool_call_output", "call_id": "c1", "output": "1"},
+        {"type": "function_call_output", "call_id": "c2", "output": "2"},
+    ]
+    tools = [*TOOLS["responses"], {"type": "custom", "name": "edit", "description": "d"}]
+    bed.server.script(answer(Reply("Done.")))
+    bed.ask("responses", "chat", False, input=[custom, function, *results], tools=tools)
+    calls = bed.server.requests[-1].json["messages"][0]["tool_calls"]
+    assert [json.loads(call["function"]["arguments"]) for call in calls] == [
+        {"where": "there"},
+        {"input": "x"},
+    ]

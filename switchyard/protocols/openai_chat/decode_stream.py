@@ -249,6 +249,8 @@ class StreamDecoder:
         call.id = call.id or new_id("call_")
         call.block = restore_call(call.id, call.name, self._sent.tools)
         call.tool = self._sent.tools.get(call.name)
+        if call.tool is None and call.arguments.is_raw:
+            call.block = replace(call.block, kind="custom")
 
     def _signature(self, text: str) -> neutral.Signature:
         """Marks the reasoning as ours, and carries it where the upstream wants it back."""

@@ -303,7 +303,7 @@ class StreamDecoder:
         if not call.id:
             call = replace(call, id=new_id("call_"))
         is_raw = item["type"] == "custom_tool_call"
-        return CallDraft(call, None if is_raw else tool, is_raw=is_raw)
+        return CallDraft(call, tool, is_raw=is_raw)
 
     def _call_done(self, index: int, item: Json) -> None:
         if index not in self._calls and not _is_named(item):

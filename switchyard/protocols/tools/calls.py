@@ -3,11 +3,15 @@
 import re
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from switchyard.protocols import neutral
-from switchyard.protocols.wire import is_json, json_text, parsed
+from switchyard.protocols.wire import fields, is_json, json_text, parsed
 
 LIKELY_INPUT_NAMES = ("input", "patch", "content", "command", "text", "code")
 """Where models put the text of a custom tool, likeliest first."""
+FREE_KINDS = ("function", "custom")
+"""Kinds that a tool may be declared with under any name."""
 PATCH_TOOL = "apply_patch"
 PATCH_START = "*** Begin Patch"
 PATCH_WRAPPED = re.compile(r"(?s)\*\*\* Begin Patch.*\*\*\* End Patch")
@@ -40,6 +44,45 @@ def restore_arguments(encode_arguments: str, tool: neutral.Tool | None) -> str:
         return _unwrapped_object(encode_arguments)
     text = _unwrapped_input(encode_arguments)
     return _bare_patch(text) if tool.name == PATCH_TOOL else text
+
+
+def arguments_for(text: str, tool: neutral.Tool | None) -> str:
+    """The free-form text of a call of another kind as the arguments of a function: an object."""
+    if isinstance(parsed(text), dict):
+        return text
+    properties = list(fields(dict(tool.parameters).get("properties"))) if tool is not None else []
+    return json_text({properties[0] if len(properties) == 1 else "input": text})
+
+
+def as_declared(request: neutral.Request) -> neutral.Request:
+    """The calls of earlier turns and their results in the kind that their tools are declared with now."""
+    declared = {(tool.namespace, tool.name): tool for tool in request.tools if tool.kind in FREE_KINDS}
+    calls = {
+        block.id: tool
+        for message in request.messages
+        for block in message.content
+        if isinstance(block, neutral.ToolCall)
+        and block.kind in FREE_KINDS
+        and (tool := declared.get((block.namespace, block.name))) is not None
+        and tool.kind != block.kind
+    }
+    if not calls:
+        return request
+    messages = tuple(
+        replace(message, content=tuple(_as_declared(block, calls) for block in message.content))
+        for message in request.messages
+    )
+    return replace(request, messages=messages)
+
+
+def _as_declared(block: neutral.Block, calls: Mapping[str, neutral.Tool]) -> neutral.Block:
+    if isinstance(block, neutral.ToolResult) and (tool := calls.get(block.call_id)) is not None:
+        return replace(block, kind=tool.kind)
+    if not isinstance(block, neutral.ToolCall) or (tool := calls.get(block.id)) is None:
+        return block
+    is_custom = tool.kind == "custom"
+    arguments = (restore_arguments if is_custom else arguments_for)(block.arguments, tool)
+    return replace(block, kind=tool.kind, arguments=arguments)
 
 
 def _unwrapped_object(text: str) -> str:

@@ -288,7 +288,7 @@ CALLS: dict[str, tuple[bytes, list[str]]] = {
         )
         + delta(tool_calls=[{"index": 0, "custom": {"input": "Begin"}}])
         + CALLED,
-        ["+function t0 p", "*** ", "Begin", "-", "= tool_use"],
+        ["+custom t0 p", "*** ", "Begin", "-", "= tool_use"],
     ),
     "an endless blank inside a string is text": (
         call(0, "t0", "f", '{"a":"') + call(0, None, None, " " * 600) + call(0, None, None, '"}') + CALLED,
