@@ -5,6 +5,7 @@ encoded, which capability the upstream needs, and why it is lost otherwise. `doc
 """
 
 from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -17,6 +18,7 @@ from switchyard.protocols.effort import clamped, is_effort
 from switchyard.protocols.large import encode_large
 from switchyard.protocols.neutral import Loss
 from switchyard.protocols.repair.refused import REFUSED, has_path
+from switchyard.protocols.repair.rows import Row
 from switchyard.protocols.tools.choice import Offer
 from switchyard.protocols.wire import Json, bad_field, fields, text
 
@@ -101,11 +103,13 @@ def lost_fields(table: Table, body: Json) -> list[Loss]:
         for name, value in asking.items()
         if name not in known or (known[name].stays_behind and value not in known[name].idle)
     ]
-    return lost + [Loss(field.wire, field.unknown) for field in table if _is_unknown(field, body)]
+    return lost + [
+        Loss(field.wire, field.unknown) for field in table if field.unknown and _is_unknown(field, body)
+    ]
 
 
 def _is_unknown(field: Field, body: Json) -> bool:
-    value = _member(body, field.wire) if field.unknown else None
+    value = _member(body, field.wire)
     if value in NOTHING or value in field.idle or field.decode is None:
         return False
     return field.decode(value, field.wire) is None
@@ -270,8 +274,12 @@ def _adapted(body: Json, target: Target) -> list[Loss]:
     """Change in the body what the upstream is known to refuse."""
     before = set(body)
     refused = [path for path in target.capabilities.dropped_fields if has_path(body, path)]
-    for row in REFUSED:
-        if row.applies(target.capabilities):
-            row.change(body, target)
+    for row in _refused(target.capabilities):
+        row.change(body, target)
     gone = [name for name in sorted(before) if name not in body and name not in refused]
     return [Loss(name, "this upstream refuses it") for name in (*refused, *gone)]
+
+
+@lru_cache(maxsize=1024)
+def _refused(capabilities: Capabilities) -> tuple[Row, ...]:
+    return tuple(row for row in REFUSED if row.applies(capabilities))
