@@ -72,7 +72,7 @@ Seconds = Annotated[float, Meta(gt=0, le=86400)]
 SecondsOrNone = Annotated[float, Meta(ge=0, le=86400)]
 """0 turns it off"""
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
-Pattern = Annotated[str, Meta(min_length=1, title="a text or a pattern with *")]
+Pattern = Annotated[str, Meta(min_length=1, title="a text in which * matches anything")]
 """not by `pattern`: in a union with a list, msgspec 0.22 crashes on it"""
 Patterns = Pattern | tuple[Pattern, ...]
 DollarsPerMillion = Annotated[float, Meta(ge=0, le=1_000_000_000)]

@@ -10,7 +10,7 @@ UPSTREAMS = [{"name": "local", "base_url": "http://h", "protocol": "chat"}]
 OTHER = "another member than model, messages, input, stream"
 ONE_MODEL = "the name of a model; `upstreams` selects the upstream"
 APART = "more than tokens_over and one (10)"
-NAMES = "a text or a pattern with * or a list"
+NAMES = "a text in which * matches anything or a list"
 
 
 def faults_of(rule: Any) -> list[str]:
