@@ -94,7 +94,7 @@ def _messages(given: object, losses: list[Loss]) -> tuple[neutral.Message, ...]:
         role = ROLES.get(str(message.get("role"))) if isinstance(message, dict) else None
         if role is None:
             raise bad_field(f"{path}.role", "Input should be 'user', 'assistant' or 'system'")
-        if (compacted is not None and number < compacted.message) or is_cleared(message, given[number:]):
+        if (compacted is not None and number < compacted.message) or is_cleared(given, number):
             continue
         losses += _lost_members(message, path)
         content = message.get("content")

@@ -60,12 +60,12 @@ def _changes(messages: object) -> Iterator[tuple[str, Json]]:
     """The changes in their order; a compaction keeps those that it replaced."""
     for number, message in enumerate(entries(messages)):
         for place, block in enumerate(entries(fields(message).get("content"))):
-            path = f"messages.{number}.content.{place}"
-            given = fields(block)
-            inner = entries(given.get("tool_changes")) if given.get("type") == COMPACTION else [given]
-            for change in map(fields, inner):
-                if change.get("type") in (ADDITION, REMOVAL):
-                    yield path, change
+            kind = block.get("type") if isinstance(block, dict) else None
+            if kind in (ADDITION, REMOVAL, COMPACTION):
+                inner = entries(block.get("tool_changes")) if kind == COMPACTION else [block]
+                for change in map(fields, inner):
+                    if change.get("type") in (ADDITION, REMOVAL):
+                        yield f"messages.{number}.content.{place}", change
 
 
 # --- effort ---------------------------------------------------------------------
@@ -83,11 +83,12 @@ def effort_of_turn(messages: object) -> Any:
 # --- texts that are no longer shown ---------------------------------------------
 
 
-def is_cleared(message: Json, later: list[Any]) -> bool:
+def is_cleared(messages: list[Any], number: int) -> bool:
     """True for a system message that holds only until the next user message, if that has come."""
+    message = messages[number]
     if message.get("role") != "system" or message.get("clear_at") != UNTIL_NEXT_TURN:
         return False
-    return any(fields(other).get("role") == "user" for other in later)
+    return any(fields(other).get("role") == "user" for other in messages[number + 1 :])
 
 
 # --- compaction ----------------------------------------------------------------

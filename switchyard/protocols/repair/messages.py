@@ -92,7 +92,7 @@ def _fold_system(body: Body, _target: Target) -> None:
     if not any(field(message, "role") == "system" for message in messages):
         return
     _change_tools(body, messages)
-    folded = [_as_user(message, messages[number:]) for number, message in enumerate(messages)]
+    folded = [_as_user(messages, number) for number in range(len(messages))]
     body["messages"] = _joined([message for message in folded if message is not None])
 
 
@@ -105,12 +105,13 @@ def _change_tools(body: Body, messages: list[Any]) -> None:
         drop(body, ("tool_choice",))
 
 
-def _as_user(message: Any, later: list[Any]) -> Any:
+def _as_user(messages: list[Any], number: int) -> Any:
     """None for a message of which nothing is shown."""
+    message = messages[number]
     if field(message, "role") != "system":
         return message
     texts = [text(block.get("text")) for block in objects(as_parts(message.get("content")))]
-    shown = "" if is_cleared(message, later) else joined(texts)
+    shown = "" if is_cleared(messages, number) else joined(texts)
     return {"role": "user", "content": [text_part(as_reminder(shown))]} if shown else None
 
 
