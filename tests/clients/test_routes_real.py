@@ -1,4 +1,4 @@
-"""Rules with the real Claude Code: its sub-agent, its titles and its project are recognized by what it really sends."""
+"""Rules with the real clients: a sub-agent and the project are recognized by what they really send."""
 
 from pathlib import Path
 
