@@ -213,7 +213,7 @@ def test_an_unreadable_client_file_is_reported_and_not_touched(demo: Daemon, ope
     path.write_text("model = [broken\n")
     page = open_page(demo, "/#/clients")
     card = page.locator("[data-client=codex]")
-    expect(card.get_by_text("is not touched")).to_be_visible()
+    expect(card.get_by_text("is left unchanged")).to_be_visible()
     expect(card.get_by_role("button", name="Set up…")).to_be_disabled()
 
 

@@ -99,7 +99,9 @@ def test_the_table_is_removed_whole_since_codex_refuses_a_part_of_one(tmp_path: 
     plan = codex.undo(path)
     codex.apply(plan, "2")
     assert path.read_text() == "x = 1\n"
-    assert plan.notes[0] == "[model_providers.switchyard] is taken out whole, with: request_max_retries"
+    assert (
+        plan.notes[0] == "[model_providers.switchyard] is removed completely, including: request_max_retries"
+    )
 
 
 def test_the_catalog_names_every_model_with_its_window(tmp_path: Path) -> None:
@@ -170,7 +172,7 @@ def test_a_file_that_cannot_be_read_is_refused_and_left_unchanged(
 def test_a_profile_with_precedence_is_pointed_out(tmp_path: Path) -> None:
     path = written(tmp_path, 'profile = "work"\n[profiles.work]\nmodel_provider = "openai"\n')
     assert codex.plan(path, ADDRESS).notes == (
-        'The profile "work" chooses the provider "openai", which goes before the one set here.',
+        'The profile "work" selects the provider "openai", which takes precedence over the one set here.',
     )
 
 

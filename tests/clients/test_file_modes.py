@@ -39,7 +39,7 @@ def test_a_file_that_receives_a_key_is_closed_and_so_is_its_backup(
 ) -> None:
     path = users_file(tmp_path, name, bits)
     plan = PLANS[name](path, ADDRESS, KEY)
-    assert [note for note in plan.notes if "yours alone (0600)" in note]
+    assert [note for note in plan.notes if "0600" in note]
     apply(plan, "stamp")
     assert KEY in path.read_text()
     assert modes(tmp_path) == {
@@ -100,7 +100,7 @@ def test_the_command_and_the_dashboard_close_the_files(daemon: Daemon) -> None:
             users_file(path.parent, path.name, 0o644)
             if by_command:
                 code, said = daemon.command("setup", client, "--yes")
-                assert code == 0 and "yours alone (0600)" in said
+                assert code == 0 and "0600" in said
             else:
                 assert daemon.post("/api/clients/apply", {"client": client}).status == 200
             assert KEY in path.read_text()

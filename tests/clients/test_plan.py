@@ -42,7 +42,7 @@ def test_a_file_changed_meanwhile_stops_everything(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1")
     (tmp_path / "b").write_bytes(b"other")
     changes = (FileChange(tmp_path / "a", b"1", b"2"), FileChange(tmp_path / "b", b"1", b"2"))
-    with pytest.raises(ChangedMeanwhile, match="b has been changed meanwhile"):
+    with pytest.raises(ChangedMeanwhile, match="b has changed in the meantime"):
         apply(Plan(changes), "s")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
     assert (tmp_path / "a").read_bytes() == b"1"

@@ -56,7 +56,8 @@ def test_a_search_of_an_earlier_turn_is_a_loss(
 @pytest.mark.parametrize("name", ["web_fetch", "code_execution", "tool_search_tool_regex"])
 def test_other_calls_that_a_service_ran_are_losses(name: str) -> None:
     result = {"type": f"{name}_tool_result", "tool_use_id": "srvtoolu_1", "content": {}}
-    history = [USER, {"role": "assistant", "content": [{**USE, "name": name}, result, TEXT]}, USER]
+    answer: dict[str, Any] = {"role": "assistant", "content": [{**USE, "name": name}, result, TEXT]}
+    history = [USER, answer, USER]
     assert [loss.field for loss in losses("messages", "chat", history)] == [
         "messages.1.content.0",
         "messages.1.content.1",
