@@ -157,8 +157,9 @@ class Journal:
             if self.fault and not self._closing.is_set():
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._closing.wait(), self._retry_seconds)
+            is_last = self._closing.is_set()
             self._settle(await asyncio.to_thread(self._write_batch, *self._batch()))
-            if self.fault and self._closing.is_set():
+            if self.fault and is_last:
                 return
 
     def _batch(self) -> tuple[str, bytes]:

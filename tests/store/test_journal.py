@@ -218,6 +218,33 @@ def test_closing_on_a_full_disk_does_not_hang(tmp_path: Path) -> None:
     run(scenario())
 
 
+def test_closing_tries_again_after_a_write_that_failed_meanwhile(tmp_path: Path) -> None:
+    entered, goes_on = threading.Event(), threading.Event()
+
+    class Stuck(Disk):
+        def write(self, handle: int, content: bytes) -> int:
+            if threading.get_ident() != self.loop_thread and not entered.is_set():
+                entered.set()
+                goes_on.wait(PATIENCE_SECONDS)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(handle, content)
+
+    async def scenario() -> None:
+        disk = Stuck()
+        disk.room = 0
+        journal = a_journal(tmp_path, disk)
+        await journal.append(line(0), NOVEMBER)
+        await until(entered.is_set)
+        closing = asyncio.create_task(journal.close())
+        await asyncio.sleep(0)
+        disk.room = None
+        goes_on.set()
+        await closing
+        assert content(tmp_path) == line(0)
+
+    run(scenario())
+
+
 def test_a_folder_that_cannot_be_made_is_reported_without_an_exception(tmp_path: Path) -> None:
     async def scenario() -> None:
         (tmp_path / "usage").write_bytes(b"a file in the way")
