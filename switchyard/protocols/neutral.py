@@ -11,6 +11,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec.structs import replace
 
+from switchyard.protocols.client_program import ClientProgram
+
 Role = Literal["user", "assistant", "system"]
 ToolKind = Literal["function", "custom", "local_shell", "shell", "apply_patch", "tool_search"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra"]
@@ -261,6 +263,8 @@ class Request(msgspec.Struct, frozen=True):
     """Request fields that the client's own protocol repeats in its answer (Responses); no other code reads them."""
     losses: tuple["Loss", ...] = ()
     """What the decoder already had to leave out."""
+    client: ClientProgram = ClientProgram.OTHER
+    """The program that asks; set by the caller, who has its headers."""
     received_at: int = 0
     """Seconds since the epoch, for answers that contain the time; set by the caller, who has a clock."""
 

@@ -127,7 +127,7 @@ def _said_by_responses(stream: bytes) -> Said:
     said = Said()
     for event in _events_of_responses(stream):
         match event.type:
-            case "response.output_text.delta":
+            case "response.output_text.delta" | "response.refusal.delta":
                 said = replace(said, text=said.text + event.delta)
             case "response.output_item.done":
                 said = _with_item(said, event.item)

@@ -22,7 +22,6 @@ from switchyard.protocols.conversion import StreamConversion, convert_request, c
 from switchyard.protocols.fold import fold
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.protocols.neutral import ErrorType, StopReason
-from switchyard.protocols.openai_responses.encode_stream import DECLINED
 from switchyard.protocols.sse import Record
 from tests.protocols.anthropic_messages.script import MST, PING, args, bd, be, bs, md, ms, sig, thought
 from tests.protocols.anthropic_messages.script import record as event
@@ -40,7 +39,7 @@ SIZES = (1, 7, 100, 1_000_000)
 CHECKS: dict[ProtocolName, Callable[[Iterable[Record]], None]] = {
     "messages": check_messages_stream,
     "chat": lambda records: check_chat_stream(records, include_usage=True),
-    "responses": lambda records: check_responses_stream(records, codex=True),
+    "responses": check_responses_stream,
 }
 TOOLS = (
     neutral.Tool("f", "F.", {"type": "object", "properties": {}}),
@@ -80,7 +79,7 @@ ENDS = {
     StopReason.TOOL_USE: ("tool_use", "tool_calls", "completed"),
     StopReason.MAX_TOKENS: ("max_tokens", "length", "max_output_tokens"),
     StopReason.CONTEXT_WINDOW: ("model_context_window_exceeded", "length", "max_output_tokens"),
-    StopReason.REFUSAL: ("refusal", "content_filter", "completed"),
+    StopReason.REFUSAL: ("refusal", "content_filter", "content_filter"),
     StopReason.PAUSE: ("pause_turn", "stop", "completed"),
 }
 """the words of Messages, Chat and Responses"""
@@ -1383,8 +1382,8 @@ def expected(case: Case, client: ProtocolName) -> Said:
     stop = ENDS[case.stop][at]
     if case.stop is StopReason.REFUSAL and client == "chat" and case.refused_in_words:
         stop = "stop"
-    if case.stop is StopReason.REFUSAL and client == "responses" and not case.text:
-        said = replace(said, text=DECLINED)
+    if case.stop is StopReason.REFUSAL and client == "responses" and case.refused_in_words:
+        stop = "completed"
     return replace(said, stop=stop, sequence=case.sequence if client == "messages" else None)
 
 

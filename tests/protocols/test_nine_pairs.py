@@ -315,8 +315,6 @@ LESS_REPORTED = {
         StopReason.CONTEXT_WINDOW: StopReason.MAX_TOKENS,
     },
     "responses": {
-        # Codex cannot read a refusal part and takes an incomplete reply for a failure to be retried
-        StopReason.REFUSAL: StopReason.END_TURN,
         StopReason.STOP_SEQUENCE: StopReason.END_TURN,
         StopReason.PAUSE: StopReason.END_TURN,
         StopReason.CONTEXT_WINDOW: StopReason.MAX_TOKENS,

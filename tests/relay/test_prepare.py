@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from switchyard.protocols import carrier
+from switchyard.protocols.client_program import ClientProgram
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.names import ProtocolName
@@ -298,3 +299,11 @@ def test_the_thinking_suffix_stands_beside_fields_of_any_shape(client: ProtocolN
     body = BODIES[client].replace(b'"max_tokens":9000', b'"a":1').replace(b'"odd":1.0', odd)
     sent = prepared(client, body, candidate(entry(client), thinking=True))
     assert b'"thinking":{' in sent.body or b'"effort":"high"' in sent.body or b'_effort":"high"' in sent.body
+
+
+def test_a_decoded_request_names_the_program_that_asks() -> None:
+    body, headers = BODIES["responses"], {"originator": "codex_exec"}
+    request = ClientRequest(
+        "responses", body, read_request_summary("responses", body, headers), list(headers.items())
+    )
+    assert Preparation(request, CODECS).decoded().client is ClientProgram.CODEX

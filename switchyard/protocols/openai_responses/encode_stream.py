@@ -9,17 +9,20 @@ from collections.abc import Mapping
 import msgspec
 
 from switchyard.protocols import carrier, neutral, sse
+from switchyard.protocols.client_program import ClientProgram
 from switchyard.protocols.errors.table import failure
 from switchyard.protocols.fold import unfold
 from switchyard.protocols.ids import new_id
-from switchyard.protocols.neutral import StopReason
+from switchyard.protocols.neutral import ErrorType, StopReason
 from switchyard.protocols.openai_responses.calls import ID_PREFIXES, encode_call
 from switchyard.protocols.openai_responses.skeleton import response_object, skeleton
 from switchyard.protocols.usage import responses_usage
 from switchyard.protocols.wire import Json
 
 INCOMPLETE = frozenset({StopReason.MAX_TOKENS, StopReason.CONTEXT_WINDOW})
-DECLINED = "The model declined to answer."
+FILTERED = neutral.WireError(
+    ErrorType.INVALID_REQUEST, "The model declined to answer, or a filter stopped its answer.", 400
+)
 STREAMED: Mapping[neutral.ToolKind, tuple[str, str]] = {
     "function": ("response.function_call_arguments", "arguments"),
     "custom": ("response.custom_tool_call_input", "input"),
@@ -51,6 +54,9 @@ class StreamEncoder:
         self._is_open = False
         self._output: list[Json] = []
         self._message: Json | None = None
+        self._is_codex = request.client is ClientProgram.CODEX
+        self._part = "output_text"
+        self._has_refused = False
         self._block: neutral.Block | None = None
         self._pieces: list[str] = []
         self._block_piece = 0
@@ -99,19 +105,17 @@ class StreamEncoder:
         return self._record("response.in_progress", response=self._response("in_progress", output=[]))
 
     def _finished(self, event: neutral.Finished) -> bytes:
-        incomplete = event.stop_reason in INCOMPLETE or self._is_cut
-        declined = b""
-        if event.stop_reason is StopReason.REFUSAL and not self._has_answered():
-            declined = self._text_begun() + self._delta(DECLINED)
-        status = "incomplete" if incomplete else "completed"
-        closing = declined + self._message_closed(status)
+        reason = "max_output_tokens" if event.stop_reason in INCOMPLETE or self._is_cut else ""
+        if event.stop_reason is StopReason.REFUSAL and not self._has_refused:
+            if self._is_codex:  # it repeats an incomplete response
+                return self._failed(FILTERED)
+            reason = "content_filter"
+        status = "incomplete" if reason else "completed"
+        closing = self._message_closed(status)
         usage = responses_usage(event.usage or neutral.Usage())
-        details = {"reason": "max_output_tokens"} if incomplete else None
+        details = {"reason": reason} if reason else None
         self.final = self._response(status, usage=usage, incomplete_details=details)
         return closing + self._record(f"response.{status}", response=self.final)
-
-    def _has_answered(self) -> bool:
-        return any(item["type"] != "reasoning" for item in self._output)
 
     def _failed(self, error: neutral.WireError) -> bytes:
         if self._message is not None:
@@ -129,7 +133,7 @@ class StreamEncoder:
     def _block_started(self, block: neutral.Block) -> bytes:
         self._block = block
         if isinstance(block, neutral.Text | neutral.Refusal):
-            return self._text_begun()
+            return self._words_begun(block)
         closing = self._message_closed("completed")
         match block:
             case neutral.Thinking():
@@ -165,6 +169,15 @@ class StreamEncoder:
 
     # --- text -----------------------------------------------------------------
 
+    def _words_begun(self, block: neutral.Text | neutral.Refusal) -> bytes:
+        """A refusal is a message of its own; Codex does not read its part and gets it as text."""
+        is_refusal = isinstance(block, neutral.Refusal)
+        self._has_refused |= is_refusal
+        part = "refusal" if is_refusal and not self._is_codex else "output_text"
+        closing = self._message_closed("completed") if part != self._part else b""
+        self._part = part
+        return closing + self._text_begun()
+
     def _text_begun(self) -> bytes:
         if self._message is not None:
             self._block_piece = len(self._pieces)
@@ -179,12 +192,18 @@ class StreamEncoder:
         self._annotations = []
         self._block_piece = 0
         added = self._added(self._message)
-        part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
         added += self._record(
-            "response.content_part.added", **self._place(self._message), content_index=0, part=part
+            "response.content_part.added", **self._place(self._message), content_index=0, part=self._words("")
         )
-        self._deltas("response.output_text.delta", self._message, content_index=0, logprobs=[])
+        logprobs: Json = {} if self._part == "refusal" else {"logprobs": []}
+        self._deltas(f"response.{self._part}.delta", self._message, content_index=0, **logprobs)
         return added
+
+    def _words(self, words: str) -> Json:
+        """The part that a message consists of."""
+        if self._part == "refusal":
+            return {"type": "refusal", "refusal": words}
+        return {"type": "output_text", "text": words, "annotations": self._annotations, "logprobs": []}
 
     def _text_ended(self) -> bytes:
         """Annotations follow the text that they are about, as only then its place is known."""
@@ -222,20 +241,19 @@ class StreamEncoder:
         place = {**self._place(message), "content_index": 0}
         message.update(payload)
         self._deltas("")
+        words: Json = (
+            {"refusal": part["refusal"]}
+            if self._part == "refusal"
+            else {"text": part["text"], "logprobs": []}
+        )
         return (
-            self._record("response.output_text.done", **place, text=part["text"], logprobs=[])
+            self._record(f"response.{self._part}.done", **place, **words)
             + self._record("response.content_part.done", **place, part=part)
             + self._done(message)
         )
 
     def _message_payload(self, status: str) -> Json:
-        part = {
-            "type": "output_text",
-            "text": "".join(self._pieces),
-            "annotations": self._annotations,
-            "logprobs": [],
-        }
-        return {"status": status, "content": [part]}
+        return {"status": status, "content": [self._words("".join(self._pieces))]}
 
     # --- reasoning ------------------------------------------------------------
 

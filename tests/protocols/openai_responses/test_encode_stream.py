@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from switchyard.protocols import carrier, neutral, sse
+from switchyard.protocols.client_program import ClientProgram
 from switchyard.protocols.neutral import (
     BlockEnded,
     BlockStarted,
@@ -27,12 +28,13 @@ from switchyard.protocols.neutral import (
     WebSearch,
     WireError,
 )
-from switchyard.protocols.openai_responses.encode_stream import DECLINED, StreamEncoder
+from switchyard.protocols.openai_responses.encode_stream import StreamEncoder
 from tests.protocols.validators import check_responses_stream, records_of
 
 REQUEST = Request(
     "wanted", (), echo={"instructions": "Be brief", "temperature": 0.5}, received_at=1_700_000_000
 )
+OF_CODEX = msgspec.structs.replace(REQUEST, client=ClientProgram.CODEX)
 END = Finished(StopReason.END_TURN, Usage(30, 20, output=9, reasoning=4))
 CALLED = Finished(StopReason.TOOL_USE, Usage(1, output=1))
 CUT = Finished(StopReason.MAX_TOKENS, Usage(1, output=1))
@@ -64,6 +66,12 @@ WALKS: dict[str, list[neutral.Event]] = {
     "signed thinking": [*block(Thinking(""), "t", signature=NATIVE), *block(Text(""), "a"), END],
     "refusal": [*block(Refusal(""), "No."), Finished(StopReason.REFUSAL)],
     "refusal without words": [Finished(StopReason.REFUSAL)],
+    "refusal after a text": [
+        *block(Text(""), "Well."),
+        *block(Refusal(""), "No."),
+        Finished(StopReason.REFUSAL),
+    ],
+    "text that a filter cut": [*block(Text(""), "a"), Finished(StopReason.REFUSAL)],
     "calls": [
         *block(ToolCall("a", "f", "")),
         *block(ToolCall("b", "g", "", namespace="ns"), '{"k":', "1}"),
@@ -137,12 +145,13 @@ def without_ids(item: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("walk", WALKS)
 def test_every_stream_obeys_the_protocol(walk: str) -> None:
-    check_responses_stream(records_of(encoded(WALKS[walk])), codex=True)
+    check_responses_stream(records_of(encoded(WALKS[walk])))
+    check_responses_stream(records_of(encoded(WALKS[walk], OF_CODEX)), codex=True)
 
 
 @pytest.mark.parametrize("walk", WALKS)
 def test_life_signs_fit_in_anywhere(walk: str) -> None:
-    encoder = StreamEncoder(REQUEST)
+    encoder = StreamEncoder(OF_CODEX)
     stream = encoder.keep_alive()
     for event in WALKS[walk]:
         stream += encoder.encode(event) + encoder.keep_alive()
@@ -248,15 +257,30 @@ DONE: dict[str, list[dict[str, Any]]] = {
             "type": "message",
             "status": "completed",
             "role": "assistant",
-            "content": [{"type": "output_text", "text": "No.", "annotations": [], "logprobs": []}],
+            "content": [{"type": "refusal", "refusal": "No."}],
         }
     ],
-    "refusal without words": [
+    "refusal without words": [],
+    "refusal after a text": [
         {
             "type": "message",
             "status": "completed",
             "role": "assistant",
-            "content": [{"type": "output_text", "text": DECLINED, "annotations": [], "logprobs": []}],
+            "content": [{"type": "output_text", "text": "Well.", "annotations": [], "logprobs": []}],
+        },
+        {
+            "type": "message",
+            "status": "completed",
+            "role": "assistant",
+            "content": [{"type": "refusal", "refusal": "No."}],
+        },
+    ],
+    "text that a filter cut": [
+        {
+            "type": "message",
+            "status": "incomplete",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "a", "annotations": [], "logprobs": []}],
         }
     ],
     "texts in a row": [
@@ -395,3 +419,19 @@ def test_a_delta_is_one_record() -> None:
     (record,) = sse.SseDecoder().feed(encoder.encode(Delta("ü")))
     event = msgspec.json.decode(record.data)
     assert (record.event, event["delta"], event["sequence_number"]) == ("response.output_text.delta", "ü", 4)
+
+
+@pytest.mark.parametrize("walk", ["refusal without words", "text that a filter cut"])
+def test_what_a_filter_stopped_is_incomplete_and_ends_the_turn_of_codex(walk: str) -> None:
+    response = reported(encoded(WALKS[walk]))[-1]["response"]
+    assert (response["status"], response["incomplete_details"]) == (
+        "incomplete",
+        {"reason": "content_filter"},
+    )
+    response = reported(encoded(WALKS[walk], OF_CODEX))[-1]["response"]
+    assert (response["status"], response["error"]["code"]) == ("failed", "invalid_prompt")
+
+
+def test_codex_gets_a_refusal_as_text() -> None:
+    (item,) = items_done(encoded(WALKS["refusal"], OF_CODEX))
+    assert [(part["type"], part["text"]) for part in item["content"]] == [("output_text", "No.")]
