@@ -1,3 +1,3 @@
 """Switchyard: a personal switcher daemon for coding-agent APIs."""
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"

@@ -1,6 +1,7 @@
 """scripts/check.py lists what it installs before it does, and changes the system only with a flag."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -156,7 +157,10 @@ def test_the_check_before_a_commit_runs_only_format_lint_and_types(machine: Mach
 
     checks = [line for line in output.splitlines() if line.startswith("-- ") and "Installing" not in line]
     assert checks == ["-- ruff format", "-- ruff check", "-- mypy --strict"]
-    assert "entry: python scripts/check.py --lint" in (ROOT / ".pre-commit-config.yaml").read_text()
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    assert "entry: python scripts/check.py --lint" in hooks
+    pinned = re.search(r'"(prettier@[\d.]+)"', (ROOT / "scripts" / "check.py").read_text())
+    assert pinned is not None and f"npx --yes {pinned[1]} --check static" in hooks
 
 
 def test_what_is_timed_runs_by_itself_after_all_the_others(machine: Machine) -> None:
