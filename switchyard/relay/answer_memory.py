@@ -73,6 +73,8 @@ class AnswerMemory:
 
     def recalled(self, request: ClientRequest, issuer: str, now: float) -> ClientRequest:
         """The request with the items in place of their names, but for those that this upstream knows itself."""
+        if request.protocol != "responses":
+            return request
         previous = _previous(request)
         if not previous and NAMES_AN_ITEM not in request.body:
             return request
