@@ -388,7 +388,8 @@ def parse(document: dict[str, Any], places: Places = nowhere) -> Parsed:
     """The settings of a document. Raises SettingsError with all its errors and unknown fields."""
     inspection = Inspection(MEANINGS, SECRET_FIELDS, places)
     inspection.struct(Settings, document, "$")
-    inspection.note("$.routes", _unknown_upstreams(document))
+    if isinstance(document, dict):
+        inspection.note("$.routes", _unknown_upstreams(document))
     warnings = tuple(inspection.warnings)
     if inspection.faults:
         raise SettingsError(tuple(inspection.faults), warnings)

@@ -408,3 +408,9 @@ def test_a_key_in_an_invalid_address_is_not_shown(url: Any) -> None:
     with pytest.raises(SettingsError) as caught:
         parse({"upstreams": [{"name": "a", "protocol": "chat", "base_url": url}]})
     assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("document", [None, [], 1, "x"])
+def test_a_file_that_is_no_object_is_an_error(document: Any) -> None:
+    with pytest.raises(SettingsError):
+        parse(document)

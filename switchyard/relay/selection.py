@@ -20,6 +20,9 @@ from switchyard.settings import Settings, Upstream
 
 EMPTY = Route((), (), (), ())
 
+EARLY_SECONDS = 0.01
+"""a timer may end a wait by that much before its time"""
+
 
 class Selected(msgspec.Struct, frozen=True):
     """The upstream to try next, by these settings; `has_slot` if a slot there is counted already."""
@@ -126,7 +129,7 @@ class Selection:
 
     def unasked(self) -> tuple[Skip, ...]:
         """The candidates that were not asked because the time budget was used up."""
-        if self.seconds_left() > 0:
+        if self.seconds_left() > EARLY_SECONDS:
             return ()
         budget = self.route.search_seconds
         text = f"not asked: the time budget of {budget:g} s (failover.total_seconds) was used up"

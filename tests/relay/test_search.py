@@ -6,10 +6,13 @@ from typing import cast
 import msgspec.structs
 import pytest
 
-from switchyard.exchange import Outcome
+from switchyard.exchange import Exchange, Outcome
 from switchyard.relay.capture import NowhereSink
+from switchyard.relay.selection import Selection
 from switchyard.relay.simulate import Mode
+from switchyard.relay.stopwatch import Stopwatch
 from switchyard.relay.upstream import Call, Reply
+from switchyard.routing.ask import Ask
 from switchyard.routing.health import Charge
 from switchyard.settings import Failover, Settings, TimeoutOverrides
 from tests.bed import wire
@@ -257,6 +260,25 @@ def test_upstreams_whose_turn_never_came_are_named_with_the_time_budget(asked: i
     assert found_asked == names[:asked]
     assert skipped == dict.fromkeys(names[asked:], text)
     assert all(f'upstream "{name}": {text}' in message for name in names[asked:])
+
+
+@pytest.mark.parametrize(("seconds", "named"), [(19.99999, ["a", "b"]), (20.0, ["a", "b"]), (19.0, [])])
+def test_the_time_budget_is_used_up_when_its_timer_ends_a_moment_early(
+    seconds: float, named: list[str]
+) -> None:
+    async def never(call: Call) -> Reply:
+        raise refused()
+
+    async def scenario() -> object:
+        settings = Settings(upstreams=tuple(map(upstream, ("a", "b"))), failover=Failover(total_seconds=20))
+        stage, clock = Stage(settings, never), [0.0]
+        exchange, ask = Exchange("x_1", 0.0, "messages", "m"), Ask("messages", "m")
+        selection = Selection(stage.dependencies, exchange, Stopwatch(lambda: clock[0]), settings, "", ask)
+        await selection.next()
+        clock[0] = seconds
+        return [skip.upstream for skip in selection.unasked()]
+
+    assert run(scenario()) == named
 
 
 def test_a_rescue_upstream_whose_turn_never_came_is_named_too() -> None:
