@@ -69,7 +69,7 @@ MEANINGS: Mapping[str, str] = {
     "metadata": "metadata",
     "compact": "compaction of the conversation",
 }
-INTERNAL = frozenset({"echo", "losses", "received_at"})
+INTERNAL = frozenset({"client", "echo", "losses", "received_at"})
 """Parts of the neutral request that no field of a client sets."""
 
 INTRODUCTION = """# What is converted, and what is dropped
