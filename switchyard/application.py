@@ -152,7 +152,7 @@ class Application:
         try:
             await self.ledger.record(exchange)
         finally:
-            # if a client leaves while a slow disk takes the line, the line is written all the same
+            # if a client leaves while a slow disk takes the line, the line is still written
             self.recent.ended(exchange)
             log_exchange(exchange)
 

@@ -15,7 +15,7 @@ PROJECT = CHECKOUT / "pyproject.toml"
 LOCK = CHECKOUT / "requirements.txt"
 VENV = CHECKOUT / ".venv"
 INSTALLED_ONCE = "SWITCHYARD_INSTALLED"
-"""Set for the process that follows an installation, so that a failed installation is not repeated for ever."""
+"""Set for the process that follows an installation, so that a failed installation is not repeated forever."""
 
 REQUIREMENT = re.compile(
     r"(?P<name>[\w.-]+)(\[[\w,.-]*\])?(?P<bounds>[^;]*)(;\s*sys_platform\s*(?P<test>[!=]=)\s*[\"'](?P<os>\w+)[\"'])?"

@@ -65,7 +65,7 @@ class StreamDecoder(Protocol):
 
     @property
     def is_complete(self) -> bool:
-        """True if nothing is awaited but the end: why the model stopped is told, and the usage."""
+        """True if only the end is missing: the stop reason and the usage have been reported."""
         ...
 
 
@@ -75,7 +75,7 @@ class StreamEncoder(Protocol):
     def encode(self, event: neutral.Event) -> bytes: ...
 
     def keep_alive(self) -> bytes:
-        """Bytes that tell the client we are alive; valid at any moment, before the first event too."""
+        """Bytes that keep the client waiting; valid at any moment, also before the first event."""
         ...
 
 

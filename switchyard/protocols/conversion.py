@@ -113,7 +113,7 @@ class StreamConversion:
         return b"".join(out)
 
     def break_forgiven(self) -> bytes:
-        """The connection broke: what is still owed if the answer was complete all the same; `finished` is then true."""
+        """The connection broke: what is still to be sent if the answer was complete; `finished` is then true."""
         out: list[bytes] = []
         owed = self._decoder.close()
         if owed and isinstance(owed[-1], neutral.Finished):

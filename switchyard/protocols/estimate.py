@@ -29,7 +29,7 @@ SAMPLE_CHARACTERS = 2048
 """Of a text longer than all samples together only these are weighed: a megabyte takes 17 milliseconds."""
 
 HEADER_CHARACTERS = 400_000
-"""of base64 in which the size of an image is looked for: JPEG tells it behind its metadata"""
+"""of base64 in which the size of an image is looked for: JPEG states it behind its metadata"""
 
 
 def estimate_tokens(request: neutral.Request) -> int:
@@ -194,7 +194,7 @@ def _decoded(data: str) -> bytes:
 
 
 def _image_size(image: bytes) -> tuple[int, int] | None:
-    """Width and height as the file's header tells them."""
+    """Width and height as stated in the file's header."""
     try:
         if image.startswith(b"\x89PNG"):
             width, height = struct.unpack(">II", image[16:24])

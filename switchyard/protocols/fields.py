@@ -219,7 +219,7 @@ def warmth(value: float, capabilities: Capabilities) -> float:
 
 
 def identifier(value: str, _: Capabilities) -> str:
-    """Longer ids hold more than an id (Claude Code's: account and device), which is nobody else's business."""
+    """Longer ids hold more than an id (Claude Code's: account and device), which no other service needs."""
     if len(value) <= MAX_IDENTIFIER_LENGTH:
         return value
     return sha256(value.encode("utf-8", "replace")).hexdigest()[:MAX_IDENTIFIER_LENGTH]

@@ -15,6 +15,8 @@ from switchyard.protocols.tools.choice import WEB_SEARCH
 
 SEARCH_MODELS = "-search-"
 """OpenAI's models that search by themselves are called so; the others refuse `web_search_options`."""
+SEARCH_TOOL = b'"web_search_20'
+"""The beginning of the type of Anthropic's search tool."""
 UNAVAILABLE = "unavailable"
 QUESTION = neutral.Message("user", (neutral.Text("Reply with the word: unavailable"),))
 MAX_TOKENS = 64
@@ -25,6 +27,11 @@ NO_SEARCH = neutral.Loss(
 
 def runs_searches(protocol: ProtocolName, model: str, capabilities: Capabilities) -> bool:
     return capabilities.hosted_web_search and (protocol != "chat" or SEARCH_MODELS in model)
+
+
+def may_be_a_search(protocol: ProtocolName, body: bytes) -> bool:
+    """False for most requests, without decoding them."""
+    return protocol == "messages" and SEARCH_TOOL in body
 
 
 def is_only_a_search(request: neutral.Request) -> bool:

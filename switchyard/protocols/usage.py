@@ -16,7 +16,7 @@ MOST_TOKENS = 10**10
 def usage_of_openai(raw: Raw, *, excludes_cache: bool = False) -> Usage:
     """The usage of Chat (`prompt_tokens`) or Responses (`input_tokens`), in all the spellings met.
 
-    llama.cpp's `timings`, told beside the usage, may be passed in under that key.
+    llama.cpp's `timings`, reported beside the usage, may be passed in under that key.
     """
     read_details = _part(raw, "prompt_tokens_details", "input_tokens_details")
     wrote_details = _part(raw, "completion_tokens_details", "output_tokens_details")
@@ -135,7 +135,7 @@ def _part(raw: Raw, *names: str) -> Raw:
 
 
 def _first(raw: Raw, *names: str) -> int:
-    """The first of the counts that is told and not zero."""
+    """The first of the counts that is reported and not zero."""
     if not raw:
         return 0
     for name in names:

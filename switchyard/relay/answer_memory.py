@@ -73,7 +73,7 @@ class AnswerMemory:
 
     def recalled(self, request: ClientRequest, issuer: str, now: float) -> ClientRequest:
         """The request with the items in place of their names, but for those that this upstream knows itself."""
-        if request.protocol != "responses":
+        if not _names_answers(request):
             return request
         previous = _previous(request)
         if not previous and NAMES_AN_ITEM not in request.body:
@@ -142,8 +142,13 @@ class AnswerMemory:
 
 def keeps(request: ClientRequest) -> bool:
     """True for an answer that the service would keep as well."""
-    is_usual = request.protocol == "responses" and request.kind == "request" and not request.compact_endpoint
+    is_usual = _names_answers(request) and request.kind == "request" and not request.compact_endpoint
     return is_usual and _raw(request, "store") != b"false"
+
+
+def _names_answers(request: ClientRequest) -> bool:
+    """True for the protocol whose clients may name earlier answers."""
+    return request.protocol == "responses"
 
 
 def _previous(request: ClientRequest) -> str:

@@ -43,7 +43,7 @@ Unhelpful = dict[tuple[str, str], dict[tuple[str, str], None]]
 
 
 class Dependencies(msgspec.Struct, frozen=True):
-    """`settings` and `state` are called anew for each request: they may change at any time."""
+    """`settings` and `state` are called for each request: they may change at any time."""
 
     settings: Callable[[], Settings]
     state: Callable[[], State]

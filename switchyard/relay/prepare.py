@@ -28,8 +28,6 @@ from switchyard.routing.lineup import Candidate
 from switchyard.settings import Upstream
 
 BYTES_PER_TOKEN = 4
-SEARCH_TOOL = b'"web_search_20'
-"""The beginning of the type of Anthropic's search tool."""
 OFF_LOOP_BYTES = 512 * 1024
 """larger bodies are converted in a thread, so that other requests are not delayed"""
 
@@ -133,7 +131,7 @@ class Preparation:
 
     def _searches_in_vain(self, protocol: ProtocolName, target: Target) -> bool:
         """True if the client wants only a search, which this upstream does not run."""
-        if self._request.protocol != "messages" or SEARCH_TOOL not in self._request.body:
+        if not search_error.may_be_a_search(self._request.protocol, self._request.body):
             return False
         runs = search_error.runs_searches(protocol, target.model, target.capabilities)
         try:

@@ -100,7 +100,7 @@ class Search:
         failure = last.failure
         assert failure is not None
         same_protocol = last.protocol == self._request.protocol and failure.kind is FailureKind.STATUS
-        # an overflow is encoded anew: clients compact only when they recognise its text
+        # an overflow is encoded again: clients compact only when they recognise its text
         is_unclear = failure.status < 400 or failure.error.type is ErrorType.CONTEXT_OVERFLOW
         is_unclear = is_unclear or not failure.body.lstrip().startswith(b"{")
         reported = failure if same_protocol and failure.body and not is_unclear else None

@@ -59,7 +59,7 @@ class Selection:
     async def next(self) -> Selected | None:
         """The next candidate, with a slot if it had to be waited for; None when there is none left.
 
-        The route is chosen anew after each wait: others may have found an upstream failing, or filled it, meanwhile.
+        The route is chosen again after each wait: others may have found an upstream failing, or filled it, meanwhile.
         """
         queue, granted = self._dependencies.slots, ""
         while self.seconds_left() > 0:

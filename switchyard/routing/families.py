@@ -1,4 +1,4 @@
-"""Tell whose model a name is, and at which official addresses it is unlikely to be served."""
+"""Decide whose model a name is, and at which official addresses it is unlikely to be served."""
 
 from functools import lru_cache
 from urllib.parse import urlsplit

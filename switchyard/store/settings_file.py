@@ -239,7 +239,7 @@ class SettingsFile:
             self._version_path(version.id).unlink(missing_ok=True)
 
     def _keep_legacy(self, content: bytes) -> None:
-        """Keep a file in the legacy format for ever, as another program may still need it."""
+        """Keep a file in the legacy format forever, as another program may still need it."""
         try:
             if not importing.is_legacy(decode_text(content).document):
                 return

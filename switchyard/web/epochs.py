@@ -11,7 +11,7 @@ STEP_SECONDS = 0.5
 
 
 class Epochs:
-    """Calendar times for a steady clock. Converting a time anew each time would give small differences."""
+    """Calendar times for a steady clock. Converting a time each time would give small differences."""
 
     def __init__(self, steady: Callable[[], float], wall: Callable[[], float] = time.time) -> None:
         self._steady = steady

@@ -1,4 +1,4 @@
-"""How much an upstream shall think.
+"""How much an upstream is to think.
 
 https://platform.claude.com/docs/en/build-with-claude/extended-thinking
 https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking

@@ -88,7 +88,7 @@ def read_event(record: Record) -> WireEvent | None:
 
 
 def error_of(event: WireEvent) -> WireError:
-    """What an error event tells."""
+    """The error that an event reports."""
     reported = decode_embedded_error({"type": "error", "error": event.error}) if event.error else None
     return reported or UNEXPLAINED
 

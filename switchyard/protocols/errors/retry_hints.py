@@ -184,7 +184,7 @@ NOT_USED_UP = ("allowed", "active")
 
 
 def _used_up(name: str, fields: Mapping[str, str]) -> bool | None:
-    """Whether the limit that a reset belongs to is exhausted; None if no field beside it tells."""
+    """Whether the limit that a reset belongs to is exhausted; None if no other field shows it."""
     before = name.partition("reset")[0]
     if (remaining := _number(fields.get(name.replace("reset", "remaining"), ""))) is not None:
         return remaining <= 0

@@ -125,7 +125,7 @@ def _streaming(request: neutral.Request, capabilities: Capabilities) -> Json:
 
 
 def _continuation(messages: list[Json], capabilities: Capabilities) -> Json:
-    """An answer that the client has begun is continued, not answered anew."""
+    """An answer that the client has begun is continued, not answered again."""
     last = messages[-1] if messages else {}
     begun = last.get("role") == "assistant" and not last.get("tool_calls")
     if not begun or not capabilities.continues_answer:

@@ -1,4 +1,4 @@
-"""Tell thinking from text where a model writes both into one text, between `<think>` and `</think>`."""
+"""Separate thinking from text where a model writes both into one text, between `<think>` and `</think>`."""
 
 from typing import Literal
 

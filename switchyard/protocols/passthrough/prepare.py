@@ -168,5 +168,5 @@ def _without_tools(names: list[str]) -> list[str]:
 
 
 def _size(value: object) -> int:
-    """Without the placeholders, which nobody misses."""
+    """Without the placeholders, which no model may call."""
     return sum(not is_placeholder(entry) for entry in entries(value))

@@ -16,7 +16,7 @@ FORGOTTEN_ENDS = {
     "chat": b"data: [DONE]\n\n",
     "messages": b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
 }
-"""Some servers close the connection after the stop reason; the answer is complete all the same."""
+"""Some servers close the connection after the stop reason; the answer is complete."""
 SENTINEL = b"[DONE]"
 ERROR_EVENT = re.compile(rb"\s*event: ?error")
 BARE_JSON = re.compile(rb"\s*\{")

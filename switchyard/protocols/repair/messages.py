@@ -161,7 +161,7 @@ def _expand_compaction(body: Body, _target: Target) -> None:
 
 
 def _settle_reasoning(body: Body, target: Target) -> None:
-    """Reasoning in carriers goes back to its issuer as it was issued, and to nobody else."""
+    """Reasoning in carriers goes back to its issuer as it was issued, and to no other upstream."""
 
     def settled(block: Json) -> Json | None:
         seal = block.get(SIGNATURE_FIELDS.get(str(block.get("type")), ""))

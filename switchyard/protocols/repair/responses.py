@@ -45,7 +45,7 @@ IDENTIFIED = ("message", "function_call", "custom_tool_call")
 
 
 def _restore_reasoning(body: Body, target: Target) -> None:
-    """Reasoning that came in a carrier goes back to its issuer, and to nobody else."""
+    """Reasoning that came in a carrier goes back to its issuer, and to no other upstream."""
     items = entries(body.get("input"))
     put_list(body, "input", items, [kept for item in items for kept in _restored(item, target)])
 

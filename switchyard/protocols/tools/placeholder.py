@@ -1,4 +1,4 @@
-"""Tools that stand in a request only to switch something on, and that no model shall call."""
+"""Tools that are in a request only to switch something on; no model may call them."""
 
 from switchyard.protocols.wire import Json, fields, text
 
