@@ -36,6 +36,7 @@ from switchyard.settings import (  # noqa: E402
     Settings,
     TextRule,
     TimeoutOverrides,
+    Tls,
     Upstream,
 )
 
@@ -45,6 +46,11 @@ SECTIONS: tuple[tuple[type[msgspec.Struct], str, str], ...] = (
     (Upstream, "upstreams", "Each item of the list `upstreams` is one upstream."),
     (TimeoutOverrides, "timeouts", "For all upstreams, and as `timeouts` of one upstream."),
     (Activation, "activation", "`activation` of an upstream."),
+    (
+        Tls,
+        "tls",
+        "`tls` of an upstream. The system's trust store, certifi's list and `SSL_CERT_FILE` always count.",
+    ),
     (BodyChanges, "body", "`body` of an upstream: applied last, to passed-through and converted requests."),
     (
         Budget,
@@ -139,15 +145,24 @@ VARIABLES: tuple[tuple[str, str, str, str, str], ...] = (
         ADDRESS,
         NONE,
         "`HTTPS_PROXY=http://127.0.0.1:3128`",
-        "Proxy for upstreams that have no `proxy` of their own, in upper or lower case. `doctor` checks them for "
-        "Claude Code.",
+        "Proxy for upstreams that have no `proxy` of their own, in upper or lower case, with or without a scheme. "
+        "Without one, the settings of macOS or Windows count; files that choose a proxy (PAC) do not. `explain` shows "
+        "the proxy, `doctor` checks the variables for Claude Code.",
     ),
     (
         "NO_PROXY",
         "host names, separated by commas",
         NONE,
-        "`NO_PROXY=.lan,10.0.0.5`",
-        "Hosts that are reached without a proxy; this machine always is. `setup claude` extends it for Claude Code.",
+        "`NO_PROXY=.lan,10.0.0.0/8,api.example:8443`",
+        "Hosts that are reached without a proxy, with all names below them; also ranges and single ports. This machine "
+        "always is. `setup claude` extends it for Claude Code.",
+    ),
+    (
+        "SSL_CERT_FILE, SSL_CERT_DIR",
+        "a file or folder (PEM)",
+        NONE,
+        "`SSL_CERT_FILE=/etc/company-ca.pem`",
+        "Certificate authorities that TLS trusts as well. `tls` of an upstream does the same for one upstream.",
     ),
     (
         "XDG_DATA_HOME",

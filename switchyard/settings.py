@@ -87,6 +87,9 @@ SECRET_NAME = re.compile(r"(?i)key|token|secret|sig|passw|pwd|auth|credential")
 CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\Z")
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 PROXY = re.compile(r"(https?|socks5h?)://[^/\s]+/?\Z")
+FILE_PATH = re.compile(r"[~/]|\\\\|[A-Za-z]:[\\/]")
+DIRECT = "direct"
+"""the `proxy` of an entry that uses none, whatever the environment names"""
 
 
 # --- the values ---------------------------------------------------------------
@@ -142,6 +145,15 @@ class BodyChanges(msgspec.Struct, frozen=True, kw_only=True):
         return "; ".join(f"{verb} {names}" for verb, names in parts.items() if names)
 
 
+class Tls(msgspec.Struct, frozen=True, kw_only=True):
+    """PEM files for the connection to an upstream: what is trusted beside the usual, and what is presented."""
+
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+    verify: bool = True
+
+
 class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of the file: where to send requests, with which key, and when."""
 
@@ -163,6 +175,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
     user_agent: str = ""
     proxy: str = ""
+    tls: Tls = Tls()
     timeouts: TimeoutOverrides = TimeoutOverrides()
     max_concurrency: Annotated[int, Meta(ge=0, le=100_000)] = 0
     requests_per_minute: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
@@ -431,8 +444,21 @@ def _credential(key: str) -> Iterator[Finding]:
 
 
 def _proxy_address(proxy: str) -> Iterator[Finding]:
-    if proxy and not (PROXY.match(proxy) and _has_address(proxy)):
-        yield "", "http://, https:// or socks5:// with host and port", HIDDEN
+    if proxy not in ("", DIRECT) and not is_proxy_url(proxy):
+        yield "", "http://, https:// or socks5:// with host and port, or direct", HIDDEN
+
+
+def is_proxy_url(url: str) -> bool:
+    return bool(PROXY.match(url)) and _has_address(url)
+
+
+def _tls_files(tls: dict[str, Any]) -> Iterator[Finding]:
+    for name in ("ca", "cert", "key"):
+        path = tls.get(name)
+        if isinstance(path, str) and path and not FILE_PATH.match(path):
+            yield child("", name), "an absolute path, or one that begins with ~", shown(path)
+    if tls.get("key") and not tls.get("cert"):
+        yield ".cert", "the certificate that belongs to the key", "none"
 
 
 def _header_lines(headers: dict[str, Any]) -> Iterator[Finding]:
@@ -553,6 +579,7 @@ MEANINGS: dict[tuple[type, str], Meaning] = {
     (Upstream, "base_url"): _address,
     (Upstream, "key"): _credential,
     (Upstream, "proxy"): _proxy_address,
+    (Upstream, "tls"): _tls_files,
     (Upstream, "headers"): _header_lines,
     (Upstream, "hours"): _span_of_hours,
     (Upstream, "capabilities"): _known_capabilities,

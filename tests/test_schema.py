@@ -21,6 +21,7 @@ from switchyard.settings import (
     SettingsError,
     TextRule,
     TimeoutOverrides,
+    Tls,
     Upstream,
     parse,
 )
@@ -31,6 +32,7 @@ KINDS = (
     TimeoutOverrides,
     Activation,
     BodyChanges,
+    Tls,
     Budget,
     ModelRule,
     RouteRule,

@@ -184,7 +184,7 @@ const isControl = (element) =>
 const ADVANCED = {
   schedule: ["weekdays", "hours", "activation"],
   traffic: ["clients", "max_concurrency", "requests_per_minute", "context_window", "price_multiplier", "budget"],
-  connection: ["auth", "api_version", "headers", "user_agent", "proxy", "timeouts", "server", "capabilities"],
+  connection: ["auth", "api_version", "headers", "user_agent", "proxy", "tls", "timeouts", "server", "capabilities"],
 };
 const BASIC = ["name", "base_url", "protocol", "key", "role", "priority", "weight", "models", "model", "note"];
 
@@ -297,6 +297,7 @@ function allFields(entry, known, moveKey) {
     headersField(entry.headers),
     text("user_agent"),
     text("proxy", { mono: true, placeholder: "socks5://127.0.0.1:1080" }),
+    jsonField("tls", entry.tls),
     numbersField("timeouts", entry.timeouts, ["connect", "first_byte", "idle"]),
     choice(
       "server",

@@ -28,6 +28,9 @@ def check(arguments: argparse.Namespace) -> int:
 def _notes(settings: Settings) -> Iterator[str]:
     yield from _timeout_notes(settings)
     yield from _order_notes(settings)
+    for upstream in settings.upstreams:
+        if not upstream.tls.verify:
+            yield f'upstream "{upstream.name}" accepts every certificate: name its own in tls.ca instead of verify'
 
 
 def _order_notes(settings: Settings) -> Iterator[str]:

@@ -13,6 +13,7 @@ from switchyard.plural import plural
 from switchyard.protocols.facts import NO_FACTS, stated_facts
 from switchyard.protocols.names import PROTOCOLS
 from switchyard.relay.dependencies import local_moment
+from switchyard.relay.proxies import proxy_text
 from switchyard.routing.moments import moment_at
 from switchyard.routing.route import Ask, Route, State, choose_route
 from switchyard.routing.rules import find_rule
@@ -75,7 +76,11 @@ def route_text(route: Route, settings: Settings) -> str:
     """The decision as lines of text."""
     return _text(
         [
-            (one.name, one.model, _reason(one.why, first_byte, one.upstream.body.text))
+            (
+                one.name,
+                one.model,
+                _reason(one.why, first_byte, one.upstream.body.text, proxy_text(one.upstream)),
+            )
             for one in route.candidates
             for first_byte in [timeouts_of(one.upstream, settings).first_byte]
         ],
@@ -95,7 +100,7 @@ def explain_text(reported: dict[str, Any], *, names_model: bool) -> str:
                 (
                     one["upstream"],
                     one["model"],
-                    _reason(one["why"], one.get("first_byte"), one.get("body", "")),
+                    _reason(one["why"], one.get("first_byte"), one.get("body", ""), one.get("proxy", "")),
                 )
                 for one in reported["candidates"]
             ],
@@ -127,11 +132,11 @@ def _waiting(one: dict[str, Any], now: float) -> str:
     )
 
 
-def _reason(why: str, first_byte: float | None, body: str) -> str:
-    """With the first-byte timeout if it is not the default, and what is changed in the body; a daemon of an older
-    version reports neither."""
+def _reason(why: str, first_byte: float | None, body: str, proxy: str) -> str:
+    """With the first-byte timeout if it is not the default, what is changed in the body, and the proxy; a daemon of an
+    older version reports none of these."""
     is_usual = first_byte is None or first_byte == Timeouts().first_byte
-    parts = [why, "" if first_byte is None or is_usual else first_byte_text(first_byte), body]
+    parts = [why, "" if first_byte is None or is_usual else first_byte_text(first_byte), body, proxy]
     return "; ".join(part for part in parts if part)
 
 

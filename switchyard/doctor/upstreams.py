@@ -14,7 +14,9 @@ import msgspec
 
 from switchyard.doctor.finding import DoctorInputs, Finding
 from switchyard.installation import own_command
-from switchyard.settings import Upstream
+from switchyard.relay.proxies import ChosenProxy, choose_proxy
+from switchyard.relay.upstream import TlsUnusable, tls_context_of
+from switchyard.settings import Tls, Upstream
 
 REACH_SECONDS = 3
 MOST_AT_ONCE = 32
@@ -22,9 +24,13 @@ CLOCK_TOLERANCE_SECONDS = 120
 
 
 class Reached(msgspec.Struct, frozen=True):
-    """`problem` is "" after a connection; `clock` is how far this clock is ahead of theirs, if they send a date."""
+    """`problem` is "" after a connection; `way` names the proxy, if there is one.
+
+    `clock` is how far this clock is ahead of theirs, if they send a date.
+    """
 
     problem: str = ""
+    way: str = ""
     clock: float | None = None
 
 
@@ -36,23 +42,29 @@ def examine_upstreams(inputs: DoctorInputs) -> list[Finding]:
         return [Finding("warning", "Upstreams", text, "Add one in the dashboard or in the settings file.")]
     addresses = {_address(one): None for one in upstreams}
     with ThreadPoolExecutor(min(MOST_AT_ONCE, len(addresses))) as pool:
-        reached = dict(zip(addresses, pool.map(lambda pair: reach(*pair), addresses), strict=True))
+        reached = dict(zip(addresses, pool.map(lambda one: reach(*one), addresses), strict=True))
     found = [_reach_finding(one, reached[_address(one)]) for one in upstreams]
     found += [finding for one in upstreams for finding in _key_findings(one, inputs)]
     return found + clock_findings(one.clock for one in reached.values())
 
 
-def _address(upstream: Upstream) -> tuple[str, str]:
-    return upstream.base_url, upstream.proxy
+def _address(upstream: Upstream) -> tuple[str, str, Tls]:
+    return upstream.base_url, upstream.proxy, upstream.tls
 
 
-def reach(url: str, proxy: str) -> Reached:
+def reach(url: str, own_proxy: str, tls: Tls) -> Reached:
     """One connection, and one request without a key; with a proxy, only a connection to the proxy."""
+    chosen = choose_proxy(own_proxy, url)
+    if chosen.problem:
+        return Reached(chosen.problem)
+    proxy = chosen.url
     parts = urlsplit(proxy or url)
     try:
         with socket.create_connection((parts.hostname or "", _port(parts)), REACH_SECONDS):
             pass
-        return Reached(clock=None if proxy else _clock(parts))
+        return Reached(way=_way(chosen), clock=None if proxy else _clock(parts, tls))
+    except TlsUnusable as error:
+        return Reached(f"{error}")
     except ssl.SSLError as error:
         return Reached(f"its certificate is not accepted ({error.reason or error})")
     except socket.gaierror:
@@ -68,9 +80,19 @@ def _port(parts: SplitResult) -> int:
     return parts.port or {"https": 443, "socks5": 1080, "socks5h": 1080}.get(parts.scheme, 80)
 
 
-def _clock(parts: SplitResult) -> float | None:
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", _port(parts), timeout=REACH_SECONDS)
+def _way(chosen: ChosenProxy) -> str:
+    if not chosen.url:
+        return "can be reached"
+    return f"its proxy can be reached{f' ({chosen.source})' if chosen.source else ''}"
+
+
+def _clock(parts: SplitResult, tls: Tls) -> float | None:
+    host, port = parts.hostname or "", _port(parts)
+    connection = (
+        http.client.HTTPSConnection(host, port, timeout=REACH_SECONDS, context=tls_context_of(tls))
+        if parts.scheme == "https"
+        else http.client.HTTPConnection(host, port, timeout=REACH_SECONDS)
+    )
     try:
         connection.request("HEAD", parts.path or "/")
         date = connection.getresponse().getheader("date")
@@ -86,8 +108,7 @@ def _clock(parts: SplitResult) -> float | None:
 
 def _reach_finding(upstream: Upstream, reached: Reached) -> Finding:
     if not reached.problem:
-        way = "its proxy can be reached" if upstream.proxy else "can be reached"
-        return Finding("ok", upstream.name, way)
+        return Finding("ok", upstream.name, reached.way)
     fix = f"Check base_url, network and server; then: {own_command(f'test {_quoted(upstream.name)}')}"
     return Finding("fault", upstream.name, reached.problem, fix)
 

@@ -3,15 +3,14 @@
 import asyncio
 import ssl
 from collections.abc import Callable
-from functools import cache
 
-import httpx
 import msgspec
 
 from switchyard.http1.addresses import Opened, addresses_of, connect_first
 from switchyard.http1.connection import Connection
 from switchyard.http1.errors import ConnectFailed, ConnectTimeout, in_words
 from switchyard.http1.request import Origin, Proxy
+from switchyard.http1.tls import tls_context
 from switchyard.http1.tunnel import Tunnel
 
 TLS_WORDS = {
@@ -24,16 +23,8 @@ NewConnection = Callable[[], Connection]
 TlsContext = Callable[[], ssl.SSLContext]
 
 
-@cache
-def tls_context() -> ssl.SSLContext:
-    """Made once, at the first use: it takes 20 ms."""
-    context = httpx.create_ssl_context()
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
 class Dialer(msgspec.Struct, frozen=True):
-    """Opens connections: direct, or through an HTTP proxy."""
+    """Opens connections: direct, or through an HTTP proxy. `tls` is for the origin, not for the proxy."""
 
     proxy: Proxy | None
     tls: TlsContext = tls_context
@@ -44,7 +35,9 @@ class Dialer(msgspec.Struct, frozen=True):
             async with asyncio.timeout(seconds):
                 if self.proxy is not None and origin.scheme == "https":
                     return await self._through_tunnel(origin, self.proxy, new)
-                return await self._reach(origin if self.proxy is None else self.proxy.origin, new)
+                if self.proxy is not None:
+                    return await self._reach(self.proxy.origin, new, tls_context)
+                return await self._reach(origin, new, self.tls)
         except TimeoutError as error:
             raise ConnectTimeout(f"no connection within {seconds:g} s") from error
         except ssl.SSLCertVerificationError as error:
@@ -55,34 +48,39 @@ class Dialer(msgspec.Struct, frozen=True):
         except OSError as error:
             raise ConnectFailed(in_words(error)) from error
 
-    async def _reach(self, origin: Origin, new: Callable[[], Opened]) -> Opened:
-        addresses = await addresses_of(origin.host, origin.port)
+    async def _reach(self, origin: Origin, new: Callable[[], Opened], tls: TlsContext) -> Opened:
         if origin.scheme == "http":
-            return (await connect_first(addresses, new))[1]
+            return (await connect_first(await addresses_of(origin.host, origin.port), new))[1]
+        context = await asyncio.to_thread(tls)  # it may read files
+        addresses = await addresses_of(origin.host, origin.port)
         transport, _ = await connect_first(addresses, asyncio.Protocol)
-        return await self._secured(transport, origin.host, new())
+        return await _secured(transport, origin.host, new(), context)
 
     async def _through_tunnel(self, origin: Origin, proxy: Proxy, new: NewConnection) -> Connection:
-        tunnel = await self._reach(proxy.origin, Tunnel)
+        context = await asyncio.to_thread(self.tls)
+        tunnel = await self._reach(proxy.origin, Tunnel, tls_context)
         try:
             await tunnel.open(origin, proxy)
         except BaseException:
             tunnel.wire.abort()
             raise
-        return await self._secured(tunnel.wire, origin.host, new())
+        return await _secured(tunnel.wire, origin.host, new(), context)
 
-    async def _secured(self, transport: asyncio.Transport, host: str, protocol: Opened) -> Opened:
-        """The protocol over TLS. The transport is closed if the handshake fails."""
-        try:
-            if transport.is_closing():
-                raise ConnectionResetError
-            wrapped = await asyncio.get_running_loop().start_tls(
-                transport, protocol, self.tls(), server_hostname=host
-            )
-            if wrapped is None:
-                raise ConnectionResetError
-        except BaseException:
-            transport.abort()
-            raise
-        protocol.connection_made(wrapped)
-        return protocol
+
+async def _secured(
+    transport: asyncio.Transport, host: str, protocol: Opened, context: ssl.SSLContext
+) -> Opened:
+    """The protocol over TLS. The transport is closed if the handshake fails."""
+    try:
+        if transport.is_closing():
+            raise ConnectionResetError
+        wrapped = await asyncio.get_running_loop().start_tls(
+            transport, protocol, context, server_hostname=host
+        )
+        if wrapped is None:
+            raise ConnectionResetError
+    except BaseException:
+        transport.abort()
+        raise
+    protocol.connection_made(wrapped)
+    return protocol

@@ -7,10 +7,11 @@ from contextlib import suppress
 
 from switchyard.http1.addresses import has_address
 from switchyard.http1.connection import Connection
-from switchyard.http1.dial import Dialer, TlsContext, tls_context
+from switchyard.http1.dial import Dialer, TlsContext
 from switchyard.http1.errors import Unanswered
 from switchyard.http1.raw_reply import RawReply
 from switchyard.http1.request import Headers, Origin, proxy_of, request_head, target_of
+from switchyard.http1.tls import tls_context
 
 IDLE_SECONDS = 60.0
 MAX_IDLE_PER_ORIGIN = 100

@@ -252,6 +252,7 @@ class Asking:
                 prepared.body,
                 timeouts.connect,
                 upstream.proxy,
+                upstream.tls,
                 upstream.is_demo,
                 upstream.name,
             ),

@@ -10,7 +10,7 @@ from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.isolated import ProbeResult, ask_isolated, usual_model
-from switchyard.relay.proxies import environment_proxy
+from switchyard.relay.proxies import choose_proxy
 from switchyard.relay.reach import Step, reach
 from switchyard.relay.urls import request_url, sibling_urls
 from switchyard.settings import Upstream, timeouts_of
@@ -75,8 +75,11 @@ async def check_connection(
 
 
 async def _way(dependencies: Dependencies, upstream: Upstream, url: str) -> tuple[Step, ...]:
-    proxy = upstream.proxy or environment_proxy(url)
-    return await reach(url, proxy, timeouts_of(upstream, dependencies.settings()).connect)
+    chosen = choose_proxy(upstream.proxy, url)
+    if chosen.problem:
+        return (Step("connect", False, 0.0, chosen.problem),)
+    seconds = timeouts_of(upstream, dependencies.settings()).connect
+    return await reach(url, chosen.url, seconds, upstream.tls)
 
 
 async def _asked(dependencies: Dependencies, upstream: Upstream, model: str) -> ProbeResult:

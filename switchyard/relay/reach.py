@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from switchyard.relay.upstream import TlsUnusable, tls_context_of
+from switchyard.settings import Tls
+
 MAX_SHOWN = 300
 DEFAULT_PORTS = {"https": 443, "http": 80, "socks5": 1080, "socks5h": 1080}
 
@@ -22,7 +25,7 @@ class Step(msgspec.Struct, frozen=True):
     detail: str
 
 
-async def reach(url: str, proxy: str, connect_seconds: float) -> tuple[Step, ...]:
+async def reach(url: str, proxy: str, connect_seconds: float, tls: Tls) -> tuple[Step, ...]:
     """Name, connection and TLS of the next hop: the upstream itself, or the proxy before it."""
     parts = urlsplit(proxy or url)
     host, secure = parts.hostname or "", urlsplit(url).scheme == "https"
@@ -33,7 +36,7 @@ async def reach(url: str, proxy: str, connect_seconds: float) -> tuple[Step, ...
     connected = await _connect(host, port, connect_seconds)
     if not connected.ok or not secure or proxy:
         return found, connected
-    return found, connected, await _handshake(host, port, connect_seconds)
+    return found, connected, await _handshake(host, port, connect_seconds, tls)
 
 
 async def _resolve(host: str, port: int, is_proxy: bool, connect_seconds: float) -> Step:
@@ -64,11 +67,12 @@ async def _connect(host: str, port: int, connect_seconds: float) -> Step:
     return Step("connect", True, time.perf_counter() - began, f"port {port}")
 
 
-async def _handshake(host: str, port: int, connect_seconds: float) -> Step:
+async def _handshake(host: str, port: int, connect_seconds: float, tls: Tls) -> Step:
     began = time.perf_counter()
     try:
         async with asyncio.timeout(connect_seconds):
-            _, writer = await asyncio.open_connection(host, port, ssl=ssl.create_default_context())
+            context = await asyncio.to_thread(tls_context_of, tls)
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
         version = writer.get_extra_info("ssl_object").version()
         writer.close()
     except TimeoutError:
@@ -80,7 +84,7 @@ async def _handshake(host: str, port: int, connect_seconds: float) -> Step:
             time.perf_counter() - began,
             f"the certificate is not trusted: {error.verify_message}",
         )
-    except OSError as error:
+    except (OSError, TlsUnusable) as error:
         return Step("tls", False, time.perf_counter() - began, str(error)[:MAX_SHOWN])
     return Step("tls", True, time.perf_counter() - began, str(version))
 

@@ -73,7 +73,15 @@ class TokenCounter:
         )
         url = request_url(upstream, candidate.model, "/count_tokens", request.query)
         reply = await self._dependencies.wire.send(
-            Call(url, headers, prepared.body, WAIT_SECONDS, upstream.proxy, upstream=upstream.name)
+            Call(
+                url,
+                headers,
+                prepared.body,
+                WAIT_SECONDS,
+                upstream.proxy,
+                upstream.tls,
+                upstream=upstream.name,
+            )
         )
         try:
             answer = await reply.read_up_to(MAX_ANSWER_BYTES)

@@ -3,7 +3,9 @@
 This is the one place where errors of the transports become `AttemptFailed(Failure)`, by ERROR_KINDS.
 """
 
+import asyncio
 import logging
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -25,11 +27,13 @@ from switchyard.http1.errors import (
     Unanswered,
     in_words,
 )
+from switchyard.http1.tls import TlsFiles, tls_context
 from switchyard.http1.transport import Http1Transport
 from switchyard.relay.decompress import Unpacker, UnpackError
 from switchyard.relay.failures import AttemptFailed, network_failure
 from switchyard.relay.headers import Headers
-from switchyard.relay.proxies import environment_proxy
+from switchyard.relay.proxies import choose_proxy
+from switchyard.settings import Tls
 
 KEEP_IDLE_SECONDS = 60.0
 
@@ -44,6 +48,7 @@ class Call(msgspec.Struct, frozen=True):
     body: bytes
     connect_seconds: float
     proxy: str = ""
+    tls: Tls = Tls()
     is_demo: bool = False
     upstream: str = ""
     method: str = "POST"
@@ -152,18 +157,20 @@ class Wire:
 
     def __init__(self, demo: httpx.AsyncBaseTransport) -> None:
         self._demo = demo
-        self._transports: dict[str, Http1Transport] = {}
-        self._socks_transports: dict[str, httpx.AsyncBaseTransport] = {}
+        self._transports: dict[tuple[str, Tls], Http1Transport] = {}
+        self._socks_transports: dict[tuple[str, Tls], httpx.AsyncBaseTransport] = {}
 
     async def send(self, call: Call) -> Reply:
         """The reply once its headers have arrived. Raises AttemptFailed."""
         try:
             if call.is_demo:
                 return await _through_httpx(self._demo, call)
-            proxy = call.proxy or environment_proxy(call.url)
-            if proxy.startswith("socks"):
-                return await _through_httpx(self._socks_transport(proxy), call)
-            raw = await self._transport(proxy).send(
+            chosen = choose_proxy(call.proxy, call.url)
+            if chosen.problem:
+                raise AttemptFailed(network_failure(FailureKind.CONNECT, chosen.problem, "address"))
+            if chosen.url.startswith("socks"):
+                return await _through_httpx(await self._socks_transport(chosen.url, call.tls), call)
+            raw = await self._transport(chosen.url, call.tls).send(
                 call.method, call.url, call.headers, call.body, call.connect_seconds
             )
             return Reply(raw.status, raw.headers, raw)
@@ -173,20 +180,21 @@ class Wire:
                 raise
             raise AttemptFailed(failure) from None
 
-    def _transport(self, proxy: str) -> Http1Transport:
-        if proxy not in self._transports:
-            self._transports[proxy] = Http1Transport(proxy)
-        return self._transports[proxy]
+    def _transport(self, proxy: str, tls: Tls) -> Http1Transport:
+        if (proxy, tls) not in self._transports:
+            self._transports[proxy, tls] = Http1Transport(proxy, lambda: tls_context_of(tls))
+        return self._transports[proxy, tls]
 
-    def _socks_transport(self, proxy: str) -> httpx.AsyncBaseTransport:
-        if proxy not in self._socks_transports:
+    async def _socks_transport(self, proxy: str, tls: Tls) -> httpx.AsyncBaseTransport:
+        if (proxy, tls) not in self._socks_transports:
             limits = httpx.Limits(
                 max_connections=None, max_keepalive_connections=100, keepalive_expiry=KEEP_IDLE_SECONDS
             )
-            self._socks_transports[proxy] = httpx.AsyncHTTPTransport(
-                proxy=httpx.Proxy(proxy), limits=limits, trust_env=False
+            context = await asyncio.to_thread(tls_context_of, tls)
+            self._socks_transports[proxy, tls] = httpx.AsyncHTTPTransport(
+                verify=context, proxy=httpx.Proxy(proxy), limits=limits, trust_env=False
             )
-        return self._socks_transports[proxy]
+        return self._socks_transports[proxy, tls]
 
     async def close(self) -> None:
         for transport in self._transports.values():
@@ -195,6 +203,18 @@ class Wire:
             await socks_transport.aclose()
         self._transports.clear()
         self._socks_transports.clear()
+
+
+TlsUnusable = ConnectFailed
+
+
+def tls_context_of(tls: Tls) -> ssl.SSLContext:
+    """For connections to an upstream with these settings, where ~ is the user's folder. Reads files.
+
+    Raises TlsUnusable.
+    """
+    ca, cert, key = map(os.path.expanduser, (tls.ca, tls.cert, tls.key))
+    return tls_context(TlsFiles(ca, cert, key, tls.verify))
 
 
 class _HttpxBody:

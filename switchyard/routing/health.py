@@ -13,7 +13,7 @@ Key = tuple[str, str]
 """(upstream, model); the model is "" for the upstream as a whole."""
 
 Account = tuple[Hashable, ...]
-ACCOUNT = ("base_url", "key", "protocol", "auth", "api_version", "headers", "proxy")
+ACCOUNT = ("base_url", "key", "protocol", "auth", "api_version", "headers", "proxy", "tls")
 """the fields that identify an account: the endpoint of an entry and its credentials"""
 
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from switchyard.faults import Fault, child, shown
 from switchyard.relay.urls import request_url, sibling_urls
-from switchyard.settings import Upstream
+from switchyard.settings import DIRECT, Upstream
 from switchyard.web.editing import KEPT
 from switchyard.web.views import key_view
 
@@ -53,7 +53,7 @@ def _kept(edited: Upstream, sent: dict[str, Any]) -> Iterator[str]:
 
 
 def _goes_elsewhere(stored: Upstream, edited: Upstream) -> bool:
-    """True if a third party would see the key: another address, another host behind it, or a proxy without TLS.
+    """True if a third party would see the key: another address, another host behind it, or others read along.
 
     A test of the stored entry tries its address in several forms, which count as the same address.
     """
@@ -63,8 +63,10 @@ def _goes_elsewhere(stored: Upstream, edited: Upstream) -> bool:
     url = request_url(edited, ANY_MODEL)
     if url != request_url(there, ANY_MODEL) and url not in sibling_urls(there, ANY_MODEL):
         return True
-    reads_along = bool(edited.proxy) and edited.proxy != stored.proxy and not url.startswith("https:")
-    return reads_along or _host_header(edited) != _host_header(stored)
+    is_open = not url.startswith("https:") or not edited.tls.verify
+    reads_along = edited.proxy not in ("", DIRECT, stored.proxy) and is_open
+    stops_checking = stored.tls.verify and not edited.tls.verify
+    return reads_along or stops_checking or _host_header(edited) != _host_header(stored)
 
 
 def _host_header(upstream: Upstream) -> str:

@@ -12,6 +12,7 @@ from switchyard import VERSION
 from switchyard.protocols.facts import stated_facts
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.relay import keychain
+from switchyard.relay.proxies import proxy_text
 from switchyard.relay.redaction import MASK, redacted_bytes
 from switchyard.routing.moments import moment_at
 from switchyard.routing.route import Ask
@@ -144,7 +145,11 @@ class QueryApi:
         except msgspec.ValidationError as error:
             raise Problem(400, f"{error}") from None
         model, session = query.get("model", ""), query.get("session", "")
-        return answer(self._overview.route(_client(request), model, session, moment, facts))
+        route = self._overview.route(_client(request), model, session, moment, facts)
+        for one in route["candidates"]:
+            upstream = self._daemon.current().upstream(one["upstream"])
+            one["proxy"] = "" if upstream is None else proxy_text(upstream)
+        return answer(route)
 
     async def requests(self, request: Request) -> Response:
         return answer(

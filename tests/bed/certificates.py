@@ -12,8 +12,11 @@ class Certificates:
 
     folder: Path
 
-    def server(self, name: str = "good") -> ssl.SSLContext:
+    def server(self, name: str = "good", *, asks_client: bool = False) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if asks_client:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(self.folder / "all.pem")
         context.load_cert_chain(self.folder / f"{name}.pem", self.folder / f"{name}.key")
         context.set_alpn_protocols(["h2", "http/1.1"])
         return context

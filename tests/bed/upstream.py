@@ -9,6 +9,7 @@ import itertools
 import json
 import select
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -146,10 +147,11 @@ Answer = Callable[[Received], Script]
 
 
 class ScriptedUpstream:
-    """Answers each request with the next of `answers`; the last one is repeated."""
+    """Answers each request with the next of `answers`; the last one is repeated. With `tls`, scripts cannot wait."""
 
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: Answer, tls: ssl.SSLContext | None = None) -> None:
         self._answers = answers or (say("Hello from upstream"),)
+        self._tls = tls
         self._lock = threading.Lock()
         self._connections: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
@@ -176,7 +178,7 @@ class ScriptedUpstream:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     def script(self, *answers: Answer) -> None:
         """Set the next answers and drop the records."""
@@ -215,6 +217,8 @@ class ScriptedUpstream:
 
     def _serve(self, connection: socket.socket) -> None:
         try:
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_side=True)
             with connection.makefile("rb") as reader:
                 while (request := _read_request(reader, connection)) is not None:
                     if not self._answer(connection, request):

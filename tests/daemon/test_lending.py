@@ -34,6 +34,7 @@ WAYS = (
     "a user in the address",
     "a proxy that reads along",
     "another host behind the address",
+    "certificates that are not checked",
 )
 
 
@@ -77,6 +78,7 @@ class Places:
             "another name": {"base_url": self.url.replace("127.0.0.1", "localhost")},
             "a user in the address": {"base_url": self.url.replace("//", "//me@")},
             "a proxy that reads along": {"base_url": self.url, "proxy": other},
+            "certificates that are not checked": {"base_url": self.url, "tls": {"verify": False}},
             "another host behind the address": {
                 "base_url": self.url,
                 "headers": {"Host": "stranger.example", "X-Auth": True},

@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from switchyard.http1 import addresses
+from switchyard.http1 import addresses, dial
 from switchyard.http1.addresses import connect_first, has_address
 from switchyard.http1.errors import ConnectFailed, ConnectionBroken, ConnectTimeout, ProxyRefused
 from switchyard.http1.transport import Http1Transport
@@ -273,7 +273,11 @@ def test_a_proxy_opens_a_tunnel_for_secure_requests(run: Run, certificates: Cert
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_may_itself_be_reached_by_tls(run: Run, certificates: Certificates, scheme: str) -> None:
+def test_a_proxy_may_itself_be_reached_by_tls(
+    run: Run, certificates: Certificates, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dial, "tls_context", certificates.client)  # the origin's files are not the proxy's
+
     async def script(talk: Talk) -> None:
         if scheme == "https":
             await talk.hear()

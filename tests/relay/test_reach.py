@@ -6,11 +6,12 @@ import socket
 import pytest
 
 from switchyard.relay.reach import reach
+from switchyard.settings import Tls
 from tests.bed.upstream import ScriptedUpstream, closed_url
 
 
 def steps(url: str, proxy: str = "") -> list[tuple[str, bool, str]]:
-    return [(step.name, step.ok, step.detail) for step in asyncio.run(reach(url, proxy, 2.0))]
+    return [(step.name, step.ok, step.detail) for step in asyncio.run(reach(url, proxy, 2.0, Tls()))]
 
 
 def test_an_open_port_is_reached() -> None:
