@@ -1,10 +1,11 @@
 """Select the upstream that a request tries next, and wait for a slot there if all have none."""
 
+from collections.abc import Set
+
 import msgspec
 from msgspec.structs import replace
 
 from switchyard.exchange import Exchange, Failure
-from switchyard.protocols.names import ModelName
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.draining import LINGER_SECONDS
 from switchyard.relay.stopwatch import Stopwatch
@@ -13,8 +14,7 @@ from switchyard.routing.hold import LONGEST_PAUSE_SECONDS
 from switchyard.routing.lineup import Candidate, Skip
 from switchyard.routing.route import Ask, Route, State, choose_route
 from switchyard.routing.rules import Ruled
-from switchyard.routing.slots import full_upstreams, wait_ends, worth_waiting_for
-from switchyard.routing.uses import use_of
+from switchyard.routing.slots import wait_ends, worth_waiting_for
 from switchyard.routing.verdict import Verdict
 from switchyard.settings import Settings, Upstream
 
@@ -158,15 +158,12 @@ class Selection:
 
     def _to_wait_for(self, candidate: Candidate | None) -> tuple[list[Upstream], float]:
         """The full upstreams to wait for, and for how many seconds."""
-        now, full = self._dependencies.monotonic(), full_upstreams(self.route)
+        now, full = self._dependencies.monotonic(), {one.name for one in self.route.full}
         latest = self._in_queue().ends(full, now, self.settings.failover.queue_seconds)
         if candidate is not None:
             # another upstream would have no prompt cache of the conversation: not worth it for a moment
             return [candidate.upstream], LINGER_SECONDS
-        with_rescues = self._rescues_first or bool(ModelName.read(self._ask.model).upstream)
-        use = use_of(self._dependencies.state().uses, self._ask.protocol, self._dependencies.now().wall)
-        used = "" if use is None else use.upstream
-        wanted = worth_waiting_for(self.settings, full, with_rescues=with_rescues, used=used)
+        wanted = [one.upstream for one in worth_waiting_for(self.route, with_rescues=self._rescues_first)]
         return wanted, wait_ends(self.route, min(latest, now + self.seconds_left())) - now
 
     def _in_queue(self) -> "QueuePosition":
@@ -189,7 +186,7 @@ class QueuePosition:
     def begin_pass(self, waits_for: str, ends: float) -> None:
         self._waits_for, self._ends = waits_for, ends
 
-    def ends(self, full: frozenset[str], now: float, queue_seconds: float) -> float:
+    def ends(self, full: Set[str], now: float, queue_seconds: float) -> float:
         """The moment until which it waits."""
         if self._ends is None:
             self._ends = now + queue_seconds

@@ -46,6 +46,8 @@ class Route(msgspec.Struct, frozen=True):
     stays: bool = False
     """the conversation stays with its upstream although a better one could answer"""
     cooling: tuple[Cooling, ...] = ()
+    full: tuple[Candidate, ...] = ()
+    """those that nothing but a limit keeps from answering, in order; the rescue upstreams too"""
     search_seconds: float = math.inf
     """the time budget for finding an upstream that answers"""
     takes_turns: bool = False
@@ -106,9 +108,9 @@ def _route(
     resort, waiting = None, list(standing.waiting)
     if not regular and ask.may_resort:
         resort, waiting = _last_resort(waiting, state, ask, now)
-    kept_out = tuple(skip for one, skip in waiting if resort is None or one.name != resort.name)
+    kept_out = [(one, skip) for one, skip in waiting if resort is None or one.name != resort.name]
     candidates, stays = _with_affinity((resort,) if resort is not None else regular, affinity, settings, now)
-    skipped = standing.left_out + kept_out
+    skipped = standing.left_out + tuple(skip for _, skip in kept_out)
     return Route(
         candidates=candidates,
         rescues=tuple(one for one in standing.ready if one.only_rescues),
@@ -117,6 +119,7 @@ def _route(
         last_resort=resort is not None,
         stays=stays,
         cooling=_cooling(waiting, state, ask, now),
+        full=tuple(one for one, skip in kept_out if skip.reason in QUEUE_REASONS),
         search_seconds=lineup.search_seconds,
         takes_turns=lineup.takes_turns,
         overflow=standing.overflow,

@@ -10,7 +10,6 @@ from switchyard.routing.hold import Edited, Target, outlook, seconds_to_probe
 from switchyard.routing.lineup import Candidate
 from switchyard.routing.recoveries import Recoveries
 from switchyard.routing.route import Route
-from switchyard.routing.slots import full_upstreams
 
 ROUNDING = 0.01
 """seconds; a timer may fire a little before its time"""
@@ -88,8 +87,8 @@ class Waits:
 
     def note_unused(self, target: Target, route: Route) -> bool:
         """A target was not tried although it was its turn; False if the settings no longer let this request try it."""
-        candidates = {target_of(one) for one in route.candidates + route.rescues}
-        if target in candidates or target[0] in full_upstreams(route):
+        allowed = {target_of(one) for one in route.candidates + route.rescues + route.full}
+        if target in allowed:
             return True
         self._dropped.add(target)
         return False

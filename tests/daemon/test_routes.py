@@ -1,6 +1,8 @@
 """Rules over real sockets: who sends a request, and for what, decides where it goes."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,8 @@ import pytest
 
 from tests.bed.asking import PATHS, ask, error_of, question, text_of
 from tests.bed.daemon import Daemon, Response, request, settings, upstream
-from tests.bed.upstream import ScriptedUpstream, fixed, say, whole
+from tests.bed.patience import PATIENCE_SECONDS, wait_until
+from tests.bed.upstream import Hold, Received, Script, ScriptedUpstream, fixed, say, whole
 from tests.bed.wire import Protocol
 
 CLAUDE = {"user-agent": "claude-cli/2.1.332 (external, cli)", "x-claude-code-session-id": "s"}
@@ -118,6 +121,26 @@ def test_each_sub_agent_keeps_its_own_upstream(tmp_path: Path) -> None:
             a.script(say("a"), fixed(whole(503, b"{}")), say("a"))
             assert [said(daemon), said(daemon, headers=agent)] == ["a", "b"]
             assert [said(daemon), said(daemon, headers=agent)] == ["a", "b"]
+
+
+@pytest.mark.parametrize("role", ["primary", "rescue"])
+def test_a_full_upstream_of_a_rule_is_waited_for_whatever_its_role(tmp_path: Path, role: str) -> None:
+    release = threading.Event()
+
+    def held(request: Received) -> Script:
+        return [Hold(release), *say("ruled")(request)]
+
+    with ScriptedUpstream(say("main")) as main, ScriptedUpstream(held) as ruled:
+        entries = [upstream("main", main.url), upstream("other", ruled.url, role=role, max_concurrency=1)]
+        rule = {"upstreams": ["other"], "only": True}
+        with Daemon(tmp_path, settings(*entries, routes=[rule])) as daemon, ThreadPoolExecutor(2) as pool:
+            first = pool.submit(said, daemon)
+            ruled.wait_for()
+            second = pool.submit(said, daemon)
+            wait_until(lambda: len(daemon.get("/api/state").json["running"]) == 2, "the second request")
+            release.set()
+            answers = [one.result(PATIENCE_SECONDS) for one in (first, second)]
+    assert (answers, main.requests) == (["ruled", "ruled"], [])
 
 
 def test_a_changed_rule_holds_for_the_next_request(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_a_cooldown_that_ends_after_the_period_is_not_waited_for() -> None:
     [
         (Route((candidate("a"),), (), (), ()), True),
         (Route((), (candidate("a"),), (), ()), True),
-        (Route((), (), (Skip("a", "concurrency", "full"),), ()), True),
+        (Route((), (), (Skip("a", "concurrency", "full"),), (), full=(candidate("a"),)), True),
         (Route((), (), (Skip("a", "disabled", "disabled"),), ()), False),
     ],
 )
