@@ -80,6 +80,7 @@ interface UpstreamState extends Cooldown {
   demo: boolean;
   state: string;
   models: (Cooldown & { model: string })[];
+  missing: string[];
   under_way: number;
   simulation: { mode: string; until: Time } | null;
   activation: { at: string; next: Time | null; last: Time | null; ok: boolean; detail: string | null } | null;

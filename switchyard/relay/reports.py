@@ -4,11 +4,13 @@ import msgspec
 from msgspec.structs import replace
 
 from switchyard.exchange import Exchange, Failure, FailureKind
+from switchyard.protocols.errors.meaning import lacks_channel
 from switchyard.protocols.neutral import ErrorType
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.selection import Selected
 from switchyard.routing.health import Charge, is_same_account
 from switchyard.routing.hold import prospect_of
+from switchyard.routing.missing_models import FORGET_SECONDS, NO_CHANNEL_SECONDS
 from switchyard.routing.recoveries import Recoveries
 from switchyard.routing.rules import Ruled
 from switchyard.routing.sessions import conversation_of
@@ -102,7 +104,9 @@ class Reports:
         candidate = started.selected.candidate
         is_missing = failure.kind is FailureKind.STATUS and failure.error.type is ErrorType.MODEL_NOT_FOUND
         if is_missing and self._dependencies.settings().upstream(candidate.name) == candidate.upstream:
-            self._missing.note(candidate.name, candidate.model, self._dependencies.monotonic())
+            seconds = NO_CHANNEL_SECONDS if lacks_channel(failure.error) else FORGET_SECONDS
+            now = self._dependencies.monotonic()
+            self._missing.note(candidate.name, candidate.model, now, seconds=seconds)
 
     def left(self, started: Started) -> None:
         """The request has ended before the attempt did."""

@@ -73,6 +73,7 @@ class ActionsApi:
     async def clear(self, request: Request) -> Response:
         name = optional_text_of(await read_object(request), "name")
         self._daemon.health.clear(name)
+        self._daemon.missing.forget(name)
         self._hold.hasten(None if name is None else [name])
         return answer({"ok": True})
 

@@ -19,6 +19,7 @@ from switchyard.routing.health import Health
 from switchyard.routing.hold import Probed, held_for
 from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Moment
+from switchyard.routing.missing_models import MissingModels
 from switchyard.routing.route import Ask, Route, State, choose_route
 from switchyard.routing.rules import find_rule
 from switchyard.routing.sessions import conversation_of
@@ -65,6 +66,7 @@ class Daemon(Protocol):
     recent: RecentExchanges
     health: Health
     limits: Limits
+    missing: MissingModels
     wire: SimulatingWire
     dependencies: Dependencies
     relay: CapturingRelay
@@ -124,6 +126,7 @@ class Overview:
             "upstreams": [
                 {
                     **upstream_state(upstream, daemon.health, daemon.limits, now),
+                    "missing": daemon.missing.models_of(upstream.name, now.monotonic),
                     "simulation": _simulation(simulations.get(upstream.name), now),
                     "activation": _activation(activations.get(upstream.name)),
                 }

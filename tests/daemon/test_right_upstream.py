@@ -111,6 +111,20 @@ def test_an_upstream_without_the_model_is_not_asked_again_until_its_entry_is_edi
             assert text_of("responses", ask(daemon.url, "responses", "gpt-5.5")) == "from A"
 
 
+@pytest.mark.parametrize("name", ["a", None])
+def test_the_user_clears_what_an_upstream_has_reported_of_its_models(
+    tmp_path: Path, name: str | None
+) -> None:
+    with ScriptedUpstream(NO_SUCH_MODEL) as first, ScriptedUpstream(say("from B")) as second:
+        entries = [upstream("a", first.url, "responses"), upstream("b", second.url, "responses")]
+        with Daemon(tmp_path, settings(*entries)) as daemon:
+            assert text_of("responses", ask(daemon.url, "responses", "gpt-5.5")) == "from B"
+            assert [one["missing"] for one in daemon.get("/api/state").json["upstreams"]] == [["gpt-5.5"], []]
+            first.script(say("from A"))
+            daemon.post("/api/upstreams/clear", {} if name is None else {"name": name})
+            assert text_of("responses", ask(daemon.url, "responses", "gpt-5.5")) == "from A"
+
+
 def prompt_of(tokens: int) -> str:
     """About so many tokens: by estimate a word of this text is one and a little more."""
     return "word and more " * (tokens // 3)

@@ -3,6 +3,7 @@
 import asyncio
 from typing import cast
 
+import msgspec
 import msgspec.structs
 import pytest
 
@@ -83,6 +84,31 @@ def test_an_edit_of_anything_else_leaves_failures_where_they_belong() -> None:
         return {key: found.errors for key, found in stage.bed.health.conditions().items()}
 
     assert run(scenario()) == {("u", ""): 1}
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "marked"),
+    [
+        (503, "No available channel for model m under group default (distributor)", 60.0),
+        (503, "当前分组 default 下对于模型 m 无可用渠道", 60.0),
+        (404, "model: m does not exist", 3600.0),
+    ],
+)
+def test_a_relay_that_only_has_no_channel_for_the_model_now_is_unlikely_for_a_minute(
+    status: int, message: str, marked: float
+) -> None:
+    async def scenario() -> list[bool]:
+        async def answer(call: Call) -> Reply:
+            body = {"error": {"message": message, "code": "model_not_found"}}
+            return reply(status, msgspec.json.encode(body)) if call.upstream == "relay" else reply()
+
+        stage = Stage(Settings(upstreams=(upstream("relay"), upstream("other")), failover=NOT_HELD), answer)
+        asked_at = now()
+        await stage.ask()
+        missing = stage.bed.dependencies.state().missing
+        return [missing.is_missing("relay", "m", asked_at + later) for later in (marked - 1, marked + 1)]
+
+    assert run(scenario()) == [True, False]
 
 
 def test_a_failure_that_was_to_be_retried_and_may_not_counts_as_any_other() -> None:

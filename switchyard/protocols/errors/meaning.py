@@ -298,6 +298,11 @@ ACCOUNT = _words(
 MODEL = _words(r"model\b|for [\w./:-]{1,100} in organization", r"模型")
 
 
+def lacks_channel(error: WireError) -> bool:
+    """Whether a relay has no channel for the model now: it may have the model all the same."""
+    return NO_CHANNEL.search(unquoted(error.message)) is not None
+
+
 def is_of_account(error: WireError) -> bool:
     """Whether a limit or an overload concerns the whole account and not only the requested model."""
     words = unquoted(error.message)
