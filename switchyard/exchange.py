@@ -115,7 +115,7 @@ class Exchange(msgspec.Struct):
     thread: str = ""
     """the sub-agent that sent it; "" for the conversation itself"""
     project: str = ""
-    """the client's working directory, if a rule needs it"""
+    """the client's working directory, or that of its session"""
     rule: str = ""
     """the name or the number of the rule that decided"""
     stream: bool = False

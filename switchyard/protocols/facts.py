@@ -85,8 +85,10 @@ def read_facts(
     compacts: bool = False,
     client_key: str = "",
 ) -> Facts:
-    """`headers` have lower-case names. `wanted` names the facts of BODY_FACTS that matter; never an error."""
-    document = Document(body, summary.members)
+    """`headers` have lower-case names. `wanted` names the facts of BODY_FACTS that matter; the project of a known
+    program is read in any case, as it is recorded. Never an error."""
+    document, program = Document(body, summary.members), PROGRAMS[program_of(protocol, headers)]
+    wanted = wanted | {"project"} if program else wanted
     read: dict[str, Any] = {
         "background": lambda: is_background(summary, headers, document),
         "compaction": lambda: compacts or is_compaction(protocol, headers, document),
@@ -97,7 +99,7 @@ def read_facts(
         "project": lambda: project_of(protocol, summary),
     }
     return Facts(
-        program=PROGRAMS[program_of(protocol, headers)],
+        program=program,
         agent=headers.get("user-agent", ""),
         client_key=client_key,
         subagent=is_subagent(headers),

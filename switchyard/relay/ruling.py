@@ -1,4 +1,4 @@
-"""Find the rule that applies to a request: its facts are read once, and only those that some rule names."""
+"""Find the rule that applies to a request: of its facts, the project and those that some rule names are read once."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ class Ruling:
     def __init__(self, dependencies: Dependencies, request: ClientRequest) -> None:
         self._dependencies = dependencies
         self._request = request
-        self._rules: Sequence[RouteRule] = ()
+        self._rules: Sequence[RouteRule] | None = None
         self.facts = Facts()
-        """as far as the rules name them"""
+        """as far as the rules name them, and the project"""
 
     async def rule(self, settings: Settings, preparation: Preparation) -> Ruled | None:
         """The rule that applies now. Tests and activations name their upstream, and have none."""
         request = self._request
-        if not settings.routes or request.kind != "request":
+        if request.kind != "request":
             return None
         if settings.routes is not self._rules:
             self.facts = await self._read(settings.routes, preparation)
@@ -38,13 +38,11 @@ class Ruling:
 
     async def _read(self, rules: Sequence[RouteRule], preparation: Preparation) -> Facts:
         wanted, request = wanted_facts(rules), self._request
-        if wanted and len(request.body) > OFF_LOOP_BYTES:
+        if len(request.body) > OFF_LOOP_BYTES:
             facts = await asyncio.to_thread(_facts_in, request, wanted)
         else:
             facts = _facts_in(request, wanted)
-        project = facts.project
-        if "project" in wanted:
-            project = self._dependencies.projects.note(request.summary.session, project)
+        project = self._dependencies.projects.note(request.summary.session, facts.project)
         tokens = await _tokens(request, preparation, token_thresholds(rules))
         return replace(facts, project=project, tokens=tokens)
 

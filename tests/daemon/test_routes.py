@@ -199,6 +199,18 @@ def test_the_journal_has_the_rule_and_the_project(tmp_path: Path) -> None:
     assert (line["rule"], line["project"]) == ("rest", "/home/me/company/app")
 
 
+def test_the_journal_has_the_project_of_a_session_without_any_rule(tmp_path: Path) -> None:
+    with ScriptedUpstream(say("a")) as a:
+        with Daemon(tmp_path, settings(upstream("a", a.url))) as daemon:
+            send(daemon, text=ENVIRONMENT)
+            send(daemon, **TITLE)
+            send(daemon, headers=CLAUDE | {"x-claude-code-session-id": "other"})
+            send(daemon, "responses", CODEX | {"session-id": "c"}, text="<cwd>/x/y</cwd>")
+            send(daemon, "chat", {"user-agent": "opencode/1.18"}, text=ENVIRONMENT)
+            projects = [line.get("project", "") for line in daemon.journal()]
+    assert projects == ["/home/me/company/app", "/home/me/company/app", "", "/x/y", ""]
+
+
 def test_an_upstream_that_a_rule_excludes_is_named_where_nothing_can_answer(tmp_path: Path) -> None:
     with ScriptedUpstream(say("a")) as a:
         entries = [upstream("a", a.url), upstream("b", "http://127.0.0.1:9", enabled=False)]
