@@ -7,6 +7,7 @@ import msgspec
 
 from switchyard.protocols.names import ProtocolName
 from switchyard.routing.uses import NO_USES, Use, Uses, followed, in_effect, with_use
+from switchyard.store.files import read_or_none
 from switchyard.store.small_file import Consequences, SmallFile
 
 FILE_NAME = "use_now.json"
@@ -54,3 +55,13 @@ class UseNow:
     async def save(self) -> None:
         """Write it to disk, if the disk allows it."""
         await self._file.save(lambda: _Stored(dict(self._uses)))
+
+
+def stored_uses(folder: Path, enabled: Collection[str]) -> Uses:
+    """What a daemon of this data folder would use; the file is only read."""
+    try:
+        content = read_or_none(folder / FILE_NAME)
+        stored = None if content is None else msgspec.json.decode(content, type=_Stored)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return NO_USES  # the daemon reports it
+    return NO_USES if stored is None else followed(stored.clients, {}, enabled)

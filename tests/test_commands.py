@@ -124,6 +124,27 @@ def test_explain_names_who_comes_last_and_why(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize(
+    ("use", "first"),
+    [
+        ({"upstream": "claude"}, "1. claude -> m (used now, until you undo it)"),
+        ({"upstream": "claude", "until": 1.0}, "1. relay -> m (primary)"),
+        ({"upstream": "gone"}, "1. relay -> m (primary)"),
+        ("damaged", "1. relay -> m (primary)"),
+    ],
+)
+def test_explain_knows_what_is_used_now_without_a_running_daemon(
+    shell: Shell, use: object, first: str
+) -> None:
+    shell.data.mkdir()
+    (shell.data / "all_configs.json").write_text(json.dumps({"upstreams": TWO_VENDORS}))
+    stored = shell.data / "use_now.json"
+    stored.write_text(json.dumps({"version": 1, "clients": {"responses": use}}))
+    assert shell("explain --client responses --model m")[1].splitlines()[0] == first
+    assert shell("explain --client responses --model m --at 'mon 09:00'")[0] == 0
+    assert stored.exists()
+
+
+@pytest.mark.parametrize(
     ("entry", "more", "notes", "explained"),
     [
         (RESELLER, {}, [], "primary"),

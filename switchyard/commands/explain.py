@@ -18,6 +18,7 @@ from switchyard.routing.moments import moment_at
 from switchyard.routing.route import Ask, Route, State, choose_route
 from switchyard.routing.rules import find_rule
 from switchyard.settings import Settings, Timeouts, timeouts_of
+from switchyard.use_now import stored_uses
 
 FACT_FLAGS: dict[str, str] = {
     "program": "the client: claude-code or codex",
@@ -56,8 +57,14 @@ def explain(arguments: argparse.Namespace) -> int:
         ruled = find_rule(settings.routes, arguments.client, arguments.model, facts, now.wall, home)
         ask = Ask(arguments.client, arguments.model, arguments.session, ruled=ruled)
         print(_rule_text("" if ruled is None else ruled.text), end="")
-        print(route_text(choose_route(settings, State(), ask, now), settings))
+        print(route_text(choose_route(settings, _state(arguments, settings), ask, now), settings))
     return 0
+
+
+def _state(arguments: argparse.Namespace, settings: Settings) -> State:
+    """What is known without a running daemon: only what the user uses now."""
+    enabled = {upstream.name for upstream in settings.upstreams if upstream.enabled}
+    return State(uses=stored_uses(Path(arguments.data), enabled))
 
 
 def _rule_text(rule: str) -> str:
