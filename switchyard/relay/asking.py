@@ -207,7 +207,8 @@ class Asking:
     def _new_stream(self, prepared: Prepared) -> Stream:
         codecs, client = self._dependencies.codecs, self._dependencies.codecs[self._request.protocol]
         if prepared.sent is None or prepared.request is None:
-            return PassthroughStream(client, self._request.summary.model, prepared.hide_usage)
+            model, issuer = self._request.summary.model, prepared.target.issuer
+            return PassthroughStream(client, model, prepared.hide_usage, issuer)
         return StreamConversion(codecs[prepared.protocol], client, prepared.sent, prepared.request)
 
     def _reader(self, outgoing: Outgoing) -> Reader:

@@ -204,7 +204,7 @@ class Preparation:
         )
 
     def _passed(self, candidate: Candidate, target: Target, stripped: frozenset[str] | None) -> Prepared:
-        request = self._recall(self._request, target.issuer)
+        request = self._calls.returned(self._recall(self._request, target.issuer), target.issuer)
         passed = passthrough.prepare(
             request.protocol,
             request.body,

@@ -1,14 +1,19 @@
 """Remember which upstream issued which opaque data, so that no upstream gets what another one signed."""
 
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from hashlib import blake2b
 
+import msgspec
 from msgspec.structs import replace
 
 from switchyard.protocols import neutral
 from switchyard.protocols.ids import anthropic_call_id, openai_call_id
+from switchyard.protocols.openai_chat.opaque import ids_in, with_own_members
+from switchyard.protocols.passthrough.peek import watched_members
+from switchyard.protocols.wire import fields
+from switchyard.relay.values import ClientRequest
 
 CAPACITY = 50_000
 CALL_CAPACITY_BYTES = 32 * 1024 * 1024
@@ -52,6 +57,7 @@ class CallLedger:
 
     def __init__(self, capacity_bytes: int = CALL_CAPACITY_BYTES) -> None:
         self._signatures: OrderedDict[tuple[str, str], neutral.Signature] = OrderedDict()
+        self._ids: Counter[str] = Counter()
         self._size = 0
         self._capacity = capacity_bytes
 
@@ -72,21 +78,50 @@ class CallLedger:
         )
         return replace(request, messages=messages)
 
+    def returned(self, request: ClientRequest, issuer: str) -> ClientRequest:
+        """The Chat request for this upstream: its own opaque members beside each call, and nobody else's."""
+        if not self._signatures or request.protocol != "chat" or not self._knows_any(request.body):
+            return request
+        body = msgspec.json.decode(request.body)
+        messages = with_own_members(fields(body), self._find, issuer)
+        if messages is None:
+            return request
+        encoded = msgspec.json.encode({**body, "messages": messages})
+        return replace(
+            request, body=encoded, summary=replace(request.summary, members=watched_members(encoded))
+        )
+
+    def _knows_any(self, body: bytes) -> bool:
+        return b'"tool_calls"' in body and any(id in self._ids for id in ids_in(body))
+
     def _signed(self, block: neutral.Block) -> neutral.Block:
         if not isinstance(block, neutral.ToolCall):
             return block
-        key = (block.id, block.name)
-        if key not in self._signatures:
-            return block
-        self._signatures.move_to_end(key)
-        return replace(block, signature=self._signatures[key])
+        signature = self._find(block.id, block.name)
+        return block if signature is None else replace(block, signature=signature)
+
+    def _find(self, id: str, name: str) -> neutral.Signature | None:
+        signature = self._signatures.get((id, name))
+        if signature is not None:
+            self._signatures.move_to_end((id, name))
+        return signature
 
     def _keep(self, key: tuple[str, str], signature: neutral.Signature) -> None:
-        before = self._signatures.pop(key, None)
-        self._size += _cost(signature) - (_cost(before) if before is not None else 0)
+        self._forget(key)
         self._signatures[key] = signature
+        self._ids[key[0]] += 1
+        self._size += _cost(signature)
         while self._size > self._capacity:
-            self._size -= _cost(self._signatures.popitem(last=False)[1])
+            self._forget(next(iter(self._signatures)))
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        signature = self._signatures.pop(key, None)
+        if signature is None:
+            return
+        self._size -= _cost(signature)
+        self._ids[key[0]] -= 1
+        if not self._ids[key[0]]:
+            del self._ids[key[0]]
 
 
 def _cost(signature: neutral.Signature) -> int:

@@ -10,6 +10,7 @@ from switchyard.protocols.codec import BadRequest, Codec
 from switchyard.protocols.conversion import convert_response
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Loss, ToolCall, Usage
+from switchyard.protocols.openai_chat.opaque import signed_calls_in
 from switchyard.protocols.openai_responses.compaction import encode_compact_response
 from switchyard.protocols.passthrough.model_name import rewrite_model_name
 from switchyard.relay.attempt import HeldAnswer
@@ -40,7 +41,10 @@ def whole_answer(
     summary = held.summary
     is_own_form = prepared.sent is None and held.protocol == request.protocol
     if is_own_form and not request.summary.stream and summary is not None:
-        return Whole(rewrite_model_name(held.start, request.summary.model), summary.usage, summary.signatures)
+        body = rewrite_model_name(held.start, request.summary.model)
+        is_chat = held.protocol == "chat"
+        calls = signed_calls_in(held.start, prepared.target.issuer) if is_chat else []
+        return Whole(body, summary.usage, summary.signatures, tuple(calls))
     try:
         asked, sent = preparation.decoding(prepared, held.protocol)
     except BadRequest as refused:

@@ -17,6 +17,8 @@ from switchyard.protocols.errors.decode import decode_embedded_error, decode_err
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
 from switchyard.protocols.openai_chat import wire as chat
+from switchyard.protocols.openai_chat.calls import Fragment, fragments_of
+from switchyard.protocols.openai_chat.opaque import mentions_opaque
 from switchyard.protocols.openai_responses.calls import CALL_KINDS
 from switchyard.protocols.sse import Record, count_if_all
 from switchyard.protocols.stop_reasons import incomplete_reason, is_broken, stop_reason_of
@@ -35,6 +37,7 @@ class RecordSummary(msgspec.Struct, frozen=True):
     later. `finished`: the protocol's regular end.
     `signature`: opaque continuity data that this record carries. `is_odd`: the error has no form of this protocol,
     so that its programs would not take it for one, or no words. `begins`: the id of the answer that begins here.
+    `fragments`: of calls, where they are named or come with something opaque.
     """
 
     content: bool = False
@@ -47,6 +50,7 @@ class RecordSummary(msgspec.Struct, frozen=True):
     is_odd: bool = False
     opens: bool = False
     begins: str | None = None
+    fragments: tuple[Fragment, ...] = ()
 
 
 class WholeSummary(msgspec.Struct, frozen=True):
@@ -162,6 +166,7 @@ def _messages_usage(holder: Json) -> Usage | None:
 
 # --- Chat -----------------------------------------------------------------------
 
+CALLS, CALL_NAME = b'"tool_calls"', b'"name":'
 LINES_OF_RECORD = 2
 """data and the blank one"""
 
@@ -185,7 +190,13 @@ def _chat_summary(record: Record) -> RecordSummary:
         usage=chat.usage_in(chunk, choice),
         model=text(chunk.model) or None,
         stop_reason=stop_reason_of(reason) or StopReason.END_TURN if reason else None,
+        fragments=_fragments(choice),
     )
+
+
+def _fragments(choice: chat.Choice | None) -> tuple[Fragment, ...]:
+    delta = None if choice is None else choice.delta or choice.message
+    return tuple(fragments_of(delta)) if delta is not None and delta.tool_calls else ()
 
 
 def _chat_error(record: Record, *, is_odd: bool = True) -> RecordSummary:
@@ -207,10 +218,15 @@ def _chat_has_content(choice: chat.Choice) -> bool:
 
 def _chat_deltas(records: bytes) -> int:
     goes_on = _count_nulls(records, b'"finish_reason":')
-    if records.count(b"\n") != goes_on * LINES_OF_RECORD or b'"error"' in records:
+    if records.count(b"\n") != goes_on * LINES_OF_RECORD or b'"error"' in records or _may_sign(records):
         return 0
     usages = records.count(b'"usage"')
     return goes_on if usages == 0 or usages == _count_nulls(records, b'"usage":') else 0
+
+
+def _may_sign(records: bytes) -> bool:
+    """True if a call begins here, or something opaque comes with it."""
+    return CALLS in records and (CALL_NAME in records or mentions_opaque(records))
 
 
 def _count_nulls(records: bytes, member: bytes) -> int:
@@ -382,10 +398,11 @@ INSPECTORS: Mapping[ProtocolName, Inspector] = {
     "chat": Inspector(
         summary=_chat_summary,
         summarize_whole=_summarize_chat,
-        # `finish_reason` with a value, `base_resp`, `usage` or `timings` with one, an error, the end. The names are
-        # cut to begin with rare letters: plain deltas are passed over twice as fast
+        # `finish_reason` with a value, `base_resp`, `usage` or `timings` with one, an error, the end, calls. The
+        # names are cut to begin with rare letters: plain deltas are passed over twice as fast
         notable=re.compile(
             rb'_re(?:ason"\s*:\s*"|sp")|g(?:e|s)"\s*:\s*\{|rror(?:["_\r\n]|\Z)|\[(?:DONE|done)\]'
+            rb'|_calls"\s*:\s*[\[{]\s*["{]'
         ),
         other_ends=NO_OTHER_ENDS,
         count_deltas=_chat_deltas,

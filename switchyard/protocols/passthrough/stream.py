@@ -6,6 +6,8 @@ import msgspec
 
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import Codec
+from switchyard.protocols.openai_chat.calls import Calls
+from switchyard.protocols.openai_chat.opaque import signed_calls
 from switchyard.protocols.passthrough.inspect import INSPECTORS, RecordSummary
 from switchyard.protocols.passthrough.model_name import StreamRenamer
 from switchyard.protocols.sse import MAX_RECORD_BYTES, PIECE_COST, Record, RecordTooLarge, SseDecoder
@@ -30,11 +32,15 @@ class PassthroughStream:
     Every record is read until content has begun; afterwards only those that the inspector finds notable.
     """
 
-    def __init__(self, codec: Codec, requested_model: str, hide_usage: bool = False) -> None:
+    def __init__(
+        self, codec: Codec, requested_model: str, hide_usage: bool = False, issuer: str = ""
+    ) -> None:
         self._codec = codec
         self._inspector = INSPECTORS[codec.protocol]
         self._renamer = StreamRenamer(requested_model)
         self._hide_usage = hide_usage
+        self._issuer = issuer
+        self._calls = Calls()
         self._pending: list[bytes] = []
         self._pending_size = 0
         self._last = b""
@@ -49,7 +55,6 @@ class PassthroughStream:
         self.usage: neutral.Usage | None = None
         self.truncated = False
         self.signatures: list[str] = []
-        self.signed_calls: list[neutral.ToolCall] = []
         self.losses: tuple[neutral.Loss, ...] = ()
         """none: the client gets everything"""
         self.records = 0
@@ -103,6 +108,11 @@ class PassthroughStream:
         """The usage as far as it was reported, estimated where it was not: a record has about one token."""
         is_final = self.finished or self._stop_reported
         return neutral.with_estimate(self.usage, input_tokens, self.records, is_final=is_final)
+
+    @property
+    def signed_calls(self) -> list[neutral.ToolCall]:
+        """calls with opaque members, without which their issuer refuses them"""
+        return signed_calls(self._calls.all, self._issuer)
 
     @property
     def is_complete(self) -> bool:
@@ -184,6 +194,8 @@ class PassthroughStream:
             self.usage = summary.usage if self.usage is None else self.usage.merged(summary.usage)
         if summary.begins is not None:
             self._note_beginning(summary.begins)
+        for fragment in summary.fragments:
+            self._calls.of(fragment)
         if summary.signature is not None:
             self.signatures.append(summary.signature)
         if summary.error is not None and self.failed is None and not self.finished:

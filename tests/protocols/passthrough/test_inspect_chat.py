@@ -3,6 +3,7 @@
 import pytest
 
 from switchyard.protocols.neutral import ErrorType, StopReason, Usage, WireError
+from switchyard.protocols.openai_chat.calls import Fragment
 from switchyard.protocols.openai_chat.wire import NO_CHOICES
 from switchyard.protocols.passthrough.inspect import INSPECTORS, RecordSummary, WholeSummary
 from switchyard.protocols.sse import SseDecoder
@@ -22,6 +23,7 @@ INSPECTOR = INSPECTORS["chat"]
 
 USAGE = Usage(input=60, cache_read=40, output=10)
 COUNTS = counts(100, 40, 10)
+CALLED = Fragment(0, "a", "f", "", is_custom=False, opaque={})
 
 
 def at(stream: bytes) -> RecordSummary:
@@ -40,7 +42,7 @@ def at(stream: bytes) -> RecordSummary:
         (delta(reasoning="t"), RecordSummary(content=True, model="m"), False),
         (delta(reasoning_details=[{"text": "t"}]), RecordSummary(content=True, model="m"), False),
         (delta(refusal="no"), RecordSummary(content=True, model="m"), False),
-        (call(0, "a", "f", ""), RecordSummary(content=True, model="m"), False),
+        (call(0, "a", "f", ""), RecordSummary(content=True, model="m", fragments=(CALLED,)), True),
         (choice(message={"content": "a"}), RecordSummary(content=True, model="m"), True),
         (choice(text="a"), RecordSummary(content=True, model="m"), False),
         (finish("stop"), RecordSummary(content=True, model="m", stop_reason=StopReason.END_TURN), True),
