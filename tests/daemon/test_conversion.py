@@ -555,6 +555,41 @@ def test_a_stream_may_end_with_response_done(bed: Bed, client: Protocol, name: s
         assert bed.last_line()["outcome"] == "ok"
 
 
+SENTINEL = b"data: [DONE]\n\n"
+SAID: list[Reply] = [
+    Reply("All is said."),
+    Reply("All is said.", thinking="Hm."),
+    Reply("All is said.", calls=(CALL,)),
+]
+
+
+@pytest.mark.parametrize("client", PROTOCOLS)
+@pytest.mark.parametrize("reply", SAID, ids=["text", "reasoning", "call"])
+def test_a_stream_of_responses_may_end_with_the_sentinel_alone(
+    bed: Bed, client: Protocol, reply: Reply
+) -> None:
+    records = [*wire.records("responses", reply, "m")[:-1], SENTINEL]
+    bed.server.script(lambda _: stream(records))
+    for wants_stream in FORMS:
+        response = bed.ask(client, "responses", wants_stream)
+        assert (response.status, text_of(client, response)) == (200, "All is said."), response.body
+        assert not reply.calls or len(calls_of(client, response)) == 1
+        assert bed.last_line()["outcome"] == "ok"
+        if wants_stream:
+            said = said_to(client, response.body)
+            assert (said.stop is not None, said.text) == (True, "All is said.")
+
+
+@pytest.mark.parametrize("kept", [1, 2], ids=["nothing", "an open item"])
+def test_the_sentinel_is_no_end_of_what_is_not_whole(bed: Bed, kept: int) -> None:
+    *records, _ = wire.records("responses", Reply("All is said."), "m")
+    delta = next(at for at, record in enumerate(records) if b"output_text.delta" in record)
+    bed.server.script(lambda _: stream([*records[: 1 if kept == 1 else delta + 1], SENTINEL]))
+    response = bed.ask("responses", "responses", True)
+    assert response.status != 200 or response.records[-1]["type"] == "response.failed"
+    assert bed.last_line()["outcome"] != "ok"
+
+
 # --- calls of another kind than their tool -----------------------------------------
 
 EDIT: Document = {"type": "custom", "name": "look", "description": "d"}

@@ -159,11 +159,11 @@ def _with_item(said: Said, item: Any) -> Said:
 
 def _with_end(said: Said, response: Any) -> Said:
     details, usage = response.incomplete_details, response.usage
-    return replace(
-        said,
-        stop=response.status if details is None else details.reason,
-        usage=_usage(usage.input_tokens, usage.input_tokens_details.cached_tokens, usage.output_tokens),
-    )
+    said = replace(said, stop=response.status if details is None else details.reason)
+    if usage is None:
+        return said
+    cached = usage.input_tokens_details.cached_tokens
+    return replace(said, usage=_usage(usage.input_tokens, cached, usage.output_tokens))
 
 
 def _usage(whole_input: int, cached: int, output: int) -> tuple[int, int, int]:

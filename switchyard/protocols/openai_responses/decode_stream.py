@@ -30,6 +30,7 @@ from switchyard.protocols.walk import SECOND_ANSWER, UNEXPLAINED, CallDraft, Dra
 from switchyard.protocols.wire import UNREADABLE, Json, entries, fields, parsed, text
 
 TEXT_DELTA = "response.output_text.delta"
+SENTINEL = b"[DONE]"
 FAILED = broken_answer("the response failed")
 NO_OBJECT = broken_answer("the upstream's reply is not a JSON object")
 NO_RESPONSE = broken_answer("the upstream's reply is no response")
@@ -155,7 +156,11 @@ class StreamDecoder:
         return self._walk.taken()
 
     def _take_other(self, record: Record, *, is_error: bool) -> None:
-        """A record that is no event of a response: an error, or nothing."""
+        """A record that is no event of a response: an error, the end of a server that sends no other, or nothing."""
+        if record.data.strip() == SENTINEL:
+            if self._walk.has_content or not self._walk.is_empty:
+                self._walk.finish(StopReason.END_TURN)
+            return
         body = parsed(record.data)
         error = decode_embedded_error(body) if isinstance(body, dict) else None
         if error is None and is_error:

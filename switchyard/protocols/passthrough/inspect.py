@@ -414,7 +414,8 @@ INSPECTORS: Mapping[ProtocolName, Inspector] = {
         ),
         # `message` finds errors that only their event line names
         notable=re.compile(
-            rb'"(?:response\.(?:completed|incomplete|done|failed|created|in_progress)|error|message|encrypted_content)"'
+            rb'"(?:response\.(?:completed|incomplete|done|failed|created|in_progress|output_item\.(?:added|done))|error'
+            rb'|message|encrypted_content)"|\[DONE\]'
         ),
         other_ends={b"response.done": _responses_end_name},
         count_deltas=partial(

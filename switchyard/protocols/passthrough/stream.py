@@ -9,6 +9,7 @@ from switchyard.protocols.codec import Codec
 from switchyard.protocols.openai_chat.calls import Calls
 from switchyard.protocols.openai_chat.opaque import signed_calls
 from switchyard.protocols.passthrough.inspect import INSPECTORS, RecordSummary
+from switchyard.protocols.passthrough.missing_end import SENTINEL, MissingEnd
 from switchyard.protocols.passthrough.model_name import StreamRenamer
 from switchyard.protocols.sse import MAX_RECORD_BYTES, PIECE_COST, Record, RecordTooLarge, SseDecoder
 from switchyard.protocols.walk import SECOND_ANSWER
@@ -19,7 +20,6 @@ FORGOTTEN_ENDS = {
     "messages": b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
 }
 """Some servers close the connection after the stop reason; the answer is complete."""
-SENTINEL = b"[DONE]"
 ERROR_EVENT = re.compile(rb"\s*event: ?error")
 BARE_JSON = re.compile(rb"\s*\{")
 """Some servers break off with an error that is no event at all."""
@@ -41,6 +41,7 @@ class PassthroughStream:
         self._hide_usage = hide_usage
         self._issuer = issuer
         self._calls = Calls()
+        self._missing_end = MissingEnd() if codec.protocol == "responses" else None
         self._pending: list[bytes] = []
         self._pending_size = 0
         self._last = b""
@@ -156,6 +157,8 @@ class PassthroughStream:
             hide = False
             if not self.content_begun or self._is_notable(raw):
                 for record in _decoded(raw):
+                    if self._missing_end is not None:
+                        raw = self._with_missing_end(self._missing_end, record, raw)
                     summary = self._inspector.summary(record)
                     self._note(summary, raw)
                     hide = hide or (self._hide_usage and _accounts(summary, raw))
@@ -169,6 +172,14 @@ class PassthroughStream:
                 kept[-1:] = [self._with_usual_end(one) for one in kept[-1:]]
                 return b"".join(kept)
         return b"".join(kept) if hidden else records
+
+    def _with_missing_end(self, end: MissingEnd, record: Record, raw: bytes) -> bytes:
+        """The record, or the end that it stands for."""
+        if end.replaces(record):
+            self.finished, raw = True, end.record()
+        else:
+            end.note(record)
+        return raw
 
     def _with_usual_end(self, raw: bytes) -> bytes:
         """The last record under the name that programs wait for."""

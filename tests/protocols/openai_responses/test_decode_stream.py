@@ -350,6 +350,10 @@ CASES: dict[str, tuple[bytes, list[neutral.Event]]] = {
     ),
     "nothing at all": (b"", [Started(), Failed(NO_ANSWER)]),
     "no end but the sentinel": (created() + b"data: [DONE]\n\n", [START, TRUNCATED]),
+    "an answer without an end but the sentinel": (
+        created() + said(0, "Hi") + b"data: [DONE]\n\n",
+        [START, *text_block("Hi"), finished("end_turn")],
+    ),
     "a damaged record": (
         created() + b"data: {nonsense\n\n" + said(0, "Hi") + ended(),
         [START, *text_block("Hi"), finished("end_turn")],

@@ -33,7 +33,7 @@ SUMMARIES: list[tuple[dict[str, Any], RecordSummary, bool]] = [
     (
         {"type": "response.output_item.added", "item": {"type": "reasoning", "summary": []}},
         RecordSummary(opens=True),
-        False,
+        True,
     ),
     (
         {"type": "response.content_part.added", "part": {"type": "output_text", "text": ""}},
@@ -43,12 +43,12 @@ SUMMARIES: list[tuple[dict[str, Any], RecordSummary, bool]] = [
     (
         {"type": "response.output_item.added", "item": {"type": "function_call", "name": "f"}},
         RecordSummary(content=True, opens=True),
-        False,
+        True,
     ),
     (
         {"type": "response.output_item.added", "item": {"type": "custom_tool_call", "name": "f"}},
         RecordSummary(content=True, opens=True),
-        False,
+        True,
     ),
     (
         {"type": "response.output_text.delta", "delta": 'say "error" and "response.completed"'},
