@@ -283,7 +283,7 @@ class Journal:
         return sizes
 
     def fits(self, position: Mapping[str, int]) -> bool:
-        """False if a file appears to have been replaced since."""
+        """False if a file appears to have been removed, shortened or replaced since."""
         return all(self._is_line_end(name, offset) for name, offset in position.items())
 
     def lines_since(
@@ -306,13 +306,16 @@ class Journal:
 
     def _is_line_end(self, name: str, offset: int) -> bool:
         """True after a newline, and before one: `repair` ends the line that a full disk has torn."""
+        if offset == 0:
+            return True
         try:
             with (self.folder / name).open("rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                if offset == 0 or size <= offset:
-                    return True
+                if file.seek(0, os.SEEK_END) <= offset:
+                    return file.tell() == offset
                 file.seek(offset - 1)
                 return b"\n" in file.read(2)
+        except FileNotFoundError:
+            return False
         except OSError:
             return True
 

@@ -325,11 +325,14 @@ def test_garbage_between_the_lines_is_passed_over(tmp_path: Path) -> None:
         ({"2025-11.jsonl": len(line(0))}, True),
         ({"2025-11.jsonl": 10}, False),
         ({"2025-11.jsonl": len(line(0)) - 1}, True),
-        ({"2025-11.jsonl": 999_999}, True),
-        ({"2024-01.jsonl": 10}, True),
+        ({"2025-11.jsonl": len(line(0) + line(1))}, True),
+        ({"2025-11.jsonl": 999_999}, False),
+        ({"2024-01.jsonl": 10}, False),
+        ({"2024-01.jsonl": 0}, True),
+        ({"2024-01.jsonl": 10, "2025-11.jsonl": len(line(0))}, False),
     ],
 )
-def test_a_position_within_a_line_belongs_to_another_file(
+def test_a_position_that_no_line_of_the_file_ends_at_belongs_to_another_file(
     tmp_path: Path, covered: dict[str, int], fits: bool
 ) -> None:
     (tmp_path / "usage").mkdir()

@@ -322,11 +322,44 @@ def test_the_totals_survive_a_cooldownart_without_reading_the_journal_again(tmp_
     keep(tmp_path, [a_line(NOON - back * DAY) for back in range(40, -1, -1)])
     first = statistics(tmp_path)
     first.start()
-    (tmp_path / "usage" / "2026-11.jsonl").unlink()
+    file = tmp_path / "usage" / "2026-11.jsonl"
+    file.write_bytes(b"\n".rjust(file.stat().st_size))
     again = statistics(tmp_path)
     again.start()
     assert reported(again) == reported(first)
     assert again.fault == ""
+
+
+@pytest.mark.parametrize("moved", ["2026-11.jsonl", "2026-10.jsonl"])
+def test_a_journal_file_that_was_away_for_a_while_is_not_counted_twice(tmp_path: Path, moved: str) -> None:
+    lines = [a_line(NOON - back * DAY) for back in range(40, -1, -1)]
+    keep(tmp_path, lines)
+    file = tmp_path / "usage" / moved
+    content = file.read_bytes()
+    file.unlink()
+    keep(tmp_path, [a_line()])
+    without = statistics(tmp_path)
+    without.start()
+    assert without.token_stats()["summary"]["total_requests"] == 42 - content.count(b"\n")
+    if file.exists():
+        content += file.read_bytes()
+    file.write_bytes(content)
+    back = statistics(tmp_path)
+    back.start()
+    asyncio.run(back.save())
+    restarted = statistics(tmp_path)
+    restarted.start()
+    assert restarted.token_stats()["summary"]["total_requests"] == 42
+
+
+def test_a_journal_file_that_was_cut_is_counted_as_it_is_now(tmp_path: Path) -> None:
+    keep(tmp_path, [a_line() for _ in range(3)])
+    file = tmp_path / "usage" / "2026-11.jsonl"
+    file.write_bytes(file.read_bytes().partition(b"\n")[0] + b"\n")
+    cut = statistics(tmp_path)
+    cut.start()
+    assert cut.token_stats()["summary"]["total_requests"] == 1
+    assert "rebuilt from the journal" in cut.fault
 
 
 def test_what_came_after_the_last_save_is_caught_up(tmp_path: Path) -> None:
