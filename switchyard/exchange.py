@@ -138,6 +138,8 @@ class Exchange(msgspec.Struct):
     cost: float | None = None
     """None: unpriced"""
     price: PriceUsed | None = None
+    local: bool = False
+    """answered by a local server or the demo model, which have no price"""
 
     @property
     def answered_by(self) -> Attempt | None:

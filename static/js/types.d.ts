@@ -100,18 +100,33 @@ interface HeldRequest {
   upstreams: { upstream: string; model: string; reason: string; tries: number }[];
 }
 
-interface Today {
-  day: string;
+/** The counts that docs/statistics.md defines. */
+interface Counts {
   requests: number;
   errors: number;
+  cancelled: number;
+  truncated: number;
+  held: number;
+  estimated: number;
+  priced: number;
+  unpriced: number;
+  local: number;
+  tests: number;
+  failed_tests: number;
+  activations: number;
+  failed_activations: number;
+  replays: number;
+  failed_replays: number;
+}
+
+interface Today extends TokenCell {
+  day: string;
+  requests: number;
   input: number;
   cache_read: number;
   cache_write: number;
   output: number;
   reasoning: number;
-  cost: number | null;
-  priced: number;
-  unpriced: number;
 }
 
 interface State {
@@ -302,13 +317,13 @@ interface WeekPlan {
   rows: { upstream: string; spans: { from: number; to: number; place: number }[] }[];
 }
 
-interface TokenCell {
-  requests: number;
-  errors?: number;
+interface CountCell extends Partial<Counts> {
   cost?: number | null;
-  priced?: number;
-  unpriced?: number;
-  [measure: string]: number | null | undefined;
+  [measure: string]: any;
+}
+
+interface TokenCell extends CountCell {
+  requests: number;
 }
 
 interface TokenStats {

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from switchyard.store.counts import COUNTS, counts_of, is_request
 from switchyard.store.journal_line import Line, LineUsage
 
 NANOS = 1_000_000_000
@@ -21,17 +22,27 @@ BUCKETS_PER_OCTAVE = 4
 
 
 class Cell(msgspec.Struct, omit_defaults=True):
-    """Sums over exchanges. `requests` are those of clients; activations and tests are counted separately.
+    """Sums over exchanges. The first fields are those of `COUNTS`, which defines them.
 
+    Tokens and cost include tests, activations and replays; times and failed attempts are those of requests.
     `first_byte` counts by logarithmic class of milliseconds; `cost` is in billionths.
     """
 
     requests: int = 0
-    activations: int = 0
-    tests: int = 0
     errors: int = 0
     cancelled: int = 0
     truncated: int = 0
+    held: int = 0
+    estimated: int = 0
+    priced: int = 0
+    unpriced: int = 0
+    local: int = 0
+    tests: int = 0
+    failed_tests: int = 0
+    activations: int = 0
+    failed_activations: int = 0
+    replays: int = 0
+    failed_replays: int = 0
     failed_attempts: int = 0
     input: int = 0
     cache_read: int = 0
@@ -39,18 +50,14 @@ class Cell(msgspec.Struct, omit_defaults=True):
     cache_write_1h: int = 0
     output: int = 0
     reasoning: int = 0
-    estimated: int = 0
     first_byte_ms: int = 0
     first_byte: dict[int, int] = {}
     duration_ms: int = 0
     timed: int = 0
-    held: int = 0
     held_ms: int = 0
     stream_ms: int = 0
     stream_tokens: int = 0
     cost: int = 0
-    priced: int = 0
-    unpriced: int = 0
 
     @property
     def cache_write(self) -> int:
@@ -60,45 +67,36 @@ class Cell(msgspec.Struct, omit_defaults=True):
     def total(self) -> int:
         return self.input + self.cache_read + self.cache_write + self.output
 
-    def add(self, line: Line) -> None:
-        match line.kind:
-            case "activation":
-                self.activations += 1
-            case "test":
-                self.tests += 1
-            case _:
-                self.requests += 1
-        match line.outcome:
-            case "failed":
-                self.errors += 1
-            case "cancelled":
-                self.cancelled += 1
-            case "truncated":
-                self.truncated += 1
-        if line.usage is not None:
-            self._add_usage(line, line.usage)
-        if line.duration is not None:
-            self.duration_ms += _ms(line.duration)
-            self.timed += 1
-        if line.first_byte is not None:
-            self._add_first_byte(line, line.first_byte)
-        if line.held:
-            self.held += 1
-            self.held_ms += _ms(line.held)
+    @property
+    def dollars(self) -> float | None:
+        """The cost; None if nothing has a price."""
+        return self.cost / NANOS if self.priced or self.cost else None
 
-    def _add_usage(self, line: Line, usage: LineUsage) -> None:
+    def add(self, line: Line) -> None:
+        for name in counts_of(line):
+            setattr(self, name, getattr(self, name) + 1)
+        if line.usage is not None:
+            self._add_usage(line.usage)
+        if line.cost is not None:
+            self.cost += round(line.cost * NANOS)
+        if is_request(line):
+            self._add_times(line)
+
+    def _add_usage(self, usage: LineUsage) -> None:
         self.input += usage.input
         self.cache_read += usage.cache_read
         self.cache_write_5m += usage.cache_write_5m
         self.cache_write_1h += usage.cache_write_1h
         self.output += usage.output
         self.reasoning += usage.reasoning
-        self.estimated += usage.estimated
-        if line.cost is not None:
-            self.cost += round(line.cost * NANOS)
-            self.priced += 1
-        elif usage.total:
-            self.unpriced += 1
+
+    def _add_times(self, line: Line) -> None:
+        if line.duration is not None:
+            self.duration_ms += _ms(line.duration)
+            self.timed += 1
+        if line.first_byte is not None:
+            self._add_first_byte(line, line.first_byte)
+        self.held_ms += _ms(line.held)
 
     def _add_first_byte(self, line: Line, seconds: float) -> None:
         bucket = bucket_of(seconds)
@@ -214,24 +212,20 @@ def shown(cell: Cell) -> dict[str, Any]:
         "cache_creation_5m_tokens": cell.cache_write_5m,
         "cache_creation_1h_tokens": cell.cache_write_1h,
         "reasoning_tokens": cell.reasoning,
-        "activations": cell.activations,
-        "tests": cell.tests,
-        "errors": cell.errors,
-        "cancelled": cell.cancelled,
-        "truncated": cell.truncated,
+        **counts(cell),
         "failed_attempts": cell.failed_attempts,
-        "estimated": cell.estimated,
         "first_byte_ms": round(cell.first_byte_ms / counted) if counted else None,
         "first_byte_p50_ms": percentile(cell.first_byte, 0.5),
         "first_byte_p95_ms": percentile(cell.first_byte, 0.95),
         "duration_ms": round(cell.duration_ms / cell.timed) if cell.timed else None,
-        "held": cell.held,
         "held_ms": round(cell.held_ms / cell.held) if cell.held else None,
         "tokens_per_second": round(cell.stream_tokens * 1000 / cell.stream_ms, 1) if cell.stream_ms else None,
-        "cost": cell.cost / NANOS if cell.priced else None,
-        "priced": cell.priced,
-        "unpriced": cell.unpriced,
+        "cost": cell.dollars,
     }
+
+
+def counts(cell: Cell) -> dict[str, int]:
+    return {count.name: getattr(cell, count.name) for count in COUNTS}
 
 
 def brief(cell: Cell) -> dict[str, int]:

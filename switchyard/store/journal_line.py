@@ -110,6 +110,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
     usage: LineUsage | None = None
     cost: Money | None = None
     price: PriceUsed | None = None
+    local: bool = False
     attempts: list[LineAttempt] = []
     losses: list[LineLoss] = []
     error: LineError | None = None
@@ -161,6 +162,7 @@ def line_of(exchange: Exchange, ended_at: float, zone: tzinfo | None = None) -> 
         usage=_usage(exchange.usage),
         cost=None if exchange.cost is None else _rounded(exchange.cost, 1e9),
         price=exchange.price,
+        local=exchange.local,
         attempts=[_attempt(attempt) for attempt in exchange.attempts[-MAX_ATTEMPTS:]],
         losses=[
             LineLoss(loss.field[:MAX_NAME], loss.why[:MAX_NAME]) for loss in exchange.losses[:MAX_LOSSES]

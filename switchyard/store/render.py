@@ -9,6 +9,7 @@ import msgspec
 
 from switchyard.plural import plural
 from switchyard.store.cell import NANOS, Cell, Cells, Day
+from switchyard.store.counts import COUNTS
 from switchyard.store.stats import Statistics
 
 BAR_WIDTH = 28
@@ -109,17 +110,12 @@ def _one(field: str, divisor: int = 1) -> Samples:
 
 
 METRICS: tuple[tuple[str, str, Samples], ...] = (
-    ("requests_total", "Requests of clients.", _one("requests")),
-    ("errors_total", "Requests that no upstream answered.", _one("errors")),
-    ("cancelled_total", "Requests whose client left.", _one("cancelled")),
-    ("truncated_total", "Responses that broke off.", _one("truncated")),
-    ("failed_attempts_total", "Attempts at an upstream that failed.", _one("failed_attempts")),
+    *((f"{one.name}_total", one.meaning, _one(one.name)) for one in COUNTS),
+    ("failed_attempts_total", "Attempts at an upstream that failed, of requests.", _one("failed_attempts")),
     ("tokens_total", "Tokens in disjoint kinds; reasoning is part of output.", _tokens),
-    ("cost_dollars_total", "Cost of the priced requests.", _one("cost", NANOS)),
-    ("unpriced_total", "Requests whose price is not known.", _one("unpriced")),
+    ("cost_dollars_total", "Cost, as far as prices are known.", _one("cost", NANOS)),
     ("first_byte_seconds_total", "Seconds until the first content, added up.", _one("first_byte_ms", 1000)),
     ("duration_seconds_total", "Seconds of requests, added up.", _one("duration_ms", 1000)),
-    ("held_total", "Requests that were held.", _one("held")),
     ("held_seconds_total", "Seconds for which requests were held, added up.", _one("held_ms", 1000)),
 )
 
@@ -144,9 +140,9 @@ def count(number: int) -> str:
 
 def cost(cell: Cell) -> str:
     """The cost of a cell; unpriced requests are marked, not counted as free."""
-    if not cell.priced:
+    dollars = cell.dollars
+    if dollars is None:
         return "unpriced" if cell.unpriced else "-"
-    dollars = cell.cost / NANOS
     shown = f"${dollars:.2f}" if dollars >= 0.1 or not dollars else f"${dollars:.4f}"
     return shown + ("*" if cell.unpriced else "")
 
@@ -192,19 +188,28 @@ def _bar(share: float) -> str:
 
 def _footnotes(cell: Cell) -> str:
     notes = []
-    if cell.priced and cell.unpriced:
+    ends = [f"{number} {word}" for word in OF_THE_REQUESTS if (number := getattr(cell, word))]
+    if ends:
+        notes.append(f"Of the requests: {', '.join(ends)}.")
+    if cell.dollars is not None and cell.unpriced:
         notes.append(f"* Not in the sum: {plural(cell.unpriced, 'request')} without a known price.")
     if cell.estimated:
         notes.append(
             f"Estimated tokens in {plural(cell.estimated, 'request')}: the upstream did not report all of them."
         )
-    activations = [plural(cell.activations, "activation")] if cell.activations else []
-    tests = [plural(cell.tests, "connection test")] if cell.tests else []
-    if activations or tests:
-        notes.append(
-            "Not counted as requests, but in tokens and cost: " + ", ".join(activations + tests) + "."
-        )
+    apart = [_side_jobs(cell, name, noun) for name, noun in SIDE_JOBS if getattr(cell, name)]
+    if apart:
+        notes.append("Not counted as requests, but in tokens and cost: " + ", ".join(apart) + ".")
     return "\n\n" + "\n".join(notes) if notes else ""
+
+
+OF_THE_REQUESTS = ("cancelled", "truncated", "held", "local")
+SIDE_JOBS = (("activations", "activation"), ("tests", "connection test"), ("replays", "replay"))
+
+
+def _side_jobs(cell: Cell, name: str, noun: str) -> str:
+    failed = getattr(cell, f"failed_{name}")
+    return plural(getattr(cell, name), noun) + (f" ({failed} failed)" if failed else "")
 
 
 def _sorted(cells: Cells) -> list[tuple[str, Cell]]:

@@ -24,13 +24,14 @@ from switchyard.store.cell import (
     shown,
     summary,
 )
+from switchyard.store.counts import is_request
 from switchyard.store.files import read_or_none, set_aside, write_whole
 from switchyard.store.journal import Batch, Journal, Position
 from switchyard.store.journal_line import RESET, Line, reset_line, write_line
 from switchyard.store.local_time import is_day, local_moment, notice_zone_change
 
 FILE_NAME = "token_stats.json"
-SCHEMA = 1
+SCHEMA = 2
 SESSION_DAYS = 31
 """Older days drop their sessions, which are rarely requested and take the most space."""
 HOURLY_DAYS = 35
@@ -137,7 +138,7 @@ class Statistics:
         if cell is None:
             cell = self._latest[where] = Cell()
         cell.add(line)
-        for attempt in line.attempts:
+        for attempt in line.attempts if is_request(line) else ():
             if attempt.failed:
                 self._since_on(line.day).add_failed_attempts(attempt.upstream, 1)
         if line.cost:
@@ -451,7 +452,7 @@ def _most_first(entry: tuple[str, Cell]) -> tuple[int, str]:
 
 def _cost(cell: Cell) -> dict[str, Any]:
     return {
-        "total": cell.cost / NANOS if cell.priced else None,
+        "total": cell.dollars,
         "priced": cell.priced,
         "unpriced": cell.unpriced,
     }

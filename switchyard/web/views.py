@@ -21,7 +21,7 @@ from switchyard.routing.lineup import Candidate, Moment, Skip
 from switchyard.routing.route import Route
 from switchyard.routing.uses import Uses
 from switchyard.settings import Settings, Upstream, timeouts_of
-from switchyard.store.cell import NANOS, Cell
+from switchyard.store.cell import Cell, counts
 from switchyard.unknown_fields import without_unknown
 
 Json = dict[str, Any]
@@ -221,16 +221,13 @@ def _cooldown_view(condition: Condition | None, now: Moment) -> Json:
 def today_view(day: str, cell: Cell) -> Json:
     return {
         "day": day,
-        "requests": cell.requests,
-        "errors": cell.errors,
+        **counts(cell),
         "input": cell.input,
         "cache_read": cell.cache_read,
         "cache_write": cell.cache_write,
         "output": cell.output,
         "reasoning": cell.reasoning,
-        "cost": cell.cost / NANOS if cell.priced else None,
-        "priced": cell.priced,
-        "unpriced": cell.unpriced,
+        "cost": cell.dollars,
     }
 
 

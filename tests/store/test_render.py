@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from switchyard.store.cell import NANOS, Cell
+from switchyard.store.counts import COUNTS
 from switchyard.store.journal import Journal
 from switchyard.store.journal_line import Line, LineAttempt, LineUsage
 from switchyard.store.render import (
@@ -174,6 +175,37 @@ def test_estimates_and_side_jobs_are_reported_below_the_table(tmp_path: Path) ->
     )
     assert "Estimated tokens in 1 request: the upstream did not report all of them." in text
     assert "Not counted as requests, but in tokens and cost: 1 activation, 1 connection test." in text
+
+
+def test_how_requests_ended_and_what_failed_beside_them_is_reported_below_the_table(tmp_path: Path) -> None:
+    text = table(
+        kept(
+            tmp_path,
+            a_line(outcome="cancelled", cost=0.1),
+            a_line(outcome="truncated", held=2.0, cost=0.1),
+            a_line(local=True),
+            a_line(kind="test", outcome="failed", usage=None),
+            a_line(kind="test"),
+            a_line(kind="replay", outcome="failed", usage=None),
+        )
+    )
+    assert text.splitlines()[1].split()[:3] == ["today", "3", "0"]
+    assert "Of the requests: 1 cancelled, 1 truncated, 1 held, 1 local." in text
+    assert (
+        "Not counted as requests, but in tokens and cost: 2 connection tests (1 failed), 1 replay (1 failed)."
+        in text
+    )
+    assert "without a known price" not in text
+
+
+def test_metrics_explain_each_count_by_its_definition(tmp_path: Path) -> None:
+    text = prometheus(kept(tmp_path, a_line(kind="test", outcome="failed", usage=None)))
+    for count in COUNTS:
+        assert f"# HELP switchyard_{count.name}_total {count.meaning}\n" in text
+    values = samples(text)
+    where = 'by="upstream",name="Monday key"'
+    assert values["switchyard_errors_total", where] == values["switchyard_requests_total", where] == 0
+    assert values["switchyard_failed_tests_total", where] == 1
 
 
 def test_csv_has_a_row_for_each_key(tmp_path: Path) -> None:

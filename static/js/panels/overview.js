@@ -1,8 +1,9 @@
 // Which upstream answers each client now and why the others do not, what is in progress, and the numbers of today.
 import { get, post } from "../api.js";
 import { isLegacyFormat, simulationOf } from "../api_names.js";
+import { costNotes, costText, requestNotes } from "../count_words.js";
 import { h, replace, section } from "../dom.js";
-import { agent, clock, compact, money, seconds, whole } from "../format.js";
+import { agent, clock, compact, seconds, whole } from "../format.js";
 import { heldSection } from "../held_requests.js";
 import { t } from "../i18n.js";
 import { live, refresh, subscribe } from "../live.js";
@@ -423,12 +424,8 @@ function recentLines(rows) {
 /** @param {Today} today */
 function todayNumbers(today) {
   const cells = [
-    [t("stats.requests"), whole(today.requests), today.errors ? t("stats.failed", { count: today.errors }) : ""],
-    [
-      t("stats.cost"),
-      today.priced ? money(today.cost) : "–",
-      today.unpriced ? t("stats.unpriced", { count: today.unpriced }) : "",
-    ],
+    [t("stats.requests"), whole(today.requests), requestNotes(today)],
+    [t("stats.cost"), costText(today), costNotes(today)],
     [t("stats.input"), compact(today.input), t("stats.fresh")],
     [
       t("stats.output"),

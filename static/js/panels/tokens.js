@@ -1,6 +1,7 @@
 // Token statistics: a period as cards, stacked bars and tables.
 import { get, post, query } from "../api.js";
 import { legend, stackedBars } from "../chart.js";
+import { apartText, costNotes, costText, requestNotes } from "../count_words.js";
 import { all, h, replace } from "../dom.js";
 import { compact, dayName, isoDay, milliseconds, money, whole } from "../format.js";
 import { t } from "../i18n.js";
@@ -141,10 +142,16 @@ async function resetStatistics(load) {
  * @param {() => void} redraw
  */
 function body(stats, chosen, redraw) {
-  const isEmpty = !stats.summary.total_requests && !stats.summary.total_tokens && !stats.summary.errors;
+  const apart = apartText(stats.summary);
+  const isEmpty = !stats.summary.total_requests && !stats.summary.total_tokens && !apart;
   if (isEmpty) return h("section.card", {}, emptyNote(t("stats.none")));
   return [
-    h("section.card", { "aria-label": t("stats.totals") }, cards(stats.summary)),
+    h(
+      "section.card",
+      { "aria-label": t("stats.totals") },
+      cards(stats.summary),
+      apart ? h("p.inside.muted", {}, apart) : null,
+    ),
     chartCard(stats, chosen, redraw),
     tableCard(stats, chosen, redraw),
   ];
@@ -154,12 +161,8 @@ function body(stats, chosen, redraw) {
 function cards(sum) {
   const read = sum.total_input_tokens + sum.total_cache_creation_tokens + sum.total_cache_read_tokens;
   const cells = [
-    [t("stats.requests"), whole(sum.total_requests), sum.errors ? t("stats.failed", { count: whole(sum.errors) }) : ""],
-    [
-      t("stats.cost"),
-      sum.priced ? money(sum.cost) : "–",
-      sum.unpriced ? t("stats.unpriced", { count: whole(sum.unpriced) }) : "",
-    ],
+    [t("stats.requests"), whole(sum.total_requests), requestNotes(sum)],
+    [t("stats.cost"), costText(sum), costNotes(sum)],
     [t("stats.input"), compact(sum.total_input_tokens), t("stats.fresh")],
     [
       t("stats.cache-read"),
@@ -315,13 +318,17 @@ const COLUMNS = [
   ["cache_read_tokens", "stats.cache_read_tokens", compact],
   ["output_tokens", "stats.output_tokens", compact],
   ["total_tokens", "stats.total_tokens", compact],
-  [
-    "cost",
-    "stats.cost",
-    (cost, cell) =>
-      cell.unpriced && !cell.priced ? t("stats.unpriced-short") : `${money(cost)}${cell.unpriced ? " +" : ""}`,
-  ],
+  ["cost", "stats.cost", (_, cell) => costText(cell)],
 ];
+
+const DEFINED = new Set(["requests", "errors"]);
+
+/**
+ * @param {string} key
+ * @param {TokenCell} cell
+ */
+const notesOf = (key, cell) =>
+  key === "cost" ? costNotes(cell) : key === "requests" ? [requestNotes(cell), apartText(cell)].join("\n").trim() : "";
 
 /**
  * @param {TokenStats} stats
@@ -372,7 +379,11 @@ function tableCard(stats, chosen, redraw) {
             COLUMNS.map(([key, label]) =>
               h(
                 "th.number",
-                { scope: "col", "aria-sort": chosen.sort === key && chosen.group !== "day" ? "descending" : null },
+                {
+                  scope: "col",
+                  "aria-sort": chosen.sort === key && chosen.group !== "day" ? "descending" : null,
+                  title: DEFINED.has(key) ? t(`count.${key}`) : null,
+                },
                 chosen.group === "day"
                   ? t(label)
                   : h(
@@ -398,8 +409,7 @@ function tableCard(stats, chosen, redraw) {
                   "td.number",
                   {
                     dataset: { label: t(label) },
-                    title:
-                      key === "cost" && cell.unpriced ? t("stats.unpriced", { count: whole(cell.unpriced) }) : null,
+                    title: notesOf(key, cell) || null,
                   },
                   format(cell[key], cell),
                 ),
