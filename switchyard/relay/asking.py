@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable
+from functools import partial
 
 import msgspec
 
@@ -97,10 +98,10 @@ class Asking:
 
     def _new_preparation(self) -> Preparation:
         dependencies = self._dependencies
-        return Preparation(self._request, dependencies.codecs, self._recall, dependencies.calls)
-
-    def _recall(self, request: ClientRequest, issuer: str) -> ClientRequest:
-        return self._dependencies.answers.recalled(request, issuer, self._dependencies.monotonic())
+        # a method of its own would tie the two together: the body would stay in memory until a garbage collection
+        return Preparation(
+            self._request, dependencies.codecs, partial(_recall, dependencies), dependencies.calls
+        )
 
     def follow(self, settings: Settings) -> None:
         """Remove what has become a client key since the request was received."""
@@ -275,6 +276,10 @@ class Asking:
             if isinstance(error, RecursionError):
                 raise AttemptFailed(protocol_failure(NESTED)) from None
             raise
+
+
+def _recall(dependencies: Dependencies, request: ClientRequest, issuer: str) -> ClientRequest:
+    return dependencies.answers.recalled(request, issuer, dependencies.monotonic())
 
 
 async def _key_of(upstream: Upstream, client_headers: Headers) -> str:

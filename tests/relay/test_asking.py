@@ -1,6 +1,7 @@
 """One upstream is asked: what the attempt returns is its own, whatever is asked next."""
 
 import asyncio
+import gc
 from datetime import UTC, datetime
 
 import msgspec
@@ -80,3 +81,26 @@ def test_reported_usage_is_recorded_when_the_client_leaves_before_any_content(
         return exchange.usage is not None
 
     assert run(scenario()) == (reason == ())
+
+
+@pytest.mark.parametrize("body", [BODY, STREAMED], ids=["whole", "stream"])
+def test_the_request_is_freed_with_its_last_user_and_waits_for_no_garbage_collection(body: bytes) -> None:
+    async def scenario() -> None:
+        async def answer(call: Call) -> Reply:
+            if b"stream" not in call.body:
+                return reply()
+            records = b"".join(wire.records("messages", wire.Reply("Hello"), "m"))
+            return Reply(200, [("content-type", "text/event-stream")], Body(records))
+
+        stage = Stage(Settings(upstreams=(upstream("u"),)), answer)
+        asking, reports, _ = asking_on(stage, body)
+        assert isinstance(await ask(stage, asking, reports, "u"), Answer)
+
+    gc.collect()
+    gc.disable()
+    try:
+        run(scenario())
+        left = [one for one in gc.get_objects() if isinstance(one, ClientRequest | Asking)]
+    finally:
+        gc.enable()
+    assert left == []
