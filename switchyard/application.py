@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from switchyard.client_plans import ClientFiles
 from switchyard.demo.app import build_demo
 from switchyard.exchange import Exchange
@@ -96,6 +98,14 @@ class Application:
             hold=self.hold,
             home=str(Path.home()),
         )
+        self._state = State(
+            self.health,
+            self.limits,
+            lineups=self.lineups,
+            missing=self.missing,
+            learned=self.dependencies.learned,
+            balance=self.balance,
+        )
         self.relay = CapturingRelay(self.dependencies)
         self.activation_memory = ActivationMemory(folder, time.time)
         self._use_now = UseNow(folder, time.time)
@@ -121,18 +131,10 @@ class Application:
         return time.time() - self.started_at
 
     def state(self) -> State:
-        spent = self.ledger.budget_state().taken_out
-        learned = self.dependencies.learned
-        return State(
-            self.health,
-            self.limits,
-            spent,
-            self.lineups,
-            self.missing,
-            learned,
-            self._use_now.current(),
-            self.balance,
-        )
+        spent, uses = self.ledger.budget_state().taken_out, self._use_now.current()
+        if spent is not self._state.spent or uses is not self._state.uses:
+            self._state = replace(self._state, spent=spent, uses=uses)
+        return self._state
 
     def uses(self) -> Uses:
         """Which upstream the user wants to answer first now."""
@@ -258,11 +260,10 @@ class _Endpoints:
         self._gateway = gateway
         self._admin = admin
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http" and self._gateway.owns(scope["method"], scope["path"]):
-            await self._gateway(scope, receive, send)
-        else:
-            await self._admin(scope, receive, send)
+            return self._gateway(scope, receive, send)
+        return self._admin(scope, receive, send)
 
 
 def _rename(memory: dict[tuple[str, str], Any], names: Mapping[str, str]) -> None:

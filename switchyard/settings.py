@@ -141,6 +141,8 @@ class BodyChanges(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         """The names, without values; "" if nothing is changed."""
+        if not (self.members or self.remove):
+            return ""
         parts = {"sets": ", ".join(self.members), "removes": ", ".join(self.remove)}
         return "; ".join(f"{verb} {names}" for verb, names in parts.items() if names)
 

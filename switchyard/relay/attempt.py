@@ -242,14 +242,10 @@ def _summary_without_error(reader: Reader, body: bytes) -> tuple[ProtocolName, W
 
     Some upstreams report errors with status 200; others send incomplete JSON. Raises AttemptFailed.
     """
-    try:
-        msgspec.json.decode(body, type=msgspec.Raw)
-    except msgspec.DecodeError:
-        # half of a character is valid JSON, though no text
-        if not is_json(body):
-            raise AttemptFailed(protocol_failure("sent JSON that breaks off or is broken")) from None
     form = reader.codec.protocol
     summary = INSPECTORS[form].summarize_whole(body)
+    if not summary.is_object and not is_json(body):
+        raise AttemptFailed(protocol_failure("sent JSON that breaks off or is broken"))
     if summary.error is not None and (other := form_of_whole(body)) not in (None, form):
         form = reader.reading(other).codec.protocol
         summary = INSPECTORS[form].summarize_whole(body)

@@ -1,6 +1,8 @@
 """Capture the bodies of requests and answers in memory while the user wants to see them."""
 
 from collections import OrderedDict
+from collections.abc import Coroutine
+from typing import Any
 
 import msgspec
 
@@ -43,9 +45,10 @@ class CapturingRelay(Relay):
     def find(self, exchange_id: str) -> Captured | None:
         return self._kept.get(exchange_id)
 
-    async def answer(self, request: ClientRequest, sink: Sink) -> Exchange:
-        if not self._on:
-            return await super().answer(request, sink)
+    def answer(self, request: ClientRequest, sink: Sink) -> Coroutine[Any, Any, Exchange]:
+        return self._captured(request, sink) if self._on else super().answer(request, sink)
+
+    async def _captured(self, request: ClientRequest, sink: Sink) -> Exchange:
         recording = _Recording(sink)
         exchange = await super().answer(request, recording)
         self._keep(exchange.id, request, recording)

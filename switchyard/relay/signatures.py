@@ -18,6 +18,7 @@ from switchyard.relay.values import ClientRequest
 CAPACITY = 50_000
 CALL_CAPACITY_BYTES = 32 * 1024 * 1024
 LARGEST_CALL_BYTES = 1024 * 1024
+NONE: frozenset[str] = frozenset()
 ENTRY_COST = 200
 """what an entry takes in memory besides its texts"""
 OPAQUE = re.compile(rb'"(?:signature|encrypted_content|data)"\s*:\s*"([A-Za-z0-9+/=_.-]{16,})"')
@@ -43,8 +44,8 @@ class SignatureLedger:
 
     def foreign(self, body: bytes, issuer: str) -> frozenset[str]:
         """The signatures in this request that are known to come from another issuer."""
-        if not self._known - {issuer}:
-            return frozenset()
+        if self._known <= {issuer}:
+            return NONE
         return frozenset(
             signature.decode()
             for signature in OPAQUE.findall(body)

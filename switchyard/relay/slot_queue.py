@@ -56,7 +56,9 @@ class SlotQueue:
         self._ending[upstream] += 1
 
         def leave() -> None:
-            self._ending -= Counter((upstream,))
+            self._ending[upstream] -= 1
+            if not self._ending[upstream]:
+                del self._ending[upstream]
             self.leave(upstream)
 
         return leave

@@ -181,5 +181,6 @@ def _with_affinity(
 
 def _is_better(first: Candidate, mine: Candidate) -> bool:
     """False among candidates that take turns: they are equal."""
-    takes_turns = rank(first) == rank(mine) and mine.upstream.priority is not None
-    return first.name != mine.name and not takes_turns
+    if first.name == mine.name:
+        return False
+    return mine.upstream.priority is None or rank(first) != rank(mine)

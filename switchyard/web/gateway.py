@@ -100,13 +100,12 @@ class Gateway:
             return True
         return bool(TELEMETRY.match(path))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         method, path = scope["method"], scope["path"]
         protocol = PROTOCOL_BY_PATH.get(path)
         if protocol is not None and method == "POST":
-            await self._serve(protocol, scope, receive, send)
-        else:
-            await self._serve_neighbour(method, path, scope, receive, send)
+            return self._serve(protocol, scope, receive, send)
+        return self._serve_neighbour(method, path, scope, receive, send)
 
     # --- the three protocols ---------------------------------------------------
 

@@ -20,6 +20,8 @@ REFUSAL_SECONDS = 0.5
 HOST = re.compile(r"[A-Za-z0-9._-]+(:[0-9]*)?|\[[0-9A-Fa-f:.]+\](:[0-9]*)?")
 MAX_HOST_CHARS = 300
 OWN_SITES = frozenset({"", "same-origin", "none"})
+BROWSER_HEADERS = (b"origin", b"sec-fetch-site")
+"""by which browsers state what page a request comes from"""
 SECURITY_HEADERS = [
     (
         "content-security-policy",
@@ -93,14 +95,13 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> str:
         """Why this request is refused; "" if it is not."""
-        hosts = [value for name, value in scope["headers"] if name == b"host"]
-        if len(hosts) != 1 or not self._is_ours(hosts[0].decode("latin-1")):
-            shown = hosts[0].decode("latin-1", "replace")[:100] if hosts else "none"
+        hosts = _values(scope, b"host")
+        if len(hosts) != 1 or not self._is_ours(hosts[0]):
+            shown = hosts[0][:100] if hosts else "none"
             return f"Host {shown!r} is not allowed; add the name to `allowed_hosts` if it is yours."
-        names = [name for name, _ in scope["headers"]]
-        if b"origin" not in names and b"sec-fetch-site" not in names:
+        if dict(scope["headers"]).keys().isdisjoint(BROWSER_HEADERS):
             return ""
-        own_origin = f"{scope['scheme']}://{hosts[0].decode('latin-1')}".lower()
+        own_origin = f"{scope['scheme']}://{hosts[0]}".lower()
         for origin in _values(scope, b"origin"):
             if origin.lower() != own_origin:
                 return f"Requests from pages of {origin[:100]!r} are refused."
