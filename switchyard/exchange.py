@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from switchyard.protocols.facts import Facts
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Loss, Usage, WireError
 
@@ -118,6 +119,8 @@ class Exchange(msgspec.Struct):
     """the client's working directory, or that of its session"""
     rule: str = ""
     """the name or the number of the rule that decided"""
+    facts: Facts | None = None
+    """all that rules may name, from its end on: to try rules on past requests"""
     stream: bool = False
     kind: str = "request"
     """request, activation or test"""

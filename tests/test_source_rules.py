@@ -169,7 +169,7 @@ def test_a_module_imports_only_the_modules_below_it(module: str) -> None:
 
 
 def test_settings_and_exchange_use_only_the_names_and_values_of_the_protocols() -> None:
-    allowed = ("names", "neutral", "capabilities", "presets")
+    allowed = ("names", "facts", "neutral", "capabilities", "presets")
     broken = [
         found
         for module in ("settings", "exchange")

@@ -10,6 +10,7 @@ from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.relay.answering import Answering
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.final_error import FinalError
+from switchyard.relay.past_facts import note_facts
 from switchyard.relay.repeats import recall
 from switchyard.relay.reports import Reports
 from switchyard.relay.search import Search
@@ -53,6 +54,7 @@ class Relay:
         finally:
             reports.release()
             answering.stop()
+            note_facts(request, exchange, dependencies.projects)
         return exchange
 
 

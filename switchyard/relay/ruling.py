@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from switchyard.protocols.codec import BadRequest
-from switchyard.protocols.facts import Facts, read_facts
+from switchyard.protocols.facts import Facts
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.measuring import BYTES_PER_TOKEN, MEDIA, prompt_tokens
+from switchyard.relay.past_facts import facts_of
 from switchyard.relay.prepare import OFF_LOOP_BYTES, Preparation
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.rules import Ruled, find_rule, token_thresholds, wanted_facts
@@ -39,24 +40,12 @@ class Ruling:
     async def _read(self, rules: Sequence[RouteRule], preparation: Preparation) -> Facts:
         wanted, request = wanted_facts(rules), self._request
         if len(request.body) > OFF_LOOP_BYTES:
-            facts = await asyncio.to_thread(_facts_in, request, wanted)
+            facts = await asyncio.to_thread(facts_of, request, wanted)
         else:
-            facts = _facts_in(request, wanted)
+            facts = facts_of(request, wanted)
         project = self._dependencies.projects.note(request.summary.session, facts.project)
         tokens = await _tokens(request, preparation, token_thresholds(rules))
         return replace(facts, project=project, tokens=tokens)
-
-
-def _facts_in(request: ClientRequest, wanted: frozenset[str]) -> Facts:
-    return read_facts(
-        request.protocol,
-        request.summary,
-        dict(request.headers),
-        request.body,
-        wanted,
-        compacts=request.compacts,
-        client_key=request.client,
-    )
 
 
 async def _tokens(request: ClientRequest, preparation: Preparation, thresholds: list[int]) -> int:

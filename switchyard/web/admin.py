@@ -19,6 +19,7 @@ from switchyard.web.live import LiveEvents
 from switchyard.web.overview import Daemon, Overview
 from switchyard.web.plain import Plain
 from switchyard.web.query_api import QueryApi
+from switchyard.web.rule_matches import RuleMatches
 from switchyard.web.settings_api import SettingsApi
 
 STATUS_WORDS = {
@@ -42,7 +43,9 @@ class Admin:
             | writing.reading_table()
             | clients.reading_table()
         )
-        post_handlers = writing.table() | ActionsApi(daemon).table() | clients.table()
+        post_handlers = (
+            writing.table() | ActionsApi(daemon).table() | RuleMatches(daemon).table() | clients.table()
+        )
         self.routes: list[BaseRoute] = [
             *(Route(path, answering(handler), methods=["GET"]) for path, handler in get_handlers.items()),
             *(Route(path, answering(handler), methods=["POST"]) for path, handler in post_handlers.items()),

@@ -94,6 +94,7 @@ def exchange_detail(exchange: Exchange) -> Json:
         "losses": [{"field": loss.field, "why": loss.why} for loss in exchange.losses],
         "error": error and {"type": str(error.type), "status": error.status, "message": error.message},
         "price": price and asdict(price),
+        "facts": exchange.facts and asdict(exchange.facts),
     }
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from switchyard.protocols.facts import BODY_FACTS, Facts, read_facts
+from switchyard.protocols.facts import BODY_FACTS, Facts
 from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.read_facts import read_facts
 from switchyard.protocols.request_summary import read_request_summary
 
 CLAUDE = {"user-agent": "claude-cli/2.1.332 (external, cli)", "x-claude-code-session-id": "s"}

@@ -1,0 +1,182 @@
+"""Read the facts of a request that rules may name.
+
+Headers are read first, and of the body only what is wanted. How Claude Code and Codex mark their requests was measured
+(docs/client-behavior.md); other programs mark none of this.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from switchyard.protocols.client_program import ClientProgram, program_of
+from switchyard.protocols.effort import EFFORTS
+from switchyard.protocols.facts import NO_FACTS, Facts, Program
+from switchyard.protocols.names import THINKING_SUFFIX, ProtocolName
+from switchyard.protocols.passthrough.peek import HISTORY, Document
+from switchyard.protocols.request_summary import RequestSummary
+from switchyard.protocols.sessions import thread_in_headers
+from switchyard.protocols.wire import UNREADABLE, entries, fields, parsed_object, text
+
+PROGRAMS: Mapping[ClientProgram, Program] = {
+    ClientProgram.CLAUDE_CODE: "claude-code",
+    ClientProgram.CODEX: "codex",
+    ClientProgram.OTHER: "",
+}
+CODEX_SUBAGENT, CODEX_PARENT, CODEX_TURN = (
+    "x-openai-subagent",
+    "x-codex-parent-thread-id",
+    "x-codex-turn-metadata",
+)
+COMPACTING = "compact"
+BACKGROUND_KINDS = frozenset({"memory_consolidation"})
+"""what Codex names a sub-agent although it works for no turn"""
+NO_TOOLS = (b"", b"[]", b"null")
+SUMMARY_PROMPT = "CRITICAL: Respond with TEXT ONLY"
+"""how the last message of a compaction by Claude Code begins"""
+IMAGE = re.compile(rb'"type"\s*:\s*"(?:image|image_url|input_image)"')
+"""quotes within texts are escaped: only a block matches"""
+DIRECTORIES = (
+    re.compile(rb"Primary working directory: ((?:[^\\\"\n<]|\\[\\/\"u])+)"),
+    re.compile(rb"<cwd>((?:[^\\\"<]|\\[\\/\"u])+)</cwd>"),
+)
+"""as it stands in a JSON text, up to the end of its line"""
+MAX_PROJECT_CHARS = 500
+
+
+def read_facts(
+    protocol: ProtocolName,
+    summary: RequestSummary,
+    headers: Mapping[str, str],
+    body: bytes,
+    wanted: frozenset[str],
+    *,
+    compacts: bool = False,
+    client_key: str = "",
+) -> Facts:
+    """`headers` have lower-case names. `wanted` names the facts of BODY_FACTS that matter; the project of a known
+    program is read in any case, as it is recorded. Never an error."""
+    document, program = Document(body, summary.members), PROGRAMS[program_of(protocol, headers)]
+    wanted = wanted | {"project"} if program else wanted
+    read: dict[str, Any] = {
+        "background": lambda: is_background(summary, headers, document),
+        "compaction": lambda: compacts or is_compaction(protocol, headers, document),
+        "thinking": lambda: wants_thinking(summary.model, document),
+        "effort": lambda: effort_of(document),
+        "web_search": lambda: only_searches(document),
+        "images": lambda: has_images(summary),
+        "project": lambda: project_of(protocol, summary),
+    }
+    return Facts(
+        program=program,
+        agent=headers.get("user-agent", ""),
+        client_key=client_key,
+        subagent=is_subagent(headers),
+        **{name: _lenient(reader, name) for name, reader in read.items() if name in wanted},
+    )
+
+
+def is_subagent(headers: Mapping[str, str]) -> bool:
+    """A sub-agent has the session of its parent, and marks of its own."""
+    if kind := headers.get(CODEX_SUBAGENT, ""):
+        return kind != COMPACTING and kind not in BACKGROUND_KINDS
+    return bool(headers.get(CODEX_PARENT) or thread_in_headers(headers))
+
+
+def is_background(summary: RequestSummary, headers: Mapping[str, str], document: Document) -> bool:
+    """A title, or a call for one token: a check of the model or of the quota."""
+    if summary.max_tokens == 1 or headers.get(CODEX_SUBAGENT) in BACKGROUND_KINDS:
+        return True
+    tools = bytes(summary.members.get("tools") or b"")
+    return tools in NO_TOOLS and "title" in _properties_of_answer(document)
+
+
+def is_compaction(protocol: ProtocolName, headers: Mapping[str, str], document: Document) -> bool:
+    """The client has its conversation summed up, to go on with the summary."""
+    if protocol != "messages":
+        turn = parsed_object(headers.get(CODEX_TURN, ""))
+        return turn.get("request_kind") == "compaction" or headers.get(CODEX_SUBAGENT) == COMPACTING
+    if not document.mentions(SUMMARY_PROMPT.encode()):
+        return False
+    messages = entries(document.get("messages"))
+    words = list(_texts(fields(messages[-1]).get("content"))) if messages else []
+    return bool(words) and words[-1].lstrip().startswith(SUMMARY_PROMPT)
+
+
+def wants_thinking(model: str, document: Document) -> bool:
+    """Thinking is requested, or left to the model; an effort alone turns it on in the protocols of OpenAI."""
+    if model.lower().endswith(THINKING_SUFFIX):
+        return True
+    if "thinking" in document:
+        return fields(document["thinking"]).get("type") in ("enabled", "adaptive")
+    effort = text(document.get("reasoning_effort")) or text(fields(document.get("reasoning")).get("effort"))
+    return bool(effort) and effort != "none"
+
+
+def effort_of(document: Document) -> str:
+    """The effort of the turn: Claude Code may set it in a message of the conversation, which then counts."""
+    own = _effort_in(document)
+    if not document.mentions_within("messages", b'"output_config"'):
+        return own
+    inside = (_effort_in(fields(message)) for message in reversed(entries(document.get("messages"))))
+    return next((effort for effort in inside if effort), own)
+
+
+def _effort_in(given: Mapping[str, Any]) -> str:
+    found = (
+        fields(given.get("output_config")).get("effort"),
+        given.get("reasoning_effort"),
+        fields(given.get("reasoning")).get("effort"),
+    )
+    return next((effort for effort in found if effort in EFFORTS), "")
+
+
+def only_searches(document: Document) -> bool:
+    """Its only tools are web searches: beside others they are an offer, which Codex makes in every request."""
+    kinds = [text(fields(tool).get("type")) for tool in entries(document.get("tools"))]
+    return bool(kinds) and all(kind.startswith("web_search") for kind in kinds)
+
+
+def has_images(summary: RequestSummary) -> bool:
+    """Anywhere in the conversation."""
+    return any(IMAGE.search(raw) for name in HISTORY if (raw := summary.members.get(name)))
+
+
+def project_of(protocol: ProtocolName, summary: RequestSummary) -> str:
+    """The working directory of Claude Code or Codex; "" if the request does not state it."""
+    pattern = DIRECTORIES[0 if protocol == "messages" else 1]
+    for name in ("system", *HISTORY):
+        raw = summary.members.get(name)
+        found = None if raw is None else pattern.search(raw)
+        if found is not None:
+            path = msgspec.json.decode(b'"' + found[1] + b'"', type=str)
+            return path.strip()[:MAX_PROJECT_CHARS]
+    return ""
+
+
+def _properties_of_answer(document: Document) -> dict[str, Any]:
+    """The properties of the JSON schema that the answer must have, in any protocol."""
+    messages = fields(fields(document.get("output_config")).get("format")) or fields(
+        document.get("output_format")
+    )
+    chat = fields(fields(document.get("response_format")).get("json_schema"))
+    responses = fields(fields(document.get("text")).get("format"))
+    schema = next((found["schema"] for found in (messages, chat, responses) if "schema" in found), None)
+    return fields(fields(schema).get("properties"))
+
+
+def _texts(content: object) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+    for block in entries(content):
+        if words := text(fields(block).get("text")):
+            yield words
+
+
+def _lenient(read: Callable[[], Any], name: str) -> Any:
+    """What cannot be read is no fact: the attempt reports it."""
+    try:
+        return read()
+    except UNREADABLE:
+        return getattr(NO_FACTS, name)
