@@ -4,7 +4,7 @@ import { chooseLanguage, language, t } from "./i18n.js";
 import { startLive, subscribe } from "./live.js";
 import { button, dot } from "./ui.js";
 
-export const PANELS = ["overview", "upstreams", "requests", "models", "failover", "clients", "file"];
+export const PANELS = ["overview", "upstreams", "requests", "models", "rules", "failover", "clients", "file"];
 const STATISTICS = "/token-stats.html";
 /** @type {(string | null)[]} */
 const THEMES = [null, "light", "dark"];

@@ -6,6 +6,7 @@ import { agent, moment, money, seconds, totalInput, whole } from "./format.js";
 import { t, translated } from "./i18n.js";
 import { subscribe } from "./live.js";
 import { outcomeBadge } from "./request_words.js";
+import { FLAGS } from "./rule_words.js";
 import { actionButton, badge, copyButton, dialog, dot, errorNote, loadingNote, protocolName, select } from "./ui.js";
 
 const SHOWN_CHARACTERS = 20000;
@@ -187,7 +188,7 @@ function actionText(verdict) {
 }
 
 /** @param {RequestDetail} detail */
-function details({ row, price }) {
+function details({ row, price, facts }) {
   const { usage } = row;
   /** @type {([string, Child] | null)[]} */
   const pairs = [
@@ -198,7 +199,8 @@ function details({ row, price }) {
     ],
     [t("request.session"), row.session || "–"],
     row.project ? [t("request.project"), row.project] : null,
-    row.rule ? [t("request.rule"), row.rule] : null,
+    row.rule ? [t("request.rule"), ruleName(row.rule)] : null,
+    facts ? [t("request.facts"), factsText(facts)] : null,
     [t("request.id"), h("code", {}, row.id)],
     [
       t("requests.column-duration"),
@@ -234,6 +236,24 @@ function details({ row, price }) {
     pairs.filter((pair) => pair !== null).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
   );
 }
+
+/**
+ * A rule without a name is known by its number.
+ * @param {string} rule
+ */
+const ruleName = (rule) => (/^\d+$/.test(rule) ? t("request.rule-number", { rule }) : rule);
+
+/** @param {Facts} facts */
+const factsText = (facts) =>
+  [
+    facts.program,
+    ...FLAGS.map((flag) => (facts[flag] ? t(`when-short.${flag}.true`) : "")),
+    facts.effort && t("when-short.effort", { values: facts.effort }),
+    t("request.facts-tokens", { tokens: whole(facts.tokens) }),
+    facts.project,
+  ]
+    .filter(Boolean)
+    .join(" · ");
 
 /**
  * @param {RequestRow} row

@@ -197,6 +197,38 @@ interface TextRule {
   [field: string]: unknown;
 }
 
+/** What a request must be like for a rule: only what is set. */
+interface Condition {
+  client?: string | string[];
+  protocol?: string | string[];
+  model?: string | string[];
+  subagent?: boolean;
+  background?: boolean;
+  compaction?: boolean;
+  thinking?: boolean;
+  effort?: string | string[];
+  web_search?: boolean;
+  images?: boolean;
+  tokens_over?: number;
+  tokens_under?: number;
+  project?: string | string[];
+  client_key?: string | string[];
+  weekdays?: string[];
+  hours?: string;
+  [field: string]: unknown;
+}
+
+interface RouteRule {
+  name?: string;
+  when?: Condition;
+  upstreams?: string[];
+  only?: boolean;
+  model?: string;
+  effort?: string;
+  max_tokens?: number;
+  [field: string]: unknown;
+}
+
 type Price = Record<string, number>;
 
 /** Numbers by name; a name without one is not set. */
@@ -221,6 +253,7 @@ interface Config {
   legacy: boolean;
   upstreams: Entry[];
   model_rules?: ModelRule[];
+  routes?: RouteRule[];
   failover?: FailoverSettings;
   timeouts?: Numbers;
   client_keys: { id: string; label: string }[];
@@ -231,6 +264,8 @@ interface Config {
   keyring: boolean;
   /** the values of `server` */
   servers: string[];
+  /** the values of `effort` */
+  efforts: string[];
   defaults: Defaults;
 }
 
@@ -298,8 +333,24 @@ interface RequestDetail {
   losses: { field: string; why: string }[];
   error: { type: string; status: number; message: string } | null;
   price: { multiplier: number; source: string } | null;
+  facts: Facts | null;
   curl?: string;
   captured?: CapturedBodies | null;
+}
+
+/** What rules may name of a request. */
+interface Facts {
+  program: string;
+  client_key: string;
+  subagent: boolean;
+  background: boolean;
+  compaction: boolean;
+  thinking: boolean;
+  effort: string;
+  web_search: boolean;
+  images: boolean;
+  tokens: number;
+  project: string;
 }
 
 interface CapturedBodies {
@@ -309,6 +360,21 @@ interface CapturedBodies {
 }
 
 // --- the other answers ---
+
+interface RuleMatch {
+  id: string;
+  at: Time;
+  protocol: ProtocolName;
+  agent: string;
+  model: string;
+  upstream: string;
+  decided_by: number;
+}
+
+interface RuleMatches {
+  tried: number;
+  matches: RuleMatch[];
+}
 
 interface WeekPlan {
   days: string[];

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from switchyard import VERSION
+from switchyard.protocols.effort import EFFORTS
 from switchyard.protocols.facts import stated_facts
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.relay import keychain
@@ -103,6 +104,7 @@ class QueryApi:
                 "keyring": await asyncio.to_thread(keychain.is_usable),
                 "defaults": DEFAULTS,
                 "servers": get_args(ServerKind),
+                "efforts": EFFORTS,
             }
         )
 
