@@ -416,6 +416,7 @@ CHAT = {
         chunk(choices=[{"index": 1, "delta": {"content": "x"}}, {"index": 0, "delta": {"content": "a"}}])
         + END,
         text="a",
+        losses=("choices",),
     ),
     "S53 a placeholder before the arguments": Case(
         c.call(0, "t0", "f", "{}") + c.call(0, None, None, '{"a"') + c.call(0, None, None, ":1}") + CALLS,
@@ -634,6 +635,43 @@ CHAT = {
         + END,
         text="Hi",
         losses=("content.image_url",),
+    ),
+    "sound, with what is spoken": Case(
+        c.delta(role="assistant", audio={"id": "audio_1", "transcript": "He"})
+        + c.delta(audio={"data": "UklGRg=="})
+        + c.delta(audio={"transcript": "llo"})
+        + c.delta(audio={"expires_at": 1})
+        + END,
+        text="Hello",
+        losses=("audio",),
+    ),
+    "images beside the text": Case(
+        c.text("Here:")
+        + c.delta(images=[{"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBO"}}])
+        + END,
+        text="Here:",
+        losses=("images",),
+    ),
+    "images only at the end": Case(
+        c.text("Here:")
+        + c.choice(
+            message={"content": "Here:", "images": [{"image_url": {"url": "u"}}]}, finish_reason="stop"
+        )
+        + c.DONE,
+        text="Here:",
+        losses=("images",),
+    ),
+    "a second choice in chunks of its own": Case(
+        c.text("a") + chunk(choices=[{"index": 1, "delta": {"content": "z"}}]) + c.text("b") + END,
+        text="ab",
+        losses=("choices",),
+    ),
+    "a second choice in the same chunks": Case(
+        chunk(choices=[{"index": number, "delta": {"content": said}} for number, said in enumerate("ayz")])
+        + c.text("b")
+        + END,
+        text="ab",
+        losses=("choices",),
     ),
     "an error without a message": Case(
         c.text("a") + c.record({"error": {"message": None, "type": "server_error"}}),

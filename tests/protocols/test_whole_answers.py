@@ -87,6 +87,31 @@ CASES: dict[ProtocolName, dict[str, Whole]] = {
             stop=CALLED,
             losses=("tool_calls",),
         ),
+        "sound, with what is spoken": Whole(
+            chat(content=None, audio={"id": "audio_1", "data": "UklGRg==", "transcript": "Hello"}),
+            text="Hello",
+            losses=("audio",),
+        ),
+        "images beside the text": Whole(
+            chat(
+                content="Here:",
+                images=[{"type": "image_url", "image_url": {"url": "data:image/png;base64,i"}}],
+            ),
+            text="Here:",
+            losses=("images",),
+        ),
+        "two choices": Whole(
+            {
+                "choices": [
+                    {"index": number, "message": {"content": said}} for number, said in enumerate("ab")
+                ]
+            },
+            text="a",
+            losses=("choices",),
+        ),
+        "an only choice that is not numbered as the first": Whole(
+            {"choices": [{"index": 1, "message": {"content": "Hi"}, "finish_reason": "stop"}]}, text="Hi"
+        ),
     },
     "messages": {
         "the limit in Chat's word": Whole(

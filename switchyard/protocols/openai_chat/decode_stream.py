@@ -21,7 +21,16 @@ from switchyard.protocols.sse import Record
 from switchyard.protocols.stop_reasons import is_broken
 from switchyard.protocols.tools.calls import restore_call
 from switchyard.protocols.walk import NO_ANSWER, Walk, Words
-from switchyard.protocols.wire import UNREADABLE, Json, json_text, parsed, parsed_object, repaired
+from switchyard.protocols.wire import (
+    UNREADABLE,
+    Json,
+    fields,
+    json_text,
+    parsed,
+    parsed_object,
+    repaired,
+    text,
+)
 
 TEXT, THINKING, REFUSAL = neutral.Text(""), neutral.Thinking(""), neutral.Refusal("")
 KINDS: Mapping[str, Words] = {"text": TEXT, "thinking": THINKING, "refusal": REFUSAL}
@@ -31,6 +40,7 @@ RANK = (StopReason.END_TURN, StopReason.STOP_SEQUENCE, StopReason.REFUSAL, StopR
 BAD_GATEWAY = 502
 NOT_JSON = broken_answer("the upstream sent records that are not JSON")
 NO_CHOICES = broken_answer(wire.NO_CHOICES)
+NO_MEDIA = "answers in another protocol are text only"
 
 
 def decode_response(body: bytes, sent: SentRequest) -> list[Event]:
@@ -144,6 +154,8 @@ class StreamDecoder:
         choice = wire.first_choice(chunk)
         if chunk.usage is not None or chunk.timings is not None or chunk.x_groq is not None:
             self._note_usage(chunk, choice)
+        if chunk.choices and (choice is None or len(chunk.choices) > 1):
+            self._walk.lose("choices", "only the first choice can be carried to another protocol")
         if choice is None:
             return
         self._has_choice = True
@@ -179,9 +191,21 @@ class StreamDecoder:
             self._take_words(str(delta.refusal), "refusal")
         if delta.annotations:
             self._take_annotations(delta.annotations)
+        if delta.audio or delta.images:
+            self._take_media(delta)
         if delta.tool_calls or delta.function_call:
             for fragment in fragments_of(delta):
                 self._take_arguments(self._calls.of(fragment), fragment.arguments)
+
+    def _take_media(self, delta: wire.Delta) -> None:
+        """Sound and images have no place in another protocol; what is spoken is text all the same."""
+        self._take_words(text(fields(delta.audio).get("transcript")), "text")
+        self._lose_media(delta)
+
+    def _lose_media(self, delta: wire.Delta) -> None:
+        for kind in ("audio", "images"):
+            if getattr(delta, kind):
+                self._walk.lose(kind, NO_MEDIA)
 
     def _take_message(self, message: wire.Delta) -> None:
         """A whole message: all of the answer, or at its end once more what the deltas have brought."""
@@ -204,6 +228,7 @@ class StreamDecoder:
                 # the piece that others send as a delta
                 self._take_words(whole, kind)
         self._take_annotations(message.annotations)
+        self._lose_media(message)
 
     def _take_annotations(self, annotations: object) -> None:
         for citation in wire.citations_in(annotations):
@@ -230,8 +255,8 @@ class StreamDecoder:
             self._take_pieces(self._tags.take(text))
 
     def _take_pieces(self, pieces: Iterable[tuple[str, str]]) -> None:
-        for kind, text in pieces:
-            self._walk.say(KINDS[kind], text)
+        for kind, words in pieces:
+            self._walk.say(KINDS[kind], words)
 
     def _take_arguments(self, call: Call, piece: str) -> None:
         if call.opaque:

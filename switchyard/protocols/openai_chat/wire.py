@@ -29,6 +29,8 @@ class Delta(msgspec.Struct, gc=False):
     tool_calls: Any = None
     function_call: Any = None
     annotations: Any = None
+    audio: Any = None
+    images: Any = None
 
 
 class Choice(msgspec.Struct, gc=False):
@@ -82,10 +84,12 @@ def broken_off(choice: Choice | None) -> WireError:
 
 
 def first_choice(chunk: Chunk) -> Choice | None:
-    for choice in chunk.choices or ():
+    """The choice that counts: a whole reply may number its only one differently."""
+    choices = chunk.choices or []
+    for choice in choices:
         if choice.index in (0, None):
             return choice
-    return None
+    return choices[0] if len(choices) == 1 and choices[0].delta is None else None
 
 
 def usage_in(chunk: Chunk, choice: Choice | None, *, excludes_cache: bool = False) -> neutral.Usage | None:
