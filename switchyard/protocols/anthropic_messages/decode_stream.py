@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from switchyard.protocols import neutral
-from switchyard.protocols.anthropic_messages.decode_request import sources_of
 from switchyard.protocols.anthropic_messages.encode_request import text_block
 from switchyard.protocols.anthropic_messages.signatures import REDACTED
 from switchyard.protocols.anthropic_messages.wire import (
@@ -18,6 +17,7 @@ from switchyard.protocols.anthropic_messages.wire import (
     WireEvent,
     error_of,
     read_event,
+    sources_of,
 )
 from switchyard.protocols.codec import SentRequest
 from switchyard.protocols.errors.decode import decode_embedded_error

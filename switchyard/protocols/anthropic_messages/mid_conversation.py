@@ -4,7 +4,7 @@ https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-me
 https://platform.claude.com/docs/en/build-with-claude/compaction
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -15,15 +15,35 @@ from switchyard.protocols.wire import Json, entries, fields, text
 
 ADDITION, REMOVAL = "tool_addition", "tool_removal"
 COMPACTION = "compaction"
+CHANGES = (ADDITION, REMOVAL, COMPACTION)
 TOOLSET = "mcp_toolset"
 UNTIL_NEXT_TURN = "next_user_message"
 NOT_ADDED = "this upstream does not run it"
 
+Change = tuple[int, int, Json]
+"""A message, the place of a block in it, and this block."""
 
-# --- tools ----------------------------------------------------------------------
+
+class Compacted(msgspec.Struct, frozen=True):
+    """The summary, and where what it does not cover begins: a message and the place of a block in it."""
+
+    summary: str
+    message: int
+    block: int
 
 
-def tools_in_effect(tools: list[Any], messages: object, losses: list[Loss]) -> list[Any]:
+def changes_in(messages: list[Any]) -> list[Change]:
+    """The blocks that change something, in their order; the user has none."""
+    return [
+        (number, place, block)
+        for number, message in enumerate(messages)
+        if isinstance(message, dict) and message.get("role") != "user"
+        for place, block in enumerate(entries(message.get("content")))
+        if isinstance(block, dict) and block.get("type") in CHANGES
+    ]
+
+
+def tools_in_effect(tools: list[Any], changes: Sequence[Change], losses: list[Loss]) -> list[Any]:
     """The declared tools, with those that messages define, without those that messages remove.
 
     A reference needs nothing: every declared tool is offered anyway, unless it was removed. What cannot be offered
@@ -31,7 +51,7 @@ def tools_in_effect(tools: list[Any], messages: object, losses: list[Loss]) -> l
     """
     offered = {_key(tool): tool for tool in tools}
     known = dict(offered)
-    for path, change in _changes(messages):
+    for path, change in _tool_changes(changes):
         tool = fields(change.get("tool"))
         name = text(tool.get("name"))
         if change["type"] == REMOVAL:
@@ -56,60 +76,39 @@ def _can_be_offered(definition: Json) -> bool:
     return bool(text(definition.get("name"))) and family not in (*NOT_EXPRESSIBLE, TOOLSET)
 
 
-def _changes(messages: object) -> Iterator[tuple[str, Json]]:
-    """The changes in their order; a compaction keeps those that it replaced."""
-    for number, message in enumerate(entries(messages)):
-        for place, block in enumerate(entries(fields(message).get("content"))):
-            kind = block.get("type") if isinstance(block, dict) else None
-            if kind in (ADDITION, REMOVAL, COMPACTION):
-                inner = entries(block.get("tool_changes")) if kind == COMPACTION else [block]
-                for change in map(fields, inner):
-                    if change.get("type") in (ADDITION, REMOVAL):
-                        yield f"messages.{number}.content.{place}", change
+def _tool_changes(changes: Sequence[Change]) -> Iterator[tuple[str, Json]]:
+    """A compaction keeps those that it replaced."""
+    for message, place, block in changes:
+        kept = entries(block.get("tool_changes")) if block["type"] == COMPACTION else [block]
+        for change in map(fields, kept):
+            if change.get("type") in (ADDITION, REMOVAL):
+                yield f"messages.{message}.content.{place}", change
 
 
-# --- effort ---------------------------------------------------------------------
-
-
-def effort_of_turn(messages: object) -> Any:
+def effort_of_turn(messages: list[Any]) -> Any:
     """The effort that the last system message with one sets; None if there is none."""
-    for message in reversed(entries(messages)):
-        effort = fields(fields(message).get("output_config")).get("effort")
-        if effort is not None and fields(message).get("role") == "system":
-            return effort
+    for message in reversed(messages):
+        if isinstance(message, dict) and message.get("role") == "system":
+            effort = fields(message.get("output_config")).get("effort")
+            if effort is not None:
+                return effort
     return None
 
 
-# --- texts that are no longer shown ---------------------------------------------
+def last_user_message(messages: list[Any]) -> int:
+    numbers = range(len(messages) - 1, -1, -1)
+    return next((number for number in numbers if fields(messages[number]).get("role") == "user"), -1)
 
 
-def is_cleared(messages: list[Any], number: int) -> bool:
-    """True for a system message that holds only until the next user message, if that has come."""
-    message = messages[number]
-    if message.get("role") != "system" or message.get("clear_at") != UNTIL_NEXT_TURN:
-        return False
-    return any(fields(other).get("role") == "user" for other in messages[number + 1 :])
+def is_temporary(message: Json) -> bool:
+    """True for a system message that holds only until the next user message."""
+    return message.get("role") == "system" and message.get("clear_at") == UNTIL_NEXT_TURN
 
 
-# --- compaction ----------------------------------------------------------------
-
-
-class Compacted(msgspec.Struct, frozen=True):
-    """The summary, and where what it does not cover begins: a message and the place of a block in it."""
-
-    summary: str
-    message: int
-    block: int
-
-
-def last_compaction(messages: object) -> Compacted | None:
+def last_compaction(changes: Sequence[Change]) -> Compacted | None:
     """The compaction that replaces all that stands before it; one without a text has failed and replaces nothing."""
-    given = entries(messages)
-    for number in range(len(given) - 1, -1, -1):
-        blocks = entries(fields(given[number]).get("content"))
-        for place in range(len(blocks) - 1, -1, -1):
-            block = fields(blocks[place])
-            summary = text(block.get("content")) if block.get("type") == COMPACTION else ""
-            if summary.strip():
-                return Compacted(summary, number, place + 1)
+    for message, place, block in reversed(changes):
+        summary = text(block.get("content")) if block["type"] == COMPACTION else ""
+        if summary.strip():
+            return Compacted(summary, message, place + 1)
     return None

@@ -5,17 +5,18 @@ https://platform.claude.com/docs/en/build-with-claude/streaming
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from switchyard.protocols.errors.decode import decode_embedded_error
-from switchyard.protocols.neutral import StopReason, WireError
+from switchyard.protocols.neutral import Citation, StopReason, WireError
 from switchyard.protocols.sse import Record
 from switchyard.protocols.surrogates import without_halves
 from switchyard.protocols.tools.calls import restore_arguments
 from switchyard.protocols.walk import UNEXPLAINED
-from switchyard.protocols.wire import decode_object, repaired
+from switchyard.protocols.wire import Json, decode_object, entries, fields, repaired, text
 
 WEB_SEARCH_TOOL = "web_search_20250305"
 FABRICATED_SEARCH_ID = "srvtoolu_swyd_"
@@ -41,10 +42,10 @@ class WireDelta(msgspec.Struct):
     thinking: str | None = None
     partial_json: str | None = None
     signature: str | None = None
-    citation: dict[str, Any] | None = None
+    citation: Json | None = None
     stop_reason: str | None = None
     stop_sequence: str | None = None
-    stop_details: dict[str, Any] | None = None
+    stop_details: Json | None = None
 
 
 class WireEvent(msgspec.Struct):
@@ -53,21 +54,13 @@ class WireEvent(msgspec.Struct):
     type: str = ""
     index: int = 0
     delta: WireDelta | None = None
-    content_block: dict[str, Any] | None = None
-    message: dict[str, Any] | None = None
-    usage: dict[str, Any] | None = None
+    content_block: Json | None = None
+    message: Json | None = None
+    usage: Json | None = None
     error: Any = None
 
 
 _decode_event = msgspec.json.Decoder(WireEvent).decode
-KEPT_TYPES: dict[str, type | tuple[type, ...]] = {
-    "type": str,
-    "index": int,
-    "content_block": dict,
-    "message": dict,
-    "usage": dict,
-    "error": object,
-}
 
 
 def read_event(record: Record) -> WireEvent | None:
@@ -77,7 +70,7 @@ def read_event(record: Record) -> WireEvent | None:
     except UnicodeDecodeError:
         return read_event(Record(repaired(record.data), record.event))
     except msgspec.ValidationError:
-        event = _lenient_event(record.data)
+        event = _lenient(record.data)
     except (msgspec.DecodeError, RecursionError):
         event = None
     if record.event == "error" or (event is not None and event.type == "error"):
@@ -101,31 +94,32 @@ def arguments_of(text: str) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode({"_raw": text}))
 
 
+def sources_of(content: object) -> tuple[Citation, ...]:
+    """The pages that a `web_search_tool_result` lists."""
+    results = map(fields, entries(content))
+    return tuple(
+        Citation(url, text(result.get("title"))) for result in results if (url := text(result.get("url")))
+    )
+
+
 def _whole_error(data: bytes) -> Any:
     """What an error record without `error` says: the fields of the error itself, or plain text."""
     return decode_object(data) or data.decode("utf-8", "replace")
 
 
-def _lenient_event(data: bytes) -> WireEvent | None:
-    """The event without the fields that have a wrong type."""
-    fields = decode_object(data)
-    if fields is None:
+def _lenient(data: bytes) -> WireEvent | None:
+    """The event without the members that have a wrong type."""
+    given = decode_object(data)
+    if given is None:
         return None
-    kept = {
-        name: fields[name]
-        for name, type_ in KEPT_TYPES.items()
-        if name in fields and isinstance(fields[name], type_)
-    }
-    delta = fields.get("delta")
-    return WireEvent(**kept, delta=_lenient_delta(delta) if isinstance(delta, dict) else None)
+    delta = given.pop("delta", None)
+    known = WireDelta(**_fitting(WireDelta, delta)) if isinstance(delta, dict) else None
+    return WireEvent(**_fitting(WireEvent, given), delta=known)
 
 
-def _lenient_delta(fields: dict[str, Any]) -> WireDelta:
-    objects = ("citation", "stop_details")
-    return WireDelta(
-        **{
-            name: fields[name]
-            for name in WireDelta.__struct_fields__
-            if isinstance(fields.get(name), dict if name in objects else str)
-        }
-    )
+def _fitting(type: type[msgspec.Struct], given: Json) -> Json:
+    fitting: Json = {}
+    for field in msgspec.structs.fields(type):
+        with suppress(KeyError, msgspec.ValidationError):
+            fitting[field.name] = msgspec.convert(given[field.name], field.type)
+    return fitting

@@ -10,9 +10,11 @@ from typing import Any
 
 from switchyard.protocols import carrier
 from switchyard.protocols.anthropic_messages.mid_conversation import (
+    changes_in,
     effort_of_turn,
-    is_cleared,
+    is_temporary,
     last_compaction,
+    last_user_message,
     tools_in_effect,
 )
 from switchyard.protocols.anthropic_messages.signatures import is_carrier, opened, replayed
@@ -92,26 +94,26 @@ def _fold_system(body: Body, _target: Target) -> None:
     if not any(field(message, "role") == "system" for message in messages):
         return
     _change_tools(body, messages)
-    folded = [_as_user(messages, number) for number in range(len(messages))]
+    last_user = last_user_message(messages)
+    folded = [_as_user(message, number < last_user) for number, message in enumerate(messages)]
     body["messages"] = _joined([message for message in folded if message is not None])
 
 
 def _change_tools(body: Body, messages: list[Any]) -> None:
     old = entries(body.get("tools"))
-    new = tools_in_effect(old, messages, [])
+    new = tools_in_effect(old, changes_in(messages), [])
     if not same(old, new):
         put(body, "tools", new)
     if old and not new:
         drop(body, ("tool_choice",))
 
 
-def _as_user(messages: list[Any], number: int) -> Any:
-    """None for a message of which nothing is shown."""
-    message = messages[number]
+def _as_user(message: Any, is_answered: bool) -> Any:
+    """None for a message of which nothing is shown. `is_answered`: a user message follows."""
     if field(message, "role") != "system":
         return message
     texts = [text(block.get("text")) for block in objects(as_parts(message.get("content")))]
-    shown = "" if is_cleared(messages, number) else joined(texts)
+    shown = "" if is_answered and is_temporary(message) else joined(texts)
     return {"role": "user", "content": [text_part(as_reminder(shown))]} if shown else None
 
 
@@ -147,7 +149,7 @@ def _has_effort_in_messages(document: Document) -> bool:
 def _expand_compaction(body: Body, _target: Target) -> None:
     """The summary in place of what it replaced, for servers that do not know such a block."""
     messages = entries(body.get("messages"))
-    compacted = last_compaction(messages)
+    compacted = last_compaction(changes_in(messages))
     if compacted is None:
         return
     summary = {"role": "user", "content": [text_part(summary_turn(compacted.summary).text)]}
