@@ -45,6 +45,11 @@ FIELDS: dict[str, dict[str, About]] = {
         "allowed_hosts": About(
             "Additional host names that clients may use for the daemon, besides localhost.", ["devbox.lan"]
         ),
+        "allowed_origins": About(
+            "Web pages and browser extensions that may call the models, by their exact origin. "
+            "They never reach the dashboard or its API.",
+            ["https://app.example", "chrome-extension://abcdefghijklmnopabcdefghijklmnop"],
+        ),
         "max_body_megabytes": About("The largest request body, after decompression.", 128, "megabytes"),
     },
     "Upstream": {

@@ -87,6 +87,7 @@ SECRET_NAME = re.compile(r"(?i)key|token|secret|sig|passw|pwd|auth|credential")
 CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\Z")
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 PROXY = re.compile(r"(https?|socks5h?)://[^/\s]+/?\Z")
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._-]+(:\d+)?\Z|[a-z][a-z0-9+.-]*://\[[0-9a-f:]+\](:\d+)?\Z")
 FILE_PATH = re.compile(r"[~/]|\\\\|[A-Za-z]:[\\/]")
 DIRECT = "direct"
 """the `proxy` of an entry that uses none, whatever the environment names"""
@@ -293,6 +294,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     prices: dict[str, Price] = {}
     budget: Budget = Budget()
     allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
     max_body_megabytes: Annotated[int, Meta(ge=1, le=1024)] = 64
 
     def upstream(self, name: str) -> Upstream | None:
@@ -559,6 +561,16 @@ def _model_in_rule(model: str) -> Iterator[Finding]:
         yield "", "the name of a model; `upstreams` selects the upstream", shown(model)
 
 
+def _exact_origins(origins: list[Any]) -> Iterator[Finding]:
+    for index, origin in enumerate(origins):
+        if isinstance(origin, str) and not ORIGIN.match(origin):
+            yield (
+                f"[{index}]",
+                "an exact origin such as https://app.example:8443, in lower case",
+                shown(origin),
+            )
+
+
 def _text_to_match(text: str) -> Iterator[Finding]:
     if not text.strip():
         yield "", "text that is not empty", shown(text)
@@ -573,6 +585,7 @@ MEANINGS: dict[tuple[type, str], Meaning] = {
     (Settings, "upstreams"): _upstream_list,
     (Settings, "client_keys"): _client_key_list,
     (Settings, "routes"): _rule_list,
+    (Settings, "allowed_origins"): _exact_origins,
     (RouteRule, "name"): _name_in_rule,
     (RouteRule, "model"): _model_in_rule,
     (RouteRule, "when"): _tokens_apart,

@@ -260,6 +260,7 @@ interface Config {
   prices?: Record<string, Price>;
   budget?: Numbers;
   allowed_hosts?: string[];
+  allowed_origins?: string[];
   max_body_megabytes?: number;
   keyring: boolean;
   /** the values of `server` */

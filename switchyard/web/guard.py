@@ -12,6 +12,7 @@ import msgspec
 
 from switchyard.settings import Settings
 from switchyard.web.asgi import AsgiApp, Receive, Scope, Send, header, respond
+from switchyard.web.cors import answer_preflight, is_preflight, serve_readable
 
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 COOKIE = "switchyard_admin"
@@ -62,10 +63,20 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
-        reason = self._refusal(scope)
+        allowed = self._allowed_origin(scope)
+        reason = self._refusal(scope, allowed)
         if reason:
             await _refuse(403, "permission_error", reason, send)
-        elif self._admin_token and not self._is_client_endpoint(scope["method"], scope["path"]):
+        elif allowed and is_preflight(scope):
+            await answer_preflight(scope, allowed, send)
+        elif allowed:
+            await serve_readable(self._admit, allowed, scope, receive, send)
+        else:
+            await self._admit(scope, receive, send)
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Beyond loopback, everything needs the admin token or a client key."""
+        if self._admin_token and not self._is_client_endpoint(scope["method"], scope["path"]):
             await self._admit_admin(scope, receive, send)
         elif self._admin_token and not self._settings().client_keys:
             reason = "`client_keys` is empty: requests from other machines are refused until it holds a key."
@@ -93,21 +104,34 @@ class Guard:
         secure = "; Secure" if scope["scheme"] == "https" else ""
         return f"{COOKIE}={self._admin_token}; HttpOnly; SameSite=Strict; Path=/{secure}"
 
-    def _refusal(self, scope: Scope) -> str:
-        """Why this request is refused; "" if it is not."""
+    def _allowed_origin(self, scope: Scope) -> str:
+        """The page of `allowed_origins` that calls a client endpoint; "" if none does."""
+        known = self._settings().allowed_origins
+        origins = _values(scope, b"origin") if known else []
+        if len(origins) != 1 or origins[0] not in known:
+            return ""
+        return origins[0] if self._is_client_endpoint(scope["method"], scope["path"]) else ""
+
+    def _refusal(self, scope: Scope, allowed: str) -> str:
+        """Why this request is refused; "" if it is not. `allowed` is the page that may call."""
         hosts = _values(scope, b"host")
         if len(hosts) != 1 or not self._is_ours(hosts[0]):
             shown = hosts[0][:100] if hosts else "none"
             return f"Host {shown!r} is not allowed; add the name to `allowed_hosts` if it is yours."
-        if dict(scope["headers"]).keys().isdisjoint(BROWSER_HEADERS):
+        if allowed or dict(scope["headers"]).keys().isdisjoint(BROWSER_HEADERS):
             return ""
         own_origin = f"{scope['scheme']}://{hosts[0]}".lower()
         for origin in _values(scope, b"origin"):
             if origin.lower() != own_origin:
-                return f"Requests from pages of {origin[:100]!r} are refused."
+                return self._foreign_page(scope, origin)
         if not OWN_SITES.issuperset(_values(scope, b"sec-fetch-site")) and not _is_plain_visit(scope):
             return "Requests from pages of other sites are refused."
         return ""
+
+    def _foreign_page(self, scope: Scope, origin: str) -> str:
+        may_be_allowed = self._is_client_endpoint(scope["method"], scope["path"])
+        remedy = "; add the origin to `allowed_origins` if it is yours" if may_be_allowed else ""
+        return f"Requests from pages of {origin[:100]!r} are refused{remedy}."
 
     def _is_ours(self, host: str) -> bool:
         name = _host_name(host) if len(host) <= MAX_HOST_CHARS else ""

@@ -48,6 +48,7 @@ SETTINGS = (
     "prices",
     "budget",
     "allowed_hosts",
+    "allowed_origins",
     "max_body_megabytes",
 )
 DEFAULTS: dict[str, Any] = {

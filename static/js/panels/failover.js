@@ -25,6 +25,16 @@ export function mount(root) {
   return mountDraft(root, t("nav.failover"), t("failover.intro"), build);
 }
 
+const LISTS = /** @type {const} */ (["allowed_hosts", "allowed_origins"]);
+
+/** @param {string} text */
+function linesOf(text) {
+  return text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean);
+}
+
 /**
  * @param {Config} config
  * @param {() => void} touched
@@ -36,6 +46,7 @@ function build(config, touched) {
     timeouts: config.timeouts ?? {},
     budget: config.budget ?? {},
     allowed_hosts: config.allowed_hosts ?? [],
+    allowed_origins: config.allowed_origins ?? [],
     max_body_megabytes: config.max_body_megabytes,
   };
   const defaults = config.defaults;
@@ -50,7 +61,10 @@ function build(config, touched) {
   const statuses = statusRows(stored.failover.on_status ?? {}, defaults.failover.on_status, touched);
   const errors = errorRows(stored.failover.on_error ?? {}, defaults.failover.on_error);
   const texts = textRows(stored.failover.on_text ?? [], touched);
-  const hosts = h("textarea.mono", { rows: "2", spellcheck: "false" }, stored.allowed_hosts.join("\n"));
+  const allowed = LISTS.map((name) => ({
+    name,
+    element: h("textarea.mono", { rows: "2", spellcheck: "false" }, stored[name].join("\n")),
+  }));
   const megabytes = h("input", {
     type: "number",
     min: "1",
@@ -78,11 +92,10 @@ function build(config, touched) {
       const inner = difference(now[section], stored[section]);
       if (Object.keys(inner).length) changed[section] = inner;
     }
-    const names = hosts.value
-      .split("\n")
-      .map((line) => line.trim())
-      .filter(Boolean);
-    if (JSON.stringify(names) !== JSON.stringify(stored.allowed_hosts)) changed.allowed_hosts = names;
+    for (const { name, element } of allowed) {
+      const lines = linesOf(element.value);
+      if (JSON.stringify(lines) !== JSON.stringify(stored[name])) changed[name] = lines;
+    }
     const limit = megabytes.value === "" ? undefined : Number(megabytes.value);
     if (limit !== stored.max_body_megabytes) changed.max_body_megabytes = limit ?? null;
     return orNull(changed);
@@ -170,7 +183,9 @@ function build(config, touched) {
               help: t("setting-help.max_body_megabytes"),
               path: "max_body_megabytes",
             }),
-            field(t("setting.allowed_hosts"), hosts, { help: t("setting-help.allowed_hosts"), path: "allowed_hosts" }),
+            allowed.map(({ name, element }) =>
+              field(t(`setting.${name}`), element, { help: t(`setting-help.${name}`), path: name }),
+            ),
           ),
         ),
       ),
