@@ -132,7 +132,7 @@ COMMAND_EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "test": ("test local --model qwen3-32b",),
     "doctor": ("doctor --fix",),
-    "selftest": ("selftest --real-clients",),
+    "selftest": ("selftest", "selftest --real-clients"),
     "service": ("service install --print", "service status", "service remove"),
 }
 

@@ -9,6 +9,7 @@ import pytest
 
 from switchyard.cli import main
 from switchyard.installation import own_command
+from switchyard.protocols.facts import PROGRAM_OF_CLIENT
 from switchyard.store.lock import DataFolderLock
 
 ACCOUNTS: list[dict[str, Any]] = [
@@ -121,6 +122,17 @@ def test_explain_names_who_comes_last_and_why(shell: Shell) -> None:
         "2. claude -> gpt-5.5 (primary, unlikely: api.anthropic.com serves claude models and probably not gpt-5.5; "
         "if it does, set `models` or `clients`)",
     ]
+
+
+@pytest.mark.parametrize(("name", "protocol"), [("claude", "messages"), ("codex", "responses")])
+def test_explain_takes_the_names_of_the_programs(shell: Shell, name: str, protocol: str) -> None:
+    shell.data.mkdir()
+    rule = {"when": {"client": ["claude-code", "codex"]}, "upstreams": ["claude"]}
+    document = {"upstreams": TWO_VENDORS, "routes": [rule]}
+    (shell.data / "all_configs.json").write_text(json.dumps(document))
+    by_name = shell(f"explain --client {name}")
+    assert (by_name[0], "1. claude" in by_name[1]) == (0, True)
+    assert by_name[1] == shell(f"explain --client {protocol} --program {PROGRAM_OF_CLIENT[name]}")[1]
 
 
 @pytest.mark.parametrize(
@@ -522,7 +534,7 @@ def test_a_client_that_is_missing_is_skipped_by_the_self_test(
     program.write_text("#!/bin/sh\necho 9.9.9\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{shell.folder}:/bin")
-    code, said, _ = shell("selftest --real-clients")
+    code, said, _ = shell("selftest")
     assert (code, said.splitlines()[0]) == (1, "Codex: not on the PATH, skipped")
     assert "version 9.9.9 has not been tested" in said
     assert "CHANGED a tool loop finishes: no (measured: yes)" in said
@@ -548,7 +560,7 @@ def test_a_self_test_without_clients_says_what_is_missing(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    assert shell("selftest --real-clients")[::2] == (
+    assert shell("selftest")[::2] == (
         1,
         "Neither claude nor codex is on the PATH; install one and try again.\n",
     )

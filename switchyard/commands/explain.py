@@ -11,7 +11,7 @@ from switchyard.commands.command import Command, loaded
 from switchyard.commands.running import explained_by_daemon
 from switchyard.plural import plural
 from switchyard.protocols.facts import NO_FACTS, stated_facts
-from switchyard.protocols.names import PROTOCOLS
+from switchyard.protocols.names import CLIENTS
 from switchyard.relay.dependencies import local_moment
 from switchyard.relay.proxies import proxy_text
 from switchyard.routing.moments import moment_at
@@ -54,8 +54,9 @@ def explain(arguments: argparse.Namespace) -> int:
         settings, given = settings_file.settings, vars(arguments)
         facts = stated_facts(given)
         home = str(Path.home())
-        ruled = find_rule(settings.routes, arguments.client, arguments.model, facts, now.wall, home)
-        ask = Ask(arguments.client, arguments.model, arguments.session, ruled=ruled)
+        protocol = CLIENTS[arguments.client]
+        ruled = find_rule(settings.routes, protocol, arguments.model, facts, now.wall, home)
+        ask = Ask(protocol, arguments.model, arguments.session, ruled=ruled)
         print(_rule_text("" if ruled is None else ruled.text), end="")
         print(route_text(choose_route(settings, _state(arguments, settings), ask, now), settings))
     return 0
@@ -164,7 +165,9 @@ def _text(
 
 
 def _explain_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--client", choices=PROTOCOLS, default="messages", help="the client's protocol")
+    parser.add_argument(
+        "--client", choices=CLIENTS, default="messages", help="claude, codex, or the client's protocol"
+    )
     parser.add_argument("--model", default="", help="the requested model")
     parser.add_argument("--session", default="", help="the conversation, for upstreams that take turns")
     for name, text in FACT_FLAGS.items():

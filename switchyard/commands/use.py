@@ -8,7 +8,7 @@ from typing import Any
 from switchyard.commands.command import Command, CommandFailed
 from switchyard.commands.running import done_by_daemon, explained_by_daemon
 from switchyard.installation import own_command
-from switchyard.protocols.names import PROTOCOLS
+from switchyard.protocols.names import CLIENTS
 from switchyard.routing.moments import seconds_of
 from switchyard.routing.uses import until_text
 
@@ -33,7 +33,11 @@ def _order(arguments: argparse.Namespace) -> dict[str, Any]:
         seconds = seconds_of(arguments.seconds) if arguments.seconds else None
     except ValueError as error:
         raise CommandFailed(f"--for: {error}") from None
-    return {"upstream": arguments.name, "client": arguments.client, "seconds": seconds}
+    return {
+        "upstream": arguments.name,
+        "client": arguments.client and CLIENTS[arguments.client],
+        "seconds": seconds,
+    }
 
 
 def state_text(state: dict[str, Any], now: datetime) -> str:
@@ -63,7 +67,9 @@ def _use_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name", metavar="NAME", nargs="?", help="name of the upstream (default: show what is used now)"
     )
-    parser.add_argument("--client", choices=PROTOCOLS, help="only for clients of this protocol")
+    parser.add_argument(
+        "--client", choices=CLIENTS, help="only for claude, codex, or clients of this protocol"
+    )
     parser.add_argument("--for", dest="seconds", metavar="TIME", help="for so long, such as 90m, 2h or 1h30m")
     parser.add_argument("--auto", action="store_true", help="back to the order of the settings")
 

@@ -123,7 +123,7 @@ def version_finding(client: str, version: str) -> Finding:
         "warning",
         title,
         f"version {version} has not been tested (tested: {measured})",
-        f"Check its behaviour: {own_command('selftest --real-clients')}",
+        f"Check its behaviour: {own_command('selftest')}",
     )
 
 

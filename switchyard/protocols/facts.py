@@ -6,6 +6,8 @@ from typing import Any, Literal
 import msgspec
 
 Program = Literal["", "claude-code", "codex"]
+PROGRAM_OF_CLIENT: Mapping[str, Program] = {"claude": "claude-code", "codex": "codex"}
+"""by the names that users call them"""
 BODY_FACTS = frozenset({"background", "compaction", "thinking", "effort", "web_search", "images", "project"})
 """the facts that are not in the headers alone"""
 
@@ -31,7 +33,11 @@ NO_FACTS = Facts()
 
 
 def stated_facts(given: Mapping[str, Any]) -> Facts:
-    """Facts that are stated in text, as in a query or by flags. Raises msgspec.ValidationError."""
-    return msgspec.convert(
-        {name: given[name] for name in Facts.__struct_fields__ if given.get(name)}, Facts, strict=False
-    )
+    """Facts that are stated in text, as in a query or by flags; a client that is a program states that as well.
+
+    Raises msgspec.ValidationError.
+    """
+    stated = {name: given[name] for name in Facts.__struct_fields__ if given.get(name)}
+    if program := PROGRAM_OF_CLIENT.get(given.get("client", "")):
+        stated.setdefault("program", program)
+    return msgspec.convert(stated, Facts, strict=False)

@@ -8,6 +8,13 @@ import msgspec
 ProtocolName = Literal["messages", "chat", "responses"]
 PROTOCOLS: tuple[ProtocolName, ...] = get_args(ProtocolName)
 
+CLIENTS: dict[str, ProtocolName] = {
+    **{protocol: protocol for protocol in PROTOCOLS},
+    "claude": "messages",
+    "codex": "responses",
+}
+"""the names by which users call clients: their protocol, or the program"""
+
 THINKING_SUFFIX = "-thinking"
 LONG_CONTEXT_SUFFIX = "[1m]"
 CLAUDE_ALIAS = "claude-switchyard-"

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from switchyard.exchange import Exchange
-from switchyard.protocols.names import PROTOCOLS
+from switchyard.protocols.names import CLIENTS, PROTOCOLS
 from switchyard.relay.capture import Captured, NowhereSink
 from switchyard.relay.connection_test import Report, check_connection
 from switchyard.relay.hold import Hold
@@ -80,13 +80,13 @@ class ActionsApi:
     async def use(self, request: Request) -> Response:
         body = await read_object(request)
         client, name = optional_text_of(body, "client"), optional_text_of(body, "upstream")
-        if client is not None and client not in PROTOCOLS:
-            raise Problem(400, "`client` must be one of " + ", ".join(PROTOCOLS) + ", or null.", "client")
-        clients = PROTOCOLS if client is None else (client,)
+        if client is not None and client not in CLIENTS:
+            raise Problem(400, "`client` must be one of " + ", ".join(CLIENTS) + ", or null.", "client")
+        clients = PROTOCOLS if client is None else (CLIENTS[client],)
         if name is None:
             await self._daemon.use(None, clients)
         else:
-            upstream = self._usable(name, client)
+            upstream = self._usable(name, client and CLIENTS[client])
             use = Use(upstream.name, _until(body.get("seconds")))
             await self._daemon.use(use, [one for one in clients if one in upstream.clients])
         return answer({"uses": uses_view(self._daemon.uses())})

@@ -9,9 +9,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from switchyard.faults import Fault, SettingsError
+from switchyard.protocols.names import CLIENTS, ProtocolName
 from switchyard.store.settings_file import StaleRevision
 from switchyard.web.views import fault_view
 
+PAGE_HEADERS = frozenset({"content-type", "origin", "referer", "sec-fetch-site", "sec-fetch-mode", "cookie"})
 MAX_BODY = 16 * 1024 * 1024
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -72,7 +74,7 @@ def within(faults: tuple[Fault, ...], prefix: str) -> tuple[Fault, ...]:
 async def read_json(request: Request, decode: Callable[[bytes], Any] = msgspec.json.decode) -> Any:
     """The body of a write. Raises Problem."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
+    if kind != "application/json" and not _is_bare(request):
         raise Problem(415, "Writes need `content-type: application/json`.")
     pieces: list[bytes] = []
     size = 0
@@ -85,6 +87,12 @@ async def read_json(request: Request, decode: Callable[[bytes], Any] = msgspec.j
         return decode(b"".join(pieces) or b"{}")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Problem(400, "The body is not valid JSON.") from None
+
+
+def _is_bare(request: Request) -> bool:
+    """No body, and none of the headers that browsers add to each write: no page can have caused it."""
+    has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+    return not has_body and PAGE_HEADERS.isdisjoint(request.headers.keys())
 
 
 async def read_object(request: Request) -> Json:
@@ -113,3 +121,11 @@ def object_of(body: Json, name: str) -> Json:
     if not isinstance(value, dict):
         raise Problem(400, f"`{name}` must be an object.", name)
     return value
+
+
+def client_of(request: Request) -> ProtocolName:
+    """The protocol of the client that `client` in the query names. Raises Problem."""
+    client = request.query_params.get("client", "messages")
+    if client not in CLIENTS:
+        raise Problem(400, "`client` must be one of " + ", ".join(CLIENTS) + ".", "client")
+    return CLIENTS[client]

@@ -3,9 +3,9 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from switchyard.protocols.names import PROTOCOLS, ProtocolName
+from switchyard.protocols.names import ProtocolName
 from switchyard.store.render import held_gauge, prometheus, short_name, statusline
-from switchyard.web.answers import Handler, Problem
+from switchyard.web.answers import Handler, client_of
 from switchyard.web.overview import Daemon, Overview
 
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
@@ -27,9 +27,7 @@ class Plain:
 
     async def statusline(self, request: Request) -> Response:
         """The upstream that would answer the client (default: Claude Code), or what is held; tokens and cost."""
-        client = request.query_params.get("client", "messages")
-        if client not in PROTOCOLS:
-            raise Problem(400, "`client` must be one of " + ", ".join(PROTOCOLS) + ".", "client")
+        client = client_of(request)
         state = self._overview.held.phrase(client) or self._answering(client)
         return Response(statusline(self._daemon.ledger.statistics, state) + "\n", media_type="text/plain")
 

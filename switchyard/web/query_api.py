@@ -11,7 +11,6 @@ from starlette.responses import Response, StreamingResponse
 from switchyard import VERSION
 from switchyard.protocols.effort import EFFORTS
 from switchyard.protocols.facts import stated_facts
-from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.relay import keychain
 from switchyard.relay.proxies import proxy_text
 from switchyard.relay.redaction import MASK, redacted_bytes
@@ -33,7 +32,7 @@ from switchyard.settings import (
 from switchyard.store.render import csv_text
 from switchyard.unknown_fields import without_unknown
 from switchyard.web.actions_api import captured_view, secrets_for
-from switchyard.web.answers import Handler, Problem, answer
+from switchyard.web.answers import Handler, Problem, answer, client_of
 from switchyard.web.curl import curl_command
 from switchyard.web.live import LiveEvents, TooManyReaders
 from switchyard.web.overview import Daemon, Overview
@@ -110,7 +109,7 @@ class QueryApi:
         )
 
     async def week(self, request: Request) -> Response:
-        client, model, now = _client(request), request.query_params.get("model", ""), self._overview.now()
+        client, model, now = client_of(request), request.query_params.get("model", ""), self._overview.now()
         model = model or self._overview.last_requested(client)
         spans = plan(self._daemon.current(), Ask(client, model), now, WEEK_DAYS)
         today = now.wall.weekday()
@@ -148,7 +147,7 @@ class QueryApi:
         except msgspec.ValidationError as error:
             raise Problem(400, f"{error}") from None
         model, session = query.get("model", ""), query.get("session", "")
-        route = self._overview.route(_client(request), model, session, moment, facts)
+        route = self._overview.route(client_of(request), model, session, moment, facts)
         for one in route["candidates"]:
             upstream = self._daemon.current().upstream(one["upstream"])
             one["proxy"] = "" if upstream is None else proxy_text(upstream)
@@ -231,10 +230,3 @@ class QueryApi:
         return Response(
             text, media_type="text/csv", headers={"content-disposition": f'attachment; filename="{name}"'}
         )
-
-
-def _client(request: Request) -> ProtocolName:
-    client = request.query_params.get("client", "messages")
-    if client not in PROTOCOLS:
-        raise Problem(400, "`client` must be one of " + ", ".join(PROTOCOLS) + ".", "client")
-    return client

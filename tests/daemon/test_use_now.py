@@ -214,7 +214,7 @@ def test_without_a_running_daemon_the_command_says_so(tmp_path: Path, arguments:
 @pytest.mark.parametrize(
     "body",
     [{"upstream": "main", "seconds": value} for value in (0, -1, "2h", True, 1e12)]
-    + [{"upstream": "main", "client": "claude"}, {"upstream": 3}],
+    + [{"upstream": "main", "client": "nobody"}, {"upstream": 3}],
 )
 def test_the_api_refuses_values_that_mean_nothing(daemon: Daemon, body: Document) -> None:
     answered = daemon.post("/api/use", body)
