@@ -12,13 +12,11 @@ from switchyard.protocols import neutral
 from switchyard.protocols.codec import Codec, SentRequest, Target
 from switchyard.protocols.compaction import CompactionFold
 from switchyard.protocols.estimate import StreamEstimate, estimate_tokens
-from switchyard.protocols.fold import fold, unfold
+from switchyard.protocols.filters import JsonInReasoning, StopScanner
+from switchyard.protocols.fold import fold
 from switchyard.protocols.ids import ReplyIds
-from switchyard.protocols.json_in_reasoning import JsonInReasoning
-from switchyard.protocols.omitted_thinking import OmittedThinking, without_omitted
 from switchyard.protocols.search_error import SearchErrorFold
 from switchyard.protocols.sse import RecordTooLarge, SseDecoder
-from switchyard.protocols.stops import StopScanner
 from switchyard.protocols.surrogates import SurrogateJoiner, without_halves
 from switchyard.protocols.tools.calls import as_declared
 
@@ -31,149 +29,6 @@ def convert_request(request: neutral.Request, upstream: Codec, target: Target) -
     """The request in the upstream's protocol, with an estimate of its tokens. Raises BadRequest."""
     sent = upstream.encode_request(as_declared(request), target)
     return sent if sent.input_estimate else replace(sent, input_estimate=estimate_tokens(request))
-
-
-class StreamConversion:
-    """Feed it the upstream's bytes, forward what it gives back. Nothing follows the end.
-
-    Attributes report what came: `started`, `work_begun` (a block is open), `content_begun` (the commit point),
-    `finished` (the regular end), `failed` (the upstream's error; `truncated` if it just stopped). `usage` is what the
-    upstream reported, with estimates for the rest.
-    """
-
-    def __init__(self, upstream: Codec, client: Codec, sent: SentRequest, request: neutral.Request) -> None:
-        self._records = SseDecoder()
-        self._halves = SurrogateJoiner()
-        self._size = 0
-        self.records = 0
-        self._decoder = upstream.stream_decoder(sent)
-        self._filters = _filters_for(sent, request)
-        self._ids = ReplyIds()
-        self._encoder = client.stream_encoder(request)
-        self._tally = _Tally(sent, request)
-        self._omitted = OmittedThinking() if request.reasoning.is_omitted else None
-        self.started = False
-        self.work_begun = False
-        self.content_begun = False
-        self.finished = False
-        self.failed: neutral.WireError | None = None
-        self.truncated = False
-        self.signatures: list[str] = []
-        """none: what is opaque travels in carriers here, which name their issuer"""
-        self.signed_calls: list[neutral.ToolCall] = []
-        """calls with opaque members: the client returns their ids, but not these"""
-        self._open_call: neutral.ToolCall | None = None
-        self.losses: tuple[neutral.Loss, ...] = ()
-        """what of the answer the client's protocol cannot carry; known at its end"""
-
-    @property
-    def usage(self) -> neutral.Usage | None:
-        return self._tally.usage if self.started else None
-
-    def usage_with_estimate(self, input_tokens: int) -> neutral.Usage:
-        """The usage, with estimates for all that was not reported."""
-        return self.usage or neutral.with_estimate(None, input_tokens, 0)
-
-    @property
-    def owes_an_end(self) -> bool:
-        """True if the client still needs the end of this stream."""
-        return not self._is_over
-
-    def feed(self, chunk: bytes) -> bytes:
-        """What may go on to the client. Raises RecordTooLarge, also for an answer without end."""
-        self._size += len(chunk)
-        if self._size > MAX_STREAM_BYTES:
-            raise RecordTooLarge
-        out: list[bytes] = []
-        seen = self._records.feed(chunk)
-        self.records += len(seen)
-        halves = self._halves
-        for record in seen:
-            events = self._decoder.decode(record) if halves.held is None else []
-            if events:
-                self._encode(events, out)
-            elif halves.concerns(record):
-                # a decoder takes nothing of such a record
-                for whole in halves.take(record):
-                    self._encode(self._decoder.decode(whole), out)
-            if self.finished or self.failed is not None:
-                break
-        return b"".join(out)
-
-    def close(self) -> bytes:
-        """The upstream's connection ended: the last record, if it forgot its blank line, and the end owed."""
-        out: list[bytes] = []
-        last = [whole for record in self._records.close() for whole in self._halves.take(record)]
-        for record in last + self._halves.close():
-            if not self._is_over:
-                self._encode(self._decoder.decode(record), out)
-        if not self._is_over:
-            self._encode(self._decoder.close(), out)
-            self.truncated = self.failed is not None
-        return b"".join(out)
-
-    def break_forgiven(self) -> bytes:
-        """The connection broke: what is still to be sent if the answer was complete; `finished` is then true."""
-        out: list[bytes] = []
-        owed = self._decoder.close()
-        if owed and isinstance(owed[-1], neutral.Finished):
-            self._encode(owed, out)
-        return b"".join(out)
-
-    @property
-    def is_complete(self) -> bool:
-        """True if nothing is awaited from the upstream but the end."""
-        return self._decoder.is_complete
-
-    def break_off(self, error: neutral.WireError) -> bytes:
-        """The record that reports to the client that its stream broke."""
-        out: list[bytes] = []
-        self._encode([neutral.Failed(error)], out)
-        return b"".join(out)
-
-    def keep_alive(self) -> bytes:
-        """Shows life between two records."""
-        return self._encoder.keep_alive()
-
-    @property
-    def _is_over(self) -> bool:
-        return self.finished or self.failed is not None
-
-    def _encode(self, events: list[neutral.Event], out: list[bytes]) -> None:
-        if self._filters:
-            events = _filtered(events, self._filters)
-        for event in events:
-            if self._is_over:
-                return
-            if type(event) is neutral.Delta:
-                # nearly all events are these
-                self._tally.add_text(event.text)
-                self.content_begun = self.content_begun or bool(event.text)
-            else:
-                event = self._tally.filled(self._ids.unique(event))
-                self._note(event)
-            if self._omitted is None or self._omitted.passes(event):
-                out.append(self._encoder.encode(event))
-
-    def _note(self, event: neutral.Event) -> None:
-        match event:
-            case neutral.BlockStarted(block):
-                empty = neutral.Text | neutral.Refusal | neutral.Thinking
-                self.work_begun = True
-                self.content_begun = self.content_begun or not isinstance(block, empty)
-                self._open_call = block if isinstance(block, neutral.ToolCall) else None
-            case neutral.BlockEnded(signature) if signature is not None:
-                self.content_begun = True
-                if self._open_call is not None:
-                    self.signed_calls.append(replace(self._open_call, signature=signature))
-            case neutral.Started():
-                self.started = True
-            case neutral.Finished(losses=losses):
-                # an answer may be empty
-                self.finished = self.content_begun = True
-                self.losses = (*losses, *_replaced_halves(self._halves.has_replaced))
-            case neutral.Failed(error):
-                self.failed = error
 
 
 class ConvertedReply(msgspec.Struct, frozen=True):
@@ -190,52 +45,184 @@ def convert_response(
     upstream: Codec, client: Codec, body: bytes, sent: SentRequest, request: neutral.Request
 ) -> ConvertedReply:
     """A whole reply for the client: JSON, or records if it asked for a stream."""
-    tally = _Tally(sent, request)
-    walk, has_replaced = _whole_walk(upstream, body, sent, request)
-    events = without_omitted([tally.filled(event) for event in walk], request)
-    response = fold(events)
-    if isinstance(response, neutral.WireError):
-        encoded = _streamed(client, events, request) if request.stream else client.encode_error(response)[1]
-        return ConvertedReply(encoded, tally.usage, response)
-    losses = next((event.losses for event in events if isinstance(event, neutral.Finished)), ())
-    losses += _replaced_halves(has_replaced)
+    conversion = Conversion(sent, request)
+    events = conversion.passed(_decoded(upstream, body, sent, conversion.halves))
     if request.stream:
-        encoded = _streamed(client, unfold(response), request)
+        encoded = b"".join(map(client.stream_encoder(request).encode, events))
+    elif isinstance(response := fold(events), neutral.WireError):
+        encoded = client.encode_error(response)[1]
     else:
         encoded = client.encode_response(response, request)
-    calls = [block for block in response.content if isinstance(block, neutral.ToolCall) and block.signature]
-    return ConvertedReply(encoded, response.usage, losses=losses, signed_calls=tuple(calls))
+    calls = tuple(conversion.signed_calls)
+    return ConvertedReply(encoded, conversion.usage, conversion.failed, conversion.losses, calls)
 
 
-def _whole_walk(
-    upstream: Codec, body: bytes, sent: SentRequest, request: neutral.Request
-) -> tuple[list[neutral.Event], bool]:
-    """The events of a whole reply, whichever form it came in; and whether halves of characters were replaced."""
-    halves = SurrogateJoiner()
+def _decoded(upstream: Codec, body: bytes, sent: SentRequest, halves: SurrogateJoiner) -> list[neutral.Event]:
+    """The events of a whole reply, whichever form it came in."""
     if body.lstrip()[:1] in (b"{", b"["):
         whole = without_halves(body)
         halves.has_replaced = whole != body
-        events = upstream.decode_response(whole, sent)
-    else:
-        decoder, records = upstream.stream_decoder(sent), SseDecoder()
-        seen = [one for record in records.feed(body) + records.close() for one in halves.take(record)]
-        events = [event for record in seen + halves.close() for event in decoder.decode(record)]
-        events += decoder.close()
-    ids = ReplyIds()
-    walk = [ids.unique(event) for event in _filtered(events, _filters_for(sent, request))]
-    return walk, halves.has_replaced
+        return upstream.decode_response(whole, sent)
+    decoder, records = upstream.stream_decoder(sent), SseDecoder()
+    seen = [one for record in records.feed(body) + records.close() for one in halves.take(record)]
+    events = [event for record in seen + halves.close() for event in decoder.decode(record)]
+    return events + decoder.close()
 
 
-def _replaced_halves(has_replaced: bool) -> tuple[neutral.Loss, ...]:
-    return (HALF_CHARACTER,) if has_replaced else ()
+class Conversion:
+    """What an answer passes between decoder and encoder, and what it reports on its way. Nothing follows the end.
+
+    `started`, `work_begun` (a block is open), `content_begun` (the commit point), `finished` (the regular end),
+    `failed` (the upstream's error). `signed_calls`: those with opaque members, as the client returns their ids, but
+    not these. `losses`: what of the answer the client's protocol cannot carry; known at its end.
+    """
+
+    def __init__(self, sent: SentRequest, request: neutral.Request) -> None:
+        self.halves = SurrogateJoiner()
+        self._filters = _filters_for(sent, request)
+        self._ids = ReplyIds()
+        self._tally = _Tally(sent, request)
+        self._omits_thinking = request.reasoning.is_omitted
+        self._block: neutral.Block | None = None
+        self._is_hidden = False
+        self.started = self.work_begun = self.content_begun = self.finished = False
+        self.failed: neutral.WireError | None = None
+        self.signed_calls: list[neutral.ToolCall] = []
+        self.losses: tuple[neutral.Loss, ...] = ()
+
+    @property
+    def usage(self) -> neutral.Usage | None:
+        """What the upstream reported, with estimates for the rest."""
+        return self._tally.usage if self.started else None
+
+    @property
+    def owes_an_end(self) -> bool:
+        """True if the client still needs the end of this answer."""
+        return not self.finished and self.failed is None
+
+    def passed(self, events: list[neutral.Event]) -> list[neutral.Event]:
+        """What of these goes to the client."""
+        for filtered in self._filters:
+            events = [passed for event in events for passed in filtered(event)]
+        passed: list[neutral.Event] = []
+        for event in events:
+            if self.finished or self.failed is not None:
+                break
+            if type(event) is not neutral.Delta:
+                passed.append(self._noted(event))
+                continue
+            # nearly all events are these
+            self._tally.output.add(event.text)
+            self.content_begun = self.content_begun or bool(event.text)
+            if not self._is_hidden:
+                passed.append(event)
+        return passed
+
+    def _noted(self, event: neutral.Event) -> neutral.Event:
+        match event:
+            case neutral.BlockStarted():
+                return self._block_noted(event)
+            case neutral.BlockEnded(signature) if signature is not None:
+                self.content_begun = True
+                if isinstance(self._block, neutral.ToolCall):
+                    self.signed_calls.append(replace(self._block, signature=signature))
+            case neutral.Started(usage=usage):
+                self.started = True
+                return replace(event, usage=self._tally.at_start(usage))
+            case neutral.Finished(usage=usage, losses=losses):
+                # an answer may be empty
+                self.finished = self.content_begun = True
+                self.losses = (*losses, HALF_CHARACTER) if self.halves.has_replaced else losses
+                return replace(event, usage=self._tally.at_end(usage))
+            case neutral.Failed(error):
+                self.failed = error
+        return event
+
+    def _block_noted(self, event: neutral.BlockStarted) -> neutral.BlockStarted:
+        event = self._ids.unique(event)
+        self._block = block = event.block
+        is_thinking = isinstance(block, neutral.Thinking)
+        self._is_hidden = is_thinking and self._omits_thinking
+        self.work_begun = True
+        is_empty = is_thinking or isinstance(block, neutral.Text | neutral.Refusal)
+        self.content_begun = self.content_begun or not is_empty
+        return event
 
 
-Filter = Callable[[neutral.Event], list[neutral.Event]]
+class StreamConversion(Conversion):
+    """Feed it the upstream's bytes, forward what it gives back. `truncated`: the stream just stopped."""
+
+    def __init__(self, upstream: Codec, client: Codec, sent: SentRequest, request: neutral.Request) -> None:
+        super().__init__(sent, request)
+        self._records = SseDecoder()
+        self._decoder = upstream.stream_decoder(sent)
+        self._encoder = client.stream_encoder(request)
+        self._size = 0
+        self.records = 0
+        self.truncated = False
+        self.signatures: list[str] = []
+        """none: what is opaque travels in carriers here, which name their issuer"""
+
+    def usage_with_estimate(self, input_tokens: int) -> neutral.Usage:
+        """The usage, with estimates for all that was not reported."""
+        return self.usage or neutral.with_estimate(None, input_tokens, 0)
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What may go on to the client. Raises RecordTooLarge, also for an answer without end."""
+        self._size += len(chunk)
+        if self._size > MAX_STREAM_BYTES:
+            raise RecordTooLarge
+        out: list[bytes] = []
+        seen = self._records.feed(chunk)
+        self.records += len(seen)
+        for record in seen:
+            events = self._decoder.decode(record) if self.halves.held is None else []
+            if events:
+                out += map(self._encoder.encode, self.passed(events))
+            elif self.halves.concerns(record):
+                # a decoder takes nothing of such a record
+                for whole in self.halves.take(record):
+                    out.append(self._encoded(self._decoder.decode(whole)))
+            if self.finished or self.failed is not None:
+                break
+        return b"".join(out)
+
+    def close(self) -> bytes:
+        """The upstream's connection ended: the last record, if it forgot its blank line, and the end owed."""
+        last = [whole for record in self._records.close() for whole in self.halves.take(record)]
+        out = [self._encoded(self._decoder.decode(record)) for record in last + self.halves.close()]
+        if self.owes_an_end:
+            out.append(self._encoded(self._decoder.close()))
+            self.truncated = self.failed is not None
+        return b"".join(out)
+
+    def break_forgiven(self) -> bytes:
+        """The connection broke: what is still to be sent if the answer was complete; `finished` is then true."""
+        owed = self._decoder.close()
+        return self._encoded(owed) if owed and isinstance(owed[-1], neutral.Finished) else b""
+
+    @property
+    def is_complete(self) -> bool:
+        """True if nothing is awaited from the upstream but the end."""
+        return self._decoder.is_complete
+
+    def break_off(self, error: neutral.WireError) -> bytes:
+        """The record that reports to the client that its stream broke."""
+        return self._encoded([neutral.Failed(error)])
+
+    def keep_alive(self) -> bytes:
+        """Shows life between two records."""
+        return self._encoder.keep_alive()
+
+    def _encoded(self, events: list[neutral.Event]) -> bytes:
+        return b"".join(map(self._encoder.encode, self.passed(events)))
 
 
-def _filters_for(sent: SentRequest, request: neutral.Request) -> list[Filter]:
-    """What an answer passes on its way, in this order."""
-    filters: list[Filter] = []
+def _filters_for(
+    sent: SentRequest, request: neutral.Request
+) -> list[Callable[[neutral.Event], list[neutral.Event]]]:
+    """What an answer passes first, in this order."""
+    filters: list[Callable[[neutral.Event], list[neutral.Event]]] = []
     if sent.stops:
         filters.append(StopScanner(sent.stops).feed)
     if request.output_format is not None:
@@ -247,27 +234,15 @@ def _filters_for(sent: SentRequest, request: neutral.Request) -> list[Filter]:
     return filters
 
 
-def _filtered(events: list[neutral.Event], filters: list[Filter]) -> list[neutral.Event]:
-    for passed_by in filters:
-        events = [passed for event in events for passed in passed_by(event)]
-    return events
-
-
-def _streamed(client: Codec, events: list[neutral.Event], request: neutral.Request) -> bytes:
-    encoder = client.stream_encoder(request)
-    return b"".join(encoder.encode(event) for event in events)
-
-
 class _Tally:
-    """The usage of a reply, reported or estimated; a client always gets one."""
+    """The usage of an answer, reported or estimated; a client always gets one."""
 
     def __init__(self, sent: SentRequest, request: neutral.Request) -> None:
-        self._sent = sent
         self._request = request
         self._reported: neutral.Usage | None = None
         self._is_final = False
-        self._output = StreamEstimate()
         self._input_estimate = sent.input_estimate
+        self.output = StreamEstimate()
 
     @property
     def usage(self) -> neutral.Usage:
@@ -275,34 +250,24 @@ class _Tally:
         if self._is_final and known is not None and known.total_input and known.output:
             return known
         return neutral.with_estimate(
-            known, self._estimated_input(), self._output.tokens, is_final=self._is_final
+            known, self._estimated_input(), self.output.tokens, is_final=self._is_final
         )
 
-    def add_text(self, text: str) -> None:
-        self._output.add(text)
+    def at_start(self, usage: neutral.Usage | None) -> neutral.Usage:
+        """Clients show the size of the context live, but most upstreams report it only at the end."""
+        self._note(usage)
+        if self._reported is not None and self._reported.total_input:
+            return self._reported
+        return neutral.Usage(input=self._estimated_input(), estimated=True)
 
-    def filled(self, event: neutral.Event) -> neutral.Event:
-        match event:
-            case neutral.Delta(text):
-                self.add_text(text)
-            case neutral.Started():
-                self._note(event.usage)
-                return replace(event, usage=self._at_start())
-            case neutral.Finished():
-                self._note(event.usage)
-                self._is_final = True
-                return replace(event, usage=self.usage)
-        return event
+    def at_end(self, usage: neutral.Usage | None) -> neutral.Usage:
+        self._note(usage)
+        self._is_final = True
+        return self.usage
 
     def _note(self, usage: neutral.Usage | None) -> None:
         if usage is not None:
             self._reported = self._reported.merged(usage) if self._reported is not None else usage
-
-    def _at_start(self) -> neutral.Usage:
-        """Clients show the size of the context live, but most upstreams report it only at the end."""
-        if self._reported is not None and self._reported.total_input:
-            return self._reported
-        return neutral.Usage(input=self._estimated_input(), estimated=True)
 
     def _estimated_input(self) -> int:
         if not self._input_estimate:

@@ -48,10 +48,10 @@ class ReplyIds:
     def __init__(self) -> None:
         self._used: set[str] = set()
 
-    def unique(self, event: neutral.Event) -> neutral.Event:
-        if not isinstance(event, neutral.BlockStarted) or not isinstance(event.block, neutral.ToolCall):
-            return event
+    def unique(self, event: neutral.BlockStarted) -> neutral.BlockStarted:
         call = event.block
+        if not isinstance(call, neutral.ToolCall):
+            return event
         if call.id in self._used:
             call = replace(call, id=new_id("call_"))
         self._used.add(call.id)

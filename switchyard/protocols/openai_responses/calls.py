@@ -5,45 +5,15 @@ https://platform.openai.com/docs/api-reference/responses/object
 
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from switchyard.protocols import neutral
-from switchyard.protocols.ids import openai_call_id
+from switchyard.protocols.ids import new_id, openai_call_id
 from switchyard.protocols.wire import Json, fields, json_text, parsed_object, text
 
-CALL_KINDS: Mapping[str, neutral.ToolKind] = {
-    "function_call": "function",
-    "custom_tool_call": "custom",
-    "local_shell_call": "local_shell",
-    "shell_call": "shell",
-    "apply_patch_call": "apply_patch",
-    "tool_search_call": "tool_search",
-}
-CALL_TYPES: Mapping[neutral.ToolKind, str] = {kind: type for type, kind in CALL_KINDS.items()}
-
-OUTPUT_KINDS: Mapping[str, neutral.ToolKind] = {
-    "function_call_output": "function",
-    "custom_tool_call_output": "custom",
-    "local_shell_call_output": "local_shell",
-    "shell_call_output": "shell",
-    "apply_patch_call_output": "apply_patch",
-    "tool_search_output": "tool_search",
-}
-
-ID_PREFIXES: Mapping[neutral.ToolKind, str] = {
-    "function": "fc_",
-    "custom": "ctc_",
-    "local_shell": "lsh_",
-    "shell": "sh_",
-    "apply_patch": "apc_",
-    "tool_search": "tsc_",
-}
-
-FIXED_NAMES: Mapping[neutral.ToolKind, str] = {
-    "local_shell": "local_shell",
-    "shell": "shell",
-    "apply_patch": "apply_patch",
-    "tool_search": "tool_search",
-}
-"""Tools that the protocol itself names."""
+SHELL_LIMITS = ("timeout_ms", "max_output_length")
+FIXED = frozenset({"local_shell", "shell", "apply_patch", "tool_search"})
+"""Kinds of tools that the protocol itself names, each after its kind."""
 
 
 def decode_call(item: Json) -> neutral.ToolCall:
@@ -51,35 +21,47 @@ def decode_call(item: Json) -> neutral.ToolCall:
     kind = CALL_KINDS[item["type"]]
     return neutral.ToolCall(
         id=text(item.get("call_id")) or text(item.get("id")),
-        name=FIXED_NAMES.get(kind) or text(item.get("name")),
-        arguments=_DECODERS[kind](item),
+        name=kind if kind in FIXED else text(item.get("name")),
+        arguments=KINDS[kind].decode(item),
         kind=kind,
         namespace=text(item.get("namespace")),
     )
 
 
-def encode_call(call: neutral.ToolCall, *, id: str = "", status: str = "") -> Json:
-    """The item of a call; `id` and `status` are for answers; a history has neither."""
-    item: Json = {"type": CALL_TYPES[call.kind]}
-    if id:
-        item["id"] = id
+def encode_call(call: neutral.ToolCall, *, status: str = "") -> Json:
+    """The item of a call; in answers it has a `status` and an id of its own, in a history neither."""
+    kind = KINDS[call.kind]
+    item: Json = {"type": kind.type}
     if status:
-        item["status"] = status
-    item["call_id"] = openai_call_id(call.id)
-    return item | _ENCODERS[call.kind](call)
+        item |= {"id": new_id(kind.prefix), "status": status}
+    return item | {"call_id": openai_call_id(call.id)} | kind.encode(call)
 
 
 def _decode_function(item: Json) -> str:
-    return _object_text(item.get("arguments"))
+    """Some servers send the object itself, or nothing for no arguments."""
+    arguments = item.get("arguments")
+    return arguments or "{}" if isinstance(arguments, str) else json_text(arguments or {})
+
+
+def _encode_function(call: neutral.ToolCall) -> Json:
+    return {**_named(call), "arguments": call.arguments or "{}"}
 
 
 def _decode_custom(item: Json) -> str:
     return text(item.get("input"))
 
 
+def _encode_custom(call: neutral.ToolCall) -> Json:
+    return {**_named(call), "input": call.arguments}
+
+
+def _named(call: neutral.ToolCall) -> Json:
+    return {"name": call.name, "namespace": call.namespace} if call.namespace else {"name": call.name}
+
+
 def _decode_local_shell(item: Json) -> str:
     action = fields(item.get("action"))
-    return _arguments(
+    return _present_text(
         command=action.get("command"),
         workdir=action.get("working_directory"),
         timeout_ms=action.get("timeout_ms"),
@@ -87,93 +69,73 @@ def _decode_local_shell(item: Json) -> str:
     )
 
 
-def _decode_shell(item: Json) -> str:
-    action = fields(item.get("action"))
-    return _arguments(
-        commands=action.get("commands"),
-        timeout_ms=action.get("timeout_ms"),
-        max_output_length=action.get("max_output_length"),
-    )
-
-
-def _decode_apply_patch(item: Json) -> str:
-    return _arguments(operation=item.get("operation"))
-
-
-def _encode_function(call: neutral.ToolCall) -> Json:
-    return {**_named(call), "arguments": call.arguments or "{}"}
-
-
-def _encode_custom(call: neutral.ToolCall) -> Json:
-    return {**_named(call), "input": call.arguments}
-
-
 def _encode_local_shell(call: neutral.ToolCall) -> Json:
-    reported = parsed_object(call.arguments)
-    command = reported.get("command")
-    action = {
-        "type": "exec",
-        "command": ["bash", "-lc", command] if isinstance(command, str) else command or [],
-        "env": reported.get("env") or {},
-    }
-    for field, value in (
-        ("timeout_ms", reported.get("timeout_ms")),
-        ("working_directory", reported.get("workdir") or reported.get("working_directory")),
-    ):
-        if value is not None:
-            action[field] = value
+    given = parsed_object(call.arguments)
+    command = given.get("command")
+    action = _present(
+        type="exec",
+        command=["bash", "-lc", command] if isinstance(command, str) else command or [],
+        env=given.get("env") or {},
+        timeout_ms=given.get("timeout_ms"),
+        working_directory=given.get("workdir") or given.get("working_directory"),
+    )
     return {"action": action}
 
 
+def _decode_shell(item: Json) -> str:
+    action = fields(item.get("action"))
+    return _present_text(**{name: action.get(name) for name in ("commands", *SHELL_LIMITS)})
+
+
 def _encode_shell(call: neutral.ToolCall) -> Json:
-    reported = parsed_object(call.arguments)
-    commands = reported.get("commands")
-    return {
-        "action": {
-            "commands": [commands] if isinstance(commands, str) else commands or [],
-            "timeout_ms": reported.get("timeout_ms"),
-            "max_output_length": reported.get("max_output_length"),
-        }
-    }
+    given = parsed_object(call.arguments)
+    commands = given.get("commands")
+    shown = [commands] if isinstance(commands, str) else commands or []
+    return {"action": {"commands": shown, **{name: given.get(name) for name in SHELL_LIMITS}}}
 
 
-def _encode_apply_patch(call: neutral.ToolCall) -> Json:
-    reported = parsed_object(call.arguments)
-    return {"operation": reported.get("operation", reported)}
+def _decode_patch(item: Json) -> str:
+    return _present_text(operation=item.get("operation"))
+
+
+def _encode_patch(call: neutral.ToolCall) -> Json:
+    given = parsed_object(call.arguments)
+    return {"operation": given.get("operation", given)}
 
 
 def _encode_tool_search(call: neutral.ToolCall) -> Json:
     return {"execution": "client", "arguments": parsed_object(call.arguments)}
 
 
-_DECODERS: Mapping[neutral.ToolKind, Callable[[Json], str]] = {
-    "function": _decode_function,
-    "custom": _decode_custom,
-    "local_shell": _decode_local_shell,
-    "shell": _decode_shell,
-    "apply_patch": _decode_apply_patch,
-    "tool_search": _decode_function,
+def _present(**members: object) -> Json:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _present_text(**members: object) -> str:
+    return json_text(_present(**members))
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """One kind of call: the type of its items and of their outputs, the prefix of its ids, and its arguments."""
+
+    type: str
+    output: str
+    prefix: str
+    decode: Callable[[Json], str]
+    encode: Callable[[neutral.ToolCall], Json]
+
+
+KINDS: Mapping[neutral.ToolKind, Kind] = {
+    "function": Kind("function_call", "function_call_output", "fc_", _decode_function, _encode_function),
+    "custom": Kind("custom_tool_call", "custom_tool_call_output", "ctc_", _decode_custom, _encode_custom),
+    "local_shell": Kind(
+        "local_shell_call", "local_shell_call_output", "lsh_", _decode_local_shell, _encode_local_shell
+    ),
+    "shell": Kind("shell_call", "shell_call_output", "sh_", _decode_shell, _encode_shell),
+    "apply_patch": Kind("apply_patch_call", "apply_patch_call_output", "apc_", _decode_patch, _encode_patch),
+    "tool_search": Kind(
+        "tool_search_call", "tool_search_output", "tsc_", _decode_function, _encode_tool_search
+    ),
 }
-_ENCODERS: Mapping[neutral.ToolKind, Callable[[neutral.ToolCall], Json]] = {
-    "function": _encode_function,
-    "custom": _encode_custom,
-    "local_shell": _encode_local_shell,
-    "shell": _encode_shell,
-    "apply_patch": _encode_apply_patch,
-    "tool_search": _encode_tool_search,
-}
-
-
-def _named(call: neutral.ToolCall) -> Json:
-    return {"name": call.name, "namespace": call.namespace} if call.namespace else {"name": call.name}
-
-
-def _object_text(arguments: object) -> str:
-    """Some servers send the object itself, or nothing for no arguments."""
-    if isinstance(arguments, str):
-        return arguments or "{}"
-    return json_text(arguments or {})
-
-
-def _arguments(**fields: object) -> str:
-    return json_text({name: value for name, value in fields.items() if value is not None})
+CALL_KINDS = {kind.type: name for name, kind in KINDS.items()}
+OUTPUT_KINDS = {kind.output: name for name, kind in KINDS.items()}

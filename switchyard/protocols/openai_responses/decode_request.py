@@ -22,10 +22,9 @@ from switchyard.protocols.openai import (
     decode_part,
     holds_ciphertext,
 )
-from switchyard.protocols.openai_responses.calls import CALL_KINDS, FIXED_NAMES, OUTPUT_KINDS, decode_call
-from switchyard.protocols.openai_responses.fields import FIELDS, NOT_KNOWN
+from switchyard.protocols.openai_responses.calls import CALL_KINDS, FIXED, OUTPUT_KINDS, decode_call
+from switchyard.protocols.openai_responses.fields import ECHO_DEFAULTS, FIELDS, NOT_KNOWN
 from switchyard.protocols.openai_responses.reasoning import decode_reasoning
-from switchyard.protocols.openai_responses.skeleton import echo_of
 from switchyard.protocols.tools.choice import WEB_SEARCH
 from switchyard.protocols.wire import (
     Json,
@@ -70,7 +69,7 @@ def request_of(body: Json) -> neutral.Request:
         hosted_tools=tuple(toolbox.hosted.values()),
         tool_choice=toolbox.choice(body.get("tool_choice")),
         compact=conversation.compact,
-        echo=echo_of(body),
+        echo={name: body[name] for name in ECHO_DEFAULTS if body.get(name) is not None},
         losses=(*toolbox.losses, *conversation.losses, *lost_fields(FIELDS, body)),
         **found,
     )
@@ -114,7 +113,7 @@ class Toolbox:
     def choice(self, choice: object) -> ToolChoice | None:
         """Raises BadRequest for a forced tool that cannot be carried over."""
         type = text(fields(choice).get("type"))
-        if type in FIXED_NAMES.values():
+        if type in FIXED:
             return ToolChoice("named", type)
         if type.startswith(WEB_SEARCH) and WEB_SEARCH in self.hosted:
             return ToolChoice("named", WEB_SEARCH)
@@ -139,7 +138,7 @@ def _tool_search(given: Json, _path: str, _namespace: str) -> neutral.Tool | Non
 
 
 def _fixed(kind: neutral.ToolKind) -> Callable[[Json, str, str], neutral.Tool]:
-    return lambda _given, _path, _namespace: neutral.Tool(FIXED_NAMES[kind], kind=kind)
+    return lambda _given, _path, _namespace: neutral.Tool(kind, kind=kind)
 
 
 TOOLS: Mapping[str, Callable[[Json, str, str], neutral.Tool | None]] = {

@@ -20,7 +20,7 @@ from switchyard.protocols.errors.decode import decode_embedded_error
 from switchyard.protocols.errors.table import broken_answer
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import StopReason
-from switchyard.protocols.openai_responses.calls import CALL_KINDS, FIXED_NAMES, decode_call
+from switchyard.protocols.openai_responses.calls import CALL_KINDS, FIXED, decode_call
 from switchyard.protocols.openai_responses.reasoning import reasoning_parts, reply_signature
 from switchyard.protocols.sse import Record
 from switchyard.protocols.stop_reasons import incomplete_reason
@@ -406,7 +406,7 @@ def _stop_reason(response: Json, status: str) -> StopReason:
 
 def _is_named(item: Json) -> bool:
     """True for a call that names its tool, or, for tools of the protocol itself, has the type of one."""
-    return bool(text(item.get("name"))) or CALL_KINDS[item["type"]] in FIXED_NAMES
+    return bool(text(item.get("name"))) or CALL_KINDS[item["type"]] in FIXED
 
 
 def _web_search(item: Json) -> neutral.WebSearch:

@@ -31,7 +31,7 @@ from switchyard.protocols.fields import answer_limit, clamped_effort, encode_fie
 from switchyard.protocols.history import text_of, well_formed, without_billing_line, without_mid_system
 from switchyard.protocols.ids import openai_call_id
 from switchyard.protocols.neutral import Loss
-from switchyard.protocols.openai_responses.calls import FIXED_NAMES, encode_call
+from switchyard.protocols.openai_responses.calls import FIXED, encode_call
 from switchyard.protocols.openai_responses.fields import FIELDS
 from switchyard.protocols.openai_responses.reasoning import restored_item
 from switchyard.protocols.tools.calls import encode_arguments
@@ -154,7 +154,7 @@ def _native(function: Function) -> Json:
     if kind == "tool_search":
         described = {"description": function.description, "parameters": function.parameters}
         return {"type": kind, "execution": "client", **described}
-    return {"type": kind} if kind in FIXED_NAMES else _function(function, function.wire_name)
+    return {"type": kind} if kind in FIXED else _function(function, function.wire_name)
 
 
 def _function(function: Function, name: str) -> Json:
@@ -201,7 +201,7 @@ def _choice(request: neutral.Request, offer: Offer, native: bool) -> str | Json 
 
 def _reference(function: Function, native: bool) -> Json:
     tool = function.tool
-    if native and tool.kind in FIXED_NAMES:
+    if native and tool.kind in FIXED:
         return {"type": tool.kind}
     type = "custom" if tool.kind == "custom" and not function.parameters else "function"
     if tool.namespace and native:

@@ -5,6 +5,7 @@ https://platform.openai.com/docs/api-reference/responses/object
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import msgspec
 
@@ -14,8 +15,8 @@ from switchyard.protocols.errors.table import failure
 from switchyard.protocols.fold import unfold
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import ErrorType, StopReason
-from switchyard.protocols.openai_responses.calls import ID_PREFIXES, encode_call
-from switchyard.protocols.openai_responses.skeleton import response_object, skeleton
+from switchyard.protocols.openai_responses.calls import encode_call
+from switchyard.protocols.openai_responses.fields import ECHO_DEFAULTS
 from switchyard.protocols.usage import responses_usage
 from switchyard.protocols.wire import Json
 
@@ -29,7 +30,11 @@ STREAMED: Mapping[neutral.ToolKind, tuple[str, str]] = {
 }
 """Calls whose arguments are text, with their events and field; other kinds are structured and sent whole."""
 
+KEEP_ALIVE = sse.encode(b'{"type":"keepalive","sequence_number":0}', "keepalive")
+"""Codex is only kept waiting by events, not by comments; an event of no response fits between any two."""
+
 _encode = msgspec.json.Encoder().encode
+ENCODED_DEFAULTS = {name: msgspec.Raw(_encode(value)) for name, value in ECHO_DEFAULTS.items()}
 
 
 def encode_response(response: neutral.Response, request: neutral.Request) -> bytes:
@@ -38,6 +43,32 @@ def encode_response(response: neutral.Response, request: neutral.Request) -> byt
     for event in unfold(response):
         encoder.encode(event)
     return _encode(encoder.final)
+
+
+class _Named(msgspec.Struct):
+    id: str
+
+
+class _Opening(msgspec.Struct):
+    response: _Named
+
+
+def encode_break(error: neutral.WireError, opening: bytes = b"") -> bytes:
+    """Codex passes over any other end of a failed stream.
+
+    The stream helpers of the SDKs take a failure only of the response that the stream was opened with.
+    """
+    encoder = StreamEncoder(neutral.Request("", ()))
+    if opening:
+        encoder.resume(_reported_id(opening) or new_id("resp_"))
+    return encoder.encode(neutral.Failed(error))
+
+
+def _reported_id(opening: bytes) -> str:
+    for record in sse.SseDecoder().feed(opening):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            return msgspec.json.decode(record.data, type=_Opening).response.id
+    return ""
 
 
 class StreamEncoder:
@@ -49,7 +80,7 @@ class StreamEncoder:
     def __init__(self, request: neutral.Request) -> None:
         self.final: Json | None = None
         """The response object of the terminal event."""
-        self._skeleton = skeleton(request, new_id("resp_"))
+        self._skeleton = _skeleton(request)
         self._sequence = 0
         self._is_open = False
         self._output: list[Json] = []
@@ -70,21 +101,24 @@ class StreamEncoder:
             return self._delta(event.text)
         if self.final is not None:
             return b""
+        opened = b"" if self._is_open else self._opened()
         match event:
-            case neutral.Started():
-                return self._opened()
             case neutral.BlockStarted(block):
-                return self._opened() + self._block_started(block)
+                return opened + self._block_started(block)
             case neutral.Citation():
                 self._citations.append(event)
-                return b""
             case neutral.BlockEnded():
                 return self._block_ended(event)
             case neutral.Finished():
-                return self._opened() + self._finished(event)
+                return opened + self._finished(event)
             case neutral.Failed(error):
-                return self._opened() + self._failed(error)
-        return b""
+                return opened + self._failed(error)
+        return opened
+
+    def resume(self, id: str) -> None:
+        """Go on with a response that others began."""
+        self._skeleton["id"] = id
+        self._is_open, self._sequence = True, 1
 
     def keep_alive(self) -> bytes:
         """Codex is only kept waiting by events, not by comments."""
@@ -95,14 +129,12 @@ class StreamEncoder:
     # --- the response ---------------------------------------------------------
 
     def _opened(self) -> bytes:
-        if self._is_open:
-            return b""
         self._is_open = True
-        created = self._record("response.created", response=self._response("in_progress", output=[]))
+        created = self._record("response.created", response=self._response("in_progress", []))
         return created + self._progress()
 
     def _progress(self) -> bytes:
-        return self._record("response.in_progress", response=self._response("in_progress", output=[]))
+        return self._record("response.in_progress", response=self._response("in_progress", []))
 
     def _finished(self, event: neutral.Finished) -> bytes:
         reason = "max_output_tokens" if event.stop_reason in INCOMPLETE or self._is_cut else ""
@@ -114,7 +146,7 @@ class StreamEncoder:
         closing = self._message_closed(status)
         usage = responses_usage(event.usage or neutral.Usage())
         details = {"reason": reason} if reason else None
-        self.final = self._response(status, usage=usage, incomplete_details=details)
+        self.final = self._response(status, self._output, usage=usage, incomplete_details=details)
         return closing + self._record(f"response.{status}", response=self.final)
 
     def _failed(self, error: neutral.WireError) -> bytes:
@@ -122,11 +154,19 @@ class StreamEncoder:
             self._message.update(self._message_payload("incomplete"))
         elif isinstance(self._block, neutral.ToolCall) and self._block.kind in STREAMED:
             self._output[-1] = self._call_item(self._block, "incomplete")
-        self.final = self._response("failed", error=failure(error))
+        self.final = self._response("failed", self._output, error=failure(error))
         return self._record("response.failed", response=self.final)
 
-    def _response(self, status: str, *, output: list[Json] | None = None, **fields: Json | None) -> Json:
-        return response_object(self._skeleton, status, self._output if output is None else output, **fields)
+    def _response(self, status: str, output: list[Json], **members: Json | None) -> Json:
+        return {
+            **self._skeleton,
+            "status": status,
+            "error": None,
+            "incomplete_details": None,
+            "output": output,
+            "usage": None,
+            **members,
+        }
 
     # --- blocks ---------------------------------------------------------------
 
@@ -295,7 +335,7 @@ class StreamEncoder:
         if block.kind not in STREAMED:
             return b""
         event, field = STREAMED[block.kind]
-        item = encode_call(block, id=new_id(ID_PREFIXES[block.kind]), status="in_progress")
+        item = encode_call(block, status="in_progress")
         item[field] = ""
         added = self._added(item)
         self._deltas(f"{event}.delta", item)
@@ -324,7 +364,7 @@ class StreamEncoder:
 
     def _structured_call(self, block: neutral.ToolCall) -> bytes:
         whole = neutral.ToolCall(block.id, block.name, "".join(self._pieces), block.kind, block.namespace)
-        item = encode_call(whole, id=new_id(ID_PREFIXES[block.kind]), status="in_progress")
+        item = encode_call(whole, status="in_progress")
         added = self._added(item)
         item["status"] = "completed"
         return added + self._done(item)
@@ -383,6 +423,20 @@ class _WholeEncoder(StreamEncoder):
 
     def _record(self, type: str, **fields: object) -> bytes:
         return b""
+
+
+def _skeleton(request: neutral.Request) -> Json:
+    """The part of the response object that stays the same; the echo as raw JSON, since it is sent three times."""
+    given = {name: msgspec.Raw(_encode(request.echo[name])) for name in ECHO_DEFAULTS if name in request.echo}
+    return {
+        "id": new_id("resp_"),
+        "object": "response",
+        "created_at": request.received_at,
+        "model": request.model,
+        "background": False,
+        **ENCODED_DEFAULTS,
+        **given,
+    }
 
 
 def encrypted_content(signature: neutral.Signature, thought: str, *, redacted: bool) -> str:

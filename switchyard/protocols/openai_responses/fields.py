@@ -31,6 +31,24 @@ from switchyard.protocols.wire import Json, fields, text
 NO_STATE = "no conversation is stored here; send all items in `input`"
 NOT_KNOWN = "no such answer is remembered here; send all items in `input`"
 SERVICE_ONLY = "only the service itself can do this"
+ECHO_DEFAULTS: Json = {
+    "instructions": None,
+    "max_output_tokens": None,
+    "metadata": {},
+    "parallel_tool_calls": True,
+    "previous_response_id": None,
+    "reasoning": {"effort": None, "summary": None},
+    "service_tier": "default",
+    "store": False,
+    "temperature": 1.0,
+    "text": {"format": {"type": "text"}},
+    "tool_choice": "auto",
+    "tools": [],
+    "top_p": 1.0,
+    "truncation": "disabled",
+    "user": None,
+}
+"""Fields of a request that its response repeats, and their defaults."""
 
 
 def _no_previous(value: object, path: str) -> None:

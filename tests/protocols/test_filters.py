@@ -4,6 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from switchyard.protocols.filters import StopScanner
 from switchyard.protocols.neutral import (
     BlockEnded,
     BlockStarted,
@@ -16,7 +17,6 @@ from switchyard.protocols.neutral import (
     Thinking,
     ToolCall,
 )
-from switchyard.protocols.stops import StopScanner
 
 END = Finished(StopReason.END_TURN)
 
