@@ -9,10 +9,13 @@ from switchyard.settings import DEMO_URL, Settings
 
 
 class About(msgspec.Struct, frozen=True):
-    """The description of one field: what it does, an example, and the unit of its numbers."""
+    """The description of one field: what it does, an example, and the unit of its numbers.
+
+    The example of a capability that is a flag is the opposite of its default.
+    """
 
     text: str
-    example: Any
+    example: Any = None
     unit: str = ""
 
 
@@ -292,6 +295,142 @@ FIELDS: dict[str, dict[str, About]] = {
         "long_output": About("Output tokens of a long request.", 22.5, MONEY),
         "long_cache_read": About("Input tokens of a long request, read from the cache.", 0.6, MONEY),
     },
+    "Capabilities": {
+        "max_tokens_field": About(
+            "Chat: the only field name that the upstream accepts for the limit of an answer.", "max_tokens"
+        ),
+        "max_output_tokens": About(
+            "The longest answer that the upstream gives; a request for more is reduced to it.", 8192, "tokens"
+        ),
+        "include_usage": About("Chat: reports token usage in a stream (`stream_options.include_usage`)."),
+        "tools": About("Supports tool calls; otherwise a request with tools is rejected."),
+        "custom_tools": About(
+            "Accepts freeform tools (`custom`) as they are; otherwise they become functions."
+        ),
+        "responses_items": About(
+            "Responses: accepts the newer items and tools (`namespace`, `tool_search`, "
+            "`additional_tools`, compaction); otherwise they are converted to functions and messages."
+        ),
+        "compaction": About(
+            "Responses: compacts conversations itself (`/responses/compact`); otherwise the model writes a summary."
+        ),
+        "forced_tool_choice": About(
+            "Can be forced to call a tool (`tool_choice`); otherwise the choice is left to the model, "
+            "with an instruction where the protocol allows one."
+        ),
+        "parallel_tool_calls": About("Accepts the field `parallel_tool_calls`; otherwise it is left out."),
+        "developer_role": About(
+            "Accepts the role `developer`; otherwise such messages become `system` messages."
+        ),
+        "mid_system": About(
+            "Accepts system messages after the first user message; otherwise they become part of a user message."
+        ),
+        "content_parts": About(
+            "Chat: accepts content as a list of parts; otherwise it gets plain strings only."
+        ),
+        "images": About("Reads images; otherwise a short text says that one was left out."),
+        "image_urls": About("Reads images by URL; otherwise only as base64 data within the request."),
+        "files": About("Reads documents such as PDF; otherwise only those that are plain text."),
+        "json_schema": About(
+            "Supports structured output by a JSON schema; otherwise the schema becomes an instruction."
+        ),
+        "reasoning_effort": About(
+            "How reasoning is controlled: by an effort, by a token budget, by adaptive thinking, by the "
+            "chat template (`chat_template_kwargs.enable_thinking`), or not at all.",
+            "template",
+        ),
+        "thinking_budgets": About(
+            "Messages: accepts thinking of type `enabled` with a budget; newer models accept only `adaptive`."
+        ),
+        "effort_in_messages": About(
+            "Messages: accepts an effort in system messages (`output_config`); otherwise the last one "
+            "becomes the effort of the request."
+        ),
+        "efforts": About(
+            "The reasoning efforts that the upstream supports; any other is replaced by the nearest.",
+            ["low", "high"],
+        ),
+        "thinking_switch": About(
+            "Chat: reasoning is turned off by `thinking.type` `disabled` rather than by an effort."
+        ),
+        "continues_answer": About(
+            "Chat: continues an answer that the request begins only if a field requests it "
+            "(`continue_final_message`)."
+        ),
+        "reasoning_history": About(
+            "Chat: whether the reasoning of earlier turns is sent back; `required`: with a placeholder "
+            "where it was lost.",
+            "reasoning_content",
+        ),
+        "signed_thinking": About(
+            "Messages: thinking blocks need a signature of this upstream; otherwise unsigned ones are accepted."
+        ),
+        "error_results": About(
+            "Messages: the model sees `is_error` of a tool result; otherwise the text of the result says so."
+        ),
+        "stop": About("Accepts stop sequences; otherwise Switchyard cuts converted answers at them."),
+        "max_stops": About("Chat: the most stop sequences that one request may have.", 16),
+        "top_k": About("Accepts `top_k`; otherwise it is left out."),
+        "sampling": About("Accepts `temperature` and `top_p`; otherwise they are left out."),
+        "max_temperature": About("The highest `temperature`; a converted request gets no higher one.", 1.0),
+        "openai_extras": About(
+            "Accepts OpenAI's further fields: `store`, `metadata`, `user`, `service_tier`, `verbosity`; "
+            "otherwise they are left out."
+        ),
+        "prompt_cache_key": About("Accepts `prompt_cache_key`; otherwise it is left out."),
+        "cache_control": About("Messages: accepts `cache_control`; otherwise it is left out."),
+        "hosted_web_search": About("Runs web searches itself; otherwise that tool is left out."),
+        "think_tags": About(
+            "Chat: the model writes its reasoning into the text, between `<think>` and `</think>`."
+        ),
+        "think_open_prefilled": About(
+            "With `think_tags`: the chat template already contains `<think>`, so that the answer begins with reasoning."
+        ),
+        "usage_excludes_cache": About(
+            "Chat, Responses: the reported input tokens do not include those read from the cache."
+        ),
+        "billing_line": About(
+            "Messages: gets the attribution line that begins Claude Code's system prompt; otherwise it is "
+            "removed, because it makes the prompt caches of other servers useless."
+        ),
+        "context_management": About("Messages: accepts `context_management`; otherwise it is left out."),
+        "streams": About("Can stream its answers."),
+        "stream_only": About(
+            "Can only stream; Switchyard builds an answer without streaming from the stream."
+        ),
+        "refused_betas": About(
+            'Messages: values of `anthropic-beta` that are not passed on; `["*"]`: none is.', ["*"]
+        ),
+        "dropped_fields": About(
+            "Fields that the upstream rejects: they are removed from the request. A dot leads into a "
+            "field, `*` stands for every entry of a list, and `**` for any place.",
+            ["metadata", "text.verbosity", "**.cache_control.ttl"],
+        ),
+        "refused_together": About(
+            "Pairs that the upstream rejects in one request: the first of the two is left out.",
+            ["thinking+forced_tool"],
+        ),
+        "bounds": About(
+            "The lowest and highest values of fields; any other is replaced by the nearest.",
+            ["top_p>=0.01", "top_p<=0.99"],
+        ),
+        "full_schemas": About(
+            "Accepts any JSON schema for tools; otherwise references lose what stands beside them, `type` "
+            "moves into the branches of unions, and every property has a type."
+        ),
+        "refused_keywords": About(
+            "Keywords that the upstream rejects in the schemas of tools: `$ref` is resolved, `oneOf` "
+            "becomes `anyOf`, `allOf` is merged, any other is removed.",
+            ["format"],
+        ),
+        "consecutive_roles": About(
+            "Accepts several messages of one role in a row; otherwise they become one."
+        ),
+        "json_object": About(
+            "Chat: without `json_schema`, `json_object` is requested along with the instruction."
+        ),
+        "store": About("Accepts any value of `store`; otherwise it is set to `false`."),
+    },
 }
 
 CLOCK = "([01]?[0-9]|2[0-3]):[0-5][0-9]"
@@ -333,7 +472,8 @@ def json_schema() -> dict[str, Any]:
 def _annotations(about: About) -> dict[str, Any]:
     """`unit` is an extension, which editors ignore."""
     unit = {"unit": about.unit} if about.unit else {}
-    return {"description": about.text, "examples": [about.example], **unit}
+    examples = {} if about.example is None else {"examples": [about.example]}
+    return {"description": about.text, **examples, **unit}
 
 
 def _complete_upstream(upstream: dict[str, Any], capabilities: dict[str, Any]) -> None:
