@@ -244,7 +244,8 @@ def _summary_without_error(reader: Reader, body: bytes) -> tuple[ProtocolName, W
     """
     form = reader.codec.protocol
     summary = INSPECTORS[form].summarize_whole(body)
-    if not summary.is_object and not is_json(body):
+    is_decoded = summary.usage is not None or summary.model is not None
+    if not is_decoded and not is_json(body):
         raise AttemptFailed(protocol_failure("sent JSON that breaks off or is broken"))
     if summary.error is not None and (other := form_of_whole(body)) not in (None, form):
         form = reader.reading(other).codec.protocol

@@ -54,13 +54,12 @@ class RecordSummary(msgspec.Struct, frozen=True):
 
 
 class WholeSummary(msgspec.Struct, frozen=True):
-    """What a whole JSON reply reports. `is_object` is False for anything but a JSON object."""
+    """What a whole JSON reply reports."""
 
     usage: Usage | None = None
     error: WireError | None = None
     model: str | None = None
     signatures: tuple[str, ...] = ()
-    is_object: bool = True
 
 
 class Inspector(msgspec.Struct, frozen=True):
@@ -340,7 +339,7 @@ class Shape(msgspec.Struct, frozen=True):
 def _summarize_object(shape: Shape, body: bytes) -> WholeSummary:
     reply = decode_object(body)
     if reply is None:
-        return WholeSummary(is_object=False)
+        return WholeSummary()
     content = reply.get(shape.content)
     missing = WireError(ErrorType.SERVER, f"The upstream's reply is not a {shape.name}.", BAD_GATEWAY)
     signatures = (shape.signature(fields(part)) for part in entries(content))
@@ -370,7 +369,7 @@ def _summarize_chat(body: bytes) -> WholeSummary:
     try:
         whole = _read_chat(without_halves(body))
     except UNREADABLE:
-        return WholeSummary(error=decode_error(BAD_GATEWAY, body), is_object=False)
+        return WholeSummary(error=decode_error(BAD_GATEWAY, body))
     if whole.error or not CHOICES.match(whole.choices):
         reported = decode_embedded_error(fields(parsed(body)))
         return WholeSummary(error=reported or WireError(ErrorType.SERVER, chat.NO_CHOICES, BAD_GATEWAY))
