@@ -20,6 +20,7 @@ from switchyard.protocols.repair.rows import (
     Clamp,
     Drop,
     Rename,
+    RenameDeveloper,
     ReplaceParts,
     Sign,
     Table,
@@ -28,6 +29,7 @@ from switchyard.protocols.repair.rows import (
     field,
     joined_content,
     mentions,
+    merged,
     objects,
     put,
     put_list,
@@ -117,15 +119,12 @@ def _fold_system(body: Body, _target: Target) -> None:
 
 def _joined(messages: list[Any]) -> list[Any]:
     """Neighbouring messages of the system, or of the user, as one."""
-    joined: list[Any] = []
-    for message in messages:
-        last = joined[-1] if joined else {}
-        both_system = _is_system(last) and _is_system(message)
-        if both_system or field(last, "role") == field(message, "role") == "user":
-            joined[-1] = {**last, "content": joined_content(last, message)}
-        else:
-            joined.append(message)
-    return joined
+
+    def belong(first: Any, second: Any) -> bool:
+        are_of_system = _is_system(first) and _is_system(second)
+        return are_of_system or field(first, "role") == field(second, "role") == "user"
+
+    return merged(messages, belong, joined_content)
 
 
 def _text_of(content: object) -> str:
@@ -135,14 +134,6 @@ def _text_of(content: object) -> str:
 
 def _is_system(message: object) -> bool:
     return field(message, "role") in SYSTEM_ROLES
-
-
-def _rename_developer(body: Body, _target: Target) -> None:
-    rewrite(
-        body,
-        "messages",
-        lambda message: {**message, "role": "system"} if field(message, "role") == "developer" else message,
-    )
 
 
 def _drop_foreign_reasoning(body: Body, target: Target) -> None:
@@ -296,21 +287,10 @@ CHAT = Table(
         Clamp(member="reasoning_effort"),
         Change(by=_describe_schema, looks_at=("json_schema",)),
         Change(by=_fold_system, looks_at=("mid_system",), sign=_has_late_system),
-        Drop(members=("temperature", "top_p"), looks_at=("sampling",)),
-        Drop(members=("parallel_tool_calls",), looks_at=("parallel_tool_calls",)),
         Drop(members=("stream_options",), looks_at=("include_usage",)),
         Drop(members=("reasoning_effort",), looks_at=("reasoning_effort",), value="none"),
-        Change(
-            by=_fill_reasoning,
-            looks_at=("reasoning_history",),
-            value="required",
-            sign=_lacks_reasoning,
-        ),
-        Change(
-            by=_rename_developer,
-            looks_at=("developer_role",),
-            sign=_scanned_or_mentioned(DEVELOPER, "developer"),
-        ),
+        Change(by=_fill_reasoning, looks_at=("reasoning_history",), value="required", sign=_lacks_reasoning),
+        RenameDeveloper(history="messages", sign=_scanned_or_mentioned(DEVELOPER, "developer")),
         ReplaceParts(
             history="messages",
             type="image_url",

@@ -41,6 +41,7 @@ from switchyard.protocols.repair.rows import (
     has_fields,
     is_among,
     mentions,
+    merged,
     objects,
     put,
     put_list,
@@ -61,6 +62,7 @@ DEFAULT_EFFORT: Effort = "high"
 
 NO_DOCUMENT = "[document omitted: the model reads no documents]"
 MARK = "cache_control"
+SEARCH_BLOCKS = ("server_tool_use", "web_search_tool_result")
 CAP = Cap(members=("max_tokens",))
 SIGNATURE_FIELDS = {"thinking": "signature", "redacted_thinking": "data"}
 
@@ -209,9 +211,7 @@ def _drop_made_searches(body: Body, _target: Target) -> None:
 
 
 def _drop_all_searches(body: Body, _target: Target) -> None:
-    _rewrite_blocks(
-        body, lambda block: None if _is_result(block) or block.get("type") == "server_tool_use" else block
-    )
+    _rewrite_blocks(body, lambda block: None if block.get("type") in SEARCH_BLOCKS else block)
 
 
 def _is_result(block: Json) -> bool:
@@ -450,16 +450,15 @@ def _with_blocks(message: Any, by: Callable[[Json], Json | None]) -> list[Any]:
 
 def _joined(messages: list[Any]) -> list[Any]:
     """Neighbours of one role as one message, the results of tools first."""
-    joined: list[Any] = []
-    for message in messages:
-        role = field(message, "role")
-        if joined and role == field(joined[-1], "role") and role in ("user", "assistant"):
-            blocks = [*as_parts(joined[-1].get("content")), *as_parts(message.get("content"))]
-            results_first = sorted(blocks, key=lambda block: field(block, "type") != "tool_result")
-            joined[-1] = {**joined[-1], "content": results_first}
-        else:
-            joined.append(message)
-    return joined
+
+    def belong(first: Any, second: Any) -> bool:
+        return field(first, "role") == field(second, "role") and field(first, "role") in ("user", "assistant")
+
+    def content(first: Json, second: Json) -> list[Any]:
+        blocks = [*as_parts(first.get("content")), *as_parts(second.get("content"))]
+        return sorted(blocks, key=lambda block: field(block, "type") != "tool_result")
+
+    return merged(messages, belong, content)
 
 
 def _messages(body: Body) -> list[Json]:
@@ -475,11 +474,7 @@ MESSAGES = Table(
         Change(by=_drop_billing_line, looks_at=("billing_line",)),
         Change(by=_settle_reasoning, sign=mentions(carrier.PREFIX)),
         Change(by=_drop_made_searches, sign=_has_made_searches),
-        Change(
-            by=_drop_all_searches,
-            looks_at=("hosted_web_search",),
-            sign=mentions("server_tool_use", "web_search_tool_result"),
-        ),
+        Change(by=_drop_all_searches, looks_at=("hosted_web_search",), sign=mentions(*SEARCH_BLOCKS)),
         Change(by=_expand_compaction, looks_at=("context_management",), sign=mentions('compaction"')),
         Change(
             by=_raise_effort,
@@ -507,7 +502,6 @@ MESSAGES = Table(
         Change(by=_adapt_budget, looks_at=("thinking_budgets",)),
         Change(by=_adapt_thinking, looks_at=("reasoning_effort",)),
         Clamp(member="output_config", inside="effort"),
-        Drop(members=("temperature", "top_p"), looks_at=("sampling",)),
         Drop(members=("top_k",), looks_at=("top_k",)),
         Drop(members=("context_management",), looks_at=("context_management",)),
         Change(by=_limit_marks, sign=_has_surplus_marks),

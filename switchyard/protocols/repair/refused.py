@@ -4,16 +4,23 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import Target
 from switchyard.protocols.content import JSON_SCHEMA_SENTENCE, OMITTED_IMAGE
 from switchyard.protocols.repair.rows import (
     Body,
+    Cap,
     Change,
+    Drop,
+    Fix,
     Row,
     drop,
     field,
     joined_content,
+    merged,
     put,
+    put_list,
+    rewrite,
     same,
     text_part,
     with_field,
@@ -258,41 +265,13 @@ class _Bound(Row, frozen=True, kw_only=True):
             body[name] = {**body[name], inner: kept} if inner else kept
 
 
-def _limit_temperature(body: Body, target: Target) -> None:
-    given, most = body.get("temperature"), target.capabilities.max_temperature
-    if isinstance(given, int | float) and given > most:
-        body["temperature"] = most
-
-
-def _never_store(body: Body, _target: Target) -> None:
-    if body.get("store") is not False:
-        body["store"] = False
-
-
-def _ask_for_stream(body: Body, _target: Target) -> None:
-    if body.get("stream") is not True:
-        body["stream"] = True
-
-
-def _ask_for_whole(body: Body, _target: Target) -> None:
-    drop(body, ("stream", "stream_options"))
-
-
 # --- the conversation -----------------------------------------------------------
 
 
 def _join_roles(body: Body, _target: Target) -> None:
     """Neighbouring messages of one role as one; calls and their results stay as they are."""
     messages = entries(body.get("messages"))
-    joined: list[Any] = []
-    for message in messages:
-        last = joined[-1] if joined else None
-        if _joins(last, message):
-            joined[-1] = {**fields(last), "content": joined_content(fields(last), message)}
-        else:
-            joined.append(message)
-    if len(joined) < len(messages):
-        body["messages"] = joined
+    put_list(body, "messages", messages, merged(messages, _joins, joined_content))
 
 
 def _joins(first: Any, second: Any) -> bool:
@@ -306,10 +285,7 @@ def _joins(first: Any, second: Any) -> bool:
 
 def _flatten(body: Body, _target: Target) -> None:
     """Lists of parts become plain strings, with a note for what is no text."""
-    messages = entries(body.get("messages"))
-    flat = [_flat(message) for message in messages]
-    if not same(messages, flat):
-        body["messages"] = flat
+    rewrite(body, "messages", _flat)
 
 
 def _flat(message: Any) -> Any:
@@ -330,27 +306,21 @@ def _text_of(part: object) -> str:
 
 
 def _write_schemas(body: Body, target: Target) -> None:
-    tools = entries(body.get("tools"))
-    written = [_tool(tool, target) for tool in tools]
-    if not same(tools, written):
-        body["tools"] = written
+    rewrite(body, "tools", lambda tool: _tool(tool, target.capabilities))
 
 
-def _tool(tool: Any, target: Target) -> Any:
+def _tool(tool: Any, known: Capabilities) -> Any:
     if not isinstance(tool, dict):
         return tool
     changed: Json = {}
     for name in ("parameters", "input_schema"):
         if isinstance(schema := tool.get(name), dict):
-            capabilities = target.capabilities
-            written = in_dialect(
-                schema, full=capabilities.full_schemas, without=capabilities.refused_keywords
-            )
+            written = in_dialect(schema, full=known.full_schemas, without=known.refused_keywords)
             changed |= {name: written} if written != schema else {}
     if isinstance(function := tool.get("function"), dict):
-        changed |= {"function": _tool(function, target)}
+        changed |= {"function": _tool(function, known)}
     if isinstance(inner := tool.get("tools"), list):
-        changed |= {"tools": [_tool(one, target) for one in inner]}
+        changed |= {"tools": [_tool(one, known) for one in inner]}
     kept = {name: value for name, value in changed.items() if value is not tool[name]}
     return {**tool, **kept} if kept else tool
 
@@ -359,11 +329,13 @@ REFUSED: tuple[Row, ...] = (
     DropPaths(),
     _DropFirstOfPairs(),
     Change(by=_relax_choice, looks_at=("forced_tool_choice",)),
-    Change(by=_limit_temperature, looks_at=("max_temperature",)),
+    Drop(members=("temperature", "top_p"), looks_at=("sampling",)),
+    Drop(members=("parallel_tool_calls",), looks_at=("parallel_tool_calls",)),
+    Cap(members=("temperature",), looks_at=("max_temperature",)),
     _Bound(),
-    Change(by=_never_store, looks_at=("store",)),
-    Change(by=_ask_for_stream, looks_at=("stream_only",)),
-    Change(by=_ask_for_whole, looks_at=("streams",)),
+    Fix(member="store", to=False, looks_at=("store",)),
+    Fix(member="stream", to=True, looks_at=("stream_only",)),
+    Drop(members=("stream", "stream_options"), looks_at=("streams",)),
     Change(by=_join_roles, looks_at=("consecutive_roles",)),
     Change(by=_flatten, looks_at=("content_parts",)),
     Change(by=_write_schemas, looks_at=("full_schemas", "refused_keywords")),

@@ -17,6 +17,7 @@ from switchyard.protocols.repair.rows import (
     Change,
     Clamp,
     Drop,
+    RenameDeveloper,
     ReplaceParts,
     Table,
     drop,
@@ -119,12 +120,6 @@ def _may_have_foreign_ids(document: Document) -> bool:
     return any(_is_foreign_id(item.type, item.id) for item in items)
 
 
-def _rename_developer(body: Body, _target: Target) -> None:
-    rewrite(
-        body, "input", lambda item: {**item, "role": "system"} if field(item, "role") == "developer" else item
-    )
-
-
 def _drop_reasoning(body: Body, _target: Target) -> None:
     drop(body, ("reasoning",))
     include = entries(body.get("include"))
@@ -171,7 +166,7 @@ RESPONSES = Table(
     (
         Change(by=_restore_reasoning, sign=mentions(carrier.PREFIX)),
         Change(by=_address_agents, sign=mentions("agent_message")),
-        Change(by=_rename_developer, looks_at=("developer_role",), sign=mentions("developer")),
+        RenameDeveloper(history="input", sign=mentions("developer")),
         ReplaceParts(
             history="input",
             type="input_image",
@@ -186,8 +181,6 @@ RESPONSES = Table(
         Change(by=_drop_hosted_search, looks_at=("hosted_web_search",)),
         Drop(members=OPENAI_FIELDS, looks_at=("openai_extras",)),
         Drop(members=("prompt_cache_key",), looks_at=("prompt_cache_key",)),
-        Drop(members=("parallel_tool_calls",), looks_at=("parallel_tool_calls",)),
-        Drop(members=("temperature", "top_p"), looks_at=("sampling",)),
         *REFUSED,
         Change(by=_drop_foreign_ids, sign=_may_have_foreign_ids),
     ),

@@ -107,17 +107,28 @@ class Rename(Row, frozen=True, kw_only=True):
 
 
 class Cap(Row, frozen=True, kw_only=True):
-    """A longer answer than the upstream gives."""
+    """More than the upstream gives or takes: the one capability is the most."""
 
     looks_at: tuple[str, ...] = ("max_output_tokens",)
     members: tuple[str, ...]
 
     def change(self, body: Body, target: Target) -> None:
-        most = target.capabilities.max_output_tokens
+        most = getattr(target.capabilities, self.looks_at[0])
         for name in self.members:
             asked = body.get(name)
-            if most is not None and isinstance(asked, int) and asked > most:
+            if most is not None and isinstance(asked, int | float) and asked > most:
                 body[name] = most
+
+
+class Fix(Row, frozen=True, kw_only=True):
+    """A member that may have one value only."""
+
+    member: str
+    to: object
+
+    def change(self, body: Body, target: Target) -> None:
+        if body.get(self.member) is not self.to:
+            body[self.member] = self.to
 
 
 class Clamp(Row, frozen=True, kw_only=True):
@@ -137,6 +148,20 @@ class Clamp(Row, frozen=True, kw_only=True):
             return
         nearest = clamped(effort, target.capabilities.efforts)
         put(body, self.member, with_field(value, self.inside, nearest) if self.inside else nearest)
+
+
+class RenameDeveloper(Row, frozen=True, kw_only=True):
+    """Messages of the developer become those of the system."""
+
+    looks_at: tuple[str, ...] = ("developer_role",)
+    history: str
+
+    def change(self, body: Body, target: Target) -> None:
+        rewrite(
+            body,
+            self.history,
+            lambda one: {**one, "role": "system"} if has_fields(one, role="developer") else one,
+        )
 
 
 class ReplaceParts(Row, frozen=True, kw_only=True):
@@ -227,6 +252,19 @@ def as_parts(content: object) -> list[Any]:
     if isinstance(content, str):
         return [text_part(content)] if content else []
     return entries(content)
+
+
+def merged(
+    messages: list[Any], belong: Callable[[Any, Any], bool], content: Callable[[Json, Json], str | list[Any]]
+) -> list[Any]:
+    """Neighbours that belong together as one message, with the `content` of both."""
+    merged: list[Any] = []
+    for message in messages:
+        if merged and belong(merged[-1], message):
+            merged[-1] = {**merged[-1], "content": content(merged[-1], message)}
+        else:
+            merged.append(message)
+    return merged
 
 
 def joined_content(first: Json, second: Json) -> str | list[Any]:
