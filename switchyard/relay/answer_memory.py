@@ -15,6 +15,7 @@ from switchyard.protocols.openai_responses.references import (
     final_response,
     for_another_service,
     ids_in,
+    is_reference,
     items_in,
     replaced,
 )
@@ -31,8 +32,10 @@ NAMES_AN_ITEM = f'"{REFERENCE}"'.encode()
 
 
 class Remembered(msgspec.Struct, frozen=True):
-    """One answer and what it answered. `issuer`: the upstream that knows it by its id; "" if none does."""
+    """One answer and what it answered. `issuer`: the service that knows it by its id; "" if none does."""
 
+    session: str
+    upstream: str
     issuer: str
     previous: str
     given: bytes
@@ -55,14 +58,22 @@ class AnswerMemory:
         self._max_bytes = max_bytes
         self._max_age_seconds = max_age_seconds
 
-    def note(self, request: ClientRequest, issuer: str, answer: bytes, now: float) -> None:
+    def note(self, request: ClientRequest, upstream: str, issuer: str, answer: bytes, now: float) -> None:
         """`answer`: a whole answer, or the last records of a stream, as the client gets it."""
         if not keeps(request):
             return
         response = final_response(answer)
         if response is None or not response.can_be_named:
             return
-        noted = Remembered(issuer, _previous(request), _raw(request, "input"), bytes(response.output), now)
+        noted = Remembered(
+            session=request.summary.session or response.id,
+            upstream=upstream,
+            issuer=issuer,
+            previous=_previous(request),
+            given=_raw(request, "input"),
+            output=bytes(response.output),
+            at=now,
+        )
         if noted.size > MAX_ANSWER_BYTES:
             return
         self._forget(response.id)
@@ -70,6 +81,16 @@ class AnswerMemory:
         self._bytes += noted.size
         self._answer_of.update(dict.fromkeys(ids_in(noted.output), response.id))
         self._trim(now)
+
+    def continued(self, request: ClientRequest) -> Remembered | None:
+        """The answer that this request continues: the one that it names, or that its last named item was part of."""
+        if not _names_answers(request):
+            return None
+        id = _previous(request)
+        if not id and NAMES_AN_ITEM in request.body:
+            named = [text(item.get("id")) for item in items_in(_raw(request, "input")) if is_reference(item)]
+            id = next((self._answer_of[item] for item in reversed(named) if item in self._answer_of), "")
+        return self._answers.get(id)
 
     def recalled(self, request: ClientRequest, issuer: str, now: float) -> ClientRequest:
         """The request with the items in place of their names, but for those that this upstream knows itself."""

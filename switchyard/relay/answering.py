@@ -221,7 +221,8 @@ class Answering:
     def _remember(self, answer: Answer, last: bytes) -> None:
         """So that the client may name this answer, or items of it, in its next request."""
         dependencies = self._dependencies
-        dependencies.answers.note(self._request, answer.issuer, last, dependencies.monotonic())
+        name, now = answer.candidate.name, dependencies.monotonic()
+        dependencies.answers.note(self._request, name, answer.issuer, last, now)
 
     def _secrets_of(self, answer: Answer) -> tuple[str, ...]:
         return secrets_of(answer.candidate.upstream, self._request.headers, answer.outgoing.key)

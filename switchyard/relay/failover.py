@@ -4,6 +4,8 @@ import asyncio
 import logging
 import time
 
+from msgspec.structs import replace
+
 from switchyard.exchange import Exchange
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import ErrorType, WireError
@@ -30,7 +32,8 @@ class Relay:
 
     async def answer(self, request: ClientRequest, sink: Sink) -> Exchange:
         """Answer the request into the sink. Cancel it when the client leaves: everything ends at once."""
-        dependencies, exchange = self._dependencies, _opened(request)
+        dependencies, request = self._dependencies, self._continued(request)
+        exchange = _opened(request)
         dependencies.opened(exchange)
         stopwatch = Stopwatch(dependencies.awake)
         reports = Reports(dependencies, exchange)
@@ -56,6 +59,16 @@ class Relay:
             answering.stop()
             note_facts(request, exchange, dependencies.projects)
         return exchange
+
+    def _continued(self, request: ClientRequest) -> ClientRequest:
+        """A request that names an earlier answer belongs to its conversation, and to the upstream that gave it."""
+        dependencies = self._dependencies
+        answer = dependencies.answers.continued(request)
+        if answer is None:
+            return request
+        session = request.summary.session or answer.session
+        dependencies.sessions.remember_session(session, answer.upstream, dependencies.monotonic())
+        return replace(request, summary=replace(request.summary, session=session))
 
 
 def _internal_error(error: Exception) -> WireError:

@@ -44,8 +44,11 @@ class Sessions:
         self._capacity = capacity
 
     def affinity_of(self, conversation: str, now: float, keep_seconds: float) -> Affinity | None:
-        """The last upstream of the conversation; None if it is new, unknown, or has been idle for too long."""
-        affinity = self._affinities.get(conversation)
+        """The last upstream of the conversation; None if it is new, unknown, or has been idle for too long.
+
+        One that is new under this key may continue an answer: `remember_session`.
+        """
+        affinity = self._affinities.get(conversation) or self._affinities.get(session_of(conversation))
         if affinity is None or now - affinity.last_used > keep_seconds:
             return None
         return affinity
@@ -64,6 +67,10 @@ class Sessions:
             self._moved(conversation, "" if before is None else before.upstream, upstream)
         while len(self._affinities) > self._capacity:
             self._forget_first()
+
+    def remember_session(self, session: str, upstream: str, now: float) -> None:
+        """The upstream has given the answer that this session continues, whatever model it asks for now."""
+        self.remember(session, upstream, now)
 
     def sessions_at(self, upstream: str) -> Collection[str]:
         """The sessions that have a conversation there."""

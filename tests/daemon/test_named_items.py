@@ -1,7 +1,8 @@
 """Items and answers that a Responses client only names: the daemon knows those that it has given itself."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,3 +123,34 @@ def test_only_another_service_gets_the_items_themselves(tmp_path: Any) -> None:
     ]
     assert all("id" not in item for item in known["input"])
     assert unknown["previous_response_id"] == "resp_none"
+
+
+Named = Callable[[Document], tuple[list[Any], Document]]
+NAMING: dict[str, Named] = {
+    "the answer": lambda answered: ([RESULT], {"previous_response_id": answered["id"]}),
+    "its items": lambda answered: ([USER, *map(as_the_ai_sdk_names_it, answered["output"]), RESULT], {}),
+}
+
+
+@pytest.mark.parametrize("spoken", PROTOCOLS)
+@pytest.mark.parametrize("name", NAMING)
+def test_a_continued_conversation_stays_with_the_upstream_that_has_answered(
+    tmp_path: Path, spoken: Protocol, name: str
+) -> None:
+    """The first one was down for the first answer, and serves new conversations again."""
+    with ScriptedUpstream(status(503)) as first, ScriptedUpstream(steps) as second:
+        entries = (upstream("a", first.url, spoken), upstream("b", second.url, spoken))
+        failover = {"cooldown_start_seconds": 0, "cooldown_seconds": 0}
+        with Daemon(tmp_path, settings(*entries, failover=failover)) as daemon:
+            bed = Bed(daemon, second)
+            answered = given(bed.ask("x", True, [USER]))
+            first.script(steps)
+            items, more = NAMING[name](answered)
+            answered = given(bed.ask("x", False, items, **more))
+            bed.ask("x", False, [USER], previous_response_id=answered["id"])
+            bed.ask("x", False, [USER])
+            lines = daemon.journal()
+
+    assert [line["upstream"] for line in lines] == ["b", "b", "b", "a"]
+    sessions = [line.get("session", "") for line in lines]
+    assert sessions[1] == sessions[2] != "" == sessions[3]

@@ -31,7 +31,7 @@ def reference(id: str) -> dict[str, str]:
 
 def memory_with(*items: Any, issuer: str = "", **more: Any) -> AnswerMemory:
     memory = AnswerMemory(**more)
-    memory.note(asked("Hi"), issuer, answered("resp_1", *items), 0.0)
+    memory.note(asked("Hi"), "a", issuer, answered("resp_1", *items), 0.0)
     return memory
 
 
@@ -85,7 +85,7 @@ def test_another_service_gets_neither_ids_nor_reasoning_that_it_cannot_read() ->
 def test_the_oldest_answers_make_room_for_new_ones() -> None:
     memory = memory_with(TEXT, max_bytes=3000)
     for number in range(2, 20):
-        memory.note(asked("Hi"), "", answered(f"resp_{number}", {**TEXT, "id": f"msg_{number}"}), 0.0)
+        memory.note(asked("Hi"), "u", "", answered(f"resp_{number}", {**TEXT, "id": f"msg_{number}"}), 0.0)
     gone, kept = asked([reference("msg_1")]), asked([reference("msg_19")])
     assert memory.recalled(gone, "", 1.0) is gone
     assert recalled(memory, kept)["input"] == [{**TEXT, "id": "msg_19"}]
@@ -101,18 +101,18 @@ def test_an_answer_is_forgotten_after_a_day() -> None:
 )
 def test_what_cannot_be_named_is_not_kept(answer: bytes) -> None:
     memory, request = AnswerMemory(), asked([reference("msg_1")], previous_response_id="resp_1")
-    memory.note(asked("Hi"), "", answer, 0.0)
+    memory.note(asked("Hi"), "u", "", answer, 0.0)
     assert memory.recalled(request, "", 1.0) is request
 
 
 def test_the_end_of_a_stream_is_enough() -> None:
     memory = AnswerMemory()
     end = b'data: {"type":"response.completed","response":' + answered("resp_1", TEXT) + b"}\n\n"
-    memory.note(asked("Hi", stream=True), "", end, 0.0)
+    memory.note(asked("Hi", stream=True), "u", "", end, 0.0)
     assert recalled(memory, asked([reference("msg_1")]))["input"] == [TEXT]
 
 
 def test_a_circle_of_answers_is_no_conversation() -> None:
     memory, request = AnswerMemory(), asked("More", previous_response_id="resp_1")
-    memory.note(request, "", answered("resp_1", TEXT), 0.0)
+    memory.note(request, "u", "", answered("resp_1", TEXT), 0.0)
     assert memory.recalled(request, "", 1.0) is request

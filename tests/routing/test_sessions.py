@@ -1,6 +1,6 @@
 import pytest
 
-from switchyard.routing.sessions import Affinity, Sessions
+from switchyard.routing.sessions import Affinity, Sessions, conversation_of
 
 HOUR = 3600.0
 
@@ -78,3 +78,15 @@ def test_a_conversation_stays_with_an_upstream_that_has_a_new_name() -> None:
     sessions.rename({"u": "new"})
     seats = [sessions.affinity_of(name, 1.0, HOUR) for name in ("s", "other")]
     assert seats == [Affinity("new", 0.0), Affinity("v", 0.0)]
+
+
+def test_a_session_that_continues_an_answer_begins_at_its_upstream() -> None:
+    sessions = Sessions()
+    sessions.remember_session("resp_1", "b", 0.0)
+    conversation = conversation_of("resp_1", "m")
+    affinity = sessions.affinity_of(conversation, 1.0, 60.0)
+    assert affinity is not None and affinity.upstream == "b"
+    sessions.remember(conversation, "a", 1.0)
+    moved = sessions.affinity_of(conversation, 2.0, 60.0)
+    assert moved is not None and moved.upstream == "a"
+    assert sessions.affinity_of(conversation_of("other", "m"), 2.0, 60.0) is None
