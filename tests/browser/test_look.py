@@ -18,6 +18,7 @@ PATHS = [
     "/#/upstreams",
     "/#/requests",
     "/#/models",
+    "/#/rules",
     "/#/failover",
     "/#/clients",
     "/#/file",
@@ -33,6 +34,14 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         upstream(LONG, "http://127.0.0.1:9/" + "long/" * 60, "chat", key="sk-x"),
         upstream(CHINESE, "http://127.0.0.1:9", "responses", key="sk-x", models={"*": "m" * 150}),
         model_rules=[{"from": "a" * 120, "to": "b" * 120}],
+        routes=[
+            {
+                "name": "n" * 100,
+                "when": {"client": "c" * 120, "project": ["~/" + "p" * 120, "q"], "subagent": True},
+                "upstreams": [LONG, HOSTILE],
+                "model": "m" * 150,
+            }
+        ],
         prices={"p" * 100: {"input": 1, "output": 2}},
         client_keys={},
     )
@@ -63,6 +72,20 @@ def test_nothing_is_wider_than_the_page(busy: Daemon, open_page: Open, path: str
 def test_text_has_contrast(busy: Daemon, open_page: Open, path: str, theme: str) -> None:
     page = open_page(busy, path, color_scheme=theme)
     settle(page)
+    assert page.evaluate(WEAK_TEXT) == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 800, 1400])
+def test_an_open_rule_fits_the_page_and_has_contrast(
+    busy: Daemon, open_page: Open, width: int, theme: str
+) -> None:
+    page = open_page(busy, "/#/rules", width, color_scheme=theme)
+    page.locator(".rule-opener").click()
+    page.get_by_label("Hours").fill("25:00")
+    expect(page.get_by_text("has errors")).to_be_visible()
+    assert page.evaluate(WIDE) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate(WEAK_TEXT) == []
 
 
