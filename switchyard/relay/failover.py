@@ -57,7 +57,7 @@ class Relay:
         finally:
             reports.release()
             answering.stop()
-            note_facts(request, exchange, dependencies.projects)
+            note_facts(request, exchange)
         return exchange
 
     def _continued(self, request: ClientRequest) -> ClientRequest:

@@ -9,26 +9,25 @@ from switchyard.protocols.facts import BODY_FACTS, Facts
 from switchyard.protocols.read_facts import read_facts
 from switchyard.relay.prepare import BYTES_PER_TOKEN, OFF_LOOP_BYTES
 from switchyard.relay.values import ClientRequest
-from switchyard.routing.projects import Projects
 
 
-def note_facts(request: ClientRequest, exchange: Exchange, projects: Projects) -> None:
+def note_facts(request: ClientRequest, exchange: Exchange) -> None:
     """Only requests of clients follow rules. A large body is read in a thread."""
     if request.kind != "request":
         return
     if len(request.body) > OFF_LOOP_BYTES:
-        asyncio.get_running_loop().run_in_executor(None, _note, request, exchange, projects)
+        asyncio.get_running_loop().run_in_executor(None, _note, request, exchange)
     else:
-        _note(request, exchange, projects)
+        _note(request, exchange)
 
 
-def _note(request: ClientRequest, exchange: Exchange, projects: Projects) -> None:
+def _note(request: ClientRequest, exchange: Exchange) -> None:
     facts = facts_of(request)
     exchange.facts = replace(
         facts,
         agent=exchange.client_agent,
         tokens=_tokens(request, exchange),
-        project=projects.note(request.summary.session, facts.project),
+        project=exchange.project or facts.project,
     )
 
 
