@@ -6,14 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.bed.clients import run_codex
+from tests.bed.codex_team import team
 from tests.bed.daemon import Daemon, settings, upstream
 from tests.bed.upstream import (
     FAULTS,
-    Received,
-    Script,
     ScriptedUpstream,
     agent,
-    answer,
     cut_after_content,
     fixed,
     say,
@@ -164,18 +162,6 @@ def test_without_the_upgrade_to_a_websocket_it_uses_plain_http(tmp_path: Path) -
 
     assert (run.text, run.code) == ("No socket needed", 0), run
     assert len(server.requests) == 1
-
-
-def team(request: Received) -> Script:
-    """A parent that spawns an agent and waits for it, and the agent."""
-    body = request.body.decode()
-    if "Message Type: NEW_TASK" in body:
-        return say("ALPHA, as I was asked")(request)
-    if "ALPHA, as I was asked" in body:
-        return say("The agent has answered")(request)
-    spawn = Call("collaboration__spawn_agent", {"task_name": "kid", "message": "Reply with ALPHA."}, "call_1")
-    wait = Call("collaboration__wait_agent", {"timeout_ms": 60_000}, "call_2")
-    return answer(Reply(calls=(wait if "call_1" in body else spawn,)))(request)
 
 
 @pytest.mark.parametrize("protocol", ["chat", "messages"])
