@@ -91,8 +91,11 @@ class Outcome(StrEnum):
     """The client left."""
 
 
-class PriceUsed(msgspec.Struct, frozen=True):
-    """The price per million tokens of an exchange, before `multiplier`; `source` names where it comes from."""
+class PriceUsed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The price per million tokens of an exchange, before `multiplier`; `source` names where it comes from.
+
+    `tier` is the service tier that the answer reported, `fees` the money for its calls of hosted tools.
+    """
 
     input: float
     output: float
@@ -101,6 +104,8 @@ class PriceUsed(msgspec.Struct, frozen=True):
     cache_write_1h: float
     multiplier: float = 1.0
     source: str = ""
+    tier: str = ""
+    fees: float = 0.0
 
 
 class Exchange(msgspec.Struct):

@@ -133,6 +133,11 @@ FIELDS: dict[str, dict[str, About]] = {
             "longer for the first byte. auto looks at the address and learns.",
             "vllm",
         ),
+        "local": About(
+            "Local models have no price and get longer timeouts. `auto`: known local servers (`server`, or the port of "
+            "Ollama or LM Studio in a private network). A relay on your own machine is not local.",
+            True,
+        ),
         "capabilities": About(
             "What it supports, where that differs from the preset of its server.", {"images": False}
         ),
@@ -294,6 +299,12 @@ FIELDS: dict[str, dict[str, About]] = {
         "long_input": About("Fresh input tokens of a long request.", 6, MONEY),
         "long_output": About("Output tokens of a long request.", 22.5, MONEY),
         "long_cache_read": About("Input tokens of a long request, read from the cache.", 0.6, MONEY),
+        "tiers": About(
+            "Multiplies these prices by the service tier that the answer reports (`priority`, `flex`, `batch`, `fast`). "
+            "A tier that is not named has the factor 1.",
+            {"priority": 2, "flex": 0.5},
+        ),
+        "fees": About("What each web search that the upstream runs costs.", {"web_search": 0.01}, "money"),
     },
     "Capabilities": {
         "max_tokens_field": About(

@@ -44,6 +44,7 @@ ServerKind = Literal[
     "llama.cpp",
     "ollama",
     "lmstudio",
+    "sglang",
     "tgi",
     "fastchat",
     "deepseek",
@@ -76,6 +77,9 @@ Pattern = Annotated[str, Meta(min_length=1, title="a text in which * matches any
 """not by `pattern`: in a union with a list, msgspec 0.22 crashes on it"""
 Patterns = Pattern | tuple[Pattern, ...]
 DollarsPerMillion = Annotated[float, Meta(ge=0, le=1_000_000_000)]
+Factor = Annotated[float, Meta(ge=0, le=1000)]
+Fee = Annotated[float, Meta(ge=0, le=1000)]
+HostedTool = Literal["web_search"]
 
 DEMO_URL = "demo:"
 CLAUDE_SONNET = "claude-sonnet-4-5-20250929"
@@ -185,6 +189,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     activation: Activation | None = None
     context_window: Count = 0
     server: ServerKind = "auto"
+    local: bool | Literal["auto"] = "auto"
     capabilities: dict[str, Any] = {}
     body: BodyChanges = BodyChanges()
     price_multiplier: Annotated[float, Meta(ge=0, le=1000)] = 1.0
@@ -194,6 +199,11 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_demo(self) -> bool:
         return self.base_url == DEMO_URL
+
+    @property
+    def is_local(self) -> bool:
+        """A model server of one's own: without a price, and slow with long prompts."""
+        return is_local_server(self.server, self.base_url) if self.local == "auto" else self.local
 
     def model_for(self, model: str) -> str | None:
         """The upstream's name for the model; None if it does not serve it."""
@@ -270,8 +280,11 @@ class Failover(msgspec.Struct, frozen=True, kw_only=True):
         return self.session_hours * 3600
 
 
-class Price(msgspec.Struct, frozen=True, kw_only=True):
-    """Money per million tokens. Cache prices default to multiples of the input price, as published."""
+class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Money per million tokens. Cache prices default to multiples of the input price, as published.
+
+    `tiers` multiplies them by the service tier of the answer; `fees` is money per call of a hosted tool.
+    """
 
     input: DollarsPerMillion
     output: DollarsPerMillion
@@ -282,6 +295,8 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     long_input: DollarsPerMillion | None = None
     long_output: DollarsPerMillion | None = None
     long_cache_read: DollarsPerMillion | None = None
+    tiers: dict[str, Factor] = {}
+    fees: dict[HostedTool, Fee] = {}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -313,7 +328,7 @@ def timeouts_of(upstream: Upstream, settings: Settings) -> Timeouts:
 
 def default_timeouts(upstream: Upstream) -> Timeouts:
     """The timeouts if the file sets none."""
-    if is_local_server(upstream.server, upstream.base_url):
+    if upstream.is_local:
         return Timeouts(first_byte=LOCAL_FIRST_BYTE_SECONDS)
     return Timeouts()
 

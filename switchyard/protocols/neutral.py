@@ -27,6 +27,8 @@ class Usage(msgspec.Struct, frozen=True):
     """Tokens in disjoint parts: `input` excludes what was read from or written to a cache.
 
     `reasoning` is the part of `output` spent on reasoning. `estimated` marks numbers that no upstream reported.
+    `tier` is the service tier that the answer names, "" for the standard one; `searches` counts the web searches that
+    the upstream ran.
     """
 
     input: int = 0
@@ -36,6 +38,8 @@ class Usage(msgspec.Struct, frozen=True):
     output: int = 0
     reasoning: int = 0
     estimated: bool = False
+    tier: str = ""
+    searches: int = 0
 
     @property
     def cache_write(self) -> int:
@@ -60,6 +64,8 @@ class Usage(msgspec.Struct, frozen=True):
             output=later.output or self.output,
             reasoning=later.reasoning or self.reasoning,
             estimated=self.estimated and later.estimated,
+            tier=later.tier or self.tier,
+            searches=later.searches or self.searches,
         )
 
 

@@ -105,6 +105,16 @@ ROWS: dict[str, dict[ProtocolName, dict[str, Any]]] = {
             "max_stops": 64,
         },
     },
+    "sglang": {
+        **LOCAL,
+        "chat": {
+            **LOCAL_CHAT,
+            "mid_system": False,
+            "reasoning_effort": "template",
+            "reasoning_history": "reasoning_content",
+            "max_stops": 64,
+        },
+    },
     "tgi": {
         **LOCAL,
         "chat": {
@@ -159,7 +169,7 @@ KNOWN_HOSTS: tuple[tuple[str, str], ...] = (
     ("api.deepseek.com", "deepseek"),
 )
 KNOWN_PORTS = {11434: "ollama", 1234: "lmstudio"}
-LOCAL_SERVERS = frozenset({"vllm", "llama.cpp", "ollama", "lmstudio", "tgi", "fastchat"})
+LOCAL_SERVERS = frozenset({"vllm", "llama.cpp", "ollama", "lmstudio", "sglang", "tgi", "fastchat"})
 """what people run on machines of their own"""
 
 

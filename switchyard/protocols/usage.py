@@ -6,17 +6,23 @@ Anthropic's `input_tokens` excludes what was read from and written to a cache; O
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from switchyard.protocols.neutral import Usage
 
 Raw = Mapping[str, Any]
+STANDARD_TIERS = frozenset({"standard", "default", "auto", "standard_only", "on_demand"})
+FAST = "fast"
+MAX_TIER = 40
 MOST_TOKENS = 10**10
 """a larger count is nonsense, and would spoil all sums"""
 
 
-def usage_of_openai(raw: Raw, *, excludes_cache: bool = False) -> Usage:
+def usage_of_openai(raw: Raw, *, excludes_cache: bool = False, tier: object = None) -> Usage:
     """The usage of Chat (`prompt_tokens`) or Responses (`input_tokens`), in all the spellings met.
 
-    llama.cpp's `timings`, reported beside the usage, may be passed in under that key.
+    llama.cpp's `timings`, reported beside the usage, may be passed in under that key; `tier` is the answer's
+    `service_tier`.
     """
     read_details = _part(raw, "prompt_tokens_details", "input_tokens_details")
     wrote_details = _part(raw, "completion_tokens_details", "output_tokens_details")
@@ -58,7 +64,38 @@ def usage_of_openai(raw: Raw, *, excludes_cache: bool = False) -> Usage:
         cache_write_1h=cache_write_1h,
         output=completion,
         reasoning=min(reasoning, completion),
+        tier=service_tier(tier),
+        searches=_searches(raw),
     )
+
+
+def usage_of_response(response: Raw, *, excludes_cache: bool = False) -> Usage | None:
+    """The usage of a whole object of the Responses API, whose output has the web searches."""
+    raw = response.get("usage")
+    if not isinstance(raw, dict):
+        return None
+    usage = usage_of_openai(raw, excludes_cache=excludes_cache, tier=response.get("service_tier"))
+    output = response.get("output")
+    searches = sum(1 for item in output if _is_search(item)) if isinstance(output, list) else 0
+    return replace(usage, searches=max(searches, usage.searches)) if searches else usage
+
+
+def _is_search(item: object) -> bool:
+    """True for a search; opening a page and finding text in it are further calls, without a fee."""
+    if not isinstance(item, dict) or item.get("type") != "web_search_call":
+        return False
+    return bool(_part(item, "action").get("type", "search") == "search")
+
+
+def service_tier(reported: object) -> str:
+    """The tier that an answer names; "" for the standard one, in all the words for it."""
+    tier = reported.strip().lower() if isinstance(reported, str) else ""
+    return "" if tier in STANDARD_TIERS or len(tier) > MAX_TIER else tier
+
+
+def _searches(raw: Raw) -> int:
+    """Web searches that the upstream ran, as Anthropic reports them, and OpenRouter likewise."""
+    return _first(_part(raw, "server_tool_use"), "web_search_requests")
 
 
 def _counts_twice(prompt: int, cache_read: int, written: int) -> bool:
@@ -76,6 +113,8 @@ def usage_of_anthropic(raw: Raw) -> Usage:
         cache_write_1h=cache_write_1h,
         output=output,
         reasoning=min(_first(_part(raw, "output_tokens_details"), "thinking_tokens"), output),
+        tier=FAST if raw.get("speed") == FAST else service_tier(raw.get("service_tier")),
+        searches=_searches(raw),
     )
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from switchyard.settings import Budget, Settings
 from switchyard.store.cell import NANOS
-from switchyard.store.prices import is_local
+from switchyard.store.prices import has_no_price
 
 OVERALL = "all upstreams"
 
@@ -69,11 +69,11 @@ def budget_state(statistics: Spending, settings: Settings, day: str) -> BudgetSt
         name: line.reason for name, line in upstreams.items() if line.status is BudgetStatus.EXCEEDED
     }
     if overall.status is BudgetStatus.EXCEEDED:
-        # a server on the user's own machine that has cost nothing may continue; a relay may run there too
+        # a local server that has cost nothing may continue; the settings may give it a price
         costly = (
             upstream
             for upstream in settings.upstreams
-            if month.get(upstream.name) or not (upstream.is_demo or is_local(upstream))
+            if month.get(upstream.name) or not has_no_price(upstream)
         )
         taken_out = {upstream.name: overall.reason for upstream in costly} | taken_out
     return BudgetState(overall, upstreams, taken_out)

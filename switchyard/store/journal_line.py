@@ -35,7 +35,7 @@ Moment = Annotated[float, Meta(ge=0, le=253_402_300_799)]
 
 
 class LineUsage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """Tokens in disjoint parts; `reasoning` is part of `output`."""
+    """Tokens in disjoint parts; `reasoning` is part of `output`. `tier` and `searches` are what the answer reported."""
 
     input: Tokens = 0
     cache_read: Tokens = 0
@@ -44,6 +44,8 @@ class LineUsage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     output: Tokens = 0
     reasoning: Tokens = 0
     estimated: bool = False
+    tier: str = ""
+    searches: Tokens = 0
 
     @property
     def total(self) -> int:
@@ -269,6 +271,8 @@ def _usage(usage: Usage | None) -> LineUsage | None:
         usage.output,
         usage.reasoning,
         usage.estimated,
+        usage.tier,
+        usage.searches,
     )
 
 

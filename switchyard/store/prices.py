@@ -1,9 +1,6 @@
-"""Compute the cost of an exchange from the price in the settings, else from the bundled price table."""
+"""Compute the cost of an exchange from the price in the settings, else from the published prices."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from functools import cache
-from importlib import resources
 
 import msgspec
 from msgspec.structs import replace
@@ -11,69 +8,41 @@ from msgspec.structs import replace
 from switchyard.exchange import Exchange, PriceUsed
 from switchyard.protocols.names import LONG_CONTEXT_SUFFIX, THINKING_SUFFIX, matches, specificity
 from switchyard.protocols.neutral import Usage
-from switchyard.protocols.presets import LOCAL_SERVERS, has_private_address
-from switchyard.settings import Price, Settings, Upstream
+from switchyard.settings import HostedTool, Price, Settings, Upstream
+from switchyard.store.price_table import Entry, Peak, PriceTable, Step, bundled_table, index_of, spellings
 
-TABLE = "price_table.json"
 MILLION = 1_000_000
 MAX_FOUND = 2000
 MAX_SOURCE = 200
+WEB_SEARCH: HostedTool = "web_search"
 # the multiples of the input price that vendors charge for cache tokens
 CACHE_WRITE_5M_FACTOR = 1.25
 CACHE_WRITE_1H_FACTOR = 2.0
 
 
-class Peak(msgspec.Struct, frozen=True):
-    """Hours (UTC) of some weekdays (Monday is 0) in which a vendor charges `factor` times the price."""
-
-    factor: float
-    weekdays: list[int]
-    hours_utc: list[int]
-
-    def factor_at(self, at: float) -> float:
-        moment = datetime.fromtimestamp(at, UTC)
-        return self.factor if moment.weekday() in self.weekdays and moment.hour in self.hours_utc else 1.0
-
-
-class Entry(msgspec.Struct, frozen=True):
-    """The price of the models that match some names or globs, according to `source` on the day `checked`."""
-
-    models: list[str]
-    source: str
-    checked: str
-    price: Price
-    peak: Peak | None = None
-
-
-class PriceTable(msgspec.Struct, frozen=True):
-    """Published prices per million tokens; `sources` names the page of each vendor."""
-
-    date: str
-    currency: str
-    sources: dict[str, str]
-    entries: list[Entry]
-
-
 class Priced(msgspec.Struct, frozen=True):
-    """A price, the multiplier of the upstream, and the source of the price."""
+    """A price, the multiplier of the upstream, and the source of the price.
+
+    `steps` are further prices of long requests. A price of the settings holds for each tier that it does not name.
+    """
 
     price: Price
     multiplier: float
     source: str
-
-
-@cache
-def price_table() -> PriceTable:
-    """The bundled table."""
-    content = resources.files("switchyard.store").joinpath(TABLE).read_bytes()
-    return msgspec.json.decode(content, type=PriceTable)
+    steps: tuple[Step, ...] = ()
+    is_published: bool = False
 
 
 class PriceBook:
-    """The prices for one state of the settings, looked up once for each upstream and model."""
+    """The prices for one state of the settings, looked up once for each upstream and model.
 
-    def __init__(self, settings: Settings) -> None:
+    `newer` is a table that the user has stored: its prices come before the bundled ones.
+    """
+
+    def __init__(self, settings: Settings, newer: PriceTable | None = None) -> None:
         self.settings = settings
+        self.newer = newer
+        self._tables = [index_of(table) for table in (newer, bundled_table()) if table is not None]
         self._found: dict[tuple[str, str], tuple[Priced | None, Peak | None]] = {}
 
     def price_for(self, upstream: str, model: str, at: float) -> Priced | None:
@@ -93,10 +62,13 @@ class PriceBook:
         last = exchange.attempts[-1] if exchange.attempts else None
         if exchange.usage is None or last is None:
             return
+        upstream = self.settings.upstream(last.upstream)
+        exchange.local = upstream is not None and has_no_price(upstream)
         priced = self.price_for(last.upstream, last.model, exchange.at)
-        if priced is not None:
-            exchange.price = price_used(exchange.usage, priced)
-            exchange.cost = cost_of(exchange.usage, exchange.price)
+        used = price_used(exchange.usage, priced) if priced is not None else None
+        if used is not None:
+            exchange.price = used
+            exchange.cost = cost_of(exchange.usage, used)
 
     def _find(self, name: str, model: str) -> tuple[Priced | None, Peak | None]:
         upstream = self.settings.upstream(name)
@@ -105,12 +77,20 @@ class PriceBook:
         if given is not None:
             pattern, price = given
             return Priced(price, multiplier, f"settings: {pattern}"[:MAX_SOURCE]), None
-        if upstream is not None and (upstream.is_demo or is_local(upstream)):
+        if upstream is not None and has_no_price(upstream):
             return None, None
-        entry = _published(model)
+        entry = self._published(model)
         if entry is None:
             return None, None
-        return Priced(entry.price, multiplier, f"{entry.source} {entry.checked}"), entry.peak
+        source = f"{entry.source} {entry.checked}"
+        return Priced(entry.price, multiplier, source, tuple(entry.steps), True), entry.peak
+
+    def _published(self, model: str) -> Entry | None:
+        for table in self._tables:
+            for name in spellings(model):
+                if name in table:
+                    return table[name]
+        return None
 
 
 def price_for(upstream: str, model: str, settings: Settings, at: float = 0.0) -> Priced | None:
@@ -118,24 +98,44 @@ def price_for(upstream: str, model: str, settings: Settings, at: float = 0.0) ->
     return PriceBook(settings).price_for(upstream, model, at)
 
 
-def price_used(usage: Usage, priced: Priced) -> PriceUsed:
-    """The price per million tokens that applies to this usage: its tier and its cache prices."""
+def price_used(usage: Usage, priced: Priced) -> PriceUsed | None:
+    """The price per million tokens that applies to this usage: its tier, its length and its cache prices.
+
+    None if the answer names a tier whose published price is not known.
+    """
     price = priced.price
-    is_long = 0 < price.long_context_over < usage.total_input
+    tier = price.tiers.get(usage.tier, 1.0) if usage.tier else 1.0
+    if usage.tier and priced.is_published and usage.tier not in price.tiers:
+        return None
+    step = _step(usage.total_input, priced)
     normal_input = price.input
-    input_price = _either(price.long_input if is_long else None, normal_input)
     # a long request raises the cache prices in proportion to the input price
-    factor = input_price / normal_input if normal_input else 1.0
+    factor = step.input / normal_input if normal_input else 1.0
     read = _either(price.cache_read, normal_input) * factor
     return PriceUsed(
-        input=input_price,
-        output=_either(price.long_output if is_long else None, price.output),
-        cache_read=_either(price.long_cache_read if is_long else None, read),
-        cache_write_5m=_either(price.cache_write_5m, normal_input * CACHE_WRITE_5M_FACTOR) * factor,
-        cache_write_1h=_either(price.cache_write_1h, normal_input * CACHE_WRITE_1H_FACTOR) * factor,
+        input=step.input * tier,
+        output=step.output * tier,
+        cache_read=_either(step.cache_read if step.over else None, read) * tier,
+        cache_write_5m=_either(price.cache_write_5m, normal_input * CACHE_WRITE_5M_FACTOR) * factor * tier,
+        cache_write_1h=_either(price.cache_write_1h, normal_input * CACHE_WRITE_1H_FACTOR) * factor * tier,
         multiplier=priced.multiplier,
         source=priced.source,
+        tier=usage.tier,
+        fees=usage.searches * price.fees.get(WEB_SEARCH, 0.0),
     )
+
+
+def _step(tokens: int, priced: Priced) -> Step:
+    """The price of a request of this length."""
+    price = priced.price
+    steps = [Step(0, price.input, price.output), *priced.steps]
+    if price.long_context_over:
+        long_input, long_output = (
+            _either(price.long_input, price.input),
+            _either(price.long_output, price.output),
+        )
+        steps.append(Step(price.long_context_over, long_input, long_output, price.long_cache_read))
+    return [step for step in steps if step.over < tokens or not step.over][-1]
 
 
 def cost_of(usage: Usage, price: PriceUsed) -> float:
@@ -147,12 +147,12 @@ def cost_of(usage: Usage, price: PriceUsed) -> float:
         + usage.cache_write_1h * price.cache_write_1h
         + usage.output * price.output
     )
-    return sums / MILLION * price.multiplier
+    return (sums / MILLION + price.fees) * price.multiplier
 
 
-def is_local(upstream: Upstream) -> bool:
-    """True for a local server, which has no price."""
-    return upstream.server in LOCAL_SERVERS or has_private_address(upstream.base_url)
+def has_no_price(upstream: Upstream) -> bool:
+    """True for local servers and the demo model: only the settings can give them a price."""
+    return upstream.is_demo or upstream.is_local
 
 
 def _given_price(prices: Mapping[str, Price], upstream: str, model: str) -> tuple[str, Price] | None:
@@ -174,21 +174,6 @@ def _names_upstream(pattern: str, upstream: str, name: str) -> bool:
     """False for a glob such as `*`."""
     begins = f"{upstream}/".lower()
     return not name.lower().startswith(begins) or pattern.lower().startswith(begins)
-
-
-def _published(model: str) -> Entry | None:
-    # some relays write "vendor/model"
-    for known_as in (model, model.rpartition("/")[2]):
-        fitting = [
-            (specificity(glob), entry)
-            for entry in price_table().entries
-            for glob in entry.models
-            for name in _spellings(known_as)
-            if matches(glob, name)
-        ]
-        if fitting:
-            return max(fitting, key=lambda found: found[0])[1]
-    return None
 
 
 def _spellings(model: str) -> tuple[str, ...]:

@@ -66,6 +66,7 @@ def exchange_row(exchange: Exchange) -> Json:
         "is_held": exchange.is_held,
         "usage": usage_view(exchange.usage),
         "cost": exchange.cost,
+        "local": exchange.local,
         "losses": len(exchange.losses),
         "error": exchange.failure.message if exchange.failure else None,
     }
@@ -82,6 +83,8 @@ def usage_view(usage: Usage | None) -> Json | None:
         "output": usage.output,
         "reasoning": usage.reasoning,
         "estimated": usage.estimated,
+        "tier": usage.tier,
+        "searches": usage.searches,
     }
 
 

@@ -11,8 +11,10 @@ from switchyard.protocols.usage import (
     anthropic_usage,
     chat_usage,
     responses_usage,
+    service_tier,
     usage_of_anthropic,
     usage_of_openai,
+    usage_of_response,
 )
 
 OPENAI: list[tuple[dict[str, Any], Usage]] = [
@@ -223,3 +225,68 @@ def test_every_usage_survives_every_protocol(usage: Usage) -> None:
 def test_a_count_that_no_request_can_have_counts_nothing(count: object) -> None:
     assert usage_of_anthropic({"input_tokens": count, "output_tokens": 3}) == Usage(output=3)
     assert usage_of_openai({"prompt_tokens": 5, "completion_tokens": count}) == Usage(input=5)
+
+
+# --- the tier and the searches -----------------------------------------------------
+
+TIERS: list[tuple[object, str]] = [
+    ("priority", "priority"),
+    ("flex", "flex"),
+    (" Batch ", "batch"),
+    ("scale", "scale"),
+    ("default", ""),
+    ("auto", ""),
+    ("standard", ""),
+    ("on_demand", ""),
+    ("", ""),
+    (None, ""),
+    (1, ""),
+    ({"tier": "flex"}, ""),
+    ("x" * 41, ""),
+]
+
+
+@pytest.mark.parametrize(("reported", "tier"), TIERS)
+def test_the_standard_tier_has_no_name_whatever_it_is_called(reported: object, tier: str) -> None:
+    assert service_tier(reported) == tier
+    assert usage_of_openai({"prompt_tokens": 1}, tier=reported).tier == tier
+    assert usage_of_anthropic({"input_tokens": 1, "service_tier": reported}).tier == tier
+
+
+def test_fast_answers_of_claude_are_a_tier() -> None:
+    assert usage_of_anthropic({"speed": "fast", "service_tier": "standard"}).tier == "fast"
+    assert usage_of_anthropic({"speed": "standard", "service_tier": "batch"}).tier == "batch"
+    assert usage_of_anthropic({"speed": "standard"}).tier == ""
+
+
+def search(**action: object) -> dict[str, Any]:
+    return {"type": "web_search_call", **({"action": action} if action else {})}
+
+
+SEARCHES: list[tuple[Usage | None, int]] = [
+    (usage_of_anthropic({"server_tool_use": {"web_search_requests": 3}}), 3),
+    (usage_of_anthropic({"server_tool_use": {"web_fetch_requests": 3}}), 0),
+    (usage_of_anthropic({"server_tool_use": None}), 0),
+    (usage_of_openai({"prompt_tokens": 1, "server_tool_use": {"web_search_requests": 2}}), 2),
+    (usage_of_response({"usage": {}, "output": [search(), {"type": "message"}, search()]}), 2),
+    (usage_of_response({"usage": {}, "output": [search(type="search"), search(type="open_page")]}), 1),
+    (usage_of_response({"usage": {}, "output": [search(type="find_in_page"), None, "x"]}), 0),
+    (usage_of_response({"usage": {}, "output": None}), 0),
+]
+
+
+@pytest.mark.parametrize(("usage", "searches"), SEARCHES)
+def test_the_searches_that_cost_a_fee_are_counted(usage: Usage | None, searches: int) -> None:
+    assert usage is not None and usage.searches == searches
+
+
+def test_a_response_names_its_tier_beside_the_usage() -> None:
+    usage = usage_of_response({"usage": {"input_tokens": 5}, "service_tier": "flex"})
+    assert usage == Usage(input=5, tier="flex")
+    assert usage_of_response({"usage": None, "service_tier": "flex"}) is None
+
+
+def test_the_last_report_of_a_stream_keeps_what_an_earlier_one_named() -> None:
+    start = usage_of_anthropic({"input_tokens": 9, "speed": "fast"})
+    end = usage_of_anthropic({"output_tokens": 4, "server_tool_use": {"web_search_requests": 1}})
+    assert start.merged(end) == Usage(input=9, output=4, tier="fast", searches=1)

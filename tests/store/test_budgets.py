@@ -55,7 +55,7 @@ def test_the_overall_limit_adds_all_upstreams_up_and_spares_what_costs_nothing()
         upstreams=(
             upstream("a"),
             upstream("b"),
-            upstream("gpu", url="http://localhost:8000"),
+            upstream("gpu", url="http://localhost:11434"),
             upstream("relay", url="http://localhost:4000"),
             upstream("d", url="demo:"),
         ),

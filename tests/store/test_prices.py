@@ -5,14 +5,13 @@ import pytest
 
 from switchyard.exchange import Attempt, Exchange, PriceUsed
 from switchyard.protocols.neutral import Usage
-from switchyard.settings import Price, ServerKind, Settings, Upstream
+from switchyard.settings import LOCAL_FIRST_BYTE_SECONDS, Price, Settings, Upstream, default_timeouts
+from switchyard.store.price_table import Entry, PriceTable, bundled_table
 from switchyard.store.prices import (
     PriceBook,
     Priced,
     cost_of,
-    is_local,
     price_for,
-    price_table,
     price_used,
 )
 
@@ -25,6 +24,11 @@ def upstream(name: str = "relay", **fields: Any) -> Upstream:
 
 def settings(prices: dict[str, Price] | None = None, *upstreams: Upstream) -> Settings:
     return Settings(upstreams=upstreams or (upstream(),), prices=prices or {})
+
+
+def cost(usage: Usage, priced: Priced) -> float | None:
+    used = price_used(usage, priced)
+    return None if used is None else cost_of(usage, used)
 
 
 # --- which price ---
@@ -96,26 +100,44 @@ def test_an_unknown_model_is_unpriced(model: str) -> None:
     assert price_for("relay", model, settings()) is None
 
 
-LOCAL: list[tuple[str, ServerKind, bool]] = [
-    ("https://api.example.com", "auto", False),
-    ("https://8.8.8.8/v1", "auto", False),
-    ("https://api.example.com", "vllm", True),
-    ("https://api.example.com", "ollama", True),
-    ("http://localhost:8000", "auto", True),
-    ("http://127.0.0.1:8000", "auto", True),
-    ("http://[::1]:8000", "auto", True),
-    ("http://192.168.1.5:8000", "auto", True),
-    ("http://10.0.0.2", "openai", True),
-    ("http://gpu.local:8000", "auto", True),
+LOCAL: list[tuple[str, dict[str, Any], bool]] = [
+    ("https://api.example.com", {}, False),
+    ("https://8.8.8.8/v1", {}, False),
+    ("https://api.example.com", {"server": "vllm"}, True),
+    ("https://api.example.com", {"server": "ollama", "local": False}, False),
+    ("https://api.example.com", {"local": True}, True),
+    ("http://localhost:8000", {}, False),
+    ("http://127.0.0.1:3000", {}, False),
+    ("http://[::1]:8000", {}, False),
+    ("http://192.168.1.5:8000", {}, False),
+    ("http://10.0.0.2", {"server": "openai"}, False),
+    ("http://gpu.local:8000", {}, False),
+    ("http://127.0.0.1:11434", {}, True),
+    ("http://192.168.1.5:1234", {}, True),
+    ("http://127.0.0.1:11434", {"local": False}, False),
+    ("http://127.0.0.1:8000", {"local": True}, True),
+    ("http://127.0.0.1:8000", {"server": "llama.cpp"}, True),
+    ("http://127.0.0.1:30000", {"server": "sglang"}, True),
+    ("http://127.0.0.1:3000", {"server": "llama.cpp", "local": "auto"}, True),
 ]
 
 
-@pytest.mark.parametrize(("url", "server", "local"), LOCAL)
-def test_servers_of_one_s_own_have_no_published_price(url: str, server: ServerKind, local: bool) -> None:
-    own = upstream(base_url=url, server=server)
-    assert is_local(own) is local
+@pytest.mark.parametrize(("url", "fields", "local"), LOCAL)
+def test_only_known_local_servers_and_those_that_the_entry_calls_local_have_no_published_price(
+    url: str, fields: dict[str, Any], local: bool
+) -> None:
+    own = upstream(base_url=url, **fields)
+    assert own.is_local is local
     assert (price_for("relay", "gpt-5", settings({}, own)) is None) is local
     assert price_for("relay", "gpt-5", settings({"gpt-5": OWN}, own)) == Priced(OWN, 1.0, "settings: gpt-5")
+    assert (default_timeouts(own).first_byte == LOCAL_FIRST_BYTE_SECONDS) is local
+
+
+@pytest.mark.parametrize("fields", [{"server": "vllm"}, {"local": True}, {"base_url": "demo:"}])
+def test_an_exchange_with_a_local_model_is_marked_and_has_no_cost(fields: dict[str, Any]) -> None:
+    exchange = an_exchange(Usage(input=5), "relay")
+    PriceBook(settings({}, upstream(**fields))).settle(exchange)
+    assert (exchange.local, exchange.cost) == (True, None)
 
 
 def test_the_demo_model_is_unpriced() -> None:
@@ -126,8 +148,7 @@ def test_an_upstream_multiplies_the_price() -> None:
     cheap = settings({}, upstream(price_multiplier=0.25))
     priced = price_for("relay", "gpt-5", cheap)
     assert priced is not None
-    used = price_used(Usage(input=1_000_000), priced)
-    assert cost_of(Usage(input=1_000_000), used) == pytest.approx(1.25 * 0.25)
+    assert cost(Usage(input=1_000_000), priced) == pytest.approx(1.25 * 0.25)
 
 
 @pytest.mark.parametrize(
@@ -186,15 +207,16 @@ COSTS = [
 ]
 
 
-@pytest.mark.parametrize(("usage", "price", "cost"), COSTS)
-def test_each_kind_of_token_has_its_price(usage: Usage, price: Price, cost: float) -> None:
-    assert cost_of(usage, price_used(usage, Priced(price, 1.0, "x"))) == pytest.approx(cost)
+@pytest.mark.parametrize(("usage", "price", "expected"), COSTS)
+def test_each_kind_of_token_has_its_price(usage: Usage, price: Price, expected: float) -> None:
+    assert cost(usage, Priced(price, 1.0, "x")) == pytest.approx(expected)
 
 
 def test_a_long_prompt_of_a_published_model_costs_its_long_price() -> None:
     priced = price_for("relay", "claude-haiku-5-5", settings())
     assert priced is not None
     used = price_used(Usage(input=60_000, cache_read=40_001), priced)
+    assert used is not None
     assert (used.input, used.output, used.cache_read) == (0.5, 2.5, 0.05)
     assert (used.cache_write_5m, used.cache_write_1h) == pytest.approx((0.625, 1.0))
 
@@ -226,24 +248,145 @@ def test_a_repeated_name_has_the_same_price() -> None:
     assert book.price_for("relay", "nix", AT) is book.price_for("relay", "nix", AT) is None
 
 
+# --- what the answer reports ---
+
+TIERED = Price(
+    input=2, output=10, cache_read=0.2, tiers={"priority": 2, "flex": 0.5}, fees={"web_search": 0.01}
+)
+TIER_COSTS: list[tuple[Usage, bool, float | None]] = [
+    (Usage(input=1_000_000), True, 2.0),
+    (Usage(input=1_000_000, tier="priority"), True, 4.0),
+    (Usage(input=1_000_000, tier="flex"), True, 1.0),
+    (Usage(cache_read=1_000_000, output=1_000_000, tier="flex"), True, 5.1),
+    (Usage(input=1_000_000, tier="scale"), True, None),
+    (Usage(input=1_000_000, tier="scale"), False, 2.0),
+    (Usage(input=1_000_000, tier="flex"), False, 1.0),
+    (Usage(input=1_000_000, searches=3), True, 2.03),
+    (Usage(input=1_000_000, searches=3, tier="priority"), True, 4.03),
+]
+
+
+@pytest.mark.parametrize(("usage", "is_published", "expected"), TIER_COSTS)
+def test_the_tier_and_the_searches_of_the_answer_change_the_price(
+    usage: Usage, is_published: bool, expected: float | None
+) -> None:
+    found = cost(usage, Priced(TIERED, 1.0, "x", is_published=is_published))
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+def test_a_reseller_multiplies_fees_too_and_the_record_says_what_was_charged() -> None:
+    used = price_used(Usage(searches=2, tier="flex"), Priced(TIERED, 0.5, "x", is_published=True))
+    assert used == PriceUsed(1, 5, 0.1, 1.25, 2, 0.5, "x", "flex", 0.02)
+    assert cost_of(Usage(searches=2), used) == pytest.approx(0.01)
+
+
+PUBLISHED_TIERS = [
+    ("claude-opus-5-5", "fast", 2),
+    ("claude-opus-4-8", "fast", 2),
+    ("claude-sonnet-4-5", "batch", 0.5),
+    ("gpt-5.5", "priority", 2.5),
+    ("gpt-5.5", "flex", 0.5),
+    ("gpt-5.5", "batch", 0.5),
+    ("o3", "priority", 1.75),
+    ("o4-mini", "flex", 0.5),
+    ("gemini-2.5-pro", "priority", 1.8),
+]
+
+
+@pytest.mark.parametrize(("model", "tier", "factor"), PUBLISHED_TIERS)
+def test_the_table_has_the_factors_of_the_tiers(model: str, tier: str, factor: float) -> None:
+    priced = price_for("relay", model, settings())
+    assert priced is not None
+    normal, tiered = (cost(Usage(output=1_000_000, tier=one), priced) for one in ("", tier))
+    assert normal and tiered == pytest.approx(normal * factor)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "price_in", "price_out"),
+    [(1, 1, 5), (32_000, 1, 5), (32_001, 1.8, 9), (128_001, 3, 15), (256_001, 6, 60)],
+)
+def test_a_model_may_have_several_prices_by_length(tokens: int, price_in: float, price_out: float) -> None:
+    priced = price_for("relay", "qwen3-coder-plus", settings())
+    assert priced is not None
+    used = price_used(Usage(input=tokens), priced)
+    assert used is not None and (used.input, used.output) == (price_in, price_out)
+
+
 # --- the table ---
+
+SPELLINGS = [
+    ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", 3.3),
+    ("bedrock/eu.anthropic.claude-opus-4-8", 5.5),
+    ("global.anthropic.claude-sonnet-5-5", 2),
+    ("anthropic.claude-3-5-sonnet-20241022-v2:0", 3),
+    ("us.anthropic.claude-3-7-sonnet-20250219-v1:0", 3),
+    ("claude-sonnet-4-5@20250929", 3),
+    ("publishers/anthropic/models/claude-opus-4-5@default", 5),
+    ("vertex_ai/claude-haiku-4-5@20251001", 1),
+    ("anthropic/claude-sonnet-4.5", 3),
+    ("o3", 2),
+    ("o3-2025-04-16", 2),
+    ("openai/o4-mini", 1.1),
+    ("qwen3-coder-plus", 1),
+    ("qwen/qwen3-max", 1.2),
+    ("Qwen/Qwen3-Coder-480B-A35B-Instruct", 0.45),
+    ("qwen.qwen3-32b-v1:0", 0.15),
+    ("zai-org/GLM-4.6", 0.6),
+    ("zai.glm-4.7", 0.6),
+    ("glm-5.1", 1.4),
+    ("moonshotai/Kimi-K2.6", 0.95),
+    ("moonshot.kimi-k2-thinking", 0.6),
+    ("deepseek-ai/DeepSeek-V3.2", 0.28),
+    ("us.deepseek.r1-v1:0", 0.55),
+    ("deepseek-chat", 0.28),
+    ("MiniMaxAI/MiniMax-M2", 0.3),
+    ("minimax.minimax-m2.5", 0.3),
+    ("openai.gpt-oss-120b-1:0", 0.15),
+    ("grok-code-fast-1", 1),
+]
+
+
+@pytest.mark.parametrize(("model", "price_in"), SPELLINGS)
+def test_a_model_is_found_under_the_spellings_of_clouds_and_relays(model: str, price_in: float) -> None:
+    priced = price_for("relay", model, settings(), AT)
+    assert priced is not None
+    assert priced.price.input == price_in
+
+
+def test_the_stored_table_comes_before_the_bundled_one() -> None:
+    newer = PriceTable(
+        "2026-12-24", "USD", {"X": "x.example"}, [Entry(["GPT-5", "new-model"], "X", "2026-12-24", OWN)]
+    )
+    book = PriceBook(settings(), newer)
+    found = {
+        model: book.price_for("relay", model, AT) for model in ("openai/gpt-5", "new-model", "o3", "nix")
+    }
+    assert {model: priced and priced.source for model, priced in found.items()} == {
+        "openai/gpt-5": "X 2026-12-24",
+        "new-model": "X 2026-12-24",
+        "o3": "OpenAI 2026-11-27",
+        "nix": None,
+    }
 
 
 def test_every_published_price_is_dated_and_has_a_known_source() -> None:
-    table = price_table()
+    table = bundled_table()
     for entry in table.entries:
         assert entry.source in table.sources
         assert date(2025, 1, 1) <= date.fromisoformat(entry.checked) <= date.fromisoformat(table.date)
 
 
 def test_no_model_is_in_the_table_twice() -> None:
-    names = [name for entry in price_table().entries for name in entry.models]
+    names = [name for entry in bundled_table().entries for name in entry.models]
     assert len(names) == len(set(names))
 
 
 def test_published_prices_are_plausible() -> None:
-    for entry in price_table().entries:
+    for entry in bundled_table().entries:
         price = entry.price
-        assert 0 < price.input < price.output
+        assert 0 < price.input <= price.output
         assert price.cache_read is None or price.cache_read < price.input
+        assert all(0.1 <= factor <= 10 for factor in price.tiers.values())
+        assert all(0 < fee <= 0.1 for fee in price.fees.values())
+        assert all(step.over and step.input > price.input for step in entry.steps)
         assert price.long_input is None or price.long_input > price.input

@@ -200,8 +200,8 @@ def test_how_requests_ended_and_what_failed_beside_them_is_reported_below_the_ta
 
 def test_metrics_explain_each_count_by_its_definition(tmp_path: Path) -> None:
     text = prometheus(kept(tmp_path, a_line(kind="test", outcome="failed", usage=None)))
-    for count in COUNTS:
-        assert f"# HELP switchyard_{count.name}_total {count.meaning}\n" in text
+    for one in COUNTS:
+        assert f"# HELP switchyard_{one.name}_total {one.meaning}\n" in text
     values = samples(text)
     where = 'by="upstream",name="Monday key"'
     assert values["switchyard_errors_total", where] == values["switchyard_requests_total", where] == 0

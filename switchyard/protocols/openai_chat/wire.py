@@ -51,6 +51,7 @@ class Chunk(msgspec.Struct, gc=False):
     choices: list[Choice] | None = None
     usage: Any = None
     timings: Any = None
+    service_tier: Any = None
     x_groq: Any = None
     error: Any = None
 
@@ -102,7 +103,9 @@ def usage_in(chunk: Chunk, choice: Choice | None, *, excludes_cache: bool = Fals
     reported = raw if isinstance(raw, dict) else {}
     if isinstance(chunk.timings, dict):
         reported = {**reported, "timings": chunk.timings}
-    return usage_of_openai(reported, excludes_cache=excludes_cache) if reported else None
+    if not reported:
+        return None
+    return usage_of_openai(reported, excludes_cache=excludes_cache, tier=chunk.service_tier)
 
 
 def reasoning_of(delta: Delta) -> str:

@@ -25,7 +25,7 @@ from switchyard.protocols.openai_responses.reasoning import reasoning_parts, rep
 from switchyard.protocols.sse import Record
 from switchyard.protocols.stop_reasons import incomplete_reason
 from switchyard.protocols.tools.calls import restore_call
-from switchyard.protocols.usage import usage_of_openai
+from switchyard.protocols.usage import usage_of_response
 from switchyard.protocols.walk import SECOND_ANSWER, UNEXPLAINED, CallDraft, Draft, Walk
 from switchyard.protocols.wire import UNREADABLE, Json, entries, fields, parsed, text
 
@@ -379,10 +379,9 @@ class StreamDecoder:
             return
         for index, item in self._matched(entries(response.get("output"))):
             self._item_done(index, item)
-        usage = response.get("usage")
         excludes_cache = self._sent.target.capabilities.usage_excludes_cache
-        known = usage_of_openai(usage, excludes_cache=excludes_cache) if isinstance(usage, dict) else None
-        self._walk.finish(_stop_reason(response, status), known)
+        usage = usage_of_response(response, excludes_cache=excludes_cache)
+        self._walk.finish(_stop_reason(response, status), usage)
 
     def _matched(self, output: list[Json]) -> list[tuple[int, Json]]:
         """The items of the final response with the index they were streamed under: the n-th of its type."""

@@ -23,7 +23,7 @@ from switchyard.protocols.openai_responses.calls import CALL_KINDS
 from switchyard.protocols.sse import Record, count_if_all
 from switchyard.protocols.stop_reasons import incomplete_reason, is_broken, stop_reason_of
 from switchyard.protocols.surrogates import without_halves
-from switchyard.protocols.usage import usage_of_anthropic, usage_of_openai
+from switchyard.protocols.usage import usage_of_anthropic, usage_of_response
 from switchyard.protocols.walk import UNEXPLAINED
 from switchyard.protocols.wire import UNREADABLE, Json, decode_object, entries, fields, parsed, text
 
@@ -309,8 +309,7 @@ def _responses_end_name(record: Record) -> bytes:
 
 
 def _responses_usage(response: Json) -> Usage | None:
-    usage = fields(response.get("usage"))
-    return usage_of_openai(usage) if usage else None
+    return usage_of_response(response) if response.get("usage") else None
 
 
 def _responses_signature(item: Json) -> str:
@@ -357,6 +356,7 @@ class _Chat(msgspec.Struct):
     model: Any = None
     usage: Any = None
     timings: Any = None
+    service_tier: Any = None
     error: Any = None
     choices: msgspec.Raw = msgspec.Raw(b"")
 
@@ -373,7 +373,8 @@ def _summarize_chat(body: bytes) -> WholeSummary:
     if whole.error or not CHOICES.match(whole.choices):
         reported = decode_embedded_error(fields(parsed(body)))
         return WholeSummary(error=reported or WireError(ErrorType.SERVER, chat.NO_CHOICES, BAD_GATEWAY))
-    usage = chat.usage_in(chat.Chunk(usage=whole.usage, timings=whole.timings), None)
+    chunk = chat.Chunk(usage=whole.usage, timings=whole.timings, service_tier=whole.service_tier)
+    usage = chat.usage_in(chunk, None)
     return WholeSummary(usage=usage, model=text(whole.model) or None)
 
 
