@@ -16,6 +16,7 @@ STATIC = ROOT / "static"
 CODECS = ("anthropic_messages", "openai_chat", "openai_responses")
 MODULES = (
     "protocols",
+    "suspicion",
     "routing",
     "http1",
     "relay",
@@ -148,10 +149,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "schema": ("protocols", "settings"),
     "faults": ("protocols",),
     "unknown_fields": ("faults",),
-    "exchange": ("protocols",),
+    "suspicion": ("suspicion", "protocols"),
+    "exchange": ("protocols", "suspicion"),
     "routing": ("routing", *VALUES),
     "http1": (),
-    "relay": ("relay", "http1", "routing", *VALUES),
+    "relay": ("relay", "http1", "routing", "suspicion", *VALUES),
     "store": ("store", "importing", *VALUES),
     "importing": ("importing", "settings", "faults", "unknown_fields", "protocols"),
     "clients": ("clients", "store"),
@@ -243,6 +245,7 @@ def test_every_module_has_a_rule_here() -> None:
 
 NEVER: dict[str, tuple[str, ...]] = {
     "protocols": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
+    "suspicion": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
     "routing": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
     "settings": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
     "settings_text": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
