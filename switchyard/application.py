@@ -30,14 +30,14 @@ from switchyard.relay.slot_queue import SlotQueue
 from switchyard.relay.token_count import TokenCounter
 from switchyard.relay.upstream import Wire
 from switchyard.routing.balance import Balance
-from switchyard.routing.health import Health, renamed, same_accounts
+from switchyard.routing.health import Health, renamed, renamed_entries, same_accounts
 from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Lineups
 from switchyard.routing.missing_models import MissingModels
 from switchyard.routing.route import State
 from switchyard.routing.sessions import Sessions
 from switchyard.routing.uses import Use, Uses
-from switchyard.settings import Settings
+from switchyard.settings import Settings, accounts_of
 from switchyard.store.activations import ActivationMemory
 from switchyard.store.ledger import Ledger
 from switchyard.store.local_time import notice_zone_change
@@ -144,8 +144,9 @@ class Application:
         """This upstream answers these clients first from now on, held requests included; None: none in particular."""
         self._use_now.put(use, clients)
         if use is not None:
-            self.missing.forget(use.upstream)
-            self.hold.use(use.upstream)
+            accounts = accounts_of(self.current(), use.upstream)
+            self.missing.forget(accounts)
+            self.hold.use(accounts)
         log.info("use now: %s, clients: %s", f'"{use.upstream}"' if use else "automatic", ", ".join(clients))
         await self._use_now.save()
 
@@ -188,9 +189,10 @@ class Application:
 
     def _answered_before(self) -> set[str]:
         """The upstreams that have answered before this start, according to the statistics."""
-        cells = self.ledger.statistics.ever().upstreams
-        demo = {upstream.name for upstream in self.current().upstreams if upstream.is_demo}
-        return demo | {name for name, cell in cells.items() if cell.requests > cell.errors + cell.cancelled}
+        cells, settings = self.ledger.statistics.ever().upstreams, self.current()
+        demo = {upstream.name for upstream in settings.upstreams if upstream.is_demo}
+        known = {name for name, cell in cells.items() if cell.requests > cell.errors + cell.cancelled}
+        return demo | {account for name in known for account in accounts_of(settings, name)}
 
     def _settings_changed(self) -> None:
         for fault in self.settings_file.faults:
@@ -206,7 +208,7 @@ class Application:
     def _follow_accounts(self) -> None:
         """The state of an account stays with it when its entry is renamed, and is dropped when it is removed."""
         before, self._known = self._known, self.current()
-        names = renamed(before, self._known)
+        names, entries = renamed(before, self._known), renamed_entries(before, self._known)
         memories = (self.dependencies.learned, self.dependencies.unhelpful)
         if names:
             self.health.rename(names)
@@ -215,9 +217,10 @@ class Application:
                 _rename(memory, names)
             self.activation_memory.rename(names)
             self._tasks.append(asyncio.create_task(self.activation_memory.save()))
-        if self._use_now.follow(names, _enabled(self._known)):
+        if self._use_now.follow(entries, _enabled(self._known)):
             self._tasks.append(asyncio.create_task(self._use_now.save()))
-        self.missing.keep_only({one.name for one in self._known.upstreams if one in before.upstreams})
+        unchanged = (one for one in self._known.upstreams if one in before.upstreams)
+        self.missing.keep_only({account.account for one in unchanged for account in one.accounts})
         kept = {*same_accounts(before, self._known), *names.values()}
         self.health.keep_only(kept)
         self.balance.keep_only(kept)
@@ -268,9 +271,9 @@ class _Endpoints:
 
 def _rename(memory: dict[tuple[str, str], Any], names: Mapping[str, str]) -> None:
     """What is known of the models of upstreams stays with them."""
-    for name, model in tuple(memory):
-        if name in names:
-            memory[names[name], model] = memory.pop((name, model))
+    known = {(names.get(name, name), model): found for (name, model), found in memory.items()}
+    memory.clear()
+    memory.update(known)
 
 
 def _keep_only(memory: dict[tuple[str, str], Any], kept: Collection[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from switchyard.protocols.facts import Facts
-from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.names import ProtocolName, account_name
 from switchyard.protocols.neutral import Loss, Usage, WireError
 
 
@@ -79,6 +79,13 @@ class Attempt(msgspec.Struct):
     """why the upstream probably does not serve the model: then its error says little"""
     answer_protocol: ProtocolName | None = None
     """of its answer, where that is another one"""
+    key: str = ""
+    """which of the keys of its entry was sent, such as "key 2"; "" if it has only one"""
+
+    @property
+    def account(self) -> str:
+        """What has limits and cooldowns of its own."""
+        return account_name(self.upstream, self.key)
 
 
 class Outcome(StrEnum):

@@ -223,7 +223,7 @@ class _ExchangeRecord(logging.LogRecord):
 def line_of(exchange: Exchange) -> str:
     last = exchange.attempts[-1] if exchange.attempts else None
     way = (
-        f'"{last.upstream}" {_bare(last.url)} as {last.model[:SHOWN_CHARS]} ({last.why})'
+        f'"{last.account}" {_bare(last.url)} as {last.model[:SHOWN_CHARS]} ({last.why})'
         if last is not None
         else "no upstream"
     )

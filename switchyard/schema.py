@@ -66,6 +66,11 @@ FIELDS: dict[str, dict[str, About]] = {
             '"" for servers without one; "client" passes the client\'s own key on.',
             "env:MY_KEY",
         ),
+        "keys": About(
+            "Instead of key: several keys of one service, in any of these forms. Each is an account of its own for "
+            "limits, cooldowns and conversations, and when one is refused, the next one answers.",
+            ["env:FIRST_KEY", "env:SECOND_KEY"],
+        ),
         "protocol": About(
             "The protocol of the upstream: Anthropic Messages, OpenAI Chat Completions or OpenAI Responses. "
             "Required unless it is the demo.",
@@ -490,6 +495,10 @@ def _annotations(about: About) -> dict[str, Any]:
 def _complete_upstream(upstream: dict[str, Any], capabilities: dict[str, Any]) -> None:
     """Constraints that the types do not express, but the decoder of the file applies."""
     del upstream["properties"]["protocol"]["default"]
+    keys = upstream["properties"]["keys"]
+    del keys["default"]
+    keys |= {"minItems": 1, "uniqueItems": True}
+    upstream["not"] = {"required": ["key", "keys"], "properties": {"key": {"minLength": 1}}}
     upstream["if"] = {"properties": {"base_url": {"const": DEMO_URL}}}
     upstream["else"] = {"required": ["protocol"]}
     for flag in capabilities["properties"].values():

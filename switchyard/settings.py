@@ -26,7 +26,7 @@ from switchyard.faults import (
 from switchyard.faults import Fault as Fault
 from switchyard.faults import SettingsError as SettingsError
 from switchyard.protocols.capabilities import Capabilities
-from switchyard.protocols.names import PROTOCOLS, ProtocolName, is_glob, matches, specificity
+from switchyard.protocols.names import PROTOCOLS, ProtocolName, account_name, is_glob, matches, specificity
 from switchyard.protocols.neutral import Effort
 from switchyard.protocols.presets import is_local_server
 
@@ -85,7 +85,7 @@ DEMO_URL = "demo:"
 CLAUDE_SONNET = "claude-sonnet-4-5-20250929"
 RESERVED_MEMBERS = ("model", "messages", "input", "stream")
 """members of a request body that only the client and Switchyard set"""
-SECRET_FIELDS = frozenset({"key", "headers", "base_url", "proxy", "client_keys"})
+SECRET_FIELDS = frozenset({"key", "keys", "headers", "base_url", "proxy", "client_keys"})
 SECRET_NAME = re.compile(r"(?i)key|token|secret|sig|passw|pwd|auth|credential")
 """error messages then name parameters of URLs without showing their values"""
 CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\Z")
@@ -167,6 +167,7 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     name: Annotated[str, Meta(min_length=1, max_length=300)]
     base_url: str
     key: str = ""
+    keys: tuple[str, ...] = ()
     protocol: ProtocolName = "messages"
     clients: tuple[ProtocolName, ...] = PROTOCOLS
     role: Role = "primary"
@@ -195,6 +196,32 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     price_multiplier: Annotated[float, Meta(ge=0, le=1000)] = 1.0
     budget: Budget | None = None
     note: str = ""
+
+    @property
+    def accounts(self) -> tuple["Upstream", ...]:
+        """The entry once for each of its keys, with limits, cooldowns and conversations of its own each."""
+        if self.key or not self.keys:
+            return (self,)
+        return tuple(msgspec.structs.replace(self, key=key) for key in self.keys)
+
+    @property
+    def account(self) -> str:
+        """What identifies an account: the name, with its key if the entry has several."""
+        return account_name(self.name, self.key_label) if self.keys else self.name
+
+    @property
+    def siblings(self) -> tuple[str, ...]:
+        """The names of all accounts of its entry."""
+        return (
+            tuple(one.account for one in msgspec.structs.replace(self, key="").accounts)
+            if self.keys
+            else (self.name,)
+        )
+
+    @property
+    def key_label(self) -> str:
+        """Which of the keys of its entry an account has; "" if the entry has only one, and for the entry itself."""
+        return f"key {self.keys.index(self.key) + 1}" if self.key in self.keys else ""
 
     @property
     def is_demo(self) -> bool:
@@ -315,6 +342,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def upstream(self, name: str) -> Upstream | None:
         return next((upstream for upstream in self.upstreams if upstream.name == name), None)
 
+    @property
+    def accounts(self) -> tuple[Upstream, ...]:
+        """All accounts, in the order of the file."""
+        return tuple(account for upstream in self.upstreams for account in upstream.accounts)
+
+    def account(self, name: str) -> Upstream | None:
+        """The account of this name."""
+        return self.upstream(name) or next((one for one in self.accounts if one.account == name), None)
+
+
+def accounts_of(settings: Settings, name: str) -> tuple[str, ...]:
+    """The names of the accounts of an entry."""
+    entry = settings.upstream(name)
+    return () if entry is None else entry.siblings
+
 
 def timeouts_of(upstream: Upstream, settings: Settings) -> Timeouts:
     """The effective timeouts of this upstream: its own, else those of the file, else the defaults."""
@@ -433,14 +475,49 @@ def parse(document: dict[str, Any], places: Places = nowhere) -> Parsed:
 
 def _upstream_list(upstreams: list[Any]) -> Iterator[Finding]:
     seen: dict[str, int] = {}
+    of_keys = {name: index for index, entry in enumerate(upstreams) for name in _accounts_of(entry)}
     for index, entry in enumerate(upstreams):
         if not isinstance(entry, dict):
             continue
         name = entry.get("name")
+        if isinstance(name, str) and name in of_keys:
+            yield f"[{index}].name", "another name", f"{shown(name)}, a key of $.upstreams[{of_keys[name]}]"
+        yield from _within(f"[{index}]", _key_or_keys(entry))
         if isinstance(name, str) and seen.setdefault(name, index) != index:
             yield f"[{index}].name", "a name of its own", f"{shown(name)}, as $.upstreams[{seen[name]}] has"
         if "protocol" not in entry and entry.get("base_url", DEMO_URL) != DEMO_URL:
             yield f"[{index}].protocol", described(ProtocolName), "nothing"
+
+
+def _within(path: str, findings: Iterable[Finding]) -> Iterator[Finding]:
+    return ((path + inside, expected, found) for inside, expected, found in findings)
+
+
+def _accounts_of(entry: Any) -> list[str]:
+    """The names of the accounts of an entry with several keys."""
+    keys = entry.get("keys") if isinstance(entry, dict) else None
+    count = len(keys) if isinstance(keys, list) else 0
+    return [account_name(str(entry.get("name")), f"key {number}") for number in range(1, count + 1)]
+
+
+def _key_or_keys(entry: dict[str, Any]) -> Iterator[Finding]:
+    if "keys" in entry and entry.get("key"):
+        yield ".key", "nothing, as `keys` is set", HIDDEN
+    if entry.get("keys") and entry.get("base_url") == DEMO_URL:
+        yield ".keys", "nothing, as the demo model needs no key", HIDDEN
+
+
+def _key_list(keys: list[Any]) -> Iterator[Finding]:
+    if not keys:
+        yield "", "at least one key; an entry without one has no `keys`", "none"
+    for index, key in enumerate(keys):
+        if not isinstance(key, str):
+            continue
+        yield from _within(f"[{index}]", _credential(key))
+        if key in ("", "client"):
+            yield f"[{index}]", "a key, env:NAME or keyring:NAME", shown(key)
+        elif key in keys[:index]:
+            yield f"[{index}]", "another key", f"the same as [{keys.index(key)}]"
 
 
 def _name(name: str) -> Iterator[Finding]:
@@ -608,6 +685,7 @@ MEANINGS: dict[tuple[type, str], Meaning] = {
     (Upstream, "name"): _name,
     (Upstream, "base_url"): _address,
     (Upstream, "key"): _credential,
+    (Upstream, "keys"): _key_list,
     (Upstream, "proxy"): _proxy_address,
     (Upstream, "tls"): _tls_files,
     (Upstream, "headers"): _header_lines,

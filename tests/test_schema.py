@@ -186,3 +186,10 @@ def is_valid(document: dict[str, Any]) -> bool:
     except SettingsError:
         return False
     return True
+
+
+def test_an_entry_has_one_key_or_several() -> None:
+    offered = SCHEMA["$defs"]["Upstream"]
+    assert offered["not"] == {"required": ["key", "keys"], "properties": {"key": {"minLength": 1}}}
+    assert offered["properties"]["keys"].items() >= {"minItems": 1, "uniqueItems": True}.items()
+    assert "default" not in offered["properties"]["keys"]

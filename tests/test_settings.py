@@ -140,6 +140,27 @@ def test_the_example_of_the_documentation_is_read_whole() -> None:
             [".base_url: expected an http:// or https:// address, found (not shown)"],
         ),
         ({"key": "env:"}, ['.key: expected a name behind env:, found "env:"']),
+        (
+            {"key": "sk-1", "keys": ["sk-1", "sk-2"]},
+            [".key: expected nothing, as `keys` is set, found (not shown)"],
+        ),
+        (
+            {"keys": []},
+            [".keys: expected at least one key; an entry without one has no `keys`, found none"],
+        ),
+        (
+            {"keys": ["sk-1", "sk-2", "sk-1"]},
+            [".keys[2]: expected another key, found the same as [0]"],
+        ),
+        (
+            {"keys": ["", "client", "env:"]},
+            [
+                '.keys[0]: expected a key, env:NAME or keyring:NAME, found ""',
+                '.keys[1]: expected a key, env:NAME or keyring:NAME, found "client"',
+                '.keys[2]: expected a name behind env:, found "env:"',
+            ],
+        ),
+        ({"keys": "sk-1"}, [".keys: expected a list, found (not shown)"]),
         ({"name": " "}, ['.name: expected a name in one line, found " "']),
         ({"headers": {"a b": "c"}}, ['.headers["a b"]: expected the name of a header, found "a b"']),
         ({"capabilities": {"tools": 1}}, [".capabilities.tools: expected true or false, found 1"]),
@@ -158,6 +179,9 @@ def test_errors_of_an_upstream_have_its_path(fields: dict[str, Any], faults: lis
     [
         {"key": 5},
         {"key": SECRET + "\n"},
+        {"keys": [SECRET, SECRET + "\n"]},
+        {"keys": [5, SECRET]},
+        {"key": SECRET, "keys": [SECRET]},
         {"headers": {"x-key": SECRET + "\r\nx: y"}},
         {"headers": SECRET},
         {"proxy": "nowhere " + SECRET},
@@ -168,6 +192,26 @@ def test_errors_of_an_upstream_have_its_path(fields: dict[str, Any], faults: lis
 def test_a_secret_never_appears_in_an_error(fields: dict[str, Any]) -> None:
     found = " ".join(faults_of_entry(**fields))
     assert "(not shown)" in found and SECRET not in found
+
+
+def test_the_name_of_an_entry_is_not_that_of_another_ones_key() -> None:
+    entries = [entry(name="a", keys=["sk-1", "sk-2"]), entry(name="a (key 2)"), entry(name="a (key 3)")]
+    assert faults_of({"upstreams": entries}) == [
+        '$.upstreams[1].name: expected another name, found "a (key 2)", a key of $.upstreams[0]'
+    ]
+
+
+def test_each_key_of_an_entry_is_an_account_with_a_name_of_its_own() -> None:
+    found = parse(
+        {"upstreams": [entry(name="a", keys=["sk-1", "env:B"]), entry(name="b", key="sk-3")]}
+    ).settings
+    named = [(one.account, one.key_label, one.key) for one in found.accounts]
+    assert named == [("a (key 1)", "key 1", "sk-1"), ("a (key 2)", "key 2", "env:B"), ("b", "", "sk-3")]
+    first = found.upstreams[0]
+    assert (first.account, first.siblings) == ("a", ("a (key 1)", "a (key 2)"))
+    assert [one.accounts for one in found.accounts] == [(one,) for one in found.accounts]
+    assert [one.siblings for one in found.accounts] == [first.siblings, first.siblings, ("b",)]
+    assert found.account("a (key 2)") == found.accounts[1] and found.account("a (key 3)") is None
 
 
 def test_the_keys_of_clients_never_appear_in_a_path() -> None:

@@ -1,10 +1,12 @@
 """`check`: validate the settings file."""
 
 import argparse
+import os
 from collections.abc import Iterator
 
 from switchyard.commands.command import Command, loaded, no_arguments
 from switchyard.plural import plural
+from switchyard.relay.credentials import unset_variables
 from switchyard.routing.families import REMEDY, official_families, official_host, states_use
 from switchyard.settings import Settings, Timeouts, timeouts_of
 
@@ -26,11 +28,18 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 def _notes(settings: Settings) -> Iterator[str]:
+    yield from _key_notes(settings)
     yield from _timeout_notes(settings)
     yield from _order_notes(settings)
     for upstream in settings.upstreams:
         if not upstream.tls.verify:
             yield f'upstream "{upstream.name}" accepts every certificate: name its own in tls.ca instead of verify'
+
+
+def _key_notes(settings: Settings) -> Iterator[str]:
+    """The keys that are not there: the daemon may be started elsewhere, with other variables."""
+    for one, name in unset_variables(settings.accounts, os.environ):
+        yield f'upstream "{one.account}": its key is in the variable {name}, which is not set here'
 
 
 def _order_notes(settings: Settings) -> Iterator[str]:

@@ -11,7 +11,7 @@ from switchyard.commands.command import Command, loaded
 from switchyard.commands.running import explained_by_daemon
 from switchyard.plural import plural
 from switchyard.protocols.facts import NO_FACTS, stated_facts
-from switchyard.protocols.names import CLIENTS
+from switchyard.protocols.names import CLIENTS, account_name
 from switchyard.relay.dependencies import local_moment
 from switchyard.relay.proxies import proxy_text
 from switchyard.routing.moments import moment_at
@@ -106,13 +106,16 @@ def explain_text(reported: dict[str, Any], *, names_model: bool) -> str:
         + _text(
             [
                 (
-                    one["upstream"],
+                    account_name(one["upstream"], one.get("key", "")),
                     one["model"],
                     _reason(one["why"], one.get("first_byte"), one.get("body", ""), one.get("proxy", "")),
                 )
                 for one in reported["candidates"]
             ],
-            [(one["upstream"], one["model"]) for one in reported["rescues"]],
+            [
+                (account_name(one["upstream"], one.get("key", "")), one["model"])
+                for one in reported["rescues"]
+            ],
             [(skip["upstream"], skip["text"]) for skip in reported["skipped"]],
             _held_text(reported),
         )

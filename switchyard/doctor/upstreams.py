@@ -14,6 +14,7 @@ import msgspec
 
 from switchyard.doctor.finding import DoctorInputs, Finding
 from switchyard.installation import own_command
+from switchyard.relay.credentials import unset_variables
 from switchyard.relay.proxies import ChosenProxy, choose_proxy
 from switchyard.relay.upstream import TlsUnusable, tls_context_of
 from switchyard.settings import Tls, Upstream
@@ -114,11 +115,15 @@ def _reach_finding(upstream: Upstream, reached: Reached) -> Finding:
 
 
 def _key_findings(upstream: Upstream, inputs: DoctorInputs) -> list[Finding]:
-    kind, colon, name = upstream.key.partition(":")
-    if kind != "env" or not colon or inputs.environment.get(name) or os.environ.get(name):
-        return []
-    fix = f"Export {name} where the daemon is started, or write the key into the settings."
-    return [Finding("fault", upstream.name, f"its key is in the variable {name}, which is not set", fix)]
+    return [
+        Finding(
+            "fault",
+            one.account,
+            f"its key is in the variable {name}, which is not set",
+            f"Export {name} where the daemon is started, or write the key into the settings.",
+        )
+        for one, name in unset_variables(upstream.accounts, os.environ | dict(inputs.environment))
+    ]
 
 
 def clock_findings(differences: Iterable[float | None]) -> list[Finding]:

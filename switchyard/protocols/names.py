@@ -63,3 +63,8 @@ def matches(pattern: str, model: str) -> bool:
 def specificity(pattern: str) -> tuple[bool, int]:
     """Sorts patterns: exact names above globs, then the one with more literal characters."""
     return (not is_glob(pattern), len(pattern.replace("*", "").replace("?", "")))
+
+
+def account_name(upstream: str, key: str) -> str:
+    """The name of an account: that of the entry, with its key if it has several."""
+    return f"{upstream} ({key})" if key else upstream

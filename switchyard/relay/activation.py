@@ -78,26 +78,29 @@ class Activations:
         self._changed.set()
 
     async def activate(self, name: str) -> Exchange:
-        """One activation now, or the end of the one that is under way. Raises KeyError for an unknown name."""
+        """One activation of each account now, or the end of the one that is under way: the first that has failed, else
+        the last. Raises KeyError for an unknown name."""
         upstream = self._dependencies.settings().upstream(name)
         if upstream is None:
             raise KeyError(name)
-        return await asyncio.shield(self._started(upstream, self._day_begun(name)))
+        started = [self._started(one, self._day_begun(one.account)) for one in upstream.accounts]
+        ended = await asyncio.shield(asyncio.gather(*started))
+        return next((one for one in ended if one.failure is not None), ended[-1])
 
     def states(self) -> dict[str, ActivationState]:
-        """The state of every upstream that has a time, or was activated by hand."""
+        """The state of every account that has a time, or was activated by hand."""
         settings, memory = self._dependencies.settings(), self._memory.all()
-        planned = {one.upstream: one for one in plan(settings, memory, self._now())}
+        planned = {one.account: one for one in plan(settings, memory, self._now())}
         return {
-            upstream.name: self._state(upstream, planned.get(upstream.name))
-            for upstream in settings.upstreams
-            if upstream.activation is not None or self._memory.of(upstream.name).last is not None
+            one.account: self._state(one, planned.get(one.account))
+            for one in settings.accounts
+            if one.activation is not None or self._memory.of(one.account).last is not None
         }
 
     def _state(self, upstream: Upstream, planned: Occasion | None) -> ActivationState:
-        memory = self._memory.of(upstream.name)
+        memory = self._memory.of(upstream.account)
         minutes = minutes_now(upstream.activation, memory) if upstream.activation is not None else None
-        occasion = None if upstream.name in self._under_way else planned
+        occasion = None if upstream.account in self._under_way else planned
         last = memory.last
         return ActivationState(
             at="" if minutes is None else f"{minutes // 60:02}:{minutes % 60:02}",
@@ -114,24 +117,24 @@ class Activations:
         """The day whose activation is due or waits for its next try; "" where none is."""
         now, tried_day = self._now(), self._memory.of(name).tried_day
         for occasion in plan(self._dependencies.settings(), self._memory.all(), now):
-            if occasion.upstream == name and (occasion.at <= now.timestamp() or occasion.day == tried_day):
+            if occasion.account == name and (occasion.at <= now.timestamp() or occasion.day == tried_day):
                 return occasion.day
         return ""
 
     def _seconds_to_next(self) -> float:
         now = self._now()
         planned = plan(self._dependencies.settings(), self._memory.all(), now)
-        seconds = [one.at - now.timestamp() for one in planned if one.upstream not in self._under_way]
+        seconds = [one.at - now.timestamp() for one in planned if one.account not in self._under_way]
         return min([LOOK_SECONDS, *(max(wait, 0.0) for wait in seconds)])
 
     def _begin(self, occasion: Occasion) -> None:
-        upstream = self._dependencies.settings().upstream(occasion.upstream)
-        if upstream is not None and upstream.name not in self._under_way:
-            log.info('activating "%s": %s', upstream.name, occasion.reason)
+        upstream = self._dependencies.settings().account(occasion.account)
+        if upstream is not None and upstream.account not in self._under_way:
+            log.info('activating "%s": %s', upstream.account, occasion.reason)
             self._started(upstream, occasion.day)
 
     def _started(self, upstream: Upstream, day: str) -> asyncio.Task[Exchange]:
-        name = upstream.name
+        name = upstream.account
         if name not in self._under_way:
             task = asyncio.create_task(self._activated(upstream, day))
             self._under_way[name] = task
@@ -145,7 +148,7 @@ class Activations:
             log.error('activating "%s" failed', name, exc_info=error)
 
     async def _activated(self, upstream: Upstream, day: str) -> Exchange:
-        memory, name = self._memory, upstream.name
+        memory, name = self._memory, upstream.account
         if day:
             await memory.put(name, tried(memory.of(name), day, self._now().timestamp()))
         began = self._dependencies.monotonic()

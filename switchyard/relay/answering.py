@@ -212,7 +212,7 @@ class Answering:
         secrets, from_upstream = self._secrets_of(answer), given_back(answer.held.reply.headers)
         own = [
             *((name, redacted_text(value, secrets)) for name, value in from_upstream),
-            *answer_headers(answer.candidate.name, len(self._exchange.attempts)),
+            *answer_headers(answer.candidate.upstream.name, len(self._exchange.attempts)),
         ]
         if losses := self._exchange.losses:
             own.append(dropped_header(losses))

@@ -130,7 +130,7 @@ class Asking:
         query = request.query if protocol == request.protocol else ""
         url = demo_url(protocol) if upstream.is_demo else request_url(upstream, candidate.model, "", query)
         return Attempt(
-            candidate.name,
+            upstream.name,
             candidate.model,
             protocol,
             url,
@@ -138,6 +138,7 @@ class Asking:
             seconds,
             body=upstream.body.text,
             unlikely=candidate.unlikely,
+            key=upstream.key_label,
         )
 
     async def ask(self, started: Started, note: Attempt, seconds_left: float) -> Answer | Refusal:

@@ -83,8 +83,13 @@ async def _way(dependencies: Dependencies, upstream: Upstream, url: str) -> tupl
 
 
 async def _asked(dependencies: Dependencies, upstream: Upstream, model: str) -> ProbeResult:
+    """The answer with each key, up to the first that fails."""
     rules = dependencies.settings().model_rules if model else ()
-    return await ask_isolated(dependencies, upstream, KIND, PATIENCE_SECONDS, model, rules)
+    for account in upstream.accounts:
+        result = await ask_isolated(dependencies, account, KIND, PATIENCE_SECONDS, model, rules)
+        if not result.ok:
+            break
+    return result
 
 
 async def _with_sibling(dependencies: Dependencies, upstream: Upstream, model: str, report: Report) -> Report:
@@ -134,13 +139,13 @@ def _steps_of(result: ProbeResult, upstream: Upstream) -> tuple[Step, ...]:
     if last is None or last.failure is None:
         return (Step("status", False, whole, result.text),)
     took = (last.ended or whole) - last.started
-    failure = last.failure
+    failure, which = last.failure, f"{last.key}: " if last.key else ""
     if failure.kind is FailureKind.PROTOCOL:
-        return (Step("answer", False, took, result.text),)
+        return (Step("answer", False, took, f"{which}{result.text}"),)
     if failure.kind is FailureKind.REFUSED_REQUEST and upstream.key == "client":
         return (Step("status", False, took, CLIENTS_KEY),)
     status = f"{failure.status} " if failure.kind is FailureKind.STATUS else ""
-    return (Step("status", False, took, f"{status}{result.text}"),)
+    return (Step("status", False, took, f"{which}{status}{result.text}"),)
 
 
 def _is_wrong_address(result: ProbeResult) -> bool:

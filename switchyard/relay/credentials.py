@@ -3,12 +3,13 @@
 import asyncio
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from switchyard.relay.headers import CREDENTIALS, Headers, own_credentials
 from switchyard.relay.keychain import SERVICE, KeychainRefused, look_up
 from switchyard.settings import Upstream
 
+ENV = "env:"
 KEYRING = "keyring:"
 KEYCHAIN_SECONDS = 20
 NO_CLIENT_KEY = (
@@ -29,8 +30,8 @@ def resolve_key(key: str, environment: Mapping[str, str] = os.environ) -> str:
     """The literal key. "client" and "" give "". Raises KeyMissing."""
     if key == "client":
         return ""
-    if key.startswith("env:"):
-        name = key.removeprefix("env:")
+    if key.startswith(ENV):
+        name = key.removeprefix(ENV)
         if not environment.get(name):
             raise KeyMissing(
                 f"environment variable {name} is not set; set it and restart, or enter the key itself"
@@ -39,6 +40,16 @@ def resolve_key(key: str, environment: Mapping[str, str] = os.environ) -> str:
     if key.startswith(KEYRING):
         return _from_keyring(key.removeprefix(KEYRING))
     return key
+
+
+def unset_variables(
+    accounts: Iterable[Upstream], environment: Mapping[str, str]
+) -> Iterator[tuple[Upstream, str]]:
+    """The accounts whose keys are in variables that are not set, and their names."""
+    for one in accounts:
+        name = one.key.removeprefix(ENV)
+        if one.key.startswith(ENV) and not environment.get(name):
+            yield one, name
 
 
 async def fetch_key(upstream: Upstream, client_headers: Headers) -> str:

@@ -89,7 +89,7 @@ def all_failed(attempts: Sequence[Attempt], skipped: Sequence[Skip], now: Moment
     error = chosen.failure.error
     if error.type is ErrorType.CONTEXT_OVERFLOW:
         return FinalError(error)
-    asked = {attempt.upstream for attempt in failed}
+    asked = {attempt.account for attempt in failed}
     passing = [skip for skip in skipped if skip.reason in PASSING]
     causes = [_cause(attempt) for attempt in failed]
     causes += [f'upstream "{skip.upstream}": {skip.text}' for skip in passing if skip.upstream not in asked]
@@ -102,7 +102,7 @@ def all_failed(attempts: Sequence[Attempt], skipped: Sequence[Skip], now: Moment
 
 def _recovery_seconds(failed: Sequence[Attempt], passing: Sequence[Skip], now: Moment) -> float | None:
     """From the cooldowns, and from the hints of upstreams without one."""
-    last = {attempt.upstream: attempt for attempt in failed}
+    last = {attempt.account: attempt for attempt in failed}
     lasting = {name for name, attempt in last.items() if _type(attempt) in LASTING}
     cooling = {skip.upstream: skip.until - now.monotonic for skip in passing if skip.until is not None}
     waits = {name: wait for name, attempt in last.items() if (wait := _hint(attempt, failed)) is not None}
@@ -146,4 +146,4 @@ def _cause(attempt: Attempt) -> str:
     failure = attempt.failure
     assert failure is not None
     status = f"{failure.status} " if failure.kind is FailureKind.STATUS else ""
-    return f'upstream "{attempt.upstream}": {status}{failure.message.rstrip(".")}'
+    return f'upstream "{attempt.account}": {status}{failure.message.rstrip(".")}'

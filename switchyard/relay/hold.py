@@ -151,13 +151,13 @@ class Hold:
         self._probes.hasten(self._now(), upstreams)
         self._hand_out()
 
-    def use(self, upstream: str) -> None:
-        """The user wants this upstream to answer: every held request tries it now."""
+    def use(self, accounts: Sequence[str]) -> None:
+        """The user wants the upstream with these accounts to answer: every held request tries it now."""
         for exchange, held in self._held.items():
-            if not any(waited.target[0] == upstream for waited in held.waits):
+            if not any(waited.target[0] in accounts for waited in held.waits):
                 self._probes.leave(exchange)
-                self._wake(exchange, Wake("edited", (upstream, "")))
-        self.hasten([upstream])
+                self._wake(exchange, Wake("edited", (accounts[0], "")))
+        self.hasten(accounts)
 
     def edited(self) -> None:
         """The settings have changed: every held request tries what is new."""

@@ -192,7 +192,7 @@ class Holding:
                 self._recoveries.note_no_slot()
 
     def _has_tried(self, target: Target, tries_before: int) -> bool:
-        return any((one.upstream, one.model) == target for one in self._exchange.attempts[tries_before:])
+        return any((one.account, one.model) == target for one in self._exchange.attempts[tries_before:])
 
     # --- beginning and end -----------------------------------------------------------
 
@@ -229,7 +229,7 @@ class Holding:
 
 def _edited(failing: frozenset[str], before: Settings, now: Settings) -> frozenset[str]:
     """Those of the failing upstreams whose entries have changed."""
-    return frozenset(name for name in failing if now.upstream(name) != before.upstream(name))
+    return frozenset(name for name in failing if now.account(name) != before.account(name))
 
 
 def _outcome_text(outcome: Answer | FinalError) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from switchyard.exchange import Failure
-from switchyard.relay.credentials import KeyMissing, resolve_key
+from switchyard.relay.credentials import KEYRING, KeyMissing, resolve_key
 from switchyard.relay.headers import CREDENTIALS
 from switchyard.settings import SECRET_NAME, Upstream
 
@@ -24,13 +24,18 @@ MASK = "***"
 def secrets_of(
     upstream: Upstream, client_headers: Iterable[tuple[str, str]] = (), key: str | None = None
 ) -> tuple[str, ...]:
-    """The secrets that only this upstream may see; the longest first.
+    """The secrets that only this upstream may see, all its keys among them; the longest first.
 
     Without the `key` that was sent to it this looks it up, which may take a while.
     """
     sent = [*upstream.headers.values()]
-    with suppress(KeyMissing):
-        sent.append(resolve_key(upstream.key) if key is None else key)
+    named = upstream.keys or (upstream.key,)
+    if key is not None:
+        sent.append(key)
+        named = tuple(one for one in upstream.keys if not one.startswith(KEYRING))
+    for one in named:
+        with suppress(KeyMissing):
+            sent.append(resolve_key(one))
     if upstream.key == "client":
         sent += [value.rpartition(" ")[2] for name, value in client_headers if name in CREDENTIALS]
     return _secrets_among(upstream.base_url, upstream.proxy, *sent)

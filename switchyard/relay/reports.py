@@ -14,7 +14,7 @@ from switchyard.routing.missing_models import FORGET_SECONDS, NO_CHANNEL_SECONDS
 from switchyard.routing.recoveries import Recoveries
 from switchyard.routing.rules import Ruled
 from switchyard.routing.sessions import conversation_of
-from switchyard.routing.verdict import NETWORK
+from switchyard.routing.verdict import NETWORK, UNREACHABLE
 from switchyard.routing.waits import target_of
 
 
@@ -62,7 +62,7 @@ class Reports:
     def begin(self, selected: Selected) -> Started:
         dependencies, candidate = self._dependencies, selected.candidate
         at, awake_at = dependencies.monotonic(), dependencies.awake()
-        is_simulated = dependencies.wire.seconds_left(candidate.name) is not None
+        is_simulated = dependencies.wire.seconds_left(candidate.upstream.name) is not None
         self._health.begin(candidate.name, candidate.model, self._exchange.id)
         if selected.route.takes_turns:
             self._balance.begin(self._exchange.session, candidate.upstream)
@@ -103,7 +103,7 @@ class Reports:
         """Remember that the upstream does not have the model, unless its entry was edited meanwhile."""
         candidate = started.selected.candidate
         is_missing = failure.kind is FailureKind.STATUS and failure.error.type is ErrorType.MODEL_NOT_FOUND
-        if is_missing and self._dependencies.settings().upstream(candidate.name) == candidate.upstream:
+        if is_missing and self._dependencies.settings().account(candidate.name) == candidate.upstream:
             seconds = NO_CHANNEL_SECONDS if lacks_channel(failure.error) else FORGET_SECONDS
             now = self._dependencies.monotonic()
             self._missing.note(candidate.name, candidate.model, now, seconds=seconds)
@@ -119,22 +119,24 @@ class Reports:
             self._balance.end(self._exchange.session, started.selected.candidate.name)
 
     def charge(self, started: Started, charge: Charge, failure: Failure) -> None:
-        """Charge the upstream with the failure of this attempt, and end its trial."""
+        """Charge the account with the failure, or all of an entry that cannot be reached; end its trial."""
         dependencies, candidate = self._dependencies, started.selected.candidate
         if failure.kind in NETWORK:  # no other failures are simulated
-            left = dependencies.wire.seconds_left(candidate.name)
+            left = dependencies.wire.seconds_left(candidate.upstream.name)
             has_ended = started.is_simulated and left is None
             charge = Charge("none") if has_ended else replace(charge, simulated_seconds=left)
         if self._is_same_account(started):
-            self._health.failed(
-                candidate.name,
-                candidate.model,
-                charge,
-                failure.summary,
-                started.selected.settings.failover,
-                dependencies.monotonic(),
-                started.at,
-            )
+            is_unreachable = failure.kind in UNREACHABLE
+            for account in candidate.upstream.siblings if is_unreachable else (candidate.name,):
+                self._health.failed(
+                    account,
+                    candidate.model,
+                    charge,
+                    failure.summary,
+                    started.selected.settings.failover,
+                    dependencies.monotonic(),
+                    started.at,
+                )
         self.release()
 
     def release(self) -> None:
@@ -146,6 +148,6 @@ class Reports:
         settings, selected = self._dependencies.settings(), started.selected
         if settings is selected.settings:
             return True
-        upstream = selected.candidate.upstream
-        entry = settings.upstream(upstream.name)
-        return entry is not None and is_same_account(entry, upstream)
+        candidate = selected.candidate
+        account = settings.account(candidate.name)
+        return account is not None and is_same_account(account, candidate.upstream)

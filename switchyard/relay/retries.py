@@ -42,7 +42,7 @@ class Retries:
             outcome = await self._until_verdict(selected)
         finally:
             if not isinstance(outcome, Answer):
-                queue.leave(upstream.name)
+                queue.leave(upstream.account)
         return outcome
 
     async def _until_verdict(self, selected: Selected) -> Answer | Verdict:

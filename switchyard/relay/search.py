@@ -111,7 +111,7 @@ class Search:
         attempts, selection = self._exchange.attempts, self._selection
         if self._exchange.held:
             # a pass leaves out what was waited for when it is not this request's turn
-            selection.choose_without(frozenset(one.upstream for one in attempts))
+            selection.choose_without(frozenset(one.account for one in attempts))
         route, now = selection.route, self._dependencies.now()
         if not attempts:
             return nothing_could_answer(route, self._request.summary.model, now)

@@ -15,7 +15,7 @@ from switchyard.routing.lineup import Candidate, Skip
 from switchyard.routing.route import Ask, Route, State, choose_route
 from switchyard.routing.rules import Ruled
 from switchyard.routing.slots import wait_ends, worth_waiting_for
-from switchyard.routing.verdict import Verdict
+from switchyard.routing.verdict import UNREACHABLE, Verdict
 from switchyard.settings import Settings, Upstream
 
 EMPTY = Route((), (), (), ())
@@ -87,14 +87,19 @@ class Selection:
     # --- what changes the selection --------------------------------------------------
 
     def note_failure(self, selected: Selected, verdict: Verdict, failure: Failure | None) -> None:
-        """The candidate has failed: by the verdict it is left out, and so are smaller windows."""
-        ask = self._ask
+        """The candidate has failed: by the verdict it is left out, and so are smaller windows.
+
+        If nothing can be reached at its address, the other keys of the entry are left out too.
+        """
+        ask, upstream = self._ask, selected.candidate.upstream
+        is_unreachable = failure is not None and failure.kind in UNREACHABLE
+        failed = upstream.siblings if is_unreachable else (upstream.account,)
         exceeded = ask.exceeded
         if verdict.needs_larger_window and failure is not None:
-            exceeded = max(exceeded, failure.error.limit or selected.candidate.upstream.context_window)
+            exceeded = max(exceeded, failure.error.limit or upstream.context_window)
         self._ask = replace(
             ask,
-            tried=ask.tried | {selected.candidate.name},
+            tried=ask.tried | {*failed},
             may_resort=ask.may_resort and not selected.route.last_resort,
             exceeded=exceeded,
         )

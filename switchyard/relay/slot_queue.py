@@ -38,7 +38,7 @@ class SlotQueue:
 
     def enter(self, upstream: Upstream) -> None:
         """A request takes a slot, without having waited for it."""
-        self._limits.begin(upstream.name)
+        self._limits.begin(upstream.account)
         self._limits.count_start(upstream, self._now())
 
     def leave(self, upstream: str) -> None:
@@ -68,7 +68,7 @@ class SlotQueue:
         if not self._ending or self.is_at_limit:
             return NONE
         open_waits = (waiter.wanted for waiter in self._waiters if not waiter.granted.done())
-        awaited = Counter(upstream.name for wanted in open_waits for upstream in wanted)
+        awaited = Counter(upstream.account for wanted in open_waits for upstream in wanted)
         return frozenset(name for name, count in self._ending.items() if count > awaited[name])
 
     @property
@@ -109,7 +109,7 @@ class SlotQueue:
             free = next((one for one in waiter.wanted if self._limits.has_room(one, now)), None)
             if free is not None:
                 self.enter(free)
-                waiter.granted.set_result(free.name)
+                waiter.granted.set_result(free.account)
         self._set_alarm()
 
     def _set_alarm(self) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from itertools import groupby
 
 import msgspec
 
@@ -27,19 +28,27 @@ class Load(msgspec.Struct, frozen=True):
 IDLE = Load()
 
 
-def by_load(candidates: Iterable[Candidate], loads: Mapping[str, Load]) -> tuple[Candidate, ...]:
-    """Candidates of one role with equal explicit priorities: the one of the request's session, else the one with the
-    least load for its weight."""
+Place = tuple[bool, float, float]
+NO_PLACE: Place = (False, 0.0, 0.0)
 
-    def place(entry: tuple[int, Candidate]) -> tuple[Rank, bool, float, float, int]:
-        index, candidate = entry
-        if candidate.upstream.priority is None:
-            return rank(candidate), False, 0.0, 0.0, index
+
+def by_load(candidates: Iterable[Candidate], loads: Mapping[str, Load]) -> tuple[Candidate, ...]:
+    """Candidates that are equal: the one of the request's session, else the one with the least load for its weight.
+
+    Equal are those of one role with the same explicit priority, and the keys of one entry.
+    """
+
+    def place(candidate: Candidate) -> Place:
         load = loads.get(candidate.name, IDLE)
         share = (load.sessions + load.running) / candidate.upstream.weight
-        return rank(candidate), not load.has_session, share, load.turn, index
+        return not load.has_session, share, load.turn
 
-    return tuple(candidate for _, candidate in sorted(enumerate(candidates), key=place))
+    def place_among_all(candidate: Candidate) -> tuple[Rank, Place]:
+        return rank(candidate), NO_PLACE if candidate.upstream.priority is None else place(candidate)
+
+    entries = groupby(candidates, key=lambda one: one.upstream.name)
+    by_key = [one for _, keys in entries for one in sorted(keys, key=place)]
+    return tuple(sorted(by_key, key=place_among_all))
 
 
 class Balance:
@@ -70,7 +79,7 @@ class Balance:
 
     def begin(self, session: str, upstream: Upstream) -> None:
         """A request of the session is sent there."""
-        name = upstream.name
+        name = upstream.account
         starting = self._starting.setdefault(name, Counter())
         if not (session in starting or session in self._sessions.sessions_at(name)):
             self._turns[name] = self._turn(name) + 1 / upstream.weight

@@ -1,6 +1,6 @@
-"""Decide which upstreams are cooling down, and until when. Time is an argument (monotonic seconds)."""
+"""Decide which accounts are cooling down, and until when. Time is an argument (monotonic seconds)."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +10,7 @@ from switchyard.protocols.errors.retry_hints import MAX_SECONDS
 from switchyard.settings import Failover, Settings, Upstream
 
 Key = tuple[str, str]
-"""(upstream, model); the model is "" for the upstream as a whole."""
+"""(account, model); the model is "" for the account as a whole."""
 
 Account = tuple[Hashable, ...]
 ACCOUNT = ("base_url", "key", "protocol", "auth", "api_version", "headers", "proxy", "tls")
@@ -161,14 +161,14 @@ class Health:
             and condition.until <= now
         )
 
-    def clear(self, upstream: str | None = None) -> None:
-        """Clear the charges of one upstream, or of all."""
-        for key in [key for key in self._conditions if upstream in (None, key[0])]:
+    def clear(self, accounts: Collection[str] | None = None) -> None:
+        """Clear the charges of these accounts, or of all."""
+        for key in [key for key in self._conditions if accounts is None or key[0] in accounts]:
             del self._conditions[key]
 
-    def forget_simulated(self, upstream: str) -> None:
+    def forget_simulated(self, accounts: Collection[str]) -> None:
         """A simulation has ended: drop the conditions that nothing else has caused."""
-        for key in [key for key, found in self._conditions.items() if key[0] == upstream and found.simulated]:
+        for key in [key for key, found in self._conditions.items() if key[0] in accounts and found.simulated]:
             del self._conditions[key]
 
     def rename(self, names: Mapping[str, str]) -> None:
@@ -225,30 +225,53 @@ def cooldown_length(cooldowns: int, charge: Charge, rules: Failover) -> float:
 
 
 def same_accounts(before: Settings, after: Settings) -> tuple[str, ...]:
-    """The upstreams whose account an edit has not changed: their recorded state stays valid."""
-    known = {upstream.name: upstream for upstream in before.upstreams}
+    """The accounts that an edit has not changed: their recorded state stays valid."""
+    known = {one.account: one for one in before.accounts}
     return tuple(
-        upstream.name
-        for upstream in after.upstreams
-        if (old := known.get(upstream.name)) is not None and is_same_account(old, upstream)
+        one.account
+        for one in after.accounts
+        if (old := known.get(one.account)) is not None and is_same_account(old, one)
     )
 
 
 def renamed(before: Settings, after: Settings) -> dict[str, str]:
-    """Old name -> new name of the entries that an edit renamed without changing their account."""
-    gone, come = _names_by_account(before, after), _names_by_account(after, before)
-    pairs = ((names, come.get(account, [])) for account, names in gone.items())
-    # several renamed entries of one account cannot be told apart
-    return {old[0]: new[0] for old, new in pairs if len(old) == len(new) == 1}
+    """Old name -> new name of the accounts whose entries were renamed, or whose keys have another position."""
+    kept = set(same_accounts(before, after))
+    return _pairs(_moved(before, after, kept), _moved(after, before, kept))
 
 
-def _names_by_account(settings: Settings, others: Settings) -> dict[Account, list[str]]:
+def renamed_entries(before: Settings, after: Settings) -> dict[str, str]:
+    """Old name -> new name of the entries that an edit renamed without changing their accounts."""
+    return _pairs(_gone(before, after), _gone(after, before))
+
+
+def _moved(settings: Settings, others: Settings, kept: Collection[str]) -> dict[str, Account]:
+    """The accounts whose names are missing in the other settings, or are those of another key there."""
+    known = {one.account for one in others.accounts}
+    moved = (
+        one for one in settings.accounts if one.account not in known or (one.keys and one.account not in kept)
+    )
+    return {one.account: _account_of(one) for one in moved}
+
+
+def _gone(settings: Settings, others: Settings) -> dict[str, Account]:
     """The entries whose names are missing in the other settings."""
     known = {upstream.name for upstream in others.upstreams}
+    gone = (upstream for upstream in settings.upstreams if upstream.name not in known)
+    return {one.name: (_account_of(one), one.keys) for one in gone}
+
+
+def _pairs(gone: Mapping[str, Account], come: Mapping[str, Account]) -> dict[str, str]:
+    """Those of the same account; several of one account cannot be told apart."""
+    old, new = _by_account(gone), _by_account(come)
+    pairs = ((names, new.get(account, [])) for account, names in old.items())
+    return {names[0]: others[0] for names, others in pairs if len(names) == len(others) == 1}
+
+
+def _by_account(accounts: Mapping[str, Account]) -> dict[Account, list[str]]:
     found: dict[Account, list[str]] = {}
-    for upstream in settings.upstreams:
-        if upstream.name not in known:
-            found.setdefault(_account_of(upstream), []).append(upstream.name)
+    for name, account in accounts.items():
+        found.setdefault(account, []).append(name)
     return found
 
 

@@ -194,7 +194,7 @@ def outlook(
     since: dict[Target, float] = {}
     for number, attempt in enumerate(attempts):
         if attempt.failure is not None and not attempt.verdict.startswith("learn"):
-            target, edit = (attempt.upstream, attempt.model), edited.get(attempt.upstream, NEVER)
+            target, edit = (attempt.account, attempt.model), edited.get(attempt.account, NEVER)
             last[target] = attempt.failure
             tries[target] = tries.get(target, 0) + (number >= edit.attempts)
             since.setdefault(target, max(edit.seconds, attempt.started - hold_began))

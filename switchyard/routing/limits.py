@@ -1,4 +1,4 @@
-"""The load of each upstream: running requests, and those of the last minute. Time is an argument."""
+"""The load of each account: running requests, and those of the last minute. Time is an argument."""
 
 from collections import deque
 
@@ -22,7 +22,7 @@ class Limits:
         return len(self._window(upstream, now))
 
     def is_full(self, upstream: Upstream) -> bool:
-        return bool(upstream.max_concurrency) and self.under_way(upstream.name) >= upstream.max_concurrency
+        return bool(upstream.max_concurrency) and self.under_way(upstream.account) >= upstream.max_concurrency
 
     def has_room(self, upstream: Upstream, now: float) -> bool:
         """True if both limits allow a request."""
@@ -33,7 +33,7 @@ class Limits:
         limit = upstream.requests_per_minute
         if not limit:
             return now
-        starts = self._window(upstream.name, now)
+        starts = self._window(upstream.account, now)
         return now if len(starts) < limit else starts[len(starts) - limit] + WINDOW_SECONDS
 
     def _window(self, upstream: str, now: float) -> deque[float]:
@@ -51,7 +51,7 @@ class Limits:
     def count_start(self, upstream: Upstream, now: float) -> None:
         """Count a start for the rate limit."""
         if upstream.requests_per_minute:
-            self._starts.setdefault(upstream.name, deque()).append(now)
+            self._starts.setdefault(upstream.account, deque()).append(now)
 
     def withdraw_start(self, upstream: str) -> None:
         """Remove the last counted start: the request was not sent."""

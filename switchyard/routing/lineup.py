@@ -57,7 +57,7 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """One upstream that may answer, with everything an attempt needs; `why` is the reason for its position."""
+    """One account that may answer, with everything an attempt needs; `why` is the reason for its position."""
 
     upstream: Upstream
     model: str
@@ -78,7 +78,8 @@ class Candidate(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        return self.upstream.name
+        """That of the account: the entry's, with its key if it has several."""
+        return self.upstream.account
 
     @property
     def only_rescues(self) -> bool:
@@ -87,7 +88,7 @@ class Candidate(msgspec.Struct, frozen=True):
     @property
     def is_named(self) -> bool:
         """A rule names it: its role does not matter."""
-        return self.ruled is not None and self.name in self.ruled.rule.upstreams
+        return self.ruled is not None and self.upstream.name in self.ruled.rule.upstreams
 
 
 class Skip(msgspec.Struct, frozen=True):
@@ -108,7 +109,7 @@ class Lineup(msgspec.Struct, frozen=True):
     skipped: tuple[Skip, ...]
     reasons: tuple[tuple[str, str], ...]
     takes_turns: bool
-    """some candidates of one role have the same explicit priority"""
+    """some candidates of one role have the same explicit priority, or are keys of one entry"""
     limited: bool
     """some candidate has a concurrency or rate limit"""
     search_seconds: float
@@ -177,7 +178,8 @@ def line_up(
         if isinstance(found, Skip):
             skipped.append(found)
         else:
-            candidates.append(found)
+            accounts = _accounts(upstream, requested.upstream)
+            candidates += [found if one is upstream else replace(found, upstream=one) for one in accounts]
     ordered = _with_reasons(tuple(sorted(candidates, key=rank)), protocol)
     explicit = [rank(one) for one in candidates if one.upstream.priority is not None]
     return Lineup(
@@ -186,7 +188,7 @@ def line_up(
         rescues=tuple(candidate for candidate in ordered if candidate.only_rescues),
         skipped=tuple(skipped),
         reasons=tuple((skip.upstream, skip.text) for skip in skipped),
-        takes_turns=len(set(explicit)) < len(explicit),
+        takes_turns=len(set(explicit)) < len(explicit) or any(one.upstream.keys for one in candidates),
         limited=any(one.upstream.max_concurrency or one.upstream.requests_per_minute for one in candidates),
         search_seconds=search_seconds((one.upstream for one in candidates), settings),
         smallest_window=min(
@@ -222,7 +224,7 @@ def rank(candidate: Candidate) -> Rank:
 def _place_by_rule(candidate: Candidate) -> int:
     """The position that a rule gives it, unless it lacks the model."""
     ruled = candidate.ruled
-    return UNRULED if ruled is None or candidate.unlikely else ruled.place_of(candidate.name)
+    return UNRULED if ruled is None or candidate.unlikely else ruled.place_of(candidate.upstream.name)
 
 
 def entry_rank(upstream: Upstream) -> tuple[int, int]:
@@ -257,7 +259,7 @@ def _allowed(
         return skip("client", f"does not serve {protocol} clients")
     if upstream.is_demo and not demo_serves(settings, protocol):
         return skip("demo", "demo not needed: another upstream is configured")
-    if requested.upstream and requested.upstream.lower() != upstream.name.lower():
+    if requested.upstream and not _accounts(upstream, requested.upstream):
         return skip("not_forced", f'the model name selects upstream "{requested.upstream}"')
     if ruled is not None and ruled.rule.only and upstream.name not in ruled.rule.upstreams:
         return skip("rule", f"{ruled.text} allows only {', '.join(ruled.rule.upstreams)}")
@@ -282,6 +284,14 @@ def _allowed(
     lacks = lacks_of(upstream)
     found = Candidate(upstream, served.model, served.thinking, why, forced, is_used, lacks=lacks, ruled=ruled)
     return found if is_wanted or found.is_named else _placed(found, protocol)
+
+
+def _accounts(upstream: Upstream, selected: str) -> tuple[Upstream, ...]:
+    """The accounts of an entry; with a selected name, which is that of the entry or of one account, only those."""
+    wanted = selected.lower()
+    if not wanted or wanted == upstream.name.lower():
+        return upstream.accounts
+    return tuple(one for one in upstream.accounts if one.account.lower() == wanted)
 
 
 def _served_by_rule(

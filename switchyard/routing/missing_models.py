@@ -20,9 +20,10 @@ class MissingModels:
     def is_missing(self, upstream: str, model: str, now: float) -> bool:
         return self._until.get((upstream, model), now) > now
 
-    def models_of(self, upstream: str, now: float) -> list[str]:
-        """The models that this upstream has reported not to have."""
-        return [model for (name, model), until in self._until.items() if name == upstream and until > now]
+    def models_of(self, accounts: Collection[str], now: float) -> list[str]:
+        """The models that these have reported not to have."""
+        missing = (model for (name, model), until in self._until.items() if name in accounts and until > now)
+        return list(dict.fromkeys(missing))
 
     @property
     def is_empty(self) -> bool:
@@ -40,9 +41,9 @@ class MissingModels:
         """The upstream has answered for this model."""
         self._until.pop((upstream, model), None)
 
-    def forget(self, upstream: str | None = None) -> None:
-        """The user wants this upstream, or all, to answer: they may have the models by now."""
-        for key in [key for key in self._until if upstream in (None, key[0])]:
+    def forget(self, accounts: Collection[str] | None = None) -> None:
+        """The user wants these, or all, to answer: they may have the models by now."""
+        for key in [key for key in self._until if accounts is None or key[0] in accounts]:
             del self._until[key]
 
     def keep_only(self, upstreams: Collection[str]) -> None:

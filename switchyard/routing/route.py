@@ -183,4 +183,5 @@ def _is_better(first: Candidate, mine: Candidate) -> bool:
     """False among candidates that take turns: they are equal."""
     if first.name == mine.name:
         return False
-    return mine.upstream.priority is None or rank(first) != rank(mine)
+    is_equal = mine.upstream.priority is not None or first.upstream.name == mine.upstream.name
+    return not is_equal or rank(first) != rank(mine)

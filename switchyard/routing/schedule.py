@@ -22,9 +22,9 @@ NEVER = Activated()
 
 
 class Occasion(msgspec.Struct, frozen=True):
-    """The next activation of one upstream: the local day `day`, sent at `at` (seconds since the epoch)."""
+    """The next activation of one account: the local day `day`, sent at `at` (seconds since the epoch)."""
 
-    upstream: str
+    account: str
     day: str
     at: float
     reason: str
@@ -36,11 +36,11 @@ def due(settings: Settings, remembered: Mapping[str, Activated], now: datetime) 
 
 
 def plan(settings: Settings, remembered: Mapping[str, Activated], now: datetime) -> tuple[Occasion, ...]:
-    """The next activation of every enabled upstream that has one; `now` with its local time zone."""
+    """The next activation of every account of the enabled upstreams that have one; `now` with its local time zone."""
     found = (
-        _next(upstream, upstream.activation, remembered.get(upstream.name, NEVER), now)
-        for upstream in settings.upstreams
-        if upstream.enabled and upstream.activation is not None
+        _next(account, account.activation, remembered.get(account.account, NEVER), now)
+        for account in settings.accounts
+        if account.enabled and account.activation is not None
     )
     return tuple(occasion for occasion in found if occasion is not None)
 
@@ -88,7 +88,7 @@ def _next(upstream: Upstream, activation: Activation, memory: Activated, now: da
         moment = _moment(memory, day.isoformat(), planned, now.timestamp())
         if moment is not None:
             reason = _reason(memory, day.isoformat(), minutes, now.timestamp() - planned)
-            return Occasion(upstream.name, day.isoformat(), moment, reason)
+            return Occasion(upstream.account, day.isoformat(), moment, reason)
     return None
 
 

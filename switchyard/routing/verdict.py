@@ -34,6 +34,9 @@ NETWORK = frozenset(
     }
 )
 
+UNREACHABLE = frozenset({FailureKind.CONNECT, FailureKind.CONNECT_TIMEOUT})
+"""whichever key is sent"""
+
 NOTHING = Charge("none")
 ERROR = Charge("error")
 CHARGES: Mapping[ErrorType, Charge] = {

@@ -68,7 +68,7 @@ class Waits:
     @property
     def failing(self) -> frozenset[str]:
         """The upstreams that have failed for this request, or were cooling down."""
-        tried = {attempt.upstream for attempt in self._attempts if attempt.failure is not None}
+        tried = {attempt.account for attempt in self._attempts if attempt.failure is not None}
         return frozenset(tried | {upstream for upstream, _ in self._cooling})
 
     def note_cooling(self, route: Route, now: float, monotonic: float) -> None:
@@ -78,7 +78,7 @@ class Waits:
             seconds = seconds_to_probe(cooling.cooldown, monotonic)
             if seconds is not None:
                 self._cooling.setdefault(target, Waited(target, cooling.cooldown.reason, now + seconds))
-        tried = {(one.upstream, one.model) for one in self._attempts}
+        tried = {(one.account, one.model) for one in self._attempts}
         self._cooling = {target: waited for target, waited in self._cooling.items() if target not in tried}
 
     def note_edited(self, upstreams: Iterable[str], held_seconds: float) -> None:

@@ -44,7 +44,7 @@ def _boundaries(settings: Settings, days: int) -> list[int]:
 
 
 def _names(route: Route) -> list[str]:
-    return [candidate.name for candidate in route.candidates]
+    return list(dict.fromkeys(candidate.upstream.name for candidate in route.candidates))
 
 
 def _extend(spans: list[Span], span: Span) -> None:

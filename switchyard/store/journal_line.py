@@ -65,6 +65,7 @@ class LineAttempt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     failed: str = ""
     message: str = ""
     verdict: str = ""
+    key: str = ""
 
 
 class LineError(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -103,6 +104,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
     model: str = ""
     sent: str = ""
     upstream: str = ""
+    key: str = ""
     stream: bool = False
     outcome: str = ""
     status: int = 0
@@ -155,6 +157,7 @@ def line_of(exchange: Exchange, ended_at: float, zone: tzinfo | None = None) -> 
         model=exchange.requested_model[:MAX_NAME],
         sent=last.model[:MAX_NAME] if last else "",
         upstream=last.upstream[:MAX_NAME] if last else "",
+        key=last.key[:MAX_NAME] if last else "",
         stream=exchange.stream,
         outcome=str(exchange.outcome),
         status=exchange.status,
@@ -289,6 +292,7 @@ def _attempt(attempt: Attempt) -> LineAttempt:
         failed=str(failure.kind) if failure else "",
         message=_redacted(failure.message) if failure else "",
         verdict=attempt.verdict[:MAX_NAME],
+        key=attempt.key[:MAX_NAME],
     )
 
 

@@ -18,7 +18,7 @@ from switchyard.relay.redaction import masked_url, redacted_bytes, secrets_of, w
 from switchyard.relay.simulate import Mode
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.uses import Use
-from switchyard.settings import Settings, Upstream
+from switchyard.settings import Settings, Upstream, accounts_of
 from switchyard.web.answers import Handler, Json, Problem, answer, optional_text_of, read_object, text_of
 from switchyard.web.drafts import draft_of
 from switchyard.web.overview import Daemon
@@ -72,9 +72,10 @@ class ActionsApi:
 
     async def clear(self, request: Request) -> Response:
         name = optional_text_of(await read_object(request), "name")
-        self._daemon.health.clear(name)
-        self._daemon.missing.forget(name)
-        self._hold.hasten(None if name is None else [name])
+        accounts = None if name is None else self._accounts(name)
+        self._daemon.health.clear(accounts)
+        self._daemon.missing.forget(accounts)
+        self._hold.hasten(accounts)
         return answer({"ok": True})
 
     async def use(self, request: Request) -> Response:
@@ -102,7 +103,7 @@ class ActionsApi:
 
     async def try_held(self, request: Request) -> Response:
         name = optional_text_of(await read_object(request), "upstream")
-        self._hold.hasten(None if name is None else [self._named(name).name])
+        self._hold.hasten(None if name is None else self._accounts(self._named(name).name))
         return answer({"ok": True})
 
     async def give_up_held(self, request: Request) -> Response:
@@ -121,9 +122,9 @@ class ActionsApi:
             raise Problem(400, f"`minutes` must be a number from 0 to {MAX_SIMULATION_MINUTES}.", "minutes")
         for name in names:
             self._daemon.wire.simulate(name, mode, minutes * 60)
-            self._daemon.health.forget_simulated(name)
+            self._daemon.health.forget_simulated(self._accounts(name))
         if mode is None:
-            self._hold.hasten(names)
+            self._hold.hasten([account for name in names for account in self._accounts(name)])
         else:
             asyncio.get_running_loop().call_later(minutes * 60 + ROUNDING, self._forget_simulated, names)
         return answer({"ok": True})
@@ -141,7 +142,11 @@ class ActionsApi:
         """Drop the effects of a simulation that has ended by itself."""
         for name in names:
             if self._daemon.wire.seconds_left(name) is None:
-                self._daemon.health.forget_simulated(name)
+                self._daemon.health.forget_simulated(self._accounts(name))
+
+    def _accounts(self, name: str) -> tuple[str, ...]:
+        """The accounts of an upstream; a single one may be named itself."""
+        return accounts_of(self._daemon.current(), name) or (name,)
 
     async def capture(self, request: Request) -> Response:
         on = (await read_object(request)).get("on")
@@ -242,6 +247,10 @@ def secrets_for(exchange: Exchange, settings: Settings) -> tuple[str, ...]:
     found = {*settings.client_keys}
     for upstream in settings.upstreams:
         # a keychain may prompt the user: only for keys that were used
-        shown = secrets_of(upstream) if upstream.name in tried else (upstream.key, *upstream.headers.values())
+        shown = (
+            secrets_of(upstream)
+            if upstream.name in tried
+            else (upstream.key, *upstream.keys, *upstream.headers.values())
+        )
         found.update(shown)
     return worth_hiding(found)

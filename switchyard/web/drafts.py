@@ -66,7 +66,7 @@ def draft_of(document: Document, body: Document) -> Draft:
     except editing.NoSuchUpstream as missing:
         raise Problem(404, str(missing)) from None
     changed = editing.changed_entry(editing.entries_of(document)[place], entry)
-    kept = {field for field in changed if field in entry or field == "key"}
+    kept = {field for field in changed if field in entry or field in ("key", "keys")}
     whole = {field: value for field, value in changed.items() if field in kept}
     return Draft(editing.replaced(document, str(name), whole), place, entry, document, place)
 

@@ -113,9 +113,23 @@ def changed_entry(stored: Mapping[str, Any], changes: Mapping[str, Any]) -> Entr
     for name, value in changes.items():
         if value is None:
             entry.pop(name, None)
+        elif name in ("key", "keys"):
+            entry[name] = _with_stored_keys(value, stored)
         else:
             entry[name] = _with_secrets(name, value, stored.get(name))
     return entry
+
+
+def _with_stored_keys(value: Any, stored: Mapping[str, Any]) -> Any:
+    """`true` stands for the stored key, and a number for the one at this position of the stored keys."""
+    if isinstance(value, list):
+        return [_with_stored_keys(one, stored) for one in value]
+    if value is KEPT:
+        return stored.get("key", "")
+    known = stored.get("keys")
+    if isinstance(value, int) and isinstance(known, list) and 0 <= value < len(known):
+        return known[value]
+    return value
 
 
 def _with_secrets(name: str, value: Any, stored: Any) -> Any:

@@ -85,7 +85,7 @@ class HeldRequests:
 
 def _upstream(held: HeldRequest, waited: Waited) -> Json:
     name, model = waited.target
-    tries = sum((attempt.upstream, attempt.model) == waited.target for attempt in held.exchange.attempts)
+    tries = sum((attempt.account, attempt.model) == waited.target for attempt in held.exchange.attempts)
     return {"upstream": name, "model": model, "reason": waited.reason, "tries": tries}
 
 

@@ -29,23 +29,29 @@ def unsaved_name(saved: Sequence[Upstream], edited: Upstream) -> tuple[Fault, ..
 
     Looking it up for a test would send any key of this machine to any address.
     """
-    if key_view(edited.key)["kind"] not in ("env", "keyring"):
-        return ()
-    if any(one.key == edited.key and not _goes_elsewhere(one, edited) for one in saved):
-        return ()
-    return (
-        Fault(
-            "key",
-            "a name that is saved with this base URL; save the entry first, then test it",
-            shown(edited.key),
-        ),
+    known = {one.key for entry in saved if not _goes_elsewhere(entry, edited) for one in entry.accounts}
+    return tuple(
+        Fault(path, "a name that is saved with this base URL; save the entry first, then test it", shown(key))
+        for path, key in _keys(edited)
+        if key_view(key)["kind"] in ("env", "keyring") and key not in known
     )
+
+
+def _keys(upstream: Upstream) -> Iterator[tuple[str, str]]:
+    """Each key with its path."""
+    if not upstream.keys:
+        yield "key", upstream.key
+    for index, key in enumerate(upstream.keys):
+        yield f"keys[{index}]", key
 
 
 def _kept(edited: Upstream, sent: dict[str, Any]) -> Iterator[str]:
     """The paths of secrets that the edit keeps as stored. Names of variables are not secrets."""
-    if "key" not in sent and key_view(edited.key)["kind"] == "literal":
-        yield "key"
+    entered_keys = sent.get("keys", []) if edited.keys else [sent.get("key")]
+    for place, (path, key) in enumerate(_keys(edited)):
+        entered_key = entered_keys[place] if place < len(entered_keys) else None
+        if not isinstance(entered_key, str) and key_view(key)["kind"] == "literal":
+            yield path
     entered = sent.get("headers")
     for name, value in edited.headers.items():
         if value and (not isinstance(entered, dict) or entered.get(name) is KEPT):

@@ -1,5 +1,6 @@
 """What the dashboard gets of the daemon, and the overview: upstreams that answer now, running requests."""
 
+import math
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -24,7 +25,7 @@ from switchyard.routing.route import Ask, Route, State, choose_route
 from switchyard.routing.rules import find_rule
 from switchyard.routing.sessions import conversation_of
 from switchyard.routing.uses import Use, Uses
-from switchyard.settings import CLAUDE_SONNET, Settings
+from switchyard.settings import CLAUDE_SONNET, Settings, Upstream
 from switchyard.store.ledger import Ledger
 from switchyard.store.recent import RecentExchanges
 from switchyard.store.settings_file import SettingsFile
@@ -126,9 +127,9 @@ class Overview:
             "upstreams": [
                 {
                     **upstream_state(upstream, daemon.health, daemon.limits, now),
-                    "missing": daemon.missing.models_of(upstream.name, now.monotonic),
+                    "missing": daemon.missing.models_of(upstream.siblings, now.monotonic),
                     "simulation": _simulation(simulations.get(upstream.name), now),
-                    "activation": _activation(activations.get(upstream.name)),
+                    "activation": _activation(_telling(upstream, activations)),
                 }
                 for upstream in settings.upstreams
             ],
@@ -192,6 +193,12 @@ class Overview:
 def _simulation(simulation: Simulation | None, now: Moment) -> Json | None:
     until = epoch(simulation.until, now) if simulation else None
     return {"mode": simulation.mode, "until": round(until)} if simulation and until else None
+
+
+def _telling(upstream: Upstream, states: Mapping[str, ActivationState]) -> ActivationState | None:
+    """Of several keys the one whose activation has failed, else the one that is next."""
+    found = [states[name] for name in upstream.siblings if name in states]
+    return min(found, key=lambda one: (one.ok is not False, one.next or math.inf), default=None)
 
 
 def _activation(state: ActivationState | None) -> Json | None:

@@ -44,12 +44,18 @@ def without_secrets(document: Document, blank: Blank) -> Document:
 
 def _entry(entry: Document, blank: Blank) -> Document:
     shown = dict(entry)
-    key = entry.get("key")
-    if isinstance(key, str) and key_view(key)["kind"] == "literal":
-        shown["key"] = blank(key)
+    if "key" in entry:
+        shown["key"] = _key(entry["key"], blank)
+    if isinstance(entry.get("keys"), list):
+        shown["keys"] = [_key(key, blank) for key in entry["keys"]]
     if isinstance(entry.get("headers"), dict):
         shown["headers"] = {name: blank(str(value)) for name, value in entry["headers"].items()}
     for name in ("proxy", "base_url"):
         if isinstance(entry.get(name), str):
             shown[name] = masked_url(entry[name])
     return shown
+
+
+def _key(key: Any, blank: Blank) -> Any:
+    """Names of variables and keychain entries are no secrets."""
+    return blank(key) if isinstance(key, str) and key_view(key)["kind"] == "literal" else key

@@ -55,6 +55,7 @@ def exchange_row(exchange: Exchange) -> Json:
         "stream": exchange.stream,
         "model": exchange.requested_model,
         "upstream": last.upstream if last else "",
+        "key": last.key if last else "",
         "upstream_protocol": last.protocol if last else "",
         "sent": last.model if last else "",
         "outcome": str(exchange.outcome),
@@ -104,6 +105,7 @@ def exchange_detail(exchange: Exchange) -> Json:
 def _attempt(attempt: Attempt) -> Json:
     return {
         "upstream": attempt.upstream,
+        "key": attempt.key,
         "model": attempt.model,
         "protocol": attempt.protocol,
         "url": masked_url(attempt.url),
@@ -148,6 +150,7 @@ def _candidate(candidate: Candidate, client: ProtocolName, settings: Settings) -
     upstream = candidate.upstream
     return {
         "upstream": upstream.name,
+        "key": upstream.key_label,
         "model": candidate.model,
         "protocol": client if upstream.is_demo else upstream.protocol,
         "role": upstream.role,
@@ -182,26 +185,44 @@ def uses_view(uses: Uses) -> Json:
     return {client: {"upstream": use.upstream, "until": use.until} for client, use in uses.items()}
 
 
+STATES = ("ready", "trial", "busy", "cooldown", "off")
+"""the best first"""
+
+
 def upstream_state(upstream: Upstream, health: Health, limits: Limits, now: Moment) -> Json:
-    """The state of one upstream."""
-    conditions = {
-        model: condition
-        for (name, model), condition in health.conditions().items()
-        if name == upstream.name and condition.cooldowns
-    }
-    own = conditions.pop("", None)
+    """The state of one upstream: with several keys, that of the best one, and each in `accounts`."""
+    accounts = [_account_state(one, health, limits, now) for one in upstream.accounts]
+    best = min(accounts, key=lambda one: (STATES.index(one["state"]), one["until"] or 0))
     return {
         "name": upstream.name,
         "protocol": upstream.protocol,
         "role": upstream.role,
         "enabled": upstream.enabled,
         "demo": upstream.is_demo,
-        "state": _state_name(upstream, own, limits, now),
+        **best,
+        "under_way": sum(one["under_way"] for one in accounts),
+        "accounts": [
+            {"name": one.account, "key": one.key_label, **state}
+            for one, state in zip(upstream.accounts, accounts, strict=True)
+            if one.key_label
+        ],
+    }
+
+
+def _account_state(account: Upstream, health: Health, limits: Limits, now: Moment) -> Json:
+    conditions = {
+        model: condition
+        for (name, model), condition in health.conditions().items()
+        if name == account.account and condition.cooldowns
+    }
+    own = conditions.pop("", None)
+    return {
+        "state": _state_name(account, own, limits, now),
         **_cooldown_view(own, now),
         "models": [
             {"model": model, **_cooldown_view(cooldown, now)} for model, cooldown in conditions.items()
         ],
-        "under_way": limits.under_way(upstream.name),
+        "under_way": limits.under_way(account.account),
     }
 
 
@@ -253,6 +274,8 @@ def entry_view(entry: Mapping[str, Any], upstream: Upstream) -> Json:
     """An entry of the file with its secrets blanked; `url` is the request URL."""
     view: Json = without_unknown(Upstream, dict(entry), lambda _: MASK)
     view["key"] = key_view(upstream.key)
+    if upstream.keys:
+        view["keys"] = [key_view(key) for key in upstream.keys]
     view["base_url"] = masked_url(upstream.base_url)
     view["url"] = (
         "demo:" if upstream.is_demo else masked_url(request_url(upstream, upstream.model or "MODEL"))

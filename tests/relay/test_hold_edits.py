@@ -128,7 +128,7 @@ def test_a_held_request_asks_at_once_what_the_user_wants_to_use(entry: dict[str,
         asking = asyncio.create_task(stage.ask(stream=True))
         await asyncio.sleep(20)
         stage.bed.uses = {"messages": Use("b")}
-        stage.dependencies.hold.use("b")
+        stage.dependencies.hold.use(["b"])
         exchange = await asking
         return exchange.outcome, exchange.attempts[-1].upstream, exchange.attempts[-1].why, now()
 
@@ -140,7 +140,7 @@ def test_what_is_used_now_is_tried_at_once_even_if_it_has_been_failing() -> None
         asking = [asyncio.create_task(stage.ask(stream=True, prompt=f"{n}")) for n in range(3)]
         await asyncio.sleep(20)
         stage.bed.uses = {"messages": Use("a")}
-        stage.dependencies.hold.use("a")
+        stage.dependencies.hold.use(["a"])
         exchanges = await asyncio.gather(*asking)
         return {one.outcome for one in exchanges}, now()
 

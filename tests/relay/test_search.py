@@ -203,7 +203,7 @@ def test_a_simulation_leaves_no_cooldown_behind(mode: Mode, end: str) -> None:
         cooling = ("u", "") in stage.bed.health.conditions()
         if end == "by hand":
             stage.dependencies.wire.simulate("u", None, 0.0)
-            stage.bed.health.forget_simulated("u")
+            stage.bed.health.forget_simulated(["u"])
         else:
             await asyncio.sleep(60.0)
         after = [len((await stage.ask()).attempts) for _ in range(2)]

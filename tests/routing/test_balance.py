@@ -49,6 +49,28 @@ def test_the_load_counts_by_weight(sessions: tuple[int, int], first: str) -> Non
     assert by_load(entries, loads)[0].name == first
 
 
+def test_the_keys_of_an_entry_share_its_load_at_its_own_position() -> None:
+    before, several, after = (
+        candidate("a", None),
+        candidate("b", None, keys=("k1", "k2")),
+        candidate("c", None),
+    )
+    keyed = [replace(several, upstream=one) for one in several.upstream.accounts]
+    loads = {"a": Load(9), "b (key 1)": Load(1), "c": Load(0)}
+    found = [one.name for one in by_load((before, *keyed, after), loads)]
+    assert found == ["a", "b (key 2)", "b (key 1)", "c"]
+
+
+def test_each_key_counts_as_one_among_equal_priorities() -> None:
+    entries = settings({"priority": 70, "keys": ["k1", "k2"]}, {"priority": 70})
+    balance, firsts = Balance(), []
+    for number in range(6):
+        found = route(entries, replace(ASK, session=f"s{number}"), state=State(balance=balance))
+        firsts.append(found.candidates[0].name)
+        balance.begin(f"s{number}", found.candidates[0].upstream)
+    assert Counter(firsts) == {"u0 (key 1)": 2, "u0 (key 2)": 2, "u1": 2}
+
+
 def test_role_priority_and_the_order_of_the_file_come_before_the_load() -> None:
     entries = (
         candidate("a", 80),

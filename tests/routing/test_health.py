@@ -6,8 +6,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
 
-from switchyard.routing.health import Charge, Condition, Health, cooldown_length, renamed, same_accounts
-from switchyard.settings import Failover, parse
+from switchyard.routing.health import (
+    Charge,
+    Condition,
+    Health,
+    cooldown_length,
+    renamed,
+    renamed_entries,
+    same_accounts,
+)
+from switchyard.settings import Failover, Settings, parse
 
 RULES = Failover(
     error_threshold=3, cooldown_start_seconds=100, cooldown_seconds=400, max_cooldown_seconds=500
@@ -182,9 +190,9 @@ def test_neutral_failures_never_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("which", "left"), [("u", {("v", "")}), (None, set()), ("nobody", {("u", ""), ("v", "")})]
+    ("which", "left"), [(["u"], {("v", "")}), (None, set()), (["nobody"], {("u", ""), ("v", "")})]
 )
-def test_clear_forgets_one_or_all(which: str | None, left: set[tuple[str, str]]) -> None:
+def test_clear_forgets_one_or_all(which: list[str] | None, left: set[tuple[str, str]]) -> None:
     health = Health()
     for name in ("u", "v"):
         health.failed(name, "m", ERROR, "boom", RULES, 0.0)
@@ -251,6 +259,37 @@ def test_an_entry_of_the_same_account_under_another_name_was_renamed(
     before: list[dict[str, Any]], after: list[dict[str, Any]], names: dict[str, str]
 ) -> None:
     assert renamed(parse(document(*before)).settings, parse(document(*after)).settings) == names
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "accounts", "entries"),
+    [
+        ("abc", "abc", {}, {}),
+        ("abc", "bc", {"u (key 2)": "u (key 1)", "u (key 3)": "u (key 2)"}, {}),
+        ("ab", "ba", {"u (key 1)": "u (key 2)", "u (key 2)": "u (key 1)"}, {}),
+        ("ab", "ab as v", {"u (key 1)": "v (key 1)", "u (key 2)": "v (key 2)"}, {"u": "v"}),
+        ("ab", "bc as v", {"u (key 2)": "v (key 1)"}, {}),
+        ("a", "ba", {"u": "u (key 2)"}, {}),
+        ("ab", "b", {"u (key 2)": "u"}, {}),
+    ],
+)
+def test_the_keys_of_an_entry_are_followed_to_their_new_positions(
+    before: str, after: str, accounts: dict[str, str], entries: dict[str, str]
+) -> None:
+    def settings_of(text: str) -> Settings:
+        keys, _, name = text.partition(" as ")
+        given = {"keys": list(keys), "key": ""} if len(keys) > 1 else {"key": keys}
+        return parse(document({"name": name or "u", **given})).settings
+
+    found = settings_of(before), settings_of(after)
+    assert (renamed(*found), renamed_entries(*found)) == (accounts, entries)
+
+
+def test_cooldowns_change_places_with_their_keys() -> None:
+    health = Health()
+    failing(health, 3)
+    health.rename({"u": "v", "v": "u"})
+    assert (health.cooldown_of("u", "m", 1.0), health.cooldown_of("v", "m", 1.0) is None) == (None, False)
 
 
 def test_a_cooldown_moves_with_the_name() -> None:
@@ -357,13 +396,13 @@ def test_the_end_of_a_simulation_clears_what_nothing_else_has_caused() -> None:
     failing(health, 3, charge=simulated)
     health.failed("u", "other", replace(simulated, model_only=True), "boom", RULES, 0.0)
     health.failed("v", "m", simulated, "boom", RULES, 0.0)
-    health.forget_simulated("u")
+    health.forget_simulated(["u"])
     assert set(health.conditions()) == {("v", "")}
     for charges in ((simulated, ERROR, simulated), (ERROR, simulated, simulated)):
         health = Health()
         for charge in charges:
             failing(health, 1, charge=charge)
-        health.forget_simulated("u")
+        health.forget_simulated(["u"])
         assert health.cooldown_of("u", "m", 1.0) is not None
 
 

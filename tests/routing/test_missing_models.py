@@ -22,7 +22,7 @@ def test_a_relay_without_a_channel_now_is_asked_again_after_a_minute() -> None:
     missing = missing_after_a_report()
     missing.note("a", "gpt-5.5", NOW, seconds=NO_CHANNEL_SECONDS)
     found = [missing.is_missing("a", "gpt-5.5", NOW + later) for later in (59.0, 60.0)]
-    assert (found, missing.models_of("a", NOW), missing.models_of("b", NOW)) == (
+    assert (found, missing.models_of(["a"], NOW), missing.models_of(["b"], NOW)) == (
         [True, False],
         ["gpt-5.5"],
         [],
@@ -34,8 +34,8 @@ def test_an_answer_an_edit_of_the_entry_and_the_user_clear_it() -> None:
     answered.note_served("a", "gpt-5.5")
     edited.keep_only({"b"})
     kept.keep_only({"a", "b"})
-    kept.forget("b")
-    cleared.forget("a")
+    kept.forget(["b"])
+    cleared.forget(["a"])
     all_cleared.forget()
     memories = (answered, edited, kept, cleared, all_cleared)
     found = [one.is_missing("a", "gpt-5.5", NOW) for one in memories]

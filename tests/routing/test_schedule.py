@@ -60,12 +60,12 @@ class Daemon:
         """How many activations were sent."""
         found = due(self.settings, self.memory, now)
         for occasion in found:
-            known = self.memory.get(occasion.upstream, Activated())
+            known = self.memory.get(occasion.account, Activated())
             known = tried(known, occasion.day, now.timestamp())
             result = ActivationResult(now.timestamp(), ok=self.fails == 0)
             self.fails = max(0, self.fails - 1)
-            activation = self.entry(occasion.upstream).activation
-            self.memory[occasion.upstream] = ended(known, activation, occasion.day, result)
+            activation = self.entry(occasion.account).activation
+            self.memory[occasion.account] = ended(known, activation, occasion.day, result)
             self.reasons.append(occasion.reason)
             if result.ok:
                 self.days.append(occasion.day)

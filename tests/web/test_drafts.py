@@ -59,6 +59,7 @@ def lent(stored: dict[str, Any], entry: dict[str, Any]) -> list[str]:
 
 
 HTTPS = {"base_url": "https://h/api", "key": "sk-a", "proxy": "http://me:secret@p:1"}
+SEVERAL = {"base_url": "http://h", "keys": ["sk-a", "env:A", "sk-c"]}
 AZURE = {"base_url": "https://h.azure", "key": "sk-a", "auth": "api-key", "api_version": "2025-01-01"}
 
 
@@ -85,6 +86,14 @@ AZURE = {"base_url": "https://h.azure", "key": "sk-a", "auth": "api-key", "api_v
         ({"base_url": "http://h", "key": "env:A"}, {"base_url": "http://h/v1", "key": "env:A"}, []),
         ({"base_url": "http://h", "key": "env:A"}, {"base_url": "http://h", "key": "env:B"}, ["key"]),
         ({"base_url": "http://h", "key": "env:A"}, {"base_url": "http://h", "key": "keyring:A"}, ["key"]),
+        (SEVERAL, {"base_url": "http://h/v1"}, []),
+        (SEVERAL, {"base_url": "http://other"}, ["keys[0]", "keys[2]"]),
+        (SEVERAL, {"base_url": "http://other", "key": ""}, ["keys[0]", "keys[2]"]),
+        (SEVERAL, {"base_url": "http://other", "keys": ["sk-new", 0, "env:A"]}, ["keys[1]"]),
+        (SEVERAL, {"base_url": "http://other", "keys": ["sk-a", "sk-b"]}, []),
+        (SEVERAL, {"base_url": "http://other", "keys": None, "key": 2}, ["key"]),
+        (SEVERAL, {"base_url": "http://h", "keys": [0, "env:B", "env:A"]}, ["keys[1]"]),
+        ({"base_url": "http://h", "key": "sk-a"}, {"base_url": "http://o", "key": None, "keys": [True]}, ["keys[0]"]),
     ],
 )  # fmt: skip
 def test_what_may_be_borrowed(stored: dict[str, Any], entry: dict[str, Any], paths: list[str]) -> None:

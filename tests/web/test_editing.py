@@ -96,6 +96,24 @@ def test_fields_change_one_by_one_and_blanked_secrets_stay(changes: Any, expecte
     assert editing.changed_entry(STORED, changes) == wanted
 
 
+SEVERAL = {"name": "a", "keys": ["sk-1", "env:B", "sk-3"]}
+
+
+@pytest.mark.parametrize(
+    ("stored", "changes", "expected"),
+    [
+        (SEVERAL, {"keys": [2, "sk-new", 0]}, {"keys": ["sk-3", "sk-new", "sk-1"]}),
+        (SEVERAL, {"keys": None, "key": 1}, {"key": "env:B"}),
+        (SEVERAL, {"note": "x"}, {"keys": SEVERAL["keys"], "note": "x"}),
+        (SEVERAL, {"keys": [3, -1, True]}, {"keys": [3, -1, ""]}),
+        ({"name": "a", "key": "sk-0"}, {"key": None, "keys": [True, "sk-1"]}, {"keys": ["sk-0", "sk-1"]}),
+        ({"name": "a", "key": "sk-0"}, {"key": True}, {"key": "sk-0"}),
+    ],
+)
+def test_stored_keys_are_named_by_their_position(stored: Any, changes: Any, expected: Any) -> None:
+    assert editing.changed_entry(stored, changes) == {"name": "a", **expected}
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
