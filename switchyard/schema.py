@@ -305,7 +305,7 @@ FIELDS: dict[str, dict[str, About]] = {
         "long_output": About("Output tokens of a long request.", 22.5, MONEY),
         "long_cache_read": About("Input tokens of a long request, read from the cache.", 0.6, MONEY),
         "tiers": About(
-            "Multiplies these prices by the service tier that the answer reports (`priority`, `flex`, `batch`, `fast`). "
+            "Multiplies these prices by the service tier in the answer (`priority`, `flex`, `batch`, `fast`). "
             "A tier that is not named has the factor 1.",
             {"priority": 2, "flex": 0.5},
         ),
