@@ -346,13 +346,16 @@ class Started(msgspec.Struct, frozen=True):
     usage: Usage | None = None
 
 
+AnswerBlock = Text | Refusal | Thinking | ToolCall | WebSearch | Compaction
+
+
 class BlockStarted(msgspec.Struct, frozen=True):
     """Opens a block. The block's own text, thinking or arguments are empty: they follow as `Delta`s.
 
     `WebSearch` and `Compaction` come whole, without deltas.
     """
 
-    block: Text | Refusal | Thinking | ToolCall | WebSearch | Compaction
+    block: AnswerBlock
 
 
 class Delta(msgspec.Struct, frozen=True):

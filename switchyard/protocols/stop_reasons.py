@@ -42,11 +42,11 @@ BROKEN = frozenset(
 
 def stop_reason_of(reported: str) -> StopReason | None:
     """None for a reason that is not known. Case and prefixes (`FinishReason.STOP`) do not matter."""
-    return REASONS.get(_plain(reported))
+    return REASONS.get(reported) or REASONS.get(_plain(reported))
 
 
 def is_broken(reported: str) -> bool:
-    return _plain(reported) in BROKEN
+    return reported not in REASONS and _plain(reported) in BROKEN
 
 
 def incomplete_reason(response: Json) -> StopReason:

@@ -10,22 +10,14 @@ from switchyard.protocols import neutral
 from switchyard.protocols.arguments import Arguments, EndlessBlank
 from switchyard.protocols.errors.decode import NO_EXPLANATION
 from switchyard.protocols.errors.table import broken_answer
-from switchyard.protocols.neutral import StopReason, WireError
+from switchyard.protocols.neutral import AnswerBlock, StopReason, WireError
 from switchyard.protocols.stop_reasons import stop_reason_of
 from switchyard.protocols.tools.calls import arguments_for, restore_arguments
+from switchyard.protocols.wire import text
 
-Block = (
-    neutral.Text
-    | neutral.Refusal
-    | neutral.Thinking
-    | neutral.ToolCall
-    | neutral.WebSearch
-    | neutral.Compaction
-)
 Words = neutral.Text | neutral.Refusal | neutral.Thinking
 Seal = Callable[[str], neutral.Signature]
 """Makes the signature of a thinking block from its text."""
-
 
 NO_ANSWER = broken_answer("the upstream ended its stream without an answer")
 CUT_OFF = broken_answer("the upstream's stream ended before its answer was complete")
@@ -57,30 +49,22 @@ def settled(reason: StopReason, *, called: bool, refused: bool = False) -> StopR
 class Draft:
     """A block on its way. Where another block comes between its pieces, it ends and opens again."""
 
-    __slots__ = ("block", "citations", "gives_way", "has_ended", "is_done", "is_placed", "signature", "texts")
+    __slots__ = (
+        *("block", "citations", "gives_way", "has_ended", "is_done", "is_placed", "signature", "spoken"),
+        "texts",
+    )
 
-    block: Block | None
-
-    def __init__(self, block: Block | None, signature: neutral.Signature | None = None) -> None:
+    def __init__(self, block: AnswerBlock | None, signature: neutral.Signature | None = None) -> None:
         self.block = block
         self.signature = signature
         self.texts: list[str] = []
         """what waits until the blocks before have ended"""
+        self.spoken: list[str] = []
+        """the text of thinking that is to be signed"""
         self.citations: list[neutral.Citation] = []
         self.gives_way = True
         """it ends as soon as another block can open"""
         self.is_placed = self.is_done = self.has_ended = False
-
-
-class ThinkingDraft(Draft):
-    """Thinking that is signed with its own text when it ends."""
-
-    __slots__ = ("seal", "spoken")
-
-    def __init__(self, seal: Seal) -> None:
-        super().__init__(neutral.Thinking(""))
-        self.spoken: list[str] = []
-        self.seal = seal
 
 
 class CallDraft(Draft):
@@ -124,21 +108,6 @@ class CallDraft(Draft):
 class Walk:
     """Takes blocks and their pieces in any order. After the end everything is ignored."""
 
-    __slots__ = (
-        "_calls",
-        "_early_citations",
-        "_has_nameless_call",
-        "_has_refused",
-        "_losses",
-        "_seal",
-        "_waiting",
-        "events",
-        "has_content",
-        "is_over",
-        "is_started",
-        "live",
-    )
-
     def __init__(self, seal: Seal | None = None) -> None:
         self.events: list[neutral.Event] = []
         self.is_started = self.is_over = self.has_content = False
@@ -163,8 +132,7 @@ class Walk:
     def start(self, id: object = "", model: object = "", usage: neutral.Usage | None = None) -> None:
         if not self.is_started:
             self.is_started = True
-            name = model if isinstance(model, str) else ""
-            self.events.append(neutral.Started(id if isinstance(id, str) else "", name, usage))
+            self.events.append(neutral.Started(text(id), text(model), usage))
 
     def finish(
         self,
@@ -232,30 +200,25 @@ class Walk:
 
     # --- content --------------------------------------------------------------
 
-    def say(self, block: Words, text: str) -> None:
+    def say(self, block: Words, piece: str) -> None:
         """Add to the last block if it is of this type, otherwise begin another."""
         last = self._waiting[-1] if self._waiting else self.live
         if last is None or type(last.block) is not type(block):
-            last = self._draft(block)
+            last = Draft(block)
             if self._early_citations and isinstance(block, neutral.Text):
                 last.citations, self._early_citations = self._early_citations, []
-        self.add(last, text)
+        self.add(last, piece)
 
-    def _draft(self, block: Words) -> Draft:
-        if self._seal is not None and isinstance(block, neutral.Thinking):
-            return ThinkingDraft(self._seal)
-        return Draft(block)
-
-    def add(self, draft: Draft, text: str) -> None:
-        if not text or draft.is_done:
+    def add(self, draft: Draft, piece: str) -> None:
+        if not piece or draft.is_done:
             return
         if draft is self.live:
-            self.events.append(neutral.Delta(text))
+            self.events.append(neutral.Delta(piece))
         else:
-            draft.texts.append(text)
+            draft.texts.append(piece)
             self.place(draft)
-        if type(draft) is ThinkingDraft:
-            draft.spoken.append(text)
+        if self._seal is not None and type(draft.block) is neutral.Thinking:
+            draft.spoken.append(piece)
 
     def cite(self, draft: Draft, citation: neutral.Citation) -> None:
         if draft is self.live:
@@ -281,7 +244,7 @@ class Walk:
             draft.signature = signature
             self.place(draft)
 
-    def add_whole(self, block: Block) -> None:
+    def add_whole(self, block: AnswerBlock) -> None:
         """A block that comes without pieces."""
         draft = Draft(block)
         self.place(draft)
@@ -383,8 +346,8 @@ class Walk:
         if isinstance(draft, CallDraft):
             complete = not (draft.is_cut or (cuts and self._lacks_its_end(draft)))
             self._add_owed_arguments(draft, complete)
-        elif isinstance(draft, ThinkingDraft):
-            draft.signature = draft.seal("".join(draft.spoken))
+        elif self._seal is not None and isinstance(draft.block, neutral.Thinking):
+            draft.signature = self._seal("".join(draft.spoken))
         self.events.append(neutral.BlockEnded(draft.signature, complete))
         draft.is_placed, draft.has_ended = False, True
 

@@ -28,12 +28,12 @@ from switchyard.protocols.sse import Record
 from switchyard.protocols.stop_reasons import is_broken
 from switchyard.protocols.tools.calls import restore_call
 from switchyard.protocols.usage import usage_of_anthropic
-from switchyard.protocols.walk import BROKEN_OFF, SECOND_ANSWER, Block, CallDraft, Draft, Walk
+from switchyard.protocols.walk import BROKEN_OFF, SECOND_ANSWER, CallDraft, Draft, Walk, Words
 from switchyard.protocols.wire import Json, decode_object, fields, parsed_object, text
 
 NO_MESSAGE = broken_answer("the upstream's reply is not a message")
 TEXT, THINKING, ARGUMENTS = "text_delta", "thinking_delta", "input_json_delta"
-BLOCKS: Mapping[str, Block] = {TEXT: neutral.Text(""), THINKING: neutral.Thinking("")}
+BLOCKS: Mapping[str, Words] = {TEXT: neutral.Text(""), THINKING: neutral.Thinking("")}
 """The block that a delta belongs to."""
 
 

@@ -1,6 +1,6 @@
 """Gather the fragments of tool calls: which call a fragment continues, and its id and name so far."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -59,10 +59,6 @@ class Fragment(msgspec.Struct):
     is_custom: bool
     opaque: Json
 
-    @property
-    def is_empty(self) -> bool:
-        return not (self.id or self.name or self.arguments or self.opaque)
-
 
 class Calls:
     """All calls of one reply in the order in which they came up."""
@@ -120,15 +116,15 @@ class Calls:
         return self._by_id.get(fragment.id) if fragment.name else call
 
 
-def fragments_of(delta: Delta) -> Iterator[Fragment]:
+def fragments_of(delta: Delta) -> Sequence[Fragment]:
     """The fragments of one chunk; a single object instead of a list counts too.
 
     The deprecated `function_call` is one call, without index and id.
     """
     calls = delta.tool_calls or {"index": 0, "function": fields(delta.function_call)}
-    for wire in calls if isinstance(calls, list) else (calls,):
-        if isinstance(wire, dict) and not (fragment := _fragment(wire)).is_empty:
-            yield fragment
+    given = calls if isinstance(calls, list) else [calls]
+    fragments = [_fragment(wire) for wire in given if isinstance(wire, dict)]
+    return [one for one in fragments if one.id or one.name or one.arguments or one.opaque]
 
 
 def is_custom_call(call: Mapping[str, Any]) -> bool:

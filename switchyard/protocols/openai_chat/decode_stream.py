@@ -154,15 +154,19 @@ class StreamDecoder:
         choice = wire.first_choice(chunk)
         if chunk.usage is not None or chunk.timings is not None or chunk.x_groq is not None:
             self._note_usage(chunk, choice)
+        elif choice is not None and choice.usage is not None:
+            self._note_usage(chunk, choice)
         if chunk.choices and (choice is None or len(chunk.choices) > 1):
             self._walk.lose("choices", "only the first choice can be carried to another protocol")
         if choice is None:
             return
         self._has_choice = True
-        if choice.usage is not None:
-            self._note_usage(chunk, choice)
-        if choice.delta is not None:
-            self._take_delta(choice.delta)
+        delta = choice.delta
+        if delta is not None:
+            self._take_content(delta)
+            if delta.tool_calls or delta.function_call:
+                for fragment in fragments_of(delta):
+                    self._take_arguments(self._calls.of(fragment), fragment.arguments)
         if choice.message is not None:
             self._take_message(choice.message)
         elif choice.text and isinstance(choice.text, str):
@@ -175,7 +179,7 @@ class StreamDecoder:
         if usage is not None:
             self._usage = usage if self._usage is None else self._usage.merged(usage)
 
-    def _take_delta(self, delta: wire.Delta) -> None:
+    def _take_content(self, delta: wire.Delta) -> None:
         if reasoning := wire.reasoning_of(delta):
             if self._tags is not None:
                 self._take_pieces(self._tags.stand_down())
@@ -193,9 +197,6 @@ class StreamDecoder:
             self._take_annotations(delta.annotations)
         if delta.audio or delta.images:
             self._take_media(delta)
-        if delta.tool_calls or delta.function_call:
-            for fragment in fragments_of(delta):
-                self._take_arguments(self._calls.of(fragment), fragment.arguments)
 
     def _take_media(self, delta: wire.Delta) -> None:
         """Sound and images have no place in another protocol; what is spoken is text all the same."""
@@ -213,9 +214,10 @@ class StreamDecoder:
             self._take_rest(message)
         else:
             self._comes_in_messages = True
-            self._take_delta(replace(message, tool_calls=None, function_call=None))
-        for call, fragment in self._calls.listed(fragments_of(message)):
-            self._take_arguments(call, call.arguments.rest_of(fragment.arguments))
+            self._take_content(message)
+        if message.tool_calls or message.function_call:
+            for call, fragment in self._calls.listed(fragments_of(message)):
+                self._take_arguments(call, call.arguments.rest_of(fragment.arguments))
 
     def _take_rest(self, message: wire.Delta) -> None:
         parts = [("thinking", wire.reasoning_of(message)), ("refusal", str(message.refusal or ""))]
