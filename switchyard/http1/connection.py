@@ -118,7 +118,8 @@ class Connection(asyncio.Protocol):
     def _write_more(self) -> None:
         """Slice by slice and without a copy, so that neither encryption nor a slow server delays other requests."""
         if self._unsent and not self._full and self.is_usable:
-            piece, self._unsent = self._unsent[:SLICE_BYTES], self._unsent[SLICE_BYTES:]
+            # an empty rest would keep the whole body as long as the connection is idle
+            piece, self._unsent = self._unsent[:SLICE_BYTES], self._unsent[SLICE_BYTES:] or NOTHING
             self.wire.write(piece)
             if self._unsent and not self._full:
                 asyncio.get_running_loop().call_soon(self._write_more)

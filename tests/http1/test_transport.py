@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sys
 from typing import Any
 
 import pytest
@@ -61,6 +62,18 @@ def test_bodies_of_any_size_pass_both_ways(run: Run, size: int) -> None:
             return back == [body, body] and server.connection_count == 1
 
     assert run(work)
+
+
+def test_an_idle_connection_does_not_keep_the_body_that_it_sent(run: Run) -> None:
+    async def work(transport: Http1Transport) -> int:
+        body = bytes(5_000_000)
+        async with RawServer(answers(ok())) as server:
+            before = sys.getrefcount(body)
+            await whole(await post(transport, server.url, body))
+            assert transport.idle_count == 1
+            return sys.getrefcount(body) - before
+
+    assert run(work) == 0
 
 
 # --- the pool ------------------------------------------------------------------
