@@ -5,6 +5,7 @@ https://platform.openai.com/docs/api-reference/chat/object
 """
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -58,9 +59,10 @@ class StreamDecoder:
         capabilities = sent.target.capabilities
         self._sent = sent
         self._excludes_cache = capabilities.usage_excludes_cache
-        self._keeps_reasoning = capabilities.reasoning_history != "none"
         self._tags = ThinkTags(capabilities.think_open_prefilled) if capabilities.think_tags else None
-        self._walk = Walk(self._signature)
+        carries = capabilities.reasoning_history != "none"
+        # no bound method: a cycle would keep the request until the garbage collector comes
+        self._walk = Walk(partial(_signature, sent.target.issuer, carries))
         self._calls = Calls()
         self._stop_reason: StopReason | None = None
         self._stop_sequence: str | None = None
@@ -279,12 +281,6 @@ class StreamDecoder:
         if call.tool is None and call.arguments.is_raw:
             call.block = replace(call.block, kind="custom")
 
-    def _signature(self, text: str) -> neutral.Signature:
-        """Marks the reasoning as ours, and carries it where the upstream wants it back."""
-        issuer = self._sent.target.issuer
-        payload = {"text": text} if self._keeps_reasoning else {}
-        return neutral.Signature(carrier.pack("text", issuer, payload), issuer)
-
     # --- the end --------------------------------------------------------------
 
     def _take_finish(self, choice: wire.Choice) -> None:
@@ -329,3 +325,8 @@ def _rank(reason: StopReason) -> int:
 def _stops_sent(body: bytes) -> list[str]:
     stop = parsed_object(body).get("stop")
     return [stop] if isinstance(stop, str) else [s for s in stop or () if isinstance(s, str)]
+
+
+def _signature(issuer: str, carries: bool, text: str) -> neutral.Signature:
+    """Marks the reasoning as ours, and carries it where the upstream wants it back."""
+    return neutral.Signature(carrier.pack("text", issuer, {"text": text} if carries else {}), issuer)
