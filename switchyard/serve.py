@@ -20,6 +20,7 @@ from switchyard.banner import banner
 from switchyard.connections import Limits, bounded, prepare_handles, sweep
 from switchyard.installation import own_command
 from switchyard.logs import Logs
+from switchyard.memory import return_memory, tune_allocator
 from switchyard.settings import SettingsError
 from switchyard.store.files import ensure_folder, make_private, read_or_none, remove_leftovers, write_whole
 from switchyard.store.lock import DataFolderLock, LockedError
@@ -135,6 +136,7 @@ def _admin_token(options: Options, settings_file: SettingsFile) -> str:
 
 def _run(options: Options, settings_file: SettingsFile, token: str) -> int:
     _check_certificate(options)
+    tune_allocator()
     sockets = _bind(options)
     logs = Logs(options.data / "logs")
     own_names = frozenset({options.host.lower()}) - {"0.0.0.0", "::"}
@@ -249,6 +251,7 @@ async def _serve(
     await application.start()
     _tune_interpreter()
     sweeping = asyncio.create_task(sweep(server.server_state.connections, Limits().sweep_seconds))
+    returning = asyncio.create_task(return_memory())
     try:
         greet()  # after the ledger is read, which knows the spent budgets
         await server.serve(sockets=sockets)
@@ -256,6 +259,7 @@ async def _serve(
             await _break_off(server.server_state.tasks)
     finally:
         sweeping.cancel()
+        returning.cancel()
         await application.stop()
 
 

@@ -36,6 +36,7 @@ COMPOSERS = (
     "answer_writer",
     "banner",
     "logs",
+    "memory",
     "doctor",
     "selftest",
     "client_plans",

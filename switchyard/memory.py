@@ -1,0 +1,56 @@
+"""Return the memory of large bodies to the system, which glibc would keep.
+
+https://man7.org/linux/man-pages/man3/mallopt.3.html, https://man7.org/linux/man-pages/man3/malloc_trim.3.html
+"""
+
+import asyncio
+import ctypes
+from functools import cache
+from pathlib import Path
+
+ARENAS = 2
+"""for each thread an arena of its own keeps what large bodies once took"""
+MMAP_BYTES = 256 * 1024
+"""larger blocks go back to the system as soon as they are free"""
+TRIM_BYTES = 1024 * 1024
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
+CHECK_SECONDS = 20.0
+GROWN_BYTES = 16 * 1024 * 1024
+"""by so much since the last time it is worth a trim, which takes some milliseconds"""
+STATM = Path("/proc/self/statm")
+PAGE_BYTES = 4096
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    """None where the C library has no such functions (macOS, Windows, musl)."""
+    try:
+        library = ctypes.CDLL(None)
+        library.mallopt.argtypes = (ctypes.c_int, ctypes.c_int)
+        library.malloc_trim.argtypes = (ctypes.c_size_t,)
+    except (AttributeError, OSError, TypeError):
+        return None
+    return library
+
+
+def tune_allocator() -> None:
+    """To be called before threads start."""
+    if (library := _glibc()) is not None:
+        library.mallopt(M_ARENA_MAX, ARENAS)
+        library.mallopt(M_MMAP_THRESHOLD, MMAP_BYTES)
+        library.mallopt(M_TRIM_THRESHOLD, TRIM_BYTES)
+
+
+async def return_memory() -> None:
+    """Give back the free pages between blocks in use, whenever the process has grown, until cancelled."""
+    library = _glibc()
+    known = 0
+    while library is not None and STATM.exists():
+        await asyncio.sleep(CHECK_SECONDS)
+        if _resident_bytes() > known + GROWN_BYTES:
+            await asyncio.to_thread(library.malloc_trim, 0)
+            known = _resident_bytes()
+
+
+def _resident_bytes() -> int:
+    return int(STATM.read_text().split()[1]) * PAGE_BYTES
