@@ -72,28 +72,28 @@ def _append(messages: list[neutral.Message], message: neutral.Message) -> None:
     if not message.content:
         return
     if messages and messages[-1].role == message.role != "system":
-        messages[-1] = replace(messages[-1], content=messages[-1].content + message.content)
+        messages[-1] = neutral.Message(message.role, messages[-1].content + message.content)
     else:
         messages.append(message)
 
 
 def _without_blanks(messages: tuple[neutral.Message, ...]) -> tuple[neutral.Message, ...]:
-    kept = (replace(message, content=_visible(message.content)) for message in messages)
-    return tuple(message for message in kept if message.content)
+    kept = (message.having(_visible(message.content)) for message in messages)
+    return tuple([message for message in kept if message.content])
 
 
 def _visible(content: tuple[neutral.Block, ...]) -> tuple[neutral.Block, ...]:
-    visible = tuple(block for block in content if not _is_blank(block))
-    return tuple(
-        replace(block, content=tuple(part for part in block.content if not _is_blank(part)))
-        if isinstance(block, neutral.ToolResult)
-        else block
-        for block in visible
-    )
+    return tuple([_trimmed(block) for block in content if not _is_blank(block)])
+
+
+def _trimmed(block: neutral.Block) -> neutral.Block:
+    if not isinstance(block, neutral.ToolResult) or not any(map(_is_blank, block.content)):
+        return block
+    return replace(block, content=tuple(part for part in block.content if not _is_blank(part)))
 
 
 def _is_blank(block: neutral.Block) -> bool:
-    return isinstance(block, neutral.Text | neutral.Refusal) and not block.text.strip()
+    return isinstance(block, neutral.Text | neutral.Refusal) and (not block.text or block.text.isspace())
 
 
 def _settled_results(
@@ -104,16 +104,17 @@ def _settled_results(
     results: dict[str, neutral.ToolResult] = {}
     settled = []
     for message in messages:
-        called.update(call.id for call in _calls(message))
+        called.update([call.id for call in _calls(message)])
         content: list[neutral.Block] = []
         for block in message.content:
-            if isinstance(block, neutral.ToolResult) and block.call_id not in called:
-                content += _orphan_as_text(block)
-                continue
-            if isinstance(block, neutral.ToolResult):
+            if not isinstance(block, neutral.ToolResult):
+                content.append(block)
+            elif block.call_id in called:
                 results[block.call_id] = block
-            content.append(block)
-        settled.append(replace(message, content=tuple(content)))
+                content.append(block)
+            else:
+                content += _orphan_as_text(block)
+        settled.append(message.having(tuple(content)))
     return tuple(settled), results
 
 
@@ -133,13 +134,11 @@ def _no_result(call: neutral.ToolCall) -> neutral.ToolResult:
 
 
 def _calls(message: neutral.Message) -> tuple[neutral.ToolCall, ...]:
-    return tuple(block for block in message.content if isinstance(block, neutral.ToolCall))
+    return tuple([block for block in message.content if isinstance(block, neutral.ToolCall)])
 
 
 def _results_first(message: neutral.Message) -> neutral.Message:
     if message.role != "user":
         return message
-    return replace(
-        message,
-        content=tuple(sorted(message.content, key=lambda block: not isinstance(block, neutral.ToolResult))),
-    )
+    ordered = sorted(message.content, key=lambda block: not isinstance(block, neutral.ToolResult))
+    return message.having(tuple(ordered))

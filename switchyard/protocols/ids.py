@@ -89,15 +89,15 @@ class _Renaming:
             self._turn += 1
         if message.role != "system":
             self._last_role = message.role
-        content = tuple(self._renamed_block(block) for block in message.content)
-        return message if content == message.content else replace(message, content=content)
+        return message.having(tuple([self._renamed_block(block) for block in message.content]))
 
     def _renamed_block(self, block: neutral.Block) -> neutral.Block:
-        match block:
-            case neutral.ToolCall():
-                return replace(block, id=self._call_id(block.id))
-            case neutral.ToolResult():
-                return replace(block, call_id=self._result_id(block.call_id))
+        if isinstance(block, neutral.ToolCall):
+            id = self._call_id(block.id)
+            return block if id == block.id else replace(block, id=id)
+        if isinstance(block, neutral.ToolResult):
+            id = self._result_id(block.call_id)
+            return block if id == block.call_id else replace(block, call_id=id)
         return block
 
     def _call_id(self, id: str) -> str:

@@ -162,6 +162,10 @@ class Message(msgspec.Struct, frozen=True):
     role: Role
     content: tuple[Block, ...]
 
+    def having(self, content: tuple[Block, ...]) -> "Message":
+        """The message with this content, the very same if it has it."""
+        return self if content == self.content else Message(self.role, content)
+
 
 # --- request ------------------------------------------------------------------
 

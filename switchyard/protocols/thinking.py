@@ -21,7 +21,7 @@ def with_thinking(request: Request) -> Request:
 def without_history(request: Request) -> Request:
     """The request without the thinking of earlier turns: another upstream signed it."""
     messages = tuple(
-        replace(message, content=tuple(block for block in message.content if not isinstance(block, Thinking)))
+        message.having(tuple(block for block in message.content if not isinstance(block, Thinking)))
         for message in request.messages
     )
     return replace(request, messages=messages)
