@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-from typing import overload
 
 from msgspec.structs import replace
 
@@ -108,22 +107,17 @@ def require_files(document: neutral.Document, capabilities: Capabilities) -> Non
         raise BadRequest(f"This upstream reads no documents; send their text instead: {name}", "document")
 
 
-@overload
-def as_error(content: str, type: str = "text") -> str: ...
+def as_error(words: str) -> str:
+    """The text of a failed result, which states itself that it failed."""
+    return words if words.startswith(ERROR) else f"{ERROR}: {words}"
 
 
-@overload
-def as_error(content: list[Json], type: str = "text") -> list[Json]: ...
-
-
-def as_error(content: str | list[Json], type: str = "text") -> str | list[Json]:
-    """The content of a failed result, which states itself that it failed; `type` is that of text parts."""
-    if isinstance(content, str):
-        return content if content.startswith(ERROR) else f"{ERROR}: {content}"
-    first = content[0] if content else {}
+def parts_as_error(parts: list[Json], type: str = "text") -> list[Json]:
+    """The same for a result in parts; `type` is that of texts."""
+    first = parts[0] if parts else {}
     if first.get("type") != type:
-        return [{"type": type, "text": f"{ERROR}:"}, *content]
-    return [{**first, "text": as_error(text(first.get("text")))}, *content[1:]]
+        return [{"type": type, "text": f"{ERROR}:"}, *parts]
+    return [{**first, "text": as_error(text(first.get("text")))}, *parts[1:]]
 
 
 def summary_of(compaction: neutral.Compaction) -> str:
@@ -154,8 +148,10 @@ def lost_thinking(field: str, thinking: neutral.Thinking, issuer: str) -> neutra
     return neutral.Loss(field, "reasoning that another upstream signed cannot be replayed")
 
 
-def format_instruction(wanted: neutral.OutputFormat) -> str:
+def format_instruction(wanted: neutral.OutputFormat | None, *, has_field: bool) -> str:
     """An output format in words, for upstreams that have no field for it."""
+    if wanted is None or has_field:
+        return ""
     if wanted.kind == "json_schema":
         return JSON_SCHEMA_SENTENCE.format(schema=json_text(dict(wanted.schema)))
     return JSON_SENTENCE

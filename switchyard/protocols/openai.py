@@ -6,9 +6,22 @@ Chat nests what Responses has flat. Each form is understood in both protocols: c
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from switchyard.protocols import neutral
+from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import BadRequest
-from switchyard.protocols.content import Part, document_in, image_at
+from switchyard.protocols.content import (
+    OMITTED_IMAGE,
+    Part,
+    document_in,
+    document_text,
+    image_at,
+    readable_image,
+    require_files,
+    summary_of,
+    url_of,
+)
 from switchyard.protocols.neutral import ToolChoice
 from switchyard.protocols.wire import Json, bad_field, entries, fields, required_text, text
 
@@ -114,6 +127,41 @@ PARTS: Mapping[str, Callable[[Json, str], MessagePart]] = {
     **dict.fromkeys(("file", "input_file"), _file),
     "input_audio": _audio,
 }
+
+
+class PartForms(msgspec.Struct, frozen=True):
+    """How a protocol writes what users send: the type of texts, an image, a file."""
+
+    text: str
+    image: Callable[[neutral.Image], Json]
+    file: Callable[[neutral.Document], Json]
+
+
+def encode_part(
+    block: neutral.Block, forms: PartForms, capabilities: Capabilities, losses: list[neutral.Loss]
+) -> Json | None:
+    """None for what is no part of a user's message. Raises BadRequest for what the upstream cannot read."""
+    words: str | None = None
+    match block:
+        case neutral.Text(words) | neutral.Refusal(words):
+            pass
+        case neutral.Image():
+            readable = readable_image(block, capabilities, losses)
+            if readable is not None:
+                return forms.image(readable)
+            words = OMITTED_IMAGE
+        case neutral.Document():
+            words = document_text(block)
+            if words is None:
+                require_files(block, capabilities)
+                return forms.file(block)
+        case neutral.Compaction():
+            words = summary_of(block)
+    return {"type": forms.text, "text": words} if words else None
+
+
+def file_data(document: neutral.Document) -> Json:
+    return {"filename": document.title or "document.pdf", "file_data": url_of(document)}
 
 
 # --- tools ----------------------------------------------------------------------

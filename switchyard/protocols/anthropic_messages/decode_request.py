@@ -33,7 +33,8 @@ from switchyard.protocols.wire import (
 
 ECHOED = ("id", "type", "model", "stop_reason", "stop_sequence", "stop_details", "container", "usage")
 """Members of an answer that is sent back whole."""
-MESSAGE_MEMBERS = frozenset({"role", "content", "output_config", "clear_at", "cache_control", *ECHOED})
+PLAIN_MEMBERS = frozenset({"role", "content"})
+MESSAGE_MEMBERS = frozenset({*PLAIN_MEMBERS, "output_config", "clear_at", "cache_control", *ECHOED})
 ROLES: Mapping[str, neutral.Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 SEARCH_OPTIONS = ("allowed_domains", "blocked_domains", "max_uses")
 LOCATION = ("city", "region", "country", "timezone")
@@ -86,13 +87,14 @@ def _messages(
         role = ROLES.get(str(message.get("role"))) if isinstance(message, dict) else None
         if role is None:
             raise bad_field(f"{path}.role", "Input should be 'user', 'assistant' or 'system'")
-        if "output_config" in message:
+        is_plain = message.keys() <= PLAIN_MEMBERS
+        if not is_plain and "output_config" in message:
             content.configured.append(message)
         if compacted is not None and number < compacted.message:
             continue
-        if role == "system" and number < last_user and mid_conversation.is_temporary(message):
+        if not is_plain and number < last_user and mid_conversation.is_temporary(message):
             continue
-        if "output_config" in message or not message.keys() <= MESSAGE_MEMBERS:
+        if not is_plain:
             content.losses += _lost_members(message, path)
         shown = message.get("content")
         if compacted is not None and number == compacted.message:
@@ -352,7 +354,7 @@ def _list_of_blocks(content: object, path: str) -> list[Any]:
 
 
 def _plain(words: str) -> list[neutral.Text]:
-    return [neutral.Text(words)] if words.strip() else []
+    return [] if not words or words.isspace() else [neutral.Text(words)]
 
 
 def _string(block: Json, name: str, path: str) -> str:

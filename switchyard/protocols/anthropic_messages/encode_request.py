@@ -3,7 +3,7 @@
 https://platform.claude.com/docs/en/api/messages
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -19,11 +19,11 @@ from switchyard.protocols.content import (
     OMITTED_IMAGE,
     PDF,
     PLAIN_TEXT,
-    as_error,
     document_text,
     fallback_turn,
     format_instruction,
     lost_thinking,
+    parts_as_error,
     readable_image,
     require_files,
     summary_of,
@@ -140,12 +140,11 @@ def _unsettable(request: neutral.Request, target: Target, thinks: bool) -> Colle
     return ("temperature", "top_k") if is_near else ("temperature", "top_k", "top_p")
 
 
-def _instructions(request: neutral.Request, offer: Offer, target: Target) -> list[str]:
+def _instructions(request: neutral.Request, offer: Offer, target: Target) -> Iterable[str]:
     """What the protocol or the upstream has no field for, in words."""
     wanted = request.output_format
-    is_field = wanted is None or (wanted.kind == "json_schema" and target.capabilities.json_schema)
-    form = "" if is_field or wanted is None else format_instruction(wanted)
-    return [words for words in (offer.instruction, form) if words]
+    has_field = target.capabilities.json_schema and wanted is not None and wanted.kind == "json_schema"
+    return filter(None, (offer.instruction, format_instruction(wanted, has_field=has_field)))
 
 
 def _system(system: tuple[str, ...]) -> Json:
@@ -301,13 +300,15 @@ class ContentEncoder:
 
     def _tool_result(self, result: neutral.ToolResult) -> Json:
         parts = [encoded for part in result.content for encoded in self._blocks(part)]
+        if result.is_error and not self.target.capabilities.error_results:
+            parts = parts_as_error(parts)
         plain = len(parts) == 1 and parts[0]["type"] == "text"
-        content: str | list[Json] = parts[0]["text"] if plain else parts
-        encoded: Json = {"type": "tool_result", "tool_use_id": anthropic_call_id(result.call_id)}
-        if not result.is_error:
-            return {**encoded, "content": content}
-        heeds_flag = self.target.capabilities.error_results
-        return {**encoded, "content": content if heeds_flag else as_error(content), "is_error": True}
+        return {
+            "type": "tool_result",
+            "tool_use_id": anthropic_call_id(result.call_id),
+            "content": parts[0]["text"] if plain else parts,
+            **({"is_error": True} if result.is_error else {}),
+        }
 
 
 def text_block(text: str) -> Json:

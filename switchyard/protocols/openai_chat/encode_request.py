@@ -10,22 +10,13 @@ from itertools import takewhile
 from switchyard.protocols import carrier, neutral
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import BadRequest, SentRequest, Target
-from switchyard.protocols.content import (
-    LOST_SEARCH,
-    OMITTED_IMAGE,
-    as_error,
-    document_text,
-    format_instruction,
-    readable_image,
-    require_files,
-    summary_of,
-    url_of,
-)
+from switchyard.protocols.content import LOST_SEARCH, as_error, format_instruction, summary_of, url_of
 from switchyard.protocols.effort import budget_for, wanted_effort
 from switchyard.protocols.fields import answer_limit, clamped_effort, encode_fields, sent_request
 from switchyard.protocols.history import text_of, well_formed, without_billing_line, without_mid_system
 from switchyard.protocols.ids import openai_call_id
 from switchyard.protocols.neutral import Loss
+from switchyard.protocols.openai import PartForms, encode_part, file_data
 from switchyard.protocols.openai_chat.fields import FIELDS, encode_search
 from switchyard.protocols.search_error import runs_searches
 from switchyard.protocols.tools.calls import encode_arguments
@@ -45,9 +36,9 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
     searches = runs_searches("chat", target.model, capabilities)
     offer = offer_tools(request, capabilities, custom=capabilities.custom_tools, searches=searches)
     losses = lost_options(offer, SEARCH_OPTIONS)
-    messages = MessageEncoder(capabilities, offer.names, losses, target.issuer).encode(
-        request, _instructions(request, offer, capabilities)
-    )
+    form = format_instruction(request.output_format, has_field=capabilities.json_schema)
+    encoder = MessageEncoder(capabilities, offer.names, losses, target.issuer)
+    messages = encoder.encode(request, (offer.instruction, form))
     stops, stops_left = _stops(request, capabilities)
     body: Json = {
         "model": target.model,
@@ -62,13 +53,6 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
         "messages": messages,
     }
     return sent_request(body, request, target, offer, losses, stops_left)
-
-
-def _instructions(request: neutral.Request, offer: Offer, capabilities: Capabilities) -> tuple[str, ...]:
-    """What the upstream has no field for, in words."""
-    wanted = request.output_format
-    form = "" if wanted is None or capabilities.json_schema else format_instruction(wanted)
-    return offer.instruction, form
 
 
 def _json_object(request: neutral.Request, capabilities: Capabilities) -> Json:
@@ -218,19 +202,11 @@ class MessageEncoder:
 
     def _user(self, content: tuple[neutral.Block, ...]) -> list[Json]:
         """The results as messages of their own, then the rest, led by what the results could not hold."""
-        encoded: list[Json] = []
-        parts: list[Json] = []
-        for block in content:
-            if isinstance(block, neutral.ToolResult):
-                encoded.append(self._result(block, parts))
-        for block in content:
-            match block:
-                case neutral.Text(text) | neutral.Refusal(text):
-                    parts.append(_text_part(text))
-                case neutral.Image() | neutral.Document():
-                    parts.append(self._media(block))
-                case neutral.Compaction():
-                    parts.append(_text_part(summary_of(block)))
+        attached: list[Json] = []
+        encoded = [
+            self._result(block, attached) for block in content if isinstance(block, neutral.ToolResult)
+        ]
+        parts = attached + [part for block in content if (part := self._part(block)) is not None]
         if parts:
             encoded.append({"role": "user", "content": _content(parts)})
         return encoded
@@ -239,13 +215,12 @@ class MessageEncoder:
         """Chat takes only text in results: images and files go into `attached`, labelled."""
         texts: list[str] = []
         id = openai_call_id(result.call_id)
-        for part in result.content:
-            encoded = _text_part(part.text) if isinstance(part, neutral.Text) else self._media(part)
-            if encoded["type"] == "text":
-                texts.append(encoded["text"])
+        for part in filter(None, map(self._part, result.content)):
+            if part["type"] == "text":
+                texts.append(part["text"])
             else:
                 texts.append(MEDIA_BELOW)
-                attached += [_text_part(f"[attachment of the result of tool call {id}]"), encoded]
+                attached += [{"type": "text", "text": f"[attachment of the result of tool call {id}]"}, part]
         content = joined(texts)
         return {
             "role": "tool",
@@ -253,26 +228,8 @@ class MessageEncoder:
             "content": as_error(content) if result.is_error else content,
         }
 
-    def _media(self, media: neutral.Image | neutral.Document) -> Json:
-        return self._image(media) if isinstance(media, neutral.Image) else self._document(media)
-
-    def _image(self, image: neutral.Image) -> Json:
-        readable = readable_image(image, self.capabilities, self.losses)
-        if readable is None:
-            return _text_part(OMITTED_IMAGE)
-        source = {"url": url_of(readable)}
-        if image.detail:
-            source["detail"] = "high" if image.detail == "original" else image.detail
-        return {"type": "image_url", "image_url": source}
-
-    def _document(self, document: neutral.Document) -> Json:
-        if (words := document_text(document)) is not None:
-            return _text_part(words)
-        if document.url:
-            raise BadRequest(f"This upstream reads no documents by URL: {document.url}", "document")
-        require_files(document, self.capabilities)
-        file = {"filename": document.title or "document.pdf", "file_data": url_of(document)}
-        return {"type": "file", "file": file}
+    def _part(self, block: neutral.Block) -> Json | None:
+        return encode_part(block, FORMS, self.capabilities, self.losses)
 
     def _assistant(self, content: tuple[neutral.Block, ...]) -> list[Json]:
         calls = [self._call(block) for block in content if isinstance(block, neutral.ToolCall)]
@@ -321,8 +278,20 @@ def _opaque_members(signature: neutral.Signature | None, issuer: str) -> Json:
     return parsed_object(signature.payload)
 
 
-def _text_part(text: str) -> Json:
-    return {"type": "text", "text": text}
+def _image(image: neutral.Image) -> Json:
+    source = {"url": url_of(image)}
+    if image.detail:
+        source["detail"] = "high" if image.detail == "original" else image.detail
+    return {"type": "image_url", "image_url": source}
+
+
+def _file(document: neutral.Document) -> Json:
+    if document.url:
+        raise BadRequest(f"This upstream reads no documents by URL: {document.url}", "document")
+    return {"type": "file", "file": file_data(document)}
+
+
+FORMS = PartForms("text", _image, _file)
 
 
 def _content(parts: list[Json]) -> str | list[Json]:

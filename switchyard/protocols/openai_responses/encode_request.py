@@ -14,14 +14,10 @@ from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import SentRequest, Target
 from switchyard.protocols.content import (
     LOST_SEARCH,
-    OMITTED_IMAGE,
-    as_error,
-    document_text,
     fallback_turn,
     format_instruction,
     lost_thinking,
-    readable_image,
-    require_files,
+    parts_as_error,
     summary_in,
     summary_of,
     url_of,
@@ -31,6 +27,7 @@ from switchyard.protocols.fields import answer_limit, clamped_effort, encode_fie
 from switchyard.protocols.history import text_of, well_formed, without_billing_line, without_mid_system
 from switchyard.protocols.ids import openai_call_id
 from switchyard.protocols.neutral import Loss
+from switchyard.protocols.openai import PartForms, encode_part, file_data
 from switchyard.protocols.openai_responses.calls import FIXED, encode_call
 from switchyard.protocols.openai_responses.fields import FIELDS
 from switchyard.protocols.openai_responses.reasoning import restored_item
@@ -38,7 +35,7 @@ from switchyard.protocols.tools.calls import encode_arguments
 from switchyard.protocols.tools.choice import Offer, lost_options, offer_tools
 from switchyard.protocols.tools.names import wire_name
 from switchyard.protocols.tools.schema import Function, fits_strict
-from switchyard.protocols.wire import Json, entries, fields, parsed
+from switchyard.protocols.wire import Json, entries, fields, joined, parsed
 
 MIN_OUTPUT_TOKENS = 16
 SEARCH_OPTIONS = ("allowed_domains", "user_location", "search_context_size")
@@ -74,10 +71,8 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
 
 
 def _instructions(request: neutral.Request, offer: Offer, capabilities: Capabilities) -> str:
-    given = [*without_billing_line(request.system), offer.instruction]
-    if request.output_format is not None and not capabilities.json_schema:
-        given.append(format_instruction(request.output_format))
-    return "\n\n".join(filter(None, given))
+    form = format_instruction(request.output_format, has_field=capabilities.json_schema)
+    return joined((*without_billing_line(request.system), offer.instruction, form))
 
 
 def _settings(request: neutral.Request, offer: Offer, capabilities: Capabilities, losses: list[Loss]) -> Json:
@@ -314,7 +309,7 @@ class ItemEncoder:
         """A plain text where there is only text: not every server reads parts here."""
         parts = encode_parts(result.content, self.target.capabilities, self.losses)
         if result.is_error:
-            parts = as_error(parts, "input_text")
+            parts = parts_as_error(parts, "input_text")
         if all(part["type"] == "input_text" for part in parts):
             return "\n\n".join(part["text"] for part in parts)
         return parts
@@ -373,36 +368,17 @@ def encode_parts(
     blocks: Iterable[neutral.Block], capabilities: Capabilities, losses: list[Loss]
 ) -> list[Json]:
     """The parts of a user message or a tool output. Raises BadRequest for what the upstream cannot read."""
-    parts: list[Json] = []
-    for block in blocks:
-        match block:
-            case neutral.Text(words) | neutral.Refusal(words) if words:
-                parts.append(_text_part(words))
-            case neutral.Image():
-                parts.append(_image(block, capabilities, losses))
-            case neutral.Document():
-                parts.append(_document(block, capabilities))
-            case neutral.Compaction():
-                parts.append(_text_part(summary_of(block)))
-    return parts
+    parts = [encode_part(block, FORMS, capabilities, losses) for block in blocks]
+    return [part for part in parts if part is not None]
 
 
-def _text_part(words: str) -> Json:
-    return {"type": "input_text", "text": words}
+def _image(image: neutral.Image) -> Json:
+    return {"type": "input_image", "image_url": url_of(image), "detail": image.detail or "auto"}
 
 
-def _image(image: neutral.Image, capabilities: Capabilities, losses: list[Loss]) -> Json:
-    readable = readable_image(image, capabilities, losses)
-    if readable is None:
-        return _text_part(OMITTED_IMAGE)
-    return {"type": "input_image", "image_url": url_of(readable), "detail": image.detail or "auto"}
+def _file(document: neutral.Document) -> Json:
+    given = {"file_url": document.url} if document.url else file_data(document)
+    return {"type": "input_file", **given}
 
 
-def _document(document: neutral.Document, capabilities: Capabilities) -> Json:
-    if (words := document_text(document)) is not None:
-        return _text_part(words)
-    require_files(document, capabilities)
-    if document.url:
-        return {"type": "input_file", "file_url": document.url}
-    file = {"filename": document.title or "document.pdf", "file_data": url_of(document)}
-    return {"type": "input_file", **file}
+FORMS = PartForms("input_text", _image, _file)

@@ -21,7 +21,7 @@ from switchyard.protocols.anthropic_messages.signatures import is_carrier, opene
 from switchyard.protocols.anthropic_messages.vendor_tools import CLIENT_TOOLS, NOT_EXPRESSIBLE, VERSION
 from switchyard.protocols.anthropic_messages.wire import FABRICATED_SEARCH_ID
 from switchyard.protocols.codec import Target
-from switchyard.protocols.content import OMITTED_IMAGE, as_error, summary_turn
+from switchyard.protocols.content import OMITTED_IMAGE, as_error, parts_as_error, summary_turn
 from switchyard.protocols.effort import EFFORTS, budget_for, effort_for
 from switchyard.protocols.history import as_reminder, without_billing_line
 from switchyard.protocols.neutral import Effort, Thinking
@@ -358,7 +358,7 @@ def _mark_errors(body: Body, _target: Target) -> None:
         content = block.get("content") or ""
         if block.get("type") != "tool_result" or not block.get("is_error") or not _is_content(content):
             return block
-        expressed = as_error(content)
+        expressed = as_error(content) if isinstance(content, str) else parts_as_error(content)
         return block if expressed == content else {**block, "content": expressed}
 
     _rewrite_blocks(body, marked)
