@@ -50,8 +50,6 @@ class Document(MutableMapping[str, Any]):
         self._decoded: dict[str, Any] = {}
         self._set: dict[str, Any] = {}
         self._deleted: set[str] = set()
-        self.signs: frozenset[str] | None = None
-        """what was found by the one scan that looks for several signs; None before"""
 
     def mentions(self, *words: bytes) -> bool:
         """True if one of them occurs anywhere, spelled as JSON encoders do, without escapes for letters."""
@@ -60,14 +58,18 @@ class Document(MutableMapping[str, Any]):
                 return True
         return False
 
-    def mentions_within(self, name: str, *words: bytes) -> bool:
-        """The same of one member as it stands in the body."""
-        raw = bytes(self._raw(name) or b"")
-        return any(word in raw for word in words)
+    def raw(self, name: str) -> msgspec.Raw:
+        """The member as it stands in the body; ABSENT if there is none."""
+        raw = self._raw(name)
+        return ABSENT if raw is None else raw
 
     @property
     def history_is_decoded(self) -> bool:
         return any(name in self._decoded or name in self._set for name in HISTORY)
+
+    @property
+    def history_is_changed(self) -> bool:
+        return any(name in self._set or name in self._deleted for name in HISTORY)
 
     @property
     def is_changed(self) -> bool:

@@ -22,13 +22,12 @@ from switchyard.protocols.repair.rows import (
     Rename,
     RenameDeveloper,
     ReplaceParts,
-    Sign,
     Table,
     as_parts,
+    begins_with,
     drop,
     field,
     joined_content,
-    mentions,
     merged,
     objects,
     put,
@@ -42,6 +41,7 @@ from switchyard.protocols.wire import entries
 PROTOCOL_MAX_STOPS = 4
 FLAT_TOOLS = (b'"custom"', b'"input_schema"', b'"function","name"', b'"function", "name"')
 """How tools are declared in other protocols."""
+FOREIGN_PARTS = (b'"tool_use', b'"tool_result"', b'"image"')
 SYSTEM_ROLES = ("system", "developer")
 REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_details")
 
@@ -172,7 +172,7 @@ def _fill_reasoning(body: Body, _target: Target) -> None:
 # --- signs ----------------------------------------------------------------------
 
 
-class _Outline(msgspec.Struct, gc=False):
+class _Message(msgspec.Struct, gc=False):
     role: Any = None
     content: msgspec.Raw = ABSENT
     tool_calls: msgspec.Raw = ABSENT
@@ -180,28 +180,17 @@ class _Outline(msgspec.Struct, gc=False):
     reasoning_details: msgspec.Raw = ABSENT
 
 
-class _Outlines(msgspec.Struct):
-    messages: list[_Outline] = []
-
-
-_outlines = msgspec.json.Decoder(_Outlines).decode
+_messages_of = msgspec.json.Decoder(list[_Message]).decode
 NO_CALLS = (b"null", b"[]")
-SIGNS = ("image", "details", "late system", "developer", "no reasoning")
-IMAGE, DETAILS, LATE_SYSTEM, DEVELOPER, NO_REASONING = SIGNS
+SIGNS = ("image", "carrier", "late system", "developer", "no reasoning", "foreign part", "flat tool")
+IMAGE, CARRIER, LATE_SYSTEM, DEVELOPER, NO_REASONING, FOREIGN_PART, FLAT_TOOL = SIGNS
 
 
-def _scan(document: Document) -> frozenset[str]:
-    """All signs at once, without decoding the messages; all there are where they are no messages."""
-    if document.signs is None:
-        try:
-            document.signs = frozenset(_signs_in(_outlines(document.body).messages))
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            document.signs = frozenset(SIGNS)
-    return document.signs
-
-
-def _signs_in(messages: list[_Outline]) -> Iterator[str]:
-    for position, message in enumerate(messages):
+def _signs_in(document: Document) -> Iterator[str]:
+    tools = bytes(document.raw("tools"))
+    if any(word in tools for word in FLAT_TOOLS):
+        yield FLAT_TOOL
+    for position, message in enumerate(_messages_of(document.raw("messages") or b"[]")):
         if message.role == "assistant":
             if _has_calls(message) and not _has_reasoning(message):
                 yield NO_REASONING
@@ -209,36 +198,25 @@ def _signs_in(messages: list[_Outline]) -> Iterator[str]:
             yield DEVELOPER
         if position and message.role in SYSTEM_ROLES:
             yield LATE_SYSTEM
-        if message.reasoning_details is not ABSENT:
-            yield DETAILS
-        content = bytes(message.content)
-        if content.startswith(b"[") and b'"image_url"' in content:
-            yield IMAGE
+        if carrier.PREFIX.encode() in bytes(message.reasoning_details):
+            yield CARRIER
+        if begins_with(message.content, b"["):
+            yield from _signs_of(bytes(message.content))
 
 
-def _has_calls(message: _Outline) -> bool:
+def _signs_of(parts: bytes) -> Iterator[str]:
+    if b'"image_url"' in parts:
+        yield IMAGE
+    if any(word in parts for word in FOREIGN_PARTS):
+        yield FOREIGN_PART
+
+
+def _has_calls(message: _Message) -> bool:
     return message.tool_calls is not ABSENT and bytes(message.tool_calls) not in NO_CALLS
 
 
-def _has_reasoning(message: _Outline) -> bool:
-    reasoning = bytes(message.reasoning_content)
-    return reasoning.startswith(b'"') and reasoning != b'""'
-
-
-def _scanned_or_mentioned(sign: str, word: str) -> Sign:
-    """By the scan if another row needed it; a search costs less than a scan, and more than nothing."""
-    spelled = f'"{word}'.encode()
-    return lambda document: document.mentions(spelled) if document.signs is None else sign in document.signs
-
-
-def _has_late_system(document: Document) -> bool:
-    # the description of a schema stands before the client's own system message
-    return "messages" in document.changed or LATE_SYSTEM in _scan(document)
-
-
-def _lacks_reasoning(document: Document) -> bool:
-    """True if a call may stand there without its reasoning."""
-    return document.mentions(b'"tool_calls"') and NO_REASONING in _scan(document)
+def _has_reasoning(message: _Message) -> bool:
+    return begins_with(message.reasoning_content, b'"') and bytes(message.reasoning_content) != b'""'
 
 
 # --- thinking -------------------------------------------------------------------
@@ -266,18 +244,14 @@ def _own_messages(body: Body, _target: Target) -> None:
     put_list(body, "messages", old, [own for message in old for own in own_messages(message)])
 
 
-def _has_flat_tools(document: Document) -> bool:
-    return document.mentions_within("tools", *FLAT_TOOLS)
-
-
 def _own_tools(body: Body, _target: Target) -> None:
     rewrite(body, "tools", own_tool)
 
 
 CHAT = Table(
     (
-        Change(by=_own_messages, sign=mentions("tool_use", 'image"')),
-        Change(by=_own_tools, sign=_has_flat_tools),
+        Change(by=_own_messages, sign=FOREIGN_PART),
+        Change(by=_own_tools, sign=FLAT_TOOL),
         Change(by=_ask_for_usage),
         Cap(members=("max_tokens", "max_completion_tokens")),
         Rename(old="max_tokens", new="max_completion_tokens", looks_at=("max_tokens_field",)),
@@ -286,22 +260,23 @@ CHAT = Table(
         Change(by=_turn_thinking_off, looks_at=("thinking_switch",)),
         Clamp(member="reasoning_effort"),
         Change(by=_describe_schema, looks_at=("json_schema",)),
-        Change(by=_fold_system, looks_at=("mid_system",), sign=_has_late_system),
+        Change(by=_fold_system, looks_at=("mid_system",), sign=LATE_SYSTEM),
         Drop(members=("stream_options",), looks_at=("include_usage",)),
         Drop(members=("reasoning_effort",), looks_at=("reasoning_effort",), value="none"),
-        Change(by=_fill_reasoning, looks_at=("reasoning_history",), value="required", sign=_lacks_reasoning),
-        RenameDeveloper(history="messages", sign=_scanned_or_mentioned(DEVELOPER, "developer")),
+        Change(by=_fill_reasoning, looks_at=("reasoning_history",), value="required", sign=NO_REASONING),
+        RenameDeveloper(history="messages", sign=DEVELOPER),
         ReplaceParts(
             history="messages",
             type="image_url",
             by=lambda _: text_part(OMITTED_IMAGE),
             looks_at=("images",),
-            sign=_scanned_or_mentioned(IMAGE, "image_url"),
+            sign=IMAGE,
         ),
-        Change(by=_drop_foreign_reasoning, sign=_scanned_or_mentioned(DETAILS, carrier.PREFIX)),
+        Change(by=_drop_foreign_reasoning, sign=CARRIER),
         *REFUSED,
         Change(by=_ask_for_usage_of_stream, looks_at=("stream_only",)),
     ),
+    _signs_in,
     _turn_thinking_on,
     _strip_thinking,
 )

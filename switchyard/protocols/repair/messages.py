@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
+
 from switchyard.protocols import carrier
 from switchyard.protocols.anthropic_messages.mid_conversation import (
     changes_in,
@@ -25,7 +27,7 @@ from switchyard.protocols.content import OMITTED_IMAGE, as_error, parts_as_error
 from switchyard.protocols.effort import EFFORTS, budget_for, effort_for
 from switchyard.protocols.history import as_reminder, without_billing_line
 from switchyard.protocols.neutral import Effort, Thinking
-from switchyard.protocols.passthrough.peek import Document
+from switchyard.protocols.passthrough.peek import ABSENT, Document
 from switchyard.protocols.repair.refused import REFUSED, drop_thinking_edits
 from switchyard.protocols.repair.rows import (
     Body,
@@ -34,13 +36,14 @@ from switchyard.protocols.repair.rows import (
     Clamp,
     Drop,
     ReplaceParts,
+    Scalar,
     Table,
     as_parts,
+    begins_with,
     drop,
     field,
     has_fields,
     is_among,
-    mentions,
     merged,
     objects,
     put,
@@ -119,11 +122,6 @@ def _as_user(message: Any, is_answered: bool) -> Any:
     return {"role": "user", "content": [text_part(as_reminder(shown))]} if shown else None
 
 
-def _has_system_message(document: Document) -> bool:
-    """True if `"system"` stands anywhere else than as the name of the member."""
-    return document.body.count(b'"system"') > ("system" in document)
-
-
 def _raise_effort(body: Body, _target: Target) -> None:
     """The effort that the conversation sets last becomes that of the request."""
     old = entries(body.get("messages"))
@@ -139,10 +137,6 @@ def _without_effort(message: Any) -> Any:
     if field(message, "output_config") is None:
         return message
     return with_field(message, "output_config", None) if message.get("content") else None
-
-
-def _has_effort_in_messages(document: Document) -> bool:
-    return document.body.count(b'"output_config"') > ("output_config" in document)
 
 
 # --- compaction -----------------------------------------------------------------
@@ -229,16 +223,6 @@ def _without_made_citations(block: Json) -> Json:
     made = {"type": "web_search_result_location", "encrypted_index": ""}
     real = [citation for citation in citations if not has_fields(citation, **made)]
     return block if len(real) == len(citations) else with_field(block, "citations", real or None)
-
-
-EMPTY_SEAL = re.compile(rb'"encrypted_(?:content|index)"\s*:\s*""')
-
-
-def _has_made_searches(document: Document) -> bool:
-    if not document.mentions(b'"web_search'):
-        return False
-    is_named = document.mentions(b'"' + FABRICATED_SEARCH_ID.encode())
-    return is_named or EMPTY_SEAL.search(document.body) is not None
 
 
 # --- thinking -------------------------------------------------------------------
@@ -416,10 +400,6 @@ def _drop_marks(body: Body, left: int) -> None:
         drop(body, (MARK,))
 
 
-def _has_surplus_marks(document: Document) -> bool:
-    return document.body.count(b'"cache_control"') > MAX_CACHE_MARKS
-
-
 # --- the conversation -----------------------------------------------------------
 
 
@@ -469,34 +449,113 @@ def _blocks_of(message: Json) -> list[Json]:
     return objects(message.get("content"))
 
 
+# --- signs ----------------------------------------------------------------------
+
+
+class _Inner(msgspec.Struct, gc=False):
+    type: Scalar = None
+    cache_control: msgspec.Raw = ABSENT
+    content: msgspec.Raw = ABSENT
+
+
+class _Part(msgspec.Struct, gc=False):
+    type: Scalar = None
+    cache_control: msgspec.Raw = ABSENT
+    content: list[_Inner | Scalar] | _Inner | Scalar = None
+    is_error: msgspec.Raw = ABSENT
+    citations: msgspec.Raw = ABSENT
+    signature: msgspec.Raw = ABSENT
+    data: msgspec.Raw = ABSENT
+
+
+class _Message(msgspec.Struct, gc=False):
+    role: Scalar = None
+    content: list[_Part | Scalar] | Scalar = None
+    output_config: msgspec.Raw = ABSENT
+
+
+_messages_of = msgspec.json.Decoder(list[_Message]).decode
+_inner_of = msgspec.json.Decoder(list[_Inner | Scalar]).decode
+SIGNS = ("system", "effort", "carrier", "error", "search", "made search", "marks", "surplus marks")
+"""beside the types of all blocks"""
+SYSTEM, EFFORT, CARRIER, ERROR, SEARCH, MADE_SEARCH, MARKS, SURPLUS_MARKS = SIGNS
+CARRIED = f'"{carrier.PREFIX}'.encode()
+EMPTY_SEAL = re.compile(rb'"encrypted_(?:content|index)"\s*:\s*""')
+
+
+def _signs_in(document: Document) -> Iterator[str]:
+    messages = _messages_of(document.raw("messages") or b"[]")
+    parts = [part for message in messages for part in entries(message.content) if isinstance(part, _Part)]
+    inside = [one for part in parts for one in entries(part.content) if isinstance(one, _Inner)]
+    types = {part.type for part in parts}
+    yield from map(str, types | _types_of(inside))
+    if any(message.role == "system" for message in messages):
+        yield SYSTEM
+    if any(message.output_config is not ABSENT for message in messages):
+        yield EFFORT
+    if any(part.is_error is not ABSENT for part in parts):
+        yield ERROR
+    if any(begins_with(seal, CARRIED) for part in parts for seal in (part.signature, part.data)):
+        yield CARRIER
+    if not types.isdisjoint(SEARCH_BLOCKS):
+        yield SEARCH
+    if any(part.citations is not ABSENT or part.type in SEARCH_BLOCKS for part in parts):
+        yield from _made_search(document)
+    yield from _marks_in(document, [*parts, *inside])
+
+
+def _types_of(parts: list[_Inner]) -> set[Scalar]:
+    """With those inside of them."""
+    types = {part.type for part in parts}
+    for part in parts:
+        if begins_with(part.content, b"["):
+            types |= _types_of([one for one in _inner_of(part.content) if isinstance(one, _Inner)])
+    return types
+
+
+def _made_search(document: Document) -> Iterator[str]:
+    is_named = document.mentions(b'"' + FABRICATED_SEARCH_ID.encode())
+    if is_named or EMPTY_SEAL.search(document.body) is not None:
+        yield MADE_SEARCH
+
+
+def _marks_in(document: Document, parts: list[_Part | _Inner]) -> Iterator[str]:
+    marks = sum(part.cache_control is not ABSENT for part in parts) + (MARK in document)
+    marks += sum(bytes(document.raw(name)).count(b'"cache_control"') for name in ("tools", "system"))
+    if marks:
+        yield MARKS
+    if marks > MAX_CACHE_MARKS:
+        yield SURPLUS_MARKS
+
+
 MESSAGES = Table(
     (
         Change(by=_drop_billing_line, looks_at=("billing_line",)),
-        Change(by=_settle_reasoning, sign=mentions(carrier.PREFIX)),
-        Change(by=_drop_made_searches, sign=_has_made_searches),
-        Change(by=_drop_all_searches, looks_at=("hosted_web_search",), sign=mentions(*SEARCH_BLOCKS)),
-        Change(by=_expand_compaction, looks_at=("context_management",), sign=mentions('compaction"')),
+        Change(by=_settle_reasoning, sign=CARRIER),
+        Change(by=_drop_made_searches, sign=MADE_SEARCH),
+        Change(by=_drop_all_searches, looks_at=("hosted_web_search",), sign=SEARCH),
+        Change(by=_expand_compaction, looks_at=("context_management",), sign="compaction"),
         Change(
             by=_raise_effort,
             looks_at=("effort_in_messages", "mid_system", "reasoning_effort", "efforts"),
-            sign=_has_effort_in_messages,
+            sign=EFFORT,
         ),
-        Change(by=_fold_system, looks_at=("mid_system",), sign=_has_system_message),
+        Change(by=_fold_system, looks_at=("mid_system",), sign=SYSTEM),
         ReplaceParts(
             history="messages",
             type="image",
             by=lambda _: text_part(OMITTED_IMAGE),
             looks_at=("images",),
-            sign=mentions('image"'),
+            sign="image",
         ),
         ReplaceParts(
             history="messages",
             type="document",
             by=_document_as_text,
             looks_at=("files",),
-            sign=mentions('document"'),
+            sign="document",
         ),
-        Change(by=_mark_errors, looks_at=("error_results",), sign=mentions("is_error")),
+        Change(by=_mark_errors, looks_at=("error_results",), sign=ERROR),
         Change(by=_drop_hosted_tools, looks_at=("hosted_web_search",)),
         Change(by=_limit_answer, looks_at=CAP.looks_at),
         Change(by=_adapt_budget, looks_at=("thinking_budgets",)),
@@ -504,10 +563,11 @@ MESSAGES = Table(
         Clamp(member="output_config", inside="effort"),
         Drop(members=("top_k",), looks_at=("top_k",)),
         Drop(members=("context_management",), looks_at=("context_management",)),
-        Change(by=_limit_marks, sign=_has_surplus_marks),
-        Change(by=_drop_all_marks, looks_at=("cache_control",), sign=mentions(MARK)),
+        Change(by=_limit_marks, sign=SURPLUS_MARKS),
+        Change(by=_drop_all_marks, looks_at=("cache_control",), sign=MARKS),
         *REFUSED,
     ),
+    _signs_in,
     _turn_thinking_on,
     _strip_thinking,
 )

@@ -1,5 +1,6 @@
 """Repairs between two sides of OpenAI Responses."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ from switchyard.protocols.codec import Target
 from switchyard.protocols.content import OMITTED_IMAGE, SUMMARY_HEADING, summary_in
 from switchyard.protocols.openai import holds_ciphertext
 from switchyard.protocols.openai_responses.reasoning import is_own_item
-from switchyard.protocols.passthrough.peek import Document
+from switchyard.protocols.passthrough.peek import ABSENT, Document
 from switchyard.protocols.repair.refused import REFUSED
 from switchyard.protocols.repair.rows import (
     Body,
@@ -20,10 +21,10 @@ from switchyard.protocols.repair.rows import (
     RenameDeveloper,
     ReplaceParts,
     Table,
+    begins_with,
     drop,
     field,
     is_among,
-    mentions,
     put,
     put_list,
     rewrite,
@@ -97,29 +98,6 @@ def _is_foreign_id(type_: object, id: object) -> bool:
     return prefix is not None and isinstance(id, str) and not id.startswith(prefix)
 
 
-class _Outline(msgspec.Struct, gc=False):
-    type: Any = "message"
-    id: Any = None
-
-
-class _Outlines(msgspec.Struct):
-    input: list[_Outline] = []
-
-
-_outlines = msgspec.json.Decoder(_Outlines).decode
-
-
-def _may_have_foreign_ids(document: Document) -> bool:
-    """Without decoding the items."""
-    if not document.mentions(b'"id"'):
-        return False
-    try:
-        items = _outlines(document.body).input
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return True
-    return any(_is_foreign_id(item.type, item.id) for item in items)
-
-
 def _drop_reasoning(body: Body, _target: Target) -> None:
     drop(body, ("reasoning",))
     include = entries(body.get("include"))
@@ -162,18 +140,49 @@ def _without_id(item: Any) -> Any:
     return {name: value for name, value in item.items() if name != "id"}
 
 
+class _Item(msgspec.Struct, gc=False):
+    type: Any = "message"
+    id: Any = None
+    role: Any = None
+    encrypted_content: msgspec.Raw = ABSENT
+    content: msgspec.Raw = ABSENT
+    output: msgspec.Raw = ABSENT
+
+
+_items_of = msgspec.json.Decoder(list[_Item] | str).decode
+CARRIED = f'"{carrier.PREFIX}'.encode()
+SIGNS = ("carrier", "agent", "developer", "image", "foreign id")
+CARRIER, AGENT, DEVELOPER, IMAGE, FOREIGN_ID = SIGNS
+
+
+def _signs_in(document: Document) -> Iterator[str]:
+    for item in entries(_items_of(document.raw("input") or b"[]")):
+        if begins_with(item.encrypted_content, CARRIED):
+            yield CARRIER
+        if item.type == "agent_message":
+            yield AGENT
+        if item.role == "developer":
+            yield DEVELOPER
+        if _is_foreign_id(item.type, item.id):
+            yield FOREIGN_ID
+        if any(
+            begins_with(raw, b"[") and b'"input_image"' in bytes(raw) for raw in (item.content, item.output)
+        ):
+            yield IMAGE
+
+
 RESPONSES = Table(
     (
-        Change(by=_restore_reasoning, sign=mentions(carrier.PREFIX)),
-        Change(by=_address_agents, sign=mentions("agent_message")),
-        RenameDeveloper(history="input", sign=mentions("developer")),
+        Change(by=_restore_reasoning, sign=CARRIER),
+        Change(by=_address_agents, sign=AGENT),
+        RenameDeveloper(history="input", sign=DEVELOPER),
         ReplaceParts(
             history="input",
             type="input_image",
             places=("content", "output"),
             by=lambda _: text_part(OMITTED_IMAGE, "input_text"),
             looks_at=("images",),
-            sign=mentions("input_image"),
+            sign=IMAGE,
         ),
         Cap(members=("max_output_tokens",)),
         Change(by=_drop_reasoning, looks_at=("reasoning_effort",), value="none"),
@@ -182,8 +191,9 @@ RESPONSES = Table(
         Drop(members=OPENAI_FIELDS, looks_at=("openai_extras",)),
         Drop(members=("prompt_cache_key",), looks_at=("prompt_cache_key",)),
         *REFUSED,
-        Change(by=_drop_foreign_ids, sign=_may_have_foreign_ids),
+        Change(by=_drop_foreign_ids, sign=FOREIGN_ID),
     ),
+    _signs_in,
     _turn_thinking_on,
     _strip_thinking,
 )

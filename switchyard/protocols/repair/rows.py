@@ -1,7 +1,8 @@
 """The kinds of rows that the tables of repairs are made of, and how a table is applied.
 
 A row reads and sets members of the body and never changes a value in place. It knows which capabilities it looks at,
-and by which sign a conversation that it may change is recognized: what it cannot change is not even decoded.
+and by which sign a conversation that it may change is recognized: what it cannot change is not even decoded. One look
+at the conversation, without its texts, finds all signs.
 """
 
 from collections.abc import Callable, Iterable, MutableMapping
@@ -14,24 +15,24 @@ import msgspec
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import DEFAULT_CAPABILITIES, Target
 from switchyard.protocols.effort import EFFORTS, clamped
-from switchyard.protocols.passthrough.peek import Document
-from switchyard.protocols.wire import Json, entries
+from switchyard.protocols.passthrough.peek import ABSENT, Document
+from switchyard.protocols.wire import UNREADABLE, Json, entries, repaired
 
 Body = MutableMapping[str, Any]
-Sign = Callable[[Document], bool]
+Scalar = str | int | float | bool | None
+"""what may stand in place of an object"""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """`looks_at`: capabilities; a row applies where one of them differs from its default, without any everywhere.
 
     `value`: applies only where the one capability has this value.
-    `sign`: of rows that read the conversation; False if this body holds nothing for them to change, not even after
-    the rows before them.
+    `sign`: of rows that read the conversation; without it, it holds nothing for them to change.
     """
 
     looks_at: tuple[str, ...] = ()
     value: object = None
-    sign: Sign | None = None
+    sign: str | None = None
 
     def applies(self, capabilities: Capabilities) -> bool:
         values = [
@@ -48,18 +49,36 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 class Table(msgspec.Struct, frozen=True, eq=False):
     """The rows of one protocol in the order in which they are applied, and how it turns thinking on and strips it.
 
-    `strip_thinking` drops the thinking that is signed so, with None all of it.
+    `signs_in` finds the signs; it may raise what msgspec raises. `strip_thinking` drops the thinking that is signed so,
+    with None all of it.
     """
 
     rows: tuple[Row, ...]
+    signs_in: Callable[[Document], Iterable[str]]
     turn_thinking_on: Callable[[Body], None]
     strip_thinking: Callable[[Body, frozenset[str] | None], None]
 
     def repair(self, document: Document, target: Target) -> None:
         """Change what this upstream does not take."""
+        signs: frozenset[str] | None = None
         for row in _applying(self, target.capabilities):
-            if row.sign is None or row.sign(document):
+            if row.sign is not None and signs is None:
+                signs = self._signs(document)
+            # a conversation that was changed is decoded already
+            if row.sign is None or signs is None or row.sign in signs or document.history_is_changed:
                 row.change(document, target)
+
+    def _signs(self, document: Document) -> frozenset[str] | None:
+        """None where the conversation has no usual form: then anything may be in it."""
+        try:
+            return frozenset(self.signs_in(document))
+        except UNREADABLE:
+            pass
+        try:
+            # broken characters are no reason to decode more of it
+            return frozenset(self.signs_in(Document(repaired(document.body))))
+        except UNREADABLE:
+            return None
 
 
 @lru_cache(maxsize=1024)
@@ -67,10 +86,9 @@ def _applying(table: Table, capabilities: Capabilities) -> tuple[Row, ...]:
     return tuple(row for row in table.rows if row.applies(capabilities))
 
 
-def mentions(*words: str) -> Sign:
-    """The sign of conversations in which one of the words stands in quotes, or begins what stands there."""
-    spelled = [f'"{word}'.encode() for word in words]
-    return lambda document: document.mentions(*spelled)
+def begins_with(raw: msgspec.Raw, *beginnings: bytes) -> bool:
+    """How a value begins, as it stands in the body."""
+    return raw is not ABSENT and bytes(memoryview(raw)[:16]).startswith(beginnings)
 
 
 # --- kinds of rows --------------------------------------------------------------
