@@ -13,153 +13,90 @@ import msgspec
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.names import ProtocolName
 
-LOCAL_RESPONSES: dict[str, Any] = {
-    "responses_items": False,
-    "custom_tools": False,
-    "hosted_web_search": False,
-}
-LOCAL_MESSAGES: dict[str, Any] = {
-    "billing_line": False,
-    "mid_system": False,
-    "context_management": False,
-    "cache_control": False,
-    "signed_thinking": False,
-    "reasoning_effort": "budget",
-    "hosted_web_search": False,
-    "files": False,
-}
-LOCAL_CHAT: dict[str, Any] = {
-    "developer_role": False,
-    "files": False,
-    "openai_extras": False,
-    "prompt_cache_key": False,
-    "hosted_web_search": False,
-}
-LOCAL: dict[ProtocolName, dict[str, Any]] = {
-    "messages": LOCAL_MESSAGES,
-    "chat": LOCAL_CHAT,
-    "responses": LOCAL_RESPONSES,
-}
-COMPATIBLE_CHAT: dict[str, Any] = {
-    "developer_role": False,
-    "hosted_web_search": False,
-    "openai_extras": False,
-    "prompt_cache_key": False,
-}
+Flags = dict[str, Any]
 
-ROWS: dict[str, dict[ProtocolName, dict[str, Any]]] = {
-    "anthropic": {"messages": {"reasoning_effort": "adaptive"}},
+LOCAL_RESPONSES: Flags = dict(responses_items=False, custom_tools=False, hosted_web_search=False)
+COMPATIBLE_MESSAGES: Flags = dict(
+    billing_line=False,
+    mid_system=False,
+    context_management=False,
+    signed_thinking=False,
+    reasoning_effort="budget",
+    hosted_web_search=False,
+    files=False,
+)
+LOCAL_MESSAGES: Flags = COMPATIBLE_MESSAGES | dict(cache_control=False)
+COMPATIBLE_CHAT: Flags = dict(
+    developer_role=False, hosted_web_search=False, openai_extras=False, prompt_cache_key=False
+)
+LOCAL_CHAT: Flags = COMPATIBLE_CHAT | dict(files=False)
+REASONS_BY_TEMPLATE: Flags = dict(
+    mid_system=False, reasoning_effort="template", reasoning_history="reasoning_content", max_stops=64
+)
+OLDER: Flags = dict(
+    max_tokens_field="max_tokens",
+    mid_system=False,
+    reasoning_effort="none",
+    forced_tool_choice=False,
+    parallel_tool_calls=False,
+)
+
+
+def _local(chat: Flags, messages: Flags | None = None) -> dict[ProtocolName, Flags]:
+    """A server that people run on machines of their own."""
+    return {
+        "messages": LOCAL_MESSAGES | (messages or {}),
+        "chat": LOCAL_CHAT | chat,
+        "responses": LOCAL_RESPONSES,
+    }
+
+
+ROWS: dict[str, dict[ProtocolName, Flags]] = {
+    "anthropic": {"messages": dict(reasoning_effort="adaptive")},
     "openai": {
-        "chat": {"custom_tools": True, "top_k": False, "max_tokens_field": "max_completion_tokens"},
-        "responses": {"custom_tools": True, "top_k": False, "compaction": True},
+        "chat": dict(custom_tools=True, top_k=False, max_tokens_field="max_completion_tokens"),
+        "responses": dict(custom_tools=True, top_k=False, compaction=True),
     },
     "azure": {
-        "chat": {"top_k": False, "max_tokens_field": "max_completion_tokens"},
-        "responses": {"custom_tools": True, "top_k": False, "compaction": True},
+        "chat": dict(top_k=False, max_tokens_field="max_completion_tokens"),
+        "responses": dict(custom_tools=True, top_k=False, compaction=True),
     },
-    "vllm": {
-        **LOCAL,
-        "chat": {
-            **LOCAL_CHAT,
-            "continues_answer": True,
-            "mid_system": False,
-            "reasoning_effort": "template",
-            "reasoning_history": "reasoning_content",
-            "max_stops": 64,
-        },
-    },
-    "llama.cpp": {
-        **LOCAL,
-        "chat": {
-            **LOCAL_CHAT,
-            "mid_system": False,
-            "reasoning_effort": "template",
-            "reasoning_history": "reasoning_content",
-            "max_stops": 64,
-        },
-    },
-    "ollama": {
-        **LOCAL,
-        "chat": {
-            **LOCAL_CHAT,
-            "max_tokens_field": "max_tokens",
-            "image_urls": False,
-            "forced_tool_choice": False,
-            "top_k": False,
-            "max_stops": 64,
-        },
-        "messages": {
-            **LOCAL_MESSAGES,
-            "image_urls": False,
-            "forced_tool_choice": False,
-            "error_results": False,
-        },
-    },
-    "lmstudio": {
-        **LOCAL,
-        "chat": {
-            **LOCAL_CHAT,
-            "max_tokens_field": "max_tokens",
-            "image_urls": False,
-            "mid_system": False,
-            "max_stops": 64,
-        },
-    },
-    "sglang": {
-        **LOCAL,
-        "chat": {
-            **LOCAL_CHAT,
-            "mid_system": False,
-            "reasoning_effort": "template",
-            "reasoning_history": "reasoning_content",
-            "max_stops": 64,
-        },
-    },
-    "tgi": {
-        **LOCAL,
-        "chat": {
-            **LOCAL_CHAT,
-            "max_tokens_field": "max_tokens",
-            "mid_system": False,
-            "reasoning_effort": "none",
-            "forced_tool_choice": False,
-            "parallel_tool_calls": False,
-            "top_k": False,
-        },
-    },
-    "fastchat": {
-        **LOCAL,
-        "chat": {
-            **LOCAL_CHAT,
-            "max_tokens_field": "max_tokens",
-            "mid_system": False,
-            "content_parts": False,
-            "tools": False,
-            "forced_tool_choice": False,
-            "parallel_tool_calls": False,
-            "include_usage": False,
-            "json_schema": False,
-            "reasoning_effort": "none",
-            "max_stops": 64,
-        },
-    },
+    "vllm": _local(REASONS_BY_TEMPLATE | dict(continues_answer=True)),
+    "llama.cpp": _local(REASONS_BY_TEMPLATE),
+    "ollama": _local(
+        dict(
+            max_tokens_field="max_tokens",
+            image_urls=False,
+            forced_tool_choice=False,
+            top_k=False,
+            max_stops=64,
+        ),
+        messages=dict(image_urls=False, forced_tool_choice=False, error_results=False),
+    ),
+    "lmstudio": _local(dict(max_tokens_field="max_tokens", image_urls=False, mid_system=False, max_stops=64)),
+    "sglang": _local(REASONS_BY_TEMPLATE),
+    "tgi": _local(OLDER | dict(top_k=False)),
+    "fastchat": _local(
+        OLDER | dict(content_parts=False, tools=False, include_usage=False, json_schema=False, max_stops=64)
+    ),
     "deepseek": {
-        "chat": {
-            **COMPATIBLE_CHAT,
-            "max_tokens_field": "max_tokens",
-            "images": False,
-            "files": False,
-            "json_schema": False,
-            "reasoning_history": "required",
-            "efforts": ("high", "max"),
-            "thinking_switch": True,
-            "top_k": False,
-            "max_stops": 16,
-        },
-        "messages": {**LOCAL_MESSAGES, "images": False},
+        "chat": COMPATIBLE_CHAT
+        | dict(
+            max_tokens_field="max_tokens",
+            images=False,
+            files=False,
+            json_schema=False,
+            reasoning_history="required",
+            efforts=("high", "max"),
+            thinking_switch=True,
+            top_k=False,
+            max_stops=16,
+        ),
+        # marks for caching are ignored, https://api-docs.deepseek.com/guides/anthropic_api
+        "messages": COMPATIBLE_MESSAGES | dict(images=False),
     },
 }
-UNKNOWN: dict[ProtocolName, dict[str, Any]] = {"chat": COMPATIBLE_CHAT}
+UNKNOWN: dict[ProtocolName, Flags] = {"chat": COMPATIBLE_CHAT}
 """Resellers: mostly the vendors' own behaviour; Chat relays stand before every kind of model."""
 
 KNOWN_HOSTS: tuple[tuple[str, str], ...] = (
@@ -202,13 +139,10 @@ def has_private_address(base_url: str) -> bool:
         return host == "localhost" or host.endswith((".localhost", ".local"))
 
 
-def capabilities_of(
-    kind: str, base_url: str, protocol: ProtocolName, *overrides: dict[str, Any]
-) -> Capabilities:
+def capabilities_of(kind: str, base_url: str, protocol: ProtocolName, *overrides: Flags) -> Capabilities:
     """The record of one upstream: its kind's row, then the overrides, the later the stronger."""
     known = server_kind(kind, base_url)
     row = ROWS[known].get(protocol, {}) if known in ROWS else UNKNOWN.get(protocol, {})
-    merged = dict(row)
     for override in overrides:
-        merged.update(override)
-    return msgspec.convert(merged, Capabilities)
+        row = row | override
+    return msgspec.convert(row, Capabilities)

@@ -144,6 +144,16 @@ def test_no_official_host_makes_an_ordinary_conversation_be_decoded(
     assert not document.history_is_decoded
 
 
+@pytest.mark.parametrize("url", ["https://api.anthropic.com", "https://api.deepseek.com/anthropic"])
+def test_a_conversation_with_marks_for_caching_is_not_decoded_for_an_official_host(url: str) -> None:
+    marked = {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}
+    turns = [{"role": "user", "content": [marked]}, {"role": "assistant", "content": [marked]}]
+    document = Document(json.dumps({"model": "m", "system": [marked], "messages": turns}).encode())
+    known = Target("m", "issuer", capabilities_of("auto", url, "messages"))
+    assert repaired(TABLES["messages"], document, known) == (document.body, ())
+    assert not document.history_is_decoded
+
+
 def test_what_a_repair_does_not_set_stays_byte_for_byte() -> None:
     body = b'{"model":"m", "max_tokens": 9, "messages" : [ {"n":1.0} ], "x":"\\u0061"}'
     sent, _ = repaired(TABLES["messages"], Document(body), target(max_output_tokens=5))
