@@ -58,6 +58,11 @@ class Document(MutableMapping[str, Any]):
                 return True
         return False
 
+    def mentions_within(self, name: str, *words: bytes) -> bool:
+        """The same of one member as it stands in the body."""
+        raw = bytes(self._raw(name) or b"")
+        return any(word in raw for word in words)
+
     def raw(self, name: str) -> msgspec.Raw:
         """The member as it stands in the body; ABSENT if there is none."""
         raw = self._raw(name)

@@ -1,11 +1,9 @@
 """The fields that a refusal names, to be left out: exactly those, and nothing around them."""
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
 
 from switchyard.protocols.capabilities import Capabilities
-from switchyard.protocols.refusals.rows import GAP, UNKNOWN, adds
+from switchyard.protocols.refusals.rows import GAP, UNKNOWN, Learned, adds
 from switchyard.protocols.refusals.sentences import Sentence, path_of
 
 INDISPENSABLE = frozenset(
@@ -24,6 +22,9 @@ HINTS = frozenset(
     """.split()
 )
 """Fields without which the answer is nearly the same: they are left out even if only their value is refused."""
+NO_NAMES = frozenset(
+    "expected one of supplied provided supported for this with is in at by the value values and not".split()
+)
 PATH = r"[a-z_$][\w$]{0,60}(?:\.[\w$*-]{1,60}|\[\w{0,60}\]){0,12}"
 NOUN = (
     r"(?:param(?:eter)?s?|arguments?|fields?|keys?|propert(?:y|ies)|keyword arguments?|options?|names?|inputs?"
@@ -43,9 +44,7 @@ SUBJECT = re.compile(
 )
 
 
-def dropped(
-    found: re.Match[str], sentence: Sentence, known: Capabilities
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def dropped(found: re.Match[str], sentence: Sentence, known: Capabilities) -> Learned:
     """The refused paths, and nothing around them."""
     paths = [sentence.path] if sentence.path else [path_of(name) for name in _named(sentence.words)]
     dropped = tuple(_anywhere(".".join(path)) for path in paths if path and _is_dispensable(path))
@@ -69,9 +68,7 @@ def _listed(words: str) -> list[str]:
     return re.findall(rf"'({PATH})'", text) or re.findall(rf"(?<![\w.])({PATH})(?![\w.])", text)
 
 
-def several(
-    found: re.Match[str], sentence: Sentence, known: Capabilities
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def several(found: re.Match[str], sentence: Sentence, known: Capabilities) -> Learned:
     """Several fields at once: to drop them one by one takes too many requests."""
     if len(_listed(sentence.words)) > 1:
         yield from dropped(found, sentence, known)
@@ -81,31 +78,7 @@ def _is_dispensable(path: tuple[str, ...]) -> bool:
     last = path[-1]
     if last in INDISPENSABLE and not (last == "name" and path[:1] == ("messages",)):
         return False
-    return last not in STOP_WORDS and not (path[0] == "tools" and len(path) == 2)
-
-
-STOP_WORDS = frozenset(
-    {
-        "expected",
-        "one",
-        "of",
-        "supplied",
-        "provided",
-        "supported",
-        "for",
-        "this",
-        "with",
-        "is",
-        "in",
-        "at",
-        "by",
-        "the",
-        "value",
-        "values",
-        "and",
-        "not",
-    }
-)
+    return last not in NO_NAMES and not (path[0] == "tools" and len(path) == 2)
 
 
 def _anywhere(path: str) -> str:

@@ -48,7 +48,9 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 # --- kinds of rows --------------------------------------------------------------
 
-Learn = Callable[[re.Match[str], Sentence, Capabilities], Iterator[tuple[str, Mapping[str, Any]]]]
+Learned = Iterator[tuple[str, Mapping[str, Any]]]
+"""why a change may help, and the capabilities that make it"""
+Learn = Callable[[re.Match[str], Sentence, Capabilities], Learned]
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -67,11 +69,11 @@ class Row(msgspec.Struct, frozen=True):
                 yield LearnedLimit(why, capabilities)
 
     def _find(self, sentence: Sentence) -> re.Match[str] | None:
-        if self.path is not None and sentence.path:
-            if not self.path.fullmatch(".".join(sentence.path)):
-                return None
-            return self.why.search(sentence.words) if self.why is not None else None
-        return self.words.search(sentence.words)
+        if self.path is None or not sentence.path:
+            return self.words.search(sentence.words)
+        if self.why is None or not self.path.fullmatch(".".join(sentence.path)):
+            return None
+        return self.why.search(sentence.words)
 
 
 class ForeignThinking(Row, frozen=True):
@@ -89,28 +91,17 @@ def sets(**capabilities: Any) -> Learn:
 
 def one_of(*alternatives: Mapping[str, Any]) -> Learn:
     """Learns the first of these that helps."""
-
-    def learn(
-        found: re.Match[str], sentence: Sentence, known: Capabilities
-    ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        for capabilities in alternatives:
-            yield f"it does not take {', '.join(capabilities)}", capabilities
-
-    return learn
+    learned = [(f"it does not take {', '.join(one)}", one) for one in alternatives]
+    return lambda found, sentence, known: iter(learned)
 
 
 def pairs(*pairs: str, **otherwise: Any) -> Learn:
     """Learns that the first of two is left out; if that does not help, the other way round; then the rest."""
 
-    def learn(
-        found: re.Match[str], sentence: Sentence, known: Capabilities
-    ) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    def learn(found: re.Match[str], sentence: Sentence, known: Capabilities) -> Learned:
         for pair in pairs:
             if pair not in known.refused_together:
-                yield (
-                    f"it does not take {pair} together",
-                    {"refused_together": (*known.refused_together, pair)},
-                )
+                yield f"it does not take {pair} together", adds("refused_together", (pair,), known)
         if otherwise:
             yield f"it does not take {', '.join(otherwise)}", otherwise
 
@@ -121,10 +112,11 @@ def adds(capability: str, names: tuple[str, ...], known: Capabilities) -> Mappin
     return {capability: tuple(dict.fromkeys((*getattr(known, capability), *names)))}
 
 
-def at(path: str, why: str, learn: Learn, also: str = "") -> Row:
-    """About the field at the `path`; `also`: other words for it."""
+def at(path: str, why: str, learn: Learn, also: str = "", words: str = "") -> Row:
+    """About the field at the `path`. Where no path is known: the reason near its name, or what is `also` said for it;
+    or only these `words`."""
     subject = whole_name(path) + (f"|{also}" if also else "")
-    return Row(learn, compiled(near(subject, why)), compiled(path), compiled(why))
+    return Row(learn, compiled(words or near(subject, why)), compiled(path), compiled(why))
 
 
 def says(words: str, learn: Learn) -> Row:

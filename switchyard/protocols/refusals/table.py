@@ -38,6 +38,7 @@ SAMPLING = whole_name("temperature|top_p|top_k")
 JSON_FORM = (
     r"response_format|json_schema|json schema|json mode|structured outputs?|response mime type|json_object"
 )
+NEVER = "(?!)"
 IMAGES = r"(?:image|vision|multimodal)[\w]*(?: ?(?:input|content|url|part|type)s?)?"
 
 ROWS: tuple[Row, ...] = (
@@ -103,14 +104,12 @@ ROWS: tuple[Row, ...] = (
         r"|not support non-?stream|非流式|仅支持流式|只支持流式",
         sets(stream_only=True),
     ),
-    Row(
+    at(
+        "stream",
+        UNKNOWN,
         sets(streams=False),
-        compiled(
-            r"(?:streaming|'?stream(?:ed responses|s| mode)?'?) (?:is |are )?(?:not supported|unsupported)"
-            r"|(?:not support|n't support|unsupported(?: param(?:eter)?)?:?) (?:the )?(?:streaming|'stream')"
-        ),
-        compiled("stream"),
-        compiled(UNKNOWN),
+        words=r"(?:streaming|'?stream(?:ed responses|s| mode)?'?) (?:is |are )?(?:not supported|unsupported)"
+        r"|(?:not support|n't support|unsupported(?: param(?:eter)?)?:?) (?:the )?(?:streaming|'stream')",
     ),
     # the conversation
     at(
@@ -207,14 +206,12 @@ ROWS: tuple[Row, ...] = (
         sets(responses_items=False, custom_tools=False),
     ),
     # thinking
-    Row(
+    at(
+        r"reasoning_effort|reasoning\.effort|output_config\.effort|reasoning|effort|think",
+        ALLOWED.pattern,
         efforts,
-        compiled(
-            rf"(?:{whole_name('reasoning_effort|reasoning.effort|effort')}|effort|think value"
-            rf"|推理强度).{{0,300}}?(?:{ALLOWED.pattern})"
-        ),
-        compiled(r"reasoning_effort|reasoning\.effort|output_config\.effort|reasoning|effort|think"),
-        ALLOWED,
+        words=rf"(?:{whole_name('reasoning_effort|reasoning.effort|effort')}|effort|think value"
+        rf"|推理强度).{{0,300}}?(?:{ALLOWED.pattern})",
     ),
     says(r"use .{0,3}thinking\.type\.adaptive", sets(reasoning_effort="adaptive", thinking_budgets=False)),
     at(
@@ -233,11 +230,11 @@ ROWS: tuple[Row, ...] = (
         r"unknown variant 'adaptive'|input tag 'adaptive'|thinking\.type.{0,60}'?adaptive'?",
         sets(reasoning_effort="budget"),
     ),
-    Row(
+    at(
+        r"reasoning_effort|reasoning\.effort|reasoning|thinking|think|thinking\.type",
+        UNKNOWN,
         sets(reasoning_effort="none"),
-        compiled(near(rf"{whole_name('reasoning_effort|reasoning.effort')}|{THINKING}", UNKNOWN)),
-        compiled(r"reasoning_effort|reasoning\.effort|reasoning|thinking|think|thinking\.type"),
-        compiled(UNKNOWN),
+        words=near(rf"{whole_name('reasoning_effort|reasoning.effort')}|{THINKING}", UNKNOWN),
     ),
     says(
         r"reasoning_content.{0,40}(?:missing|must|required)|missing.{0,10}'?reasoning_content",
@@ -245,11 +242,11 @@ ROWS: tuple[Row, ...] = (
     ),
     # other fields
     at(r"stream_options(?:\.include_usage)?", UNKNOWN + "|only|invalid", sets(include_usage=False)),
-    Row(
+    at(
+        "stop",
+        UNKNOWN,
         sets(stop=False),
-        compiled(near("'stop'|stop sequences", UNKNOWN) + r"|param(?:eter)?:? stop\b"),
-        compiled("stop"),
-        compiled(UNKNOWN),
+        words=near("'stop'|stop sequences", UNKNOWN) + r"|param(?:eter)?:? stop\b",
     ),
     at("top_k", UNKNOWN, sets(top_k=False)),
     at("context_management", UNKNOWN, sets(context_management=False)),
@@ -260,13 +257,13 @@ ROWS: tuple[Row, ...] = (
         sets(store=False),
     ),
     # numbers
-    Row(bounds, compiled(NUMBER_FIELD.pattern), NUMERIC, compiled(".")),
+    at(NUMERIC.pattern, ".", bounds, words=NUMBER_FIELD.pattern),
     # whatever else
-    Row(dropped, compiled(rf"{UNKNOWN}|非法|forbidden"), compiled(".+"), compiled(rf"{UNKNOWN}|forbidden")),
-    Row(
+    at(".+", rf"{UNKNOWN}|forbidden", dropped, words=rf"{UNKNOWN}|非法|forbidden"),
+    at(
+        rf"(?:.*\.)?(?:{'|'.join(sorted(HINTS))})",
+        r"invalid|too long|must|should|expected|at most|not valid",
         dropped,
-        compiled(r"(?!)"),
-        compiled(rf"(?:.*\.)?(?:{'|'.join(sorted(HINTS))})"),
-        compiled(r"invalid|too long|must|should|expected|at most|not valid"),
+        words=NEVER,
     ),
 )

@@ -1,18 +1,14 @@
 """What a refusal says of values: which are allowed, and between which bounds."""
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
 
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.effort import EFFORTS
-from switchyard.protocols.refusals.rows import NUMBER, adds, whole_name
+from switchyard.protocols.refusals.rows import NUMBER, Learned, adds, whole_name
 from switchyard.protocols.refusals.sentences import Sentence
 
 
-def efforts(
-    found: re.Match[str], sentence: Sentence, known: Capabilities
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def efforts(found: re.Match[str], sentence: Sentence, known: Capabilities) -> Learned:
     """The values that are allowed."""
     listed = ALLOWED.search(sentence.words)
     words = re.findall(r"[a-z]+", listed[1]) if listed is not None else []
@@ -29,20 +25,17 @@ ALLOWED = re.compile(
 )
 
 
-def schema_forms(
-    found: re.Match[str], sentence: Sentence, known: Capabilities
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def schema_forms(found: re.Match[str], sentence: Sentence, known: Capabilities) -> Learned:
     """The form of a whole answer, or only that it may be an object."""
     takes_object = re.search(r"json_object", sentence.words) is not None
     more = {"json_object": True} if takes_object and not known.json_object else {}
     yield "it does not take json_schema", {"json_schema": False, **more}
 
 
-def bounds(
-    found: re.Match[str], sentence: Sentence, known: Capabilities
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def bounds(found: re.Match[str], sentence: Sentence, known: Capabilities) -> Learned:
     """The lowest and the highest value."""
-    name = ".".join(sentence.path) if sentence.path else (_first_number_field(sentence.words) or "")
+    named = NUMBER_FIELD.search(sentence.words)
+    name = ".".join(sentence.path) or (named[0] if named is not None else "")
     name = name.replace("thinking.enabled.", "thinking.")
     least, most = _limits_of(sentence.words)
     if name == "temperature" and most is not None and least in (None, 0):
@@ -73,18 +66,9 @@ LEAST = re.compile(
 )
 RANGE = re.compile(
     r"(?:between|range(?: of| is)?:?(?: [a-z_]+)?(?: is| should be| must be)?|within|in|from|范围(?:是|为|："
-    r"|:)?|介于)\s*([\[(（]?)\s*"
-    + NUMBER
-    + r"\s*(?:,|，|and|to|-|~|\.\.|和|到)\s*"
-    + NUMBER
-    + r"\s*([\])）]?)"
+    rf"|:)?|介于)\s*([\[(（]?)\s*{NUMBER}\s*(?:,|，|and|to|-|~|\.\.|和|到)\s*{NUMBER}\s*([\])）]?)"
 )
 EXCLUSIVE = frozenset({"less than", "<", "greater than", "more than", ">", "小于", "大于"})
-
-
-def _first_number_field(words: str) -> str | None:
-    found = NUMBER_FIELD.search(words)
-    return found[0] if found is not None else None
 
 
 def _limits_of(words: str) -> tuple[float | None, float | None]:
@@ -128,9 +112,7 @@ SCHEMA_PATH = (
 )
 
 
-def keywords(
-    found: re.Match[str], sentence: Sentence, known: Capabilities
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def keywords(found: re.Match[str], sentence: Sentence, known: Capabilities) -> Learned:
     """Keywords of schemas; if they are not to blame, the dialect."""
     last = sentence.path[-1].lower() if sentence.path else ""
     named = [one or other for one, other in KEYWORD.findall(sentence.words)]
@@ -140,8 +122,6 @@ def keywords(
     yield "it knows only simple schemas", {"full_schemas": False}
 
 
-def betas(
-    found: re.Match[str], sentence: Sentence, known: Capabilities
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def betas(found: re.Match[str], sentence: Sentence, known: Capabilities) -> Learned:
     names = tuple(re.findall(r"[a-z0-9][a-z0-9-]+", found[1] or "")) or ("*",)
     yield f"it does not know these betas: {', '.join(names)}", adds("refused_betas", names, known)

@@ -187,8 +187,7 @@ IMAGE, CARRIER, LATE_SYSTEM, DEVELOPER, NO_REASONING, FOREIGN_PART, FLAT_TOOL = 
 
 
 def _signs_in(document: Document) -> Iterator[str]:
-    tools = bytes(document.raw("tools"))
-    if any(word in tools for word in FLAT_TOOLS):
+    if document.mentions_within("tools", *FLAT_TOOLS):
         yield FLAT_TOOL
     for position, message in enumerate(_messages_of(document.raw("messages") or b"[]")):
         if message.role == "assistant":
