@@ -5,7 +5,8 @@ import time
 import msgspec
 import pytest
 
-from switchyard.protocols.errors.decode import context_sentence, decode_embedded_error, decode_error
+from switchyard.protocols.errors.decode import decode_embedded_error, decode_error
+from switchyard.protocols.errors.table import context_sentence
 from switchyard.protocols.neutral import ErrorType, WireError
 
 T = ErrorType

@@ -7,7 +7,6 @@ import pytest
 
 from switchyard.protocols.client_program import ClientProgram
 from switchyard.protocols.codecs import CODECS
-from switchyard.protocols.errors.decode import TYPE_STATUSES
 from switchyard.protocols.errors.final_reply import (
     ENDINGS,
     Cause,
@@ -18,6 +17,7 @@ from switchyard.protocols.errors.final_reply import (
     error_in_stream,
     reply,
 )
+from switchyard.protocols.errors.table import usual_status
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
 
@@ -37,7 +37,7 @@ CLIENT_ERRORS = (ErrorType.INVALID_REQUEST, ErrorType.CONTEXT_OVERFLOW, ErrorTyp
 
 
 def error(kind: ErrorType) -> WireError:
-    return WireError(kind, 'upstream "u": broke', TYPE_STATUSES[kind])
+    return WireError(kind, 'upstream "u": broke', usual_status(kind))
 
 
 def replied(
@@ -163,7 +163,7 @@ def test_another_program_gets_the_upstreams_status_in_its_own_envelope(
     protocol: ProtocolName, kind: ErrorType, stream: bool
 ) -> None:
     answer = replied(OTHER, protocol, kind, stream=stream)
-    assert (answer.status, answer.headers) == (TYPE_STATUSES[kind], ())
+    assert (answer.status, answer.headers) == (usual_status(kind), ())
     assert in_body(answer) == json.loads(CODECS[protocol].encode_error(error(kind))[1])["error"]
 
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from switchyard.protocols.errors.meaning import Report, quotes_request, type_of
 from switchyard.protocols.errors.retry_hints import LONG_WINDOW_SECONDS, BodyHints, read_body
+from switchyard.protocols.errors.table import usual_status
 from switchyard.protocols.errors.token_limits import (
     OUTPUT_BUDGET,
     output_limit,
@@ -28,34 +29,13 @@ MAX_DIGITS = 15
 MAX_NESTED = 2
 """errors inside the text of an error"""
 
-TYPE_STATUSES: Mapping[ErrorType, int] = {
-    ErrorType.INVALID_REQUEST: 400,
-    ErrorType.CONTEXT_OVERFLOW: 400,
-    ErrorType.AUTHENTICATION: 401,
-    ErrorType.BILLING: 402,
-    ErrorType.PERMISSION: 403,
-    ErrorType.NOT_FOUND: 404,
-    ErrorType.MODEL_NOT_FOUND: 404,
-    ErrorType.TIMEOUT: 504,
-    ErrorType.CONFLICT: 409,
-    ErrorType.TOO_LARGE: 413,
-    ErrorType.RATE_LIMIT: 429,
-    ErrorType.QUOTA: 429,
-    ErrorType.SERVER: 500,
-    ErrorType.OVERLOADED: 529,
-}
-"""The status of an error that came without one: in a stream, or in a body of status 200."""
-
-KEYS = (
-    (
-        re.compile(r"\b(?:sk|pk|xai|gsk|nvapi|hf|r8|AIza)[-_][A-Za-z0-9_*.\-]{6,}|\bAIza[A-Za-z0-9_-]{20,}"),
-        "[key]",
-    ),
-    (re.compile(r"(?i)\b(bearer|basic) [A-Za-z0-9._~+/=-]{8,}"), r"\1 [key]"),
-    (
-        re.compile(r"(?i)\b(api[_-]?key|token|secret)([\"']?\s*[:=]\s*[\"']?)[A-Za-z0-9._-]{12,}"),
-        r"\1\2[key]",
-    ),
+KEYS = tuple(
+    (re.compile(pattern), instead)
+    for pattern, instead in (
+        (r"\b(?:sk|pk|xai|gsk|nvapi|hf|r8|AIza)[-_][A-Za-z0-9_*.\-]{6,}|\bAIza[A-Za-z0-9_-]{20,}", "[key]"),
+        (r"(?i)\b(bearer|basic) [A-Za-z0-9._~+/=-]{8,}", r"\1 [key]"),
+        (r"(?i)\b(api[_-]?key|token|secret)([\"']?\s*[:=]\s*[\"']?)[A-Za-z0-9._-]{12,}", r"\1\2[key]"),
+    )
 )
 TAGS = re.compile(r"(?s)<(script|style)\b.*?</\1>|<!--.*?-->|<[^<>]*>")
 TITLE = re.compile(r"(?is)<title[^<>]*>(.*?)</title>")
@@ -85,11 +65,10 @@ def decode_error(status: int, body: bytes) -> WireError:
     document = parsed(body)
     if isinstance(document, list) and document:
         document = document[0]
-    reported = (
-        (_reported(document) or _Reported(_fallback_message(document)))
-        if isinstance(document, dict)
-        else _Reported(_plain_text(body))
-    )
+    if isinstance(document, dict):
+        reported = _reported(document) or _Reported(json_text(document) if document else "")
+    else:
+        reported = _Reported(_plain_text(body))
     if not reported.message.strip():
         reported = replace(reported, message=_status_message(status))
     return _judged(reported, status, document)
@@ -104,13 +83,6 @@ def decode_embedded_error(data: dict[str, Any]) -> WireError | None:
     regular = not data.get("error") and any(data.get(field) is not None for field in REPLY_FIELDS)
     reported_here = None if regular else _reported(data)
     return None if reported_here is None else _judged(reported_here, reported_here.status, data)
-
-
-def context_sentence(error: WireError) -> str:
-    """A context overflow in the words by which Anthropic's clients know to compact."""
-    if error.tokens and error.limit:
-        return f"prompt is too long: {error.tokens} tokens > {error.limit} maximum"
-    return error.message if "prompt is too long" in error.message else f"prompt is too long: {error.message}"
 
 
 # --- shapes -------------------------------------------------------------------
@@ -202,10 +174,6 @@ def _plain_text(body: bytes) -> str:
     return " ".join(TAGS.sub(" ", title.group(1) if title else text).split())
 
 
-def _fallback_message(body: Mapping[str, Any]) -> str:
-    return json_text(body) if body else ""
-
-
 def _status_message(status: int) -> str:
     try:
         phrase = f" {HTTPStatus(status).phrase}"
@@ -216,15 +184,10 @@ def _status_message(status: int) -> str:
 
 # --- judgement ----------------------------------------------------------------
 
-ABOUT_REQUEST = frozenset(
-    {
-        ErrorType.INVALID_REQUEST,
-        ErrorType.CONTEXT_OVERFLOW,
-        ErrorType.TOO_LARGE,
-        ErrorType.NOT_FOUND,
-        ErrorType.MODEL_NOT_FOUND,
-    }
-)
+ABOUT_REQUEST = {
+    ErrorType.INVALID_REQUEST, ErrorType.CONTEXT_OVERFLOW, ErrorType.TOO_LARGE, ErrorType.NOT_FOUND,
+    ErrorType.MODEL_NOT_FOUND,
+}  # fmt: skip
 """No wait helps after these, whatever else the body contains."""
 
 
@@ -239,7 +202,7 @@ def _judged(reported: _Reported, status: int, body: object) -> WireError:
     error = WireError(
         type=type,
         message=_presentable(reported.message) if reported.message.strip() else _unexplained(reported.names),
-        status=status if status >= 400 else TYPE_STATUSES[type],
+        status=status if status >= 400 else usual_status(type),
         code=reported.code,
         param=reported.param,
     )

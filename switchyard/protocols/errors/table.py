@@ -10,12 +10,12 @@ from typing import NamedTuple
 import msgspec
 
 from switchyard.protocols import sse
-from switchyard.protocols.errors.decode import context_sentence
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.wire import Json
 
 BAD_GATEWAY = 502
+INTERNAL = 500
 
 INVALID = "invalid_request_error"
 PROMPT = "invalid_prompt"
@@ -110,6 +110,18 @@ def failure(error: WireError) -> Json:
 def broken_answer(message: str) -> WireError:
     """The error of an answer that was cut off, or is none."""
     return WireError(ErrorType.SERVER, message, BAD_GATEWAY)
+
+
+def context_sentence(error: WireError) -> str:
+    """A context overflow in the words by which Anthropic's clients know to compact."""
+    if error.tokens and error.limit:
+        return f"prompt is too long: {error.tokens} tokens > {error.limit} maximum"
+    return error.message if "prompt is too long" in error.message else f"prompt is too long: {error.message}"
+
+
+def usual_status(type: ErrorType) -> int:
+    """Of an error that came without one: in a stream, or in a body of status 200."""
+    return INTERNAL if type is ErrorType.SERVER else TABLE[type].messages.status
 
 
 def _row(protocol: ProtocolName, error: WireError) -> Row:
