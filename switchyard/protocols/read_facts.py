@@ -6,7 +6,7 @@ Headers are read first, and of the body only what is wanted. How Claude Code and
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -57,24 +57,24 @@ def read_facts(
 ) -> Facts:
     """`headers` have lower-case names. `wanted` names the facts of BODY_FACTS that matter; the project of a known
     program is read in any case, as it is recorded. Never an error."""
-    document, program = Document(body, summary.members), PROGRAMS[program_of(protocol, headers)]
+    program = PROGRAMS[program_of(protocol, headers)]
     wanted = wanted | {"project"} if program else wanted
-    read: dict[str, Any] = {
-        "background": lambda: is_background(summary, headers, document),
-        "compaction": lambda: compacts or is_compaction(protocol, headers, document),
-        "thinking": lambda: wants_thinking(summary.model, document),
-        "effort": lambda: effort_of(document),
-        "web_search": lambda: only_searches(document),
-        "images": lambda: has_images(summary),
-        "project": lambda: project_of(protocol, summary),
-    }
+    given = _Given(protocol, summary, headers, Document(body, summary.members), compacts)
     return Facts(
         program=program,
         agent=headers.get("user-agent", ""),
         client_key=client_key,
         subagent=is_subagent(headers),
-        **{name: _lenient(reader, name) for name, reader in read.items() if name in wanted},
+        **{name: _lenient(name, given) for name in wanted},
     )
+
+
+class _Given(NamedTuple):
+    protocol: ProtocolName
+    summary: RequestSummary
+    headers: Mapping[str, str]
+    document: Document
+    compacts: bool
 
 
 def is_subagent(headers: Mapping[str, str]) -> bool:
@@ -89,7 +89,8 @@ def is_background(summary: RequestSummary, headers: Mapping[str, str], document:
     if summary.max_tokens == 1 or headers.get(CODEX_SUBAGENT) in BACKGROUND_KINDS:
         return True
     tools = bytes(summary.members.get("tools") or b"")
-    return tools in NO_TOOLS and "title" in _properties_of_answer(document)
+    may_be_title = tools in NO_TOOLS and document.mentions(b'"title"')
+    return may_be_title and "title" in _properties_of_answer(document)
 
 
 def is_compaction(protocol: ProtocolName, headers: Mapping[str, str], document: Document) -> bool:
@@ -174,9 +175,22 @@ def _texts(content: object) -> Iterator[str]:
             yield words
 
 
-def _lenient(read: Callable[[], Any], name: str) -> Any:
+READERS: Mapping[str, Callable[[_Given], Any]] = {
+    "background": lambda given: is_background(given.summary, given.headers, given.document),
+    "compaction": lambda given: (
+        given.compacts or is_compaction(given.protocol, given.headers, given.document)
+    ),
+    "thinking": lambda given: wants_thinking(given.summary.model, given.document),
+    "effort": lambda given: effort_of(given.document),
+    "web_search": lambda given: only_searches(given.document),
+    "images": lambda given: has_images(given.summary),
+    "project": lambda given: project_of(given.protocol, given.summary),
+}
+
+
+def _lenient(name: str, given: _Given) -> Any:
     """What cannot be read is no fact: the attempt reports it."""
     try:
-        return read()
+        return READERS[name](given)
     except UNREADABLE:
         return getattr(NO_FACTS, name)

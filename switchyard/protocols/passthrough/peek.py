@@ -95,6 +95,10 @@ class Document(MutableMapping[str, Any]):
         kept = {name: raw for name, raw in self._all.items() if name not in self._deleted}
         return msgspec.json.encode({**kept, **self._set})
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """Without an exception for each member that is not there, as most are not."""
+        return self[name] if name in self else default
+
     def __getitem__(self, name: str) -> Any:
         if name in self._set:
             return self._set[name]
