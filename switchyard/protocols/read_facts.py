@@ -89,8 +89,7 @@ def is_background(summary: RequestSummary, headers: Mapping[str, str], document:
     if summary.max_tokens == 1 or headers.get(CODEX_SUBAGENT) in BACKGROUND_KINDS:
         return True
     tools = bytes(summary.members.get("tools") or b"")
-    may_be_title = tools in NO_TOOLS and document.mentions(b'"title"')
-    return may_be_title and "title" in _properties_of_answer(document)
+    return tools in NO_TOOLS and "title" in _properties_of_answer(document)
 
 
 def is_compaction(protocol: ProtocolName, headers: Mapping[str, str], document: Document) -> bool:

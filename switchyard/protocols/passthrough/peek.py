@@ -8,8 +8,8 @@ import msgspec
 WATCHED = """
 model stream metadata prompt_cache_key stream_options messages input system instructions tools tool_choice
 parallel_tool_calls max_tokens max_completion_tokens max_output_tokens temperature top_p top_k stop thinking
-output_config context_management cache_control reasoning reasoning_effort response_format include user
-safety_identifier service_tier client_metadata store previous_response_id
+output_config output_format context_management cache_control reasoning reasoning_effort response_format text include
+user safety_identifier service_tier client_metadata store previous_response_id
 """.split()
 """Members that are found in the one scan that every body needs; any other costs a second scan."""
 ABSENT = msgspec.Raw(b"")
