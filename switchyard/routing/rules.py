@@ -11,6 +11,7 @@ from switchyard.protocols.names import ModelName, ProtocolName, matches
 from switchyard.routing.calendar import on_weekday, within_hours
 from switchyard.settings import WEEKDAYS, Condition, Patterns, RouteRule
 
+NO_NAMES: frozenset[str] = frozenset()
 FLAGS = ("subagent", "background", "compaction", "thinking", "web_search", "images")
 HOMES = re.compile(r"(?i)(?:/home/[^/]+|/users/[^/]+|/root|[a-z]:/users/[^/]+)(?=/|\Z)")
 """where home folders are: the client may run on another machine than Switchyard"""
@@ -85,6 +86,8 @@ def applies(
 
 def wanted_facts(rules: Sequence[RouteRule]) -> frozenset[str]:
     """The facts that the conditions name, of those in the body."""
+    if not rules:
+        return NO_NAMES
     return frozenset(
         name for name in BODY_FACTS if any(getattr(rule.when, name) not in (None, (), "") for rule in rules)
     )

@@ -60,13 +60,15 @@ class Document(MutableMapping[str, Any]):
 
     def mentions_within(self, name: str, *words: bytes) -> bool:
         """The same of one member as it stands in the body."""
-        raw = bytes(self._raw(name) or b"")
+        raw = bytes(self.raw(name))
         return any(word in raw for word in words)
 
     def raw(self, name: str) -> msgspec.Raw:
         """The member as it stands in the body; ABSENT if there is none."""
-        raw = self._raw(name)
-        return ABSENT if raw is None else raw
+        if name in _WATCHED:
+            raw: msgspec.Raw = getattr(self._watched, name, ABSENT)
+            return raw
+        return self._all.get(name, ABSENT)
 
     @property
     def history_is_decoded(self) -> bool:
@@ -74,7 +76,7 @@ class Document(MutableMapping[str, Any]):
 
     @property
     def history_is_changed(self) -> bool:
-        return any(name in self._set or name in self._deleted for name in HISTORY)
+        return self.is_changed and not self.changed.isdisjoint(HISTORY)
 
     @property
     def is_changed(self) -> bool:
@@ -87,8 +89,8 @@ class Document(MutableMapping[str, Any]):
 
     def original(self, name: str) -> Any:
         """The value in the body; None for a member that it does not have."""
-        raw = self._raw(name)
-        return None if raw is None else msgspec.json.decode(raw)
+        raw = self.raw(name)
+        return None if raw is ABSENT else msgspec.json.decode(raw)
 
     def encode(self) -> bytes:
         """The body with the changes; what was not set stays byte for byte."""
@@ -97,15 +99,22 @@ class Document(MutableMapping[str, Any]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """Without an exception for each member that is not there, as most are not."""
-        return self[name] if name in self else default
+        found = self._find(name)
+        return default if found is ABSENT else found
 
     def __getitem__(self, name: str) -> Any:
+        found = self._find(name)
+        if found is ABSENT:
+            raise KeyError(name)
+        return found
+
+    def _find(self, name: str) -> Any:
         if name in self._set:
             return self._set[name]
         if name not in self._decoded:
-            raw = None if name in self._deleted else self._raw(name)
-            if raw is None:
-                raise KeyError(name)
+            raw = ABSENT if name in self._deleted else self.raw(name)
+            if raw is ABSENT:
+                return ABSENT
             self._decoded[name] = msgspec.json.decode(raw)
         return self._decoded[name]
 
@@ -118,13 +127,13 @@ class Document(MutableMapping[str, Any]):
             raise KeyError(name)
         self._set.pop(name, None)
         self._decoded.pop(name, None)
-        if self._raw(name) is not None:
+        if self.raw(name) is not ABSENT:
             self._deleted.add(name)
 
     def __contains__(self, name: object) -> bool:
         if name in self._set:
             return True
-        return isinstance(name, str) and name not in self._deleted and self._raw(name) is not None
+        return isinstance(name, str) and name not in self._deleted and self.raw(name) is not ABSENT
 
     def __iter__(self) -> Iterator[str]:
         return iter({**dict.fromkeys(name for name in self._all if name in self), **self._set})
@@ -137,6 +146,3 @@ class Document(MutableMapping[str, Any]):
         if self._every is None:
             self._every = _scan_all(self.body)
         return self._every
-
-    def _raw(self, name: str) -> msgspec.Raw | None:
-        return self._watched.get(name) if name in _WATCHED else self._all.get(name)
