@@ -50,6 +50,7 @@ class Document(MutableMapping[str, Any]):
         self._decoded: dict[str, Any] = {}
         self._set: dict[str, Any] = {}
         self._deleted: set[str] = set()
+        self.history_is_changed = False
 
     def mentions(self, *words: bytes) -> bool:
         """True if one of them occurs anywhere, spelled as JSON encoders do, without escapes for letters."""
@@ -73,10 +74,6 @@ class Document(MutableMapping[str, Any]):
     @property
     def history_is_decoded(self) -> bool:
         return any(name in self._decoded or name in self._set for name in HISTORY)
-
-    @property
-    def history_is_changed(self) -> bool:
-        return self.is_changed and not self.changed.isdisjoint(HISTORY)
 
     @property
     def is_changed(self) -> bool:
@@ -121,6 +118,7 @@ class Document(MutableMapping[str, Any]):
     def __setitem__(self, name: str, value: Any) -> None:
         self._set[name] = value
         self._deleted.discard(name)
+        self.history_is_changed = self.history_is_changed or name in HISTORY
 
     def __delitem__(self, name: str) -> None:
         if name not in self:
@@ -129,6 +127,7 @@ class Document(MutableMapping[str, Any]):
         self._decoded.pop(name, None)
         if self.raw(name) is not ABSENT:
             self._deleted.add(name)
+        self.history_is_changed = self.history_is_changed or name in HISTORY
 
     def __contains__(self, name: object) -> bool:
         if name in self._set:

@@ -487,12 +487,19 @@ def _signs_in(document: Document) -> Iterator[str]:
     messages = _messages_of(document.raw("messages") or b"[]")
     parts = [part for message in messages for part in entries(message.content) if isinstance(part, _Part)]
     inside = [one for part in parts for one in entries(part.content) if isinstance(one, _Inner)]
+    for message in messages:
+        if message.role == "system":
+            yield SYSTEM
+        if message.output_config is not ABSENT:
+            yield EFFORT
+    if parts:
+        yield from _signs_of(document, parts, inside)
+    yield from _marks_in(document, [*parts, *inside])
+
+
+def _signs_of(document: Document, parts: list[_Part], inside: list[_Inner]) -> Iterator[str]:
     types = {part.type for part in parts}
     yield from map(str, types | _types_of(inside))
-    if any(message.role == "system" for message in messages):
-        yield SYSTEM
-    if any(message.output_config is not ABSENT for message in messages):
-        yield EFFORT
     if any(part.is_error is not ABSENT for part in parts):
         yield ERROR
     if any(begins_with(seal, CARRIED) for part in parts for seal in (part.signature, part.data)):
@@ -501,7 +508,6 @@ def _signs_in(document: Document) -> Iterator[str]:
         yield SEARCH
     if any(part.citations is not ABSENT or part.type in SEARCH_BLOCKS for part in parts):
         yield from _made_search(document)
-    yield from _marks_in(document, [*parts, *inside])
 
 
 def _types_of(parts: list[_Inner]) -> set[Scalar]:
