@@ -32,7 +32,13 @@ LOCK = ROOT / "requirements-dev.txt"
 
 REAL_CLIENTS = {"codex": ("@openai/codex", "0.169.0"), "claude": ("@anthropic-ai/claude-code", "2.1.197")}
 PINNED_CLIENTS = [f"{package}@{version}" for package, version in REAL_CLIENTS.values()]
-PINNED_SDKS = ["ai@7.0.173", "@ai-sdk/openai@4.0.118", "zod@4.6.7"]
+PINNED_SDKS = [
+    "ai@7.0.173",
+    "@ai-sdk/openai@4.0.118",
+    "ai-6@npm:ai@6.0.325",
+    "ai-sdk-openai-3@npm:@ai-sdk/openai@3.0.141",
+    "zod@4.6.7",
+]
 PINNED_DASHBOARD_TOOLS = ["prettier@3.10.1", "typescript@7.0.2"]
 FAST = "not real_clients and not browser"
 NO_TESTS = 5

@@ -21,7 +21,10 @@ FILES = (
 )
 PACKAGES = "  Python packages (requirements-dev.txt): to be installed into .cache/check-venv"
 CLIENTS = "  real clients, @openai/codex@0.169.0 and @anthropic-ai/claude-code@2.1.197 (640 MB): "
-SDKS = "  SDKs, ai@7.0.173 and @ai-sdk/openai@4.0.118 and zod@4.6.7 (30 MB): "
+SDKS = (
+    "  SDKs, ai@7.0.173 and @ai-sdk/openai@4.0.118 and ai-6@npm:ai@6.0.325 and "
+    "ai-sdk-openai-3@npm:@ai-sdk/openai@3.0.141 and zod@4.6.7 (30 MB): "
+)
 DASHBOARD_TOOLS = "  dashboard tools, prettier@3.10.1 and typescript@7.0.2: "
 
 # the files that npm creates: clients that report their version

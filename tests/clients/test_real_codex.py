@@ -164,10 +164,13 @@ def test_without_the_upgrade_to_a_websocket_it_uses_plain_http(tmp_path: Path) -
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("protocol", ["chat", "messages"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_an_agent_gets_its_task_and_its_parent_the_answer(tmp_path: Path, protocol: Protocol) -> None:
     with ScriptedUpstream(team) as server:
-        with Daemon(tmp_path, settings(upstream("reseller", server.url, protocol))) as daemon:
+        entry = upstream("reseller", server.url, protocol)
+        if protocol == "responses":
+            entry["capabilities"] = {"responses_items": False}
+        with Daemon(tmp_path, settings(entry)) as daemon:
             url = f"{daemon.url}/openai"
             run = run_codex(url, tmp_path / "client", "Spawn an agent", model="gpt-6-sol")
 
