@@ -38,6 +38,7 @@ MESSAGE_MEMBERS = frozenset({*PLAIN_MEMBERS, "output_config", "clear_at", "cache
 ROLES: Mapping[str, neutral.Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 SEARCH_OPTIONS = ("allowed_domains", "blocked_domains", "max_uses")
 LOCATION = ("city", "region", "country", "timezone")
+UNCITED = Loss("citations", "no other protocol cites documents")
 NO_OBJECT = "Input should be an object"
 MODES = {"auto": ToolChoice("auto"), "any": ToolChoice("required"), "none": ToolChoice("none")}
 
@@ -262,7 +263,12 @@ class Content:
                 return [neutral.Image(url=_string(source, "url", inside))]
         raise _foreign_source("image", source, path)
 
+    def _lose_citations(self, block: Json) -> None:
+        if fields(block.get("citations")).get("enabled") is True and UNCITED not in self.losses:
+            self.losses.append(UNCITED)
+
     def _document(self, block: Json, path: str) -> Sequence[Part]:
+        self._lose_citations(block)
         source, inside = _source(block, path)
         about = {"title": text(block.get("title")), "context": text(block.get("context"))}
         match source.get("type"):
@@ -279,6 +285,7 @@ class Content:
         raise _foreign_source("document", source, path)
 
     def _search_result(self, block: Json, path: str) -> Sequence[Part]:
+        self._lose_citations(block)
         heading = joined((text(block.get("title")), text(block.get("source"))), "\n")
         parts = self.parts(block.get("content"), path)
         texts = [part.text for part in parts if isinstance(part, neutral.Text)]
