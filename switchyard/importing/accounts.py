@@ -14,6 +14,8 @@ from switchyard.importing.imported import (
     is_address,
     is_sendable,
     is_true,
+    key_fields,
+    keys_in,
     number,
     proxy_of,
     text,
@@ -21,6 +23,7 @@ from switchyard.importing.imported import (
 )
 
 ADDRESSES = ("azureEndpoint", "apiUrl", "baseApi", "baseUrl", "base_url", "apiEndpoint")
+KEY_FIELDS = ("apiKey", "api_key", "key", "apiKeys", "api_keys", "keys")
 WRAPPERS = ("accounts", "data", "items")
 FORMATS = {
     "openai": "chat",
@@ -63,11 +66,9 @@ RUNTIME = frozenset(
 KNOWN = frozenset(
     {
         *ADDRESSES,
+        *KEY_FIELDS,
         "name",
         "responseFormat",
-        "apiKey",
-        "api_key",
-        "key",
         "deploymentName",
         "apiVersion",
         "supportedModels",
@@ -121,19 +122,19 @@ def _accounts(document: Any) -> list[Any]:
 
 
 def _upstream(account: Json, name: str, origin: str, notes: list[str]) -> Json:
-    key = text(first(account, "apiKey", "api_key", "key"))
+    keys = keys_in(account, *KEY_FIELDS)
     enabled = all(is_true(account.get(flag)) for flag in ("isActive", "schedulable", "enabled"))
-    if not is_sendable(key):
+    if not all(map(is_sendable, keys)):
         notes.append(
             f'{origin} "{name}": its key has characters that no key has; enter it again and enable it'
         )
-        key, enabled = "", False
+        keys, enabled = [], False
     proxy = proxy_of(_decoded(account.get("proxy")))
     if proxy is None:
         notes.append(f'{origin} "{name}": its proxy is of an unknown kind; enter it again and enable it')
         enabled = False
     address = _azure_address(account) if "azureEndpoint" in account else _address(account)
-    upstream: Json = {"name": name, **address, "key": key, "enabled": enabled, **_models(account)}
+    upstream: Json = {"name": name, **address, **key_fields(keys), "enabled": enabled, **_models(account)}
     for field, found in (
         ("priority", _whole(account.get("priority"), 1, 100)),
         ("user_agent", text(account.get("userAgent"))),

@@ -14,6 +14,7 @@ Json = dict[str, Any]
 TRUE_WORDS = frozenset({"true", "1", "yes", "on"})
 FALSE_WORDS = frozenset({"false", "0", "no", "off", ""})
 HOST_AND_PORT = re.compile(r"(?:[^\s/@]+@)?[^\s/@:]+:\d+\Z")
+BETWEEN_KEYS = re.compile(r"[,;\r\n]")
 ENVIRONMENT_REFERENCE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?\Z")
 
 
@@ -73,6 +74,19 @@ def is_address(url: str) -> bool:
         return parts.scheme.lower() in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
+
+
+def keys_in(source: Mapping[str, Any], *names: str) -> list[str]:
+    """The keys of an entry: a text, several in one text (a line or a comma between them), or a list."""
+    values = [source.get(name) for name in names]
+    listed = [one for value in values for one in (value if isinstance(value, list) else [value])]
+    parts = [part.strip() for one in listed for part in BETWEEN_KEYS.split(text(one))]
+    return list(dict.fromkeys(part for part in parts if part))
+
+
+def key_fields(keys: list[str]) -> Json:
+    """The field of an upstream that holds them."""
+    return {"keys": keys} if len(keys) > 1 else {"key": "".join(keys)}
 
 
 def is_sendable(key: str) -> bool:

@@ -12,6 +12,8 @@ from switchyard.importing.imported import (
     first,
     is_address,
     is_sendable,
+    key_fields,
+    keys_in,
     left_out,
     number,
     proxy_of,
@@ -33,7 +35,8 @@ KNOWN = frozenset({"Providers", "providers", "Router", "PROXY_URL", "API_TIMEOUT
 KNOWN_ROUTES = frozenset(
     {"default", "background", "longContext", "longContextThreshold", "webSearch", "think", "image"}
 )
-KNOWN_FIELDS = frozenset({"name", "api_base_url", "baseUrl", "api_key", "apiKey", "models", "transformer"})
+KEY_FIELDS = ("api_key", "apiKey", "api_keys", "apiKeys")
+KNOWN_FIELDS = frozenset({"name", "api_base_url", "baseUrl", *KEY_FIELDS, "models", "transformer"})
 
 
 def is_router(document: Any) -> bool:
@@ -72,13 +75,13 @@ def from_router(document: Json) -> Imported:
 
 def _upstream(document: Json, provider: Json, name: str, address: str, origin: str, notes: list[str]) -> Json:
     transformers = _transformers(provider.get("transformer"))
-    key, enabled = environment_key(text(first(provider, "api_key", "apiKey"))), True
-    if not is_sendable(key):
+    keys, enabled = list(map(environment_key, keys_in(provider, *KEY_FIELDS))), True
+    if not all(map(is_sendable, keys)):
         notes.append(
             f'{origin} "{name}": its key has characters that no key has; enter it again and enable it'
         )
-        key, enabled = "", False
-    upstream: Json = {"name": name, "base_url": address, "key": key, "enabled": enabled}
+        keys, enabled = [], False
+    upstream: Json = {"name": name, "base_url": address, **key_fields(keys), "enabled": enabled}
     upstream["protocol"] = _protocol(transformers, address)
     if NATIVE_GEMINI in address and "openai" not in address:
         upstream["base_url"] = GEMINI_CHAT

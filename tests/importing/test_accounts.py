@@ -187,6 +187,16 @@ def test_an_account_of_the_responses_type_is_known_by_its_address() -> None:
         ({"timeout": "1500"}, {"timeouts": {"first_byte": 1.5, "idle": 1.5}}),
         ({"timeout": "soon"}, {}),
         ({"customHeaders": [{"name": "X-A", "value": "b"}]}, {"headers": {"X-A": "b"}}),
+        *(
+            (fields, {"keys": ["sk-1", "sk-2"]})
+            for fields in (
+                {"apiKey": "sk-1\nsk-2\n"},
+                {"apiKey": " sk-1, sk-2,sk-1"},
+                {"apiKey": ["sk-1", "sk-2"]},
+                {"apiKey": "", "apiKeys": ["sk-1", "sk-2"]},
+                {"apiKey": "sk-1", "api_keys": "sk-2"},
+            )
+        ),
     ],
 )
 def test_fields_are_read_in_every_spelling(fields: dict[str, Any], upstream: dict[str, Any]) -> None:

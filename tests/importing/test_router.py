@@ -97,6 +97,22 @@ def test_providers_become_upstreams_in_an_order_that_serves_the_routes() -> None
     assert parse(imported.document).warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("given", "fields"),
+    [
+        ({"api_key": "$A, $B"}, {"keys": ["env:A", "env:B"]}),
+        ({"api_key": ["sk-1", "${B}"]}, {"keys": ["sk-1", "env:B"]}),
+        ({"api_keys": ["sk-1"]}, {"key": "sk-1"}),
+        ({}, {"key": ""}),
+    ],
+)
+def test_a_provider_with_several_keys_becomes_one_upstream(given: Any, fields: Any) -> None:
+    provider = {"name": "p", "api_base_url": "https://p.example/v1/chat/completions", **given}
+    (upstream,) = from_router({"Providers": [provider]}).document["upstreams"]
+    assert {name: upstream[name] for name in ("key", "keys") if name in upstream} == fields
+    assert parse({"upstreams": [upstream]}).settings.upstreams[0].keys == tuple(fields.get("keys", ()))
+
+
 def test_what_has_no_counterpart_is_noted() -> None:
     assert from_router(CONFIG).notes == (
         "APIKEY: has no effect",
