@@ -8,6 +8,7 @@ import { subscribe } from "./live.js";
 import { outcomeBadge } from "./request_words.js";
 import { FLAGS } from "./rule_words.js";
 import { actionButton, badge, copyButton, dialog, dot, errorNote, loadingNote, protocolName, select } from "./ui.js";
+import { accountName } from "./upstream_words.js";
 
 const SHOWN_CHARACTERS = 20000;
 
@@ -63,7 +64,7 @@ function content(detail, upstreams, close) {
       {},
       outcomeBadge(row),
       h("strong.wrap", {}, row.model || "–"),
-      row.upstream ? h("span.muted.wrap", {}, `→ ${row.upstream}`) : null,
+      row.upstream ? h("span.muted.wrap", {}, `→ ${accountName(row)}`) : null,
       row.stream ? badge(t("request.stream")) : null,
       row.kind === "request" ? null : badge(t(`kind.${row.kind}`)),
     ),
@@ -154,7 +155,7 @@ function attempts({ row, attempts: tried }) {
           "div.row",
           {},
           dot(one.failure ? "bad" : one.ended || row.duration ? "good" : "running"),
-          h("strong.wrap", {}, one.upstream),
+          h("strong.wrap", {}, accountName(one)),
           badge(protocolName(one.protocol)),
           h("span.muted.wrap", {}, one.model),
           one.status ? badge(String(one.status), one.failure ? "bad" : "good") : null,

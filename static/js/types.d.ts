@@ -24,6 +24,7 @@ interface FileState {
 
 interface Candidate {
   upstream: string;
+  key: string;
   model: string;
   protocol: ProtocolName;
   role: string;
@@ -72,16 +73,20 @@ interface Cooldown {
   reason: string;
 }
 
-interface UpstreamState extends Cooldown {
+interface AccountState extends Cooldown {
+  state: string;
+  models: (Cooldown & { model: string })[];
+  under_way: number;
+}
+
+interface UpstreamState extends AccountState {
   name: string;
   protocol: ProtocolName;
   role: string;
   enabled: boolean;
   demo: boolean;
-  state: string;
-  models: (Cooldown & { model: string })[];
+  accounts: (AccountState & { name: string; key: string })[];
   missing: string[];
-  under_way: number;
   simulation: { mode: string; until: Time } | null;
   activation: { at: string; next: Time | null; last: Time | null; ok: boolean; detail: string | null } | null;
 }
@@ -167,6 +172,7 @@ interface Entry {
   base_url: string;
   protocol?: ProtocolName;
   key?: StoredKey;
+  keys?: StoredKey[];
   role?: string;
   priority?: number;
   models?: Models;
@@ -298,6 +304,7 @@ interface RequestRow {
   stream: boolean;
   model: string;
   upstream: string;
+  key: string;
   sent: string;
   outcome: Outcome;
   status: number | null;
@@ -314,6 +321,7 @@ interface RequestRow {
 
 interface Attempt {
   upstream: string;
+  key: string;
   model: string;
   protocol: ProtocolName;
   url: string;

@@ -3,6 +3,7 @@ import { post, problemOf } from "./api.js";
 import { config, save } from "./config.js";
 import { all, append, debounced, h, replace } from "./dom.js";
 import { t, translated } from "./i18n.js";
+import { keyFields } from "./key_field.js";
 import {
   actionButton,
   busy,
@@ -262,7 +263,7 @@ function allFields(entry, known, moveKey) {
       ),
       required: true,
     },
-    keyField(entry.key, moveKey),
+    ...keyFields(entry.key, entry.keys, moveKey),
     choice(
       "role",
       ["primary", "backup", "rescue"].map((role) => [role, t(`role-long.${role}`)]),
@@ -382,69 +383,6 @@ function numberField(name, value, { label, help, fallback, min, max, step = 1 })
 function choiceField(name, value, { label, help, fallback, options }) {
   const input = select(options, String(value ?? fallback), null, { name });
   return { name, element: field(label, input, { help, path: name }), read: () => input.value };
-}
-
-/**
- * `moveKey()` puts a stored literal key into the system keychain and returns what the entry contains then; null: not offered.
- * @param {StoredKey | undefined} stored
- * @param {(() => Promise<StoredKey>) | null} moveKey
- * @returns {FormField}
- */
-function keyField(stored, moveKey) {
-  /** @type {string} */
-  let kind = stored?.kind ?? "none";
-  const input = h("input", { type: "password", name: "key", autocomplete: "off", "aria-label": t("field.key") });
-  const choose = h("select", { "aria-label": t("key-choice.label") });
-  const mover = actionButton(
-    t("editor.move-key"),
-    async () => {
-      if (!moveKey) return;
-      stored = await moveKey();
-      kind = stored.kind;
-      start();
-      choose.focus();
-    },
-    { kind: "small" },
-  );
-  const offer = h("div", {}, mover);
-  const adapt = () => {
-    input.hidden = !["literal", "env", "keyring"].includes(choose.value);
-    input.type = choose.value === "literal" ? "password" : "text";
-    input.placeholder = choose.value === "env" ? "NAME_OF_VARIABLE" : "";
-    offer.hidden = !moveKey || choose.value !== "keep";
-  };
-  const start = () => {
-    const kinds = [...(kind === "literal" ? ["keep"] : []), "literal", "env", "keyring", "client", "none"];
-    replace(
-      choose,
-      kinds.map((name) => h("option", { value: name }, t(`key-choice.${name}`))),
-    );
-    choose.value = kind === "literal" ? "keep" : kind;
-    input.value = ["env", "keyring"].includes(kind) ? (stored?.name ?? "") : "";
-    adapt();
-  };
-  choose.addEventListener("change", () => {
-    input.value = (choose.value === kind && stored?.name) || "";
-    adapt();
-    if (!input.hidden) input.focus();
-  });
-  start();
-  /** @type {Record<string, () => string | undefined>} */
-  const values = {
-    keep: () => undefined,
-    literal: () => input.value,
-    env: () => `env:${input.value}`,
-    keyring: () => `keyring:${input.value}`,
-    client: () => "client",
-    none: () => (kind === "none" && !stored ? undefined : ""),
-  };
-  const unchanged = () => choose.value === kind && input.value === (stored?.name ?? "");
-  return {
-    name: "key",
-    required: true,
-    element: group(t("field.key"), h("div.stack", {}, choose, input, offer), { help: t("help.key"), path: "key" }),
-    read: () => (unchanged() ? undefined : values[choose.value]?.()),
-  };
 }
 
 /**

@@ -4,10 +4,19 @@ import { clock } from "./format.js";
 import { t } from "./i18n.js";
 
 /**
- * Whether it cools down or is being probed after that, as a whole or for one of its models.
+ * Whether it cools down or is being probed after that, as a whole, for one of its models, or with one of its keys.
  * @param {UpstreamState} state
  */
-export const hasCooldown = (state) => [COOLING_DOWN, PROBING].includes(state.state) || state.models.length > 0;
+export const hasCooldown = (state) => [state, ...state.accounts].some(isCooling);
+
+/** @param {AccountState} state */
+const isCooling = (state) => [COOLING_DOWN, PROBING].includes(state.state) || state.models.length > 0;
+
+/**
+ * The name of an account: that of its entry, with the key if it has several.
+ * @param {{ upstream: string, key: string }} one
+ */
+export const accountName = ({ upstream, key }) => (key ? `${upstream} (${key})` : upstream);
 
 /**
  * Cooldowns, probes and simulated failures; "" if there are none.
@@ -20,6 +29,16 @@ export function healthText(state) {
     simulation
       ? t("upstreams.simulating", { mode: t(`simulate.${simulation.mode}`), time: clock(simulation.until) })
       : null,
+    ...(state.accounts.length
+      ? state.accounts.map((one) => (stateText(one) ? `${one.key}: ${stateText(one)}` : null))
+      : [stateText(state)]),
+  ];
+  return parts.filter(Boolean).join(" · ");
+}
+
+/** @param {AccountState} state */
+function stateText(state) {
+  const parts = [
     state.state === COOLING_DOWN
       ? t("upstreams.cooling-down-until", { time: clock(state.until), reason: state.reason })
       : null,

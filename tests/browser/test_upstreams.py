@@ -83,6 +83,45 @@ def test_a_stored_key_is_replaced_by_another_one(daemon: Daemon, open_page: Open
     assert stored(daemon)[0]["key"] == "sk-renewed"
 
 
+def test_an_entry_gets_several_keys_that_are_never_shown_again(daemon: Daemon, open_page: Open) -> None:
+    page = open_page(daemon, PANEL)
+    choice = page.get_by_label("Where the key comes from")
+
+    def keys() -> Locator:
+        return page.get_by_role("dialog").locator("input[name=keys]")
+
+    def edit() -> None:
+        row(page, "Monday key").get_by_role("button", name="Monday key", exact=True).click()
+
+    def saved() -> tuple[object, object]:
+        page.get_by_role("dialog").get_by_role("button", name="Save").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        return stored(daemon)[0].get("key"), stored(daemon)[0].get("keys")
+
+    edit()
+    choice.select_option("several")
+    expect(keys()).to_have_count(2)  # the stored one, and a free row
+    keys().nth(1).fill("env:SECOND")
+    page.get_by_role("button", name="Add a key").click()
+    keys().nth(2).fill("sk-third")
+    assert saved() == (None, ["sk-of-Monday key", "env:SECOND", "sk-third"])
+    expect(row(page, "Monday key").get_by_text("3 keys")).to_be_visible()
+    edit()
+    expect(choice).to_have_value("several")
+    assert [one.input_value() for one in keys().all()] == ["", "env:SECOND", ""]
+    keys().nth(2).fill("sk-third")
+    keys().nth(0).fill("env:SECOND")
+    wrong = page.get_by_role("dialog").locator("[data-path=keys] > .wrong")
+    expect(wrong).to_be_visible()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").first.click()
+    expect(wrong).to_be_hidden()
+    assert saved() == (None, ["env:SECOND", "sk-third"])
+    edit()
+    choice.select_option("literal")
+    page.get_by_role("dialog").locator("input[name=key]").fill("sk-one")
+    assert saved() == ("sk-one", None)
+
+
 def test_another_base_url_asks_for_the_stored_key_again(daemon: Daemon, open_page: Open) -> None:
     page = open_page(daemon, PANEL, locale="zh-CN")
     row(page, "Monday key").get_by_role("button", name="Monday key", exact=True).click()

@@ -24,7 +24,7 @@ import {
   select,
   skipText,
 } from "../ui.js";
-import { hasCooldown, healthText } from "../upstream_words.js";
+import { accountName, hasCooldown, healthText } from "../upstream_words.js";
 import { useNow, usesBanner } from "../use_now.js";
 
 /** @typedef {{ routes: Record<string, Route>, urls: Record<string, string>, known: number, expanded: string[] }} Lanes */
@@ -323,7 +323,7 @@ function stop(candidate, route, index) {
     {
       class: index === 0 ? (route.last_resort ? "first last-resort" : "first") : "",
       title: [
-        candidate.upstream,
+        accountName(candidate),
         protocolName(candidate.protocol),
         candidate.model,
         candidate.why,
@@ -335,7 +335,7 @@ function stop(candidate, route, index) {
     },
     index === 0 ? dot(route.last_resort ? "warn" : "good") : null,
     h("span.off-screen", {}, `${t(words)}: `),
-    h("span.cut", {}, candidate.upstream),
+    h("span.cut", {}, accountName(candidate)),
     renamed ? h("span.sent.cut", {}, `→ ${candidate.model}`) : null,
     index === 0 && route.last_resort ? badge(t("overview.last-resort"), "warn") : null,
     candidate.used ? badge(t("use.used"), "accent") : null,

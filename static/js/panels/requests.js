@@ -8,6 +8,7 @@ import { live, refresh, subscribe } from "../live.js";
 import { showRequest } from "../request_detail.js";
 import { OUTCOMES, outcomeBadge, outcomeDot, tokensText } from "../request_words.js";
 import { choices, emptyNote, errorNote, loadingNote, protocolName, select, toggle } from "../ui.js";
+import { accountName } from "../upstream_words.js";
 
 /** @typedef {{ text: string, client: string, upstream: string, outcome: string }} Filters */
 
@@ -183,7 +184,7 @@ function requestRow(row) {
       ),
       h(
         "span.c-upstream",
-        { title: `${row.upstream} ${row.sent}` },
+        { title: `${accountName(row)} ${row.sent}` },
         row.upstream || "–",
         renamed ? h("span.faint", {}, ` ${row.sent}`) : null,
       ),

@@ -243,7 +243,7 @@ function facts(entry) {
     when || t("upstreams.always"),
     names.length ? names.join(", ") : t("upstreams.all-models"),
     clients,
-    keyText(entry.key),
+    entry.keys ? t("upstreams.keys", { count: entry.keys.length }) : keyText(entry.key),
     entry.note,
   ].filter(Boolean);
 }
@@ -281,7 +281,9 @@ function actions(entry, state) {
     state?.enabled ? { label: t("use.open"), run: () => useDialog(name) } : null,
     at > 0 ? { label: t("upstreams.move-up"), run: () => move(name, names[at - 1]) } : null,
     at < names.length - 1 ? { label: t("upstreams.move-down"), run: () => move(name, names[at + 2] ?? null) } : null,
-    state && (hasCooldown(state) || state.missing.length) ? { label: t("upstreams.clear"), run: () => clear(name) } : null,
+    state && (hasCooldown(state) || state.missing.length)
+      ? { label: t("upstreams.clear"), run: () => clear(name) }
+      : null,
     { label: t("upstreams.activate"), run: () => activate(name) },
     simulationOf(state)
       ? { label: t("simulate.end"), run: () => simulate(name, null, 0) }
