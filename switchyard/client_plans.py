@@ -8,7 +8,8 @@ import msgspec
 
 from switchyard.clients import claude_code, codex
 from switchyard.clients.plan import Plan
-from switchyard.routing.served import served_models, smallest_window, upstreams_for
+from switchyard.protocols.facts import CLAUDE_CODE, CODEX
+from switchyard.routing.served import served_models, upstreams_for, usable_window
 from switchyard.settings import Settings, search_seconds, timeouts_of
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -72,7 +73,7 @@ def _plan_claude(
         key,
         knobs=knobs,
         environment=environment,
-        context_window=smallest_window(settings, "messages", knobs.get(claude_code.MODEL, "")),
+        context_window=usable_window(settings, "messages", knobs.get(claude_code.MODEL, ""), CLAUDE_CODE),
         wait_seconds=_claude_waits(settings),
     )
 
@@ -86,10 +87,10 @@ def _claude_waits(settings: Settings) -> float:
 
 
 def _plan_codex(path: Path, wanted: Wanted, key: str, settings: Settings) -> Plan:
-    served = served_models(settings, "responses")
+    served = served_models(settings, "responses", client=CODEX)
     model = wanted.model or codex.model_in(path) or _usual_model(served)
     if not model or codex.knows(model):
-        window = smallest_window(settings, "responses", model)
+        window = usable_window(settings, "responses", model, CODEX)
         return codex.plan(path, wanted.address, key, model=model, context_window=window)
     names = {model: served.get(model, 0), **served}
     models = [codex.CatalogModel(name, window) for name, window in names.items()]

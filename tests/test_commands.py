@@ -336,7 +336,7 @@ def test_a_dry_run_writes_nothing(shell: Shell, client: str) -> None:
     assert list(shell.home.iterdir()) == []
 
 
-def test_the_first_client_key_and_the_smallest_window_are_written(shell: Shell) -> None:
+def test_the_first_client_key_and_the_window_are_written(shell: Shell) -> None:
     shell.data.mkdir()
     upstream = {"name": "u", "base_url": "http://localhost:1", "protocol": "chat", "context_window": 32768}
     document = {"upstreams": [upstream], "client_keys": {"key-1": "laptop", "key-2": "desk"}}

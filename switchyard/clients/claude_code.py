@@ -101,8 +101,8 @@ def plan(
     context_window: int = 0,
     wait_seconds: float = 0,
 ) -> Plan:
-    """What a set-up would change. `environment` is that of the user's shell; `context_window` the smallest of the
-    models in use, 0 if unknown; `wait_seconds` how long the daemon may search for an answer, 0 if Claude Code's own
+    """What a set-up would change. `environment` is that of the user's shell; `context_window` the longest prompt that
+    it can count on, 0 if unknown; `wait_seconds` how long the daemon may search for an answer, 0 if Claude Code's own
     timeout is enough. Raises Unparsable."""
     content = read_or_none(path)
     decoded = texts.decode(content or b"")

@@ -90,7 +90,7 @@ def plan(
     context_window: int = 0,
 ) -> Plan:
     """What a set-up would change; without `model` the user's own stays. `context_window` is for a model that is not
-    among `models`: the smallest one behind it, 0 if unknown. Raises Unparsable."""
+    among `models`: the one that it can count on, 0 if unknown. Raises Unparsable."""
     content, record = read_or_none(path), read_record(path)
     decoded = texts.decode(content or b"")
     data = toml_edit.data(decoded.text)

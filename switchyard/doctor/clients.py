@@ -17,8 +17,9 @@ from switchyard.clients.codex import KNOWN_WINDOW, PROVIDER, knows
 from switchyard.clients.plan import Plan, apply
 from switchyard.doctor.finding import DoctorInputs, Finding
 from switchyard.installation import own_command
+from switchyard.protocols.facts import CLAUDE_CODE, CODEX, Facts
 from switchyard.protocols.names import ProtocolName
-from switchyard.routing.served import is_served, served_models, smallest_window
+from switchyard.routing.served import is_served, served_models, usable_window
 from switchyard.store.files import PRIVATE_FILE, is_open, make_private, read_or_none
 
 VERSION_SECONDS = 15
@@ -28,6 +29,7 @@ MEASURED: Mapping[str, frozenset[str]] = {
     "codex": frozenset({"0.169.0"}),
 }
 """client versions that Switchyard has been tested with"""
+OF_PROTOCOL: Mapping[ProtocolName, Facts] = {"messages": CLAUDE_CODE, "responses": CODEX}
 AUTH_VARIABLES = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY")
 PROXY_VARIABLES = {
     "claude": ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"),
@@ -190,12 +192,12 @@ def _auth_findings(file: ClientFile, own: Mapping[str, Any], environment: Mappin
 
 
 def _window_findings(file: ClientFile, own: Mapping[str, Any], inputs: DoctorInputs) -> list[Finding]:
-    window = smallest_window(inputs.settings, "messages", str(own.get("ANTHROPIC_MODEL", "")))
+    window = usable_window(inputs.settings, "messages", str(own.get("ANTHROPIC_MODEL", "")), CLAUDE_CODE)
     wanted = window_variables(window)
     missing = [name for name in wanted if not _is_at_most(own.get(name), wanted[name])]
     if not missing:
         return []
-    text = f"may assume more than the {window} tokens of the smallest upstream: {', '.join(missing)}"
+    text = f"may assume more than the {window} tokens that the upstreams take: {', '.join(missing)}"
     return [Finding("warning", file.title, text, _setup(file), file.repair)]
 
 
@@ -238,11 +240,11 @@ def _codex_findings(file: ClientFile, inputs: DoctorInputs) -> list[Finding]:
 def _codex_window_findings(file: ClientFile, inputs: DoctorInputs) -> list[Finding]:
     """A context window that is larger in Codex than at the upstreams."""
     model = str(file.config.get("model", ""))
-    window = smallest_window(inputs.settings, "responses", model)
+    window = usable_window(inputs.settings, "responses", model, CODEX)
     counted = _codex_window(file.config, model)
     if not window or counted <= window:
         return []
-    text = f"assumes a window of {counted} tokens for {model}; that of the smallest upstream is {window}"
+    text = f"assumes a window of {counted} tokens for {model}; the upstreams take {window}"
     return [Finding("warning", file.title, text, _setup(file), file.repair)]
 
 
@@ -272,9 +274,10 @@ def _model_findings(
     file: ClientFile, model: str, protocol: ProtocolName, inputs: DoctorInputs
 ) -> list[Finding]:
     """Whether an upstream serves the model that the client is configured to request."""
-    if not model or not inputs.settings.upstreams or is_served(inputs.settings, protocol, model):
+    settings, client = inputs.settings, OF_PROTOCOL[protocol]
+    if not model or not settings.upstreams or is_served(settings, protocol, model, client):
         return []
-    names = ", ".join(served_models(inputs.settings, protocol)) or "none"
+    names = ", ".join(served_models(settings, protocol, client=client)) or "none"
     fix = f"Add {model} to `models` of an upstream, or: {_setup(file)} --model NAME"
     return [
         Finding("fault", file.title, f"requests {model}, which no upstream serves (served: {names})", fix)

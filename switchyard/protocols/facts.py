@@ -30,6 +30,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NO_FACTS = Facts()
+CLAUDE_CODE, CODEX = Facts(program="claude-code"), Facts(program="codex")
+"""a plain request of these programs"""
 
 
 def stated_facts(given: Mapping[str, Any]) -> Facts:

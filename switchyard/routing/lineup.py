@@ -264,7 +264,7 @@ def _allowed(
     if ruled is not None and ruled.rule.only and upstream.name not in ruled.rule.upstreams:
         return skip("rule", f"{ruled.text} allows only {', '.join(ruled.rule.upstreams)}")
     ruled = ruled if ruled is not None and ruled.concerns(upstream.name) else None
-    served = _served_by_rule(settings.model_rules, upstream, protocol, requested, ruled)
+    served = served_by_rule(settings.model_rules, upstream, protocol, requested, ruled)
     if served is None:
         return skip("model", f'model "{requested.model}" not served')
     forced = bool(requested.upstream)
@@ -294,7 +294,7 @@ def _accounts(upstream: Upstream, selected: str) -> tuple[Upstream, ...]:
     return tuple(one for one in upstream.accounts if one.account.lower() == wanted)
 
 
-def _served_by_rule(
+def served_by_rule(
     rules: tuple[ModelRule, ...],
     upstream: Upstream,
     protocol: ProtocolName,

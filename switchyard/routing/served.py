@@ -1,10 +1,16 @@
 """List the models that clients can request, and the context window of each."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
+import msgspec
+from msgspec.structs import replace
+
+from switchyard.protocols.facts import NO_FACTS, Facts
 from switchyard.protocols.names import PROTOCOLS, ModelName, ProtocolName, is_glob
 from switchyard.routing.families import official_families, unlikely_reason
-from switchyard.routing.lineup import demo_serves, served_model
+from switchyard.routing.lineup import ROLE_ORDER, demo_serves, served_by_rule
+from switchyard.routing.rules import Ruled, find_rule
 from switchyard.settings import Settings, Upstream
 
 WELL_KNOWN: dict[ProtocolName, tuple[str, ...]] = {
@@ -15,31 +21,47 @@ WELL_KNOWN: dict[ProtocolName, tuple[str, ...]] = {
 """listed for upstreams that accept every model, so that a client has a choice"""
 OF_FAMILY = {"claude": WELL_KNOWN["messages"], "gpt": WELL_KNOWN["responses"]}
 """listed for the official hosts of these families, whichever client asks"""
+LONG_PROMPT = 1_000_000_000
+"""tokens; more than any rule names"""
+FIRST = -1
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def served_models(settings: Settings, *protocols: ProtocolName) -> dict[str, int]:
+def served_models(settings: Settings, *protocols: ProtocolName, client: Facts = NO_FACTS) -> dict[str, int]:
     """Model name -> context window in tokens (0: unknown) of every name that is routed for these clients.
 
-    The window is the smallest that is known of the upstreams that may answer.
+    `client` states who asks, as far as it is known: rules may depend on it.
     """
     asking = protocols or PROTOCOLS
-    found: dict[str, int] = {}
-    for name in dict.fromkeys(_names(settings, asking)):
-        serving = [one for client in asking for one in _serving(settings, client, name)]
-        if serving:
-            found[name] = min((one.context_window for one in serving if one.context_window), default=0)
-    return found
+    names = dict.fromkeys(_names(settings, asking))
+    windows = {name: window_of(settings, name, *asking, client=client) for name in names}
+    return {name: window for name, window in windows.items() if window is not None}
 
 
-def window_of(settings: Settings, model: str, *protocols: ProtocolName) -> int | None:
+def window_of(
+    settings: Settings, model: str, *protocols: ProtocolName, client: Facts = NO_FACTS
+) -> int | None:
     """The same for one name, which need not be listed anywhere; None if it is not routed."""
-    serving = [one for client in protocols or PROTOCOLS for one in _serving(settings, client, model)]
-    windows = (one.context_window for one in serving if one.context_window)
-    return min(windows, default=0) if serving else None
+    found = [
+        _window(serving)
+        for protocol in protocols or PROTOCOLS
+        if (serving := _serving(settings, protocol, model, client))
+    ]
+    return _largest(found) if found else None
+
+
+def usable_window(
+    settings: Settings, protocol: ProtocolName, model: str = "", client: Facts = NO_FACTS
+) -> int:
+    """The longest prompt that this client can count on; 0 if that is unknown."""
+    return window_of(settings, model, protocol, client=client) or 0
 
 
 def _names(settings: Settings, asking: tuple[ProtocolName, ...]) -> Iterator[str]:
     """The names that may be listed: of the rules, of the entries, and those that clients are known for."""
+    for route in settings.routes:
+        models = (route.when.model,) if isinstance(route.when.model, str) else route.when.model
+        yield from (name for name in models if not is_glob(name))
     for rule in settings.model_rules:
         if not is_glob(rule.source) and not set(rule.clients).isdisjoint(asking):
             yield rule.source
@@ -53,36 +75,80 @@ def _names(settings: Settings, asking: tuple[ProtocolName, ...]) -> Iterator[str
             yield from (name for family in families for name in OF_FAMILY.get(family, ()))
 
 
-def _serving(settings: Settings, protocol: ProtocolName, model: str) -> Iterator[Upstream]:
-    """The upstreams that would be asked for this model, at this time or another; not the unlikely ones."""
+class _Serving(msgspec.Struct, frozen=True):
+    upstream: Upstream
+    role: int
+    """smaller comes first; that of an upstream which a rule names does not matter"""
+
+
+def _serving(settings: Settings, protocol: ProtocolName, model: str, client: Facts) -> list[_Serving]:
+    """The upstreams that would be asked for this model, at this time or another; not the unlikely ones.
+
+    A long prompt decides, as it goes where it fits; if none takes it, a short one.
+    """
+    for tokens in (LONG_PROMPT, 0):
+        ruled = _rule_for(settings, protocol, model, replace(client, tokens=tokens))
+        found = [one for one in _accepting(settings, protocol, model, ruled) if not _is_unlikely(one, ruled)]
+        if found:
+            return [_Serving(upstream, _role(upstream, ruled)) for upstream, _ in found]
+    return []
+
+
+def _rule_for(settings: Settings, protocol: ProtocolName, model: str, client: Facts) -> Ruled | None:
+    """The rule for a plain request of this client. The calendar does not change the list."""
+    rules = [rule for rule in settings.routes if not (rule.when.weekdays or rule.when.hours)]
+    return find_rule(rules, protocol, model, client, EPOCH)
+
+
+def _accepting(
+    settings: Settings, protocol: ProtocolName, model: str, ruled: Ruled | None
+) -> list[tuple[Upstream, str]]:
+    """The upstreams that take this model, with the name that each is sent."""
     requested = ModelName.read(model)
+    found = []
     for upstream in upstreams_for(settings, protocol):
-        sent = served_model(settings.model_rules, upstream, protocol, requested)
-        if sent is not None and not unlikely_reason(upstream, sent.model):
-            yield upstream
+        is_named = ruled is not None and upstream.name in ruled.rule.upstreams
+        if (ruled is not None and ruled.rule.only and not is_named) or not (
+            is_named or _is_regular(upstream)
+        ):
+            continue
+        own = ruled if ruled is not None and ruled.concerns(upstream.name) else None
+        sent = served_by_rule(settings.model_rules, upstream, protocol, requested, own)
+        if sent is not None:
+            found.append((upstream, sent.model))
+    return found
 
 
-def smallest_window(settings: Settings, protocol: ProtocolName, model: str = "") -> int:
-    """The smallest known context window of the upstreams that may answer; 0 if none is known."""
-    requested = ModelName.read(model)
-    windows = [
-        upstream.context_window
-        for upstream in settings.upstreams
-        if upstream.context_window
-        and _clients(settings, upstream, (protocol,))
-        and served_model(settings.model_rules, upstream, protocol, requested) is not None
-    ]
-    return min(windows, default=0)
+def _is_regular(upstream: Upstream) -> bool:
+    """A rescue upstream is asked only after certain failures."""
+    return upstream.role != "rescue"
 
 
-def is_served(settings: Settings, protocol: ProtocolName, model: str) -> bool:
-    """True if an enabled upstream accepts this model from these clients, at this time or another."""
-    requested = ModelName.read(model)
-    return any(
-        _clients(settings, upstream, (protocol,))
-        and served_model(settings.model_rules, upstream, protocol, requested) is not None
-        for upstream in settings.upstreams
-    )
+def _is_unlikely(accepting: tuple[Upstream, str], ruled: Ruled | None) -> bool:
+    upstream, sent = accepting
+    is_named = ruled is not None and upstream.name in ruled.rule.upstreams
+    return not is_named and bool(unlikely_reason(upstream, sent))
+
+
+def _role(upstream: Upstream, ruled: Ruled | None) -> int:
+    is_named = ruled is not None and upstream.name in ruled.rule.upstreams
+    return FIRST if is_named else ROLE_ORDER[upstream.role]
+
+
+def _window(serving: list[_Serving]) -> int:
+    """The window of those that come first by their role: a prompt goes to the one that it fits."""
+    first = min(one.role for one in serving)
+    return _largest([one.upstream.context_window for one in serving if one.role == first])
+
+
+def _largest(windows: list[int]) -> int:
+    """0, an unknown window, takes every prompt."""
+    return 0 if 0 in windows else max(windows)
+
+
+def is_served(settings: Settings, protocol: ProtocolName, model: str, client: Facts = NO_FACTS) -> bool:
+    """True if an enabled upstream accepts this model from this client, at this time or another."""
+    return bool(_accepting(settings, protocol, model, _rule_for(settings, protocol, model, client)))
 
 
 def upstreams_for(settings: Settings, protocol: ProtocolName) -> tuple[Upstream, ...]:

@@ -12,10 +12,13 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 from msgspec.structs import replace
 
+from switchyard.protocols.client_program import program_of
 from switchyard.protocols.codec import BadRequest, Codec
+from switchyard.protocols.facts import Facts
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.passthrough.prepare import wants_compaction
+from switchyard.protocols.read_facts import PROGRAMS
 from switchyard.protocols.request_summary import read_request_summary
 from switchyard.relay.decompress import DecompressionBomb, UnpackError
 from switchyard.relay.failover import Relay
@@ -208,7 +211,7 @@ class Gateway:
 
     async def _models(self, path: str, scope: Scope, send: Send, *, is_head: bool) -> None:
         try:
-            _admitted(scope, self._settings().client_keys)
+            key = _admitted(scope, self._settings().client_keys)
         except _Refused as refused:
             await self._refuse(
                 "messages" if header(scope, b"anthropic-version") else "chat", refused.error, send
@@ -217,21 +220,22 @@ class Gateway:
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         name = unquote(path.removeprefix(_list_of_models(path)).lstrip("/"))
         is_anthropic = bool(header(scope, b"anthropic-version"))
+        client = _facts_of(scope, key, "messages" if is_anthropic else "responses")
         if name:
-            await self._one_model(name, send, is_anthropic=is_anthropic)
+            await self._one_model(name, client, send, is_anthropic=is_anthropic)
             return
         settings, shape = self._settings(), dict[str, Any]()
         if is_anthropic:
-            shape = model_list.anthropic_list(served_models(settings, "messages"), query)
+            shape = model_list.anthropic_list(served_models(settings, "messages", client=client), query)
         elif "client_version" in query:
-            shape = model_list.codex_list(served_models(settings, "responses"))
+            shape = model_list.codex_list(served_models(settings, "responses", client=client))
         else:
-            shape = model_list.openai_list(served_models(settings, *OF_OPENAI_CLIENTS))
+            shape = model_list.openai_list(served_models(settings, *OF_OPENAI_CLIENTS, client=client))
         await respond(send, 200, JSON, msgspec.json.encode(shape), is_head=is_head)
 
-    async def _one_model(self, name: str, send: Send, *, is_anthropic: bool) -> None:
+    async def _one_model(self, name: str, client: Facts, send: Send, *, is_anthropic: bool) -> None:
         clients: tuple[ProtocolName, ...] = ("messages",) if is_anthropic else OF_OPENAI_CLIENTS
-        window = window_of(self._settings(), name, *clients)
+        window = window_of(self._settings(), name, *clients, client=client)
         if window is None:
             error = WireError(
                 ErrorType.MODEL_NOT_FOUND, f'No enabled upstream serves the model "{name}".', 404
@@ -271,6 +275,13 @@ class _Refused(Exception):
     def __init__(self, error: WireError) -> None:
         super().__init__(error.message)
         self.error = error
+
+
+def _facts_of(scope: Scope, client_key: str, protocol: ProtocolName) -> Facts:
+    """What rules may name of the program that asks for the models."""
+    headers = dict(headers_of(scope))
+    agent = headers.get("user-agent", "")
+    return Facts(program=PROGRAMS[program_of(protocol, headers)], agent=agent, client_key=client_key)
 
 
 def _admitted(scope: Scope, keys: Mapping[str, str]) -> str:

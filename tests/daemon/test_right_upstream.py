@@ -231,7 +231,7 @@ def test_the_list_of_models_holds_the_names_that_are_routed_for_the_client_that_
     entries = [
         upstream("a", "http://api.anthropic.com", "messages"),
         upstream("b", "http://127.0.0.1:9", "chat", clients=["responses"], models=["qwen3"]),
-        upstream("c", "http://127.0.0.1:9", "chat", clients=["chat"], models=["glm"], context_window=8000),
+        upstream("c", "http://127.0.0.1:9", "chat", clients=["chat"], models=["glm-5"], context_window=8000),
     ]
     claude = {"claude-opus-4-5", "claude-sonnet-4-5", "claude-haiku-4-5"}
     with Daemon(tmp_path, settings(*entries)) as daemon:
@@ -246,7 +246,7 @@ def test_the_list_of_models_holds_the_names_that_are_routed_for_the_client_that_
         assert {one["slug"] for one in codex} == claude | {"qwen3"}
         assert {one["id"]: one.get("context_window") for one in others} == {
             **dict.fromkeys(claude | {"qwen3"}),
-            "glm": 8000,
+            "glm-5": 8000,
         }
         assert daemon.get("/v1/models/gpt-5.5").status == 404
         assert daemon.get("/v1/models/claude-new", {"anthropic-version": "2023-06-01"}).status == 200

@@ -254,3 +254,46 @@ def test_rules_are_edited_over_the_api_and_follow_a_renamed_upstream(tmp_path: P
     for refused, path in ((wrong, "routes[0].upstreams[0]"), (deleted, "routes[0].upstreams[0]")):
         assert refused.status == 422
         assert path in refused.text and "the name of an upstream" in refused.text
+
+
+LISTS: dict[Protocol, tuple[str, str, dict[str, str]]] = {
+    "messages": ("/v1/models", "data", CLAUDE | {"anthropic-version": "2023-06-01"}),
+    "responses": ("/openai/models?client_version=0.171.0", "models", CODEX),
+    "chat": ("/v1/models", "data", {"user-agent": "opencode/1.18"}),
+}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "listed"),
+    [
+        ("messages", {"fast": 32_000, "qwen3": 32_000}),
+        ("responses", {"fast": 32_000, "qwen3": 32_000, "big": 64_000}),
+        ("chat", {"qwen3": 32_000, "big": 64_000}),
+    ],
+)
+def test_the_list_of_models_holds_exactly_what_the_rules_lead_to_for_the_client_that_asks(
+    tmp_path: Path, protocol: Protocol, listed: dict[str, int]
+) -> None:
+    with ScriptedUpstream(say("ok")) as local, ScriptedUpstream(say("ok")) as other:
+        entries = [
+            upstream("local", local.url, "chat", models=["qwen3"], context_window=32_000),
+            upstream("other", other.url, "responses", models=["big"], context_window=64_000),
+        ]
+        named = {"client": ["claude-code", "codex"], "model": "fast"}
+        rules = [
+            {"when": named, "upstreams": ["local"], "model": "qwen3-coder"},
+            {"when": {"client": "claude-code"}, "upstreams": ["local"], "only": True},
+        ]
+        with Daemon(tmp_path, settings(*entries, routes=rules)) as daemon:
+            path, field, headers = LISTS[protocol]
+            found = daemon.get(path, headers).json[field]
+            answered = set()
+            for model in ("fast", "qwen3", "big", "unheard-of"):
+                before = len(local.requests) + len(other.requests)
+                request(daemon.url, "POST", PATHS[protocol], question(protocol, model), headers)
+                answered |= {model} if len(local.requests) + len(other.requests) > before else set()
+            one = daemon.get("/v1/models/fast", headers).status
+    assert {model.get("slug") or model["id"]: model["context_window"] for model in found} == listed
+    assert all(model["display_name"] for model in found)
+    assert answered == set(listed)
+    assert one == (200 if "fast" in listed else 404)

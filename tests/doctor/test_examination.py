@@ -181,11 +181,11 @@ def test_the_spelling_that_the_client_takes_decides_about_the_proxy(
         assert claude(inputs, own, environment=shell)[-1].level == "ok"
 
 
-def test_a_window_larger_than_the_smallest_upstream_is_a_warning_and_repaired(inputs: DoctorInputs) -> None:
+def test_a_window_larger_than_the_upstreams_take_is_a_warning_and_repaired(inputs: DoctorInputs) -> None:
     env = {**OURS, "ANTHROPIC_AUTH_TOKEN": "x"}
     found = claude(inputs, env, settings=settings(context_window=32_000))[-1]
     assert found.text == (
-        "may assume more than the 32000 tokens of the smallest upstream: CLAUDE_CODE_AUTO_COMPACT_WINDOW, "
+        "may assume more than the 32000 tokens that the upstreams take: CLAUDE_CODE_AUTO_COMPACT_WINDOW, "
         "CLAUDE_CODE_MAX_CONTEXT_TOKENS, CLAUDE_AUTOCOMPACT_PCT_OVERRIDE"
     )
     assert repaired(found).level == "ok"
@@ -247,10 +247,7 @@ def test_a_catalogue_with_too_large_a_window_is_a_warning(inputs: DoctorInputs) 
         '[model_providers.switchyard]\nbase_url = "http://localhost:5101/openai"\n'
     )
     found = codex(inputs, text, settings=settings(context_window=32_000))
-    assert (
-        found[-1].text
-        == "assumes a window of 200000 tokens for qwen3; that of the smallest upstream is 32000"
-    )
+    assert found[-1].text == "assumes a window of 200000 tokens for qwen3; the upstreams take 32000"
 
 
 CODEX_KNOWN = (
@@ -262,9 +259,7 @@ CODEX_KNOWN = (
 def test_a_model_that_codex_knows_but_another_answers_has_its_window_written(inputs: DoctorInputs) -> None:
     here = settings(context_window=32_000)
     found = codex(inputs, CODEX_KNOWN.replace("MORE", ""), settings=here)[-1]
-    assert (
-        found.text == "assumes a window of 272000 tokens for gpt-5.5; that of the smallest upstream is 32000"
-    )
+    assert found.text == "assumes a window of 272000 tokens for gpt-5.5; the upstreams take 32000"
     assert repaired(found).level == "ok"
     written = (inputs.home / ".codex" / "config.toml").read_text()
     assert "model_context_window = 32000\n" in written

@@ -2,8 +2,9 @@
 
 import pytest
 
+from switchyard.protocols.facts import CLAUDE_CODE, Facts
 from switchyard.protocols.names import ModelName, ProtocolName
-from switchyard.routing.served import served_models, smallest_window, window_of
+from switchyard.routing.served import is_served, served_models, usable_window, window_of
 from switchyard.settings import Settings, parse
 
 LOCAL = {
@@ -28,8 +29,8 @@ def settings(*upstreams: dict[str, object], **more: object) -> Settings:
     return parse({"upstreams": list(upstreams), **more}).settings
 
 
-def test_the_smallest_window_behind_a_name_is_the_one_to_rely_on() -> None:
-    assert served_models(settings(LOCAL, LARGE)) == {"qwen3": 32_768, "gpt-oss": 65_536}
+def test_a_prompt_goes_where_it_fits_so_the_largest_window_behind_a_name_counts() -> None:
+    assert served_models(settings(LOCAL, LARGE)) == {"qwen3": 65_536, "gpt-oss": 65_536}
 
 
 def test_only_the_asking_clients_upstreams_count() -> None:
@@ -82,7 +83,8 @@ def test_a_name_that_a_rule_leads_away_from_its_entry_is_not_listed() -> None:
 def test_a_window_that_nobody_states_is_unknown() -> None:
     unstated = {name: value for name, value in LARGE.items() if name != "context_window"}
     assert served_models(settings(unstated), "chat") == {"qwen3": 0, "gpt-oss": 0}
-    assert served_models(settings(unstated, LOCAL), "messages")["qwen3"] == 32_768
+    # a prompt that exceeds the known window goes to the one that states none
+    assert served_models(settings(unstated, LOCAL), "messages")["qwen3"] == 0
 
 
 @pytest.mark.parametrize(
@@ -93,19 +95,74 @@ def test_a_single_name_need_not_be_listed_to_be_routed(model: str, window: int |
 
 
 @pytest.mark.parametrize(
-    ("protocol", "model", "window"),
+    ("entries", "rules", "window"),
     [
-        ("messages", "", 32_768),
-        ("messages", "claude-opus-4-5", 32_768),
-        ("messages", "gpt-oss", 65_536),
-        ("responses", "", 65_536),
-        ("chat", "unheard-of", 0),
+        ([LOCAL, LARGE], [], 65_536),
+        ([LOCAL, LARGE | {"role": "backup"}], [], 32_768),
+        ([LOCAL, LARGE | {"role": "rescue"}], [], 32_768),
+        ([LOCAL | {"role": "backup"}, LARGE | {"role": "backup"}], [], 65_536),
+        ([LOCAL, LARGE | {"models": ["other"]}], [], 32_768),
+        # long prompts go there by a rule, whatever its role
+        ([LOCAL, LARGE | {"role": "backup"}], [{"when": {"tokens_over": 9000}, "upstreams": ["large"]}], 65_536),
+        ([LOCAL, LARGE], [{"when": {"tokens_under": 9000}, "upstreams": ["local"], "only": True}], 65_536),
+        ([LOCAL, LARGE], [{"when": {"client": "claude-code"}, "upstreams": ["local"], "only": True}], 32_768),
+        ([LOCAL, LARGE], [{"when": {"client": "codex"}, "upstreams": ["local"], "only": True}], 65_536),
+        ([LOCAL, LARGE], [{"when": {"subagent": True}, "upstreams": ["local"], "only": True}], 65_536),
+    ],
+)  # fmt: skip
+def test_the_window_of_a_client_is_that_of_the_upstreams_that_routing_chooses(
+    entries: list[dict[str, object]], rules: list[dict[str, object]], window: int
+) -> None:
+    asked = settings(*entries, routes=rules)
+    assert usable_window(asked, "messages", "qwen3", CLAUDE_CODE) == window
+
+
+def test_an_unlikely_upstream_does_not_count_for_the_window() -> None:
+    entries: list[dict[str, object]] = [OPENAI | {"context_window": 400_000}, LOCAL]
+    assert usable_window(settings(*entries), "messages", "claude-opus-4-5", CLAUDE_CODE) == 32_768
+    assert usable_window(settings(*entries), "chat", "unheard-of") == 400_000
+
+
+NAMED = {"when": {"model": "fast"}, "upstreams": ["local"], "model": "qwen3-coder"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "listed"),
+    [
+        (NAMED, ["fast", "qwen3", "gpt-oss"]),
+        (NAMED | {"when": {"model": ["fast", "quick", "fast-*"]}}, ["fast", "quick", "qwen3", "gpt-oss"]),
+        (NAMED | {"when": {"model": "fast", "client": "claude-code"}}, ["fast", "qwen3", "gpt-oss"]),
+        (NAMED | {"when": {"model": "fast", "client": "codex"}}, ["qwen3", "gpt-oss"]),
+        (NAMED | {"when": {"model": "fast", "subagent": True}}, ["qwen3", "gpt-oss"]),
+        (NAMED | {"when": {"model": "fast", "protocol": "chat"}}, ["qwen3", "gpt-oss"]),
+        (NAMED | {"upstreams": []}, ["qwen3", "gpt-oss"]),
+        (NAMED | {"upstreams": [], "model": "gpt-oss"}, ["fast", "qwen3", "gpt-oss"]),
+        ({"upstreams": ["local"], "only": True}, ["qwen3"]),
+        ({"upstreams": ["local"], "only": True, "model": "qwen3"}, ["qwen3", "gpt-oss"]),
+        ({"upstreams": ["local"]}, ["qwen3", "gpt-oss"]),
+        ({"when": {"hours": "08:00-09:00"}, "upstreams": ["local"], "only": True}, ["qwen3", "gpt-oss"]),
+        ({"when": {"client_key": "mine"}, "upstreams": ["local"], "only": True}, ["qwen3"]),
     ],
 )
-def test_the_window_of_a_client_is_the_smallest_that_may_answer(
-    protocol: ProtocolName, model: str, window: int
+def test_the_list_follows_the_rules_for_the_client_that_asks(
+    rule: dict[str, object], listed: list[str]
 ) -> None:
-    assert smallest_window(settings(LOCAL, LARGE), protocol, model) == window
+    client = Facts(program="claude-code", client_key="mine")
+    assert list(served_models(settings(LOCAL, LARGE, routes=[rule]), "messages", client=client)) == listed
+
+
+def test_what_a_rule_leads_to_an_upstream_is_served() -> None:
+    asked = settings(LOCAL, routes=[NAMED])
+    assert [is_served(asked, "messages", model) for model in ("fast", "qwen3", "other")] == [
+        True,
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(("role", "listed"), [("primary", ["qwen3"]), ("backup", ["qwen3"]), ("rescue", [])])
+def test_what_only_a_rescue_upstream_has_is_not_listed(role: str, listed: list[str]) -> None:
+    assert list(served_models(settings(LOCAL | {"role": role}), "messages")) == listed
 
 
 @pytest.mark.parametrize(
