@@ -2,15 +2,24 @@
 
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(os.environ.get("SWITCHYARD_CLIENTS", ROOT / ".cache" / "clients" / "node_modules" / ".bin"))
 KEPT = ("PATH", "LANG", "TMPDIR")
+WITH_TITLES = {
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "",
+    "TERM": "xterm-256color",
+    **dict.fromkeys(("DISABLE_TELEMETRY", "DISABLE_ERROR_REPORTING", "DISABLE_AUTOUPDATER"), "1"),
+}
 CLIENT_SECONDS = 150
 """for a whole run of a client, which may be slow to start on a busy machine"""
 
@@ -40,6 +49,43 @@ def run_claude(
     """`claude -p`, which may use its Bash tool; `base_url` as a user would paste it."""
     command = [installed("claude"), "-p", prompt, "--allowedTools", "Bash", *options]
     return _run(command, home, claude_environment(base_url, token) | (environment or {}), seconds)
+
+
+@contextmanager
+def claude_on_a_terminal(base_url: str, home: Path, prompt: str) -> Iterator[None]:
+    """Claude Code as its users see it, which then also has titles made; it sends nothing elsewhere."""
+    work = home / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    answered = {"hasCompletedOnboarding": True, "projects": {str(work): {"hasTrustDialogAccepted": True}}}
+    (home / ".claude.json").write_text(json.dumps(answered))
+    environment = clean_environment(home, claude_environment(base_url) | WITH_TITLES)
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [installed("claude"), prompt],
+        cwd=work,
+        env=environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as client:
+        os.close(theirs)
+        reader = threading.Thread(target=_read_all, args=(ours,))
+        reader.start()
+        try:
+            yield
+        finally:
+            os.killpg(client.pid, signal.SIGKILL)
+            client.wait()
+            reader.join()
+            os.close(ours)
+
+
+def _read_all(terminal: int) -> None:
+    """A program whose output nobody reads stops in the end."""
+    with suppress(OSError):  # Linux's way to report the end
+        while os.read(terminal, 65536):
+            pass
 
 
 def claude_environment(base_url: str, token: str = "123") -> dict[str, str]:

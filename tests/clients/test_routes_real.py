@@ -4,20 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.bed.clients import Run, run_claude, run_codex
+from tests.bed.clients import Run, claude_on_a_terminal, run_claude, run_codex
 from tests.bed.codex_team import team
 from tests.bed.daemon import Daemon, Document, settings, upstream
+from tests.bed.patience import wait_until
 from tests.bed.upstream import Received, Script, ScriptedUpstream, agent, answer, say
 from tests.bed.wire import PROTOCOLS, Call, Protocol, Reply, Usage
 
 pytestmark = pytest.mark.real_clients
 
-WITH_TITLES = {
-    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "",
-    **dict.fromkeys(("DISABLE_TELEMETRY", "DISABLE_ERROR_REPORTING", "DISABLE_AUTOUPDATER"), "1"),
-}
-"""Claude Code has a title made, and sends nothing elsewhere"""
 SUMMARY = "All that matters: the shell said 42."
+IN_FORM = f"<analysis>Short.</analysis><summary>{SUMMARY}</summary>"
+"""Claude Code asks again for a summary without these marks"""
 TASK = {"description": "look", "prompt": "Say what you see", "subagent_type": "general-purpose"}
 
 
@@ -35,7 +33,8 @@ def test_a_sub_agent_of_claude_code_runs_on_another_upstream_by_one_rule(
             )
             rows = daemon.get("/api/requests").json["requests"]
 
-    assert (run.text, run.code) == ("All done.", 0), run
+    # from 2.1.332 on the parent answers once more when its sub-agent has ended
+    assert (run.text.split("\n")[-1], run.code) == ("All done.", 0), run
     assert {received.json["model"] for received in local.requests} == {"qwen3-coder"}
     assert all(b"Say what you see" in received.body for received in local.requests)
     assert b"I see a lake." in main.requests[-1].body
@@ -92,19 +91,21 @@ def test_the_title_of_a_conversation_is_made_by_the_upstream_of_a_rule(
     with ScriptedUpstream(say("Once upon a time")) as main, ScriptedUpstream(title) as small:
         entries = [upstream("main", main.url), upstream("small", small.url, protocol)]
         rule = {"when": {"background": True}, "upstreams": ["small"], "model": "tiny"}
-        with Daemon(tmp_path, settings(*entries, routes=[rule])) as daemon:
-            url = f"{daemon.url}/api"
-            run = run_claude(url, tmp_path / "client", "A story about trains", environment=WITH_TITLES)
-            assert rules_of(daemon) == {("main", ""), ("small", "1")}
+        with (
+            Daemon(tmp_path, settings(*entries, routes=[rule])) as daemon,
+            claude_on_a_terminal(f"{daemon.url}/api", tmp_path / "client", "A story about trains"),
+        ):
+            main.wait_for(1)
+            small.wait_for(1)
+            wait_until(lambda: rules_of(daemon) == {("main", ""), ("small", "1")}, "an answer of both")
 
-    assert (run.text, run.code) == ("Once upon a time", 0), run
     assert {received.json["model"] for received in small.requests} == {"tiny"}
     assert all(b"Write the title" in received.body for received in small.requests)
     assert not any(b"Write the title" in received.body for received in main.requests)
 
 
 def test_claude_code_has_its_conversation_compacted_by_the_upstream_of_a_rule(tmp_path: Path) -> None:
-    with ScriptedUpstream(say("I answer.")) as main, ScriptedUpstream(say(SUMMARY)) as large:
+    with ScriptedUpstream(say("I answer.")) as main, ScriptedUpstream(say(IN_FORM)) as large:
         entries = [upstream("main", main.url), upstream("large", large.url)]
         rule = {"name": "sums up", "when": {"compaction": True}, "upstreams": ["large"]}
         with Daemon(tmp_path, settings(*entries, routes=[rule])) as daemon:
