@@ -8,6 +8,7 @@ import { actionButton, button, clientName, dialog, select } from "./ui.js";
 
 /** @type {ProtocolName[]} */
 const CLIENTS = ["messages", "responses", "chat"];
+/** @typedef {{ clients: ProtocolName[], upstream: string, until: Time | null }} Used */
 const HOUR = 3600;
 /** @type {[string, string][]} */
 const TIMES = [
@@ -35,38 +36,46 @@ export async function useNow(upstream, client = null, seconds = null) {
 export const clientsUsing = (uses, name) => CLIENTS.filter((client) => uses?.[client]?.upstream === name);
 
 /**
- * What is used now, with a button that undoes it; null if nothing is.
+ * What is used now, with a button that undoes it; null if nothing is. Clients that one click has set are one line.
  * @param {Uses} uses
  */
 export function usesBanner(uses) {
-  const used = CLIENTS.flatMap((client) => {
+  /** @type {Map<string, Used>} */
+  const groups = new Map();
+  for (const client of CLIENTS) {
     const use = uses[client];
-    return use ? [{ client, ...use }] : [];
-  });
-  if (!used.length) return null;
+    if (!use) continue;
+    const key = JSON.stringify(use);
+    groups.set(key, { ...use, clients: [...(groups.get(key)?.clients ?? []), client] });
+  }
+  if (!groups.size) return null;
   return h(
-    "div.banner.accent-line",
+    "div.banner.accent-line.stack",
     {},
-    used.map(({ client, upstream, until }) =>
+    [...groups.values()].map((used) =>
       h(
         "p.row",
         {},
-        h("span.wrap", {}, useText(client, upstream, until)),
-        actionButton(t("undo"), () => useNow(null, client), { kind: "small", key: `undo-use-${client}` }),
+        h("span.wrap", {}, useText(used)),
+        actionButton(t("undo"), () => undo(used.clients), { kind: "small", key: `undo-use-${used.clients[0]}` }),
       ),
     ),
   );
 }
 
-/**
- * @param {ProtocolName} client
- * @param {string} name
- * @param {Time | null} until
- */
-const useText = (client, name, until) =>
-  until === null
-    ? t("use.on", { client: clientName(client), name })
-    : t("use.on-until", { client: clientName(client), name, time: moment(until) });
+/** @param {ProtocolName[]} clients */
+export const undo = (clients) => Promise.all(clients.map((client) => useNow(null, client)));
+
+/** @param {Used} used */
+function useText({ clients, upstream, until }) {
+  const isAll = clients.length === CLIENTS.length;
+  const values = {
+    client: isAll ? t("use.all-clients") : clients.map(clientName).join(", "),
+    name: upstream,
+    count: clients.length,
+  };
+  return until === null ? t("use.on", values) : t("use.on-until", { ...values, time: moment(until) });
+}
 
 /** @returns {Choices} */
 const clientChoices = () => [

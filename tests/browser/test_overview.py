@@ -173,3 +173,24 @@ def test_a_click_in_the_route_of_a_client_uses_that_upstream_for_it(tmp_path: Pa
         banner.get_by_role("button", name="Undo").click()
         expect(messages.locator(".stop.first")).to_contain_text("main")
         expect(banner).to_have_count(0)
+
+
+def test_what_one_click_has_set_for_all_clients_is_undone_by_one_click(
+    tmp_path: Path, open_page: Open
+) -> None:
+    entries = upstream("main", "http://127.0.0.1:9"), upstream("spare", "http://127.0.0.1:9", role="backup")
+    with Daemon(tmp_path, settings(*entries)) as daemon:
+        daemon.post("/api/use", {"upstream": "spare"})
+        page = open_page(daemon)
+        banner = page.locator(".banner.accent-line")
+        expect(banner.get_by_role("button")).to_have_count(1)
+        expect(banner).to_contain_text("All clients use “spare” now.")
+        daemon.post("/api/use", {"upstream": "main", "client": "chat", "seconds": 7200})
+        expect(banner).to_contain_text("Claude Code · Messages, Codex · Responses use “spare” now.")
+        expect(banner).to_contain_text("Chat uses “main” now, until")
+        expect(banner.get_by_role("button")).to_have_count(2)
+        banner.get_by_role("button", name="Undo").first.click()
+        expect(banner.get_by_role("button")).to_have_count(1)
+        banner.get_by_role("button", name="Undo").click()
+        expect(banner).to_have_count(0)
+        assert daemon.get("/api/state").json["uses"] == {}

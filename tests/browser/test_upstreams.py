@@ -533,7 +533,10 @@ def test_one_click_uses_an_upstream_now_and_another_one_undoes_it(two: Daemon, o
     row(page, "spare").get_by_role("button", name="Use now", exact=True).click()
     expect(row(page, "spare").get_by_text("used now", exact=True)).to_be_visible()
     assert used(two) == dict.fromkeys(("messages", "chat", "responses"), "spare")
-    row(page, "spare").get_by_role("button", name="Undo use now").click()
+    page.goto(f"{two.url}/#/overview")
+    expect(page.get_by_text("All clients use “spare” now.")).to_be_visible()
+    page.goto(f"{two.url}/{PANEL}")
+    row(page, "spare").get_by_role("button", name="Undo “Use now”").click()
     expect(row(page, "spare").get_by_text("used now", exact=True)).to_have_count(0)
     assert used(two) == {}
 

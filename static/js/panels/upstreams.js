@@ -31,7 +31,7 @@ import {
 import { editUpstream } from "../upstream_editor.js";
 import { testUpstream } from "../upstream_test.js";
 import { hasCooldown, healthText } from "../upstream_words.js";
-import { clientsUsing, useDialog, useNow } from "../use_now.js";
+import { clientsUsing, undo, useDialog, useNow } from "../use_now.js";
 
 const CLIENTS = ["messages", "responses", "chat"];
 /** @type {[string, string][]} */
@@ -216,7 +216,7 @@ function row({ entry, state, movable, using }, list) {
  */
 const useButton = (name, using) =>
   using.length
-    ? actionButton(t("use.undo"), () => Promise.all(using.map((client) => useNow(null, client))), {
+    ? actionButton(t("use.undo"), () => undo(using), {
         kind: "small",
         key: `use-${name}`,
       })
