@@ -1,5 +1,6 @@
 """Import the config.json of claude-code-router."""
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,7 +22,6 @@ from switchyard.importing.imported import (
     tidy,
 )
 
-SMALL_MODELS = "*haiku*"
 PROTOCOL_OF_TRANSFORMER = {"anthropic": "messages", "openai-responses": "responses"}
 NOT_NEEDED = frozenset(
     {"openai", "openrouter", "deepseek", "groq", "cerebras", "gemini", "maxtoken", "maxcompletiontokens"}
@@ -45,8 +45,7 @@ def is_router(document: Any) -> bool:
 
 
 def from_router(document: Json) -> Imported:
-    """One upstream for each provider; the default route takes any name, the background route small models, and the
-    others become rules."""
+    """One upstream for each provider; that of the default route takes any name, and the other routes become rules."""
     routes: Json = document["Router"] if isinstance(document.get("Router"), dict) else {}
     notes = [f"{name}: has no effect" for name in document if name not in KNOWN]
     found: list[tuple[str, Json]] = []
@@ -62,7 +61,7 @@ def from_router(document: Json) -> Imported:
             continue
         upstream = _upstream(document, provider, names.unique(wanted[:280]), address, origin, notes)
         found.append((origin, upstream))
-    _add_routes(found, routes, notes)
+    _add_default(found, routes, notes)
     rules = _rules_of(found, routes, notes)
     notes += [
         f"Router.{route}: not supported" for route in routes if route not in KNOWN_ROUTES and routes[route]
@@ -137,27 +136,33 @@ def _is_local(address: str) -> bool:
     return (urlsplit(address).hostname or "") in ("localhost", "127.0.0.1", "::1")
 
 
-def _add_routes(found: list[tuple[str, Json]], routes: Json, notes: list[str]) -> None:
-    """Add the routes to the models of their upstreams; the one that takes every name comes last."""
-    for route, pattern in (("background", SMALL_MODELS), ("default", "*")):
-        if not (target := _target(found, routes, route, notes)):
-            continue
-        upstream, model = target
-        item = next(item for item in found if item[1] is upstream)
-        models = upstream.get("models", [])
-        own = models if isinstance(models, dict) else {listed: listed for listed in models}
-        upstream["models"] = {**own, pattern: model}
-        found.remove(item)
-        found.insert(0 if route == "background" else len(found), item)
+CLAUDE = re.compile(r"(?i)claude")
+"""names that Claude Code requests by itself"""
+
+
+def _add_default(found: list[tuple[str, Json]], routes: Json, notes: list[str]) -> None:
+    """The upstream of the default route takes any name: it comes after those that list theirs, before the others."""
+    if not (target := _target(found, routes, "default", notes)):
+        return
+    upstream, model = target
+    found.sort(key=lambda item: 1 if item[1] is upstream else 0 if item[1].get("models") else 2)
+    upstream["models"] = {**{listed: listed for listed in upstream.get("models", [])}, "*": model}
+    for _, other in found:
+        names = [name for name in other.get("models", []) if CLAUDE.match(name)]
+        if names and other is not upstream:
+            notes.append(
+                f'Router.default: requests for {", ".join(names)} go to "{other["name"]}", as it lists them'
+            )
 
 
 LONG_CONTEXT_TOKENS = 60_000
 """its default `longContextThreshold`"""
 RULES: tuple[tuple[str, Json, str], ...] = (
+    ("image", {"images": True}, "images anywhere in the conversation count, not only in the last message"),
     ("longContext", {}, "an estimate of the prompt counts, not the usage of the last answer"),
+    ("background", {"model": "*claude*haiku*"}, ""),
     ("webSearch", {"web_search": True}, "only where web search is the only tool"),
-    ("think", {"thinking": True}, "Claude Code leaves most thinking to the model, which also matches"),
-    ("image", {"images": True}, "images anywhere in the conversation"),
+    ("think", {"thinking": True}, "not for requests that turn thinking off"),
 )
 """key of `Router`, condition, and where the meaning differs; in its order, after which `default` applies"""
 
@@ -172,7 +177,7 @@ def _rules_of(found: list[tuple[str, Json]], routes: Json, notes: list[str]) -> 
             continue
         when = condition or {"tokens_over": threshold}
         rules.append({"name": route, "when": when, "upstreams": [target[0]["name"]], "model": target[1]})
-        notes.append(f"Router.{route}: became a rule; {differs}")
+        notes += [f"Router.{route}: became a rule; {differs}"] if differs else []
     return rules
 
 
@@ -184,7 +189,8 @@ def _target(
     if not name:
         return None
     upstream = next((one for _, one in found if one["name"].lower() == name.strip().lower()), None)
-    if upstream is None or not model.strip():
-        notes.append(f'Router.{route}: no provider "{name}"')
-        return None
-    return upstream, model.strip()
+    if upstream is not None and model.strip():
+        return upstream, model.strip()
+    why = f'no provider "{name}"' if upstream is None else f'no model of "{name}" is given'
+    notes.append(f"Router.{route}: skipped, {why}")
+    return None

@@ -5,7 +5,11 @@ from typing import Any
 import pytest
 
 from switchyard.importing import from_router, is_router, merge
+from switchyard.protocols.facts import Facts
+from switchyard.routing.route import Ask, State, choose_route
+from switchyard.routing.rules import find_rule
 from switchyard.settings import parse
+from tests.routing.test_route import MONDAY_NOON
 
 CONFIG: dict[str, Any] = {
     "APIKEY": "secret",
@@ -53,10 +57,7 @@ def test_providers_become_upstreams_in_an_order_that_serves_the_routes() -> None
                 "key": "ollama",
                 "enabled": True,
                 "protocol": "chat",
-                "models": {
-                    "qwen2.5-coder:latest": "qwen2.5-coder:latest",
-                    "*haiku*": "qwen2.5-coder:latest",
-                },
+                "models": ["qwen2.5-coder:latest"],
                 "timeouts": LIMITS,
             },
             {
@@ -86,11 +87,17 @@ def test_providers_become_upstreams_in_an_order_that_serves_the_routes() -> None
         ],
         "routes": [
             {
+                "name": "background",
+                "when": {"model": "*claude*haiku*"},
+                "upstreams": ["ollama"],
+                "model": "qwen2.5-coder:latest",
+            },
+            {
                 "name": "think",
                 "when": {"thinking": True},
                 "upstreams": ["deepseek"],
                 "model": "deepseek-reasoner",
-            }
+            },
         ],
     }
     assert imported.origins == ("Providers[1]", "Providers[2]", "Providers[0]")
@@ -117,7 +124,8 @@ def test_what_has_no_counterpart_is_noted() -> None:
     assert from_router(CONFIG).notes == (
         "APIKEY: has no effect",
         'Providers[0] "deepseek": transformers without effect: deepseek, maxtoken',
-        "Router.think: became a rule; Claude Code leaves most thinking to the model, which also matches",
+        'Router.default: requests for claude-opus-4 go to "claude", as it lists them',
+        "Router.think: became a rule; not for requests that turn thinking off",
     )
 
 
@@ -138,8 +146,10 @@ def test_a_default_route_may_also_be_the_background() -> None:
         "Providers": [{"name": "a", "api_base_url": "http://a.example", "models": ["m", "n"]}],
         "Router": {"default": "a,m", "background": "a,n"},
     }
-    (upstream,) = from_router(config).document["upstreams"]
-    assert upstream["models"] == {"m": "m", "n": "n", "*haiku*": "n", "*": "m"}
+    document = from_router(config).document
+    (upstream,) = document["upstreams"]
+    assert upstream["models"] == {"m": "m", "n": "n", "*": "m"}
+    assert [(rule["upstreams"], rule["model"]) for rule in document["routes"]] == [(["a"], "n")]
 
 
 def test_every_route_that_depends_on_the_request_becomes_a_rule() -> None:
@@ -155,22 +165,91 @@ def test_every_route_that_depends_on_the_request_becomes_a_rule() -> None:
     }
     imported = from_router({"Providers": [provider], "Router": routes})
     assert [(one["name"], one["when"], one["model"]) for one in imported.document["routes"]] == [
+        ("image", {"images": True}, "i"),
         ("longContext", {"tokens_over": 9000}, "l"),
         ("webSearch", {"web_search": True}, "w"),
         ("think", {"thinking": True}, "t"),
-        ("image", {"images": True}, "i"),
     ]
-    assert [note for note in imported.notes if "became a rule" not in note] == [
-        "Router.custom: not supported"
-    ]
-    assert len(imported.notes) == 5
+    assert imported.notes == (
+        "Router.image: became a rule; images anywhere in the conversation count, not only in the last message",
+        "Router.longContext: became a rule; an estimate of the prompt counts, not the usage of the last answer",
+        "Router.webSearch: became a rule; only where web search is the only tool",
+        "Router.think: became a rule; not for requests that turn thinking off",
+        "Router.custom: not supported",
+    )
     document, report = merge(
         {"upstreams": [{"name": "a", "base_url": "http://b", "protocol": "chat"}]}, imported
     )
     assert {tuple(one["upstreams"]) for one in document["routes"]} == {("a (2)",)}
-    assert report.settings[0] == "routes: longContext -> a (2)"
+    assert report.settings[0] == "routes: image -> a (2)"
     assert parse(document).warnings == ()
     assert merge(document, imported)[0]["routes"] == document["routes"]
+
+
+EVERY_ROUTE = {
+    "default": "a,default",
+    "background": "b,background",
+    "think": "C, think",
+    "longContext": "d,long",
+    "webSearch": "e,search",
+    "image": "f,image",
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "facts", "expected"),
+    [
+        ("claude-sonnet-4-5", {}, ("a", "default")),
+        ("gpt-5.5", {}, ("a", "default")),
+        ("claude-haiku-4-5", {}, ("b", "background")),
+        ("anthropic/claude-3-5-haiku-latest", {}, ("b", "background")),
+        ("haiku", {}, ("a", "default")),
+        ("claude-sonnet-4-5", {"thinking": True}, ("c", "think")),
+        ("claude-sonnet-4-5", {"tokens": 60_001}, ("d", "long")),
+        ("claude-sonnet-4-5", {"tokens": 60_000}, ("a", "default")),
+        ("claude-sonnet-4-5", {"web_search": True}, ("e", "search")),
+        ("claude-sonnet-4-5", {"images": True}, ("f", "image")),
+        # where several match, the order of claude-code-router decides
+        ("claude-haiku-4-5", {"thinking": True}, ("b", "background")),
+        ("claude-haiku-4-5", {"web_search": True}, ("b", "background")),
+        ("claude-haiku-4-5", {"tokens": 70_000}, ("d", "long")),
+        ("claude-sonnet-4-5", {"web_search": True, "thinking": True}, ("e", "search")),
+        ("claude-sonnet-4-5", {"tokens": 70_000, "web_search": True}, ("d", "long")),
+        ("claude-sonnet-4-5", {"tokens": 70_000, "images": True}, ("f", "image")),
+        ("claude-sonnet-4-5", {"subagent": True}, ("a", "default")),
+    ],
+)
+def test_each_request_goes_where_its_router_sent_it(
+    model: str, facts: dict[str, Any], expected: tuple[str, str]
+) -> None:
+    providers = [
+        {"name": name, "api_base_url": f"http://{name}.example/v1", "models": ["m"]} for name in "abcdef"
+    ]
+    settings = parse(from_router({"Providers": providers, "Router": EVERY_ROUTE}).document).settings
+    ruled = find_rule(settings.routes, "messages", model, Facts(**facts), MONDAY_NOON.wall)
+    ask = Ask("messages", model, ruled=ruled)
+    first = choose_route(settings, State(), ask, MONDAY_NOON).candidates[0]
+    assert (first.name, first.model) == expected
+
+
+@pytest.mark.parametrize("threshold", [0, -1, "many", None, True])
+def test_a_threshold_that_means_nothing_is_the_default_one(threshold: Any) -> None:
+    router = {"longContext": "a,l", "longContextThreshold": threshold}
+    providers = [{"name": "a", "api_base_url": "http://a.example"}]
+    (rule,) = from_router({"Providers": providers, "Router": router}).document["routes"]
+    assert rule["when"] == {"tokens_over": 60_000}
+
+
+def test_a_provider_that_lists_a_claude_model_is_pointed_out() -> None:
+    providers = [
+        {"name": "c", "api_base_url": "http://c.example"},
+        {"name": "a", "api_base_url": "http://a.example", "models": ["m", "claude-own"]},
+        {"name": "b", "api_base_url": "http://b.example", "models": ["claude-sonnet-4-5", "x"]},
+    ]
+    imported = from_router({"Providers": providers, "Router": {"default": "a,m"}})
+    assert imported.notes == ('Router.default: requests for claude-sonnet-4-5 go to "b", as it lists them',)
+    # without a list it would take the requests of the default route
+    assert [one["name"] for one in imported.document["upstreams"]] == ["b", "a", "c"]
 
 
 def test_the_native_gemini_address_is_replaced_by_its_openai_form() -> None:
@@ -206,7 +285,11 @@ def test_a_route_to_nowhere_and_a_provider_without_address_are_noted() -> None:
     assert from_router(config).notes == (
         "Providers[1]: skipped, it is not an object",
         'Providers[0] "a": skipped, it has no http(s) address',
-        'Router.default: no provider "b"',
+        'Router.default: skipped, no provider "b"',
+    )
+    providers = [{"name": "b", "api_base_url": "http://b.example"}]
+    assert from_router({"Providers": providers, "Router": {"think": "b"}}).notes == (
+        'Router.think: skipped, no model of "b" is given',
     )
 
 
