@@ -129,6 +129,7 @@ COMMAND_EXAMPLES: dict[str, tuple[str, ...]] = {
         "stats --rebuild",
         "stats --verify 2026-11-21",
     ),
+    "prices": ("prices claude-opus-5-5 gpt-5.5", "prices --update model_prices_and_context_window.json"),
     "test": ("test local --model qwen3-32b",),
     "doctor": ("doctor --fix",),
     "selftest": ("selftest", "selftest --real-clients"),

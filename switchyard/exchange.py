@@ -112,7 +112,7 @@ class PriceUsed(msgspec.Struct, frozen=True, omit_defaults=True):
     multiplier: float = 1.0
     source: str = ""
     tier: str = ""
-    fees: float = 0.0
+    fees: float = 0
 
 
 class Exchange(msgspec.Struct):

@@ -574,3 +574,96 @@ def test_a_preview_shows_no_key_of_an_address(shell: Shell) -> None:
     }
     _, said, _ = shell(f"import {shell.file('accounts.json', [account])} --dry-run")
     assert "user:***@b.example.com" in said and "hidden" not in said
+
+
+# --- prices ---
+
+PRICED: dict[str, Any] = {
+    "upstreams": [
+        {"name": "official", "base_url": "https://api.openai.com", "protocol": "responses", "models": ["o3"]},
+        {
+            "name": "reseller",
+            "base_url": "https://reseller.example.com",
+            "protocol": "chat",
+            "models": {"a": "mine", "b": "qwen3-32b"},
+            "price_multiplier": 0.25,
+        },
+        {
+            "name": "gpu",
+            "base_url": "http://127.0.0.1:8000",
+            "protocol": "chat",
+            "server": "vllm",
+            "models": ["gpt-5"],
+        },
+        {"name": "relay", "base_url": "http://127.0.0.1:3000", "protocol": "chat"},
+    ],
+    "prices": {"mine": {"input": 1, "output": 2, "tiers": {"flex": 0.5}}},
+}
+
+
+def test_prices_lists_what_applies_to_each_upstream_and_model_and_its_source(shell: Shell) -> None:
+    shell.data.mkdir()
+    (shell.data / "all_configs.json").write_text(json.dumps(PRICED))
+    lines = shell("prices")[1].splitlines()
+    assert lines == [
+        "bundled table: 2026-11-27",
+        "",
+        'upstream "official"',
+        "  o3: input 2, output 8, cache read 0.5, priority times 1.75, flex times 0.5, batch times 0.5, "
+        "web_search 0.01 each (OpenAI 2026-11-27)",
+        "",
+        'upstream "reseller", prices times 0.25',
+        "  mine: input 1, output 2, flex times 0.5 (settings: mine)",
+        "  qwen3-32b: input 0.15, output 0.6, priority times 1.75, flex times 0.5, batch times 0.5 "
+        "(Amazon Bedrock 2026-11-27)",
+        "",
+        'upstream "gpu"',
+        "  gpt-5: no price, as it is local",
+        "",
+        'upstream "relay"',
+        "  (any model): by the name of the model",
+    ]
+    asked = shell("prices mine nobody-knows-it")[1].splitlines()
+    assert asked[-2:] == [
+        "  mine: input 1, output 2, flex times 0.5 (settings: mine)",
+        "  nobody-knows-it: unpriced; add it to `prices`",
+    ]
+
+
+def test_a_newer_price_table_is_stored_and_an_invalid_one_changes_nothing(shell: Shell) -> None:
+    shell.data.mkdir()
+    (shell.data / "all_configs.json").write_text(json.dumps(PRICED))
+    entry = {
+        "models": ["o3"],
+        "source": "OpenAI",
+        "checked": "2026-12-24",
+        "price": {"input": 9, "output": 10},
+    }
+    newer = {"date": "2026-12-24", "currency": "USD", "sources": {}, "entries": [entry]}
+    file = shell.data / "newer.json"
+    file.write_text(json.dumps(newer))
+    code, said, _ = shell(f"prices --update {file}")
+    assert code == 0 and "prices of 1 model, dated 2026-12-24" in said
+    lines = shell("prices o3")[1].splitlines()
+    assert lines[0] == "stored table: 2026-12-24"
+    assert "  o3: input 9, output 10 (OpenAI 2026-12-24)" in lines
+    file.write_text("{}")
+    code, _, said = shell(f"prices --update {file}")
+    assert code == 1 and "nothing was changed" in said
+    assert "  o3: input 9, output 10 (OpenAI 2026-12-24)" in shell("prices o3")[1]
+    assert shell("prices --update /no/such/file")[0] == 1
+
+
+def test_check_reports_a_budget_that_cannot_apply_as_an_error(shell: Shell) -> None:
+    shell.data.mkdir()
+    limited = [{**entry, "budget": {"day_hard": 5}} for entry in PRICED["upstreams"]]
+    (shell.data / "all_configs.json").write_text(json.dumps({**PRICED, "upstreams": limited}))
+    code, _, said = shell("check")
+    assert code == 1
+    assert (
+        '$.upstreams[2].budget: the budget of upstream "gpu" cannot apply: its models are local and have no price'
+    ) in said
+    assert said.splitlines()[-1].endswith("all_configs.json: 1 error")
+    limited[2]["local"] = False
+    (shell.data / "all_configs.json").write_text(json.dumps({**PRICED, "upstreams": limited}))
+    assert shell("check")[0] == 0

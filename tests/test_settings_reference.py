@@ -28,9 +28,14 @@ def test_the_page_is_the_generated_one() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run: python scripts/settings_reference.py"
 
 
-def sections() -> dict[str, str]:
-    parts = re.split(r"^#{2,3} (.*)\n", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
+def sections(heading: str = "") -> dict[str, str]:
+    """The sections by their titles; with `heading`, those of this depth."""
+    parts = re.split(r"^(#{2,3}) (.*)\n", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    found: dict[str, str] = {}
+    for depth, title, text in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        if heading in ("", depth):
+            found.setdefault(title, text)
+    return found
 
 
 def rows(section: str) -> dict[str, list[str]]:
@@ -98,7 +103,7 @@ def test_every_flag_of_the_daemon_has_a_row() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_flag_of_a_command_has_a_row_with_its_meaning(command: str) -> None:
-    listed = rows(sections()[command])
+    listed = rows(sections("###")[command])
     assert list(listed) == own_flags(command)
     assert [name for name, cells in listed.items() if not all(cells)] == []
 

@@ -6,6 +6,7 @@ from switchyard.commands.connection import TEST
 from switchyard.commands.doctor import DOCTOR
 from switchyard.commands.explain import EXPLAIN
 from switchyard.commands.import_file import IMPORT
+from switchyard.commands.prices import PRICES
 from switchyard.commands.selftest import SELFTEST
 from switchyard.commands.service import SERVICE
 from switchyard.commands.setup import SETUP
@@ -21,6 +22,7 @@ COMMANDS: dict[str, Command] = {
     "import": IMPORT,
     "setup": SETUP,
     "stats": STATS,
+    "prices": PRICES,
     "test": TEST,
     "doctor": DOCTOR,
     "selftest": SELFTEST,

@@ -2,13 +2,15 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Iterator
 
-from switchyard.commands.command import Command, loaded, no_arguments
+from switchyard.commands.command import Command, loaded, no_arguments, price_book
 from switchyard.plural import plural
 from switchyard.relay.credentials import unset_variables
 from switchyard.routing.families import REMEDY, official_families, official_host, states_use
 from switchyard.settings import Settings, Timeouts, timeouts_of
+from switchyard.store.budget_reach import unlimited
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -20,6 +22,12 @@ def check(arguments: argparse.Namespace) -> int:
     settings = settings_file.settings
     for note in _notes(settings):
         print(f"note: {note}")
+    errors = unlimited(price_book(arguments, settings))
+    for error in errors:
+        print(f"{error.path}: the budget of {error.owner} cannot apply: {error.reason}", file=sys.stderr)
+    if errors:
+        print(f"{settings_file.path}: {plural(len(errors), 'error')}", file=sys.stderr)
+        return 1
     print(
         f"{settings_file.path}: valid, {plural(len(settings.upstreams), 'upstream')}, "
         f"{plural(len(settings.model_rules), 'model rule')}"

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from switchyard.settings import SettingsError
+from switchyard.settings import Settings, SettingsError
+from switchyard.store.price_files import StoredPrices
+from switchyard.store.prices import PriceBook
 from switchyard.store.settings_file import SettingsFile
 
 
@@ -32,6 +34,15 @@ def loaded(arguments: argparse.Namespace) -> SettingsFile | None:
         print(f"{settings_file.path}: {errors}", file=sys.stderr)
         return None
     return settings_file
+
+
+def price_book(arguments: argparse.Namespace, settings: Settings) -> PriceBook:
+    """The prices that apply with the data folder."""
+    stored = StoredPrices(Path(arguments.data))
+    stored.refresh()
+    if stored.fault:
+        print(f"note: {stored.fault}", file=sys.stderr)
+    return PriceBook(settings, stored.table)
 
 
 def no_arguments(parser: argparse.ArgumentParser) -> None:

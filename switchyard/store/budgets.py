@@ -80,7 +80,7 @@ def budget_state(statistics: Spending, settings: Settings, day: str) -> BudgetSt
 
 
 def has_budgets(settings: Settings) -> bool:
-    return any(_is_set(budget) for budget in _budgets(settings))
+    return any(is_set(budget) for budget in _budgets(settings))
 
 
 def _budgets(settings: Settings) -> Iterator[Budget]:
@@ -90,7 +90,8 @@ def _budgets(settings: Settings) -> Iterator[Budget]:
             yield upstream.budget
 
 
-def _is_set(budget: Budget) -> bool:
+def is_set(budget: Budget) -> bool:
+    """True if it limits something."""
     return bool(budget.day_soft or budget.day_hard or budget.month_soft or budget.month_hard)
 
 

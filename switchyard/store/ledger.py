@@ -3,15 +3,24 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 
 from switchyard.exchange import Exchange
 from switchyard.plural import plural
 from switchyard.settings import Settings
-from switchyard.store.budgets import UNBOUNDED, BudgetState, BudgetStatus, budget_state, has_budgets
+from switchyard.store.budget_reach import Unlimited, unlimited
+from switchyard.store.budgets import (
+    UNBOUNDED,
+    BudgetState,
+    BudgetStatus,
+    budget_state,
+    has_budgets,
+    is_set,
+)
 from switchyard.store.journal import Journal
 from switchyard.store.journal_line import line_of, write_line
+from switchyard.store.price_files import StoredPrices
 from switchyard.store.prices import PriceBook
 from switchyard.store.stats import Statistics
 
@@ -37,7 +46,9 @@ class Ledger:
         self.statistics = Statistics(folder, self.journal, now)
         self._settings = settings
         self._patience_bytes = patience_bytes
+        self._stored_prices = StoredPrices(folder)
         self._prices = PriceBook(Settings())
+        self._unlimited: tuple[Unlimited, ...] = ()
         self._unbounded: Settings | None = None
         """settings without any budget"""
         self._now = now
@@ -46,10 +57,11 @@ class Ledger:
     @property
     def fault(self) -> str:
         """The problem with the files, as a sentence for the dashboard and the log; "" if there is none."""
-        return self.journal.fault or self.statistics.fault
+        return self.journal.fault or self.statistics.fault or self._stored_prices.fault
 
     def start(self) -> None:
         """Load the totals; `run` reads the rest of a large journal whose roll-up is lost."""
+        self._stored_prices.refresh()
         self.journal.repair()
         self.statistics.start(patience_bytes=self._patience_bytes)
 
@@ -58,10 +70,7 @@ class Ledger:
 
         Never raises; a disk that refuses the line does not delay the client.
         """
-        settings = self._settings()
-        if self._prices.settings is not settings:
-            self._prices = PriceBook(settings)
-        self._prices.settle(exchange)
+        self.prices().settle(exchange)
         at = self._now() if exchange.duration is None else exchange.at + exchange.duration
         line = line_of(exchange, at)
         written = write_line(line)
@@ -69,6 +78,37 @@ class Ledger:
         self.statistics.add(line)
         await self.journal.append(written, line.at)
         self._notify_changes()
+
+    def prices(self) -> PriceBook:
+        """The prices of the current settings."""
+        settings, table = self._settings(), self._stored_prices.table
+        if self._prices.settings is not settings or self._prices.newer is not table:
+            self._prices = PriceBook(settings, table)
+            self._unlimited = unlimited(self._prices)
+        return self._prices
+
+    def notices(self) -> tuple[str, ...]:
+        """For the user: the budgets that are reached, those that cannot apply, and those that miss a part."""
+        self.prices()
+        return (
+            *self.budget_state().warnings,
+            *(one.notice for one in self._unlimited),
+            *self._unpriced(),
+        )
+
+    def _unpriced(self) -> Iterator[str]:
+        """The upstreams with a budget that some of today's requests do not count for."""
+        settings = self._settings()
+        if not has_budgets(settings):
+            return
+        cells = self.statistics.day(self.statistics.today()).upstreams
+        excused = {one.owner for one in self._unlimited}
+        for upstream in settings.upstreams:
+            owner, cell = f'upstream "{upstream.name}"', cells.get(upstream.name)
+            limited = is_set(settings.budget) or (upstream.budget is not None and is_set(upstream.budget))
+            if limited and cell is not None and cell.unpriced and owner not in excused:
+                requests = plural(cell.unpriced, "request")
+                yield f"No budget includes {requests} of today at {owner}: the price is not known"
 
     def budget_state(self) -> BudgetState:
         """The money limits reached now, and the upstreams that they exclude from the route."""
@@ -85,6 +125,7 @@ class Ledger:
         await self.statistics.catch_up()
         while True:
             await asyncio.sleep(SAVE_SECONDS)
+            self._stored_prices.refresh()
             await self.statistics.save()
             self._notify_changes()
 
@@ -110,6 +151,8 @@ class Ledger:
     def _wrong(self) -> dict[Hashable, str]:
         """The current problems, each with a key that stays the same all day while its numbers grow."""
         wrong: dict[Hashable, str] = {NUMBERS.sub("", self.fault): self.fault} if self.fault else {}
+        self.prices()
+        wrong |= {one: one.notice for one in self._unlimited}
         budgets = self.budget_state()
         for name, line in {"": budgets.overall, **budgets.upstreams}.items():
             if line.status is not BudgetStatus.OK:

@@ -121,7 +121,7 @@ def price_used(usage: Usage, priced: Priced) -> PriceUsed | None:
         multiplier=priced.multiplier,
         source=priced.source,
         tier=usage.tier,
-        fees=usage.searches * price.fees.get(WEB_SEARCH, 0.0),
+        fees=usage.searches * price.fees.get(WEB_SEARCH, 0.0) if usage.searches else 0,
     )
 
 

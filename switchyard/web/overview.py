@@ -120,7 +120,7 @@ class Overview:
                 "warnings": list(settings_file.warnings),
             },
             "problems": list(daemon.problems()),
-            "notices": list(daemon.ledger.budget_state().warnings),
+            "notices": list(daemon.ledger.notices()),
             "routes": {client: self.route(client) for client in PROTOCOLS},
             "uses": uses_view(daemon.uses()),
             "capture": daemon.relay.on,

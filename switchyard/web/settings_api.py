@@ -21,7 +21,10 @@ from switchyard.relay.credentials import KEYRING
 from switchyard.relay.redaction import masked_url
 from switchyard.relay.urls import request_url
 from switchyard.routing.families import official_families, official_host
-from switchyard.settings import parse, timeouts_of
+from switchyard.settings import Settings, parse, timeouts_of
+from switchyard.store.budget_reach import Unlimited, unlimited
+from switchyard.store.price_files import StoredPrices
+from switchyard.store.prices import PriceBook
 from switchyard.store.settings_file import SettingsFile, StaleRevision, encode_document, read_settings
 from switchyard.web import editing
 from switchyard.web.answers import (
@@ -49,6 +52,7 @@ class SettingsApi:
 
     def __init__(self, settings_file: SettingsFile) -> None:
         self._file = settings_file
+        self._stored_prices = StoredPrices(settings_file.path.parent)
         self._salt = secrets.token_bytes(16)
 
     def reading_table(self) -> dict[str, Handler]:
@@ -164,6 +168,11 @@ class SettingsApi:
         timeouts = asdict(timeouts_of(upstream, parsed.settings))
         url = "demo:" if upstream.is_demo else request_url(upstream, upstream.model or "MODEL")
         warnings = [text.removeprefix(draft.path) for text in parsed.warnings if text.startswith(draft.path)]
+        warnings += [
+            f"{one.path.removeprefix(draft.path)}: it cannot apply, as {one.reason}"
+            for one in self._unlimited(parsed.settings)
+            if one.path.startswith(f"{draft.path}.")
+        ]
         host, families = official_host(upstream), official_families(upstream.base_url)
         return answer(
             {
@@ -174,6 +183,10 @@ class SettingsApi:
                 "official": {"host": host, "families": families} if host else None,
             }
         )
+
+    def _unlimited(self, settings: Settings) -> tuple[Unlimited, ...]:
+        self._stored_prices.refresh()
+        return unlimited(PriceBook(settings, self._stored_prices.table))
 
     # --- the rest of the file ---
 

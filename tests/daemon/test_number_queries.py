@@ -55,4 +55,4 @@ def test_the_status_line_is_one_line_from_the_start(tmp_path: Path) -> None:
         assert fresh.get("/metrics").status == 200
         assert fresh.command("stats")[0] == 0
         ask(fresh.url, "chat")
-        assert fresh.get("/statusline").text.endswith(" tokens | unpriced\n")
+        assert fresh.get("/statusline").text.endswith(" tokens | -\n")
