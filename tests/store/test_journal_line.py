@@ -1,10 +1,13 @@
+import re
 from datetime import UTC
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from switchyard.exchange import Attempt, Exchange, Failure, FailureKind, Outcome, PriceUsed
 from switchyard.protocols.neutral import ErrorType, Loss, Usage, WireError
+from switchyard.store import journal_line
 from switchyard.store.journal_line import (
     MAX_LINE,
     Line,
@@ -213,3 +216,29 @@ def test_a_moment_that_is_rounded_into_the_next_day_belongs_to_it() -> None:
 )
 def test_the_hour_is_that_of_the_place_where_it_happened(at: float, offset: int, hour: int) -> None:
     assert Line(v=1, at=at, day="1970-01-01", offset=offset).hour == hour
+
+
+# --- its documentation ---
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "statistics.md"
+ROW = re.compile(r"^\| `(\w+)` \| \S.* \|$", re.MULTILINE)
+TABLES = (Line, LineUsage, PriceUsed, LineAttempt)
+
+
+def test_the_page_on_statistics_lists_every_field_of_the_journal_in_its_order() -> None:
+    section = PAGE.read_text(encoding="utf-8").partition("\n## The journal\n")[2]
+    tables = [ROW.findall(part) for part in section.split("| Field | Meaning |\n|---|---|\n")[1:]]
+    fields = [[name for name in kind.__struct_fields__ if name != "newer"] for kind in TABLES]
+    assert tables[: len(TABLES)] == fields
+    listed = {name for table in tables for name in table} | set(re.findall(r"`(\w+)`", section))
+    nested = {
+        name for kind in STRUCTS_OF_A_LINE for name in kind.__struct_fields__ if name not in ("newer", "v")
+    }
+    assert nested <= listed
+
+
+STRUCTS_OF_A_LINE = [
+    kind
+    for kind in vars(journal_line).values()
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind.__name__.startswith("Line")
+]
