@@ -19,6 +19,7 @@ from switchyard.protocols.search_error import SearchErrorFold
 from switchyard.protocols.sse import RecordTooLarge, SseDecoder
 from switchyard.protocols.surrogates import SurrogateJoiner, without_halves
 from switchyard.protocols.tools.calls import as_declared
+from switchyard.protocols.wire import stated
 
 HALF_CHARACTER = neutral.Loss("content", "half of a character came without the other half")
 MAX_STREAM_BYTES = 256 * 1024 * 1024
@@ -89,6 +90,12 @@ class Conversion:
         self.failed: neutral.WireError | None = None
         self.signed_calls: list[neutral.ToolCall] = []
         self.losses: tuple[neutral.Loss, ...] = ()
+        self.stated = neutral.UNSTATED
+
+    @property
+    def reported_usage(self) -> neutral.Usage | None:
+        """The usage without any estimate."""
+        return self._tally.reported
 
     @property
     def usage(self) -> neutral.Usage | None:
@@ -128,6 +135,7 @@ class Conversion:
                     self.signed_calls.append(replace(self._block, signature=signature))
             case neutral.Started(usage=usage):
                 self.started = True
+                self.stated = stated(event.model, event.fingerprint)
                 return replace(event, usage=self._tally.at_start(usage))
             case neutral.Finished(usage=usage, losses=losses):
                 # an answer may be empty
@@ -239,14 +247,14 @@ class _Tally:
 
     def __init__(self, sent: SentRequest, request: neutral.Request) -> None:
         self._request = request
-        self._reported: neutral.Usage | None = None
+        self.reported: neutral.Usage | None = None
         self._is_final = False
         self._input_estimate = sent.input_estimate
         self.output = StreamEstimate()
 
     @property
     def usage(self) -> neutral.Usage:
-        known = self._reported
+        known = self.reported
         if self._is_final and known is not None and known.total_input and known.output:
             return known
         return neutral.with_estimate(
@@ -256,8 +264,8 @@ class _Tally:
     def at_start(self, usage: neutral.Usage | None) -> neutral.Usage:
         """Clients show the size of the context live, but most upstreams report it only at the end."""
         self._note(usage)
-        if self._reported is not None and self._reported.total_input:
-            return self._reported
+        if self.reported is not None and self.reported.total_input:
+            return self.reported
         return neutral.Usage(input=self._estimated_input(), estimated=True)
 
     def at_end(self, usage: neutral.Usage | None) -> neutral.Usage:
@@ -267,7 +275,7 @@ class _Tally:
 
     def _note(self, usage: neutral.Usage | None) -> None:
         if usage is not None:
-            self._reported = self._reported.merged(usage) if self._reported is not None else usage
+            self.reported = self.reported.merged(usage) if self.reported is not None else usage
 
     def _estimated_input(self) -> int:
         if not self._input_estimate:

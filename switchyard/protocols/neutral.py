@@ -69,6 +69,17 @@ class Usage(msgspec.Struct, frozen=True):
         )
 
 
+class Stated(msgspec.Struct, frozen=True):
+    """What an answer states about its origin, "" for what it does not: its model, and the mark that Chat servers
+    change with their configuration."""
+
+    model: str = ""
+    fingerprint: str = ""
+
+
+UNSTATED = Stated()
+
+
 # --- content ------------------------------------------------------------------
 
 
@@ -348,6 +359,7 @@ class Started(msgspec.Struct, frozen=True):
     id: str = ""
     model: str = ""
     usage: Usage | None = None
+    fingerprint: str = ""
 
 
 AnswerBlock = Text | Refusal | Thinking | ToolCall | WebSearch | Compaction

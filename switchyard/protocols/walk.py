@@ -129,10 +129,16 @@ class Walk:
 
     # --- the start and the end ------------------------------------------------
 
-    def start(self, id: object = "", model: object = "", usage: neutral.Usage | None = None) -> None:
+    def start(
+        self,
+        id: object = "",
+        model: object = "",
+        usage: neutral.Usage | None = None,
+        fingerprint: object = "",
+    ) -> None:
         if not self.is_started:
             self.is_started = True
-            self.events.append(neutral.Started(text(id), text(model), usage))
+            self.events.append(neutral.Started(text(id), text(model), usage, text(fingerprint)))
 
     def finish(
         self,

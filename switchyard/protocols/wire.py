@@ -5,11 +5,14 @@ from typing import Any
 
 import msgspec
 
+from switchyard.protocols import neutral
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.large import decode_large
 from switchyard.protocols.surrogates import without_halves
 
 Json = dict[str, Any]
+
+MAX_STATED_CHARS = 200
 
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 """What decoding raises for bytes that are no JSON, no UTF-8, or nested without end."""
@@ -101,6 +104,11 @@ def fields(value: object) -> Json:
 
 def entries(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def stated(model: object = None, fingerprint: object = None) -> neutral.Stated:
+    """What an answer states about its origin; fields of another type state nothing."""
+    return neutral.Stated(text(model)[:MAX_STATED_CHARS], text(fingerprint)[:MAX_STATED_CHARS])
 
 
 def joined(parts: Sequence[str], separator: str = "\n\n") -> str:

@@ -63,6 +63,8 @@ class Reply:
     """Claude Code joins responses with the same id into one message, so a conversation needs different ones"""
     seal: str = "c2VhbGVkIHRoaW5raW5n"
     """the opaque data beside the thinking"""
+    fingerprint: str = ""
+    """`system_fingerprint` of a Chat answer"""
 
 
 def body(protocol: Protocol, reply: Reply, model: str = "m") -> bytes:
@@ -184,6 +186,10 @@ def _messages_pieces(block: Record, piece: int) -> tuple[Record, list[Record]]:
 # --- Chat Completions ----------------------------------------------------------
 
 
+def _chat_origin(reply: Reply) -> Record:
+    return {"system_fingerprint": reply.fingerprint} if reply.fingerprint else {}
+
+
 def _chat_usage(usage: Usage) -> Record:
     return {
         "prompt_tokens": usage.whole_input,
@@ -212,6 +218,7 @@ def _chat_body(reply: Reply, model: str) -> Record:
         message["tool_calls"] = [_chat_call(call) for call in reply.calls]
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _chat_stop(reply)}
     head = {"id": f"chatcmpl-{reply.id}", "object": "chat.completion", "created": CREATED, "model": model}
+    head |= _chat_origin(reply)
     return {**head, "choices": [choice], "usage": _chat_usage(reply.usage)}
 
 
@@ -221,6 +228,7 @@ def _chat_stream(reply: Reply, model: str, piece: int, include_usage: bool) -> I
         "object": "chat.completion.chunk",
         "created": CREATED,
         "model": model,
+        **_chat_origin(reply),
     }
     no_usage: Record = {"usage": None} if include_usage else {}
 

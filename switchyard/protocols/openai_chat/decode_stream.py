@@ -151,8 +151,8 @@ class StreamDecoder:
     # --- chunks ---------------------------------------------------------------
 
     def _take_chunk(self, chunk: wire.Chunk) -> None:
-        if not self._walk.is_started:
-            self._walk.start(chunk.id, chunk.model)
+        if not self._walk.is_started and (chunk.model or chunk.choices):
+            self._walk.start(chunk.id, chunk.model, fingerprint=chunk.system_fingerprint)
         choice = wire.first_choice(chunk)
         if chunk.usage is not None or chunk.timings is not None or chunk.x_groq is not None:
             self._note_usage(chunk, choice)

@@ -52,6 +52,7 @@ class Chunk(msgspec.Struct, gc=False):
     usage: Any = None
     timings: Any = None
     service_tier: Any = None
+    system_fingerprint: Any = None
     x_groq: Any = None
     error: Any = None
 

@@ -37,7 +37,7 @@ class RecordSummary(msgspec.Struct, frozen=True):
     later. `finished`: the protocol's regular end.
     `signature`: opaque continuity data that this record carries. `is_odd`: the error has no form of this protocol,
     so that its programs would not take it for one, or no words. `begins`: the id of the answer that begins here.
-    `fragments`: of calls, where they are named or come with something opaque.
+    `fingerprint`: of the servers of a Chat upstream. `fragments`: of calls, where they are named or come with something opaque.
     """
 
     content: bool = False
@@ -51,6 +51,7 @@ class RecordSummary(msgspec.Struct, frozen=True):
     opens: bool = False
     begins: str | None = None
     fragments: tuple[Fragment, ...] = ()
+    fingerprint: str = ""
 
 
 class WholeSummary(msgspec.Struct, frozen=True):
@@ -60,6 +61,7 @@ class WholeSummary(msgspec.Struct, frozen=True):
     error: WireError | None = None
     model: str | None = None
     signatures: tuple[str, ...] = ()
+    fingerprint: str = ""
 
 
 class Inspector(msgspec.Struct, frozen=True):
@@ -191,6 +193,7 @@ def _chat_summary(record: Record) -> RecordSummary:
         model=text(chunk.model) or None,
         stop_reason=stop_reason_of(reason) or StopReason.END_TURN if reason else None,
         fragments=_fragments(choice),
+        fingerprint=text(chunk.system_fingerprint),
     )
 
 
@@ -357,6 +360,7 @@ class _Chat(msgspec.Struct):
     usage: Any = None
     timings: Any = None
     service_tier: Any = None
+    system_fingerprint: Any = None
     error: Any = None
     choices: msgspec.Raw = msgspec.Raw(b"")
 
@@ -375,7 +379,8 @@ def _summarize_chat(body: bytes) -> WholeSummary:
         return WholeSummary(error=reported or WireError(ErrorType.SERVER, chat.NO_CHOICES, BAD_GATEWAY))
     chunk = chat.Chunk(usage=whole.usage, timings=whole.timings, service_tier=whole.service_tier)
     usage = chat.usage_in(chunk, None)
-    return WholeSummary(usage=usage, model=text(whole.model) or None)
+    model, fingerprint = text(whole.model) or None, text(whole.system_fingerprint)
+    return WholeSummary(usage=usage, model=model, fingerprint=fingerprint)
 
 
 # --- the three ------------------------------------------------------------------

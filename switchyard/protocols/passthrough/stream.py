@@ -13,6 +13,7 @@ from switchyard.protocols.passthrough.missing_end import SENTINEL, MissingEnd
 from switchyard.protocols.passthrough.model_name import StreamRenamer
 from switchyard.protocols.sse import MAX_RECORD_BYTES, PIECE_COST, Record, RecordTooLarge, SseDecoder
 from switchyard.protocols.walk import SECOND_ANSWER
+from switchyard.protocols.wire import stated
 
 BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
 FORGOTTEN_ENDS = {
@@ -28,7 +29,8 @@ BARE_JSON = re.compile(rb"\s*\{")
 class PassthroughStream:
     """Feed it the upstream's bytes, forward what it gives back: whole records, the model renamed.
 
-    Attributes report what was seen: `work_begun`, `content_begun`, `finished`, `failed`, `usage`, `signatures`.
+    Attributes report what was seen: `work_begun`, `content_begun`, `finished`, `failed`, `usage`, `stated`,
+    `signatures`.
     Every record is read until content has begun; afterwards only those that the inspector finds notable.
     """
 
@@ -54,6 +56,7 @@ class PassthroughStream:
         self.finished = False
         self.failed: neutral.WireError | None = None
         self.usage: neutral.Usage | None = None
+        self.stated = neutral.UNSTATED
         self.truncated = False
         self.signatures: list[str] = []
         self.losses: tuple[neutral.Loss, ...] = ()
@@ -201,6 +204,7 @@ class PassthroughStream:
     def _note(self, summary: RecordSummary, raw: bytes) -> None:
         if summary.model is not None:
             self._renamer.learn(raw, summary.model)
+            self.stated = stated(summary.model, summary.fingerprint or self.stated.fingerprint)
         if summary.usage is not None:
             self.usage = summary.usage if self.usage is None else self.usage.merged(summary.usage)
         if summary.begins is not None:
