@@ -77,6 +77,12 @@ def _renamed_in_rules(document: Document, old: str, new: Any) -> Document:
     return {**document, "routes": [renamed(rule) for rule in rules]}
 
 
+def rules_naming(document: Document, name: str) -> list[int]:
+    """The numbers of the rules that name this upstream, counted from 1."""
+    rules = enumerate(document.get("routes") or [], start=1)
+    return [number for number, rule in rules if name in rule.get("upstreams", [])]
+
+
 def removed(document: Document, name: str) -> Document:
     entries = entries_of(document)
     del entries[index_of(document, name)]

@@ -97,7 +97,11 @@ class SettingsApi:
 
     async def delete(self, request: Request) -> Response:
         body = await read_object(request)
-        document = _edited(editing.removed, self._file.document, text_of(body, "name"))
+        name = text_of(body, "name")
+        document = _edited(editing.removed, self._file.document, name)
+        if rules := editing.rules_naming(document, name):
+            where = ("rule " if len(rules) == 1 else "rules ") + ", ".join(map(str, rules))
+            raise Problem(409, f'"{name}" is named in {where}. Remove it there first.', "name")
         revision = await self._save(document, body)
         return answer({"revision": revision, "version": self._file.history()[0].id})
 

@@ -135,3 +135,9 @@ def test_parts_of_the_settings_change_whole_or_field_by_field(changes: Any, expe
 def test_other_parts_cannot_be_changed_this_way(section: str) -> None:
     with pytest.raises(editing.UnknownSection, match=section):
         editing.changed_settings(document("a"), {section: []})
+
+
+def test_the_rules_that_name_an_upstream_are_counted_from_one() -> None:
+    ruled = document("a", "b", routes=[{"upstreams": ["a", "b"]}, {}, {"upstreams": ["b"]}])
+    assert editing.rules_naming(ruled, "b") == [1, 3]
+    assert editing.rules_naming(ruled, "c") == editing.rules_naming({}, "b") == []
