@@ -251,7 +251,6 @@ const factsText = (facts) =>
     ...FLAGS.map((flag) => (facts[flag] ? t(`when-short.${flag}.true`) : "")),
     facts.effort && t("when-short.effort", { values: facts.effort }),
     t("request.facts-tokens", { tokens: whole(facts.tokens) }),
-    facts.project,
   ]
     .filter(Boolean)
     .join(" · ");

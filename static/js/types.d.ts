@@ -359,7 +359,6 @@ interface Facts {
   web_search: boolean;
   images: boolean;
   tokens: number;
-  project: string;
 }
 
 interface CapturedBodies {
