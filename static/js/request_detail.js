@@ -225,8 +225,14 @@ function details({ row, price, facts }) {
     [
       t("stats.cost"),
       row.cost === null
-        ? t("stats.unpriced-short")
-        : [money(row.cost), price?.source, price && price.multiplier !== 1 && `× ${price.multiplier}`]
+        ? t(row.local ? "stats.local-short" : "stats.unpriced-short")
+        : [
+            money(row.cost),
+            price?.source,
+            price?.tier && t("request.tier", { tier: price.tier }),
+            price?.fees && t("request.fees", { fees: money(price.fees) }),
+            price && price.multiplier !== 1 && `× ${price.multiplier}`,
+          ]
             .filter(Boolean)
             .join(" · "),
     ],

@@ -286,6 +286,8 @@ interface Usage {
   output: number;
   reasoning: number;
   estimated: boolean;
+  tier: string;
+  searches: number;
 }
 
 type Outcome = "running" | "ok" | "failed" | "truncated" | "cancelled";
@@ -315,6 +317,7 @@ interface RequestRow {
   is_held: boolean;
   usage: Usage | null;
   cost: number | null;
+  local: boolean;
   losses: number;
   error: string | null;
 }
@@ -341,7 +344,7 @@ interface RequestDetail {
   skipped: { upstream: string; text: string }[];
   losses: { field: string; why: string }[];
   error: { type: string; status: number; message: string } | null;
-  price: { multiplier: number; source: string } | null;
+  price: { multiplier: number; source: string; tier: string; fees: number } | null;
   facts: Facts | null;
   curl?: string;
   captured?: CapturedBodies | null;

@@ -185,7 +185,18 @@ const isControl = (element) =>
 const ADVANCED = {
   schedule: ["weekdays", "hours", "activation"],
   traffic: ["clients", "max_concurrency", "requests_per_minute", "context_window", "price_multiplier", "budget"],
-  connection: ["auth", "api_version", "headers", "user_agent", "proxy", "tls", "timeouts", "server", "capabilities"],
+  connection: [
+    "auth",
+    "api_version",
+    "headers",
+    "user_agent",
+    "proxy",
+    "tls",
+    "timeouts",
+    "server",
+    "local",
+    "capabilities",
+  ],
 };
 const BASIC = ["name", "base_url", "protocol", "key", "role", "priority", "weight", "models", "model", "note"];
 
@@ -304,6 +315,12 @@ function allFields(entry, known, moveKey) {
       "server",
       known.servers.map((name) => [name, name === "auto" ? t("server.auto") : name]),
     ),
+    localField(
+      choice(
+        "local",
+        ["auto", "true", "false"].map((value) => [value, t(`local.${value}`)]),
+      ),
+    ),
     jsonField("capabilities", entry.capabilities),
   ];
   return fields.map((one) =>
@@ -383,6 +400,19 @@ function numberField(name, value, { label, help, fallback, min, max, step = 1 })
 function choiceField(name, value, { label, help, fallback, options }) {
   const input = select(options, String(value ?? fallback), null, { name });
   return { name, element: field(label, input, { help, path: name }), read: () => input.value };
+}
+
+/**
+ * `true` and `false` are no texts in the file.
+ * @param {FormField} chosen
+ * @returns {FormField}
+ */
+function localField(chosen) {
+  const read = () => {
+    const value = chosen.read();
+    return value === "auto" ? value : value === "true";
+  };
+  return { ...chosen, read };
 }
 
 /**
