@@ -61,6 +61,26 @@ def test_today_shows_hours_and_a_period_is_chosen(demo: Daemon, open_page: Open)
     expect(page.get_by_text("No requests in this period.")).to_be_visible()
 
 
+def test_tests_are_shown_apart_and_their_failures_are_no_failed_requests(
+    demo: Daemon, open_page: Open
+) -> None:
+    ask(demo)
+    assert demo.post("/api/upstreams/test", {"name": "demo"}).json["ok"]
+    entry = {"name": "gone", "base_url": demo.url + "/nowhere", "protocol": "messages", "key": "k"}
+    assert not demo.post("/api/upstreams/test", {"entry": entry}).json["ok"]
+    summary = demo.token_stats()["summary"]
+    tests, failed = summary["tests"], summary["failed_tests"]
+    assert (summary["total_requests"], summary["errors"], tests - failed) == (1, 0, 1)
+    page = open_page(demo, PAGE)
+    expect(card(page, "Requests")).to_have_text("1")
+    expect(card(page, "Cost")).to_have_text("–1 local, without a price")
+    apart = "Counted apart from requests, but included in tokens and cost: connection tests:"
+    expect(page.get_by_text(f"{apart} {tests} ({failed} failed).", exact=True)).to_be_visible()
+    expect(page.get_by_role("columnheader", name="Failed")).to_have_attribute(
+        "title", "Requests that got an error instead of an answer."
+    )
+
+
 def test_a_series_is_hidden_and_another_measure_is_shown(demo: Daemon, open_page: Open) -> None:
     ask(demo)
     page = open_page(demo, PAGE)

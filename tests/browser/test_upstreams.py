@@ -72,6 +72,17 @@ def test_an_upstream_is_added_and_its_key_is_never_shown_again(demo: Daemon, ope
     assert "sk-very-secret" not in demo.get("/api/configs").text
 
 
+@pytest.mark.parametrize(("chosen", "kept"), [("true", True), ("false", False)])
+def test_an_upstream_is_called_local_or_not(daemon: Daemon, open_page: Open, chosen: str, kept: bool) -> None:
+    page = open_page(daemon, PANEL)
+    row(page, "Monday key").get_by_role("button", name="Monday key", exact=True).click()
+    form = page.get_by_role("dialog")
+    form.locator("[name=local]").evaluate(f"one => {{ one.value = '{chosen}' }}")
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_be_hidden()
+    assert stored(daemon)[0]["local"] is kept
+
+
 def test_a_stored_key_is_replaced_by_another_one(daemon: Daemon, open_page: Open) -> None:
     page = open_page(daemon, PANEL)
     row(page, "Monday key").get_by_role("button", name="Monday key", exact=True).click()
