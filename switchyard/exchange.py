@@ -115,6 +115,31 @@ class PriceUsed(msgspec.Struct, frozen=True, omit_defaults=True):
     fees: float = 0
 
 
+class Answered(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the answering upstream stated and delivered, with Switchyard's own numbers beside it.
+
+    `input_reported` are all tokens of the prompt, those from the cache included; None if it reported none.
+    `cache_expected` is how many of them it should have read from its cache: the part of the conversation's previous
+    request that stands in this one unchanged, if that was less than five minutes ago. The first difference is in the
+    member `changed_in`, in the 2,048 bytes from byte `changed_at` on.
+    """
+
+    model: str = ""
+    fingerprint: str = ""
+    tier: str = ""
+    input_reported: int | None = None
+    input_estimated: int = 0
+    cache_share: float | None = None
+    """of the prompt's tokens"""
+    cache_expected: int | None = None
+    changed_in: str = ""
+    changed_at: int | None = None
+    first_token: float | None = None
+    """seconds from the attempt to the first content of a stream"""
+    tokens_per_second: float | None = None
+    """of the output, from the first content on; of a whole answer from the attempt on"""
+
+
 class Exchange(msgspec.Struct):
     """The record of one request, filled in during its lifecycle. `at` is wall-clock time, seconds since the epoch."""
 
@@ -155,6 +180,7 @@ class Exchange(msgspec.Struct):
     price: PriceUsed | None = None
     local: bool = False
     """answered by a local server or the demo model, which have no price"""
+    answered: Answered | None = None
 
     @property
     def answered_by(self) -> Attempt | None:

@@ -33,6 +33,12 @@ export function whole(count) {
 }
 
 /**
+ * 0.4567 -> "46%"
+ * @param {number} share
+ */
+export const percent = (share) => `${Math.round(100 * share)}%`;
+
+/**
  * Money, with the digits that matter.
  * @param {number | null | undefined} amount
  */

@@ -2,7 +2,7 @@
 import { get, post } from "./api.js";
 import { timeline } from "./chart.js";
 import { h, replace } from "./dom.js";
-import { agent, moment, money, seconds, totalInput, whole } from "./format.js";
+import { agent, compact, moment, money, percent, seconds, totalInput, whole } from "./format.js";
 import { t, translated } from "./i18n.js";
 import { subscribe } from "./live.js";
 import { outcomeBadge } from "./request_words.js";
@@ -188,8 +188,41 @@ function actionText(verdict) {
   return why.length ? `${text} (${why.join(": ")})` : text;
 }
 
+/**
+ * What the upstream stated and delivered, with Switchyard's own numbers beside it.
+ * @param {Answered} answered
+ * @returns {[string, Child][]}
+ */
+function answerPairs(answered) {
+  const origin = [answered.model, answered.fingerprint, answered.tier].filter(Boolean).join(" · ");
+  const { input_reported: reported, cache_share: share, cache_expected: expected } = answered;
+  const cache = [
+    share === null ? "" : percent(share),
+    expected === null ? "" : t("request.cache-expected", { tokens: whole(expected) }),
+    answered.changed_in
+      ? t("request.prefix-changed", { part: answered.changed_in, byte: whole(answered.changed_at) })
+      : "",
+  ].filter(Boolean);
+  const speed = [
+    answered.first_token === null ? "" : t("request.first-token", { time: seconds(answered.first_token) }),
+    answered.tokens_per_second === null ? "" : t("request.pace", { count: compact(answered.tokens_per_second) }),
+  ].filter(Boolean);
+  return [
+    [t("request.answered-model"), origin || t("request.not-stated")],
+    [
+      t("request.prompt-tokens"),
+      t("request.reported-and-own", {
+        reported: reported === null ? t("request.not-stated") : whole(reported),
+        own: whole(answered.input_estimated),
+      }),
+    ],
+    ...(cache.length ? [/** @type {[string, Child]} */ ([t("request.cache-share"), cache.join(" · ")])] : []),
+    ...(speed.length ? [/** @type {[string, Child]} */ ([t("request.speed"), speed.join(" · ")])] : []),
+  ];
+}
+
 /** @param {RequestDetail} detail */
-function details({ row, price, facts }) {
+function details({ row, price, facts, answered }) {
   const { usage } = row;
   /** @type {([string, Child] | null)[]} */
   const pairs = [
@@ -222,6 +255,7 @@ function details({ row, price, facts }) {
           `${usage.estimated ? "≈ " : ""}${whole(usage.output)}${usage.reasoning ? ` (${t("stats.of-which-reasoning", { count: whole(usage.reasoning) })})` : ""}`,
         ]
       : null,
+    ...(answered ? answerPairs(answered) : []),
     [
       t("stats.cost"),
       row.cost === null

@@ -346,6 +346,7 @@ interface RequestDetail {
   error: { type: string; status: number; message: string } | null;
   price: { multiplier: number; source: string; tier: string; fees: number } | null;
   facts: Facts | null;
+  answered: Answered | null;
   curl?: string;
   captured?: CapturedBodies | null;
 }
@@ -362,6 +363,20 @@ interface Facts {
   web_search: boolean;
   images: boolean;
   tokens: number;
+}
+
+interface Answered {
+  model: string;
+  fingerprint: string;
+  tier: string;
+  input_reported: number | null;
+  input_estimated: number;
+  cache_share: number | null;
+  cache_expected: number | null;
+  changed_in: string;
+  changed_at: number | null;
+  first_token: number | null;
+  tokens_per_second: number | null;
 }
 
 interface CapturedBodies {

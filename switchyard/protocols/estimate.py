@@ -24,6 +24,10 @@ PDF_BYTES_PER_TOKEN = 50
 PDF_PAGE = re.compile(rb"/Type\s*/Page\b")
 SAFETY = 1.05
 
+BODY_SAMPLES = 16
+BODY_SAMPLE_BYTES = 64
+"""Of a request body as it stands only these are weighed: 20 microseconds, whatever its size."""
+
 SAMPLES = 64
 SAMPLE_CHARACTERS = 2048
 """Of a text longer than all samples together only these are weighed: a megabyte takes 17 milliseconds."""
@@ -47,6 +51,21 @@ def estimate_text(text: str) -> int:
         return ceil(SAFETY * _weighed(text))
     sample = _sample(text)
     return ceil(SAFETY * _weighed(sample) * len(text) / len(sample))
+
+
+def estimate_body(body: bytes) -> int:
+    """A rough estimate from pieces of the JSON, without images, made alike for all upstreams and protocols."""
+    size, spare = BODY_SAMPLE_BYTES, len(body) - BODY_SAMPLE_BYTES
+    if spare <= BODY_SAMPLES * size:
+        return ceil(_weighed_bytes(b" " + body))
+    starts = (spare * number // (BODY_SAMPLES - 1) for number in range(BODY_SAMPLES))
+    pieces = [body[start : start + size] for start in starts]
+    sample = b"".join([piece for piece in pieces if not _is_base64(piece)])
+    return ceil(_weighed_bytes(b" " + sample) * len(body) / (BODY_SAMPLES * size))
+
+
+def _is_base64(piece: bytes) -> bool:
+    return piece.isascii() and not (b" " in piece or b'"' in piece or b"\\" in piece)
 
 
 def _sample(text: str) -> str:
@@ -102,7 +121,11 @@ NEWLINES = _table("n", "n")
 
 def _weighed(text: str) -> float:
     """Counting patterns over translated bytes is a hundred times faster than looking at characters."""
-    encoded = b" " + text.encode("utf-8", "surrogatepass")
+    return _weighed_bytes(b" " + text.encode("utf-8", "surrogatepass"))
+
+
+def _weighed_bytes(encoded: bytes) -> float:
+    """`encoded` begins with a blank."""
     classes = encoded.translate(CLASSES)
     words = encoded.translate(WORDS)
     numbers = encoded.translate(NUMBERS)

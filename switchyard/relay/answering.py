@@ -17,6 +17,7 @@ from switchyard.relay.final_error import FinalError
 from switchyard.relay.headers import Headers, answer_headers, dropped_header, given_back
 from switchyard.relay.keep_alive import KeepAlive
 from switchyard.relay.open_answer import OpenAnswer
+from switchyard.relay.origin import answered_of
 from switchyard.relay.prepare import BYTES_PER_TOKEN
 from switchyard.relay.redaction import redacted, redacted_bytes, redacted_text, secrets_of
 from switchyard.relay.reports import Reports
@@ -66,6 +67,7 @@ class Answering:
         self._exchange = exchange
         self._sink = sink
         self._reports = reports
+        self._stopwatch = stopwatch
         self._end_record = EndRecord(exchange, stopwatch, dependencies.record)
         self._answer: Answer | None = None
         self._keep_alive: KeepAlive | None = None
@@ -234,6 +236,8 @@ class Answering:
             return
         if exchange.first_byte is not None:
             exchange.usage = _usage(answer)
+            prefixes, seconds = self._dependencies.prefixes, self._stopwatch.seconds()
+            exchange.answered = answered_of(exchange, self._request, answer.held, prefixes, seconds)
         elif exchange.outcome is Outcome.CANCELLED:
             exchange.usage = answer.outgoing.usage_so_far
 

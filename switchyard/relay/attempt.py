@@ -12,11 +12,11 @@ from switchyard.protocols.codec import Codec
 from switchyard.protocols.conversion import StreamConversion
 from switchyard.protocols.errors.retry_hints import with_hints
 from switchyard.protocols.names import ProtocolName
-from switchyard.protocols.neutral import WireError
+from switchyard.protocols.neutral import UNSTATED, Stated, Usage, WireError
 from switchyard.protocols.passthrough.inspect import INSPECTORS, WholeSummary
 from switchyard.protocols.passthrough.stream import PassthroughStream
 from switchyard.protocols.sse import BOM, PIECE_COST, RecordTooLarge, is_overgrown
-from switchyard.protocols.wire import is_json
+from switchyard.protocols.wire import is_json, stated
 from switchyard.relay.failures import (
     NESTED,
     AttemptFailed,
@@ -68,6 +68,24 @@ class HeldAnswer(msgspec.Struct):
     stream: Stream | None
     summary: WholeSummary | None = None
     """read from a JSON answer; None for a stream, held whole or not"""
+    seen: PassthroughStream | None = None
+    """what inspected a stream that is held whole"""
+
+    @property
+    def stated(self) -> Stated:
+        """What the answer has stated about its origin so far."""
+        if self.summary is not None:
+            return stated(self.summary.model, self.summary.fingerprint, self.summary.tier)
+        stream = self.stream or self.seen
+        return UNSTATED if stream is None else stream.stated
+
+    @property
+    def reported_usage(self) -> Usage | None:
+        """The usage that the upstream has reported so far, without any estimate."""
+        if self.summary is not None:
+            return self.summary.usage
+        stream = self.stream or self.seen
+        return None if stream is None else stream.reported_usage
 
 
 async def attempt(
@@ -159,7 +177,7 @@ async def _hold(reply: Reply, first: bytes | None, reader: Reader, patience: Pat
         seen = PassthroughStream(reader.codec, "")
         body = _accepted(await _whole(first, _until_end(first, chunks, seen, patience)))
         _reject_broken_stream(seen)
-        return HeldAnswer(reply, form, body, None)
+        return HeldAnswer(reply, form, body, None, seen=seen)
     start = await _until_content(first, chunks, reader.stream, patience)
     return HeldAnswer(reply, form, start, reader.stream)
 

@@ -14,6 +14,7 @@ from switchyard.protocols.names import ProtocolName
 from switchyard.relay.answer_memory import AnswerMemory
 from switchyard.relay.draining import Draining
 from switchyard.relay.hold import Hold
+from switchyard.relay.prefix_memory import PrefixMemory
 from switchyard.relay.signatures import CallLedger, SignatureLedger
 from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.slot_queue import SlotQueue
@@ -67,6 +68,7 @@ class Dependencies(msgspec.Struct, frozen=True):
     answers: AnswerMemory = msgspec.field(default_factory=AnswerMemory)
     calls: CallLedger = msgspec.field(default_factory=CallLedger)
     final_errors: FinalErrors = msgspec.field(default_factory=FinalErrors)
+    prefixes: PrefixMemory = msgspec.field(default_factory=PrefixMemory)
     draining: Draining = msgspec.field(default_factory=Draining)
     projects: Projects = msgspec.field(default_factory=Projects)
     home: str = ""

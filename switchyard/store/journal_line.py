@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from switchyard.exchange import Attempt, Exchange, PriceUsed
+from switchyard.exchange import Answered, Attempt, Exchange, PriceUsed
 from switchyard.protocols.neutral import Usage, WireError
 from switchyard.store.local_time import is_day, local_moment
 
@@ -68,6 +68,22 @@ class LineAttempt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     key: str = ""
 
 
+class LineAnswered(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What the upstream stated and delivered; `exchange.Answered` explains the fields."""
+
+    model: str = ""
+    fingerprint: str = ""
+    tier: str = ""
+    input_reported: Tokens | None = None
+    input_estimated: Tokens = 0
+    cache_share: Money | None = None
+    cache_expected: Tokens | None = None
+    changed_in: str = ""
+    changed_at: Tokens | None = None
+    first_token: Seconds | None = None
+    tokens_per_second: Money | None = None
+
+
 class LineError(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     type: str
     status: int = 0
@@ -115,6 +131,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
     cost: Money | None = None
     price: PriceUsed | None = None
     local: bool = False
+    answered: LineAnswered | None = None
     attempts: list[LineAttempt] = []
     losses: list[LineLoss] = []
     error: LineError | None = None
@@ -168,6 +185,7 @@ def line_of(exchange: Exchange, ended_at: float, zone: tzinfo | None = None) -> 
         cost=None if exchange.cost is None else _rounded(exchange.cost, 1e9),
         price=exchange.price,
         local=exchange.local,
+        answered=_answered(exchange.answered),
         attempts=[_attempt(attempt) for attempt in exchange.attempts[-MAX_ATTEMPTS:]],
         losses=[
             LineLoss(loss.field[:MAX_NAME], loss.why[:MAX_NAME]) for loss in exchange.losses[:MAX_LOSSES]
@@ -276,6 +294,25 @@ def _usage(usage: Usage | None) -> LineUsage | None:
         usage.estimated,
         usage.tier,
         usage.searches,
+    )
+
+
+def _answered(answered: Answered | None) -> LineAnswered | None:
+    if answered is None:
+        return None
+    share, pace = answered.cache_share, answered.tokens_per_second
+    return LineAnswered(
+        answered.model[:MAX_NAME],
+        answered.fingerprint[:MAX_NAME],
+        answered.tier[:MAX_NAME],
+        answered.input_reported,
+        answered.input_estimated,
+        None if share is None else _rounded(share, 1e4),
+        answered.cache_expected,
+        answered.changed_in,
+        answered.changed_at,
+        _seconds(answered.first_token),
+        None if pace is None else _rounded(pace, 1e2),
     )
 
 

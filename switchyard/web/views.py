@@ -90,7 +90,7 @@ def usage_view(usage: Usage | None) -> Json | None:
 
 
 def exchange_detail(exchange: Exchange) -> Json:
-    error, price = exchange.failure, exchange.price
+    error, price, answered = exchange.failure, exchange.price, exchange.answered
     return {
         "row": exchange_row(exchange),
         "attempts": [_attempt(attempt) for attempt in exchange.attempts],
@@ -99,6 +99,7 @@ def exchange_detail(exchange: Exchange) -> Json:
         "error": error and {"type": str(error.type), "status": error.status, "message": error.message},
         "price": price and asdict(price),
         "facts": exchange.facts and asdict(exchange.facts),
+        "answered": answered and asdict(answered),
     }
 
 

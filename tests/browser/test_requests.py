@@ -62,6 +62,8 @@ def test_a_request_opens_to_its_attempts_reasons_losses_and_numbers(demo: Daemon
         expect(dialog.locator(".attempts > li").last).to_contain_text("/v1/chat/completions")
         expect(dialog.get_by_text("top_k", exact=True)).to_be_visible()
         expect(dialog.locator(".skips li").filter(has_text="off")).to_contain_text("disabled")
+        expect(dialog.locator(".pairs")).to_contain_text("11 reported · about")
+        expect(dialog.locator(".pairs")).to_contain_text("tokens per second")
         expect(dialog.locator("pre.code")).to_contain_text("authorization: Bearer $KEY")
         assert "sk-of-" not in page.content()
         page.keyboard.press("Escape")

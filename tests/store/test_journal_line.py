@@ -5,18 +5,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from switchyard.exchange import Attempt, Exchange, Failure, FailureKind, Outcome, PriceUsed
+from switchyard.exchange import Answered, Attempt, Exchange, Failure, FailureKind, Outcome, PriceUsed
 from switchyard.protocols.neutral import ErrorType, Loss, Usage, WireError
 from switchyard.store import journal_line
 from switchyard.store.journal_line import (
     MAX_LINE,
     Line,
+    LineAnswered,
     LineAttempt,
     LineError,
     LineLoss,
     LineUsage,
     decode_line,
     encode_line,
+    line_of,
     write_line,
 )
 
@@ -216,6 +218,24 @@ def test_a_moment_that_is_rounded_into_the_next_day_belongs_to_it() -> None:
 )
 def test_the_hour_is_that_of_the_place_where_it_happened(at: float, offset: int, hour: int) -> None:
     assert Line(v=1, at=at, day="1970-01-01", offset=offset).hour == hour
+
+
+def test_what_an_answer_states_is_bounded_and_documented() -> None:
+    long = "x" * 10_000
+    answered = Answered(long, long, long, 10, 20, 1 / 3, 5, "system", 1024, 0.123456, 45.678)
+    recorded = exchange()
+    recorded.answered = answered
+    line = line_of(recorded, BEGAN + 1)
+    assert line.answered is not None
+    assert (len(line.answered.model), line.answered.cache_share, line.answered.tokens_per_second) == (
+        200,
+        0.3333,
+        45.68,
+    )
+    assert decode_line(write_line(line)) == line
+    page = (Path(__file__).resolve().parents[2] / "docs" / "upstream-report.md").read_text()
+    assert [name for name in Answered.__struct_fields__ if f"`{name}`" not in page] == []
+    assert LineAnswered.__struct_fields__ == Answered.__struct_fields__
 
 
 # --- its documentation ---

@@ -1,0 +1,53 @@
+"""Sum up what an upstream stated and delivered, with Switchyard's own numbers beside it."""
+
+from switchyard.exchange import Answered, Exchange
+from switchyard.protocols.estimate import estimate_body
+from switchyard.protocols.neutral import Usage
+from switchyard.protocols.prefix import prefix_of
+from switchyard.relay.attempt import HeldAnswer
+from switchyard.relay.prefix_memory import Expected, PrefixMemory, Sent
+from switchyard.relay.values import ClientRequest
+
+MIN_CACHED_TOKENS = 2048
+"""shorter prompts are not cached by every vendor"""
+NOTHING = Usage()
+
+
+def answered_of(
+    exchange: Exchange, request: ClientRequest, held: HeldAnswer, prefixes: PrefixMemory, seconds: float
+) -> Answered:
+    """Call it once, at the end of the answer, `seconds` after the exchange began."""
+    stated, usage = held.stated, held.reported_usage or NOTHING
+    expected = _expected_cache(exchange, request, usage, prefixes)
+    common = None if expected is None else expected.common
+    began = exchange.attempts[-1].started
+    first = exchange.first_byte if held.stream is not None else None
+    return Answered(
+        model=stated.model,
+        fingerprint=stated.fingerprint,
+        tier=stated.tier,
+        input_reported=usage.total_input or None,
+        input_estimated=estimate_body(request.body),
+        cache_share=usage.cache_read / usage.total_input if usage.total_input else None,
+        cache_expected=None if expected is None else expected.tokens,
+        changed_in="" if common is None else common.changed_in,
+        changed_at=None if common is None or not common.changed_in else common.changed_at,
+        first_token=None if first is None else max(0.0, first - began),
+        tokens_per_second=_pace(usage, seconds - (began if first is None else first)),
+    )
+
+
+def _expected_cache(
+    exchange: Exchange, request: ClientRequest, usage: Usage, prefixes: PrefixMemory
+) -> Expected | None:
+    if not exchange.session or usage.total_input < MIN_CACHED_TOKENS:
+        return None
+    last = exchange.attempts[-1]
+    conversation = (exchange.session, exchange.thread, last.upstream, last.model)
+    sent = Sent(prefix_of(request.summary.members), exchange.at + last.started, usage.total_input)
+    return prefixes.note(conversation, sent)
+
+
+def _pace(usage: Usage, seconds: float) -> float | None:
+    """Tokens of the output per second."""
+    return usage.output / seconds if usage.output and seconds > 0 else None

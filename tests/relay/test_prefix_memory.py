@@ -1,0 +1,62 @@
+"""What a conversation's upstream could read from its cache."""
+
+import json
+
+from switchyard.protocols.passthrough.peek import watched_members
+from switchyard.protocols.prefix import Common, Prefix, prefix_of
+from switchyard.relay.prefix_memory import CACHE_SECONDS, Expected, PrefixMemory, Sent
+
+HERE = ("session", "", "one", "m")
+
+
+def prefix(*texts: str) -> Prefix:
+    history = [{"role": "user", "content": text * 1000} for text in texts]
+    return prefix_of(watched_members(json.dumps({"model": "m", "messages": history}).encode()))
+
+
+def sent(at: float, tokens: int, *texts: str) -> Sent:
+    return Sent(prefix(*texts), at, tokens)
+
+
+def test_the_previous_request_is_expected_as_far_as_it_is_repeated() -> None:
+    memory = PrefixMemory()
+    assert memory.note(HERE, sent(0, 5000, "aa ", "bb ")) is None
+    assert memory.note(HERE, sent(10, 9000, "aa ", "bb ", "cc ")) == Expected(5000, Common())
+    assert memory.note(HERE, sent(20, 12000, "aa ", "bb ", "cc ", "dd ")) == Expected(9000, Common())
+
+
+def test_a_cache_that_may_have_expired_is_not_expected() -> None:
+    memory = PrefixMemory()
+    memory.note(HERE, sent(0, 5000, "aa ", "bb "))
+    assert memory.note(HERE, sent(CACHE_SECONDS, 9000, "aa ", "bb ", "cc ")) is None
+
+
+def test_other_conversations_threads_upstreams_and_models_have_caches_of_their_own() -> None:
+    memory = PrefixMemory()
+    memory.note(HERE, sent(0, 5000, "aa ", "bb "))
+    for place in range(4):
+        there = tuple("other" if number == place else part for number, part in enumerate(HERE))
+        assert memory.note((there[0], there[1], there[2], there[3]), sent(1, 5000, "aa ", "bb ")) is None
+
+
+def test_a_request_of_another_kind_between_does_not_hide_the_conversation() -> None:
+    memory = PrefixMemory()
+    memory.note(HERE, sent(0, 5000, "aa ", "bb "))
+    memory.note(HERE, sent(1, 2500, "title "))
+    assert memory.note(HERE, sent(2, 9000, "aa ", "bb ", "cc ")) == Expected(5000, Common())
+
+
+def test_a_changed_prefix_lowers_what_is_expected_and_is_named() -> None:
+    memory = PrefixMemory()
+    memory.note(HERE, sent(0, 9000, "aa ", "bb ", "cc "))
+    expected = memory.note(HERE, sent(1, 9000, "aa ", "xx ", "cc "))
+    assert expected is not None and expected.common.changed_in == "messages"
+    assert 2000 < expected.tokens < 3500
+
+
+def test_the_memory_is_bounded() -> None:
+    memory = PrefixMemory(capacity=2)
+    for name in ("a", "b", "c"):
+        memory.note((name, "", "one", "m"), sent(0, 5000, "aa ", "bb "))
+    assert memory.note(("a", "", "one", "m"), sent(1, 5000, "aa ", "bb ")) is None
+    assert memory.note(("c", "", "one", "m"), sent(1, 5000, "aa ", "bb ")) is not None
