@@ -27,6 +27,10 @@ SAFETY = 1.05
 BODY_SAMPLES = 16
 BODY_SAMPLE_BYTES = 64
 """Of a request body as it stands only these are weighed: 20 microseconds, whatever its size."""
+ADDED_SAMPLES = 32
+"""of what a conversation has added"""
+
+ASCII = bytes(range(128))
 
 SAMPLES = 64
 SAMPLE_CHARACTERS = 2048
@@ -53,15 +57,20 @@ def estimate_text(text: str) -> int:
     return ceil(SAFETY * _weighed(sample) * len(text) / len(sample))
 
 
-def estimate_body(body: bytes) -> int:
+def estimate_body(body: bytes, samples: int = BODY_SAMPLES) -> int:
     """A rough estimate from pieces of the JSON, without images, made alike for all upstreams and protocols."""
     size, spare = BODY_SAMPLE_BYTES, len(body) - BODY_SAMPLE_BYTES
-    if spare <= BODY_SAMPLES * size:
+    if spare <= samples * size:
         return ceil(_weighed_bytes(b" " + body))
-    starts = (spare * number // (BODY_SAMPLES - 1) for number in range(BODY_SAMPLES))
+    starts = (spare * number // (samples - 1) for number in range(samples))
     pieces = [body[start : start + size] for start in starts]
     sample = b"".join([piece for piece in pieces if not _is_base64(piece)])
-    return ceil(_weighed_bytes(b" " + sample) * len(body) / (BODY_SAMPLES * size))
+    return ceil(_weighed_bytes(b" " + sample) * len(body) / (samples * size))
+
+
+def wide_bytes(text: bytes) -> int:
+    """How many bytes are outside of ASCII: of letters with accents, Chinese and emoji."""
+    return len(text.translate(None, ASCII))
 
 
 def _is_base64(piece: bytes) -> bool:

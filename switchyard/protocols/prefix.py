@@ -80,6 +80,17 @@ def prefix_of(members: Members) -> Prefix:
     return Prefix(tuple(parts), marks, settled)
 
 
+def added_after(earlier: Prefix, members: Members) -> bytes:
+    """What a request's history has beyond that of the earlier one, with which it begins."""
+    last = earlier.parts[-1] if earlier.parts else None
+    raw = (
+        None
+        if last is None or last.name not in HISTORY or len(earlier.marks) == MAX_CHUNKS
+        else members.get(last.name)
+    )
+    return b"" if raw is None or last is None else bytes(memoryview(raw)[last.size - 1 :])
+
+
 def common_prefix(earlier: Prefix, later: Prefix) -> Common:
     """The last chunk of the earlier request does not count: its history ends there and the later one goes on."""
     same = _common_marks(earlier.marks, later.marks)

@@ -1,11 +1,11 @@
 """Sum up what an upstream stated and delivered, with Switchyard's own numbers beside it."""
 
 from switchyard.exchange import Answered, Exchange
-from switchyard.protocols.estimate import estimate_body
+from switchyard.protocols.estimate import ADDED_SAMPLES, estimate_body, wide_bytes
 from switchyard.protocols.neutral import Usage
-from switchyard.protocols.prefix import prefix_of
+from switchyard.protocols.prefix import added_after, prefix_of
 from switchyard.relay.attempt import HeldAnswer
-from switchyard.relay.prefix_memory import Expected, PrefixMemory, Sent
+from switchyard.relay.prefix_memory import Known, PrefixMemory, Sent
 from switchyard.relay.values import ClientRequest
 
 MIN_CACHED_TOKENS = 2048
@@ -18,8 +18,10 @@ def answered_of(
 ) -> Answered:
     """Call it once, at the end of the answer, `seconds` after the exchange began."""
     stated, usage = held.stated, held.reported_usage or NOTHING
-    expected = _expected_cache(exchange, request, usage, prefixes)
-    common = None if expected is None else expected.common
+    known = _known_before(exchange, request, usage, prefixes)
+    changed = (
+        known.common if known is not None and known.cached is not None and known.common.changed_in else None
+    )
     began = exchange.attempts[-1].started
     first = exchange.first_byte if held.stream is not None else None
     return Answered(
@@ -29,23 +31,40 @@ def answered_of(
         input_reported=usage.total_input or None,
         input_estimated=estimate_body(request.body),
         cache_share=usage.cache_read / usage.total_input if usage.total_input else None,
-        cache_expected=None if expected is None else expected.tokens,
-        changed_in="" if common is None else common.changed_in,
-        changed_at=None if common is None or not common.changed_in else common.changed_at,
+        cache_expected=None if known is None else known.cached,
+        changed_in="" if changed is None else changed.changed_in,
+        changed_at=None if changed is None else changed.changed_at,
+        **_added(request, usage, known),
         first_token=None if first is None else max(0.0, first - began),
         tokens_per_second=_pace(usage, seconds - (began if first is None else first)),
     )
 
 
-def _expected_cache(
+def _known_before(
     exchange: Exchange, request: ClientRequest, usage: Usage, prefixes: PrefixMemory
-) -> Expected | None:
+) -> Known | None:
     if not exchange.session or usage.total_input < MIN_CACHED_TOKENS:
         return None
     last = exchange.attempts[-1]
     conversation = (exchange.session, exchange.thread, last.upstream, last.model)
     sent = Sent(prefix_of(request.summary.members), exchange.at + last.started, usage.total_input)
     return prefixes.note(conversation, sent)
+
+
+def _added(request: ClientRequest, usage: Usage, known: Known | None) -> dict[str, int]:
+    """How the prompt has grown since the conversation's previous request."""
+    if known is None or known.common.changed_in:
+        return {}
+    added = added_after(known.earlier.prefix, request.summary.members)
+    reported = usage.total_input - known.earlier.tokens
+    if not added or reported <= 0:
+        return {}
+    return {
+        "added_reported": reported,
+        "added_estimated": estimate_body(added, ADDED_SAMPLES),
+        "added_bytes": len(added),
+        "added_wide": wide_bytes(added),
+    }
 
 
 def _pace(usage: Usage, seconds: float) -> float | None:

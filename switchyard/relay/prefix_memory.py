@@ -1,4 +1,4 @@
-"""Remember how each conversation's last requests began, to know what an upstream could read from its cache."""
+"""Remember how each conversation's last requests began, to know what an upstream had got before."""
 
 from collections import OrderedDict
 
@@ -24,11 +24,13 @@ class Sent(msgspec.Struct, frozen=True):
     tokens: int
 
 
-class Expected(msgspec.Struct, frozen=True):
-    """How many tokens could be read from the cache, and where the request differs from the one before."""
+class Known(msgspec.Struct, frozen=True):
+    """The earlier request that a request has most in common with, and how many tokens could be read from the cache,
+    None if that may have expired."""
 
-    tokens: int
+    earlier: Sent
     common: Common
+    cached: int | None
 
 
 class PrefixMemory:
@@ -38,16 +40,20 @@ class PrefixMemory:
         self._sent: OrderedDict[Conversation, list[Sent]] = OrderedDict()
         self._capacity = capacity
 
-    def note(self, conversation: Conversation, sent: Sent) -> Expected | None:
-        """What the upstream could have read from its cache; None if nothing was sent to it shortly before."""
+    def note(self, conversation: Conversation, sent: Sent) -> Known | None:
+        """What this upstream had got of the conversation before; None if it was nothing."""
         earlier = self._sent.get(conversation, [])
-        fresh = [one for one in earlier if 0 <= sent.at - one.at < CACHE_SECONDS]
-        compared = [(common_prefix(one.prefix, sent.prefix), one) for one in fresh]
-        expected = [Expected(int(one.tokens * common.share), common) for common, one in compared]
-        continued = [one for common, one in compared if not common.changed_in]
-        kept = [one for one in fresh if not any(one is other for other in continued)]
+        known = [_known(one, sent) for one in earlier]
+        # a request that goes on takes the place of the one before
+        kept = [one.earlier for one in known if one.common.changed_in]
         self._sent[conversation] = [*kept, sent][-MAX_EACH:]
         self._sent.move_to_end(conversation)
         while len(self._sent) > self._capacity:
             self._sent.popitem(last=False)
-        return max(expected, key=lambda one: one.tokens, default=None)
+        return max(known, key=lambda one: one.common.share * one.earlier.tokens, default=None)
+
+
+def _known(earlier: Sent, sent: Sent) -> Known:
+    common = common_prefix(earlier.prefix, sent.prefix)
+    is_fresh = 0 <= sent.at - earlier.at < CACHE_SECONDS
+    return Known(earlier, common, int(earlier.tokens * common.share) if is_fresh else None)

@@ -80,6 +80,10 @@ class LineAnswered(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     cache_expected: Tokens | None = None
     changed_in: str = ""
     changed_at: Tokens | None = None
+    added_reported: Tokens | None = None
+    added_estimated: Tokens | None = None
+    added_bytes: Tokens | None = None
+    added_wide: Tokens | None = None
     first_token: Seconds | None = None
     tokens_per_second: Money | None = None
 
@@ -311,6 +315,10 @@ def _answered(answered: Answered | None) -> LineAnswered | None:
         answered.cache_expected,
         answered.changed_in,
         answered.changed_at,
+        answered.added_reported,
+        answered.added_estimated,
+        answered.added_bytes,
+        answered.added_wide,
         _seconds(answered.first_token),
         None if pace is None else _rounded(pace, 1e2),
     )

@@ -4,7 +4,7 @@ import json
 
 from switchyard.protocols.passthrough.peek import watched_members
 from switchyard.protocols.prefix import Common, Prefix, prefix_of
-from switchyard.relay.prefix_memory import CACHE_SECONDS, Expected, PrefixMemory, Sent
+from switchyard.relay.prefix_memory import CACHE_SECONDS, Known, PrefixMemory, Sent
 
 HERE = ("session", "", "one", "m")
 
@@ -20,15 +20,17 @@ def sent(at: float, tokens: int, *texts: str) -> Sent:
 
 def test_the_previous_request_is_expected_as_far_as_it_is_repeated() -> None:
     memory = PrefixMemory()
-    assert memory.note(HERE, sent(0, 5000, "aa ", "bb ")) is None
-    assert memory.note(HERE, sent(10, 9000, "aa ", "bb ", "cc ")) == Expected(5000, Common())
-    assert memory.note(HERE, sent(20, 12000, "aa ", "bb ", "cc ", "dd ")) == Expected(9000, Common())
+    first, second = sent(0, 5000, "aa ", "bb "), sent(10, 9000, "aa ", "bb ", "cc ")
+    assert memory.note(HERE, first) is None
+    assert memory.note(HERE, second) == Known(first, Common(), 5000)
+    third = sent(20, 12000, "aa ", "bb ", "cc ", "dd ")
+    assert memory.note(HERE, third) == Known(second, Common(), 9000)
 
 
 def test_a_cache_that_may_have_expired_is_not_expected() -> None:
-    memory = PrefixMemory()
-    memory.note(HERE, sent(0, 5000, "aa ", "bb "))
-    assert memory.note(HERE, sent(CACHE_SECONDS, 9000, "aa ", "bb ", "cc ")) is None
+    memory, first = PrefixMemory(), sent(0, 5000, "aa ", "bb ")
+    memory.note(HERE, first)
+    assert memory.note(HERE, sent(CACHE_SECONDS, 9000, "aa ", "bb ", "cc ")) == Known(first, Common(), None)
 
 
 def test_other_conversations_threads_upstreams_and_models_have_caches_of_their_own() -> None:
@@ -41,9 +43,10 @@ def test_other_conversations_threads_upstreams_and_models_have_caches_of_their_o
 
 def test_a_request_of_another_kind_between_does_not_hide_the_conversation() -> None:
     memory = PrefixMemory()
-    memory.note(HERE, sent(0, 5000, "aa ", "bb "))
+    first = sent(0, 5000, "aa ", "bb ")
+    memory.note(HERE, first)
     memory.note(HERE, sent(1, 2500, "title "))
-    assert memory.note(HERE, sent(2, 9000, "aa ", "bb ", "cc ")) == Expected(5000, Common())
+    assert memory.note(HERE, sent(2, 9000, "aa ", "bb ", "cc ")) == Known(first, Common(), 5000)
 
 
 def test_a_changed_prefix_lowers_what_is_expected_and_is_named() -> None:
@@ -51,7 +54,7 @@ def test_a_changed_prefix_lowers_what_is_expected_and_is_named() -> None:
     memory.note(HERE, sent(0, 9000, "aa ", "bb ", "cc "))
     expected = memory.note(HERE, sent(1, 9000, "aa ", "xx ", "cc "))
     assert expected is not None and expected.common.changed_in == "messages"
-    assert 2000 < expected.tokens < 3500
+    assert expected.cached is not None and 2000 < expected.cached < 3500
 
 
 def test_the_memory_is_bounded() -> None:

@@ -1,0 +1,1 @@
+"""Examine what the upstreams did, against a second source. Pure: facts in, findings out."""

@@ -1,0 +1,163 @@
+"""Compare the prompt tokens that upstreams report, each with what its own requests let expect.
+
+Relays add system prompts of their own, of constant size. What counts is therefore how the reported tokens grow: best
+from one request of a conversation to the next, else between requests of different sizes. Estimates are off in another
+way for code than for Chinese, so that what was added is compared with text of the same density.
+"""
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+
+import msgspec
+
+from switchyard.audit.fact import Fact, median
+
+MIN_ADDED = 150
+"""tokens: the share of less is chance"""
+MIN_FACTS = 10
+MAX_FACTS = 80
+NEIGHBOURS = 11
+MIN_NEIGHBOURS = 6
+NEAR = 0.4
+"""how far apart texts of one kind may be"""
+WIDE_WEIGHT = 3.0
+MIN_OTHERS = 30
+MIN_BY_SIZES = 30
+MIN_SPREAD = 0.3
+"""of the largest request: two requests of nearly the same size say nothing about the growth"""
+SUSPICIOUS = 1.09
+"""times the tokens of the others: less than that may be the content"""
+SURE = 1.035
+"""after all that chance could do"""
+ERRORS = 3.5
+SCATTER = 0.06
+"""of one request, where too few are known to tell"""
+SIZES_SCATTER = 0.35
+"""the same of requests of different sizes: whatever else the upstream added to one of them is in it"""
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """An upstream reports `factor` times the tokens of another; `error` is one standard error of that."""
+
+    factor: float
+    error: float
+    count: int
+
+
+class Added(msgspec.Struct, frozen=True):
+    """A text that was added: its bytes per estimated token, its share of bytes outside of ASCII, and the reported
+    tokens per estimated one."""
+
+    density: float
+    wide: float
+    ratio: float
+
+
+class Inflation(msgspec.Struct, frozen=True):
+    """An upstream reports more tokens than the median of the others, beyond doubt."""
+
+    factor: float
+    count: int
+    others: tuple[str, ...]
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """What the others report: `added` in the order of density, and how their reports grow with the sizes."""
+
+    upstreams: tuple[str, ...]
+    added: tuple[Added, ...]
+    slope: tuple[float, int] | None
+
+
+def reference_of(others: Sequence[Fact], has_conversations: bool) -> Reference:
+    """Clients without conversations are compared by the sizes of their requests."""
+    names = tuple(dict.fromkeys(one.upstream for one in others))
+    if has_conversations:
+        return Reference(names, tuple(sorted(_added(others), key=_density)), None)
+    return Reference(names, (), _slope(others))
+
+
+def inflation(own: Sequence[Fact], reference: Reference) -> Inflation | None:
+    """None if it reports no more than the others, or if too little is known."""
+    found = _by_sizes(own, reference.slope) if reference.slope else _by_what_was_added(own, reference.added)
+    if found is None or found.factor < SUSPICIOUS or found.factor - ERRORS * found.error < SURE:
+        return None
+    return Inflation(found.factor, found.count, reference.upstreams)
+
+
+# --- from one request of a conversation to the next -----------------------------------
+
+
+def _by_what_was_added(own: Sequence[Fact], usual: Sequence[Added]) -> Comparison | None:
+    if len(usual) < MIN_OTHERS:
+        return None
+    factors = [one.ratio / expected for one in _added(own) if (expected := _near(usual, one))]
+    if len(factors) < MIN_FACTS:
+        return None
+    factor = median(factors)
+    scatter = max(SCATTER, 1.5 * median([abs(one / factor - 1) for one in factors]))
+    return Comparison(factor, 1.25 * scatter * factor / math.sqrt(len(factors)), len(factors))
+
+
+def _added(facts: Sequence[Fact]) -> list[Added]:
+    return [
+        Added(
+            one.added_bytes / one.added_estimated,
+            one.added_wide / one.added_bytes,
+            one.added_reported / one.added_estimated,
+        )
+        for one in facts
+        if one.added_reported and one.added_bytes and (one.added_estimated or 0) >= MIN_ADDED
+        if one.added_estimated
+    ]
+
+
+def _density(added: Added) -> float:
+    return added.density
+
+
+def _near(usual: Sequence[Added], one: Added) -> float | None:
+    """The usual ratio for text of this kind; None if too little of it is known."""
+    start = bisect_left(usual, one.density - NEAR, key=_density)
+    end = bisect_left(usual, one.density + NEAR, key=_density)
+    near = sorted((_distance(one, other), other.ratio) for other in usual[start:end])
+    ratios = [ratio for distance, ratio in near[:NEIGHBOURS] if distance <= NEAR]
+    return median(ratios) if len(ratios) >= MIN_NEIGHBOURS else None
+
+
+def _distance(one: Added, other: Added) -> float:
+    return abs(one.density - other.density) + WIDE_WEIGHT * abs(one.wide - other.wide)
+
+
+# --- between requests of different sizes ------------------------------------------------
+
+
+def _by_sizes(own: Sequence[Fact], usual: tuple[float, int]) -> Comparison | None:
+    mine = _slope(own)
+    if mine is None:
+        return None
+    factor = mine[0] / usual[0]
+    error = SIZES_SCATTER * math.sqrt(1 / mine[1] + 1 / usual[1])
+    return Comparison(factor, error * factor, mine[1])
+
+
+def _slope(facts: Sequence[Fact]) -> tuple[float, int] | None:
+    """The median of the slopes between all pairs, and the number of requests."""
+    points = [
+        (one.input_estimated, one.input_reported)
+        for one in facts
+        if one.input_reported and one.input_estimated
+    ][-MAX_FACTS:]
+    if len(points) < MIN_BY_SIZES:
+        return None
+    apart = MIN_SPREAD * max(estimated for estimated, _ in points)
+    slopes = [
+        (second[1] - first[1]) / (second[0] - first[0])
+        for index, first in enumerate(points)
+        for second in points[:index]
+        if abs(second[0] - first[0]) >= apart
+    ]
+    if len(slopes) < 2 * MIN_FACTS or (slope := median(slopes)) <= 0:
+        return None
+    return slope, len(points)
