@@ -128,7 +128,6 @@ class Answered(msgspec.Struct, frozen=True, omit_defaults=True):
 
     model: str = ""
     fingerprint: str = ""
-    tier: str = ""
     input_reported: int | None = None
     input_estimated: int = 0
     cache_share: float | None = None

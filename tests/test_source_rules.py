@@ -21,6 +21,7 @@ MODULES = (
     "http1",
     "relay",
     "store",
+    "audit",
     "clients",
     "web",
     "demo",
@@ -155,12 +156,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "routing": ("routing", *VALUES),
     "http1": (),
     "relay": ("relay", "http1", "routing", "suspicion", *VALUES),
-    "store": ("store", "importing", *VALUES),
+    "audit": ("audit",),
+    "store": ("store", "audit", "importing", *VALUES),
     "importing": ("importing", "settings", "faults", "unknown_fields", "protocols"),
     "clients": ("clients", "store"),
     "demo": ("demo", "protocols"),
     "autostart": ("autostart", "store"),
-    "web": ("web", "relay", "routing", "store", "clients", "importing", *VALUES),
+    "web": ("web", "relay", "routing", "store", "audit", "clients", "importing", *VALUES),
 }
 
 
@@ -253,6 +255,7 @@ NEVER: dict[str, tuple[str, ...]] = {
     "exchange": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
     "http1": ("aiohttp", "starlette", "uvicorn"),
     "relay": ("starlette", "uvicorn"),
+    "audit": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
     "store": ("httpx", "aiohttp", "starlette", "uvicorn"),
     "importing": NETWORK,
     "clients": NETWORK,

@@ -191,10 +191,11 @@ function actionText(verdict) {
 /**
  * What the upstream stated and delivered, with Switchyard's own numbers beside it.
  * @param {Answered} answered
+ * @param {string} tier
  * @returns {[string, Child][]}
  */
-function answerPairs(answered) {
-  const origin = [answered.model, answered.fingerprint, answered.tier].filter(Boolean).join(" · ");
+function answerPairs(answered, tier) {
+  const origin = [answered.model, answered.fingerprint, tier].filter(Boolean).join(" · ");
   const { input_reported: reported, cache_share: share, cache_expected: expected } = answered;
   const cache = [
     share === null ? "" : percent(share),
@@ -255,7 +256,7 @@ function details({ row, price, facts, answered }) {
           `${usage.estimated ? "≈ " : ""}${whole(usage.output)}${usage.reasoning ? ` (${t("stats.of-which-reasoning", { count: whole(usage.reasoning) })})` : ""}`,
         ]
       : null,
-    ...(answered ? answerPairs(answered) : []),
+    ...(answered ? answerPairs(answered, usage?.tier ?? "") : []),
     [
       t("stats.cost"),
       row.cost === null

@@ -365,10 +365,24 @@ interface Facts {
   tokens: number;
 }
 
+/** What was found of one upstream and model. */
+interface Finding {
+  kind: "model" | "tokens" | "cache" | "speed";
+  level: "confirmed" | "stated";
+  text: string;
+  values: Record<string, string | number | null>;
+  examples: string[];
+}
+
+interface UpstreamReport {
+  upstream: string;
+  model: string;
+  findings: Finding[];
+}
+
 interface Answered {
   model: string;
   fingerprint: string;
-  tier: string;
   input_reported: number | null;
   input_estimated: number;
   cache_share: number | null;

@@ -57,10 +57,12 @@ class Known:
     def __init__(self) -> None:
         self.facts: deque[Fact] = deque(maxlen=MAX_FACTS)
         self.times: dict[str, Times] = {name: Times() for name in MEASURES}
-        self.examined: Examined | None = None
+        self.count = 0
+        """of all facts ever added"""
 
     def add(self, fact: Fact) -> None:
         self.facts.append(fact)
+        self.count += 1
         for name, measure in MEASURES.items():
             value = measure(fact) if fact.stream else None
             if value is not None:
@@ -73,8 +75,6 @@ class Facts:
     def __init__(self, max_pairs: int = MAX_PAIRS) -> None:
         self._known: OrderedDict[Pair, Known] = OrderedDict()
         self._max_pairs = max_pairs
-        self.count = 0
-        """of all facts ever added"""
 
     def add(self, fact: Fact) -> None:
         pair = fact.upstream, fact.model
@@ -82,7 +82,6 @@ class Facts:
         if known is None:
             known = self._known[pair] = Known()
         known.add(fact)
-        self.count += 1
         self._known.move_to_end(pair)
         while len(self._known) > self._max_pairs:
             self._known.popitem(last=False)
@@ -90,11 +89,12 @@ class Facts:
     def pairs(self) -> list[Pair]:
         return sorted(self._known)
 
-    def examine(self, hosts: Mapping[str, str]) -> list[Examined]:
-        """All reports. `hosts` of the upstreams: two entries of one host are no second source for each other."""
-        return [self.examine_pair(pair, hosts) for pair in self.pairs() if pair[0] in hosts]
+    def related(self, pair: Pair) -> int:
+        """Changes whenever this pair, or another of the same model, has a new fact."""
+        return sum(known.count for other, known in self._known.items() if _is_same(pair[1], other[1]))
 
-    def examine_pair(self, pair: Pair, hosts: Mapping[str, str]) -> Examined:
+    def examine(self, pair: Pair, hosts: Mapping[str, str]) -> Examined:
+        """The report. `hosts` of the upstreams: two entries of one host are no second source for each other."""
         known = self._known[pair]
         facts = list(known.facts)
         others = self._others(pair, hosts)
@@ -130,7 +130,7 @@ class Facts:
         found: dict[str, list[Fact]] = {}
         for (name, other), known in self._known.items():
             is_other_host = name in hosts and hosts[name] != hosts.get(upstream)
-            if is_other_host and same_model(model, other) and same_model(other, model):
+            if is_other_host and _is_same(model, other):
                 found.setdefault(name, []).extend(known.facts)
         return found
 
@@ -186,6 +186,10 @@ class Facts:
             if len(during) >= 3 and len(before) >= 10:
                 ratios.append(median(during) / median(before))
         return median(ratios) if ratios else None
+
+
+def _is_same(model: str, other: str) -> bool:
+    return same_model(model, other) and same_model(other, model)
 
 
 def _lost_cache(facts: Sequence[Fact], others: Mapping[str, Sequence[Fact]]) -> Finding | None:

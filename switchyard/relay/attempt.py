@@ -75,7 +75,7 @@ class HeldAnswer(msgspec.Struct):
     def stated(self) -> Stated:
         """What the answer has stated about its origin so far."""
         if self.summary is not None:
-            return stated(self.summary.model, self.summary.fingerprint, self.summary.tier)
+            return stated(self.summary.model, self.summary.fingerprint)
         stream = self.stream or self.seen
         return UNSTATED if stream is None else stream.stated
 

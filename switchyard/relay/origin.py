@@ -27,7 +27,6 @@ def answered_of(
     return Answered(
         model=stated.model,
         fingerprint=stated.fingerprint,
-        tier=stated.tier,
         input_reported=usage.total_input or None,
         input_estimated=estimate_body(request.body),
         cache_share=usage.cache_read / usage.total_input if usage.total_input else None,

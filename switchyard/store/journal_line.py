@@ -73,7 +73,6 @@ class LineAnswered(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     model: str = ""
     fingerprint: str = ""
-    tier: str = ""
     input_reported: Tokens | None = None
     input_estimated: Tokens = 0
     cache_share: Money | None = None
@@ -308,7 +307,6 @@ def _answered(answered: Answered | None) -> LineAnswered | None:
     return LineAnswered(
         answered.model[:MAX_NAME],
         answered.fingerprint[:MAX_NAME],
-        answered.tier[:MAX_NAME],
         answered.input_reported,
         answered.input_estimated,
         None if share is None else _rounded(share, 1e4),

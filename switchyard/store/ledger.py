@@ -18,6 +18,7 @@ from switchyard.store.budgets import (
     has_budgets,
     is_set,
 )
+from switchyard.store.evidence import Evidence
 from switchyard.store.journal import Journal
 from switchyard.store.journal_line import line_of, write_line
 from switchyard.store.price_files import StoredPrices
@@ -44,6 +45,7 @@ class Ledger:
     ) -> None:
         self.journal = Journal(folder)
         self.statistics = Statistics(folder, self.journal, now)
+        self.evidence = Evidence(self.journal)
         self._settings = settings
         self._patience_bytes = patience_bytes
         self._stored_prices = StoredPrices(folder)
@@ -64,6 +66,7 @@ class Ledger:
         self._stored_prices.refresh()
         self.journal.repair()
         self.statistics.start(patience_bytes=self._patience_bytes)
+        self.evidence.start()
 
     async def record(self, exchange: Exchange) -> None:
         """Price, count and write a finished exchange. Await it before the client's response is closed.
@@ -76,6 +79,7 @@ class Ledger:
         written = write_line(line)
         # counted first: at any await, the counted lines are those written or queued
         self.statistics.add(line)
+        self.evidence.add(line)
         await self.journal.append(written, line.at)
         self._notify_changes()
 
@@ -123,6 +127,7 @@ class Ledger:
         """Save the roll-up every few seconds, until cancelled."""
         self._notify_changes()
         await self.statistics.catch_up()
+        await self.evidence.load(self._now())
         while True:
             await asyncio.sleep(SAVE_SECONDS)
             self._stored_prices.refresh()

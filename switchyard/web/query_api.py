@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, get_args
+from urllib.parse import urlsplit
 
 import msgspec
 from starlette.requests import Request
@@ -11,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from switchyard import VERSION
 from switchyard.protocols.effort import EFFORTS
 from switchyard.protocols.facts import stated_facts
+from switchyard.protocols.presets import is_local_server
 from switchyard.relay import keychain
 from switchyard.relay.proxies import proxy_text
 from switchyard.relay.redaction import MASK, redacted_bytes
@@ -62,6 +64,15 @@ DEFAULTS: dict[str, Any] = {
     "budget": msgspec.to_builtins(Budget()),
 }
 """the effect of a field that is not set"""
+
+
+def examined_hosts(settings: Settings) -> dict[str, str]:
+    """The upstreams that someone else runs, each with its address: entries of one address vouch for nothing."""
+    return {
+        one.name: urlsplit(one.base_url).netloc.rpartition("@")[2]
+        for one in settings.upstreams
+        if not one.is_demo and not is_local_server(one.server, one.base_url)
+    }
 
 
 class QueryApi:
@@ -178,6 +189,10 @@ class QueryApi:
             }
         )
 
+    async def upstream_report(self, request: Request) -> Response:
+        hosts = examined_hosts(self._daemon.current())
+        return answer({"reports": await self._daemon.ledger.evidence.report(hosts)})
+
     def table(self) -> dict[str, Handler]:
         return {
             "/health": self.health,
@@ -187,6 +202,7 @@ class QueryApi:
             "/api/explain": self.explain,
             "/api/requests": self.requests,
             "/api/requests/{id}": self.one_request,
+            "/api/upstream-report": self.upstream_report,
             "/api/events": self.events,
             "/api/token-stats": self.token_stats,
             "/api/token-stats.csv": self.token_stats_csv,

@@ -13,7 +13,7 @@ from tests.bed.upstream import Received, Script, ScriptedUpstream, answer, strea
 from tests.bed.wire import PROTOCOLS, Protocol, Reply, Usage, records
 
 USAGE = Usage(fresh=6000, cache_read=3000, cache_write=1000, output=70)
-REPLY = Reply("Done.", usage=USAGE, model="another-model", fingerprint="fp_44", tier="flex")
+REPLY = Reply("Done.", usage=USAGE, model="another-model", fingerprint="fp_44")
 PAIRS = [(client, side) for client in PROTOCOLS for side in PROTOCOLS]
 
 
@@ -37,8 +37,8 @@ def answered(daemon: Daemon) -> dict[str, Any]:
     """As the last line of the journal has it, which is what the API shows."""
     line = daemon.journal()[-1]
     shown = daemon.get(f"/api/requests/{line['id']}").json["answered"]
-    assert {name: shown[name] for name in ("model", "fingerprint", "tier", "input_reported")} == {
-        name: line["answered"].get(name, "") for name in ("model", "fingerprint", "tier", "input_reported")
+    assert {name: shown[name] for name in ("model", "fingerprint", "input_reported")} == {
+        name: line["answered"].get(name, "") for name in ("model", "fingerprint", "input_reported")
     }
     return dict(line["answered"])
 
@@ -56,7 +56,6 @@ def test_what_the_answer_states_is_kept_for_every_pair_of_protocols(
     found = answered(bed.daemon)
     assert found["model"] == "another-model"
     assert found.get("fingerprint", "") == ("fp_44" if side == "chat" else "")
-    assert found["tier"] == "flex"
     assert (found["input_reported"], found["cache_share"]) == (10_000, 0.3)
     assert 10 < found["input_estimated"] < 100
     assert found["tokens_per_second"] > 0
@@ -72,7 +71,7 @@ def test_a_stream_for_a_client_that_wants_one_body_states_as_much(
     ask(bed.daemon.url, client, f"for-{side}", stream=False)
 
     found = answered(bed.daemon)
-    assert (found["model"], found["tier"], found["input_reported"]) == ("another-model", "flex", 10_000)
+    assert (found["model"], found["input_reported"]) == ("another-model", 10_000)
     assert "first_token" not in found
 
 

@@ -30,6 +30,7 @@ import {
 } from "../ui.js";
 import { editUpstream } from "../upstream_editor.js";
 import { testUpstream } from "../upstream_test.js";
+import { findingsOf, followReports, reportView } from "../upstream_report.js";
 import { hasCooldown, healthText } from "../upstream_words.js";
 import { clientsUsing, undo, useDialog, useNow } from "../use_now.js";
 
@@ -40,7 +41,11 @@ const OUTAGES = [
   ["2", "simulate.2-minutes"],
   ["5", "simulate.5-minutes"],
 ];
-/** @typedef {{ entry: Entry, state: UpstreamState | undefined, movable: boolean, using: ProtocolName[] }} Item a row */
+/**
+ * @typedef {{
+ *   entry: Entry, state: UpstreamState | undefined, movable: boolean, using: ProtocolName[], reports: UpstreamReport[]
+ * }} Item a row
+ */
 
 /** @type {Record<string, string>} */
 const DOTS = { ready: "good", [COOLING_DOWN]: "warn", [PROBING]: "warn", busy: "warn", off: "off" };
@@ -119,6 +124,7 @@ export function mount(root, given) {
       state: states.get(entry.name),
       movable: !wanted,
       using: clientsUsing(live.state?.uses, entry.name),
+      reports: findingsOf(entry.name),
     }));
     keyed(
       list,
@@ -138,6 +144,7 @@ export function mount(root, given) {
       ),
     ),
     subscribe("state", draw),
+    followReports(draw),
   ];
   /** @param {Record<string, string>} wanted */
   const again = (wanted) => wanted.edit && edit(wanted.edit);
@@ -154,7 +161,7 @@ export function mount(root, given) {
  * @param {Item} item
  * @param {HTMLElement} list
  */
-function row({ entry, state, movable, using }, list) {
+function row({ entry, state, movable, using, reports }, list) {
   const name = entry.name;
   const on = entry.enabled !== false;
   /** @type {HTMLElement} */
@@ -193,6 +200,7 @@ function row({ entry, state, movable, using }, list) {
         facts(entry).map((fact) => h("span.cut", { title: fact }, fact)),
       ),
       healthText(state) ? h("div.warn.wrap", {}, healthText(state)) : null,
+      reportView(reports),
       activationText(state) ? h("div.faint.wrap", {}, activationText(state)) : null,
     ),
     h(

@@ -37,7 +37,8 @@ class RecordSummary(msgspec.Struct, frozen=True):
     later. `finished`: the protocol's regular end.
     `signature`: opaque continuity data that this record carries. `is_odd`: the error has no form of this protocol,
     so that its programs would not take it for one, or no words. `begins`: the id of the answer that begins here.
-    `fingerprint`: of the servers of a Chat upstream. `fragments`: of calls, where they are named or come with something opaque.
+    `fingerprint`: of the servers of a Chat upstream.
+    `fragments`: of calls, where they are named or come with something opaque.
     """
 
     content: bool = False

@@ -119,6 +119,11 @@ class PassthroughStream:
         return signed_calls(self._calls.all, self._issuer)
 
     @property
+    def reported_usage(self) -> neutral.Usage | None:
+        """The usage without any estimate."""
+        return self.usage
+
+    @property
     def is_complete(self) -> bool:
         """True if nothing is awaited from the upstream but the end."""
         return self._stop_reported and self.usage is not None
