@@ -101,7 +101,8 @@ REQUESTS: dict[ProtocolName, dict[str, Body]] = {
             **dict.fromkeys(
                 "temperature top_p n stop max_tokens max_completion_tokens presence_penalty frequency_penalty "
                 "logit_bias user tools tool_choice parallel_tool_calls response_format seed stream_options "
-                "reasoning_effort functions function_call metadata store service_tier modalities audio prediction verbosity".split()
+                "reasoning_effort functions function_call metadata store service_tier modalities audio prediction "
+                "verbosity".split()
             ),
             stream=False,
         ),
