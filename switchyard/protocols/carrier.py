@@ -34,12 +34,9 @@ def unpack(text: str) -> Carrier | None:
     if not text.startswith(PREFIX) or len(text) > MAX_LENGTH:
         return None
     try:
-        packed = base64.b64decode(_padded(text.removeprefix(PREFIX)), altchars=b"-_", validate=True)
+        encoded = text.removeprefix(PREFIX).encode("ascii")
+        packed = base64.b64decode(encoded + b"=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
         carrier = msgspec.json.decode(packed, type=Carrier)
     except (binascii.Error, ValueError, msgspec.MsgspecError, RecursionError):
         return None
     return carrier if carrier.kind in KINDS else None
-
-
-def _padded(encoded: str) -> bytes:
-    return encoded.encode("ascii") + b"=" * (-len(encoded) % 4)

@@ -126,11 +126,11 @@ def _orphan_as_text(result: neutral.ToolResult) -> Sequence[neutral.Block]:
 def _answers(
     calls: tuple[neutral.ToolCall, ...], results: dict[str, neutral.ToolResult]
 ) -> tuple[neutral.ToolResult, ...]:
-    return tuple(results.get(call.id) or _no_result(call) for call in calls)
-
-
-def _no_result(call: neutral.ToolCall) -> neutral.ToolResult:
-    return neutral.ToolResult(call.id, (neutral.Text(NO_RESULT),), is_error=True, kind=call.kind)
+    missing = (neutral.Text(NO_RESULT),)
+    return tuple(
+        results.get(call.id) or neutral.ToolResult(call.id, missing, is_error=True, kind=call.kind)
+        for call in calls
+    )
 
 
 def _calls(message: neutral.Message) -> tuple[neutral.ToolCall, ...]:

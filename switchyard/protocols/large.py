@@ -27,16 +27,9 @@ def decode_large(text: bytes | memoryview) -> Any:
 
 def encode_large(members: Mapping[str, Any]) -> bytes:
     """As `msgspec.json.encode` of an object, whose long lists are encoded item by item."""
-    encoded = [
-        b"%b:%b" % (_encode(name), _encode_items(value) if _is_long(value) else _encode(value))
-        for name, value in members.items()
-    ]
+    encoded = []
+    for name, value in members.items():
+        is_long = isinstance(value, list) and len(value) > MANY_ITEMS
+        part = b"[%b]" % b",".join([_encode(item) for item in value]) if is_long else _encode(value)
+        encoded.append(b"%b:%b" % (_encode(name), part))
     return b"{%b}" % b",".join(encoded)
-
-
-def _is_long(value: object) -> bool:
-    return isinstance(value, list) and len(value) > MANY_ITEMS
-
-
-def _encode_items(items: list[Any]) -> bytes:
-    return b"[%b]" % b",".join([_encode(item) for item in items])

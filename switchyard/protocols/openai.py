@@ -29,6 +29,7 @@ CIPHERTEXT = "gAAAA"
 """How texts begin that only the service itself can decrypt; other servers get the plain text in their place."""
 OMITTED_CIPHERTEXT = "[encrypted text omitted: only the service that encrypted it can read it]"
 AUDIO = "audio cannot be carried to another protocol: send its transcript as text"
+TEXT_PARTS = ("text", "input_text", "output_text", "summary_text")
 REASONING_NAMES = ("reasoning_content", "reasoning", "thinking")
 
 MessagePart = Part | neutral.Refusal | neutral.Thinking
@@ -65,14 +66,6 @@ def reasoning_in(given: Json) -> str:
     return next((given[name] for name in REASONING_NAMES if text(given.get(name))), "")
 
 
-def _text(part: Json, _: str) -> MessagePart:
-    return neutral.Text(text(part.get("text")))
-
-
-def _refusal(part: Json, _: str) -> MessagePart:
-    return neutral.Refusal(text(part.get("refusal")))
-
-
 def _encrypted(part: Json, _: str) -> MessagePart:
     """What one agent of Codex writes to another."""
     return neutral.Text(OMITTED_CIPHERTEXT if holds_ciphertext(part) else text(part.get("encrypted_content")))
@@ -80,10 +73,6 @@ def _encrypted(part: Json, _: str) -> MessagePart:
 
 def holds_ciphertext(part: object) -> bool:
     return text(fields(part).get("encrypted_content")).startswith(CIPHERTEXT)
-
-
-def _thinking(part: Json, _: str) -> MessagePart:
-    return neutral.Thinking(reasoning_in(part))
 
 
 def _image(part: Json, path: str) -> MessagePart:
@@ -119,10 +108,10 @@ def _audio(_: Json, path: str) -> MessagePart:
 
 
 PARTS: Mapping[str, Callable[[Json, str], MessagePart]] = {
-    **dict.fromkeys(("text", "input_text", "output_text", "summary_text"), _text),
+    **dict.fromkeys(TEXT_PARTS, lambda part, _: neutral.Text(text(part.get("text")))),
     "encrypted_content": _encrypted,
-    "refusal": _refusal,
-    "thinking": _thinking,
+    "refusal": lambda part, _: neutral.Refusal(text(part.get("refusal"))),
+    "thinking": lambda part, _: neutral.Thinking(reasoning_in(part)),
     **dict.fromkeys(("image_url", "input_image"), _image),
     **dict.fromkeys(("file", "input_file"), _file),
     "input_audio": _audio,
@@ -224,8 +213,9 @@ def _allowed_names(tools: list[Any]) -> Iterable[str]:
 # --- formats --------------------------------------------------------------------
 
 
-def decode_format(given: Json) -> neutral.OutputFormat | None:
+def decode_format(value: object, _: str = "") -> neutral.OutputFormat | None:
     """None for plain text and unknown types."""
+    given = fields(value)
     kind, inner = given.get("type"), fields(given.get("json_schema")) or given
     if kind == "json_object":
         return neutral.OutputFormat("json_object")

@@ -21,15 +21,13 @@ PING = "ping"
 
 def without_halves(body: bytes) -> bytes:
     """The JSON with a replacement for every half that stands alone."""
-    return HALF.sub(_replaced, body) if holds_escaped_halves(body) else body
+    if not holds_escaped_halves(body):
+        return body
+    return HALF.sub(lambda found: found.group() if found.group(1) is None else REPLACEMENT, body)
 
 
 def holds_escaped_halves(body: bytes) -> bool:
     return b"\\ud" in body or b"\\uD" in body
-
-
-def _replaced(found: re.Match[bytes]) -> bytes:
-    return found.group() if found.group(1) is None else REPLACEMENT
 
 
 def _has_half(body: bytes) -> bool:

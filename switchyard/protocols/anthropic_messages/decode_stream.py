@@ -108,7 +108,7 @@ class StreamDecoder:
         if handler is not None:
             handler(self, event)
         elif event.error:
-            self._on_error(event)
+            self._walk.fail(error_of(event))
         elif event.delta or event.content_block:
             self._walk.lose_unknown(event.type)
         return self._walk.taken()
@@ -156,12 +156,6 @@ class StreamDecoder:
             self._stop_sequence = delta.stop_sequence
             self._explanation = text(fields(delta.stop_details).get("explanation"))
 
-    def _on_message_stop(self, event: WireEvent) -> None:
-        self._finish()
-
-    def _on_error(self, event: WireEvent) -> None:
-        self._walk.fail(error_of(event))
-
     def _note_usage(self, raw: object) -> None:
         if isinstance(raw, dict):
             usage = usage_of_anthropic(raw)
@@ -188,9 +182,6 @@ class StreamDecoder:
         elif kind:
             self._unknown.add(event.index)
             self._walk.lose_unknown(kind)
-
-    def _start_text(self, index: int, block: Json) -> None:
-        self._walk.add(self._opened(index, TEXT), text(block.get("text")))
 
     def _start_thinking(self, index: int, block: Json) -> None:
         thinking = self._opened(index, THINKING)
@@ -309,11 +300,11 @@ _HANDLERS: Mapping[str, Callable[[StreamDecoder, WireEvent], None]] = {
     "content_block_delta": StreamDecoder._on_block_delta,
     "content_block_stop": StreamDecoder._on_block_stop,
     "message_delta": StreamDecoder._on_message_delta,
-    "message_stop": StreamDecoder._on_message_stop,
-    "error": StreamDecoder._on_error,
+    "message_stop": lambda self, _: self._finish(),
+    "error": lambda self, event: self._walk.fail(error_of(event)),
 }
 _STARTS: Mapping[str, Callable[[StreamDecoder, int, Json], None]] = {
-    "text": StreamDecoder._start_text,
+    "text": lambda self, index, block: self._walk.add(self._opened(index, TEXT), text(block.get("text"))),
     "thinking": StreamDecoder._start_thinking,
     "redacted_thinking": StreamDecoder._start_redacted,
     "tool_use": StreamDecoder._start_tool,

@@ -180,8 +180,7 @@ class StreamEncoder:
         if not self._searches_are_wanted or not isinstance(self._block, neutral.Text):
             return b""
         opening, self._opening = self._opening, b""
-        delta = {"type": "citations_delta", "citation": _citation_of(event)}
-        return opening + _record({"type": "content_block_delta", "index": self._index, "delta": delta})
+        return opening + self._block_delta({"type": "citations_delta", "citation": _citation_of(event)})
 
     def _block_ended(self, event: neutral.BlockEnded) -> bytes:
         block, self._block = self._block, None
@@ -195,7 +194,9 @@ class StreamEncoder:
                     return b""
                 if opening and signature is not None and self._is_redacted(signature):
                     return self._whole_block(self._thinking("", signature))
-                before = opening + self._signature(sealed(signature))
+                before = opening + self._block_delta(
+                    {"type": "signature_delta", "signature": sealed(signature)}
+                )
             case neutral.ToolCall():
                 before = self._held_arguments()
             case neutral.Text() | neutral.Refusal() if not opening:
@@ -208,8 +209,7 @@ class StreamEncoder:
         self._owed = stop
         return b""
 
-    def _signature(self, signature: str) -> bytes:
-        delta = {"type": "signature_delta", "signature": signature}
+    def _block_delta(self, delta: Json) -> bytes:
         return _record({"type": "content_block_delta", "index": self._index, "delta": delta})
 
     def _held_arguments(self) -> bytes:
@@ -264,9 +264,6 @@ class StreamEncoder:
             reported["server_tool_use"] = {"web_search_requests": self._searches}
         return reported
 
-    def _failed(self, event: neutral.Failed) -> bytes:
-        return error_record("messages", event.error)
-
 
 WRITERS: Mapping[type, Callable[[StreamEncoder, Any], bytes]] = {
     neutral.Started: StreamEncoder._started,
@@ -275,7 +272,7 @@ WRITERS: Mapping[type, Callable[[StreamEncoder, Any], bytes]] = {
     neutral.Citation: StreamEncoder._citation,
     neutral.BlockEnded: StreamEncoder._block_ended,
     neutral.Finished: StreamEncoder._finished,
-    neutral.Failed: StreamEncoder._failed,
+    neutral.Failed: lambda _, event: error_record("messages", event.error),
 }
 
 

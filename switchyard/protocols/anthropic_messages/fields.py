@@ -3,9 +3,6 @@
 https://platform.claude.com/docs/en/api/messages
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from switchyard.protocols import neutral
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.codec import BadRequest
@@ -33,6 +30,7 @@ from switchyard.protocols.wire import Json, bad_field, entries, fields, text
 
 MAX_USER_ID = 256
 HIGHEST_TEMPERATURE = 1.0
+ABSENT = ("seed", "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "verbosity", "metadata")
 DECODED_TIERS = {"auto": "auto", "standard_only": "default"}
 ENCODED_TIERS = {"auto": "auto", "default": "standard_only"}
 
@@ -58,18 +56,6 @@ def _format(value: object, _: str) -> neutral.OutputFormat | None:
 
 def _encode_format(wanted: neutral.OutputFormat, _: Capabilities) -> Json | None:
     return {"type": "json_schema", "schema": wanted.schema} if wanted.kind == "json_schema" else None
-
-
-def _session(value: object, _: str) -> str:
-    return session_in_user_id(value)
-
-
-def _user_id(value: str, _: Capabilities) -> str:
-    return value[:MAX_USER_ID]
-
-
-def _tier(tiers: Mapping[str, str], value: Any) -> str | None:
-    return tiers.get(value) if isinstance(value, str) else None
 
 
 def _servers(value: object, _: str) -> tuple[neutral.HostedTool, ...]:
@@ -103,13 +89,13 @@ FIELDS = (
     Field("output_config.effort", "reasoning", effort, unknown=UNKNOWN_EFFORT, idle=NO_EFFORT),
     Field("output_config.format", "output_format", _format, _encode_format, needs="json_schema"),
     Field("output_format", "output_format", _format),
-    Field("metadata.user_id", "user_id", word, _user_id, needs="openai_extras"),
-    Field("metadata.user_id", "session_id", _session),
+    Field("metadata.user_id", "user_id", word, lambda id, _: id[:MAX_USER_ID], needs="openai_extras"),
+    Field("metadata.user_id", "session_id", lambda value, _: session_in_user_id(value)),
     Field(
         "service_tier",
         "service_tier",
-        lambda value, _: _tier(DECODED_TIERS, value),
-        lambda value, _: _tier(ENCODED_TIERS, value),
+        lambda value, _: DECODED_TIERS.get(text(value)),
+        lambda value, _: ENCODED_TIERS.get(value),
         needs="openai_extras",
         loss=NOT_TAKEN,
     ),
@@ -117,16 +103,5 @@ FIELDS = (
     Field("", "compact", note="a summary is requested in words"),
     Field("thread", decode=_no_thread, loss="no conversation is held here; send all messages"),
     Field("cache_control", note="cache marks are set again"),
-    *(
-        Field("", name, loss=NO_FIELD)
-        for name in (
-            "seed",
-            "frequency_penalty",
-            "presence_penalty",
-            "logit_bias",
-            "logprobs",
-            "verbosity",
-            "metadata",
-        )
-    ),
+    *(Field("", name, loss=NO_FIELD) for name in ABSENT),
 )

@@ -74,7 +74,9 @@ def read_event(record: Record) -> WireEvent | None:
     except (msgspec.DecodeError, RecursionError):
         event = None
     if record.event == "error" or (event is not None and event.type == "error"):
-        return WireEvent("error", error=event.error if event and event.error else _whole_error(record.data))
+        # without `error` the fields of the error itself, or plain text
+        whole = decode_object(record.data) or record.data.decode("utf-8", "replace")
+        return WireEvent("error", error=(event and event.error) or whole)
     if event is not None and not event.type:
         event.type = record.event
     return event
@@ -100,11 +102,6 @@ def sources_of(content: object) -> tuple[Citation, ...]:
     return tuple(
         Citation(url, text(result.get("title"))) for result in results if (url := text(result.get("url")))
     )
-
-
-def _whole_error(data: bytes) -> Any:
-    """What an error record without `error` says: the fields of the error itself, or plain text."""
-    return decode_object(data) or data.decode("utf-8", "replace")
 
 
 def _lenient(data: bytes) -> WireEvent | None:

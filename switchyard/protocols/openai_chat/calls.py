@@ -32,17 +32,14 @@ class Call(CallDraft):
         if not fragment.name or not self.name:
             return False
         if fragment.name != self.name:
-            return self.arguments.is_complete or self.arguments.is_raw or self.has_empty_object
+            has_empty_object = not self.arguments.size and bool(self.arguments.text)
+            return self.arguments.is_complete or self.arguments.is_raw or has_empty_object
         begins = fragment.arguments.lstrip().startswith("{")
         return (
             self.arguments.is_complete
             and begins
             and fragment.arguments.strip() != self.arguments.text.strip()
         )
-
-    @property
-    def has_empty_object(self) -> bool:
-        return not self.arguments.size and bool(self.arguments.text)
 
     def learn(self, fragment: "Fragment") -> None:
         self.id = self.id or fragment.id
@@ -141,12 +138,12 @@ def is_custom_call(call: Mapping[str, Any]) -> bool:
 
 
 def _fragment(wire: Mapping[str, Any]) -> Fragment:
-    is_custom = is_custom_call(wire)
+    index, is_custom = wire.get("index"), is_custom_call(wire)
     called = wire.get("custom" if is_custom else "function")
     if not isinstance(called, dict):
         called = wire
     return Fragment(
-        index=_index(wire.get("index")),
+        index=index if isinstance(index, int) and not isinstance(index, bool) else None,
         id=text(wire.get("id")),
         name=text(called.get("name")),
         arguments=argument_text(called.get("input" if is_custom else "arguments")),
@@ -160,10 +157,6 @@ def argument_text(arguments: object) -> str:
     if isinstance(arguments, str):
         return arguments
     return "" if arguments is None else json_text(arguments)
-
-
-def _index(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _joined(name: str, piece: str) -> str:

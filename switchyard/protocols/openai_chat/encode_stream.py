@@ -64,7 +64,8 @@ def _message(response: neutral.Response) -> Json:
             case neutral.Thinking(text):
                 thoughts.append(text)
             case neutral.ToolCall():
-                calls.append(_whole_call(block, is_complete=block.id not in response.incomplete))
+                owes_object = block.kind != "custom" and block.id not in response.incomplete
+                calls.append(_call(block, block.arguments or (EMPTY_ARGUMENTS if owes_object else "")))
         for citation in response.citations.get(position, ()):
             annotations.append(_annotation(citation, start, length))
     content, refusal = "".join(texts), "".join(refusals) or None
@@ -76,11 +77,6 @@ def _message(response: neutral.Response) -> Json:
     if calls:
         message["tool_calls"] = calls
     return message
-
-
-def _whole_call(call: neutral.ToolCall, *, is_complete: bool) -> Json:
-    owes_object = is_complete and call.kind != "custom" and not call.arguments
-    return _call(call, EMPTY_ARGUMENTS if owes_object else call.arguments)
 
 
 def _call(call: neutral.ToolCall, text: str) -> Json:
@@ -128,9 +124,6 @@ class StreamEncoder:
         if self._measures:
             self._text_length += len(text)
         return self._prefix + quoted(text) + self._suffix
-
-    def _start(self, event: neutral.Started) -> bytes:
-        return self._chunk(b'{"role":"assistant","content":""}')
 
     def _start_block(self, event: neutral.BlockStarted) -> bytes:
         self._measures = False
@@ -206,7 +199,7 @@ class StreamEncoder:
         self._suffix = closing + self._delta_tail
 
     _other: ClassVar[dict[type, Callable[["StreamEncoder", Any], bytes]]] = {
-        neutral.Started: _start,
+        neutral.Started: lambda self, _: self._chunk(b'{"role":"assistant","content":""}'),
         neutral.BlockStarted: _start_block,
         neutral.Citation: _cite,
         neutral.BlockEnded: _end_block,

@@ -48,10 +48,6 @@ def _stops(value: object, _: str) -> tuple[str, ...]:
     return tuple(filter(None, map(text, value if isinstance(value, list) else [value])))
 
 
-def _usage(value: object, _: str) -> bool:
-    return value is True
-
-
 def _thinking(value: object, path: str) -> neutral.Reasoning | None:
     """As in Messages, but an extension here: other forms ("auto") ask for nothing."""
     return thinking(value, path) if fields(value).get("type") in THINKING_TYPES else None
@@ -144,7 +140,7 @@ FIELDS = (
     Field("audio", decode=_no_audio, loss="audio"),
     Field("stop", "stop", _stops),
     Field("stream", "stream", flag),
-    Field("stream_options.include_usage", "include_usage", _usage),
+    Field("stream_options.include_usage", "include_usage", lambda value, _: value is True),
     Field("tools", "tools", _tools),
     Field("functions", "tools", _tools),
     Field("web_search_options", "hosted_tools", _search),

@@ -43,18 +43,6 @@ def _decode_function(item: Json) -> str:
     return arguments or "{}" if isinstance(arguments, str) else json_text(arguments or {})
 
 
-def _encode_function(call: neutral.ToolCall) -> Json:
-    return {**_named(call), "arguments": call.arguments or "{}"}
-
-
-def _decode_custom(item: Json) -> str:
-    return text(item.get("input"))
-
-
-def _encode_custom(call: neutral.ToolCall) -> Json:
-    return {**_named(call), "input": call.arguments}
-
-
 def _named(call: neutral.ToolCall) -> Json:
     return {"name": call.name, "namespace": call.namespace} if call.namespace else {"name": call.name}
 
@@ -94,17 +82,9 @@ def _encode_shell(call: neutral.ToolCall) -> Json:
     return {"action": {"commands": shown, **{name: given.get(name) for name in SHELL_LIMITS}}}
 
 
-def _decode_patch(item: Json) -> str:
-    return _present_text(operation=item.get("operation"))
-
-
 def _encode_patch(call: neutral.ToolCall) -> Json:
     given = parsed_object(call.arguments)
     return {"operation": given.get("operation", given)}
-
-
-def _encode_tool_search(call: neutral.ToolCall) -> Json:
-    return {"execution": "client", "arguments": parsed_object(call.arguments)}
 
 
 def _present(**members: object) -> Json:
@@ -126,15 +106,27 @@ class Kind(msgspec.Struct, frozen=True):
 
 
 KINDS: Mapping[neutral.ToolKind, Kind] = {
-    "function": Kind("function_call", "function_call_output", "fc_", _decode_function, _encode_function),
-    "custom": Kind("custom_tool_call", "custom_tool_call_output", "ctc_", _decode_custom, _encode_custom),
+    "function": Kind(
+        *("function_call", "function_call_output", "fc_", _decode_function),
+        lambda call: {**_named(call), "arguments": call.arguments or "{}"},
+    ),
+    "custom": Kind(
+        *("custom_tool_call", "custom_tool_call_output", "ctc_"),
+        lambda item: text(item.get("input")),
+        lambda call: {**_named(call), "input": call.arguments},
+    ),
     "local_shell": Kind(
         "local_shell_call", "local_shell_call_output", "lsh_", _decode_local_shell, _encode_local_shell
     ),
     "shell": Kind("shell_call", "shell_call_output", "sh_", _decode_shell, _encode_shell),
-    "apply_patch": Kind("apply_patch_call", "apply_patch_call_output", "apc_", _decode_patch, _encode_patch),
+    "apply_patch": Kind(
+        *("apply_patch_call", "apply_patch_call_output", "apc_"),
+        lambda item: _present_text(operation=item.get("operation")),
+        _encode_patch,
+    ),
     "tool_search": Kind(
-        "tool_search_call", "tool_search_output", "tsc_", _decode_function, _encode_tool_search
+        *("tool_search_call", "tool_search_output", "tsc_", _decode_function),
+        lambda call: {"execution": "client", "arguments": parsed_object(call.arguments)},
     ),
 }
 CALL_KINDS = {kind.type: name for name, kind in KINDS.items()}

@@ -311,7 +311,8 @@ class StreamDecoder:
         return CallDraft(call, tool, is_raw=is_raw)
 
     def _call_done(self, index: int, item: Json) -> None:
-        if index not in self._calls and not _is_named(item):
+        is_named = text(item.get("name")) or CALL_KINDS[item["type"]] in FIXED
+        if index not in self._calls and not is_named:
             self._walk.skip_nameless_call()
             return
         call = self._called(index, item)
@@ -381,7 +382,8 @@ class StreamDecoder:
             self._item_done(index, item)
         excludes_cache = self._sent.target.capabilities.usage_excludes_cache
         usage = usage_of_response(response, excludes_cache=excludes_cache)
-        self._walk.finish(_stop_reason(response, status), usage)
+        reason = incomplete_reason(response) if status == "incomplete" else StopReason.END_TURN
+        self._walk.finish(reason, usage)
 
     def _matched(self, output: list[Json]) -> list[tuple[int, Json]]:
         """The items of the final response with the index they were streamed under: the n-th of its type."""
@@ -399,15 +401,6 @@ class StreamDecoder:
         return matched
 
 
-def _stop_reason(response: Json, status: str) -> StopReason:
-    return incomplete_reason(response) if status == "incomplete" else StopReason.END_TURN
-
-
-def _is_named(item: Json) -> bool:
-    """True for a call that names its tool, or, for tools of the protocol itself, has the type of one."""
-    return bool(text(item.get("name"))) or CALL_KINDS[item["type"]] in FIXED
-
-
 def _web_search(item: Json) -> neutral.WebSearch:
     action = fields(item.get("action"))
     queries = entries(action.get("queries")) or [""]
@@ -419,13 +412,9 @@ def _web_search(item: Json) -> neutral.WebSearch:
     return neutral.WebSearch(text(item.get("id")), query, sources)
 
 
-def _compaction(item: Json) -> neutral.Compaction:
-    return neutral.Compaction(text(item.get("encrypted_content")))
-
-
 _WHOLE_BLOCKS: Mapping[str, Callable[[Json], neutral.WebSearch | neutral.Compaction]] = {
     "web_search_call": _web_search,
-    "compaction": _compaction,
+    "compaction": lambda item: neutral.Compaction(text(item.get("encrypted_content"))),
 }
 
 _HANDLERS: Mapping[str, Callable[[StreamDecoder, WireEvent], None]] = {

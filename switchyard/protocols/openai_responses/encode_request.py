@@ -5,7 +5,6 @@ https://platform.openai.com/docs/api-reference/responses/create
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -326,38 +325,35 @@ def _add_text(items: list[Json], words: str) -> None:
 # --- results of the service's own kinds of tools --------------------------------
 
 
-def _local_shell_result(result: neutral.ToolResult) -> Json:
-    return {"type": "local_shell_call_output", "id": result.call_id, "output": text_of(result.content)}
-
-
 def _shell_result(result: neutral.ToolResult) -> Json:
+    """The outputs of commands, if they were decoded as JSON text."""
     words = text_of(result.content)
-    outcome = {"type": "exit", "exit_code": 1 if result.is_error else 0}
-    outputs = _shell_outputs(words) or [{"stdout": words, "stderr": "", "outcome": outcome}]
+    outputs = entries(parsed(words))
+    if not outputs or not all("outcome" in fields(output) for output in outputs):
+        outcome = {"type": "exit", "exit_code": 1 if result.is_error else 0}
+        outputs = [{"stdout": words, "stderr": "", "outcome": outcome}]
     return {"type": "shell_call_output", "output": outputs}
 
 
-def _shell_outputs(words: str) -> list[Any]:
-    """The outputs of commands that were decoded as JSON text."""
-    outputs = entries(parsed(words))
-    return outputs if all("outcome" in fields(output) for output in outputs) else []
-
-
-def _patch_result(result: neutral.ToolResult) -> Json:
-    status = "failed" if result.is_error else "completed"
-    return {"type": "apply_patch_call_output", "status": status, "output": text_of(result.content)}
-
-
-def _search_result(_: neutral.ToolResult) -> Json:
-    """The found tools are declared with all others by now."""
-    return {"type": "tool_search_output", "execution": "client", "status": "completed", "tools": []}
-
-
 RESULTS: Mapping[neutral.ToolKind, Callable[[neutral.ToolResult], Json]] = {
-    "local_shell": _local_shell_result,
+    "local_shell": lambda result: {
+        "type": "local_shell_call_output",
+        "id": result.call_id,
+        "output": text_of(result.content),
+    },
     "shell": _shell_result,
-    "apply_patch": _patch_result,
-    "tool_search": _search_result,
+    "apply_patch": lambda result: {
+        "type": "apply_patch_call_output",
+        "status": "failed" if result.is_error else "completed",
+        "output": text_of(result.content),
+    },
+    # the found tools are declared with all others by now
+    "tool_search": lambda _: {
+        "type": "tool_search_output",
+        "execution": "client",
+        "status": "completed",
+        "tools": [],
+    },
 }
 
 

@@ -26,7 +26,7 @@ from switchyard.protocols.fields import (
     word,
 )
 from switchyard.protocols.openai import decode_format, encode_schema
-from switchyard.protocols.wire import Json, fields, text
+from switchyard.protocols.wire import Json, text
 
 NO_STATE = "no conversation is stored here; send all items in `input`"
 NOT_KNOWN = "no such answer is remembered here; send all items in `input`"
@@ -51,6 +51,12 @@ ECHO_DEFAULTS: Json = {
 """Fields of a request that its response repeats, and their defaults."""
 
 
+UNNEEDED = (
+    *("store", "include", "stream_options", "client_metadata"),
+    *("prompt_cache_options", "prompt_cache_retention"),
+)
+
+
 def _no_previous(value: object, path: str) -> None:
     if value not in NOTHING:
         message = f"{path}: Previous response with id {text(value)!r} not found: {NOT_KNOWN}"
@@ -73,20 +79,12 @@ def _effort(value: object, path: str) -> neutral.Reasoning | None:
     return None if decoded is None else replace(decoded, enabled=decoded.effort != "none")
 
 
-def _format(value: object, _: str) -> neutral.OutputFormat | None:
-    return decode_format(fields(value))
-
-
 def _encode_format(wanted: neutral.OutputFormat, _: Capabilities) -> Json:
     return (
         {"type": wanted.kind}
         if wanted.kind == "json_object"
         else {"type": wanted.kind, **encode_schema(wanted)}
     )
-
-
-def _object(value: object, path: str) -> None:
-    members(value, path)
 
 
 FIELDS = (
@@ -110,8 +108,8 @@ FIELDS = (
     Field("parallel_tool_calls", "parallel_tool_calls", flag),
     Field("reasoning", "reasoning", _reasoning),
     Field("reasoning.effort", "reasoning", _effort, unknown=UNKNOWN_EFFORT, idle=NO_EFFORT),
-    Field("text", decode=_object),
-    Field("text.format", "output_format", _format, _encode_format, needs="json_schema"),
+    Field("text", decode=members),
+    Field("text.format", "output_format", decode_format, _encode_format, needs="json_schema"),
     Field("text.verbosity", "verbosity", word, same, needs="openai_extras", loss=NOT_TAKEN),
     Field("prompt_cache_key", "session_id", word, identifier, needs="prompt_cache_key"),
     Field("safety_identifier", "user_id", word, identifier, needs="openai_extras"),
@@ -125,15 +123,5 @@ FIELDS = (
         for name in ("top_logprobs", "max_tool_calls", "moderation", "context_management")
     ),
     Field("truncation", loss=SERVICE_ONLY, idle=("disabled",)),
-    *(
-        Field(name)
-        for name in (
-            "store",
-            "include",
-            "stream_options",
-            "client_metadata",
-            "prompt_cache_options",
-            "prompt_cache_retention",
-        )
-    ),
+    *(Field(name) for name in UNNEEDED),
 )
