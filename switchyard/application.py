@@ -110,7 +110,7 @@ class Application:
         self.activation_memory = ActivationMemory(folder, time.time)
         self._use_now = UseNow(folder, time.time)
         self._activations = Activations(self.dependencies, self.activation_memory, _local_now)
-        self.gateway = Gateway(self.relay, TokenCounter(self.dependencies), CODECS, self.current)
+        self.gateway = Gateway(self.relay, TokenCounter(self.dependencies), self.current)
         self.client_files = ClientFiles(self.current, dashboard.rstrip("/"), os.environ, Path.home())
         self.admin = Admin(self, static)
         self.asgi: AsgiApp = Guard(

@@ -95,10 +95,6 @@ class Codec(msgspec.Struct, frozen=True):
     stream_decoder: Callable[[SentRequest], StreamDecoder]
     stream_encoder: Callable[[neutral.Request], StreamEncoder]
 
-    decode_error: Callable[[int, bytes], neutral.WireError]
-    """The upstream's error (status, body), whatever its shape."""
-    encode_error: Callable[[neutral.WireError], tuple[int, bytes]]
-    """Status and JSON body in the client's envelope."""
     encode_break: Callable[[neutral.WireError, bytes], bytes]
     """What ends a broken stream in the client's protocol; given its first record, empty if none was sent."""
     keep_alive: bytes

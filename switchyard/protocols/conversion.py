@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import Codec, SentRequest, Target
 from switchyard.protocols.compaction import CompactionFold
+from switchyard.protocols.errors.table import encode_error
 from switchyard.protocols.estimate import StreamEstimate, estimate_tokens
 from switchyard.protocols.filters import JsonInReasoning, StopScanner
 from switchyard.protocols.fold import fold
@@ -51,7 +52,7 @@ def convert_response(
     if request.stream:
         encoded = b"".join(map(client.stream_encoder(request).encode, events))
     elif isinstance(response := fold(events), neutral.WireError):
-        encoded = client.encode_error(response)[1]
+        encoded = encode_error(client.protocol, response)[1]
     else:
         encoded = client.encode_response(response, request)
     calls = tuple(conversion.signed_calls)

@@ -10,6 +10,7 @@ from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.answer_form import FormFinder, form_of_whole
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.conversion import StreamConversion
+from switchyard.protocols.errors.decode import decode_error
 from switchyard.protocols.errors.retry_hints import with_hints
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import UNSTATED, Stated, Usage, WireError
@@ -111,7 +112,7 @@ async def attempt(
             reply = await wire.send(call)
             _expect_success(reply)
             if reply.status >= 400:
-                raise AttemptFailed(await _reported_failure(reply, reader.codec))
+                raise AttemptFailed(await _reported_failure(reply))
             first = await _first_bytes(reply.chunks())
             return await _hold(reply, first, reader, patience)
     except BaseException as error:
@@ -147,13 +148,13 @@ def _expect_success(reply: Reply) -> None:
         raise AttemptFailed(replace(failure, cause="redirect" if target else ""))
 
 
-async def _reported_failure(reply: Reply, codec: Codec) -> Failure:
+async def _reported_failure(reply: Reply) -> Failure:
     """The error that the upstream returned in its body."""
     try:
         body = await reply.read_up_to(MAX_ERROR_BYTES)
     except AttemptFailed:
         body = b""
-    return _failure(codec.decode_error(reply.status, body), body, reply.content_type)
+    return _failure(decode_error(reply.status, body), body, reply.content_type)
 
 
 def _failure(error: WireError, body: bytes, content_type: str) -> Failure:

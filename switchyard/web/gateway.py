@@ -13,7 +13,8 @@ import msgspec
 from msgspec.structs import replace
 
 from switchyard.protocols.client_program import program_of
-from switchyard.protocols.codec import BadRequest, Codec
+from switchyard.protocols.codec import BadRequest
+from switchyard.protocols.errors.table import encode_error
 from switchyard.protocols.facts import Facts
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
@@ -82,16 +83,9 @@ Answerer = Callable[[Scope, Receive, Send], Awaitable[None]]
 class Gateway:
     """An ASGI application for the clients' paths; `owns` decides which those are."""
 
-    def __init__(
-        self,
-        relay: Relay,
-        counter: TokenCounter,
-        codecs: Mapping[ProtocolName, Codec],
-        settings: Callable[[], Settings],
-    ) -> None:
+    def __init__(self, relay: Relay, counter: TokenCounter, settings: Callable[[], Settings]) -> None:
         self._relay = relay
         self._counter = counter
-        self._codecs = codecs
         self._settings = settings
 
     @staticmethod
@@ -164,7 +158,7 @@ class Gateway:
     async def _refuse(self, protocol: ProtocolName, error: WireError, send: Send) -> None:
         if error.type is ErrorType.AUTHENTICATION:
             await asyncio.sleep(REFUSAL_SECONDS)
-        status, body = self._codecs[protocol].encode_error(error)
+        status, body = encode_error(protocol, error)
         # not "connection: close", even for 413: a client that still sends would get a reset instead of this response;
         # the server discards the rest
         await respond(send, status, [*JSON, ("x-should-retry", "false")], body)
@@ -192,7 +186,7 @@ class Gateway:
     async def _upgrade(self, scope: Scope, send: Send) -> None:
         """Codex falls back to POST at once on 426, and only then."""
         error = WireError(ErrorType.INVALID_REQUEST, "WebSocket is not supported; use POST.", 426)
-        _, body = self._codecs["responses"].encode_error(error)
+        _, body = encode_error("responses", error)
         await respond(send, 426, [*JSON, ("upgrade", "HTTP/1.1"), ("connection", "close")], body)
 
     async def _count(self, scope: Scope, receive: Receive, send: Send) -> None:

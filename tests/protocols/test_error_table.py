@@ -6,7 +6,8 @@ import pytest
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import SentRequest, Target
 from switchyard.protocols.codecs import CODECS
-from switchyard.protocols.errors.table import TABLE
+from switchyard.protocols.errors.decode import decode_error
+from switchyard.protocols.errors.table import TABLE, encode_error
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.sse import SseDecoder
@@ -86,8 +87,8 @@ def test_a_break_is_one_record() -> None:
 
 
 def test_what_is_reported_can_be_decoded_again() -> None:
-    status, body = CODECS["responses"].encode_error(WireError(T.OVERLOADED, "busy", 529))
-    decoded = CODECS["responses"].decode_error(status, body)
+    status, body = encode_error("responses", WireError(T.OVERLOADED, "busy", 529))
+    decoded = decode_error(status, body)
     assert decoded == WireError(T.OVERLOADED, "busy", 503, "server_is_overloaded")
 
 
@@ -118,7 +119,7 @@ def test_a_body_that_is_no_answer_is_a_bad_gateway_in_every_protocol(
 
 
 def encoded(protocol: ProtocolName, error: WireError) -> tuple[int, dict[str, dict[str, object]]]:
-    status, body = CODECS[protocol].encode_error(error)
+    status, body = encode_error(protocol, error)
     return status, msgspec.json.decode(body)
 
 

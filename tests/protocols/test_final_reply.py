@@ -17,7 +17,7 @@ from switchyard.protocols.errors.final_reply import (
     error_in_stream,
     reply,
 )
-from switchyard.protocols.errors.table import usual_status
+from switchyard.protocols.errors.table import encode_error, usual_status
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
 
@@ -164,7 +164,7 @@ def test_another_program_gets_the_upstreams_status_in_its_own_envelope(
 ) -> None:
     answer = replied(OTHER, protocol, kind, stream=stream)
     assert (answer.status, answer.headers) == (usual_status(kind), ())
-    assert in_body(answer) == json.loads(CODECS[protocol].encode_error(error(kind))[1])["error"]
+    assert in_body(answer) == json.loads(encode_error(protocol, error(kind))[1])["error"]
 
 
 @pytest.mark.parametrize(

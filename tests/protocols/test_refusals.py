@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from switchyard.protocols.capabilities import Capabilities
-from switchyard.protocols.codecs import CODECS
+from switchyard.protocols.errors.decode import decode_error
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.refusals.learned import LearnedLimit
@@ -92,9 +92,7 @@ BODIES: tuple[tuple[ProtocolName, int, bytes, object], ...] = (
 def test_a_refusal_is_understood_in_its_own_envelope(
     protocol: ProtocolName, status: int, body: bytes, expected: object
 ) -> None:
-    assert (
-        capabilities_in(learned_from(CODECS[protocol].decode_error(status, body), Capabilities())) == expected
-    )
+    assert capabilities_in(learned_from(decode_error(status, body), Capabilities())) == expected
 
 
 def test_the_most_a_model_answers_is_remembered() -> None:

@@ -7,8 +7,7 @@ from switchyard.protocols.anthropic_messages.decode_stream import StreamDecoder,
 from switchyard.protocols.anthropic_messages.encode_request import encode_request
 from switchyard.protocols.anthropic_messages.encode_stream import PING, StreamEncoder, encode_response
 from switchyard.protocols.codec import Codec
-from switchyard.protocols.errors.decode import decode_error
-from switchyard.protocols.errors.table import encode_error, error_record
+from switchyard.protocols.errors.table import error_record
 
 CODEC = Codec(
     protocol="messages",
@@ -18,8 +17,6 @@ CODEC = Codec(
     encode_response=encode_response,
     stream_decoder=StreamDecoder,
     stream_encoder=StreamEncoder,
-    decode_error=decode_error,
-    encode_error=partial(encode_error, "messages"),
     encode_break=partial(error_record, "messages"),
     keep_alive=PING,
 )

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from switchyard.protocols.client_program import ClientProgram
 from switchyard.protocols.codec import Codec
+from switchyard.protocols.errors.table import encode_error
 from switchyard.protocols.neutral import ErrorType, WireError
 
 JSON = "application/json"
@@ -170,7 +171,7 @@ def reply(
     shown = _shown(error, ending.type, recovery_seconds)
     if ending.form is Form.FAILED and stream:
         return Reply(200, SSE, (), codec.encode_break(shown, b""))
-    status, body = codec.encode_error(shown)
+    status, body = encode_error(codec.protocol, shown)
     status = ending.status or (error.status if 400 <= error.status < 600 else status)
     headers = [NO_RETRY] if ending.stops_retries else []
     if ending.hints and recovery_seconds is not None:

@@ -3,8 +3,7 @@
 from functools import partial
 
 from switchyard.protocols.codec import Codec
-from switchyard.protocols.errors.decode import decode_error
-from switchyard.protocols.errors.table import encode_error, error_record
+from switchyard.protocols.errors.table import error_record
 from switchyard.protocols.openai_chat.decode_request import decode_request
 from switchyard.protocols.openai_chat.decode_stream import StreamDecoder, decode_response
 from switchyard.protocols.openai_chat.encode_request import encode_request
@@ -18,8 +17,6 @@ CODEC = Codec(
     encode_response=encode_response,
     stream_decoder=StreamDecoder,
     stream_encoder=StreamEncoder,
-    decode_error=decode_error,
-    encode_error=partial(encode_error, "chat"),
     encode_break=partial(error_record, "chat"),
     keep_alive=KEEP_ALIVE,
 )

@@ -1,10 +1,6 @@
 """The Responses codec, filled in."""
 
-from functools import partial
-
 from switchyard.protocols.codec import Codec
-from switchyard.protocols.errors.decode import decode_error
-from switchyard.protocols.errors.table import encode_error
 from switchyard.protocols.openai_responses.decode_request import decode_request
 from switchyard.protocols.openai_responses.decode_stream import StreamDecoder, decode_response
 from switchyard.protocols.openai_responses.encode_request import encode_request
@@ -23,8 +19,6 @@ CODEC = Codec(
     encode_response=encode_response,
     stream_decoder=StreamDecoder,
     stream_encoder=StreamEncoder,
-    decode_error=decode_error,
-    encode_error=partial(encode_error, "responses"),
     encode_break=encode_break,
     keep_alive=KEEP_ALIVE,
 )

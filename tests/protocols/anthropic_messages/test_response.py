@@ -9,6 +9,8 @@ import pytest
 
 from switchyard.protocols import carrier, neutral
 from switchyard.protocols.anthropic_messages.codec import CODEC
+from switchyard.protocols.errors.decode import decode_error
+from switchyard.protocols.errors.table import encode_error
 from switchyard.protocols.neutral import (
     BlockEnded,
     BlockStarted,
@@ -285,14 +287,14 @@ def test_errors_have_the_status_and_type_that_clients_know(
     error: WireError, status: int, type_: str, message: str
 ) -> None:
     body = {"type": "error", "error": {"type": type_, "message": message}}
-    assert CODEC.encode_error(error) == (status, msgspec.json.encode(body))
+    assert encode_error("messages", error) == (status, msgspec.json.encode(body))
 
 
 def test_every_type_of_error_can_be_reported() -> None:
     for type_ in ErrorType:
-        assert CODEC.encode_error(WireError(type_, "m", 500))[0] >= 400
+        assert encode_error("messages", WireError(type_, "m", 500))[0] >= 400
 
 
 def test_an_upstreams_error_is_read() -> None:
     body = b'{"type":"error","error":{"type":"not_found_error","message":"model: x"},"request_id":"r"}'
-    assert CODEC.decode_error(404, body) == WireError(ErrorType.MODEL_NOT_FOUND, "model: x", 404)
+    assert decode_error(404, body) == WireError(ErrorType.MODEL_NOT_FOUND, "model: x", 404)

@@ -8,6 +8,7 @@ from openai import APIError, OpenAI, RateLimitError
 from openai.types.chat import ChatCompletionMessageParam
 
 from switchyard.protocols import neutral
+from switchyard.protocols.errors.table import encode_error
 from switchyard.protocols.neutral import (
     ErrorType,
     Finished,
@@ -109,7 +110,7 @@ def test_a_whole_reply_is_read() -> None:
 
 
 def test_an_error_is_raised_by_its_status() -> None:
-    status, body = CODEC.encode_error(WireError(ErrorType.RATE_LIMIT, "slow down", 429))
+    status, body = encode_error("chat", WireError(ErrorType.RATE_LIMIT, "slow down", 429))
     with client(body, status=status) as sdk, pytest.raises(RateLimitError) as raised:
         sdk.chat.completions.create(model="m", messages=HELLO)
     assert (raised.value.code, raised.value.type) == ("rate_limit_exceeded", "requests")
