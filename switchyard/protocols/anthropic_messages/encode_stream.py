@@ -79,10 +79,11 @@ class StreamEncoder:
 
     def _whole_blocks(self, block: neutral.Block, citations: tuple[neutral.Citation, ...]) -> list[Json]:
         match block:
-            case neutral.Text(text):
-                return self._whole_text(text, citations)
-            case neutral.Refusal(text):
-                self._refusal.append(text)
+            case neutral.Text(text) if citations and self._searches_are_wanted:
+                return [{**text_block(text), "citations": [_citation_of(citation) for citation in citations]}]
+            case neutral.Text(text) | neutral.Refusal(text):
+                if isinstance(block, neutral.Refusal):
+                    self._refusal.append(text)
                 return [text_block(text)] if text else []
             case neutral.Thinking(text, signature):
                 return [self._thinking(text, signature)] if text or signature is not None else []
@@ -100,13 +101,6 @@ class StreamEncoder:
     def _is_redacted(self, signature: neutral.Signature) -> bool:
         """Thinking of which the client wants to see nothing has no text either, but is not redacted."""
         return is_redacted(signature) and not self._omits_thinking
-
-    def _whole_text(self, text: str, citations: tuple[neutral.Citation, ...]) -> list[Json]:
-        block = text_block(text)
-        if citations and self._searches_are_wanted:
-            block["citations"] = [_citation_of(citation) for citation in citations]
-            return [block]
-        return [block] if text else []
 
     def _started(self, event: neutral.Started) -> bytes:
         self._usage = event.usage
@@ -141,9 +135,8 @@ class StreamEncoder:
 
     def _call_started(self, call: neutral.ToolCall) -> bytes:
         self._prepare(self._call(call), "input_json_delta", "partial_json")
-        opening, self._opening = self._opening, b""
         self._held = []
-        return opening + self._delta_start + b'""' + DELTA_END
+        return self._taken_opening() + self._delta_start + b'""' + DELTA_END
 
     def _call(self, call: neutral.ToolCall) -> Json:
         self._called = True
@@ -159,6 +152,10 @@ class StreamEncoder:
             f'"delta":{{"type":"{delta}","{field}":'
         ).encode()
 
+    def _taken_opening(self) -> bytes:
+        opening, self._opening = self._opening, b""
+        return opening
+
     def _delta(self, event: Delta) -> bytes:
         """A piece that is not simply passed on: the first of a block, held arguments, a refusal."""
         text = event.text
@@ -172,19 +169,18 @@ class StreamEncoder:
             self._held = None
         if not text or self._block is None:
             return b""
-        opening, self._opening = self._opening, b""
         self._is_plain = not isinstance(self._block, neutral.Refusal)
-        return opening + self._delta_start + quoted(text) + DELTA_END
+        return self._taken_opening() + self._delta_start + quoted(text) + DELTA_END
 
     def _citation(self, event: neutral.Citation) -> bytes:
         if not self._searches_are_wanted or not isinstance(self._block, neutral.Text):
             return b""
-        opening, self._opening = self._opening, b""
-        return opening + self._block_delta({"type": "citations_delta", "citation": _citation_of(event)})
+        delta = {"type": "citations_delta", "citation": _citation_of(event)}
+        return self._taken_opening() + self._block_delta(delta)
 
     def _block_ended(self, event: neutral.BlockEnded) -> bytes:
         block, self._block = self._block, None
-        opening, self._opening = self._opening, b""
+        opening = self._taken_opening()
         self._is_plain = False
         before = b""
         match block:
@@ -232,13 +228,27 @@ class StreamEncoder:
         use, result = self._search_blocks(search)
         query, use["input"] = use["input"], {}
         self._prepare(use, "input_json_delta", "partial_json")
-        opening, self._opening = self._opening, b""
-        asked = self._delta_start + quoted(_encode_json(query).decode()) + DELTA_END
-        return opening + asked + self._block_stop() + self._whole_block(result)
+        asked = self._taken_opening() + self._delta_start + quoted(_encode_json(query).decode()) + DELTA_END
+        return asked + self._block_stop() + self._whole_block(result)
 
     def _search_blocks(self, search: neutral.WebSearch) -> tuple[Json, Json]:
+        """Another vendor's search as this vendor reports its own: the question and what was found."""
         self._searches += not search.error
-        return _search_blocks(search)
+        id = new_id(FABRICATED_SEARCH_ID)
+        found: Json | list[Json] = [
+            {
+                "type": "web_search_result",
+                "url": source.url,
+                "title": source.title,
+                "encrypted_content": "",
+                "page_age": None,
+            }
+            for source in search.sources
+        ]
+        if search.error:
+            found = {"type": "web_search_tool_result_error", "error_code": search.error}
+        use = {"type": "server_tool_use", "id": id, "name": "web_search", "input": {"query": search.query}}
+        return use, {"type": "web_search_tool_result", "tool_use_id": id, "content": found}
 
     def _finished(self, event: neutral.Finished) -> bytes:
         usage = self._usage or neutral.Usage()
@@ -284,25 +294,6 @@ def _citation_of(citation: neutral.Citation) -> Json:
         "cited_text": citation.cited_text,
         "encrypted_index": "",
     }
-
-
-def _search_blocks(search: neutral.WebSearch) -> tuple[Json, Json]:
-    """Another vendor's search as this vendor reports its own: the question and what was found."""
-    id = new_id(FABRICATED_SEARCH_ID)
-    found: Json | list[Json] = [
-        {
-            "type": "web_search_result",
-            "url": source.url,
-            "title": source.title,
-            "encrypted_content": "",
-            "page_age": None,
-        }
-        for source in search.sources
-    ]
-    if search.error:
-        found = {"type": "web_search_tool_result_error", "error_code": search.error}
-    use = {"type": "server_tool_use", "id": id, "name": "web_search", "input": {"query": search.query}}
-    return use, {"type": "web_search_tool_result", "tool_use_id": id, "content": found}
 
 
 def _record(event: Json) -> bytes:

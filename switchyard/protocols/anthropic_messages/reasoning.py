@@ -39,72 +39,55 @@ class Obstacles(msgspec.Struct, frozen=True):
     prefill: bool = False
     unsigned_tool_loop: bool = False
 
+    def why_not(self, *, has_budget: bool) -> str:
+        """ "" where nothing forbids it; adaptive thinking may begin in the middle of a loop."""
+        if self.forced_call:
+            return "no thinking while a tool call is forced"
+        if self.prefill:
+            return "no thinking while the answer is already begun"
+        return (
+            "the thinking of the running tool loop is lost" if has_budget and self.unsigned_tool_loop else ""
+        )
+
 
 def encode_reasoning(
     request: neutral.Request, target: Target, obstacles: Obstacles, losses: list[neutral.Loss]
 ) -> EncodedReasoning:
     """Adaptive thinking with an effort, or a budget, whichever the model knows."""
-    wanted = wanted_effort(request.reasoning)
+    wanted, steering = wanted_effort(request.reasoning), target.capabilities.reasoning_effort
     wished = DEFAULT_MAX_TOKENS if request.max_tokens is None else request.max_tokens
     max_tokens = answer_limit(wished, target.capabilities)
     if wanted is None and not request.reasoning.enabled:
         return EncodedReasoning(max_tokens)
-    if target.capabilities.reasoning_effort not in ("effort", "adaptive", "budget"):
+    if steering not in ("effort", "adaptive", "budget"):
         if wanted != "none":
             losses.append(neutral.Loss("reasoning", "this upstream's thinking cannot be steered"))
         return EncodedReasoning(max_tokens)
     # to turn thinking off needs no effort
     effort = wanted if wanted == "none" else clamped_effort(wanted, target.capabilities, losses)
+    budget = request.reasoning.budget_tokens or budget_for(effort or DEFAULT_EFFORT)
     if request.max_tokens is None:
-        thought = request.reasoning.budget_tokens or budget_for(effort or DEFAULT_EFFORT)
-        max_tokens = answer_limit(wished + thought, target.capabilities)
-    if target.capabilities.reasoning_effort == "budget":
-        return _with_budget(request, effort, max_tokens, obstacles, losses)
-    return _adaptive(request, effort, max_tokens, obstacles, losses)
-
-
-def _adaptive(
-    request: neutral.Request,
-    effort: Effort | None,
-    max_tokens: int,
-    obstacles: Obstacles,
-    losses: list[neutral.Loss],
-) -> EncodedReasoning:
+        max_tokens = answer_limit(wished + budget, target.capabilities)
+    has_budget = steering == "budget"
     if effort == "none":
-        return EncodedReasoning(max_tokens, {"type": "disabled"})
-    supported = clamped(effort, OWN_EFFORTS) if effort else None
-    if obstacles.forced_call or obstacles.prefill:
-        losses.append(_no_thinking(obstacles))
+        return EncodedReasoning(max_tokens, None if has_budget else {"type": "disabled"})
+    supported = clamped(effort, OWN_EFFORTS) if effort and not has_budget else None
+    if obstacle := obstacles.why_not(has_budget=has_budget):
+        losses.append(neutral.Loss("reasoning", obstacle))
         return EncodedReasoning(max_tokens, None, supported)
-    thinking = {"type": "adaptive"}
-    if request.reasoning.summary:
-        thinking["display"] = "omitted" if request.reasoning.is_omitted else "summarized"
+    thinking = _budget(budget, max_tokens, losses) if has_budget else _adaptive(request.reasoning)
     return EncodedReasoning(max_tokens, thinking, supported)
 
 
-def _with_budget(
-    request: neutral.Request,
-    effort: Effort | None,
-    max_tokens: int,
-    obstacles: Obstacles,
-    losses: list[neutral.Loss],
-) -> EncodedReasoning:
-    if effort == "none":
-        return EncodedReasoning(max_tokens)
-    if obstacles != Obstacles():
-        losses.append(_no_thinking(obstacles))
-        return EncodedReasoning(max_tokens)
-    budget = request.reasoning.budget_tokens or budget_for(effort or DEFAULT_EFFORT)
-    budget = min(budget, max_tokens - LEAST_ANSWER)
-    if budget < LEAST_BUDGET:
-        losses.append(neutral.Loss("reasoning", f"max_tokens {max_tokens} leaves no room for thinking"))
-        return EncodedReasoning(max_tokens)
-    return EncodedReasoning(max_tokens, {"type": "enabled", "budget_tokens": budget})
+def _adaptive(reasoning: neutral.Reasoning) -> Json:
+    if not reasoning.summary:
+        return {"type": "adaptive"}
+    return {"type": "adaptive", "display": "omitted" if reasoning.is_omitted else "summarized"}
 
 
-def _no_thinking(obstacles: Obstacles) -> neutral.Loss:
-    if obstacles.forced_call:
-        return neutral.Loss("reasoning", "no thinking while a tool call is forced")
-    if obstacles.prefill:
-        return neutral.Loss("reasoning", "no thinking while the answer is already begun")
-    return neutral.Loss("reasoning", "the thinking of the running tool loop is lost")
+def _budget(wished: int, max_tokens: int, losses: list[neutral.Loss]) -> Json | None:
+    budget = min(wished, max_tokens - LEAST_ANSWER)
+    if budget >= LEAST_BUDGET:
+        return {"type": "enabled", "budget_tokens": budget}
+    losses.append(neutral.Loss("reasoning", f"max_tokens {max_tokens} leaves no room for thinking"))
+    return None
