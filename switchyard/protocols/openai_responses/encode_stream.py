@@ -5,7 +5,6 @@ https://platform.openai.com/docs/api-reference/responses/object
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 
 import msgspec
 
@@ -18,7 +17,7 @@ from switchyard.protocols.neutral import ErrorType, StopReason
 from switchyard.protocols.openai_responses.calls import encode_call
 from switchyard.protocols.openai_responses.fields import ECHO_DEFAULTS
 from switchyard.protocols.usage import responses_usage
-from switchyard.protocols.wire import Json
+from switchyard.protocols.wire import Json, fields, parsed_object, text
 
 INCOMPLETE = frozenset({StopReason.MAX_TOKENS, StopReason.CONTEXT_WINDOW})
 FILTERED = neutral.WireError(
@@ -45,14 +44,6 @@ def encode_response(response: neutral.Response, request: neutral.Request) -> byt
     return _encode(encoder.final)
 
 
-class _Named(msgspec.Struct):
-    id: str
-
-
-class _Opening(msgspec.Struct):
-    response: _Named
-
-
 def encode_break(error: neutral.WireError, opening: bytes = b"") -> bytes:
     """Codex passes over any other end of a failed stream.
 
@@ -65,10 +56,8 @@ def encode_break(error: neutral.WireError, opening: bytes = b"") -> bytes:
 
 
 def _reported_id(opening: bytes) -> str:
-    for record in sse.SseDecoder().feed(opening):
-        with suppress(msgspec.DecodeError, UnicodeDecodeError):
-            return msgspec.json.decode(record.data, type=_Opening).response.id
-    return ""
+    events = (parsed_object(record.data) for record in sse.SseDecoder().feed(opening))
+    return next(filter(None, (text(fields(event.get("response")).get("id")) for event in events)), "")
 
 
 class StreamEncoder:
@@ -84,7 +73,8 @@ class StreamEncoder:
         self._sequence = 0
         self._is_open = False
         self._output: list[Json] = []
-        self._message: Json | None = None
+        self._has_message = False
+        """The last item is a message that is still open."""
         self._is_codex = request.client is ClientProgram.CODEX
         self._part = "output_text"
         self._has_refused = False
@@ -150,10 +140,10 @@ class StreamEncoder:
         return closing + self._record(f"response.{status}", response=self.final)
 
     def _failed(self, error: neutral.WireError) -> bytes:
-        if self._message is not None:
-            self._message.update(self._message_payload("incomplete"))
+        if self._has_message:
+            self._output[-1] |= self._message_payload("incomplete")
         elif isinstance(self._block, neutral.ToolCall) and self._block.kind in STREAMED:
-            self._output[-1] = self._call_item(self._block, "incomplete")
+            self._fill_call(self._block, "incomplete")
         self.final = self._response("failed", self._output, error=failure(error))
         return self._record("response.failed", response=self.final)
 
@@ -219,24 +209,17 @@ class StreamEncoder:
         return closing + self._text_begun()
 
     def _text_begun(self) -> bytes:
-        if self._message is not None:
+        if self._has_message:
             self._block_piece = len(self._pieces)
             return b""
-        self._message = {
-            "type": "message",
-            "id": new_id("msg_"),
-            "status": "in_progress",
-            "role": "assistant",
-            "content": [],
-        }
+        self._has_message = True
         self._annotations = []
         self._block_piece = 0
-        added = self._added(self._message)
-        added += self._record(
-            "response.content_part.added", **self._place(self._message), content_index=0, part=self._words("")
-        )
+        message = {"type": "message", "id": new_id("msg_"), "status": "in_progress", "role": "assistant"}
+        added = self._added({**message, "content": []})
+        added += self._of_item("response.content_part.added", content_index=0, part=self._words(""))
         logprobs: Json = {} if self._part == "refusal" else {"logprobs": []}
-        self._deltas(f"response.{self._part}.delta", self._message, content_index=0, **logprobs)
+        self._start_deltas(f"response.{self._part}.delta", content_index=0, **logprobs)
         return added
 
     def _words(self, words: str) -> Json:
@@ -248,48 +231,36 @@ class StreamEncoder:
     def _text_ended(self) -> bytes:
         """Annotations follow the text that they are about, as only then its place is known."""
         citations, self._citations = self._citations, []
-        if not citations or self._message is None:
+        if not citations or not self._has_message:
             return b""
         start = sum(map(len, self._pieces[: self._block_piece]))
         end = start + sum(map(len, self._pieces[self._block_piece :]))
-        return b"".join(self._annotated(citation, start, end) for citation in citations)
+        return b"".join([self._annotated(citation, start, end) for citation in citations])
 
     def _annotated(self, citation: neutral.Citation, start: int, end: int) -> bytes:
-        annotation = {
-            "type": "url_citation",
-            "start_index": start,
-            "end_index": end,
-            "url": citation.url,
-            "title": citation.title,
-        }
+        source = {"url": citation.url, "title": citation.title}
+        annotation = {"type": "url_citation", "start_index": start, "end_index": end, **source}
         self._annotations.append(annotation)
-        assert self._message is not None
-        return self._record(
+        return self._of_item(
             "response.output_text.annotation.added",
-            **self._place(self._message),
             content_index=0,
             annotation_index=len(self._annotations) - 1,
             annotation=annotation,
         )
 
     def _message_closed(self, status: str) -> bytes:
-        message, self._message = self._message, None
-        if message is None:
+        if not self._has_message:
             return b""
+        self._has_message = False
         payload = self._message_payload(status)
+        self._output[-1] |= payload
+        self._collect_deltas()
         part = payload["content"][0]
-        place = {**self._place(message), "content_index": 0}
-        message.update(payload)
-        self._deltas("")
-        words: Json = (
-            {"refusal": part["refusal"]}
-            if self._part == "refusal"
-            else {"text": part["text"], "logprobs": []}
-        )
+        words = {name: part[name] for name in ("refusal", "text", "logprobs") if name in part}
         return (
-            self._record(f"response.{self._part}.done", **place, **words)
-            + self._record("response.content_part.done", **place, part=part)
-            + self._done(message)
+            self._of_item(f"response.{self._part}.done", content_index=0, **words)
+            + self._of_item("response.content_part.done", content_index=0, part=part)
+            + self._done()
         )
 
     def _message_payload(self, status: str) -> Json:
@@ -298,47 +269,41 @@ class StreamEncoder:
     # --- reasoning ------------------------------------------------------------
 
     def _thinking_begun(self) -> bytes:
-        self._deltas("")
+        self._collect_deltas()
         return self._added({"type": "reasoning", "id": new_id("rs_"), "summary": []})
 
-    def _first_thought(self, text: str) -> bytes:
+    def _first_thought(self, words: str) -> bytes:
         """The summary part is opened by the first words: some reasoning has none."""
         self._pieces.pop()
-        if not text:
+        if not words:
             return b""
-        item = self._output[-1]
         part = {"type": "summary_text", "text": ""}
-        place = {**self._place(item), "summary_index": 0}
-        opened = self._record("response.reasoning_summary_part.added", **place, part=part)
-        self._deltas("response.reasoning_summary_text.delta", item, summary_index=0)
-        return opened + self._delta(text)
+        opened = self._of_item("response.reasoning_summary_part.added", summary_index=0, part=part)
+        self._start_deltas("response.reasoning_summary_text.delta", summary_index=0)
+        return opened + self._delta(words)
 
     def _thinking_ended(self, block: neutral.Thinking, signature: neutral.Signature | None) -> bytes:
-        item = self._output[-1]
-        thought = "".join(self._pieces)
-        reported = b""
+        item, thought, reported = self._output[-1], "".join(self._pieces), b""
         if thought:
             part = {"type": "summary_text", "text": thought}
-            place = {**self._place(item), "summary_index": 0}
-            reported = self._record("response.reasoning_summary_text.done", **place, text=thought)
-            reported += self._record("response.reasoning_summary_part.done", **place, part=part)
+            reported = self._of_item(
+                "response.reasoning_summary_text.done", summary_index=0, text=thought
+            ) + self._of_item("response.reasoning_summary_part.done", summary_index=0, part=part)
             item["summary"] = [part]
         if signature := signature or block.signature:
             item["encrypted_content"] = encrypted_content(signature, thought, redacted=block.redacted)
-        self._deltas("")
-        return reported + self._done(item)
+        self._collect_deltas()
+        return reported + self._done()
 
     # --- calls ----------------------------------------------------------------
 
     def _call_begun(self, block: neutral.ToolCall) -> bytes:
-        self._deltas("")
+        self._collect_deltas()
         if block.kind not in STREAMED:
             return b""
         event, field = STREAMED[block.kind]
-        item = encode_call(block, status="in_progress")
-        item[field] = ""
-        added = self._added(item)
-        self._deltas(f"{event}.delta", item)
+        added = self._added({**encode_call(block, status="in_progress"), field: ""})
+        self._start_deltas(f"{event}.delta")
         return added
 
     def _call_ended(self, block: neutral.ToolCall, complete: bool) -> bytes:
@@ -350,45 +315,39 @@ class StreamEncoder:
         if complete and block.kind == "function" and not "".join(self._pieces).strip():
             self._pieces.clear()
             missing = self._delta("{}")
-        item = self._output[-1] = self._call_item(block, "completed" if complete else "incomplete")
-        self._deltas("")
+        self._fill_call(block, "completed" if complete else "incomplete")
+        self._collect_deltas()
         if not complete:
             return b""
         event, field = STREAMED[block.kind]
+        item = self._output[-1]
         name = {"name": item["name"]} if block.kind == "function" else {}
-        reported = self._record(f"{event}.done", **self._place(item), **name, **{field: item[field]})
-        return missing + reported + self._done(item)
+        return missing + self._of_item(f"{event}.done", **name, **{field: item[field]}) + self._done()
 
-    def _call_item(self, block: neutral.ToolCall, status: str) -> Json:
-        return {**self._output[-1], "status": status, STREAMED[block.kind][1]: "".join(self._pieces)}
+    def _fill_call(self, block: neutral.ToolCall, status: str) -> None:
+        self._output[-1] |= {"status": status, STREAMED[block.kind][1]: "".join(self._pieces)}
 
     def _structured_call(self, block: neutral.ToolCall) -> bytes:
         whole = neutral.ToolCall(block.id, block.name, "".join(self._pieces), block.kind, block.namespace)
-        item = encode_call(whole, status="in_progress")
-        added = self._added(item)
-        item["status"] = "completed"
-        return added + self._done(item)
+        added = self._added(encode_call(whole, status="in_progress"))
+        self._output[-1]["status"] = "completed"
+        return added + self._done()
 
     # --- what comes whole -----------------------------------------------------
 
     def _search_item(self, search: neutral.WebSearch) -> bytes:
-        item: Json = {
-            "type": "web_search_call",
-            "id": new_id("ws_"),
-            "status": "in_progress",
-            "action": {"type": "search", "query": search.query},
-        }
+        action = {"type": "search", "query": search.query}
+        item = {"type": "web_search_call", "id": new_id("ws_"), "status": "in_progress", "action": action}
         reported = self._added(item)
         for phase in ("in_progress", "searching", "completed"):
-            reported += self._record(f"response.web_search_call.{phase}", **self._place(item))
-        item["status"] = "completed"
+            reported += self._of_item(f"response.web_search_call.{phase}")
         sources = [{"type": "url", "url": source.url} for source in search.sources]
-        item["action"] = {"type": "search", "query": search.query, "sources": sources}
-        return reported + self._done(item)
+        item |= {"status": "completed", "action": {**action, "sources": sources}}
+        return reported + self._done()
 
     def _compaction_item(self, compaction: neutral.Compaction) -> bytes:
         item = {"type": "compaction", "id": new_id("cmp_"), "encrypted_content": compaction.payload}
-        return self._added(item) + self._done(item)
+        return self._added(item) + self._done()
 
     # --- records --------------------------------------------------------------
 
@@ -397,31 +356,36 @@ class StreamEncoder:
         self._pieces = []
         return self._record("response.output_item.added", output_index=len(self._output) - 1, item=item)
 
-    def _done(self, item: Json) -> bytes:
+    def _done(self) -> bytes:
+        item = self._output[-1]
         return self._record("response.output_item.done", output_index=len(self._output) - 1, item=item)
 
-    def _place(self, item: Json) -> Json:
-        return {"item_id": item["id"], "output_index": len(self._output) - 1}
+    def _of_item(self, type: str, **members: object) -> bytes:
+        return self._record(type, **self._place(), **members)
 
-    def _deltas(self, type: str, item: Json | None = None, **fields: object) -> None:
-        """Prepare all of a delta's record that stays the same; without a type deltas are only collected."""
-        if item is None:
-            self._delta_prefix = b""
-            self._pieces = []
-            return
-        head = _encode({"type": type, **self._place(item), **fields})
+    def _place(self) -> Json:
+        return {"item_id": self._output[-1]["id"], "output_index": len(self._output) - 1}
+
+    def _start_deltas(self, type: str, **members: object) -> None:
+        """Prepare all of a delta's record that stays the same."""
+        head = _encode({"type": type, **self._place(), **members})
         self._delta_prefix = b'event: %b\ndata: %b,"delta":' % (type.encode(), head[:-1])
 
-    def _record(self, type: str, **fields: object) -> bytes:
+    def _collect_deltas(self) -> None:
+        """What comes next is no record at once."""
+        self._delta_prefix = b""
+        self._pieces = []
+
+    def _record(self, type: str, **members: object) -> bytes:
         sequence = self._sequence
         self._sequence = sequence + 1
-        return sse.encode(_encode({"type": type, **fields, "sequence_number": sequence}), type)
+        return sse.encode(_encode({"type": type, **members, "sequence_number": sequence}), type)
 
 
 class _WholeEncoder(StreamEncoder):
     """Only the final response counts: no record is written."""
 
-    def _record(self, type: str, **fields: object) -> bytes:
+    def _record(self, type: str, **members: object) -> bytes:
         return b""
 
 
