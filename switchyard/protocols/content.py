@@ -26,9 +26,6 @@ JSON_SENTENCE = "Respond with a single JSON object and nothing else."
 JSON_SCHEMA_SENTENCE = f"{JSON_SENTENCE} It must match this JSON schema:\n{{schema}}"
 
 
-# --- decode ---------------------------------------------------------------------
-
-
 def image_at(url: str, path: str, detail: str = "") -> neutral.Image:
     """The image of a web address or a data URL. Raises BadRequest."""
     if url.lower().startswith(("http://", "https://")):
@@ -70,9 +67,6 @@ def summary_in(payload: str) -> str | None:
 def summary_turn(summary: str) -> neutral.Text:
     """The summary of what was compacted, for the model to go on from."""
     return neutral.Text(f"{SUMMARY_HEADING}\n\n{summary}")
-
-
-# --- encode ---------------------------------------------------------------------
 
 
 def readable_image(

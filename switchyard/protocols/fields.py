@@ -73,9 +73,6 @@ class Field(msgspec.Struct, frozen=True):
 Table = Sequence[Field]
 
 
-# --- decode ---------------------------------------------------------------------
-
-
 def decode_fields(table: Table, body: Json) -> dict[str, Any]:
     """The parts of the neutral request that the rows decode; of several rows for one part the first counts.
 
@@ -170,9 +167,6 @@ def thinking(value: object, path: str) -> neutral.Reasoning | None:
     return neutral.Reasoning(
         budget_tokens=budget if isinstance(budget, int) else None, enabled=True, summary=summary
     )
-
-
-# --- encode ---------------------------------------------------------------------
 
 
 def encode_fields(

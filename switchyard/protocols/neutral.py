@@ -20,9 +20,6 @@ Schema = Mapping[str, Any]
 OMITTED = "omitted"
 
 
-# --- tokens -------------------------------------------------------------------
-
-
 class Usage(msgspec.Struct, frozen=True):
     """Tokens in disjoint parts: `input` excludes what was read from or written to a cache.
 
@@ -78,9 +75,6 @@ class Stated(msgspec.Struct, frozen=True):
 
 
 UNSTATED = Stated()
-
-
-# --- content ------------------------------------------------------------------
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -176,9 +170,6 @@ class Message(msgspec.Struct, frozen=True):
     def having(self, content: tuple[Block, ...]) -> "Message":
         """The message with this content, the very same if it has it."""
         return self if content == self.content else Message(self.role, content)
-
-
-# --- request ------------------------------------------------------------------
 
 
 class Tool(msgspec.Struct, frozen=True):
@@ -297,9 +288,6 @@ class Loss(msgspec.Struct, frozen=True):
     why: str
 
 
-# --- errors -------------------------------------------------------------------
-
-
 class ErrorType(StrEnum):
     """What went wrong, in terms of no protocol."""
 
@@ -337,9 +325,6 @@ class WireError(msgspec.Struct, frozen=True):
     tokens: int | None = None
     limit: int | None = None
     resets_at: float | None = None
-
-
-# --- stream -------------------------------------------------------------------
 
 
 class StopReason(StrEnum):

@@ -35,9 +35,6 @@ REASONING_NAMES = ("reasoning_content", "reasoning", "thinking")
 MessagePart = Part | neutral.Refusal | neutral.Thinking
 
 
-# --- parts ----------------------------------------------------------------------
-
-
 def decode_content(content: object, path: str) -> tuple[MessagePart, ...]:
     """The blocks of a message. Raises BadRequest."""
     if content is None:
@@ -153,9 +150,6 @@ def file_data(document: neutral.Document) -> Json:
     return {"filename": document.title or "document.pdf", "file_data": url_of(document)}
 
 
-# --- tools ----------------------------------------------------------------------
-
-
 def decode_function(declared: Json, path: str, namespace: str = "") -> neutral.Tool:
     """Raises BadRequest."""
     given = fields(declared.get("function")) or declared
@@ -208,9 +202,6 @@ def _allowed_names(tools: list[Any]) -> Iterable[str]:
         inner = fields(tool.get("function")) or fields(tool.get("custom")) or tool
         if name := text(inner.get("name")) or text(tool.get("type")):
             yield name
-
-
-# --- formats --------------------------------------------------------------------
 
 
 def decode_format(value: object, _: str = "") -> neutral.OutputFormat | None:

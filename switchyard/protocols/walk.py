@@ -127,8 +127,6 @@ class Walk:
     def is_empty(self) -> bool:
         return self.live is None and not self._waiting and not self._calls
 
-    # --- the start and the end ------------------------------------------------
-
     def start(
         self,
         id: object = "",
@@ -204,8 +202,6 @@ class Walk:
         """The connection ended before the answer did."""
         self.fail(CUT_OFF if self.is_started else NO_ANSWER)
 
-    # --- content --------------------------------------------------------------
-
     def say(self, block: Words, piece: str) -> None:
         """Add to the last block if it is of this type, otherwise begin another."""
         last = self._waiting[-1] if self._waiting else self.live
@@ -274,8 +270,6 @@ class Walk:
         """Nothing more follows in this block."""
         draft.is_done = True
         self.advance()
-
-    # --- sorting --------------------------------------------------------------
 
     def place(self, draft: Draft) -> None:
         """Put the block behind all that waits; a call before those of a higher order."""

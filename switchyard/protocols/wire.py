@@ -18,9 +18,6 @@ UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 """What decoding raises for bytes that are no JSON, no UTF-8, or nested without end."""
 
 
-# --- whole texts ----------------------------------------------------------------
-
-
 def decode_object(body: bytes) -> Json | None:
     """The JSON object, None for anything else. A broken character does not cost the rest."""
     try:
@@ -91,9 +88,6 @@ def json_text(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-# --- lenient --------------------------------------------------------------------
-
-
 def text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
@@ -114,9 +108,6 @@ def stated(model: object = None, fingerprint: object = None) -> neutral.Stated:
 def joined(parts: Sequence[str], separator: str = "\n\n") -> str:
     """The parts that are not empty, by default with a blank line between them."""
     return separator.join(part for part in parts if part)
-
-
-# --- strict: each raises BadRequest with the field's path ------------------------
 
 
 def required_text(given: Json, name: str, path: str = "") -> str:

@@ -130,9 +130,6 @@ def _system(system: object, content: "Content") -> tuple[str, ...]:
     return tuple(block.text for block in blocks if isinstance(block, neutral.Text))
 
 
-# --- tools ----------------------------------------------------------------------
-
-
 def _tools(
     given: object, changes: Sequence[mid_conversation.Change], losses: list[Loss]
 ) -> tuple[tuple[neutral.Tool, ...], tuple[neutral.HostedTool, ...]]:
@@ -196,9 +193,6 @@ def _tool_choice(choice: object) -> tuple[ToolChoice | None, bool | None]:
     return mode, parallel
 
 
-# --- blocks ---------------------------------------------------------------------
-
-
 class Content:
     """Decodes the blocks of messages; `losses` gets what no other protocol can carry.
 
@@ -248,8 +242,6 @@ class Content:
                 raise bad_field(place, "only text, images, documents and search results are supported here")
             parts += decode(self, block, place)
         return parts
-
-    # --- one kind of block each -----------------------------------------------
 
     def _text(self, block: Json, path: str) -> Sequence[Part]:
         return _plain(_string(block, "text", path))

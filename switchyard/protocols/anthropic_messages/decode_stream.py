@@ -129,8 +129,6 @@ class StreamDecoder:
     def is_complete(self) -> bool:
         return self._stop is not None and self._usage is not None
 
-    # --- the message ----------------------------------------------------------
-
     def _on_start(self, event: WireEvent) -> None:
         message = event.message or {}
         if self._walk.has_content and message.get("id") != self._id:
@@ -169,8 +167,6 @@ class StreamDecoder:
             reason = StopReason.REFUSAL if is_filtered else StopReason.END_TURN
         explanation = self._explanation if reason is StopReason.REFUSAL else ""
         self._walk.finish(reason, self._usage, self._stop_sequence, explanation)
-
-    # --- blocks ---------------------------------------------------------------
 
     def _on_block_start(self, event: WireEvent) -> None:
         block = event.content_block or {}

@@ -174,9 +174,6 @@ def _blocks_of(content: str | list[Json]) -> list[Json]:
     return [text_block(content)] if isinstance(content, str) else content
 
 
-# --- tools ----------------------------------------------------------------------
-
-
 def _tools(offer: Offer) -> Json:
     if offer.is_empty:
         return {}
@@ -218,9 +215,6 @@ def _lost_domains(offer: Offer) -> list[Loss]:
         for tool in offer.hosted
         if tool.options.get("allowed_domains") and tool.options.get("blocked_domains")
     ]
-
-
-# --- content --------------------------------------------------------------------
 
 
 @dataclass(slots=True)

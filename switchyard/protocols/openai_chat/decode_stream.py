@@ -72,8 +72,6 @@ class StreamDecoder:
         self._cited: set[neutral.Citation] = set()
         self._has_damage = self._has_choice = self._comes_in_messages = False
 
-    # --- records --------------------------------------------------------------
-
     def decode(self, record: Record) -> list[Event]:
         self._take(record)
         return self._walk.taken()
@@ -147,8 +145,6 @@ class StreamDecoder:
             self._walk.fail(NO_ANSWER)
         else:
             self._finish(self._stop_reason or StopReason.END_TURN)
-
-    # --- chunks ---------------------------------------------------------------
 
     def _take_chunk(self, chunk: wire.Chunk) -> None:
         if not self._walk.is_started and (chunk.model or chunk.choices):
@@ -280,8 +276,6 @@ class StreamDecoder:
         call.tool = self._sent.tools.get(call.name)
         if call.tool is None and call.arguments.is_raw:
             call.block = replace(call.block, kind="custom")
-
-    # --- the end --------------------------------------------------------------
 
     def _take_finish(self, choice: wire.Choice) -> None:
         reason = choice.finish_reason

@@ -117,9 +117,6 @@ def _continuation(messages: list[Json], capabilities: Capabilities) -> Json:
     return {"continue_final_message": True, "add_generation_prompt": False}
 
 
-# --- tools ----------------------------------------------------------------------
-
-
 def _tools(offer: Offer, capabilities: Capabilities) -> Json:
     encoded: Json = {}
     for tool in offer.hosted:
@@ -157,9 +154,6 @@ def _tool(function: Function, capabilities: Capabilities) -> Json:
     if function.strict is False or (function.strict and fits_strict(function.parameters)):
         members["strict"] = function.strict
     return _named(function.tool, members, capabilities)
-
-
-# --- messages -------------------------------------------------------------------
 
 
 @dataclass(slots=True)

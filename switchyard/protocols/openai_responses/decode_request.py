@@ -75,9 +75,6 @@ def request_of(body: Json) -> neutral.Request:
     )
 
 
-# --- tools ----------------------------------------------------------------------
-
-
 @dataclass(slots=True)
 class Toolbox:
     """What a request declares, wherever it declares it. The first declaration of a tool counts."""
@@ -163,9 +160,6 @@ def _web_search(given: Json) -> neutral.HostedTool:
     return neutral.HostedTool(WEB_SEARCH, {name: value for name, value in options.items() if value})
 
 
-# --- items ----------------------------------------------------------------------
-
-
 @dataclass(slots=True)
 class Conversation:
     """What the items of a request add up to."""
@@ -215,8 +209,6 @@ class Conversation:
             self._turns[-1][1].extend(blocks)
         else:
             self._turns.append((role, list(blocks)))
-
-    # --- one kind of item each ------------------------------------------------
 
     def _message(self, item: Json, path: str) -> None:
         role = text(item.get("role"))
@@ -317,9 +309,6 @@ def _implied_type(item: Json) -> str:
     if "role" in item:
         return "message"
     return "input_text" if "text" in item else "item_reference"
-
-
-# --- results of tools -----------------------------------------------------------
 
 
 def _outputs(output: object, path: str) -> tuple[Part, ...]:

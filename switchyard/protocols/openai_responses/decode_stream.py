@@ -169,8 +169,6 @@ class StreamDecoder:
         if error is not None:
             self._walk.fail(error)
 
-    # --- events ---------------------------------------------------------------
-
     def _on_created(self, event: WireEvent) -> None:
         response = event.response or {}
         id = response.get("id")
@@ -225,8 +223,6 @@ class StreamDecoder:
     def _on_end(self, event: WireEvent) -> None:
         response = event.response or {}
         self._finish(response, text(response.get("status")) or event.type.removeprefix("response."))
-
-    # --- items ----------------------------------------------------------------
 
     def _index(self, event: WireEvent, item: Json | None = None) -> int:
         """Which item is meant: ids are unreliable, some servers change them between events."""
@@ -290,8 +286,6 @@ class StreamDecoder:
             self._walk.sign(words, signature)
         self._walk.finish_draft(words)
 
-    # --- calls ----------------------------------------------------------------
-
     def _called(self, index: int, item: Json) -> CallDraft:
         call = self._calls.get(index)
         if call is None:
@@ -334,8 +328,6 @@ class StreamDecoder:
             return call
         return next((call for call in reversed(self._calls.values()) if not call.is_done), None)
 
-    # --- words ----------------------------------------------------------------
-
     def _words_of(self, index: int, kind: WordKind) -> _Words:
         self._types.setdefault(index, "reasoning" if kind == "thinking" else "message")
         words = self._words.get((index, kind))
@@ -364,8 +356,6 @@ class StreamDecoder:
             self._walk.cite(words, citation)
         else:
             self._walk.lose_citation()
-
-    # --- the end --------------------------------------------------------------
 
     def _on_failed(self, event: WireEvent) -> None:
         self._fail(event.response or {}, FAILED)

@@ -102,9 +102,6 @@ def _reasoning(reasoning: neutral.Reasoning, capabilities: Capabilities, losses:
     return {name: value for name, value in (("effort", supported), ("summary", summary)) if value}
 
 
-# --- tools ----------------------------------------------------------------------
-
-
 def _tools(request: neutral.Request, offer: Offer, capabilities: Capabilities) -> Json:
     if offer.is_empty:
         return {}
@@ -201,9 +198,6 @@ def _reference(function: Function, native: bool) -> Json:
     if tool.namespace and native:
         return {"type": type, "name": tool.name, "namespace": tool.namespace}
     return {"type": type, "name": function.wire_name}
-
-
-# --- items ----------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -322,9 +316,6 @@ def _add_text(items: list[Json], words: str) -> None:
         items.append({"type": "message", "role": "assistant", "content": [part]})
 
 
-# --- results of the service's own kinds of tools --------------------------------
-
-
 def _shell_result(result: neutral.ToolResult) -> Json:
     """The outputs of commands, if they were decoded as JSON text."""
     words = text_of(result.content)
@@ -355,9 +346,6 @@ RESULTS: Mapping[neutral.ToolKind, Callable[[neutral.ToolResult], Json]] = {
         "tools": [],
     },
 }
-
-
-# --- parts ----------------------------------------------------------------------
 
 
 def encode_parts(

@@ -116,8 +116,6 @@ class StreamEncoder:
             return b""
         return self._progress() if self._is_open else self._opened()
 
-    # --- the response ---------------------------------------------------------
-
     def _opened(self) -> bytes:
         self._is_open = True
         created = self._record("response.created", response=self._response("in_progress", []))
@@ -158,8 +156,6 @@ class StreamEncoder:
             **members,
         }
 
-    # --- blocks ---------------------------------------------------------------
-
     def _block_started(self, block: neutral.Block) -> bytes:
         self._block = block
         if isinstance(block, neutral.Text | neutral.Refusal):
@@ -196,8 +192,6 @@ class StreamEncoder:
         sequence = self._sequence
         self._sequence = sequence + 1
         return b'%b%b,"sequence_number":%d}\n\n' % (self._delta_prefix, sse.quoted(text), sequence)
-
-    # --- text -----------------------------------------------------------------
 
     def _words_begun(self, block: neutral.Text | neutral.Refusal) -> bytes:
         """A refusal is a message of its own; Codex does not read its part and gets it as text."""
@@ -266,8 +260,6 @@ class StreamEncoder:
     def _message_payload(self, status: str) -> Json:
         return {"status": status, "content": [self._words("".join(self._pieces))]}
 
-    # --- reasoning ------------------------------------------------------------
-
     def _thinking_begun(self) -> bytes:
         self._collect_deltas()
         return self._added({"type": "reasoning", "id": new_id("rs_"), "summary": []})
@@ -294,8 +286,6 @@ class StreamEncoder:
             item["encrypted_content"] = encrypted_content(signature, thought, redacted=block.redacted)
         self._collect_deltas()
         return reported + self._done()
-
-    # --- calls ----------------------------------------------------------------
 
     def _call_begun(self, block: neutral.ToolCall) -> bytes:
         self._collect_deltas()
@@ -333,8 +323,6 @@ class StreamEncoder:
         self._output[-1]["status"] = "completed"
         return added + self._done()
 
-    # --- what comes whole -----------------------------------------------------
-
     def _search_item(self, search: neutral.WebSearch) -> bytes:
         action = {"type": "search", "query": search.query}
         item = {"type": "web_search_call", "id": new_id("ws_"), "status": "in_progress", "action": action}
@@ -348,8 +336,6 @@ class StreamEncoder:
     def _compaction_item(self, compaction: neutral.Compaction) -> bytes:
         item = {"type": "compaction", "id": new_id("cmp_"), "encrypted_content": compaction.payload}
         return self._added(item) + self._done()
-
-    # --- records --------------------------------------------------------------
 
     def _added(self, item: Json) -> bytes:
         self._output.append(item)
