@@ -233,6 +233,7 @@ class Application:
     def leave(self) -> None:
         """Shutdown begins: only running responses are waited for, not the held requests."""
         self.hold.cut_all()
+        self.dependencies.decisions.cut_all()
         self.admin.close()
 
     async def stop(self) -> None:

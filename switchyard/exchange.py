@@ -8,6 +8,7 @@ import msgspec
 from switchyard.protocols.facts import Facts
 from switchyard.protocols.names import ProtocolName, account_name
 from switchyard.protocols.neutral import Loss, Usage, WireError
+from switchyard.suspicion.reasons import Reason
 
 
 class FailureKind(StrEnum):
@@ -27,7 +28,7 @@ class FailureKind(StrEnum):
 
 SUMMARY_CHARS = 200
 
-FailureCause = Literal["", "unknown_host", "tls", "address", "redirect", "final"]
+FailureCause = Literal["", "unknown_host", "tls", "address", "redirect", "final", "withheld"]
 """The cause of a failure beyond its kind; all except an unknown host are permanent."""
 
 
@@ -145,6 +146,20 @@ class Answered(msgspec.Struct, frozen=True, omit_defaults=True):
     """of the output, from the first content on; of a whole answer from the attempt on"""
 
 
+CallAction = Literal["passed", "withheld", "waiting", "released", "refused", "expired", "dropped"]
+"""What has become of a marked call; the last four after it was waiting for the user."""
+
+
+class MarkedCall(msgspec.Struct, frozen=True):
+    """A tool call that is unknown to the request, or looks like an attack. It has no arguments: they are content."""
+
+    tool: str
+    upstream: str
+    action: CallAction
+    is_unknown: bool = False
+    reasons: tuple[Reason, ...] = ()
+
+
 class Exchange(msgspec.Struct):
     """The record of one request, filled in during its lifecycle. `at` is wall-clock time, seconds since the epoch."""
 
@@ -175,6 +190,7 @@ class Exchange(msgspec.Struct):
     duration: float | None = None
     usage: Usage | None = None
     losses: tuple[Loss, ...] = ()
+    marked_calls: list[MarkedCall] = msgspec.field(default_factory=list)
     failure: WireError | None = None
     held: float = 0.0
     """how long it was held because every upstream was failing"""

@@ -154,6 +154,16 @@ FIELDS: dict[str, dict[str, About]] = {
         "budget": About(
             "Cost limits for this upstream; at a hard limit it is no longer used.", {"day_hard": 5}
         ),
+        "trust": About(
+            "low: tool calls that the request does not offer never reach the client, and the arguments of all other "
+            "calls are examined. normal: such calls are only marked.",
+            "low",
+        ),
+        "on_suspicion": About(
+            "Needs trust low. mark: a call that looks like an attack is marked. hold: it waits until you release or "
+            "refuse it in the dashboard.",
+            "hold",
+        ),
         "note": About("Free text for you.", "ends in March"),
     },
     "TimeoutOverrides": {

@@ -34,6 +34,8 @@ Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Role = Literal["primary", "backup", "rescue"]
 Action = Literal["switch", "retry", "rescue", "return"]
+Trust = Literal["normal", "low"]
+OnSuspicion = Literal["mark", "hold"]
 Auth = Literal["auto", "bearer", "x-api-key", "api-key"]
 ServerKind = Literal[
     "auto",
@@ -195,6 +197,8 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     body: BodyChanges = BodyChanges()
     price_multiplier: Annotated[float, Meta(ge=0, le=1000)] = 1.0
     budget: Budget | None = None
+    trust: Trust = "normal"
+    on_suspicion: OnSuspicion = "mark"
     note: str = ""
 
     @property
@@ -487,6 +491,8 @@ def _upstream_list(upstreams: list[Any]) -> Iterator[Finding]:
             yield f"[{index}].name", "a name of its own", f"{shown(name)}, as $.upstreams[{seen[name]}] has"
         if "protocol" not in entry and entry.get("base_url", DEMO_URL) != DEMO_URL:
             yield f"[{index}].protocol", described(ProtocolName), "nothing"
+        if entry.get("on_suspicion", "mark") != "mark" and entry.get("trust") != "low":
+            yield f"[{index}].on_suspicion", '"mark", or `trust` set to "low"', shown(entry["on_suspicion"])
 
 
 def _within(path: str, findings: Iterable[Finding]) -> Iterator[Finding]:

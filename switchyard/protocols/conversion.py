@@ -21,6 +21,7 @@ from switchyard.protocols.sse import RecordTooLarge, SseDecoder
 from switchyard.protocols.surrogates import SurrogateJoiner, without_halves
 from switchyard.protocols.tools.calls import as_declared
 from switchyard.protocols.wire import stated
+from switchyard.protocols.tools.gate import CallGate, CallWatch, EventNews, calls_of
 
 HALF_CHARACTER = neutral.Loss("content", "half of a character came without the other half")
 MAX_STREAM_BYTES = 256 * 1024 * 1024
@@ -41,6 +42,7 @@ class ConvertedReply(msgspec.Struct, frozen=True):
     failed: neutral.WireError | None = None
     losses: tuple[neutral.Loss, ...] = ()
     signed_calls: tuple[neutral.ToolCall, ...] = ()
+    calls: tuple[neutral.ToolCall, ...] = ()
 
 
 def convert_response(
@@ -55,8 +57,10 @@ def convert_response(
         encoded = encode_error(client.protocol, response)[1]
     else:
         encoded = client.encode_response(response, request)
-    calls = tuple(conversion.signed_calls)
-    return ConvertedReply(encoded, conversion.usage, conversion.failed, conversion.losses, calls)
+    signed = tuple(conversion.signed_calls)
+    return ConvertedReply(
+        encoded, conversion.usage, conversion.failed, conversion.losses, signed, tuple(calls_of(events))
+    )
 
 
 def _decoded(upstream: Codec, body: bytes, sent: SentRequest, halves: SurrogateJoiner) -> list[neutral.Event]:
@@ -76,11 +80,15 @@ class Conversion:
 
     `started`, `work_begun` (a block is open), `content_begun` (the commit point), `finished` (the regular end),
     `failed` (the upstream's error). `signed_calls`: those with opaque members, as the client returns their ids, but
-    not these. `losses`: what of the answer the client's protocol cannot carry; known at its end.
+    not these. `losses`: what of the answer the client's protocol cannot carry; known at its end. `is_withheld`: a call
+    must not reach the client, which is why it has `failed`. `is_waiting`: a call waits for a decision.
     """
 
-    def __init__(self, sent: SentRequest, request: neutral.Request) -> None:
+    def __init__(self, sent: SentRequest, request: neutral.Request, watch: CallWatch | None = None) -> None:
         self.halves = SurrogateJoiner()
+        self._gate: CallGate[neutral.Event] | None = None if watch is None else CallGate(watch)
+        self._news = EventNews()
+        self.is_withheld = False
         self._filters = _filters_for(sent, request)
         self._ids = ReplyIds()
         self._tally = _Tally(sent, request)
@@ -106,12 +114,32 @@ class Conversion:
     @property
     def owes_an_end(self) -> bool:
         """True if the client still needs the end of this answer."""
-        return not self.finished and self.failed is None
+        return not self.finished and (self.failed is None or self.is_withheld)
+
+    @property
+    def is_waiting(self) -> bool:
+        return self._gate is not None and self._gate.is_waiting
 
     def passed(self, events: list[neutral.Event]) -> list[neutral.Event]:
         """What of these goes to the client."""
         for filtered in self._filters:
             events = [passed for event in events for passed in filtered(event)]
+        if self._gate is not None:
+            events = self._let_through(self._gate, events)
+        return self._sent(events)
+
+    def _let_through(self, gate: CallGate[neutral.Event], events: list[neutral.Event]) -> list[neutral.Event]:
+        passed: list[neutral.Event] = []
+        for event in events:
+            news = self._news.of(event)
+            passed += [event] if gate.is_idle and not news else gate.take(event, news)
+        return passed
+
+    def refuse(self, error: neutral.WireError) -> None:
+        """The call that waited must not pass: the answer has failed, and its end is owed."""
+        self.failed, self.is_withheld = error, True
+
+    def _sent(self, events: list[neutral.Event]) -> list[neutral.Event]:
         passed: list[neutral.Event] = []
         for event in events:
             if self.finished or self.failed is not None:
@@ -124,6 +152,8 @@ class Conversion:
             self.content_begun = self.content_begun or bool(event.text)
             if not self._is_hidden:
                 passed.append(event)
+        if self._gate is not None and self._gate.error is not None and not self.is_withheld:
+            self.refuse(self._gate.error)
         return passed
 
     def _noted(self, event: neutral.Event) -> neutral.Event:
@@ -161,8 +191,15 @@ class Conversion:
 class StreamConversion(Conversion):
     """Feed it the upstream's bytes, forward what it gives back. `truncated`: the stream just stopped."""
 
-    def __init__(self, upstream: Codec, client: Codec, sent: SentRequest, request: neutral.Request) -> None:
-        super().__init__(sent, request)
+    def __init__(
+        self,
+        upstream: Codec,
+        client: Codec,
+        sent: SentRequest,
+        request: neutral.Request,
+        watch: CallWatch | None = None,
+    ) -> None:
+        super().__init__(sent, request, watch)
         self._records = SseDecoder()
         self._decoder = upstream.stream_decoder(sent)
         self._encoder = client.stream_encoder(request)
@@ -217,7 +254,16 @@ class StreamConversion(Conversion):
 
     def break_off(self, error: neutral.WireError) -> bytes:
         """The record that reports to the client that its stream broke."""
-        return self._encoded([neutral.Failed(error)])
+        if not self.owes_an_end:
+            return b""
+        self.failed, self.is_withheld = error, False
+        return self._encoder.encode(neutral.Failed(error))
+
+    def release(self) -> bytes:
+        """The call that waited may pass, and what came after it."""
+        if self._gate is None:
+            return b""
+        return b"".join(map(self._encoder.encode, self._sent(self._gate.release())))
 
     def keep_alive(self) -> bytes:
         """Shows life between two records."""

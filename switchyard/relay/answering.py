@@ -141,7 +141,9 @@ class Answering:
         await self._start(STREAM_HEADERS, answer)
         self._end_record.note_content()
         idle_seconds = timeouts_of(answer.candidate.upstream, answer.started.selected.settings).idle
-        delivered = await deliver_stream(answer.held, stream, keep_alive, idle_seconds)
+        delivered = await deliver_stream(
+            answer.held, stream, keep_alive, idle_seconds, answer.outgoing.watch.settle
+        )
         last = await self._settle_stream(answer, stream, delivered, opened)
         if last:
             await keep_alive.write(last)

@@ -28,6 +28,7 @@ from switchyard.relay.ruling import Ruling
 from switchyard.relay.upstream import Call
 from switchyard.relay.urls import demo_url, request_url
 from switchyard.relay.values import ClientRequest, is_departure
+from switchyard.relay.vetting import Vetting, Watch
 from switchyard.relay.whole import Whole, whole_answer
 from switchyard.routing.fit import Needs
 from switchyard.routing.lineup import Candidate
@@ -42,6 +43,7 @@ class Outgoing(msgspec.Struct, frozen=True):
     prepared: Prepared
     stream: Stream | None
     """None if the client wants one body"""
+    watch: Watch
 
     @property
     def usage_so_far(self) -> Usage | None:
@@ -94,6 +96,7 @@ class Asking:
         self._client_keys = settings.client_keys
         self._preparation = self._new_preparation()
         self._ruling = Ruling(dependencies, request)
+        self._vetting = Vetting(dependencies, request, exchange)
         self.learning = LimitLearning(dependencies.learned, dependencies.unhelpful)
 
     def _new_preparation(self) -> Preparation:
@@ -108,6 +111,7 @@ class Asking:
         if settings.client_keys != self._client_keys:
             self._client_keys = settings.client_keys
             self._request = without_local_keys(self._request, settings.client_keys)
+            self._vetting = Vetting(self._dependencies, self._request, self._exchange)
             self._preparation = self._new_preparation()
 
     async def rule(self, settings: Settings) -> Ruled | None:
@@ -147,7 +151,7 @@ class Asking:
         try:
             outgoing = await self._prepare(candidate, note)
             held = await self._send(started, note, outgoing, seconds_left)
-            whole = None if held.stream is not None else await self._whole(held, outgoing.prepared)
+            whole = await self._vetted(held, outgoing)
         except AttemptFailed as failed:
             key = "" if outgoing is None else outgoing.key
             secrets = secrets_of(candidate.upstream, self._request.headers, key)
@@ -182,8 +186,9 @@ class Asking:
         prepared = await self._converted(candidate, note)
         self._exchange.losses = prepared.losses
         key = await _key_of(candidate.upstream, self._request.headers)
-        stream = self._new_stream(prepared) if self._request.summary.stream else None
-        return Outgoing(key, prepared, stream)
+        watch = self._vetting.watch(candidate.upstream)
+        stream = self._new_stream(prepared, watch) if self._request.summary.stream else None
+        return Outgoing(key, prepared, stream, watch)
 
     async def _converted(self, candidate: Candidate, note: Attempt) -> Prepared:
         """Raises AttemptFailed."""
@@ -206,12 +211,12 @@ class Asking:
             return prepared
         return with_window_losses(prepared, candidate.upstream.context_window)
 
-    def _new_stream(self, prepared: Prepared) -> Stream:
+    def _new_stream(self, prepared: Prepared, watch: Watch) -> Stream:
         codecs, client = self._dependencies.codecs, self._dependencies.codecs[self._request.protocol]
         if prepared.sent is None or prepared.request is None:
             model, issuer = self._request.summary.model, prepared.target.issuer
-            return PassthroughStream(client, model, prepared.hide_usage, issuer)
-        return StreamConversion(codecs[prepared.protocol], client, prepared.sent, prepared.request)
+            return PassthroughStream(client, model, prepared.hide_usage, issuer, watch)
+        return StreamConversion(codecs[prepared.protocol], client, prepared.sent, prepared.request, watch)
 
     def _reader(self, outgoing: Outgoing) -> Reader:
         codecs, prepared = self._dependencies.codecs, outgoing.prepared
@@ -228,7 +233,7 @@ class Asking:
             request, sent = self._preparation.decoding(outgoing.prepared, form)
         except BadRequest as refused:
             raise AttemptFailed(refused_failure(refused)) from None
-        return Reader(codecs[form], StreamConversion(codecs[form], client, sent, request))
+        return Reader(codecs[form], StreamConversion(codecs[form], client, sent, request, outgoing.watch))
 
     def _send(
         self, started: Started, note: Attempt, outgoing: Outgoing, seconds_left: float
@@ -264,6 +269,20 @@ class Asking:
             seconds_left=seconds_left,
             wall=time.time(),
         )
+
+    async def _vetted(self, held: HeldAnswer, outgoing: Outgoing) -> Whole | None:
+        """The client's answer if it is one body. Calls that must not reach the client fail the attempt, as long as
+        nothing of the answer has. Raises AttemptFailed, with the connection closed."""
+        try:
+            if held.stream is not None:
+                held.start += await outgoing.watch.settle(held.stream)
+                return None
+            whole = await self._whole(held, outgoing.prepared)
+            await outgoing.watch.vet(whole.calls)
+        except BaseException:
+            await held.reply.close()
+            raise
+        return whole
 
     async def _whole(self, held: HeldAnswer, prepared: Prepared) -> Whole:
         """The client's answer as one body. Raises AttemptFailed, with the connection closed."""

@@ -23,6 +23,7 @@ from switchyard.relay.failures import (
     AttemptFailed,
     protocol_failure,
     truncated_failure,
+    withheld_failure,
 )
 from switchyard.relay.patience import Patience
 from switchyard.relay.simulate import SimulatingWire
@@ -313,7 +314,7 @@ async def _until_content(
     """What goes to the client once the first content has arrived."""
     held = [stream.feed(first)]
     size = len(first)
-    while not stream.content_begun and stream.failed is None:
+    while not stream.content_begun and stream.failed is None and not stream.is_waiting:
         patience.note(stream.work_begun, stream.content_begun)
         chunk = await anext(chunks, None)
         if chunk is None:
@@ -323,10 +324,12 @@ async def _until_content(
         if size > MAX_HELD_BYTES:
             raise AttemptFailed(protocol_failure(NO_CONTENT))
         held.append(stream.feed(chunk))
+    if stream.is_withheld and stream.failed is not None and not stream.content_begun:
+        raise AttemptFailed(withheld_failure(stream.failed))
     if stream.failed is not None and not stream.content_begun:
         kind = FailureKind.READ if stream.truncated else FailureKind.STATUS
         raise AttemptFailed(Failure(kind, stream.failed))
-    if not stream.content_begun:
+    if not (stream.content_begun or stream.is_waiting):
         # an end without a stop reason is no answer either
         raise AttemptFailed(truncated_failure())
     return b"".join(held)

@@ -1,5 +1,7 @@
 """Deliver a stream to the client from its first content on, and return how it ended."""
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 
 from switchyard.exchange import Failure, FailureKind
@@ -12,12 +14,21 @@ from switchyard.relay.failures import (
     protocol_failure,
     timeout_failure,
     truncated_failure,
+    withheld_failure,
 )
 from switchyard.relay.idle_timeout import IdleTimeout
 from switchyard.relay.keep_alive import KeepAlive
 
 END_SECONDS = 3.0
 """how long a complete answer waits for the end of its body: some servers keep the connection open"""
+
+
+Settle = Callable[[Stream], Awaitable[bytes]]
+"""Waits for the decision about a call of the stream: what may pass then. Raises AttemptFailed."""
+
+
+async def _as_it_is(stream: Stream) -> bytes:
+    return stream.release()
 
 
 class Delivered(msgspec.Struct, frozen=True):
@@ -28,19 +39,19 @@ class Delivered(msgspec.Struct, frozen=True):
 
 
 async def deliver_stream(
-    held: HeldAnswer, stream: Stream, keep_alive: KeepAlive, idle_seconds: float
+    held: HeldAnswer, stream: Stream, keep_alive: KeepAlive, idle_seconds: float, settle: Settle = _as_it_is
 ) -> Delivered:
     """Write all but the last bytes. The caller has started the answer, writes the last bytes and closes the reply."""
     if _is_over(stream):
         return Delivered(_reported_failure(stream), held.start)
     await keep_alive.write(held.start)
     try:
-        return await _pump(held, stream, keep_alive, idle_seconds)
+        return await _pump(held, stream, keep_alive, idle_seconds, settle)
     except TimeoutError:
         await held.reply.close()  # what follows a complete answer is not waited for any longer
         return _broken(stream, timeout_failure(FailureKind.IDLE_TIMEOUT, idle_seconds))
     except AttemptFailed as broken:
-        return _broken(stream, broken.failure)
+        return Delivered(broken.failure, b"") if stream.is_withheld else _broken(stream, broken.failure)
     except RecordTooLarge:
         return Delivered(protocol_failure("sent an event or an answer that is too large"), b"")
     except RecursionError:
@@ -52,7 +63,9 @@ def closing_bytes(stream: Stream, last: bytes, error: WireError) -> bytes:
     return last + stream.break_off(error) if stream.owes_an_end else last
 
 
-async def _pump(held: HeldAnswer, stream: Stream, keep_alive: KeepAlive, idle_seconds: float) -> Delivered:
+async def _pump(
+    held: HeldAnswer, stream: Stream, keep_alive: KeepAlive, idle_seconds: float, settle: Settle
+) -> Delivered:
     """Forward chunks until the end. Raises TimeoutError and what reading a reply or a record raises."""
     with IdleTimeout(idle_seconds) as idle:
         records = stream.records
@@ -60,6 +73,10 @@ async def _pump(held: HeldAnswer, stream: Stream, keep_alive: KeepAlive, idle_se
             idle.restart(min(END_SECONDS, idle_seconds))
         async for chunk in held.reply.chunks():
             out = stream.feed(chunk)
+            if stream.is_waiting:
+                idle.pause()  # the user decides, and the upstream is not read meanwhile
+                await keep_alive.write(out)
+                out = await settle(stream)
             if _is_over(stream):
                 return Delivered(_reported_failure(stream), out)
             if out:
@@ -73,6 +90,9 @@ async def _pump(held: HeldAnswer, stream: Stream, keep_alive: KeepAlive, idle_se
             else:
                 idle.resume()  # keep-alives of an upstream that has nothing more to send
         out = stream.close()
+        if stream.is_waiting:
+            idle.pause()
+            out += await settle(stream)
     return Delivered(_reported_failure(stream) if _is_over(stream) else truncated_failure(), out)
 
 
@@ -90,6 +110,8 @@ def _reported_failure(stream: Stream) -> Failure | None:
     """The error that the upstream reported within its stream, if any."""
     if stream.failed is None:
         return None
+    if stream.is_withheld:
+        return withheld_failure(stream.failed)
     if stream.truncated:
         return truncated_failure()
     return Failure(FailureKind.STATUS, stream.failed)

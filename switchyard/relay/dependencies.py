@@ -12,6 +12,7 @@ from switchyard.exchange import Exchange
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.names import ProtocolName
 from switchyard.relay.answer_memory import AnswerMemory
+from switchyard.relay.decisions import Decisions
 from switchyard.relay.draining import Draining
 from switchyard.relay.hold import Hold
 from switchyard.relay.prefix_memory import PrefixMemory
@@ -59,6 +60,7 @@ class Dependencies(msgspec.Struct, frozen=True):
     awake: Callable[[], float] = time.perf_counter
     """seconds that do not count while the machine sleeps: a closed lid uses up no time budget"""
     hold: Hold = msgspec.field(default_factory=lambda: Hold(time.perf_counter))
+    decisions: Decisions = msgspec.field(default_factory=lambda: Decisions(time.perf_counter))
     budgets: HoldBudgets = msgspec.field(default_factory=HoldBudgets)
     answered: set[str] = msgspec.field(default_factory=set)
     """the upstreams that have answered since their entries were last edited"""

@@ -37,6 +37,11 @@ def protocol_failure(message: str) -> Failure:
     return network_failure(FailureKind.PROTOCOL, message)
 
 
+def withheld_failure(error: WireError) -> Failure:
+    """The answer has a tool call that must not reach the client."""
+    return Failure(FailureKind.PROTOCOL, error, cause="withheld")
+
+
 def truncated_failure() -> Failure:
     """The stream ended before the protocol's end."""
     return network_failure(FailureKind.READ, "stream ended before the answer was complete")

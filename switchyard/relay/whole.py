@@ -12,6 +12,7 @@ from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Loss, ToolCall, Usage
 from switchyard.protocols.openai_chat.opaque import signed_calls_in
 from switchyard.protocols.openai_responses.compaction import encode_compact_response
+from switchyard.protocols.passthrough.calls import calls_in_reply
 from switchyard.protocols.passthrough.model_name import rewrite_model_name
 from switchyard.relay.attempt import HeldAnswer
 from switchyard.relay.failures import AttemptFailed, refused_failure
@@ -26,6 +27,8 @@ class Whole(msgspec.Struct, frozen=True):
     usage: Usage | None
     signatures: tuple[str, ...] = ()
     signed_calls: tuple[ToolCall, ...] = ()
+    calls: tuple[ToolCall, ...] = ()
+    """all that the client may run"""
     losses: tuple[Loss, ...] = ()
     """what of the answer the client's protocol cannot carry"""
 
@@ -43,8 +46,9 @@ def whole_answer(
     if is_own_form and not request.summary.stream and summary is not None:
         body = rewrite_model_name(held.start, request.summary.model)
         is_chat = held.protocol == "chat"
-        calls = signed_calls_in(held.start, prepared.target.issuer) if is_chat else []
-        return Whole(body, summary.usage, summary.signatures, tuple(calls))
+        signed = signed_calls_in(held.start, prepared.target.issuer) if is_chat else []
+        calls = calls_in_reply(held.protocol, held.start)
+        return Whole(body, summary.usage, summary.signatures, tuple(signed), calls)
     try:
         asked, sent = preparation.decoding(prepared, held.protocol)
     except BadRequest as refused:
@@ -56,5 +60,9 @@ def whole_answer(
     if converted.failed is not None:
         raise AttemptFailed(Failure(FailureKind.STATUS, converted.failed))
     return Whole(
-        converted.body, converted.usage, signed_calls=converted.signed_calls, losses=converted.losses
+        converted.body,
+        converted.usage,
+        signed_calls=converted.signed_calls,
+        calls=converted.calls,
+        losses=converted.losses,
     )

@@ -30,7 +30,7 @@ CLIENT_SHARE = 0.9
 CLIENT_LIMITS = ("x-stainless-timeout", "x-stainless-read-timeout")
 """the limits that the official SDKs report, in seconds; the first may read NOT_GIVEN"""
 
-LASTING_CAUSES = frozenset({"tls", "address", "redirect", "final"})
+LASTING_CAUSES = frozenset({"tls", "address", "redirect", "final", "withheld"})
 """permanent causes: waiting does not help"""
 PASSING_NETWORK = frozenset(
     {

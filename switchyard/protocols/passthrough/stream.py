@@ -8,10 +8,12 @@ from switchyard.protocols import neutral
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.openai_chat.calls import Calls
 from switchyard.protocols.openai_chat.opaque import signed_calls
+from switchyard.protocols.passthrough.calls import CallReader
 from switchyard.protocols.passthrough.inspect import INSPECTORS, RecordSummary
 from switchyard.protocols.passthrough.missing_end import SENTINEL, MissingEnd
 from switchyard.protocols.passthrough.model_name import StreamRenamer
 from switchyard.protocols.sse import MAX_RECORD_BYTES, PIECE_COST, Record, RecordTooLarge, SseDecoder
+from switchyard.protocols.tools.gate import CallGate, CallNews, CallWatch
 from switchyard.protocols.walk import SECOND_ANSWER
 from switchyard.protocols.wire import stated
 
@@ -31,11 +33,17 @@ class PassthroughStream:
 
     Attributes report what was seen: `work_begun`, `content_begun`, `finished`, `failed`, `usage`, `stated`,
     `signatures`.
-    Every record is read until content has begun; afterwards only those that the inspector finds notable.
+    Every record is read until content has begun; afterwards only those that the inspector finds notable, unless the
+    arguments of calls are watched. `is_waiting`: a call waits for a decision, and what follows with it.
     """
 
     def __init__(
-        self, codec: Codec, requested_model: str, hide_usage: bool = False, issuer: str = ""
+        self,
+        codec: Codec,
+        requested_model: str,
+        hide_usage: bool = False,
+        issuer: str = "",
+        watch: CallWatch | None = None,
     ) -> None:
         self._codec = codec
         self._inspector = INSPECTORS[codec.protocol]
@@ -43,6 +51,11 @@ class PassthroughStream:
         self._hide_usage = hide_usage
         self._issuer = issuer
         self._calls = Calls()
+        self._gate: CallGate[tuple[bytes, bool]] | None = None if watch is None else CallGate(watch)
+        self._reads_calls = watch is not None and watch.reads_arguments
+        self._reader = CallReader(codec.protocol)
+        self.is_withheld = False
+        """a call must not reach the client: `failed` is the reason"""
         self._missing_end = MissingEnd() if codec.protocol == "responses" else None
         self._pending: list[bytes] = []
         self._pending_size = 0
@@ -136,7 +149,8 @@ class PassthroughStream:
         return self.failed is None or self._failed_oddly or self._codec.protocol == "responses"
 
     def _pass(self, records: bytes) -> bytes:
-        deltas = self._unseen(records) if self.content_begun and not self._failed_oddly else 0
+        may_skip = self.content_begun and not (self._failed_oddly or self._reads_calls)
+        deltas = self._unseen(records) if may_skip else 0
         if deltas:
             self.records += deltas
         else:
@@ -162,24 +176,58 @@ class PassthroughStream:
                 kept.append(raw)
                 continue
             self._opening = self._opening or raw.lstrip()
-            hide = False
-            if not self.content_begun or self._is_notable(raw):
+            hide, has_content, news = False, False, list[CallNews]()
+            if not self.content_begun or self._reads_calls or self._is_notable(raw):
                 for record in _decoded(raw):
                     if self._missing_end is not None:
                         raw = self._with_missing_end(self._missing_end, record, raw)
                     summary = self._inspector.summary(record)
                     self._note(summary, raw)
+                    has_content = has_content or summary.content
                     hide = hide or (self._hide_usage and _accounts(summary, raw))
+                    if self._gate is not None:
+                        news += self._reader.news(record)
             if self._failed_oddly:
                 return b"".join(kept)
-            if hide:
-                hidden = True
-            else:
-                kept.append(raw)
-            if self._is_over:
-                kept[-1:] = [self._with_usual_end(one) for one in kept[-1:]]
+            raw_end = self._with_usual_end(raw) if self._is_over else raw
+            passed = [] if hide else self._passed(raw_end, has_content, news)
+            hidden = hidden or passed != [raw]
+            kept += passed
+            if self._is_over or self.is_withheld:
                 return b"".join(kept)
         return b"".join(kept) if hidden else records
+
+    def _passed(self, raw: bytes, has_content: bool, news: list[CallNews]) -> list[bytes]:
+        """This record, what waited for it, or nothing yet."""
+        gate = self._gate
+        if gate is None or (gate.is_idle and not news):
+            self.content_begun = self.content_begun or has_content
+            return [raw]
+        passed = gate.take((raw, has_content), news)
+        if gate.error is not None:
+            self.refuse(gate.error)
+        return self._released(passed)
+
+    def _released(self, passed: list[tuple[bytes, bool]]) -> list[bytes]:
+        self.content_begun = self.content_begun or any(has_content for _, has_content in passed)
+        return [raw for raw, _ in passed]
+
+    @property
+    def is_waiting(self) -> bool:
+        return self._gate is not None and self._gate.is_waiting
+
+    def release(self) -> bytes:
+        """The call that waited may pass, and what came after it."""
+        if self._gate is None:
+            return b""
+        passed = self._released(self._gate.release())
+        if self._gate.error is not None:
+            self.refuse(self._gate.error)
+        return self._renamer.rename(b"".join(passed))
+
+    def refuse(self, error: neutral.WireError) -> None:
+        """The call that waited must not pass: the answer has failed, and its end is owed."""
+        self.failed, self._failed_oddly, self.is_withheld, self.finished = error, True, True, False
 
     def _with_missing_end(self, end: MissingEnd, record: Record, raw: bytes) -> bytes:
         """The record, or the end that it stands for."""
@@ -222,8 +270,7 @@ class PassthroughStream:
             self.failed = summary.error
             self._failed_oddly = summary.is_odd or BARE_JSON.match(raw) is not None
         self._stop_reported = self._stop_reported or summary.stop_reason is not None
-        self.content_begun = self.content_begun or summary.content
-        self.work_begun = self.work_begun or summary.opens or self.content_begun
+        self.work_begun = self.work_begun or summary.opens or summary.content
         self.finished = self.finished or summary.finished
 
     def _note_beginning(self, id: str) -> None:

@@ -93,9 +93,7 @@ class OfferedTools:
     def _declared(self) -> frozenset[str]:
         """The names in the definitions of the request itself."""
         names = ("tools", "functions") if self._document.mentions(b'"functions"') else ("tools",)
-        return frozenset(
-            name for member in names for name in _names_of(self._document.raw(member) or ABSENT)
-        )
+        return frozenset(name for member in names for name in _names_of(self._document.raw(member) or ABSENT))
 
     @cached_property
     def _mentioned(self) -> frozenset[str]:
@@ -125,7 +123,13 @@ def _items_of(raw: msgspec.Raw) -> list[_Item]:
         raws = [fields(item) for item in entries(parsed(bytes(raw)))]
         heavy = ("tools", "content", "tool_calls", "function_call")
         return [
-            _Item(**{name: _as_raw(item[name]) if name in heavy else item[name] for name in known if name in item})
+            _Item(
+                **{
+                    name: _as_raw(item[name]) if name in heavy else item[name]
+                    for name in known
+                    if name in item
+                }
+            )
             for item in raws
         ]
 
