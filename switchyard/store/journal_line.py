@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from switchyard.exchange import Answered, Attempt, Exchange, PriceUsed
+from switchyard.exchange import Answered, Attempt, Exchange, MarkedCall, PriceUsed
 from switchyard.protocols.neutral import Usage, WireError
 from switchyard.store.local_time import is_day, local_moment
 
@@ -98,6 +98,21 @@ class LineLoss(msgspec.Struct, frozen=True, gc=False):
     why: str
 
 
+class LineReason(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    code: str
+    about: str = ""
+
+
+class LineCall(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A marked tool call, without its arguments."""
+
+    tool: str
+    upstream: str
+    action: str
+    unknown: bool = False
+    reasons: list[LineReason] = []
+
+
 class Line(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """The journal's record of one exchange. `day` and `offset` are those of the local time at its end.
 
@@ -137,6 +152,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
     answered: LineAnswered | None = None
     attempts: list[LineAttempt] = []
     losses: list[LineLoss] = []
+    marked_calls: list[LineCall] = []
     error: LineError | None = None
     shortened: bool = False
     before: dict[str, Annotated[int, Meta(ge=0)]] = {}
@@ -193,6 +209,7 @@ def line_of(exchange: Exchange, ended_at: float, zone: tzinfo | None = None) -> 
         losses=[
             LineLoss(loss.field[:MAX_NAME], loss.why[:MAX_NAME]) for loss in exchange.losses[:MAX_LOSSES]
         ],
+        marked_calls=[_call(call) for call in exchange.marked_calls],
         error=_error(exchange.failure),
         shortened=len(exchange.attempts) > MAX_ATTEMPTS or len(exchange.losses) > MAX_LOSSES,
     )
@@ -271,7 +288,38 @@ def _short(line: Line) -> Line:
     }
     error = line.error and LineError(line.error.type[:SHORT], line.error.status)
     return msgspec.structs.replace(
-        line, **cut, attempts=last, losses=[], error=error, newer={}, shortened=True
+        line,
+        **cut,
+        attempts=last,
+        losses=[],
+        marked_calls=_short_calls(line),
+        error=error,
+        newer={},
+        shortened=True,
+    )
+
+
+def _short_calls(line: Line) -> list[LineCall]:
+    """Without what the reasons are about."""
+    return [
+        LineCall(
+            call.tool[:SHORT],
+            call.upstream[:SHORT],
+            call.action,
+            call.unknown,
+            [LineReason(one.code) for one in call.reasons],
+        )
+        for call in line.marked_calls
+    ]
+
+
+def _call(call: MarkedCall) -> LineCall:
+    return LineCall(
+        tool=call.tool[:MAX_NAME],
+        upstream=call.upstream[:MAX_NAME],
+        action=call.action,
+        unknown=call.is_unknown,
+        reasons=[LineReason(str(one.code), _redacted(one.about)) for one in call.reasons],
     )
 
 

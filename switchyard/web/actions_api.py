@@ -46,6 +46,7 @@ class ActionsApi:
             "/api/use": self.use,
             "/api/held/try": self.try_held,
             "/api/held/give-up": self.give_up_held,
+            "/api/calls/decide": self.decide_call,
             "/api/simulate": self.simulate,
             "/api/capture": self.capture,
             "/api/requests/replay": self.replay,
@@ -112,6 +113,15 @@ class ActionsApi:
         if id is not None and not count:
             raise Problem(404, "This request is not held any more.", "id")
         return answer({"given_up": count})
+
+    async def decide_call(self, request: Request) -> Response:
+        body = await read_object(request)
+        release = body.get("release")
+        if not isinstance(release, bool):
+            raise Problem(400, "`release` must be true or false.", "release")
+        if not self._daemon.dependencies.decisions.decide(text_of(body, "id"), release=release):
+            raise Problem(404, "This call does not wait any more.", "id")
+        return answer({"ok": True})
 
     async def simulate(self, request: Request) -> Response:
         body = await read_object(request)

@@ -44,6 +44,7 @@ from switchyard.web.views import (
     upstream_state,
     uses_view,
 )
+from switchyard.web.waiting_calls import WaitingCalls
 
 DEFAULT_MODEL: dict[ProtocolName, str] = {
     "messages": CLAUDE_SONNET,
@@ -99,6 +100,8 @@ class Overview:
         self._daemon = daemon
         self.now = now
         self.held = HeldRequests(daemon.dependencies.hold, Epochs(daemon.dependencies.awake))
+        decisions = daemon.dependencies.decisions
+        self.waiting_calls = WaitingCalls(decisions, Epochs(daemon.dependencies.awake))
         self.boot = secrets.token_hex(4)
         """differs for each run of the daemon"""
 
@@ -134,6 +137,7 @@ class Overview:
                 for upstream in settings.upstreams
             ],
             "held": self.held.rows(),
+            "waiting_calls": self.waiting_calls.rows(),
             "running": [exchange_row(exchange) for exchange in daemon.recent.running()],
             "today": self._numbers_of_today(),
         }

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from switchyard.exchange import Attempt, Exchange, Failure
+from switchyard.exchange import Attempt, Exchange, Failure, MarkedCall
 from switchyard.faults import Fault
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Usage
@@ -22,6 +22,7 @@ from switchyard.routing.route import Route
 from switchyard.routing.uses import Uses
 from switchyard.settings import Settings, Upstream, timeouts_of
 from switchyard.store.cell import Cell, counts
+from switchyard.suspicion.reasons import Reason
 from switchyard.unknown_fields import without_unknown
 
 Json = dict[str, Any]
@@ -69,6 +70,7 @@ def exchange_row(exchange: Exchange) -> Json:
         "cost": exchange.cost,
         "local": exchange.local,
         "losses": len(exchange.losses),
+        "marked_calls": len(exchange.marked_calls),
         "error": exchange.failure.message if exchange.failure else None,
     }
 
@@ -96,11 +98,26 @@ def exchange_detail(exchange: Exchange) -> Json:
         "attempts": [_attempt(attempt) for attempt in exchange.attempts],
         "skipped": [{"upstream": name, "text": text} for name, text in exchange.skipped],
         "losses": [{"field": loss.field, "why": loss.why} for loss in exchange.losses],
+        "marked_calls": [_marked_call(call) for call in exchange.marked_calls],
         "error": error and {"type": str(error.type), "status": error.status, "message": error.message},
         "price": price and asdict(price),
         "facts": exchange.facts and asdict(exchange.facts),
         "answered": answered and asdict(answered),
     }
+
+
+def _marked_call(call: MarkedCall) -> Json:
+    return {
+        "tool": call.tool,
+        "upstream": call.upstream,
+        "action": call.action,
+        "unknown": call.is_unknown,
+        "reasons": reasons_view(call.reasons),
+    }
+
+
+def reasons_view(reasons: tuple[Reason, ...]) -> list[Json]:
+    return [{"code": str(reason.code), "about": reason.about} for reason in reasons]
 
 
 def _attempt(attempt: Attempt) -> Json:

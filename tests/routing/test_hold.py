@@ -76,6 +76,7 @@ def test_what_passes_is_tried_again_for_as_long_as_the_request_is_held(what: str
 LASTING = {
     **{f"{cause} cause": network(FailureKind.CONNECT, cause) for cause in ("tls", "address")},
     "redirect": network(FailureKind.PROTOCOL, "redirect"),
+    "withheld call": network(FailureKind.PROTOCOL, "withheld"),
     "503 with x-should-retry: false": msgspec.structs.replace(status(503), cause="final"),
     **{f"{kind}": status(400, kind) for kind in sorted(LASTING_TYPES)},
     **{f"{kind} told with 503": status(503, kind) for kind in sorted(LASTING_TYPES)},

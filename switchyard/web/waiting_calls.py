@@ -1,0 +1,38 @@
+"""Report the tool calls that wait for the user's decision."""
+
+from switchyard.relay.decisions import Decisions, WaitingCall
+from switchyard.web.epochs import Epochs
+from switchyard.web.held import SESSION_CHARS
+from switchyard.web.views import Json, reasons_view
+
+MAX_ARGUMENTS = 4000
+
+
+class WaitingCalls:
+    """`epochs` converts the times of the clock of the decisions."""
+
+    def __init__(self, decisions: Decisions, epochs: Epochs) -> None:
+        self._decisions = decisions
+        self._epochs = epochs
+
+    def rows(self) -> list[Json]:
+        """The oldest first."""
+        return [self._row(id, call) for id, call in self._decisions.waiting().items()]
+
+    def _row(self, id: str, call: WaitingCall) -> Json:
+        exchange = call.exchange
+        return {
+            "id": id,
+            "request": exchange.id,
+            "protocol": exchange.client_protocol,
+            "client": exchange.client,
+            "agent": exchange.client_agent,
+            "model": exchange.requested_model,
+            "session": exchange.session[:SESSION_CHARS],
+            "upstream": call.upstream,
+            "tool": call.tool,
+            "arguments": call.arguments[:MAX_ARGUMENTS],
+            "reasons": reasons_view(call.reasons),
+            "since": self._epochs.of(call.since),
+            "until": self._epochs.of(call.until),
+        }
