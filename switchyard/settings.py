@@ -492,7 +492,7 @@ def _upstream_list(upstreams: list[Any]) -> Iterator[Finding]:
         if "protocol" not in entry and entry.get("base_url", DEMO_URL) != DEMO_URL:
             yield f"[{index}].protocol", described(ProtocolName), "nothing"
         if entry.get("on_suspicion", "mark") != "mark" and entry.get("trust") != "low":
-            yield f"[{index}].on_suspicion", '"mark", or `trust` set to "low"', shown(entry["on_suspicion"])
+            yield f"[{index}].on_suspicion", '"mark", unless `trust` is "low"', shown(entry["on_suspicion"])
 
 
 def _within(path: str, findings: Iterable[Finding]) -> Iterator[Finding]:

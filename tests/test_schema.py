@@ -77,9 +77,14 @@ def test_every_example_is_accepted(kind: type[msgspec.Struct]) -> None:
         parse({"upstreams": [{**entry, "capabilities": {name: field["examples"][0]}}]})
 
 
+NEEDED_BY = {"on_suspicion": {"trust": "low"}}
+"""Fields that mean nothing without others."""
+
+
 @pytest.mark.parametrize("field", FIELDS["Upstream"])
 def test_the_examples_of_an_upstream_mean_something(field: str) -> None:
     entry = {"name": "a", "base_url": "https://h", "protocol": "chat"}
+    entry |= NEEDED_BY.get(field, {})
     document = {"upstreams": [{**entry, field: FIELDS["Upstream"][field].example}]}
     assert parse(document).warnings == ()
 

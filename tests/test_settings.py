@@ -458,3 +458,11 @@ def test_a_key_in_an_invalid_address_is_not_shown(url: Any) -> None:
 def test_a_file_that_is_no_object_is_an_error(document: Any) -> None:
     with pytest.raises(SettingsError):
         parse(document)
+
+
+def test_a_hold_of_suspicious_calls_needs_low_trust() -> None:
+    entry = {"name": "a", "base_url": "https://h", "protocol": "chat", "on_suspicion": "hold"}
+    with pytest.raises(SettingsError) as raised:
+        parse({"upstreams": [entry]})
+    assert [fault.path for fault in raised.value.faults] == ["$.upstreams[0].on_suspicion"]
+    assert parse({"upstreams": [{**entry, "trust": "low"}]}).settings.upstreams[0].on_suspicion == "hold"

@@ -55,6 +55,7 @@ VALUES = (
     "faults",
     "unknown_fields",
     "exchange",
+    "suspicion",
     "plural",
 )
 NETWORK = (
@@ -155,7 +156,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "exchange": ("protocols", "suspicion"),
     "routing": ("routing", *VALUES),
     "http1": (),
-    "relay": ("relay", "http1", "routing", "suspicion", *VALUES),
+    "relay": ("relay", "http1", "routing", *VALUES),
     "audit": ("audit",),
     "store": ("store", "audit", "importing", *VALUES),
     "importing": ("importing", "settings", "faults", "unknown_fields", "protocols"),

@@ -6,6 +6,7 @@ import { agent, compact, moment, money, percent, seconds, totalInput, whole } fr
 import { t, translated } from "./i18n.js";
 import { subscribe } from "./live.js";
 import { outcomeBadge } from "./request_words.js";
+import { reasonText } from "./waiting_calls.js";
 import { FLAGS } from "./rule_words.js";
 import { actionButton, badge, copyButton, dialog, dot, errorNote, loadingNote, protocolName, select } from "./ui.js";
 import { accountName } from "./upstream_words.js";
@@ -103,6 +104,7 @@ function content(detail, upstreams, close) {
           ),
         )
       : null,
+    detail.marked_calls.length ? markedCalls(detail.marked_calls) : null,
     h("section.stack", {}, h("h3", {}, t("request.details")), details(detail)),
     detail.curl
       ? h(
@@ -114,6 +116,44 @@ function content(detail, upstreams, close) {
       : null,
     detail.captured ? captured(row, detail.captured, upstreams, close) : null,
   ];
+}
+
+/** @param {MarkedCall[]} calls */
+function markedCalls(calls) {
+  return h(
+    "section.stack",
+    {},
+    h("h3", {}, t("request.marked-calls")),
+    h(
+      "ul.lines",
+      {},
+      calls.map((call) => {
+        const kind = ["passed", "released"].includes(call.action) ? "warn" : "bad";
+        return h(
+          "li",
+          {},
+          dot(kind),
+          h(
+            "div.grow.stack",
+            {},
+            h(
+              "div.row",
+              {},
+              h("code.wrap", {}, call.tool),
+              h("span.muted.wrap", {}, call.upstream),
+              badge(t(`call-action.${call.action}`), kind),
+            ),
+            h(
+              "ul.skips",
+              {},
+              call.unknown ? h("li", {}, t("call-reason.unknown")) : null,
+              call.reasons.map((reason) => h("li.wrap", {}, reasonText(reason))),
+            ),
+          ),
+        );
+      }),
+    ),
+  );
 }
 
 /**

@@ -91,6 +91,36 @@ interface UpstreamState extends AccountState {
   activation: { at: string; next: Time | null; last: Time | null; ok: boolean; detail: string | null } | null;
 }
 
+/** Why a tool call is suspicious; `about` is the address or the file. */
+interface CallReason {
+  code: string;
+  about: string;
+}
+
+interface WaitingCall {
+  id: string;
+  request: string;
+  protocol: ProtocolName;
+  client: string;
+  agent: string;
+  model: string;
+  session: string;
+  upstream: string;
+  tool: string;
+  arguments: string;
+  reasons: CallReason[];
+  since: Time;
+  until: Time;
+}
+
+interface MarkedCall {
+  tool: string;
+  upstream: string;
+  action: string;
+  unknown: boolean;
+  reasons: CallReason[];
+}
+
 interface HeldRequest {
   id: string;
   protocol: ProtocolName;
@@ -149,6 +179,7 @@ interface State {
   uses: Uses;
   upstreams: UpstreamState[];
   held: HeldRequest[];
+  waiting_calls: WaitingCall[];
   running: RequestRow[];
   today: Today;
 }
@@ -319,6 +350,7 @@ interface RequestRow {
   cost: number | null;
   local: boolean;
   losses: number;
+  marked_calls: number;
   error: string | null;
 }
 
@@ -343,6 +375,7 @@ interface RequestDetail {
   attempts: Attempt[];
   skipped: { upstream: string; text: string }[];
   losses: { field: string; why: string }[];
+  marked_calls: MarkedCall[];
   error: { type: string; status: number; message: string } | null;
   price: { multiplier: number; source: string; tier: string; fees: number } | null;
   facts: Facts | null;

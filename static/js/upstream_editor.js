@@ -197,6 +197,7 @@ const ADVANCED = {
     "local",
     "capabilities",
   ],
+  calls: ["trust", "on_suspicion"],
 };
 const BASIC = ["name", "base_url", "protocol", "key", "role", "priority", "weight", "models", "model", "note"];
 
@@ -301,6 +302,14 @@ function allFields(entry, known, moveKey) {
     number("context_window", { min: 0 }),
     number("price_multiplier", { min: 0, step: "any" }),
     numbersField("budget", entry.budget, ["day_soft", "day_hard", "month_soft", "month_hard"]),
+    choice(
+      "trust",
+      ["normal", "low"].map((trust) => [trust, t(`trust.${trust}`)]),
+    ),
+    choice(
+      "on_suspicion",
+      ["mark", "hold"].map((action) => [action, t(`on-suspicion.${action}`)]),
+    ),
     choice(
       "auth",
       ["auto", "bearer", "x-api-key", "api-key"].map((auth) => [auth, t(`auth.${auth}`)]),

@@ -5,6 +5,7 @@ import { costNotes, costText, requestNotes } from "../count_words.js";
 import { h, replace, section } from "../dom.js";
 import { agent, clock, compact, seconds, whole } from "../format.js";
 import { heldSection } from "../held_requests.js";
+import { waitingCallsSection } from "../waiting_calls.js";
 import { t } from "../i18n.js";
 import { live, refresh, subscribe } from "../live.js";
 import { outcomeBadge, outcomeDot, tokensText } from "../request_words.js";
@@ -46,6 +47,7 @@ export function mount(root) {
   const today = h("div");
   const cooldowns = h("div.stack.loose");
   const held = heldSection();
+  const calls = waitingCallsSection();
   const panel = h(
     "div.panel",
     {},
@@ -55,10 +57,12 @@ export function mount(root) {
       h("h1", {}, t("overview.title")),
       button(t("explain.open"), () => explainDialog(), { key: "explain" }),
       held.announcement,
+      calls.announcement,
     ),
     banners,
     start,
     uses,
+    calls.element,
     held.element,
     h(
       "section.card",
@@ -123,6 +127,7 @@ export function mount(root) {
       drawStart(state.upstreams.length > 0 && state.upstreams.every((one) => one.demo));
       drawUses(state.uses);
       held.draw(state.held, state.now);
+      calls.draw(state.waiting_calls);
       drawLanesNow();
       drawToday(state.today);
       drawCooldowns(state.upstreams.filter((one) => hasCooldown(one) || simulationOf(one)));

@@ -7,7 +7,7 @@ import { t } from "../i18n.js";
 import { live, refresh, subscribe } from "../live.js";
 import { showRequest } from "../request_detail.js";
 import { OUTCOMES, outcomeBadge, outcomeDot, tokensText } from "../request_words.js";
-import { choices, emptyNote, errorNote, loadingNote, protocolName, select, toggle } from "../ui.js";
+import { badge, choices, emptyNote, errorNote, loadingNote, protocolName, select, toggle } from "../ui.js";
 import { accountName } from "../upstream_words.js";
 
 /** @typedef {{ text: string, client: string, upstream: string, outcome: string }} Filters */
@@ -192,6 +192,9 @@ function requestRow(row) {
         "span.c-outcome",
         {},
         outcomeBadge(row),
+        row.marked_calls
+          ? badge(t("requests.marked-calls"), "bad", t("requests.marked-calls-help", { count: row.marked_calls }))
+          : null,
         row.attempts > 1
           ? h("span.faint", { title: t("requests.attempts", { count: row.attempts }) }, ` ×${row.attempts}`)
           : null,
