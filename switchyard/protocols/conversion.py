@@ -20,8 +20,8 @@ from switchyard.protocols.search_error import SearchErrorFold
 from switchyard.protocols.sse import RecordTooLarge, SseDecoder
 from switchyard.protocols.surrogates import SurrogateJoiner, without_halves
 from switchyard.protocols.tools.calls import as_declared
-from switchyard.protocols.wire import stated
 from switchyard.protocols.tools.gate import CallGate, CallWatch, EventNews, calls_of
+from switchyard.protocols.wire import stated
 
 HALF_CHARACTER = neutral.Loss("content", "half of a character came without the other half")
 MAX_STREAM_BYTES = 256 * 1024 * 1024

@@ -45,7 +45,7 @@ class Vetted:
     def asked(self, **more: Any) -> "tuple[Future[Response], Document]":
         """A request whose call waits, and its row."""
         future = self._pool.submit(self.ask, **more)
-        wait_until(lambda: self.waiting(), "the call that waits")
+        wait_until(lambda: bool(self.waiting()), "the call that waits")
         return future, self.waiting()[0]
 
     def waiting(self) -> list[Document]:
@@ -137,10 +137,10 @@ def test_a_decision_must_be_true_or_false(holding: Vetted) -> None:
 
 def test_a_client_that_leaves_takes_its_call_with_it(holding: Vetted) -> None:
     connection = raw_client.post(holding.daemon.port, PATHS["messages"], json.dumps(QUESTION).encode())
-    wait_until(lambda: holding.waiting(), "the call that waits")
+    wait_until(lambda: bool(holding.waiting()), "the call that waits")
     raw_client.leave(connection)
     wait_until(lambda: not holding.waiting(), "the departure")
-    wait_until(lambda: holding.daemon.journal(), "the journal")
+    wait_until(lambda: bool(holding.daemon.journal()), "the journal")
     line = holding.daemon.journal()[-1]
     assert (line["outcome"], line["marked_calls"][0]["action"]) == ("cancelled", "dropped")
 

@@ -93,7 +93,7 @@ class OfferedTools:
     def _declared(self) -> frozenset[str]:
         """The names in the definitions of the request itself."""
         names = ("tools", "functions") if self._document.mentions(b'"functions"') else ("tools",)
-        return frozenset(name for member in names for name in _names_of(self._document.raw(member) or ABSENT))
+        return frozenset(name for member in names for name in _names_of(self._document.raw(member)))
 
     @cached_property
     def _mentioned(self) -> frozenset[str]:
@@ -112,7 +112,7 @@ class OfferedTools:
     @cached_property
     def _items(self) -> list[_Item]:
         raws = (self._document.raw(name) for name in HISTORY)
-        return [item for raw in raws if raw is not None for item in _items_of(raw)]
+        return [item for raw in raws if raw for item in _items_of(raw)]
 
 
 def _items_of(raw: msgspec.Raw) -> list[_Item]:
