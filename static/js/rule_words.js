@@ -59,3 +59,12 @@ export function effectText(rule) {
   ];
   return parts.filter(Boolean).join(" · ") || t("rules.no-effect");
 }
+
+/**
+ * The rule that decided, as explain names it: 'rule 2', or 'rule "its name"'.
+ * @param {string} rule
+ */
+export function ruleText(rule) {
+  const label = rule.replace(/^rule /, "");
+  return /^\d+$/.test(label) ? t("request.rule-number", { rule: label }) : label;
+}

@@ -194,3 +194,29 @@ def test_what_one_click_has_set_for_all_clients_is_undone_by_one_click(
         banner.get_by_role("button", name="Undo").click()
         expect(banner).to_have_count(0)
         assert daemon.get("/api/state").json["uses"] == {}
+
+
+def test_an_explained_route_names_the_rule_that_decides(tmp_path: Path, open_page: Open) -> None:
+    entries = upstream("main", "http://127.0.0.1:9"), upstream("local", "http://127.0.0.1:9", role="backup")
+    rules = [
+        {"name": "agents", "when": {"client": "claude-code", "subagent": True}, "upstreams": ["local"]},
+        {"when": {"tokens_over": 60000, "project": "~/company/*"}, "upstreams": ["local"], "only": True},
+    ]
+    with Daemon(tmp_path, settings(*entries, routes=rules)) as daemon:
+        page = open_page(daemon)
+        page.get_by_role("button", name="Explain a route").click()
+        dialog = page.get_by_role("dialog")
+        explain = dialog.get_by_role("button", name="Explain", exact=True)
+        explain.click()
+        expect(dialog.locator(".stop.first")).to_contain_text("main")
+        expect(dialog.get_by_text("Rule that decides")).to_have_count(0)
+        dialog.get_by_role("combobox", name="Kind of request").select_option("sub-agents")
+        explain.click()
+        expect(dialog.get_by_text('Rule that decides: "agents"')).to_be_visible()
+        expect(dialog.locator(".stop.first")).to_contain_text("local")
+        dialog.get_by_role("combobox", name="Kind of request").select_option("turn of a conversation")
+        dialog.get_by_role("spinbutton", name="Tokens of the prompt").fill("70000")
+        dialog.get_by_role("textbox", name="Project").fill("/home/me/company/shop")
+        explain.click()
+        expect(dialog.get_by_text("Rule that decides: Rule 2")).to_be_visible()
+        expect(dialog.locator(".skips li").filter(has_text="main")).to_contain_text("rule 2")

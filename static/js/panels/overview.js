@@ -9,10 +9,12 @@ import { waitingCallsSection } from "../waiting_calls.js";
 import { t } from "../i18n.js";
 import { live, refresh, subscribe } from "../live.js";
 import { outcomeBadge, outcomeDot, tokensText } from "../request_words.js";
+import { FLAGS, ruleText } from "../rule_words.js";
 import {
   actionButton,
   badge,
   button,
+  choices,
   clientName,
   copyButton,
   dialog,
@@ -34,6 +36,8 @@ const SKIPS_SHOWN = 4;
 const RECENT = 8;
 /** @type {ProtocolName[]} */
 const CLIENTS = ["messages", "responses", "chat"];
+/** @type {Record<string, string>} */
+const PROGRAMS = { messages: "claude-code", responses: "codex" };
 /** @type {Set<string>} */
 const expanded = new Set();
 
@@ -507,15 +511,26 @@ function explainDialog() {
     autofocus: true,
   });
   const at = h("input", { type: "text", placeholder: t("explain.at-example"), "aria-label": t("explain.at") });
+  const project = h("input.mono", { type: "text", placeholder: "~/company/shop", "aria-label": t("when.project") });
+  const tokens = h("input", { type: "number", min: "0", step: "1", "aria-label": t("explain.tokens") });
+  let kind = "";
   const answer = h("div.stack.loose", { "aria-live": "polite" });
+  /** What rules would see of the request. */
+  const facts = () => ({
+    program: PROGRAMS[client] ?? "",
+    project: project.value,
+    tokens: tokens.value,
+    ...(kind ? { [kind]: "true" } : {}),
+  });
   /** @param {Event} event */
   const explain = async (event) => {
     event.preventDefault();
     try {
       /** @type {Route} */
-      const route = await get("/api/explain", { client, model: model.value, at: at.value });
+      const route = await get("/api/explain", { client, model: model.value, at: at.value, ...facts() });
       replace(
         answer,
+        route.rule ? h("p", {}, t("explain.rule", { rule: ruleText(route.rule) })) : null,
         h("div.muted", {}, t("explain.order")),
         track(route),
         route.held.map((one) => h("p", {}, heldText(one))),
@@ -552,6 +567,19 @@ function explainDialog() {
         ),
         h("label.field", {}, h("span", {}, t("explain.at")), at),
         h("label.field.whole", {}, h("span", {}, t("explain.model")), model),
+        h(
+          "label.field",
+          {},
+          h("span", {}, t("explain.kind")),
+          select(
+            [["", t("explain.turn")], ...choices(FLAGS, (flag) => t(`when-short.${flag}.true`))],
+            kind,
+            (chosen) => (kind = chosen),
+            { "aria-label": t("explain.kind") },
+          ),
+        ),
+        h("label.field", {}, h("span", {}, t("explain.tokens")), tokens),
+        h("label.field.whole", {}, h("span", {}, t("when.project")), project),
       ),
       h("div", {}, h("button.primary", { type: "submit" }, t("explain.run"))),
       answer,
