@@ -80,6 +80,8 @@ class Attempt(msgspec.Struct):
     """why the upstream probably does not serve the model: then its error says little"""
     answer_protocol: ProtocolName | None = None
     """of its answer, where that is another one"""
+    server: str = ""
+    """the software that its answer names"""
     key: str = ""
     """which of the keys of its entry was sent, such as "key 2"; "" if it has only one"""
 

@@ -108,6 +108,8 @@ KNOWN_HOSTS: tuple[tuple[str, str], ...] = (
 KNOWN_PORTS = {11434: "ollama", 1234: "lmstudio"}
 LOCAL_SERVERS = frozenset({"vllm", "llama.cpp", "ollama", "lmstudio", "sglang", "tgi", "fastchat"})
 """what people run on machines of their own"""
+LOCAL_HEADERS = frozenset({"llama.cpp"})
+"""the others send none, or that of their HTTP library"""
 
 
 @lru_cache(maxsize=1024)
@@ -128,6 +130,11 @@ def is_local_server(kind: str, base_url: str) -> bool:
     if kind != "auto":
         return kind in LOCAL_SERVERS
     return server_kind(kind, base_url) in LOCAL_SERVERS and has_private_address(base_url)
+
+
+def answers_as_local(server: str, base_url: str) -> bool:
+    """True for a private address whose answers name a local server in the header `server`: relays name themselves."""
+    return server.lower() in LOCAL_HEADERS and has_private_address(base_url)
 
 
 def has_private_address(base_url: str) -> bool:

@@ -78,7 +78,9 @@ class Retries:
             return outcome
         self._reports.succeeded(started)
         self._asking.learning.succeeded(started.selected.candidate)
-        note.first_byte, note.status = self._stopwatch.seconds(), outcome.held.reply.status
+        reply = outcome.held.reply
+        note.first_byte, note.status = self._stopwatch.seconds(), reply.status
+        note.server = reply.header("server")
         if outcome.held.protocol != note.protocol:
             note.answer_protocol = outcome.held.protocol
         return outcome

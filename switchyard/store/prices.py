@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import msgspec
 from msgspec.structs import replace
 
-from switchyard.exchange import Exchange, PriceUsed
+from switchyard.exchange import Attempt, Exchange, PriceUsed
 from switchyard.protocols.names import LONG_CONTEXT_SUFFIX, THINKING_SUFFIX, matches, specificity
 from switchyard.protocols.neutral import Usage
+from switchyard.protocols.presets import answers_as_local
 from switchyard.settings import HostedTool, Price, Settings, Upstream
 from switchyard.store.price_table import Entry, Peak, PriceTable, Step, bundled_table, index_of, spellings
 
@@ -63,8 +64,12 @@ class PriceBook:
         if exchange.usage is None or last is None:
             return
         upstream = self.settings.upstream(last.upstream)
-        exchange.local = upstream is not None and has_no_price(upstream)
+        exchange.local = upstream is not None and (
+            has_no_price(upstream) or _answered_locally(upstream, last)
+        )
         priced = self.price_for(last.upstream, last.model, exchange.at)
+        if exchange.local and priced is not None and priced.is_published:
+            return
         used = price_used(exchange.usage, priced) if priced is not None else None
         if used is not None:
             exchange.price = used
@@ -153,6 +158,12 @@ def cost_of(usage: Usage, price: PriceUsed) -> float:
 def has_no_price(upstream: Upstream) -> bool:
     """True for local servers and the demo model: only the settings can give them a price."""
     return upstream.is_demo or upstream.is_local
+
+
+def _answered_locally(upstream: Upstream, attempt: Attempt) -> bool:
+    if upstream.local != "auto" or upstream.server != "auto":
+        return False
+    return answers_as_local(attempt.server, upstream.base_url)
 
 
 def _given_price(prices: Mapping[str, Price], upstream: str, model: str) -> tuple[str, Price] | None:

@@ -64,16 +64,18 @@ class Servers:
 
     def __init__(self) -> None:
         self.claude, self.gpt, self.own, self.odd = (ScriptedUpstream(say("ok")) for _ in range(4))
+        self.llama = ScriptedUpstream(say("ok", headers={"server": "llama.cpp"}))
         self.failing = ScriptedUpstream(status(400, "no"))
 
     def all(self) -> list[ScriptedUpstream]:
-        return [self.claude, self.gpt, self.own, self.odd, self.failing]
+        return [self.claude, self.gpt, self.own, self.llama, self.odd, self.failing]
 
     def settings(self) -> Document:
         return holding_settings(
             upstream("claude", self.claude.url, models=[CLAUDE]),
             upstream("gpt", self.gpt.url, "responses", models=[GPT], price_multiplier=0.5),
             upstream("own", self.own.url, "chat", models=["qwen"], local=True),
+            upstream("llama", self.llama.url, "chat", models=["gpt-5.1"]),
             upstream("odd", self.odd.url, "chat", models=["nobody-knows-it"]),
             upstream("failing", self.failing.url, models=["failing"]),
         )
@@ -118,6 +120,7 @@ def live_through(daemon: Daemon, servers: Servers) -> float:
     ask(daemon.url, "responses", GPT)
 
     ask(daemon.url, "chat", "qwen")
+    ask(daemon.url, "chat", "gpt-5.1")
     ask(daemon.url, "chat", "nobody-knows-it")
     assert ask(daemon.url, "messages", "failing").status == 400
 
@@ -225,7 +228,7 @@ def test_every_place_reports_the_same_totals_of_a_mixed_day(tmp_path: Path, serv
     with Daemon(tmp_path, servers.settings()) as daemon:
         spent = live_through(daemon, servers)
         expected = {
-            "requests": 18,
+            "requests": 19,
             "errors": 1,
             "cancelled": 1,
             "truncated": 1,
@@ -244,7 +247,7 @@ def test_every_place_reports_the_same_totals_of_a_mixed_day(tmp_path: Path, serv
             pytest.skip("midnight has passed meanwhile")
         journal = counted(lines)
         assert {name: journal.get(name, 0) for name in expected} == expected
-        assert (journal["local"], journal["unpriced"]) == (2, 2)
+        assert (journal["local"], journal["unpriced"]) == (3, 2)
 
         stats = daemon.token_stats()
         assert of_summary(stats["summary"]) == journal
@@ -268,6 +271,6 @@ def test_every_place_reports_the_same_totals_of_a_mixed_day(tmp_path: Path, serv
         assert of_cells(*rows) == journal
         table = daemon.command("stats")[1]
         row = next(line.split() for line in table.splitlines() if line.startswith("today"))
-        assert (row[1], row[2], row[-1]) == ("18", "1", f"${spent:.2f}*")
-        assert "Of the requests: 1 cancelled, 1 truncated, 1 held, 2 local." in table
+        assert (row[1], row[2], row[-1]) == ("19", "1", f"${spent:.2f}*")
+        assert "Of the requests: 1 cancelled, 1 truncated, 1 held, 3 local." in table
         assert "2 activations (1 failed), 2 connection tests (1 failed), 1 replay" in table

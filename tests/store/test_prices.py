@@ -140,6 +140,31 @@ def test_an_exchange_with_a_local_model_is_marked_and_has_no_cost(fields: dict[s
     assert (exchange.local, exchange.cost) == (True, None)
 
 
+@pytest.mark.parametrize(
+    ("url", "fields", "server", "local"),
+    [
+        ("http://127.0.0.1:8080", {}, "llama.cpp", True),
+        ("http://192.168.1.5:8080", {}, "LLama.cpp", True),
+        ("http://127.0.0.1:8080", {}, "uvicorn", False),
+        ("http://127.0.0.1:8080", {}, "", False),
+        ("https://api.example.com", {}, "llama.cpp", False),
+        ("http://127.0.0.1:8080", {"local": False}, "llama.cpp", False),
+        ("http://127.0.0.1:8080", {"server": "openai"}, "llama.cpp", False),
+    ],
+)
+def test_an_answer_in_a_private_network_may_name_a_local_server(
+    url: str, fields: dict[str, Any], server: str, local: bool
+) -> None:
+    exchange = an_exchange(Usage(input=1_000_000), "relay")
+    exchange.attempts[0].server = server
+    PriceBook(settings({}, upstream(base_url=url, **fields))).settle(exchange)
+    assert (exchange.local, exchange.cost) == ((True, None) if local else (False, 1.25))
+    given = an_exchange(Usage(input=1_000_000), "relay")
+    given.attempts[0].server = server
+    PriceBook(settings({"gpt-5": OWN}, upstream(base_url=url, **fields))).settle(given)
+    assert given.cost == 1.0
+
+
 def test_the_demo_model_is_unpriced() -> None:
     assert price_for("relay", "gpt-5", settings({}, upstream(base_url="demo:"))) is None
 
