@@ -56,7 +56,10 @@ def test_the_documentation_names_every_member_of_the_answers(daemon: Daemon) -> 
     body = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
     daemon.post("/v1/chat/completions", body, {"x-api-key": "sy-hidden-client"})
     id = daemon.get("/api/requests").json["requests"][0]["id"]
-    documented = set(re.findall(r'["`](\w+)["`]', (ROOT / "docs" / "api.md").read_text()))
+    pages = "".join(
+        (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("api.md", "statistics.md")
+    )
+    documented = set(re.findall(r'["`](\w+)["`]', pages))
     answers = [daemon.get(path).json for path in (*READ, f"/api/requests/{id}")]
     account = {
         "name": "local",
