@@ -110,6 +110,7 @@ LOCAL_SERVERS = frozenset({"vllm", "llama.cpp", "ollama", "lmstudio", "sglang", 
 """what people run on machines of their own"""
 LOCAL_HEADERS = frozenset({"llama.cpp"})
 """the others send none, or that of their HTTP library"""
+LOCAL_FINGERPRINTS = frozenset({"fp_ollama"})
 
 
 @lru_cache(maxsize=1024)
@@ -132,9 +133,10 @@ def is_local_server(kind: str, base_url: str) -> bool:
     return server_kind(kind, base_url) in LOCAL_SERVERS and has_private_address(base_url)
 
 
-def answers_as_local(server: str, base_url: str) -> bool:
-    """True for a private address whose answers name a local server in the header `server`: relays name themselves."""
-    return server.lower() in LOCAL_HEADERS and has_private_address(base_url)
+def answers_as_local(server: str, fingerprint: str, base_url: str) -> bool:
+    """True for a private address whose answers name a local server: in the header `server`, or by their fingerprint."""
+    is_named = server.lower() in LOCAL_HEADERS or fingerprint in LOCAL_FINGERPRINTS
+    return is_named and has_private_address(base_url)
 
 
 def has_private_address(base_url: str) -> bool:

@@ -65,7 +65,7 @@ class PriceBook:
             return
         upstream = self.settings.upstream(last.upstream)
         exchange.local = upstream is not None and (
-            has_no_price(upstream) or _answered_locally(upstream, last)
+            has_no_price(upstream) or _answered_locally(upstream, last, exchange)
         )
         priced = self.price_for(last.upstream, last.model, exchange.at)
         if exchange.local and priced is not None and priced.is_published:
@@ -160,10 +160,11 @@ def has_no_price(upstream: Upstream) -> bool:
     return upstream.is_demo or upstream.is_local
 
 
-def _answered_locally(upstream: Upstream, attempt: Attempt) -> bool:
+def _answered_locally(upstream: Upstream, attempt: Attempt, exchange: Exchange) -> bool:
     if upstream.local != "auto" or upstream.server != "auto":
         return False
-    return answers_as_local(attempt.server, upstream.base_url)
+    fingerprint = exchange.answered.fingerprint if exchange.answered is not None else ""
+    return answers_as_local(attempt.server, fingerprint, upstream.base_url)
 
 
 def _given_price(prices: Mapping[str, Price], upstream: str, model: str) -> tuple[str, Price] | None:

@@ -242,7 +242,7 @@ def test_what_an_answer_states_is_bounded_and_documented() -> None:
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "statistics.md"
 ROW = re.compile(r"^\| `(\w+)` \| \S.* \|$", re.MULTILINE)
-TABLES = (Line, LineUsage, PriceUsed, LineAttempt)
+TABLES = (Line, LineUsage, PriceUsed, LineAttempt, LineAnswered)
 
 
 def test_the_page_on_statistics_lists_every_field_of_the_journal_in_its_order() -> None:

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from switchyard.exchange import Attempt, Exchange, PriceUsed
+from switchyard.exchange import Answered, Attempt, Exchange, PriceUsed
 from switchyard.protocols.neutral import Usage
 from switchyard.settings import LOCAL_FIRST_BYTE_SECONDS, Price, Settings, Upstream, default_timeouts
 from switchyard.store.price_table import Entry, PriceTable, bundled_table
@@ -150,17 +150,20 @@ def test_an_exchange_with_a_local_model_is_marked_and_has_no_cost(fields: dict[s
         ("https://api.example.com", {}, "llama.cpp", False),
         ("http://127.0.0.1:8080", {"local": False}, "llama.cpp", False),
         ("http://127.0.0.1:8080", {"server": "openai"}, "llama.cpp", False),
+        ("http://127.0.0.1:8080", {}, "fp_ollama", True),
+        ("https://api.example.com", {}, "fp_ollama", False),
+        ("http://127.0.0.1:8080", {}, "fp_44709d6fcb", False),
     ],
 )
 def test_an_answer_in_a_private_network_may_name_a_local_server(
     url: str, fields: dict[str, Any], server: str, local: bool
 ) -> None:
     exchange = an_exchange(Usage(input=1_000_000), "relay")
-    exchange.attempts[0].server = server
+    exchange.attempts[0].server, exchange.answered = server, Answered(fingerprint=server)
     PriceBook(settings({}, upstream(base_url=url, **fields))).settle(exchange)
     assert (exchange.local, exchange.cost) == ((True, None) if local else (False, 1.25))
     given = an_exchange(Usage(input=1_000_000), "relay")
-    given.attempts[0].server = server
+    given.attempts[0].server, given.answered = server, Answered(fingerprint=server)
     PriceBook(settings({"gpt-5": OWN}, upstream(base_url=url, **fields))).settle(given)
     assert given.cost == 1.0
 
