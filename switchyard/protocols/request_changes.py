@@ -6,6 +6,7 @@ from typing import Any
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Effort
 from switchyard.protocols.passthrough.peek import Document
+from switchyard.protocols.repair.rows import with_field
 from switchyard.protocols.wire import entries, fields
 
 LOWEST_OF_MESSAGES: Effort = "low"
@@ -50,7 +51,7 @@ def _set_in_messages(document: Document, effort: Effort) -> None:
     if effort == "none":
         document["thinking"] = {"type": "disabled"}
         if "effort" in rest:
-            document["output_config"] = _without(rest, "effort")
+            document["output_config"] = with_field(rest, "effort", None)
         return
     document["output_config"] = rest | {"effort": LOWEST_OF_MESSAGES if effort == "minimal" else effort}
 
@@ -70,9 +71,4 @@ def _without_effort(message: Any) -> Any:
     config = fields(fields(message).get("output_config"))
     if "effort" not in config:
         return message
-    rest = _without(config, "effort")
-    return message | {"output_config": rest} if rest else _without(message, "output_config")
-
-
-def _without(given: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in given.items() if key != name}
+    return with_field(message, "output_config", with_field(config, "effort", None) or None)

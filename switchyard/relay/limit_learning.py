@@ -11,8 +11,8 @@ from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.codec import Target
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import WireError
-from switchyard.protocols.refusals.learned import LearnedLimit
 from switchyard.protocols.refusals.limits import limits_in
+from switchyard.protocols.refusals.rows import LearnedLimit
 from switchyard.relay.dependencies import Learned, Unhelpful
 from switchyard.relay.prepare import Prepared, target_for
 from switchyard.routing.lineup import Candidate

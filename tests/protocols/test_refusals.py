@@ -9,8 +9,8 @@ from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.errors.decode import decode_error
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.protocols.refusals.learned import LearnedLimit
 from switchyard.protocols.refusals.limits import limits_in
+from switchyard.protocols.refusals.rows import LearnedLimit
 from tests.protocols.refusal_wordings import NOTHING, SERVERS, STRIP, Case, without
 
 TABLE = tuple((server, case) for server, cases in SERVERS.items() for case in cases)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from switchyard.protocols.client_program import ClientProgram
 from switchyard.protocols.codec import Codec
-from switchyard.protocols.errors.table import encode_error
+from switchyard.protocols.errors.table import encode_error, usual_status
 from switchyard.protocols.neutral import ErrorType, WireError
 
 JSON = "application/json"
@@ -70,49 +70,35 @@ class Reply(msgspec.Struct, frozen=True):
 # --- Claude Code ---------------------------------------------------------------
 
 
-def _stop(status: int, type: ErrorType, why: str, stream_type: ErrorType = ErrorType.SERVER) -> Ending:
-    return Ending(Form.ERROR, why, status, type, stream_type, stops_retries=True)
+def _stop(
+    type: ErrorType, why: str, *, status: int | None = None, stream_type: ErrorType = ErrorType.SERVER
+) -> Ending:
+    return Ending(Form.ERROR, why, status or usual_status(type), type, stream_type, stops_retries=True)
 
 
 _KEY = _stop(
-    403, ErrorType.PERMISSION, "401 would be repeated for minutes; 403 ends the turn and shows the message"
+    ErrorType.PERMISSION, "401 would be repeated for minutes; 403 ends the turn and shows the message"
 )
 _CREDIT = _stop(
-    402, ErrorType.BILLING, "429 would be repeated for minutes; 402 ends the turn and shows the message"
+    ErrorType.BILLING, "429 would be repeated for minutes; 402 ends the turn and shows the message"
 )
 _SERVICE = _stop(
-    503, ErrorType.SERVER, "ends the turn and shows the message; `overloaded_error` would be repeated"
+    ErrorType.SERVER, "ends the turn and shows the message; `overloaded_error` would be repeated", status=503
 )
+_OF_REQUEST: Mapping[ErrorType, str] = {
+    ErrorType.INVALID_REQUEST: "repeats the request without features that the service may have rejected",
+    ErrorType.CONTEXT_OVERFLOW: "`prompt is too long` makes it compact the conversation",
+    ErrorType.TOO_LARGE: "ends the turn and advises you to send less",
+}
 
 CLAUDE_CODE: Mapping[Cause, Ending] = {
-    ErrorType.INVALID_REQUEST: _stop(
-        400,
-        ErrorType.INVALID_REQUEST,
-        "repeats the request without features that the service may have rejected",
-        ErrorType.INVALID_REQUEST,
-    ),
-    ErrorType.CONTEXT_OVERFLOW: _stop(
-        400,
-        ErrorType.CONTEXT_OVERFLOW,
-        "`prompt is too long` makes it compact the conversation",
-        ErrorType.CONTEXT_OVERFLOW,
-    ),
-    ErrorType.TOO_LARGE: _stop(
-        413, ErrorType.TOO_LARGE, "ends the turn and advises you to send less", ErrorType.TOO_LARGE
-    ),
+    **dict.fromkeys(ErrorType, _SERVICE),
+    **{type: _stop(type, why, stream_type=type) for type, why in _OF_REQUEST.items()},
     ErrorType.MODEL_NOT_FOUND: _stop(
-        404, ErrorType.MODEL_NOT_FOUND, "tries once more, then offers to pick another model"
+        ErrorType.MODEL_NOT_FOUND, "tries once more, then offers to pick another model"
     ),
-    ErrorType.AUTHENTICATION: _KEY,
-    ErrorType.PERMISSION: _KEY,
-    ErrorType.BILLING: _CREDIT,
-    ErrorType.QUOTA: _CREDIT,
-    ErrorType.NOT_FOUND: _SERVICE,
-    ErrorType.TIMEOUT: _SERVICE,
-    ErrorType.CONFLICT: _SERVICE,
-    ErrorType.RATE_LIMIT: _SERVICE,
-    ErrorType.SERVER: _SERVICE,
-    ErrorType.OVERLOADED: _SERVICE,
+    **dict.fromkeys((ErrorType.AUTHENTICATION, ErrorType.PERMISSION), _KEY),
+    **dict.fromkeys((ErrorType.BILLING, ErrorType.QUOTA), _CREDIT),
     Situation.RECOVERS_SOON: Ending(Form.CUT, "repeats the request, with pauses that grow to half a minute"),
     Situation.SHUTTING_DOWN: Ending(Form.CUT, "repeats the request, which then reaches the restarted daemon"),
 }

@@ -14,14 +14,13 @@ from switchyard.protocols.passthrough.peek import HISTORY, Document
 from switchyard.protocols.repair.refused import has_path
 from switchyard.protocols.repair.rows import Table
 from switchyard.protocols.repair.tables import TABLES
-from switchyard.protocols.request_summary import RequestSummary
+from switchyard.protocols.request_summary import LIMITS, RequestSummary
 from switchyard.protocols.tools.placeholder import is_placeholder
 from switchyard.protocols.wire import entries
 
 COMPACTION_TRIGGER = b'"compaction_trigger"'
 HINTS = frozenset({"cache_control", "prompt_cache_key", "stream_options"})
 """Without these the answer is the same."""
-LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 LISTS = ("tools", "stop")
 EXPRESSED_ELSEWHERE = {
     "max_tokens": "max_completion_tokens",

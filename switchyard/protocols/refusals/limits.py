@@ -8,7 +8,7 @@ import re
 
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.protocols.refusals.learned import LearnedLimit
+from switchyard.protocols.refusals.rows import LearnedLimit
 from switchyard.protocols.refusals.sentences import sentences_of
 from switchyard.protocols.refusals.table import ROWS
 

@@ -1,4 +1,4 @@
-"""The kinds of rows that recognize refusals, and the words that they are made of."""
+"""The kinds of rows that recognize refusals, the words that they are made of, and the change that one suggests."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -8,8 +8,8 @@ import msgspec
 
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.neutral import WireError
-from switchyard.protocols.refusals.learned import LearnedLimit
 from switchyard.protocols.refusals.sentences import Sentence
+from switchyard.protocols.wire import json_text
 
 GAP = r"(?:(?!\. ).){0,100}?"
 """what may stand between two words of one sentence"""
@@ -44,6 +44,21 @@ def near(subject: str, why: str) -> str:
 
 def compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.DOTALL)
+
+
+class LearnedLimit(msgspec.Struct, frozen=True):
+    """One change that may help. `capabilities` hold for this model of the upstream once a request with them has
+    succeeded, unless they and `strip_thinking` are only `for_now`, for the request at hand."""
+
+    why: str
+    capabilities: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    strip_thinking: bool = False
+    for_now: bool = False
+
+    @property
+    def key(self) -> str:
+        """The same for the same change."""
+        return json_text([self.capabilities, self.strip_thinking])
 
 
 # --- kinds of rows --------------------------------------------------------------

@@ -12,46 +12,24 @@ import msgspec
 from switchyard.protocols import neutral
 from switchyard.protocols.tools.names import unique_names
 
+
+def _object(required: Iterable[str], **properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(required)}
+
+
 STRING = {"type": "string"}
 STRINGS = {"type": "array", "items": STRING}
 INTEGER = {"type": "integer"}
-CUSTOM_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {"input": {"type": "string", "description": "The whole free-form text, exactly as meant."}},
-    "required": ["input"],
-    "additionalProperties": False,
-}
+CHANGES = {"type": "string", "enum": ["create_file", "update_file", "delete_file"]}
+WHOLE_TEXT = {"type": "string", "description": "The whole free-form text, exactly as meant."}
+CUSTOM_SCHEMA: dict[str, Any] = _object(["input"], input=WHOLE_TEXT) | {"additionalProperties": False}
 SCHEMAS: Mapping[neutral.ToolKind, dict[str, Any]] = {
-    "local_shell": {
-        "type": "object",
-        "properties": {"command": STRINGS, "workdir": STRING, "timeout_ms": INTEGER},
-        "required": ["command"],
-    },
-    "shell": {
-        "type": "object",
-        "properties": {"commands": STRINGS, "timeout_ms": INTEGER, "max_output_length": INTEGER},
-        "required": ["commands"],
-    },
-    "apply_patch": {
-        "type": "object",
-        "properties": {
-            "operation": {
-                "type": "object",
-                "properties": {
-                    "type": {"type": "string", "enum": ["create_file", "update_file", "delete_file"]},
-                    "path": STRING,
-                    "diff": STRING,
-                },
-                "required": ["type", "path"],
-            }
-        },
-        "required": ["operation"],
-    },
-    "tool_search": {
-        "type": "object",
-        "properties": {"query": STRING, "limit": INTEGER},
-        "required": ["query"],
-    },
+    "local_shell": _object(["command"], command=STRINGS, workdir=STRING, timeout_ms=INTEGER),
+    "shell": _object(["commands"], commands=STRINGS, timeout_ms=INTEGER, max_output_length=INTEGER),
+    "apply_patch": _object(
+        ["operation"], operation=_object(["type", "path"], type=CHANGES, path=STRING, diff=STRING)
+    ),
+    "tool_search": _object(["query"], query=STRING, limit=INTEGER),
 }
 DESCRIPTIONS: Mapping[neutral.ToolKind, str] = {
     "local_shell": "Runs a command on the user's machine; `command` is the program and its arguments.",
