@@ -60,10 +60,8 @@ class Table(msgspec.Struct, frozen=True, eq=False):
 
     def repair(self, document: Document, target: Target) -> None:
         """Change what this upstream does not take."""
-        signs: frozenset[str] | None = None
+        signs = self._signs(document)
         for row in _applying(self, target.capabilities):
-            if row.sign is not None and signs is None:
-                signs = self._signs(document)
             # a conversation that was changed is decoded already
             if row.sign is None or signs is None or row.sign in signs or document.history_is_changed:
                 row.change(document, target)
