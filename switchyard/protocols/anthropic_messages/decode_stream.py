@@ -29,8 +29,9 @@ from switchyard.protocols.stop_reasons import is_broken
 from switchyard.protocols.tools.calls import restore_call
 from switchyard.protocols.usage import usage_of_anthropic
 from switchyard.protocols.walk import BROKEN_OFF, SECOND_ANSWER, CallDraft, Draft, Walk, Words
-from switchyard.protocols.wire import Json, decode_object, fields, parsed_object, text
+from switchyard.protocols.wire import Json, decode_object, entries, fields, parsed_object, text
 
+EMPTY_TEXT = {"type": "text", "text": ""}
 NO_MESSAGE = broken_answer("the upstream's reply is not a message")
 TEXT, THINKING, ARGUMENTS = "text_delta", "thinking_delta", "input_json_delta"
 BLOCKS: Mapping[str, Words] = {TEXT: neutral.Text(""), THINKING: neutral.Thinking("")}
@@ -50,14 +51,8 @@ def decode_response(body: bytes, sent: SentRequest) -> list[neutral.Event]:
 
 
 def _as_stream(message: Json, content: list[Any]) -> Iterator[WireEvent]:
-    yield WireEvent("message_start", message=message)
-    for index, block in enumerate(content):
-        if isinstance(block, dict):
-            yield WireEvent("content_block_start", index, content_block=block)
-            for citation in block.get("citations") or ():
-                delta = WireDelta("citations_delta", citation=fields(citation))
-                yield WireEvent("content_block_delta", index, delta=delta)
-            yield WireEvent("content_block_stop", index)
+    yield WireEvent("message_start", message={**message, "content": [], "stop_reason": None})
+    yield from _whole_blocks(content)
     end = WireDelta(
         stop_reason=text(message.get("stop_reason")),
         stop_sequence=text(message.get("stop_sequence")),
@@ -65,6 +60,16 @@ def _as_stream(message: Json, content: list[Any]) -> Iterator[WireEvent]:
     )
     yield WireEvent("message_delta", delta=end)
     yield WireEvent("message_stop")
+
+
+def _whole_blocks(content: list[Any]) -> Iterator[WireEvent]:
+    for index, block in enumerate(content):
+        if isinstance(block, dict):
+            yield WireEvent("content_block_start", index, content_block=block)
+            for citation in block.get("citations") or ():
+                delta = WireDelta("citations_delta", citation=fields(citation))
+                yield WireEvent("content_block_delta", index, delta=delta)
+            yield WireEvent("content_block_stop", index)
 
 
 class StreamDecoder:
@@ -141,6 +146,16 @@ class StreamDecoder:
         self._id = message.get("id")
         self._note_usage(message.get("usage"))
         self._walk.start(message.get("id"), message.get("model"), self._usage)
+        if not self._walk.has_content:
+            self._take_content(message)
+
+    def _take_content(self, message: Json) -> None:
+        """What the first event holds already, as after a pause, with the reason if nothing follows."""
+        blocks = [block for block in entries(message.get("content")) if block != EMPTY_TEXT]
+        for event in _whole_blocks(blocks):
+            _HANDLERS[event.type](self, event)
+        if blocks and (reported := text(message.get("stop_reason"))):
+            self._stop = self._walk.known_reason(reported)
 
     def _on_message_delta(self, event: WireEvent) -> None:
         self._is_ending = True

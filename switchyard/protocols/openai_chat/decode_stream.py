@@ -70,6 +70,7 @@ class StreamDecoder:
         self._received: dict[str, list[str]] = {kind: [] for kind in KINDS}
         self._texts = self._received["text"]
         self._cited: set[neutral.Citation] = set()
+        self._sources: dict[str, neutral.Citation] = {}
         self._has_damage = self._has_choice = self._comes_in_messages = False
 
     def decode(self, record: Record) -> list[Event]:
@@ -156,6 +157,8 @@ class StreamDecoder:
             self._note_usage(chunk, choice)
         if chunk.choices and (choice is None or len(chunk.choices) > 1):
             self._walk.lose("choices", "only the first choice can be carried to another protocol")
+        if chunk.citations or chunk.search_results:
+            self._sources.update((source.url, source) for source in wire.sources_of(chunk))
         if choice is None:
             return
         self._has_choice = True
@@ -309,6 +312,10 @@ class StreamDecoder:
                 self._name(call)
             elif not call.name:
                 self._walk.skip_nameless_call()
+        cited = {citation.url for citation in self._cited}
+        for source in self._sources.values():
+            if source.url not in cited:
+                self._walk.cite_last(source)
         self._walk.finish(reason, self._usage, self._stop_sequence)
 
 

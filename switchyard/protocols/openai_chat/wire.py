@@ -25,6 +25,7 @@ class Delta(msgspec.Struct, gc=False):
     thinking: Any = None
     reasoning_text: Any = None
     reasoning_details: Any = None
+    thinking_blocks: Any = None
     refusal: Any = None
     tool_calls: Any = None
     function_call: Any = None
@@ -55,6 +56,8 @@ class Chunk(msgspec.Struct, gc=False):
     system_fingerprint: Any = None
     x_groq: Any = None
     error: Any = None
+    citations: Any = None
+    search_results: Any = None
 
 
 read_chunk = msgspec.json.Decoder(Chunk).decode
@@ -116,9 +119,7 @@ def reasoning_of(delta: Delta) -> str:
         return named
     if isinstance(named, dict):
         return text(named.get("text") or named.get("content"))
-    if delta.reasoning_details:
-        return "".join(_detail_texts(delta.reasoning_details))
-    return ""
+    return "".join(_detail_texts(delta.reasoning_details or delta.thinking_blocks))
 
 
 def parts_of(content: object) -> Iterator[tuple[str, str]]:
@@ -144,14 +145,24 @@ def citations_in(annotations: object) -> Iterator[neutral.Citation]:
         yield neutral.Citation(*(text(source.get(name)) for name in ("url", "title", "content")))
 
 
+def sources_of(chunk: Chunk) -> Iterator[neutral.Citation]:
+    """The sources of the whole answer, which some services list beside its choices."""
+    results = [fields(result) for result in entries(chunk.search_results)]
+    titles = {text(result.get("url")): text(result.get("title")) for result in results}
+    urls = [url for url in entries(chunk.citations) if isinstance(url, str)]
+    for url in filter(None, dict.fromkeys([*urls, *titles])):
+        yield neutral.Citation(url, titles.get(url, ""))
+
+
 def _detail_texts(details: object) -> Iterator[str]:
     for detail in details if isinstance(details, list) else ():
         if isinstance(detail, dict):
-            yield text(detail.get("text")) or text(detail.get("summary"))
+            yield text(detail.get("text")) or text(detail.get("summary")) or text(detail.get("thinking"))
 
 
 def _thinking_text(part: Mapping[str, Any]) -> str:
-    thinking = part.get("thinking") or part.get("text") or part.get("reasoning")
+    named = (part.get(name) for name in ("thinking", "text", "reasoning", "summary"))
+    thinking = next(filter(None, named), None)
     if isinstance(thinking, list):
         return "".join(words for _, words in parts_of(thinking))
     return text(thinking)

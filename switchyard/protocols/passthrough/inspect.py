@@ -102,6 +102,7 @@ def _model(holder: Json) -> str | None:
 
 # --- Messages -------------------------------------------------------------------
 
+EMPTY_TEXT = {"type": "text", "text": ""}
 EMPTY_STARTS = frozenset({"text", "thinking"})
 """Blocks that open empty; every other block has content with its start."""
 
@@ -140,7 +141,13 @@ def _messages_block(event: Json) -> RecordSummary:
 def _messages_start(event: Json) -> RecordSummary:
     message = fields(event.get("message"))
     begins = text(message.get("id")) or None
-    return RecordSummary(usage=_messages_usage(message), model=_model(message), begins=begins)
+    return RecordSummary(
+        # after a pause the answer may go on with content in its first event
+        content=any(block != EMPTY_TEXT for block in entries(message.get("content"))),
+        usage=_messages_usage(message),
+        model=_model(message),
+        begins=begins,
+    )
 
 
 def _messages_end(event: Json) -> RecordSummary:
