@@ -44,6 +44,11 @@ REPLY_FIELDS = ("choices", "content", "output", "delta", "response", "role", "it
 """A body with one of these is an answer, whatever else it contains."""
 
 
+OWN_NAMES = ("message", "Message", "error_message", "error_msg", "errorMessage")
+"""Where errors keep their words in a body that holds nothing else."""
+MESSAGE_NAMES = (*OWN_NAMES, "msg", "text", "faultstring", "detail", "reason")
+
+
 class _Reported(msgspec.Struct, frozen=True):
     """What an error body reports, not yet judged. `names` are its codes and types."""
 
@@ -90,7 +95,9 @@ def decode_embedded_error(data: dict[str, Any]) -> WireError | None:
 
 def _reported(body: dict[str, Any]) -> _Reported | None:
     """The first shape that fits; None if the body reports no error."""
-    error = body.get("error")
+    error = body.get("error") or body.get("errors") or body.get("fault")
+    if isinstance(error, list) and error:
+        error = error[0]
     if isinstance(error, dict) and error:
         reported = _reported_object(error)
         return (
@@ -103,24 +110,32 @@ def _reported(body: dict[str, Any]) -> _Reported | None:
         code = _text(base.get("status_code"))
         return _Reported(_text(base.get("status_msg")), (f"minimax_{code}",), code)
     if body.get("error_code"):
-        return _Reported(_text(body.get("text")), _names(body["error_code"]), _text(body["error_code"]))
+        return _Reported(_message(body), _names(body["error_code"]), _text(body["error_code"]))
     if isinstance(body.get("detail"), str | list | dict) and body["detail"]:
         return _reported_detail(body["detail"])
-    if body.get("type") == "error" or body.get("object") == "error" or isinstance(body.get("message"), str):
+    if "error" in (body.get("type"), body.get("object")) or any(
+        isinstance(body.get(name), str) for name in OWN_NAMES
+    ):
         return _reported_object(body)
     if isinstance(body.get("msg"), str) and body.get("code") not in (0, 200, None):
-        return _reported_object({**body, "message": body["msg"]})
-    if isinstance(body.get("errors"), list) and body["errors"]:
-        first = body["errors"][0]
-        return _reported_object(first) if isinstance(first, dict) else _Reported(_text(first))
+        return _reported_object(body)
     return None
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    """The words of an error, wherever they stand, or those of an error inside."""
+    found: object = next(filter(None, map(error.get, MESSAGE_NAMES)), None)
+    inner = _reported(found) if isinstance(found, dict) else None
+    return _text(found) if inner is None else inner.message
 
 
 def _reported_object(error: Mapping[str, Any]) -> _Reported:
     """`{message, type, code, param}`, with Google's `status` and what OpenRouter and llama.cpp add."""
     code = error.get("code")
     statuses = (_error_status(error.get(name)) for name in ("code", "status", "http_code", "status_code"))
-    message = _text(error.get("message")) or _text(error.get("detail")) or _text(error.get("msg"))
+    message = _message(error)
+    if not message and isinstance(error.get("error"), dict):
+        return _reported_object(error["error"])
     metadata = error.get("metadata")
     raw = _text(metadata.get("raw")) if isinstance(metadata, Mapping) else ""
     names = _names(code, error.get("type"), error.get("status"))
