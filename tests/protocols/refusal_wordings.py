@@ -16,6 +16,7 @@ UNFORCED = {"forced_tool_choice": False}
 PLAIN_SCHEMAS = {"full_schemas": False}
 NO_THINKING_WHEN_FORCED = {"refused_together": ("thinking+forced_tool",)}
 SAMPLING_OR_THINKING = {"refused_together": ("sampling+thinking",)}
+SOME_EFFORT = {"efforts": ("minimal", "low", "medium", "high", "xhigh", "max")}
 LOW_TO_HIGH = {"efforts": ("low", "medium", "high")}
 
 Case = tuple[str, dict[str, Any] | str]
@@ -495,7 +496,7 @@ OPENROUTER: tuple[Case, ...] = (
     ("No endpoints found that support the provided 'tool_choice' value.", UNFORCED),
     ("No endpoints found that support input images", NO_IMAGES),
     ("Unrecognized key(s) in object: 'prompt_cache_key'", without("prompt_cache_key")),
-    ("Reasoning is mandatory for this endpoint and cannot be disabled.", without()),
+    ("Reasoning is mandatory for this endpoint and cannot be disabled.", SOME_EFFORT),
 )
 GOOGLE: tuple[Case, ...] = (
     ('Invalid JSON payload received. Unknown name "store": Cannot find field.', without("store")),

@@ -137,7 +137,7 @@ def _reported_object(error: Mapping[str, Any]) -> _Reported:
     if not message and isinstance(error.get("error"), dict):
         return _reported_object(error["error"])
     metadata = error.get("metadata")
-    raw = _text(metadata.get("raw")) if isinstance(metadata, Mapping) else ""
+    raw = _text(metadata.get("raw") if isinstance(metadata, Mapping) else error.get("cause"))
     names = _names(code, error.get("type"), error.get("status"))
     return _Reported(
         message=f"{message}: {raw}" if raw and raw != message else message,

@@ -10,7 +10,7 @@ INDISPENSABLE = frozenset(
     """
     model messages input tools stream max_tokens system instructions role content type text name call_id function
     tool_call_id tool_use_id tool_calls arguments parameters input_schema source data url image_url file_data
-    function_declarations properties required items signature encrypted_content thinking_blocks * max_output_tokens
+    function_declarations properties required items signature encrypted_content thinking_blocks *
     body field parameter argument property value key json schema request object string
     """.split()
 )

@@ -1,5 +1,6 @@
 """What is refused and why, and what may help: rows that are tried in their order."""
 
+from switchyard.protocols.codec import DEFAULT_CAPABILITIES
 from switchyard.protocols.refusals.dropped import HINTS, LISTED_NAMES, dropped, several
 from switchyard.protocols.refusals.rows import (
     GAP,
@@ -39,6 +40,7 @@ JSON_FORM = (
     r"response_format|json_schema|json schema|json mode|structured outputs?|response mime type|json_object"
 )
 NEVER = "(?!)"
+SOME_EFFORT = tuple(effort for effort in DEFAULT_CAPABILITIES.efforts if effort != "none")
 IMAGES = r"(?:image|vision|multimodal)[\w]*(?: ?(?:input|content|url|part|type)s?)?"
 
 ROWS: tuple[Row, ...] = (
@@ -185,10 +187,11 @@ ROWS: tuple[Row, ...] = (
         rf"|(?:{KEYWORD.pattern}){GAP}(?:{UNKNOWN}){GAP}(?:schema|tool|function)",
         keywords,
     ),
+    says("proto field is not repeating", sets(full_schemas=False)),
     # tools
     at(
         r"tool_choice(?:\..*)?",
-        rf"{UNKNOWN}|only|must|只支持|仅支持|value_error",
+        rf"{UNKNOWN}|only|must|invalid(?= tool_choice type)|只支持|仅支持|value_error",
         one_of({"forced_tool_choice": False}, {"dropped_fields": ("tool_choice",)}),
         also="tool choice",
     ),
@@ -212,6 +215,10 @@ ROWS: tuple[Row, ...] = (
         efforts,
         words=rf"(?:{whole_name('reasoning_effort|reasoning.effort|effort')}|effort|think value"
         rf"|推理强度).{{0,300}}?(?:{ALLOWED.pattern})",
+    ),
+    says(
+        rf"(?:{THINKING}){GAP}(?:is mandatory|(?:cannot|can not|can't) be (?:disabled|turned off|switched off))",
+        sets(efforts=SOME_EFFORT),
     ),
     says(r"use .{0,3}thinking\.type\.adaptive", sets(reasoning_effort="adaptive", thinking_budgets=False)),
     at(

@@ -88,8 +88,8 @@ def _without(value: Any, path: tuple[str, ...]) -> Any:
         return value
     name, *rest = path
     if name not in value:
-        # validators put the name of the kind into the path: `tools.0.custom.strict`
-        is_kind = bool(rest) and value.get("type", "custom") == name
+        # validators put the name of the kind into the path: `tools.0.custom.strict`, `messages.2.assistant.name`
+        is_kind = bool(rest) and name in (value.get("type", "custom"), value.get("role"))
         return _without(value, tuple(rest)) if is_kind else value
     new_value = _without(value[name], tuple(rest)) if rest else None
     if rest and new_value is value[name]:
