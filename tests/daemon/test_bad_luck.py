@@ -91,18 +91,18 @@ def _processor_ticks(daemon: Daemon) -> int:
     return int(fields[11]) + int(fields[12])
 
 
-def test_started_with_few_file_handles_it_keeps_some_for_itself(
-    tmp_path: Path, server: ScriptedUpstream
+@pytest.mark.parametrize("used", [False, True], ids=["silent", "after a request"])
+def test_started_with_few_file_handles_it_closes_the_longest_idle_connections_for_a_new_one(
+    tmp_path: Path, server: ScriptedUpstream, used: bool
 ) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     daemon = Daemon(tmp_path, settings(upstream("a", server.url)))
     command = f'ulimit -n 64; exec "{sys.executable}" "$@"'
     with _shell_before_python(daemon, command), daemon:
-        crowd = [
-            socket.create_connection(("127.0.0.1", daemon.port), timeout=PATIENCE_SECONDS) for _ in range(200)
-        ]
+        crowd = [_idle_connection(daemon.port, used=used) for _ in range(200)]
         # while it still accepts the other connections, one that has not sent its request yet counts as idle
         wait_until(lambda: sum(map(_is_closed, crowd)) >= 200 - 64 // 3, "the end of the longest idle")
+        assert not all(map(_is_closed, crowd)), "the last ones have not reached their time limit"
         assert ask(daemon.url, "messages").status == 200
         assert daemon.journal()[-1]["outcome"] == "ok"
         for connection in crowd:
@@ -110,9 +110,18 @@ def test_started_with_few_file_handles_it_keeps_some_for_itself(
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
 
 
+def _idle_connection(port: int, *, used: bool) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
+    if used:
+        connection.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+    return connection
+
+
 def _is_closed(connection: socket.socket) -> bool:
+    connection.setblocking(False)  # with a timeout, Python would wait before it reads
     try:
-        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        return connection.recv(1, socket.MSG_PEEK) == b""
     except BlockingIOError:
         return False
     except OSError:
