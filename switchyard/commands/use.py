@@ -56,7 +56,8 @@ def _line(client: str, state: dict[str, Any], now: datetime) -> str:
     name, until = used["upstream"], until_text(used["until"], now)
     if name == first:
         return f'"{name}" answers first, {until}'
-    why = next((skip["text"] for skip in route["skipped"] if skip["upstream"] == name), "")
+    skipped = (skip for skip in route["skipped"] if skip["upstream"].partition(" (key ")[0] == name)
+    why = next((skip["text"] for skip in skipped), "")
     why = why or next((one["unlikely"] for one in route["candidates"] if one["upstream"] == name), "")
     return f'"{name}" is to answer first, {until}; for now {answering}' + (
         f' ("{name}": {why})' if why else ""

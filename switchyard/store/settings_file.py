@@ -330,14 +330,15 @@ def _read_legacy(text: SettingsText) -> Loaded:
 def _replace_key(document: dict[str, Any], key: str, instead: str) -> bool:
     """For a document in the current format; True if it contained the key."""
     entries = document.get("upstreams")
-    holders = [
-        entry
-        for entry in (entries if isinstance(entries, list) else ())
-        if isinstance(entry, dict) and entry.get("key") == key
-    ]
-    for entry in holders:
-        entry["key"] = instead
-    return bool(holders)
+    found = False
+    for entry in entries if isinstance(entries, list) else ():
+        if not isinstance(entry, dict):
+            continue
+        if entry.get("key") == key:
+            entry["key"], found = instead, True
+        if isinstance(keys := entry.get("keys"), list) and key in keys:
+            entry["keys"], found = [instead if one == key else one for one in keys], True
+    return found
 
 
 def encode_document(document: dict[str, Any]) -> bytes:

@@ -205,3 +205,59 @@ def test_each_key_is_activated(tmp_path: Path, relay: ScriptedUpstream) -> None:
     with Daemon(tmp_path, settings(entry(relay, 3, activation={"at": "08:00"}))) as daemon:
         assert daemon.post("/api/upstreams/activate", {"name": "relay"}).json["ok"]
     assert sorted(key_of(one) for one in relay.requests) == KEYS
+
+
+def test_what_is_used_now_uses_all_its_keys(tmp_path: Path, relay: ScriptedUpstream) -> None:
+    with ScriptedUpstream(say("other")) as other:
+        entries = [upstream("other", other.url), entry(relay)]
+        with Daemon(tmp_path, settings(*entries)) as daemon:
+            daemon.command("use", "relay")
+            assert (answering(daemon, "a"), answering(daemon, "b")) == ("key 1", "key 2")
+            relay.script(by_key(first=status(401)))
+            assert answering(daemon, "a") == "key 2"
+            relay.script(status(401))
+            assert answering(daemon, "a") == "other"
+            code, said = daemon.command("use")
+    assert code == 0 and '"relay" is to answer first' in said and '("relay": cooling down until' in said
+
+
+def test_a_rule_names_the_entry_and_leads_to_all_its_keys(tmp_path: Path, relay: ScriptedUpstream) -> None:
+    relay.script(by_key(first=status(401)))
+    with ScriptedUpstream(say("other")) as other:
+        entries = [upstream("other", other.url), entry(relay)]
+        with Daemon(tmp_path, settings(*entries, routes=[{"upstreams": ["relay"], "only": True}])) as daemon:
+            assert [answering(daemon), answering(daemon)] == ["key 2", "key 2"]
+            relay.script(status(401))
+            refused = ask(daemon.url, "messages", stream=False)
+    assert refused.status == 401 and "relay (key 2)" in refused.text and not other.requests
+
+
+def test_check_names_the_keys_whose_variables_are_not_set(tmp_path: Path, relay: ScriptedUpstream) -> None:
+    given = entry(relay) | {"keys": ["env:SET_KEY", "env:UNSET_KEY"]}
+    with Daemon(tmp_path, settings(given), {"SET_KEY": KEYS[0]}) as daemon:
+        code, said = daemon.command("check")
+        assert answering(daemon, "a") == answering(daemon, "b") == "key 1"
+        doctor = daemon.command("doctor")[1]
+    assert code == 0
+    assert (
+        'note: upstream "relay (key 2)": its key is in the variable UNSET_KEY, which is not set here' in said
+    )
+    assert "relay (key 2): its key is in the variable UNSET_KEY" in doctor
+
+
+def test_a_change_of_the_list_is_shown_without_the_keys(tmp_path: Path, relay: ScriptedUpstream) -> None:
+    with Daemon(tmp_path, settings(entry(relay))) as daemon:
+        revision = daemon.get("/health").json["revision"]
+        changes = {"keys": [1, "sk-new-0004", 0]}
+        body = {"name": "relay", "changes": changes, "revision": revision}
+        assert daemon.post("/api/upstreams/update", body).status == 200
+        assert daemon_keys(daemon) == [KEYS[1], "sk-new-0004", KEYS[0]]
+        versions = daemon.get("/api/history").json["versions"]
+        shown = daemon.get(f"/api/history/diff?from={versions[-1]['id']}&to=current").text
+        shown += json.dumps(daemon.get("/api/configs").json)
+    assert not any(key in shown for key in (*KEYS, "sk-new-0004"))
+
+
+def daemon_keys(daemon: Daemon) -> list[str]:
+    found: list[str] = json.loads(daemon.settings_path.read_text())["upstreams"][0]["keys"]
+    return found

@@ -112,15 +112,28 @@ def test_a_failed_upstream_of_a_rule_is_followed_by_the_others_with_the_requeste
     assert [main.requests[0].json["model"], local.requests[0].json["model"]] == ["m", "qwen"]
 
 
-def test_each_sub_agent_keeps_its_own_upstream(tmp_path: Path) -> None:
-    """After a failover of the sub-agent alone, the conversation stays where it is."""
+@pytest.mark.parametrize(
+    ("protocol", "headers", "other"),
+    [
+        ("messages", CLAUDE, {"headers": CLAUDE | {"x-claude-code-agent-id": "a1"}}),
+        ("responses", CODEX, {"headers": CODEX | {"thread-id": "t1"}}),
+        ("messages", CLAUDE, {"thinking": {"type": "enabled", "budget_tokens": 1024}}),
+    ],
+    ids=["an agent of Claude Code", "a thread of Codex", "a rule"],
+)
+def test_each_sub_agent_and_rule_has_an_upstream_of_its_own(
+    tmp_path: Path, protocol: Protocol, headers: dict[str, str], other: dict[str, Any]
+) -> None:
+    """After a failover of the one, the conversation stays where it is, and so does the other."""
     with ScriptedUpstream(say("a")) as a, ScriptedUpstream(say("b")) as b:
-        entries = [upstream("a", a.url), upstream("b", b.url)]
-        agent = CLAUDE | {"x-claude-code-agent-id": "a1"}
-        with Daemon(tmp_path, settings(*entries, failover={"cooldown_start_seconds": 0})) as daemon:
+        entries = [upstream("a", a.url, protocol), upstream("b", b.url, protocol)]
+        rule = {"when": {"thinking": True}, "upstreams": ["a", "b"]}
+        document = settings(*entries, routes=[rule], failover={"cooldown_start_seconds": 0})
+        with Daemon(tmp_path, document) as daemon:
             a.script(say("a"), fixed(whole(503, b"{}")), say("a"))
-            assert [said(daemon), said(daemon, headers=agent)] == ["a", "b"]
-            assert [said(daemon), said(daemon, headers=agent)] == ["a", "b"]
+            plain, marked = {"headers": headers}, {"headers": headers, **other}
+            for _ in range(3):
+                assert [said(daemon, protocol, **kind) for kind in (plain, marked)] == ["a", "b"]
 
 
 @pytest.mark.parametrize("role", ["primary", "rescue"])

@@ -117,9 +117,12 @@ def test_in_the_legacy_format_a_name_that_occurs_twice_is_only_a_note() -> None:
     assert "each name only once" in loaded.notes[-1]
 
 
-def test_a_key_is_replaced_in_earlier_versions_that_strict_json_refuses(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fields", [b'"key": "k-1", "key": "k-2"', b'"keys": ["k-1", "k-2"]'])
+def test_a_key_is_replaced_in_earlier_versions_that_strict_json_refuses(
+    tmp_path: Path, fields: bytes
+) -> None:
     file = opened(tmp_path / "data", document("a"))
-    file.path.write_bytes(b'{"upstreams": [{"name": "a", "key": "k-1", "key": "k-2"},]} // k-2')
+    file.path.write_bytes(b'{"upstreams": [{"name": "a", ' + fields + b"},]} // k-2")
     file.reread()
     file.save(document("a"), file.disk_revision)
     file.replace_in_history("k-2", "keyring:a")
