@@ -124,9 +124,9 @@ class Answered(msgspec.Struct, frozen=True, omit_defaults=True):
     `input_reported` are all tokens of the prompt, those from the cache included; None if it reported none.
     `cache_expected` is how many of them it should have read from its cache: the part of the conversation's previous
     request that stands in this one unchanged, if that was less than five minutes ago. The first difference is in the
-    member `changed_in`, in the 2,048 bytes from byte `changed_at` on. `added_reported` and `added_estimated` are the
-    tokens by which the prompt is longer than that of the previous request, in `added_bytes` of the body, of which
-    `added_wide` are outside of ASCII.
+    member `changed_in`, in the 2,048 bytes from byte `changed_at` on. `added_reported` are the tokens by which the
+    prompt is longer than that of the previous request, `added_estimated` the own estimate of them in four parts: words,
+    numbers, signs, and what is not ASCII.
     """
 
     model: str = ""
@@ -139,9 +139,7 @@ class Answered(msgspec.Struct, frozen=True, omit_defaults=True):
     changed_in: str = ""
     changed_at: int | None = None
     added_reported: int | None = None
-    added_estimated: int | None = None
-    added_bytes: int | None = None
-    added_wide: int | None = None
+    added_estimated: tuple[int, int, int, int] | None = None
     first_token: float | None = None
     """seconds from the attempt to the first content of a stream"""
     tokens_per_second: float | None = None

@@ -423,9 +423,7 @@ interface Answered {
   changed_in: string;
   changed_at: number | null;
   added_reported: number | null;
-  added_estimated: number | null;
-  added_bytes: number | null;
-  added_wide: number | null;
+  added_estimated: number[] | null;
   first_token: number | null;
   tokens_per_second: number | null;
 }

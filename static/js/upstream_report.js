@@ -82,7 +82,7 @@ function sentences({ kind, values }) {
     return values.cost === null ? [text] : [text, " ", t("report.cache-cost", { cost: money(Number(values.cost)) })];
   }
   if (kind === "speed") {
-    const times = Object.fromEntries(["now", "before", "worst"].map((name) => [name, seconds(Number(values[name]))]));
+    const times = Object.fromEntries(["now", "before", "busy"].map((name) => [name, seconds(Number(values[name]))]));
     const key = values.measure === "pace" ? "report.pace-text" : "report.first-token-text";
     return [t(key, { count: values.count, ...times })];
   }

@@ -21,10 +21,8 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
     input_reported: int | None = None
     input_estimated: int = 0
     added_reported: int | None = None
-    added_estimated: int | None = None
-    added_bytes: int = 0
-    added_wide: int = 0
-    """bytes outside of ASCII"""
+    added_estimated: tuple[int, int, int, int] | None = None
+    """of words, numbers, signs, and what is not ASCII"""
     cache_read: int = 0
     cache_write: int = 0
     cache_expected: int | None = None

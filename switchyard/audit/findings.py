@@ -105,12 +105,12 @@ def slower(found: Slowdown, latest: Sequence[Fact]) -> Finding:
         "speed",
         "confirmed",
         f"{what} {found.now:.1f} s in the last {found.count} requests, {found.before:.1f} s in its own last week and "
-        f"{found.worst:.1f} s in the slowest hour of that.",
+        f"{found.busy:.1f} s in the busy hours of that.",
         {
             "measure": found.kind,
             "now": round(found.now, 2),
             "before": round(found.before, 2),
-            "worst": round(found.worst, 2),
+            "busy": round(found.busy, 2),
             "count": found.count,
         },
         tuple(one.id for one in latest[-SHOWN:]),

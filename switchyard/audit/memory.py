@@ -14,7 +14,6 @@ from switchyard.audit.tokens import inflation, reference_of
 
 MAX_PAIRS = 100
 MAX_FACTS = 150
-TOKEN_WINDOWS = (20, 60)
 SHOWN_CHANGES = 5
 
 Pair = tuple[str, str]
@@ -147,10 +146,9 @@ class Facts:
             own = [one for one in facts if one.client == client]
             usual = [one for known in others.values() for one in known if one.client == client]
             reference = reference_of(usual, any(one.conversation for one in own))
-            for count in TOKEN_WINDOWS:
-                found = inflation(own[-count:], reference)
-                if found is not None:
-                    return more_tokens(found, own)
+            found = inflation(own, reference)
+            if found is not None:
+                return more_tokens(found, own)
         return None
 
     def _slower(self, pair: Pair, hosts: Mapping[str, str]) -> list[Finding]:

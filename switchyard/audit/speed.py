@@ -14,13 +14,18 @@ MIN_OUTPUT = 16
 WINDOW = 12
 MIN_SAMPLES = 60
 """of last week, on at least two days"""
-MIN_DAYS = 2
+MIN_DAYS = 3
 MIN_IN_HOUR = 4
 MAX_IN_HOUR = 16
-SLOWER = 2.2
-"""times the time at the same time of the day"""
-SLOWER_THAN_EVER = 1.35
-"""times the time of the slowest hour of the week"""
+BUSY_SHARE = 0.9
+"""of the hours are less busy than a busy one"""
+MIN_ALIKE = 3
+SLOWER = 2.3
+"""times the usual time, at this time of the day"""
+SLOWER_THAN_BUSY = 1.35
+"""times the time of the busy hours of the week"""
+FIRST_TOKEN_MARGIN = 2.0
+"""times as much for the first token, which depends on the prompt"""
 NETWORK = 1.5
 """times as slow as the others have become"""
 
@@ -29,12 +34,12 @@ Hours = Mapping[int, Sequence[float]]
 
 
 class Slowdown(msgspec.Struct, frozen=True):
-    """`now` and `before` in seconds: for 1,000 tokens, or until the first token. `worst` is the slowest hour before."""
+    """`now` and `before` in seconds: for 1,000 tokens, or until the first token; `busy` is that of its busy hours."""
 
     kind: str
     now: float
     before: float
-    worst: float
+    busy: float
     count: int
     others: float | None
     """how much slower other upstreams were at the same time; None if none was used"""
@@ -83,11 +88,14 @@ def slowdown(
         return None
     now = median([value for _, value in window])
     blocks = {hour: median(values) for hour, values in before.items() if len(values) >= MIN_IN_HOUR}
-    worst = max(blocks.values(), default=max(samples))
     alike = [value for hour, value in blocks.items() if (hour - until) % DAY_HOURS in (0, 1, DAY_HOURS - 1)]
-    usual = median(alike) if alike else median(samples)
-    if now < SLOWER * usual or now < SLOWER_THAN_EVER * worst:
+    all_of_it = median(samples)
+    usual = max(median(alike), all_of_it) if len(alike) >= MIN_ALIKE else all_of_it
+    ordered = sorted(blocks.values()) or sorted(samples)
+    busy = ordered[min(len(ordered) - 1, int(BUSY_SHARE * len(ordered)))]
+    margin = FIRST_TOKEN_MARGIN if kind == "first_token" else 1.0
+    if now < margin * SLOWER * usual or now < margin * SLOWER_THAN_BUSY * busy:
         return None
-    if others is not None and now / median(samples) < NETWORK * others:
+    if others is not None and now / all_of_it < NETWORK * others:
         return None  # the network is slow
-    return Slowdown(kind, now, median(samples), worst, len(window), others)
+    return Slowdown(kind, now, all_of_it, busy, len(window), others)

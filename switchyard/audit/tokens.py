@@ -2,11 +2,10 @@
 
 Relays add system prompts of their own, of constant size. What counts is therefore how the reported tokens grow: best
 from one request of a conversation to the next, else between requests of different sizes. Estimates are off in another
-way for code than for Chinese, so that what was added is compared with text of the same density.
+way for code than for Chinese, so that what was added is compared with text of the same kind.
 """
 
 import math
-from bisect import bisect_left
 from collections.abc import Sequence
 
 import msgspec
@@ -16,22 +15,23 @@ from switchyard.audit.fact import Fact, median
 MIN_ADDED = 150
 """tokens: the share of less is chance"""
 MIN_FACTS = 10
+WINDOWS = (15, 45)
+"""of added texts"""
 MAX_FACTS = 80
 NEIGHBOURS = 11
 MIN_NEIGHBOURS = 6
-NEAR = 0.4
-"""how far apart texts of one kind may be"""
-WIDE_WEIGHT = 3.0
+NEAR = 0.35
+"""by how much the shares of texts of one kind may differ"""
 MIN_OTHERS = 30
 MIN_BY_SIZES = 30
 MIN_SPREAD = 0.3
 """of the largest request: two requests of nearly the same size say nothing about the growth"""
-SUSPICIOUS = 1.09
+SUSPICIOUS = 1.08
 """times the tokens of the others: less than that may be the content"""
-SURE = 1.035
+SURE = 1.03
 """after all that chance could do"""
 ERRORS = 3.5
-SCATTER = 0.06
+SCATTER = 0.05
 """of one request, where too few are known to tell"""
 SIZES_SCATTER = 0.35
 """the same of requests of different sizes: whatever else the upstream added to one of them is in it"""
@@ -46,11 +46,10 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 class Added(msgspec.Struct, frozen=True):
-    """A text that was added: its bytes per estimated token, its share of bytes outside of ASCII, and the reported
+    """A text that was added: how its tokens are shared by words, numbers, signs and what is not ASCII, and the reported
     tokens per estimated one."""
 
-    density: float
-    wide: float
+    shares: tuple[float, ...]
     ratio: float
 
 
@@ -63,7 +62,7 @@ class Inflation(msgspec.Struct, frozen=True):
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """What the others report: `added` in the order of density, and how their reports grow with the sizes."""
+    """What the others report: what was added, and how their reports grow with the sizes."""
 
     upstreams: tuple[str, ...]
     added: tuple[Added, ...]
@@ -74,25 +73,34 @@ def reference_of(others: Sequence[Fact], has_conversations: bool) -> Reference:
     """Clients without conversations are compared by the sizes of their requests."""
     names = tuple(dict.fromkeys(one.upstream for one in others))
     if has_conversations:
-        return Reference(names, tuple(sorted(_added(others), key=_density)), None)
+        return Reference(names, tuple(_added(others)), None)
     return Reference(names, (), _slope(others))
 
 
 def inflation(own: Sequence[Fact], reference: Reference) -> Inflation | None:
-    """None if it reports no more than the others, or if too little is known."""
-    found = _by_sizes(own, reference.slope) if reference.slope else _by_what_was_added(own, reference.added)
-    if found is None or found.factor < SUSPICIOUS or found.factor - ERRORS * found.error < SURE:
-        return None
-    return Inflation(found.factor, found.count, reference.upstreams)
+    """In the last few requests, else in more; None if it reports no more than the others, or if little is known."""
+    factors = _factors(own, reference.added) if reference.slope is None else []
+    compared = [_compared(factors[-count:]) for count in WINDOWS]
+    if reference.slope is not None:
+        compared = [_by_sizes(own, reference.slope)]
+    for one in compared:
+        if one is not None and one.factor >= SUSPICIOUS and one.factor - ERRORS * one.error >= SURE:
+            return Inflation(one.factor, one.count, reference.upstreams)
+    return None
 
 
 # --- from one request of a conversation to the next -----------------------------------
 
 
-def _by_what_was_added(own: Sequence[Fact], usual: Sequence[Added]) -> Comparison | None:
+def _factors(own: Sequence[Fact], usual: Sequence[Added]) -> list[float]:
+    """How many times the usual tokens each added text has, where texts of its kind are known."""
     if len(usual) < MIN_OTHERS:
-        return None
-    factors = [one.ratio / expected for one in _added(own) if (expected := _near(usual, one))]
+        return []
+    added = _added(own)[-max(WINDOWS) :]
+    return [one.ratio / expected for one in added if (expected := _near(usual, one))]
+
+
+def _compared(factors: Sequence[float]) -> Comparison | None:
     if len(factors) < MIN_FACTS:
         return None
     factor = median(factors)
@@ -102,32 +110,29 @@ def _by_what_was_added(own: Sequence[Fact], usual: Sequence[Added]) -> Compariso
 
 def _added(facts: Sequence[Fact]) -> list[Added]:
     return [
-        Added(
-            one.added_bytes / one.added_estimated,
-            one.added_wide / one.added_bytes,
-            one.added_reported / one.added_estimated,
-        )
+        Added(tuple(part / tokens for part in one.added_estimated), one.added_reported / tokens)
         for one in facts
-        if one.added_reported and one.added_bytes and (one.added_estimated or 0) >= MIN_ADDED
-        if one.added_estimated
+        if one.added_reported
+        and one.added_estimated is not None
+        and (tokens := sum(one.added_estimated)) >= MIN_ADDED
     ]
-
-
-def _density(added: Added) -> float:
-    return added.density
 
 
 def _near(usual: Sequence[Added], one: Added) -> float | None:
     """The usual ratio for text of this kind; None if too little of it is known."""
-    start = bisect_left(usual, one.density - NEAR, key=_density)
-    end = bisect_left(usual, one.density + NEAR, key=_density)
-    near = sorted((_distance(one, other), other.ratio) for other in usual[start:end])
-    ratios = [ratio for distance, ratio in near[:NEIGHBOURS] if distance <= NEAR]
+    near = sorted((_distance(one, other), other.ratio) for other in usual)[:NEIGHBOURS]
+    ratios = [ratio for distance, ratio in near if distance <= NEAR]
     return median(ratios) if len(ratios) >= MIN_NEIGHBOURS else None
 
 
 def _distance(one: Added, other: Added) -> float:
-    return abs(one.density - other.density) + WIDE_WEIGHT * abs(one.wide - other.wide)
+    mine, theirs = one.shares, other.shares
+    return (
+        abs(mine[0] - theirs[0])
+        + abs(mine[1] - theirs[1])
+        + abs(mine[2] - theirs[2])
+        + abs(mine[3] - theirs[3])
+    )
 
 
 # --- between requests of different sizes ------------------------------------------------

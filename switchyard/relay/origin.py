@@ -1,7 +1,7 @@
 """Sum up what an upstream stated and delivered, with Switchyard's own numbers beside it."""
 
 from switchyard.exchange import Answered, Exchange
-from switchyard.protocols.estimate import ADDED_SAMPLES, estimate_body, wide_bytes
+from switchyard.protocols.estimate import Parts, estimate_body, estimate_parts
 from switchyard.protocols.neutral import Usage
 from switchyard.protocols.prefix import added_after, prefix_of
 from switchyard.relay.attempt import HeldAnswer
@@ -22,6 +22,7 @@ def answered_of(
     changed = (
         known.common if known is not None and known.cached is not None and known.common.changed_in else None
     )
+    added_reported, added_estimated = _added(request, usage, known)
     began = exchange.attempts[-1].started
     first = exchange.first_byte if held.stream is not None else None
     return Answered(
@@ -33,7 +34,8 @@ def answered_of(
         cache_expected=None if known is None else known.cached,
         changed_in="" if changed is None else changed.changed_in,
         changed_at=None if changed is None else changed.changed_at,
-        **_added(request, usage, known),
+        added_reported=added_reported,
+        added_estimated=added_estimated,
         first_token=None if first is None else max(0.0, first - began),
         tokens_per_second=_pace(usage, seconds - (began if first is None else first)),
     )
@@ -50,20 +52,13 @@ def _known_before(
     return prefixes.note(conversation, sent)
 
 
-def _added(request: ClientRequest, usage: Usage, known: Known | None) -> dict[str, int]:
-    """How the prompt has grown since the conversation's previous request."""
+def _added(request: ClientRequest, usage: Usage, known: Known | None) -> tuple[int | None, Parts | None]:
+    """By how many tokens the prompt has grown since the conversation's previous request: reported, and estimated."""
     if known is None or known.common.changed_in:
-        return {}
+        return None, None
     added = added_after(known.earlier.prefix, request.summary.members)
     reported = usage.total_input - known.earlier.tokens
-    if not added or reported <= 0:
-        return {}
-    return {
-        "added_reported": reported,
-        "added_estimated": estimate_body(added, ADDED_SAMPLES),
-        "added_bytes": len(added),
-        "added_wide": wide_bytes(added),
-    }
+    return (reported, estimate_parts(added)) if added and reported > 0 else (None, None)
 
 
 def _pace(usage: Usage, seconds: float) -> float | None:

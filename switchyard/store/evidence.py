@@ -98,8 +98,6 @@ def fact_of(line: Line) -> Fact | None:
         input_estimated=answered.input_estimated,
         added_reported=answered.added_reported,
         added_estimated=answered.added_estimated,
-        added_bytes=answered.added_bytes or 0,
-        added_wide=answered.added_wide or 0,
         cache_read=usage.cache_read,
         cache_write=usage.cache_write_5m + usage.cache_write_1h,
         cache_expected=answered.cache_expected,

@@ -80,9 +80,7 @@ class LineAnswered(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     changed_in: str = ""
     changed_at: Tokens | None = None
     added_reported: Tokens | None = None
-    added_estimated: Tokens | None = None
-    added_bytes: Tokens | None = None
-    added_wide: Tokens | None = None
+    added_estimated: tuple[Tokens, Tokens, Tokens, Tokens] | None = None
     first_token: Seconds | None = None
     tokens_per_second: Money | None = None
 
@@ -363,8 +361,6 @@ def _answered(answered: Answered | None) -> LineAnswered | None:
         answered.changed_at,
         answered.added_reported,
         answered.added_estimated,
-        answered.added_bytes,
-        answered.added_wide,
         _seconds(answered.first_token),
         None if pace is None else _rounded(pace, 1e2),
     )

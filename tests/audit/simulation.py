@@ -14,7 +14,7 @@ from math import ceil
 from pathlib import Path
 
 from switchyard.audit.fact import Fact
-from switchyard.protocols.estimate import ADDED_SAMPLES, estimate_body, wide_bytes
+from switchyard.protocols.estimate import estimate_body, estimate_parts
 from switchyard.protocols.passthrough.peek import watched_members
 from switchyard.protocols.prefix import added_after, prefix_of
 from switchyard.relay.prefix_memory import PrefixMemory, Sent
@@ -277,9 +277,7 @@ def _fact(talk: Conversation, at: float, answer: dict[str, float | int | str], m
         input_reported=prompt,
         input_estimated=estimate_body(body),
         added_reported=prompt - known.earlier.tokens if added and known is not None else None,
-        added_estimated=estimate_body(added, ADDED_SAMPLES) if added else None,
-        added_bytes=len(added),
-        added_wide=wide_bytes(added),
+        added_estimated=estimate_parts(added) if added else None,
         cache_read=read,
         cache_write=prompt - read if upstream.reports_writes else 0,
         cache_expected=None if known is None else known.cached,

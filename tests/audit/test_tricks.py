@@ -48,7 +48,7 @@ def test_honest_upstreams_are_never_named_in_a_thousand_requests(model: str, see
     upstreams = honest(seed, model)
     found = [
         (upstream.name, upstream.served, finding.text)
-        for upstream, finding in found_in(seed, upstreams, 1000, {one.name for one in upstreams}, every=8)
+        for upstream, finding in found_in(seed, upstreams, 1000, {one.name for one in upstreams}, every=10)
     ]
     assert found == []
 
