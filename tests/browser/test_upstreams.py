@@ -12,7 +12,8 @@ from playwright.sync_api import Locator, Page, Route, expect
 from tests.bed.asking import ask
 from tests.bed.daemon import Daemon, Document, settings, upstream
 from tests.bed.keychain import FakeKeychain
-from tests.bed.upstream import ScriptedUpstream, say, whole
+from tests.bed.upstream import ScriptedUpstream, answer, say, whole
+from tests.bed.wire import Reply
 from tests.browser.conftest import CHINESE, HOSTILE, LONG, Open
 
 PANEL = "/#/upstreams"
@@ -568,3 +569,25 @@ def test_a_disabled_upstream_is_not_offered(daemon: Daemon, open_page: Open) -> 
     page = open_page(daemon, PANEL)
     expect(row(page, "Monday key").get_by_role("button", name="Use now", exact=True)).to_be_visible()
     expect(row(page, LONG).get_by_role("button", name="Use now", exact=True)).to_have_count(0)
+
+
+@pytest.mark.parametrize("language", ["en-GB", "zh-CN"])
+def test_an_upstream_that_answers_as_another_model_has_a_badge_with_the_evidence(
+    demo: Daemon, open_page: Open, language: str
+) -> None:
+    badge, text = {
+        "en-GB": ("other model", "2 of the last 2 answers name claude-opus-5-5."),
+        "zh-CN": ("模型不同", "最近 2 个回答中有 2 个写明的模型是 claude-opus-5-5。"),
+    }[language]
+    with ScriptedUpstream(answer(Reply("Hi", model="claude-opus-5-5"))) as server:
+        demo.change_settings(settings(upstream("swapping", server.url), upstream("idle", server.url)))
+        for _ in range(2):
+            ask(demo.url, "messages", "claude-opus-5-6")
+        page = open_page(demo, PANEL, locale=language)
+        report = row(page, "swapping").locator(".report")
+        expect(report.get_by_text(badge, exact=True)).to_be_visible()
+        expect(report.get_by_text(text)).to_be_hidden()
+        report.locator("summary").click()
+        expect(report.get_by_text(text)).to_be_visible()
+        expect(report).to_contain_text(demo.journal()[0]["id"])
+        expect(row(page, "idle").locator(".report")).to_have_count(0)
