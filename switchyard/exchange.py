@@ -122,11 +122,11 @@ class Answered(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the answering upstream stated and delivered, with Switchyard's own numbers beside it.
 
     `input_reported` are all tokens of the prompt, those from the cache included; None if it reported none.
-    `cache_expected` is how many of them it should have read from its cache: the part of the conversation's previous
-    request that stands in this one unchanged, if that was less than five minutes ago. The first difference is in the
-    member `changed_in`, in the 2,048 bytes from byte `changed_at` on. `added_reported` are the tokens by which the
-    prompt is longer than that of the previous request, `added_estimated` the own estimate of them in four parts: words,
-    numbers, signs, and what is not ASCII.
+    `input_before` are those of the conversation's previous request to this upstream, and `cache_expected` the part of
+    them that it should have read from its cache: as far as this request begins in the same way, if that was less than
+    five minutes ago. The first difference is in the member `changed_in`, in the 2,048 bytes from byte `changed_at` on.
+    `added_estimated` is the own estimate of what was added at the end, in four parts: words, numbers, signs, and what
+    is not ASCII.
     """
 
     model: str = ""
@@ -135,10 +135,10 @@ class Answered(msgspec.Struct, frozen=True, omit_defaults=True):
     input_estimated: int = 0
     cache_share: float | None = None
     """of the prompt's tokens"""
+    input_before: int | None = None
     cache_expected: int | None = None
     changed_in: str = ""
     changed_at: int | None = None
-    added_reported: int | None = None
     added_estimated: tuple[int, int, int, int] | None = None
     first_token: float | None = None
     """seconds from the attempt to the first content of a stream"""

@@ -241,7 +241,11 @@ function answerPairs(answered, tier) {
     share === null ? "" : percent(share),
     expected === null ? "" : t("request.cache-expected", { tokens: whole(expected) }),
     answered.changed_in
-      ? t("request.prefix-changed", { part: answered.changed_in, byte: whole(answered.changed_at) })
+      ? t("request.prefix-changed", {
+          part: answered.changed_in,
+          byte: whole(answered.changed_at),
+          before: whole(answered.input_before),
+        })
       : "",
   ].filter(Boolean);
   const speed = [

@@ -411,6 +411,17 @@ interface UpstreamReport {
   upstream: string;
   model: string;
   findings: Finding[];
+  changes: PromptChange[];
+}
+
+/** A request whose client had changed the prompt before its end, so that less of it could be read from the cache. */
+interface PromptChange {
+  id: string;
+  at: Time;
+  changed_in: string;
+  changed_at: number;
+  tokens: number;
+  cost: number | null;
 }
 
 interface Answered {
@@ -419,10 +430,10 @@ interface Answered {
   input_reported: number | null;
   input_estimated: number;
   cache_share: number | null;
+  input_before: number | null;
   cache_expected: number | null;
   changed_in: string;
   changed_at: number | null;
-  added_reported: number | null;
   added_estimated: number[] | null;
   first_token: number | null;
   tokens_per_second: number | null;

@@ -11,7 +11,8 @@ const SECONDS_BETWEEN = 60;
 let reports = [];
 
 /** @param {string} upstream */
-export const findingsOf = (upstream) => reports.filter((one) => one.upstream === upstream && one.findings.length);
+export const findingsOf = (upstream) =>
+  reports.filter((one) => one.upstream === upstream && (one.findings.length || one.changes.length));
 
 /**
  * Loads the reports now and every minute; returns what ends that.
@@ -23,10 +24,11 @@ export function followReports(changed) {
     if (document.hidden) return;
     try {
       const answer = await get("/api/upstream-report");
-      reports = answer.reports.map((/** @type {UpstreamReport} */ { upstream, model, findings }) => ({
+      reports = answer.reports.map((/** @type {UpstreamReport} */ { upstream, model, findings, changes }) => ({
         upstream,
         model,
         findings,
+        changes,
       }));
     } catch {
       return; // the rows stay without it
@@ -52,11 +54,15 @@ export function reportView(found) {
       "summary.row.tight",
       { title: t("report.title") },
       kinds.map((kind) => badge(t(`report.${kind}`), "warn")),
+      found.some((one) => one.changes.length) ? badge(t("report.changes")) : null,
     ),
     h(
       "ul.skips",
       {},
-      found.flatMap((one) => one.findings.map((finding) => h("li", {}, evidence(one.model, finding)))),
+      found.flatMap((one) => [
+        ...one.findings.map((finding) => h("li", {}, evidence(one.model, finding))),
+        ...(one.changes.length ? [h("li", {}, changesView(one))] : []),
+      ]),
     ),
   );
 }
@@ -72,6 +78,29 @@ function evidence(model, finding) {
     h("div", {}, h("strong", {}, t("report.of-model", { model })), " ", ...sentences(finding)),
     h("div.faint", {}, sourceText(finding)),
     h("div.faint.mono", {}, t("report.examples", { ids: finding.examples.join(", ") })),
+  );
+}
+
+/** @param {UpstreamReport} report */
+function changesView({ model, changes }) {
+  return h(
+    "div.stack.wrap",
+    {},
+    h("div", {}, h("strong", {}, t("report.of-model", { model })), " ", t("report.changes-text")),
+    changes.map((change) =>
+      h(
+        "div.faint",
+        {},
+        h("span.mono", {}, change.id),
+        " ",
+        t("report.change", {
+          part: change.changed_in,
+          byte: whole(change.changed_at),
+          tokens: whole(change.tokens),
+          cost: money(change.cost),
+        }),
+      ),
+    ),
   );
 }
 

@@ -20,7 +20,7 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
     answered_model: str = ""
     input_reported: int | None = None
     input_estimated: int = 0
-    added_reported: int | None = None
+    input_before: int | None = None
     added_estimated: tuple[int, int, int, int] | None = None
     """of words, numbers, signs, and what is not ASCII"""
     cache_read: int = 0

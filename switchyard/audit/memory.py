@@ -205,16 +205,13 @@ def _lost_cache(facts: Sequence[Fact], others: Mapping[str, Sequence[Fact]]) -> 
 
 
 def _changes(facts: Sequence[Fact]) -> tuple[Change, ...]:
-    """The last requests whose client had changed the prompt's beginning, and what that cost."""
-    before: dict[str, Fact] = {}
+    """The last requests whose client had changed the prompt's beginning while it was in the cache, and the cost."""
     changes: list[Change] = []
     for one in facts:
-        earlier = before.get(one.conversation) if one.conversation else None
-        if one.changed_in and earlier is not None and earlier.input_reported is not None:
-            lost = max(0, earlier.input_reported - one.cache_read)
+        if one.changed_in and one.input_before is not None and one.cache_expected is not None:
+            lost = one.input_before - one.cache_expected
             cost = None if one.cache_price is None else lost * one.cache_price
             changes.append(Change(one.id, one.at, one.changed_in, one.changed_at or 0, lost, cost))
-        before[one.conversation] = one
     return tuple(changes[-SHOWN_CHANGES:])
 
 

@@ -110,11 +110,11 @@ def _compared(factors: Sequence[float]) -> Comparison | None:
 
 def _added(facts: Sequence[Fact]) -> list[Added]:
     return [
-        Added(tuple(part / tokens for part in one.added_estimated), one.added_reported / tokens)
+        Added(tuple(part / tokens for part in one.added_estimated), reported / tokens)
         for one in facts
-        if one.added_reported
-        and one.added_estimated is not None
-        and (tokens := sum(one.added_estimated)) >= MIN_ADDED
+        if one.input_reported and one.input_before and one.added_estimated is not None
+        if (reported := one.input_reported - one.input_before) > 0
+        if (tokens := sum(one.added_estimated)) >= MIN_ADDED
     ]
 
 

@@ -5,7 +5,7 @@ from switchyard.protocols.estimate import Parts, estimate_body, estimate_parts
 from switchyard.protocols.neutral import Usage
 from switchyard.protocols.prefix import added_after, prefix_of
 from switchyard.relay.attempt import HeldAnswer
-from switchyard.relay.prefix_memory import Known, PrefixMemory, Sent
+from switchyard.relay.prefix_memory import Known, PrefixMemory, Sent, is_of_another_kind
 from switchyard.relay.values import ClientRequest
 
 MIN_CACHED_TOKENS = 2048
@@ -19,10 +19,7 @@ def answered_of(
     """Call it once, at the end of the answer, `seconds` after the exchange began."""
     stated, usage = held.stated, held.reported_usage or NOTHING
     known = _known_before(exchange, request, usage, prefixes)
-    changed = (
-        known.common if known is not None and known.cached is not None and known.common.changed_in else None
-    )
-    added_reported, added_estimated = _added(request, usage, known)
+    changed = known.common if known is not None and known.common.changed_in else None
     began = exchange.attempts[-1].started
     first = exchange.first_byte if held.stream is not None else None
     return Answered(
@@ -31,11 +28,11 @@ def answered_of(
         input_reported=usage.total_input or None,
         input_estimated=estimate_body(request.body),
         cache_share=usage.cache_read / usage.total_input if usage.total_input else None,
+        input_before=None if known is None else known.earlier.tokens,
         cache_expected=None if known is None else known.cached,
         changed_in="" if changed is None else changed.changed_in,
         changed_at=None if changed is None else changed.changed_at,
-        added_reported=added_reported,
-        added_estimated=added_estimated,
+        added_estimated=_added(request, known),
         first_token=None if first is None else max(0.0, first - began),
         tokens_per_second=_pace(usage, seconds - (began if first is None else first)),
     )
@@ -49,16 +46,16 @@ def _known_before(
     last = exchange.attempts[-1]
     conversation = (exchange.session, exchange.thread, last.upstream, last.model)
     sent = Sent(prefix_of(request.summary.members), exchange.at + last.started, usage.total_input)
-    return prefixes.note(conversation, sent)
+    known = prefixes.note(conversation, sent)
+    return None if known is None or is_of_another_kind(known, sent) else known
 
 
-def _added(request: ClientRequest, usage: Usage, known: Known | None) -> tuple[int | None, Parts | None]:
-    """By how many tokens the prompt has grown since the conversation's previous request: reported, and estimated."""
+def _added(request: ClientRequest, known: Known | None) -> Parts | None:
+    """An estimate of what the conversation has added since its previous request."""
     if known is None or known.common.changed_in:
-        return None, None
+        return None
     added = added_after(known.earlier.prefix, request.summary.members)
-    reported = usage.total_input - known.earlier.tokens
-    return (reported, estimate_parts(added)) if added and reported > 0 else (None, None)
+    return estimate_parts(added) if added else None
 
 
 def _pace(usage: Usage, seconds: float) -> float | None:

@@ -57,3 +57,8 @@ def _known(earlier: Sent, sent: Sent) -> Known:
     common = common_prefix(earlier.prefix, sent.prefix)
     is_fresh = 0 <= sent.at - earlier.at < CACHE_SECONDS
     return Known(earlier, common, int(earlier.tokens * common.share) if is_fresh else None)
+
+
+def is_of_another_kind(known: Known, sent: Sent) -> bool:
+    """A much smaller request that begins differently, such as one for a title, is no change of the conversation."""
+    return bool(known.common.changed_in) and sent.tokens < known.earlier.tokens / 2

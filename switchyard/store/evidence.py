@@ -96,7 +96,7 @@ def fact_of(line: Line) -> Fact | None:
         answered_model=answered.model,
         input_reported=answered.input_reported,
         input_estimated=answered.input_estimated,
-        added_reported=answered.added_reported,
+        input_before=answered.input_before,
         added_estimated=answered.added_estimated,
         cache_read=usage.cache_read,
         cache_write=usage.cache_write_5m + usage.cache_write_1h,

@@ -76,10 +76,10 @@ class LineAnswered(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     input_reported: Tokens | None = None
     input_estimated: Tokens = 0
     cache_share: Money | None = None
+    input_before: Tokens | None = None
     cache_expected: Tokens | None = None
     changed_in: str = ""
     changed_at: Tokens | None = None
-    added_reported: Tokens | None = None
     added_estimated: tuple[Tokens, Tokens, Tokens, Tokens] | None = None
     first_token: Seconds | None = None
     tokens_per_second: Money | None = None
@@ -356,10 +356,10 @@ def _answered(answered: Answered | None) -> LineAnswered | None:
         answered.input_reported,
         answered.input_estimated,
         None if share is None else _rounded(share, 1e4),
+        answered.input_before,
         answered.cache_expected,
         answered.changed_in,
         answered.changed_at,
-        answered.added_reported,
         answered.added_estimated,
         _seconds(answered.first_token),
         None if pace is None else _rounded(pace, 1e2),

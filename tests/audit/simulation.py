@@ -276,7 +276,7 @@ def _fact(talk: Conversation, at: float, answer: dict[str, float | int | str], m
         answered_model=str(answer["named"]),
         input_reported=prompt,
         input_estimated=estimate_body(body),
-        added_reported=prompt - known.earlier.tokens if added and known is not None else None,
+        input_before=None if known is None else known.earlier.tokens,
         added_estimated=estimate_parts(added) if added else None,
         cache_read=read,
         cache_write=prompt - read if upstream.reports_writes else 0,

@@ -112,9 +112,11 @@ def test_the_unchanged_part_of_a_conversation_is_expected_from_the_cache(bed: Be
     first = tell(bed, conversation(1, system, 3))
     second = tell(bed, conversation(1, system, 5))
 
-    assert "cache_expected" not in first
-    assert second["cache_expected"] == 10_000
+    assert "cache_expected" not in first and "input_before" not in first
+    assert (second["input_before"], second["cache_expected"]) == (10_000, 10_000)
     assert "changed_at" not in second
+    words, numbers, signs, wide = second["added_estimated"]
+    assert 1000 < words < 2000 and 0 < numbers < 20 and 0 < signs < 200 and wide == 0
 
 
 def test_the_place_where_the_client_changed_the_prefix_is_kept(bed: Bed) -> None:

@@ -4,7 +4,7 @@ import json
 
 from switchyard.protocols.passthrough.peek import watched_members
 from switchyard.protocols.prefix import Common, Prefix, prefix_of
-from switchyard.relay.prefix_memory import CACHE_SECONDS, Known, PrefixMemory, Sent
+from switchyard.relay.prefix_memory import CACHE_SECONDS, Known, PrefixMemory, Sent, is_of_another_kind
 
 HERE = ("session", "", "one", "m")
 
@@ -63,3 +63,14 @@ def test_the_memory_is_bounded() -> None:
         memory.note((name, "", "one", "m"), sent(0, 5000, "aa ", "bb "))
     assert memory.note(("a", "", "one", "m"), sent(1, 5000, "aa ", "bb ")) is None
     assert memory.note(("c", "", "one", "m"), sent(1, 5000, "aa ", "bb ")) is not None
+
+
+def test_a_much_smaller_request_that_begins_differently_is_of_another_kind() -> None:
+    memory = PrefixMemory()
+    memory.note(HERE, sent(0, 9000, "aa ", "bb ", "cc "))
+    title = sent(1, 3000, "xx ")
+    known = memory.note(HERE, title)
+    assert known is not None and is_of_another_kind(known, title)
+    compacted = sent(2, 5000, "yy ", "bb ")
+    known = memory.note(HERE, compacted)
+    assert known is not None and not is_of_another_kind(known, compacted)

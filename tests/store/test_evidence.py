@@ -35,7 +35,7 @@ def exchange(
         duration=2.0,
         usage=Usage(100, 900, 50, 7, 20),
         price=PRICE,
-        answered=Answered(answered, input_reported=1057, input_estimated=900, added_reported=40),
+        answered=Answered(answered, input_reported=1057, input_estimated=900, input_before=1000),
     )
 
 
@@ -60,7 +60,7 @@ def test_a_fact_has_what_the_line_has() -> None:
         answered_model="claude-haiku-4-5",
         input_reported=1057,
         input_estimated=900,
-        added_reported=40,
+        input_before=1000,
         cache_read=900,
         cache_write=57,
         cache_price=9e-6,

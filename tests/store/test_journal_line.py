@@ -222,7 +222,7 @@ def test_the_hour_is_that_of_the_place_where_it_happened(at: float, offset: int,
 
 def test_what_an_answer_states_is_bounded_and_documented() -> None:
     long = "x" * 10_000
-    answered = Answered(long, long, 10, 20, 1 / 3, 5, "system", 1024, 7, (5, 2, 1, 0), 0.123456, 45.678)
+    answered = Answered(long, long, 10, 20, 1 / 3, 9, 5, "system", 1024, (5, 2, 1, 0), 0.123456, 45.678)
     recorded = exchange()
     recorded.answered = answered
     line = line_of(recorded, BEGAN + 1)
