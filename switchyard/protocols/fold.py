@@ -11,10 +11,45 @@ from switchyard.protocols.walk import CUT_OFF
 
 def fold(events: Iterable[neutral.Event]) -> neutral.Response | WireError:
     """The reply that the events add up to, or the error that ended them."""
-    folding = Folding()
+    started = neutral.Started()
+    end: neutral.Finished | neutral.Failed = neutral.Failed(CUT_OFF)
+    content: list[neutral.Block] = []
+    citations: dict[int, tuple[neutral.Citation, ...]] = {}
+    incomplete: set[str] = set()
+    open: neutral.Block | None = None
+    texts: list[str] = []
+    cited: list[neutral.Citation] = []
     for event in events:
-        folding.take(event)
-    return folding.result()
+        match event:
+            case neutral.Delta(text):
+                texts.append(text)
+            case neutral.BlockStarted(block):
+                open, texts, cited = block, [], []
+            case neutral.BlockEnded() if open is not None:
+                if cited:
+                    citations[len(content)] = tuple(cited)
+                if isinstance(open, neutral.ToolCall) and not event.complete:
+                    incomplete.add(open.id)
+                content.append(_filled(open, "".join(texts), event))
+                open = None
+            case neutral.Citation():
+                cited.append(event)
+            case neutral.Started():
+                started = event
+            case neutral.Finished() | neutral.Failed():
+                end = event
+    if isinstance(end, neutral.Failed):
+        return end.error
+    return neutral.Response(
+        id=started.id,
+        model=started.model,
+        content=tuple(content),
+        stop_reason=end.stop_reason,
+        usage=end.usage or started.usage,
+        stop_sequence=end.stop_sequence,
+        citations=citations,
+        incomplete=frozenset(incomplete),
+    )
 
 
 def unfold(response: neutral.Response) -> list[neutral.Event]:
@@ -23,61 +58,6 @@ def unfold(response: neutral.Response) -> list[neutral.Event]:
     for index, block in enumerate(response.content):
         events += _unfolded(block, response.citations.get(index, ()), response.incomplete)
     return [*events, neutral.Finished(response.stop_reason, response.usage, response.stop_sequence)]
-
-
-class Folding:
-    """A reply that grows event by event."""
-
-    def __init__(self) -> None:
-        self._started = neutral.Started()
-        self._content: list[neutral.Block] = []
-        self._open: neutral.Block | None = None
-        self._texts: list[str] = []
-        self._cited: list[neutral.Citation] = []
-        self._citations: dict[int, tuple[neutral.Citation, ...]] = {}
-        self._incomplete: set[str] = set()
-        self._end: neutral.Finished | WireError = CUT_OFF
-
-    def take(self, event: neutral.Event) -> None:
-        match event:
-            case neutral.Delta(text):
-                self._texts.append(text)
-            case neutral.BlockStarted(block):
-                self._open, self._texts, self._cited = block, [], []
-            case neutral.BlockEnded():
-                self._close(event)
-            case neutral.Citation():
-                self._cited.append(event)
-            case neutral.Started():
-                self._started = event
-            case neutral.Finished():
-                self._end = event
-            case neutral.Failed(error):
-                self._end = error
-
-    def result(self) -> neutral.Response | WireError:
-        if isinstance(self._end, WireError):
-            return self._end
-        return neutral.Response(
-            id=self._started.id,
-            model=self._started.model,
-            content=tuple(self._content),
-            stop_reason=self._end.stop_reason,
-            usage=self._end.usage or self._started.usage,
-            stop_sequence=self._end.stop_sequence,
-            citations=self._citations,
-            incomplete=frozenset(self._incomplete),
-        )
-
-    def _close(self, end: neutral.BlockEnded) -> None:
-        block, self._open = self._open, None
-        if block is None:
-            return
-        if self._cited:
-            self._citations[len(self._content)] = tuple(self._cited)
-        if isinstance(block, neutral.ToolCall) and not end.complete:
-            self._incomplete.add(block.id)
-        self._content.append(_filled(block, "".join(self._texts), end))
 
 
 def _filled(block: neutral.Block, text: str, end: neutral.BlockEnded) -> neutral.Block:

@@ -11,7 +11,7 @@ from switchyard.protocols.conversion import convert_response
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Loss, ToolCall, Usage
 from switchyard.protocols.openai_chat.opaque import signed_calls_in
-from switchyard.protocols.openai_responses.compaction import encode_compact_response
+from switchyard.protocols.openai_responses.encode_stream import encode_compact_response
 from switchyard.protocols.passthrough.calls import calls_in_reply
 from switchyard.protocols.passthrough.model_name import rewrite_model_name
 from switchyard.relay.attempt import HeldAnswer

@@ -50,7 +50,7 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
     """Raises BadRequest where the meaning would be lost."""
     capabilities = target.capabilities
     offer = offer_tools(request, capabilities, custom=False, searches=capabilities.hosted_web_search)
-    losses = [*lost_options(offer, SEARCH_OPTIONS), *_lost_domains(offer)]
+    losses = lost_options(offer, SEARCH_OPTIONS)
     system, conversation = _shaped(request, target, losses)
     messages = _messages(conversation, ContentEncoder(target, offer.names, losses))
     reasoning = encode_reasoning(request, target, _obstacles(messages, offer), losses)
@@ -59,7 +59,7 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
         "model": target.model,
         "max_tokens": reasoning.max_tokens,
         **_system((*system, *_instructions(request, offer, target))),
-        **_tools(offer),
+        **_tools(offer, losses),
         "messages": messages,
         **encode_fields(
             FIELDS, request, capabilities, losses, _unsettable(request, target, reasoning.thinks)
@@ -174,18 +174,14 @@ def _blocks_of(content: str | list[Json]) -> list[Json]:
     return [text_block(content)] if isinstance(content, str) else content
 
 
-def _tools(offer: Offer) -> Json:
+def _tools(offer: Offer, losses: list[Loss]) -> Json:
     if offer.is_empty:
         return {}
-    tools: list[Json] = [
-        {
-            "name": function.wire_name,
-            **({"description": function.description} if function.description else {}),
-            "input_schema": function.parameters,
-        }
-        for function in offer.functions
-    ]
-    encoded: Json = {"tools": [*tools, *map(_search, offer.hosted)]}
+    tools: list[Json] = []
+    for function in offer.functions:
+        described = {"description": function.description} if function.description else {}
+        tools.append({"name": function.wire_name, **described, "input_schema": function.parameters})
+    encoded: Json = {"tools": [*tools, *(_search(tool, losses) for tool in offer.hosted)]}
     choice = offer.choice
     parallel = {"disable_parallel_tool_use": True} if offer.parallel is False else {}
     if choice is not None and choice.mode == "none":
@@ -198,23 +194,14 @@ def _tools(offer: Offer) -> Json:
     return encoded
 
 
-def _search(search: neutral.HostedTool) -> Json:
+def _search(search: neutral.HostedTool, losses: list[Loss]) -> Json:
     encoded: Json = {"type": WEB_SEARCH_TOOL, "name": search.name}
     encoded |= {name: search.options[name] for name in SEARCH_OPTIONS if search.options.get(name)}
-    if "allowed_domains" in encoded:
-        # the two lists exclude each other
-        encoded.pop("blocked_domains", None)
+    if "allowed_domains" in encoded and encoded.pop("blocked_domains", None):
+        losses.append(Loss("web_search.blocked_domains", "only one of the two lists can be sent"))
     if "user_location" in encoded:
         encoded["user_location"] = {"type": "approximate", **encoded["user_location"]}
     return encoded
-
-
-def _lost_domains(offer: Offer) -> list[Loss]:
-    return [
-        Loss("web_search.blocked_domains", "only one of the two lists can be sent")
-        for tool in offer.hosted
-        if tool.options.get("allowed_domains") and tool.options.get("blocked_domains")
-    ]
 
 
 @dataclass(slots=True)

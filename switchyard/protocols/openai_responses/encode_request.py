@@ -106,11 +106,8 @@ def _tools(request: neutral.Request, offer: Offer, capabilities: Capabilities) -
     if offer.is_empty:
         return {}
     native = capabilities.responses_items
-    functions = (
-        _native_tools(offer.functions)
-        if native
-        else [_function(function, function.wire_name) for function in offer.functions]
-    )
+    named = [_function(function, function.wire_name) for function in offer.functions]
+    functions = _native_tools(offer.functions) if native else named
     encoded: Json = {"tools": [*functions, *map(_web_search, offer.hosted)]}
     if (choice := _choice(request, offer, native)) is not None:
         encoded["tool_choice"] = choice
@@ -128,13 +125,8 @@ def _native_tools(functions: Iterable[Function]) -> list[Json]:
             items.append(_native(function))
             continue
         if namespace not in groups:
-            description = f"The tools of {namespace}."
-            groups[namespace] = {
-                "type": "namespace",
-                "name": namespace,
-                "description": description,
-                "tools": [],
-            }
+            named = {"name": namespace, "description": f"The tools of {namespace}."}
+            groups[namespace] = {"type": "namespace", **named, "tools": []}
             items.append(groups[namespace])
         groups[namespace]["tools"].append(_function(function, function.tool.name))
     return items

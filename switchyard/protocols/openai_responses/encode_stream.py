@@ -2,6 +2,7 @@
 
 https://platform.openai.com/docs/api-reference/responses-streaming
 https://platform.openai.com/docs/api-reference/responses/object
+https://platform.openai.com/docs/api-reference/responses/compact
 """
 
 from collections.abc import Mapping
@@ -9,12 +10,14 @@ from collections.abc import Mapping
 import msgspec
 
 from switchyard.protocols import carrier, neutral, sse
+from switchyard.protocols.capabilities import Capabilities
 from switchyard.protocols.client_program import ClientProgram
 from switchyard.protocols.errors.table import failure
 from switchyard.protocols.fold import unfold
 from switchyard.protocols.ids import new_id
 from switchyard.protocols.neutral import ErrorType, StopReason
 from switchyard.protocols.openai_responses.calls import encode_call
+from switchyard.protocols.openai_responses.encode_request import encode_parts
 from switchyard.protocols.openai_responses.fields import ECHO_DEFAULTS
 from switchyard.protocols.usage import responses_usage
 from switchyard.protocols.wire import Json, fields, parsed_object, text
@@ -42,6 +45,28 @@ def encode_response(response: neutral.Response, request: neutral.Request) -> byt
     for event in unfold(response):
         encoder.encode(event)
     return _encode(encoder.final)
+
+
+def encode_compact_response(response: neutral.Response, request: neutral.Request) -> bytes:
+    """The answer of the older endpoint that compacts a conversation: what the user said, then the compaction."""
+    output = [
+        {"type": "message", "id": new_id("msg_"), "status": "completed", "role": "user", "content": parts}
+        for message in request.messages
+        if message.role == "user" and (parts := encode_parts(message.content, Capabilities(), []))
+    ]
+    compactions = [
+        {"type": "compaction", "id": new_id("cmp_"), "encrypted_content": block.payload}
+        for block in response.content
+        if isinstance(block, neutral.Compaction)
+    ]
+    body = {
+        "id": new_id("resp_"),
+        "object": "response.compaction",
+        "created_at": request.received_at,
+        "output": output + compactions,
+        "usage": responses_usage(response.usage or neutral.Usage()),
+    }
+    return _encode(body)
 
 
 def encode_break(error: neutral.WireError, opening: bytes = b"") -> bytes:

@@ -24,9 +24,8 @@ from switchyard.protocols.neutral import (
     ToolChoice,
     Usage,
 )
-from switchyard.protocols.openai_responses.compaction import encode_compact_response
 from switchyard.protocols.openai_responses.decode_request import decode_request
-from switchyard.protocols.openai_responses.encode_stream import StreamEncoder
+from switchyard.protocols.openai_responses.encode_stream import StreamEncoder, encode_compact_response
 from tests.protocols.validators import check_responses_stream, records_of
 
 USER = {"role": "user", "content": [{"type": "input_text", "text": "hi"}]}
