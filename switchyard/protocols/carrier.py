@@ -40,3 +40,10 @@ def unpack(text: str) -> Carrier | None:
     except (binascii.Error, ValueError, msgspec.MsgspecError, RecursionError):
         return None
     return carrier if carrier.kind in KINDS else None
+
+
+def carried_text(text: str, kind: Kind = "text") -> str | None:
+    """The words in a carrier of this kind; None for anything else."""
+    carried = unpack(text)
+    words = carried.payload.get("text") if carried is not None and carried.kind == kind else None
+    return words if isinstance(words, str) else None

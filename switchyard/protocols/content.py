@@ -58,10 +58,7 @@ def document_in(
 
 def summary_in(payload: str) -> str | None:
     """The summary that this daemon once had written; None for what only another service can read."""
-    carried = carrier.unpack(payload)
-    if carried is None or carried.kind != "summary":
-        return None
-    return text(carried.payload.get("text"))
+    return carrier.carried_text(payload, "summary")
 
 
 def summary_turn(summary: str) -> neutral.Text:

@@ -86,6 +86,9 @@ class Signature(msgspec.Struct, frozen=True):
     payload: str
     issuer: str = ""
 
+    def is_from(self, issuer: str) -> bool:
+        return bool(issuer) and self.issuer == issuer
+
 
 class Text(msgspec.Struct, frozen=True):
     text: str

@@ -8,10 +8,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from switchyard.protocols import neutral
+from switchyard.protocols import carrier, neutral
 from switchyard.protocols.anthropic_messages import mid_conversation, vendor_tools
 from switchyard.protocols.anthropic_messages.fields import FIELDS
-from switchyard.protocols.anthropic_messages.signatures import carried_text, opened
+from switchyard.protocols.anthropic_messages.signatures import opened
 from switchyard.protocols.anthropic_messages.wire import sources_of
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.content import PDF, PLAIN_TEXT, Part, document_in, inline_image, summary_turn
@@ -293,11 +293,13 @@ class Content:
 
     def _thinking(self, block: Json, _: str) -> Sequence[neutral.Block]:
         seal = text(block.get("signature"))
-        return [neutral.Thinking(text(block.get("thinking")) or carried_text(seal), opened(seal))]
+        return [
+            neutral.Thinking(text(block.get("thinking")) or carrier.carried_text(seal) or "", opened(seal))
+        ]
 
     def _redacted_thinking(self, block: Json, _: str) -> Sequence[neutral.Block]:
         seal = text(block.get("data"))
-        return [neutral.Thinking(carried_text(seal), opened(seal), redacted=True)]
+        return [neutral.Thinking(carrier.carried_text(seal) or "", opened(seal), redacted=True)]
 
     def _tool_use(self, block: Json, path: str) -> Sequence[neutral.Block]:
         arguments = json_text(block.get("input") or {})

@@ -38,13 +38,6 @@ def opened(text: str) -> Signature | None:
     return Signature(payload, packed.issuer)
 
 
-def carried_text(text: str) -> str:
-    """The reasoning text that a client was not shown, for the upstream that wants it back; "" if there is none."""
-    packed = carrier.unpack(text) if is_carrier(text) else None
-    words = packed.payload.get("text") if packed is not None and packed.kind == "text" else None
-    return words if isinstance(words, str) else ""
-
-
 def is_carrier(text: str) -> bool:
     return text.startswith(carrier.PREFIX)
 
@@ -54,16 +47,11 @@ def is_redacted(signature: Signature) -> bool:
     return bool(signature.issuer) or is_carrier(signature.payload) or signature.payload.startswith(REDACTED)
 
 
-def native_block(text: str, payload: str) -> dict[str, Any]:
-    """The thinking block as its issuer sent it."""
-    if payload.startswith(REDACTED):
-        return {"type": "redacted_thinking", "data": payload.removeprefix(REDACTED)}
-    return {"type": "thinking", "thinking": text, "signature": payload}
-
-
 def replayed(thinking: Thinking, issuer: str) -> dict[str, Any] | None:
-    """The block for the upstream that issued it, None for every other upstream."""
+    """The block as the upstream that issued it sent it, None for every other upstream."""
     signature = thinking.signature
-    if signature is None or not issuer or signature.issuer != issuer or is_carrier(signature.payload):
+    if signature is None or not signature.is_from(issuer) or is_carrier(signature.payload):
         return None
-    return native_block(thinking.text, signature.payload)
+    if signature.payload.startswith(REDACTED):
+        return {"type": "redacted_thinking", "data": signature.payload.removeprefix(REDACTED)}
+    return {"type": "thinking", "thinking": thinking.text, "signature": signature.payload}

@@ -23,7 +23,7 @@ from switchyard.protocols.tools.calls import encode_arguments
 from switchyard.protocols.tools.choice import Offer, lost_options, offer_tools
 from switchyard.protocols.tools.names import wire_name
 from switchyard.protocols.tools.schema import Function, fits_strict
-from switchyard.protocols.wire import Json, joined, parsed_object, text
+from switchyard.protocols.wire import Json, joined, parsed_object
 
 SEARCH_OPTIONS = ("search_context_size", "user_location")
 MEDIA_BELOW = "[attachment below]"
@@ -39,34 +39,35 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
     form = format_instruction(request.output_format, has_field=capabilities.json_schema)
     encoder = MessageEncoder(capabilities, offer.names, losses, target.issuer)
     messages = encoder.encode(request, (offer.instruction, form))
-    stops, stops_left = _stops(request, capabilities)
     body: Json = {
         "model": target.model,
-        **_limit(request, capabilities),
+        **_settings(request, capabilities),
         **_reasoning(request.reasoning, capabilities, losses),
         **_tools(offer, capabilities),
-        **stops,
         **encode_fields(FIELDS, request, capabilities, losses),
-        **_json_object(request, capabilities),
-        **_streaming(request, capabilities),
         **_continuation(messages, capabilities),
         "messages": messages,
     }
-    return sent_request(body, request, target, offer, losses, stops_left)
+    # what is not sent is scanned for: all of them if the upstream cannot take all
+    return sent_request(body, request, target, offer, losses, () if "stop" in body else request.stop)
 
 
-def _json_object(request: neutral.Request, capabilities: Capabilities) -> Json:
-    """The nearest to a schema that the upstream can be held to."""
-    if request.output_format is None or capabilities.json_schema or not capabilities.json_object:
-        return {}
-    return {"response_format": {"type": "json_object"}}
-
-
-def _limit(request: neutral.Request, capabilities: Capabilities) -> Json:
-    if request.max_tokens is None:
-        return {}
-    name = capabilities.max_tokens_field
-    return {"max_tokens" if name == "either" else name: answer_limit(request.max_tokens, capabilities)}
+def _settings(request: neutral.Request, capabilities: Capabilities) -> Json:
+    settings: Json = {}
+    if request.max_tokens is not None:
+        name = capabilities.max_tokens_field
+        limit = answer_limit(request.max_tokens, capabilities)
+        settings["max_tokens" if name == "either" else name] = limit
+    if request.stop and capabilities.stop and len(request.stop) <= capabilities.max_stops:
+        settings["stop"] = list(request.stop)
+    if request.output_format is not None and capabilities.json_object and not capabilities.json_schema:
+        # the nearest to a schema that the upstream can be held to
+        settings["response_format"] = {"type": "json_object"}
+    if capabilities.streams and (request.stream or capabilities.stream_only):
+        settings["stream"] = True
+        if capabilities.include_usage:
+            settings["stream_options"] = {"include_usage": True}
+    return settings
 
 
 def _reasoning(reasoning: neutral.Reasoning, capabilities: Capabilities, losses: list[Loss]) -> Json:
@@ -90,22 +91,6 @@ def _reasoning(reasoning: neutral.Reasoning, capabilities: Capabilities, losses:
             return {"thinking": {**switch, "budget_tokens": budget} if wanted and budget else switch}
     losses.append(Loss("reasoning", "this upstream's thinking cannot be steered"))
     return {}
-
-
-def _stops(request: neutral.Request, capabilities: Capabilities) -> tuple[Json, tuple[str, ...]]:
-    """The stops for the upstream and those to be scanned for: all of them if it cannot take all."""
-    if not request.stop:
-        return {}, ()
-    if not capabilities.stop or len(request.stop) > capabilities.max_stops:
-        return {}, request.stop
-    return {"stop": list(request.stop)}, ()
-
-
-def _streaming(request: neutral.Request, capabilities: Capabilities) -> Json:
-    if not capabilities.streams or not (request.stream or capabilities.stream_only):
-        return {}
-    options: Json = {"stream_options": {"include_usage": True}} if capabilities.include_usage else {}
-    return {"stream": True, **options}
 
 
 def _continuation(messages: list[Json], capabilities: Capabilities) -> Json:
@@ -146,8 +131,7 @@ def _tool(function: Function, capabilities: Capabilities) -> Json:
         members["description"] = function.description
     if function.tool.kind == "custom" and capabilities.custom_tools:
         if function.tool.grammar:
-            syntax, definition = function.tool.grammar
-            grammar = {"syntax": syntax, "definition": definition}
+            grammar = dict(zip(("syntax", "definition"), function.tool.grammar, strict=True))
             members["format"] = {"type": "grammar", "grammar": grammar}
         return _named(function.tool, members, capabilities)
     members["parameters"] = function.parameters
@@ -259,17 +243,12 @@ class MessageEncoder:
         arguments = encode_arguments(call, custom=is_custom)
         name = wire_name(call.name, call.namespace, self.tools)
         id = openai_call_id(call.id)
-        own = _opaque_members(call.signature, self.issuer)
+        # what this upstream itself has put beside the call; another one gets nothing of it
+        signature = call.signature
+        own = parsed_object(signature.payload) if signature and signature.is_from(self.issuer) else {}
         if is_custom:
             return {"id": id, "type": "custom", "custom": {"name": name, "input": arguments}, **own}
         return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}, **own}
-
-
-def _opaque_members(signature: neutral.Signature | None, issuer: str) -> Json:
-    """What this upstream itself has put beside the call; another one gets nothing of it."""
-    if signature is None or not issuer or signature.issuer != issuer:
-        return {}
-    return parsed_object(signature.payload)
 
 
 def _image(image: neutral.Image) -> Json:
@@ -297,7 +276,5 @@ def _content(parts: list[Json]) -> str | list[Json]:
 
 def _thought(thinking: neutral.Thinking) -> str:
     """The reasoning text: the client's copy, or the one that its signature carries."""
-    if thinking.text or thinking.signature is None:
-        return thinking.text
-    packed = carrier.unpack(thinking.signature.payload)
-    return text(packed.payload.get("text")) if packed and packed.kind == "text" else ""
+    signature = thinking.signature
+    return thinking.text or (carrier.carried_text(signature.payload) if signature else "") or ""

@@ -134,17 +134,15 @@ def _tool_search(given: Json, _path: str, _namespace: str) -> neutral.Tool | Non
     return neutral.Tool("tool_search", text(given.get("description")), parameters, "tool_search")
 
 
-def _fixed(kind: neutral.ToolKind) -> Callable[[Json, str, str], neutral.Tool]:
-    return lambda _given, _path, _namespace: neutral.Tool(kind, kind=kind)
+def _fixed(given: Json, _path: str, _namespace: str) -> neutral.Tool:
+    return neutral.Tool(given["type"], kind=given["type"])
 
 
 TOOLS: Mapping[str, Callable[[Json, str, str], neutral.Tool | None]] = {
     "function": decode_function,
     "custom": decode_custom,
     "tool_search": _tool_search,
-    "local_shell": _fixed("local_shell"),
-    "shell": _fixed("shell"),
-    "apply_patch": _fixed("apply_patch"),
+    **dict.fromkeys(("local_shell", "shell", "apply_patch"), _fixed),
 }
 
 

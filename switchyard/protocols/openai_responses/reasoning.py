@@ -38,7 +38,7 @@ def _carried_thinking(carried: carrier.Carrier, reported: str) -> neutral.Thinki
 def restored_item(thinking: neutral.Thinking, issuer: str) -> Json | None:
     """The item that this issuer once made, or None: foreign reasoning is refused by every upstream."""
     signature = thinking.signature
-    if signature is None or not issuer or signature.issuer != issuer:
+    if signature is None or not signature.is_from(issuer):
         return None
     carried = carrier.unpack(signature.payload)
     if carried is not None:
