@@ -175,7 +175,7 @@ class SettingsApi:
         warnings += [
             f"{one.path.removeprefix(draft.path)}: it cannot apply, as {one.reason}"
             for one in self._unlimited(parsed.settings)
-            if one.path.startswith(f"{draft.path}.")
+            if one.path.startswith(draft.path)
         ]
         host, families = official_host(upstream), official_families(upstream.base_url)
         return answer(

@@ -68,3 +68,43 @@ def test_when_every_budget_is_spent_the_client_is_reported_why(tmp_path: Path) -
             refused = ask(daemon.url, "messages")
     assert refused.status == 503
     assert "budget of all upstreams: 3.00 spent this month, hard limit 3" in refused.text
+
+
+def test_a_budget_that_cannot_apply_is_a_notice_in_the_dashboard_the_log_and_the_editor(
+    tmp_path: Path,
+) -> None:
+    with ScriptedUpstream(say("free")) as own:
+        entry = upstream("own", own.url, budget={"day_hard": 5}, local=True)
+        with Daemon(tmp_path, settings(entry)) as daemon:
+            reason = 'its models are local and have no price; add one to prices, or set "local": false'
+            notice = f'The budget of upstream "own" cannot apply: {reason}'
+            assert daemon.get("/api/state").json["notices"] == [notice]
+            wait_until(lambda: notice in daemon.log(), "the log")
+            checked = daemon.post("/api/upstreams/check", {"name": "own", "entry": entry}).json
+            assert checked["warnings"] == [f"budget: it cannot apply, as {reason}"]
+            assert ask(daemon.url, "messages").status == 200
+
+            daemon.change_settings(settings({**entry, "local": "auto"}))
+            assert daemon.get("/api/state").json["notices"] == []
+
+
+def test_requests_that_a_budget_misses_are_a_notice(tmp_path: Path) -> None:
+    with ScriptedUpstream(answer(Reply("dear", usage=DEAR))) as relay:
+        entry = upstream("relay", relay.url, budget={"day_hard": 50})
+        with Daemon(tmp_path, settings(entry)) as daemon:
+            ask(daemon.url, "messages", "claude-opus-5-5")
+            assert daemon.get("/api/state").json["notices"] == []
+            ask(daemon.url, "messages", "nobody-knows-it")
+            notice = 'No budget includes 1 request of today at upstream "relay": the price is not known'
+            assert daemon.get("/api/state").json["notices"] == [notice]
+
+
+def test_a_relay_on_this_machine_is_priced_so_that_its_hard_budget_stops_it(tmp_path: Path) -> None:
+    with ScriptedUpstream(answer(Reply("dear", usage=DEAR))) as relay, ScriptedUpstream(say("free")) as own:
+        entries = [
+            upstream("relay", relay.url, budget={"day_hard": 3}),
+            upstream("own", own.url, role="backup", local=True),
+        ]
+        with Daemon(tmp_path, settings(*entries)) as daemon:
+            said = [text_of("messages", ask(daemon.url, "messages", "claude-opus-5-5")) for _ in range(2)]
+    assert said == ["dear", "free"]

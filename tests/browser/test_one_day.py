@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.bed import wire
 from tests.bed.asking import PATHS, ask, question
@@ -30,6 +31,7 @@ from tests.bed.upstream import (
     whole,
 )
 from tests.bed.wire import Reply, Usage
+from tests.browser.conftest import Open
 
 MILLION = Usage(fresh=1_000_000, output=10)
 CLAUDE, GPT = "claude-opus-5-5", "gpt-5.2"
@@ -224,7 +226,9 @@ def of_metrics(text: str, by: str) -> dict[str, float]:
     return without_zeros({**found, "cost": round(cost, 6)})
 
 
-def test_every_place_reports_the_same_totals_of_a_mixed_day(tmp_path: Path, servers: Servers) -> None:
+def test_every_place_reports_the_same_totals_of_a_mixed_day(
+    tmp_path: Path, servers: Servers, open_page: Open
+) -> None:
     with Daemon(tmp_path, servers.settings()) as daemon:
         spent = live_through(daemon, servers)
         expected = {
@@ -260,6 +264,18 @@ def test_every_place_reports_the_same_totals_of_a_mixed_day(tmp_path: Path, serv
         today = daemon.get("/api/state").json["today"]
         assert {name: today[name] for name in COUNTS} == {name: journal.get(name, 0) for name in COUNTS}
         assert (today["input"], round(today["cost"], 6)) == (journal["input"], journal["cost"])
+
+        page = open_page(daemon, "/token-stats.html")
+        numbers = page.locator(".numbers > div")
+        ends = "1 failed · 1 cancelled · 1 cut off · 1 held"
+        expect(numbers.nth(0)).to_have_text(f"Requests19{ends}")
+        expect(numbers.nth(1)).to_have_text(f"Cost${spent:.2f} +2 without a price · 3 local, without a price")
+        apart = "connection tests: 2 (1 failed), activations: 2 (1 failed), replays: 1"
+        expect(page.get_by_text(f"but included in tokens and cost: {apart}.")).to_be_visible()
+        overview = open_page(daemon, "/")
+        expect(overview.locator(".numbers > div").filter(has_text="Requests")).to_have_text(
+            f"Requests19{ends}"
+        )
 
     written = json.loads((daemon.data / "token_stats.json").read_text())
     assert of_summary(written["summary"]) == journal
