@@ -98,6 +98,7 @@ export function editUpstream(original) {
             official
               ? h("p", {}, t("editor.official", { host: official.host, families: official.families.join(", ") }))
               : null,
+            answer.warnings.map((/** @type {string} */ warning) => h("p", {}, warning)),
           );
           fields.find((one) => one.name === "timeouts")?.expect?.(answer.timeouts ?? {});
         } catch (error) {

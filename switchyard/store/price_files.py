@@ -61,7 +61,8 @@ def read_prices(content: bytes, day: str) -> PriceTable:
         if isinstance(document, dict) and "entries" in document:
             table = decode_table(content)
         elif isinstance(document, dict):
-            table = table_of_list(document, day)
+            # decoded again, as the numbers of the list are not validated
+            table = decode_table(msgspec.json.encode(table_of_list(document, day)))
         else:
             raise NoPriceTable("expected an object")
     except (

@@ -79,6 +79,9 @@ def test_an_upstream_is_called_local_or_not(daemon: Daemon, open_page: Open, cho
     row(page, "Monday key").get_by_role("button", name="Monday key", exact=True).click()
     form = page.get_by_role("dialog")
     form.locator("[name=local]").evaluate(f"one => {{ one.value = '{chosen}' }}")
+    form.locator("[data-path='budget.day_hard'] input").evaluate("one => { one.value = '5' }")
+    form.get_by_label("Name", exact=True).fill("Monday key")
+    expect(form.get_by_text("budget: it cannot apply, as its models are local")).to_have_count(int(kept))
     form.get_by_role("button", name="Save").click()
     expect(form).to_be_hidden()
     assert stored(daemon)[0]["local"] is kept

@@ -145,6 +145,9 @@ INVALID = [
     ),
     table_text(entries=[{"models": ["m"], "source": "X", "checked": DAY, "price": {"input": 1}}]),
     json.dumps({"gpt-9": row("reseller")}),
+    json.dumps({"gpt-9": row(input_cost_per_token=-1e-6)}),
+    json.dumps({"gpt-9": row(input_cost_per_token=1e12)}),
+    json.dumps({"gpt-9": row(output_cost_per_token="5")}),
     json.dumps({"x": row("deepseek", off_peak_pricing={})}),
     json.dumps({"x": {"litellm_provider": "dashscope", "mode": "chat", "tiered_pricing": [{}]}}),
 ]
