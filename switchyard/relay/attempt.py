@@ -324,7 +324,8 @@ async def _until_content(
         if size > MAX_HELD_BYTES:
             raise AttemptFailed(protocol_failure(NO_CONTENT))
         held.append(stream.feed(chunk))
-    if stream.is_withheld and stream.failed is not None and not stream.content_begun:
+    if stream.is_withheld and stream.failed is not None:
+        # nothing of the answer has been sent, even if it has content
         raise AttemptFailed(withheld_failure(stream.failed))
     if stream.failed is not None and not stream.content_begun:
         kind = FailureKind.READ if stream.truncated else FailureKind.STATUS

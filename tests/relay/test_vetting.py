@@ -211,6 +211,16 @@ def test_after_content_an_unknown_call_ends_the_stream_with_the_error_of_the_pro
 
 
 @every_way
+def test_content_that_comes_together_with_an_unknown_call_has_not_been_sent_yet(
+    client: ProtocolName, protocol: ProtocolName, stream: bool
+) -> None:
+    reply = wire.Reply("Let me look at that for you.", calls=(wire.Call("Evil", {"command": "x"}),))
+    scene = play(client, protocol, stream, reply, trust="low", at_once=True)
+    assert scene.asked == ["one", "two"]
+    assert "Hello" in scene.text and "Let me" not in scene.text
+
+
+@every_way
 def test_without_another_upstream_the_client_gets_an_error(
     client: ProtocolName, protocol: ProtocolName, stream: bool
 ) -> None:
