@@ -5,7 +5,7 @@ from switchyard.web.epochs import Epochs
 from switchyard.web.held import SESSION_CHARS
 from switchyard.web.views import Json, reasons_view
 
-MAX_ARGUMENTS = 4000
+MAX_ARGUMENTS = 20_000
 
 
 class WaitingCalls:
@@ -31,8 +31,14 @@ class WaitingCalls:
             "session": exchange.session[:SESSION_CHARS],
             "upstream": call.upstream,
             "tool": call.tool,
-            "arguments": call.arguments[:MAX_ARGUMENTS],
+            "arguments": _beginning(call.arguments),
             "reasons": reasons_view(call.reasons),
             "since": self._epochs.of(call.since),
             "until": self._epochs.of(call.until),
         }
+
+
+def _beginning(text: str) -> str:
+    """What is left out is counted, as the attack may be in there."""
+    more = len(text) - MAX_ARGUMENTS
+    return text if more <= 0 else f"{text[:MAX_ARGUMENTS]} … (+ {more})"

@@ -480,3 +480,39 @@ def test_harmless_calls_of_an_entry_that_holds_are_not_changed(
         assert held.client.body == plain.client.body
     else:
         assert len(held.client.body) == len(plain.client.body)
+
+
+# --- calls that are hidden from a quick look ---------------------------------------
+
+HIDDEN: dict[str, tuple[ProtocolName, Callable[[bytes], bytes]]] = {
+    "its kind in escapes": ("messages", lambda record: record.replace(b'"tool_use"', b'"tool\\u005fuse"')),
+    "beside the name of a delta": (
+        "messages",
+        lambda record: record.replace(b'"content_block":', b'"x": "text_delta", "content_block":'),
+    ),
+    "its name in escapes": ("chat", lambda record: record.replace(b'"name"', b'"n\\u0061me"')),
+    "in another choice": (
+        "chat",
+        lambda record: record.replace(b'"index": 0, "delta"', b'"index": 1, "delta"'),
+    ),
+    "its type in escapes": (
+        "responses",
+        lambda record: record.replace(b"function_call", b"function\\u005fcall").replace(
+            b"item.", b"item\\u002e"
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("trust", ["normal", "low"])
+@pytest.mark.parametrize("how", HIDDEN)
+def test_a_call_that_is_hidden_from_a_quick_look_is_found(how: str, trust: str) -> None:
+    protocol, hide = HIDDEN[how]
+    reply = wire.Reply("Let me look at that for you.", calls=(wire.Call("Evil", {"command": "x"}),))
+    hidden = b"".join(
+        hide(record) if b"Evil" in record else record for record in wire.records(protocol, reply)
+    )
+    if how == "in another choice" and trust == "normal":
+        return  # no client runs what is not in the first choice
+    scene = raw_play(protocol, hidden, trust=trust)
+    assert [one.tool for one in scene.marked] == ["Evil"]

@@ -24,6 +24,14 @@ CONCERNS: Mapping[ProtocolName, Pattern[bytes]] = {
     "chat": re.compile(rb'_calls?"|h_reason"\s*:\s*"|\[(?:DONE|done)\]'),
     "responses": re.compile(rb'_call"|"response\.(?:completed|incomplete|done|failed)"'),
 }
+CALL_SIGNS: Mapping[ProtocolName, bytes] = {
+    "messages": b'"tool_use"',
+    "chat": b'"name"',
+    "responses": b'_call"',
+}
+"""What stands where a call begins, and in no delta of an honest upstream."""
+ESCAPED = b"\\u00"
+"""A letter that JSON spells as a number: none of the signs above is found where an upstream hides it so."""
 ENDS = ("response.completed", "response.incomplete", "response.done", "response.failed")
 ADDED, DONE = "response.output_item.added", "response.output_item.done"
 
@@ -37,10 +45,11 @@ class CallReader:
         self._open: dict[str, str] = {}
         """the name of each call that has begun"""
         self._ended: set[tuple[str, str, str]] = set()
-        self._calls = Calls()
+        self._calls: dict[str, Calls] = {}
+        """by choice"""
 
     def news(self, record: Record) -> tuple[CallNews, ...]:
-        if not self._concerns.search(record.data):
+        if not self._concerns.search(record.data) and ESCAPED not in record.data:
             return ()
         match self._protocol:
             case "messages":
@@ -74,20 +83,26 @@ class CallReader:
 
     def _of_chat(self, record: Record) -> Iterator[CallNews]:
         try:
-            choice = chat.first_choice(chat.read_chunk(without_halves(record.data)))
+            choices = chat.read_chunk(without_halves(record.data)).choices or []
         except UNREADABLE:
-            choice = None
-        delta = None if choice is None else choice.delta or choice.message
+            yield from self._end_all()
+            return
+        for choice in choices:
+            yield from self._of_choice(choice)
+        if any(choice.finish_reason for choice in choices):
+            yield from self._end_all()
+
+    def _of_choice(self, choice: chat.Choice) -> Iterator[CallNews]:
+        delta = choice.delta or choice.message
+        calls = self._calls.setdefault(str(choice.index), Calls())
         for fragment in fragments_of(delta) if delta is not None else ():
-            call = self._calls.of(fragment)
-            key = str(self._calls.all.index(call))
+            call = calls.of(fragment)
+            key = f"{choice.index}.{calls.all.index(call)}"
             if call.name:
                 yield from self._begin(key, _chat_call(call))
             with suppress(EndlessBlank):
                 call.arguments.take(fragment.arguments)
             yield Grown(key, fragment.arguments)
-        if choice is None or choice.finish_reason:
-            yield from self._end_all()
 
     def _of_responses(self, record: Record) -> Iterator[CallNews]:
         event = decode_object(record.data) or {}
@@ -116,7 +131,7 @@ class CallReader:
 
 def calls_in_reply(protocol: ProtocolName, body: bytes) -> tuple[neutral.ToolCall, ...]:
     """The calls of a whole reply."""
-    if b"tool_use" not in body and b"_call" not in body:
+    if b"tool_use" not in body and b"_call" not in body and ESCAPED not in body:
         return ()
     reply = decode_object(body) or {}
     match protocol:

@@ -8,7 +8,7 @@ from switchyard.protocols import neutral
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.openai_chat.calls import Calls
 from switchyard.protocols.openai_chat.opaque import signed_calls
-from switchyard.protocols.passthrough.calls import CallReader
+from switchyard.protocols.passthrough.calls import CALL_SIGNS, ESCAPED, CallReader
 from switchyard.protocols.passthrough.inspect import INSPECTORS, RecordSummary
 from switchyard.protocols.passthrough.missing_end import SENTINEL, MissingEnd
 from switchyard.protocols.passthrough.model_name import StreamRenamer
@@ -54,6 +54,7 @@ class PassthroughStream:
         self._gate: CallGate[tuple[bytes, bool]] | None = None if watch is None else CallGate(watch)
         self._reads_calls = watch is not None and watch.reads_arguments
         self._reader = CallReader(codec.protocol)
+        self._call_sign = CALL_SIGNS[codec.protocol]
         self.is_withheld = False
         """a call must not reach the client: `failed` is the reason"""
         self._missing_end = MissingEnd() if codec.protocol == "responses" else None
@@ -161,8 +162,12 @@ class PassthroughStream:
     def _unseen(self, records: bytes) -> int:
         """How many records may pass unseen; 0 unless it is all of them."""
         # the cheap look counts lines by their usual end
-        is_usual = records.endswith(b"\n\n") and b"\r" not in records
-        return self._inspector.count_deltas(records) if is_usual else 0
+        if not records.endswith(b"\n\n") or b"\r" in records:
+            return 0
+        deltas = self._inspector.count_deltas(records)
+        # a call may be dressed up as a delta
+        may_call = self._gate is not None and (self._call_sign in records or ESCAPED in records)
+        return 0 if may_call else deltas
 
     def _look(self, records: bytes) -> bytes:
         """Read the records one by one; returns them without those that the client did not request.
@@ -252,7 +257,8 @@ class PassthroughStream:
         return self.finished or (self.failed is not None and not self.owes_an_end)
 
     def _is_notable(self, raw: bytes) -> bool:
-        return self._inspector.notable.search(raw) is not None or ERROR_EVENT.match(raw) is not None
+        is_notable = self._inspector.notable.search(raw) is not None or ERROR_EVENT.match(raw) is not None
+        return is_notable or self._call_sign in raw or ESCAPED in raw
 
     def _note(self, summary: RecordSummary, raw: bytes) -> None:
         if summary.model is not None:
