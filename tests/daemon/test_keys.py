@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.bed.asking import ask, text_of
-from tests.bed.daemon import Daemon, settings, upstream
+from tests.bed.daemon import Daemon, holding_settings, settings, upstream
 from tests.bed.patience import PATIENCE_SECONDS, wait_until
 from tests.bed.upstream import Hold, Received, Script, ScriptedUpstream, closed_url, say, status, whole
 from tests.bed.wire import PROTOCOLS, Protocol
@@ -205,6 +205,18 @@ def test_each_key_is_activated(tmp_path: Path, relay: ScriptedUpstream) -> None:
     with Daemon(tmp_path, settings(entry(relay, 3, activation={"at": "08:00"}))) as daemon:
         assert daemon.post("/api/upstreams/activate", {"name": "relay"}).json["ok"]
     assert sorted(key_of(one) for one in relay.requests) == KEYS
+
+
+def test_a_request_is_held_while_all_keys_fail_and_each_is_tried_again(
+    tmp_path: Path, relay: ScriptedUpstream
+) -> None:
+    failing = status(503)
+    relay.script(failing, failing, failing, by_key())
+    with Daemon(tmp_path, holding_settings(entry(relay))) as daemon:
+        assert answering(daemon, "a").startswith("key ")
+        (row,) = daemon.get("/api/requests").json["requests"]
+    assert row["held"] > 0 and row["attempts"] == 4
+    assert {key_of(one) for one in relay.requests} == {*KEYS[:2]}
 
 
 def test_what_is_used_now_uses_all_its_keys(tmp_path: Path, relay: ScriptedUpstream) -> None:
