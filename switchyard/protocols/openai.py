@@ -60,7 +60,10 @@ def decode_part(part: object, path: str) -> MessagePart:
 
 def reasoning_in(given: Json) -> str:
     """The reasoning text of an earlier turn, under whichever name the client kept it."""
-    return next((given[name] for name in REASONING_NAMES if text(given.get(name))), "")
+    for name in REASONING_NAMES:
+        if words := text(given.get(name)):
+            return words
+    return ""
 
 
 def _encrypted(part: Json, _: str) -> MessagePart:

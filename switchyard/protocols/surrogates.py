@@ -27,7 +27,7 @@ def without_halves(body: bytes) -> bytes:
 
 
 def holds_escaped_halves(body: bytes) -> bool:
-    return b"\\ud" in body or b"\\uD" in body
+    return b"\\u" in body and (b"\\ud" in body or b"\\uD" in body)
 
 
 def _has_half(body: bytes) -> bool:

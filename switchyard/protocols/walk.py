@@ -59,7 +59,7 @@ class Draft:
         self.signature = signature
         self.texts: list[str] = []
         """what waits until the blocks before have ended"""
-        self.spoken: list[str] = []
+        self.spoken: list[str] | None = None
         """the text of thinking that is to be signed"""
         self.citations: list[neutral.Citation] = []
         self.gives_way = True
@@ -207,6 +207,8 @@ class Walk:
         last = self._waiting[-1] if self._waiting else self.live
         if last is None or type(last.block) is not type(block):
             last = Draft(block)
+            if self._seal is not None and isinstance(block, neutral.Thinking):
+                last.spoken = []
             if self._early_citations and isinstance(block, neutral.Text):
                 last.citations, self._early_citations = self._early_citations, []
         self.add(last, piece)
@@ -219,7 +221,7 @@ class Walk:
         else:
             draft.texts.append(piece)
             self.place(draft)
-        if self._seal is not None and type(draft.block) is neutral.Thinking:
+        if draft.spoken is not None:
             draft.spoken.append(piece)
 
     def cite(self, draft: Draft, citation: neutral.Citation) -> None:
@@ -346,7 +348,7 @@ class Walk:
         if isinstance(draft, CallDraft):
             complete = not (draft.is_cut or (cuts and self._lacks_its_end(draft)))
             self._add_owed_arguments(draft, complete)
-        elif self._seal is not None and isinstance(draft.block, neutral.Thinking):
+        elif draft.spoken is not None and self._seal is not None:
             draft.signature = self._seal("".join(draft.spoken))
         self.events.append(neutral.BlockEnded(draft.signature, complete))
         draft.is_placed, draft.has_ended = False, True

@@ -43,7 +43,7 @@ class StreamEncoder:
     def __init__(self, request: neutral.Request) -> None:
         self._model = request.model
         self._omits_thinking = request.reasoning.is_omitted
-        self._searches_are_wanted = any(tool.name == "web_search" for tool in request.hosted_tools)
+        self._searches_are_wanted = "web_search" in [tool.name for tool in request.hosted_tools]
         self._index = 0
         self._opening = b""
         self._delta_start = b""
@@ -70,12 +70,11 @@ class StreamEncoder:
 
     def whole(self, response: neutral.Response) -> Json:
         """What all records of this reply add up to, without writing them."""
-        message = self._message(response.usage)
+        message = self._message()
         for index, block in enumerate(response.content):
             message["content"] += self._whole_blocks(block, response.citations.get(index, ()))
         message |= self._ending(response.stop_reason, response.stop_sequence)
-        message["usage"] = self._reported(response.usage)
-        return message
+        return message | {"usage": self._reported(response.usage)}
 
     def _whole_blocks(self, block: neutral.Block, citations: tuple[neutral.Citation, ...]) -> list[Json]:
         match block:
@@ -104,9 +103,10 @@ class StreamEncoder:
 
     def _started(self, event: neutral.Started) -> bytes:
         self._usage = event.usage
-        return _record({"type": "message_start", "message": self._message(event.usage)})
+        usage = anthropic_usage(event.usage or neutral.Usage())
+        return _record({"type": "message_start", "message": self._message() | {"usage": usage}})
 
-    def _message(self, usage: neutral.Usage | None) -> Json:
+    def _message(self) -> Json:
         return {
             "id": new_id("msg_"),
             "type": "message",
@@ -115,7 +115,6 @@ class StreamEncoder:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": anthropic_usage(usage or neutral.Usage()),
         }
 
     def _block_started(self, event: neutral.BlockStarted) -> bytes:

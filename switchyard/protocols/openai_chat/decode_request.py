@@ -62,7 +62,8 @@ class _Conversation:
             path = f"messages[{number}]"
             if not isinstance(message, dict):
                 raise bad_field(path, "Input should be an object")
-            for own in own_messages(message):
+            is_plain = not isinstance(message.get("content"), list)
+            for own in (message,) if is_plain else own_messages(message):
                 self._add(self._message(own, path))
 
     def _add(self, decoded: neutral.Message) -> None:

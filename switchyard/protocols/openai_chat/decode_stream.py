@@ -67,8 +67,8 @@ class StreamDecoder:
         self._stop_reason: StopReason | None = None
         self._stop_sequence: str | None = None
         self._usage: neutral.Usage | None = None
-        self._received: dict[str, list[str]] = {kind: [] for kind in KINDS}
-        self._texts = self._received["text"]
+        self._texts: list[str] = []
+        self._received: dict[str, list[str]] = {"text": self._texts, "thinking": [], "refusal": []}
         self._cited: set[neutral.Citation] = set()
         self._sources: dict[str, neutral.Citation] = {}
         self._has_damage = self._has_choice = self._comes_in_messages = False
@@ -150,12 +150,13 @@ class StreamDecoder:
     def _take_chunk(self, chunk: wire.Chunk) -> None:
         if not self._walk.is_started and (chunk.model or chunk.choices):
             self._walk.start(chunk.id, chunk.model, fingerprint=chunk.system_fingerprint)
-        choice = wire.first_choice(chunk)
+        choices = chunk.choices
+        choice = wire.first_choice(chunk) if choices else None
         if chunk.usage is not None or chunk.timings is not None or chunk.x_groq is not None:
             self._note_usage(chunk, choice)
         elif choice is not None and choice.usage is not None:
             self._note_usage(chunk, choice)
-        if chunk.choices and (choice is None or len(chunk.choices) > 1):
+        if choices and (choice is None or len(choices) > 1):
             self._walk.lose("choices", "only the first choice can be carried to another protocol")
         if chunk.citations or chunk.search_results:
             self._sources.update((source.url, source) for source in wire.sources_of(chunk))
