@@ -265,12 +265,12 @@ class StreamDecoder:
     def _take_arguments(self, call: Call, piece: str) -> None:
         if call.opaque:
             call.signature = neutral.Signature(json_text(call.opaque), self._sent.target.issuer)
-        self._walk.place(call)
         self._walk.add_arguments(call, piece)
         if call.block is None and call.name and call.arguments.size:
             # the model has come as far as the arguments, so the name is whole
             self._name(call)
             self._walk.advance()
+        self._walk.place(call)
         if call.arguments.is_complete and not call.is_done:
             self._walk.finish_draft(call)
 
