@@ -24,7 +24,6 @@ class RequestSummary(msgspec.Struct, frozen=True):
     session: str
     wants_usage: bool
     """a Chat client with `stream_options.include_usage`"""
-    has_stream_options: bool
     max_tokens: int | None = None
     """the longest answer that the client wants"""
     thread: str = ""
@@ -61,7 +60,6 @@ def read_request_summary(protocol: ProtocolName, body: bytes, headers: dict[str,
         stream=bool(stream),
         session=session[:MAX_SESSION_CHARS],
         wants_usage=isinstance(options, dict) and bool(options.get("include_usage")),
-        has_stream_options=options is not None,
         max_tokens=_longest_answer(members),
         thread=thread_in_headers(headers)[:MAX_SESSION_CHARS],
         members=members,

@@ -13,7 +13,7 @@ def test_the_summary_of_a_claude_code_request() -> None:
         b'"metadata":{"user_id":"{\\"device_id\\":\\"d\\",\\"session_id\\":\\"s-1\\"}"}}'
     )
     summary = read_request_summary("messages", body, {})
-    assert replace(summary, members=Members()) == RequestSummary("claude-x", True, "s-1", False, False)
+    assert replace(summary, members=Members()) == RequestSummary("claude-x", True, "s-1", False)
     found = {name: bytes(raw) for name in WATCHED if (raw := summary.members.get(name)) is not None}
     assert found.pop("metadata").startswith(b'{"user_id":')
     assert found == {
@@ -76,7 +76,7 @@ def test_an_absent_or_null_stream_means_no_stream() -> None:
     asked = read_request_summary(
         "chat", b'{"model":"m","stream":true,"stream_options":{"include_usage":true}}', {}
     )
-    assert (asked.stream, asked.wants_usage, asked.has_stream_options) == (True, True, True)
+    assert (asked.stream, asked.wants_usage) == (True, True)
 
 
 def test_a_model_name_of_any_length_is_not_carried_about() -> None:

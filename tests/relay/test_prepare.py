@@ -85,12 +85,13 @@ def test_every_pair_gives_a_valid_request_with_an_estimate(
 @pytest.mark.parametrize(
     "options", [b"", b'"stream_options":null,', b'"stream_options":{"include_usage":false},']
 )
-def test_usage_is_asked_for_once(options: bytes) -> None:
+@pytest.mark.parametrize("capabilities", [{}, {"stream_only": True}])
+def test_usage_is_asked_for_once(capabilities: dict[str, Any], options: bytes) -> None:
     body = BODIES["chat"].replace(b'"odd"', b'"stream":true,' + options + b'"odd"')
-    sent = prepared("chat", body, candidate(entry("chat")))
+    sent = prepared("chat", body, candidate(entry("chat", capabilities=capabilities)))
     assert sent.body.count(b'"stream_options"') == 1
     assert msgspec.json.decode(sent.body)["stream_options"] == {"include_usage": True}
-    if not options:
+    if not options and not capabilities:
         asked = sent.body.replace(b'"stream_options":{"include_usage":true},', b"", 1)
         assert asked == body.replace(b'"asked"', b'"sent"')
 

@@ -135,7 +135,6 @@ def _iso(text: str, zone: timezone) -> float | None:
 
 
 def http_date(text: str) -> float | None:
-    """Epoch seconds of a date in the form of HTTP."""
     from email.utils import parsedate_to_datetime
 
     try:

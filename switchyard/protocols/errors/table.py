@@ -88,7 +88,6 @@ THREAD_NOT_FOUND = "thread_not_found"
 
 
 def encode_error(protocol: ProtocolName, error: WireError) -> tuple[int, bytes]:
-    """Status and body for the client."""
     row = _row(protocol, error)
     keeps = row.keeps_status and error.status // 100 == row.status // 100
     return error.status if keeps else row.status, msgspec.json.encode(_body(protocol, row, error))

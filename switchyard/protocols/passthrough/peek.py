@@ -81,7 +81,6 @@ class Document(MutableMapping[str, Any]):
 
     @property
     def changed(self) -> frozenset[str]:
-        """The names of the members that were set or deleted."""
         return frozenset(self._set) | self._deleted
 
     def original(self, name: str) -> Any:

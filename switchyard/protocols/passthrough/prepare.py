@@ -44,7 +44,6 @@ class Passed(msgspec.Struct, frozen=True):
 
 
 def wants_compaction(protocol: ProtocolName, body: bytes) -> bool:
-    """True if the client asks for its conversation to be compacted."""
     return protocol == "responses" and COMPACTION_TRIGGER in body
 
 
@@ -76,7 +75,7 @@ def prepare(
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise BadRequest(f"the request body cannot be read: {str(error)[:120]}") from None
     hide_usage = injects_usage(protocol, summary, target)
-    if hide_usage and not summary.has_stream_options:
+    if hide_usage and "stream_options" not in document:
         body = with_usage_asked(body)
     if summary.model != target.model:
         body = rewrite_model_name(body, target.model)

@@ -100,7 +100,6 @@ class ForeignThinking(Row, frozen=True):
 
 
 def sets(**capabilities: Any) -> Learn:
-    """Learns these capabilities."""
     return one_of(capabilities)
 
 
@@ -135,5 +134,4 @@ def at(path: str, why: str, learn: Learn, also: str = "", words: str = "") -> Ro
 
 
 def says(words: str, learn: Learn) -> Row:
-    """Recognized by the words alone."""
     return Row(learn, compiled(words))

@@ -9,7 +9,6 @@ from switchyard.protocols.refusals.sentences import Sentence
 
 
 def efforts(found: re.Match[str], sentence: Sentence, known: Capabilities) -> Learned:
-    """The values that are allowed."""
     listed = ALLOWED.search(sentence.words)
     words = re.findall(r"[a-z]+", listed[1]) if listed is not None else []
     allowed = tuple(effort for effort in EFFORTS if effort in words)
@@ -33,7 +32,6 @@ def schema_forms(found: re.Match[str], sentence: Sentence, known: Capabilities) 
 
 
 def bounds(found: re.Match[str], sentence: Sentence, known: Capabilities) -> Learned:
-    """The lowest and the highest value."""
     named = NUMBER_FIELD.search(sentence.words)
     name = ".".join(sentence.path) or (named[0] if named is not None else "")
     name = name.replace("thinking.enabled.", "thinking.")

@@ -36,7 +36,7 @@ from switchyard.protocols.repair.rows import (
     text_part,
     with_parts,
 )
-from switchyard.protocols.wire import entries
+from switchyard.protocols.wire import entries, fields
 
 PROTOCOL_MAX_STOPS = 4
 FLAT_TOOLS = (b'"custom"', b'"input_schema"', b'"function","name"', b'"function", "name"')
@@ -50,24 +50,15 @@ REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_details")
 
 
 def _ask_for_usage(body: Body, target: Target) -> None:
-    """Among options that are set already; to a body without any they are added without reading it."""
-    if (
-        not target.capabilities.include_usage
-        or "stream_options" not in body
-        or body.get("stream") is not True
-    ):
+    """To a body without options that was to be streamed anyway they are added without reading it."""
+    can, options = target.capabilities, body.get("stream_options")
+    if not can.include_usage or body.get("stream") is not True:
         return
-    options = body["stream_options"]
-    if not isinstance(options, dict):
-        del body["stream_options"]
-    elif options.get("include_usage") is not True:
-        body["stream_options"] = {**options, "include_usage": True}
-
-
-def _ask_for_usage_of_stream(body: Body, target: Target) -> None:
-    """In a stream that the client did not ask for."""
-    if target.capabilities.include_usage and body.get("stream") is True and "stream_options" not in body:
-        body["stream_options"] = {"include_usage": True}
+    if can.stream_only or isinstance(options, dict):
+        if field(options, "include_usage") is not True:
+            body["stream_options"] = {**fields(options), "include_usage": True}
+    else:
+        drop(body, ("stream_options",))
 
 
 def _fit_stops(body: Body, target: Target) -> None:
@@ -251,7 +242,6 @@ CHAT = Table(
     (
         Change(by=_own_messages, sign=FOREIGN_PART),
         Change(by=_own_tools, sign=FLAT_TOOL),
-        Change(by=_ask_for_usage),
         Cap(members=("max_tokens", "max_completion_tokens")),
         Rename(old="max_tokens", new="max_completion_tokens", looks_at=("max_tokens_field",)),
         Rename(old="max_completion_tokens", new="max_tokens", looks_at=("max_tokens_field",)),
@@ -273,7 +263,7 @@ CHAT = Table(
         ),
         Change(by=_drop_foreign_reasoning, sign=CARRIER),
         *REFUSED,
-        Change(by=_ask_for_usage_of_stream, looks_at=("stream_only",)),
+        Change(by=_ask_for_usage),
     ),
     _signs_in,
     _turn_thinking_on,

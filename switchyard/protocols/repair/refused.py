@@ -111,16 +111,11 @@ def _without_anywhere(value: Any, path: tuple[str, ...]) -> Any:
 # --- pairs ----------------------------------------------------------------------
 
 
-class _DropFirstOfPairs(Row, frozen=True, kw_only=True):
-    """What is refused beside something else."""
-
-    looks_at: tuple[str, ...] = ("refused_together",)
-
-    def change(self, body: Body, target: Target) -> None:
-        for pair in target.capabilities.refused_together:
-            first, _, second = pair.partition("+")
-            if IS_SET[first](body) and IS_SET[second](body):
-                LEAVE_OUT[first](body, target)
+def _drop_first_of_pairs(body: Body, target: Target) -> None:
+    for pair in target.capabilities.refused_together:
+        first, _, second = pair.partition("+")
+        if IS_SET[first](body) and IS_SET[second](body):
+            LEAVE_OUT[first](body, target)
 
 
 def thinks(body: Body) -> bool:
@@ -198,7 +193,6 @@ def _describe_format(body: Body, _target: Target) -> None:
 
 
 def _instruct(body: Body, words: str) -> None:
-    """Add the words to the system prompt."""
     if "input" in body:
         body["instructions"] = _appended(body.get("instructions"), words)
     elif "system" in body or field(body.get("tool_choice"), "type") in ("auto", "any", "tool"):
@@ -244,25 +238,21 @@ LEAVE_OUT: Mapping[str, Callable[[Body, Target], None]] = {
 BOUND = re.compile(r"([a-z_.]+)(<=|>=)(-?\d+(?:\.\d+)?)")
 
 
-class _Bound(Row, frozen=True, kw_only=True):
-    """Numbers beyond what the upstream takes."""
+def _keep_within_bounds(body: Body, target: Target) -> None:
+    for bound in target.capabilities.bounds:
+        if found := BOUND.fullmatch(bound):
+            name, _, inner = found[1].partition(".")
+            _keep_within(body, name, inner, found[2], float(found[3]))
 
-    looks_at: tuple[str, ...] = ("bounds",)
 
-    def change(self, body: Body, target: Target) -> None:
-        for bound in target.capabilities.bounds:
-            if found := BOUND.fullmatch(bound):
-                name, _, inner = found[1].partition(".")
-                self._keep(body, name, inner, found[2], float(found[3]))
-
-    def _keep(self, body: Body, name: str, inner: str, side: str, limit: float) -> None:
-        value = field(body.get(name), inner) if inner else body.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return
-        kept = min(value, limit) if side == "<=" else max(value, limit)
-        if kept != value:
-            kept = int(kept) if float(kept).is_integer() and isinstance(value, int) else kept
-            body[name] = {**body[name], inner: kept} if inner else kept
+def _keep_within(body: Body, name: str, inner: str, side: str, limit: float) -> None:
+    value = field(body.get(name), inner) if inner else body.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    kept = min(value, limit) if side == "<=" else max(value, limit)
+    if kept != value:
+        kept = int(kept) if float(kept).is_integer() and isinstance(value, int) else kept
+        body[name] = {**body[name], inner: kept} if inner else kept
 
 
 # --- the conversation -----------------------------------------------------------
@@ -327,12 +317,12 @@ def _tool(tool: Any, known: Capabilities) -> Any:
 
 REFUSED: tuple[Row, ...] = (
     DropPaths(),
-    _DropFirstOfPairs(),
+    Change(by=_drop_first_of_pairs, looks_at=("refused_together",)),
     Change(by=_relax_choice, looks_at=("forced_tool_choice",)),
     Drop(members=("temperature", "top_p"), looks_at=("sampling",)),
     Drop(members=("parallel_tool_calls",), looks_at=("parallel_tool_calls",)),
     Cap(members=("temperature",), looks_at=("max_temperature",)),
-    _Bound(),
+    Change(by=_keep_within_bounds, looks_at=("bounds",)),
     Fix(member="store", to=False, looks_at=("store",)),
     Fix(member="stream", to=True, looks_at=("stream_only",)),
     Drop(members=("stream", "stream_options"), looks_at=("streams",)),

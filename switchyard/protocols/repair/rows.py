@@ -102,8 +102,6 @@ class Change(Row, frozen=True, kw_only=True):
 
 
 class Drop(Row, frozen=True, kw_only=True):
-    """Members that are refused."""
-
     members: tuple[str, ...]
 
     def change(self, body: Body, target: Target) -> None:
@@ -137,8 +135,6 @@ class Cap(Row, frozen=True, kw_only=True):
 
 
 class Fix(Row, frozen=True, kw_only=True):
-    """A member that may have one value only."""
-
     member: str
     to: object
 
@@ -167,8 +163,6 @@ class Clamp(Row, frozen=True, kw_only=True):
 
 
 class RenameDeveloper(Row, frozen=True, kw_only=True):
-    """Messages of the developer become those of the system."""
-
     looks_at: tuple[str, ...] = ("developer_role",)
     history: str
 
@@ -264,7 +258,6 @@ def objects(value: object) -> list[Json]:
 
 
 def as_parts(content: object) -> list[Any]:
-    """The content as a list of parts."""
     if isinstance(content, str):
         return [text_part(content)] if content else []
     return entries(content)
@@ -284,7 +277,6 @@ def merged(
 
 
 def joined_content(first: Json, second: Json) -> str | list[Any]:
-    """The content of two messages as one."""
     contents = first.get("content"), second.get("content")
     if any(isinstance(content, list) for content in contents):
         return [part for content in contents for part in as_parts(content)]

@@ -117,7 +117,6 @@ def _has_form(schema: Json) -> bool:
 
 
 def _typed(schema: Json) -> Json:
-    """The schema with one type."""
     type_ = schema.get("type")
     if isinstance(type_, list):
         type_ = next((one for one in type_ if one != "null"), "string")
