@@ -117,8 +117,8 @@ def wants_thinking(model: str, document: Document) -> bool:
 def effort_of(document: Document) -> str:
     """The effort of the turn: Claude Code may set it in a message of the conversation, which then counts."""
     own = _effort_in(document)
-    if not document.mentions_within("messages", b'"output_config"'):
-        return own
+    if document.body.count(b'"output_config"') <= ("output_config" in document):
+        return own  # it stands in no message
     inside = (_effort_in(fields(message)) for message in reversed(entries(document.get("messages"))))
     return next((effort for effort in inside if effort), own)
 

@@ -12,6 +12,9 @@ MODEL_KEY = re.compile(rb'"model"')
 """a pattern rather than bytes: finding them in a large body takes 1.5 times as long"""
 ESCAPED_LETTER = b"\\u00"
 MAX_LOOKS = 8
+LARGE_BYTES = 16 * 1024
+BEGINNING_BYTES = 256
+Buffer = bytes | msgspec.Raw
 
 
 class _Top(msgspec.Struct):
@@ -22,10 +25,11 @@ _decode_top = msgspec.json.Decoder(_Top).decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def rewrite_model_name(body: bytes, model: str) -> bytes:
+def rewrite_model_name(body: bytes, model: str, history: Buffer = b"") -> bytes:
     """The JSON object with its top-level `model` replaced; unchanged where it has none.
 
-    What may be a member of something deeper is verified by reading the result again, a few times at most.
+    What may be a member of something deeper is verified by reading the result again, a few times at most. The
+    `history`, most of a large body, is a list: what it holds is deeper in any case.
     """
     new = msgspec.json.encode(model)
     already: bool | None = None
@@ -33,7 +37,7 @@ def rewrite_model_name(body: bytes, model: str) -> bytes:
     for number, found in enumerate(MODEL_MEMBER.finditer(body)):
         start, end = found.span(1)
         rewritten = body if body[start:end] == new else b"".join((body[:start], new, body[end:]))
-        if _is_top_level(body, found.start()) and MODEL_KEY.search(body, end) is None:
+        if _is_top_level(body, found.start()) and not _names_another(body, end, history):
             return rewritten
         if already is None:
             already = _model_of(body) == model
@@ -67,6 +71,15 @@ def _rewritten(body: bytes, model: str) -> bytes:
 def _is_top_level(body: bytes, position: int) -> bool:
     """True where nothing was opened before but the object itself; False means only that this is not certain."""
     return body.find(b"{", body.find(b"{") + 1, position) < 0 and b"[" not in body[:position]
+
+
+def _names_another(body: bytes, start: int, history: Buffer) -> bool:
+    """True if `"model"` stands anywhere from there on but in the history."""
+    size = len(memoryview(history))
+    at = body.find(bytes(memoryview(history)[:BEGINNING_BYTES]), start) if size > LARGE_BYTES else -1
+    if at < 0 or not body.startswith(history, at):
+        return MODEL_KEY.search(body, start) is not None
+    return MODEL_KEY.search(body, start, at) is not None or MODEL_KEY.search(body, at + size) is not None
 
 
 def insert_member(body: bytes, member: bytes) -> bytes:

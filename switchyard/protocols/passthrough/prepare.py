@@ -78,7 +78,8 @@ def prepare(
     if hide_usage and "stream_options" not in document:
         body = with_usage_asked(body)
     if summary.model != target.model:
-        body = rewrite_model_name(body, target.model)
+        history = document.raw("input" if protocol == "responses" else "messages")
+        body = rewrite_model_name(body, target.model, history)
     return Passed(body, hide_usage, losses)
 
 

@@ -1,5 +1,6 @@
 import time
 
+import msgspec
 import pytest
 
 from switchyard.protocols.passthrough.model_name import StreamRenamer, insert_member, rewrite_model_name
@@ -31,6 +32,20 @@ from switchyard.protocols.passthrough.model_name import StreamRenamer, insert_me
 )
 def test_only_the_top_level_model_changes(body: bytes, rewritten: bytes) -> None:
     assert rewrite_model_name(body, "new") == rewritten
+
+
+def test_the_history_is_not_searched_for_the_name_and_everything_around_it_is() -> None:
+    history = b'[{"model":"a","text":"' + b"x" * 50_000 + b'"}]'
+    around = b'{"model":"a","z":[%b],"messages":%b%b}'
+    twice = around % (b"1", history, b',"model":"b"')
+    once = around % (b'{"model":"c"}', history, b',"y":{"model":"d"}')
+    quoted = around % (history, history, b"")
+    for body in (twice, once, quoted, twice.replace(b"}]", b" }]")):
+        assert rewrite_model_name(body, "new", history) == rewrite_model_name(body, "new")
+        assert msgspec.json.decode(rewrite_model_name(body, "new", history)) == {
+            **msgspec.json.decode(body),
+            "model": "new",
+        }
 
 
 def test_a_model_among_very_many_others_is_found_in_little_time() -> None:
