@@ -12,6 +12,7 @@ from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.conversion import StreamConversion
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, Usage, WireError
+from switchyard.protocols.passthrough.call_kinds import CallKinds
 from switchyard.protocols.passthrough.stream import PassthroughStream
 from switchyard.relay.attempt import HeldAnswer, Reader, Stream, attempt
 from switchyard.relay.credentials import KeyMissing, NoClientKey, fetch_key
@@ -214,8 +215,9 @@ class Asking:
     def _new_stream(self, prepared: Prepared, watch: Watch) -> Stream:
         codecs, client = self._dependencies.codecs, self._dependencies.codecs[self._request.protocol]
         if prepared.sent is None or prepared.request is None:
-            model, issuer = self._request.summary.model, prepared.target.issuer
-            return PassthroughStream(client, model, prepared.hide_usage, issuer, watch)
+            summary, issuer = self._request.summary, prepared.target.issuer
+            kinds = CallKinds(self._request.protocol, summary.members)
+            return PassthroughStream(client, summary.model, prepared.hide_usage, issuer, watch, kinds)
         return StreamConversion(codecs[prepared.protocol], client, prepared.sent, prepared.request, watch)
 
     def _reader(self, outgoing: Outgoing) -> Reader:

@@ -12,6 +12,7 @@ from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Loss, ToolCall, Usage
 from switchyard.protocols.openai_chat.opaque import signed_calls_in
 from switchyard.protocols.openai_responses.encode_stream import encode_compact_response
+from switchyard.protocols.passthrough.call_kinds import CallKinds
 from switchyard.protocols.passthrough.calls import calls_in_reply
 from switchyard.protocols.passthrough.model_name import rewrite_model_name
 from switchyard.relay.attempt import HeldAnswer
@@ -44,10 +45,11 @@ def whole_answer(
     summary = held.summary
     is_own_form = prepared.sent is None and held.protocol == request.protocol
     if is_own_form and not request.summary.stream and summary is not None:
-        body = rewrite_model_name(held.start, request.summary.model)
+        kinds = CallKinds(request.protocol, request.summary.members)
+        body = kinds.fixed_body(rewrite_model_name(held.start, request.summary.model))
         is_chat = held.protocol == "chat"
         signed = signed_calls_in(held.start, prepared.target.issuer) if is_chat else []
-        calls = calls_in_reply(held.protocol, held.start)
+        calls = calls_in_reply(held.protocol, body)
         return Whole(body, summary.usage, summary.signatures, tuple(signed), calls)
     try:
         asked, sent = preparation.decoding(prepared, held.protocol)

@@ -164,6 +164,17 @@ def test_without_the_upgrade_to_a_websocket_it_uses_plain_http(tmp_path: Path) -
     assert len(server.requests) == 1
 
 
+def test_a_patch_is_applied_though_it_comes_as_the_call_of_a_function(tmp_path: Path) -> None:
+    """From a relay that speaks Responses and knows functions only."""
+    call = Call("apply_patch", {"input": PATCH}, "call_1")
+    with ScriptedUpstream(agent(Reply(calls=(call,)), Reply("It is all done."))) as server:
+        with Daemon(tmp_path, settings(upstream("relay", server.url, "responses"))) as daemon:
+            run = run_codex(f"{daemon.url}/openai", tmp_path / "client", "Make a file")
+
+    assert (run.text, run.code) == ("It is all done.", 0), run
+    assert (tmp_path / "client" / "work" / "patched.txt").read_text() == "by a patch\n", run.errors
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_an_agent_gets_its_task_and_its_parent_the_answer(tmp_path: Path, protocol: Protocol) -> None:
     with ScriptedUpstream(team) as server:

@@ -617,6 +617,49 @@ def test_a_call_has_the_kind_of_its_tool(
         assert said_to(client, streamed.body).calls == (("look", expected),), streamed.body
 
 
+@pytest.mark.parametrize("case", [case for case in MISTAKEN if case[0] != "messages"])
+def test_a_call_that_passes_through_has_the_kind_of_its_tool(bed: Bed, case: Any) -> None:
+    """One beside a call that is right, streamed and whole."""
+    protocol, tool, called, expected = case
+    other = Call("other", {"a": 1}, "call_2")
+    reply = Reply("I look.", calls=(Call("look", called, "call_1"), other))
+    for is_stream in FORMS:
+        bed.server.script(in_form_of(protocol, reply, is_stream))
+        response = bed.ask(protocol, protocol, is_stream, tools=[tool])
+        if is_stream:
+            said = said_to(protocol, response.body)
+            assert (said.text, said.calls) == ("I look.", (("look", expected), ("other", {"a": 1})))
+        assert kinds_in(protocol, response, is_stream)[0] == (tool["type"], expected)
+
+
+def kinds_in(protocol: Protocol, response: Response, streamed: bool) -> list[tuple[str, Any]]:
+    """The kinds and arguments of the calls in the final message."""
+    if protocol == "responses":
+        output = response.records[-1]["response"]["output"] if streamed else response.json["output"]
+        items = [item for item in output if item["type"].endswith("_call")]
+        kinds = [item["type"].removesuffix("_call").removesuffix("_tool") for item in items]
+        given = [item.get("input") or json.loads(item["arguments"]) for item in items]
+        return list(zip(kinds, given, strict=True))
+    if streamed:
+        deltas = [
+            one["choices"][0]["delta"].get("tool_calls", ()) for one in response.records if one["choices"]
+        ]
+        named = [call for calls in deltas for call in calls if "type" in call]
+        texts = [
+            "".join(_text_in(call) for calls in deltas for call in calls if call["index"] == at)
+            for at in (0, 1)
+        ]
+        pairs = zip((call["type"] for call in named), texts, strict=True)
+    else:
+        calls = response.json["choices"][0]["message"]["tool_calls"]
+        pairs = zip((call["type"] for call in calls), map(_text_in, calls), strict=True)
+    return [(kind, json.loads(text) if kind == "function" else text) for kind, text in pairs]
+
+
+def _text_in(call: Document) -> str:
+    return str(call.get("custom", {}).get("input") or call.get("function", {}).get("arguments", ""))
+
+
 def in_form_of(form: Protocol, reply: Reply, streamed: bool) -> Callable[[Received], Script]:
     sent = [wire.body(form, reply, "m")] if not streamed else wire.records(form, reply, "m")
     return lambda _: stream(sent) if streamed else whole(200, sent[0])

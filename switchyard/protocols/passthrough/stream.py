@@ -8,6 +8,7 @@ from switchyard.protocols import neutral
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.openai_chat.calls import Calls
 from switchyard.protocols.openai_chat.opaque import signed_calls
+from switchyard.protocols.passthrough.call_kinds import CallKinds
 from switchyard.protocols.passthrough.calls import CALL_SIGNS, ESCAPED, CallReader
 from switchyard.protocols.passthrough.inspect import INSPECTORS, RecordSummary
 from switchyard.protocols.passthrough.missing_end import SENTINEL, MissingEnd
@@ -44,12 +45,14 @@ class PassthroughStream:
         hide_usage: bool = False,
         issuer: str = "",
         watch: CallWatch | None = None,
+        kinds: CallKinds | None = None,
     ) -> None:
         self._codec = codec
         self._inspector = INSPECTORS[codec.protocol]
         self._renamer = StreamRenamer(requested_model)
         self._hide_usage = hide_usage
         self._issuer = issuer
+        self._kinds = kinds
         self._calls = Calls()
         self._gate: CallGate[tuple[bytes, bool]] | None = None if watch is None else CallGate(watch)
         self._reads_calls = watch is not None and watch.reads_arguments
@@ -150,6 +153,8 @@ class PassthroughStream:
         return self.failed is None or self._failed_oddly or self._codec.protocol == "responses"
 
     def _pass(self, records: bytes) -> bytes:
+        if self._kinds is not None and self._kinds.concerns(records):
+            records = b"".join(map(self._kinds.fixed, _split(records)))
         may_skip = self.content_begun and not (self._failed_oddly or self._reads_calls)
         deltas = self._unseen(records) if may_skip else 0
         if deltas:
