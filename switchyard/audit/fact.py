@@ -19,7 +19,6 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
     conversation: str = ""
     answered_model: str = ""
     input_reported: int | None = None
-    input_estimated: int = 0
     input_before: int | None = None
     added_estimated: tuple[int, int, int, int] | None = None
     """of words, numbers, signs, and what is not ASCII"""

@@ -10,7 +10,7 @@ from switchyard.audit.fact import Fact, median
 from switchyard.audit.findings import Finding, lost_cache, more_tokens, other_model, slower
 from switchyard.audit.models import same_model
 from switchyard.audit.speed import HOUR, MEASURES, WINDOW, Times, slowdown
-from switchyard.audit.tokens import inflation, reference_of
+from switchyard.audit.tokens import inflation
 
 MAX_PAIRS = 100
 MAX_FACTS = 150
@@ -145,8 +145,7 @@ class Facts:
         for client in {one.client: None for one in reversed(facts)}:
             own = [one for one in facts if one.client == client]
             usual = [one for known in others.values() for one in known if one.client == client]
-            reference = reference_of(usual, any(one.conversation for one in own))
-            found = inflation(own, reference)
+            found = inflation(own, usual)
             if found is not None:
                 return more_tokens(found, own)
         return None

@@ -1,8 +1,8 @@
 """Compare the prompt tokens that upstreams report, each with what its own requests let expect.
 
-Relays add system prompts of their own, of constant size. What counts is therefore how the reported tokens grow: best
-from one request of a conversation to the next, else between requests of different sizes. Estimates are off in another
-way for code than for Chinese, so that what was added is compared with text of the same kind.
+Relays add system prompts of their own, of constant size. What counts is therefore how many tokens are added from one
+request of a conversation to the next. Estimates are off in another way for code than for Chinese, so that what was
+added is compared with text of the same kind.
 """
 
 import math
@@ -17,15 +17,11 @@ MIN_ADDED = 150
 MIN_FACTS = 10
 WINDOWS = (15, 45)
 """of added texts"""
-MAX_FACTS = 80
 NEIGHBOURS = 11
 MIN_NEIGHBOURS = 6
 NEAR = 0.35
 """by how much the shares of texts of one kind may differ"""
 MIN_OTHERS = 30
-MIN_BY_SIZES = 30
-MIN_SPREAD = 0.3
-"""of the largest request: two requests of nearly the same size say nothing about the growth"""
 SUSPICIOUS = 1.08
 """times the tokens of the others: less than that may be the content"""
 SURE = 1.03
@@ -33,8 +29,6 @@ SURE = 1.03
 ERRORS = 3.5
 SCATTER = 0.05
 """of one request, where too few are known to tell"""
-SIZES_SCATTER = 0.35
-"""the same of requests of different sizes: whatever else the upstream added to one of them is in it"""
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -61,35 +55,14 @@ class Inflation(msgspec.Struct, frozen=True):
     others: tuple[str, ...]
 
 
-class Reference(msgspec.Struct, frozen=True):
-    """What the others report: what was added, and how their reports grow with the sizes."""
-
-    upstreams: tuple[str, ...]
-    added: tuple[Added, ...]
-    slope: tuple[float, int] | None
-
-
-def reference_of(others: Sequence[Fact], has_conversations: bool) -> Reference:
-    """Clients without conversations are compared by the sizes of their requests."""
-    names = tuple(dict.fromkeys(one.upstream for one in others))
-    if has_conversations:
-        return Reference(names, tuple(_added(others)), None)
-    return Reference(names, (), _slope(others))
-
-
-def inflation(own: Sequence[Fact], reference: Reference) -> Inflation | None:
+def inflation(own: Sequence[Fact], others: Sequence[Fact]) -> Inflation | None:
     """In the last few requests, else in more; None if it reports no more than the others, or if little is known."""
-    factors = _factors(own, reference.added) if reference.slope is None else []
-    compared = [_compared(factors[-count:]) for count in WINDOWS]
-    if reference.slope is not None:
-        compared = [_by_sizes(own, reference.slope)]
-    for one in compared:
-        if one is not None and one.factor >= SUSPICIOUS and one.factor - ERRORS * one.error >= SURE:
-            return Inflation(one.factor, one.count, reference.upstreams)
+    factors = _factors(own, _added(others))
+    for count in WINDOWS:
+        found = _compared(factors[-count:])
+        if found is not None and found.factor >= SUSPICIOUS and found.factor - ERRORS * found.error >= SURE:
+            return Inflation(found.factor, found.count, tuple(dict.fromkeys(one.upstream for one in others)))
     return None
-
-
-# --- from one request of a conversation to the next -----------------------------------
 
 
 def _factors(own: Sequence[Fact], usual: Sequence[Added]) -> list[float]:
@@ -133,36 +106,3 @@ def _distance(one: Added, other: Added) -> float:
         + abs(mine[2] - theirs[2])
         + abs(mine[3] - theirs[3])
     )
-
-
-# --- between requests of different sizes ------------------------------------------------
-
-
-def _by_sizes(own: Sequence[Fact], usual: tuple[float, int]) -> Comparison | None:
-    mine = _slope(own)
-    if mine is None:
-        return None
-    factor = mine[0] / usual[0]
-    error = SIZES_SCATTER * math.sqrt(1 / mine[1] + 1 / usual[1])
-    return Comparison(factor, error * factor, mine[1])
-
-
-def _slope(facts: Sequence[Fact]) -> tuple[float, int] | None:
-    """The median of the slopes between all pairs, and the number of requests."""
-    points = [
-        (one.input_estimated, one.input_reported)
-        for one in facts
-        if one.input_reported and one.input_estimated
-    ][-MAX_FACTS:]
-    if len(points) < MIN_BY_SIZES:
-        return None
-    apart = MIN_SPREAD * max(estimated for estimated, _ in points)
-    slopes = [
-        (second[1] - first[1]) / (second[0] - first[0])
-        for index, first in enumerate(points)
-        for second in points[:index]
-        if abs(second[0] - first[0]) >= apart
-    ]
-    if len(slopes) < 2 * MIN_FACTS or (slope := median(slopes)) <= 0:
-        return None
-    return slope, len(points)

@@ -24,11 +24,9 @@ PDF_BYTES_PER_TOKEN = 50
 PDF_PAGE = re.compile(rb"/Type\s*/Page\b")
 SAFETY = 1.05
 
-BODY_SAMPLES = 16
+BODY_SAMPLES = 32
 BODY_SAMPLE_BYTES = 64
-"""Of a request body as it stands only these are weighed: 20 microseconds, whatever its size."""
-ADDED_SAMPLES = 32
-"""of what a conversation has added"""
+"""Of JSON as it stands only these are weighed: 35 microseconds, whatever its size."""
 
 SAMPLES = 64
 SAMPLE_CHARACTERS = 2048
@@ -59,14 +57,9 @@ Parts = tuple[int, int, int, int]
 """tokens of words, numbers, signs and line ends, and of what is not ASCII: tokenizers differ in each of these"""
 
 
-def estimate_body(body: bytes) -> int:
-    """A rough estimate from pieces of the JSON, without images, made alike for all upstreams and protocols."""
-    return sum(estimate_parts(body, BODY_SAMPLES))
-
-
-def estimate_parts(text: bytes, samples: int = ADDED_SAMPLES) -> Parts:
-    """The same in parts, of some JSON."""
-    size, spare = BODY_SAMPLE_BYTES, len(text) - BODY_SAMPLE_BYTES
+def estimate_parts(text: bytes) -> Parts:
+    """A rough estimate of some JSON, without images, from pieces of it: alike for all upstreams and protocols."""
+    size, samples, spare = BODY_SAMPLE_BYTES, BODY_SAMPLES, len(text) - BODY_SAMPLE_BYTES
     if spare <= samples * size:
         words, numbers, signs, wide = _weighed_parts(b" " + text)
         return ceil(words), ceil(numbers), ceil(signs), ceil(wide)

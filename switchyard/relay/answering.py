@@ -239,7 +239,8 @@ class Answering:
         if exchange.first_byte is not None:
             exchange.usage = _usage(answer)
             prefixes, seconds = self._dependencies.prefixes, self._stopwatch.seconds()
-            exchange.answered = answered_of(exchange, self._request, answer.held, prefixes, seconds)
+            estimate = answer.outgoing.prepared.input_estimate
+            exchange.answered = answered_of(exchange, self._request, answer.held, estimate, prefixes, seconds)
         elif exchange.outcome is Outcome.CANCELLED:
             exchange.usage = answer.outgoing.usage_so_far
 

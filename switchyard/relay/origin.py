@@ -1,7 +1,7 @@
 """Sum up what an upstream stated and delivered, with Switchyard's own numbers beside it."""
 
 from switchyard.exchange import Answered, Exchange
-from switchyard.protocols.estimate import Parts, estimate_body, estimate_parts
+from switchyard.protocols.estimate import Parts, estimate_parts
 from switchyard.protocols.neutral import Usage
 from switchyard.protocols.prefix import added_after, prefix_of
 from switchyard.relay.attempt import HeldAnswer
@@ -14,9 +14,14 @@ NOTHING = Usage()
 
 
 def answered_of(
-    exchange: Exchange, request: ClientRequest, held: HeldAnswer, prefixes: PrefixMemory, seconds: float
+    exchange: Exchange,
+    request: ClientRequest,
+    held: HeldAnswer,
+    estimate: int,
+    prefixes: PrefixMemory,
+    seconds: float,
 ) -> Answered:
-    """Call it once, at the end of the answer, `seconds` after the exchange began."""
+    """Call it once, at the end of the answer, `seconds` after the exchange began. `estimate` is that of the prompt."""
     stated, usage = held.stated, held.reported_usage or NOTHING
     known = _known_before(exchange, request, usage, prefixes)
     changed = known.common if known is not None and known.common.changed_in else None
@@ -26,7 +31,7 @@ def answered_of(
         model=stated.model,
         fingerprint=stated.fingerprint,
         input_reported=usage.total_input or None,
-        input_estimated=estimate_body(request.body),
+        input_estimated=estimate,
         cache_share=usage.cache_read / usage.total_input if usage.total_input else None,
         input_before=None if known is None else known.earlier.tokens,
         cache_expected=None if known is None else known.cached,

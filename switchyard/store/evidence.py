@@ -95,7 +95,6 @@ def fact_of(line: Line) -> Fact | None:
         conversation=f"{line.session} {line.thread}" if line.session else "",
         answered_model=answered.model,
         input_reported=answered.input_reported,
-        input_estimated=answered.input_estimated,
         input_before=answered.input_before,
         added_estimated=answered.added_estimated,
         cache_read=usage.cache_read,

@@ -14,7 +14,7 @@ from math import ceil
 from pathlib import Path
 
 from switchyard.audit.fact import Fact
-from switchyard.protocols.estimate import estimate_body, estimate_parts
+from switchyard.protocols.estimate import estimate_parts
 from switchyard.protocols.passthrough.peek import watched_members
 from switchyard.protocols.prefix import added_after, prefix_of
 from switchyard.relay.prefix_memory import PrefixMemory, Sent
@@ -275,7 +275,6 @@ def _fact(talk: Conversation, at: float, answer: dict[str, float | int | str], m
         conversation=talk.name,
         answered_model=str(answer["named"]),
         input_reported=prompt,
-        input_estimated=estimate_body(body),
         input_before=None if known is None else known.earlier.tokens,
         added_estimated=estimate_parts(added) if added else None,
         cache_read=read,

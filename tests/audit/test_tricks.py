@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
+from msgspec.structs import replace
 
 from switchyard.audit.findings import Finding
 from switchyard.audit.memory import Facts
@@ -32,7 +33,11 @@ def honest(seed: int, model: str) -> list[Upstream]:
 
 
 def found_in(
-    seed: int, upstreams: list[Upstream], each: int, watched: set[str], every: int = 1
+    seed: int,
+    upstreams: list[Upstream],
+    each: int,
+    watched: set[str],
+    every: int = 1,
 ) -> Iterator[tuple[Upstream, Finding]]:
     """The findings after each request of the watched upstreams."""
     known, hosts = Facts(), {one.name: one.name for one in upstreams}
@@ -100,3 +105,12 @@ def test_a_cheat_stays_named_and_its_honest_neighbours_are_never() -> None:
     ]
     assert set(found) == {("cheat", "tokens")}
     assert len(found) > 85
+
+
+def test_requests_without_a_conversation_are_not_compared() -> None:
+    upstreams = [*honest(22, GPT), Upstream("cheat", GPT, trick="inflated 2", trick_from=60)]
+    known, hosts = Facts(), {one.name: one.name for one in upstreams}
+    for _, fact in facts(22, upstreams, 120):
+        without = replace(fact, conversation="", input_before=None, added_estimated=None, cache_expected=None)
+        known.add(without)
+    assert known.examine(("cheat", GPT), hosts).findings == ()

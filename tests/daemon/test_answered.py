@@ -57,7 +57,7 @@ def test_what_the_answer_states_is_kept_for_every_pair_of_protocols(
     assert found["model"] == "another-model"
     assert found.get("fingerprint", "") == ("fp_44" if side == "chat" else "")
     assert (found["input_reported"], found["cache_share"]) == (10_000, 0.3)
-    assert 10 < found["input_estimated"] < 100
+    assert 3 < found["input_estimated"] < 100
     assert found["tokens_per_second"] > 0
     assert ("first_token" in found) is wants_stream
 

@@ -59,7 +59,6 @@ def test_a_fact_has_what_the_line_has() -> None:
         conversation="s ",
         answered_model="claude-haiku-4-5",
         input_reported=1057,
-        input_estimated=900,
         input_before=1000,
         cache_read=900,
         cache_write=57,
