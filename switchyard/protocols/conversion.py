@@ -124,6 +124,9 @@ class Conversion:
         """What of these goes to the client."""
         for filtered in self._filters:
             events = [passed for event in events for passed in filtered(event)]
+        if self._gate is None and len(events) == 1 and type(events[0]) is neutral.Delta:
+            # nearly all events come so
+            return events if self.owes_an_end and self._counted(events[0]) else []
         if self._gate is not None:
             events = self._let_through(self._gate, events)
         return self._sent(events)
@@ -146,15 +149,17 @@ class Conversion:
                 break
             if type(event) is not neutral.Delta:
                 passed.append(self._noted(event))
-                continue
-            # nearly all events are these
-            self._tally.output.add(event.text)
-            self.content_begun = self.content_begun or bool(event.text)
-            if not self._is_hidden:
+            elif self._counted(event):
                 passed.append(event)
         if self._gate is not None and self._gate.error is not None and not self.is_withheld:
             self.refuse(self._gate.error)
         return passed
+
+    def _counted(self, piece: neutral.Delta) -> bool:
+        """False for a piece of what the client wants to see nothing of."""
+        self._tally.output.add(piece.text)
+        self.content_begun = self.content_begun or bool(piece.text)
+        return not self._is_hidden
 
     def _noted(self, event: neutral.Event) -> neutral.Event:
         match event:
@@ -219,12 +224,14 @@ class StreamConversion(Conversion):
         if self._size > MAX_STREAM_BYTES:
             raise RecordTooLarge
         out: list[bytes] = []
+        encode = self._encoder.encode
         seen = self._records.feed(chunk)
         self.records += len(seen)
         for record in seen:
             events = self._decoder.decode(record) if self.halves.held is None else []
             if events:
-                out += map(self._encoder.encode, self.passed(events))
+                for event in self.passed(events):
+                    out.append(encode(event))
             elif self.halves.concerns(record):
                 # a decoder takes nothing of such a record
                 for whole in self.halves.take(record):

@@ -119,7 +119,8 @@ def reasoning_of(delta: Delta) -> str:
         return named
     if isinstance(named, dict):
         return text(named.get("text") or named.get("content"))
-    return "".join(_detail_texts(delta.reasoning_details or delta.thinking_blocks))
+    details = delta.reasoning_details or delta.thinking_blocks
+    return "".join(_detail_texts(details)) if details else ""
 
 
 def parts_of(content: object) -> Iterator[tuple[str, str]]:
