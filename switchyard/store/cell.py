@@ -16,6 +16,8 @@ MAX_KEYS = 200
 """limit on the names of one kind in one day, as clients choose model and session names"""
 MAX_KEYS_OF_SPAN = 5000
 """the limit for several days together, so that the newest names are not all counted as others"""
+MAX_UPSTREAM_HOURS = 4000
+MAX_UPSTREAMS_OF_TALK = 20
 OTHER = "(other)"
 NONE = "(none)"
 BUCKETS_PER_OCTAVE = 4
@@ -25,7 +27,8 @@ class Cell(msgspec.Struct, omit_defaults=True):
     """Sums over exchanges. The first fields are those of `COUNTS`, which defines them.
 
     Tokens and cost include tests, activations and replays; times and failed attempts are those of requests.
-    `first_byte` counts by logarithmic class of milliseconds; `cost` is in billionths.
+    `first_byte` counts by logarithmic class of milliseconds; `first_token` does so from the start of the last attempt
+    on, without what other upstreams and the hold took. `cost` is in billionths.
     """
 
     requests: int = 0
@@ -52,6 +55,7 @@ class Cell(msgspec.Struct, omit_defaults=True):
     reasoning: int = 0
     first_byte_ms: int = 0
     first_byte: dict[int, int] = {}
+    first_token: dict[int, int] = {}
     duration_ms: int = 0
     timed: int = 0
     held_ms: int = 0
@@ -101,6 +105,9 @@ class Cell(msgspec.Struct, omit_defaults=True):
     def _add_first_byte(self, line: Line, seconds: float) -> None:
         bucket = bucket_of(seconds)
         self.first_byte[bucket] = self.first_byte.get(bucket, 0) + 1
+        if line.attempts:
+            bucket = bucket_of(seconds - line.attempts[-1].started)
+            self.first_token[bucket] = self.first_token.get(bucket, 0) + 1
         self.first_byte_ms += _ms(seconds)
         if line.stream and line.usage is not None and line.usage.output and line.duration is not None:
             writing = _ms(line.duration - seconds)
@@ -113,18 +120,49 @@ class Cell(msgspec.Struct, omit_defaults=True):
             amount = getattr(other, name)
             if amount:
                 setattr(self, name, getattr(self, name) + amount)
-        for bucket, count in other.first_byte.items():
-            self.first_byte[bucket] = self.first_byte.get(bucket, 0) + count
+        for name in CLASSED:
+            mine = getattr(self, name)
+            for bucket, count in getattr(other, name).items():
+                mine[bucket] = mine.get(bucket, 0) + count
 
 
-SUMS = tuple(name for name in Cell.__struct_fields__ if name != "first_byte")
+CLASSED = ("first_byte", "first_token")
+SUMS = tuple(name for name in Cell.__struct_fields__ if name not in CLASSED)
 
 
 Cells = dict[str, Cell]
 
 
+class Talk(msgspec.Struct, omit_defaults=True):
+    """What a day knows of a conversation beside its sums: its requests by upstream, and its latest texts."""
+
+    began: float = 0.0
+    ended: float = 0.0
+    project: str = ""
+    agent: str = ""
+    model: str = ""
+    upstreams: dict[str, int] = {}
+
+    def add(self, line: Line) -> None:
+        began = line.at if line.began is None else line.began
+        self.merge(Talk(began, line.at, line.project, line.agent, line.model, {line.upstream or NONE: 1}))
+
+    def merge(self, later: "Talk") -> None:
+        self.began = min(self.began, later.began) if self.began else later.began
+        self.ended = max(self.ended, later.ended)
+        self.project = later.project or self.project
+        self.agent = later.agent or self.agent
+        self.model = later.model or self.model
+        for name, count in later.upstreams.items():
+            if name in self.upstreams or len(self.upstreams) < MAX_UPSTREAMS_OF_TALK:
+                self.upstreams[name] = self.upstreams.get(name, 0) + count
+
+
 class Day(msgspec.Struct, omit_defaults=True):
-    """The sums of one local day; `models` are the requested models, `sent` the upstream models."""
+    """The sums of one local day; `models` are the requested models, `sent` the upstream models.
+
+    `upstream_hours` are cells by upstream and hour, as "09 name". The newest two days have them.
+    """
 
     all: Cell = msgspec.field(default_factory=Cell)
     hours: Cells = {}
@@ -133,6 +171,9 @@ class Day(msgspec.Struct, omit_defaults=True):
     upstreams: Cells = {}
     clients: Cells = {}
     sessions: Cells = {}
+    projects: Cells = {}
+    upstream_hours: Cells = {}
+    talks: dict[str, Talk] = {}
 
     def add(self, place: "Place", cell: Cell) -> None:
         """Add what one place has counted to all sums that it belongs to."""
@@ -144,13 +185,25 @@ class Day(msgspec.Struct, omit_defaults=True):
             ("upstreams", place.upstream or NONE),
             ("clients", place.client),
             ("sessions", place.session),
+            ("projects", place.project),
         ):
             if key:
                 cell_of(getattr(self, name), key).merge(cell)
+        cell_of(self.upstream_hours, hour_key(place.hour, place.upstream), MAX_UPSTREAM_HOURS).merge(cell)
 
-    def add_failed_attempts(self, upstream: str, count: int) -> None:
-        self.all.failed_attempts += count
-        cell_of(self.upstreams, upstream).failed_attempts += count
+    def add_failed_attempts(self, upstream: str, hour: int) -> None:
+        self.all.failed_attempts += 1
+        cell_of(self.upstreams, upstream).failed_attempts += 1
+        hours = cell_of(self.upstream_hours, hour_key(hour, upstream), MAX_UPSTREAM_HOURS)
+        hours.failed_attempts += 1
+
+    def add_to_talk(self, line: Line) -> None:
+        talk = self.talks.get(line.session)
+        if talk is None:
+            if len(self.talks) >= MAX_KEYS:
+                return
+            talk = self.talks[line.session] = Talk()
+        talk.add(line)
 
     def merge(self, other: "Day", max_keys: int = MAX_KEYS) -> None:
         self.all.merge(other.all)
@@ -159,8 +212,21 @@ class Day(msgspec.Struct, omit_defaults=True):
             for key, cell in getattr(other, name).items():
                 cell_of(mine, key, max_keys).merge(cell)
 
+    def merge_details(self, other: "Day") -> None:
+        """What `merge` leaves out, as few need it."""
+        for key, cell in other.upstream_hours.items():
+            cell_of(self.upstream_hours, key, MAX_UPSTREAM_HOURS).merge(cell)
+        for session, talk in other.talks.items():
+            if session in self.talks or len(self.talks) < MAX_KEYS:
+                self.talks.setdefault(session, Talk()).merge(talk)
 
-DIMENSIONS = tuple(name for name in Day.__struct_fields__ if name != "all")
+
+DETAILS = ("upstream_hours", "talks")
+DIMENSIONS = tuple(name for name in Day.__struct_fields__ if name not in ("all", *DETAILS))
+
+
+def hour_key(hour: int, upstream: str) -> str:
+    return f"{hour:02} {upstream or NONE}"
 
 
 class Place(NamedTuple):
@@ -172,10 +238,11 @@ class Place(NamedTuple):
     upstream: str
     client: str
     session: str
+    project: str
 
 
 def place_of(line: Line) -> Place:
-    return Place(line.hour, line.model, line.sent, line.upstream, line.client, line.session)
+    return Place(line.hour, line.model, line.sent, line.upstream, line.client, line.session, line.project)
 
 
 def cell_of(cells: Cells, key: str, max_keys: int = MAX_KEYS) -> Cell:

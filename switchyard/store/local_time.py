@@ -46,6 +46,10 @@ def is_day(text: str) -> bool:
         return False
 
 
+def days_before(day: str, count: int) -> str:
+    return date.fromordinal(max(1, date.fromisoformat(day).toordinal() - count)).isoformat()
+
+
 def notice_zone_change() -> None:
     """Make the C library read the machine's time zone again: laptops travel."""
     if hasattr(time, "tzset"):

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -28,14 +28,15 @@ from switchyard.store.counts import is_request
 from switchyard.store.files import read_or_none, set_aside, write_whole
 from switchyard.store.journal import Batch, Journal, Position
 from switchyard.store.journal_line import RESET, Line, reset_line, write_line
-from switchyard.store.local_time import is_day, local_moment, notice_zone_change
+from switchyard.store.local_time import days_before, is_day, local_moment, notice_zone_change
 
 FILE_NAME = "token_stats.json"
-SCHEMA = 2
+SCHEMA = 3
 SESSION_DAYS = 31
 """Older days drop their sessions, which are rarely requested and take the most space."""
 HOURLY_DAYS = 35
 MAX_LATEST = 2000
+HOURS_KEY = b'"upstream_hours"'
 
 PERIODS = ("day", "hour", "month")
 GROUPINGS = {
@@ -44,6 +45,7 @@ GROUPINGS = {
     "upstream": "upstreams",
     "client": "clients",
     "session": "sessions",
+    "project": "projects",
 }
 
 
@@ -51,6 +53,15 @@ class StoredDay(msgspec.Struct):
     """A day in the file: the keys of the legacy format beside `detail`, the only part that is read back."""
 
     detail: Day
+
+
+Part = TypeVar("Part")
+
+
+class StoredPart(msgspec.Struct, Generic[Part]):
+    """The same, of which only a part is decoded."""
+
+    detail: Part
 
 
 class Stored(msgspec.Struct):
@@ -81,6 +92,8 @@ class Statistics:
         self._spent: dict[str, dict[str, int]] = {}
         self._behind: tuple[Position, Position] | None = None
         self._changed = False
+        self._tidied = ""
+        """the newest day when the older ones were tidied"""
         self._saving = asyncio.Lock()
 
     # --- counting ---
@@ -119,6 +132,7 @@ class Statistics:
         self._stored, self._stored_ever = past._stored, past._stored_ever
         for name, day in past._since.items():
             self._since_on(name).merge(day)
+            self._since_on(name).merge_details(day)
         self._spent = {}
         self._behind = None
         self._changed = True
@@ -140,7 +154,9 @@ class Statistics:
         cell.add(line)
         for attempt in line.attempts if is_request(line) else ():
             if attempt.failed:
-                self._since_on(line.day).add_failed_attempts(attempt.upstream, 1)
+                self._since_on(line.day).add_failed_attempts(attempt.upstream, line.hour)
+        if line.session:
+            self._since_on(line.day).add_to_talk(line)
         if line.cost:
             self._add_spent(line)
         if len(self._latest) > MAX_LATEST:
@@ -208,6 +224,19 @@ class Statistics:
             day.merge(self._since[name])
         return day
 
+    def parts(self, kind: type[Part], start: str = "", end: str = "") -> Iterator[tuple[str, Part | Day]]:
+        """What a span of days has of the fields of `kind`, in one or two parts for each day.
+
+        Only these fields are decoded.
+        """
+        self._fold()
+        for name in self._between(start, end):
+            stored = self._stored.get(name)
+            if stored is not None:
+                yield name, msgspec.json.decode(stored, type=StoredPart[kind]).detail  # type: ignore[valid-type]
+            if name in self._since:
+                yield name, self._since[name]
+
     def ever(self) -> Day:
         """The sums since the last reset, without hours and sessions."""
         self._fold()
@@ -261,7 +290,7 @@ class Statistics:
         total = Day()
         daily: dict[str, Any] = {}
         hourly: dict[str, Any] = {}
-        first_hourly = _days_before(end or self.today(), HOURLY_DAYS)
+        first_hourly = days_before(end or self.today(), HOURLY_DAYS)
         for name in self._between(start, end):
             day = self.day(name)
             total.merge(day, MAX_KEYS_OF_SPAN)
@@ -367,7 +396,7 @@ class Statistics:
 
     def _encode(self, position: Position) -> bytes:
         self._store_days()
-        daily = self._stored | {name: _stored_day(self.day(name)) for name in self._since}
+        daily = self._stored | {name: _stored_day(self._whole_day(name)) for name in self._since}
         ever = self.ever()
         return msgspec.json.encode(
             {
@@ -409,16 +438,35 @@ class Statistics:
             self._since_on(name).add(place, cell)
 
     def _store_days(self) -> None:
-        """Encode all days except the two newest."""
+        """Encode all days except the two newest, and drop what is kept of new days only."""
         days = self.days()
         if self._behind is not None:
             return
         for name in sorted(self._since)[:-2]:
-            day = self.day(name)
-            if name < _days_before(days[-1], SESSION_DAYS):
-                day.sessions = {}
-            self._stored[name] = _stored_day(day)
+            self._stored[name] = _stored_day(self._whole_day(name))
             self._stored_ever.merge(self._since.pop(name))
+            self._tidied = ""
+        if days and days[-1] != self._tidied:
+            self._tidied = days[-1]
+            self._tidy(days)
+
+    def _tidy(self, days: list[str]) -> None:
+        oldest = days_before(days[-1], SESSION_DAYS)
+        for name in set(self._stored) - set(days[-2:]):
+            is_old = name < oldest
+            kept = bytes(self._stored[name])
+            if HOURS_KEY in kept or (is_old and (b'"sessions"' in kept or b'"talks"' in kept)):
+                day = msgspec.json.decode(kept, type=StoredDay).detail
+                day.upstream_hours = {}
+                if is_old:
+                    day.sessions, day.talks = {}, {}
+                self._stored[name] = _stored_day(day)
+
+    def _whole_day(self, name: str) -> Day:
+        day = self.day(name)
+        if name in self._since:
+            day.merge_details(self._since[name])
+        return day
 
     def _add_spent(self, line: Line) -> None:
         for period in (line.day, line.day[:7]):
@@ -456,7 +504,3 @@ def _cost(cell: Cell) -> dict[str, Any]:
         "priced": cell.priced,
         "unpriced": cell.unpriced,
     }
-
-
-def _days_before(day: str, count: int) -> str:
-    return date.fromordinal(max(1, date.fromisoformat(day).toordinal() - count)).isoformat()

@@ -1,6 +1,6 @@
 import pytest
 
-from switchyard.store.cell import Cell, bucket_of, percentile
+from switchyard.store.cell import CLASSED, Cell, bucket_of, percentile
 
 
 @pytest.mark.parametrize("seconds", [0.001, 0.05, 0.3, 1.0, 7.7, 60.0, 3600.0])
@@ -27,11 +27,17 @@ def test_a_time_too_short_to_measure_is_one_millisecond(seconds: float) -> None:
     assert bucket_of(seconds) == bucket_of(0.001) == 0
 
 
+def a_cell(sums: dict[str, int], classed: dict[int, int]) -> Cell:
+    cell = Cell(first_byte=dict(classed), first_token=dict(classed))
+    for name, value in sums.items():
+        setattr(cell, name, value)
+    return cell
+
+
 def test_merging_adds_every_sum() -> None:
-    names = [name for name in Cell.__struct_fields__ if name != "first_byte"]
-    one = Cell(**{name: index for index, name in enumerate(names, 1)}, first_byte={1: 1, 2: 5})
-    other = Cell(**{name: 100 for name in names}, first_byte={2: 2, 3: 3})
+    names = [name for name in Cell.__struct_fields__ if name not in CLASSED]
+    one = a_cell({name: index for index, name in enumerate(names, 1)}, {1: 1, 2: 5})
+    other = a_cell(dict.fromkeys(names, 100), {2: 2, 3: 3})
     one.merge(other)
-    expected = {name: index + 100 for index, name in enumerate(names, 1)}
-    assert one == Cell(**expected, first_byte={1: 1, 2: 7, 3: 3})
-    assert other == Cell(**{name: 100 for name in names}, first_byte={2: 2, 3: 3})
+    assert one == a_cell({name: index + 100 for index, name in enumerate(names, 1)}, {1: 1, 2: 7, 3: 3})
+    assert other == a_cell(dict.fromkeys(names, 100), {2: 2, 3: 3})
