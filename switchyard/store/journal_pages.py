@@ -47,6 +47,7 @@ class Filters(msgspec.Struct, frozen=True):
     outcome: str = ""
     session: str = ""
     project: str = ""
+    id: str = ""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -221,6 +222,7 @@ class Matching:
             and filters.outcome in ("", line.outcome)
             and filters.session in ("", line.session)
             and filters.project in ("", line.project)
+            and filters.id in ("", line.id)
             and filters.client in ("", line.client, program_of(line))
             and (not self._model or self._model in line.model.lower() or self._model in line.sent.lower())
             and (not self._text or self._text in _texts(line))
@@ -252,6 +254,7 @@ def _texts(line: Line) -> str:
 def _needles(filters: Filters, text: str, model: str) -> Iterator[bytes]:
     """The rarest first, in lower case. Other letters than ASCII stay out: their case would not be folded."""
     exact = {
+        "id": filters.id,
         "session": filters.session,
         "project": filters.project,
         "upstream": filters.upstream,

@@ -53,7 +53,7 @@ def csv_text(statistics: Statistics, start: str = "", end: str = "", by: str = "
     names = ["key", *(name for name in (rows[0] if rows else {}) if name not in ("key", "by_model"))]
     writer = csv.DictWriter(output, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**row, "key": _harmless(row["key"])} for row in rows)
+    writer.writerows({**row, "key": harmless(row["key"])} for row in rows)
     return output.getvalue()
 
 
@@ -239,7 +239,7 @@ def _printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
-def _harmless(key: str) -> str:
+def harmless(key: str) -> str:
     """A spreadsheet takes a cell with such a start for a formula; clients choose model names."""
     return f"'{key}" if key.startswith(("=", "+", "-", "@", "\t", "\r")) else key
 

@@ -15,6 +15,7 @@ from switchyard.web.answers import answer, answering
 from switchyard.web.asgi import Receive, Scope, Send
 from switchyard.web.client_setup import ClientSetup
 from switchyard.web.epochs import Epochs
+from switchyard.web.history_api import HistoryApi
 from switchyard.web.live import LiveEvents
 from switchyard.web.overview import Daemon, Overview
 from switchyard.web.plain import Plain
@@ -40,6 +41,7 @@ class Admin:
         get_handlers = (
             Plain(daemon, overview).table()
             | queries.table()
+            | HistoryApi(daemon, overview).table()
             | writing.reading_table()
             | clients.reading_table()
         )

@@ -31,6 +31,8 @@ from switchyard.settings import (
     Timeouts,
     Upstream,
 )
+from switchyard.store.journal_line import Line
+from switchyard.store.journal_pages import Filters, line_at, place_from, read_page
 from switchyard.store.render import csv_text
 from switchyard.unknown_fields import without_unknown
 from switchyard.web.actions_api import captured_view, secrets_for
@@ -38,7 +40,7 @@ from switchyard.web.answers import Handler, Problem, answer, client_of
 from switchyard.web.curl import curl_command
 from switchyard.web.live import LiveEvents, TooManyReaders
 from switchyard.web.overview import Daemon, Overview
-from switchyard.web.views import entry_view, exchange_detail, exchange_row, key_id
+from switchyard.web.views import entry_view, exchange_detail, exchange_row, key_id, line_detail
 
 WEEK_DAYS = 7
 SETTINGS = (
@@ -173,9 +175,10 @@ class QueryApi:
         )
 
     async def one_request(self, request: Request) -> Response:
-        exchange = self._daemon.recent.find(request.path_params["id"])
+        id, place = request.path_params["id"], request.query_params.get("place", "")
+        exchange = self._daemon.recent.find(id)
         if exchange is None:
-            raise Problem(404, "This request is no longer in memory.")
+            return answer(line_detail(await self._line_of(id, place)))
         settings = self._daemon.current()
         captured = self._daemon.relay.find(exchange.id)
         secrets = await asyncio.to_thread(secrets_for, exchange, settings)
@@ -188,6 +191,22 @@ class QueryApi:
                 "captured": captured_view(captured, secrets) if captured is not None else None,
             }
         )
+
+    async def _line_of(self, id: str, place: str) -> Line:
+        """The request in the journal: at its place, else among the newest ones. Raises Problem."""
+        journal = self._daemon.ledger.journal
+        try:
+            line = await asyncio.to_thread(line_at, journal, place_from(place)) if place else None
+        except ValueError as error:
+            raise Problem(400, f"{error}.", "place") from None
+        if line is None or line.id != id:
+            newest = await asyncio.to_thread(read_page, journal, Filters(id=id), None, 1)
+            line = newest.found[0].line if newest.found else None
+        if line is None:
+            raise Problem(
+                404, "This request is not among the newest ones. Search for its id on the page Requests."
+            )
+        return line
 
     async def upstream_report(self, request: Request) -> Response:
         hosts = examined_hosts(self._daemon.current())

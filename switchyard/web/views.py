@@ -22,6 +22,7 @@ from switchyard.routing.route import Route
 from switchyard.routing.uses import Uses
 from switchyard.settings import Settings, Upstream, timeouts_of
 from switchyard.store.cell import Cell, counts
+from switchyard.store.journal_line import Line, LineAttempt, LineUsage
 from switchyard.suspicion.reasons import Reason
 from switchyard.unknown_fields import without_unknown
 
@@ -75,7 +76,91 @@ def exchange_row(exchange: Exchange) -> Json:
     }
 
 
-def usage_view(usage: Usage | None) -> Json | None:
+def line_row(line: Line) -> Json:
+    """A line of the journal as such a row."""
+    return {
+        "id": line.id,
+        "at": line.at - (line.duration or 0.0) if line.began is None else line.began,
+        "kind": line.kind,
+        "client": line.client,
+        "agent": line.agent,
+        "session": line.session,
+        "thread": line.thread,
+        "project": line.project,
+        "rule": line.rule,
+        "protocol": line.client_protocol,
+        "stream": line.stream,
+        "model": line.model,
+        "upstream": line.upstream,
+        "key": line.key,
+        "upstream_protocol": line.protocol,
+        "sent": line.sent,
+        "outcome": line.outcome,
+        "status": line.status,
+        "attempts": len(line.attempts),
+        "first_byte": line.first_byte,
+        "duration": line.duration,
+        "held": line.held,
+        "is_held": False,
+        "usage": usage_view(line.usage),
+        "cost": line.cost,
+        "local": line.local,
+        "losses": len(line.losses),
+        "marked_calls": len(line.marked_calls),
+        "error": line.error.message if line.error else None,
+    }
+
+
+def line_detail(line: Line) -> Json:
+    """What the journal has of the details: no addresses, no skipped upstreams, no facts."""
+    error = line.error
+    return {
+        "row": line_row(line),
+        "attempts": [_line_attempt(attempt, line) for attempt in line.attempts],
+        "skipped": [],
+        "losses": [{"field": loss.field, "why": loss.why} for loss in line.losses],
+        "marked_calls": [
+            {
+                "tool": call.tool,
+                "upstream": call.upstream,
+                "action": call.action,
+                "unknown": call.unknown,
+                "reasons": [{"code": one.code, "about": one.about} for one in call.reasons],
+            }
+            for call in line.marked_calls
+        ],
+        "error": error and {"type": error.type, "status": error.status, "message": error.message},
+        "price": line.price and asdict(line.price),
+        "facts": None,
+        "answered": line.answered and asdict(line.answered),
+        "curl": "",
+        "captured": None,
+    }
+
+
+def _line_attempt(attempt: LineAttempt, line: Line) -> Json:
+    is_last = attempt is line.attempts[-1]
+    failure = (
+        {"kind": attempt.failed, "message": attempt.message or attempt.failed} if attempt.failed else None
+    )
+    return {
+        "upstream": attempt.upstream,
+        "key": attempt.key,
+        "model": attempt.model,
+        "protocol": line.protocol if is_last else "",
+        "url": "",
+        "why": attempt.why,
+        "body": "",
+        "started": attempt.started,
+        "status": attempt.status,
+        "first_byte": attempt.first_byte,
+        "ended": attempt.ended,
+        "failure": failure,
+        "verdict": attempt.verdict,
+    }
+
+
+def usage_view(usage: Usage | LineUsage | None) -> Json | None:
     if usage is None:
         return None
     return {

@@ -83,6 +83,7 @@ def test_a_page_stays_where_it_is_while_lines_are_added(tmp_path: Path) -> None:
 
 SPECIAL = [
     ({"upstream": "b"}, Filters(upstream="b")),
+    ({}, Filters(id="x_20")),
     ({"client_protocol": "chat"}, Filters(protocol="chat")),
     ({"client": "laptop"}, Filters(client="laptop")),
     ({"agent": "codex_cli_rs/0.1"}, Filters(client="codex_cli_rs")),

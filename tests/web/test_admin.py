@@ -46,7 +46,7 @@ def names_reported(value: Any, place: str = "") -> Iterator[str]:
 
 
 NAMED_BY_OTHERS = {
-    *("defaults", "headers", "models", "prices", "summary", "daily", "hourly"),
+    *("defaults", "headers", "models", "prices", "summary", "daily", "hourly", "cost_by_day"),
     *("by_model", "by_model_sent", "by_upstream", "by_client"),
 }
 FIELDS_OF_THE_FILE = {field.name for field in msgspec.structs.fields(Upstream)}
@@ -104,6 +104,9 @@ READ = [
     "/api/week",
     "/api/explain?client=chat&model=m",
     "/api/requests",
+    "/api/journal",
+    "/api/conversations",
+    "/api/upstream-numbers",
     "/api/token-stats",
     "/api/history",
     "/api/clients",
