@@ -17,7 +17,6 @@ __all__ = [
     "apply",
     "base_url_in",
     "chosen",
-    "ignored",
     "plan",
     "settings_path",
     "undo",
@@ -103,10 +102,11 @@ def plan(
 ) -> Plan:
     """What a set-up would change. `environment` is that of the user's shell; `context_window` the longest prompt that
     it can count on, 0 if unknown; `wait_seconds` how long the daemon may search for an answer, 0 if Claude Code's own
-    timeout is enough. Raises Unparsable."""
+    timeout is enough. Raises Unparsable or Refused."""
     content = read_or_none(path)
     decoded = texts.decode(content or b"")
     data = json_edit.data(decoded.text)
+    _refuse_ignored(decoded.text)
     env = data.get("env", {})
     if not isinstance(env, dict):
         raise texts.Unparsable('"env" is not an object')
@@ -129,7 +129,7 @@ def plan(
     )
     after = decoded.encode(edited.text)
     changes = change_of(path, content, after, private=bool(key))
-    notes = (*_notes(data, environment), *_knob_notes(wanted), *ignored(edited.text), *mode_notes(changes))
+    notes = (*_notes(data, environment), *_knob_notes(wanted), *mode_notes(changes))
     if content != after:
         # written first, so that a crash in between can be undone
         changes = record_change(path, edited.record) + changes
@@ -156,15 +156,15 @@ def window_variables(context_window: int) -> dict[str, str]:
     return found
 
 
-def ignored(text: str) -> tuple[str, ...]:
-    """Why Claude Code ignores this file; empty if it reads it."""
+def _refuse_ignored(text: str) -> None:
+    """Raises Refused for a file that Claude Code would ignore as a whole, whatever is written into it."""
     place = json_edit.not_strict(text) if text.strip() else None
-    if place is None:
-        return ()
-    return (
-        f"Claude Code ignores the whole file, because it has a comment or a trailing comma (line {place[0]}, "
-        f"column {place[1]}). Remove these.",
-    )
+    if place is not None:
+        raise texts.Refused(
+            "Claude Code ignores the whole file, because it has a comment or a trailing comma "
+            f"(line {place[0]}, column {place[1]})",
+            "Remove these, then run the set-up again.",
+        )
 
 
 def undo(path: Path) -> Plan:

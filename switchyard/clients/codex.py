@@ -90,10 +90,11 @@ def plan(
     context_window: int = 0,
 ) -> Plan:
     """What a set-up would change; without `model` the user's own stays. `context_window` is for a model that is not
-    among `models`: the one that it can count on, 0 if unknown. Raises Unparsable."""
+    among `models`: the one that it can count on, 0 if unknown. Raises Unparsable or Refused."""
     content, record = read_or_none(path), read_record(path)
     decoded = texts.decode(content or b"")
     data = toml_edit.data(decoded.text)
+    _refuse_profile(data)
     folder = path.parent
     wanted: dict[texts.Path, Any] = {("model_provider",): PROVIDER}
     if model:
@@ -112,7 +113,7 @@ def plan(
     edited = apply_edits(toml_edit, None if content is None else decoded.text, wanted, record)
     after = decoded.encode(edited.text)
     changes = change_of(path, content, after, private=bool(key))
-    notes = (*_notes(data), *mode_notes(changes))
+    notes = mode_notes(changes)
     if content != after:
         # written first, so that a crash in between can be undone
         changes = record_change(path, edited.record) + changes
@@ -190,11 +191,14 @@ def _catalog_entry(model: CatalogModel, priority: int) -> dict[str, Any]:
     }
 
 
-def _notes(data: Mapping[str, Any]) -> tuple[str, ...]:
+def _refuse_profile(data: Mapping[str, Any]) -> None:
+    """Raises Refused for a file with which Codex does not start."""
     profile = data.get("profile")
-    own = value_at(data, ("profiles", str(profile), "model_provider")) if profile else None
-    if own and own != PROVIDER:
-        return (
-            f'The profile "{profile}" selects the provider "{own}", which takes precedence over the one set here.',
-        )
-    return ()
+    if profile is None:
+        return
+    name = profile if isinstance(profile, str) else "NAME"
+    raise texts.Refused(
+        f"Codex does not start with the line profile = {toml_edit.render(profile)}",
+        f"Remove the line and move the settings of [profiles.{name}] to {name}.config.toml beside the file; "
+        f"codex --profile {name} selects them. Then run the set-up again.",
+    )

@@ -17,6 +17,21 @@ class Unparsable(Exception):
         self.line, self.column = line, column
 
 
+class Refused(Unparsable):
+    """The client itself does not use a file in this form, so no set-up is written; `remedy` is what the user can do."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
+def left_unchanged(path: object, error: Unparsable) -> str:
+    """The sentence for the user about a file that cannot be edited."""
+    if isinstance(error, Refused):
+        return f"{path} is left unchanged: {error}. {error.remedy}"
+    return f"{path} cannot be read and is left unchanged: {error}"
+
+
 class Decoded(msgspec.Struct, frozen=True):
     """A decoded text file that can be encoded again byte for byte."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from switchyard import client_plans
 from switchyard.clients.claude_code import KNOBS, TIMEOUT, chosen
 from switchyard.clients.plan import ChangedMeanwhile, Plan, apply
-from switchyard.clients.texts import Unparsable
+from switchyard.clients.texts import Unparsable, left_unchanged
 from switchyard.commands.ask import address_of, agreed, coloured, current_settings, stamp
 from switchyard.commands.command import Command, CommandFailed
 from switchyard.installation import own_command
@@ -21,7 +21,7 @@ def setup(arguments: argparse.Namespace) -> int:
     try:
         return _carry_out(_plan(path, arguments), arguments)
     except Unparsable as error:
-        raise CommandFailed(f"{path} cannot be read and is left unchanged: {error}") from None
+        raise CommandFailed(left_unchanged(path, error)) from None
     except ChangedMeanwhile as changed:
         raise CommandFailed(str(changed)) from None
     except OSError as error:

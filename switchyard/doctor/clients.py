@@ -12,7 +12,7 @@ import msgspec
 
 from switchyard import client_plans
 from switchyard.clients import json_edit, texts, toml_edit
-from switchyard.clients.claude_code import ignored, window_variables
+from switchyard.clients.claude_code import window_variables
 from switchyard.clients.codex import KNOWN_WINDOW, PROVIDER, knows
 from switchyard.clients.plan import Plan, apply
 from switchyard.doctor.finding import DoctorInputs, Finding
@@ -45,7 +45,6 @@ class ClientFile(msgspec.Struct, frozen=True):
 
     client: str
     path: str
-    text: str
     config: dict[str, Any]
     repair: Callable[[], object]
 
@@ -76,6 +75,8 @@ def _examine(client: str, inputs: DoctorInputs, look: Look) -> list[Finding]:
         config = (json_edit if client == "claude" else toml_edit).data(text)
         plan = partial(_plan, client, path, inputs)
         plan()
+    except texts.Refused as error:
+        return [*found, Finding("fault", title, f"{path}: {error}", error.remedy)]
     except texts.Unparsable as error:
         return [*found, Finding("fault", title, f"{path}: {error}", "Correct the file by hand.")]
     except OSError as error:
@@ -85,7 +86,7 @@ def _examine(client: str, inputs: DoctorInputs, look: Look) -> list[Finding]:
         ]
     if content is None and not version:
         return found
-    found += look(ClientFile(client, str(path), text, config, lambda: apply(plan(), inputs.stamp)), inputs)
+    found += look(ClientFile(client, str(path), config, lambda: apply(plan(), inputs.stamp)), inputs)
     return found
 
 
@@ -137,10 +138,7 @@ def _claude_findings(file: ClientFile, inputs: DoctorInputs) -> list[Finding]:
     own = env if isinstance(env, dict) else {}
     effective = {**inputs.environment, **own}
     base = str(effective.get("ANTHROPIC_BASE_URL", ""))
-    found = [
-        Finding("fault", file.title, f"{file.path}: {why}", "Edit it by hand.") for why in ignored(file.text)
-    ]
-    found.append(_base_finding(file, base, f"{inputs.address}/api"))
+    found = [_base_finding(file, base, f"{inputs.address}/api")]
     if not is_ours(base, inputs):
         return found
     found += _auth_findings(file, own, inputs.environment)

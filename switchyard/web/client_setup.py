@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from switchyard.clients.claude_code import ANY_KEY, KNOBS, chosen
 from switchyard.clients.plan import ChangedMeanwhile, Plan, apply, read_record
-from switchyard.clients.texts import Unparsable
+from switchyard.clients.texts import Unparsable, left_unchanged
 from switchyard.settings import Settings
 from switchyard.web.answers import Handler, Json, Problem, answer, read_object, text_of
 from switchyard.web.views import shown_path
@@ -161,7 +161,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except Unparsable as broken:
-        raise Problem(422, f"{path} cannot be read and is left unchanged: {broken}") from None
+        raise Problem(422, left_unchanged(path, broken)) from None
     except OSError as error:
         raise Problem(507, f"{path}: {error.strerror or error}") from None
 

@@ -22,14 +22,18 @@ SETTINGS_JSON: tuple[str, ...] = (
     '{\n\t"hooks": {\n\t\t"PreToolUse": [{"matcher": "Bash", "hooks": [{"type": "command", "command": "x"}]}]\n\t}\n}',
     '{\r\n  "env": {\r\n    "ANTHROPIC_API_KEY": "sk-ant-mine",\r\n    "FOO": "ü"\r\n  },\r\n  "model": "opus"\r\n}\r\n',  # noqa: E501
     '\ufeff{\n  "env": {\n    "ANTHROPIC_AUTH_TOKEN": "other",\n    "ANTHROPIC_API_KEY": "both"\n  }\n}\n',
-    '{\n  // comments are allowed in editors\n  "env": {\n    "FOO": "1", // why\n    /* block */\n  },\n}\n',
-    '{\n  "env": {\n    // nothing yet\n  }\n}\n',
-    '{\n  "env": { "FOO": "1" /* last */ }, // end\n}\n',
     '{\n  "env": {\n    "ANTHROPIC_BASE_URL": "https://other.example",\n    "NO_PROXY": "corp.example, .internal"\n  }\n}',  # noqa: E501
     '{"a": "}, \\"env\\": {", "b": [1, 2.5, -3e4, true, false, null], "\\u0065nv2": {"x": {"y": {}}}}',
     '{\n  "env" :{ "FOO" :"1"\n  ,"BAR": "2" }\n  , "model": "opus" }\n',
     '{\n  "enabledPlugins": {"a@b": true},\n\n\n  "statusLine": {"type": "command", "command": "~/.claude/line.sh"}\n\n}\n\n',  # noqa: E501
 )
+
+COMMENTED_JSON: tuple[str, ...] = (
+    '{\n  // comments are allowed in editors\n  "env": {\n    "FOO": "1", // why\n    /* block */\n  },\n}\n',
+    '{\n  "env": {\n    // nothing yet\n  }\n}\n',
+    '{\n  "env": { "FOO": "1" /* last */ }, // end\n}\n',
+)
+"""what editors and some clients allow, but Claude Code does not"""
 
 CONFIG_TOML: tuple[str, ...] = (
     "",
@@ -54,6 +58,6 @@ CONFIG_TOML: tuple[str, ...] = (
     "a = '''\nmodel_provider = 1\n''' # end\n\"quoted key\" = 1\n'lit.eral' = 2\na1.b.c = 3\n\n\n[projects.\"/home/me/x y\"]\n"  # noqa: E501
     'trust_level = "trusted"',
     "when = 1979-05-27T07:32:00Z\nday = 1979-05-27 07:32:00\nn = nan\nx = 0xff\ny = 1_000.5e-3\n[  a . 'b'  ]  # odd\n\tk\t=\t1\n",  # noqa: E501
-    'profile = "work"\n\n[profiles.work]\nmodel = "o3"\nmodel_provider = "openai"\n\n[profiles.work.extra]\n',
+    '[profiles.work]\nmodel = "o3"\nmodel_provider = "openai"\n\n[profiles.work.extra]\n',
     'model = "x"\n\n\n\n[a]\n\n\n[b]\n# trailing comment without newline',
 )

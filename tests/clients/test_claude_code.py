@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from switchyard.clients import claude_code, json_edit
-from switchyard.clients.texts import Unparsable
+from switchyard.clients.texts import Refused, Unparsable
 from tests.clients.corpus import SETTINGS_JSON
 
 ADDRESS = "http://localhost:5101"
@@ -191,8 +191,6 @@ def test_undoing_without_a_set_up_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "note"),
     [
-        ('{"a": 1, // mine\n}', "Claude Code ignores the whole file"),
-        ('{"a": 1,}', "Claude Code ignores the whole file"),
         ('{"apiKeyHelper": "x.sh"}', "apiKeyHelper is set"),
         ('{"env": {"CLAUDE_CODE_USE_BEDROCK": "1"}}', "CLAUDE_CODE_USE_BEDROCK is set"),
     ],
@@ -200,6 +198,33 @@ def test_undoing_without_a_set_up_says_so(tmp_path: Path) -> None:
 def test_conflicting_settings_are_pointed_out(tmp_path: Path, text: str, note: str) -> None:
     (found,) = claude_code.plan(written(tmp_path, text), ADDRESS).notes
     assert found.startswith(note)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('{"a": 1, // mine\n}', "line 1, column 10"),
+        ('{"a": 1,}', "line 1, column 9"),
+        ("// mine\n{}", "line 1, column 1"),
+        ("{\n  /* mine */\n}", "line 2, column 3"),
+    ],
+)
+def test_a_file_that_claude_code_ignores_is_refused_with_the_remedy(
+    tmp_path: Path, text: str, place: str
+) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(Refused, match=rf"Claude Code ignores the whole file, .* \({place}\)") as caught:
+        claude_code.plan(path, ADDRESS)
+    assert caught.value.remedy == "Remove these, then run the set-up again."
+    assert [file.name for file in tmp_path.iterdir()] == ["settings.json"]
+
+
+def test_a_set_up_can_be_undone_although_comments_have_been_added_since(tmp_path: Path) -> None:
+    path = written(tmp_path, '{\n  "model": "opus"\n}\n')
+    claude_code.apply(claude_code.plan(path, ADDRESS), "1")
+    path.write_text("// mine\n" + path.read_text())
+    claude_code.apply(claude_code.undo(path), "2")
+    assert path.read_text() == '// mine\n{\n  "model": "opus"\n}\n'
 
 
 def test_a_second_credential_of_the_shell_is_pointed_out(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from switchyard.clients import codex, toml_edit
 from switchyard.clients.codex import CatalogModel
 from switchyard.clients.plan import Plan
-from switchyard.clients.texts import Unparsable
+from switchyard.clients.texts import Refused, Unparsable
 from tests.clients.corpus import CONFIG_TOML
 
 ADDRESS = "http://localhost:5101"
@@ -169,11 +169,13 @@ def test_a_file_that_cannot_be_read_is_refused_and_left_unchanged(
     assert [file.name for file in tmp_path.iterdir()] == ["config.toml"]
 
 
-def test_a_profile_with_precedence_is_pointed_out(tmp_path: Path) -> None:
-    path = written(tmp_path, 'profile = "work"\n[profiles.work]\nmodel_provider = "openai"\n')
-    assert codex.plan(path, ADDRESS).notes == (
-        'The profile "work" selects the provider "openai", which takes precedence over the one set here.',
-    )
+@pytest.mark.parametrize("table", ["", '[profiles.work]\nmodel_provider = "openai"\n'])
+def test_a_profile_line_that_codex_refuses_is_refused_with_the_remedy(tmp_path: Path, table: str) -> None:
+    path = written(tmp_path, f'profile = "work"\n{table}')
+    with pytest.raises(Refused, match=r'Codex does not start with the line profile = "work"') as caught:
+        codex.plan(path, ADDRESS)
+    assert "move the settings of [profiles.work] to work.config.toml" in caught.value.remedy
+    assert [file.name for file in tmp_path.iterdir()] == ["config.toml"]
 
 
 def test_a_folder_with_a_windows_name_is_written_so_that_it_reads_back() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from switchyard.clients import json_edit, toml_edit
 from switchyard.clients.edits import Dialect, Record, Touched, apply_edits, same, undo_edits, value_at
 from switchyard.clients.texts import Path, Unparsable
-from tests.clients.corpus import CONFIG_TOML, SETTINGS_JSON
+from tests.clients.corpus import COMMENTED_JSON, CONFIG_TOML, SETTINGS_JSON
 
 JSON: Dialect = json_edit
 TOML: Dialect = toml_edit
@@ -32,7 +32,7 @@ CODEX: Wanted = {
     ("model_providers", "switchyard", "env_key"): None,
 }
 FILES: list[tuple[Dialect, str, Wanted]] = [
-    *((JSON, text.removeprefix("\ufeff"), CLAUDE) for text in SETTINGS_JSON),
+    *((JSON, text.removeprefix("\ufeff"), CLAUDE) for text in (*SETTINGS_JSON, *COMMENTED_JSON)),
     *((TOML, text.removeprefix("\ufeff"), CODEX) for text in CONFIG_TOML),
 ]
 WITHOUT_OURS = [file for file in FILES if not any(value_at(file[0].data(file[1]), path) for path in file[2])]

@@ -206,11 +206,19 @@ def test_a_file_that_claude_code_ignores_is_an_error(inputs: DoctorInputs) -> No
     path.parent.mkdir()
     path.write_text("{\n  // mine\n}")
     found = clients.examine_claude(inputs)[1]
-    assert (found.level, found.text) == (
+    assert (found.level, found.text, found.fix) == (
         "fault",
         f"{path}: Claude Code ignores the whole file, because it has a comment or a trailing comma "
-        "(line 2, column 3). Remove these.",
+        "(line 2, column 3)",
+        "Remove these, then run the set-up again.",
     )
+    assert found.repair is None
+
+
+def test_a_file_with_which_codex_does_not_start_is_an_error(inputs: DoctorInputs) -> None:
+    (found,) = codex(inputs, 'profile = "work"\n')
+    assert (found.level, 'does not start with the line profile = "work"' in found.text) == ("fault", True)
+    assert found.fix.startswith("Remove the line")
 
 
 @pytest.mark.parametrize(
