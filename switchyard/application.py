@@ -105,6 +105,7 @@ class Application:
             missing=self.missing,
             learned=self.dependencies.learned,
             balance=self.balance,
+            quotas=self.dependencies.quotas,
         )
         self.relay = CapturingRelay(self.dependencies)
         self.activation_memory = ActivationMemory(folder, time.time)
@@ -213,6 +214,7 @@ class Application:
         if names:
             self.health.rename(names)
             self.sessions.rename(names)
+            self.dependencies.quotas.rename(names)
             for memory in memories:
                 _rename(memory, names)
             self.activation_memory.rename(names)
@@ -224,6 +226,7 @@ class Application:
         kept = {*same_accounts(before, self._known), *names.values()}
         self.health.keep_only(kept)
         self.balance.keep_only(kept)
+        self.dependencies.quotas.keep_only(kept)
         answered = self.dependencies.answered
         answered |= {new for old, new in names.items() if old in answered}
         answered &= kept

@@ -154,6 +154,17 @@ FIELDS: dict[str, dict[str, About]] = {
         "budget": About(
             "Cost limits for this upstream; at a hard limit it is no longer used.", {"day_hard": 5}
         ),
+        "leave_at_percent": About(
+            "New conversations go to other upstreams once this much of a quota window that its answers report is used; "
+            "running conversations stay. 0: not before the limit.",
+            85,
+            "percent",
+        ),
+        "balance": About(
+            "true: the remaining credit is asked of the service itself, at most every 10 minutes. "
+            "The key goes only to the host of base_url.",
+            True,
+        ),
         "trust": About(
             "low: tool calls that the request does not offer never reach the client, and the arguments of all other "
             "calls are examined. normal: such calls are only marked.",

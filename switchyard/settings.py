@@ -197,6 +197,8 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     body: BodyChanges = BodyChanges()
     price_multiplier: Annotated[float, Meta(ge=0, le=1000)] = 1.0
     budget: Budget | None = None
+    leave_at_percent: Annotated[int, Meta(ge=0, le=100)] = 0
+    balance: bool = False
     trust: Trust = "normal"
     on_suspicion: OnSuspicion = "mark"
     note: str = ""

@@ -73,8 +73,17 @@ interface Cooldown {
   reason: string;
 }
 
+/** A window of a quota: the used share from 0 to 1, and when it is used up at the pace of the last hour. */
+interface Quota {
+  window: string;
+  used: number;
+  resets_at: Time;
+  full_at: Time | null;
+}
+
 interface AccountState extends Cooldown {
   state: string;
+  quotas: Quota[];
   models: (Cooldown & { model: string })[];
   under_way: number;
 }

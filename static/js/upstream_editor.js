@@ -185,7 +185,16 @@ const isControl = (element) =>
 
 const ADVANCED = {
   schedule: ["weekdays", "hours", "activation"],
-  traffic: ["clients", "max_concurrency", "requests_per_minute", "context_window", "price_multiplier", "budget"],
+  traffic: [
+    "clients",
+    "max_concurrency",
+    "requests_per_minute",
+    "context_window",
+    "price_multiplier",
+    "budget",
+    "leave_at_percent",
+    "balance",
+  ],
   connection: [
     "auth",
     "api_version",
@@ -303,6 +312,13 @@ function allFields(entry, known, moveKey) {
     number("context_window", { min: 0 }),
     number("price_multiplier", { min: 0, step: "any" }),
     numbersField("budget", entry.budget, ["day_soft", "day_hard", "month_soft", "month_hard"]),
+    number("leave_at_percent", { min: 0, max: 100 }),
+    switchField(
+      choice(
+        "balance",
+        ["false", "true"].map((value) => [value, t(`balance.${value}`)]),
+      ),
+    ),
     choice(
       "trust",
       ["normal", "low"].map((trust) => [trust, t(`trust.${trust}`)]),
@@ -411,6 +427,12 @@ function choiceField(name, value, { label, help, fallback, options }) {
   const input = select(options, String(value ?? fallback), null, { name });
   return { name, element: field(label, input, { help, path: name }), read: () => input.value };
 }
+
+/**
+ * @param {FormField} chosen
+ * @returns {FormField}
+ */
+const switchField = (chosen) => ({ ...chosen, read: () => chosen.read() === "true" });
 
 /**
  * `true` and `false` are no texts in the file.

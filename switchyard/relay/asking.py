@@ -10,6 +10,7 @@ import msgspec
 from switchyard.exchange import Attempt, Exchange, Failure, FailureKind
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.conversion import StreamConversion
+from switchyard.protocols.errors.retry_hints import read_windows
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, Usage, WireError
 from switchyard.protocols.passthrough.call_kinds import CallKinds
@@ -26,7 +27,7 @@ from switchyard.relay.prepare import OFF_LOOP_BYTES, Preparation, Prepared, prot
 from switchyard.relay.redaction import redacted, secrets_of
 from switchyard.relay.reports import Started
 from switchyard.relay.ruling import Ruling
-from switchyard.relay.upstream import Call
+from switchyard.relay.upstream import Call, Reply
 from switchyard.relay.urls import demo_url, request_url
 from switchyard.relay.values import ClientRequest, is_departure
 from switchyard.relay.vetting import Vetting, Watch
@@ -270,7 +271,12 @@ class Asking:
             timeouts,
             seconds_left=seconds_left,
             wall=time.time(),
+            on_reply=partial(self._note_quotas, selected.candidate.name),
         )
+
+    def _note_quotas(self, account: str, reply: Reply) -> None:
+        if windows := read_windows(reply.headers, time.time()):
+            self._dependencies.quotas.note(account, windows, self._dependencies.monotonic())
 
     async def _vetted(self, held: HeldAnswer, outgoing: Outgoing) -> Whole | None:
         """The client's answer if it is one body. Calls that must not reach the client fail the attempt, as long as

@@ -98,11 +98,13 @@ async def attempt(
     *,
     seconds_left: float,
     wall: float,
+    on_reply: Callable[[Reply], None] | None = None,
 ) -> HeldAnswer:
     """The answer, held at its commit point.
 
     The model must begin to answer within `timeouts.first_byte` and the answer have content within `seconds_left`,
     whatever else the upstream sends until then; the body of a whole answer may take any time while it is not idle.
+    `on_reply` is called once the headers have arrived, whether they bring an answer or an error.
     Raises AttemptFailed; the connection is closed then, and on cancellation.
     """
     first_byte = timeouts.first_byte if reader.stream is not None else max(timeouts.first_byte, timeouts.idle)
@@ -111,6 +113,8 @@ async def attempt(
     try:
         with patience.limit:
             reply = await wire.send(call)
+            if on_reply is not None:
+                on_reply(reply)
             _expect_success(reply)
             if reply.status >= 400:
                 raise AttemptFailed(await _reported_failure(reply))

@@ -22,6 +22,7 @@ from switchyard.relay.slot_queue import SlotQueue
 from switchyard.routing.final_errors import FinalErrors
 from switchyard.routing.lineup import Moment
 from switchyard.routing.projects import Projects
+from switchyard.routing.quotas import Quotas
 from switchyard.routing.route import State
 from switchyard.routing.sessions import Sessions
 from switchyard.routing.turns import HoldBudgets
@@ -73,6 +74,7 @@ class Dependencies(msgspec.Struct, frozen=True):
     prefixes: PrefixMemory = msgspec.field(default_factory=PrefixMemory)
     draining: Draining = msgspec.field(default_factory=Draining)
     projects: Projects = msgspec.field(default_factory=Projects)
+    quotas: Quotas = msgspec.field(default_factory=Quotas)
     home: str = ""
     """what ~ is in the projects of rules"""
 

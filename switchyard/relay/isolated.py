@@ -22,6 +22,7 @@ from switchyard.relay.redaction import redacted_text, secrets_of
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.health import Health
 from switchyard.routing.lineup import served_model
+from switchyard.routing.quotas import Quotas
 from switchyard.routing.route import State
 from switchyard.routing.sessions import Sessions
 from switchyard.settings import (
@@ -130,7 +131,14 @@ def _isolated(
     """The probe counts against its limits but does not wait for them; its failures do not affect clients."""
     settings = _only(dependencies.settings(), upstream, patience_seconds, rules)
     state = State(Health(), dependencies.state().limits)
-    return replace(dependencies, settings=lambda: settings, state=lambda: state, sessions=Sessions())
+    is_saved = dependencies.settings().account(upstream.account) == upstream
+    return replace(
+        dependencies,
+        settings=lambda: settings,
+        state=lambda: state,
+        sessions=Sessions(),
+        quotas=dependencies.quotas if is_saved else Quotas(),
+    )
 
 
 def _only(

@@ -13,6 +13,7 @@ from switchyard.routing.health import Health
 from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Lineup, Lineups
 from switchyard.routing.missing_models import MissingModels
+from switchyard.routing.quotas import Quotas
 from switchyard.routing.rules import Ruled
 from switchyard.routing.uses import NO_USES, Uses, use_of
 from switchyard.settings import Settings
@@ -55,6 +56,7 @@ class State(msgspec.Struct, frozen=True):
     """(upstream, model) -> capabilities that refusals have taught"""
     uses: Uses = NO_USES
     balance: Balance = msgspec.field(default_factory=Balance)
+    quotas: Quotas = msgspec.field(default_factory=Quotas)
 
     def lineup(
         self,

@@ -31,6 +31,7 @@ SkipReason = Literal[
     "weekday",
     "hours",
     "budget",
+    "quota",
     "cooldown",
     "trial",
     "concurrency",
@@ -112,6 +113,8 @@ class Lineup(msgspec.Struct, frozen=True):
     """some candidates of one role have the same explicit priority, or are keys of one entry"""
     limited: bool
     """some candidate has a concurrency or rate limit"""
+    leaves_quotas: bool
+    """some candidate has a share of its quota at which new conversations leave"""
     search_seconds: float
     """the time budget for finding an upstream that answers"""
     smallest_window: int = 0
@@ -190,6 +193,7 @@ def line_up(
         reasons=tuple((skip.upstream, skip.text) for skip in skipped),
         takes_turns=len(set(explicit)) < len(explicit) or any(one.upstream.keys for one in candidates),
         limited=any(one.upstream.max_concurrency or one.upstream.requests_per_minute for one in candidates),
+        leaves_quotas=any(one.upstream.leave_at_percent for one in candidates),
         search_seconds=search_seconds((one.upstream for one in candidates), settings),
         smallest_window=min(
             (window for one in candidates if (window := one.upstream.context_window)), default=0

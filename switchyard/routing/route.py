@@ -18,6 +18,7 @@ from switchyard.routing.steps import (
     by_likelihood,
     limit_reached,
     without_exceeded_windows,
+    without_full_quotas,
     without_obstacles,
     without_small_windows,
     without_tried,
@@ -82,6 +83,8 @@ def choose_route(
     standing = without_obstacles(standing, state, ask, now)
     standing = without_unfit(standing, state, ask.needs)
     standing = without_unlikely(standing)
+    if lineup.leaves_quotas:
+        standing = without_full_quotas(standing, state, affinity, now)
     if lineup.takes_turns:
         standing = _taking_turns(standing, state, ask, now, settings.failover.session_seconds)
     return _route(standing, lineup, settings, state, ask, now, affinity)
@@ -90,6 +93,7 @@ def choose_route(
 def _is_plain(lineup: Lineup, state: State, ask: Ask) -> bool:
     """True if the settings alone decide."""
     decides = bool(lineup.regular) and not lineup.limited and not lineup.takes_turns
+    decides = decides and not lineup.leaves_quotas
     is_untouched = state.health.is_spotless and state.missing.is_empty
     return decides and is_untouched and not ask.tried and ask.needs == NO_NEEDS
 

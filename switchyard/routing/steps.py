@@ -20,6 +20,8 @@ from switchyard.routing.fit import (
 from switchyard.routing.health import Cooldown
 from switchyard.routing.lineup import Candidate, Moment, Skip, as_unlikely, rank
 from switchyard.routing.missing_models import MissingModels
+from switchyard.routing.quotas import leave_text
+from switchyard.routing.sessions import Affinity
 
 QUEUE_REASONS = ("concurrency", "rate")
 """the reasons for waiting for a free slot"""
@@ -148,6 +150,30 @@ def without_unlikely(standing: Standing) -> Standing:
             if one.unlikely and one.upstream.role in roles
         }
     )
+
+
+def without_full_quotas(standing: Standing, state: State, affinity: Affinity | None, now: Moment) -> Standing:
+    """New conversations leave an account before its quota is used up, while another one can answer."""
+    texts = {
+        one.name: _quota_text(one, state, now) for one in standing.not_failing() if not _stays(one, affinity)
+    }
+    others = [one for one in standing.ready if not (one.only_rescues or one.unlikely or texts.get(one.name))]
+    if not others:
+        return standing
+    return standing.leaving_out({name: Skip(name, "quota", *text) for name, text in texts.items() if text})
+
+
+def _quota_text(candidate: Candidate, state: State, now: Moment) -> tuple[str, float] | None:
+    """Why a new conversation should leave it, and until when."""
+    quota = state.quotas.reached(candidate.upstream, now.monotonic)
+    if quota is None:
+        return None
+    return leave_text(quota, candidate.upstream.leave_at_percent, now), quota.resets_at
+
+
+def _stays(candidate: Candidate, affinity: Affinity | None) -> bool:
+    is_own = affinity is not None and affinity.upstream == candidate.name
+    return is_own or candidate.forced or candidate.is_used
 
 
 def _is_too_small(candidate: Candidate, ask: Ask) -> bool:

@@ -129,7 +129,7 @@ class Overview:
             "capture": daemon.relay.on,
             "upstreams": [
                 {
-                    **upstream_state(upstream, daemon.health, daemon.limits, now),
+                    **upstream_state(upstream, daemon.health, daemon.limits, daemon.dependencies.quotas, now),
                     "missing": daemon.missing.models_of(upstream.siblings, now.monotonic),
                     "simulation": _simulation(simulations.get(upstream.name), now),
                     "activation": _activation(_telling(upstream, activations)),

@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.names import ProtocolName, account_name
 from switchyard.store.render import held_gauge, prometheus, short_name, statusline
 from switchyard.web.answers import Handler, client_of
 from switchyard.web.overview import Daemon, Overview
@@ -35,5 +35,12 @@ class Plain:
         route = self._overview.route(client)
         if route["candidates"]:
             first = route["candidates"][0]
-            return short_name(first["upstream"]) + (", used now" if first["used"] else "")
+            used = ", used now" if first["used"] else ""
+            account = account_name(first["upstream"], first["key"]) if first["key"] else first["upstream"]
+            return short_name(first["upstream"]) + used + self._quota(account)
         return f"{short_name(route['held_for'][0]['upstream'])}, cooling down" if route["held_for"] else ""
+
+    def _quota(self, account: str) -> str:
+        """The window of this account that is used most."""
+        quotas = self._daemon.dependencies.quotas.of(account, self._overview.now().monotonic)
+        return f", {quotas[0].window} {quotas[0].used:.0%}" if quotas else ""

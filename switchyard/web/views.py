@@ -18,6 +18,7 @@ from switchyard.routing.health import Condition, Health
 from switchyard.routing.hold import Probed
 from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Candidate, Moment, Skip
+from switchyard.routing.quotas import Quota, Quotas
 from switchyard.routing.route import Route
 from switchyard.routing.uses import Uses
 from switchyard.settings import Settings, Upstream, timeouts_of
@@ -292,9 +293,9 @@ STATES = ("ready", "trial", "busy", "cooldown", "off")
 """the best first"""
 
 
-def upstream_state(upstream: Upstream, health: Health, limits: Limits, now: Moment) -> Json:
+def upstream_state(upstream: Upstream, health: Health, limits: Limits, quotas: Quotas, now: Moment) -> Json:
     """The state of one upstream: with several keys, that of the best one, and each in `accounts`."""
-    accounts = [_account_state(one, health, limits, now) for one in upstream.accounts]
+    accounts = [_account_state(one, health, limits, quotas, now) for one in upstream.accounts]
     best = min(accounts, key=lambda one: (STATES.index(one["state"]), one["until"] or 0))
     return {
         "name": upstream.name,
@@ -312,7 +313,7 @@ def upstream_state(upstream: Upstream, health: Health, limits: Limits, now: Mome
     }
 
 
-def _account_state(account: Upstream, health: Health, limits: Limits, now: Moment) -> Json:
+def _account_state(account: Upstream, health: Health, limits: Limits, quotas: Quotas, now: Moment) -> Json:
     conditions = {
         model: condition
         for (name, model), condition in health.conditions().items()
@@ -326,6 +327,17 @@ def _account_state(account: Upstream, health: Health, limits: Limits, now: Momen
             {"model": model, **_cooldown_view(cooldown, now)} for model, cooldown in conditions.items()
         ],
         "under_way": limits.under_way(account.account),
+        "quotas": [_quota(quota, now) for quota in quotas.of(account.account, now.monotonic)],
+    }
+
+
+def _quota(quota: Quota, now: Moment) -> Json:
+    resets_at, full_at = epoch(quota.resets_at, now), epoch(quota.full_at, now)
+    return {
+        "window": quota.window,
+        "used": round(quota.used, 3),
+        "resets_at": resets_at and round(resets_at),
+        "full_at": full_at and round(full_at),
     }
 
 

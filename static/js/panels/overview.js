@@ -8,6 +8,7 @@ import { heldSection } from "../held_requests.js";
 import { waitingCallsSection } from "../waiting_calls.js";
 import { t } from "../i18n.js";
 import { live, refresh, subscribe } from "../live.js";
+import { quotaView } from "../quotas.js";
 import { outcomeBadge, outcomeDot, tokensText } from "../request_words.js";
 import { FLAGS, ruleText } from "../rule_words.js";
 import {
@@ -50,6 +51,7 @@ export function mount(root) {
   const recent = h("ul.lines");
   const today = h("div");
   const cooldowns = h("div.stack.loose");
+  const quotas = h("div");
   const held = heldSection();
   const calls = waitingCallsSection();
   const panel = h(
@@ -103,6 +105,7 @@ export function mount(root) {
           today,
         ),
         cooldowns,
+        quotas,
       ),
     ),
   );
@@ -117,6 +120,7 @@ export function mount(root) {
   const drawRecent = section(recent, recentLines);
   const drawToday = section(today, todayNumbers);
   const drawCooldowns = section(cooldowns, cooldownsCard);
+  const drawQuotas = section(quotas, quotasCard);
   const drawLanesNow = () => {
     if (!live.state) return;
     const { routes, urls, upstreams } = live.state;
@@ -135,6 +139,7 @@ export function mount(root) {
       drawLanesNow();
       drawToday(state.today);
       drawCooldowns(state.upstreams.filter((one) => hasCooldown(one) || simulationOf(one)));
+      drawQuotas(state.upstreams);
     }),
     subscribe("requests", drawRequests),
     subscribe("link", (linked) => {
@@ -454,6 +459,21 @@ function todayNumbers(today) {
 }
 
 // --- cooldowns ---
+
+/** @param {UpstreamState[]} upstreams */
+function quotasCard(upstreams) {
+  const views = upstreams.flatMap((one) => {
+    const view = quotaView(one);
+    return view ? [h("li", {}, h("div.grow", {}, h("div.cut", { title: one.name }, one.name), view))] : [];
+  });
+  if (!views.length) return null;
+  return h(
+    "section.card",
+    { "aria-label": t("quotas.title") },
+    h("header", {}, h("h2", {}, t("quotas.title"))),
+    h("ul.lines", {}, views),
+  );
+}
 
 /** @param {UpstreamState[]} upstreams */
 function cooldownsCard(upstreams) {

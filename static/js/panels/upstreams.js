@@ -28,6 +28,7 @@ import {
   select,
   toggle,
 } from "../ui.js";
+import { quotaView } from "../quotas.js";
 import { editUpstream } from "../upstream_editor.js";
 import { testUpstream } from "../upstream_test.js";
 import { findingsOf, followReports, reportView } from "../upstream_report.js";
@@ -200,6 +201,7 @@ function row({ entry, state, movable, using, reports }, list) {
         facts(entry).map((fact) => h("span.cut", { title: fact }, fact)),
       ),
       healthText(state) ? h("div.warn.wrap", {}, healthText(state)) : null,
+      quotaView(state),
       reportView(reports),
       activationText(state) ? h("div.faint.wrap", {}, activationText(state)) : null,
     ),

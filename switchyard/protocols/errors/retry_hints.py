@@ -8,7 +8,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from itertools import islice
+from math import isfinite
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -184,15 +186,32 @@ NOT_USED_UP = ("allowed", "active")
 
 def _used_up(name: str, fields: Mapping[str, str]) -> bool | None:
     """Whether the limit that a reset belongs to is exhausted; None if no other field shows it."""
-    before = name.partition("reset")[0]
     if (remaining := _number(fields.get(name.replace("reset", "remaining"), ""))) is not None:
         return remaining <= 0
-    if status := fields.get(f"{before}status"):
+    if status := fields.get(f"{name.partition('reset')[0]}status"):
         return not status.lower().startswith(NOT_USED_UP)
+    share = _reported_share(name, fields)
+    return None if share is None else share >= 1
+
+
+def _reported_share(name: str, fields: Mapping[str, str]) -> float | None:
+    before = name.partition("reset")[0]
     for part, full in (("utilization", 1.0), ("used-percent", 100.0)):
         if (used := _number(fields.get(before + part, ""))) is not None:
-            return used >= full
+            return used / full
     return None
+
+
+def _used_share(name: str, fields: Mapping[str, str]) -> float | None:
+    """How much of the limit that a reset belongs to is used, from 0 to 1; None if no field shows it."""
+    share = _reported_share(name, fields)
+    remaining = _number(fields.get(name.replace("reset", "remaining"), ""))
+    limit = _number(fields.get(name.replace("reset", "limit"), ""))
+    if share is None and remaining is not None and limit:
+        share = 1 - remaining / limit
+    if share is None and _used_up(name, fields):
+        share = 1.0
+    return None if share is None or not isfinite(share) else min(max(share, 0.0), 1.0)
 
 
 class _Hint(NamedTuple):
@@ -220,6 +239,60 @@ EXPLICIT = frozenset(
     {"quotaresetdelay", "quotaresettimestamp", "resets-in-seconds", "resets-at", "next-flush-time"}
 )
 """Fields of the error itself: they mean the limit that was hit."""
+
+
+class QuotaWindow(NamedTuple):
+    """A window of a quota or rate limit as headers report it: the share that is used, and when it resets."""
+
+    name: str
+    used: float
+    seconds: float
+    """until the reset"""
+
+
+MAX_WINDOWS = 16
+WINDOW_HEADERS = ("anthropic-ratelimit-", "x-codex-", "x-ratelimit-", "x-rate-limit-")
+SPANS = ((10080, "7d"), (1440, "1d"), (300, "5h"), (60, "1h"))
+"""minutes of the windows that have a name"""
+
+
+def read_windows(headers: Sequence[tuple[str, str]], wall: float) -> tuple[QuotaWindow, ...]:
+    """The windows in the headers of an answer, or of an error. `wall`: epoch seconds; names are in lower case."""
+    resets = [(name, row) for name, _ in headers if "reset" in name and (row := _window_row(name))]
+    if not resets:
+        return ()
+    fields = {_plain_name(name): value for name, value in headers}
+    theirs = http_date(fields.get("date", "")) or wall
+    found: dict[str, QuotaWindow] = {}
+    for name, row in resets[:MAX_WINDOWS]:
+        name = _plain_name(name)
+        when, used = row.read(fields[name]), _used_share(name, fields)
+        if when is None or used is None:
+            continue
+        seconds = _bounded(when.seconds - theirs if when.is_moment else when.seconds)
+        label = _window_name(name, fields)
+        if seconds:
+            found.setdefault(label, QuotaWindow(label, used, seconds))
+    return tuple(found.values())
+
+
+@lru_cache(256)
+def _window_row(name: str) -> Row | None:
+    """The row of a header that names the reset of a window."""
+    plain = _plain_name(name)
+    if not plain.startswith(WINDOW_HEADERS):
+        return None
+    return next((row for row in ROWS if row.kind != "pause" and fnmatchcase(plain, row.name)), None)
+
+
+def _window_name(name: str, fields: Mapping[str, str]) -> str:
+    """5h of anthropic-ratelimit-unified-5h-reset; requests of x-ratelimit-reset-requests."""
+    before, _, after = name.partition("reset")
+    minutes = _number(fields.get(f"{before}window-minutes", ""))
+    spans = [span for length, span in SPANS if length == minutes]
+    prefix = next(one for one in WINDOW_HEADERS if name.startswith(one))
+    label = before.removeprefix(prefix).removeprefix("unified-").strip("-")
+    return spans[0] if spans else label or ("" if after.startswith("-a") else after.strip("-")) or "requests"
 
 
 # --- bodies -------------------------------------------------------------------

@@ -1,0 +1,41 @@
+// The quotas of an upstream: how much of each window is used, when it resets, when it may be used up.
+import { h } from "./dom.js";
+import { clock, percent } from "./format.js";
+import { t } from "./i18n.js";
+
+/**
+ * The quotas of an upstream, of each of its keys if it has several; null if it reports none.
+ * @param {UpstreamState | undefined} state
+ */
+export function quotaView(state) {
+  const accounts = state?.accounts.length ? state.accounts : state ? [{ ...state, key: "" }] : [];
+  const lines = accounts.flatMap(({ key, quotas }) => quotas.map((quota) => line(key, quota)));
+  return lines.length ? h("ul.quotas", { "aria-label": t("quotas.title") }, lines) : null;
+}
+
+/**
+ * @param {string} key
+ * @param {Quota} quota
+ */
+function line(key, quota) {
+  const name = [key, windowName(quota.window)].filter(Boolean).join(" ");
+  const forecast = quota.full_at ? t("quotas.full-at", { time: clock(quota.full_at) }) : null;
+  return h(
+    "li",
+    {},
+    h("meter", { min: "0", max: "1", high: "0.85", value: String(quota.used), "aria-label": name }),
+    h("span", {}, t("quotas.used", { name, share: percent(quota.used) })),
+    h("span.faint", {}, t("quotas.resets", { time: clock(quota.resets_at) })),
+    forecast ? h("span.warn", {}, forecast) : null,
+  );
+}
+
+/** @param {string} window */
+const windowName = (window) =>
+  ["requests", "tokens", "input-tokens", "output-tokens"].includes(window) ? t(`quotas.${window}`) : window;
+
+/**
+ * "5h 82%" of the window that is used most; "" if none is known.
+ * @param {Quota[] | undefined} quotas the fullest first
+ */
+export const fullest = (quotas) => (quotas?.length ? `${windowName(quotas[0].window)} ${percent(quotas[0].used)}` : "");

@@ -1,0 +1,47 @@
+"""Quotas and balances on the pages, and the fields of the editor that belong to them."""
+
+import json
+import re
+import time
+
+from playwright.sync_api import expect
+
+from tests.bed.asking import ask
+from tests.bed.daemon import Daemon, settings, upstream
+from tests.bed.upstream import ScriptedUpstream, say
+from tests.browser.conftest import Open
+
+
+def reporting(used: float) -> dict[str, str]:
+    return {
+        "anthropic-ratelimit-unified-5h-reset": str(int(time.time()) + 3600),
+        "anthropic-ratelimit-unified-5h-utilization": str(used),
+    }
+
+
+def test_quotas_are_shown_in_the_row_and_on_the_overview_and_change_live(
+    demo: Daemon, open_page: Open
+) -> None:
+    with ScriptedUpstream(say("a", headers=reporting(0.5)), say("b", headers=reporting(0.914))) as server:
+        demo.change_settings(settings(upstream("plan", server.url)))
+        page, overview = open_page(demo, "/#/upstreams"), open_page(demo)
+        ask(demo.url, "messages")
+        for shown in (page.locator(".entry"), overview.get_by_role("region", name="Quotas and balances")):
+            expect(shown.locator(".quotas")).to_have_text(re.compile(r"5h: 50% used\s*resets \d\d:\d\d"))
+        ask(demo.url, "messages")
+        expect(page.locator(".quotas")).to_contain_text("5h: 91% used")
+        chinese = open_page(demo, "/#/upstreams", locale="zh-CN")
+        expect(chinese.locator(".quotas")).to_contain_text("5h：已用 91%")
+
+
+def test_the_editor_sets_when_new_conversations_leave(demo: Daemon, open_page: Open) -> None:
+    demo.change_settings(settings(upstream("plan", "http://127.0.0.1:9")))
+    page = open_page(demo, "/#/upstreams?edit=plan")
+    form = page.get_by_role("dialog")
+    form.get_by_text("Clients, limits and cost").click()
+    form.get_by_label("Leave at % of the quota").fill("85")
+    form.get_by_label("Ask for the balance").select_option("true")
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_have_count(0)
+    (entry,) = json.loads(demo.settings_path.read_text())["upstreams"]
+    assert (entry["leave_at_percent"], entry["balance"]) == (85, True)
