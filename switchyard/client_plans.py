@@ -1,21 +1,45 @@
-"""Decide what the settings of Claude Code or Codex must contain; `clients` edits the files."""
+"""Decide what the settings of each client must contain; `clients` edits the files."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import msgspec
 
-from switchyard.clients import claude_code, codex
-from switchyard.clients.plan import Plan
+from switchyard.clients import claude_code, cline, codex, crush, opencode, qwen_code, zed
+from switchyard.clients.json_client import ANY_KEY, JsonClient, Offer, chat_url
+from switchyard.clients.plan import Endpoint, Plan
+from switchyard.clients.texts import Refused
 from switchyard.protocols.facts import CLAUDE_CODE, CODEX
 from switchyard.routing.served import served_models, upstreams_for, usable_window
 from switchyard.settings import Settings, search_seconds, timeouts_of
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+DEMO_MODEL = "demo"
+"""requested while only the demo upstream answers, which takes any name"""
 CLAUDE_WAIT_SECONDS = 540
 """Claude Code gives up after 600 s; this is how long it waits for a first byte, with a margin"""
-TITLES = {"claude": "Claude Code", "codex": "Codex"}
+JSON_CLIENTS: Mapping[str, JsonClient] = MappingProxyType(
+    {
+        "opencode": opencode.CLIENT,
+        "qwen": qwen_code.CLIENT,
+        "crush": crush.CLIENT,
+        "cline": cline.CLIENT,
+        "zed": zed.CLIENT,
+    }
+)
+"""the clients that differ only in their file; the key is the argument of `setup`"""
+TITLES: Mapping[str, str] = MappingProxyType(
+    {
+        "claude": "Claude Code",
+        "codex": "Codex",
+        **{name: client.title for name, client in JSON_CLIENTS.items()},
+    }
+)
+PROGRAMS: Mapping[str, str] = MappingProxyType(
+    {"claude": "claude", "codex": "codex", **{name: client.program for name, client in JSON_CLIENTS.items()}}
+)
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -32,21 +56,96 @@ class Wanted(msgspec.Struct, frozen=True):
 
 def path_of(client: str, environment: Mapping[str, str], home: Path) -> Path:
     """The file from which the client reads the user's settings; `client` is a key of TITLES."""
-    look = claude_code.settings_path if client == "claude" else codex.config_path
-    return look(environment, home)
+    match client:
+        case "claude":
+            return claude_code.settings_path(environment, home)
+        case "codex":
+            return codex.config_path(environment, home)
+        case other:
+            return JSON_CLIENTS[other].path(environment, home)
 
 
 def plan(client: str, path: Path, wanted: Wanted, settings: Settings, environment: Mapping[str, str]) -> Plan:
     """What a set-up would change. Raises Unparsable or OSError."""
     key = wanted.key or next(iter(settings.client_keys), "")
-    if client == "claude":
-        return _plan_claude(path, wanted, key, settings, environment)
-    return _plan_codex(path, wanted, key, settings)
+    planned = _planned(client, path, msgspec.structs.replace(wanted, key=key), settings, environment)
+    previous = planned.previous
+    if previous is None or not _is_foreign(previous, wanted.address, settings):
+        return msgspec.structs.replace(planned, previous=None)
+    return planned
+
+
+def _planned(
+    client: str, path: Path, wanted: Wanted, settings: Settings, environment: Mapping[str, str]
+) -> Plan:
+    match client:
+        case "claude":
+            return _plan_claude(path, wanted, wanted.key, settings, environment)
+        case "codex":
+            return _plan_codex(path, wanted, wanted.key, settings)
+        case other:
+            return _plan_json(JSON_CLIENTS[other], path, wanted, settings)
+
+
+def _is_foreign(endpoint: Endpoint, address: str, settings: Settings) -> bool:
+    """True for an http(s) address that is neither the daemon's nor that of an upstream."""
+    known = {upstream.base_url.rstrip("/") for upstream in settings.upstreams}
+    return (
+        endpoint.base_url.lower().startswith(("http://", "https://"))
+        and not leads_to(endpoint.base_url, address)
+        and endpoint.base_url.rstrip("/") not in known
+    )
+
+
+def _plan_json(client: JsonClient, path: Path, wanted: Wanted, settings: Settings) -> Plan:
+    data = client.read(path)
+    current = client.endpoint(data)
+    own = client.model(data) if current and leads_to(current.base_url, wanted.address) else ""
+    offer = _offer(wanted, own, settings)
+    if not offer.model:
+        raise Refused(
+            f"no upstream lists a model that {client.title} could request",
+            "List models in an upstream, or name one with --model.",
+        )
+    plan = client.plan(path, offer, private=bool(wanted.key))
+    return msgspec.structs.replace(plan, previous=current)
+
+
+def _offer(wanted: Wanted, own: str, settings: Settings) -> Offer:
+    """What the daemon offers to clients of Chat Completions."""
+    served = served_models(settings, "chat")
+    demo = DEMO_MODEL if any(one.is_demo for one in upstreams_for(settings, "chat")) else ""
+    model = wanted.model or own or next(iter(served), demo)
+    return Offer(chat_url(wanted.address), wanted.key or ANY_KEY, model, served)
+
+
+def snippet(client: str, wanted: Wanted, settings: Settings) -> str:
+    """What to paste into an empty file of a client of JSON_CLIENTS."""
+    offer = _offer(wanted, "", settings)
+    return JSON_CLIENTS[client].snippet(msgspec.structs.replace(offer, model=offer.model or "MODEL"))
+
+
+def base_url_in(client: str, path: Path) -> str:
+    """The base URL that the client's file selects; "" if there is none. Raises Unparsable or OSError."""
+    match client:
+        case "claude":
+            return claude_code.base_url_in(path)
+        case "codex":
+            return codex.base_url_in(path)
+        case other:
+            endpoint = JSON_CLIENTS[other].endpoint(JSON_CLIENTS[other].read(path))
+            return endpoint.base_url if endpoint else ""
 
 
 def undo(client: str, path: Path) -> Plan:
     """What undoing a set-up would change. Raises Unparsable or OSError."""
-    return claude_code.undo(path) if client == "claude" else codex.undo(path)
+    match client:
+        case "claude":
+            return claude_code.undo(path)
+        case "codex":
+            return codex.undo(path)
+        case other:
+            return JSON_CLIENTS[other].undo(path)
 
 
 def leads_to(base: str, address: str) -> bool:
@@ -118,9 +217,13 @@ class ClientFiles(msgspec.Struct, frozen=True):
 
     def leads_here(self, client: str) -> bool | None:
         """True if the file points the client here; None if it names no address. Raises Unparsable or OSError."""
-        path = self.path(client)
-        base = claude_code.base_url_in(path) if client == "claude" else codex.base_url_in(path)
+        base = base_url_in(client, self.path(client))
         return leads_to(base, self.address) if base else None
+
+    def snippet(self, client: str, key: str) -> str:
+        """What to paste by hand; "" for clients whose snippet needs no models."""
+        wanted = Wanted(self.address, key)
+        return snippet(client, wanted, self.settings()) if client in JSON_CLIENTS else ""
 
     def undo(self, client: str) -> Plan:
         """What undoing it would change. Raises Unparsable or OSError."""

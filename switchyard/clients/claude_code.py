@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from switchyard.clients import json_edit, texts
-from switchyard.clients.edits import Record, apply_edits, undo_edits, value_at
-from switchyard.clients.plan import Plan, apply, change_of, mode_notes, read_record, record_change
+from switchyard.clients import files, json_edit, texts
+from switchyard.clients.edits import Record, value_at
+from switchyard.clients.plan import Endpoint, Plan, apply, read_record
 from switchyard.store.files import read_or_none
 
 __all__ = [
@@ -103,37 +103,38 @@ def plan(
     """What a set-up would change. `environment` is that of the user's shell; `context_window` the longest prompt that
     it can count on, 0 if unknown; `wait_seconds` how long the daemon may search for an answer, 0 if Claude Code's own
     timeout is enough. Raises Unparsable or Refused."""
-    content = read_or_none(path)
-    decoded = texts.decode(content or b"")
-    data = json_edit.data(decoded.text)
-    _refuse_ignored(decoded.text)
-    env = data.get("env", {})
+    found = files.read(json_edit, path)
+    _refuse_ignored(found.decoded.text)
+    env = found.data.get("env", {})
     if not isinstance(env, dict):
         raise texts.Unparsable('"env" is not an object')
-    record = read_record(path)
-    timeout = _timeout(record, env, environment, wait_seconds)
+    timeout = _timeout(found.record, env, environment, wait_seconds)
     wanted: dict[str, str | None] = {
         "ANTHROPIC_BASE_URL": f"{address.rstrip('/')}/api",
         "ANTHROPIC_AUTH_TOKEN": key or ANY_KEY,
         "ANTHROPIC_API_KEY": None,
-        **_no_proxy(record, env, environment),
+        **_no_proxy(found.record, env, environment),
         **timeout,
         **(knobs or {}),
         **window_variables(context_window),
     }
-    edited = apply_edits(
-        json_edit,
-        None if content is None else decoded.text,
-        {("env", name): value for name, value in wanted.items()},
-        record,
+    edits: dict[texts.Path, str | None] = {("env", name): value for name, value in wanted.items()}
+    planned = files.plan_edits(json_edit, path, found, edits, private=bool(key))
+    notes = (
+        *_notes(found.data, environment),
+        *_knob_notes(wanted),
+        *planned.notes,
+        *((TIMEOUT_NOTE,) if timeout else ()),
     )
-    after = decoded.encode(edited.text)
-    changes = change_of(path, content, after, private=bool(key))
-    notes = (*_notes(data, environment), *_knob_notes(wanted), *mode_notes(changes))
-    if content != after:
-        # written first, so that a crash in between can be undone
-        changes = record_change(path, edited.record) + changes
-    return Plan(changes, (*notes, TIMEOUT_NOTE) if timeout else notes)
+    return Plan(planned.changes, notes, _endpoint(env))
+
+
+def _endpoint(env: Mapping[str, object]) -> Endpoint | None:
+    base, *keys = (text if isinstance(text := env.get(name), str) else "" for name in ENDPOINT)
+    return Endpoint(base, "messages", next(filter(None, keys), "")) if base else None
+
+
+ENDPOINT = ("ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY")
 
 
 TIMEOUT_NOTE = f"{TIMEOUT} is set so that Claude Code waits as long as the slowest upstream may take."
@@ -169,16 +170,7 @@ def _refuse_ignored(text: str) -> None:
 
 def undo(path: Path) -> Plan:
     """What removing Switchyard's keys would change; other edits of the file stay. Raises Unparsable."""
-    content, record = read_or_none(path), read_record(path)
-    if record is None:
-        return Plan(notes=("There is no set-up to undo.",))
-    if content is None:
-        return Plan(record_change(path, None))
-    decoded = texts.decode(content)
-    edited = undo_edits(json_edit, decoded.text, record)
-    gone = record.before is None and not json_edit.data(edited.text)
-    after = None if gone else decoded.encode(edited.text)
-    return Plan(change_of(path, content, after) + record_change(path, None), edited.notes)
+    return files.plan_undo(json_edit, path)
 
 
 def _no_proxy(

@@ -47,9 +47,19 @@ class FileChange(msgspec.Struct, frozen=True):
         return "".join(SECRET_LINE.sub(r"\1\2(not shown)\2", line) for line in lines)
 
 
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where a client sends its requests: base URL, protocol, key ("" if it is not known)."""
+
+    base_url: str
+    protocol: str
+    key: str = ""
+
+
 class Plan(msgspec.Struct, frozen=True):
     changes: tuple[FileChange, ...] = ()
     notes: tuple[str, ...] = ()
+    previous: Endpoint | None = None
+    """the endpoint that the client has used so far, if it can become an upstream"""
 
     @property
     def is_empty(self) -> bool:

@@ -41,6 +41,14 @@ def import_file(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def add(imported: Imported, folder: Path) -> ImportReport:
+    """Add the import to the settings of this folder without showing it first. Raises CommandFailed."""
+    settings_file = SettingsFile(folder)
+    merged, report = importing.merge(_present(settings_file), imported)
+    _write(settings_file, merged)
+    return report
+
+
 def _present(settings_file: SettingsFile) -> dict[str, Any]:
     """The current document in Switchyard's form, or the initial one. Writes nothing."""
     if not os.path.lexists(settings_file.path):

@@ -1,17 +1,23 @@
-"""`setup`: point Claude Code or Codex at the daemon, or undo that."""
+"""`setup`: point a client at the daemon, or undo that."""
 
 import argparse
 import os
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from switchyard import client_plans
 from switchyard.clients.claude_code import KNOBS, TIMEOUT, chosen
-from switchyard.clients.plan import ChangedMeanwhile, Plan, apply
+from switchyard.clients.plan import ChangedMeanwhile, Endpoint, Plan, apply
 from switchyard.clients.texts import Unparsable, left_unchanged
 from switchyard.commands.ask import address_of, agreed, coloured, current_settings, stamp
 from switchyard.commands.command import Command, CommandFailed
+from switchyard.commands.import_file import add
+from switchyard.importing import Imported
 from switchyard.installation import own_command
+from switchyard.relay.redaction import masked_url
 
 ALL = "all"
 
@@ -35,7 +41,7 @@ def _plan(path: Path, arguments: argparse.Namespace) -> Plan:
     address = _address(arguments)
     wanted = client_plans.Wanted(address, arguments.key, arguments.model, knobs)
     plan = client_plans.plan(arguments.client, path, wanted, current_settings(arguments), os.environ)
-    return Plan(plan.changes, plan.notes + (_offers(path, knobs) if arguments.client == "claude" else ()))
+    return replace(plan, notes=plan.notes + (_offers(path, knobs) if arguments.client == "claude" else ()))
 
 
 def _address(arguments: argparse.Namespace) -> str:
@@ -58,7 +64,7 @@ def _offers(path: Path, knobs: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _carry_out(plan: Plan, arguments: argparse.Namespace) -> int:
-    for note in plan.notes:
+    for note in (*plan.notes, *_previous_notes(plan, arguments)):
         print(f"note: {note}")
     if plan.is_empty:
         print(f"Nothing to do for {client_plans.TITLES[arguments.client]}.")
@@ -71,7 +77,37 @@ def _carry_out(plan: Plan, arguments: argparse.Namespace) -> int:
     for backup in backups:
         print(f"Backup: {backup}")
     print(_done(arguments))
+    if plan.previous is not None and _is_kept(plan.previous, arguments):
+        _keep(plan.previous, Path(arguments.data))
     return 0
+
+
+def _previous_notes(plan: Plan, arguments: argparse.Namespace) -> tuple[str, ...]:
+    if plan.previous is None or plan.is_empty:
+        return ()
+    title, url = client_plans.TITLES[arguments.client], masked_url(plan.previous.base_url)
+    keep = "is added" if arguments.keep_endpoint else "can be added with --keep-endpoint"
+    return (f"{title} has used {url} until now; it {keep} as an upstream.",)
+
+
+def _is_kept(previous: Endpoint, arguments: argparse.Namespace) -> bool:
+    if arguments.keep_endpoint or arguments.yes:
+        return bool(arguments.keep_endpoint)
+    return agreed(f"Add {masked_url(previous.base_url)} as an upstream?", arguments)
+
+
+def _keep(previous: Endpoint, folder: Path) -> None:
+    """The endpoint that the client has used becomes an upstream. Raises CommandFailed."""
+    name = urlsplit(previous.base_url).hostname or "previous endpoint"
+    entry = {
+        "name": name,
+        "base_url": previous.base_url,
+        "key": previous.key,
+        "protocol": previous.protocol,
+    }
+    report = add(Imported({"upstreams": [entry]}, origins=("setup",)), folder)
+    for _, added in report.origins:
+        print(f"Upstream added: {added}")
 
 
 def _shown(plan: Plan) -> str:
@@ -90,8 +126,13 @@ def _done(arguments: argparse.Namespace) -> str:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("client", choices=client_plans.TITLES, help="the client to set up")
+    parser.add_argument("client", choices=client_plans.TITLES, help=", ".join(client_plans.TITLES.values()))
     parser.add_argument("--undo", action="store_true", help="undo an earlier set-up")
+    parser.add_argument(
+        "--keep-endpoint",
+        action="store_true",
+        help="also add the endpoint that the client has used so far, with its key, as an upstream",
+    )
     parser.add_argument("--dry-run", action="store_true", help="only show the change")
     parser.add_argument("--yes", action="store_true", help="write without confirmation")
     parser.add_argument("--url", default="", help="address of the daemon (default: that of the running one)")
@@ -108,4 +149,4 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-SETUP = Command("point Claude Code or Codex at the daemon", _arguments, setup)
+SETUP = Command("point a client at the daemon", _arguments, setup)

@@ -14,22 +14,29 @@ from switchyard import client_plans
 from switchyard.clients import json_edit, texts, toml_edit
 from switchyard.clients.claude_code import window_variables
 from switchyard.clients.codex import KNOWN_WINDOW, PROVIDER, knows
+from switchyard.clients.json_client import chat_url
 from switchyard.clients.plan import Plan, apply
 from switchyard.doctor.finding import DoctorInputs, Finding
 from switchyard.installation import own_command
-from switchyard.protocols.facts import CLAUDE_CODE, CODEX, Facts
+from switchyard.protocols.facts import CLAUDE_CODE, CODEX, NO_FACTS, Facts
 from switchyard.protocols.names import ProtocolName
 from switchyard.routing.served import is_served, served_models, usable_window
 from switchyard.store.files import PRIVATE_FILE, is_open, make_private, read_or_none
 
+NOT_INSTALLED = "not installed"
 VERSION_SECONDS = 15
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 MEASURED: Mapping[str, frozenset[str]] = {
     "claude": frozenset({"2.1.197"}),
     "codex": frozenset({"0.169.0"}),
+    "opencode": frozenset({"1.18.33"}),
+    "qwen": frozenset({"0.24.4"}),
+    "crush": frozenset(),
+    "cline": frozenset({"3.0.65"}),
+    "zed": frozenset(),
 }
 """client versions that Switchyard has been tested with"""
-OF_PROTOCOL: Mapping[ProtocolName, Facts] = {"messages": CLAUDE_CODE, "responses": CODEX}
+OF_PROTOCOL: Mapping[ProtocolName, Facts] = {"messages": CLAUDE_CODE, "responses": CODEX, "chat": NO_FACTS}
 AUTH_VARIABLES = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY")
 PROXY_VARIABLES = {
     "claude": ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"),
@@ -64,6 +71,12 @@ def examine_codex(inputs: DoctorInputs) -> list[Finding]:
     return _examine("codex", inputs, _codex_findings)
 
 
+def examine_others(inputs: DoctorInputs) -> list[Finding]:
+    """The clients that differ only in their file; those that are not here are not mentioned."""
+    found = (_examine(client, inputs, _json_findings) for client in client_plans.JSON_CLIENTS)
+    return [finding for findings in found for finding in findings if finding.text != NOT_INSTALLED]
+
+
 def _examine(client: str, inputs: DoctorInputs, look: Look) -> list[Finding]:
     title = client_plans.TITLES[client]
     version = find_version(client, inputs.environment)
@@ -71,8 +84,10 @@ def _examine(client: str, inputs: DoctorInputs, look: Look) -> list[Finding]:
     path = client_plans.path_of(client, inputs.environment, inputs.home)
     try:
         content = read_or_none(path)
+        if content is None and not version:
+            return found
         text = texts.decode(content or b"").text
-        config = (json_edit if client == "claude" else toml_edit).data(text)
+        config = (toml_edit if client == "codex" else json_edit).data(text)
         plan = partial(_plan, client, path, inputs)
         plan()
     except texts.Refused as error:
@@ -84,8 +99,6 @@ def _examine(client: str, inputs: DoctorInputs, look: Look) -> list[Finding]:
             *found,
             Finding("fault", title, f"{path}: {error.strerror or error}", "Correct its permissions."),
         ]
-    if content is None and not version:
-        return found
     found += look(ClientFile(client, str(path), config, lambda: apply(plan(), inputs.stamp)), inputs)
     return found
 
@@ -98,7 +111,7 @@ def _plan(client: str, path: Path, inputs: DoctorInputs) -> Plan:
 
 def find_version(client: str, environment: Mapping[str, str]) -> str:
     """The version of the installed client; "" if it is not installed."""
-    program = shutil.which(client, path=environment.get("PATH"))
+    program = shutil.which(client_plans.PROGRAMS[client], path=environment.get("PATH"))
     if program is None:
         return ""
     try:
@@ -117,16 +130,18 @@ def find_version(client: str, environment: Mapping[str, str]) -> str:
 
 def version_finding(client: str, version: str) -> Finding:
     title = client_plans.TITLES[client]
-    measured = ", ".join(sorted(MEASURED[client]))
+    measured = ", ".join(sorted(MEASURED[client])) or "none"
     if not version:
-        return Finding("ok", title, "not installed")
+        return Finding("ok", title, NOT_INSTALLED)
     if version in MEASURED[client]:
         return Finding("ok", title, f"version {version}, tested")
     return Finding(
         "warning",
         title,
         f"version {version} has not been tested (tested: {measured})",
-        f"Check its behaviour: {own_command('selftest')}",
+        f"Check its behaviour: {own_command('selftest')}"
+        if client in PROXY_VARIABLES
+        else "The tested clients are listed in docs/clients.md.",
     )
 
 
@@ -263,6 +278,20 @@ def _catalog_window(path: str, model: str) -> int | None:
         return next((int(entry["context_window"]) for entry in entries if entry["slug"] == model), None)
     except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError):
         return None
+
+
+# --- the clients that differ only in their file -----------------------------------
+
+
+def _json_findings(file: ClientFile, inputs: DoctorInputs) -> list[Finding]:
+    client = client_plans.JSON_CLIENTS[file.client]
+    endpoint = client.endpoint(file.config)
+    base = endpoint.base_url if endpoint else ""
+    found = [_base_finding(file, base, chat_url(inputs.address))]
+    if not is_ours(base, inputs):
+        return found
+    found += _rights_findings(file, [endpoint.key] if endpoint else [], inputs)
+    return found + _model_findings(file, client.model(file.config), "chat", inputs)
 
 
 # --- both ------------------------------------------------------------------------

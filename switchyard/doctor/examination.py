@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from msgspec.structs import replace
 
-from switchyard.doctor.clients import examine_claude, examine_codex
+from switchyard.doctor.clients import examine_claude, examine_codex, examine_others
 from switchyard.doctor.daemon import examine_folder, examine_port, examine_python
 from switchyard.doctor.finding import DoctorInputs, Examination, Finding
 from switchyard.doctor.upstreams import examine_upstreams
@@ -15,6 +15,7 @@ EXAMINATIONS: tuple[tuple[str, Examination], ...] = (
     ("port", examine_port),
     ("Claude Code", examine_claude),
     ("Codex", examine_codex),
+    ("other clients", examine_others),
     ("upstreams", examine_upstreams),
 )
 EXIT_CODES = {"ok": 0, "warning": 0, "fault": 1}

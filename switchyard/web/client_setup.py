@@ -44,6 +44,10 @@ class ClientFiles(Protocol):
         """True if the file points the client here; None if it names no address. Raises Unparsable or OSError."""
         ...
 
+    def snippet(self, client: str, key: str) -> str:
+        """What to paste by hand; "" for clients of SNIPPETS."""
+        ...
+
     def undo(self, client: str) -> Plan:
         """Raises Unparsable or OSError."""
         ...
@@ -141,9 +145,13 @@ class ClientSetup:
             "state": state,
             "detail": detail,
             "undoable": read_record(path) is not None,
-            "options": _claude_options(path) if client == "claude" else CODEX_OPTIONS,
-            "snippet": SNIPPETS[client](self._files.address, key),
+            "options": _claude_options(path) if client == "claude" else MODEL_OPTIONS,
+            "snippet": self._snippet(client, key),
         }
+
+    def _snippet(self, client: str, key: str) -> str:
+        written = SNIPPETS.get(client)
+        return written(self._files.address, key) if written else self._files.snippet(client, key)
 
     def _state(self, client: str, path: Path) -> tuple[str, str]:
         try:
@@ -174,12 +182,12 @@ def _claude_options(path: Path) -> list[Json]:
     ]
 
 
-CODEX_OPTIONS: list[Json] = [
+MODEL_OPTIONS: list[Json] = [
     {
         "name": "model",
         "type": "text",
         "label": "model",
-        "help": "The model that Codex requests; empty: keep the current one.",
+        "help": "The model that the client requests; empty: keep the current one.",
         "default": "",
     }
 ]

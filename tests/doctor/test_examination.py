@@ -247,6 +247,35 @@ def test_findings_on_codex(inputs: DoctorInputs, text: str, findings: list[tuple
     assert reported(codex(inputs, text)) == findings
 
 
+@pytest.mark.parametrize(
+    ("text", "findings"),
+    [
+        ("{}", [("warning", "does not use Switchyard: no base URL is set")]),
+        (
+            '{"security": {"auth": {"selectedType": "openai", "baseUrl": "http://localhost:5101/openai/v1"}}, '
+            '"model": {"name": "other"}}',
+            [
+                ("ok", "uses http://localhost:5101/openai/v1"),
+                ("fault", "requests other, which no upstream serves (served: qwen3)"),
+            ],
+        ),
+        ('{"a"', [("fault", "{path}: line 1, column 5: expected a colon, found the end of the file")]),
+    ],
+)
+def test_findings_on_clients_with_a_json_file(
+    inputs: DoctorInputs, text: str, findings: list[tuple[str, str]]
+) -> None:
+    path = inputs.home / ".qwen" / "settings.json"
+    path.parent.mkdir()
+    path.write_text(text)
+    found = clients.examine_others(replace(inputs, settings=settings(models=["qwen3"])))
+    assert reported(found) == [(level, text.replace("{path}", str(path))) for level, text in findings]
+
+
+def test_other_clients_that_are_not_here_are_not_mentioned(inputs: DoctorInputs) -> None:
+    assert clients.examine_others(inputs) == []
+
+
 def test_a_catalogue_with_too_large_a_window_is_a_warning(inputs: DoctorInputs) -> None:
     catalogue = inputs.home / "models.json"
     catalogue.write_text(json.dumps({"models": [{"slug": "qwen3", "context_window": 200_000}]}))

@@ -214,7 +214,12 @@ PROBLEMS: list[tuple[str, Any, int, str]] = [
         404,
         "The body of this request was not captured.",
     ),
-    ("/api/clients/preview", {"client": "emacs"}, 400, "`client` must be one of claude, codex."),
+    (
+        "/api/clients/preview",
+        {"client": "emacs"},
+        400,
+        "`client` must be one of claude, codex, opencode, qwen, crush, cline, zed.",
+    ),
     ("/api/capture", {"on": "yes"}, 400, "`on` must be true or false."),
     ("/api/held/give-up", {"id": "x_gone"}, 404, "This request is not held any more."),
     ("/api/held/give-up", {"id": 7}, 400, "`id` must be a string."),

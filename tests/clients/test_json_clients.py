@@ -1,0 +1,220 @@
+"""The clients that differ only in their file: the keys of a set-up, and the file after undoing it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from switchyard import client_plans
+from switchyard.client_plans import JSON_CLIENTS, Wanted
+from switchyard.clients import json_edit
+from switchyard.clients.plan import Endpoint, Plan, apply
+from switchyard.clients.texts import Refused
+from switchyard.settings import Settings, parse
+from tests.clients.corpus import COMMENTED_JSON, SETTINGS_JSON
+
+ADDRESS = "http://localhost:5101"
+BASE = "http://localhost:5101/openai/v1"
+SETTINGS = parse(
+    {
+        "upstreams": [
+            {
+                "name": "a",
+                "base_url": "https://a.example",
+                "protocol": "chat",
+                "models": ["qwen3", "glm-5"],
+                "context_window": 65536,
+            }
+        ]
+    }
+).settings
+NAMES = tuple(JSON_CLIENTS)
+EXPECTED: dict[str, dict[str, Any]] = {
+    "opencode": {
+        "provider": {
+            "switchyard": {
+                "npm": "@ai-sdk/openai-compatible",
+                "name": "Switchyard",
+                "options": {"baseURL": BASE, "apiKey": "switchyard"},
+                "models": {
+                    "qwen3": {"name": "qwen3", "limit": {"context": 65536, "output": 16384}},
+                    "glm-5": {"name": "glm-5", "limit": {"context": 65536, "output": 16384}},
+                },
+            }
+        },
+        "model": "switchyard/qwen3",
+    },
+    "qwen": {
+        "security": {"auth": {"selectedType": "openai", "baseUrl": BASE, "apiKey": "switchyard"}},
+        "model": {"name": "qwen3", "generationConfig": {"contextWindowSize": 65536}},
+    },
+    "crush": {
+        "providers": {
+            "switchyard": {
+                "name": "Switchyard",
+                "type": "openai-compat",
+                "base_url": BASE,
+                "api_key": "switchyard",
+                "models": [
+                    {"id": "qwen3", "name": "qwen3", "context_window": 65536, "default_max_tokens": 16384},
+                    {"id": "glm-5", "name": "glm-5", "context_window": 65536, "default_max_tokens": 16384},
+                ],
+            }
+        },
+        "models": {
+            "large": {"provider": "switchyard", "model": "qwen3"},
+            "small": {"provider": "switchyard", "model": "qwen3"},
+        },
+    },
+    "cline": {
+        "version": 1,
+        "lastUsedProvider": "openai-compatible",
+        "providers": {
+            "openai-compatible": {
+                "settings": {
+                    "provider": "openai-compatible",
+                    "baseUrl": BASE,
+                    "apiKey": "switchyard",
+                    "model": "qwen3",
+                },
+                "updatedAt": "1970-01-01T00:00:00.000Z",
+                "tokenSource": "manual",
+            }
+        },
+    },
+    "zed": {
+        "language_models": {
+            "openai_compatible": {
+                "Switchyard": {
+                    "api_url": BASE,
+                    "available_models": [
+                        {"name": "qwen3", "max_tokens": 65536, "max_output_tokens": 16384},
+                        {"name": "glm-5", "max_tokens": 65536, "max_output_tokens": 16384},
+                    ],
+                }
+            }
+        },
+        "agent": {"default_model": {"provider": "Switchyard", "model": "qwen3"}},
+    },
+}
+
+
+def plan(client: str, path: Path, settings: Settings = SETTINGS, **wanted: Any) -> Plan:
+    return client_plans.plan(client, path, Wanted(ADDRESS, **wanted), settings, {})
+
+
+@pytest.mark.parametrize("client", NAMES)
+def test_a_new_file_points_at_the_daemon(tmp_path: Path, client: str) -> None:
+    path = tmp_path / "x.json"
+    apply(plan(client, path), "1")
+    assert json.loads(path.read_bytes()) == EXPECTED[client]
+    assert client_plans.base_url_in(client, path) == BASE
+    assert plan(client, path).is_empty
+
+
+FILES = [
+    (client, text)
+    for client in NAMES
+    for text in (*SETTINGS_JSON, *COMMENTED_JSON)
+    # `model` is an object in the file of Qwen Code
+    if not (client == "qwen" and '"model":' in text)
+]
+
+
+@pytest.mark.parametrize(("client", "text"), FILES)
+def test_set_up_and_undo_leave_the_file_byte_for_byte(tmp_path: Path, client: str, text: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(text.encode())
+    apply(plan(client, path, key="123"), "1")
+    assert client_plans.base_url_in(client, path) == BASE
+    apply(client_plans.undo(client, path), "2")
+    assert path.read_bytes() == text.encode()
+
+
+@pytest.mark.parametrize("client", NAMES)
+def test_undoing_keeps_what_the_client_has_added_since(tmp_path: Path, client: str) -> None:
+    path = tmp_path / "x.json"
+    apply(plan(client, path), "1")
+    written = json.loads(path.read_bytes()) | {"$version": 4}
+    path.write_text(json.dumps(written, indent=4))
+    apply(client_plans.undo(client, path), "2")
+    assert json.loads(path.read_bytes()) == {"$version": 4}
+
+
+@pytest.mark.parametrize("client", [name for name in NAMES if name != "zed"])
+def test_a_key_is_written_for_the_owner_alone_and_not_shown(tmp_path: Path, client: str) -> None:
+    path = tmp_path / "x.json"
+    planned = plan(client, path, key="secret-123")
+    assert "secret-123" not in planned.diff() and BASE in planned.diff()
+    apply(planned, "1")
+    assert "secret-123" in path.read_text() and path.stat().st_mode & 0o77 == 0
+
+
+PREVIOUS: dict[str, tuple[str, Endpoint]] = {
+    "opencode": (
+        '{"model": "r/x", "provider": {"r": {"npm": "@ai-sdk/anthropic", "options": '
+        '{"baseURL": "https://r.example/v1", "apiKey": "sk-1"}}}}',
+        Endpoint("https://r.example/v1", "messages", "sk-1"),
+    ),
+    "qwen": (
+        '{"security": {"auth": {"selectedType": "openai", "baseUrl": "https://r.example/v1", "apiKey": "sk-1"}}}',
+        Endpoint("https://r.example/v1", "chat", "sk-1"),
+    ),
+    "crush": (
+        '{"models": {"large": {"provider": "r", "model": "x"}}, "providers": {"r": {"type": "anthropic", '
+        '"base_url": "https://r.example", "api_key": "$KEY"}}}',
+        Endpoint("https://r.example", "messages", ""),
+    ),
+    "cline": (
+        '{"lastUsedProvider": "openai-native", "providers": {"openai-native": {"settings": '
+        '{"baseUrl": "https://r.example", "apiKey": "sk-1"}}}}',
+        Endpoint("https://r.example", "responses", "sk-1"),
+    ),
+    "zed": (
+        '{"agent": {"default_model": {"provider": "R", "model": "x"}}, "language_models": '
+        '{"openai_compatible": {"R": {"api_url": "https://r.example/v1"}}}}',
+        Endpoint("https://r.example/v1", "chat", ""),
+    ),
+}
+
+
+@pytest.mark.parametrize("client", NAMES)
+def test_the_endpoint_that_is_replaced_is_found(tmp_path: Path, client: str) -> None:
+    text, endpoint = PREVIOUS[client]
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    assert plan(client, path).previous == endpoint
+    apply(plan(client, path), "1")
+    assert plan(client, path).previous is None
+
+
+def test_what_is_replaced_is_said_in_words_without_secrets(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(PREVIOUS["qwen"][0].replace("https://", "https://me:pass@"))
+    assert plan("qwen", path).notes == (
+        "security.auth.baseUrl is replaced (now https://r.example/v1); security.auth.apiKey is replaced. "
+        "Undoing the set-up restores this.",
+    )
+
+
+@pytest.mark.parametrize("client", NAMES)
+def test_without_any_model_the_set_up_asks_for_one(tmp_path: Path, client: str) -> None:
+    empty = parse(
+        {"upstreams": [{"name": "a", "base_url": "https://a.example", "protocol": "chat"}]}
+    ).settings
+    with pytest.raises(Refused, match="no upstream lists a model"):
+        plan(client, tmp_path / "x.json", empty)
+    assert not plan(client, tmp_path / "x.json", empty, model="m").is_empty
+
+
+def test_the_model_of_an_earlier_set_up_stays(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    apply(plan("opencode", path, model="glm-5"), "1")
+    assert plan("opencode", path).is_empty
+    assert json_edit.data(path.read_text())["model"] == "switchyard/glm-5"
+
+
+def test_the_snippet_is_the_whole_file() -> None:
+    for client in NAMES:
+        assert json.loads(client_plans.snippet(client, Wanted(ADDRESS), SETTINGS)) == EXPECTED[client]
