@@ -19,6 +19,7 @@ from switchyard.logs import log_exchange
 from switchyard.plural import plural
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.names import ProtocolName
+from switchyard.relay.account_balances import AccountBalance, AccountBalances
 from switchyard.relay.activation import Activations, ActivationState
 from switchyard.relay.asgi_transport import AsgiTransport
 from switchyard.relay.capture import CapturingRelay
@@ -110,6 +111,7 @@ class Application:
         self.relay = CapturingRelay(self.dependencies)
         self.activation_memory = ActivationMemory(folder, time.time)
         self._use_now = UseNow(folder, time.time)
+        self._balances = AccountBalances(self.dependencies, time.time)
         self._activations = Activations(self.dependencies, self.activation_memory, _local_now)
         self.gateway = Gateway(self.relay, TokenCounter(self.dependencies), self.current)
         self.client_files = ClientFiles(self.current, dashboard.rstrip("/"), os.environ, Path.home())
@@ -173,6 +175,10 @@ class Application:
         """By upstream: the next activation and the result of the last one."""
         return self._activations.states()
 
+    def balances(self) -> Mapping[str, AccountBalance]:
+        """By account: the remaining credit that the service has reported."""
+        return self._balances.states()
+
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call the listener whenever the settings or their errors have changed."""
         self._listeners.append(listener)
@@ -184,6 +190,7 @@ class Application:
         self.dependencies.answered.update(self._answered_before())
         self._tasks = [
             asyncio.create_task(self._activations.run()),
+            asyncio.create_task(self._balances.run()),
             asyncio.create_task(self.ledger.run()),
             asyncio.create_task(self.settings_file.watch(self._settings_changed)),
         ]
@@ -203,6 +210,7 @@ class Application:
             self._follow_accounts()
             self.hold.edited()
         self._activations.replan()
+        self._balances.replan()
         for listener in self._listeners:
             listener()
 

@@ -88,7 +88,17 @@ interface AccountState extends Cooldown {
   under_way: number;
 }
 
+/** The remaining credit that the service reports for a key. */
+interface Balance {
+  key: string;
+  amount: number | null;
+  currency: string | null;
+  at: Time;
+  fault: string;
+}
+
 interface UpstreamState extends AccountState {
+  balances: Balance[];
   name: string;
   protocol: ProtocolName;
   role: string;

@@ -12,6 +12,7 @@ from switchyard import VERSION
 from switchyard.exchange import Exchange
 from switchyard.protocols.facts import NO_FACTS, Facts
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
+from switchyard.relay.account_balances import AccountBalance
 from switchyard.relay.activation import ActivationState
 from switchyard.relay.capture import CapturingRelay
 from switchyard.relay.dependencies import Dependencies
@@ -88,6 +89,8 @@ class Daemon(Protocol):
 
     def uptime_seconds(self) -> float: ...
 
+    def balances(self) -> Mapping[str, AccountBalance]: ...
+
     def activations(self) -> Mapping[str, ActivationState]: ...
 
     async def activate(self, name: str) -> Exchange: ...
@@ -109,6 +112,7 @@ class Overview:
         daemon = self._daemon
         settings, settings_file, now = daemon.current(), daemon.settings_file, self.now()
         simulations, activations = daemon.wire.simulations(), daemon.activations()
+        balances = daemon.balances()
         return {
             "version": VERSION,
             "boot": self.boot,
@@ -131,6 +135,7 @@ class Overview:
                 {
                     **upstream_state(upstream, daemon.health, daemon.limits, daemon.dependencies.quotas, now),
                     "missing": daemon.missing.models_of(upstream.siblings, now.monotonic),
+                    "balances": _balances(upstream, balances),
                     "simulation": _simulation(simulations.get(upstream.name), now),
                     "activation": _activation(_telling(upstream, activations)),
                 }
@@ -192,6 +197,21 @@ class Overview:
         statistics = self._daemon.ledger.statistics
         day = statistics.today()
         return today_view(day, statistics.day(day).all)
+
+
+def _balances(upstream: Upstream, found: Mapping[str, AccountBalance]) -> list[Json]:
+    """The remaining credit of each account that was asked for."""
+    return [
+        {
+            "key": one.key_label,
+            "amount": known.balance and round(known.balance.amount, 4),
+            "currency": known.balance and known.balance.currency,
+            "at": round(known.at),
+            "fault": known.fault,
+        }
+        for one in upstream.accounts
+        if (known := found.get(one.account)) is not None
+    ]
 
 
 def _simulation(simulation: Simulation | None, now: Moment) -> Json | None:

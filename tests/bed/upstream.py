@@ -157,7 +157,9 @@ class ScriptedUpstream:
         self._threads: list[threading.Thread] = []
         self.requests: list[Received] = []
         self.probes: list[Received] = []
-        """requests without a body: answered with an empty 200, without using up a script"""
+        """requests without a body, answered without using up a script"""
+        self.pages: dict[str, bytes] = {}
+        """what they get by path, and 404 elsewhere; an empty 200 while there are none"""
         self.connection_count = 0
 
     def __enter__(self) -> Self:
@@ -234,7 +236,9 @@ class ScriptedUpstream:
         """Play one script; False when the connection is over."""
         if request.method != "POST":
             self.probes.append(request)
-            return _play(connection, whole(200, b""))
+            page = self.pages.get(request.path)
+            status = 404 if page is None and self.pages else 200
+            return _play(connection, whole(status, page or b""))
         with self._lock:
             turn = len(self.requests)
             self.requests.append(request)

@@ -45,3 +45,14 @@ def test_the_editor_sets_when_new_conversations_leave(demo: Daemon, open_page: O
     expect(form).to_have_count(0)
     (entry,) = json.loads(demo.settings_path.read_text())["upstreams"]
     assert (entry["leave_at_percent"], entry["balance"]) == (85, True)
+
+
+def test_a_balance_is_shown_once_the_entry_asks_for_it(demo: Daemon, open_page: Open) -> None:
+    with ScriptedUpstream() as server:
+        server.pages = {"/key/info": b'{"info": {"spend": 1.5, "max_budget": 10}}'}
+        demo.change_settings(settings(upstream("gateway", server.url, balance=True)))
+        page, overview = open_page(demo, "/#/upstreams"), open_page(demo)
+        for shown in (page.locator(".entry"), overview.get_by_role("region", name="Quotas and balances")):
+            expect(shown.locator(".quotas")).to_have_text(
+                re.compile(r"Balance\s*8\.50 USD\s*as of \d\d:\d\d")
+            )
