@@ -105,15 +105,23 @@ class AccountBalances:
         """Of the endpoint that answered before, else of the first that answers. Raises AttemptFailed, KeyMissing."""
         headers = _headers(account, await fetch_key(account, []))
         for endpoint in (known,) if known else endpoints_of(account.base_url):
-            urls = urls_of(endpoint, account.base_url)
-            answers = [await self._get(account, url, headers) for url in urls]
-            read = [one for one in answers if one is not None]
-            if (
-                len(read) == len(urls)
-                and (balance := endpoint.decode(read, host_of(account.base_url))) is not None
-            ):
+            answers = await self._answers(account, endpoint, headers)
+            balance = endpoint.decode(answers, host_of(account.base_url)) if answers else None
+            if balance is not None:
                 return endpoint, balance
         return None, None
+
+    async def _answers(
+        self, account: Upstream, endpoint: Endpoint, headers: Headers
+    ) -> list[dict[str, object]]:
+        """The answers of all its paths; none if one of them does not answer. Raises AttemptFailed."""
+        answers = []
+        for url in urls_of(endpoint, account.base_url):
+            found = await self._get(account, url, headers)
+            if found is None:
+                return []
+            answers.append(found)
+        return answers
 
     async def _get(self, account: Upstream, url: str, headers: Headers) -> dict[str, object] | None:
         """The JSON object of a successful answer. Raises AttemptFailed."""
