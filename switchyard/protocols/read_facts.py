@@ -33,8 +33,14 @@ COMPACTING = "compact"
 BACKGROUND_KINDS = frozenset({"memory_consolidation"})
 """what Codex names a sub-agent although it works for no turn"""
 NO_TOOLS = (b"", b"[]", b"null")
+FORMATS = ("output_config", "output_format", "response_format", "text")
+"""the members that may state the form of the answer"""
+EFFORTS_IN = ("output_config", "reasoning_effort", "reasoning")
+SEARCH_TOOL = b'"web_search'
 SUMMARY_PROMPT = "CRITICAL: Respond with TEXT ONLY"
 """how the last message of a compaction by Claude Code begins"""
+SUMMARY_PROMPT_BYTES = 128 * 1024
+"""it is no longer: further from the end of the conversation it is not looked for"""
 IMAGE = re.compile(rb'"type"\s*:\s*"(?:image|image_url|input_image)"')
 """quotes within texts are escaped: only a block matches"""
 DIRECTORIES = (
@@ -43,6 +49,7 @@ DIRECTORIES = (
 )
 """as it stands in a JSON text, up to the end of its line"""
 MAX_PROJECT_CHARS = 500
+PROJECT = frozenset({"project"})
 
 
 def read_facts(
@@ -58,15 +65,14 @@ def read_facts(
     """`headers` have lower-case names. `wanted` names the facts of BODY_FACTS that matter; the project of a known
     program is read in any case, as it is recorded. Never an error."""
     program = PROGRAMS[program_of(protocol, headers)]
-    wanted = wanted | {"project"} if program else wanted
-    given = _Given(protocol, summary, headers, Document(body, summary.members), compacts)
-    return Facts(
-        program=program,
-        agent=headers.get("user-agent", ""),
-        client_key=client_key,
-        subagent=is_subagent(headers),
-        **{name: _lenient(name, given) for name in wanted},
-    )
+    agent, subagent = headers.get("user-agent", ""), is_subagent(headers)
+    if program and "project" not in wanted:
+        wanted = wanted | PROJECT
+    found: dict[str, Any] = {}
+    if wanted:
+        given = _Given(protocol, summary, headers, Document(body, summary.members), compacts)
+        found = {name: _lenient(name, given) for name in wanted}
+    return Facts(program=program, agent=agent, client_key=client_key, subagent=subagent, **found)
 
 
 class _Given(NamedTuple):
@@ -88,6 +94,8 @@ def is_background(summary: RequestSummary, headers: Mapping[str, str], document:
     """A title, or a call for one token: a check of the model or of the quota."""
     if summary.max_tokens == 1 or headers.get(CODEX_SUBAGENT) in BACKGROUND_KINDS:
         return True
+    if not document.has_any(FORMATS):
+        return False
     tools = bytes(summary.members.get("tools") or b"")
     return tools in NO_TOOLS and "title" in _properties_of_answer(document)
 
@@ -95,9 +103,11 @@ def is_background(summary: RequestSummary, headers: Mapping[str, str], document:
 def is_compaction(protocol: ProtocolName, headers: Mapping[str, str], document: Document) -> bool:
     """The client has its conversation summed up, to go on with the summary."""
     if protocol != "messages":
-        turn = parsed_object(headers.get(CODEX_TURN, ""))
-        return turn.get("request_kind") == "compaction" or headers.get(CODEX_SUBAGENT) == COMPACTING
-    if not document.mentions(SUMMARY_PROMPT.encode()):
+        turn = headers.get(CODEX_TURN, "")
+        kind = parsed_object(turn).get("request_kind") if turn else None
+        return kind == "compaction" or headers.get(CODEX_SUBAGENT) == COMPACTING
+    end = memoryview(document.raw("messages"))[-SUMMARY_PROMPT_BYTES:]
+    if SUMMARY_PROMPT.encode() not in bytes(end):
         return False
     messages = entries(document.get("messages"))
     words = list(_texts(fields(messages[-1]).get("content"))) if messages else []
@@ -108,6 +118,8 @@ def wants_thinking(model: str, document: Document) -> bool:
     """Thinking is requested, or left to the model; an effort alone turns it on in the protocols of OpenAI."""
     if model.lower().endswith(THINKING_SUFFIX):
         return True
+    if not document.has_any(("thinking", "reasoning_effort", "reasoning")):
+        return False
     if "thinking" in document:
         return fields(document["thinking"]).get("type") in ("enabled", "adaptive")
     effort = text(document.get("reasoning_effort")) or text(fields(document.get("reasoning")).get("effort"))
@@ -116,7 +128,7 @@ def wants_thinking(model: str, document: Document) -> bool:
 
 def effort_of(document: Document) -> str:
     """The effort of the turn: Claude Code may set it in a message of the conversation, which then counts."""
-    own = _effort_in(document)
+    own = _effort_in(document) if document.has_any(EFFORTS_IN) else ""
     if document.body.count(b'"output_config"') <= ("output_config" in document):
         return own  # it stands in no message
     inside = (_effort_in(fields(message)) for message in reversed(entries(document.get("messages"))))
@@ -134,6 +146,8 @@ def _effort_in(given: Mapping[str, Any]) -> str:
 
 def only_searches(document: Document) -> bool:
     """Its only tools are web searches: beside others they are an offer, which Codex makes in every request."""
+    if SEARCH_TOOL not in bytes(document.raw("tools")):
+        return False
     kinds = [text(fields(tool).get("type")) for tool in entries(document.get("tools"))]
     return bool(kinds) and all(kind.startswith("web_search") for kind in kinds)
 

@@ -6,9 +6,13 @@ from msgspec.structs import replace
 
 from switchyard.exchange import Exchange
 from switchyard.protocols.facts import BODY_FACTS, Facts
-from switchyard.protocols.read_facts import read_facts
-from switchyard.relay.prepare import BYTES_PER_TOKEN, OFF_LOOP_BYTES
+from switchyard.protocols.read_facts import PROJECT, read_facts
+from switchyard.relay.prepare import BYTES_PER_TOKEN
 from switchyard.relay.values import ClientRequest
+
+OFF_LOOP_BYTES = 4 * 1024 * 1024
+"""the facts of larger bodies are read in a thread, so that other requests are not delayed"""
+ALL_BUT_PROJECT = BODY_FACTS - PROJECT
 
 
 def note_facts(request: ClientRequest, exchange: Exchange) -> None:
@@ -22,7 +26,8 @@ def note_facts(request: ClientRequest, exchange: Exchange) -> None:
 
 
 def _note(request: ClientRequest, exchange: Exchange) -> None:
-    facts = facts_of(request)
+    """The project was looked for already, if a rule or the program made it matter."""
+    facts = facts_of(request, ALL_BUT_PROJECT if exchange.project else BODY_FACTS)
     exchange.facts = replace(
         facts,
         agent=exchange.client_agent,

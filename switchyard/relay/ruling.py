@@ -9,8 +9,8 @@ from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.facts import Facts
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.measuring import BYTES_PER_TOKEN, MEDIA, prompt_tokens
-from switchyard.relay.past_facts import facts_of
-from switchyard.relay.prepare import OFF_LOOP_BYTES, Preparation
+from switchyard.relay.past_facts import OFF_LOOP_BYTES, facts_of
+from switchyard.relay.prepare import Preparation
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.rules import Ruled, find_rule, token_thresholds, wanted_facts
 from switchyard.settings import RouteRule, Settings
@@ -34,6 +34,8 @@ class Ruling:
         if settings.routes is not self._rules:
             self.facts = await self._read(settings.routes, preparation)
             self._rules = settings.routes
+        if not settings.routes:
+            return None
         wall, home = self._dependencies.now().wall, self._dependencies.home
         return find_rule(settings.routes, request.protocol, request.summary.model, self.facts, wall, home)
 
@@ -44,6 +46,8 @@ class Ruling:
         else:
             facts = facts_of(request, wanted)
         project = self._dependencies.projects.note(request.summary.session, facts.project)
+        if not rules:
+            return facts if project == facts.project else replace(facts, project=project)
         tokens = await _tokens(request, preparation, token_thresholds(rules))
         return replace(facts, project=project, tokens=tokens)
 

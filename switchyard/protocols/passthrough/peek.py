@@ -1,6 +1,6 @@
 """Read the members of a request body one by one, each only when it is needed."""
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from typing import Any, cast
 
 import msgspec
@@ -63,6 +63,14 @@ class Document(MutableMapping[str, Any]):
         """The same of one member as it stands in the body."""
         raw = bytes(self.raw(name))
         return any(word in raw for word in words)
+
+    def has_any(self, names: Iterable[str]) -> bool:
+        """True if the body has one of these watched members."""
+        watched = self._watched
+        for name in names:
+            if getattr(watched, name, ABSENT) is not ABSENT:
+                return True
+        return False
 
     def raw(self, name: str) -> msgspec.Raw:
         """The member as it stands in the body; ABSENT if there is none."""
