@@ -211,7 +211,7 @@ function attempts({ row, attempts: tried }) {
         ),
         h("div.mono.faint.wrap", {}, one.url),
         one.failure ? h("div.bad.wrap", {}, one.failure.message) : null,
-        one.body ? h("div.muted.wrap", {}, t("request.body", { changes: one.body })) : null,
+        one.body ? h("div.muted.wrap", {}, t("request.body-changes", { changes: one.body })) : null,
         one.verdict ? h("div.muted.wrap", {}, t("request.action", { action: actionText(one.verdict) })) : null,
       ),
     ),

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -17,6 +18,8 @@ SOURCE = Path(__file__).resolve().parents[2] / "switchyard"
 STATIC = Path(__file__).resolve().parents[2] / "static"
 KEY = re.compile(r"""\bt\(\s*(?:[\w.]+ \? )?"([^"]+)"|\bt\([^")]*\? "([^"]+)"\s+: "([^"]+)\"""")
 GAP = re.compile(r"\{(\w+)\}")
+FILLED = re.compile(r"""\bt\("([^"]+)", \{([^{}]*)\}\)""")
+FILLING = re.compile(r"^\s*(\w+)(?=:|,|\s*$)")
 
 
 def words(language: str) -> dict[str, str]:
@@ -34,6 +37,31 @@ def test_both_languages_have_the_same_keys_and_gaps() -> None:
         if english[key] and set(GAP.findall(english[key])) != set(GAP.findall(chinese[key]))
     ]
     assert differing == []
+
+
+@pytest.mark.parametrize("path", sorted(STATIC.glob("i18n/*.json")), ids=lambda path: path.name)
+def test_no_key_stands_twice(path: Path) -> None:
+    pairs: list[str] = []
+
+    def note(members: list[tuple[str, Any]]) -> None:
+        pairs.extend(name for name, _ in members)
+
+    json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=note)
+    assert [name for name, count in Counter(pairs).items() if count > 1] == []
+
+
+@pytest.mark.parametrize("path", sorted(STATIC.glob("js/**/*.js")), ids=lambda path: path.name)
+def test_every_text_shows_what_it_is_filled_with(path: Path) -> None:
+    english = words("en")
+    calls = FILLED.findall(path.read_text(encoding="utf-8"))
+    # a number also chooses between the forms of a text; an empty text leaves the word to the answer of the API
+    unused = [key for key, given in calls if english[key] and not _is_shown(given, english[key])]
+    assert unused == []
+
+
+def _is_shown(given: str, text: str) -> bool:
+    first = FILLING.match(given)
+    return first is None or first[1] in ("count", *GAP.findall(text))
 
 
 @pytest.mark.parametrize("path", sorted(STATIC.glob("js/**/*.js")), ids=lambda path: path.name)
