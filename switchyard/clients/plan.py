@@ -3,7 +3,9 @@
 import hashlib
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from difflib import unified_diff
+from glob import escape
 from pathlib import Path
 
 import msgspec
@@ -12,6 +14,9 @@ from switchyard.clients.edits import Record
 from switchyard.store.files import PRIVATE_FILE, is_open, read_or_none, target_of, write_whole
 
 RECORD_SUFFIX = ".switchyard-undo.json"
+KEPT_BACKUPS = 20
+"""of each file"""
+STAMPED = re.compile(r"(?P<time>\d{8}-\d{6})(?:-(?P<number>\d+))?")
 SECRET_NAME = r"(?:[\w.-]*(?:token(?!s)|secret|password|passwd|api[_-]?key|x-api-key|authorization)[\w.-]*)"
 SECRET_LINE = re.compile(rf"""(["']?{SECRET_NAME}["']?\s*[:=]\s*)(["'])(?:\\.|(?!\2).)+\2""", re.IGNORECASE)
 
@@ -89,6 +94,7 @@ def apply(plan: Plan, stamp: str) -> tuple[Path, ...]:
         if change.before not in (None, change.after) and not change.ours:
             backups.append(_free_name(change.path, stamp))
             write_whole(backups[-1], change.before)
+            _drop_old_backups(change.path)
         if change.after is None:
             target_of(change.path).unlink(missing_ok=True)
         else:
@@ -133,6 +139,19 @@ def record_change(path: Path, record: Record | None) -> tuple[FileChange, ...]:
     after = None if record is None else msgspec.json.encode(record)
     # it contains the whole file, key included
     return change_of(noted, read_or_none(noted), after, ours=True, private=after is not None)
+
+
+def _drop_old_backups(path: Path) -> None:
+    """Keep the newest ones; a file that only looks like a backup stays."""
+    found = []
+    for backup in path.parent.glob(f"{escape(path.name)}.backup-*"):
+        stamp = STAMPED.fullmatch(backup.name.removeprefix(f"{path.name}.backup-"))
+        if stamp is not None:
+            found.append((stamp["time"], int(stamp["number"] or 1), backup))
+    for _, _, backup in sorted(found)[:-KEPT_BACKUPS]:
+        # one that cannot be removed does no harm
+        with suppress(OSError):
+            backup.unlink()
 
 
 def _free_name(path: Path, stamp: str) -> Path:

@@ -74,3 +74,19 @@ def test_no_change_is_no_change(tmp_path: Path) -> None:
 def test_a_record_that_cannot_be_read_counts_as_none(tmp_path: Path) -> None:
     record_path(tmp_path / "settings.json").write_bytes(b"{")
     assert read_record(tmp_path / "settings.json") is None
+
+
+def test_the_last_20_backups_of_a_file_are_kept_and_nothing_else_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    others = {"settings.json.backup-mine", "settings.json.backup-20260101-000000.txt", "other.backup-20260101-000000"}
+    for name in others:
+        (tmp_path / name).write_text("kept")
+    path.write_bytes(b"0")
+    for number in range(25):
+        stamp = f"20260101-0000{number // 2:02}"
+        change = FileChange(path, str(number).encode(), str(number + 1).encode())
+        apply(Plan((change,)), stamp)
+    names = {one.name for one in tmp_path.iterdir()} - others - {"settings.json"}
+    kept = {one: (tmp_path / one).read_text() for one in names}
+    assert sorted(map(int, kept.values())) == list(range(5, 25))
+    assert others <= {one.name for one in tmp_path.iterdir()}
