@@ -24,6 +24,8 @@ class FailureKind(StrEnum):
     """The upstream returned an error status, or an error inside a 200."""
     REFUSED_REQUEST = "refused_request"
     """The request is not expressible in this upstream's protocol."""
+    NO_KEY = "no_key"
+    """The key that the settings name is not available: nothing was sent."""
 
 
 SUMMARY_CHARS = 200

@@ -315,7 +315,7 @@ async def _key_of(upstream: Upstream, client_headers: Headers) -> str:
     try:
         return await fetch_key(upstream, client_headers)
     except KeyMissing as missing:
-        error = WireError(ErrorType.AUTHENTICATION, str(missing), 401)
+        error = WireError(ErrorType.AUTHENTICATION, str(missing), 503)
         # a client that sends no key must not put the entry into cooldown for those that do
-        kind = FailureKind.REFUSED_REQUEST if isinstance(missing, NoClientKey) else FailureKind.STATUS
+        kind = FailureKind.REFUSED_REQUEST if isinstance(missing, NoClientKey) else FailureKind.NO_KEY
         raise AttemptFailed(Failure(kind, error)) from None

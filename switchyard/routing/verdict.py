@@ -96,7 +96,7 @@ def charge_for(failure: Failure) -> Charge:
 
 
 def _action(failure: Failure, rules: Failover) -> tuple[Action, str]:
-    if failure.kind is FailureKind.REFUSED_REQUEST:
+    if failure.kind in (FailureKind.REFUSED_REQUEST, FailureKind.NO_KEY):
         return "switch", failure.message
     if failure.kind in NETWORK:
         chosen = rules.on_error.get(failure.kind) or rules.on_error.get("default") or "switch"
