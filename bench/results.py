@@ -17,7 +17,7 @@ from stage import ROOT
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 TITLE = "# Results"
-SECTIONS = ("Side by side", "Growth", "Fairness", "Life", "Peers")
+SECTIONS = ("Side by side", "Growth", "Fairness", "Views", "Life", "Peers")
 PACKAGES = ("starlette", "uvicorn", "uvloop", "httptools", "httpx", "msgspec")
 
 

@@ -3,7 +3,8 @@
     python bench/run.py              the table of goals, in less than ten minutes
     python bench/run.py --quick      the same in less than one minute, with more noise
     python bench/run.py --growth     how cost grows with bodies, streams, upstreams, rules, journal and events
-        python bench/run.py --fairness   how large requests and fast streams delay others
+    python bench/run.py --fairness   how large requests and fast streams delay others
+    python bench/run.py --views      what the dashboard's views cost with 2,000,000 journal lines and 500 upstreams
     python bench/run.py --life       start, idling, and memory over many requests
     python bench/run.py --all        all of these, one after another
 
@@ -21,6 +22,7 @@ import growth
 import life
 import processes
 import results
+import views
 from loops import run
 from rounds import DIRECT, FULL, QUICK, Rounds
 from stage import Stage, named_peer, settings
@@ -54,6 +56,7 @@ PARTS = {
     "Side by side": side_by_side,
     "Growth": growth.measured,
     "Fairness": fairness.measured,
+    "Views": views.measured,
     "Life": life.measured,
 }
 
@@ -75,7 +78,7 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true")
-    for name in ("growth", "fairness", "life", "all"):
+    for name in ("growth", "fairness", "views", "life", "all"):
         parser.add_argument(f"--{name}", action="store_true")
     parser.add_argument("--peer", action="append", default=[], type=peer, metavar="NAME=URL")
     parser.add_argument(

@@ -72,7 +72,10 @@ function bars({ columns, series, hue, format, height, width, tip, label }) {
         onblur: hide,
         onpointerenter: show,
         onpointerleave: hide,
-        onkeydown: walk,
+        onclick: column.open ?? null,
+        onkeydown: (/** @type {KeyboardEvent & { currentTarget: HTMLElement }} */ event) =>
+          event.key === "Enter" && column.open ? column.open() : walk(event),
+        class: column.open ? "opens" : null,
       },
       s("rect.hit", { x: LEFT + step * index, width: step, y: TOP, height: height - TOP - BOTTOM }),
       parts,
@@ -185,7 +188,8 @@ const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
 /**
  * Rows of spans over seven days. rows: [{ name, label, spans: [{ from, to, place, title }] }], in minutes; days: labels.
- * @param {{ rows: { name: string, label: string, spans: Span[] }[], days: string[], now: number, label: string }} week
+ * `marks` of a row begin now: [{ kind, to, title }].
+ * @param {{ rows: { name: string, label: string, spans: Span[], marks?: Mark[] }[], days: string[], now: number, label: string }} week
  */
 export function weekStrip({ rows, days, now, label }) {
   const minutes = days.length * 1440;
@@ -216,6 +220,12 @@ export function weekStrip({ rows, days, now, label }) {
             const bar = h("span.span", { class: span.place === 1 ? "first" : "later", title: span.title });
             bar.style.left = percent(span.from);
             bar.style.width = percent(span.to - span.from);
+            return bar;
+          }),
+          (row.marks ?? []).map((mark) => {
+            const bar = h("span.mark", { class: mark.kind, title: mark.title });
+            bar.style.left = percent(now);
+            bar.style.width = percent(Math.max(0, mark.to - now));
             return bar;
           }),
           nowLine(percent(now)),

@@ -4,7 +4,13 @@ import { chooseLanguage, language, t } from "./i18n.js";
 import { startLive, subscribe } from "./live.js";
 import { button, dot } from "./ui.js";
 
-export const PANELS = ["overview", "upstreams", "requests", "models", "rules", "failover", "clients", "file"];
+const LINKED = ["overview", "upstreams", "requests", "sessions", "models", "rules", "failover", "clients", "file"];
+/**
+ * Panels that another one leads to.
+ * @type {Record<string, string>}
+ */
+const PARENTS = { numbers: "upstreams" };
+export const PANELS = [...LINKED, ...Object.keys(PARENTS)];
 const STATISTICS = "/token-stats.html";
 /** @type {(string | null)[]} */
 const THEMES = [null, "light", "dark"];
@@ -17,7 +23,7 @@ const THEMES = [null, "light", "dark"];
 export function drawFrame(current) {
   /** @type {Map<string, HTMLElement>} */
   const links = new Map([
-    ...PANELS.map((name) => /** @type {const} */ ([name, h("a", { href: `/#/${name}` }, t(`nav.${name}`))])),
+    ...LINKED.map((name) => /** @type {const} */ ([name, h("a", { href: `/#/${name}` }, t(`nav.${name}`))])),
     ["tokens", h("a", { href: STATISTICS }, t("nav.tokens"))],
   ]);
   const state = h("span.link-state", { role: "status" });
@@ -46,7 +52,7 @@ export function drawFrame(current) {
   /** @param {string} name */
   const mark = (name) => {
     for (const [key, link] of links) {
-      if (key === name) {
+      if (key === (PARENTS[name] ?? name)) {
         link.setAttribute("aria-current", "page");
         bringIntoView(link);
       } else link.removeAttribute("aria-current");

@@ -17,9 +17,10 @@ const SHOWN_CHARACTERS = 20000;
  * Shows the request until it is closed; resolves with the id of its replay to open next, if there is one.
  * @param {string} id
  * @param {string[]} upstreams
+ * @param {string} [place] where the journal has it
  * @returns {Promise<string | undefined>}
  */
-export function showRequest(id, upstreams) {
+export function showRequest(id, upstreams, place = "") {
   /** @type {() => unknown} */
   let end = () => null;
   return dialog(
@@ -30,7 +31,7 @@ export function showRequest(id, upstreams) {
       const load = async () => {
         try {
           /** @type {RequestDetail} */
-          const detail = await get(`/api/requests/${encodeURIComponent(id)}`);
+          const detail = await get(`/api/requests/${encodeURIComponent(id)}`, { place });
           if (JSON.stringify(detail) === shown) return;
           shown = JSON.stringify(detail);
           replace(body, content(detail, upstreams, close));
@@ -196,7 +197,7 @@ function attempts({ row, attempts: tried }) {
           {},
           dot(one.failure ? "bad" : one.ended || row.duration ? "good" : "running"),
           h("strong.wrap", {}, accountName(one)),
-          badge(protocolName(one.protocol)),
+          one.protocol ? badge(protocolName(one.protocol)) : null,
           h("span.muted.wrap", {}, one.model),
           one.status ? badge(String(one.status), one.failure ? "bad" : "good") : null,
           h("span.faint", {}, one.why),
@@ -209,7 +210,7 @@ function attempts({ row, attempts: tried }) {
           one.first_byte ? h("span", {}, t("request.first-byte", { time: seconds(one.first_byte) })) : null,
           one.ended ? h("span", {}, t("request.ended", { time: seconds(one.ended) })) : null,
         ),
-        h("div.mono.faint.wrap", {}, one.url),
+        one.url ? h("div.mono.faint.wrap", {}, one.url) : null,
         one.failure ? h("div.bad.wrap", {}, one.failure.message) : null,
         one.body ? h("div.muted.wrap", {}, t("request.body-changes", { changes: one.body })) : null,
         one.verdict ? h("div.muted.wrap", {}, t("request.action", { action: actionText(one.verdict) })) : null,

@@ -373,6 +373,77 @@ interface RequestRow {
   error: string | null;
 }
 
+interface JournalRow extends RequestRow {
+  place: string;
+}
+
+interface JournalPage {
+  requests: JournalRow[];
+  next: string | null;
+  reached: Time | null;
+}
+
+// --- GET /api/conversations, GET /api/upstream-numbers ---
+
+interface CellNumbers {
+  requests: number;
+  errors: number;
+  ok: number;
+  failed_attempts: number;
+  success: number | null;
+  first_token_p50_ms: number | null;
+  first_token_p95_ms: number | null;
+  tokens_per_second: number | null;
+  input: number;
+  cache_read: number;
+  cache_write: number;
+  output: number;
+  cache_share: number | null;
+  seconds: number;
+  cost: number | null;
+  unpriced: number;
+  local: number;
+}
+
+interface TalkSums extends CellNumbers {
+  began: Time;
+  ended: Time;
+  project: string;
+  agent: string;
+  model: string;
+  by_upstream: Record<string, number>;
+}
+
+interface Conversation extends TalkSums {
+  session: string;
+}
+
+interface ProjectSums extends TalkSums {
+  conversations: number;
+}
+
+interface Conversations {
+  conversations: Conversation[];
+  projects: ProjectSums[];
+  count: number;
+  project_count: number;
+}
+
+type BudgetUse = Partial<Record<"day" | "month", { spent: number; soft: number; hard: number }>>;
+
+interface UpstreamNumbers {
+  name: string;
+  hours: CellNumbers;
+  days: CellNumbers;
+  cost_by_day: Record<string, number>;
+  budget: BudgetUse | null;
+}
+
+interface AllNumbers {
+  budget: BudgetUse | null;
+  upstreams: UpstreamNumbers[];
+}
+
 interface Attempt {
   upstream: string;
   key: string;
@@ -482,6 +553,7 @@ interface RuleMatches {
 }
 
 interface WeekPlan {
+  start: string;
   days: string[];
   now: number;
   model: string;
@@ -644,10 +716,19 @@ interface Span {
   title: string;
 }
 
+/** What begins now in the week of an upstream, until the minute `to`. */
+interface Mark {
+  kind: string;
+  to: number;
+  title: string;
+}
+
 interface Column {
   label: string;
   title: string;
   values: Record<string, number | null | undefined>;
+  /** by click and Enter */
+  open?: () => unknown;
 }
 
 interface Series {

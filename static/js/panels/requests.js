@@ -1,19 +1,35 @@
-// The recent requests, live: filter, open, replay.
-import { post } from "../api.js";
-import { upstreamNames } from "../config.js";
-import { h, keyed, replace } from "../dom.js";
-import { agent, clock, money, seconds } from "../format.js";
+// The requests: those in memory live on top, the older ones from the journal; filter, open, export.
+import { post, query } from "../api.js";
+import { debounced, h, keyed, replace } from "../dom.js";
+import { clock } from "../format.js";
 import { t } from "../i18n.js";
+import { fits, journalReader, noFilters, programOf } from "../journal.js";
 import { live, refresh, subscribe } from "../live.js";
-import { showRequest } from "../request_detail.js";
-import { OUTCOMES, outcomeBadge, outcomeDot, tokensText } from "../request_words.js";
-import { badge, choices, emptyNote, errorNote, loadingNote, protocolName, select, toggle } from "../ui.js";
-import { accountName } from "../upstream_words.js";
+import { openRequest, requestHead, requestRow } from "../request_rows.js";
+import { OUTCOMES } from "../request_words.js";
+import {
+  button,
+  choices,
+  emptyNote,
+  errorNote,
+  loadingNote,
+  messageOf,
+  note,
+  protocolName,
+  select,
+  toggle,
+} from "../ui.js";
 
-/** @typedef {{ text: string, client: string, upstream: string, outcome: string }} Filters */
+/** @typedef {import("../journal.js").RequestFilters} RequestFilters */
 
-const CLIENTS = ["messages", "responses", "chat"];
-const COLUMNS = ["time", "model", "client", "upstream", "outcome", "first", "duration", "tokens", "cost"];
+const ADDRESS = "#/requests";
+const PROTOCOLS = ["messages", "responses", "chat"];
+const PAGE = 100;
+const TYPING_MILLISECONDS = 250;
+/** @type {Record<string, number>} */
+const PERIODS = { hour: 3600, day: 86400, week: 7 * 86400, month: 30 * 86400 };
+/** @type {("model" | "client" | "session" | "project")[]} */
+const MORE = ["model", "client", "session", "project"];
 
 /**
  * @param {HTMLElement} root
@@ -21,40 +37,34 @@ const COLUMNS = ["time", "model", "client", "upstream", "outcome", "first", "dur
  * @returns {Leave}
  */
 export function mount(root, given) {
-  /** @type {Filters} */
-  const filters = { text: "", client: "", upstream: given.upstream ?? "", outcome: given.outcome ?? "" };
+  const filters = noFilters();
+  const shown = olderRequests(filters, () => soon());
   const list = h("div.requests", { role: "list", "aria-label": t("nav.requests") });
-  const head = h(
-    "div.request-head",
-    { "aria-hidden": "true" },
-    h("span"),
-    COLUMNS.map((name) =>
-      h(
-        "span",
-        { class: `c-${name}${["first", "duration", "tokens", "cost"].includes(name) ? " number" : ""}` },
-        t(`requests.column-${name}`),
-      ),
-    ),
-  );
   const body = h("div", {}, loadingNote());
+  const foot = h("div.list-foot.row");
   const count = h("span.muted", { "aria-live": "polite" });
-  const upstream = h("span");
   const capture = h("span.row");
+  const controls = h("div.stack");
   let waiting = false;
+  let names = "";
 
   const draw = () => {
     waiting = false;
-    const rows = live.requests;
-    if (!rows) return;
-    const shown = rows.filter((row) => fits(row, filters));
-    count.textContent =
-      shown.length === rows.length
-        ? t("requests.count", { count: rows.length })
-        : t("requests.count-of", { shown: shown.length, count: rows.length });
-    if (!rows.length) replace(body, emptyNote(t("requests.none-yet")));
-    else if (!shown.length) replace(body, emptyNote(t("requests.no-match")));
-    else if (!list.isConnected) replace(body, head, list);
-    keyed(list, shown, (row) => row.id, requestRow);
+    if (!live.requests) return;
+    const rows = shown.rows(live.requests);
+    count.textContent = t("requests.count", { count: rows.length });
+    const isFiltered = JSON.stringify(filters) !== JSON.stringify(noFilters());
+    if (rows.length) {
+      if (!list.isConnected) replace(body, requestHead(), list);
+    } else if (shown.isAtEnd()) replace(body, emptyNote(t(isFiltered ? "requests.no-match" : "requests.none-yet")));
+    else replace(body);
+    keyed(
+      list,
+      rows,
+      (row) => row.id,
+      (row) => requestRow(row, (one) => openRequest(one, ADDRESS)),
+    );
+    replace(foot, shown.foot());
   };
   // many events at once are one redraw
   const soon = () => {
@@ -62,27 +72,17 @@ export function mount(root, given) {
     waiting = true;
     requestAnimationFrame(draw);
   };
-  /** @param {keyof Filters} name @returns {(value: string) => void} */
-  const filter = (name) => (value) => {
-    filters[name] = value;
-    draw();
+  const changed = debounced(() => shown.restart(), TYPING_MILLISECONDS);
+  const apply = () => {
+    soon();
+    changed();
   };
-  let names = "";
+  const drawFilters = () => replace(controls, filterControls(filters, apply, drawFilters));
   /** @param {State} state */
   const drawControls = (state) => {
-    const known = state.upstreams.map((one) => one.name);
-    if (JSON.stringify(known) !== names) {
-      names = JSON.stringify(known);
-      /** @type {Choices} */
-      const options = [
-        ["", t("requests.all-upstreams")],
-        ...choices(known, (name) => (name.length > 40 ? `${name.slice(0, 40)}…` : name)),
-      ];
-      replace(
-        upstream,
-        select(options, filters.upstream, filter("upstream"), { "aria-label": t("requests.column-upstream") }),
-      );
-    }
+    const known = JSON.stringify(state.upstreams.map((one) => one.name));
+    if (known !== names) drawFilters();
+    names = known;
     if (state.capture !== undefined && capture.dataset.on !== String(state.capture)) {
       capture.dataset.on = String(state.capture);
       replace(
@@ -93,49 +93,116 @@ export function mount(root, given) {
     }
   };
 
-  /** @type {HTMLInputElement} */
-  const search = h("input", {
-    type: "search",
-    placeholder: t("requests.search"),
-    "aria-label": t("requests.search"),
-    oninput: () => filter("text")(search.value.trim().toLowerCase()),
-  });
+  /** @param {Record<string, string>} wanted */
+  const take = (wanted) => {
+    const names = /** @type {const} */ (["text", "upstream", "outcome", "model", "client", "session", "project"]);
+    Object.assign(filters, noFilters());
+    for (const name of names) filters[name] = wanted[name] ?? "";
+    drawFilters();
+    apply();
+  };
   replace(
     root,
     h(
       "div.panel",
       {},
-      h("div.panel-head", {}, h("h1", {}, t("nav.requests")), h("div.row", {}, count, capture)),
-      h(
-        "div.filters",
-        { role: "search" },
-        search,
-        select([["", t("requests.all-clients")], ...choices(CLIENTS, protocolName)], "", filter("client"), {
-          "aria-label": t("requests.column-client"),
-        }),
-        upstream,
-        select(
-          [["", t("requests.all-outcomes")], ...choices(OUTCOMES, (name) => t(`outcome.${name}`))],
-          filters.outcome,
-          filter("outcome"),
-          { "aria-label": t("requests.column-outcome") },
-        ),
-      ),
-      h("section.card", { "aria-label": t("nav.requests") }, body),
+      h("div.panel-head", {}, h("h1", {}, t("nav.requests")), h("div.row", {}, count, exportLinks(filters), capture)),
+      controls,
+      h("section.card", { "aria-label": t("nav.requests") }, body, foot),
     ),
   );
+  take(given);
   const ends = [
-    subscribe("requests", soon),
+    subscribe("requests", (rows) => {
+      shown.keep(rows);
+      soon();
+    }),
     subscribe("state", drawControls),
     subscribe("link", (linked) => linked === false && !live.requests && replace(body, errorNote(new Error("offline")))),
   ];
   /** @param {Record<string, string>} wanted */
-  const again = (wanted) => wanted.id && open(wanted.id);
-  again(given);
+  const again = (wanted) => (wanted.id ? openRequest({ id: wanted.id, place: wanted.place }, ADDRESS) : take(wanted));
+  if (given.id) again(given);
   /** @type {Leave} */
-  const leave = () => ends.forEach((end) => end());
+  const leave = () => {
+    shown.end();
+    ends.forEach((end) => end());
+  };
   leave.again = again;
   return leave;
+}
+
+/**
+ * The requests that the list shows below those in memory.
+ * @param {RequestFilters} filters
+ * @param {() => void} changed
+ */
+function olderRequests(filters, changed) {
+  /** @type {Map<string, RequestRow>} */
+  let older = new Map();
+  /** @type {RequestRow[]} */
+  let before = [];
+  let reader = journalReader({ ...filters });
+
+  /** @param {RequestRow[]} current */
+  const rows = (current) => {
+    const ids = new Set(current.map((row) => row.id));
+    return [...current, ...[...older.values()].filter((row) => !ids.has(row.id))].filter((row) => fits(row, filters));
+  };
+  /** @param {number} wanted how many rows are enough */
+  const fill = async (wanted) => {
+    const own = reader;
+    try {
+      await own.read(
+        (found) => {
+          if (own !== reader) return true;
+          for (const row of found) older.set(row.id, row);
+          changed();
+          return rows(live.requests ?? []).length >= wanted;
+        },
+        () => own === reader && changed(),
+      );
+    } catch (error) {
+      if (own === reader) note(messageOf(error), { kind: "bad" });
+    }
+    if (own === reader) changed();
+  };
+  return {
+    rows,
+    isAtEnd: () => reader.next === null,
+    end: () => reader.stop(),
+    restart: () => {
+      reader.stop();
+      reader = journalReader({ ...filters });
+      older = new Map();
+      const enough = rows(live.requests ?? []).length >= PAGE;
+      if (!enough) fill(PAGE);
+    },
+    /**
+     * What has left the memory since the last time stays in the list.
+     * @param {RequestRow[]} current
+     */
+    keep: (current) => {
+      const ids = new Set(current.map((row) => row.id));
+      const gone = before.filter((row) => !ids.has(row.id) && row.outcome !== "running");
+      if (gone.length) older = new Map([...gone.map((row) => /** @type {const} */ ([row.id, row])), ...older]);
+      before = current;
+    },
+    /** @returns {Child} */
+    foot: () => {
+      const reached = reader.reached === null ? "" : t("requests.back-to", { time: clock(reader.reached) });
+      if (reader.isBusy) {
+        return [
+          h("span.spinner", { "aria-hidden": "true" }),
+          h("span.muted", { role: "status" }, t("requests.searching"), " ", reached),
+          button(t("requests.stop"), () => reader.stop(), { kind: "small", key: "stop" }),
+        ];
+      }
+      if (reader.next === null) return h("span.faint", {}, t("requests.no-older"));
+      const more = () => fill(rows(live.requests ?? []).length + PAGE);
+      return [button(t("requests.older"), more, { key: "older" }), h("span.faint", {}, reached)];
+    },
+  };
 }
 
 /** @param {boolean} on */
@@ -144,74 +211,157 @@ async function setCapture(on) {
   await refresh();
 }
 
+/** @param {RequestFilters} filters */
+function exportLinks(filters) {
+  return ["csv", "jsonl"].map((kind) => {
+    const href = () => `/api/journal.${kind}${query({ ...filters })}`;
+    /** @type {HTMLAnchorElement} */
+    const link = h(
+      "a.button.small",
+      {
+        download: "",
+        href: href(),
+        title: t("requests.export-help"),
+        onclick: () => (link.href = href()),
+      },
+      t(`requests.export-${kind}`),
+    );
+    return link;
+  });
+}
+
+// --- filters ---
+
 /**
- * @param {RequestRow} row
- * @param {Filters} filters
+ * @param {RequestFilters} filters
+ * @param {() => void} apply
+ * @param {() => void} redraw
  */
-function fits(row, { text, client, upstream, outcome }) {
-  return (
-    (!client || row.protocol === client) &&
-    (!upstream || row.upstream === upstream) &&
-    (!outcome || row.outcome === outcome) &&
-    (!text ||
-      `${row.model} ${row.sent} ${row.upstream} ${row.agent} ${row.client} ${row.session} ${row.error ?? ""} ${row.id}`
-        .toLowerCase()
-        .includes(text))
-  );
-}
-
-/** @param {RequestRow} row */
-function requestRow(row) {
-  const renamed = row.sent && row.sent !== row.model;
-  return h(
-    "div",
-    { role: "listitem" },
+function filterControls(filters, apply, redraw) {
+  /** @param {Exclude<keyof RequestFilters, "since" | "until">} name @param {string} value */
+  const set = (name, value) => {
+    filters[name] = value;
+    apply();
+  };
+  const upstreams = (live.state?.upstreams ?? []).map((one) => one.name);
+  if (filters.upstream && !upstreams.includes(filters.upstream)) upstreams.push(filters.upstream);
+  /** @type {HTMLInputElement} */
+  const search = h("input", {
+    type: "search",
+    value: filters.text,
+    placeholder: t("requests.search"),
+    "aria-label": t("requests.search"),
+    dataset: { key: "search" },
+    oninput: () => set("text", search.value.trim()),
+  });
+  const more = MORE.map((name) => moreFilter(name, filters, (value) => set(name, value)));
+  const isOpen = MORE.some((name) => filters[name]);
+  return [
     h(
-      "button.request",
-      { type: "button", onclick: () => open(row.id) },
-      outcomeDot(row),
-      h("span.c-time", {}, clock(row.at, true)),
-      h(
-        "span.c-model",
-        { title: row.model },
-        row.model || "–",
-        row.kind === "request" ? "" : ` (${t(`kind.${row.kind}`)})`,
+      "div.filters",
+      { role: "search" },
+      search,
+      select(
+        [["", t("requests.all-clients")], ...choices(PROTOCOLS, protocolName)],
+        filters.protocol,
+        (value) => set("protocol", value),
+        { "aria-label": t("requests.column-client") },
       ),
-      h(
-        "span.c-client.muted",
-        { title: row.agent },
-        row.client ? `${row.client} · ${agent(row.agent)}` : agent(row.agent),
+      select(
+        [
+          ["", t("requests.all-upstreams")],
+          ...choices(upstreams, (name) => (name.length > 40 ? `${name.slice(0, 40)}…` : name)),
+        ],
+        filters.upstream,
+        (value) => set("upstream", value),
+        { "aria-label": t("requests.column-upstream") },
       ),
-      h(
-        "span.c-upstream",
-        { title: `${accountName(row)} ${row.sent}` },
-        row.upstream || "–",
-        renamed ? h("span.faint", {}, ` ${row.sent}`) : null,
+      select(
+        [["", t("requests.all-outcomes")], ...choices(OUTCOMES, (name) => t(`outcome.${name}`))],
+        filters.outcome,
+        (value) => set("outcome", value),
+        { "aria-label": t("requests.column-outcome") },
       ),
-      h(
-        "span.c-outcome",
-        {},
-        outcomeBadge(row),
-        row.marked_calls
-          ? badge(t("requests.marked-calls"), "bad", t("requests.marked-calls-help", { count: row.marked_calls }))
-          : null,
-        row.attempts > 1
-          ? h("span.faint", { title: t("requests.attempts", { count: row.attempts }) }, ` ×${row.attempts}`)
-          : null,
-      ),
-      h("span.c-first.number", {}, seconds(row.first_byte)),
-      h("span.c-duration.number", {}, seconds(row.duration)),
-      h("span.c-tokens.number", {}, tokensText(row.usage) || "–"),
-      h("span.c-cost.number", {}, money(row.cost)),
+      periodControl(filters, apply),
     ),
-  );
+    h(
+      "details.more-filters",
+      { open: isOpen },
+      h("summary", {}, t("requests.more-filters")),
+      h(
+        "div.filters",
+        {},
+        more,
+        button(
+          t("requests.clear-filters"),
+          () => {
+            Object.assign(filters, noFilters());
+            redraw();
+            apply();
+          },
+          { kind: "small" },
+        ),
+      ),
+    ),
+  ];
 }
 
-/** @param {string} id */
-async function open(id) {
-  if (location.hash !== `#/requests?id=${id}`)
-    history.replaceState(null, "", `#/requests?id=${encodeURIComponent(id)}`);
-  const next = await showRequest(id, upstreamNames());
-  if (location.hash.startsWith("#/requests")) history.replaceState(null, "", "#/requests");
-  if (next) open(next);
+/**
+ * @param {"model" | "client" | "session" | "project"} name
+ * @param {RequestFilters} filters
+ * @param {(value: string) => void} set
+ */
+function moreFilter(name, filters, set) {
+  /** @param {RequestRow} row */
+  const read = (row) => (name === "client" ? [row.client, programOf(row)] : [row[name]]);
+  const known = [...new Set((live.requests ?? []).flatMap(read))].filter(Boolean).slice(0, 50);
+  const id = `filter-${name}`;
+  /** @type {HTMLInputElement} */
+  const input = h("input", {
+    value: filters[name],
+    list: id,
+    autocomplete: "off",
+    placeholder: t(`requests.filter-${name}`),
+    "aria-label": t(`requests.filter-${name}`),
+    oninput: () => set(input.value.trim()),
+  });
+  return [
+    input,
+    h(
+      "datalist",
+      { id },
+      known.map((value) => h("option", { value })),
+    ),
+  ];
+}
+
+/**
+ * The last hours or days, or a range of days.
+ * @param {RequestFilters} filters
+ * @param {() => void} apply
+ */
+function periodControl(filters, apply) {
+  const from = h("input", { type: "datetime-local", "aria-label": t("requests.since") });
+  const to = h("input", { type: "datetime-local", "aria-label": t("requests.until") });
+  const range = h("span.row.tight.range", { hidden: true }, from, h("span.muted", {}, "–"), to);
+  const take = () => {
+    filters.since = from.value ? new Date(from.value).getTime() / 1000 : null;
+    filters.until = to.value ? new Date(to.value).getTime() / 1000 : null;
+    apply();
+  };
+  for (const input of [from, to]) input.addEventListener("change", take);
+  const names = ["", ...Object.keys(PERIODS), "range"];
+  const chosen = select(
+    names.map((name) => [name, t(`requests.period-${name || "any"}`)]),
+    "",
+    (name) => {
+      range.hidden = name !== "range";
+      filters.until = null;
+      filters.since = PERIODS[name] ? Math.floor(Date.now() / 1000) - PERIODS[name] : null;
+      if (name === "range") take();
+      else apply();
+    },
+    { "aria-label": t("requests.period") },
+  );
+  return [chosen, range];
 }

@@ -31,6 +31,7 @@ import {
 import { quotaView } from "../quotas.js";
 import { editUpstream } from "../upstream_editor.js";
 import { testUpstream } from "../upstream_test.js";
+import { budgetBars, followNumbers, numbersLine, numbersOf } from "../upstream_numbers.js";
 import { findingsOf, followReports, reportView } from "../upstream_report.js";
 import { hasCooldown, healthText } from "../upstream_words.js";
 import { clientsUsing, undo, useDialog, useNow } from "../use_now.js";
@@ -44,7 +45,8 @@ const OUTAGES = [
 ];
 /**
  * @typedef {{
- *   entry: Entry, state: UpstreamState | undefined, movable: boolean, using: ProtocolName[], reports: UpstreamReport[]
+ *   entry: Entry, state: UpstreamState | undefined, movable: boolean, using: ProtocolName[],
+ *   reports: UpstreamReport[], numbers: UpstreamNumbers | undefined
  * }} Item a row
  */
 
@@ -86,6 +88,7 @@ export function mount(root, given) {
           "div.row",
           {},
           search,
+          h("a.button", { href: "#/numbers" }, t("numbers.compare")),
           outage,
           button(t("upstreams.add"), () => add(), { kind: "primary", key: "add" }),
         ),
@@ -126,6 +129,7 @@ export function mount(root, given) {
       movable: !wanted,
       using: clientsUsing(live.state?.uses, entry.name),
       reports: findingsOf(entry.name),
+      numbers: numbersOf(entry.name),
     }));
     keyed(
       list,
@@ -134,6 +138,7 @@ export function mount(root, given) {
       (item) => row(item, list),
     );
     if (revision !== known.revision) week.load();
+    else week.mark();
     revision = known.revision;
   };
   for (const end of ["menuclose", "dragend"]) list.addEventListener(end, draw);
@@ -146,6 +151,7 @@ export function mount(root, given) {
     ),
     subscribe("state", draw),
     followReports(draw),
+    followNumbers(draw),
   ];
   /** @param {Record<string, string>} wanted */
   const again = (wanted) => wanted.edit && edit(wanted.edit);
@@ -162,7 +168,7 @@ export function mount(root, given) {
  * @param {Item} item
  * @param {HTMLElement} list
  */
-function row({ entry, state, movable, using, reports }, list) {
+function row({ entry, state, movable, using, reports, numbers }, list) {
   const name = entry.name;
   const on = entry.enabled !== false;
   /** @type {HTMLElement} */
@@ -202,6 +208,8 @@ function row({ entry, state, movable, using, reports }, list) {
       ),
       healthText(state) ? h("div.warn.wrap", {}, healthText(state)) : null,
       quotaView(state),
+      numbersLine(numbers),
+      budgetBars(numbers?.budget),
       reportView(reports),
       activationText(state) ? h("div.faint.wrap", {}, activationText(state)) : null,
     ),
@@ -524,7 +532,20 @@ const startButtons = (close, start) => [
 function weekCard() {
   let client = "messages";
   const strip = h("div.inside");
-  const load = () => loadInto(strip, () => get("/api/week", { client }), draw);
+  /** @type {WeekPlan | null} */
+  let plan = null;
+  let marked = "";
+  /** @param {WeekPlan} found */
+  const drawPlan = (found) => {
+    plan = found;
+    marked = JSON.stringify(marksOf(found, client));
+    return draw(found, client);
+  };
+  const load = () => loadInto(strip, () => get("/api/week", { client }), drawPlan);
+  /** Draws it again if a cooldown or "use now" has begun or ended. */
+  const mark = () => {
+    if (plan && JSON.stringify(marksOf(plan, client)) !== marked) replace(strip, drawPlan(plan));
+  };
   const element = h(
     "section.card",
     { "aria-label": t("week.title") },
@@ -541,11 +562,41 @@ function weekCard() {
     ),
     strip,
   );
-  return { element, load };
+  return { element, load, mark };
 }
 
-/** @param {WeekPlan} plan */
-function draw(plan) {
+/**
+ * What is added to the plan now: cooldowns, and the upstream that is used now, in minutes of the plan.
+ * @param {WeekPlan} plan
+ * @param {string} client
+ * @returns {[string, Mark[]][]}
+ */
+function marksOf(plan, client) {
+  const start = new Date(`${plan.start}T00:00`).getTime() / 1000;
+  const end = plan.days.length * 1440;
+  /** @param {Time | null | undefined} until */
+  const minutes = (until) => (until ? Math.min(end, Math.round((until - start) / 60)) : end);
+  const use = live.state?.uses[/** @type {ProtocolName} */ (client)];
+  return plan.rows.map(({ upstream }) => {
+    const state = live.state?.upstreams.find((one) => one.name === upstream);
+    /** @type {Mark[]} */
+    const marks = [];
+    if (use?.upstream === upstream) {
+      const title = use.until ? t("week.used-until", { time: clock(use.until) }) : t("week.used");
+      marks.push({ kind: "used", to: minutes(use.until), title });
+    }
+    const own = state?.state === COOLING_DOWN ? state.until : null;
+    if (own) marks.push({ kind: "cooldown", to: minutes(own), title: t("week.cooldown-until", { time: clock(own) }) });
+    return [upstream, marks];
+  });
+}
+
+/**
+ * @param {WeekPlan} plan
+ * @param {string} client
+ */
+function draw(plan, client) {
+  const marks = new Map(marksOf(plan, client));
   if (!plan.rows.length) return emptyNote(t("week.none"));
   /** @param {number} minutes */
   const time = (minutes) =>
@@ -560,8 +611,10 @@ function draw(plan) {
   const rows = plan.rows.map((row) => ({
     name: row.upstream,
     spans: row.spans.map(span),
-    label: row.spans.map((one) => span(one).title).join("; "),
+    marks: marks.get(row.upstream) ?? [],
+    label: [...(marks.get(row.upstream) ?? []), ...row.spans.map(span)].map((one) => one.title).join("; "),
   }));
+  const kinds = new Set([...marks.values()].flat().map((one) => one.kind));
   return h(
     "div.stack",
     {},
@@ -573,6 +626,9 @@ function draw(plan) {
       t("week.first"),
       h("span.swatch.week-later"),
       t("week.standby"),
+      ["used", "cooldown"].map((kind) =>
+        kinds.has(kind) ? [h("span.swatch", { class: `week-${kind}` }), t(`week.${kind}`)] : null,
+      ),
       h("span.cut", {}, t("overview.requested-model", { model: plan.model })),
     ),
   );
