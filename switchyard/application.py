@@ -23,7 +23,8 @@ from switchyard.relay.account_balances import AccountBalance, AccountBalances
 from switchyard.relay.activation import Activations, ActivationState
 from switchyard.relay.asgi_transport import AsgiTransport
 from switchyard.relay.capture import CapturingRelay
-from switchyard.relay.dependencies import Dependencies, local_moment, steady_seconds
+from switchyard.relay.clocks import local_moment, steady_seconds
+from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.hold import Hold
 from switchyard.relay.local_zone import LOCAL
 from switchyard.relay.simulate import SimulatingWire

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from switchyard import VERSION
 from switchyard.installation import own_command
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
-from switchyard.relay.dependencies import local_moment
+from switchyard.relay.clocks import local_moment
 from switchyard.routing.route import Ask, Route, choose_route
 from switchyard.routing.uses import Uses, until_text
 

@@ -4,13 +4,13 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from switchyard import VERSION
-from switchyard.commands import COMMANDS
+from switchyard.commands import COMMANDS, Command
 from switchyard.commands.ask import port_of
 from switchyard.commands.command import CommandFailed
 from switchyard.installation import default_data_folder, own_command, static_folder
-from switchyard.serve import CannotServe, Options, serve
 from switchyard.store.files import is_missing
 
 DEFAULT_HOST = "127.0.0.1"
@@ -26,10 +26,7 @@ def main(argv: list[str] | None = None) -> int:
         _check_data_folder(arguments)
         if command is not None:
             return int(COMMANDS[command].run(arguments))
-        return serve(_options(arguments))
-    except CannotServe as reason:
-        print(f"Switchyard cannot start: {reason}", file=sys.stderr)
-        return 1
+        return _served(arguments)
     except CommandFailed as reason:
         print(reason, file=sys.stderr)
         return 1
@@ -51,15 +48,28 @@ def build_parser() -> argparse.ArgumentParser:
         shown = f"{text} (default: {default or 'none'}; environment: {variable})"
         parser.add_argument(flag, default=os.environ.get(variable) or default, help=shown)
     parser.add_argument("--no-install", action="store_true", help="never install missing packages")
-    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
+    commands = parser.add_subparsers(
+        title="commands", dest="command", metavar="COMMAND", parser_class=_CommandParser
+    )
     for name, command in COMMANDS.items():
-        added = commands.add_parser(name, help=command.help, description=command.help)
-        command.add_arguments(added)
-        # these flags may also follow the command; if they are left out there, those before the command apply
-        daemon = added.add_argument_group("the daemon")
-        for flag, _, _, text in flags:
-            daemon.add_argument(flag, default=argparse.SUPPRESS, help=text)
+        commands.add_parser(name, help=command.help, description=command.help).command = command
     return parser
+
+
+class _CommandParser(argparse.ArgumentParser):
+    """Receives its arguments when its command is parsed: the modules of other commands are not imported."""
+
+    command: Command | None = None
+
+    def parse_known_args(self, *given: Any, **named: Any) -> Any:
+        command, self.command = self.command, None
+        if command is not None:
+            command.add_arguments(self)
+            # these flags may also follow the command; if they are left out there, those before the command apply
+            daemon = self.add_argument_group("the daemon")
+            for flag, _, _, text in daemon_flags():
+                daemon.add_argument(flag, default=argparse.SUPPRESS, help=text)
+        return super().parse_known_args(*given, **named)
 
 
 def daemon_flags() -> tuple[tuple[str, str, str, str], ...]:
@@ -84,15 +94,22 @@ def _check_data_folder(arguments: argparse.Namespace) -> None:
         )
 
 
-def _options(arguments: argparse.Namespace) -> Options:
-    port = port_of(arguments)
-    if bool(arguments.cert) != bool(arguments.cert_key):
-        raise CannotServe("--cert and --cert-key must be given together.")
-    return Options(
-        host=arguments.host,
-        port=port,
-        data=Path(arguments.data),
-        static=static_folder(),
-        cert=arguments.cert,
-        cert_key=arguments.cert_key,
-    )
+def _served(arguments: argparse.Namespace) -> int:
+    from switchyard.serve import CannotServe, Options, serve  # the server, which no command needs
+
+    try:
+        if bool(arguments.cert) != bool(arguments.cert_key):
+            raise CannotServe("--cert and --cert-key must be given together.")
+        return serve(
+            Options(
+                host=arguments.host,
+                port=port_of(arguments),
+                data=Path(arguments.data),
+                static=static_folder(),
+                cert=arguments.cert,
+                cert_key=arguments.cert_key,
+            )
+        )
+    except CannotServe as reason:
+        print(f"Switchyard cannot start: {reason}", file=sys.stderr)
+        return 1

@@ -1,30 +1,39 @@
 """The sub-commands of the command line, one file each."""
 
-from switchyard.commands.check import CHECK
-from switchyard.commands.command import Command
-from switchyard.commands.connection import TEST
-from switchyard.commands.doctor import DOCTOR
-from switchyard.commands.explain import EXPLAIN
-from switchyard.commands.import_file import IMPORT
-from switchyard.commands.prices import PRICES
-from switchyard.commands.selftest import SELFTEST
-from switchyard.commands.service import SERVICE
-from switchyard.commands.setup import SETUP
-from switchyard.commands.stats import STATS
-from switchyard.commands.use import USE
+import argparse
+from importlib import import_module
 
-__all__ = ["COMMANDS", "Command"]
+from switchyard.commands.command import Action
+
+
+class Command:
+    """A sub-command. Its module is imported at the first use, so that no command loads what only others need."""
+
+    def __init__(self, module: str, help: str) -> None:
+        self.help = help
+        self._module = module
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        self._action().add_arguments(parser)
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        return self._action().run(arguments)
+
+    def _action(self) -> Action:
+        found: Action = import_module(f"switchyard.commands.{self._module}").ACTION
+        return found
+
 
 COMMANDS: dict[str, Command] = {
-    "check": CHECK,
-    "explain": EXPLAIN,
-    "use": USE,
-    "import": IMPORT,
-    "setup": SETUP,
-    "stats": STATS,
-    "prices": PRICES,
-    "test": TEST,
-    "doctor": DOCTOR,
-    "selftest": SELFTEST,
-    "service": SERVICE,
+    "check": Command("check", "validate the settings file and report each error with its location"),
+    "explain": Command("explain", "show the upstreams that would answer, in order, and why not the others"),
+    "use": Command("use", "have an upstream answer first from the next request on"),
+    "import": Command("import_file", "import the file of another switcher"),
+    "setup": Command("setup", "point a client at the daemon"),
+    "stats": Command("stats", "requests, tokens and cost by day, model and upstream"),
+    "prices": Command("prices", "show which price applies to each upstream and model; store a newer table"),
+    "test": Command("connection", "send one tiny request to an upstream and report each step"),
+    "doctor": Command("doctor", "find problems between clients, daemon and upstreams"),
+    "selftest": Command("selftest", "check that the installed clients still behave as measured"),
+    "service": Command("service", "start the daemon with your session"),
 }

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from switchyard.commands.command import Command, loaded, no_arguments, price_book
+from switchyard.commands.command import Action, loaded, no_arguments, price_book
 from switchyard.plural import plural
 from switchyard.relay.credentials import unset_variables
 from switchyard.routing.families import REMEDY, official_families, official_host, states_use
@@ -83,4 +83,4 @@ def first_byte_text(seconds: float) -> str:
     return f"has a first-byte timeout of {seconds:g} s"
 
 
-CHECK = Command("validate the settings file and report each error with its location", no_arguments, check)
+ACTION = Action(no_arguments, check)

@@ -17,8 +17,9 @@ class CommandFailed(Exception):
     """One sentence for the user; the exit code is 1."""
 
 
-class Command(msgspec.Struct, frozen=True):
-    help: str
+class Action(msgspec.Struct, frozen=True):
+    """What a sub-command accepts and does."""
+
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
 

@@ -3,13 +3,14 @@
 import argparse
 import asyncio
 
-from switchyard.commands.command import Command, CommandFailed, loaded
+from switchyard.commands.command import Action, CommandFailed, loaded
 from switchyard.demo.app import build_demo
 from switchyard.exchange import Exchange
 from switchyard.protocols.codecs import CODECS
 from switchyard.relay.asgi_transport import AsgiTransport
+from switchyard.relay.clocks import local_moment, steady_seconds
 from switchyard.relay.connection_test import Report, check_connection
-from switchyard.relay.dependencies import Dependencies, local_moment, steady_seconds
+from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.reach import Step
 from switchyard.relay.redaction import masked_url
 from switchyard.relay.simulate import SimulatingWire
@@ -95,4 +96,4 @@ def _test_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-TEST = Command("send one tiny request to an upstream and report each step", _test_arguments, test)
+ACTION = Action(_test_arguments, test)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from switchyard.commands.ask import address_of, port_of, stamp
-from switchyard.commands.command import Command
+from switchyard.commands.command import Action
 from switchyard.doctor.examination import examine, exit_code, repaired
 from switchyard.doctor.finding import DoctorInputs, Finding
 from switchyard.installation import own_command
@@ -82,4 +82,4 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fix", action="store_true", help="fix what can be fixed safely")
 
 
-DOCTOR = Command("find problems between clients, daemon and upstreams", _arguments, doctor)
+ACTION = Action(_arguments, doctor)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from switchyard.commands.check import first_byte_text
-from switchyard.commands.command import Command, loaded
+from switchyard.commands.command import Action, loaded
 from switchyard.commands.running import explained_by_daemon
 from switchyard.plural import plural
 from switchyard.protocols.facts import NO_FACTS, stated_facts
 from switchyard.protocols.names import CLIENTS, account_name
-from switchyard.relay.dependencies import local_moment
+from switchyard.relay.clocks import local_moment
 from switchyard.relay.proxies import proxy_text
 from switchyard.routing.moments import moment_at
 from switchyard.routing.route import Ask, Route, State, choose_route
@@ -188,6 +188,4 @@ def _add_fact(parser: argparse.ArgumentParser, name: str, text: str) -> None:
         parser.add_argument(flag, type=type(default), default=default, help=text)
 
 
-EXPLAIN = Command(
-    "show the upstreams that would answer, in order, and why not the others", _explain_arguments, explain
-)
+ACTION = Action(_explain_arguments, explain)

@@ -11,7 +11,7 @@ from switchyard import importing
 from switchyard.clients import json_edit
 from switchyard.clients.texts import Unparsable
 from switchyard.commands.ask import agreed
-from switchyard.commands.command import Command, CommandFailed
+from switchyard.commands.command import Action, CommandFailed
 from switchyard.faults import SettingsError
 from switchyard.importing import Imported, ImportReport, UnknownFormat
 from switchyard.plural import plural
@@ -135,4 +135,4 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="write without confirmation")
 
 
-IMPORT = Command("import the file of another switcher", _arguments, import_file)
+ACTION = Action(_arguments, import_file)

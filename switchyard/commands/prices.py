@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from switchyard.commands.command import Command, CommandFailed, loaded, price_book
+from switchyard.commands.command import Action, CommandFailed, loaded, price_book
 from switchyard.plural import plural
 from switchyard.settings import Upstream
 from switchyard.store.budget_reach import named_models
@@ -88,6 +88,4 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-PRICES = Command(
-    "show which price applies to each upstream and model; store a newer table", _arguments, prices
-)
+ACTION = Action(_arguments, prices)

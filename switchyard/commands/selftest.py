@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from switchyard import client_plans
-from switchyard.commands.command import Command, CommandFailed
+from switchyard.commands.command import Action, CommandFailed
 from switchyard.doctor.clients import find_version, version_finding
 from switchyard.selftest.behaviours import Comparison, compare
 from switchyard.selftest.running import run_all
@@ -68,4 +68,4 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--real-clients", action="store_true", help="kept for scripts: has no effect")
 
 
-SELFTEST = Command("check that the installed clients still behave as measured", _arguments, selftest)
+ACTION = Action(_arguments, selftest)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from switchyard.autostart.systems import SYSTEMS, CannotAutostart, Job, install, remove, run_tool, status
-from switchyard.commands.command import Command, CommandFailed
+from switchyard.commands.command import Action, CommandFailed
 from switchyard.installation import CHECKOUT, is_checkout, is_temporary, own_command, service_command
 from switchyard.store.lock import holder_of
 
@@ -68,4 +68,4 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--print", action="store_true", help="only show the file that would be written")
 
 
-SERVICE = Command("start the daemon with your session", _arguments, service)
+ACTION = Action(_arguments, service)

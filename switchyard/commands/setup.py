@@ -13,7 +13,7 @@ from switchyard.clients.claude_code import KNOBS, TIMEOUT, chosen
 from switchyard.clients.plan import ChangedMeanwhile, Endpoint, Plan, apply
 from switchyard.clients.texts import Unparsable, left_unchanged
 from switchyard.commands.ask import address_of, agreed, coloured, current_settings, stamp
-from switchyard.commands.command import Command, CommandFailed
+from switchyard.commands.command import Action, CommandFailed
 from switchyard.commands.import_file import add
 from switchyard.importing import Imported
 from switchyard.installation import own_command
@@ -149,4 +149,4 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-SETUP = Command("point a client at the daemon", _arguments, setup)
+ACTION = Action(_arguments, setup)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
-from switchyard.commands.command import Command, CommandFailed
+from switchyard.commands.command import Action, CommandFailed
 from switchyard.store import report
 from switchyard.store.stats import GROUPINGS, PERIODS
 
@@ -77,4 +77,4 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-STATS = Command("requests, tokens and cost by day, model and upstream", _arguments, stats)
+ACTION = Action(_arguments, stats)

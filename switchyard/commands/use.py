@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from switchyard.commands.command import Command, CommandFailed
+from switchyard.commands.command import Action, CommandFailed
 from switchyard.commands.running import done_by_daemon, explained_by_daemon
 from switchyard.installation import own_command
 from switchyard.protocols.names import CLIENTS
@@ -75,4 +75,4 @@ def _use_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--auto", action="store_true", help="back to the order of the settings")
 
 
-USE = Command("have an upstream answer first from the next request on", _use_arguments, use)
+ACTION = Action(_use_arguments, use)

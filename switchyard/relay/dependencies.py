@@ -2,8 +2,6 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -12,6 +10,7 @@ from switchyard.exchange import Exchange
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.names import ProtocolName
 from switchyard.relay.answer_memory import AnswerMemory
+from switchyard.relay.clocks import steady_seconds
 from switchyard.relay.decisions import Decisions
 from switchyard.relay.draining import Draining
 from switchyard.relay.hold import Hold
@@ -27,15 +26,6 @@ from switchyard.routing.route import State
 from switchyard.routing.sessions import Sessions
 from switchyard.routing.turns import HoldBudgets
 from switchyard.settings import Settings
-
-COUNTS_SLEEP = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
-"""Linux, then macOS; on Windows every monotonic clock does."""
-
-
-def steady_seconds() -> float:
-    """Seconds that also count while the machine sleeps: a closed lid makes no cooldown longer."""
-    return time.monotonic() if COUNTS_SLEEP is None else time.clock_gettime(COUNTS_SLEEP)
-
 
 Learned = dict[tuple[str, str], dict[str, Any]]
 """(upstream, model) -> capabilities learned from refusals: one model may lack what another has"""
@@ -77,13 +67,3 @@ class Dependencies(msgspec.Struct, frozen=True):
     quotas: Quotas = msgspec.field(default_factory=Quotas)
     home: str = ""
     """what ~ is in the projects of rules"""
-
-
-def local_moment() -> Moment:
-    """Now, read from the system's clocks; the calendar's to the second."""
-    return Moment(_wall(int(time.time())), steady_seconds())
-
-
-@lru_cache(1)
-def _wall(second: int) -> datetime:
-    return datetime.fromtimestamp(second).astimezone()

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from switchyard.relay.dependencies import steady_seconds
+from switchyard.relay.clocks import steady_seconds
 from switchyard.web.actions_api import ActionsApi
 from switchyard.web.answers import answer, answering
 from switchyard.web.asgi import Receive, Scope, Send

@@ -8,7 +8,8 @@ from switchyard.demo.app import build_demo
 from switchyard.exchange import Exchange
 from switchyard.protocols.codecs import CODECS
 from switchyard.relay.asgi_transport import AsgiTransport
-from switchyard.relay.dependencies import Dependencies, local_moment, steady_seconds
+from switchyard.relay.clocks import local_moment, steady_seconds
+from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.slot_queue import SlotQueue
 from switchyard.relay.upstream import Wire

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from switchyard.exchange import Attempt, Exchange, Outcome
 from switchyard.protocols.neutral import Usage
-from switchyard.relay.dependencies import local_moment
+from switchyard.relay.clocks import local_moment
 from switchyard.settings import Budget, Price, Settings, Upstream
 from switchyard.store.journal import Journal
 from switchyard.store.journal_line import Line, decode_line

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from switchyard.relay.dependencies import local_moment, steady_seconds
+from switchyard.relay.clocks import local_moment, steady_seconds
 
 
 @pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="only Linux has a clock of this name")
