@@ -21,6 +21,7 @@ from switchyard.connections import Limits, bounded, prepare_handles, sweep
 from switchyard.installation import own_command
 from switchyard.logs import Logs
 from switchyard.memory import return_memory, tune_allocator
+from switchyard.protocols.refusals.limits import compile_rows
 from switchyard.settings import SettingsError
 from switchyard.store.files import ensure_folder, make_private, read_or_none, remove_leftovers, write_whole
 from switchyard.store.lock import DataFolderLock, LockedError
@@ -29,6 +30,7 @@ from switchyard.web.guard import SECURITY_HEADERS, is_loopback
 
 GRACE_SECONDS = 10
 REPORT_SECONDS = 2
+COMPILE_AFTER_SECONDS = 2.0
 TICK_SECONDS = 1.0
 """how often the date of the responses is updated"""
 BACKLOG = 2048
@@ -252,6 +254,7 @@ async def _serve(
     _tune_interpreter()
     sweeping = asyncio.create_task(sweep(server.server_state.connections, Limits().sweep_seconds))
     returning = asyncio.create_task(return_memory())
+    compiling = asyncio.create_task(_compile_later())
     try:
         greet()  # after the ledger is read, which knows the spent budgets
         await server.serve(sockets=sockets)
@@ -260,7 +263,14 @@ async def _serve(
     finally:
         sweeping.cancel()
         returning.cancel()
+        compiling.cancel()
         await application.stop()
+
+
+async def _compile_later() -> None:
+    """The first requests come first."""
+    await asyncio.sleep(COMPILE_AFTER_SECONDS)
+    await asyncio.to_thread(compile_rows)
 
 
 async def _break_off(answers: set[asyncio.Task[None]]) -> None:

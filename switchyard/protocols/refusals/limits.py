@@ -17,6 +17,12 @@ OTHER_MATTERS = (ErrorType.CONTEXT_OVERFLOW, ErrorType.MODEL_NOT_FOUND)
 LOWER_BOUND = re.compile(r"at least \d{1,12} input tokens", re.IGNORECASE)
 
 
+def compile_rows() -> None:
+    """What the first refusal needs: it takes so long that no answer should wait for it."""
+    for row in ROWS:
+        row.compile()
+
+
 def limits_in(error: WireError, known: Capabilities, input_estimate: int = 0) -> tuple[LearnedLimit, ...]:
     """The changes that may help, the best first; none if the refusal shows nothing new.
 

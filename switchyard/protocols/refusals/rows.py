@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -42,7 +43,9 @@ def near(subject: str, why: str) -> str:
     return rf"(?:{subject}){GAP}(?:{why})|(?:{why}){GAP}(?:{subject})"
 
 
+@cache
 def compiled(pattern: str) -> re.Pattern[str]:
+    """At the first use: all of them take longer to compile than most of the start of the program."""
     return re.compile(pattern, re.DOTALL)
 
 
@@ -72,9 +75,15 @@ class Row(msgspec.Struct, frozen=True):
     """Applies to what is refused at a `path`, if the words say `why`; or to words that name it."""
 
     learn: Learn
-    words: re.Pattern[str]
-    path: re.Pattern[str] | None = None
-    why: re.Pattern[str] | None = None
+    words: str
+    """this one, `path` and `why` are patterns"""
+    path: str = ""
+    why: str = ""
+
+    def compile(self) -> None:
+        """Before the first refusal, which need not wait for it."""
+        for pattern in filter(None, (self.words, self.path, self.why)):
+            compiled(pattern)
 
     def limits(self, sentence: Sentence, error: WireError, known: Capabilities) -> Iterator[LearnedLimit]:
         if (found := self._find(sentence)) is None:
@@ -84,18 +93,18 @@ class Row(msgspec.Struct, frozen=True):
                 yield LearnedLimit(why, capabilities)
 
     def _find(self, sentence: Sentence) -> re.Match[str] | None:
-        if self.path is None or not sentence.path:
-            return self.words.search(sentence.words)
-        if self.why is None or not self.path.fullmatch(".".join(sentence.path)):
+        if not self.path or not sentence.path:
+            return compiled(self.words).search(sentence.words)
+        if not self.why or not compiled(self.path).fullmatch(".".join(sentence.path)):
             return None
-        return self.why.search(sentence.words)
+        return compiled(self.why).search(sentence.words)
 
 
 class ForeignThinking(Row, frozen=True):
     """Thinking of earlier turns that another upstream signed."""
 
     def limits(self, sentence: Sentence, error: WireError, known: Capabilities) -> Iterator[LearnedLimit]:
-        if self.words.search(f"{error.code.lower()} {'.'.join(sentence.path)} {sentence.words}"):
+        if compiled(self.words).search(f"{error.code.lower()} {'.'.join(sentence.path)} {sentence.words}"):
             yield LearnedLimit("the thinking of earlier turns is not its own", strip_thinking=True)
 
 
@@ -130,8 +139,8 @@ def at(path: str, why: str, learn: Learn, also: str = "", words: str = "") -> Ro
     """About the field at the `path`. Where no path is known: the reason near its name, or what is `also` said for it;
     or only these `words`."""
     subject = whole_name(path) + (f"|{also}" if also else "")
-    return Row(learn, compiled(words or near(subject, why)), compiled(path), compiled(why))
+    return Row(learn, words or near(subject, why), path, why)
 
 
 def says(words: str, learn: Learn) -> Row:
-    return Row(learn, compiled(words))
+    return Row(learn, words)
