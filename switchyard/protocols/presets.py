@@ -1,4 +1,4 @@
-"""Capability presets: what the known kinds of servers take.
+"""Presets: what the known kinds of servers take, and where the known services listen.
 
 They come from the servers' own documentation; the file may override each, and more is learned from refusals.
 """
@@ -99,13 +99,126 @@ ROWS: dict[str, dict[ProtocolName, Flags]] = {
 UNKNOWN: dict[ProtocolName, Flags] = {"chat": COMPATIBLE_CHAT}
 """Resellers: mostly the vendors' own behaviour; Chat relays stand before every kind of model."""
 
-KNOWN_HOSTS: tuple[tuple[str, str], ...] = (
-    ("api.anthropic.com", "anthropic"),
-    ("api.openai.com", "openai"),
-    (".openai.azure.com", "azure"),
-    ("api.deepseek.com", "deepseek"),
+
+class Vendor(msgspec.Struct, frozen=True):
+    """A service or a server that many people use, as the form of a new upstream offers it."""
+
+    id: str
+    title: str
+    urls: tuple[str, ...]
+    """base URLs, the usual one first"""
+    protocol: ProtocolName
+    kind: str = ""
+    """its row in ROWS"""
+    needs_key: bool = True
+    key_prefix: str = ""
+    has_own_port: bool = False
+    """nothing else usually listens at the port of its URL"""
+    models_path: str = ""
+    """of the list of models, where it is not beside the endpoint"""
+
+
+RESOURCE = "your-resource"
+"""in URLs of which each user has another one"""
+VENDORS: tuple[Vendor, ...] = (
+    Vendor(
+        "anthropic",
+        "Anthropic",
+        ("https://api.anthropic.com",),
+        "messages",
+        kind="anthropic",
+        key_prefix="sk-ant-",
+    ),
+    Vendor(
+        "openai",
+        "OpenAI",
+        ("https://api.openai.com/v1",),
+        "responses",
+        kind="openai",
+        key_prefix="sk-proj-",
+    ),
+    Vendor("azure", "Azure OpenAI", (f"https://{RESOURCE}.openai.azure.com",), "responses", kind="azure"),
+    Vendor("openrouter", "OpenRouter", ("https://openrouter.ai/api",), "messages", key_prefix="sk-or-"),
+    Vendor(
+        "deepseek",
+        "DeepSeek",
+        ("https://api.deepseek.com/anthropic", "https://api.deepseek.com"),
+        "messages",
+        kind="deepseek",
+        models_path="/models",
+    ),
+    Vendor(
+        "kimi",
+        "Kimi (Moonshot)",
+        ("https://api.moonshot.cn/anthropic", "https://api.moonshot.ai/anthropic"),
+        "messages",
+        models_path="/v1/models",
+    ),
+    Vendor(
+        "glm",
+        "GLM (Zhipu, Z.ai)",
+        ("https://open.bigmodel.cn/api/anthropic", "https://api.z.ai/api/anthropic"),
+        "messages",
+        models_path="/api/paas/v4/models",
+    ),
+    Vendor(
+        "qwen",
+        "Qwen (DashScope)",
+        (
+            "https://dashscope.aliyuncs.com/apps/anthropic",
+            "https://dashscope-intl.aliyuncs.com/apps/anthropic",
+        ),
+        "messages",
+        models_path="/compatible-mode/v1/models",
+    ),
+    Vendor(
+        "minimax",
+        "MiniMax",
+        ("https://api.minimaxi.com/anthropic", "https://api.minimax.io/anthropic"),
+        "messages",
+        models_path="/v1/models",
+    ),
+    Vendor("groq", "Groq", ("https://api.groq.com/openai/v1",), "chat", key_prefix="gsk_"),
+    Vendor("vllm", "vLLM", ("http://localhost:8000",), "chat", kind="vllm", needs_key=False),
+    Vendor(
+        "ollama",
+        "Ollama",
+        ("http://localhost:11434",),
+        "chat",
+        kind="ollama",
+        needs_key=False,
+        has_own_port=True,
+    ),
+    Vendor(
+        "lmstudio",
+        "LM Studio",
+        ("http://localhost:1234",),
+        "chat",
+        kind="lmstudio",
+        needs_key=False,
+        has_own_port=True,
+    ),
+    Vendor("llama.cpp", "llama.cpp", ("http://localhost:8080",), "chat", kind="llama.cpp", needs_key=False),
+    Vendor("reseller", "", (), "messages"),
 )
-KNOWN_PORTS = {11434: "ollama", 1234: "lmstudio"}
+"""The last one is any other service: its protocol and the form of its URL are found by a test."""
+
+
+def _known_hosts() -> tuple[tuple[str, str], ...]:
+    """Host, or the end of it that all users share, and kind of each service that has a row."""
+    found = {
+        (urlsplit(url).hostname or "").removeprefix(RESOURCE): vendor.kind
+        for vendor in VENDORS
+        if vendor.kind and vendor.needs_key
+        for url in vendor.urls
+    }
+    return tuple(found.items())
+
+
+KNOWN_HOSTS = _known_hosts()
+KNOWN_PORTS = {
+    urlsplit(url).port: vendor.kind for vendor in VENDORS if vendor.has_own_port for url in vendor.urls
+}
 LOCAL_SERVERS = frozenset({"vllm", "llama.cpp", "ollama", "lmstudio", "sglang", "tgi", "fastchat"})
 """what people run on machines of their own"""
 LOCAL_HEADERS = frozenset({"llama.cpp"})

@@ -1,6 +1,7 @@
 """Test the connection to one upstream, step by step, up to its model's answer; find the address it listens at."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 from msgspec.structs import replace as changed
@@ -12,7 +13,7 @@ from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.isolated import ProbeResult, ask_isolated, usual_model
 from switchyard.relay.proxies import choose_proxy
 from switchyard.relay.reach import Step, reach
-from switchyard.relay.urls import request_url, sibling_urls
+from switchyard.relay.urls import ENDPOINTS, request_url, sibling_urls
 from switchyard.settings import Upstream, timeouts_of
 
 PATIENCE_SECONDS = 60.0
@@ -29,6 +30,7 @@ CLIENTS_KEY = (
 
 class Report(msgspec.Struct, frozen=True):
     """How it went. `working_url`: a form of the address that answers where `url` does not; "" if there is none.
+    `working_protocol` is the one that it speaks, `answer_form` that of the answer if it is another one.
 
     `model` is the name that was sent; `seconds` until the first content of the answer.
     """
@@ -40,6 +42,8 @@ class Report(msgspec.Struct, frozen=True):
     answer: str = ""
     working_url: str = ""
     seconds: float = 0.0
+    working_protocol: ProtocolName | None = None
+    answer_form: ProtocolName | None = None
 
 
 def _nobody(step: Step) -> None:
@@ -51,8 +55,13 @@ async def check_connection(
     upstream: Upstream,
     model: str = "",
     report_step: Callable[[Step], None] = _nobody,
+    *,
+    any_protocol: bool = False,
 ) -> Report:
     """Name, connection, TLS, status and answer, up to the first failure; `report_step` gets each step.
+
+    With `any_protocol`, an address that does not know the entry's protocol is tried with the others. No form of the
+    address is tried after one that answers: at most one request costs tokens.
 
     `model` is named as clients name it; without one the usual model of the upstream is requested.
     """
@@ -71,7 +80,7 @@ async def check_connection(
     report = _report(result, url, sent, way + steps)
     if not _is_wrong_address(result) or upstream.is_demo:
         return report
-    return await _with_sibling(dependencies, upstream, model, report)
+    return await _with_sibling(dependencies, _forms(upstream, report.model, any_protocol), model, report)
 
 
 async def _way(dependencies: Dependencies, upstream: Upstream, url: str) -> tuple[Step, ...]:
@@ -92,20 +101,47 @@ async def _asked(dependencies: Dependencies, upstream: Upstream, model: str) -> 
     return result
 
 
-async def _with_sibling(dependencies: Dependencies, upstream: Upstream, model: str, report: Report) -> Report:
+def _forms(upstream: Upstream, model: str, any_protocol: bool) -> Iterator[Upstream]:
+    """The entry with the other forms of its address, then with each other protocol."""
+    yield from (changed(upstream, base_url=url) for url in sibling_urls(upstream, model))
+    if not any_protocol:
+        return
+    for protocol in sorted(FORMS, key=lambda one: not upstream.base_url.rstrip("/").endswith(ENDPOINTS[one])):
+        if protocol != upstream.protocol:
+            base = _without_endpoint(upstream.base_url)
+            other = changed(upstream, protocol=protocol, base_url=base)
+            yield other
+            yield from (changed(other, base_url=url) for url in sibling_urls(other, usual_model(other)))
+
+
+def _without_endpoint(base_url: str) -> str:
+    """An address that was copied with the endpoint of some protocol."""
+    parts = urlsplit(base_url.strip())
+    path = parts.path.rstrip("/")
+    for endpoint in ENDPOINTS.values():
+        path = path.removesuffix(endpoint)
+    return urlunsplit(parts._replace(path=path))
+
+
+async def _with_sibling(
+    dependencies: Dependencies, forms: Iterator[Upstream], model: str, report: Report
+) -> Report:
     """The report with the first other form of the address that answers."""
-    seen = {report.url}
-    for url in sibling_urls(upstream, report.model):
-        other = changed(upstream, base_url=url)
+    seen, steps = {report.url}, report.steps
+    for other in forms:
+        url = request_url(other, model or usual_model(other))
         # the form may equal one that was tried already
-        if request_url(other, report.model) in seen:
+        if url in seen:
             continue
-        seen.add(request_url(other, report.model))
+        seen.add(url)
         result = await _asked(dependencies, other, model)
         if result.ok:
             found = _report(result, report.url, report.model, report.steps)
-            return Report(False, found.url, found.model, found.steps, result.text, url, found.seconds)
-    return report
+            return changed(found, ok=False, working_url=other.base_url, working_protocol=other.protocol)
+        if not _is_wrong_address(result) and steps is report.steps:
+            # it listens here, and says what is wrong
+            steps += _steps_of(result, other)
+    return changed(report, steps=steps)
 
 
 # --- the answer ----------------------------------------------------------------
@@ -121,6 +157,7 @@ def _report(result: ProbeResult, url: str, model: str, steps: tuple[Step, ...]) 
         steps,
         result.text if result.ok else "",
         seconds=seconds,
+        answer_form=last.answer_protocol if last else None,
     )
 
 

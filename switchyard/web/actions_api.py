@@ -14,9 +14,11 @@ from switchyard.relay.capture import Captured, NowhereSink
 from switchyard.relay.connection_test import Report, check_connection
 from switchyard.relay.hold import Hold
 from switchyard.relay.local_keys import without_local_keys
+from switchyard.relay.model_names import NoList, fetch_model_names
 from switchyard.relay.redaction import masked_url, redacted_bytes, secrets_of, worth_hiding
 from switchyard.relay.simulate import Mode
 from switchyard.relay.values import ClientRequest
+from switchyard.routing.suggestions import suggest_mapping
 from switchyard.routing.uses import Use
 from switchyard.settings import Settings, Upstream, accounts_of
 from switchyard.web.answers import Handler, Json, Problem, answer, optional_text_of, read_object, text_of
@@ -41,6 +43,7 @@ class ActionsApi:
     def table(self) -> dict[str, Handler]:
         return {
             "/api/upstreams/test": self.test,
+            "/api/upstreams/models": self.models,
             "/api/upstreams/activate": self.activate,
             "/api/upstreams/clear": self.clear,
             "/api/use": self.use,
@@ -55,14 +58,31 @@ class ActionsApi:
 
     async def test(self, request: Request) -> Response:
         body = await read_object(request)
-        if "entry" in body and body["entry"] is not None:
-            upstream = draft_of(self._daemon.settings_file.document, body).upstream(
-                any_name=self._daemon.has_admin_token
-            )
-        else:
-            upstream = self._named(text_of(body, "name"))
-        report = await check_connection(self._daemon.dependencies, upstream, text_of(body, "model", ""))
+        any_protocol = body.get("any_protocol", False)
+        if not isinstance(any_protocol, bool):
+            raise Problem(400, "`any_protocol` must be true or false.", "any_protocol")
+        report = await check_connection(
+            self._daemon.dependencies,
+            self._meant(body),
+            text_of(body, "model", ""),
+            any_protocol=any_protocol,
+        )
         return answer(_report_view(report))
+
+    async def models(self, request: Request) -> Response:
+        upstream = self._meant(await read_object(request))
+        try:
+            names = await fetch_model_names(self._daemon.dependencies, upstream)
+        except NoList as refused:
+            raise Problem(502, f"Switchyard got no list of models: {refused}.") from None
+        return answer({"models": names, "suggested": suggest_mapping(names)})
+
+    def _meant(self, body: Json) -> Upstream:
+        """The entry that was sent, or the saved one that was named. Raises Problem, SettingsError."""
+        if body.get("entry") is None:
+            return self._named(text_of(body, "name"))
+        draft = draft_of(self._daemon.settings_file.document, body)
+        return draft.upstream(any_name=self._daemon.has_admin_token)
 
     async def activate(self, request: Request) -> Response:
         upstream = self._named(text_of(await read_object(request), "name"))
@@ -231,6 +251,8 @@ def _report_view(report: Report) -> Json:
         "ok": report.ok,
         "url": masked_url(report.url),
         "working_url": masked_url(report.working_url) or None,
+        "working_protocol": report.working_protocol,
+        "answer_form": report.answer_form,
         "model": report.model,
         "answer": report.answer,
         "latency_ms": round(report.seconds * 1000),

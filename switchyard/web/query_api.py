@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from switchyard import VERSION
 from switchyard.protocols.effort import EFFORTS
 from switchyard.protocols.facts import stated_facts
-from switchyard.protocols.presets import is_local_server
+from switchyard.protocols.presets import VENDORS, is_local_server
 from switchyard.relay import keychain
 from switchyard.relay.proxies import proxy_text
 from switchyard.relay.redaction import MASK, redacted_bytes
@@ -40,7 +40,14 @@ from switchyard.web.answers import Handler, Problem, answer, client_of
 from switchyard.web.curl import curl_command
 from switchyard.web.live import LiveEvents, TooManyReaders
 from switchyard.web.overview import Daemon, Overview
-from switchyard.web.views import entry_view, exchange_detail, exchange_row, key_id, line_detail
+from switchyard.web.views import (
+    entry_view,
+    exchange_detail,
+    exchange_row,
+    key_id,
+    line_detail,
+    vendor_view,
+)
 
 WEEK_DAYS = 7
 SETTINGS = (
@@ -117,6 +124,7 @@ class QueryApi:
                 "keyring": await asyncio.to_thread(keychain.is_usable),
                 "defaults": DEFAULTS,
                 "servers": get_args(ServerKind),
+                "vendors": [vendor_view(vendor) for vendor in VENDORS],
                 "efforts": EFFORTS,
             }
         )

@@ -12,6 +12,7 @@ from switchyard.exchange import Attempt, Exchange, Failure, MarkedCall
 from switchyard.faults import Fault
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Usage
+from switchyard.protocols.presets import Vendor, server_kind
 from switchyard.relay.redaction import MASK, masked_url
 from switchyard.relay.urls import request_url
 from switchyard.routing.health import Condition, Health
@@ -400,6 +401,20 @@ def entry_view(entry: Mapping[str, Any], upstream: Upstream) -> Json:
     if upstream.proxy:
         view["proxy"] = masked_url(upstream.proxy)
     return view
+
+
+def vendor_view(vendor: Vendor) -> Json:
+    """A preset of the form of a new upstream; its kind only where the address does not show it."""
+    shown = bool(vendor.urls) and server_kind("auto", vendor.urls[0]) == vendor.kind
+    return {
+        "id": vendor.id,
+        "title": vendor.title,
+        "urls": vendor.urls,
+        "protocol": vendor.protocol,
+        "server": "auto" if shown or not vendor.kind else vendor.kind,
+        "needs_key": vendor.needs_key,
+        "key_prefix": vendor.key_prefix,
+    }
 
 
 def key_id(key: str) -> str:

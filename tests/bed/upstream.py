@@ -158,6 +158,8 @@ class ScriptedUpstream:
         self.requests: list[Received] = []
         self.probes: list[Received] = []
         """requests without a body, answered without using up a script"""
+        self.on_get: Answer | None = None
+        """what these get; None: by `pages`"""
         self.pages: dict[str, bytes] = {}
         """what they get by path, and 404 elsewhere; an empty 200 while there are none"""
         self.connection_count = 0
@@ -236,6 +238,8 @@ class ScriptedUpstream:
         """Play one script; False when the connection is over."""
         if request.method != "POST":
             self.probes.append(request)
+            if self.on_get is not None:
+                return _play(connection, self.on_get(request))
             page = self.pages.get(request.path)
             status = 404 if page is None and self.pages else 200
             return _play(connection, whole(status, page or b""))

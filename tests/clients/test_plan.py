@@ -78,7 +78,11 @@ def test_a_record_that_cannot_be_read_counts_as_none(tmp_path: Path) -> None:
 
 def test_the_last_20_backups_of_a_file_are_kept_and_nothing_else_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
-    others = {"settings.json.backup-mine", "settings.json.backup-20260101-000000.txt", "other.backup-20260101-000000"}
+    others = {
+        "settings.json.backup-mine",
+        "settings.json.backup-20260101-000000.txt",
+        "other.backup-20260101-000000",
+    }
     for name in others:
         (tmp_path / name).write_text("kept")
     path.write_bytes(b"0")

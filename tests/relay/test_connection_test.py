@@ -220,3 +220,62 @@ def test_an_answer_in_another_form_is_named(protocol: Protocol, form: Protocol, 
         report = report_on(entry(server.url, protocol))
         assert report.ok
         assert reported(report)[-1] == ("answer", True, f"pong (answers in the form of {name})")
+
+
+@pytest.mark.parametrize("speaks", PROTOCOLS)
+@pytest.mark.parametrize("given", PROTOCOLS)
+@pytest.mark.parametrize("place", ["", "/api"])
+def test_the_protocol_is_found_with_at_most_one_answered_question(
+    given: Protocol, speaks: Protocol, place: str
+) -> None:
+    with ScriptedUpstream(only(place + PATHS[speaks], say("pong"))) as server:
+        upstream = entry(f"{server.url}{place}", given)
+        bed = bed_of()
+
+        async def scenario() -> Report:
+            try:
+                return await check_connection(bed.dependencies, upstream, any_protocol=True)
+            finally:
+                await bed.close()
+
+        report = asyncio.run(scenario())
+        answered = [one for one in server.requests if one.path == place + PATHS[speaks]]
+        assert len(answered) == 1
+    if given == speaks:
+        assert (report.ok, report.working_protocol) == (True, None)
+    else:
+        assert (report.ok, report.working_protocol, report.answer) == (False, speaks, "pong")
+        assert report_on(entry(report.working_url, speaks)).url == f"{server.url}{place}{PATHS[speaks]}"
+
+
+@pytest.mark.parametrize("speaks", PROTOCOLS)
+def test_a_copied_url_of_an_endpoint_shows_its_protocol(speaks: Protocol) -> None:
+    with ScriptedUpstream(only(f"/deep{PATHS[speaks]}", say("pong"))) as server:
+        bed = bed_of()
+        given: Protocol = "chat" if speaks == "messages" else "messages"
+        upstream = entry(f"{server.url}/deep{PATHS[speaks]}", given)
+
+        async def scenario() -> Report:
+            try:
+                return await check_connection(bed.dependencies, upstream, any_protocol=True)
+            finally:
+                await bed.close()
+
+        report = asyncio.run(scenario())
+    assert report.working_protocol == speaks
+
+
+def test_a_wrong_key_at_another_protocol_is_reported() -> None:
+    answer = only("/v1/chat/completions", status(401, "invalid key"))
+    with ScriptedUpstream(answer) as server:
+        bed = bed_of()
+
+        async def scenario() -> Report:
+            try:
+                return await check_connection(bed.dependencies, entry(server.url), any_protocol=True)
+            finally:
+                await bed.close()
+
+        report = asyncio.run(scenario())
+    assert (report.ok, report.working_url) == (False, "")
+    assert report.steps[-1].detail == "401 invalid key"
