@@ -102,7 +102,13 @@ def _summary(entry: dict[str, Any]) -> str:
 
 def _recognised(path: Path) -> Imported:
     try:
-        document = _decoded(path.read_bytes())
+        content = path.read_bytes()
+        other = importing.recognise_other(content)
+        if other is not None:
+            return other
+        document = _decoded(content)
+    except UnknownFormat as unknown:
+        raise CommandFailed(f"{path}: {unknown}") from None
     except OSError as error:
         raise CommandFailed(f"{path} cannot be read: {error.strerror or error}.") from None
     except Unparsable as broken:
@@ -129,7 +135,9 @@ def _listed(sentence: str, error: SettingsError) -> str:
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file", help="all_configs.json of codex_cc_switch, accounts of the relay service, ..."
+        "file",
+        help="all_configs.json of codex_cc_switch, accounts of the relay service, config.json of claude-code-router, "
+        "cc-switch.db or an export of cc-switch, config.yaml of LiteLLM, .env with keys",
     )
     parser.add_argument("--dry-run", action="store_true", help="only show what would be imported")
     parser.add_argument("--yes", action="store_true", help="write without confirmation")

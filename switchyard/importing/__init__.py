@@ -4,7 +4,7 @@ from switchyard.importing.accounts import from_accounts, is_accounts
 from switchyard.importing.imported import Imported, UnknownFormat
 from switchyard.importing.legacy import from_legacy, is_legacy
 from switchyard.importing.merging import ImportReport, merge
-from switchyard.importing.recognition import recognise
+from switchyard.importing.recognition import recognise, recognise_other
 from switchyard.importing.router import from_router, is_router
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "is_router",
     "merge",
     "recognise",
+    "recognise_other",
 ]

@@ -16,6 +16,7 @@ from switchyard import importing
 from switchyard.clients import json_edit
 from switchyard.clients.texts import Unparsable
 from switchyard.faults import SettingsError
+from switchyard.importing import Imported, UnknownFormat
 from switchyard.relay import keychain
 from switchyard.relay.credentials import KEYRING
 from switchyard.relay.redaction import masked_url
@@ -276,8 +277,9 @@ class SettingsApi:
         for left in reversed(range(IMPORT_TRIES)):
             revision = self._file.disk_revision
             try:
-                document, report = importing.merge(self._file.document, importing.recognise(foreign))
-            except importing.UnknownFormat as unknown:
+                imported = foreign if isinstance(foreign, Imported) else importing.recognise(foreign)
+                document, report = importing.merge(self._file.document, imported)
+            except UnknownFormat as unknown:
                 raise Problem(422, str(unknown)) from None
             try:
                 if dry_run:
@@ -319,9 +321,13 @@ class SettingsApi:
 
 
 def _foreign(content: bytes) -> Any:
-    """Other programs allow comments in their files. Raises Problem with the position of the error."""
+    """What has been decoded, or an import. Other programs allow comments in their files. Raises Problem."""
     try:
+        if (other := importing.recognise_other(content)) is not None:
+            return other
         return msgspec.json.decode(content)
+    except UnknownFormat as unknown:
+        raise Problem(422, str(unknown)) from None
     except msgspec.DecodeError:
         try:
             return json_edit.decode(content)

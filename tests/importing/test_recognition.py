@@ -16,6 +16,20 @@ from switchyard.settings import default_document
         ({"Providers": [{"name": "a", "api_base_url": "https://a.example"}]}, ("Providers[0]",)),
         ([{"name": "a", "azureEndpoint": "https://a.example"}], ("accounts[0]",)),
         ({"name": "a", "apiUrl": "https://a.example"}, ("accounts[0]",)),
+        (
+            {"model_list": [{"model_name": "m", "litellm_params": {"model": "deepseek/m"}}]},
+            ("model_list[0]",),
+        ),
+        (
+            {
+                "claude": {
+                    "providers": {
+                        "1": {"settingsConfig": {"env": {"ANTHROPIC_BASE_URL": "https://a.example"}}}
+                    }
+                }
+            },
+            ("claude: 1",),
+        ),
     ],
 )
 def test_each_known_kind_is_recognised(document: Any, origins: tuple[str, ...]) -> None:

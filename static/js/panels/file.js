@@ -191,7 +191,11 @@ function importDialog() {
     "aria-label": t("file.import-text"),
     placeholder: '{"upstreams": [...]}',
   });
-  const pick = h("input", { type: "file", accept: ".json,application/json", "aria-label": t("file.import-file") });
+  const pick = h("input", {
+    type: "file",
+    accept: ".json,.yaml,.yml,.env,.sql,application/json",
+    "aria-label": t("file.import-file"),
+  });
   const report = h("div.stack", { "aria-live": "polite" });
   pick.addEventListener("change", async () => {
     const file = pick.files?.[0];
