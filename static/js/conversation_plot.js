@@ -1,7 +1,7 @@
 // The requests of a conversation in their order, each a column: duration by upstream with failures, tokens, cost.
 import { stackedBars } from "./chart.js";
 import { h } from "./dom.js";
-import { clock, compact, money, seconds, totalInput } from "./format.js";
+import { clock, compact, money, seconds, timeOfDay, totalInput } from "./format.js";
 import { t } from "./i18n.js";
 
 const HUES = 5;
@@ -49,7 +49,7 @@ export function conversationPlot(rows, open) {
           h("div.row.spread", {}, h("h3", {}, t(name)), series.length > 1 ? key(series) : null),
           stackedBars({
             columns: rows.map((row, index) => ({
-              label: clock(row.at),
+              label: timeOfDay(row.at),
               title: titleOf(row, index),
               values: values(row),
               open: () => open(row),

@@ -96,6 +96,16 @@ export function clock(at, withSeconds = false) {
 }
 
 /** @param {Time} at */
+export const isToday = (at) => sameDay(new Date(at * 1000), new Date());
+
+/**
+ * "14:05", whatever the day.
+ * @param {Time} at
+ */
+export const timeOfDay = (at) =>
+  new Date(at * 1000).toLocaleTimeString(locale(), { hour: "2-digit", minute: "2-digit", hour12: false });
+
+/** @param {Time} at */
 export function moment(at) {
   return new Date(at * 1000).toLocaleString(locale(), { dateStyle: "medium", timeStyle: "medium", hour12: false });
 }

@@ -1,7 +1,7 @@
 // Requests as the rows of a list: its head, a row, and the dialog that a row opens.
 import { upstreamNames } from "./config.js";
 import { h } from "./dom.js";
-import { agent, clock, money, seconds } from "./format.js";
+import { agent, clock, isToday, moment, money, seconds } from "./format.js";
 import { t } from "./i18n.js";
 import { showRequest } from "./request_detail.js";
 import { outcomeBadge, outcomeDot, tokensText } from "./request_words.js";
@@ -37,7 +37,7 @@ export function requestRow(row, onOpen) {
       "button.request",
       { type: "button", onclick: () => onOpen(row) },
       outcomeDot(row),
-      h("span.c-time", {}, clock(row.at, true)),
+      h("span.c-time", { title: moment(row.at) }, clock(row.at, isToday(row.at))),
       h(
         "span.c-model",
         { title: row.model },

@@ -1,14 +1,15 @@
 """Show which upstreams serve when in the coming days, according to the calendar."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import msgspec
 from msgspec.structs import replace
 
+from switchyard.routing.calendar import on_weekday, within_hours
 from switchyard.routing.lineup import Moment
 from switchyard.routing.route import Ask, Route, State, choose_route
-from switchyard.settings import Settings, hours_span
+from switchyard.settings import Settings, Upstream, hours_span
 
 DAY = 24 * 60
 
@@ -26,12 +27,20 @@ def plan(settings: Settings, ask: Ask, now: Moment, days: int = 7) -> dict[str, 
     midnight = now.wall.replace(hour=0, minute=0, second=0, microsecond=0)
     spans: dict[str, list[Span]] = {}
     steps = _boundaries(settings, days)
+    known: dict[tuple[bool, ...], list[str]] = {}
     for start, end in pairwise(steps):
         wall = midnight + timedelta(minutes=start)
-        route = choose_route(settings, State(), ask, replace(now, wall=wall))
-        for place, name in enumerate(_names(route), 1):
+        # the time decides through the calendar only
+        on_duty = tuple(_is_on_duty(one, wall) for one in settings.upstreams)
+        if on_duty not in known:
+            known[on_duty] = _names(choose_route(settings, State(), ask, replace(now, wall=wall)))
+        for place, name in enumerate(known[on_duty], 1):
             _extend(spans.setdefault(name, []), Span(start, end, place))
     return {name: tuple(found) for name, found in spans.items()}
+
+
+def _is_on_duty(upstream: Upstream, wall: datetime) -> bool:
+    return on_weekday(upstream.weekdays, wall) and within_hours(upstream.hours, wall)
 
 
 def _boundaries(settings: Settings, days: int) -> list[int]:

@@ -1,6 +1,5 @@
 """The list of requests: live, filtered, opened, replayed, and smooth with 500 of them."""
 
-import re
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -36,7 +35,7 @@ def test_requests_appear_live_and_are_filtered(demo: Daemon, open_page: Open) ->
     page.get_by_label("Outcome").select_option("")
     page.get_by_role("searchbox").fill("onerror")
     expect(rows(page)).to_have_count(1)
-    expect(page.get_by_text("1 of 3 requests")).to_be_visible()
+    expect(page.get_by_text("1 request", exact=True)).to_be_visible()
     page.get_by_role("searchbox").fill("nothing like it")
     expect(page.get_by_text("No requests match these filters.")).to_be_visible()
 
@@ -134,10 +133,10 @@ def test_five_hundred_requests_are_listed_and_more_stream_in_without_jank(
     for number in range(40):
         demo.post("/v1/messages", message(f"late-{number}"))
     expect(rows(page).first).to_contain_text("late-39")
-    expect(rows(page)).to_have_count(500)
+    expect(rows(page)).to_have_count(540)
     page.mouse.wheel(0, 4000)
     page.get_by_role("searchbox").press_sequentially("late-1")
-    expect(page.get_by_text(re.compile("^11 of 500"))).to_be_visible()
+    expect(page.get_by_text("11 requests", exact=True)).to_be_visible()
     pauses: list[float] = page.evaluate("pauses")
     assert [pause for pause in pauses if pause > LONGEST_PAUSE_MILLISECONDS] == []
 
@@ -148,4 +147,4 @@ def test_an_address_opens_its_request(demo: Daemon, open_page: Open) -> None:
     page = open_page(demo, f"{PANEL}?id={id}")
     expect(page.get_by_role("dialog").get_by_text(id)).to_be_visible()
     missing = open_page(demo, f"{PANEL}?id=x_gone")
-    expect(missing.get_by_role("dialog").get_by_text("no longer in memory")).to_be_visible()
+    expect(missing.get_by_role("dialog").get_by_text("not among the newest")).to_be_visible()

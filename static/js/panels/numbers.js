@@ -119,7 +119,7 @@ function table(names, chosen, redraw) {
       "th",
       {
         scope: "col",
-        class: key === "name" ? "" : "number",
+        class: key === "name" ? "" : `number of-${key}`,
         "aria-sort": chosen.sort === key && key !== "name" ? "descending" : null,
         title: title || null,
       },
@@ -184,7 +184,7 @@ function row(name, period) {
     ),
     COLUMNS.map(([key, label, text]) =>
       h(
-        "td.number",
+        `td.number.of-${key}`,
         { dataset: { label: t(label) }, title: key === "success" && cell ? attemptsText(cell) : null },
         cell ? text(cell) : "–",
       ),

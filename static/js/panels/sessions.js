@@ -212,7 +212,10 @@ const upstreamsText = ({ by_upstream: counts }) => {
   return h(
     "span",
     {},
-    names.map(([name, count], index) => [index ? ", " : "", name, h("span.faint", {}, ` ${whole(count)}`)]),
+    names.map(([name, count], index) => [
+      index ? ", " : "",
+      h("span.one", {}, name, h("span.faint", {}, ` ${whole(count)}`)),
+    ]),
   );
 };
 
@@ -311,7 +314,7 @@ function summary(rows) {
   const cost = priced.length ? priced.reduce((total, row) => total + (row.cost ?? 0), 0) : null;
   const unpriced = rows.filter((row) => row.cost === null && !row.local && row.usage).length;
   const cells = [
-    [t("stats.cost"), costText({ cost, unpriced }), newest.project],
+    [t("stats.cost"), costText({ cost, unpriced }), ""],
     [t("stats.requests"), whole(rows.length), failed ? t("stats.failed", { count: whole(failed) }) : ""],
     [t("sessions.input"), compact(input), ""],
     [t("stats.output"), compact(sum((usage) => usage.output)), ""],
@@ -325,8 +328,9 @@ function summary(rows) {
   return h(
     "section.card",
     { "aria-label": t("stats.totals") },
+    newest.project ? h("header", {}, h("h2.wrap", {}, newest.project)) : null,
     h(
-      "dl.numbers",
+      "dl.numbers.six",
       {},
       cells.map(([name, value, under]) =>
         h("div", {}, h("dt", {}, name), h("dd", {}, value, under ? h("div.under.wrap", {}, under) : null)),
