@@ -73,8 +73,11 @@ function bars({ columns, series, hue, format, height, width, tip, label }) {
         onpointerenter: show,
         onpointerleave: hide,
         onclick: column.open ?? null,
-        onkeydown: (/** @type {KeyboardEvent & { currentTarget: HTMLElement }} */ event) =>
-          event.key === "Enter" && column.open ? column.open() : walk(event),
+        onkeydown: (/** @type {KeyboardEvent & { currentTarget: HTMLElement }} */ event) => {
+          if (event.key !== "Enter" || !column.open) return walk(event);
+          event.preventDefault(); // else it also presses the first button of what opens
+          column.open();
+        },
         class: column.open ? "opens" : null,
       },
       s("rect.hit", { x: LEFT + step * index, width: step, y: TOP, height: height - TOP - BOTTOM }),
