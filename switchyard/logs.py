@@ -202,7 +202,7 @@ class _LogFile(logging.handlers.RotatingFileHandler):
 def log_exchange(exchange: Exchange) -> None:
     """The log line of a request: no bodies, no keys."""
     if log.isEnabledFor(logging.INFO):
-        log.handle(_ExchangeRecord(exchange))
+        log.callHandlers(_ExchangeRecord(exchange))  # no filter is set
 
 
 class _ExchangeRecord(logging.LogRecord):

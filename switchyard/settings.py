@@ -5,6 +5,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -163,7 +164,7 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
     verify: bool = True
 
 
-class Upstream(msgspec.Struct, frozen=True, kw_only=True):
+class Upstream(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One entry of the file: where to send requests, with which key, and when."""
 
     name: Annotated[str, Meta(min_length=1, max_length=300)]
@@ -203,19 +204,19 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     on_suspicion: OnSuspicion = "mark"
     note: str = ""
 
-    @property
+    @cached_property
     def accounts(self) -> tuple["Upstream", ...]:
         """The entry once for each of its keys, with limits, cooldowns and conversations of its own each."""
         if self.key or not self.keys:
             return (self,)
         return tuple(msgspec.structs.replace(self, key=key) for key in self.keys)
 
-    @property
+    @cached_property
     def account(self) -> str:
         """What identifies an account: the name, with its key if the entry has several."""
         return account_name(self.name, self.key_label) if self.keys else self.name
 
-    @property
+    @cached_property
     def siblings(self) -> tuple[str, ...]:
         """The names of all accounts of its entry."""
         return (
@@ -224,16 +225,16 @@ class Upstream(msgspec.Struct, frozen=True, kw_only=True):
             else (self.name,)
         )
 
-    @property
+    @cached_property
     def key_label(self) -> str:
         """Which of the keys of its entry an account has; "" if the entry has only one, and for the entry itself."""
         return f"key {self.keys.index(self.key) + 1}" if self.key in self.keys else ""
 
-    @property
+    @cached_property
     def is_demo(self) -> bool:
         return self.base_url == DEMO_URL
 
-    @property
+    @cached_property
     def is_local(self) -> bool:
         """A model server of one's own: without a price, and slow with long prompts."""
         return is_local_server(self.server, self.base_url) if self.local == "auto" else self.local
@@ -332,7 +333,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fees: dict[HostedTool, Fee] = {}
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     upstreams: tuple[Upstream, ...] = ()
     model_rules: tuple[ModelRule, ...] = ()
     routes: tuple[RouteRule, ...] = ()
@@ -346,9 +347,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_body_megabytes: Annotated[int, Meta(ge=1, le=1024)] = 64
 
     def upstream(self, name: str) -> Upstream | None:
-        return next((upstream for upstream in self.upstreams if upstream.name == name), None)
+        return self._by_name.get(name)
 
-    @property
+    @cached_property
+    def _by_name(self) -> dict[str, Upstream]:
+        return {upstream.name: upstream for upstream in reversed(self.upstreams)}
+
+    @cached_property
     def accounts(self) -> tuple[Upstream, ...]:
         """All accounts, in the order of the file."""
         return tuple(account for upstream in self.upstreams for account in upstream.accounts)

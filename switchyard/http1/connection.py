@@ -192,7 +192,7 @@ class Connection(asyncio.Protocol):
             return
         if not self._parser.get_http_version().startswith("1."):
             raise NotHttp("not version 1.1")
-        size = sum(len(name) + len(value) + 4 for name, value in headers)
+        size = sum([len(name) + len(value) + 4 for name, value in headers])
         if len(headers) > MAX_HEADERS or size > MAX_HEAD_BYTES:
             raise NotHttp("endless headers")
         self._barren_bytes = 0

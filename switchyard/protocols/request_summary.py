@@ -7,7 +7,7 @@ import msgspec
 
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.names import ProtocolName
-from switchyard.protocols.passthrough.peek import Members, watched_members
+from switchyard.protocols.passthrough.peek import ABSENT, Members, watched_members
 from switchyard.protocols.sessions import session_in_headers, session_in_user_id, thread_in_headers
 from switchyard.protocols.wire import fields, text
 
@@ -68,8 +68,8 @@ def read_request_summary(protocol: ProtocolName, body: bytes, headers: dict[str,
 
 def _read(members: Members, name: str) -> Any:
     """The value; one that is too large for its place means nothing."""
-    raw = members.get(name)
-    if raw is None:
+    raw = getattr(members, name, ABSENT)
+    if raw is ABSENT:
         return None
     return _decode_value(raw) if len(raw) <= MAX_VALUE_BYTES else ()
 
@@ -77,8 +77,8 @@ def _read(members: Members, name: str) -> Any:
 def _longest_answer(members: Members) -> int | None:
     """The first of its fields that is a whole number."""
     for name in LIMITS:
-        raw = members.get(name)
-        if raw is not None and DIGITS.fullmatch(raw):
+        raw = getattr(members, name, ABSENT)
+        if raw is not ABSENT and DIGITS.fullmatch(raw):
             return int(bytes(raw))
     return None
 

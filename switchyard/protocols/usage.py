@@ -105,16 +105,22 @@ def _counts_twice(prompt: int, cache_read: int, written: int) -> bool:
 
 def usage_of_anthropic(raw: Raw) -> Usage:
     cache_write_5m, cache_write_1h = _cache_writes(raw, _first(raw, "cache_creation_input_tokens"))
-    output = _first(raw, "output_tokens")
+    output, details, tier = (
+        _first(raw, "output_tokens"),
+        raw.get("output_tokens_details"),
+        raw.get("service_tier"),
+    )
     return Usage(
         input=_first(raw, "input_tokens"),
         cache_read=_first(raw, "cache_read_input_tokens"),
         cache_write_5m=cache_write_5m,
         cache_write_1h=cache_write_1h,
         output=output,
-        reasoning=min(_first(_part(raw, "output_tokens_details"), "thinking_tokens"), output),
-        tier=FAST if raw.get("speed") == FAST else service_tier(raw.get("service_tier")),
-        searches=_searches(raw),
+        reasoning=min(_first(_part(raw, "output_tokens_details"), "thinking_tokens"), output)
+        if details
+        else 0,
+        tier=FAST if raw.get("speed") == FAST else service_tier(tier) if tier else "",
+        searches=_searches(raw) if raw.get("server_tool_use") else 0,
     )
 
 
@@ -159,7 +165,9 @@ def responses_usage(usage: Usage) -> dict[str, Any]:
 
 def _cache_writes(raw: Raw, reported: int) -> tuple[int, int]:
     """Tokens written for five minutes and for an hour; those of unknown term count as five minutes."""
-    terms = _part(raw, "cache_creation")
+    terms = raw.get("cache_creation")
+    if not terms or not isinstance(terms, dict):
+        return reported, 0
     one_hour = _first(terms, "ephemeral_1h_input_tokens")
     written = max(reported, one_hour + _first(terms, "ephemeral_5m_input_tokens"))
     return written - one_hour, one_hour

@@ -121,13 +121,17 @@ def given_back(upstream_headers: Iterable[tuple[str, str]]) -> Headers:
     given: Headers = []
     limit = MAX_GIVEN_BACK
     for name, value in upstream_headers:
-        known = name.lower() in GIVEN_BACK or name.lower().startswith(GIVEN_BACK_PREFIXES)
-        if known and TOKEN.fullmatch(name) and not CONTROL.search(value):
+        if _may_be_given_back(name) and TOKEN.fullmatch(name) and not CONTROL.search(value):
             limit -= len(name) + len(value)
             if limit < 0:
                 break
             given.append((name.lower(), value))
     return given
+
+
+@lru_cache(256)
+def _may_be_given_back(name: str) -> bool:
+    return name.lower() in GIVEN_BACK or name.lower().startswith(GIVEN_BACK_PREFIXES)
 
 
 def answer_headers(upstream: str, attempts: int) -> Headers:

@@ -22,6 +22,9 @@ class OpenAnswer:
         """
         if self._is_open:
             self._is_open = False
+            if self._reply.has_ended:
+                self._queue.leave(self._upstream)
+                return
             self._draining.take_over(self._reply, self._queue.leave_after(self._upstream))
 
     async def close(self) -> None:

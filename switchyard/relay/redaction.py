@@ -32,7 +32,7 @@ def secrets_of(
     named = upstream.keys or (upstream.key,)
     if key is not None:
         sent.append(key)
-        named = tuple(one for one in upstream.keys if not one.startswith(KEYRING))
+        named = tuple([one for one in upstream.keys if not one.startswith(KEYRING)])
     for one in named:
         with suppress(KeyMissing):
             sent.append(resolve_key(one))

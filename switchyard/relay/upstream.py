@@ -79,7 +79,10 @@ class Reply:
         self._is_replaced = False
 
     def header(self, name: str) -> str:
-        return next((value for found, value in self.headers if found == name), "")
+        for found, value in self.headers:
+            if found == name:
+                return value
+        return ""
 
     @property
     def content_type(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -57,7 +58,7 @@ class Moment(msgspec.Struct, frozen=True):
         return (self.wall + timedelta(seconds=seconds)).strftime(form)
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class Candidate(msgspec.Struct, frozen=True, dict=True):
     """One account that may answer, with everything an attempt needs; `why` is the reason for its position."""
 
     upstream: Upstream
@@ -77,7 +78,7 @@ class Candidate(msgspec.Struct, frozen=True):
     ruled: Ruled | None = None
     """the rule that decides where it stands, and what is changed for it"""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """That of the account: the entry's, with its key if it has several."""
         return self.upstream.account

@@ -171,7 +171,7 @@ def _with_affinity(
     """The upstream of the conversation comes first, unless one is used now or a better one recovered long ago."""
     if affinity is None or (candidates and candidates[0].is_used):
         return candidates, False
-    mine = next((one for one in candidates if one.name == affinity.upstream), None)
+    mine = _named(candidates, affinity.upstream)
     if mine is None or (mine.unlikely and any(not one.unlikely for one in candidates)):
         return candidates, False
     could_do_better = _is_better(candidates[0], mine)
@@ -181,6 +181,13 @@ def _with_affinity(
         return candidates, False
     others = [one for one in candidates if one.name != mine.name]
     return (replace(mine, why="keeps its conversation"), *others), could_do_better
+
+
+def _named(candidates: tuple[Candidate, ...], name: str) -> Candidate | None:
+    for one in candidates:
+        if one.name == name:
+            return one
+    return None
 
 
 def _is_better(first: Candidate, mine: Candidate) -> bool:

@@ -100,7 +100,8 @@ class Cell(msgspec.Struct, omit_defaults=True):
             self.timed += 1
         if line.first_byte is not None:
             self._add_first_byte(line, line.first_byte)
-        self.held_ms += _ms(line.held)
+        if line.held:
+            self.held_ms += _ms(line.held)
 
     def _add_first_byte(self, line: Line, seconds: float) -> None:
         bucket = bucket_of(seconds)

@@ -197,7 +197,7 @@ def line_of(exchange: Exchange, ended_at: float, zone: tzinfo | None = None) -> 
         status=exchange.status,
         first_byte=_seconds(exchange.first_byte),
         duration=_seconds(exchange.duration),
-        held=_rounded(exchange.held, 1e3),
+        held=_rounded(exchange.held, 1e3) if exchange.held else 0.0,
         usage=_usage(exchange.usage),
         cost=None if exchange.cost is None else _rounded(exchange.cost, 1e9),
         price=exchange.price,
@@ -208,7 +208,7 @@ def line_of(exchange: Exchange, ended_at: float, zone: tzinfo | None = None) -> 
             LineLoss(loss.field[:MAX_NAME], loss.why[:MAX_NAME]) for loss in exchange.losses[:MAX_LOSSES]
         ],
         marked_calls=[_call(call) for call in exchange.marked_calls],
-        error=_error(exchange.failure),
+        error=None if exchange.failure is None else _error(exchange.failure),
         shortened=len(exchange.attempts) > MAX_ATTEMPTS or len(exchange.losses) > MAX_LOSSES,
     )
 
@@ -383,8 +383,8 @@ def _attempt(attempt: Attempt) -> LineAttempt:
     )
 
 
-def _error(error: WireError | None) -> LineError | None:
-    return None if error is None else LineError(str(error.type), error.status, _redacted(error.message))
+def _error(error: WireError) -> LineError:
+    return LineError(str(error.type), error.status, _redacted(error.message))
 
 
 def _redacted(message: str) -> str:

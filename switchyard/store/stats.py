@@ -152,8 +152,8 @@ class Statistics:
         if cell is None:
             cell = self._latest[where] = Cell()
         cell.add(line)
-        for attempt in line.attempts if is_request(line) else ():
-            if attempt.failed:
+        for attempt in line.attempts:
+            if attempt.failed and is_request(line):
                 self._since_on(line.day).add_failed_attempts(attempt.upstream, line.hour)
         if line.session:
             self._since_on(line.day).add_to_talk(line)

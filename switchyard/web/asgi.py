@@ -25,7 +25,10 @@ class ClientLeft(Exception):
 
 def header(scope: Scope, name: bytes) -> str:
     """The first header of this lower-case name, or ""."""
-    return next((value.decode("latin-1") for found, value in scope["headers"] if found == name), "")
+    for found, value in scope["headers"]:
+        if found == name:
+            return bytes(value).decode("latin-1")
+    return ""
 
 
 def headers_of(scope: Scope) -> Headers:

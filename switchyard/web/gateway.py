@@ -292,8 +292,11 @@ def _admitted(scope: Scope, keys: Mapping[str, str]) -> str:
 
 def _without_local_keys(scope: Scope, body: bytes, keys: Mapping[str, str]) -> tuple[Headers, str, bytes]:
     """Headers, query and body of the request as upstreams may see them."""
-    local, query = local_keys(tuple(keys)), scope["query_string"].decode("latin-1")
-    return local.out_of_headers(headers_of(scope)), local.out_of_query(query), local.out_of_body(body)
+    headers, query = headers_of(scope), scope["query_string"].decode("latin-1")
+    if not keys:
+        return headers, query, body
+    local = local_keys(tuple(keys))
+    return local.out_of_headers(headers), local.out_of_query(query), local.out_of_body(body)
 
 
 def _shown_keys(scope: Scope) -> list[str]:

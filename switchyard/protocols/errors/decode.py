@@ -85,9 +85,16 @@ def decode_embedded_error(data: dict[str, Any]) -> WireError | None:
         response = data["response"]
         reported = _reported(response) or _Reported("the response failed")
         return _judged(reported, reported.status, response.get("error"))
-    regular = not data.get("error") and any(data.get(field) is not None for field in REPLY_FIELDS)
+    regular = not data.get("error") and _is_answer(data)
     reported_here = None if regular else _reported(data)
     return None if reported_here is None else _judged(reported_here, reported_here.status, data)
+
+
+def _is_answer(data: dict[str, Any]) -> bool:
+    for field in REPLY_FIELDS:
+        if data.get(field) is not None:
+            return True
+    return False
 
 
 # --- shapes -------------------------------------------------------------------

@@ -34,7 +34,11 @@ class CallKinds:
         self._members = members
         self._tools: dict[str, neutral.Tool] | None = None
         self._calls: dict[object, _Call] = {}
-        signs = CALLS_OF.get(protocol, {})
+        self._declares_later = False
+        self._signs: tuple[bytes, ...] = ()
+        signs = CALLS_OF.get(protocol)
+        if signs is None:
+            return
         given = bytes(members.get("input") or b"") if protocol == "responses" else b""
         self._declares_later = b'"additional_tools"' in given
         has_custom = self._declares_later or b'"custom"' in bytes(members.get("tools") or b"")
@@ -60,7 +64,10 @@ class CallKinds:
         return body if fixed == answer else msgspec.json.encode(fixed)
 
     def _has_sign(self, records: bytes) -> bool:
-        return any(sign in records for sign in self._signs)
+        for sign in self._signs:
+            if sign in records:
+                return True
+        return False
 
     def _other(self, name: str, called: str) -> neutral.Tool | None:
         """The tool of this name if it is declared with another kind than it was called with."""

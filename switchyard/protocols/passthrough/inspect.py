@@ -351,13 +351,15 @@ def _summarize_object(shape: Shape, body: bytes) -> WholeSummary:
     if reply is None:
         return WholeSummary()
     content = reply.get(shape.content)
-    missing = WireError(ErrorType.SERVER, f"The upstream's reply is not a {shape.name}.", BAD_GATEWAY)
-    signatures = (shape.signature(fields(part)) for part in entries(content))
+    error = decode_embedded_error(reply)
+    if error is None and not isinstance(content, list):
+        error = WireError(ErrorType.SERVER, f"The upstream's reply is not a {shape.name}.", BAD_GATEWAY)
+    signatures = [shape.signature(part) for part in entries(content) if isinstance(part, dict)]
     return WholeSummary(
         usage=shape.usage(reply),
-        error=decode_embedded_error(reply) or (None if isinstance(content, list) else missing),
+        error=error,
         model=_model(reply),
-        signatures=tuple(signature for signature in signatures if signature),
+        signatures=tuple(filter(None, signatures)),
     )
 
 

@@ -485,13 +485,21 @@ EMPTY_SEAL = re.compile(rb'"encrypted_(?:content|index)"\s*:\s*""')
 
 def _signs_in(document: Document) -> Iterator[str]:
     messages = _messages_of(document.raw("messages") or b"[]")
-    parts = [part for message in messages for part in entries(message.content) if isinstance(part, _Part)]
-    inside = [one for part in parts for one in entries(part.content) if isinstance(one, _Inner)]
+    parts: list[_Part] = []
     for message in messages:
         if message.role == "system":
             yield SYSTEM
         if message.output_config is not ABSENT:
             yield EFFORT
+        if isinstance(message.content, list):
+            parts += [part for part in message.content if isinstance(part, _Part)]
+    inside = [
+        one
+        for part in parts
+        if isinstance(part.content, list)
+        for one in part.content
+        if isinstance(one, _Inner)
+    ]
     if parts:
         yield from _signs_of(document, parts, inside)
     yield from _marks_in(document, [*parts, *inside])
@@ -526,8 +534,10 @@ def _made_search(document: Document) -> Iterator[str]:
 
 
 def _marks_in(document: Document, parts: list[_Part | _Inner]) -> Iterator[str]:
-    marks = sum(part.cache_control is not ABSENT for part in parts) + (MARK in document)
-    marks += sum(bytes(document.raw(name)).count(b'"cache_control"') for name in ("tools", "system"))
+    marks = len([1 for part in parts if part.cache_control is not ABSENT]) + document.has_any((MARK,))
+    for name in ("tools", "system"):
+        if (raw := document.raw(name)) is not ABSENT:
+            marks += bytes(raw).count(b'"cache_control"')
     if marks:
         yield MARKS
     if marks > MAX_CACHE_MARKS:
