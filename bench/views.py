@@ -5,6 +5,7 @@ import asyncio
 import http.client
 import json
 from datetime import date, timedelta
+from typing import Any
 from urllib.parse import quote
 
 import books
@@ -77,7 +78,7 @@ def _cost(daemon: Daemon, path: str) -> list[str]:
     return cells
 
 
-def _get(daemon: Daemon, path: str) -> dict[str, object]:
+def _get(daemon: Daemon, path: str) -> dict[str, Any]:
     connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=60)
     connection.request("GET", path)
     answer: dict[str, object] = json.loads(connection.getresponse().read())

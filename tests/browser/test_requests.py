@@ -1,6 +1,5 @@
 """The list of requests: live, filtered, opened, replayed, and smooth with 500 of them."""
 
-
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
