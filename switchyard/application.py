@@ -16,6 +16,8 @@ from switchyard.client_plans import ClientFiles
 from switchyard.demo.app import build_demo
 from switchyard.exchange import Exchange
 from switchyard.logs import log_exchange
+from switchyard.notifications.events import Snapshot
+from switchyard.notifications.notifier import Notifier
 from switchyard.plural import plural
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.names import ProtocolName
@@ -112,6 +114,7 @@ class Application:
         self.relay = CapturingRelay(self.dependencies)
         self.activation_memory = ActivationMemory(folder, time.time)
         self._use_now = UseNow(folder, time.time)
+        self._notifier = Notifier(self.current, self._snapshot, self.wire, steady_seconds, time.time)
         self._balances = AccountBalances(self.dependencies, time.time)
         self._activations = Activations(self.dependencies, self.activation_memory, _local_now)
         self.gateway = Gateway(self.relay, TokenCounter(self.dependencies), self.current)
@@ -162,6 +165,7 @@ class Application:
             # if a client leaves while a slow disk takes the line, the line is still written
             self.recent.ended(exchange)
             log_exchange(exchange)
+            self._notifier.ended(exchange)
 
     async def activate(self, name: str) -> Exchange:
         """Send one activation request to this upstream now. Raises KeyError for an unknown name."""
@@ -180,6 +184,24 @@ class Application:
         """By account: the remaining credit that the service has reported."""
         return self._balances.states()
 
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know: budgets, and notifications that do not arrive."""
+        return (*self.ledger.notices(), *self._notifier.notices())
+
+    async def test_notification(self) -> str:
+        """Send a test; returns why it did not arrive, or ""."""
+        return await self._notifier.test()
+
+    def _snapshot(self) -> Snapshot:
+        settings, now = self.current(), steady_seconds()
+        return Snapshot(
+            accounts={one.account for one in settings.accounts},
+            cooling={key: found.reason for key, found in self.health.conditions().items() if found.cooldowns},
+            held=len(self.hold.held()),
+            budgets=self.ledger.budget_state().reached,
+            quotas=self.dependencies.quotas.nearly_full(settings.accounts, now),
+        )
+
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call the listener whenever the settings or their errors have changed."""
         self._listeners.append(listener)
@@ -192,6 +214,7 @@ class Application:
         self._tasks = [
             asyncio.create_task(self._activations.run()),
             asyncio.create_task(self._balances.run()),
+            asyncio.create_task(self._notifier.run()),
             asyncio.create_task(self.ledger.run()),
             asyncio.create_task(self.settings_file.watch(self._settings_changed)),
         ]
@@ -212,6 +235,7 @@ class Application:
             self.hold.edited()
         self._activations.replan()
         self._balances.replan()
+        self._notifier.replan()
         for listener in self._listeners:
             listener()
 

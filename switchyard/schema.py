@@ -45,6 +45,7 @@ FIELDS: dict[str, dict[str, About]] = {
             {"qwen3*": {"input": 0.5, "output": 2}},
         ),
         "budget": About("Cost limits for all upstreams together.", {"day_soft": 10}),
+        "notify": About("Where you are told what happens.", {"url": "https://ntfy.sh/my-secret-topic"}),
         "allowed_hosts": About(
             "Additional host names that clients may use for the daemon, besides localhost.", ["devbox.lan"]
         ),
@@ -212,6 +213,22 @@ FIELDS: dict[str, dict[str, About]] = {
         "month_soft": About("Warns when a month has cost this much; 0: never.", 100, "money"),
         "month_hard": About(
             "No more requests in a month that has cost this much; 0: no limit.", 200, "money"
+        ),
+    },
+    "Notify": {
+        "url": About(
+            "Gets a POST with JSON: a topic of ntfy, an incoming webhook of Slack, or any other webhook. Empty: none.",
+            "https://ntfy.sh/my-secret-topic",
+        ),
+        "command": About(
+            "A program and its arguments, started without a shell. The event comes as JSON on standard input and in "
+            "SWITCHYARD_EVENT, SWITCHYARD_UPSTREAM and SWITCHYARD_TEXT. It can be set in this file only.",
+            ["notify-send", "Switchyard", "look at the dashboard"],
+        ),
+        "on": About(
+            "What is reported: a request that another upstream has answered, the start of a cooldown, held requests, "
+            "an upstream that answers again, a budget that is reached, a quota that is nearly used up.",
+            ["held", "budget"],
         ),
     },
     "ModelRule": {

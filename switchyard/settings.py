@@ -37,6 +37,8 @@ Role = Literal["primary", "backup", "rescue"]
 Action = Literal["switch", "retry", "rescue", "return"]
 Trust = Literal["normal", "low"]
 OnSuspicion = Literal["mark", "hold"]
+EventKind = Literal["switch", "cooldown", "held", "recovered", "budget", "quota"]
+EVENT_KINDS: tuple[EventKind, ...] = ("switch", "cooldown", "held", "recovered", "budget", "quota")
 Auth = Literal["auto", "bearer", "x-api-key", "api-key"]
 ServerKind = Literal[
     "auto",
@@ -88,7 +90,7 @@ DEMO_URL = "demo:"
 CLAUDE_SONNET = "claude-sonnet-4-5-20250929"
 RESERVED_MEMBERS = ("model", "messages", "input", "stream")
 """members of a request body that only the client and Switchyard set"""
-SECRET_FIELDS = frozenset({"key", "keys", "headers", "base_url", "proxy", "client_keys"})
+SECRET_FIELDS = frozenset({"key", "keys", "headers", "base_url", "proxy", "client_keys", "url", "command"})
 SECRET_NAME = re.compile(r"(?i)key|token|secret|sig|passw|pwd|auth|credential")
 """error messages then name parameters of URLs without showing their values"""
 CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\Z")
@@ -333,6 +335,14 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fees: dict[HostedTool, Fee] = {}
 
 
+class Notify(msgspec.Struct, frozen=True, kw_only=True):
+    """Where events are reported: by POST to an address, or to a command, which no shell interprets."""
+
+    url: str = ""
+    command: tuple[str, ...] = ()
+    on: tuple[EventKind, ...] = EVENT_KINDS
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     upstreams: tuple[Upstream, ...] = ()
     model_rules: tuple[ModelRule, ...] = ()
@@ -342,6 +352,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     client_keys: dict[str, str] = {}
     prices: dict[str, Price] = {}
     budget: Budget = Budget()
+    notify: Notify = Notify()
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     max_body_megabytes: Annotated[int, Meta(ge=1, le=1024)] = 64
@@ -543,6 +554,19 @@ def _address(url: str) -> Iterator[Finding]:
         yield "", "an http:// or https:// address", HIDDEN if "@" in url or "?" in url else shown(url)
 
 
+def _notified_address(url: str) -> Iterator[Finding]:
+    if url and not _is_http_url(url):
+        yield "", "an http:// or https:// address", HIDDEN
+
+
+def _command_line(command: list[Any]) -> Iterator[Finding]:
+    if command and command[0] == "":
+        yield "[0]", "the program to start", "nothing"
+    for index, argument in enumerate(command):
+        if isinstance(argument, str) and "\0" in argument:
+            yield f"[{index}]", "an argument without NUL characters", HIDDEN
+
+
 def _credential(key: str) -> Iterator[Finding]:
     # entries of the keychain may have any name, but a key itself is sent in a header
     sendable = key.isascii() or key.startswith("keyring:")
@@ -691,6 +715,8 @@ MEANINGS: dict[tuple[type, str], Meaning] = {
     (Settings, "client_keys"): _client_key_list,
     (Settings, "routes"): _rule_list,
     (Settings, "allowed_origins"): _exact_origins,
+    (Notify, "url"): _notified_address,
+    (Notify, "command"): _command_line,
     (RouteRule, "name"): _name_in_rule,
     (RouteRule, "model"): _model_in_rule,
     (RouteRule, "when"): _tokens_apart,

@@ -27,6 +27,7 @@ MODULES = (
     "demo",
     "importing",
     "autostart",
+    "notifications",
 )
 COMPOSERS = (
     "application",
@@ -158,6 +159,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "http1": (),
     "relay": ("relay", "http1", "routing", *VALUES),
     "audit": ("audit",),
+    "notifications": ("notifications", "relay", *VALUES),
     "store": ("store", "audit", "importing", *VALUES),
     "importing": ("importing", "settings", "faults", "unknown_fields", "protocols"),
     "clients": ("clients", "store"),
@@ -256,6 +258,7 @@ NEVER: dict[str, tuple[str, ...]] = {
     "exchange": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
     "http1": ("aiohttp", "starlette", "uvicorn"),
     "relay": ("starlette", "uvicorn"),
+    "notifications": NETWORK,
     "audit": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
     "store": ("httpx", "aiohttp", "starlette", "uvicorn"),
     "importing": NETWORK,

@@ -297,7 +297,14 @@ interface FailoverSettings {
   [field: string]: unknown;
 }
 
+interface NotifySettings {
+  url?: string;
+  command?: string[];
+  on?: string[];
+}
+
 interface Defaults {
+  notify: NotifySettings;
   upstream: Record<string, unknown>;
   failover: FailoverSettings & { on_status: Record<string, string>; on_error: Record<string, string> };
   timeouts: Numbers;
@@ -315,6 +322,7 @@ interface Config {
   client_keys: { id: string; label: string }[];
   prices?: Record<string, Price>;
   budget?: Numbers;
+  notify?: NotifySettings;
   allowed_hosts?: string[];
   allowed_origins?: string[];
   max_body_megabytes?: number;

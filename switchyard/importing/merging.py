@@ -47,7 +47,9 @@ def merge(document: Json, imported: Imported) -> tuple[Json, ImportReport]:
     settings += _merge_routes(merged, imported, report)
     shown = without_unknown(Settings, imported.document, lambda _: HIDDEN)
     for name, value in imported.document.items():
-        if name not in ("upstreams", "model_rules", "routes", "$schema"):
+        if name == "notify":
+            notes.append("notify: left out, as it may start a program; add it to the settings file yourself")
+        elif name not in ("upstreams", "model_rules", "routes", "$schema"):
             reported = HIDDEN if name in SECRET_FIELDS else shown[name]
             _merge_value(merged, name, value, reported, name, settings, notes)
     return merged, replace(report, settings=tuple(settings), notes=tuple(notes))

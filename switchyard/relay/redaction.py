@@ -72,6 +72,12 @@ def masked_url(url: str) -> str:
     return f"{scheme}{slashes}{network}{slash}{path}{mark}{'&'.join(map(_masked_pair, query.split('&')))}"
 
 
+def hidden_path(url: str) -> str:
+    """The address of a webhook, whose path is the secret: only its host."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/{MASK}" if parts.netloc else MASK
+
+
 def _masked_pair(pair: str) -> str:
     name, equals, _ = pair.partition("=")
     return f"{name}={MASK}" if equals and SECRET_NAME.search(name) else pair

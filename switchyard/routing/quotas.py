@@ -18,6 +18,9 @@ SHORTEST_PACE_SECONDS = 300.0
 SAMPLE_SECONDS = 60.0
 MAX_SAMPLES = int(PACE_SECONDS / SAMPLE_SECONDS) + 2
 MAX_WINDOWS = 16
+NEARLY_FULL_PERCENT = 90
+SHORTEST_NOTED_SECONDS = 120.0
+"""the limits of a minute fill up and reset all the time"""
 RESET_DROP = 0.02
 """a share that has fallen by more belongs to a new window"""
 
@@ -99,6 +102,16 @@ class Quotas:
             return None
         full = [quota for quota in self.of(account.account, now) if quota.used * 100 >= limit]
         return max(full, key=lambda quota: quota.resets_at, default=None)
+
+    def nearly_full(self, accounts: Iterable[Upstream], now: float) -> dict[tuple[str, str], str]:
+        """The windows of which `leave_at_percent` is used, or most of it, by account and window."""
+        return {
+            (one.account, quota.window): f"{quota.used:.0%} of its {quota.window} quota is used"
+            for one in accounts
+            for quota in self.of(one.account, now)
+            if quota.used * 100 >= (one.leave_at_percent or NEARLY_FULL_PERCENT)
+            and quota.resets_at - now >= SHORTEST_NOTED_SECONDS
+        }
 
     def rename(self, names: Mapping[str, str]) -> None:
         """The quotas of renamed accounts stay with them."""

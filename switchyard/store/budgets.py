@@ -40,6 +40,16 @@ class BudgetState(msgspec.Struct, frozen=True):
     taken_out: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     @property
+    def reached(self) -> Mapping[str, str]:
+        """The reasons of the limits that are reached, by owner and kind of limit."""
+        lines = {"": self.overall, **self.upstreams}
+        return {
+            f"{owner} {line.status}": line.reason
+            for owner, line in lines.items()
+            if line.status is not BudgetStatus.OK
+        }
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """All reasons, for the dashboard and the log."""
         lines = (self.overall, *self.upstreams.values())

@@ -50,6 +50,7 @@ class ActionsApi:
             "/api/held/try": self.try_held,
             "/api/held/give-up": self.give_up_held,
             "/api/calls/decide": self.decide_call,
+            "/api/notify/test": self.test_notification,
             "/api/simulate": self.simulate,
             "/api/capture": self.capture,
             "/api/requests/replay": self.replay,
@@ -142,6 +143,11 @@ class ActionsApi:
         if not self._daemon.dependencies.decisions.decide(text_of(body, "id"), release=release):
             raise Problem(404, "This call does not wait any more.", "id")
         return answer({"ok": True})
+
+    async def test_notification(self, request: Request) -> Response:
+        await read_object(request)
+        fault = await self._daemon.test_notification()
+        return answer({"ok": not fault, "detail": fault})
 
     async def simulate(self, request: Request) -> Response:
         body = await read_object(request)

@@ -7,8 +7,8 @@ import msgspec
 
 from switchyard.faults import fields_of
 from switchyard.importing.imported import Names
-from switchyard.relay.redaction import MASK, masked_url
-from switchyard.settings import Budget, Failover, Settings, Timeouts, Upstream
+from switchyard.relay.redaction import MASK, hidden_path, masked_url
+from switchyard.settings import Budget, Failover, Notify, Settings, Timeouts, Upstream
 from switchyard.unknown_fields import with_unknown
 
 Document = dict[str, Any]
@@ -16,7 +16,12 @@ Entry = dict[str, Any]
 KEPT = True
 """stands for a stored secret in what the dashboard sends back"""
 WHOLE = ("model_rules", "routes", "prices", "allowed_hosts", "allowed_origins", "max_body_megabytes")
-PIECEWISE: dict[str, type[msgspec.Struct]] = {"failover": Failover, "timeouts": Timeouts, "budget": Budget}
+PIECEWISE: dict[str, type[msgspec.Struct]] = {
+    "failover": Failover,
+    "timeouts": Timeouts,
+    "budget": Budget,
+    "notify": Notify,
+}
 
 
 class NoSuchUpstream(Exception):
@@ -160,6 +165,8 @@ def changed_settings(document: Document, changes: Mapping[str, Any]) -> Document
     """The document with these sections changed. Raises UnknownSection."""
     changed = dict(document)
     for name, value in changes.items():
+        if name == "notify" and not isinstance(value, dict):
+            raise UnknownSection(name)
         if name in PIECEWISE and isinstance(value, dict):
             changed[name] = _merged(PIECEWISE[name], document.get(name), value)
         elif name not in WHOLE and name not in PIECEWISE:
@@ -173,9 +180,20 @@ def changed_settings(document: Document, changes: Mapping[str, Any]) -> Document
 
 def _merged(kind: type[msgspec.Struct], stored: Any, changes: Mapping[str, Any]) -> Document:
     merged = dict(stored) if isinstance(stored, dict) else {}
+    if kind is Notify:
+        changes = _notify_changes(merged, changes)
     for name, value in changes.items():
         if value is None:
             merged.pop(name, None)
         else:
             merged[name] = _with_unknown(kind, name, value, merged.get(name))
     return merged
+
+
+def _notify_changes(stored: Document, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Whoever reaches the dashboard must not start programs, so the command stays as it is. Raises UnknownSection."""
+    if "command" in changes:
+        raise UnknownSection("notify.command")
+    known, sent = stored.get("url"), changes.get("url")
+    is_shown_one = isinstance(known, str) and known and sent == hidden_path(known)
+    return {**changes, "url": known} if is_shown_one else changes

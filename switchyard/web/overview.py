@@ -89,6 +89,10 @@ class Daemon(Protocol):
 
     def uptime_seconds(self) -> float: ...
 
+    def notices(self) -> tuple[str, ...]: ...
+
+    async def test_notification(self) -> str: ...
+
     def balances(self) -> Mapping[str, AccountBalance]: ...
 
     def activations(self) -> Mapping[str, ActivationState]: ...
@@ -127,7 +131,7 @@ class Overview:
                 "warnings": list(settings_file.warnings),
             },
             "problems": list(daemon.problems()),
-            "notices": list(daemon.ledger.notices()),
+            "notices": list(daemon.notices()),
             "routes": {client: self.route(client) for client in PROTOCOLS},
             "uses": uses_view(daemon.uses()),
             "capture": daemon.relay.on,

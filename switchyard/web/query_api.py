@@ -26,6 +26,7 @@ from switchyard.settings import (
     WEEKDAYS,
     Budget,
     Failover,
+    Notify,
     ServerKind,
     Settings,
     Timeouts,
@@ -46,6 +47,7 @@ from switchyard.web.views import (
     exchange_row,
     key_id,
     line_detail,
+    notify_view,
     vendor_view,
 )
 
@@ -71,6 +73,7 @@ DEFAULTS: dict[str, Any] = {
     },
     "timeouts": msgspec.to_builtins(Timeouts()),
     "budget": msgspec.to_builtins(Budget()),
+    "notify": msgspec.to_builtins(Notify()),
 }
 """the effect of a field that is not set"""
 
@@ -121,6 +124,7 @@ class QueryApi:
                     {"id": key_id(key), "label": label} for key, label in settings.client_keys.items()
                 ],
                 **{name: shown[name] for name in SETTINGS if name in shown},
+                "notify": notify_view(settings.notify),
                 "keyring": await asyncio.to_thread(keychain.is_usable),
                 "defaults": DEFAULTS,
                 "servers": get_args(ServerKind),

@@ -36,9 +36,21 @@ def without_secrets(document: Document, blank: Blank) -> Document:
         shown["upstreams"] = [
             _entry(entry, blank) if isinstance(entry, dict) else entry for entry in shown["upstreams"]
         ]
+    if isinstance(shown.get("notify"), dict):
+        shown["notify"] = _notify(shown["notify"], blank)
     if isinstance(document.get("client_keys"), dict):
         blanked = {blank(key): label for key, label in document["client_keys"].items()}
         shown["client_keys"] = {key: label for key, label in blanked.items() if key}
+    return shown
+
+
+def _notify(notify: Document, blank: Blank) -> Document:
+    """Without the address and the arguments of the command, which often hold a token."""
+    shown = dict(notify)
+    if notify.get("url"):
+        shown["url"] = blank(notify["url"])
+    if isinstance(notify.get("command"), list):
+        shown["command"] = [*notify["command"][:1], *map(blank, notify["command"][1:])]
     return shown
 
 

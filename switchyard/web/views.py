@@ -13,7 +13,7 @@ from switchyard.faults import Fault
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Usage
 from switchyard.protocols.presets import Vendor, server_kind
-from switchyard.relay.redaction import MASK, masked_url
+from switchyard.relay.redaction import MASK, hidden_path, masked_url
 from switchyard.relay.urls import request_url
 from switchyard.routing.health import Condition, Health
 from switchyard.routing.hold import Probed
@@ -22,7 +22,7 @@ from switchyard.routing.lineup import Candidate, Moment, Skip
 from switchyard.routing.quotas import Quota, Quotas
 from switchyard.routing.route import Route
 from switchyard.routing.uses import Uses
-from switchyard.settings import Settings, Upstream, timeouts_of
+from switchyard.settings import Notify, Settings, Upstream, timeouts_of
 from switchyard.store.cell import Cell, counts
 from switchyard.store.journal_line import Line, LineAttempt, LineUsage
 from switchyard.suspicion.reasons import Reason
@@ -414,6 +414,15 @@ def vendor_view(vendor: Vendor) -> Json:
         "server": "auto" if shown or not vendor.kind else vendor.kind,
         "needs_key": vendor.needs_key,
         "key_prefix": vendor.key_prefix,
+    }
+
+
+def notify_view(notify: Notify) -> Json:
+    """Where notifications go, without what may be a token."""
+    return {
+        "url": hidden_path(notify.url) if notify.url else "",
+        "command": [*notify.command[:1], *(MASK for _ in notify.command[1:])],
+        "on": list(notify.on),
     }
 
 

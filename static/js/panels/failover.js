@@ -2,6 +2,7 @@
 import { difference, mountDraft, orNull } from "../draft.js";
 import { all, h } from "../dom.js";
 import { t, translated } from "../i18n.js";
+import { notifyForm } from "../notify_form.js";
 import { button, field, group, moveButtons, select } from "../ui.js";
 
 /**
@@ -58,6 +59,7 @@ function build(config, touched) {
     numberOf("timeouts", name, stored.timeouts, defaults.timeouts),
   );
   const budget = BUDGETS.map((name) => numberOf("budget", name, stored.budget, defaults.budget));
+  const notify = notifyForm(config.notify ?? {}, defaults.notify);
   const statuses = statusRows(stored.failover.on_status ?? {}, defaults.failover.on_status, touched);
   const errors = errorRows(stored.failover.on_error ?? {}, defaults.failover.on_error);
   const texts = textRows(stored.failover.on_text ?? [], touched);
@@ -92,6 +94,8 @@ function build(config, touched) {
       const inner = difference(now[section], stored[section]);
       if (Object.keys(inner).length) changed[section] = inner;
     }
+    const notified = notify.changes();
+    if (Object.keys(notified).length) changed.notify = notified;
     for (const { name, element } of allowed) {
       const lines = linesOf(element.value);
       if (JSON.stringify(lines) !== JSON.stringify(stored[name])) changed[name] = lines;
@@ -189,6 +193,7 @@ function build(config, touched) {
           ),
         ),
       ),
+      card("notify.title", notify.element),
     ],
   };
 }
