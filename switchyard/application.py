@@ -7,6 +7,8 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,7 @@ class Application:
         self.has_admin_token = bool(admin_token)
         self.started_at = time.time()
         self.settings_file = settings_file
+        self.current: Callable[[], Settings] = partial(attrgetter("settings"), settings_file)
         self.ledger = Ledger(folder, self.current, time.time)
         self.recent = RecentExchanges()
         self.health = Health()
@@ -130,9 +133,6 @@ class Application:
         self._known = self.current()
         self._listeners: list[Callable[[], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
-
-    def current(self) -> Settings:
-        return self.settings_file.settings
 
     def uptime_seconds(self) -> float:
         return time.time() - self.started_at

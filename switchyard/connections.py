@@ -14,7 +14,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from switchyard.answer_writer import AnswerWriter, CommonHead
-from switchyard.web.asgi import DEPARTURE, AsgiApp, Departure, Scope, departure_of
+from switchyard.web.asgi import DEPARTURE, Departure, Scope, departure_of
 
 if sys.platform != "win32":
     import resource
@@ -144,7 +144,8 @@ class BoundedConnection(HttpToolsProtocol):
         if self._repeats:
             return
         super().on_message_begin()
-        cast(Scope, self.scope)["extensions"] = {DEPARTURE: Departure()}
+        scope: Any = self.scope
+        scope["extensions"] = {DEPARTURE: Departure()}
         self._surplus = 0
         if self._phase == "":
             self._enter("head")
@@ -184,8 +185,9 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answered = cycle
-        writer = AnswerWriter(cast(AsgiApp, app), cycle, self.common_head)
-        super()._start_asgi_task(cycle, cast(ASGI3Application, writer.answer))
+        own: Any = app
+        answer: Any = AnswerWriter(own, cycle, self.common_head).answer
+        super()._start_asgi_task(cycle, answer)
 
     def on_response_complete(self) -> None:
         """Without the server's timer for each response: `sweep` closes connections that are idle for too long."""

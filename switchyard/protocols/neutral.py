@@ -45,7 +45,7 @@ class Usage(msgspec.Struct, frozen=True):
     @property
     def total_input(self) -> int:
         """All tokens the model read, cached ones included."""
-        return self.input + self.cache_read + self.cache_write
+        return self.input + self.cache_read + self.cache_write_5m + self.cache_write_1h
 
     @property
     def total(self) -> int:

@@ -6,17 +6,16 @@ Headers are read first, and of the body only what is wanted. How Claude Code and
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from switchyard.protocols.client_program import ClientProgram, program_of
 from switchyard.protocols.effort import EFFORTS
-from switchyard.protocols.facts import NO_FACTS, Facts, Program
+from switchyard.protocols.facts import Facts, Program
 from switchyard.protocols.names import THINKING_SUFFIX, ProtocolName
-from switchyard.protocols.passthrough.peek import HISTORY, Document
+from switchyard.protocols.passthrough.peek import ABSENT, HISTORY, Document
 from switchyard.protocols.request_summary import RequestSummary
-from switchyard.protocols.sessions import thread_in_headers
 from switchyard.protocols.wire import UNREADABLE, entries, fields, parsed_object, text
 
 PROGRAMS: Mapping[ClientProgram, Program] = {
@@ -65,17 +64,18 @@ def read_facts(
     """`headers` have lower-case names. `wanted` names the facts of BODY_FACTS that matter; the project of a known
     program is read in any case, as it is recorded. Never an error."""
     program = PROGRAMS[program_of(protocol, headers)]
-    agent, subagent = headers.get("user-agent", ""), is_subagent(headers)
+    agent, subagent = headers.get("user-agent", ""), is_subagent(headers, summary.thread)
     if program and "project" not in wanted:
         wanted = wanted | PROJECT
     found: dict[str, Any] = {}
     if wanted:
-        given = _Given(protocol, summary, headers, Document(body, summary.members), compacts)
-        found = {name: _lenient(name, given) for name in wanted}
+        found = _read(Given(protocol, summary, headers, Document(body, summary.members), compacts), wanted)
     return Facts(program=program, agent=agent, client_key=client_key, subagent=subagent, **found)
 
 
-class _Given(NamedTuple):
+class Given(msgspec.Struct, frozen=True, gc=False):
+    """A request as it is read."""
+
     protocol: ProtocolName
     summary: RequestSummary
     headers: Mapping[str, str]
@@ -83,15 +83,16 @@ class _Given(NamedTuple):
     compacts: bool
 
 
-def is_subagent(headers: Mapping[str, str]) -> bool:
+def is_subagent(headers: Mapping[str, str], thread: str) -> bool:
     """A sub-agent has the session of its parent, and marks of its own."""
     if kind := headers.get(CODEX_SUBAGENT, ""):
         return kind != COMPACTING and kind not in BACKGROUND_KINDS
-    return bool(headers.get(CODEX_PARENT) or thread_in_headers(headers))
+    return bool(headers.get(CODEX_PARENT) or thread)
 
 
-def is_background(summary: RequestSummary, headers: Mapping[str, str], document: Document) -> bool:
+def is_background(given: Given) -> bool:
     """A title, or a call for one token: a check of the model or of the quota."""
+    summary, headers, document = given.summary, given.headers, given.document
     if summary.max_tokens == 1 or headers.get(CODEX_SUBAGENT) in BACKGROUND_KINDS:
         return True
     if not document.has_any(FORMATS):
@@ -100,9 +101,12 @@ def is_background(summary: RequestSummary, headers: Mapping[str, str], document:
     return tools in NO_TOOLS and "title" in _properties_of_answer(document)
 
 
-def is_compaction(protocol: ProtocolName, headers: Mapping[str, str], document: Document) -> bool:
+def is_compaction(given: Given) -> bool:
     """The client has its conversation summed up, to go on with the summary."""
-    if protocol != "messages":
+    if given.compacts:
+        return True
+    headers, document = given.headers, given.document
+    if given.protocol != "messages":
         turn = headers.get(CODEX_TURN, "")
         kind = parsed_object(turn).get("request_kind") if turn else None
         return kind == "compaction" or headers.get(CODEX_SUBAGENT) == COMPACTING
@@ -114,9 +118,10 @@ def is_compaction(protocol: ProtocolName, headers: Mapping[str, str], document: 
     return bool(words) and words[-1].lstrip().startswith(SUMMARY_PROMPT)
 
 
-def wants_thinking(model: str, document: Document) -> bool:
+def wants_thinking(given: Given) -> bool:
     """Thinking is requested, or left to the model; an effort alone turns it on in the protocols of OpenAI."""
-    if model.lower().endswith(THINKING_SUFFIX):
+    document = given.document
+    if given.summary.model.lower().endswith(THINKING_SUFFIX):
         return True
     if not document.has_any(("thinking", "reasoning_effort", "reasoning")):
         return False
@@ -126,8 +131,9 @@ def wants_thinking(model: str, document: Document) -> bool:
     return bool(effort) and effort != "none"
 
 
-def effort_of(document: Document) -> str:
+def effort_of(given: Given) -> str:
     """The effort of the turn: Claude Code may set it in a message of the conversation, which then counts."""
+    document = given.document
     own = _effort_in(document) if document.has_any(EFFORTS_IN) else ""
     if document.body.count(b'"output_config"') <= ("output_config" in document):
         return own  # it stands in no message
@@ -144,25 +150,30 @@ def _effort_in(given: Mapping[str, Any]) -> str:
     return next((effort for effort in found if effort in EFFORTS), "")
 
 
-def only_searches(document: Document) -> bool:
+def only_searches(given: Given) -> bool:
     """Its only tools are web searches: beside others they are an offer, which Codex makes in every request."""
+    document = given.document
     if SEARCH_TOOL not in bytes(document.raw("tools")):
         return False
     kinds = [text(fields(tool).get("type")) for tool in entries(document.get("tools"))]
     return bool(kinds) and all(kind.startswith("web_search") for kind in kinds)
 
 
-def has_images(summary: RequestSummary) -> bool:
+def has_images(given: Given) -> bool:
     """Anywhere in the conversation."""
-    return any(IMAGE.search(raw) for name in HISTORY if (raw := summary.members.get(name)))
+    for name in HISTORY:
+        raw = given.document.raw(name)
+        if raw is not ABSENT and IMAGE.search(raw) is not None:
+            return True
+    return False
 
 
-def project_of(protocol: ProtocolName, summary: RequestSummary) -> str:
+def project_of(given: Given) -> str:
     """The working directory of Claude Code or Codex; "" if the request does not state it."""
-    pattern = DIRECTORIES[0 if protocol == "messages" else 1]
+    pattern = DIRECTORIES[0 if given.protocol == "messages" else 1]
     for name in ("system", *HISTORY):
-        raw = summary.members.get(name)
-        found = None if raw is None else pattern.search(raw)
+        raw = given.document.raw(name)
+        found = None if raw is ABSENT else pattern.search(raw)
         if found is not None:
             path = msgspec.json.decode(b'"' + found[1] + b'"', type=str)
             return path.strip()[:MAX_PROJECT_CHARS]
@@ -188,22 +199,23 @@ def _texts(content: object) -> Iterator[str]:
             yield words
 
 
-READERS: Mapping[str, Callable[[_Given], Any]] = {
-    "background": lambda given: is_background(given.summary, given.headers, given.document),
-    "compaction": lambda given: (
-        given.compacts or is_compaction(given.protocol, given.headers, given.document)
-    ),
-    "thinking": lambda given: wants_thinking(given.summary.model, given.document),
-    "effort": lambda given: effort_of(given.document),
-    "web_search": lambda given: only_searches(given.document),
-    "images": lambda given: has_images(given.summary),
-    "project": lambda given: project_of(given.protocol, given.summary),
+READERS: Mapping[str, Callable[[Given], Any]] = {
+    "background": is_background,
+    "compaction": is_compaction,
+    "thinking": wants_thinking,
+    "effort": effort_of,
+    "web_search": only_searches,
+    "images": has_images,
+    "project": project_of,
 }
 
 
-def _lenient(name: str, given: _Given) -> Any:
+def _read(given: Given, wanted: frozenset[str]) -> dict[str, Any]:
     """What cannot be read is no fact: the attempt reports it."""
-    try:
-        return READERS[name](given)
-    except UNREADABLE:
-        return getattr(NO_FACTS, name)
+    found: dict[str, Any] = {}
+    for name in wanted:
+        try:
+            found[name] = READERS[name](given)
+        except UNREADABLE:
+            continue
+    return found

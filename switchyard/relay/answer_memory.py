@@ -28,6 +28,8 @@ MAX_ANSWER_BYTES = 4 * 1024 * 1024
 MAX_AGE_SECONDS = 24 * 3600.0
 OVERHEAD_BYTES = 512
 LONGEST_CHAIN = 1000
+NAMING = "responses"
+"""the protocol whose clients may name earlier answers"""
 NAMES_AN_ITEM = f'"{REFERENCE}"'.encode()
 
 
@@ -84,7 +86,7 @@ class AnswerMemory:
 
     def continued(self, request: ClientRequest) -> Remembered | None:
         """The answer that this request continues: the one that it names, or that its last named item was part of."""
-        if not _names_answers(request):
+        if request.protocol != NAMING:
             return None
         id = _previous(request)
         if not id and NAMES_AN_ITEM in request.body:
@@ -94,7 +96,7 @@ class AnswerMemory:
 
     def recalled(self, request: ClientRequest, issuer: str, now: float) -> ClientRequest:
         """The request with the items in place of their names, but for those that this upstream knows itself."""
-        if not _names_answers(request):
+        if request.protocol != NAMING:
             return request
         previous = _previous(request)
         if not previous and NAMES_AN_ITEM not in request.body:
@@ -163,13 +165,8 @@ class AnswerMemory:
 
 def keeps(request: ClientRequest) -> bool:
     """True for an answer that the service would keep as well."""
-    is_usual = _names_answers(request) and request.kind == "request" and not request.compact_endpoint
+    is_usual = request.protocol == NAMING and request.kind == "request" and not request.compact_endpoint
     return is_usual and _raw(request, "store") != b"false"
-
-
-def _names_answers(request: ClientRequest) -> bool:
-    """True for the protocol whose clients may name earlier answers."""
-    return request.protocol == "responses"
 
 
 def _previous(request: ClientRequest) -> str:

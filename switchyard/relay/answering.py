@@ -46,8 +46,9 @@ def keep_alive_record(codec: Codec, headers: dict[str, str]) -> bytes:
 
     Codex expects events; the stream helpers of the SDKs accept no event before `response.created`.
     """
-    is_codex = program_of(codec.protocol, headers) is ClientProgram.CODEX
-    return COMMENT if codec.protocol == "responses" and not is_codex else codec.keep_alive
+    if codec.protocol != "responses":
+        return codec.keep_alive
+    return codec.keep_alive if program_of("responses", headers) is ClientProgram.CODEX else COMMENT
 
 
 class Answering:

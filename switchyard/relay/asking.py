@@ -286,7 +286,8 @@ class Asking:
                 held.start += await outgoing.watch.settle(held.stream)
                 return None
             whole = await self._whole(held, outgoing.prepared)
-            await outgoing.watch.vet(whole.calls)
+            if whole.calls:
+                await outgoing.watch.vet(whole.calls)
         except BaseException:
             await held.reply.close()
             raise

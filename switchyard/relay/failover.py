@@ -77,7 +77,7 @@ def _internal_error(error: Exception) -> WireError:
 
 
 def _opened(request: ClientRequest) -> Exchange:
-    agent = next((value for name, value in request.headers if name == "user-agent"), "")
+    agent = _agent_of(request)
     return Exchange(
         id=new_id("x_"),
         at=time.time(),
@@ -90,3 +90,10 @@ def _opened(request: ClientRequest) -> Exchange:
         stream=request.summary.stream,
         kind=request.kind,
     )
+
+
+def _agent_of(request: ClientRequest) -> str:
+    for name, value in request.headers:
+        if name == "user-agent":
+            return value
+    return ""

@@ -1,7 +1,7 @@
 """Learn from a refusal what an upstream does not take, and ask it again accordingly: only what helped is kept."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -24,6 +24,7 @@ MAX_UNHELPFUL = 100
 """of one model of an upstream"""
 
 Key = tuple[str, str]
+NOTHING_LEARNED: Mapping[str, Any] = {}
 
 
 class _Trial(msgspec.Struct, frozen=True):
@@ -52,12 +53,13 @@ class LimitLearning:
     @property
     def strips_thinking(self) -> bool:
         """The history of thinking is left out for every upstream: one has refused its signatures."""
-        return any(trial.limit.strip_thinking for trial in self._trials)
+        return bool(self._trials) and any(trial.limit.strip_thinking for trial in self._trials)
 
     def target(self, candidate: Candidate, protocol: ProtocolName) -> Target:
         """The upstream with the limits that are known of it or on trial."""
         key = _key_of(candidate)
-        learned, for_now = dict(self._lasting.get(key, {})), dict[str, Any]()
+        learned = dict(self._lasting.get(key, NOTHING_LEARNED))
+        for_now: dict[str, Any] = {}
         for trial in self._trials:
             if trial.key == key:
                 (for_now if trial.limit.for_now else learned).update(trial.limit.capabilities)

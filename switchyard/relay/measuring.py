@@ -43,7 +43,8 @@ async def needs_of(
     """What decides among the upstreams that may answer; NO_NEEDS if any of them will do."""
     lineup = state.lineup(settings, request.protocol, request.summary.model, now.wall, ruled)
     needs_count = _may_exceed(request.body, lineup.smallest_window)
-    parts = _marked_parts(request.body, _lacks(lineup, state))
+    lacks = _lacks(lineup, state)
+    parts = _marked_parts(request.body, lacks) if lacks else lacks
     if not needs_count and not parts:
         return NO_NEEDS
     try:

@@ -23,6 +23,7 @@ def answered_of(
 ) -> Answered:
     """Call it once, at the end of the answer, `seconds` after the exchange began. `estimate` is that of the prompt."""
     stated, usage = held.stated, held.reported_usage or NOTHING
+    total = usage.total_input
     known = _known_before(exchange, request, usage, prefixes)
     changed = known.common if known is not None and known.common.changed_in else None
     began = exchange.attempts[-1].started
@@ -30,9 +31,9 @@ def answered_of(
     return Answered(
         model=stated.model,
         fingerprint=stated.fingerprint,
-        input_reported=usage.total_input or None,
+        input_reported=total or None,
         input_estimated=estimate,
-        cache_share=usage.cache_read / usage.total_input if usage.total_input else None,
+        cache_share=usage.cache_read / total if total else None,
         input_before=None if known is None else known.earlier.tokens,
         cache_expected=None if known is None else known.cached,
         changed_in="" if changed is None else changed.changed_in,

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Literal
 
 import msgspec
@@ -51,11 +51,14 @@ class SimulatingWire:
         left = 0.0 if found is None else found.until - self._now()
         return left if left > 0 else None
 
-    async def send(self, call: Call) -> Reply:
+    def send(self, call: Call) -> Awaitable[Reply]:
         """As `Wire.send`. Raises AttemptFailed."""
         found = self._simulations.get(call.upstream)
         if found is None or self.seconds_left(call.upstream) is None:
-            return await self._wire.send(call)
+            return self._wire.send(call)
+        return self._send_simulated(call, found)
+
+    async def _send_simulated(self, call: Call, found: Simulation) -> Reply:
         if found.mode == "down":
             raise AttemptFailed(network_failure(FailureKind.CONNECT, "cannot connect (simulated)"))
         if found.mode == "slow":

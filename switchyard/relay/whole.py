@@ -46,7 +46,10 @@ def whole_answer(
     is_own_form = prepared.sent is None and held.protocol == request.protocol
     if is_own_form and not request.summary.stream and summary is not None:
         kinds = CallKinds(request.protocol, request.summary.members)
-        body = kinds.fixed_body(rewrite_model_name(held.start, request.summary.model))
+        model, body = request.summary.model, held.start
+        if summary.model != model:
+            body = rewrite_model_name(body, model)
+        body = kinds.fixed_body(body)
         is_chat = held.protocol == "chat"
         signed = signed_calls_in(held.start, prepared.target.issuer) if is_chat else []
         calls = calls_in_reply(held.protocol, body)

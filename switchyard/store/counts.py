@@ -5,7 +5,7 @@ The dashboard has the same definitions in its texts (`count.NAME`), and docs/sta
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
@@ -16,7 +16,7 @@ SIDE_KINDS = ("test", "activation", "replay")
 """what Switchyard sends for its user; everything else is a request of a client"""
 
 
-class Counted(NamedTuple):
+class Counted(msgspec.Struct, frozen=True, gc=False):
     """What decides in which counts a line is."""
 
     kind: str

@@ -322,7 +322,7 @@ def _call(call: MarkedCall) -> LineCall:
 
 
 def _seconds(value: float | None) -> float | None:
-    return None if value is None else _rounded(value, 1e4)
+    return None if value is None else int(value * 1e4 + 0.5) / 1e4
 
 
 def _rounded(value: float, parts: float) -> float:

@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -74,15 +74,14 @@ class Guard:
         else:
             await self._admit(scope, receive, send)
 
-    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _admit(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Beyond loopback, everything needs the admin token or a client key."""
         if self._admin_token and not self._is_client_endpoint(scope["method"], scope["path"]):
-            await self._admit_admin(scope, receive, send)
-        elif self._admin_token and not self._settings().client_keys:
+            return self._admit_admin(scope, receive, send)
+        if self._admin_token and not self._settings().client_keys:
             reason = "`client_keys` is empty: requests from other machines are refused until it holds a key."
-            await _refuse(401, "authentication_error", reason, send)
-        else:
-            await self._app(scope, receive, send)
+            return _refuse(401, "authentication_error", reason, send)
+        return self._app(scope, receive, send)
 
     async def _admit_admin(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The dashboard beyond loopback: the token as Bearer or cookie; a visit with `?token=` sets the cookie."""

@@ -1,7 +1,7 @@
 """Read the members of a request body one by one, each only when it is needed."""
 
-from collections.abc import Iterable, Iterator, MutableMapping
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from typing import Any
 
 import msgspec
 
@@ -28,13 +28,14 @@ class Members(msgspec.Struct, frozen=True):
 _Watched = msgspec.defstruct(
     "_Watched", [(name, msgspec.Raw, ABSENT) for name in WATCHED], bases=(Members,), frozen=True
 )
-_scan = msgspec.json.Decoder(_Watched).decode
+_scan: Callable[[bytes], Any] = msgspec.json.Decoder(_Watched).decode
 _scan_all = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def watched_members(body: bytes) -> Members:
     """Raises what msgspec raises for anything but a JSON object."""
-    return cast(Members, _scan(body))
+    members: Members = _scan(body)
+    return members
 
 
 class Document(MutableMapping[str, Any]):
