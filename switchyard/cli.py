@@ -1,6 +1,7 @@
 """The command line: `serve` and the sub-commands."""
 
 import argparse
+import gc
 import os
 import sys
 from pathlib import Path
@@ -95,7 +96,8 @@ def _check_data_folder(arguments: argparse.Namespace) -> None:
 
 
 def _served(arguments: argparse.Namespace) -> int:
-    from switchyard.serve import CannotServe, Options, serve  # the server, which no command needs
+    gc.disable()  # until the server runs: what the start makes stays
+    from switchyard.serve import CannotServe, Options, serve  # no command needs it
 
     try:
         if bool(arguments.cert) != bool(arguments.cert_key):
@@ -113,3 +115,5 @@ def _served(arguments: argparse.Namespace) -> int:
     except CannotServe as reason:
         print(f"Switchyard cannot start: {reason}", file=sys.stderr)
         return 1
+    finally:
+        gc.enable()

@@ -284,8 +284,8 @@ async def _break_off(answers: set[asyncio.Task[None]]) -> None:
 
 def _tune_interpreter() -> None:
     """Objects that exist at the start stay: the garbage collector need not scan them again every few requests."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(GARBAGE_THRESHOLD, 20, 50)
     sys.setswitchinterval(SWITCH_SECONDS)
 
