@@ -36,6 +36,8 @@ class Connection(asyncio.Protocol):
         self.origin = origin
         self.idle_since = (0.0, 0.0)
         """set by the owner: by the monotonic and by the wall clock"""
+        self.is_used = False
+        """an answer has arrived over it; set by the owner"""
         self._owner = owner
         self._transport: asyncio.Transport | None = None
         self._reply: RawReply | None = None

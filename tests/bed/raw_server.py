@@ -50,6 +50,11 @@ class Talk:
         self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self._writer.transport.abort()
 
+    @property
+    def has_resumed(self) -> bool:
+        """The TLS session is one of an earlier connection."""
+        return bool(self._writer.get_extra_info("ssl_object").session_reused)
+
     async def encrypt(self, context: ssl.SSLContext) -> None:
         """Continue with TLS, as behind a proxy's tunnel."""
         await self._writer.start_tls(context)
