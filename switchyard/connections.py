@@ -126,9 +126,13 @@ class BoundedConnection(HttpToolsProtocol):
                     self._begin_body(framing)
 
     def _framing(self) -> bytes:
-        """The header that frames the body; empty if there is no body."""
+        """The header that frames the body; empty if there is no body. Raises HttpParserError."""
         fields = dict(self.headers)
-        if b"transfer-encoding" in fields:
+        if (codings := fields.get(b"transfer-encoding")) is not None:
+            if codings.rpartition(b",")[2].strip().lower() != b"chunked":
+                raise httptools.HttpParserError(
+                    "the last transfer coding of a request is chunked (RFC 9112, 6.3)"
+                )
             return b"transfer-encoding: chunked"
         length = fields.get(b"content-length", b"")
         return b"content-length: " + length if length.strip(b"0") else b""

@@ -95,6 +95,8 @@ SECRET_NAME = re.compile(r"(?i)key|token|secret|sig|passw|pwd|auth|credential")
 """error messages then name parameters of URLs without showing their values"""
 CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\Z")
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
+HEADER_VALUE = re.compile("[\t -~\x80-\xff]*")
+SENDABLE = "a value in one line, in characters that a header can carry"
 PROXY = re.compile(r"(https?|socks5h?)://[^/\s]+/?\Z")
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._-]+(:\d+)?\Z|[a-z][a-z0-9+.-]*://\[[0-9a-f:]+\](:\d+)?\Z")
 FILE_PATH = re.compile(r"[~/]|\\\\|[A-Za-z]:[\\/]")
@@ -598,8 +600,13 @@ def _header_lines(headers: dict[str, Any]) -> Iterator[Finding]:
     for name, value in headers.items():
         if not HEADER_NAME.match(name):
             yield child("", name, quoted=True), "the name of a header", shown(name)
-        elif isinstance(value, str) and any(sign in value for sign in "\r\n\0"):
-            yield child("", name, quoted=True), "a value in one line", HIDDEN
+        elif isinstance(value, str) and not HEADER_VALUE.fullmatch(value):
+            yield child("", name, quoted=True), SENDABLE, HIDDEN
+
+
+def _agent_name(agent: str) -> Iterator[Finding]:
+    if not HEADER_VALUE.fullmatch(agent):
+        yield "", SENDABLE, shown(agent)
 
 
 def _span_of_hours(hours: str) -> Iterator[Finding]:
@@ -728,6 +735,7 @@ MEANINGS: dict[tuple[type, str], Meaning] = {
     (Upstream, "proxy"): _proxy_address,
     (Upstream, "tls"): _tls_files,
     (Upstream, "headers"): _header_lines,
+    (Upstream, "user_agent"): _agent_name,
     (Upstream, "hours"): _span_of_hours,
     (Upstream, "capabilities"): _known_capabilities,
     (BodyChanges, "set"): _body_members,

@@ -333,6 +333,18 @@ def test_the_body_of_a_request_with_an_upgrade_is_its_body(server: Server, frami
         assert cooldown_of(connection).count(b"HTTP/1.1 ") == 1
 
 
+@pytest.mark.parametrize("upgrade", [b"host: x\r\n", UPGRADE], ids=["plain", "with an upgrade"])
+@pytest.mark.parametrize(
+    "codings", [b"identity", b"gzip", b"chunked, identity", b"chunked\r\ntransfer-encoding: x"]
+)
+def test_a_body_whose_end_no_framing_states_is_rejected_at_once(
+    server: Server, upgrade: bytes, codings: bytes
+) -> None:
+    request = b"POST / HTTP/1.1\r\n" + upgrade + b"transfer-encoding: " + codings + b"\r\n\r\n"
+    with server.connect(request + b"5\r\nhello\r\n") as connection:
+        assert cooldown_of(connection).startswith(b"HTTP/1.1 400 ")
+
+
 def test_an_upgrade_without_a_body_is_ignored(server: Server) -> None:
     with server.connect(b"GET / HTTP/1.1\r\n" + UPGRADE + b"\r\n" + GET) as connection:
         assert answer_of(connection).startswith(b"0 4 ")

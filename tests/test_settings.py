@@ -7,6 +7,7 @@ import pytest
 from switchyard.settings import (
     CLAUDE_SONNET,
     ERROR_KINDS,
+    SENDABLE,
     Activation,
     Failover,
     ModelRule,
@@ -163,6 +164,18 @@ def test_the_example_of_the_documentation_is_read_whole() -> None:
         ({"keys": "sk-1"}, [".keys: expected a list, found (not shown)"]),
         ({"name": " "}, ['.name: expected a name in one line, found " "']),
         ({"headers": {"a b": "c"}}, ['.headers["a b"]: expected the name of a header, found "a b"']),
+        *(
+            ({"user_agent": agent}, [f".user_agent: expected {SENDABLE}, found {found}"])
+            for agent, found in (
+                ("a\nb", '"a\\nb"'),
+                ("a\r\nx-key: b", '"a\\r\\nx-key: b"'),
+                ("机器", '"机器"'),
+            )
+        ),
+        *(
+            ({"headers": {"x": value}}, [f'.headers["x"]: expected {SENDABLE}, found (not shown)'])
+            for value in ("a\nb", "a\r", "\0", "\x1b[2J", "值")
+        ),
         ({"capabilities": {"tools": 1}}, [".capabilities.tools: expected true or false, found 1"]),
         (
             {"capabilities": {"tolls": True}},
@@ -466,3 +479,8 @@ def test_a_hold_of_suspicious_calls_needs_low_trust() -> None:
         parse({"upstreams": [entry]})
     assert [fault.path for fault in raised.value.faults] == ["$.upstreams[0].on_suspicion"]
     assert parse({"upstreams": [{**entry, "trust": "low"}]}).settings.upstreams[0].on_suspicion == "hold"
+
+
+def test_a_header_may_hold_what_http_carries() -> None:
+    fields = {"user_agent": "é/1.0\t(x)", "headers": {"x": " é\t", "y": ""}}
+    assert parse({"upstreams": [entry(**fields)]}).settings.upstreams[0].user_agent == "é/1.0\t(x)"

@@ -12,6 +12,11 @@ SLICE_BYTES = 64 * 1024
 MOST_PER_CHUNK = 16 * 1024 * 1024
 """the decompressed size of one chunk: text compresses ten to one, a bomb a thousand to one or more"""
 MAX_WINDOW = 2**27
+GZIP = zlib.MAX_WBITS | 16
+MEMBER = b"\x1f"
+"""the first byte of a gzip member"""
+MEMBERS_BYTES = 4 * 1024
+"""so much of a chunk is looked at in one go: each end of a member copies what follows"""
 
 
 class UnpackError(Exception):
@@ -28,10 +33,10 @@ class _Unpacker(Protocol):
         ...
 
 
-class _Zlib:
-    def __init__(self, window_bits: int) -> None:
-        self._inner = zlib.decompressobj(window_bits)
-        self._raw_deflate_possible = window_bits == zlib.MAX_WBITS
+class _Deflate:
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj()
+        self._raw_deflate_possible = True
         self._begun = b""
 
     def feed(self, chunk: bytes, bound: int) -> bytes:
@@ -49,10 +54,41 @@ class _Zlib:
 
     def _steps(self, chunk: bytes, bound: int) -> bytes:
         out = _Bounded(bound)
-        out.write(self._inner.decompress(chunk, STEP_BYTES))
-        while self._inner.unconsumed_tail:
-            out.write(self._inner.decompress(self._inner.unconsumed_tail, STEP_BYTES))
+        _inflate(self._inner, chunk, out)
         return out.joined()
+
+
+class _Gzip:
+    """One or more members, one after the other: each is a file of its own (RFC 1952, section 2.2)."""
+
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(GZIP)
+
+    def feed(self, chunk: bytes, bound: int) -> bytes:
+        out = _Bounded(bound)
+        for at in range(0, len(chunk), MEMBERS_BYTES):
+            self._members(chunk[at : at + MEMBERS_BYTES], out)
+        return out.joined()
+
+    def _members(self, chunk: bytes, out: "_Bounded") -> None:
+        rest = self._inflated(chunk, out) if not self._inner.eof else chunk
+        # zeros may fill up the last block of a tape; anything else after the last member is no content either
+        while rest := rest.lstrip(b"\0"):
+            if not rest.startswith(MEMBER):
+                return
+            self._inner = zlib.decompressobj(GZIP)
+            rest = self._inflated(rest, out)
+
+    def _inflated(self, chunk: bytes, out: "_Bounded") -> bytes:
+        """What follows the end of the member, if it ends in this chunk."""
+        _inflate(self._inner, chunk, out)
+        return self._inner.unused_data
+
+
+def _inflate(inner: "zlib._Decompress", chunk: bytes, out: "_Bounded") -> None:
+    out.write(inner.decompress(chunk, STEP_BYTES))
+    while inner.unconsumed_tail:
+        out.write(inner.decompress(inner.unconsumed_tail, STEP_BYTES))
 
 
 class _Brotli:
@@ -107,9 +143,9 @@ class _Bounded:
 
 
 FACTORIES: dict[str, Callable[[], _Unpacker]] = {
-    "gzip": lambda: _Zlib(zlib.MAX_WBITS | 16),
-    "x-gzip": lambda: _Zlib(zlib.MAX_WBITS | 16),
-    "deflate": lambda: _Zlib(zlib.MAX_WBITS),
+    "gzip": _Gzip,
+    "x-gzip": _Gzip,
+    "deflate": _Deflate,
     "br": _Brotli,
     "zstd": _Zstd,
 }

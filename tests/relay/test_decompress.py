@@ -35,12 +35,21 @@ def _brotli(content: bytes) -> bytes:
     return packed
 
 
+def _thirds(content: bytes) -> list[bytes]:
+    cut = len(content) // 3
+    return [content[:cut], content[cut : 2 * cut], content[2 * cut :]]
+
+
 PACKERS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "gzip": ("gzip", _gzip),
     "deflate": ("deflate", zlib.compress),
     "raw deflate": ("deflate", _raw_deflate),
     "brotli": ("br", _brotli),
     "zstd": ("zstd", _zstd),
+    "gzip in three members": ("gzip", lambda content: b"".join(map(_gzip, _thirds(content)))),
+    "gzip with an empty member": ("gzip", lambda content: _gzip(b"") + _gzip(content) + _gzip(b"")),
+    "gzip, filled up with zeros": ("gzip", lambda content: _gzip(content) + bytes(512)),
+    "zstd in three frames": ("zstd", lambda content: b"".join(map(zstandard.compress, _thirds(content)))),
     "gzip in zstd": ("gzip, zstd", lambda content: _zstd(_gzip(content))),
     "nothing": ("identity", lambda content: content),
 }
