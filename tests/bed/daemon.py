@@ -188,7 +188,8 @@ class Daemon:
     def journal(self) -> list[Document]:
         lines: list[Document] = []
         for path in sorted((self.data / "usage").glob("*.jsonl")):
-            lines += [cast(Document, json.loads(line)) for line in path.read_text().splitlines()]
+            complete = path.read_text().rpartition("\n")[0]  # a line may be on its way just now
+            lines += [cast(Document, json.loads(line)) for line in complete.splitlines()]
         return lines
 
     def log(self) -> str:
