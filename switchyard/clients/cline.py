@@ -17,7 +17,12 @@ NEVER = "1970-01-01T00:00:00.000Z"
 
 
 def _path(environment: Mapping[str, str], home: Path) -> Path:
-    return home / ".cline" / "data" / "settings" / "providers.json"
+    if named := environment.get("CLINE_PROVIDER_SETTINGS_PATH"):
+        return Path(named)
+    folder = (
+        environment.get("CLINE_DATA_DIR") or Path(environment.get("CLINE_DIR") or home / ".cline") / "data"
+    )
+    return Path(folder) / "settings" / "providers.json"
 
 
 def _wanted(offer: Offer) -> dict[texts.Path, Any]:

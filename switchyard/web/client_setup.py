@@ -13,6 +13,7 @@ from starlette.responses import Response
 from switchyard.clients.claude_code import ANY_KEY, KNOBS, chosen
 from switchyard.clients.plan import ChangedMeanwhile, Plan, apply, read_record
 from switchyard.clients.texts import Unparsable, left_unchanged
+from switchyard.relay.redaction import masked_url
 from switchyard.settings import Settings
 from switchyard.web.answers import Handler, Json, Problem, answer, read_object, text_of
 from switchyard.web.views import shown_path
@@ -84,7 +85,7 @@ class ClientSetup:
                 "revision": plan.revision,
                 "diff": plan.diff(),
                 "changes": not plan.is_empty,
-                "note": " ".join(plan.notes),
+                "note": " ".join((*plan.notes, *self._previous(client, plan))),
             }
         )
 
@@ -148,6 +149,12 @@ class ClientSetup:
             "options": _claude_options(path) if client == "claude" else MODEL_OPTIONS,
             "snippet": self._snippet(client, key),
         }
+
+    def _previous(self, client: str, plan: Plan) -> tuple[str, ...]:
+        if plan.previous is None or plan.is_empty:
+            return ()
+        title, url = self._files.titles[client], masked_url(plan.previous.base_url)
+        return (f"{title} has used {url} until now. To keep it, add it on the page Upstreams.",)
 
     def _snippet(self, client: str, key: str) -> str:
         written = SNIPPETS.get(client)

@@ -218,3 +218,35 @@ def test_the_model_of_an_earlier_set_up_stays(tmp_path: Path) -> None:
 def test_the_snippet_is_the_whole_file() -> None:
     for client in NAMES:
         assert json.loads(client_plans.snippet(client, Wanted(ADDRESS), SETTINGS)) == EXPECTED[client]
+
+
+@pytest.mark.parametrize(
+    ("client", "environment", "path"),
+    [
+        ("opencode", {}, ".config/opencode/opencode.json"),
+        ("opencode", {"XDG_CONFIG_HOME": "{home}/x"}, "x/opencode/opencode.json"),
+        ("opencode", {"OPENCODE_CONFIG": "{home}/o.json"}, "o.json"),
+        ("qwen", {}, ".qwen/settings.json"),
+        ("qwen", {"QWEN_HOME": "{home}/q"}, "q/settings.json"),
+        ("crush", {}, ".config/crush/crush.json"),
+        ("crush", {"CRUSH_GLOBAL_CONFIG": "{home}/c"}, "c/crush.json"),
+        ("cline", {}, ".cline/data/settings/providers.json"),
+        ("cline", {"CLINE_DIR": "{home}/c"}, "c/data/settings/providers.json"),
+        ("cline", {"CLINE_DATA_DIR": "{home}/d"}, "d/settings/providers.json"),
+        ("cline", {"CLINE_PROVIDER_SETTINGS_PATH": "{home}/p.json"}, "p.json"),
+        ("zed", {}, ".config/zed/settings.json"),
+        ("zed", {"APPDATA": "{home}/a"}, "a/Zed/settings.json"),
+    ],
+)
+def test_the_file_is_where_the_client_looks(
+    tmp_path: Path, client: str, environment: dict[str, str], path: str
+) -> None:
+    named = {name: value.replace("{home}", str(tmp_path)) for name, value in environment.items()}
+    assert client_plans.path_of(client, named, tmp_path) == tmp_path / path
+
+
+def test_the_commented_file_of_opencode_is_used_where_it_is_there(tmp_path: Path) -> None:
+    path = tmp_path / ".config" / "opencode" / "opencode.jsonc"
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    assert client_plans.path_of("opencode", {}, tmp_path) == path

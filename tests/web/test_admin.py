@@ -1,5 +1,6 @@
 """The dashboard's API over the whole application: its documentation, its error shape, its rules."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -328,6 +329,19 @@ def test_a_preview_of_an_import_shows_what_it_adds(daemon: Daemon) -> None:
         400,
         'The text is not valid JSON: line 2, column 6: expected a value, found "}"',
     )
+
+
+def test_a_preview_names_the_endpoint_that_is_replaced(daemon: Daemon) -> None:
+    path = daemon.home / ".qwen" / "settings.json"
+    path.parent.mkdir(exist_ok=True)
+    auth = {"selectedType": "openai", "baseUrl": "https://relay.example/v1", "apiKey": "sk-old"}
+    path.write_text(json.dumps({"security": {"auth": auth}}))
+    options = {"model": "m"}
+    note = daemon.post("/api/clients/preview", {"client": "qwen", "options": options}).json["note"]
+    assert "Qwen Code has used https://relay.example/v1 until now." in note and "sk-old" not in note
+    assert daemon.post("/api/clients/apply", {"client": "qwen", "options": options}).status == 200
+    assert daemon.post("/api/clients/undo", {"client": "qwen"}).status == 200
+    assert json.loads(path.read_text())["security"]["auth"] == auth
 
 
 def test_a_set_up_writes_only_what_its_preview_has_shown(daemon: Daemon) -> None:
