@@ -46,9 +46,3 @@ function balanceLine({ key, amount, currency, at, fault }) {
 /** @param {string} window */
 const windowName = (window) =>
   ["requests", "tokens", "input-tokens", "output-tokens"].includes(window) ? t(`quotas.${window}`) : window;
-
-/**
- * "5h 82%" of the window that is used most; "" if none is known.
- * @param {Quota[] | undefined} quotas the fullest first
- */
-export const fullest = (quotas) => (quotas?.length ? `${windowName(quotas[0].window)} ${percent(quotas[0].used)}` : "");

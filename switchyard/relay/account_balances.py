@@ -134,7 +134,7 @@ class AccountBalances:
             if reply.status != 200:
                 return None
             found = msgspec.json.decode(await reply.read_up_to(MAX_BYTES))
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):  # also text that is not UTF-8
             return None
         finally:
             await reply.close()

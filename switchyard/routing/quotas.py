@@ -126,4 +126,4 @@ class Quotas:
 def leave_text(quota: Quota, limit: int, now: Moment) -> str:
     """Why new conversations go elsewhere."""
     used = f"{quota.used:.0%} of its {quota.window} quota is used"
-    return f"{used}, new conversations leave at {limit} % until {now.clock_at(quota.resets_at)}"
+    return f"{used}, new conversations leave at {limit}% until {now.clock_at(quota.resets_at)}"

@@ -67,7 +67,7 @@ def test_new_conversations_leave_before_the_limit_and_running_ones_stay(tmp_path
             route = daemon.get("/api/explain?client=messages&model=m").json
             explained = daemon.command("explain", "--model", "m")[1]
     assert said == ["plan", "plan", "paid", "plan"]
-    text = "91% of its 5h quota is used, new conversations leave at 85 % until"
+    text = "91% of its 5h quota is used, new conversations leave at 85% until"
     assert [(skip["upstream"], skip["reason"]) for skip in route["skipped"]] == [("plan", "quota")]
     assert route["skipped"][0]["text"].startswith(text)
     assert text in explained

@@ -35,7 +35,13 @@ def test_a_service_that_does_not_answer_is_not_asked_more_often() -> None:
 
 
 def test_what_is_no_json_object_is_no_balance() -> None:
-    for body in (b"[]", b"<html>", b'{"info": {"spend": true, "max_budget": []}}', b"[" * 100_000):
+    for body in (
+        b"[]",
+        b"<html>",
+        b'{"info": {"spend": true, "max_budget": []}}',
+        b"[" * 100_000,
+        b'{"a": "\xff"}',
+    ):
         with ScriptedUpstream() as server:
             server.pages = {"/key/info": body}
             _, found = asyncio.run(asked_at(server, settings(server.url), [0.0]))

@@ -92,6 +92,26 @@ def test_the_windows_in_the_headers_of_an_answer(
     assert [(one.name, round(one.used, 6), round(one.seconds, 6)) for one in found] == windows
 
 
+HOSTILE = ("", "nan", "inf", "-1", "1e999", "9" * 5000, "\0", "soon", "9999-12-31", "99999999999d")
+FIRST_YEAR = "0001-01-01T00:00:00+23:59"
+
+
+@pytest.mark.parametrize("value", [*HOSTILE, FIRST_YEAR])
+def test_whatever_the_headers_hold_the_answer_goes_on(value: str) -> None:
+    for prefix in ("anthropic-ratelimit-unified-5h-", "x-codex-primary-", "x-ratelimit-", "x-rate-limit-"):
+        names = [f"{prefix}{part}" for part in ("reset", "reset-at", "reset-requests", "reset-after-seconds")]
+        names += [
+            f"{prefix}{part}" for part in ("remaining", "limit", "utilization", "used-percent", "status")
+        ]
+        for other in (value, "0.5", "10"):
+            headers = [(name, value if "reset" in name else other) for name in names]
+            windows = read_windows(
+                [("date", value), *headers, *((name.upper(), value) for name in names)], WALL
+            )
+            assert all(0 <= one.used <= 1 and 0 < one.seconds <= 7 * 86400 for one in windows)
+    assert read_windows([(f"x-ratelimit-{'long' * 100}-reset", value)], WALL) == ()
+
+
 def test_a_moment_is_that_of_the_upstreams_clock() -> None:
     headers = [
         ("date", "Mon, 21 Sep 2026 14:13:20 GMT"),
@@ -162,7 +182,7 @@ LEAVES = {"leave_at_percent": 85}
 
 def test_new_conversations_leave_an_account_before_its_limit_with_the_reason() -> None:
     found = leaving(settings(LEAVES, {}))
-    text = "90% of its 5h quota is used, new conversations leave at 85 % until 13:00"
+    text = "90% of its 5h quota is used, new conversations leave at 85% until 13:00"
     assert names(found) == ["u1"]
     assert [(skip.upstream, skip.reason, skip.text, skip.until) for skip in found.skipped] == [
         ("u0", "quota", text, NOW + 3600)
