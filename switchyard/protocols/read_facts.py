@@ -42,6 +42,8 @@ SUMMARY_PROMPT_BYTES = 128 * 1024
 """it is no longer: further from the end of the conversation it is not looked for"""
 IMAGE = re.compile(rb'"type"\s*:\s*"(?:image|image_url|input_image)"')
 """quotes within texts are escaped: only a block matches"""
+IMAGE_SIGN = re.compile(rb'g(?:e"|e_url")')
+"""in each of them; found several times as fast, as it begins with one rare letter"""
 DIRECTORIES = (
     re.compile(rb"Primary working directory: ((?:[^\\\"\n<]|\\[\\/\"u])+)"),
     re.compile(rb"<cwd>((?:[^\\\"<]|\\[\\/\"u])+)</cwd>"),
@@ -163,7 +165,7 @@ def has_images(given: Given) -> bool:
     """Anywhere in the conversation."""
     for name in HISTORY:
         raw = given.document.raw(name)
-        if raw is not ABSENT and IMAGE.search(raw) is not None:
+        if raw is not ABSENT and IMAGE_SIGN.search(raw) and IMAGE.search(raw):
             return True
     return False
 

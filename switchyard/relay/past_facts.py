@@ -7,11 +7,9 @@ from msgspec.structs import replace
 from switchyard.exchange import Exchange
 from switchyard.protocols.facts import BODY_FACTS, Facts
 from switchyard.protocols.read_facts import PROJECT, read_facts
-from switchyard.relay.prepare import BYTES_PER_TOKEN
+from switchyard.relay.prepare import BYTES_PER_TOKEN, OFF_LOOP_BYTES
 from switchyard.relay.values import ClientRequest
 
-OFF_LOOP_BYTES = 4 * 1024 * 1024
-"""the facts of larger bodies are read in a thread, so that other requests are not delayed"""
 ALL_BUT_PROJECT = BODY_FACTS - PROJECT
 
 

@@ -9,8 +9,8 @@ from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.facts import Facts
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.measuring import BYTES_PER_TOKEN, MEDIA, prompt_tokens
-from switchyard.relay.past_facts import OFF_LOOP_BYTES, facts_of
-from switchyard.relay.prepare import Preparation
+from switchyard.relay.past_facts import facts_of
+from switchyard.relay.prepare import OFF_LOOP_BYTES, Preparation
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.rules import Ruled, find_rule, token_thresholds, wanted_facts
 from switchyard.settings import RouteRule, Settings
@@ -41,7 +41,7 @@ class Ruling:
 
     async def _read(self, rules: Sequence[RouteRule], preparation: Preparation) -> Facts:
         wanted, request = wanted_facts(rules), self._request
-        if len(request.body) > OFF_LOOP_BYTES:
+        if wanted and len(request.body) > OFF_LOOP_BYTES:
             facts = await asyncio.to_thread(facts_of, request, wanted)
         else:
             facts = facts_of(request, wanted)

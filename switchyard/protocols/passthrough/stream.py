@@ -181,11 +181,15 @@ class PassthroughStream:
         """
         kept: list[bytes] = []
         hidden = False
+        may_skip = not (self._reads_calls or self._failed_oddly or self._is_over)
         for raw in _split(records):
             if not _has_content(raw):
                 kept.append(raw)
                 continue
             self._opening = self._opening or raw.lstrip()
+            if may_skip and self.content_begun and self._passes_at_once and not self._is_notable(raw):
+                kept.append(raw)
+                continue
             hide, has_content, news = False, False, list[CallNews]()
             if not self.content_begun or self._reads_calls or self._is_notable(raw):
                 for record in _decoded(raw):
@@ -207,10 +211,15 @@ class PassthroughStream:
                 return b"".join(kept)
         return b"".join(kept) if hidden else records
 
+    @property
+    def _passes_at_once(self) -> bool:
+        """True if a record without news of calls need not wait."""
+        return self._gate is None or self._gate.is_idle
+
     def _passed(self, raw: bytes, has_content: bool, news: list[CallNews]) -> list[bytes]:
         """This record, what waited for it, or nothing yet."""
         gate = self._gate
-        if gate is None or (gate.is_idle and not news):
+        if gate is None or (not news and gate.is_idle):
             self.content_begun = self.content_begun or has_content
             return [raw]
         passed = gate.take((raw, has_content), news)

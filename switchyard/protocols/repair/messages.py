@@ -508,13 +508,14 @@ def _signs_in(document: Document) -> Iterator[str]:
 def _signs_of(document: Document, parts: list[_Part], inside: list[_Inner]) -> Iterator[str]:
     types = {part.type for part in parts}
     yield from map(str, types | _types_of(inside))
-    if any(part.is_error is not ABSENT for part in parts):
+    if [1 for part in parts if part.is_error is not ABSENT]:
         yield ERROR
-    if any(begins_with(seal, CARRIED) for part in parts for seal in (part.signature, part.data)):
+    seals = [seal for part in parts for seal in (part.signature, part.data) if seal is not ABSENT]
+    if any(begins_with(seal, CARRIED) for seal in seals):
         yield CARRIER
     if not types.isdisjoint(SEARCH_BLOCKS):
         yield SEARCH
-    if any(part.citations is not ABSENT or part.type in SEARCH_BLOCKS for part in parts):
+    if not types.isdisjoint(SEARCH_BLOCKS) or [1 for part in parts if part.citations is not ABSENT]:
         yield from _made_search(document)
 
 
