@@ -5,16 +5,17 @@ Headers are read first, and of the body only what is wanted. How Claude Code and
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import msgspec
 
 from switchyard.protocols.client_program import ClientProgram, program_of
 from switchyard.protocols.effort import EFFORTS
-from switchyard.protocols.facts import Facts, Program
+from switchyard.protocols.facts import NO_FACTS, Facts, Program
 from switchyard.protocols.names import THINKING_SUFFIX, ProtocolName
-from switchyard.protocols.passthrough.peek import ABSENT, HISTORY, Document
+from switchyard.protocols.passthrough.peek import ABSENT, HISTORY, Document, has_any
 from switchyard.protocols.request_summary import RequestSummary
 from switchyard.protocols.wire import UNREADABLE, entries, fields, parsed_object, text
 
@@ -34,10 +35,13 @@ BACKGROUND_KINDS = frozenset({"memory_consolidation"})
 NO_TOOLS = (b"", b"[]", b"null")
 FORMATS = ("output_config", "output_format", "response_format", "text")
 """the members that may state the form of the answer"""
+THINKING_IN = ("thinking", "reasoning_effort", "reasoning")
 EFFORTS_IN = ("output_config", "reasoning_effort", "reasoning")
+CONFIGURED = b'"output_config"'
 SEARCH_TOOL = b'"web_search'
 SUMMARY_PROMPT = "CRITICAL: Respond with TEXT ONLY"
 """how the last message of a compaction by Claude Code begins"""
+SUMMARY_PROMPT_SIGN = SUMMARY_PROMPT.encode()
 SUMMARY_PROMPT_BYTES = 128 * 1024
 """it is no longer: further from the end of the conversation it is not looked for"""
 IMAGE = re.compile(rb'"type"\s*:\s*"(?:image|image_url|input_image)"')
@@ -62,27 +66,43 @@ def read_facts(
     *,
     compacts: bool = False,
     client_key: str = "",
+    project: str = "",
 ) -> Facts:
     """`headers` have lower-case names. `wanted` names the facts of BODY_FACTS that matter; the project of a known
-    program is read in any case, as it is recorded. Never an error."""
+    program is read in any case, as it is recorded, unless it is given. Never an error."""
     program = PROGRAMS[program_of(protocol, headers)]
     agent, subagent = headers.get("user-agent", ""), is_subagent(headers, summary.thread)
-    if program and "project" not in wanted:
-        wanted = wanted | PROJECT
-    found: dict[str, Any] = {}
-    if wanted:
-        found = _read(Given(protocol, summary, headers, Document(body, summary.members), compacts), wanted)
+    given = Given(protocol, summary, headers, body, compacts)
+    found: dict[str, Any] = {"project": project} if project else {}
+    for name in wanted | PROJECT if program else wanted:
+        if name not in found:
+            found[name] = _read(name, given)
     return Facts(program=program, agent=agent, client_key=client_key, subagent=subagent, **found)
 
 
-class Given(msgspec.Struct, frozen=True, gc=False):
-    """A request as it is read."""
+class Given(msgspec.Struct, frozen=True, dict=True):
+    """A request as it is read: most facts are decided by members that it does not have."""
 
     protocol: ProtocolName
     summary: RequestSummary
     headers: Mapping[str, str]
-    document: Document
-    compacts: bool
+    body: bytes
+    compacts: bool = False
+
+    @cached_property
+    def document(self) -> Document:
+        return Document(self.body, self.summary.members)
+
+    def has_any(self, names: Iterable[str]) -> bool:
+        return has_any(self.summary.members, names)
+
+
+def project_stated(protocol: ProtocolName, summary: RequestSummary, headers: Mapping[str, str]) -> str:
+    """The project of a known program; "" for others. Never an error."""
+    if program_of(protocol, headers) is ClientProgram.OTHER:
+        return ""
+    project: str = _read("project", Given(protocol, summary, headers, b""))
+    return project
 
 
 def is_subagent(headers: Mapping[str, str], thread: str) -> bool:
@@ -94,39 +114,39 @@ def is_subagent(headers: Mapping[str, str], thread: str) -> bool:
 
 def is_background(given: Given) -> bool:
     """A title, or a call for one token: a check of the model or of the quota."""
-    summary, headers, document = given.summary, given.headers, given.document
+    summary, headers = given.summary, given.headers
     if summary.max_tokens == 1 or headers.get(CODEX_SUBAGENT) in BACKGROUND_KINDS:
         return True
-    if not document.has_any(FORMATS):
+    if not given.has_any(FORMATS):
         return False
     tools = bytes(summary.members.get("tools") or b"")
-    return tools in NO_TOOLS and "title" in _properties_of_answer(document)
+    return tools in NO_TOOLS and "title" in _properties_of_answer(given.document)
 
 
 def is_compaction(given: Given) -> bool:
     """The client has its conversation summed up, to go on with the summary."""
     if given.compacts:
         return True
-    headers, document = given.headers, given.document
+    headers = given.headers
     if given.protocol != "messages":
         turn = headers.get(CODEX_TURN, "")
         kind = parsed_object(turn).get("request_kind") if turn else None
         return kind == "compaction" or headers.get(CODEX_SUBAGENT) == COMPACTING
-    end = memoryview(document.raw("messages"))[-SUMMARY_PROMPT_BYTES:]
-    if SUMMARY_PROMPT.encode() not in bytes(end):
+    end = memoryview(getattr(given.summary.members, "messages", ABSENT))[-SUMMARY_PROMPT_BYTES:]
+    if SUMMARY_PROMPT_SIGN not in bytes(end):
         return False
-    messages = entries(document.get("messages"))
+    messages = entries(given.document.get("messages"))
     words = list(_texts(fields(messages[-1]).get("content"))) if messages else []
     return bool(words) and words[-1].lstrip().startswith(SUMMARY_PROMPT)
 
 
 def wants_thinking(given: Given) -> bool:
     """Thinking is requested, or left to the model; an effort alone turns it on in the protocols of OpenAI."""
-    document = given.document
     if given.summary.model.lower().endswith(THINKING_SUFFIX):
         return True
-    if not document.has_any(("thinking", "reasoning_effort", "reasoning")):
+    if not given.has_any(THINKING_IN):
         return False
+    document = given.document
     if "thinking" in document:
         return fields(document["thinking"]).get("type") in ("enabled", "adaptive")
     effort = text(document.get("reasoning_effort")) or text(fields(document.get("reasoning")).get("effort"))
@@ -135,9 +155,12 @@ def wants_thinking(given: Given) -> bool:
 
 def effort_of(given: Given) -> str:
     """The effort of the turn: Claude Code may set it in a message of the conversation, which then counts."""
+    has_own = given.has_any(EFFORTS_IN)
+    if not has_own and CONFIGURED not in given.body:
+        return ""
     document = given.document
-    own = _effort_in(document) if document.has_any(EFFORTS_IN) else ""
-    if document.body.count(b'"output_config"') <= ("output_config" in document):
+    own = _effort_in(document) if has_own else ""
+    if given.body.count(CONFIGURED) <= ("output_config" in document):
         return own  # it stands in no message
     inside = (_effort_in(fields(message)) for message in reversed(entries(document.get("messages"))))
     return next((effort for effort in inside if effort), own)
@@ -154,17 +177,16 @@ def _effort_in(given: Mapping[str, Any]) -> str:
 
 def only_searches(given: Given) -> bool:
     """Its only tools are web searches: beside others they are an offer, which Codex makes in every request."""
-    document = given.document
-    if SEARCH_TOOL not in bytes(document.raw("tools")):
+    if SEARCH_TOOL not in bytes(getattr(given.summary.members, "tools", ABSENT)):
         return False
-    kinds = [text(fields(tool).get("type")) for tool in entries(document.get("tools"))]
+    kinds = [text(fields(tool).get("type")) for tool in entries(given.document.get("tools"))]
     return bool(kinds) and all(kind.startswith("web_search") for kind in kinds)
 
 
 def has_images(given: Given) -> bool:
     """Anywhere in the conversation."""
     for name in HISTORY:
-        raw = given.document.raw(name)
+        raw = getattr(given.summary.members, name, ABSENT)
         if raw is not ABSENT and IMAGE_SIGN.search(raw) and IMAGE.search(raw):
             return True
     return False
@@ -174,7 +196,7 @@ def project_of(given: Given) -> str:
     """The working directory of Claude Code or Codex; "" if the request does not state it."""
     pattern = DIRECTORIES[0 if given.protocol == "messages" else 1]
     for name in ("system", *HISTORY):
-        raw = given.document.raw(name)
+        raw = getattr(given.summary.members, name, ABSENT)
         found = None if raw is ABSENT else pattern.search(raw)
         if found is not None:
             path = msgspec.json.decode(b'"' + found[1] + b'"', type=str)
@@ -212,12 +234,9 @@ READERS: Mapping[str, Callable[[Given], Any]] = {
 }
 
 
-def _read(given: Given, wanted: frozenset[str]) -> dict[str, Any]:
+def _read(name: str, given: Given) -> Any:
     """What cannot be read is no fact: the attempt reports it."""
-    found: dict[str, Any] = {}
-    for name in wanted:
-        try:
-            found[name] = READERS[name](given)
-        except UNREADABLE:
-            continue
-    return found
+    try:
+        return READERS[name](given)
+    except UNREADABLE:
+        return getattr(NO_FACTS, name)

@@ -6,11 +6,9 @@ from msgspec.structs import replace
 
 from switchyard.exchange import Exchange
 from switchyard.protocols.facts import BODY_FACTS, Facts
-from switchyard.protocols.read_facts import PROJECT, read_facts
+from switchyard.protocols.read_facts import read_facts
 from switchyard.relay.prepare import BYTES_PER_TOKEN, OFF_LOOP_BYTES
 from switchyard.relay.values import ClientRequest
-
-ALL_BUT_PROJECT = BODY_FACTS - PROJECT
 
 
 def note_facts(request: ClientRequest, exchange: Exchange) -> None:
@@ -24,18 +22,16 @@ def note_facts(request: ClientRequest, exchange: Exchange) -> None:
 
 
 def _note(request: ClientRequest, exchange: Exchange) -> None:
-    """The project was looked for already, if a rule or the program made it matter."""
-    facts = facts_of(request, ALL_BUT_PROJECT if exchange.project else BODY_FACTS)
+    facts = facts_of(request, project=exchange.project)
     exchange.facts = replace(
         facts,
         agent=exchange.client_agent,
         tokens=_tokens(request, exchange),
-        project=exchange.project or facts.project,
     )
 
 
-def facts_of(request: ClientRequest, wanted: frozenset[str] = BODY_FACTS) -> Facts:
-    """What the request itself states."""
+def facts_of(request: ClientRequest, wanted: frozenset[str] = BODY_FACTS, project: str = "") -> Facts:
+    """What the request itself states; its `project`, if that is known."""
     return read_facts(
         request.protocol,
         request.summary,
@@ -44,6 +40,7 @@ def facts_of(request: ClientRequest, wanted: frozenset[str] = BODY_FACTS) -> Fac
         wanted,
         compacts=request.compacts,
         client_key=request.client,
+        project=project,
     )
 
 

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.facts import Facts
+from switchyard.protocols.read_facts import project_stated
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.measuring import BYTES_PER_TOKEN, MEDIA, prompt_tokens
 from switchyard.relay.past_facts import facts_of
@@ -40,16 +41,18 @@ class Ruling:
         return find_rule(settings.routes, request.protocol, request.summary.model, self.facts, wall, home)
 
     async def _read(self, rules: Sequence[RouteRule], preparation: Preparation) -> Facts:
-        wanted, request = wanted_facts(rules), self._request
+        request, projects = self._request, self._dependencies.projects
+        session = request.summary.session
+        if not rules:
+            stated = project_stated(request.protocol, request.summary, dict(request.headers))
+            return Facts(project=projects.note(session, stated))
+        wanted = wanted_facts(rules)
         if wanted and len(request.body) > OFF_LOOP_BYTES:
             facts = await asyncio.to_thread(facts_of, request, wanted)
         else:
             facts = facts_of(request, wanted)
-        project = self._dependencies.projects.note(request.summary.session, facts.project)
-        if not rules:
-            return facts if project == facts.project else replace(facts, project=project)
         tokens = await _tokens(request, preparation, token_thresholds(rules))
-        return replace(facts, project=project, tokens=tokens)
+        return replace(facts, project=projects.note(session, facts.project), tokens=tokens)
 
 
 async def _tokens(request: ClientRequest, preparation: Preparation, thresholds: list[int]) -> int:

@@ -38,6 +38,14 @@ def watched_members(body: bytes) -> Members:
     return members
 
 
+def has_any(members: Members, names: Iterable[str]) -> bool:
+    """True if the body has one of these."""
+    for name in names:
+        if getattr(members, name, ABSENT) is not ABSENT:
+            return True
+    return False
+
+
 class Document(MutableMapping[str, Any]):
     """The members of a body: each is decoded when it is first read, and encoded only if it was set.
 
@@ -64,14 +72,6 @@ class Document(MutableMapping[str, Any]):
         """The same of one member as it stands in the body."""
         raw = bytes(self.raw(name))
         return any(word in raw for word in words)
-
-    def has_any(self, names: Iterable[str]) -> bool:
-        """True if the body has one of these watched members."""
-        watched = self._watched
-        for name in names:
-            if getattr(watched, name, ABSENT) is not ABSENT:
-                return True
-        return False
 
     def raw(self, name: str) -> msgspec.Raw:
         """The member as it stands in the body; ABSENT if there is none."""

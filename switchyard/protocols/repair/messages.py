@@ -535,7 +535,9 @@ def _made_search(document: Document) -> Iterator[str]:
 
 
 def _marks_in(document: Document, parts: list[_Part | _Inner]) -> Iterator[str]:
-    marks = len([1 for part in parts if part.cache_control is not ABSENT]) + document.has_any((MARK,))
+    marks = len([1 for part in parts if part.cache_control is not ABSENT]) + (
+        document.raw(MARK) is not ABSENT
+    )
     for name in ("tools", "system"):
         if (raw := document.raw(name)) is not ABSENT:
             marks += bytes(raw).count(b'"cache_control"')
