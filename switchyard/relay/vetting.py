@@ -20,10 +20,11 @@ from switchyard.routing.hold import client_seconds
 from switchyard.settings import Upstream
 from switchyard.suspicion.calls import reasons_of
 from switchyard.suspicion.conversation import Conversation
+from switchyard.suspicion.effort import MAX_ANSWER_STEPS, Effort
 from switchyard.suspicion.reasons import Reason
 
 MAX_MARKED = 20
-"""of one request; further calls are treated likewise, but not noted"""
+"""of one request; further calls are treated likewise, but not noted nor logged"""
 MAX_TOOL_CHARS = 100
 BAD_GATEWAY = 502
 
@@ -57,15 +58,16 @@ class Vetting:
     def offers(self, call: ToolCall) -> bool:
         return self._offered.has(call)
 
-    def reasons(self, call: ToolCall) -> tuple[Reason, ...]:
+    def reasons(self, call: ToolCall, answer: Effort) -> tuple[Reason, ...]:
         """Why the call is suspicious, given the conversation."""
-        found = reasons_of(call.name, call.arguments)
+        found = reasons_of(call.name, call.arguments, answer)
         return self._conversation.unmentioned(found) if found else ()
 
     def mark(self, marked: MarkedCall) -> None:
         calls = self._exchange.marked_calls
-        if len(calls) < MAX_MARKED:
-            calls.append(marked)
+        if len(calls) >= MAX_MARKED:
+            return
+        calls.append(marked)
         codes = "unknown" if marked.is_unknown else ", ".join(reason.code for reason in marked.reasons)
         log.warning(
             'request %s: upstream "%s" called %r (%s): %s',
@@ -130,6 +132,7 @@ class Watch:
         self._upstream = upstream.name
         self.reads_arguments = upstream.trust == "low"
         self.keeps_calls = self.reads_arguments and upstream.on_suspicion == "hold"
+        self._effort = Effort(MAX_ANSWER_STEPS)
         self._waiting: list[tuple[ToolCall, MarkedCall]] = []
 
     def begins(self, call: ToolCall) -> WireError | None:
@@ -142,7 +145,7 @@ class Watch:
         return _error(f'called the tool "{_shown(call)}", which the request does not offer')
 
     def ends(self, call: ToolCall) -> bool:
-        reasons = self._vetting.reasons(call) if self.reads_arguments else ()
+        reasons = self._vetting.reasons(call, self._effort) if self.reads_arguments else ()
         if not reasons:
             return False
         action: CallAction = "waiting" if self.keeps_calls else "passed"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from switchyard.suspicion.addresses import addresses_in
+from switchyard.suspicion.effort import Effort
 from switchyard.suspicion.paths import key_file
 from switchyard.suspicion.reasons import Code, Reason
 
@@ -32,14 +33,16 @@ SENDS = re.compile(
 ENVIRONMENT = re.compile(
     r"dict\(os\.environ|os\.environ(?:\.copy\(\)|\.items\(\)|\s*[,)])|JSON\.stringify\(process\.env\)|%ENV\b|ENV\.to_"
 )
-LITERAL = re.compile(r"\"((?:[^\"\\\n]|\\.)*)\"|'((?:[^'\\\n]|\\.)*)'|`((?:[^`\\]|\\.)*)`", re.DOTALL)
+LITERAL = re.compile(r"\\.|\"((?:[^\"\\\n]|\\.)*)\"|'((?:[^'\\\n]|\\.)*)'|`((?:[^`\\]|\\.)*)`", re.DOTALL)
 SHELL_SIGNS = re.compile(r"[|;&<]|\$\(|\b(?:curl|wget|cat|base64|bash|sh|nc|pip|npm)\b")
 ENCODED_COMMAND = re.compile(r"(?i)\s[-/](?:e|ec|en|enc|enco\w*)\s+[\"']?[A-Za-z0-9+/=]{16,}")
 MAX_LITERALS = 400
+CHARS_A_STEP = 3
 
 
-def reasons_in_code(code: str) -> Iterator[Reason]:
-    """Of a program that is run."""
+def reasons_in_code(code: str, effort: Effort) -> Iterator[Reason]:
+    """Of a program that is run. Raises TooMuch."""
+    effort.spend(len(code) // CHARS_A_STEP)
     addresses = addresses_in(code) or [""]
     if RUNS.search(code) and FETCHES.search(code):
         yield from (Reason(Code.DOWNLOAD_RUN, address) for address in addresses)
@@ -52,7 +55,7 @@ def reasons_in_code(code: str) -> Iterator[Reason]:
 
 
 def literals(code: str) -> list[str]:
-    found = (one[1] or one[2] or one[3] or "" for one in LITERAL.finditer(code))
+    found = (one[one.lastindex] for one in LITERAL.finditer(code) if one.lastindex is not None)
     return [
         text.replace("\\n", "\n").replace('\\"', '"').replace("\\'", "'")
         for text in islice(found, MAX_LITERALS)
@@ -64,8 +67,8 @@ def scripts_in(code: str) -> list[str]:
     return [text for text in literals(code) if len(text) > 6 and SHELL_SIGNS.search(text)]
 
 
-def reasons_in_powershell(text: str) -> Iterator[Reason]:
-    """Of what PowerShell is started with."""
+def reasons_in_powershell(text: str, effort: Effort) -> Iterator[Reason]:
+    """Of what PowerShell is started with. Raises TooMuch."""
     if ENCODED_COMMAND.search(f" {text}"):
         yield Reason(Code.DECODED_RUN)
-    yield from reasons_in_code(text)
+    yield from reasons_in_code(text, effort)

@@ -2,6 +2,8 @@
 
 import re
 
+MAX_PATH = 4096
+"""no system opens longer ones"""
 HOME = re.compile(
     r"^(?:~[\w.-]*|\$HOME|\$\{HOME\}|/home/[^/]+|/Users/[^/]+|/root|\$env:USERPROFILE|%USERPROFILE%|[A-Za-z]:/Users/[^/]+)(?=/|$)"
 )
@@ -11,7 +13,7 @@ SAMPLE = re.compile(
 KEY_FILES: tuple[re.Pattern[str], ...] = tuple(
     re.compile(pattern)
     for pattern in (
-        r"(?:^|/)(\.ssh/(?:id_[^/]*|\*|[^/]*\*[^/]*|[^/]*_rsa|[^/]*\.pem|[^/]*key)?)$",
+        r"(?:^|/)(\.ssh/(?:id_[^/]*|\*|[^/*]*\*[^/]*|[^/]*_rsa|[^/]*\.pem|[^/]*key)?)$",
         r"(?:^|/)(id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?)$",
         r"(?:^|/)(\.ssh)$",
         r"(?:^|/)(\.env(?:\.[\w-]+)*)$",
@@ -60,15 +62,24 @@ SCRIPT = re.compile(r"\.(?:sh|bash|zsh|fish|ps1|bat|cmd)$")
 
 
 def normal_path(path: str) -> str:
-    """With slashes, `~` for any home folder, and without what changes nothing."""
+    """With slashes, `~` for any home folder, and without what changes nothing; "" for what can be no path."""
+    if len(path) > MAX_PATH:
+        return ""
     path = path.strip().strip("\"'").replace("\\", "/").removeprefix("file://")
     path = re.sub(r"/(?:\./)+|//+", "/", path).removeprefix("./")
     path = HOME.sub("~", path)
-    while (
-        "/../" in path and (shorter := re.sub(r"(?:^|(?<=/))(?!\.\./)[^/]+/\.\./", "", path, count=1)) != path
-    ):
-        path = shorter
-    return path
+    return _without_parents(path) if "/../" in path else path
+
+
+def _without_parents(path: str) -> str:
+    """`a/../b` is `b`."""
+    kept: list[str] = []
+    for name in path.split("/"):
+        if name == ".." and kept and kept[-1] not in ("", ".."):
+            kept.pop()
+        else:
+            kept.append(name)
+    return "/".join(kept)
 
 
 def key_file(path: str) -> str:

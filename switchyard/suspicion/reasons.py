@@ -22,6 +22,8 @@ class Code(StrEnum):
     """Installs a package from an address of its own."""
     ACCESS_FILE = "access_file"
     """Writes a file that decides who may enter this machine."""
+    TOO_LONG = "too_long"
+    """Is too long or too involved to be judged."""
 
 
 class Reason(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from switchyard.suspicion.addresses import address_of, addresses_in, is_registry
 from switchyard.suspicion.code import reasons_in_code, reasons_in_powershell, scripts_in
+from switchyard.suspicion.effort import Effort
 from switchyard.suspicion.files import is_patch, reasons_in_patch, reasons_in_written
 from switchyard.suspicion.paths import key_file
 from switchyard.suspicion.reasons import Code, Reason
@@ -51,28 +52,31 @@ REMOTE_DEVICE = re.compile(r"/dev/(?:tcp|udp)/([^/\s]+)")
 UPLOADED = re.compile(r"(?:^|=|;)[@<]([^;]+)")
 HEX_ESCAPES = re.compile(r"(?:\\x[0-9a-fA-F]{2}|\\[0-7]{3}){3}")
 SECRET_STORES = re.compile(
-    r"gpg\b.*--export-secret|security\s+(?:find-\S+-password|dump-keychain)|secret-tool\s+(?:lookup|search)|"
-    r"gh auth token|aws configure (?:get|export)|gcloud auth \S*print-\S*token|az account get-access-token|"
+    r"gpg\b.{0,200}--export-secret|security\s+(?:find-\S{1,40}-password|dump-keychain)|secret-tool\s+(?:lookup|search)|"
+    r"gh auth token|aws configure (?:get|export)|gcloud auth \S{0,40}print-\S{0,40}token|az account get-access-token|"
     r"op (?:read|item get)|pass show"
 )
 SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW")
 WINDOWS_OPTION = re.compile(r"/[a-zA-Z]$")
+COMMAND_STEPS, WORD_STEPS, BEFORE_STEPS = 100, 10, 10
+"""what a command costs, each word of it, and each command that precedes it in its pipeline"""
 FIRST_STATEMENT = re.compile(r"^(?:\S+\s+){5}(?=\S)|^@\w+\s+|^Exec\w+=|^\s*run\s*[:=]\s*")
 
 
-def reasons_in_script(script: str, depth: int = 0) -> Iterator[Reason]:
-    """Of a shell script that is run."""
+def reasons_in_script(script: str, effort: Effort, depth: int = 0) -> Iterator[Reason]:
+    """Of a shell script that is run. Raises TooMuch."""
     if depth > MAX_DEPTH:
         return
     variables: Variables = {}
-    yield from _Judge(depth, variables).all(parse(script, variables, depth))
+    yield from _Judge(depth, variables, effort).all(parse(script, variables, depth, effort))
 
 
 class _Judge:
     """Judges the pipelines of one script; keeps which files it has downloaded or decoded."""
 
-    def __init__(self, depth: int, variables: Variables) -> None:
+    def __init__(self, depth: int, variables: Variables, effort: Effort) -> None:
         self._depth = depth
+        self._effort = effort
         self._variables = variables
         self._made: dict[str, Reason] = {}
         self._device = ""
@@ -80,13 +84,20 @@ class _Judge:
 
     def all(self, pipelines: tuple[Pipeline, ...]) -> Iterator[Reason]:
         for pipeline in all_pipelines(pipelines):
+            self._spend(pipeline)
             yield from self._piped(pipeline)
             for place, command in enumerate(pipeline.commands):
                 self._device = self._device or _device(command)
                 yield from self._command(command, pipeline.commands[:place])
             self._note_made(pipeline)
 
-    # --- running -----------------------------------------------------------------
+    def _spend(self, pipeline: Pipeline) -> None:
+        before = 0
+        for command in pipeline.commands:
+            words = len(command.words) + len(command.redirects)
+            self._effort.spend(COMMAND_STEPS + words * WORD_STEPS + before * BEFORE_STEPS)
+            inner = (*command.group, *(one for word in command.words for one in word.inner))
+            before += 1 + sum(len(one.commands) for one in all_pipelines(inner))
 
     def _piped(self, pipeline: Pipeline) -> Iterator[Reason]:
         """What flows into an interpreter."""
@@ -101,6 +112,7 @@ class _Judge:
     def _sources(self, commands: tuple[Command, ...]) -> Iterator[Reason]:
         """What these commands write, if it is run."""
         inner = [one for command in commands for one in (command, *_own(command.group))]
+        self._effort.spend(len(inner) * WORD_STEPS)
         for command in inner:
             text = flat_text(command)
             if downloads(command) or (program(command) in INTERPRETERS and _fetches(command)):
@@ -115,8 +127,8 @@ class _Judge:
 
     def _script(self, script: str) -> Iterator[Reason]:
         if script.strip() and self._depth < MAX_DEPTH:
-            judge = _Judge(self._depth + 1, self._variables)
-            yield from judge.all(parse(script, self._variables, self._depth + 1))
+            judge = _Judge(self._depth + 1, self._variables, self._effort)
+            yield from judge.all(parse(script, self._variables, self._depth + 1, self._effort))
 
     def _command(self, command: Command, before: list[Command]) -> Iterator[Reason]:
         yield from self._substituted(command)
@@ -153,7 +165,7 @@ class _Judge:
         """Programs within the words of a command."""
         name, code = program(command), code_argument(command)
         if name in POWERSHELL:
-            yield from reasons_in_powershell(flat_text(command))
+            yield from reasons_in_powershell(flat_text(command), self._effort)
             yield from self._script(code.text if code is not None else "")
         elif name in ("awk", "gawk", "mawk"):
             for script in (one for word in arguments(command) for one in scripts_in(word.text)):
@@ -168,7 +180,7 @@ class _Judge:
             yield from self._script(command.heredoc)
         elif name in INTERPRETERS:
             for text in (flat_text(command) if code is not None else "", command.heredoc):
-                yield from reasons_in_code(text)
+                yield from reasons_in_code(text, self._effort)
                 for script in scripts_in(text):
                     yield from self._script(script)
 
@@ -202,9 +214,7 @@ class _Judge:
         yield from (reason for reason in found if reason is not None)
 
     def _later(self, text: str) -> Iterator[Reason]:
-        return reasons_in_run_later(text, self._depth + 1)
-
-    # --- writing -----------------------------------------------------------------
+        return reasons_in_run_later(text, self._effort, self._depth + 1)
 
     def _written(self, command: Command, before: list[Command]) -> Iterator[Reason]:
         """Files that the script writes with texts of its own."""
@@ -219,7 +229,9 @@ class _Judge:
                 texts.append(unescaped(words) if program(one) == "printf" else words)
         if name == "apply_patch" or is_patch(command.heredoc):
             patches = [command.heredoc, *(word.text for word in arguments(command))]
-            yield from (reason for patch in patches for reason in reasons_in_patch(patch, self._later))
+            yield from (
+                reason for patch in patches for reason in reasons_in_patch(patch, self._later, self._effort)
+            )
         if name == "crontab":
             targets.append("/etc/cron.d/user")
         if name == "git" and "config" in [word.text for word in arguments(command)]:
@@ -228,15 +240,18 @@ class _Judge:
                 [".git/config"],
             )
         for target in targets:
-            yield from reasons_in_written(target, "\n".join(texts), self._later)
+            yield from reasons_in_written(target, "\n".join(texts), self._later, self._effort)
 
 
-def reasons_in_run_later(text: str, depth: int = 0) -> Iterator[Reason]:
-    """Of a text that is run by itself: also of each line without what precedes commands in such files."""
-    yield from reasons_in_script(text, depth)
+def reasons_in_run_later(text: str, effort: Effort, depth: int = 0) -> Iterator[Reason]:
+    """Of a text that is run by itself: also of each line without what precedes commands in such files.
+
+    Raises TooMuch.
+    """
+    yield from reasons_in_script(text, effort, depth)
     lines = [FIRST_STATEMENT.sub("", line) for line in text.splitlines() if FIRST_STATEMENT.match(line)]
-    yield from reasons_in_script("\n".join(lines), depth)
-    yield from (reason for script in scripts_in(text) for reason in reasons_in_script(script, depth))
+    yield from reasons_in_script("\n".join(lines), effort, depth)
+    yield from (reason for script in scripts_in(text) for reason in reasons_in_script(script, effort, depth))
 
 
 def _executed(command: Command) -> str:
@@ -301,12 +316,9 @@ def _remote_shell(command: Command) -> Iterator[Reason]:
     if name in SHELLS and (host := _device(command)):
         yield Reason(Code.REMOTE_SHELL, host)
     if name in CONNECTORS and re.search(
-        r"(?:^|\s)-\w*[ec]\s+\S*sh\b|(?i:exec|system):\S*sh\b|cmd\.exe", text
+        r"(?:^|\s)-\w*[ec]\s+\S{0,200}sh\b|(?i:exec|system):\S{0,200}sh\b|cmd\.exe", text
     ):
         yield Reason(Code.REMOTE_SHELL, _address(command))
-
-
-# --- keys ------------------------------------------------------------------------
 
 
 def _keys_read(command: Command) -> Iterator[Reason]:
@@ -380,9 +392,6 @@ def _dumps(command: Command) -> bool:
         and base_name(words[0]) in DUMPS_ENVIRONMENT
         and all(word.startswith("-") for word in words[1:])
     )
-
-
-# --- packages --------------------------------------------------------------------
 
 
 def _package(command: Command) -> Iterator[Reason]:

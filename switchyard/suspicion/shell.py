@@ -5,21 +5,27 @@ Quotes and escapes are resolved, and so are variables that the script itself set
 
 import re
 from collections.abc import Iterator
+from itertools import dropwhile
 
 import msgspec
 
+from switchyard.suspicion.effort import Effort
+
 MAX_DEPTH = 8
 MAX_VALUE = 2000
-MAX_CHARS = 50_000
-"""longer scripts are read up to here"""
-FIELD_SEPARATOR = re.compile(r"\$(?:IFS\b|\{IFS[^}]*\})(?:\$\d)?")
+FIELD_SEPARATOR = re.compile(r"\$(?:IFS\b|\{IFS[^}]{0,200}\})(?:\$\d)?")
 ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=(.*)", re.DOTALL)
-VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:[^}]*)\})")
+VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)[^}]{0,200}\})")
 REDIRECT = re.compile(r"(?:\d+|&)?(<<<|<<-?|<>|<&|<|>>|>\||>&|>)")
 KEYWORDS = frozenset("if then else elif fi do done while until ! { } time case esac coproc".split())
 DECLARING = frozenset(("export", "local", "declare", "typeset", "readonly", "set"))
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "'": "'", '"': '"', "a": "\a", "e": "\x1b"}
 ENDS_WORD = frozenset(" \t\r\n;&|()")
+PLAIN = re.compile(r"[^ \t\r\n;&|()<>'\"\\`$]+")
+PLAIN_QUOTED = re.compile(r"[^\"\\`$]+")
+PARSE_STEPS = 80
+SHIFT = 9
+"""adding to a text costs a step for so many bits of its length"""
 
 
 class Word(msgspec.Struct):
@@ -52,12 +58,16 @@ class Pipeline(msgspec.Struct):
     commands: list[Command]
 
 
-def parse(script: str, variables: Variables | None = None, depth: int = 0) -> tuple[Pipeline, ...]:
-    """The pipelines of a script, in their order; `variables` are those that are set so far."""
+def parse(
+    script: str, variables: Variables | None = None, depth: int = 0, effort: Effort | None = None
+) -> tuple[Pipeline, ...]:
+    """The pipelines of a script, in their order; `variables` are those that are set so far. Raises TooMuch."""
     if depth > MAX_DEPTH:
         return ()
-    text = FIELD_SEPARATOR.sub(" ", script[:MAX_CHARS]).replace("\\\r\n", "").replace("\\\n", "")
-    return _Parser(text, {} if variables is None else variables, depth).pipelines()
+    effort = effort or Effort()
+    effort.spend(PARSE_STEPS + len(script))
+    text = FIELD_SEPARATOR.sub(" ", script).replace("\\\r\n", "").replace("\\\n", "")
+    return _Parser(text, {} if variables is None else variables, depth, effort).pipelines()
 
 
 def all_pipelines(pipelines: tuple[Pipeline, ...]) -> Iterator[Pipeline]:
@@ -71,11 +81,12 @@ def all_pipelines(pipelines: tuple[Pipeline, ...]) -> Iterator[Pipeline]:
 
 
 class _Parser:
-    def __init__(self, text: str, variables: Variables, depth: int) -> None:
+    def __init__(self, text: str, variables: Variables, depth: int, effort: Effort) -> None:
         self._text = text
         self._at = 0
         self._variables = variables
         self._depth = depth
+        self._effort = effort
         self._heredocs: list[tuple[Command, str]] = []
 
     def pipelines(self, closing: str = "") -> tuple[Pipeline, ...]:
@@ -176,8 +187,6 @@ class _Parser:
             command.heredoc += "\n".join(lines)
         self._heredocs = []
 
-    # --- words -----------------------------------------------------------------
-
     def _words(self, closing: str) -> list[Word]:
         """The word that begins here: several if an unquoted variable holds several."""
         words, start = [Word()], self._at
@@ -195,26 +204,36 @@ class _Parser:
     def _piece(self, sign: str, words: list[Word]) -> None:
         word = words[-1]
         if sign == "'":
-            word.text += self._until("'")
+            self._add(word, self._until("'"))
         elif sign == '"':
             self._quoted(word)
         elif sign == "\\":
-            word.text += self._text[self._at + 1 : self._at + 2]
+            self._add(word, self._text[self._at + 1 : self._at + 2])
             self._at += 2
         elif sign == "`" or self._text.startswith(("$(", "<(", ">("), self._at):
             self._substitution(word)
         elif self._text.startswith("$'", self._at):
             self._at += 1
-            word.text += _unescaped(self._until("'", escapes=True))
+            self._add(word, _unescaped(self._until("'", escapes=True)))
         elif sign == "$":
             value = self._value()
             first, *others = value.text.split() or [""]
-            word.text += first
-            word.inner += value.inner
+            self._add(word, first, value.inner)
             words += [Word(other) for other in others]
         else:
-            word.text += sign
-            self._at += 1
+            self._add(word, self._run(PLAIN))
+
+    def _add(self, word: Word, text: str, inner: tuple["Pipeline", ...] = ()) -> None:
+        self._effort.spend(1 + (len(word.text) + len(word.inner) >> SHIFT))
+        word.text += text
+        word.inner += inner
+
+    def _run(self, plain: re.Pattern[str]) -> str:
+        """The characters from here on that mean themselves, at least one."""
+        found = plain.match(self._text, self._at)
+        end = found.end() if found else self._at + 1
+        text, self._at = self._text[self._at : end], end
+        return text
 
     def _until(self, quote: str, *, escapes: bool = False) -> str:
         end = self._at + 1
@@ -229,17 +248,15 @@ class _Parser:
             sign = self._text[self._at]
             if sign == "\\":
                 next_sign = self._text[self._at + 1 : self._at + 2]
-                word.text += next_sign if next_sign in ('"', "\\", "$", "`", "\n") else sign + next_sign
+                self._add(word, next_sign if next_sign in ('"', "\\", "$", "`", "\n") else sign + next_sign)
                 self._at += 2
             elif sign == "`" or self._text.startswith("$(", self._at):
                 self._substitution(word)
             elif sign == "$":
                 value = self._value()
-                word.text += value.text
-                word.inner += value.inner
+                self._add(word, value.text, value.inner)
             else:
-                word.text += sign
-                self._at += 1
+                self._add(word, self._run(PLAIN_QUOTED))
         self._at += 1
 
     def _substitution(self, word: Word) -> None:
@@ -248,8 +265,7 @@ class _Parser:
         inner = self.pipelines(closing) if self._deeper() else ()
         self._depth -= 1
         self._at += 1
-        word.inner += inner
-        word.text += _plain_output(inner)
+        self._add(word, _plain_output(inner), inner)
 
     def _value(self) -> Word:
         """Of the variable that begins here, or its name if the script does not set it."""
@@ -258,26 +274,29 @@ class _Parser:
             self._at += 1
             return Word("$")
         self._at = found.end()
-        return self._variables.get(found[1] or found[2]) or Word(found[0])
+        value = self._variables.get(found[1] or found[2]) or Word(found[0])
+        self._effort.spend(len(value.text))
+        return value
 
     def _note_assignments(self, command: Command) -> None:
         """Assignments before a command are no words of it."""
-        while command.words and command.words[0].text in KEYWORDS:
-            command.words.pop(0)
+        command.words = list(dropwhile(lambda word: word.text in KEYWORDS, command.words))
         words = command.words
         if len(words) > 3 and words[0].text == "for" and words[2].text == "in":
             self._variables[words[1].text] = words[3]
             command.words = []
         declares = bool(command.words) and command.words[0].text in DECLARING
-        for word in command.words[1:] if declares else list(command.words):
+        assignments = 0
+        for word in command.words[1:] if declares else command.words:
             found = ASSIGNMENT.fullmatch(word.text)
             if found is None:
                 break
+            assignments += 1
             self._variables[found[1]] = Word(found[2][:MAX_VALUE], word.inner)
-            if not declares and len(command.words) > 0:
-                command.words.remove(word)
-                if word.inner:
-                    command.redirects.append(Redirect("=", word))
+            if word.inner and not declares:
+                command.redirects.append(Redirect("=", word))
+        if not declares:
+            command.words = command.words[assignments:]
 
 
 def _is_empty(command: Command) -> bool:

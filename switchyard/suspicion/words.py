@@ -54,17 +54,15 @@ def unwrapped(command: Command) -> list[Word]:
 
 
 def _without_wrappers(words: list[Word]) -> list[Word]:
-    words = list(words)
-    while words and base_name(words[0].text) in WRAPPERS:
-        words.pop(0)
-        while words and (
-            words[0].text.startswith(("-", "/c", "/C", "/k"))
-            or re.fullmatch(r"[A-Za-z_]\w*=.*|[\d.]+[smhd]?|\{\}", words[0].text, re.DOTALL)
+    at = 0
+    while at < len(words) and base_name(words[at].text) in WRAPPERS:
+        at += 1
+        while at < len(words) and (
+            words[at].text.startswith(("-", "/c", "/C", "/k"))
+            or re.fullmatch(r"[A-Za-z_]\w*=.*|[\d.]+[smhd]?|\{\}", words[at].text, re.DOTALL)
         ):
-            option = words.pop(0).text
-            if option in TAKES_VALUE and words:
-                words.pop(0)
-    return words
+            at += 2 if words[at].text in TAKES_VALUE else 1
+    return words[at:]
 
 
 def program(command: Command) -> str:

@@ -16,6 +16,7 @@ from switchyard.relay.decisions import DECISION_SECONDS
 from switchyard.relay.failover import Relay
 from switchyard.relay.upstream import Call, Reply
 from switchyard.relay.values import ClientRequest
+from switchyard.relay.vetting import MAX_MARKED
 from switchyard.settings import Settings
 from switchyard.suspicion.reasons import Code, Reason
 from tests.bed import wire
@@ -176,6 +177,17 @@ def test_a_call_of_an_unknown_tool_is_marked_and_passed_on(
     assert scene.marked == [MarkedCall("Evil", "one", "passed", is_unknown=True)]
     assert "Evil" in scene.text
     assert scene.exchange is not None and scene.exchange.outcome is Outcome.OK
+
+
+@every_way
+def test_an_answer_with_very_many_unknown_calls_fills_neither_the_record_nor_the_log(
+    client: ProtocolName, protocol: ProtocolName, stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = tuple(wire.Call(f"Evil{number}", {}) for number in range(100))
+    scene = play(client, protocol, stream, wire.Reply(calls=calls))
+    noted = [record for record in caplog.records if "called 'Evil" in record.getMessage()]
+    assert (len(scene.marked), len(noted)) == (MAX_MARKED, MAX_MARKED)
+    assert "Evil99" in scene.text
 
 
 @every_way

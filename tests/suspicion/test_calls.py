@@ -1,12 +1,14 @@
 """Which reasons a call has, what a conversation takes away, and how often attacks and harmless calls are marked."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from switchyard.suspicion.calls import reasons_of
 from switchyard.suspicion.conversation import Conversation
+from switchyard.suspicion.effort import MAX_ANSWER_STEPS, Effort
 from switchyard.suspicion.reasons import Code, Reason
 from tests.suspicion.attacks import ATTACKS
 from tests.suspicion.benign import turns
@@ -131,8 +133,61 @@ def test_what_is_shown_of_an_address_has_no_query_and_no_password() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[1]", "'", '"', "$(", "`", "a <<", "((((", "${", "|" * 500, "$(" * 500, "{" * 100_000]
+    "text", ["", "{", "[1]", "'", '"', "$(", "`", "a <<", "((((", "${", "|" * 500, "$(" * 500, "{" * 30_000]
 )
 def test_no_text_is_an_error(text: str) -> None:
     assert bash(text) == ()
     assert reasons_of("exec", text) == ()
+
+
+INVOLVED = {
+    "a long pipeline": "cat .env|" * 5_000,
+    "many commands": "bash b;" * 7_000,
+    "variables that grow": "x=" + "A" * 2_000 + "; echo" + " $x" * 15_000,
+    "scripts within scripts": "bash -c \"eval 'echo a | sh'\" | sh | " * 1_000,
+    "many files": "\n".join(["+++ b/a\n@@\n+a"] * 10_000),
+    "a long script": "echo a\n" * 100_000,
+    "more than any model writes": "x" * 1_100_000,
+}
+LONG_WORDS = {
+    "escaped quotes": '"' + '\\"' * 24_000,
+    "stars": "cat .ssh/" + "*" * 40_000 + "/",
+    "parents": "cat " + "a/../" * 8_000,
+    "open braces": "${a" * 13_000,
+    "keywords": "do " * 10_000,
+    "words that end in a line": "cat " + "/.aws/sso/" * 4_000 + "'\n\n'",
+}
+
+
+@pytest.mark.parametrize("form", INVOLVED)
+@pytest.mark.parametrize("member", ["command", "code", "file"])
+def test_a_call_that_is_too_involved_to_judge_is_suspicious(form: str, member: str) -> None:
+    given = {"command": INVOLVED[form]}
+    if member == "file":
+        given = {"file_path": ".bashrc", "content": INVOLVED[form]}
+    elif member == "code":
+        given = {"code": f"system({json.dumps(INVOLVED[form])})"}
+    assert Reason(Code.TOO_LONG) in reasons_of("tool", json.dumps(given))
+
+
+def test_what_was_found_before_a_call_became_too_long_is_told_too() -> None:
+    assert bash(f"{EVIL}\n" + "echo a\n" * 100_000)[-1] == Reason(Code.TOO_LONG)
+    assert Reason(Code.KEY_FILE, ".env") in bash("cat .env;" + "echo a;" * 4_000)
+
+
+def test_many_calls_of_one_answer_share_what_is_read_of_them() -> None:
+    answer, script = Effort(MAX_ANSWER_STEPS), json.dumps({"command": "echo a\n" * 200})
+    found = [reasons_of("Bash", script, answer) for _ in range(100)]
+    assert (found[0], found[-1]) == ((), (Reason(Code.TOO_LONG),))
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize("form", [*INVOLVED, *LONG_WORDS])
+def test_no_call_keeps_the_daemon_busy(form: str) -> None:
+    text = {**INVOLVED, **LONG_WORDS}[form]
+    began = time.process_time()
+    reasons_of("Bash", json.dumps({"command": text}))
+    reasons_of("exec", text)
+    reasons_of("Write", json.dumps({"file_path": ".bashrc", "content": text}))
+    reasons_of("Read", json.dumps({"file_path": text}))
+    assert time.process_time() - began < 1.0
