@@ -17,6 +17,7 @@ from typing import TextIO, cast
 
 from switchyard.exchange import Exchange, Outcome
 from switchyard.protocols.neutral import Usage
+from switchyard.store.files import AT_ONCE
 
 FILE_BYTES = 5 * 1024 * 1024
 FILES_KEPT = 3
@@ -193,7 +194,7 @@ class _LogFile(logging.handlers.RotatingFileHandler):
 
     def _open(self) -> TextIOWrapper:
         def opener(path: str, flags: int) -> int:
-            return os.open(path, flags, 0o600)
+            return os.open(path, flags | AT_ONCE, 0o600)
 
         file = open(self.baseFilename, self.mode, encoding=self.encoding, opener=opener)
         return cast(TextIOWrapper, file)

@@ -23,7 +23,14 @@ from switchyard.logs import Logs
 from switchyard.memory import return_memory, tune_allocator
 from switchyard.protocols.refusals.limits import compile_rows
 from switchyard.settings import SettingsError
-from switchyard.store.files import ensure_folder, make_private, read_or_none, remove_leftovers, write_whole
+from switchyard.store.files import (
+    NotAFile,
+    ensure_folder,
+    make_private,
+    read_or_none,
+    remove_leftovers,
+    write_whole,
+)
 from switchyard.store.lock import DataFolderLock, LockedError
 from switchyard.store.settings_file import SettingsFile
 from switchyard.web.guard import SECURITY_HEADERS, is_loopback
@@ -96,6 +103,8 @@ def _prepared_folder(options: Options) -> SettingsFile:
 
 def _folder_problem(folder: Path, error: OSError) -> str:
     why = error.strerror or str(error)
+    if isinstance(error, NotAFile):
+        return f"{error.filename} is {why}."
     return f"the data folder {folder} cannot be used ({why}); correct its permissions or choose another with --data."
 
 

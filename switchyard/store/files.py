@@ -1,5 +1,6 @@
 """Read small files, and write them atomically, so that no reader or power cut leaves half of one."""
 
+import errno
 import os
 import stat
 import tempfile
@@ -10,10 +11,41 @@ PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 
 
+BINARY = getattr(os, "O_BINARY", 0)
+"""without it, Windows would translate line ends"""
+AT_ONCE = getattr(os, "O_NONBLOCK", 0)
+"""a pipe that takes the place of a file at the last moment blocks no one"""
+KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
+
+
+class NotAFile(OSError):
+    """A pipe would be read forever and a device without end; `strerror` says what is in the place of the file."""
+
+
+def open_file(path: Path, flags: int = os.O_RDONLY) -> int:
+    """Like `os.open`, but never blocks: raises NotAFile for anything else than a file, and OSError."""
+    refuse_others(path)
+    return os.open(path, flags | BINARY | AT_ONCE, PRIVATE_FILE)
+
+
+def refuse_others(path: Path) -> None:
+    """Raises NotAFile if the path leads to anything else than a file; a missing one is none."""
+    with suppress(FileNotFoundError):
+        if kind := KINDS.get(stat.S_IFMT(path.stat().st_mode)):
+            raise NotAFile(errno.EINVAL, f"{kind} instead of a file; remove it", str(path))
+
+
 def read_or_none(path: Path) -> bytes | None:
-    """The file's bytes; None if there is no such file."""
+    """The file's bytes; None if there is no such file. Raises as `open_file`."""
     try:
-        return path.read_bytes()
+        with os.fdopen(open_file(path), "rb") as file:
+            return file.read()
     except FileNotFoundError:
         return None
 
@@ -35,8 +67,9 @@ def target_of(path: Path) -> Path:
 
 
 def write_whole(path: Path, content: bytes, mode: int | None = PRIVATE_FILE) -> None:
-    """Replace the file in one step. `mode=None` keeps the mode of the file; a new file is private."""
+    """Replace the file in one step; raises OSError. `mode=None` keeps the mode of the file; a new file is private."""
     target = target_of(path)
+    refuse_others(target)  # a link to a device would have the device replaced
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as temporary:

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from switchyard.plural import plural
-from switchyard.store.files import PRIVATE_FILE, ensure_folder
+from switchyard.store.files import NotAFile, ensure_folder, open_file
 from switchyard.store.journal_line import Line, decode_line
 from switchyard.store.local_time import local_moment
 
@@ -35,8 +35,7 @@ BATCH_BYTES = 1024 * 1024
 READ_BYTES = 256 * 1024
 MAX_READ_LINE = 1024 * 1024
 MONTH_FILE = re.compile(r"\d{4}-\d\d\.jsonl")
-# Windows would write every line end as two characters
-APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
 REMEDIES = {
     errno.ENOSPC: "the disk is full: free some space",
@@ -193,6 +192,8 @@ class Journal:
             self.fault = ""
             return
         remedy = REMEDIES.get(done.error.errno or 0, done.error.strerror or type(done.error).__name__)
+        if isinstance(done.error, NotAFile):
+            remedy = f"{Path(done.error.filename).name} is {remedy}"
         self.fault = (
             f"The journal in {self.folder} cannot be written, {remedy}. Lines are kept in memory until then."
         )
@@ -214,7 +215,7 @@ class Journal:
         if self._handle is None or self._file != file:
             self._shut()
             ensure_folder(self.folder)
-            self._handle = os.open(self.folder / file, APPEND, PRIVATE_FILE)
+            self._handle = open_file(self.folder / file, APPEND)
             self._file = file
         if file in self._torn:
             self._write(self._handle, b"\n")
@@ -233,7 +234,7 @@ class Journal:
         """End the torn last line of each file, so that the next line starts on its own."""
         for name in self.files():
             try:
-                with (self.folder / name).open("rb+") as file:
+                with os.fdopen(open_file(self.folder / name, os.O_RDWR), "rb+") as file:
                     if file.seek(0, os.SEEK_END) and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
                         self._torn.add(name)
                         file.write(b"\n")
@@ -257,7 +258,7 @@ class Journal:
         """Flush the lines to the disk. May run in a thread."""
         for name in self.files()[-2:]:
             with suppress(OSError):
-                handle = os.open(self.folder / name, os.O_RDONLY)
+                handle = open_file(self.folder / name)
                 try:
                     os.fsync(handle)
                 finally:
@@ -309,7 +310,7 @@ class Journal:
         if offset == 0:
             return True
         try:
-            with (self.folder / name).open("rb") as file:
+            with os.fdopen(open_file(self.folder / name), "rb") as file:
                 if file.seek(0, os.SEEK_END) <= offset:
                     return file.tell() == offset
                 file.seek(offset - 1)
@@ -320,7 +321,7 @@ class Journal:
             return True
 
     def _lines_of(self, name: str, start: int, end: int | None = None) -> Iterator[Batch]:
-        with (self.folder / name).open("rb") as file:
+        with os.fdopen(open_file(self.folder / name), "rb") as file:
             size = file.seek(0, os.SEEK_END)
             left = max(0, min(size, size if end is None else end) - start)
             file.seek(min(start, size))

@@ -9,6 +9,8 @@ from typing import Self
 
 import msgspec
 
+from switchyard.store.files import open_file, read_or_none
+
 if sys.platform == "win32":
     import msvcrt
 else:
@@ -41,7 +43,7 @@ class DataFolderLock:
 
     def acquire(self, address: str = "") -> None:
         """Raises LockedError if another daemon holds it; OSError if the folder cannot be written."""
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        handle = open_file(self._path, os.O_RDWR | os.O_CREAT)
         if not _lock(handle):
             os.close(handle)
             raise LockedError(_refusal(self._folder, _read_holder(self._path)))
@@ -77,7 +79,7 @@ def holder_of(folder: Path) -> Holder | None:
     """The daemon that uses this data folder now; None if there is none."""
     path = folder / LOCK_NAME
     try:
-        handle = os.open(path, os.O_RDWR)
+        handle = open_file(path, os.O_RDWR)
     except OSError:
         return None
     try:
@@ -105,7 +107,7 @@ def _lock(handle: int) -> bool:
 
 def _read_holder(path: Path) -> Holder:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Holder)
+        return msgspec.json.decode(read_or_none(path) or b"", type=Holder)
     except (OSError, msgspec.MsgspecError):
         return Holder()
 
