@@ -48,7 +48,7 @@ def _paths(daemon: Daemon) -> dict[str, str]:
         "newest requests": "/api/journal",
         "requests of half a year ago": f"/api/journal?start={quote(middle['next'])}",
         "time range of half a year ago": f"/api/journal?until={middle['reached']}",
-        "one upstream, frequent": "/api/journal?upstream=upstream%201",
+        "one upstream, rare, one step": "/api/journal?upstream=upstream%201",
         "one outcome, everywhere": "/api/journal?outcome=ok",
         "search without a hit, one step": f"/api/journal?text={quote(SPARE)}",
         "one of the middle": f"/api/requests/none?place={quote(middle['next'])}",
@@ -81,7 +81,7 @@ def _cost(daemon: Daemon, path: str) -> list[str]:
 def _get(daemon: Daemon, path: str) -> dict[str, Any]:
     connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=60)
     connection.request("GET", path)
-    answer: dict[str, object] = json.loads(connection.getresponse().read())
+    answer: dict[str, Any] = json.loads(connection.getresponse().read())
     connection.close()
     return answer
 
