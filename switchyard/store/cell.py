@@ -146,7 +146,14 @@ class Talk(msgspec.Struct, omit_defaults=True):
 
     def add(self, line: Line) -> None:
         began = line.at if line.began is None else line.began
-        self.merge(Talk(began, line.at, line.project, line.agent, line.model, {line.upstream or NONE: 1}))
+        if not self.began or began < self.began:
+            self.began = began
+        if line.at > self.ended:
+            self.ended = line.at
+        self.project = line.project or self.project
+        self.agent = line.agent or self.agent
+        self.model = line.model or self.model
+        self._count(line.upstream or NONE, 1)
 
     def merge(self, later: "Talk") -> None:
         self.began = min(self.began, later.began) if self.began else later.began
@@ -155,8 +162,14 @@ class Talk(msgspec.Struct, omit_defaults=True):
         self.agent = later.agent or self.agent
         self.model = later.model or self.model
         for name, count in later.upstreams.items():
-            if name in self.upstreams or len(self.upstreams) < MAX_UPSTREAMS_OF_TALK:
-                self.upstreams[name] = self.upstreams.get(name, 0) + count
+            self._count(name, count)
+
+    def _count(self, upstream: str, requests: int) -> None:
+        known = self.upstreams.get(upstream)
+        if known is not None:
+            self.upstreams[upstream] = known + requests
+        elif len(self.upstreams) < MAX_UPSTREAMS_OF_TALK:
+            self.upstreams[upstream] = requests
 
 
 class Day(msgspec.Struct, omit_defaults=True):
