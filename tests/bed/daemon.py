@@ -189,7 +189,7 @@ class Daemon:
         lines: list[Document] = []
         for path in sorted((self.data / "usage").glob("*.jsonl")):
             complete = path.read_text().rpartition("\n")[0]  # a line may be on its way just now
-            lines += [cast(Document, json.loads(line)) for line in complete.splitlines()]
+            lines += [cast(Document, json.loads(line)) for line in complete.split("\n") if line]
         return lines
 
     def log(self) -> str:
