@@ -37,7 +37,7 @@ class Admin:
         self._live = LiveEvents(overview, daemon.recent.listen)
         queries = QueryApi(daemon, overview, self._live)
         writing = SettingsApi(daemon.settings_file)
-        clients = ClientSetup(daemon.client_files, daemon.current)
+        clients = ClientSetup(daemon.client_files, daemon.current, daemon.settings_file)
         get_handlers = (
             Plain(daemon, overview).table()
             | queries.table()

@@ -6,15 +6,20 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from switchyard.clients.claude_code import ANY_KEY, KNOBS, chosen
+from switchyard.clients.endpoints import OwnEndpoint
 from switchyard.clients.plan import ChangedMeanwhile, Plan, apply, read_record
 from switchyard.clients.texts import Unparsable, left_unchanged
+from switchyard.importing.imported import Names
 from switchyard.relay.redaction import masked_url
 from switchyard.settings import Settings
+from switchyard.store.settings_file import SettingsFile
+from switchyard.web import editing
 from switchyard.web.answers import Handler, Json, Problem, answer, read_object, text_of
 from switchyard.web.views import shown_path
 
@@ -49,6 +54,10 @@ class ClientFiles(Protocol):
         """What to paste by hand; "" for clients of SNIPPETS."""
         ...
 
+    def endpoint(self, client: str) -> OwnEndpoint | None:
+        """Where the client sends its requests without Switchyard. Raises Unparsable or OSError."""
+        ...
+
     def undo(self, client: str) -> Plan:
         """Raises Unparsable or OSError."""
         ...
@@ -57,9 +66,12 @@ class ClientFiles(Protocol):
 class ClientSetup:
     """The handlers of `/api/clients`."""
 
-    def __init__(self, files: ClientFiles, settings: Callable[[], Settings]) -> None:
+    def __init__(
+        self, files: ClientFiles, settings: Callable[[], Settings], settings_file: SettingsFile
+    ) -> None:
         self._files = files
         self._settings = settings
+        self._settings_file = settings_file
 
     def reading_table(self) -> dict[str, Handler]:
         return {"/api/clients": self.clients}
@@ -69,6 +81,7 @@ class ClientSetup:
             "/api/clients/preview": self.preview,
             "/api/clients/apply": self.apply,
             "/api/clients/undo": self.undo,
+            "/api/clients/adopt": self.adopt,
         }
 
     async def clients(self, request: Request) -> Response:
@@ -94,6 +107,25 @@ class ClientSetup:
 
     async def undo(self, request: Request) -> Response:
         return await self._write(request, self._undo_plan)
+
+    async def adopt(self, request: Request) -> Response:
+        """Add the endpoint that the client's file names as an upstream, with its key, which stays on this side."""
+        body = await read_object(request)
+        client, revision = self._client(body), text_of(body, "revision")
+        found = await asyncio.to_thread(self._endpoint, client)
+        if found is None:
+            raise Problem(404, f"{self._files.path(client)} names no endpoint to adopt.", "client")
+        document = self._settings_file.document
+        names = Names(str(entry.get("name")) for entry in editing.entries_of(document))
+        entry = {
+            "name": names.unique(urlsplit(found.base_url).hostname or self._files.titles[client]),
+            "base_url": found.base_url,
+            "protocol": found.protocol,
+            "key": found.key,
+        }
+        saved = editing.added(document, entry)
+        revision = await asyncio.to_thread(self._settings_file.save, saved, revision)
+        return answer({"revision": revision, "name": entry["name"]})
 
     async def _write(self, request: Request, planned: Planned) -> Response:
         body = await read_object(request)
@@ -147,6 +179,7 @@ class ClientSetup:
             "detail": detail,
             "undoable": read_record(path) is not None,
             "options": _claude_options(path) if client == "claude" else MODEL_OPTIONS,
+            "endpoint": self._endpoint_view(client),
             "snippet": self._snippet(client, key),
         }
 
@@ -159,6 +192,26 @@ class ClientSetup:
     def _snippet(self, client: str, key: str) -> str:
         written = SNIPPETS.get(client)
         return written(self._files.address, key) if written else self._files.snippet(client, key)
+
+    def _endpoint(self, client: str) -> OwnEndpoint | None:
+        """What can be adopted: None if the settings have it already. Raises Problem."""
+        with _readable(self._files.path(client)):
+            found = self._files.endpoint(client)
+        known = {upstream.base_url.rstrip("/") for upstream in self._settings().upstreams}
+        return None if found is None or found.base_url.rstrip("/") in known else found
+
+    def _endpoint_view(self, client: str) -> Json | None:
+        try:
+            found = self._endpoint(client)
+        except Problem:
+            return None
+        if found is None:
+            return None
+        return {
+            "base_url": masked_url(found.base_url),
+            "protocol": found.protocol,
+            "has_key": bool(found.key),
+        }
 
     def _state(self, client: str, path: Path) -> tuple[str, str]:
         try:

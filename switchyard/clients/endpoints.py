@@ -1,0 +1,65 @@
+"""Read the endpoint that a client's file names, as it is without Switchyard's set-up."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from switchyard.clients import json_edit, texts, toml_edit
+from switchyard.clients.edits import Dialect, undo_edits
+from switchyard.clients.plan import read_record
+from switchyard.store.files import read_or_none
+
+ANTHROPIC = "https://api.anthropic.com"
+OPENAI = "https://api.openai.com/v1"
+BEARER = "Bearer "
+
+
+class OwnEndpoint(msgspec.Struct, frozen=True):
+    """Where a client sends its requests. `key` as in the settings; "" if the file has none."""
+
+    base_url: str
+    protocol: Literal["messages", "chat", "responses"]
+    key: str = ""
+
+
+def claude_endpoint(path: Path) -> OwnEndpoint | None:
+    """None if the file names neither an address nor a key. Raises Unparsable or OSError."""
+    env = _table(_without_setup(json_edit, path), "env")
+    base = _text(env, "ANTHROPIC_BASE_URL")
+    key = _text(env, "ANTHROPIC_AUTH_TOKEN") or _text(env, "ANTHROPIC_API_KEY")
+    return OwnEndpoint(base or ANTHROPIC, "messages", key) if base or key else None
+
+
+def codex_endpoint(path: Path) -> OwnEndpoint | None:
+    """None if the file names no provider with a key or an address. Raises Unparsable or OSError."""
+    data = _without_setup(toml_edit, path)
+    provider = _table(_table(data, "model_providers"), _text(data, "model_provider"))
+    base, key = _text(provider, "base_url"), _codex_key(provider)
+    protocol: Literal["chat", "responses"] = "chat" if provider.get("wire_api") == "chat" else "responses"
+    return OwnEndpoint(base or OPENAI, protocol, key) if base or key else None
+
+
+def _codex_key(provider: Mapping[str, Any]) -> str:
+    if name := _text(provider, "env_key"):
+        return f"env:{name}"
+    headers = {name.lower(): value for name, value in _table(provider, "http_headers").items()}
+    sent = _text(headers, "authorization")
+    bearer = sent.removeprefix(BEARER) if sent.startswith(BEARER) else ""
+    return _text(provider, "experimental_bearer_token") or bearer or _text(headers, "x-api-key")
+
+
+def _without_setup(dialect: Dialect, path: Path) -> dict[str, Any]:
+    text, record = texts.decode(read_or_none(path) or b"").text, read_record(path)
+    return dialect.data(text if record is None else undo_edits(dialect, text, record).text)
+
+
+def _table(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = data.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _text(data: Mapping[str, Any], name: str) -> str:
+    found = data.get(name)
+    return found.strip() if isinstance(found, str) else ""

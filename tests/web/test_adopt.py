@@ -1,0 +1,92 @@
+"""The endpoint that a client's file names becomes an upstream, whether the client is set up already or not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bed.asking import ask
+from tests.bed.daemon import Daemon, settings, upstream
+from tests.bed.upstream import ScriptedUpstream, say
+
+KEY = "sk-of-the-client"
+
+
+def claude(url: str) -> str:
+    return json.dumps({"env": {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_AUTH_TOKEN": KEY}})
+
+
+def codex(url: str) -> str:
+    return (
+        'model_provider = "relay"\n[model_providers.relay]\n'
+        f'base_url = "{url}/v1"\nwire_api = "responses"\nexperimental_bearer_token = "{KEY}"\n'
+    )
+
+
+FILES = {"claude": (".claude/settings.json", claude), "codex": (".codex/config.toml", codex)}
+
+
+def view(daemon: Daemon, client: str) -> Any:
+    clients = daemon.get("/api/clients").json["clients"]
+    return next(one["endpoint"] for one in clients if one["client"] == client)
+
+
+@pytest.mark.parametrize("client", FILES)
+@pytest.mark.parametrize("set_up_first", [False, True])
+def test_the_endpoint_of_a_client_is_adopted_with_its_key(
+    tmp_path: Path, client: str, set_up_first: bool
+) -> None:
+    place, content = FILES[client]
+    with (
+        ScriptedUpstream(say("adopted")) as relay,
+        Daemon(tmp_path, settings(upstream("other", "http://127.0.0.1:9", enabled=False))) as daemon,
+    ):
+        path = daemon.home / place
+        path.parent.mkdir(parents=True)
+        path.write_text(content(relay.url))
+        if set_up_first:
+            daemon.post("/api/clients/apply", {"client": client})
+        endpoint = view(daemon, client)
+        assert (endpoint["base_url"].startswith(relay.url), endpoint["has_key"]) == (True, True)
+        assert KEY not in daemon.get("/api/clients").text
+        revision = daemon.get("/api/configs").json["revision"]
+        adopted = daemon.post("/api/clients/adopt", {"client": client, "revision": revision})
+        assert (adopted.status, adopted.json["name"]) == (200, "127.0.0.1")
+        assert KEY not in adopted.text
+        assert view(daemon, client) is None
+        answer = ask(daemon.url, "messages" if client == "claude" else "responses")
+        assert "adopted" in answer.text
+        assert KEY in str(relay.requests[0].headers)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{}",
+        '{"env": {"ANTHROPIC_BASE_URL": 7}}',
+        '{"env": {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9/"}}',
+        "{",
+    ],
+    ids=["nothing", "no text", "known already", "broken"],
+)
+def test_without_an_endpoint_to_adopt_nothing_is_offered_or_changed(tmp_path: Path, content: str) -> None:
+    with Daemon(tmp_path, settings(upstream("other", "http://127.0.0.1:9"))) as daemon:
+        path = daemon.home / ".claude" / "settings.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(content)
+        before = daemon.settings_path.read_bytes()
+        assert view(daemon, "claude") is None
+        revision = daemon.get("/api/configs").json["revision"]
+        refused = daemon.post("/api/clients/adopt", {"client": "claude", "revision": revision})
+        assert refused.status in (404, 422)
+        assert daemon.settings_path.read_bytes() == before
+
+
+def test_a_key_without_an_address_leads_to_its_vendor(tmp_path: Path) -> None:
+    with Daemon(tmp_path, settings(upstream("other", "http://127.0.0.1:9"))) as daemon:
+        path = daemon.home / ".claude" / "settings.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"env": {"ANTHROPIC_API_KEY": KEY}}))
+        found = view(daemon, "claude")
+    assert found == {"base_url": "https://api.anthropic.com", "protocol": "messages", "has_key": True}
