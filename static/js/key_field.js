@@ -11,13 +11,20 @@ const TYPED = ["literal", "env", "keyring"];
  * @param {StoredKey | undefined} stored
  * @param {StoredKey[] | undefined} several
  * @param {(() => Promise<StoredKey>) | null} moveKey
+ * @param {boolean} [isNew] an entry that is being added most often gets a key that is pasted
  * @returns {FormField[]}
  */
-export function keyFields(stored, several, moveKey) {
+export function keyFields(stored, several, moveKey, isNew = false) {
   /** @type {string} */
   let kind = several ? "several" : (stored?.kind ?? "none");
-  const input = h("input", { type: "password", name: "key", autocomplete: "off", "aria-label": t("field.key") });
-  const choose = h("select", { "aria-label": t("key-choice.label") });
+  const input = h("input", {
+    type: "password",
+    name: "key",
+    autocomplete: "off",
+    autofocus: isNew,
+    "aria-label": t("field.key"),
+  });
+  const choose = h("select", { name: "key-kind", "aria-label": t("key-choice.label") });
   const mover = actionButton(
     t("editor.move-key"),
     async () => {
@@ -45,13 +52,14 @@ export function keyFields(stored, several, moveKey) {
       choose,
       kinds.map((name) => h("option", { value: name }, t(`key-choice.${name}`))),
     );
-    choose.value = kind === "literal" ? "keep" : kind;
+    choose.value = isNew ? "literal" : kind === "literal" ? "keep" : kind;
     input.value = ["env", "keyring"].includes(kind) ? (stored?.name ?? "") : "";
     adapt();
   };
   choose.addEventListener("change", () => {
     input.value = (choose.value === kind && stored?.name) || "";
     adapt();
+    if (document.activeElement !== choose) return;
     if (!input.hidden) input.focus();
     if (!list.hidden) rows.focus();
   });
@@ -60,7 +68,7 @@ export function keyFields(stored, several, moveKey) {
   /** @type {Record<string, () => string | null | undefined>} */
   const values = {
     keep: () => undefined,
-    literal: () => input.value,
+    literal: () => (isNew && !input.value ? undefined : input.value.trim()),
     env: () => `env:${input.value}`,
     keyring: () => `keyring:${input.value}`,
     several: () => (hasOne() ? null : undefined),

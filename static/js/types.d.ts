@@ -329,6 +329,7 @@ interface Config {
   keyring: boolean;
   /** the values of `server` */
   servers: string[];
+  vendors: Vendor[];
   /** the values of `effort` */
   efforts: string[];
   defaults: Defaults;
@@ -618,6 +619,22 @@ interface ClientOption {
   default: string | boolean | null;
 }
 
+interface Vendor {
+  id: string;
+  title: string;
+  urls: string[];
+  protocol: ProtocolName;
+  server: string;
+  needs_key: boolean;
+  key_prefix: string;
+}
+
+/** POST /api/upstreams/models */
+interface FoundModels {
+  models: string[];
+  suggested: Record<string, string>;
+}
+
 interface ClientSetup {
   client: string;
   title: string;
@@ -626,6 +643,8 @@ interface ClientSetup {
   detail: string;
   undoable: boolean;
   options: ClientOption[];
+  /** where its file points without Switchyard, if no upstream has that address */
+  endpoint: { base_url: string; protocol: ProtocolName; has_key: boolean } | null;
   snippet: string;
 }
 
@@ -633,6 +652,8 @@ interface ConnectionTest {
   ok: boolean;
   url: string;
   working_url: string | null;
+  working_protocol: ProtocolName | null;
+  answer_form: ProtocolName | null;
   model: string;
   answer: string;
   latency_ms: number;

@@ -4,6 +4,7 @@ import { config, save } from "./config.js";
 import { all, append, debounced, h, replace } from "./dom.js";
 import { t, translated } from "./i18n.js";
 import { keyFields } from "./key_field.js";
+import { modelNames } from "./model_names.js";
 import {
   actionButton,
   busy,
@@ -19,6 +20,7 @@ import {
   select,
   showFieldErrors,
 } from "./ui.js";
+import { controlOf, vendorChoice } from "./upstream_start.js";
 import { testUpstream } from "./upstream_test.js";
 
 const CHECK_MILLISECONDS = 250;
@@ -44,7 +46,9 @@ export function editUpstream(original) {
     note(t("editor.key-moved", { name: answer.key.name }), { kind: "good" });
     return answer.key;
   };
-  const fields = allFields(entry, known, original && known.keyring ? moveKey : null);
+  const fetchNames = () => post("/api/upstreams/models", { name: original?.name, entry: draft() });
+  const fields = allFields(entry, known, original && known.keyring ? moveKey : null, fetchNames);
+  const vendor = original ? null : vendorChoice(known.vendors);
   const before = fields.map(({ read }) => read());
   const changes = () =>
     Object.fromEntries(
@@ -56,6 +60,8 @@ export function editUpstream(original) {
   /** @returns {Record<string, unknown>} */
   const whole = () =>
     Object.fromEntries(fields.map((one) => [one.name, one.read()]).filter(([, value]) => value !== undefined));
+  /** For a test, which needs no name yet. */
+  const draft = () => ({ ...whole(), name: whole().name || t("editor.title-new") });
   const summary = () => {
     const { name = "", protocol, models } = /** @type {Partial<Entry>} */ (whole());
     return { name, protocol, models };
@@ -140,10 +146,11 @@ export function editUpstream(original) {
         testUpstream({
           ...summary(),
           name: original?.name,
-          entry: whole(),
-          useUrl: (better) => {
-            const input = form.elements.namedItem("base_url");
-            if (input instanceof HTMLInputElement) input.value = better;
+          entry: draft(),
+          findProtocol: !original,
+          useUrl: (better, protocol) => {
+            controlOf(form, "base_url").value = better;
+            if (protocol) controlOf(form, "protocol").value = protocol;
             check();
           },
         }),
@@ -151,7 +158,8 @@ export function editUpstream(original) {
       form.addEventListener("focusout", ({ target }) => {
         if (isControl(target) && target.name) target.dataset.touched = "1";
       });
-      layout(form, fields, url, entry);
+      layout(form, fields, url, entry, vendor?.element);
+      vendor?.watch(form);
       form.append(rest, refusal);
       check();
       return { body: form, footer: [test, h("span.grow"), button(t("cancel"), dismiss), saving] };
@@ -209,6 +217,7 @@ const ADVANCED = {
   ],
   calls: ["trust", "on_suspicion"],
 };
+const START = ["key", "vendor", "base_url", "name"];
 const BASIC = ["name", "base_url", "protocol", "key", "role", "priority", "weight", "models", "model", "note"];
 
 /**
@@ -216,16 +225,19 @@ const BASIC = ["name", "base_url", "protocol", "key", "role", "priority", "weigh
  * @param {FormField[]} fields
  * @param {HTMLElement} url
  * @param {Partial<Entry>} entry
+ * @param {HTMLElement} [vendor] of a new entry, whose key comes first
  */
-function layout(form, fields, url, entry) {
+function layout(form, fields, url, entry, vendor) {
   const elements = new Map(fields.map((one) => [one.name, one.element]));
+  if (vendor) elements.set("vendor", vendor);
+  const order = vendor ? [...START, ...BASIC.filter((name) => !START.includes(name))] : BASIC;
   elements.get("base_url")?.append(url);
   append(
     form,
     h(
       "div.fields",
       {},
-      BASIC.map((name) => elements.get(name)),
+      order.map((name) => elements.get(name)),
     ),
   );
   for (const [section, names] of Object.entries(ADVANCED)) {
@@ -259,9 +271,10 @@ function layout(form, fields, url, entry) {
  * @param {Partial<Entry>} entry
  * @param {Config} known
  * @param {(() => Promise<StoredKey>) | null} moveKey
+ * @param {() => Promise<FoundModels>} fetchNames
  * @returns {FormField[]}
  */
-function allFields(entry, known, moveKey) {
+function allFields(entry, known, moveKey, fetchNames) {
   const defaults = known.defaults.upstream;
   /** @param {string} name */
   const word = (name) => t(`field.${name}`);
@@ -285,14 +298,14 @@ function allFields(entry, known, moveKey) {
       ),
       required: true,
     },
-    ...keyFields(entry.key, entry.keys, moveKey),
+    ...keyFields(entry.key, entry.keys, moveKey, entry.name === undefined),
     choice(
       "role",
       ["primary", "backup", "rescue"].map((role) => [role, t(`role-long.${role}`)]),
     ),
     number("priority", { min: 1, max: 100 }),
     number("weight", { min: 1, max: 100 }),
-    modelsField(entry.models),
+    modelsField(entry.models, fetchNames),
     text("model"),
     text("note", { wide: true }),
     checksField(
@@ -482,9 +495,9 @@ function checksField(name, value, options) {
 /**
  * Rows of two texts.
  * @param {[string, string | true][]} pairs
- * @param {{ first: string, second: string, add: string, secret?: boolean }} options
+ * @param {{ first: string, second: string, add: string, secret?: boolean, list?: string }} options
  */
-function pairRows(pairs, { first, second, add, secret = false }) {
+function pairRows(pairs, { first, second, add, secret = false, list = "" }) {
   const rows = h("div.stack");
   /** @type {WeakMap<Element, () => [string, string | true]>} */
   const readers = new WeakMap();
@@ -493,6 +506,7 @@ function pairRows(pairs, { first, second, add, secret = false }) {
     const isStored = right === true;
     const name = pairInput(left, first, first);
     const value = pairInput(isStored ? "" : right, second, isStored ? t("editor.stored") : second);
+    if (list) value.setAttribute("list", list);
     /** @type {HTMLElement} */
     const row = h(
       "div.pair-row",
@@ -516,7 +530,12 @@ function pairRows(pairs, { first, second, add, secret = false }) {
   pairs.forEach(([left, right]) => addRow(left, right));
   const more = button(add, () => addRow().focus(), { kind: "small" });
   const read = () => [...rows.children].map((row) => readers.get(row)?.() ?? ["", ""]).filter(([left]) => left);
-  return { element: h("div.stack", {}, rows, h("div", {}, more)), read };
+  /** @param {[string, string][]} wanted */
+  const set = (wanted) => {
+    rows.replaceChildren();
+    wanted.forEach(([left, right]) => addRow(left, right));
+  };
+  return { element: h("div.stack", {}, rows, h("div", {}, more)), read, set };
 }
 
 /**
@@ -537,9 +556,10 @@ const pairInput = (value, label, placeholder) =>
 
 /**
  * @param {Models | undefined} value
+ * @param {() => Promise<FoundModels>} fetchNames
  * @returns {FormField}
  */
-function modelsField(value) {
+function modelsField(value, fetchNames) {
   const isList = Array.isArray(value);
   const kind = !value || !Object.keys(value).length ? "all" : isList ? "list" : "map";
   const names = h(
@@ -553,10 +573,22 @@ function modelsField(value) {
     },
     isList ? value.join("\n") : "",
   );
+  /** @param {string} wanted @param {() => void} fill */
+  const choosing = (wanted, fill) => {
+    choose.value = wanted;
+    fill();
+    adapt();
+    element.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+  const found = modelNames(fetchNames, {
+    map: (wanted) => choosing("map", () => pairs.set(wanted)),
+    list: (wanted) => choosing("list", () => (names.value = wanted.join("\n"))),
+  });
   const pairs = pairRows(value && kind === "map" ? Object.entries(value) : [["", ""]], {
     first: t("models.requested"),
     second: t("models.upstream"),
     add: t("models.add"),
+    list: found.listId,
   });
   const choose = select(
     ["all", "list", "map"].map((name) => [name, t(`models.${name}-long`)]),
@@ -569,7 +601,7 @@ function modelsField(value) {
     pairs.element.hidden = choose.value !== "map";
   };
   adapt();
-  const element = group(t("field.models"), h("div.stack", {}, choose, names, pairs.element), {
+  const element = group(t("field.models"), h("div.stack", {}, choose, names, pairs.element, found.element), {
     help: t("help.models"),
     path: "models",
   });

@@ -1,0 +1,138 @@
+"""The way of someone new: from a pasted key to the first request that is seen."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.bed.daemon import Daemon, Document
+from tests.bed.upstream import Answer, Received, Script, ScriptedUpstream, say, status, whole
+from tests.browser.conftest import Open
+
+KEY = "sk-pasted"
+MODELS = ["glm-4.6", "glm-4.5-air", "embedding-3"]
+
+
+def listing(names: list[str]) -> Answer:
+    body = json.dumps({"object": "list", "data": [{"id": name} for name in names]}).encode()
+
+    def script(request: Received) -> Script:
+        return whole(200, body) if request.path == "/api/v1/models" else status(404)(request)
+
+    return script
+
+
+def only(path: str) -> Answer:
+    def script(request: Received) -> Script:
+        return say("pong")(request) if request.path == path else status(404, "Invalid URL")(request)
+
+    return script
+
+
+@pytest.fixture
+def relay() -> Iterator[ScriptedUpstream]:
+    """A reseller that speaks Chat only, below /api."""
+    with ScriptedUpstream(only("/api/v1/chat/completions")) as server:
+        server.on_get = listing(MODELS)
+        yield server
+
+
+def stored(daemon: Daemon) -> list[Document]:
+    entries: list[Document] = json.loads(daemon.settings_path.read_text())["upstreams"]
+    return entries
+
+
+def new_form(page: Page) -> Locator:
+    page.locator(".panel-head").get_by_role("button", name="Add upstream").click()
+    form = page.get_by_role("dialog")
+    expect(form.get_by_label("Key", exact=True)).to_be_focused()
+    return form
+
+
+@pytest.mark.parametrize(
+    ("key", "vendor", "url", "protocol"),
+    [
+        ("sk-ant-x", "anthropic", "https://api.anthropic.com", "messages"),
+        ("sk-or-x", "openrouter", "https://openrouter.ai/api", "messages"),
+        ("gsk_x", "groq", "https://api.groq.com/openai/v1", "chat"),
+        ("sk-proj-x", "openai", "https://api.openai.com/v1", "responses"),
+    ],
+)
+def test_a_pasted_key_chooses_its_service(
+    demo: Daemon, open_page: Open, key: str, vendor: str, url: str, protocol: str
+) -> None:
+    form = new_form(open_page(demo, "/#/upstreams"))
+    form.get_by_label("Key", exact=True).fill(key)
+    expect(form.get_by_role("combobox", name="Service")).to_have_value(vendor)
+    expect(form.get_by_label("Base URL")).to_have_value(url)
+    expect(form.get_by_label("Protocol", exact=True)).to_have_value(protocol)
+    expect(form.get_by_text(f"Requests go to {url}")).to_be_visible()
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_be_hidden()
+    assert stored(demo)[-1]["key"] == key
+
+
+def test_a_preset_fills_in_the_form_and_a_local_server_needs_no_key(demo: Daemon, open_page: Open) -> None:
+    page = open_page(demo, "/#/upstreams")
+    form = new_form(page)
+    service = form.get_by_role("combobox", name="Service")
+    assert len(service.locator("option").all()) == 1 + len(demo.get("/api/configs").json["vendors"])
+    service.select_option("kimi")
+    expect(form.get_by_label("Base URL")).to_have_value("https://api.moonshot.cn/anthropic")
+    service.select_option("vllm")
+    expect(form.get_by_label("Key", exact=True)).to_be_hidden()
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_be_hidden()
+    assert stored(demo)[-1] == {
+        "name": "vLLM",
+        "base_url": "http://localhost:8000",
+        "protocol": "chat",
+        "server": "vllm",
+    }
+
+
+def test_protocol_url_and_model_of_a_reseller_are_found_with_one_question(
+    demo: Daemon, open_page: Open, relay: ScriptedUpstream
+) -> None:
+    page = open_page(demo, "/#/upstreams")
+    form = new_form(page)
+    form.get_by_label("Key", exact=True).fill(KEY)
+    form.get_by_label("Base URL").fill(relay.url)
+    form.get_by_role("button", name="Test connection").click()
+    test = page.get_by_role("dialog").last
+    expect(test.get_by_text("The form has both now.")).to_be_visible()
+    test.get_by_role("button", name="Close").click()
+    expect(form.get_by_label("Protocol", exact=True)).to_have_value("chat")
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_be_hidden()
+    assert stored(demo)[-1] == {
+        "name": "127.0.0.1",
+        "base_url": f"{relay.url}/api/v1/chat/completions",
+        "protocol": "chat",
+        "key": KEY,
+    }
+    answered = [one for one in relay.requests if one.path == "/api/v1/chat/completions"]
+    assert [one.json["model"] for one in answered] == ["gpt-5.5"]
+
+
+def test_the_models_of_an_upstream_are_fetched_and_a_mapping_is_suggested(
+    demo: Daemon, open_page: Open, relay: ScriptedUpstream
+) -> None:
+    page = open_page(demo, "/#/upstreams")
+    form = new_form(page)
+    form.get_by_label("Key", exact=True).fill(KEY)
+    form.get_by_label("Base URL").fill(f"{relay.url}/api")
+    form.get_by_label("Protocol", exact=True).select_option("chat")
+    form.get_by_role("button", name="Fetch models").click()
+    expect(form.get_by_text("The upstream lists 3 models.")).to_be_visible()
+    form.get_by_role("button", name="Use this mapping").click()
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_be_hidden()
+    assert stored(demo)[-1]["models"] == {
+        "claude-opus-*": "glm-4.6",
+        "claude-sonnet-*": "glm-4.6",
+        "claude-haiku-*": "glm-4.5-air",
+        "gpt-*": "glm-4.6",
+    }
+    assert not relay.requests
