@@ -1,6 +1,7 @@
 """The way of someone new: from a pasted key to the first request that is seen."""
 
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -136,3 +137,110 @@ def test_the_models_of_an_upstream_are_fetched_and_a_mapping_is_suggested(
         "gpt-*": "glm-4.6",
     }
     assert not relay.requests
+
+
+def step(page: Page, name: str) -> Locator:
+    return page.locator(
+        f".guide [data-step={name}], .guide [data-step={'seen' if name == 'request' else name}]"
+    )
+
+
+def test_someone_new_gets_from_a_pasted_key_to_the_first_request_within_a_minute(
+    demo: Daemon, open_page: Open, relay: ScriptedUpstream
+) -> None:
+    page = open_page(demo)
+    expect(step(page, "upstream")).to_be_visible()
+    began = time.monotonic()
+    step(page, "upstream").get_by_role("button", name="Add upstream").click()
+    form = page.get_by_role("dialog")
+    page.keyboard.type(KEY)
+    form.get_by_label("Base URL").fill(f"{relay.url}/api")
+    form.get_by_role("button", name="Test connection").click()
+    test = page.get_by_role("dialog").last
+    expect(test.get_by_text("The form has both now.")).to_be_visible()
+    page.keyboard.press("Escape")
+    form.get_by_role("button", name="Save").click()
+    expect(step(page, "upstream")).to_contain_text("done")
+    expect(step(page, "test")).to_contain_text("done")
+    step(page, "client").get_by_role("button", name="Claude Code").click()
+    page.get_by_role("dialog").get_by_role("button", name="Write").click()
+    expect(step(page, "client")).to_contain_text("done")
+    env = json.loads((demo.home / ".claude" / "settings.json").read_text())["env"]
+    assert env["ANTHROPIC_BASE_URL"].endswith("/api")
+    body = {"model": "claude-x", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}
+    assert demo.post("/api/v1/messages", body).status == 200
+    expect(step(page, "request")).to_contain_text("First request seen")
+    expect(step(page, "request").get_by_text("claude-x → 127.0.0.1")).to_be_visible()
+    assert time.monotonic() - began < 60
+    page.locator(".guide").get_by_role("button", name="Finish").click()
+    expect(page.locator(".guide")).to_have_count(0)
+    page.reload()
+    expect(page.get_by_role("link", name="claude-x")).to_be_visible()
+    expect(page.locator(".guide")).to_have_count(0)
+
+
+def test_the_guide_is_not_shown_to_those_who_have_sent_requests(
+    demo: Daemon, open_page: Open, relay: ScriptedUpstream
+) -> None:
+    entry = {"name": "mine", "base_url": f"{relay.url}/api", "protocol": "chat"}
+    demo.change_settings({"upstreams": [entry]})
+    body = {"model": "claude-x", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}
+    assert demo.post("/v1/messages", body).status == 200
+    page = open_page(demo)
+    with page.expect_response("**/api/token-stats"):
+        page.reload()
+    expect(page.get_by_role("link", name="claude-x")).to_be_visible()
+    expect(page.locator(".guide")).to_have_count(0)
+    assert page.evaluate("localStorage.getItem('first-run')") == "done"
+
+
+@pytest.mark.parametrize("place", ["guide", "clients"])
+def test_the_endpoint_in_the_file_of_a_client_is_adopted(
+    demo: Daemon, open_page: Open, relay: ScriptedUpstream, place: str
+) -> None:
+    path = demo.home / ".claude" / "settings.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"env": {"ANTHROPIC_BASE_URL": relay.url, "ANTHROPIC_AUTH_TOKEN": KEY}}))
+    if place == "guide":
+        page = open_page(demo)
+        step(page, "upstream").get_by_role("button", name=f"Use {relay.url} of Claude Code").click()
+        expect(step(page, "upstream")).to_contain_text("done")
+    else:
+        page = open_page(demo, "/#/clients")
+        page.locator("[data-client=claude]").get_by_role("button", name="Add it as an upstream").click()
+        expect(page.get_by_text("“127.0.0.1” was added.")).to_be_visible()
+        expect(page.get_by_role("button", name="Add it as an upstream")).to_have_count(0)
+    assert stored(demo)[-1] == {
+        "name": "127.0.0.1",
+        "base_url": relay.url,
+        "protocol": "messages",
+        "key": KEY,
+    }
+    assert KEY not in page.content()
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "zh-CN"])
+def test_the_first_client_key_warns_and_updates_the_clients_that_are_set_up(
+    demo: Daemon, open_page: Open, locale: str
+) -> None:
+    def words(english: str, chinese: str) -> str:
+        return chinese if locale == "zh-CN" else english
+
+    demo.post("/api/clients/apply", {"client": "claude"})
+    page = open_page(demo, "/#/clients", locale=locale)
+    page.locator("[data-key=add-key]").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".banner")).to_contain_text(
+        words("Claude Code is set up without a key", "Claude Code 设置时没有密钥")
+    )
+    dialog.get_by_role("textbox").fill("laptop")
+    dialog.get_by_role("button", name=words("Create key", "创建密钥")).click()
+    key = dialog.locator("code").inner_text()
+    dialog.get_by_role("button", name=words("Update Claude Code…", "更新 Claude Code…")).click()
+    page.get_by_role("dialog").last.get_by_role("button", name=words("Write", "写入")).click()
+    expect(dialog.get_by_text(words("Claude Code has the key.", "Claude Code 已有此密钥。"))).to_be_visible()
+    env = json.loads((demo.home / ".claude" / "settings.json").read_text())["env"]
+    assert env["ANTHROPIC_AUTH_TOKEN"] == key
+    dialog.locator("footer").get_by_role("button").first.click()
+    page.locator("[data-key=add-key]").click()
+    expect(page.get_by_role("dialog").locator(".banner")).to_have_count(0)

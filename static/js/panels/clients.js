@@ -1,5 +1,6 @@
 // Setting up clients: preview as a diff, apply, undo; keys for clients; snippets to paste.
-import { get, post } from "../api.js";
+import { get } from "../api.js";
+import { adopt, currentOptions, previewSetup } from "../client_setup.js";
 import { onConfig, save } from "../config.js";
 import { h, replace } from "../dom.js";
 import { t, translated } from "../i18n.js";
@@ -11,7 +12,6 @@ import {
   confirm,
   copyButton,
   dialog,
-  diffView,
   emptyNote,
   errorNote,
   loadInto,
@@ -74,6 +74,7 @@ function card(client, reload) {
     h(
       "div.inside.stack.loose",
       {},
+      client.endpoint ? adoption(client, reload) : null,
       client.detail ? h("p.wrap", { class: unreadable ? "bad" : "muted" }, client.detail) : null,
       options.length
         ? h(
@@ -87,10 +88,10 @@ function card(client, reload) {
         {},
         actionButton(
           t(client.undoable ? "clients.update" : "clients.set-up"),
-          () => preview(client, "apply", chosen(), reload),
+          () => previewSetup(client, "apply", chosen(), reload),
           { kind: "primary", disabled: unreadable },
         ),
-        client.undoable ? actionButton(t("clients.undo"), () => preview(client, "undo", {}, reload)) : null,
+        client.undoable ? actionButton(t("clients.undo"), () => previewSetup(client, "undo", {}, reload)) : null,
       ),
       h(
         "details",
@@ -99,6 +100,23 @@ function card(client, reload) {
         h("div.stack", {}, h("pre.code", { tabindex: "0" }, client.snippet), h("div", {}, copyButton(client.snippet))),
       ),
     ),
+  );
+}
+
+/**
+ * @param {ClientSetup} client
+ * @param {() => void} reload
+ */
+function adoption(client, reload) {
+  const adopted = async () => {
+    await adopt(client);
+    reload();
+  };
+  return h(
+    "p.row",
+    {},
+    h("span.wrap", {}, t("adopt.offer", { title: client.title, url: client.endpoint?.base_url ?? "" })),
+    actionButton(t("adopt.add"), adopted, { kind: "small" }),
   );
 }
 
@@ -119,47 +137,6 @@ function optionField(option) {
     element: h("label.field", {}, h("span", {}, h("code", {}, option.label), h("span.muted", {}, ` ${help}`)), input),
     read: () => input.value,
   };
-}
-
-/**
- * @param {ClientSetup} client
- * @param {"apply" | "undo"} action
- * @param {object} options
- * @param {() => void} reload
- */
-async function preview(client, action, options, reload) {
-  const plan = await post("/api/clients/preview", { client: client.client, action, options });
-  /** @param {Close<void>} close */
-  const act = async (close) => {
-    const { path, backup } = await post(`/api/clients/${action}`, {
-      client: client.client,
-      options,
-      revision: plan.revision,
-    });
-    close();
-    note(backup ? t("clients.written-backup", { path, backup }) : t("clients.written", { path }), { kind: "good" });
-    reload();
-  };
-  await dialog(
-    t(action === "apply" ? "clients.preview-apply" : "clients.preview-undo", { title: client.title }),
-    (close) => ({
-      body: h(
-        "div.stack.loose",
-        {},
-        h("p.muted.wrap", {}, t("clients.preview-help", { path: plan.path })),
-        plan.note ? h("p.warn.wrap", {}, plan.note) : null,
-        plan.changes ? diffView(plan.diff) : h("p", {}, t("clients.nothing-to-change")),
-      ),
-      footer: [
-        button(t("cancel"), () => close()),
-        plan.changes
-          ? actionButton(t(action === "apply" ? "clients.apply" : "clients.undo"), () => act(close), {
-              kind: "primary",
-            })
-          : null,
-      ],
-    }),
-  );
 }
 
 /** @param {Record<string, string>} urls */
@@ -190,7 +167,12 @@ function keysCard(known) {
   return h(
     "section.card",
     { "aria-label": t("keys.title") },
-    h("header", {}, h("h2", {}, t("keys.title")), actionButton(t("keys.add"), addKey, { key: "add-key" })),
+    h(
+      "header",
+      {},
+      h("h2", {}, t("keys.title")),
+      actionButton(t("keys.add"), () => addKey(!known.client_keys.length), { key: "add-key" }),
+    ),
     known.client_keys.length
       ? h(
           "ul.lines",
@@ -208,24 +190,43 @@ function keysCard(known) {
   );
 }
 
-function addKey() {
+/** @param {boolean} isFirst before it, no client needs a key */
+async function addKey(isFirst) {
+  /** @type {ClientSetup[]} */
+  const clients = isFirst ? (await get("/api/clients")).clients : [];
+  const affected = clients.filter((one) => one.state === "ours");
   const label = h("input", {
     type: "text",
     autofocus: true,
     "aria-label": t("keys.label"),
     placeholder: t("keys.label-example"),
   });
+  const warning = isFirst
+    ? h(
+        "div.banner",
+        {},
+        h("p", {}, t("keys.first")),
+        affected.length
+          ? h("p", {}, t("keys.first-set-up", { clients: titles(affected), count: affected.length }))
+          : null,
+      )
+    : null;
   return dialog(
     t("keys.add"),
     (close) => {
-      const body = h("div.stack.loose", {}, h("p.muted", {}, t("keys.help")), label);
+      const body = h("div.stack.loose", {}, warning, h("p.muted", {}, t("keys.help")), label);
       /** @type {HTMLButtonElement} */
       const add = actionButton(
         t("keys.create"),
         async () => {
           try {
             const { key } = await save("/api/client-keys/add", { label: label.value.trim() });
-            replace(body, h("p", {}, t("keys.once")), h("div.row", {}, h("code.wrap", {}, key), copyButton(key)));
+            replace(
+              body,
+              h("p", {}, t("keys.once")),
+              h("div.row", {}, h("code.wrap", {}, key), copyButton(key)),
+              affected.length ? updates(affected) : null,
+            );
             add.remove();
           } catch (error) {
             note(messageOf(error), { kind: "bad" });
@@ -237,4 +238,25 @@ function addKey() {
     },
     { kind: "small" },
   );
+}
+
+/** @param {ClientSetup[]} clients */
+const titles = (clients) => clients.map((one) => one.title).join(", ");
+
+/**
+ * Set-up clients are refused from now on, until their files have the key.
+ * @param {ClientSetup[]} clients
+ */
+function updates(clients) {
+  const rows = clients.map((client) => {
+    /** @type {HTMLButtonElement} */
+    const update = actionButton(t("keys.update-client", { title: client.title }), () =>
+      previewSetup(client, "apply", currentOptions(client), () =>
+        replace(row, t("keys.updated", { title: client.title })),
+      ),
+    );
+    const row = h("div", {}, update);
+    return row;
+  });
+  return h("div.banner.stack", {}, h("p", {}, t("keys.update", { count: clients.length })), rows);
 }

@@ -4,6 +4,7 @@ import { isLegacyFormat, simulationOf } from "../api_names.js";
 import { costNotes, costText, requestNotes } from "../count_words.js";
 import { h, replace, section } from "../dom.js";
 import { agent, clock, compact, seconds, whole } from "../format.js";
+import { firstRun } from "../first_run.js";
 import { heldSection } from "../held_requests.js";
 import { waitingCallsSection } from "../waiting_calls.js";
 import { t } from "../i18n.js";
@@ -45,7 +46,7 @@ const expanded = new Set();
 /** @param {HTMLElement} root */
 export function mount(root) {
   const banners = h("div.stack");
-  const start = h("div.stack");
+  const start = firstRun();
   const uses = h("div.stack");
   const lanes = h("div");
   const recent = h("ul.lines");
@@ -66,7 +67,7 @@ export function mount(root) {
       calls.announcement,
     ),
     banners,
-    start,
+    start.element,
     uses,
     calls.element,
     held.element,
@@ -112,7 +113,6 @@ export function mount(root) {
   replace(root, loadingNote());
 
   const drawBanners = section(banners, fileBanners);
-  const drawStart = section(start, startBanner);
   const drawUses = section(uses, usesBanner);
   const drawLanes = section(lanes, (/** @type {Lanes} */ shown) =>
     CLIENTS.map((client) => lane(shown.routes[client], shown, () => drawLanesNow())),
@@ -132,7 +132,6 @@ export function mount(root) {
     subscribe("state", (state) => {
       if (!panel.isConnected) replace(root, panel);
       drawBanners({ file: state.file, problems: state.problems, notices: state.notices });
-      drawStart(state.upstreams.length > 0 && state.upstreams.every((one) => one.demo));
       drawUses(state.uses);
       held.draw(state.held, state.now);
       calls.draw(state.waiting_calls);
@@ -153,7 +152,7 @@ export function mount(root) {
         errorNote(error, () => refresh().catch(() => null)),
       ),
     );
-  return () => [...ends, held.end].forEach((end) => end());
+  return () => [...ends, held.end, start.end].forEach((end) => end());
 }
 
 /**
@@ -211,18 +210,6 @@ function fileBanners({ file, problems, notices }) {
     isLegacyFormat(file) ? h("div.banner", {}, t("overview.legacy-format")) : null,
   ];
 }
-
-/**
- * For a first start, where only the demo upstream exists.
- * @param {boolean} isOnlyDemo
- */
-const startBanner = (isOnlyDemo) =>
-  isOnlyDemo &&
-  h(
-    "div.banner.accent-line",
-    {},
-    h("p.row", {}, t("overview.only-demo"), addLink(), h("a", { href: "#/clients" }, t("overview.set-up-client"))),
-  );
 
 const addLink = () => h("a", { href: "#/upstreams" }, t("upstreams.add"));
 
