@@ -2,7 +2,7 @@
 import { post } from "./api.js";
 import { byId, h, keyed } from "./dom.js";
 import { agent, clock, stopwatch } from "./format.js";
-import { t } from "./i18n.js";
+import { said, t } from "./i18n.js";
 import { refresh } from "./live.js";
 import { actionButton, dot, protocolName } from "./ui.js";
 
@@ -140,7 +140,7 @@ function waitedFor({ upstream, model, reason, tries }) {
     "li",
     {},
     h("span.cut", { title: `${upstream} · ${model}` }, upstream),
-    h("span.why", {}, `— ${reason}${count}`),
+    h("span.why", {}, `— ${said(reason)}${count}`),
   );
 }
 

@@ -32,6 +32,52 @@ export function t(key, values = {}) {
  */
 export const translated = (key) => words[key] ?? "";
 
+const SAID = "daemon.";
+/** @type {[RegExp, string[], string][] | null} */
+let sentences = null;
+
+/**
+ * A failure, verdict or reason as the daemon words it, in the language of the user; what an upstream itself has said
+ * stays as it is. In English nothing changes.
+ * @param {string | null | undefined} text
+ * @returns {string}
+ */
+export function said(text) {
+  if (!text) return "";
+  sentences ??= Object.entries(words)
+    .filter(([key, value]) => key.startsWith(SAID) && value)
+    .map(([key, value]) => sentence(key.slice(SAID.length), value))
+    .sort(([, one], [, other]) => Number(one.length > 0) - Number(other.length > 0));
+  return sentences.length ? inParts(text) : text;
+}
+
+/**
+ * @param {string} pattern
+ * @param {string} words
+ * @returns {[RegExp, string[], string]}
+ */
+function sentence(pattern, words) {
+  const names = [...pattern.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+  const literal = pattern.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace(/\{\w+\}/g, "(.+?)");
+  return [new RegExp(`^${literal}$`, "s"), names, words];
+}
+
+/**
+ * A whole sentence, else the parts around `; `, else what follows a status or the name of a key.
+ * @param {string} text
+ * @returns {string}
+ */
+function inParts(text) {
+  for (const [pattern, names, words] of sentences ?? []) {
+    const found = pattern.exec(text);
+    if (!found) continue;
+    return words.replace(/\{(\w+)\}/g, (_, name) => inParts(found[names.indexOf(name) + 1] ?? ""));
+  }
+  if (text.includes("; ")) return text.split("; ").map(inParts).join("；");
+  const [, before, after] = /^(\d{3} |key \S+: |[\w ]+: )(.+)$/s.exec(text) ?? [];
+  return before && after ? before + inParts(after) : text;
+}
+
 /** @param {string} name */
 export function chooseLanguage(name) {
   try {

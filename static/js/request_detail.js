@@ -3,7 +3,7 @@ import { get, post } from "./api.js";
 import { timeline } from "./chart.js";
 import { h, replace } from "./dom.js";
 import { agent, compact, moment, money, percent, seconds, totalInput, whole } from "./format.js";
-import { t, translated } from "./i18n.js";
+import { said, t, translated } from "./i18n.js";
 import { subscribe } from "./live.js";
 import { outcomeBadge } from "./request_words.js";
 import { reasonText } from "./waiting_calls.js";
@@ -74,7 +74,7 @@ function content(detail, upstreams, close) {
       ? h(
           "div.banner.bad-line",
           {},
-          h("p.wrap", {}, detail.error.message),
+          h("p.wrap", {}, said(detail.error.message)),
           h("p.faint", {}, `${detail.error.status} ${detail.error.type}`),
         )
       : null,
@@ -88,7 +88,12 @@ function content(detail, upstreams, close) {
             "ul.skips",
             {},
             detail.skipped.map((skip) =>
-              h("li", {}, h("span.cut", { title: skip.upstream }, skip.upstream), h("span.why", {}, `— ${skip.text}`)),
+              h(
+                "li",
+                {},
+                h("span.cut", { title: skip.upstream }, skip.upstream),
+                h("span.why", {}, `— ${said(skip.text)}`),
+              ),
             ),
           ),
         )
@@ -200,7 +205,7 @@ function attempts({ row, attempts: tried }) {
           one.protocol ? badge(protocolName(one.protocol)) : null,
           h("span.muted.wrap", {}, one.model),
           one.status ? badge(String(one.status), one.failure ? "bad" : "good") : null,
-          h("span.faint", {}, one.why),
+          h("span.faint", {}, said(one.why)),
         ),
         bars[index],
         h(
@@ -211,7 +216,7 @@ function attempts({ row, attempts: tried }) {
           one.ended ? h("span", {}, t("request.ended", { time: seconds(one.ended) })) : null,
         ),
         one.url ? h("div.mono.faint.wrap", {}, one.url) : null,
-        one.failure ? h("div.bad.wrap", {}, one.failure.message) : null,
+        one.failure ? h("div.bad.wrap", {}, said(one.failure.message)) : null,
         one.body ? h("div.muted.wrap", {}, t("request.body-changes", { changes: one.body })) : null,
         one.verdict ? h("div.muted.wrap", {}, t("request.action", { action: actionText(one.verdict) })) : null,
       ),
@@ -226,7 +231,7 @@ function attempts({ row, attempts: tried }) {
 function actionText(verdict) {
   const [action, ...why] = verdict.split(": ");
   const text = translated(`action-taken.${action}`) || action;
-  return why.length ? `${text} (${why.join(": ")})` : text;
+  return why.length ? `${text} (${said(why.join(": "))})` : text;
 }
 
 /**

@@ -1,6 +1,6 @@
 // A request in few words: its outcome, its tokens.
 import { compact, totalInput } from "./format.js";
-import { t } from "./i18n.js";
+import { said, t } from "./i18n.js";
 import { badge, dot } from "./ui.js";
 
 /** @type {Record<Outcome, string>} */
@@ -13,7 +13,7 @@ export const OUTCOMES = ["running", "ok", "failed", "truncated", "cancelled"];
 export function outcomeBadge(row) {
   if (row.is_held) return badge(t("outcome.held"), "warn");
   const status = row.outcome === "failed" && row.status ? ` ${row.status}` : "";
-  return badge(t(`outcome.${row.outcome}`) + status, KINDS[row.outcome], row.error ?? "");
+  return badge(t(`outcome.${row.outcome}`) + status, KINDS[row.outcome], said(row.error));
 }
 
 /** @param {RequestRow} row */

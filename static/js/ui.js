@@ -2,7 +2,7 @@
 import { ApiError } from "./api.js";
 import { all, append, h, newId, replace } from "./dom.js";
 import { clock } from "./format.js";
-import { t, translated } from "./i18n.js";
+import { said, t, translated } from "./i18n.js";
 
 const NOTE_MILLISECONDS = 8000;
 
@@ -10,7 +10,7 @@ const NOTE_MILLISECONDS = 8000;
 export function messageOf(error) {
   if (error instanceof ApiError && error.faults.length) return error.faults.map(faultLine).join(" · ");
   const message = error instanceof Error ? error.message : String(error);
-  return message === "offline" ? t("error.offline") : message;
+  return message === "offline" ? t("error.offline") : said(message);
 }
 
 // --- small things ---

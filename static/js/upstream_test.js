@@ -2,7 +2,7 @@
 import { post } from "./api.js";
 import { h, replace } from "./dom.js";
 import { milliseconds } from "./format.js";
-import { t } from "./i18n.js";
+import { said, t } from "./i18n.js";
 import { save } from "./config.js";
 import { usualName } from "./model_names.js";
 import { actionButton, busy, button, copyButton, dialog, dot, errorNote, note, protocolName } from "./ui.js";
@@ -106,7 +106,7 @@ function report(answer, { name, entry, useUrl, findProtocol, close }) {
           dot(step.ok ? "good" : "bad"),
           h("span", {}, t(`step.${step.step}`)),
           h("span.faint.number", {}, milliseconds(step.ms)),
-          h("span.detail.wrap", { class: step.ok ? "" : "bad" }, step.detail),
+          h("span.detail.wrap", { class: step.ok ? "" : "bad" }, said(step.detail)),
         ),
       ),
     ),

@@ -1,7 +1,7 @@
 // How an upstream is doing, in one sentence.
 import { COOLING_DOWN, PROBING, simulationOf } from "./api_names.js";
 import { clock } from "./format.js";
-import { t } from "./i18n.js";
+import { said, t } from "./i18n.js";
 
 /**
  * Whether it cools down or is being probed after that, as a whole, for one of its models, or with one of its keys.
@@ -40,15 +40,15 @@ export function healthText(state) {
 function stateText(state) {
   const parts = [
     state.state === COOLING_DOWN
-      ? t("upstreams.cooling-down-until", { time: clock(state.until), reason: state.reason })
+      ? t("upstreams.cooling-down-until", { time: clock(state.until), reason: said(state.reason) })
       : null,
-    state.state === PROBING ? t("upstreams.on-trial", { reason: state.reason }) : null,
+    state.state === PROBING ? t("upstreams.on-trial", { reason: said(state.reason) }) : null,
     state.state === "busy" ? t("upstreams.busy") : null,
     ...state.models.map((cooldown) =>
       t("upstreams.model-cooling-down", {
         model: cooldown.model,
         time: clock(cooldown.until),
-        reason: cooldown.reason,
+        reason: said(cooldown.reason),
       }),
     ),
   ];

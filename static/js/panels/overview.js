@@ -7,7 +7,7 @@ import { agent, clock, compact, seconds, whole } from "../format.js";
 import { firstRun } from "../first_run.js";
 import { heldSection } from "../held_requests.js";
 import { waitingCallsSection } from "../waiting_calls.js";
-import { t } from "../i18n.js";
+import { said, t } from "../i18n.js";
 import { live, refresh, subscribe } from "../live.js";
 import { quotaView } from "../quotas.js";
 import { outcomeBadge, outcomeDot, tokensText } from "../request_words.js";
@@ -327,7 +327,7 @@ function stop(candidate, route, index) {
         accountName(candidate),
         protocolName(candidate.protocol),
         candidate.model,
-        candidate.why,
+        said(candidate.why),
         candidate.unlikely ? t("overview.unlikely-help") : null,
         t("overview.first-byte", { seconds: candidate.first_byte }),
       ]
@@ -545,7 +545,12 @@ function explainDialog() {
           "ul.skips",
           {},
           route.skipped.map((skip) =>
-            h("li", {}, h("span.cut", { title: skip.upstream }, skip.upstream), h("span.why", {}, `— ${skip.text}`)),
+            h(
+              "li",
+              {},
+              h("span.cut", { title: skip.upstream }, skip.upstream),
+              h("span.why", {}, `— ${skipText(skip)}`),
+            ),
           ),
         ),
       );
