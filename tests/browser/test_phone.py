@@ -1,0 +1,29 @@
+"""What a row shows on a phone."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.bed.asking import ask
+from tests.bed.daemon import Daemon, settings, upstream
+from tests.bed.upstream import ScriptedUpstream, say
+from tests.browser.conftest import Open
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 390, 620])
+def test_a_row_on_a_phone_shows_tokens_duration_and_cost(
+    tmp_path: Path, open_page: Open, width: int, theme: str
+) -> None:
+    with ScriptedUpstream(say("fine")) as server:
+        document = settings(upstream("mine", server.url), prices={"*": {"input": 1000, "output": 1000}})
+        with Daemon(tmp_path, document) as daemon:
+            assert ask(daemon.url, "messages").status == 200
+            page = open_page(daemon, "/#/requests", width, color_scheme=theme)
+            row = page.locator(".request").first
+            for name in ("model", "time", "upstream", "outcome", "tokens", "duration", "cost"):
+                cell = row.locator(f".c-{name}")
+                expect(cell).to_be_visible()
+                assert cell.evaluate("one => one.scrollWidth <= one.clientWidth + 1"), name
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
