@@ -35,6 +35,7 @@ from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.slot_queue import SlotQueue
 from switchyard.relay.token_count import TokenCounter
 from switchyard.relay.upstream import Wire
+from switchyard.relay.warm import destinations_of
 from switchyard.routing.balance import Balance
 from switchyard.routing.health import Health, renamed, renamed_entries, same_accounts
 from switchyard.routing.limits import Limits
@@ -233,6 +234,8 @@ class Application:
             log.info("settings loaded: %s", plural(len(self.current().upstreams), "upstream"))
             self._follow_accounts()
             self.hold.edited()
+            if self.wire.ready_count:
+                self.wire.keep_only(destinations_of(self.current()))
         self._activations.replan()
         self._balances.replan()
         self._notifier.replan()

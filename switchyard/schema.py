@@ -55,6 +55,11 @@ FIELDS: dict[str, dict[str, About]] = {
             ["https://app.example", "chrome-extension://abcdefghijklmnopabcdefghijklmnop"],
         ),
         "max_body_megabytes": About("The largest request body, after decompression.", 128, "megabytes"),
+        "warm_connections": About(
+            "Keep one connection to the upstream of a conversation open for 15 minutes after its last answer, so that "
+            "the next request need not open one. Not for local models and entries with max_concurrency 1.",
+            False,
+        ),
     },
     "Upstream": {
         "name": About("Unique; identifies the upstream in logs, statistics and the API.", "local"),

@@ -358,6 +358,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     max_body_megabytes: Annotated[int, Meta(ge=1, le=1024)] = 64
+    warm_connections: bool = True
 
     def upstream(self, name: str) -> Upstream | None:
         return self._by_name.get(name)

@@ -326,6 +326,7 @@ interface Config {
   allowed_hosts?: string[];
   allowed_origins?: string[];
   max_body_megabytes?: number;
+  warm_connections?: boolean;
   keyring: boolean;
   /** the values of `server` */
   servers: string[];

@@ -18,6 +18,7 @@ from switchyard.relay.prefix_memory import PrefixMemory
 from switchyard.relay.signatures import CallLedger, SignatureLedger
 from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.slot_queue import SlotQueue
+from switchyard.relay.warm import Renewals
 from switchyard.routing.final_errors import FinalErrors
 from switchyard.routing.lineup import Moment
 from switchyard.routing.projects import Projects
@@ -65,5 +66,6 @@ class Dependencies(msgspec.Struct, frozen=True):
     draining: Draining = msgspec.field(default_factory=Draining)
     projects: Projects = msgspec.field(default_factory=Projects)
     quotas: Quotas = msgspec.field(default_factory=Quotas)
+    renewals: Renewals = msgspec.field(default_factory=Renewals)
     home: str = ""
     """what ~ is in the projects of rules"""

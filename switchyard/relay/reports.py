@@ -8,6 +8,7 @@ from switchyard.protocols.errors.meaning import lacks_channel
 from switchyard.protocols.neutral import ErrorType
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.selection import Selected
+from switchyard.relay.warm import ACTIVE_SECONDS, destination_of
 from switchyard.routing.health import Charge, is_same_account
 from switchyard.routing.hold import prospect_of
 from switchyard.routing.missing_models import FORGET_SECONDS, NO_CHANNEL_SECONDS
@@ -16,6 +17,7 @@ from switchyard.routing.rules import Ruled
 from switchyard.routing.sessions import conversation_of
 from switchyard.routing.verdict import NETWORK, UNREACHABLE
 from switchyard.routing.waits import target_of
+from switchyard.settings import Upstream
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -86,6 +88,15 @@ class Reports:
                 dependencies.monotonic(),
                 stays=started.selected.route.stays,
             )
+        self._keep_ready(candidate.upstream)
+
+    def _keep_ready(self, upstream: Upstream) -> None:
+        """The conversation's next request need not open a connection."""
+        dependencies = self._dependencies
+        if self.conversation and dependencies.renewals.is_due(upstream, dependencies.monotonic()):
+            destination = destination_of(upstream, dependencies.settings())
+            if destination is not None:
+                dependencies.wire.keep_ready(destination, ACTIVE_SECONDS)
 
     def failed(self, started: Started, failure: Failure) -> None:
         """The attempt has failed; what that costs the upstream is charged by the verdict."""

@@ -2,14 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import Literal
 
 import msgspec
 
 from switchyard.exchange import FailureKind
 from switchyard.relay.failures import AttemptFailed, network_failure
-from switchyard.relay.upstream import Call, Reply, Wire
+from switchyard.relay.upstream import Call, Destination, Reply, Wire
 
 Mode = Literal["down", "slow", "cut"]
 
@@ -68,6 +68,18 @@ class SimulatingWire:
         if reply.status < 400:
             reply.replace_chunks(_cut(reply.chunks()))
         return reply
+
+    def keep_ready(self, destination: Destination, seconds: float) -> None:
+        """As `Wire.keep_ready`."""
+        self._wire.keep_ready(destination, seconds)
+
+    def keep_only(self, destinations: Collection[Destination]) -> None:
+        """As `Wire.keep_only`."""
+        self._wire.keep_only(destinations)
+
+    @property
+    def ready_count(self) -> int:
+        return self._wire.ready_count
 
     async def close(self) -> None:
         await self._wire.close()

@@ -8,7 +8,8 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
+from contextlib import suppress
 from typing import Protocol
 
 import httpx
@@ -52,6 +53,15 @@ class Call(msgspec.Struct, frozen=True):
     is_demo: bool = False
     upstream: str = ""
     method: str = "POST"
+
+
+class Destination(msgspec.Struct, frozen=True):
+    """Where requests of an upstream go."""
+
+    url: str
+    connect_seconds: float
+    proxy: str = ""
+    tls: Tls = Tls()
 
 
 class Body(Protocol):
@@ -182,6 +192,32 @@ class Wire:
             if failure is None:
                 raise
             raise AttemptFailed(failure) from None
+
+    def keep_ready(self, destination: Destination, seconds: float) -> None:
+        """Keep one open connection there for so long; not through SOCKS."""
+        chosen = choose_proxy(destination.proxy, destination.url)
+        if chosen.problem or chosen.url.startswith("socks"):
+            return
+        with suppress(Http1Error):  # the next request reports it
+            self._transport(chosen.url, destination.tls).hold(
+                destination.url, seconds, destination.connect_seconds
+            )
+
+    def keep_only(self, destinations: Collection[Destination]) -> None:
+        """Keep no connection ready to anywhere else."""
+        for (proxy, tls), transport in self._transports.items():
+            here = [
+                one.url
+                for one in destinations
+                if one.tls == tls and choose_proxy(one.proxy, one.url).url == proxy
+            ]
+            with suppress(Http1Error):
+                transport.hold_only(here)
+
+    @property
+    def ready_count(self) -> int:
+        """To how many servers a connection is kept ready."""
+        return sum(len(transport.ready.origins()) for transport in self._transports.values())
 
     def _transport(self, proxy: str, tls: Tls) -> Http1Transport:
         if (proxy, tls) not in self._transports:

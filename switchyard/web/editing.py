@@ -15,7 +15,15 @@ Document = dict[str, Any]
 Entry = dict[str, Any]
 KEPT = True
 """stands for a stored secret in what the dashboard sends back"""
-WHOLE = ("model_rules", "routes", "prices", "allowed_hosts", "allowed_origins", "max_body_megabytes")
+WHOLE = (
+    "model_rules",
+    "routes",
+    "prices",
+    "allowed_hosts",
+    "allowed_origins",
+    "max_body_megabytes",
+    "warm_connections",
+)
 PIECEWISE: dict[str, type[msgspec.Struct]] = {
     "failover": Failover,
     "timeouts": Timeouts,

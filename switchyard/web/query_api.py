@@ -62,6 +62,7 @@ SETTINGS = (
     "allowed_hosts",
     "allowed_origins",
     "max_body_megabytes",
+    "warm_connections",
 )
 DEFAULTS: dict[str, Any] = {
     "upstream": msgspec.to_builtins(Upstream(name="", base_url="")),

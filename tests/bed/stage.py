@@ -14,7 +14,7 @@ from switchyard.relay.failures import AttemptFailed, network_failure
 from switchyard.relay.hold import Hold
 from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.slot_queue import SlotQueue
-from switchyard.relay.upstream import Call, Reply, Wire
+from switchyard.relay.upstream import Call, Destination, Reply, Wire
 from switchyard.relay.values import ClientRequest, Sink
 from switchyard.routing.lineup import Moment
 from switchyard.settings import Settings, Upstream
@@ -39,6 +39,10 @@ class Reported:
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self.asked: list[str] = []
+        self.kept_ready: list[tuple[str, float]] = []
+
+    def keep_ready(self, destination: Destination, seconds: float) -> None:
+        self.kept_ready.append((destination.url, seconds))
 
     async def send(self, call: Call) -> Reply:
         self.asked.append(call.upstream)

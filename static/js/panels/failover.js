@@ -49,6 +49,7 @@ function build(config, touched) {
     allowed_hosts: config.allowed_hosts ?? [],
     allowed_origins: config.allowed_origins ?? [],
     max_body_megabytes: config.max_body_megabytes,
+    warm_connections: config.warm_connections ?? true,
   };
   const defaults = config.defaults;
   const failover = Object.values(GROUPS)
@@ -74,6 +75,7 @@ function build(config, touched) {
     value: stored.max_body_megabytes ?? "",
     placeholder: "64",
   });
+  const warm = h("input", { type: "checkbox", checked: stored.warm_connections });
 
   const read = () => ({
     failover: {
@@ -102,6 +104,7 @@ function build(config, touched) {
     }
     const limit = megabytes.value === "" ? undefined : Number(megabytes.value);
     if (limit !== stored.max_body_megabytes) changed.max_body_megabytes = limit ?? null;
+    if (warm.checked !== stored.warm_connections) changed.warm_connections = warm.checked ? null : false;
     return orNull(changed);
   };
   return {
@@ -187,6 +190,12 @@ function build(config, touched) {
               help: t("setting-help.max_body_megabytes"),
               path: "max_body_megabytes",
             }),
+            h(
+              "div.field",
+              { dataset: { path: "warm_connections" } },
+              h("label.check", {}, warm, t("setting.warm_connections")),
+              h("p.help", {}, t("setting-help.warm_connections")),
+            ),
             allowed.map(({ name, element }) =>
               field(t(`setting.${name}`), element, { help: t(`setting-help.${name}`), path: name }),
             ),
