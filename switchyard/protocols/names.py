@@ -1,6 +1,5 @@
 """Names that cross rooms: the three protocols, and how model names are read and matched."""
 
-from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
 import msgspec
@@ -51,13 +50,47 @@ def _without(text: str, suffix: str) -> str:
 
 
 def is_glob(pattern: str) -> bool:
-    return any(sign in pattern for sign in "*?")
+    return "*" in pattern or "?" in pattern
 
 
 def matches(pattern: str, model: str) -> bool:
     """True if the model name matches the exact name or glob, in whatever case. `[1m]` is text, not a class."""
     pattern, model = pattern.lower(), model.lower()
-    return pattern == model or (is_glob(pattern) and fnmatchcase(model, pattern.replace("[", "[[]")))
+    if pattern == model:
+        return True
+    # no regular expression: settings may have thousands of patterns, and compiling one takes longer than this
+    if "?" in pattern:
+        return _matches_signs(pattern, model)
+    first, *others = pattern.split("*")
+    return bool(others) and model.startswith(first) and _has_in_order(model[len(first) :], others)
+
+
+def _has_in_order(text: str, parts: list[str]) -> bool:
+    """True if the parts follow each other in the text, the last one at its end."""
+    *middle, last = parts
+    for part in middle:
+        _, found, text = text.partition(part) if part else ("", "*", text)
+        if not found:
+            return False
+    return text.endswith(last)
+
+
+def _matches_signs(pattern: str, model: str) -> bool:
+    """As `matches`, sign by sign: after a mismatch the last * takes one sign more."""
+    at = place = 0
+    star = resume = -1
+    while at < len(model):
+        sign = pattern[place : place + 1]
+        if sign == "*":
+            star, resume, place = place, at, place + 1
+        elif sign and sign in ("?", model[at]):
+            at, place = at + 1, place + 1
+        elif star >= 0:
+            resume += 1
+            at, place = resume, star + 1
+        else:
+            return False
+    return not pattern[place:].strip("*")
 
 
 def specificity(pattern: str) -> tuple[bool, int]:
