@@ -4,6 +4,7 @@ Claude Code searches with a request of its own. A model without the tool would a
 take that for results.
 """
 
+import msgspec
 from msgspec.structs import replace
 
 from switchyard.protocols import neutral
@@ -29,9 +30,9 @@ def runs_searches(protocol: ProtocolName, model: str, capabilities: Capabilities
     return capabilities.hosted_web_search and (protocol != "chat" or SEARCH_MODELS in model)
 
 
-def may_be_a_search(protocol: ProtocolName, body: bytes) -> bool:
-    """False for most requests, without decoding them."""
-    return protocol == "messages" and SEARCH_TOOL in body
+def may_be_a_search(protocol: ProtocolName, tools: msgspec.Raw | None) -> bool:
+    """False for most requests, without decoding their tools."""
+    return protocol == "messages" and tools is not None and SEARCH_TOOL in bytes(tools)
 
 
 def is_only_a_search(request: neutral.Request) -> bool:

@@ -3,6 +3,8 @@
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
+import re
+
 import msgspec
 
 MAX_RECORD_BYTES = 32 * 1024 * 1024
@@ -12,6 +14,7 @@ LINES_OF_NAMED_RECORD = 3
 """event, data and the blank one"""
 MAX_CONTAINERS = 1_000_000
 BOM = b"\xef\xbb\xbf"
+USUAL_RECORD = re.compile(rb"(?:event: ?([^\r\n]*)\n)?data: ?([^\r\n]*)\n\n")
 LINE_SEPARATORS = ((b"\xe2\x80\xa8", rb"\u2028"), (b"\xe2\x80\xa9", rb"\u2029"))
 """Legal in JSON, but some readers of lines stop there."""
 
@@ -104,6 +107,14 @@ class SseDecoder:
         self._size += len(value) + PIECE_COST
         if self._size > self._max:
             raise RecordTooLarge
+
+
+def usual_record(raw: bytes) -> Record | None:
+    """The record of two lines at most that these bytes are, as nearly all are; None for anything else."""
+    if len(raw) > MAX_CONTAINERS or (found := USUAL_RECORD.fullmatch(raw)) is None:
+        return None
+    event, data = found.groups()
+    return Record(data, event.decode("utf-8", "replace") if event else "")
 
 
 def is_overgrown(data: bytes) -> bool:

@@ -131,7 +131,8 @@ class Preparation:
 
     def _searches_in_vain(self, protocol: ProtocolName, target: Target) -> bool:
         """True if the client wants only a search, which this upstream does not run."""
-        if not search_error.may_be_a_search(self._request.protocol, self._request.body):
+        request = self._request
+        if not search_error.may_be_a_search(request.protocol, request.summary.members.get("tools")):
             return False
         runs = search_error.runs_searches(protocol, target.model, target.capabilities)
         try:

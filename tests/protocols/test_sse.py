@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switchyard.protocols.sse import Record, RecordTooLarge, SseDecoder, encode
+from switchyard.protocols.sse import Record, RecordTooLarge, SseDecoder, encode, usual_record
 
 STREAM = (
     b"\xef\xbb\xbf: a comment\n\n"
@@ -113,3 +113,34 @@ def test_tiny_pieces_are_weighed_by_what_they_cost(chunk: bytes) -> None:
     with pytest.raises(RecordTooLarge):
         for _ in range(1000):
             decoder.feed(chunk)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
+        b"event:ping\ndata:  two spaces\n\n",
+        b"data: [DONE]\n\n",
+        b"data:\n\n",
+        b"event: \xff\ndata: x\n\n",
+        b"event:\ndata: x\n\n",
+    ],
+)
+def test_the_record_of_two_lines_is_read_at_once_as_the_decoder_reads_it(raw: bytes) -> None:
+    assert [usual_record(raw)] == SseDecoder().feed(raw)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"data: a\r\n\r\n",
+        b"data: a\ndata: b\n\n",
+        b"id: 1\ndata: a\n\n",
+        b"\xef\xbb\xbfdata: a\n\n",
+        b"data: a\n",
+        b"event: error\n\n",
+        b"data: a\n\ndata: b\n\n",
+    ],
+)
+def test_any_other_record_is_left_to_the_decoder(raw: bytes) -> None:
+    assert usual_record(raw) is None

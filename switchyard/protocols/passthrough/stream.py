@@ -13,7 +13,14 @@ from switchyard.protocols.passthrough.calls import CALL_SIGNS, ESCAPED, CallRead
 from switchyard.protocols.passthrough.inspect import INSPECTORS, RecordSummary
 from switchyard.protocols.passthrough.missing_end import SENTINEL, MissingEnd
 from switchyard.protocols.passthrough.model_name import StreamRenamer
-from switchyard.protocols.sse import MAX_RECORD_BYTES, PIECE_COST, Record, RecordTooLarge, SseDecoder
+from switchyard.protocols.sse import (
+    MAX_RECORD_BYTES,
+    PIECE_COST,
+    Record,
+    RecordTooLarge,
+    SseDecoder,
+    usual_record,
+)
 from switchyard.protocols.tools.gate import CallGate, CallNews, CallWatch
 from switchyard.protocols.walk import SECOND_ANSWER
 from switchyard.protocols.wire import stated
@@ -182,12 +189,14 @@ class PassthroughStream:
         kept: list[bytes] = []
         hidden = False
         may_skip = not (self._reads_calls or self._failed_oddly or self._is_over)
+        gate = self._gate
         for raw in _split(records):
-            if not _has_content(raw):
+            if b"{" not in raw and not _has_content(raw):
                 kept.append(raw)
                 continue
             self._opening = self._opening or raw.lstrip()
-            if may_skip and self.content_begun and self._passes_at_once and not self._is_notable(raw):
+            passes_at_once = may_skip and self.content_begun and (gate is None or gate.is_idle)
+            if passes_at_once and not self._is_notable(raw):
                 kept.append(raw)
                 continue
             hide, has_content, news = False, False, list[CallNews]()
@@ -210,11 +219,6 @@ class PassthroughStream:
             if self._is_over or self.is_withheld:
                 return b"".join(kept)
         return b"".join(kept) if hidden else records
-
-    @property
-    def _passes_at_once(self) -> bool:
-        """True if a record without news of calls need not wait."""
-        return self._gate is None or self._gate.is_idle
 
     def _passed(self, raw: bytes, has_content: bool, news: list[CallNews]) -> list[bytes]:
         """This record, what waited for it, or nothing yet."""
@@ -364,5 +368,7 @@ def _is_whole(record: Record) -> bool:
 
 
 def _decoded(raw: bytes) -> list[Record]:
+    if (record := usual_record(raw)) is not None:
+        return [record]
     decoder = SseDecoder()
     return decoder.feed(raw) + decoder.close()
