@@ -48,7 +48,7 @@ def run_claude(
 ) -> Run:
     """`claude -p`, which may use its Bash tool; `base_url` as a user would paste it."""
     command = [installed("claude"), "-p", prompt, "--allowedTools", "Bash", *options]
-    return _run(command, home, claude_environment(base_url, token) | (environment or {}), seconds)
+    return run(command, home, claude_environment(base_url, token) | (environment or {}), seconds)
 
 
 @contextmanager
@@ -126,7 +126,7 @@ def run_codex(
         "--skip-git-repo-check",
         "--dangerously-bypass-approvals-and-sandbox",
     ]
-    return _run([*command, *options, prompt], home, {"SWITCHYARD_TEST_KEY": token}, seconds)
+    return run([*command, *options, prompt], home, {"SWITCHYARD_TEST_KEY": token}, seconds)
 
 
 def installed(client: str) -> str:
@@ -143,7 +143,7 @@ def clean_environment(home: Path, own: dict[str, str] | None = None) -> dict[str
     return kept | {"HOME": str(home), "NO_COLOR": "1", "TERM": "dumb"} | (own or {})
 
 
-def _run(command: list[str], home: Path, environment: dict[str, str], seconds: float) -> Run:
+def run(command: list[str], home: Path, environment: dict[str, str], seconds: float) -> Run:
     """Run in `home/work`; a client that takes too long is ended with its children."""
     work = home / "work"
     work.mkdir(parents=True, exist_ok=True)
