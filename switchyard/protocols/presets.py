@@ -223,10 +223,12 @@ LOCAL_SERVERS = frozenset({"vllm", "llama.cpp", "ollama", "lmstudio", "sglang", 
 """what people run on machines of their own"""
 LOCAL_HEADERS = frozenset({"llama.cpp"})
 """the others send none, or that of their HTTP library"""
+KNOWN_ADDRESSES = 16_384
+"""more than there are upstreams: the dashboard asks for all of them in turn"""
 LOCAL_FINGERPRINTS = frozenset({"fp_ollama"})
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=KNOWN_ADDRESSES)
 def server_kind(kind: str, base_url: str) -> str:
     """The kind that the user names, or that the address shows; "" if it is not known."""
     if kind != "auto":

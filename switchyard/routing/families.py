@@ -4,6 +4,7 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from switchyard.protocols.names import PROTOCOLS, matches
+from switchyard.protocols.presets import KNOWN_ADDRESSES
 from switchyard.settings import Upstream
 
 NO_FAMILY = ""
@@ -58,7 +59,7 @@ def family_of(model: str) -> str:
     return next((family for family, patterns in FAMILIES if _is_one(name, patterns)), NO_FAMILY)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=KNOWN_ADDRESSES)
 def official_families(base_url: str) -> tuple[str, ...]:
     """The model families of a vendor's own host; () for any other address."""
     host = _host(base_url)

@@ -1,12 +1,14 @@
 """Decide whether a request fits an upstream: its prompt into the window, its parts among what the model takes."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
 
 from switchyard.protocols.capabilities import Capabilities
-from switchyard.protocols.presets import capabilities_of
+from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.presets import capabilities_of, server_kind
 from switchyard.settings import Upstream
 
 Part = Literal["images", "files", "tools", "web_search", "thinking"]
@@ -84,9 +86,19 @@ def lacks_of(upstream: Upstream) -> frozenset[Part]:
     """What the upstream is known not to take, by its kind and its entry."""
     if upstream.is_demo:
         return frozenset()
-    known: Capabilities = capabilities_of(
-        upstream.server, upstream.base_url, upstream.protocol, upstream.capabilities
+    if not upstream.capabilities:
+        return _lacks_of_kind(server_kind(upstream.server, upstream.base_url), upstream.protocol)
+    return _lacks_in(
+        capabilities_of(upstream.server, upstream.base_url, upstream.protocol, upstream.capabilities)
     )
+
+
+@lru_cache(256)
+def _lacks_of_kind(kind: str, protocol: ProtocolName) -> frozenset[Part]:
+    return _lacks_in(capabilities_of(kind, "", protocol))
+
+
+def _lacks_in(known: Capabilities) -> frozenset[Part]:
     return frozenset(part for part, (name, value) in LACKS.items() if getattr(known, name) == value)
 
 

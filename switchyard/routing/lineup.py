@@ -205,6 +205,8 @@ def line_up(
 
 def _with_reasons(ordered: tuple[Candidate, ...], protocol: ProtocolName) -> tuple[Candidate, ...]:
     """Those that come after others because of their protocol say so."""
+    if not any(one.is_unstated for one in ordered):
+        return ordered
     before = {rank(one)[:-1] for one in ordered if not one.is_unstated}
     why = f"after those that speak {protocol}; to change this, {REMEDY}"
     return tuple(

@@ -61,7 +61,7 @@ class LiveEvents:
             if place is None:
                 place = self._last
                 yield sse.encode(b"{}", "reset") if resume else b""
-                yield self._record(place, "state", self._overview.state())
+                yield self._record(place, "state", await self._overview.state())
             while not self._closed:
                 news = self._news
                 for number, event in list(self._events):
@@ -110,7 +110,7 @@ class LiveEvents:
 
     async def _tick(self) -> None:
         while True:
-            state = self._overview.state()
+            state = await self._overview.state()
             for row in state["running"]:
                 if self._rows.get(row["id"]) not in (None, row):
                     self._publish("request", row)

@@ -1,5 +1,6 @@
 """What the dashboard gets of the daemon, and the overview: upstreams that answer now, running requests."""
 
+import asyncio
 import math
 import secrets
 from collections.abc import Callable, Collection, Mapping
@@ -53,6 +54,7 @@ DEFAULT_MODEL: dict[ProtocolName, str] = {
     "responses": "gpt-5.5",
 }
 """the model shown before any request"""
+UPSTREAMS_AT_ONCE = 100
 CLIENT_PATHS: dict[ProtocolName, str] = {"messages": "api", "chat": "v1", "responses": "openai"}
 
 
@@ -112,11 +114,15 @@ class Overview:
         self.boot = secrets.token_hex(4)
         """differs for each run of the daemon"""
 
-    def state(self) -> Json:
+    async def state(self) -> Json:
+        """Others have their turn in between: with thousands of upstreams it takes long."""
         daemon = self._daemon
-        settings, settings_file, now = daemon.current(), daemon.settings_file, self.now()
-        simulations, activations = daemon.wire.simulations(), daemon.activations()
-        balances = daemon.balances()
+        now, routes = self.now(), {}
+        for client in PROTOCOLS:
+            routes[client] = self.route(client)
+            await asyncio.sleep(0)
+        upstreams = await self._upstreams(now)
+        settings_file = daemon.settings_file
         return {
             "version": VERSION,
             "boot": self.boot,
@@ -132,10 +138,25 @@ class Overview:
             },
             "problems": list(daemon.problems()),
             "notices": list(daemon.notices()),
-            "routes": {client: self.route(client) for client in PROTOCOLS},
+            "routes": routes,
             "uses": uses_view(daemon.uses()),
             "capture": daemon.relay.on,
-            "upstreams": [
+            "upstreams": upstreams,
+            "held": self.held.rows(),
+            "waiting_calls": self.waiting_calls.rows(),
+            "running": [exchange_row(exchange) for exchange in daemon.recent.running()],
+            "today": self._numbers_of_today(),
+        }
+
+    async def _upstreams(self, now: Moment) -> list[Json]:
+        daemon = self._daemon
+        simulations, activations = daemon.wire.simulations(), daemon.activations()
+        balances = daemon.balances()
+        found: list[Json] = []
+        upstreams = daemon.current().upstreams
+        for first in range(0, len(upstreams), UPSTREAMS_AT_ONCE):
+            await asyncio.sleep(0)
+            found += [
                 {
                     **upstream_state(upstream, daemon.health, daemon.limits, daemon.dependencies.quotas, now),
                     "missing": daemon.missing.models_of(upstream.siblings, now.monotonic),
@@ -143,13 +164,9 @@ class Overview:
                     "simulation": _simulation(simulations.get(upstream.name), now),
                     "activation": _activation(_telling(upstream, activations)),
                 }
-                for upstream in settings.upstreams
-            ],
-            "held": self.held.rows(),
-            "waiting_calls": self.waiting_calls.rows(),
-            "running": [exchange_row(exchange) for exchange in daemon.recent.running()],
-            "today": self._numbers_of_today(),
-        }
+                for upstream in upstreams[first : first + UPSTREAMS_AT_ONCE]
+            ]
+        return found
 
     def route(
         self,

@@ -109,7 +109,7 @@ class QueryApi:
         )
 
     async def state(self, request: Request) -> Response:
-        return answer(self._overview.state())
+        return answer(await self._overview.state())
 
     async def configs(self, request: Request) -> Response:
         settings_file = self._daemon.settings_file

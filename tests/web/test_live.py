@@ -21,7 +21,7 @@ class Scene:
         self.reported: dict[str, Any] = {"running": [], "routes": {}, "now": 0, "number": 1}
         self.listeners: list[Callable[[Exchange], None]] = []
 
-    def state(self) -> dict[str, Any]:
+    async def state(self) -> dict[str, Any]:
         self.reported["now"] += 1
         return dict(self.reported)
 
