@@ -26,12 +26,20 @@ from tests.bed.chrome import find_chrome  # noqa: E402
 CACHE = ROOT / ".cache"
 VENV = CACHE / "check-venv"
 CLIENTS = CACHE / "clients"
+OTHERS = CACHE / "other-clients"
 SDKS = CACHE / "sdks"
 DASHBOARD_TOOLS = CACHE / "dashboard-tools"
 LOCK = ROOT / "requirements-dev.txt"
 
 REAL_CLIENTS = {"codex": ("@openai/codex", "0.169.0"), "claude": ("@anthropic-ai/claude-code", "2.1.197")}
+OTHER_CLIENTS = {
+    "opencode": ("opencode-ai", "1.18.33"),
+    "qwen": ("@qwen-code/qwen-code", "0.24.4"),
+    "cline": ("cline", "3.0.65"),
+}
+"""those that `setup` knows and that run without a terminal; in a folder of their own, as they share no packages"""
 PINNED_CLIENTS = [f"{package}@{version}" for package, version in REAL_CLIENTS.values()]
+PINNED_OTHER_CLIENTS = [f"{package}@{version}" for package, version in OTHER_CLIENTS.values()]
 PINNED_SDKS = [
     "ai@7.0.173",
     "@ai-sdk/openai@4.0.118",
@@ -67,8 +75,9 @@ def main(argv: Sequence[str]) -> int:
     try:
         _prepare(_needs(options))
         if not (options.fast or options.lint):
-            for name, (package, version) in REAL_CLIENTS.items():
-                _require_version(name, package, version)
+            for folder, clients in ((CLIENTS, REAL_CLIENTS), (OTHERS, OTHER_CLIENTS)):
+                for name, (package, version) in clients.items():
+                    _require_version(folder, name, package, version)
     except (CannotCheck, CannotInstall) as reason:
         print(f"\nCannot check: {reason}", file=sys.stderr)
         return 1
@@ -174,6 +183,7 @@ def _npm_packages() -> list[Need]:
         )
     return [
         _npm_need(npm, "real clients", " (640 MB)", CLIENTS, PINNED_CLIENTS),
+        _npm_need(npm, "other clients", " (1 GB)", OTHERS, PINNED_OTHER_CLIENTS),
         _npm_need(npm, "SDKs", " (30 MB)", SDKS, PINNED_SDKS),
         _npm_need(npm, "dashboard tools", "", DASHBOARD_TOOLS, PINNED_DASHBOARD_TOOLS),
     ]
@@ -217,13 +227,13 @@ def _install_browser() -> None:
             raise CannotCheck(f"{' '.join(command)} failed (see above).")
 
 
-def _require_version(name: str, package: str, version: str) -> None:
+def _require_version(folder: Path, name: str, package: str, version: str) -> None:
     """A client is used only after it has reported its version."""
-    command = [str(CLIENTS / "node_modules" / ".bin" / name), "--version"]
+    command = [str(folder / "node_modules" / ".bin" / name), "--version"]
     try:
         reported = subprocess.run(command, capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise CannotCheck(f"{package} does not run ({error}); delete {CLIENTS} and try again.") from None
+        raise CannotCheck(f"{package} does not run ({error}); delete {folder} and try again.") from None
     if reported.returncode != 0 or version not in reported.stdout:
         raise CannotCheck(
             f"{package} {version} does not run: {(reported.stderr or reported.stdout).strip()[:500]}"

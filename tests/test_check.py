@@ -21,6 +21,9 @@ FILES = (
 )
 PACKAGES = "  Python packages (requirements-dev.txt): to be installed into .cache/check-venv"
 CLIENTS = "  real clients, @openai/codex@0.169.0 and @anthropic-ai/claude-code@2.1.197 (640 MB): "
+OTHER_CLIENTS = (
+    "  other clients, opencode-ai@1.18.33 and @qwen-code/qwen-code@0.24.4 and cline@3.0.65 (1 GB): "
+)
 SDKS = (
     "  SDKs, ai@7.0.173 and @ai-sdk/openai@4.0.118 and ai-6@npm:ai@6.0.325 and "
     "ai-sdk-openai-3@npm:@ai-sdk/openai@3.0.141 and zod@4.6.7 (30 MB): "
@@ -29,7 +32,7 @@ DASHBOARD_TOOLS = "  dashboard tools, prettier@3.10.1 and typescript@7.0.2: "
 
 # the files that npm creates: clients that report their version
 INSTALL_CLIENTS = """/bin/mkdir -p node_modules/.bin
-for client in codex:0.169.0 claude:2.1.197; do
+for client in codex:0.169.0 claude:2.1.197 opencode:1.18.33 qwen:0.24.4 cline:3.0.65; do
   printf '#!/bin/sh\\necho %s\\n' "${client#*:}" > "node_modules/.bin/${client%:*}"
   /bin/chmod 755 "node_modules/.bin/${client%:*}"
 done
@@ -93,10 +96,11 @@ def test_requirements_are_listed_before_anything_is_installed(machine: Machine) 
     machine.add("google-chrome")
     said = machine.check()
 
-    assert said.splitlines()[:7] == [
+    assert said.splitlines()[:8] == [
         "The checks need:",
         PACKAGES,
         f"{CLIENTS}to be installed into .cache/clients",
+        f"{OTHER_CLIENTS}to be installed into .cache/other-clients",
         f"{SDKS}to be installed into .cache/sdks",
         f"{DASHBOARD_TOOLS}to be installed into .cache/dashboard-tools",
         f"  Chrome or Chromium: there, {machine.folder / 'bin' / 'google-chrome'}",
