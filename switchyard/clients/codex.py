@@ -114,7 +114,7 @@ def plan(
     edited = apply_edits(toml_edit, None if content is None else decoded.text, wanted, record)
     after = decoded.encode(edited.text)
     changes = change_of(path, content, after, private=bool(key))
-    notes = (*replaced(data, wanted), *mode_notes(changes))
+    notes = (*replaced(toml_edit, data, wanted, record), *mode_notes(changes))
     if content != after:
         # written first, so that a crash in between can be undone
         changes = record_change(path, edited.record) + changes

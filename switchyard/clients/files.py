@@ -40,7 +40,7 @@ def plan_edits(
     edited = apply_edits(dialect, text, wanted, found.record)
     after = found.decoded.encode(edited.text)
     changes = change_of(path, found.content, after, private=private)
-    notes = (*replaced(found.data, wanted), *mode_notes(changes))
+    notes = (*replaced(dialect, found.data, wanted, found.record), *mode_notes(changes))
     if found.content != after:
         # written first, so that a crash in between can be undone
         changes = record_change(path, edited.record) + changes
@@ -61,12 +61,15 @@ def plan_undo(dialect: Dialect, path: Path) -> Plan:
     return Plan(change_of(path, content, after) + record_change(path, None), edited.notes)
 
 
-def replaced(data: Mapping[str, Any], wanted: Mapping[texts.Path, Any]) -> tuple[str, ...]:
-    """What a set-up replaces and removes, in words and without secrets; empty if the file has none of the keys."""
+def replaced(
+    dialect: Dialect, data: Mapping[str, Any], wanted: Mapping[texts.Path, Any], record: Record | None
+) -> tuple[str, ...]:
+    """What of the user's a set-up replaces and removes, in words and without secrets; empty if that is nothing."""
+    ours = {touched.path: touched.after for touched in record.keys} if record else {}
     parts = []
     for path, value in wanted.items():
         present = value_at(data, path)
-        if present is None or same(present, value):
+        if present is None or same(present, value) or ours.get(path) == dialect.render(present):
             continue
         name = ".".join(path)
         parts.append(f"{name} is removed" if value is None else f"{name} is replaced{_shown(path, present)}")

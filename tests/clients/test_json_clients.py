@@ -199,6 +199,14 @@ def test_what_is_replaced_is_said_in_words_without_secrets(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("client", NAMES)
+def test_what_an_earlier_set_up_has_written_is_not_said_to_be_replaced(tmp_path: Path, client: str) -> None:
+    path = tmp_path / "x.json"
+    apply(plan(client, path), "1")
+    changed = plan(client, path, model="glm-5", key="123")
+    assert not changed.is_empty and not any("is replaced" in note for note in changed.notes)
+
+
+@pytest.mark.parametrize("client", NAMES)
 def test_without_any_model_the_set_up_asks_for_one(tmp_path: Path, client: str) -> None:
     empty = parse(
         {"upstreams": [{"name": "a", "base_url": "https://a.example", "protocol": "chat"}]}
