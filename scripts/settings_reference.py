@@ -126,7 +126,7 @@ COMMAND_EXAMPLES: dict[str, tuple[str, ...]] = {
     "import": ("import old.json --dry-run", "import old.json --yes"),
     "setup": (
         "setup claude --url http://localhost:5101 --key my-key --model qwen3-32b --with all --yes",
-        "setup codex --dry-run",
+        "setup codex --keep-endpoint --dry-run",
         "setup codex --undo",
     ),
     "stats": (
@@ -206,6 +206,21 @@ VARIABLES: tuple[tuple[str, str, str, str, str], ...] = (
         "Where `setup`, `doctor` and `stats --verify` find the files of Claude Code.",
     ),
     ("CODEX_HOME", FOLDER, "`~/.codex`", "`CODEX_HOME=/work/codex`", "Where they find the files of Codex."),
+    (
+        "OPENCODE_CONFIG, CRUSH_GLOBAL_CONFIG, QWEN_HOME",
+        "a file or folder",
+        SHELL,
+        "`QWEN_HOME=/work/qwen`",
+        "Where they find the files of OpenCode, Crush and Qwen Code.",
+    ),
+    (
+        "CLINE_PROVIDER_SETTINGS_PATH, CLINE_DATA_DIR, CLINE_DIR",
+        "a file or folder",
+        SHELL,
+        "`CLINE_DIR=/work/cline`",
+        "Where they find the files of Cline.",
+    ),
+    ("APPDATA", FOLDER, WINDOWS, WINDOWS, "Where they find the files of Zed on Windows."),
     (
         "ANTHROPIC_BASE_URL, ANTHROPIC_MODEL",
         TEXT,

@@ -21,7 +21,9 @@ def test_a_read_only_folder_stops_no_request_and_loses_no_line(tmp_path: Path) -
             revision = daemon.get("/health").json["revision"]
             before = daemon.settings_path.read_bytes()
             with read_only(daemon):
-                wait_until(lambda: ask(daemon.url, "messages").status == 200 and _reported(daemon), "a report")
+                wait_until(
+                    lambda: ask(daemon.url, "messages").status == 200 and _reported(daemon), "a report"
+                )
                 asked = daemon.token_stats()["summary"]["total_requests"]
                 toggled = {"revision": revision, "name": "a", "enabled": False}
                 saved = daemon.post("/api/upstreams/toggle", toggled)
