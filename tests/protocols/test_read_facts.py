@@ -7,7 +7,7 @@ import pytest
 
 from switchyard.protocols.facts import BODY_FACTS, Facts
 from switchyard.protocols.names import ProtocolName
-from switchyard.protocols.read_facts import read_facts
+from switchyard.protocols.read_facts import project_stated, read_facts
 from switchyard.protocols.request_summary import read_request_summary
 
 CLAUDE = {"user-agent": "claude-cli/2.1.332 (external, cli)", "x-claude-code-session-id": "s"}
@@ -237,3 +237,23 @@ def test_only_what_is_wanted_is_read_from_the_body() -> None:
 def test_a_request_of_any_shape_has_facts(protocol: ProtocolName, name: str, junk: Any) -> None:
     found = facts(protocol, {name: junk})
     assert not (found.compaction or found.images or found.project)
+
+
+def test_a_known_project_is_not_looked_for_again() -> None:
+    body = {"system": REMINDER}
+    raw = json.dumps({"model": "m", **body}).encode()
+    summary = read_request_summary("messages", raw, CLAUDE)
+    assert read_facts("messages", summary, CLAUDE, raw, BODY_FACTS, project="/known").project == "/known"
+
+
+@pytest.mark.parametrize(("headers", "project"), [(CLAUDE, "/home/me/company/app"), ({}, "")])
+def test_the_project_alone_is_that_of_a_known_program(headers: dict[str, str], project: str) -> None:
+    raw = json.dumps({"model": "m", "system": REMINDER}).encode()
+    assert project_stated("messages", read_request_summary("messages", raw, headers), headers) == project
+
+
+def test_a_body_that_only_looks_like_an_image_has_none() -> None:
+    assert not facts("messages", said('an "image" and an "image_url"')).images
+    assert not facts(
+        "messages", {"messages": [{"role": "user", "content": [{"type": "x", "image": 1}]}]}
+    ).images

@@ -508,14 +508,14 @@ def _signs_in(document: Document) -> Iterator[str]:
 def _signs_of(document: Document, parts: list[_Part], inside: list[_Inner]) -> Iterator[str]:
     types = {part.type for part in parts}
     yield from map(str, types | _types_of(inside))
-    if [1 for part in parts if part.is_error is not ABSENT]:
+    if any([part.is_error is not ABSENT for part in parts]):
         yield ERROR
     seals = [seal for part in parts for seal in (part.signature, part.data) if seal is not ABSENT]
     if any(begins_with(seal, CARRIED) for seal in seals):
         yield CARRIER
     if not types.isdisjoint(SEARCH_BLOCKS):
         yield SEARCH
-    if not types.isdisjoint(SEARCH_BLOCKS) or [1 for part in parts if part.citations is not ABSENT]:
+    if not types.isdisjoint(SEARCH_BLOCKS) or any([part.citations is not ABSENT for part in parts]):
         yield from _made_search(document)
 
 
@@ -535,9 +535,8 @@ def _made_search(document: Document) -> Iterator[str]:
 
 
 def _marks_in(document: Document, parts: list[_Part | _Inner]) -> Iterator[str]:
-    marks = len([1 for part in parts if part.cache_control is not ABSENT]) + (
-        document.raw(MARK) is not ABSENT
-    )
+    marks = sum([part.cache_control is not ABSENT for part in parts])
+    marks += document.raw(MARK) is not ABSENT
     for name in ("tools", "system"):
         if (raw := document.raw(name)) is not ABSENT:
             marks += bytes(raw).count(b'"cache_control"')
