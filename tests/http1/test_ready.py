@@ -15,6 +15,7 @@ from switchyard.http1.request import Origin, target_of
 from switchyard.http1.tls import ResumingContext
 from switchyard.http1.transport import IDLE_SECONDS, Http1Transport
 from tests.bed.certificates import Certificates, make_certificates
+from tests.bed.far import FarRelay
 from tests.bed.raw_server import RawServer, Talk, answers, answers_and_closes, ok
 from tests.http1.conftest import Run
 from tests.http1.test_transport import Clocks, post, whole
@@ -257,3 +258,36 @@ def test_a_new_connection_resumes_the_session_of_an_earlier_one(
 
     run(work, tls=lambda: client_tls)
     assert resumed == [False, True, True]
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_request_over_a_ready_connection_needs_a_single_round_trip(
+    run: Run, certificates: Certificates, version: ssl.TLSVersion
+) -> None:
+    server_tls = certificates.server()
+    server_tls.maximum_version = version
+    client_tls = ResumingContext(ssl.PROTOCOL_TLS_CLIENT)
+    client_tls.load_verify_locations(certificates.folder / "all.pem")
+
+    async def script(talk: Talk) -> None:
+        while await talk.hear():
+            await talk.say(ok())
+            if talk.number == 0:
+                return  # as a server that closes idle connections
+
+    async def work(transport: Http1Transport) -> list[int]:
+        async with RawServer(script, server_tls) as server, FarRelay(server.port, 0.02) as far:
+            url = f"https://127.0.0.1:{far.port}/v1/messages"
+            transport.hold(url, HOLD_SECONDS, 5)
+            await whole(await post(transport, url))
+            at_first = sum(far.turns)
+            while not (transport.idle_count and far.connection_count == 2):
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.1)  # the handshake's last bytes arrive
+            before = sum(far.turns)
+            await whole(await post(transport, url))
+            return [at_first, sum(far.turns) - before, far.connection_count]
+
+    at_first, afterwards, connections = run(work, tls=lambda: client_tls)
+    assert (afterwards, connections) == (1, 2)
+    assert at_first > afterwards

@@ -5,7 +5,9 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from switchyard.relay.upstream import Destination
+from switchyard.demo.app import build_demo
+from switchyard.relay.asgi_transport import AsgiTransport
+from switchyard.relay.upstream import Destination, Wire
 from switchyard.relay.warm import ACTIVE_SECONDS, RENEW_SECONDS, Renewals, destination_of, destinations_of
 from switchyard.settings import Settings, Tls, Upstream
 from tests.bed.fake_time import run
@@ -71,3 +73,31 @@ def test_a_conversation_keeps_a_connection_to_the_upstream_that_answered_it() ->
 
 def test_a_request_of_no_conversation_keeps_none() -> None:
     assert kept_ready({}) == []
+
+
+def test_the_wire_keeps_a_connection_ready_until_the_entry_is_edited() -> None:
+    async def scenario() -> list[int]:
+        wire = Wire(AsgiTransport(build_demo()))
+        destination = Destination("http://127.0.0.1:9/v1/messages", 5, "direct")
+        other = replace(destination, proxy="")
+        counts = []
+        wire.keep_ready(destination, ACTIVE_SECONDS)
+        counts.append(wire.ready_count)
+        wire.keep_only({destination, other})
+        counts.append(wire.ready_count)
+        wire.keep_only({replace(destination, url="http://127.0.0.1:10/v1/messages")})
+        counts.append(wire.ready_count)
+        await wire.close()
+        return counts
+
+    assert asyncio.run(scenario()) == [1, 1, 0]
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "socks5h://127.0.0.1:1080"])
+def test_no_connection_is_kept_through_socks(proxy: str) -> None:
+    async def scenario() -> int:
+        wire = Wire(AsgiTransport(build_demo()))
+        wire.keep_ready(Destination(URL, 5, proxy), ACTIVE_SECONDS)
+        return wire.ready_count
+
+    assert asyncio.run(scenario()) == 0
