@@ -218,13 +218,14 @@ class Gateway:
         if name:
             await self._one_model(name, client, send, is_anthropic=is_anthropic)
             return
-        settings, shape = self._settings(), dict[str, Any]()
+        is_codex = "client_version" in query and not is_anthropic
+        clients = ("messages",) if is_anthropic else ("responses",) if is_codex else OF_OPENAI_CLIENTS
+        # it takes a second with a thousand names at hundreds of upstreams
+        models = await asyncio.to_thread(served_models, self._settings(), *clients, client=client)
         if is_anthropic:
-            shape = model_list.anthropic_list(served_models(settings, "messages", client=client), query)
-        elif "client_version" in query:
-            shape = model_list.codex_list(served_models(settings, "responses", client=client))
+            shape = model_list.anthropic_list(models, query)
         else:
-            shape = model_list.openai_list(served_models(settings, *OF_OPENAI_CLIENTS, client=client))
+            shape = model_list.codex_list(models) if is_codex else model_list.openai_list(models)
         await respond(send, 200, JSON, msgspec.json.encode(shape), is_head=is_head)
 
     async def _one_model(self, name: str, client: Facts, send: Send, *, is_anthropic: bool) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -47,3 +48,47 @@ def test_addresses_are_read_once_for_thousands_of_upstreams(tmp_path: Path) -> N
     before = presets.server_kind.cache_info().misses
     asyncio.run(overview.state())
     assert presets.server_kind.cache_info().misses == before
+
+
+def test_requests_have_their_turn_while_many_models_are_listed(tmp_path: Path) -> None:
+    application, sent = application_of(tmp_path, 1), list[Any]()
+    document = {
+        "upstreams": [
+            {
+                "name": f"u{n}",
+                "base_url": f"https://h{n}.example",
+                "key": "k",
+                "protocol": "chat",
+                "models": [f"m{n}-{m}" for m in range(10)],
+            }
+            for n in range(30)
+        ]
+    }
+    application.settings_file.path.write_bytes(msgspec.json.encode(document))
+    application.settings_file.load()
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/v1/models",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+        "client": ("127.0.0.1", 1),
+    }
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def scenario() -> int:
+        answering, turns = asyncio.ensure_future(application.asgi(scope, receive, send)), 0
+        while not answering.done():
+            await asyncio.sleep(0)
+            turns += 1
+        answering.result()
+        return turns
+
+    turns = asyncio.run(scenario())
+    assert sent[0]["status"] == 200
+    assert turns > 20
