@@ -89,7 +89,7 @@ function firstModel(models) {
  * @param {Tested & { close: () => void }} tested
  */
 function report(answer, { name, entry, useUrl, findProtocol, close }) {
-  if (findProtocol && answer.working_url) return [found(answer), facts(answer)];
+  if (findProtocol && answer.working_url) return [found(answer), facts(answer, false)];
   return [
     h(
       "p",
@@ -128,13 +128,15 @@ const found = (answer) =>
     t("test.found", { protocol: protocolName(answer.working_protocol ?? ""), url: answer.working_url }),
   );
 
-/** @param {ConnectionTest} answer */
-const facts = (answer) =>
+/**
+ * @param {ConnectionTest} answer
+ * @param {boolean} [withUrl]
+ */
+const facts = (answer, withUrl = true) =>
   h(
     "dl.pairs",
     {},
-    h("dt", {}, t("test.url")),
-    h("dd", {}, h("code", {}, answer.url), " ", copyButton(answer.url)),
+    withUrl ? [h("dt", {}, t("test.url")), h("dd", {}, h("code", {}, answer.url), " ", copyButton(answer.url))] : null,
     h("dt", {}, t("test.upstream-model")),
     h("dd", {}, answer.model),
     answer.answer ? [h("dt", {}, t("test.answer")), h("dd", {}, answer.answer)] : null,
