@@ -12,17 +12,17 @@ from switchyard import client_plans
 from switchyard.commands.command import Action, CommandFailed
 from switchyard.doctor.clients import find_version, version_finding
 from switchyard.selftest.behaviours import Comparison, compare
-from switchyard.selftest.running import run_all
+from switchyard.selftest.running import SCRIPTS, run_all
 
 SIGNS = {True: ("ok     ", "\033[32m"), False: ("CHANGED", "\033[33m")}
 RESET = "\033[0m"
 
 
 def selftest(arguments: argparse.Namespace) -> int:
-    found = [client for client in client_plans.TITLES if shutil.which(client)]
+    found = [client for client in SCRIPTS if shutil.which(client)]
     if not found:
         raise CommandFailed("Neither claude nor codex is on the PATH; install one and try again.")
-    for missing in client_plans.TITLES.keys() - set(found):
+    for missing in SCRIPTS.keys() - set(found):
         print(f"{client_plans.TITLES[missing]}: not on the PATH, skipped")
     print("Each client runs three times in an empty home, against the demo model; about half a minute ...")
     results = asyncio.run(_all(found))

@@ -144,10 +144,8 @@ def step(page: Page, name: str) -> Locator:
     )
 
 
-def test_someone_new_gets_from_a_pasted_key_to_the_first_request(
-    demo: Daemon, open_page: Open, relay: ScriptedUpstream
-) -> None:
-    page = open_page(demo)
+def walk(demo: Daemon, page: Page, relay: ScriptedUpstream) -> None:
+    """What someone new does, from the overview to the first request."""
     expect(step(page, "upstream")).to_be_visible()
     step(page, "upstream").get_by_role("button", name="Add upstream").click()
     form = page.get_by_role("dialog")
@@ -169,6 +167,13 @@ def test_someone_new_gets_from_a_pasted_key_to_the_first_request(
     assert demo.post("/api/v1/messages", body).status == 200
     expect(step(page, "request")).to_contain_text("First request seen")
     expect(step(page, "request").get_by_text("claude-x → 127.0.0.1")).to_be_visible()
+
+
+def test_someone_new_gets_from_a_pasted_key_to_the_first_request(
+    demo: Daemon, open_page: Open, relay: ScriptedUpstream
+) -> None:
+    page = open_page(demo)
+    walk(demo, page, relay)
     page.locator(".guide").get_by_role("button", name="Finish").click()
     expect(page.locator(".guide")).to_have_count(0)
     page.reload()
