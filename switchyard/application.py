@@ -257,7 +257,7 @@ class Application:
             self._tasks.append(asyncio.create_task(self.activation_memory.save()))
         if self._use_now.follow(entries, _enabled(self._known)):
             self._tasks.append(asyncio.create_task(self._use_now.save()))
-        unchanged = (one for one in self._known.upstreams if one in before.upstreams)
+        unchanged = (one for one in self._known.upstreams if one == before.upstream(one.name))
         self.missing.keep_only({account.account for one in unchanged for account in one.accounts})
         kept = {*same_accounts(before, self._known), *names.values()}
         self.health.keep_only(kept)
@@ -293,7 +293,7 @@ def _enabled(settings: Settings) -> set[str]:
 
 def _local_now() -> datetime:
     notice_zone_change()
-    return datetime.now(LOCAL)
+    return datetime.fromtimestamp(time.time(), LOCAL)
 
 
 class _Endpoints:

@@ -374,7 +374,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def account(self, name: str) -> Upstream | None:
         """The account of this name."""
-        return self.upstream(name) or next((one for one in self.accounts if one.account == name), None)
+        return self.upstream(name) or self._by_account.get(name)
+
+    @cached_property
+    def _by_account(self) -> dict[str, Upstream]:
+        return {one.account: one for one in reversed(self.accounts)}
 
 
 def accounts_of(settings: Settings, name: str) -> tuple[str, ...]:

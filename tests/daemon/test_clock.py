@@ -150,3 +150,32 @@ def test_a_budget_begins_anew_at_local_midnight_of_the_short_day(
             clock.set(moment)
             answered(daemon)
         assert [line["upstream"] for line in daemon.journal()] == ["a", "a", "b", "a"]
+
+
+def activations(daemon: Daemon) -> list[str]:
+    return [line["day"] for line in daemon.journal() if line.get("kind") == "activation"]
+
+
+def test_an_activation_runs_once_a_day_whatever_the_clock_does(
+    tmp_path: Path, clock: FakeClock, servers: Servers
+) -> None:
+    entry = upstream("a", servers[0].url, activation={"at": "02:30"})
+    clock.set("2026-03-28 03:00")
+    with Daemon(tmp_path, settings(entry), clock.environment) as daemon:
+
+        def look(moment: str, fold: int = 0) -> None:
+            """The daemon looks at the clock at least twice a minute, and after each change of the settings."""
+            clock.set(moment, fold)
+            daemon.change_settings(settings(entry | {"note": f"{moment} {fold}"}))
+
+        wait_until(lambda: len(activations(daemon)) == 1, "that of the day of the start, made up")
+        # on this day, 02:30 does not exist; then the clock is corrected backwards, and forwards again
+        look("2026-03-29 03:45")
+        wait_until(lambda: len(activations(daemon)) == 2, "that of the short day")
+        for moment in ("2026-03-29 01:50", "2026-03-29 03:50", "2026-10-25 02:31"):
+            look(moment)
+        wait_until(lambda: len(activations(daemon)) == 3, "that of the long day")
+        look("2026-10-25 02:31", fold=1)
+        look("2026-10-26 02:31")
+        wait_until(lambda: len(activations(daemon)) == 4, "that of the day after")
+        assert activations(daemon) == ["2026-03-28", "2026-03-29", "2026-10-25", "2026-10-26"]
