@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,10 @@ Servers = tuple[ScriptedUpstream, ScriptedUpstream]
 
 def answered(daemon: Daemon) -> str:
     return text_of("messages", ask(daemon.url, "messages"))
+
+
+def shows(daemon: Daemon, expected: str) -> bool:
+    return answered(daemon) == expected
 
 
 def days(daemon: Daemon) -> dict[str, int]:
@@ -73,7 +78,7 @@ def test_a_schedule_follows_the_local_clock_through_the_change(
     with Daemon(tmp_path, settings(*entries), clock.environment) as daemon:
         for moment, fold, expected in moments:
             clock.set(moment, fold)
-            wait_until(lambda expected=expected: answered(daemon) == expected, f"{expected} at {moment}")
+            wait_until(partial(shows, daemon, expected), f"{expected} at {moment}")
 
 
 def test_the_short_and_the_long_day_are_one_day_each(
