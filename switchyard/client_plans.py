@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from switchyard.clients import claude_code, cline, codex, crush, opencode, qwen_code, zed
-from switchyard.clients.endpoints import OwnEndpoint, claude_endpoint, codex_endpoint
+from switchyard.clients.endpoints import claude_endpoint, codex_endpoint
 from switchyard.clients.json_client import ANY_KEY, JsonClient, Offer, chat_url
 from switchyard.clients.plan import Endpoint, Plan
 from switchyard.clients.texts import Refused
@@ -41,7 +41,7 @@ TITLES: Mapping[str, str] = MappingProxyType(
 PROGRAMS: Mapping[str, str] = MappingProxyType(
     {"claude": "claude", "codex": "codex", **{name: client.program for name, client in JSON_CLIENTS.items()}}
 )
-OWN_ENDPOINTS: Mapping[str, Callable[[Path], OwnEndpoint | None]] = MappingProxyType(
+OWN_ENDPOINTS: Mapping[str, Callable[[Path], Endpoint | None]] = MappingProxyType(
     {"claude": claude_endpoint, "codex": codex_endpoint}
 )
 """the clients whose own endpoint can be read"""
@@ -230,7 +230,7 @@ class ClientFiles(msgspec.Struct, frozen=True):
         wanted = Wanted(self.address, key)
         return snippet(client, wanted, self.settings()) if client in JSON_CLIENTS else ""
 
-    def endpoint(self, client: str) -> OwnEndpoint | None:
+    def endpoint(self, client: str) -> Endpoint | None:
         """Where the client sends its requests without Switchyard; None if its file does not say. Raises Unparsable or
         OSError."""
         read = OWN_ENDPOINTS.get(client)

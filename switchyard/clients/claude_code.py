@@ -7,7 +7,8 @@ from types import MappingProxyType
 
 from switchyard.clients import files, json_edit, texts
 from switchyard.clients.edits import Record, value_at
-from switchyard.clients.plan import Endpoint, Plan, apply, read_record
+from switchyard.clients.endpoints import claude_endpoint_in
+from switchyard.clients.plan import Plan, apply, read_record
 from switchyard.store.files import read_or_none
 
 __all__ = [
@@ -126,15 +127,7 @@ def plan(
         *planned.notes,
         *((TIMEOUT_NOTE,) if timeout else ()),
     )
-    return Plan(planned.changes, notes, _endpoint(env))
-
-
-def _endpoint(env: Mapping[str, object]) -> Endpoint | None:
-    base, *keys = (text if isinstance(text := env.get(name), str) else "" for name in ENDPOINT)
-    return Endpoint(base, "messages", next(filter(None, keys), "")) if base else None
-
-
-ENDPOINT = ("ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY")
+    return Plan(planned.changes, notes, claude_endpoint_in(found.data))
 
 
 TIMEOUT_NOTE = f"{TIMEOUT} is set so that Claude Code waits as long as the slowest upstream may take."

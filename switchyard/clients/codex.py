@@ -9,8 +9,9 @@ import msgspec
 
 from switchyard.clients import texts, toml_edit
 from switchyard.clients.edits import Record, apply_edits, undo_edits, value_at
+from switchyard.clients.endpoints import codex_endpoint_in
 from switchyard.clients.files import replaced
-from switchyard.clients.plan import Endpoint, Plan, apply, change_of, mode_notes, read_record, record_change
+from switchyard.clients.plan import Plan, apply, change_of, mode_notes, read_record, record_change
 from switchyard.store.files import read_or_none
 
 __all__ = [
@@ -121,20 +122,7 @@ def plan(
     listed = folder / CATALOG_NAME
     listing = change_of(listed, read_or_none(listed), catalog(models) if models else None, ours=True)
     # Codex does not start if its catalogue file is missing
-    return Plan(listing + changes if models else changes + listing, notes, _endpoint(data))
-
-
-def _endpoint(data: Mapping[str, Any]) -> Endpoint | None:
-    table = value_at(data, ("model_providers", str(data.get("model_provider")))) or {}
-    base, variable = table.get("base_url"), table.get("env_key")
-    if not isinstance(base, str) or not base:
-        return None
-    key = (
-        f"env:{variable}"
-        if isinstance(variable, str) and variable
-        else table.get("experimental_bearer_token")
-    )
-    return Endpoint(base, "responses", key if isinstance(key, str) else "")
+    return Plan(listing + changes if models else changes + listing, notes, codex_endpoint_in(data))
 
 
 def _is_tighter(data: Mapping[str, Any], record: Record | None, context_window: int) -> bool:

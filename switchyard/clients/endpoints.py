@@ -1,14 +1,12 @@
-"""Read the endpoint that a client's file names, as it is without Switchyard's set-up."""
+"""Read the endpoint that a client's file names."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
-
-import msgspec
+from typing import Any
 
 from switchyard.clients import json_edit, texts, toml_edit
 from switchyard.clients.edits import Dialect, undo_edits
-from switchyard.clients.plan import read_record
+from switchyard.clients.plan import Endpoint, read_record
 from switchyard.store.files import read_or_none
 
 ANTHROPIC = "https://api.anthropic.com"
@@ -16,29 +14,30 @@ OPENAI = "https://api.openai.com/v1"
 BEARER = "Bearer "
 
 
-class OwnEndpoint(msgspec.Struct, frozen=True):
-    """Where a client sends its requests. `key` as in the settings; "" if the file has none."""
-
-    base_url: str
-    protocol: Literal["messages", "chat", "responses"]
-    key: str = ""
+def claude_endpoint(path: Path) -> Endpoint | None:
+    """As it is without Switchyard's set-up. Raises Unparsable or OSError."""
+    return claude_endpoint_in(_without_setup(json_edit, path))
 
 
-def claude_endpoint(path: Path) -> OwnEndpoint | None:
-    """None if the file names neither an address nor a key. Raises Unparsable or OSError."""
-    env = _table(_without_setup(json_edit, path), "env")
+def claude_endpoint_in(data: Mapping[str, Any]) -> Endpoint | None:
+    """None if the settings name neither an address nor a key."""
+    env = _table(data, "env")
     base = _text(env, "ANTHROPIC_BASE_URL")
     key = _text(env, "ANTHROPIC_AUTH_TOKEN") or _text(env, "ANTHROPIC_API_KEY")
-    return OwnEndpoint(base or ANTHROPIC, "messages", key) if base or key else None
+    return Endpoint(base or ANTHROPIC, "messages", key) if base or key else None
 
 
-def codex_endpoint(path: Path) -> OwnEndpoint | None:
-    """None if the file names no provider with a key or an address. Raises Unparsable or OSError."""
-    data = _without_setup(toml_edit, path)
+def codex_endpoint(path: Path) -> Endpoint | None:
+    """As it is without Switchyard's set-up. Raises Unparsable or OSError."""
+    return codex_endpoint_in(_without_setup(toml_edit, path))
+
+
+def codex_endpoint_in(data: Mapping[str, Any]) -> Endpoint | None:
+    """None if the configuration names no provider with a key or an address."""
     provider = _table(_table(data, "model_providers"), _text(data, "model_provider"))
     base, key = _text(provider, "base_url"), _codex_key(provider)
-    protocol: Literal["chat", "responses"] = "chat" if provider.get("wire_api") == "chat" else "responses"
-    return OwnEndpoint(base or OPENAI, protocol, key) if base or key else None
+    protocol = "chat" if provider.get("wire_api") == "chat" else "responses"
+    return Endpoint(base or OPENAI, protocol, key) if base or key else None
 
 
 def _codex_key(provider: Mapping[str, Any]) -> str:

@@ -12,8 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from switchyard.clients.claude_code import ANY_KEY, KNOBS, chosen
-from switchyard.clients.endpoints import OwnEndpoint
-from switchyard.clients.plan import ChangedMeanwhile, Plan, apply, read_record
+from switchyard.clients.plan import ChangedMeanwhile, Endpoint, Plan, apply, read_record
 from switchyard.clients.texts import Unparsable, left_unchanged
 from switchyard.importing.imported import Names
 from switchyard.relay.redaction import masked_url
@@ -54,7 +53,7 @@ class ClientFiles(Protocol):
         """What to paste by hand; "" for clients of SNIPPETS."""
         ...
 
-    def endpoint(self, client: str) -> OwnEndpoint | None:
+    def endpoint(self, client: str) -> Endpoint | None:
         """Where the client sends its requests without Switchyard. Raises Unparsable or OSError."""
         ...
 
@@ -193,7 +192,7 @@ class ClientSetup:
         written = SNIPPETS.get(client)
         return written(self._files.address, key) if written else self._files.snippet(client, key)
 
-    def _endpoint(self, client: str) -> OwnEndpoint | None:
+    def _endpoint(self, client: str) -> Endpoint | None:
         """What can be adopted: None if the settings have it already. Raises Problem."""
         with _readable(self._files.path(client)):
             found = self._files.endpoint(client)
