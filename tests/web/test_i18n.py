@@ -132,3 +132,20 @@ def test_no_text_reaches_the_page_as_markup() -> None:
         source = path.read_text(encoding="utf-8")
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", source), path
         assert path.name == "api.js" or not re.search(r"\bfetch\(|EventSource|XMLHttpRequest", source), path
+
+
+NEVER_ONE = {
+    "request.pace",
+    "numbers.speed",
+    "report.tokens-text",
+    "report.pace-text",
+    "report.first-token-text",
+}
+"""a formatted number, or measured on many requests"""
+
+
+def test_english_texts_agree_with_the_number_one() -> None:
+    english = words("en")
+    plural = re.compile(r"\{count\} (?:\w+ )?[a-z]{2,}[^s\W]s\b")
+    wanted = {key for key, text in english.items() if plural.search(text)} - NEVER_ONE
+    assert {key for key in wanted if f"{key}.one" not in english} == set()
