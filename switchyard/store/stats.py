@@ -64,6 +64,13 @@ class StoredPart(msgspec.Struct, Generic[Part]):
     detail: Part
 
 
+class StoredHead(msgspec.Struct):
+    """What tells whether the file is one of an older version."""
+
+    schema: int
+    covers: Position
+
+
 class Stored(msgspec.Struct):
     """The fields of the roll-up file that are read."""
 
@@ -327,7 +334,7 @@ class Statistics:
     def _load(self, read_only: bool) -> Position | None:
         try:
             content = read_or_none(self._path)
-            if content is None:
+            if content is None or self._is_outdated(msgspec.json.decode(content, type=StoredHead)):
                 return None
             stored = msgspec.json.decode(content, type=Stored)
             for name, day in stored.daily.items():
@@ -348,6 +355,10 @@ class Statistics:
         self._stored = {name: msgspec.Raw(bytes(day)) for name, day in stored.daily.items()}
         self._spent = {}
         return stored.covers
+
+    def _is_outdated(self, head: StoredHead) -> bool:
+        """True for a file of an older version whose journal is all there: it is rebuilt, and nothing is lost."""
+        return 0 < head.schema < SCHEMA and self._journal.fits(head.covers)
 
     def _set_aside(self, read_only: bool) -> None:
         if read_only:

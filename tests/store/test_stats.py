@@ -28,7 +28,7 @@ from switchyard.store.journal_line import (
     reset_line,
     write_line,
 )
-from switchyard.store.stats import FILE_NAME, SESSION_DAYS, Statistics
+from switchyard.store.stats import FILE_NAME, SCHEMA, SESSION_DAYS, Statistics
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
 DAY = 86_400.0
@@ -410,6 +410,32 @@ def test_a_roll_up_of_an_unknown_schema_is_rebuilt(tmp_path: Path) -> None:
     kept = statistics(tmp_path)
     kept.start()
     assert kept.token_stats()["summary"]["total_requests"] == 1
+
+
+@pytest.mark.parametrize("schema", range(1, SCHEMA))
+@pytest.mark.parametrize("read_only", [False, True])
+def test_after_an_update_the_totals_are_rebuilt_without_an_error(
+    tmp_path: Path, schema: int, read_only: bool
+) -> None:
+    keep(tmp_path, [a_line(), a_line(NOON - DAY)])
+    stored = msgspec.json.decode((tmp_path / FILE_NAME).read_bytes())
+    outdated = {name: value for name, value in stored.items() if name != "ever"} | {"schema": schema}
+    (tmp_path / FILE_NAME).write_bytes(msgspec.json.encode(outdated))
+    kept = statistics(tmp_path)
+    kept.start(read_only=read_only)
+    assert kept.token_stats()["summary"]["total_requests"] == 2
+    assert (kept.fault, list(tmp_path.glob("*.bad-*"))) == ("", [])
+
+
+def test_an_outdated_roll_up_whose_journal_is_missing_is_kept_aside(tmp_path: Path) -> None:
+    keep(tmp_path, [a_line()])
+    stored = msgspec.json.decode((tmp_path / FILE_NAME).read_bytes())
+    (tmp_path / FILE_NAME).write_bytes(msgspec.json.encode(stored | {"schema": 1}))
+    (tmp_path / "usage" / "2026-11.jsonl").unlink()
+    kept = statistics(tmp_path)
+    kept.start()
+    assert len(list(tmp_path.glob("*.bad-*"))) == 1
+    assert "rebuilt" in kept.fault
 
 
 def test_reading_only_leaves_a_broken_file_where_it_is(tmp_path: Path) -> None:
