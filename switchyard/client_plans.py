@@ -11,7 +11,7 @@ from switchyard.clients import claude_code, cline, codex, crush, opencode, qwen_
 from switchyard.clients.endpoints import claude_endpoint, codex_endpoint
 from switchyard.clients.json_client import ANY_KEY, JsonClient, Offer, chat_url
 from switchyard.clients.plan import Endpoint, Plan
-from switchyard.clients.texts import Refused
+from switchyard.clients.texts import NeedsModel
 from switchyard.protocols.facts import CLAUDE_CODE, CODEX
 from switchyard.routing.served import served_models, upstreams_for, usable_window
 from switchyard.settings import Settings, search_seconds, timeouts_of
@@ -108,7 +108,7 @@ def _plan_json(client: JsonClient, path: Path, wanted: Wanted, settings: Setting
     own = client.model(data) if current and leads_to(current.base_url, wanted.address) else ""
     offer = _offer(wanted, own, settings)
     if not offer.model:
-        raise Refused(
+        raise NeedsModel(
             f"no upstream lists a model that {client.title} could request",
             "List models in an upstream, or name one with --model.",
         )

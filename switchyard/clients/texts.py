@@ -25,6 +25,10 @@ class Refused(Unparsable):
         self.remedy = remedy
 
 
+class NeedsModel(Refused):
+    """Nothing is wrong with the file, but the client must be told a model."""
+
+
 def left_unchanged(path: object, error: Unparsable) -> str:
     """The sentence for the user about a file that cannot be edited."""
     if isinstance(error, Refused):

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from switchyard.clients.claude_code import ANY_KEY, KNOBS, chosen
 from switchyard.clients.plan import ChangedMeanwhile, Endpoint, Plan, apply, read_record
-from switchyard.clients.texts import Unparsable, left_unchanged
+from switchyard.clients.texts import NeedsModel, Unparsable, left_unchanged
 from switchyard.importing.imported import Names
 from switchyard.relay.redaction import masked_url
 from switchyard.settings import Settings
@@ -214,12 +214,17 @@ class ClientSetup:
 
     def _state(self, client: str, path: Path) -> tuple[str, str]:
         try:
-            plan = self._plan(client, {})
             with _readable(path):
-                leads_here = self._files.leads_here(client)
+                return STATES[self._files.leads_here(client)], " ".join(self._notes(client))
         except Problem as unreadable:
             return "unreadable", unreadable.message
-        return STATES[leads_here], " ".join(plan.notes)
+
+    def _notes(self, client: str) -> tuple[str, ...]:
+        try:
+            return self._files.plan(client, "", {}).notes
+        except NeedsModel:
+            title = self._files.titles[client]
+            return (f"No upstream lists a model: enter the one that {title} is to request.",)
 
 
 @contextmanager
