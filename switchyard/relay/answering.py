@@ -241,7 +241,13 @@ class Answering:
             exchange.usage = _usage(answer)
             prefixes, seconds = self._dependencies.prefixes, self._stopwatch.seconds()
             estimate = answer.outgoing.prepared.input_estimate
-            exchange.answered = answered_of(exchange, self._request, answer.held, estimate, prefixes, seconds)
+            answered = answered_of(exchange, self._request, answer.held, estimate, prefixes, seconds)
+            secrets = self._secrets_of(answer)
+            exchange.answered = replace(
+                answered,
+                model=redacted_text(answered.model, secrets),
+                fingerprint=redacted_text(answered.fingerprint, secrets),
+            )
         elif exchange.outcome is Outcome.CANCELLED:
             exchange.usage = answer.outgoing.usage_so_far
 

@@ -528,3 +528,13 @@ def test_a_call_that_is_hidden_from_a_quick_look_is_found(how: str, trust: str) 
         return  # no client runs what is not in the first choice
     scene = raw_play(protocol, hidden, trust=trust)
     assert [one.tool for one in scene.marked] == ["Evil"]
+
+
+@every_way
+def test_a_key_that_an_upstream_repeats_as_its_model_is_not_recorded(
+    client: ProtocolName, protocol: ProtocolName, stream: bool
+) -> None:
+    key = "sk-0123456789abcdef"
+    scene = play(client, protocol, stream, wire.Reply("Hello", model=f"m {key}"), key=key)
+    assert scene.exchange is not None and scene.exchange.answered is not None
+    assert scene.exchange.answered.model == "m [key]"
