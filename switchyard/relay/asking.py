@@ -188,7 +188,7 @@ class Asking:
         prepared = await self._converted(candidate, note)
         self._exchange.losses = prepared.losses
         key = await _key_of(candidate.upstream, self._request.headers)
-        watch = self._vetting.watch(candidate.upstream)
+        watch = self._vetting.watch(candidate.upstream, key)
         stream = self._new_stream(prepared, watch) if self._request.summary.stream else None
         return Outgoing(key, prepared, stream, watch)
 

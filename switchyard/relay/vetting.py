@@ -15,6 +15,7 @@ from switchyard.protocols.tools.offered import OfferedTools
 from switchyard.relay.decisions import Decisions
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.failures import AttemptFailed, withheld_failure
+from switchyard.relay.redaction import redacted_text, secrets_of
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.hold import client_seconds
 from switchyard.settings import Upstream
@@ -51,9 +52,13 @@ class Vetting:
         self._exchange = exchange
         self._began = dependencies.awake()
 
-    def watch(self, upstream: Upstream) -> "Watch":
-        """The watch over one answer of this upstream."""
-        return Watch(self, upstream)
+    def watch(self, upstream: Upstream, key: str) -> "Watch":
+        """The watch over one answer of this upstream, which was sent the key."""
+        return Watch(self, upstream, key)
+
+    def secrets(self, upstream: Upstream, key: str) -> tuple[str, ...]:
+        """What an upstream may repeat in its calls, and nothing else may show."""
+        return secrets_of(upstream, self._request.headers, key)
 
     def offers(self, call: ToolCall) -> bool:
         return self._offered.has(call)
@@ -78,14 +83,17 @@ class Vetting:
             marked.action,
         )
 
-    async def decided(self, call: ToolCall, marked: MarkedCall) -> bool:
-        """True if the user releases the call. What becomes of it is noted on the exchange."""
+    async def decided(self, arguments: str, marked: MarkedCall) -> bool:
+        """True if the user, who sees these arguments, releases the call.
+
+        What becomes of it is noted on the exchange.
+        """
         action: CallAction = "dropped"
         try:
             action = await self._decisions.wait(
                 self._exchange,
                 marked.upstream,
-                (call.name, call.arguments),
+                (marked.tool, arguments),
                 marked.reasons,
                 self._seconds_left(),
             )
@@ -93,7 +101,7 @@ class Vetting:
             self._exchange.marked_calls[:] = [
                 replace(one, action=action) if one is marked else one for one in self._exchange.marked_calls
             ]
-            log.warning("request %s: the call of %r was %s", self._exchange.id, call.name, action)
+            log.warning("request %s: the call of %r was %s", self._exchange.id, marked.tool, action)
         return action == "released"
 
     def _seconds_left(self) -> float:
@@ -127,9 +135,10 @@ class Vetting:
 class Watch:
     """Watches the calls of one answer, by the trust in its upstream."""
 
-    def __init__(self, vetting: Vetting, upstream: Upstream) -> None:
+    def __init__(self, vetting: Vetting, upstream: Upstream, key: str) -> None:
         self._vetting = vetting
-        self._upstream = upstream.name
+        self._upstream = upstream
+        self._key = key
         self.reads_arguments = upstream.trust == "low"
         self.keeps_calls = self.reads_arguments and upstream.on_suspicion == "hold"
         self._effort = Effort(MAX_ANSWER_STEPS)
@@ -139,17 +148,19 @@ class Watch:
         if self._vetting.offers(call):
             return None
         action: CallAction = "withheld" if self.reads_arguments else "passed"
-        self._vetting.mark(MarkedCall(_shown(call), self._upstream, action, is_unknown=True))
+        marked = MarkedCall(self._shown(call), self._upstream.name, action, is_unknown=True)
+        self._vetting.mark(marked)
         if not self.reads_arguments:
             return None
-        return _error(f'called the tool "{_shown(call)}", which the request does not offer')
+        return _error(f'called the tool "{marked.tool}", which the request does not offer')
 
     def ends(self, call: ToolCall) -> bool:
         reasons = self._vetting.reasons(call, self._effort) if self.reads_arguments else ()
         if not reasons:
             return False
         action: CallAction = "waiting" if self.keeps_calls else "passed"
-        marked = MarkedCall(_shown(call), self._upstream, action, reasons=reasons)
+        shown = tuple(replace(one, about=redacted_text(one.about, self._secrets)) for one in reasons)
+        marked = MarkedCall(self._shown(call), self._upstream.name, action, reasons=shown)
         self._vetting.mark(marked)
         if self.keeps_calls:
             self._waiting.append((call, marked))
@@ -182,13 +193,17 @@ class Watch:
         """Wait for the user, call by call. Raises AttemptFailed for the first that is refused."""
         waiting, self._waiting = self._waiting, []
         for call, marked in waiting:
-            if not await self._vetting.decided(call, marked):
-                raise AttemptFailed(withheld_failure(_error(f'called "{_shown(call)}" in a suspicious way')))
+            arguments = redacted_text(call.arguments, self._secrets)
+            if not await self._vetting.decided(arguments, marked):
+                raise AttemptFailed(withheld_failure(_error(f'called "{marked.tool}" in a suspicious way')))
 
+    def _shown(self, call: ToolCall) -> str:
+        name = f"{call.namespace}.{call.name}" if call.namespace else call.name
+        return redacted_text(name, self._secrets)[:MAX_TOOL_CHARS]
 
-def _shown(call: ToolCall) -> str:
-    name = f"{call.namespace}.{call.name}" if call.namespace else call.name
-    return name[:MAX_TOOL_CHARS]
+    @cached_property
+    def _secrets(self) -> tuple[str, ...]:
+        return self._vetting.secrets(self._upstream, self._key)
 
 
 def _error(message: str) -> WireError:
