@@ -97,7 +97,7 @@ class CallReader:
         calls = self._calls.setdefault(str(choice.index), Calls())
         for fragment in fragments_of(delta) if delta is not None else ():
             call = calls.of(fragment)
-            key = f"{choice.index}.{calls.all.index(call)}"
+            key = f"{choice.index}.{id(call)}"  # its place would have to be searched for
             if call.name:
                 yield from self._begin(key, _chat_call(call))
             with suppress(EndlessBlank):
