@@ -87,7 +87,8 @@ class _Gzip:
 
 def _inflate(inner: "zlib._Decompress", chunk: bytes, out: "_Bounded") -> None:
     out.write(inner.decompress(chunk, STEP_BYTES))
-    while inner.unconsumed_tail:
+    # at the end of a stream zlib also leaves what follows there
+    while inner.unconsumed_tail and not inner.eof:
         out.write(inner.decompress(inner.unconsumed_tail, STEP_BYTES))
 
 
