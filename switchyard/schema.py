@@ -45,7 +45,7 @@ FIELDS: dict[str, dict[str, About]] = {
             {"qwen3*": {"input": 0.5, "output": 2}},
         ),
         "budget": About("Cost limits for all upstreams together.", {"day_soft": 10}),
-        "notify": About("Where you are told what happens.", {"url": "https://ntfy.sh/my-secret-topic"}),
+        "notify": About("Where you are told what happens.", {"url": "https://ntfy.sh/topic-of-my-own"}),
         "allowed_hosts": About(
             "Additional host names that clients may use for the daemon, besides localhost.", ["devbox.lan"]
         ),
@@ -223,7 +223,7 @@ FIELDS: dict[str, dict[str, About]] = {
     "Notify": {
         "url": About(
             "Gets a POST with JSON: a topic of ntfy, an incoming webhook of Slack, or any other webhook. Empty: none.",
-            "https://ntfy.sh/my-secret-topic",
+            "https://ntfy.sh/topic-of-my-own",
         ),
         "command": About(
             "A program and its arguments, started without a shell. The event comes as JSON on standard input and in "

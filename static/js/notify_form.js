@@ -15,7 +15,7 @@ export function notifyForm(stored, defaults) {
   const url = h("input.mono", {
     type: "text",
     value: stored.url ?? "",
-    placeholder: "https://ntfy.sh/my-secret-topic",
+    placeholder: "https://ntfy.sh/topic-of-my-own",
     spellcheck: "false",
     autocomplete: "off",
   });

@@ -316,7 +316,8 @@ async def _key_of(upstream: Upstream, client_headers: Headers) -> str:
     try:
         return await fetch_key(upstream, client_headers)
     except KeyMissing as missing:
-        error = WireError(ErrorType.AUTHENTICATION, str(missing), 503)
         # a client that sends no key must not put the entry into cooldown for those that do
-        kind = FailureKind.REFUSED_REQUEST if isinstance(missing, NoClientKey) else FailureKind.NO_KEY
+        is_clients = isinstance(missing, NoClientKey)
+        kind = FailureKind.REFUSED_REQUEST if is_clients else FailureKind.NO_KEY
+        error = WireError(ErrorType.AUTHENTICATION, str(missing), 401 if is_clients else 503)
         raise AttemptFailed(Failure(kind, error)) from None
