@@ -3,6 +3,7 @@
 They know nothing of the program's estimates: tokens are counted over the texts that the conversations are made of.
 """
 
+import asyncio
 import json
 import random
 import re
@@ -12,6 +13,7 @@ from functools import cache
 from heapq import heappop, heappush
 from math import ceil
 from pathlib import Path
+from pydoc_data.topics import topics
 
 from switchyard.audit.fact import Fact
 from switchyard.protocols.estimate import estimate_parts
@@ -19,7 +21,20 @@ from switchyard.protocols.passthrough.peek import watched_members
 from switchyard.protocols.prefix import added_after, prefix_of
 from switchyard.relay.prefix_memory import PrefixMemory, Sent
 
-ROOT = Path(__file__).resolve().parents[2]
+LIBRARY = Path(asyncio.__file__).parent
+"""texts of Python's own: those of this repository change every day"""
+CHINESE = (
+    "的一是不了在人有我他这中大来上国个到说们为子和你地出道也时年得就那要下以生会自着去之过家学对可她里后"
+    "小么心多天而能好都然没日于起还发成事只作当想看文无开手十用主行方又如前所本见经头面公同三已老从动两长"
+    "知民样现分将外但身些与高意进把法此实回二理美点月明其种声全工己话儿者向情部正名定女问力机给等几很业最"
+    "间新什打便位因重被走电四第门相次东政海口使教西再平真听世气信北少关并内加化由却代军产入先山五太水万市"
+    "眼体别处总才场师书比住员九笑性通目华报立马命张活难神数件安表原车白应路期叫死常提感金何更反合放做系计"
+    "或司利受光王果亲界及今京务制解各任至清物台象记边共风战干接它许八特觉望直服毛林题建南度统色字请交爱让"
+    "认算论百吃义科怎元社术结六功指思非流每青管夫连远资队跟带花快条院变联言权往展该领传近留红治决周保达办"
+    "运武半候七必城父强步完革深区即求品士转量空甚众技轻程告江语英基派满式李息写呢识极令黄德收脸钱党倒未持"
+    "取设始版双历越史商千片容研像找友孩站广改议形委早房音火际则首单据导影失拿网香似斯专石若兵弟谁校读志飞"
+    "观争究包组造落视济喜离虽坏"
+)
 START = 1_780_000_000.0
 DAY = 86400.0
 LIFE = 300.0
@@ -79,17 +94,23 @@ def corpora() -> dict[str, list[Piece]]:
         for number in range(3000)
     )
     texts = {
-        "code": "\n".join(path.read_text() for path in sorted(ROOT.glob("switchyard/**/*.py"))[:120]),
-        "prose": "\n".join(
-            path.read_text() for path in sorted(ROOT.glob("docs/*.md")) if ".zh" not in path.name
+        "code": "\n".join(path.read_text() for path in sorted(LIBRARY.glob("*.py"))),
+        "prose": "\n".join(topics.values()),
+        "chinese": "".join(_chinese_sentence(chance) for _ in range(12_000)),
+        "json": json.dumps(
+            [
+                {"name": name, "size": len(text), "lines": text.split("\n")[:6]}
+                for name, text in topics.items()
+            ],
+            indent=2,
         ),
-        "chinese": "\n".join(
-            path.read_text() for path in sorted(ROOT.glob("**/*.zh-CN.md")) if ".cache" not in path.parts
-        ),
-        "json": "\n".join(path.read_text() for path in sorted(ROOT.glob("static/i18n/*.json"))),
         "logs": log,
     }
     return {kind: [_piece(part) for part in _cut(text, chance)] for kind, text in texts.items()}
+
+
+def _chinese_sentence(chance: random.Random) -> str:
+    return "".join(chance.choices(CHINESE, k=chance.randint(5, 30))) + chance.choice("，，。")
 
 
 def hash_text(number: int) -> str:
