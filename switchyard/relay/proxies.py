@@ -83,9 +83,6 @@ def _with_scheme(value: str) -> str:
     return f"{'socks5' if scheme.lower() == 'socks' else scheme.lower()}://{rest}"
 
 
-# --- addresses without a proxy ------------------------------------------------------
-
-
 def _is_exempt(host: str, parts: SplitResult) -> bool:
     listed = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     port = str(parts.port or DEFAULT_PORTS.get(parts.scheme, 0))
@@ -133,9 +130,6 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(host)
     except ValueError:
         return None
-
-
-# --- the system's settings (macOS and Windows) -----------------------------------------
 
 
 def _system_proxy(scheme: str, host: str) -> str:
