@@ -8,8 +8,9 @@ import pytest
 
 from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.errors.meaning import STATUS_TYPES
-from switchyard.protocols.errors.retry_hints import LONG_WINDOW_SECONDS, MAX_SECONDS, ROWS
 from switchyard.protocols.neutral import ErrorType, WireError
+from switchyard.protocols.retry_hints.bounds import LONG_WINDOW_SECONDS, MAX_SECONDS
+from switchyard.protocols.retry_hints.fields import ROWS
 from switchyard.relay.hold import MAX_HELD, MAX_HELD_BYTES
 from switchyard.routing.health import Charge, cooldown_length
 from switchyard.routing.hold import (

@@ -10,11 +10,11 @@ import msgspec
 from switchyard.exchange import Attempt, Exchange, Failure, FailureKind
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.conversion import StreamConversion
-from switchyard.protocols.errors.retry_hints import read_windows
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, Usage, WireError
 from switchyard.protocols.passthrough.call_kinds import CallKinds
 from switchyard.protocols.passthrough.stream import PassthroughStream
+from switchyard.protocols.retry_hints.quota_windows import read_windows
 from switchyard.relay.attempt import HeldAnswer, Reader, Stream, attempt
 from switchyard.relay.credentials import KeyMissing, NoClientKey, fetch_key
 from switchyard.relay.dependencies import Dependencies

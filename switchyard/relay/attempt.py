@@ -11,11 +11,11 @@ from switchyard.protocols.answer_form import FormFinder, form_of_whole
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.conversion import StreamConversion
 from switchyard.protocols.errors.decode import decode_error
-from switchyard.protocols.errors.retry_hints import with_hints
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import UNSTATED, Stated, Usage, WireError
 from switchyard.protocols.passthrough.inspect import INSPECTORS, WholeSummary
 from switchyard.protocols.passthrough.stream import PassthroughStream
+from switchyard.protocols.retry_hints.combine import with_hints
 from switchyard.protocols.sse import BOM, PIECE_COST, RecordTooLarge, is_overgrown
 from switchyard.protocols.wire import is_json, stated
 from switchyard.relay.failures import (

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
-from switchyard.protocols.errors.retry_hints import QuotaWindow
+from switchyard.protocols.retry_hints.quota_windows import QuotaWindow
 from switchyard.routing.lineup import Moment
 from switchyard.settings import Upstream
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from switchyard.protocols.errors.retry_hints import QuotaWindow, read_windows
+from switchyard.protocols.retry_hints.quota_windows import QuotaWindow, read_windows
 from switchyard.routing.quotas import MAX_SAMPLES, MAX_WINDOWS, Quota, Quotas
 from switchyard.routing.route import Route, State
 from switchyard.routing.sessions import Affinity

@@ -9,7 +9,6 @@ import msgspec
 from msgspec.structs import replace
 
 from switchyard.protocols.errors.meaning import Report, quotes_request, type_of
-from switchyard.protocols.errors.retry_hints import LONG_WINDOW_SECONDS, BodyHints, read_body
 from switchyard.protocols.errors.table import usual_status
 from switchyard.protocols.errors.token_limits import (
     OUTPUT_BUDGET,
@@ -18,6 +17,8 @@ from switchyard.protocols.errors.token_limits import (
     shared_window,
 )
 from switchyard.protocols.neutral import ErrorType, WireError
+from switchyard.protocols.retry_hints.body import BodyHints, read_body
+from switchyard.protocols.retry_hints.bounds import LONG_WINDOW_SECONDS
 from switchyard.protocols.wire import json_text, parsed
 
 NO_EXPLANATION = "the upstream reported an error without an explanation"
