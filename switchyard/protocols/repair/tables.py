@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.repair.chat import CHAT
-from switchyard.protocols.repair.messages import MESSAGES
+from switchyard.protocols.repair.messages.table import MESSAGES
 from switchyard.protocols.repair.responses import RESPONSES
 from switchyard.protocols.repair.rows import Table
 

@@ -47,10 +47,7 @@ THEN_ANEW = r"(?:重置|恢复|刷新|解除|再试|重试)"
 MOMENTS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for moment in (DATED, TIMED)
-    for pattern in (
-        rf"{BEGINS_ANEW}[^.;。\d]{{0,40}}?{moment}",
-        rf"{moment}[^.;。，\d]{{0,12}}?{THEN_ANEW}",
-    )
+    for pattern in (rf"{BEGINS_ANEW}[^.;。\d]{{0,40}}?{moment}", rf"{moment}[^.;。，\d]{{0,12}}?{THEN_ANEW}")
 )
 """It will reset at 2026-08-03 23:59:59 +0800 CST (Volcengine); 将在 2026-08-25 07:41:44 重置 (Zhipu); at 00:00."""
 EPOCH = re.compile(r"limit reached\|(\d{10})(?:\d{3})?\b", re.IGNORECASE)

@@ -1,0 +1,1 @@
+"""Repairs between two sides of Anthropic Messages."""

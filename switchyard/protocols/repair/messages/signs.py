@@ -1,0 +1,107 @@
+"""What is seen in a body without decoding it, so that only the repairs it needs run."""
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from switchyard.protocols import carrier
+from switchyard.protocols.anthropic_messages.wire import FABRICATED_SEARCH_ID
+from switchyard.protocols.passthrough.peek import ABSENT, Document
+from switchyard.protocols.repair.messages.cache_marks import MARK, MAX_CACHE_MARKS
+from switchyard.protocols.repair.messages.searches import SEARCH_BLOCKS
+from switchyard.protocols.repair.rows import Scalar, begins_with
+
+
+class _Inner(msgspec.Struct, gc=False):
+    type: Scalar = None
+    cache_control: msgspec.Raw = ABSENT
+    content: msgspec.Raw = ABSENT
+
+
+class _Part(msgspec.Struct, gc=False):
+    type: Scalar = None
+    cache_control: msgspec.Raw = ABSENT
+    content: list[_Inner | Scalar] | _Inner | Scalar = None
+    is_error: msgspec.Raw = ABSENT
+    citations: msgspec.Raw = ABSENT
+    signature: msgspec.Raw = ABSENT
+    data: msgspec.Raw = ABSENT
+
+
+class _Message(msgspec.Struct, gc=False):
+    role: Scalar = None
+    content: list[_Part | Scalar] | Scalar = None
+    output_config: msgspec.Raw = ABSENT
+
+
+_decode_messages = msgspec.json.Decoder(list[_Message]).decode
+_inner_of = msgspec.json.Decoder(list[_Inner | Scalar]).decode
+SIGNS = ("system", "effort", "carrier", "error", "search", "made search", "marks", "surplus marks")
+"""beside the types of all blocks"""
+SYSTEM, EFFORT, CARRIER, ERROR, SEARCH, MADE_SEARCH, MARKS, SURPLUS_MARKS = SIGNS
+CARRIED = f'"{carrier.PREFIX}'.encode()
+EMPTY_SEAL = re.compile(rb'"encrypted_(?:content|index)"\s*:\s*""')
+
+
+def signs_in(document: Document) -> Iterator[str]:
+    messages = _decode_messages(document.raw("messages") or b"[]")
+    parts: list[_Part] = []
+    for message in messages:
+        if message.role == "system":
+            yield SYSTEM
+        if message.output_config is not ABSENT:
+            yield EFFORT
+        if isinstance(message.content, list):
+            parts += [part for part in message.content if isinstance(part, _Part)]
+    inside = [
+        one
+        for part in parts
+        if isinstance(part.content, list)
+        for one in part.content
+        if isinstance(one, _Inner)
+    ]
+    if parts:
+        yield from _signs_of(document, parts, inside)
+    yield from _marks_in(document, [*parts, *inside])
+
+
+def _signs_of(document: Document, parts: list[_Part], inside: list[_Inner]) -> Iterator[str]:
+    types = {part.type for part in parts}
+    yield from map(str, types | _types_of(inside))
+    if any([part.is_error is not ABSENT for part in parts]):
+        yield ERROR
+    seals = [seal for part in parts for seal in (part.signature, part.data) if seal is not ABSENT]
+    if any(begins_with(seal, CARRIED) for seal in seals):
+        yield CARRIER
+    if not types.isdisjoint(SEARCH_BLOCKS):
+        yield SEARCH
+    if not types.isdisjoint(SEARCH_BLOCKS) or any([part.citations is not ABSENT for part in parts]):
+        yield from _made_search(document)
+
+
+def _types_of(parts: list[_Inner]) -> set[Scalar]:
+    """With those inside of them."""
+    types = {part.type for part in parts}
+    for part in parts:
+        if begins_with(part.content, b"["):
+            types |= _types_of([one for one in _inner_of(part.content) if isinstance(one, _Inner)])
+    return types
+
+
+def _made_search(document: Document) -> Iterator[str]:
+    is_named = document.mentions(b'"' + FABRICATED_SEARCH_ID.encode())
+    if is_named or EMPTY_SEAL.search(document.body) is not None:
+        yield MADE_SEARCH
+
+
+def _marks_in(document: Document, parts: list[_Part | _Inner]) -> Iterator[str]:
+    marks = sum([part.cache_control is not ABSENT for part in parts])
+    marks += document.raw(MARK) is not ABSENT
+    for name in ("tools", "system"):
+        if (raw := document.raw(name)) is not ABSENT:
+            marks += bytes(raw).count(b'"cache_control"')
+    if marks:
+        yield MARKS
+    if marks > MAX_CACHE_MARKS:
+        yield SURPLUS_MARKS

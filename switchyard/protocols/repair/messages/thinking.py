@@ -1,0 +1,82 @@
+"""Thinking as far as the model knows it: by budget, by effort, or not at all."""
+
+from typing import Any
+
+from switchyard.protocols.codec import Target
+from switchyard.protocols.effort import EFFORTS, budget_for, effort_for
+from switchyard.protocols.neutral import Effort
+from switchyard.protocols.repair.refused import drop_thinking_edits
+from switchyard.protocols.repair.rows import Body, Cap, drop, field, put, with_field
+
+LEAST_BUDGET = 1024
+LEAST_ANSWER = 1024
+SUFFIX_BUDGET = 16_000
+DEFAULT_EFFORT: Effort = "high"
+CAP = Cap(members=("max_tokens",))
+
+
+def adapt_budget(body: Body, target: Target) -> None:
+    """A budget of tokens for models that know only how hard to think."""
+    thinking, capabilities = body.get("thinking"), target.capabilities
+    if field(thinking, "type") != "enabled" or capabilities.reasoning_effort not in ("effort", "adaptive"):
+        return
+    if capabilities.thinking_budgets:
+        return
+    budget, output = field(thinking, "budget_tokens"), body.get("output_config")
+    body["thinking"] = {**with_field(thinking, "budget_tokens", None), "type": "adaptive"}
+    if isinstance(budget, int):
+        body["output_config"] = {"effort": effort_for(budget), **(output if isinstance(output, dict) else {})}
+
+
+def adapt_thinking(body: Body, target: Target) -> None:
+    """Adaptive thinking and its effort for models that know only budgets, or nothing of it."""
+    mode = target.capabilities.reasoning_effort
+    if mode in ("effort", "adaptive"):
+        return
+    output = body.get("output_config")
+    effort: Any = field(output, "effort")
+    if effort is not None:
+        put(body, "output_config", with_field(output, "effort", None))
+    if mode != "budget":
+        if effort is not None or body.get("thinking"):
+            drop_thinking(body)
+    elif field(body.get("thinking"), "type") == "adaptive":
+        _fit_budget(body, budget_for(effort if effort in EFFORTS else DEFAULT_EFFORT))
+
+
+def limit_answer(body: Body, target: Target) -> None:
+    """Its thinking included, which must leave room for words."""
+    asked, budget = body.get("max_tokens"), field(body.get("thinking"), "budget_tokens")
+    CAP.change(body, target)
+    if body.get("max_tokens") != asked and isinstance(budget, int):
+        _fit_budget(body, budget)
+
+
+def _fit_budget(body: Body, budget: int) -> None:
+    """The budget for thinking, as far as it leaves room for an answer."""
+    limit = body.get("max_tokens")
+    budget = min(budget, limit - LEAST_ANSWER if isinstance(limit, int) else LEAST_BUDGET)
+    if budget < LEAST_BUDGET:
+        drop_thinking(body)
+    else:
+        body["thinking"] = {"type": "enabled", "budget_tokens": budget}
+
+
+def drop_thinking(body: Body) -> None:
+    """With the edits of the context that are an error where there is no thinking."""
+    drop(body, ("thinking",))
+    drop_thinking_edits(body)
+
+
+def turn_thinking_on(body: Body) -> None:
+    if field(body.get("thinking"), "type") in ("enabled", "adaptive"):
+        return
+    asked = body.get("max_tokens")
+    limit = asked if isinstance(asked, int) and asked else SUFFIX_BUDGET + LEAST_ANSWER
+    budget = min(SUFFIX_BUDGET, limit - LEAST_ANSWER)
+    if budget < LEAST_BUDGET:
+        budget, limit = LEAST_BUDGET, LEAST_BUDGET + max(limit, LEAST_ANSWER)
+    body["max_tokens"] = limit
+    body["thinking"] = {"type": "enabled", "budget_tokens": budget}
+    body["temperature"] = 1
+    drop(body, ("top_k",))
