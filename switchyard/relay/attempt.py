@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
 
 import msgspec
 from msgspec.structs import replace
@@ -271,6 +272,9 @@ def _summary_without_error(reader: Reader, body: bytes) -> tuple[ProtocolName, W
     is_decoded = summary.usage is not None or summary.model is not None
     if not is_decoded and not is_json(body):
         raise AttemptFailed(protocol_failure("sent JSON that breaks off or is broken"))
+    if not is_decoded and body.lstrip().startswith(b"["):
+        # no protocol has an answer that is a list, but some gateways report errors in one
+        raise AttemptFailed(_failure(decode_error(HTTPStatus.BAD_GATEWAY, body), body, "application/json"))
     if summary.error is not None and (other := form_of_whole(body)) not in (None, form):
         form = reader.reading(other).codec.protocol
         summary = INSPECTORS[form].summarize_whole(body)

@@ -137,6 +137,14 @@ def test_an_end_alone_is_no_answer(protocol: Protocol, wants_stream: bool) -> No
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("wants_stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("sent", [b"[]", b"[1]", b'[{"error":{"message":"it failed"}}]'])
+def test_a_list_is_no_answer(protocol: Protocol, wants_stream: bool, sent: bytes) -> None:
+    with pytest.raises(AttemptFailed, match="it failed" if b"it failed" in sent else "."):
+        attempted(protocol, [sent], wants_stream=wants_stream)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_an_empty_answer_is_one(protocol: Protocol) -> None:
     sent = b"".join(wire.records(protocol, wire.Reply(""), "m"))
     assert attempted(protocol, [sent], wants_stream=True) == sent
