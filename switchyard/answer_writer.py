@@ -57,6 +57,9 @@ class AnswerWriter:
         """Run the application with this `send`; however it ends, what it has sent is written."""
         try:
             await self._app(scope, receive, self.send)
+        except asyncio.CancelledError:
+            # the daemon ends: a client repeats a request whose connection was closed, not one answered with 500
+            self._cut()
         finally:
             self._write_held()
 

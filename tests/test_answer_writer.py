@@ -344,6 +344,28 @@ def test_a_cut_is_no_error_of_the_application(
     assert caplog.messages == []
 
 
+@pytest.mark.parametrize("pieces", [(), (b"one",), (b"one", b"two")], ids=len)
+def test_a_request_that_the_end_of_the_daemon_cancels_is_cut(
+    pieces: tuple[bytes, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        sink = AsgiSink(send)
+        if pieces:
+            await sink.start(200, [])
+        for piece in pieces:
+            await sink.write(piece)
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel("the daemon ends at once")
+        await asyncio.sleep(PATIENCE_SECONDS)
+
+    with caplog.at_level(logging.WARNING), served(app) as connection:
+        connection.sendall(GET)
+        body = cooldown_of(connection).partition(b"\r\n\r\n")[2]
+    assert body == b"".join(b"3\r\n%b\r\n" % piece for piece in pieces)
+    assert caplog.messages == []
+
+
 def test_a_cut_does_not_wait_for_a_client_that_reads_nothing() -> None:
     done = threading.Event()
 
