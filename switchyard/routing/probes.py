@@ -11,8 +11,7 @@ import msgspec
 from switchyard.routing.hold import Target, pause_seconds
 
 SILENT_SECONDS = 20.0
-"""after this time without a response, a probe no longer blocks the next one"""
-MOST_PROBES = 2
+"""after this time without a response, a probe no longer blocks the next one; each further one blocks twice as long"""
 STALE_SECONDS = 60.0
 """how long a queue without requests is kept after its next try was due"""
 
@@ -154,9 +153,9 @@ class Probes:
         attempts = self._attempts.get(target)
         if not attempts:
             return queue.next_at
-        if sum(one.is_probe for one in attempts.values()) >= MOST_PROBES:
-            return float("inf")
-        return max(queue.next_at, max(one.began for one in attempts.values()) + SILENT_SECONDS)
+        silent_probes = sum(one.is_probe for one in attempts.values())
+        blocked_seconds = SILENT_SECONDS * 2.0 ** max(silent_probes - 1, 0)
+        return max(queue.next_at, max(one.began for one in attempts.values()) + blocked_seconds)
 
     def _forget_stale(self, now: float) -> None:
         stale = [

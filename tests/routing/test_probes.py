@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from switchyard.routing.hold import Target, pause_seconds
-from switchyard.routing.probes import MOST_PROBES, SILENT_SECONDS, STALE_SECONDS, Grant, Probes
+from switchyard.routing.probes import SILENT_SECONDS, STALE_SECONDS, Grant, Probes
 
 A: Target = ("a", "m")
 B: Target = ("b", "m")
@@ -54,16 +54,27 @@ def test_a_second_probe_starts_only_when_the_first_gets_no_response(
     assert [one.exchange for one in probes.grants(1.0 + seconds)] == granted
 
 
-def test_a_third_probe_starts_only_when_one_of_the_two_has_ended() -> None:
+def test_each_further_probe_waits_twice_as_long_for_those_without_a_response() -> None:
+    probes = Probes()
+    failing(probes)
+    for exchange in "vwxyz":
+        probes.join(exchange, A, 0.0)
+    began = []
+    for _ in range(5):
+        now = probes.next_at()
+        began += [now for _ in probes.grants(now)]
+    assert began == [1.0, 21.0, 61.0, 141.0, 301.0]
+
+
+def test_a_probe_that_ends_no_longer_counts_among_those_without_a_response() -> None:
     probes = Probes()
     failing(probes)
     for exchange in "xyz":
         probes.join(exchange, A, 0.0)
-    for now in (1.0, 21.0, 1000.0):
+    for now in (1.0, 21.0):
         probes.grants(now)
-    assert (probes.queues()[0].waiting, probes.next_at()) == (1, float("inf"))
     probes.end("x", A)
-    assert [one.exchange for one in probes.grants(1000.0)] == ["z"]
+    assert probes.next_at() == 21.0 + SILENT_SECONDS
 
 
 def test_the_first_attempt_of_a_request_that_is_not_held_counts_as_a_probe_under_way() -> None:
@@ -171,8 +182,12 @@ class Queue:
     failed_at: float = 0.0
 
     def opens_at(self) -> float:
-        silent = max(self.under_way.values(), default=-SILENT_SECONDS) + SILENT_SECONDS
-        return float("inf") if len(self.probes) >= MOST_PROBES else max(self.not_before, silent)
+        if not self.under_way:
+            return self.not_before
+        blocked = SILENT_SECONDS
+        for _ in range(len(self.probes) - 1):
+            blocked *= 2
+        return max(self.not_before, max(self.under_way.values()) + blocked)
 
     def forget_what_is_stale(self, now: float) -> None:
         if not self.waiting and not self.under_way and now - self.not_before > STALE_SECONDS:
@@ -295,10 +310,6 @@ class HeldRequests(RuleBasedStateMachine):
             queue.probes.add(grant.exchange)
         assert not any(queue.waiting and queue.opens_at() <= self.now for queue in self.queues.values())
         return granted
-
-    @invariant()
-    def never_more_than_two_held_requests_probe_a_target(self) -> None:
-        assert all(len(queue.probes) <= MOST_PROBES for queue in self.queues.values())
 
     @invariant()
     def what_is_shown_is_what_there_is(self) -> None:
