@@ -398,6 +398,16 @@ def test_what_a_client_repeats_gets_only_what_is_left_of_its_turn() -> None:
     assert played(lambda: Outage(FAULTS["503"], 1e6), act, hold_seconds=50) == [50, 0, 50, 50]
 
 
+def test_equal_requests_of_clients_without_a_session_have_a_hold_time_each() -> None:
+    async def act(stage: Stage, outage: Outage) -> object:
+        first = await asyncio.gather(*(stage.ask() for _ in range(4)))
+        patient = {"x-stainless-timeout": "600"}
+        again = await asyncio.gather(*(stage.ask(headers=patient) for _ in range(4)))
+        return [[round(one.held) for one in exchanges] for exchanges in (first, again)]
+
+    assert played(lambda: Outage(FAULTS["503"], 1e6), act, hold_seconds=100) == [[60] * 4, [40] * 4]
+
+
 def test_no_more_are_held_than_the_bounds_allow() -> None:
     async def act(stage: Stage, outage: Outage) -> object:
         asking = [asyncio.create_task(stage.ask(stream=True, prompt=f"{n}")) for n in range(210)]

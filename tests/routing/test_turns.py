@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from switchyard.routing.turns import REMEMBERED_SECONDS, HoldBudgets
+from switchyard.routing.turns import MAX_EACH, REMEMBERED_SECONDS, HoldBudgets
 
 HOLD = 300.0
 
@@ -49,11 +49,33 @@ def test_a_turn_that_is_repeated_again_and_again_is_held_for_its_budget_in_all(
     assert total == pytest.approx(HOLD)
 
 
-def test_requests_of_one_turn_that_are_held_at_the_same_time_both_count() -> None:
+def test_requests_of_one_turn_that_are_held_at_the_same_time_have_a_budget_each() -> None:
     budgets = HoldBudgets()
-    budgets.spend("t", 80.0, 20.0, 100.0)
-    budgets.spend("t", 90.0, 20.0, 110.0)
-    assert budgets.seconds_left("t", HOLD, 110.0) == HOLD - 170.0
+    for seconds in (80.0, 90.0, 100.0):
+        assert budgets.seconds_left("t", HOLD, 10.0) == HOLD
+        budgets.spend("t", seconds, 10.0, 10.0 + seconds)
+    left = []
+    for came_at in (110.0, 111.0, 112.0, 113.0):
+        left.append(budgets.seconds_left("t", HOLD, came_at))
+        budgets.spend("t", 50.0, came_at, came_at + 50.0)
+    assert left == [200.0, 210.0, 220.0, HOLD]
+
+
+def test_a_repeat_that_arrives_before_it_is_noticed_that_its_client_has_left_gets_what_is_left() -> None:
+    budgets = HoldBudgets()
+    budgets.spend("t", 100.0, 0.0, 100.0)
+    assert budgets.seconds_left("t", HOLD, 99.9) == HOLD - 100.0
+
+
+def test_of_one_turn_only_so_many_requests_are_remembered() -> None:
+    budgets = HoldBudgets()
+    for number in range(MAX_EACH + 1):
+        budgets.spend("t", 1.0 + number, 0.0, 100.0)
+    left = []
+    for _ in range(MAX_EACH + 1):
+        left.append(budgets.seconds_left("t", HOLD, 110.0))
+        budgets.spend("t", 0.0, 110.0, 1000.0)
+    assert left == [HOLD - number for number in range(MAX_EACH + 1, 1, -1)] + [HOLD]
 
 
 def test_the_oldest_turns_are_forgotten_first() -> None:
