@@ -1,15 +1,22 @@
 """The page on failures matches the code, in both languages."""
 
+import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from switchyard.demo.outages import DEFAULT_STATUS
+from switchyard.demo.outages import MAX_SECONDS as OUTAGE_SECONDS
+from switchyard.demo.outages import REMEMBERED_SECONDS as REMEMBERED_OUTAGE_SECONDS
 from switchyard.exchange import Failure, FailureKind
+from switchyard.protocols.errors.decode import decode_embedded_error, decode_error
 from switchyard.protocols.errors.meaning import STATUS_TYPES
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.retry_hints.bounds import LONG_WINDOW_SECONDS, MAX_SECONDS
+from switchyard.protocols.retry_hints.combine import with_hints
 from switchyard.protocols.retry_hints.fields import ROWS
 from switchyard.relay.hold import MAX_HELD, MAX_HELD_BYTES
 from switchyard.routing.health import Charge, cooldown_length
@@ -27,7 +34,8 @@ from switchyard.routing.turns import REMEMBERED_SECONDS
 from switchyard.routing.verdict import judge
 from switchyard.settings import LOCAL_FIRST_BYTE_SECONDS, SEARCH_SECONDS, Failover, Timeouts
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
 PAGES = (DOCS / "failures.md", DOCS / "failures.zh-CN.md")
 TABLE_ROW = re.compile(r"^\| `(\w+)` \|(.*)\|([^|\n]*)\|([^|\n]*)\|([^|\n]*)\|([^|\n]*)\|$", re.MULTILINE)
 
@@ -119,7 +127,7 @@ def test_the_figures_of_the_hold_are_those_of_the_code(page: Path) -> None:
     section = text[text.index("- Tries" if page is PAGES[0] else "- 尝试") :]
     figures = [int(found) for found in re.findall(r"\d+", section.split("\n## ")[0])]
     pauses = [pause_seconds(failures, 0.0) for failures in range(1, 5)]
-    expected = [*pauses, LONGEST_PAUSE_SECONDS, SILENT_SECONDS, 2 * SILENT_SECONDS, REMEMBERED_SECONDS]
+    expected = [*pauses, LONGEST_PAUSE_SECONDS, SILENT_SECONDS, 2 * SILENT_SECONDS, 0, REMEMBERED_SECONDS]
     expected += [
         100 - 100 * CLIENT_SHARE,
         WHOLE_SECONDS,
@@ -129,3 +137,77 @@ def test_the_figures_of_the_hold_are_those_of_the_code(page: Path) -> None:
     ]
     expected += [NEVER_ANSWERED_SECONDS, UNKNOWN_HOST_SECONDS, MAX_HELD, MAX_HELD_BYTES >> 20]
     assert figures == [round(one) for one in expected]
+
+
+def answers_of(row: list[str]) -> list[tuple[int, bytes]]:
+    """The typical answers of a row: its statuses, and a body for each text; a text after a status goes with it."""
+    cell = row[0]
+    found: list[tuple[int, bytes]] = []
+    for status, texts in re.findall(r"(\d{3}) *((?:`[^`]+`(?:[,、] ?)?)*)", cell):
+        named = re.findall("`([^`]+)`", texts)
+        found += [(int(status), body(text)) for text in named] or [(int(status), b"")]
+        found += [(500, body(text)) for text in named if not text.isascii()]
+    return found
+
+
+def body(text: str) -> bytes:
+    """An error with this type, code or text."""
+    is_name = re.fullmatch(r"\w+", text, re.ASCII) is not None
+    return json.dumps({"error": {"code" if is_name else "message": text}}, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("type", ErrorType)
+def test_an_answer_has_the_meaning_that_the_page_gives_it(type: ErrorType, page: Path) -> None:
+    answers = answers_of(rows(page)[type])
+    assert answers
+    without_a_reason = {404: {ErrorType.NOT_FOUND}, 402: {ErrorType.BILLING}}
+    for status, content in answers:
+        expected = {type} | (without_a_reason.get(status, set()) if not content else set())
+        assert decode_error(status, content).type in expected, (status, content.decode())
+        embedded = decode_embedded_error(json.loads(content)) if content else None
+        assert embedded is None or embedded.type is type
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_each_sentence_of_the_page_is_recognized(page: Path) -> None:
+    text = page.read_text()
+    begin = text.index("try again in 7m12s") - 1
+    listed = re.findall('["“「](.+?)["”」]', text[begin : text.index("\n\n", begin)].replace("\n", " "))
+    assert len(listed) == 7
+    noon = datetime(2026, 11, 26, 12, tzinfo=UTC).timestamp()
+    for sentence in listed:
+        long_ago = noon if "2026-08" not in sentence else datetime(2026, 8, 24, tzinfo=UTC).timestamp()
+        error = decode_error(429, json.dumps({"error": {"message": sentence}}).encode())
+        assert with_hints(error, {}, long_ago).retry_after, sentence
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_figures_of_the_walk_through_are_those_of_the_code(page: Path) -> None:
+    text = re.sub("(?s)```.*?```", "", page.read_text())
+    figures = [int(found) for found in re.findall(r"\d+", text[text.index("\n## ") :].split("\n## ")[1])]
+    assert figures[:8] == [
+        DEFAULT_STATUS,
+        20,
+        Failover().keep_alive_seconds,
+        LONGEST_PAUSE_SECONDS,
+        401,
+        30,
+        401,
+        WHOLE_SECONDS,
+    ]
+    assert figures[8:18] == [
+        20,
+        20,
+        529,
+        DEFAULT_STATUS,
+        20,
+        OUTAGE_SECONDS,
+        503,
+        5,
+        5,
+        REMEMBERED_OUTAGE_SECONDS,
+    ]
+    offered = (ROOT / "static" / "js" / "panels" / "upstreams.js").read_text()
+    minutes = [float(found) for found in re.findall(r'\["([\d.]+)", "simulate\.', offered)]
+    assert figures[18:] == [60 * minutes[0], *minutes[1:]]

@@ -106,12 +106,13 @@ class Stage:
         headers: dict[str, str] | None = None,
         prompt: str = "Hello",
         body: bytes = BODY,
+        kind: str = "request",
     ) -> Exchange:
         body = body.replace(b'"model":"m"', b'"model":"%s"' % model.encode())
         body = body.replace(b"{", b'{"stream":true,', 1) if stream else body
         body = body.replace(b"Hello", prompt.encode())
         sent = headers or {}
         request = ClientRequest(
-            "messages", body, read_request_summary("messages", body, sent), list(sent.items())
+            "messages", body, read_request_summary("messages", body, sent), list(sent.items()), kind=kind
         )
         return await Relay(self.dependencies).answer(request, sink or NowhereSink())

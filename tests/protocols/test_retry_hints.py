@@ -656,6 +656,22 @@ def test_of_several_hints_the_fitting_one_counts(
     assert wait_of(429, body, headers) == expected
 
 
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, (RATE, 20.0)),
+        ({"retry-after": "7"}, (RATE, 7.0)),
+        ({"x-ratelimit-remaining-tokens": "0"}, (RATE, 40.0)),
+        ({"x-ratelimit-remaining-requests": "5"}, (RATE, 40.0)),
+    ],
+)
+def test_of_windows_that_may_all_be_open_the_first_counts_and_only_without_a_better_hint(
+    more: Headers, expected: tuple[ErrorType, float]
+) -> None:
+    windows = {"x-ratelimit-reset-requests": "20s", "x-ratelimit-reset-tokens": "40s"}
+    assert wait_of(429, EXCEEDED, {**windows, **more}) == expected
+
+
 def test_credit_comes_back_at_the_latest_hint() -> None:
     error = WireError(ErrorType.BILLING, "no credit", 402, retry_after=10.0, resets_at=NOW + 3 * DAY)
     assert with_hints(error, {"retry-after": "60"}, NOW).retry_after == 3 * DAY

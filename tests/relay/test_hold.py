@@ -440,6 +440,15 @@ def test_hold_seconds_0_turns_it_off() -> None:
     assert played(lambda: Outage(FAULTS["503"], 8.0), act, hold_seconds=0) == (Outcome.FAILED, 0.0, 0.0)
 
 
+@pytest.mark.parametrize("kind", ["test", "activation", "replay"])
+def test_what_is_no_request_of_a_client_is_not_held(kind: str) -> None:
+    async def act(stage: Stage, outage: Outage) -> object:
+        exchange = await stage.ask(stream=True, kind=kind)
+        return exchange.outcome, exchange.held, now()
+
+    assert played(lambda: Outage(FAULTS["503"], 8.0), act) == (Outcome.FAILED, 0.0, 0.0)
+
+
 def test_an_upstream_that_recovers_first_answers_whoever_is_held() -> None:
     async def act(stage: Stage, outage: Outage) -> object:
         asking = [asyncio.create_task(stage.ask(stream=True, prompt=f"{n}")) for n in range(5)]
