@@ -15,9 +15,11 @@ from tests.bed.upstream import (
     Script,
     ScriptedUpstream,
     cut_after_content,
+    fixed,
     say,
     status,
     stream,
+    whole,
 )
 from tests.bed.wire import PROTOCOLS, Protocol
 
@@ -165,6 +167,33 @@ def talkers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         with Daemon(tmp_path_factory.mktemp("talkers"), document, {"TALKER": "sk-of-talker"}) as daemon:
             yield daemon
             assert "sk-of-talker" not in daemon.all_written()
+
+
+def test_a_key_that_a_model_writes_is_passed_on_like_any_text(tmp_path: Path) -> None:
+    text = "Your key is sk-of-talker."
+    with (
+        ScriptedUpstream(say(text)) as talker,
+        Daemon(tmp_path, settings(upstream("talker", talker.url))) as daemon,
+    ):
+        said = [text_of("messages", ask(daemon.url, "messages", stream=stream)) for stream in (True, False)]
+        written = daemon.all_written()
+
+    assert said == [text, text]
+    assert "sk-of-talker" not in written
+
+
+def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
+    asked = 0
+    with ScriptedUpstream() as first, ScriptedUpstream(say("stolen")) as elsewhere:
+        location = {"location": f"{elsewhere.url}/v1/messages"}
+        with Daemon(tmp_path, settings(upstream("first", first.url))) as daemon:
+            for code in (301, 302, 303, 307, 308):
+                first.script(fixed(whole(code, b"", headers=location)))
+                assert ask(daemon.url, "messages", f"first,{code}").status != 200
+                asked += len(first.requests)
+
+    assert asked == 5
+    assert elsewhere.requests == [] and elsewhere.probes == []
 
 
 def test_the_clients_own_credential_reaches_only_the_upstream_configured_for_it(tmp_path: Path) -> None:

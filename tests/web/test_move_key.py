@@ -48,6 +48,17 @@ def test_the_file_then_names_the_key_and_requests_still_carry_it(tmp_path: Path)
             assert KEY not in daemon.log() + daemon.output
 
 
+def test_a_copy_in_the_legacy_format_is_not_changed_by_a_moved_key(tmp_path: Path) -> None:
+    keychain = FakeKeychain(tmp_path)
+    content = json.dumps({"api_configs": [{"name": "relay", "base_url": "http://h", "key": KEY}]})
+    with Daemon(tmp_path, settings(upstream("relay", "http://127.0.0.1:9")), keychain.environment) as daemon:
+        copies = [daemon.data / f"all_configs.{name}.json" for name in ("legacy", "ancestor")]
+        for copy in copies:
+            copy.write_text(content)
+        assert move(daemon).status == 200
+    assert [copy.read_text() for copy in copies] == [content, content]
+
+
 def test_another_key_of_that_name_in_the_keychain_stays(tmp_path: Path) -> None:
     keychain = FakeKeychain(tmp_path)
     keychain.put("relay", "sk-of-somebody-else")
