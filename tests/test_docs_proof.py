@@ -1,101 +1,113 @@
-"""The sentences of the page on security, each with the tests that prove it."""
+"""Each sentence of the pages on failures and security names the tests that prove it, and both languages agree.
+
+`tests/proof/PAGE.txt` has the sentences in their order, with the tests of each below it. A sentence that states nothing
+about Switchyard has its reason instead.
+"""
 
 import re
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.proof.page import Block, blocks, sentences
+
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = re.sub(r"\s+", " ", (ROOT / "docs" / "security.md").read_text())
-PARAGRAPHS = {
-    "Against web pages in your browser.": " **Against upstreams.**",
-    "Against broken or malicious clients.": " **Stored keys.**",
-    "Beyond this machine.": " ## What is not protected",
-}
-"""the paragraphs whose sentences are all proven: bold beginning -> what follows the paragraph"""
-
-GUARD, ATTACKS = "tests/daemon/test_guard.py", "tests/web/test_guard_attacks.py"
-CONNECTIONS, CLIENTS = "tests/test_connections.py", "tests/daemon/test_hostile_client.py"
-
-PROOF = {
-    "Any page can try to call": (f"{GUARD}::test_a_foreign_page_is_refused_on_every_route",),
-    "On every path": (
-        f"{GUARD}::test_a_foreign_host_name_is_refused_on_every_route",
-        f"{GUARD}::test_our_own_names_are_served",
-        f"{ATTACKS}::test_a_name_that_is_not_exactly_allowed_is_refused",
-        f"{ATTACKS}::test_a_page_of_another_origin_is_refused",
-        f"{GUARD}::test_a_cross_site_call_is_refused_on_every_route",
-    ),
-    "Only a link to the dashboard": (f"{ATTACKS}::test_a_link_to_the_dashboard_works_and_nothing_else_does",),
-    "There is no CORS": (
-        f"{GUARD}::test_nothing_is_opened_to_other_origins",
-        f"{ATTACKS}::test_no_answer_invites_other_origins",
-    ),
-    "Writes of the dashboard need": (f"{GUARD}::test_a_form_cannot_write",),
-    "Other sites cannot embed": (f"{GUARD}::test_every_answer_carries_the_security_headers",),
-    "Request bodies may have up to": (
-        f"{CLIENTS}::test_a_bomb_is_refused_with_413_and_bounded_memory",
-        f"{CONNECTIONS}::test_large_headers_are_refused_with_a_status",
-    ),
-    "A client has 30 seconds": (
-        f"{CONNECTIONS}::test_a_client_that_does_not_send_its_request_is_disconnected",
-        f"{CONNECTIONS}::test_a_body_that_never_ends_is_not_waited_for",
-    ),
-    "Slow readers are disconnected": (
-        f"{CONNECTIONS}::test_a_client_that_does_not_read_is_disconnected",
-        f"{CONNECTIONS}::test_a_slow_reader_gets_all_of_its_answer",
-    ),
-    "At 2,500 connections": (
-        f"{CONNECTIONS}::test_when_too_many_connect_the_longest_idle_are_closed_and_busy_ones_stay",
-        f"{CLIENTS}::test_thousands_of_idle_connections_keep_no_client_out",
-    ),
-    "JSON that is broken": (
-        f"{CLIENTS}::test_odd_bodies_are_refused_or_served_and_never_an_internal_error",
-        f"{CLIENTS}::test_a_pile_of_brackets_is_refused_with_bounded_memory",
-    ),
-    "A decompression bomb": (f"{CLIENTS}::test_a_bomb_is_refused_with_413_and_bounded_memory",),
-    "Ambiguous requests": (
-        f"{GUARD}::test_odd_requests_are_refused_or_answered_once",
-        f"{ATTACKS}::test_no_host_and_several_hosts_are_refused",
-        f"{CONNECTIONS}::test_a_body_whose_end_no_framing_states_is_rejected_at_once",
-    ),
-    "A request for another protocol": (
-        f"{CONNECTIONS}::test_an_upgrade_without_a_body_is_ignored",
-        f"{CONNECTIONS}::test_the_body_of_a_request_with_an_upgrade_is_its_body",
-        "tests/daemon/test_endpoints.py::test_an_upgrade_is_declined_with_426",
-    ),
-    "By default, only this machine": (
-        f"{GUARD}::test_beyond_loopback_it_refuses_to_start_without_client_keys",
-    ),
-    "With any other `--host`": (
-        f"{GUARD}::test_beyond_loopback_it_refuses_to_start_without_client_keys",
-        f"{GUARD}::test_beyond_loopback_the_dashboard_needs_the_admin_token",
-        f"{ATTACKS}::test_without_the_token_the_dashboard_is_closed",
-    ),
-    "If you remove the last client key": (
-        f"{ATTACKS}::test_when_the_last_client_key_is_taken_out_the_endpoints_close_to_the_network",
-    ),
-    "The answer to a wrong key": (f"{CLIENTS}::test_wrong_client_keys_cost_time_and_right_ones_do_not",),
-}
-"""the beginning of a sentence -> its tests"""
+PAGES = ("failures", "security")
+REASONS = frozenset(
+    {"- leads on", "- advises the reader", "- states a risk", "- states what was done by hand"}
+)
+INDENT = "    "
+CODE, FIGURE = re.compile("`[^`]+`"), re.compile(r"\d+")
 
 
-def sentences(begin: str) -> list[str]:
-    paragraph = PAGE.split(f"**{begin}** ")[1].split(PARAGRAPHS[begin])[0]
-    return re.split(r"(?<=[.)]) (?=[A-Z])", paragraph)
+def proof(page: str) -> dict[str, list[str]]:
+    """Each sentence with its tests, or with the reason why it has none."""
+    found: dict[str, list[str]] = {}
+    for line in (ROOT / "tests" / "proof" / f"{page}.txt").read_text().splitlines():
+        if line.startswith(INDENT):
+            found[list(found)[-1]].append(line.strip())
+        else:
+            found[line] = []
+    return found
 
 
-@pytest.mark.parametrize("begin", PARAGRAPHS)
-def test_each_sentence_names_its_tests(begin: str) -> None:
-    assert [one for one in sentences(begin) if not one.startswith(tuple(PROOF))] == []
+@pytest.mark.parametrize("page", PAGES)
+def test_each_sentence_is_proven(page: str) -> None:
+    assert list(proof(page)) == sentences(ROOT / "docs" / f"{page}.md")
 
 
-def test_nothing_is_proven_that_the_page_does_not_say() -> None:
-    said = [one for begin in PARAGRAPHS for one in sentences(begin)]
-    assert [begin for begin in PROOF if not any(one.startswith(begin) for one in said)] == []
+@pytest.mark.parametrize("page", PAGES)
+def test_each_named_test_exists(page: str) -> None:
+    named = proof(page)
+    assert [sentence for sentence, tests in named.items() if not tests] == []
+    tests = sorted({test for listed in named.values() for test in listed} - REASONS)
+    assert [test for test in tests if not exists(test)] == []
 
 
-@pytest.mark.parametrize("named", sorted({test for tests in PROOF.values() for test in tests}))
-def test_each_named_test_exists(named: str) -> None:
-    path, _, name = named.partition("::")
-    assert f"def {name}(" in (ROOT / path).read_text()
+def exists(test: str) -> bool:
+    path, _, name = test.partition("::")
+    return (ROOT / path).is_file() and name in functions_of(ROOT / path)
+
+
+@cache
+def functions_of(path: Path) -> frozenset[str]:
+    return frozenset(re.findall(r"^(?:async )?def (test_\w+)\(", path.read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_both_languages_say_the_same(page: str) -> None:
+    english, chinese = (blocks(ROOT / "docs" / f"{page}{end}.md") for end in ("", ".zh-CN"))
+    assert [block.kind for block in english] == [block.kind for block in chinese]
+    pairs = zip(english, chinese, strict=True)
+    assert [one.text for one, other in pairs if list(said(one)) != list(said(other))] == []
+
+
+def said(block: Block) -> Iterator[str]:
+    """What a translation leaves as it is: code, names in code, figures."""
+    if block.kind == "code":
+        yield block.text
+    elif block.kind != "heading":
+        yield from sorted(set(CODE.findall(block.text)))
+        yield from sorted(set(FIGURE.findall(CODE.sub("", block.text))))
+
+
+# --- the check itself ----------------------------------------------------------------
+
+SAMPLE = """# Title
+
+One. **Two** is `2.0`. See [three](three.md).
+It goes on.
+
+1. A first item that
+   has two lines
+2. a second one
+
+| Head | Of it |
+|---|---|
+| a | `b` |
+
+```sh
+no sentence here
+```
+
+- **Bold title.** Its text. "More."
+"""
+
+
+def test_a_page_is_taken_apart_into_its_sentences(tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text(SAMPLE)
+    assert sentences(tmp_path / "page.md") == [
+        "One.",
+        "**Two** is `2.0`.",
+        "See [three](three.md).",
+        "It goes on.",
+        "A first item that has two lines",
+        "a second one",
+        "a | `b`",
+        "Its text.",
+        '"More."',
+    ]
+    kinds = [block.kind for block in blocks(tmp_path / "page.md")]
+    assert kinds == ["heading", "text", "item", "item", "row", "code", "item"]
