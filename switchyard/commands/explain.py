@@ -11,7 +11,7 @@ from switchyard.commands.command import Action, loaded
 from switchyard.commands.running import explained_by_daemon
 from switchyard.plural import plural
 from switchyard.protocols.facts import NO_FACTS, stated_facts
-from switchyard.protocols.names import CLIENTS, account_name
+from switchyard.protocols.names import CLIENTS, PASSED_ENDPOINTS, account_name
 from switchyard.relay.clocks import local_moment
 from switchyard.relay.proxies import proxy_text
 from switchyard.routing.moments import moment_at
@@ -54,9 +54,9 @@ def explain(arguments: argparse.Namespace) -> int:
         settings, given = settings_file.settings, vars(arguments)
         facts = stated_facts(given)
         home = str(Path.home())
-        protocol = CLIENTS[arguments.client]
+        protocol = "chat" if arguments.endpoint else CLIENTS[arguments.client]
         ruled = find_rule(settings.routes, protocol, arguments.model, facts, now.wall, home)
-        ask = Ask(protocol, arguments.model, arguments.session, ruled=ruled)
+        ask = Ask(protocol, arguments.model, arguments.session, ruled=ruled, endpoint=arguments.endpoint)
         print(_rule_text("" if ruled is None else ruled.text), end="")
         print(route_text(choose_route(settings, _state(arguments, settings), ask, now), settings))
     return 0
@@ -75,7 +75,7 @@ def _rule_text(rule: str) -> str:
 def _route_of_daemon(arguments: argparse.Namespace) -> dict[str, Any] | None:
     """A running daemon also knows cooldowns, limits and conversations."""
     query = {"client": arguments.client, "model": arguments.model}
-    query |= {"session": arguments.session, "at": arguments.at}
+    query |= {"session": arguments.session, "at": arguments.at, "endpoint": arguments.endpoint}
     query |= {name: f"{value}" for name in FACT_FLAGS if (value := getattr(arguments, name))}
     return explained_by_daemon(Path(arguments.data), "/api/explain", query)
 
@@ -172,6 +172,9 @@ def _explain_arguments(parser: argparse.ArgumentParser) -> None:
         "--client", choices=CLIENTS, default="messages", help="claude, codex, or the client's protocol"
     )
     parser.add_argument("--model", default="", help="the requested model")
+    parser.add_argument(
+        "--endpoint", choices=PASSED_ENDPOINTS, default="", help="of a chat client, instead of a conversation"
+    )
     parser.add_argument("--session", default="", help="the conversation, for upstreams that take turns")
     for name, text in FACT_FLAGS.items():
         _add_fact(parser, name, f"for rules: {text}")

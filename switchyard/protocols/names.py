@@ -7,6 +7,10 @@ import msgspec
 ProtocolName = Literal["messages", "chat", "responses"]
 PROTOCOLS: tuple[ProtocolName, ...] = get_args(ProtocolName)
 
+PassedEndpoint = Literal["", "completions", "embeddings"]
+"""an endpoint of Chat upstreams whose requests are passed to them and never converted; "" for conversations"""
+PASSED_ENDPOINTS: tuple[PassedEndpoint, ...] = ("completions", "embeddings")
+
 CLIENTS: dict[str, ProtocolName] = {
     **{protocol: protocol for protocol in PROTOCOLS},
     "claude": "messages",

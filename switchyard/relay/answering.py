@@ -239,6 +239,8 @@ class Answering:
             return
         if exchange.first_byte is not None:
             exchange.usage = _usage(answer)
+            if self._request.endpoint:
+                return
             prefixes, seconds = self._dependencies.prefixes, self._stopwatch.seconds()
             estimate = answer.outgoing.prepared.input_estimate
             answered = answered_of(exchange, self._request, answer.held, estimate, prefixes, seconds)
@@ -258,6 +260,8 @@ def _usage(answer: Answer) -> Usage | None:
     if stream is not None:
         return stream.usage_with_estimate(estimate)
     assert whole is not None
+    if not whole.has_output:
+        return whole.usage or Usage(input=estimate, estimated=True)
     return with_estimate(whole.usage, estimate, len(whole.body) // BYTES_PER_TOKEN)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from functools import partial
 
 import msgspec
+from msgspec.structs import replace
 
 from switchyard.exchange import Attempt, Exchange, Failure, FailureKind
 from switchyard.protocols.codec import BadRequest
@@ -13,6 +14,7 @@ from switchyard.protocols.conversion import StreamConversion
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import ErrorType, Usage, WireError
 from switchyard.protocols.passthrough.call_kinds import CallKinds
+from switchyard.protocols.passthrough.inspect import summarize_embeddings
 from switchyard.protocols.passthrough.stream import PassthroughStream
 from switchyard.protocols.retry_hints.quota_windows import read_windows
 from switchyard.relay.attempt import HeldAnswer, Reader, Stream, attempt
@@ -28,7 +30,7 @@ from switchyard.relay.redaction import redacted, secrets_of
 from switchyard.relay.reports import Started
 from switchyard.relay.ruling import Ruling
 from switchyard.relay.upstream import Call, Reply
-from switchyard.relay.urls import demo_url, request_url
+from switchyard.relay.urls import demo_url, passed_url, request_url
 from switchyard.relay.values import ClientRequest, is_departure
 from switchyard.relay.vetting import Vetting, Watch
 from switchyard.relay.whole import Whole, whole_answer
@@ -36,6 +38,9 @@ from switchyard.routing.fit import Needs
 from switchyard.routing.lineup import Candidate
 from switchyard.routing.rules import Ruled
 from switchyard.settings import Settings, Upstream, timeouts_of
+
+LACKS_ENDPOINT = frozenset({404, 405, 501})
+"""how servers refuse a path or a model that they do not have"""
 
 
 class Outgoing(msgspec.Struct, frozen=True):
@@ -134,18 +139,25 @@ class Asking:
         upstream, request = candidate.upstream, self._request
         protocol = protocol_for(upstream, request.protocol)
         query = request.query if protocol == request.protocol else ""
-        url = demo_url(protocol) if upstream.is_demo else request_url(upstream, candidate.model, "", query)
         return Attempt(
             upstream.name,
             candidate.model,
             protocol,
-            url,
+            self._url(candidate, protocol, query),
             candidate.why,
             seconds,
             body=upstream.body.text,
             unlikely=candidate.unlikely,
             key=upstream.key_label,
         )
+
+    def _url(self, candidate: Candidate, protocol: ProtocolName, query: str) -> str:
+        upstream, endpoint = candidate.upstream, self._request.endpoint
+        if upstream.is_demo:
+            return demo_url(protocol)
+        if endpoint:
+            return passed_url(upstream, candidate.model, endpoint, query)
+        return request_url(upstream, candidate.model, "", query)
 
     async def ask(self, started: Started, note: Attempt, seconds_left: float) -> Answer | Refusal:
         """One attempt. If it is cancelled, its connection is closed and the usage so far is recorded."""
@@ -157,15 +169,26 @@ class Asking:
         except AttemptFailed as failed:
             key = "" if outgoing is None else outgoing.key
             secrets = secrets_of(candidate.upstream, self._request.headers, key)
-            return Refusal(redacted(failed.failure, secrets), outgoing)
+            failure = self._without_endpoint(redacted(failed.failure, secrets))
+            return Refusal(failure, outgoing)
         except asyncio.CancelledError as cancelled:
             if outgoing is not None and is_departure(cancelled):
                 self._exchange.usage = outgoing.usage_so_far
             raise
         return Answer(candidate, started, outgoing, held, whole)
 
+    def _without_endpoint(self, failure: Failure) -> Failure:
+        """An upstream that lacks the endpoint may serve all conversations: this is no failure of its health."""
+        endpoint = self._request.endpoint
+        if not endpoint or failure.kind is not FailureKind.STATUS or failure.status not in LACKS_ENDPOINT:
+            return failure
+        error = replace(failure.error, message=f"{failure.status} for /{endpoint}: {failure.message}")
+        return replace(failure, kind=FailureKind.REFUSED_REQUEST, error=error)
+
     async def learn(self, candidate: Candidate, note: Attempt, failure: Failure, refused: Prepared) -> str:
         """Why the request is sent to this upstream once more, changed; "" if nothing is left to be tried."""
+        if self._request.endpoint:
+            return ""
         learning = self.learning
         tried = learning.note_refusal(candidate, failure, refused)
         for limit in learning.changes(candidate, failure, refused, tried):
@@ -223,6 +246,9 @@ class Asking:
 
     def _reader(self, outgoing: Outgoing) -> Reader:
         codecs, prepared = self._dependencies.codecs, outgoing.prepared
+        if endpoint := self._request.endpoint:
+            summarize = summarize_embeddings if endpoint == "embeddings" else None
+            return Reader(codecs[prepared.protocol], outgoing.stream, summarize=summarize)
         return Reader(
             codecs[prepared.protocol], outgoing.stream, lambda form: self._reader_of_other(form, outgoing)
         )

@@ -47,12 +47,14 @@ Stream = PassthroughStream | StreamConversion
 class Reader(msgspec.Struct, frozen=True):
     """How an answer is read. `stream` is None when the client wants one whole body.
 
-    `other` gives the reader for an answer in another protocol than the upstream was asked in.
+    `other` gives the reader for an answer in another protocol than the upstream was asked in; `summarize` reads a
+    whole answer that is none of the codec's.
     """
 
     codec: Codec
     stream: Stream | None
     other: Callable[[ProtocolName], "Reader"] | None = None
+    summarize: Callable[[bytes], WholeSummary] | None = None
 
     def reading(self, form: ProtocolName) -> "Reader":
         """The reader for an answer in this protocol."""
@@ -268,14 +270,15 @@ def _summary_without_error(reader: Reader, body: bytes) -> tuple[ProtocolName, W
     Some upstreams report errors with status 200; others send incomplete JSON. Raises AttemptFailed.
     """
     form = reader.codec.protocol
-    summary = INSPECTORS[form].summarize_whole(body)
+    summary = (reader.summarize or INSPECTORS[form].summarize_whole)(body)
     is_decoded = summary.usage is not None or summary.model is not None
     if not is_decoded and not is_json(body):
         raise AttemptFailed(protocol_failure("sent JSON that breaks off or is broken"))
     if not is_decoded and body.lstrip().startswith(b"["):
         # no protocol has an answer that is a list, but some gateways report errors in one
         raise AttemptFailed(_failure(decode_error(HTTPStatus.BAD_GATEWAY, body), body, "application/json"))
-    if summary.error is not None and (other := form_of_whole(body)) not in (None, form):
+    may_be_other = summary.error is not None and reader.other is not None
+    if may_be_other and (other := form_of_whole(body)) not in (None, form):
         form = reader.reading(other).codec.protocol
         summary = INSPECTORS[form].summarize_whole(body)
     if summary.error is not None:

@@ -41,6 +41,8 @@ async def needs_of(
     ruled: Ruled | None = None,
 ) -> Needs:
     """What decides among the upstreams that may answer; NO_NEEDS if any of them will do."""
+    if request.endpoint:
+        return NO_NEEDS
     lineup = state.lineup(settings, request.protocol, request.summary.model, now.wall, ruled)
     needs_count = _may_exceed(request.body, lineup.smallest_window)
     lacks = _lacks(lineup, state)
@@ -87,6 +89,8 @@ async def within_window(
     target: Target, candidate: Candidate, request: ClientRequest, preparation: Preparation
 ) -> Target:
     """The target with its answers limited to what the prompt leaves of the window."""
+    if request.endpoint:
+        return target
     ruled = None if candidate.ruled is None else candidate.ruled.rule.max_tokens
     window, asked = candidate.upstream.context_window, ruled or request.summary.max_tokens or UNSTATED_ANSWER
     if not window or (len(request.body) // BYTES_PER_TOKEN + asked <= window and MEDIA not in request.body):

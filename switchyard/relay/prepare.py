@@ -18,6 +18,7 @@ from switchyard.protocols.conversion import convert_request
 from switchyard.protocols.estimate import estimate_tokens
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.passthrough import prepare as passthrough
+from switchyard.protocols.passthrough.model_name import rewrite_model_name
 from switchyard.protocols.passthrough.peek import watched_members
 from switchyard.protocols.presets import capabilities_of
 from switchyard.protocols.request_changes import with_changes, with_members
@@ -113,10 +114,18 @@ class Preparation:
 
         Raises BadRequest where the meaning of the request would be lost.
         """
-        prepared, changes = self._prepared(candidate, target, stripped), candidate.upstream.body
+        is_passed, changes = bool(self._request.endpoint), candidate.upstream.body
+        prepared = self._renamed(target) if is_passed else self._prepared(candidate, target, stripped)
         if not (changes.members or changes.remove):
             return prepared
         return replace(prepared, body=with_members(prepared.body, changes.members, changes.remove))
+
+    def _renamed(self, target: Target) -> Prepared:
+        """Of a request that is no conversation only the model's name is changed."""
+        body = self._request.body
+        if self._request.summary.model != target.model:
+            body = rewrite_model_name(body, target.model)
+        return Prepared(body, self._request.protocol, target, input_estimate=len(body) // BYTES_PER_TOKEN)
 
     def _prepared(self, candidate: Candidate, target: Target, stripped: frozenset[str] | None) -> Prepared:
         if (changes := _changes_of(candidate)) is not None:

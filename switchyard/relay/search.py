@@ -37,7 +37,12 @@ class Search:
         settings, summary = dependencies.settings(), request.summary
         self._may_be_held = request.kind == "request" and settings.failover.hold_seconds > 0
         ask = Ask(
-            request.protocol, summary.model, summary.session, exchange.id, may_resort=not self._may_be_held
+            request.protocol,
+            summary.model,
+            summary.session,
+            exchange.id,
+            may_resort=not self._may_be_held,
+            endpoint=request.endpoint,
         )
         self._selection = Selection(dependencies, exchange, stopwatch, settings, reports.conversation, ask)
         self._asking = Asking(dependencies, request, exchange, settings)

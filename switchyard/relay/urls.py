@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
 
-from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.names import PassedEndpoint, ProtocolName
 from switchyard.settings import Upstream
 
 ENDPOINTS: dict[ProtocolName, str] = {
@@ -41,6 +41,13 @@ def _request_url(
     parts = urlsplit(base_url.strip())
     path = _endpoint(parts.path, protocol, azure_version, model) + suffix
     return urlunsplit((parts.scheme, parts.netloc, path, _query(parts.query, client_query, api_version), ""))
+
+
+def passed_url(upstream: Upstream, model: str, endpoint: PassedEndpoint, client_query: str) -> str:
+    """The URL of an endpoint beside that for conversations."""
+    parts = urlsplit(request_url(upstream, model, "", client_query))
+    path = parts.path.removesuffix(ENDPOINTS[upstream.protocol]) + f"/{endpoint}"
+    return urlunsplit(parts._replace(path=path))
 
 
 def demo_url(protocol: ProtocolName) -> str:

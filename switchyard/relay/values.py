@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.names import PassedEndpoint, ProtocolName
 from switchyard.protocols.request_summary import RequestSummary
 from switchyard.relay.headers import Headers
 
@@ -26,6 +26,8 @@ class ClientRequest(msgspec.Struct, frozen=True):
     """the client wants its conversation compacted"""
     compact_endpoint: bool = False
     """it uses the older endpoint for that, which answers with one body of its own form"""
+    endpoint: PassedEndpoint = ""
+    """it is no conversation: only upstreams of `protocol` may answer, and only the model's name is changed"""
 
 
 class Sink(Protocol):

@@ -16,7 +16,7 @@ from switchyard.protocols.passthrough.call_kinds import CallKinds
 from switchyard.protocols.passthrough.calls import calls_in_reply
 from switchyard.protocols.passthrough.model_name import rewrite_model_name
 from switchyard.relay.attempt import HeldAnswer
-from switchyard.relay.failures import AttemptFailed, refused_failure
+from switchyard.relay.failures import AttemptFailed, protocol_failure, refused_failure
 from switchyard.relay.prepare import Preparation, Prepared
 from switchyard.relay.values import ClientRequest
 
@@ -30,6 +30,8 @@ class Whole(msgspec.Struct, frozen=True):
     signed_calls: tuple[ToolCall, ...] = ()
     calls: tuple[ToolCall, ...] = ()
     """all that the client may run"""
+    has_output: bool = True
+    """False for one whose output has no tokens"""
     losses: tuple[Loss, ...] = ()
     """what of the answer the client's protocol cannot carry"""
 
@@ -43,6 +45,8 @@ def whole_answer(
 ) -> Whole:
     """The client's answer. Raises AttemptFailed if what came is no answer after all."""
     summary = held.summary
+    if request.endpoint:
+        return _passed(held, request)
     is_own_form = prepared.sent is None and held.protocol == request.protocol
     if is_own_form and not request.summary.stream and summary is not None:
         kinds = CallKinds(request.protocol, request.summary.members)
@@ -71,3 +75,13 @@ def whole_answer(
         calls=converted.calls,
         losses=converted.losses,
     )
+
+
+def _passed(held: HeldAnswer, request: ClientRequest) -> Whole:
+    """The answer of an endpoint beside that for conversations. Raises AttemptFailed."""
+    summary, model = held.summary, request.summary.model
+    if summary is None or request.summary.stream:
+        sent, wanted = ("a stream", "one body") if summary is None else ("one body", "a stream")
+        raise AttemptFailed(protocol_failure(f"sent {sent} instead of {wanted}"))
+    body = held.start if summary.model == model else rewrite_model_name(held.start, model)
+    return Whole(body, summary.usage, has_output=request.endpoint != "embeddings")

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.names import PassedEndpoint, ProtocolName
 from switchyard.routing.balance import Balance
 from switchyard.routing.fit import NO_NEEDS, Needs
 from switchyard.routing.health import Health
@@ -26,7 +26,7 @@ class Ask(msgspec.Struct, frozen=True):
     left out. `may_resort` is false after the last resort has been tried, or if the request is held instead. The
     upstream in `probing` may be cooling down. The prompt did not fit into a window of `exceeded` tokens. Upstreams in
     `free_soon` count as free: the request waits for their slot. `needs` is measured only as far as it matters.
-    `ruled` is the rule that applies.
+    `ruled` is the rule that applies. What is for an `endpoint` of its own is not converted.
     """
 
     protocol: ProtocolName
@@ -41,6 +41,7 @@ class Ask(msgspec.Struct, frozen=True):
     free_soon: frozenset[str] = frozenset()
     needs: Needs = NO_NEEDS
     ruled: Ruled | None = None
+    endpoint: PassedEndpoint = ""
 
 
 class State(msgspec.Struct, frozen=True):

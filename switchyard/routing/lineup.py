@@ -42,6 +42,7 @@ SkipReason = Literal[
     "unlikely",
     "capability",
     "rule",
+    "endpoint",
 ]
 
 

@@ -20,6 +20,7 @@ from switchyard.routing.steps import (
     without_exceeded_windows,
     without_full_quotas,
     without_obstacles,
+    without_other_protocols,
     without_small_windows,
     without_tried,
     without_unfit,
@@ -77,6 +78,7 @@ def choose_route(
             search_seconds=lineup.search_seconds,
         )
     standing = Standing(by_likelihood(lineup.candidates, state.missing, now))
+    standing = without_other_protocols(standing, ask)
     standing = without_exceeded_windows(standing, ask.needs)
     standing = without_tried(standing, ask)
     standing = without_small_windows(standing, ask)
@@ -93,7 +95,7 @@ def choose_route(
 def _is_plain(lineup: Lineup, state: State, ask: Ask) -> bool:
     """True if the settings alone decide."""
     decides = bool(lineup.regular) and not lineup.limited and not lineup.takes_turns
-    decides = decides and not lineup.leaves_quotas
+    decides = decides and not lineup.leaves_quotas and not ask.endpoint
     is_untouched = state.health.is_spotless and state.missing.is_empty
     return decides and is_untouched and not ask.tried and ask.needs == NO_NEEDS
 

@@ -115,6 +115,24 @@ def _unfit_skip(candidate: Candidate, text: str, needs: Needs) -> Skip:
     return Skip(candidate.name, "window" if is_window else "capability", text)
 
 
+def without_other_protocols(standing: Standing, ask: Ask) -> Standing:
+    """A request for an endpoint of its own is not converted."""
+    if not ask.endpoint:
+        return standing
+    return standing.leaving_out(
+        {
+            one.name: Skip(one.name, "endpoint", _endpoint_text(one, ask))
+            for one in standing.ready
+            if one.upstream.is_demo or one.upstream.protocol != ask.protocol
+        }
+    )
+
+
+def _endpoint_text(candidate: Candidate, ask: Ask) -> str:
+    speaks = "is the demo" if candidate.upstream.is_demo else f"speaks {candidate.upstream.protocol}"
+    return f"{speaks}; /{ask.endpoint} is passed only to upstreams that speak {ask.protocol}"
+
+
 def without_tried(standing: Standing, ask: Ask) -> Standing:
     if not ask.tried:
         return standing

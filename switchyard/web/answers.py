@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from switchyard.faults import Fault, SettingsError
-from switchyard.protocols.names import CLIENTS, ProtocolName
+from switchyard.protocols.names import CLIENTS, PASSED_ENDPOINTS, PassedEndpoint, ProtocolName
 from switchyard.store.settings_file import StaleRevision
 from switchyard.web.views import fault_view
 
@@ -129,3 +129,14 @@ def client_of(request: Request) -> ProtocolName:
     if client not in CLIENTS:
         raise Problem(400, "`client` must be one of " + ", ".join(CLIENTS) + ".", "client")
     return CLIENTS[client]
+
+
+def endpoint_of(request: Request) -> PassedEndpoint:
+    """The endpoint of its own that `endpoint` in the query names; "" without it. Raises Problem."""
+    named = request.query_params.get("endpoint", "")
+    for endpoint in PASSED_ENDPOINTS:
+        if endpoint == named:
+            return endpoint
+    if named:
+        raise Problem(400, "`endpoint` must be one of " + ", ".join(PASSED_ENDPOINTS) + ".", "endpoint")
+    return ""

@@ -1,21 +1,28 @@
 """Show an exchange as a curl command for its upstream, without the key."""
 
 import shlex
+from urllib.parse import urlsplit
 
 import msgspec
 
-from switchyard.exchange import Exchange
+from switchyard.exchange import Attempt, Exchange
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.passthrough.model_name import rewrite_model_name
 from switchyard.relay.capture import Captured
 from switchyard.relay.headers import ANTHROPIC_VERSION, auth_style
 from switchyard.relay.redaction import masked_url
+from switchyard.relay.urls import ENDPOINTS
 from switchyard.settings import Upstream
 
 SAMPLES: dict[ProtocolName, dict[str, object]] = {
     "messages": {"max_tokens": 64, "messages": [{"role": "user", "content": "hello"}]},
     "chat": {"messages": [{"role": "user", "content": "hello"}]},
     "responses": {"input": "hello"},
+}
+
+PASSED_SAMPLES: dict[str, dict[str, object]] = {
+    "completions": {"prompt": "hello"},
+    "embeddings": {"input": "hello"},
 }
 
 
@@ -44,4 +51,11 @@ def _body(exchange: Exchange, captured: Captured | None) -> str:
     request = captured.request if captured else None
     if request is not None and request.protocol == last.protocol:
         return rewrite_model_name(request.body, last.model).decode(errors="replace")
-    return msgspec.json.encode({"model": last.model, **SAMPLES[last.protocol]}).decode()
+    return msgspec.json.encode({"model": last.model, **_sample(last)}).decode()
+
+
+def _sample(last: Attempt) -> dict[str, object]:
+    path = urlsplit(last.url).path
+    if path.endswith(ENDPOINTS[last.protocol]):
+        return SAMPLES[last.protocol]
+    return PASSED_SAMPLES.get(path.rpartition("/")[2], SAMPLES[last.protocol])

@@ -16,7 +16,7 @@ from switchyard.protocols.client_program import program_of
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.errors.table import encode_error
 from switchyard.protocols.facts import Facts
-from switchyard.protocols.names import ProtocolName
+from switchyard.protocols.names import PASSED_ENDPOINTS, PassedEndpoint, ProtocolName
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.passthrough.prepare import wants_compaction
 from switchyard.protocols.read_facts import PROGRAMS
@@ -69,6 +69,10 @@ PROTOCOL_BY_PATH: dict[str, ProtocolName] = {
     **dict.fromkeys(CHAT, "chat"),
     **dict.fromkeys(RESPONSES, "responses"),
 }
+PASSED: dict[str, PassedEndpoint] = {
+    path.replace("chat/completions", endpoint): endpoint for endpoint in PASSED_ENDPOINTS for path in CHAT
+}
+"""beside the endpoints for conversations: the indexes and completions of editors"""
 COUNTERS = frozenset(f"{path}/count_tokens" for path in MESSAGES)
 COMPACTORS = frozenset(f"{path}/compact" for path in RESPONSES)
 TELEMETRY = re.compile(r"(/api)?/(api/)?event_logging/")
@@ -102,15 +106,26 @@ class Gateway:
         protocol = PROTOCOL_BY_PATH.get(path)
         if protocol is not None and method == "POST":
             return self._serve(protocol, scope, receive, send)
+        if path in PASSED and method == "POST":
+            return self._serve("chat", scope, receive, send, endpoint=PASSED[path])
         return self._serve_neighbour(method, path, scope, receive, send)
 
     # --- the three protocols ---------------------------------------------------
 
     async def _serve(
-        self, protocol: ProtocolName, scope: Scope, receive: Receive, send: Send, *, compact: bool = False
+        self,
+        protocol: ProtocolName,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        compact: bool = False,
+        endpoint: PassedEndpoint = "",
     ) -> None:
         try:
             request = await self._read(protocol, scope, receive)
+            if endpoint:
+                request = _for_endpoint(request, endpoint)
             if compact:
                 summary = replace(request.summary, stream=False)
                 request = replace(request, summary=summary, compacts=True, compact_endpoint=True)
@@ -253,13 +268,23 @@ class Gateway:
         await self._refuse(protocol, WireError(ErrorType.NOT_FOUND, message, 404), send)
 
 
+def _for_endpoint(request: ClientRequest, endpoint: PassedEndpoint) -> ClientRequest:
+    """A request that belongs to no conversation; embeddings are never streamed."""
+    stream = request.summary.stream and endpoint == "completions"
+    return replace(
+        request, endpoint=endpoint, summary=replace(request.summary, stream=stream, session="", thread="")
+    )
+
+
 def _list_of_models(path: str) -> str:
     """The path of the model list that this path belongs to, whole or for one model; "" if it is none."""
     return next((base for base in MODELS if path == base or path.startswith(f"{base}/")), "")
 
 
 def _remedy(path: str) -> str:
-    if path in PROTOCOL_BY_PATH or path in COUNTERS or path in COMPACTORS or TELEMETRY.match(path):
+    if path in PROTOCOL_BY_PATH or path in PASSED or path in COUNTERS or path in COMPACTORS:
+        return "send a POST"
+    if TELEMETRY.match(path):
         return "send a POST"
     if _list_of_models(path):
         return "send a GET"

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from switchyard import VERSION
 from switchyard.exchange import Exchange
 from switchyard.protocols.facts import NO_FACTS, Facts
-from switchyard.protocols.names import PROTOCOLS, ProtocolName
+from switchyard.protocols.names import PROTOCOLS, PassedEndpoint, ProtocolName
 from switchyard.relay.account_balances import AccountBalance
 from switchyard.relay.activation import ActivationState
 from switchyard.relay.capture import CapturingRelay
@@ -175,6 +175,7 @@ class Overview:
         session: str = "",
         now: Moment | None = None,
         facts: Facts = NO_FACTS,
+        endpoint: PassedEndpoint = "",
     ) -> Json:
         """Which upstreams would answer this model (by default the last one), or what a request would be held for.
 
@@ -183,7 +184,8 @@ class Overview:
         requested, moment = model or self.last_requested(client), now or self.now()
         settings, home = self._daemon.current(), self._daemon.dependencies.home
         ruled = find_rule(settings.routes, client, requested, facts, moment.wall, home)
-        route, waits = self._choose(Ask(client, requested, session, may_resort=False, ruled=ruled), moment)
+        ask = Ask(client, requested, session, may_resort=False, ruled=ruled, endpoint=endpoint)
+        route, waits = self._choose(ask, moment)
         targets = [(one.name, one.model) for one in route.candidates + route.rescues]
         targets += [(one.candidate.name, one.candidate.model) for one in route.cooling]
         return {

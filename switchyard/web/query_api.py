@@ -37,7 +37,7 @@ from switchyard.store.journal_pages import Filters, line_at, place_from, read_pa
 from switchyard.store.render import csv_text
 from switchyard.unknown_fields import without_unknown
 from switchyard.web.actions_api import captured_view, secrets_for
-from switchyard.web.answers import Handler, Problem, answer, client_of
+from switchyard.web.answers import Handler, Problem, answer, client_of, endpoint_of
 from switchyard.web.curl import curl_command
 from switchyard.web.live import LiveEvents, TooManyReaders
 from switchyard.web.overview import Daemon, Overview
@@ -173,7 +173,9 @@ class QueryApi:
         except msgspec.ValidationError as error:
             raise Problem(400, f"{error}") from None
         model, session = query.get("model", ""), query.get("session", "")
-        route = self._overview.route(client_of(request), model, session, moment, facts)
+        endpoint = endpoint_of(request)
+        client = "chat" if endpoint else client_of(request)
+        route = self._overview.route(client, model, session, moment, facts, endpoint)
         for one in route["candidates"]:
             upstream = self._daemon.current().upstream(one["upstream"])
             one["proxy"] = "" if upstream is None else proxy_text(upstream)

@@ -117,12 +117,12 @@ def test_one_model(bed: Bed) -> None:
 
 UNKNOWN = [
     ("POST", "/v1/complete", "messages"),
-    ("POST", "/v1/embeddings", "chat"),
-    ("POST", "/v1/completions", "chat"),
+    ("POST", "/v1/images/generations", "chat"),
+    ("POST", "/v1/moderations", "chat"),
     ("GET", "/v1/messages", "messages"),
     ("GET", "/v1/chat/completions", "chat"),
     ("POST", "/v1/models", "messages"),
-    ("POST", "/openai/v1/embeddings", "chat"),
+    ("POST", "/openai/v1/audio/speech", "chat"),
     ("POST", "/openai/deployments/x", "chat"),
     ("DELETE", "/v1/responses", "chat"),
     ("DELETE", "/v1/responses/resp_1", "chat"),

@@ -393,6 +393,35 @@ def _summarize_chat(body: bytes) -> WholeSummary:
     return WholeSummary(usage=usage, model=model, fingerprint=fingerprint)
 
 
+DATA = re.compile(rb"\s*\[")
+NO_EMBEDDINGS = "The upstream's reply has no embeddings."
+
+
+class _Embeddings(msgspec.Struct):
+    """The few fields of a list of embeddings that matter; the numbers are only looked at."""
+
+    model: Any = None
+    usage: Any = None
+    error: Any = None
+    data: msgspec.Raw = msgspec.Raw(b"")
+
+
+_read_embeddings = msgspec.json.Decoder(_Embeddings).decode
+
+
+def summarize_embeddings(body: bytes) -> WholeSummary:
+    """https://platform.openai.com/docs/api-reference/embeddings"""
+    try:
+        whole = _read_embeddings(body)
+    except UNREADABLE:
+        return WholeSummary(error=decode_error(BAD_GATEWAY, body))
+    if whole.error or not DATA.match(whole.data):
+        reported = decode_embedded_error(fields(parsed(body)))
+        return WholeSummary(error=reported or WireError(ErrorType.SERVER, NO_EMBEDDINGS, BAD_GATEWAY))
+    usage = chat.usage_in(chat.Chunk(usage=whole.usage), None)
+    return WholeSummary(usage=usage, model=text(whole.model) or None)
+
+
 # --- the three ------------------------------------------------------------------
 
 INSPECTORS: Mapping[ProtocolName, Inspector] = {
