@@ -8,7 +8,7 @@ import msgspec
 LARGE_BYTES = 256 * 1024
 MANY_ITEMS = 64
 
-_encode = msgspec.json.Encoder().encode
+_encode_into = msgspec.json.Encoder().encode_into
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -26,10 +26,29 @@ def decode_large(text: bytes | memoryview) -> Any:
 
 
 def encode_large(members: Mapping[str, Any]) -> bytes:
-    """As `msgspec.json.encode` of an object, whose long lists are encoded item by item."""
-    encoded = []
+    """As `msgspec.json.encode` of an object, whose long lists are encoded item by item.
+
+    All into one buffer: each encoded for itself, long items are copied several times.
+    """
+    encoded = bytearray()
+    before = b"{"
     for name, value in members.items():
-        is_long = isinstance(value, list) and len(value) > MANY_ITEMS
-        part = b"[%b]" % b",".join([_encode(item) for item in value]) if is_long else _encode(value)
-        encoded.append(b"%b:%b" % (_encode(name), part))
-    return b"{%b}" % b",".join(encoded)
+        encoded += before
+        _encode_into(name, encoded, -1)
+        encoded += b":"
+        if isinstance(value, list) and len(value) > MANY_ITEMS:
+            _encode_items(value, encoded)
+        else:
+            _encode_into(value, encoded, -1)
+        before = b","
+    encoded += b"}" if members else b"{}"
+    return bytes(encoded)
+
+
+def _encode_items(items: list[Any], encoded: bytearray) -> None:
+    before = b"["
+    for item in items:
+        encoded += before
+        _encode_into(item, encoded, -1)
+        before = b","
+    encoded += b"]"
