@@ -7,7 +7,9 @@ import base64
 import binascii
 import re
 import struct
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from math import ceil
 
 import msgspec
@@ -29,8 +31,9 @@ BODY_SAMPLE_BYTES = 64
 """Of JSON as it stands only these are weighed: 35 microseconds, whatever its size."""
 
 SAMPLES = 64
-SAMPLE_CHARACTERS = 2048
-"""Of a text longer than all samples together only these are weighed: a megabyte takes 17 milliseconds."""
+SAMPLE_CHARACTERS = 512
+"""Of a text longer than all samples together only these are weighed, which is within two percent of the whole: a
+megabyte takes 17 milliseconds."""
 
 HEADER_CHARACTERS = 400_000
 """of base64 in which the size of an image is looked for: JPEG states it behind its metadata"""
@@ -38,19 +41,14 @@ HEADER_CHARACTERS = 400_000
 
 def estimate_tokens(request: neutral.Request) -> int:
     """All that the model reads: system, tools, messages with calls, results and thinking."""
-    text = "\n".join(text for text in _texts(request) if text)
+    text = _weighed_lines([text for text in _texts(request) if text])
     media = sum(_media_tokens(part) for message in request.messages for part in _media(message.content))
     overhead = PER_MESSAGE * len(request.messages) + PER_TOOL * len(request.tools) + PER_REPLY
-    return estimate_text(text) + media + overhead
+    return ceil(SAFETY * text) + media + overhead
 
 
 def estimate_text(text: str) -> int:
-    if not text:
-        return 0
-    if len(text) <= SAMPLES * SAMPLE_CHARACTERS:
-        return ceil(SAFETY * _weighed(text))
-    sample = _sample(text)
-    return ceil(SAFETY * _weighed(sample) * len(text) / len(sample))
+    return ceil(SAFETY * _weighed_lines([text])) if text else 0
 
 
 Parts = tuple[int, int, int, int]
@@ -75,11 +73,27 @@ def _is_base64(piece: bytes) -> bool:
     return piece.isascii() and not (b" " in piece or b'"' in piece or b"\\" in piece)
 
 
-def _sample(text: str) -> str:
-    """Pieces from everywhere, at equal distances from the beginning to the end."""
-    spare = len(text) - SAMPLE_CHARACTERS
+def _weighed_lines(texts: Sequence[str]) -> float:
+    """The texts as lines of one text, of which only samples are put together if it is long."""
+    ends = list(accumulate(len(text) + 1 for text in texts))
+    length = ends[-1] - 1 if ends else 0
+    if length <= SAMPLES * SAMPLE_CHARACTERS:
+        return _weighed("\n".join(texts))
+    spare = length - SAMPLE_CHARACTERS
     starts = (spare * number // (SAMPLES - 1) for number in range(SAMPLES))
-    return "".join(text[start : start + SAMPLE_CHARACTERS] for start in starts)
+    sample = "".join([_piece(texts, ends, start) for start in starts])
+    return _weighed(sample) * length / len(sample)
+
+
+def _piece(texts: Sequence[str], ends: Sequence[int], start: int) -> str:
+    """One sample, at equal distance from those before and behind it."""
+    number = bisect_right(ends, start)
+    begun = start - (ends[number] - len(texts[number]) - 1)
+    piece = texts[number][begun : begun + SAMPLE_CHARACTERS]
+    while len(piece) < SAMPLE_CHARACTERS:
+        number += 1
+        piece += "\n" + texts[number][: SAMPLE_CHARACTERS - len(piece) - 1]
+    return piece
 
 
 class StreamEstimate:

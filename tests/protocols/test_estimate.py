@@ -175,6 +175,12 @@ def test_a_long_text_is_estimated_by_samples_within_three_percent(names: tuple[s
     assert estimate_text(long) == pytest.approx(weighed, rel=0.03)
 
 
+def test_a_long_conversation_is_estimated_as_one_text_of_its_lines() -> None:
+    lines = [counted(kind)[1] * (1 + number % 9) for number in range(40) for kind in COUNTED]
+    asked = user(*(neutral.Text(line) for line in lines))
+    assert estimate_tokens(asked) == estimate_text("\n".join(lines)) + estimate_tokens(user())
+
+
 def user(*content: neutral.Block) -> neutral.Request:
     return neutral.Request("m", (neutral.Message("user", content),))
 
