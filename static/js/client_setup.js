@@ -2,7 +2,7 @@
 import { post } from "./api.js";
 import { loaded, save } from "./config.js";
 import { h } from "./dom.js";
-import { t } from "./i18n.js";
+import { said, t } from "./i18n.js";
 import { actionButton, button, dialog, diffView, note } from "./ui.js";
 
 /**
@@ -31,7 +31,7 @@ export async function previewSetup(client, action, options, reload) {
         "div.stack.loose",
         {},
         h("p.muted.wrap", {}, t("clients.preview-help", { path: plan.path })),
-        plan.note ? h("p.warn.wrap", {}, plan.note) : null,
+        saidLines(plan.note, { class: "warn" }),
         plan.changes ? diffView(plan.diff) : h("p", {}, t("clients.nothing-to-change")),
       ),
       footer: [
@@ -45,6 +45,14 @@ export async function previewSetup(client, action, options, reload) {
     }),
   );
 }
+
+/**
+ * Each line of what the daemon says, as a paragraph.
+ * @param {string} text
+ * @param {{ class: string }} attributes
+ */
+export const saidLines = (text, attributes) =>
+  text ? text.split("\n").map((line) => h("p.wrap", attributes, said(line))) : null;
 
 /**
  * The options of a set-up as they are now.

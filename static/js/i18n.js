@@ -33,12 +33,30 @@ export function t(key, values = {}) {
 export const translated = (key) => words[key] ?? "";
 
 const SAID = "daemon.";
+/** Gaps that hold words of the daemon, which are translated, too; all others keep what they hold. */
+const WORDS = new Set(
+  "causes count detail expected hint kind owner period remedy role rule skipped source text until used what where why".split(
+    " ",
+  ),
+);
+/** Gaps that hold a list. */
+const LISTS = new Set(["days", "parts"]);
+/** What a gap may hold, where anything else is the text of somebody else. @type {Record<string, string>} */
+const HELD = {
+  ...Object.fromEntries(
+    "column limit line megabytes number numbers percent port seconds spent status"
+      .split(" ")
+      .map((name) => [name, "[\\d.,%e+ ]+"]),
+  ),
+  ...Object.fromEntries("error host path url variable".split(" ").map((name) => [name, "\\S+"])),
+  time: "(?:\\d+-\\d+-\\d+ )?\\d+:\\d+",
+};
 /** @type {[RegExp, string[], string][] | null} */
 let sentences = null;
 
 /**
- * A failure, verdict or reason as the daemon words it, in the language of the user; what an upstream itself has said
- * stays as it is. In English nothing changes.
+ * A sentence of the daemon (failure, verdict, reason, notice, warning) in the language of the user; what an upstream
+ * itself has said stays as it is. In English nothing changes.
  * @param {string | null | undefined} text
  * @returns {string}
  */
@@ -46,10 +64,17 @@ export function said(text) {
   if (!text) return "";
   sentences ??= Object.entries(words)
     .filter(([key, value]) => key.startsWith(SAID) && value)
-    .map(([key, value]) => sentence(key.slice(SAID.length), value))
-    .sort(([, one], [, other]) => Number(one.length > 0) - Number(other.length > 0));
+    .map(([key, value]) => /** @type {[string, string]} */ ([key.slice(SAID.length), value]))
+    .sort(([one], [other]) => generality(one) - generality(other))
+    .map(([pattern, value]) => sentence(pattern, value));
   return sentences.length ? inParts(text) : text;
 }
+
+/**
+ * Those that begin with words of their own come first, then those with more of them.
+ * @param {string} pattern
+ */
+const generality = (pattern) => (pattern.startsWith("{") ? 10_000 : 0) - pattern.replace(/\{\w+\}/g, "").length;
 
 /**
  * @param {string} pattern
@@ -58,12 +83,14 @@ export function said(text) {
  */
 function sentence(pattern, words) {
   const names = [...pattern.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
-  const literal = pattern.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace(/\{\w+\}/g, "(.+?)");
+  const literal = pattern
+    .replace(/[.*+?^$()|[\]\\]/g, "\\$&")
+    .replace(/\{(\w+)\}/g, (_, name) => `(${HELD[name] ?? (WORDS.has(name) ? ".*?" : ".+?")})`);
   return [new RegExp(`^${literal}$`, "s"), names, words];
 }
 
 /**
- * A whole sentence, else the parts around `; `, else what follows a status or the name of a key.
+ * A whole sentence, else the parts around `; `, else what follows a status or the name of an upstream.
  * @param {string} text
  * @returns {string}
  */
@@ -71,10 +98,18 @@ function inParts(text) {
   for (const [pattern, names, words] of sentences ?? []) {
     const found = pattern.exec(text);
     if (!found) continue;
-    return words.replace(/\{(\w+)\}/g, (_, name) => inParts(found[names.indexOf(name) + 1] ?? ""));
+    return words.replace(/\{(\w+)\}/g, (_, name) => {
+      const held = found[names.indexOf(name) + 1] ?? "";
+      if (LISTS.has(name))
+        return held
+          .split(/, | and /)
+          .map(inParts)
+          .join("、");
+      return WORDS.has(name) ? inParts(held) : held;
+    });
   }
   if (text.includes("; ")) return text.split("; ").map(inParts).join("；");
-  const [, before, after] = /^(\d{3} |key \S+: |[\w ]+: )(.+)$/s.exec(text) ?? [];
+  const [, before, after] = /^(\d{3} |[\w ]+: )(.+)$/s.exec(text) ?? [];
   return before && after ? before + inParts(after) : text;
 }
 

@@ -1,7 +1,7 @@
 // Where notifications go: the address, what is reported, and a test.
 import { post } from "./api.js";
 import { h, replace } from "./dom.js";
-import { t } from "./i18n.js";
+import { said, t } from "./i18n.js";
 import { actionButton, field, group } from "./ui.js";
 
 const KINDS = ["switch", "cooldown", "held", "recovered", "budget", "quota"];
@@ -24,7 +24,7 @@ export function notifyForm(stored, defaults) {
   const result = h("p", { role: "status" });
   const test = async () => {
     const { ok, detail } = await post("/api/notify/test");
-    replace(result, h("span.wrap", { class: ok ? "good" : "bad" }, ok ? t("notify.sent") : detail));
+    replace(result, h("span.wrap", { class: ok ? "good" : "bad" }, ok ? t("notify.sent") : said(detail)));
   };
   const [program] = stored.command ?? [];
   return {

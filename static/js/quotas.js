@@ -1,7 +1,7 @@
 // The quotas of an upstream: how much of each window is used, when it resets, when it may be used up; and its balance.
 import { h } from "./dom.js";
 import { clock, percent } from "./format.js";
-import { t } from "./i18n.js";
+import { said, t } from "./i18n.js";
 
 /**
  * The quotas and balances of an upstream, of each of its keys if it has several; null if it reports none.
@@ -19,7 +19,7 @@ export function quotaView(state) {
  * @param {Quota} quota
  */
 function line(key, quota) {
-  const name = [key, windowName(quota.window)].filter(Boolean).join(" ");
+  const name = [said(key), windowName(quota.window)].filter(Boolean).join(" ");
   const forecast = quota.full_at ? t("quotas.full-at", { time: clock(quota.full_at) }) : null;
   return h(
     "li",
@@ -37,9 +37,9 @@ function balanceLine({ key, amount, currency, at, fault }) {
   return h(
     "li",
     {},
-    h("span", {}, [key, t("balance.title")].filter(Boolean).join(" ")),
+    h("span", {}, [said(key), t("balance.title")].filter(Boolean).join(" ")),
     known,
-    fault ? h("span.warn.wrap", {}, fault) : h("span.faint", {}, t("balance.at", { time: clock(at) })),
+    fault ? h("span.warn.wrap", {}, said(fault)) : h("span.faint", {}, t("balance.at", { time: clock(at) })),
   );
 }
 

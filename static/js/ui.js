@@ -1,7 +1,6 @@
 // The components of all panels: badges, buttons, fields, dialogs, notes.
 import { ApiError } from "./api.js";
 import { all, append, h, newId, replace } from "./dom.js";
-import { clock } from "./format.js";
 import { said, t, translated } from "./i18n.js";
 
 const NOTE_MILLISECONDS = 8000;
@@ -650,13 +649,3 @@ export function diffView(text) {
 export const protocolName = (protocol) => t(`protocol.${protocol}`);
 /** @param {string} protocol */
 export const clientName = (protocol) => t(`client.${protocol}`);
-
-/**
- * Why an upstream is skipped: the daemon's own sentence in English, a short form in other languages.
- * @param {Skip} skip
- */
-export function skipText(skip) {
-  const words = translated(`skip.${skip.reason}`);
-  if (!words) return skip.text;
-  return skip.until ? `${words} → ${clock(skip.until)}` : words;
-}

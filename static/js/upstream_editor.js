@@ -2,7 +2,7 @@
 import { post, problemOf } from "./api.js";
 import { config, save } from "./config.js";
 import { all, append, debounced, h, replace } from "./dom.js";
-import { t, translated } from "./i18n.js";
+import { said, t, translated } from "./i18n.js";
 import { keyFields } from "./key_field.js";
 import { modelNames } from "./model_names.js";
 import {
@@ -104,7 +104,7 @@ export function editUpstream(original) {
             official
               ? h("p", {}, t("editor.official", { host: official.host, families: official.families.join(", ") }))
               : null,
-            answer.warnings.map((/** @type {string} */ warning) => h("p", {}, warning)),
+            answer.warnings.map((/** @type {string} */ warning) => h("p", {}, said(warning))),
           );
           fields.find((one) => one.name === "timeouts")?.expect?.(answer.timeouts ?? {});
         } catch (error) {

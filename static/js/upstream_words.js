@@ -16,7 +16,7 @@ const isCooling = (state) => [COOLING_DOWN, PROBING].includes(state.state) || st
  * The name of an account: that of its entry, with the key if it has several.
  * @param {{ upstream: string, key: string }} one
  */
-export const accountName = ({ upstream, key }) => (key ? `${upstream} (${key})` : upstream);
+export const accountName = ({ upstream, key }) => (key ? `${upstream} (${said(key)})` : upstream);
 
 /**
  * Cooldowns, probes and simulated failures; "" if there are none.
@@ -30,7 +30,7 @@ export function healthText(state) {
       ? t("upstreams.simulating", { mode: t(`simulate.${simulation.mode}`), time: clock(simulation.until) })
       : null,
     ...(state.accounts.length
-      ? state.accounts.map((one) => (stateText(one) ? `${one.key}: ${stateText(one)}` : null))
+      ? state.accounts.map((one) => (stateText(one) ? `${said(one.key)}: ${stateText(one)}` : null))
       : [stateText(state)]),
   ];
   return parts.filter(Boolean).join(" · ");

@@ -209,9 +209,8 @@ def _with_reasons(ordered: tuple[Candidate, ...], protocol: ProtocolName) -> tup
     if not any(one.is_unstated for one in ordered):
         return ordered
     before = {rank(one)[:-1] for one in ordered if not one.is_unstated}
-    why = f"after those that speak {protocol}; to change this, {REMEDY}"
     return tuple(
-        replace(one, why=f"{one.why}, {why}")
+        replace(one, why=f"{one.why}, after those that speak {protocol}; to change this, {REMEDY}")
         if one.is_unstated and not one.unlikely and rank(one)[:-1] in before
         else one
         for one in ordered

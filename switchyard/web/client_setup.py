@@ -97,7 +97,7 @@ class ClientSetup:
                 "revision": plan.revision,
                 "diff": plan.diff(),
                 "changes": not plan.is_empty,
-                "note": " ".join((*plan.notes, *self._previous(client, plan))),
+                "note": "\n".join((*plan.notes, *self._previous(client, plan))),
             }
         )
 
@@ -138,7 +138,7 @@ class ClientSetup:
             raise Problem(409, str(changed)) from None
         backup = shown_path(backups[0]) if backups else None
         return answer(
-            {"path": shown_path(self._files.path(client)), "backup": backup, "note": " ".join(plan.notes)}
+            {"path": shown_path(self._files.path(client)), "backup": backup, "note": "\n".join(plan.notes)}
         )
 
     # --- plans ---
@@ -215,7 +215,7 @@ class ClientSetup:
     def _state(self, client: str, path: Path) -> tuple[str, str]:
         try:
             with _readable(path):
-                return STATES[self._files.leads_here(client)], " ".join(self._notes(client))
+                return STATES[self._files.leads_here(client)], "\n".join(self._notes(client))
         except Problem as unreadable:
             return "unreadable", unreadable.message
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.bed.asking import ask
@@ -13,13 +12,12 @@ from tests.browser.conftest import Open
 MODULE = "/js/i18n.js"
 
 
-@pytest.mark.parametrize(
-    ("english", "chinese"),
+SENTENCES = dict(
     [
         ("cannot connect (connection refused)", "无法连接（连接被拒绝）"),
         ("sent nothing for 0.2 s", "0.2 秒内没有任何数据"),
         ("503 sent nothing more for 30 s", "503 30 秒内没有后续数据"),
-        ("key 2: cannot connect (connection reset by peer)", "key 2: 无法连接（连接被对方重置）"),
+        ("key 2: cannot connect (connection reset by peer)", "密钥 2：无法连接（连接被对方重置）"),
         (
             "environment variable MY_KEY is not set; set it and restart, or enter the key itself",
             "环境变量 MY_KEY 未设置；请设置后重启，或直接输入密钥",
@@ -31,15 +29,45 @@ MODULE = "/js/i18n.js"
         ("cannot connect (connection refused), retries used up", "无法连接（连接被拒绝），重试次数已用完"),
         ("backup, unlikely: says so", "备用，可能性低：says so"),
         ("the vendor's own words", "the vendor's own words"),
-    ],
+        ("503 too many errors (key is not active)", "503 too many errors (key is not active)"),
+        ("does not serve chat clients", "不服务 chat 客户端"),
+        ("not today (mon, tue only)", "今天不服务（仅周一、周二）"),
+        (
+            "model m cooling down until 05:22 after 2 errors: cannot connect (connection refused)",
+            "模型 m 冷却至 05:22，2 次错误后：无法连接（连接被拒绝）",
+        ),
+        ("at its limit of 2 concurrent requests", "已达上限：2 个并发请求"),
+        (
+            "it does not accept images and tools, which this request needs",
+            "不接受此请求需要的图片、工具",
+        ),
+        ('primary, rule "tools"', "主用，规则“tools”"),
+        (
+            'budget of upstream "backup": 2.00 spent this day, soft limit 1',
+            "上游“backup”的预算：今天已花费 2.00，软限制 1",
+        ),
+        (
+            "$.upstreams[0].pro (line 7, column 3): unknown field, kept without effect; did you mean `proxy`?",
+            "$.upstreams[0].pro（第 7 行第 3 列）：未知字段，已保留但不起作用；是否指 `proxy`？",
+        ),
+        (
+            "The last notification was not delivered: the command ended with 3",
+            "上一条通知未送达：命令以 3 结束",
+        ),
+        (
+            '/d/uses.json cannot be written (No space left on device); what you chose with "use now" is lost.',
+            "无法写入 /d/uses.json（设备上没有剩余空间）；“立即使用”的选择已丢失。",
+        ),
+    ]
 )
-def test_a_sentence_of_the_daemon_is_said_in_chinese(
-    demo: Daemon, open_page: Open, english: str, chinese: str
-) -> None:
+
+
+def test_sentences_of_the_daemon_are_said_in_chinese(demo: Daemon, open_page: Open) -> None:
     page = open_page(demo, locale="zh-CN")
     expect(page.locator("h1")).to_be_visible()
-    said = "async ([module, text]) => (await import(module)).said(text)"
-    assert page.evaluate(said, [MODULE, english]) == chinese
+    said = "async ([module, texts]) => { const { said } = await import(module); return texts.map(said) }"
+    found = page.evaluate(said, [MODULE, list(SENTENCES)])
+    assert dict(zip(SENTENCES, found, strict=True)) == SENTENCES
 
 
 def test_the_details_and_the_row_of_a_failing_upstream_speak_chinese(tmp_path: Path, open_page: Open) -> None:

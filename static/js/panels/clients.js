@@ -1,6 +1,6 @@
 // Setting up clients: preview as a diff, apply, undo; keys for clients; snippets to paste.
 import { get } from "../api.js";
-import { adopt, currentOptions, previewSetup } from "../client_setup.js";
+import { adopt, currentOptions, previewSetup, saidLines } from "../client_setup.js";
 import { onConfig, save } from "../config.js";
 import { h, replace } from "../dom.js";
 import { t, translated } from "../i18n.js";
@@ -75,7 +75,7 @@ function card(client, reload) {
       "div.inside.stack.loose",
       {},
       client.endpoint ? adoption(client, reload) : null,
-      client.detail ? h("p.wrap", { class: unreadable ? "bad" : "muted" }, client.detail) : null,
+      saidLines(client.detail, { class: unreadable ? "bad" : "muted" }),
       options.length
         ? h(
             "div.stack",

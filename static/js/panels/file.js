@@ -4,7 +4,7 @@ import { isLegacyFormat } from "../api_names.js";
 import { onConfig, reload as reloadConfig, save } from "../config.js";
 import { h, replace, section } from "../dom.js";
 import { bytes, moment } from "../format.js";
-import { t } from "../i18n.js";
+import { said, t } from "../i18n.js";
 import { refresh, subscribe } from "../live.js";
 import {
   actionButton,
@@ -97,7 +97,7 @@ function fileState({ revision, ...file }) {
       ? h(
           "ul.plain",
           {},
-          warnings.map((warning) => h("li.muted.wrap", {}, warning)),
+          warnings.map((warning) => h("li.muted.wrap", {}, said(warning))),
         )
       : null,
   ];
@@ -247,7 +247,7 @@ function importReport({ added, identical = [], renamed, origins = [], settings =
       ? h(
           "ul.plain",
           {},
-          notes.map((text) => h("li.muted.wrap", {}, text)),
+          notes.map((text) => h("li.muted.wrap", {}, said(text))),
         )
       : null,
   ];

@@ -2,9 +2,9 @@
 import { get } from "../api.js";
 import { difference, mountDraft, orNull } from "../draft.js";
 import { all, h, replace } from "../dom.js";
-import { t } from "../i18n.js";
+import { said, t } from "../i18n.js";
 import { live } from "../live.js";
-import { busy, button, choices, errorNote, icon, moveButtons, protocolName, select, skipText } from "../ui.js";
+import { busy, button, choices, errorNote, icon, moveButtons, protocolName, select } from "../ui.js";
 
 /** @type {ProtocolName[]} */
 const CLIENTS = ["messages", "chat", "responses"];
@@ -279,7 +279,7 @@ function tryCard() {
 /** @param {Route} route */
 function outcome(route) {
   const first = route.candidates[0];
-  const because = route.skipped.map((skip) => `${skip.upstream}: ${skipText(skip)}`).join(" · ");
+  const because = route.skipped.map((skip) => `${skip.upstream}: ${said(skip.text)}`).join(" · ");
   return h(
     "div.row",
     {},

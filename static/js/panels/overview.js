@@ -27,7 +27,6 @@ import {
   loadingNote,
   protocolName,
   select,
-  skipText,
 } from "../ui.js";
 import { accountName, hasCooldown, healthText } from "../upstream_words.js";
 import { useNow, usesBanner } from "../use_now.js";
@@ -202,7 +201,7 @@ function fileBanners({ file, problems, notices }) {
             h(
               "ul",
               {},
-              file.warnings.map((warning) => h("li.wrap", {}, warning)),
+              file.warnings.map((warning) => h("li.wrap", {}, said(warning))),
             ),
           ),
         )
@@ -218,7 +217,7 @@ const lines = (texts) =>
   h(
     "div.stack",
     {},
-    texts.map((text) => h("p.wrap", {}, text)),
+    texts.map((text) => h("p.wrap", {}, said(text))),
   );
 
 // --- routes ---
@@ -371,7 +370,7 @@ function skips(route, redraw) {
           "li",
           {},
           h("span.cut", { title: skip.upstream }, skip.upstream),
-          h("span.why", { title: skip.text }, `— ${skipText(skip)}`),
+          h("span.why", { title: said(skip.text) }, `— ${said(skip.text)}`),
         ),
       ),
     ),
@@ -549,7 +548,7 @@ function explainDialog() {
               "li",
               {},
               h("span.cut", { title: skip.upstream }, skip.upstream),
-              h("span.why", {}, `— ${skipText(skip)}`),
+              h("span.why", {}, `— ${said(skip.text)}`),
             ),
           ),
         ),

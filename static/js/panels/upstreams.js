@@ -5,7 +5,7 @@ import { weekStrip } from "../chart.js";
 import { config, loaded, onConfig, reload, save, upstreamNames } from "../config.js";
 import { h, keyed, replace, section } from "../dom.js";
 import { clock } from "../format.js";
-import { t } from "../i18n.js";
+import { said, t } from "../i18n.js";
 import { live, refresh, subscribe } from "../live.js";
 import {
   actionButton,
@@ -279,7 +279,7 @@ function activationText(state) {
   const last = activation.last
     ? t(activation.ok ? "upstreams.activated" : "upstreams.activation-failed", {
         time: clock(activation.last),
-        detail: activation.detail ?? "",
+        detail: said(activation.detail),
       })
     : "";
   return [t("upstreams.activation", { at: activation.at }), last].filter(Boolean).join(" · ");
@@ -449,7 +449,7 @@ async function clear(name) {
 /** @param {string} name */
 async function activate(name) {
   const { detail } = await post("/api/upstreams/activate", { name });
-  note(t("upstreams.activation-sent", { name, detail: detail ?? "" }), { kind: "good" });
+  note(t("upstreams.activation-sent", { name, detail: said(detail) }), { kind: "good" });
 }
 
 /**
