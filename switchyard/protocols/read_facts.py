@@ -5,7 +5,7 @@ Headers are read first, and of the body only what is wanted. How Claude Code and
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -13,9 +13,9 @@ import msgspec
 
 from switchyard.protocols.client_program import ClientProgram, program_of
 from switchyard.protocols.effort import EFFORTS
-from switchyard.protocols.facts import NO_FACTS, Facts, Program
+from switchyard.protocols.facts import Facts, Program
 from switchyard.protocols.names import THINKING_SUFFIX, ProtocolName
-from switchyard.protocols.passthrough.peek import ABSENT, HISTORY, Document, has_any
+from switchyard.protocols.passthrough.peek import ABSENT, Document, Members
 from switchyard.protocols.request_summary import RequestSummary
 from switchyard.protocols.wire import UNREADABLE, entries, fields, parsed_object, text
 
@@ -33,10 +33,6 @@ COMPACTING = "compact"
 BACKGROUND_KINDS = frozenset({"memory_consolidation"})
 """what Codex names a sub-agent although it works for no turn"""
 NO_TOOLS = (b"", b"[]", b"null")
-FORMATS = ("output_config", "output_format", "response_format", "text")
-"""the members that may state the form of the answer"""
-THINKING_IN = ("thinking", "reasoning_effort", "reasoning")
-EFFORTS_IN = ("output_config", "reasoning_effort", "reasoning")
 CONFIGURED = b'"output_config"'
 SEARCH_TOOL = b'"web_search'
 SUMMARY_PROMPT = "CRITICAL: Respond with TEXT ONLY"
@@ -75,8 +71,12 @@ def read_facts(
     given = Given(protocol, summary, headers, body, compacts)
     found: dict[str, Any] = {"project": project} if project else {}
     for name in wanted | PROJECT if program else wanted:
-        if name not in found:
-            found[name] = _read(name, given)
+        if name in found:
+            continue
+        try:
+            found[name] = READERS[name](given)
+        except UNREADABLE:
+            pass  # what cannot be read is no fact: the attempt reports it
     return Facts(program=program, agent=agent, client_key=client_key, subagent=subagent, **found)
 
 
@@ -89,20 +89,23 @@ class Given(msgspec.Struct, frozen=True, dict=True):
     body: bytes
     compacts: bool = False
 
+    @property
+    def members(self) -> Members:
+        return self.summary.members
+
     @cached_property
     def document(self) -> Document:
-        return Document(self.body, self.summary.members)
-
-    def has_any(self, names: Iterable[str]) -> bool:
-        return has_any(self.summary.members, names)
+        return Document(self.body, self.members)
 
 
 def project_stated(protocol: ProtocolName, summary: RequestSummary, headers: Mapping[str, str]) -> str:
     """The project of a known program; "" for others. Never an error."""
     if program_of(protocol, headers) is ClientProgram.OTHER:
         return ""
-    project: str = _read("project", Given(protocol, summary, headers, b""))
-    return project
+    try:
+        return project_of(Given(protocol, summary, headers, b""))
+    except UNREADABLE:
+        return ""
 
 
 def is_subagent(headers: Mapping[str, str], thread: str) -> bool:
@@ -117,10 +120,10 @@ def is_background(given: Given) -> bool:
     summary, headers = given.summary, given.headers
     if summary.max_tokens == 1 or headers.get(CODEX_SUBAGENT) in BACKGROUND_KINDS:
         return True
-    if not given.has_any(FORMATS):
+    members = summary.members
+    if not _is_any(members.output_config, members.output_format, members.response_format, members.text):
         return False
-    tools = bytes(summary.members.get("tools") or b"")
-    return tools in NO_TOOLS and "title" in _properties_of_answer(given.document)
+    return bytes(members.tools) in NO_TOOLS and "title" in _properties_of_answer(given.document)
 
 
 def is_compaction(given: Given) -> bool:
@@ -132,7 +135,7 @@ def is_compaction(given: Given) -> bool:
         turn = headers.get(CODEX_TURN, "")
         kind = parsed_object(turn).get("request_kind") if turn else None
         return kind == "compaction" or headers.get(CODEX_SUBAGENT) == COMPACTING
-    end = memoryview(getattr(given.summary.members, "messages", ABSENT))[-SUMMARY_PROMPT_BYTES:]
+    end = memoryview(given.members.messages)[-SUMMARY_PROMPT_BYTES:]
     if SUMMARY_PROMPT_SIGN not in bytes(end):
         return False
     messages = entries(given.document.get("messages"))
@@ -144,7 +147,8 @@ def wants_thinking(given: Given) -> bool:
     """Thinking is requested, or left to the model; an effort alone turns it on in the protocols of OpenAI."""
     if given.summary.model.lower().endswith(THINKING_SUFFIX):
         return True
-    if not given.has_any(THINKING_IN):
+    members = given.members
+    if not _is_any(members.thinking, members.reasoning_effort, members.reasoning):
         return False
     document = given.document
     if "thinking" in document:
@@ -155,7 +159,8 @@ def wants_thinking(given: Given) -> bool:
 
 def effort_of(given: Given) -> str:
     """The effort of the turn: Claude Code may set it in a message of the conversation, which then counts."""
-    has_own = given.has_any(EFFORTS_IN)
+    members = given.members
+    has_own = _is_any(members.output_config, members.reasoning_effort, members.reasoning)
     if not has_own and CONFIGURED not in given.body:
         return ""
     document = given.document
@@ -177,7 +182,7 @@ def _effort_in(given: Mapping[str, Any]) -> str:
 
 def only_searches(given: Given) -> bool:
     """Its only tools are web searches: beside others they are an offer, which Codex makes in every request."""
-    if SEARCH_TOOL not in bytes(getattr(given.summary.members, "tools", ABSENT)):
+    if SEARCH_TOOL not in bytes(given.members.tools):
         return False
     kinds = [text(fields(tool).get("type")) for tool in entries(given.document.get("tools"))]
     return bool(kinds) and all(kind.startswith("web_search") for kind in kinds)
@@ -185,8 +190,8 @@ def only_searches(given: Given) -> bool:
 
 def has_images(given: Given) -> bool:
     """Anywhere in the conversation."""
-    for name in HISTORY:
-        raw = getattr(given.summary.members, name, ABSENT)
+    members = given.members
+    for raw in (members.messages, members.input):
         if raw is not ABSENT and IMAGE_SIGN.search(raw) and IMAGE.search(raw):
             return True
     return False
@@ -195,13 +200,21 @@ def has_images(given: Given) -> bool:
 def project_of(given: Given) -> str:
     """The working directory of Claude Code or Codex; "" if the request does not state it."""
     pattern = DIRECTORIES[0 if given.protocol == "messages" else 1]
-    for name in ("system", *HISTORY):
-        raw = getattr(given.summary.members, name, ABSENT)
+    members = given.members
+    for raw in (members.system, members.messages, members.input):
         found = None if raw is ABSENT else pattern.search(raw)
         if found is not None:
             path = msgspec.json.decode(b'"' + found[1] + b'"', type=str)
             return path.strip()[:MAX_PROJECT_CHARS]
     return ""
+
+
+def _is_any(*members: msgspec.Raw) -> bool:
+    """True if the body has one of these."""
+    for raw in members:
+        if raw is not ABSENT:
+            return True
+    return False
 
 
 def _properties_of_answer(document: Document) -> dict[str, Any]:
@@ -232,11 +245,3 @@ READERS: Mapping[str, Callable[[Given], Any]] = {
     "images": has_images,
     "project": project_of,
 }
-
-
-def _read(name: str, given: Given) -> Any:
-    """What cannot be read is no fact: the attempt reports it."""
-    try:
-        return READERS[name](given)
-    except UNREADABLE:
-        return getattr(NO_FACTS, name)

@@ -41,10 +41,10 @@ def read_request_summary(protocol: ProtocolName, body: bytes, headers: dict[str,
     """What the request wants. Raises BadRequest with one sentence that names the field."""
     try:
         members = watched_members(body)
-        if len(members.get("model") or b"") > MAX_VALUE_BYTES:
+        if len(members.model) > MAX_VALUE_BYTES:
             raise BadRequest(TOO_LONG, "model")
-        model, stream = _read(members, "model"), _read(members, "stream")
-        options, session = _read(members, "stream_options"), _session(protocol, members, headers)
+        model, stream, options = map(_value, (members.model, members.stream, members.stream_options))
+        session = _session(protocol, members, headers)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"the request body is not a JSON object: {_shortened(error)}") from None
     if model is None or model == "":
@@ -66,9 +66,8 @@ def read_request_summary(protocol: ProtocolName, body: bytes, headers: dict[str,
     )
 
 
-def _read(members: Members, name: str) -> Any:
-    """The value; one that is too large for its place means nothing."""
-    raw = getattr(members, name, ABSENT)
+def _value(raw: msgspec.Raw) -> Any:
+    """What the member holds; one that is too large for its place means nothing."""
     if raw is ABSENT:
         return None
     return _decode_value(raw) if len(raw) <= MAX_VALUE_BYTES else ()
@@ -77,7 +76,7 @@ def _read(members: Members, name: str) -> Any:
 def _longest_answer(members: Members) -> int | None:
     """The first of its fields that is a whole number."""
     for name in LIMITS:
-        raw = getattr(members, name, ABSENT)
+        raw = getattr(members, name)
         if raw is not ABSENT and DIGITS.fullmatch(raw):
             return int(bytes(raw))
     return None
@@ -92,5 +91,5 @@ def _session(protocol: ProtocolName, members: Members, headers: dict[str, str]) 
     if named := session_in_headers(headers):
         return named
     if protocol == "messages":
-        return session_in_user_id(fields(_read(members, "metadata")).get("user_id"))
-    return text(_read(members, "prompt_cache_key"))
+        return session_in_user_id(fields(_value(members.metadata)).get("user_id"))
+    return text(_value(members.prompt_cache_key))

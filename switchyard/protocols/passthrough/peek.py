@@ -1,49 +1,65 @@
 """Read the members of a request body one by one, each only when it is needed."""
 
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 import msgspec
 
-WATCHED = """
-model stream metadata prompt_cache_key stream_options messages input system instructions tools tool_choice
-parallel_tool_calls max_tokens max_completion_tokens max_output_tokens temperature top_p top_k stop thinking
-output_config output_format context_management cache_control reasoning reasoning_effort response_format text include
-user safety_identifier service_tier client_metadata store previous_response_id
-""".split()
-"""Members that are found in the one scan that every body needs; any other costs a second scan."""
 ABSENT = msgspec.Raw(b"")
 HISTORY = ("messages", "input")
-_WATCHED = frozenset(WATCHED)
 
 
 class Members(msgspec.Struct, frozen=True):
-    """The watched members as they stand in the body; this one has none."""
+    """The watched members as they stand in a body, ABSENT where it does not have them.
+
+    They are found in the one scan that every body needs; any other costs a second scan.
+    """
+
+    model: msgspec.Raw = ABSENT
+    stream: msgspec.Raw = ABSENT
+    metadata: msgspec.Raw = ABSENT
+    prompt_cache_key: msgspec.Raw = ABSENT
+    stream_options: msgspec.Raw = ABSENT
+    messages: msgspec.Raw = ABSENT
+    input: msgspec.Raw = ABSENT
+    system: msgspec.Raw = ABSENT
+    instructions: msgspec.Raw = ABSENT
+    tools: msgspec.Raw = ABSENT
+    tool_choice: msgspec.Raw = ABSENT
+    parallel_tool_calls: msgspec.Raw = ABSENT
+    max_tokens: msgspec.Raw = ABSENT
+    max_completion_tokens: msgspec.Raw = ABSENT
+    max_output_tokens: msgspec.Raw = ABSENT
+    temperature: msgspec.Raw = ABSENT
+    top_p: msgspec.Raw = ABSENT
+    top_k: msgspec.Raw = ABSENT
+    stop: msgspec.Raw = ABSENT
+    thinking: msgspec.Raw = ABSENT
+    output_config: msgspec.Raw = ABSENT
+    output_format: msgspec.Raw = ABSENT
+    context_management: msgspec.Raw = ABSENT
+    cache_control: msgspec.Raw = ABSENT
+    reasoning: msgspec.Raw = ABSENT
+    reasoning_effort: msgspec.Raw = ABSENT
+    response_format: msgspec.Raw = ABSENT
+    text: msgspec.Raw = ABSENT
+    include: msgspec.Raw = ABSENT
+    user: msgspec.Raw = ABSENT
+    safety_identifier: msgspec.Raw = ABSENT
+    service_tier: msgspec.Raw = ABSENT
+    client_metadata: msgspec.Raw = ABSENT
+    store: msgspec.Raw = ABSENT
+    previous_response_id: msgspec.Raw = ABSENT
 
     def get(self, name: str) -> msgspec.Raw | None:
-        raw: msgspec.Raw = getattr(self, name, ABSENT)
+        raw: msgspec.Raw = getattr(self, name)
         return None if raw is ABSENT else raw
 
 
-_Watched = msgspec.defstruct(
-    "_Watched", [(name, msgspec.Raw, ABSENT) for name in WATCHED], bases=(Members,), frozen=True
-)
-_scan: Callable[[bytes], Any] = msgspec.json.Decoder(_Watched).decode
+WATCHED = frozenset(Members.__struct_fields__)
+watched_members: Callable[[bytes], Members] = msgspec.json.Decoder(Members).decode
+"""Raises what msgspec raises for anything but a JSON object."""
 _scan_all = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-
-
-def watched_members(body: bytes) -> Members:
-    """Raises what msgspec raises for anything but a JSON object."""
-    members: Members = _scan(body)
-    return members
-
-
-def has_any(members: Members, names: Iterable[str]) -> bool:
-    """True if the body has one of these."""
-    for name in names:
-        if getattr(members, name, ABSENT) is not ABSENT:
-            return True
-    return False
 
 
 class Document(MutableMapping[str, Any]):
@@ -75,8 +91,8 @@ class Document(MutableMapping[str, Any]):
 
     def raw(self, name: str) -> msgspec.Raw:
         """The member as it stands in the body; ABSENT if there is none."""
-        if name in _WATCHED:
-            raw: msgspec.Raw = getattr(self._watched, name, ABSENT)
+        if name in WATCHED:
+            raw: msgspec.Raw = getattr(self._watched, name)
             return raw
         return self._all.get(name, ABSENT)
 
