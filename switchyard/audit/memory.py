@@ -62,8 +62,10 @@ class Known:
     def add(self, fact: Fact) -> None:
         self.facts.append(fact)
         self.count += 1
+        if not fact.stream:
+            return
         for name, measure in MEASURES.items():
-            value = measure(fact) if fact.stream else None
+            value = measure(fact)
             if value is not None:
                 self.times[name].add(fact.at, value)
 

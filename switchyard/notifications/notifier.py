@@ -80,7 +80,8 @@ class Notifier:
 
     @property
     def _is_on(self) -> bool:
-        return bool(self._notify.url or self._notify.command)
+        notify = self._settings().notify
+        return bool(notify.url or notify.command)
 
     def _look(self) -> None:
         """What was so before the first look is not reported."""

@@ -96,12 +96,12 @@ class Cell(msgspec.Struct, omit_defaults=True):
 
     def _add_times(self, line: Line) -> None:
         if line.duration is not None:
-            self.duration_ms += _ms(line.duration)
+            self.duration_ms += round(line.duration * 1000)
             self.timed += 1
         if line.first_byte is not None:
             self._add_first_byte(line, line.first_byte)
         if line.held:
-            self.held_ms += _ms(line.held)
+            self.held_ms += round(line.held * 1000)
 
     def _add_first_byte(self, line: Line, seconds: float) -> None:
         bucket = bucket_of(seconds)
@@ -109,9 +109,9 @@ class Cell(msgspec.Struct, omit_defaults=True):
         if line.attempts:
             bucket = bucket_of(seconds - line.attempts[-1].started)
             self.first_token[bucket] = self.first_token.get(bucket, 0) + 1
-        self.first_byte_ms += _ms(seconds)
+        self.first_byte_ms += round(seconds * 1000)
         if line.stream and line.usage is not None and line.usage.output and line.duration is not None:
-            writing = _ms(line.duration - seconds)
+            writing = round((line.duration - seconds) * 1000)
             if writing > 0:
                 self.stream_ms += writing
                 self.stream_tokens += line.usage.output
@@ -332,7 +332,3 @@ def summary(cell: Cell) -> dict[str, Any]:
         "total_requests": cell.requests,
         **{name: value for name, value in shown(cell).items() if name not in brief(cell)},
     }
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)

@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import tzinfo
 from pathlib import Path
 
 import msgspec
@@ -21,7 +20,6 @@ import msgspec
 from switchyard.plural import plural
 from switchyard.store.files import NotAFile, ensure_folder, open_file
 from switchyard.store.journal_line import Line, decode_line
-from switchyard.store.local_time import local_moment
 
 Position = dict[str, int]
 """How far each file is counted: file name -> bytes."""
@@ -78,7 +76,6 @@ class Journal:
         self,
         folder: Path,
         *,
-        zone: tzinfo | None = None,
         clock: Callable[[], float] = time.monotonic,
         write: Callable[[int, bytes], int] = os.write,
         retry_seconds: float = RETRY_SECONDS,
@@ -88,7 +85,6 @@ class Journal:
         self.fault = ""
         self.lost = 0
         """lines dropped because the queue was full"""
-        self._zone = zone
         self._clock = clock
         self._write = write
         self._retry_seconds = retry_seconds
@@ -110,14 +106,15 @@ class Journal:
         """The number of lines that are not in their file yet."""
         return len(self._waiting)
 
-    async def append(self, line: bytes, at: float) -> None:
-        """Return when the system has the line, or when waiting longer would delay the client.
+    async def append(self, line: bytes, month: str) -> None:
+        """Return when the system has the line of this month, or when waiting longer would delay the client.
 
         An unwritten line stays in the queue. Never raises OSError.
         """
-        file = f"{local_moment(at, self._zone).month}.jsonl"
+        file = f"{month}.jsonl"
         if not self._waiting and not self._slow:
-            done = self._write_now(file, line)
+            done = self._write_batch(file, line)
+            self._judge(done)
             if done.size == len(line):
                 return
             line = line[done.size :]
@@ -133,11 +130,6 @@ class Journal:
         if self._writer is not None:
             await asyncio.wait({self._writer}, timeout=CLOSE_SECONDS)
         self._shut()
-
-    def _write_now(self, file: str, line: bytes) -> Written:
-        done = self._write_batch(file, line)
-        self._judge(done)
-        return done
 
     def _enqueue(self, file: str, line: bytes) -> Waiting | None:
         if self._waiting_bytes + len(line) > self._max_waiting_bytes:

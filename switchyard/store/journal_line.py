@@ -1,6 +1,7 @@
 """One exchange as one line of the journal: metadata and numbers, never bodies or keys."""
 
 import re
+from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Annotated, Any
 
@@ -8,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from switchyard.exchange import Answered, Attempt, Exchange, MarkedCall, PriceUsed
-from switchyard.protocols.neutral import Usage, WireError
+from switchyard.protocols.neutral import Loss, Usage, WireError
 from switchyard.store.local_time import is_day, local_moment
 
 SCHEMA_VERSION = 1
@@ -157,6 +158,10 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fal
     newer: dict[str, Any] = {}
 
     @property
+    def month(self) -> str:
+        return self.day[:7]
+
+    @property
     def hour(self) -> int:
         """The hour of the local time at the end of the exchange."""
         return int(self.at + self.offset * 60) // 3600 % 24
@@ -203,11 +208,9 @@ def line_of(exchange: Exchange, ended_at: float, zone: tzinfo | None = None) -> 
         price=exchange.price,
         local=exchange.local,
         answered=_answered(exchange.answered),
-        attempts=[_attempt(attempt) for attempt in exchange.attempts[-MAX_ATTEMPTS:]],
-        losses=[
-            LineLoss(loss.field[:MAX_NAME], loss.why[:MAX_NAME]) for loss in exchange.losses[:MAX_LOSSES]
-        ],
-        marked_calls=[_call(call) for call in exchange.marked_calls],
+        attempts=[*map(_attempt, exchange.attempts[-MAX_ATTEMPTS:])],
+        losses=_losses(exchange.losses) if exchange.losses else [],
+        marked_calls=[*map(_call, exchange.marked_calls)],
         error=None if exchange.failure is None else _error(exchange.failure),
         shortened=len(exchange.attempts) > MAX_ATTEMPTS or len(exchange.losses) > MAX_LOSSES,
     )
@@ -309,6 +312,10 @@ def _short_calls(line: Line) -> list[LineCall]:
         )
         for call in line.marked_calls
     ]
+
+
+def _losses(losses: Sequence[Loss]) -> list[LineLoss]:
+    return [LineLoss(loss.field[:MAX_NAME], loss.why[:MAX_NAME]) for loss in losses[:MAX_LOSSES]]
 
 
 def _call(call: MarkedCall) -> LineCall:

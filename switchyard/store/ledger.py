@@ -80,7 +80,7 @@ class Ledger:
         # counted first: at any await, the counted lines are those written or queued
         self.statistics.add(line)
         self.evidence.add(line)
-        await self.journal.append(written, line.at)
+        await self.journal.append(written, line.month)
         self._notify_changes()
 
     def prices(self) -> PriceBook:

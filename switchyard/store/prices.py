@@ -34,6 +34,22 @@ class Priced(msgspec.Struct, frozen=True):
     is_published: bool = False
 
 
+class Found(msgspec.Struct, frozen=True):
+    """What is known of a model at an upstream. `usual`: the price of all requests without a tier and without fees."""
+
+    priced: Priced | None = None
+    peak: Peak | None = None
+    usual: PriceUsed | None = None
+
+    def at(self, moment: float) -> Priced | None:
+        if self.priced is None or self.peak is None:
+            return self.priced
+        return replace(self.priced, multiplier=self.priced.multiplier * self.peak.factor_at(moment))
+
+
+UNPRICED = Found()
+
+
 class PriceBook:
     """The prices for one state of the settings, looked up once for each upstream and model.
 
@@ -44,19 +60,19 @@ class PriceBook:
         self.settings = settings
         self.newer = newer
         self._tables = [index_of(table) for table in (newer, bundled_table()) if table is not None]
-        self._found: dict[tuple[str, str], tuple[Priced | None, Peak | None]] = {}
+        self._found: dict[tuple[str, str], Found] = {}
 
     def price_for(self, upstream: str, model: str, at: float) -> Priced | None:
         """The price of a model at an upstream at a time; None if it is not known."""
+        return self._looked_up(upstream, model).at(at)
+
+    def _looked_up(self, upstream: str, model: str) -> Found:
         found = self._found.get((upstream, model))
         if found is None:
             if len(self._found) >= MAX_FOUND:
                 self._found.clear()
             found = self._found[upstream, model] = self._find(upstream, model)
-        priced, peak = found
-        if priced is None or peak is None:
-            return priced
-        return replace(priced, multiplier=priced.multiplier * peak.factor_at(at))
+        return found
 
     def settle(self, exchange: Exchange) -> None:
         """Set the cost and the price used, if usage and price are known."""
@@ -67,28 +83,30 @@ class PriceBook:
         exchange.local = upstream is not None and (
             has_no_price(upstream) or _answered_locally(upstream, last, exchange)
         )
-        priced = self.price_for(last.upstream, last.model, exchange.at)
-        if exchange.local and priced is not None and priced.is_published:
+        found, usage = self._looked_up(last.upstream, last.model), exchange.usage
+        if found.priced is None or (exchange.local and found.priced.is_published):
             return
-        used = price_used(exchange.usage, priced) if priced is not None else None
+        used = None if usage.tier or usage.searches else found.usual
+        if used is None and (priced := found.at(exchange.at)) is not None:
+            used = price_used(usage, priced)
         if used is not None:
             exchange.price = used
-            exchange.cost = cost_of(exchange.usage, used)
+            exchange.cost = cost_of(usage, used)
 
-    def _find(self, name: str, model: str) -> tuple[Priced | None, Peak | None]:
+    def _find(self, name: str, model: str) -> Found:
         upstream = self.settings.upstream(name)
         multiplier = upstream.price_multiplier if upstream is not None else 1.0
         given = _given_price(self.settings.prices, name, model)
         if given is not None:
             pattern, price = given
-            return Priced(price, multiplier, f"settings: {pattern}"[:MAX_SOURCE]), None
+            return _found(Priced(price, multiplier, f"settings: {pattern}"[:MAX_SOURCE]))
         if upstream is not None and has_no_price(upstream):
-            return None, None
+            return UNPRICED
         entry = self._published(model)
         if entry is None:
-            return None, None
+            return UNPRICED
         source = f"{entry.source} {entry.checked}"
-        return Priced(entry.price, multiplier, source, tuple(entry.steps), True), entry.peak
+        return _found(Priced(entry.price, multiplier, source, tuple(entry.steps), True), entry.peak)
 
     def _published(self, model: str) -> Entry | None:
         for table in self._tables:
@@ -96,6 +114,11 @@ class PriceBook:
                 if name in table:
                     return table[name]
         return None
+
+
+def _found(priced: Priced, peak: Peak | None = None) -> Found:
+    varies = bool(priced.steps or priced.price.long_context_over or peak)
+    return Found(priced, peak, None if varies else price_used(Usage(), priced))
 
 
 def price_for(upstream: str, model: str, settings: Settings, at: float = 0.0) -> Priced | None:

@@ -211,7 +211,7 @@ class Statistics:
         line = reset_line(now, self._journal.position(), self._zone)
         self._clear()
         self._changed = True
-        await self._journal.append(write_line(line), line.at)
+        await self._journal.append(write_line(line), line.month)
         await self.save()
         return copy
 

@@ -34,7 +34,7 @@ def a_line(at: float = NOON, **fields: Any) -> Line:
 
 
 def counted(folder: Path, *lines: Line) -> Statistics:
-    statistics = Statistics(folder, Journal(folder, zone=UTC), lambda: NOON, UTC)
+    statistics = Statistics(folder, Journal(folder), lambda: NOON, UTC)
     for line in lines:
         statistics.add(line)
     return statistics
@@ -43,7 +43,7 @@ def counted(folder: Path, *lines: Line) -> Statistics:
 def saved(folder: Path, statistics: Statistics) -> Statistics:
     """As the next start of the daemon loads them."""
     asyncio.run(statistics.save())
-    loaded = Statistics(folder, Journal(folder, zone=UTC), lambda: NOON, UTC)
+    loaded = Statistics(folder, Journal(folder), lambda: NOON, UTC)
     loaded.start()
     return loaded
 

@@ -13,7 +13,7 @@ from switchyard.exchange import Answered, Attempt, Exchange, Outcome, PriceUsed
 from switchyard.protocols.neutral import Usage
 from switchyard.store.evidence import DAYS, Evidence, fact_of
 from switchyard.store.journal import Journal
-from switchyard.store.journal_line import encode_line, line_of
+from switchyard.store.journal_line import line_of, write_line
 
 NOW = datetime(2026, 11, 21, 12).timestamp()
 HOSTS = {"one": "one.example.com", "two": "two.example.com"}
@@ -41,7 +41,8 @@ def exchange(
 
 async def write(journal: Journal, *exchanges: Exchange) -> None:
     for one in exchanges:
-        await journal.append(encode_line(one, one.at + 2, UTC), one.at + 2)
+        line = line_of(one, one.at + 2, UTC)
+        await journal.append(write_line(line), line.month)
 
 
 async def reported(evidence: Evidence) -> list[Examined]:
@@ -84,7 +85,7 @@ def test_only_complete_answers_to_requests_are_facts(change: dict[str, str]) -> 
 
 def test_the_report_is_the_same_after_a_restart(tmp_path: Path) -> None:
     async def scenario() -> None:
-        journal = Journal(tmp_path, zone=UTC)
+        journal = Journal(tmp_path)
         before = Evidence(journal)
         before.start()
         await before.load(NOW)
@@ -105,7 +106,7 @@ def test_the_report_is_the_same_after_a_restart(tmp_path: Path) -> None:
 
 def test_what_ends_while_the_journal_is_read_comes_after_it_and_once(tmp_path: Path) -> None:
     async def scenario() -> None:
-        journal = Journal(tmp_path, zone=UTC)
+        journal = Journal(tmp_path)
         await write(journal, exchange(1), exchange(2))
         evidence = Evidence(journal)
         evidence.start()
@@ -124,7 +125,7 @@ def test_what_ends_while_the_journal_is_read_comes_after_it_and_once(tmp_path: P
 
 def test_old_lines_are_not_facts(tmp_path: Path) -> None:
     async def scenario() -> None:
-        journal = Journal(tmp_path, zone=UTC)
+        journal = Journal(tmp_path)
         old = NOW - timedelta(days=DAYS + 1).total_seconds()
         await write(journal, *(exchange(number, at=old) for number in range(3)), exchange(9))
         evidence = Evidence(journal)
@@ -138,7 +139,7 @@ def test_old_lines_are_not_facts(tmp_path: Path) -> None:
 
 def test_an_upstream_that_is_not_examined_has_no_report_and_is_no_second_source(tmp_path: Path) -> None:
     async def scenario() -> None:
-        evidence = Evidence(Journal(tmp_path, zone=UTC))
+        evidence = Evidence(Journal(tmp_path))
         evidence.start()
         await evidence.load(NOW)
         for number in range(4):

@@ -4,7 +4,6 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Coroutine
-from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ from switchyard.store.journal import Batch, Journal
 from switchyard.store.journal_line import Line, write_line
 from tests.bed.patience import PATIENCE_SECONDS
 
-NOVEMBER = 1_763_683_200.0  # 2025-11-21
-DECEMBER = NOVEMBER + 20 * 86_400
+NOVEMBER, DECEMBER = "2025-11", "2025-12"
+AT = 1_763_683_200.0  # 2025-11-21
 
 
 class Disk:
@@ -43,8 +42,8 @@ class Disk:
         return os.write(handle, content)
 
 
-def line(number: int, at: float = NOVEMBER) -> bytes:
-    return write_line(Line(v=1, at=at, day="2025-11-21", id=f"x{number}"))
+def line(number: int) -> bytes:
+    return write_line(Line(v=1, at=AT, day="2025-11-21", id=f"x{number}"))
 
 
 def run(coroutine: Coroutine[Any, Any, None]) -> None:
@@ -53,7 +52,7 @@ def run(coroutine: Coroutine[Any, Any, None]) -> None:
 
 def a_journal(folder: Path, disk: Disk, **limits: int) -> Journal:
     disk.loop_thread = threading.get_ident()
-    return Journal(folder, zone=UTC, clock=disk.clock, write=disk.write, retry_seconds=0.001, **limits)
+    return Journal(folder, clock=disk.clock, write=disk.write, retry_seconds=0.001, **limits)
 
 
 def content(folder: Path, month: str = "2025-11") -> bytes:
@@ -68,7 +67,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def test_a_line_is_in_its_file_when_append_returns(tmp_path: Path) -> None:
     async def scenario() -> None:
-        journal = Journal(tmp_path, zone=UTC)
+        journal = Journal(tmp_path)
         await journal.append(line(1), NOVEMBER)
         assert content(tmp_path) == line(1)
         await journal.append(line(2), NOVEMBER)
@@ -80,9 +79,9 @@ def test_a_line_is_in_its_file_when_append_returns(tmp_path: Path) -> None:
 
 def test_months_have_files_of_their_own_that_only_the_user_can_read(tmp_path: Path) -> None:
     async def scenario() -> None:
-        journal = Journal(tmp_path, zone=UTC)
-        for number, at in enumerate((NOVEMBER, DECEMBER, NOVEMBER)):
-            await journal.append(line(number), at)
+        journal = Journal(tmp_path)
+        for number, month in enumerate((NOVEMBER, DECEMBER, NOVEMBER)):
+            await journal.append(line(number), month)
         assert journal.files() == ["2025-11.jsonl", "2025-12.jsonl"]
         assert content(tmp_path) == line(0) + line(2)
         modes = [stat.S_IMODE((tmp_path / "usage" / name).stat().st_mode) for name in journal.files()]
@@ -179,8 +178,8 @@ def test_lines_of_two_months_wait_for_their_own_files(tmp_path: Path) -> None:
         disk = Disk()
         disk.room = 0
         journal = a_journal(tmp_path, disk)
-        for number, at in enumerate((NOVEMBER, DECEMBER, DECEMBER, NOVEMBER)):
-            await journal.append(line(number), at)
+        for number, month in enumerate((NOVEMBER, DECEMBER, DECEMBER, NOVEMBER)):
+            await journal.append(line(number), month)
         disk.room = None
         await journal.close()
         assert content(tmp_path) == line(0) + line(3)
@@ -248,7 +247,7 @@ def test_closing_tries_again_after_a_write_that_failed_meanwhile(tmp_path: Path)
 def test_a_folder_that_cannot_be_made_is_reported_without_an_exception(tmp_path: Path) -> None:
     async def scenario() -> None:
         (tmp_path / "usage").write_bytes(b"a file in the way")
-        journal = Journal(tmp_path, zone=UTC, retry_seconds=0.001)
+        journal = Journal(tmp_path, retry_seconds=0.001)
         await journal.append(line(0), NOVEMBER)
         assert "cannot be written" in journal.fault
         (tmp_path / "usage").unlink()
@@ -260,7 +259,7 @@ def test_a_folder_that_cannot_be_made_is_reported_without_an_exception(tmp_path:
 
 def test_a_file_that_was_moved_away_is_created_again(tmp_path: Path) -> None:
     async def scenario() -> None:
-        journal = Journal(tmp_path, zone=UTC)
+        journal = Journal(tmp_path)
         await journal.append(line(0), NOVEMBER)
         os.rename(tmp_path / "usage" / "2025-11.jsonl", tmp_path / "old")
         journal.refresh()
@@ -275,7 +274,7 @@ def test_a_torn_last_line_is_ended_so_that_the_next_one_is_whole(tmp_path: Path,
     async def scenario() -> None:
         (tmp_path / "usage").mkdir()
         (tmp_path / "usage" / "2025-11.jsonl").write_bytes(line(0) + line(1)[:cut])
-        journal = Journal(tmp_path, zone=UTC)
+        journal = Journal(tmp_path)
         journal.repair()
         journal.repair()
         await journal.append(line(2), NOVEMBER)
@@ -296,12 +295,12 @@ def test_a_line_that_lacks_nothing_but_its_end_is_read(tmp_path: Path) -> None:
 
 def test_only_what_lies_behind_the_position_is_read(tmp_path: Path) -> None:
     async def scenario() -> None:
-        journal = Journal(tmp_path, zone=UTC)
-        for number, at in enumerate((NOVEMBER, DECEMBER)):
-            await journal.append(line(number), at)
+        journal = Journal(tmp_path)
+        for number, month in enumerate((NOVEMBER, DECEMBER)):
+            await journal.append(line(number), month)
         position = journal.position()
-        for number, at in ((2, NOVEMBER), (3, DECEMBER)):
-            await journal.append(line(number), at)
+        for number, month in ((2, NOVEMBER), (3, DECEMBER)):
+            await journal.append(line(number), month)
         assert ids(journal, {}) == ["x0", "x2", "x1", "x3"]
         assert ids(journal, position) == ["x2", "x3"]
         assert ids(journal, journal.position()) == []

@@ -39,7 +39,7 @@ def journal_of(folder: Path, *lines: Line) -> Journal:
     for line in lines:
         with (folder / "usage" / f"{line.day[:7]}.jsonl").open("ab") as file:
             file.write(write_line(line))
-    return Journal(folder, zone=UTC)
+    return Journal(folder)
 
 
 def pages(journal: Journal, filters: Filters, **limits: Any) -> Iterator[Page]:

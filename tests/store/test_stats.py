@@ -25,6 +25,7 @@ from switchyard.store.journal_line import (
     LineUsage,
     decode_line,
     encode_line,
+    line_of,
     reset_line,
     write_line,
 )
@@ -52,7 +53,7 @@ def a_line(at: float = NOON, **fields: Any) -> Line:
 
 
 def statistics(folder: Path, now: float = NOON, zone: ZoneInfo | Any = UTC) -> Statistics:
-    return Statistics(folder, Journal(folder, zone=zone), lambda: now, zone)
+    return Statistics(folder, Journal(folder), lambda: now, zone)
 
 
 def write_journal(folder: Path, lines: Sequence[Line]) -> None:
@@ -73,13 +74,13 @@ def keep(folder: Path, lines: Sequence[Line], save: bool = True) -> None:
     """A daemon that counts the lines and is killed."""
 
     async def scenario() -> None:
-        journal = Journal(folder, zone=UTC)
+        journal = Journal(folder)
         journal.repair()
         kept = Statistics(folder, journal, lambda: NOON, UTC)
         kept.start()
         for line in lines:
             kept.add(line)
-            await journal.append(write_line(line), line.at)
+            await journal.append(write_line(line), line.month)
         if save:
             await kept.save()
 
@@ -279,12 +280,13 @@ def test_every_hour_of_an_autumn_is_in_the_file_of_its_month_and_counted_once(
 ) -> None:
     async def scenario() -> None:
         place = ZoneInfo(zone)
-        journal = Journal(tmp_path, zone=place)
+        journal = Journal(tmp_path)
         begin = datetime(2026, 8, 31, 20, tzinfo=place).timestamp()
         hours = 24 * 95  # over all changes of the clock in autumn, and three ends of months
         for hour in range(hours):
             at = begin + hour * 3600
-            await journal.append(encode_line(exchange(), at, place), at)
+            line = line_of(exchange(), at, place)
+            await journal.append(write_line(line), line.month)
         for name in journal.files():
             assert {line.day[:7] for line in journal.lines_of_month(name[:7])} == {name[:7]}
         kept = statistics(tmp_path, zone=place)
@@ -451,11 +453,11 @@ def test_nothing_is_saved_while_lines_wait_for_the_disk(tmp_path: Path) -> None:
     async def scenario() -> None:
         blocker = tmp_path / "usage"
         blocker.write_bytes(b"in the way")
-        journal = Journal(tmp_path, zone=UTC, retry_seconds=0.001)
+        journal = Journal(tmp_path, retry_seconds=0.001)
         kept = Statistics(tmp_path, journal, lambda: NOON, UTC)
         line = a_line()
         kept.add(line)
-        await journal.append(write_line(line), line.at)
+        await journal.append(write_line(line), line.month)
         await kept.save()
         assert not (tmp_path / FILE_NAME).exists()
         assert kept.token_stats()["summary"]["total_requests"] == 1
@@ -480,11 +482,11 @@ def test_lines_that_a_full_disk_kept_out_are_in_the_roll_up_of_a_clean_end(tmp_p
         return os.write(handle, content)
 
     async def scenario() -> None:
-        journal = Journal(tmp_path, zone=UTC, write=write, retry_seconds=0.001)
+        journal = Journal(tmp_path, write=write, retry_seconds=0.001)
         kept = Statistics(tmp_path, journal, lambda: NOON, UTC)
         for _ in range(9):
             kept.add(a_line())
-            await journal.append(write_line(a_line()), NOON)
+            await journal.append(write_line(a_line()), a_line().month)
         await journal.close()
         await kept.save(final=True)
 
@@ -512,18 +514,18 @@ def test_a_roll_up_that_cannot_be_written_is_reported_until_it_can(tmp_path: Pat
 
 def test_a_reset_keeps_a_copy_and_starts_from_now(tmp_path: Path) -> None:
     async def scenario() -> None:
-        journal = Journal(tmp_path, zone=UTC)
+        journal = Journal(tmp_path)
         kept = Statistics(tmp_path, journal, lambda: NOON, UTC)
         for line in (a_line(), a_line(NOON - DAY)):
             kept.add(line)
-            await journal.append(write_line(line), line.at)
+            await journal.append(write_line(line), line.month)
         before = kept.token_stats()["summary"]
         copy = await kept.reset()
         assert copy == tmp_path / "token_stats.before-20261121-120000.json"
         assert msgspec.json.decode(copy.read_bytes())["summary"] == before
         assert kept.token_stats()["daily"] == {}
         kept.add(a_line())
-        await journal.append(write_line(a_line()), NOON)
+        await journal.append(write_line(a_line()), a_line().month)
         again = statistics(tmp_path)
         again.start()
         rebuilt = statistics(tmp_path)
@@ -537,10 +539,10 @@ def test_a_reset_keeps_a_copy_and_starts_from_now(tmp_path: Path) -> None:
 def test_a_reset_waits_until_the_disk_has_the_lines_of_before(tmp_path: Path) -> None:
     async def scenario() -> None:
         (tmp_path / "usage").write_bytes(b"in the way")
-        journal = Journal(tmp_path, zone=UTC, retry_seconds=0.001)
+        journal = Journal(tmp_path, retry_seconds=0.001)
         kept = Statistics(tmp_path, journal, lambda: NOON, UTC)
         kept.add(a_line())
-        await journal.append(write_line(a_line()), NOON)
+        await journal.append(write_line(a_line()), a_line().month)
         assert await kept.reset() is None
         assert kept.fault == "The statistics were not reset: earlier lines are not on the disk yet"
         (tmp_path / "usage").unlink()
@@ -657,13 +659,13 @@ def test_a_reset_separates_earlier_lines_from_later_ones_whatever_the_clock_says
 ) -> None:
     async def scenario(folder: Path) -> None:
         now = NOON
-        journal = Journal(folder, zone=UTC)
+        journal = Journal(folder)
         kept, expected = Statistics(folder, journal, lambda: now, UTC), statistics(folder)
         for event in events:
             if isinstance(event, Line):
                 kept.add(event)
                 expected.add(event)
-                await journal.append(write_line(event), event.at)
+                await journal.append(write_line(event), event.month)
             else:
                 now = event
                 (folder / FILE_NAME).unlink(missing_ok=True)
@@ -755,7 +757,7 @@ def test_a_large_journal_is_added_up_while_new_lines_are_counted(tmp_path: Path,
     keep(tmp_path, past[saved:], save=False)
 
     async def scenario() -> None:
-        journal = Journal(tmp_path, zone=UTC)
+        journal = Journal(tmp_path)
         kept = Statistics(tmp_path, journal, lambda: NOON, UTC)
         kept.start(patience_bytes=10)
         assert kept.token_stats()["summary"]["total_requests"] == saved
@@ -765,7 +767,7 @@ def test_a_large_journal_is_added_up_while_new_lines_are_counted(tmp_path: Path,
         new = a_line(cost=0.25)
         catching_up = asyncio.create_task(kept.catch_up())
         kept.add(new)
-        await journal.append(write_line(new), NOON)
+        await journal.append(write_line(new), new.month)
         await kept.save()
         assert (tmp_path / FILE_NAME).exists() is before
         await catching_up
