@@ -42,6 +42,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reply: RawReply | None = None
         self._headers: Headers = []
+        self._head_bytes = 0
+        """of these headers"""
         self._skips_body = False
         self._received = False
         self._complete = False
@@ -119,10 +121,11 @@ class Connection(asyncio.Protocol):
 
     def _write_more(self) -> None:
         """Slice by slice and without a copy, so that neither encryption nor a slow server delays other requests."""
-        if self._unsent and not self._full and self.is_usable:
+        transport = self._transport
+        if self._unsent and not self._full and transport is not None and not transport.is_closing():
             # an empty rest would keep the whole body as long as the connection is idle
             piece, self._unsent = self._unsent[:SLICE_BYTES], self._unsent[SLICE_BYTES:] or NOTHING
-            self.wire.write(piece)
+            transport.write(piece)
             if self._unsent and not self._full:
                 asyncio.get_running_loop().call_soon(self._write_more)
 
@@ -181,11 +184,13 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         assert self._reply is not None
         if not self._reply.status:  # else it is a trailer
+            self._head_bytes += len(name) + len(value) + 4
             self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1").rstrip()))
 
     def on_headers_complete(self) -> None:
         assert self._reply is not None and self._parser is not None
         headers, self._headers = self._headers, []
+        size, self._head_bytes = self._head_bytes, 0
         status = self._parser.get_status_code()
         if status < 200:
             self._interim_answers += 1
@@ -194,7 +199,6 @@ class Connection(asyncio.Protocol):
             return
         if not self._parser.get_http_version().startswith("1."):
             raise NotHttp("not version 1.1")
-        size = sum([len(name) + len(value) + 4 for name, value in headers])
         if len(headers) > MAX_HEADERS or size > MAX_HEAD_BYTES:
             raise NotHttp("endless headers")
         self._barren_bytes = 0
@@ -213,11 +217,11 @@ class Connection(asyncio.Protocol):
 
     def _finish(self, reply: RawReply, *, clean: bool) -> None:
         """The answer is complete; the connection is reused if its state is clean."""
-        self._reply = None
-        surplus, all_sent = bool(self._pieces), not self._unsent and not self.wire.get_write_buffer_size()
+        self._reply, transport = None, self.wire
+        surplus, all_sent = bool(self._pieces), not self._unsent and not transport.get_write_buffer_size()
         self._pieces.clear()
         reply.end()
-        if clean and self._stays_open and not surplus and all_sent and self.is_usable:
+        if clean and self._stays_open and not surplus and all_sent and not transport.is_closing():
             if self._skips_body:
                 self._parser = self._new_parser()  # the old one still expects the body
             self._owner.freed(self)

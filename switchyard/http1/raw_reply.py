@@ -55,7 +55,7 @@ class RawReply:
         while not self.status:
             if self._error is not None:
                 raise self._error
-            await self._wait()
+            await self._arrival()
 
     @property
     def has_ended(self) -> bool:
@@ -76,7 +76,7 @@ class RawReply:
                 raise self._error
             if self._ended:
                 raise StopAsyncIteration
-            await self._wait()
+            await self._arrival()
         chunk = self._chunks.popleft()
         self._buffered -= len(chunk)
         if self._paused and self._buffered <= BUFFER_BYTES // 2:
@@ -89,12 +89,10 @@ class RawReply:
             self._source.abort()
         self._chunks.clear()
 
-    async def _wait(self) -> None:
+    def _arrival(self) -> asyncio.Future[None]:
+        """Done when something has arrived."""
         self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
     def _resume(self) -> None:
         self._paused = False
@@ -131,5 +129,6 @@ class RawReply:
         self._wake()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
