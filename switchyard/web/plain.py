@@ -41,6 +41,11 @@ class Plain:
         return f"{short_name(route['held_for'][0]['upstream'])}, cooling down" if route["held_for"] else ""
 
     def _quota(self, account: str) -> str:
-        """The window of this account that is used most."""
-        quotas = self._daemon.dependencies.quotas.of(account, self._overview.now().monotonic)
-        return f", {quotas[0].window} {quotas[0].used:.0%}" if quotas else ""
+        """The window of this account that is used most, and when it may be used up."""
+        now = self._overview.now()
+        quotas = self._daemon.dependencies.quotas.of(account, now.monotonic)
+        if not quotas:
+            return ""
+        fullest = quotas[0]
+        ends = "" if fullest.full_at is None else f", full at {now.clock_at(fullest.full_at)}"
+        return f", {fullest.window} {fullest.used:.0%}{ends}"

@@ -3,18 +3,22 @@
 import json
 import re
 import time
+from datetime import UTC, datetime
+from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.bed.asking import ask
 from tests.bed.daemon import Daemon, settings, upstream
+from tests.bed.fake_clock import FakeClock
 from tests.bed.upstream import ScriptedUpstream, say
 from tests.browser.conftest import Open
 
 
 def reporting(used: float) -> dict[str, str]:
     return {
-        "anthropic-ratelimit-unified-5h-reset": str(int(time.time()) + 3600),
+        "anthropic-ratelimit-unified-5h-reset": str(int(time.time()) + 4 * 3600),
         "anthropic-ratelimit-unified-5h-utilization": str(used),
     }
 
@@ -32,6 +36,32 @@ def test_quotas_are_shown_in_the_row_and_on_the_overview_and_change_live(
         expect(page.locator(".quotas")).to_contain_text("5h: 91% used")
         chinese = open_page(demo, "/#/upstreams", locale="zh-CN")
         expect(chinese.locator(".quotas")).to_contain_text("5h：已用 91%")
+
+
+def test_the_forecast_is_shown_in_the_row_on_the_overview_and_in_the_status_line(
+    tmp_path: Path, open_page: Open
+) -> None:
+    clock = FakeClock(tmp_path / "clock", "UTC")
+    answers = say("a", headers=reporting(0.5)), say("b", headers=reporting(0.7))
+    with ScriptedUpstream(*answers) as server:
+        plan = settings(upstream("plan", server.url))
+        with Daemon(tmp_path, plan, clock.environment) as daemon:
+            page, overview = (open_page(daemon, path, timezone_id="UTC") for path in ("/#/upstreams", "/"))
+            ask(daemon.url, "messages")
+            expect(page.locator(".quotas")).to_contain_text("5h: 50% used")
+            assert "full at" not in daemon.get("/statusline").text
+            clock.sleep(1200)
+            # a fifth in 20 minutes: the rest lasts for half an hour, and the window ends later
+            ask(daemon.url, "messages")
+            (quota,) = daemon.get("/api/state").json["upstreams"][0]["quotas"]
+            assert quota["full_at"] == pytest.approx(time.time() + 1200 + 1800, abs=60)
+            # the clock is read to the second
+            minutes = (datetime.fromtimestamp(quota["full_at"] + second, UTC) for second in (-1, 0, 1))
+            moment = f"({'|'.join(sorted({f'{minute:%H:%M}' for minute in minutes}))})"
+            for shown in (page.locator(".entry"), overview.get_by_role("region", name="Quotas and balances")):
+                text = re.compile(f"at this pace used up by .*{moment}")
+                expect(shown.locator(".quotas .warn")).to_have_text(text)
+            assert re.match(rf"plan, 5h 70%, full at {moment} \| ", daemon.get("/statusline").text)
 
 
 def test_the_editor_sets_when_new_conversations_leave(demo: Daemon, open_page: Open) -> None:
@@ -56,3 +86,24 @@ def test_a_balance_is_shown_once_the_entry_asks_for_it(demo: Daemon, open_page: 
             expect(shown.locator(".quotas")).to_have_text(
                 re.compile(r"Balance\s*8\.50 USD\s*as of \d\d:\d\d")
             )
+
+
+def test_the_balance_of_a_vendor_and_one_that_cannot_be_read_are_shown(demo: Daemon, open_page: Open) -> None:
+    vendor = "http://api.deepseek.com"
+    balance = {"balance_infos": [{"currency": "CNY", "total_balance": "110.00"}]}
+    with ScriptedUpstream() as proxy:
+        # without TLS, a proxy gets the request itself
+        proxy.pages = {f"{vendor}/user/balance": json.dumps(balance).encode()}
+        entries = (
+            upstream("deepseek", f"{vendor}/anthropic", balance=True, proxy=proxy.url),
+            upstream("relay", "http://relay.invalid", balance=True, proxy=proxy.url),
+        )
+        demo.change_settings(settings(*entries))
+        page = open_page(demo, "/#/upstreams", locale="zh-CN")
+        rows = page.locator(".entry")
+        expect(rows.nth(0).locator(".quotas")).to_contain_text("110.00 CNY")
+        expect(rows.nth(1).locator(".quotas .warn")).to_have_text("此地址没有已知的余额端点")
+    assert {one.header("authorization") for one in proxy.probes} == {
+        "Bearer sk-of-deepseek",
+        "Bearer sk-of-relay",
+    }
