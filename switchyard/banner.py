@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING
 
 from switchyard import VERSION
 from switchyard.installation import own_command
+from switchyard.protocols.facts import USUAL_CLIENTS
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
 from switchyard.relay.clocks import local_moment
 from switchyard.routing.route import Ask, Route, choose_route
+from switchyard.routing.rules import find_rule
 from switchyard.routing.uses import Uses, until_text
 
 if TYPE_CHECKING:
@@ -36,10 +38,17 @@ def banner(application: "Application", url: str, token: str, *, colour: bool) ->
     for warning in settings_file.warnings:
         lines.append(f"  {dim}note: {warning}{reset}")
     for protocol in PROTOCOLS:
-        route = choose_route(settings_file.settings, application.state(), Ask(protocol, ""), local_moment())
+        route = _route(application, protocol)
         lines.append(f"{bold}{TITLES[protocol]}{reset}")
         lines += _route_lines(route, dim, reset)
     return "\n".join(lines)
+
+
+def _route(application: "Application", protocol: ProtocolName) -> Route:
+    settings, now = application.settings_file.settings, local_moment()
+    home = application.dependencies.home
+    ruled = find_rule(settings.routes, protocol, "", USUAL_CLIENTS[protocol], now.wall, home)
+    return choose_route(settings, application.state(), Ask(protocol, "", ruled=ruled), now)
 
 
 def _use_lines(uses: Uses) -> list[str]:

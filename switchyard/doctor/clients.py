@@ -18,7 +18,7 @@ from switchyard.clients.json_client import chat_url
 from switchyard.clients.plan import Plan, apply
 from switchyard.doctor.finding import DoctorInputs, Finding
 from switchyard.installation import own_command
-from switchyard.protocols.facts import CLAUDE_CODE, CODEX, NO_FACTS, Facts
+from switchyard.protocols.facts import CLAUDE_CODE, CODEX, USUAL_CLIENTS
 from switchyard.protocols.names import ProtocolName
 from switchyard.routing.served import is_served, served_models, usable_window
 from switchyard.store.files import PRIVATE_FILE, is_open, make_private, read_or_none
@@ -36,7 +36,6 @@ MEASURED: Mapping[str, frozenset[str]] = {
     "zed": frozenset(),
 }
 """client versions that Switchyard has been tested with"""
-OF_PROTOCOL: Mapping[ProtocolName, Facts] = {"messages": CLAUDE_CODE, "responses": CODEX, "chat": NO_FACTS}
 AUTH_VARIABLES = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY")
 PROXY_VARIABLES = {
     "claude": ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"),
@@ -301,7 +300,7 @@ def _model_findings(
     file: ClientFile, model: str, protocol: ProtocolName, inputs: DoctorInputs
 ) -> list[Finding]:
     """Whether an upstream serves the model that the client is configured to request."""
-    settings, client = inputs.settings, OF_PROTOCOL[protocol]
+    settings, client = inputs.settings, USUAL_CLIENTS[protocol]
     if not model or not settings.upstreams or is_served(settings, protocol, model, client):
         return []
     names = ", ".join(served_models(settings, protocol, client=client)) or "none"

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from switchyard.protocols.names import ProtocolName
+
 Program = Literal["", "claude-code", "codex"]
 PROGRAM_OF_CLIENT: Mapping[str, Program] = {"claude": "claude-code", "codex": "codex"}
 """by the names that users call them"""
@@ -32,6 +34,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 NO_FACTS = Facts()
 CLAUDE_CODE, CODEX = Facts(program="claude-code"), Facts(program="codex")
 """a plain request of these programs"""
+USUAL_CLIENTS: Mapping[ProtocolName, Facts] = {"messages": CLAUDE_CODE, "responses": CODEX, "chat": NO_FACTS}
+"""a plain request of the program after which the pages name the clients of a protocol"""
 
 
 def stated_facts(given: Mapping[str, Any]) -> Facts:

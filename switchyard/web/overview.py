@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from switchyard import VERSION
 from switchyard.exchange import Exchange
-from switchyard.protocols.facts import NO_FACTS, Facts
+from switchyard.protocols.facts import USUAL_CLIENTS, Facts
 from switchyard.protocols.names import PROTOCOLS, PassedEndpoint, ProtocolName
 from switchyard.relay.account_balances import AccountBalance
 from switchyard.relay.activation import ActivationState
@@ -174,16 +174,19 @@ class Overview:
         model: str = "",
         session: str = "",
         now: Moment | None = None,
-        facts: Facts = NO_FACTS,
+        facts: Facts | None = None,
         endpoint: PassedEndpoint = "",
     ) -> Json:
         """Which upstreams would answer this model (by default the last one), or what a request would be held for.
+
+        Without given facts it is a plain request of the program after which these clients are named.
 
         Without a given time it is the current route, with the held requests.
         """
         requested, moment = model or self.last_requested(client), now or self.now()
         settings, home = self._daemon.current(), self._daemon.dependencies.home
-        ruled = find_rule(settings.routes, client, requested, facts, moment.wall, home)
+        stated = USUAL_CLIENTS[client] if facts is None else facts
+        ruled = find_rule(settings.routes, client, requested, stated, moment.wall, home)
         ask = Ask(client, requested, session, may_resort=False, ruled=ruled, endpoint=endpoint)
         route, waits = self._choose(ask, moment)
         targets = [(one.name, one.model) for one in route.candidates + route.rescues]

@@ -201,9 +201,18 @@ def test_an_explained_route_names_the_rule_that_decides(tmp_path: Path, open_pag
     rules = [
         {"name": "agents", "when": {"client": "claude-code", "subagent": True}, "upstreams": ["local"]},
         {"when": {"tokens_over": 60000, "project": "~/company/*"}, "upstreams": ["local"], "only": True},
+        {"when": {"client": "codex"}, "upstreams": ["local"]},
     ]
     with Daemon(tmp_path, settings(*entries, routes=rules)) as daemon:
         page = open_page(daemon)
+        # the routes are those of Claude Code and Codex, after which they are named
+        expect(lane(page, "responses").locator(".stop.first")).to_contain_text("local")
+        expect(lane(page, "responses")).to_contain_text("Rule that decides: Rule 3")
+        for others in ("messages", "chat"):
+            expect(lane(page, others).locator(".stop.first")).to_contain_text("main")
+            expect(lane(page, others)).not_to_contain_text("Rule that decides")
+        assert daemon.get("/statusline?client=responses").text.startswith("local")
+        assert "1. local (backup, rule 3)" in daemon.output
         page.get_by_role("button", name="Explain a route").click()
         dialog = page.get_by_role("dialog")
         explain = dialog.get_by_role("button", name="Explain", exact=True)

@@ -242,6 +242,7 @@ function lane(route, { urls, known }, redraw) {
         copyButton(urls[route.client], t("copy"), `copy-${route.client}`),
       ),
       h("div.muted.cut", { title: route.model }, t("overview.requested-model", { model: route.model })),
+      route.rule ? h("div.muted", {}, t("explain.rule", { rule: ruleText(route.rule) })) : null,
     ),
     h("div.stack", {}, track(route, known), skips(route, redraw)),
   );
