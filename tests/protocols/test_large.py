@@ -23,6 +23,11 @@ def test_what_is_decoded_and_encoded_in_steps_is_the_same(value: dict[str, Any])
     assert decode_large(b"  \n" + written + b" \n") == value
 
 
+def test_items_that_are_encoded_already_are_sent_as_they_are() -> None:
+    written = [msgspec.Raw(b'{"n": %d}' % number) for number in range(MANY_ITEMS + 1)]
+    assert encode_large({"messages": written}) == msgspec.json.encode({"messages": written})
+
+
 @pytest.mark.parametrize("value", [[LONG, {"a": LONG}], LONG, [1]])
 def test_what_is_no_object_is_decoded_too(value: object) -> None:
     assert decode_large(msgspec.json.encode(value)) == value
