@@ -8,7 +8,7 @@ import msgspec
 LARGE_BYTES = 256 * 1024
 MANY_ITEMS = 64
 
-_encode_into = msgspec.json.Encoder().encode_into
+_encode = msgspec.json.Encoder().encode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
