@@ -8,11 +8,49 @@ from switchyard.protocols import neutral
 from switchyard.protocols.ids import unique_call_ids
 
 NO_RESULT = "(no result recorded)"
+TEXTS = (neutral.Text, neutral.Refusal)
 BILLING_LINE = "x-anthropic-billing-header:"
 
 
 def well_formed(messages: tuple[neutral.Message, ...]) -> tuple[neutral.Message, ...]:
-    """The conversation with every call answered once, at once and first, and nothing empty.
+    """The conversation with every call answered once, at once and first, and nothing empty."""
+    return messages if is_well_formed(messages) else shaped(messages)
+
+
+def is_well_formed(messages: tuple[neutral.Message, ...]) -> bool:
+    """True for the usual conversation, which `shaped` would leave as it is; seen in one pass."""
+    called: set[str] = set()
+    calls: list[str] = []
+    before = ""
+    for message in messages:
+        role = message.role
+        results: list[str] = []
+        if not message.content or (calls and role != "user") or before == role != "system":
+            return False
+        for place, block in enumerate(message.content):
+            if isinstance(block, neutral.ToolCall):
+                if role != "assistant" or block.id in called:
+                    return False
+                called.add(block.id)
+                calls.append(block.id)
+            elif isinstance(block, neutral.ToolResult):
+                if place != len(results) or any(map(_is_blank, block.content)):
+                    return False
+                results.append(block.call_id)
+            elif isinstance(block, TEXTS) and (not block.text or block.text.isspace()):
+                return False
+        if role == "user":
+            if results != calls:
+                return False
+            calls = []
+        elif results:
+            return False
+        before = role
+    return not calls
+
+
+def shaped(messages: tuple[neutral.Message, ...]) -> tuple[neutral.Message, ...]:
+    """The conversation step by step as `well_formed` describes it.
 
     Blank texts are dropped; consecutive messages of one role are merged; the results of an assistant turn
     stand first in the user message right after it, one each (the last one, or an error if there is none); results
@@ -38,7 +76,10 @@ def well_formed(messages: tuple[neutral.Message, ...]) -> tuple[neutral.Message,
 
 
 def without_mid_system(messages: tuple[neutral.Message, ...]) -> tuple[neutral.Message, ...]:
-    """System messages after the first turn become reminders in the neighbouring user turn."""
+    """System messages after the first turn of a well-formed conversation become reminders in the neighbouring user
+    turn."""
+    if not any(message.role == "system" for message in messages):
+        return messages
     folded: list[neutral.Message] = []
     for message in messages:
         if message.role == "system" and any(earlier.role != "system" for earlier in folded):
@@ -93,7 +134,7 @@ def _trimmed(block: neutral.Block) -> neutral.Block:
 
 
 def _is_blank(block: neutral.Block) -> bool:
-    return isinstance(block, neutral.Text | neutral.Refusal) and (not block.text or block.text.isspace())
+    return isinstance(block, TEXTS) and (not block.text or block.text.isspace())
 
 
 def _settled_results(

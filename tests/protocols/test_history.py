@@ -1,7 +1,10 @@
 """Conversations in the shape that strict upstreams demand."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from switchyard.protocols import history
 from switchyard.protocols.history import (
     as_reminder,
     text_of,
@@ -9,7 +12,17 @@ from switchyard.protocols.history import (
     without_billing_line,
     without_mid_system,
 )
-from switchyard.protocols.neutral import Block, Image, Message, Refusal, Text, Thinking, ToolCall, ToolResult
+from switchyard.protocols.neutral import (
+    Block,
+    Image,
+    Message,
+    Refusal,
+    Role,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
 
 
 def user(*blocks: Block | str) -> Message:
@@ -107,13 +120,34 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("given", "shaped"), CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize(("messages", "shaped"), CASES.values(), ids=CASES.keys())
 def test_a_conversation_is_brought_into_shape(
-    given: tuple[Message, ...], shaped: tuple[Message, ...]
+    messages: tuple[Message, ...], shaped: tuple[Message, ...]
 ) -> None:
-    given = given if isinstance(given, tuple) else (given,)
-    assert well_formed(given) == shaped
-    assert well_formed(shaped) == shaped
+    messages = messages if isinstance(messages, tuple) else (messages,)
+    assert well_formed(messages) == shaped
+    assert well_formed(shaped) is shaped
+
+
+TEXTS = (Text("a"), Text(" "))
+HAVE: dict[Role, tuple[Block, ...]] = {
+    "user": (*TEXTS, IMAGE, result("1"), result("2")),
+    "assistant": (*TEXTS, call("1"), call("2")),
+    "system": TEXTS,
+}
+MESSAGES = st.sampled_from(tuple(HAVE.items())).flatmap(
+    lambda have: st.builds(
+        Message, st.just(have[0]), st.lists(st.sampled_from(have[1]), max_size=3).map(tuple)
+    )
+)
+
+
+@given(st.lists(MESSAGES, max_size=5).map(tuple))
+@settings(max_examples=400, deadline=None, derandomize=True)
+def test_a_well_formed_conversation_is_one_that_no_step_would_change(messages: tuple[Message, ...]) -> None:
+    once = history.shaped(messages)
+    assert history.is_well_formed(once)
+    assert not history.is_well_formed(messages) or once == messages
 
 
 @pytest.mark.parametrize(

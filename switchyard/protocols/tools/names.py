@@ -13,9 +13,10 @@ NAMESPACE_SEPARATOR = "__"
 
 def wire_name(name: str, namespace: str, tools: Mapping[str, neutral.Tool]) -> str:
     """The name of a tool in history and tool_choice; also for a tool that is no longer declared."""
-    wanted = (namespace, name)
-    declared = (wire for wire, tool in tools.items() if (tool.namespace, tool.name) == wanted)
-    return next(declared, _legal_name(name, namespace))
+    for wire, tool in tools.items():
+        if tool.name == name and tool.namespace == namespace:
+            return wire
+    return _legal_name(name, namespace)
 
 
 def unique_names(tools: list[neutral.Tool]) -> dict[str, neutral.Tool]:
