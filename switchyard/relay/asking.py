@@ -18,13 +18,13 @@ from switchyard.protocols.passthrough.inspect import summarize_embeddings
 from switchyard.protocols.passthrough.stream import PassthroughStream
 from switchyard.protocols.retry_hints.quota_windows import read_windows
 from switchyard.relay.attempt import HeldAnswer, Reader, Stream, attempt
-from switchyard.relay.credentials import KeyMissing, NoClientKey, fetch_key
+from switchyard.relay.credentials import KeyMissing, NoClientKey, key_at_hand, key_in_keychain
 from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.failures import NESTED, AttemptFailed, protocol_failure, refused_failure
 from switchyard.relay.headers import Headers, upstream_headers
 from switchyard.relay.limit_learning import LimitLearning
 from switchyard.relay.local_keys import without_local_keys
-from switchyard.relay.measuring import needs_of, with_window_losses, within_window
+from switchyard.relay.measuring import may_exceed_window, needs_of, with_window_losses, within_window
 from switchyard.relay.prepare import OFF_LOOP_BYTES, Preparation, Prepared, protocol_for
 from switchyard.relay.redaction import redacted, secrets_of
 from switchyard.relay.reports import Started
@@ -121,18 +121,20 @@ class Asking:
             self._vetting = Vetting(self._dependencies, self._request, self._exchange)
             self._preparation = self._new_preparation()
 
-    async def rule(self, settings: Settings) -> Ruled | None:
-        """The rule that applies now, noted on the exchange."""
-        ruled, exchange = await self._ruling.rule(settings, self._preparation), self._exchange
-        exchange.rule = "" if ruled is None else ruled.label
-        exchange.project = self._ruling.facts.project
-        return ruled
+    def rule(self, settings: Settings) -> Awaitable[Ruled | None]:
+        """The rule that applies now."""
+        return self._ruling.rule(settings, self._preparation)
 
-    async def needs(self, settings: Settings, ruled: Ruled | None) -> Needs:
+    @property
+    def project(self) -> str:
+        """The project of the request, once its rule is known."""
+        return self._ruling.facts.project
+
+    def needs(self, settings: Settings, ruled: Ruled | None) -> Awaitable[Needs]:
         """What the request needs of an upstream, as far as it matters."""
         dependencies = self._dependencies
         state, now = dependencies.state(), dependencies.now()
-        return await needs_of(self._request, self._preparation, settings, state, now, ruled)
+        return needs_of(self._request, self._preparation, settings, state, now, ruled)
 
     def new_attempt(self, candidate: Candidate, seconds: float) -> Attempt:
         """The record of an attempt that begins now."""
@@ -222,7 +224,9 @@ class Asking:
         signatures = self._dependencies.signatures
         stripped = None if learning.strips_thinking else signatures.foreign(body, known.issuer)
         try:
-            target = await within_window(known, candidate, self._request, self._preparation)
+            target = known
+            if may_exceed_window(candidate, self._request):
+                target = await within_window(known, candidate, self._request, self._preparation)
             if len(body) > OFF_LOOP_BYTES:
                 prepared = await asyncio.to_thread(self._preparation.prepare, candidate, target, stripped)
             else:
@@ -311,26 +315,20 @@ class Asking:
             if held.stream is not None:
                 held.start += await outgoing.watch.settle(held.stream)
                 return None
-            whole = await self._whole(held, outgoing.prepared)
+            prepared, codecs = outgoing.prepared, self._dependencies.codecs
+            arguments = (held, self._request, prepared, self._preparation, codecs)
+            if len(held.start) > OFF_LOOP_BYTES:
+                whole = await asyncio.to_thread(whole_answer, *arguments)
+            else:
+                whole = whole_answer(*arguments)
             if whole.calls:
                 await outgoing.watch.vet(whole.calls)
-        except BaseException:
-            await held.reply.close()
-            raise
-        return whole
-
-    async def _whole(self, held: HeldAnswer, prepared: Prepared) -> Whole:
-        """The client's answer as one body. Raises AttemptFailed, with the connection closed."""
-        arguments = (held, self._request, prepared, self._preparation, self._dependencies.codecs)
-        try:
-            if len(held.start) > OFF_LOOP_BYTES:
-                return await asyncio.to_thread(whole_answer, *arguments)
-            return whole_answer(*arguments)
         except BaseException as error:
             await held.reply.close()
             if isinstance(error, RecursionError):
                 raise AttemptFailed(protocol_failure(NESTED)) from None
             raise
+        return whole
 
 
 def _recall(dependencies: Dependencies, request: ClientRequest, issuer: str) -> ClientRequest:
@@ -340,7 +338,8 @@ def _recall(dependencies: Dependencies, request: ClientRequest, issuer: str) -> 
 async def _key_of(upstream: Upstream, client_headers: Headers) -> str:
     """The key for this upstream. Raises AttemptFailed."""
     try:
-        return await fetch_key(upstream, client_headers)
+        key = key_at_hand(upstream, client_headers)
+        return await key_in_keychain(upstream) if key is None else key
     except KeyMissing as missing:
         # a client that sends no key must not put the entry into cooldown for those that do
         is_clients = isinstance(missing, NoClientKey)

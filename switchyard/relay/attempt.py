@@ -121,8 +121,8 @@ async def attempt(
             _expect_success(reply)
             if reply.status >= 400:
                 raise AttemptFailed(await _reported_failure(reply))
-            first = await _first_bytes(reply.chunks())
-            return await _hold(reply, first, reader, patience)
+            chunks = reply.chunks()
+            return await _hold(reply, await _first_bytes(chunks), chunks, reader, patience)
     except BaseException as error:
         if reply is not None:
             await reply.close()
@@ -169,8 +169,9 @@ def _failure(error: WireError, body: bytes, content_type: str) -> Failure:
     return Failure(FailureKind.STATUS, error, body if len(body) <= MAX_KEPT_BYTES else b"", content_type)
 
 
-async def _hold(reply: Reply, first: bytes | None, reader: Reader, patience: Patience) -> HeldAnswer:
-    chunks = reply.chunks()
+async def _hold(
+    reply: Reply, first: bytes | None, chunks: AsyncIterator[bytes], reader: Reader, patience: Patience
+) -> HeldAnswer:
     if first is None:
         raise AttemptFailed(protocol_failure("answered without a body"))
     looks_like = _form_of(first)

@@ -53,18 +53,24 @@ def unset_variables(
 
 
 async def fetch_key(upstream: Upstream, client_headers: Headers) -> str:
-    """The key of the entry, "" where the client's own is passed on or none is needed. Raises KeyMissing.
+    """The key of the entry, "" where the client's own is passed on or none is needed. Raises KeyMissing."""
+    key = key_at_hand(upstream, client_headers)
+    return await key_in_keychain(upstream) if key is None else key
 
-    Other requests are not delayed: a locked keychain asks its user first.
-    """
+
+def key_at_hand(upstream: Upstream, client_headers: Headers) -> str | None:
+    """As `fetch_key`; None if it is in the keychain. Raises KeyMissing."""
     key = upstream.key
     if key == "client" and not upstream.is_demo and not _has_client_key(upstream, client_headers):
         raise NoClientKey(NO_CLIENT_KEY)
-    if not key.startswith(KEYRING):
-        return resolve_key(key)
+    return None if key.startswith(KEYRING) else resolve_key(key)
+
+
+async def key_in_keychain(upstream: Upstream) -> str:
+    """Other requests are not delayed: a locked keychain asks its user first. Raises KeyMissing."""
     try:
         async with asyncio.timeout(KEYCHAIN_SECONDS):
-            return await asyncio.to_thread(resolve_key, key)
+            return await asyncio.to_thread(resolve_key, upstream.key)
     except TimeoutError:
         raise KeyMissing(
             f"the system keychain did not answer for {KEYCHAIN_SECONDS} s; is it locked?"

@@ -85,16 +85,20 @@ async def prompt_tokens(request: ClientRequest, preparation: Preparation) -> int
     return preparation.prompt_tokens()
 
 
+def may_exceed_window(candidate: Candidate, request: ClientRequest) -> bool:
+    """False if prompt and answer fit the window without being counted."""
+    window = candidate.upstream.context_window
+    if not window or request.endpoint:
+        return False
+    most = len(request.body) // BYTES_PER_TOKEN + _longest_answer(candidate, request)
+    return most > window or MEDIA in request.body
+
+
 async def within_window(
     target: Target, candidate: Candidate, request: ClientRequest, preparation: Preparation
 ) -> Target:
     """The target with its answers limited to what the prompt leaves of the window."""
-    if request.endpoint:
-        return target
-    ruled = None if candidate.ruled is None else candidate.ruled.rule.max_tokens
-    window, asked = candidate.upstream.context_window, ruled or request.summary.max_tokens or UNSTATED_ANSWER
-    if not window or (len(request.body) // BYTES_PER_TOKEN + asked <= window and MEDIA not in request.body):
-        return target
+    window, asked = candidate.upstream.context_window, _longest_answer(candidate, request)
     try:
         left = answer_left(window, await prompt_tokens(request, preparation))
     except (BadRequest, RecursionError):
@@ -103,6 +107,11 @@ async def within_window(
     if left >= asked or (known.max_output_tokens is not None and known.max_output_tokens <= left):
         return target
     return replace(target, capabilities=replace(known, max_output_tokens=left))
+
+
+def _longest_answer(candidate: Candidate, request: ClientRequest) -> int:
+    ruled = None if candidate.ruled is None else candidate.ruled.rule.max_tokens
+    return ruled or request.summary.max_tokens or UNSTATED_ANSWER
 
 
 def with_window_losses(prepared: Prepared, window: int) -> Prepared:

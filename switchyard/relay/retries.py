@@ -37,38 +37,35 @@ class Retries:
         queue, upstream = self._dependencies.slots, selected.candidate.upstream
         if not selected.has_slot:
             queue.enter(upstream)
-        outcome: Answer | Verdict | None = None
+        outcome: Answer | Refusal | None = None
+        retries = 0
         try:
-            outcome = await self._until_verdict(selected)
+            while True:
+                note = self._asking.new_attempt(selected.candidate, self._stopwatch.seconds())
+                self._exchange.attempts.append(note)
+                started = self._reports.begin(selected)
+                outcome = await self._attempt_once(started, note)
+                if isinstance(outcome, Answer):
+                    return outcome
+                if not await self._learns(started, note, outcome):
+                    verdict = self._judge(started, note, outcome.failure, retries)
+                    if verdict.action != "retry":
+                        return verdict
+                    retries += 1
+                    await asyncio.sleep(verdict.wait_seconds)
+                if not self._may_ask_again(selected):
+                    note.verdict = f"switch: may not be asked again ({note.verdict})"
+                    self._reports.charge(started, charge_for(outcome.failure), outcome.failure)
+                    return Verdict("switch", Charge("none"), "may not be asked again")
         finally:
             if not isinstance(outcome, Answer):
                 queue.leave(upstream.account)
-        return outcome
-
-    async def _until_verdict(self, selected: Selected) -> Answer | Verdict:
-        retries = 0
-        while True:
-            note = self._asking.new_attempt(selected.candidate, self._stopwatch.seconds())
-            self._exchange.attempts.append(note)
-            started = self._reports.begin(selected)
-            outcome = await self._attempt_once(started, note)
-            if isinstance(outcome, Answer):
-                return outcome
-            if not await self._learns(started, note, outcome):
-                verdict = self._judge(started, note, outcome.failure, retries)
-                if verdict.action != "retry":
-                    return verdict
-                retries += 1
-                await asyncio.sleep(verdict.wait_seconds)
-            if not self._may_ask_again(selected):
-                note.verdict = f"switch: may not be asked again ({note.verdict})"
-                self._reports.charge(started, charge_for(outcome.failure), outcome.failure)
-                return Verdict("switch", Charge("none"), "may not be asked again")
 
     async def _attempt_once(self, started: Started, note: Attempt) -> Answer | Refusal:
         outcome: Answer | Refusal | None = None
         try:
-            outcome = await self._asking.ask(started, note, self._seconds_left(started.selected))
+            seconds_left = started.selected.route.search_seconds - note.started
+            outcome = await self._asking.ask(started, note, seconds_left)
         finally:
             if outcome is None:
                 self._reports.left(started)
@@ -118,11 +115,8 @@ class Retries:
         cooldown = state.health.cooldown_of(candidate.name, candidate.model, now, exchange)
         if cooldown is not None and not selected.route.last_resort:
             return False
-        if self._seconds_left(selected) <= 0 or state.limits.free_at(candidate.upstream, now) > now:
+        seconds_left = selected.route.search_seconds - self._stopwatch.seconds()
+        if seconds_left <= 0 or state.limits.free_at(candidate.upstream, now) > now:
             return False
         state.limits.count_start(candidate.upstream, now)
         return True
-
-    def _seconds_left(self, selected: Selected) -> float:
-        """Of the time budget for finding an upstream."""
-        return selected.route.search_seconds - self._stopwatch.seconds()

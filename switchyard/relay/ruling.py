@@ -32,27 +32,29 @@ class Ruling:
         request = self._request
         if request.kind != "request":
             return None
-        if settings.routes is not self._rules:
-            self.facts = await self._read(settings.routes, preparation)
-            self._rules = settings.routes
-        if not settings.routes:
+        rules = settings.routes
+        if rules is not self._rules:
+            self.facts = await self._read(rules, preparation) if rules else self._without_rules()
+            self._rules = rules
+        if not rules:
             return None
         wall, home = self._dependencies.now().wall, self._dependencies.home
-        return find_rule(settings.routes, request.protocol, request.summary.model, self.facts, wall, home)
+        return find_rule(rules, request.protocol, request.summary.model, self.facts, wall, home)
+
+    def _without_rules(self) -> Facts:
+        request = self._request
+        stated = project_stated(request.protocol, request.summary, dict(request.headers))
+        return Facts(project=self._dependencies.projects.note(request.summary.session, stated))
 
     async def _read(self, rules: Sequence[RouteRule], preparation: Preparation) -> Facts:
-        request, projects = self._request, self._dependencies.projects
-        session = request.summary.session
-        if not rules:
-            stated = project_stated(request.protocol, request.summary, dict(request.headers))
-            return Facts(project=projects.note(session, stated))
-        wanted = wanted_facts(rules)
+        request, wanted = self._request, wanted_facts(rules)
         if wanted and len(request.body) > OFF_LOOP_BYTES:
             facts = await asyncio.to_thread(facts_of, request, wanted)
         else:
             facts = facts_of(request, wanted)
         tokens = await _tokens(request, preparation, token_thresholds(rules))
-        return replace(facts, project=projects.note(session, facts.project), tokens=tokens)
+        project = self._dependencies.projects.note(request.summary.session, facts.project)
+        return replace(facts, project=project, tokens=tokens)
 
 
 async def _tokens(request: ClientRequest, preparation: Preparation, thresholds: list[int]) -> int:

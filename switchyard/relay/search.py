@@ -14,8 +14,6 @@ from switchyard.relay.selection import Selection
 from switchyard.relay.stopwatch import Stopwatch
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.route import Ask
-from switchyard.routing.rules import Ruled
-from switchyard.settings import Settings
 
 
 class Search:
@@ -74,7 +72,12 @@ class Search:
     async def _pass(self) -> Outcome:
         """Each candidate once: the answer, an error to return as it is, or None."""
         settings = self._selection.settings
-        ruled = await self._rule(settings)
+        # a held request follows its settings, and the clock
+        ruled = await self._asking.rule(settings)
+        self._exchange.rule = "" if ruled is None else ruled.label
+        self._exchange.project = self._asking.project
+        self._reports.note_rule(ruled)
+        self._selection.note_rule(ruled, self._reports.conversation)
         self._selection.note_needs(await self._asking.needs(settings, ruled))
         while (selected := await self._selection.next()) is not None:
             outcome = await self._retries.attempt(selected)
@@ -84,13 +87,6 @@ class Search:
                 return self._returned()
             self._selection.note_failure(selected, outcome, self._exchange.attempts[-1].failure)
         return None
-
-    async def _rule(self, settings: Settings) -> Ruled | None:
-        """The rule that applies now: a held request follows its settings, and the clock."""
-        ruled = await self._asking.rule(settings)
-        self._reports.note_rule(ruled)
-        self._selection.note_rule(ruled, self._reports.conversation)
-        return ruled
 
     async def _pass_again(self) -> Outcome:
         """As `_pass`, for a held request: the settings may have changed."""
