@@ -71,6 +71,8 @@ class Answering:
         self._stopwatch = stopwatch
         self._end_record = EndRecord(exchange, stopwatch, dependencies.record)
         self._answer: Answer | None = None
+        self._secrets: tuple[str, ...] = ()
+        """those of the answering upstream"""
         self._keep_alive: KeepAlive | None = None
         self._settings = settings = dependencies.settings()
         if request.summary.stream:
@@ -81,6 +83,7 @@ class Answering:
     async def give(self, answer: Answer) -> None:
         """Deliver the answer, to its end; then its connection and its slot are released."""
         self._answer = answer
+        self._secrets = secrets_of(answer.candidate.upstream, self._request.headers, answer.outgoing.key)
         dependencies, reply = self._dependencies, answer.held.reply
         opened = OpenAnswer(reply, answer.candidate.name, dependencies.slots, dependencies.draining)
         try:
@@ -156,9 +159,9 @@ class Answering:
         """Record how the stream has ended; what the client still gets."""
         failure, last = delivered.failure, delivered.last
         if failure is not None:
-            secrets = self._secrets_of(answer)
-            failure = redacted(failure, secrets)
-            last = closing_bytes(stream, redacted_bytes(last, secrets), self._break_error(answer, failure))
+            failure = redacted(failure, self._secrets)
+            last = redacted_bytes(last, self._secrets)
+            last = closing_bytes(stream, last, self._break_error(answer, failure))
         await self._stop_keep_alives()
         if failure is not None:
             await opened.close()
@@ -202,7 +205,8 @@ class Answering:
         self._dependencies.calls.note(whole.signed_calls)
         self._exchange.losses += whole.losses
         self._note_usage()
-        await self._stop_keep_alives()
+        if self._keep_alive is not None:
+            await self._keep_alive.stop()
         await self._end_record.write()
         length = ("content-length", str(len(whole.body)))
         is_stream = self._request.summary.stream
@@ -214,23 +218,18 @@ class Answering:
     async def _start(self, headers: Headers, answer: Answer) -> None:
         if self._sink.started:
             return
-        secrets, from_upstream = self._secrets_of(answer), given_back(answer.held.reply.headers)
-        own = [
-            *((name, redacted_text(value, secrets)) for name, value in from_upstream),
-            *answer_headers(answer.candidate.upstream.name, len(self._exchange.attempts)),
-        ]
+        secrets, from_upstream = self._secrets, given_back(answer.held.reply.headers)
+        sent = headers + [(name, redacted_text(value, secrets)) for name, value in from_upstream]
+        sent += answer_headers(answer.candidate.upstream.name, len(self._exchange.attempts))
         if losses := self._exchange.losses:
-            own.append(dropped_header(losses))
-        await self._sink.start(200, headers + own)
+            sent.append(dropped_header(losses))
+        await self._sink.start(200, sent)
 
     def _remember(self, answer: Answer, last: bytes) -> None:
         """So that the client may name this answer, or items of it, in its next request."""
         dependencies = self._dependencies
         name, now = answer.candidate.name, dependencies.monotonic()
         dependencies.answers.note(self._request, name, answer.issuer, last, now)
-
-    def _secrets_of(self, answer: Answer) -> tuple[str, ...]:
-        return secrets_of(answer.candidate.upstream, self._request.headers, answer.outgoing.key)
 
     def _note_usage(self) -> None:
         """What the upstream reported; what it did not report is estimated and marked so."""
@@ -243,12 +242,8 @@ class Answering:
                 return
             prefixes, seconds = self._dependencies.prefixes, self._stopwatch.seconds()
             estimate = answer.outgoing.prepared.input_estimate
-            answered = answered_of(exchange, self._request, answer.held, estimate, prefixes, seconds)
-            secrets = self._secrets_of(answer)
-            exchange.answered = replace(
-                answered,
-                model=redacted_text(answered.model, secrets),
-                fingerprint=redacted_text(answered.fingerprint, secrets),
+            exchange.answered = answered_of(
+                exchange, self._request, answer.held, estimate, prefixes, self._secrets, seconds
             )
         elif exchange.outcome is Outcome.CANCELLED:
             exchange.usage = answer.outgoing.usage_so_far

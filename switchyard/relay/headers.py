@@ -69,7 +69,8 @@ def upstream_headers(
     if upstream.user_agent:
         headers["user-agent"] = upstream.user_agent
     headers.update(_credentials(upstream, key, client_headers))
-    headers.update({name.lower(): value for name, value in upstream.headers.items()})
+    for name, value in upstream.headers.items():
+        headers[name.lower()] = value
     return list(headers.items())
 
 
@@ -121,7 +122,7 @@ def given_back(upstream_headers: Iterable[tuple[str, str]]) -> Headers:
     given: Headers = []
     limit = MAX_GIVEN_BACK
     for name, value in upstream_headers:
-        if _may_be_given_back(name) and TOKEN.fullmatch(name) and not CONTROL.search(value):
+        if _may_be_given_back(name) and not CONTROL.search(value):
             limit -= len(name) + len(value)
             if limit < 0:
                 break
@@ -131,7 +132,8 @@ def given_back(upstream_headers: Iterable[tuple[str, str]]) -> Headers:
 
 @lru_cache(256)
 def _may_be_given_back(name: str) -> bool:
-    return name.lower() in GIVEN_BACK or name.lower().startswith(GIVEN_BACK_PREFIXES)
+    is_of_use = name.lower() in GIVEN_BACK or name.lower().startswith(GIVEN_BACK_PREFIXES)
+    return is_of_use and TOKEN.fullmatch(name) is not None
 
 
 def answer_headers(upstream: str, attempts: int) -> Headers:

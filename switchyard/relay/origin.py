@@ -6,6 +6,7 @@ from switchyard.protocols.neutral import Usage
 from switchyard.protocols.prefix import added_after, prefix_of
 from switchyard.relay.attempt import HeldAnswer
 from switchyard.relay.prefix_memory import Known, PrefixMemory, Sent, is_of_another_kind
+from switchyard.relay.redaction import redacted_text
 from switchyard.relay.values import ClientRequest
 
 MIN_CACHED_TOKENS = 2048
@@ -19,6 +20,7 @@ def answered_of(
     held: HeldAnswer,
     estimate: int,
     prefixes: PrefixMemory,
+    secrets: tuple[str, ...],
     seconds: float,
 ) -> Answered:
     """Call it once, at the end of the answer, `seconds` after the exchange began. `estimate` is that of the prompt."""
@@ -29,8 +31,8 @@ def answered_of(
     began = exchange.attempts[-1].started
     first = exchange.first_byte if held.stream is not None else None
     return Answered(
-        model=stated.model,
-        fingerprint=stated.fingerprint,
+        model=redacted_text(stated.model, secrets),
+        fingerprint=redacted_text(stated.fingerprint, secrets),
         input_reported=total or None,
         input_estimated=estimate,
         cache_share=usage.cache_read / total if total else None,

@@ -85,7 +85,8 @@ def _masked_pair(pair: str) -> str:
 
 def redacted_text(text: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
-        begin = secret[: _with_secret(secret)]
+        # texts are shortened, and that may cut a key: its beginning is redacted too
+        begin = secret[: max(LONGEST_BEGINNING, len(secret) // 2)]
         while (at := text.find(begin)) >= 0:
             end = at + len(begin)
             while text.startswith(secret[: end + 1 - at], at) and end + 1 - at <= len(secret):
@@ -102,11 +103,6 @@ def redacted_bytes(content: bytes, secrets: Iterable[str]) -> bytes:
         for spelled in {secret.encode(), in_json, in_json.replace(b"/", rb"\/")}:
             content = content.replace(spelled, BLANK.encode())
     return content
-
-
-def _with_secret(secret: str) -> int:
-    """How much of its beginning is redacted too: texts are shortened, and that may cut a key."""
-    return min(len(secret), max(LONGEST_BEGINNING, len(secret) // 2))
 
 
 def redacted(failure: Failure, secrets: tuple[str, ...]) -> Failure:

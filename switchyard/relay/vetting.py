@@ -141,8 +141,11 @@ class Watch:
         self._key = key
         self.reads_arguments = upstream.trust == "low"
         self.keeps_calls = self.reads_arguments and upstream.on_suspicion == "hold"
-        self._effort = Effort(MAX_ANSWER_STEPS)
         self._waiting: list[tuple[ToolCall, MarkedCall]] = []
+
+    @cached_property
+    def _effort(self) -> Effort:
+        return Effort(MAX_ANSWER_STEPS)
 
     def begins(self, call: ToolCall) -> WireError | None:
         if self._vetting.offers(call):
