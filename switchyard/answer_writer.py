@@ -7,7 +7,8 @@ together.
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from types import coroutine
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
@@ -81,7 +82,7 @@ class AnswerWriter:
             self._go_on(body, is_last=is_last)
             return
         try:
-            await asyncio.sleep(0)  # whole responses of one loop iteration are written one after the other
+            await _next_turn()  # whole responses of one loop iteration are written one after the other
         finally:
             # a cancellation comes too late here: the application has sent the response
             if not cycle.disconnected:
@@ -174,6 +175,12 @@ class AnswerWriter:
         if not cycle.keep_alive:
             cycle.transport.close()
         cycle.on_response()
+
+
+@coroutine
+def _next_turn() -> Generator[None]:
+    """As `asyncio.sleep(0)`, which takes three calls more."""
+    yield
 
 
 def _lines(fields: Fields) -> bytes:

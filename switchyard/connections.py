@@ -71,7 +71,7 @@ class BoundedConnection(HttpToolsProtocol):
             self._close_longest_idle()
 
     def data_received(self, data: bytes) -> None:
-        self._ended = False
+        self._ended, before = False, self._phase
         self._at_hand = self._surplus + len(data)
         try:
             self._parse(data)
@@ -83,7 +83,9 @@ class BoundedConnection(HttpToolsProtocol):
                 self.send_400_response(NO_HTTP)
         if self._phase == "" and self.is_idle:
             # nothing of a request has arrived: the time limit for its headers starts now
-            self._enter("head")
+            self._phase = "head"
+        if self._ended or self._phase != before:
+            self._since = self.loop.time()
         if not self._ended:
             self._surplus = max(0, self._surplus + len(data))
             if self._surplus > self.limits.head_bytes and not self.transport.is_closing():
@@ -152,7 +154,7 @@ class BoundedConnection(HttpToolsProtocol):
         scope["extensions"] = {DEPARTURE: Departure()}
         self._surplus = 0
         if self._phase == "":
-            self._enter("head")
+            self._phase = "head"
 
     def on_url(self, url: bytes) -> None:
         if not self._repeats:
@@ -172,7 +174,7 @@ class BoundedConnection(HttpToolsProtocol):
             return
         if self._at_hand > self.limits.head_bytes and self._head_bytes() > self.limits.head_bytes:
             raise _HeadTooLarge
-        self._enter("body")
+        self._phase = "body"
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -183,7 +185,7 @@ class BoundedConnection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade() and self._framing():
             return  # the parser reports this where it would hand over to another protocol
-        self._enter("")
+        self._phase = ""
         self._ended = True
         super().on_message_complete()
 
@@ -239,10 +241,6 @@ class BoundedConnection(HttpToolsProtocol):
         """Abort the connection: a client that reads nothing would keep a closed one open."""
         self._is_dropped = True
         self.transport.abort()
-
-    def _enter(self, phase: str) -> None:
-        self._phase = phase
-        self._since = self.loop.time()
 
     def _close_longest_idle(self) -> None:
         """Close the longest-idle connection, or the new one if none is idle."""

@@ -171,6 +171,7 @@ def _run(options: Options, settings_file: SettingsFile, token: str) -> int:
     config = uvicorn.Config(
         application.asgi,
         http=bounded(limits),
+        interface="asgi3",
         ws="none",
         lifespan="off",
         log_config=None,

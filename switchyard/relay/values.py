@@ -1,6 +1,7 @@
 """What the endpoints pass to the relay, and what the relay needs of them."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Protocol
 
 import msgspec
@@ -36,14 +37,14 @@ class Sink(Protocol):
     @property
     def started(self) -> bool: ...
 
-    async def start(self, status: int, headers: Headers) -> None: ...
+    def start(self, status: int, headers: Headers) -> Awaitable[None]: ...
 
-    async def write(self, data: bytes) -> None: ...
+    def write(self, data: bytes) -> Awaitable[None]: ...
 
-    async def end(self, data: bytes = b"") -> None:
+    def end(self, data: bytes = b"") -> Awaitable[None]:
         """With the last bytes of the answer."""
 
-    async def cut(self) -> None:
+    def cut(self) -> Awaitable[None]:
         """Close the client's connection in place of an end, so that no client takes the answer as complete."""
 
 

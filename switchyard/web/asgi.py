@@ -105,22 +105,28 @@ class AsgiSink:
         self.started = False
         self.ended = False
 
-    async def start(self, status: int, headers: Headers) -> None:
+    def start(self, status: int, headers: Headers) -> Awaitable[None]:
         self.started = True
-        await self._send({"type": "http.response.start", "status": status, "headers": _encoded(headers)})
+        return self._send({"type": "http.response.start", "status": status, "headers": _encoded(headers)})
 
-    async def write(self, data: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+    def write(self, data: bytes) -> Awaitable[None]:
+        return self._send({"type": "http.response.body", "body": data, "more_body": True})
 
-    async def end(self, data: bytes = b"") -> None:
-        if not self.ended:
-            self.ended = True
-            await self._send({"type": "http.response.body", "body": data})
+    def end(self, data: bytes = b"") -> Awaitable[None]:
+        return self._end({"type": "http.response.body", "body": data})
 
-    async def cut(self) -> None:
-        if not self.ended:
-            self.ended = True
-            await self._send(CUT)
+    def cut(self) -> Awaitable[None]:
+        return self._end(CUT)
+
+    def _end(self, event: Event) -> Awaitable[None]:
+        if self.ended:
+            return _done()
+        self.ended = True
+        return self._send(event)
+
+
+async def _done() -> None:
+    """Nothing is left to be sent."""
 
 
 def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:

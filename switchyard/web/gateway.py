@@ -131,17 +131,17 @@ class Gateway:
                 request = replace(request, summary=summary, compacts=True, compact_endpoint=True)
         except ClientLeft:
             return
-        except _Refused as refused:
-            await self._refuse(protocol, refused.error, send)
+        except REFUSALS as refused:
+            await self._refuse(protocol, self._reason(refused), send)
             return
         sink = AsgiSink(send)
         await _until_client_leaves(self._relay.answer(request, sink), sink, departure_of(scope))
 
     async def _read(self, protocol: ProtocolName, scope: Scope, receive: Receive) -> ClientRequest:
-        """The validated request. Raises _Refused or ClientLeft."""
+        """The validated request. Raises ClientLeft or one of REFUSALS."""
         keys = self._settings().client_keys
         client = _admitted(scope, keys)
-        received = await self._body(scope, receive)
+        received = await take_body(scope, receive, self._limit)
         headers, query, body = _without_local_keys(scope, received, keys)
         try:
             summary = read_request_summary(protocol, body, dict(headers))
@@ -152,23 +152,25 @@ class Gateway:
             protocol, body, summary, headers, query, client, received_at=int(time.time()), compacts=compacts
         )
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        limit = self._settings().max_body_megabytes * MEGABYTE
-        try:
-            return await take_body(scope, receive, limit)
-        except BodyTooLarge:
-            message = f"Request too large: the limit is {limit // MEGABYTE} MB (`max_body_megabytes`)."
-            raise _Refused(WireError(ErrorType.TOO_LARGE, message, 413)) from None
-        except UnpackError as error:
-            kind, status = (
-                (ErrorType.TOO_LARGE, 413)
-                if isinstance(error, DecompressionBomb)
-                else (ErrorType.INVALID_REQUEST, 400)
-            )
-            raise _Refused(WireError(kind, f"Request body: {error}.", status)) from None
-        except TooManyContainers:
-            message = "Request body: too many lists and objects."
-            raise _Refused(WireError(ErrorType.INVALID_REQUEST, message, 400)) from None
+    @property
+    def _limit(self) -> int:
+        """The most bytes of a body."""
+        return self._settings().max_body_megabytes * MEGABYTE
+
+    def _reason(self, refused: Exception) -> WireError:
+        """Why a request cannot be read."""
+        match refused:
+            case _Refused():
+                return refused.error
+            case BodyTooLarge():
+                limit = self._settings().max_body_megabytes
+                message = f"Request too large: the limit is {limit} MB (`max_body_megabytes`)."
+                return WireError(ErrorType.TOO_LARGE, message, 413)
+            case DecompressionBomb():
+                return WireError(ErrorType.TOO_LARGE, f"Request body: {refused}.", 413)
+            case UnpackError():
+                return WireError(ErrorType.INVALID_REQUEST, f"Request body: {refused}.", 400)
+        return WireError(ErrorType.INVALID_REQUEST, "Request body: too many lists and objects.", 400)
 
     async def _refuse(self, protocol: ProtocolName, error: WireError, send: Send) -> None:
         if error.type is ErrorType.AUTHENTICATION:
@@ -208,11 +210,11 @@ class Gateway:
         try:
             keys = self._settings().client_keys
             client = _admitted(scope, keys)
-            received = await self._body(scope, receive)
+            received = await take_body(scope, receive, self._limit)
         except ClientLeft:
             return
-        except _Refused as refused:
-            await self._refuse("messages", refused.error, send)
+        except REFUSALS as refused:
+            await self._refuse("messages", self._reason(refused), send)
             return
         headers, query, body = _without_local_keys(scope, received, keys)
         tokens = await self._counter.count(body, headers, query, client)
@@ -295,6 +297,9 @@ class _Refused(Exception):
     def __init__(self, error: WireError) -> None:
         super().__init__(error.message)
         self.error = error
+
+
+REFUSALS = (_Refused, BodyTooLarge, UnpackError, TooManyContainers)
 
 
 def _facts_of(scope: Scope, client_key: str, protocol: ProtocolName) -> Facts:

@@ -58,21 +58,19 @@ class Guard:
         self._own_names = LOCAL_NAMES | own_names
         self._admin_token = admin_token
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
 
         allowed = self._allowed_origin(scope)
         reason = self._refusal(scope, allowed)
         if reason:
-            await _refuse(403, "permission_error", reason, send)
-        elif allowed and is_preflight(scope):
-            await answer_preflight(scope, allowed, send)
-        elif allowed:
-            await serve_readable(self._admit, allowed, scope, receive, send)
-        else:
-            await self._admit(scope, receive, send)
+            return _refuse(403, "permission_error", reason, send)
+        if allowed and is_preflight(scope):
+            return answer_preflight(scope, allowed, send)
+        if allowed:
+            return serve_readable(self._admit, allowed, scope, receive, send)
+        return self._admit(scope, receive, send)
 
     def _admit(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Beyond loopback, everything needs the admin token or a client key."""
