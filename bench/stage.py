@@ -23,7 +23,9 @@ from traffic import MODEL, Target
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-START_SECONDS = 60
+PEERS = ROOT / ".cache" / "peers"
+"""the programs that peers.py installs"""
+START_SECONDS = 120
 STOP_SECONDS = 15
 ASKED = "claude-bench"
 """the requested model on the passthrough route; a rule renames it"""
@@ -138,19 +140,19 @@ class Stage:
         process = self.start(
             [sys.executable, str(HERE / "upstream.py"), "--port", str(port)], on_load_core=True
         )
-        await self._listening(process, port)
+        await self.listening(process, port)
         return Upstream(port)
 
     async def floor(self, upstream: Upstream) -> Target:
         port = free_port()
         command = [sys.executable, str(HERE / "floor.py"), f"http://127.0.0.1:{upstream.port}", str(port)]
         process = self.start(command)
-        await self._listening(process, port)
+        await self.listening(process, port)
         return Target("Starlette + httpx", f"http://127.0.0.1:{port}", root=process.pid)
 
     async def nginx(self, upstream: Upstream, busy: Upstream | None = None) -> Target | None:
         """None if it is not installed."""
-        program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+        program = nginx_program()
         if program is None:
             return None
         port, folder = free_port(), self.folder / "nginx"
@@ -159,18 +161,20 @@ class Stage:
         other = (busy or upstream).port
         text = NGINX.format(user=user, folder=folder, port=port, upstream=upstream.port, busy=other)
         (folder / "nginx.conf").write_text(text)
-        process = self.start([program, "-p", str(folder), "-c", str(folder / "nginx.conf")])
-        await self._listening(process, port)
+        process = self.start([str(program), "-p", str(folder), "-c", str(folder / "nginx.conf")])
+        await self.listening(process, port)
         return Target("nginx", f"http://127.0.0.1:{port}", root=process.pid)
 
-    async def switchyard(self, document: dict[str, Any], data: Path | None = None) -> "Daemon":
-        daemon = Daemon(self, data or self.folder / f"data-{free_port()}", free_port())
+    async def switchyard(
+        self, document: dict[str, Any], data: Path | None = None, model: str = ASKED
+    ) -> "Daemon":
+        daemon = Daemon(self, data or self.folder / f"data-{free_port()}", free_port(), model)
         daemon.data.mkdir(exist_ok=True)
         (daemon.data / "all_configs.json").write_bytes(msgspec.json.encode(document))
         await daemon.start()
         return daemon
 
-    async def _listening(self, process: subprocess.Popen[bytes], port: int) -> None:
+    async def listening(self, process: subprocess.Popen[bytes], port: int) -> None:
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
             with contextlib.suppress(OSError):
@@ -194,6 +198,8 @@ class Daemon:
     stage: Stage
     data: Path
     port: int
+    model: str = ASKED
+    """a model that an upstream serves"""
     process: subprocess.Popen[bytes] | None = None
     seconds_to_answer: float = math.nan
 
@@ -202,7 +208,7 @@ class Daemon:
         began = time.perf_counter()
         command = [sys.executable, str(ROOT / "app.py"), "--no-install"]
         self.process = self.stage.start([*command, "--port", str(self.port), "--data", str(self.data)])
-        while (await ask_again(self.target(), 1, 30, limit=1)).answers == 0:
+        while (await ask_again(self.target(self.model), 1, 30, limit=1)).answers == 0:
             if self.process.poll() is not None or time.perf_counter() - began > START_SECONDS:
                 raise SystemExit(f"Switchyard did not answer:\n{self.stage.output()}")
             await asyncio.sleep(0.002)
@@ -259,6 +265,12 @@ def _kind(number: int) -> tuple[str, list[str]]:
 def named_peer(target: Target) -> Target:
     """A peer with its process, if it runs on this machine."""
     return replace(target, root=processes.listener(target.port))
+
+
+def nginx_program() -> Path | None:
+    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    unpacked = PEERS / "nginx" / "usr" / "sbin" / "nginx"
+    return Path(found) if found else unpacked if unpacked.exists() else None
 
 
 def free_port() -> int:

@@ -6,7 +6,10 @@ from typing import Self
 
 
 class FarRelay:
-    """Passes connections on to a port of this machine. A connection is made at once: add a round trip for it."""
+    """Passes connections on to a port of this machine.
+
+    A new connection takes a round trip of its own: what the client sends first arrives that much later.
+    """
 
     def __init__(self, port: int, round_trip_seconds: float) -> None:
         self._target = port
@@ -34,13 +37,14 @@ class FarRelay:
         await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected_at = asyncio.get_running_loop().time() + 2 * self._delay
         number, self.connection_count = self.connection_count, self.connection_count + 1
         self.turns.append(0)
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
         self._writers += [writer, far_writer]
         is_servers_turn = [False]
-        there = self._pass(reader, far_writer, number, is_servers_turn, from_client=True)
-        back = self._pass(far_reader, writer, number, is_servers_turn, from_client=False)
+        there = self._pass(reader, far_writer, number, is_servers_turn, connected_at, from_client=True)
+        back = self._pass(far_reader, writer, number, is_servers_turn, connected_at, from_client=False)
         for way in (there, back):
             task = asyncio.create_task(way)
             self._tasks.add(task)
@@ -52,14 +56,22 @@ class FarRelay:
         writer: asyncio.StreamWriter,
         number: int,
         is_servers_turn: list[bool],
+        connected_at: float,
         *,
         from_client: bool,
     ) -> None:
         loop = asyncio.get_running_loop()
+        last = connected_at
+
+        def arrival() -> float:
+            nonlocal last
+            last = max(loop.time(), last + 1e-6)  # timers of the same moment have no order
+            return last + self._delay
+
         with suppress(ConnectionError):
             while piece := await reader.read(65536):
                 if not from_client and is_servers_turn[0]:
                     self.turns[number] += 1
                 is_servers_turn[0] = from_client
-                loop.call_later(self._delay, writer.write, piece)
-        loop.call_later(self._delay, writer.close)
+                loop.call_at(arrival(), writer.write, piece)
+        loop.call_at(arrival(), writer.close)
