@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import msgspec
-from traffic import Target
+from traffic import Target, fresh
 
 STAMPED = re.compile(rb"~(\d{19})")
 LAST_CHUNKS = (b"\n0\r\n\r\n", b"0\r\n\r\n")
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 10
 
 
 @dataclass(slots=True)
@@ -44,14 +44,16 @@ def quantile(values: Sequence[float], share: float) -> float:
 async def ask_again(
     target: Target, clients: int, seconds: float, *, limit: int = 0, size: int = 0
 ) -> Outcome:
-    """Each client sends the same request again as soon as its response is complete."""
-    run = _Run(target, target.request(size=size), seconds, limit)
+    """Each client sends a request as soon as its response is complete: with `size` a new conversation each time."""
+    run = _Run(target, target.request(size=size), seconds, limit, is_fresh=size > 0)
     return await run.go([_Asker(run) for _ in range(clients)], patience=PATIENCE_SECONDS)
 
 
-async def stream_again(target: Target, clients: int, seconds: float, *, limit: int = 0) -> Outcome:
+async def stream_again(
+    target: Target, clients: int, seconds: float, *, limit: int = 0, size: int = 0
+) -> Outcome:
     """Each client streams repeatedly; streams that run at the end are cut off."""
-    run = _Run(target, target.request(stream=True), seconds, limit)
+    run = _Run(target, target.request(stream=True, size=size), seconds, limit, is_fresh=size > 0)
     return await run.go([_Streamer(run) for _ in range(clients)])
 
 
@@ -63,10 +65,18 @@ async def stream_once(target: Target, clients: int, seconds: float, *, ramp: flo
 
 class _Run:
     def __init__(
-        self, target: Target, request: bytes, seconds: float, limit: int, stamped: bool = False
+        self,
+        target: Target,
+        request: bytes,
+        seconds: float,
+        limit: int,
+        *,
+        stamped: bool = False,
+        is_fresh: bool = False,
     ) -> None:
         self.target = target
-        self.request = request
+        self._request = request
+        self._is_fresh = is_fresh
         self.limit = limit
         self.stamped = stamped
         self.outcome = Outcome()
@@ -93,6 +103,9 @@ class _Run:
             self.finished(client)
         self.outcome.seconds = time.perf_counter() - began
         return self.outcome
+
+    def next_request(self) -> bytes:
+        return fresh(self._request) if self._is_fresh else self._request
 
     def is_over(self, answers: int) -> bool:
         return time.perf_counter() >= self.until or (0 < self.limit <= answers)
@@ -137,8 +150,9 @@ class _Client(asyncio.Protocol):
 
     def ask(self) -> None:
         assert self.transport is not None
+        request = self.run.next_request()
         self.asked_at = time.perf_counter()
-        self.transport.write(self.run.request)
+        self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         if not self._status:

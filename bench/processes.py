@@ -1,6 +1,7 @@
 """Read CPU time and memory of a process and its descendants from /proc."""
 
 import os
+import resource
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,11 +68,19 @@ class MachineSeconds:
 
 def machine_seconds(roots: Iterable[int]) -> MachineSeconds:
     """`roots` and their descendants count as the measured processes."""
-    fields = [int(field) for field in (PROC / "stat").read_text().split("\n", 1)[0].split()[1:9]]
-    idle = fields[3] + fields[4]
-    tick = os.sysconf("SC_CLK_TCK")
     ours = cpu_seconds({pid for root in roots for pid in tree(root)})
-    return MachineSeconds(sum(fields) / tick, (sum(fields) - idle) / tick, ours)
+    total, busy = _all_and_busy()
+    return MachineSeconds(total, busy, ours)
+
+
+def machine_seconds_of_children() -> MachineSeconds:
+    """This process and all that it has started and that has ended count as the measured ones."""
+    ours = sum(
+        used.ru_utime + used.ru_stime
+        for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
+    total, busy = _all_and_busy()
+    return MachineSeconds(total, busy, ours)
 
 
 def memory_mb(pids: Iterable[int]) -> float:
@@ -94,6 +103,13 @@ def pin(pids: Iterable[int], core: int) -> None:
                 os.sched_setaffinity(int(thread), {core})
         except OSError:
             continue
+
+
+def _all_and_busy() -> tuple[float, float]:
+    fields = [int(field) for field in (PROC / "stat").read_text().split("\n", 1)[0].split()[1:9]]
+    idle = fields[3] + fields[4]
+    tick = os.sysconf("SC_CLK_TCK")
+    return sum(fields) / tick, (sum(fields) - idle) / tick
 
 
 def _pids() -> list[int]:

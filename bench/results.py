@@ -5,27 +5,31 @@ import os
 import platform
 import statistics
 import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from goals import GOALS, NGINX, Judgement, judge
+import peers
+from goals import GOALS, NGINX, Judgement, judge, verdict
 from rounds import ROWS, Rounds
-from stage import ROOT
+from stage import ROOT, nginx_program
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 TITLE = "# Results"
-SECTIONS = ("Side by side", "Growth", "Fairness", "Views", "Life", "Peers")
+RUN = ", run "
+SIDE_BY_SIDE, ALONE = "Side by side", "Switchyard alone"
+SECTIONS = (SIDE_BY_SIDE, ALONE, "Growth", "Fairness", "Views", "Life")
 PACKAGES = ("starlette", "uvicorn", "uvloop", "httptools", "httpx", "msgspec")
 
 
-def save(section: str, text: str) -> None:
-    """Replace one section of the file and keep the others."""
+def save(section: str, text: str, run: int = 1) -> None:
+    """Replace one section of the file and keep the others; the first run also replaces those that followed it."""
     found = _sections(RESULTS.read_text() if RESULTS.exists() else "")
-    found[section] = text.strip()
-    named = [name for name in SECTIONS if name in found]
+    if run == 1:
+        found = {name: kept for name, kept in found.items() if name.partition(RUN)[0] != section}
+    found[section if run == 1 else f"{section}{RUN}{run}"] = text.strip()
+    named = [name for known in SECTIONS for name in sorted(found) if name.partition(RUN)[0] == known]
     parts = [TITLE, *(f"## {name}\n\n{found[name]}" for name in named)]
     RESULTS.write_text("\n\n".join(parts) + "\n")
 
@@ -59,7 +63,7 @@ def machine() -> str:
         f"{platform.system()} {platform.release().split('-')[0]}",
         f"Python {platform.python_version()}",
         *versions,
-        _nginx(),
+        *(_nginx() if name == "nginx" else name for name in peers.installed()),
     ]
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return f"{when}, commit {_commit()}, load before {load}. {', '.join(fact for fact in facts if fact)}."
@@ -74,7 +78,7 @@ def side_by_side(rounds: Rounds, taken_on: str, options: str) -> str:
     met = sum(one.is_met for one in judged)
     notes = [
         f"`python bench/run.py{options}`: {taken_on}",
-        f"Medians of {rounds.plan.rounds} rounds of {rounds.seconds:.1f} s per step; the slow streams are "
+        f"Medians of {rounds.rounds} rounds of {rounds.seconds:.1f} s per step; the slow streams are "
         f"{rounds.plan.slow_streams:,}, measured once."
         + (" In parentheses: the ratio to nginx." if base else ""),
         _cores(rounds),
@@ -104,8 +108,16 @@ def _row(row: str, rounds: Rounds, names: Sequence[str], base: str, judged: Sequ
     cells = [_cell(row, rounds, name, base) for name in names]
     mine = [one for one in judged if one.goal.row == row]
     goals = "<br>".join(str(one) + _which(one) for one in mine)
-    met = "<br>".join("met" if one.is_met else "**not met**" for one in mine)
+    met = "<br>".join(_verdict(one, rounds) for one in mine)
     return [f"{ROWS[row].label}{', ' + unit if unit else ''}", *cells, goals, met]
+
+
+def _verdict(judgement: Judgement, rounds: Rounds) -> str:
+    return verdict(
+        is_met=judgement.is_met,
+        needs_quiet=judgement.goal.needs_quiet,
+        others_share=statistics.mean(rounds.others),
+    )
 
 
 def _which(judgement: Judgement) -> str:
@@ -146,16 +158,14 @@ def _commit() -> str:
 
 
 def _nginx() -> str:
-    return _output(["nginx", "-v"]).removeprefix("nginx version: ").replace("/", " ")
+    program = nginx_program()
+    shown = _output([str(program), "-v"]) if program else ""
+    return shown.removeprefix("nginx version: ").replace("/", " ")
 
 
 def _output(command: list[str]) -> str:
     try:
-        ran = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PATH": _path()})
+        ran = subprocess.run(command, capture_output=True, text=True)
     except OSError:
         return ""
     return (ran.stdout or ran.stderr).strip() if ran.returncode == 0 else ""
-
-
-def _path() -> str:
-    return f"{os.environ.get('PATH', '')}:/usr/sbin:{Path(sys.executable).parent}"

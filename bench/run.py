@@ -1,25 +1,31 @@
 """Measure Switchyard side by side with other programs, and write RESULTS.md.
 
-    python bench/run.py              the table of goals, in less than ten minutes
-    python bench/run.py --quick      the same in less than one minute, with more noise
+    python bench/peers.py            once: installs the programs to compare with
+    python bench/run.py              both tables of goals, in less than ten minutes
+    python bench/run.py --runs 2     the same twice, for a release
+    python bench/run.py --quick      the same in three minutes, with more noise and a shorter pause
     python bench/run.py --growth     how cost grows with bodies, streams, upstreams, rules, journal and events
     python bench/run.py --fairness   how large requests and fast streams delay others
     python bench/run.py --views      what the dashboard's views cost with 2,000,000 journal lines and 500 upstreams
     python bench/run.py --life       start, idling, and memory over many requests
     python bench/run.py --all        all of these, one after another
 
-nginx is measured if it is installed. A peer is a running program that forwards to the port given by
---upstream-port: --peer 'NAME=URL[;key=..][;model=..]'. Goals that name a peer are compared with the one named
-"claude-code-router", "claude-code-router, converting" or "litellm".
+The peers are started, and configured, by the run. Others may run already and forward to the port given by
+--upstream-port: --peer 'NAME=URL[;key=..][;model=..]' measures them instead. Goals that name a peer are compared with
+the one named "claude-code-router", "claude-code-router, converting" or "litellm".
 """
 
 import argparse
 import os
 import sys
+import time
+from dataclasses import replace
 
+import alone
 import fairness
 import growth
 import life
+import peers
 import processes
 import results
 import views
@@ -34,42 +40,51 @@ async def side_by_side(stage: Stage, options: argparse.Namespace) -> str:
     upstream = await stage.upstream(options.upstream_port)
     daemon = await stage.switchyard(settings(upstream))
     nginx = await stage.nginx(upstream)
-    peers = [named_peer(one) for one in options.peer]
+    given = [named_peer(one) for one in options.peer]
+    others = given or await peers.started(stage, upstream)
     targets = [
         Target(DIRECT, f"http://127.0.0.1:{upstream.port}"),
         *([nginx] if nginx else []),
-        await stage.floor(upstream),
         daemon.target(),
         daemon.converting(),
-        *peers,
+        await stage.floor(upstream),
+        *others,
     ]
     if stage.is_pinned:
-        for one in peers:
+        for one in given:
             processes.pin(processes.tree(one.root) if one.root else [], 0)
-    rounds = Rounds(stage, upstream, targets, QUICK if options.quick else FULL)
+    plan = QUICK if options.quick else FULL
+    seconds = max(LEAST_SECONDS, options.ends - time.monotonic())
+    rounds = Rounds(stage, upstream, targets, replace(plan, limit_seconds=min(plan.limit_seconds, seconds)))
     await rounds.run()
-    given = " --quick" if options.quick else ""
-    return results.side_by_side(rounds, taken_on, given)
+    return results.side_by_side(rounds, taken_on, " --quick" if options.quick else "")
 
 
 PARTS = {
-    "Side by side": side_by_side,
+    results.ALONE: alone.measured,
+    results.SIDE_BY_SIDE: side_by_side,
     "Growth": growth.measured,
     "Fairness": fairness.measured,
     "Views": views.measured,
     "Life": life.measured,
 }
 
+RUN_SECONDS = 580.0
+"""for both tables of goals"""
+LEAST_SECONDS = 120.0
+
 
 def main() -> None:
     options = _options()
     chosen = [name for name in PARTS if getattr(options, name.lower(), False) or options.all]
     print(f"load now: {', '.join(f'{load:.1f}' for load in os.getloadavg())}", flush=True)
-    for name in chosen or ["Side by side"]:
-        with Stage(options.pinned) as stage:
-            text = run(PARTS[name](stage, options))
-        results.save(name, text)
-        print(f"\n## {name}\n\n{text}\n", flush=True)
+    for number in range(1, options.runs + 1):
+        options.ends = time.monotonic() + RUN_SECONDS
+        for name in chosen or [results.ALONE, results.SIDE_BY_SIDE]:
+            with Stage(options.pinned) as stage:
+                text = run(PARTS[name](stage, options))
+            results.save(name, text, number)
+            print(f"\n## {name}\n\n{text}\n", flush=True)
     print(f"written to {results.RESULTS}")
 
 
@@ -78,6 +93,7 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--runs", type=int, default=1)
     for name in ("growth", "fairness", "views", "life", "all"):
         parser.add_argument(f"--{name}", action="store_true")
     parser.add_argument("--peer", action="append", default=[], type=peer, metavar="NAME=URL")

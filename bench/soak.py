@@ -83,8 +83,13 @@ class Tally:
 
 
 class Soak:
-    def __init__(self, seconds: float, seed: int, folder: Path, abuse: bool = False) -> None:
+    def __init__(
+        self, seconds: float, seed: int, folder: Path, abuse: bool = False, rest_seconds: float = 0
+    ) -> None:
         self.seconds = seconds
+        self.rest_seconds = rest_seconds
+        self.at_rest = 0
+        """megabytes afterwards"""
         self.tally = Tally()
         self.folder = folder
         self.port = free_port()
@@ -149,6 +154,8 @@ class Soak:
                     await task
             await self._settled(admin)
             after = await self._counts(daemon)
+            await asyncio.sleep(self.rest_seconds)
+            self.at_rest = _megabytes(daemon.pid)
             statistics = (await admin.get("/api/token-stats")).json()["summary"]
         # leaks come first, as only some of the errors are printed
         wrong = [*_differences(before, after), *self.departures.wrong, *self._miscounts(statistics)]
@@ -405,7 +412,7 @@ class Soak:
         quarter = max(1, len(self.megabytes) // 4)
         lowest = [min(self.megabytes[at : at + quarter]) for at in range(0, 4 * quarter, quarter)]
         print(f"  memory: {self.megabytes[0]} MB at first, {max(self.megabytes)} MB at most,"
-              f" {lowest} MB at least in each quarter")  # fmt: skip
+              f" {lowest} MB at least in each quarter, {self.at_rest} MB at rest")  # fmt: skip
         if self.abuse is not None:
             print(f"  abuse:  {dict(self.abuse.done.most_common())}")
             print(f"  harm:   {dict(self.hostile.played.most_common())}")
@@ -483,15 +490,20 @@ def main() -> int:
     )
     parser.add_argument("--seconds", type=float, default=180)
     parser.add_argument("--abuse", action="store_true", help="hostile clients and upstreams beside it")
+    parser.add_argument("--rest", type=float, default=0, help="seconds until the memory at rest is measured")
+    parser.add_argument("--memory", type=Path, help="a file for the highest memory and that at rest, in MB")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
     print(f"seed {options.seed}")
     with tempfile.TemporaryDirectory() as folder:
-        wrong = asyncio.run(Soak(options.seconds, options.seed, Path(folder) / "data", options.abuse).run())
+        soak = Soak(options.seconds, options.seed, Path(folder) / "data", options.abuse, options.rest)
+        wrong = asyncio.run(soak.run())
         output = (Path(folder) / "data" / "output.txt").read_text()
     if "Traceback" in output or "fault in exchange" in output:
         print(output[-6000:])
         return 1
+    if options.memory:
+        options.memory.write_text(json.dumps({"most": max(soak.megabytes), "rest": soak.at_rest}))
     return 1 if wrong else 0
 
 

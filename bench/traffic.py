@@ -3,12 +3,16 @@
 import json
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
 
 MODEL = "fake-model"
 SESSION = "user_0123_account__session_11111111-2222-4333-8444-555555555555"
 PATH = "/v1/messages"
+MARK = "00mark00"
+"""in each message of a conversation, for `fresh`"""
+_numbers = count()
 PROSE = "I'll read the file, then edit it and run the tests to see that nothing else broke. " * 6
 CODE = "".join(
     f'    {number:5d}\tdef method_{number}(self, value: "int") -> str:  # caf\u00e9 \u4e2d\u6587\n'
@@ -53,6 +57,11 @@ def peer(text: str) -> Target:
     return Target(name, url.rstrip("/"), given.get("key", Target.key), given.get("model", MODEL))
 
 
+def fresh(request: bytes) -> bytes:
+    """The same conversation, none of whose messages was sent before: nothing remembered of others helps."""
+    return request.replace(MARK.encode(), b"%08d" % next(_numbers))
+
+
 @cache
 def _request(target: Target, stream: bool, size: int) -> bytes:
     body = _body(target.model, stream, size)
@@ -82,7 +91,7 @@ def _conversation(size: int) -> list[dict[str, Any]]:
     round_bytes = len(json.dumps(_round(0), ensure_ascii=False, separators=(",", ":")).encode())
     rounds = max(1, size // round_bytes)
     turns = [turn for number in range(rounds) for turn in _round(number)]
-    return [_user("Please fix the failing test."), *turns, _user("Go on.")]
+    return [_user(f"Please fix the failing test {MARK}."), *turns, _user(f"Go on {MARK}.")]
 
 
 def _user(text: str) -> dict[str, Any]:
@@ -90,10 +99,10 @@ def _user(text: str) -> dict[str, Any]:
 
 
 def _round(number: int) -> list[dict[str, Any]]:
-    call = f"toolu_{number:020d}"
+    call = f"toolu_{MARK}{number:012d}"
     use = {"type": "tool_use", "id": call, "name": "Read", "input": {"file_path": f"/src/mod_{number}.py"}}
     result = {"type": "tool_result", "tool_use_id": call, "content": [{"type": "text", "text": CODE}]}
     return [
-        {"role": "assistant", "content": [{"type": "text", "text": PROSE}, use]},
+        {"role": "assistant", "content": [{"type": "text", "text": MARK + PROSE}, use]},
         {"role": "user", "content": [result]},
     ]
