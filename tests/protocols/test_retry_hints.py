@@ -672,6 +672,17 @@ def test_of_windows_that_may_all_be_open_the_first_counts_and_only_without_a_bet
     assert wait_of(429, EXCEEDED, {**windows, **more}) == expected
 
 
+def test_of_windows_that_end_at_a_moment_or_after_a_time_the_first_counts() -> None:
+    headers = {"anthropic-ratelimit-unified-reset": str(int(NOW) + 10), "x-ratelimit-reset": "40s"}
+    assert wait_of(429, EXCEEDED, headers) == (RATE, 10.0)
+
+
+def test_a_window_that_may_be_open_is_not_waited_for_where_the_error_names_the_reset() -> None:
+    body = said("x", type="usage_limit_reached", resets_in_seconds=3600)
+    headers = {"x-codex-secondary-reset-after-seconds": "316705"}
+    assert wait_of(429, body, headers) == (QUOTA, 3600.0)
+
+
 def test_credit_comes_back_at_the_latest_hint() -> None:
     error = WireError(ErrorType.BILLING, "no credit", 402, retry_after=10.0, resets_at=NOW + 3 * DAY)
     assert with_hints(error, {"retry-after": "60"}, NOW).retry_after == 3 * DAY

@@ -8,7 +8,7 @@ import msgspec
 
 from switchyard.protocols.retry_hints.bounds import bounded
 from switchyard.protocols.retry_hints.durations import MAX_VALUE_CHARS
-from switchyard.protocols.retry_hints.fields import hints_of, plain_name
+from switchyard.protocols.retry_hints.fields import best, hints_of, plain_name
 from switchyard.protocols.retry_hints.sentences import PAUSES, RESETS, first_span
 
 MAX_NODES = 1000
@@ -25,7 +25,7 @@ class BodyHints(msgspec.Struct, frozen=True):
 
 def read_body(bodies: Sequence[object], words: str) -> BodyHints:
     """The hints in the fields of an error's body, and of those inside it, and in the spans of its sentences."""
-    hints = hints_of(_fields(bodies), limits=True)
+    hints = best(hints_of(_fields(bodies), limits=True))
     pauses = [hint.when.seconds for hint in hints if hint.kind == "pause" and not hint.when.is_moment]
     resets = [hint.when.seconds for hint in hints if hint.kind != "pause" and not hint.when.is_moment]
     moments = [hint.when.seconds for hint in hints if hint.when.is_moment]

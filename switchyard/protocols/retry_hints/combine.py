@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.retry_hints.bounds import LONG_WINDOW_SECONDS, bounded
-from switchyard.protocols.retry_hints.fields import Kind, hints_of, plain_name
+from switchyard.protocols.retry_hints.fields import Kind, best, hints_of, plain_name
 from switchyard.protocols.retry_hints.sentences import named_moment
-from switchyard.protocols.retry_hints.values import http_date
+from switchyard.protocols.retry_hints.values import http_date, seconds_until
 
 TOO_MANY_REQUESTS = 429
 LIMITS = frozenset({ErrorType.RATE_LIMIT, ErrorType.QUOTA, ErrorType.BILLING})
@@ -32,11 +32,14 @@ def with_hints(
     # moments are those of the upstream's clock: ours may be wrong
     theirs = http_date(fields.get("date", "")) or wall
     is_limited = error.status == TOO_MANY_REQUESTS or error.type in (ErrorType.RATE_LIMIT, ErrorType.QUOTA)
+    from_body = _from_body(error, theirs, utc_offset)
+    hints = best(hints_of(fields, limits=is_limited), theirs)
     waits = [
-        _Wait(kind, when.seconds - theirs if when.is_moment else when.seconds)
-        for kind, when in hints_of(fields, limits=is_limited)
+        _Wait(hint.kind, seconds_until(hint.when, theirs))
+        for hint in hints
+        if hint.is_certain or not from_body
     ]
-    return _folded(error, waits + _from_body(error, theirs, utc_offset))
+    return _folded(error, waits + from_body)
 
 
 def _from_body(error: WireError, wall: float, utc_offset: float) -> list[_Wait]:

@@ -13,6 +13,7 @@ from switchyard.protocols.retry_hints.values import (
     moment,
     moment_in_china,
     number_of,
+    seconds_until,
     span,
     span_or_date,
 )
@@ -90,22 +91,28 @@ def used_share(name: str, fields: Mapping[str, str]) -> float | None:
 class Hint(NamedTuple):
     kind: Kind
     when: When
+    is_certain: bool
+    """False if no field shows that the limit which ends then is exhausted"""
 
 
 def hints_of(fields: Mapping[str, str], *, limits: bool) -> list[Hint]:
-    """What the fields mean, best first. Limits and windows count where `limits` and only those that are used up."""
-    certain: list[Hint] = []
-    possible: list[Hint] = []
+    """What the fields mean, best first. Limits and windows count where `limits`, but not those that are not used up."""
+    found: list[Hint] = []
     for row in ROWS:
         for name in fields:
             when = row.read(fields[name]) if fnmatchcase(name, row.name) else None
             used_up = None if row.kind == "pause" else _used_up(name, fields)
             if when is None or used_up is False or (row.kind != "pause" and not limits):
                 continue
-            sure = used_up or row.kind == "pause" or row.name in EXPLICIT
-            (certain if sure else possible).append(Hint(row.kind, when))
-    # if no field names the limit that is exhausted, the one that ends first is the better guess
-    return certain or sorted(possible, key=lambda hint: hint.when)[:1]
+            is_certain = bool(used_up) or row.kind == "pause" or row.name in EXPLICIT
+            found.append(Hint(row.kind, when, is_certain))
+    return found
+
+
+def best(hints: list[Hint], wall: float = 0.0) -> list[Hint]:
+    """The certain ones; if no field names the limit that is exhausted, the one that ends first is the better guess."""
+    certain = [hint for hint in hints if hint.is_certain]
+    return certain or sorted(hints, key=lambda hint: seconds_until(hint.when, wall))[:1]
 
 
 EXPLICIT = frozenset(

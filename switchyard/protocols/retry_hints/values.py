@@ -16,6 +16,10 @@ class When(NamedTuple):
     is_moment: bool = False
 
 
+def seconds_until(when: When, wall: float) -> float:
+    return when.seconds - wall if when.is_moment else when.seconds
+
+
 Reader = Callable[[str], When | None]
 
 
