@@ -68,7 +68,11 @@ def held(failure: Failure) -> str:
     )
     prospect = prospect_of(failure)
     if prospect.passes:
-        return f"yes; after 500 or 501: {TRIES[prospect.tries]} tries" if prospect.tries in TRIES else "yes"
+        return (
+            f"yes; after 400, 422, 500 or 501: {TRIES[prospect.tries]} tries"
+            if prospect.tries in TRIES
+            else "yes"
+        )
     return "only if the reset is near enough" if prospect_of(with_hint).passes else "no"
 
 
