@@ -36,6 +36,7 @@ OTHER_CLIENTS = {
     "opencode": ("opencode-ai", "1.18.33"),
     "qwen": ("@qwen-code/qwen-code", "0.24.4"),
     "cline": ("cline", "3.0.65"),
+    "cn": ("@continuedev/cli", "1.5.47"),
 }
 """those that `setup` knows and that run without a terminal; in a folder of their own, as they share no packages"""
 PINNED_CLIENTS = [f"{package}@{version}" for package, version in REAL_CLIENTS.values()]
@@ -183,7 +184,7 @@ def _npm_packages() -> list[Need]:
         )
     return [
         _npm_need(npm, "real clients", " (640 MB)", CLIENTS, PINNED_CLIENTS),
-        _npm_need(npm, "other clients", " (1 GB)", OTHERS, PINNED_OTHER_CLIENTS),
+        _npm_need(npm, "other clients", " (1.1 GB)", OTHERS, PINNED_OTHER_CLIENTS),
         _npm_need(npm, "SDKs", " (30 MB)", SDKS, PINNED_SDKS),
         _npm_need(npm, "dashboard tools", "", DASHBOARD_TOOLS, PINNED_DASHBOARD_TOOLS),
     ]

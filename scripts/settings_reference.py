@@ -220,6 +220,13 @@ VARIABLES: tuple[tuple[str, str, str, str, str], ...] = (
         "`CLINE_DIR=/work/cline`",
         "Where they find the files of Cline.",
     ),
+    (
+        "CONTINUE_GLOBAL_DIR",
+        "a folder",
+        "set by your shell",
+        "`CONTINUE_GLOBAL_DIR=/work/continue`",
+        "Where they find the file of Continue.",
+    ),
     ("APPDATA", FOLDER, WINDOWS, WINDOWS, "Where they find the files of Zed on Windows."),
     (
         "ANTHROPIC_BASE_URL, ANTHROPIC_MODEL",

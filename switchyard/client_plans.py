@@ -7,9 +7,22 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from switchyard.clients import claude_code, cline, codex, crush, opencode, qwen_code, zed
+from switchyard.clients import (
+    aider,
+    claude_code,
+    cline,
+    codex,
+    continue_dev,
+    crush,
+    json_edit,
+    opencode,
+    qwen_code,
+    toml_edit,
+    zed,
+)
+from switchyard.clients.edits import Dialect
 from switchyard.clients.endpoints import claude_endpoint, codex_endpoint
-from switchyard.clients.json_client import ANY_KEY, JsonClient, Offer, chat_url
+from switchyard.clients.file_client import ANY_KEY, FileClient, Offer, chat_url
 from switchyard.clients.plan import Endpoint, Plan
 from switchyard.clients.texts import NeedsModel
 from switchyard.protocols.facts import CLAUDE_CODE, CODEX
@@ -21,13 +34,15 @@ DEMO_MODEL = "demo"
 """requested while only the demo upstream answers, which takes any name"""
 CLAUDE_WAIT_SECONDS = 540
 """Claude Code gives up after 600 s; this is how long it waits for a first byte, with a margin"""
-JSON_CLIENTS: Mapping[str, JsonClient] = MappingProxyType(
+FILE_CLIENTS: Mapping[str, FileClient] = MappingProxyType(
     {
         "opencode": opencode.CLIENT,
         "qwen": qwen_code.CLIENT,
         "crush": crush.CLIENT,
         "cline": cline.CLIENT,
         "zed": zed.CLIENT,
+        "continue": continue_dev.CLIENT,
+        "aider": aider.CLIENT,
     }
 )
 """the clients that differ only in their file; the key is the argument of `setup`"""
@@ -35,11 +50,18 @@ TITLES: Mapping[str, str] = MappingProxyType(
     {
         "claude": "Claude Code",
         "codex": "Codex",
-        **{name: client.title for name, client in JSON_CLIENTS.items()},
+        **{name: client.title for name, client in FILE_CLIENTS.items()},
     }
 )
 PROGRAMS: Mapping[str, str] = MappingProxyType(
-    {"claude": "claude", "codex": "codex", **{name: client.program for name, client in JSON_CLIENTS.items()}}
+    {"claude": "claude", "codex": "codex", **{name: client.program for name, client in FILE_CLIENTS.items()}}
+)
+DIALECTS: Mapping[str, Dialect] = MappingProxyType(
+    {
+        "claude": json_edit,
+        "codex": toml_edit,
+        **{name: client.dialect for name, client in FILE_CLIENTS.items()},
+    }
 )
 OWN_ENDPOINTS: Mapping[str, Callable[[Path], Endpoint | None]] = MappingProxyType(
     {"claude": claude_endpoint, "codex": codex_endpoint}
@@ -67,7 +89,7 @@ def path_of(client: str, environment: Mapping[str, str], home: Path) -> Path:
         case "codex":
             return codex.config_path(environment, home)
         case other:
-            return JSON_CLIENTS[other].path(environment, home)
+            return FILE_CLIENTS[other].path(environment, home)
 
 
 def plan(client: str, path: Path, wanted: Wanted, settings: Settings, environment: Mapping[str, str]) -> Plan:
@@ -89,7 +111,7 @@ def _planned(
         case "codex":
             return _plan_codex(path, wanted, wanted.key, settings)
         case other:
-            return _plan_json(JSON_CLIENTS[other], path, wanted, settings)
+            return _plan_file(FILE_CLIENTS[other], path, wanted, settings)
 
 
 def _is_foreign(endpoint: Endpoint, address: str, settings: Settings) -> bool:
@@ -102,7 +124,7 @@ def _is_foreign(endpoint: Endpoint, address: str, settings: Settings) -> bool:
     )
 
 
-def _plan_json(client: JsonClient, path: Path, wanted: Wanted, settings: Settings) -> Plan:
+def _plan_file(client: FileClient, path: Path, wanted: Wanted, settings: Settings) -> Plan:
     data = client.read(path)
     current = client.endpoint(data)
     own = client.model(data) if current and leads_to(current.base_url, wanted.address) else ""
@@ -125,9 +147,9 @@ def _offer(wanted: Wanted, own: str, settings: Settings) -> Offer:
 
 
 def snippet(client: str, wanted: Wanted, settings: Settings) -> str:
-    """What to paste into an empty file of a client of JSON_CLIENTS."""
+    """What to paste into an empty file of a client of FILE_CLIENTS."""
     offer = _offer(wanted, "", settings)
-    return JSON_CLIENTS[client].snippet(msgspec.structs.replace(offer, model=offer.model or "MODEL"))
+    return FILE_CLIENTS[client].snippet(msgspec.structs.replace(offer, model=offer.model or "MODEL"))
 
 
 def base_url_in(client: str, path: Path) -> str:
@@ -138,7 +160,7 @@ def base_url_in(client: str, path: Path) -> str:
         case "codex":
             return codex.base_url_in(path)
         case other:
-            endpoint = JSON_CLIENTS[other].endpoint(JSON_CLIENTS[other].read(path))
+            endpoint = FILE_CLIENTS[other].endpoint(FILE_CLIENTS[other].read(path))
             return endpoint.base_url if endpoint else ""
 
 
@@ -150,7 +172,7 @@ def undo(client: str, path: Path) -> Plan:
         case "codex":
             return codex.undo(path)
         case other:
-            return JSON_CLIENTS[other].undo(path)
+            return FILE_CLIENTS[other].undo(path)
 
 
 def leads_to(base: str, address: str) -> bool:
@@ -228,7 +250,7 @@ class ClientFiles(msgspec.Struct, frozen=True):
     def snippet(self, client: str, key: str) -> str:
         """What to paste by hand; "" for clients whose snippet needs no models."""
         wanted = Wanted(self.address, key)
-        return snippet(client, wanted, self.settings()) if client in JSON_CLIENTS else ""
+        return snippet(client, wanted, self.settings()) if client in FILE_CLIENTS else ""
 
     def endpoint(self, client: str) -> Endpoint | None:
         """Where the client sends its requests without Switchyard; None if its file does not say. Raises Unparsable or

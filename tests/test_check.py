@@ -22,7 +22,8 @@ FILES = (
 PACKAGES = "  Python packages (requirements-dev.txt): to be installed into .cache/check-venv"
 CLIENTS = "  real clients, @openai/codex@0.169.0 and @anthropic-ai/claude-code@2.1.197 (640 MB): "
 OTHER_CLIENTS = (
-    "  other clients, opencode-ai@1.18.33 and @qwen-code/qwen-code@0.24.4 and cline@3.0.65 (1 GB): "
+    "  other clients, opencode-ai@1.18.33 and @qwen-code/qwen-code@0.24.4 and cline@3.0.65 "
+    "and @continuedev/cli@1.5.47 (1.1 GB): "
 )
 SDKS = (
     "  SDKs, ai@7.0.173 and @ai-sdk/openai@4.0.118 and ai-6@npm:ai@6.0.325 and "
@@ -32,7 +33,7 @@ DASHBOARD_TOOLS = "  dashboard tools, prettier@3.10.1 and typescript@7.0.2: "
 
 # the files that npm creates: clients that report their version
 INSTALL_CLIENTS = """/bin/mkdir -p node_modules/.bin
-for client in codex:0.169.0 claude:2.1.197 opencode:1.18.33 qwen:0.24.4 cline:3.0.65; do
+for client in codex:0.169.0 claude:2.1.197 opencode:1.18.33 qwen:0.24.4 cline:3.0.65 cn:1.5.47; do
   printf '#!/bin/sh\\necho %s\\n' "${client#*:}" > "node_modules/.bin/${client%:*}"
   /bin/chmod 755 "node_modules/.bin/${client%:*}"
 done

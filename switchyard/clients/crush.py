@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from switchyard.clients import texts
-from switchyard.clients.json_client import (
+from switchyard.clients.file_client import (
     OUTPUT_TOKENS,
     PROVIDER,
+    FileClient,
     Json,
-    JsonClient,
     Offer,
     config_folder,
     is_literal,
@@ -59,4 +59,4 @@ def _model(data: Json) -> str:
     return text_at(data, "models", "large", "model") if is_ours else ""
 
 
-CLIENT = JsonClient("Crush", "crush", _path, _wanted, _endpoint, _model)
+CLIENT = FileClient("Crush", "crush", _path, _wanted, _endpoint, _model)

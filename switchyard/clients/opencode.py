@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from switchyard.clients import texts
-from switchyard.clients.json_client import (
+from switchyard.clients.file_client import (
     OUTPUT_TOKENS,
     PROVIDER,
+    FileClient,
     Json,
-    JsonClient,
     Offer,
     config_folder,
     first_present,
@@ -58,4 +58,4 @@ def _model(data: Json) -> str:
     return model if provider == PROVIDER else ""
 
 
-CLIENT = JsonClient("OpenCode", "opencode", _path, _wanted, _endpoint, _model)
+CLIENT = FileClient("OpenCode", "opencode", _path, _wanted, _endpoint, _model)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from switchyard.clients import texts
-from switchyard.clients.json_client import Json, JsonClient, Offer, is_literal, text_at
+from switchyard.clients.file_client import FileClient, Json, Offer, is_literal, text_at
 from switchyard.clients.plan import Endpoint
 
 AUTH = ("security", "auth")
@@ -37,4 +37,4 @@ def _model(data: Json) -> str:
     return text_at(data, "model", "name")
 
 
-CLIENT = JsonClient("Qwen Code", "qwen", _path, _wanted, _endpoint, _model)
+CLIENT = FileClient("Qwen Code", "qwen", _path, _wanted, _endpoint, _model)

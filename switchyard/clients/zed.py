@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from switchyard.clients import texts
-from switchyard.clients.json_client import OUTPUT_TOKENS, Json, JsonClient, Offer, config_folder, text_at
+from switchyard.clients.file_client import OUTPUT_TOKENS, FileClient, Json, Offer, config_folder, text_at
 from switchyard.clients.plan import Endpoint
 
 PROVIDER = "Switchyard"
@@ -43,4 +43,4 @@ KEY_NOTE = (
     "Zed keeps keys in the system's keychain: set SWITCHYARD_API_KEY for Zed, or enter the key in its settings "
     "(Agent, LLM Providers, Switchyard); without client keys any text works."
 )
-CLIENT = JsonClient("Zed", "zed", _path, _wanted, _endpoint, _model, KEY_NOTE)
+CLIENT = FileClient("Zed", "zed", _path, _wanted, _endpoint, _model, KEY_NOTE)

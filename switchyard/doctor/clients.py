@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from switchyard import client_plans
-from switchyard.clients import json_edit, texts, toml_edit
+from switchyard.clients import texts
 from switchyard.clients.claude_code import window_variables
 from switchyard.clients.codex import KNOWN_WINDOW, PROVIDER, knows
-from switchyard.clients.json_client import chat_url
+from switchyard.clients.file_client import chat_url
 from switchyard.clients.plan import Plan, apply
 from switchyard.doctor.finding import DoctorInputs, Finding
 from switchyard.installation import own_command
@@ -34,6 +34,8 @@ MEASURED: Mapping[str, frozenset[str]] = {
     "crush": frozenset(),
     "cline": frozenset({"3.0.65"}),
     "zed": frozenset(),
+    "continue": frozenset({"1.5.47"}),
+    "aider": frozenset({"0.86.2"}),
 }
 """client versions that Switchyard has been tested with"""
 AUTH_VARIABLES = ("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY")
@@ -72,7 +74,7 @@ def examine_codex(inputs: DoctorInputs) -> list[Finding]:
 
 def examine_others(inputs: DoctorInputs) -> list[Finding]:
     """The clients that differ only in their file; those that are not here are not mentioned."""
-    found = (_examine(client, inputs, _json_findings) for client in client_plans.JSON_CLIENTS)
+    found = (_examine(client, inputs, _file_findings) for client in client_plans.FILE_CLIENTS)
     return [finding for findings in found for finding in findings if finding.text != NOT_INSTALLED]
 
 
@@ -86,7 +88,7 @@ def _examine(client: str, inputs: DoctorInputs, look: Look) -> list[Finding]:
         if content is None and not version:
             return found
         text = texts.decode(content or b"").text
-        config = (toml_edit if client == "codex" else json_edit).data(text)
+        config = client_plans.DIALECTS[client].data(text)
         plan = partial(_plan, client, path, inputs)
         plan()
     except texts.Refused as error:
@@ -282,8 +284,8 @@ def _catalog_window(path: str, model: str) -> int | None:
 # --- the clients that differ only in their file -----------------------------------
 
 
-def _json_findings(file: ClientFile, inputs: DoctorInputs) -> list[Finding]:
-    client = client_plans.JSON_CLIENTS[file.client]
+def _file_findings(file: ClientFile, inputs: DoctorInputs) -> list[Finding]:
+    client = client_plans.FILE_CLIENTS[file.client]
     endpoint = client.endpoint(file.config)
     base = endpoint.base_url if endpoint else ""
     found = [_base_finding(file, base, chat_url(inputs.address))]

@@ -7,15 +7,18 @@ from pathlib import Path
 from types import MappingProxyType
 
 from scripts.check import OTHER_CLIENTS, REAL_CLIENTS
-from switchyard.client_plans import TITLES, path_of
+from switchyard.client_plans import PROGRAMS, TITLES, path_of
 from tests.bed.clients import BIN, CLIENT_SECONDS, ROOT, run
 from tests.bed.daemon import Daemon, settings, upstream
-from tests.bed.upstream import ScriptedUpstream, agent
-from tests.bed.wire import Call, Protocol, Reply
+from tests.bed.upstream import Answer, ScriptedUpstream, agent, say
+from tests.bed.wire import PROTOCOLS, Call, Protocol, Reply
 
 OTHER_BIN = Path(
     os.environ.get("SWITCHYARD_OTHER_CLIENTS", ROOT / ".cache" / "other-clients" / "node_modules" / ".bin")
 )
+AIDER = ROOT / ".cache" / "aider"
+BY_HAND = MappingProxyType({"aider": ("aider-chat", "0.86.2")})
+"""package and version of those that are too large for each check"""
 MODEL = "qwen3"
 MADE = "made.txt"
 COMMAND = f"echo tool-$((40+2)) | tee {MADE}"
@@ -25,7 +28,10 @@ ANSWER = "The tool has been seen."
 
 @dataclass(frozen=True)
 class HeadlessClient:
-    """A client that runs without a terminal: its arguments before the prompt, its shell tool, its own protocol."""
+    """A client that runs without a terminal: its arguments before the prompt, its shell tool, its own protocol.
+
+    Without a `tool` it edits files by the text of the answer, which makes the file, too.
+    """
 
     arguments: Sequence[str]
     tool: str
@@ -35,6 +41,8 @@ class HeadlessClient:
     seed: str = "{}\n"
     """the user's file before the set-up"""
     environment: Mapping[str, str] = field(default_factory=dict)
+    checked_over: Sequence[Protocol] = PROTOCOLS
+    """the upstreams of each check; scripts/client_table.py runs it over all"""
 
 
 CLIENTS: Mapping[str, HeadlessClient] = MappingProxyType(
@@ -78,6 +86,23 @@ CLIENTS: Mapping[str, HeadlessClient] = MappingProxyType(
             # otherwise it leaves a process behind that outlives the run
             environment={"CLINE_SESSION_BACKEND_MODE": "local"},
         ),
+        "continue": HeadlessClient(
+            ("--auto", "-p"),
+            "Bash",
+            {"command": COMMAND},
+            "Chat",
+            seed="# mine\nname: Mine\nversion: 0.0.1\nmodels:\n  - name: Mine\n    provider: ollama\n    model: x\n",
+            environment={"CONTINUE_TELEMETRY_ENABLED": "0"},
+            checked_over=("messages",),
+        ),
+        "aider": HeadlessClient(
+            ("--no-git", "--yes-always", "--no-show-release-notes", "--file", MADE, "--message"),
+            "",
+            {},
+            "Chat",
+            seed="# mine\ncheck-update: false\nanalytics-disable: true\n",
+            checked_over=(),
+        ),
     }
 )
 WITHOUT_A_TEST = MappingProxyType(
@@ -109,9 +134,8 @@ class Measured:
 def measure(name: str, protocol: Protocol, folder: Path) -> Measured:
     """Set the client up twice: undone at once, the file is the same; undone after a run, our keys are gone."""
     client = CLIENTS[name]
-    call = Call(client.tool, dict(client.input))
     with (
-        ScriptedUpstream(agent(Reply("I look.", calls=(call,)), Reply(ANSWER))) as server,
+        ScriptedUpstream(_answers(client)) as server,
         Daemon(
             folder,
             settings(
@@ -120,7 +144,7 @@ def measure(name: str, protocol: Protocol, folder: Path) -> Measured:
         ) as daemon,
     ):
         path = path_of(name, {}, daemon.home)
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(client.seed)
         set_up = _setup(daemon, name, client) and _undo(daemon, name)
         exact = path.read_text() == client.seed
@@ -141,12 +165,21 @@ def measure(name: str, protocol: Protocol, folder: Path) -> Measured:
         )
 
 
+def _answers(client: HeadlessClient) -> Answer:
+    if not client.tool:
+        return say(f"I write it.\n\n{MADE}\n```\n{RESULT}\n```\n\n{ANSWER}\n")
+    return agent(Reply("I look.", calls=(Call(client.tool, dict(client.input)),)), Reply(ANSWER))
+
+
 def pinned(name: str) -> str:
-    return (REAL_CLIENTS | OTHER_CLIENTS)[name][1]
+    return (REAL_CLIENTS | OTHER_CLIENTS | BY_HAND)[PROGRAMS[name]][1]
 
 
 def program_of(name: str) -> str:
-    return str((BIN if name in REAL_CLIENTS else OTHER_BIN) / name)
+    program = PROGRAMS[name]
+    if name in BY_HAND:
+        return str(AIDER / "bin" / program)
+    return str((BIN if program in REAL_CLIENTS else OTHER_BIN) / program)
 
 
 def title_of(name: str) -> str:

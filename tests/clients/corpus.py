@@ -61,3 +61,23 @@ CONFIG_TOML: tuple[str, ...] = (
     '[profiles.work]\nmodel = "o3"\nmodel_provider = "openai"\n\n[profiles.work.extra]\n',
     'model = "x"\n\n\n\n[a]\n\n\n[b]\n# trailing comment without newline',
 )
+
+CONFIG_YAML: tuple[str, ...] = (
+    "",
+    "\n",
+    "# only a comment\n",
+    "\ufeff---\nname: Mine\n",
+    "name: Mine\nversion: 1.0.0\nschema: v1\n",
+    "name: Mine\nmodels:\n  - name: A # own\n    provider: x\n\n  # why\n  - name: B\n    apiKey: |\n      a\n      b\n"
+    "rules:\n  - uses: a/b\n",
+    "models:\n- name: A\n  roles: [chat]\n- uses: a/b\n- uses: a/b\n",
+    "models: []\nx: 1",
+    "models:\nx: 1\n",
+    "models: [{name: A}, {name: B}]\n",
+    "models:   # the list\n    - {name: A}\n",
+    "name: Mine\r\nmodels:\r\n  - name: A\r\n    x: y\r\n",
+    "models:\n  - name: Switchyard\n    provider: ollama   # mine\n    model: x\n  - name: Switchyard too\n    x: y",
+    "model: gpt-5.5 # mine\nopenai-api-key:   sk-mine\nread: [A.md, 'B C.md']\nset-env:\n  - A=1\n",
+    "'model': >-\n  folded\n  text\n\nweak-model: \"x\\n\"\nwhen: 2026-11-28\nyes-always: on\n? odd\n: 1\n",
+    "model: a\nmodel: b\n",
+)

@@ -1,4 +1,4 @@
-"""Point a client with a JSON file at the daemon, and undo that; what differs between such clients is data."""
+"""Point a client with one file at the daemon, and undo that; what differs between such clients is data."""
 
 import posixpath
 from collections.abc import Callable, Mapping
@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from switchyard.clients import files, json_edit, texts
-from switchyard.clients.edits import value_at
-from switchyard.clients.plan import Endpoint, Plan
+from switchyard.clients.edits import Dialect, value_at
+from switchyard.clients.plan import Endpoint, FileChange, Plan, change_of
 from switchyard.store.files import read_or_none
 
 PROVIDER = "switchyard"
@@ -31,13 +31,22 @@ class Offer(msgspec.Struct, frozen=True):
     model: str
     models: Mapping[str, int] = {}
     """name -> context window; 0: unknown"""
+    folder: str = ""
+    """that of the client's file; "" for what is pasted by hand"""
 
     @property
     def windows(self) -> dict[str, int]:
         return {name: window or DEFAULT_WINDOW for name, window in {self.model: 0, **self.models}.items()}
 
 
-class JsonClient(msgspec.Struct, frozen=True):
+class Listing(msgspec.Struct, frozen=True):
+    """A file that lists the models."""
+
+    name: str
+    content: Callable[[Offer], bytes]
+
+
+class FileClient(msgspec.Struct, frozen=True):
     """One client: its name, its program, its file and the keys that point it at the daemon."""
 
     title: str
@@ -50,27 +59,57 @@ class JsonClient(msgspec.Struct, frozen=True):
     """the model that the file selects now"""
     note: str = ""
     """what a set-up cannot do itself"""
+    dialect: Dialect = json_edit
+    listing: Listing | None = None
+    """a file of Switchyard's own beside it"""
+    required: Mapping[texts.Path, Any] = {}
+    """what the file must have, whatever its value"""
+    refuse: Callable[[Path], None] | None = None
+    """raises Refused if the client would not use the file, or no longer another one"""
 
     def plan(self, path: Path, offer: Offer, private: bool) -> Plan:
         """What a set-up would change; `private`: the key is a real one. Raises Unparsable."""
-        found = files.read(json_edit, path)
-        plan = files.plan_edits(json_edit, path, found, self.wanted(offer), private)
-        return msgspec.structs.replace(plan, notes=(*plan.notes, self.note)) if self.note else plan
+        if self.refuse is not None:
+            self.refuse(path)
+        offer = msgspec.structs.replace(offer, folder=str(path.parent))
+        found = files.read(self.dialect, path)
+        wanted = {**self._missing(found), **self.wanted(offer)}
+        plan = files.plan_edits(self.dialect, path, found, wanted, private)
+        notes = (*plan.notes, self.note) if self.note else plan.notes
+        # a client may not start without a file that its settings name
+        return msgspec.structs.replace(plan, changes=self._listed(path, offer) + plan.changes, notes=notes)
 
     def undo(self, path: Path) -> Plan:
         """What undoing it would change. Raises Unparsable."""
-        return files.plan_undo(json_edit, path)
+        plan = files.plan_undo(self.dialect, path)
+        return msgspec.structs.replace(plan, changes=plan.changes + self._listed(path, None))
+
+    def _missing(self, found: files.Content) -> dict[texts.Path, Any]:
+        """What the user's own part of the file lacks."""
+        ours = {touched.path for touched in found.record.keys} if found.record else set()
+        return {
+            path: value
+            for path, value in self.required.items()
+            if path in ours or value_at(found.data, path) is None
+        }
+
+    def _listed(self, path: Path, offer: Offer | None) -> tuple[FileChange, ...]:
+        if self.listing is None:
+            return ()
+        own = path.parent / self.listing.name
+        after = None if offer is None else self.listing.content(offer)
+        return change_of(own, read_or_none(own), after, ours=True)
 
     def read(self, path: Path) -> Json:
         """The file's values. Raises Unparsable."""
-        return json_edit.data(texts.decode(read_or_none(path) or b"").text)
+        return self.dialect.data(texts.decode(read_or_none(path) or b"").text)
 
     def snippet(self, offer: Offer) -> str:
         """What to paste into an empty file."""
         text = ""
-        for path, value in self.wanted(offer).items():
-            text = text if value is None else json_edit.put(text, path, json_edit.render(value))
-        return msgspec.json.format(text.encode(), indent=2).decode()
+        for name, value in {**self.required, **self.wanted(offer)}.items():
+            text = text if value is None else self.dialect.put(text, name, self.dialect.render(value))
+        return msgspec.json.format(text.encode(), indent=2).decode() if self.dialect is json_edit else text
 
 
 def config_folder(environment: Mapping[str, str], home: Path) -> Path:

@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from switchyard import client_plans
-from switchyard.client_plans import JSON_CLIENTS, Wanted
+from switchyard.client_plans import FILE_CLIENTS, Wanted
 from switchyard.clients import json_edit
 from switchyard.clients.plan import Endpoint, Plan, apply
 from switchyard.clients.texts import Refused
 from switchyard.settings import Settings, parse
-from tests.clients.corpus import COMMENTED_JSON, SETTINGS_JSON
+from tests.clients.corpus import COMMENTED_JSON, CONFIG_YAML, SETTINGS_JSON
 
 ADDRESS = "http://localhost:5101"
 BASE = "http://localhost:5101/openai/v1"
@@ -29,7 +30,23 @@ SETTINGS = parse(
         ]
     }
 ).settings
-NAMES = tuple(JSON_CLIENTS)
+NAMES = tuple(FILE_CLIENTS)
+YAML = ("continue", "aider")
+
+
+def continue_entry(name: str, model: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "provider": "openai",
+        "model": model,
+        "apiBase": BASE,
+        "apiKey": "switchyard",
+        "roles": ["chat", "edit", "apply"],
+        "capabilities": ["tool_use"],
+        "defaultCompletionOptions": {"contextLength": 65536, "maxTokens": 16384},
+    }
+
+
 EXPECTED: dict[str, dict[str, Any]] = {
     "opencode": {
         "provider": {
@@ -97,6 +114,18 @@ EXPECTED: dict[str, dict[str, Any]] = {
         },
         "agent": {"default_model": {"provider": "Switchyard", "model": "qwen3"}},
     },
+    "continue": {
+        "name": "Main",
+        "version": "1.0.0",
+        "schema": "v1",
+        "models": [continue_entry("Switchyard", "qwen3"), continue_entry("Switchyard glm-5", "glm-5")],
+    },
+    "aider": {
+        "model": "openai/qwen3",
+        "weak-model": "openai/qwen3",
+        "openai-api-base": BASE,
+        "openai-api-key": "switchyard",
+    },
 }
 
 
@@ -104,11 +133,26 @@ def plan(client: str, path: Path, settings: Settings = SETTINGS, **wanted: Any) 
     return client_plans.plan(client, path, Wanted(ADDRESS, **wanted), settings, {})
 
 
+def values(client: str, text: bytes | str) -> Any:
+    return yaml.safe_load(text) if client in YAML else json.loads(text)
+
+
+def text_of(client: str, document: Any) -> str:
+    return yaml.safe_dump(document) if client in YAML else json.dumps(document, indent=4)
+
+
 @pytest.mark.parametrize("client", NAMES)
 def test_a_new_file_points_at_the_daemon(tmp_path: Path, client: str) -> None:
     path = tmp_path / "x.json"
     apply(plan(client, path), "1")
-    assert json.loads(path.read_bytes()) == EXPECTED[client]
+    written = values(client, path.read_bytes())
+    if client == "aider":
+        listed = json.loads(Path(written.pop("model-metadata-file")).read_bytes())
+        assert {name: model["max_input_tokens"] for name, model in listed.items()} == {
+            "openai/qwen3": 65536,
+            "openai/glm-5": 65536,
+        }
+    assert written == EXPECTED[client]
     assert client_plans.base_url_in(client, path) == BASE
     assert plan(client, path).is_empty
 
@@ -116,7 +160,7 @@ def test_a_new_file_points_at_the_daemon(tmp_path: Path, client: str) -> None:
 FILES = [
     (client, text)
     for client in NAMES
-    for text in (*SETTINGS_JSON, *COMMENTED_JSON)
+    for text in (CONFIG_YAML if client in YAML else (*SETTINGS_JSON, *COMMENTED_JSON))
     # `model` is an object in the file of Qwen Code
     if not (client == "qwen" and '"model":' in text)
 ]
@@ -130,16 +174,17 @@ def test_set_up_and_undo_leave_the_file_byte_for_byte(tmp_path: Path, client: st
     assert client_plans.base_url_in(client, path) == BASE
     apply(client_plans.undo(client, path), "2")
     assert path.read_bytes() == text.encode()
+    assert [one.name for one in tmp_path.iterdir() if "backup" not in one.name] == [path.name]
 
 
 @pytest.mark.parametrize("client", NAMES)
 def test_undoing_keeps_what_the_client_has_added_since(tmp_path: Path, client: str) -> None:
     path = tmp_path / "x.json"
     apply(plan(client, path), "1")
-    written = json.loads(path.read_bytes()) | {"$version": 4}
-    path.write_text(json.dumps(written, indent=4))
+    written = values(client, path.read_bytes()) | {"$version": 4}
+    path.write_text(text_of(client, written))
     apply(client_plans.undo(client, path), "2")
-    assert json.loads(path.read_bytes()) == {"$version": 4}
+    assert values(client, path.read_bytes()) == {"$version": 4}
 
 
 @pytest.mark.parametrize("client", [name for name in NAMES if name != "zed"])
@@ -175,6 +220,15 @@ PREVIOUS: dict[str, tuple[str, Endpoint]] = {
         '{"agent": {"default_model": {"provider": "R", "model": "x"}}, "language_models": '
         '{"openai_compatible": {"R": {"api_url": "https://r.example/v1"}}}}',
         Endpoint("https://r.example/v1", "chat", ""),
+    ),
+    "continue": (
+        "name: x\nversion: 0.0.1\nmodels:\n  - name: Mine\n    provider: anthropic\n    model: x\n"
+        "    apiBase: https://r.example\n    apiKey: ${{ secrets.KEY }}\n",
+        Endpoint("https://r.example", "messages", ""),
+    ),
+    "aider": (
+        "openai-api-base: https://r.example/v1 # mine\nopenai-api-key: sk-1\nmodel: openai/x\n",
+        Endpoint("https://r.example/v1", "chat", "sk-1"),
     ),
 }
 
@@ -225,7 +279,30 @@ def test_the_model_of_an_earlier_set_up_stays(tmp_path: Path) -> None:
 
 def test_the_snippet_is_the_whole_file() -> None:
     for client in NAMES:
-        assert json.loads(client_plans.snippet(client, Wanted(ADDRESS), SETTINGS)) == EXPECTED[client]
+        assert values(client, client_plans.snippet(client, Wanted(ADDRESS), SETTINGS)) == EXPECTED[client]
+
+
+def test_another_model_of_continue_is_its_default_and_the_users_own_entries_stay(tmp_path: Path) -> None:
+    path, mine = tmp_path / "config.yaml", {"name": "Mine", "provider": "ollama", "model": "x"}
+    path.write_text(yaml.safe_dump({"name": "a", "version": "2", "models": [mine]}))
+    apply(plan("continue", path), "1")
+    apply(plan("continue", path, model="glm-5"), "2")
+    written = yaml.safe_load(path.read_text())
+    assert (written["name"], written["version"], written["schema"]) == ("a", "2", "v1")
+    assert [(one["name"], one["model"]) for one in written["models"]] == [
+        ("Switchyard", "glm-5"),
+        ("Switchyard qwen3", "qwen3"),
+        ("Mine", "x"),
+    ]
+    assert plan("continue", path).is_empty
+
+
+def test_an_older_configuration_of_continue_is_not_put_out_of_use(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(Refused, match=r"config\.json"):
+        plan("continue", tmp_path / "config.yaml")
+    (tmp_path / "config.yaml").write_text("name: a\nversion: 1.0.0\n")
+    assert not plan("continue", tmp_path / "config.yaml").is_empty
 
 
 @pytest.mark.parametrize(
@@ -244,6 +321,9 @@ def test_the_snippet_is_the_whole_file() -> None:
         ("cline", {"CLINE_PROVIDER_SETTINGS_PATH": "{home}/p.json"}, "p.json"),
         ("zed", {}, ".config/zed/settings.json"),
         ("zed", {"APPDATA": "{home}/a"}, "a/Zed/settings.json"),
+        ("continue", {}, ".continue/config.yaml"),
+        ("continue", {"CONTINUE_GLOBAL_DIR": "{home}/c"}, "c/config.yaml"),
+        ("aider", {}, ".aider.conf.yml"),
     ],
 )
 def test_the_file_is_where_the_client_looks(
