@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from switchyard.protocols.errors.decode import decode_error
-from switchyard.protocols.errors.retry_hints import with_hints
+from switchyard.protocols.retry_hints.combine import with_hints
 from tests.bed.examples import modelled
 
 DAY = 86400.0

@@ -54,7 +54,11 @@ def ask(
         lambda method, path: path.startswith("/v1/"),
         admin_token=admin_token,
     )
-    asyncio.run(guard(scope, receive, send))
+
+    async def ask() -> None:
+        await guard(scope, receive, send)
+
+    asyncio.run(ask())
     return Reply(reported)
 
 
