@@ -15,8 +15,6 @@ from goals import GOALS, NGINX, Judgement, judge, verdict
 from rounds import ROWS, Rounds
 from stage import ROOT, nginx_program
 
-from switchyard.plural import plural
-
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 TITLE = "# Results"
 RUN = ", run "
@@ -134,7 +132,7 @@ def _cell(row: str, rounds: Rounds, name: str, base: str) -> str:
 
 
 def _errors(rounds: Rounds) -> str:
-    return "".join(f" {plural(count, 'error')} of {name}." for name, count in rounds.errors.items())
+    return "".join(f" {count} error{'s' * (count != 1)} of {name}." for name, count in rounds.errors.items())
 
 
 def _version(package: str) -> str:
