@@ -10,12 +10,14 @@ from switchyard.protocols.retry_hints.bounds import MAX_SECONDS
 from switchyard.protocols.sse import MAX_CONTAINERS, MAX_RECORD_BYTES
 from switchyard.relay.answer_memory import MAX_AGE_SECONDS, MAX_BYTES
 from switchyard.relay.attempt import MAX_ERROR_BYTES, MAX_HELD_BYTES, MAX_KEPT_BYTES, MAX_WHOLE_BYTES
-from switchyard.relay.capture import MAX_EXCHANGES
+from switchyard.relay.capture import MAX_BYTES as MAX_CAPTURED_BYTES
+from switchyard.relay.capture import MAX_CAPTURES
 from switchyard.relay.decisions import DECISION_SECONDS
 from switchyard.relay.decompress import MOST_PER_CHUNK
 from switchyard.relay.headers import MAX_GIVEN_BACK
 from switchyard.relay.local_keys import IDENTIFYING, LONG_KEY_CHARS
 from switchyard.relay.redaction import SHORTEST_SECRET
+from switchyard.relay.tape import MAX_ANSWER_BYTES, MAX_REQUEST_BYTES
 from switchyard.settings import Settings
 from switchyard.web.bodies import MOST_CONTAINERS
 from switchyard.web.gateway import REFUSAL_SECONDS
@@ -42,7 +44,10 @@ FIGURES: dict[tuple[str, str], float] = {
     (r"Keys of (\d+) characters", r"不少于 (\d+) 个字符的密钥"): LONG_KEY_CHARS,
     (r"values shorter than (\d+) characters", r"短于 (\d+) 个字符"): SHORTEST_SECRET,
     (r"within (\d+) minutes", r"(\d+) 分钟内"): DECISION_SECONDS / 60,
-    (r"the last (\d+) requests", r"最近 (\d+) 个请求"): MAX_EXCHANGES,
+    (r"The last (\d+) captured requests", r"最近 (\d+) 个被捕获的请求"): MAX_CAPTURES,
+    (r"at most (\d+) MB of one body", r"单个正文最多 (\d+) MB"): MAX_REQUEST_BYTES >> 20,
+    (r"(\d+) MB of one answer", r"单个回答最多 (\d+) MB"): MAX_ANSWER_BYTES >> 20,
+    (r"(\d+) MB of all", r"合计最多 (\d+) MB"): MAX_CAPTURED_BYTES >> 20,
     (r"a day and (\d+) MB", r"最多保存一天、(\d+) MB"): MAX_BYTES >> 20,
 }
 """the figure in both languages -> its value in the code"""

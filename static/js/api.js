@@ -42,6 +42,17 @@ export async function post(path, body = {}) {
   });
 }
 
+/**
+ * A text with its whole length in bytes: the answer may be its beginning.
+ * @param {string} path
+ * @param {Parameters} [params]
+ */
+export async function text(path, params) {
+  const response = await send(path + query(params), {});
+  if (!response.ok) throw errorOf(response, await response.json().catch(() => null));
+  return { text: await response.text(), bytes: Number(response.headers.get("x-body-bytes")) };
+}
+
 /** @param {string} path */
 export async function staticJson(path) {
   return (await fetch(path)).json();
@@ -61,16 +72,31 @@ export function query(params) {
  * @returns {Promise<any>} whatever the API answers; the caller gives it its type
  */
 async function call(path, options) {
-  let response;
+  const response = await send(path, options);
+  const answer = await response.json().catch(() => null);
+  if (response.ok && answer !== null) return answer;
+  throw errorOf(response, answer);
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} options
+ */
+async function send(path, options) {
   try {
-    response = await fetch(path, { cache: "no-store", ...options });
+    return await fetch(path, { cache: "no-store", ...options });
   } catch {
     throw new ApiError("offline", 0);
   }
-  const answer = await response.json().catch(() => null);
-  if (response.ok && answer !== null) return answer;
+}
+
+/**
+ * @param {Response} response
+ * @param {any} answer
+ */
+function errorOf(response, answer) {
   const error = answer?.error;
-  throw new ApiError(error?.message ?? `${response.status} ${response.statusText}`, response.status, error);
+  return new ApiError(error?.message ?? `${response.status} ${response.statusText}`, response.status, error);
 }
 
 const RETRY_MILLISECONDS = 2000;

@@ -8,10 +8,8 @@ import { subscribe } from "./live.js";
 import { outcomeBadge } from "./request_words.js";
 import { reasonText } from "./waiting_calls.js";
 import { FLAGS } from "./rule_words.js";
-import { actionButton, badge, copyButton, dialog, dot, errorNote, loadingNote, protocolName, select } from "./ui.js";
+import { actionButton, badge, button, dialog, dot, errorNote, loadingNote, protocolName, select } from "./ui.js";
 import { accountName } from "./upstream_words.js";
-
-const SHOWN_CHARACTERS = 20000;
 
 /**
  * Shows the request until it is closed; resolves with the id of its replay to open next, if there is one.
@@ -78,6 +76,7 @@ function content(detail, upstreams, close) {
           h("p.faint", {}, `${detail.error.status} ${detail.error.type}`),
         )
       : null,
+    detail.captured ? captured(row, detail.captured, upstreams, close) : null,
     h("section.stack", {}, h("h3", {}, t("request.attempts", { count: detail.attempts.length })), attempts(detail)),
     detail.skipped.length
       ? h(
@@ -112,15 +111,7 @@ function content(detail, upstreams, close) {
       : null,
     detail.marked_calls.length ? markedCalls(detail.marked_calls) : null,
     h("section.stack", {}, h("h3", {}, t("request.details")), details(detail)),
-    detail.curl
-      ? h(
-          "section.stack",
-          {},
-          h("div.row.spread", {}, h("h3", {}, t("request.curl")), copyButton(detail.curl)),
-          code(detail.curl),
-        )
-      : null,
-    detail.captured ? captured(row, detail.captured, upstreams, close) : null,
+    detail.captured || !row.attempts ? null : notCaptured(),
   ];
 }
 
@@ -159,20 +150,6 @@ function markedCalls(calls) {
         );
       }),
     ),
-  );
-}
-
-/**
- * The beginning of a text: showing megabytes of it would block the page.
- * @param {string} text
- */
-function code(text) {
-  const more = text.length - SHOWN_CHARACTERS;
-  return h(
-    "pre.code",
-    { tabindex: "0" },
-    text.slice(0, SHOWN_CHARACTERS),
-    more > 0 ? h("span.faint", {}, `\n… ${t("request.more-characters", { count: more, shown: whole(more) })}`) : null,
   );
 }
 
@@ -348,36 +325,37 @@ const factsText = (facts) =>
 
 /**
  * @param {RequestRow} row
- * @param {CapturedBodies} bodies
+ * @param {{ request: boolean }} kept
  * @param {string[]} upstreams
  * @param {Close<string>} close
  */
-function captured(row, bodies, upstreams, close) {
+function captured(row, kept, upstreams, close) {
   const target = select(
     upstreams.map((name) => [name, name]),
     upstreams.find((name) => name !== row.upstream) ?? upstreams[0],
+    null,
+    { "aria-label": t("request.replay") },
   );
   const replay = actionButton(t("request.replay"), async () => {
     const { id } = await post("/api/requests/replay", { id: row.id, upstream: target.value });
     close(id);
   });
+  const open = async () => {
+    const { inspect } = await import("./inspector.js");
+    await inspect(row.id);
+  };
   return h(
     "section.stack",
     {},
     h("h3", {}, t("request.captured")),
-    bodies.request ? h("div.row", {}, target, replay) : null,
     h(
-      "details",
+      "div.row",
       {},
-      h("summary", {}, t("request.body")),
-      h("div.stack", {}, h("div", {}, copyButton(bodies.request)), code(bodies.request)),
+      button(t("request.inspect"), open, { kind: "primary", key: "inspect" }),
+      kept.request ? [target, replay] : h("span.muted", {}, t("inspector.too-large")),
     ),
-    h(
-      "details",
-      {},
-      h("summary", {}, t("request.answer")),
-      h("div.stack", {}, h("div", {}, copyButton(bodies.answer)), code(bodies.answer || "–")),
-    ),
-    bodies.truncated ? h("p.faint", {}, t("request.truncated")) : null,
   );
 }
+
+const notCaptured = () =>
+  h("section.stack", {}, h("h3", {}, t("request.captured")), h("p.muted", {}, t("request.not-captured")));

@@ -27,8 +27,9 @@ export const requestHead = () =>
 /**
  * @param {RequestRow} row
  * @param {(row: RequestRow) => unknown} onOpen
+ * @param {boolean} [isCaptured]
  */
-export function requestRow(row, onOpen) {
+export function requestRow(row, onOpen, isCaptured = false) {
   const renamed = row.sent && row.sent !== row.model;
   return h(
     "div",
@@ -40,9 +41,10 @@ export function requestRow(row, onOpen) {
       h("span.c-time", { title: moment(row.at) }, clock(row.at, isToday(row.at))),
       h(
         "span.c-model",
-        { title: row.model },
+        { title: isCaptured ? `${row.model} · ${t("requests.captured")}` : row.model },
         row.model || "–",
         row.kind === "request" ? "" : ` (${t(`kind.${row.kind}`)})`,
+        isCaptured ? h("span.faint", {}, ` · ${t("requests.captured")}`) : null,
       ),
       h(
         "span.c-client.muted",

@@ -189,7 +189,7 @@ interface State {
   started_at: Time;
   now: Time;
   revision: string;
-  capture: boolean;
+  capture: CaptureState;
   urls: Record<ProtocolName, string>;
   file: FileState;
   problems: string[];
@@ -480,8 +480,7 @@ interface RequestDetail {
   price: { multiplier: number; source: string; tier: string; fees: number } | null;
   facts: Facts | null;
   answered: Answered | null;
-  curl?: string;
-  captured?: CapturedBodies | null;
+  captured: { request: boolean; sent: number } | null;
 }
 
 /** What rules may name of a request. */
@@ -539,10 +538,98 @@ interface Answered {
   tokens_per_second: number | null;
 }
 
-interface CapturedBodies {
-  request: string;
-  answer: string;
+/** What is captured; `requests` are ids, the oldest first. */
+interface CaptureState {
+  mode: "off" | "next" | "errors" | "all";
+  requests: string[];
+}
+
+// --- GET /api/requests/{id}/capture ---
+
+type Change = "same" | "changed" | "renamed" | "dropped" | "added";
+
+/** The beginning of a text of this length. */
+interface ShownText {
+  text: string;
+  length: number;
+}
+
+interface CapturedPart extends ShownText {
+  role: string;
+  kind: string;
+  name: string;
+  members: (ShownText & { name: string })[];
+}
+
+interface ComparedHeader {
+  name: string;
+  change: Change;
+  received: string | null;
+  sent: string | null;
+}
+
+interface ComparedMember {
+  name: string;
+  change: Change;
+  sent_as: string;
+  why: string;
+  received: ShownText | null;
+  sent: ShownText | null;
+}
+
+interface ComparedPart {
+  change: Change;
+  received: CapturedPart | null;
+  sent: CapturedPart | null;
+  differs_at: number | null;
+  members: ComparedMember[];
+}
+
+interface CapturedEvent extends ShownText {
+  at: number;
+  event: string;
+}
+
+interface CapturedAnswer {
+  status: number;
+  at: number;
+  headers: { name: string; value: string }[];
+  bytes: number;
   truncated: boolean;
+  stream: boolean;
+  parts: CapturedPart[];
+  error: string;
+  stop: string;
+  events: CapturedEvent[];
+  left_off: number;
+}
+
+interface CapturedAttempt {
+  attempt: number | null;
+  upstream: string;
+  key: string;
+  protocol: ProtocolName;
+  url: string;
+  at: number;
+  bytes: number | null;
+}
+
+interface Capture {
+  sent: CapturedAttempt[];
+  number: number;
+  protocol: ProtocolName;
+  query: string;
+  bytes: number | null;
+  headers: ComparedHeader[];
+  compared: boolean;
+  fields: ComparedMember[];
+  tools: ComparedPart[];
+  messages: ComparedPart[];
+  left_off: number;
+  losses: { field: string; why: string }[];
+  answer: CapturedAnswer | null;
+  delivered: CapturedAnswer | null;
+  curl: string;
 }
 
 // --- the other answers ---

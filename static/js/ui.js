@@ -133,7 +133,7 @@ export function copyButton(text, label = t("copy"), key = null) {
 }
 
 /** @param {string} text */
-async function copyText(text) {
+export async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {

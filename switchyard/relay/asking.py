@@ -285,26 +285,31 @@ class Asking:
             stream=request.summary.stream,
             refused_betas=prepared.target.capabilities.refused_betas,
         )
+        call = Call(
+            note.url,
+            headers,
+            prepared.body,
+            timeouts.connect,
+            upstream.proxy,
+            upstream.tls,
+            upstream.is_demo,
+            upstream.name,
+        )
+        if self._dependencies.tape is not None:
+            self._dependencies.tape.sent(note, call)
         return attempt(
             self._dependencies.wire,
-            Call(
-                note.url,
-                headers,
-                prepared.body,
-                timeouts.connect,
-                upstream.proxy,
-                upstream.tls,
-                upstream.is_demo,
-                upstream.name,
-            ),
+            call,
             self._reader(outgoing),
             timeouts,
             seconds_left=seconds_left,
             wall=time.time(),
-            on_reply=partial(self._note_quotas, selected.candidate.name),
+            on_reply=partial(self._note_reply, selected.candidate.name),
         )
 
-    def _note_quotas(self, account: str, reply: Reply) -> None:
+    def _note_reply(self, account: str, reply: Reply) -> None:
+        if self._dependencies.tape is not None:
+            self._dependencies.tape.replied(reply)
         if windows := read_windows(reply.headers, time.time()):
             self._dependencies.quotas.note(account, windows, self._dependencies.monotonic())
 

@@ -18,6 +18,7 @@ from switchyard.relay.prefix_memory import PrefixMemory
 from switchyard.relay.signatures import CallLedger, SignatureLedger
 from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.slot_queue import SlotQueue
+from switchyard.relay.tape import Tape
 from switchyard.relay.warm import Renewals
 from switchyard.routing.final_errors import FinalErrors
 from switchyard.routing.lineup import Moment
@@ -67,5 +68,7 @@ class Dependencies(msgspec.Struct, frozen=True):
     projects: Projects = msgspec.field(default_factory=Projects)
     quotas: Quotas = msgspec.field(default_factory=Quotas)
     renewals: Renewals = msgspec.field(default_factory=Renewals)
+    tape: Tape | None = None
+    """what is captured of this request"""
     home: str = ""
     """what ~ is in the projects of rules"""

@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
 from typing import Protocol
 
@@ -104,6 +104,10 @@ class Reply:
             self._chunks = _Unpacked(self._body.chunks(), self.header("content-encoding"))
         return self._chunks
 
+    def watch(self, seen: Callable[[bytes], None]) -> None:
+        """From now on `seen` is called with each chunk that is read."""
+        self._chunks = _Watched(self.chunks(), seen)
+
     def replace_chunks(self, chunks: AsyncIterator[bytes]) -> None:
         """From now on `chunks` returns these."""
         self._chunks = chunks
@@ -163,6 +167,22 @@ class _Unpacked:
         except TRANSPORT_ERRORS as error:
             message = _described("the connection broke before the end of the answer", error)
             raise AttemptFailed(network_failure(FailureKind.READ, message)) from None
+
+
+class _Watched:
+    """The same chunks, each shown to `seen`."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], seen: Callable[[bytes], None]) -> None:
+        self._chunks = chunks
+        self._seen = seen
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await anext(self._chunks)
+        self._seen(chunk)
+        return chunk
 
 
 class Wire:

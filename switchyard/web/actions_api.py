@@ -8,19 +8,18 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
-from switchyard.exchange import Exchange
 from switchyard.protocols.names import CLIENTS, PROTOCOLS
-from switchyard.relay.capture import Captured, NowhereSink
+from switchyard.relay.capture import NowhereSink
 from switchyard.relay.connection_test import Report, check_connection
 from switchyard.relay.hold import Hold
 from switchyard.relay.local_keys import without_local_keys
 from switchyard.relay.model_names import NoList, fetch_model_names
-from switchyard.relay.redaction import masked_url, redacted_bytes, secrets_of, worth_hiding
+from switchyard.relay.redaction import masked_url
 from switchyard.relay.simulate import Mode
 from switchyard.relay.values import ClientRequest
 from switchyard.routing.suggestions import suggest_mapping
 from switchyard.routing.uses import Use
-from switchyard.settings import Settings, Upstream, accounts_of
+from switchyard.settings import Upstream, accounts_of
 from switchyard.web.answers import Handler, Json, Problem, answer, optional_text_of, read_object, text_of
 from switchyard.web.drafts import draft_of
 from switchyard.web.overview import Daemon
@@ -52,7 +51,6 @@ class ActionsApi:
             "/api/calls/decide": self.decide_call,
             "/api/notify/test": self.test_notification,
             "/api/simulate": self.simulate,
-            "/api/capture": self.capture,
             "/api/requests/replay": self.replay,
             "/api/token-stats/reset": self.reset_statistics,
         }
@@ -184,22 +182,15 @@ class ActionsApi:
         """The accounts of an upstream; a single one may be named itself."""
         return accounts_of(self._daemon.current(), name) or (name,)
 
-    async def capture(self, request: Request) -> Response:
-        on = (await read_object(request)).get("on")
-        if not isinstance(on, bool):
-            raise Problem(400, "`on` must be true or false.", "on")
-        self._daemon.relay.switch(on)
-        return answer({"on": on})
-
     async def replay(self, request: Request) -> Response:
         body = await read_object(request)
         upstream = self._named(text_of(body, "upstream"))
-        captured = self._daemon.relay.find(text_of(body, "id"))
-        if captured is None or captured.request is None:
+        tape = self._daemon.relay.find(text_of(body, "id"))
+        if tape is None or not tape.has_body:
             raise Problem(404, "The body of this request was not captured.")
         if not upstream.enabled:
             raise Problem(409, f'"{upstream.name}" is disabled; enable it first.', "upstream")
-        return answer({"id": await self._send_again(captured.request, upstream)})
+        return answer({"id": await self._send_again(tape.request, upstream)})
 
     async def _send_again(self, request: ClientRequest, upstream: Upstream) -> str:
         """Send the request to this upstream; returns its id as soon as it has one."""
@@ -267,28 +258,3 @@ def _report_view(report: Report) -> Json:
             for step in report.steps
         ],
     }
-
-
-def captured_view(captured: Captured, secrets: tuple[str, ...]) -> Json:
-    """The captured bodies of an exchange, with these secrets blanked."""
-    body = captured.request.body if captured.request else b""
-    return {
-        "request": redacted_bytes(body, secrets).decode(errors="replace"),
-        "answer": redacted_bytes(captured.answer, secrets).decode(errors="replace"),
-        "truncated": captured.truncated,
-    }
-
-
-def secrets_for(exchange: Exchange, settings: Settings) -> tuple[str, ...]:
-    """All secrets in the settings, and those sent to the upstreams that were tried."""
-    tried = {attempt.upstream for attempt in exchange.attempts}
-    found = {*settings.client_keys}
-    for upstream in settings.upstreams:
-        # a keychain may prompt the user: only for keys that were used
-        shown = (
-            secrets_of(upstream)
-            if upstream.name in tried
-            else (upstream.key, *upstream.keys, *upstream.headers.values())
-        )
-        found.update(shown)
-    return worth_hiding(found)

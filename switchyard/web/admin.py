@@ -13,6 +13,7 @@ from switchyard.relay.clocks import steady_seconds
 from switchyard.web.actions_api import ActionsApi
 from switchyard.web.answers import answer, answering
 from switchyard.web.asgi import Receive, Scope, Send
+from switchyard.web.captures import Captures
 from switchyard.web.client_setup import ClientSetup
 from switchyard.web.epochs import Epochs
 from switchyard.web.history_api import HistoryApi
@@ -37,6 +38,7 @@ class Admin:
         self._live = LiveEvents(overview, daemon.recent.listen)
         queries = QueryApi(daemon, overview, self._live)
         writing = SettingsApi(daemon.settings_file)
+        captures = Captures(daemon)
         clients = ClientSetup(daemon.client_files, daemon.current, daemon.settings_file)
         get_handlers = (
             Plain(daemon, overview).table()
@@ -44,9 +46,14 @@ class Admin:
             | HistoryApi(daemon, overview).table()
             | writing.reading_table()
             | clients.reading_table()
+            | captures.reading_table()
         )
         post_handlers = (
-            writing.table() | ActionsApi(daemon).table() | RuleMatches(daemon).table() | clients.table()
+            writing.table()
+            | ActionsApi(daemon).table()
+            | RuleMatches(daemon).table()
+            | clients.table()
+            | captures.table()
         )
         self.routes: list[BaseRoute] = [
             *(Route(path, answering(handler), methods=["GET"]) for path, handler in get_handlers.items()),

@@ -1,61 +1,33 @@
-"""Show an exchange as a curl command for its upstream, without the key."""
+"""Show a captured request as the curl command for its upstream, without the key."""
 
 import shlex
-from urllib.parse import urlsplit
 
-import msgspec
+from switchyard.relay.headers import CREDENTIALS
+from switchyard.relay.redaction import MASK, masked_url, redacted_bytes
+from switchyard.relay.tape import SentRequest
+from switchyard.web.captured_view import OF_THE_CONNECTION, shown_header
 
-from switchyard.exchange import Attempt, Exchange
-from switchyard.protocols.names import ProtocolName
-from switchyard.protocols.passthrough.model_name import rewrite_model_name
-from switchyard.relay.capture import Captured
-from switchyard.relay.headers import ANTHROPIC_VERSION, auth_style
-from switchyard.relay.redaction import masked_url
-from switchyard.relay.urls import ENDPOINTS
-from switchyard.settings import Upstream
-
-SAMPLES: dict[ProtocolName, dict[str, object]] = {
-    "messages": {"max_tokens": 64, "messages": [{"role": "user", "content": "hello"}]},
-    "chat": {"messages": [{"role": "user", "content": "hello"}]},
-    "responses": {"input": "hello"},
-}
-
-PASSED_SAMPLES: dict[str, dict[str, object]] = {
-    "completions": {"prompt": "hello"},
-    "embeddings": {"input": "hello"},
-}
+MAX_BODY_CHARS = 64 * 1024
+"""systems limit the length of one argument (Linux: 128 KB)"""
+BODY_FILE = "request.json"
 
 
-def curl_command(exchange: Exchange, upstream: Upstream | None, captured: Captured | None) -> str:
-    """The last attempt; with a sample body if none was captured or it was converted. "" without an attempt."""
-    if not exchange.attempts or exchange.attempts[-1].url == "demo:":
+def curl_command(sent: SentRequest, own_headers: frozenset[str], secrets: tuple[str, ...]) -> str:
+    """The request as it was sent; "" without its body. A long body is expected in a file.
+
+    `own_headers`: names of headers whose values come from the settings.
+    """
+    if sent.body is None:
         return ""
-    last = exchange.attempts[-1]
-    headers = ["content-type: application/json"]
-    if last.protocol == "messages":
-        headers.append(f"anthropic-version: {ANTHROPIC_VERSION}")
-    lines = [f"curl {shlex.quote(masked_url(last.url))}"]
-    lines += [f"-H {shlex.quote(line)}" for line in headers]
-    lines.append(f'-H "{_credential(upstream)}"')
-    lines.append(f"-d {shlex.quote(_body(exchange, captured))}")
+    body = redacted_bytes(sent.body, secrets).decode(errors="replace")
+    lines = [f"curl {shlex.quote(masked_url(sent.url))}"]
+    for name, value in sent.headers:
+        if name in CREDENTIALS:
+            scheme = "Bearer " if value.startswith("Bearer ") else ""
+            lines.append(f'-H "{name}: {scheme}$KEY"')
+        elif name not in OF_THE_CONNECTION:
+            shown = MASK if name in own_headers else shown_header(name, value, secrets)
+            lines.append(f"-H {shlex.quote(f'{name}: {shown}')}")
+    is_long = len(body) > MAX_BODY_CHARS
+    lines.append(f"--data-binary {f'@{BODY_FILE}' if is_long else shlex.quote(body)}")
     return " \\\n  ".join(lines)
-
-
-def _credential(upstream: Upstream | None) -> str:
-    style = auth_style(upstream, "") if upstream is not None else "bearer"
-    return "authorization: Bearer $KEY" if style == "bearer" else f"{style}: $KEY"
-
-
-def _body(exchange: Exchange, captured: Captured | None) -> str:
-    last = exchange.attempts[-1]
-    request = captured.request if captured else None
-    if request is not None and request.protocol == last.protocol:
-        return rewrite_model_name(request.body, last.model).decode(errors="replace")
-    return msgspec.json.encode({"model": last.model, **_sample(last)}).decode()
-
-
-def _sample(last: Attempt) -> dict[str, object]:
-    path = urlsplit(last.url).path
-    if path.endswith(ENDPOINTS[last.protocol]):
-        return SAMPLES[last.protocol]
-    return PASSED_SAMPLES.get(path.rpartition("/")[2], SAMPLES[last.protocol])

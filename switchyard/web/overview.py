@@ -36,6 +36,7 @@ from switchyard.web.epochs import Epochs
 from switchyard.web.held import HeldRequests
 from switchyard.web.views import (
     Json,
+    capture_state,
     epoch,
     exchange_row,
     fault_view,
@@ -140,7 +141,7 @@ class Overview:
             "notices": list(daemon.notices()),
             "routes": routes,
             "uses": uses_view(daemon.uses()),
-            "capture": daemon.relay.on,
+            "capture": capture_state(daemon.relay),
             "upstreams": upstreams,
             "held": self.held.rows(),
             "waiting_calls": self.waiting_calls.rows(),

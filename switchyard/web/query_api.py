@@ -15,7 +15,7 @@ from switchyard.protocols.facts import stated_facts
 from switchyard.protocols.presets import VENDORS, is_local_server
 from switchyard.relay import keychain
 from switchyard.relay.proxies import proxy_text
-from switchyard.relay.redaction import MASK, redacted_bytes
+from switchyard.relay.redaction import MASK
 from switchyard.routing.moments import moment_at
 from switchyard.routing.route import Ask
 from switchyard.routing.verdict import RETURNED
@@ -36,12 +36,11 @@ from switchyard.store.journal_line import Line
 from switchyard.store.journal_pages import Filters, line_at, place_from, read_page
 from switchyard.store.render import csv_text
 from switchyard.unknown_fields import without_unknown
-from switchyard.web.actions_api import captured_view, secrets_for
 from switchyard.web.answers import Handler, Problem, answer, client_of, endpoint_of
-from switchyard.web.curl import curl_command
 from switchyard.web.live import LiveEvents, TooManyReaders
 from switchyard.web.overview import Daemon, Overview
 from switchyard.web.views import (
+    capture_state,
     entry_view,
     exchange_detail,
     exchange_row,
@@ -185,7 +184,7 @@ class QueryApi:
         return answer(
             {
                 "requests": [exchange_row(one) for one in self._daemon.recent.last()],
-                "capture": self._daemon.relay.on,
+                "capture": capture_state(self._daemon.relay),
             }
         )
 
@@ -194,18 +193,9 @@ class QueryApi:
         exchange = self._daemon.recent.find(id)
         if exchange is None:
             return answer(line_detail(await self._line_of(id, place)))
-        settings = self._daemon.current()
-        captured = self._daemon.relay.find(exchange.id)
-        secrets = await asyncio.to_thread(secrets_for, exchange, settings)
-        answered = exchange.attempts[-1].upstream if exchange.attempts else ""
-        curl = curl_command(exchange, settings.upstream(answered), captured)
-        return answer(
-            {
-                **exchange_detail(exchange),
-                "curl": redacted_bytes(curl.encode(), secrets).decode(),
-                "captured": captured_view(captured, secrets) if captured is not None else None,
-            }
-        )
+        tape = self._daemon.relay.find(exchange.id)
+        captured = None if tape is None else {"request": tape.has_body, "sent": len(tape.requests)}
+        return answer({**exchange_detail(exchange), "captured": captured})
 
     async def _line_of(self, id: str, place: str) -> Line:
         """The request in the journal: at its place, else among the newest ones. Raises Problem."""

@@ -13,6 +13,7 @@ from switchyard.faults import Fault
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Usage
 from switchyard.protocols.presets import Vendor, server_kind
+from switchyard.relay.capture import CapturingRelay
 from switchyard.relay.redaction import MASK, hidden_path, masked_url
 from switchyard.relay.urls import request_url
 from switchyard.routing.health import Condition, Health
@@ -135,7 +136,6 @@ def line_detail(line: Line) -> Json:
         "price": line.price and asdict(line.price),
         "facts": None,
         "answered": line.answered and asdict(line.answered),
-        "curl": "",
         "captured": None,
     }
 
@@ -227,6 +227,11 @@ def _attempt(attempt: Attempt) -> Json:
 
 def _failure(failure: Failure | None) -> Json | None:
     return None if failure is None else {"kind": str(failure.kind), "message": failure.message}
+
+
+def capture_state(relay: CapturingRelay) -> Json:
+    """What is being captured, and the ids of the captured requests, the oldest first."""
+    return {"mode": relay.mode, "requests": relay.captured}
 
 
 # --- routes and health --------------------------------------------------------

@@ -167,14 +167,14 @@ def test_a_page_of_another_origin_can_do_nothing(busy: Daemon, browser: Browser)
         outcomes = page.evaluate(ATTACK, busy.url)
         page.close()
     assert outcomes == ["refused", "refused", "refused"]
-    assert busy.get("/api/state").json["capture"] is False
+    assert busy.get("/api/state").json["capture"]["mode"] == "off"
     assert busy.settings_path.read_text() == before
 
 
 ATTACK = """async (target) => Promise.all([
     fetch(`${target}/api/state`).then(() => "read", () => "refused"),
     fetch(`${target}/api/reload`, { method: "POST", body: "{}" }).then(() => "read", () => "refused"),
-    fetch(`${target}/api/capture`, { method: "POST", mode: "no-cors", body: '{"on": true}' })
+    fetch(`${target}/api/capture`, { method: "POST", mode: "no-cors", body: '{"mode": "all"}' })
         .then((answer) => answer.type, () => "refused"),
 ])"""
 WIDE = """() => {

@@ -96,7 +96,7 @@ def servers() -> Iterator[Servers]:
 def live_through(daemon: Daemon, servers: Servers) -> float:
     """All kinds of exchanges; returns what they cost."""
     spent = 0.0
-    daemon.post("/api/capture", {"on": True})
+    daemon.post("/api/capture", {"mode": "all"})
 
     servers.claude.script(marked())
     ask(daemon.url, "messages", CLAUDE)

@@ -403,7 +403,7 @@ def test_a_request_can_be_replayed_at_another_upstream_whatever_its_role_and_coo
             upstream("off", closed_url(), enabled=False),
         )
         with Daemon(tmp_path, settings(*entries)) as daemon:
-            daemon.post("/api/capture", {"on": True})
+            daemon.post("/api/capture", {"mode": "all"})
             ask(daemon.url, "messages", "first,m")
             assert upstream_state(daemon, "first")["state"] == "cooldown"
             assert daemon.get("/api/state").json["routes"]["messages"]["model"] == "m"

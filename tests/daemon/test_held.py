@@ -176,10 +176,12 @@ def test_while_nothing_changes_nothing_is_pushed(outage: Holding) -> None:
     outage.hold(2)
     with events(outage.daemon) as reported:
         assert len(next(reported)[1]["held"]) == 2
-        outage.daemon.post("/api/capture", {"on": True})
+        outage.daemon.post("/api/capture", {"mode": "all"})
         # the state may just have been computed, step by step
-        changed = next(state for kind, state in reported if kind == "state" and state["capture"])
+        changed = next(
+            state for kind, state in reported if kind == "state" and state["capture"]["mode"] == "all"
+        )
         wait_until(lambda: int(outage.daemon.get("/api/state").json["now"]) > changed["now"] + 3, "time")
-        outage.daemon.post("/api/capture", {"on": False})
+        outage.daemon.post("/api/capture", {"mode": "off"})
         kind, state = next(reported)
-        assert (kind, state["capture"]) == ("state", False)
+        assert (kind, state["capture"]["mode"]) == ("state", "off")

@@ -245,7 +245,7 @@ def test_what_became_a_client_key_after_the_capture_is_not_replayed(tmp_path: Pa
         entry = upstream("a", server.url) | {"key": "client"}
         document: dict[str, Any] = settings(entry)
         with Daemon(tmp_path, document) as daemon:
-            daemon.post("/api/capture", {"on": True})
+            daemon.post("/api/capture", {"mode": "all"})
             ask(daemon.url, "messages", text=f"It is {LONG}.", headers={"x-api-key": LONG})
             daemon.change_settings(document | {"client_keys": KEYS})
             id = daemon.get("/api/requests").json["requests"][0]["id"]

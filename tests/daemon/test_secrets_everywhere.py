@@ -113,7 +113,7 @@ def _answers(daemon: Daemon) -> bool:
 
 
 def _clients(daemon: Daemon, server: ScriptedUpstream, reported: list[str]) -> None:
-    daemon.post("/api/capture", {"on": True}, ADMIN)
+    daemon.post("/api/capture", {"mode": "all"}, ADMIN)
     scripts = [
         answer(Reply("Hi", thinking="hm", calls=(Call("read", {"a": 1}),))),
         telling,
@@ -177,6 +177,10 @@ def _dashboard(daemon: Daemon, reported: list[str]) -> None:
     post("/api/export", {})
     for one in get("/api/requests")["requests"]:
         get(f"/api/requests/{one['id']}")
+        for number in range(len(get(f"/api/requests/{one['id']}/capture").get("sent", ()))):
+            get(f"/api/requests/{one['id']}/capture?number={number}")
+            for side in ("received", "sent", "answer", "delivered"):
+                get(f"/api/requests/{one['id']}/capture/{side}?number={number}")
     versions = get("/api/history")["versions"]
     for version in versions:
         get(f"/api/history/diff?from={version['id']}")

@@ -55,13 +55,16 @@ FIELDS_OF_THE_FILE = {field.name for field in msgspec.structs.fields(Upstream)}
 
 def test_the_documentation_names_every_member_of_the_answers(daemon: Daemon) -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+    daemon.post("/api/capture", {"mode": "next"})
     daemon.post("/v1/chat/completions", body, {"x-api-key": "sy-hidden-client"})
     id = daemon.get("/api/requests").json["requests"][0]["id"]
     pages = "".join(
         (ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("api.md", "statistics.md")
     )
     documented = set(re.findall(r'["`](\w+)["`]', pages))
-    answers = [daemon.get(path).json for path in (*READ, f"/api/requests/{id}")]
+    answers = [
+        daemon.get(path).json for path in (*READ, f"/api/requests/{id}", f"/api/requests/{id}/capture")
+    ]
     account = {
         "name": "local",
         "apiUrl": "http://127.0.0.1:9/v1",
@@ -221,7 +224,7 @@ PROBLEMS: list[tuple[str, Any, int, str]] = [
         400,
         "`client` must be one of claude, codex, opencode, qwen, crush, cline, zed.",
     ),
-    ("/api/capture", {"on": "yes"}, 400, "`on` must be true or false."),
+    ("/api/capture", {"mode": "some"}, 400, "`mode` must be one of off, next, errors, all."),
     ("/api/held/give-up", {"id": "x_gone"}, 404, "This request is not held any more."),
     ("/api/held/give-up", {"id": 7}, 400, "`id` must be a string."),
     ("/api/held/try", {"upstream": "gone"}, 404, 'There is no upstream "gone" any more.'),
@@ -264,14 +267,14 @@ def raw(daemon: Daemon, body: bytes, headers: dict[str, str]) -> Response:
 @pytest.mark.parametrize(
     ("body", "headers", "status"),
     [
-        (b'{"on": true}', {}, 415),
-        (b'{"on": true}', {"content-type": "text/plain"}, 415),
-        (b"on=true", {"content-type": "application/x-www-form-urlencoded"}, 415),
+        (b'{"mode": "all"}', {}, 415),
+        (b'{"mode": "all"}', {"content-type": "text/plain"}, 415),
+        (b"mode=all", {"content-type": "application/x-www-form-urlencoded"}, 415),
         (b"{", {"content-type": "application/json"}, 400),
         (b"[]", {"content-type": "application/json"}, 400),
         (b"[" * 100_000, {"content-type": "application/json"}, 400),
-        (b'{"on": true}', {"content-type": "application/json", "origin": "https://evil.example"}, 403),
-        (b'{"on": true}', {"content-type": "application/json", "sec-fetch-site": "cross-site"}, 403),
+        (b'{"mode": "all"}', {"content-type": "application/json", "origin": "https://evil.example"}, 403),
+        (b'{"mode": "all"}', {"content-type": "application/json", "sec-fetch-site": "cross-site"}, 403),
     ],
 )
 def test_a_write_that_is_no_json_or_from_elsewhere_is_refused(
@@ -280,7 +283,7 @@ def test_a_write_that_is_no_json_or_from_elsewhere_is_refused(
     answer = raw(daemon, body, headers)
     assert answer.status == status
     assert answer.json["error"]["message"]
-    assert daemon.get("/api/state").json["capture"] is False
+    assert daemon.get("/api/state").json["capture"]["mode"] == "off"
 
 
 def test_an_unknown_path_and_another_method_are_reported_in_the_same_shape(daemon: Daemon) -> None:

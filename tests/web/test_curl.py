@@ -1,44 +1,55 @@
-"""The curl command of an exchange."""
+"""The curl command of a captured request."""
 
 import pytest
 
-from switchyard.exchange import Attempt, Exchange
-from switchyard.protocols.names import ProtocolName
-from switchyard.protocols.request_summary import read_request_summary
-from switchyard.relay.capture import Captured
-from switchyard.relay.values import ClientRequest
-from switchyard.settings import Upstream
+from switchyard.exchange import Attempt
+from switchyard.relay.headers import Headers
+from switchyard.relay.tape import RecordedAnswer, SentRequest
+from switchyard.web import curl
 from switchyard.web.curl import curl_command
 
+HEADERS: Headers = [
+    ("user-agent", "claude-cli/2.1"),
+    ("x-api-key", "sk-secret"),
+    ("x-own", "hidden"),
+    ("accept-encoding", "identity"),
+]
+BODY = b'{"model": "sent-model", "quote": "it\'s sk-secret"}'
 
-def exchange(protocol: ProtocolName, url: str = "https://h/v1/x?key=secret") -> Exchange:
-    attempt = Attempt("a", "sent-model", protocol, url, "primary", 0.0)
-    return Exchange(id="x", at=0.0, client_protocol=protocol, requested_model="m", attempts=[attempt])
+
+def sent(
+    body: bytes | None, url: str = "https://h/v1/x?key=secret", headers: Headers = HEADERS
+) -> SentRequest:
+    attempt = Attempt("a", "sent-model", "messages", url, "primary", 0.0)
+    return SentRequest(attempt, 0.0, url, headers, body, RecordedAnswer())
 
 
-def test_a_sample_replaces_a_body_that_was_not_captured() -> None:
-    upstream = Upstream(name="a", base_url="https://h", key="sk-secret", auth="x-api-key")
-    assert curl_command(exchange("messages"), upstream, None) == " \\\n  ".join(
+def command(request: SentRequest) -> str:
+    return curl_command(request, frozenset({"x-own"}), ("sk-secret",))
+
+
+def test_the_command_is_the_request_as_it_was_sent_without_its_secrets() -> None:
+    assert command(sent(BODY)) == " \\\n  ".join(
         [
             "curl 'https://h/v1/x?key=***'",
-            "-H 'content-type: application/json'",
-            "-H 'anthropic-version: 2023-06-01'",
+            "-H 'user-agent: claude-cli/2.1'",
             '-H "x-api-key: $KEY"',
-            """-d '{"model":"sent-model","max_tokens":64,"messages":[{"role":"user","content":"hello"}]}'""",
+            "-H 'x-own: ***'",
+            """--data-binary '{"model": "sent-model", "quote": "it'"'"'s [key]"}'""",
         ]
     )
 
 
-@pytest.mark.parametrize(("protocol", "is_used"), [("chat", True), ("messages", False)])
-def test_a_kept_body_is_used_if_it_was_not_converted(protocol: ProtocolName, is_used: bool) -> None:
-    body = b'{"model": "m", "messages": [], "quote": "it\'s"}'
-    request = ClientRequest(protocol, body, read_request_summary(protocol, body, {}), [])
-    command = curl_command(exchange("chat"), None, Captured(request, b"", False))
-    assert ("it'\"'\"'s" in command) is is_used
-    assert '"model": "sent-model"' in command if is_used else '"model":"sent-model"' in command
+def test_a_bearer_key_keeps_its_scheme() -> None:
+    assert '-H "authorization: Bearer $KEY"' in command(
+        sent(BODY, headers=[("authorization", "Bearer sk-secret")])
+    )
 
 
-def test_there_is_none_for_the_demo_or_without_an_attempt() -> None:
-    nobody = exchange("chat")
-    nobody.attempts.clear()
-    assert (curl_command(nobody, None, None), curl_command(exchange("chat", "demo:"), None, None)) == ("", "")
+def test_a_long_body_is_expected_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curl, "MAX_BODY_CHARS", 10)
+    assert command(sent(BODY)).endswith("--data-binary @request.json")
+
+
+def test_there_is_none_without_the_body() -> None:
+    assert command(sent(None)) == ""

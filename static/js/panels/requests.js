@@ -1,24 +1,14 @@
 // The requests: those in memory live on top, the older ones from the journal; filter, open, export.
-import { post, query } from "../api.js";
+import { query } from "../api.js";
+import { captureControl } from "../capture_control.js";
 import { debounced, h, keyed, replace } from "../dom.js";
 import { clock } from "../format.js";
 import { t } from "../i18n.js";
 import { fits, journalReader, noFilters, programOf } from "../journal.js";
-import { live, refresh, subscribe } from "../live.js";
+import { live, subscribe } from "../live.js";
 import { openRequest, requestHead, requestRow } from "../request_rows.js";
 import { OUTCOMES } from "../request_words.js";
-import {
-  button,
-  choices,
-  emptyNote,
-  errorNote,
-  loadingNote,
-  messageOf,
-  note,
-  protocolName,
-  select,
-  toggle,
-} from "../ui.js";
+import { button, choices, emptyNote, errorNote, loadingNote, messageOf, note, protocolName, select } from "../ui.js";
 
 /** @typedef {import("../journal.js").RequestFilters} RequestFilters */
 
@@ -43,10 +33,12 @@ export function mount(root, given) {
   const body = h("div", {}, loadingNote());
   const foot = h("div.list-foot.row");
   const count = h("span.muted", { "aria-live": "polite" });
-  const capture = h("span.row");
+  const capture = captureControl();
   const controls = h("div.stack");
   let waiting = false;
   let names = "";
+  /** @type {string[]} */
+  let captured = [];
 
   const draw = () => {
     waiting = false;
@@ -60,9 +52,9 @@ export function mount(root, given) {
     else replace(body);
     keyed(
       list,
-      rows,
-      (row) => row.id,
-      (row) => requestRow(row, (one) => openRequest(one, ADDRESS)),
+      rows.map((row) => ({ row, isCaptured: captured.includes(row.id) })),
+      ({ row }) => row.id,
+      ({ row, isCaptured }) => requestRow(row, (one) => openRequest(one, ADDRESS), isCaptured),
     );
     replace(foot, shown.foot());
   };
@@ -83,13 +75,10 @@ export function mount(root, given) {
     const known = JSON.stringify(state.upstreams.map((one) => one.name));
     if (known !== names) drawFilters();
     names = known;
-    if (state.capture !== undefined && capture.dataset.on !== String(state.capture)) {
-      capture.dataset.on = String(state.capture);
-      replace(
-        capture,
-        toggle(state.capture, t("requests.capture"), setCapture, "capture"),
-        h("span.muted", { title: t("requests.capture-help") }, t("requests.capture")),
-      );
+    capture.draw(state.capture);
+    if (JSON.stringify(state.capture.requests) !== JSON.stringify(captured)) {
+      captured = state.capture.requests;
+      soon();
     }
   };
 
@@ -106,7 +95,8 @@ export function mount(root, given) {
     h(
       "div.panel",
       {},
-      h("div.panel-head", {}, h("h1", {}, t("nav.requests")), h("div.row", {}, count, exportLinks(filters), capture)),
+      h("div.panel-head", {}, h("h1", {}, t("nav.requests")), h("div.row", {}, count, exportLinks(filters))),
+      capture.element,
       controls,
       h("section.card", { "aria-label": t("nav.requests") }, body, foot),
     ),
@@ -203,12 +193,6 @@ function olderRequests(filters, changed) {
       return [button(t("requests.older"), more, { key: "older" }), h("span.faint", {}, reached)];
     },
   };
-}
-
-/** @param {boolean} on */
-async function setCapture(on) {
-  await post("/api/capture", { on });
-  await refresh();
 }
 
 /** @param {RequestFilters} filters */

@@ -1,0 +1,48 @@
+// What is captured: off, the next request, errors or all; and how many captured requests there are.
+import { post } from "./api.js";
+import { h, section } from "./dom.js";
+import { t } from "./i18n.js";
+import { refresh } from "./live.js";
+import { actionButton, busy, button, choices, select } from "./ui.js";
+
+const MODES = ["off", "next", "errors", "all"];
+
+/** @returns {{ element: HTMLElement, draw: (capture: CaptureState) => void }} */
+export function captureControl() {
+  const element = h("div.row");
+  return { element, draw: section(element, content) };
+}
+
+/** @param {string} mode */
+async function setMode(mode) {
+  await post("/api/capture", { mode });
+  await refresh();
+}
+
+/** @param {string} id */
+async function open(id) {
+  const { inspect } = await import("./inspector.js");
+  await inspect(id);
+}
+
+/** @param {CaptureState} capture */
+function content({ mode, requests }) {
+  const newest = requests.at(-1);
+  const chosen = select(
+    choices(MODES, (name) => t(`capture.${name}`)),
+    mode,
+    (value) => busy(chosen, () => setMode(value)),
+    { dataset: { key: "capture" } },
+  );
+  return [
+    h("label.row.tight", { title: t("capture.help") }, h("span.muted", {}, t("capture.label")), chosen),
+    mode === "off" && !newest ? null : h("span.faint", { role: "status" }, t(`capture.${mode}-help`)),
+    newest
+      ? [
+          h("span.muted", {}, t("capture.count", { count: requests.length })),
+          button(t("capture.newest"), () => open(newest), { kind: "small", key: "newest" }),
+          actionButton(t("capture.delete"), () => setMode("off"), { kind: "small", key: "delete" }),
+        ]
+      : null,
+  ];
+}
