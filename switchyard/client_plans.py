@@ -64,9 +64,13 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
     }
 )
 OWN_ENDPOINTS: Mapping[str, Callable[[Path], Endpoint | None]] = MappingProxyType(
-    {"claude": claude_endpoint, "codex": codex_endpoint}
+    {
+        "claude": claude_endpoint,
+        "codex": codex_endpoint,
+        **{name: client.own_endpoint for name, client in FILE_CLIENTS.items()},
+    }
 )
-"""the clients whose own endpoint can be read"""
+"""how the endpoint that a client uses without Switchyard is read"""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -117,11 +121,12 @@ def _planned(
 def _is_foreign(endpoint: Endpoint, address: str, settings: Settings) -> bool:
     """True for an http(s) address that is neither the daemon's nor that of an upstream."""
     known = {upstream.base_url.rstrip("/") for upstream in settings.upstreams}
-    return (
-        endpoint.base_url.lower().startswith(("http://", "https://"))
-        and not leads_to(endpoint.base_url, address)
-        and endpoint.base_url.rstrip("/") not in known
-    )
+    return _is_elsewhere(endpoint.base_url, address) and endpoint.base_url.rstrip("/") not in known
+
+
+def _is_elsewhere(url: str, address: str) -> bool:
+    """True for an http(s) address other than the daemon's; a client may also fill in a variable."""
+    return url.lower().startswith(("http://", "https://")) and not leads_to(url, address)
 
 
 def _plan_file(client: FileClient, path: Path, wanted: Wanted, settings: Settings) -> Plan:
@@ -255,9 +260,8 @@ class ClientFiles(msgspec.Struct, frozen=True):
     def endpoint(self, client: str) -> Endpoint | None:
         """Where the client sends its requests without Switchyard; None if its file does not say. Raises Unparsable or
         OSError."""
-        read = OWN_ENDPOINTS.get(client)
-        found = read(self.path(client)) if read else None
-        return None if found is None or leads_to(found.base_url, self.address) else found
+        found = OWN_ENDPOINTS[client](self.path(client))
+        return found if found is not None and _is_elsewhere(found.base_url, self.address) else None
 
     def undo(self, client: str) -> Plan:
         """What undoing it would change. Raises Unparsable or OSError."""

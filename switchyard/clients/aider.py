@@ -13,7 +13,7 @@ from switchyard.clients.file_client import (
     Json,
     Listing,
     Offer,
-    is_literal,
+    key_of,
     text_at,
 )
 from switchyard.clients.plan import Endpoint
@@ -57,7 +57,7 @@ def _models(offer: Offer) -> bytes:
 
 def _endpoint(data: Json) -> Endpoint | None:
     base, key = text_at(data, "openai-api-base"), text_at(data, "openai-api-key")
-    return Endpoint(base, "chat", key if is_literal(key) else "") if base else None
+    return Endpoint(base, "chat", key_of(key)) if base else None
 
 
 def _model(data: Json) -> str:

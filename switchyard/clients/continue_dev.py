@@ -6,7 +6,7 @@ from typing import Any
 
 from switchyard.clients import texts, yaml_edit
 from switchyard.clients.edits import value_at
-from switchyard.clients.file_client import OUTPUT_TOKENS, FileClient, Json, Offer, is_literal, text_at
+from switchyard.clients.file_client import OUTPUT_TOKENS, FileClient, Json, Offer, key_of, text_at
 from switchyard.clients.plan import Endpoint
 
 DEFAULT = "Switchyard"
@@ -57,7 +57,7 @@ def _endpoint(data: Json) -> Endpoint | None:
     first = _first(data)
     base, key = text_at(first, "apiBase"), text_at(first, "apiKey")
     protocol = PROTOCOLS.get(text_at(first, "provider"))
-    return Endpoint(base, protocol, key if is_literal(key) else "") if base and protocol else None
+    return Endpoint(base, protocol, key_of(key)) if base and protocol else None
 
 
 def _model(data: Json) -> str:

@@ -12,7 +12,7 @@ from switchyard.clients.file_client import (
     Json,
     Offer,
     config_folder,
-    is_literal,
+    key_of,
     text_at,
 )
 from switchyard.clients.plan import Endpoint
@@ -51,7 +51,7 @@ def _endpoint(data: Json) -> Endpoint | None:
     table = ("providers", text_at(data, "models", "large", "provider"))
     base, key = text_at(data, *table, "base_url"), text_at(data, *table, "api_key")
     protocol = "messages" if text_at(data, *table, "type") == "anthropic" else "chat"
-    return Endpoint(base, protocol, key if is_literal(key) else "") if base else None
+    return Endpoint(base, protocol, key_of(key)) if base else None
 
 
 def _model(data: Json) -> str:

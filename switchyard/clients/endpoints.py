@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from switchyard.clients import json_edit, texts, toml_edit
-from switchyard.clients.edits import Dialect, undo_edits
-from switchyard.clients.plan import Endpoint, read_record
-from switchyard.store.files import read_or_none
+from switchyard.clients import json_edit, toml_edit
+from switchyard.clients.files import without_setup
+from switchyard.clients.plan import Endpoint
 
 ANTHROPIC = "https://api.anthropic.com"
 OPENAI = "https://api.openai.com/v1"
@@ -16,7 +15,7 @@ BEARER = "Bearer "
 
 def claude_endpoint(path: Path) -> Endpoint | None:
     """As it is without Switchyard's set-up. Raises Unparsable or OSError."""
-    return claude_endpoint_in(_without_setup(json_edit, path))
+    return claude_endpoint_in(without_setup(json_edit, path))
 
 
 def claude_endpoint_in(data: Mapping[str, Any]) -> Endpoint | None:
@@ -29,7 +28,7 @@ def claude_endpoint_in(data: Mapping[str, Any]) -> Endpoint | None:
 
 def codex_endpoint(path: Path) -> Endpoint | None:
     """As it is without Switchyard's set-up. Raises Unparsable or OSError."""
-    return codex_endpoint_in(_without_setup(toml_edit, path))
+    return codex_endpoint_in(without_setup(toml_edit, path))
 
 
 def codex_endpoint_in(data: Mapping[str, Any]) -> Endpoint | None:
@@ -47,11 +46,6 @@ def _codex_key(provider: Mapping[str, Any]) -> str:
     sent = _text(headers, "authorization")
     bearer = sent.removeprefix(BEARER) if sent.startswith(BEARER) else ""
     return _text(provider, "experimental_bearer_token") or bearer or _text(headers, "x-api-key")
-
-
-def _without_setup(dialect: Dialect, path: Path) -> dict[str, Any]:
-    text, record = texts.decode(read_or_none(path) or b"").text, read_record(path)
-    return dialect.data(text if record is None else undo_edits(dialect, text, record).text)
 
 
 def _table(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """Point a client with one file at the daemon, and undo that; what differs between such clients is data."""
 
 import posixpath
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ ANY_KEY = "switchyard"
 OUTPUT_TOKENS = 32_000
 """the longest answer to ask for, where a client wants to know"""
 DEFAULT_WINDOW = 128_000
+VARIABLE = re.compile(r"\$(?:\{|(?=\w))(\w+)\}?|\{env:(\w+)\}")
+"""how the clients write a variable"""
 
 Json = Mapping[str, Any]
 
@@ -100,6 +103,10 @@ class FileClient(msgspec.Struct, frozen=True):
         after = None if offer is None else self.listing.content(offer)
         return change_of(own, read_or_none(own), after, ours=True)
 
+    def own_endpoint(self, path: Path) -> Endpoint | None:
+        """The endpoint that the file selects without Switchyard's set-up. Raises Unparsable."""
+        return self.endpoint(files.without_setup(self.dialect, path))
+
     def read(self, path: Path) -> Json:
         """The file's values. Raises Unparsable."""
         return self.dialect.data(texts.decode(read_or_none(path) or b"").text)
@@ -129,9 +136,14 @@ def text_at(data: Json, *path: str) -> str:
     return found if isinstance(found, str) else ""
 
 
-def is_literal(key: str) -> bool:
-    """False for references such as $NAME, {env:NAME} and $(command), which only the client understands."""
-    return bool(key) and key[0] not in "${"
+def key_of(text: str) -> str:
+    """The key as the settings file has it: a variable that the client names ($NAME, ${NAME}, {env:NAME}) by its name.
+
+    "" for what only the client understands, such as $(command) and {file:path}.
+    """
+    if named := VARIABLE.fullmatch(text):
+        return f"env:{named[1] or named[2]}"
+    return "" if text[:1] in ("$", "{") else text
 
 
 def chat_url(address: str) -> str:

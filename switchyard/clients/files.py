@@ -47,6 +47,12 @@ def plan_edits(
     return Plan(changes, notes)
 
 
+def without_setup(dialect: Dialect, path: Path) -> dict[str, Any]:
+    """The values of the file as they are without Switchyard's set-up. Raises Unparsable."""
+    text, record = texts.decode(read_or_none(path) or b"").text, read_record(path)
+    return dialect.data(text if record is None else undo_edits(dialect, text, record).text)
+
+
 def plan_undo(dialect: Dialect, path: Path) -> Plan:
     """What removing Switchyard's keys would change; other edits of the file stay. Raises Unparsable."""
     content, record = read_or_none(path), read_record(path)

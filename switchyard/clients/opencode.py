@@ -13,7 +13,7 @@ from switchyard.clients.file_client import (
     Offer,
     config_folder,
     first_present,
-    is_literal,
+    key_of,
     text_at,
 )
 from switchyard.clients.plan import Endpoint
@@ -50,7 +50,7 @@ def _endpoint(data: Json) -> Endpoint | None:
     options = ("provider", provider, "options")
     base, key = text_at(data, *options, "baseURL"), text_at(data, *options, "apiKey")
     protocol = PACKAGES.get(text_at(data, "provider", provider, "npm"), "chat")
-    return Endpoint(base, protocol, key if is_literal(key) else "") if base else None
+    return Endpoint(base, protocol, key_of(key)) if base else None
 
 
 def _model(data: Json) -> str:

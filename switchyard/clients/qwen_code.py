@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from switchyard.clients import texts
-from switchyard.clients.file_client import FileClient, Json, Offer, is_literal, text_at
+from switchyard.clients.file_client import FileClient, Json, Offer, key_of, text_at
 from switchyard.clients.plan import Endpoint
 
 AUTH = ("security", "auth")
@@ -30,7 +30,7 @@ def _wanted(offer: Offer) -> dict[texts.Path, Any]:
 def _endpoint(data: Json) -> Endpoint | None:
     protocol = PROTOCOLS.get(text_at(data, *AUTH, "selectedType"))
     base, key = text_at(data, *AUTH, "baseUrl"), text_at(data, *AUTH, "apiKey")
-    return Endpoint(base, protocol, key if is_literal(key) else "") if base and protocol else None
+    return Endpoint(base, protocol, key_of(key)) if base and protocol else None
 
 
 def _model(data: Json) -> str:

@@ -31,8 +31,9 @@ def _wanted(offer: Offer) -> dict[texts.Path, Any]:
 
 
 def _endpoint(data: Json) -> Endpoint | None:
-    base = text_at(data, *MODELS, text_at(data, *DEFAULT, "provider"), "api_url")
-    return Endpoint(base, "chat") if base else None
+    provider = text_at(data, *DEFAULT, "provider")
+    base = text_at(data, *MODELS, provider, "api_url") or text_at(data, MODELS[0], provider, "api_url")
+    return Endpoint(base, "messages" if provider == "anthropic" else "chat") if base else None
 
 
 def _model(data: Json) -> str:

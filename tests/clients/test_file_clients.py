@@ -10,6 +10,7 @@ import yaml  # type: ignore[import-untyped]
 from switchyard import client_plans
 from switchyard.client_plans import FILE_CLIENTS, Wanted
 from switchyard.clients import json_edit
+from switchyard.clients.file_client import key_of
 from switchyard.clients.plan import Endpoint, Plan, apply
 from switchyard.clients.texts import Refused
 from switchyard.settings import Settings, parse
@@ -209,7 +210,7 @@ PREVIOUS: dict[str, tuple[str, Endpoint]] = {
     "crush": (
         '{"models": {"large": {"provider": "r", "model": "x"}}, "providers": {"r": {"type": "anthropic", '
         '"base_url": "https://r.example", "api_key": "$KEY"}}}',
-        Endpoint("https://r.example", "messages", ""),
+        Endpoint("https://r.example", "messages", "env:KEY"),
     ),
     "cline": (
         '{"lastUsedProvider": "openai-native", "providers": {"openai-native": {"settings": '
@@ -231,6 +232,31 @@ PREVIOUS: dict[str, tuple[str, Endpoint]] = {
         Endpoint("https://r.example/v1", "chat", "sk-1"),
     ),
 }
+
+
+def test_the_address_of_one_of_zeds_own_providers_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(
+        '{"agent": {"default_model": {"provider": "anthropic", "model": "x"}}, '
+        '"language_models": {"anthropic": {"api_url": "https://r.example"}}}'
+    )
+    assert plan("zed", path).previous == Endpoint("https://r.example", "messages", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("sk-1", "sk-1"),
+        ("$KEY", "env:KEY"),
+        ("${KEY}", "env:KEY"),
+        ("{env:KEY}", "env:KEY"),
+        ("$(pass show key)", ""),
+        ("{file:~/key}", ""),
+        ("", ""),
+    ],
+)
+def test_a_variable_of_a_client_is_kept_by_its_name(text: str, key: str) -> None:
+    assert key_of(text) == key
 
 
 @pytest.mark.parametrize("client", NAMES)
