@@ -78,7 +78,7 @@ def side_by_side(rounds: Rounds, taken_on: str, options: str) -> str:
     met = sum(one.is_met for one in judged)
     notes = [
         f"`python bench/run.py{options}`: {taken_on}",
-        f"Medians of {rounds.rounds} rounds of {rounds.seconds:.1f} s per step; the slow streams are "
+        f"The medians of all rounds ({rounds.rounds}), {rounds.seconds:.1f} s per step; the slow streams are "
         f"{rounds.plan.slow_streams:,}, measured once."
         + (" In parentheses: the ratio to nginx." if base else ""),
         _cores(rounds),
@@ -132,7 +132,7 @@ def _cell(row: str, rounds: Rounds, name: str, base: str) -> str:
 
 
 def _errors(rounds: Rounds) -> str:
-    return "".join(f" {count} error{'s' * (count != 1)} of {name}." for name, count in rounds.errors.items())
+    return "".join(f" Errors of {name}: {count}." for name, count in rounds.errors.items())
 
 
 def _version(package: str) -> str:
