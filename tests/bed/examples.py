@@ -4,11 +4,13 @@ import os
 
 from hypothesis import settings
 
-IS_LONG = "FUZZ_EXAMPLES" in os.environ
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
 modelled = settings(
-    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "100")),
+    max_examples=EXAMPLES,
     deadline=None,
     database=None,
-    derandomize=not IS_LONG,
+    derandomize="FUZZ_EXAMPLES" not in os.environ,
 )
 """for a test that compares the code with a small model, written from the documentation"""
+modelled_for_each_pair = settings(modelled, max_examples=max(EXAMPLES // 4, 1))
+"""likewise, for each pair of protocols"""
