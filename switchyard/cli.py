@@ -4,6 +4,7 @@ import argparse
 import gc
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ DEFAULT_PORT = 5101
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command, by default that of this process; returns the exit code."""
+    _show_all_text()
     parser = build_parser()
     arguments = parser.parse_args(argv)
     command = getattr(arguments, "command", None)
@@ -35,6 +37,13 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _show_all_text() -> None:
+    """Names may have characters that the encoding of a redirected output lacks, above all on Windows."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -11,6 +11,7 @@ from switchyard.cli import main
 from switchyard.installation import own_command
 from switchyard.protocols.facts import PROGRAM_OF_CLIENT
 from switchyard.store.lock import DataFolderLock
+from tests.bed.daemon import Daemon, settings, upstream
 
 ACCOUNTS: list[dict[str, Any]] = [
     {
@@ -667,3 +668,10 @@ def test_check_reports_a_budget_that_cannot_apply_as_an_error(shell: Shell) -> N
     limited[2]["local"] = False
     (shell.data / "all_configs.json").write_text(json.dumps({**PRICED, "upstreams": limited}))
     assert shell("check")[0] == 0
+
+
+def test_a_name_that_the_output_cannot_show_is_escaped(tmp_path: Path) -> None:
+    document = settings(upstream("日本", "https://a.example", "chat", models=["m"], key="k"))
+    daemon = Daemon(tmp_path, document, {"PYTHONIOENCODING": "ascii"})
+    code, said = daemon.command("explain", "--client", "chat", "--model", "m")
+    assert (code, said) == (0, "1. \\u65e5\\u672c -> m (primary)\n")
