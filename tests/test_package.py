@@ -16,6 +16,7 @@ from switchyard.installation import user_data_folder
 from tests.bed.asking import ask, text_of
 from tests.bed.daemon import free_port, request
 from tests.bed.patience import PATIENCE_SECONDS, wait_until
+from tests.bed.processes import killed_at_end
 
 ROOT = Path(__file__).resolve().parent.parent
 STATIC = ROOT / "static"
@@ -97,13 +98,15 @@ def test_an_installed_command_serves_the_demo_and_the_dashboard_from_the_users_d
 ) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    with subprocess.Popen(
-        [str(installed.command), "--port", str(port)],
-        cwd=installed.home,
-        env=installed.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+    with killed_at_end(
+        subprocess.Popen(
+            [str(installed.command), "--port", str(port)],
+            cwd=installed.home,
+            env=installed.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
     ) as process:
         try:
             wait_until(lambda: _answers(url), "the daemon")

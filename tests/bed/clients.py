@@ -20,6 +20,8 @@ WITH_TITLES = {
     "TERM": "xterm-256color",
     **dict.fromkeys(("DISABLE_TELEMETRY", "DISABLE_ERROR_REPORTING", "DISABLE_AUTOUPDATER"), "1"),
 }
+LEFT_SECONDS = 10
+"""for a child that a client left behind and that holds its terminal"""
 CLIENT_SECONDS = 150
 """for a whole run of a client, which may be slow to start on a busy machine"""
 
@@ -70,14 +72,14 @@ def claude_on_a_terminal(base_url: str, home: Path, prompt: str) -> Iterator[Non
         start_new_session=True,
     ) as client:
         os.close(theirs)
-        reader = threading.Thread(target=_read_all, args=(ours,))
+        reader = threading.Thread(target=_read_all, args=(ours,), daemon=True)
         reader.start()
         try:
             yield
         finally:
             os.killpg(client.pid, signal.SIGKILL)
             client.wait()
-            reader.join()
+            reader.join(LEFT_SECONDS)
             os.close(ours)
 
 
@@ -159,8 +161,11 @@ def run(command: list[str], home: Path, environment: dict[str, str], seconds: fl
     ) as client:
         try:
             output, errors = client.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(client.pid, signal.SIGKILL)
-            output, errors = client.communicate()
-            raise AssertionError(f"{command[0]} took more than {seconds} s:\n{output}\n{errors}") from None
+        except subprocess.TimeoutExpired as late:
+            said = b"\n".join(part for part in (late.output, late.stderr) if part).decode(errors="replace")
+            raise AssertionError(f"{command[0]} took more than {seconds} s:\n{said}") from None
+        finally:
+            # also where the test's own limit ends the wait: leaving `with` waits for the client
+            if client.poll() is None:
+                os.killpg(client.pid, signal.SIGKILL)
     return Run(output, errors, client.returncode)

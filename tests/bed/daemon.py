@@ -12,6 +12,7 @@ from typing import IO, Any, Self, cast
 from urllib.parse import urlsplit
 
 from tests.bed.patience import PATIENCE_SECONDS, wait_until
+from tests.bed.processes import killed_at_end
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ("PATH", "LANG", "TMPDIR", "SYSTEMROOT")
@@ -91,7 +92,7 @@ class Daemon:
 
     def command(self, *arguments: str) -> tuple[int, str]:
         """Run a sub-command on the same data folder; returns its exit code and its output."""
-        with self.spawn(*arguments) as process:
+        with killed_at_end(self.spawn(*arguments)) as process:
             said, _ = process.communicate(timeout=PATIENCE_SECONDS)
         return process.returncode, said.decode()
 

@@ -18,6 +18,7 @@ from tests.bed.asking import ask, text_of
 from tests.bed.certificates import Certificates, make_certificates
 from tests.bed.daemon import ROOT, Daemon, Response, free_port, request, settings, upstream
 from tests.bed.patience import PATIENCE_SECONDS, wait_until
+from tests.bed.processes import killed_at_end
 from tests.bed.upstream import Hold, Received, Script, ScriptedUpstream, answer, say, stream
 from tests.bed.wire import PROTOCOLS, Reply
 
@@ -84,11 +85,13 @@ def test_flags_have_twins_in_the_environment(tmp_path: Path) -> None:
     environment = {"SWITCHYARD_PORT": str(port), "SWITCHYARD_DATA": str(data), "SWITCHYARD_HOST": "127.0.0.1"}
     command = [sys.executable, str(ROOT / "app.py"), "--no-install"]
     keep = {name: os.environ[name] for name in ("PATH",) if name in os.environ}
-    with subprocess.Popen(
-        command,
-        env=keep | environment | {"HOME": str(tmp_path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+    with killed_at_end(
+        subprocess.Popen(
+            command,
+            env=keep | environment | {"HOME": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
     ) as process:
         try:
             wait_until(lambda: answers(f"http://127.0.0.1:{port}"), "the daemon")
