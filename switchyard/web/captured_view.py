@@ -43,14 +43,17 @@ TOTAL_CHARS = 1_500_000
 """of all texts of one view; the rest is shortened to `SHORT_CHARS`"""
 MAX_PARTS = 2_000
 MAX_EVENTS = 1_000
+ESCAPED = rb"\u00"
+"""some encoders write `+` and others of a key so"""
 FIRST_ONES = 0.3
 """the share of the first ones in a list that is too long: its end matters more"""
 
 
 class Shortening:
-    """Shortens texts, so that all of them together stay small, and hides secrets in them.
+    """Shortens texts, so that all of them together stay small, and hides these secrets in them.
 
-    Those of the bodies are hidden already, but not what an answer tells in several events.
+    Those that stand in a body as they are have been hidden before: what remains is what an answer tells in several
+    events, and what is escaped.
     """
 
     def __init__(self, secrets: tuple[str, ...]) -> None:
@@ -69,7 +72,7 @@ def captured_view(tape: Tape, number: int, secrets: tuple[str, ...]) -> Json:
     """The comparison with the request of this number, counted from 0 among those that are kept."""
     sent = tape.requests[number] if number < len(tape.requests) else None
     protocol = tape.request.protocol
-    shortening = Shortening(secrets)
+    of_answers = Shortening(secrets)
     return {
         "sent": [_sent_row(one, tape) for one in tape.requests],
         "number": number,
@@ -77,9 +80,9 @@ def captured_view(tape: Tape, number: int, secrets: tuple[str, ...]) -> Json:
         "query": masked_url(f"?{tape.request.query}")[1:],
         "bytes": len(tape.request.body) if tape.has_body else None,
         "headers": _headers_view(tape, sent, secrets),
-        **_comparison(tape, sent, _losses(tape, sent), secrets, shortening),
-        "answer": sent and _answer_view(sent.answer, _answer_protocol(sent), tape, secrets, shortening),
-        "delivered": _answer_view(tape.answer, protocol, tape, secrets, shortening),
+        **_comparison(tape, sent, _losses(tape, sent), secrets),
+        "answer": sent and _answer_view(sent.answer, _answer_protocol(sent), tape, secrets, of_answers),
+        "delivered": _answer_view(tape.answer, protocol, tape, secrets, of_answers),
     }
 
 
@@ -123,11 +126,7 @@ def _answer_protocol(sent: SentRequest) -> ProtocolName:
 
 
 def _comparison(
-    tape: Tape,
-    sent: SentRequest | None,
-    losses: tuple[Loss, ...],
-    secrets: tuple[str, ...],
-    shortening: Shortening,
+    tape: Tape, sent: SentRequest | None, losses: tuple[Loss, ...], secrets: tuple[str, ...]
 ) -> Json:
     """Without a body as sent, the received request is shown alone."""
     protocol = tape.request.protocol
@@ -139,6 +138,8 @@ def _comparison(
         other_protocol = sent.note.protocol
         other = readable_request(other_protocol, redacted_bytes(sent.body, secrets))
     is_compared = other is not None
+    is_escaped = ESCAPED in tape.request.body or (sent is not None and ESCAPED in (sent.body or b""))
+    shortening = Shortening(secrets if is_escaped else ())
     counterpart = other or received
     members = compare_fields(received, counterpart, (protocol, other_protocol), losses)
     messages, left_off = _ends(compare_parts(received.parts, counterpart.parts), MAX_PARTS)

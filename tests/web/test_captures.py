@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.bed.daemon import Daemon, Document, settings, upstream
+from tests.bed.daemon import Daemon, Document, request, settings, upstream
 from tests.bed.upstream import ScriptedUpstream, answer, say, status
 from tests.bed.wire import Call, Reply
 
@@ -134,6 +134,15 @@ def test_nothing_shows_a_secret(daemon: Daemon, id: str) -> None:
     )
     secrets = (b"sk-of-good", b"sk-of-bad", b"key-of-the-client", b"secret=cookie", b'"own"')
     assert [secret for secret in secrets if secret in shown] == []
+
+
+def test_an_escaped_secret_is_hidden_too(daemon: Daemon) -> None:
+    body = json.dumps(BODY).replace("sk-of-good", r"sk\u002dof-good").encode()
+    daemon.post("/api/capture", {"mode": "next"})
+    request(daemon.url, "POST", "/v1/messages", body, HEADERS)
+    newest = daemon.get("/api/requests").json["requests"][0]["id"]
+    view = daemon.get(f"/api/requests/{newest}/capture").json
+    assert view["messages"][-1]["received"]["text"] == "the key is [key]"
 
 
 def test_a_key_that_was_replaced_after_the_capture_stays_hidden(daemon: Daemon, id: str) -> None:
