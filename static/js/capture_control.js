@@ -7,10 +7,22 @@ import { actionButton, busy, button, choices, select } from "./ui.js";
 
 const MODES = ["off", "next", "errors", "all"];
 
-/** @returns {{ element: HTMLElement, draw: (capture: CaptureState) => void }} */
+/**
+ * `status` is empty while nothing is captured.
+ * @returns {{ choice: HTMLElement, status: HTMLElement, draw: (capture: CaptureState) => void }}
+ */
 export function captureControl() {
-  const element = h("div.row");
-  return { element, draw: section(element, content) };
+  const [choice, status] = [h("span"), h("div.row")];
+  const drawChoice = section(choice, modeChoice);
+  const drawStatus = section(status, statusOf);
+  return {
+    choice,
+    status,
+    draw: (capture) => {
+      drawChoice(capture.mode);
+      drawStatus(capture);
+    },
+  };
 }
 
 /** @param {string} mode */
@@ -25,17 +37,21 @@ async function open(id) {
   await inspect(id);
 }
 
-/** @param {CaptureState} capture */
-function content({ mode, requests }) {
-  const newest = requests.at(-1);
+/** @param {string} mode */
+function modeChoice(mode) {
   const chosen = select(
     choices(MODES, (name) => t(`capture.${name}`)),
     mode,
     (value) => busy(chosen, () => setMode(value)),
     { dataset: { key: "capture" } },
   );
+  return h("label.row.tight", { title: t("capture.help") }, h("span.muted", {}, t("capture.label")), chosen);
+}
+
+/** @param {CaptureState} capture */
+function statusOf({ mode, requests }) {
+  const newest = requests.at(-1);
   return [
-    h("label.row.tight", { title: t("capture.help") }, h("span.muted", {}, t("capture.label")), chosen),
     mode === "off" && !newest ? null : h("span.faint", { role: "status" }, t(`capture.${mode}-help`)),
     newest
       ? [

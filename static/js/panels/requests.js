@@ -95,8 +95,13 @@ export function mount(root, given) {
     h(
       "div.panel",
       {},
-      h("div.panel-head", {}, h("h1", {}, t("nav.requests")), h("div.row", {}, count, exportLinks(filters))),
-      capture.element,
+      h(
+        "div.panel-head",
+        {},
+        h("h1", {}, t("nav.requests")),
+        h("div.row", {}, count, exportLinks(filters), capture.choice),
+      ),
+      capture.status,
       controls,
       h("section.card", { "aria-label": t("nav.requests") }, body, foot),
     ),
