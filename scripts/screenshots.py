@@ -71,6 +71,8 @@ def main(argv: Sequence[str]) -> int:
         _shoot(browser, f"{daemon.url}/", folder / "overview-zh.png", locale="zh-CN")
         _shoot(browser, f"{daemon.url}/", folder / "overview-narrow.png", width=NARROW)
         _shoot(browser, f"{daemon.url}/#/requests", folder / "request.png", _open_a_failover)
+        _capture_a_request(daemon)
+        _shoot(browser, f"{daemon.url}/#/requests", folder / "inspector.png", _open_the_inspector)
         browser.close()
     return 0
 
@@ -172,6 +174,23 @@ def _make_requests(daemon: Daemon) -> None:
             daemon.post("/v1/messages", body, {"user-agent": "claude-cli/2.1.197 (external, cli)"})
 
 
+def _capture_a_request(daemon: Daemon) -> None:
+    """One turn of a tool, converted for a Chat upstream."""
+    call = {"type": "tool_use", "id": "toolu_1", "name": "Read", "input": {"file_path": "src/main.py"}}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "import sys\n\nprint(sys.argv)"}
+    system = {"type": "text", "text": "You are a coding agent.", "cache_control": {"type": "ephemeral"}}
+    body: Document = {"model": "vLLM in the cellar,claude-sonnet-4-5", "max_tokens": 32000, "stream": True}
+    body |= {"thinking": {"type": "enabled", "budget_tokens": 4000}, "system": [system]}
+    body["tools"] = [{"name": "Read", "description": "Reads a file.", "input_schema": {"type": "object"}}]
+    body["messages"] = [
+        {"role": "user", "content": "What does src/main.py do?"},
+        {"role": "assistant", "content": [{"type": "text", "text": "I will read it."}, call]},
+        {"role": "user", "content": [result]},
+    ]
+    daemon.post("/api/capture", {"mode": "next"})
+    daemon.post("/v1/messages", body, {"user-agent": "claude-cli/2.1.197 (external, cli)"})
+
+
 def _make_history(daemon: Daemon) -> None:
     for minutes in (3, 2):
         revision = daemon.get("/api/configs").json["revision"]
@@ -211,6 +230,11 @@ def _shoot(
 def _open_a_failover(page: Page) -> None:
     page.locator(".request", has_text="×2").first.click()
     page.locator(".attempts").wait_for()
+
+
+def _open_the_inspector(page: Page) -> None:
+    page.locator("[data-key=newest]").click()
+    page.locator(".compared-row >> visible=true").first.wait_for()
 
 
 if __name__ == "__main__":
