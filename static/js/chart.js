@@ -3,7 +3,7 @@ import { h, replace, s } from "./dom.js";
 
 const TOP = 8;
 const BOTTOM = 22;
-const LEFT = 46;
+const LEFT = 54;
 const NAME = 48;
 
 /**

@@ -109,7 +109,7 @@ function inParts(text) {
     });
   }
   if (text.includes("; ")) return text.split("; ").map(inParts).join("；");
-  const [, before, after] = /^(\d{3} |[\w ]+: )(.+)$/s.exec(text) ?? [];
+  const [, before, after] = /^(\d{3} |[\w .-]+: )(.+)$/s.exec(text) ?? [];
   return before && after ? before + inParts(after) : text;
 }
 

@@ -348,7 +348,7 @@ function allFields(entry, known, moveKey, fetchNames) {
     headersField(entry.headers),
     text("user_agent"),
     text("proxy", { mono: true, placeholder: "socks5://127.0.0.1:1080" }),
-    jsonField("tls", entry.tls),
+    jsonField("tls", entry.tls, '{"ca": "~/company-ca.pem"}'),
     numbersField("timeouts", entry.timeouts, ["connect", "first_byte", "idle"]),
     choice(
       "server",
@@ -360,7 +360,7 @@ function allFields(entry, known, moveKey, fetchNames) {
         ["auto", "true", "false"].map((value) => [value, t(`local.${value}`)]),
       ),
     ),
-    jsonField("capabilities", entry.capabilities),
+    jsonField("capabilities", entry.capabilities, '{"images": false}'),
   ];
   return fields.map((one) =>
     one.required ? one : { ...one, read: unlessDefault(one.read, entry[one.name], defaults[one.name]) },
@@ -715,12 +715,13 @@ function activationField(value) {
 /**
  * @param {string} name
  * @param {unknown} value
+ * @param {string} placeholder
  * @returns {FormField}
  */
-function jsonField(name, value) {
+function jsonField(name, value, placeholder) {
   const input = h(
     "textarea.mono",
-    { name, rows: "3", spellcheck: "false", placeholder: '{"images": false}' },
+    { name, rows: "3", spellcheck: "false", placeholder },
     value ? JSON.stringify(value, null, 2) : "",
   );
   const element = field(t(`field.${name}`), input, { help: helpOf(name), path: name });

@@ -67,7 +67,9 @@ export function numbersLine(numbers) {
     firstTokenText(cell),
     cell.tokens_per_second === null ? "" : t("numbers.speed", { count: whole(cell.tokens_per_second) }),
     cell.cache_share === null ? "" : t("numbers.cache", { share: shareText(cell.cache_share) }),
-    t("numbers.cost", { day: costText({ ...numbers.hours }), week: costText({ ...numbers.days }) }),
+    numbers.days.cost === null
+      ? ""
+      : t("numbers.cost", { day: costText({ ...numbers.hours }), week: costText({ ...numbers.days }) }),
   ];
   return h(
     "a.facts.numbers-line",

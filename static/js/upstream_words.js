@@ -19,6 +19,12 @@ const isCooling = (state) => [COOLING_DOWN, PROBING].includes(state.state) || st
 export const accountName = ({ upstream, key }) => (key ? `${upstream} (${said(key)})` : upstream);
 
 /**
+ * The same for the name as the daemon writes it.
+ * @param {string} name
+ */
+export const accountText = (name) => name.replace(/(?<= \()key \d+(?=\)$)/, said);
+
+/**
  * Cooldowns, probes and simulated failures; "" if there are none.
  * @param {UpstreamState | undefined} state
  */

@@ -63,7 +63,7 @@ def test_a_spent_budget_is_reported_as_a_notice(demo: Daemon, open_page: Open) -
         demo.change_settings(settings(entry, prices={"*": {"input": 1000, "output": 1000}}))
         page = open_page(demo)
         assert ask(demo) == 200
-        expect(page.locator(".banner").get_by_text('budget of upstream "paid"')).to_be_visible()
+        expect(page.locator(".banner").get_by_text('Budget of upstream "paid"')).to_be_visible()
         expect(page.locator(".bad-line")).to_have_count(0)
 
 

@@ -1,4 +1,4 @@
-"""What a row shows on a phone."""
+"""What a row shows on a phone and on a tablet."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from tests.browser.conftest import Open
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 390, 620])
-def test_a_row_on_a_phone_shows_tokens_duration_and_cost(
+@pytest.mark.parametrize("width", [360, 390, 620, 800])
+def test_a_row_on_a_small_screen_shows_tokens_duration_and_cost(
     tmp_path: Path, open_page: Open, width: int, theme: str
 ) -> None:
     with ScriptedUpstream(say("fine")) as server:

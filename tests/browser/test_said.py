@@ -51,8 +51,8 @@ SENTENCES = dict(
             "$.upstreams[0].pro（第 7 行第 3 列）：未知字段，已保留但不起作用；是否指 `proxy`？",
         ),
         (
-            "The last notification was not delivered: the command ended with 3",
-            "上一条通知未送达：命令以 3 结束",
+            "The last notification was not delivered: ntfy.sh: cannot connect (connection refused)",
+            "上一条通知未送达：ntfy.sh: 无法连接（连接被拒绝）",
         ),
         (
             '/d/uses.json cannot be written (No space left on device); what you chose with "use now" is lost.',

@@ -28,7 +28,7 @@ import {
   protocolName,
   select,
 } from "../ui.js";
-import { accountName, hasCooldown, healthText } from "../upstream_words.js";
+import { accountName, accountText, hasCooldown, healthText } from "../upstream_words.js";
 import { useNow, usesBanner } from "../use_now.js";
 
 /** @typedef {{ routes: Record<string, Route>, urls: Record<string, string>, known: number, expanded: string[] }} Lanes */
@@ -212,12 +212,15 @@ function fileBanners({ file, problems, notices }) {
 
 const addLink = () => h("a", { href: "#/upstreams" }, t("upstreams.add"));
 
+/** @param {string} text */
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
 /** @param {string[]} texts */
 const lines = (texts) =>
   h(
     "div.stack",
     {},
-    texts.map((text) => h("p.wrap", {}, said(text))),
+    texts.map((text) => h("p.wrap", {}, sentence(said(text)))),
   );
 
 // --- routes ---
@@ -370,7 +373,7 @@ function skips(route, redraw) {
         h(
           "li",
           {},
-          h("span.cut", { title: skip.upstream }, skip.upstream),
+          h("span.cut", { title: accountText(skip.upstream) }, accountText(skip.upstream)),
           h("span.why", { title: said(skip.text) }, `— ${said(skip.text)}`),
         ),
       ),
@@ -437,7 +440,7 @@ function todayNumbers(today) {
     [t("stats.cache-write"), compact(today.cache_write), ""],
   ];
   return h(
-    "dl.numbers",
+    "dl.numbers.three",
     {},
     cells.map(([name, value, under]) =>
       h("div", {}, h("dt", {}, name), h("dd", {}, value, under ? h("div.under", {}, under) : null)),
@@ -548,7 +551,7 @@ function explainDialog() {
             h(
               "li",
               {},
-              h("span.cut", { title: skip.upstream }, skip.upstream),
+              h("span.cut", { title: accountText(skip.upstream) }, accountText(skip.upstream)),
               h("span.why", {}, `— ${said(skip.text)}`),
             ),
           ),
