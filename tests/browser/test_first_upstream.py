@@ -138,6 +138,16 @@ def test_the_models_of_an_upstream_are_fetched_and_a_mapping_is_suggested(
     assert not relay.requests
 
 
+COUNT_ACTIONS = """() => {
+    window.clicks = 0;
+    window.fields = new Set();
+    addEventListener("click", (event) => { window.clicks += event.isTrusted ? 1 : 0 }, true);
+    const nameOf = ({ target }) => target.labels[0]?.textContent ?? target.ariaLabel;
+    addEventListener("input", (event) => window.fields.add(nameOf(event)), true);
+}"""
+"""What the user has to do: the clicks, and the fields to fill in."""
+
+
 def step(page: Page, name: str) -> Locator:
     return page.locator(
         f".guide [data-step={name}], .guide [data-step={'seen' if name == 'request' else name}]"
@@ -173,7 +183,10 @@ def test_someone_new_gets_from_a_pasted_key_to_the_first_request(
     demo: Daemon, open_page: Open, relay: ScriptedUpstream
 ) -> None:
     page = open_page(demo)
+    page.evaluate(COUNT_ACTIONS)
     walk(demo, page, relay)
+    actions = page.evaluate("({ clicks: window.clicks, fields: [...window.fields] })")
+    assert actions == {"clicks": 5, "fields": ["Key", "Base URL"]}
     page.locator(".guide").get_by_role("button", name="Finish").click()
     expect(page.locator(".guide")).to_have_count(0)
     page.reload()
