@@ -88,6 +88,8 @@ class Conversion:
         self.halves = SurrogateJoiner()
         self._gate: CallGate[neutral.Event] | None = None if watch is None else CallGate(watch)
         self._news = EventNews()
+        self._deltas_pass = True
+        """at once: none of them belongs to a call that is read, and nothing waits"""
         self.is_withheld = False
         self._filters = _filters_for(sent, request)
         self._ids = ReplyIds()
@@ -124,9 +126,10 @@ class Conversion:
         """What of these goes to the client."""
         for filtered in self._filters:
             events = [passed for event in events for passed in filtered(event)]
-        if self._gate is None and len(events) == 1 and type(events[0]) is neutral.Delta:
+        if self._deltas_pass and len(events) == 1 and type(events[0]) is neutral.Delta:
             # nearly all events come so
-            return events if self.owes_an_end and self._counted(events[0]) else []
+            is_over = self.finished or self.failed is not None
+            return events if not is_over and self._counted(events[0]) else []
         if self._gate is not None:
             events = self._let_through(self._gate, events)
         return self._sent(events)
@@ -136,6 +139,7 @@ class Conversion:
         for event in events:
             news = self._news.of(event)
             passed += [event] if gate.is_idle and not news else gate.take(event, news)
+        self._deltas_pass = gate.is_idle and not (self._news.is_of_call and gate.reads_arguments)
         return passed
 
     def refuse(self, error: neutral.WireError) -> None:

@@ -127,20 +127,23 @@ class CallGate(Generic[Item]):
 
 
 class EventNews:
-    """The news of calls in the events of a walk: one block is open at a time."""
+    """The news of calls in the events of a walk: one block is open at a time.
+
+    `is_of_call`: that block is a call.
+    """
 
     def __init__(self) -> None:
-        self._is_call = False
+        self.is_of_call = False
 
     def of(self, event: neutral.Event) -> tuple[CallNews, ...]:
         match event:
             case neutral.BlockStarted(neutral.ToolCall() as call):
-                self._is_call = True
+                self.is_of_call = True
                 return (Begun("", call),)
-            case neutral.Delta(text) if self._is_call:
+            case neutral.Delta(text) if self.is_of_call:
                 return (Grown("", text),)
-            case neutral.BlockEnded() | neutral.Finished() | neutral.Failed() if self._is_call:
-                self._is_call = False
+            case neutral.BlockEnded() | neutral.Finished() | neutral.Failed() if self.is_of_call:
+                self.is_of_call = False
                 return (Ended(""),)
         return ()
 
