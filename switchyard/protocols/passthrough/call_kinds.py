@@ -11,7 +11,7 @@ import msgspec
 from switchyard.protocols import neutral, sse
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.openai_chat.calls import argument_text, is_custom_call
-from switchyard.protocols.passthrough.peek import Members
+from switchyard.protocols.passthrough.peek import ABSENT, Members
 from switchyard.protocols.tools.calls import arguments_for, restore_arguments
 from switchyard.protocols.wire import Json, entries, fields, parsed, text
 
@@ -39,10 +39,12 @@ class CallKinds:
         signs = CALLS_OF.get(protocol)
         if signs is None:
             return
-        given = bytes(members.get("input") or b"") if protocol == "responses" else b""
+        given = bytes(members.input) if protocol == "responses" else b""
         self._declares_later = b'"additional_tools"' in given
-        has_custom = self._declares_later or b'"custom"' in bytes(members.get("tools") or b"")
-        self._signs = tuple(sign for kind, sign in signs.items() if kind == "custom" or has_custom)
+        if members.tools is ABSENT and not self._declares_later:
+            return
+        has_custom = self._declares_later or b'"custom"' in bytes(members.tools)
+        self._signs = tuple([sign for kind, sign in signs.items() if kind == "custom" or has_custom])
 
     def concerns(self, records: bytes) -> bool:
         """False if there is nothing to fix in these records, nor in a call that they go on with."""

@@ -30,8 +30,7 @@ CALL_SIGNS: Mapping[ProtocolName, bytes] = {
     "responses": b'_call"',
 }
 """What stands where a call begins, and in no delta of an honest upstream."""
-ESCAPED = b"\\u00"
-"""A letter that JSON spells as a number: none of the signs above is found where an upstream hides it so."""
+ESCAPED = re.compile(rb"\\u00")
 ENDS = ("response.completed", "response.incomplete", "response.done", "response.failed")
 ADDED, DONE = "response.output_item.added", "response.output_item.done"
 
@@ -49,7 +48,7 @@ class CallReader:
         """by choice"""
 
     def news(self, record: Record) -> tuple[CallNews, ...]:
-        if not self._concerns.search(record.data) and ESCAPED not in record.data:
+        if not self._concerns.search(record.data) and not hides_letters(record.data):
             return ()
         match self._protocol:
             case "messages":
@@ -129,9 +128,17 @@ class CallReader:
             yield Ended(key, call.arguments)
 
 
+def hides_letters(data: bytes) -> bool:
+    """True if JSON spells a letter as a number: no sign of a call is found where an upstream hides it so.
+
+    One byte is looked for first: it is found fifty times as fast as more of them, and most answers have none.
+    """
+    return b"\\" in data and ESCAPED.search(data) is not None
+
+
 def calls_in_reply(protocol: ProtocolName, body: bytes) -> tuple[neutral.ToolCall, ...]:
     """The calls of a whole reply."""
-    if b"tool_use" not in body and b"_call" not in body and ESCAPED not in body:
+    if b"tool_use" not in body and b"_call" not in body and not hides_letters(body):
         return ()
     reply = decode_object(body) or {}
     match protocol:

@@ -9,7 +9,7 @@ from switchyard.protocols.codec import Codec
 from switchyard.protocols.openai_chat.calls import Calls
 from switchyard.protocols.openai_chat.opaque import signed_calls
 from switchyard.protocols.passthrough.call_kinds import CallKinds
-from switchyard.protocols.passthrough.calls import CALL_SIGNS, ESCAPED, CallReader
+from switchyard.protocols.passthrough.calls import CALL_SIGNS, CallReader, hides_letters
 from switchyard.protocols.passthrough.inspect import INSPECTORS, RecordSummary
 from switchyard.protocols.passthrough.missing_end import SENTINEL, MissingEnd
 from switchyard.protocols.passthrough.model_name import StreamRenamer
@@ -178,7 +178,7 @@ class PassthroughStream:
             return 0
         deltas = self._inspector.count_deltas(records)
         # a call may be dressed up as a delta
-        may_call = self._gate is not None and (self._call_sign in records or ESCAPED in records)
+        may_call = self._gate is not None and (self._call_sign in records or hides_letters(records))
         return 0 if may_call else deltas
 
     def _look(self, records: bytes) -> bytes:
@@ -276,7 +276,7 @@ class PassthroughStream:
 
     def _is_notable(self, raw: bytes) -> bool:
         is_notable = self._inspector.notable.search(raw) is not None or ERROR_EVENT.match(raw) is not None
-        return is_notable or self._call_sign in raw or ESCAPED in raw
+        return is_notable or self._call_sign in raw or hides_letters(raw)
 
     def _note(self, summary: RecordSummary, raw: bytes) -> None:
         if summary.model is not None:
