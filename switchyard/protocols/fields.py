@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from switchyard.protocols import neutral
 from switchyard.protocols.capabilities import Capabilities
@@ -46,7 +47,7 @@ class Field(msgspec.Struct, frozen=True):
     or `encode` the codec itself decodes or encodes it. `needs`: the capability without which it is not sent.
     `loss`: why it is lost then; "" drops it silently, as a hint. `idle`: values that ask for nothing.
     `unknown`: why a value is lost that `decode` does not know. `note`: what the codec does beyond the row, for the
-    documentation.
+    documentation. `member` and `inner` are the two parts of `wire`, and not given.
     """
 
     wire: str
@@ -58,6 +59,13 @@ class Field(msgspec.Struct, frozen=True):
     idle: tuple[str, ...] = ()
     unknown: str = ""
     note: str = ""
+    member: str = ""
+    inner: str = ""
+
+    def __post_init__(self) -> None:
+        member, _, inner = self.wire.partition(".")
+        force_setattr(self, "member", member)
+        force_setattr(self, "inner", inner)
 
     @property
     def stays_behind(self) -> bool:
@@ -80,10 +88,10 @@ def decode_fields(table: Table, body: Json) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for field in table:
-        value = _member(body, field.wire) if field.decode is not None else None
+        if field.decode is None or field.member not in body or (value := _value(body, field)) is None:
+            continue
         known = found.get(field.name)
-        is_settled = known is not None and not isinstance(known, neutral.Reasoning)
-        if value is None or field.decode is None or is_settled:
+        if known is not None and not isinstance(known, neutral.Reasoning):
             continue
         decoded = field.decode(value, field.wire)
         if decoded is not None and field.name:
@@ -93,7 +101,7 @@ def decode_fields(table: Table, body: Json) -> dict[str, Any]:
 
 def lost_fields(table: Table, body: Json) -> list[Loss]:
     """The members of a client's request that no other protocol can carry."""
-    known = {field.wire.partition(".")[0]: field for field in table}
+    known = {field.member: field for field in table}
     asking = {name: value for name, value in body.items() if value not in NOTHING}
     lost = [
         Loss(name, known[name].loss if name in known else NOWHERE_ELSE)
@@ -106,15 +114,15 @@ def lost_fields(table: Table, body: Json) -> list[Loss]:
 
 
 def _is_unknown(field: Field, body: Json) -> bool:
-    value = _member(body, field.wire)
+    value = _value(body, field)
     if value in NOTHING or value in field.idle or field.decode is None:
         return False
     return field.decode(value, field.wire) is None
 
 
-def _member(body: Json, wire: str) -> Any:
-    name, _, inner = wire.partition(".")
-    return fields(body.get(name)).get(inner) if inner else body.get(name)
+def _value(body: Json, field: Field) -> Any:
+    value = body.get(field.member)
+    return fields(value).get(field.inner) if field.inner else value
 
 
 def number(value: object, path: str) -> float:
@@ -190,18 +198,17 @@ def encode_fields(
         is_taken = field.encode is not None and (not field.needs or getattr(capabilities, field.needs))
         encoded = field.encode(value, capabilities) if is_taken and field.encode else None
         if encoded is not None:
-            _put(body, field.wire, encoded)
+            _put(body, field, encoded)
         elif field.loss:
             losses.append(Loss(field.name, field.loss))
     return body
 
 
-def _put(body: Json, wire: str, value: object) -> None:
-    name, _, inner = wire.partition(".")
-    if inner:
-        body.setdefault(name, {})[inner] = value
+def _put(body: Json, field: Field, value: object) -> None:
+    if field.inner:
+        body.setdefault(field.member, {})[field.inner] = value
     else:
-        body[name] = value
+        body[field.member] = value
 
 
 def same(value: Any, _: Capabilities) -> Any:
