@@ -112,7 +112,8 @@ class RawReply:
         if self._buffered > BUFFER_BYTES and not self._paused and self._source is not None:
             self._paused = True
             self._source.pause()
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def end(self) -> None:
         """The whole answer has arrived: the connection no longer belongs to it."""
@@ -120,7 +121,8 @@ class RawReply:
         if self._paused:
             self._resume()
         self._source = None
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def fail(self, error: Http1Error) -> None:
         """Nothing more arrives; what has arrived can still be read."""

@@ -15,7 +15,7 @@ from switchyard.protocols.client_program import ClientProgram, program_of
 from switchyard.protocols.effort import EFFORTS
 from switchyard.protocols.facts import Facts, Program
 from switchyard.protocols.names import THINKING_SUFFIX, ProtocolName
-from switchyard.protocols.passthrough.peek import ABSENT, Document, Members
+from switchyard.protocols.passthrough.peek import ABSENT, Document
 from switchyard.protocols.request_summary import RequestSummary
 from switchyard.protocols.wire import UNREADABLE, entries, fields, parsed_object, text
 
@@ -89,13 +89,9 @@ class Given(msgspec.Struct, frozen=True, dict=True):
     body: bytes
     compacts: bool = False
 
-    @property
-    def members(self) -> Members:
-        return self.summary.members
-
     @cached_property
     def document(self) -> Document:
-        return Document(self.body, self.members)
+        return Document(self.body, self.summary.members)
 
 
 def project_stated(protocol: ProtocolName, summary: RequestSummary, headers: Mapping[str, str]) -> str:
@@ -135,7 +131,7 @@ def is_compaction(given: Given) -> bool:
         turn = headers.get(CODEX_TURN, "")
         kind = parsed_object(turn).get("request_kind") if turn else None
         return kind == "compaction" or headers.get(CODEX_SUBAGENT) == COMPACTING
-    end = memoryview(given.members.messages)[-SUMMARY_PROMPT_BYTES:]
+    end = memoryview(given.summary.members.messages)[-SUMMARY_PROMPT_BYTES:]
     if SUMMARY_PROMPT_SIGN not in bytes(end):
         return False
     messages = entries(given.document.get("messages"))
@@ -147,7 +143,7 @@ def wants_thinking(given: Given) -> bool:
     """Thinking is requested, or left to the model; an effort alone turns it on in the protocols of OpenAI."""
     if given.summary.model.lower().endswith(THINKING_SUFFIX):
         return True
-    members = given.members
+    members = given.summary.members
     if not _is_any(members.thinking, members.reasoning_effort, members.reasoning):
         return False
     document = given.document
@@ -159,7 +155,7 @@ def wants_thinking(given: Given) -> bool:
 
 def effort_of(given: Given) -> str:
     """The effort of the turn: Claude Code may set it in a message of the conversation, which then counts."""
-    members = given.members
+    members = given.summary.members
     has_own = _is_any(members.output_config, members.reasoning_effort, members.reasoning)
     if not has_own and CONFIGURED not in given.body:
         return ""
@@ -182,7 +178,7 @@ def _effort_in(given: Mapping[str, Any]) -> str:
 
 def only_searches(given: Given) -> bool:
     """Its only tools are web searches: beside others they are an offer, which Codex makes in every request."""
-    if SEARCH_TOOL not in bytes(given.members.tools):
+    if SEARCH_TOOL not in bytes(given.summary.members.tools):
         return False
     kinds = [text(fields(tool).get("type")) for tool in entries(given.document.get("tools"))]
     return bool(kinds) and all(kind.startswith("web_search") for kind in kinds)
@@ -190,7 +186,7 @@ def only_searches(given: Given) -> bool:
 
 def has_images(given: Given) -> bool:
     """Anywhere in the conversation."""
-    members = given.members
+    members = given.summary.members
     for raw in (members.messages, members.input):
         if raw is not ABSENT and IMAGE_SIGN.search(raw) and IMAGE.search(raw):
             return True
@@ -200,7 +196,7 @@ def has_images(given: Given) -> bool:
 def project_of(given: Given) -> str:
     """The working directory of Claude Code or Codex; "" if the request does not state it."""
     pattern = DIRECTORIES[0 if given.protocol == "messages" else 1]
-    members = given.members
+    members = given.summary.members
     for raw in (members.system, members.messages, members.input):
         found = None if raw is ABSENT else pattern.search(raw)
         if found is not None:

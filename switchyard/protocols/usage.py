@@ -28,15 +28,18 @@ def usage_of_openai(raw: Raw, *, excludes_cache: bool = False, tier: object = No
     wrote_details = _part(raw, "completion_tokens_details", "output_tokens_details")
     prompt = _first(raw, "prompt_tokens", "input_tokens")
     completion = _first(raw, "completion_tokens", "output_tokens")
-    cache_read = _first(read_details, "cached_tokens") or _first(
+    cache_read = written = reasoning = 0
+    if read_details:
+        cache_read = _first(read_details, "cached_tokens")
+        written = _first(read_details, "cache_write_tokens", "cache_creation_tokens")
+    if wrote_details:
+        reasoning = _first(wrote_details, "reasoning_tokens")
+    cache_read = cache_read or _first(
         raw, "cache_read_input_tokens", "prompt_cache_hit_tokens", "cached_tokens"
     )
-    cache_write_5m, cache_write_1h = _cache_writes(
-        raw,
-        _first(read_details, "cache_write_tokens", "cache_creation_tokens")
-        or _first(raw, "cache_creation_input_tokens", "cache_write_tokens"),
-    )
-    reasoning = _first(wrote_details, "reasoning_tokens") or _first(raw, "reasoning_tokens")
+    written = written or _first(raw, "cache_creation_input_tokens", "cache_write_tokens")
+    reasoning = reasoning or _first(raw, "reasoning_tokens")
+    cache_write_5m, cache_write_1h = _cache_writes(raw, written)
 
     timings = _part(raw, "timings")
     if timings:
@@ -64,8 +67,8 @@ def usage_of_openai(raw: Raw, *, excludes_cache: bool = False, tier: object = No
         cache_write_1h=cache_write_1h,
         output=completion,
         reasoning=min(reasoning, completion),
-        tier=service_tier(tier),
-        searches=_searches(raw),
+        tier=service_tier(tier) if tier else "",
+        searches=_searches(raw) if "server_tool_use" in raw else 0,
     )
 
 

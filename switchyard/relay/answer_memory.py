@@ -61,9 +61,7 @@ class AnswerMemory:
         self._max_age_seconds = max_age_seconds
 
     def note(self, request: ClientRequest, upstream: str, issuer: str, answer: bytes, now: float) -> None:
-        """`answer`: a whole answer, or the last records of a stream, as the client gets it."""
-        if not keeps(request):
-            return
+        """`answer`: a whole answer, or the last records of a stream, as the client gets it. Only if it `keeps` that."""
         response = final_response(answer)
         if response is None or not response.can_be_named:
             return

@@ -7,6 +7,7 @@ from switchyard.protocols.client_program import ClientProgram, program_of
 from switchyard.protocols.codec import Codec
 from switchyard.protocols.errors.final_reply import Situation, error_in_stream
 from switchyard.protocols.neutral import ErrorType, Usage, WireError, with_estimate
+from switchyard.relay.answer_memory import keeps
 from switchyard.relay.asking import Answer
 from switchyard.relay.attempt import Stream
 from switchyard.relay.delivery import Delivered, closing_bytes, deliver_stream
@@ -200,7 +201,8 @@ class Answering:
         opened.drain()
         self._end_record.note_content()
         self._exchange.outcome = Outcome.OK
-        self._dependencies.signatures.note(answer.outgoing.prepared.target.issuer, whole.signatures)
+        if whole.signatures:
+            self._dependencies.signatures.note(answer.outgoing.prepared.target.issuer, whole.signatures)
         self._remember(answer, whole.body)
         self._dependencies.calls.note(whole.signed_calls)
         self._exchange.losses += whole.losses
@@ -227,6 +229,8 @@ class Answering:
 
     def _remember(self, answer: Answer, last: bytes) -> None:
         """So that the client may name this answer, or items of it, in its next request."""
+        if not keeps(self._request):
+            return
         dependencies = self._dependencies
         name, now = answer.candidate.name, dependencies.monotonic()
         dependencies.answers.note(self._request, name, answer.issuer, last, now)

@@ -121,6 +121,8 @@ class LimitLearning:
 
     def succeeded(self, candidate: Candidate) -> None:
         """Keep what was on trial for this upstream: the request with it has been answered."""
+        if not self._trials:
+            return
         key = _key_of(candidate)
         for trial in self._trials:
             if trial.key == key and not trial.limit.for_now and trial.limit.capabilities:

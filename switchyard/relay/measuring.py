@@ -131,7 +131,7 @@ def _may_exceed(body: bytes, window: int) -> bool:
 
 def _marked_parts(body: bytes, parts: frozenset[Part]) -> frozenset[Part]:
     """Those of the parts that the body may have."""
-    return frozenset(part for part in parts if any(mark in body for mark in MARKS[part]))
+    return frozenset([part for part in parts for mark in MARKS[part] if mark in body])
 
 
 def _lacks(lineup: Lineup, state: State) -> frozenset[Part]:

@@ -18,12 +18,14 @@ class RecentExchanges:
 
     def begun(self, exchange: Exchange) -> None:
         self._running[exchange.id] = exchange
-        self._notify(exchange)
+        if self._listeners:
+            self._notify(exchange)
 
     def ended(self, exchange: Exchange) -> None:
         self._running.pop(exchange.id, None)
         self._ended.appendleft(exchange)
-        self._notify(exchange)
+        if self._listeners:
+            self._notify(exchange)
 
     def running(self) -> list[Exchange]:
         return list(self._running.values())[::-1]

@@ -21,7 +21,10 @@ Find = Callable[[str, str], neutral.Signature | None]
 
 def mentions_opaque(data: bytes) -> bool:
     """True if such a member may be in there."""
-    return any(sign in data for sign in SIGNS)
+    for sign in SIGNS:
+        if sign in data:
+            return True
+    return False
 
 
 def signed_calls(calls: Iterable[Call], issuer: str) -> list[neutral.ToolCall]:

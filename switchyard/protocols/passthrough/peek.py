@@ -87,7 +87,10 @@ class Document(MutableMapping[str, Any]):
     def mentions_within(self, name: str, *words: bytes) -> bool:
         """The same of one member as it stands in the body."""
         raw = bytes(self.raw(name))
-        return any(word in raw for word in words)
+        for word in words:
+            if word in raw:
+                return True
+        return False
 
     def raw(self, name: str) -> msgspec.Raw:
         """The member as it stands in the body; ABSENT if there is none."""
