@@ -4,12 +4,12 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from rounds import DISTURBED_SHARE, Rounds
+from rounds import DISTURBED_SHARE, SWITCHYARD, Rounds
 
 ROUTER, LITELLM = "claude-code-router", "litellm"
 CONVERTING_ROUTER = "claude-code-router, converting"
 NGINX, FLOOR = "nginx", "Starlette + httpx"
-PASSTHROUGH, CONVERTING = "Switchyard", "Switchyard, converting"
+PASSTHROUGH, CONVERTING = SWITCHYARD, f"{SWITCHYARD}, converting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +71,15 @@ GOALS = (
     Goal("single", ">=", ((Limit(1.3, ROUTER), Limit(1.8, NGINX), Limit(4.5, FLOOR)),)),
     Goal("glued", ">=", ((Limit(1, NGINX), Limit(34, FLOOR)),)),
     Goal("glued", ">=", _same(600_000), CONVERTING, needs_quiet=True),
-    Goal("paced_cpu", "<=", _same(90)),
+    Goal("paced_cpu", "<=", _same(90), needs_quiet=True),
     Goal("body1", "<=", _same(1.2), needs_quiet=True),
     Goal("body1", "<=", _same(5), CONVERTING, needs_quiet=True),
     Goal("body8", "<=", _same(12), needs_quiet=True),
     Goal("body8", "<=", _same(40), CONVERTING, needs_quiet=True),
+    Goal("turns1", "<=", _same(2), CONVERTING, needs_quiet=True),
+    Goal("turns8", "<=", _same(15), CONVERTING, needs_quiet=True),
     Goal("idle_memory", "<=", _same(46)),
-    Goal("slow_delivered", ">=", _same(100)),
+    Goal("slow_delivered", ">=", _same(100), needs_quiet=True),
     Goal("slow_memory", "<=", _same(200)),
     Goal("slow_transit", "<=", ((Limit(2, NGINX, plus=3), Limit(5)),), needs_quiet=True),
     Goal("left_running", "<=", _same(0)),

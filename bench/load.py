@@ -4,12 +4,13 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import msgspec
-from traffic import Target, fresh
+from traffic import Target, Turns, fresh
 
 STAMPED = re.compile(rb"~(\d{19})")
 LAST_CHUNKS = (b"\n0\r\n\r\n", b"0\r\n\r\n")
@@ -45,7 +46,7 @@ async def ask_again(
     target: Target, clients: int, seconds: float, *, limit: int = 0, size: int = 0
 ) -> Outcome:
     """Each client sends a request as soon as its response is complete: with `size` a new conversation each time."""
-    run = _Run(target, target.request(size=size), seconds, limit, is_fresh=size > 0)
+    run = _Run(target, _requests(target, size), seconds, limit)
     return await run.go([_Asker(run) for _ in range(clients)], patience=PATIENCE_SECONDS)
 
 
@@ -53,30 +54,41 @@ async def stream_again(
     target: Target, clients: int, seconds: float, *, limit: int = 0, size: int = 0
 ) -> Outcome:
     """Each client streams repeatedly; streams that run at the end are cut off."""
-    run = _Run(target, target.request(stream=True, size=size), seconds, limit, is_fresh=size > 0)
+    run = _Run(target, _requests(target, size, stream=True), seconds, limit)
     return await run.go([_Streamer(run) for _ in range(clients)])
 
 
 async def stream_once(target: Target, clients: int, seconds: float, *, ramp: float = 0.0) -> Outcome:
     """One stamped stream for each client, started evenly over `ramp` seconds."""
-    run = _Run(target, target.request(stream=True), seconds, limit=1, stamped=True)
+    run = _Run(target, _requests(target, stream=True), seconds, limit=1, stamped=True)
     return await run.go([_Streamer(run) for _ in range(clients)], ramp, patience=0.0)
+
+
+async def later_turns(target: Target, seconds: float, *, limit: int, size: int) -> Outcome:
+    """One conversation that grows; the latency of its first turn does not count."""
+    run = _Run(target, Turns(target, size).next_request, seconds, limit)
+    outcome = await run.go([_Asker(run)], patience=PATIENCE_SECONDS)
+    outcome.latencies = outcome.latencies[1:]
+    return outcome
+
+
+def _requests(target: Target, size: int = 0, *, stream: bool = False) -> Callable[[], bytes]:
+    request = target.request(stream=stream, size=size)
+    return partial(fresh, request) if size else lambda: request
 
 
 class _Run:
     def __init__(
         self,
         target: Target,
-        request: bytes,
+        next_request: Callable[[], bytes],
         seconds: float,
         limit: int,
         *,
         stamped: bool = False,
-        is_fresh: bool = False,
     ) -> None:
         self.target = target
-        self._request = request
-        self._is_fresh = is_fresh
+        self.next_request = next_request
         self.limit = limit
         self.stamped = stamped
         self.outcome = Outcome()
@@ -103,9 +115,6 @@ class _Run:
             self.finished(client)
         self.outcome.seconds = time.perf_counter() - began
         return self.outcome
-
-    def next_request(self) -> bytes:
-        return fresh(self._request) if self._is_fresh else self._request
 
     def is_over(self, answers: int) -> bool:
         return time.perf_counter() >= self.until or (0 < self.limit <= answers)

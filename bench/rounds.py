@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import processes
-from load import Outcome, ask_again, stream_again, stream_once
+from load import Outcome, ask_again, later_turns, stream_again, stream_once
 from stage import Stage, Upstream
 from traffic import Target
 
 MEGABYTE = 1024 * 1024
 DIRECT = "direct"
+SWITCHYARD = "Switchyard"
+"""begins the name of each of its routes"""
 QUIET_SHARE = 0.1
 """of a core: a program that uses less has finished its work"""
 DISTURBED_SHARE = 0.1
@@ -24,6 +26,7 @@ MAX_SECONDS, MIN_SECONDS = 2.0, 0.5
 PAUSE_SECONDS = 0.4
 """pause between two steps"""
 PACE_MS = 50
+TURNS, TURNS_SECONDS = 8, 2.0
 SLOW_MORE_SECONDS = 2.0
 """before and after the slow streams of a target"""
 LEAVERS = 16
@@ -52,6 +55,8 @@ ROWS = {
     "paced_cpu": Row("CPU per paced event, 64 streams", "µs"),
     "body1": Row("1 MB request, added p50", "ms", added=True),
     "body8": Row("8 MB request, added p50", "ms", added=True),
+    "turns1": Row("the same, later turns of a conversation of 1 MB", "ms", added=True),
+    "turns8": Row("of 8 MB", "ms", added=True),
     "idle_memory": Row("idle memory", "MB"),
     "slow_delivered": Row("slow streams (20 events/s): delivered", "%"),
     "slow_memory": Row("slow streams: peak memory", "MB"),
@@ -139,6 +144,7 @@ class Rounds:
             "paced events": self.paced_events,
             "1 MB": self.one_megabyte,
             "8 MB": self.eight_megabytes,
+            "later turns": self.turns,
             "clients leave": self.clients_leave,
         }
 
@@ -260,6 +266,17 @@ class Rounds:
 
     async def eight_megabytes(self, target: Target) -> dict[str, float]:
         return {"body8": await self._body_latency(target, 8 * MEGABYTE)}
+
+    async def turns(self, target: Target) -> dict[str, float]:
+        """Of Switchyard only: the peers treat each turn as a new conversation."""
+        if not target.name.startswith((DIRECT, SWITCHYARD)):
+            return {}
+        found = {}
+        for row, size in (("turns1", MEGABYTE), ("turns8", 8 * MEGABYTE)):
+            run = later_turns(target, TURNS_SECONDS, limit=TURNS, size=size)
+            outcome, _ = await self.with_cpu(target, run)
+            found[row] = outcome.latency()
+        return found
 
     async def _body_latency(self, target: Target, size: int) -> float:
         run = ask_again(target, 1, self.seconds, limit=40, size=size)

@@ -57,6 +57,20 @@ def peer(text: str) -> Target:
     return Target(name, url.rstrip("/"), given.get("key", Target.key), given.get("model", MODEL))
 
 
+class Turns:
+    """A new conversation of about `size` bytes, that has one more call and its result in each request."""
+
+    def __init__(self, target: Target, size: int) -> None:
+        self._target = target
+        self._rounds = _rounds(size)
+        self._mark = f"{next(_numbers):08d}"
+
+    def next_request(self) -> bytes:
+        body = _body(self._target.model, stream=False, messages=_conversation(self._rounds))
+        self._rounds += 1
+        return _framed(self._target, body.replace(MARK.encode(), self._mark.encode()))
+
+
 def fresh(request: bytes) -> bytes:
     """The same conversation, none of whose messages was sent before: nothing remembered of others helps."""
     return request.replace(MARK.encode(), b"%08d" % next(_numbers))
@@ -64,7 +78,11 @@ def fresh(request: bytes) -> bytes:
 
 @cache
 def _request(target: Target, stream: bool, size: int) -> bytes:
-    body = _body(target.model, stream, size)
+    messages = _conversation(_rounds(size)) if size > 4096 else [_user("hi" + "." * max(0, size - 180))]
+    return _framed(target, _body(target.model, stream, messages))
+
+
+def _framed(target: Target, body: bytes) -> bytes:
     head = (
         f"POST {urlsplit(target.url).path}{PATH} HTTP/1.1\r\nhost: {target.host}:{target.port}\r\n"
         "user-agent: bench/1\r\naccept: */*\r\ncontent-type: application/json\r\n"
@@ -74,8 +92,7 @@ def _request(target: Target, stream: bool, size: int) -> bytes:
     return head.encode() + body
 
 
-def _body(model: str, stream: bool, size: int) -> bytes:
-    messages = _conversation(size) if size > 4096 else [_user("hi" + "." * max(0, size - 180))]
+def _body(model: str, stream: bool, messages: list[dict[str, Any]]) -> bytes:
     body = {
         "model": model,
         "max_tokens": 1024,
@@ -86,12 +103,15 @@ def _body(model: str, stream: bool, size: int) -> bytes:
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _conversation(size: int) -> list[dict[str, Any]]:
-    """Turns of text, tool calls and their results, as in the long contexts of coding agents."""
-    round_bytes = len(json.dumps(_round(0), ensure_ascii=False, separators=(",", ":")).encode())
-    rounds = max(1, size // round_bytes)
+def _conversation(rounds: int) -> list[dict[str, Any]]:
+    """Texts, tool calls and their results, as in the long contexts of coding agents."""
     turns = [turn for number in range(rounds) for turn in _round(number)]
-    return [_user(f"Please fix the failing test {MARK}."), *turns, _user(f"Go on {MARK}.")]
+    return [_user(f"Please fix the failing test {MARK}."), *turns]
+
+
+def _rounds(size: int) -> int:
+    one = json.dumps(_round(0), ensure_ascii=False, separators=(",", ":"))
+    return max(1, size // len(one.encode()))
 
 
 def _user(text: str) -> dict[str, Any]:
