@@ -77,6 +77,8 @@ LEAST_SECONDS = 120.0
 def main() -> None:
     options = _options()
     chosen = [name for name in PARTS if getattr(options, name.lower(), False) or options.all]
+    for name in sorted(set(peers.PEERS) - set(peers.installed())):
+        print(f"{name} is not installed, so it is not measured: python bench/peers.py installs it")
     print(f"load now: {', '.join(f'{load:.1f}' for load in os.getloadavg())}", flush=True)
     for number in range(1, options.runs + 1):
         options.ends = time.monotonic() + RUN_SECONDS
