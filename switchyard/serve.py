@@ -167,8 +167,18 @@ def _run(options: Options, settings_file: SettingsFile, token: str) -> int:
         with contextlib.suppress(OSError):
             print(banner(application, options.url, shown, colour=sys.stdout.isatty()), flush=True)
 
-    limits = Limits(connections=prepare_handles())
-    config = uvicorn.Config(
+    config = server_config(application, options, Limits(connections=prepare_handles()))
+    logs.start()
+    try:
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(_serve(application, _QuietServer(config), sockets, greet))
+    finally:
+        logs.stop()
+    return 0
+
+
+def server_config(application: Application, options: Options, limits: Limits) -> uvicorn.Config:
+    return uvicorn.Config(
         application.asgi,
         http=bounded(limits),
         interface="asgi3",
@@ -184,13 +194,6 @@ def _run(options: Options, settings_file: SettingsFile, token: str) -> int:
         ssl_certfile=options.cert or None,
         ssl_keyfile=options.cert_key or None,
     )
-    logs.start()
-    try:
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_serve(application, _QuietServer(config), sockets, greet))
-    finally:
-        logs.stop()
-    return 0
 
 
 def _check_certificate(options: Options) -> None:

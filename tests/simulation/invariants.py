@@ -7,7 +7,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from switchyard.exchange import Outcome
-from switchyard.routing.probes import MOST_PROBES
 from switchyard.store.ledger import Ledger
 from tests.simulation.clients import Result
 from tests.simulation.clocks import CLOCKS
@@ -60,14 +59,10 @@ class Invariants:
         application, scenario = self._world.application, self._world.scenario
         if DISK.state != "fine":
             self._bad_at = CLOCKS.awake
-        held, attempts = application.hold._held, application.hold._probes._attempts
+        held = application.hold._held
         size = sum(one.size for one in held.values())
         self._expect(application.hold._bytes == size, "the bytes of the hold are wrong")
-        if held:
-            self._expect(len(held) <= scenario.most_held, "too many requests are held")
-            for target, running in attempts.items():
-                probes = sum(one.is_probe for one in running.values())
-                self._expect(probes <= MOST_PROBES, f"{probes} probes at {target} at a time")
+        self._expect(len(held) <= scenario.most_held, "too many requests are held")
         self._expect(len(application.slots) <= scenario.most_waiting, "too many requests wait for a slot")
 
     def answered(self, result: Result) -> None:

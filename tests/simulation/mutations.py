@@ -99,7 +99,7 @@ MUTATIONS = {
         "Outcome.CANCELLED\n        self._note_usage()",
     ),
     "keep-alives go on at the end of an answer": Mutation(
-        "switchyard.relay.answering", "            await self._keep_alive.stop()\n", "            pass\n"
+        "switchyard.relay.answering", "            await self._keep_alive.stop()\n\n", "            pass\n\n"
     ),
     "a broken stream has no terminal event": Mutation(
         "switchyard.relay.delivery",

@@ -9,8 +9,6 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
 import switchyard.http1.connection
 import switchyard.http1.transport
 import switchyard.relay.hold
@@ -18,11 +16,10 @@ import switchyard.relay.slot_queue
 import switchyard.serve
 import switchyard.store.settings_file
 from switchyard.application import Application
-from switchyard.connections import Limits, bounded
+from switchyard.connections import Limits
 from switchyard.exchange import Exchange
 from switchyard.routing.uses import Use
 from switchyard.store.settings_file import SettingsFile
-from switchyard.web.guard import SECURITY_HEADERS
 from tests.simulation.clients import Client, Result
 from tests.simulation.clocks import CLOCKS
 from tests.simulation.disk import DISK, undisturbed
@@ -81,18 +78,8 @@ class World:
         self.settings_file = SettingsFile(self.folder)
         self.settings_file.load()
         self.application = Application(self.settings_file, self.folder, self.folder)
-        config = uvicorn.Config(
-            self.application.asgi,
-            http=bounded(Limits()),
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            headers=SECURITY_HEADERS,
-            proxy_headers=False,
-            timeout_graceful_shutdown=switchyard.serve.GRACE_SECONDS,
-        )
+        options = switchyard.serve.Options("127.0.0.1", 5101, self.folder, self.folder)
+        config = switchyard.serve.server_config(self.application, options, Limits())
         server = switchyard.serve._QuietServer(config)
         sockets: list[Any] = [Socket()]
         serving = asyncio.create_task(
