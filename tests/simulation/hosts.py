@@ -5,6 +5,7 @@ import errno
 import json
 import random
 import re
+import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -22,6 +23,12 @@ ERRORS = {
     "overloaded": (429, 429, 503, 529),
     "broken": (401, 403, 402, 400, 501),
 }
+CHUNKED = b"transfer-encoding: chunked\r\n"
+PACKED = b"content-encoding: gzip\r\ntransfer-encoding: chunked\r\n"
+CLOSED = b"connection: close\r\n"
+"""the end of the connection is the end of the body"""
+FRAMINGS = (CHUNKED, CHUNKED, PACKED, CLOSED)
+INTERIM = (b"", b"", b"", b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n")
 PROTOCOL_OF_PATH: dict[bytes, wire.Protocol] = {
     b"messages": "messages",
     b"completions": "chat",
@@ -94,6 +101,7 @@ class Connection:
         """of the request that is under way"""
         self._has_answered = False
         self._stays_open = True
+        self._framing = CHUNKED
         self._asked: Asked
         near.on_write, near.on_read, near.on_lost = self._written, self._read_by_daemon, self._over
 
@@ -256,8 +264,10 @@ class Connection:
         if not self._wants_stream:
             return await self._error()
         pieces = self._pieces()
-        error = [_chunk(record) for record in wire.error_records(self._protocol, "it failed")]
-        await self._send([*pieces[: self._random.randrange(1, len(pieces))], *error, _chunk(b"")])
+        error = [*wire.error_records(self._protocol, "it failed"), b""]
+        if self._framing is PACKED:
+            self._framing, pieces = CHUNKED, [pieces[0].replace(PACKED, CHUNKED)]
+        await self._send([*pieces[: self._random.randrange(1, len(pieces) + 1)], *map(self._framed, error)])
 
     # --- parts ------------------------------------------------------------------------------------
 
@@ -266,11 +276,27 @@ class Connection:
         reply = wire.Reply(
             self._asked.text, usage=wire.Usage(1000 + number, output=10 + number), id=f"a{number}"
         )
-        if not self._wants_stream:
+        self._framing = self._random.choice(FRAMINGS)
+        if self._wants_stream:
+            kind, contents = b"text/event-stream", wire.records(self._protocol, reply, piece=16)
+        else:
             body = wire.body(self._protocol, reply)
-            return [_whole_head(200, len(body)), body[:20], body[20:]]
-        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-        return [head, *map(_chunk, wire.records(self._protocol, reply, piece=16)), _chunk(b"")]
+            kind, contents = b"application/json", [body[:20], body[20:]]
+            if self._framing is CLOSED:
+                self._framing = CHUNKED  # a whole answer that is cut could not be told from a short one
+        self._stays_open = self._framing is not CLOSED
+        self._gzip = zlib.compressobj(wbits=31)
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\n%b\r\n" % (kind, self._framing)
+        return [self._random.choice(INTERIM) + head, *map(self._framed, contents), self._framed(b"")]
+
+    def _framed(self, data: bytes) -> bytes:
+        if self._framing is CLOSED:
+            return data
+        if self._framing is PACKED:
+            if not data:
+                return _chunk(self._gzip.flush()) + _chunk(b"")
+            data = self._gzip.compress(data) + self._gzip.flush(zlib.Z_SYNC_FLUSH)
+        return _chunk(data)
 
     async def _send(
         self, pieces: list[bytes], *, pauses: tuple[float, ...] = (0.0,), ends: bool = True
