@@ -12,5 +12,5 @@ modelled = settings(
     derandomize="FUZZ_EXAMPLES" not in os.environ,
 )
 """for a test that compares the code with a small model, written from the documentation"""
-modelled_for_each_pair = settings(modelled, max_examples=max(EXAMPLES // 4, 1))
-"""likewise, for each pair of protocols"""
+modelled_in_part = settings(modelled, max_examples=max(EXAMPLES // 4, 1))
+"""likewise, where an example takes long or the test runs for each pair of protocols"""

@@ -14,7 +14,7 @@ from switchyard.protocols.codec import Target
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.conversion import convert_request, convert_response
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
-from tests.bed.examples import modelled_for_each_pair
+from tests.bed.examples import modelled_in_part
 
 PAIRS = [(upstream, client) for upstream in PROTOCOLS for client in PROTOCOLS if upstream != client]
 Json = dict[str, Any]
@@ -312,7 +312,7 @@ def joined(said: Said) -> Said:
 
 @pytest.mark.parametrize(("upstream", "client"), PAIRS)
 @given(said=answers())
-@modelled_for_each_pair
+@modelled_in_part
 def test_an_answer_says_what_the_upstream_has_said(
     upstream: ProtocolName, client: ProtocolName, said: Said
 ) -> None:

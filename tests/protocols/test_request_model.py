@@ -15,7 +15,7 @@ from switchyard.protocols.codec import SentRequest, Target
 from switchyard.protocols.codecs import CODECS
 from switchyard.protocols.conversion import convert_request
 from switchyard.protocols.names import PROTOCOLS, ProtocolName
-from tests.bed.examples import modelled_for_each_pair
+from tests.bed.examples import modelled_in_part
 
 PAIRS = [(client, upstream) for client in PROTOCOLS for upstream in PROTOCOLS if client != upstream]
 NO_RESULT = "(no result recorded)"
@@ -345,7 +345,7 @@ def requests(draw: st.DrawFn) -> Asked:
 
 @pytest.mark.parametrize(("client", "upstream"), PAIRS)
 @given(asked=requests())
-@modelled_for_each_pair
+@modelled_in_part
 def test_an_upstream_is_asked_what_the_client_has_asked(
     client: ProtocolName, upstream: ProtocolName, asked: Asked
 ) -> None:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from switchyard.routing.health import Charge, cooldown_length
 from switchyard.settings import Failover
+from tests.bed.examples import modelled
 
 DAYS = 86400
 RULES = st.builds(
@@ -27,6 +28,7 @@ def expected(number: int, rules: Failover, hint: float | None, is_reset: bool) -
 
 
 @given(st.integers(1, 60), RULES, st.none() | st.floats(0, 30 * DAYS), st.booleans())
+@modelled
 def test_a_cooldown_is_as_long_as_the_page_on_failures_says(
     number: int, rules: Failover, hint: float | None, is_reset: bool
 ) -> None:

@@ -1,9 +1,10 @@
 """The guard against a small model, written from docs/security.md."""
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.bed.examples import modelled
 from tests.web.test_guard_attacks import FOREIGN_HOSTS, FOREIGN_ORIGINS, PORT, ask, fetched
 
 OWN_HOSTS = [
@@ -61,7 +62,7 @@ def headers_of(asked: Asked) -> list[tuple[str, str]]:
 
 
 @given(REQUESTS)
-@settings(deadline=None)
+@modelled
 def test_the_guard_serves_what_the_page_on_security_says_and_nothing_else(asked: Asked) -> None:
     reply = ask(*headers_of(asked), method=asked.method, path=asked.path)
 
