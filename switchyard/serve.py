@@ -40,6 +40,8 @@ REPORT_SECONDS = 2
 COMPILE_AFTER_SECONDS = 2.0
 TICK_SECONDS = 1.0
 """how often the date of the responses is updated"""
+FIRST_OPEN_PORT = 1024
+"""from here on no rights are needed"""
 BACKLOG = 2048
 SHORTEST_TOKEN = 16
 GARBAGE_THRESHOLD = 20_000
@@ -325,7 +327,10 @@ def _socket(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise CannotServe(f"--host {host} is not an address of this machine ({error.strerror}).") from None
     try:
-        if sys.platform != "win32":
+        if sys.platform == "win32":
+            # https://learn.microsoft.com/windows/win32/winsock/using-so-reuseaddr-and-so-exclusiveaddruse
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -342,6 +347,12 @@ def _bind_problem(host: str, port: int, error: OSError) -> CannotServe:
     if error.errno == errno.EADDRINUSE:
         return PortTaken(
             f"port {port} on {host} is in use; stop the other program or choose another port with --port."
+        )
+    if error.errno == errno.EACCES and port >= FIRST_OPEN_PORT:
+        # https://learn.microsoft.com/windows/win32/winsock/windows-sockets-error-codes-2 (WSAEACCES)
+        return CannotServe(
+            f"port {port} is reserved by the system, or another program has it for itself; choose another one with "
+            "--port. On Windows, `netsh interface ipv4 show excludedportrange protocol=tcp` lists the reserved ones."
         )
     if error.errno == errno.EACCES:
         return CannotServe(f"port {port} needs administrator rights; choose one above 1023 with --port.")

@@ -93,6 +93,8 @@ def test_launchd_reads_the_words_back(tmp_path: Path) -> None:
 def test_the_task_of_windows_starts_at_logon_without_more_rights() -> None:
     command = ("C:\\Program Files\\python.exe", "C:\\a & b\\app.py", "--port", "5101")
     text = windows_task(command, "C:\\a & b", "BOX\\me")
+    # without it a task runs below normal, its input and output too
+    assert "<Priority>4</Priority>" in text
     task = ElementTree.fromstring(text.partition("\n")[2])
     execution = task.find(f"{TASKS}Actions/{TASKS}Exec")
     assert execution is not None
