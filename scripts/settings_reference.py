@@ -128,6 +128,8 @@ COMMAND_EXAMPLES: dict[str, tuple[str, ...]] = {
         "setup claude --url http://localhost:5101 --key my-key --model qwen3-32b --with all --yes",
         "setup codex --keep-endpoint --dry-run",
         "setup codex --undo",
+        "setup claude --windows",
+        "setup claude --wsl Ubuntu",
     ),
     "stats": (
         "stats --days 7 --by model --csv",
@@ -227,6 +229,7 @@ VARIABLES: tuple[tuple[str, str, str, str, str], ...] = (
         "`CONTINUE_GLOBAL_DIR=/work/continue`",
         "Where they find the file of Continue.",
     ),
+    ("WSL_DISTRO_NAME", "text", "set by WSL", "set by WSL", "`setup` sees by it that it runs inside WSL."),
     ("APPDATA", FOLDER, WINDOWS, WINDOWS, "Where they find the files of Zed on Windows."),
     (
         "ANTHROPIC_BASE_URL, ANTHROPIC_MODEL",

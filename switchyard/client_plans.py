@@ -1,7 +1,7 @@
 """Decide what the settings of each client must contain; `clients` edits the files."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -83,6 +83,13 @@ class Wanted(msgspec.Struct, frozen=True):
     """names of `claude_code.KNOBS` to set in addition to those that an earlier set-up has set"""
     no_longer: Sequence[str] = ()
     """those that an earlier set-up has set and that are removed"""
+    folder: PurePath | None = None
+    """that of the file as its client names it, where the client runs on the other side of WSL"""
+
+    @property
+    def is_private(self) -> bool:
+        """The file gets a real key, and its modes mean something here."""
+        return bool(self.key) and self.folder is None
 
 
 def path_of(client: str, environment: Mapping[str, str], home: Path) -> Path:
@@ -139,7 +146,7 @@ def _plan_file(client: FileClient, path: Path, wanted: Wanted, settings: Setting
             f"no upstream lists a model that {client.title} could request",
             "List models in an upstream, or name one with --model.",
         )
-    plan = client.plan(path, offer, private=bool(wanted.key))
+    plan = client.plan(path, offer, wanted.folder or path.parent, private=wanted.is_private)
     return msgspec.structs.replace(plan, previous=current)
 
 
@@ -206,6 +213,7 @@ def _plan_claude(
         environment=environment,
         context_window=usable_window(settings, "messages", knobs.get(claude_code.MODEL, ""), CLAUDE_CODE),
         wait_seconds=_claude_waits(settings),
+        has_modes=wanted.folder is None,
     )
 
 
@@ -220,12 +228,23 @@ def _claude_waits(settings: Settings) -> float:
 def _plan_codex(path: Path, wanted: Wanted, key: str, settings: Settings) -> Plan:
     served = served_models(settings, "responses", client=CODEX)
     model = wanted.model or codex.model_in(path) or _usual_model(served)
+    models: list[codex.CatalogModel] = []
+    window = 0
     if not model or codex.knows(model):
         window = usable_window(settings, "responses", model, CODEX)
-        return codex.plan(path, wanted.address, key, model=model, context_window=window)
-    names = {model: served.get(model, 0), **served}
-    models = [codex.CatalogModel(name, window) for name, window in names.items()]
-    return codex.plan(path, wanted.address, key, model=model, models=models)
+    else:
+        names = {model: served.get(model, 0), **served}
+        models = [codex.CatalogModel(name, size) for name, size in names.items()]
+    return codex.plan(
+        path,
+        wanted.address,
+        key,
+        model=model,
+        models=models,
+        context_window=window,
+        folder=wanted.folder,
+        has_modes=wanted.folder is None,
+    )
 
 
 class ClientFiles(msgspec.Struct, frozen=True):

@@ -37,7 +37,7 @@ def _wanted(offer: Offer) -> dict[texts.Path, Any]:
         ("openai-api-key",): offer.key,
     }
     if offer.folder:
-        wanted[("model-metadata-file",)] = str(Path(offer.folder) / LIST_NAME)
+        wanted[("model-metadata-file",)] = str(offer.folder / LIST_NAME)
     return wanted
 
 

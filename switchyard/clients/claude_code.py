@@ -100,10 +100,12 @@ def plan(
     environment: Mapping[str, str] = MappingProxyType({}),
     context_window: int = 0,
     wait_seconds: float = 0,
+    has_modes: bool = True,
 ) -> Plan:
     """What a set-up would change. `environment` is that of the user's shell; `context_window` the longest prompt that
     it can count on, 0 if unknown; `wait_seconds` how long the daemon may search for an answer, 0 if Claude Code's own
-    timeout is enough. Raises Unparsable or Refused."""
+    timeout is enough; without `has_modes` no file
+    here can be kept from other users. Raises Unparsable or Refused."""
     found = files.read(json_edit, path)
     _refuse_ignored(found.decoded.text)
     env = found.data.get("env", {})
@@ -120,7 +122,7 @@ def plan(
         **window_variables(context_window),
     }
     edits: dict[texts.Path, str | None] = {("env", name): value for name, value in wanted.items()}
-    planned = files.plan_edits(json_edit, path, found, edits, private=bool(key))
+    planned = files.plan_edits(json_edit, path, found, edits, private=bool(key) and has_modes)
     notes = (
         *_notes(found.data, environment),
         *_knob_notes(wanted),

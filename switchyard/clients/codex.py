@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import msgspec
@@ -90,19 +90,22 @@ def plan(
     model: str = "",
     models: Sequence[CatalogModel] = (),
     context_window: int = 0,
+    folder: PurePath | None = None,
+    has_modes: bool = True,
 ) -> Plan:
     """What a set-up would change; without `model` the user's own stays. `context_window` is for a model that is not
-    among `models`: the one that it can count on, 0 if unknown. Raises Unparsable or Refused."""
+    among `models`: the one that it can count on, 0 if unknown. `folder` is that of the file as Codex names it;
+    without `has_modes` no file
+    here can be kept from other users. Raises Unparsable or Refused."""
     content, record = read_or_none(path), read_record(path)
     decoded = texts.decode(content or b"")
     data = toml_edit.data(decoded.text)
     _refuse_profile(data)
-    folder = path.parent
     wanted: dict[texts.Path, Any] = {("model_provider",): PROVIDER}
     if model:
         wanted[("model",)] = model
     if models:
-        wanted[("model_catalog_json",)] = str(folder / CATALOG_NAME)
+        wanted[("model_catalog_json",)] = str((folder or path.parent) / CATALOG_NAME)
     if context_window and not _is_tighter(data, record, context_window):
         wanted[WINDOW] = context_window
     wanted |= {
@@ -114,12 +117,12 @@ def plan(
     }
     edited = apply_edits(toml_edit, None if content is None else decoded.text, wanted, record)
     after = decoded.encode(edited.text)
-    changes = change_of(path, content, after, private=bool(key))
+    changes = change_of(path, content, after, private=bool(key) and has_modes)
     notes = (*replaced(toml_edit, data, wanted, record), *mode_notes(changes))
     if content != after:
         # written first, so that a crash in between can be undone
         changes = record_change(path, edited.record) + changes
-    listed = folder / CATALOG_NAME
+    listed = path.parent / CATALOG_NAME
     listing = change_of(listed, read_or_none(listed), catalog(models) if models else None, ours=True)
     # Codex does not start if its catalogue file is missing
     return Plan(listing + changes if models else changes + listing, notes, codex_endpoint_in(data))

@@ -3,7 +3,7 @@
 import posixpath
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import msgspec
@@ -34,8 +34,8 @@ class Offer(msgspec.Struct, frozen=True):
     model: str
     models: Mapping[str, int] = {}
     """name -> context window; 0: unknown"""
-    folder: str = ""
-    """that of the client's file; "" for what is pasted by hand"""
+    folder: PurePath | None = None
+    """that of the client's file; None for what is pasted by hand"""
 
     @property
     def windows(self) -> dict[str, int]:
@@ -70,11 +70,12 @@ class FileClient(msgspec.Struct, frozen=True):
     refuse: Callable[[Path], None] | None = None
     """raises Refused if the client would not use the file, or no longer another one"""
 
-    def plan(self, path: Path, offer: Offer, private: bool) -> Plan:
-        """What a set-up would change; `private`: the key is a real one. Raises Unparsable."""
+    def plan(self, path: Path, offer: Offer, folder: PurePath, private: bool) -> Plan:
+        """What a set-up would change; `folder` is that of the file as the client names it, `private`: the key is a
+        real one. Raises Unparsable."""
         if self.refuse is not None:
             self.refuse(path)
-        offer = msgspec.structs.replace(offer, folder=str(path.parent))
+        offer = msgspec.structs.replace(offer, folder=folder)
         found = files.read(self.dialect, path)
         wanted = {**self._missing(found), **self.wanted(offer)}
         plan = files.plan_edits(self.dialect, path, found, wanted, private)

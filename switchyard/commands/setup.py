@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from switchyard import client_plans
 from switchyard.clients.claude_code import KNOBS, TIMEOUT, chosen
 from switchyard.clients.plan import ChangedMeanwhile, Endpoint, Plan, apply
 from switchyard.clients.texts import Unparsable, left_unchanged
+from switchyard.commands import wsl
 from switchyard.commands.ask import address_of, agreed, coloured, current_settings, stamp
 from switchyard.commands.command import Action, CommandFailed
 from switchyard.commands.import_file import add
@@ -23,9 +25,11 @@ ALL = "all"
 
 
 def setup(arguments: argparse.Namespace) -> int:
-    path = client_plans.path_of(arguments.client, os.environ, Path.home())
+    side = _other_side(arguments)
+    environment, home = (os.environ, Path.home()) if side is None else (side.environment, side.home)
+    path = client_plans.path_of(arguments.client, environment, home)
     try:
-        return _carry_out(_plan(path, arguments), arguments)
+        return _carry_out(_plan(path, side, arguments), arguments)
     except Unparsable as error:
         raise CommandFailed(left_unchanged(path, error)) from None
     except ChangedMeanwhile as changed:
@@ -34,20 +38,44 @@ def setup(arguments: argparse.Namespace) -> int:
         raise CommandFailed(f"{error.filename or path}: {error.strerror or error}") from None
 
 
-def _plan(path: Path, arguments: argparse.Namespace) -> Plan:
+def _other_side(arguments: argparse.Namespace) -> wsl.OtherSide | None:
+    """Where the client runs, if that is not here. Raises CommandFailed."""
+    if arguments.windows:
+        if not wsl.is_inside():
+            raise CommandFailed("--windows is for a Switchyard that runs inside WSL.")
+        return wsl.windows_side()
+    if arguments.wsl is not None:
+        if sys.platform != "win32":
+            raise CommandFailed("--wsl is for a Switchyard that runs on Windows.")
+        return wsl.wsl_side(arguments.wsl)
+    return None
+
+
+def _plan(path: Path, side: wsl.OtherSide | None, arguments: argparse.Namespace) -> Plan:
     if arguments.undo:
         return client_plans.undo(arguments.client, path)
     knobs = tuple(KNOBS) if ALL in arguments.knobs else tuple(arguments.knobs)
-    address = _address(arguments)
-    wanted = client_plans.Wanted(address, arguments.key, arguments.model, knobs)
-    plan = client_plans.plan(arguments.client, path, wanted, current_settings(arguments), os.environ)
-    return replace(plan, notes=plan.notes + (_offers(path, knobs) if arguments.client == "claude" else ()))
+    environment, folder = (
+        (os.environ, None) if side is None else (side.environment, side.own_name(path.parent))
+    )
+    wanted = client_plans.Wanted(
+        _address(arguments, side), arguments.key, arguments.model, knobs, folder=folder
+    )
+    plan = client_plans.plan(arguments.client, path, wanted, current_settings(arguments), environment)
+    notes = _offers(path, knobs) if arguments.client == "claude" else ()
+    notes += wsl.offers(arguments.client) if side is None else ()
+    return replace(plan, notes=plan.notes + notes)
 
 
-def _address(arguments: argparse.Namespace) -> str:
+def _address(arguments: argparse.Namespace, side: wsl.OtherSide | None) -> str:
     """The daemon's own address: the path of each client is added."""
     if not arguments.url:
-        return address_of(arguments)
+        address = address_of(arguments)
+        if side is None:
+            return address
+        if side.unreachable:
+            raise CommandFailed(side.unreachable)
+        return address.replace("//localhost:", f"//{side.host}:")
     if not re.match(r"https?://[^/\s]+/?\Z", arguments.url):
         raise CommandFailed(
             f"--url {arguments.url} is not an address like http://localhost:5101 (without a path)."
@@ -121,7 +149,8 @@ def _done(arguments: argparse.Namespace) -> str:
     title = client_plans.TITLES[arguments.client]
     if arguments.undo:
         return f"{title} uses its previous settings again."
-    undo = f"setup {arguments.client} --undo"
+    side = " --windows" if arguments.windows else "" if arguments.wsl is None else f" --wsl {arguments.wsl}"
+    undo = f"setup {arguments.client}{side.rstrip()} --undo"
     return f"{title} now uses Switchyard. Undo with: {own_command(undo)}"
 
 
@@ -135,6 +164,17 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="only show the change")
     parser.add_argument("--yes", action="store_true", help="write without confirmation")
+    sides = parser.add_mutually_exclusive_group()
+    sides.add_argument(
+        "--windows", action="store_true", help="inside WSL: set up the client that is installed on Windows"
+    )
+    sides.add_argument(
+        "--wsl",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="on Windows: set up the client that is installed inside WSL (default: its default distribution)",
+    )
     parser.add_argument("--url", default="", help="address of the daemon (default: that of the running one)")
     parser.add_argument("--key", default="", help="client key (default: the first of `client_keys`)")
     parser.add_argument("--model", default="", help="model that the client requests")
