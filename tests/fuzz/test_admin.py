@@ -59,8 +59,14 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applicatio
 async def ask(application: Application, method: str, path: str, query: str, body: bytes, last: bytes) -> int:
     reported: list[Event] = []
 
+    parts = iter([body])
+
     async def receive() -> Event:
-        return {"type": "http.request", "body": body}
+        """The body, and then nothing of a client that stays."""
+        for part in parts:
+            return {"type": "http.request", "body": part}
+        await asyncio.Event().wait()
+        return {}
 
     async def send(event: Event) -> None:
         reported.append(event)
