@@ -8,7 +8,7 @@ const LONG_CHARACTERS = 700;
 const LONG_LINES = 12;
 const PREVIEW_CHARACTERS = 160;
 /** @type {Record<Change, string>} */
-const KINDS = { same: "", changed: "warn", renamed: "warn", dropped: "bad", added: "good" };
+const KINDS = { same: "", changed: "warn", renamed: "warn", joined: "warn", dropped: "bad", added: "good" };
 
 /** @param {Change} change */
 export const changeBadge = (change) => badge(t(`change.${change}`), KINDS[change], t(`change.${change}-help`));

@@ -125,7 +125,7 @@ function comparison(title, all, draw, { onlyChanges, isOpen = false, leftOff = 0
  * @param {{ change: Change }[]} rows
  */
 function summaryOf(rows) {
-  const changes = /** @type {Change[]} */ (["changed", "renamed", "dropped", "added"]);
+  const changes = /** @type {Change[]} */ (["changed", "renamed", "joined", "dropped", "added"]);
   const counts = changes
     .map((change) => [t(`change.${change}`), rows.filter((row) => row.change === change).length])
     .filter(([, count]) => count)

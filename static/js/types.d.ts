@@ -546,7 +546,7 @@ interface CaptureState {
 
 // --- GET /api/requests/{id}/capture ---
 
-type Change = "same" | "changed" | "renamed" | "dropped" | "added";
+type Change = "same" | "changed" | "renamed" | "joined" | "dropped" | "added";
 
 /** The beginning of a text of this length. */
 interface ShownText {

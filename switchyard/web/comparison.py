@@ -10,7 +10,7 @@ from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.neutral import Loss
 from switchyard.protocols.readable import Part, ReadableRequest, neutral_parts
 
-Change = Literal["same", "changed", "renamed", "dropped", "added"]
+Change = Literal["same", "changed", "renamed", "joined", "dropped", "added"]
 MAX_COMPARED = 250_000
 """pairs of parts; longer differing stretches are compared in their order only"""
 MAX_DISTANCE = 100
@@ -82,18 +82,34 @@ def _twin(name: str, added: Collection[str], protocols: tuple[ProtocolName, Prot
 
 def compare_parts(received: Sequence[Part], sent: Sequence[Part]) -> list[ComparedPart]:
     """In the order of the conversation."""
-    return [_compared_part(one, other) for one, other in _aligned(received, sent)]
+    compared: list[ComparedPart] = []
+    before: Part | None = None
+    for one, other in _aligned(received, sent):
+        compared.append(_compared_part(one, other, before))
+        before = other or before
+    return compared
 
 
 Pair = tuple[Part | None, Part | None]
 
 
-def _compared_part(received: Part | None, sent: Part | None) -> ComparedPart:
-    if received is None or sent is None:
-        return ComparedPart("added" if received is None else "dropped", received, sent)
+def _compared_part(received: Part | None, sent: Part | None, before: Part | None) -> ComparedPart:
+    """`before`: the part that was sent last."""
+    if received is None:
+        return ComparedPart("added", None, sent)
+    if sent is None:
+        return ComparedPart(
+            "joined" if before and _is_within(received, before) else "dropped", received, None
+        )
     members = [one for one in compare_members(received.members, sent.members) if one.change != "same"]
     is_same = _key(received) == _key(sent) and not members
     return ComparedPart("same" if is_same else "changed", received, sent, tuple(members))
+
+
+def _is_within(part: Part, longer: Part) -> bool:
+    """Several texts of one role are often sent as one."""
+    is_text = part.kind == longer.kind == "text" and part.role == longer.role
+    return is_text and 0 < len(part.text) < len(longer.text) and part.text in longer.text
 
 
 def _key(part: Part) -> tuple[str, str, str, str]:

@@ -54,6 +54,17 @@ def test_parts_are_compared_with_their_counterparts() -> None:
     ]
 
 
+def test_texts_that_were_sent_as_one_are_joined() -> None:
+    received = [text("Be short.", "system"), text("Be kind.", "system"), text("gone", "system"), text("hi")]
+    sent = [text("Be short.\n\nBe kind.", "system"), text("hi")]
+    assert in_short(received, sent) == [
+        ("changed", "Be short.", "Be short.\n\nBe kind."),
+        ("joined", "Be kind.", None),
+        ("dropped", "gone", None),
+        ("same", "hi", "hi"),
+    ]
+
+
 def test_a_part_with_other_members_is_changed() -> None:
     (found,) = compare_parts([text("a", cache_control={}, x=1)], [text("a", x=1)])
     assert (found.change, found.members) == ("changed", (ComparedMember("cache_control", "dropped", {}),))
