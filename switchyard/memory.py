@@ -5,7 +5,9 @@ https://man7.org/linux/man-pages/man3/mallopt.3.html, https://man7.org/linux/man
 
 import asyncio
 import ctypes
+from collections.abc import Callable
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 ARENAS = 2
@@ -16,6 +18,8 @@ its size, which would all be fetched again for the next one"""
 TRIM_BYTES = 8 * 1024 * 1024
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 CHECK_SECONDS = 20.0
+CHECKS_BETWEEN_SWEEPS = 30
+"""ten minutes: what is forgotten was not used for so long"""
 GROWN_BYTES = 16 * 1024 * 1024
 """by so much since the last time it is worth a trim, which takes some milliseconds"""
 STATM = Path("/proc/self/statm")
@@ -42,13 +46,16 @@ def tune_allocator() -> None:
         library.mallopt(M_TRIM_THRESHOLD, TRIM_BYTES)
 
 
-async def return_memory() -> None:
-    """Give back the free pages between blocks in use, whenever the process has grown, until cancelled."""
-    library = _glibc()
+async def return_memory(forget_unused: Callable[[], None]) -> None:
+    """Forget what was not used for a while, and give back the free pages between blocks in use whenever the process
+    has grown, until cancelled."""
+    library = _glibc() if STATM.exists() else None
     known = 0
-    while library is not None and STATM.exists():
+    for checks in count(1):
         await asyncio.sleep(CHECK_SECONDS)
-        if _resident_bytes() > known + GROWN_BYTES:
+        if checks % CHECKS_BETWEEN_SWEEPS == 0:
+            forget_unused()
+        if library is not None and _resident_bytes() > known + GROWN_BYTES:
             await asyncio.to_thread(library.malloc_trim, 0)
             known = _resident_bytes()
 

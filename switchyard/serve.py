@@ -268,7 +268,7 @@ async def _serve(
     await application.start()
     _tune_interpreter()
     sweeping = asyncio.create_task(sweep(server.server_state.connections, Limits().sweep_seconds))
-    returning = asyncio.create_task(return_memory())
+    returning = asyncio.create_task(return_memory(application.dependencies.messages.sweep))
     compiling = asyncio.create_task(_compile_later())
     try:
         greet()  # after the ledger is read, which knows the spent budgets

@@ -11,6 +11,7 @@ import msgspec
 
 from switchyard.protocols import neutral
 from switchyard.protocols.capabilities import Capabilities
+from switchyard.protocols.message_memory import History, MessageMemory
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.sse import Record
 
@@ -54,6 +55,20 @@ class SentRequest(msgspec.Struct, frozen=True):
     """the client wants a search that this upstream does not run: it gets an error of the search"""
 
 
+class DecodeRequest(Protocol):
+    def __call__(self, body: bytes, history: History | None = None) -> neutral.Request:
+        """The client's body as a neutral request. Raises BadRequest."""
+        ...
+
+
+class EncodeRequest(Protocol):
+    def __call__(
+        self, request: neutral.Request, target: Target, memory: MessageMemory | None = None
+    ) -> SentRequest:
+        """The body for the upstream. Raises BadRequest when the meaning of the request would be lost."""
+        ...
+
+
 class StreamDecoder(Protocol):
     """Upstream records in, neutral events out. Obeys the walk of `neutral`; ends with one Finished or Failed."""
 
@@ -82,10 +97,8 @@ class StreamEncoder(Protocol):
 class Codec(msgspec.Struct, frozen=True):
     protocol: ProtocolName
 
-    decode_request: Callable[[bytes], neutral.Request]
-    """The client's body as a neutral request. Raises BadRequest."""
-    encode_request: Callable[[neutral.Request, Target], SentRequest]
-    """The body for the upstream. Raises BadRequest when the meaning of the request would be lost."""
+    decode_request: DecodeRequest
+    encode_request: EncodeRequest
 
     decode_response: Callable[[bytes, SentRequest], list[neutral.Event]]
     """A whole JSON reply of the upstream as events, the same walk as a stream."""

@@ -16,6 +16,7 @@ from switchyard.protocols.estimate import StreamEstimate, estimate_tokens
 from switchyard.protocols.filters import JsonInReasoning, StopScanner
 from switchyard.protocols.fold import fold
 from switchyard.protocols.ids import ReplyIds
+from switchyard.protocols.message_memory import MessageMemory
 from switchyard.protocols.search_error import SearchErrorFold
 from switchyard.protocols.sse import RecordTooLarge, SseDecoder
 from switchyard.protocols.surrogates import SurrogateJoiner, without_halves
@@ -28,9 +29,11 @@ MAX_STREAM_BYTES = 256 * 1024 * 1024
 """several times the longest answer of any model: what is converted is also kept until the end"""
 
 
-def convert_request(request: neutral.Request, upstream: Codec, target: Target) -> SentRequest:
+def convert_request(
+    request: neutral.Request, upstream: Codec, target: Target, memory: MessageMemory | None = None
+) -> SentRequest:
     """The request in the upstream's protocol, with an estimate of its tokens. Raises BadRequest."""
-    sent = upstream.encode_request(as_declared(request), target)
+    sent = upstream.encode_request(as_declared(request), target, memory)
     return sent if sent.input_estimate else replace(sent, input_estimate=estimate_tokens(request))
 
 

@@ -110,7 +110,11 @@ class Asking:
         dependencies = self._dependencies
         # a method of its own would tie the two together: the body would stay in memory until a garbage collection
         return Preparation(
-            self._request, dependencies.codecs, partial(_recall, dependencies), dependencies.calls
+            self._request,
+            dependencies.codecs,
+            partial(_recall, dependencies),
+            dependencies.calls,
+            dependencies.messages,
         )
 
     def follow(self, settings: Settings) -> None:

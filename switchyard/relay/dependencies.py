@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from threading import Lock
 from typing import Any
 
 import msgspec
 
 from switchyard.exchange import Exchange
 from switchyard.protocols.codec import Codec
+from switchyard.protocols.message_memory import MessageMemory
 from switchyard.protocols.names import ProtocolName
 from switchyard.relay.answer_memory import AnswerMemory
 from switchyard.relay.clocks import steady_seconds
@@ -62,6 +64,7 @@ class Dependencies(msgspec.Struct, frozen=True):
     signatures: SignatureLedger = msgspec.field(default_factory=SignatureLedger)
     answers: AnswerMemory = msgspec.field(default_factory=AnswerMemory)
     calls: CallLedger = msgspec.field(default_factory=CallLedger)
+    messages: MessageMemory = msgspec.field(default_factory=lambda: MessageMemory(lock=Lock()))
     final_errors: FinalErrors = msgspec.field(default_factory=FinalErrors)
     prefixes: PrefixMemory = msgspec.field(default_factory=PrefixMemory)
     draining: Draining = msgspec.field(default_factory=Draining)

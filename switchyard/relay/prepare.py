@@ -16,10 +16,11 @@ from switchyard.protocols.codec import BadRequest, Codec, SentRequest, Target
 from switchyard.protocols.compaction import compaction_request
 from switchyard.protocols.conversion import convert_request
 from switchyard.protocols.estimate import estimate_tokens
+from switchyard.protocols.message_memory import LEAST_BYTES, History, MessageMemory
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.passthrough import prepare as passthrough
 from switchyard.protocols.passthrough.model_name import rewrite_model_name
-from switchyard.protocols.passthrough.peek import watched_members
+from switchyard.protocols.passthrough.peek import history_in, watched_members
 from switchyard.protocols.presets import capabilities_of
 from switchyard.protocols.request_changes import with_changes, with_members
 from switchyard.protocols.tools.names import unique_names
@@ -98,11 +99,13 @@ class Preparation:
         codecs: Mapping[ProtocolName, Codec],
         recall: Recall = _as_it_is,
         calls: CallLedger | None = None,
+        memory: MessageMemory | None = None,
     ) -> None:
         self._request = request
         self._recall = recall
         self._codecs = codecs
         self._calls = calls or CallLedger()
+        self._memory = memory if len(request.body) >= LEAST_BYTES else None
         self._neutral: neutral.Request | None = None
         self._changed: dict[Changes, Preparation] = {}
         self._prompt_tokens: int | None = None
@@ -153,7 +156,7 @@ class Preparation:
         """The preparation of the request with the changes of a rule. Raises BadRequest."""
         if changes not in self._changed:
             self._changed[changes] = Preparation(
-                _changed(self._request, changes), self._codecs, self._recall, self._calls
+                _changed(self._request, changes), self._codecs, self._recall, self._calls, self._memory
             )
         return self._changed[changes]
 
@@ -161,13 +164,18 @@ class Preparation:
         """The request in the neutral form. Raises BadRequest."""
         if self._neutral is None:
             request = self._recall(self._request, "")
-            decoded = self._codecs[request.protocol].decode_request(request.body)
+            decoded = self._codecs[request.protocol].decode_request(request.body, self._history(request))
             client = program_of(request.protocol, dict(request.headers))
             decoded = replace(decoded, client=client, received_at=self._request.received_at)
             if self._request.compact_endpoint:
                 decoded = replace(decoded, compact=True, stream=False)
             self._neutral = self._calls.signed(decoded)
         return self._neutral
+
+    def _history(self, request: ClientRequest) -> History | None:
+        if self._memory is None or (raw := history_in(request.summary.members)) is None:
+            return None
+        return History(self._memory, raw)
 
     def prompt_tokens(self) -> int:
         """An estimate of the prompt. Raises BadRequest."""
@@ -198,7 +206,7 @@ class Preparation:
         if in_vain:
             asked = search_error.short_request(request)
         sent = replace(
-            convert_request(asked, self._codecs[protocol], target),
+            convert_request(asked, self._codecs[protocol], target, self._memory),
             compacts=request.compact,
             searches_in_vain=in_vain,
         )

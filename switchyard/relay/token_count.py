@@ -5,7 +5,6 @@ import asyncio
 import msgspec
 
 from switchyard.protocols.codec import BadRequest
-from switchyard.protocols.estimate import estimate_tokens
 from switchyard.protocols.request_summary import read_request_summary
 from switchyard.relay.credentials import KeyMissing, fetch_key
 from switchyard.relay.dependencies import Dependencies
@@ -91,7 +90,8 @@ class TokenCounter:
 
     def _estimated(self, request: ClientRequest) -> int:
         try:
-            return estimate_tokens(self._dependencies.codecs["messages"].decode_request(request.body))
+            dependencies = self._dependencies
+            return Preparation(request, dependencies.codecs, memory=dependencies.messages).prompt_tokens()
         except BadRequest:
             return max(1, len(request.body) // 4)
 

@@ -1,6 +1,7 @@
 """The client's request as one upstream gets it."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from switchyard.protocols import carrier
 from switchyard.protocols.client_program import ClientProgram
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.codecs import CODECS
+from switchyard.protocols.message_memory import MessageMemory
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.request_summary import read_request_summary
 from switchyard.relay.prepare import Preparation, Prepared, issuer_of, protocol_for, target_for
@@ -308,3 +310,42 @@ def test_a_decoded_request_names_the_program_that_asks() -> None:
         "responses", body, read_request_summary("responses", body, headers), list(headers.items())
     )
     assert Preparation(request, CODECS).decoded().client is ClientProgram.CODEX
+
+
+def turns(client: ProtocolName, texts: int) -> list[bytes]:
+    """The bodies of three turns of one conversation with so many messages of a kilobyte before them."""
+    history = [
+        {"role": ("user", "assistant")[at % 2], "content": f"{at} " + "x" * 1000} for at in range(texts)
+    ]
+    named = "input" if client == "responses" else "messages"
+    limit = {"max_tokens": 9} if client == "messages" else {}
+    return [
+        msgspec.json.encode({"model": "m", **limit, named: history[: len(history) - left]})
+        for left in (4, 2, 0)
+    ]
+
+
+@pytest.mark.parametrize("client", PROTOCOLS)
+@pytest.mark.parametrize("spoken", PROTOCOLS)
+def test_later_turns_of_a_long_conversation_are_prepared_from_memory(
+    client: ProtocolName, spoken: ProtocolName
+) -> None:
+    chosen, memory, sizes = candidate(entry(spoken)), MessageMemory(), []
+    for body in turns(client, 100):
+        request = ClientRequest(client, body, read_request_summary(client, body, {}), [])
+        preparation = Preparation(request, CODECS, memory=memory)
+        got = preparation.prepare(chosen, target_for(chosen, spoken, {}))
+        assert got == prepared(client, body, chosen)
+        sizes.append(memory.size)
+    is_converted = client != spoken
+    assert [0 < later - earlier < 15_000 for earlier, later in pairwise(sizes)] == [is_converted] * 2
+    assert bool(sizes[0]) == is_converted
+
+
+def test_a_short_request_leaves_nothing_in_memory() -> None:
+    memory, body = MessageMemory(), turns("messages", 20)[-1]
+    request = ClientRequest("messages", body, read_request_summary("messages", body, {}), [])
+    Preparation(request, CODECS, memory=memory).prepare(
+        candidate(entry("chat")), target_for(candidate(entry("chat")), "chat", {})
+    )
+    assert memory.size == 0

@@ -17,13 +17,14 @@ from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.content import PDF, PLAIN_TEXT, Part, document_in, inline_image, summary_turn
 from switchyard.protocols.effort import UNKNOWN_EFFORT
 from switchyard.protocols.fields import NO_EFFORT, NOWHERE_ELSE, decode_fields, effort, lost_fields
+from switchyard.protocols.known_history import KnownHistory, decode_known
+from switchyard.protocols.message_memory import History, KnownItem
 from switchyard.protocols.neutral import Loss, ToolChoice
 from switchyard.protocols.tools.choice import MCP, WEB_SEARCH
 from switchyard.protocols.tools.placeholder import is_placeholder
 from switchyard.protocols.wire import (
     Json,
     bad_field,
-    decode_body,
     fields,
     joined,
     json_text,
@@ -35,6 +36,7 @@ ECHOED = ("id", "type", "model", "stop_reason", "stop_sequence", "stop_details",
 """Members of an answer that is sent back whole."""
 PLAIN_MEMBERS = frozenset({"role", "content"})
 MESSAGE_MEMBERS = frozenset({*PLAIN_MEMBERS, "output_config", "clear_at", "cache_control", *ECHOED})
+ALONE = MESSAGE_MEMBERS - {"output_config", "clear_at"}
 ROLES: Mapping[str, neutral.Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 SEARCH_OPTIONS = ("allowed_domains", "blocked_domains", "max_uses")
 LOCATION = ("city", "region", "country", "timezone")
@@ -43,9 +45,9 @@ NO_OBJECT = "Input should be an object"
 MODES = {"auto": ToolChoice("auto"), "any": ToolChoice("required"), "none": ToolChoice("none")}
 
 
-def decode_request(body: bytes) -> neutral.Request:
+def decode_request(body: bytes, history: History | None = None) -> neutral.Request:
     """Raises BadRequest, with the field's path."""
-    given = decode_body(body)
+    given, known_history = decode_known(body, "messages", history)
     losses = lost_fields(FIELDS, given)
     found = decode_fields(FIELDS, given)
     model, messages = required_text(given, "model"), _given_messages(given)
@@ -53,9 +55,10 @@ def decode_request(body: bytes) -> neutral.Request:
     tools, hosted = _tools(given.get("tools"), changes, losses)
     choice, parallel = _tool_choice(given.get("tool_choice"))
     content = Content(losses)
+    decoded = _messages(messages, mid_conversation.last_compaction(changes), content, known_history)
     return neutral.Request(
         model,
-        _messages(messages, mid_conversation.last_compaction(changes), content),
+        decoded,
         _system(given.get("system"), content),
         tools=tools,
         tool_choice=choice,
@@ -77,13 +80,20 @@ def _given_messages(given: Json) -> list[Any]:
 
 
 def _messages(
-    given: list[Any], compacted: mid_conversation.Compacted | None, content: "Content"
+    given: list[Any],
+    compacted: mid_conversation.Compacted | None,
+    content: "Content",
+    known_history: KnownHistory | None,
 ) -> tuple[neutral.Message, ...]:
     messages: list[neutral.Message] = []
     if compacted is not None:
         messages.append(neutral.Message("user", (summary_turn(compacted.summary),)))
     last_user = mid_conversation.last_user_message(given)
     for number, message in enumerate(given):
+        if isinstance(message, KnownItem):
+            if message.value is not None and (compacted is None or number >= compacted.message):
+                messages.append(message.value)
+            continue
         path = f"messages.{number}"
         role = ROLES.get(str(message.get("role"))) if isinstance(message, dict) else None
         if role is None:
@@ -100,9 +110,21 @@ def _messages(
         shown = message.get("content")
         if compacted is not None and number == compacted.message:
             shown = shown[compacted.block :]
-        if blocks := content.blocks(role, shown, f"{path}.content"):
-            messages.append(neutral.Message(role, blocks))
+        content.is_lossless = True
+        blocks = content.blocks(role, shown, f"{path}.content")
+        decoded = neutral.Message(role, blocks) if blocks else None
+        if decoded is not None:
+            messages.append(decoded)
+        if known_history is not None and content.is_lossless and _stands_alone(message):
+            known_history.keep(number, role, decoded, blocks)
+    if known_history is not None:
+        known_history.close()
     return tuple(messages)
+
+
+def _stands_alone(message: Json) -> bool:
+    """True for a message that changes nothing beside its content, and of which nothing can be lost."""
+    return message.keys() <= ALONE and not mid_conversation.changes_in([message])
 
 
 def _lost_members(message: Json, path: str) -> list[Loss]:
@@ -196,12 +218,13 @@ def _tool_choice(choice: object) -> tuple[ToolChoice | None, bool | None]:
 class Content:
     """Decodes the blocks of messages; `losses` gets what no other protocol can carry.
 
-    `configured`: the messages that set more than their content.
+    `configured`: the messages that set more than their content. `is_lossless`: turns False with what is lost.
     """
 
     def __init__(self, losses: list[Loss]) -> None:
         self.losses = losses
         self.configured: list[Json] = []
+        self.is_lossless = True
         self._siblings: list[Any] = []
 
     def blocks(self, role: neutral.Role, content: object, path: str) -> tuple[neutral.Block, ...]:
@@ -223,7 +246,7 @@ class Content:
             if decode is not None:
                 blocks += decode(self, block, place)
             elif role != "user":
-                self.losses.append(Loss(place, f"no other protocol has blocks of type {kind!r}"))
+                self._lose(Loss(place, f"no other protocol has blocks of type {kind!r}"))
             else:
                 raise bad_field(place, f"blocks of type {kind!r} are not supported in {role} messages")
         return tuple(blocks)
@@ -255,9 +278,15 @@ class Content:
                 return [neutral.Image(url=_string(source, "url", inside))]
         raise _foreign_source("image", source, path)
 
+    def _lose(self, loss: Loss) -> None:
+        self.is_lossless = False
+        self.losses.append(loss)
+
     def _lose_citations(self, block: Json) -> None:
-        if fields(block.get("citations")).get("enabled") is True and UNCITED not in self.losses:
-            self.losses.append(UNCITED)
+        if fields(block.get("citations")).get("enabled") is True:
+            self.is_lossless = False
+            if UNCITED not in self.losses:
+                self.losses.append(UNCITED)
 
     def _document(self, block: Json, path: str) -> Sequence[Part]:
         self._lose_citations(block)
@@ -309,7 +338,7 @@ class Content:
         """Only searches are known elsewhere; what was found stands in a block of its own."""
         name, id = block.get("name"), text(block.get("id"))
         if name != WEB_SEARCH:
-            self.losses.append(Loss(path, f"no other protocol has calls of {text(name)!r}"))
+            self._lose(Loss(path, f"no other protocol has calls of {text(name)!r}"))
             return []
         results = (other for other in map(fields, self._siblings) if other.get("tool_use_id") == id)
         query = text(fields(block.get("input")).get("query"))

@@ -31,6 +31,8 @@ from switchyard.protocols.content import (
 from switchyard.protocols.fields import encode_fields, sent_request
 from switchyard.protocols.history import text_of, well_formed, without_billing_line, without_mid_system
 from switchyard.protocols.ids import anthropic_call_id
+from switchyard.protocols.message_memory import MessageMemory
+from switchyard.protocols.message_writer import Part, Writer
 from switchyard.protocols.neutral import Loss
 from switchyard.protocols.tools.calls import encode_arguments
 from switchyard.protocols.tools.choice import Offer, lost_options, offer_tools
@@ -46,14 +48,18 @@ UNMARKABLE = frozenset({"thinking", "redacted_thinking"})
 CHOICES = {"auto": "auto", "required": "any", "none": "none", "named": "tool"}
 
 
-def encode_request(request: neutral.Request, target: Target) -> SentRequest:
+def encode_request(
+    request: neutral.Request, target: Target, memory: MessageMemory | None = None
+) -> SentRequest:
     """Raises BadRequest where the meaning would be lost."""
     capabilities = target.capabilities
     offer = offer_tools(request, capabilities, custom=False, searches=capabilities.hosted_web_search)
     losses = lost_options(offer, SEARCH_OPTIONS)
     system, conversation = _shaped(request, target, losses)
-    messages = _messages(conversation, ContentEncoder(target, offer.names, losses))
-    reasoning = encode_reasoning(request, target, _obstacles(messages, offer), losses)
+    encoder = ContentEncoder(target, offer.names, losses)
+    writer = Writer(encoder.messages, losses, memory, "messages", target, offer.names)
+    messages = _messages(conversation, writer)
+    reasoning = encode_reasoning(request, target, _obstacles(_objects(messages), offer), losses)
     stops = [stop for stop in request.stop if stop.strip()] if capabilities.stop else []
     body: Json = {
         "model": target.model,
@@ -97,17 +103,36 @@ def _shaped(
     return (shaped if target.capabilities.billing_line else without_billing_line(shaped)), messages
 
 
-def _messages(messages: Sequence[neutral.Message], encoder: "ContentEncoder") -> list[Json]:
-    encoded: list[Json] = []
+def _messages(messages: Sequence[neutral.Message], writer: Writer) -> list[Part]:
+    encoded: list[Part] = []
+    origins: list[neutral.Message] = []
     for message in _without_trailing_space(messages):
-        one = encoder.message(message)
-        if not one["content"]:
-            continue
-        if encoded and encoded[-1]["role"] == one["role"] != "system":
-            # what stood between them was lost
-            one = {"role": one["role"], "content": [*_as_blocks(encoded.pop()), *_as_blocks(one)]}
-        encoded.append(one)
+        for one in writer.parts(message):
+            if origins and origins[-1].role == message.role != "system":
+                # what stood between them was lost
+                before = writer.open(encoded.pop(), origins.pop())
+                content = [*_as_blocks(before), *_as_blocks(writer.open(one, message))]
+                one = {"role": message.role, "content": content}
+            encoded.append(one)
+            origins.append(message)
+    writer.close()
+    _open_end(encoded, origins, writer)
     return encoded
+
+
+def _open_end(encoded: list[Part], origins: list[neutral.Message], writer: Writer) -> None:
+    """What is looked at again are objects: the last message, the last answer, the turns that are marked."""
+    turns = answers = 0
+    for number in range(len(encoded) - 1, -1, -1):
+        if turns >= MARKED_TURNS and answers:
+            break
+        encoded[number] = writer.open(encoded[number], origins[number])
+        turns += origins[number].role == "user"
+        answers += origins[number].role == "assistant"
+
+
+def _objects(messages: list[Part]) -> list[Json]:
+    return [message for message in messages if isinstance(message, dict)]
 
 
 def _without_trailing_space(messages: Sequence[neutral.Message]) -> Sequence[neutral.Message]:
@@ -160,7 +185,7 @@ def _mark_for_caching(body: Json) -> None:
     if "system" in body:
         blocks = body["system"] = _blocks_of(body["system"])
         blocks[-1]["cache_control"] = CACHE_MARK
-    turns = [message for message in body["messages"] if message["role"] == "user"]
+    turns = [message for message in _objects(body["messages"]) if message["role"] == "user"]
     for turn in turns[-MARKED_TURNS:]:
         turn["content"] = _as_blocks(turn)
         turn["content"][-1]["cache_control"] = CACHE_MARK
@@ -212,11 +237,13 @@ class ContentEncoder:
     tools: Mapping[str, neutral.Tool]
     losses: list[Loss]
 
-    def message(self, message: neutral.Message) -> Json:
+    def messages(self, message: neutral.Message) -> list[Json]:
+        """Empty if nothing of it is left."""
         blocks = [encoded for block in message.content for encoded in self._blocks(block)]
         only = blocks[0] if len(blocks) == 1 else {}
         plain = only.get("type") == "text" and message.role != "assistant"
-        return {"role": message.role, "content": only["text"] if plain else blocks}
+        content = only["text"] if plain else blocks
+        return [{"role": message.role, "content": content}] if content else []
 
     def _blocks(self, block: neutral.Block) -> list[Json]:
         match block:

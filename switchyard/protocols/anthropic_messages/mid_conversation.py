@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from switchyard.protocols.anthropic_messages.vendor_tools import NOT_EXPRESSIBLE, VERSION
+from switchyard.protocols.message_memory import KnownItem
 from switchyard.protocols.neutral import Loss
 from switchyard.protocols.wire import Json, entries, fields, text
 
@@ -97,7 +98,11 @@ def effort_of_turn(messages: list[Any]) -> Any:
 
 def last_user_message(messages: list[Any]) -> int:
     numbers = range(len(messages) - 1, -1, -1)
-    return next((number for number in numbers if fields(messages[number]).get("role") == "user"), -1)
+    return next((number for number in numbers if _role(messages[number]) == "user"), -1)
+
+
+def _role(message: object) -> Any:
+    return message.role if isinstance(message, KnownItem) else fields(message).get("role")
 
 
 def is_temporary(message: Json) -> bool:

@@ -3,31 +3,28 @@
 https://platform.openai.com/docs/api-reference/chat/create
 """
 
+from msgspec.structs import replace
+
 from switchyard.protocols import neutral
 from switchyard.protocols.content import Part
 from switchyard.protocols.fields import decode_fields, lost_fields
 from switchyard.protocols.history import text_of
+from switchyard.protocols.known_history import KnownHistory, decode_known
+from switchyard.protocols.message_memory import History, KnownItem
 from switchyard.protocols.openai import AUDIO, decode_choice, decode_content, reasoning_in
 from switchyard.protocols.openai_chat.calls import argument_text, is_custom_call
 from switchyard.protocols.openai_chat.fields import FIELDS
 from switchyard.protocols.openai_chat.foreign import own_messages
-from switchyard.protocols.wire import (
-    Json,
-    bad_field,
-    decode_body,
-    entries,
-    fields,
-    required_text,
-)
+from switchyard.protocols.wire import Json, bad_field, entries, fields, required_text
 
 NAMES = neutral.Loss("messages.name", "only Chat names the speakers")
 
 
-def decode_request(body: bytes) -> neutral.Request:
+def decode_request(body: bytes, history: History | None = None) -> neutral.Request:
     """Raises BadRequest."""
-    given = decode_body(body)
+    given, known_history = decode_known(body, "messages", history)
     model = required_text(given, "model")
-    conversation = _Conversation()
+    conversation = _Conversation(known_history)
     conversation.decode(given.get("messages"))
     function = given.get("function_call")
     choice = given.get("tool_choice") or (
@@ -46,7 +43,8 @@ def decode_request(body: bytes) -> neutral.Request:
 class _Conversation:
     """What the messages add up to; `system` has the texts of the leading system messages."""
 
-    def __init__(self) -> None:
+    def __init__(self, known_history: KnownHistory | None) -> None:
+        self._known_history = known_history
         self.system: list[str] = []
         self.messages: list[neutral.Message] = []
         self.names_speakers = False
@@ -59,12 +57,27 @@ class _Conversation:
         if not isinstance(messages, list) or not messages:
             raise bad_field("messages", "Input should be a list with at least one message")
         for number, message in enumerate(messages):
+            if isinstance(message, KnownItem):
+                self._add(self._of_its_kind(message.value))
+                continue
             path = f"messages[{number}]"
             if not isinstance(message, dict):
                 raise bad_field(path, "Input should be an object")
             is_plain = not isinstance(message.get("content"), list)
             for own in (message,) if is_plain else own_messages(message):
-                self._add(self._message(own, path))
+                decoded = self._message(own, path)
+                self._add(decoded)
+                if self._known_history is not None and own is message and _stands_alone(message, decoded):
+                    self._known_history.keep(number, decoded.role, decoded, decoded.content)
+        if self._known_history is not None:
+            self._known_history.close()
+
+    def _of_its_kind(self, message: neutral.Message) -> neutral.Message:
+        """A known result of a call, which may be one of another kind this time."""
+        match message.content:
+            case (neutral.ToolResult() as result,) if result.call_id in self._kinds:
+                return _result_of(result, self._kinds[result.call_id])
+        return message
 
     def _add(self, decoded: neutral.Message) -> None:
         if decoded.role == "system" and not self.messages:
@@ -126,8 +139,22 @@ class _Conversation:
         return neutral.ToolCall(id, name, argument_text(call.get("arguments")) or "{}")
 
 
+def _stands_alone(given: Json, decoded: neutral.Message) -> bool:
+    """True for a message that means the same wherever it stands."""
+    if given.keys() & {"name", "function_call"} or given.get("role") == "function":
+        return False
+    kinds = [
+        block.kind for block in decoded.content if isinstance(block, neutral.ToolCall | neutral.ToolResult)
+    ]
+    return all(kind == "function" for kind in kinds)
+
+
 def _result(id: str, message: Json, path: str, kind: neutral.ToolKind = "function") -> neutral.Message:
     parts = tuple(
         part for part in decode_content(message.get("content"), f"{path}.content") if isinstance(part, Part)
     )
-    return neutral.Message("user", (neutral.ToolResult(id, parts, kind=kind),))
+    return _result_of(neutral.ToolResult(id, parts), kind)
+
+
+def _result_of(result: neutral.ToolResult, kind: neutral.ToolKind) -> neutral.Message:
+    return neutral.Message("user", (result if result.kind == kind else replace(result, kind=kind),))

@@ -3,7 +3,7 @@
 https://platform.openai.com/docs/api-reference/chat/create
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -15,6 +15,8 @@ from switchyard.protocols.effort import budget_for, wanted_effort
 from switchyard.protocols.fields import answer_limit, clamped_effort, encode_fields, sent_request
 from switchyard.protocols.history import text_of, well_formed, without_billing_line, without_mid_system
 from switchyard.protocols.ids import openai_call_id
+from switchyard.protocols.message_memory import MessageMemory
+from switchyard.protocols.message_writer import Part, Writer
 from switchyard.protocols.neutral import Loss
 from switchyard.protocols.openai import PartForms, encode_part, file_data
 from switchyard.protocols.openai_chat.fields import FIELDS, encode_search
@@ -30,7 +32,9 @@ MEDIA_BELOW = "[attachment below]"
 LOST_REASONING = "(not recorded)"
 
 
-def encode_request(request: neutral.Request, target: Target) -> SentRequest:
+def encode_request(
+    request: neutral.Request, target: Target, memory: MessageMemory | None = None
+) -> SentRequest:
     """Raises BadRequest when the meaning of the request would be lost."""
     capabilities = target.capabilities
     searches = runs_searches("chat", target.model, capabilities)
@@ -38,7 +42,8 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
     losses = lost_options(offer, SEARCH_OPTIONS)
     form = format_instruction(request.output_format, has_field=capabilities.json_schema)
     encoder = MessageEncoder(capabilities, offer.names, losses, target.issuer)
-    messages = encoder.encode(request, (offer.instruction, form))
+    writer = Writer(encoder.messages, losses, memory, "chat", target, offer.names)
+    messages = encoder.encode(request, (offer.instruction, form), writer)
     body: Json = {
         "model": target.model,
         **_settings(request, capabilities),
@@ -93,10 +98,10 @@ def _reasoning(reasoning: neutral.Reasoning, capabilities: Capabilities, losses:
     return {}
 
 
-def _continuation(messages: list[Json], capabilities: Capabilities) -> Json:
+def _continuation(messages: list[Part], capabilities: Capabilities) -> Json:
     """An answer that the client has begun is continued, not answered again."""
-    last = messages[-1] if messages else {}
-    begun = last.get("role") == "assistant" and not last.get("tool_calls")
+    last = messages[-1] if messages else None
+    begun = isinstance(last, dict) and last.get("role") == "assistant" and not last.get("tool_calls")
     if not begun or not capabilities.continues_answer:
         return {}
     return {"continue_final_message": True, "add_generation_prompt": False}
@@ -149,7 +154,7 @@ class MessageEncoder:
     losses: list[Loss]
     issuer: str = ""
 
-    def encode(self, request: neutral.Request, instructions: Iterable[str]) -> list[Json]:
+    def encode(self, request: neutral.Request, instructions: Iterable[str], writer: Writer) -> list[Part]:
         """`instructions` go to the end of the system prompt. Raises BadRequest."""
         messages = well_formed(request.messages)
         leading: tuple[neutral.Message, ...] = ()
@@ -164,12 +169,14 @@ class MessageEncoder:
             *instructions,
         )
         prompt = "\n\n".join(text for text in system if text.strip())
-        encoded: list[Json] = [{"role": "system", "content": prompt}] if prompt else []
+        encoded: list[Part] = [{"role": "system", "content": prompt}] if prompt else []
         for message in messages:
-            encoded += self._message(message)
+            encoded += writer.parts(message)
+        writer.close()
+        _open_ends(encoded, messages, writer)
         return encoded
 
-    def _message(self, message: neutral.Message) -> list[Json]:
+    def messages(self, message: neutral.Message) -> list[Json]:
         match message.role:
             case "system":
                 return [{"role": "system", "content": text_of(message.content)}]
@@ -249,6 +256,14 @@ class MessageEncoder:
         if is_custom:
             return {"id": id, "type": "custom", "custom": {"name": name, "input": arguments}, **own}
         return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}, **own}
+
+
+def _open_ends(encoded: list[Part], messages: Sequence[neutral.Message], writer: Writer) -> None:
+    """The first and the last, which are looked at again, as objects."""
+    for order, place in ((messages, 0), (reversed(messages), -1)):
+        if encoded and not isinstance(encoded[place], dict):
+            origin = next(message for message in order if writer.parts(message))
+            encoded[place] = writer.open(encoded[place], origin, place)
 
 
 def _image(image: neutral.Image) -> Json:

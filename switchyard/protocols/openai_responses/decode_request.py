@@ -7,11 +7,15 @@ https://platform.openai.com/docs/guides/tools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from switchyard.protocols import neutral
 from switchyard.protocols.codec import BadRequest
 from switchyard.protocols.content import Part, summary_in, summary_turn
 from switchyard.protocols.fields import decode_fields, lost_fields
 from switchyard.protocols.history import text_of
+from switchyard.protocols.known_history import KnownHistory, decode_known
+from switchyard.protocols.message_memory import History, KnownItem
 from switchyard.protocols.neutral import Loss, ToolChoice
 from switchyard.protocols.openai import (
     PARTS,
@@ -29,7 +33,6 @@ from switchyard.protocols.tools.choice import WEB_SEARCH
 from switchyard.protocols.wire import (
     Json,
     bad_field,
-    decode_body,
     entries,
     fields,
     json_text,
@@ -46,18 +49,18 @@ OWN_PARTS = ("output_text", "refusal", "thinking")
 STRINGIFIED_PARTS = '[{"type":"input_'
 
 
-def decode_request(body: bytes) -> neutral.Request:
+def decode_request(body: bytes, history: History | None = None) -> neutral.Request:
     """Raises BadRequest."""
-    return request_of(decode_body(body))
+    return request_of(*decode_known(body, "input", history))
 
 
-def request_of(body: Json) -> neutral.Request:
+def request_of(body: Json, known_history: KnownHistory | None = None) -> neutral.Request:
     """Raises BadRequest."""
     model = required_text(body, "model")
     found = decode_fields(FIELDS, body)
     toolbox = Toolbox()
     toolbox.declare(body.get("tools"))
-    conversation = Conversation(toolbox)
+    conversation = Conversation(toolbox, known_history)
     if instructions := text(body.get("instructions")):
         conversation.system.append(instructions)
     conversation.decode(body.get("input"))
@@ -163,11 +166,14 @@ class Conversation:
     """What the items of a request add up to."""
 
     toolbox: Toolbox
+    known_history: KnownHistory | None = None
     system: list[str] = field(default_factory=list)
     compact: bool = False
     losses: list[Loss] = field(default_factory=list)
     _turns: list[tuple[neutral.Role, list[neutral.Block]]] = field(default_factory=list)
     _kinds: dict[str, neutral.ToolKind] = field(default_factory=dict)
+    _added: tuple[neutral.Role, tuple[neutral.Block, ...]] | None = None
+    """what the item has added"""
 
     @property
     def messages(self) -> tuple[neutral.Message, ...]:
@@ -182,15 +188,24 @@ class Conversation:
             message = "Field required" if items is None else "Input should be a text or a list of items"
             raise bad_field("input", message)
         for position, item in enumerate(items):
+            if isinstance(item, KnownItem):
+                self._add(item.role, *item.value)
+                continue
             path = f"input[{position}]"
             if isinstance(item, str):
                 item = {"type": "input_text", "text": item}
             if not isinstance(item, dict):
                 raise bad_field(path, "Input should be an object")
-            self._item(item, path)
+            self._added = None
+            type = text(item.get("type")) or _implied_type(item)
+            self._item(type, item, path)
+            if self.known_history is not None and self._added is not None and type in ALONE:
+                role, blocks = self._added
+                self.known_history.keep(position, role, blocks, blocks)
+        if self.known_history is not None:
+            self.known_history.close()
 
-    def _item(self, item: Json, path: str) -> None:
-        type = text(item.get("type")) or _implied_type(item)
+    def _item(self, type: str, item: Json, path: str) -> None:
         decode = ITEMS.get(type)
         if decode is not None:
             decode(self, item, path)
@@ -200,6 +215,24 @@ class Conversation:
             )
         else:
             self.losses.append(Loss(f"input.{type}", "the item belongs to another service"))
+
+    def _add(self, role: neutral.Role, *blocks: neutral.Block) -> None:
+        """What an item means: calls tell the kinds of their results."""
+        self._added = role, blocks
+        for block in blocks:
+            if isinstance(block, neutral.ToolCall):
+                self._kinds[block.id] = block.kind
+        if role == "system" and not self._turns:
+            if joined := text_of(blocks):
+                self.system.append(joined)
+        else:
+            self._append(role, *(self._of_its_kind(block) for block in blocks))
+
+    def _of_its_kind(self, block: neutral.Block) -> neutral.Block:
+        if not isinstance(block, neutral.ToolResult):
+            return block
+        kind = self._kinds.get(block.call_id, block.kind)
+        return block if kind == block.kind else replace(block, kind=kind)
 
     def _append(self, role: neutral.Role, *blocks: neutral.Block) -> None:
         """One message for all that one side contributes in a row."""
@@ -212,12 +245,9 @@ class Conversation:
         role = text(item.get("role"))
         content = decode_content(item.get("content"), f"{path}.content")
         if role in SYSTEM_ROLES:
-            if self._turns:
-                self._append("system", *content)
-            elif joined := text_of(content):
-                self.system.append(joined)
+            self._add("system", *content)
         elif role in ("user", "assistant"):
-            self._append("assistant" if role == "assistant" else "user", *content)
+            self._add("assistant" if role == "assistant" else "user", *content)
         else:
             message = f"{path}.role: {role!r} is none of user, assistant, developer, system"
             raise BadRequest(message, path)
@@ -234,20 +264,18 @@ class Conversation:
         call = decode_call(item)
         if not call.id or not call.name:
             raise bad_field(f"{path}.{'name' if call.id else 'call_id'}", "Field required")
-        self._kinds[call.id] = call.kind
-        self._append("assistant", call)
+        self._add("assistant", call)
 
     def _output(self, item: Json, path: str) -> None:
         call_id = text(item.get("call_id")) or text(item.get("id"))
         if not call_id:
             raise bad_field(f"{path}.call_id", "Field required")
-        kind = self._kinds.get(call_id, OUTPUT_KINDS[item["type"]])
         output = item.get("output")
         content = _outputs(
             json_text(output) if item["type"] == "shell_call_output" else output, f"{path}.output"
         )
         is_error = item.get("status") == "failed"
-        self._append("user", neutral.ToolResult(call_id, content, is_error, kind))
+        self._add("user", neutral.ToolResult(call_id, content, is_error, OUTPUT_KINDS[item["type"]]))
 
     def _search_output(self, item: Json, path: str) -> None:
         """The tools that a search found are callable from now on."""
@@ -264,7 +292,7 @@ class Conversation:
     def _reasoning(self, item: Json, _: str) -> None:
         thinking = decode_reasoning(item)
         if thinking is not None:
-            self._append("assistant", thinking)
+            self._add("assistant", thinking)
 
     def _web_search(self, item: Json, _: str) -> None:
         action = fields(item.get("action"))
@@ -300,6 +328,10 @@ ITEMS: Mapping[str, Callable[[Conversation, Json, str], None]] = {
     "compaction_trigger": Conversation._trigger,
     "item_reference": Conversation._reference,
 }
+
+
+ALONE = frozenset({"message", "reasoning", *CALL_KINDS, *OUTPUT_KINDS})
+"""Types of items that mean the same wherever they stand, but for the kind of a result."""
 
 
 def _implied_type(item: Json) -> str:

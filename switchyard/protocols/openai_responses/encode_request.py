@@ -25,6 +25,8 @@ from switchyard.protocols.effort import wanted_effort
 from switchyard.protocols.fields import answer_limit, clamped_effort, encode_fields, sent_request
 from switchyard.protocols.history import text_of, well_formed, without_billing_line, without_mid_system
 from switchyard.protocols.ids import openai_call_id
+from switchyard.protocols.message_memory import MessageMemory
+from switchyard.protocols.message_writer import Writer
 from switchyard.protocols.neutral import Loss
 from switchyard.protocols.openai import PartForms, encode_part, file_data
 from switchyard.protocols.openai_responses.calls import FIXED, encode_call
@@ -40,7 +42,9 @@ MIN_OUTPUT_TOKENS = 16
 SEARCH_OPTIONS = ("allowed_domains", "user_location", "search_context_size")
 
 
-def encode_request(request: neutral.Request, target: Target) -> SentRequest:
+def encode_request(
+    request: neutral.Request, target: Target, memory: MessageMemory | None = None
+) -> SentRequest:
     """Raises BadRequest when the meaning of the request would be lost."""
     capabilities = target.capabilities
     native = capabilities.responses_items
@@ -59,7 +63,10 @@ def encode_request(request: neutral.Request, target: Target) -> SentRequest:
     body: Json = {"model": target.model}
     if instructions := _instructions(request, offer, capabilities):
         body["instructions"] = instructions
-    body["input"] = encoder.encode(messages) or encoder.encode((fallback_turn(request.messages, losses),))
+    writer = Writer(encoder.items, losses, memory, "responses", target, offer.names)
+    items = [item for message in messages for item in writer.parts(message)]
+    writer.close()
+    body["input"] = items or encoder.items(fallback_turn(request.messages, losses))
     if request.compact and native:
         body["input"].append({"type": "compaction_trigger"})
     body |= _tools(request, offer, capabilities)
@@ -200,10 +207,6 @@ class ItemEncoder:
     offer: Offer
     losses: list[Loss]
 
-    def encode(self, messages: Iterable[neutral.Message]) -> list[Json]:
-        """Raises BadRequest for what the upstream cannot read."""
-        return [item for message in messages for item in self._message(message)]
-
     @property
     def _is_native(self) -> bool:
         return self.target.capabilities.responses_items
@@ -212,7 +215,8 @@ class ItemEncoder:
     def _takes_custom(self) -> bool:
         return self._is_native or self.target.capabilities.custom_tools
 
-    def _message(self, message: neutral.Message) -> list[Json]:
+    def items(self, message: neutral.Message) -> list[Json]:
+        """Raises BadRequest for what the upstream cannot read."""
         if message.role == "assistant":
             return self._assistant(message.content)
         if message.role == "user":

@@ -62,6 +62,11 @@ watched_members: Callable[[bytes], Members] = msgspec.json.Decoder(Members).deco
 _scan_all = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
+def history_in(members: Members) -> msgspec.Raw | None:
+    """The conversation, wherever it is."""
+    return next((raw for name in HISTORY if (raw := members.get(name)) is not None), None)
+
+
 class Document(MutableMapping[str, Any]):
     """The members of a body: each is decoded when it is first read, and encoded only if it was set.
 

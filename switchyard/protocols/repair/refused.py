@@ -108,6 +108,12 @@ def _without_anywhere(value: Any, path: tuple[str, ...]) -> Any:
     return left if all(changed[name] is inner for name, inner in left.items()) else changed
 
 
+def rewrites_history(known: Capabilities) -> bool:
+    """True if a row may change more of a conversation than its first message."""
+    roots = {path.partition(".")[0] for path in known.dropped_fields}
+    return not (known.consecutive_roles and known.content_parts and roots.isdisjoint((*HISTORIES, ANY_PLACE)))
+
+
 # --- pairs ----------------------------------------------------------------------
 
 

@@ -1,0 +1,62 @@
+"""Decode a body whose history is known for the most part."""
+
+from typing import Any
+
+import msgspec
+
+from switchyard.protocols import neutral
+from switchyard.protocols.message_memory import START_BYTES, History, KnownItem, MessageMemory
+from switchyard.protocols.wire import UNREADABLE, Json, decode_body
+
+PLACE = "\0history\0"
+PLACE_BYTES = msgspec.json.encode(PLACE)
+
+_decode = msgspec.json.Decoder().decode
+
+
+class KnownHistory:
+    """The items of one history: those that are known, and the others decoded, of which a codec keeps some."""
+
+    def __init__(self, memory: MessageMemory, start: bytes, items: list[KnownItem | bytes]) -> None:
+        self._memory = memory
+        self._start = start
+        self._given = items
+        self._known = [item if isinstance(item, KnownItem) else None for item in items]
+        self.items: list[Any] = [_decode(item) if isinstance(item, bytes) else item for item in items]
+
+    def keep(self, number: int, role: neutral.Role, value: Any, blocks: tuple[neutral.Block, ...]) -> None:
+        """The item means this, wherever it stands."""
+        raw = self._given[number]
+        if isinstance(raw, bytes):
+            self._known[number] = KnownItem(raw, role, value, blocks)
+
+    def close(self) -> None:
+        """All items were decoded."""
+        self._memory.keep(self._start, self._known)
+
+
+def decode_known(body: bytes, name: str, history: History | None) -> tuple[Json, KnownHistory | None]:
+    """The object of a client's request; in its history the items that are known. Raises BadRequest."""
+    recalled = _recalled(body, name, history) if history is not None and history.is_worth_it else None
+    return recalled or (decode_body(body), None)
+
+
+def _recalled(body: bytes, name: str, history: History) -> tuple[Json, KnownHistory] | None:
+    """None where anything is unusual: then the body is decoded as a whole."""
+    raw = memoryview(history.raw)
+    beginning = bytes(raw[:START_BYTES])
+    start = body.find(beginning)
+    end = start + len(raw)
+    if start < 0 or not beginning.startswith(b"["):
+        return None
+    try:
+        # found elsewhere, it leaves the history where it is, or no JSON
+        given = _decode(b"%b%b%b" % (body[:start], PLACE_BYTES, body[end:]))
+        if not isinstance(given, dict) or given.get(name) != PLACE:
+            return None
+        items = history.memory.split(body, start, end)
+        known = KnownHistory(history.memory, beginning, items)
+    except UNREADABLE:
+        return None
+    given[name] = known.items
+    return given, known

@@ -1,0 +1,268 @@
+"""Remember messages by their bytes: what they mean, and how they are written for an upstream.
+
+Agents send the whole conversation with every turn, so that nearly all of a request was decoded and encoded before.
+Codecs keep only what depends on nothing but the bytes of the item itself. What was written for an upstream belongs to
+the very blocks that it was written from.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import count
+from sys import getsizeof
+from typing import Any
+from weakref import ReferenceType, ref
+
+import msgspec
+from msgspec.structs import astuple
+
+from switchyard.protocols import neutral
+
+CAPACITY_BYTES = 32 * 1024 * 1024
+LARGEST_ITEM, LARGEST_HISTORY = 8, 3
+"""No item may take a larger part of it; the items of a longer history would make way for each other."""
+LEAST_BYTES = 32 * 1024
+"""A shorter history is decoded and encoded in less time than it takes to look it up."""
+ITEM_BYTES, WRITTEN_BYTES, VALUE_BYTES = 800, 400, 64
+"""what an item, one of its written forms, and each value in it take in memory beside their texts"""
+START_BYTES = 256
+MAX_STARTS = 256
+MAX_ALIKE = 4
+"""histories that begin alike: the conversations in one project"""
+MAX_FORMS = 256
+NO_LOCK = nullcontext()
+COMMA, BRACKET, BLANK = b",] "
+
+_decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class KnownItem:
+    """One item of a history: the role of its message, and what its codec has made of it.
+
+    `next` is the item that followed it last time. An item that was forgotten has no `raw` bytes.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "blocks",
+        "is_kept",
+        "next",
+        "raw",
+        "role",
+        "size",
+        "sweep",
+        "value",
+        "written",
+    )
+
+    def __init__(self, raw: bytes, role: neutral.Role, value: Any, blocks: tuple[neutral.Block, ...]) -> None:
+        self.raw = raw
+        self.role = role
+        self.value = value
+        self.blocks = blocks
+        self.next: ReferenceType[KnownItem] | None = None
+        self.written: dict[tuple[int, ...], Written] = {}
+        self.size = ITEM_BYTES + len(raw) + _size_of(blocks)
+        self.sweep = 0
+        self.is_kept = False
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What a message was written as, and what was lost. It keeps the `content` alive by whose identity it is found."""
+
+    content: tuple[neutral.Block, ...]
+    parts: tuple[msgspec.Raw, ...]
+    losses: tuple[neutral.Loss, ...]
+
+    @property
+    def size(self) -> int:
+        written = sum([len(memoryview(part)) + VALUE_BYTES for part in self.parts])
+        return WRITTEN_BYTES + VALUE_BYTES * len(self.content) + written
+
+
+class MessageMemory:
+    """Bounded in bytes: what was not used for longest makes way. Threads may share one that has a `lock`.
+
+    `least`: histories with fewer bytes are not looked up.
+    """
+
+    def __init__(
+        self,
+        capacity: int = CAPACITY_BYTES,
+        least: int = LEAST_BYTES,
+        lock: AbstractContextManager[object] = NO_LOCK,
+    ) -> None:
+        self.capacity = capacity
+        self.least = least
+        self.size = 0
+        self._lock = lock
+        self._items: OrderedDict[bytes, KnownItem] = OrderedDict()
+        self._of_block: dict[int, KnownItem] = {}
+        self._starts: dict[bytes, list[ReferenceType[KnownItem]]] = {}
+        self._forms: dict[tuple[object, ...], int] = {}
+        self._form_numbers = count()
+        self._sweep = 0
+
+    def sweep(self) -> None:
+        """Forget what was not used since the last call."""
+        with self._lock:
+            while self._items and next(iter(self._items.values())).sweep < self._sweep:
+                self._forget_oldest()
+            self._sweep += 1
+
+    # --- items ---------------------------------------------------------------------
+
+    def split(self, body: bytes, start: int, end: int) -> list[KnownItem | bytes]:
+        """The items of the list that stands there, as far as they are known. Raises what msgspec raises.
+
+        Along a known history nothing is parsed: the bytes are only compared.
+        """
+        with self._lock:
+            known, at = self._along(body, start, end)
+        if at == end:
+            return [*known]
+        rest = b"[%b" % body[at:end] if known else memoryview(body)[start:end]
+        return [*known, *(self._find(bytes(raw)) for raw in _decode_items(rest))]
+
+    def _along(self, body: bytes, start: int, end: int) -> tuple[list[KnownItem], int]:
+        """The items up to the first that did not follow last time, and where that begins; `end` without one."""
+        items: list[KnownItem] = []
+        at = start + 1
+        item = self._first(body, start, end)
+        while item is not None and item.raw and body.startswith(item.raw, at):
+            behind = at + len(item.raw)
+            if body[behind] == COMMA:
+                behind += 2 if body[behind + 1] == BLANK else 1
+            elif behind + 1 == end:
+                behind = end
+            else:
+                break
+            self._use(item)
+            items.append(item)
+            item, at = None if item.next is None else item.next(), behind
+        return items, at
+
+    def _first(self, body: bytes, start: int, end: int) -> KnownItem | None:
+        for reference in self._starts.get(body[start : min(end, start + START_BYTES)], ()):
+            item = reference()
+            if item is not None and item.raw and body.startswith(item.raw, start + 1):
+                return item
+        return None
+
+    def _find(self, raw: bytes) -> KnownItem | bytes:
+        with self._lock:
+            item = self._items.get(raw)
+            if item is None:
+                return raw
+            self._use(item)
+            return item
+
+    def keep(self, start: bytes, items: Sequence[KnownItem | None]) -> None:
+        """These items, known or new, followed each other in a history that begins so; None for what is not kept."""
+        before: KnownItem | None = None
+        with self._lock:
+            for item in items:
+                known = None if item is None else self._known(item)
+                if before is not None:
+                    before.next = None if known is None else ref(known)
+                elif known is not None and item is items[0]:
+                    self._note_start(start, ref(known))
+                before = known
+
+    def _known(self, item: KnownItem) -> KnownItem | None:
+        """The item as it is known from now on; another thread may have been faster."""
+        if not item.raw or item.size > self.capacity // LARGEST_ITEM:
+            return None
+        known = self._items.setdefault(item.raw, item)
+        if known is item and not item.is_kept:
+            item.is_kept = True
+            for block in item.blocks:
+                self._of_block[id(block)] = item
+            item.sweep = self._sweep
+            self._grow(item.size)
+        return known
+
+    def _note_start(self, start: bytes, first: ReferenceType[KnownItem]) -> None:
+        alike = self._starts.get(start, [])
+        if len(self._starts) >= MAX_STARTS and not alike:
+            self._starts.clear()
+        self._starts[start] = [first, *(one for one in alike if one is not first and one() is not None)][
+            :MAX_ALIKE
+        ]
+
+    # --- what was written ------------------------------------------------------------
+
+    def form(self, *parts: object) -> int:
+        """A number for all that a written message depends on beside its content."""
+        with self._lock:
+            if len(self._forms) >= MAX_FORMS and parts not in self._forms:
+                self._forms.clear()
+            if parts not in self._forms:
+                self._forms[parts] = next(self._form_numbers)
+            return self._forms[parts]
+
+    def written(self, form: int, message: neutral.Message) -> Written | None:
+        # an id in there belongs to a block that is alive: it is this one
+        content = message.content
+        item = self._of_block.get(id(content[0])) if content else None
+        return None if item is None else item.written.get((form, *map(id, content)))
+
+    def keep_written(self, form: int, all_written: Iterable[Written]) -> None:
+        with self._lock:
+            for written in all_written:
+                if written.content:
+                    self._keep_written((form, *map(id, written.content)), written)
+
+    def _keep_written(self, key: tuple[int, ...], written: Written) -> None:
+        """Only what was written from known blocks will be looked for again."""
+        for id in key[1:]:
+            if id not in self._of_block:
+                return
+        item, size = self._of_block[key[1]], written.size
+        if key not in item.written and size <= self.capacity // LARGEST_ITEM:
+            item.written[key] = written
+            item.size += size
+            self._grow(size)
+
+    # --- bounds ----------------------------------------------------------------------
+
+    def _use(self, item: KnownItem) -> None:
+        self._items.move_to_end(item.raw)
+        item.sweep = self._sweep
+
+    def _grow(self, size: int) -> None:
+        self.size += size
+        while self.size > self.capacity:
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        _, item = self._items.popitem(last=False)
+        self.size -= item.size
+        for block in item.blocks:
+            del self._of_block[id(block)]
+        item.raw, item.written = b"", {}
+
+
+class History(msgspec.Struct, frozen=True):
+    """The history of a request as it stands in its body, and where its items may be known from earlier turns."""
+
+    memory: MessageMemory
+    raw: msgspec.Raw
+
+    @property
+    def is_worth_it(self) -> bool:
+        size = len(memoryview(self.raw))
+        return self.memory.least <= size <= self.memory.capacity // LARGEST_HISTORY
+
+
+def _size_of(values: Iterable[Any]) -> int:
+    """At least what these take in memory."""
+    size = 0
+    for value in values:
+        if isinstance(value, str):
+            size += getsizeof(value)
+        elif isinstance(value, msgspec.Struct):
+            size += VALUE_BYTES + _size_of(astuple(value))
+        elif isinstance(value, tuple):
+            size += VALUE_BYTES + _size_of(value)
+    return size
