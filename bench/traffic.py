@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
+from random import randrange
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,7 +13,8 @@ SESSION = "user_0123_account__session_11111111-2222-4333-8444-555555555555"
 PATH = "/v1/messages"
 MARK = "00mark00"
 """in each message of a conversation, for `fresh`"""
-_numbers = count()
+_numbers = count(randrange(90_000_000))
+"""other than those of programs that load the same daemon"""
 PROSE = "I'll read the file, then edit it and run the tests to see that nothing else broke. " * 6
 CODE = "".join(
     f'    {number:5d}\tdef method_{number}(self, value: "int") -> str:  # caf\u00e9 \u4e2d\u6587\n'
