@@ -114,7 +114,9 @@ class Search:
             # a pass leaves out what was waited for when it is not this request's turn
             selection.choose_without(frozenset(one.account for one in attempts))
         route, now = selection.route, self._dependencies.now()
-        if not attempts:
+        if all(
+            one.failure is None for one in attempts
+        ):  # none, or one during which the user gave the request up
             return nothing_could_answer(route, self._request.summary.model, now)
         unasked = selection.unasked()
         self._exchange.skipped = route.reasons + tuple((skip.upstream, skip.text) for skip in unasked)

@@ -361,6 +361,26 @@ def test_a_request_that_is_given_up_ends_at_once_with_its_error(takes: float) ->
     assert played(lambda: Outage(FAULTS["503"], 1000.0, takes), act) == (Outcome.FAILED, 8.5, True, 0)
 
 
+@pytest.mark.parametrize("waits", [0.0, 3.0], ids=["waiting", "probing"])
+def test_a_request_that_was_held_before_any_try_is_given_up_without_an_internal_error(waits: float) -> None:
+    async def act(stage: Stage, outage: Outage) -> object:
+        entry = upstream("a", timeouts=TimeoutOverrides(first_byte=5.0))
+        stage.bed.settings = msgspec.structs.replace(stage.bed.settings, upstreams=(entry,))
+        leaving = asyncio.create_task(stage.ask(stream=True, prompt="leaving"))
+        await asyncio.sleep(5.1)
+        asking = asyncio.create_task(stage.ask(stream=True))
+        await settle()
+        leaving.cancel()
+        await asyncio.sleep(waits)
+        stage.dependencies.hold.give_up()
+        exchange: Exchange = await asking
+        assert exchange.failure is not None
+        return exchange.outcome, len(exchange.attempts), exchange.failure.code, under_way(stage)
+
+    found = played(lambda: Outage(FAULTS["503"], 1e6, takes=1000.0), act, error_threshold=1)
+    assert found == (Outcome.FAILED, bool(waits), "no_upstream", 0)
+
+
 def under_way(stage: Stage, upstream: str = "a") -> int:
     return stage.bed.limits.under_way(upstream)
 
