@@ -58,7 +58,10 @@ class Client:
     async def run(self, requests: int, pauses: tuple[float, ...]) -> None:
         for number in range(requests):
             await asyncio.sleep(self._random.choice(pauses))
-            await self._ask(f"{self.program} {self.name}r{number}")
+            try:
+                await self._ask(f"{self.program} {self.name}r{number}")
+            except Gone:
+                return
         if self._peer is not None:
             self._peer.end.close()
 
@@ -71,7 +74,7 @@ class Client:
             if self._network.connect_client(peer) is None:
                 result.end = "refused"
                 self.results.append(result)
-                return
+                raise Gone
             self._peer = peer
         self.results.append(result)
         is_stream = self._random.random() < 0.7

@@ -32,6 +32,8 @@ class Scenario:
     most_waiting: int
     large_bytes: int
     """of a body: from there on it is converted in a thread"""
+    looks: int
+    """how often a dashboard asks"""
     renames: bool
     """upstreams are renamed, and those under way are counted under the old name: limits are not checked"""
     keys: dict[str, set[str]] = field(default_factory=dict)
@@ -56,7 +58,7 @@ def draw(random: random.Random) -> Scenario:
     seconds = random.choice((0.5, 5.0, 40.0))
     clients: list[tuple[int, tuple[float, ...]]] = [
         (random.choice((1, 1, 2, 4)), random.choice(((0.0,), (0.0, 0.01), (0.0, seconds / 2, seconds))))
-        for _ in range(random.choice((1, 2, 4, 8)))
+        for _ in range(random.choice((1, 2, 4, 8, 20)))
     ]
     scenario = Scenario(
         document,
@@ -65,6 +67,7 @@ def draw(random: random.Random) -> Scenario:
         most_held=random.choice((1, 3, 200)),
         most_waiting=random.choice((1, 3, 1000)),
         large_bytes=random.choice((10, 300_000)),
+        looks=random.choice((0, 0, 0, 1, 6)),
         renames=random.random() < 0.05,
     )
     scenario.note(document)
@@ -177,7 +180,7 @@ def _events(random: random.Random, scenario: Scenario, seconds: float) -> list[E
     for what in ("give up", "hasten", "use", "simulate", "silence"):
         if random.random() < 0.1:
             events.append(Event(moment(), what, random.random()))
-    if random.random() < 0.4:
+    if random.random() < 0.25:
         events.append(Event(moment(), "stop"))
         if random.random() < 0.3:
             events.append(Event(events[-1].at + random.choice((0.0, 0.05, 1.0, 11.0)), "stop"))

@@ -28,6 +28,7 @@ from tests.simulation.invariants import Invariants
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.network import Network, Socket
 from tests.simulation.scenario import CLIENT_KEY, Document, Event, Scenario, draw
+from tests.simulation.watcher import Watcher
 
 PATIENCE_SECONDS = 3 * 3600.0
 """in simulated time: by then every request has ended"""
@@ -53,6 +54,7 @@ class World:
             Client(f"c{number}", self.network, self.random, CLIENT_KEY)
             for number in range(len(self.scenario.clients))
         ]
+        self.watcher = Watcher(self.network, self.random)
         self.exchanges: list[Exchange] = []
         self.ended: dict[str, float] = {}
         """by agent: when its exchange ended"""
@@ -68,6 +70,7 @@ class World:
         return [
             *self.invariants.violations,
             *self.books.violations,
+            *self.watcher.violations,
             *(text for client in self.clients for text in client.violations),
         ]
 
@@ -106,6 +109,8 @@ class World:
         for client, (requests, pauses) in zip(self.clients, self.scenario.clients, strict=True):
             client.ended = self.invariants.answered
             scripts.append(asyncio.create_task(client.run(requests, pauses), name="client"))
+        watching = self.watcher.run(self.scenario.looks, self.scenario.clients[0][1])
+        scripts.append(asyncio.create_task(watching, name="client"))
         done, pending = await asyncio.wait(scripts, timeout=PATIENCE_SECONDS)
         events.cancel()
         for script in done:
