@@ -116,12 +116,19 @@ class Connection:
                 )
             return
         found = KEY.search(data)
+        if not data.startswith(b"POST "):
+            self._expect_own_key(found)
+            return
         self._account = (self._host.name, found[1].decode() if found else "")
         self._has_answered = False
         books.under_way[self._account] = books.under_way.get(self._account, 0) + 1
         self._asked = Asked(len(books.asked) + 1, *self._account, CLOCKS.boot_seconds())
         books.asked.append(self._asked)
         books.begun(*self._account, books.under_way[self._account])
+
+    def _expect_own_key(self, found: re.Match[bytes] | None) -> None:
+        """Questions about an account take no slot, but its key."""
+        self._host.books.begun(self._host.name, found[1].decode() if found else "", 0)
 
     def _read_by_daemon(self) -> None:
         if self._has_answered and not self._near._incoming.size:
@@ -152,6 +159,9 @@ class Connection:
 
     async def _answer(self, head: bytes, body: bytes) -> None:
         path = head.split(b" ", 2)[1].partition(b"?")[0].rpartition(b"/")[2]
+        if path not in PROTOCOL_OF_PATH:
+            self._peer.write(_whole_head(404, 2) + b"{}")
+            return
         self._protocol = PROTOCOL_OF_PATH[path]
         self._wants_stream = bool(json.loads(body).get("stream"))
         way = self._way()

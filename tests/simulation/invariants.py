@@ -142,14 +142,14 @@ class Invariants:
         missing = [one.client_agent for one in world.exchanges if one.id not in ids]
         excused = journal.lost + (journal.pending if ended - self._bad_at < CLOSING_SECONDS else 0)
         self._expect(len(missing) <= excused, f"not in the journal: {missing}")
-        counted = world.application.ledger.statistics.ever().all.requests
+        counted = _counted(world.application.ledger)
         self._expect(
             counted == len(world.exchanges), f"{counted} of {len(world.exchanges)} requests are counted"
         )
         if DISK.state == "fine" and not excused:
             again = Ledger(world.folder, world.application.current, CLOCKS.wall)
             again.start()
-            counted = again.statistics.ever().all.requests
+            counted = _counted(again)
             self._expect(counted == len(ids), f"{counted} of {len(ids)} requests are counted after a restart")
 
     def _lines(self) -> list[dict[str, Any]]:
@@ -167,3 +167,8 @@ def _decoded(line: bytes) -> dict[str, Any]:
         return found
     except ValueError:
         return {}
+
+
+def _counted(ledger: Ledger) -> int:
+    every = ledger.statistics.ever().all
+    return every.requests + every.activations

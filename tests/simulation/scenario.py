@@ -106,6 +106,8 @@ def _upstream(random: random.Random, number: int) -> Document:
         "protocol": random.choice(PROTOCOLS),
         "max_concurrency": random.choice((0, 1, 1, 2)),
         "requests_per_minute": random.choice((0, 0, 0, 3)),
+        "balance": random.random() < 0.1,
+        **random.choice(({}, {}, {}, {"activation": {"at": "14:14"}})),
         "weight": random.choice((1, 3)),
         "role": random.choice(("primary", "primary", "primary", "backup", "rescue")) if number else "primary",
         "timeouts": {
@@ -177,8 +179,8 @@ def _events(random: random.Random, scenario: Scenario, seconds: float) -> list[E
         events.append(Event(moment(), "clock", random.choice((-86400.0, -3.0, 3.0, 3600.0))))
     if random.random() < 0.2:
         events.append(Event(moment(), "sleep", random.choice((3.0, 40.0, 20_000.0))))
-    for what in ("give up", "hasten", "use", "simulate", "silence"):
-        if random.random() < 0.1:
+    for what in ("give up", "give up", "hasten", "use", "simulate", "silence"):
+        if random.random() < 0.15:
             events.append(Event(moment(), what, random.random()))
     if random.random() < 0.25:
         events.append(Event(moment(), "stop"))
