@@ -122,6 +122,7 @@ COMMAND_EXAMPLES: dict[str, tuple[str, ...]] = {
         "explain --model claude-opus-5-5 --program claude-code --subagent --project ~/company/app --tokens 90000",
         "explain --background --compaction --web-search --images --thinking --effort high",
         'explain --client chat --agent opencode/1.18 --client-key "my laptop"',
+        "explain --endpoint embeddings --model nomic-embed-text",
     ),
     "import": ("import old.json --dry-run", "import old.json --yes"),
     "setup": (
