@@ -29,6 +29,7 @@ SENTENCES = dict(
         ("cannot connect (connection refused), retries used up", "无法连接（连接被拒绝），重试次数已用完"),
         ("backup, unlikely: says so", "备用，可能性低：says so"),
         ("the vendor's own words", "the vendor's own words"),
+        ("This body was not captured.", "此内容未被捕获。"),
         ("503 too many errors (key is not active)", "503 too many errors (key is not active)"),
         ("does not serve chat clients", "不服务 chat 客户端"),
         ("not today (mon, tue only)", "今天不服务（仅周一、周二）"),
