@@ -222,7 +222,7 @@ PROBLEMS: list[tuple[str, Any, int, str]] = [
         "/api/clients/preview",
         {"client": "emacs"},
         400,
-        "`client` must be one of claude, codex, opencode, qwen, crush, cline, zed.",
+        "`client` must be one of claude, codex, opencode, qwen, crush, cline, zed, continue, aider.",
     ),
     ("/api/capture", {"mode": "some"}, 400, "`mode` must be one of off, next, errors, all."),
     ("/api/held/give-up", {"id": "x_gone"}, 404, "This request is not held any more."),
