@@ -44,6 +44,7 @@ export const percent = (share) => `${Math.round(100 * share)}%`;
  */
 export function money(amount) {
   if (amount === null || amount === undefined) return "–";
+  if (amount > 0 && amount < 0.00005) return "<$0.0001";
   const digits = amount !== 0 && Math.abs(amount) < 0.1 ? 4 : 2;
   return `$${numbers({ minimumFractionDigits: digits, maximumFractionDigits: digits }).format(amount)}`;
 }
