@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
+from itertools import product
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,6 +33,7 @@ ARGUMENTS = [
     "--disable-background-networking",
 ]
 WIDTH, HEIGHT, NARROW = 1280, 800, 390
+WIDTHS, LOCALES = (1400, 800, NARROW), ("en-GB", "zh-CN")
 DAYS = 30
 SEED = 5101
 PORT = 5101
@@ -41,11 +43,27 @@ COOLDOWN_SECONDS = 540
 """longer than it takes to make all images"""
 MODELS = ("claude-sonnet-4-5", "claude-haiku-4-5", "gpt-5.5", "gpt-4o")
 UPSTREAMS = ("Monday key", "Weekend reseller", "vLLM in the cellar")
+PROJECTS = ("/home/me/company/shop", "/home/me/company/api", "/home/me/notes")
+SESSION_REQUESTS = 12
+"""of one conversation, about"""
+RULES = [
+    {
+        "name": "Sub-agents stay in the cellar",
+        "when": {"subagent": True},
+        "upstreams": ["vLLM in the cellar"],
+        "model": "qwen3-235b",
+    },
+    {"when": {"project": "~/company/*", "client": "codex"}, "upstreams": ["Night shift"]},
+    {"name": "Long prompts", "when": {"tokens_over": 60000}, "upstreams": ["Weekend reseller"]},
+]
 PANELS = {
     "overview": "/",
     "upstreams": "/#/upstreams",
     "requests": "/#/requests",
+    "sessions": "/#/sessions",
+    "compare": "/#/numbers",
     "models": "/#/models",
+    "rules": "/#/rules",
     "failover": "/#/failover",
     "clients": "/#/clients",
     "file": "/#/file",
@@ -56,7 +74,10 @@ PANELS = {
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--to", type=Path, default=IMAGES, help="folder for the images (default docs/images)")
-    folder: Path = parser.parse_args(argv).to
+    help_all = "each whole page at three widths, in both themes and languages, to look at one by one"
+    parser.add_argument("--all", action="store_true", help=help_all)
+    options = parser.parse_args(argv)
+    folder: Path = options.to
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         daemon = stack.enter_context(_prepared(stack))
@@ -65,16 +86,27 @@ def main(argv: Sequence[str]) -> int:
         browser = stack.enter_context(sync_playwright()).chromium.launch(
             executable_path=find_chrome(), args=ARGUMENTS
         )
-        for name, path in PANELS.items():
-            _shoot(browser, daemon.url + path, folder / f"{name}.png")
-        _shoot(browser, f"{daemon.url}/", folder / "overview-dark.png", theme="dark")
-        _shoot(browser, f"{daemon.url}/", folder / "overview-zh.png", locale="zh-CN")
-        _shoot(browser, f"{daemon.url}/", folder / "overview-narrow.png", width=NARROW)
-        _shoot(browser, f"{daemon.url}/#/requests", folder / "request.png", _open_a_failover)
-        _capture_a_request(daemon)
-        _shoot(browser, f"{daemon.url}/#/requests", folder / "inspector.png", _open_the_inspector)
+        take = _every_page if options.all else _those_of_the_docs
+        take(browser, daemon, folder)
         browser.close()
     return 0
+
+
+def _those_of_the_docs(browser: Browser, daemon: Daemon, folder: Path) -> None:
+    for name, path in PANELS.items():
+        _shoot(browser, daemon.url + path, folder / f"{name}.png")
+    _shoot(browser, f"{daemon.url}/", folder / "overview-dark.png", theme="dark")
+    _shoot(browser, f"{daemon.url}/", folder / "overview-zh.png", locale="zh-CN")
+    _shoot(browser, f"{daemon.url}/", folder / "overview-narrow.png", width=NARROW)
+    _shoot(browser, f"{daemon.url}/#/requests", folder / "request.png", _open_a_failover)
+    _capture_a_request(daemon)
+    _shoot(browser, f"{daemon.url}/#/requests", folder / "inspector.png", _open_the_inspector)
+
+
+def _every_page(browser: Browser, daemon: Daemon, folder: Path) -> None:
+    for (name, path), width, theme, locale in product(PANELS.items(), WIDTHS, ("light", "dark"), LOCALES):
+        image = folder / f"{name}-{width}-{theme}-{locale[:2]}.png"
+        _shoot(browser, daemon.url + path, image, width=width, theme=theme, locale=locale, whole=True)
 
 
 # --- the daemon -------------------------------------------------------
@@ -98,6 +130,7 @@ def _prepared(stack: ExitStack) -> Daemon:
         upstream("Old key", "https://api.example.com", enabled=False),
         failover={"error_threshold": 1},
         model_rules=[{"from": "claude-3-5-haiku-*", "to": "claude-haiku-4-5"}],
+        routes=RULES,
         prices={"qwen3-*": {"input": 0.2, "output": 0.6}},
     )
     for entry in document["upstreams"]:
@@ -135,17 +168,25 @@ def _lines(dice: random.Random) -> Iterator[Line]:
     now = datetime.now().astimezone()
     for days_ago in range(DAYS, -1, -1):
         morning = (now - timedelta(days=days_ago)).replace(hour=8, minute=0)
-        for _ in range(dice.randint(5, 15) if morning.weekday() > 4 else dice.randint(30, 70)):
-            at = morning + timedelta(minutes=dice.randint(0, 13 * 60))
+        count = dice.randint(5, 15) if morning.weekday() > 4 else dice.randint(30, 70)
+        moments = sorted(morning + timedelta(seconds=dice.randint(0, 13 * 3600)) for _ in range(count))
+        for number, at in enumerate(moments):
             if at < now:
-                yield _line(at, dice)
+                yield _line(number, at, dice)
 
 
-def _line(at: datetime, dice: random.Random) -> Line:
+def _line(number: int, at: datetime, dice: random.Random) -> Line:
     failed = dice.random() < 0.02
-    offset = at.utcoffset() or timedelta()
+    offset, duration = at.utcoffset() or timedelta(), dice.uniform(4, 40)
     return Line(
         v=SCHEMA_VERSION,
+        id=f"{at:%m%d}-{number}",
+        session=f"{at:%m%d}{number // SESSION_REQUESTS:02}a1e-83f2",
+        project=PROJECTS[number // SESSION_REQUESTS % len(PROJECTS)],
+        agent="claude-cli/2.1.197",
+        client_protocol="messages",
+        protocol="messages",
+        began=at.timestamp() - duration,
         at=at.timestamp(),
         day=at.date().isoformat(),
         offset=int(offset.total_seconds() // 60),
@@ -154,7 +195,7 @@ def _line(at: datetime, dice: random.Random) -> Line:
         outcome="failed" if failed else "ok",
         stream=True,
         first_byte=dice.uniform(0.4, 3),
-        duration=dice.uniform(4, 40),
+        duration=duration,
         usage=None if failed else _line_usage(_numbers(dice)),
         cost=None if failed else dice.uniform(0.01, 0.3),
     )
@@ -171,7 +212,10 @@ def _make_requests(daemon: Daemon) -> None:
         if number % 3 == 2:
             daemon.post("/v1/chat/completions", body, {"user-agent": "OpenAI/Python 3.52.0"})
         else:
-            daemon.post("/v1/messages", body, {"user-agent": "claude-cli/2.1.197 (external, cli)"})
+            session = {"x-claude-code-session-id": f"5d0c{number % 2}a1e-83f2"}
+            body["messages"][0]["content"] = f"Primary working directory: {PROJECTS[number % 2]}"
+            agent = {"user-agent": "claude-cli/2.1.197 (external, cli)"}
+            daemon.post("/v1/messages", body, session | agent)
 
 
 def _capture_a_request(daemon: Daemon) -> None:
@@ -210,6 +254,7 @@ def _shoot(
     width: int = WIDTH,
     theme: str = "light",
     locale: str = "en-GB",
+    whole: bool = False,
 ) -> None:
     page = browser.new_page(
         viewport={"width": width, "height": HEIGHT},
@@ -222,7 +267,7 @@ def _shoot(
     if act is not None:
         act(page)
     page.wait_for_timeout(300)
-    page.screenshot(path=path)
+    page.screenshot(path=path, full_page=whole)
     page.close()
     print(path)
 
