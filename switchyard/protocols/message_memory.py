@@ -30,6 +30,8 @@ MAX_STARTS = 256
 MAX_ALIKE = 4
 """histories that begin alike: the conversations in one project"""
 MAX_FORMS = 256
+FORMS_COUNTED = 2
+"""its own bytes, and about as many for what it is written as: the first of these has its place from the beginning"""
 NO_LOCK = nullcontext()
 COMMA, BRACKET, BLANK = b",] "
 
@@ -42,18 +44,7 @@ class KnownItem:
     `next` is the item that followed it last time. An item that was forgotten has no `raw` bytes.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "blocks",
-        "is_kept",
-        "next",
-        "raw",
-        "role",
-        "size",
-        "sweep",
-        "value",
-        "written",
-    )
+    __slots__ = ("__weakref__", "blocks", "next", "raw", "role", "size", "used", "value", "written")
 
     def __init__(self, raw: bytes, role: neutral.Role, value: Any, blocks: tuple[neutral.Block, ...]) -> None:
         self.raw = raw
@@ -62,9 +53,8 @@ class KnownItem:
         self.blocks = blocks
         self.next: ReferenceType[KnownItem] | None = None
         self.written: dict[tuple[int, ...], Written] = {}
-        self.size = ITEM_BYTES + len(raw) + _size_of(blocks)
-        self.sweep = 0
-        self.is_kept = False
+        self.size = ITEM_BYTES + len(raw) * FORMS_COUNTED + _size_of(blocks)
+        self.used = 0
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -81,9 +71,9 @@ class Written(msgspec.Struct, frozen=True):
 
 
 class MessageMemory:
-    """Bounded in bytes: what was not used for longest makes way. Threads may share one that has a `lock`.
+    """Bounded in bytes: what was not used for longest makes way, but nothing for the end of its own history.
 
-    `least`: histories with fewer bytes are not looked up.
+    Threads may share one that has a `lock`. `least`: histories with fewer bytes are not looked up.
     """
 
     def __init__(
@@ -101,14 +91,14 @@ class MessageMemory:
         self._starts: dict[bytes, list[ReferenceType[KnownItem]]] = {}
         self._forms: dict[tuple[object, ...], int] = {}
         self._form_numbers = count()
-        self._sweep = 0
+        self._requests = self._swept = 0
 
     def sweep(self) -> None:
         """Forget what was not used since the last call."""
         with self._lock:
-            while self._items and next(iter(self._items.values())).sweep < self._sweep:
+            while self._items and next(iter(self._items.values())).used <= self._swept:
                 self._forget_oldest()
-            self._sweep += 1
+            self._swept = self._requests
 
     # --- items ---------------------------------------------------------------------
 
@@ -118,6 +108,7 @@ class MessageMemory:
         Along a known history nothing is parsed: the bytes are only compared.
         """
         with self._lock:
+            self._requests += 1
             known, at = self._along(body, start, end)
         if at == end:
             return [*known]
@@ -173,14 +164,17 @@ class MessageMemory:
         """The item as it is known from now on; another thread may have been faster."""
         if not item.raw or item.size > self.capacity // LARGEST_ITEM:
             return None
-        known = self._items.setdefault(item.raw, item)
-        if known is item and not item.is_kept:
-            item.is_kept = True
-            for block in item.blocks:
-                self._of_block[id(block)] = item
-            item.sweep = self._sweep
-            self._grow(item.size)
-        return known
+        known = self._items.get(item.raw)
+        if known is not None:
+            return known
+        if not self._has_room(item.size):
+            return None
+        self._items[item.raw] = item
+        item.used = self._requests
+        for block in item.blocks:
+            self._of_block[id(block)] = item
+        self.size += item.size
+        return item
 
     def _note_start(self, start: bytes, first: ReferenceType[KnownItem]) -> None:
         alike = self._starts.get(start, [])
@@ -218,22 +212,26 @@ class MessageMemory:
         for id in key[1:]:
             if id not in self._of_block:
                 return
-        item, size = self._of_block[key[1]], written.size
-        if key not in item.written and size <= self.capacity // LARGEST_ITEM:
+        item = self._of_block[key[1]]
+        size = written.size if item.written else 0
+        if key not in item.written and size <= self.capacity // LARGEST_ITEM and self._has_room(size):
             item.written[key] = written
             item.size += size
-            self._grow(size)
+            self.size += size
 
     # --- bounds ----------------------------------------------------------------------
 
     def _use(self, item: KnownItem) -> None:
         self._items.move_to_end(item.raw)
-        item.sweep = self._sweep
+        item.used = self._requests
 
-    def _grow(self, size: int) -> None:
-        self.size += size
-        while self.size > self.capacity:
+    def _has_room(self, size: int) -> bool:
+        """False if there is none without what the last request uses: it would not find it next time."""
+        while self.size + size > self.capacity:
+            if next(iter(self._items.values())).used == self._requests:
+                return False
             self._forget_oldest()
+        return True
 
     def _forget_oldest(self) -> None:
         _, item = self._items.popitem(last=False)

@@ -197,6 +197,22 @@ def test_nothing_stays_in_memory_beside_what_is_counted() -> None:
     assert sum(one.size for one in items) <= 400_000
 
 
+def test_of_a_history_that_does_not_fit_the_beginning_is_kept() -> None:
+    memory, history = MessageMemory(capacity=200_000), long_history(64_000)
+    remember(memory, history)
+    size = memory.size
+    assert 150_000 < size <= 200_000
+    known = sum(isinstance(item, KnownItem) for item in items_of(memory, history))
+    assert known > 32
+    remember(memory, [*history, *long_history(2000, of="new ")])
+    assert known == sum(isinstance(item, KnownItem) for item in items_of(memory, history))
+
+
+def items_of(memory: MessageMemory, history: list[Item]) -> list[KnownItem | bytes]:
+    raw = msgspec.json.encode(history)
+    return memory.split(raw, 0, len(raw))
+
+
 def test_threads_share_the_memory() -> None:
     memory, histories = (
         MessageMemory(capacity=500_000, lock=Lock()),
