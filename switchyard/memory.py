@@ -46,7 +46,7 @@ def tune_allocator() -> None:
         library.mallopt(M_TRIM_THRESHOLD, TRIM_BYTES)
 
 
-async def return_memory(forget_unused: Callable[[], None]) -> None:
+async def return_memory(forget_unused: Callable[[], int]) -> None:
     """Forget what was not used for a while, and give back the free pages between blocks in use whenever the process
     has grown, until cancelled."""
     library = _glibc() if STATM.exists() else None
@@ -54,7 +54,7 @@ async def return_memory(forget_unused: Callable[[], None]) -> None:
     for checks in count(1):
         await asyncio.sleep(CHECK_SECONDS)
         if checks % CHECKS_BETWEEN_SWEEPS == 0:
-            forget_unused()
+            known -= forget_unused()  # the pages of what it forgot are free, but still resident
         if library is not None and _resident_bytes() > known + GROWN_BYTES:
             await asyncio.to_thread(library.malloc_trim, 0)
             known = _resident_bytes()

@@ -93,12 +93,14 @@ class MessageMemory:
         self._form_numbers = count()
         self._requests = self._swept = 0
 
-    def sweep(self) -> None:
-        """Forget what was not used since the last call."""
+    def sweep(self) -> int:
+        """Forget what was not used since the last call; how many bytes that were."""
+        before = self.size
         with self._lock:
             while self._items and next(iter(self._items.values())).used <= self._swept:
                 self._forget_oldest()
             self._swept = self._requests
+        return before - self.size
 
     # --- items ---------------------------------------------------------------------
 

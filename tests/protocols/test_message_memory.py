@@ -160,8 +160,8 @@ def test_the_memory_keeps_what_was_used_last_within_its_bounds() -> None:
         remember(memory, long_history(100_000, of=f"{number} "))
         assert memory.size <= 1_000_000
     assert memory.size > 500_000
-    memory.sweep()
-    memory.sweep()
+    size = memory.size
+    assert (memory.sweep(), memory.sweep()) == (0, size)
     assert memory.size == 0
 
 
