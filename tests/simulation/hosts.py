@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tests.bed import wire
-from tests.simulation.clocks import CLOCKS
 from tests.simulation.network import End, Network
 from tests.simulation.peer import Gone, Peer
 
@@ -41,14 +40,9 @@ class Asked:
     """One request as it was sent to a host."""
 
     number: int
-    host: str
     key: str
-    at: float
-    kind: str = ""
     text: str = ""
     """of the whole answer"""
-    is_complete: bool = False
-    """the whole answer was sent"""
 
 
 @dataclass
@@ -56,8 +50,8 @@ class Books:
     """What all hosts have seen."""
 
     asked: list[Asked] = field(default_factory=list)
-    under_way: dict[tuple[str, str], int] = field(default_factory=dict)
-    """by host and key: requests sent and not over yet, as seen from the daemon's side"""
+    under_way: dict[tuple[str, str, bool], int] = field(default_factory=dict)
+    """by host, key and whether they take slots: requests sent and not over yet, as seen from the daemon's side"""
     begun: Callable[[str, str, int], None] = lambda host, key, count: None
     violations: list[str] = field(default_factory=list)
 
@@ -97,7 +91,7 @@ class Connection:
     def __init__(self, host: FakeHost, peer: Peer, near: End, random: random.Random) -> None:
         self._host, self._peer, self._random = host, peer, random
         self._near = near
-        self._account: tuple[str, str] | None = None
+        self._account: tuple[str, str, bool] | None = None
         """of the request that is under way"""
         self._has_answered = False
         self._stays_open = True
@@ -116,19 +110,15 @@ class Connection:
                 )
             return
         found = KEY.search(data)
-        if not data.startswith(b"POST "):
-            self._expect_own_key(found)
-            return
-        self._account = (self._host.name, found[1].decode() if found else "")
+        name, key = self._host.name, found[1].decode() if found else ""
+        # activations and questions about the account wait for no slot
+        has_slot = data.startswith(b"POST ") and b'"ping"' not in data
+        self._account = (name, key, has_slot)
         self._has_answered = False
         books.under_way[self._account] = books.under_way.get(self._account, 0) + 1
-        self._asked = Asked(len(books.asked) + 1, *self._account, CLOCKS.boot_seconds())
+        self._asked = Asked(len(books.asked) + 1, key)
         books.asked.append(self._asked)
-        books.begun(*self._account, books.under_way[self._account])
-
-    def _expect_own_key(self, found: re.Match[bytes] | None) -> None:
-        """Questions about an account take no slot, but its key."""
-        self._host.books.begun(self._host.name, found[1].decode() if found else "", 0)
+        books.begun(name, key, books.under_way[self._account] if has_slot else 0)
 
     def _read_by_daemon(self) -> None:
         if self._has_answered and not self._near._incoming.size:
@@ -160,16 +150,13 @@ class Connection:
     async def _answer(self, head: bytes, body: bytes) -> None:
         path = head.split(b" ", 2)[1].partition(b"?")[0].rpartition(b"/")[2]
         if path not in PROTOCOL_OF_PATH:
-            self._peer.write(_whole_head(404, 2) + b"{}")
+            self._finish(_whole_head(404, 2) + b"{}")
             return
         self._protocol = PROTOCOL_OF_PATH[path]
         self._wants_stream = bool(json.loads(body).get("stream"))
         way = self._way()
-        self._asked.kind = way.__name__.strip("_")
-        self._host.note(
-            f"{self._host.name} answers request {self._asked.number} ({self._asked.key}): {self._asked.kind}"
-        )
-        number = self._asked.number
+        number, key = self._asked.number, self._asked.key
+        self._host.note(f"{self._host.name} answers request {number} ({key}): {way.__name__}")
         words = " ".join(
             self._random.choices(("one", "two", "three", "four"), k=self._random.choice((1, 3, 30)))
         )
@@ -193,6 +180,7 @@ class Connection:
             self._broken_stream,
             self._empty,
             self._late,
+            self._dropped,
         ]
         by_mood: dict[Mood, list[Callable[[], Awaitable[None]]]] = {
             "fine": fine,
@@ -239,6 +227,10 @@ class Connection:
         self._peer.write(whole[: self._random.randrange(len(whole))])
         self._stays_open = False
         await asyncio.sleep(self._random.choice((0.0, 0.001, 1.0)))
+        raise Gone
+
+    async def _dropped(self) -> None:
+        """As a server closes a connection that was idle, just when the request arrives."""
         raise Gone
 
     async def _never(self) -> None:
@@ -320,7 +312,7 @@ class Connection:
             self._finish(last)
 
     def _finish(self, last: bytes) -> None:
-        self._has_answered = self._asked.is_complete = True
+        self._has_answered = True
         self._peer.write(last)
 
 

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 from tests.simulation.loop import SimulatedLoop
 
-HIGH_WATER = 64 * 1024
 SYSTEM_BYTES = (0, 1_000, 20_000, 200_000)
 """what the system takes of a side that writes while the other one does not read"""
 END = object()
@@ -110,6 +109,7 @@ class End(asyncio.Transport):
 
     def __init__(self, loop: SimulatedLoop, incoming: Pipe, outgoing: Pipe, names: dict[str, Any]) -> None:
         super().__init__(names)
+        self._high_water = int(names["high_water"])
         self._loop, self._incoming, self._outgoing = loop, incoming, outgoing
         self._is_closing = self._is_lost = self._has_ended = self._is_full = False
         self.is_paused = False
@@ -129,7 +129,7 @@ class End(asyncio.Transport):
         data = bytes(data)
         self.on_write(data)
         self._outgoing.put(data)
-        if self.get_write_buffer_size() > HIGH_WATER and not self._is_full:
+        if self.get_write_buffer_size() > self._high_water and not self._is_full:
             self._is_full = True
             self.protocol.pause_writing()
 
@@ -222,7 +222,7 @@ class End(asyncio.Transport):
         """The other end, or the system between, has taken some of what is written."""
         if self._is_lost:
             return
-        if self._is_full and self.get_write_buffer_size() <= HIGH_WATER // 4:
+        if self._is_full and self.get_write_buffer_size() <= self._high_water // 4:
             self._is_full = False
             self.protocol.resume_writing()
         if self._is_closing and not self.get_write_buffer_size():
@@ -238,6 +238,8 @@ class Network:
 
     def __init__(self, random: random.Random) -> None:
         self._random = random
+        self.high_water = 64 * 1024
+        """of a connection: from there on its writer is asked to wait"""
         self.loop: SimulatedLoop
         self.hosts: dict[str, Host] = {}
         self.ends: list[End] = []
@@ -297,7 +299,12 @@ class Network:
     def _pair(self, delays: tuple[float, ...], host: str) -> tuple[End, End]:
         pipes = [Pipe(self.loop, self._random, delays) for _ in range(2)]
         number = len(self.ends)
-        names = {"peername": (host, 40_000), "sockname": (LOCAL, 5101), "socket": Socket()}
+        names = {
+            "peername": (host, 40_000),
+            "sockname": (LOCAL, 5101),
+            "socket": Socket(),
+            "high_water": self.high_water,
+        }
         ends = [
             End(self.loop, pipes[side], pipes[1 - side], names | {"number": number + side})
             for side in range(2)

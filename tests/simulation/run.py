@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import switchyard.http1.connection
+import switchyard.http1.raw_reply
 import switchyard.http1.transport
 import switchyard.relay.hold
 import switchyard.relay.slot_queue
@@ -95,6 +96,7 @@ def run_seed(seed: int) -> World:
     DISK.reset(folder, random.Random(seed))
     world = _world = World(seed, folder)
     switchyard.relay.hold.MAX_HELD = world.scenario.most_held
+    switchyard.http1.raw_reply.BUFFER_BYTES = world.scenario.buffer_bytes
     switchyard.relay.slot_queue.MAX_WAITING = world.scenario.most_waiting
     for module in (asking, measuring, past_facts, ruling):
         module.OFF_LOOP_BYTES = world.scenario.large_bytes  # type: ignore[attr-defined]

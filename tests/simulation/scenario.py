@@ -30,6 +30,8 @@ class Scenario:
     """how many requests each sends, and its pauses between them"""
     most_held: int
     most_waiting: int
+    buffer_bytes: int
+    """of answers and connections: from there on the other side has to wait"""
     large_bytes: int
     """of a body: from there on it is converted in a thread"""
     looks: int
@@ -66,6 +68,7 @@ def draw(random: random.Random) -> Scenario:
         clients,
         most_held=random.choice((1, 3, 200)),
         most_waiting=random.choice((1, 3, 1000)),
+        buffer_bytes=random.choice((300, 64 * 1024)),
         large_bytes=random.choice((10, 300_000)),
         looks=random.choice((0, 0, 0, 1, 6)),
         renames=random.random() < 0.05,

@@ -44,6 +44,7 @@ class World:
         self.loop = self.network.loop = SimulatedLoop(self.random, self.network)
         self.books = Books()
         self.scenario: Scenario = draw(self.random)
+        self.network.high_water = self.scenario.buffer_bytes
         self.hosts = [
             FakeHost(f"host{number}.test", self.network, self.books, self.random) for number in range(4)
         ]
