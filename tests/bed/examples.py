@@ -1,4 +1,4 @@
-"""How many examples a reference model is tried with: `FUZZ_EXAMPLES=20000 pytest tests -k model` runs long."""
+"""How many examples a reference model is tried with: `FUZZ_EXAMPLES=20000 pytest tests/*/test_*_model.py` runs long."""
 
 import os
 
