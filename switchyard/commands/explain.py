@@ -99,7 +99,7 @@ def route_text(route: Route, settings: Settings) -> str:
 
 def explain_text(reported: dict[str, Any], *, names_model: bool) -> str:
     """The same for a route that the API reported; without a requested model, names the one it chose."""
-    first = f"for the model that was requested last, {reported['model']}:\n" if names_model else ""
+    first = f"without --model, for {reported['model']}:\n" if names_model else ""
     return (
         first
         + _rule_text(reported.get("rule", ""))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from switchyard.importing.imported import (
     Imported,
@@ -77,9 +78,15 @@ def _upstream(provider: Provider, named: Mapping[str, str], notes: list[str]) ->
     key = environment_key(named.get(key_name, ""))
     if not is_sendable(key):
         notes.append(f"{key_name}: it has characters that no key has; enter it again and enable the upstream")
-        return origin, upstream(provider.name, base, "", provider.protocol) | {"enabled": False}
+        return origin, upstream(_name(provider, base), base, "", provider.protocol) | {"enabled": False}
     models = claude_models(named) if provider.protocol == "messages" else {}
-    return origin, upstream(provider.name, base, key, provider.protocol, models=models)
+    return origin, upstream(_name(provider, base), base, key, provider.protocol, models=models)
+
+
+def _name(provider: Provider, base: str) -> str:
+    """The provider's, but the host of an address that is not its own; a server without keys is a program."""
+    host = urlsplit(base).hostname or ""
+    return provider.name if not provider.keys or host == urlsplit(provider.base_url).hostname else host
 
 
 def _value(text: str) -> str:

@@ -523,5 +523,5 @@ def test_the_command_the_api_the_list_and_the_log_report_the_same_reason(tmp_pat
     assert reason.startswith("cooling down until ") and reason.endswith(" after 1 error: 401 no such key")
     assert (explained["text"], routed["text"]) == (reason, reason)
     assert (code, said.splitlines()) == (0, ["1. second -> m (primary)", f"skipped: first: {reason}"])
-    assert without_model == (0, f"for the model that was requested last, m:\n{said}")
+    assert without_model == (0, f"without --model, for m:\n{said}")
     assert f'; skipped: "first" {reason}\n' in log

@@ -24,7 +24,7 @@ def test_each_provider_becomes_an_upstream() -> None:
     assert imported is not None and imported.notes == ()
     assert imported.document["upstreams"] == [
         {
-            "name": "Anthropic",
+            "name": "relay.example",
             "base_url": "https://relay.example/anthropic",
             "key": "sk-relay",
             "protocol": "messages",
