@@ -14,7 +14,6 @@ DEFAULT = "Switchyard"
 PROTOCOLS = {"openai": "chat", "anthropic": "messages"}
 REQUIRED: Mapping[texts.Path, Any] = {("name",): "Main", ("version",): "1.0.0", ("schema",): "v1"}
 """Continue refuses a file without them"""
-OLDER = "config.json"
 
 
 def _path(environment: Mapping[str, str], home: Path) -> Path:
@@ -67,10 +66,10 @@ def _model(data: Json) -> str:
 
 def _refuse(path: Path) -> None:
     """Raises Refused where a new file would put an older one out of use."""
-    if (path.parent / OLDER).exists() and not path.exists():
+    if (path.parent / "config.json").exists() and not path.exists():
         raise texts.Refused(
-            f"Continue uses {OLDER} here, and would no longer read it beside a config.yaml",
-            f"Move the settings of {OLDER} to config.yaml first, then run the set-up again.",
+            "Continue uses config.json here, and would no longer read it beside a config.yaml",
+            "Move the settings of config.json to config.yaml first, then run the set-up again.",
         )
 
 

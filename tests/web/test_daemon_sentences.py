@@ -13,7 +13,7 @@ SOURCE = ROOT / "switchyard"
 MODULES = """
     client_plans use_now
     clients/claude_code clients/codex clients/edits clients/files clients/json_edit clients/plan clients/texts
-    clients/toml_edit clients/zed
+    clients/continue_dev clients/toml_edit clients/yaml_edit clients/zed
     notifications/notifier notifications/sending
     relay/account_balances relay/asking relay/attempt relay/connection_test relay/credentials relay/decompress
     relay/failover relay/failures relay/final_error relay/hold relay/holding relay/keychain relay/prepare
