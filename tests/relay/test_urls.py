@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from switchyard.protocols.names import ProtocolName
-from switchyard.relay.urls import request_url, sibling_urls
+from switchyard.relay.urls import passed_url, request_url, sibling_urls
 from switchyard.settings import Upstream
 
 
@@ -46,6 +46,25 @@ def upstream(protocol: ProtocolName, base: str, **more: Any) -> Upstream:
 )
 def test_every_form_of_base_url_leads_to_the_endpoint(protocol: ProtocolName, base: str, url: str) -> None:
     assert request_url(upstream(protocol, base), "m") == url
+
+
+@pytest.mark.parametrize(
+    ("base", "more", "url"),
+    [
+        ("http://h:8000", {}, "http://h:8000/v1/embeddings"),
+        ("https://h/v1beta/openai/", {}, "https://h/v1beta/openai/embeddings"),
+        ("https://h/custom/chat/completions?key=1", {}, "https://h/custom/embeddings?key=1"),
+        (
+            "https://x.openai.azure.com",
+            {"auth": "api-key", "api_version": "2024-10-21"},
+            "https://x.openai.azure.com/openai/deployments/m/embeddings?api-version=2024-10-21",
+        ),
+    ],
+)
+def test_an_endpoint_beside_that_for_conversations_has_the_same_form(
+    base: str, more: dict[str, Any], url: str
+) -> None:
+    assert passed_url(upstream("chat", base, **more), "m", "embeddings", "") == url
 
 
 def test_queries_of_the_base_and_of_the_client_are_kept() -> None:
