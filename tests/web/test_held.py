@@ -140,13 +140,13 @@ def test_a_request_that_waits_for_a_slot_of_a_recovered_upstream_is_queued() -> 
         async def recovering(call: Call) -> Reply:
             if loop.time() < 5:
                 return reply(503, BUSY)
-            await asyncio.sleep(60)
+            await asyncio.sleep(30)
             return reply()
 
         scene = Scene(recovering, upstream("a", max_concurrency=1))
         for _ in range(3):
             scene.ask()
-        await asyncio.sleep(80)
+        await asyncio.sleep(50)
         rows = scene.held.rows()
         phrase = scene.held.phrase("messages")
         outcomes = {one.outcome for one in await asyncio.gather(*scene.tasks)}
