@@ -11,6 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from switchyard.store.journal_line import Line, LineAttempt, LineError, LineUsage, write_line
 from tests.bed.daemon import Daemon, settings, upstream
+from tests.bed.upstream import ScriptedUpstream, status
 from tests.browser.conftest import Open
 
 NOW = datetime.now(UTC).timestamp()
@@ -192,23 +193,30 @@ def test_a_row_of_an_upstream_has_its_numbers_and_leads_to_the_comparison(
 
 
 def test_the_week_shows_what_is_used_now_and_what_cools_down(tmp_path: Path, open_page: Open) -> None:
-    down = upstream("down", "http://127.0.0.1:9")
-    document = settings(down, upstream("spare", "http://127.0.0.1:9"), failover={"error_threshold": 1})
-    with Daemon(
-        tmp_path, document | {"failover": {**document["failover"], "cooldown_start_seconds": 600}}
-    ) as daemon:
-        page = open_page(daemon, "/#/upstreams")
-        track = page.locator(".week-row").filter(has_text="spare").locator(".week-track")
-        expect(track).to_be_visible()
-        expect(page.locator(".week-track .mark")).to_have_count(0)
-        daemon.post("/api/use", {"upstream": "spare", "client": None, "seconds": 7200})
-        expect(track.locator(".mark.used")).to_have_count(1)
-        expect(track).to_have_attribute("aria-label", re.compile("used now, until"))
-        message = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}
-        daemon.post("/v1/messages", message)
-        expect(page.locator(".week-row").filter(has_text="down").locator(".mark.cooldown")).to_have_count(1)
-        daemon.post("/api/use", {"upstream": None, "client": None, "seconds": None})
-        expect(page.locator(".mark.used")).to_have_count(0)
+    overload = status(529, "Overloaded", {"retry-after": "600"})
+    with ScriptedUpstream(overload) as server:
+        document = settings(
+            upstream("down", "http://127.0.0.1:9"),
+            upstream("limited", server.url),
+            upstream("spare", "http://127.0.0.1:9"),
+            failover={"error_threshold": 1, "cooldown_start_seconds": 600},
+        )
+        with Daemon(tmp_path, document) as daemon:
+            page = open_page(daemon, "/#/upstreams")
+            track = page.locator(".week-row").filter(has_text="spare").locator(".week-track")
+            expect(track).to_be_visible()
+            expect(page.locator(".week-track .mark")).to_have_count(0)
+            daemon.post("/api/use", {"upstream": "spare", "client": None, "seconds": 7200})
+            expect(track.locator(".mark.used")).to_have_count(1)
+            expect(track).to_have_attribute("aria-label", re.compile("used now, until"))
+            message = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}
+            daemon.post("/v1/messages", message)
+            # as a whole, and for this model only
+            for name in ("down", "limited"):
+                row = page.locator(".week-row").filter(has_text=name)
+                expect(row.locator(".mark.cooldown")).to_have_count(1)
+            daemon.post("/api/use", {"upstream": None, "client": None, "seconds": None})
+            expect(page.locator(".mark.used")).to_have_count(0)
 
 
 @pytest.mark.parametrize(

@@ -576,7 +576,10 @@ function marksOf(plan, client) {
   const end = plan.days.length * 1440;
   /** @param {Time | null | undefined} until */
   const minutes = (until) => (until ? Math.min(end, Math.round((until - start) / 60)) : end);
-  const use = live.state?.uses[/** @type {ProtocolName} */ (client)];
+  const protocol = /** @type {ProtocolName} */ (client);
+  const use = live.state?.uses[protocol];
+  // as a whole, or for the model that the plan is about
+  const cooling = live.state?.routes[protocol].skipped.filter((one) => one.reason === "cooldown");
   return plan.rows.map(({ upstream }) => {
     const state = live.state?.upstreams.find((one) => one.name === upstream);
     /** @type {Mark[]} */
@@ -585,7 +588,7 @@ function marksOf(plan, client) {
       const title = use.until ? t("week.used-until", { time: clock(use.until) }) : t("week.used");
       marks.push({ kind: "used", to: minutes(use.until), title });
     }
-    const own = state?.state === COOLING_DOWN ? state.until : null;
+    const own = state?.state === COOLING_DOWN ? state.until : cooling?.find((one) => one.upstream === upstream)?.until;
     if (own) marks.push({ kind: "cooldown", to: minutes(own), title: t("week.cooldown-until", { time: clock(own) }) });
     return [upstream, marks];
   });
