@@ -44,6 +44,18 @@ SENTENCES = dict(
         ),
         ('primary, rule "tools"', "主用，规则“tools”"),
         (
+            'Account 3 "a: b": skipped, it has no http(s) address',
+            "Account 3“a: b”：已跳过，没有 http(s) 地址",
+        ),
+        (
+            "Router.think: became a rule; images anywhere in the conversation count, not only in the last message",
+            "Router.think：已成为规则；对话中任何位置的图片都算，不只是最后一条消息",
+        ),
+        (
+            "timeouts.connect: left unchanged (10), the imported file has 20",
+            "timeouts.connect：保持不变（10），导入的文件是 20",
+        ),
+        (
             'budget of upstream "backup": 2.00 spent this day, soft limit 1',
             "上游“backup”的预算：今天已花费 2.00，软限制 1",
         ),

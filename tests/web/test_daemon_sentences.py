@@ -12,6 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "switchyard"
 MODULES = """
     client_plans use_now
+    importing/accounts importing/cc_switch importing/cc_switch_database importing/dotenv importing/imported
+    importing/legacy importing/litellm importing/merging importing/recognition importing/router
     clients/claude_code clients/codex clients/edits clients/files clients/json_edit clients/plan clients/texts
     clients/continue_dev clients/toml_edit clients/yaml_edit clients/zed
     notifications/notifier notifications/sending
@@ -37,6 +39,12 @@ COMPOSED = {
     "{} is {}",
     "{} is replaced{}",
     "{} -m pip install keyring",
+    "Account {}",
+    "Provider {}",
+    "model_rules: {} -> {}",
+    "routes: {} -> {}",
+    " ({}), the imported file has {}",
+    "{}: left unchanged{}",
     "concurrent request",
 }
 """of a table's words, a name or a command: the whole is in the list, or nothing of it is a word of the daemon"""
@@ -70,7 +78,7 @@ NOT_SHOWN = {
 }
 """names, the log, what commands print, and texts for the client's own file"""
 SNIPPETS = re.compile(
-    r"^export |^You are a coding agent|^(model_provider|name|base_url|wire_api|http_headers) ="
+    r"^export |^SELECT |^-- CC Switch|^You are a coding agent|^(model_provider|name|base_url|wire_api|http_headers) ="
 )
 
 
