@@ -92,6 +92,7 @@ class World:
         ended: list[float] = []
         serving.add_done_callback(lambda _: ended.append(CLOCKS.awake))
         while not self.network.is_listening:
+            assert not serving.done(), serving.exception()
             await asyncio.sleep(0.01)
         self.invariants.begin()
         await self._meanwhile()
