@@ -496,6 +496,15 @@ def test_harmless_calls_of_an_entry_that_holds_are_not_changed(
 
 # --- calls that are hidden from a quick look ---------------------------------------
 
+
+def in_the_older_form(record: bytes) -> bytes:
+    """The record with `function_call` in place of `tool_calls`."""
+    chunk = json.loads(record.removeprefix(b"data: "))
+    delta = chunk["choices"][0]["delta"]
+    delta["function_call"] = delta.pop("tool_calls")[0]["function"]
+    return b"data: %b\n\n" % json.dumps(chunk).encode()
+
+
 HIDDEN: dict[str, tuple[ProtocolName, Callable[[bytes], bytes]]] = {
     "its kind in escapes": ("messages", lambda record: record.replace(b'"tool_use"', b'"tool\\u005fuse"')),
     "beside the name of a delta": (
@@ -503,6 +512,7 @@ HIDDEN: dict[str, tuple[ProtocolName, Callable[[bytes], bytes]]] = {
         lambda record: record.replace(b'"content_block":', b'"x": "text_delta", "content_block":'),
     ),
     "its name in escapes": ("chat", lambda record: record.replace(b'"name"', b'"n\\u0061me"')),
+    "in the older form": ("chat", in_the_older_form),
     "in another choice": (
         "chat",
         lambda record: record.replace(b'"index": 0, "delta"', b'"index": 1, "delta"'),

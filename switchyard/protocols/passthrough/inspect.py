@@ -176,7 +176,8 @@ def _messages_usage(holder: Json) -> Usage | None:
 
 # --- Chat -----------------------------------------------------------------------
 
-CALLS, CALL_NAME = b'"tool_calls"', b'"name":'
+CALLS, CALL_NAME = b"_call", b'"name"'
+"""both stand where a call begins, also in the older form `function_call`"""
 LINES_OF_RECORD = 2
 """data and the blank one"""
 

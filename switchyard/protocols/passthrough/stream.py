@@ -177,9 +177,11 @@ class PassthroughStream:
         if not records.endswith(b"\n\n") or b"\r" in records:
             return 0
         deltas = self._inspector.count_deltas(records)
-        # a call may be dressed up as a delta
-        may_call = self._gate is not None and (self._call_sign in records or hides_letters(records))
-        return 0 if may_call else deltas
+        if not deltas or self._gate is None:
+            return deltas
+        # a call may be dressed up as a delta; in those of Chat it was looked for already
+        has_sign = self._codec.protocol != "chat" and self._call_sign in records
+        return 0 if has_sign or hides_letters(records) else deltas
 
     def _look(self, records: bytes) -> bytes:
         """Read the records one by one; returns them without those that the client did not request.
