@@ -116,7 +116,7 @@ def test_errors_of_the_file_are_shown_and_go_away(daemon: Daemon, open_page: Ope
     expect(alert).to_have_count(0)
 
 
-def test_a_cooldownarted_daemon_is_noticed_and_followed_again(demo: Daemon, open_page: Open) -> None:
+def test_a_restarted_daemon_is_noticed_and_followed_again(demo: Daemon, open_page: Open) -> None:
     page = open_page(demo)
     assert ask(demo, "before") == 200
     expect(page.get_by_role("link", name="before")).to_be_visible()

@@ -35,7 +35,7 @@ def of_kind(daemon: Daemon, kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_missed_activation_is_made_up_at_the_start_and_not_repeated_after_a_cooldownart(
+def test_a_missed_activation_is_made_up_at_the_start_and_not_repeated_after_a_restart(
     tmp_path: Path, protocol: Protocol
 ) -> None:
     with ScriptedUpstream(say("pong")) as server:

@@ -219,7 +219,7 @@ def test_a_made_up_activation_after_midnight_leaves_the_evening_its_own() -> Non
     assert daemon.days == ["2026-11-21", "2026-11-22"]
 
 
-def test_a_cooldownart_remembers_the_tries_and_the_minute_between_them() -> None:
+def test_a_restart_remembers_the_tries_and_the_minute_between_them() -> None:
     daemon = Daemon(fails=100)
     daemon.look(local("2026-11-21 08:00:10"))
     settings, memory = daemon.settings, dict(daemon.memory)

@@ -34,7 +34,7 @@ def remember(folder: Path, upstream: str = "Monday key", activated: Activated = 
     return found
 
 
-def test_a_cooldownart_finds_everything_again(tmp_path: Path) -> None:
+def test_a_restart_finds_everything_again(tmp_path: Path) -> None:
     remember(tmp_path)
     remember(tmp_path, "ключ", Activated(tries=1))
     assert memory(tmp_path).all() == {"Monday key": DONE, "ключ": Activated(tries=1)}
@@ -88,7 +88,7 @@ def test_fields_of_a_newer_version_are_no_error(tmp_path: Path) -> None:
     assert memory(tmp_path).all() == {"a": Activated(day="2026-11-21")}
 
 
-def test_a_disk_that_refuses_costs_only_the_memory_over_a_cooldownart(tmp_path: Path) -> None:
+def test_a_disk_that_refuses_costs_only_the_memory_over_a_restart(tmp_path: Path) -> None:
     folder = tmp_path / "gone"
     found = memory(folder)
     asyncio.run(found.put("a", DONE))

@@ -320,7 +320,7 @@ def exchange() -> Exchange:
 # --- the roll-up ---
 
 
-def test_the_totals_survive_a_cooldownart_without_reading_the_journal_again(tmp_path: Path) -> None:
+def test_the_totals_survive_a_restart_without_reading_the_journal_again(tmp_path: Path) -> None:
     keep(tmp_path, [a_line(NOON - back * DAY) for back in range(40, -1, -1)])
     first = statistics(tmp_path)
     first.start()
