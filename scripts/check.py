@@ -106,7 +106,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 def _checks(options: argparse.Namespace) -> list[tuple[str, list[str]]]:
     """Each check with its command; tests last, so that their summary ends the output."""
     python = [str(python_of(VENV)), "-m"]
-    side_by_side = ["-n", options.jobs, "--dist", "loadfile", "--durations=5"]
+    side_by_side = ["-n", options.jobs, "--dist", "loadfile", "--durations=25"]
     lint = [
         ("ruff format", [*python, "ruff", "format", "--check", "."]),
         ("ruff check", [*python, "ruff", "check", "."]),
