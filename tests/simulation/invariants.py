@@ -69,7 +69,7 @@ class Invariants:
         """A client sees the end of its answer: by now it is in the journal."""
         if self._bad_at > -math.inf:
             return
-        lines = [line for line in self._lines() if line.get("agent") == result.agent]
+        lines = self._lines(b'"%b"' % result.agent.encode())
         self._expect(len(lines) == 1, f"{result.agent} has {len(lines)} lines when its client sees the end")
         if len(lines) == 1:
             outcome = lines[0]["outcome"]
@@ -152,10 +152,14 @@ class Invariants:
             counted = _counted(again)
             self._expect(counted == len(ids), f"{counted} of {len(ids)} requests are counted after a restart")
 
-    def _lines(self) -> list[dict[str, Any]]:
+    def _lines(self, holding: bytes = b"") -> list[dict[str, Any]]:
+        """The readable lines of the journal that hold this."""
+
         def read() -> list[dict[str, Any]]:
             files = sorted(self._world.folder.glob("usage/*.jsonl"))
-            return [_decoded(line) for file in files for line in file.read_bytes().splitlines() if line]
+            return [
+                _decoded(line) for file in files for line in file.read_bytes().splitlines() if holding in line
+            ]
 
         lines: list[dict[str, Any]] = undisturbed(read)
         return [line for line in lines if line]

@@ -22,7 +22,7 @@ def simulated(*arguments: str) -> str:
 
 
 def test_no_schedule_breaks_what_must_always_hold() -> None:
-    assert "500 seeds" in simulated("--seeds", "500")
+    assert "250 seeds" in simulated("--seeds", "250")
 
 
 def test_a_seed_has_the_same_run_in_each_process() -> None:
