@@ -6,6 +6,7 @@ import msgspec
 
 from switchyard.protocols import neutral
 from switchyard.protocols.message_memory import START_BYTES, History, KnownItem, MessageMemory
+from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.wire import UNREADABLE, Json, decode_body
 
 PLACE = "\0history\0"
@@ -17,7 +18,10 @@ _decode = msgspec.json.Decoder().decode
 class KnownHistory:
     """The items of one history: those that are known, and the others decoded, of which a codec keeps some."""
 
-    def __init__(self, memory: MessageMemory, start: bytes, items: list[KnownItem | bytes]) -> None:
+    def __init__(
+        self, memory: MessageMemory, protocol: ProtocolName, start: bytes, items: list[KnownItem | bytes]
+    ) -> None:
+        self._protocol = protocol
         self._memory = memory
         self._start = start
         self._given = items
@@ -28,20 +32,26 @@ class KnownHistory:
         """The item means this, wherever it stands."""
         raw = self._given[number]
         if isinstance(raw, bytes):
-            self._known[number] = KnownItem(raw, role, value, blocks)
+            self._known[number] = KnownItem(self._protocol, raw, role, value, blocks)
 
     def close(self) -> None:
         """All items were decoded."""
         self._memory.keep(self._start, self._known)
 
 
-def decode_known(body: bytes, name: str, history: History | None) -> tuple[Json, KnownHistory | None]:
+def decode_known(
+    body: bytes, protocol: ProtocolName, name: str, history: History | None
+) -> tuple[Json, KnownHistory | None]:
     """The object of a client's request; in its history the items that are known. Raises BadRequest."""
-    recalled = _recalled(body, name, history) if history is not None and history.is_worth_it else None
+    recalled = (
+        _recalled(body, protocol, name, history) if history is not None and history.is_worth_it else None
+    )
     return recalled or (decode_body(body), None)
 
 
-def _recalled(body: bytes, name: str, history: History) -> tuple[Json, KnownHistory] | None:
+def _recalled(
+    body: bytes, protocol: ProtocolName, name: str, history: History
+) -> tuple[Json, KnownHistory] | None:
     """None where anything is unusual: then the body is decoded as a whole."""
     raw = memoryview(history.raw)
     beginning = bytes(raw[:START_BYTES])
@@ -54,8 +64,8 @@ def _recalled(body: bytes, name: str, history: History) -> tuple[Json, KnownHist
         given = _decode(b"%b%b%b" % (body[:start], PLACE_BYTES, body[end:]))
         if not isinstance(given, dict) or given.get(name) != PLACE:
             return None
-        items = history.memory.split(body, start, end)
-        known = KnownHistory(history.memory, beginning, items)
+        items = history.memory.split(protocol, body, start, end)
+        known = KnownHistory(history.memory, protocol, beginning, items)
     except UNREADABLE:
         return None
     given[name] = known.items

@@ -17,13 +17,14 @@ import msgspec
 from msgspec.structs import astuple
 
 from switchyard.protocols import neutral
+from switchyard.protocols.names import ProtocolName
 
 CAPACITY_BYTES = 32 * 1024 * 1024
 LARGEST_ITEM, LARGEST_HISTORY = 8, 3
 """No item may take a larger part of it; the items of a longer history would make way for each other."""
 LEAST_BYTES = 32 * 1024
 """A shorter history is decoded and encoded in less time than it takes to look it up."""
-ITEM_BYTES, WRITTEN_BYTES, VALUE_BYTES = 800, 400, 64
+ITEM_BYTES, WRITTEN_BYTES, VALUE_BYTES = 900, 400, 64
 """what an item, one of its written forms, and each value in it take in memory beside their texts"""
 START_BYTES = 256
 MAX_STARTS = 256
@@ -35,18 +36,40 @@ FORMS_COUNTED = 2
 NO_LOCK = nullcontext()
 COMMA, BRACKET, BLANK = b",] "
 
+Key = tuple[ProtocolName, bytes]
+"""the bytes of an item: each protocol may give them another meaning"""
+
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class KnownItem:
-    """One item of a history: the role of its message, and what its codec has made of it.
+    """One item of a history: the role of its message, and what the codec of its protocol has made of it.
 
     `next` is the item that followed it last time. An item that was forgotten has no `raw` bytes.
     """
 
-    __slots__ = ("__weakref__", "blocks", "next", "raw", "role", "size", "used", "value", "written")
+    __slots__ = (
+        "__weakref__",
+        "blocks",
+        "next",
+        "protocol",
+        "raw",
+        "role",
+        "size",
+        "used",
+        "value",
+        "written",
+    )
 
-    def __init__(self, raw: bytes, role: neutral.Role, value: Any, blocks: tuple[neutral.Block, ...]) -> None:
+    def __init__(
+        self,
+        protocol: ProtocolName,
+        raw: bytes,
+        role: neutral.Role,
+        value: Any,
+        blocks: tuple[neutral.Block, ...],
+    ) -> None:
+        self.protocol = protocol
         self.raw = raw
         self.role = role
         self.value = value
@@ -55,6 +78,10 @@ class KnownItem:
         self.written: dict[tuple[int, ...], Written] = {}
         self.size = ITEM_BYTES + len(raw) * FORMS_COUNTED + _size_of(blocks)
         self.used = 0
+
+    @property
+    def key(self) -> Key:
+        return self.protocol, self.raw
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -86,9 +113,9 @@ class MessageMemory:
         self.least = least
         self.size = 0
         self._lock = lock
-        self._items: OrderedDict[bytes, KnownItem] = OrderedDict()
+        self._items: OrderedDict[Key, KnownItem] = OrderedDict()
         self._of_block: dict[int, KnownItem] = {}
-        self._starts: dict[bytes, list[ReferenceType[KnownItem]]] = {}
+        self._starts: dict[Key, list[ReferenceType[KnownItem]]] = {}
         self._forms: dict[tuple[object, ...], int] = {}
         self._form_numbers = count()
         self._requests = self._swept = 0
@@ -104,24 +131,26 @@ class MessageMemory:
 
     # --- items ---------------------------------------------------------------------
 
-    def split(self, body: bytes, start: int, end: int) -> list[KnownItem | bytes]:
+    def split(self, protocol: ProtocolName, body: bytes, start: int, end: int) -> list[KnownItem | bytes]:
         """The items of the list that stands there, as far as they are known. Raises what msgspec raises.
 
         Along a known history nothing is parsed: the bytes are only compared.
         """
         with self._lock:
             self._requests += 1
-            known, at = self._along(body, start, end)
+            known, at = self._along(protocol, body, start, end)
         if at == end:
             return [*known]
         rest = b"[%b" % body[at:end] if known else memoryview(body)[start:end]
-        return [*known, *(self._find(bytes(raw)) for raw in _decode_items(rest))]
+        return [*known, *(self._find(protocol, bytes(raw)) for raw in _decode_items(rest))]
 
-    def _along(self, body: bytes, start: int, end: int) -> tuple[list[KnownItem], int]:
+    def _along(
+        self, protocol: ProtocolName, body: bytes, start: int, end: int
+    ) -> tuple[list[KnownItem], int]:
         """The items up to the first that did not follow last time, and where that begins; `end` without one."""
         items: list[KnownItem] = []
         at = start + 1
-        item = self._first(body, start, end)
+        item = self._first(protocol, body, start, end)
         while item is not None and item.raw and body.startswith(item.raw, at):
             behind = at + len(item.raw)
             if body[behind] == COMMA:
@@ -135,16 +164,16 @@ class MessageMemory:
             item, at = None if item.next is None else item.next(), behind
         return items, at
 
-    def _first(self, body: bytes, start: int, end: int) -> KnownItem | None:
-        for reference in self._starts.get(body[start : min(end, start + START_BYTES)], ()):
+    def _first(self, protocol: ProtocolName, body: bytes, start: int, end: int) -> KnownItem | None:
+        for reference in self._starts.get((protocol, body[start : min(end, start + START_BYTES)]), ()):
             item = reference()
             if item is not None and item.raw and body.startswith(item.raw, start + 1):
                 return item
         return None
 
-    def _find(self, raw: bytes) -> KnownItem | bytes:
+    def _find(self, protocol: ProtocolName, raw: bytes) -> KnownItem | bytes:
         with self._lock:
-            item = self._items.get(raw)
+            item = self._items.get((protocol, raw))
             if item is None:
                 return raw
             self._use(item)
@@ -159,26 +188,26 @@ class MessageMemory:
                 if before is not None:
                     before.next = None if known is None else ref(known)
                 elif known is not None and item is items[0]:
-                    self._note_start(start, ref(known))
+                    self._note_start((known.protocol, start), ref(known))
                 before = known
 
     def _known(self, item: KnownItem) -> KnownItem | None:
         """The item as it is known from now on; another thread may have been faster."""
         if not item.raw or item.size > self.capacity // LARGEST_ITEM:
             return None
-        known = self._items.get(item.raw)
+        known = self._items.get(item.key)
         if known is not None:
             return known
         if not self._has_room(item.size):
             return None
-        self._items[item.raw] = item
+        self._items[item.key] = item
         item.used = self._requests
         for block in item.blocks:
             self._of_block[id(block)] = item
         self.size += item.size
         return item
 
-    def _note_start(self, start: bytes, first: ReferenceType[KnownItem]) -> None:
+    def _note_start(self, start: Key, first: ReferenceType[KnownItem]) -> None:
         alike = self._starts.get(start, [])
         if len(self._starts) >= MAX_STARTS and not alike:
             self._starts.clear()
@@ -224,7 +253,7 @@ class MessageMemory:
     # --- bounds ----------------------------------------------------------------------
 
     def _use(self, item: KnownItem) -> None:
-        self._items.move_to_end(item.raw)
+        self._items.move_to_end(item.key)
         item.used = self._requests
 
     def _has_room(self, size: int) -> bool:

@@ -107,6 +107,25 @@ def test_a_conversion_from_memory_is_the_same_conversion(client: ProtocolName, o
     assert memories[0].size > 0
 
 
+SHARED: list[Item] = [
+    {"role": "user", "content": "hello"},
+    {"role": "assistant", "content": "  "},
+    {"role": "system", "content": "now"},
+    {"role": "user", "content": [{"type": "text", "text": "go on"}]},
+]
+
+
+@pytest.mark.parametrize("other", PROTOCOLS)
+@pytest.mark.parametrize("client", PROTOCOLS)
+def test_each_protocol_gives_the_same_bytes_its_own_meaning(
+    client: ProtocolName, other: ProtocolName
+) -> None:
+    memory = MessageMemory(least=0)
+    decoded(other, body_of(other, SHARED), memory)
+    for history in (SHARED, SHARED[1:], SHARED):
+        assert_the_same(client, body_of(client, history), memory, TARGETS[0])
+
+
 # --- stable prefixes ---------------------------------------------------------------
 
 
@@ -210,7 +229,7 @@ def test_of_a_history_that_does_not_fit_the_beginning_is_kept() -> None:
 
 def items_of(memory: MessageMemory, history: list[Item]) -> list[KnownItem | bytes]:
     raw = msgspec.json.encode(history)
-    return memory.split(raw, 0, len(raw))
+    return memory.split("chat", raw, 0, len(raw))
 
 
 def test_threads_share_the_memory() -> None:

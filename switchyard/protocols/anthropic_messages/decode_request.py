@@ -47,7 +47,7 @@ MODES = {"auto": ToolChoice("auto"), "any": ToolChoice("required"), "none": Tool
 
 def decode_request(body: bytes, history: History | None = None) -> neutral.Request:
     """Raises BadRequest, with the field's path."""
-    given, known_history = decode_known(body, "messages", history)
+    given, known_history = decode_known(body, "messages", "messages", history)
     losses = lost_fields(FIELDS, given)
     found = decode_fields(FIELDS, given)
     model, messages = required_text(given, "model"), _given_messages(given)

@@ -22,7 +22,7 @@ NAMES = neutral.Loss("messages.name", "only Chat names the speakers")
 
 def decode_request(body: bytes, history: History | None = None) -> neutral.Request:
     """Raises BadRequest."""
-    given, known_history = decode_known(body, "messages", history)
+    given, known_history = decode_known(body, "chat", "messages", history)
     model = required_text(given, "model")
     conversation = _Conversation(known_history)
     conversation.decode(given.get("messages"))

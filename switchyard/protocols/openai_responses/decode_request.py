@@ -51,7 +51,7 @@ STRINGIFIED_PARTS = '[{"type":"input_'
 
 def decode_request(body: bytes, history: History | None = None) -> neutral.Request:
     """Raises BadRequest."""
-    return request_of(*decode_known(body, "input", history))
+    return request_of(*decode_known(body, "responses", "input", history))
 
 
 def request_of(body: Json, known_history: KnownHistory | None = None) -> neutral.Request:
