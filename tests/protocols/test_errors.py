@@ -502,6 +502,9 @@ def test_an_empty_body_with_an_error_of_minimax_is_an_error_in_spite_of_its_choi
     [
         ("bad key sk-ant-api03-abcdefghijk given", "bad key [key] given"),
         ("Incorrect API key provided: sk-proj-ab***xyz1.", "Incorrect API key provided: [key]"),
+        ("bad key sk-abcdefghij/klm+nop== given", "bad key [key] given"),
+        ("AIza0123456789abcdefghij/klm+nop", "[key]"),
+        ("api_key: abcdefghijklmn/op+qr==, sorry", "api_key: [key], sorry"),
         ("header Bearer abcdef0123456789", "header Bearer [key]"),
         ("api_key=abcdefghijklmnop", "api_key=[key]"),
         ("the task-runner and risk-averse sk-8 stay", "the task-runner and risk-averse sk-8 stay"),

@@ -33,9 +33,15 @@ MAX_NESTED = 2
 KEYS = tuple(
     (re.compile(pattern), instead)
     for pattern, instead in (
-        (r"\b(?:sk|pk|xai|gsk|nvapi|hf|r8|AIza)[-_][A-Za-z0-9_*.\-]{6,}|\bAIza[A-Za-z0-9_-]{20,}", "[key]"),
+        (
+            r"\b(?:(?:sk|pk|xai|gsk|nvapi|hf|r8|AIza)[-_][A-Za-z0-9_*.\-]{6,}|AIza[A-Za-z0-9_-]{20,})[A-Za-z0-9_.+/=-]*",
+            "[key]",
+        ),
         (r"(?i)\b(bearer|basic) [A-Za-z0-9._~+/=-]{8,}", r"\1 [key]"),
-        (r"(?i)\b(api[_-]?key|token|secret)([\"']?\s*[:=]\s*[\"']?)[A-Za-z0-9._-]{12,}", r"\1\2[key]"),
+        (
+            r"(?i)\b(api[_-]?key|token|secret)([\"']?\s*[:=]\s*[\"']?)[A-Za-z0-9._-]{12,}[A-Za-z0-9._+/=-]*",
+            r"\1\2[key]",
+        ),
     )
 )
 TAGS = re.compile(r"(?s)<(script|style)\b.*?</\1>|<!--.*?-->|<[^<>]*>")
