@@ -1,5 +1,6 @@
 """Redact the secrets that an upstream repeats when it refuses them, and those in an address."""
 
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
@@ -19,6 +20,10 @@ LONGEST_BEGINNING = 12
 """Many keys begin alike: `sk-ant-api03-` is no secret."""
 BLANK = "[key]"
 MASK = "***"
+ESCAPED = rb"\u00"
+JSON_ESCAPE = re.compile(rb"\\(?:u00([2-7][0-9a-fA-F])|.)", re.DOTALL)
+"""of any sign; the group: the number of one that is plain ASCII"""
+NEEDS_ESCAPE = b'"\\\x7f'
 
 
 def secrets_of(
@@ -97,12 +102,26 @@ def redacted_text(text: str, secrets: Iterable[str]) -> str:
 
 def redacted_bytes(content: bytes, secrets: Iterable[str]) -> bytes:
     """As `redacted_text`, for what may be JSON."""
-    for secret in secrets:
-        in_json = msgspec.json.encode(secret)[1:-1]
-        # some encoders escape slashes in JSON
-        for spelled in {secret.encode(), in_json, in_json.replace(b"/", rb"\/")}:
-            content = content.replace(spelled, BLANK.encode())
+    spellings = [spelled for secret in secrets for spelled in _spellings(secret)]
+    if ESCAPED in content:
+        # some encoders write `+` and others of a key as an escape
+        plain = JSON_ESCAPE.sub(_plain, content)
+        if any(spelled in plain for spelled in spellings):
+            content = plain
+    for spelled in spellings:
+        content = content.replace(spelled, BLANK.encode())
     return content
+
+
+def _spellings(secret: str) -> set[bytes]:
+    in_json = msgspec.json.encode(secret)[1:-1]
+    # some encoders escape slashes in JSON
+    return {secret.encode(), in_json, in_json.replace(b"/", rb"\/")}
+
+
+def _plain(escape: re.Match[bytes]) -> bytes:
+    sign = bytes([int(escape[1], 16)]) if escape[1] else b""
+    return sign if sign and sign not in NEEDS_ESCAPE else escape[0]
 
 
 def redacted(failure: Failure, secrets: tuple[str, ...]) -> Failure:

@@ -12,7 +12,7 @@ from switchyard.protocols.readable_answer import ReadableAnswer, readable_answer
 from switchyard.protocols.sse import RecordTooLarge, SseDecoder
 from switchyard.protocols.wire import fields, parsed, text
 from switchyard.relay.headers import CREDENTIALS, Headers
-from switchyard.relay.redaction import MASK, masked_url, redacted_bytes, redacted_text
+from switchyard.relay.redaction import ESCAPED, MASK, masked_url, redacted_bytes, redacted_text
 from switchyard.relay.tape import RecordedAnswer, SentRequest, Tape
 from switchyard.settings import SECRET_NAME
 from switchyard.web.comparison import (
@@ -43,8 +43,6 @@ TOTAL_CHARS = 1_500_000
 """of all texts of one view; the rest is shortened to `SHORT_CHARS`"""
 MAX_PARTS = 2_000
 MAX_EVENTS = 1_000
-ESCAPED = rb"\u00"
-"""some encoders write `+` and others of a key so"""
 FIRST_ONES = 0.3
 """the share of the first ones in a list that is too long: its end matters more"""
 
@@ -52,8 +50,8 @@ FIRST_ONES = 0.3
 class Shortening:
     """Shortens texts, so that all of them together stay small, and hides these secrets in them.
 
-    Those that stand in a body as they are have been hidden before: what remains is what an answer tells in several
-    events, and what is escaped.
+    Those that stand in a body have been hidden before: what remains is what an answer tells in several events, and
+    what is escaped in JSON that is itself a text.
     """
 
     def __init__(self, secrets: tuple[str, ...]) -> None:
@@ -304,7 +302,7 @@ def _events(answer: RecordedAnswer, secrets: tuple[str, ...]) -> tuple[list[Json
     return [
         {
             "at": at,
-            "event": name,
+            "event": redacted_text(name, secrets),
             "text": (shown := redacted_bytes(data, secrets).decode(errors="replace"))[:SHORT_CHARS],
             "length": len(shown),
         }

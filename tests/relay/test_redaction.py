@@ -108,3 +108,16 @@ def test_an_address_is_reported_without_what_is_secret_in_it(url: str, seen: str
 
 def test_a_long_query_is_masked_in_no_time() -> None:
     assert masked_url("http://h?" + "key" * 100_000).endswith("keykey")
+
+
+@pytest.mark.parametrize(
+    ("reported", "seen"),
+    [
+        (rb'{"a": "zq\u002Dnew\u002bkey/1"}', b'{"a": "[key]"}'),
+        (rb'{"zq-new\u002bkey\u002f1\n": 1}', rb'{"[key]\n": 1}'),
+        (rb'{"a": "\u0022\u005cx zq\u002dnew+key\/1"}', rb'{"a": "\u0022\u005cx [key]"}'),
+        (rb'{"a": "\u003cb\u003e zq-new"}', rb'{"a": "\u003cb\u003e zq-new"}'),
+    ],
+)
+def test_a_key_with_escaped_signs_is_blanked_and_other_escapes_stay(reported: bytes, seen: bytes) -> None:
+    assert redacted_bytes(reported, ("zq-new+key/1",)) == seen

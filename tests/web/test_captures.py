@@ -7,6 +7,11 @@ from typing import Any
 
 import pytest
 
+from switchyard.protocols.request_summary import RequestSummary
+from switchyard.relay.tape import RecordedAnswer, Tape
+from switchyard.relay.values import ClientRequest
+from switchyard.settings import Settings
+from switchyard.web.captured_view import captured_view
 from tests.bed.daemon import Daemon, Document, request, settings, upstream
 from tests.bed.upstream import ScriptedUpstream, answer, say, status
 from tests.bed.wire import Call, Reply
@@ -143,6 +148,28 @@ def test_an_escaped_secret_is_hidden_too(daemon: Daemon) -> None:
     newest = daemon.get("/api/requests").json["requests"][0]["id"]
     view = daemon.get(f"/api/requests/{newest}/capture").json
     assert view["messages"][-1]["received"]["text"] == "the key is [key]"
+    received = daemon.get(f"/api/requests/{newest}/capture/received").text
+    assert "the key is [key]" in received and "the key is [key]" in view["curl"]
+
+
+def test_the_names_of_events_and_tools_hide_secrets() -> None:
+    records = (
+        b"event: sk-of-good\ndata: {}\n\n",
+        b'data: {"type": "sk\\u002dof-good"}\n\n',
+        b'event: content_block_start\ndata: {"type": "content_block_start", "index": 0, "content_block": '
+        b'{"type": "tool_use", "id": "a", "name": "sk\\u002dof-good", "input": {}}}\n\n',
+    )
+    secrets, recorded = ("sk-of-good",), RecordedAnswer()
+    recorded.start(0, 200, [])
+    for record in records:
+        recorded.keep(0, record)
+    tape = Tape(
+        ClientRequest("messages", b"{}", RequestSummary("m", True, "", False), []), Settings(), lambda: 0
+    )
+    tape.answer = recorded
+    delivered = captured_view(tape, 0, secrets)["delivered"]
+    assert [one["event"] for one in delivered["events"]] == ["[key]", "[key]", "content_block_start"]
+    assert [one["name"] for one in delivered["parts"]] == ["[key]"]
 
 
 def test_a_key_that_was_replaced_after_the_capture_stays_hidden(daemon: Daemon, id: str) -> None:
