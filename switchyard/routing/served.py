@@ -7,11 +7,11 @@ import msgspec
 from msgspec.structs import replace
 
 from switchyard.protocols.facts import NO_FACTS, Facts
-from switchyard.protocols.names import PROTOCOLS, ModelName, ProtocolName, is_glob
+from switchyard.protocols.names import PROTOCOLS, ModelName, ProtocolName, is_glob, matches
 from switchyard.routing.families import official_families, unlikely_reason
 from switchyard.routing.lineup import ROLE_ORDER, demo_serves, served_by_rule
 from switchyard.routing.rules import Ruled, find_rule
-from switchyard.settings import Settings, Upstream
+from switchyard.settings import ModelRule, Settings, Upstream
 
 WELL_KNOWN: dict[ProtocolName, tuple[str, ...]] = {
     "messages": ("claude-opus-4-5", "claude-sonnet-4-5", "claude-haiku-4-5"),
@@ -105,6 +105,7 @@ def _accepting(
 ) -> list[tuple[Upstream, str]]:
     """The upstreams that take this model, with the name that each is sent."""
     requested = ModelName.read(model)
+    rules = _renaming(settings, requested)
     found = []
     for upstream in upstreams_for(settings, protocol):
         is_named = ruled is not None and upstream.name in ruled.rule.upstreams
@@ -113,10 +114,17 @@ def _accepting(
         ):
             continue
         own = ruled if ruled is not None and ruled.concerns(upstream.name) else None
-        sent = served_by_rule(settings.model_rules, upstream, protocol, requested, own)
+        sent = served_by_rule(settings.model_rules if own else rules, upstream, protocol, requested, own)
         if sent is not None:
             found.append((upstream, sent.model))
     return found
+
+
+def _renaming(settings: Settings, requested: ModelName) -> tuple[ModelRule, ...]:
+    """The model rules that match this name, so that not each upstream is compared with all of them."""
+    bare = requested.without_thinking() or requested
+    names = {requested.model, bare.model}
+    return tuple(rule for rule in settings.model_rules if any(matches(rule.source, name) for name in names))
 
 
 def _is_regular(upstream: Upstream) -> bool:
