@@ -12,6 +12,9 @@ import msgspec
 from switchyard.clients.texts import Path, Unparsable, cut, newline_of
 
 NAME = "name"
+MAX_VALUES = 100_000
+MAX_DEPTH = 100
+"""a file in which an alias stands for what contains it has endlessly many values"""
 Node = Any
 """of PyYAML, which is loaded only where a file is read: each start of the daemon imports this module"""
 
@@ -38,6 +41,7 @@ def data(text: str) -> dict[str, Any]:
         raise Unparsable(f"not YAML ({str(error)[:80]})") from None
     if not isinstance(loaded, dict | None):
         raise Unparsable("expected keys with values")
+    _require_end(loaded)
     return {name: _by_name(value) for name, value in (loaded or {}).items()}
 
 
@@ -101,6 +105,18 @@ def drop_if_empty(text: str, path: Path) -> str:
 
 
 # --- values -------------------------------------------------------------------------
+
+
+def _require_end(loaded: Any) -> None:
+    """Raises Unparsable if aliases make the values endless, or too many to compare."""
+    count, found = 0, [(loaded, 0)]
+    while found:
+        value, depth = found.pop()
+        count += 1
+        if count > MAX_VALUES or depth > MAX_DEPTH:
+            raise Unparsable("too many values within each other")
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        found += [(one, depth + 1) for one in inner]
 
 
 def _by_name(value: Any) -> Any:

@@ -1,5 +1,7 @@
 """Keys of a YAML text and items of its lists are changed, and every other byte stays."""
 
+from itertools import pairwise
+
 import pytest
 
 from switchyard.clients import yaml_edit
@@ -85,6 +87,10 @@ def test_an_empty_list_is_removed(text: str) -> None:
         "l: &it\n  - name: A\nother: *it\n",
         "l: text\n",
         "l:\n  - text\n",
+        "x: &x [*x]\n",
+        "l:\n  - &it\n    name: A\n    x: {it: *it}\n",
+        "a: &a [1, 1]\n"
+        + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in pairwise("abcdefghijkmnopqrstuvw")),
     ],
 )
 def test_a_form_that_cannot_be_edited_is_an_error(text: str) -> None:
