@@ -27,7 +27,7 @@ from switchyard.clients.plan import Endpoint, Plan
 from switchyard.clients.texts import NeedsModel
 from switchyard.protocols.facts import CLAUDE_CODE, CODEX
 from switchyard.routing.served import served_models, upstreams_for, usable_window
-from switchyard.settings import Settings, search_seconds, timeouts_of
+from switchyard.settings import Settings, is_http_url, search_seconds, timeouts_of
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 DEMO_MODEL = "demo"
@@ -133,7 +133,7 @@ def _is_foreign(endpoint: Endpoint, address: str, settings: Settings) -> bool:
 
 def _is_elsewhere(url: str, address: str) -> bool:
     """True for an http(s) address other than the daemon's; a client may also fill in a variable."""
-    return url.lower().startswith(("http://", "https://")) and not leads_to(url, address)
+    return is_http_url(url) and not leads_to(url, address)
 
 
 def _plan_file(client: FileClient, path: Path, wanted: Wanted, settings: Settings) -> Plan:

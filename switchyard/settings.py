@@ -557,12 +557,12 @@ def _name(name: str) -> Iterator[Finding]:
 
 
 def _address(url: str) -> Iterator[Finding]:
-    if url != DEMO_URL and not _is_http_url(url):
+    if url != DEMO_URL and not is_http_url(url):
         yield "", "an http:// or https:// address", HIDDEN if "@" in url or "?" in url else shown(url)
 
 
 def _notified_address(url: str) -> Iterator[Finding]:
-    if url and not _is_http_url(url):
+    if url and not is_http_url(url):
         yield "", "an http:// or https:// address", HIDDEN
 
 
@@ -751,7 +751,8 @@ MEANINGS: dict[tuple[type, str], Meaning] = {
 }
 
 
-def _is_http_url(url: str) -> bool:
+def is_http_url(url: str) -> bool:
+    """True for an address that an upstream may have."""
     return _has_address(url) and urlsplit(url).scheme in ("http", "https") and " " not in url
 
 

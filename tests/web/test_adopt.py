@@ -114,9 +114,11 @@ def test_the_endpoint_of_zed_is_adopted_without_the_key_in_its_keychain(tmp_path
         "{}",
         '{"env": {"ANTHROPIC_BASE_URL": 7}}',
         '{"env": {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9/"}}',
+        '{"env": {"ANTHROPIC_BASE_URL": "http://[x"}}',
+        '{"env": {"ANTHROPIC_BASE_URL": "http://h:99999"}}',
         "{",
     ],
-    ids=["nothing", "no text", "known already", "broken"],
+    ids=["nothing", "no text", "known already", "no address", "no port", "broken"],
 )
 def test_without_an_endpoint_to_adopt_nothing_is_offered_or_changed(tmp_path: Path, content: str) -> None:
     with Daemon(tmp_path, settings(upstream("other", "http://127.0.0.1:9"))) as daemon:
