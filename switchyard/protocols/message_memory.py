@@ -240,10 +240,12 @@ class MessageMemory:
 
     def _keep_written(self, key: tuple[int, ...], written: Written) -> None:
         """Only what was written from known blocks will be looked for again."""
-        for id in key[1:]:
-            if id not in self._of_block:
-                return
-        item = self._of_block[key[1]]
+        items = [item for id in key[1:] if (item := self._of_block.get(id)) is not None]
+        if len(items) < len(key) - 1:
+            return
+        for item in items:
+            self._use(item)  # none of them makes way for this
+        item = items[0]
         size = written.size if item.written else 0
         if key not in item.written and size <= self.capacity // LARGEST_ITEM and self._has_room(size):
             item.written[key] = written

@@ -197,6 +197,18 @@ def test_what_was_used_since_the_last_sweep_stays() -> None:
     assert memory.size == 0
 
 
+def test_what_is_written_for_another_upstream_later_is_counted_and_forgotten_with_its_messages() -> None:
+    """As after a failover, when other requests have come in between."""
+    memory = MessageMemory(capacity=400_000, least=0)
+    bodies = [body_of("chat", long_history(30_000, of=f"{number} ")) for number in range(6)]
+    requests = [asked for body in bodies if isinstance(asked := decoded("chat", body, memory), Request)]
+    for asked in requests:
+        for target in TARGETS[:4]:
+            assert sent("messages", asked, target, memory) == sent("messages", asked, target, None)
+    assert 300_000 < memory.size <= 400_000
+    assert (memory.sweep(), memory.sweep() > 0, memory.size) == (0, True, 0)
+
+
 @pytest.mark.parametrize(
     "history", [long_history(20_000), long_history(400_000), [{"role": "user", "content": "x" * 200_000}]]
 )
