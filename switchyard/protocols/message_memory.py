@@ -30,7 +30,8 @@ START_BYTES = 256
 MAX_STARTS = 256
 MAX_ALIKE = 4
 """histories that begin alike: the conversations in one project"""
-MAX_FORMS = 256
+MAX_FORMS, MAX_WRITTEN = 256, 16
+"""how many forms there are, and in how many one item is kept, with other neighbours each time"""
 FORMS_COUNTED = 2
 """its own bytes, and about as many for what it is written as: the first of these has its place from the beginning"""
 NO_LOCK = nullcontext()
@@ -76,8 +77,13 @@ class KnownItem:
         self.blocks = blocks
         self.next: ReferenceType[KnownItem] | None = None
         self.written: dict[tuple[int, ...], Written] = {}
-        self.size = ITEM_BYTES + len(raw) * FORMS_COUNTED + _size_of(blocks)
+        self.size = self.size_alone
         self.used = 0
+
+    @property
+    def size_alone(self) -> int:
+        """Without what was written beyond the place that it has from the beginning."""
+        return ITEM_BYTES + len(self.raw) * FORMS_COUNTED + _size_of(self.blocks)
 
     @property
     def key(self) -> Key:
@@ -246,8 +252,15 @@ class MessageMemory:
         for item in items:
             self._use(item)  # none of them makes way for this
         item = items[0]
-        size = written.size if item.written else 0
-        if key not in item.written and size <= self.capacity // LARGEST_ITEM and self._has_room(size):
+        if key in item.written:
+            return
+        foreign = [block for block, of in zip(written.content, items, strict=True) if of is not item]
+        size, most = written.size + _size_of(foreign), self.capacity // LARGEST_ITEM
+        if len(item.written) >= MAX_WRITTEN or item.size - item.size_alone + size > most:
+            self._forget_written(item)
+        if not item.written:
+            size = max(0, size - ITEM_BYTES - len(item.raw))
+        if size <= most and self._has_room(size):
             item.written[key] = written
             item.size += size
             self.size += size
@@ -265,6 +278,10 @@ class MessageMemory:
                 return False
             self._forget_oldest()
         return True
+
+    def _forget_written(self, item: KnownItem) -> None:
+        self.size -= item.size - item.size_alone
+        item.size, item.written = item.size_alone, {}
 
     def _forget_oldest(self) -> None:
         _, item = self._items.popitem(last=False)

@@ -228,6 +228,42 @@ def test_nothing_stays_in_memory_beside_what_is_counted() -> None:
     assert sum(one.size for one in items) <= 400_000
 
 
+def held_by(memory: MessageMemory) -> int:
+    """The bytes of all texts that its messages hold."""
+    gc.collect()
+    items = [one for one in gc.get_objects() if isinstance(one, KnownItem) and one.raw]
+    texts: dict[int, int] = {}
+    for item in items:
+        for written in item.written.values():
+            texts |= {id(part): len(memoryview(part)) for part in written.parts}
+            texts |= {id(block): len(msgspec.json.encode(block)) for block in written.content}
+        texts |= {id(block): len(msgspec.json.encode(block)) for block in item.blocks}
+    return sum(texts.values())
+
+
+def picture(number: int) -> Item:
+    url = "data:image/png;base64," + f"{number:04}" * 5000
+    return {"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}
+
+
+@pytest.mark.parametrize("kind", ["one head", "one end", "pictures"])
+def test_messages_that_are_written_as_one_with_others_each_time_stay_within_the_bounds(kind: str) -> None:
+    memory, large = MessageMemory(capacity=1_000_000, least=0), {"role": "user", "content": "x" * 40_000}
+    for number in range(60):
+        small: Item = {"role": "user", "content": f"{number} "}
+        history = {
+            "one head": [large, small],
+            "one end": [small, large],
+            "pictures": [{"role": "user", "content": "What is this?"}, picture(number)],
+        }[kind]
+        asked = plain("chat", body_of("chat", history)), decoded("chat", body_of("chat", history), memory)
+        assert isinstance(asked[1], Request)
+        assert sent("messages", asked[1], TARGETS[3], memory) == sent("messages", asked[0], TARGETS[3], None)
+        assert memory.size <= memory.capacity
+    assert held_by(memory) <= memory.size
+    assert (memory.sweep(), memory.sweep() > 0, memory.size) == (0, True, 0)
+
+
 def test_of_a_history_that_does_not_fit_the_beginning_is_kept() -> None:
     memory, history = MessageMemory(capacity=200_000), long_history(64_000)
     remember(memory, history)
