@@ -1,5 +1,6 @@
 """Decode a body whose history is known for the most part."""
 
+from secrets import token_hex
 from typing import Any
 
 import msgspec
@@ -9,7 +10,8 @@ from switchyard.protocols.message_memory import START_BYTES, History, KnownItem,
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.wire import UNREADABLE, Json, decode_body
 
-PLACE = "\0history\0"
+PLACE = token_hex(16)
+"""stands for the history; no client can know it"""
 PLACE_BYTES = msgspec.json.encode(PLACE)
 
 _decode = msgspec.json.Decoder().decode

@@ -333,6 +333,7 @@ TWO = b'{"role":"user","content":"two"}'
         b'{"model":"m","messages":[]}',
         b'{"model":"m","messages":{"a":[%b]}}' % ONE,
         b'{"model":"m","messages":"\\u0000history\\u0000"}',
+        b'{"model":"m","messages":[%b],"input":"\\u0000history\\u0000"}' % ONE,
         b'{"model":"m","input":[%b],"messages":[%b]}' % (ONE, TWO),
     ],
 )
