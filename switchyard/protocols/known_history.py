@@ -1,16 +1,16 @@
 """Decode a body whose history is known for the most part."""
 
-from secrets import token_hex
 from typing import Any
 
 import msgspec
 
 from switchyard.protocols import neutral
+from switchyard.protocols.ids import new_id
 from switchyard.protocols.message_memory import START_BYTES, History, KnownItem, MessageMemory
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.wire import UNREADABLE, Json, decode_body
 
-PLACE = token_hex(16)
+PLACE = new_id("history_")
 """stands for the history; no client can know it"""
 PLACE_BYTES = msgspec.json.encode(PLACE)
 
