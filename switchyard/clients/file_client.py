@@ -3,6 +3,7 @@
 import posixpath
 import re
 from collections.abc import Callable, Mapping
+from itertools import islice
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -24,6 +25,8 @@ VARIABLE = re.compile(r"\$(?:\{|(?=\w))(\w+)\}?|\{env:(\w+)\}")
 """how the clients write a variable"""
 
 Json = Mapping[str, Any]
+MOST_LISTED = 100
+"""models in a client's file: each is edited by itself, and nobody picks one of hundreds from a menu"""
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -39,7 +42,10 @@ class Offer(msgspec.Struct, frozen=True):
 
     @property
     def windows(self) -> dict[str, int]:
-        return {name: window or DEFAULT_WINDOW for name, window in {self.model: 0, **self.models}.items()}
+        """The models that the client's file lists: the chosen one, and the first of the others."""
+        chosen = {self.model: self.models.get(self.model, 0)}
+        listed = chosen | dict(islice(self.models.items(), MOST_LISTED))
+        return {name: window or DEFAULT_WINDOW for name, window in listed.items()}
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -114,10 +120,26 @@ class FileClient(msgspec.Struct, frozen=True):
 
     def snippet(self, offer: Offer) -> str:
         """What to paste into an empty file."""
+        values = {**self.required, **self.wanted(offer)}
+        if self.dialect is json_edit:
+            return msgspec.json.format(msgspec.json.encode(_nested(values)), indent=2).decode()
         text = ""
-        for name, value in {**self.required, **self.wanted(offer)}.items():
+        for name, value in values.items():
             text = text if value is None else self.dialect.put(text, name, self.dialect.render(value))
-        return msgspec.json.format(text.encode(), indent=2).decode() if self.dialect is json_edit else text
+        return text
+
+
+def _nested(values: Mapping[texts.Path, Any]) -> dict[str, Any]:
+    """An object with these values at their paths; None is left out."""
+    data: dict[str, Any] = {}
+    for path, value in values.items():
+        if value is None:
+            continue
+        parent = data
+        for name in path[:-1]:
+            parent = parent.setdefault(name, {})
+        parent[path[-1]] = msgspec.to_builtins(value)
+    return data
 
 
 def config_folder(environment: Mapping[str, str], home: Path) -> Path:

@@ -5,6 +5,7 @@ Comments and trailing commas are accepted, as editors allow them in settings fil
 
 import json
 import re
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -207,7 +208,9 @@ def _root(text: str) -> Node:
     return node
 
 
+@lru_cache(2)
 def _document(text: str) -> Node:
+    """The parts of an edit look into the same text several times."""
     node = _node(text, _skip(text, 0), 0)
     end = _skip(text, node.end)
     if end < len(text):

@@ -10,7 +10,7 @@ import yaml  # type: ignore[import-untyped]
 from switchyard import client_plans
 from switchyard.client_plans import FILE_CLIENTS, Wanted
 from switchyard.clients import json_edit
-from switchyard.clients.file_client import key_of
+from switchyard.clients.file_client import Offer, key_of
 from switchyard.clients.plan import Endpoint, Plan, apply
 from switchyard.clients.texts import Refused
 from switchyard.settings import Settings, parse
@@ -364,3 +364,10 @@ def test_the_commented_file_of_opencode_is_used_where_it_is_there(tmp_path: Path
     path.parent.mkdir(parents=True)
     path.write_text("{}")
     assert client_plans.path_of("opencode", {}, tmp_path) == path
+
+
+def test_a_file_lists_a_hundred_models_and_the_chosen_one() -> None:
+    models = {f"model-{number}": number for number in range(1, 502)}
+    windows = Offer("http://localhost:5101/openai/v1", "k", "model-500", models).windows
+    assert list(windows) == ["model-500", *list(models)[:100]]
+    assert windows["model-500"] == 500
