@@ -45,10 +45,10 @@ export function firstRun() {
   return { element, end: () => ends.forEach((end) => end()) };
 }
 
-/** Whether any request was ever counted, and an upstream is there to answer more. */
+/** Whether there ever was a request, and an upstream is there to answer more. */
 async function isFamiliar() {
-  const [state, stats] = await Promise.all([get("/api/state"), get("/api/token-stats")]);
-  return stats.summary.total_requests > 0 && !isOnlyDemo(state);
+  const [state, journal] = await Promise.all([get("/api/state"), get("/api/journal", { limit: 1 })]);
+  return journal.requests.length > 0 && !isOnlyDemo(state);
 }
 
 /** @param {State} state */
