@@ -1,7 +1,7 @@
 // The request as received beside the request as sent: headers, fields, tools and conversation, with what differs.
 import { h, replace } from "./dom.js";
 import { seconds, whole } from "./format.js";
-import { t } from "./i18n.js";
+import { said, t } from "./i18n.js";
 import { changeBadge, partView, textView } from "./inspector_parts.js";
 import { button, choices, protocolName, segments } from "./ui.js";
 import { accountName } from "./upstream_words.js";
@@ -43,7 +43,7 @@ const losses = (lost) =>
     h(
       "ul.skips",
       {},
-      lost.map(({ field, why }) => h("li", {}, h("code", {}, field), h("span.why", {}, `— ${why}`))),
+      lost.map(({ field, why }) => h("li", {}, h("code", {}, field), h("span.why", {}, `— ${said(why)}`))),
     ),
   );
 
@@ -163,7 +163,7 @@ function headerRow({ name, change, received, sent }) {
 function memberRow({ name, change, received, sent, sent_as: sentAs, why }) {
   return row(
     change,
-    received && [memberView(name, received), why ? h("div.muted", {}, why) : null],
+    received && [memberView(name, received), why ? h("div.muted", {}, said(why)) : null],
     sent && memberView(sentAs || name, sent),
   );
 }

@@ -105,7 +105,9 @@ function content(detail, upstreams, close) {
           h(
             "ul.skips",
             {},
-            detail.losses.map((loss) => h("li", {}, h("code", {}, loss.field), h("span.why", {}, `— ${loss.why}`))),
+            detail.losses.map((loss) =>
+              h("li", {}, h("code", {}, loss.field), h("span.why", {}, `— ${said(loss.why)}`)),
+            ),
           ),
         )
       : null,

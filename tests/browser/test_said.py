@@ -4,7 +4,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from tests.bed.asking import ask
+from tests.bed.asking import ask, question
 from tests.bed.daemon import Daemon, settings, upstream
 from tests.bed.upstream import ScriptedUpstream, say, status
 from tests.browser.conftest import Open
@@ -71,6 +71,19 @@ SENTENCES = dict(
             '/d/uses.json cannot be written (No space left on device); what you chose with "use now" is lost.',
             "无法写入 /d/uses.json（设备上没有剩余空间）；“立即使用”的选择已丢失。",
         ),
+        (
+            "reduced to 1,024: the prompt leaves no more of the context window of 32,768 tokens",
+            "降为 1,024：上下文窗口为 32,768 个 token，除去提示只剩这么多",
+        ),
+        (
+            "this upstream does not run it: the client gets a search error",
+            "此上游不运行它：客户端会得到搜索错误",
+        ),
+        ("no other protocol has blocks of type 'a: b'", "其他协议没有类型为 'a: b' 的内容块"),
+        (
+            "'ran; away' is not known: the answer counts as complete",
+            "'ran; away' 不是已知的结束原因：回答视为完整",
+        ),
     ]
 )
 
@@ -100,3 +113,20 @@ def test_the_details_and_the_row_of_a_failing_upstream_speak_chinese(tmp_path: P
             page.keyboard.press("Escape")
             page.get_by_role("link", name="上游", exact=True).click()
             expect(page.locator(".entry").filter(has_text="broken")).to_contain_text("无法连接（连接被拒绝）")
+
+
+def test_what_was_dropped_in_conversion_has_its_reason_in_chinese(tmp_path: Path, open_page: Open) -> None:
+    with ScriptedUpstream(say("fine")) as server:
+        entry = upstream("chat server", server.url, "chat", capabilities={"top_k": False})
+        with Daemon(tmp_path, settings(entry)) as daemon:
+            daemon.post("/api/capture", {"mode": "next"})
+            daemon.post("/v1/messages", question("messages", "m") | {"top_k": 5, "frobnicate": 1})
+            [row] = daemon.get("/api/requests").json["requests"]
+            page = open_page(daemon, f"/#/requests?id={row['id']}", locale="zh-CN")
+            lost = page.get_by_role("dialog").locator(".skips li")
+            reasons = ["frobnicate— 其他协议没有这一项", "top_k— 此上游不支持"]
+            expect(lost).to_have_text(reasons)
+            page.get_by_role("button", name="检查", exact=True).click()
+            compared = page.locator(".compared-row").filter(has_text="top_k")
+            expect(compared).to_contain_text("此上游不支持")
+            expect(lost).to_have_text([*reasons, *reasons])  # of the details and of the inspector

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from switchyard.protocols.anthropic_messages.fields import FIELDS as MESSAGES_FIELDS
+from switchyard.protocols.openai_chat.fields import FIELDS as CHAT_FIELDS
+from switchyard.protocols.openai_responses.fields import FIELDS as RESPONSES_FIELDS
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "switchyard"
 MODULES = """
@@ -81,6 +85,10 @@ SNIPPETS = re.compile(
     r"^export |^SELECT |^-- CC Switch|^You are a coding agent|^(model_provider|name|base_url|wire_api|http_headers) ="
 )
 
+LOSES = re.compile(r"\bLoss\(|\blose\(|^[A-Z_]+ = \"", re.M)
+READ_ELSEWHERE = {"`why`", "`field.loss`", "`known[name].loss`", "`field.unknown`"}
+"""where the reason of a loss is that of a caller of `lose`, or of the tables of fields"""
+
 
 def translated() -> dict[str, str]:
     chinese = json.loads((ROOT / "static" / "i18n" / "zh.json").read_text(encoding="utf-8"))
@@ -143,3 +151,74 @@ def test_each_sentence_of_a_module_is_translated(module: str) -> None:
     known = translated()
     found = sorted(set(sentences(SOURCE / f"{module}.py")))
     assert [text for text in found if not _is_said(text, known)] == []
+
+
+def losses() -> set[str]:
+    """The reasons under "Dropped in conversion"; an expression in backticks where none can be read."""
+    sources = [path.read_text(encoding="utf-8") for path in sorted(SOURCE.rglob("*.py"))]
+    trees = [ast.parse(source) for source in sources if LOSES.search(source)]
+    constants = {name: texts for tree in trees for name, texts in _assigned(tree).items() if name.isupper()}
+    found = {
+        GAP.sub("{}", text)
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and _name(node.func) in ("Loss", "lose")
+        for why in (*node.args[1:], *(one.value for one in node.keywords if one.arg == "why"))
+        for text in _reasons(why, constants | _assigned(tree))
+    }
+    fields = [*MESSAGES_FIELDS, *CHAT_FIELDS, *RESPONSES_FIELDS]
+    of_tables = {
+        text for field in fields if not field.is_refused for text in (field.loss, field.unknown) if text
+    }
+    return (found | of_tables) - READ_ELSEWHERE
+
+
+def _name(called: ast.expr) -> str:
+    match called:
+        case ast.Name(name) | ast.Attribute(attr=name):
+            return name
+    return ""
+
+
+def _assigned(tree: ast.Module) -> dict[str, set[str]]:
+    """The texts that each name of a module stands for, its functions for those that they return."""
+    texts: dict[str, set[str]] = {}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign([ast.Name(name)], value) if text := _text(value):
+                texts.setdefault(name, set()).add(text)
+            case ast.FunctionDef(name):
+                returned = [
+                    part.value for part in ast.walk(node) if isinstance(part, ast.Return) and part.value
+                ]
+                texts[f"{name}()"] = {
+                    text for value in returned for text in map(_text, _branches(value)) if text
+                }
+    for node in ast.walk(tree):
+        match node:
+            case ast.NamedExpr(ast.Name(name), ast.Call(function)):
+                texts.setdefault(name, set()).update(texts.get(f"{_name(function)}()", ()))
+    return texts
+
+
+def _branches(value: ast.expr) -> list[ast.expr]:
+    return [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]
+
+
+def _reasons(value: ast.expr, names: dict[str, set[str]]) -> Iterator[str]:
+    for branch in _branches(value):
+        yield from names.get(ast.unparse(branch)) or {_text(branch) or f"`{ast.unparse(branch)}`"}
+
+
+def test_each_reason_of_a_loss_is_translated() -> None:
+    found = losses()
+    # a text, a filled one, one of a function, one of a table, one of an answer, one outside of the protocols
+    assert found >= {
+        "this upstream reads no images",
+        "this upstream has no effort near {}",
+        "no thinking while a tool call is forced",
+        "nothing is stored",
+        "no text followed them",
+        "reduced to {}: the prompt leaves no more of the context window of {} tokens",
+    }
+    assert sorted(found - translated().keys()) == []
