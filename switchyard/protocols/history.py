@@ -1,6 +1,8 @@
 """Bring a conversation into the shape that strict upstreams demand."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain, groupby
+from operator import attrgetter
 
 from msgspec.structs import replace
 
@@ -57,6 +59,7 @@ def shaped(messages: tuple[neutral.Message, ...]) -> tuple[neutral.Message, ...]
     without a call become text; system messages between calls and results move behind the results.
     """
     messages, results = _settled_results(unique_call_ids(_without_blanks(messages)))
+    messages = _joined(messages)
     shaped: list[neutral.Message] = []
     calls: tuple[neutral.ToolCall, ...] = ()
     deferred: list[neutral.Message] = []
@@ -106,6 +109,18 @@ def text_of(content: Iterable[neutral.Block]) -> str:
     return "\n\n".join(
         block.text for block in content if isinstance(block, neutral.Text | neutral.Refusal) and block.text
     )
+
+
+def _joined(messages: tuple[neutral.Message, ...]) -> tuple[neutral.Message, ...]:
+    """Consecutive messages of one role as one; system messages stay apart. Linear in the blocks."""
+    joined: list[neutral.Message] = []
+    for role, run in groupby(messages, key=attrgetter("role")):
+        alike = list(run)
+        if role == "system" or len(alike) == 1:
+            joined += alike
+        else:
+            joined.append(neutral.Message(role, tuple(chain.from_iterable(one.content for one in alike))))
+    return tuple(joined)
 
 
 def _append(messages: list[neutral.Message], message: neutral.Message) -> None:
