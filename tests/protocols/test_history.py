@@ -65,6 +65,20 @@ CASES = {
         (assistant(call("1")), user(ToolResult("1", (Text(" "), IMAGE)))),
         (assistant(call("1")), user(ToolResult("1", (IMAGE,)))),
     ),
+    "three messages of one role are one": (
+        (user("a"), user("b"), user("c"), assistant("d"), assistant("e"), assistant("f")),
+        (user("a", "b", "c"), assistant("d", "e", "f")),
+    ),
+    "the calls of consecutive answers are answered by consecutive messages": (
+        (
+            user("a"),
+            assistant(call("1")),
+            assistant("b", call("2")),
+            user(result("2")),
+            user("c", result("1")),
+        ),
+        (user("a"), assistant(call("1"), "b", call("2")), user(result("1"), result("2"), "c")),
+    ),
     "messages of one role are merged, system messages are not": (
         (system("a"), system("b"), user("c"), user("d"), assistant("e"), assistant("f")),
         (system("a"), system("b"), user("c", "d"), assistant("e", "f")),
