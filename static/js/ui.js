@@ -222,6 +222,8 @@ export function note(text, { kind = "", action = null } = {}) {
   // an open dialog makes everything outside it inert
   const host = [...document.querySelectorAll("dialog[open]")].pop() ?? document.body;
   host.append(shelf);
+  // said again, it is news again, but once: two saves in a row are no two "Saved."
+  for (const older of [...shelf.children]) if (older.querySelector("span")?.textContent === text) older.remove();
   const made = h("div.note", { class: kind }, h("span", {}, text));
   const close = () => made.remove();
   if (action) {

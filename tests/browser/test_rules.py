@@ -48,8 +48,8 @@ def opened(page: Page, number: int) -> Locator:
 
 def save(page: Page) -> None:
     page.locator(".save-bar").get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Saved.")).to_be_visible()
     expect(page.locator(".save-bar")).to_be_hidden()
+    expect(page.get_by_text("Saved.")).to_be_visible()
 
 
 def ask(daemon: Daemon, model: str, **headers: str) -> None:

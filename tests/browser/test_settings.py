@@ -18,6 +18,7 @@ def stored(daemon: Daemon) -> Document:
 
 def save(page: Page) -> None:
     page.locator(".save-bar").get_by_role("button", name="Save").click()
+    expect(page.locator(".save-bar")).to_be_hidden()
     expect(page.get_by_text("Saved.")).to_be_visible()
 
 
