@@ -27,7 +27,9 @@ from switchyard.clients.plan import Endpoint, Plan
 from switchyard.clients.texts import NeedsModel
 from switchyard.protocols.facts import CLAUDE_CODE, CODEX
 from switchyard.routing.served import served_models, upstreams_for, usable_window
-from switchyard.settings import Settings, is_http_url, search_seconds, timeouts_of
+from switchyard.settings import Settings
+from switchyard.settings_validation import is_http_url
+from switchyard.timeouts import search_seconds, timeouts_of
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 DEMO_MODEL = "demo"

@@ -18,11 +18,11 @@ import uvicorn
 from switchyard.application import Application
 from switchyard.banner import banner
 from switchyard.connections import Limits, bounded, prepare_handles, sweep
+from switchyard.faults import SettingsError
 from switchyard.installation import own_command
 from switchyard.logs import Logs
 from switchyard.memory import return_memory, tune_allocator
 from switchyard.protocols.refusals.limits import compile_rows
-from switchyard.settings import SettingsError
 from switchyard.store.files import (
     NotAFile,
     ensure_folder,

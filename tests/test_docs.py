@@ -15,7 +15,7 @@ import pytest
 from switchyard.bootstrap import dependencies
 from switchyard.cli import build_parser
 from switchyard.commands import COMMANDS
-from switchyard.settings import parse
+from switchyard.settings_validation import parse
 from switchyard.web.gateway import Gateway
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -32,7 +32,8 @@ from switchyard.routing.hold import (
 from switchyard.routing.probes import SILENT_SECONDS
 from switchyard.routing.turns import REMEMBERED_SECONDS
 from switchyard.routing.verdict import judge
-from switchyard.settings import LOCAL_FIRST_BYTE_SECONDS, SEARCH_SECONDS, Failover, Timeouts
+from switchyard.settings import Failover
+from switchyard.timeouts import LOCAL_FIRST_BYTE_SECONDS, SEARCH_SECONDS, Timeouts
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"

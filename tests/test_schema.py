@@ -6,6 +6,7 @@ from typing import Any, get_type_hints
 import msgspec
 import pytest
 
+from switchyard.faults import SettingsError
 from switchyard.protocols.capabilities import Capabilities
 from switchyard.schema import FIELDS, PATTERNS, json_schema
 from switchyard.settings import (
@@ -19,13 +20,12 @@ from switchyard.settings import (
     Price,
     RouteRule,
     Settings,
-    SettingsError,
     TextRule,
     TimeoutOverrides,
     Tls,
     Upstream,
-    parse,
 )
+from switchyard.settings_validation import parse
 
 KINDS = (
     Settings,

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from switchyard.settings import Condition, RouteRule, SettingsError, parse
+from switchyard.faults import SettingsError
+from switchyard.settings import Condition, RouteRule
+from switchyard.settings_validation import parse
 
 UPSTREAMS = [{"name": "local", "base_url": "http://h", "protocol": "chat"}]
 OTHER = "another member than model, messages, input, stream"

@@ -52,6 +52,10 @@ VALUES = (
     "protocols",
     "settings",
     "settings_text",
+    "settings_validation",
+    "default_settings",
+    "timeouts",
+    "times_of_day",
     "schema",
     "faults",
     "unknown_fields",
@@ -148,7 +152,11 @@ def listed(broken: list[Import], rule: str) -> str:
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "protocols": ("protocols",),
-    "settings": ("protocols", "faults"),
+    "settings": ("protocols",),
+    "settings_validation": ("settings", "times_of_day", "faults", "protocols"),
+    "default_settings": ("settings", "protocols"),
+    "timeouts": ("settings",),
+    "times_of_day": (),
     "settings_text": ("settings", "faults", "protocols"),
     "schema": ("protocols", "settings"),
     "faults": ("protocols",),
@@ -161,7 +169,16 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "audit": ("audit",),
     "notifications": ("notifications", "relay", *VALUES),
     "store": ("store", "audit", "importing", *VALUES),
-    "importing": ("importing", "settings", "faults", "unknown_fields", "protocols"),
+    "importing": (
+        "importing",
+        "settings",
+        "settings_validation",
+        "default_settings",
+        "times_of_day",
+        "faults",
+        "unknown_fields",
+        "protocols",
+    ),
     "clients": ("clients", "store"),
     "demo": ("demo", "protocols"),
     "autostart": ("autostart", "store"),
@@ -180,7 +197,7 @@ def test_settings_and_exchange_use_only_the_names_and_values_of_the_protocols() 
     allowed = ("names", "facts", "neutral", "capabilities", "presets")
     broken = [
         found
-        for module in ("settings", "exchange")
+        for module in ("settings", "settings_validation", "default_settings", "timeouts", "exchange")
         for found in imports(module)
         if found.target == "protocols"
         and not any(found.reaches(f"switchyard.protocols.{name}") for name in allowed)
@@ -255,6 +272,10 @@ NEVER: dict[str, tuple[str, ...]] = {
     "routing": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
     "settings": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
     "settings_text": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
+    "settings_validation": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
+    "default_settings": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
+    "timeouts": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
+    "times_of_day": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
     "exchange": (*NETWORK, *CLOCKS, "os", "pathlib", "threading", "subprocess"),
     "http1": ("aiohttp", "starlette", "uvicorn"),
     "relay": ("starlette", "uvicorn"),
@@ -288,7 +309,19 @@ def _is_granted(found: Import) -> bool:
     return found.library in GRANTED.get((module_of(found.path), found.path.name), ())
 
 
-@pytest.mark.parametrize("module", ["protocols", "routing", "settings", "exchange"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "protocols",
+        "routing",
+        "settings",
+        "settings_validation",
+        "default_settings",
+        "timeouts",
+        "times_of_day",
+        "exchange",
+    ],
+)
 def test_time_is_an_argument(module: str) -> None:
     reads = {"now", "utcnow", "today", "time", "monotonic", "perf_counter"}
     broken = [

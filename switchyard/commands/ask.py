@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 from switchyard.commands.command import CommandFailed
+from switchyard.faults import SettingsError
 from switchyard.installation import own_command
-from switchyard.settings import Settings, SettingsError
+from switchyard.settings import Settings
 from switchyard.store.files import is_missing
 from switchyard.store.lock import holder_of
 from switchyard.store.settings_file import SettingsFile

@@ -9,8 +9,9 @@ from switchyard.commands.command import Action, loaded, no_arguments, price_book
 from switchyard.plural import plural
 from switchyard.relay.credentials import unset_variables
 from switchyard.routing.families import REMEDY, official_families, official_host, states_use
-from switchyard.settings import Settings, Timeouts, timeouts_of
+from switchyard.settings import Settings
 from switchyard.store.budget_reach import unlimited
+from switchyard.timeouts import Timeouts, timeouts_of
 
 
 def check(arguments: argparse.Namespace) -> int:

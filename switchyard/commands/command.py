@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from switchyard.settings import Settings, SettingsError
+from switchyard.faults import SettingsError
+from switchyard.settings import Settings
 from switchyard.store.price_files import StoredPrices
 from switchyard.store.prices import PriceBook
 from switchyard.store.settings_file import SettingsFile

@@ -9,9 +9,10 @@ from switchyard.commands.ask import address_of, port_of, stamp
 from switchyard.commands.command import Action
 from switchyard.doctor.examination import examine, exit_code, repaired
 from switchyard.doctor.finding import DoctorInputs, Finding
+from switchyard.faults import SettingsError
 from switchyard.installation import own_command
 from switchyard.plural import plural
-from switchyard.settings import Settings, SettingsError
+from switchyard.settings import Settings
 from switchyard.store.settings_file import SettingsFile
 
 SIGNS = {"ok": ("ok     ", "\033[32m"), "warning": ("warning", "\033[33m"), "fault": ("ERROR  ", "\033[31m")}

@@ -17,7 +17,8 @@ from switchyard.relay.proxies import proxy_text
 from switchyard.routing.moments import moment_at
 from switchyard.routing.route import Ask, Route, State, choose_route
 from switchyard.routing.rules import find_rule
-from switchyard.settings import Settings, Timeouts, timeouts_of
+from switchyard.settings import Settings
+from switchyard.timeouts import Timeouts, timeouts_of
 from switchyard.use_now import stored_uses
 
 FACT_FLAGS: dict[str, str] = {

@@ -12,11 +12,12 @@ from switchyard.clients import json_edit
 from switchyard.clients.texts import Unparsable
 from switchyard.commands.ask import agreed
 from switchyard.commands.command import Action, CommandFailed
+from switchyard.default_settings import default_document
 from switchyard.faults import SettingsError
 from switchyard.importing import Imported, ImportReport, UnknownFormat
 from switchyard.plural import plural
 from switchyard.relay.redaction import masked_url
-from switchyard.settings import default_document, parse
+from switchyard.settings_validation import parse
 from switchyard.store.settings_file import SettingsFile, StaleRevision
 
 

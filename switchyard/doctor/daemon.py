@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from switchyard.doctor.finding import DoctorInputs, Finding
+from switchyard.faults import SettingsError
 from switchyard.installation import own_command
 from switchyard.plural import plural
-from switchyard.settings import SettingsError
 from switchyard.store.files import PRIVATE_FILE, PRIVATE_FOLDER, is_missing
 from switchyard.store.lock import holder_of
 from switchyard.store.settings_file import SettingsFile

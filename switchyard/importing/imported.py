@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from switchyard.settings import PROXY
+from switchyard.settings_validation import PROXY
 
 Json = dict[str, Any]
 

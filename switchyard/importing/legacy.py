@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from switchyard.default_settings import CHAT_MODEL_RULES
 from switchyard.importing.imported import (
     Imported,
     Json,
@@ -19,7 +20,8 @@ from switchyard.importing.imported import (
     text,
     tidy,
 )
-from switchyard.settings import CHAT_MODEL_RULES, WEEKDAYS, Weekday, minutes_of
+from switchyard.settings import WEEKDAYS, Weekday
+from switchyard.times_of_day import minutes_of
 
 SECTIONS = frozenset(
     {

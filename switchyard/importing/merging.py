@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from switchyard.faults import HIDDEN
+from switchyard.default_settings import CHAT_MODEL_RULES
+from switchyard.faults import HIDDEN, SettingsError
 from switchyard.importing.imported import Imported, Json, Names, base_name
-from switchyard.settings import CHAT_MODEL_RULES, SECRET_FIELDS, Settings, SettingsError, parse
+from switchyard.settings import SECRET_FIELDS, Settings
+from switchyard.settings_validation import parse
 from switchyard.unknown_fields import without_unknown
 
 UPSTREAM_PLACE = re.compile(r"\$\.upstreams\[(\d+)\]")

@@ -14,7 +14,7 @@ from switchyard.importing.imported import Imported, UnknownFormat
 from switchyard.importing.legacy import from_legacy, is_legacy
 from switchyard.importing.litellm import from_litellm, is_litellm
 from switchyard.importing.router import from_router, is_router
-from switchyard.settings import parse
+from switchyard.settings_validation import parse
 
 
 def recognise(document: Any) -> Imported:

@@ -12,7 +12,8 @@ from switchyard.relay.dependencies import Dependencies
 from switchyard.relay.failures import AttemptFailed
 from switchyard.relay.headers import OUR_USER_AGENT, Headers
 from switchyard.relay.upstream import Call
-from switchyard.settings import Upstream, timeouts_of
+from switchyard.settings import Upstream
+from switchyard.timeouts import timeouts_of
 
 INTERVAL_SECONDS = 600.0
 PATIENCE_SECONDS = 20.0

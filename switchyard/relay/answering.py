@@ -27,7 +27,7 @@ from switchyard.relay.values import ClientRequest, Sink
 from switchyard.relay.whole import Whole
 from switchyard.routing.health import Charge
 from switchyard.routing.verdict import charge_for
-from switchyard.settings import timeouts_of
+from switchyard.timeouts import timeouts_of
 
 BREAK_COOLDOWN_SECONDS = 60.0
 """an upstream whose stream broke after content is still cooling down when the client repeats its request"""

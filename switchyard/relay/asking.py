@@ -37,7 +37,8 @@ from switchyard.relay.whole import Whole, whole_answer
 from switchyard.routing.fit import Needs
 from switchyard.routing.lineup import Candidate
 from switchyard.routing.rules import Ruled
-from switchyard.settings import Settings, Upstream, timeouts_of
+from switchyard.settings import Settings, Upstream
+from switchyard.timeouts import timeouts_of
 
 LACKS_ENDPOINT = frozenset({404, 405, 501})
 """how servers refuse a path or a model that they do not have"""

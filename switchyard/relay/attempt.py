@@ -29,7 +29,7 @@ from switchyard.relay.failures import (
 from switchyard.relay.patience import Patience
 from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.upstream import Call, Reply
-from switchyard.settings import Timeouts
+from switchyard.timeouts import Timeouts
 
 MAX_ERROR_BYTES = 1024 * 1024
 MAX_HELD_BYTES = 8 * 1024 * 1024

@@ -14,7 +14,8 @@ from switchyard.relay.isolated import ProbeResult, ask_isolated, usual_model
 from switchyard.relay.proxies import choose_proxy
 from switchyard.relay.reach import Step, reach
 from switchyard.relay.urls import ENDPOINTS, request_url, sibling_urls
-from switchyard.settings import Upstream, timeouts_of
+from switchyard.settings import Upstream
+from switchyard.timeouts import timeouts_of
 
 PATIENCE_SECONDS = 60.0
 KIND = "test"

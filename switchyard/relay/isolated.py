@@ -33,8 +33,8 @@ from switchyard.settings import (
     Settings,
     TimeoutOverrides,
     Upstream,
-    timeouts_of,
 )
+from switchyard.timeouts import timeouts_of
 
 MAX_OUTPUT_TOKENS = 16
 SHOWN_CHARS = 200

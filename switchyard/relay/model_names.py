@@ -13,7 +13,8 @@ from switchyard.relay.failures import AttemptFailed
 from switchyard.relay.headers import upstream_headers
 from switchyard.relay.upstream import Call
 from switchyard.relay.urls import ENDPOINTS, request_url
-from switchyard.settings import Upstream, timeouts_of
+from switchyard.settings import Upstream
+from switchyard.timeouts import timeouts_of
 
 MAX_BYTES = 4 * 1024 * 1024
 PATIENCE_SECONDS = 20.0

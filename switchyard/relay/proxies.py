@@ -11,7 +11,8 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from switchyard.settings import DIRECT, Upstream, is_proxy_url
+from switchyard.settings import DIRECT, Upstream
+from switchyard.settings_validation import is_proxy_url
 
 PERIOD_SECONDS = 30
 """so long an address keeps its proxy: on some systems the user changes it in a dialog"""

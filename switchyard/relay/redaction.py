@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from switchyard.exchange import Failure
 from switchyard.relay.credentials import KEYRING, KeyMissing, resolve_key
 from switchyard.relay.headers import CREDENTIALS
-from switchyard.settings import SECRET_NAME, Upstream
+from switchyard.settings import Upstream
 
 SHORTEST_SECRET = 6
 """Local servers accept any key: a single letter is no secret, and would be found in every text."""
@@ -23,6 +23,8 @@ MASK = "***"
 ESCAPED = rb"\u00"
 JSON_ESCAPE = re.compile(rb"\\(?:u00([2-7][0-9a-fA-F])|.)", re.DOTALL)
 """of any sign; the group: the number of one that is plain ASCII"""
+SECRET_NAME = re.compile(r"(?i)key|token|secret|sig|passw|pwd|auth|credential")
+"""names of parameters whose values are not shown"""
 NEEDS_ESCAPE = b'"\\\x7f'
 
 

@@ -2,7 +2,8 @@
 
 from switchyard.relay.upstream import Destination
 from switchyard.relay.urls import request_url
-from switchyard.settings import Settings, Upstream, timeouts_of
+from switchyard.settings import Settings, Upstream
+from switchyard.timeouts import timeouts_of
 
 ACTIVE_SECONDS = 900.0
 """a conversation whose last answer is longer ago is not active"""

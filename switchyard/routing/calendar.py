@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from switchyard.settings import WEEKDAYS, Weekday, hours_span
+from switchyard.settings import WEEKDAYS, Weekday
+from switchyard.times_of_day import hours_span
 
 
 def on_weekday(weekdays: tuple[Weekday, ...], wall: datetime) -> bool:

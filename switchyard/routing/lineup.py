@@ -14,7 +14,8 @@ from switchyard.routing.families import REMEDY, states_use, unlikely_reason
 from switchyard.routing.fit import Part, lacks_of
 from switchyard.routing.rules import Ruled
 from switchyard.routing.uses import Use
-from switchyard.settings import ModelRule, Settings, Upstream, search_seconds
+from switchyard.settings import ModelRule, Settings, Upstream
+from switchyard.timeouts import search_seconds
 
 DEFAULT_PRIORITY = 50
 ROLE_ORDER = {"primary": 0, "backup": 1, "rescue": 2}

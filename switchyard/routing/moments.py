@@ -4,7 +4,8 @@ import re
 from datetime import timedelta
 
 from switchyard.routing.lineup import Moment
-from switchyard.settings import WEEKDAYS, minutes_of
+from switchyard.settings import WEEKDAYS
+from switchyard.times_of_day import minutes_of
 
 UNITS = (86400, 3600, 60, 1)
 DURATION = re.compile(r"(?:(\d{1,4})d)?\s*(?:(\d{1,5})h)?\s*(?:(\d{1,7})m(?:in)?)?\s*(?:(\d{1,8})s)?")

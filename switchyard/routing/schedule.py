@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from switchyard.exchange import Activated, ActivationResult
 from switchyard.plural import plural
-from switchyard.settings import WEEKDAYS, Activation, Settings, Upstream, minutes_of
+from switchyard.settings import WEEKDAYS, Activation, Settings, Upstream
+from switchyard.times_of_day import minutes_of
 
 MAKE_UP_SECONDS = 2 * 3600.0
 MAX_TRIES = 20

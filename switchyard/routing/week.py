@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from switchyard.routing.calendar import on_weekday, within_hours
 from switchyard.routing.lineup import Moment
 from switchyard.routing.route import Ask, Route, State, choose_route
-from switchyard.settings import Settings, Upstream, hours_span
+from switchyard.settings import Settings, Upstream
+from switchyard.times_of_day import hours_span
 
 DAY = 24 * 60
 

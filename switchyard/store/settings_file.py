@@ -19,16 +19,12 @@ import msgspec
 import watchfiles
 
 from switchyard import importing
+from switchyard.default_settings import default_document
+from switchyard.faults import Fault, SettingsError
 from switchyard.schema import json_schema
-from switchyard.settings import (
-    Fault,
-    Parsed,
-    Settings,
-    SettingsError,
-    default_document,
-    parse,
-)
+from switchyard.settings import Settings
 from switchyard.settings_text import SettingsText, decode_text
+from switchyard.settings_validation import Parsed, parse
 from switchyard.store.files import ensure_folder, make_private, read_or_none, target_of, write_whole
 
 FILE_NAME = "all_configs.json"

@@ -12,9 +12,8 @@ from switchyard.protocols.readable_answer import ReadableAnswer, readable_answer
 from switchyard.protocols.sse import RecordTooLarge, SseDecoder
 from switchyard.protocols.wire import fields, parsed, text
 from switchyard.relay.headers import CREDENTIALS, Headers
-from switchyard.relay.redaction import ESCAPED, MASK, masked_url, redacted_bytes, redacted_text
+from switchyard.relay.redaction import ESCAPED, MASK, SECRET_NAME, masked_url, redacted_bytes, redacted_text
 from switchyard.relay.tape import RecordedAnswer, SentRequest, Tape
-from switchyard.settings import SECRET_NAME
 from switchyard.web.comparison import (
     ComparedMember,
     ComparedPart,

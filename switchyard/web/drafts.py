@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from switchyard.faults import Fault, SettingsError
-from switchyard.settings import Parsed, Upstream, parse
+from switchyard.settings import Upstream
+from switchyard.settings_validation import Parsed, parse
 from switchyard.web import editing, lending
 from switchyard.web.answers import Problem, object_of, within
 

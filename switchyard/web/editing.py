@@ -8,7 +8,8 @@ import msgspec
 from switchyard.faults import fields_of
 from switchyard.importing.imported import Names
 from switchyard.relay.redaction import MASK, hidden_path, masked_url
-from switchyard.settings import Budget, Failover, Notify, Settings, Timeouts, Upstream
+from switchyard.settings import Budget, Failover, Notify, Settings, Upstream
+from switchyard.timeouts import Timeouts
 from switchyard.unknown_fields import with_unknown
 
 Document = dict[str, Any]

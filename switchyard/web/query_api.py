@@ -22,19 +22,18 @@ from switchyard.routing.verdict import RETURNED
 from switchyard.routing.week import plan
 from switchyard.settings import (
     ERROR_KINDS,
-    SEARCH_SECONDS,
     WEEKDAYS,
     Budget,
     Failover,
     Notify,
     ServerKind,
     Settings,
-    Timeouts,
     Upstream,
 )
 from switchyard.store.journal_line import Line
 from switchyard.store.journal_pages import Filters, line_at, place_from, read_page
 from switchyard.store.render import csv_text
+from switchyard.timeouts import SEARCH_SECONDS, Timeouts
 from switchyard.unknown_fields import without_unknown
 from switchyard.web.answers import Handler, Problem, answer, client_of, endpoint_of
 from switchyard.web.live import LiveEvents, TooManyReaders

@@ -8,7 +8,8 @@ from starlette.responses import Response
 
 from switchyard.exchange import Exchange
 from switchyard.routing.rules import Ruled, applies, find_rule
-from switchyard.settings import RouteRule, parse
+from switchyard.settings import RouteRule
+from switchyard.settings_validation import parse
 from switchyard.web.answers import Handler, Json, Problem, answer, read_object
 from switchyard.web.editing import changed_settings
 from switchyard.web.overview import Daemon

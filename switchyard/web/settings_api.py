@@ -22,11 +22,13 @@ from switchyard.relay.credentials import KEYRING
 from switchyard.relay.redaction import masked_url
 from switchyard.relay.urls import request_url
 from switchyard.routing.families import official_families, official_host
-from switchyard.settings import Settings, parse, timeouts_of
+from switchyard.settings import Settings
+from switchyard.settings_validation import parse
 from switchyard.store.budget_reach import Unlimited, unlimited
 from switchyard.store.price_files import StoredPrices
 from switchyard.store.prices import PriceBook
 from switchyard.store.settings_file import SettingsFile, StaleRevision, encode_document, read_settings
+from switchyard.timeouts import timeouts_of
 from switchyard.web import editing
 from switchyard.web.answers import (
     Handler,

@@ -23,10 +23,11 @@ from switchyard.routing.lineup import Candidate, Moment, Skip
 from switchyard.routing.quotas import Quota, Quotas
 from switchyard.routing.route import Route
 from switchyard.routing.uses import Uses
-from switchyard.settings import Notify, Settings, Upstream, timeouts_of
+from switchyard.settings import Notify, Settings, Upstream
 from switchyard.store.cell import Cell, counts
 from switchyard.store.journal_line import Line, LineAttempt, LineUsage
 from switchyard.suspicion.reasons import Reason
+from switchyard.timeouts import timeouts_of
 from switchyard.unknown_fields import without_unknown
 
 Json = dict[str, Any]

@@ -13,7 +13,8 @@ from switchyard.clients import json_edit
 from switchyard.clients.file_client import Offer, key_of
 from switchyard.clients.plan import Endpoint, Plan, apply
 from switchyard.clients.texts import Refused
-from switchyard.settings import Settings, parse
+from switchyard.settings import Settings
+from switchyard.settings_validation import parse
 from tests.clients.corpus import COMMENTED_JSON, CONFIG_YAML, SETTINGS_JSON
 
 ADDRESS = "http://localhost:5101"

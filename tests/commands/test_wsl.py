@@ -12,7 +12,7 @@ from switchyard.client_plans import Wanted, plan
 from switchyard.clients.plan import apply
 from switchyard.commands.command import CommandFailed
 from switchyard.commands.wsl import OtherSide, Run, is_inside, offers, windows_side, wsl_side
-from switchyard.settings import parse
+from switchyard.settings_validation import parse
 from tests.bed.daemon import Daemon, settings, upstream
 
 UNC_WARNING = "'\\\\wsl.localhost\\Ubuntu\\home\\me'\r\nCMD.EXE was started with the above path.\r\n"

@@ -17,7 +17,8 @@ from switchyard.doctor import clients, daemon, upstreams
 from switchyard.doctor.examination import exit_code, repaired
 from switchyard.doctor.finding import DoctorInputs, Finding
 from switchyard.installation import own_command
-from switchyard.settings import Settings, parse
+from switchyard.settings import Settings
+from switchyard.settings_validation import parse
 from switchyard.store.lock import DataFolderLock
 
 OURS = {"ANTHROPIC_BASE_URL": "http://localhost:5101/api", "NO_PROXY": "localhost,127.0.0.1"}

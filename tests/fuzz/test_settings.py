@@ -7,9 +7,10 @@ from typing import Any
 from hypothesis import given
 
 from switchyard import importing
+from switchyard.default_settings import default_document
 from switchyard.faults import SettingsError
-from switchyard.settings import default_document, parse
 from switchyard.settings_text import MARK, decode_text
+from switchyard.settings_validation import parse
 from switchyard.store.settings_file import encode_document, read_settings
 from tests.fuzz.material import damaged, fuzzed, octets, quickly
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from switchyard.importing import from_accounts, is_accounts
-from switchyard.settings import parse
+from switchyard.settings_validation import parse
 
 
 def one(account: dict[str, Any]) -> dict[str, Any]:

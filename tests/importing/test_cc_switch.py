@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from switchyard.importing import UnknownFormat, merge, recognise, recognise_other
-from switchyard.settings import parse
+from switchyard.settings_validation import parse
 
 RELAY = {
     "env": {

@@ -3,7 +3,7 @@
 import pytest
 
 from switchyard.importing import merge, recognise_other
-from switchyard.settings import parse
+from switchyard.settings_validation import parse
 
 TEXT = """# keys
 export ANTHROPIC_BASE_URL="https://relay.example/anthropic"

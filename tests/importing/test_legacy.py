@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from switchyard.default_settings import CHAT_MODEL_RULES
 from switchyard.importing import from_legacy, is_legacy
-from switchyard.settings import CHAT_MODEL_RULES, parse
+from switchyard.settings_validation import parse
 
 ALL_DAYS = [1, 1, 1, 1, 1, 1, 1]
 WHOLE = {

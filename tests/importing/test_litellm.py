@@ -4,7 +4,7 @@ import pytest
 
 from switchyard.importing import UnknownFormat, merge, recognise_other
 from switchyard.importing.imported import Imported
-from switchyard.settings import parse
+from switchyard.settings_validation import parse
 
 CONFIG = """
 model_list:

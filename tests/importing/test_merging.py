@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from switchyard.default_settings import default_document
 from switchyard.importing import Imported, ImportReport, from_accounts, merge, recognise
-from switchyard.settings import default_document, parse
+from switchyard.settings_validation import parse
 
 
 def entry(name: str, key: str = "k") -> dict[str, Any]:

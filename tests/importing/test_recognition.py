@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from switchyard.default_settings import default_document
 from switchyard.importing import UnknownFormat, recognise
-from switchyard.settings import default_document
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from switchyard.importing import from_router, is_router, merge
 from switchyard.protocols.facts import Facts
 from switchyard.routing.route import Ask, State, choose_route
 from switchyard.routing.rules import find_rule
-from switchyard.settings import parse
+from switchyard.settings_validation import parse
 from tests.routing.test_route import MONDAY_NOON
 
 CONFIG: dict[str, Any] = {

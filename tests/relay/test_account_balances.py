@@ -6,7 +6,8 @@ from msgspec.structs import replace
 
 from switchyard.protocols.balances import Balance
 from switchyard.relay.account_balances import INTERVAL_SECONDS, AccountBalance, AccountBalances
-from switchyard.settings import Settings, parse
+from switchyard.settings import Settings
+from switchyard.settings_validation import parse
 from tests.bed.dependencies import Bed
 from tests.bed.upstream import ScriptedUpstream
 

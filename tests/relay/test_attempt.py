@@ -14,7 +14,7 @@ from switchyard.relay.attempt import HeldAnswer, Reader, attempt
 from switchyard.relay.failures import AttemptFailed
 from switchyard.relay.simulate import SimulatingWire
 from switchyard.relay.upstream import Call, Reply
-from switchyard.settings import Timeouts
+from switchyard.timeouts import Timeouts
 from tests.bed import wire
 from tests.bed.fake_time import now, run
 from tests.bed.wire import PROTOCOLS, Protocol

@@ -15,7 +15,8 @@ from switchyard.routing.health import (
     renamed_entries,
     same_accounts,
 )
-from switchyard.settings import Failover, Settings, parse
+from switchyard.settings import Failover, Settings
+from switchyard.settings_validation import parse
 
 RULES = Failover(
     error_threshold=3, cooldown_start_seconds=100, cooldown_seconds=400, max_cooldown_seconds=500

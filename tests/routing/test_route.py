@@ -9,7 +9,8 @@ from switchyard.routing.limits import Limits
 from switchyard.routing.lineup import Moment
 from switchyard.routing.route import Ask, Route, State, choose_route
 from switchyard.routing.sessions import Affinity
-from switchyard.settings import Failover, Settings, parse
+from switchyard.settings import Failover, Settings
+from switchyard.settings_validation import parse
 
 MONDAY_NOON = Moment(datetime(2026, 11, 16, 12, 0, tzinfo=UTC), 1000.0)
 ASK = Ask("messages", "claude-sonnet-4-5")

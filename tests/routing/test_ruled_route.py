@@ -10,7 +10,7 @@ from switchyard.routing.route import Ask, Route, State, choose_route
 from switchyard.routing.rules import Ruled
 from switchyard.routing.sessions import conversation_of
 from switchyard.routing.uses import Use
-from switchyard.settings import parse
+from switchyard.settings_validation import parse
 from tests.routing.test_route import MONDAY_NOON, names, settings, skips
 
 

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from switchyard.protocols.facts import Facts
 from switchyard.protocols.names import ProtocolName
 from switchyard.routing.rules import Ruled, find_rule, token_thresholds, wanted_facts
-from switchyard.settings import RouteRule, parse
+from switchyard.settings import RouteRule
+from switchyard.settings_validation import parse
 
 MONDAY_NOON = datetime(2026, 11, 16, 12, 0, tzinfo=UTC)
 

@@ -5,7 +5,8 @@ import pytest
 from switchyard.protocols.facts import CLAUDE_CODE, Facts
 from switchyard.protocols.names import ModelName, ProtocolName
 from switchyard.routing.served import is_served, served_models, usable_window, window_of
-from switchyard.settings import Settings, parse
+from switchyard.settings import Settings
+from switchyard.settings_validation import parse
 
 LOCAL = {
     "name": "local",

@@ -5,7 +5,7 @@ import pytest
 
 from switchyard.exchange import Answered, Attempt, Exchange, PriceUsed
 from switchyard.protocols.neutral import Usage
-from switchyard.settings import LOCAL_FIRST_BYTE_SECONDS, Price, Settings, Upstream, default_timeouts
+from switchyard.settings import Price, Settings, Upstream
 from switchyard.store.price_table import Entry, PriceTable, bundled_table
 from switchyard.store.prices import (
     PriceBook,
@@ -14,6 +14,7 @@ from switchyard.store.prices import (
     price_for,
     price_used,
 )
+from switchyard.timeouts import LOCAL_FIRST_BYTE_SECONDS, default_timeouts
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()  # a Saturday
 

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from switchyard.settings import Fault, SettingsError, default_document
+from switchyard.default_settings import default_document
+from switchyard.faults import Fault, SettingsError
 from switchyard.store.settings_file import (
     KEPT_VERSIONS,
     SettingsFile,
