@@ -1,6 +1,6 @@
 """The settings file as frozen values.
 
-`FIELDS` in schema.py describes each field for users.
+`FIELDS` in settings_descriptions.py describes each field for users.
 """
 
 from functools import cached_property

@@ -8,7 +8,7 @@ import pytest
 
 from switchyard.faults import SettingsError
 from switchyard.protocols.capabilities import Capabilities
-from switchyard.schema import FIELDS, PATTERNS, json_schema
+from switchyard.schema import PATTERNS, json_schema
 from switchyard.settings import (
     Activation,
     BodyChanges,
@@ -25,6 +25,7 @@ from switchyard.settings import (
     Tls,
     Upstream,
 )
+from switchyard.settings_descriptions import FIELDS
 from switchyard.settings_validation import parse
 
 KINDS = (

@@ -20,7 +20,7 @@ BOUND = r"^[a-z_.]+(?:<=|>=)-?\d+(?:\.\d+)?$"
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Every flag answers "does this upstream take it?"; the defaults suit the vendor that owns the protocol.
 
-    `switchyard/schema.py` describes each.
+    `switchyard/settings_descriptions.py` describes each.
     """
 
     max_tokens_field: Literal["either", "max_tokens", "max_completion_tokens"] = "either"
