@@ -55,7 +55,7 @@ from switchyard.web.admin import Admin
 from switchyard.web.asgi import AsgiApp, Receive, Scope, Send
 from switchyard.web.gateway import Gateway
 from switchyard.web.guard import Guard
-from switchyard.web.views import shown_path
+from switchyard.web.paths import shown_path
 
 log = logging.getLogger("switchyard")
 

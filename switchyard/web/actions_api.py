@@ -23,7 +23,7 @@ from switchyard.settings import Upstream, accounts_of
 from switchyard.web.answers import Handler, Json, Problem, answer, optional_text_of, read_object, text_of
 from switchyard.web.drafts import draft_of
 from switchyard.web.overview import Daemon
-from switchyard.web.views import uses_view
+from switchyard.web.routing_view import uses_view
 
 MODES: tuple[str, ...] = get_args(Mode)
 MAX_SIMULATION_MINUTES = 24 * 60

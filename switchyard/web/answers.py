@@ -11,7 +11,6 @@ from starlette.responses import Response
 from switchyard.faults import Fault, SettingsError
 from switchyard.protocols.names import CLIENTS, PASSED_ENDPOINTS, PassedEndpoint, ProtocolName
 from switchyard.store.settings_file import StaleRevision
-from switchyard.web.views import fault_view
 
 PAGE_HEADERS = frozenset({"content-type", "origin", "referer", "sec-fetch-site", "sec-fetch-mode", "cookie"})
 MAX_BODY = 16 * 1024 * 1024
@@ -64,6 +63,17 @@ def answering(handler: Handler) -> Handler:
 
 def _error(status: int, message: str, more: Json) -> Response:
     return answer({"error": {"message": message, **more}}, status)
+
+
+def fault_view(fault: Fault) -> Json:
+    return {
+        "path": fault.path,
+        "expected": fault.expected,
+        "found": fault.found,
+        "line": fault.line,
+        "column": fault.column,
+        "message": str(fault),
+    }
 
 
 def within(faults: tuple[Fault, ...], prefix: str) -> tuple[Fault, ...]:

@@ -1,4 +1,4 @@
-"""A captured request in the form of the dashboard's API: short enough for a page, and without secrets."""
+"""Captured requests in the form of the dashboard's API: short enough for a page, and without secrets."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeVar, get_args
@@ -11,6 +11,7 @@ from switchyard.protocols.readable import Part, readable_request, shown_json
 from switchyard.protocols.readable_answer import ReadableAnswer, readable_answer
 from switchyard.protocols.sse import RecordTooLarge, SseDecoder
 from switchyard.protocols.wire import fields, parsed, text
+from switchyard.relay.capture import CapturingRelay
 from switchyard.relay.headers import CREDENTIALS, Headers
 from switchyard.relay.redaction import ESCAPED, MASK, SECRET_NAME, masked_url, redacted_bytes, redacted_text
 from switchyard.relay.tape import RecordedAnswer, SentRequest, Tape
@@ -63,6 +64,11 @@ class Shortening:
         kept = whole[: min(MAX_CHARS, max(self._left, SHORT_CHARS))]
         self._left -= len(kept)
         return {"text": kept, "length": len(whole)}
+
+
+def capture_state(relay: CapturingRelay) -> Json:
+    """What is being captured, and the ids of the captured requests, the oldest first."""
+    return {"mode": relay.mode, "requests": relay.captured}
 
 
 def captured_view(tape: Tape, number: int, secrets: tuple[str, ...]) -> Json:

@@ -12,10 +12,16 @@ from switchyard.relay.redaction import secrets_of, worth_hiding
 from switchyard.relay.tape import SentRequest, Tape
 from switchyard.settings import Settings
 from switchyard.web.answers import Handler, Json, Problem, answer, read_object
-from switchyard.web.captured_view import SIDES, Side, captured_view, raw_body, secrets_in_headers
+from switchyard.web.captured_view import (
+    SIDES,
+    Side,
+    capture_state,
+    captured_view,
+    raw_body,
+    secrets_in_headers,
+)
 from switchyard.web.curl import curl_command
 from switchyard.web.overview import Daemon
-from switchyard.web.views import capture_state
 
 MODES: tuple[str, ...] = get_args(CaptureMode)
 MAX_LIMIT = 64 * 1024 * 1024

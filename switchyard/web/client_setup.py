@@ -20,7 +20,7 @@ from switchyard.settings import Settings
 from switchyard.store.settings_file import SettingsFile
 from switchyard.web import editing
 from switchyard.web.answers import Handler, Json, Problem, answer, read_object, text_of
-from switchyard.web.views import shown_path
+from switchyard.web.paths import shown_path
 
 USUAL_KNOBS = frozenset({"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"})
 """suggested if no model was chosen before"""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from switchyard.routing.lineup import Moment
 
@@ -33,3 +33,10 @@ class Epochs:
         if abs(offset - self._offset) > STEP_SECONDS:
             self._offset = offset
         return self._offset
+
+
+def epoch(monotonic: float | None, now: Moment) -> float | None:
+    """A monotonic time as seconds since 1970."""
+    if monotonic is None:
+        return None
+    return (now.wall + timedelta(seconds=monotonic - now.monotonic)).timestamp()

@@ -9,8 +9,8 @@ from switchyard.relay.hold import HeldRequest, Hold
 from switchyard.routing.hold import Target
 from switchyard.routing.waits import Waited
 from switchyard.store.render import short_name
+from switchyard.web.answers import Json
 from switchyard.web.epochs import Epochs
-from switchyard.web.views import Json
 
 SESSION_CHARS = 13
 SHORT_REASON_CHARS = 24

@@ -17,7 +17,7 @@ from switchyard.store.local_time import is_day
 from switchyard.store.upstream_numbers import upstream_numbers
 from switchyard.web.answers import Handler, Json, Problem, answer
 from switchyard.web.overview import Daemon, Overview
-from switchyard.web.views import line_row
+from switchyard.web.request_view import line_row
 
 MAX_LINES = 500
 LINES = 100

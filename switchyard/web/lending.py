@@ -9,7 +9,7 @@ from switchyard.faults import Fault, child, shown
 from switchyard.relay.urls import request_url, sibling_urls
 from switchyard.settings import DIRECT, Upstream
 from switchyard.web.editing import KEPT
-from switchyard.web.views import key_view
+from switchyard.web.settings_view import key_view
 
 ANY_MODEL = "m"
 

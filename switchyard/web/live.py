@@ -13,8 +13,9 @@ import msgspec
 
 from switchyard.exchange import Exchange
 from switchyard.protocols import sse
+from switchyard.web.answers import Json
 from switchyard.web.overview import Overview
-from switchyard.web.views import Json, exchange_row
+from switchyard.web.request_view import exchange_row
 
 TICK_SECONDS = 0.5
 ALIVE_SECONDS = 15.0

@@ -28,25 +28,18 @@ from switchyard.routing.rules import find_rule
 from switchyard.routing.sessions import conversation_of
 from switchyard.routing.uses import Use, Uses
 from switchyard.settings import CLAUDE_SONNET, Settings, Upstream
+from switchyard.store.cell import Cell, counts
 from switchyard.store.ledger import Ledger
 from switchyard.store.recent import RecentExchanges
 from switchyard.store.settings_file import SettingsFile
+from switchyard.web.answers import Json, fault_view
+from switchyard.web.captured_view import capture_state
 from switchyard.web.client_setup import ClientFiles
-from switchyard.web.epochs import Epochs
+from switchyard.web.epochs import Epochs, epoch
 from switchyard.web.held import HeldRequests
-from switchyard.web.views import (
-    Json,
-    capture_state,
-    epoch,
-    exchange_row,
-    fault_view,
-    probed_view,
-    route_view,
-    shown_path,
-    today_view,
-    upstream_state,
-    uses_view,
-)
+from switchyard.web.paths import shown_path
+from switchyard.web.request_view import exchange_row
+from switchyard.web.routing_view import probed_view, route_view, upstream_state, uses_view
 from switchyard.web.waiting_calls import WaitingCalls
 
 DEFAULT_MODEL: dict[ProtocolName, str] = {
@@ -223,7 +216,20 @@ class Overview:
     def _numbers_of_today(self) -> Json:
         statistics = self._daemon.ledger.statistics
         day = statistics.today()
-        return today_view(day, statistics.day(day).all)
+        return _today_view(day, statistics.day(day).all)
+
+
+def _today_view(day: str, cell: Cell) -> Json:
+    return {
+        "day": day,
+        **counts(cell),
+        "input": cell.input,
+        "cache_read": cell.cache_read,
+        "cache_write": cell.cache_write,
+        "output": cell.output,
+        "reasoning": cell.reasoning,
+        "cost": cell.dollars,
+    }
 
 
 def _balances(upstream: Upstream, found: Mapping[str, AccountBalance]) -> list[Json]:

@@ -36,18 +36,11 @@ from switchyard.store.render import csv_text
 from switchyard.timeouts import SEARCH_SECONDS, Timeouts
 from switchyard.unknown_fields import without_unknown
 from switchyard.web.answers import Handler, Problem, answer, client_of, endpoint_of
+from switchyard.web.captured_view import capture_state
 from switchyard.web.live import LiveEvents, TooManyReaders
 from switchyard.web.overview import Daemon, Overview
-from switchyard.web.views import (
-    capture_state,
-    entry_view,
-    exchange_detail,
-    exchange_row,
-    key_id,
-    line_detail,
-    notify_view,
-    vendor_view,
-)
+from switchyard.web.request_view import exchange_detail, exchange_row, line_detail
+from switchyard.web.settings_view import entry_view, key_id, notify_view, vendor_view
 
 WEEK_DAYS = 7
 SETTINGS = (

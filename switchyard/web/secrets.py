@@ -9,7 +9,7 @@ import msgspec
 from switchyard.relay.redaction import masked_url
 from switchyard.settings import Settings
 from switchyard.unknown_fields import without_unknown
-from switchyard.web.views import key_view
+from switchyard.web.settings_view import key_view
 
 Document = dict[str, Any]
 Blank = Callable[[Any], str]

@@ -35,6 +35,7 @@ from switchyard.web.answers import (
     Json,
     Problem,
     answer,
+    fault_view,
     object_of,
     read_json,
     read_object,
@@ -43,7 +44,7 @@ from switchyard.web.answers import (
 )
 from switchyard.web.drafts import Draft, draft_of, update_of
 from switchyard.web.secrets import mark, nothing, without_secrets
-from switchyard.web.views import fault_view, key_id, key_view
+from switchyard.web.settings_view import key_id, key_view
 
 CLIENT_KEY_BYTES = 24
 IMPORT_TRIES = 3

@@ -1,9 +1,10 @@
 """Report the tool calls that wait for the user's decision."""
 
 from switchyard.relay.decisions import Decisions, WaitingCall
+from switchyard.web.answers import Json
 from switchyard.web.epochs import Epochs
 from switchyard.web.held import SESSION_CHARS
-from switchyard.web.views import Json, reasons_view
+from switchyard.web.request_view import reasons_view
 
 MAX_ARGUMENTS = 20_000
 
