@@ -36,6 +36,7 @@ from switchyard.relay.vetting import Vetting, Watch
 from switchyard.relay.whole import Whole, whole_answer
 from switchyard.routing.fit import Needs
 from switchyard.routing.lineup import Candidate
+from switchyard.routing.route import State
 from switchyard.routing.rules import Ruled
 from switchyard.settings import Settings, Upstream
 from switchyard.timeouts import timeouts_of
@@ -135,10 +136,9 @@ class Asking:
         """The project of the request, once its rule is known."""
         return self._ruling.facts.project
 
-    def needs(self, settings: Settings, ruled: Ruled | None) -> Awaitable[Needs]:
+    def needs(self, settings: Settings, state: State, ruled: Ruled | None) -> Awaitable[Needs]:
         """What the request needs of an upstream, as far as it matters."""
-        dependencies = self._dependencies
-        state, now = dependencies.state(), dependencies.now()
+        now = self._dependencies.now()
         return needs_of(self._request, self._preparation, settings, state, now, ruled)
 
     def new_attempt(self, candidate: Candidate, seconds: float) -> Attempt:

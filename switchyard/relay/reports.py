@@ -13,6 +13,7 @@ from switchyard.routing.health import Charge, is_same_account
 from switchyard.routing.hold import prospect_of
 from switchyard.routing.missing_models import FORGET_SECONDS, NO_CHANNEL_SECONDS
 from switchyard.routing.recoveries import Recoveries
+from switchyard.routing.route import State
 from switchyard.routing.rules import Ruled
 from switchyard.routing.sessions import conversation_of
 from switchyard.routing.verdict import NETWORK, UNREACHABLE
@@ -39,9 +40,9 @@ class Reports:
 
     def __init__(self, dependencies: Dependencies, exchange: Exchange) -> None:
         self._dependencies = dependencies
-        state = dependencies.state()
-        self._health, self._missing, self._balance = state.health, state.missing, state.balance
         self._exchange = exchange
+        self._state: State | None = None
+        """since the first attempt"""
         self._ruled: Ruled | None = None
         self.conversation = conversation_of(exchange.session, exchange.requested_model, exchange.thread)
         self._recoveries: Recoveries | None = None
@@ -65,21 +66,23 @@ class Reports:
         dependencies, candidate = self._dependencies, selected.candidate
         at, awake_at = dependencies.monotonic(), dependencies.awake()
         is_simulated = dependencies.wire.seconds_left(candidate.upstream.name) is not None
-        self._health.begin(candidate.name, candidate.model, self._exchange.id)
+        state = self._state = selected.state
+        state.health.begin(candidate.name, candidate.model, self._exchange.id)
         if selected.route.takes_turns:
-            self._balance.begin(self._exchange.session, candidate.upstream)
+            state.balance.begin(self._exchange.session, candidate.upstream)
         is_alone = dependencies.hold.begin(self._exchange.id, target_of(candidate))
         return Started(selected, at, awake_at, is_simulated, is_alone)
 
     def succeeded(self, started: Started) -> None:
         """The answer has content."""
         dependencies, candidate = self._dependencies, started.selected.candidate
+        state = started.selected.state
         dependencies.answered.add(candidate.name)
         dependencies.hold.succeeded(self._exchange.id, target_of(candidate))
-        self._missing.note_served(candidate.name, candidate.model)
+        state.missing.note_served(candidate.name, candidate.model)
         if self._is_same_account(started):
-            self._health.succeeded(candidate.name, candidate.model, started.at)
-        self._health.release(self._exchange.id)
+            state.health.succeeded(candidate.name, candidate.model, started.at)
+        self.release()
         self._end_turn(started)
         if not candidate.is_used:  # once that is over, the conversation returns to its own upstream
             dependencies.sessions.remember(
@@ -117,7 +120,7 @@ class Reports:
         if is_missing and self._dependencies.settings().account(candidate.name) == candidate.upstream:
             seconds = NO_CHANNEL_SECONDS if lacks_channel(failure.error) else FORGET_SECONDS
             now = self._dependencies.monotonic()
-            self._missing.note(candidate.name, candidate.model, now, seconds=seconds)
+            started.selected.state.missing.note(candidate.name, candidate.model, now, seconds=seconds)
 
     def left(self, started: Started) -> None:
         """The request has ended before the attempt did."""
@@ -126,8 +129,9 @@ class Reports:
 
     def _end_turn(self, started: Started) -> None:
         """The session is no longer counted where it was being sent."""
-        if started.selected.route.takes_turns:
-            self._balance.end(self._exchange.session, started.selected.candidate.name)
+        selected = started.selected
+        if selected.route.takes_turns:
+            selected.state.balance.end(self._exchange.session, selected.candidate.name)
 
     def charge(self, started: Started, charge: Charge, failure: Failure) -> None:
         """Charge the account with the failure, or all of an entry that cannot be reached; end its trial."""
@@ -139,7 +143,7 @@ class Reports:
         if self._is_same_account(started):
             is_unreachable = failure.kind in UNREACHABLE
             for account in candidate.upstream.siblings if is_unreachable else (candidate.name,):
-                self._health.failed(
+                started.selected.state.health.failed(
                     account,
                     candidate.model,
                     charge,
@@ -152,7 +156,8 @@ class Reports:
 
     def release(self) -> None:
         """The upstream that this request has on trial, if any, may be tried by others."""
-        self._health.release(self._exchange.id)
+        if self._state is not None:
+            self._state.health.release(self._exchange.id)
 
     def _is_same_account(self, started: Started) -> bool:
         """False once the entry is gone or names another account: a new key is not charged for the old one."""

@@ -78,14 +78,16 @@ class Search:
         self._exchange.project = self._asking.project
         self._reports.note_rule(ruled)
         self._selection.note_rule(ruled, self._reports.conversation)
-        self._selection.note_needs(await self._asking.needs(settings, ruled))
-        while (selected := await self._selection.next()) is not None:
+        state = self._dependencies.state()
+        self._selection.note_needs(await self._asking.needs(settings, state, ruled))
+        while (selected := await self._selection.next(state)) is not None:
             outcome = await self._retries.attempt(selected)
             if isinstance(outcome, Answer):
                 return outcome
             if outcome.action == "return":
                 return self._returned()
             self._selection.note_failure(selected, outcome, self._exchange.attempts[-1].failure)
+            state = self._dependencies.state()
         return None
 
     async def _pass_again(self) -> Outcome:

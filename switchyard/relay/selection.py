@@ -25,11 +25,12 @@ EARLY_SECONDS = 0.01
 
 
 class Selected(msgspec.Struct, frozen=True):
-    """The upstream to try next, by these settings; `has_slot` if a slot there is counted already."""
+    """The upstream to try next, by these settings and this state; `has_slot` if a slot there is counted already."""
 
     candidate: Candidate
     settings: Settings
     route: Route
+    state: State
     has_slot: bool
 
 
@@ -56,7 +57,7 @@ class Selection:
         self.route = EMPTY
         """the last one chosen"""
 
-    async def next(self) -> Selected | None:
+    async def next(self, state: State) -> Selected | None:
         """The next candidate, with a slot if it had to be waited for; None when there is none left.
 
         The route is chosen again after each wait: others may have found an upstream failing, or filled it, meanwhile.
@@ -64,18 +65,18 @@ class Selection:
         queue, granted = self._dependencies.slots, ""
         while self.seconds_left() > 0:
             queue.hand_out()
-            state = self._dependencies.state()
             in_order = self._choose(state, granted)
             candidate = in_order[0] if in_order else None
             if granted and (candidate is None or candidate.name != granted):
                 queue.give_back(granted)
                 granted = ""
             if candidate is not None and (granted or not state.limits.is_full(candidate.upstream)):
-                return Selected(candidate, self.settings, self.route, bool(granted))
+                return Selected(candidate, self.settings, self.route, state, bool(granted))
             wanted, seconds = self._to_wait_for(candidate)
             if not wanted or seconds <= 0 or queue.is_at_limit:
                 return None
             granted = await self._in_queue().wait(wanted, seconds)
+            state = self._dependencies.state()
         if granted:
             queue.give_back(granted)
         return None

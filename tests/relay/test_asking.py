@@ -37,9 +37,8 @@ def asking_on(stage: Stage, body: bytes) -> tuple[Asking, Reports, Exchange]:
 async def ask(stage: Stage, asking: Asking, reports: Reports, name: str) -> Answer | Refusal:
     entry = stage.bed.settings.upstream(name)
     assert entry is not None
-    selected = Selected(
-        Candidate(entry, f"model-of-{name}"), stage.bed.settings, Route((), (), (), ()), False
-    )
+    candidate, state = Candidate(entry, f"model-of-{name}"), stage.dependencies.state()
+    selected = Selected(candidate, stage.bed.settings, Route((), (), (), ()), state, False)
     return await asking.ask(reports.begin(selected), asking.new_attempt(selected.candidate, 0.0), 60.0)
 
 

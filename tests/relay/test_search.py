@@ -300,7 +300,7 @@ def test_the_time_budget_is_used_up_when_its_timer_ends_a_moment_early(
         stage, clock = Stage(settings, never), [0.0]
         exchange, ask = Exchange("x_1", 0.0, "messages", "m"), Ask("messages", "m")
         selection = Selection(stage.dependencies, exchange, Stopwatch(lambda: clock[0]), settings, "", ask)
-        await selection.next()
+        await selection.next(stage.dependencies.state())
         clock[0] = seconds
         return [skip.upstream for skip in selection.unasked()]
 
