@@ -74,7 +74,8 @@ def read_facts(
         if name in found:
             continue
         try:
-            found[name] = READERS[name](given)
+            if fact := READERS[name](given):
+                found[name] = fact
         except UNREADABLE:
             pass  # what cannot be read is no fact: the attempt reports it
     return Facts(program=program, agent=agent, client_key=client_key, subagent=subagent, **found)
@@ -117,7 +118,12 @@ def is_background(given: Given) -> bool:
     if summary.max_tokens == 1 or headers.get(CODEX_SUBAGENT) in BACKGROUND_KINDS:
         return True
     members = summary.members
-    if not _is_any(members.output_config, members.output_format, members.response_format, members.text):
+    if (
+        members.output_config is ABSENT
+        and members.output_format is ABSENT
+        and members.response_format is ABSENT
+        and members.text is ABSENT
+    ):
         return False
     return bytes(members.tools) in NO_TOOLS and "title" in _properties_of_answer(given.document)
 
@@ -131,8 +137,10 @@ def is_compaction(given: Given) -> bool:
         turn = headers.get(CODEX_TURN, "")
         kind = parsed_object(turn).get("request_kind") if turn else None
         return kind == "compaction" or headers.get(CODEX_SUBAGENT) == COMPACTING
-    end = memoryview(given.summary.members.messages)[-SUMMARY_PROMPT_BYTES:]
-    if SUMMARY_PROMPT_SIGN not in bytes(end):
+    body = given.body
+    if len(body) > SUMMARY_PROMPT_BYTES:
+        body = bytes(memoryview(given.summary.members.messages)[-SUMMARY_PROMPT_BYTES:])
+    if SUMMARY_PROMPT_SIGN not in body:
         return False
     messages = entries(given.document.get("messages"))
     words = list(_texts(fields(messages[-1]).get("content"))) if messages else []
@@ -144,7 +152,7 @@ def wants_thinking(given: Given) -> bool:
     if given.summary.model.lower().endswith(THINKING_SUFFIX):
         return True
     members = given.summary.members
-    if not _is_any(members.thinking, members.reasoning_effort, members.reasoning):
+    if members.thinking is ABSENT and members.reasoning_effort is ABSENT and members.reasoning is ABSENT:
         return False
     document = given.document
     if "thinking" in document:
@@ -156,7 +164,9 @@ def wants_thinking(given: Given) -> bool:
 def effort_of(given: Given) -> str:
     """The effort of the turn: Claude Code may set it in a message of the conversation, which then counts."""
     members = given.summary.members
-    has_own = _is_any(members.output_config, members.reasoning_effort, members.reasoning)
+    has_own = not (
+        members.output_config is ABSENT and members.reasoning_effort is ABSENT and members.reasoning is ABSENT
+    )
     if not has_own and CONFIGURED not in given.body:
         return ""
     document = given.document
@@ -178,7 +188,8 @@ def _effort_in(given: Mapping[str, Any]) -> str:
 
 def only_searches(given: Given) -> bool:
     """Its only tools are web searches: beside others they are an offer, which Codex makes in every request."""
-    if SEARCH_TOOL not in bytes(given.summary.members.tools):
+    tools = given.summary.members.tools
+    if tools is ABSENT or SEARCH_TOOL not in bytes(tools):
         return False
     kinds = [text(fields(tool).get("type")) for tool in entries(given.document.get("tools"))]
     return bool(kinds) and all(kind.startswith("web_search") for kind in kinds)
@@ -203,14 +214,6 @@ def project_of(given: Given) -> str:
             path = msgspec.json.decode(b'"' + found[1] + b'"', type=str)
             return path.strip()[:MAX_PROJECT_CHARS]
     return ""
-
-
-def _is_any(*members: msgspec.Raw) -> bool:
-    """True if the body has one of these."""
-    for raw in members:
-        if raw is not ABSENT:
-            return True
-    return False
 
 
 def _properties_of_answer(document: Document) -> dict[str, Any]:
