@@ -15,9 +15,9 @@ from switchyard.exchange import Failure, FailureKind
 from switchyard.protocols.errors.decode import decode_embedded_error, decode_error
 from switchyard.protocols.errors.meaning import STATUS_TYPES
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.protocols.retry_hints.bounds import LONG_WINDOW_SECONDS, MAX_SECONDS
 from switchyard.protocols.retry_hints.combine import with_hints
 from switchyard.protocols.retry_hints.fields import ROWS
+from switchyard.protocols.retry_hints.values import LONG_WINDOW_SECONDS, MAX_SECONDS
 from switchyard.relay.hold import MAX_HELD, MAX_HELD_BYTES
 from switchyard.routing.health import Charge, cooldown_length
 from switchyard.routing.hold import (

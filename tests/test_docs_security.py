@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from switchyard.connections import Limits
-from switchyard.protocols.retry_hints.bounds import MAX_SECONDS
+from switchyard.protocols.retry_hints.values import MAX_SECONDS
 from switchyard.protocols.sse import MAX_CONTAINERS, MAX_RECORD_BYTES
 from switchyard.relay.answer_memory import MAX_AGE_SECONDS, MAX_BYTES
 from switchyard.relay.attempt import MAX_ERROR_BYTES, MAX_HELD_BYTES, MAX_KEPT_BYTES, MAX_WHOLE_BYTES

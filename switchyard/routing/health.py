@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from switchyard.protocols.retry_hints.bounds import MAX_SECONDS
+from switchyard.protocols.retry_hints.values import MAX_SECONDS
 from switchyard.settings import Failover, Settings, Upstream
 
 Key = tuple[str, str]

@@ -9,10 +9,9 @@ import pytest
 from switchyard.protocols.errors.decode import decode_embedded_error, decode_error
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.retry_hints.combine import with_hints
-from switchyard.protocols.retry_hints.durations import duration
 from switchyard.protocols.retry_hints.fields import ROWS
 from switchyard.protocols.retry_hints.sentences import named_moment
-from switchyard.protocols.retry_hints.values import http_date
+from switchyard.protocols.retry_hints.values import duration, http_date
 
 NOW = 1_800_000_000.0
 """2027-01-15T08:00:00Z, a Friday"""

@@ -18,7 +18,7 @@ from switchyard.protocols.errors.token_limits import (
 )
 from switchyard.protocols.neutral import ErrorType, WireError
 from switchyard.protocols.retry_hints.body import BodyHints, read_body
-from switchyard.protocols.retry_hints.bounds import LONG_WINDOW_SECONDS
+from switchyard.protocols.retry_hints.values import LONG_WINDOW_SECONDS
 from switchyard.protocols.wire import json_text, parsed
 
 NO_EXPLANATION = "the upstream reported an error without an explanation"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from switchyard.protocols.errors.token_limits import OUTPUT_BUDGET, OVERFLOW
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.protocols.retry_hints.bounds import LONG_WINDOW_SECONDS
+from switchyard.protocols.retry_hints.values import LONG_WINDOW_SECONDS
 
 STATUS_TYPES: Mapping[int, ErrorType] = {
     400: ErrorType.INVALID_REQUEST,

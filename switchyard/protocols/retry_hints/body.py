@@ -6,10 +6,9 @@ from itertools import islice
 
 import msgspec
 
-from switchyard.protocols.retry_hints.bounds import bounded
-from switchyard.protocols.retry_hints.durations import MAX_VALUE_CHARS
 from switchyard.protocols.retry_hints.fields import best, hints_of, plain_name
 from switchyard.protocols.retry_hints.sentences import PAUSES, RESETS, first_span
+from switchyard.protocols.retry_hints.values import MAX_VALUE_CHARS, bounded
 
 MAX_NODES = 1000
 MAX_MEMBERS = 100

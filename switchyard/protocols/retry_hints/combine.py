@@ -6,10 +6,9 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from switchyard.protocols.neutral import ErrorType, WireError
-from switchyard.protocols.retry_hints.bounds import LONG_WINDOW_SECONDS, bounded
 from switchyard.protocols.retry_hints.fields import Kind, best, hints_of, plain_name
 from switchyard.protocols.retry_hints.sentences import named_moment
-from switchyard.protocols.retry_hints.values import http_date, seconds_until
+from switchyard.protocols.retry_hints.values import LONG_WINDOW_SECONDS, bounded, http_date, seconds_until
 
 TOO_MANY_REQUESTS = 429
 LIMITS = frozenset({ErrorType.RATE_LIMIT, ErrorType.QUOTA, ErrorType.BILLING})
@@ -46,11 +45,11 @@ def _from_body(error: WireError, wall: float, utc_offset: float) -> list[_Wait]:
     """The hints that were decoded with the body, and the moment that its message names."""
     waits = []
     if error.retry_after is not None:
-        waits.append(_Wait("window" if error.type is ErrorType.QUOTA else "pause", error.retry_after))
+        waits.append(_Wait("reset" if error.type is ErrorType.QUOTA else "pause", error.retry_after))
     if error.resets_at is not None:
-        waits.append(_Wait("window", error.resets_at - wall))
+        waits.append(_Wait("reset", error.resets_at - wall))
     named = named_moment(error.message, wall, utc_offset) if error.type in LIMITS else None
-    return waits if named is None else [*waits, _Wait("window", named)]
+    return waits if named is None else [*waits, _Wait("reset", named)]
 
 
 def _folded(error: WireError, waits: list[_Wait]) -> WireError:

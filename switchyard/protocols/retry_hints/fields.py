@@ -5,8 +5,8 @@ from fnmatch import fnmatchcase
 from math import isfinite
 from typing import Literal, NamedTuple
 
-from switchyard.protocols.retry_hints.durations import MAX_VALUE_CHARS
 from switchyard.protocols.retry_hints.values import (
+    MAX_VALUE_CHARS,
     Reader,
     When,
     milliseconds,
@@ -18,8 +18,8 @@ from switchyard.protocols.retry_hints.values import (
     span_or_date,
 )
 
-Kind = Literal["pause", "limit", "window"]
-"""An explicit pause; the end of a rate limit's window; the reset of a quota or of a long window."""
+Kind = Literal["pause", "hit", "reset"]
+"""An explicit pause; the end of the limit that was hit; the end of a limit that need not be used up."""
 
 
 class Row(NamedTuple):
@@ -36,22 +36,22 @@ ROWS: tuple[Row, ...] = (
     Row("retry-after", "pause", span_or_date, "RFC 9110, 10.2.3; in bodies: Cloudflare"),
     Row("retry-after-seconds", "pause", span, "OpenRouter: error.metadata"),
     Row("retrydelay", "pause", span, "Google: RetryInfo in error.details"),
-    Row("quotaresetdelay", "window", span, "Google: ErrorInfo.metadata in error.details"),
-    Row("quotaresettimestamp", "window", moment, "Google: ErrorInfo.metadata in error.details"),
-    Row("resets-in-seconds", "window", span, "ChatGPT for Codex: error"),
-    Row("resets-at", "window", moment, "ChatGPT for Codex: error"),
-    Row("next-flush-time", "window", moment_in_china, "Zhipu coding plans: error"),
-    Row("anthropic-ratelimit-unified-reset", "window", moment, "Anthropic subscriptions"),
-    Row("anthropic-ratelimit-unified-5h*-reset", "window", moment, "Anthropic subscriptions"),
-    Row("anthropic-ratelimit-unified-7d*-reset", "window", moment, "Anthropic subscriptions"),
-    Row("x-codex-*-reset-after-seconds", "window", span, "ChatGPT for Codex: primary and secondary"),
-    Row("x-codex-*-reset-at", "window", moment, "ChatGPT for Codex: primary and secondary"),
-    Row("anthropic-ratelimit-requests-reset", "limit", moment, "Anthropic"),
-    Row("anthropic-ratelimit-*tokens-reset", "limit", moment, "Anthropic: tokens, input-, output-tokens"),
-    Row("x-ratelimit-reset-after", "limit", moment, "gateways after Discord's example"),
-    Row("x-ratelimit-reset-*", "limit", moment, "OpenAI, Azure, Groq, Cerebras: requests and tokens"),
-    Row("x-ratelimit-reset", "limit", moment, "OpenRouter (also in error.metadata.headers), GitHub Models"),
-    Row("x-rate-limit-reset", "limit", moment, "older gateways"),
+    Row("quotaresetdelay", "hit", span, "Google: ErrorInfo.metadata in error.details"),
+    Row("quotaresettimestamp", "hit", moment, "Google: ErrorInfo.metadata in error.details"),
+    Row("resets-in-seconds", "hit", span, "ChatGPT for Codex: error"),
+    Row("resets-at", "hit", moment, "ChatGPT for Codex: error"),
+    Row("next-flush-time", "hit", moment_in_china, "Zhipu coding plans: error"),
+    Row("anthropic-ratelimit-unified-reset", "reset", moment, "Anthropic subscriptions"),
+    Row("anthropic-ratelimit-unified-5h*-reset", "reset", moment, "Anthropic subscriptions"),
+    Row("anthropic-ratelimit-unified-7d*-reset", "reset", moment, "Anthropic subscriptions"),
+    Row("x-codex-*-reset-after-seconds", "reset", span, "ChatGPT for Codex: primary and secondary"),
+    Row("x-codex-*-reset-at", "reset", moment, "ChatGPT for Codex: primary and secondary"),
+    Row("anthropic-ratelimit-requests-reset", "reset", moment, "Anthropic"),
+    Row("anthropic-ratelimit-*tokens-reset", "reset", moment, "Anthropic: tokens, input-, output-tokens"),
+    Row("x-ratelimit-reset-after", "reset", moment, "gateways after Discord's example"),
+    Row("x-ratelimit-reset-*", "reset", moment, "OpenAI, Azure, Groq, Cerebras: requests and tokens"),
+    Row("x-ratelimit-reset", "reset", moment, "OpenRouter (also in error.metadata.headers), GitHub Models"),
+    Row("x-rate-limit-reset", "reset", moment, "older gateways"),
 )
 """Earlier rows win. `x-should-retry` is no row: it means whether, not when."""
 
@@ -96,7 +96,7 @@ class Hint(NamedTuple):
 
 
 def hints_of(fields: Mapping[str, str], *, limits: bool) -> list[Hint]:
-    """What the fields mean, best first. Limits and windows count where `limits`, but not those that are not used up."""
+    """What the fields mean, best first. Resets count where `limits`, but not those of what is not used up."""
     found: list[Hint] = []
     for row in ROWS:
         for name in fields:
@@ -104,8 +104,7 @@ def hints_of(fields: Mapping[str, str], *, limits: bool) -> list[Hint]:
             used_up = None if row.kind == "pause" else _used_up(name, fields)
             if when is None or used_up is False or (row.kind != "pause" and not limits):
                 continue
-            is_certain = bool(used_up) or row.kind == "pause" or row.name in EXPLICIT
-            found.append(Hint(row.kind, when, is_certain))
+            found.append(Hint(row.kind, when, is_certain=bool(used_up) or row.kind != "reset"))
     return found
 
 
@@ -113,12 +112,6 @@ def best(hints: list[Hint], wall: float = 0.0) -> list[Hint]:
     """The certain ones; if no field names the limit that is exhausted, the one that ends first is the better guess."""
     certain = [hint for hint in hints if hint.is_certain]
     return certain or sorted(hints, key=lambda hint: seconds_until(hint.when, wall))[:1]
-
-
-EXPLICIT = frozenset(
-    {"quotaresetdelay", "quotaresettimestamp", "resets-in-seconds", "resets-at", "next-flush-time"}
-)
-"""Fields of the error itself: they mean the limit that was hit."""
 
 
 def plain_name(name: object) -> str:

@@ -5,9 +5,8 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import NamedTuple
 
-from switchyard.protocols.retry_hints.bounds import bounded
 from switchyard.protocols.retry_hints.fields import ROWS, Row, plain_name, used_share
-from switchyard.protocols.retry_hints.values import http_date, number_of
+from switchyard.protocols.retry_hints.values import bounded, http_date, number_of
 
 
 class QuotaWindow(NamedTuple):

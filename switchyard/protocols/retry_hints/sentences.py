@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 
-from switchyard.protocols.retry_hints.durations import SPAN, seconds_of
-from switchyard.protocols.retry_hints.values import CHINA_SECONDS
+from switchyard.protocols.retry_hints.values import CHINA_SECONDS, SPAN, seconds_of
 
 MAX_SENTENCE_CHARS = 4000
 
