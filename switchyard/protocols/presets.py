@@ -51,16 +51,7 @@ def _local(chat: Flags, messages: Flags | None = None) -> dict[ProtocolName, Fla
     }
 
 
-ROWS: dict[str, dict[ProtocolName, Flags]] = {
-    "anthropic": {"messages": dict(reasoning_effort="adaptive")},
-    "openai": {
-        "chat": dict(custom_tools=True, top_k=False, max_tokens_field="max_completion_tokens"),
-        "responses": dict(custom_tools=True, top_k=False, compaction=True),
-    },
-    "azure": {
-        "chat": dict(top_k=False, max_tokens_field="max_completion_tokens"),
-        "responses": dict(custom_tools=True, top_k=False, compaction=True),
-    },
+LOCAL_SERVERS: dict[str, dict[ProtocolName, Flags]] = {
     "vllm": _local(REASONS_BY_TEMPLATE | dict(continues_answer=True)),
     "llama.cpp": _local(REASONS_BY_TEMPLATE),
     "ollama": _local(
@@ -79,6 +70,18 @@ ROWS: dict[str, dict[ProtocolName, Flags]] = {
     "fastchat": _local(
         OLDER | dict(content_parts=False, tools=False, include_usage=False, json_schema=False, max_stops=64)
     ),
+}
+ROWS: dict[str, dict[ProtocolName, Flags]] = {
+    "anthropic": {"messages": dict(reasoning_effort="adaptive")},
+    "openai": {
+        "chat": dict(custom_tools=True, top_k=False, max_tokens_field="max_completion_tokens"),
+        "responses": dict(custom_tools=True, top_k=False, compaction=True),
+    },
+    "azure": {
+        "chat": dict(top_k=False, max_tokens_field="max_completion_tokens"),
+        "responses": dict(custom_tools=True, top_k=False, compaction=True),
+    },
+    **LOCAL_SERVERS,
     "deepseek": {
         "chat": COMPATIBLE_CHAT
         | dict(
@@ -104,47 +107,38 @@ class Vendor(msgspec.Struct, frozen=True):
     """A service or a server that many people use, as the form of a new upstream offers it."""
 
     id: str
+    """its kind, too, if it has a row in ROWS"""
     title: str
     urls: tuple[str, ...]
     """base URLs, the usual one first"""
     protocol: ProtocolName
-    kind: str = ""
-    """its row in ROWS"""
-    needs_key: bool = True
     key_prefix: str = ""
     has_own_port: bool = False
     """nothing else usually listens at the port of its URL"""
     models_path: str = ""
     """of the list of models, where it is not beside the endpoint"""
 
+    @property
+    def kind(self) -> str:
+        return self.id if self.id in ROWS else ""
+
+    @property
+    def needs_key(self) -> bool:
+        return self.id not in LOCAL_SERVERS
+
 
 RESOURCE = "your-resource"
 """in URLs of which each user has another one"""
 VENDORS: tuple[Vendor, ...] = (
-    Vendor(
-        "anthropic",
-        "Anthropic",
-        ("https://api.anthropic.com",),
-        "messages",
-        kind="anthropic",
-        key_prefix="sk-ant-",
-    ),
-    Vendor(
-        "openai",
-        "OpenAI",
-        ("https://api.openai.com/v1",),
-        "responses",
-        kind="openai",
-        key_prefix="sk-proj-",
-    ),
-    Vendor("azure", "Azure OpenAI", (f"https://{RESOURCE}.openai.azure.com",), "responses", kind="azure"),
+    Vendor("anthropic", "Anthropic", ("https://api.anthropic.com",), "messages", key_prefix="sk-ant-"),
+    Vendor("openai", "OpenAI", ("https://api.openai.com/v1",), "responses", key_prefix="sk-proj-"),
+    Vendor("azure", "Azure OpenAI", (f"https://{RESOURCE}.openai.azure.com",), "responses"),
     Vendor("openrouter", "OpenRouter", ("https://openrouter.ai/api",), "messages", key_prefix="sk-or-"),
     Vendor(
         "deepseek",
         "DeepSeek",
         ("https://api.deepseek.com/anthropic", "https://api.deepseek.com"),
         "messages",
-        kind="deepseek",
         models_path="/models",
     ),
     Vendor(
@@ -179,48 +173,23 @@ VENDORS: tuple[Vendor, ...] = (
         models_path="/v1/models",
     ),
     Vendor("groq", "Groq", ("https://api.groq.com/openai/v1",), "chat", key_prefix="gsk_"),
-    Vendor("vllm", "vLLM", ("http://localhost:8000",), "chat", kind="vllm", needs_key=False),
-    Vendor(
-        "ollama",
-        "Ollama",
-        ("http://localhost:11434",),
-        "chat",
-        kind="ollama",
-        needs_key=False,
-        has_own_port=True,
-    ),
-    Vendor(
-        "lmstudio",
-        "LM Studio",
-        ("http://localhost:1234",),
-        "chat",
-        kind="lmstudio",
-        needs_key=False,
-        has_own_port=True,
-    ),
-    Vendor("llama.cpp", "llama.cpp", ("http://localhost:8080",), "chat", kind="llama.cpp", needs_key=False),
+    Vendor("vllm", "vLLM", ("http://localhost:8000",), "chat"),
+    Vendor("ollama", "Ollama", ("http://localhost:11434",), "chat", has_own_port=True),
+    Vendor("lmstudio", "LM Studio", ("http://localhost:1234",), "chat", has_own_port=True),
+    Vendor("llama.cpp", "llama.cpp", ("http://localhost:8080",), "chat"),
     Vendor("reseller", "", (), "messages"),
 )
 """The last one is any other service: its protocol and the form of its URL are found by a test."""
-
-
-def _known_hosts() -> tuple[tuple[str, str], ...]:
-    """Host, or the end of it that all users share, and kind of each service that has a row."""
-    found = {
-        (urlsplit(url).hostname or "").removeprefix(RESOURCE): vendor.kind
-        for vendor in VENDORS
-        if vendor.kind and vendor.needs_key
-        for url in vendor.urls
-    }
-    return tuple(found.items())
-
-
-KNOWN_HOSTS = _known_hosts()
+KNOWN_HOSTS = {
+    (urlsplit(url).hostname or "").removeprefix(RESOURCE): vendor.kind
+    for vendor in VENDORS
+    if vendor.kind and vendor.needs_key
+    for url in vendor.urls
+}
+"""Host, or the end of it that all users share, and kind of each service that has a row."""
 KNOWN_PORTS = {
     urlsplit(url).port: vendor.kind for vendor in VENDORS if vendor.has_own_port for url in vendor.urls
 }
-LOCAL_SERVERS = frozenset({"vllm", "llama.cpp", "ollama", "lmstudio", "sglang", "tgi", "fastchat"})
-"""what people run on machines of their own"""
 LOCAL_HEADERS = frozenset({"llama.cpp"})
 """the others send none, or that of their HTTP library"""
 KNOWN_ADDRESSES = 16_384
@@ -235,7 +204,7 @@ def server_kind(kind: str, base_url: str) -> str:
         return kind
     parts = urlsplit(base_url)
     host = parts.hostname or ""
-    for suffix, known in KNOWN_HOSTS:
+    for suffix, known in KNOWN_HOSTS.items():
         if host == suffix or (suffix.startswith(".") and host.endswith(suffix)):
             return known
     return KNOWN_PORTS.get(parts.port or 0, "")
