@@ -9,7 +9,7 @@ from switchyard.protocols import carrier
 from switchyard.protocols.anthropic_messages.wire import FABRICATED_SEARCH_ID
 from switchyard.protocols.passthrough.peek import ABSENT, Document
 from switchyard.protocols.repair.messages.cache_marks import MARK, MAX_CACHE_MARKS
-from switchyard.protocols.repair.messages.searches import SEARCH_BLOCKS
+from switchyard.protocols.repair.messages.content import SEARCH_BLOCKS
 from switchyard.protocols.repair.rows import Scalar, begins_with
 
 

@@ -1,4 +1,4 @@
-"""The system prompt and system messages, for upstreams that take them only in one place."""
+"""The system prompt, and messages that change the conversation, for upstreams that take only the plain form."""
 
 from typing import Any
 
@@ -6,10 +6,12 @@ from switchyard.protocols.anthropic_messages.mid_conversation import (
     changes_in,
     effort_of_turn,
     is_temporary,
+    last_compaction,
     last_user_message,
     tools_in_effect,
 )
 from switchyard.protocols.codec import Target
+from switchyard.protocols.content import summary_turn
 from switchyard.protocols.history import as_reminder, without_billing_line
 from switchyard.protocols.repair.messages.blocks import join
 from switchyard.protocols.repair.rows import (
@@ -91,3 +93,16 @@ def _without_effort(message: Any) -> Any:
     if field(message, "output_config") is None:
         return message
     return with_field(message, "output_config", None) if message.get("content") else None
+
+
+def expand_compaction(body: Body, _target: Target) -> None:
+    """The summary in place of what it replaced, for servers that do not know such a block."""
+    messages = entries(body.get("messages"))
+    compacted = last_compaction(changes_in(messages))
+    if compacted is None:
+        return
+    summary = {"role": "user", "content": [text_part(summary_turn(compacted.summary).text)]}
+    last = messages[compacted.message]
+    rest = last["content"][compacted.block :]
+    kept = [{**last, "content": rest}] if rest else []
+    body["messages"] = join([summary, *kept, *messages[compacted.message + 1 :]])
