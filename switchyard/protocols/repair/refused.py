@@ -25,8 +25,9 @@ from switchyard.protocols.repair.rows import (
     text_part,
     with_field,
 )
+from switchyard.protocols.tools.choice import must_call
 from switchyard.protocols.tools.dialect import in_dialect
-from switchyard.protocols.wire import Json, entries, fields, json_text
+from switchyard.protocols.wire import Json, entries, fields, json_text, text
 
 ANY_ENTRY = "*"
 ANY_PLACE = "**"
@@ -35,7 +36,6 @@ SAMPLING = ("temperature", "top_p", "top_k")
 JOINED_ROLES = ("user", "assistant", "system", "developer")
 PART_TEXTS = {"image_url": OMITTED_IMAGE, "input_image": OMITTED_IMAGE}
 TEXT_PARTS = frozenset({"text", "input_text", "output_text", "refusal"})
-CALL = "You must call {} in your next reply."
 
 
 # --- paths ----------------------------------------------------------------------
@@ -176,7 +176,7 @@ def _relax_choice(body: Body, _target: Target) -> None:
     if not _forces_a_call(body):
         return
     name = field(choice, "name") or field(field(choice, "function"), "name")
-    _instruct(body, CALL.format(f"the tool `{name}`" if isinstance(name, str) else "one of the tools"))
+    _instruct(body, must_call(text(name)))
     if field(choice, "type") in ("any", "tool"):
         body["tool_choice"] = {**with_field(choice, "name", None), "type": "auto"}
     else:

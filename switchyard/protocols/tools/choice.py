@@ -72,14 +72,18 @@ def offer_tools(
             if function.tool.name in wanted.allowed or function.wire_name in wanted.allowed
         )
     hosted, losses = _hosted(request, searches)
-    offer = Offer(functions, names, hosted, losses)
-    choice = _choice(request, offer)
     parallel = request.parallel_tool_calls if capabilities.parallel_tool_calls else None
+    offer = Offer(functions, names, hosted, losses, parallel=parallel)
+    choice = _choice(request, offer)
     if choice is None or not choice.forces_a_call or capabilities.forced_tool_choice:
-        return msgspec.structs.replace(offer, choice=choice, parallel=parallel)
-    called = f"the tool `{choice.name}`" if choice.name else "one of the tools"
-    instruction = f"You must call {called} in your next reply."
-    return msgspec.structs.replace(offer, choice=Choice("auto"), instruction=instruction, parallel=parallel)
+        return msgspec.structs.replace(offer, choice=choice)
+    return msgspec.structs.replace(offer, choice=Choice("auto"), instruction=must_call(choice.name))
+
+
+def must_call(name: str) -> str:
+    """The instruction in place of a forced choice; without a name any tool will do."""
+    called = f"the tool `{name}`" if name else "one of the tools"
+    return f"You must call {called} in your next reply."
 
 
 def _hosted(
