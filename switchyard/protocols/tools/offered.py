@@ -119,23 +119,7 @@ def _items_of(raw: msgspec.Raw) -> list[_Item]:
     try:
         return _read_items(raw)
     except UNREADABLE:
-        known = _Item.__struct_fields__
-        raws = [fields(item) for item in entries(parsed(bytes(raw)))]
-        heavy = ("tools", "content", "tool_calls", "function_call")
-        return [
-            _Item(
-                **{
-                    name: _as_raw(item[name]) if name in heavy else item[name]
-                    for name in known
-                    if name in item
-                }
-            )
-            for item in raws
-        ]
-
-
-def _as_raw(value: object) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(value))
+        return _read_items(msgspec.json.encode([fields(item) for item in entries(parsed(bytes(raw)))]))
 
 
 def _names_of(raw: msgspec.Raw, namespace: str = "") -> Iterator[str]:
