@@ -197,18 +197,13 @@ def encode_fields(
             continue
         is_taken = field.encode is not None and (not field.needs or getattr(capabilities, field.needs))
         encoded = field.encode(value, capabilities) if is_taken and field.encode else None
-        if encoded is not None:
-            _put(body, field, encoded)
-        elif field.loss:
-            losses.append(Loss(field.name, field.loss))
+        if encoded is None:
+            losses += [Loss(field.name, field.loss)] if field.loss else []
+        elif field.inner:
+            body.setdefault(field.member, {})[field.inner] = encoded
+        else:
+            body[field.member] = encoded
     return body
-
-
-def _put(body: Json, field: Field, value: object) -> None:
-    if field.inner:
-        body.setdefault(field.member, {})[field.inner] = value
-    else:
-        body[field.member] = value
 
 
 def same(value: Any, _: Capabilities) -> Any:

@@ -185,10 +185,6 @@ class StreamDecoder:
         if text(item.get("type")) in CALL_KINDS and text(item.get("name")):
             self._called(index, item)
 
-    def _on_item_done(self, event: WireEvent) -> None:
-        item = event.item or {}
-        self._item_done(self._index(event, item), item)
-
     def _on_words(self, event: WireEvent) -> None:
         name, _, phase = event.type.rpartition(".")
         kind, source = WORDS[name]
@@ -202,9 +198,6 @@ class StreamDecoder:
             self._add(words, part, event.delta or "")
         else:
             self._complete(words, part, event.text or event.refusal or "")
-
-    def _on_part_done(self, event: WireEvent) -> None:
-        self._part_done(self._index(event), event.content_index or 0, event.part or {})
 
     def _on_annotation(self, event: WireEvent) -> None:
         words = self._words_of(self._index(event), "text")
@@ -357,9 +350,6 @@ class StreamDecoder:
         else:
             self._walk.lose_citation()
 
-    def _on_failed(self, event: WireEvent) -> None:
-        self._fail(event.response or {}, FAILED)
-
     def _fail(self, response: Json, otherwise: neutral.WireError) -> None:
         body = {"type": "response.failed", "response": response}
         self._walk.fail((decode_embedded_error(body) if response.get("error") else None) or otherwise)
@@ -412,8 +402,12 @@ _HANDLERS: Mapping[str, Callable[[StreamDecoder, WireEvent], None]] = {
     "response.in_progress": StreamDecoder._on_created,
     "response.queued": StreamDecoder._on_created,
     "response.output_item.added": StreamDecoder._on_added,
-    "response.output_item.done": StreamDecoder._on_item_done,
-    "response.content_part.done": StreamDecoder._on_part_done,
+    "response.output_item.done": lambda self, event: self._item_done(
+        self._index(event, event.item), event.item or {}
+    ),
+    "response.content_part.done": lambda self, event: self._part_done(
+        self._index(event), event.content_index or 0, event.part or {}
+    ),
     "response.output_text.annotation.added": StreamDecoder._on_annotation,
     "response.function_call_arguments.delta": StreamDecoder._on_arguments,
     "response.function_call_arguments.done": StreamDecoder._on_arguments,
@@ -422,6 +416,6 @@ _HANDLERS: Mapping[str, Callable[[StreamDecoder, WireEvent], None]] = {
     "response.completed": StreamDecoder._on_end,
     "response.done": StreamDecoder._on_end,
     "response.incomplete": StreamDecoder._on_end,
-    "response.failed": StreamDecoder._on_failed,
+    "response.failed": lambda self, event: self._fail(event.response or {}, FAILED),
     **{f"{name}.{phase}": StreamDecoder._on_words for name in WORDS for phase in ("delta", "done")},
 }

@@ -172,7 +172,7 @@ class _Message(msgspec.Struct, gc=False):
 
 
 _messages_of = msgspec.json.Decoder(list[_Message]).decode
-NO_CALLS = (b"null", b"[]")
+NO_CALLS = (b"", b"null", b"[]")
 SIGNS = ("image", "carrier", "late system", "developer", "no reasoning", "foreign part", "flat tool")
 IMAGE, CARRIER, LATE_SYSTEM, DEVELOPER, NO_REASONING, FOREIGN_PART, FLAT_TOOL = SIGNS
 
@@ -182,7 +182,7 @@ def _signs_in(document: Document) -> Iterator[str]:
         yield FLAT_TOOL
     for position, message in enumerate(_messages_of(document.raw("messages") or b"[]")):
         if message.role == "assistant":
-            if _has_calls(message) and not _has_reasoning(message):
+            if bytes(message.tool_calls) not in NO_CALLS and not _has_reasoning(message):
                 yield NO_REASONING
         elif message.role == "developer":
             yield DEVELOPER
@@ -199,10 +199,6 @@ def _signs_of(parts: bytes) -> Iterator[str]:
         yield IMAGE
     if any(word in parts for word in FOREIGN_PARTS):
         yield FOREIGN_PART
-
-
-def _has_calls(message: _Message) -> bool:
-    return message.tool_calls is not ABSENT and bytes(message.tool_calls) not in NO_CALLS
 
 
 def _has_reasoning(message: _Message) -> bool:
@@ -234,14 +230,10 @@ def _own_messages(body: Body, _target: Target) -> None:
     put_list(body, "messages", old, [own for message in old for own in own_messages(message)])
 
 
-def _own_tools(body: Body, _target: Target) -> None:
-    rewrite(body, "tools", own_tool)
-
-
 CHAT = Table(
     (
         Change(by=_own_messages, sign=FOREIGN_PART),
-        Change(by=_own_tools, sign=FLAT_TOOL),
+        Change(by=lambda body, _: rewrite(body, "tools", own_tool), sign=FLAT_TOOL),
         Cap(members=("max_tokens", "max_completion_tokens")),
         Rename(old="max_tokens", new="max_completion_tokens", looks_at=("max_tokens_field",)),
         Rename(old="max_completion_tokens", new="max_tokens", looks_at=("max_tokens_field",)),

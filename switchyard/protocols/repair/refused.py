@@ -217,10 +217,6 @@ def _appended(prompt: Any, words: str) -> Any:
     return f"{prompt}\n\n{words}" if isinstance(prompt, str) and prompt else words
 
 
-def _drop_sampling(body: Body, _target: Target) -> None:
-    drop(body, SAMPLING)
-
-
 IS_SET: Mapping[str, Callable[[Body], bool]] = {
     "thinking": thinks,
     "forced_tool": _forces_a_call,
@@ -233,7 +229,7 @@ IS_SET: Mapping[str, Callable[[Body], bool]] = {
 LEAVE_OUT: Mapping[str, Callable[[Body, Target], None]] = {
     "thinking": turn_thinking_off,
     "forced_tool": _relax_choice,
-    "sampling": _drop_sampling,
+    "sampling": lambda body, _: drop(body, SAMPLING),
     "top_p": lambda body, _: drop(body, ("top_p",)),
     "json_schema": _describe_format,
 }
@@ -279,12 +275,8 @@ def _joins(first: Any, second: Any) -> bool:
     )
 
 
-def _flatten(body: Body, _target: Target) -> None:
-    """Lists of parts become plain strings, with a note for what is no text."""
-    rewrite(body, "messages", _flat)
-
-
 def _flat(message: Any) -> Any:
+    """A list of parts becomes a plain string, with a note for what is no text."""
     content = field(message, "content")
     if not isinstance(content, list) or not all(_text_of(part) for part in content):
         return message
@@ -333,6 +325,6 @@ REFUSED: tuple[Row, ...] = (
     Fix(member="stream", to=True, looks_at=("stream_only",)),
     Drop(members=("stream", "stream_options"), looks_at=("streams",)),
     Change(by=_join_roles, looks_at=("consecutive_roles",)),
-    Change(by=_flatten, looks_at=("content_parts",)),
+    Change(by=lambda body, _: rewrite(body, "messages", _flat), looks_at=("content_parts",)),
     Change(by=_write_schemas, looks_at=("full_schemas", "refused_keywords")),
 )

@@ -76,21 +76,14 @@ def _is_foreign_message(item: Any, target: Target) -> bool:
 
 
 def _from_user(item: Any) -> Any:
-    parts = [_plain(part) for part in entries(item["content"])]
+    words = [(part, field(part, "encrypted_content")) for part in entries(item["content"])]
+    parts = [part if text is None else text_part(text, "input_text") for part, text in words]
     return {"type": "message", "role": "user", "content": parts}
 
 
-def _plain(part: Any) -> Any:
-    words = field(part, "encrypted_content")
-    return part if words is None else text_part(words, "input_text")
-
-
-def _drop_foreign_ids(body: Body, _target: Target) -> None:
-    rewrite(body, "input", lambda item: with_field(item, "id", None) if _has_foreign_id(item) else item)
-
-
-def _has_foreign_id(item: Any) -> bool:
-    return isinstance(item, dict) and _is_foreign_id(item.get("type", "message"), item.get("id"))
+def _without_foreign_id(item: Any) -> Any:
+    has_one = isinstance(item, dict) and _is_foreign_id(item.get("type", "message"), item.get("id"))
+    return with_field(item, "id", None) if has_one else item
 
 
 def _is_foreign_id(type_: object, id: object) -> bool:
@@ -124,20 +117,19 @@ def _turn_thinking_on(body: Body) -> None:
 
 def _strip_thinking(body: Body, only: frozenset[str] | None) -> None:
     items = entries(body.get("input"))
-    kept = [item for item in items if not _is_stripped(item, only)]
+    kept = [
+        item
+        for item in items
+        if field(item, "type") != "reasoning" or not is_among(item.get("encrypted_content"), only)
+    ]
     if len(kept) < len(items):
         # by its id an item is known to have followed its reasoning, and refused without it
         body["input"] = [_without_id(item) for item in kept]
 
 
-def _is_stripped(item: Any, only: frozenset[str] | None) -> bool:
-    return field(item, "type") == "reasoning" and is_among(field(item, "encrypted_content"), only)
-
-
 def _without_id(item: Any) -> Any:
-    if not isinstance(item, dict) or str(item.get("type", "message")) not in IDENTIFIED:
-        return item
-    return {name: value for name, value in item.items() if name != "id"}
+    is_identified = isinstance(item, dict) and str(item.get("type", "message")) in IDENTIFIED
+    return with_field(item, "id", None) if is_identified else item
 
 
 class _Item(msgspec.Struct, gc=False):
@@ -191,7 +183,7 @@ RESPONSES = Table(
         Drop(members=OPENAI_FIELDS, looks_at=("openai_extras",)),
         Drop(members=("prompt_cache_key",), looks_at=("prompt_cache_key",)),
         *REFUSED,
-        Change(by=_drop_foreign_ids, sign=FOREIGN_ID),
+        Change(by=lambda body, _: rewrite(body, "input", _without_foreign_id), sign=FOREIGN_ID),
     ),
     _signs_in,
     _turn_thinking_on,
