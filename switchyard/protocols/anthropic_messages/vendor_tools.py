@@ -6,32 +6,27 @@ https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview
 import re
 from collections.abc import Mapping
 
+from switchyard.protocols.tools.schema import STRING, object_of
 from switchyard.protocols.wire import Json
 
 VERSION = re.compile(r"_20\d{6}$")
 """Tools of the vendor's own making carry a date: `bash_20250124`."""
 
-STRING = {"type": "string"}
 PATH = {"type": "string", "description": "Absolute path of a file or directory."}
-
-
-def _schema(required: tuple[str, ...], **properties: Json) -> Json:
-    return {"type": "object", "properties": properties, "required": list(required)}
 
 
 CLIENT_TOOLS: Mapping[str, tuple[str, Json]] = {
     "bash": (
         "Runs a command in a persistent bash session and returns its output.",
-        _schema(
-            (),
+        object_of(
             command={"type": "string", "description": "The command to run; required unless restarting."},
             restart={"type": "boolean", "description": "True restarts the session."},
         ),
     ),
     "text_editor": (
         "Views, creates and edits text files.",
-        _schema(
-            ("command", "path"),
+        object_of(
+            *("command", "path"),
             command={"type": "string", "enum": ["view", "create", "str_replace", "insert", "undo_edit"]},
             path=PATH,
             file_text={"type": "string", "description": "For create: the whole content."},
@@ -48,8 +43,8 @@ CLIENT_TOOLS: Mapping[str, tuple[str, Json]] = {
     ),
     "memory": (
         "Reads and changes files under /memories, which outlive this conversation.",
-        _schema(
-            ("command",),
+        object_of(
+            "command",
             command={
                 "type": "string",
                 "enum": ["view", "create", "str_replace", "insert", "delete", "rename"],

@@ -13,7 +13,7 @@ from switchyard.protocols import neutral
 from switchyard.protocols.tools.names import unique_names
 
 
-def _object(required: Iterable[str], **properties: Any) -> dict[str, Any]:
+def object_of(*required: str, **properties: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(required)}
 
 
@@ -22,14 +22,14 @@ STRINGS = {"type": "array", "items": STRING}
 INTEGER = {"type": "integer"}
 CHANGES = {"type": "string", "enum": ["create_file", "update_file", "delete_file"]}
 WHOLE_TEXT = {"type": "string", "description": "The whole free-form text, exactly as meant."}
-CUSTOM_SCHEMA: dict[str, Any] = _object(["input"], input=WHOLE_TEXT) | {"additionalProperties": False}
+CUSTOM_SCHEMA: dict[str, Any] = object_of("input", input=WHOLE_TEXT) | {"additionalProperties": False}
 SCHEMAS: Mapping[neutral.ToolKind, dict[str, Any]] = {
-    "local_shell": _object(["command"], command=STRINGS, workdir=STRING, timeout_ms=INTEGER),
-    "shell": _object(["commands"], commands=STRINGS, timeout_ms=INTEGER, max_output_length=INTEGER),
-    "apply_patch": _object(
-        ["operation"], operation=_object(["type", "path"], type=CHANGES, path=STRING, diff=STRING)
+    "local_shell": object_of("command", command=STRINGS, workdir=STRING, timeout_ms=INTEGER),
+    "shell": object_of("commands", commands=STRINGS, timeout_ms=INTEGER, max_output_length=INTEGER),
+    "apply_patch": object_of(
+        "operation", operation=object_of("type", "path", type=CHANGES, path=STRING, diff=STRING)
     ),
-    "tool_search": _object(["query"], query=STRING, limit=INTEGER),
+    "tool_search": object_of("query", query=STRING, limit=INTEGER),
 }
 DESCRIPTIONS: Mapping[neutral.ToolKind, str] = {
     "local_shell": "Runs a command on the user's machine; `command` is the program and its arguments.",

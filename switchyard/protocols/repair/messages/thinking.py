@@ -2,19 +2,17 @@
 
 from typing import Any
 
+from switchyard.protocols.anthropic_messages.reasoning import DEFAULT_EFFORT, LEAST_ANSWER, LEAST_BUDGET
 from switchyard.protocols.anthropic_messages.signatures import is_carrier, opened, replayed
 from switchyard.protocols.codec import Target
 from switchyard.protocols.effort import EFFORTS, budget_for, effort_for
-from switchyard.protocols.neutral import Effort, Thinking
+from switchyard.protocols.neutral import Thinking
 from switchyard.protocols.repair.messages.blocks import blocks_of, messages_of, rewrite_blocks
 from switchyard.protocols.repair.refused import drop_thinking_edits
 from switchyard.protocols.repair.rows import Body, Cap, drop, field, is_among, put, with_field
 from switchyard.protocols.wire import Json
 
-LEAST_BUDGET = 1024
-LEAST_ANSWER = 1024
 SUFFIX_BUDGET = 16_000
-DEFAULT_EFFORT: Effort = "high"
 CAP = Cap(members=("max_tokens",))
 SIGNATURE_FIELDS = {"thinking": "signature", "redacted_thinking": "data"}
 
