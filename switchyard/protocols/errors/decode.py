@@ -46,11 +46,10 @@ KEYS = tuple(
 )
 TAGS = re.compile(r"(?s)<(script|style)\b.*?</\1>|<!--.*?-->|<[^<>]*>")
 TITLE = re.compile(r"(?is)<title[^<>]*>(.*?)</title>")
+PHRASES = {int(status): f" {status.phrase}" for status in HTTPStatus}
 
 REPLY_FIELDS = ("choices", "content", "output", "delta", "response", "role", "item", "part", "data")
 """A body with one of these is an answer, whatever else it contains."""
-
-
 OWN_NAMES = ("message", "Message", "error_message", "error_msg", "errorMessage")
 """Where errors keep their words in a body that holds nothing else."""
 MESSAGE_NAMES = (*OWN_NAMES, "msg", "text", "faultstring", "detail", "reason")
@@ -82,7 +81,9 @@ def decode_error(status: int, body: bytes) -> WireError:
     else:
         reported = _Reported(_plain_text(body))
     if not reported.message.strip():
-        reported = replace(reported, message=_status_message(status))
+        phrase = PHRASES.get(status, "")
+        unexplained = f"the upstream answered {status}{phrase} without a reason"
+        reported = replace(reported, message=unexplained)
     return _judged(reported, status, document)
 
 
@@ -201,14 +202,6 @@ def _plain_text(body: bytes) -> str:
         return text
     title = TITLE.search(text)
     return " ".join(TAGS.sub(" ", title.group(1) if title else text).split())
-
-
-def _status_message(status: int) -> str:
-    try:
-        phrase = f" {HTTPStatus(status).phrase}"
-    except ValueError:
-        phrase = ""
-    return f"the upstream answered {status}{phrase} without a reason"
 
 
 # --- judgement ----------------------------------------------------------------

@@ -59,8 +59,6 @@ class Ending(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """A whole answer."""
-
     status: int
     content_type: str
     headers: tuple[tuple[str, str], ...]

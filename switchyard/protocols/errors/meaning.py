@@ -212,14 +212,12 @@ def type_of(report: Report, status: int) -> ErrorType:
     name, known = next(iter(specific.items()), ("", None))
     if known is ErrorType.CONTEXT_OVERFLOW or (known is not None and name in EXACT_NAMES):
         return known
-    if known is None and status in REFUSED and _blames_server(found):
+    blames_server = any(type is ErrorType.SERVER for name, type in found.items() if name not in GENERIC_NAMES)
+    if known is None and status in REFUSED and blames_server:
         known = ErrorType.SERVER
     vague = next(iter(found.values()), None)
-    return _refined(known or STATUS_TYPES.get(status) or vague or _type_of_range(status), report)
-
-
-def _blames_server(found: Mapping[str, ErrorType]) -> bool:
-    return any(type is ErrorType.SERVER and name not in GENERIC_NAMES for name, type in found.items())
+    by_range = ErrorType.INVALID_REQUEST if 400 <= status < 500 else ErrorType.SERVER
+    return _refined(known or STATUS_TYPES.get(status) or vague or by_range, report)
 
 
 DOTTED = re.compile(r"([a-z]+)(?:\.[a-z]+)+", re.IGNORECASE)
@@ -229,10 +227,6 @@ def _spellings(name: str) -> tuple[str, ...]:
     """Aliyun and Volcengine put the special case behind the general one: `Throttling.RateQuota`."""
     general = DOTTED.fullmatch(name)
     return (plain_name(name), general[1].lower()) if general else (plain_name(name),)
-
-
-def _type_of_range(status: int) -> ErrorType:
-    return ErrorType.INVALID_REQUEST if 400 <= status < 500 else ErrorType.SERVER
 
 
 def _refined(known: ErrorType, report: Report) -> ErrorType:

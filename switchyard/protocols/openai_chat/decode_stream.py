@@ -50,10 +50,7 @@ def decode_response(body: bytes, sent: SentRequest) -> list[Event]:
 
 
 class StreamDecoder:
-    """Records in, events out.
-
-    The reason to stop is held until the stream ends, because calls, text and usage may still follow it.
-    """
+    """Holds the reason to stop until the stream ends, because calls, text and usage may still follow it."""
 
     def __init__(self, sent: SentRequest) -> None:
         capabilities = sent.target.capabilities

@@ -59,8 +59,6 @@ BLOCKS: Mapping[WordKind, neutral.Text | neutral.Refusal | neutral.Thinking] = {
 
 
 class WireEvent(msgspec.Struct):
-    """What is read of an event."""
-
     type: str = ""
     delta: str | None = None
     output_index: int | None = None

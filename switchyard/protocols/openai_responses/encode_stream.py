@@ -136,7 +136,6 @@ class StreamEncoder:
         self._is_open, self._sequence = True, 1
 
     def keep_alive(self) -> bytes:
-        """Codex is only kept waiting by events, not by comments."""
         if self.final is not None:
             return b""
         return self._progress() if self._is_open else self._opened()
@@ -188,13 +187,15 @@ class StreamEncoder:
         closing = self._message_closed("completed")
         match block:
             case neutral.Thinking():
-                return closing + self._thinking_begun()
+                self._collect_deltas()
+                return closing + self._added({"type": "reasoning", "id": new_id("rs_"), "summary": []})
             case neutral.ToolCall():
                 return closing + self._call_begun(block)
             case neutral.WebSearch():
                 return closing + self._search_item(block)
-            case neutral.Compaction():
-                return closing + self._compaction_item(block)
+            case neutral.Compaction(payload):
+                item = {"type": "compaction", "id": new_id("cmp_"), "encrypted_content": payload}
+                return closing + self._added(item) + self._done()
         return closing
 
     def _block_ended(self, event: neutral.BlockEnded) -> bytes:
@@ -285,10 +286,6 @@ class StreamEncoder:
     def _message_payload(self, status: str) -> Json:
         return {"status": status, "content": [self._words("".join(self._pieces))]}
 
-    def _thinking_begun(self) -> bytes:
-        self._collect_deltas()
-        return self._added({"type": "reasoning", "id": new_id("rs_"), "summary": []})
-
     def _first_thought(self, words: str) -> bytes:
         """The summary part is opened by the first words: some reasoning has none."""
         self._pieces.pop()
@@ -357,10 +354,6 @@ class StreamEncoder:
         sources = [{"type": "url", "url": source.url} for source in search.sources]
         item |= {"status": "completed", "action": {**action, "sources": sources}}
         return reported + self._done()
-
-    def _compaction_item(self, compaction: neutral.Compaction) -> bytes:
-        item = {"type": "compaction", "id": new_id("cmp_"), "encrypted_content": compaction.payload}
-        return self._added(item) + self._done()
 
     def _added(self, item: Json) -> bytes:
         self._output.append(item)
