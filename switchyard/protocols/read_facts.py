@@ -24,11 +24,9 @@ PROGRAMS: Mapping[ClientProgram, Program] = {
     ClientProgram.CODEX: "codex",
     ClientProgram.OTHER: "",
 }
-CODEX_SUBAGENT, CODEX_PARENT, CODEX_TURN = (
-    "x-openai-subagent",
-    "x-codex-parent-thread-id",
-    "x-codex-turn-metadata",
-)
+CODEX_SUBAGENT = "x-openai-subagent"
+CODEX_PARENT = "x-codex-parent-thread-id"
+CODEX_TURN = "x-codex-turn-metadata"
 COMPACTING = "compact"
 BACKGROUND_KINDS = frozenset({"memory_consolidation"})
 """what Codex names a sub-agent although it works for no turn"""
@@ -218,9 +216,8 @@ def project_of(given: Given) -> str:
 
 def _properties_of_answer(document: Document) -> dict[str, Any]:
     """The properties of the JSON schema that the answer must have, in any protocol."""
-    messages = fields(fields(document.get("output_config")).get("format")) or fields(
-        document.get("output_format")
-    )
+    messages = fields(fields(document.get("output_config")).get("format"))
+    messages = messages or fields(document.get("output_format"))
     chat = fields(fields(document.get("response_format")).get("json_schema"))
     responses = fields(fields(document.get("text")).get("format"))
     schema = next((found["schema"] for found in (messages, chat, responses) if "schema" in found), None)

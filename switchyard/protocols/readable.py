@@ -13,16 +13,7 @@ from switchyard.protocols.anthropic_messages.fields import FIELDS as MESSAGES_FI
 from switchyard.protocols.names import ProtocolName
 from switchyard.protocols.openai_chat.fields import FIELDS as CHAT_FIELDS
 from switchyard.protocols.openai_responses.fields import FIELDS as RESPONSES_FIELDS
-from switchyard.protocols.wire import (
-    Json,
-    decode_object,
-    entries,
-    fields,
-    joined,
-    json_text,
-    parsed,
-    text,
-)
+from switchyard.protocols.wire import Json, decode_object, entries, fields, joined, json_text, parsed, text
 
 PartKind = Literal["text", "thinking", "image", "file", "call", "result", "tool", "other"]
 IDENTITY = frozenset({"type", "role", "id", "call_id", "tool_call_id", "tool_use_id", "status", "index"})
@@ -92,11 +83,8 @@ def _tool(given: Json) -> Part:
 
 
 def _rest(given: Json, *known: str) -> Json:
-    return {
-        name: value
-        for name, value in given.items()
-        if name not in IDENTITY and name not in known and value is not None
-    }
+    left_out = IDENTITY.union(known)
+    return {name: value for name, value in given.items() if name not in left_out and value is not None}
 
 
 def _messages_parts(body: Json) -> Iterable[Part]:
@@ -185,13 +173,12 @@ def _call(given: Json) -> Part:
     """A call of Chat, or an item of Responses that is one."""
     inner = fields(given.get("function")) or fields(given.get("custom")) or given
     arguments = inner.get("arguments", inner.get("input", inner.get("action")))
-    shown = parsed(arguments) if isinstance(arguments, str) else arguments
+    value = parsed(arguments) if isinstance(arguments, str) else arguments
+    is_words = isinstance(arguments, str) and not isinstance(value, dict | list)
+    shown = text(arguments) if is_words else shown_json(value)
     name = text(inner.get("name")) or text(given.get("type"))
     known = ("function", "custom", "arguments", "input", "action", "name")
-    is_words = isinstance(arguments, str) and not isinstance(shown, dict | list)
-    return Part(
-        "assistant", "call", text(arguments) if is_words else shown_json(shown), name, _rest(given, *known)
-    )
+    return Part("assistant", "call", shown, name, _rest(given, *known))
 
 
 def _responses_parts(body: Json) -> Iterable[Part]:

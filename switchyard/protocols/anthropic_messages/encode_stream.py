@@ -12,11 +12,7 @@ import msgspec
 from switchyard.protocols import neutral
 from switchyard.protocols.anthropic_messages.encode_request import text_block
 from switchyard.protocols.anthropic_messages.signatures import is_redacted, sealed
-from switchyard.protocols.anthropic_messages.wire import (
-    FABRICATED_SEARCH_ID,
-    STOP_WORDS,
-    arguments_of,
-)
+from switchyard.protocols.anthropic_messages.wire import FABRICATED_SEARCH_ID, STOP_WORDS, arguments_of
 from switchyard.protocols.errors.table import error_record
 from switchyard.protocols.ids import anthropic_call_id, new_id
 from switchyard.protocols.neutral import Delta, StopReason
@@ -123,9 +119,8 @@ class StreamEncoder:
             case neutral.Text() | neutral.Refusal():
                 self._prepare(text_block(""), "text_delta", "text")
             case neutral.Thinking():
-                self._prepare(
-                    {"type": "thinking", "thinking": "", "signature": ""}, "thinking_delta", "thinking"
-                )
+                start = {"type": "thinking", "thinking": "", "signature": ""}
+                self._prepare(start, "thinking_delta", "thinking")
             case neutral.ToolCall():
                 return self._call_started(block)
             case neutral.WebSearch() if self._searches_are_wanted:
@@ -189,9 +184,8 @@ class StreamEncoder:
                     return b""
                 if opening and signature is not None and self._is_redacted(signature):
                     return self._whole_block(self._thinking("", signature))
-                before = opening + self._block_delta(
-                    {"type": "signature_delta", "signature": sealed(signature)}
-                )
+                signed = {"type": "signature_delta", "signature": sealed(signature)}
+                before = opening + self._block_delta(signed)
             case neutral.ToolCall():
                 before = self._held_arguments()
             case neutral.Text() | neutral.Refusal() if not opening:
@@ -254,9 +248,8 @@ class StreamEncoder:
         if event.usage is not None:
             usage = usage.merged(event.usage)
         delta = self._ending(event.stop_reason, event.stop_sequence)
-        return (
-            _record({"type": "message_delta", "delta": delta, "usage": self._reported(usage)}) + MESSAGE_STOP
-        )
+        last = {"type": "message_delta", "delta": delta, "usage": self._reported(usage)}
+        return _record(last) + MESSAGE_STOP
 
     def _ending(self, stop_reason: StopReason, stop_sequence: str | None) -> Json:
         reason = settled(stop_reason, called=self._called)

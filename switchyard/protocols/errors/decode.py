@@ -115,9 +115,7 @@ def _reported(body: dict[str, Any]) -> _Reported | None:
         error = error[0]
     if isinstance(error, dict) and error:
         reported = _reported_object(error)
-        return (
-            reported if reported.status else replace(reported, status=_error_status(body.get("status_code")))
-        )
+        return replace(reported, status=reported.status or _error_status(body.get("status_code")))
     if isinstance(error, str) and error:
         return _reported_text(error, body)
     base = body.get("base_resp")
@@ -153,10 +151,9 @@ def _reported_object(error: Mapping[str, Any]) -> _Reported:
         return _reported_object(error["error"])
     metadata = error.get("metadata")
     raw = _text(metadata.get("raw") if isinstance(metadata, Mapping) else error.get("cause"))
-    names = _names(code, error.get("type"), error.get("status"))
     return _Reported(
         message=f"{message}: {raw}" if raw and raw != message else message,
-        names=names,
+        names=_names(code, error.get("type"), error.get("status")),
         code="" if code is None else _text(code),
         param=_text(error.get("param")),
         status=next(filter(None, statuses), 0),

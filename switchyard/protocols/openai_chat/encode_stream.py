@@ -171,21 +171,12 @@ class StreamEncoder:
 
     def _finish(self, event: neutral.Finished) -> bytes:
         self._ended = True
-        reason = finish_reason(event.stop_reason, refused=self._refused)
-        last = b'%b{},"logprobs":null,"finish_reason":"%b"%b' % (
-            self._delta_head,
-            reason.encode(),
-            self._tail,
-        )
-        return last + self._usage_chunk(event.usage) + DONE
-
-    def _usage_chunk(self, usage: neutral.Usage | None) -> bytes:
-        if not self._include_usage:
-            return b""
-        return b'%b[],"usage":%b}\n\n' % (
-            self._head,
-            on_one_line(_encode(chat_usage(usage or neutral.Usage()))),
-        )
+        reason = finish_reason(event.stop_reason, refused=self._refused).encode()
+        last = b'%b{},"logprobs":null,"finish_reason":"%b"%b' % (self._delta_head, reason, self._tail)
+        if self._include_usage:
+            usage = on_one_line(_encode(chat_usage(event.usage or neutral.Usage())))
+            last += b'%b[],"usage":%b}\n\n' % (self._head, usage)
+        return last + DONE
 
     def _fail(self, event: neutral.Failed) -> bytes:
         self._ended = True

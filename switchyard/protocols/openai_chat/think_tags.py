@@ -31,7 +31,7 @@ class ThinkTags:
         spoken: Spoken = []
         self._held += text
         if self._state == "start":
-            self._decide(spoken)
+            self._decide()
         if self._state == "thinking":
             self._think(spoken)
         if self._state == "text":
@@ -53,7 +53,7 @@ class ThinkTags:
         self._state = "text"
         return spoken
 
-    def _decide(self, spoken: Spoken) -> None:
+    def _decide(self) -> None:
         begun = self._held.lstrip()
         if OPENING.startswith(begun):
             return

@@ -300,9 +300,8 @@ class StreamEncoder:
         item, thought, reported = self._output[-1], "".join(self._pieces), b""
         if thought:
             part = {"type": "summary_text", "text": thought}
-            reported = self._of_item(
-                "response.reasoning_summary_text.done", summary_index=0, text=thought
-            ) + self._of_item("response.reasoning_summary_part.done", summary_index=0, part=part)
+            reported = self._of_item("response.reasoning_summary_text.done", summary_index=0, text=thought)
+            reported += self._of_item("response.reasoning_summary_part.done", summary_index=0, part=part)
             item["summary"] = [part]
         if signature := signature or block.signature:
             item["encrypted_content"] = encrypted_content(signature, thought, redacted=block.redacted)

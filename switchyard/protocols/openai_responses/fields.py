@@ -80,11 +80,7 @@ def _effort(value: object, path: str) -> neutral.Reasoning | None:
 
 
 def _encode_format(wanted: neutral.OutputFormat, _: Capabilities) -> Json:
-    return (
-        {"type": wanted.kind}
-        if wanted.kind == "json_object"
-        else {"type": wanted.kind, **encode_schema(wanted)}
-    )
+    return {"type": wanted.kind, **({} if wanted.kind == "json_object" else encode_schema(wanted))}
 
 
 FIELDS = (
